@@ -1,0 +1,60 @@
+"""Which addresses a callback may be sent to.
+
+The guard looks at the address that is actually connected to, so that no spelling of it and no
+name that points to it gets around it.
+"""
+
+from collections.abc import Sequence
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from typing import Final
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+LOOPBACK: Final[tuple[Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+ANYWHERE: Final[tuple[Network, ...]] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+
+# 64:ff9b::/96 is NAT64 (RFC 6052), 2002::/16 is 6to4 (RFC 3056): both carry an IPv4 address.
+_NAT64: Final = ip_network("64:ff9b::/96")
+
+
+def refusal(text: str, *, allowed: Sequence[Network] = ()) -> str | None:
+    """Return why a callback may not be sent to this address, or None where it may.
+
+    >>> refusal("10.0.0.1")
+    '10.0.0.1 is not a public address; callbacks are sent to those, and to what the settings allow'
+    >>> refusal("93.184.216.34") is None
+    True
+    """
+    outer = ip_address(text.partition("%")[0])
+    inner = _embedded(outer)
+    if any(address in network for network in allowed for address in (outer, inner)):
+        return None
+    if all(_is_public(address) for address in (outer, inner)):
+        return None
+    return (
+        f"{text} is not a public address; callbacks are sent to those,"
+        " and to what the settings allow"
+    )
+
+
+def _is_public(address: Address) -> bool:
+    # is_global leaves multicast in; 100.64/10, link-local (and with it 169.254.169.254, where
+    # clouds keep their metadata), loopback and the private ranges are not global.
+    return address.is_global and not address.is_multicast
+
+
+def _embedded(address: Address) -> Address:
+    """Return the IPv4 address that an IPv6 one carries, or the address itself."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address

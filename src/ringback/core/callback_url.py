@@ -1,0 +1,210 @@
+"""A callback URL: its fragment settings, and what of it goes on the wire.
+
+Laws of this file. The fragment and the credentials never leave with the request line, the Host
+header or a signature. What is left is kept letter by letter, since it is what gets signed.
+"""
+
+import re
+from dataclasses import dataclass, field, replace
+from ipaddress import AddressValueError, IPv6Address
+from typing import Final, Self
+from urllib.parse import quote
+
+from ringback.core.connection import KEYS, Connection, read_override
+from ringback.core.errors import InvalidCallbackUrl
+from ringback.core.source import Source
+
+MAX_LENGTH: Final = 4096
+_SHOWN: Final = 200
+_FORM: Final = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://"
+    r"(?:(?P<credentials>[^/?#]*)@)?"
+    r"(?P<host>\[[^\]/?#]*\]|[^:/?#\[\]]*)"
+    r"(?::(?P<port>[^/?#]*))?"
+    r"(?P<path>/[^?#]*)?"
+    r"(?:\?(?P<query>[^#]*))?"
+    r"(?:#(?P<fragment>.*))?"
+)
+_NAME: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_][A-Za-z0-9_-]{,62}(\.[A-Za-z0-9_-]{1,63})*\.?")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackUrl:
+    """A URL that can be called, with everything that its fragment asks for.
+
+    >>> url = CallbackUrl.parse("https://example.com/path?foo=bar#rc=2&cbs=kore")
+    >>> url.source, url.connection.retry_count, url.wire
+    (<Source.KORE: 'kore'>, 2, 'https://example.com/path?foo=bar')
+    """
+
+    scheme: str
+    """As configured, so its letter case too."""
+    host: str
+    """As configured; an IPv6 address keeps its brackets."""
+    explicit_port: int | None
+    path: str
+    """As configured; empty where the URL ends with its host."""
+    query: str | None
+    fragment: str | None = None
+    credentials: str | None = field(default=None, repr=False)
+    """`user:password` as written in the URL; for an Authorization header and nothing else."""
+    source: Source | None = None
+    connection: Connection = Connection()
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a callback URL as a customer gives it.
+
+        Raises InvalidCallbackUrl, whose message names the part that is wrong.
+        """
+        _check_text(text)
+        match = _FORM.fullmatch(text)
+        if match is None:
+            raise InvalidCallbackUrl(f"{_shown(text)} is no URL; it must be like https://host/path")
+        _check_scheme(text, match["scheme"])
+        _check_host(text, match["host"])
+        url = cls(
+            scheme=match["scheme"],
+            host=match["host"],
+            explicit_port=_read_port(text, match["port"]),
+            path=match["path"] or "",
+            query=match["query"],
+            fragment=match["fragment"],
+            credentials=match["credentials"],
+        )
+        return url._with_fragment_settings()
+
+    @property
+    def authority(self) -> str:
+        """Host and port as configured: the Host header."""
+        return self.host if self.explicit_port is None else f"{self.host}:{self.explicit_port}"
+
+    @property
+    def resource(self) -> str:
+        """The URL without query and fragment: what KORE signs."""
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+    @property
+    def wire(self) -> str:
+        """The URL as it is called: without fragment and credentials."""
+        return self.resource if self.query is None else f"{self.resource}?{self.query}"
+
+    @property
+    def shown(self) -> str:
+        """The URL as records show it: with its fragment, without its credentials."""
+        return self.wire if self.fragment is None else f"{self.wire}#{self.fragment}"
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether the request goes over TLS."""
+        return self.scheme.lower() == "https"
+
+    @property
+    def port(self) -> int:
+        """The port to connect to."""
+        return self.explicit_port or _DEFAULT_PORTS[self.scheme.lower()]
+
+    @property
+    def hostname(self) -> str:
+        """The name or address to look up, without brackets."""
+        return self.host.strip("[]")
+
+    def with_parameters(self, encoded: str) -> Self:
+        """Return this URL with more parameters at the end of its query.
+
+        >>> CallbackUrl.parse("http://a.example/p?x=1").with_parameters("y=2").wire
+        'http://a.example/p?x=1&y=2'
+        """
+        query = f"{self.query}&{encoded}" if self.query else encoded
+        return replace(self, query=query)
+
+    def with_warnings(self, *warnings: str) -> Self:
+        """Return this URL with more to warn about on its callbacks' records."""
+        return replace(self, warnings=(*self.warnings, *warnings))
+
+    def with_credentials(self, credentials: str | None) -> Self:
+        """Return this URL with the credentials that its record leaves out."""
+        return replace(self, credentials=credentials)
+
+    def _with_fragment_settings(self) -> Self:
+        source, connection, warnings = None, self.connection, list[str]()
+        seen = set[str]()
+        for pair in (self.fragment or "").split("&"):
+            key, _, value = pair.partition("=")
+            if key in seen:
+                raise InvalidCallbackUrl(f"#{self.fragment}: {key} is given twice; give it once")
+            seen.add(key)
+            if key == "cbs":
+                source = _read_source(value)
+            elif (changed := read_override(connection, key, value)) is not None:
+                connection = changed
+                warnings += _without_effect(key)
+            elif pair:
+                warnings.append(_unknown_key(key))
+        return replace(self, source=source, connection=connection, warnings=tuple(warnings))
+
+
+def _read_source(value: str) -> Source:
+    try:
+        return Source(value)
+    except ValueError:
+        raise InvalidCallbackUrl(f"#cbs={value}: cbs must be twilio or kore") from None
+
+
+def _without_effect(key: str) -> list[str]:
+    # Both need a choice of ways out of the machine, which there is not yet.
+    return [f"the fragment key {key!r} has no effect yet"] if key in ("sni", "e") else []
+
+
+def _unknown_key(key: str) -> str:
+    known = ("cbs", *KEYS)
+    meant = f"; did you mean {key.lower()}?" if key.lower() in known else ""
+    return f"the fragment key {key!r} is unknown and has no effect{meant}"
+
+
+def _check_text(text: str) -> None:
+    if not text:
+        raise InvalidCallbackUrl("the callback URL is empty; it must be like https://host/path")
+    if len(text) > MAX_LENGTH:
+        raise InvalidCallbackUrl(
+            f"the callback URL has {len(text)} characters; {MAX_LENGTH} are allowed"
+        )
+    odd = next((char for char in text if not "!" <= char <= "~" or char == "\\"), None)
+    if odd is not None:
+        raise InvalidCallbackUrl(
+            f"{_shown(text)} has the character {odd!r}; in a URL it is written"
+            f" {quote(odd, errors='replace')} (in a host name as punycode)"
+        )
+
+
+def _check_scheme(text: str, scheme: str) -> None:
+    if scheme.lower() not in _DEFAULT_PORTS:
+        raise InvalidCallbackUrl(
+            f"{_shown(text)}: callbacks go to http:// or https://, not {scheme}://"
+        )
+
+
+def _check_host(text: str, host: str) -> None:
+    if host.startswith("["):
+        try:
+            IPv6Address(host[1:-1])
+        except AddressValueError:
+            raise InvalidCallbackUrl(f"{_shown(text)}: {host} is no IPv6 address") from None
+    elif not _NAME.fullmatch(host):
+        raise InvalidCallbackUrl(f"{_shown(text)}: {host!r} is no host name")
+
+
+def _read_port(text: str, port: str | None) -> int | None:
+    if port is None:
+        return None
+    if port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535:
+        return int(port)
+    raise InvalidCallbackUrl(f"{_shown(text)}: the port must be from 1 to 65535, not {port!r}")
+
+
+def _shown(text: str) -> str:
+    """Quote what was given, without credentials and not at any length."""
+    text = re.sub(r"//[^/?#]*@", "//", text)
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

@@ -1,0 +1,152 @@
+"""Connection overrides: what the fragment of a callback URL may say about timeouts and retries.
+
+The keys and limits are those of Twilio's webhook connection overrides. Times are in milliseconds.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+from ringback.core.errors import InvalidCallbackUrl
+from ringback.core.source import Source
+
+
+class RetryOn(StrEnum):
+    """What a failed attempt has to be for the round to try again (`rp`)."""
+
+    CLIENT_ERROR = "4xx"
+    SERVER_ERROR = "5xx"
+    CONNECT = "ct"
+    READ = "rt"
+    ALL = "all"
+    # KORE's own default names two statuses that no value of `rp` can.
+    REQUEST_TIMEOUT = "408"
+    LOCKED = "423"
+
+
+SETTABLE: Final = (
+    RetryOn.CLIENT_ERROR,
+    RetryOn.SERVER_ERROR,
+    RetryOn.CONNECT,
+    RetryOn.READ,
+    RetryOn.ALL,
+)
+
+DEFAULT_RETRY_ON: Final[Mapping[Source, frozenset[RetryOn]]] = {
+    Source.TWILIO: frozenset({RetryOn.CONNECT}),
+    Source.KORE: frozenset(
+        {RetryOn.CONNECT, RetryOn.REQUEST_TIMEOUT, RetryOn.LOCKED, RetryOn.SERVER_ERROR}
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How one round of attempts connects, waits and retries; the defaults are both vendors'."""
+
+    connect_timeout_ms: int = 5000
+    read_timeout_ms: int = 15000
+    """For the first byte of the answer, and between its parts."""
+    total_timeout_ms: int = 15000
+    """For all attempts of the round together."""
+    retry_count: int = 1
+    """How often the round tries again after its first attempt."""
+    retry_on: frozenset[RetryOn] | None = None
+    """What is tried again; None stands for the source's default."""
+    sni: bool | None = None
+    egress: tuple[str, ...] = ()
+
+    def retries_on(self, source: Source) -> frozenset[RetryOn]:
+        """Return what this round tries again when sent by this source."""
+        return DEFAULT_RETRY_ON[source] if self.retry_on is None else self.retry_on
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long one attempt may take, in seconds: to connect, for each wait to read, and in all."""
+
+    connect: float
+    read: float
+    total: float
+
+
+def limits_of(connection: Connection, left: timedelta) -> Limits:
+    """Return the limits of an attempt that has this much time left in its round.
+
+    >>> limits_of(Connection(), timedelta(seconds=7))
+    Limits(connect=5.0, read=15.0, total=7.0)
+    """
+    return Limits(
+        connect=connection.connect_timeout_ms / 1000,
+        read=connection.read_timeout_ms / 1000,
+        total=left.total_seconds(),
+    )
+
+
+def read_override(settings: Connection, key: str, value: str) -> Connection | None:
+    """Return the settings with one `key=value` of a fragment applied, or None for an unknown key.
+
+    Raises InvalidCallbackUrl for a value that the key can't have.
+
+    >>> read_override(Connection(), "rc", "3").retry_count
+    3
+    """
+    reader = _READERS.get(key)
+    return None if reader is None else reader(settings, value)
+
+
+def _whole_number(key: str, value: str, low: int, high: int) -> int:
+    if value.isascii() and value.isdigit() and len(value) <= 9 and low <= int(value) <= high:
+        return int(value)
+    raise InvalidCallbackUrl(f"#{key}={value}: {key} must be a whole number from {low} to {high}")
+
+
+def _connect_timeout(settings: Connection, value: str) -> Connection:
+    return replace(settings, connect_timeout_ms=_whole_number("ct", value, 100, 10000))
+
+
+def _read_timeout(settings: Connection, value: str) -> Connection:
+    return replace(settings, read_timeout_ms=_whole_number("rt", value, 100, 15000))
+
+
+def _total_timeout(settings: Connection, value: str) -> Connection:
+    return replace(settings, total_timeout_ms=_whole_number("tt", value, 100, 15000))
+
+
+def _retry_count(settings: Connection, value: str) -> Connection:
+    return replace(settings, retry_count=_whole_number("rc", value, 0, 5))
+
+
+def _retry_policy(settings: Connection, value: str) -> Connection:
+    names = value.split(",")
+    if not set(names) <= set(SETTABLE):
+        known = ", ".join(SETTABLE)
+        raise InvalidCallbackUrl(f"#rp={value}: rp must be a comma list of {known}")
+    return replace(settings, retry_on=frozenset(RetryOn(name) for name in names))
+
+
+def _sni(settings: Connection, value: str) -> Connection:
+    if value not in ("y", "n"):
+        raise InvalidCallbackUrl(f"#sni={value}: sni must be y or n")
+    return replace(settings, sni=value == "y")
+
+
+def _egress(settings: Connection, value: str) -> Connection:
+    names = tuple(value.split(","))
+    if not all(name and name.replace("-", "").isalnum() for name in names):
+        raise InvalidCallbackUrl(f"#e={value}: e must be the name of an egress, or a comma list")
+    return replace(settings, egress=names)
+
+
+_READERS: Final[Mapping[str, Callable[[Connection, str], Connection]]] = {
+    "ct": _connect_timeout,
+    "rt": _read_timeout,
+    "tt": _total_timeout,
+    "rc": _retry_count,
+    "rp": _retry_policy,
+    "sni": _sni,
+    "e": _egress,
+}
+KEYS: Final = tuple(_READERS)

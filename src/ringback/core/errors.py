@@ -1,0 +1,96 @@
+"""What can be wrong with what somebody asks of us.
+
+    RingbackError
+    ├── RequestRefused        a request that can't be carried out
+    │   ├── Invalid             400  a value that can't be used
+    │   │   └── InvalidCallbackUrl   a callback URL that can't be called (11100)
+    │   ├── NotSignedIn         401  no credentials, or wrong ones (20003)
+    │   ├── NotAllowed          403  the credentials don't reach that far (20006)
+    │   ├── NotFound            404  no such resource (20404)
+    │   ├── MethodNotAllowed    405  the resource exists, the verb doesn't (20004)
+    │   └── Conflict            409  another change to the same resource is still running
+    └── Unusable              Ringback can't work like this: a setting, a port, a file
+        └── StoreUnavailable  the database can't be written to just now
+
+Which class it is says whose turn it is; the code says exactly what is wrong. Codes are those of the
+Super SIM API (83xxx), of the platform under it (20xxx) and of webhooks (11100).
+A message says what was given, what is wrong and what would be right. It never holds a secret.
+"""
+
+from typing import ClassVar
+
+
+class RingbackError(Exception):
+    """Anything that Ringback itself raises on purpose."""
+
+
+class RequestRefused(RingbackError):
+    """A request that can't be carried out; `code` is the API's error code for it."""
+
+    status: ClassVar[int] = 400
+
+    def __init__(self, message: str, *, code: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+class Invalid(RequestRefused):
+    """A parameter is missing, malformed, out of range, or not possible in the present state."""
+
+
+class InvalidCallbackUrl(Invalid):
+    """A callback URL that can't be called, or a fragment in it that can't be followed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code=11100)
+
+
+class NotSignedIn(RequestRefused):
+    """The credentials are missing or wrong."""
+
+    status = 401
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code=20003)
+
+
+class NotAllowed(RequestRefused):
+    """The credentials are right, but not for this."""
+
+    status = 403
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code=20006)
+
+
+class NotFound(RequestRefused):
+    """No such resource, or not one of this account's."""
+
+    status = 404
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code=20404)
+
+
+class MethodNotAllowed(RequestRefused):
+    """The resource exists, but not with this verb."""
+
+    status = 405
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code=20004)
+
+
+class Conflict(RequestRefused):
+    """A change to the same resource is still being carried out."""
+
+    status = 409
+
+
+class Unusable(RingbackError):
+    """Ringback can't start or go on like this; the message says what to change."""
+
+
+class StoreUnavailable(Unusable):
+    """The database can't be used just now; nothing of what was asked has been done."""

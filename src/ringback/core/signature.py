@@ -1,0 +1,43 @@
+"""How each infrastructure signs a request.
+
+Twilio: HMAC-SHA1 with the Auth Token over the URL and the sorted form parameters, in Base64
+(twilio.com/docs/usage/webhooks/webhooks-security).
+KORE: the plain SHA-256 of secret, method, URL and body run together, in hex; not an HMAC
+(docs.korewireless.com/developers/how-to/webhooks/validate-webhook-signatures).
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+
+def sign_as_twilio(url: str, parameters: Iterable[tuple[str, str]] = (), *, auth_token: str) -> str:
+    """Return the X-Twilio-Signature of a request.
+
+    The URL is the called one, with its query and without its fragment. The parameters are those
+    of a form body, decoded; a GET request has none.
+
+    >>> form = [("Digits", "5678"), ("Digits", "1234"), ("Digits", "1234")]
+    >>> form += [("Sid", "CA123"), ("SidAccount", "AC123")]
+    >>> sign_as_twilio("https://mycompany.com/myapp.php?foo=1&bar=2", form, auth_token="12345")
+    'IK+Dwps556ElfBT0I3Rgjkr1wJU='
+    """
+    # Twilio's own check drops repeated values (a set) and sorts names, then values.
+    signed = url + "".join(name + value for name, value in sorted(set(parameters)))
+    digest = hmac.digest(auth_token.encode(), signed.encode(), "sha1")
+    return base64.b64encode(digest).decode()
+
+
+def sign_as_kore(method: str, resource: str, body: bytes = b"", *, secret: str) -> str:
+    """Return the Kore-Signature of a request; it is empty where the account has no secret.
+
+    The resource is the configured URL without query and fragment, not normalised in any way.
+
+    >>> form = b"field1=value1&field2=value2"
+    >>> sign_as_kore("POST", "https://testendpoint.com", form, secret="12345")
+    'f562d3959f68b5a30fc7a63f8bbf40987f633575f4231ffceb4f76dd154ea3ce'
+    """
+    if not secret:
+        return ""
+    return hashlib.sha256(f"{secret}{method}{resource}".encode() + body).hexdigest()

@@ -1,0 +1,129 @@
+"""The life cycle of a Super SIM, as a table of moves, and what an update of one comes to.
+
+Source of the moves: the Super SIM documentation; `ready → inactive` is our ruling, `new → inactive`
+and any way back to `new` do not exist.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from ringback.core.errors import Conflict, Invalid
+
+
+class SimStatus(StrEnum):
+    """The statuses of a Super SIM; `scheduled` means that a change is being carried out."""
+
+    NEW = "new"
+    READY = "ready"
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    SCHEDULED = "scheduled"
+
+
+MOVES: Final[Mapping[SimStatus, frozenset[SimStatus]]] = {
+    SimStatus.NEW: frozenset({SimStatus.READY, SimStatus.ACTIVE}),
+    SimStatus.READY: frozenset({SimStatus.ACTIVE, SimStatus.INACTIVE}),
+    SimStatus.ACTIVE: frozenset({SimStatus.INACTIVE}),
+    SimStatus.INACTIVE: frozenset({SimStatus.ACTIVE}),
+    SimStatus.SCHEDULED: frozenset(),
+}
+
+REQUESTABLE: Final = (SimStatus.READY, SimStatus.ACTIVE, SimStatus.INACTIVE)
+"""The statuses that an update may ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """A group of SIMs that share settings."""
+
+    sid: str
+    account_sid: str
+    unique_name: str | None
+    date_created: datetime
+    date_updated: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sim:
+    """A Super SIM as its account sees it."""
+
+    sid: str
+    account_sid: str
+    iccid: str
+    unique_name: str | None
+    status: SimStatus
+    fleet_sid: str | None
+    date_created: datetime
+    date_updated: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """Neither status nor fleet is asked for; nobody is called back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """A new SIM gets its fleet at once, with no change to carry out and no callback."""
+
+    fleet_sid: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadySo:
+    """The SIM is already as asked; its callback goes out at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """The network has to carry the change out; the SIM is `scheduled` until then."""
+
+    status: SimStatus
+    fleet_sid: str | None
+
+
+Change = Unchanged | Assigned | AlreadySo | Underway
+
+
+def plan_change(sim: Sim, *, status: SimStatus | None, fleet_sid: str | None) -> Change:
+    """Return what an update that asks for this status and this fleet comes to.
+
+    Raises Conflict while an earlier change is being carried out (83009, 83010), and Invalid where
+    the life cycle has no such move (83010) or the SIM would be without a fleet (83007).
+    """
+    if status is None and fleet_sid is None:
+        return Unchanged()
+    if sim.status is SimStatus.SCHEDULED:
+        raise _still_scheduled(sim, changes_fleet=fleet_sid is not None)
+    fleet_stays = fleet_sid in (None, sim.fleet_sid)
+    if fleet_sid is not None and status is None and sim.status is SimStatus.NEW:
+        return Assigned(fleet_sid)
+    if status in (None, sim.status):
+        return AlreadySo() if fleet_stays else Underway(sim.status, fleet_sid)
+    _check_move(sim, status)
+    target = fleet_sid or sim.fleet_sid
+    if target is None:
+        raise Invalid(
+            f"SIM {sim.sid} has no Fleet, so it can't become {status}; give Fleet too", code=83007
+        )
+    return Underway(status, target)
+
+
+def _check_move(sim: Sim, status: SimStatus) -> None:
+    if status not in MOVES[sim.status]:
+        moves = ", ".join(sorted(MOVES[sim.status]))
+        raise Invalid(
+            f"SIM {sim.sid} is {sim.status} and can't become {status}; it can become: {moves}",
+            code=83010,
+        )
+
+
+def _still_scheduled(sim: Sim, *, changes_fleet: bool) -> Conflict:
+    what, code = ("Fleet", 83009) if changes_fleet else ("status", 83010)
+    return Conflict(
+        f"SIM {sim.sid} is scheduled: wait for its running change before changing its {what}",
+        code=code,
+    )

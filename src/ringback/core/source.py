@@ -1,0 +1,174 @@
+"""The two callback infrastructures, and the dated policy that picks one for each callback.
+
+The policy is data: phases in the order of their dates, and holds that keep one account or one URL
+prefix in a phase of its own. `NOTICE` is the policy of KORE's notice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from itertools import pairwise
+from typing import Final, Self
+
+from ringback.core.errors import Unusable
+
+
+class Source(StrEnum):
+    """A callback infrastructure; its value is what `#cbs=` says."""
+
+    TWILIO = "twilio"
+    KORE = "kore"
+
+
+BOTH: Final = frozenset(Source)
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A stretch of time in which one default and one set of permitted sources hold."""
+
+    name: str
+    since: datetime | None
+    """The first instant of the phase, in UTC; None for the phase that has always been."""
+    default: Source
+    may_ask: frozenset[Source]
+    """The sources that a URL may ask for; asking for another one has no effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Keeps some callbacks in a phase of their own, whatever the date says.
+
+    Without an account it is for every account, without a prefix for every URL.
+    """
+
+    phase: str
+    account_sid: str | None = None
+    url_prefix: str | None = None
+
+    def covers(self, account_sid: str, url: str) -> bool:
+        """Whether a callback of this account to this URL is held."""
+        return self.account_sid in (None, account_sid) and url.startswith(self.url_prefix or "")
+
+    def __str__(self) -> str:
+        """Who is held, in words."""
+        return self.url_prefix or self.account_sid or "every callback"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The source of one callback, and why it is that one."""
+
+    source: Source
+    asked: Source | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Which source sends a callback, by date, account and URL.
+
+    The first hold that covers a callback decides its phase; without one, the date does.
+    """
+
+    phases: tuple[Phase, ...]
+    holds: tuple[Hold, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a policy that leaves some instant, source or hold undefined."""
+        _check(self.phases, self.holds)
+
+    def held_in(self, phase: str) -> Self:
+        """Return this policy with all that no hold covers yet held in this phase."""
+        return type(self)(self.phases, (*self.holds, Hold(phase)))
+
+    def phase_at(self, at: datetime) -> Phase:
+        """Return the phase that the date alone gives.
+
+        >>> NOTICE.phase_at(datetime(2024, 10, 15, 23, 59, tzinfo=UTC)).name
+        'before'
+        """
+        begun = [phase for phase in self.phases if phase.since is None or phase.since <= at]
+        return begun[-1]
+
+    def choose(self, asked: Source | None, *, at: datetime, account_sid: str, url: str) -> Choice:
+        """Pick the source of a callback that is created at `at`.
+
+        >>> day = datetime(2024, 11, 2, tzinfo=UTC)
+        >>> NOTICE.choose(Source.TWILIO, at=day, account_sid="AC1", url="http://a.example").reason
+        'twilio ended 2024-11-02'
+        """
+        hold, phase = self.phase_of(at=at, account_sid=account_sid, url=url)
+        if asked is None:
+            return Choice(phase.default, None, _why_default(phase, hold))
+        if asked in phase.may_ask:
+            return Choice(asked, asked, f"the URL asks for it: #cbs={asked}")
+        return Choice(phase.default, asked, self._why_not(asked, phase))
+
+    def phase_of(self, *, at: datetime, account_sid: str, url: str) -> tuple[Hold | None, Phase]:
+        """Return the phase of a callback, and the hold that keeps it there, where one does."""
+        for hold in self.holds:
+            if hold.covers(account_sid, url):
+                return hold, next(phase for phase in self.phases if phase.name == hold.phase)
+        return None, self.phase_at(at)
+
+    def _why_not(self, asked: Source, phase: Phase) -> str:
+        """Say when the source that was asked for stopped, or that it has not begun."""
+        index = self.phases.index(phase)
+        while index > 0 and asked not in self.phases[index - 1].may_ask:
+            index -= 1
+        began = self.phases[index].since
+        if began is None:
+            return f"{asked} has not begun in phase {self.phases[index].name}"
+        return f"{asked} ended {began:%Y-%m-%d}"
+
+
+def _why_default(phase: Phase, hold: Hold | None) -> str:
+    default = f"{phase.default} is the default of phase {phase.name}"
+    if hold is not None:
+        return f"{default}, in which {hold} is held"
+    return default if phase.since is None else f"{default}, since {phase.since:%Y-%m-%d}"
+
+
+def _check(phases: Sequence[Phase], holds: Sequence[Hold]) -> None:
+    names = [phase.name for phase in phases]
+    if not phases or phases[0].since is not None:
+        raise Unusable("policy: the first phase must have no date, so that every instant has one")
+    for earlier, later in pairwise(phases):
+        if later.since is None or (earlier.since is not None and later.since <= earlier.since):
+            raise Unusable(f"policy: phase {later.name!r} must begin after {earlier.name!r} does")
+    for name in names:
+        if names.count(name) > 1:
+            raise Unusable(f"policy: two phases are named {name!r}; each needs its own name")
+    for hold in holds:
+        if hold.phase not in names:
+            known = ", ".join(names)
+            raise Unusable(f"policy: a hold names phase {hold.phase!r}; the phases are {known}")
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """The policy in use, and how far its calendar is ahead of the clock (`ringback dev --at`)."""
+
+    policy: Policy
+    ahead: timedelta = timedelta(0)
+
+    def choose(self, asked: Source | None, *, now: datetime, account_sid: str, url: str) -> Choice:
+        """Pick the source of a callback that is created now."""
+        return self.policy.choose(asked, at=now + self.ahead, account_sid=account_sid, url=url)
+
+    def phase_at(self, now: datetime) -> Phase:
+        """Return the phase of the callbacks that no hold of an account or a URL covers."""
+        return self.policy.phase_of(at=now + self.ahead, account_sid="", url="")[1]
+
+
+# The notice says "until" and "after" a date, so the named day itself still belongs to the earlier
+# phase, and each phase begins with the day that follows.
+NOTICE: Final = Policy(
+    (
+        Phase("before", None, Source.TWILIO, BOTH),
+        Phase("between", datetime(2024, 10, 16, tzinfo=UTC), Source.KORE, BOTH),
+        Phase("after", datetime(2024, 11, 2, tzinfo=UTC), Source.KORE, frozenset({Source.KORE})),
+    )
+)
