@@ -1,0 +1,1 @@
+"""Databases: each answers `ports.Store`, and passes the same conformance suite."""

@@ -1,0 +1,47 @@
+"""How values of the core stand in columns, and back."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+
+from ringback.core.callback_url import CallbackUrl
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def to_us(instant: datetime) -> int:
+    """Return an instant as whole microseconds since 1970 (UTC)."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def from_us(count: int) -> datetime:
+    """Return the instant that this count of microseconds stands for."""
+    return _EPOCH + count * _MICROSECOND
+
+
+def maybe_to_us(instant: datetime | None) -> int | None:
+    """Return an instant in microseconds, and None as it is."""
+    return None if instant is None else to_us(instant)
+
+
+def maybe_from_us(count: int | None) -> datetime | None:
+    """Return the instant of a count of microseconds, and None as it is."""
+    return None if count is None else from_us(count)
+
+
+def read_url(shown: str, credentials: str | None, warnings: str) -> CallbackUrl:
+    """Return the callback URL that was kept in three columns."""
+    url = _parse(shown).with_credentials(credentials)
+    return replace(url, warnings=tuple(json.loads(warnings)))
+
+
+# Most callbacks go to few URLs, and parsing one costs as much as the rest of its row.
+_parse = lru_cache(maxsize=4096)(CallbackUrl.parse)
+
+
+def write_warnings(url: CallbackUrl | None) -> str:
+    """Return the warnings of a callback URL for their column."""
+    return json.dumps(url.warnings if url else ())

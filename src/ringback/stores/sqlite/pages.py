@@ -1,0 +1,53 @@
+"""Reading one page of a list: by the place of a record, so that new records shift nothing."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from ringback.core.errors import Invalid
+from ringback.ports import Window
+
+SqlValue = str | int | float | bytes | None
+Condition = tuple[str, SqlValue]
+
+
+def read_page(
+    connection: sqlite3.Connection,
+    table: str,
+    account_sid: str,
+    conditions: Iterable[Condition],
+    window: Window,
+) -> Sequence[sqlite3.Row]:
+    """Return the account's rows of one page, newest first; conditions without a value are left out.
+
+    Raises Invalid where the account has no such record as the page begins at.
+    """
+    backwards = window.before is not None
+    own = ("account_sid = ?", account_sid)
+    beyond = ("seq > ?" if backwards else "seq < ?", _place(connection, table, account_sid, window))
+    given = [pair for pair in (own, *conditions, beyond) if pair[1] is not None]
+    clauses = " AND ".join(text for text, _ in given)
+    order = "ASC" if backwards else "DESC"
+    rows = connection.execute(
+        f"SELECT * FROM {table} WHERE {clauses} ORDER BY seq {order} LIMIT ?",  # noqa: S608
+        [*(value for _, value in given), window.size],
+    ).fetchall()
+    return rows[::-1] if backwards else rows
+
+
+def _place(
+    connection: sqlite3.Connection, table: str, account_sid: str, window: Window
+) -> int | None:
+    sid = window.before or window.after
+    if sid is None:
+        return None
+    row = connection.execute(
+        f"SELECT seq FROM {table} WHERE account_sid = ? AND sid = ?",  # noqa: S608
+        (account_sid, sid),
+    ).fetchone()
+    if row is None:
+        raise Invalid(
+            f"PageToken: there is no record {sid} in this list;"
+            " use the page URLs of the list's meta as they are",
+            code=83600,
+        )
+    return row["seq"]
