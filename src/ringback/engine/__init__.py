@@ -1,0 +1,1 @@
+"""What runs by itself: carrying changes out, and making attempts."""

@@ -1,0 +1,1 @@
+"""What a customer can ask for: each operation is one function and one transaction."""
