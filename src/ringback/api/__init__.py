@@ -1,0 +1,1 @@
+"""The HTTP APIs: what the outside asks, in its own words."""

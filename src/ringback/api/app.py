@@ -1,0 +1,28 @@
+"""All APIs as one ASGI application."""
+
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from ringback.api.addressing import Addressing
+from ringback.api.errors import answer
+from ringback.api.portal.routes import portal_routes
+from ringback.api.services import Services
+from ringback.api.supersim.routes import supersim_routes
+from ringback.core.errors import RequestRefused, StoreUnavailable
+
+# The last one also goes to the server's log, with its traceback.
+_ANSWERED: Final = (RequestRefused, HTTPException, StoreUnavailable, Exception)
+
+
+def create_app(services: Services) -> ASGIApp:
+    """Return the application that answers all APIs."""
+    app = Starlette(
+        routes=[*supersim_routes(services), *portal_routes(services)],
+        exception_handlers=dict.fromkeys(_ANSWERED, answer),
+    )
+    # A path that ends with a slash is another path; a redirect would turn a POST into a GET.
+    app.router.redirect_slashes = False
+    return Addressing(app)

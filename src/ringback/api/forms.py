@@ -1,0 +1,131 @@
+"""Reading parameters: form bodies and query strings, bounded, and checked once.
+
+Everything here raises Invalid with a message that names the parameter.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, TypeVar
+from urllib.parse import parse_qsl
+
+from starlette.requests import ClientDisconnect, Request
+
+from ringback.core.errors import Invalid
+
+MAX_BODY: Final = 64 * 1024
+"""The longest form body that is read, in bytes."""
+
+_MAX_DISCARDED: Final = 64 * 1024 * 1024
+_MAX_FIELDS: Final = 200
+_FORM_TYPE: Final = "application/x-www-form-urlencoded"
+_INVALID_VALUE: Final = 83600
+_MISSING: Final = 20002
+
+E = TypeVar("E", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The parameters of one request; their names are case-sensitive."""
+
+    values: dict[str, str]
+    unknown: tuple[str, ...]
+    """Names that the operation doesn't know; they have no effect."""
+
+    def text(self, name: str) -> str | None:
+        """Return a parameter, or None where it wasn't given."""
+        return self.values.get(name)
+
+    def required(self, name: str, *, code: int = _MISSING) -> str:
+        """Return a parameter that has to be given, and not empty."""
+        value = self.values.get(name)
+        if not value:
+            raise Invalid(f"{name} is required and was not given", code=code)
+        return value
+
+    def label(self, name: str, *, longest: int) -> str | None:
+        """Return a name that a person gave, of printable characters; it may be empty."""
+        value = self.values.get(name)
+        if value and (len(value) > longest or not value.isprintable()):
+            raise Invalid(
+                f"{name} must be at most {longest} printable characters", code=_INVALID_VALUE
+            )
+        return value
+
+    def choice(self, name: str, options: Collection[E]) -> E | None:
+        """Return a parameter that has to be one of these, or None where it wasn't given."""
+        value = self.values.get(name)
+        if value is None:
+            return None
+        for option in options:
+            if value == option:
+                return option
+        known = ", ".join(options)
+        raise Invalid(f"{name}={value!r}: {name} must be one of {known}", code=_INVALID_VALUE)
+
+    def number(self, name: str, *, low: int, high: int, default: int) -> int:
+        """Return a whole number within these bounds, or the default where it wasn't given."""
+        value = self.values.get(name)
+        if value is None:
+            return default
+        if value.isascii() and value.isdigit() and len(value) < 10 and low <= int(value) <= high:
+            return int(value)
+        raise Invalid(
+            f"{name}={value!r}: {name} must be a whole number from {low} to {high}",
+            code=_INVALID_VALUE,
+        )
+
+
+def read_query(request: Request, known: Collection[str]) -> Parameters:
+    """Return the parameters in a request's query string."""
+    return _parse(request.scope["query_string"], known, where="the query string")
+
+
+async def read_form(request: Request, known: Collection[str]) -> Parameters:
+    """Return the parameters in a request's form body."""
+    body = await _read_body(request)
+    content_type = request.headers.get("content-type", _FORM_TYPE).partition(";")[0].strip()
+    if body and content_type.lower() != _FORM_TYPE:
+        raise Invalid(
+            f"the body's Content-Type is {content_type}; send {_FORM_TYPE}", code=_INVALID_VALUE
+        )
+    return _parse(body, known, where="the body")
+
+
+async def _read_body(request: Request) -> bytes:
+    """Read a body within bounds; a longer one is read but not kept: its sender sees the answer."""
+    body, length = bytearray(), 0
+    try:
+        async for chunk in request.stream():
+            length += len(chunk)
+            if length <= MAX_BODY:
+                body += chunk
+            if length > _MAX_DISCARDED:
+                break
+    except ClientDisconnect:
+        raise Invalid("the request ended before its body did", code=_INVALID_VALUE) from None
+    if length > MAX_BODY:
+        raise Invalid(
+            f"the body is longer than {MAX_BODY} bytes; nothing of it was used", code=_INVALID_VALUE
+        )
+    return bytes(body)
+
+
+def _parse(encoded: bytes, known: Collection[str], *, where: str) -> Parameters:
+    try:
+        pairs = parse_qsl(
+            encoded.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
+        )
+    except UnicodeDecodeError:
+        raise Invalid(f"{where} is not UTF-8", code=_INVALID_VALUE) from None
+    except ValueError:
+        raise Invalid(f"{where} has over {_MAX_FIELDS} parameters", code=_INVALID_VALUE) from None
+    values = dict[str, str]()
+    for name, value in pairs:
+        if name in known and name in values:
+            raise Invalid(f"{name} is given twice; give it once", code=_INVALID_VALUE)
+        if "\0" in value:
+            raise Invalid(f"{name} holds a NUL character", code=_INVALID_VALUE)
+        values[name] = value
+    return Parameters(values, tuple(name for name in values if name not in known))

@@ -1,0 +1,139 @@
+"""Pages of a list, with the `meta` object of both vendors.
+
+A page token is `PA` or `PB` and the SID of the record that the page comes after or before, so
+records that are added while somebody pages neither repeat nor hide one.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+
+from ringback.api.addressing import url_of
+from ringback.api.forms import Parameters
+from ringback.core.errors import Invalid
+from ringback.ports import Window
+
+PAGING: Final = ("PageSize", "Page", "PageToken")
+"""The parameters that every list takes."""
+
+_AFTER, _BEFORE = "PA", "PB"
+_MOST: Final = 1000
+
+
+class HasSid(Protocol):
+    """A record of a list."""
+
+    @property
+    def sid(self) -> str:
+        """Which record it is."""
+        ...
+
+
+R = TypeVar("R", bound=HasSid)
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """Which page a request asks for."""
+
+    size: int
+    number: int
+    """From 0; what the client counts, nothing more."""
+    token: str | None
+    filters: tuple[tuple[str, str], ...]
+
+    @property
+    def window(self) -> Window:
+        """The records to read: those of the page, and one more to see whether there is another."""
+        sid = self.token and self.token[len(_AFTER) :]
+        if self.token and self.token.startswith(_BEFORE):
+            return Window(self.size + 1, before=sid)
+        return Window(self.size + 1, after=sid)
+
+
+def read_paging(parameters: Parameters) -> Paging:
+    """Return the page that the parameters of a list ask for."""
+    token = parameters.text("PageToken") or None
+    if token is not None and not token.startswith((_AFTER, _BEFORE)):
+        raise Invalid(
+            f"PageToken={token!r} is no page token; use the page URLs of the list's meta",
+            code=83600,
+        )
+    is_filter = [name for name in parameters.values if name not in (*PAGING, *parameters.unknown)]
+    return Paging(
+        size=parameters.number("PageSize", low=1, high=_MOST, default=50),
+        number=parameters.number("Page", low=0, high=10**9 - 1, default=0),
+        token=token,
+        filters=tuple((name, parameters.values[name]) for name in is_filter),
+    )
+
+
+def page_of(
+    key: str,
+    records: Sequence[R],
+    show: Callable[[R], dict[str, Any]],
+    *,
+    paging: Paging,
+    request: Request,
+) -> dict[str, Any]:
+    """Return one page of a list as it is answered; the records are those of `paging.window`."""
+    has_more = len(records) > paging.size
+    if paging.window.before is not None:
+        records = records[-paging.size :]
+        has_previous, has_next = has_more, True
+    else:
+        records = records[: paging.size]
+        has_previous, has_next = paging.token is not None, has_more
+    url = _PageUrls(url_of(request, request.scope["path"]), paging)
+    return {
+        key: [show(record) for record in records],
+        "meta": {
+            "first_page_url": url.at(0),
+            "key": key,
+            "next_page_url": url.next(records) if has_next else None,
+            "page": paging.number,
+            "page_size": paging.size,
+            "previous_page_url": url.previous(records) if has_previous else None,
+            "url": url.at(paging.number, paging.token),
+        },
+    }
+
+
+def whole_list(key: str, shown: Iterable[dict[str, Any]], *, request: Request) -> dict[str, Any]:
+    """Return a list that is always answered whole, as one page."""
+    records = list(shown)
+    url = url_of(request, request.scope["path"])
+    return {
+        key: records,
+        "meta": {
+            "first_page_url": url,
+            "key": key,
+            "next_page_url": None,
+            "page": 0,
+            "page_size": len(records),
+            "previous_page_url": None,
+            "url": url,
+        },
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _PageUrls:
+    base: str
+    paging: Paging
+
+    def at(self, number: int, token: str | None = None) -> str:
+        pairs = [*self.paging.filters, ("PageSize", self.paging.size), ("Page", number)]
+        if token is not None:
+            pairs.append(("PageToken", token))
+        return f"{self.base}?{urlencode(pairs)}"
+
+    def next(self, records: Sequence[HasSid]) -> str | None:
+        return self.at(self.paging.number + 1, _AFTER + records[-1].sid) if records else None
+
+    def previous(self, records: Sequence[HasSid]) -> str | None:
+        before = max(self.paging.number - 1, 0)
+        return self.at(before, _BEFORE + records[0].sid) if records else None

@@ -1,0 +1,67 @@
+"""Serves an ASGI application on a socket that is already bound, until told to stop."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Generator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from ringback.core.errors import Unusable
+
+
+class ApiServer(uvicorn.Server):
+    """Uvicorn, less its signal handling: who runs the whole process stops it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave signals alone."""
+        yield
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket; port 0 takes any that is free.
+
+    Raises Unusable, naming the flag to change, where the address can't be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as failure:
+        listener.close()
+        raise Unusable(
+            f"can't listen on {host}:{port}: {failure.strerror}; choose another with --port"
+            " (or --host)"
+        ) from failure
+    listener.listen(1024)
+    return listener
+
+
+def base_url_of(listener: socket.socket) -> str:
+    """Return the URL at which a listening socket is reached."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def serve(app: ASGIApp, listener: socket.socket, *, until: asyncio.Event) -> None:
+    """Serve until the event is set; requests under way get a second to end."""
+    server = ApiServer(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=True,
+            timeout_graceful_shutdown=1,
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    stopping = asyncio.create_task(until.wait())
+    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    server.should_exit = True
+    await serving

@@ -1,0 +1,1 @@
+"""The Super SIM API, version 1."""
