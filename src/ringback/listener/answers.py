@@ -1,0 +1,67 @@
+"""What the listener answers, and when it is told to misbehave."""
+
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from ringback.core.rendering import Headers
+
+UNAVAILABLE: Final = 503
+"""What `--fail-first` answers where `--fail` names no other status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer; the server adds what HTTP itself needs."""
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Behave:
+    """Answer as a good receiver."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailAlways:
+    """Answer every request with this status."""
+
+    status: int
+
+    def __str__(self) -> str:
+        """The flags that ask for it."""
+        return f"--fail {self.status}"
+
+
+@dataclass(frozen=True, slots=True)
+class FailFirst:
+    """Answer so many requests with this status, and all later ones as a good receiver."""
+
+    count: int
+    status: int = UNAVAILABLE
+
+    def __str__(self) -> str:
+        """The flags that ask for it."""
+        named = "" if self.status == UNAVAILABLE else f"--fail {self.status} "
+        return f"{named}--fail-first {self.count}"
+
+
+Manners = Behave | FailAlways | FailFirst
+
+
+def failure_of(manners: Manners, number: int) -> int | None:
+    """Return the status that the request with this number, from 1, fails with; None if it doesn't.
+
+    >>> [failure_of(FailFirst(2), number) for number in (1, 2, 3)]
+    [503, 503, None]
+    """
+    match manners:
+        case Behave():
+            return None
+        case FailAlways(status):
+            return status
+        case FailFirst(count, status):
+            return status if number <= count else None
+        case _:
+            assert_never(manners)

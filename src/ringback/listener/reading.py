@@ -1,0 +1,138 @@
+"""Bytes from a connection -> requests, exactly as they came; no I/O.
+
+Laws of this file. Header names keep their letter case and headers their order. What is too long or
+no HTTP becomes one `Unreadable`, after which the connection is read no further.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import httptools
+
+from ringback.receiver import ReceivedRequest
+
+MAX_HEAD: Final = 64 * 1024
+MAX_BODY: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A complete request, and whether another one may follow on its connection."""
+
+    request: ReceivedRequest
+    keeps_alive: bool
+
+
+class Unreadable(Exception):
+    """What came can't be read as a request; the status says why."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+        self.why = why
+
+
+class RequestReader:
+    """Reads the requests of one connection."""
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpRequestParser(self)
+        self._complete: list[Arrived | Unreadable] = []
+        self._is_broken = False
+        self.expects_continue = False
+        """Whether the sender holds its body back until it is told to go on."""
+        self.on_message_begin()
+
+    def feed(self, data: bytes) -> list[Arrived | Unreadable]:
+        """Return what these bytes complete, in the order in which it came; never raises."""
+        if not self._is_broken:
+            self._read(data)
+        complete, self._complete = self._complete, []
+        return complete
+
+    def _read(self, data: bytes) -> None:
+        was_in_head = self._is_in_head
+        try:
+            self._parser.feed_data(data)
+            if was_in_head and self._is_in_head:
+                self._grow_head(len(data))
+        except httptools.HttpParserUpgrade:
+            # A client may offer another protocol, and a server need not take it up. What follows
+            # on the connection is not read: by then it may be in that protocol.
+            self._is_broken = True
+        except httptools.HttpParserError as error:
+            # The parser wraps what the methods below raise.
+            cause = error.__context__
+            self._give_up(cause if isinstance(cause, Unreadable) else _no_http(error))
+        except Unreadable as unreadable:
+            self._give_up(unreadable)
+
+    def _give_up(self, unreadable: Unreadable) -> None:
+        self._is_broken = True
+        self._complete.append(unreadable)
+
+    def _grow_head(self, size: int) -> None:
+        self._head_size += size
+        if self._head_size > MAX_HEAD:
+            raise Unreadable(431, f"the headers are longer than {MAX_HEAD} bytes")
+
+    # ---- what the parser calls -----------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """Start a new request."""
+        self._target = bytearray()
+        self._headers: list[tuple[str, str]] = []
+        self._body = bytearray()
+        self._head_size = 0
+        self._is_in_head = True
+        self.expects_continue = False
+
+    def on_url(self, url: bytes) -> None:
+        """Add to the target, which may come in pieces."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Add a header; what follows a chunked body is left out."""
+        if self._is_in_head:
+            self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
+
+    def on_headers_complete(self) -> None:
+        """Refuse what is too long before its body is read."""
+        self._is_in_head = False
+        sizes = (len(name) + len(value) + 4 for name, value in self._headers)
+        self._head_size = 0
+        self._grow_head(len(self._target) + sum(sizes))
+        for name, value in self._headers:
+            if name.lower() == "content-length" and int(value) > MAX_BODY:
+                raise _too_long()
+            if name.lower() == "expect" and value.lower() == "100-continue":
+                self.expects_continue = True
+
+    def on_body(self, body: bytes) -> None:
+        """Add to the body."""
+        self.expects_continue = False  # it did not wait
+        self._body += body
+        if len(self._body) > MAX_BODY:
+            raise _too_long()
+
+    def on_message_complete(self) -> None:
+        """Hand the request out."""
+        request = ReceivedRequest(
+            method=self._parser.get_method().decode("latin-1"),
+            target=self._target.decode("latin-1"),
+            headers=tuple(self._headers),
+            body=bytes(self._body),
+        )
+        self._complete.append(Arrived(request, self._keeps_alive()))
+        self.expects_continue = False
+
+    def _keeps_alive(self) -> bool:
+        return self._parser.should_keep_alive() and not self._parser.should_upgrade()
+
+
+def _too_long() -> Unreadable:
+    return Unreadable(413, f"the body is longer than {MAX_BODY} bytes")
+
+
+def _no_http(error: httptools.HttpParserError) -> Unreadable:
+    return Unreadable(400, f"this is no HTTP/1.1 request: {error}")

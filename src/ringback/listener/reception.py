@@ -1,0 +1,124 @@
+"""Takes one request after the other: checks it, counts it, shows it, answers it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.listener.answers import Answer, Behave, Manners, failure_of
+from ringback.listener.forwarding import Forwarded, pass_on
+from ringback.listener.heard import Heard
+from ringback.listener.record import Account, look_up, secrets_of
+from ringback.listener.seen import Seen, SeenTokens
+from ringback.ports import Clock, Transport
+from ringback.receiver import (
+    Reason,
+    ReceivedRequest,
+    Refused,
+    Secrets,
+    Sent,
+    Verdict,
+    check,
+    url_as_configured,
+    url_by_host,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What the listener was asked to do."""
+
+    secrets: Secrets = Secrets()
+    """Those given by hand; for each kind they go before the account's."""
+    configured: CallbackUrl | None = None
+    """The URL that senders call, where it is not the one that a request itself names."""
+    forward_to: CallbackUrl | None = None
+    manners: Manners = Behave()
+    delay: timedelta = timedelta(0)
+
+
+class Reception:
+    """Handles the requests that the server hands over."""
+
+    def __init__(
+        self,
+        orders: Orders,
+        *,
+        find_account: Callable[[], Account | None],
+        seen: SeenTokens,
+        clock: Clock,
+        transport: Transport,
+        show: Callable[[Heard], None],
+    ) -> None:
+        self._orders = orders
+        self._find_account = find_account
+        self._seen = seen
+        self._clock = clock
+        self._transport = transport
+        self._show = show
+        self._count = 0
+
+    async def handle(self, request: ReceivedRequest) -> Answer:
+        """Return the answer to a request, once it was shown and the delay has passed."""
+        self._count += 1
+        failure = failure_of(self._orders.manners, self._count)
+        at = self._clock.now()
+        verdict, seen = await self._recognise(request, at)
+        forwarded = await self._forward(request)
+        answer = _answer(failure, forwarded)
+        self._show(
+            Heard(
+                at=at,
+                request=request,
+                verdict=verdict,
+                seen=seen,
+                answered=answer.status,
+                after=self._orders.delay,
+                on_purpose=None if failure is None else self._orders.manners,
+                forwarded=forwarded,
+            )
+        )
+        await self._clock.sleep_until(at + self._orders.delay)
+        return answer
+
+    async def _recognise(
+        self, request: ReceivedRequest, at: datetime
+    ) -> tuple[Verdict, Seen | None]:
+        account = self._find_account()
+        verdict = self._check(request, account)
+        # Counted before anything is waited for: its retry may come while we look things up.
+        seen = self._note(verdict, at)
+        sent = await self._look_up(verdict, account)
+        return (verdict if sent is None else self._check(request, account, sent)), seen
+
+    def _check(
+        self, request: ReceivedRequest, account: Account | None, sent: Sent | None = None
+    ) -> Verdict:
+        configured = self._orders.configured
+        url = url_by_host(request) if configured is None else url_as_configured(configured, request)
+        secrets = secrets_of(account, given=self._orders.secrets)
+        return check(request, urls=[url], secrets=secrets, sent=sent)
+
+    def _note(self, verdict: Verdict, at: datetime) -> Seen | None:
+        if verdict.source is None or verdict.token is None:
+            return None
+        return self._seen.note(verdict.source, verdict.token, at=at)
+
+    async def _forward(self, request: ReceivedRequest) -> Forwarded | None:
+        to = self._orders.forward_to
+        return None if to is None else await pass_on(request, to=to, transport=self._transport)
+
+    async def _look_up(self, verdict: Verdict, account: Account | None) -> Sent | None:
+        """Ask the sender what it sent, where the signature alone doesn't tell what is wrong."""
+        match verdict:
+            case Refused(_, str(token), Reason.NOT_EXPLAINED) if account is not None:
+                return await look_up(token, of=account, transport=self._transport)
+            case _:
+                return None
+
+
+def _answer(failure: int | None, forwarded: Forwarded | None) -> Answer:
+    """Return the failure that was asked for, else what the application answered, else a 200."""
+    if failure is not None:
+        return Answer(failure)
+    return Answer(200) if forwarded is None else forwarded.answer

@@ -1,0 +1,87 @@
+"""The sender next door: the secrets of its account, and its record of what it sent."""
+
+import base64
+import json
+from dataclasses import dataclass, field, replace
+from typing import Final
+from urllib.parse import urlencode
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.connection import Limits
+from ringback.core.errors import InvalidCallbackUrl
+from ringback.core.rendering import OutgoingRequest
+from ringback.ports import Transport
+from ringback.receiver import Secrets, Sent
+
+# The sender is on this machine, and is itself waiting for our answer.
+_LIMITS: Final = Limits(connect=1, read=1, total=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The account whose callbacks are awaited, and where its sender answers questions."""
+
+    base_url: CallbackUrl
+    sid: str
+    auth_token: str = field(repr=False)
+    kore_secret: str = field(repr=False)
+    api_key_secret: str = field(repr=False)
+
+
+def secrets_of(account: Account | None, *, given: Secrets) -> Secrets:
+    """Return what to check with: for each kind what is given by hand, else the account's.
+
+    What a given secret replaces still explains signatures, as does the API key's secret, which is
+    the one that is most easily taken for the right one.
+    """
+    if account is None:
+        return given
+    return Secrets(
+        given.twilio_auth_tokens or (account.auth_token,),
+        given.kore_secrets or (account.kore_secret,),
+        not_accepted=(
+            ("the account's Auth Token", account.auth_token),
+            ("the account's webhook secret", account.kore_secret),
+            ("the API key's secret", account.api_key_secret),
+        ),
+    )
+
+
+async def look_up(token: str, *, of: Account, transport: Transport) -> Sent | None:
+    """Return what the sender has on record under this token, or None where it doesn't say."""
+    path, query = "/portal/v1/callbacks", urlencode({"IdempotencyToken": token})
+    headers = (("Host", of.base_url.authority), ("Authorization", _basic(of)))
+    asked = OutgoingRequest("GET", replace(of.base_url, path=path, query=query), headers, b"")
+    exchange = await transport.send(asked, limits=_LIMITS)
+    try:
+        return sent_of(json.loads(exchange.response.body)) if exchange.response else None
+    except ValueError:
+        return None
+
+
+def sent_of(listed: object) -> Sent | None:
+    """Return what was sent, from the portal's list of the callbacks with one token.
+
+    It is read from the callback, not from its attempts: URL and payload are the same for all of
+    them, and the attempt that is under way has nothing to show yet.
+    """
+    match listed:
+        case {"callbacks": [{"url": str(url), "method": str(method), "body": str(body)}]}:
+            return _sent(url, method, body)
+        case _:
+            return None
+
+
+def _sent(url: str, method: str, parameters: str) -> Sent | None:
+    try:
+        called = CallbackUrl.parse(url)
+    except InvalidCallbackUrl:
+        return None
+    if method == "GET":
+        return Sent(method, called.with_parameters(parameters).wire)
+    return Sent(method, called.wire, parameters.encode("utf-8", "replace"))
+
+
+def _basic(account: Account) -> str:
+    pair = f"{account.sid}:{account.auth_token}".encode()
+    return f"Basic {base64.b64encode(pair).decode()}"

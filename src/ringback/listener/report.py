@@ -1,0 +1,225 @@
+"""What is shown of a callback: lines for people, or one JSON object for programs."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from typing import Final, assert_never
+
+from ringback.core.connection import DEFAULT_RETRY_ON
+from ringback.core.source import Source
+from ringback.listener.forwarding import Forwarded
+from ringback.listener.heard import Heard
+from ringback.listener.seen import Seen
+from ringback.receiver import Genuine, Reason, ReceivedRequest, Refused, Verdict
+
+_MOST_PARAMETERS: Final = 50
+_LONGEST: Final = 2000
+_WIDEST_LABEL: Final = 24
+
+
+class Tone(Enum):
+    """How a line is meant; the terminal gives it a colour."""
+
+    TITLE = auto()
+    PLAIN = auto()
+    GOOD = auto()
+    BAD = auto()
+    HINT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line for people. It is aligned, and what came from outside can't steer a terminal."""
+
+    text: str
+    tone: Tone = Tone.PLAIN
+
+
+_Row = tuple[str, str, Tone]
+"""A label, what is said under it, and how."""
+
+_NOT_CHECKED: Final = frozenset({Reason.NO_SECRET, Reason.EMPTY_SIGNATURE})
+
+_TRIES_AGAIN: Final[Mapping[Source, str]] = {
+    Source.TWILIO: "Twilio's source tries again only after connection failures",
+    Source.KORE: "KORE's source tries again only after connection failures, 408, 423 and 5xx",
+}
+
+
+def as_lines(heard: Heard, *, verbose: bool) -> list[Line]:
+    """Return what people are shown; verbosely, with the request exactly as it came.
+
+    Parameters stand further in than our own findings, so that none can pass for one of them.
+    """
+    return [
+        Line(_title(heard), Tone.TITLE),
+        *_aligned(_parameters(heard.request), indent=6),
+        *(_as_received(heard.request) if verbose else []),
+        *_aligned(list(_findings(heard)), indent=2),
+    ]
+
+
+def as_json(heard: Heard) -> str:
+    """Return one line of JSON with everything that is known of the request and its answer."""
+    request, verdict = heard.request, heard.verdict
+    return json.dumps(
+        {
+            "at": _instant(heard.at),
+            "source": verdict.source,
+            "method": request.method,
+            "path": request.target,
+            "parameters": request.parameters,
+            "token": verdict.token,
+            "signature": _signature(verdict),
+            "seen_before": heard.seen is not None and heard.seen.before,
+            "times_seen": 1 if heard.seen is None else heard.seen.times,
+            "answered": heard.answered,
+            "on_purpose": heard.on_purpose is not None,
+            "forwarded": _forwarded(heard.forwarded),
+            "headers": request.headers,
+            "body": request.body.decode("utf-8", "backslashreplace"),
+        }
+    )
+
+
+def _signature(verdict: Verdict) -> dict[str, bool | str | None]:
+    match verdict:
+        case Genuine():
+            return {"ok": True, "reason": None, "explanation": None}
+        case Refused(_, _, reason, explanation):
+            return {"ok": False, "reason": reason, "explanation": explanation}
+        case _:
+            assert_never(verdict)
+
+
+def _forwarded(forwarded: Forwarded | None) -> dict[str, str | int | None] | None:
+    if forwarded is None:
+        return None
+    return {"url": forwarded.url, "answered": forwarded.answered, "why_not": forwarded.why_not}
+
+
+def _title(heard: Heard) -> str:
+    request = heard.request
+    # The query of a GET is listed below, parameter by parameter.
+    shown = request.path if request.method == "GET" else request.target
+    source = heard.verdict.source or "no callback"
+    return f"{_time(heard.at)}  {source}  {_printable(f'{request.method} {shown}')}"
+
+
+def _parameters(request: ReceivedRequest) -> list[_Row]:
+    form = request.parameters
+    rows = [(name, value, Tone.PLAIN) for name, value in form[:_MOST_PARAMETERS]]
+    more = len(form) - len(rows)
+    return [*rows, ("…", f"and {more} more", Tone.PLAIN)] if more else rows
+
+
+def _as_received(request: ReceivedRequest) -> Iterator[Line]:
+    yield Line("  as received")
+    lines = [f"{request.method} {request.target}"]
+    lines += [f"{name}: {value}" for name, value in request.headers]
+    if request.body:
+        lines += ["", request.body.decode("utf-8", "backslashreplace")]
+    for line in lines:
+        yield Line(f"      {_printable(line)}".rstrip())
+
+
+def _findings(heard: Heard) -> Iterator[_Row]:
+    unknown = "none, so a retry of it can't be told from a new callback"
+    yield "token", heard.verdict.token or unknown, Tone.PLAIN
+    yield from _signature_rows(heard.verdict)
+    if heard.seen is not None:
+        yield "delivery", *_delivery(heard.seen, heard.verdict)
+    if heard.forwarded is not None:
+        yield "forwarded", *_forwarding(heard.forwarded)
+    yield "answered", *_answer(heard)
+    yield from _retry_hint(heard)
+
+
+def _signature_rows(verdict: Verdict) -> Iterator[_Row]:
+    match verdict:
+        case Genuine():
+            yield "signature", "right", Tone.GOOD
+        case Refused(_, _, reason, explanation) if reason in _NOT_CHECKED:
+            yield "signature", f"not checked: {explanation}", Tone.HINT
+        case Refused(_, _, reason, explanation):
+            yield "signature", f"not right: {explanation}", Tone.BAD
+            if reason is Reason.URL_DIFFERS:
+                yield (
+                    "",
+                    "behind a tunnel or a proxy, give the configured URL with --url",
+                    Tone.HINT,
+                )
+        case _:
+            assert_never(verdict)
+
+
+def _delivery(seen: Seen, verdict: Verdict) -> tuple[str, Tone]:
+    if not seen.before:
+        return "first time", Tone.PLAIN
+    text = f"seen before, {_ordinal(seen.times)} time since {_time(seen.since)}"
+    if isinstance(verdict, Refused) and verdict.reason not in _NOT_CHECKED:
+        return text, Tone.PLAIN
+    return f"{text}: a retry of the same callback, so do the work only once", Tone.HINT
+
+
+def _forwarding(forwarded: Forwarded) -> tuple[str, Tone]:
+    if forwarded.why_not is not None:
+        return f"{forwarded.url} gave no answer: {forwarded.why_not}", Tone.BAD
+    return f"{forwarded.url} answered {forwarded.answered}", Tone.PLAIN
+
+
+def _answer(heard: Heard) -> tuple[str, Tone]:
+    seconds = heard.after.total_seconds()
+    after = f" after {seconds:g} s" if seconds else ""
+    purpose = "" if heard.on_purpose is None else f" on purpose ({heard.on_purpose})"
+    return f"{heard.answered}{after}{purpose}", Tone.PLAIN
+
+
+def _retry_hint(heard: Heard) -> Iterator[_Row]:
+    source, family = heard.verdict.source, f"{heard.answered // 100}xx"
+    if source is None or family == "2xx":
+        return
+    if not {family, str(heard.answered)} & DEFAULT_RETRY_ON[source]:
+        wish = family if family in ("4xx", "5xx") else "all"
+        yield "", f"{_TRIES_AGAIN[source]}, unless the URL says e.g. #rp={wish}", Tone.HINT
+
+
+def _aligned(rows: Sequence[_Row], *, indent: int) -> Iterator[Line]:
+    labels = [_printable(label) for label, _, _ in rows]
+    width = max((min(len(label), _WIDEST_LABEL) for label in labels), default=0)
+    for label, (_, text, tone) in zip(labels, rows, strict=True):
+        yield Line(f"{' ' * indent}{label:{width}}  {_printable(text)}".rstrip(), tone)
+
+
+def _printable(text: str) -> str:
+    r"""Return text without anything that a terminal would act on, and not at any length.
+
+    >>> _printable("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown
+    )
+
+
+def _ordinal(number: int) -> str:
+    """Write a number as a place in a row.
+
+    >>> [_ordinal(number) for number in (1, 2, 3, 4, 11, 22, 112)]
+    ['1st', '2nd', '3rd', '4th', '11th', '22nd', '112th']
+    """
+    if number % 100 in (11, 12, 13):
+        return f"{number}th"
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
+
+
+def _instant(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _time(at: datetime) -> str:
+    """Return the time of day in UTC, as in the sender's records and KORE's Date header."""
+    return f"{at:%H:%M:%S}Z"

@@ -1,0 +1,43 @@
+"""Which callbacks came before, by source and token."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from ringback.core.source import Source
+
+REMEMBERED: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How often a callback has come, this time included, and when it came first."""
+
+    times: int
+    since: datetime
+
+    @property
+    def before(self) -> bool:
+        """Whether this is not the first time."""
+        return self.times > 1
+
+
+class SeenTokens:
+    """Remembers tokens in memory; of too many, those that have not come for longest are forgotten.
+
+    A token of one source says nothing about the other's, so the two are kept apart.
+    """
+
+    def __init__(self, *, limit: int = REMEMBERED) -> None:
+        self._seen = OrderedDict[tuple[Source, str], Seen]()
+        self._limit = limit
+
+    def note(self, source: Source, token: str, *, at: datetime) -> Seen:
+        """Count this arrival, and return what is known with it."""
+        key = (source, token)
+        earlier = self._seen.pop(key, Seen(0, at))
+        seen = self._seen[key] = replace(earlier, times=earlier.times + 1)
+        if len(self._seen) > self._limit:
+            self._seen.popitem(last=False)
+        return seen
