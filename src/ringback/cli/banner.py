@@ -1,0 +1,101 @@
+"""What `ringback dev` says when it is up."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from ringback import __version__
+from ringback.cli.dev_file import DevFile, path_in
+from ringback.core.source import Phase, Source
+from ringback.settings import DATA, Settings
+
+_TEMPLATE = """\
+Ringback {version} serves the Super SIM API at {base_url}  (Ctrl-C stops it)
+
+  Account SID          {account_sid}
+  Auth Token           {auth_token}
+  API key              {api_key_sid}
+  API key secret       {api_key_secret}
+  KORE webhook secret  {kore_secret}
+  SIM                  {sim_sid}  (my_super_sim)
+  Phase                {phase_line}
+                       {phase_help}
+  Data file            {data_file}
+                       {dev_file} has all of this for programs
+
+1. In a second terminal, receive callbacks:
+
+  {listen}
+
+2. In a third, deactivate the SIM, as KORE's notice does. The callback comes from {first_source}:
+
+  export API_KEY={api_key_sid} AUTH_TOKEN={api_key_secret}
+
+  curl -u "$API_KEY:$AUTH_TOKEN" -X POST {base_url}/v1/Sims/{sim_sid} \\
+    -d 'CallbackUrl=http://127.0.0.1:9000/path?foo=bar' \\
+    -d CallbackMethod=POST \\
+    -d Status=inactive
+
+3. Activate it again. The callback comes from kore:
+
+  curl -u "$API_KEY:$AUTH_TOKEN" -X POST {base_url}/v1/Sims/{sim_sid} \\
+    -d 'CallbackUrl=http://127.0.0.1:9000/path?foo=bar#cbs=kore' \\
+    -d CallbackMethod=POST \\
+    -d Status=active
+
+4. See what was sent, from which source, and why:
+
+  {callbacks}
+"""
+
+
+def banner(dev: DevFile, settings: Settings, phase: Phase) -> str:
+    """Return what to say when everything is up."""
+    return _TEMPLATE.format(
+        version=__version__,
+        base_url=dev.base_url,
+        account_sid=dev.account_sid,
+        auth_token=dev.auth_token,
+        api_key_sid=dev.api_key_sid,
+        api_key_secret=dev.api_key_secret,
+        kore_secret=dev.kore_secret,
+        sim_sid=dev.sim_sid,
+        phase_line=_phase_line(phase),
+        phase_help=_phase_help(settings),
+        data_file=dev.data_file,
+        dev_file=path_in(settings.data),
+        first_source=phase.default,
+        listen=_command("listen", settings),
+        callbacks=_command("callbacks list", settings),
+    )
+
+
+def _phase_line(phase: Phase) -> str:
+    other = next(source for source in Source if source is not phase.default)
+    if other in phase.may_ask:
+        return f"{phase.name}: {phase.default} sends, unless a URL ends with #cbs={other}"
+    return f"{phase.name}: {phase.default} sends, whatever a URL asks for"
+
+
+def _phase_help(settings: Settings) -> str:
+    names = "|".join(phase.name for phase in settings.policy.phases)
+    return f"change it with --phase {names}, or --at 2024-10-20"
+
+
+def _command(words: str, settings: Settings) -> str:
+    program = _program()
+    # The folder is named only where it isn't the one that every command looks in by itself.
+    folder = str(settings.data)
+    named = "" if folder == DATA.default else f" --data {shlex.quote(folder)}"
+    return f"{program} {words}{named}"
+
+
+def _program() -> str:
+    """Return how this very program can be called again from the same folder."""
+    started = Path(sys.argv[0])
+    if started.name != "ringback":
+        return "python -m ringback"
+    try:
+        return shlex.quote(str(started.absolute().relative_to(Path.cwd())))
+    except ValueError:
+        return shlex.quote(str(started))

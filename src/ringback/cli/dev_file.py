@@ -1,0 +1,62 @@
+"""`dev.json`: what `ringback dev` tells the other commands, and whoever can read its folder."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Self
+
+from ringback.core.errors import Unusable
+
+
+@dataclass(frozen=True, slots=True)
+class DevFile:
+    """How to reach a running `ringback dev`, and its secrets."""
+
+    base_url: str
+    account_sid: str
+    auth_token: str
+    api_key_sid: str
+    api_key_secret: str
+    kore_secret: str
+    sim_sid: str
+    phase: str
+    data_file: str
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Return the file in this data folder.
+
+        Raises Unusable where there is none, or where it isn't one of ours.
+        """
+        path = path_in(folder)
+        try:
+            known = json.loads(path.read_text("utf-8"))
+            return cls(**{field.name: str(known[field.name]) for field in fields(cls)})
+        except OSError:
+            raise Unusable(
+                f"there is no {path}: start `ringback dev` (make run) first,"
+                " or name its data folder with --data"
+            ) from None
+        except (TypeError, KeyError, ValueError):
+            raise Unusable(f"{path} is not a dev.json of this Ringback; start it again") from None
+
+    def write(self, folder: Path) -> None:
+        """Write the file so that only its owner can read it."""
+        path = path_in(folder)
+        fresh = path.with_suffix(".json.new")
+        fresh.unlink(missing_ok=True)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(asdict(self), file, indent=2)
+            file.write("\n")
+        fresh.replace(path)
+
+    def to_line(self) -> str:
+        """Return the file as JSON on one line."""
+        return json.dumps(asdict(self))
+
+
+def path_in(folder: Path) -> Path:
+    """Return where the file is in a data folder."""
+    return folder / "dev.json"

@@ -1,0 +1,243 @@
+"""`ringback listen`: a receiver that shows what comes, and says whether it is genuine."""
+
+import asyncio
+import errno
+import json
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from ringback.cli.dev_file import DevFile
+from ringback.cli.options import data_option
+from ringback.cli.signals import event_of_signals
+from ringback.core.addresses import ANYWHERE
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.durations import read_duration
+from ringback.core.errors import InvalidCallbackUrl, Unusable
+from ringback.core.source import Source
+from ringback.engine.sender import Sender
+from ringback.engine.system import SystemClock, stopwatch
+from ringback.listener.answers import UNAVAILABLE, Behave, FailAlways, FailFirst, Manners
+from ringback.listener.heard import Heard
+from ringback.listener.reception import Orders, Reception
+from ringback.listener.record import Account, secrets_of
+from ringback.listener.report import Tone, as_json, as_lines
+from ringback.listener.seen import SeenTokens
+from ringback.listener.server import Server
+from ringback.receiver import Secrets
+
+_LONGEST_DELAY: Final = timedelta(hours=1)
+
+_STYLES: Final[Mapping[Tone, Mapping[str, Any]]] = {
+    Tone.TITLE: {"bold": True},
+    Tone.PLAIN: {},
+    Tone.GOOD: {"fg": "green"},
+    Tone.BAD: {"fg": "red"},
+    Tone.HINT: {"fg": "yellow"},
+}
+
+
+def _read_url(_ctx: click.Context, _param: click.Parameter, text: str | None) -> CallbackUrl | None:
+    if text is None:
+        return None
+    try:
+        return CallbackUrl.parse(text)
+    except InvalidCallbackUrl as refusal:
+        raise click.BadParameter(refusal.message) from refusal
+
+
+def _read_delay(_ctx: click.Context, _param: click.Parameter, text: str) -> timedelta:
+    try:
+        delay = read_duration(text)
+    except ValueError as refusal:
+        raise click.BadParameter(str(refusal)) from refusal
+    if delay > _LONGEST_DELAY:
+        raise click.BadParameter(f"{text!r} is too long; at most 1h")
+    return delay
+
+
+@click.command()
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=9000,
+    show_default=True,
+    help="Listen on this port; 0 takes any that is free.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Listen on this address.")
+@data_option
+@click.option("--auth-token", metavar="SECRET", help="Check Twilio's signatures with this.")
+@click.option("--kore-secret", metavar="SECRET", help="Check KORE's signatures with this.")
+@click.option(
+    "--url",
+    metavar="URL",
+    callback=_read_url,
+    help="The URL that callbacks are configured with, if a tunnel or a proxy is in front.",
+)
+@click.option(
+    "--forward-to",
+    metavar="URL",
+    callback=_read_url,
+    help="Pass each request on, and answer what comes back. A URL without a path gets the"
+    " request's own; the query always goes along.",
+)
+@click.option(
+    "--fail",
+    type=click.IntRange(300, 599),
+    metavar="STATUS",
+    help="Answer every request with this status.",
+)
+@click.option(
+    "--fail-first",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"Let only the first N requests fail, with {UNAVAILABLE} or what --fail says.",
+)
+@click.option(
+    "--delay",
+    metavar="DURATION",
+    default="0s",
+    callback=_read_delay,
+    help="Answer only after so long, such as 500ms or 3s.",
+)
+@click.option("--json", "prints_json", is_flag=True, help="Print one JSON object for each line.")
+@click.option("-v", "--verbose", is_flag=True, help="Show requests exactly as received, too.")
+def listen(
+    *,
+    port: int,
+    host: str,
+    data: Path,
+    auth_token: str | None,
+    kore_secret: str | None,
+    url: CallbackUrl | None,
+    forward_to: CallbackUrl | None,
+    fail: int | None,
+    fail_first: int | None,
+    delay: timedelta,
+    prints_json: bool,
+    verbose: bool,
+) -> None:
+    """Receive callbacks, and say of each what it is and whether its signature is right.
+
+    Secrets come from the dev.json of `ringback dev`, which may also start later.
+    """
+    orders = Orders(
+        secrets=_given(auth_token, kore_secret),
+        configured=url,
+        forward_to=forward_to,
+        manners=_manners(fail, fail_first),
+        delay=delay,
+    )
+    # What is passed on goes where the person at this keyboard says.
+    sender = Sender(stopwatch=stopwatch, allowed=ANYWHERE)
+    reception = Reception(
+        orders,
+        find_account=partial(_account_in, data),
+        seen=SeenTokens(),
+        clock=SystemClock(),
+        transport=sender,
+        show=_print_json if prints_json else partial(_print_lines, verbose=verbose),
+    )
+
+    def announce(address: str) -> None:
+        click.echo(json.dumps({"listening": address}) if prints_json else f"listening on {address}")
+        secrets = secrets_of(_account_in(data), given=orders.secrets)
+        click.echo(_what_is_checked(secrets, data), err=prints_json)
+
+    asyncio.run(_serve(reception, host, port, announce))
+
+
+def _account_in(data: Path) -> Account | None:
+    """Return the account of the `ringback dev` with this data folder, if there is one just now."""
+    try:
+        dev = DevFile.read(data)
+        return Account(
+            CallbackUrl.parse(dev.base_url),
+            dev.account_sid,
+            auth_token=dev.auth_token,
+            kore_secret=dev.kore_secret,
+            api_key_secret=dev.api_key_secret,
+        )
+    except (Unusable, InvalidCallbackUrl):
+        return None
+
+
+def _given(auth_token: str | None, kore_secret: str | None) -> Secrets:
+    return Secrets(
+        (auth_token,) if auth_token else (),
+        (kore_secret,) if kore_secret else (),
+    )
+
+
+def _manners(fail: int | None, fail_first: int | None) -> Manners:
+    match fail, fail_first:
+        case None, None:
+            return Behave()
+        case int(status), None:
+            return FailAlways(status)
+        case _, int(count):
+            return FailFirst(count, fail or UNAVAILABLE)
+
+
+def _what_is_checked(secrets: Secrets, data: Path) -> str:
+    match secrets.of(Source.TWILIO), secrets.of(Source.KORE):
+        case [_, *_], [_, *_]:
+            return "signatures of both sources are checked"
+        case [_, *_], []:
+            return "KORE's signatures can't be checked: give --kore-secret"
+        case [], [_, *_]:
+            return "Twilio's signatures can't be checked: give --auth-token"
+        case _:
+            return (
+                f"no dev.json in {data}: signatures can't be checked;"
+                " start `make run`, or give --auth-token and --kore-secret"
+            )
+
+
+def _print_json(heard: Heard) -> None:
+    click.echo(as_json(heard))
+
+
+def _print_lines(heard: Heard, *, verbose: bool) -> None:
+    lines = as_lines(heard, verbose=verbose)
+    styled = [click.style(line.text, **_STYLES[line.tone]) for line in lines]
+    click.echo("\n".join(["", *styled]))
+
+
+async def _serve(
+    reception: Reception, host: str, port: int, announce: Callable[[str], None]
+) -> None:
+    """Listen until a signal says to stop, or nothing can be shown any more."""
+    server = Server(reception.handle)
+    stop = event_of_signals()
+    try:
+        port = await server.start(host, port)
+    except OSError as failure:
+        raise Unusable(_why_not_listening(failure, host, port)) from failure
+    try:
+        announce(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+        await _first_of(stop.wait(), server.wait_broken())
+    finally:
+        await server.stop()
+
+
+async def _first_of(*awaited: Coroutine[None, None, object]) -> None:
+    """Wait for the first of these to end, give up the others, and raise what it raised."""
+    tasks = [asyncio.ensure_future(one) for one in awaited]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    for task in done:
+        task.result()
+
+
+def _why_not_listening(failure: OSError, host: str, port: int) -> str:
+    if failure.errno == errno.EADDRINUSE:
+        return f"port {port} of {host} is taken; choose another with --port"
+    return (
+        f"can't listen on {host}:{port} ({failure.strerror}); choose another with --port or --host"
+    )

@@ -1,0 +1,44 @@
+"""The `ringback` command."""
+
+import sys
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from ringback import __version__
+from ringback.core.errors import RingbackError
+
+# Imported when asked for: each start costs only what its own command needs.
+_COMMANDS: Final = {
+    "callbacks": "ringback.cli.callbacks",
+    "dev": "ringback.cli.dev",
+    "listen": "ringback.cli.listen",
+}
+
+
+class Commands(click.Group):
+    """The commands, each in a module of its own name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, or None where there is none of this name."""
+        module = _COMMANDS.get(cmd_name)
+        return getattr(import_module(module), cmd_name) if module else None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what it refuses is said in one line, and the exit code is 1."""
+        try:
+            return super().invoke(ctx)
+        except RingbackError as refusal:
+            click.echo(f"ringback: {refusal}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def main() -> None:
+    """Callbacks for IoT SIM platforms, from two infrastructures."""
