@@ -1,0 +1,1 @@
+"""Speed, as figures and as ratios to a plain loop measured in the same run: `make bench`."""
