@@ -18,6 +18,10 @@ from ringback.core.durations import read_duration
 from ringback.core.errors import Unusable
 from ringback.core.source import NOTICE, Hold, Phase, Policy, Source
 
+# So that a calendar can run on from any of them.
+_FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 2999
+
 ENVIRONMENT: Final[Mapping[str, str]] = os.environ
 
 
@@ -60,6 +64,24 @@ class Setting:
         return f"RINGBACK_{self.name.upper()}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A setting's text, and the place that it comes from."""
+
+    where: str
+    text: str
+
+    def read_by(self, setting: Setting) -> Any:
+        if not self.text and not setting.default:
+            return None
+        if not self.text:
+            raise Unusable(f"{self.where} is empty; leave it out, or say {setting.default}")
+        try:
+            return setting.read(self.text)
+        except ValueError as problem:
+            raise Unusable(f"{self.where}: {problem}") from None
+
+
 def load(flags: Mapping[str, str | None], environment: Mapping[str, str]) -> Settings:
     """Return the settings that the flags, the environment and the settings file add up to.
 
@@ -67,38 +89,41 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str]) -> Set
     """
     path = flags.get("settings") or environment.get("RINGBACK_SETTINGS")
     table = _read_file(Path(path)) if path else {}
-    values = {
-        setting.name: _value_of(setting, flags, environment, table, path) for setting in SETTINGS
-    }
-    if values["phase"] is not None and values["at"] is not None:
-        raise Unusable("--phase and --at exclude each other: give a phase, or a date that has one")
+    given = {setting.name: _find(setting, flags, environment, table, path) for setting in SETTINGS}
+    values = {setting.name: given[setting.name].read_by(setting) for setting in SETTINGS}
     policy = _policy_of(table, path)
-    if values["phase"] is None and values["at"] is None:
-        values["phase"] = policy.phases[0].name
-    _check_phase(values["phase"], policy)
+    values["phase"] = _phase_to_be_in(values["phase"], values["at"], policy, given["phase"].where)
     return Settings(policy=policy, **values)
 
 
-def _value_of(
+def _find(
     setting: Setting,
     flags: Mapping[str, str | None],
     environment: Mapping[str, str],
     table: Mapping[str, Any],
     path: str | None,
-) -> Any:
+) -> _Given:
     places = (
         (setting.flag, flags.get(setting.name)),
         (setting.variable, environment.get(setting.variable)),
         (f"{path}: {setting.name}", _as_text(table.get(setting.name))),
-        ("the default", setting.default),
     )
-    where, text = next((where, text) for where, text in places if text is not None)
-    if not text:
-        return None
-    try:
-        return setting.read(text)
-    except ValueError as problem:
-        raise Unusable(f"{where}: {problem}") from None
+    found = (_Given(where, text) for where, text in places if text is not None)
+    return next(found, _Given("the default", setting.default))
+
+
+def _phase_to_be_in(
+    phase: str | None, at: datetime | None, policy: Policy, where: str
+) -> str | None:
+    """Return the phase that was asked for, else the first one, else None where a date was given."""
+    names = [known.name for known in policy.phases]
+    if phase is None:
+        return names[0] if at is None else None
+    if at is not None:
+        raise Unusable("--phase and --at exclude each other: give a phase, or a date that has one")
+    if phase not in names:
+        raise Unusable(f"{where} {phase}: the policy has the phases {', '.join(names)}")
+    return phase
 
 
 def _as_text(value: Any) -> str | None:
@@ -123,45 +148,42 @@ def _read_file(path: Path) -> dict[str, Any]:
     known = {setting.name for setting in SETTINGS} | {"phases", "holds"}
     for name in table:
         if name not in known:
-            raise Unusable(f"{path}: there is no setting {name!r}; there are {_listed(known)}")
+            raise Unusable(
+                f"{path}: there is no setting {name!r}; there are {', '.join(sorted(known))}"
+            )
     return table
 
 
 def _policy_of(table: Mapping[str, Any], path: str | None) -> Policy:
     try:
         phases = tuple(_phase_of(entry) for entry in table.get("phases", ()))
-        holds = tuple(_hold_of(entry) for entry in table.get("holds", ()))
-    except (TypeError, KeyError, ValueError) as problem:
+        holds = tuple(Hold(**_words(entry)) for entry in table.get("holds", ()))
+        return Policy(phases or NOTICE.phases, holds)
+    except Unusable as problem:
+        raise Unusable(f"{path}: {problem}") from None
+    except (TypeError, AttributeError, KeyError, ValueError) as problem:
         raise Unusable(
             f"{path}: {problem}; a phase has name, since, default and may_ask,"
             " a hold has phase and account_sid or url_prefix"
         ) from None
-    return Policy(phases or NOTICE.phases, holds)
 
 
 def _phase_of(entry: Mapping[str, Any]) -> Phase:
-    fields = dict(entry)
-    since = fields.pop("since", None)
+    others = {key: value for key, value in entry.items() if key not in ("since", "may_ask")}
+    words = _words(others)
     return Phase(
-        since=None if since is None else _read_instant(str(since)),
-        default=Source(fields.pop("default")),
-        may_ask=frozenset(Source(name) for name in fields.pop("may_ask")),
-        **fields,
+        since=_read_instant(str(entry["since"])) if "since" in entry else None,
+        default=Source(words.pop("default")),
+        may_ask=frozenset(Source(name) for name in entry["may_ask"]),
+        **words,
     )
 
 
-def _hold_of(entry: Mapping[str, Any]) -> Hold:
-    return Hold(**entry)
-
-
-def _check_phase(phase: str | None, policy: Policy) -> None:
-    names = [known.name for known in policy.phases]
-    if phase is not None and phase not in names:
-        raise Unusable(f"--phase {phase}: the policy has the phases {_listed(names)}")
-
-
-def _listed(names: "set[str] | list[str]") -> str:
-    return ", ".join(sorted(names) if isinstance(names, set) else names)
+def _words(entry: Mapping[str, Any]) -> dict[str, str]:
+    for key, value in entry.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{key} = {value!r} must be text in quotes")
+    return dict(entry)
 
 
 def _read_port(text: str) -> int:
@@ -173,11 +195,15 @@ def _read_port(text: str) -> int:
 def _read_instant(text: str) -> datetime:
     try:
         instant = datetime.fromisoformat(text)
-    except ValueError:
+        is_naive = instant.tzinfo is None
+        instant = instant.replace(tzinfo=UTC) if is_naive else instant.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise ValueError(
             f"{text!r} is no date; write it like 2024-10-20 or 2024-10-20T12:00:00Z"
         ) from None
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
+        raise ValueError(f"{text!r} must lie in the years {_FIRST_YEAR} to {_LAST_YEAR}")
+    return instant
 
 
 def _read_yes_or_no(text: str) -> bool:

@@ -20,7 +20,7 @@ _PREFIX_OF_HOST: Final = (
     ("iam.", "/iam"),
 )
 _SUPER_SIM: Final = "/supersim"
-_HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
 
 class Addressing:

@@ -30,6 +30,11 @@ def answer(request: Request, failure: Exception) -> Response:
             return _body(500, 20500, "Ringback itself failed; its log says where")
 
 
+def unreadable(why: str) -> Response:
+    """Answer what is no HTTP request: a byte in its target, say, that no URL has."""
+    return _body(400, 83600, f"this can't be read as an HTTP/1.1 request: {why}")
+
+
 def _no_route(request: Request, failure: HTTPException) -> Response:
     """Answer where there is no such path, or no such verb on it: all that a route refuses."""
     asked = f"{request.method} {request.scope['asked_path'][:_LONGEST_PATH]}"

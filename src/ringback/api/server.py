@@ -7,8 +7,26 @@ from collections.abc import Generator
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from ringback.api.errors import unreadable
 from ringback.core.errors import Unusable
+
+
+class ApiProtocol(HttpToolsProtocol):
+    """Uvicorn's HTTP, but with our error form where that has plain text."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what can't be read, and close."""
+        body = bytes(unreadable(msg).body)
+        head = (
+            "HTTP/1.1 400 Bad Request",
+            "content-type: application/json",
+            f"content-length: {len(body)}",
+            "connection: close",
+        )
+        self.transport.write("\r\n".join([*head, "", ""]).encode() + body)
+        self.transport.close()
 
 
 class ApiServer(uvicorn.Server):
@@ -51,6 +69,7 @@ async def serve(app: ASGIApp, listener: socket.socket, *, until: asyncio.Event) 
     server = ApiServer(
         uvicorn.Config(
             app,
+            http=ApiProtocol,
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -21,6 +21,15 @@ Network = IPv4Network | IPv6Network
 LOOPBACK: Final[tuple[Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 ANYWHERE: Final[tuple[Network, ...]] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
+# What Python's is_global calls public, in some version of it, and is not for us.
+_INWARD: Final[tuple[Network, ...]] = (
+    ip_network("192.0.0.0/24"),  # RFC 6890; a cloud keeps its metadata there
+    ip_network("::/96"),  # IPv4-compatible, RFC 4291
+    ip_network("::ffff:0:0:0/96"),  # IPv4-translated, RFC 2765
+    ip_network("64:ff9b:1::/48"),  # NAT64 of one's own, RFC 8215
+    ip_network("fec0::/10"),  # site-local, RFC 3879
+)
+
 # 64:ff9b::/96 is NAT64 (RFC 6052), 2002::/16 is 6to4 (RFC 3056): both carry an IPv4 address.
 _NAT64: Final = ip_network("64:ff9b::/96")
 
@@ -48,7 +57,8 @@ def refusal(text: str, *, allowed: Sequence[Network] = ()) -> str | None:
 def _is_public(address: Address) -> bool:
     # is_global leaves multicast in; 100.64/10, link-local (and with it 169.254.169.254, where
     # clouds keep their metadata), loopback and the private ranges are not global.
-    return address.is_global and not address.is_multicast
+    is_inward = any(address in network for network in _INWARD)
+    return address.is_global and not address.is_multicast and not is_inward
 
 
 def _embedded(address: Address) -> Address:

@@ -116,12 +116,18 @@ class Exchange:
 
 
 def begin_attempt(callback: Callback, now: datetime) -> tuple[Callback, Attempt]:
-    """Return the callback with its next attempt under way, and that attempt's open row."""
+    """Return the callback with its next attempt under way, and that attempt's open row.
+
+    A retry is due at once, so one that comes after its round's time was held up by us: its round
+    gets its time anew, and the receiver doesn't pay for our absence.
+    """
+    began = callback.round_began
+    is_late = began is not None and began + callback.url.connection.total_timeout <= now
     begun = replace(
         callback,
         attempt_count=callback.attempt_count + 1,
         round_attempts=callback.round_attempts + 1,
-        round_began=callback.round_began or now,
+        round_began=now if began is None or is_late else began,
         due=None,
         date_updated=now,
     )

@@ -42,7 +42,8 @@ class CallbackUrl:
     """As configured, so its letter case too."""
     host: str
     """As configured; an IPv6 address keeps its brackets."""
-    explicit_port: int | None
+    explicit_port: str | None
+    """As configured; None where the scheme's own is meant."""
     path: str
     """As configured; empty where the URL ends with its host."""
     query: str | None
@@ -65,10 +66,11 @@ class CallbackUrl:
             raise InvalidCallbackUrl(f"{_shown(text)} is no URL; it must be like https://host/path")
         _check_scheme(text, match["scheme"])
         _check_host(text, match["host"])
+        _check_port(text, match["port"])
         url = cls(
             scheme=match["scheme"],
             host=match["host"],
-            explicit_port=_read_port(text, match["port"]),
+            explicit_port=match["port"],
             path=match["path"] or "",
             query=match["query"],
             fragment=match["fragment"],
@@ -104,7 +106,7 @@ class CallbackUrl:
     @property
     def port(self) -> int:
         """The port to connect to."""
-        return self.explicit_port or _DEFAULT_PORTS[self.scheme.lower()]
+        return int(self.explicit_port or _DEFAULT_PORTS[self.scheme.lower()])
 
     @property
     def hostname(self) -> str:
@@ -131,7 +133,7 @@ class CallbackUrl:
     def _with_fragment_settings(self) -> Self:
         source, connection, warnings = None, self.connection, list[str]()
         seen = set[str]()
-        for pair in (self.fragment or "").split("&"):
+        for pair in filter(None, (self.fragment or "").split("&")):
             key, _, value = pair.partition("=")
             if key in seen:
                 raise InvalidCallbackUrl(f"#{self.fragment}: {key} is given twice; give it once")
@@ -141,7 +143,7 @@ class CallbackUrl:
             elif (changed := read_override(connection, key, value)) is not None:
                 connection = changed
                 warnings += _without_effect(key)
-            elif pair:
+            else:
                 warnings.append(_unknown_key(key))
         return replace(self, source=source, connection=connection, warnings=tuple(warnings))
 
@@ -188,23 +190,33 @@ def _check_scheme(text: str, scheme: str) -> None:
 
 def _check_host(text: str, host: str) -> None:
     if host.startswith("["):
-        try:
-            IPv6Address(host[1:-1])
-        except AddressValueError:
-            raise InvalidCallbackUrl(f"{_shown(text)}: {host} is no IPv6 address") from None
+        if not _is_ipv6(host[1:-1]):
+            raise InvalidCallbackUrl(f"{_shown(text)}: what is in brackets is no IPv6 address")
     elif not _NAME.fullmatch(host):
-        raise InvalidCallbackUrl(f"{_shown(text)}: {host!r} is no host name")
+        raise InvalidCallbackUrl(f"{_shown(text)}: its host is no host name")
 
 
-def _read_port(text: str, port: str | None) -> int | None:
-    if port is None:
-        return None
-    if port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535:
-        return int(port)
-    raise InvalidCallbackUrl(f"{_shown(text)}: the port must be from 1 to 65535, not {port!r}")
+def _is_ipv6(text: str) -> bool:
+    try:
+        # A zone names an interface of the machine that says it, and is any text.
+        return IPv6Address(text).scope_id is None
+    except AddressValueError:
+        return False
+
+
+def _check_port(text: str, port: str | None) -> None:
+    if port is None or (port.isdigit() and len(port) <= 9 and 1 <= int(port) <= 65535):
+        return
+    raise InvalidCallbackUrl(f"{_shown(text)}: its port must be a number from 1 to 65535")
 
 
 def _shown(text: str) -> str:
-    """Quote what was given, without credentials and not at any length."""
-    text = re.sub(r"//[^/?#]*@", "//", text)
+    """Quote what was given, not at any length, and without all that may be a password.
+
+    Where a URL is mangled nobody can say what was meant for one, so all before an @ is left out.
+
+    >>> _shown("https:/user:password@a.example/")
+    "'…@a.example/'"
+    """
+    text = re.sub(r".*@", "…@", text, flags=re.DOTALL)
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

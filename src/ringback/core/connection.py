@@ -58,6 +58,11 @@ class Connection:
     sni: bool | None = None
     egress: tuple[str, ...] = ()
 
+    @property
+    def total_timeout(self) -> timedelta:
+        """`total_timeout_ms` as a duration."""
+        return timedelta(milliseconds=self.total_timeout_ms)
+
     def retries_on(self, source: Source) -> frozenset[RetryOn]:
         """Return what this round tries again when sent by this source."""
         return DEFAULT_RETRY_ON[source] if self.retry_on is None else self.retry_on

@@ -76,7 +76,7 @@ def decide(
 
 def time_left(connection: Connection, round_: Round, now: datetime) -> timedelta:
     """Return how long the next attempt of this round may take, by `tt`."""
-    return round_.began + timedelta(milliseconds=connection.total_timeout_ms) - now
+    return round_.began + connection.total_timeout - now
 
 
 def _within_round(

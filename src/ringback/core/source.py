@@ -104,7 +104,7 @@ class Policy:
             return Choice(phase.default, None, _why_default(phase, hold))
         if asked in phase.may_ask:
             return Choice(asked, asked, f"the URL asks for it: #cbs={asked}")
-        return Choice(phase.default, asked, self._why_not(asked, phase))
+        return Choice(phase.default, asked, self._why_not(asked, phase, hold, at))
 
     def phase_of(self, *, at: datetime, account_sid: str, url: str) -> tuple[Hold | None, Phase]:
         """Return the phase of a callback, and the hold that keeps it there, where one does."""
@@ -113,15 +113,16 @@ class Policy:
                 return hold, next(phase for phase in self.phases if phase.name == hold.phase)
         return None, self.phase_at(at)
 
-    def _why_not(self, asked: Source, phase: Phase) -> str:
-        """Say when the source that was asked for stopped, or that it has not begun."""
+    def _why_not(self, asked: Source, phase: Phase, hold: Hold | None, at: datetime) -> str:
+        """Say when the source that was asked for stopped, or why it isn't to be had."""
         index = self.phases.index(phase)
         while index > 0 and asked not in self.phases[index - 1].may_ask:
             index -= 1
-        began = self.phases[index].since
-        if began is None:
-            return f"{asked} has not begun in phase {self.phases[index].name}"
-        return f"{asked} ended {began:%Y-%m-%d}"
+        ended = self.phases[index].since
+        if ended is not None and ended <= at:
+            return f"{asked} ended {ended:%Y-%m-%d}"
+        held = "" if hold is None else f", in which {hold} is held"
+        return f"{asked} is not to be had in phase {phase.name}{held}"
 
 
 def _why_default(phase: Phase, hold: Hold | None) -> str:
@@ -141,10 +142,22 @@ def _check(phases: Sequence[Phase], holds: Sequence[Hold]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise Unusable(f"policy: two phases are named {name!r}; each needs its own name")
+    for phase in phases:
+        _check_phase(phase)
     for hold in holds:
         if hold.phase not in names:
             known = ", ".join(names)
             raise Unusable(f"policy: a hold names phase {hold.phase!r}; the phases are {known}")
+
+
+def _check_phase(phase: Phase) -> None:
+    if phase.since is not None and phase.since.utcoffset() is None:
+        raise Unusable(f"policy: the date of phase {phase.name!r} needs a time zone")
+    if phase.default not in phase.may_ask:
+        raise Unusable(
+            f"policy: phase {phase.name!r} sends from {phase.default} by default,"
+            f" so may_ask must have {phase.default} too"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ Checkpoints: `claimed`, `sent`, `settled`.
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from ringback.core.callback import (
@@ -20,17 +20,16 @@ from ringback.core.callback import (
     settle_callback,
 )
 from ringback.core.connection import limits_of
-from ringback.core.errors import StoreUnavailable
 from ringback.core.outcome import Failure, Unknown, Unreachable
 from ringback.core.rendering import render
 from ringback.core.retry import decide, time_left
 from ringback.engine.bell import Bell
+from ringback.engine.outage import outlast
 from ringback.ports import Claim, Clock, Store, Transaction, Transport, no_checkpoint
 
 AT_ONCE: Final = 64
 """How many attempts are under way at the same time, at the most."""
 
-_STORE_PAUSE: Final = timedelta(seconds=1)
 _log = logging.getLogger(__name__)
 
 
@@ -65,11 +64,7 @@ class Dispatcher:
     async def run(self) -> None:
         """Make attempts as they come due, until cancelled."""
         while True:
-            try:
-                await self._claim_and_wait()
-            except StoreUnavailable as failure:
-                _log.warning("%s; trying again", failure)
-                await self._clock.sleep_until(self._clock.now() + _STORE_PAUSE)
+            await outlast(self._claim_and_wait, clock=self._clock)
 
     async def drain(self, *, within: timedelta) -> None:
         """Wait for the attempts under way; what is not settled by then is settled at a start."""
@@ -80,15 +75,27 @@ class Dispatcher:
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def _claim_and_wait(self) -> None:
-        free = self._at_once - len(self._under_way)
-        now = self._clock.now()
-        claims, next_due = await self._store.transact(
-            lambda tx: (tx.callbacks.claim(now, limit=free), tx.callbacks.next_due())
-        )
-        for claim in claims:
-            self._begin(claim)
+        next_due = await self._claim(self._clock.now())
         is_full = len(self._under_way) >= self._at_once
         await self._bell.wait(None if is_full else next_due)
+
+    async def _claim(self, now: datetime) -> datetime | None:
+        """Begin the attempts that are due; return when the next one will be."""
+        free = self._at_once - len(self._under_way)
+        claiming = asyncio.ensure_future(
+            self._store.transact(
+                lambda tx: (tx.callbacks.claim(now, limit=free), tx.callbacks.next_due())
+            )
+        )
+        try:
+            await asyncio.shield(claiming)
+        finally:
+            # Also where the loop is cancelled meanwhile: the claim has opened rows, and each
+            # stands for a request that leaves.
+            claims, next_due = await claiming
+            for claim in claims:
+                self._begin(claim)
+        return next_due
 
     def _begin(self, claim: Claim) -> None:
         attempt = asyncio.create_task(self._attempt(claim))
@@ -126,15 +133,13 @@ class Dispatcher:
     async def _settle(self, claim: Claim, exchange: Exchange) -> Callback:
         callback = self._after(claim.callback, exchange)
         attempt = settle_attempt(claim.attempt, exchange)
-        while True:
-            try:
-                await self._store.transact(lambda tx: tx.callbacks.settle(callback, attempt))
-            except StoreUnavailable as failure:
-                _log.warning("%s; settling %s again", failure, callback.sid)
-                await self._clock.sleep_until(self._clock.now() + _STORE_PAUSE)
-            else:
-                _log_ending(callback)
-                return callback
+        await outlast(
+            lambda: self._store.transact(lambda tx: tx.callbacks.settle(callback, attempt)),
+            clock=self._clock,
+        )
+        if callback.status is CallbackStatus.FAILED:
+            _log.warning("callback %s failed: %s", callback.sid, callback.status_reason)
+        return callback
 
     def _after(self, callback: Callback, exchange: Exchange) -> Callback:
         now = self._clock.now()
@@ -153,8 +158,3 @@ class Dispatcher:
         for callback, attempt in left_open:
             tx.callbacks.settle(self._after(callback, unknown), settle_attempt(attempt, unknown))
         return len(left_open)
-
-
-def _log_ending(callback: Callback) -> None:
-    if callback.status is CallbackStatus.FAILED:
-        _log.warning("callback %s failed: %s", callback.sid, callback.status_reason)

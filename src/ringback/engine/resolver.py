@@ -8,6 +8,8 @@ again: a name that changes its mind in between gains nothing.
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
+from threading import Thread
 from typing import Final, NamedTuple
 
 from ringback.core.addresses import Network, refusal
@@ -30,9 +32,22 @@ async def system_resolve(host: str) -> list[str]:
 
     Raises OSError where it knows none, and UnicodeError for what can't be a name.
     """
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return [str(sockaddr[0]) for *_, sockaddr in found]
+    found = Future[list[str]]()
+    # Not the loop's own threads: those are waited for at the end, and a name server that hangs
+    # would keep the whole process from stopping.
+    Thread(target=_ask_system, args=(host, found), name=f"look-up {host}", daemon=True).start()
+    return await asyncio.wrap_future(found)
+
+
+def _ask_system(host: str, found: Future[list[str]]) -> None:
+    if not found.set_running_or_notify_cancel():
+        return
+    try:
+        answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        found.set_exception(error)
+    else:
+        found.set_result([str(sockaddr[0]) for *_, sockaddr in answers])
 
 
 class Resolver:

@@ -23,7 +23,7 @@ from ringback.core.sim_update import SimUpdate, event_of
 from ringback.core.source import Transition
 from ringback.ports import Chance, SimFilter, Transaction, Window
 
-_ICCID: Final = re.compile(r"89\d{16,20}")
+_ICCID: Final = re.compile(r"89[0-9]{16,20}")
 _REGISTRATION_CODE: Final = re.compile(r"[A-Za-z0-9]{10}")
 
 

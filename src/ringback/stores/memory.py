@@ -210,7 +210,7 @@ def _find(records: Iterable[N], account_sid: str, sid_or_name: str) -> N | None:
 def _page(records: Iterable[R], is_wanted: Callable[[R], bool], window: Window) -> list[R]:
     newest_first = list(records)[::-1]
     sids = [record.sid for record in newest_first]
-    edge = window.after or window.before
+    edge = window.after if window.before is None else window.before
     if edge is not None and edge not in sids:
         raise Invalid(f"PageToken: there is no record {edge} in this list", code=83600)
     if window.before is not None:

@@ -20,9 +20,16 @@ class FileLock:
     def take(cls, path: Path) -> Self:
         """Take the lock.
 
-        Raises Unusable, naming the process, where another one holds it.
+        Raises Unusable, naming the process, where another one holds it; and where there can be
+        no such file.
         """
-        file = path.open("a+", encoding="ascii")
+        try:
+            file = path.open("a+", encoding="ascii")
+        except OSError as failure:
+            raise Unusable(
+                f"nothing can be written in {path.parent}: {failure.strerror};"
+                " choose another folder with --data"
+            ) from failure
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

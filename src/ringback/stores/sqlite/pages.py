@@ -37,7 +37,7 @@ def read_page(
 def _place(
     connection: sqlite3.Connection, table: str, account_sid: str, window: Window
 ) -> int | None:
-    sid = window.before or window.after
+    sid = window.after if window.before is None else window.before
     if sid is None:
         return None
     row = connection.execute(

@@ -60,6 +60,7 @@ class SqliteStore:
         self._lock = lock
         self._transaction = SqliteTransaction(connection)
         self._jobs = SimpleQueue[_Job | None]()
+        self._is_closed = False
         self._thread = threading.Thread(target=self._run, name="ringback-sqlite", daemon=True)
         self._thread.start()
 
@@ -81,12 +82,15 @@ class SqliteStore:
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run the work in the next commit; see `ports.Store`."""
+        if self._is_closed:
+            raise StoreUnavailable("the database is closed")
         job = _Job(work)
         self._jobs.put(job)
         return await asyncio.wrap_future(job.done)
 
     async def close(self) -> None:
         """Finish what is queued, and let go of the file."""
+        self._is_closed = True
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
         self._lock.release()
@@ -152,12 +156,14 @@ def _raiser(job: _Job, failure: Exception) -> Callable[[], None]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    # Made before SQLite opens it, since SQLite gives the files beside it the same mode.
+    path.touch(mode=0o600)
+    path.chmod(0o600)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     for pragma in _PRAGMAS:
         connection.execute(pragma)
     _bring_up_to_date(connection)
-    path.chmod(0o600)
     return connection
 
 
