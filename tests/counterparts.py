@@ -1,0 +1,53 @@
+"""Coverage by counterpart: does each module of the core stand on its own test file alone?
+
+`python -m tests.counterparts` runs them one by one and names what each leaves out of its module.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+CORE: Final = ROOT / "src" / "ringback" / "core"
+TESTS: Final = ROOT / "tests" / "unit" / "core"
+
+
+def modules() -> list[str]:
+    return sorted(path.stem for path in CORE.glob("*.py") if path.stem != "__init__")
+
+
+def missed(module: str, data_file: Path) -> str:
+    """Return the report on what a module's own test file does not reach; empty where it is all."""
+    coverage = [sys.executable, "-m", "coverage"]
+    environment = os.environ | {"COVERAGE_FILE": str(data_file)}
+    for command, wanted in (
+        (["run", "-m", "pytest", "-q", str(TESTS / f"test_{module}.py")], "failed"),
+        (["report", "--fail-under=100", f"--include={CORE / module}.py"], "not covered"),
+    ):
+        result = subprocess.run(
+            [*coverage, *command],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if result.returncode != 0:
+            return f"{module}: {wanted}\n{result.stdout}{result.stderr}"
+    return ""
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        reports = [missed(module, Path(folder, module)) for module in modules()]
+    print(
+        "\n".join(filter(None, reports)) or f"all {len(reports)} modules are covered by their own"
+    )
+    return 1 if any(reports) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""What the README tells a newcomer to paste is run, as it stands there."""
+
+import re
+import shlex
+from itertools import pairwise
+from pathlib import Path
+
+from ringback.settings import load
+from tests.receivers import RecordingReceiver
+from tests.served import Served, served
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+REFERENCE = (ROOT / "docs/reference.md").read_text("utf-8")
+
+
+def curl_commands() -> list[list[str]]:
+    """Return the arguments of each curl command in the README, as a shell splits them."""
+    blocks = re.findall(r"```\n(curl .*?)```", README, re.DOTALL)
+    return [shlex.split(block.replace("\\\n", "")) for block in blocks]
+
+
+async def call_as(dev: Served, command: list[str], receiver: RecordingReceiver) -> int:
+    """Do what a curl command does, with the port of a real receiver in place of 9000."""
+    url = next(word for word in command if word.startswith("http"))
+    data = [word for flag, word in pairwise(command) if flag == "-d"]
+    path = url.removeprefix("http://127.0.0.1:8080")
+    body = "&".join(data).replace("127.0.0.1:9000", f"127.0.0.1:{receiver.port}")
+    return (await dev.call("POST", path, body=body.encode())).status
+
+
+async def test_the_walkthroughs_commands_give_one_callback_from_each_source(
+    tmp_path: Path,
+) -> None:
+    commands = curl_commands()
+    assert len(commands) == 2
+    async with RecordingReceiver() as receiver, served(tmp_path, "--update-takes", "10ms") as dev:
+        for count, command in enumerate(commands, 1):
+            assert await call_as(dev, command, receiver) == 202
+            await receiver.wait_for(count)
+    agents = [
+        header
+        for request in receiver.requests
+        for header in request.headers
+        if header.startswith("User-Agent")
+    ]
+    assert agents == ["User-Agent: TwilioProxy/1.1", "User-Agent: KoreProxy/1.1"]
+
+
+def test_the_policy_in_the_reference_is_a_settings_file(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", REFERENCE, re.DOTALL)
+    file = tmp_path / "ringback.toml"
+    file.write_text(block, "utf-8")
+    policy = load({"settings": str(file)}, {}).policy
+    assert [phase.name for phase in policy.phases] == ["before", "between", "after"]
+    assert policy.holds[0].url_prefix == "https://slow-mover.example/"
+
+
+def test_each_link_in_the_documents_leads_to_a_file() -> None:
+    for document in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        for link in re.findall(r"\]\(([^)#]+)\)", document.read_text("utf-8")):
+            assert (document.parent / link).exists(), (document, link)

@@ -1,0 +1,69 @@
+"""Every command, flag, setting, route, fragment key and failure is in the reference."""
+
+from pathlib import Path
+from typing import cast
+
+import click
+import pytest
+from starlette.routing import Route
+
+from ringback.api.portal.routes import portal_routes
+from ringback.api.services import Services
+from ringback.api.supersim.routes import supersim_routes
+from ringback.cli.main import main
+from ringback.core.connection import KEYS
+from ringback.core.outcome import Failure
+from ringback.settings import SETTINGS, Setting
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = (ROOT / "docs/reference.md").read_text("utf-8")
+
+
+def commands() -> list[tuple[str, click.Command]]:
+    """Return all commands with their full names, those of groups among them."""
+    context = click.Context(main)
+    found = list[tuple[str, click.Command]]()
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
+        assert command is not None
+        found.append((f"ringback {name}", command))
+        if isinstance(command, click.Group):
+            found += [(f"ringback {name} {sub}", c) for sub, c in command.commands.items()]
+    return found
+
+
+@pytest.mark.parametrize(("name", "command"), commands())
+def test_each_command_and_each_flag_is_documented(name: str, command: click.Command) -> None:
+    assert f"`{name}" in REFERENCE
+    for parameter in command.params:
+        for flag in parameter.opts:
+            if flag.startswith("-"):
+                assert f"`{flag}" in REFERENCE, flag
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_each_setting_is_documented_with_its_default(setting: Setting) -> None:
+    rows = [line for line in REFERENCE.splitlines() if f"| `{setting.variable}` |" in line]
+    assert len(rows) == 1
+    for part in (setting.flag, setting.name, setting.default):
+        assert f"`{part}`" in rows[0] or not part
+
+
+def test_each_route_is_documented() -> None:
+    services = cast("Services", type("NoServices", (), {"store": None}))
+    for route in [*supersim_routes(services), *portal_routes(services)]:
+        assert isinstance(route, Route)
+        path = route.path.removeprefix("/supersim")
+        for method in (route.methods or set[str]()) - {"HEAD"}:
+            assert f"| `{method} {path}` |" in REFERENCE
+
+
+@pytest.mark.parametrize("key", ["cbs", *KEYS])
+def test_each_fragment_key_is_documented(key: str) -> None:
+    assert f"`{key}`" in REFERENCE
+
+
+@pytest.mark.parametrize("failure", list(Failure), ids=lambda failure: failure.label)
+def test_each_failure_is_documented_with_its_code(failure: Failure) -> None:
+    rows = [line for line in REFERENCE.splitlines() if f"`{failure.label}`" in line]
+    assert any(str(failure.code) in row for row in rows)

@@ -1,0 +1,118 @@
+"""Starting, stopping and finding things again."""
+
+import asyncio
+import json
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.receivers import Hang, RecordingReceiver
+from tests.served import served
+
+KEYS = {
+    "base_url",
+    "account_sid",
+    "auth_token",
+    "api_key_sid",
+    "api_key_secret",
+    "kore_secret",
+    "sim_sid",
+    "phase",
+    "data_file",
+}
+
+
+def run_dev(*flags: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ringback", "dev", *flags]
+    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+
+
+async def test_dev_json_holds_what_is_printed_and_only_its_owner_can_read_it(
+    tmp_path: Path,
+) -> None:
+    async with served(tmp_path) as dev:
+        file = tmp_path / "dev.json"
+        assert json.loads(file.read_text()) == dev.dev
+        assert set(dev.dev) == KEYS
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert stat.S_IMODE((tmp_path / "ringback.db").stat().st_mode) == 0o600
+
+
+async def test_the_seed_is_the_notices_own(tmp_path: Path) -> None:
+    async with served(tmp_path) as dev:
+        sim = (await dev.get(dev.sim_path)).body
+    assert dev.dev["account_sid"] == sim["account_sid"] == "AC3ba717b1d236e6c4a835e46130267eb4"
+    assert sim["sid"] == "HSab3f06be8f5d32caecb91e8a306c6c08"
+    assert sim["unique_name"] == "my_super_sim"
+    assert sim["status"] == "active"
+    assert sim["fleet_sid"].startswith("HF")
+
+
+async def test_a_second_start_finds_everything_again(tmp_path: Path) -> None:
+    async with served(tmp_path) as first:
+        await first.post(first.sim_path, UniqueName="renamed")
+        assert await first.stop() == 0
+    async with served(tmp_path) as second:
+        sim = (await second.get("/v1/Sims/renamed")).body
+    assert {**second.dev, "base_url": ""} == {**first.dev, "base_url": ""}
+    assert sim["sid"] == first.dev["sim_sid"]
+
+
+async def test_the_banner_names_everything_and_the_commands_to_paste(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ringback", "dev", "--port", "0", "--data", str(tmp_path)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    lines = list[str]()
+    async with asyncio.timeout(10):
+        while not lines or "callbacks list" not in lines[-1]:
+            lines.append((await process.stdout.readline()).decode())
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 0
+
+    banner = "".join(lines)
+    dev = json.loads((tmp_path / "dev.json").read_text())
+    for name, value in dev.items():
+        assert value in banner, name
+    assert "--phase before|between|after" in banner
+    assert f'curl -u "$API_KEY:$AUTH_TOKEN" -X POST {dev["base_url"]}/v1/Sims/' in banner
+    assert "#cbs=kore" in banner
+
+
+def test_a_taken_port_gets_an_error_that_names_the_flag(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = str(holder.getsockname()[1])
+        ended = run_dev("--port", port, "--data", str(tmp_path))
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        f"ringback: can't listen on 127.0.0.1:{port}: Address already in use;"
+        " choose another with --port (or --host)\n"
+    )
+
+
+async def test_a_second_process_on_the_same_data_is_refused_by_name(tmp_path: Path) -> None:
+    async with served(tmp_path) as dev:
+        ended = await asyncio.to_thread(run_dev, "--port", "0", "--data", str(tmp_path))
+    assert ended.returncode == 1
+    assert f"is in use by process {dev.process.pid}" in ended.stderr
+    assert "--data" in ended.stderr
+
+
+async def test_stopping_ends_within_two_seconds_although_a_receiver_hangs(tmp_path: Path) -> None:
+    async with RecordingReceiver(Hang()) as receiver, served(tmp_path) as dev:
+        await dev.post(dev.sim_path, Status="active", CallbackUrl=receiver.url("/a"))
+        await receiver.wait_for(1)
+        async with asyncio.timeout(2):
+            assert await dev.stop() == 0
+
+
+async def test_a_bad_setting_is_refused_with_its_name() -> None:
+    ended = run_dev("--phase", "later")
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "ringback: --phase later: the policy has the phases before, between, after\n"
+    )

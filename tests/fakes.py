@@ -1,0 +1,225 @@
+"""Clock, chance and transport that do as they are told, and builders of what tests talk about."""
+
+import asyncio
+import heapq
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from random import Random
+from typing import Final
+
+from ringback.core.account import Account
+from ringback.core.callback import Callback, CallbackStatus, Exchange, Method
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.connection import Limits
+from ringback.core.events import SimUpdated
+from ringback.core.outcome import Delivered
+from ringback.core.payload import encode, parameters_of
+from ringback.core.rendering import OutgoingRequest
+from ringback.core.sim import Sim, SimStatus
+from ringback.core.sim_update import SimUpdate
+from ringback.core.source import Source
+
+# What the notice's walkthrough is about, as it stands there.
+ACCOUNT_SID: Final = "AC3ba717b1d236e6c4a835e46130267eb4"
+SIM_SID: Final = "HSab3f06be8f5d32caecb91e8a306c6c08"
+UNIQUE_NAME: Final = "my_super_sim"
+TOKENS: Final = {
+    Source.TWILIO: "ba8db584-d0ca-4379-3749-a4e21471a62e",
+    Source.KORE: "RQa48ec9b6ef475034c35566c02b654243",
+}
+NOW: Final = datetime(2024, 7, 3, 14, 40, 58, tzinfo=UTC)
+"""The Date of its second callback."""
+
+# Made up.
+FLEET_SID: Final = "HF0123456789abcdef0123456789abcdef"
+CALLBACK_SID: Final = "CB0123456789abcdef0123456789abcdef"
+AUTH_TOKEN: Final = "made-up-auth-token"
+KORE_SECRET: Final = "made-up-webhook-secret"
+
+
+class FakeClock:
+    """Answers `ports.Clock`; time passes when a test says so."""
+
+    def __init__(self, start: datetime = NOW) -> None:
+        self._now = start
+        self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
+        self._order = count()
+
+    def now(self) -> datetime:
+        return self._now
+
+    async def sleep_until(self, instant: datetime) -> None:
+        if instant <= self._now:
+            return
+        woken = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (instant, next(self._order), woken))
+        await woken
+
+    def advance(self, by: timedelta) -> None:
+        """Let this much time pass."""
+        self.set(self._now + by)
+
+    def set(self, instant: datetime) -> None:
+        """Make it this instant, and wake whoever waits for it or for an earlier one, in order."""
+        self._now = instant
+        while self._sleepers and self._sleepers[0][0] <= instant:
+            *_, woken = heapq.heappop(self._sleepers)
+            if not woken.done():
+                woken.set_result(None)
+
+
+class SeededChance:
+    """Answers `ports.Chance`: the same bytes for the same seed, every time."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._random = Random(seed)
+
+    def bytes(self, count: int) -> bytes:
+        return self._random.randbytes(count)
+
+
+class RecordingTransport:
+    """Answers `ports.Transport`: keeps what it is given, and ends each attempt by a script.
+
+    After the script every attempt is delivered. With a gate, each attempt waits until it is set.
+    """
+
+    def __init__(self, script: Iterable[Exchange] = (), *, gate: asyncio.Event | None = None):
+        self.requests: list[OutgoingRequest] = []
+        self.limits: list[Limits] = []
+        self._script = iter(tuple(script))
+        self._gate = gate
+
+    async def send(self, request: OutgoingRequest, *, limits: Limits) -> Exchange:
+        self.requests.append(request)
+        self.limits.append(limits)
+        if self._gate is not None:
+            await self._gate.wait()
+        exchange = next(self._script, Exchange(Delivered(200)))
+        return exchange if exchange.request else replace(exchange, request=request.recorded())
+
+
+def an_account(
+    *,
+    sid: str = ACCOUNT_SID,
+    name: str = "Test",
+    auth_token: str = AUTH_TOKEN,
+    kore_secret: str = KORE_SECRET,
+    uses_static_proxy: bool = False,
+    date_created: datetime = NOW,
+) -> Account:
+    return Account(
+        sid=sid,
+        name=name,
+        auth_token=auth_token,
+        kore_secret=kore_secret,
+        uses_static_proxy=uses_static_proxy,
+        date_created=date_created,
+    )
+
+
+def a_sim(
+    *,
+    sid: str = SIM_SID,
+    account_sid: str = ACCOUNT_SID,
+    iccid: str = "8988307000000000001",
+    unique_name: str | None = UNIQUE_NAME,
+    status: SimStatus = SimStatus.ACTIVE,
+    fleet_sid: str | None = FLEET_SID,
+    date_created: datetime = NOW,
+    date_updated: datetime = NOW,
+) -> Sim:
+    return Sim(
+        sid=sid,
+        account_sid=account_sid,
+        iccid=iccid,
+        unique_name=unique_name,
+        status=status,
+        fleet_sid=fleet_sid,
+        date_created=date_created,
+        date_updated=date_updated,
+    )
+
+
+def an_update(
+    *,
+    sim_sid: str = SIM_SID,
+    account_sid: str = ACCOUNT_SID,
+    from_status: SimStatus = SimStatus.ACTIVE,
+    to_status: SimStatus = SimStatus.INACTIVE,
+    to_fleet_sid: str | None = FLEET_SID,
+    callback_url: str | None = "http://127.0.0.1:9000/path?foo=bar#cbs=kore",
+    callback_method: Method = Method.POST,
+    due: datetime = NOW,
+) -> SimUpdate:
+    return SimUpdate(
+        sim_sid=sim_sid,
+        account_sid=account_sid,
+        from_status=from_status,
+        to_status=to_status,
+        to_fleet_sid=to_fleet_sid,
+        callback_url=None if callback_url is None else CallbackUrl.parse(callback_url),
+        callback_method=callback_method,
+        due=due,
+    )
+
+
+def an_event(
+    *,
+    account_sid: str = ACCOUNT_SID,
+    sim_sid: str = SIM_SID,
+    sim_unique_name: str | None = UNIQUE_NAME,
+    sim_status: SimStatus = SimStatus.INACTIVE,
+    error_code: int | None = None,
+    error_message: str | None = None,
+) -> SimUpdated:
+    return SimUpdated(
+        account_sid=account_sid,
+        sim_sid=sim_sid,
+        sim_unique_name=sim_unique_name,
+        sim_status=sim_status,
+        error_code=error_code,
+        error_message=error_message,
+    )
+
+
+def a_callback(
+    *,
+    url: str = "http://127.0.0.1:9000/path?foo=bar#cbs=kore",
+    method: Method = Method.POST,
+    source: Source = Source.KORE,
+    event: SimUpdated | None = None,
+    body: str | None = None,
+    token: str | None = None,
+    sid: str = CALLBACK_SID,
+    account_sid: str = ACCOUNT_SID,
+    source_reason: str = "made up",
+    now: datetime = NOW,
+    status: CallbackStatus = CallbackStatus.SCHEDULED,
+    attempt_count: int = 0,
+    due: datetime | None = NOW,
+    round_attempts: int = 0,
+    round_began: datetime | None = None,
+) -> Callback:
+    """Return a callback that tells this event, or has this very body; the token is its source's."""
+    parsed = CallbackUrl.parse(url)
+    return Callback(
+        sid=sid,
+        account_sid=account_sid,
+        url=parsed,
+        method=method,
+        body=encode(parameters_of(event or an_event())) if body is None else body,
+        source=source,
+        source_asked=parsed.source,
+        source_reason=source_reason,
+        idempotency_token=token or TOKENS[source],
+        date_created=now,
+        date_updated=now,
+        status=status,
+        attempt_count=attempt_count,
+        due=due,
+        round_attempts=round_attempts,
+        round_began=round_began,
+    )

@@ -1,0 +1,125 @@
+import base64
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+import httptools
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringback.core.account import Account
+from ringback.core.callback import Callback, Method
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.payload import encode
+from ringback.core.rendering import render
+from ringback.core.source import Source
+from tests.fakes import NOW, a_callback
+from tests.properties.strategies import accounts, callbacks, methods, parameters, sources, urls
+
+
+@dataclass
+class Received:
+    """A request as a parser of other people's making reads it."""
+
+    target: bytes = b""
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
+    body: bytes = b""
+    is_complete: bool = False
+
+    def on_url(self, url: bytes) -> None:
+        self.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name, value))
+
+    def on_body(self, body: bytes) -> None:
+        self.body += body
+
+    def on_message_complete(self) -> None:
+        self.is_complete = True
+
+
+@given(callbacks(), accounts())
+def test_a_receiver_reads_the_request_that_was_made(callback: Callback, account: Account) -> None:
+    request = render(callback, account=account, at=NOW)
+    received = Received()
+    parser = httptools.HttpRequestParser(received)
+    parser.feed_data(request.to_bytes())
+    assert received.is_complete
+    assert parser.get_method().decode() == request.method
+    assert received.target.decode() == request.target
+    assert [(name.decode(), value.decode()) for name, value in received.headers] == list(
+        request.headers
+    )
+    assert received.body == request.body
+
+
+@given(callbacks(), accounts())
+def test_no_value_starts_a_line_of_its_own(callback: Callback, account: Account) -> None:
+    request = render(callback, account=account, at=NOW)
+    head, _, body = request.to_bytes().partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert len(lines) == 1 + len(request.headers)
+    assert not [line for line in lines if b"\r" in line or b"\n" in line]
+    assert body == request.body
+
+
+@given(callbacks(), accounts())
+def test_the_fragment_is_never_on_the_wire(callback: Callback, account: Account) -> None:
+    request = render(callback, account=account, at=NOW)
+    assert b"#" not in request.to_bytes()
+    assert "#" not in request.recorded().url
+
+
+@given(
+    st.from_regex("[a-z]{3}:secret[0-9a-f]{16}", fullmatch=True), urls(credentials=st.just("")),
+    accounts(), sources, methods
+)  # fmt: skip
+def test_credentials_are_in_no_record(
+    credentials: str, url: str, account: Account, source: Source, method: Method
+) -> None:
+    with_credentials = url.replace("://", f"://{credentials}@", 1)
+    callback = a_callback(url=with_credentials, source=source, method=method)
+    request = render(callback, account=account, at=NOW)
+    encoded = base64.b64encode(credentials.encode()).decode()
+    assert encoded in dict(request.headers)["Authorization"]
+    assert encoded not in str(request.recorded())
+    assert credentials not in str(request.recorded())
+    assert credentials not in callback.url.shown + repr(callback)
+
+
+@given(urls(), parameters, accounts(), methods)
+def test_both_sources_send_the_same_body_to_the_same_target(
+    url: str, told: list[tuple[str, str]], account: Account, method: Method
+) -> None:
+    twilio, kore = (
+        render(
+            a_callback(url=url, source=source, method=method, body=encode(told)),
+            account=account,
+            at=NOW,
+        )
+        for source in Source
+    )
+    assert (twilio.body, twilio.target, twilio.url) == (kore.body, kore.target, kore.url)
+
+
+@given(callbacks(), accounts())
+def test_the_parameters_follow_all_that_the_url_says_itself(
+    callback: Callback, account: Account
+) -> None:
+    request = render(callback, account=account, at=NOW)
+    own = callback.url.wire.removeprefix(f"{callback.url.scheme}://{callback.url.authority}")
+    slash = "" if own.startswith("/") else "/"
+    assert request.target.startswith(slash + own)
+    assert (request.target + request.body.decode()).endswith(callback.body)
+
+
+@given(parameters)
+def test_what_is_encoded_decodes_to_the_same(told: list[tuple[str, str]]) -> None:
+    assert parse_qsl(encode(told), keep_blank_values=True) == told
+    assert a_callback(body=encode(told)).parameters == told
+
+
+@given(parameters)
+def test_an_encoded_form_is_plain_ascii_that_a_url_may_hold(told: list[tuple[str, str]]) -> None:
+    url = CallbackUrl.parse("http://a.example/p").with_parameters(encode(told))
+    assert CallbackUrl.parse(url.wire).query == encode(told)

@@ -1,0 +1,82 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringback.core.source import BOTH, NOTICE, Hold, Phase, Policy, Source
+from tests.properties.strategies import any_text, sources, urls
+
+instants = st.datetimes(
+    min_value=datetime(2000, 1, 1),  # noqa: DTZ001 - hypothesis adds the zone
+    max_value=datetime(2100, 1, 1),  # noqa: DTZ001 - likewise
+    timezones=st.just(UTC),
+)
+asked = st.none() | sources
+account_sids = st.sampled_from(["AC1", "AC2", "AC3"])
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    """Draw a policy of one to five phases, in each of which the default may also be asked for."""
+    borders = sorted(draw(st.sets(instants, max_size=4)))
+    phases = []
+    for number, since in enumerate([None, *borders]):
+        default = draw(sources)
+        may_ask = draw(st.sampled_from([BOTH, frozenset({default})]))
+        phases.append(Phase(f"phase {number}", since, default, may_ask))
+    held = st.builds(
+        Hold,
+        st.sampled_from([phase.name for phase in phases]),
+        st.none() | account_sids,
+        st.none() | st.sampled_from(["http://a", "http", "https://b.example/"]),
+    )
+    return Policy(tuple(phases), tuple(draw(st.lists(held, max_size=3))))
+
+
+@given(policies(), asked, instants, account_sids, st.one_of(urls(), any_text))
+def test_every_callback_gets_a_source_that_its_phase_has(
+    policy: Policy, asked: Source | None, at: datetime, account_sid: str, url: str
+) -> None:
+    choice = policy.choose(asked, at=at, account_sid=account_sid, url=url)
+    _, phase = policy.phase_of(at=at, account_sid=account_sid, url=url)
+    assert choice.source in phase.may_ask | {phase.default}
+    assert choice.asked is asked
+    assert choice.reason
+
+
+@given(policies(), asked, instants, account_sids, urls())
+def test_what_is_asked_for_is_had_or_the_default_is(
+    policy: Policy, asked: Source | None, at: datetime, account_sid: str, url: str
+) -> None:
+    choice = policy.choose(asked, at=at, account_sid=account_sid, url=url)
+    _, phase = policy.phase_of(at=at, account_sid=account_sid, url=url)
+    assert choice.source is (asked if asked in phase.may_ask else phase.default)
+
+
+@given(policies(), instants)
+def test_the_phase_of_an_instant_is_the_last_to_have_begun(policy: Policy, at: datetime) -> None:
+    phase = policy.phase_at(at)
+    following = policy.phases[policy.phases.index(phase) + 1 :]
+    assert phase.since is None or phase.since <= at
+    assert all(later.since is not None and later.since > at for later in following)
+
+
+@given(policies(), asked, instants, account_sids, urls())
+def test_without_holds_only_the_date_and_the_url_s_wish_count(
+    policy: Policy, asked: Source | None, at: datetime, account_sid: str, url: str
+) -> None:
+    unheld = replace(policy, holds=())
+    assert unheld.choose(asked, at=at, account_sid=account_sid, url=url) == unheld.choose(
+        asked, at=at, account_sid="AC9", url="http://elsewhere.example/"
+    )
+
+
+@given(instants, instants)
+def test_the_notice_never_goes_back_to_twilio(one: datetime, other: datetime) -> None:
+    earlier, later = sorted([one, other])
+    before, after = (
+        NOTICE.choose(Source.TWILIO, at=at, account_sid="AC1", url="http://a.example/").source
+        for at in (earlier, later)
+    )
+    assert before is Source.TWILIO or after is Source.KORE

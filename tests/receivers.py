@@ -1,0 +1,178 @@
+"""A receiver that records what reaches it, byte for byte, and answers by a script."""
+
+import asyncio
+import socket
+import ssl
+import struct
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, cast
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+Reply = bytes | Callable[[asyncio.StreamWriter], Awaitable[None]]
+"""What follows a request: bytes, or something done to the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedRequest:
+    """A request as it came in."""
+
+    line: str
+    headers: tuple[str, ...]
+    """The header lines, verbatim and in order."""
+    body: bytes
+    raw: bytes
+
+
+class RecordingReceiver:
+    """A server on 127.0.0.1 that records requests and answers them by a script, then with 200.
+
+    Instead of a script it may be given a function from the request to its reply.
+    """
+
+    def __init__(
+        self,
+        *script: Reply,
+        answer: Callable[[ReceivedRequest], Reply] = lambda _: OK,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.requests: list[ReceivedRequest] = []
+        self.connections = 0
+        self.ended_connections = 0
+        self._script = list(script)
+        self._answer = answer
+        self._tls = tls
+        self._serving = set[asyncio.Task[None]]()
+        self._changed = asyncio.Condition()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.close()
+        for task in self._serving:
+            task.cancel()
+        await self.wait_for_ended(self.connections)
+
+    def url(self, path: str = "/", *, host: str = "127.0.0.1") -> str:
+        scheme = "https" if self._tls else "http"
+        return f"{scheme}://{host}:{self.port}{path}"
+
+    async def wait_for(self, count: int) -> list[ReceivedRequest]:
+        """Return all requests as soon as there are this many."""
+        await self._until(lambda: len(self.requests) >= count)
+        return self.requests
+
+    async def wait_for_ended(self, count: int) -> None:
+        """Return as soon as this many connections are over."""
+        await self._until(lambda: self.ended_connections >= count)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10), self._changed:
+            await self._changed.wait_for(condition)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._serving.add(task)
+        try:
+            while not writer.is_closing():
+                await self._answer_one(reader, writer)
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the sender is gone, or the test is over
+        finally:
+            writer.close()
+            self._serving.discard(task)
+            self.ended_connections += 1
+            await self._tell()
+
+    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await _read_request(reader)
+        self.requests.append(request)
+        await self._tell()
+        reply = self._script.pop(0) if self._script else self._answer(request)
+        if isinstance(reply, bytes):
+            writer.write(reply)
+            await writer.drain()
+        else:
+            await reply(writer)
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+
+async def _read_request(reader: asyncio.StreamReader) -> ReceivedRequest:
+    head = await reader.readuntil(b"\r\n\r\n")
+    line, *headers = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+    lengths = [h.partition(":")[2] for h in headers if h.lower().startswith("content-length:")]
+    body = await reader.readexactly(int(lengths[0])) if lengths else b""
+    return ReceivedRequest(line, tuple(headers), body, head + body)
+
+
+async def close_without_answer(writer: asyncio.StreamWriter) -> None:
+    """Close the connection."""
+    writer.close()
+
+
+async def reset(writer: asyncio.StreamWriter) -> None:
+    """Break the connection off, as a process that dies does."""
+    linger_for_no_time = struct.pack("ii", 1, 0)
+    sock: socket.socket = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_no_time)
+    writer.transport.abort()
+
+
+def answer_and_close(data: bytes) -> Reply:
+    """Return a reply that ends with its connection."""
+
+    async def reply(writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        writer.close()
+
+    return reply
+
+
+def drip(data: bytes) -> Reply:
+    """Return a reply that comes one byte at a time."""
+
+    async def reply(writer: asyncio.StreamWriter) -> None:
+        for byte in data:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    return reply
+
+
+async def drip_without_end(writer: asyncio.StreamWriter) -> None:
+    """Answer with a body that always has one byte more."""
+    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while not writer.is_closing():
+        writer.write(b"1\r\n.\r\n")
+        await writer.drain()
+        await asyncio.sleep(0)
+
+
+class Hang:
+    """A reply that says nothing until it is released, and then 200."""
+
+    def __init__(self) -> None:
+        self._released = asyncio.Event()
+
+    async def __call__(self, writer: asyncio.StreamWriter) -> None:
+        await self._released.wait()
+        writer.write(OK)
+        await writer.drain()
+
+    def release(self) -> None:
+        self._released.set()

@@ -1,0 +1,34 @@
+"""The sender's side: requests rendered and signed by the code that sends the real ones."""
+
+from ringback.core.callback import Method
+from ringback.core.rendering import OutgoingRequest, render
+from ringback.core.source import Source
+from ringback.receiver import ReceivedRequest
+from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, a_callback, an_account
+
+URL = "http://127.0.0.1:9000/path?foo=bar"
+BODY = (
+    "ApiVersion=v1&SimUniqueName=my+super+sim&SimSid=HSab3f06be8f5d32caecb91e8a306c6c08"
+    "&SimStatus=inactive&AccountSid=AC3ba717b1d236e6c4a835e46130267eb4"
+)
+
+
+def rendered(
+    source: Source,
+    method: Method = Method.POST,
+    *,
+    url: str = URL,
+    body: str = BODY,
+    auth_token: str = AUTH_TOKEN,
+    kore_secret: str = KORE_SECRET,
+    token: str | None = None,
+) -> OutgoingRequest:
+    """Return the request that tells this body to this URL."""
+    callback = a_callback(url=url, method=method, source=source, body=body, token=token)
+    account = an_account(auth_token=auth_token, kore_secret=kore_secret)
+    return render(callback, account=account, at=NOW)
+
+
+def received(request: OutgoingRequest) -> ReceivedRequest:
+    """Return the request as it arrives where nothing changes it on the way."""
+    return ReceivedRequest(request.method, request.target, request.headers, request.body)

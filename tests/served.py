@@ -1,0 +1,104 @@
+"""`ringback dev`, or a process like it, as its users have it: another process, over HTTP."""
+
+import asyncio
+import json
+import sys
+from base64 import b64encode
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+DEV = ("-m", "ringback", "dev")
+
+
+@dataclass
+class Answered:
+    """What the server answered."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Served:
+    """A server that runs; `dev` is its dev.json."""
+
+    process: asyncio.subprocess.Process
+    dev: dict[str, str]
+
+    @property
+    def sim_path(self) -> str:
+        return f"/v1/Sims/{self.dev['sim_sid']}"
+
+    async def get(self, path: str, **query: str) -> Answered:
+        return await self.call("GET", f"{path}?{urlencode(query)}" if query else path)
+
+    async def post(self, path: str, **form: str) -> Answered:
+        return await self.call("POST", path, body=urlencode(form).encode())
+
+    async def call(
+        self, method: str, path: str, *, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> Answered:
+        """Make one call, signed in unless the headers say otherwise."""
+        return await asyncio.to_thread(self._call, method, path, body, headers or {})
+
+    def _call(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answered:
+        pair = f"{self.dev['api_key_sid']}:{self.dev['api_key_secret']}".encode()
+        connection = HTTPConnection(self.dev["base_url"].removeprefix("http://"), timeout=20)
+        sent = {
+            "Authorization": f"Basic {b64encode(pair).decode()}",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        connection.request(method, path, body, sent | headers)
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        names = {name.lower(): value for name, value in answer.getheaders()}
+        return Answered(answer.status, names, json.loads(text) if text else None)
+
+    async def callbacks(self) -> list[dict[str, Any]]:
+        """Return the newest callbacks on record."""
+        return (await self.get("/portal/v1/callbacks")).body["callbacks"]
+
+    async def attempts(self, callback: dict[str, Any]) -> list[dict[str, Any]]:
+        path = f"/portal/v1/callbacks/{callback['sid']}/attempts"
+        return (await self.get(path)).body["attempts"]
+
+    async def settled(self) -> dict[str, Any]:
+        """Return the newest callback once nothing more is due of it by itself."""
+        async with asyncio.timeout(10):
+            while (newest := (await self.callbacks())[0])["status"] == "scheduled":
+                pass
+        return newest
+
+    async def kill(self) -> None:
+        """Have it die on the spot, as `kill -9` does."""
+        self.process.kill()
+        await self.process.wait()
+
+    async def stop(self) -> int:
+        """Have it stop as Ctrl-C does, and return its exit code."""
+        self.process.terminate()
+        return await self.process.wait()
+
+
+@asynccontextmanager
+async def served(data: Path, *flags: str, command: tuple[str, ...] = DEV) -> AsyncGenerator[Served]:
+    """Run a server on this data folder and any free port."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, *command, "--port", "0", "--json", "--data", str(data), *flags),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(20):
+            yield Served(process, json.loads(await process.stdout.readline()))
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()

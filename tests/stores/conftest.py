@@ -1,0 +1,38 @@
+"""The stores that every test of the suite runs with."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from ringback.ports import Store
+from ringback.stores.memory import MemoryStore
+from ringback.stores.sqlite.store import SqliteStore
+from tests.stores.records import OURS, THEIRS, account
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore.open(tmp_path / "ringback.db")
+    yield store
+    await store.close()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def empty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """A store with nothing in it."""
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    store = SqliteStore.open(tmp_path / "ringback.db")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def store(empty: Store) -> Store:
+    """A store with two accounts: OURS and THEIRS."""
+    for sid in (OURS, THEIRS):
+        added = account(sid)
+        await empty.transact(lambda tx, added=added: tx.accounts.add(added, []))
+    return empty

@@ -1,0 +1,314 @@
+"""What the SQLite store does beside its suite: one file, one process, shared commits."""
+
+import asyncio
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+
+from ringback.core.errors import StoreUnavailable, Unusable
+from ringback.ports import SimFilter, Transaction, Window
+from ringback.stores.sqlite.store import SqliteStore
+from tests.fakes import NOW
+from tests.stores.records import OURS, account, api_key, callback, fleet, sim, update_of
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ringback.db"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[SqliteStore]:
+    """An open store with one account."""
+    async with opened(path) as store:
+        await store.transact(lambda tx: tx.accounts.add(account(), []))
+        yield store
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore.open(path)
+    yield store
+    await store.close()
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def write_a_letter(path: Path) -> None:
+    path.write_bytes(b"This is not a database, it is a letter. " * 100)
+
+
+def refusal_of(path: Path) -> str:
+    with pytest.raises(Unusable) as refused:
+        SqliteStore.open(path)
+    return str(refused.value)
+
+
+# ---- the file ------------------------------------------------------------------------------------
+
+
+def everything(tx: Transaction) -> tuple[object, ...]:
+    return (
+        tx.accounts.get(OURS),
+        tx.accounts.keys_of(OURS),
+        tx.fleets.find(OURS, fleet(1).sid),
+        tx.sims.page(OURS, SimFilter(), Window(9)),
+        tx.sims.due_updates(NOW, limit=9),
+        tx.callbacks.left_open(),
+        tx.callbacks.next_due(),
+    )
+
+
+async def test_a_reopened_file_has_everything(path: Path) -> None:
+    def fill(tx: Transaction) -> None:
+        tx.accounts.add(account(), [api_key(1)])
+        tx.fleets.add(fleet(1))
+        tx.sims.add(sim(1))
+        tx.sims.begin_update(update_of(sim(1)))
+        tx.callbacks.add(callback(1))
+        tx.callbacks.claim(NOW, limit=1)
+        tx.callbacks.add(callback(2))
+
+    async with opened(path) as store:
+        await store.transact(fill)
+        before = await store.transact(everything)
+    async with opened(path) as store:
+        assert await store.transact(everything) == before
+
+
+async def test_what_was_committed_is_in_the_file_though_nobody_closed_it(
+    store: SqliteStore, path: Path
+) -> None:
+    await store.transact(lambda tx: tx.sims.add(sim(1)))
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT sid FROM sims").fetchall() == [(sim(1).sid,)]
+
+
+async def test_closing_finishes_what_is_queued(path: Path) -> None:
+    store = SqliteStore.open(path)
+    adding = asyncio.create_task(store.transact(lambda tx: tx.accounts.add(account(), [])))
+    await asyncio.sleep(0)
+    await store.close()
+    await adding
+    async with opened(path) as store:
+        assert await store.transact(lambda tx: tx.accounts.get(OURS)) == account()
+
+
+async def test_only_its_owner_may_read_the_file(store: SqliteStore, path: Path) -> None:
+    assert mode_of(path) == 0o600
+
+
+async def test_a_file_that_others_could_read_becomes_its_owners_alone(path: Path) -> None:
+    sqlite3.connect(path).close()
+    assert mode_of(path) != 0o600
+    async with opened(path):
+        assert mode_of(path) == 0o600
+
+
+async def test_only_its_owner_may_read_what_was_not_moved_into_the_file_yet(
+    store: SqliteStore, path: Path
+) -> None:
+    assert mode_of(path.with_name("ringback.db-wal")) == 0o600
+
+
+def test_a_newer_schema_is_refused(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 9999")
+    refusal = refusal_of(path)
+    assert refusal.startswith("the data file has schema 9999, but this Ringback knows only ")
+    assert refusal.endswith("; use the newer Ringback that wrote it")
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path) -> None:
+    write_a_letter(path)
+    assert refusal_of(path) == (
+        f"{path} can't be used as Ringback's data file: file is not a database"
+    )
+    assert path.read_bytes().startswith(b"This is not a database, ")
+
+
+def test_a_folder_in_place_of_the_file_is_refused(path: Path) -> None:
+    path.mkdir()
+    assert refusal_of(path).startswith(f"{path} can't be used as Ringback's data file: ")
+
+
+def test_a_folder_that_nothing_can_be_written_to_is_refused(path: Path) -> None:
+    assert str(path.parent) in refusal_of(path.parent / "none" / "ringback.db")
+
+
+async def test_a_refused_file_can_be_opened_once_it_is_in_order(path: Path) -> None:
+    write_a_letter(path)
+    refusal_of(path)
+    await asyncio.to_thread(path.unlink)
+    async with opened(path) as store:
+        assert await store.transact(lambda tx: tx.accounts.get(OURS)) is None
+
+
+# ---- one process ---------------------------------------------------------------------------------
+
+
+async def test_a_second_opening_is_refused_by_the_name_of_the_process(
+    store: SqliteStore, path: Path
+) -> None:
+    assert refusal_of(path) == (
+        f"the data in {path.parent} is in use by process {os.getpid()};"
+        " stop it, or choose another folder with --data"
+    )
+
+
+async def test_a_refused_opening_leaves_the_lock_to_its_holder(
+    store: SqliteStore, path: Path
+) -> None:
+    assert refusal_of(path) == refusal_of(path)
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from ringback.stores.sqlite.store import SqliteStore
+store = SqliteStore.open(Path(sys.argv[1]))
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_lock_ends_with_its_process(path: Path) -> None:
+    holding = [sys.executable, "-c", HOLD, str(path)]
+    with subprocess.Popen(holding, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"open\n"
+        assert f"in use by process {other.pid};" in refusal_of(path)
+        other.kill()
+    asyncio.run(SqliteStore.open(path).close())
+
+
+# ---- shared commits ------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def busy(store: SqliteStore) -> AsyncIterator[None]:
+    """Keep the store's thread at some other work; whatever is asked meanwhile queues up."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def work(tx: Transaction) -> None:
+        begun.set()
+        may_end.wait(10)
+
+    working = asyncio.create_task(store.transact(work))
+    await asyncio.to_thread(begun.wait, 10)
+    yield
+    await asyncio.sleep(0)  # so that the tasks made meanwhile have asked
+    may_end.set()
+    await working
+
+
+def statements_of(store: SqliteStore) -> list[str]:
+    """Return the list in which every statement from now on will stand."""
+    statements = list[str]()
+    store._connection.set_trace_callback(statements.append)
+    return statements
+
+
+async def test_work_that_queued_up_shares_one_commit(store: SqliteStore) -> None:
+    async with busy(store):
+        statements = statements_of(store)
+        adding = [
+            asyncio.create_task(store.transact(lambda tx, n=n: tx.sims.add(sim(n))))
+            for n in range(100)
+        ]
+    await asyncio.gather(*adding)
+    # The first one is the busy work's.
+    assert statements.count("COMMIT") == 2
+
+
+async def test_a_commit_is_never_of_more_than_500(store: SqliteStore) -> None:
+    async with busy(store):
+        statements = statements_of(store)
+        asking = [
+            asyncio.create_task(store.transact(lambda tx: tx.callbacks.next_due()))
+            for _ in range(501)
+        ]
+    await asyncio.gather(*asking)
+    assert statements.count("COMMIT") == 3
+
+
+async def test_work_that_fails_is_undone_within_a_shared_commit(store: SqliteStore) -> None:
+    def add_and_break(tx: Transaction) -> None:
+        tx.sims.add(sim(2))
+        raise ZeroDivisionError
+
+    async with busy(store):
+        statements = statements_of(store)
+        works = (
+            lambda tx: tx.sims.add(sim(1)),
+            add_and_break,
+            # An iccid that there is already, which the database refuses.
+            lambda tx: tx.sims.add(sim(1)),
+            lambda tx: tx.sims.add(sim(3)),
+        )
+        asked = [asyncio.create_task(store.transact(work)) for work in works]
+    endings = await asyncio.gather(*asked, return_exceptions=True)
+    sims = await store.transact(lambda tx: tx.sims.page(OURS, SimFilter(), Window(9)))
+    assert statements.count("COMMIT") == 3
+    assert [type(ending) for ending in endings] == [
+        type(None),
+        ZeroDivisionError,
+        sqlite3.IntegrityError,
+        type(None),
+    ]
+    assert sims == [sim(3), sim(1)]
+
+
+async def test_a_database_that_fails_undoes_the_whole_commit_and_tells_everyone(
+    store: SqliteStore,
+) -> None:
+    def meet_a_full_disk(tx: Transaction) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    async with busy(store):
+        asked = [
+            asyncio.create_task(store.transact(lambda tx: tx.sims.add(sim(1)))),
+            asyncio.create_task(store.transact(meet_a_full_disk)),
+            asyncio.create_task(store.transact(lambda tx: tx.sims.add(sim(2)))),
+        ]
+    endings = await asyncio.gather(*asked, return_exceptions=True)
+    assert [str(ending) for ending in endings] == [
+        "the database can't be used just now: database or disk is full"
+    ] * 3
+    assert [type(ending) for ending in endings] == [StoreUnavailable] * 3
+    assert await store.transact(lambda tx: tx.sims.page(OURS, SimFilter(), Window(9))) == []
+
+
+async def test_the_store_goes_on_after_a_failure(store: SqliteStore) -> None:
+    def fail(tx: Transaction) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with pytest.raises(StoreUnavailable):
+        await store.transact(fail)
+    await store.transact(lambda tx: tx.sims.add(sim(1)))
+    assert await store.transact(lambda tx: tx.sims.get(sim(1).sid)) == sim(1)
+
+
+async def test_who_gives_up_before_its_turn_has_nothing_done(store: SqliteStore) -> None:
+    async with busy(store):
+        given_up = asyncio.create_task(store.transact(lambda tx: tx.sims.add(sim(1))))
+        await asyncio.sleep(0)
+        given_up.cancel()
+    assert await store.transact(lambda tx: tx.sims.get(sim(1).sid)) is None
+
+
+async def test_a_closed_store_says_so(path: Path) -> None:
+    store = SqliteStore.open(path)
+    await store.close()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.transact(lambda tx: tx.callbacks.next_due())

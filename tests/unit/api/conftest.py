@@ -1,0 +1,54 @@
+"""The whole application on a store in memory, and a caller that is signed in to it."""
+
+from collections.abc import Callable
+
+import pytest
+from starlette.types import ASGIApp
+
+from ringback.ports import Store
+from ringback.stores.memory import MemoryStore
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FakeClock
+from tests.unit.api.caller import Caller
+from tests.unit.api.world import Rung, app_on, fill
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def store() -> MemoryStore:
+    store = MemoryStore()
+    await store.transact(fill)
+    return store
+
+
+@pytest.fixture
+def progress() -> Rung:
+    return Rung()
+
+
+@pytest.fixture
+def dispatcher() -> Rung:
+    return Rung()
+
+
+@pytest.fixture
+def app(store: Store, clock: FakeClock, progress: Rung, dispatcher: Rung) -> ASGIApp:
+    return app_on(store, clock=clock, progress=progress, dispatcher=dispatcher)
+
+
+@pytest.fixture
+def caller(app: ASGIApp) -> Caller:
+    return Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
+
+
+@pytest.fixture
+def at_host(app: ASGIApp) -> Callable[[str], Caller]:
+    """Make a caller that knows the application by this host."""
+
+    def make(host: str) -> Caller:
+        return Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN), host=host)
+
+    return make

@@ -1,0 +1,144 @@
+"""Whatever is sent, nothing is answered with a 5xx, and every refusal is in form."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_from_bytes, urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ringback.stores.sqlite.store import SqliteStore
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, SIM_SID
+from tests.unit.api.caller import Answer, Caller
+from tests.unit.api.world import app_on, fill, refusal
+
+TARGETS = st.sampled_from(
+    [
+        "/v1/Sims",
+        f"/v1/Sims/{SIM_SID}",
+        "/supersim/v1/Sims/my_super_sim",
+        "/portal/v1/callbacks",
+        "/portal/v1/callbacks/CB1/attempts",
+    ]
+)
+METHODS = st.sampled_from(["GET", "POST", "HEAD", "DELETE", "OPTIONS", "ODD"])
+NAMES = st.sampled_from(
+    [
+        "UniqueName",
+        "Status",
+        "Fleet",
+        "CallbackUrl",
+        "CallbackMethod",
+        "AccountSid",
+        "Iccid",
+        "RegistrationCode",
+        "PageSize",
+        "Page",
+        "PageToken",
+        "Source",
+        "IdempotencyToken",
+        "Odd",
+    ]
+)
+URLS = st.builds(
+    "http://{}#{}".format,
+    st.sampled_from(["a.example", "[::1]:9", "u:p@a.example/ü", "a.example?x", ""]) | st.text(),
+    st.sampled_from(["cbs=kore", "cbs=foo", "rc=9", "rp=5xx,ct", "e=a,b", ""]) | st.text(),
+)
+VALUES = st.one_of(
+    st.text(),
+    URLS,
+    st.sampled_from(
+        ["active", "inactive", "ready", "GET", "POST", "my_fleet", "1", "0", "PA", "PB"]
+    ),
+    st.integers().map(str),
+)
+FORMS = st.lists(st.tuples(NAMES, VALUES), max_size=6).map(urlencode)
+# No server lets a raw byte beyond ASCII through to the application, only its escape.
+ESCAPED = st.binary().map(lambda raw: quote_from_bytes(raw, safe="/&=+"))
+LATIN = st.text(st.characters(max_codepoint=255))
+
+
+class Hostile:
+    """Calls the application on a real database, over and over."""
+
+    def __init__(self, folder: Path, runner: asyncio.Runner) -> None:
+        self._run = runner.run
+        self._store = SqliteStore.open(folder / "ringback.db")
+        self._run(self._store.transact(fill))
+        self._caller = Caller(app_on(self._store), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+
+    def close(self) -> None:
+        self._run(self._store.close())
+
+    def check(self, method: str, target: str, *body: bytes, **headers: str) -> None:
+        """Call, and look at the answer; the lists have to be there as before."""
+        _check(self._call(method, target, *body, **headers))
+        for listed in ("/v1/Sims", "/portal/v1/callbacks"):
+            assert self._call("GET", listed).status == 200
+
+    def _call(self, method: str, target: str, *body: bytes, **headers: str) -> Answer:
+        return self._run(self._caller.call(method, target, *body, headers=headers))
+
+
+def _check(answer: Answer) -> None:
+    assert answer.raised is None
+    assert answer.status < 500
+    if answer.status >= 400:
+        refusal(answer)
+
+
+@pytest.fixture(scope="module")
+def hostile() -> Iterator[Hostile]:
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
+        caller = Hostile(Path(folder), runner)
+        yield caller
+        caller.close()
+
+
+def calls(**what: st.SearchStrategy[Any]) -> Any:
+    """Run a test with these, a few hundred times."""
+
+    def decorate(test: Any) -> Any:
+        return settings(max_examples=200, deadline=None)(given(**what)(test))
+
+    return decorate
+
+
+@calls(target=TARGETS, body=st.binary() | FORMS.map(str.encode))
+def test_any_body(hostile: Hostile, target: str, body: bytes) -> None:
+    hostile.check("POST", target, body)
+
+
+@calls(form=FORMS)
+def test_any_values_for_an_update(hostile: Hostile, form: str) -> None:
+    hostile.check("POST", f"/v1/Sims/{SIM_SID}", form.encode())
+
+
+@calls(method=METHODS, target=TARGETS, query=ESCAPED | FORMS)
+def test_any_query(hostile: Hostile, method: str, target: str, query: str) -> None:
+    hostile.check(method, f"{target}?{query}")
+
+
+@calls(
+    method=METHODS,
+    start=st.sampled_from(["", "/", "/v1/", "/v1/Sims/", "/portal/v1/callbacks/"]),
+    path=ESCAPED,
+)
+def test_any_path(hostile: Hostile, method: str, start: str, path: str) -> None:
+    hostile.check(method, f"{start}{path}")
+
+
+@calls(target=TARGETS, host=LATIN, authorization=LATIN | LATIN.map("Basic {}".format))
+def test_any_headers(hostile: Hostile, target: str, host: str, authorization: str) -> None:
+    hostile.check("GET", target, host=host)
+    hostile.check("GET", target, authorization=authorization)
+
+
+@calls(content_type=LATIN, body=st.binary())
+def test_any_content_type(hostile: Hostile, content_type: str, body: bytes) -> None:
+    hostile.check("POST", f"/v1/Sims/{SIM_SID}", body, **{"content-type": content_type})

@@ -1,0 +1,232 @@
+"""Lists: their pages, and the `meta` object that leads from one to the next."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from ringback.ports import Store, Transaction
+from tests.fakes import SIM_SID, a_callback, a_sim
+from tests.unit.api.caller import Caller
+
+ORIGIN = "http://127.0.0.1:8080"
+
+
+def sid(number: int) -> str:
+    return f"HS{number:032}"
+
+
+async def add_sims(store: Store, *numbers: int) -> None:
+    def work(tx: Transaction) -> None:
+        for number in numbers:
+            tx.sims.add(
+                a_sim(sid=sid(number), iccid=f"8988307{number + 100:013}", unique_name=None)
+            )
+
+    await store.transact(work)
+
+
+async def page_at(caller: Caller, url: str) -> dict[str, Any]:
+    """Return the page that a URL of some meta leads to."""
+    return (await caller.get(url.removeprefix(ORIGIN))).json
+
+
+def sids_of(page: dict[str, Any]) -> list[str]:
+    return [sim["sid"] for sim in page["sims"]]
+
+
+def asked_by(url: str) -> list[str]:
+    """Return the names of the parameters of a URL, in order."""
+    return [name for name, _ in parse_qsl(urlsplit(url).query)]
+
+
+# ---- meta ----------------------------------------------------------------------------------------
+
+
+async def test_meta_has_exactly_these_seven(caller: Caller) -> None:
+    page = (await caller.get("/v1/Sims")).json
+    assert page["meta"] == {
+        "first_page_url": f"{ORIGIN}/v1/Sims?PageSize=50&Page=0",
+        "key": "sims",
+        "next_page_url": None,
+        "page": 0,
+        "page_size": 50,
+        "previous_page_url": None,
+        "url": f"{ORIGIN}/v1/Sims?PageSize=50&Page=0",
+    }
+    assert list(page) == ["sims", "meta"]
+
+
+async def test_a_list_with_nothing_in_it_is_an_empty_page(caller: Caller) -> None:
+    answer = await caller.get("/v1/Sims?Status=new")
+    assert answer.status == 200
+    assert answer.json["sims"] == []
+    assert answer.json["meta"]["next_page_url"] is None
+
+
+async def test_urls_echo_the_filters_then_page_size_and_page(caller: Caller) -> None:
+    # The sample of the published specification, less its token.
+    fleet = "HF" + "a" * 32
+    meta = (await caller.get(f"/v1/Sims?Status=new&Fleet={fleet}&PageSize=50&Page=0")).json["meta"]
+    expected = f"{ORIGIN}/v1/Sims?Status=new&Fleet={fleet}&PageSize=50&Page=0"
+    assert (meta["first_page_url"], meta["url"]) == (expected, expected)
+
+
+async def test_the_next_page_keeps_the_filters(caller: Caller, store: Store) -> None:
+    await add_sims(store, 1, 2)
+    meta = (await caller.get("/v1/Sims?Fleet=my_fleet&Status=active&PageSize=1")).json["meta"]
+    assert asked_by(meta["next_page_url"]) == ["Fleet", "Status", "PageSize", "Page", "PageToken"]
+
+
+async def test_a_filter_is_echoed_with_its_escapes(caller: Caller) -> None:
+    meta = (await caller.get("/v1/Sims?Fleet=a%26b%3Dc%20%C3%BC")).json["meta"]
+    assert meta["url"] == f"{ORIGIN}/v1/Sims?Fleet=a%26b%3Dc+%C3%BC&PageSize=50&Page=0"
+
+
+async def test_an_unknown_parameter_is_not_echoed(caller: Caller) -> None:
+    meta = (await caller.get("/v1/Sims?Colour=red")).json["meta"]
+    assert meta["url"] == f"{ORIGIN}/v1/Sims?PageSize=50&Page=0"
+
+
+@pytest.mark.parametrize(("query", "size"), [("", 50), ("PageSize=1", 1), ("PageSize=1000", 1000)])
+async def test_the_page_size_is_50_unless_told(caller: Caller, query: str, size: int) -> None:
+    assert (await caller.get(f"/v1/Sims?{query}")).json["meta"]["page_size"] == size
+
+
+async def test_an_empty_token_asks_for_the_first_page(caller: Caller) -> None:
+    page = (await caller.get("/v1/Sims?PageToken=")).json
+    assert sids_of(page) == [SIM_SID]
+
+
+# ---- from page to page ---------------------------------------------------------------------------
+
+
+async def walk(caller: Caller, url: str, *, by: str) -> list[dict[str, Any]]:
+    """Return all pages from this one on."""
+    pages = [await page_at(caller, url)]
+    while url := pages[-1]["meta"][by]:
+        assert len(pages) < 10
+        pages.append(await page_at(caller, url))
+    return pages
+
+
+def numbers_of(pages: Sequence[dict[str, Any]]) -> list[int]:
+    return [page["meta"]["page"] for page in pages]
+
+
+async def test_the_pages_together_have_every_record_once(caller: Caller, store: Store) -> None:
+    await add_sims(store, *range(1, 7))
+    pages = await walk(caller, "/v1/Sims?PageSize=3", by="next_page_url")
+    assert [len(page["sims"]) for page in pages] == [3, 3, 1]
+    assert [s for page in pages for s in sids_of(page)] == [*map(sid, range(6, 0, -1)), SIM_SID]
+    assert numbers_of(pages) == [0, 1, 2]
+
+
+async def test_a_last_page_that_is_full_has_no_next(caller: Caller, store: Store) -> None:
+    await add_sims(store, 1, 2, 3)
+    pages = await walk(caller, "/v1/Sims?PageSize=2", by="next_page_url")
+    assert [len(page["sims"]) for page in pages] == [2, 2]
+
+
+async def test_going_back_meets_the_same_pages(caller: Caller, store: Store) -> None:
+    await add_sims(store, *range(1, 7))
+    there = await walk(caller, "/v1/Sims?PageSize=3", by="next_page_url")
+    back = await walk(caller, there[-1]["meta"]["url"], by="previous_page_url")
+    assert [sids_of(page) for page in back] == [sids_of(page) for page in reversed(there)]
+    assert numbers_of(back) == [2, 1, 0]
+
+
+async def test_going_there_and_back_and_there_again_is_no_other_page(
+    caller: Caller, store: Store
+) -> None:
+    await add_sims(store, *range(1, 7))
+    first = await page_at(caller, "/v1/Sims?PageSize=3")
+    second = await page_at(caller, first["meta"]["next_page_url"])
+    back = await page_at(caller, second["meta"]["previous_page_url"])
+    again = await page_at(caller, back["meta"]["next_page_url"])
+    assert sids_of(back) == sids_of(first)
+    assert sids_of(again) == sids_of(second)
+
+
+async def test_the_first_page_has_no_previous_one(caller: Caller, store: Store) -> None:
+    await add_sims(store, 1, 2)
+    first = await page_at(caller, "/v1/Sims?PageSize=1")
+    second = await page_at(caller, first["meta"]["next_page_url"])
+    back = await page_at(caller, second["meta"]["previous_page_url"])
+    assert first["meta"]["previous_page_url"] is None
+    assert back["meta"]["previous_page_url"] is None
+
+
+async def test_records_added_meanwhile_neither_repeat_nor_hide_one(
+    caller: Caller, store: Store
+) -> None:
+    await add_sims(store, *range(1, 7))
+    page = await page_at(caller, "/v1/Sims?PageSize=2")
+    seen = sids_of(page)
+    for number in range(7, 20):
+        await add_sims(store, number)
+        if (url := page["meta"]["next_page_url"]) is None:
+            break
+        page = await page_at(caller, url)
+        seen += sids_of(page)
+    assert seen == [*map(sid, range(6, 0, -1)), SIM_SID]
+
+
+async def test_the_url_of_a_page_leads_to_that_page(caller: Caller, store: Store) -> None:
+    await add_sims(store, 1, 2, 3)
+    first = await page_at(caller, "/v1/Sims?PageSize=2")
+    second = await page_at(caller, first["meta"]["next_page_url"])
+    assert await page_at(caller, second["meta"]["url"]) == second
+
+
+async def test_the_first_page_url_leads_to_the_first_page(caller: Caller, store: Store) -> None:
+    await add_sims(store, 1, 2, 3)
+    first = await page_at(caller, "/v1/Sims?PageSize=2")
+    second = await page_at(caller, first["meta"]["next_page_url"])
+    assert await page_at(caller, second["meta"]["first_page_url"]) == first
+
+
+async def test_a_page_token_says_where_and_nothing_more(caller: Caller, store: Store) -> None:
+    await add_sims(store, 1)
+    url = (await page_at(caller, "/v1/Sims?PageSize=1"))["meta"]["next_page_url"]
+    assert re.search(r"[?&]PageToken=PA" + sid(1) + "$", url)
+
+
+# ---- our own lists have the same form ------------------------------------------------------------
+
+
+async def test_callbacks_are_listed_in_pages_too(caller: Caller, store: Store) -> None:
+    sids = [f"CB{number:032}" for number in range(3)]
+
+    def work(tx: Transaction) -> None:
+        for each in sids:
+            tx.callbacks.add(a_callback(sid=each))
+
+    await store.transact(work)
+    pages = await walk(caller, "/portal/v1/callbacks?PageSize=2", by="next_page_url")
+    assert [[c["sid"] for c in page["callbacks"]] for page in pages] == [
+        [sids[2], sids[1]],
+        [sids[0]],
+    ]
+    assert [page["meta"]["key"] for page in pages] == ["callbacks", "callbacks"]
+
+
+async def test_the_attempts_of_a_callback_are_one_page(caller: Caller, store: Store) -> None:
+    def work(tx: Transaction) -> None:
+        tx.callbacks.add(a_callback())
+        tx.callbacks.claim(a_callback().date_created, limit=1)
+
+    await store.transact(work)
+    target = f"/portal/v1/callbacks/{a_callback().sid}/attempts"
+    page = (await caller.get(target)).json
+    assert page["meta"] == {
+        "first_page_url": ORIGIN + target,
+        "key": "attempts",
+        "next_page_url": None,
+        "page": 0,
+        "page_size": 1,
+        "previous_page_url": None,
+        "url": ORIGIN + target,
+    }

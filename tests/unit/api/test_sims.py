@@ -1,0 +1,190 @@
+"""SIMs over HTTP: what each operation answers, and whom it wakes."""
+
+from datetime import timedelta
+
+import pytest
+
+from ringback.core.callback import Method
+from ringback.ports import SimFilter, Store, Window
+from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, SIM_SID, FakeClock
+from tests.unit.api.caller import Caller
+from tests.unit.api.world import THEIR_SIM, UPDATE_TAKES, Rung, called_back
+
+UPDATE = f"/v1/Sims/{SIM_SID}"
+NEW_CARD = {"Iccid": "89883070000123456789", "RegistrationCode": "H3LL0W0RLD"}
+URL = "http://127.0.0.1:9000/path?foo=bar#cbs=kore"
+SIM = {
+    "sid": SIM_SID,
+    "unique_name": "my_super_sim",
+    "account_sid": ACCOUNT_SID,
+    "iccid": "8988307000000000001",
+    "status": "active",
+    "fleet_sid": FLEET_SID,
+    "date_created": "2024-07-03T14:40:58Z",
+    "date_updated": "2024-07-03T14:40:58Z",
+    "url": f"http://127.0.0.1:8080/v1/Sims/{SIM_SID}",
+    "links": {
+        "billing_periods": f"http://127.0.0.1:8080/v1/Sims/{SIM_SID}/BillingPeriods",
+        "sim_ip_addresses": f"http://127.0.0.1:8080/v1/Sims/{SIM_SID}/IpAddresses",
+    },
+}
+
+
+# ---- fetching and listing ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", [UPDATE, "/v1/Sims/my_super_sim"])
+async def test_a_sim_is_fetched_with_200(caller: Caller, target: str) -> None:
+    answer = await caller.get(target)
+    assert (answer.status, answer.json) == (200, SIM)
+
+
+async def test_a_list_has_the_accounts_own_sims(caller: Caller) -> None:
+    answer = await caller.get("/v1/Sims")
+    assert (answer.status, answer.json["sims"]) == (200, [SIM])
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("Status=active", 1),
+        ("Status=inactive", 0),
+        ("Status=scheduled", 0),
+        (f"Fleet={FLEET_SID}", 1),
+        ("Fleet=my_fleet", 1),
+        ("Fleet=nobody%27s", 0),
+        ("Fleet=", 0),
+        ("Iccid=8988307000000000001", 1),
+        ("Iccid=8988307000000000002", 0),
+        ("Status=active&Fleet=my_fleet&Iccid=8988307000000000001", 1),
+    ],
+)
+async def test_a_list_is_filtered(caller: Caller, query: str, count: int) -> None:
+    assert len((await caller.get(f"/v1/Sims?{query}")).json["sims"]) == count
+
+
+async def test_dates_have_no_fraction(caller: Caller, clock: FakeClock) -> None:
+    clock.advance(timedelta(microseconds=999_999))
+    sim = (await caller.post("/v1/Sims", NEW_CARD)).json
+    assert sim["date_created"] == "2024-07-03T14:40:58Z"
+
+
+@pytest.mark.parametrize("target", ["/v1/Sims", UPDATE, "/portal/v1/callbacks", "/nowhere"])
+async def test_head_answers_as_get_does(caller: Caller, target: str) -> None:
+    get, head = await caller.call("GET", target), await caller.call("HEAD", target)
+    assert head.status == get.status
+    if get.status == 200:
+        assert head.headers == get.headers
+
+
+# ---- registering ---------------------------------------------------------------------------------
+
+
+async def test_a_sim_is_registered_with_201(caller: Caller) -> None:
+    answer = await caller.post("/v1/Sims", NEW_CARD)
+    sid = answer.json["sid"]
+    assert answer.status == 201
+    assert answer.json == SIM | {
+        "sid": sid,
+        "unique_name": None,
+        "iccid": NEW_CARD["Iccid"],
+        "status": "new",
+        "fleet_sid": None,
+        "url": f"http://127.0.0.1:8080/v1/Sims/{sid}",
+        "links": {
+            "billing_periods": f"http://127.0.0.1:8080/v1/Sims/{sid}/BillingPeriods",
+            "sim_ip_addresses": f"http://127.0.0.1:8080/v1/Sims/{sid}/IpAddresses",
+        },
+    }
+    assert (await caller.get(f"/v1/Sims/{sid}")).json == answer.json
+
+
+async def test_a_refused_registration_adds_nothing(caller: Caller, store: Store) -> None:
+    await caller.post("/v1/Sims", NEW_CARD | {"RegistrationCode": "no"})
+    assert (
+        len(await store.transact(lambda tx: tx.sims.page(ACCOUNT_SID, SimFilter(), Window(9)))) == 1
+    )
+
+
+# ---- updating ------------------------------------------------------------------------------------
+
+
+async def test_a_change_that_the_network_has_to_make_is_accepted_with_202(caller: Caller) -> None:
+    answer = await caller.post(UPDATE, {"Status": "inactive", "CallbackUrl": URL})
+    assert (answer.status, answer.json) == (202, SIM | {"status": "scheduled"})
+
+
+async def test_an_accepted_change_is_due_after_the_time_that_the_network_takes(
+    caller: Caller, store: Store
+) -> None:
+    form = {"Status": "inactive", "CallbackUrl": URL, "CallbackMethod": "GET"}
+    await caller.post(UPDATE, form)
+    update = await store.transact(lambda tx: tx.sims.end_update(SIM_SID))
+    assert update is not None
+    assert update.due == NOW + UPDATE_TAKES
+    assert update.callback_url is not None
+    assert (update.callback_url.shown, update.callback_method) == (URL, Method.GET)
+
+
+async def test_another_fleet_is_accepted_with_202(caller: Caller, store: Store) -> None:
+    sid = (await caller.post("/v1/Sims", NEW_CARD)).json["sid"]
+    target = f"/v1/Sims/{sid}"
+    assert (await caller.post(target, {"Fleet": "my_fleet"})).status == 200
+    assert (await caller.post(target, {"Fleet": "my_fleet", "Status": "ready"})).status == 202
+
+
+async def test_a_name_alone_is_answered_with_200_and_calls_nobody_back(
+    caller: Caller, store: Store
+) -> None:
+    answer = await caller.post(UPDATE, {"UniqueName": "renamed", "CallbackUrl": URL})
+    assert (answer.status, answer.json) == (200, SIM | {"unique_name": "renamed"})
+    assert await called_back(store) == []
+
+
+async def test_the_status_that_a_sim_has_is_answered_with_200_and_calls_back_at_once(
+    caller: Caller, store: Store
+) -> None:
+    answer = await caller.post(UPDATE, {"Status": "active", "CallbackUrl": URL})
+    (callback,) = await called_back(store)
+    assert (answer.status, answer.json) == (200, SIM)
+    assert (callback.due, callback.url.shown, callback.method) == (NOW, URL, "POST")
+
+
+async def test_an_update_that_asks_for_nothing_is_answered_with_200(caller: Caller) -> None:
+    answer = await caller.call("POST", UPDATE)
+    assert (answer.status, answer.json) == (200, SIM)
+
+
+async def test_an_empty_callback_url_stands_for_none(caller: Caller, store: Store) -> None:
+    assert (await caller.post(UPDATE, {"Status": "active", "CallbackUrl": ""})).status == 200
+    assert await called_back(store) == []
+
+
+async def test_the_own_account_may_be_named(caller: Caller) -> None:
+    assert (await caller.post(UPDATE, {"AccountSid": ACCOUNT_SID})).status == 200
+
+
+async def test_a_refused_update_changes_nothing_of_what_else_it_asks_for(
+    caller: Caller, store: Store
+) -> None:
+    form = {"UniqueName": "renamed", "Status": "ready", "CallbackUrl": URL}
+    assert (await caller.post(UPDATE, form)).status == 400
+    assert (await caller.get(UPDATE)).json == SIM
+    assert await called_back(store) == []
+
+
+async def test_a_sim_of_another_account_is_not_changed(caller: Caller, store: Store) -> None:
+    before = await store.transact(lambda tx: tx.sims.get(THEIR_SIM))
+    assert (await caller.post(f"/v1/Sims/{THEIR_SIM}", {"UniqueName": "x"})).status == 404
+    assert await store.transact(lambda tx: tx.sims.get(THEIR_SIM)) == before
+
+
+async def test_an_update_wakes_the_engine(caller: Caller, progress: Rung, dispatcher: Rung) -> None:
+    await caller.post(UPDATE, {"Status": "inactive", "CallbackUrl": URL})
+    assert (progress.times, dispatcher.times) == (1, 1)
+
+
+async def test_looking_wakes_nobody(caller: Caller, progress: Rung, dispatcher: Rung) -> None:
+    await caller.get(UPDATE)
+    await caller.get("/v1/Sims")
+    assert (progress.times, dispatcher.times) == (0, 0)

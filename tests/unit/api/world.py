@@ -1,0 +1,89 @@
+"""What there is in the store that the API tests ask about."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+from starlette.types import ASGIApp
+
+from ringback.api.app import create_app
+from ringback.api.services import Services
+from ringback.carrier.simulated import SimulatedCarrier
+from ringback.core.account import ApiKey
+from ringback.core.callback import Callback
+from ringback.core.sim import Fleet
+from ringback.core.source import NOTICE, Transition
+from ringback.ports import CallbackFilter, Clock, Store, Transaction, Wakeup, Window
+from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, FakeClock, SeededChance, a_sim, an_account
+from tests.unit.api.caller import Answer
+
+THEIRS: Final = "AC" + "f" * 32
+THEIR_SIM: Final = "HS" + "f" * 32
+KEY: Final = ApiKey("SK" + "a" * 32, ACCOUNT_SID, "made-up-key-secret")
+UPDATE_TAKES: Final = timedelta(milliseconds=500)
+
+
+class Rung:
+    """Counts how often it is woken."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def wake(self) -> None:
+        self.times += 1
+
+
+def fill(tx: Transaction) -> None:
+    """The notice's account with its SIM in a fleet, and another account with a SIM of its own."""
+    tx.accounts.add(an_account(), [KEY])
+    tx.fleets.add(Fleet(FLEET_SID, ACCOUNT_SID, "my_fleet", NOW, NOW))
+    tx.sims.add(a_sim())
+    tx.accounts.add(an_account(sid=THEIRS), [])
+    tx.sims.add(
+        a_sim(sid=THEIR_SIM, account_sid=THEIRS, iccid="8988307000000000002", fleet_sid=None)
+    )
+
+
+def app_on(
+    store: Store,
+    *,
+    clock: Clock | None = None,
+    progress: Wakeup | None = None,
+    dispatcher: Wakeup | None = None,
+) -> ASGIApp:
+    """Return the application, working with this store."""
+    return create_app(
+        Services(
+            store=store,
+            carrier=SimulatedCarrier(UPDATE_TAKES),
+            transition=Transition(NOTICE),
+            clock=clock or FakeClock(),
+            chance=SeededChance(),
+            progress=progress or Rung(),
+            dispatcher=dispatcher or Rung(),
+        )
+    )
+
+
+async def called_back(store: Store) -> list[Callback]:
+    return await store.transact(
+        lambda tx: tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), Window(999))
+    )
+
+
+def error(status: int, code: int, message: str) -> dict[str, Any]:
+    """The form in which every error is told."""
+    return {
+        "code": code,
+        "message": message,
+        "more_info": f"https://www.twilio.com/docs/errors/{code}",
+        "status": status,
+    }
+
+
+def refusal(answer: Answer) -> tuple[int, int]:
+    """Return status and code of an error, whose form is checked."""
+    told = answer.json
+    assert told == error(answer.status, told["code"], told["message"])
+    assert list(told) == ["code", "message", "more_info", "status"]
+    assert answer.headers["content-type"] == "application/json"
+    return answer.status, told["code"]

@@ -1,0 +1,54 @@
+import pytest
+
+from ringback.core.errors import (
+    Conflict,
+    Invalid,
+    InvalidCallbackUrl,
+    MethodNotAllowed,
+    NotAllowed,
+    NotFound,
+    NotSignedIn,
+    RequestRefused,
+    RingbackError,
+    StoreUnavailable,
+    Unusable,
+)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "code"),
+    [
+        (Invalid("m", code=20001), 400, 20001),
+        (InvalidCallbackUrl("m"), 400, 11100),
+        (NotSignedIn("m"), 401, 20003),
+        (NotAllowed("m"), 403, 20006),
+        (NotFound("m"), 404, 20404),
+        (MethodNotAllowed("m"), 405, 20004),
+        (Conflict("m", code=83009), 409, 83009),
+    ],
+)
+def test_a_refusal_has_its_status_and_its_code(
+    refusal: RequestRefused, status: int, code: int
+) -> None:
+    assert (refusal.status, refusal.code, refusal.message, str(refusal)) == (status, code, "m", "m")
+
+
+@pytest.mark.parametrize(
+    ("kind", "parent"),
+    [
+        (RequestRefused, RingbackError),
+        (Invalid, RequestRefused),
+        (InvalidCallbackUrl, Invalid),
+        (NotSignedIn, RequestRefused),
+        (NotAllowed, RequestRefused),
+        (NotFound, RequestRefused),
+        (MethodNotAllowed, RequestRefused),
+        (Conflict, RequestRefused),
+        (Unusable, RingbackError),
+        (StoreUnavailable, Unusable),
+    ],
+)
+def test_the_tree_is_the_one_that_the_module_draws(
+    kind: type[Exception], parent: type[Exception]
+) -> None:
+    assert kind.__bases__ == (parent,)

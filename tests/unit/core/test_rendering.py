@@ -1,0 +1,347 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ringback.core.callback import Method, RecordedRequest
+from ringback.core.rendering import OutgoingRequest, render
+from ringback.core.signature import sign_as_kore, sign_as_twilio
+from ringback.core.source import Source
+from tests.fakes import NOW, a_callback, an_account
+
+POST, GET = Method.POST, Method.GET
+TWILIO, KORE = Source.TWILIO, Source.KORE
+BODY = "A=1&B=a+b"
+WITHOUT_SECRET = an_account(kore_secret="")
+
+
+def rendered(
+    source: Source = KORE,
+    method: Method = POST,
+    url: str = "http://your-callback-url.com/path?foo=bar#cbs=kore",
+    *,
+    uses_static_proxy: bool = False,
+    at: datetime = NOW,
+) -> OutgoingRequest:
+    callback = a_callback(url=url, method=method, source=source, body=BODY)
+    return render(callback, account=an_account(uses_static_proxy=uses_static_proxy), at=at)
+
+
+def header(request: OutgoingRequest, name: str) -> str:
+    return dict(request.headers)[name]
+
+
+# ---- names, letter case and order
+
+
+NAMES = {
+    (TWILIO, POST): [
+        "Host",
+        "User-Agent",
+        "Content-Length",
+        "Accept",
+        "Content-Type",
+        "I-Twilio-Idempotency-Token",
+        "X-Home-Region",
+        "X-Twilio-Signature",
+        "Accept-Encoding",
+    ],
+    (TWILIO, GET): [
+        "Host",
+        "User-Agent",
+        "Accept",
+        "I-Twilio-Idempotency-Token",
+        "X-Home-Region",
+        "X-Twilio-Signature",
+        "Accept-Encoding",
+    ],
+    (KORE, POST): [
+        "Host",
+        "User-Agent",
+        "Content-Length",
+        "Accept",
+        "Accept-Encoding",
+        "Content-Type",
+        "Date",
+        "Kore-Idempotency-Token",
+        "Kore-Signature",
+    ],
+    (KORE, GET): [
+        "Host",
+        "User-Agent",
+        "Accept",
+        "Accept-Encoding",
+        "Date",
+        "Kore-Idempotency-Token",
+        "Kore-Signature",
+    ],
+}
+
+
+def with_one_more(names: list[str], name: str, *, after: str) -> list[str]:
+    index = names.index(after) + 1
+    return [*names[:index], name, *names[index:]]
+
+
+@pytest.mark.parametrize(("source", "method"), NAMES)
+def test_the_headers_are_those_of_the_source_and_the_method(source: Source, method: Method) -> None:
+    request = rendered(source, method)
+    assert [name for name, _ in request.headers] == NAMES[source, method]
+
+
+@pytest.mark.parametrize("method", Method)
+def test_only_twilio_tells_of_the_static_proxy(method: Method) -> None:
+    twilio = rendered(TWILIO, method, uses_static_proxy=True)
+    assert [name for name, _ in twilio.headers] == with_one_more(
+        NAMES[TWILIO, method], "X-Use-Static-Proxy", after="X-Twilio-Signature"
+    )
+    assert header(twilio, "X-Use-Static-Proxy") == "true"
+    kore = rendered(KORE, method, uses_static_proxy=True)
+    assert [name for name, _ in kore.headers] == NAMES[KORE, method]
+
+
+@pytest.mark.parametrize(
+    ("source", "method", "after"),
+    [
+        (TWILIO, POST, "Accept"),
+        (TWILIO, GET, "Accept"),
+        (KORE, POST, "Accept-Encoding"),
+        (KORE, GET, "Accept-Encoding"),
+    ],
+)
+def test_credentials_add_an_authorization(source: Source, method: Method, after: str) -> None:
+    request = rendered(source, method, "http://user:hunter2@a.example/")
+    names = [name for name, _ in request.headers]
+    assert names == with_one_more(NAMES[source, method], "Authorization", after=after)
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "value"),
+    [
+        (TWILIO, "Host", "your-callback-url.com"),
+        (TWILIO, "User-Agent", "TwilioProxy/1.1"),
+        (TWILIO, "Content-Length", "9"),
+        (TWILIO, "Accept", "*/*"),
+        (TWILIO, "Content-Type", "application/x-www-form-urlencoded; charset=UTF-8"),
+        (TWILIO, "I-Twilio-Idempotency-Token", "ba8db584-d0ca-4379-3749-a4e21471a62e"),
+        (TWILIO, "X-Home-Region", "us1"),
+        (TWILIO, "Accept-Encoding", "gzip"),
+        (KORE, "Host", "your-callback-url.com"),
+        (KORE, "User-Agent", "KoreProxy/1.1"),
+        (KORE, "Content-Length", "9"),
+        (KORE, "Accept", "*/*"),
+        (KORE, "Accept-Encoding", "gzip, deflate"),
+        (KORE, "Content-Type", "application/x-www-form-urlencoded; charset=utf-8"),
+        (KORE, "Date", "2024-07-03T14:40:58Z"),
+        (KORE, "Kore-Idempotency-Token", "RQa48ec9b6ef475034c35566c02b654243"),
+    ],
+)
+def test_each_header_says_what_the_notice_shows(source: Source, name: str, value: str) -> None:
+    assert header(rendered(source), name) == value
+
+
+@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://A.Example/", "A.Example"),
+        ("http://a.example:80/", "a.example:80"),
+        ("http://a.example:9000?x=1", "a.example:9000"),
+        ("http://[::1]:9000/", "[::1]:9000"),
+        ("http://user:hunter2@a.example:9000/", "a.example:9000"),
+    ],
+)
+def test_the_host_is_named_as_configured_with_its_port(source: Source, url: str, host: str) -> None:
+    assert header(rendered(source, url=url), "Host") == host
+
+
+# ---- the method decides where the parameters go
+
+
+@pytest.mark.parametrize("source", Source)
+def test_a_post_has_the_parameters_in_its_body(source: Source) -> None:
+    request = rendered(source, POST)
+    assert (request.method, request.target, request.body) == ("POST", "/path?foo=bar", b"A=1&B=a+b")
+
+
+@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("http://a.example", "/?A=1&B=a+b"),
+        ("http://a.example/", "/?A=1&B=a+b"),
+        ("http://a.example/path", "/path?A=1&B=a+b"),
+        ("http://a.example/path?", "/path?A=1&B=a+b"),
+        ("http://a.example/path?foo=bar", "/path?foo=bar&A=1&B=a+b"),
+        ("http://a.example?foo=bar#cbs=kore", "/?foo=bar&A=1&B=a+b"),
+    ],
+)
+def test_a_get_has_the_parameters_in_its_query_and_no_body(
+    source: Source, url: str, target: str
+) -> None:
+    request = rendered(source, GET, url)
+    assert (request.method, request.target, request.body) == ("GET", target, b"")
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("http://a.example", "/"),
+        ("http://a.example?foo=bar", "/?foo=bar"),
+        ("http://a.example/?", "/?"),
+        ("http://a.example//b/../c;d=1?foo=%20&bar=?#rc=1", "//b/../c;d=1?foo=%20&bar=?"),
+    ],
+)
+def test_a_post_calls_the_url_as_it_stands(url: str, target: str) -> None:
+    assert rendered(KORE, POST, url).target == target
+
+
+# ---- what is signed
+
+
+def signed_by_twilio(url: str, *parameters: tuple[str, str]) -> str:
+    return sign_as_twilio(url, parameters, auth_token="made-up-auth-token")
+
+
+def signed_by_kore(method: str, resource: str, body: bytes) -> str:
+    return sign_as_kore(method, resource, body, secret="made-up-webhook-secret")
+
+
+FULL = "https://user:hunter2@A.Example:8443/path?foo=bar#cbs=kore"
+
+
+def test_twilio_signs_the_url_with_its_query_and_the_form_of_a_post() -> None:
+    assert header(rendered(TWILIO, POST, FULL), "X-Twilio-Signature") == signed_by_twilio(
+        "https://A.Example:8443/path?foo=bar", ("A", "1"), ("B", "a b")
+    )
+
+
+def test_twilio_signs_the_full_url_of_a_get_and_nothing_more() -> None:
+    assert header(rendered(TWILIO, GET, FULL), "X-Twilio-Signature") == signed_by_twilio(
+        "https://A.Example:8443/path?foo=bar&A=1&B=a+b"
+    )
+
+
+def test_kore_signs_the_url_without_its_query_and_the_body_of_a_post() -> None:
+    assert header(rendered(KORE, POST, FULL), "Kore-Signature") == signed_by_kore(
+        "POST", "https://A.Example:8443/path", b"A=1&B=a+b"
+    )
+
+
+def test_kore_signs_the_url_of_a_get_without_its_query() -> None:
+    assert header(rendered(KORE, GET, FULL), "Kore-Signature") == signed_by_kore(
+        "GET", "https://A.Example:8443/path", b""
+    )
+
+
+def test_kore_signs_a_url_without_a_path_as_it_stands() -> None:
+    assert header(rendered(KORE, POST, "http://a.example"), "Kore-Signature") == signed_by_kore(
+        "POST", "http://a.example", b"A=1&B=a+b"
+    )
+
+
+@pytest.mark.parametrize("method", Method)
+def test_without_a_secret_the_kore_signature_is_sent_empty(method: Method) -> None:
+    request = render(a_callback(method=method), account=WITHOUT_SECRET, at=NOW)
+    assert [name for name, _ in request.headers] == NAMES[KORE, method]
+    assert header(request, "Kore-Signature") == ""
+    assert b"\r\nKore-Signature: \r\n" in request.to_bytes()
+
+
+def test_without_a_kore_secret_twilio_signs_all_the_same() -> None:
+    callback = a_callback(source=TWILIO, body=BODY)
+    assert render(callback, account=WITHOUT_SECRET, at=NOW) == render(
+        callback, account=an_account(), at=NOW
+    )
+
+
+# ---- what never leaves
+
+
+@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize("method", Method)
+def test_neither_the_fragment_nor_the_plain_credentials_are_on_the_wire(
+    source: Source, method: Method
+) -> None:
+    wire = rendered(source, method, FULL).to_bytes()
+    for secret in (b"#", b"cbs", b"hunter2", b"user:", b"@"):
+        assert secret not in wire
+
+
+@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize("method", Method)
+def test_the_fragment_changes_nothing_of_the_request(source: Source, method: Method) -> None:
+    plain, with_fragment = (
+        rendered(source, method, f"http://a.example/p{fragment}").to_bytes()
+        for fragment in ("", "#cbs=twilio&rc=5&foo")
+    )
+    assert plain == with_fragment
+
+
+@pytest.mark.parametrize(
+    ("credentials", "value"),
+    [
+        ("user:pass", "Basic dXNlcjpwYXNz"),
+        ("user", "Basic dXNlcjo="),
+        ("user:", "Basic dXNlcjo="),
+        (":pass", "Basic OnBhc3M="),
+        ("a:b:c", "Basic YTpiOmM="),
+        ("user:p%40ss%3A", "Basic dXNlcjpwQHNzOg=="),
+        ("us%3Aer:pass", "Basic dXM6ZXI6cGFzcw=="),
+        ("%C3%A4:%FF", "Basic w6Q6/w=="),
+        ("a:%0D%0AX-Evil:1", "Basic YToNClgtRXZpbDox"),
+    ],
+)
+def test_credentials_are_sent_as_http_basic(credentials: str, value: str) -> None:
+    request = rendered(url=f"http://{credentials}@a.example/")
+    assert header(request, "Authorization") == value
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "body"),
+    [
+        (POST, "https://A.Example:8443/path?foo=bar", "A=1&B=a+b"),
+        (GET, "https://A.Example:8443/path?foo=bar&A=1&B=a+b", ""),
+    ],
+)
+@pytest.mark.parametrize("source", Source)
+def test_the_record_of_a_request_hides_its_credentials(
+    source: Source, method: Method, url: str, body: str
+) -> None:
+    request = rendered(source, method, FULL)
+    expected = tuple(
+        (name, "(hidden)" if name == "Authorization" else value) for name, value in request.headers
+    )
+    assert ("Authorization", "(hidden)") in expected
+    assert request.recorded() == RecordedRequest(method, url, expected, body)
+
+
+def test_the_record_of_a_request_without_credentials_hides_nothing() -> None:
+    request = rendered()
+    assert request.recorded().headers == request.headers
+
+
+# ---- from one attempt to the next
+
+
+def test_a_later_attempt_differs_in_its_date_alone() -> None:
+    first, second = rendered(at=NOW), rendered(at=NOW + timedelta(seconds=62))
+    assert set(second.headers) - set(first.headers) == {("Date", "2024-07-03T14:42:00Z")}
+    assert second.body == first.body
+
+
+def test_a_later_attempt_from_twilio_is_the_same_to_the_byte() -> None:
+    assert rendered(TWILIO, at=NOW) == rendered(TWILIO, at=NOW + timedelta(days=1))
+
+
+def test_the_date_has_whole_seconds() -> None:
+    request = rendered(at=datetime(2025, 1, 2, 3, 4, 5, 999999, UTC))
+    assert header(request, "Date") == "2025-01-02T03:04:05Z"
+
+
+def test_the_wire_has_request_line_headers_an_empty_line_and_the_body() -> None:
+    head, body = rendered().to_bytes().split(b"\r\n\r\n")
+    assert head.split(b"\r\n")[:2] == [
+        b"POST /path?foo=bar HTTP/1.1",
+        b"Host: your-callback-url.com",
+    ]
+    assert body == b"A=1&B=a+b"

@@ -1,0 +1,294 @@
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ringback.core.errors import Unusable
+from ringback.core.source import BOTH, NOTICE, Choice, Hold, Phase, Policy, Source, Transition
+
+TWILIO, KORE = Source.TWILIO, Source.KORE
+URL = "http://your-callback-url.com/path?foo=bar"
+MICROSECOND = timedelta(microseconds=1)
+DAY = timedelta(days=1)
+BETWEEN = datetime(2024, 10, 16, tzinfo=UTC)
+AFTER = datetime(2024, 11, 2, tzinfo=UTC)
+
+
+def choose(
+    asked: Source | None,
+    at: datetime,
+    policy: Policy = NOTICE,
+    account_sid: str = "AC1",
+    url: str = URL,
+) -> Choice:
+    return policy.choose(asked, at=at, account_sid=account_sid, url=url)
+
+
+# ---- the notice, phase by phase, fragment by fragment, at each border
+
+
+@pytest.mark.parametrize(
+    ("at", "phase"),
+    [
+        (datetime(2000, 1, 1, tzinfo=UTC), "before"),
+        (BETWEEN - DAY, "before"),
+        (BETWEEN - MICROSECOND, "before"),
+        (BETWEEN, "between"),
+        (BETWEEN + DAY, "between"),
+        (AFTER - DAY, "between"),
+        (AFTER - MICROSECOND, "between"),
+        (AFTER, "after"),
+        (AFTER + DAY, "after"),
+        (datetime(2999, 1, 1, tzinfo=UTC), "after"),
+    ],
+)
+def test_the_phase_goes_by_the_date(at: datetime, phase: str) -> None:
+    assert NOTICE.phase_at(at).name == phase
+
+
+UNASKED_BEFORE = "twilio is the default of phase before"
+UNASKED_BETWEEN = "kore is the default of phase between, since 2024-10-16"
+UNASKED_AFTER = "kore is the default of phase after, since 2024-11-02"
+ASKED_TWILIO = "the URL asks for it: #cbs=twilio"
+ASKED_KORE = "the URL asks for it: #cbs=kore"
+TWILIO_ENDED = "twilio ended 2024-11-02"
+
+
+@pytest.mark.parametrize(
+    ("at", "asked", "source", "reason"),
+    [
+        (BETWEEN - MICROSECOND, None, TWILIO, UNASKED_BEFORE),
+        (BETWEEN - MICROSECOND, TWILIO, TWILIO, ASKED_TWILIO),
+        (BETWEEN - MICROSECOND, KORE, KORE, ASKED_KORE),
+        (BETWEEN, None, KORE, UNASKED_BETWEEN),
+        (BETWEEN, TWILIO, TWILIO, ASKED_TWILIO),
+        (BETWEEN, KORE, KORE, ASKED_KORE),
+        (BETWEEN + DAY, None, KORE, UNASKED_BETWEEN),
+        (BETWEEN + DAY, TWILIO, TWILIO, ASKED_TWILIO),
+        (BETWEEN + DAY, KORE, KORE, ASKED_KORE),
+        (AFTER - MICROSECOND, None, KORE, UNASKED_BETWEEN),
+        (AFTER - MICROSECOND, TWILIO, TWILIO, ASKED_TWILIO),
+        (AFTER - MICROSECOND, KORE, KORE, ASKED_KORE),
+        (AFTER, None, KORE, UNASKED_AFTER),
+        (AFTER, TWILIO, KORE, TWILIO_ENDED),
+        (AFTER, KORE, KORE, ASKED_KORE),
+        (AFTER + DAY, None, KORE, UNASKED_AFTER),
+        (AFTER + DAY, TWILIO, KORE, TWILIO_ENDED),
+        (AFTER + DAY, KORE, KORE, ASKED_KORE),
+    ],
+)
+def test_the_notice_picks_the_source_and_says_why(
+    at: datetime, asked: Source | None, source: Source, reason: str
+) -> None:
+    assert choose(asked, at) == Choice(source, asked, reason)
+
+
+@pytest.mark.parametrize(
+    ("last_instant", "asked", "source"),
+    [
+        (datetime(2024, 10, 15, 23, 59, 59, 999999, UTC), None, TWILIO),
+        (datetime(2024, 11, 1, 23, 59, 59, 999999, UTC), TWILIO, TWILIO),
+    ],
+)
+def test_the_day_that_the_notice_names_still_belongs_to_the_earlier_phase(
+    last_instant: datetime, asked: Source | None, source: Source
+) -> None:
+    assert choose(asked, last_instant).source is source
+
+
+def test_a_border_is_an_instant_in_utc_whatever_the_zone_of_the_clock() -> None:
+    west = datetime.fromisoformat("2024-10-15T20:00:00-04:00")
+    assert choose(None, west).source is KORE
+
+
+# ---- other policies
+
+
+def test_a_policy_may_have_more_phases_than_the_notice() -> None:
+    policy = Policy(
+        (
+            Phase("only twilio", None, TWILIO, frozenset({TWILIO})),
+            Phase("trial", datetime(2030, 1, 1, tzinfo=UTC), TWILIO, BOTH),
+            Phase("switched", datetime(2030, 2, 1, tzinfo=UTC), KORE, BOTH),
+            Phase("only kore", datetime(2030, 3, 1, tzinfo=UTC), KORE, frozenset({KORE})),
+            Phase("second thoughts", datetime(2030, 4, 1, tzinfo=UTC), TWILIO, BOTH),
+        )
+    )
+    asked_for_twilio = [
+        choose(TWILIO, datetime(2030, month, 1, tzinfo=UTC) - MICROSECOND, policy).source
+        for month in (1, 2, 3, 4, 5)
+    ]
+    asked_for_nothing = [
+        choose(None, datetime(2030, month, 1, tzinfo=UTC) - MICROSECOND, policy).source
+        for month in (1, 2, 3, 4, 5)
+    ]
+    assert asked_for_twilio == [TWILIO, TWILIO, TWILIO, KORE, TWILIO]
+    assert asked_for_nothing == [TWILIO, TWILIO, KORE, KORE, TWILIO]
+
+
+def test_a_source_that_never_was_is_said_not_to_be_had() -> None:
+    only_twilio = frozenset({TWILIO})
+    early = Phase("early", None, TWILIO, only_twilio)
+    late = Phase("late", BETWEEN, TWILIO, only_twilio)
+    assert choose(KORE, AFTER, Policy((early,))).reason == "kore is not to be had in phase early"
+    assert choose(KORE, BETWEEN - DAY, Policy((early, late))) == Choice(
+        TWILIO, KORE, "kore is not to be had in phase early"
+    )
+
+
+def test_a_source_ended_with_the_first_of_the_phases_without_it() -> None:
+    policy = Policy((*NOTICE.phases, Phase("long after", AFTER + DAY, KORE, frozenset({KORE}))))
+    assert choose(TWILIO, AFTER + DAY + DAY, policy).reason == "twilio ended 2024-11-02"
+
+
+def test_a_policy_of_one_phase_is_enough() -> None:
+    policy = Policy((Phase("always", None, KORE, BOTH),))
+    assert choose(None, BETWEEN, policy) == Choice(
+        KORE, None, "kore is the default of phase always"
+    )
+
+
+# ---- holds
+
+
+@pytest.mark.parametrize(
+    ("hold", "account_sid", "url", "phase"),
+    [
+        (Hold("before", account_sid="AC1"), "AC1", URL, "before"),
+        (Hold("before", account_sid="AC1"), "AC2", URL, "after"),
+        (Hold("before", url_prefix="http://your-callback-url.com/"), "AC2", URL, "before"),
+        (Hold("before", url_prefix="http://your-callback-url.com/path"), "AC2", URL, "before"),
+        (Hold("before", url_prefix="http://other.example/"), "AC1", URL, "after"),
+        (Hold("before", "AC1", "http://your-callback-url.com/"), "AC1", URL, "before"),
+        (Hold("before", "AC1", "http://your-callback-url.com/"), "AC2", URL, "after"),
+        (Hold("before", "AC1", "http://other.example/"), "AC1", URL, "after"),
+        (Hold("before"), "AC2", URL, "before"),
+    ],
+)
+def test_a_hold_keeps_its_account_or_its_urls_in_a_phase(
+    hold: Hold, account_sid: str, url: str, phase: str
+) -> None:
+    policy = Policy(NOTICE.phases, (hold,))
+    assert policy.phase_of(at=AFTER, account_sid=account_sid, url=url)[1].name == phase
+
+
+def test_a_held_callback_goes_by_its_phase_and_says_so() -> None:
+    policy = Policy(NOTICE.phases, (Hold("before", account_sid="AC1"),))
+    assert choose(None, AFTER, policy) == Choice(
+        TWILIO, None, "twilio is the default of phase before, in which AC1 is held"
+    )
+
+
+def test_a_held_url_may_still_ask_for_what_its_phase_permits() -> None:
+    policy = Policy(NOTICE.phases, (Hold("between", url_prefix="http://your-callback-url.com"),))
+    assert choose(TWILIO, AFTER, policy).source is TWILIO
+
+
+def test_a_source_has_not_ended_for_a_held_callback_before_its_last_day() -> None:
+    policy = Policy(NOTICE.phases, (Hold("after", account_sid="AC1"),))
+    before = "twilio is not to be had in phase after, in which AC1 is held"
+    assert choose(TWILIO, AFTER - MICROSECOND, policy) == Choice(KORE, TWILIO, before)
+    assert choose(TWILIO, AFTER, policy) == Choice(KORE, TWILIO, "twilio ended 2024-11-02")
+
+
+def test_the_first_hold_that_covers_a_callback_decides() -> None:
+    policy = Policy(NOTICE.phases, (Hold("after", url_prefix=URL), Hold("before", "AC1")))
+    assert choose(None, BETWEEN - DAY, policy).source is KORE
+    assert choose(None, AFTER, policy, url="http://other.example").source is TWILIO
+
+
+def test_holding_everything_leaves_the_holds_that_there_were_in_force() -> None:
+    policy = Policy(NOTICE.phases, (Hold("before", "AC1"),)).held_in("after")
+    assert choose(None, BETWEEN, policy).source is TWILIO
+    assert choose(None, BETWEEN - DAY, policy, account_sid="AC2") == Choice(
+        KORE, None, "kore is the default of phase after, in which every callback is held"
+    )
+
+
+@pytest.mark.parametrize(
+    ("hold", "said"),
+    [
+        (Hold("before", "AC1", "http://a.example/"), "http://a.example/"),
+        (Hold("before", "AC1"), "AC1"),
+        (Hold("before"), "every callback"),
+    ],
+)
+def test_a_hold_says_whom_it_holds(hold: Hold, said: str) -> None:
+    assert str(hold) == said
+
+
+# ---- policies that can't be
+
+
+A = Phase("a", None, TWILIO, BOTH)
+B = Phase("b", BETWEEN, KORE, BOTH)
+C = Phase("c", AFTER, KORE, BOTH)
+DATELESS = "policy: the first phase must have no date, so that every instant has one"
+
+
+@pytest.mark.parametrize(
+    ("phases", "holds", "message"),
+    [
+        ([], [], DATELESS),
+        ([B, C], [], DATELESS),
+        ([A, C, B], [], "policy: phase 'b' must begin after 'c' does"),
+        (
+            [A, B, Phase("c", BETWEEN, KORE, BOTH)],
+            [],
+            "policy: phase 'c' must begin after 'b' does",
+        ),
+        ([A, Phase("b", None, KORE, BOTH)], [], "policy: phase 'b' must begin after 'a' does"),
+        (
+            [A, B, Phase("a", AFTER, KORE, BOTH)],
+            [],
+            "policy: two phases are named 'a'; each needs its own name",
+        ),
+        (
+            [A, Phase("b", datetime(2024, 10, 16), KORE, BOTH)],  # noqa: DTZ001 - the fault itself
+            [],
+            "policy: the date of phase 'b' needs a time zone",
+        ),
+        (
+            [Phase("odd", None, TWILIO, frozenset({KORE}))],
+            [],
+            "policy: phase 'odd' sends from twilio by default, so may_ask must have twilio too",
+        ),
+        ([A, B], [Hold("z")], "policy: a hold names phase 'z'; the phases are a, b"),
+    ],
+)
+def test_a_policy_with_a_gap_is_refused(
+    phases: Sequence[Phase], holds: Sequence[Hold], message: str
+) -> None:
+    with pytest.raises(Unusable) as refused:
+        Policy(tuple(phases), tuple(holds))
+    assert str(refused.value) == message
+
+
+def test_everything_can_be_held_only_in_a_phase_that_exists() -> None:
+    with pytest.raises(Unusable, match="the phases are before, between, after"):
+        NOTICE.held_in("later")
+
+
+# ---- a calendar ahead of the clock
+
+
+def test_a_transition_without_a_lead_goes_by_the_clock() -> None:
+    transition = Transition(NOTICE)
+    assert transition.phase_at(AFTER).name == "after"
+    assert transition.phase_at(AFTER - MICROSECOND).name == "between"
+
+
+def test_a_calendar_that_is_ahead_reaches_the_border_earlier() -> None:
+    transition = Transition(NOTICE, ahead=DAY)
+    chosen = [
+        transition.choose(TWILIO, now=now, account_sid="AC1", url=URL).source
+        for now in (AFTER - DAY - MICROSECOND, AFTER - DAY)
+    ]
+    assert chosen == [TWILIO, KORE]
+    assert transition.phase_at(AFTER - DAY).name == "after"
+
+
+def test_the_phase_in_force_leaves_out_the_holds_of_some() -> None:
+    some = Policy(NOTICE.phases, (Hold("before", "AC1"), Hold("before", url_prefix="http://a")))
+    assert Transition(some).phase_at(AFTER).name == "after"
+    assert Transition(some.held_in("between")).phase_at(AFTER).name == "between"

@@ -1,0 +1,56 @@
+from uuid import RFC_4122, UUID
+
+import pytest
+
+from ringback.core.source import Source
+from ringback.core.tokens import is_token, make_token
+
+TWILIO, KORE = Source.TWILIO, Source.KORE
+NOTICE_TWILIO = "ba8db584-d0ca-4379-3749-a4e21471a62e"
+NOTICE_KORE = "RQa48ec9b6ef475034c35566c02b654243"
+
+
+def test_a_kore_token_is_rq_and_32_hex_digits() -> None:
+    chance = bytes.fromhex("a48ec9b6ef475034c35566c02b654243")
+    assert make_token(KORE, chance) == NOTICE_KORE
+
+
+def test_a_twilio_token_is_a_random_uuid_of_36_characters() -> None:
+    token = make_token(TWILIO, b"\xff" * 16)
+    assert token == "ffffffff-ffff-4fff-bfff-ffffffffffff"
+    assert (UUID(token).version, UUID(token).variant) == (4, RFC_4122)
+
+
+@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize("count", [0, 15, 17])
+def test_a_token_needs_16_bytes(source: Source, count: int) -> None:
+    with pytest.raises(ValueError, match=f"a token is made from 16 bytes, not {count}"):
+        make_token(source, bytes(count))
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "expected"),
+    [
+        (TWILIO, NOTICE_TWILIO, True),
+        (TWILIO, NOTICE_TWILIO.upper(), True),
+        (TWILIO, NOTICE_TWILIO[:-1], False),
+        (TWILIO, NOTICE_TWILIO + "0", False),
+        (TWILIO, NOTICE_TWILIO.replace("-", ""), False),
+        (TWILIO, NOTICE_TWILIO.replace("b", "g"), False),
+        (TWILIO, NOTICE_TWILIO + "\n", False),
+        (TWILIO, NOTICE_KORE, False),
+        (TWILIO, "", False),
+        (KORE, NOTICE_KORE, True),
+        (KORE, "x" * 33, False),
+        (KORE, "x" * 34, True),
+        (KORE, "x" * 43, True),
+        (KORE, "x" * 44, False),
+        (KORE, "aZ09_-".ljust(34, "x"), True),
+        (KORE, "x" * 33 + ".", False),
+        (KORE, "x" * 34 + "\n", False),
+        (KORE, "ä" * 34, False),
+        (KORE, "", False),
+    ],
+)
+def test_what_can_be_a_token_of_a_source(source: Source, text: str, expected: bool) -> None:
+    assert is_token(source, text) is expected

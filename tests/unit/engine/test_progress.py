@@ -1,0 +1,347 @@
+"""Progress: changes are carried out when due, and each one's ending is one transaction."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TypeVar
+
+import pytest
+
+from ringback.carrier.simulated import SimulatedCarrier
+from ringback.core.callback import Callback, Method
+from ringback.core.sim import Sim, SimStatus
+from ringback.core.sim_update import CarriedOut, CarrierFailure, SimUpdate, UpdateEnding
+from ringback.core.source import NOTICE, Source, Transition
+from ringback.engine.progress import Progress
+from ringback.ports import CallbackFilter, Carrier, Chance, Store, Transaction, Window
+from tests.fakes import (
+    ACCOUNT_SID,
+    FLEET_SID,
+    NOW,
+    SIM_SID,
+    FakeClock,
+    SeededChance,
+    a_sim,
+    an_update,
+)
+from tests.unit.engine.parts import FailingStore, Steps, a_store, all_has_run, running
+
+T = TypeVar("T")
+
+SECOND = timedelta(seconds=1)
+SCHEDULED = a_sim(status=SimStatus.SCHEDULED)
+OTHER_FLEET = "HF" + "d" * 32
+FAILURE = CarrierFailure(83004, "the network did not answer")
+
+
+class Rung:
+    """Counts how often it is woken."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def wake(self) -> None:
+        self.times += 1
+
+
+@dataclass
+class FailingCarrier:
+    """A network in which each change ends like this."""
+
+    ending: UpdateEnding
+    update_takes: timedelta = SECOND
+
+    async def carry_out(self, update: SimUpdate) -> UpdateEnding:
+        return self.ending
+
+
+@dataclass
+class Bench:
+    """Progress and what it works with."""
+
+    store: Store
+    carrier: Carrier = field(default_factory=lambda: SimulatedCarrier(SECOND))
+    chance: Chance = field(default_factory=SeededChance)
+    clock: FakeClock = field(default_factory=FakeClock)
+    dispatcher: Rung = field(default_factory=Rung)
+    steps: Steps = field(default_factory=Steps)
+    checkpoint: Callable[[str], None] | None = None
+
+    def __post_init__(self) -> None:
+        self.progress = Progress(
+            store=self.store,
+            carrier=self.carrier,
+            transition=Transition(NOTICE),
+            clock=self.clock,
+            chance=self.chance,
+            dispatcher=self.dispatcher,
+            checkpoint=self.checkpoint or self.steps,
+        )
+
+
+async def a_store_with(*updates: SimUpdate, sim: Sim = SCHEDULED) -> Store:
+    store = await a_store()
+
+    def work(tx: Transaction) -> None:
+        tx.sims.add(sim)
+        for update in updates:
+            tx.sims.begin_update(update)
+
+    await store.transact(work)
+    return store
+
+
+async def sim_in(store: Store) -> Sim:
+    sim = await store.transact(lambda tx: tx.sims.get(SIM_SID))
+    assert sim is not None
+    return sim
+
+
+async def called_back(store: Store) -> list[Callback]:
+    return await store.transact(
+        lambda tx: tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), Window(999))
+    )
+
+
+# ---- one change ----------------------------------------------------------------------------------
+
+
+async def test_a_change_that_is_not_due_is_left_alone() -> None:
+    store = await a_store_with(an_update(due=NOW + timedelta(microseconds=1)))
+    assert await Bench(store).progress.step() == 0
+    assert await sim_in(store) == SCHEDULED
+    assert await called_back(store) == []
+
+
+async def test_a_due_change_gives_the_sim_its_new_status_and_fleet() -> None:
+    store = await a_store_with(an_update(to_status=SimStatus.INACTIVE, to_fleet_sid=OTHER_FLEET))
+    bench = Bench(store, clock=FakeClock(NOW + 5 * SECOND))
+    assert await bench.progress.step() == 1
+    assert await sim_in(store) == a_sim(
+        status=SimStatus.INACTIVE, fleet_sid=OTHER_FLEET, date_updated=NOW + 5 * SECOND
+    )
+
+
+async def test_a_due_change_calls_back_at_once() -> None:
+    store = await a_store_with(an_update(callback_method=Method.GET))
+    bench = Bench(store)
+    await bench.progress.step()
+    (callback,) = await called_back(store)
+    assert (callback.due, callback.method) == (NOW, Method.GET)
+    assert callback.source is Source.KORE
+    assert callback.parameters == [
+        ("ApiVersion", "v1"),
+        ("SimUniqueName", "my_super_sim"),
+        ("SimSid", SIM_SID),
+        ("SimStatus", "inactive"),
+        ("AccountSid", ACCOUNT_SID),
+    ]
+    assert bench.dispatcher.times == 1
+
+
+async def test_a_change_without_a_url_calls_nobody_back() -> None:
+    store = await a_store_with(an_update(callback_url=None))
+    await Bench(store).progress.step()
+    assert (await sim_in(store)).status is SimStatus.INACTIVE
+    assert await called_back(store) == []
+
+
+async def test_a_change_that_the_network_fails_gives_back_the_previous_status_and_fleet() -> None:
+    store = await a_store_with(an_update(from_status=SimStatus.ACTIVE, to_fleet_sid=OTHER_FLEET))
+    await Bench(store, FailingCarrier(FAILURE)).progress.step()
+    assert await sim_in(store) == a_sim(status=SimStatus.ACTIVE, fleet_sid=FLEET_SID)
+
+
+async def test_a_change_that_the_network_fails_calls_back_with_its_error() -> None:
+    store = await a_store_with(an_update(from_status=SimStatus.ACTIVE))
+    await Bench(store, FailingCarrier(FAILURE)).progress.step()
+    (callback,) = await called_back(store)
+    assert callback.parameters[3:] == [
+        ("SimStatus", "active"),
+        ("AccountSid", ACCOUNT_SID),
+        ("ErrorCode", "83004"),
+        ("ErrorMessage", "the network did not answer"),
+    ]
+
+
+async def test_a_change_is_carried_out_once() -> None:
+    store = await a_store_with(an_update())
+    bench = Bench(store)
+    assert [await bench.progress.step() for _ in range(2)] == [1, 0]
+    assert len(await called_back(store)) == 1
+
+
+async def test_a_name_given_meanwhile_stays() -> None:
+    store = await a_store_with(an_update())
+    renamed = a_sim(status=SimStatus.SCHEDULED, unique_name="renamed")
+    await store.transact(lambda tx: tx.sims.save(renamed))
+    await Bench(store).progress.step()
+    (callback,) = await called_back(store)
+    assert (await sim_in(store)).unique_name == "renamed"
+    assert ("SimUniqueName", "renamed") in callback.parameters
+
+
+# ---- one transaction -----------------------------------------------------------------------------
+
+
+class WatchedStore:
+    """A store that notes, after each transaction, what others can see of a change."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.seen = list[tuple[SimStatus, int, bool]]()
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        result = await self._store.transact(work)
+        is_open = await self._store.transact(lambda tx: tx.sims.next_update_due()) is not None
+        status, calls = (await sim_in(self._store)).status, len(await called_back(self._store))
+        self.seen.append((status, calls, is_open))
+        return result
+
+
+async def test_nobody_sees_the_new_status_without_the_callback() -> None:
+    store = WatchedStore(await a_store_with(an_update()))
+    await Bench(store).progress.step()
+    assert list(dict.fromkeys(store.seen)) == [
+        (SimStatus.SCHEDULED, 0, True),
+        (SimStatus.INACTIVE, 1, False),
+    ]
+
+
+class BrokenChance:
+    """Chance that fails when a callback needs its token."""
+
+    def bytes(self, count: int) -> bytes:
+        raise OSError("no entropy")
+
+
+async def test_where_the_callback_cant_be_made_the_sim_stays_as_it_was() -> None:
+    store = await a_store_with(an_update())
+    with pytest.raises(OSError, match="no entropy"):
+        await Bench(store, chance=BrokenChance()).progress.step()
+    assert await sim_in(store) == SCHEDULED
+    assert await store.transact(lambda tx: tx.sims.end_update(SIM_SID)) == an_update()
+
+
+async def test_a_change_that_somebody_else_ended_meanwhile_calls_nobody_back_again() -> None:
+    store = await a_store_with(an_update())
+    other = Bench(store, chance=SeededChance(1))
+
+    class SlowCarrier:
+        update_takes = SECOND
+
+        async def carry_out(self, update: SimUpdate) -> UpdateEnding:
+            await other.progress.step()
+            return CarriedOut()
+
+    await Bench(store, SlowCarrier()).progress.step()
+    assert len(await called_back(store)) == 1
+
+
+# ---- the loop ------------------------------------------------------------------------------------
+
+
+async def test_the_loop_carries_a_change_out_at_its_instant_and_not_before() -> None:
+    store = await a_store_with(an_update(due=NOW + SECOND))
+    bench = Bench(store)
+    async with running(bench.progress.run):
+        bench.clock.advance(SECOND - timedelta(microseconds=1))
+        await all_has_run()
+        assert await sim_in(store) == SCHEDULED
+        bench.clock.advance(timedelta(microseconds=1))
+        await bench.steps.reach("announced")
+    assert (await sim_in(store)).status is SimStatus.INACTIVE
+
+
+async def test_the_loop_sees_a_new_change_when_it_is_woken() -> None:
+    store = await a_store_with()
+    bench = Bench(store)
+    async with running(bench.progress.run):
+        await all_has_run()
+        await store.transact(lambda tx: tx.sims.begin_update(an_update(due=NOW + SECOND)))
+        bench.progress.wake()
+        await all_has_run()
+        bench.clock.advance(SECOND)
+        await bench.steps.reach("announced")
+    assert len(await called_back(store)) == 1
+
+
+async def test_a_restart_takes_up_what_was_open() -> None:
+    store = await a_store_with(an_update(due=NOW + SECOND))
+    first = Bench(store)
+    async with running(first.progress.run):
+        await all_has_run()
+    second = Bench(store, clock=FakeClock(NOW + timedelta(days=1)))
+    async with running(second.progress.run):
+        await second.steps.reach("announced")
+    assert (await sim_in(store)).status is SimStatus.INACTIVE
+    assert len(await called_back(store)) == 1
+
+
+async def test_a_crash_between_the_network_and_the_store_carries_the_change_out_again() -> None:
+    def die(name: str) -> None:
+        raise SystemExit(name)
+
+    store = await a_store_with(an_update())
+    with pytest.raises(SystemExit, match="carried_out"):
+        await Bench(store, checkpoint=die).progress.step()
+    assert await sim_in(store) == SCHEDULED
+    assert await Bench(store).progress.step() == 1
+    assert len(await called_back(store)) == 1
+
+
+async def test_an_idle_loop_leaves_the_store_alone() -> None:
+    store = FailingStore(await a_store_with())
+    bench = Bench(store)
+    async with running(bench.progress.run):
+        await all_has_run()
+        before = store.transactions
+        bench.clock.advance(timedelta(days=1))
+        await all_has_run()
+    assert store.transactions == before
+
+
+async def test_more_changes_than_one_step_takes_are_all_carried_out() -> None:
+    store = await a_store()
+    sids = [f"HS{number:032}" for number in range(250)]
+
+    def work(tx: Transaction) -> None:
+        for number, sid in enumerate(sids):
+            tx.sims.add(a_sim(sid=sid, iccid=f"8988307{number:013}", unique_name=None))
+            tx.sims.begin_update(an_update(sim_sid=sid))
+
+    await store.transact(work)
+    bench = Bench(store)
+    async with running(bench.progress.run):
+        await bench.steps.reach("announced", 3)
+    assert len(await called_back(store)) == 250
+    assert await store.transact(lambda tx: tx.sims.next_update_due()) is None
+
+
+async def test_a_store_that_is_away_for_a_moment_is_asked_again() -> None:
+    store = FailingStore(await a_store_with(an_update()))
+    store.failures_to_come = 1
+    bench = Bench(store)
+    async with running(bench.progress.run):
+        await all_has_run()
+        bench.clock.advance(SECOND)
+        await all_has_run()
+    assert "announced" in bench.steps.passed
+
+
+class BrokenCarrier:
+    """A network that does not keep its own promise."""
+
+    update_takes = timedelta(0)
+
+    async def carry_out(self, update: SimUpdate) -> UpdateEnding:
+        raise RuntimeError("the network is made of sand")
+
+
+async def test_a_carrier_that_breaks_down_fails_the_update_and_not_the_server() -> None:
+    store = await a_store_with(an_update())
+    bench = Bench(store, carrier=BrokenCarrier())
+    await bench.progress.step()
+    (callback,) = await called_back(store)
+    told = dict(callback.parameters)
+    assert (told["SimStatus"], told["ErrorCode"]) == ("active", "83004")

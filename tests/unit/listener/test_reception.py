@@ -1,0 +1,89 @@
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.source import Source
+from ringback.listener.answers import FailFirst
+from ringback.listener.heard import Heard
+from ringback.listener.reception import Orders, Reception
+from ringback.listener.record import Account
+from ringback.listener.seen import SeenTokens
+from ringback.receiver import Genuine, Reason, ReceivedRequest, Refused, Secrets
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, KORE_SECRET, FakeClock, RecordingTransport
+from tests.senders import received, rendered
+
+SECRETS = Secrets((AUTH_TOKEN,), (KORE_SECRET,))
+
+
+class Desk:
+    """A reception with everything that it shows."""
+
+    def __init__(self, orders: Orders) -> None:
+        self.account: Account | None = None
+        self.clock = FakeClock()
+        self.shown = asyncio.Queue[Heard]()
+        self._reception = Reception(
+            orders,
+            find_account=lambda: self.account,
+            seen=SeenTokens(),
+            clock=self.clock,
+            transport=RecordingTransport(),
+            show=self.shown.put_nowait,
+        )
+
+    async def answer(self, request: ReceivedRequest) -> int:
+        return (await self._reception.handle(request)).status
+
+    async def hear(self, request: ReceivedRequest) -> Heard:
+        await self.answer(request)
+        return self.shown.get_nowait()
+
+
+async def test_a_retry_is_recognised_by_its_token() -> None:
+    desk = Desk(Orders(SECRETS))
+    request = received(rendered(Source.KORE))
+    heard = [await desk.hear(request), await desk.hear(request)]
+    assert [each.seen and each.seen.times for each in heard] == [1, 2]
+
+
+async def test_the_first_requests_fail_as_asked_and_the_later_ones_do_not() -> None:
+    desk = Desk(Orders(SECRETS, manners=FailFirst(1, 500)))
+    request = received(rendered(Source.KORE))
+    heard = [await desk.hear(request), await desk.hear(request)]
+    assert [each.answered for each in heard] == [500, 200]
+    assert [each.on_purpose for each in heard] == [FailFirst(1, 500), None]
+
+
+async def test_a_request_is_shown_at_once_and_answered_after_the_delay() -> None:
+    desk = Desk(Orders(SECRETS, delay=timedelta(seconds=3)))
+    answering = asyncio.create_task(desk.answer(received(rendered(Source.KORE))))
+    await desk.shown.get()
+    assert not answering.done()
+    desk.clock.advance(timedelta(seconds=3))
+    assert await answering == 200
+
+
+async def test_an_account_that_appears_later_is_used_from_then_on() -> None:
+    desk = Desk(Orders())
+    request = received(rendered(Source.KORE))
+    before = await desk.hear(request)
+    desk.account = Account(
+        CallbackUrl.parse("http://127.0.0.1:8080"),
+        ACCOUNT_SID,
+        auth_token=AUTH_TOKEN,
+        kore_secret=KORE_SECRET,
+        api_key_secret="",
+    )
+    after = await desk.hear(request)
+    assert isinstance(before.verdict, Refused)
+    assert before.verdict.reason is Reason.NO_SECRET
+    assert isinstance(after.verdict, Genuine)
+
+
+async def test_the_url_behind_a_proxy_is_the_configured_one() -> None:
+    desk = Desk(Orders(SECRETS, configured=CallbackUrl.parse("https://public.example")))
+    request = received(rendered(Source.TWILIO, url="https://public.example/path?foo=bar"))
+    inside = tuple(pair for pair in request.headers if pair[0] != "Host")
+    heard = await desk.hear(replace(request, headers=(("Host", "127.0.0.1:9000"), *inside)))
+    assert isinstance(heard.verdict, Genuine)

@@ -1,0 +1,217 @@
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ringback.core.callback import Method
+from ringback.core.source import Source
+from ringback.listener.answers import Answer, FailFirst
+from ringback.listener.forwarding import Forwarded
+from ringback.listener.heard import Heard
+from ringback.listener.report import Tone, as_json, as_lines
+from ringback.listener.seen import Seen
+from ringback.receiver import Genuine, Reason, ReceivedRequest, Refused
+from tests.fakes import NOW, TOKENS
+from tests.senders import received, rendered
+
+FIRST = Seen(times=1, since=NOW)
+RETRY = Seen(times=2, since=NOW)
+TOKEN = TOKENS[Source.KORE]
+
+
+def heard(source: Source = Source.KORE, **changes: Any) -> Heard:
+    request = received(rendered(source))
+    return replace(Heard(NOW, request, Genuine(source, TOKEN), FIRST, answered=200), **changes)
+
+
+def refusal(reason: Reason) -> Refused:
+    return Refused(Source.KORE, TOKEN, reason, "the explanation")
+
+
+def shown(what: Heard, *, verbose: bool = False) -> str:
+    return "\n".join(line.text for line in as_lines(what, verbose=verbose))
+
+
+def line_of(what: Heard, label: str) -> str:
+    [text] = [
+        line.text for line in as_lines(what, verbose=False) if line.text.startswith(f"  {label}")
+    ]
+    return text.removeprefix(f"  {label}").strip()
+
+
+def test_a_callback_is_shown_with_all_that_is_known_of_it() -> None:
+    assert (
+        shown(heard())
+        == """\
+14:40:58Z  kore  POST /path?foo=bar
+      ApiVersion     v1
+      SimUniqueName  my super sim
+      SimSid         HSab3f06be8f5d32caecb91e8a306c6c08
+      SimStatus      inactive
+      AccountSid     AC3ba717b1d236e6c4a835e46130267eb4
+  token      RQa48ec9b6ef475034c35566c02b654243
+  signature  right
+  delivery   first time
+  answered   200"""
+    )
+
+
+def test_verbosely_the_request_is_shown_exactly_as_received() -> None:
+    assert """\
+  as received
+      POST /path?foo=bar
+      Host: 127.0.0.1:9000
+      User-Agent: KoreProxy/1.1
+      Content-Length: 147
+""" in shown(heard(), verbose=True)
+
+
+def test_the_query_of_a_get_is_shown_as_parameters() -> None:
+    text = shown(heard(request=received(rendered(Source.KORE, Method.GET))))
+    assert text.startswith("14:40:58Z  kore  GET /path\n      foo            bar\n")
+
+
+def test_a_request_that_is_no_callback_is_called_none() -> None:
+    verdict = Refused(None, None, Reason.NO_SIGNATURE, "there is no signature")
+    what = heard(request=ReceivedRequest("GET", "/", ()), verdict=verdict, seen=None)
+    assert (
+        shown(what)
+        == """\
+14:40:58Z  no callback  GET /
+  token      none, so a retry of it can't be told from a new callback
+  signature  not right: there is no signature
+  answered   200"""
+    )
+
+
+def test_a_retry_says_to_do_the_work_only_once() -> None:
+    assert line_of(heard(seen=RETRY), "delivery") == (
+        "seen before, 2nd time since 14:40:58Z: a retry of the same callback,"
+        " so do the work only once"
+    )
+
+
+def test_nothing_is_advised_about_the_retry_of_a_forgery() -> None:
+    what = heard(seen=RETRY, verdict=refusal(Reason.WRONG_SECRET))
+    assert line_of(what, "delivery") == "seen before, 2nd time since 14:40:58Z"
+
+
+@pytest.mark.parametrize("reason", [Reason.NO_SECRET, Reason.EMPTY_SIGNATURE])
+def test_a_signature_that_can_not_be_checked_is_not_called_wrong(reason: Reason) -> None:
+    assert line_of(heard(verdict=refusal(reason)), "signature") == "not checked: the explanation"
+
+
+def test_a_url_that_differs_comes_with_what_to_do_about_it() -> None:
+    lines = as_lines(heard(verdict=refusal(Reason.URL_DIFFERS)), verbose=False)
+    assert [line.text.strip() for line in lines if line.tone is Tone.HINT] == [
+        "behind a tunnel or a proxy, give the configured URL with --url"
+    ]
+
+
+def test_a_failure_on_purpose_names_the_flags_that_asked_for_it() -> None:
+    what = heard(answered=503, on_purpose=FailFirst(1), after=timedelta(seconds=3))
+    assert line_of(what, "answered") == "503 after 3 s on purpose (--fail-first 1)"
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "hint"),
+    [
+        (Source.TWILIO, 200, ""),
+        (
+            Source.TWILIO,
+            503,
+            "Twilio's source tries again only after connection failures,"
+            " unless the URL says e.g. #rp=5xx",
+        ),
+        (Source.KORE, 503, ""),
+        (Source.KORE, 423, ""),
+        (
+            Source.KORE,
+            404,
+            "KORE's source tries again only after connection failures, 408, 423 and 5xx,"
+            " unless the URL says e.g. #rp=4xx",
+        ),
+    ],
+)
+def test_a_failure_that_is_not_tried_again_by_default_says_how_it_would_be(
+    source: Source, status: int, hint: str
+) -> None:
+    lines = as_lines(heard(source, answered=status), verbose=False)
+    assert "".join(line.text.strip() for line in lines if line.tone is Tone.HINT) == hint
+
+
+def test_what_an_application_answered_is_shown() -> None:
+    forwarded = Forwarded("http://app.example/path", Answer(201))
+    assert (
+        line_of(heard(forwarded=forwarded), "forwarded") == "http://app.example/path answered 201"
+    )
+
+
+def test_an_application_that_did_not_answer_is_shown_with_the_reason() -> None:
+    forwarded = Forwarded("http://app.example/path", Answer(502), why_not="nothing listens")
+    assert line_of(heard(forwarded=forwarded), "forwarded") == (
+        "http://app.example/path gave no answer: nothing listens"
+    )
+
+
+def test_nothing_in_a_request_can_steer_the_terminal() -> None:
+    body = b"a=%1b%5b2J&%0d%0asignature=right&b=%e2%80%ae"
+    request = ReceivedRequest("POST", "/\x1b[2J", (("X", "\x9b2J"),), body)
+    assert shown(heard(request=request), verbose=True).replace("\n", "").isprintable()
+
+
+def test_no_parameter_can_pass_for_a_finding() -> None:
+    request = ReceivedRequest("POST", "/", (), b"signature=right")
+    what = heard(request=request, verdict=refusal(Reason.WRONG_SECRET))
+    assert line_of(what, "signature").startswith("not right")
+
+
+def test_a_long_request_is_not_shown_at_any_length() -> None:
+    request = ReceivedRequest("POST", "/", (), b"a=" + b"x" * 10_000 + b"&b=1" * 100)
+    text = shown(heard(request=request))
+    assert "… (10000 characters)" in text
+    assert "and 51 more" in text
+
+
+def test_programs_get_everything_on_one_line() -> None:
+    line = as_json(heard(seen=RETRY, answered=503, on_purpose=FailFirst(1)))
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "at": "2024-07-03T14:40:58Z",
+        "source": "kore",
+        "method": "POST",
+        "path": "/path?foo=bar",
+        "parameters": [
+            ["ApiVersion", "v1"],
+            ["SimUniqueName", "my super sim"],
+            ["SimSid", "HSab3f06be8f5d32caecb91e8a306c6c08"],
+            ["SimStatus", "inactive"],
+            ["AccountSid", "AC3ba717b1d236e6c4a835e46130267eb4"],
+        ],
+        "token": TOKEN,
+        "signature": {"ok": True, "reason": None, "explanation": None},
+        "seen_before": True,
+        "times_seen": 2,
+        "answered": 503,
+        "on_purpose": True,
+        "forwarded": None,
+        "headers": [list(pair) for pair in rendered(Source.KORE).headers],
+        "body": rendered(Source.KORE).body.decode(),
+    }
+
+
+def test_programs_get_the_reason_and_what_the_application_said() -> None:
+    forwarded = Forwarded("http://app.example/", Answer(502), why_not="nothing listens")
+    told = json.loads(as_json(heard(verdict=refusal(Reason.URL_DIFFERS), forwarded=forwarded)))
+    assert told["signature"] == {
+        "ok": False,
+        "reason": "url_differs",
+        "explanation": "the explanation",
+    }
+    assert told["forwarded"] == {
+        "url": "http://app.example/",
+        "answered": None,
+        "why_not": "nothing listens",
+    }

@@ -1,0 +1,27 @@
+from datetime import timedelta
+
+from ringback.core.source import Source
+from ringback.listener.seen import Seen, SeenTokens
+from tests.fakes import NOW
+
+LATER = NOW + timedelta(seconds=1)
+
+
+def test_a_token_is_seen_before_from_its_second_time_on() -> None:
+    seen = SeenTokens()
+    assert not seen.note(Source.KORE, "a", at=NOW).before
+    assert seen.note(Source.KORE, "a", at=LATER) == Seen(times=2, since=NOW)
+
+
+def test_a_token_of_one_source_says_nothing_about_the_others() -> None:
+    seen = SeenTokens()
+    seen.note(Source.KORE, "a", at=NOW)
+    assert not seen.note(Source.TWILIO, "a", at=NOW).before
+
+
+def test_the_token_that_has_not_come_for_longest_is_forgotten_first() -> None:
+    seen = SeenTokens(limit=2)
+    for token in ("a", "b", "a", "c"):
+        seen.note(Source.KORE, token, at=NOW)
+    assert seen.note(Source.KORE, "a", at=NOW).times == 3
+    assert seen.note(Source.KORE, "b", at=NOW).times == 1

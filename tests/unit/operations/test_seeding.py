@@ -1,0 +1,63 @@
+"""The account of the notice, which a new store begins with."""
+
+from ringback.core.sids import Kind, is_sid
+from ringback.core.sim import SimStatus
+from ringback.operations.seeding import Seed, find_or_seed
+from ringback.operations.sims import fetch_sim
+from ringback.ports import SimFilter, Window
+from ringback.stores.memory import MemoryTransaction
+from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, SeededChance
+
+
+def seed(tx: MemoryTransaction, chance: int = 0, *, uses_static_proxy: bool = False) -> Seed:
+    return find_or_seed(
+        tx, uses_static_proxy=uses_static_proxy, now=NOW, chance=SeededChance(chance)
+    )
+
+
+def test_a_new_store_gets_the_account_of_the_notice() -> None:
+    tx = MemoryTransaction()
+    seeded = seed(tx)
+    assert (seeded.account.sid, seeded.sim_sid) == (ACCOUNT_SID, SIM_SID)
+    assert tx.accounts.get(ACCOUNT_SID) == seeded.account
+    assert tx.accounts.key(seeded.api_key.sid) == seeded.api_key
+    assert is_sid(seeded.api_key.sid, Kind.API_KEY)
+
+
+def test_its_sim_is_active_in_a_fleet_and_has_the_notices_name() -> None:
+    tx = MemoryTransaction()
+    seed(tx)
+    sim = fetch_sim(tx, ACCOUNT_SID, "my_super_sim")
+    fleet = tx.fleets.find(ACCOUNT_SID, "my_fleet")
+    assert fleet is not None
+    assert (sim.sid, sim.status, sim.fleet_sid) == (SIM_SID, SimStatus.ACTIVE, fleet.sid)
+
+
+def test_seeding_again_finds_the_same_secrets() -> None:
+    tx = MemoryTransaction()
+    assert seed(tx, chance=1) == seed(tx, chance=2)
+
+
+def test_seeding_again_adds_no_second_sim() -> None:
+    tx = MemoryTransaction()
+    seed(tx)
+    seed(tx)
+    assert len(tx.sims.page(ACCOUNT_SID, SimFilter(), Window(9))) == 1
+
+
+def test_two_stores_get_different_secrets() -> None:
+    one, other = seed(MemoryTransaction(), chance=1), seed(MemoryTransaction(), chance=2)
+    for name in ("auth_token", "kore_secret"):
+        assert getattr(one.account, name) != getattr(other.account, name)
+    assert one.api_key.secret != other.api_key.secret
+
+
+def test_the_static_proxy_is_as_the_settings_say_this_time() -> None:
+    tx = MemoryTransaction()
+    for uses_static_proxy in (True, False):
+        assert seed(tx, uses_static_proxy=uses_static_proxy).account.uses_static_proxy is (
+            uses_static_proxy
+        )
+        found = tx.accounts.get(ACCOUNT_SID)
+        assert found is not None
+        assert found.uses_static_proxy is uses_static_proxy
