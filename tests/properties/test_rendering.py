@@ -1,4 +1,5 @@
 import base64
+import re
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
@@ -8,7 +9,6 @@ from hypothesis import strategies as st
 
 from ringback.core.account import Account
 from ringback.core.callback import Callback, Method
-from ringback.core.callback_url import CallbackUrl
 from ringback.core.payload import encode
 from ringback.core.rendering import render
 from ringback.core.source import Source
@@ -120,6 +120,5 @@ def test_what_is_encoded_decodes_to_the_same(told: list[tuple[str, str]]) -> Non
 
 
 @given(parameters)
-def test_an_encoded_form_is_plain_ascii_that_a_url_may_hold(told: list[tuple[str, str]]) -> None:
-    url = CallbackUrl.parse("http://a.example/p").with_parameters(encode(told))
-    assert CallbackUrl.parse(url.wire).query == encode(told)
+def test_an_encoded_form_has_only_what_a_query_may_hold(told: list[tuple[str, str]]) -> None:
+    assert re.fullmatch("[A-Za-z0-9_.~+%&=-]*", encode(told))

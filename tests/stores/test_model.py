@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
@@ -300,5 +301,7 @@ def _by_sid(pairs: Sequence[tuple[Callback, Attempt]]) -> list[tuple[Callback, A
     return sorted(pairs, key=lambda pair: pair[0].sid)
 
 
-TestBothStores = BothStores.TestCase
-TestBothStores.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)
+# Some seconds on a quiet machine, which a busy one may make many of.
+@pytest.mark.timeout(300)
+class TestBothStores(BothStores.TestCase):
+    settings = settings(max_examples=60, stateful_step_count=50, deadline=None)

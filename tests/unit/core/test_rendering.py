@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringback.core.callback import Method, RecordedRequest
+from ringback.core.callback_url import CallbackUrl
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.signature import sign_as_kore, sign_as_twilio
 from ringback.core.source import Source
@@ -318,6 +319,11 @@ def test_the_record_of_a_request_hides_its_credentials(
 def test_the_record_of_a_request_without_credentials_hides_nothing() -> None:
     request = rendered()
     assert request.recorded().headers == request.headers
+
+
+def test_the_record_of_a_body_that_is_no_text_shows_what_can_be_shown() -> None:
+    request = OutgoingRequest("POST", CallbackUrl.parse("http://a.example/"), (), b"A=\xff")
+    assert request.recorded().body == "A=\ufffd"
 
 
 # ---- from one attempt to the next

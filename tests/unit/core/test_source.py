@@ -131,6 +131,9 @@ def test_a_source_that_never_was_is_said_not_to_be_had() -> None:
     early = Phase("early", None, TWILIO, only_twilio)
     late = Phase("late", BETWEEN, TWILIO, only_twilio)
     assert choose(KORE, AFTER, Policy((early,))).reason == "kore is not to be had in phase early"
+    assert choose(KORE, AFTER, Policy((early, late))).reason == (
+        "kore is not to be had in phase late"
+    )
     assert choose(KORE, BETWEEN - DAY, Policy((early, late))) == Choice(
         TWILIO, KORE, "kore is not to be had in phase early"
     )

@@ -160,10 +160,14 @@ def _connect(path: Path) -> sqlite3.Connection:
     path.touch(mode=0o600)
     path.chmod(0o600)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    connection.row_factory = sqlite3.Row
-    for pragma in _PRAGMAS:
-        connection.execute(pragma)
-    _bring_up_to_date(connection)
+    try:
+        connection.row_factory = sqlite3.Row
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+        _bring_up_to_date(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
