@@ -142,9 +142,9 @@ def _signature_rows(verdict: Verdict) -> Iterator[_Row]:
         case Genuine():
             yield "signature", "right", Tone.GOOD
         case Refused(_, _, reason, explanation) if reason in _NOT_CHECKED:
-            yield "signature", f"not checked: {explanation}", Tone.HINT
+            yield "signature", f"not checked ({_in_words(reason)}): {explanation}", Tone.HINT
         case Refused(_, _, reason, explanation):
-            yield "signature", f"not right: {explanation}", Tone.BAD
+            yield "signature", f"not right ({_in_words(reason)}): {explanation}", Tone.BAD
             if reason is Reason.URL_DIFFERS:
                 yield (
                     "",
@@ -153,6 +153,10 @@ def _signature_rows(verdict: Verdict) -> Iterator[_Row]:
                 )
         case _:
             assert_never(verdict)
+
+
+def _in_words(reason: Reason) -> str:
+    return reason.replace("_", " ")
 
 
 def _delivery(seen: Seen, verdict: Verdict) -> tuple[str, Tone]:

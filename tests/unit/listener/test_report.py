@@ -81,7 +81,7 @@ def test_a_request_that_is_no_callback_is_called_none() -> None:
         == """\
 14:40:58Z  no callback  GET /
   token      none, so a retry of it can't be told from a new callback
-  signature  not right: there is no signature
+  signature  not right (no signature): there is no signature
   answered   200"""
     )
 
@@ -98,9 +98,20 @@ def test_nothing_is_advised_about_the_retry_of_a_forgery() -> None:
     assert line_of(what, "delivery") == "seen before, 2nd time since 14:40:58Z"
 
 
-@pytest.mark.parametrize("reason", [Reason.NO_SECRET, Reason.EMPTY_SIGNATURE])
-def test_a_signature_that_can_not_be_checked_is_not_called_wrong(reason: Reason) -> None:
-    assert line_of(heard(verdict=refusal(reason)), "signature") == "not checked: the explanation"
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [(Reason.NO_SECRET, "no secret"), (Reason.EMPTY_SIGNATURE, "empty signature")],
+)
+def test_a_signature_that_can_not_be_checked_is_not_called_wrong(
+    reason: Reason, words: str
+) -> None:
+    line = line_of(heard(verdict=refusal(reason)), "signature")
+    assert line == f"not checked ({words}): the explanation"
+
+
+def test_a_wrong_signature_is_named_by_its_reason_first() -> None:
+    line = line_of(heard(verdict=refusal(Reason.WRONG_SECRET)), "signature")
+    assert line == "not right (wrong secret): the explanation"
 
 
 def test_a_url_that_differs_comes_with_what_to_do_about_it() -> None:
