@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run test check format bench lock clean
+.PHONY: help install install-dev run test check counterparts format bench lock clean
 
 ARGS ?=
 BIN := .venv/bin
@@ -33,6 +33,9 @@ check: install-dev ## Run every check that is not a test; all of them, then say 
 	run codespell; \
 	if [ -n "$$failed" ]; then echo "--- failed:$$failed"; exit 1; fi; \
 	echo "--- all checks passed"
+
+counterparts: install-dev ## See that each module of core is covered by its own test file alone
+	@$(BIN)/python -m tests.counterparts
 
 format: install-dev ## Format the code and fix what ruff can fix by itself
 	@$(BIN)/ruff check --fix-only --quiet .

@@ -11,7 +11,7 @@ from ringback.api.portal.routes import portal_routes
 from ringback.api.services import Services
 from ringback.api.supersim.routes import supersim_routes
 from ringback.cli.main import main
-from ringback.core.connection import KEYS
+from ringback.core.connection import OVERRIDES
 from ringback.core.outcome import Failure
 from ringback.settings import SETTINGS, Setting
 
@@ -58,7 +58,7 @@ def test_each_route_is_documented() -> None:
             assert f"| `{method} {path}` |" in REFERENCE
 
 
-@pytest.mark.parametrize("key", ["cbs", *KEYS])
+@pytest.mark.parametrize("key", ["cbs", *OVERRIDES])
 def test_each_fragment_key_is_documented(key: str) -> None:
     assert f"`{key}`" in REFERENCE
 

@@ -23,14 +23,16 @@ ANYWHERE: Final[tuple[Network, ...]] = (ip_network("0.0.0.0/0"), ip_network("::/
 
 # What Python's is_global calls public, in some version of it, and is not for us.
 _INWARD: Final[tuple[Network, ...]] = (
-    ip_network("192.0.0.0/24"),  # RFC 6890; a cloud keeps its metadata there
+    ip_network("192.0.0.0/24"),  # RFC 6890; Oracle's cloud keeps its metadata there
+    ip_network("168.63.129.16/32"),  # Azure's own services for its machines
     ip_network("::/96"),  # IPv4-compatible, RFC 4291
     ip_network("::ffff:0:0:0/96"),  # IPv4-translated, RFC 2765
     ip_network("64:ff9b:1::/48"),  # NAT64 of one's own, RFC 8215
+    ip_network("2002::/16"),  # 6to4, RFC 3056, given up by RFC 7526
     ip_network("fec0::/10"),  # site-local, RFC 3879
 )
 
-# 64:ff9b::/96 is NAT64 (RFC 6052), 2002::/16 is 6to4 (RFC 3056): both carry an IPv4 address.
+# NAT64, RFC 6052: the last four bytes are an IPv4 address.
 _NAT64: Final = ip_network("64:ff9b::/96")
 
 

@@ -10,7 +10,7 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import Final, Self
 from urllib.parse import quote
 
-from ringback.core.connection import KEYS, Connection, read_override
+from ringback.core.connection import OVERRIDES, Connection, read_override
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.source import Source
 
@@ -131,21 +131,34 @@ class CallbackUrl:
         return replace(self, credentials=credentials)
 
     def _with_fragment_settings(self) -> Self:
-        source, connection, warnings = None, self.connection, list[str]()
-        seen = set[str]()
-        for pair in filter(None, (self.fragment or "").split("&")):
-            key, _, value = pair.partition("=")
-            if key in seen:
-                raise InvalidCallbackUrl(f"#{self.fragment}: {key} is given twice; give it once")
-            seen.add(key)
+        settings, warnings = _read_fragment(self.fragment or "")
+        source, connection = None, self.connection
+        for key, value in settings.items():
             if key == "cbs":
                 source = _read_source(value)
-            elif (changed := read_override(connection, key, value)) is not None:
-                connection = changed
-                warnings += _without_effect(key)
             else:
-                warnings.append(_unknown_key(key))
+                connection = read_override(connection, key, value)
         return replace(self, source=source, connection=connection, warnings=tuple(warnings))
+
+
+def _read_fragment(fragment: str) -> tuple[dict[str, str], list[str]]:
+    """Return the pairs of a fragment that mean something, and warnings of those that don't."""
+    settings, warnings = dict[str, str](), list[str]()
+    for pair in filter(None, fragment.split("&")):
+        key, _, value = pair.partition("=")
+        if key not in ("cbs", *OVERRIDES):
+            warnings.append(_unknown_key(key))
+            continue
+        if key in settings:
+            raise InvalidCallbackUrl(f"#{key} is given twice in the callback URL; give it once")
+        if "@" in value:
+            # It may be the end of a password that has a # in it.
+            raise InvalidCallbackUrl(f"the value of #{key} has an @; write a # before it as %23")
+        if key in ("sni", "e"):
+            # Both need a choice of ways out of the machine, which there is not yet.
+            warnings.append(f"the fragment key {key!r} has no effect yet")
+        settings[key] = value
+    return settings, warnings
 
 
 def _read_source(value: str) -> Source:
@@ -155,14 +168,9 @@ def _read_source(value: str) -> Source:
         raise InvalidCallbackUrl(f"#cbs={value}: cbs must be twilio or kore") from None
 
 
-def _without_effect(key: str) -> list[str]:
-    # Both need a choice of ways out of the machine, which there is not yet.
-    return [f"the fragment key {key!r} has no effect yet"] if key in ("sni", "e") else []
-
-
 def _unknown_key(key: str) -> str:
-    known = ("cbs", *KEYS)
-    meant = f"; did you mean {key.lower()}?" if key.lower() in known else ""
+    is_near = key.lower() in ("cbs", *OVERRIDES)
+    meant = f"; did you mean {key.lower()}?" if is_near else ""
     return f"the fragment key {key!r} is unknown and has no effect{meant}"
 
 

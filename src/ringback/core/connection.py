@@ -90,16 +90,15 @@ def limits_of(connection: Connection, left: timedelta) -> Limits:
     )
 
 
-def read_override(settings: Connection, key: str, value: str) -> Connection | None:
-    """Return the settings with one `key=value` of a fragment applied, or None for an unknown key.
+def read_override(settings: Connection, key: str, value: str) -> Connection:
+    """Return the settings with one `key=value` of a fragment applied; the key is an override's.
 
     Raises InvalidCallbackUrl for a value that the key can't have.
 
     >>> read_override(Connection(), "rc", "3").retry_count
     3
     """
-    reader = _READERS.get(key)
-    return None if reader is None else reader(settings, value)
+    return _READERS[key](settings, value)
 
 
 def _whole_number(key: str, value: str, low: int, high: int) -> int:
@@ -154,4 +153,5 @@ _READERS: Final[Mapping[str, Callable[[Connection, str], Connection]]] = {
     "sni": _sni,
     "e": _egress,
 }
-KEYS: Final = tuple(_READERS)
+OVERRIDES: Final = tuple(_READERS)
+"""The keys that a fragment may override a connection with."""

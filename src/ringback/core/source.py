@@ -4,6 +4,7 @@ The policy is data: phases in the order of their dates, and holds that keep one 
 prefix in a phase of its own. `NOTICE` is the policy of KORE's notice.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ class Source(StrEnum):
 
 
 BOTH: Final = frozenset(Source)
+_ORIGIN: Final = re.compile(r"^[^:/?#]+://[^/?#]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,25 @@ class Hold:
 
     def covers(self, account_sid: str, url: str) -> bool:
         """Whether a callback of this account to this URL is held."""
-        return self.account_sid in (None, account_sid) and url.startswith(self.url_prefix or "")
+        return self.account_sid in (None, account_sid) and _begins_with(url, self.url_prefix or "")
 
     def __str__(self) -> str:
         """Who is held, in words."""
         return self.url_prefix or self.account_sid or "every callback"
+
+
+def _begins_with(url: str, prefix: str) -> bool:
+    """Whether a URL begins like this; the letter case of its origin says nothing.
+
+    >>> _begins_with("https://a.example/p", "HTTPS://A.example")
+    True
+    >>> _begins_with("https://a.example.evil.example/p", "https://a.example")
+    False
+    """
+    url, prefix = (_ORIGIN.sub(lambda origin: origin[0].lower(), text) for text in (url, prefix))
+    ends_in_host = _ORIGIN.fullmatch(prefix) is not None
+    goes_on = url[len(prefix) : len(prefix) + 1]
+    return url.startswith(prefix) and not (ends_in_host and goes_on not in ("", "/", "?", ":"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ def test_addresses_that_are_not_public_are_refused(address: str) -> None:
         "169.254.169.254",  # AWS, Azure, Google Cloud and others
         "fd00:ec2::254",  # AWS
         "100.100.100.200",  # Alibaba Cloud
+        "168.63.129.16",  # Azure
     ],
 )
 def test_where_clouds_keep_their_metadata_is_refused(address: str) -> None:
@@ -83,6 +84,7 @@ def test_where_clouds_keep_their_metadata_is_refused(address: str) -> None:
         "::ffff:0:127.0.0.1",  # IPv4-translated (RFC 2765)
         "64:ff9b:1::7f00:1",  # local-use NAT64 (RFC 8215)
         "fec0::1",  # site-local (RFC 3879)
+        "2002:808:808::1",  # 6to4, even of a public address (RFC 7526)
     ],
 )
 def test_other_addresses_that_lead_inside_are_refused(address: str) -> None:

@@ -200,12 +200,25 @@ def test_an_unknown_key_does_not_disturb_the_known_ones() -> None:
 @pytest.mark.parametrize("fragment", ["cbs=kore&cbs=twilio", "cbs=kore&cbs=kore", "cbs=kore&cbs"])
 def test_a_source_asked_for_twice_is_refused(fragment: str) -> None:
     message = refusal_of(f"http://a.example/#{fragment}")
-    assert message == f"#{fragment}: cbs is given twice; give it once"
+    assert message == "#cbs is given twice in the callback URL; give it once"
 
 
 def test_a_setting_given_twice_is_refused() -> None:
     message = refusal_of("http://a.example/#rc=1&cbs=kore&rc=1")
-    assert message == "#rc=1&cbs=kore&rc=1: rc is given twice; give it once"
+    assert message == "#rc is given twice in the callback URL; give it once"
+
+
+def test_an_unknown_key_may_be_there_twice() -> None:
+    assert len(parse("http://a.example/#x&x=1").warnings) == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["http://user:12#cbs=hunter2@a.example/", "http://u:8#rc=hunter2@a/"]
+)
+def test_a_password_with_a_number_sign_stands_in_no_message(text: str) -> None:
+    message = refusal_of(text)
+    assert "hunter2" not in message
+    assert "write a # before it as %23" in message
 
 
 @pytest.mark.parametrize("fragment", ["#", "#&", "#cbs=kore&", "#&cbs=kore", "#&cbs=kore&&rc=2&"])

@@ -295,3 +295,26 @@ def test_the_phase_in_force_leaves_out_the_holds_of_some() -> None:
     some = Policy(NOTICE.phases, (Hold("before", "AC1"), Hold("before", url_prefix="http://a")))
     assert Transition(some).phase_at(AFTER).name == "after"
     assert Transition(some.held_in("between")).phase_at(AFTER).name == "between"
+
+
+@pytest.mark.parametrize(
+    ("url", "is_held"),
+    [
+        ("https://a.example", True),
+        ("https://a.example/p", True),
+        ("https://a.example?x=1", True),
+        ("https://a.example:8443/p", True),
+        ("HTTPS://A.EXAMPLE/p", True),
+        ("https://a.example.evil.example/p", False),
+        ("https://a.examples/p", False),
+        ("http://a.example/p", False),
+    ],
+)
+def test_a_prefix_that_is_a_host_holds_that_host_and_no_other(url: str, is_held: bool) -> None:
+    assert Hold("before", url_prefix="https://a.example").covers("AC1", url) is is_held
+
+
+def test_a_prefix_with_a_path_is_compared_letter_by_letter() -> None:
+    hold = Hold("before", url_prefix="https://a.example/Hooks")
+    assert hold.covers("AC1", "https://a.example/Hooks2")
+    assert not hold.covers("AC1", "https://a.example/hooks")
