@@ -1,4 +1,4 @@
-"""Settings -> running parts: the only file that names concrete ones."""
+"""Settings -> the running parts of a server: the only module that names a store."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
