@@ -4,7 +4,7 @@ A page token is `PA` or `PB` and the SID of the record that the page comes after
 records that are added while somebody pages neither repeat nor hide one.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import urlencode
@@ -91,32 +91,31 @@ def page_of(
     return {
         key: [show(record) for record in records],
         "meta": {
+            **_meta(key, url.at(paging.number, paging.token), page_size=paging.size),
             "first_page_url": url.at(0),
-            "key": key,
             "next_page_url": url.next(records) if has_next else None,
             "page": paging.number,
-            "page_size": paging.size,
             "previous_page_url": url.previous(records) if has_previous else None,
-            "url": url.at(paging.number, paging.token),
         },
     }
 
 
-def whole_list(key: str, shown: Iterable[dict[str, Any]], *, request: Request) -> dict[str, Any]:
+def whole_list(key: str, shown: Sequence[dict[str, Any]], *, request: Request) -> dict[str, Any]:
     """Return a list that is always answered whole, as one page."""
-    records = list(shown)
     url = url_of(request, request.scope["path"])
+    return {key: shown, "meta": _meta(key, url, page_size=len(shown))}
+
+
+def _meta(key: str, url: str, *, page_size: int) -> dict[str, Any]:
+    """Return the meta object of a list that has one page."""
     return {
-        key: records,
-        "meta": {
-            "first_page_url": url,
-            "key": key,
-            "next_page_url": None,
-            "page": 0,
-            "page_size": len(records),
-            "previous_page_url": None,
-            "url": url,
-        },
+        "first_page_url": url,
+        "key": key,
+        "next_page_url": None,
+        "page": 0,
+        "page_size": page_size,
+        "previous_page_url": None,
+        "url": url,
     }
 
 

@@ -58,7 +58,8 @@ class CallbackResource:
         account = await account_of(request, self._store)
         sid = request.path_params["sid"]
         attempts = await self._store.transact(lambda tx: fetch_attempts(tx, account.sid, sid))
-        return JSONResponse(whole_list("attempts", map(_show_attempt, attempts), request=request))
+        shown = [_show_attempt(attempt) for attempt in attempts]
+        return JSONResponse(whole_list("attempts", shown, request=request))
 
 
 def _show(callback: Callback) -> dict[str, Any]:
