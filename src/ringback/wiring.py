@@ -24,7 +24,8 @@ from ringback.stores.sqlite.store import SqliteStore
 
 DATA_FILE: Final = "ringback.db"
 
-_DRAIN: Final = timedelta(seconds=1)
+# With what the server takes to close, it all has to end within two seconds.
+_DRAIN: Final = timedelta(milliseconds=750)
 
 
 @dataclass(frozen=True, slots=True)
