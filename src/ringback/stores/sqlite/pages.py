@@ -28,7 +28,7 @@ def read_page(
     clauses = " AND ".join(text for text, _ in given)
     order = "ASC" if backwards else "DESC"
     rows = connection.execute(
-        f"SELECT * FROM {table} WHERE {clauses} ORDER BY seq {order} LIMIT ?",  # noqa: S608 (names of our own)
+        f"SELECT * FROM {table} WHERE {clauses} ORDER BY seq {order} LIMIT ?",
         [*(value for _, value in given), window.size],
     ).fetchall()
     return rows[::-1] if backwards else rows
@@ -41,7 +41,7 @@ def _place(
     if sid is None:
         return None
     row = connection.execute(
-        f"SELECT seq FROM {table} WHERE account_sid = ? AND sid = ?",  # noqa: S608 (names of our own)
+        f"SELECT seq FROM {table} WHERE account_sid = ? AND sid = ?",
         (account_sid, sid),
     ).fetchone()
     if row is None:

@@ -139,9 +139,9 @@ class SqliteSims:
 def _find(connection: sqlite3.Connection, table: str, account_sid: str, sid_or_name: str) -> Any:
     # A SID goes before a unique name that happens to look like one.
     return connection.execute(
-        f"SELECT * FROM {table} WHERE account_sid = ?1 AND (sid = ?2 OR unique_name = ?2)"  # noqa: S608 (names of our own)
-        " ORDER BY sid = ?2 DESC LIMIT 1",
-        (account_sid, sid_or_name),
+        f"SELECT * FROM {table} WHERE account_sid = ? AND (sid = ? OR unique_name = ?)"
+        " ORDER BY sid = ? DESC LIMIT 1",
+        (account_sid, sid_or_name, sid_or_name, sid_or_name),
     ).fetchone()
 
 
