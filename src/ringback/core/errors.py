@@ -5,7 +5,6 @@
     │   ├── Invalid             400  a value that can't be used
     │   │   └── InvalidCallbackUrl   a callback URL that can't be called (11100)
     │   ├── NotSignedIn         401  no credentials, or wrong ones (20003)
-    │   ├── NotAllowed          403  the credentials don't reach that far (20006)
     │   ├── NotFound            404  no such resource (20404)
     │   ├── MethodNotAllowed    405  the resource exists, the verb doesn't (20004)
     │   └── Conflict            409  another change to the same resource is still running
@@ -53,15 +52,6 @@ class NotSignedIn(RequestRefused):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code=20003)
-
-
-class NotAllowed(RequestRefused):
-    """The credentials are right, but not for this."""
-
-    status = 403
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, code=20006)
 
 
 class NotFound(RequestRefused):

@@ -1,13 +1,10 @@
 """SIDs: two letters that name the kind of resource, then 32 hex digits, made from given bytes."""
 
-import re
 from enum import StrEnum
 from typing import Final
 
 SID_BYTES: Final = 16
 """How many bytes of chance a SID is made from."""
-
-_HEX: Final = re.compile(r"[0-9a-fA-F]{32}")
 
 
 class Kind(StrEnum):
@@ -29,12 +26,3 @@ def make_sid(kind: Kind, chance: bytes) -> str:
     if len(chance) != SID_BYTES:
         raise ValueError(f"a SID is made from {SID_BYTES} bytes, not {len(chance)}")
     return f"{kind}{chance.hex()}"
-
-
-def is_sid(text: str, kind: Kind) -> bool:
-    """Whether this text has the shape of a SID of this kind.
-
-    >>> is_sid("HSab3f06be8f5d32caecb91e8a306c6c08", Kind.SIM)
-    True
-    """
-    return text.startswith(kind) and _HEX.fullmatch(text, len(kind)) is not None

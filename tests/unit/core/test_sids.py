@@ -1,6 +1,6 @@
 import pytest
 
-from ringback.core.sids import Kind, is_sid, make_sid
+from ringback.core.sids import Kind, make_sid
 
 BYTES = bytes.fromhex("ab3f06be8f5d32caecb91e8a306c6c08")
 DIGITS = "ab3f06be8f5d32caecb91e8a306c6c08"
@@ -28,26 +28,3 @@ def test_every_kind_has_its_own_prefix() -> None:
 def test_a_sid_needs_16_bytes(count: int) -> None:
     with pytest.raises(ValueError, match=f"a SID is made from 16 bytes, not {count}"):
         make_sid(Kind.SIM, bytes(count))
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (f"HS{DIGITS}", True),
-        (f"HS{DIGITS.upper()}", True),
-        (f"AC{DIGITS}", False),
-        (f"hs{DIGITS}", False),
-        (f"HS{DIGITS[:-1]}", False),
-        (f"HS{DIGITS}0", False),
-        (f"HS{DIGITS}\n", False),
-        (f" HS{DIGITS}", False),
-        (f"HS{DIGITS[:-1]}g", False),
-        (f"HS{DIGITS[:-1]}\u0660", False),
-        (DIGITS, False),
-        ("HS", False),
-        ("", False),
-        ("my_super_sim", False),
-    ],
-)
-def test_what_has_the_shape_of_a_sim_sid(text: str, expected: bool) -> None:
-    assert is_sid(text, Kind.SIM) is expected
