@@ -105,6 +105,8 @@ class Dispatcher:
     def _ended(self, attempt: asyncio.Task[None]) -> None:
         was_full = len(self._under_way) >= self._at_once
         self._under_way.discard(attempt)
+        if not attempt.cancelled() and (failure := attempt.exception()):
+            _log.error("an attempt stays open until the next start settles it", exc_info=failure)
         if was_full:
             self._bell.wake()
 

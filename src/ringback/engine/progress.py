@@ -83,7 +83,7 @@ class Progress:
         now = self._clock.now()
         for update, ending in ended:
             sim = tx.sims.get(update.sim_sid)
-            if sim is None or tx.sims.end_update(update.sim_sid) is None:
+            if tx.sims.end_update(update.sim_sid) is None or sim is None:
                 continue
             finished, event = finish(sim, update, ending, now)
             tx.sims.save(finished)

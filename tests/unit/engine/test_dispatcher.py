@@ -561,3 +561,32 @@ async def test_a_stop_in_the_middle_of_a_claim_still_sends_what_was_claimed() ->
     await dispatcher.drain(within=SECOND)
     assert len(transport.requests) == 1
     assert [attempt.result for attempt in await attempts_in(store)] == ["delivered"]
+
+
+class SettlesNothing:
+    """A store with a fault: what is not a claim is refused for good."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.is_broken = False
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        if self.is_broken:
+            raise RuntimeError("no such column")
+        return await self._store.transact(work)
+
+
+async def test_an_attempt_that_cant_be_settled_is_told_in_the_log_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = SettlesNothing(await a_store(a_callback()))
+
+    async def send(request: OutgoingRequest) -> Exchange:
+        store.is_broken = True
+        return Exchange(Delivered(200))
+
+    dispatcher = Dispatcher(store=store, transport=FunctionTransport(send), clock=FakeClock())
+    async with running(dispatcher.run):
+        await all_has_run()
+    assert "an attempt stays open until the next start settles it" in caplog.text
+    assert "no such column" in caplog.text
