@@ -669,7 +669,7 @@ async def test_settling_says_what_becomes_of_the_callback(
 ) -> None:
     await keep(store, callback(1), callback(2))
     (taken, _) = await claim(store)
-    left = replace(taken.callback, date_updated=ODD_INSTANT, **after)  # type: ignore[arg-type]
+    left = replace(taken.callback, date_updated=ODD_INSTANT, **after)  # pyright: ignore[reportArgumentType] - by field
     await settle(store, left, settle_attempt(taken.attempt, Exchange(Delivered(200))))
     assert await store.transact(lambda tx: tx.callbacks.get(OURS, callback(1).sid)) == left
 

@@ -17,7 +17,7 @@ Ringback {version} serves the Super SIM API at {base_url}  (Ctrl-C stops it)
   API key              {api_key_sid}
   API key secret       {api_key_secret}
   KORE webhook secret  {kore_secret}
-  SIM                  {sim_sid}  (my_super_sim)
+  SIM                  {sim_sid}
   Phase                {phase_line}
                        {phase_help}
   Data file            {data_file}

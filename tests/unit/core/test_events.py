@@ -11,4 +11,4 @@ def test_an_event_says_which_version_of_the_api_it_is_of() -> None:
 
 def test_an_event_does_not_change_once_it_has_happened() -> None:
     with pytest.raises(FrozenInstanceError):
-        an_event().sim_sid = "HS0"  # pyright: ignore[reportAttributeAccessIssue]
+        an_event().sim_sid = "HS0"  # pyright: ignore[reportAttributeAccessIssue] - the point
