@@ -3,20 +3,20 @@
 import asyncio
 import heapq
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
 from typing import Final
 
 from ringback.core.account import Account
-from ringback.core.callback import Callback, CallbackStatus, Exchange, Method
+from ringback.core.callback import Callback, CallbackStatus, Exchange, Method, Progress
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
 from ringback.core.events import SimUpdated
 from ringback.core.outcome import Delivered
 from ringback.core.payload import encode, parameters_of
 from ringback.core.rendering import OutgoingRequest
+from ringback.core.schedule import Schedule
 from ringback.core.sim import Sim, SimStatus
 from ringback.core.sim_update import SimUpdate
 from ringback.core.source import Source
@@ -89,16 +89,17 @@ class RecordingTransport:
     def __init__(self, script: Iterable[Exchange] = (), *, gate: asyncio.Event | None = None):
         self.requests: list[OutgoingRequest] = []
         self.limits: list[Limits] = []
+        self.turns: list[int] = []
         self._script = iter(tuple(script))
         self._gate = gate
 
-    async def send(self, request: OutgoingRequest, *, limits: Limits) -> Exchange:
+    async def send(self, request: OutgoingRequest, *, limits: Limits, turn: int = 0) -> Exchange:
         self.requests.append(request)
         self.limits.append(limits)
+        self.turns.append(turn)
         if self._gate is not None:
             await self._gate.wait()
-        exchange = next(self._script, Exchange(Delivered(200)))
-        return exchange if exchange.request else replace(exchange, request=request.recorded())
+        return next(self._script, Exchange(Delivered(200)))
 
 
 def an_account(
@@ -109,6 +110,7 @@ def an_account(
     kore_secret: str = KORE_SECRET,
     uses_static_proxy: bool = False,
     date_created: datetime = NOW,
+    schedule: Schedule | None = None,
 ) -> Account:
     return Account(
         sid=sid,
@@ -117,6 +119,7 @@ def an_account(
         kore_secret=kore_secret,
         uses_static_proxy=uses_static_proxy,
         date_created=date_created,
+        schedule=schedule,
     )
 
 
@@ -197,11 +200,16 @@ def a_callback(
     account_sid: str = ACCOUNT_SID,
     source_reason: str = "made up",
     now: datetime = NOW,
+    updated: datetime | None = None,
     status: CallbackStatus = CallbackStatus.SCHEDULED,
+    status_reason: str | None = None,
     attempt_count: int = 0,
     due: datetime | None = NOW,
     round_attempts: int = 0,
     round_began: datetime | None = None,
+    round_number: int = 0,
+    idempotency_key: str | None = None,
+    replay_of: str | None = None,
 ) -> Callback:
     """Return a callback that tells this event, or has this very body; the token is its source's."""
     parsed = CallbackUrl.parse(url)
@@ -216,10 +224,16 @@ def a_callback(
         source_reason=source_reason,
         idempotency_token=token or TOKENS[source],
         date_created=now,
-        date_updated=now,
-        status=status,
-        attempt_count=attempt_count,
-        due=due,
-        round_attempts=round_attempts,
-        round_began=round_began,
+        progress=Progress(
+            date_updated=updated or now,
+            status=status,
+            status_reason=status_reason,
+            attempt_count=attempt_count,
+            due=due,
+            round_attempts=round_attempts,
+            round_began=round_began,
+            round_number=round_number,
+        ),
+        idempotency_key=idempotency_key,
+        replay_of=replay_of,
     )

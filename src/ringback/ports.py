@@ -8,16 +8,28 @@ transaction, so that a store may run many such functions in one commit, or run o
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from ringback.core.account import Account, ApiKey
-from ringback.core.callback import Attempt, Callback, CallbackStatus, Exchange
+from ringback.core.callback import Attempt, Callback, CallbackStatus, Exchange, Progress
 from ringback.core.connection import Limits
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.sim import Fleet, Sim, SimStatus
 from ringback.core.sim_update import SimUpdate, UpdateEnding
+from ringback.core.source import Source
 
 T = TypeVar("T")
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+class Ending(NamedTuple):
+    """What to call when a transaction has ended: the one, or the other."""
+
+    durable: Callable[[], None]
+    undone: Callable[[], None]
 
 
 class Clock(Protocol):
@@ -43,8 +55,12 @@ class Chance(Protocol):
 class Transport(Protocol):
     """Sends one finished request."""
 
-    async def send(self, request: OutgoingRequest, *, limits: Limits) -> Exchange:
-        """Send it once and return how that ended; never raises for what the receiver does."""
+    async def send(self, request: OutgoingRequest, *, limits: Limits, turn: int = 0) -> Exchange:
+        """Send it once and return how that ended; never raises for what the receiver does.
+
+        `turn` counts the attempts of the same round before this one, from 0; where the URL names
+        several ways out of this machine, they take turns.
+        """
         ...
 
 
@@ -85,9 +101,14 @@ class SimFilter:
 class CallbackFilter:
     """Which callbacks to list; None stands for all."""
 
-    status: CallbackStatus | None = None
-    source: str | None = None
+    statuses: frozenset[CallbackStatus] | None = None
+    source: Source | None = None
     idempotency_token: str | None = None
+    destination: str | None = None
+    since: datetime | None = None
+    """The first instant of creation."""
+    until: datetime | None = None
+    """The instant of creation from which on they are left out."""
 
 
 class Accounts(Protocol):
@@ -99,6 +120,10 @@ class Accounts(Protocol):
 
     def get(self, sid: str) -> Account | None:
         """Return an account, or None."""
+        ...
+
+    def all(self) -> list[Account]:
+        """Return all accounts, oldest first."""
         ...
 
     def save(self, account: Account) -> None:
@@ -173,24 +198,60 @@ class Sims(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A callback taken for one attempt, whose open row is already durable."""
+class Lane(NamedTuple):
+    """What waits in one line: the callbacks of one account to one destination."""
+
+    account_sid: str
+    destination: str
+
+
+class Claim(NamedTuple):
+    """A callback taken for one attempt, whose open row is durable with it."""
+
+    callback: Callback
+    """What to tell, and to whom; its own progress is that of before the claim."""
+    progress: Progress
+    account: Account
+
+    @property
+    def attempt(self) -> Attempt:
+        """The attempt's open row."""
+        callback, progress = self.callback, self.progress
+        return Attempt(
+            callback.sid, callback.account_sid, progress.attempt_count, progress.date_updated
+        )
+
+
+class Settlement(NamedTuple):
+    """How an attempt ended, and what becomes of its callback."""
 
     callback: Callback
     attempt: Attempt
-    account: Account
+    """The row with its ending."""
+    progress: Progress
+    """Of the callback from now on; where it is under way, its next attempt begins."""
+
+
+class Waiting(NamedTuple):
+    """What waits in a lane that is not claimed."""
+
+    lane: Lane
+    next_due: datetime
 
 
 class Callbacks(Protocol):
     """Callbacks and their attempts."""
 
     def add(self, callback: Callback) -> None:
-        """Keep a new callback."""
+        """Keep a new callback; where it is under way, its first attempt's row is opened with it."""
         ...
 
     def get(self, account_sid: str, sid: str) -> Callback | None:
         """Return a callback of this account, or None."""
+        ...
+
+    def with_key(self, account_sid: str, idempotency_key: str) -> Callback | None:
+        """Return the callback of this account that was made with this key, or None."""
         ...
 
     def page(self, account_sid: str, which: CallbackFilter, window: Window) -> list[Callback]:
@@ -200,24 +261,50 @@ class Callbacks(Protocol):
         """
         ...
 
+    def oldest(
+        self, account_sid: str, which: CallbackFilter, *, after: str | None, limit: int
+    ) -> list[Callback]:
+        """Return callbacks in the order of their creation, from the one after this SID on."""
+        ...
+
     def attempts(self, callback_sid: str) -> list[Attempt]:
         """Return all attempts of a callback, in the order in which they were made."""
         ...
 
-    def claim(self, now: datetime, *, limit: int) -> list[Claim]:
-        """Take callbacks that are due, the longest due first, and open their next attempts."""
+    def change(self, callback: Callback) -> None:
+        """Keep the progress of a callback that has no attempt under way."""
         ...
 
-    def settle(self, callback: Callback, attempt: Attempt) -> None:
-        """Write how an attempt ended, and what becomes of its callback."""
+    def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[Claim]:
+        """Take callbacks of a lane that are due, the longest due first; open their attempts."""
         ...
 
-    def left_open(self) -> list[tuple[Callback, Attempt]]:
+    def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Write how attempts ended, and what becomes of their callbacks."""
+        ...
+
+    def put_back(self, claims: Sequence[Claim], now: datetime) -> None:
+        """Undo claims whose requests have not left: no attempt was made, and they are due now."""
+        ...
+
+    def left_open(self) -> list[Claim]:
         """Return the attempts that nobody is making any more: a dead worker's."""
         ...
 
-    def next_due(self) -> datetime | None:
-        """Return when the next callback is due, or None where none is."""
+    def next_due(self, lane: Lane) -> datetime | None:
+        """Return when the next callback of a lane is due, or None where none is."""
+        ...
+
+    def waiting(self) -> list[Waiting]:
+        """Return each lane in which something waits, with the instant at which it is due."""
+        ...
+
+    def unfinished(self) -> dict[str, int]:
+        """Return how many callbacks of each account have not ended."""
+        ...
+
+    def due_before(self, instants: Sequence[datetime]) -> list[int]:
+        """Return for each instant how many callbacks wait that are due before it."""
         ...
 
 
@@ -244,6 +331,19 @@ class Transaction(Protocol):
         """The callbacks."""
         ...
 
+    def write_nothing(self) -> None:
+        """Write to the database, and leave all as it is: it shows whether it can be written to."""
+        ...
+
+    def afterwards(
+        self, durable: Callable[[], None], *, undone: Callable[[], None] = nothing
+    ) -> None:
+        """Have one of these called in the event loop when the transaction has ended.
+
+        The first where what the transaction did is durable, the second where it is undone.
+        """
+        ...
+
 
 class Store(Protocol):
     """The database."""
@@ -253,6 +353,25 @@ class Store(Protocol):
 
         What the work raises undoes all that it did, and is raised here. Raises StoreUnavailable
         where the database can't be used just now.
+        """
+        ...
+
+
+class Intake(Protocol):
+    """Takes new callbacks in: keeps them, and has them sent."""
+
+    def take(self, tx: Transaction, callback: Callback) -> None:
+        """Keep a new callback in this transaction; where it is due and may be sent now, it is."""
+        ...
+
+    def change(self, tx: Transaction, callback: Callback, progress: Progress) -> None:
+        """Keep the new progress of a callback that has no attempt under way."""
+        ...
+
+    def make_room(self, account_sid: str, count: int) -> None:
+        """See that so many new callbacks may wait.
+
+        Raises Overloaded where too many are waiting already.
         """
         ...
 

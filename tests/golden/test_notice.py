@@ -145,4 +145,4 @@ def test_the_length_is_that_of_the_body(request_: OutgoingRequest, length: str) 
 
 def test_both_callbacks_differ_in_the_status_alone() -> None:
     assert DEACTIVATED.body.replace(b"=inactive", b"=active") == ACTIVATED.body
-    assert DEACTIVATED.target == ACTIVATED.target
+    assert DEACTIVATED.url.target == ACTIVATED.url.target

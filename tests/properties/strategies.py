@@ -1,5 +1,7 @@
 """What a customer may give us, and all that can come of it, as hypothesis strategies."""
 
+from datetime import UTC, timedelta
+from email.utils import format_datetime
 from string import ascii_letters, digits
 from typing import Final
 
@@ -9,6 +11,7 @@ from ringback.core.account import Account
 from ringback.core.callback import Callback, Method
 from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown, Unreachable
 from ringback.core.payload import encode
+from ringback.core.schedule import Schedule
 from ringback.core.source import Source
 from tests.fakes import a_callback, an_account
 
@@ -107,9 +110,23 @@ def accounts(draw: st.DrawFn) -> Account:
     )
 
 
+retry_afters = st.one_of(
+    st.none(),
+    any_text,
+    st.integers(0, 10**12).map(str),
+    st.datetimes(timezones=st.just(UTC)).map(lambda at: format_datetime(at, usegmt=True)),
+)
+schedules = st.lists(st.timedeltas(timedelta(0), timedelta(days=3650)), max_size=5).map(
+    lambda waits: Schedule(tuple(waits))
+)
+chances = st.floats(0, 1)
 outcomes: st.SearchStrategy[Outcome] = st.one_of(
     st.integers(200, 299).map(Delivered),
-    st.one_of(st.integers(100, 199), st.integers(300, 999)).map(Refused),
+    st.builds(
+        Refused,
+        st.one_of(st.sampled_from([410, 429, 503]), st.integers(100, 199), st.integers(300, 999)),
+        retry_after=retry_afters,
+    ),
     st.sampled_from(Failure).map(lambda failure: Unreachable(failure, "it failed")),
     st.just(Unknown()),
 )

@@ -1,90 +1,198 @@
-from datetime import timedelta
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ringback.core.callback import CallbackStatus, begin_attempt, round_of, settle_callback
-from ringback.core.connection import Limits, limits_of
-from ringback.core.outcome import Delivered, Outcome, Unknown
-from ringback.core.retry import TryAgain, decide, time_left
+from ringback.core.callback import CallbackStatus, Progress, advance, begin, put_back
+from ringback.core.connection import limits_of
+from ringback.core.outcome import GONE, Delivered, Failure, Outcome, Refused, Unknown, Unreachable
+from ringback.core.retry import (
+    Decision,
+    Done,
+    GiveUp,
+    NewRound,
+    Rules,
+    TryAgain,
+    decide,
+    read_retry_after,
+    time_left,
+)
+from ringback.core.schedule import LONGEST_WAIT, Schedule
 from ringback.core.source import Source
 from tests.fakes import NOW, a_callback
-from tests.properties.strategies import outcomes, sources, urls
+from tests.properties.strategies import any_text, chances, outcomes, schedules, sources, urls
 
+ZERO = timedelta(0)
 waits = st.integers(0, 20_000).map(lambda ms: timedelta(milliseconds=ms))
-endings = st.lists(st.tuples(outcomes, waits), max_size=30)
 
 
-@given(urls(), sources, endings)
-def test_a_round_never_has_more_than_rc_and_one_attempts(
-    url: str, source: Source, endings: list[tuple[Outcome, timedelta]]
+@dataclass
+class Attempt:
+    """One attempt of a life: where it was, how it ended, and what followed."""
+
+    begun: Progress
+    outcome: Outcome
+    ended: datetime
+    decision: Decision
+    after: Progress
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> Rules:
+    connection = a_callback(url=draw(urls())).url.connection
+    return Rules(connection, draw(sources), draw(schedules))
+
+
+@st.composite
+def lives(draw: st.DrawFn, rules: Rules) -> list[Attempt]:
+    """Draw all that happens to a callback, up to its end or up to 30 attempts."""
+    attempts, progress, now = list[Attempt](), Progress(NOW, due=NOW), NOW
+    while progress.due is not None and len(attempts) < 30:
+        # A schedule of several times ten years leaves the calendar.
+        assume(progress.due.year < 5000)
+        now = max(now, progress.due) + draw(waits)
+        begun = begin(progress, now, total_timeout=rules.connection.total_timeout)
+        now += draw(waits)
+        outcome = draw(outcomes)
+        decision = decide(outcome, rules=rules, round_=begun.round, now=now, chance=draw(chances))
+        progress = advance(begun, decision, now)
+        attempts.append(Attempt(begun, outcome, now, decision, progress))
+    return attempts
+
+
+rules_and_lives = rules().flatmap(lambda given: st.tuples(st.just(given), lives(given)))
+
+
+@given(rules_and_lives)
+def test_a_round_never_has_more_than_rc_and_one_attempts_but_for_unknown_ones(
+    given: tuple[Rules, list[Attempt]],
 ) -> None:
-    callback, now, attempts = a_callback(url=url, source=source), NOW, 0
-    for outcome, took in endings:
-        if callback.due is None:
-            break
-        callback, _ = begin_attempt(callback, now)
-        attempts += 1
-        assert attempts <= callback.url.connection.retry_count + 1
-        now += took
-        decision = decide(
-            outcome,
-            connection=callback.url.connection,
-            source=source,
-            round_=round_of(callback),
-            now=now,
-        )
-        attempts = 0 if decision == TryAgain(now, fresh_round=True) else attempts
-        callback = settle_callback(callback, decision, now)
+    rules, life = given
+    rounds = Counter(one.begun.round_number for one in life if not isinstance(one.outcome, Unknown))
+    for one in life:
+        assert one.begun.round_attempts <= rules.connection.retry_count + 1
+        if isinstance(one.outcome, Unknown):
+            # Its round begins anew.
+            rounds.pop(one.begun.round_number, None)
+    assert all(count <= rules.connection.retry_count + 1 for count in rounds.values())
 
 
-@given(urls(), sources, endings)
-def test_source_token_and_payload_outlive_every_attempt(
-    url: str, source: Source, endings: list[tuple[Outcome, timedelta]]
+@given(rules_and_lives)
+def test_there_are_no_more_rounds_than_the_schedule_has(
+    given: tuple[Rules, list[Attempt]],
 ) -> None:
-    states, now = [a_callback(url=url, source=source)], NOW
-    for outcome, took in endings:
-        begun, _ = begin_attempt(states[-1], now)
-        now += took
-        decision = decide(
-            outcome,
-            connection=begun.url.connection,
-            source=source,
-            round_=round_of(begun),
-            now=now,
-        )
-        states += [begun, settle_callback(begun, decision, now)]
-    kept = {(s.source, s.idempotency_token, s.body, s.url.shown, s.method) for s in states}
-    assert len(kept) == 1
-    assert all(one.attempt_count <= other.attempt_count for one, other in pairwise(states))
+    rules, life = given
+    numbers = [one.begun.round_number for one in life]
+    assert max(numbers) <= len(rules.schedule.waits)
+    assert all(second in (first, first + 1) for first, second in pairwise(numbers))
 
 
-@given(urls(), sources, outcomes, waits)
+@given(rules_and_lives)
+def test_attempts_are_counted_one_by_one(given: tuple[Rules, list[Attempt]]) -> None:
+    _, life = given
+    counts = [one.begun.attempt_count for one in life]
+    assert counts == list(range(1, len(life) + 1))
+
+
+@given(rules_and_lives)
 def test_a_callback_is_due_exactly_while_it_is_scheduled(
-    url: str, source: Source, outcome: Outcome, took: timedelta
+    given: tuple[Rules, list[Attempt]],
 ) -> None:
-    begun, _ = begin_attempt(a_callback(url=url, source=source), NOW)
-    decision = decide(
-        outcome,
-        connection=begun.url.connection,
-        source=source,
-        round_=round_of(begun),
-        now=NOW + took,
-    )
-    settled = settle_callback(begun, decision, NOW + took)
-    assert (settled.due is not None) is (settled.status is CallbackStatus.SCHEDULED)
-    assert (settled.status is CallbackStatus.DELIVERED) is isinstance(outcome, Delivered)
-    assert (settled.status_reason is not None) is (settled.status is CallbackStatus.FAILED)
+    _, life = given
+    for one in life:
+        status = one.after.status
+        assert (one.after.due is not None) is (status is CallbackStatus.SCHEDULED)
+        assert (status is CallbackStatus.DELIVERED) is isinstance(one.outcome, Delivered)
+        assert (one.after.status_reason is not None) is (status is CallbackStatus.FAILED)
 
 
-@given(urls(), sources, outcomes, waits)
-def test_an_attempt_that_is_made_again_has_time_left(
-    url: str, source: Source, outcome: Outcome, took: timedelta
+@given(rules_and_lives)
+def test_what_ends_a_callback_ends_it_whatever_the_rules_are(
+    given: tuple[Rules, list[Attempt]],
 ) -> None:
-    begun, _ = begin_attempt(a_callback(url=url, source=source), NOW)
-    connection, round_, now = begun.url.connection, round_of(begun), NOW + took
-    decision = decide(outcome, connection=connection, source=source, round_=round_, now=now)
-    if isinstance(decision, TryAgain) and not isinstance(outcome, Unknown):
-        limits: Limits = limits_of(connection, time_left(connection, round_, now))
-        assert 0 < limits.total <= connection.total_timeout_ms / 1000
+    _, life = given
+    for one in life:
+        match one.outcome:
+            case Delivered():
+                assert one.decision == Done()
+            case Refused(status) if status == GONE:
+                assert isinstance(one.decision, GiveUp)
+            case Unreachable(Failure.GUARD):
+                assert isinstance(one.decision, GiveUp)
+            case Unknown():
+                assert one.decision == NewRound(one.ended, one.begun.round_number)
+            case _:
+                assert not isinstance(one.decision, Done)
+
+
+@given(rules_and_lives)
+def test_the_next_round_comes_after_its_wait_or_what_was_asked_for(
+    given: tuple[Rules, list[Attempt]],
+) -> None:
+    rules, life = given
+    for one in life:
+        if isinstance(one.decision, NewRound) and not isinstance(one.outcome, Unknown):
+            wait = rules.schedule.waits[one.begun.round_number]
+            text = one.outcome.retry_after if isinstance(one.outcome, Refused) else None
+            asked = ZERO if text is None else read_retry_after(text, one.ended)
+            asked = min(max(asked, ZERO), LONGEST_WAIT)
+            came = one.decision.at - one.ended
+            assert max(wait * 0.8, asked) <= came <= max(wait * 1.2, asked)
+
+
+@given(rules_and_lives)
+def test_an_attempt_that_is_made_again_at_once_has_time_left(
+    given: tuple[Rules, list[Attempt]],
+) -> None:
+    rules, life = given
+    for one in life:
+        if isinstance(one.decision, TryAgain):
+            left = time_left(rules.connection, one.begun.round, one.ended)
+            limits = limits_of(rules.connection, left)
+            assert 0 < limits.total <= rules.connection.total_timeout_ms / 1000
+
+
+@given(urls(), sources)
+def test_what_changes_of_a_callback_is_its_progress_alone(url: str, source: Source) -> None:
+    callback = a_callback(url=url, source=source)
+    changed = callback.having(Progress(NOW, CallbackStatus.FAILED))
+    assert changed._replace(progress=callback.progress) == callback
+
+
+@given(rules_and_lives)
+def test_an_attempt_that_is_put_back_leaves_no_trace(
+    given: tuple[Rules, list[Attempt]],
+) -> None:
+    rules, life = given
+    for one in life:
+        back = put_back(one.begun, one.ended)
+        again = begin(back, one.begun.date_updated, total_timeout=rules.connection.total_timeout)
+        assert again == one.begun
+
+
+# ---- Retry-After, and schedules by themselves
+
+
+@given(any_text)
+def test_whatever_a_receiver_says_can_be_read(text: str) -> None:
+    assert isinstance(read_retry_after(text, NOW), timedelta)
+
+
+@given(schedules, st.integers(0, 10), chances)
+def test_a_wait_is_within_a_fifth_of_the_one_in_the_schedule(
+    schedule: Schedule, number: int, chance: float
+) -> None:
+    wait = schedule.wait_after(number, chance=chance)
+    if number < len(schedule.waits):
+        assert wait is not None
+        assert schedule.waits[number] * 0.8 <= wait <= schedule.waits[number] * 1.2
+    else:
+        assert wait is None
+
+
+@given(schedules)
+def test_a_schedule_is_read_as_it_was_written(schedule: Schedule) -> None:
+    assert Schedule.parse(str(schedule)) == schedule

@@ -3,10 +3,12 @@
 from datetime import datetime, timedelta
 
 from ringback.core.account import Account, ApiKey
-from ringback.core.callback import Callback
+from ringback.core.callback import Attempt, Callback, Exchange, RecordedRequest, settle
+from ringback.core.outcome import Outcome
 from ringback.core.sids import Kind, make_sid
 from ringback.core.sim import Fleet, Sim, SimStatus
 from ringback.core.sim_update import SimUpdate
+from ringback.ports import Claim, Lane
 from tests.fakes import NOW, a_callback, a_sim, an_account, an_update
 
 SECOND = timedelta(seconds=1)
@@ -54,7 +56,31 @@ def update_of(sim: Sim, *, due: datetime = NOW) -> SimUpdate:
     )
 
 
-def callback(number: int, account_sid: str = OURS, *, due: datetime | None = NOW) -> Callback:
+HOST = "http://127.0.0.1:9000"
+"""Where the callbacks go unless they say otherwise."""
+OUR_LANE = Lane(OURS, HOST)
+THEIR_LANE = Lane(THEIRS, HOST)
+
+
+def callback(
+    number: int,
+    account_sid: str = OURS,
+    *,
+    due: datetime | None = NOW,
+    url: str = f"{HOST}/path?foo=bar#cbs=kore",
+    key: str | None = None,
+) -> Callback:
     return a_callback(
-        sid=sid(Kind.CALLBACK, number), account_sid=account_sid, token=f"token {number}", due=due
+        sid=sid(Kind.CALLBACK, number),
+        account_sid=account_sid,
+        token=f"token {number}",
+        due=due,
+        url=url,
+        idempotency_key=key,
     )
+
+
+def row_of(claim: Claim, outcome: Outcome, request: RecordedRequest | None = None) -> Attempt:
+    """Return the row of a claim's attempt that ended like this."""
+    started = claim.progress.date_updated
+    return settle(claim.attempt, Exchange(outcome), request, started=started)

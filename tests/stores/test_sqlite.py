@@ -9,15 +9,17 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ringback.core.errors import StoreUnavailable, Unusable
-from ringback.ports import SimFilter, Transaction, Window
+from ringback.core.sim import Sim
+from ringback.ports import CallbackFilter, SimFilter, Transaction, Window
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW
-from tests.stores.records import OURS, account, api_key, callback, fleet, sim, update_of
+from tests.stores.records import OUR_LANE, OURS, account, api_key, callback, fleet, sim, update_of
 
 
 @pytest.fixture
@@ -64,8 +66,9 @@ def everything(tx: Transaction) -> tuple[object, ...]:
         tx.fleets.find(OURS, fleet(1).sid),
         tx.sims.page(OURS, SimFilter(), Window(9)),
         tx.sims.due_updates(NOW, limit=9),
+        tx.callbacks.page(OURS, CallbackFilter(), Window(9)),
         tx.callbacks.left_open(),
-        tx.callbacks.next_due(),
+        tx.callbacks.waiting(),
     )
 
 
@@ -76,7 +79,7 @@ async def test_a_reopened_file_has_everything(path: Path) -> None:
         tx.sims.add(sim(1))
         tx.sims.begin_update(update_of(sim(1)))
         tx.callbacks.add(callback(1))
-        tx.callbacks.claim(NOW, limit=1)
+        tx.callbacks.claim(OUR_LANE, NOW, limit=1)
         tx.callbacks.add(callback(2))
 
     async with opened(path) as store:
@@ -192,6 +195,50 @@ def test_the_lock_ends_with_its_process(path: Path) -> None:
     asyncio.run(SqliteStore.open(path).close())
 
 
+# ---- beside another process ----------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def opened_beside(path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore.beside(path)
+    yield store
+    await store.close()
+
+
+async def test_a_file_in_use_can_be_opened_beside_its_owner(store: SqliteStore, path: Path) -> None:
+    async with opened_beside(path) as other:
+        assert await other.transact(lambda tx: tx.accounts.get(OURS)) == account()
+
+
+async def test_both_see_what_the_other_has_made_durable(store: SqliteStore, path: Path) -> None:
+    async with opened_beside(path) as other:
+        await other.transact(lambda tx: tx.callbacks.add(callback(1)))
+        assert await store.transact(lambda tx: tx.callbacks.get(OURS, callback(1).sid))
+        rotated = replace(account(), auth_token="new")
+        await other.transact(lambda tx: tx.accounts.save(rotated))
+        assert await store.transact(lambda tx: tx.accounts.get(OURS)) == rotated
+
+
+async def test_who_works_beside_the_owner_neither_takes_nor_gives_back_its_lock(
+    store: SqliteStore, path: Path
+) -> None:
+    async with opened_beside(path):
+        pass
+    assert f"in use by process {os.getpid()};" in refusal_of(path)
+
+
+async def test_who_works_beside_keeps_no_owner_out(path: Path) -> None:
+    async with opened_beside(path) as beside, opened(path) as owner:
+        await owner.transact(lambda tx: tx.accounts.add(account(), []))
+        assert await beside.transact(lambda tx: tx.accounts.get(OURS)) == account()
+
+
+def test_a_letter_cant_be_opened_beside_anybody(path: Path) -> None:
+    write_a_letter(path)
+    with pytest.raises(Unusable, match="file is not a database"):
+        SqliteStore.beside(path)
+
+
 # ---- shared commits ------------------------------------------------------------------------------
 
 
@@ -212,10 +259,14 @@ async def busy(store: SqliteStore) -> AsyncIterator[None]:
     await working
 
 
+def connection_of(store: SqliteStore) -> sqlite3.Connection:
+    return store._committer._connection
+
+
 def statements_of(store: SqliteStore) -> list[str]:
     """Return the list in which every statement from now on will stand."""
     statements = list[str]()
-    store._connection.set_trace_callback(statements.append)
+    connection_of(store).set_trace_callback(statements.append)
     return statements
 
 
@@ -231,72 +282,25 @@ async def test_work_that_queued_up_shares_one_commit(store: SqliteStore) -> None
     assert statements.count("COMMIT") == 2
 
 
+async def test_it_is_told_how_long_each_commit_took(path: Path) -> None:
+    took = list[float]()
+    store = SqliteStore.open(path, committed=took.append)
+    await store.transact(lambda tx: tx.accounts.add(account(), []))
+    await store.transact(lambda tx: tx.accounts.get(OURS))
+    await store.close()
+    assert len(took) == 2
+    assert min(took) > 0
+
+
 async def test_a_commit_is_never_of_more_than_500(store: SqliteStore) -> None:
     async with busy(store):
         statements = statements_of(store)
         asking = [
-            asyncio.create_task(store.transact(lambda tx: tx.callbacks.next_due()))
+            asyncio.create_task(store.transact(lambda tx: tx.callbacks.waiting()))
             for _ in range(501)
         ]
     await asyncio.gather(*asking)
     assert statements.count("COMMIT") == 3
-
-
-async def test_work_that_fails_is_undone_within_a_shared_commit(store: SqliteStore) -> None:
-    def add_and_break(tx: Transaction) -> None:
-        tx.sims.add(sim(2))
-        raise ZeroDivisionError
-
-    async with busy(store):
-        statements = statements_of(store)
-        works = (
-            lambda tx: tx.sims.add(sim(1)),
-            add_and_break,
-            # An iccid that there is already, which the database refuses.
-            lambda tx: tx.sims.add(sim(1)),
-            lambda tx: tx.sims.add(sim(3)),
-        )
-        asked = [asyncio.create_task(store.transact(work)) for work in works]
-    endings = await asyncio.gather(*asked, return_exceptions=True)
-    sims = await store.transact(lambda tx: tx.sims.page(OURS, SimFilter(), Window(9)))
-    assert statements.count("COMMIT") == 3
-    assert [type(ending) for ending in endings] == [
-        type(None),
-        ZeroDivisionError,
-        sqlite3.IntegrityError,
-        type(None),
-    ]
-    assert sims == [sim(3), sim(1)]
-
-
-async def test_a_database_that_fails_undoes_the_whole_commit_and_tells_everyone(
-    store: SqliteStore,
-) -> None:
-    def meet_a_full_disk(tx: Transaction) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
-
-    async with busy(store):
-        asked = [
-            asyncio.create_task(store.transact(lambda tx: tx.sims.add(sim(1)))),
-            asyncio.create_task(store.transact(meet_a_full_disk)),
-            asyncio.create_task(store.transact(lambda tx: tx.sims.add(sim(2)))),
-        ]
-    endings = await asyncio.gather(*asked, return_exceptions=True)
-    assert [str(ending) for ending in endings] == [
-        "the database can't be used just now: database or disk is full"
-    ] * 3
-    assert [type(ending) for ending in endings] == [StoreUnavailable] * 3
-    assert await store.transact(lambda tx: tx.sims.page(OURS, SimFilter(), Window(9))) == []
-
-
-async def test_the_store_goes_on_after_a_failure(store: SqliteStore) -> None:
-    def fail(tx: Transaction) -> None:
-        raise sqlite3.OperationalError("disk I/O error")
-
-    with pytest.raises(StoreUnavailable):
-        await store.transact(fail)
-    await store.transact(lambda tx: tx.sims.add(sim(1)))
-    assert await store.transact(lambda tx: tx.sims.get(sim(1).sid)) == sim(1)
 
 
 async def test_who_gives_up_before_its_turn_has_nothing_done(store: SqliteStore) -> None:
@@ -311,4 +315,150 @@ async def test_a_closed_store_says_so(path: Path) -> None:
     store = SqliteStore.open(path)
     await store.close()
     with pytest.raises(StoreUnavailable, match="closed"):
-        await store.transact(lambda tx: tx.callbacks.next_due())
+        await store.transact(lambda tx: tx.callbacks.waiting())
+
+
+# ---- a database that is away ---------------------------------------------------------------------
+
+
+async def sims_in(store: SqliteStore) -> list[Sim]:
+    return await store.transact(lambda tx: tx.sims.page(OURS, SimFilter(), Window(9)))
+
+
+async def refusal_to_add(store: SqliteStore, number: int = 1) -> str:
+    with pytest.raises(StoreUnavailable) as refused:
+        await store.transact(lambda tx: tx.sims.add(sim(number)))
+    return str(refused.value)
+
+
+async def test_a_file_that_others_lock_is_unavailable_until_they_let_go(
+    store: SqliteStore, path: Path
+) -> None:
+    connection_of(store).execute("PRAGMA busy_timeout = 1")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert await refusal_to_add(store) == (
+            "the database can't be used just now: database is locked"
+        )
+    await store.transact(lambda tx: tx.sims.add(sim(2)))
+    assert await sims_in(store) == [sim(2)]
+
+
+def fill_the_disk(connection: sqlite3.Connection) -> None:
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def add_much(tx: Transaction) -> None:
+    for number in range(1000):
+        tx.callbacks.add(callback(number))
+
+
+async def test_a_full_disk_undoes_the_whole_commit_and_tells_everyone(
+    store: SqliteStore,
+) -> None:
+    fill_the_disk(connection_of(store))
+    async with busy(store):
+        asked = [
+            asyncio.create_task(store.transact(lambda tx: tx.sims.add(sim(1)))),
+            asyncio.create_task(store.transact(add_much)),
+            asyncio.create_task(store.transact(lambda tx: tx.sims.add(sim(2)))),
+        ]
+    endings = await asyncio.gather(*asked, return_exceptions=True)
+    full = "the database can't be used just now: database or disk is full"
+    assert [(type(ending), str(ending)) for ending in endings] == [(StoreUnavailable, full)] * 3
+    assert await sims_in(store) == []
+
+
+async def test_a_disk_that_has_room_again_is_used_again(store: SqliteStore) -> None:
+    fill_the_disk(connection_of(store))
+    with pytest.raises(StoreUnavailable):
+        await store.transact(add_much)
+    connection_of(store).execute("PRAGMA max_page_count = 1000000")
+    await store.transact(add_much)
+    assert await store.transact(lambda tx: tx.callbacks.unfinished()) == {OURS: 1000}
+
+
+async def test_a_full_disk_can_still_be_read(store: SqliteStore) -> None:
+    await store.transact(lambda tx: tx.sims.add(sim(1)))
+    fill_the_disk(connection_of(store))
+    with pytest.raises(StoreUnavailable):
+        await store.transact(add_much)
+    assert await sims_in(store) == [sim(1)]
+
+
+async def test_a_file_that_cant_be_written_is_unavailable_until_it_can(
+    store: SqliteStore,
+) -> None:
+    connection_of(store).execute("PRAGMA query_only = ON")
+    assert await refusal_to_add(store) == (
+        "the database can't be used just now: attempt to write a readonly database"
+    )
+    connection_of(store).execute("PRAGMA query_only = OFF")
+    await store.transact(lambda tx: tx.sims.add(sim(1)))
+    assert await sims_in(store) == [sim(1)]
+
+
+async def test_writing_nothing_shows_that_a_file_cant_be_written(store: SqliteStore) -> None:
+    await store.transact(lambda tx: tx.write_nothing())
+    connection_of(store).execute("PRAGMA query_only = ON")
+    with pytest.raises(StoreUnavailable):
+        await store.transact(lambda tx: tx.write_nothing())
+
+
+async def test_writing_nothing_leaves_the_schema_as_it_is(store: SqliteStore, path: Path) -> None:
+    def schema() -> list[tuple[int]]:
+        return connection_of(store).execute("PRAGMA user_version").fetchall()
+
+    before = schema()
+    await store.transact(lambda tx: tx.write_nothing())
+    assert [tuple(row) for row in schema()] == [tuple(row) for row in before]
+
+
+async def test_who_asks_afterwards_is_told_that_a_commit_was_undone(store: SqliteStore) -> None:
+    told = list[str]()
+
+    def work(tx: Transaction) -> None:
+        tx.afterwards(lambda: told.append("durable"), undone=lambda: told.append("undone"))
+        add_much(tx)
+
+    fill_the_disk(connection_of(store))
+    with pytest.raises(StoreUnavailable):
+        await store.transact(work)
+    assert told == ["undone"]
+
+
+async def test_who_has_given_up_meanwhile_is_still_told_that_it_is_durable(
+    store: SqliteStore,
+) -> None:
+    told = list[str]()
+    begun, may_end, is_told = threading.Event(), threading.Event(), asyncio.Event()
+
+    def work(tx: Transaction) -> None:
+        tx.afterwards(lambda: told.append("durable"))
+        tx.afterwards(is_told.set)
+        begun.set()
+        may_end.wait(10)
+
+    asking = asyncio.create_task(store.transact(work))
+    await asyncio.to_thread(begun.wait, 10)
+    asking.cancel()
+    may_end.set()
+    await is_told.wait()
+    assert told == ["durable"]
+    assert asking.cancelled()
+
+
+def test_who_waits_in_a_loop_that_is_gone_keeps_no_one_from_closing(path: Path) -> None:
+    async def ask_and_leave() -> SqliteStore:
+        store = SqliteStore.open(path)
+        may_end = threading.Event()
+        asking = asyncio.create_task(store.transact(lambda tx: may_end.wait(10)))
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(may_end.set)
+        asking.cancel()
+        return store
+
+    store = asyncio.run(ask_and_leave())
+    asyncio.run(store.close())
+    assert not store._thread.is_alive()

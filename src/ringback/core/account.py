@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ringback.core.schedule import Schedule
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -17,6 +19,8 @@ class Account:
     uses_static_proxy: bool
     """Whether Twilio's infrastructure sends its callbacks through the static proxy."""
     date_created: datetime
+    schedule: Schedule | None = None
+    """When its callbacks are tried again; None for the server's own schedule."""
 
 
 @dataclass(frozen=True, slots=True)

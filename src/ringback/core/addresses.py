@@ -21,15 +21,17 @@ Network = IPv4Network | IPv6Network
 LOOPBACK: Final[tuple[Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 ANYWHERE: Final[tuple[Network, ...]] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
+# All of IPv6 that is given out for the public network (IANA's IPv6 address space registry). Most
+# forms that carry an IPv4 address lie outside: compatible, mapped, translated, one's own NAT64.
+_PUBLIC_IPV6: Final = ip_network("2000::/3")
+
 # What Python's is_global calls public, in some version of it, and is not for us.
 _INWARD: Final[tuple[Network, ...]] = (
     ip_network("192.0.0.0/24"),  # RFC 6890; Oracle's cloud keeps its metadata there
+    ip_network("192.88.99.0/24"),  # relays of 6to4, RFC 3068, given up by RFC 7526
     ip_network("168.63.129.16/32"),  # Azure's own services for its machines
-    ip_network("::/96"),  # IPv4-compatible, RFC 4291
-    ip_network("::ffff:0:0:0/96"),  # IPv4-translated, RFC 2765
-    ip_network("64:ff9b:1::/48"),  # NAT64 of one's own, RFC 8215
     ip_network("2002::/16"),  # 6to4, RFC 3056, given up by RFC 7526
-    ip_network("fec0::/10"),  # site-local, RFC 3879
+    ip_network("3fff::/20"),  # for documentation, RFC 9637
 )
 
 # NAT64, RFC 6052: the last four bytes are an IPv4 address.
@@ -57,6 +59,8 @@ def refusal(text: str, *, allowed: Sequence[Network] = ()) -> str | None:
 
 
 def _is_public(address: Address) -> bool:
+    if isinstance(address, IPv6Address) and address not in _PUBLIC_IPV6:
+        return address in _NAT64
     # is_global leaves multicast in; 100.64/10, link-local (and with it 169.254.169.254, where
     # clouds keep their metadata), loopback and the private ranges are not global.
     is_inward = any(address in network for network in _INWARD)

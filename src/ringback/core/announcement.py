@@ -1,18 +1,18 @@
-"""From an event to the callback that tells it: payload, source and token, chosen for good."""
+"""From what is to be told to the callback that tells it: source and token, chosen for good."""
 
 from datetime import datetime
 from typing import Final
 
-from ringback.core.callback import Callback, Method
+from ringback.core.callback import Callback, Method, Progress
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.events import Event
 from ringback.core.payload import encode, parameters_of
-from ringback.core.sids import SID_BYTES, Kind, make_sid
-from ringback.core.source import Transition
+from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
+from ringback.core.source import Source, Transition
 from ringback.core.tokens import TOKEN_BYTES, make_token
 
 ANNOUNCEMENT_BYTES: Final = SID_BYTES + TOKEN_BYTES
-"""How many bytes of chance an announcement needs."""
+"""How many bytes of chance a callback needs."""
 
 
 def announce(
@@ -25,18 +25,68 @@ def announce(
     now: datetime,
 ) -> Callback:
     """Return the callback, due at once, that tells this event to this URL."""
-    choice = transition.choose(to.source, now=now, account_sid=event.account_sid, url=to.wire)
-    return Callback(
-        sid=make_sid(Kind.CALLBACK, chance[:SID_BYTES]),
+    return compose(
+        encode(parameters_of(event)),
         account_sid=event.account_sid,
+        to=to,
+        method=method,
+        transition=transition,
+        chance=chance,
+        now=now,
+    )
+
+
+def compose(
+    body: str,
+    *,
+    account_sid: str,
+    to: CallbackUrl,
+    method: Method,
+    transition: Transition,
+    chance: bytes,
+    now: datetime,
+    due: datetime | None = None,
+    idempotency_key: str | None = None,
+) -> Callback:
+    """Return the callback that sends this encoded body to this URL, at once or when it is due."""
+    choice = transition.choose(to.source, now=now, account_sid=account_sid, url=to.wire)
+    return Callback(
+        sid=_sid(chance, now),
+        account_sid=account_sid,
         url=to,
         method=method,
-        body=encode(parameters_of(event)),
+        body=body,
         source=choice.source,
         source_asked=choice.asked,
         source_reason=choice.reason,
-        idempotency_token=make_token(choice.source, chance[SID_BYTES:]),
+        idempotency_token=_token(choice.source, chance, now),
         date_created=now,
-        date_updated=now,
-        due=now,
+        progress=Progress(now, due=due or now),
+        idempotency_key=idempotency_key,
     )
+
+
+def repeat(callback: Callback, *, source: Source, chance: bytes, now: datetime) -> Callback:
+    """Return a new callback that tells the same from another source, with a token of that one."""
+    return Callback(
+        sid=_sid(chance, now),
+        account_sid=callback.account_sid,
+        url=callback.url,
+        method=callback.method,
+        body=callback.body,
+        source=source,
+        source_asked=callback.source_asked,
+        source_reason=f"a person replayed {callback.sid} as {source}",
+        idempotency_token=_token(source, chance, now),
+        date_created=now,
+        progress=Progress(now, due=now),
+        replay_of=callback.sid,
+    )
+
+
+def _sid(chance: bytes, now: datetime) -> str:
+    return make_sid(Kind.CALLBACK, dated(chance[:SID_BYTES], now))
+
+
+def _token(source: Source, chance: bytes, now: datetime) -> str:
+    return make_token(source, dated(chance[SID_BYTES:], now))

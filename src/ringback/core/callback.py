@@ -1,14 +1,13 @@
 """A callback and its attempts: what is kept of them, and how each step changes them."""
 
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import assert_never
-from urllib.parse import parse_qsl
+from typing import NamedTuple, Self, assert_never
 
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.outcome import Outcome, code_of, describe, name_of
-from ringback.core.retry import Decision, Done, GiveUp, Round, TryAgain
+from ringback.core.outcome import Outcome, code_of, describe, failure_of, name_of, status_of
+from ringback.core.payload import decode
+from ringback.core.retry import Decision, Done, GiveUp, NewRound, Round, TryAgain
 from ringback.core.source import Source
 
 
@@ -21,6 +20,10 @@ class CallbackStatus(StrEnum):
     DISCARDED = "discarded"
 
 
+UNDELIVERED = frozenset({CallbackStatus.FAILED, CallbackStatus.DISCARDED})
+"""The endings without a delivery."""
+
+
 class Method(StrEnum):
     """The methods that a callback can be sent with."""
 
@@ -28,8 +31,37 @@ class Method(StrEnum):
     GET = "GET"
 
 
-@dataclass(frozen=True, slots=True)
-class Callback:
+class Progress(NamedTuple):
+    """How far a callback has come: all of it that changes."""
+
+    date_updated: datetime
+    status: CallbackStatus = CallbackStatus.SCHEDULED
+    status_reason: str | None = None
+    attempt_count: int = 0
+    due: datetime | None = None
+    """When the next attempt is to be made; None while one is under way, and after the end."""
+    round_attempts: int = 0
+    round_began: datetime | None = None
+    round_number: int = 0
+    """Rounds before the present one."""
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self.status is not CallbackStatus.SCHEDULED
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether an attempt is being made."""
+        return self.due is None and self.status is CallbackStatus.SCHEDULED
+
+    @property
+    def round(self) -> Round:
+        """Where a callback with an attempt under way is in its rounds."""
+        return Round(self.round_attempts, self.round_began or self.date_updated, self.round_number)
+
+
+class Callback(NamedTuple):
     """One thing to tell one receiver, from its creation to its ending.
 
     Source, token and payload are chosen when it is created and never change.
@@ -46,48 +78,88 @@ class Callback:
     source_reason: str
     idempotency_token: str
     date_created: datetime
-    date_updated: datetime
-    status: CallbackStatus = CallbackStatus.SCHEDULED
-    status_reason: str | None = None
-    attempt_count: int = 0
-    due: datetime | None = None
-    """When the next attempt is to be made; None while one is under way, and after the end."""
-    round_attempts: int = 0
-    round_began: datetime | None = None
+    progress: Progress
+    idempotency_key: str | None = None
+    """What its creator calls it; a second callback with the same key is not made."""
+    replay_of: str | None = None
+    """The SID of the callback that this one repeats from the other source."""
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
         """What the callback tells, decoded and in order."""
-        return parse_qsl(self.body, keep_blank_values=True)
+        return decode(self.body)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was odd about the request that asked for this callback."""
         return self.url.warnings
 
+    @property
+    def status(self) -> CallbackStatus:
+        """Where it is on its way."""
+        return self.progress.status
 
-@dataclass(frozen=True, slots=True)
-class RecordedRequest:
+    def having(self, progress: Progress) -> Self:
+        """Return the callback with this progress."""
+        return self._replace(progress=progress)
+
+
+class RecordedRequest(NamedTuple):
     """A request as it left, with its secret parts hidden."""
 
     method: str
     url: str
-    headers: tuple[tuple[str, str], ...]
+    head: str
+    """The request line and the headers, each line as it left."""
     body: str
 
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The headers in their order."""
+        lines = self.head.split("\r\n")[1:]
+        return [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
 
-@dataclass(frozen=True, slots=True)
-class RecordedResponse:
+
+class RecordedResponse(NamedTuple):
     """What the receiver answered, up to a limit of its body."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
-    body: bytes = field(repr=False)
+    body: bytes
     is_cut: bool = False
 
+    def __repr__(self) -> str:
+        """Show it without its body, which may be long or secret."""
+        return f"RecordedResponse(status={self.status}, headers={self.headers})"
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+
+class Timings(NamedTuple):
+    """How long the steps of one exchange took, in milliseconds; None for a step not taken.
+
+    Each step is timed by itself; `first_byte` runs from the request's leaving, `total` from the
+    beginning of the attempt to its end.
+    """
+
+    total: float
+    look_up: float | None = None
+    connect: float | None = None
+    tls: float | None = None
+    first_byte: float | None = None
+
+
+class Exchange(NamedTuple):
+    """All that is known of an attempt after it: its ending, and how it went."""
+
+    outcome: Outcome
+    timings: Timings | None = None
+    response: RecordedResponse | None = None
+    local_address: str | None = None
+    """The address of ours that the connection left from."""
+    proxy: str | None = None
+    """The proxy that it went through, without its credentials."""
+
+
+class Attempt(NamedTuple):
     """One request that left, or was about to; `result` is open until its ending is known."""
 
     callback_sid: str
@@ -100,73 +172,108 @@ class Attempt:
     error_code: int | None = None
     failure: str | None = None
     reason: str | None = None
-    duration_ms: float | None = None
+    timings: Timings | None = None
+    local_address: str | None = None
+    proxy: str | None = None
     request: RecordedRequest | None = None
     response: RecordedResponse | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """All that is known of an attempt after it: its ending, and what was sent and answered."""
-
-    outcome: Outcome
-    duration_ms: float | None = None
-    request: RecordedRequest | None = None
-    response: RecordedResponse | None = None
-
-
-def begin_attempt(callback: Callback, now: datetime) -> tuple[Callback, Attempt]:
-    """Return the callback with its next attempt under way, and that attempt's open row.
+def begin(progress: Progress, now: datetime, *, total_timeout: timedelta) -> Progress:
+    """Return the progress of a callback whose next attempt is under way.
 
     A retry is due at once, so one that comes after its round's time was held up by us: its round
     gets its time anew, and the receiver doesn't pay for our absence.
     """
-    began = callback.round_began
-    is_late = began is not None and began + callback.url.connection.total_timeout <= now
-    begun = replace(
-        callback,
-        attempt_count=callback.attempt_count + 1,
-        round_attempts=callback.round_attempts + 1,
-        round_began=now if began is None or is_late else began,
-        due=None,
+    began = progress.round_began
+    is_late = began is None or began + total_timeout <= now
+    return Progress(
+        now,
+        CallbackStatus.SCHEDULED,
+        None,
+        progress.attempt_count + 1,
+        None,
+        progress.round_attempts + 1,
+        now if is_late else began,
+        progress.round_number,
+    )
+
+
+def put_back(progress: Progress, now: datetime) -> Progress:
+    """Return the progress of a callback whose attempt was begun, but has not left."""
+    return progress._replace(
+        due=now,
+        attempt_count=progress.attempt_count - 1,
+        round_attempts=progress.round_attempts - 1,
+        round_began=progress.round_began if progress.round_attempts > 1 else None,
         date_updated=now,
     )
-    return begun, Attempt(callback.sid, callback.account_sid, begun.attempt_count, now)
 
 
-def round_of(callback: Callback) -> Round:
-    """Return where a callback with an attempt under way is in its round."""
-    return Round(callback.round_attempts, callback.round_began or callback.date_updated)
-
-
-def settle_attempt(attempt: Attempt, exchange: Exchange) -> Attempt:
-    """Return the attempt's row with its ending written into it."""
-    outcome = exchange.outcome
-    return replace(
-        attempt,
-        result=name_of(outcome),
-        status_code=getattr(outcome, "status", None),
-        error_code=code_of(outcome),
-        failure=getattr(getattr(outcome, "failure", None), "label", None),
-        reason=describe(outcome),
-        duration_ms=exchange.duration_ms,
-        request=exchange.request,
-        response=exchange.response,
+def delivered(progress: Progress, now: datetime) -> Progress:
+    """Return the progress of a callback whose attempt was answered as it should be."""
+    _, _, _, attempt_count, _, round_attempts, round_began, round_number = progress
+    return Progress(
+        now,
+        CallbackStatus.DELIVERED,
+        None,
+        attempt_count,
+        None,
+        round_attempts,
+        round_began,
+        round_number,
     )
 
 
-def settle_callback(callback: Callback, decision: Decision, now: datetime) -> Callback:
-    """Return the callback as the decision after its attempt leaves it."""
+def advance(progress: Progress, decision: Decision, now: datetime) -> Progress:
+    """Return the progress as the decision after an attempt leaves it."""
     match decision:
         case Done():
-            return replace(callback, status=CallbackStatus.DELIVERED, date_updated=now)
+            return delivered(progress, now)
         case GiveUp(why):
-            return replace(
-                callback, status=CallbackStatus.FAILED, status_reason=why, date_updated=now
+            return progress._replace(
+                status=CallbackStatus.FAILED, status_reason=why, date_updated=now
             )
-        case TryAgain(at, fresh_round=False):
-            return replace(callback, due=at, date_updated=now)
-        case TryAgain(at):
-            return replace(callback, due=at, round_attempts=0, round_began=None, date_updated=now)
+        case TryAgain():
+            return progress._replace(due=now, date_updated=now)
+        case NewRound(at, number):
+            return progress._replace(
+                due=at, round_attempts=0, round_began=None, round_number=number, date_updated=now
+            )
         case _:
             assert_never(decision)
+
+
+def replay(progress: Progress, now: datetime) -> Progress:
+    """Return the progress of a callback that is sent again, from its first round on."""
+    return Progress(date_updated=now, attempt_count=progress.attempt_count, due=now)
+
+
+def discard(progress: Progress, why: str, now: datetime) -> Progress:
+    """Return the progress of a callback that a person gives up."""
+    return progress._replace(
+        status=CallbackStatus.DISCARDED, status_reason=why, due=None, date_updated=now
+    )
+
+
+def settle(
+    attempt: Attempt, exchange: Exchange, request: RecordedRequest | None, *, started: datetime
+) -> Attempt:
+    """Return an open attempt's row with its ending, and the time at which it really started."""
+    outcome, timings, response, local_address, proxy = exchange
+    return Attempt(
+        attempt.callback_sid,
+        attempt.account_sid,
+        attempt.number,
+        started,
+        name_of(outcome),
+        status_of(outcome),
+        code_of(outcome),
+        failure_of(outcome),
+        describe(outcome),
+        timings,
+        local_address,
+        proxy,
+        request,
+        response,
+    )

@@ -4,11 +4,13 @@ Laws of this file. The fragment and the credentials never leave with the request
 header or a signature. What is left is kept letter by letter, since it is what gets signed.
 """
 
+import base64
 import re
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final, Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 from ringback.core.connection import OVERRIDES, Connection, read_override
 from ringback.core.errors import InvalidCallbackUrl
@@ -29,7 +31,8 @@ _NAME: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_][A-Za-z0-9_-]{,62}(\.[A-Za-
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots: what is derived from a URL is worked out once, for the many callbacks that go there.
+@dataclass(frozen=True)
 class CallbackUrl:
     """A URL that can be called, with everything that its fragment asks for.
 
@@ -67,51 +70,76 @@ class CallbackUrl:
         _check_scheme(text, match["scheme"])
         _check_host(text, match["host"])
         _check_port(text, match["port"])
-        url = cls(
-            scheme=match["scheme"],
-            host=match["host"],
-            explicit_port=match["port"],
-            path=match["path"] or "",
-            query=match["query"],
-            fragment=match["fragment"],
-            credentials=match["credentials"],
-        )
-        return url._with_fragment_settings()
+        return cls._of(match)._with_fragment_settings()
 
-    @property
+    @classmethod
+    def read_back(cls, text: str) -> Self:
+        """Read a callback URL that was accepted once, also by rules that are stricter by now.
+
+        What can't be followed any more has no effect: a callback that was promised is sent.
+        """
+        try:
+            return cls.parse(text)
+        except InvalidCallbackUrl:
+            return cls._without_checks(text)
+
+    @cached_property
     def authority(self) -> str:
         """Host and port as configured: the Host header."""
         return self.host if self.explicit_port is None else f"{self.host}:{self.explicit_port}"
 
-    @property
+    @cached_property
     def resource(self) -> str:
         """The URL without query and fragment: what KORE signs."""
         return f"{self.scheme}://{self.authority}{self.path}"
 
-    @property
+    @cached_property
     def wire(self) -> str:
         """The URL as it is called: without fragment and credentials."""
         return self.resource if self.query is None else f"{self.resource}?{self.query}"
 
-    @property
+    @cached_property
+    def target(self) -> str:
+        """What stands in the request line: the path, `/` where there is none, and the query."""
+        return (self.path or "/") + ("" if self.query is None else f"?{self.query}")
+
+    @cached_property
+    def authorization(self) -> str | None:
+        """What the credentials are as an Authorization header; None where there are none."""
+        if self.credentials is None:
+            return None
+        user, _, password = self.credentials.partition(":")
+        plain = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
+        return f"Basic {base64.b64encode(plain).decode()}"
+
+    @cached_property
     def shown(self) -> str:
         """The URL as records show it: with its fragment, without its credentials."""
         return self.wire if self.fragment is None else f"{self.wire}#{self.fragment}"
 
-    @property
+    @cached_property
     def uses_tls(self) -> bool:
         """Whether the request goes over TLS."""
         return self.scheme.lower() == "https"
 
-    @property
+    @cached_property
     def port(self) -> int:
         """The port to connect to."""
         return int(self.explicit_port or _DEFAULT_PORTS[self.scheme.lower()])
 
-    @property
+    @cached_property
     def hostname(self) -> str:
         """The name or address to look up, without brackets."""
         return self.host.strip("[]")
+
+    @cached_property
+    def destination(self) -> str:
+        """Whom a connection leads to: scheme, host and port in one spelling.
+
+        >>> CallbackUrl.parse("HTTPS://A.example/p").destination
+        'https://a.example:443'
+        """
+        return f"{self.scheme}://{self.host}:{self.port}".lower()
 
     def with_parameters(self, encoded: str) -> Self:
         """Return this URL with more parameters at the end of its query.
@@ -129,6 +157,25 @@ class CallbackUrl:
     def with_credentials(self, credentials: str | None) -> Self:
         """Return this URL with the credentials that its record leaves out."""
         return replace(self, credentials=credentials)
+
+    @classmethod
+    def _without_checks(cls, text: str) -> Self:
+        match = _FORM.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{_shown(text)} was never a callback URL")
+        return cls._of(match).with_warnings("its fragment can't be followed any more")
+
+    @classmethod
+    def _of(cls, match: re.Match[str]) -> Self:
+        return cls(
+            scheme=match["scheme"],
+            host=match["host"],
+            explicit_port=match["port"],
+            path=match["path"] or "",
+            query=match["query"],
+            fragment=match["fragment"],
+            credentials=match["credentials"],
+        )
 
     def _with_fragment_settings(self) -> Self:
         settings, warnings = _read_fragment(self.fragment or "")
@@ -154,9 +201,6 @@ def _read_fragment(fragment: str) -> tuple[dict[str, str], list[str]]:
         if "@" in value:
             # It may be the end of a password that has a # in it.
             raise InvalidCallbackUrl(f"the value of #{key} has an @; write a # before it as %23")
-        if key in ("sni", "e"):
-            # Both need a choice of ways out of the machine, which there is not yet.
-            warnings.append(f"the fragment key {key!r} has no effect yet")
         settings[key] = value
     return settings, warnings
 

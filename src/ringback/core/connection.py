@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final
+from functools import cached_property
+from typing import Final, NamedTuple
 
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.source import Source
@@ -42,7 +43,8 @@ DEFAULT_RETRY_ON: Final[Mapping[Source, frozenset[RetryOn]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots: what is derived is worked out once, for the many callbacks that share it.
+@dataclass(frozen=True)
 class Connection:
     """How one round of attempts connects, waits and retries; the defaults are both vendors'."""
 
@@ -56,20 +58,26 @@ class Connection:
     retry_on: frozenset[RetryOn] | None = None
     """What is tried again; None stands for the source's default."""
     sni: bool | None = None
+    """Whether TLS says the host's name before it is encrypted; None stands for the default: yes."""
     egress: tuple[str, ...] = ()
+    """The names of the ways out that the round's attempts take in turn."""
 
-    @property
+    @cached_property
     def total_timeout(self) -> timedelta:
         """`total_timeout_ms` as a duration."""
         return timedelta(milliseconds=self.total_timeout_ms)
+
+    @cached_property
+    def limits(self) -> "Limits":
+        """The limits of a round's first attempt."""
+        return limits_of(self, self.total_timeout)
 
     def retries_on(self, source: Source) -> frozenset[RetryOn]:
         """Return what this round tries again when sent by this source."""
         return DEFAULT_RETRY_ON[source] if self.retry_on is None else self.retry_on
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """How long one attempt may take, in seconds: to connect, for each wait to read, and in all."""
 
     connect: float
@@ -84,9 +92,9 @@ def limits_of(connection: Connection, left: timedelta) -> Limits:
     Limits(connect=5.0, read=15.0, total=7.0)
     """
     return Limits(
-        connect=connection.connect_timeout_ms / 1000,
-        read=connection.read_timeout_ms / 1000,
-        total=left.total_seconds(),
+        connection.connect_timeout_ms / 1000,
+        connection.read_timeout_ms / 1000,
+        left.total_seconds(),
     )
 
 

@@ -7,7 +7,8 @@
     │   ├── NotSignedIn         401  no credentials, or wrong ones (20003)
     │   ├── NotFound            404  no such resource (20404)
     │   ├── MethodNotAllowed    405  the resource exists, the verb doesn't (20004)
-    │   └── Conflict            409  another change to the same resource is still running
+    │   ├── Conflict            409  another change to the same resource is still running
+    │   └── Overloaded          429  too much is waiting already (20429)
     └── Unusable              Ringback can't work like this: a setting, a port, a file
         └── StoreUnavailable  the database can't be written to just now
 
@@ -76,6 +77,17 @@ class Conflict(RequestRefused):
     """A change to the same resource is still being carried out."""
 
     status = 409
+
+
+class Overloaded(RequestRefused):
+    """So much is waiting that nothing more is taken on; `retry_after` says when to ask again."""
+
+    status = 429
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message, code=20429)
+        self.retry_after = retry_after
+        """Seconds."""
 
 
 class Unusable(RingbackError):

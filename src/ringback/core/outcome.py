@@ -1,7 +1,8 @@
 """How one attempt can end, and the stable code and the words that its row says it with.
 
 Codes are Twilio's for webhooks (twilio.com/docs/api/errors), the 112xx family. It has none for an
-address that our own guard refuses; such an attempt has 11205, there was no connection.
+address that our own guard refuses, nor for ways out that fail; such an attempt has 11205, there
+was no connection.
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,12 @@ class Failure(Enum):
     GUARD = ("guard", 11205, None)
     CONNECT = ("connect", 11205, RetryOn.CONNECT)
     CONNECT_TIMEOUT = ("connect_timeout", 11205, RetryOn.CONNECT)
+    EGRESS = ("egress", 11205, RetryOn.CONNECT)
+    """This machine has no way to leave by: its fault, not the receiver's."""
+    PROXY = ("proxy", 11205, RetryOn.CONNECT)
+    """The operator's own proxy can't be reached, or speaks no HTTP."""
+    PROXY_REFUSED = ("proxy_refused", 11205, RetryOn.CONNECT)
+    PROXY_TIMEOUT = ("proxy_timeout", 11205, RetryOn.CONNECT)
     TLS = ("tls", 11220, RetryOn.CONNECT)
     CERTIFICATE_NAME = ("certificate_name", 11235, RetryOn.CONNECT)
     CERTIFICATE_EXPIRED = ("certificate_expired", 11236, RetryOn.CONNECT)
@@ -53,6 +60,8 @@ class Refused:
     status: int
     location: str | None = None
     """Where a redirect pointed; it is not followed."""
+    retry_after: str | None = None
+    """The Retry-After header of a 429 or 503, as it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +83,26 @@ GONE: Final = 410
 _REASONS: Final[Mapping[int, str]] = {status.value: status.phrase for status in HTTPStatus}
 
 
-def answered(status: int, *, location: str | None = None) -> Delivered | Refused:
+def answered(
+    status: int, *, location: str | None = None, retry_after: str | None = None
+) -> Delivered | Refused:
     """Return what an answer with this status means."""
-    return Delivered(status) if 200 <= status <= 299 else Refused(status, location)
+    return Delivered(status) if 200 <= status <= 299 else Refused(status, location, retry_after)
 
 
 def name_of(outcome: Outcome) -> str:
     """Return the stable name of an ending, as attempt rows carry it."""
     return type(outcome).__name__.lower()
+
+
+def status_of(outcome: Outcome) -> int | None:
+    """Return the status that the receiver answered with; None where it didn't."""
+    return outcome.status if isinstance(outcome, (Delivered, Refused)) else None
+
+
+def failure_of(outcome: Outcome) -> str | None:
+    """Return the stable name of why no answer came; None where one did."""
+    return outcome.failure.label if isinstance(outcome, Unreachable) else None
 
 
 def code_of(outcome: Outcome) -> int | None:

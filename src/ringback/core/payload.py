@@ -1,10 +1,13 @@
 """Event to ordered parameters: the names and the order that receivers see, in one table."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, unquote_plus
 
 from ringback.core.events import Event, SimUpdated
+
+_ESCAPED: Final = re.compile(r"[^A-Za-z0-9_.~-]")
 
 # For each kind of event: the parameter's name, and the field of the event that gives its value.
 # SimUpdated: the notice shows the first five in this order; the errors follow when it failed.
@@ -35,4 +38,21 @@ def encode(parameters: list[tuple[str, str]]) -> str:
     >>> encode([("Payload", "Hello;1 testing@!#")])
     'Payload=Hello%3B1+testing%40%21%23'
     """
-    return urlencode(parameters)
+    return "&".join([f"{_quote(name)}={_quote(value)}" for name, value in parameters])
+
+
+def _quote(text: str) -> str:
+    # Most names and values have nothing to escape, and to see that takes a fraction of the time.
+    return quote_plus(text) if _ESCAPED.search(text) else text
+
+
+def decode(encoded: str) -> list[tuple[str, str]]:
+    """Return the parameters of a form that `encode` made, in their order.
+
+    >>> decode('Payload=Hello%3B1+testing%40%21%23&Empty=')
+    [('Payload', 'Hello;1 testing@!#'), ('Empty', '')]
+    """
+    pairs = [pair.partition("=") for pair in encoded.split("&") if pair]
+    if "%" in encoded or "+" in encoded:
+        return [(unquote_plus(name), unquote_plus(value)) for name, _, value in pairs]
+    return [(name, value) for name, _, value in pairs]

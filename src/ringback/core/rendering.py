@@ -5,11 +5,10 @@ Header names, their letter case and their order are those of KORE's notice; both
 User-Agent and Content-Length first and sort the rest, Twilio's ends with Accept-Encoding.
 """
 
-import base64
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import assert_never
-from urllib.parse import unquote_to_bytes
+from typing import Final, assert_never
 
 from ringback.core.account import Account
 from ringback.core.callback import Callback, Method, RecordedRequest
@@ -19,8 +18,13 @@ from ringback.core.source import Source
 
 Headers = tuple[tuple[str, str], ...]
 
+_TWILIO_FORM: Final = (("Content-Type", "application/x-www-form-urlencoded; charset=UTF-8"),)
+_KORE_FORM: Final = (("Content-Type", "application/x-www-form-urlencoded; charset=utf-8"),)
+_STATIC_PROXY: Final = (("X-Use-Static-Proxy", "true"),)
+_AUTHORIZATION: Final = re.compile(r"^(Authorization: )[^\r\n]*", re.MULTILINE)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)  # not frozen, since that takes longer to make than signing does
 class OutgoingRequest:
     """A finished request; order and letter case are part of it."""
 
@@ -28,27 +32,26 @@ class OutgoingRequest:
     url: CallbackUrl
     headers: Headers
     body: bytes
+    source: Source | None = None
+    """The infrastructure that it comes from; None where it is none of ours."""
+    head: str = field(init=False, repr=False, compare=False)
+    """The request line and the headers, as they go on the wire."""
 
-    @property
-    def target(self) -> str:
-        """What stands in the request line: the path, `/` where there is none, and the query."""
-        query = "" if self.url.query is None else f"?{self.url.query}"
-        return (self.url.path or "/") + query
+    def __post_init__(self) -> None:
+        """Put the head together, once for the wire and the record."""
+        lines = [f"{self.method} {self.url.target} HTTP/1.1", *map(": ".join, self.headers)]
+        self.head = "\r\n".join(lines)
 
     def to_bytes(self) -> bytes:
         """Return the request as it goes on the wire."""
-        lines = [f"{self.method} {self.target} HTTP/1.1"]
-        lines += [f"{name}: {value}" for name, value in self.headers]
-        return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body
+        return b"%b\r\n\r\n%b" % (self.head.encode("latin-1"), self.body)
 
     def recorded(self) -> RecordedRequest:
         """Return the request for its attempt row; credentials are hidden."""
-        hidden = tuple(
-            (name, "(hidden)" if name == "Authorization" else value) for name, value in self.headers
-        )
-        return RecordedRequest(
-            self.method, self.url.wire, hidden, self.body.decode(errors="replace")
-        )
+        head = self.head
+        if self.url.credentials is not None:
+            head = _AUTHORIZATION.sub(r"\1(hidden)", head)
+        return RecordedRequest(self.method, self.url.wire, head, self.body.decode(errors="replace"))
 
 
 def render(callback: Callback, *, account: Account, at: datetime) -> OutgoingRequest:
@@ -67,11 +70,11 @@ def render(callback: Callback, *, account: Account, at: datetime) -> OutgoingReq
             headers = _kore_headers(callback, url, body, account, at)
         case _:
             assert_never(callback.source)
-    return OutgoingRequest(callback.method, url, headers, body)
+    return OutgoingRequest(callback.method, url, headers, body, callback.source)
 
 
 def _twilio_headers(callback: Callback, url: CallbackUrl, body: bytes, account: Account) -> Headers:
-    form = callback.parameters if callback.method is Method.POST else []
+    form = callback.parameters if callback.method is Method.POST else ()
     signature = sign_as_twilio(url.wire, form, auth_token=account.auth_token)
     return (
         ("Host", url.authority),
@@ -79,11 +82,11 @@ def _twilio_headers(callback: Callback, url: CallbackUrl, body: bytes, account: 
         *_content_length(callback, body),
         ("Accept", "*/*"),
         *_authorization(url),
-        *_content_type(callback, "application/x-www-form-urlencoded; charset=UTF-8"),
+        *(_TWILIO_FORM if callback.method is Method.POST else ()),
         ("I-Twilio-Idempotency-Token", callback.idempotency_token),
         ("X-Home-Region", "us1"),
         ("X-Twilio-Signature", signature),
-        *((("X-Use-Static-Proxy", "true"),) if account.uses_static_proxy else ()),
+        *(_STATIC_PROXY if account.uses_static_proxy else ()),
         ("Accept-Encoding", "gzip"),
     )
 
@@ -99,8 +102,8 @@ def _kore_headers(
         ("Accept", "*/*"),
         ("Accept-Encoding", "gzip, deflate"),
         *_authorization(url),
-        *_content_type(callback, "application/x-www-form-urlencoded; charset=utf-8"),
-        ("Date", f"{at:%Y-%m-%dT%H:%M:%SZ}"),
+        *(_KORE_FORM if callback.method is Method.POST else ()),
+        ("Date", f"{at.isoformat()[:19]}Z"),
         ("Kore-Idempotency-Token", callback.idempotency_token),
         ("Kore-Signature", signature),
     )
@@ -110,13 +113,5 @@ def _content_length(callback: Callback, body: bytes) -> Headers:
     return (("Content-Length", str(len(body))),) if callback.method is Method.POST else ()
 
 
-def _content_type(callback: Callback, value: str) -> Headers:
-    return (("Content-Type", value),) if callback.method is Method.POST else ()
-
-
 def _authorization(url: CallbackUrl) -> Headers:
-    if url.credentials is None:
-        return ()
-    user, _, password = url.credentials.partition(":")
-    plain = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
-    return (("Authorization", f"Basic {base64.b64encode(plain).decode()}"),)
+    return () if url.authorization is None else (("Authorization", url.authorization),)

@@ -1,13 +1,14 @@
 """After an attempt: is the callback done, tried again, or given up?
 
 One round: the first attempt and at most `rc` more, at once, while `tt` lasts, for the failures
-that `rp` names. An attempt whose ending is unknown is always made again, in a fresh round, since
-nobody can say whether it arrived.
+that `rp` names. Beyond it there is a schedule, whose rounds come whatever the failure was. An
+attempt whose ending is unknown is always made again, since nobody can say whether it arrived.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import assert_never
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple, assert_never
 
 from ringback.core.connection import Connection, RetryOn
 from ringback.core.outcome import (
@@ -20,16 +21,27 @@ from ringback.core.outcome import (
     Unreachable,
     describe,
 )
+from ringback.core.schedule import LONGEST_WAIT, Schedule
 from ringback.core.source import Source
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
-    """Where a callback is in its round of attempts."""
+class Round(NamedTuple):
+    """Where a callback is in its rounds of attempts."""
 
     attempts: int
     """Attempts of this round so far, the one just made among them."""
     began: datetime
+    number: int = 0
+    """Rounds before this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is tried again, and when."""
+
+    connection: Connection
+    source: Source
+    schedule: Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +51,15 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class TryAgain:
-    """The callback is due again at this instant."""
+    """The same round goes on at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRound:
+    """The callback is due again at this instant, for the first attempt of a round."""
 
     at: datetime
-    fresh_round: bool = False
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +69,29 @@ class GiveUp:
     why: str
 
 
-Decision = Done | TryAgain | GiveUp
+Decision = Done | TryAgain | NewRound | GiveUp
+
+_DONE = Done()
 
 
 def decide(
-    outcome: Outcome, *, connection: Connection, source: Source, round_: Round, now: datetime
+    outcome: Outcome, *, rules: Rules, round_: Round, now: datetime, chance: float
 ) -> Decision:
-    """Return what follows an attempt that ended like this."""
+    """Return what follows an attempt that ended like this; `chance`, from 0 to 1, is the jitter."""
     match outcome:
         case Delivered():
-            return Done()
+            return _DONE
         case Unknown():
-            return TryAgain(now, fresh_round=True)
+            return NewRound(now, round_.number)
         case Refused(status) if status == GONE:
             return GiveUp(f"{describe(outcome)}: the receiver wants no more")
-        case Unreachable(Failure.GUARD | Failure.INTERNAL):
+        case Unreachable(Failure.GUARD):
             return GiveUp(describe(outcome))
         case Refused() | Unreachable():
-            return _within_round(outcome, connection, source, round_, now)
+            why_not = _why_not_within(outcome, rules, round_, now)
+            if why_not is None:
+                return TryAgain()
+            return _next_round(outcome, why_not, rules.schedule, round_, now, chance)
         case _:
             assert_never(outcome)
 
@@ -79,29 +101,69 @@ def time_left(connection: Connection, round_: Round, now: datetime) -> timedelta
     return round_.began + connection.total_timeout - now
 
 
-def _within_round(
+def _why_not_within(
+    outcome: Refused | Unreachable, rules: Rules, round_: Round, now: datetime
+) -> str | None:
+    """Return why the round does not go on, or None where it does."""
+    connection = rules.connection
+    if isinstance(outcome, Unreachable) and outcome.failure is Failure.INTERNAL:
+        return "not tried again at once, since it is no failure of the receiver"
+    retry_on = connection.retries_on(rules.source)
+    if not _is_retried(outcome, retry_on):
+        return f"not tried again, since the retry policy is rp={','.join(sorted(retry_on))}"
+    if round_.attempts > connection.retry_count:
+        return f"not tried again, since rc={connection.retry_count}"
+    if time_left(connection, round_, now) <= timedelta(0):
+        return f"no time left, since tt={connection.total_timeout_ms} ms"
+    return None
+
+
+def _next_round(
     outcome: Refused | Unreachable,
-    connection: Connection,
-    source: Source,
+    why_not: str,
+    schedule: Schedule,
     round_: Round,
     now: datetime,
-) -> Decision:
-    retry_on = connection.retries_on(source)
-    why = describe(outcome)
-    if not _is_retried(outcome, retry_on):
-        policy = ",".join(sorted(retry_on))
-        return GiveUp(f"{why}; not tried again, since the retry policy is rp={policy}")
-    if round_.attempts > connection.retry_count:
-        return GiveUp(f"{why}; not tried again, since rc={connection.retry_count}")
-    if time_left(connection, round_, now) <= timedelta(0):
-        return GiveUp(f"{why}; no time left, since tt={connection.total_timeout_ms} ms")
-    return TryAgain(now)
+    chance: float,
+) -> NewRound | GiveUp:
+    wait = schedule.wait_after(round_.number, chance=chance)
+    if wait is not None:
+        return NewRound(now + max(wait, _asked_for(outcome, now)), round_.number + 1)
+    if schedule.waits:
+        return GiveUp(
+            f"{describe(outcome)}; not tried again, since that was the last"
+            f" of {len(schedule.waits) + 1} rounds"
+        )
+    return GiveUp(f"{describe(outcome)}; {why_not}")
+
+
+def _asked_for(outcome: Refused | Unreachable, now: datetime) -> timedelta:
+    """Return how long the receiver asks us to wait, within bounds; nothing where it doesn't."""
+    text = outcome.retry_after if isinstance(outcome, Refused) else None
+    asked = timedelta(0) if text is None else read_retry_after(text, now)
+    return min(max(asked, timedelta(0)), LONGEST_WAIT)
+
+
+def read_retry_after(text: str, now: datetime) -> timedelta:
+    """Return what a Retry-After header asks for (RFC 9110, 10.2.3); nothing where it is neither.
+
+    >>> read_retry_after("120", datetime(2024, 7, 3, tzinfo=UTC))
+    datetime.timedelta(seconds=120)
+    """
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return timedelta(seconds=int(text)) if len(text) <= 9 else LONGEST_WAIT
+    try:
+        at = parsedate_to_datetime(text)
+        return (at.replace(tzinfo=UTC) if at.tzinfo is None else at) - now
+    except (ValueError, OverflowError):
+        return timedelta(0)
 
 
 def _is_retried(outcome: Refused | Unreachable, retry_on: frozenset[RetryOn]) -> bool:
-    if RetryOn.ALL in retry_on:
-        return True
     match outcome:
+        case _ if RetryOn.ALL in retry_on:
+            return True
         case Unreachable(failure):
             return failure.retry_on in retry_on
         case Refused(status):

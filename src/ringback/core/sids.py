@@ -1,10 +1,15 @@
 """SIDs: two letters that name the kind of resource, then 32 hex digits, made from given bytes."""
 
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 SID_BYTES: Final = 16
 """How many bytes of chance a SID is made from."""
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 class Kind(StrEnum):
@@ -26,3 +31,14 @@ def make_sid(kind: Kind, chance: bytes) -> str:
     if len(chance) != SID_BYTES:
         raise ValueError(f"a SID is made from {SID_BYTES} bytes, not {len(chance)}")
     return f"{kind}{chance.hex()}"
+
+
+def dated(chance: bytes, now: datetime) -> bytes:
+    """Return 16 bytes that begin with the time, as UUIDs of version 7 do (RFC 9562, 5.7).
+
+    What is made from them sorts by its age, so that an index of many grows at its end alone.
+
+    >>> dated(bytes(16), datetime(2024, 7, 3, tzinfo=UTC)).hex()
+    '019075e4140000000000000000000000'
+    """
+    return ((now - _EPOCH) // _MILLISECOND).to_bytes(6, "big") + chance[6:]

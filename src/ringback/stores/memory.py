@@ -4,17 +4,29 @@ It says in the fewest words what every other store has to do; they are compared 
 """
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
 
 from ringback.core.account import Account, ApiKey
-from ringback.core.callback import Attempt, Callback, begin_attempt
+from ringback.core.callback import Attempt, Callback, Progress, begin, put_back
 from ringback.core.errors import Invalid
 from ringback.core.sim import Fleet, Sim
 from ringback.core.sim_update import SimUpdate
-from ringback.ports import CallbackFilter, Claim, SimFilter, Transaction, Window
+from ringback.ports import (
+    CallbackFilter,
+    Claim,
+    Ending,
+    Lane,
+    Settlement,
+    SimFilter,
+    Transaction,
+    Waiting,
+    Window,
+    nothing,
+)
 
 T = TypeVar("T")
 
@@ -48,6 +60,9 @@ class MemoryAccounts:
 
     def get(self, sid: str) -> Account | None:
         return self.accounts.get(sid)
+
+    def all(self) -> list[Account]:
+        return list(self.accounts.values())
 
     def save(self, account: Account) -> None:
         self.accounts[account.sid] = account
@@ -127,49 +142,103 @@ class MemoryCallbacks:
     rows: dict[tuple[str, int], Attempt] = field(default_factory=dict[tuple[str, int], Attempt])
 
     def add(self, callback: Callback) -> None:
-        self.callbacks[callback.sid] = callback
+        self._keep(callback, callback.progress)
 
     def get(self, account_sid: str, sid: str) -> Callback | None:
         callback = self.callbacks.get(sid)
         return callback if callback and callback.account_sid == account_sid else None
 
-    def page(self, account_sid: str, which: CallbackFilter, window: Window) -> list[Callback]:
-        def is_wanted(callback: Callback) -> bool:
-            return (
-                which.status in (None, callback.status)
-                and which.source in (None, callback.source)
-                and which.idempotency_token in (None, callback.idempotency_token)
-            )
+    def with_key(self, account_sid: str, idempotency_key: str) -> Callback | None:
+        own = _of(account_sid, self.callbacks.values())
+        return next((one for one in own if one.idempotency_key == idempotency_key), None)
 
-        return _page(_of(account_sid, self.callbacks.values()), is_wanted, window)
+    def page(self, account_sid: str, which: CallbackFilter, window: Window) -> list[Callback]:
+        own = _of(account_sid, self.callbacks.values())
+        return _page(own, lambda callback: _is_wanted(callback, which), window)
+
+    def oldest(
+        self, account_sid: str, which: CallbackFilter, *, after: str | None, limit: int
+    ) -> list[Callback]:
+        own = _of(account_sid, self.callbacks.values())
+        sids = [callback.sid for callback in own]
+        start = sids.index(after) + 1 if after in sids else 0
+        return [callback for callback in own[start:] if _is_wanted(callback, which)][:limit]
 
     def attempts(self, callback_sid: str) -> list[Attempt]:
         return [row for row in self.rows.values() if row.callback_sid == callback_sid]
 
-    def claim(self, now: datetime, *, limit: int) -> list[Claim]:
-        waiting = [(callback.due, callback) for callback in self.callbacks.values()]
-        due = [(at, callback) for at, callback in waiting if at is not None and at <= now]
-        taken = [callback for _, callback in sorted(due, key=lambda pair: pair[0])[:limit]]
-        return [self._begin(callback, now) for callback in taken]
-
-    def _begin(self, callback: Callback, now: datetime) -> Claim:
-        begun, attempt = begin_attempt(callback, now)
-        self.settle(begun, attempt)
-        return Claim(begun, attempt, self.accounts.accounts[callback.account_sid])
-
-    def settle(self, callback: Callback, attempt: Attempt) -> None:
+    def change(self, callback: Callback) -> None:
         self.callbacks[callback.sid] = callback
-        self.rows[callback.sid, attempt.number] = attempt
 
-    def left_open(self) -> list[tuple[Callback, Attempt]]:
-        return [
-            (self.callbacks[row.callback_sid], row)
-            for row in self.rows.values()
-            if row.result == "open"
-        ]
+    def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[Claim]:
+        due = [(at, callback) for at, callback in self._in_lane(lane) if at <= now]
+        taken = [callback for _, callback in sorted(due, key=lambda pair: pair[0])[:limit]]
+        return [self._claim(callback, now) for callback in taken]
 
-    def next_due(self) -> datetime | None:
-        return min((c.due for c in self.callbacks.values() if c.due is not None), default=None)
+    def settle(self, settlements: Sequence[Settlement]) -> None:
+        for callback, attempt, progress in settlements:
+            self.rows[callback.sid, attempt.number] = attempt
+            self._keep(callback, progress)
+
+    def put_back(self, claims: Sequence[Claim], now: datetime) -> None:
+        for callback, progress, _ in claims:
+            self.callbacks[callback.sid] = callback.having(put_back(progress, now))
+            del self.rows[callback.sid, progress.attempt_count]
+
+    def left_open(self) -> list[Claim]:
+        under_way = [one for one in self.callbacks.values() if one.progress.is_under_way]
+        return [self._claim_of(callback, callback.progress) for callback in under_way]
+
+    def next_due(self, lane: Lane) -> datetime | None:
+        return min((at for at, _ in self._in_lane(lane)), default=None)
+
+    def waiting(self) -> list[Waiting]:
+        lanes = {_lane_of(callback) for callback in self.callbacks.values()}
+        due = [(lane, self.next_due(lane)) for lane in sorted(lanes)]
+        return [Waiting(lane, at) for lane, at in due if at is not None]
+
+    def unfinished(self) -> dict[str, int]:
+        unfinished = [one for one in self.callbacks.values() if not one.progress.is_ended]
+        return dict(Counter(callback.account_sid for callback in unfinished))
+
+    def due_before(self, instants: Sequence[datetime]) -> list[int]:
+        dues = [one.progress.due for one in self.callbacks.values() if one.progress.due]
+        return [sum(due < instant for due in dues) for instant in instants]
+
+    def _in_lane(self, lane: Lane) -> list[tuple[datetime, Callback]]:
+        own = [one for one in self.callbacks.values() if _lane_of(one) == lane]
+        return [(one.progress.due, one) for one in own if one.progress.due is not None]
+
+    def _claim(self, callback: Callback, now: datetime) -> Claim:
+        limit = callback.url.connection.total_timeout
+        progress = begin(callback.progress, now, total_timeout=limit)
+        self._keep(callback, progress)
+        return self._claim_of(callback, progress)
+
+    def _claim_of(self, callback: Callback, progress: Progress) -> Claim:
+        return Claim(callback, progress, self.accounts.accounts[callback.account_sid])
+
+    def _keep(self, callback: Callback, progress: Progress) -> None:
+        self.callbacks[callback.sid] = callback.having(progress)
+        if progress.is_under_way:
+            attempt = self._claim_of(callback, progress).attempt
+            self.rows[callback.sid, attempt.number] = attempt
+
+
+def _lane_of(callback: Callback) -> Lane:
+    return Lane(callback.account_sid, callback.url.destination)
+
+
+def _is_wanted(callback: Callback, which: CallbackFilter) -> bool:
+    created = callback.date_created
+    return (
+        (which.statuses is None or callback.status in which.statuses)
+        and which.source in (None, callback.source)
+        and which.idempotency_token in (None, callback.idempotency_token)
+        and which.destination in (None, callback.url.destination)
+        and (which.since is None or which.since <= created)
+        and (which.until is None or created < which.until)
+    )
 
 
 class MemoryTransaction:
@@ -180,6 +249,15 @@ class MemoryTransaction:
         self.fleets = MemoryFleets()
         self.sims = MemorySims()
         self.callbacks = MemoryCallbacks(self.accounts)
+        self.endings: list[Ending] = []
+
+    def write_nothing(self) -> None:
+        pass
+
+    def afterwards(
+        self, durable: Callable[[], None], *, undone: Callable[[], None] = nothing
+    ) -> None:
+        self.endings.append(Ending(durable, undone))
 
 
 class MemoryStore:
@@ -191,8 +269,17 @@ class MemoryStore:
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run the work on a copy, and keep the copy if it succeeds."""
         tables = copy.deepcopy(self._tables)
-        result = work(tables)
+        endings = tables.endings
+        try:
+            result = work(tables)
+        except Exception:
+            for ending in endings:
+                ending.undone()
+            raise
+        tables.endings = []
         self._tables = tables
+        for ending in endings:
+            ending.durable()
         return result
 
 

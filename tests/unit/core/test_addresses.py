@@ -54,6 +54,11 @@ def test_public_addresses_are_called(address: str) -> None:
         "198.51.100.1",
         "203.0.113.1",
         "2001:db8::1",
+        "3fff::1",
+        "100::1",
+        "4000::1",
+        "5f00::1",
+        "192.88.99.1",
     ],
 )
 def test_addresses_that_are_not_public_are_refused(address: str) -> None:
@@ -85,6 +90,8 @@ def test_where_clouds_keep_their_metadata_is_refused(address: str) -> None:
         "64:ff9b:1::7f00:1",  # local-use NAT64 (RFC 8215)
         "fec0::1",  # site-local (RFC 3879)
         "2002:808:808::1",  # 6to4, even of a public address (RFC 7526)
+        "::ffff:8.8.8.8",  # IPv4-mapped, even of one: never what a look-up is asked for
+        "2001:0:4136:e378:8000:63bf:3fff:fdd2",  # Teredo (RFC 4380)
     ],
 )
 def test_other_addresses_that_lead_inside_are_refused(address: str) -> None:

@@ -1,14 +1,14 @@
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
-from ringback.core.callback import Callback, CallbackStatus, Method
+from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce, compose, repeat
+from ringback.core.callback import Callback, CallbackStatus, Method, Progress
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.sim import SimStatus
 from ringback.core.source import NOTICE, Hold, Policy, Source, Transition
-from tests.fakes import ACCOUNT_SID, an_event
+from tests.fakes import ACCOUNT_SID, a_callback, an_event
 
 CHANCE = bytes(range(32))
 BEFORE = datetime(2024, 10, 15, tzinfo=UTC)
@@ -28,7 +28,7 @@ def announced(url: str, *, now: datetime = BEFORE, policy: Policy = NOTICE) -> C
 
 def test_an_event_becomes_a_callback_that_is_due_at_once() -> None:
     assert announced("http://a.example/p?x=1#cbs=kore&foo") == Callback(
-        sid="CB000102030405060708090a0b0c0d0e0f",
+        sid="CB01928d797400060708090a0b0c0d0e0f",
         account_sid=ACCOUNT_SID,
         url=CallbackUrl.parse("http://a.example/p?x=1#cbs=kore&foo"),
         method=Method.POST,
@@ -39,20 +39,18 @@ def test_an_event_becomes_a_callback_that_is_due_at_once() -> None:
         source=Source.KORE,
         source_asked=Source.KORE,
         source_reason="the URL asks for it: #cbs=kore",
-        idempotency_token="RQ101112131415161718191a1b1c1d1e1f",
+        idempotency_token="RQ01928d797400161718191a1b1c1d1e1f",
         date_created=BEFORE,
-        date_updated=BEFORE,
-        status=CallbackStatus.SCHEDULED,
-        due=BEFORE,
+        progress=Progress(date_updated=BEFORE, status=CallbackStatus.SCHEDULED, due=BEFORE),
     )
 
 
 @pytest.mark.parametrize(
     ("url", "now", "source", "token"),
     [
-        ("http://a.example/", BEFORE, Source.TWILIO, "10111213-1415-4617-9819-1a1b1c1d1e1f"),
-        ("http://a.example/", AFTER, Source.KORE, "RQ101112131415161718191a1b1c1d1e1f"),
-        ("http://a.example/#cbs=kore", BEFORE, Source.KORE, "RQ101112131415161718191a1b1c1d1e1f"),
+        ("http://a.example/", BEFORE, Source.TWILIO, "01928d79-7400-4617-9819-1a1b1c1d1e1f"),
+        ("http://a.example/", AFTER, Source.KORE, "RQ0192ea2bec00161718191a1b1c1d1e1f"),
+        ("http://a.example/#cbs=kore", BEFORE, Source.KORE, "RQ01928d797400161718191a1b1c1d1e1f"),
     ],
 )
 def test_the_token_is_one_of_its_source(
@@ -95,3 +93,91 @@ def test_credentials_in_a_url_do_not_hide_it_from_a_hold() -> None:
 
 def test_an_announcement_needs_32_bytes() -> None:
     assert ANNOUNCEMENT_BYTES == 32
+
+
+def test_a_later_callback_has_the_higher_sid() -> None:
+    early, late = (
+        announced("http://a.example/", now=now) for now in (BEFORE, BEFORE + timedelta(seconds=1))
+    )
+    assert early.sid < late.sid
+
+
+# ---- what a customer says in its own words
+
+
+def composed(
+    *, due: datetime | None = None, key: str | None = None, now: datetime = BEFORE
+) -> Callback:
+    return compose(
+        "A=1",
+        account_sid=ACCOUNT_SID,
+        to=CallbackUrl.parse("http://a.example/#cbs=kore"),
+        method=Method.GET,
+        transition=Transition(NOTICE),
+        chance=CHANCE,
+        now=now,
+        due=due,
+        idempotency_key=key,
+    )
+
+
+def test_a_body_of_ones_own_is_sent_as_it_is() -> None:
+    callback = composed()
+    assert (callback.body, callback.method, callback.source) == ("A=1", Method.GET, Source.KORE)
+
+
+def test_without_a_time_it_is_due_at_once() -> None:
+    assert composed().progress == Progress(BEFORE, due=BEFORE)
+
+
+def test_with_a_time_it_is_due_then() -> None:
+    assert composed(due=AFTER).progress == Progress(BEFORE, due=AFTER)
+
+
+def test_its_source_is_that_of_the_day_on_which_it_is_made() -> None:
+    assert composed(due=AFTER).source_reason == "the URL asks for it: #cbs=kore"
+
+
+@pytest.mark.parametrize("key", [None, "order 7"])
+def test_it_has_the_key_of_its_creator(key: str | None) -> None:
+    assert composed(key=key).idempotency_key == key
+
+
+# ---- the same once more, as the other source
+
+
+@pytest.mark.parametrize(
+    ("source", "token"),
+    [
+        (Source.TWILIO, "0192ea2b-ec00-4617-9819-1a1b1c1d1e1f"),
+        (Source.KORE, "RQ0192ea2bec00161718191a1b1c1d1e1f"),
+    ],
+)
+def test_a_callback_is_repeated_as_a_new_one_with_a_token_of_its_source(
+    source: Source, token: str
+) -> None:
+    first = a_callback(
+        url="http://u:p@a.example/#cbs=kore&rc=3",
+        method=Method.GET,
+        status=CallbackStatus.FAILED,
+        status_reason="it was late",
+        attempt_count=7,
+        round_number=3,
+        idempotency_key="order 7",
+        replay_of="CB1",
+    )
+    assert repeat(first, source=source, chance=CHANCE, now=AFTER) == Callback(
+        sid="CB0192ea2bec00060708090a0b0c0d0e0f",
+        account_sid=ACCOUNT_SID,
+        url=first.url,
+        method=Method.GET,
+        body=first.body,
+        source=source,
+        source_asked=Source.KORE,
+        source_reason=f"a person replayed {first.sid} as {source}",
+        idempotency_token=token,
+        date_created=AFTER,
+        progress=Progress(AFTER, due=AFTER),
+        idempotency_key=None,
+        replay_of=first.sid,
+    )

@@ -1,30 +1,44 @@
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from ringback.core.callback import (
+    UNDELIVERED,
     Attempt,
     Callback,
     CallbackStatus,
     Exchange,
     Method,
+    Progress,
     RecordedRequest,
     RecordedResponse,
-    begin_attempt,
-    round_of,
-    settle_attempt,
-    settle_callback,
+    Timings,
+    advance,
+    begin,
+    discard,
+    put_back,
+    replay,
+    settle,
 )
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown, Unreachable
-from ringback.core.retry import Decision, Done, GiveUp, Round, TryAgain
+from ringback.core.retry import Decision, Done, GiveUp, NewRound, Round, TryAgain
 from ringback.core.source import Source
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback
 
 SECOND = timedelta(seconds=1)
 LATER = NOW + SECOND
-UNDERWAY = a_callback(attempt_count=2, round_attempts=2, round_began=NOW, due=None)
+TOTAL = timedelta(seconds=15)
+SCHEDULED, DELIVERED = CallbackStatus.SCHEDULED, CallbackStatus.DELIVERED
+FAILED, DISCARDED = CallbackStatus.FAILED, CallbackStatus.DISCARDED
+UNDER_WAY = Progress(
+    date_updated=NOW,
+    attempt_count=5,
+    round_attempts=2,
+    round_began=NOW - SECOND,
+    round_number=3,
+)
+"""The second attempt of the fourth round."""
 
 
 def test_a_callback_tells_its_parameters_decoded_and_in_order() -> None:
@@ -37,7 +51,7 @@ def test_a_callback_carries_the_warnings_of_its_url() -> None:
     assert callback.warnings == ("the fragment key 'foo' is unknown and has no effect",)
 
 
-def test_a_new_callback_has_had_no_attempt() -> None:
+def test_a_new_callback_is_due_and_has_had_no_attempt() -> None:
     callback = Callback(
         sid=CALLBACK_SID,
         account_sid=ACCOUNT_SID,
@@ -49,44 +63,96 @@ def test_a_new_callback_has_had_no_attempt() -> None:
         source_reason="made up",
         idempotency_token="RQ0",
         date_created=NOW,
-        date_updated=NOW,
+        progress=Progress(NOW, due=NOW),
     )
-    assert (callback.status, callback.attempt_count) == ("scheduled", 0)
-    assert (callback.due, callback.round_attempts, callback.round_began) == (None, 0, None)
+    assert (callback.status, callback.progress.attempt_count) == ("scheduled", 0)
+    assert (callback.idempotency_key, callback.replay_of) == (None, None)
 
 
 def test_a_callback_ends_in_one_of_three_ways() -> None:
     assert set(CallbackStatus) == {"scheduled", "delivered", "failed", "discarded"}
 
 
-def test_a_callback_is_sent_by_one_of_two_methods() -> None:
-    assert set(Method) == {"POST", "GET"}
+def test_two_of_the_endings_are_without_a_delivery() -> None:
+    assert {FAILED, DISCARDED} == UNDELIVERED
+
+
+def test_progress_is_all_that_changes() -> None:
+    progress = Progress(LATER, FAILED, "it was late")
+    callback = a_callback()
+    assert callback.having(progress) == callback._replace(progress=progress)
+    assert callback.having(progress).status is FAILED
+
+
+@pytest.mark.parametrize(
+    ("progress", "is_under_way", "is_ended"),
+    [
+        (Progress(NOW, due=LATER), False, False),
+        (Progress(NOW), True, False),
+        (Progress(NOW, DELIVERED), False, True),
+        (Progress(NOW, FAILED), False, True),
+        (Progress(NOW, DISCARDED), False, True),
+    ],
+)
+def test_a_callback_waits_or_is_under_way_or_has_ended(
+    progress: Progress, is_under_way: bool, is_ended: bool
+) -> None:
+    assert (progress.is_under_way, progress.is_ended) == (is_under_way, is_ended)
+
+
+def test_a_callback_knows_where_it_is_in_its_rounds() -> None:
+    assert UNDER_WAY.round == Round(attempts=2, began=NOW - SECOND, number=3)
+
+
+def test_a_round_without_a_beginning_began_with_the_last_change() -> None:
+    assert Progress(NOW, round_attempts=1).round == Round(1, NOW, 0)
+
+
+def test_a_recorded_request_tells_its_headers_in_their_order() -> None:
+    head = "POST / HTTP/1.1\r\nHost: a.example\r\nX: a: b\r\nX: \r\nx: c"
+    request = RecordedRequest("POST", "http://a.example/", head, "")
+    assert request.headers == [("Host", "a.example"), ("X", "a: b"), ("X", ""), ("x", "c")]
+
+
+def test_an_answer_is_whole_unless_it_is_said_to_be_cut_and_prints_without_its_body() -> None:
+    response = RecordedResponse(200, (), b"a long answer")
+    assert not response.is_cut
+    assert repr(response) == "RecordedResponse(status=200, headers=())"
+
+
+def test_a_new_row_is_open() -> None:
+    assert Attempt(CALLBACK_SID, ACCOUNT_SID, 1, NOW).result == "open"
 
 
 # ---- an attempt begins
 
 
-def test_the_first_attempt_begins_a_round() -> None:
-    begun, attempt = begin_attempt(a_callback(), LATER)
-    assert attempt == Attempt(CALLBACK_SID, ACCOUNT_SID, number=1, date_started=LATER)
-    assert begun == replace(
-        a_callback(),
+def test_the_first_attempt_begins_the_first_round() -> None:
+    assert begin(Progress(NOW, due=NOW), LATER, total_timeout=TOTAL) == Progress(
+        date_updated=LATER,
         attempt_count=1,
+        due=None,
         round_attempts=1,
         round_began=LATER,
-        due=None,
-        date_updated=LATER,
+        round_number=0,
     )
 
 
-def test_a_new_row_is_open() -> None:
-    assert begin_attempt(a_callback(), NOW)[1].result == "open"
-
-
 def test_a_retry_goes_on_with_its_round() -> None:
-    begun, attempt = begin_attempt(replace(UNDERWAY, due=LATER), LATER)
-    assert (attempt.number, begun.attempt_count, begun.round_attempts) == (3, 3, 3)
-    assert round_of(begun) == Round(3, NOW)
+    assert begin(UNDER_WAY, LATER, total_timeout=TOTAL) == UNDER_WAY._replace(
+        date_updated=LATER, attempt_count=6, round_attempts=3
+    )
+
+
+def test_a_new_round_begins_with_its_first_attempt() -> None:
+    waiting = Progress(NOW, attempt_count=4, due=NOW, round_number=2)
+    assert begin(waiting, LATER, total_timeout=TOTAL) == Progress(
+        date_updated=LATER,
+        attempt_count=5,
+        round_attempts=1,
+        round_began=LATER,
+        round_number=2,
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,17 +166,24 @@ def test_a_retry_goes_on_with_its_round() -> None:
 def test_a_retry_that_was_held_up_beyond_tt_gets_the_time_of_its_round_anew(
     waited: timedelta, began: datetime
 ) -> None:
-    callback = a_callback(
-        url="http://a.example/#tt=2000", attempt_count=1, round_attempts=1, round_began=NOW
+    waiting = Progress(NOW, attempt_count=1, due=NOW, round_attempts=1, round_began=NOW)
+    begun = begin(waiting, NOW + waited, total_timeout=timedelta(seconds=2))
+    assert begun.round == Round(2, began)
+
+
+# ---- an attempt is put back
+
+
+def test_a_first_attempt_that_is_put_back_was_never_begun() -> None:
+    waiting = Progress(NOW, attempt_count=4, due=NOW, round_number=2)
+    begun = begin(waiting, LATER, total_timeout=TOTAL)
+    assert put_back(begun, LATER) == waiting._replace(date_updated=LATER, due=LATER)
+
+
+def test_a_retry_that_is_put_back_keeps_the_beginning_of_its_round() -> None:
+    assert put_back(UNDER_WAY, LATER) == UNDER_WAY._replace(
+        date_updated=LATER, attempt_count=4, due=LATER, round_attempts=1
     )
-    begun, _ = begin_attempt(callback, NOW + waited)
-    assert round_of(begun) == Round(2, began)
-
-
-def test_attempts_are_numbered_over_all_rounds() -> None:
-    begun, attempt = begin_attempt(a_callback(attempt_count=4), LATER)
-    assert attempt.number == 5
-    assert round_of(begun) == Round(1, LATER)
 
 
 # ---- an attempt ends
@@ -124,8 +197,7 @@ ROW = Attempt(CALLBACK_SID, ACCOUNT_SID, 1, NOW)
     [
         (
             Delivered(204),
-            replace(
-                ROW,
+            ROW._replace(
                 result="delivered",
                 status_code=204,
                 reason="the receiver answered 204 No Content",
@@ -133,8 +205,7 @@ ROW = Attempt(CALLBACK_SID, ACCOUNT_SID, 1, NOW)
         ),
         (
             Refused(404),
-            replace(
-                ROW,
+            ROW._replace(
                 result="refused",
                 status_code=404,
                 error_code=11217,
@@ -143,12 +214,11 @@ ROW = Attempt(CALLBACK_SID, ACCOUNT_SID, 1, NOW)
         ),
         (
             Unreachable(Failure.TLS, "no TLS"),
-            replace(ROW, result="unreachable", error_code=11220, failure="tls", reason="no TLS"),
+            ROW._replace(result="unreachable", error_code=11220, failure="tls", reason="no TLS"),
         ),
         (
             Unknown(),
-            replace(
-                ROW,
+            ROW._replace(
                 result="unknown",
                 error_code=11200,
                 reason="the process stopped before the attempt's ending was known;"
@@ -158,48 +228,68 @@ ROW = Attempt(CALLBACK_SID, ACCOUNT_SID, 1, NOW)
     ],
 )
 def test_a_settled_row_says_how_the_attempt_ended(outcome: Outcome, settled: Attempt) -> None:
-    assert settle_attempt(ROW, Exchange(outcome)) == settled
+    assert settle(ROW, Exchange(outcome), None, started=NOW) == settled
 
 
-def test_a_settled_row_keeps_what_was_sent_and_answered() -> None:
-    request = RecordedRequest("POST", "http://a.example/", (("Host", "a.example"),), "A=1")
+def test_a_settled_row_keeps_what_was_sent_and_answered_and_how() -> None:
+    request = RecordedRequest("POST", "http://a.example/", "POST / HTTP/1.1", "A=1")
     response = RecordedResponse(200, (("Content-Length", "2"),), b"OK")
-    row = settle_attempt(
-        ROW,
-        Exchange(Delivered(200), 12.5, request, response),
-    )
-    assert (row.duration_ms, row.request, row.response) == (12.5, request, response)
+    exchange = Exchange(Delivered(200), Timings(12.5), response, "192.0.2.1", "http://proxy:3128")
+    row = settle(ROW, exchange, request, started=NOW)
+    assert (row.timings, row.request, row.response) == (Timings(12.5), request, response)
+    assert (row.local_address, row.proxy) == ("192.0.2.1", "http://proxy:3128")
 
 
-def test_an_answer_is_whole_unless_it_is_said_to_be_cut_and_prints_without_its_body() -> None:
-    response = RecordedResponse(200, (), b"a long answer")
-    assert repr(response) == "RecordedResponse(status=200, headers=(), is_cut=False)"
+def test_a_settled_row_says_when_the_attempt_really_started() -> None:
+    assert settle(ROW, Exchange(Delivered(200)), None, started=LATER).date_started == LATER
 
 
 @pytest.mark.parametrize(
-    ("decision", "changed"),
+    ("decision", "after"),
     [
-        (Done(), {"status": CallbackStatus.DELIVERED}),
+        (Done(), UNDER_WAY._replace(date_updated=LATER, status=DELIVERED)),
         (
             GiveUp("it was too late"),
-            {"status": CallbackStatus.FAILED, "status_reason": "it was too late"},
+            UNDER_WAY._replace(date_updated=LATER, status=FAILED, status_reason="it was too late"),
         ),
-        (TryAgain(LATER), {"due": LATER}),
+        (TryAgain(), UNDER_WAY._replace(date_updated=LATER, due=LATER)),
         (
-            TryAgain(LATER, fresh_round=True),
-            {"due": LATER, "round_attempts": 0, "round_began": None},
+            NewRound(NOW + 60 * SECOND, 4),
+            Progress(LATER, attempt_count=5, due=NOW + 60 * SECOND, round_number=4),
         ),
     ],
 )
-def test_a_decision_changes_the_callback(decision: Decision, changed: dict[str, object]) -> None:
-    settled = settle_callback(UNDERWAY, decision, LATER)
-    assert settled == replace(UNDERWAY, date_updated=LATER, **changed)
+def test_a_decision_changes_the_progress(decision: Decision, after: Progress) -> None:
+    assert advance(UNDER_WAY, decision, LATER) == after
 
 
 @pytest.mark.parametrize("decision", [Done(), GiveUp("it was too late")])
 def test_an_ended_callback_is_not_due(decision: Decision) -> None:
-    assert settle_callback(UNDERWAY, decision, LATER).due is None
+    assert advance(UNDER_WAY, decision, LATER).due is None
 
 
-def test_a_round_without_a_beginning_began_with_the_last_change() -> None:
-    assert round_of(a_callback(round_attempts=1)) == Round(1, NOW)
+# ---- a person steps in
+
+
+@pytest.mark.parametrize("status", [DELIVERED, FAILED, DISCARDED])
+def test_a_replay_begins_with_the_first_round_and_goes_on_counting(
+    status: CallbackStatus,
+) -> None:
+    ended = UNDER_WAY._replace(status=status, status_reason="it was too late")
+    assert replay(ended, LATER) == Progress(
+        date_updated=LATER,
+        status=SCHEDULED,
+        status_reason=None,
+        attempt_count=5,
+        due=LATER,
+        round_attempts=0,
+        round_began=None,
+        round_number=0,
+    )
+
+
+def test_a_discarded_callback_says_why_and_is_not_due() -> None:
+    waiting = Progress(NOW, attempt_count=5, due=LATER, round_number=4)
+    assert discard(waiting, "a person said so", LATER) == waiting._replace(
+        date_updated=LATER, status=DISCARDED, status_reason="a person said so", due=None
+    )

@@ -177,8 +177,6 @@ def test_a_mangled_cbs_is_refused_too(fragment: str) -> None:
         ("CBS=kore", "the fragment key 'CBS' is unknown and has no effect; did you mean cbs?"),
         ("Rc=9", "the fragment key 'Rc' is unknown and has no effect; did you mean rc?"),
         ("SNI=y", "the fragment key 'SNI' is unknown and has no effect; did you mean sni?"),
-        ("sni=y", "the fragment key 'sni' has no effect yet"),
-        ("e=dublin", "the fragment key 'e' has no effect yet"),
     ],
 )
 def test_a_key_without_effect_is_kept_and_warned_about(fragment: str, warning: str) -> None:
@@ -387,3 +385,88 @@ def test_a_long_url_is_not_quoted_at_length() -> None:
 )
 def test_a_message_never_holds_a_password(text: str) -> None:
     assert "hunter2" not in refusal_of(text)
+
+
+# ---- what follows from a URL
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("http://a.example", "/"),
+        ("http://a.example?x=1", "/?x=1"),
+        ("http://a.example/?", "/?"),
+        ("http://a.example/p?x=1#rc=2", "/p?x=1"),
+        ("http://u:p@a.example//b/../c;d=1", "//b/../c;d=1"),
+    ],
+)
+def test_a_request_line_has_the_path_and_the_query(text: str, target: str) -> None:
+    assert parse(text).target == target
+
+
+@pytest.mark.parametrize(
+    ("text", "destination"),
+    [
+        ("http://a.example", "http://a.example:80"),
+        ("https://a.example/p?x=1#rc=2", "https://a.example:443"),
+        ("HTTPS://A.Example:443", "https://a.example:443"),
+        ("http://user:hunter2@a.example:0080/", "http://a.example:80"),
+        ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+        ("http://[2001:DB8::1]/", "http://[2001:db8::1]:80"),
+    ],
+)
+def test_a_destination_has_one_spelling(text: str, destination: str) -> None:
+    assert parse(text).destination == destination
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("http://a.example/", None),
+        ("http://user:pass@a.example/", "Basic dXNlcjpwYXNz"),
+        ("http://user@a.example/", "Basic dXNlcjo="),
+        ("http://user:p%40ss%3A@a.example/", "Basic dXNlcjpwQHNzOg=="),
+    ],
+)
+def test_credentials_become_a_header(text: str, header: str | None) -> None:
+    assert parse(text).authorization == header
+
+
+def test_what_follows_from_a_url_follows_from_the_changed_one() -> None:
+    url = parse("http://a.example/p")
+    assert (url.wire, url.target, url.authorization) == ("http://a.example/p", "/p", None)
+    changed = url.with_parameters("A=1").with_credentials("user:pass")
+    assert (changed.wire, changed.target) == ("http://a.example/p?A=1", "/p?A=1")
+    assert changed.authorization == "Basic dXNlcjpwYXNz"
+
+
+# ---- a URL that was accepted once
+
+
+@pytest.mark.parametrize(
+    "text", ["http://a.example", "https://A.Example:8443/p?x=1#rc=2&cbs=kore&e=a,b&new"]
+)
+def test_a_url_is_read_back_as_it_was(text: str) -> None:
+    assert CallbackUrl.read_back(text) == parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "wire"),
+    [
+        ("http://a.example/p#ct=1&cbs=kore", "http://a.example/p"),
+        ("http://a.example/p?x=1#cbs=other", "http://a.example/p?x=1"),
+        ("http://a.example:0/", "http://a.example:0/"),
+        ("http://a..example/", "http://a..example/"),
+    ],
+)
+def test_a_url_that_is_refused_by_now_is_called_all_the_same(text: str, wire: str) -> None:
+    refusal_of(text)
+    url = CallbackUrl.read_back(text)
+    assert (url.wire, url.shown, url.source) == (wire, text, None)
+    assert url.connection == Connection()
+    assert url.warnings == ("its fragment can't be followed any more",)
+
+
+def test_what_was_never_a_url_can_not_be_read_back() -> None:
+    with pytest.raises(ValueError, match="'nonsense' was never a callback URL"):
+        CallbackUrl.read_back("nonsense")

@@ -117,3 +117,8 @@ def test_an_attempt_may_take_what_is_left_of_its_round() -> None:
     connection = Connection(connect_timeout_ms=250, read_timeout_ms=1500)
     limits = limits_of(connection, timedelta(milliseconds=700))
     assert limits == Limits(connect=0.25, read=1.5, total=0.7)
+
+
+def test_the_first_attempt_of_a_round_may_take_all_of_its_time() -> None:
+    connection = Connection(connect_timeout_ms=250, read_timeout_ms=1500, total_timeout_ms=700)
+    assert connection.limits == Limits(connect=0.25, read=1.5, total=0.7)

@@ -7,6 +7,7 @@ from ringback.core.errors import (
     MethodNotAllowed,
     NotFound,
     NotSignedIn,
+    Overloaded,
     RequestRefused,
     RingbackError,
     StoreUnavailable,
@@ -23,6 +24,7 @@ from ringback.core.errors import (
         (NotFound("m"), 404, 20404),
         (MethodNotAllowed("m"), 405, 20004),
         (Conflict("m", code=83009), 409, 83009),
+        (Overloaded("m", retry_after=5), 429, 20429),
     ],
 )
 def test_a_refusal_has_its_status_and_its_code(
@@ -41,6 +43,7 @@ def test_a_refusal_has_its_status_and_its_code(
         (NotFound, RequestRefused),
         (MethodNotAllowed, RequestRefused),
         (Conflict, RequestRefused),
+        (Overloaded, RequestRefused),
         (Unusable, RingbackError),
         (StoreUnavailable, Unusable),
     ],
@@ -49,3 +52,7 @@ def test_the_tree_is_the_one_that_the_module_draws(
     kind: type[Exception], parent: type[Exception]
 ) -> None:
     assert kind.__bases__ == (parent,)
+
+
+def test_who_asks_too_much_is_told_when_to_ask_again() -> None:
+    assert Overloaded("m", retry_after=5).retry_after == 5

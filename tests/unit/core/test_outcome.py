@@ -10,7 +10,9 @@ from ringback.core.outcome import (
     answered,
     code_of,
     describe,
+    failure_of,
     name_of,
+    status_of,
 )
 
 
@@ -41,6 +43,10 @@ def test_any_other_answer_is_a_refusal_that_says_where_it_pointed(status: int) -
         (Unreachable(Failure.GUARD, ""), "unreachable", 11205),
         (Unreachable(Failure.CONNECT, ""), "unreachable", 11205),
         (Unreachable(Failure.CONNECT_TIMEOUT, ""), "unreachable", 11205),
+        (Unreachable(Failure.EGRESS, ""), "unreachable", 11205),
+        (Unreachable(Failure.PROXY, ""), "unreachable", 11205),
+        (Unreachable(Failure.PROXY_REFUSED, ""), "unreachable", 11205),
+        (Unreachable(Failure.PROXY_TIMEOUT, ""), "unreachable", 11205),
         (Unreachable(Failure.TLS, ""), "unreachable", 11220),
         (Unreachable(Failure.CERTIFICATE_NAME, ""), "unreachable", 11235),
         (Unreachable(Failure.CERTIFICATE_EXPIRED, ""), "unreachable", 11236),
@@ -69,10 +75,14 @@ def test_every_failure_has_its_own_label() -> None:
         "closed",
         "connect",
         "connect_timeout",
+        "egress",
         "guard",
         "internal",
         "name",
         "protocol",
+        "proxy",
+        "proxy_refused",
+        "proxy_timeout",
         "read_timeout",
         "stale",
         "tls",
@@ -109,3 +119,18 @@ def test_every_failure_has_its_own_label() -> None:
 )
 def test_an_ending_is_told_in_words(outcome: Outcome, words: str) -> None:
     assert describe(outcome) == words
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "failure"),
+    [
+        (Delivered(204), 204, None),
+        (Refused(503), 503, None),
+        (Unreachable(Failure.TLS, "no TLS"), None, "tls"),
+        (Unknown(), None, None),
+    ],
+)
+def test_an_ending_has_the_status_of_an_answer_or_the_name_of_a_failure(
+    outcome: Outcome, status: int | None, failure: str | None
+) -> None:
+    assert (status_of(outcome), failure_of(outcome)) == (status, failure)

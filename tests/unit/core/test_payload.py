@@ -3,7 +3,7 @@ from dataclasses import fields
 import pytest
 
 from ringback.core.events import SimUpdated
-from ringback.core.payload import PARAMETERS, encode, parameters_of
+from ringback.core.payload import PARAMETERS, decode, encode, parameters_of
 from ringback.core.sim import SimStatus
 from tests.fakes import an_event
 
@@ -72,3 +72,17 @@ def test_a_form_is_encoded_in_the_order_given(
     parameters: list[tuple[str, str]], encoded: str
 ) -> None:
     assert encode(parameters) == encoded
+
+
+@pytest.mark.parametrize(
+    ("encoded", "told"),
+    [
+        ("", []),
+        ("A=1", [("A", "1")]),
+        ("B=2&A=1&B=3", [("B", "2"), ("A", "1"), ("B", "3")]),
+        ("A=a+b%26%3D&%C3%A4=", [("A", "a b&="), ("ä", "")]),
+        ("A=1=2&B&&C=", [("A", "1=2"), ("B", ""), ("C", "")]),
+    ],
+)
+def test_a_form_is_read_as_it_was_written(encoded: str, told: list[tuple[str, str]]) -> None:
+    assert decode(encoded) == told

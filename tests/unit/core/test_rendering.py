@@ -161,7 +161,11 @@ def test_the_host_is_named_as_configured_with_its_port(source: Source, url: str,
 @pytest.mark.parametrize("source", Source)
 def test_a_post_has_the_parameters_in_its_body(source: Source) -> None:
     request = rendered(source, POST)
-    assert (request.method, request.target, request.body) == ("POST", "/path?foo=bar", b"A=1&B=a+b")
+    assert (request.method, request.url.target, request.body) == (
+        "POST",
+        "/path?foo=bar",
+        b"A=1&B=a+b",
+    )
 
 
 @pytest.mark.parametrize("source", Source)
@@ -180,7 +184,7 @@ def test_a_get_has_the_parameters_in_its_query_and_no_body(
     source: Source, url: str, target: str
 ) -> None:
     request = rendered(source, GET, url)
-    assert (request.method, request.target, request.body) == ("GET", target, b"")
+    assert (request.method, request.url.target, request.body) == ("GET", target, b"")
 
 
 @pytest.mark.parametrize(
@@ -193,7 +197,7 @@ def test_a_get_has_the_parameters_in_its_query_and_no_body(
     ],
 )
 def test_a_post_calls_the_url_as_it_stands(url: str, target: str) -> None:
-    assert rendered(KORE, POST, url).target == target
+    assert rendered(KORE, POST, url).url.target == target
 
 
 # ---- what is signed
@@ -309,16 +313,42 @@ def test_the_record_of_a_request_hides_its_credentials(
     source: Source, method: Method, url: str, body: str
 ) -> None:
     request = rendered(source, method, FULL)
-    expected = tuple(
+    recorded = request.recorded()
+    assert recorded.headers == [
         (name, "(hidden)" if name == "Authorization" else value) for name, value in request.headers
-    )
-    assert ("Authorization", "(hidden)") in expected
-    assert request.recorded() == RecordedRequest(method, url, expected, body)
+    ]
+    assert ("Authorization", "(hidden)") in recorded.headers
+    line = f"{method} {request.url.target} HTTP/1.1\r\n"
+    assert recorded == RecordedRequest(method, url, recorded.head, body)
+    assert recorded.head.startswith(line)
+
+
+@pytest.mark.parametrize("source", Source)
+def test_only_the_header_that_has_the_credentials_is_hidden(source: Source) -> None:
+    token = "Authorization: not hidden"
+    callback = a_callback(url="http://user:hunter2@a.example/", source=source, token=token)
+    recorded = render(callback, account=an_account(), at=NOW).recorded()
+    assert token in [value for _, value in recorded.headers]
 
 
 def test_the_record_of_a_request_without_credentials_hides_nothing() -> None:
     request = rendered()
-    assert request.recorded().headers == request.headers
+    assert request.recorded().headers == list(request.headers)
+
+
+def test_the_record_has_the_head_as_it_left() -> None:
+    request = rendered()
+    assert request.to_bytes() == f"{request.recorded().head}\r\n\r\n".encode() + request.body
+
+
+@pytest.mark.parametrize("source", Source)
+def test_a_request_says_which_infrastructure_it_comes_from(source: Source) -> None:
+    assert rendered(source).source is source
+
+
+def test_a_request_of_nobodys_comes_from_none() -> None:
+    url = CallbackUrl.parse("http://a.example/")
+    assert OutgoingRequest("GET", url, (), b"").source is None
 
 
 def test_the_record_of_a_body_that_is_no_text_shows_what_can_be_shown() -> None:

@@ -1,17 +1,31 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Connection
 from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown, Unreachable
-from ringback.core.retry import Decision, Done, GiveUp, Round, TryAgain, decide, time_left
+from ringback.core.retry import (
+    Decision,
+    Done,
+    GiveUp,
+    NewRound,
+    Round,
+    Rules,
+    TryAgain,
+    decide,
+    read_retry_after,
+    time_left,
+)
+from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule
 from ringback.core.source import Source
 from tests.fakes import NOW
 
 TWILIO, KORE = Source.TWILIO, Source.KORE
-AGAIN = TryAgain(NOW, fresh_round=False)
-MICROSECOND = timedelta(microseconds=1)
+AGAIN = TryAgain()
+MICROSECOND, SECOND = timedelta(microseconds=1), timedelta(seconds=1)
+HOUR = timedelta(hours=1)
+THREE_ROUNDS = Schedule((10 * SECOND, HOUR))
 
 
 def after(
@@ -21,14 +35,18 @@ def after(
     *,
     attempts: int = 1,
     spent: timedelta = timedelta(0),
+    schedule: Schedule = FAITHFUL,
+    rounds_before: int = 0,
+    chance: float = 0.5,
 ) -> Decision:
     """Return what follows the last of so many attempts, this long after the round began."""
+    connection = CallbackUrl.parse(f"http://a.example/#{fragment}").connection
     return decide(
         outcome,
-        connection=CallbackUrl.parse(f"http://a.example/#{fragment}").connection,
-        source=source,
-        round_=Round(attempts, NOW - spent),
+        rules=Rules(connection, source, schedule),
+        round_=Round(attempts, NOW - spent, rounds_before),
         now=NOW,
+        chance=chance,
     )
 
 
@@ -42,6 +60,10 @@ CONNECTING = [
     failed(Failure.NAME),
     failed(Failure.CONNECT),
     failed(Failure.CONNECT_TIMEOUT),
+    failed(Failure.EGRESS),
+    failed(Failure.PROXY),
+    failed(Failure.PROXY_REFUSED),
+    failed(Failure.PROXY_TIMEOUT),
     failed(Failure.TLS),
     failed(Failure.CERTIFICATE_NAME),
     failed(Failure.CERTIFICATE_EXPIRED),
@@ -113,15 +135,38 @@ def test_gone_ends_the_callback(source: Source, fragment: str) -> None:
     )
 
 
-@pytest.mark.parametrize("failure", [Failure.GUARD, Failure.INTERNAL])
-def test_what_no_further_attempt_can_change_ends_the_callback(failure: Failure) -> None:
-    assert after(failed(failure), "rp=all&rc=5") == GiveUp("it failed")
+@pytest.mark.parametrize("schedule", [FAITHFUL, PERSISTENT])
+def test_a_destination_that_is_not_allowed_ends_the_callback(schedule: Schedule) -> None:
+    guarded = after(failed(Failure.GUARD), "rp=all&rc=5", schedule=schedule)
+    assert guarded == GiveUp("it failed")
+
+
+def test_a_failure_of_our_own_is_not_tried_again_at_once() -> None:
+    assert after(failed(Failure.INTERNAL), "rp=all&rc=5") == GiveUp(
+        "it failed; not tried again at once, since it is no failure of the receiver"
+    )
+
+
+def test_a_failure_of_our_own_is_tried_again_in_a_later_round() -> None:
+    assert after(failed(Failure.INTERNAL), "rp=all&rc=5", schedule=THREE_ROUNDS) == NewRound(
+        NOW + 10 * SECOND, 1
+    )
 
 
 @pytest.mark.parametrize("fragment", ["", "rc=0", "rp=4xx"])
-def test_an_unknown_ending_is_tried_again_in_a_fresh_round(fragment: str) -> None:
-    spent = timedelta(hours=1)
-    assert after(Unknown(), fragment, attempts=6, spent=spent) == TryAgain(NOW, fresh_round=True)
+@pytest.mark.parametrize("schedule", [FAITHFUL, PERSISTENT])
+@pytest.mark.parametrize("rounds_before", [0, 7, 99])
+def test_an_unknown_ending_begins_the_same_round_anew(
+    fragment: str, schedule: Schedule, rounds_before: int
+) -> None:
+    assert after(
+        Unknown(),
+        fragment,
+        attempts=6,
+        spent=HOUR,
+        schedule=schedule,
+        rounds_before=rounds_before,
+    ) == NewRound(NOW, rounds_before)
 
 
 # ---- the limits of a round
@@ -162,6 +207,158 @@ def test_a_failure_outside_rp_is_given_up_with_the_policy_in_words() -> None:
         "the receiver answered 404 Not Found; not tried again,"
         " since the retry policy is rp=408,423,5xx,ct"
     )
+
+
+# ---- from one round to the next
+
+
+@pytest.mark.parametrize(
+    ("outcome", "fragment", "attempts"),
+    [
+        pytest.param(failed(Failure.CONNECT), "rc=0", 1, id="no attempts left"),
+        pytest.param(failed(Failure.CONNECT), "rc=5", 6, id="all attempts made"),
+        pytest.param(Refused(404), "", 1, id="a failure outside rp"),
+        pytest.param(Refused(302), "rp=5xx", 1, id="a redirect"),
+    ],
+)
+def test_where_a_round_does_not_go_on_the_next_one_comes_whatever_the_failure_was(
+    outcome: Outcome, fragment: str, attempts: int
+) -> None:
+    decision = after(outcome, fragment, attempts=attempts, schedule=THREE_ROUNDS)
+    assert decision == NewRound(NOW + 10 * SECOND, 1)
+
+
+def test_a_round_goes_on_before_the_next_one_comes() -> None:
+    assert after(failed(Failure.CONNECT), schedule=THREE_ROUNDS, rounds_before=1) == AGAIN
+
+
+def test_a_round_without_time_is_followed_by_the_next_one() -> None:
+    decision = after(failed(Failure.CONNECT), "tt=200", spent=SECOND, schedule=THREE_ROUNDS)
+    assert decision == NewRound(NOW + 10 * SECOND, 1)
+
+
+@pytest.mark.parametrize(
+    ("rounds_before", "decision"),
+    [
+        (0, NewRound(NOW + 10 * SECOND, 1)),
+        (1, NewRound(NOW + HOUR, 2)),
+        (
+            2,
+            GiveUp(
+                "the receiver answered 500 Internal Server Error; not tried again,"
+                " since that was the last of 3 rounds"
+            ),
+        ),
+    ],
+)
+def test_the_waits_are_those_of_the_schedule_until_it_is_used_up(
+    rounds_before: int, decision: Decision
+) -> None:
+    assert after(Refused(500), schedule=THREE_ROUNDS, rounds_before=rounds_before) == decision
+
+
+def test_a_schedule_that_was_shortened_meanwhile_is_used_up() -> None:
+    decision = after(Refused(500), schedule=THREE_ROUNDS, rounds_before=7)
+    assert isinstance(decision, GiveUp)
+
+
+@pytest.mark.parametrize(("chance", "seconds"), [(0.0, 8), (0.5, 10), (1.0, 12)])
+def test_chance_spreads_the_next_round(chance: float, seconds: int) -> None:
+    decision = after(Refused(500), schedule=THREE_ROUNDS, chance=chance)
+    assert decision == NewRound(NOW + seconds * SECOND, 1)
+
+
+def test_gone_ends_the_callback_whatever_the_schedule_is() -> None:
+    assert isinstance(after(Refused(410), schedule=PERSISTENT), GiveUp)
+
+
+# ---- what the receiver asks for
+
+
+def waits_after(
+    retry_after: str | None, *, status: int = 503, schedule: Schedule = THREE_ROUNDS
+) -> timedelta:
+    decision = after(Refused(status, retry_after=retry_after), schedule=schedule)
+    assert isinstance(decision, NewRound)
+    return decision.at - NOW
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "wait"),
+    [
+        (None, 10 * SECOND),
+        ("5", 10 * SECOND),
+        ("11", 11 * SECOND),
+        ("3600", HOUR),
+        ("36000", 10 * HOUR),
+        ("36001", 10 * HOUR),
+        ("999999999999", 10 * HOUR),
+        ("Wed, 03 Jul 2024 14:42:58 GMT", 120 * SECOND),
+        ("Wed, 03 Jul 2024 14:39:00 GMT", 10 * SECOND),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 10 * HOUR),
+        ("soon", 10 * SECOND),
+    ],
+)
+def test_the_next_round_waits_for_the_longer_of_the_two_and_no_more_than_ten_hours(
+    retry_after: str | None, wait: timedelta
+) -> None:
+    assert waits_after(retry_after) == wait
+
+
+def test_what_a_receiver_asks_for_does_not_lengthen_the_schedule() -> None:
+    decision = after(Refused(503, retry_after="60"), schedule=FAITHFUL)
+    assert isinstance(decision, GiveUp)
+
+
+def test_within_a_round_nothing_is_waited_for() -> None:
+    assert after(Refused(503, retry_after="60"), "rp=5xx", schedule=THREE_ROUNDS) == AGAIN
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("0", timedelta(0)),
+        ("120", 120 * SECOND),
+        (" 120 ", 120 * SECOND),
+        ("999999999", 999999999 * SECOND),
+        ("1000000000", 10 * HOUR),
+        ("Wed, 03 Jul 2024 14:41:58 GMT", 60 * SECOND),
+        ("Wednesday, 03-Jul-24 14:41:58 GMT", 60 * SECOND),
+        ("Wed Jul  3 14:41:58 2024", 60 * SECOND),
+        ("Wed, 03 Jul 2024 16:41:58 +0200", 60 * SECOND),
+        ("Wed, 03 Jul 2024 14:41:58 -0000", 60 * SECOND),
+        ("Wed, 03 Jul 2024 14:39:58 GMT", -60 * SECOND),
+    ],
+)
+def test_a_receiver_asks_in_seconds_or_by_a_date(text: str, asked: timedelta) -> None:
+    assert read_retry_after(text, datetime(2024, 7, 3, 14, 40, 58, tzinfo=UTC)) == asked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "-5",
+        "1.5",
+        "+5",
+        "1e3",
+        "١٢",
+        "²",
+        "soon",
+        "Wed",
+        "Wed, 32 Jul 2024 14:41:58 GMT",
+        "Wed, 03 Jul 2024 25:41:58 GMT",
+        "Wed, 03 Jul 2024 14:41:58 +9999",
+        "Wed, 03 Jul 99999999999999999999 14:41:58 GMT",
+        "Mon, 01 Jan 0001 00:00:00 +2300",
+        "2024-07-03T14:41:58Z",
+    ],
+)
+def test_what_can_not_be_read_asks_for_nothing(text: str) -> None:
+    assert read_retry_after(text, NOW) <= timedelta(0)
+
+
+# ---- how long an attempt may take
 
 
 @pytest.mark.parametrize(

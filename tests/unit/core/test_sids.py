@@ -1,6 +1,9 @@
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from ringback.core.sids import Kind, make_sid
+from ringback.core.sids import Kind, dated, make_sid
+from tests.fakes import NOW
 
 BYTES = bytes.fromhex("ab3f06be8f5d32caecb91e8a306c6c08")
 DIGITS = "ab3f06be8f5d32caecb91e8a306c6c08"
@@ -28,3 +31,27 @@ def test_every_kind_has_its_own_prefix() -> None:
 def test_a_sid_needs_16_bytes(count: int) -> None:
     with pytest.raises(ValueError, match=f"a SID is made from 16 bytes, not {count}"):
         make_sid(Kind.SIM, bytes(count))
+
+
+def test_dated_bytes_begin_with_the_milliseconds_since_1970() -> None:
+    now = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=0x0102_0304_0506)
+    assert dated(BYTES, now).hex() == "010203040506" + BYTES.hex()[12:]
+
+
+def test_dated_bytes_are_those_of_chance_but_for_the_first_six() -> None:
+    assert (len(dated(BYTES, NOW)), dated(BYTES, NOW)[6:]) == (16, BYTES[6:])
+
+
+def test_what_is_dated_sorts_by_its_age_whatever_chance_says() -> None:
+    early = dated(b"\xff" * 16, NOW)
+    late = dated(bytes(16), NOW + timedelta(milliseconds=1))
+    assert make_sid(Kind.CALLBACK, early) < make_sid(Kind.CALLBACK, late)
+
+
+def test_within_a_millisecond_chance_decides() -> None:
+    assert dated(BYTES, NOW) == dated(BYTES, NOW + timedelta(microseconds=999))
+
+
+@pytest.mark.parametrize("year", [1970, 2024, 9999])
+def test_every_year_that_can_come_has_its_bytes(year: int) -> None:
+    assert len(dated(BYTES, datetime(year, 12, 31, tzinfo=UTC))) == 16

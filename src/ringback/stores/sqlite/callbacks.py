@@ -1,26 +1,33 @@
 """Callbacks and attempts in SQLite.
 
-A callback with an attempt under way has no due time, so that nobody claims it again. One process
-owns the file: after a start, every attempt that is still open was a dead process's.
+An attempt under way has a row in `open_attempts`. A claim writes that row and nothing else: the
+callback's own row tells how far it had come before, until the attempt is settled. Where a callback
+is begun by the transaction that writes it anyhow, its row tells it, and has no due time.
+One process owns the file: after a start, all open rows are a dead process's.
 """
 
-import json
 import sqlite3
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Final
 
+from ringback.core.account import Account
 from ringback.core.callback import (
+    UNDELIVERED,
     Attempt,
     Callback,
     CallbackStatus,
     Method,
+    Progress,
     RecordedRequest,
     RecordedResponse,
-    begin_attempt,
+    Timings,
+    begin,
+    put_back,
 )
 from ringback.core.source import Source
-from ringback.ports import CallbackFilter, Claim, Window
-from ringback.stores.sqlite.accounts import read_account
+from ringback.ports import CallbackFilter, Claim, Lane, Settlement, Waiting, Window
+from ringback.stores.sqlite.accounts import SqliteAccounts
 from ringback.stores.sqlite.columns import (
     from_us,
     maybe_from_us,
@@ -29,206 +36,406 @@ from ringback.stores.sqlite.columns import (
     to_us,
     write_warnings,
 )
-from ringback.stores.sqlite.pages import read_page
+from ringback.stores.sqlite.pages import Condition, read_page
+from ringback.stores.sqlite.session import Row, Session, Table
+
+_NEW, _CHANGED, _CLOSED, _OPENED, _ENDED = range(5)
+
+TABLES: Final = (
+    Table(
+        before="INSERT INTO callbacks (sid, account_sid, url, credentials, warnings, destination,"
+        " method, body, source, source_asked, source_reason, idempotency_token, idempotency_key,"
+        " replay_of, created_us, status, status_reason, attempt_count, due_us, round_attempts,"
+        " round_began_us, round_number, updated_us)",
+        columns=23,
+    ),
+    Table(
+        before="WITH new (sid, status, status_reason, attempt_count, due_us, round_attempts,"
+        " round_began_us, round_number, updated_us) AS (",
+        columns=9,
+        after=") UPDATE callbacks SET status = new.status, status_reason = new.status_reason,"
+        " attempt_count = new.attempt_count, due_us = new.due_us,"
+        " round_attempts = new.round_attempts, round_began_us = new.round_began_us,"
+        " round_number = new.round_number, updated_us = new.updated_us"
+        " FROM new WHERE callbacks.sid = new.sid",
+    ),
+    Table(before="DELETE FROM open_attempts WHERE (callback_sid) IN (", columns=1, after=")"),
+    Table(before="INSERT INTO open_attempts (callback_sid, number, started_us)", columns=3),
+    Table(before="INSERT INTO attempts", columns=19),
+)
+"""Rows that are written many at a time, in the order in which their tables allow."""
+
+_COLUMNS: Final = (
+    "sid, account_sid, url, credentials, warnings, method, body, source, source_asked,"
+    " source_reason, idempotency_token, idempotency_key, replay_of, created_us, status,"
+    " status_reason, attempt_count, due_us, round_attempts, round_began_us, round_number,"
+    " updated_us, started_us"
+)
+_FROM: Final = "callbacks LEFT JOIN open_attempts ON callback_sid = sid"
+_START: Final = (-1, 0)
+_STATUSES: Final = {status.value: status for status in CallbackStatus}
+_METHODS: Final = {method.value: method for method in Method}
+_SOURCES: Final = {source.value: source for source in Source}
 
 
 class SqliteCallbacks:
     """Answers `ports.Callbacks`."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session, accounts: SqliteAccounts) -> None:
+        self._session = session
+        self._accounts = accounts
+        self._claimed = dict[Lane, tuple[int, int]]()
+        """Up to which due time and `seq` a lane is claimed, so that a claim begins behind."""
+        self._keyed = dict[tuple[str, str], Callback]()
+        """Those with a key that this commit adds, whose rows may not be written yet."""
+
+    def begin_commit(self) -> None:
+        """Know of nothing that was added; for when all rows are written."""
+        self._keyed.clear()
+
+    def forget(self) -> None:
+        """Look at the rows again for what is there; for when something has been undone."""
+        self._claimed.clear()
+        if self._keyed:
+            self._session.flush()
+            self._keyed.clear()
 
     def add(self, callback: Callback) -> None:
-        self._connection.execute(
-            "INSERT INTO callbacks (sid, account_sid, url, credentials, warnings, method, body,"
-            " source, source_asked, source_reason, idempotency_token, status, status_reason,"
-            " attempt_count, due_us, round_attempts, round_began_us, created_us, updated_us)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                callback.sid,
-                callback.account_sid,
-                callback.url.shown,
-                callback.url.credentials,
-                write_warnings(callback.url),
-                callback.method,
-                callback.body,
-                callback.source,
-                callback.source_asked,
-                callback.source_reason,
-                callback.idempotency_token,
-                callback.status,
-                callback.status_reason,
-                callback.attempt_count,
-                maybe_to_us(callback.due),
-                callback.round_attempts,
-                maybe_to_us(callback.round_began),
-                to_us(callback.date_created),
-                to_us(callback.date_updated),
-            ),
-        )
+        self._touch(callback)
+        if callback.idempotency_key is not None:
+            self._keyed[callback.account_sid, callback.idempotency_key] = callback
+        self._session.queue(_NEW, _write_callback(callback))
+        self._rewind(callback, callback.progress)
+        if callback.progress.is_under_way:
+            self._open(callback.sid, callback.progress)
 
     def get(self, account_sid: str, sid: str) -> Callback | None:
-        row = self._connection.execute(
-            "SELECT * FROM callbacks WHERE account_sid = ? AND sid = ?", (account_sid, sid)
+        return self._one("account_sid = ? AND sid = ?", account_sid, sid)
+
+    def with_key(self, account_sid: str, idempotency_key: str) -> Callback | None:
+        added = self._keyed.get((account_sid, idempotency_key))
+        if added is not None:
+            return added
+        # Rows that are still queued are known by the above, and need not be written for this;
+        # but where they change what is found, they are.
+        row = self._session.read(
+            "SELECT sid FROM callbacks WHERE account_sid = ? AND idempotency_key = ?",
+            (account_sid, idempotency_key),
         ).fetchone()
-        return row and _read_callback(row)
+        return row and self.get(account_sid, row["sid"])
 
     def page(self, account_sid: str, which: CallbackFilter, window: Window) -> list[Callback]:
-        conditions = (
-            ("status = ?", which.status),
-            ("source = ?", which.source),
-            ("idempotency_token = ?", which.idempotency_token),
+        rows = read_page(self._session, _FROM, _COLUMNS, account_sid, _conditions(which), window)
+        return [_read_callback(row) for row in rows]
+
+    def oldest(
+        self, account_sid: str, which: CallbackFilter, *, after: str | None, limit: int
+    ) -> list[Callback]:
+        conditions = [pair for pair in _conditions(which) if pair[1] is not None]
+        clauses = "".join(f" AND {text}" for text, _ in conditions)
+        rows = self._session.read_queued(
+            f"SELECT {_COLUMNS} FROM {_FROM} WHERE account_sid = ?{clauses}"
+            " AND seq > coalesce((SELECT seq FROM callbacks WHERE account_sid = ? AND sid = ?), 0)"
+            " ORDER BY seq LIMIT ?",
+            [account_sid, *(value for _, value in conditions), account_sid, after, limit],
         )
-        rows = read_page(self._connection, "callbacks", account_sid, conditions, window)
         return [_read_callback(row) for row in rows]
 
     def attempts(self, callback_sid: str) -> list[Attempt]:
-        rows = self._connection.execute(
+        callback = self._one("sid = ?", callback_sid)
+        if callback is None:
+            return []
+        ended = self._session.read_queued(
             "SELECT * FROM attempts WHERE callback_sid = ? ORDER BY number", [callback_sid]
         )
-        return [_read_attempt(row) for row in rows]
+        under_way = self._session.read_queued(
+            "SELECT * FROM open_attempts WHERE callback_sid = ?", [callback_sid]
+        )
+        return [
+            *(_read_attempt(row, callback) for row in ended),
+            *(
+                Attempt(sid, callback.account_sid, number, from_us(started))
+                for sid, number, started in under_way
+            ),
+        ]
 
-    def claim(self, now: datetime, *, limit: int) -> list[Claim]:
-        rows = self._connection.execute(
-            "SELECT * FROM callbacks WHERE due_us <= ? ORDER BY due_us, seq LIMIT ?",
-            (to_us(now), limit),
+    def change(self, callback: Callback) -> None:
+        self._change(callback, callback.progress)
+
+    def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[Claim]:
+        rows = self._session.read_queued(
+            f"SELECT {_COLUMNS}, seq FROM {_FROM}"
+            " WHERE account_sid = ? AND destination = ? AND due_us <= ?"
+            " AND (due_us, seq) > (?, ?) AND started_us IS NULL"
+            " ORDER BY due_us, seq LIMIT ?",
+            (*lane, to_us(now), *self._claimed.get(lane, _START), limit),
         ).fetchall()
-        return [self._begin(_read_callback(row), now) for row in rows]
+        if rows:
+            self._claimed[lane] = (rows[-1]["due_us"], rows[-1]["seq"])
+        return [self._claim(_read_callback(row), now) for row in rows]
 
-    def _begin(self, callback: Callback, now: datetime) -> Claim:
-        begun, attempt = begin_attempt(callback, now)
-        self._save(begun)
-        self._connection.execute(
-            "INSERT INTO attempts (callback_sid, account_sid, number, started_us, result)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (attempt.callback_sid, attempt.account_sid, attempt.number, to_us(now), attempt.result),
+    def settle(self, settlements: Sequence[Settlement]) -> None:
+        queue = self._session.queue
+        for callback, attempt, progress in settlements:
+            self._change(callback, progress)
+            queue(_CLOSED, (callback.sid,))
+            queue(_ENDED, _write_attempt(attempt))
+            if progress.is_under_way:
+                self._open(callback.sid, progress)
+
+    def put_back(self, claims: Sequence[Claim], now: datetime) -> None:
+        for callback, progress, _ in claims:
+            self.change(callback.having(put_back(progress, now)))
+            self._session.queue(_CLOSED, (callback.sid,))
+
+    def left_open(self) -> list[Claim]:
+        rows = self._session.read_queued(
+            f"SELECT {_COLUMNS} FROM open_attempts JOIN callbacks ON sid = callback_sid"
         )
-        account = self._connection.execute(
-            "SELECT * FROM accounts WHERE sid = ?", [callback.account_sid]
-        ).fetchone()
-        return Claim(begun, attempt, read_account(account))
+        callbacks = [_read_callback(row) for row in rows.fetchall()]
+        return [
+            Claim(callback, callback.progress, self._account_of(callback)) for callback in callbacks
+        ]
 
-    def settle(self, callback: Callback, attempt: Attempt) -> None:
-        self._save(callback)
-        response = attempt.response
-        self._connection.execute(
-            "UPDATE attempts SET result = ?, status_code = ?, error_code = ?, failure = ?,"
-            " reason = ?, duration_ms = ?, request = ?, response = ?, response_body = ?"
-            " WHERE callback_sid = ? AND number = ?",
-            (
-                attempt.result,
-                attempt.status_code,
-                attempt.error_code,
-                attempt.failure,
-                attempt.reason,
-                attempt.duration_ms,
-                _write_request(attempt.request),
-                _write_response(response),
-                response and response.body,
-                attempt.callback_sid,
-                attempt.number,
-            ),
+    def next_due(self, lane: Lane) -> datetime | None:
+        row = self._session.read_queued(
+            f"SELECT due_us FROM {_FROM} WHERE account_sid = ? AND destination = ?"
+            " AND (due_us, seq) > (?, ?) AND started_us IS NULL ORDER BY due_us, seq LIMIT 1",
+            (*lane, *self._claimed.get(lane, _START)),
+        ).fetchone()
+        return row and from_us(row[0])
+
+    def waiting(self) -> list[Waiting]:
+        self._claimed.clear()
+        found = list[Waiting]()
+        lane = Lane("", "")
+        while row := self._next_lane(lane):
+            lane = Lane(*row)
+            if due := self.next_due(lane):
+                found.append(Waiting(lane, due))
+        return found
+
+    def unfinished(self) -> dict[str, int]:
+        rows = self._session.read_queued(
+            "SELECT account_sid, count(*) FROM callbacks INDEXED BY callbacks_scheduled"
+            " WHERE status = 'scheduled' GROUP BY account_sid"
         )
+        return dict(tuple(row) for row in rows)
 
-    def left_open(self) -> list[tuple[Callback, Attempt]]:
-        rows = self._connection.execute("SELECT * FROM attempts WHERE result = 'open'").fetchall()
-        attempts = [_read_attempt(row) for row in rows]
-        return [(self._callback_of(attempt), attempt) for attempt in attempts]
-
-    def next_due(self) -> datetime | None:
-        row = self._connection.execute(
-            "SELECT min(due_us) AS due_us FROM callbacks WHERE due_us IS NOT NULL"
-        ).fetchone()
-        return maybe_from_us(row["due_us"])
-
-    def _callback_of(self, attempt: Attempt) -> Callback:
-        row = self._connection.execute(
-            "SELECT * FROM callbacks WHERE sid = ?", [attempt.callback_sid]
-        ).fetchone()
-        return _read_callback(row)
-
-    def _save(self, callback: Callback) -> None:
-        self._connection.execute(
-            "UPDATE callbacks SET status = ?, status_reason = ?, attempt_count = ?, due_us = ?,"
-            " round_attempts = ?, round_began_us = ?, updated_us = ? WHERE sid = ?",
-            (
-                callback.status,
-                callback.status_reason,
-                callback.attempt_count,
-                maybe_to_us(callback.due),
-                callback.round_attempts,
-                maybe_to_us(callback.round_began),
-                to_us(callback.date_updated),
-                callback.sid,
-            ),
+    def due_before(self, instants: Sequence[datetime]) -> list[int]:
+        sums = ", ".join("total(due_us < ?)" for _ in instants)
+        values = [to_us(instant) for instant in instants]
+        due, under_way = (
+            self._session.read_queued(
+                f"SELECT {sums} FROM {table} WHERE due_us IS NOT NULL", values
+            ).fetchone()
+            for table in (
+                "callbacks INDEXED BY callbacks_due",
+                "open_attempts JOIN callbacks ON sid = callback_sid",
+            )
         )
+        return [int(all_ - open_) for all_, open_ in zip(due, under_way, strict=True)]
+
+    def _one(self, condition: str, *values: str) -> Callback | None:
+        row = self._session.read_queued(
+            f"SELECT {_COLUMNS} FROM {_FROM} WHERE {condition}", values
+        ).fetchone()
+        return row and _read_callback(row)
+
+    def _next_lane(self, lane: Lane) -> sqlite3.Row | None:
+        """Return the first row of the lane that follows this one: a step for each lane."""
+        return self._session.read_queued(
+            "SELECT account_sid, destination FROM callbacks INDEXED BY callbacks_due"
+            " WHERE due_us IS NOT NULL AND (account_sid, destination) > (?, ?)"
+            " ORDER BY account_sid, destination LIMIT 1",
+            lane,
+        ).fetchone()
+
+    def _claim(self, callback: Callback, now: datetime) -> Claim:
+        limit = callback.url.connection.total_timeout
+        progress = begin(callback.progress, now, total_timeout=limit)
+        self._touch(callback)
+        self._open(callback.sid, progress)
+        return Claim(callback, progress, self._account_of(callback))
+
+    def _change(self, callback: Callback, progress: Progress) -> None:
+        self._touch(callback)
+        self._session.queue(_CHANGED, (callback.sid, *_write_progress(progress)))
+        self._rewind(callback, progress)
+
+    def _touch(self, callback: Callback) -> None:
+        """Prepare for rows of a callback; what is known of it by its key holds no longer."""
+        self._session.touch(callback.sid)
+        if callback.idempotency_key is not None:
+            self._keyed.pop((callback.account_sid, callback.idempotency_key), None)
+
+    def _rewind(self, callback: Callback, progress: Progress) -> None:
+        """Let the next claim of a lane begin in front of what is due now."""
+        if progress.due is None:
+            return
+        lane = Lane(callback.account_sid, callback.url.destination)
+        if self._claimed.get(lane, _START)[0] >= to_us(progress.due):
+            del self._claimed[lane]
+
+    def _open(self, sid: str, progress: Progress) -> None:
+        started = to_us(progress.date_updated)
+        self._session.queue(_OPENED, (sid, progress.attempt_count, started))
+
+    def _account_of(self, callback: Callback) -> Account:
+        account = self._accounts.get(callback.account_sid)
+        if account is None:
+            raise LookupError(f"callback {callback.sid} is of no account")
+        return account
+
+
+def _conditions(which: CallbackFilter) -> list[Condition]:
+    return [
+        *_status_conditions(which.statuses),
+        ("source = ?", which.source),
+        ("idempotency_token = ?", which.idempotency_token),
+        ("destination = ?", which.destination),
+        ("created_us >= ?", maybe_to_us(which.since)),
+        ("created_us < ?", maybe_to_us(which.until)),
+    ]
+
+
+def _status_conditions(statuses: frozenset[CallbackStatus] | None) -> list[Condition]:
+    if statuses == UNDELIVERED:
+        # Word for word as the index has it, so that it is used; the second is always true.
+        return [("status IN ('failed', 'discarded') AND 1 = ?", 1)]
+    if statuses is None:
+        return []
+    marks = ", ".join(f"'{status}'" for status in sorted(statuses))
+    return [(f"status IN ({marks}) AND 1 = ?", 1)]
+
+
+def _write_callback(callback: Callback) -> Row:
+    url = callback.url
+    return (
+        callback.sid,
+        callback.account_sid,
+        url.shown,
+        url.credentials,
+        write_warnings(url),
+        url.destination,
+        callback.method,
+        callback.body,
+        callback.source,
+        callback.source_asked,
+        callback.source_reason,
+        callback.idempotency_token,
+        callback.idempotency_key,
+        callback.replay_of,
+        to_us(callback.date_created),
+        *_write_progress(callback.progress),
+    )
+
+
+def _write_progress(progress: Progress) -> Row:
+    return (
+        progress.status,
+        progress.status_reason,
+        progress.attempt_count,
+        maybe_to_us(progress.due),
+        progress.round_attempts,
+        maybe_to_us(progress.round_began),
+        progress.round_number,
+        to_us(progress.date_updated),
+    )
 
 
 def _read_callback(row: sqlite3.Row) -> Callback:
-    asked = row["source_asked"]
+    sid, account_sid, url, credentials, warnings, method, body, *rest = row
+    source, source_asked, source_reason, token, key, replay_of, created, *rest = rest
+    status, status_reason, attempt_count, due, *rest = rest
+    round_attempts, began, number, updated, started, *_ = rest
+    progress = Progress(
+        from_us(updated),
+        _STATUSES[status],
+        status_reason,
+        attempt_count,
+        maybe_from_us(due),
+        round_attempts,
+        maybe_from_us(began),
+        number,
+    )
+    parsed = read_url(url, credentials, warnings)
+    if started is not None and due is not None:
+        limit = parsed.connection.total_timeout
+        progress = begin(progress, from_us(started), total_timeout=limit)
     return Callback(
-        sid=row["sid"],
-        account_sid=row["account_sid"],
-        url=read_url(row["url"], row["credentials"], row["warnings"]),
-        method=Method(row["method"]),
-        body=row["body"],
-        source=Source(row["source"]),
-        source_asked=asked and Source(asked),
-        source_reason=row["source_reason"],
-        idempotency_token=row["idempotency_token"],
-        date_created=from_us(row["created_us"]),
-        date_updated=from_us(row["updated_us"]),
-        status=CallbackStatus(row["status"]),
-        status_reason=row["status_reason"],
-        attempt_count=row["attempt_count"],
-        due=maybe_from_us(row["due_us"]),
-        round_attempts=row["round_attempts"],
-        round_began=maybe_from_us(row["round_began_us"]),
+        sid,
+        account_sid,
+        parsed,
+        _METHODS[method],
+        body,
+        _SOURCES[source],
+        source_asked and _SOURCES[source_asked],
+        source_reason,
+        token,
+        from_us(created),
+        progress,
+        key,
+        replay_of,
     )
 
 
-def _read_attempt(row: sqlite3.Row) -> Attempt:
+def _write_attempt(attempt: Attempt) -> Row:
+    timings: Timings | tuple[None, ...] = attempt.timings or (None,) * 5
+    request, response = attempt.request, attempt.response
+    return (
+        attempt.callback_sid,
+        attempt.number,
+        to_us(attempt.date_started),
+        attempt.result,
+        attempt.status_code,
+        attempt.error_code,
+        attempt.failure,
+        attempt.reason,
+        *timings,
+        attempt.local_address,
+        attempt.proxy,
+        request and request.head,
+        response and _write_head(response),
+        response and response.body,
+        response is not None and response.is_cut,
+    )
+
+
+def _write_head(response: RecordedResponse) -> str:
+    return "\n".join([str(response.status), *map(": ".join, response.headers)])
+
+
+def _read_attempt(row: sqlite3.Row, callback: Callback) -> Attempt:
+    (sid, number, started, result, status_code, error_code, failure, reason, *rest) = row
+    (*timings, local_address, proxy, request_head, head, body, is_cut) = rest
     return Attempt(
-        callback_sid=row["callback_sid"],
-        account_sid=row["account_sid"],
-        number=row["number"],
-        date_started=from_us(row["started_us"]),
-        result=row["result"],
-        status_code=row["status_code"],
-        error_code=row["error_code"],
-        failure=row["failure"],
-        reason=row["reason"],
-        duration_ms=row["duration_ms"],
-        request=_read_request(row["request"]),
-        response=_read_response(row["response"], row["response_body"]),
+        sid,
+        callback.account_sid,
+        number,
+        from_us(started),
+        result,
+        status_code,
+        error_code,
+        failure,
+        reason,
+        None if timings[0] is None else Timings(*timings),
+        local_address,
+        proxy,
+        None if request_head is None else _request_of(request_head, callback),
+        None if head is None else _read_response(head, body, is_cut=bool(is_cut)),
     )
 
 
-def _write_request(request: RecordedRequest | None) -> str | None:
-    if request is None:
-        return None
-    return json.dumps([request.method, request.url, request.headers, request.body])
+def _request_of(head: str, callback: Callback) -> RecordedRequest:
+    method = head.partition(" ")[0]
+    if callback.method is Method.GET:
+        return RecordedRequest(method, callback.url.with_parameters(callback.body).wire, head, "")
+    return RecordedRequest(method, callback.url.wire, head, callback.body)
 
 
-def _read_request(text: str | None) -> RecordedRequest | None:
-    if text is None:
-        return None
-    method, url, headers, body = json.loads(text)
-    return RecordedRequest(method, url, _read_headers(headers), body)
-
-
-def _write_response(response: RecordedResponse | None) -> str | None:
-    if response is None:
-        return None
-    return json.dumps([response.status, response.headers, response.is_cut])
-
-
-def _read_response(text: str | None, body: bytes | None) -> RecordedResponse | None:
-    if text is None:
-        return None
-    status, headers, is_cut = json.loads(text)
-    return RecordedResponse(status, _read_headers(headers), body or b"", is_cut)
-
-
-def _read_headers(pairs: Any) -> tuple[tuple[str, str], ...]:
-    return tuple((name, value) for name, value in pairs)
+def _read_response(head: str, body: bytes, *, is_cut: bool) -> RecordedResponse:
+    status, *lines = head.split("\n")
+    pairs = (line.partition(": ") for line in lines)
+    headers = tuple((name, value) for name, _, value in pairs)
+    return RecordedResponse(int(status), headers, body, is_cut)

@@ -19,7 +19,7 @@ def to_us(instant: datetime) -> int:
 
 def from_us(count: int) -> datetime:
     """Return the instant that this count of microseconds stands for."""
-    return _EPOCH + count * _MICROSECOND
+    return _EPOCH + timedelta(0, 0, count)
 
 
 def maybe_to_us(instant: datetime | None) -> int | None:
@@ -32,16 +32,14 @@ def maybe_from_us(count: int | None) -> datetime | None:
     return None if count is None else from_us(count)
 
 
+# Most callbacks go to few URLs, and reading one costs as much as the rest of its row.
+@lru_cache(maxsize=4096)
 def read_url(shown: str, credentials: str | None, warnings: str) -> CallbackUrl:
     """Return the callback URL that was kept in three columns."""
-    url = _parse(shown).with_credentials(credentials)
+    url = CallbackUrl.read_back(shown).with_credentials(credentials)
     return replace(url, warnings=tuple(json.loads(warnings)))
-
-
-# Most callbacks go to few URLs, and parsing one costs as much as the rest of its row.
-_parse = lru_cache(maxsize=4096)(CallbackUrl.parse)
 
 
 def write_warnings(url: CallbackUrl | None) -> str:
     """Return the warnings of a callback URL for their column."""
-    return json.dumps(url.warnings if url else ())
+    return json.dumps(url.warnings) if url and url.warnings else "[]"

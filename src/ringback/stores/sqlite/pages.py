@@ -5,14 +5,15 @@ from collections.abc import Iterable, Sequence
 
 from ringback.core.errors import Invalid
 from ringback.ports import Window
+from ringback.stores.sqlite.session import Session, SqlValue
 
-SqlValue = str | int | float | bytes | None
 Condition = tuple[str, SqlValue]
 
 
 def read_page(
-    connection: sqlite3.Connection,
+    session: Session,
     table: str,
+    columns: str,
     account_sid: str,
     conditions: Iterable[Condition],
     window: Window,
@@ -23,24 +24,22 @@ def read_page(
     """
     backwards = window.before is not None
     own = ("account_sid = ?", account_sid)
-    beyond = ("seq > ?" if backwards else "seq < ?", _place(connection, table, account_sid, window))
+    beyond = ("seq > ?" if backwards else "seq < ?", _place(session, table, account_sid, window))
     given = [pair for pair in (own, *conditions, beyond) if pair[1] is not None]
     clauses = " AND ".join(text for text, _ in given)
     order = "ASC" if backwards else "DESC"
-    rows = connection.execute(
-        f"SELECT * FROM {table} WHERE {clauses} ORDER BY seq {order} LIMIT ?",
+    rows = session.read_queued(
+        f"SELECT {columns} FROM {table} WHERE {clauses} ORDER BY seq {order} LIMIT ?",
         [*(value for _, value in given), window.size],
     ).fetchall()
     return rows[::-1] if backwards else rows
 
 
-def _place(
-    connection: sqlite3.Connection, table: str, account_sid: str, window: Window
-) -> int | None:
+def _place(session: Session, table: str, account_sid: str, window: Window) -> int | None:
     sid = window.after if window.before is None else window.before
     if sid is None:
         return None
-    row = connection.execute(
+    row = session.read_queued(
         f"SELECT seq FROM {table} WHERE account_sid = ? AND sid = ?",
         (account_sid, sid),
     ).fetchone()

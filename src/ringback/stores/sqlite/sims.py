@@ -16,16 +16,17 @@ from ringback.stores.sqlite.columns import (
     write_warnings,
 )
 from ringback.stores.sqlite.pages import read_page
+from ringback.stores.sqlite.session import Session
 
 
 class SqliteFleets:
     """Answers `ports.Fleets`."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def add(self, fleet: Fleet) -> None:
-        self._connection.execute(
+        self._session.write(
             "INSERT INTO fleets (sid, account_sid, unique_name, created_us, updated_us)"
             " VALUES (?, ?, ?, ?, ?)",
             (
@@ -38,7 +39,7 @@ class SqliteFleets:
         )
 
     def find(self, account_sid: str, sid_or_name: str) -> Fleet | None:
-        row = _find(self._connection, "fleets", account_sid, sid_or_name)
+        row = _find(self._session, "fleets", account_sid, sid_or_name)
         return row and Fleet(
             sid=row["sid"],
             account_sid=row["account_sid"],
@@ -51,11 +52,11 @@ class SqliteFleets:
 class SqliteSims:
     """Answers `ports.Sims`."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def add(self, sim: Sim) -> None:
-        self._connection.execute(
+        self._session.write(
             "INSERT INTO sims (sid, account_sid, iccid, unique_name, status, fleet_sid,"
             " created_us, updated_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -71,22 +72,22 @@ class SqliteSims:
         )
 
     def save(self, sim: Sim) -> None:
-        self._connection.execute(
+        self._session.write(
             "UPDATE sims SET unique_name = ?, status = ?, fleet_sid = ?, updated_us = ?"
             " WHERE sid = ?",
             (sim.unique_name, sim.status, sim.fleet_sid, to_us(sim.date_updated), sim.sid),
         )
 
     def get(self, sid: str) -> Sim | None:
-        row = self._connection.execute("SELECT * FROM sims WHERE sid = ?", [sid]).fetchone()
+        row = self._session.read("SELECT * FROM sims WHERE sid = ?", [sid]).fetchone()
         return row and _read_sim(row)
 
     def find(self, account_sid: str, sid_or_name: str) -> Sim | None:
-        row = _find(self._connection, "sims", account_sid, sid_or_name)
+        row = _find(self._session, "sims", account_sid, sid_or_name)
         return row and _read_sim(row)
 
     def with_iccid(self, iccid: str) -> Sim | None:
-        row = self._connection.execute("SELECT * FROM sims WHERE iccid = ?", [iccid]).fetchone()
+        row = self._session.read("SELECT * FROM sims WHERE iccid = ?", [iccid]).fetchone()
         return row and _read_sim(row)
 
     def page(self, account_sid: str, which: SimFilter, window: Window) -> list[Sim]:
@@ -97,12 +98,12 @@ class SqliteSims:
         )
         return [
             _read_sim(row)
-            for row in read_page(self._connection, "sims", account_sid, conditions, window)
+            for row in read_page(self._session, "sims", "*", account_sid, conditions, window)
         ]
 
     def begin_update(self, update: SimUpdate) -> None:
         url = update.callback_url
-        self._connection.execute(
+        self._session.write(
             "INSERT INTO sim_updates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 update.sim_sid,
@@ -119,26 +120,26 @@ class SqliteSims:
         )
 
     def due_updates(self, now: datetime, *, limit: int) -> list[SimUpdate]:
-        rows = self._connection.execute(
+        rows = self._session.read(
             "SELECT * FROM sim_updates WHERE due_us <= ? ORDER BY due_us LIMIT ?",
             (to_us(now), limit),
         )
         return [_read_update(row) for row in rows]
 
     def next_update_due(self) -> datetime | None:
-        row = self._connection.execute("SELECT min(due_us) AS due_us FROM sim_updates").fetchone()
+        row = self._session.read("SELECT min(due_us) AS due_us FROM sim_updates").fetchone()
         return maybe_from_us(row["due_us"])
 
     def end_update(self, sim_sid: str) -> SimUpdate | None:
-        row = self._connection.execute(
+        row = self._session.write(
             "DELETE FROM sim_updates WHERE sim_sid = ? RETURNING *", [sim_sid]
         ).fetchone()
         return row and _read_update(row)
 
 
-def _find(connection: sqlite3.Connection, table: str, account_sid: str, sid_or_name: str) -> Any:
+def _find(session: Session, table: str, account_sid: str, sid_or_name: str) -> Any:
     # A SID goes before a unique name that happens to look like one.
-    return connection.execute(
+    return session.read(
         f"SELECT * FROM {table} WHERE account_sid = ? AND (sid = ? OR unique_name = ?)"
         " ORDER BY sid = ? DESC LIMIT 1",
         (account_sid, sid_or_name, sid_or_name, sid_or_name),

@@ -1,165 +1,172 @@
 """The store in one SQLite file: one thread owns the connection and commits in groups.
 
-Whatever queued up while the last commit ran is done in the next one, each piece of work under a
-savepoint of its own. So the cost of a commit is shared by all who wait for it, and no lock is
-ever fought over.
+Whatever queued up while the last commit ran is done in the next one. So the cost of a commit is
+shared by all who wait for it, no lock is ever fought over, and the event loop is woken once for
+all that a commit ended.
 """
 
 import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from importlib.resources import files
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Self, TypeVar
+from time import perf_counter
+from typing import Final, NamedTuple, Self, TypeVar
 
 from ringback.core.errors import StoreUnavailable, Unusable
 from ringback.ports import Transaction
 from ringback.stores.migrate import pending
-from ringback.stores.sqlite.accounts import SqliteAccounts
-from ringback.stores.sqlite.callbacks import SqliteCallbacks
+from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.lock import FileLock
-from ringback.stores.sqlite.sims import SqliteFleets, SqliteSims
+from ringback.stores.sqlite.upgrading import destination_of, head_of_request, head_of_response
 
 T = TypeVar("T")
 
 _MOST_AT_ONCE: Final = 500
 _PRAGMAS: Final = (
+    "PRAGMA page_size = 8192",  # of a new file; a row with its request is up to 1 KiB
     "PRAGMA journal_mode = WAL",
     # A commit is on disk when it returns: that is what an acknowledgement means.
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
+    "PRAGMA cache_size = -16384",  # KiB
+    "PRAGMA wal_autocheckpoint = 2000",  # pages
 )
+_PREPARED: Final = 256
 
 
-class SqliteTransaction:
-    """Answers `ports.Transaction`."""
+class _Entry(NamedTuple):
+    """A job, and who waits for it."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.accounts = SqliteAccounts(connection)
-        self.fleets = SqliteFleets(connection)
-        self.sims = SqliteSims(connection)
-        self.callbacks = SqliteCallbacks(connection)
+    job: Job
+    ended: asyncio.Future[None]
 
 
-class _Job:
-    """A piece of work and where its result goes."""
-
-    def __init__(self, work: Callable[[Transaction], Any]) -> None:
-        self.work = work
-        self.done = Future[Any]()
+def _not_told(_: float) -> None:
+    """Tell nobody how long a commit took."""
 
 
 class SqliteStore:
     """Answers `ports.Store`; see `open`."""
 
-    def __init__(self, connection: sqlite3.Connection, lock: FileLock) -> None:
-        self._connection = connection
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        lock: FileLock | None,
+        committed: Callable[[float], None],
+    ) -> None:
+        self._committer = Committer(connection)
         self._lock = lock
-        self._transaction = SqliteTransaction(connection)
-        self._jobs = SimpleQueue[_Job | None]()
+        self._committed = committed
+        self._entries = SimpleQueue[_Entry | None]()
         self._is_closed = False
         self._thread = threading.Thread(target=self._run, name="ringback-sqlite", daemon=True)
         self._thread.start()
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, *, committed: Callable[[float], None] = _not_told) -> Self:
         """Open the file, make it where there is none, and bring its schema up to date.
 
+        `committed` is told how many seconds each commit took, in the store's own thread.
         Raises Unusable where it can't be used, or another process uses it.
         """
         lock = FileLock.take(path.with_suffix(".lock"))
         try:
-            return cls(_connect(path), lock)
-        except sqlite3.Error as failure:
-            lock.release()
-            raise Unusable(f"{path} can't be used as Ringback's data file: {failure}") from failure
+            return cls(_open(path), lock, committed)
         except BaseException:
             lock.release()
             raise
+
+    @classmethod
+    def beside(cls, path: Path) -> Self:
+        """Open the file beside a process that may be using it; for short work, and no claims.
+
+        Raises Unusable where it can't be used.
+        """
+        return cls(_open(path), None, _not_told)
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run the work in the next commit; see `ports.Store`."""
         if self._is_closed:
             raise StoreUnavailable("the database is closed")
-        job = _Job(work)
-        self._jobs.put(job)
-        return await asyncio.wrap_future(job.done)
+        entry = _Entry(Job(work), asyncio.get_running_loop().create_future())
+        self._entries.put(entry)
+        await entry.ended
+        if entry.job.failure is not None:
+            raise entry.job.failure
+        return entry.job.result
 
     async def close(self) -> None:
         """Finish what is queued, and let go of the file."""
         self._is_closed = True
-        self._jobs.put(None)
+        self._entries.put(None)
         await asyncio.to_thread(self._thread.join)
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     def _run(self) -> None:
         open_ended = True
         while open_ended:
-            jobs, open_ended = self._take()
-            if jobs:
-                self._commit(jobs)
-        self._connection.close()
+            entries, open_ended = self._take()
+            if entries:
+                began = perf_counter()
+                self._committer.commit([entry.job for entry in entries])
+                self._committed(perf_counter() - began)
+                _report(entries)
+        self._committer.close()
 
-    def _take(self) -> tuple[list[_Job], bool]:
+    def _take(self) -> tuple[list[_Entry], bool]:
         """Wait for work; return all that queued up, and whether there can be more."""
-        jobs = list[_Job]()
-        entry = self._jobs.get()
+        entries = list[_Entry]()
+        entry = self._entries.get()
         while entry is not None:
             # A caller that has given up before its turn wants nothing done.
-            if entry.done.set_running_or_notify_cancel():
-                jobs.append(entry)
-            if len(jobs) == _MOST_AT_ONCE:
-                return jobs, True
+            if not entry.ended.cancelled():
+                entries.append(entry)
+            if len(entries) == _MOST_AT_ONCE:
+                return entries, True
             try:
-                entry = self._jobs.get_nowait()
+                entry = self._entries.get_nowait()
             except Empty:
-                return jobs, True
-        return jobs, False
-
-    def _commit(self, jobs: list[_Job]) -> None:
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            settled = [self._attempt(job) for job in jobs]
-            self._connection.execute("COMMIT")
-        except sqlite3.Error as failure:
-            self._undo()
-            unavailable = StoreUnavailable(f"the database can't be used just now: {failure}")
-            settled = [_raiser(job, unavailable) for job in jobs]
-        for settle in settled:
-            settle()
-
-    def _attempt(self, job: _Job) -> Callable[[], None]:
-        """Run one job; return what tells its caller, to be called after the commit."""
-        self._connection.execute("SAVEPOINT job")
-        try:
-            result = job.work(self._transaction)
-        except sqlite3.OperationalError:
-            raise
-        except Exception as failure:  # noqa: BLE001 (it is the caller's, and raised there)
-            self._connection.execute("ROLLBACK TO job")
-            return _raiser(job, failure)
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("RELEASE job")
-        return lambda: job.done.set_result(result)
-
-    def _undo(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+                return entries, True
+        return entries, False
 
 
-def _raiser(job: _Job, failure: Exception) -> Callable[[], None]:
-    return lambda: job.done.set_exception(failure)
+def _report(entries: list[_Entry]) -> None:
+    """Wake the loop once for all whose work has ended."""
+    loop = entries[0].ended.get_loop()
+    try:
+        loop.call_soon_threadsafe(_end, entries)
+    except RuntimeError:
+        # The loop is gone, and with it whoever waited.
+        return
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    # Made before SQLite opens it, since SQLite gives the files beside it the same mode.
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+def _end(entries: list[_Entry]) -> None:
+    for job, ended in entries:
+        job.end()
+        if not ended.done():
+            ended.set_result(None)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        return connect(path)
+    except (sqlite3.Error, OSError) as failure:
+        raise Unusable(f"{path} can't be used as Ringback's data file: {failure}") from failure
+
+
+def connect(path: Path | str) -> sqlite3.Connection:
+    """Return a connection to a file whose schema is up to date."""
+    if isinstance(path, Path):
+        # Made before SQLite opens it, since SQLite gives the files beside it the same mode.
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, cached_statements=_PREPARED
+    )
     try:
         connection.row_factory = sqlite3.Row
         for pragma in _PRAGMAS:
@@ -172,6 +179,8 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _bring_up_to_date(connection: sqlite3.Connection) -> None:
+    for function in (destination_of, head_of_request, head_of_response):
+        connection.create_function(function.__name__, 1, function, deterministic=True)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     for step in pending(files("ringback.stores.sqlite") / "migrations", version=version):
         connection.executescript(

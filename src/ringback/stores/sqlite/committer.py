@@ -1,0 +1,130 @@
+"""Commits pieces of work in groups; the shell around it says when, and in which thread."""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any, Final
+
+from ringback.core.errors import StoreUnavailable
+from ringback.ports import Ending, Transaction, nothing
+from ringback.stores.sqlite.accounts import SqliteAccounts
+from ringback.stores.sqlite.callbacks import TABLES, SqliteCallbacks
+from ringback.stores.sqlite.session import Session
+from ringback.stores.sqlite.sims import SqliteFleets, SqliteSims
+
+_OF_A_ROW: Final = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
+"""What the database has against a row; all else it has against the file, or the machine."""
+
+
+class Job:
+    """A piece of work, and how it ended."""
+
+    def __init__(self, work: Callable[[Transaction], Any]) -> None:
+        self.work = work
+        self.result: Any = None
+        self.failure: Exception | None = None
+        self.endings: list[Ending] = []
+        self._undone: list[Ending] = []
+
+    def begin(self) -> list[Ending]:
+        """Begin, maybe again, since an earlier commit was undone; return the list of who asks."""
+        self._undone += self.endings
+        self.failure = None
+        self.endings = []
+        return self.endings
+
+    def end(self) -> None:
+        """Call whoever wants to know that it ended."""
+        for ending in self._undone:
+            ending.undone()
+        for ending in self.endings:
+            (ending.durable if self.failure is None else ending.undone)()
+
+
+class SqliteTransaction:
+    """Answers `ports.Transaction`."""
+
+    def __init__(self, session: Session) -> None:
+        self.accounts = SqliteAccounts(session)
+        self.fleets = SqliteFleets(session)
+        self.sims = SqliteSims(session)
+        self.callbacks = SqliteCallbacks(session, self.accounts)
+        self.endings: list[Ending] = []
+        self._session = session
+
+    def write_nothing(self) -> None:
+        (version,) = self._session.read("PRAGMA user_version").fetchone()
+        self._session.write(f"PRAGMA user_version = {version}")
+
+    def afterwards(
+        self, durable: Callable[[], None], *, undone: Callable[[], None] = nothing
+    ) -> None:
+        self.endings.append(Ending(durable, undone))
+
+
+class Committer:
+    """Runs jobs on one connection: all that are given at once share a commit."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._session = Session(connection, TABLES)
+        self._transaction = SqliteTransaction(self._session)
+
+    def commit(self, jobs: list[Job]) -> None:
+        """Run the jobs and write their endings into them; where it returns, those are durable."""
+        try:
+            self._commit(jobs)
+        except _OF_A_ROW as failure:
+            self._roll_back()
+            # It shows only when rows are written together whose it is: each by itself, then.
+            if len(jobs) > 1:
+                for job in jobs:
+                    self.commit([job])
+            else:
+                jobs[0].failure = failure
+        except sqlite3.Error as failure:
+            unavailable = StoreUnavailable(f"the database can't be used just now: {failure}")
+            for job in jobs:
+                job.failure = unavailable
+            self._roll_back()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def _commit(self, jobs: list[Job]) -> None:
+        self._transaction.accounts.forget()
+        self._transaction.callbacks.begin_commit()
+        self._connection.execute("BEGIN IMMEDIATE")
+        for job in jobs:
+            self._attempt(job)
+        self._session.flush()
+        self._connection.execute("COMMIT")
+
+    def _attempt(self, job: Job) -> None:
+        self._transaction.endings = job.begin()
+        self._session.begin_job()
+        try:
+            job.result = job.work(self._transaction)
+        except sqlite3.Error:
+            raise
+        except Exception as failure:  # noqa: BLE001 (it is the caller's, and raised there)
+            job.failure = failure
+            self._session.undo_job()
+            self._transaction.callbacks.forget()
+            self._transaction.accounts.forget()
+        else:
+            self._session.end_job()
+
+    def _roll_back(self) -> None:
+        self._transaction.callbacks.begin_commit()
+        self._transaction.callbacks.forget()
+        try:
+            self._session.forget()
+        except sqlite3.Error:
+            # The transaction is gone already, or the next BEGIN says what is wrong.
+            return

@@ -1,0 +1,129 @@
+"""The statements of one commit: what can wait is written together, many rows to a statement.
+
+A statement of its own for every row costs more than its work: the thread that runs it gives up the
+interpreter at each, and waits to get it back beside a busy event loop. So rows of callbacks and
+attempts are collected, and written when somebody has to see them or the commit comes. A piece of
+work that fails takes its own rows back, and no other's.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+SqlValue = str | int | float | bytes | None
+Row = tuple[SqlValue, ...]
+
+# Few different sizes, so that their statements stay prepared.
+_CHUNKS: Final = (256, 64, 16, 4, 1)
+
+
+class Table:
+    """A way to write many rows at once: a statement around its `VALUES (?, …), (?, …)`."""
+
+    def __init__(self, *, before: str, columns: int, after: str = "") -> None:
+        row = f"({', '.join('?' * columns)})"
+        self.statements = {
+            size: f"{before} VALUES {', '.join([row] * size)} {after}" for size in _CHUNKS
+        }
+
+
+class Session:
+    """A connection within one commit, and the rows that wait to be written."""
+
+    def __init__(self, connection: sqlite3.Connection, tables: Sequence[Table]) -> None:
+        self._connection = connection
+        self._tables = tables
+        self._rows: list[list[Row]] = [[] for _ in tables]
+        self._mark = [0] * len(tables)
+        self._touched = set[str]()
+        self._is_saved = False
+
+    def begin_job(self) -> None:
+        """Begin a piece of work that can be undone by itself."""
+        self._mark = [len(rows) for rows in self._rows]
+        self._is_saved = False
+
+    def end_job(self) -> None:
+        """Keep what the piece of work did, for the commit to come."""
+        if self._is_saved:
+            self._connection.execute("RELEASE job")
+
+    def undo_job(self) -> None:
+        """Undo what the piece of work did."""
+        for rows, mark in zip(self._rows, self._mark, strict=True):
+            del rows[mark:]
+        if self._is_saved:
+            self._connection.execute("ROLLBACK TO job")
+            self._connection.execute("RELEASE job")
+
+    def touch(self, key: str) -> None:
+        """Prepare for rows that change what has this key: earlier ones are written before them."""
+        if key in self._touched:
+            self._save()
+            self.flush()
+        self._touched.add(key)
+
+    def queue(self, table: int, row: Row) -> None:
+        """Have a row written with the others of its table, before anybody reads them."""
+        self._rows[table].append(row)
+
+    def read(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run a query on tables whose rows are not queued."""
+        return self._connection.execute(statement, values)
+
+    def read_queued(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run a query that sees the rows queued so far."""
+        if any(self._rows):
+            self._save()
+            self.flush()
+        return self._connection.execute(statement, values)
+
+    def write(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run a statement at once."""
+        self._save()
+        return self._connection.execute(statement, values)
+
+    def flush(self) -> None:
+        """Write all rows that are queued."""
+        for table, rows in zip(self._tables, self._rows, strict=True):
+            if rows:
+                self._write(table, rows)
+                rows.clear()
+        self._mark = [0] * len(self._tables)
+        self._touched.clear()
+
+    def forget(self) -> None:
+        """Drop all rows that are queued, and what the commit did so far."""
+        for rows in self._rows:
+            rows.clear()
+        self._touched.clear()
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _save(self) -> None:
+        """Make sure that what follows can be undone; the rows of earlier work are written first."""
+        if self._is_saved:
+            return
+        own = [rows[mark:] for rows, mark in zip(self._rows, self._mark, strict=True)]
+        for rows, mark in zip(self._rows, self._mark, strict=True):
+            del rows[mark:]
+        self.flush()
+        self._connection.execute("SAVEPOINT job")
+        self._is_saved = True
+        for rows, later in zip(self._rows, own, strict=True):
+            rows.extend(later)
+
+    def _write(self, table: Table, rows: list[Row]) -> None:
+        start = 0
+        for size in _CHUNKS:
+            while len(rows) - start >= size:
+                values = [value for row in rows[start : start + size] for value in row]
+                self._execute(table.statements[size], values)
+                start += size
+
+    def _execute(self, statement: str, values: Sequence[SqlValue]) -> None:
+        try:
+            self._connection.execute(statement, values)
+        except (UnicodeError, OverflowError) as failure:
+            # It's a row's, and must not be taken for a fault of whoever has the rows written.
+            raise sqlite3.DataError(f"a value can't be kept: {failure}") from failure

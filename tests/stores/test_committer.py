@@ -1,0 +1,326 @@
+"""What work that shares a commit does to the work beside it: nothing, however it ends."""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ringback.core.callback import CallbackStatus, Progress, advance
+from ringback.core.errors import StoreUnavailable
+from ringback.core.outcome import Delivered
+from ringback.core.retry import Done
+from ringback.ports import CallbackFilter, Claim, Settlement, Transaction, Window
+from ringback.stores.sqlite.committer import Committer, Job
+from ringback.stores.sqlite.store import connect
+from tests.fakes import NOW
+from tests.stores.records import OUR_LANE, OURS, account, callback, row_of, sim
+
+Work = Callable[[Transaction], Any]
+
+
+class Broken(Exception):
+    """What goes wrong in the middle of some work."""
+
+
+class Bench:
+    """A committer on a database in memory, with one account."""
+
+    def __init__(self) -> None:
+        self.connection = connect(":memory:")
+        self.committer = Committer(self.connection)
+        self.do(lambda tx: tx.accounts.add(account(), []))
+
+    def do(self, *works: Work) -> list[Job]:
+        """Do these in one commit, and tell those who ask afterwards."""
+        jobs = [Job(work) for work in works]
+        self.committer.commit(jobs)
+        for job in jobs:
+            job.end()
+        return jobs
+
+    def failures(self, *works: Work) -> list[type[Exception] | None]:
+        """Do these in one commit; return what each fails with."""
+        return [job.failure and type(job.failure) for job in self.do(*works)]
+
+    def result(self, work: Work) -> Any:
+        (job,) = self.do(work)
+        assert job.failure is None
+        return job.result
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of the callbacks that are kept, oldest first."""
+        oldest = self.result(
+            lambda tx: tx.callbacks.oldest(OURS, CallbackFilter(), after=None, limit=99)
+        )
+        return [int(one.sid[2:], 16) for one in oldest]
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def add(*numbers: int, key: str | None = None) -> Work:
+    def work(tx: Transaction) -> None:
+        for number in numbers:
+            tx.callbacks.add(callback(number, key=key))
+
+    return work
+
+
+def then(*steps: Work) -> Work:
+    def work(tx: Transaction) -> None:
+        for step in steps:
+            step(tx)
+
+    return work
+
+
+def look(tx: Transaction) -> None:
+    tx.callbacks.page(OURS, CallbackFilter(), Window(9))
+
+
+def write_at_once(tx: Transaction) -> None:
+    tx.sims.add(sim(9))
+
+
+def break_off(tx: Transaction) -> None:
+    raise Broken
+
+
+def claim(tx: Transaction) -> list[Claim]:
+    return tx.callbacks.claim(OUR_LANE, NOW, limit=9)
+
+
+BEFORE_IT_FAILS = [
+    pytest.param([], id="nothing"),
+    pytest.param([add(8)], id="adding"),
+    pytest.param([look], id="looking"),
+    pytest.param([write_at_once], id="writing at once"),
+    pytest.param([add(8), look], id="adding, then looking"),
+    pytest.param([look, add(8)], id="looking, then adding"),
+    pytest.param([add(8), write_at_once, add(7)], id="adding, writing at once, adding"),
+    pytest.param([add(8), look, add(7), look, write_at_once], id="all of it"),
+    pytest.param([claim], id="claiming what another one added"),
+    pytest.param([add(8), claim, add(7)], id="claiming what it has added itself"),
+]
+
+
+@pytest.mark.parametrize("steps", BEFORE_IT_FAILS)
+def test_work_that_fails_takes_nothing_of_the_others_with_it(
+    bench: Bench, steps: list[Work]
+) -> None:
+    failures = bench.failures(add(1), add(2, 3), then(*steps, break_off), add(4), look, add(5))
+    assert failures == [None, None, Broken, None, None, None]
+    assert bench.numbers() == [1, 2, 3, 4, 5]
+    assert bench.result(lambda tx: tx.sims.get(sim(9).sid)) is None
+    assert bench.result(lambda tx: tx.callbacks.left_open()) == []
+
+
+@pytest.mark.parametrize("steps", BEFORE_IT_FAILS)
+def test_work_of_which_each_piece_fails_leaves_nothing(bench: Bench, steps: list[Work]) -> None:
+    failing = then(*steps, break_off)
+    assert bench.failures(failing, failing, failing) == [Broken, Broken, Broken]
+    assert bench.numbers() == []
+
+
+def test_work_sees_what_the_work_before_it_did(bench: Bench) -> None:
+    *_, counted = bench.do(add(1), add(2), lambda tx: tx.callbacks.unfinished())
+    assert counted.result == {OURS: 2}
+
+
+def test_work_does_not_see_what_failed_before_it(bench: Bench) -> None:
+    *_, counted = bench.do(
+        add(1), then(add(2), look, break_off), lambda tx: tx.callbacks.unfinished()
+    )
+    assert counted.result == {OURS: 1}
+
+
+def test_what_failing_work_had_claimed_can_be_claimed(bench: Bench) -> None:
+    *_, claiming = bench.do(add(1, 2), then(claim, break_off), claim)
+    assert [one.callback.sid for one in claiming.result] == [callback(1).sid, callback(2).sid]
+
+
+def test_an_account_that_was_not_saved_after_all_is_not_seen(bench: Bench) -> None:
+    def save_look_and_break(tx: Transaction) -> None:
+        tx.accounts.save(replace(account(), auth_token="undone"))
+        tx.accounts.get(OURS)
+        raise Broken
+
+    *_, looked = bench.do(save_look_and_break, lambda tx: tx.accounts.get(OURS))
+    assert looked.result == account()
+
+
+# ---- what the database refuses
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        pytest.param(add(1), id="a callback that there is already"),
+        pytest.param(add(9, key="taken"), id="a key that is taken"),
+        pytest.param(then(add(9, key="taken"), look), id="a key that is taken, seen at once"),
+        pytest.param(lambda tx: tx.sims.add(sim(1)), id="a SIM that there is already"),
+    ],
+)
+def test_what_the_database_refuses_fails_alone(bench: Bench, refused: Work) -> None:
+    bench.do(add(1), add(2, key="taken"), lambda tx: tx.sims.add(sim(1)))
+    failures = bench.failures(add(3), refused, add(4), look)
+    assert failures == [None, sqlite3.IntegrityError, None, None]
+    assert bench.numbers() == [1, 2, 3, 4]
+
+
+def test_a_claim_that_is_done_anew_claims_the_same(bench: Bench) -> None:
+    bench.do(add(1, 2))
+    claiming, refused, claiming_more = bench.do(
+        lambda tx: tx.callbacks.claim(OUR_LANE, NOW, limit=1), add(1), claim
+    )
+    assert type(refused.failure) is sqlite3.IntegrityError
+    assert [one.callback.sid for one in claiming.result] == [callback(1).sid]
+    assert [one.callback.sid for one in claiming_more.result] == [callback(2).sid]
+
+
+def test_of_two_with_one_key_the_first_one_is_kept(bench: Bench) -> None:
+    failures = bench.failures(add(1, key="x"), add(2, key="x"), add(3, key="y"))
+    assert failures == [None, sqlite3.IntegrityError, None]
+    assert bench.numbers() == [1, 3]
+
+
+# Neither can stand in a file of SQLite; one of them is no number of its own, the other no text.
+UNWRITABLE = [
+    pytest.param(callback(9, key="\ud800"), id="half a character"),
+    pytest.param(
+        callback(9).having(Progress(NOW, attempt_count=1 << 63)), id="a number beyond 64 bits"
+    ),
+]
+
+
+@pytest.mark.parametrize("unwritable", UNWRITABLE)
+def test_a_value_that_cant_be_kept_is_the_fault_of_whoever_gave_it(
+    bench: Bench, unwritable: Any
+) -> None:
+    failures = bench.failures(
+        add(1), lambda tx: tx.callbacks.add(unwritable), look, then(add(2), look), add(3)
+    )
+    assert failures == [None, sqlite3.DataError, None, None, None]
+    assert bench.numbers() == [1, 2, 3]
+
+
+def test_work_that_the_database_refuses_alone_is_done_once(bench: Bench) -> None:
+    bench.do(add(1))
+    done = list[str]()
+    bench.failures(then(lambda tx: done.append("done"), add(1)))
+    assert done == ["done"]
+
+
+# ---- who asks afterwards
+
+
+def telling(told: list[str], name: str) -> Work:
+    def work(tx: Transaction) -> None:
+        tx.afterwards(
+            lambda: told.append(f"{name} durable"), undone=lambda: told.append(f"{name} undone")
+        )
+
+    return work
+
+
+def test_who_asks_is_told_how_its_own_work_ended(bench: Bench) -> None:
+    told = list[str]()
+    bench.do(
+        telling(told, "first"), then(telling(told, "second"), break_off), telling(told, "third")
+    )
+    assert told == ["first durable", "second undone", "third durable"]
+
+
+def test_work_that_is_done_anew_tells_of_each_time_by_itself(bench: Bench) -> None:
+    told = list[str]()
+    bench.do(add(1))
+    times = iter("abcdef")
+
+    def tell_anew(tx: Transaction) -> None:
+        telling(told, next(times))(tx)
+
+    bench.do(tell_anew, then(tell_anew, add(1)), tell_anew)
+    # The three share a commit that is undone, for the second one's row; then each is done alone.
+    assert sorted(told) == [
+        "a undone",
+        "b undone",
+        "c undone",
+        "d durable",
+        "e undone",
+        "f durable",
+    ]
+
+
+def test_where_the_database_is_away_all_are_told_that_nothing_is_durable(bench: Bench) -> None:
+    told = list[str]()
+    bench.connection.execute("PRAGMA max_page_count = 1")
+    failures = bench.failures(
+        then(telling(told, "first"), add(*range(999))), telling(told, "second")
+    )
+    assert failures == [StoreUnavailable, StoreUnavailable]
+    assert told == ["first undone", "second undone"]
+
+
+# ---- rows of one callback within one commit
+
+
+def attempts_of(number: int) -> Work:
+    return lambda tx: tx.callbacks.attempts(callback(number).sid)
+
+
+def settled(claim: Claim) -> Settlement:
+    return Settlement(
+        claim.callback, row_of(claim, Delivered(200)), advance(claim.progress, Done(), NOW)
+    )
+
+
+def test_work_may_settle_what_other_work_of_the_same_commit_claimed(bench: Bench) -> None:
+    bench.do(add(1, 2, 3))
+    claims = list[Claim]()
+    bench.do(
+        lambda tx: claims.extend(claim(tx)),
+        lambda tx: tx.callbacks.settle([settled(one) for one in claims[:2]]),
+        lambda tx: tx.callbacks.put_back(claims[2:], NOW),
+    )
+    page = bench.result(lambda tx: tx.callbacks.page(OURS, CallbackFilter(), Window(9)))
+    assert [one.status for one in page] == ["scheduled", "delivered", "delivered"]
+    assert bench.result(lambda tx: tx.callbacks.left_open()) == []
+    assert [len(bench.result(attempts_of(number))) for number in (1, 2, 3)] == [1, 1, 0]
+
+
+def test_of_many_changes_of_one_callback_the_last_one_counts(bench: Bench) -> None:
+    bench.do(add(1, 2))
+    bench.do(
+        *(
+            lambda tx, n=number: tx.callbacks.change(
+                callback(n % 2 + 1).having(Progress(NOW, CallbackStatus.FAILED, f"no. {n}"))
+            )
+            for number in range(99)
+        )
+    )
+    page = bench.result(lambda tx: tx.callbacks.page(OURS, CallbackFilter(), Window(9)))
+    assert [one.progress.status_reason for one in page] == ["no. 97", "no. 98"]
+
+
+# ---- how many statements that takes
+
+
+def test_rows_of_many_pieces_of_work_are_written_together(bench: Bench) -> None:
+    statements = list[str]()
+    bench.connection.set_trace_callback(statements.append)
+    bench.do(*(add(number) for number in range(64)))
+    assert [statement.split("(")[0].strip() for statement in statements] == [
+        "BEGIN IMMEDIATE",
+        "INSERT INTO callbacks",
+        "COMMIT",
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 15, 16, 17, 63, 64, 65, 255, 256, 257, 600])
+def test_every_row_is_written_however_many_there_are(bench: Bench, count: int) -> None:
+    bench.do(add(*range(count)))
+    assert bench.result(lambda tx: tx.callbacks.unfinished()) == {OURS: count}

@@ -1,0 +1,372 @@
+"""A file that an older Ringback wrote is read as if this one had."""
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from datetime import timedelta
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from ringback.core.callback import (
+    Attempt,
+    Callback,
+    CallbackStatus,
+    Method,
+    Progress,
+    RecordedRequest,
+    RecordedResponse,
+    Timings,
+)
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import Unusable
+from ringback.core.sim import SimStatus
+from ringback.core.source import Source
+from ringback.ports import CallbackFilter, Lane, Waiting, Window
+from ringback.stores.sqlite.columns import to_us
+from ringback.stores.sqlite.store import SqliteStore
+from tests.fakes import NOW
+from tests.stores.records import OURS, SECOND, account, api_key, callback, fleet, sim, update_of
+
+EARLIER = NOW - timedelta(hours=1)
+BEFORE, NOW_US = to_us(EARLIER), to_us(NOW)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A file with schema 1, and in it the account."""
+    path = tmp_path / "ringback.db"
+    start = files("ringback.stores.sqlite") / "migrations" / "0001_start.sql"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(f"{start.read_text('utf-8')}; PRAGMA user_version = 1;")
+    ours = account()
+    insert(
+        path,
+        "accounts",
+        sid=OURS,
+        name=ours.name,
+        auth_token=ours.auth_token,
+        kore_secret=ours.kore_secret,
+        uses_static_proxy=0,
+        created_us=NOW_US,
+    )
+    return path
+
+
+def insert(path: Path, table: str, **values: object) -> None:
+    """Write one row, as it stood there."""
+    names, marks = ", ".join(values), ", ".join("?" * len(values))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            f"INSERT INTO {table} ({names}) VALUES ({marks})",  # noqa: S608 (both are ours)
+            tuple(values.values()),
+        )
+
+
+def insert_callback(path: Path, number: int, **changed: object) -> None:
+    one = callback(number)
+    given: dict[str, object] = {
+        "sid": one.sid,
+        "account_sid": OURS,
+        "url": "http://127.0.0.1:9000/path?foo=bar#cbs=kore",
+        "credentials": None,
+        "warnings": "[]",
+        "method": "POST",
+        "body": one.body,
+        "source": "kore",
+        "source_asked": "kore",
+        "source_reason": one.source_reason,
+        "idempotency_token": one.idempotency_token,
+        "status": "scheduled",
+        "status_reason": None,
+        "attempt_count": 0,
+        "due_us": NOW_US,
+        "round_attempts": 0,
+        "round_began_us": None,
+        "created_us": NOW_US,
+        "updated_us": NOW_US,
+    }
+    insert(path, "callbacks", **(given | changed))
+
+
+def insert_attempt(path: Path, number: int, **changed: object) -> None:
+    """Write the row of an attempt of callback 1."""
+    given = {
+        "callback_sid": callback(1).sid,
+        "account_sid": OURS,
+        "number": number,
+        "started_us": BEFORE,
+        "result": "delivered",
+    }
+    insert(path, "attempts", **(given | changed))
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore.open(path)
+    yield store
+    await store.close()
+
+
+async def callback_in(path: Path, number: int = 1) -> Callback | None:
+    async with opened(path) as store:
+        return await store.transact(lambda tx: tx.callbacks.get(OURS, callback(number).sid))
+
+
+async def attempts_in(path: Path) -> list[Attempt]:
+    async with opened(path) as store:
+        return await store.transact(lambda tx: tx.callbacks.attempts(callback(1).sid))
+
+
+def schema_of(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return version
+
+
+# ---- what is not a callback
+
+
+async def test_an_account_has_the_schedule_of_the_server(path: Path) -> None:
+    async with opened(path) as store:
+        assert await store.transact(lambda tx: tx.accounts.all()) == [account()]
+
+
+async def test_keys_fleets_sims_and_their_changes_are_as_they_were(path: Path) -> None:
+    insert(path, "api_keys", sid=api_key(1).sid, account_sid=OURS, secret="secret 1")
+    both = {"created_us": NOW_US, "updated_us": NOW_US}
+    insert(path, "fleets", sid=fleet(1).sid, account_sid=OURS, unique_name="fleet 1", **both)
+    insert(path, "sims", sid=sim(1).sid, account_sid=OURS, iccid=sim(1).iccid, status="new", **both)
+    change = update_of(sim(1))
+    insert(
+        path,
+        "sim_updates",
+        sim_sid=sim(1).sid,
+        account_sid=OURS,
+        from_status="new",
+        to_status=SimStatus.ACTIVE,
+        callback_url="http://127.0.0.1:9000/path?foo=bar#cbs=kore",
+        callback_warnings="[]",
+        callback_method="POST",
+        due_us=NOW_US,
+    )
+    async with opened(path) as store:
+        assert await store.transact(lambda tx: tx.accounts.keys_of(OURS)) == [api_key(1)]
+        assert await store.transact(lambda tx: tx.fleets.find(OURS, "fleet 1")) == fleet(1)
+        assert await store.transact(lambda tx: tx.sims.get(sim(1).sid)) == sim(1)
+        assert await store.transact(lambda tx: tx.sims.due_updates(NOW, limit=9)) == [change]
+
+
+# ---- callbacks
+
+
+async def test_a_callback_that_waited_is_as_it_was(path: Path) -> None:
+    insert_callback(path, 1)
+    assert await callback_in(path) == callback(1)
+
+
+async def test_every_field_of_a_callback_is_as_it_was(path: Path) -> None:
+    insert_callback(
+        path,
+        1,
+        url="https://a.example:8443/p#cbs=twilio&new=1",
+        credentials="user:p%C3%A4ss",
+        warnings="[\"the fragment key 'new' is unknown and has no effect\"]",
+        method="GET",
+        body="A=1",
+        source="kore",
+        source_asked="twilio",
+        source_reason="twilio ended 2024-11-02",
+        idempotency_token="RQ0",
+        status="failed",
+        status_reason="the receiver answered 410 Gone",
+        attempt_count=7,
+        due_us=None,
+        round_attempts=2,
+        round_began_us=BEFORE,
+        created_us=BEFORE,
+        updated_us=NOW_US + 1,
+    )
+    assert await callback_in(path) == Callback(
+        sid=callback(1).sid,
+        account_sid=OURS,
+        url=CallbackUrl.parse("https://user:p%C3%A4ss@a.example:8443/p#cbs=twilio&new=1"),
+        method=Method.GET,
+        body="A=1",
+        source=Source.KORE,
+        source_asked=Source.TWILIO,
+        source_reason="twilio ended 2024-11-02",
+        idempotency_token="RQ0",
+        date_created=EARLIER,
+        progress=Progress(
+            date_updated=NOW + timedelta(microseconds=1),
+            status=CallbackStatus.FAILED,
+            status_reason="the receiver answered 410 Gone",
+            attempt_count=7,
+            due=None,
+            round_attempts=2,
+            round_began=EARLIER,
+            round_number=0,
+        ),
+        idempotency_key=None,
+        replay_of=None,
+    )
+
+
+async def test_a_callback_to_a_url_that_would_be_refused_by_now_is_still_there(
+    path: Path,
+) -> None:
+    insert_callback(path, 1, url="http://a.example/#ct=1")
+    kept = await callback_in(path)
+    assert kept is not None
+    assert kept.url.wire == "http://a.example/"
+
+
+async def test_callbacks_keep_their_order(path: Path) -> None:
+    for number in (5, 1, 3):
+        insert_callback(path, number)
+    async with opened(path) as store:
+        page = await store.transact(lambda tx: tx.callbacks.page(OURS, CallbackFilter(), Window(9)))
+    assert [one.sid for one in page] == [callback(number).sid for number in (3, 1, 5)]
+
+
+async def test_what_was_due_waits_in_the_lane_of_its_url(path: Path) -> None:
+    insert_callback(path, 1, due_us=NOW_US + 1_000_000)
+    insert_callback(path, 2, url="HTTPS://B.Example/p")
+    insert_callback(path, 3, url="https://b.example:443", due_us=BEFORE)
+    insert_callback(path, 4, status="delivered", due_us=None)
+    ours, theirs = Lane(OURS, "http://127.0.0.1:9000"), Lane(OURS, "https://b.example:443")
+    async with opened(path) as store:
+        waiting = await store.transact(lambda tx: tx.callbacks.waiting())
+        claims = await store.transact(lambda tx: tx.callbacks.claim(theirs, NOW, limit=9))
+    assert waiting == [Waiting(ours, NOW + SECOND), Waiting(theirs, EARLIER)]
+    assert [claim.callback.sid for claim in claims] == [callback(3).sid, callback(2).sid]
+
+
+# ---- attempts
+
+
+async def test_an_attempt_that_was_open_is_left_open(path: Path) -> None:
+    insert_callback(
+        path,
+        1,
+        attempt_count=1,
+        due_us=None,
+        round_attempts=1,
+        round_began_us=BEFORE,
+        updated_us=BEFORE,
+    )
+    insert_attempt(path, 1, result="open")
+    async with opened(path) as store:
+        (left_open,) = await store.transact(lambda tx: tx.callbacks.left_open())
+        attempts = await store.transact(lambda tx: tx.callbacks.attempts(callback(1).sid))
+    opened_row = Attempt(callback(1).sid, OURS, 1, EARLIER, result="open")
+    assert left_open.attempt == opened_row
+    assert attempts == [opened_row]
+
+
+async def test_attempts_that_had_ended_are_in_front_of_an_open_one(path: Path) -> None:
+    insert_callback(path, 1, attempt_count=3, due_us=None)
+    insert_attempt(path, 3, result="open")
+    insert_attempt(path, 1, result="refused")
+    insert_attempt(path, 2, result="unknown")
+    results = [(one.number, one.result) for one in await attempts_in(path)]
+    assert results == [(1, "refused"), (2, "unknown"), (3, "open")]
+
+
+HEADERS = [["Host", "127.0.0.1:9000"], ["Kore-Signature", ""], ["Date", "2024-07-03T14:40:58Z"]]
+
+
+async def test_every_field_of_an_attempt_is_as_it_was(path: Path) -> None:
+    insert_callback(path, 1)
+    url = "http://127.0.0.1:9000/path?foo=bar"
+    insert_attempt(
+        path,
+        1,
+        result="refused",
+        status_code=503,
+        error_code=11217,
+        failure="closed",
+        reason="the receiver answered 503: «später»",
+        duration_ms=12.5,
+        request=json.dumps(["POST", url, HEADERS, callback(1).body]),
+        response=json.dumps([503, [["Set-Cookie", "a"], ["Set-Cookie", ""]], True]),
+        response_body=b"\x00\xff",
+    )
+    assert await attempts_in(path) == [
+        Attempt(
+            callback_sid=callback(1).sid,
+            account_sid=OURS,
+            number=1,
+            date_started=EARLIER,
+            result="refused",
+            status_code=503,
+            error_code=11217,
+            failure="closed",
+            reason="the receiver answered 503: «später»",
+            timings=Timings(12.5),
+            request=RecordedRequest(
+                "POST",
+                url,
+                "POST /path?foo=bar HTTP/1.1\r\nHost: 127.0.0.1:9000\r\nKore-Signature: \r\n"
+                "Date: 2024-07-03T14:40:58Z",
+                callback(1).body,
+            ),
+            response=RecordedResponse(
+                503, (("Set-Cookie", "a"), ("Set-Cookie", "")), b"\x00\xff", is_cut=True
+            ),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "request_url", "line"),
+    [
+        ("http://a.example", "http://a.example?A=1", "GET /?A=1 HTTP/1.1"),
+        ("http://a.example/p", "http://a.example/p?A=1", "GET /p?A=1 HTTP/1.1"),
+        ("http://a.example:80/p?x=1", "http://a.example:80/p?x=1&A=1", "GET /p?x=1&A=1 HTTP/1.1"),
+    ],
+)
+async def test_the_line_of_a_request_is_made_from_its_url(
+    path: Path, url: str, request_url: str, line: str
+) -> None:
+    insert_callback(path, 1, url=url, method="GET", body="A=1")
+    insert_attempt(path, 1, request=json.dumps(["GET", request_url, [["Host", "a.example"]], ""]))
+    (attempt,) = await attempts_in(path)
+    assert attempt.request == RecordedRequest("GET", request_url, f"{line}\r\nHost: a.example", "")
+
+
+async def test_what_was_not_known_of_an_attempt_is_not_known(path: Path) -> None:
+    insert_callback(path, 1)
+    insert_attempt(path, 1, result="unknown")
+    assert await attempts_in(path) == [Attempt(callback(1).sid, OURS, 1, EARLIER, result="unknown")]
+
+
+async def test_an_answer_that_was_whole_is_whole(path: Path) -> None:
+    insert_callback(path, 1)
+    insert_attempt(path, 1, response=json.dumps([204, [], False]), response_body=b"")
+    (attempt,) = await attempts_in(path)
+    assert attempt.response == RecordedResponse(204, (), b"")
+
+
+# ---- the file
+
+
+async def test_a_file_is_brought_up_to_date_once(path: Path) -> None:
+    assert schema_of(path) == 1
+    async with opened(path):
+        pass
+    assert schema_of(path) == 2
+    assert await callback_in(path) is None
+
+
+def test_a_file_that_cant_be_brought_up_to_date_is_left_as_it_was(path: Path) -> None:
+    insert_callback(path, 1, url="this was never a URL")
+    insert_attempt(path, 1, result="open")
+    with pytest.raises(Unusable, match="can't be used as Ringback's data file"):
+        SqliteStore.open(path)
+    assert schema_of(path) == 1
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT number, result FROM attempts").fetchall() == [(1, "open")]
