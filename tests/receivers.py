@@ -40,6 +40,8 @@ class RecordingReceiver:
     ) -> None:
         self.requests: list[ReceivedRequest] = []
         self.connections = 0
+        self.clients: list[str] = []
+        """Where the connections come from."""
         self.ended_connections = 0
         self._script = list(script)
         self._answer = answer
@@ -82,6 +84,7 @@ class RecordingReceiver:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.clients.append(writer.get_extra_info("peername")[0])
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._serving.add(task)
         try:
@@ -144,10 +147,15 @@ def answer_and_close(data: bytes) -> Reply:
 
 def drip(data: bytes) -> Reply:
     """Return a reply that comes one byte at a time."""
+    return drip_in_parts(data, of=1)
+
+
+def drip_in_parts(data: bytes, *, of: int) -> Reply:
+    """Return a reply that comes so many bytes at a time."""
 
     async def reply(writer: asyncio.StreamWriter) -> None:
-        for byte in data:
-            writer.write(bytes([byte]))
+        for start in range(0, len(data), of):
+            writer.write(data[start : start + of])
             await writer.drain()
             await asyncio.sleep(0)
 

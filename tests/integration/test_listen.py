@@ -143,7 +143,7 @@ async def test_what_a_sender_sends_is_right(source: Source, method: Method, tmp_
         heard = await listener.hear(request)
     assert heard["source"] == source
     assert heard["method"] == method
-    assert heard["path"] == request.target
+    assert heard["path"] == request.url.target
     assert heard["token"] == TOKENS[source]
     assert heard["signature"] == {"ok": True, "reason": None, "explanation": None}
     assert ["SimUniqueName", "my super sim"] in heard["parameters"]
@@ -281,13 +281,13 @@ async def test_a_request_is_passed_on_as_it_came_and_answered_with_what_comes_ba
         answer = await listener.exchange(request.to_bytes())
         report = await listener.report()
     [passed_on] = app.requests
-    assert passed_on.line == f"{method} {request.target} HTTP/1.1"
+    assert passed_on.line == f"{method} {request.url.target} HTTP/1.1"
     lines = tuple(f"{name}: {value}" for name, value in request.headers)
     assert passed_on.headers == lines
     assert passed_on.body == request.body
     assert answer.startswith(b"HTTP/1.1 201 Created\r\nContent-Type: text/plain\r\n")
     assert answer.endswith(b"\r\n\r\nok")
-    assert f"  forwarded  {app.url(request.target)} answered 201" in report
+    assert f"  forwarded  {app.url(request.url.target)} answered 201" in report
 
 
 async def test_an_application_that_is_not_there_makes_a_502(tmp_path: Path) -> None:

@@ -3,22 +3,15 @@
 import asyncio
 import contextlib
 import socket
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from datetime import UTC, datetime
-from ipaddress import ip_network
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
-import trustme
 import uvloop
 
 from ringback.core.addresses import LOOPBACK
-from ringback.core.callback import Exchange
-from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
+from ringback.core.guard import Guard
 from ringback.core.outcome import Delivered, Failure, Refused, Unreachable
-from ringback.core.rendering import OutgoingRequest
 from ringback.engine.answer import MAX_BODY
 from ringback.engine.pool import KeepAlive
 from ringback.engine.sender import Sender
@@ -34,50 +27,13 @@ from tests.receivers import (
     drip_without_end,
     reset,
 )
-
-LIMITS = Limits(connect=5, read=5, total=10)
-BODY = b"SimSid=HS1&SimStatus=active"
-
-
-def post(url: str, body: bytes = BODY) -> OutgoingRequest:
-    parsed = CallbackUrl.parse(url)
-    headers = (
-        ("Host", parsed.authority),
-        ("User-Agent", "KoreProxy/1.1"),
-        ("Content-Length", str(len(body))),
-        ("X-odd-CASE", "kept"),
-        ("Accept", "*/*"),
-    )
-    return OutgoingRequest("POST", parsed, headers, body)
-
-
-def resolve_to(*addresses: str) -> Callable[[str], Awaitable[list[str]]]:
-    async def resolve(host: str) -> list[str]:
-        return list(addresses)
-
-    return resolve
-
-
-def failure_of(exchange: Exchange) -> Failure | None:
-    return exchange.outcome.failure if isinstance(exchange.outcome, Unreachable) else None
-
-
-def why_of(exchange: Exchange) -> str:
-    assert isinstance(exchange.outcome, Unreachable)
-    return exchange.outcome.why
-
-
-async def answer_to(sender: Sender, *script: Reply, limits: Limits = LIMITS) -> Exchange:
-    """Return how the last of as many requests as there are replies ends."""
-    async with RecordingReceiver(*script) as receiver:
-        exchanges = [await sender.send(post(receiver.url()), limits=limits) for _ in script]
-    return exchanges[-1]
+from tests.sending import LIMITS, answer_to, failure_of, post, resolve_to, why_of
 
 
 @pytest.fixture
 async def sender() -> AsyncIterator[Sender]:
     # Long enough that a connection which should have been closed is never closed by its age.
-    sender = Sender(stopwatch=stopwatch, allowed=LOOPBACK, keep_alive=KeepAlive(seconds=3600))
+    sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK), keep_alive=KeepAlive(seconds=3600))
     yield sender
     await sender.close()
 
@@ -123,14 +79,6 @@ class TestTheRequest:
             b"\r\n"
             b"SimSid=HS1&SimStatus=active" % receiver.port
         ]
-
-    async def test_is_on_the_record_even_where_it_could_not_leave(
-        self, sender: Sender, closed_port: int
-    ) -> None:
-        request = post(f"http://127.0.0.1:{closed_port}/")
-        exchange = await sender.send(request, limits=LIMITS)
-        assert exchange.request == request.recorded()
-        assert exchange.response is None
 
     async def test_of_many_megabytes_leaves_whole(
         self, sender: Sender, receiver: RecordingReceiver
@@ -188,6 +136,15 @@ class TestTheAnswer:
         assert exchange.response.body == b"all of it"
         assert not exchange.response.is_cut
 
+    async def test_in_chunks_states_its_length_and_is_not_over_without_the_last(
+        self, sender: Sender
+    ) -> None:
+        begun = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+        exchange = await answer_to(sender, answer_and_close(begun))
+        assert failure_of(exchange) is Failure.CLOSED
+        assert exchange.response is not None
+        assert exchange.response.is_cut
+
     @pytest.mark.parametrize("status", [204, 304])
     async def test_of_a_status_that_has_no_body_is_complete_with_its_head(
         self, sender: Sender, status: int
@@ -241,6 +198,21 @@ class TestTheAnswer:
         redirect = f"HTTP/1.1 302 Go\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
         exchange = await answer_to(sender, redirect.encode())
         assert exchange.outcome == Refused(302, location=location[:500])
+
+    @pytest.mark.parametrize(
+        ("status", "kept"), [(429, "120"), (503, "120"), (500, None), (302, None), (404, None)]
+    )
+    async def test_says_when_to_come_back_where_that_has_a_meaning(
+        self, sender: Sender, status: int, kept: str | None
+    ) -> None:
+        later = b"HTTP/1.1 %d X\r\nretry-after: 120\r\nContent-Length: 0\r\n\r\n" % status
+        exchange = await answer_to(sender, later)
+        assert exchange.outcome == Refused(status, retry_after=kept)
+
+    async def test_keeps_100_characters_of_when_to_come_back(self, sender: Sender) -> None:
+        later = b"HTTP/1.1 503 X\r\nRetry-After: %b\r\nContent-Length: 0\r\n\r\n" % (b"9" * 500)
+        exchange = await answer_to(sender, later)
+        assert exchange.outcome == Refused(503, retry_after="9" * 100)
 
     async def test_of_just_the_limit_is_whole(self, sender: Sender) -> None:
         body = b"x" * MAX_BODY
@@ -371,7 +343,9 @@ class TestKeepingConnections:
         server.close()
 
     async def test_ends_after_a_while_without_requests(self) -> None:
-        sender = Sender(stopwatch=stopwatch, allowed=LOOPBACK, keep_alive=KeepAlive(seconds=0.05))
+        sender = Sender(
+            stopwatch=stopwatch, guard=Guard(LOOPBACK), keep_alive=KeepAlive(seconds=0.05)
+        )
         async with RecordingReceiver() as receiver:
             await sender.send(post(receiver.url()), limits=LIMITS)
             await receiver.wait_for_ended(1)
@@ -380,7 +354,7 @@ class TestKeepingConnections:
 
     @pytest.mark.parametrize("bound", [KeepAlive(per_peer=1), KeepAlive(in_all=1)])
     async def test_is_bounded(self, bound: KeepAlive) -> None:
-        sender = Sender(stopwatch=stopwatch, allowed=LOOPBACK, keep_alive=bound)
+        sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK), keep_alive=bound)
         hangs = [Hang(), Hang(), Hang()]
         async with RecordingReceiver(*hangs) as receiver:
             sends = [sender.send(post(receiver.url()), limits=LIMITS) for _ in hangs]
@@ -395,7 +369,7 @@ class TestKeepingConnections:
             await sender.close()
 
     async def test_ends_when_the_sender_is_closed(self, receiver: RecordingReceiver) -> None:
-        sender = Sender(stopwatch=stopwatch, allowed=LOOPBACK)
+        sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
         await sender.send(post(receiver.url()), limits=LIMITS)
         await sender.close()
         await receiver.wait_for_ended(1)
@@ -424,6 +398,106 @@ class TestKeepingConnections:
             assert receiver.connections == 1
 
 
+class TestOpenConnections:
+    async def test_are_counted_in_use_and_kept(self, sender: Sender) -> None:
+        hang = Hang()
+        async with RecordingReceiver(OK, hang) as receiver:
+            assert sender.open_connections == 0
+            await sender.send(post(receiver.url()), limits=LIMITS)
+            assert sender.open_connections == 1, "kept"
+            send = asyncio.create_task(sender.send(post(receiver.url()), limits=LIMITS))
+            await receiver.wait_for(2)
+            assert sender.open_connections == 1, "in use"
+            hang.release()
+            await send
+        await sender.close()
+        assert sender.open_connections == 0
+
+    async def test_that_came_to_nothing_are_not_counted(
+        self, sender: Sender, closed_port: int
+    ) -> None:
+        await sender.send(post(f"http://127.0.0.1:{closed_port}/"), limits=LIMITS)
+        await answer_to(sender, close_without_answer)
+        await answer_to(sender, answer_and_close(OK))
+        async with RecordingReceiver() as receiver:
+            await sender.send(post(receiver.url()), limits=LIMITS)
+            assert sender.open_connections == 1
+
+    async def test_make_room_for_others_where_they_are_idle(self) -> None:
+        sender = Sender(
+            stopwatch=stopwatch,
+            guard=Guard(LOOPBACK),
+            keep_alive=KeepAlive(seconds=3600),
+            most_open=1,
+        )
+        async with RecordingReceiver() as one, RecordingReceiver() as other:
+            for receiver in (one, other, one):
+                exchange = await sender.send(post(receiver.url()), limits=LIMITS)
+                assert exchange.outcome == Delivered(200)
+                assert sender.open_connections == 1
+            await one.wait_for_ended(1)
+            await other.wait_for_ended(1)
+            await sender.close()
+
+    async def test_let_others_wait_for_room_while_they_are_in_use(self) -> None:
+        sender = Sender(
+            stopwatch=stopwatch,
+            guard=Guard(LOOPBACK),
+            keep_alive=KeepAlive(seconds=3600),
+            most_open=1,
+        )
+        hang = Hang()
+        async with RecordingReceiver(hang) as one, RecordingReceiver() as other:
+            first = asyncio.create_task(sender.send(post(one.url()), limits=LIMITS))
+            await one.wait_for(1)
+            second = asyncio.create_task(sender.send(post(other.url()), limits=LIMITS))
+            hasty = await sender.send(
+                post(other.url()), limits=Limits(connect=0.05, read=5, total=5)
+            )
+            assert other.connections == 0
+            hang.release()
+            assert (await first).outcome == Delivered(200)
+            assert (await second).outcome == Delivered(200)
+            assert failure_of(hasty) is Failure.EGRESS
+            assert "all connections that there may be were in use" in why_of(hasty)
+            await sender.close()
+
+
+class TestTheTimings:
+    async def test_of_a_new_connection_have_its_steps(self, receiver: RecordingReceiver) -> None:
+        ticks = iter(range(1000))
+        sender = Sender(
+            stopwatch=lambda: next(ticks) / 1000,  # a millisecond passes with every look at it
+            guard=Guard(LOOPBACK),
+            resolve=resolve_to("127.0.0.1"),
+        )
+        request = post(receiver.url(host="hooks.example"))
+        first = (await sender.send(request, limits=LIMITS)).timings
+        assert first is not None
+        assert (first.look_up, first.connect, first.tls) == pytest.approx((1, 1, None))
+        assert (first.first_byte, first.total) == pytest.approx((1, 7))
+        await sender.close()
+
+    async def test_of_a_kept_connection_have_none(
+        self, sender: Sender, receiver: RecordingReceiver
+    ) -> None:
+        await sender.send(post(receiver.url()), limits=LIMITS)
+        timings = (await sender.send(post(receiver.url()), limits=LIMITS)).timings
+        assert timings is not None
+        assert (timings.look_up, timings.connect, timings.tls) == (None, None, None)
+        assert timings.first_byte is not None
+        assert 0 < timings.first_byte < timings.total
+
+    async def test_of_a_failure_end_where_it_does(self, sender: Sender, closed_port: int) -> None:
+        exchange = await sender.send(post(f"http://127.0.0.1:{closed_port}/"), limits=LIMITS)
+        timings = exchange.timings
+        assert timings is not None
+        assert timings.look_up is not None
+        assert timings.connect is not None
+        assert (timings.tls, timings.first_byte) == (None, None)
+        assert timings.look_up + timings.connect <= timings.total
+
+
 class TestAnAnswerThatDoesNotCome:
     async def test_to_a_port_where_nobody_listens_is_connect(
         self, sender: Sender, closed_port: int
@@ -434,7 +508,7 @@ class TestAnAnswerThatDoesNotCome:
             f"could not connect to 127.0.0.1 port {closed_port} (127.0.0.1: Connection refused)",
         )
 
-    async def test_within_the_time_to_connect_is_connect_timeout(self) -> None:
+    async def test_to_a_look_up_within_the_time_to_connect_is_name(self) -> None:
         async def never(host: str) -> list[str]:
             await asyncio.Event().wait()
             return []
@@ -443,7 +517,8 @@ class TestAnAnswerThatDoesNotCome:
         limits = Limits(connect=0.05, read=5, total=5)
         exchange = await sender.send(post("http://hooks.example/"), limits=limits)
         assert exchange.outcome == Unreachable(
-            Failure.CONNECT_TIMEOUT, "no connection to hooks.example port 80 within 0.05 s"
+            Failure.NAME,
+            "no connection to hooks.example port 80 within 0.05 s: its name was not looked up",
         )
         await sender.close()
 
@@ -462,8 +537,9 @@ class TestAnAnswerThatDoesNotCome:
 
     async def test_has_a_duration_too(self, sender: Sender) -> None:
         exchange = await answer_to(sender, Hang(), limits=Limits(connect=5, read=0.05, total=5))
-        assert exchange.duration_ms is not None
-        assert 45 < exchange.duration_ms < 5000
+        assert exchange.timings is not None
+        assert 45 < exchange.timings.total < 5000
+        assert exchange.timings.first_byte is None
 
     async def test_beyond_its_head_is_read_timeout_and_keeps_the_head(self, sender: Sender) -> None:
         stalled = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
@@ -567,70 +643,6 @@ class TestAnAnswerThatDoesNotCome:
             await receiver.wait_for_ended(1)
 
 
-class TestTheGuard:
-    @pytest.mark.parametrize(
-        "host",
-        [
-            "127.0.0.1",
-            "[::1]",
-            "[::ffff:127.0.0.1]",
-            "0x7f.1",
-            "2130706433",
-            "017700000001",
-            "0",
-            "localhost",
-            "169.254.169.254",
-        ],
-    )
-    async def test_meets_every_spelling_of_an_address(
-        self, receiver: RecordingReceiver, host: str
-    ) -> None:
-        sender = Sender(stopwatch=stopwatch)
-        exchange = await sender.send(post(receiver.url(host=host)), limits=LIMITS)
-        assert failure_of(exchange) is Failure.GUARD
-        assert receiver.connections == 0
-
-    async def test_meets_names_of_private_addresses(self) -> None:
-        sender = Sender(stopwatch=stopwatch, resolve=resolve_to("10.0.0.7", "192.168.1.1"))
-        exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
-        assert failure_of(exchange) is Failure.GUARD
-        assert why_of(exchange).startswith("hooks.example: 10.0.0.7 is not a public address")
-
-    async def test_is_not_fooled_by_a_name_that_changes_its_mind(
-        self, receiver: RecordingReceiver
-    ) -> None:
-        # The first answer is legal here and the second is not; a sender that looked up again to
-        # connect would meet the second.
-        answers = [["127.0.0.1"], ["127.0.0.2"]]
-
-        async def resolve(host: str) -> list[str]:
-            return answers.pop(0)
-
-        sender = Sender(
-            stopwatch=stopwatch,
-            allowed=[ip_network("127.0.0.1/32")],
-            resolve=resolve,
-            remember_names=0,
-        )
-        request = post(receiver.url(host="hooks.example"))
-        first = await sender.send(request, limits=LIMITS)
-        second = await sender.send(request, limits=LIMITS)
-        assert first.outcome == Delivered(200)
-        assert failure_of(second) is Failure.GUARD
-        assert receiver.connections == 1
-        await sender.close()
-
-    async def test_leaves_out_only_the_addresses_that_it_refuses(
-        self, receiver: RecordingReceiver
-    ) -> None:
-        sender = Sender(
-            stopwatch=stopwatch, allowed=LOOPBACK, resolve=resolve_to("10.0.0.7", "127.0.0.1")
-        )
-        exchange = await sender.send(post(receiver.url(host="hooks.example")), limits=LIMITS)
-        assert exchange.outcome == Delivered(200)
-        await sender.close()
-
-
 class TestALookUp:
     async def test_that_fails_is_name(self) -> None:
         async def resolve(host: str) -> list[str]:
@@ -662,7 +674,7 @@ class TestALookUp:
             asked.append(host)
             return ["127.0.0.1"]
 
-        sender = Sender(stopwatch=stopwatch, allowed=LOOPBACK, resolve=resolve)
+        sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=resolve)
         request = post(receiver.url(host="hooks.example"))
         await asyncio.gather(*(sender.send(request, limits=LIMITS) for _ in range(5)))
         await sender.send(request, limits=LIMITS)
@@ -679,14 +691,94 @@ class TestALookUp:
             await may_answer.wait()
             return ["127.0.0.1"]
 
-        sender = Sender(stopwatch=stopwatch, allowed=LOOPBACK, resolve=resolve)
+        sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=resolve)
         request = post(receiver.url(host="hooks.example"))
         patient = asyncio.create_task(sender.send(request, limits=LIMITS))
         await is_asked.wait()
         hasty = await sender.send(request, limits=Limits(connect=0.05, read=5, total=5))
         may_answer.set()
-        assert failure_of(hasty) is Failure.CONNECT_TIMEOUT
+        assert failure_of(hasty) is Failure.NAME
         assert (await patient).outcome == Delivered(200)
+        await sender.close()
+
+    async def test_is_made_again_when_its_answer_is_too_old(
+        self, receiver: RecordingReceiver
+    ) -> None:
+        asked = list[str]()
+
+        async def resolve(host: str) -> list[str]:
+            asked.append(host)
+            return ["127.0.0.1"]
+
+        sender = Sender(
+            stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=resolve, remember_names=0
+        )
+        request = post(receiver.url(host="hooks.example"))
+        for _ in range(2):
+            assert (await sender.send(request, limits=LIMITS)).outcome == Delivered(200)
+        assert asked == ["hooks.example"] * 2
+        assert receiver.connections == 1, "what is kept stays good where the name leads to it"
+        await sender.close()
+
+    async def test_that_hangs_is_name_after_its_own_limit(self) -> None:
+        async def never(host: str) -> list[str]:
+            await asyncio.Event().wait()
+            return []
+
+        sender = Sender(stopwatch=stopwatch, resolve=never, name_limit=0.05)
+        exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
+        assert exchange.outcome == Unreachable(
+            Failure.NAME,
+            "the host hooks.example could not be looked up: no answer came within 0.05 s",
+        )
+        await sender.close()
+
+    async def test_that_hangs_holds_others_up_for_no_longer_than_its_limit(
+        self, receiver: RecordingReceiver
+    ) -> None:
+        async def resolve(host: str) -> list[str]:
+            if host.startswith("hangs"):
+                await asyncio.Event().wait()
+            return ["127.0.0.1"]
+
+        sender = Sender(
+            stopwatch=stopwatch,
+            guard=Guard(LOOPBACK),
+            resolve=resolve,
+            name_limit=0.05,
+            names_at_once=2,
+        )
+        hosts = ("hangs-1.example", "hangs-2.example", "hooks.example")
+        sends = [sender.send(post(receiver.url(host=host)), limits=LIMITS) for host in hosts]
+        *hung, good = await asyncio.gather(*sends)
+        assert [failure_of(exchange) for exchange in hung] == [Failure.NAME] * 2
+        assert good.outcome == Delivered(200)
+        await sender.close()
+
+    async def test_is_not_made_for_nobody(self, receiver: RecordingReceiver) -> None:
+        asked, is_asked, may_answer = list[str](), asyncio.Event(), asyncio.Event()
+
+        async def resolve(host: str) -> list[str]:
+            asked.append(host)
+            is_asked.set()
+            await may_answer.wait()
+            return ["127.0.0.1"]
+
+        sender = Sender(
+            stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=resolve, names_at_once=1
+        )
+        patient = asyncio.create_task(
+            sender.send(post(receiver.url(host="first.example")), limits=LIMITS)
+        )
+        await is_asked.wait()
+        hasty = await sender.send(
+            post(receiver.url(host="second.example")), limits=Limits(connect=0.05, read=5, total=5)
+        )
+        assert failure_of(hasty) is Failure.NAME
+        may_answer.set()
+        await patient
+        await sender.send(post(receiver.url(host="third.example")), limits=LIMITS)
+        assert asked == ["first.example", "third.example"]
         await sender.close()
 
     async def test_of_two_addresses_lets_the_second_stand_in(
@@ -694,7 +786,7 @@ class TestALookUp:
     ) -> None:
         # Nobody listens on the first one.
         sender = Sender(
-            stopwatch=stopwatch, allowed=LOOPBACK, resolve=resolve_to("127.0.0.9", "127.0.0.1")
+            stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=resolve_to("127.0.0.9", "127.0.0.1")
         )
         exchange = await sender.send(post(receiver.url(host="hooks.example")), limits=LIMITS)
         assert exchange.outcome == Delivered(200)
@@ -704,7 +796,7 @@ class TestALookUp:
         self, receiver: RecordingReceiver
     ) -> None:
         sender = Sender(
-            stopwatch=stopwatch, allowed=LOOPBACK, resolve=resolve_to("127.0.0.9", "127.0.0.1")
+            stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=resolve_to("127.0.0.9", "127.0.0.1")
         )
         with silent_address("127.0.0.9", receiver.port):
             exchange = await sender.send(
@@ -713,6 +805,16 @@ class TestALookUp:
             )
         assert exchange.outcome == Delivered(200)
         await sender.close()
+
+    async def test_of_an_address_that_is_silent_for_the_whole_time_is_total_timeout(
+        self, sender: Sender, closed_port: int
+    ) -> None:
+        with silent_address("127.0.0.9", closed_port):
+            exchange = await sender.send(
+                post(f"http://127.0.0.9:{closed_port}/"),
+                limits=Limits(connect=5, read=5, total=0.05),
+            )
+        assert failure_of(exchange) is Failure.TOTAL_TIMEOUT
 
     async def test_of_an_address_that_is_silent_is_connect_timeout(
         self, sender: Sender, closed_port: int
@@ -726,110 +828,16 @@ class TestALookUp:
 
     async def test_of_two_dead_addresses_names_both(self, closed_port: int) -> None:
         sender = Sender(
-            stopwatch=stopwatch, allowed=LOOPBACK, resolve=resolve_to("127.0.0.8", "127.0.0.9")
+            stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=resolve_to("127.0.0.8", "127.0.0.9")
         )
         exchange = await sender.send(post(f"http://x.example:{closed_port}/"), limits=LIMITS)
         assert failure_of(exchange) is Failure.CONNECT
         assert "127.0.0.8: Connection refused; 127.0.0.9: Connection refused" in why_of(exchange)
 
 
-class TestTls:
-    @pytest.fixture
-    def authority(self) -> trustme.CA:
-        return trustme.CA()
-
-    @pytest.fixture
-    def ca_file(self, authority: trustme.CA, tmp_path: Path) -> Path:
-        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-        return tmp_path / "ca.pem"
-
-    @pytest.fixture
-    async def trusting(self, ca_file: Path) -> AsyncIterator[Sender]:
-        resolve = resolve_to("127.0.0.1")
-        sender = Sender(
-            stopwatch=stopwatch, allowed=LOOPBACK, extra_ca_file=ca_file, resolve=resolve
-        )
-        yield sender
-        await sender.close()
-
-    async def test_carries_requests_over_one_verified_connection(
-        self, trusting: Sender, authority: trustme.CA
-    ) -> None:
-        tls = server_side(authority.issue_cert("hooks.example"))
-        async with RecordingReceiver(tls=tls) as receiver:
-            for host in ("hooks.example", "hooks.example", "hooks.example."):
-                exchange = await trusting.send(post(receiver.url(host=host)), limits=LIMITS)
-                assert exchange.outcome == Delivered(200)
-            assert receiver.requests[0].headers[0] == f"Host: hooks.example:{receiver.port}"
-            assert receiver.connections == 2, "one for each spelling of the host"
-
-    async def test_verifies_addresses_too(self, trusting: Sender, authority: trustme.CA) -> None:
-        async with RecordingReceiver(tls=server_side(authority.issue_cert("127.0.0.1"))) as it:
-            exchange = await trusting.send(post(it.url()), limits=LIMITS)
-        assert exchange.outcome == Delivered(200)
-
-    @pytest.mark.parametrize("host", ["hooks.example", "127.0.0.1"])
-    async def test_with_a_certificate_for_another_name_is_certificate_name(
-        self, trusting: Sender, authority: trustme.CA, host: str
-    ) -> None:
-        tls = server_side(authority.issue_cert("elsewhere.example"))
-        assert await self.failure(trusting, tls, host) is Failure.CERTIFICATE_NAME
-
-    async def test_with_an_expired_certificate_is_certificate_expired(
-        self, trusting: Sender, authority: trustme.CA
-    ) -> None:
-        long_ago = datetime(2020, 1, 1, tzinfo=UTC)
-        tls = server_side(authority.issue_cert("hooks.example", not_after=long_ago))
-        assert await self.failure(trusting, tls) is Failure.CERTIFICATE_EXPIRED
-
-    async def test_with_a_certificate_of_a_stranger_is_certificate_untrusted(
-        self, trusting: Sender
-    ) -> None:
-        tls = server_side(trustme.CA().issue_cert("hooks.example"))
-        assert await self.failure(trusting, tls) is Failure.CERTIFICATE_UNTRUSTED
-
-    async def test_with_somebody_who_speaks_none_is_tls(self, sender: Sender) -> None:
-        async def speak_plainly(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            writer.close()
-
-        assert await failure_of_handshake(sender, speak_plainly) is Failure.TLS
-
-    async def test_with_somebody_who_hangs_up_is_tls(self, sender: Sender) -> None:
-        async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.close()
-
-        assert await failure_of_handshake(sender, hang_up) is Failure.TLS
-
-    async def failure(
-        self, sender: Sender, tls: ssl.SSLContext, host: str = "hooks.example"
-    ) -> Failure | None:
-        async with RecordingReceiver(tls=tls) as receiver:
-            exchange = await sender.send(post(receiver.url(host=host)), limits=LIMITS)
-        assert receiver.requests == []
-        return failure_of(exchange)
-
-
-def server_side(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
-    return context
-
-
-async def failure_of_handshake(
-    sender: Sender,
-    behave: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
-) -> Failure | None:
-    server = await asyncio.start_server(behave, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    exchange = await sender.send(post(f"https://127.0.0.1:{port}/"), limits=LIMITS)
-    server.close()
-    return failure_of(exchange)
-
-
 def test_all_of_it_works_on_uvloop_too() -> None:
     async def story() -> list[object]:
-        sender = Sender(stopwatch=stopwatch, allowed=LOOPBACK)
+        sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
         outcomes = list[object]()
         async with RecordingReceiver(OK, close_without_answer, Hang()) as receiver:
             limits = Limits(connect=5, read=0.05, total=5)

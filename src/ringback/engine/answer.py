@@ -20,8 +20,9 @@ class AnswerReader:
         self._parser = HttpResponseParser(self)
         # RFC 9112 (2.2) lets a recipient take a bare LF, and receivers made by hand send it.
         self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)
-        self._headers: list[tuple[str, str]] = []
-        self._body = bytearray()
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._room = MAX_BODY
         self._status = 0
         self._has_head = False
         self._bytes_read = 0
@@ -36,7 +37,8 @@ class AnswerReader:
     def start_over(self) -> None:
         """Get ready for the next answer; the one before has to be complete."""
         self._headers = []
-        self._body = bytearray()
+        self._body = []
+        self._room = MAX_BODY
         self._has_head = False
         self._bytes_read = 0
         self.is_complete = self.is_cut = self.keeps_alive = False
@@ -67,8 +69,11 @@ class AnswerReader:
 
     def response(self) -> RecordedResponse:
         """Return the answer, once its head is there."""
+        headers = tuple(
+            [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._headers]
+        )
         is_cut = self.is_cut or not self.is_complete
-        return RecordedResponse(self._status, tuple(self._headers), bytes(self._body), is_cut)
+        return RecordedResponse(self._status, headers, b"".join(self._body), is_cut)
 
     def so_far(self) -> RecordedResponse | None:
         """Return as much of the answer as came, or None where not all of its head did."""
@@ -84,7 +89,7 @@ class AnswerReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; trailers come after the head and are dropped."""
         if not self._has_head:
-            self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
+            self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Close the head."""
@@ -95,9 +100,9 @@ class AnswerReader:
 
     def on_body(self, part: bytes) -> None:
         """Keep what there is room for."""
-        room = MAX_BODY - len(self._body)
-        self._body += part[:room]
-        self.is_cut = self.is_cut or len(part) > room
+        self._body.append(part[: self._room])
+        self.is_cut = self.is_cut or len(part) > self._room
+        self._room = max(0, self._room - len(part))
 
     def on_message_complete(self) -> None:
         """Close the answer; an interim one is dropped, the real one is still to come."""
@@ -119,15 +124,15 @@ class AnswerReader:
             self.fault = self.fault or why
 
 
-def _states_length(name: str, value: str) -> bool:
+def _states_length(name: bytes, value: bytes) -> bool:
     match name.lower():
-        case "content-length":
+        case b"content-length":
             return True
-        case "transfer-encoding":
-            return value.rstrip().lower().endswith("chunked")
+        case b"transfer-encoding":
+            return value.rstrip().lower().endswith(b"chunked")
         case _:
             return False
 
 
-def _size_of(headers: list[tuple[str, str]]) -> int:
-    return sum(len(name) + len(value) + len(": \r\n") for name, value in headers)
+def _size_of(headers: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) + len(b": \r\n") for name, value in headers)

@@ -6,107 +6,101 @@ itself.
 """
 
 import asyncio
-import os
-import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
 
 from ringback.core.callback import RecordedResponse
 from ringback.core.outcome import Delivered, Failure, Refused, Unreachable, answered
 from ringback.engine.answer import AnswerReader
+from ringback.engine.route import Peer
+from ringback.engine.words import in_words
 
 _MAX_LOCATION: Final = 500
-# A plain Protocol is handed fresh memory for every read, which costs more than the whole request.
-_BUFFER: Final = 64 * 1024
+_MAX_RETRY_AFTER: Final = 100
+_DELIVERED: Final = {status: Delivered(status) for status in range(200, 300)}
 
 
-class Peer(NamedTuple):
-    """What a connection leads to; connections with equal peers are interchangeable."""
-
-    uses_tls: bool
-    host: str
-    port: int
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How one exchange ended, and as much of the answer as came."""
-
-    outcome: Delivered | Refused | Unreachable
-    response: RecordedResponse | None = None
-
-
-def in_words(error: OSError) -> str:
-    """Return what the machine or the TLS library has to say about an error."""
-    match error:
-        case ssl.SSLCertVerificationError():
-            return error.verify_message
-        case ssl.SSLError():
-            return (error.reason or "TLS error").replace("_", " ").lower()
-        case socket.gaierror():
-            return error.strerror or "name error"
-        case _:
-            # asyncio puts words of its own in `strerror`; the number is the system's.
-            return os.strerror(error.errno) if error.errno else str(error) or "no answer"
+Ending = tuple[Delivered | Refused | Unreachable, RecordedResponse | None]
+"""How one exchange ended, and as much of the answer as came."""
 
 
 class HttpConnection(asyncio.BufferedProtocol):
-    """A connection that carries one exchange at a time."""
+    """A connection that carries one exchange at a time.
 
-    def __init__(self, peer: Peer, *, on_lost: Callable[["HttpConnection"], None]) -> None:
+    The buffer may be shared by all connections of one event loop: what comes is read into it and
+    taken out of it within one step of the loop.
+    """
+
+    def __init__(
+        self,
+        peer: Peer,
+        *,
+        buffer: memoryview,
+        stopwatch: Callable[[], float],
+        on_lost: Callable[["HttpConnection"], None],
+    ) -> None:
         self.peer = peer
+        self.transport: asyncio.Transport
+        self.local_address: str | None = None
+        """The address that it leaves from, once it is connected."""
         self.is_reusable = False
         """Whether another exchange may follow; False while one is under way."""
+        self.broken: Unreachable | None = None
+        """Why nothing can be sent any more."""
+        self.first_byte: float | None = None
+        """When the last exchange's answer began, by the stopwatch."""
+        self._buffer = buffer
+        self._stopwatch = stopwatch
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport
-        self._buffer = memoryview(bytearray(_BUFFER))
+        self.gone: asyncio.Future[None] = self._loop.create_future()
+        """Done when the connection is over."""
         self._answer = AnswerReader()
         self._is_fresh = True
-        self._broken: Unreachable | None = None
         self._waiting: asyncio.Future[Ending] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._read_limit = self._heard = self._until = 0.0
-        self._gone: asyncio.Future[None] = self._loop.create_future()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = self._read_limit = self._heard = self._until = 0.0
 
-    async def exchange(self, request: bytes, *, read: float, until: float) -> Ending:
-        """Send the request and return how that ended.
+    def exchange(self, request: bytes, *, read: float, until: float) -> asyncio.Future[Ending]:
+        """Send the request; return how that ended, once it did.
 
         `read` bounds each wait for a part of the answer, in seconds; `until`, on the loop's
-        clock, bounds them all. Where it is cancelled, the connection is closed.
+        clock, bounds them all. Who stops waiting for the answer has to `abort`.
         """
-        if self._broken is not None:
-            return Ending(self._broken)
-        self.is_reusable = False
-        self._read_limit, self._until = read, until
-        self._heard = self._loop.time()
-        self._timer = self._loop.call_at(min(self._heard + read, until), self._look_at_the_time)
         self._waiting = waiting = self._loop.create_future()
-        self._transport.write(request)
-        try:
-            return await waiting
-        except asyncio.CancelledError:
-            self._stop_waiting()
-            self._transport.abort()
-            raise
+        self.first_byte = None
+        if self.broken is not None:
+            self._settle((self.broken, None))
+            return waiting
+        self.is_reusable = False
+        self._heard = now = self._loop.time()
+        self._read_limit, self._until = read, until
+        due = now + read
+        self._see_to_it_that_it_ends(due if due < until else until)
+        self.transport.write(request)
+        return waiting
 
     def close(self) -> None:
         """Close politely; for a connection without an exchange under way."""
         self.is_reusable = False
-        self._transport.close()
+        self._disarm()
+        self.transport.close()
 
-    async def wait_closed(self) -> None:
-        """Return when the connection is gone."""
-        await self._gone
+    def abort(self) -> None:
+        """Close at once."""
+        self.is_reusable = False
+        self._waiting = None
+        self._disarm()
+        self.transport.abort()
 
     # The event loop calls what follows.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin: the connection, and TLS where it has it, is there."""
-        self._transport = cast("asyncio.Transport", transport)
+        """Begin, or go on over this transport from now on, where TLS has been put on top."""
+        self.transport = cast("asyncio.Transport", transport)
+        sockname: tuple[str, int] | None = transport.get_extra_info("sockname")
+        self.local_address = sockname[0] if sockname else None
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (the loop's signature)
         """Return where the next bytes go."""
@@ -118,6 +112,8 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._break(Failure.PROTOCOL, "the receiver sent something without being asked")
             return
         self._heard = self._loop.time()
+        if self.first_byte is None:
+            self.first_byte = self._stopwatch()
         answer = self._answer
         answer.feed(self._buffer[:nbytes])
         if answer.fault is not None:
@@ -132,8 +128,8 @@ class HttpConnection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the connection is gone."""
         self._end(exc)
-        if not self._gone.done():
-            self._gone.set_result(None)
+        if not self.gone.done():
+            self.gone.set_result(None)
 
     def _end(self, error: Exception | None) -> None:
         if error is None and self._waiting is not None:
@@ -141,13 +137,16 @@ class HttpConnection(asyncio.BufferedProtocol):
             if self._answer.is_complete:
                 self._settle_answer()
                 return
-        because = f" ({in_words(error)})" if isinstance(error, OSError) else ""
-        self._break(*self._closed_early(because))
+        self._break(*self._closed_early(error))
 
-    def _closed_early(self, because: str) -> tuple[Failure, str]:
+    def _closed_early(self, error: Exception | None) -> tuple[Failure, str]:
+        because = f" ({in_words(error)})" if isinstance(error, OSError) else ""
         if self._answer.has_begun:
             when = "in the middle of its answer"
             return Failure.CLOSED, f"the receiver closed the connection {when}{because}"
+        if self._is_fresh and isinstance(error, ssl.SSLError):
+            # In TLS 1.3 we hear only now what the receiver thinks of our own certificate.
+            return Failure.TLS, f"the receiver refused the TLS connection{because}"
         if self._is_fresh:
             return Failure.CLOSED, f"the receiver closed the connection without answering{because}"
         return (
@@ -155,7 +154,20 @@ class HttpConnection(asyncio.BufferedProtocol):
             f"the receiver had closed the kept-alive connection before it answered{because}",
         )
 
+    def _see_to_it_that_it_ends(self, by: float) -> None:
+        # An alarm that goes off too early is set again then, which is rare; setting one for each
+        # request would cost more than the rest of this file.
+        if self._alarm is not None:
+            if self._alarm_at <= by:
+                return
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(by, self._look_at_the_time)
+        self._alarm_at = by
+
     def _look_at_the_time(self) -> None:
+        self._alarm = None
+        if self._waiting is None:
+            return
         now = self._loop.time()
         due = self._heard + self._read_limit
         if now >= self._until:
@@ -164,42 +176,50 @@ class HttpConnection(asyncio.BufferedProtocol):
             what = "part of the answer" if self._answer.has_begun else "answer"
             self._break(Failure.READ_TIMEOUT, f"no {what} came for {self._read_limit:g} s")
         else:
-            self._timer = self._loop.call_at(min(due, self._until), self._look_at_the_time)
+            self._see_to_it_that_it_ends(min(due, self._until))
 
     def _settle_answer(self) -> None:
         response = self._answer.response()
         # A receiver may answer before it has read the request; what it awaits then is its rest.
-        is_all_sent = self._transport.get_write_buffer_size() == 0
+        is_all_sent = self.transport.get_write_buffer_size() == 0
         self.is_reusable = self._answer.keeps_alive and is_all_sent
-        if not self.is_reusable:
-            self._transport.abort()
-        self._is_fresh = False
-        self._answer.start_over()
-        self._settle(Ending(_outcome_of(response), response))
+        self._settle((_outcome_of(response), response))
+        if self.is_reusable:
+            self._is_fresh = False
+            self._answer.start_over()
+        else:
+            self.abort()
 
     def _break(self, failure: Failure, why: str) -> None:
-        self._broken = self._broken or Unreachable(failure, why)
-        self.is_reusable = False
+        self.broken = self.broken or Unreachable(failure, why)
         self._on_lost(self)
-        self._transport.abort()
-        if self._waiting is not None:
-            self._settle(Ending(self._broken, self._answer.so_far()))
+        self._settle((self.broken, self._answer.so_far()))
+        self.abort()
 
     def _settle(self, ending: Ending) -> None:
-        waiting = self._stop_waiting()
+        waiting, self._waiting = self._waiting, None
         if waiting is not None and not waiting.done():
             waiting.set_result(ending)
 
-    def _stop_waiting(self) -> asyncio.Future[Ending] | None:
-        waiting, self._waiting = self._waiting, None
-        if self._timer is not None:
-            self._timer.cancel()
-        return waiting
+    def _disarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
 
 def _outcome_of(response: RecordedResponse) -> Delivered | Refused:
-    if not 300 <= response.status <= 399:
-        return answered(response.status)
-    locations = (value for name, value in response.headers if name.lower() == "location")
-    location = next(locations, None)
-    return answered(response.status, location=location and location[:_MAX_LOCATION])
+    status = response.status
+    if status in _DELIVERED:
+        return _DELIVERED[status]
+    location = _header(response, "location") if 300 <= status <= 399 else None
+    retry_after = _header(response, "retry-after") if status in (429, 503) else None
+    return answered(
+        status,
+        location=location and location[:_MAX_LOCATION],
+        retry_after=retry_after and retry_after[:_MAX_RETRY_AFTER],
+    )
+
+
+def _header(response: RecordedResponse, wanted: str) -> str | None:
+    values = (value for name, value in response.headers if name.lower() == wanted)
+    return next(values, None)

@@ -1,40 +1,80 @@
-"""Makes the attempts: claim -> render -> send -> settle.
+"""Has the attempts made: claim -> render -> send -> settle.
 
 A claim makes the attempt's open row durable before the request leaves; settling writes its ending
 and what becomes of the callback in one transaction. So the log is never short of a request.
+A new callback is claimed by the very transaction that keeps it, where there is a slot for it.
 Checkpoints: `claimed`, `sent`, `settled`.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from ringback.core.account import Account
 from ringback.core.callback import (
+    Attempt,
     Callback,
     CallbackStatus,
     Exchange,
-    round_of,
-    settle_attempt,
-    settle_callback,
+    Progress,
+    advance,
+    begin,
+    delivered,
+    settle,
 )
-from ringback.core.connection import limits_of
-from ringback.core.outcome import Failure, Unknown, Unreachable
-from ringback.core.rendering import render
-from ringback.core.retry import decide, time_left
+from ringback.core.errors import StoreUnavailable
+from ringback.core.outcome import Delivered, Outcome, Unknown, Unreachable, status_of
+from ringback.core.retry import Decision, Round, Rules, TryAgain, decide
+from ringback.core.schedule import FAITHFUL, Schedule
+from ringback.engine.backlog import Backlog, Bounds
 from ringback.engine.bell import Bell
+from ringback.engine.courier import Carried, Courier
+from ringback.engine.intake import Intake
+from ringback.engine.lanes import Ask, Lanes, lane_of
 from ringback.engine.outage import outlast
-from ringback.ports import Claim, Clock, Store, Transaction, Transport, no_checkpoint
+from ringback.engine.settler import Settler
+from ringback.engine.tally import Tally
+from ringback.ports import (
+    Chance,
+    Claim,
+    Clock,
+    Lane,
+    Settlement,
+    Store,
+    Transaction,
+    Transport,
+    no_checkpoint,
+)
 
-AT_ONCE: Final = 64
-"""How many attempts are under way at the same time, at the most."""
+_CLAIMED_AT_ONCE: Final = 256
+_SWEEP: Final = timedelta(minutes=1)
+"""How often the store is looked through for what nobody has told of."""
+_MOST_OF_2_BYTES: Final = 0xFFFF
+_OVERLOADED: Final = (429, 503)
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much goes on at the same time, and how much may wait."""
+
+    at_once: int = 1024
+    """Callbacks under way: claimed, and not yet answered."""
+    per_destination: int = 64
+    """Requests to one destination."""
+    backlog: Bounds = Bounds()
+
+
+_LIMITS: Final = Limits()
+
+
 class Dispatcher:
-    """The loop that makes due attempts."""
+    """The loop that claims what is due, and what becomes of the attempts."""
 
     def __init__(
         self,
@@ -42,121 +82,207 @@ class Dispatcher:
         store: Store,
         transport: Transport,
         clock: Clock,
-        at_once: int = AT_ONCE,
+        chance: Chance,
+        schedule: Schedule = FAITHFUL,
+        limits: Limits = _LIMITS,
+        tally: Tally | None = None,
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
         self._store = store
-        self._transport = transport
         self._clock = clock
-        self._at_once = at_once
+        self._chance = chance
+        self._schedule = schedule
+        self._tally = tally or Tally()
         self._checkpoint = checkpoint
         self._bell = Bell(clock)
-        self._under_way = set[asyncio.Task[None]]()
+        self._lanes = Lanes(at_once=limits.at_once, per_destination=limits.per_destination)
+        self._backlog = Backlog(limits.backlog)
+        self._settler = Settler(store=store, clock=clock, settled=self._settled)
+        self._courier = Courier(
+            transport=transport,
+            clock=clock,
+            per_destination=limits.per_destination,
+            carried=self._carried,
+            checkpoint=checkpoint,
+        )
+        self.intake = Intake(
+            lanes=self._lanes,
+            backlog=self._backlog,
+            send_off=self._courier.hand,
+            bell=self._bell,
+            clock=clock,
+            tally=self._tally,
+        )
+        self._next_sweep = clock.now()
+        self._is_stopping = False
+        self._loop_ended = asyncio.Event()
+        self._loop_ended.set()
 
-    def wake(self) -> None:
-        """Let the loop see a new callback."""
-        self._bell.wake()
+    @property
+    def under_way(self) -> int:
+        """How many callbacks are claimed, and not yet answered."""
+        return self._lanes.under_way
+
+    @property
+    def unfinished(self) -> int:
+        """How many callbacks have been accepted, and have not ended."""
+        return self._backlog.in_all
 
     async def recover(self) -> int:
-        """Settle what a dead process left open as unknown, due again; return how many."""
-        return await self._store.transact(self._settle_left_open)
+        """Settle what a dead process left open as unknown, due again; return how many.
+
+        It also takes up what waits.
+        """
+        count = await self._store.transact(self._settle_left_open)
+        self._backlog.start_with(await self._store.transact(lambda tx: tx.callbacks.unfinished()))
+        await self._sweep()
+        return count
 
     async def run(self) -> None:
-        """Make attempts as they come due, until cancelled."""
-        while True:
-            await outlast(self._claim_and_wait, clock=self._clock)
-
-    async def drain(self, *, within: timedelta) -> None:
-        """Wait for the attempts under way; what is not settled by then is settled at a start."""
-        if self._under_way:
-            await asyncio.wait(self._under_way, timeout=within.total_seconds())
-        for attempt in self._under_way:
-            attempt.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
-
-    async def _claim_and_wait(self) -> None:
-        next_due = await self._claim(self._clock.now())
-        is_full = len(self._under_way) >= self._at_once
-        await self._bell.wait(None if is_full else next_due)
-
-    async def _claim(self, now: datetime) -> datetime | None:
-        """Begin the attempts that are due; return when the next one will be."""
-        free = self._at_once - len(self._under_way)
-        claiming = asyncio.ensure_future(
-            self._store.transact(
-                lambda tx: (tx.callbacks.claim(now, limit=free), tx.callbacks.next_due())
-            )
-        )
+        """Make attempts as they come due, until told to stop."""
+        self._loop_ended = asyncio.Event()
         try:
-            await asyncio.shield(claiming)
+            while not self._is_stopping:
+                await self._claim_or_wait()
         finally:
-            # Also where the loop is cancelled meanwhile: the claim has opened rows, and each
-            # stands for a request that leaves.
-            claims, next_due = await claiming
-            for claim in claims:
-                self._begin(claim)
-        return next_due
+            self._loop_ended.set()
 
-    def _begin(self, claim: Claim) -> None:
-        attempt = asyncio.create_task(self._attempt(claim))
-        self._under_way.add(attempt)
-        attempt.add_done_callback(self._ended)
+    async def stop(self, *, within: timedelta) -> None:
+        """Begin nothing new, and let the attempts under way end within this time.
 
-    def _ended(self, attempt: asyncio.Task[None]) -> None:
-        was_full = len(self._under_way) >= self._at_once
-        self._under_way.discard(attempt)
-        if not attempt.cancelled() and (failure := attempt.exception()):
-            _log.error("an attempt stays open until the next start settles it", exc_info=failure)
-        if was_full:
-            self._bell.wake()
+        What has not left is put back; what is not answered by then is settled at the next start.
+        """
+        self._is_stopping = True
+        self.intake.close()
+        self._courier.close()
+        self._bell.wake()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within.total_seconds()):
+                await self._loop_ended.wait()
+                await self._courier.finish()
+                await self._settler.finish()
+        await self._courier.break_off()
+        await self._put_back_unsent()
 
-    async def _attempt(self, claim: Claim) -> None:
-        self._checkpoint("claimed")
-        exchange = await self._send(claim)
-        self._checkpoint("sent")
-        settled = await self._settle(claim, exchange)
-        self._checkpoint("settled")
-        if settled.due is not None:
-            self._bell.wake()
-
-    async def _send(self, claim: Claim) -> Exchange:
-        callback, now = claim.callback, self._clock.now()
-        left = time_left(callback.url.connection, round_of(callback), now)
+    async def _put_back_unsent(self) -> None:
         try:
-            request = render(callback, account=claim.account, at=now)
-            return await self._transport.send(
-                request, limits=limits_of(callback.url.connection, left)
-            )
-        except Exception as failure:  # noqa: BLE001 (such an attempt has to be settled, too)
-            _log.exception("attempt %d of %s failed", claim.attempt.number, callback.sid)
-            why = f"Ringback itself failed: {type(failure).__name__}"
-            return Exchange(Unreachable(Failure.INTERNAL, why))
+            # What was taken in before the intake closed has come to the courier when this ends.
+            await self._store.transact(lambda _: None)
+            unsent, now = self._courier.take_unsent(), self._clock.now()
+            await self._store.transact(lambda tx: tx.callbacks.put_back(unsent, now))
+        except StoreUnavailable as failure:
+            _log.warning("%s; the next start settles what is open", failure)
 
-    async def _settle(self, claim: Claim, exchange: Exchange) -> Callback:
-        callback = self._after(claim.callback, exchange)
-        attempt = settle_attempt(claim.attempt, exchange)
-        await outlast(
-            lambda: self._store.transact(lambda tx: tx.callbacks.settle(callback, attempt)),
+    async def _claim_or_wait(self) -> None:
+        if self._next_sweep <= self._clock.now():
+            await outlast(self._sweep, clock=self._clock)
+        asks = self._lanes.due(self._clock.now(), limit=_CLAIMED_AT_ONCE)
+        if asks:
+            await self._claim(asks)
+        else:
+            due = self._lanes.next_due()
+            await self._bell.wait(min(due or self._next_sweep, self._next_sweep))
+
+    async def _sweep(self) -> None:
+        for lane, due in await self._store.transact(lambda tx: tx.callbacks.waiting()):
+            self._lanes.expect(lane, due)
+        self._next_sweep = self._clock.now() + _SWEEP
+
+    async def _claim(self, asks: list[Ask]) -> None:
+        now = self._clock.now()
+        claimed = await outlast(
+            lambda: self._store.transact(lambda tx: [_claim(tx, ask, now) for ask in asks]),
             clock=self._clock,
         )
-        if callback.status is CallbackStatus.FAILED:
-            _log.warning("callback %s failed: %s", callback.sid, callback.status_reason)
-        return callback
+        for ask, (claims, next_due) in zip(asks, claimed, strict=True):
+            self._lanes.claimed(ask, len(claims), next_due=next_due)
+            for claim in claims:
+                self._courier.hand(claim)
 
-    def _after(self, callback: Callback, exchange: Exchange) -> Callback:
-        now = self._clock.now()
-        decision = decide(
-            exchange.outcome,
-            connection=callback.url.connection,
-            source=callback.source,
-            round_=round_of(callback),
-            now=now,
-        )
-        return settle_callback(callback, decision, now)
+    def _carried(self, carried: Carried) -> None:
+        """Decide what follows an attempt, and have it written."""
+        claim, started, request, exchange = carried
+        progress = self._after(claim, exchange.outcome, started)
+        attempt = settle(claim.attempt, exchange, request and request.recorded(), started=started)
+        self._settler.put(Settlement(claim.callback, attempt, progress))
+        self._learn(lane_of(claim.callback), exchange.outcome, 0 if progress.is_under_way else 1)
+        self._count(claim, attempt)
+
+    def _after(self, claim: Claim, outcome: Outcome, started: datetime) -> Progress:
+        now, progress = self._clock.now(), claim.progress
+        if isinstance(outcome, Delivered):
+            return delivered(progress, now)
+        if progress.round_attempts == 1:
+            # Its round begins when the first request leaves; until then, waiting is our affair.
+            progress = progress._replace(round_began=started)
+        decision = self._decide(claim.callback, claim.account, outcome, progress.round, now)
+        after = advance(progress, decision, now)
+        if self._is_stopping or not isinstance(decision, TryAgain):
+            return after
+        # The round goes on: its next attempt begins with the settlement of this one.
+        return begin(after, now, total_timeout=claim.callback.url.connection.total_timeout)
+
+    def _decide(
+        self, callback: Callback, account: Account, outcome: Outcome, round_: Round, now: datetime
+    ) -> Decision:
+        rules = Rules(callback.url.connection, callback.source, account.schedule or self._schedule)
+        chance = int.from_bytes(self._chance.bytes(2)) / _MOST_OF_2_BYTES
+        return decide(outcome, rules=rules, round_=round_, now=now, chance=chance)
+
+    def _learn(self, lane: Lane, outcome: Outcome, slots: int) -> None:
+        """Return slots, and learn from the ending how much its destination can take."""
+        if isinstance(outcome, Unreachable) or status_of(outcome) in _OVERLOADED:
+            self._lanes.failed(lane, slots=slots)
+        else:
+            self._lanes.answered(lane, slots=slots)
+        self._bell.wake()
+
+    def _settled(self, settlement: Settlement, account: Account | None) -> None:
+        """Go on with a callback whose last attempt is durable."""
+        self._checkpoint("settled")
+        callback, _, progress = settlement
+        if progress.is_under_way and account is not None:
+            self._courier.hand_back(Claim(callback, progress, account))
+        elif progress.due is not None:
+            self._lanes.expect(lane_of(callback), progress.due)
+            self._bell.wake()
+        else:
+            self._end(callback, progress)
+
+    def _end(self, callback: Callback, progress: Progress) -> None:
+        self._backlog.change(callback.account_sid, -1)
+        took = (progress.date_updated - callback.date_created).total_seconds()
+        self._tally.ended(progress.status, callback.source, took)
+        if progress.status is CallbackStatus.FAILED:
+            _log.warning("callback %s failed: %s", callback.sid, progress.status_reason)
+
+    def _count(self, claim: Claim, attempt: Attempt) -> None:
+        callback = claim.callback
+        took = None if attempt.timings is None else attempt.timings.total
+        self._tally.attempted(callback.source, attempt.result, attempt.failure, took)
+        if attempt.number == 1:
+            self._tally.first_attempt_after(
+                (attempt.date_started - callback.date_created).total_seconds()
+            )
 
     def _settle_left_open(self, tx: Transaction) -> int:
         left_open = tx.callbacks.left_open()
         unknown = Exchange(Unknown())
-        for callback, attempt in left_open:
-            tx.callbacks.settle(self._after(callback, unknown), settle_attempt(attempt, unknown))
+        tx.callbacks.settle(
+            [
+                Settlement(
+                    claim.callback,
+                    settle(claim.attempt, unknown, None, started=claim.progress.date_updated),
+                    self._after(claim, unknown.outcome, claim.progress.date_updated),
+                )
+                for claim in left_open
+            ]
+        )
         return len(left_open)
+
+
+def _claim(tx: Transaction, ask: Ask, now: datetime) -> tuple[list[Claim], datetime | None]:
+    """Claim of one lane what there is, and say when there is more."""
+    claims = tx.callbacks.claim(ask.lane, now, limit=ask.limit)
+    next_due = now if len(claims) == ask.limit else tx.callbacks.next_due(ask.lane)
+    return claims, next_due

@@ -1,9 +1,11 @@
 """Connections that are kept open between requests, within bounds."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ringback.engine.connection import HttpConnection, Peer
+from ringback.engine.connection import HttpConnection
+from ringback.engine.route import Peer, Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,56 +29,70 @@ class Pool:
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
 
-    def take(self, peer: Peer) -> HttpConnection | None:
-        """Return an idle connection, which is the caller's from then on, or None."""
-        idle = self._idle.get(peer)
-        if not idle:
-            return None
-        connection = idle[-1]
-        self.forget(connection)
-        return connection
+    def take(self, route: Route, addresses: Iterable[str]) -> HttpConnection | None:
+        """Return an idle connection to one of these addresses, by this route, or None.
 
-    def keep(self, connection: HttpConnection) -> None:
-        """Keep a connection for the next request, or close it where there are enough."""
-        if self._is_closed or len(self._idle.get(connection.peer, ())) >= self._limits.per_peer:
+        It is the caller's from then on.
+        """
+        for address in addresses:
+            peer = route.peer_at(address)
+            if idle := peer and self._idle.get(peer):
+                connection = idle.pop()
+                del self._until[connection]
+                return connection
+        return None
+
+    def keep(self, connection: HttpConnection, now: float) -> None:
+        """Keep a connection for the next request, or close it where there are enough.
+
+        `now` is by the loop's clock.
+        """
+        idle = self._idle.get(connection.peer)
+        if idle is None:
+            idle = self._idle[connection.peer] = []
+        if self._is_closed or len(idle) >= self._limits.per_peer:
             connection.close()
             return
         if len(self._until) >= self._limits.in_all:
-            self._close_first()
-        loop = asyncio.get_running_loop()
-        self._idle.setdefault(connection.peer, []).append(connection)
-        self._until[connection] = loop.time() + self._limits.seconds
+            self._first().close()
+        idle.append(connection)
+        self._until[connection] = until = now + self._limits.seconds
         if self._sweeper is None:
-            self._sweeper = loop.call_later(self._limits.seconds, self._sweep)
+            self._sweeper = asyncio.get_running_loop().call_at(until, self._sweep)
 
     def forget(self, connection: HttpConnection) -> None:
         """Keep a connection no longer; does nothing where it is in use."""
-        if self._until.pop(connection, None) is None:
-            return
-        idle = self._idle[connection.peer]
-        idle.remove(connection)
-        if not idle:
-            del self._idle[connection.peer]
+        if self._until.pop(connection, None) is not None:
+            self._idle[connection.peer].remove(connection)
+
+    def make_room(self) -> None:
+        """Close the connection that has been idle for longest, at once, if any is idle."""
+        if self._until:
+            self._first().abort()
 
     async def close(self) -> None:
         """Close all that is idle now or later."""
         self._is_closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
-        idle = [self._close_first() for _ in range(len(self._until))]
-        await asyncio.gather(*(connection.wait_closed() for connection in idle))
+        idle = [self._first() for _ in range(len(self._until))]
+        for connection in idle:
+            connection.close()
+        await asyncio.gather(*(connection.gone for connection in idle))
 
-    def _close_first(self) -> HttpConnection:
+    def _first(self) -> HttpConnection:
         connection = next(iter(self._until))
         self.forget(connection)
-        connection.close()
         return connection
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         self._sweeper = None
-        for until in list(self._until.values()):
+        while self._until:
+            until = next(iter(self._until.values()))
             if until > loop.time():
                 self._sweeper = loop.call_at(until, self._sweep)
                 break
-            self._close_first()
+            self._first().close()
+        for peer in [peer for peer, idle in self._idle.items() if not idle]:
+            del self._idle[peer]

@@ -14,7 +14,7 @@ from ringback.core.sim_update import CarrierFailure, SimUpdate, UpdateEnding, fi
 from ringback.core.source import Transition
 from ringback.engine.bell import Bell
 from ringback.engine.outage import outlast
-from ringback.ports import Carrier, Chance, Clock, Store, Transaction, Wakeup, no_checkpoint
+from ringback.ports import Carrier, Chance, Clock, Intake, Store, Transaction, no_checkpoint
 
 _AT_ONCE: Final = 100
 
@@ -34,7 +34,7 @@ class Progress:
         transition: Transition,
         clock: Clock,
         chance: Chance,
-        dispatcher: Wakeup,
+        intake: Intake,
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
         self._store = store
@@ -42,7 +42,7 @@ class Progress:
         self._transition = transition
         self._clock = clock
         self._chance = chance
-        self._dispatcher = dispatcher
+        self._intake = intake
         self._checkpoint = checkpoint
         self._bell = Bell(clock)
 
@@ -69,7 +69,6 @@ class Progress:
             self._checkpoint("carried_out")
             await self._store.transact(lambda tx: self._end(tx, ended))
             self._checkpoint("announced")
-            self._dispatcher.wake()
         return len(due)
 
     async def _carry_out(self, update: SimUpdate) -> UpdateEnding:
@@ -88,16 +87,15 @@ class Progress:
             finished, event = finish(sim, update, ending, now)
             tx.sims.save(finished)
             if update.callback_url is not None:
-                tx.callbacks.add(
-                    announce(
-                        event,
-                        to=update.callback_url,
-                        method=update.callback_method,
-                        transition=self._transition,
-                        chance=self._chance.bytes(ANNOUNCEMENT_BYTES),
-                        now=now,
-                    )
+                callback = announce(
+                    event,
+                    to=update.callback_url,
+                    method=update.callback_method,
+                    transition=self._transition,
+                    chance=self._chance.bytes(ANNOUNCEMENT_BYTES),
+                    now=now,
                 )
+                self._intake.take(tx, callback)
 
 
 def _next_due(tx: Transaction) -> datetime | None:

@@ -2,22 +2,19 @@
 
 The guard looks at what the look-up yields, never at the text of the host, so that every spelling
 of an address meets it. Who asks connects to one of the addresses returned and looks up nothing
-again: a name that changes its mind in between gains nothing.
+again: a name that changes its mind in between gains nothing. Of several addresses those that the
+guard refuses are left out; the others are what they would be without them.
 """
 
 import asyncio
-import socket
-from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Future
-from threading import Thread
 from typing import Final, NamedTuple
 
-from ringback.core.addresses import Network, refusal
+from ringback.core.guard import Guard
 from ringback.core.outcome import Failure, Unreachable
+from ringback.engine.lookup import Resolve
+from ringback.engine.words import in_words
 
 Addresses = tuple[str, ...]
-Resolve = Callable[[str], Awaitable[Sequence[str]]]
-"""Returns the addresses of a host; raises OSError or UnicodeError where there are none."""
 
 _MAX_REMEMBERED: Final = 1024
 
@@ -27,78 +24,93 @@ class _Remembered(NamedTuple):
     until: float
 
 
-async def system_resolve(host: str) -> list[str]:
-    """Return the addresses that this machine's resolver knows, in the order to try them.
+class _UnderWay:
+    """A look-up, and how many wait for it."""
 
-    Raises OSError where it knows none, and UnicodeError for what can't be a name.
-    """
-    found = Future[list[str]]()
-    # Not the loop's own threads: those are waited for at the end, and a name server that hangs
-    # would keep the whole process from stopping.
-    Thread(target=_ask_system, args=(host, found), name=f"look-up {host}", daemon=True).start()
-    return await asyncio.wrap_future(found)
-
-
-def _ask_system(host: str, found: Future[list[str]]) -> None:
-    if not found.set_running_or_notify_cancel():
-        return
-    try:
-        answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        found.set_exception(error)
-    else:
-        found.set_result([str(sockaddr[0]) for *_, sockaddr in answers])
+    def __init__(self) -> None:
+        self.task: asyncio.Task[Addresses | Unreachable]
+        self.waiting = 0
+        self.has_turn = False
 
 
 class Resolver:
     """Looks names up, each at most once at a time, and remembers the answers for a short while.
 
-    What failed or was refused is not remembered: the next attempt looks again.
+    What failed or was refused is not remembered: the next attempt looks again. Times are in
+    seconds. `at_once` look-ups are under way at the same time; further names wait their turn, and
+    one that is not answered within the `limit` makes way for them.
     """
 
     def __init__(
         self,
         *,
-        allowed: Sequence[Network] = (),
-        resolve: Resolve = system_resolve,
+        guard: Guard,
+        resolve: Resolve,
         remember: float = 5.0,
+        limit: float = 5.0,
+        at_once: int = 64,
     ) -> None:
-        self._allowed = tuple(allowed)
+        self._guard = guard
         self._resolve = resolve
         self._remember = remember
+        self._limit = limit
+        self._turns = asyncio.Semaphore(at_once)
         self._remembered: dict[str, _Remembered] = {}
-        self._under_way: dict[str, asyncio.Task[Addresses | Unreachable]] = {}
+        self._under_way: dict[str, _UnderWay] = {}
 
-    def remembered(self, host: str) -> Addresses:
-        """Return what a recent look-up found, or nothing."""
+    def remembered(self, host: str, now: float) -> Addresses:
+        """Return what a recent look-up found, or nothing; `now` is by the loop's clock."""
         known = self._remembered.get(host)
-        if known is None or known.until <= asyncio.get_running_loop().time():
-            return ()
-        return known.addresses
+        return known.addresses if known is not None and known.until > now else ()
 
     async def look_up(self, host: str) -> Addresses | Unreachable:
         """Return at least one address that the guard lets pass, or why there is none."""
-        task = self._under_way.get(host)
-        if task is None:
-            task = asyncio.create_task(self._look_up(host))
-            self._under_way[host] = task
-            task.add_done_callback(lambda _: self._under_way.pop(host, None))
-        # A name server that hangs costs one thread for each name, however many callbacks wait for
-        # it; so the look-up outlives whoever asked first.
-        return await asyncio.shield(task)
+        if known := self.remembered(host, asyncio.get_running_loop().time()):
+            return known
+        under_way = self._under_way.get(host) or self._begin(host)
+        under_way.waiting += 1
+        try:
+            # A name server that hangs costs one look-up for each name, however many callbacks
+            # wait for it; so the look-up outlives whoever asked first.
+            return await asyncio.shield(under_way.task)
+        finally:
+            under_way.waiting -= 1
+            if not under_way.waiting and not under_way.has_turn:
+                under_way.task.cancel()
 
     async def close(self) -> None:
         """Give up the look-ups under way."""
-        tasks = list(self._under_way.values())
+        tasks = [under_way.task for under_way in self._under_way.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _begin(self, host: str) -> _UnderWay:
+        self._under_way[host] = under_way = _UnderWay()
+        under_way.task = asyncio.create_task(self._in_turn(host, under_way))
+        under_way.task.add_done_callback(lambda _: self._end(host, under_way))
+        return under_way
+
+    def _end(self, host: str, under_way: _UnderWay) -> None:
+        if self._under_way.get(host) is under_way:
+            del self._under_way[host]
+
+    async def _in_turn(self, host: str, under_way: _UnderWay) -> Addresses | Unreachable:
+        async with self._turns:
+            under_way.has_turn = True
+            try:
+                async with asyncio.timeout(self._limit):
+                    return await self._look_up(host)
+            except TimeoutError:
+                return _no_such_name(host, f"no answer came within {self._limit:g} s")
+
     async def _look_up(self, host: str) -> Addresses | Unreachable:
         try:
             candidates = await self._resolve(host)
+        except TimeoutError:
+            raise
         except OSError as error:
-            return _no_such_name(host, error.strerror or str(error))
+            return _no_such_name(host, in_words(error))
         except UnicodeError as error:
             return _no_such_name(host, str(error))
         found = self._guarded(host, tuple(dict.fromkeys(candidates)))
@@ -109,7 +121,7 @@ class Resolver:
     def _guarded(self, host: str, candidates: Addresses) -> Addresses | Unreachable:
         if not candidates:
             return _no_such_name(host, "it has no address")
-        refusals = {address: refusal(address, allowed=self._allowed) for address in candidates}
+        refusals = {address: self._guard.refusal_at(address) for address in candidates}
         passed = tuple(address for address, why in refusals.items() if why is None)
         if passed:
             return passed

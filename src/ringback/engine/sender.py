@@ -1,180 +1,185 @@
 """One attempt over HTTP: every ending is an Outcome.
 
 Laws of this file. A call of `send` puts at most one request on the wire, byte for byte as it was
-rendered. It connects to the address that the guard looked at, and to no other. Certificates are
+rendered. It connects to an address that the guard looked at, at this attempt, and to no other; a
+connection that was kept is used only where the guard would let a new one pass. Certificates are
 always verified. Redirects are not followed.
 """
 
 import asyncio
-import socket
-import ssl
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Callable
+from itertools import count
 from typing import Final
 
-from ringback.core.addresses import Network
-from ringback.core.callback import Exchange
+from ringback.core.addresses import ANYWHERE
+from ringback.core.callback import Exchange, Timings
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
+from ringback.core.egress import Direct, Egress, Egresses
+from ringback.core.guard import Guard
 from ringback.core.outcome import Failure, Unreachable
 from ringback.core.rendering import OutgoingRequest
-from ringback.engine.connection import Ending, HttpConnection, Peer, in_words
+from ringback.engine.connection import HttpConnection
+from ringback.engine.lookup import Resolve, SystemLookUps
+from ringback.engine.network import Network, SystemNetwork
+from ringback.engine.opening import Opener
 from ringback.engine.pool import KeepAlive, Pool
-from ringback.engine.resolver import Resolve, Resolver, system_resolve
+from ringback.engine.reach import Reach
+from ringback.engine.resolver import Resolver
+from ringback.engine.room import Room
+from ringback.engine.route import Peer, Route, route_of
+from ringback.engine.steps import Steps
 
-_CERTIFICATE_FAILURES: Final[Mapping[int, Failure]] = {
-    # OpenSSL's X509_V_ERR_... numbers.
-    10: Failure.CERTIFICATE_EXPIRED,
-    18: Failure.CERTIFICATE_UNTRUSTED,  # signed by itself
-    19: Failure.CERTIFICATE_UNTRUSTED,  # signed by itself, further up its chain
-    20: Failure.CERTIFICATE_UNTRUSTED,  # its issuer is unknown
-    21: Failure.CERTIFICATE_UNTRUSTED,  # it came without its chain
-    62: Failure.CERTIFICATE_NAME,
-    64: Failure.CERTIFICATE_NAME,  # the same, where the host is an address
-}
+_GUARD: Final = Guard()
+_EGRESSES: Final = Egresses()
 _KEEP_ALIVE: Final = KeepAlive()
-# How long a receiver may take to say goodbye when an idle TLS connection is closed, in seconds.
-_TLS_GOODBYE: Final = 1.0
+# One for all connections of a sender: an event loop fills it and has it emptied in one step, and a
+# plain Protocol would be handed fresh memory for every read.
+_BUFFER: Final = 64 * 1024
 
 
 class Sender:
     """Sends finished requests over HTTP/1.1 and TLS, keeping connections open in between.
 
-    The stopwatch says how long an exchange took: seconds, finer than the loop's own clock.
+    The stopwatch says how long an exchange took: seconds, finer than the loop's own clock; all
+    limits are kept by the loop's. Without a `network` and a `resolve` of their own, they are this
+    machine's. Names are remembered for `remember_names` seconds, and looked up for `name_limit`
+    seconds at most, `names_at_once` of them at the same time. No more than `most_open` connections
+    are open at once, in use or kept; the default leaves others some of the 1024 files that a
+    process may usually open.
     """
 
     def __init__(
         self,
         *,
         stopwatch: Callable[[], float],
-        allowed: Sequence[Network] = (),
-        extra_ca_file: Path | None = None,
-        resolve: Resolve = system_resolve,
+        guard: Guard = _GUARD,
+        egresses: Egresses = _EGRESSES,
+        network: Network | None = None,
+        resolve: Resolve | None = None,
         remember_names: float = 5.0,
+        name_limit: float = 5.0,
+        names_at_once: int = 64,
         keep_alive: KeepAlive = _KEEP_ALIVE,
+        most_open: int = 900,
     ) -> None:
         self._stopwatch = stopwatch
-        self._resolver = Resolver(allowed=allowed, resolve=resolve, remember=remember_names)
+        self._guard = guard
+        self._egresses = egresses
+        self._turns = defaultdict[Direct, "count[int]"](count)
+        self._buffer = memoryview(bytearray(_BUFFER))
         self._pool = Pool(keep_alive)
-        self._tls = ssl.create_default_context()
-        if extra_ca_file is not None:
-            self._tls.load_verify_locations(extra_ca_file)
+        self._room = Room(most_open, make_room=self._pool.make_room)
+        network = network or SystemNetwork()
+        resolve = resolve or SystemLookUps()
+        self._resolver, self._proxies = (
+            Resolver(
+                guard=of_theirs,
+                resolve=resolve,
+                remember=remember_names,
+                limit=name_limit,
+                at_once=names_at_once,
+            )
+            for of_theirs in (guard, Guard(ANYWHERE))
+        )
+        self._opener = Opener(
+            network=network,
+            resolver=self._resolver,
+            reach=Reach(
+                network=network,
+                proxies=self._proxies,
+                new_connection=self._new_connection,
+                buffer=self._buffer,
+            ),
+            pool=self._pool,
+            room=self._room,
+        )
 
-    async def send(self, request: OutgoingRequest, *, limits: Limits) -> Exchange:
-        """Send it once and return how that ended; never raises for what the receiver does."""
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open, in use or kept, or about to be."""
+        return self._room.taken
+
+    async def send(self, request: OutgoingRequest, *, limits: Limits, turn: int = 0) -> Exchange:
+        """Send it once and return how that ended; never raises for what the receiver does.
+
+        `turn` counts the attempts of the same round before this one: it chooses among the ways
+        out that the URL names.
+        """
         began = self._stopwatch()
-        until = asyncio.get_running_loop().time() + limits.total
-        ending = await self._attempt(request, limits, until=until)
-        duration_ms = (self._stopwatch() - began) * 1000
-        return Exchange(ending.outcome, duration_ms, request.recorded(), ending.response)
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if refused := self._refusal(request.url, limits):
+            return self._unsent(refused, began)
+        route, steps = self._route(request, turn), None
+        connection = self._pool.take(route, self._resolver.remembered(route.host, now))
+        if connection is None:
+            steps = Steps(self._stopwatch)
+            connection = await self._opener.open(route, limits=limits, steps=steps)
+            if isinstance(connection, Unreachable):
+                return self._unsent(connection, began, route, steps)
+        left = self._stopwatch()
+        try:
+            outcome, response = await connection.exchange(
+                request.to_bytes(), read=limits.read, until=now + limits.total
+            )
+        except asyncio.CancelledError:
+            connection.abort()
+            raise
+        self._keep(connection, loop.time())
+        timings = self._timings(began, left, connection.first_byte, steps)
+        return Exchange(outcome, timings, response, connection.local_address, route.proxy_shown)
 
     async def close(self) -> None:
         """Close idle connections; for when nothing is being sent any more."""
         await self._resolver.close()
+        await self._proxies.close()
         await self._pool.close()
 
-    async def _attempt(self, request: OutgoingRequest, limits: Limits, *, until: float) -> Ending:
+    def _refusal(self, url: CallbackUrl, limits: Limits) -> Unreachable | None:
         if limits.total <= 0:
-            return Ending(Unreachable(Failure.TOTAL_TIMEOUT, "no time was left for this attempt"))
-        url, data = request.url, request.to_bytes()
-        addresses = self._resolver.remembered(url.hostname)
-        connection = self._kept(url, addresses) or await self._connect_in_time(url, limits)
-        if isinstance(connection, Unreachable):
-            return Ending(connection)
-        ending = await connection.exchange(data, read=limits.read, until=until)
-        if connection.is_reusable:
-            self._pool.keep(connection)
-        return ending
+            return Unreachable(Failure.TOTAL_TIMEOUT, "no time was left for this attempt")
+        why = self._guard.refusal_of(url)
+        return None if why is None else Unreachable(Failure.GUARD, why)
 
-    def _kept(self, url: CallbackUrl, addresses: Sequence[str]) -> HttpConnection | None:
-        for address in addresses:
-            if connection := self._pool.take(_peer(url, address)):
-                return connection
-        return None
+    def _route(self, request: OutgoingRequest, turn: int) -> Route:
+        egress = self._egresses.choose(request.source, request.url.connection, turn=turn)
+        return route_of(request.url, egress, self._turn_of(egress))
 
-    async def _connect_in_time(
-        self, url: CallbackUrl, limits: Limits
-    ) -> HttpConnection | Unreachable:
-        seconds = min(limits.connect, limits.total)
-        until = asyncio.get_running_loop().time() + seconds
-        try:
-            async with asyncio.timeout_at(until):
-                return await self._connect(url, until)
-        except TimeoutError:
-            is_total = limits.total <= limits.connect
-            failure = Failure.TOTAL_TIMEOUT if is_total else Failure.CONNECT_TIMEOUT
-            return Unreachable(failure, f"no connection to {_place(url)} within {seconds:g} s")
+    def _turn_of(self, egress: Egress) -> int:
+        if isinstance(egress, Direct) and egress.local_addresses:
+            return next(self._turns[egress])
+        return 0
 
-    async def _connect(self, url: CallbackUrl, until: float) -> HttpConnection | Unreachable:
-        addresses = await self._resolver.look_up(url.hostname)
-        if isinstance(addresses, Unreachable):
-            return addresses
-        if connection := self._kept(url, addresses):
-            return connection
-        reached = await _reach(url, addresses, until)
-        if isinstance(reached, Unreachable):
-            return reached
-        return await self._open(*reached)
+    def _unsent(
+        self,
+        why: Unreachable,
+        began: float,
+        route: Route | None = None,
+        steps: Steps | None = None,
+    ) -> Exchange:
+        proxy = None if route is None else route.proxy_shown
+        return Exchange(why, self._timings(began, began, None, steps), proxy=proxy)
 
-    async def _open(self, sock: socket.socket, peer: Peer) -> HttpConnection | Unreachable:
-        try:
-            _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: HttpConnection(peer, on_lost=self._pool.forget),
-                sock=sock,
-                ssl=self._tls if peer.uses_tls else None,
-                server_hostname=peer.host.rstrip(".") if peer.uses_tls else None,
-                ssl_shutdown_timeout=_TLS_GOODBYE if peer.uses_tls else None,
-            )
-        except OSError as error:
-            return _tls_failure(error, peer)
-        return connection
+    def _timings(
+        self, began: float, left: float, first_byte: float | None, steps: Steps | None
+    ) -> Timings:
+        total = (self._stopwatch() - began) * 1000
+        waited = None if first_byte is None else (first_byte - left) * 1000
+        if steps is None:
+            return Timings(total, None, None, None, waited)
+        return steps.timings(total=total, first_byte=waited)
 
+    def _keep(self, connection: HttpConnection, now: float) -> None:
+        if not connection.is_reusable:
+            return
+        if self._room.waiting:
+            connection.abort()
+        else:
+            self._pool.keep(connection, now)
 
-def _peer(url: CallbackUrl, address: str) -> Peer:
-    return Peer(url.uses_tls, url.hostname, url.port, address)
-
-
-def _place(url: CallbackUrl) -> str:
-    return f"{url.host} port {url.port}"
-
-
-async def _reach(
-    url: CallbackUrl, addresses: Sequence[str], until: float
-) -> tuple[socket.socket, Peer] | Unreachable:
-    """Return a socket connected to the first address that lets us, or why none did."""
-    errors = list[str]()
-    for index, address in enumerate(addresses):
-        try:
-            async with asyncio.timeout(_share(until, among=len(addresses) - index)):
-                return await _connected_socket(address, url.port), _peer(url, address)
-        except OSError as error:
-            errors.append(f"{address}: {in_words(error)}")
-    why = f"could not connect to {_place(url)} ({'; '.join(errors)})"
-    return Unreachable(Failure.CONNECT, why)
-
-
-def _share(until: float, *, among: int) -> float | None:
-    """Return how long one of so many addresses may keep the others waiting.
-
-    The last may take all that is left, and the limit on connecting as a whole ends that.
-    """
-    return None if among == 1 else (until - asyncio.get_running_loop().time()) / among
-
-
-async def _connected_socket(address: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)  # noqa: FBT003 (the socket's own signature)
-        await asyncio.get_running_loop().sock_connect(sock, (address, port))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _tls_failure(error: OSError, peer: Peer) -> Unreachable:
-    why = f"no TLS connection to {peer.host} port {peer.port}: {in_words(error)}"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return Unreachable(_CERTIFICATE_FAILURES.get(error.verify_code, Failure.TLS), why)
-    return Unreachable(Failure.TLS, why)
+    def _new_connection(self, peer: Peer) -> HttpConnection:
+        return HttpConnection(
+            peer, buffer=self._buffer, stopwatch=self._stopwatch, on_lost=self._pool.forget
+        )

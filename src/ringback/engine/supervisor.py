@@ -15,6 +15,11 @@ class Supervisor:
         self._dispatcher = dispatcher
         self._loops = list[asyncio.Task[None]]()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether all loops are going."""
+        return bool(self._loops) and not any(loop.done() for loop in self._loops)
+
     async def start(self) -> None:
         """Take up what a dead process left open, and start the loops."""
         await self._dispatcher.recover()
@@ -31,7 +36,9 @@ class Supervisor:
 
     async def stop(self, *, within: timedelta) -> None:
         """Begin nothing new, and let the attempts under way end within this time."""
-        for loop in self._loops:
-            loop.cancel()
+        progress, dispatcher = self._loops
+        progress.cancel()
+        await self._dispatcher.stop(within=within)
+        # Its last claim may wait for a database that is away.
+        dispatcher.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
-        await self._dispatcher.drain(within=within)

@@ -1,19 +1,44 @@
 """What the tests of the engine put together, and how they wait for it without any time passing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
+from ringback.core.account import Account
 from ringback.core.callback import Attempt, Callback, Exchange
-from ringback.core.connection import Limits
+from ringback.core.connection import Limits as Timeouts
 from ringback.core.errors import StoreUnavailable
+from ringback.core.outcome import Delivered, Failure, Refused, Unreachable
 from ringback.core.rendering import OutgoingRequest
-from ringback.ports import Store, Transaction
+from ringback.core.schedule import FAITHFUL, Schedule
+from ringback.engine.dispatcher import Dispatcher, Limits
+from ringback.engine.lanes import lane_of
+from ringback.engine.tally import Tally
+from ringback.ports import Chance, Claim, Lane, Store, Transaction, Transport
 from ringback.stores.memory import MemoryStore
-from tests.fakes import ACCOUNT_SID, CALLBACK_SID, an_account
+from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, FakeClock, a_callback, an_account
 
 T = TypeVar("T")
+
+OTHER_ACCOUNT_SID: Final = "AC" + "d" * 32
+HOST: Final = "http://a.example"
+OTHER_HOST: Final = "http://b.example"
+LANE: Final = Lane(ACCOUNT_SID, "http://a.example:80")
+"""Of the callbacks that go to `HOST`."""
+
+DELIVERED: Final = Exchange(Delivered(200))
+REFUSED: Final = Exchange(Refused(503))
+NOT_CONNECTED: Final = Exchange(Unreachable(Failure.CONNECT, "nobody listens there"))
+
+
+def sid(number: int) -> str:
+    return f"CB{number:032}"
+
+
+def callbacks_to(url: str, numbers: Sequence[int]) -> list[Callback]:
+    return [a_callback(sid=sid(number), url=url) for number in numbers]
 
 
 class Steps:
@@ -48,6 +73,10 @@ class FailingStore:
         self.steps = Steps()
         """Passes `failed` with each transaction that fails."""
 
+    def go_away(self) -> None:
+        """Be unavailable for good."""
+        self.failures_to_come = 1_000_000
+
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         self.transactions += 1
         if self.failures_to_come:
@@ -57,20 +86,119 @@ class FailingStore:
         return await self._store.transact(work)
 
 
+class PausedStore:
+    """A store that a test can pause: before a transaction begins, or before its end is told."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.may_begin = asyncio.Event()
+        self.may_tell = asyncio.Event()
+        self.may_begin.set()
+        self.may_tell.set()
+        self.transactions = 0
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        await self.may_begin.wait()
+        self.transactions += 1
+        result = await self._store.transact(work)
+        await self.may_tell.wait()
+        return result
+
+
 class FunctionTransport:
     """Sends by calling a function."""
 
     def __init__(self, send: Callable[[OutgoingRequest], Awaitable[Exchange]]) -> None:
         self._send = send
 
-    async def send(self, request: OutgoingRequest, *, limits: Limits) -> Exchange:
+    async def send(self, request: OutgoingRequest, *, limits: Timeouts, turn: int = 0) -> Exchange:
         return await self._send(request)
 
 
-async def a_store(*callbacks: Callback) -> MemoryStore:
+class GatedTransport:
+    """Keeps each request until its host's gate is opened, and counts those under way."""
+
+    def __init__(self) -> None:
+        self.requests = list[OutgoingRequest]()
+        self.under_way = dict[str, int]()
+        self.most = dict[str, int]()
+        """How many requests to each host were under way at the same time, at the most."""
+        self._gates = dict[str, asyncio.Event]()
+
+    def open(self, host: str) -> None:
+        """Answer this host's requests from now on."""
+        self._gate_of(host).set()
+
+    async def send(self, request: OutgoingRequest, *, limits: Timeouts, turn: int = 0) -> Exchange:
+        host = request.url.host
+        self.requests.append(request)
+        self.under_way[host] = self.under_way.get(host, 0) + 1
+        self.most[host] = max(self.most.get(host, 0), self.under_way[host])
+        try:
+            await self._gate_of(host).wait()
+        finally:
+            self.under_way[host] -= 1
+        return DELIVERED
+
+    def _gate_of(self, host: str) -> asyncio.Event:
+        return self._gates.setdefault(host, asyncio.Event())
+
+
+@dataclass
+class SteadyChance:
+    """The same byte, over and over: the least jitter with 0x00, the most with 0xFF."""
+
+    byte: int = 0
+
+    def bytes(self, count: int) -> bytes:
+        return bytes([self.byte]) * count
+
+
+@dataclass
+class Bench:
+    """A dispatcher, and what it works with."""
+
+    store: Store
+    transport: Transport
+    schedule: Schedule = FAITHFUL
+    limits: Limits = field(default_factory=Limits)
+    chance: Chance = field(default_factory=SteadyChance)
+    clock: FakeClock = field(default_factory=FakeClock)
+    steps: Steps = field(default_factory=Steps)
+    tally: Tally = field(default_factory=Tally)
+
+    def __post_init__(self) -> None:
+        self.dispatcher = Dispatcher(
+            store=self.store,
+            transport=self.transport,
+            clock=self.clock,
+            chance=self.chance,
+            schedule=self.schedule,
+            limits=self.limits,
+            tally=self.tally,
+            checkpoint=self.steps,
+        )
+
+    async def settle(self, count: int = 1) -> None:
+        """Run until this many attempts are settled, and until nothing more is due."""
+        async with running(self.dispatcher.run):
+            await self.steps.reach("settled", count)
+            await all_has_run()
+
+    async def take(self, *callbacks: Callback) -> None:
+        """Take new callbacks in, in one transaction."""
+
+        def work(tx: Transaction) -> None:
+            for callback in callbacks:
+                self.dispatcher.intake.take(tx, callback)
+
+        await self.store.transact(work)
+
+
+async def a_store(*callbacks: Callback, account: Account | None = None) -> MemoryStore:
     """Return a store with the account and these callbacks."""
     store = MemoryStore()
-    await store.transact(lambda tx: tx.accounts.add(an_account(), []))
+    await store.transact(lambda tx: tx.accounts.add(account or an_account(), []))
     await add(store, *callbacks)
     return store
 
@@ -83,6 +211,12 @@ async def add(store: Store, *callbacks: Callback) -> None:
     await store.transact(work)
 
 
+async def claim_of(store: Store, callback: Callback, *, limit: int = 1) -> list[Claim]:
+    """Claim what is due in this callback's lane, as a worker does before it sends."""
+    lane = lane_of(callback)
+    return await store.transact(lambda tx: tx.callbacks.claim(lane, NOW, limit=limit))
+
+
 async def callback_in(store: Store, sid: str = CALLBACK_SID) -> Callback:
     callback = await store.transact(lambda tx: tx.callbacks.get(ACCOUNT_SID, sid))
     assert callback is not None
@@ -91,6 +225,10 @@ async def callback_in(store: Store, sid: str = CALLBACK_SID) -> Callback:
 
 async def attempts_in(store: Store, sid: str = CALLBACK_SID) -> list[Attempt]:
     return await store.transact(lambda tx: tx.callbacks.attempts(sid))
+
+
+async def results_in(store: Store, sid: str = CALLBACK_SID) -> list[str]:
+    return [attempt.result for attempt in await attempts_in(store, sid)]
 
 
 async def all_has_run() -> None:
@@ -107,8 +245,10 @@ async def running(loop: Callable[[], Awaitable[None]]) -> AsyncIterator[asyncio.
         await loop()
 
     task = asyncio.create_task(run())
-    yield task
-    if task.done():
-        task.result()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    try:
+        yield task
+        if task.done():
+            task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

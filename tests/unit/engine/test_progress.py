@@ -24,6 +24,7 @@ from tests.fakes import (
     a_sim,
     an_update,
 )
+from tests.intakes import KeepingIntake
 from tests.unit.engine.parts import FailingStore, Steps, a_store, all_has_run, running
 
 T = TypeVar("T")
@@ -32,16 +33,6 @@ SECOND = timedelta(seconds=1)
 SCHEDULED = a_sim(status=SimStatus.SCHEDULED)
 OTHER_FLEET = "HF" + "d" * 32
 FAILURE = CarrierFailure(83004, "the network did not answer")
-
-
-class Rung:
-    """Counts how often it is woken."""
-
-    def __init__(self) -> None:
-        self.times = 0
-
-    def wake(self) -> None:
-        self.times += 1
 
 
 @dataclass
@@ -63,7 +54,7 @@ class Bench:
     carrier: Carrier = field(default_factory=lambda: SimulatedCarrier(SECOND))
     chance: Chance = field(default_factory=SeededChance)
     clock: FakeClock = field(default_factory=FakeClock)
-    dispatcher: Rung = field(default_factory=Rung)
+    intake: KeepingIntake = field(default_factory=KeepingIntake)
     steps: Steps = field(default_factory=Steps)
     checkpoint: Callable[[str], None] | None = None
 
@@ -74,7 +65,7 @@ class Bench:
             transition=Transition(NOTICE),
             clock=self.clock,
             chance=self.chance,
-            dispatcher=self.dispatcher,
+            intake=self.intake,
             checkpoint=self.checkpoint or self.steps,
         )
 
@@ -127,7 +118,7 @@ async def test_a_due_change_calls_back_at_once() -> None:
     bench = Bench(store)
     await bench.progress.step()
     (callback,) = await called_back(store)
-    assert (callback.due, callback.method) == (NOW, Method.GET)
+    assert (callback.progress.due, callback.method) == (NOW, Method.GET)
     assert callback.source is Source.KORE
     assert callback.parameters == [
         ("ApiVersion", "v1"),
@@ -136,7 +127,7 @@ async def test_a_due_change_calls_back_at_once() -> None:
         ("SimStatus", "inactive"),
         ("AccountSid", ACCOUNT_SID),
     ]
-    assert bench.dispatcher.times == 1
+    assert bench.intake.taken == [callback.sid]
 
 
 async def test_a_change_without_a_url_calls_nobody_back() -> None:

@@ -26,7 +26,15 @@ from tests.fakes import (
     a_sim,
     an_update,
 )
-from tests.unit.engine.parts import Steps, a_store, add, all_has_run, attempts_in, callback_in
+from tests.unit.engine.parts import (
+    FailingStore,
+    Steps,
+    a_store,
+    all_has_run,
+    attempts_in,
+    callback_in,
+    claim_of,
+)
 
 SECOND = timedelta(seconds=1)
 T = TypeVar("T")
@@ -44,7 +52,11 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.dispatcher = Dispatcher(
-            store=self.store, transport=self.transport, clock=self.clock, checkpoint=self.steps
+            store=self.store,
+            transport=self.transport,
+            clock=self.clock,
+            chance=SeededChance(),
+            checkpoint=self.steps,
         )
         self.progress = Progress(
             store=self.store,
@@ -52,23 +64,22 @@ class Bench:
             transition=Transition(NOTICE),
             clock=self.clock,
             chance=SeededChance(),
-            dispatcher=self.dispatcher,
+            intake=self.dispatcher.intake,
             checkpoint=self.steps,
         )
         self.supervisor = Supervisor(self.progress, self.dispatcher)
 
 
 class BreakingStore:
-    """A store whose first transaction, the start's, is its last."""
+    """A store that breaks down when a test says so."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._is_broken = False
+        self.is_broken = False
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
-        if self._is_broken:
+        if self.is_broken:
             raise RuntimeError("the disk is made of sand")
-        self._is_broken = True
         return await self._store.transact(work)
 
 
@@ -95,7 +106,7 @@ async def test_a_change_goes_all_the_way_to_its_receiver() -> None:
 
 async def test_a_start_takes_up_what_a_dead_process_left_open() -> None:
     store = await a_store(a_callback())
-    await store.transact(lambda tx: tx.callbacks.claim(NOW, limit=1))
+    await claim_of(store, a_callback())
     bench = Bench(store)
     await bench.supervisor.start()
     await bench.steps.reach("settled")
@@ -107,7 +118,7 @@ async def test_a_start_takes_up_what_a_dead_process_left_open() -> None:
 
 async def test_a_start_has_recovered_before_anything_is_sent() -> None:
     store = await a_store(a_callback())
-    await store.transact(lambda tx: tx.callbacks.claim(NOW, limit=1))
+    await claim_of(store, a_callback())
     bench = Bench(store)
     await bench.supervisor.start()
     assert bench.transport.requests == []
@@ -135,21 +146,56 @@ async def test_a_stop_begins_nothing_new() -> None:
     bench = Bench(store)
     await bench.supervisor.start()
     await bench.supervisor.stop(within=SECOND)
-    await add(store, a_callback())
+    await store.transact(lambda tx: bench.dispatcher.intake.take(tx, a_callback()))
     bench.progress.wake()
-    bench.dispatcher.wake()
     bench.clock.advance(SECOND)
     await all_has_run()
     assert bench.steps.passed == []
     assert await store.transact(lambda tx: tx.sims.end_update(SIM_SID)) is not None
+    assert await callback_in(store) == a_callback()
+
+
+async def test_an_engine_runs_from_its_start_to_its_stop() -> None:
+    bench = Bench(await a_store())
+    assert not bench.supervisor.is_running
+    await bench.supervisor.start()
+    assert bench.supervisor.is_running
+    await bench.supervisor.stop(within=SECOND)
+    assert not bench.supervisor.is_running
+
+
+async def test_an_engine_whose_loop_has_broken_down_is_not_running() -> None:
+    store = BreakingStore(await a_store())
+    bench = Bench(store)
+    await bench.supervisor.start()
+    store.is_broken = True
+    await all_has_run()
+    assert not bench.supervisor.is_running
 
 
 async def test_watching_raises_what_ended_a_loop() -> None:
-    bench = Bench(BreakingStore(await a_store()))
+    store = BreakingStore(await a_store())
+    bench = Bench(store)
     await bench.supervisor.start()
+    store.is_broken = True
     with pytest.raises(RuntimeError, match="made of sand"):
         await bench.supervisor.watch()
+    store.is_broken = False
     await bench.supervisor.stop(within=SECOND)
+
+
+async def test_a_stop_with_a_database_that_is_away_leaves_what_is_open_to_the_next_start(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = FailingStore(await a_store(a_callback()))
+    bench = Bench(store, RecordingTransport(gate=asyncio.Event()))
+    await bench.supervisor.start()
+    await bench.steps.reach("claimed")
+    store.failures_to_come = 99
+    await bench.supervisor.stop(within=timedelta(0))
+    assert "the next start settles what is open" in caplog.text
+    store.failures_to_come = 0
+    assert [attempt.result for attempt in await attempts_in(store)] == ["open"]
 
 
 async def test_watching_goes_on_while_the_loops_do() -> None:

@@ -1,0 +1,61 @@
+"""How much waits, and how much more may."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ringback.core.errors import Overloaded
+
+_ASK_AGAIN: Final = 5
+"""Seconds; a backlog of any size has moved on by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many callbacks may be unfinished before no more are taken on."""
+
+    in_all: int = 1_000_000
+    per_account: int = 1_000_000
+
+
+class Backlog:
+    """The callbacks that have been accepted and have not ended, by account."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._unfinished = Counter[str]()
+        self._in_all = 0
+
+    @property
+    def in_all(self) -> int:
+        """How many callbacks of all accounts have not ended."""
+        return self._in_all
+
+    def start_with(self, unfinished: Mapping[str, int]) -> None:
+        """Take up what is in the store."""
+        self._unfinished = Counter(unfinished)
+        self._in_all = sum(unfinished.values())
+
+    def change(self, account_sid: str, by: int) -> None:
+        """Note that so many callbacks more, or fewer, are unfinished."""
+        self._unfinished[account_sid] += by
+        self._in_all += by
+
+    def check(self, account_sid: str, count: int) -> None:
+        """See that so many more may come.
+
+        Raises Overloaded where that were too many.
+        """
+        own, bounds = self._unfinished[account_sid], self._bounds
+        if own + count > bounds.per_account:
+            raise _overloaded(f"{own} callbacks of this account wait", bounds.per_account)
+        if self._in_all + count > bounds.in_all:
+            raise _overloaded(f"{self._in_all} callbacks wait", bounds.in_all)
+
+
+def _overloaded(what: str, bound: int) -> Overloaded:
+    return Overloaded(
+        f"{what}, and {bound} may; nothing was taken on, ask again in {_ASK_AGAIN} s",
+        retry_after=_ASK_AGAIN,
+    )

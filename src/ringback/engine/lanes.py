@@ -1,0 +1,249 @@
+"""Which callbacks may be under way: fairly, and within bounds.
+
+Callbacks wait in lanes, one for each account and destination. What may be under way at once is
+bounded by shares of what is free, as switches share their buffers (Choudhury and Hahne, 1998): an
+account may hold as many slots as it leaves free, and a lane as many as its account leaves itself.
+So whoever floods or hangs takes half, the next one a third, and something is left for everybody.
+Beside that each lane has a window, as TCP has: it grows by one with each answer, and is halved by
+a failure, so that a destination that fails or hangs soon holds next to nothing.
+
+New callbacks ask for their slot in the thread of the store, all else runs in the event loop; hence
+the lock.
+"""
+
+import heapq
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count
+from threading import Lock
+from typing import Final, NamedTuple
+
+from ringback.core.callback import Callback
+from ringback.ports import Lane
+
+_FIRST_WINDOW: Final = 16
+_LEAST_WINDOW: Final = 2
+# So that the next ones are claimed while the last ones are being sent and settled.
+_CLAIMED_AHEAD: Final = 4
+_MOST_IDLE: Final = 10_000
+_FEW: Final = 64
+
+
+@dataclass(eq=False, slots=True)
+class _Account:
+    taken: int = 0
+    ready: deque["_State"] = field(default_factory=deque["_State"])
+    """Lanes in which something is due."""
+
+
+@dataclass(eq=False, slots=True)
+class _State:
+    lane: Lane
+    account: _Account
+    taken: int = 0
+    window: int = _FIRST_WINDOW
+    next_due: datetime | None = None
+    """When the first of those that wait in the store is due."""
+    is_ready: bool = False
+
+
+def lane_of(callback: Callback) -> Lane:
+    """Return the lane that a callback waits in."""
+    return Lane(callback.account_sid, callback.url.destination)
+
+
+class Ask(NamedTuple):
+    """How many callbacks of a lane to claim; as many slots are taken for them."""
+
+    lane: Lane
+    limit: int
+
+
+class Lanes:
+    """All lanes in which something waits or is under way."""
+
+    def __init__(self, *, at_once: int, per_destination: int) -> None:
+        self._at_once = at_once
+        self._most_per_lane = per_destination * _CLAIMED_AHEAD
+        self._taken = 0
+        self._lanes = dict[Lane, _State]()
+        self._accounts = dict[str, _Account]()
+        self._turn = deque[_Account]()
+        """Accounts with lanes that are ready; the first one is next."""
+        self._future: list[tuple[datetime, int, _State]] = []
+        self._order = count()
+        self._lock = Lock()
+
+    @property
+    def under_way(self) -> int:
+        """How many slots are taken."""
+        return self._taken
+
+    def try_take(self, lane: Lane, now: datetime) -> bool:
+        """Take a slot for a new callback, where there is one and nothing waits in front of it."""
+        with self._lock:
+            state = self._state_of(lane)
+            is_behind = state.next_due is not None and state.next_due <= now
+            if is_behind or self._room_of(state) <= 0:
+                return False
+            self._take(state, 1)
+            return True
+
+    def give_back(self, lane: Lane, count: int = 1) -> None:
+        """Return slots: their callbacks are under way no longer."""
+        with self._lock:
+            self._return(self._lanes[lane], count)
+
+    def answered(self, lane: Lane, *, slots: int) -> None:
+        """Return slots, and widen the lane's window: its destination has answered."""
+        with self._lock:
+            state = self._lanes[lane]
+            if state.window < self._most_per_lane:
+                state.window += 1
+            self._return(state, slots)
+
+    def failed(self, lane: Lane, *, slots: int) -> None:
+        """Return slots, and narrow the lane's window: its destination can't keep up, or is gone."""
+        with self._lock:
+            state = self._lanes[lane]
+            state.window = max(state.window // 2, _LEAST_WINDOW)
+            self._return(state, slots)
+
+    def expect(self, lane: Lane, due: datetime) -> None:
+        """Note that something waits in the store."""
+        with self._lock:
+            state = self._state_of(lane)
+            if state.next_due is None or due < state.next_due:
+                self._wait(state, due)
+
+    def claimed(self, ask: Ask, count: int, *, next_due: datetime | None) -> None:
+        """Note how many callbacks an ask has yielded, and when the next of its lane is due."""
+        with self._lock:
+            state = self._lanes[ask.lane]
+            self._take(state, count - ask.limit)
+            # Something that is due earlier may have come since the store was asked.
+            if next_due is not None and (state.next_due is None or next_due < state.next_due):
+                self._wait(state, next_due)
+
+    def due(self, now: datetime, *, limit: int) -> list[Ask]:
+        """Take slots for callbacks that are due, an account and a lane in turn; at most `limit`.
+
+        The lanes asked for count as empty until `claimed` says otherwise.
+        """
+        with self._lock:
+            self._make_ready(now)
+            quantum = max(1, limit // max(1, sum(len(account.ready) for account in self._turn)))
+            asks, skipped = list[Ask](), deque[_Account]()
+            while limit > 0 and (state := self._next_in_turn(skipped)):
+                room = min(self._room_of(state), quantum, limit)
+                limit -= room
+                state.next_due = None
+                self._take(state, room)
+                asks.append(Ask(state.lane, room))
+            self._turn.extendleft(reversed(skipped))
+            return asks
+
+    def next_due(self) -> datetime | None:
+        """Return when the next lane becomes due; those due already wait for slots."""
+        with self._lock:
+            while self._future and self._is_outdated(*self._future[0]):
+                heapq.heappop(self._future)
+            return self._future[0][0] if self._future else None
+
+    def _state_of(self, lane: Lane) -> _State:
+        state = self._lanes.get(lane)
+        if state is None:
+            if len(self._lanes) > _MOST_IDLE:
+                self._forget_idle()
+            account = self._accounts.setdefault(lane.account_sid, _Account())
+            self._lanes[lane] = state = _State(lane, account)
+        return state
+
+    def _forget_idle(self) -> None:
+        idle = [one for one in self._lanes.values() if not one.taken and one.next_due is None]
+        for state in idle:
+            del self._lanes[state.lane]
+
+    def _room_of(self, state: _State) -> int:
+        """Return how many slots the lane could take one after the other."""
+        free = self._at_once - self._taken
+        account_room = free - state.account.taken
+        # With each of them one less is free, and the account and the lane hold one more.
+        share = -((state.taken - account_room) // 3)
+        return min(state.window - state.taken, share)
+
+    def _take(self, state: _State, count: int) -> None:
+        state.taken += count
+        state.account.taken += count
+        self._taken += count
+
+    def _wait(self, state: _State, due: datetime) -> None:
+        state.next_due = due
+        self._come_back_at(due, state)
+
+    def _come_back_at(self, due: datetime, state: _State) -> None:
+        if not state.is_ready:
+            heapq.heappush(self._future, (due, next(self._order), state))
+            if len(self._future) > 2 * len(self._lanes) + _FEW:
+                self._forget_outdated()
+
+    def _forget_outdated(self) -> None:
+        """Keep one entry for each lane: those far ahead would pile up until they are due."""
+        up_to_date = [entry for entry in self._future if not self._is_outdated(*entry)]
+        self._future = list({entry[-1].lane: entry for entry in up_to_date}.values())
+        heapq.heapify(self._future)
+
+    def _is_outdated(self, due: datetime, _: int, state: _State) -> bool:
+        return state.is_ready or state.next_due != due
+
+    def _make_ready(self, now: datetime) -> None:
+        while self._future and self._future[0][0] <= now:
+            entry = heapq.heappop(self._future)
+            if not self._is_outdated(*entry):
+                self._get_in_line(entry[-1])
+
+    def _return(self, state: _State, slots: int) -> None:
+        """Take slots back; a lane that was left out for want of one takes its turn again."""
+        if not slots:
+            return
+        self._take(state, -slots)
+        if state.next_due is not None:
+            self._come_back_at(state.next_due, state)
+
+    def _get_in_line(self, state: _State) -> None:
+        state.is_ready = True
+        if not state.account.ready:
+            self._turn.append(state.account)
+        state.account.ready.append(state)
+
+    def _next_in_turn(self, skipped: deque[_Account]) -> _State | None:
+        """Return the next lane that has room, one of each account in turn.
+
+        A lane whose own window is full leaves the line until it gives a slot back. Where it is the
+        account, or the whole, that has no room, its lanes keep their places; the account is
+        skipped, and has to be put in front again.
+        """
+        while self._turn and self._taken < self._at_once:
+            account = self._turn.popleft()
+            state = self._next_of(account)
+            if state is not None:
+                if account.ready:
+                    self._turn.append(account)
+                return state
+            if account.ready:
+                skipped.append(account)
+        return None
+
+    def _next_of(self, account: _Account) -> _State | None:
+        for _ in range(len(account.ready)):
+            if self._at_once - self._taken <= account.taken:
+                return None
+            state = account.ready.popleft()
+            state.is_ready = False
+            if self._room_of(state) > 0:
+                return state
+            if state.taken < state.window:
+                state.is_ready = True
+                account.ready.append(state)
+        return None

@@ -1,0 +1,63 @@
+"""The machine's own way to look names up, off the event loop.
+
+Law of this file. However many names hang, there are no more threads than `max_threads`: one that
+hangs can't be ended from outside, so its thread stays until the machine's resolver gives up.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
+from threading import Thread
+
+Resolve = Callable[[str], Awaitable[Sequence[str]]]
+"""Returns the addresses of a host; raises OSError or UnicodeError where there are none."""
+
+
+def ask_system(host: str) -> list[str]:
+    """Return what `getaddrinfo` knows, in the order to try it; may take its time."""
+    answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return [str(sockaddr[0]) for *_, sockaddr in answers]
+
+
+class SystemLookUps:
+    """Answers `Resolve`: asks in a thread for each name, and never twice at a time for one.
+
+    `ask` may block: it returns the addresses of a host, or raises OSError or UnicodeError.
+    """
+
+    def __init__(
+        self, ask: Callable[[str], list[str]] = ask_system, *, max_threads: int = 256
+    ) -> None:
+        self._ask = ask
+        self._max_threads = max_threads
+        self._under_way: dict[str, Future[list[str]]] = {}
+
+    async def __call__(self, host: str) -> list[str]:
+        """Return the addresses of a host, in the order to try them.
+
+        Raises OSError where there are none, or where too many look-ups hang, and UnicodeError for
+        what can't be a name.
+        """
+        return await asyncio.wrap_future(self._under_way.get(host) or self._begin(host))
+
+    def _begin(self, host: str) -> Future[list[str]]:
+        if len(self._under_way) >= self._max_threads:
+            raise OSError(f"{self._max_threads} other look-ups hang")
+        self._under_way[host] = found = Future[list[str]]()
+        # From here on nobody who stops waiting can cancel it: it may answer the next who asks.
+        found.set_running_or_notify_cancel()
+        # Not the loop's own threads: those are waited for at the end, and a name server that hangs
+        # would keep the whole process from stopping.
+        Thread(target=self._answer, args=(host, found), name=f"look-up {host}", daemon=True).start()
+        return found
+
+    def _answer(self, host: str, found: Future[list[str]]) -> None:
+        try:
+            addresses = self._ask(host)
+        except Exception as error:  # noqa: BLE001 (whoever asked hears of it)
+            del self._under_way[host]
+            found.set_exception(error)
+        else:
+            del self._under_way[host]
+            found.set_result(addresses)

@@ -1,0 +1,128 @@
+"""From addresses to a connection: straight, or through a proxy, to the first that lets us.
+
+Law of this file. Where nothing is reached, no connection is left.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from ringback.core.egress import Proxy
+from ringback.core.outcome import Failure, Unreachable
+from ringback.engine.connection import HttpConnection
+from ringback.engine.network import Network, NoSuchLocalAddress
+from ringback.engine.resolver import Resolver
+from ringback.engine.route import Peer, Route
+from ringback.engine.steps import Step, Steps
+from ringback.engine.tunnel import Tunnel
+from ringback.engine.words import in_words
+
+
+class Reach:
+    """Connects to one of several addresses; TLS is not its business.
+
+    A proxy's address is the operator's own choice, so `proxies` looks it up without a guard.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: Network,
+        proxies: Resolver,
+        new_connection: Callable[[Peer], HttpConnection],
+        buffer: memoryview,
+    ) -> None:
+        self._network = network
+        self._proxies = proxies
+        self._new_connection = new_connection
+        self._buffer = buffer
+
+    async def first_of(
+        self, peers: Sequence[Peer], route: Route, *, until: float, steps: Steps
+    ) -> HttpConnection | Unreachable:
+        """Return a connection to the first peer that lets us, or why none did.
+
+        Each may keep the others waiting for its share of the time that is left.
+        """
+        failures = list[Unreachable]()
+        for index, peer in enumerate(peers):
+            try:
+                async with asyncio.timeout(_share(until, among=len(peers) - index)):
+                    reached = await self._reach(peer, steps)
+            except TimeoutError:
+                reached = Unreachable(Failure.CONNECT, f"{peer.address}: no answer")
+            if not isinstance(reached, Unreachable):
+                return reached
+            failures.append(reached)
+        return _none_reached(failures, route)
+
+    async def _reach(self, peer: Peer, steps: Steps) -> HttpConnection | Unreachable:
+        if peer.proxy is None:
+            return await self._straight(peer)
+        steps.at = Step.PROXY
+        return await self._through(peer.proxy, peer)
+
+    async def _straight(self, peer: Peer) -> HttpConnection | Unreachable:
+        connection = self._new_connection(peer)
+        try:
+            await self._network.connect(
+                connection,
+                address=peer.address,
+                port=peer.port,
+                local_address=peer.local_address,
+            )
+        except NoSuchLocalAddress as error:
+            return Unreachable(Failure.EGRESS, f"from {peer.local_address}: {in_words(error)}")
+        except OSError as error:
+            return Unreachable(Failure.CONNECT, f"{peer.address}: {in_words(error)}")
+        return connection
+
+    async def _through(self, proxy: Proxy, peer: Peer) -> HttpConnection | Unreachable:
+        tunnel = Tunnel(proxy, buffer=self._buffer)
+        if failed := await self._connect_to_proxy(tunnel, proxy):
+            return failed
+        try:
+            refused = await tunnel.open(peer.address, peer.port)
+        except BaseException:
+            tunnel.transport.abort()
+            raise
+        if refused is not None:
+            tunnel.transport.abort()
+            return refused
+        connection = self._new_connection(peer)
+        tunnel.transport.set_protocol(connection)
+        connection.connection_made(tunnel.transport)
+        return connection
+
+    async def _connect_to_proxy(self, tunnel: Tunnel, proxy: Proxy) -> Unreachable | None:
+        found = await self._proxies.look_up(proxy.host)
+        if isinstance(found, Unreachable):
+            return Unreachable(Failure.PROXY, f"the proxy {proxy.shown}: {found.why}")
+        errors = list[str]()
+        for address in found:
+            try:
+                await self._network.connect(
+                    tunnel, address=address, port=proxy.port, local_address=None
+                )
+            except OSError as error:
+                errors.append(f"{address}: {in_words(error)}")
+            else:
+                return None
+        why = f"could not connect to the proxy {proxy.shown} ({'; '.join(errors)})"
+        return Unreachable(Failure.PROXY, why)
+
+
+def _share(until: float, *, among: int) -> float | None:
+    """Return how long one of so many addresses may keep the others waiting.
+
+    The last may take all that is left, and the limit on connecting as a whole ends that.
+    """
+    return None if among == 1 else (until - asyncio.get_running_loop().time()) / among
+
+
+def _none_reached(failures: Sequence[Unreachable], route: Route) -> Unreachable:
+    whys = "; ".join(dict.fromkeys(failure.why for failure in failures))
+    if route.proxy is not None:
+        return Unreachable(failures[-1].failure, f"no connection to {route.place}: {whys}")
+    if all(failure.failure is Failure.EGRESS for failure in failures):
+        return Unreachable(Failure.EGRESS, f"could not leave for {route.place} ({whys})")
+    return Unreachable(Failure.CONNECT, f"could not connect to {route.place} ({whys})")

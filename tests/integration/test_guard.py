@@ -1,0 +1,357 @@
+"""No URL, however it is written, makes the sender connect to where it may not."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from ipaddress import ip_network
+
+import pytest
+
+from ringback.core.addresses import LOOPBACK
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import InvalidCallbackUrl
+from ringback.core.guard import Guard
+from ringback.core.outcome import Delivered, Failure
+from ringback.engine.network import SystemNetwork
+from ringback.engine.sender import Sender
+from ringback.engine.system import stopwatch
+from tests.networks import WatchedNetwork
+from tests.receivers import RecordingReceiver
+from tests.sending import LIMITS, failure_of, post, resolve_to, why_of
+
+# Names, and what a name server that is not on our side says that they are.
+NAMES = {
+    "localhost": ["127.0.0.1", "::1"],
+    "LocalHost": ["127.0.0.1"],
+    "localhost.localdomain": ["127.0.0.1"],
+    "hooks.localhost": ["127.0.0.1"],
+    "ip6-localhost": ["::1"],
+    "127.0.0.1.nip.example": ["127.0.0.1"],
+    "private.example": ["10.0.0.7", "192.168.1.1"],
+    "metadata.internal.example": ["169.254.169.254"],
+    "metadata6.internal.example": ["fd00:ec2::254"],
+    "mapped.example": ["::ffff:127.0.0.1"],
+    "zoned.example": ["fe80::1%lo"],
+    "not-an-address.example": ["127.0.0.1 ", "localhost"],
+}
+
+HOSTILE_HOSTS = [
+    # This machine, as inet_aton reads it.
+    "127.0.0.1",
+    "127.0.0.1.",
+    "127.255.255.254",
+    "127.1",
+    "127.0.1",
+    "127.0.0.01",
+    "2130706433",
+    "0x7f000001",
+    "0x7F.1",
+    "0x7f.0.0.1",
+    "0x7f.0x0.0x0.0x1",
+    "017700000001",
+    "0177.1",
+    "0177.0.0.1",
+    "0177.0.0x0.1",
+    "0",
+    "00",
+    "0x0",
+    "0.0",
+    "0.0.0.0",
+    "0.0.0.0.",
+    # Private, shared and link-local networks, and what clouds keep there.
+    "10.0.0.1",
+    "10.1",
+    "167772161",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.168.0.1",
+    "192.168.257",
+    "3232235521",
+    "0xc0a80001",
+    "100.64.0.1",
+    "100.127.255.254",
+    "100.100.100.200",
+    "169.254.169.254",
+    "169.254.43518",
+    "2852039166",
+    "0xA9FEA9FE",
+    "0251.0376.0251.0376",
+    "168.63.129.16",
+    "192.0.0.192",
+    # For nobody in particular.
+    "224.0.0.1",
+    "239.255.255.255",
+    "240.0.0.1",
+    "255.255.255.255",
+    "198.18.0.1",
+    "192.0.2.1",
+    "198.51.100.1",
+    "203.0.113.1",
+    "192.88.99.1",
+    # The same in IPv6.
+    "[::1]",
+    "[0:0:0:0:0:0:0:1]",
+    "[0000:0000:0000:0000:0000:0000:0000:0001]",
+    "[::]",
+    "[fc00::1]",
+    "[fd12:3456::1]",
+    "[fd00:ec2::254]",
+    "[fe80::1]",
+    "[fec0::1]",
+    "[ff02::1]",
+    "[2001:db8::1]",
+    "[3fff::1]",
+    "[100::1]",
+    "[4000::1]",
+    # IPv4 in IPv6: mapped, compatible, translated, NAT64, 6to4, Teredo.
+    "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]",
+    "[::FFFF:7F00:1]",
+    "[0:0:0:0:0:ffff:127.0.0.1]",
+    "[::ffff:169.254.169.254]",
+    "[::127.0.0.1]",
+    "[::7f00:1]",
+    "[::ffff:0:127.0.0.1]",
+    "[64:ff9b::127.0.0.1]",
+    "[64:ff9b::a9fe:a9fe]",
+    "[64:ff9b:1::7f00:1]",
+    "[2002:7f00:1::]",
+    "[2002:a00:1::1]",
+    "[2001:0:4136:e378:8000:63bf:80ff:fffe]",
+    # Names that lead there.
+    *NAMES,
+    "localhost.",
+]
+
+HOSTILE_URLS = [
+    *(f"http://{host}:{{port}}/" for host in HOSTILE_HOSTS),
+    "https://127.0.0.1:{port}/",
+    "HTTP://127.0.0.1:{port}/",
+    "http://a.example:80@127.0.0.1:{port}/",
+    "http://a.example%2F@127.0.0.1:{port}/",
+    "http://user@127.0.0.1:{port}/@a.example/",
+    "http://127.0.0.1:{port}?@a.example/",
+    "http://127.0.0.1:{port}#@a.example/",
+    "http://127.0.0.1:0{port}/",
+    "http://127.0.0.1:{port}/#sni=n",
+    "http://127.0.0.1:{port}/#e=unheard-of",
+]
+
+MANGLED_URLS = [
+    "http://[fe80::1%25lo]:{port}/",
+    "http://[::1%lo]:{port}/",
+    "http://[127.0.0.1]:{port}/",
+    "http://[::1:{port}/",
+    "http://::1:{port}/",
+    "http://127.0.0.1%00.a.example:{port}/",
+    "http://127.0.0.1%2ea.example:{port}/",
+    "http://①②⑦.⓪.⓪.①:{port}/",
+    "http://127。0。0。1:{port}/",
+    "http://127.0.0.1 .a.example:{port}/",
+    "http://127.0.0.1\t:{port}/",
+    "http://127.0.0.1\r\n:{port}/",
+    "http://127.0.0.1:{port}\\@a.example/",
+    "http://a.example\\@127.0.0.1:{port}/",
+    "http://127.0.0.1:{port}:80/",
+    "http://127.0.0.1:-{port}/",
+    "http://127.0.0.1:+{port}/",
+    "http://127..1:{port}/",
+    "http://.127.0.0.1:{port}/",
+    "http:///127.0.0.1:{port}/",
+    "http:/127.0.0.1:{port}/",
+    "http:127.0.0.1:{port}/",
+    "//127.0.0.1:{port}/",
+    "127.0.0.1:{port}",
+    "file:///etc/passwd",
+    "ftp://127.0.0.1:{port}/",
+    "gopher://127.0.0.1:{port}/_x",
+    "javascript://127.0.0.1:{port}/",
+]
+
+
+async def believe(host: str) -> list[str]:
+    """Look a host up as the worst of machines would: what can be an address is one."""
+    host = host.removesuffix(".")
+    if host in NAMES:
+        return NAMES[host]
+    found = socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST, type=socket.SOCK_STREAM)
+    return [str(sockaddr[0]) for *_, sockaddr in found]
+
+
+@pytest.fixture
+def network() -> WatchedNetwork:
+    return WatchedNetwork(SystemNetwork())
+
+
+@pytest.fixture
+async def sender(network: WatchedNetwork) -> AsyncIterator[Sender]:
+    sender = Sender(stopwatch=stopwatch, network=network, resolve=believe)
+    yield sender
+    await sender.close()
+
+
+class TestAUrl:
+    @pytest.mark.parametrize("url", HOSTILE_URLS)
+    async def test_that_leads_inside_is_refused_before_anything_is_connected(
+        self, sender: Sender, network: WatchedNetwork, url: str
+    ) -> None:
+        async with RecordingReceiver() as receiver:
+            request = post(url.format(port=receiver.port))
+            exchanges = [await sender.send(request, limits=LIMITS) for _ in range(2)]
+            assert [failure_of(exchange) for exchange in exchanges] == [Failure.GUARD] * 2
+            assert network.connected == []
+            assert receiver.connections == 0
+
+    @pytest.mark.parametrize("url", MANGLED_URLS)
+    def test_that_is_mangled_is_refused_when_it_is_given(self, url: str) -> None:
+        with pytest.raises(InvalidCallbackUrl):
+            CallbackUrl.parse(url.format(port=8080))
+
+    @pytest.mark.parametrize("host", ["8.8.8.8", "hooks.example", "[2606:4700::1111]", "134744072"])
+    async def test_that_leads_outside_is_connected_to(self, host: str) -> None:
+        network = WatchedNetwork()
+        sender = Sender(stopwatch=stopwatch, network=network, resolve=resolve_to("8.8.8.8"))
+        exchange = await sender.send(post(f"http://{host}/"), limits=LIMITS)
+        assert failure_of(exchange) is Failure.CONNECT
+        assert network.connected == [("8.8.8.8", 80)]
+
+    @pytest.mark.parametrize(
+        ("guard", "why"),
+        [
+            (
+                Guard(LOOPBACK, schemes=("https",)),
+                "callbacks may not go to http URLs; the settings permit https",
+            ),
+            (
+                Guard(LOOPBACK, ports=(range(1, 2),)),
+                "callbacks may not go to port {port}; the settings permit 1",
+            ),
+        ],
+    )
+    async def test_of_another_scheme_or_port_than_is_permitted_is_not_even_looked_up(
+        self, guard: Guard, why: str
+    ) -> None:
+        async with RecordingReceiver() as receiver:
+            # Without a look-up to fail, this can only be refused by its text.
+            sender = Sender(stopwatch=stopwatch, guard=guard, resolve=believe)
+            exchange = await sender.send(post(receiver.url(host="unheard.example")), limits=LIMITS)
+            assert failure_of(exchange) is Failure.GUARD
+            assert why_of(exchange) == why.format(port=receiver.port)
+            assert receiver.connections == 0
+
+
+class TestAName:
+    async def test_of_private_addresses_is_refused_with_the_first_of_them(
+        self, sender: Sender
+    ) -> None:
+        exchange = await sender.send(post("http://private.example/"), limits=LIMITS)
+        assert why_of(exchange).startswith("private.example: 10.0.0.7 is not a public address")
+
+    @pytest.mark.parametrize("answers", [("10.0.0.7", "127.0.0.1"), ("127.0.0.1", "10.0.0.7")])
+    async def test_of_mixed_addresses_leads_to_the_permitted_ones_alone(
+        self, network: WatchedNetwork, answers: tuple[str, str]
+    ) -> None:
+        sender = Sender(
+            stopwatch=stopwatch,
+            guard=Guard(LOOPBACK),
+            network=network,
+            resolve=resolve_to(*answers),
+        )
+        async with RecordingReceiver() as receiver:
+            for _ in range(2):
+                url = receiver.url(host="hooks.example")
+                exchange = await sender.send(post(url), limits=LIMITS)
+                assert exchange.outcome == Delivered(200)
+            assert network.connected == [("127.0.0.1", receiver.port)]
+            await sender.close()
+
+    async def test_of_mixed_addresses_does_not_fall_back_on_a_refused_one(
+        self, network: WatchedNetwork
+    ) -> None:
+        # 127.0.0.9 is permitted and nobody listens there; 127.0.0.1 is a receiver, and refused.
+        sender = Sender(
+            stopwatch=stopwatch,
+            guard=Guard((ip_network("127.0.0.9/32"),)),
+            network=network,
+            resolve=resolve_to("127.0.0.9", "127.0.0.1"),
+        )
+        async with RecordingReceiver() as receiver:
+            url = receiver.url(host="hooks.example")
+            exchange = await sender.send(post(url), limits=LIMITS)
+            assert failure_of(exchange) is Failure.CONNECT
+            assert network.connected == [("127.0.0.9", receiver.port)]
+
+    async def test_that_changes_its_mind_between_look_ups_gains_nothing(
+        self, network: WatchedNetwork
+    ) -> None:
+        # The first answer is legal here and the second is not; a sender that looked up again to
+        # connect would meet the second.
+        answers = [["127.0.0.1"], ["127.0.0.2"]]
+
+        async def resolve(host: str) -> list[str]:
+            return answers.pop(0)
+
+        sender = Sender(
+            stopwatch=stopwatch,
+            guard=Guard((ip_network("127.0.0.1/32"),)),
+            network=network,
+            resolve=resolve,
+            remember_names=0,
+        )
+        async with RecordingReceiver() as receiver:
+            request = post(receiver.url(host="hooks.example"))
+            first = await sender.send(request, limits=LIMITS)
+            second = await sender.send(request, limits=LIMITS)
+            assert first.outcome == Delivered(200)
+            assert failure_of(second) is Failure.GUARD
+            assert len(receiver.requests) == 1, "the kept connection does not get around it either"
+            assert network.connected == [("127.0.0.1", receiver.port)]
+            await sender.close()
+
+    async def test_is_not_led_inside_by_what_is_remembered_of_it(
+        self, network: WatchedNetwork
+    ) -> None:
+        answers = [["127.0.0.1"], ["10.0.0.7"]]
+
+        async def resolve(host: str) -> list[str]:
+            return answers.pop(0)
+
+        sender = Sender(
+            stopwatch=stopwatch, guard=Guard(LOOPBACK), network=network, resolve=resolve
+        )
+        async with RecordingReceiver() as receiver:
+            request = post(receiver.url(host="hooks.example"))
+            for _ in range(3):
+                assert (await sender.send(request, limits=LIMITS)).outcome == Delivered(200)
+            assert answers == [["10.0.0.7"]], "remembered"
+            assert network.connected == [("127.0.0.1", receiver.port)]
+            await sender.close()
+
+    async def test_that_is_refused_is_looked_up_again(self, network: WatchedNetwork) -> None:
+        answers = [["10.0.0.7"], ["127.0.0.1"]]
+
+        async def resolve(host: str) -> list[str]:
+            return answers.pop(0)
+
+        sender = Sender(
+            stopwatch=stopwatch, guard=Guard(LOOPBACK), network=network, resolve=resolve
+        )
+        async with RecordingReceiver() as receiver:
+            request = post(receiver.url(host="hooks.example"))
+            refused, sent = [await sender.send(request, limits=LIMITS) for _ in range(2)]
+            assert failure_of(refused) is Failure.GUARD
+            assert sent.outcome == Delivered(200)
+            await sender.close()
+
+
+async def test_the_machines_own_look_up_is_guarded_too() -> None:
+    network = WatchedNetwork(SystemNetwork())
+    sender = Sender(stopwatch=stopwatch, network=network)
+    hosts = ["localhost", "0x7f.1", "2130706433", "[::1]"]
+    async with RecordingReceiver() as receiver:
+        urls = [receiver.url(host=host) for host in hosts]
+        ends = await asyncio.gather(*(sender.send(post(url), limits=LIMITS) for url in urls))
+        assert [failure_of(exchange) for exchange in ends] == [Failure.GUARD] * 4
+        assert network.connected == []
+        assert receiver.connections == 0
+    await sender.close()

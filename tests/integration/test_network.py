@@ -1,0 +1,138 @@
+"""The sender in a network and a time that are made up: nothing else is asked for either."""
+
+import asyncio
+
+import pytest
+
+from ringback.core.callback import Exchange
+from ringback.core.connection import Limits
+from ringback.core.outcome import Delivered, Failure, Unreachable
+from ringback.engine.pool import KeepAlive
+from ringback.engine.sender import Sender
+from ringback.engine.tls import TlsFailed
+from tests.networks import MadeUpNetwork, MadeUpTime
+from tests.receivers import OK
+from tests.sending import LIMITS, failure_of, post, resolve_to, why_of
+
+
+def send_in(
+    loop: MadeUpTime, network: MadeUpNetwork, *urls: str, limits: Limits = LIMITS
+) -> list[Exchange]:
+    async def story() -> list[Exchange]:
+        sender = Sender(stopwatch=loop.time, network=network, resolve=resolve_to("198.0.0.1"))
+        exchanges = [await sender.send(post(url), limits=limits) for url in urls]
+        await sender.close()
+        return exchanges
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        return runner.run(story())
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_steps_take_as_long_as_the_network_says(scheme: str) -> None:
+    network = MadeUpNetwork(lambda _: OK, after=1)
+    fresh, kept = send_in(MadeUpTime(), network, *[f"{scheme}://hooks.example/"] * 2)
+    assert (fresh.outcome, fresh.local_address) == (Delivered(200), "192.0.2.1")
+    assert (kept.outcome, kept.local_address) == (Delivered(200), "192.0.2.1")
+    assert fresh.timings is not None
+    assert kept.timings is not None
+    tls = 1000 if scheme == "https" else None
+    assert fresh.timings == pytest.approx((2000 + (tls or 0), 0, 1000, tls, 1000))
+    assert kept.timings == pytest.approx((1000, None, None, None, 1000))
+
+
+def test_limits_are_kept_by_the_time_of_the_loop() -> None:
+    loop = MadeUpTime()
+    network = MadeUpNetwork(lambda _: None, after=1)
+    limits = Limits(connect=3600, read=7200, total=86400)
+    (exchange,) = send_in(loop, network, "http://hooks.example/", limits=limits)
+    assert exchange.outcome == Unreachable(Failure.READ_TIMEOUT, "no answer came for 7200 s")
+    assert loop.elapsed == pytest.approx(7201)
+
+
+def test_a_connection_too_slow_is_given_up() -> None:
+    loop = MadeUpTime()
+    network = MadeUpNetwork(lambda _: OK, after=86400)
+    limits = Limits(connect=3600, read=7200, total=86400)
+    (exchange,) = send_in(loop, network, "http://hooks.example/", limits=limits)
+    assert exchange.outcome == Unreachable(
+        Failure.CONNECT_TIMEOUT,
+        "no connection to hooks.example port 80 within 3600 s: it did not answer",
+    )
+    assert loop.elapsed == pytest.approx(3600)
+
+
+def test_a_shorter_limit_than_the_request_before_had_is_kept_too() -> None:
+    loop, answers = MadeUpTime(), iter([OK, None])
+
+    async def story() -> tuple[Exchange, float]:
+        network = MadeUpNetwork(lambda _: next(answers), after=1)
+        sender = Sender(stopwatch=loop.time, network=network, resolve=resolve_to("198.0.0.1"))
+        request = post("http://hooks.example/")
+        await sender.send(request, limits=Limits(connect=5, read=3600, total=3600))
+        began = loop.elapsed
+        exchange = await sender.send(request, limits=Limits(connect=5, read=7, total=3600))
+        await sender.close()
+        return exchange, loop.elapsed - began
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        exchange, took = runner.run(story())
+    assert failure_of(exchange) is Failure.READ_TIMEOUT
+    assert took == pytest.approx(7)
+
+
+@pytest.mark.parametrize(
+    ("network", "failure"),
+    [
+        (MadeUpNetwork(lambda _: OK, after=1, tls_after=3600), Failure.CONNECT_TIMEOUT),
+        (
+            MadeUpNetwork(
+                lambda _: OK, after=1, tls_failure=TlsFailed(Failure.CERTIFICATE_EXPIRED, "old")
+            ),
+            Failure.CERTIFICATE_EXPIRED,
+        ),
+    ],
+)
+def test_no_connection_is_left_where_tls_is_not_agreed_on(
+    network: MadeUpNetwork, failure: Failure
+) -> None:
+    (exchange,) = send_in(MadeUpTime(), network, "https://hooks.example/")
+    assert failure_of(exchange) is failure
+    assert [transport.is_closing() for transport in network.transports] == [True]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "failure"), [("http", Failure.PROTOCOL), ("https", Failure.TLS)]
+)
+def test_a_receiver_that_speaks_first_is_sent_nothing(scheme: str, failure: Failure) -> None:
+    requests = list[bytes]()
+    network = MadeUpNetwork(requests.append, after=1, greeting=b"220 mail.example ESMTP\r\n")
+    (exchange,) = send_in(MadeUpTime(), network, f"{scheme}://hooks.example/")
+    assert failure_of(exchange) is failure
+    assert "the receiver sent something without being asked" in why_of(exchange)
+    assert requests == []
+    assert [transport.is_closing() for transport in network.transports] == [True]
+
+
+def test_a_connection_that_is_kept_for_long_is_still_good() -> None:
+    loop = MadeUpTime()
+
+    async def story() -> list[object]:
+        network = MadeUpNetwork(lambda _: OK, after=1)
+        sender = Sender(
+            stopwatch=loop.time,
+            network=network,
+            resolve=resolve_to("198.0.0.1"),
+            keep_alive=KeepAlive(seconds=86400),
+        )
+        outcomes = list[object]()
+        for _ in range(2):
+            exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
+            outcomes.append(exchange.outcome)
+            await asyncio.sleep(3600)
+        assert len(network.transports) == 1
+        await sender.close()
+        return outcomes
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        assert runner.run(story()) == [Delivered(200)] * 2

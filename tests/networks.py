@@ -1,0 +1,160 @@
+"""Networks for the sender: one that watches, and one that is not there at all."""
+
+import asyncio
+import selectors
+from collections.abc import Callable
+from typing import Any, cast
+
+from ringback.engine.network import Network
+from ringback.engine.tls import TlsFailed
+
+
+class WatchedNetwork:
+    """Answers `Network`: keeps what is connected to, then lets another network do it.
+
+    Without another one every connection is refused.
+    """
+
+    def __init__(self, network: Network | None = None) -> None:
+        self.connected: list[tuple[str, int]] = []
+        self.left_from: list[str | None] = []
+        self._network = network
+
+    async def connect(
+        self,
+        protocol: asyncio.BufferedProtocol,
+        *,
+        address: str,
+        port: int,
+        local_address: str | None,
+    ) -> None:
+        self.connected.append((address, port))
+        self.left_from.append(local_address)
+        if self._network is None:
+            raise ConnectionRefusedError
+        await self._network.connect(
+            protocol, address=address, port=port, local_address=local_address
+        )
+
+    async def secure(
+        self,
+        transport: asyncio.Transport,
+        protocol: asyncio.BufferedProtocol,
+        *,
+        host: str,
+        says_name: bool,
+    ) -> None:
+        if self._network is None:
+            raise ConnectionRefusedError
+        await self._network.secure(transport, protocol, host=host, says_name=says_name)
+
+
+class MadeUpTransport(asyncio.Transport):
+    """What a simulated network hands to a protocol: a write is answered some time later."""
+
+    def __init__(
+        self,
+        protocol: asyncio.BufferedProtocol,
+        *,
+        answer: Callable[[bytes], bytes | None],
+        after: float,
+    ) -> None:
+        super().__init__({"sockname": ("192.0.2.1", 40000)})
+        self._protocol = protocol
+        self._answer = answer
+        self._after = after
+        self._is_closing = False
+
+    def write(self, data: Any) -> None:
+        answer = self._answer(bytes(data))
+        if answer is not None:
+            asyncio.get_running_loop().call_later(self._after, self.deliver, answer)
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    def close(self) -> None:
+        if not self._is_closing:
+            self._is_closing = True
+            asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
+
+    def abort(self) -> None:
+        self.close()
+
+    def deliver(self, data: bytes) -> None:
+        if not self._is_closing:
+            buffer = cast("memoryview", self._protocol.get_buffer(-1))
+            buffer[: len(data)] = data
+            self._protocol.buffer_updated(len(data))
+
+
+class MadeUpNetwork:
+    """Answers `Network` without any: every address is a receiver that answers like this."""
+
+    def __init__(
+        self,
+        answer: Callable[[bytes], bytes | None],
+        *,
+        after: float,
+        tls_after: float = 1.0,
+        tls_failure: TlsFailed | None = None,
+        greeting: bytes = b"",
+    ) -> None:
+        self.transports: list[MadeUpTransport] = []
+        self._answer = answer
+        self._after = after
+        self._tls_after = tls_after
+        self._tls_failure = tls_failure
+        self._greeting = greeting
+
+    async def connect(
+        self,
+        protocol: asyncio.BufferedProtocol,
+        *,
+        address: str,
+        port: int,
+        local_address: str | None,
+    ) -> None:
+        await asyncio.sleep(self._after)
+        transport = MadeUpTransport(protocol, answer=self._answer, after=self._after)
+        self.transports.append(transport)
+        protocol.connection_made(transport)
+        if self._greeting:
+            transport.deliver(self._greeting)
+
+    async def secure(
+        self,
+        transport: asyncio.Transport,
+        protocol: asyncio.BufferedProtocol,
+        *,
+        host: str,
+        says_name: bool,
+    ) -> None:
+        await asyncio.sleep(self._tls_after)
+        if self._tls_failure is not None:
+            raise self._tls_failure
+        protocol.connection_made(transport)
+
+
+class MadeUpTime(asyncio.SelectorEventLoop):
+    """An event loop in which nobody waits: time jumps to whatever is due next."""
+
+    def __init__(self) -> None:
+        super().__init__(_NobodyWaits(self))
+        self.elapsed = 0.0
+
+    def time(self) -> float:
+        return self.elapsed
+
+
+class _NobodyWaits(selectors.DefaultSelector):
+    def __init__(self, loop: MadeUpTime) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        self._loop.elapsed += timeout or 0
+        return super().select(0)
