@@ -1,9 +1,11 @@
 """All APIs as one ASGI application."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from ringback.api.addressing import Addressing
@@ -17,10 +19,10 @@ from ringback.core.errors import RequestRefused, StoreUnavailable
 _ANSWERED: Final = (RequestRefused, HTTPException, StoreUnavailable, Exception)
 
 
-def create_app(services: Services) -> ASGIApp:
-    """Return the application that answers all APIs."""
+def create_app(services: Services, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
+    """Return the application that answers all APIs, and what is `beside` them for the operator."""
     app = Starlette(
-        routes=[*supersim_routes(services), *portal_routes(services)],
+        routes=[*portal_routes(services), *supersim_routes(services), *beside],
         exception_handlers=dict.fromkeys(_ANSWERED, answer),
     )
     # A path that ends with a slash is another path; a redirect would turn a POST into a GET.

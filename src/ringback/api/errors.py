@@ -8,7 +8,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ringback.core.errors import MethodNotAllowed, NotFound, RequestRefused, StoreUnavailable
+from ringback.core.errors import (
+    MethodNotAllowed,
+    NotFound,
+    Overloaded,
+    RequestRefused,
+    StoreUnavailable,
+)
 
 _LONGEST_PATH: Final = 200
 _log = logging.getLogger(__name__)
@@ -19,6 +25,8 @@ def answer(request: Request, failure: Exception) -> Response:
     match failure:
         case RequestRefused(status=401):
             return _form(failure, {"WWW-Authenticate": 'Basic realm="Ringback"'})
+        case Overloaded(retry_after=seconds):
+            return _form(failure, {"Retry-After": str(seconds)})
         case RequestRefused():
             return _form(failure)
         case HTTPException():

@@ -3,26 +3,31 @@
 Everything here raises Invalid with a message that names the parameter.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
+from ringback.api.bodies import media_type_of, read_body
+from ringback.api.instants import read_instant
 from ringback.core.errors import Invalid
 
 MAX_BODY: Final = 64 * 1024
 """The longest form body that is read, in bytes."""
 
-_MAX_DISCARDED: Final = 64 * 1024 * 1024
 _MAX_FIELDS: Final = 200
 _FORM_TYPE: Final = "application/x-www-form-urlencoded"
 _INVALID_VALUE: Final = 83600
 _MISSING: Final = 20002
 
 E = TypeVar("E", bound=StrEnum)
+T = TypeVar("T")
+
+_YES_OR_NO: Final = {"yes": True, "no": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +60,31 @@ class Parameters:
 
     def choice(self, name: str, options: Collection[E]) -> E | None:
         """Return a parameter that has to be one of these, or None where it wasn't given."""
+        return self.meaning(name, {option.value: option for option in options})
+
+    def meaning(self, name: str, meanings: Mapping[str, T]) -> T | None:
+        """Return what a parameter stands for in this table, or None where it wasn't given."""
         value = self.values.get(name)
         if value is None:
             return None
-        for option in options:
-            if value == option:
-                return option
-        known = ", ".join(options)
+        if value in meanings:
+            return meanings[value]
+        known = ", ".join(meanings)
         raise Invalid(f"{name}={value!r}: {name} must be one of {known}", code=_INVALID_VALUE)
+
+    def is_yes(self, name: str) -> bool:
+        """Whether a parameter is `yes`; `no` where it wasn't given."""
+        return self.meaning(name, _YES_OR_NO) or False
+
+    def instant(self, name: str) -> datetime | None:
+        """Return an instant, or None where it wasn't given."""
+        value = self.values.get(name)
+        if value is None:
+            return None
+        try:
+            return read_instant(value)
+        except ValueError as problem:
+            raise Invalid(f"{name}={value!r}: {problem}", code=_INVALID_VALUE) from None
 
     def number(self, name: str, *, low: int, high: int, default: int) -> int:
         """Return a whole number within these bounds, or the default where it wasn't given."""
@@ -84,32 +106,11 @@ def read_query(request: Request, known: Collection[str]) -> Parameters:
 
 async def read_form(request: Request, known: Collection[str]) -> Parameters:
     """Return the parameters in a request's form body."""
-    body = await _read_body(request)
-    content_type = request.headers.get("content-type", _FORM_TYPE).partition(";")[0].strip()
-    if body and content_type.lower() != _FORM_TYPE:
-        raise Invalid(
-            f"the body's Content-Type is {content_type}; send {_FORM_TYPE}", code=_INVALID_VALUE
-        )
+    body = await read_body(request, most=MAX_BODY)
+    given = media_type_of(request)
+    if body and given not in (None, _FORM_TYPE):
+        raise Invalid(f"the body's Content-Type is {given}; send {_FORM_TYPE}", code=_INVALID_VALUE)
     return _parse(body, known, where="the body")
-
-
-async def _read_body(request: Request) -> bytes:
-    """Read a body within bounds; a longer one is read but not kept: its sender sees the answer."""
-    body, length = bytearray(), 0
-    try:
-        async for chunk in request.stream():
-            length += len(chunk)
-            if length <= MAX_BODY:
-                body += chunk
-            if length > _MAX_DISCARDED:
-                break
-    except ClientDisconnect:
-        raise Invalid("the request ended before its body did", code=_INVALID_VALUE) from None
-    if length > MAX_BODY:
-        raise Invalid(
-            f"the body is longer than {MAX_BODY} bytes; nothing of it was used", code=_INVALID_VALUE
-        )
-    return bytes(body)
 
 
 def _parse(encoded: bytes, known: Collection[str], *, where: str) -> Parameters:

@@ -9,9 +9,10 @@ from starlette.routing import Route
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def resource(path: str, *, get: Handler, post: Handler | None = None) -> Route:
-    """Return the route of a path that can be read, and written to where it says so."""
-    handlers = {"GET": get, "HEAD": get} | ({"POST": post} if post else {})
+def resource(path: str, *, get: Handler | None = None, post: Handler | None = None) -> Route:
+    """Return the route of a path that can be read, or written to, or both."""
+    handlers = {"GET": get, "HEAD": get, "POST": post}
+    handlers = {verb: handler for verb, handler in handlers.items() if handler is not None}
 
     async def answer(request: Request) -> Response:
         return await handlers[request.method](request)

@@ -1,9 +1,12 @@
 """What the resources of every API work with."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
+from ringback.api.sign_in import SignIns
+from ringback.core.callback_url import CallbackUrl
 from ringback.core.source import Transition
-from ringback.ports import Carrier, Chance, Clock, Store, Wakeup
+from ringback.ports import Carrier, Chance, Clock, Intake, Store, Wakeup
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,4 +19,11 @@ class Services:
     clock: Clock
     chance: Chance
     progress: Wakeup
-    dispatcher: Wakeup
+    intake: Intake
+    read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse
+    """Reads a callback URL by the operator's rules; raises InvalidCallbackUrl."""
+    sign_ins: SignIns = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Sign in by what is in the same store."""
+        object.__setattr__(self, "sign_ins", SignIns(self.store, self.clock))

@@ -7,11 +7,13 @@ from typing import Final
 from ringback.core.account import Account, ApiKey
 from ringback.core.sids import SID_BYTES, Kind, make_sid
 from ringback.core.sim import Fleet, Sim, SimStatus
+from ringback.operations.accounts import create_account
 from ringback.ports import Chance, Transaction
 
 ACCOUNT_SID: Final = "AC3ba717b1d236e6c4a835e46130267eb4"
 SIM_SID: Final = "HSab3f06be8f5d32caecb91e8a306c6c08"
 SIM_NAME: Final = "my_super_sim"
+_ACCOUNT_NAME: Final = "The notice's account"
 _ICCID: Final = "89883070000123456789"
 _FLEET_NAME: Final = "my_fleet"
 
@@ -36,17 +38,9 @@ def find_or_seed(
 
 
 def _plant(tx: Transaction, *, now: datetime, chance: Chance) -> Account:
-    account = Account(
-        sid=ACCOUNT_SID,
-        name="The notice's account",
-        auth_token=chance.bytes(16).hex(),
-        # The samples in KORE's documentation have 18 hex digits.
-        kore_secret=chance.bytes(9).hex(),
-        uses_static_proxy=False,
-        date_created=now,
-    )
-    key_sid = make_sid(Kind.API_KEY, chance.bytes(SID_BYTES))
-    tx.accounts.add(account, [ApiKey(key_sid, ACCOUNT_SID, chance.bytes(16).hex())])
+    account = create_account(
+        tx, name=_ACCOUNT_NAME, schedule=None, now=now, chance=chance, sid=ACCOUNT_SID
+    ).account
     fleet = Fleet(make_sid(Kind.FLEET, chance.bytes(SID_BYTES)), ACCOUNT_SID, _FLEET_NAME, now, now)
     tx.fleets.add(fleet)
     tx.sims.add(Sim(SIM_SID, ACCOUNT_SID, _ICCID, SIM_NAME, SimStatus.ACTIVE, fleet.sid, now, now))

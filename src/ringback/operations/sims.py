@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
-from ringback.core.callback import Method
+from ringback.core.callback import Callback, Method
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Invalid, NotFound
 from ringback.core.sids import SID_BYTES, Kind, make_sid
@@ -21,7 +21,7 @@ from ringback.core.sim import (
 )
 from ringback.core.sim_update import SimUpdate, event_of
 from ringback.core.source import Transition
-from ringback.ports import Chance, SimFilter, Transaction, Window
+from ringback.ports import Chance, Intake, SimFilter, Transaction, Window
 
 _ICCID: Final = re.compile(r"89[0-9]{16,20}")
 _REGISTRATION_CODE: Final = re.compile(r"[A-Za-z0-9]{10}")
@@ -124,6 +124,7 @@ def update_sim(
     transition: Transition,
     now: datetime,
     chance: Chance,
+    intake: Intake,
 ) -> Updated:
     """Change a SIM's name at once, and have the network change its status or fleet.
 
@@ -140,7 +141,9 @@ def update_sim(
         case Assigned(assigned):
             sim = replace(sim, fleet_sid=assigned, date_updated=now)
         case AlreadySo():
-            _call_back(tx, sim, asked, transition=transition, now=now, chance=chance)
+            callback = _callback_of(sim, asked, transition=transition, now=now, chance=chance)
+            if callback is not None:
+                intake.take(tx, callback)
         case Underway():
             tx.sims.begin_update(_update_of(sim, change, asked, due=now + takes))
             sim = replace(sim, status=SimStatus.SCHEDULED, date_updated=now)
@@ -178,26 +181,25 @@ def _fleet_sid(tx: Transaction, account_sid: str, fleet: str | None) -> str | No
     return found.sid
 
 
-def _call_back(
-    tx: Transaction,
+def _callback_of(
     sim: Sim,
     asked: UpdateRequest,
     *,
     transition: Transition,
     now: datetime,
     chance: Chance,
-) -> None:
-    if asked.callback_url is not None:
-        tx.callbacks.add(
-            announce(
-                event_of(sim),
-                to=asked.callback_url,
-                method=asked.callback_method,
-                transition=transition,
-                chance=chance.bytes(ANNOUNCEMENT_BYTES),
-                now=now,
-            )
-        )
+) -> Callback | None:
+    """Return the callback that tells of a SIM which is already as asked, where one is asked for."""
+    if asked.callback_url is None:
+        return None
+    return announce(
+        event_of(sim),
+        to=asked.callback_url,
+        method=asked.callback_method,
+        transition=transition,
+        chance=chance.bytes(ANNOUNCEMENT_BYTES),
+        now=now,
+    )
 
 
 def _update_of(sim: Sim, change: Underway, asked: UpdateRequest, *, due: datetime) -> SimUpdate:

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 from ringback.ports import Store
 from ringback.stores.memory import MemoryStore
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FakeClock
+from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import Rung, app_on, fill
 
@@ -30,13 +31,13 @@ def progress() -> Rung:
 
 
 @pytest.fixture
-def dispatcher() -> Rung:
-    return Rung()
+def intake() -> KeepingIntake:
+    return KeepingIntake()
 
 
 @pytest.fixture
-def app(store: Store, clock: FakeClock, progress: Rung, dispatcher: Rung) -> ASGIApp:
-    return app_on(store, clock=clock, progress=progress, dispatcher=dispatcher)
+def app(store: Store, clock: FakeClock, progress: Rung, intake: KeepingIntake) -> ASGIApp:
+    return app_on(store, clock=clock, progress=progress, intake=intake)
 
 
 @pytest.fixture

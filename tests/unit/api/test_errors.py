@@ -150,9 +150,15 @@ async def test_a_wrong_verb_is_told_the_right_ones(
 
 
 async def test_what_can_only_be_read_says_so(caller: Caller) -> None:
-    answer = await caller.post("/portal/v1/callbacks", {})
+    answer = await caller.post("/portal/v1/undelivered", {})
     assert refusal(answer) == (405, 20004)
     assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+@pytest.mark.parametrize("target", ["replays", "callbacks/CB1/replay", "callbacks/CB1/discard"])
+async def test_what_can_only_be_posted_to_says_so(caller: Caller, target: str) -> None:
+    answer = await caller.get(f"/portal/v1/{target}")
+    assert answer.json == error(405, 20004, f"GET /portal/v1/{target}: this resource takes POST")
 
 
 # ---- 400 and 409: each with its code -------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Whatever is sent, nothing is answered with a 5xx, and every refusal is in form."""
 
 import asyncio
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,10 @@ TARGETS = st.sampled_from(
         "/supersim/v1/Sims/my_super_sim",
         "/portal/v1/callbacks",
         "/portal/v1/callbacks/CB1/attempts",
+        "/portal/v1/callbacks/CB1/replay",
+        "/portal/v1/callbacks/CB1/discard",
+        "/portal/v1/undelivered",
+        "/portal/v1/replays",
     ]
 )
 METHODS = st.sampled_from(["GET", "POST", "HEAD", "DELETE", "OPTIONS", "ODD"])
@@ -41,6 +46,16 @@ NAMES = st.sampled_from(
         "PageToken",
         "Source",
         "IdempotencyToken",
+        "Destination",
+        "CreatedAfter",
+        "CreatedBefore",
+        "Sids",
+        "Since",
+        "Until",
+        "After",
+        "AsOtherSource",
+        "DryRun",
+        "Reason",
         "Odd",
     ]
 )
@@ -53,11 +68,26 @@ VALUES = st.one_of(
     st.text(),
     URLS,
     st.sampled_from(
-        ["active", "inactive", "ready", "GET", "POST", "my_fleet", "1", "0", "PA", "PB"]
+        [
+            *("active", "inactive", "ready", "GET", "POST", "my_fleet", "1", "0", "PA", "PB"),
+            *("yes", "no", "undelivered", "kore", "2024-07-03T14:40:58Z", "0001-01-01T00:00+23:59"),
+        ]
     ),
     st.integers().map(str),
 )
 FORMS = st.lists(st.tuples(NAMES, VALUES), max_size=6).map(urlencode)
+NOTHING_MUCH = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | URLS
+JSON = st.recursive(NOTHING_MUCH, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+CALLBACKS = st.fixed_dictionaries(
+    {"url": URLS | JSON, "parameters": st.dictionaries(st.text(), NOTHING_MUCH) | JSON},
+    optional={
+        "method": st.sampled_from(["GET", "POST"]) | JSON,
+        "idempotency_key": st.text() | JSON,
+        "deliver_at": st.datetimes().map("{:%Y-%m-%dT%H:%M:%SZ}".format) | JSON,
+        "odd": JSON,
+    },
+)
+DOCUMENTS = CALLBACKS | st.fixed_dictionaries({"callbacks": st.lists(CALLBACKS) | JSON}) | JSON
 # No server lets a raw byte beyond ASCII through to the application, only its escape.
 ESCAPED = st.binary().map(lambda raw: quote_from_bytes(raw, safe="/&=+"))
 LATIN = st.text(st.characters(max_codepoint=255))
@@ -142,3 +172,15 @@ def test_any_headers(hostile: Hostile, target: str, host: str, authorization: st
 @calls(content_type=LATIN, body=st.binary())
 def test_any_content_type(hostile: Hostile, content_type: str, body: bytes) -> None:
     hostile.check("POST", f"/v1/Sims/{SIM_SID}", body, **{"content-type": content_type})
+
+
+@calls(document=DOCUMENTS, escapes=st.booleans())
+def test_any_json_for_a_callback(hostile: Hostile, document: Any, escapes: bool) -> None:
+    # Lone surrogates leave as they are, in bytes that are no UTF-8.
+    body = json.dumps(document, ensure_ascii=escapes).encode("utf-8", "surrogatepass")
+    hostile.check("POST", "/portal/v1/callbacks", body, **{"content-type": "application/json"})
+
+
+@calls(body=st.binary() | st.text(alphabet='{}[]":, \\u0de').map(str.encode))
+def test_anything_in_place_of_json(hostile: Hostile, body: bytes) -> None:
+    hostile.check("POST", "/portal/v1/callbacks", body, **{"content-type": "application/json"})

@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from ringback.ports import Store, Transaction
-from tests.fakes import SIM_SID, a_callback, a_sim
+from ringback.ports import Lane, Store, Transaction
+from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, a_callback, a_sim
 from tests.unit.api.caller import Caller
 
 ORIGIN = "http://127.0.0.1:8080"
@@ -216,7 +216,7 @@ async def test_callbacks_are_listed_in_pages_too(caller: Caller, store: Store) -
 async def test_the_attempts_of_a_callback_are_one_page(caller: Caller, store: Store) -> None:
     def work(tx: Transaction) -> None:
         tx.callbacks.add(a_callback())
-        tx.callbacks.claim(a_callback().date_created, limit=1)
+        tx.callbacks.claim(Lane(ACCOUNT_SID, "http://127.0.0.1:9000"), NOW, limit=1)
 
     await store.transact(work)
     target = f"/portal/v1/callbacks/{a_callback().sid}/attempts"

@@ -1,35 +1,51 @@
 """Callbacks over HTTP: what was told to whom, why from that source, and how each attempt ended."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from ringback.core.callback import Exchange, RecordedRequest, RecordedResponse, settle_attempt
+from ringback.core.callback import (
+    CallbackStatus,
+    Exchange,
+    RecordedRequest,
+    RecordedResponse,
+    Timings,
+    settle,
+)
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.outcome import Delivered, Refused
 from ringback.core.source import Source
-from ringback.ports import Store, Transaction
+from ringback.ports import Claim, Lane, Settlement, Store, Transaction
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, SIM_SID, TOKENS, a_callback
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import THEIRS, error
 
 LIST = "/portal/v1/callbacks"
+UNDELIVERED = "/portal/v1/undelivered"
 ONE = f"{LIST}/{CALLBACK_SID}"
 OTHER = "CB" + "e" * 32
+THIRD = "CB" + "d" * 32
+HOUR = timedelta(hours=1)
+LANE = Lane(ACCOUNT_SID, "http://127.0.0.1:9000")
 
 
 async def add(store: Store, **kinds: Any) -> None:
     await store.transact(lambda tx: tx.callbacks.add(a_callback(**kinds)))
 
 
-async def attempt(store: Store, *exchanges: Exchange) -> None:
+async def attempt(
+    store: Store, *exchanges: Exchange, request: RecordedRequest | None = None
+) -> None:
     """Make an attempt that ends like this, one after the other."""
 
     def work(tx: Transaction) -> None:
         for exchange in exchanges:
-            for claim in tx.callbacks.claim(NOW, limit=1):
-                again = a_callback(attempt_count=claim.attempt.number)
-                tx.callbacks.settle(again, settle_attempt(claim.attempt, exchange))
+            for callback, progress, account in tx.callbacks.claim(LANE, NOW, limit=1):
+                opened = Claim(callback, progress, account).attempt
+                row = settle(opened, exchange, request, started=NOW)
+                again = progress._replace(due=NOW)
+                tx.callbacks.settle([Settlement(callback, row, again)])
 
     await store.transact(work)
 
@@ -37,7 +53,13 @@ async def attempt(store: Store, *exchanges: Exchange) -> None:
 async def test_a_callback_is_shown_with_everything_but_its_secrets(
     caller: Caller, store: Store
 ) -> None:
-    await add(store, url="http://user:made-up@a.example/p?x=1#cbs=kore&odd=1")
+    await add(
+        store,
+        url="http://user:made-up@a.example/p?x=1#cbs=kore&odd=1",
+        idempotency_key="order 7",
+        replay_of=OTHER,
+        round_number=2,
+    )
     answer = await caller.get(ONE)
     assert answer.status == 200
     assert answer.json == {
@@ -59,9 +81,12 @@ async def test_a_callback_is_shown_with_everything_but_its_secrets(
         "source_reason": "made up",
         "warnings": ["the fragment key 'odd' is unknown and has no effect"],
         "idempotency_token": TOKENS[Source.KORE],
+        "idempotency_key": "order 7",
+        "replay_of": OTHER,
         "status": "scheduled",
         "status_reason": None,
         "attempt_count": 0,
+        "round": 2,
         "date_next_attempt": "2024-07-03T14:40:58Z",
         "date_created": "2024-07-03T14:40:58Z",
         "date_updated": "2024-07-03T14:40:58Z",
@@ -78,7 +103,7 @@ async def test_a_callback_that_nobody_asked_a_source_for_says_so(
 
 async def test_a_callback_under_way_has_no_next_attempt(caller: Caller, store: Store) -> None:
     await add(store)
-    await store.transact(lambda tx: tx.callbacks.claim(NOW, limit=1))
+    await store.transact(lambda tx: tx.callbacks.claim(LANE, NOW, limit=1))
     callback = (await caller.get(ONE)).json
     assert (callback["attempt_count"], callback["date_next_attempt"]) == (1, None)
 
@@ -100,6 +125,9 @@ async def test_callbacks_are_listed_newest_first(caller: Caller, store: Store) -
         ("Status=delivered", []),
         (f"IdempotencyToken={TOKENS[Source.KORE]}", [CALLBACK_SID]),
         ("IdempotencyToken=", []),
+        ("Destination=http://127.0.0.1:9000", [OTHER, CALLBACK_SID]),
+        ("Destination=HTTP://127.0.0.1:9000/other", [OTHER, CALLBACK_SID]),
+        ("Destination=http://127.0.0.1:9001", []),
     ],
 )
 async def test_callbacks_are_filtered(
@@ -109,6 +137,97 @@ async def test_callbacks_are_filtered(
     await add(store, sid=OTHER, source=Source.TWILIO)
     callbacks = (await caller.get(f"{LIST}?{query}")).json["callbacks"]
     assert [callback["sid"] for callback in callbacks] == sids
+
+
+ALL = [THIRD, OTHER, CALLBACK_SID]
+
+
+@pytest.mark.parametrize(
+    ("query", "sids"),
+    [
+        ("CreatedAfter=2024-07-03T14:40:58Z", ALL),
+        ("CreatedAfter=2024-07-03T14:40:58.000001Z", [THIRD, OTHER]),
+        ("CreatedAfter=2024-07-03T17:40:58%2B02:00", [THIRD, OTHER]),
+        ("CreatedBefore=2024-07-03T15:40:58Z", [CALLBACK_SID]),
+        ("CreatedAfter=2024-07-03T15:00Z&CreatedBefore=2024-07-03T16:00Z", [OTHER]),
+    ],
+)
+async def test_callbacks_are_filtered_by_their_creation(
+    caller: Caller, store: Store, query: str, sids: list[str]
+) -> None:
+    for number, sid in enumerate([CALLBACK_SID, OTHER, THIRD]):
+        await add(store, sid=sid, now=NOW + number * HOUR)
+    callbacks = (await caller.get(f"{LIST}?{query}")).json["callbacks"]
+    assert [callback["sid"] for callback in callbacks] == sids
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (
+            "Status=lost",
+            "Status='lost': Status must be one of scheduled, delivered, failed, discarded,"
+            " undelivered",
+        ),
+        (
+            "CreatedAfter=yesterday",
+            "CreatedAfter='yesterday': an instant is written like 2026-11-24T10:00:00Z",
+        ),
+        (
+            "CreatedBefore=2024-07-03T15:00:00",
+            "CreatedBefore='2024-07-03T15:00:00': it has no zone; put a Z behind it for UTC, or an"
+            " offset like +02:00",
+        ),
+        (
+            "Destination=a.example",
+            "Destination: 'a.example' is no URL; it must be like https://host/path",
+        ),
+    ],
+)
+async def test_a_filter_that_cant_be_understood_says_why(
+    caller: Caller, query: str, message: str
+) -> None:
+    assert (await caller.get(f"{LIST}?{query}")).json == error(400, 83600, message)
+
+
+async def add_one_of_each_status(store: Store) -> dict[str, str]:
+    """Add a callback for each status, and return their SIDs."""
+    sids = {status.value: f"CB{number:032}" for number, status in enumerate(CallbackStatus)}
+    for status in CallbackStatus:
+        await add(store, sid=sids[status], status=status, due=None)
+    return sids
+
+
+@pytest.mark.parametrize("target", [UNDELIVERED, f"{LIST}?Status=undelivered"])
+async def test_undelivered_is_what_failed_or_was_discarded(
+    caller: Caller, store: Store, target: str
+) -> None:
+    sids = await add_one_of_each_status(store)
+    listed = (await caller.get(target)).json["callbacks"]
+    assert [each["sid"] for each in listed] == [sids["discarded"], sids["failed"]]
+
+
+async def test_undelivered_is_paged_and_filtered(caller: Caller, store: Store) -> None:
+    sids = await add_one_of_each_status(store)
+    page = (await caller.get(f"{UNDELIVERED}?PageSize=1&Source=kore")).json
+    assert [each["sid"] for each in page["callbacks"]] == [sids["discarded"]]
+    query = page["meta"]["next_page_url"].partition("?")[2]
+    page = (await caller.get(f"{UNDELIVERED}?{query}")).json
+    assert [each["sid"] for each in page["callbacks"]] == [sids["failed"]]
+    assert page["meta"]["next_page_url"] is None
+    assert (await caller.get(f"{UNDELIVERED}?Source=twilio")).json["callbacks"] == []
+
+
+async def test_undelivered_has_its_status_and_takes_no_other(caller: Caller) -> None:
+    answer = await caller.get(f"{UNDELIVERED}?Status=delivered")
+    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'Status'"
+
+
+async def test_the_values_of_a_parameter_that_repeats_are_a_list(
+    caller: Caller, store: Store
+) -> None:
+    await add(store, body="a=1&b=2&a=3&c=")
+    assert (await caller.get(ONE)).json["parameters"] == {"a": ["1", "3"], "b": "2", "c": ""}
 
 
 async def test_attempts_are_listed_in_the_order_in_which_they_were_made(
@@ -131,9 +250,13 @@ async def test_an_attempt_shows_the_request_as_sent_and_the_answer(
         store,
         Exchange(
             Refused(503),
-            12.5,
-            RecordedRequest("POST", "http://a.example/", (("Host", "a.example"),), "SimSid=HS1"),
+            Timings(12.5, look_up=1.5, connect=2.5, first_byte=7.5),
             RecordedResponse(503, (("Retry-After", "9"), ("X", "1")), b"busy \xff", is_cut=True),
+            local_address="192.0.2.1",
+            proxy="http://proxy.example:3128",
+        ),
+        request=RecordedRequest(
+            "POST", "http://a.example/", "POST / HTTP/1.1\r\nHost: a.example", "SimSid=HS1"
         ),
     )
     attempts = (await caller.get(f"{ONE}/attempts")).json["attempts"]
@@ -143,6 +266,15 @@ async def test_an_attempt_shows_the_request_as_sent_and_the_answer(
             "number": 1,
             "date_started": "2024-07-03T14:40:58Z",
             "duration_ms": 12.5,
+            "timings": {
+                "look_up_ms": 1.5,
+                "connect_ms": 2.5,
+                "tls_ms": None,
+                "first_byte_ms": 7.5,
+                "total_ms": 12.5,
+            },
+            "local_address": "192.0.2.1",
+            "proxy": "http://proxy.example:3128",
             "result": "refused",
             "status_code": 503,
             "error_code": 11217,
@@ -166,9 +298,10 @@ async def test_an_attempt_shows_the_request_as_sent_and_the_answer(
 
 async def test_an_attempt_under_way_is_open(caller: Caller, store: Store) -> None:
     await add(store)
-    await store.transact(lambda tx: tx.callbacks.claim(NOW, limit=1))
+    await store.transact(lambda tx: tx.callbacks.claim(LANE, NOW, limit=1))
     (each,) = (await caller.get(f"{ONE}/attempts")).json["attempts"]
-    assert (each["result"], each["request"], each["response"]) == ("open", None, None)
+    assert each["result"] == "open"
+    assert [each[name] for name in ("request", "response", "timings", "duration_ms")] == [None] * 4
 
 
 @pytest.mark.parametrize("tail", ["", "/attempts"])

@@ -6,9 +6,19 @@ import pytest
 
 from ringback.core.callback import Method
 from ringback.ports import SimFilter, Store, Window
-from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, SIM_SID, FakeClock
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FLEET_SID, NOW, SIM_SID, FakeClock
+from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Caller
-from tests.unit.api.world import THEIR_SIM, UPDATE_TAKES, Rung, called_back
+from tests.unit.api.world import (
+    THEIR_SIM,
+    UPDATE_TAKES,
+    Rung,
+    app_on,
+    called_back,
+    error,
+    only_https,
+    refusal,
+)
 
 UPDATE = f"/v1/Sims/{SIM_SID}"
 NEW_CARD = {"Iccid": "89883070000123456789", "RegistrationCode": "H3LL0W0RLD"}
@@ -147,7 +157,7 @@ async def test_the_status_that_a_sim_has_is_answered_with_200_and_calls_back_at_
     answer = await caller.post(UPDATE, {"Status": "active", "CallbackUrl": URL})
     (callback,) = await called_back(store)
     assert (answer.status, answer.json) == (200, SIM)
-    assert (callback.due, callback.url.shown, callback.method) == (NOW, URL, "POST")
+    assert (callback.progress.due, callback.url.shown, callback.method) == (NOW, URL, "POST")
 
 
 async def test_an_update_that_asks_for_nothing_is_answered_with_200(caller: Caller) -> None:
@@ -179,12 +189,44 @@ async def test_a_sim_of_another_account_is_not_changed(caller: Caller, store: St
     assert await store.transact(lambda tx: tx.sims.get(THEIR_SIM)) == before
 
 
-async def test_an_update_wakes_the_engine(caller: Caller, progress: Rung, dispatcher: Rung) -> None:
+async def test_an_update_wakes_the_engine(
+    caller: Caller, progress: Rung, intake: KeepingIntake
+) -> None:
     await caller.post(UPDATE, {"Status": "inactive", "CallbackUrl": URL})
-    assert (progress.times, dispatcher.times) == (1, 1)
+    assert (progress.times, intake.taken) == (1, [])
 
 
-async def test_looking_wakes_nobody(caller: Caller, progress: Rung, dispatcher: Rung) -> None:
+async def test_a_callback_that_is_due_at_once_goes_through_the_intake(
+    caller: Caller, store: Store, intake: KeepingIntake
+) -> None:
+    await caller.post(UPDATE, {"Status": "active", "CallbackUrl": URL})
+    assert intake.taken == [callback.sid for callback in await called_back(store)]
+
+
+async def test_looking_wakes_nobody(caller: Caller, progress: Rung, intake: KeepingIntake) -> None:
     await caller.get(UPDATE)
     await caller.get("/v1/Sims")
-    assert (progress.times, dispatcher.times) == (0, 0)
+    assert (progress.times, intake.asked) == (0, [])
+
+
+async def test_an_update_that_calls_back_needs_room_for_a_callback(
+    caller: Caller, store: Store, intake: KeepingIntake
+) -> None:
+    intake.room = 0
+    before = await store.transact(lambda tx: tx.sims.get(SIM_SID))
+    answer = await caller.post(UPDATE, {"Status": "inactive", "CallbackUrl": URL})
+    assert refusal(answer) == (429, 20429)
+    assert answer.headers["retry-after"] == "5"
+    assert intake.asked == [(ACCOUNT_SID, 1)]
+    assert await store.transact(lambda tx: tx.sims.get(SIM_SID)) == before
+    assert (await caller.post(UPDATE, {"Status": "inactive"})).status == 202
+
+
+async def test_the_operators_rules_hold_for_the_callback_url(store: Store) -> None:
+    caller = Caller(app_on(store, read_url=only_https), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    answer = await caller.post(UPDATE, {"Status": "active", "CallbackUrl": "http://a.example/"})
+    assert answer.json == error(400, 11100, "http is not permitted here")
+    await caller.post(UPDATE, {"Status": "active", "CallbackUrl": "https://a.example/", "Odd": "1"})
+    (callback,) = await called_back(store)
+    assert callback.warnings[0] == "as the operator wishes"
+    assert "the parameter 'Odd'" in callback.warnings[1]

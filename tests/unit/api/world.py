@@ -1,8 +1,10 @@
 """What there is in the store that the API tests ask about."""
 
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from ringback.api.app import create_app
@@ -10,10 +12,13 @@ from ringback.api.services import Services
 from ringback.carrier.simulated import SimulatedCarrier
 from ringback.core.account import ApiKey
 from ringback.core.callback import Callback
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.sim import Fleet
 from ringback.core.source import NOTICE, Transition
-from ringback.ports import CallbackFilter, Clock, Store, Transaction, Wakeup, Window
+from ringback.ports import CallbackFilter, Clock, Intake, Store, Transaction, Wakeup, Window
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, FakeClock, SeededChance, a_sim, an_account
+from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Answer
 
 THEIRS: Final = "AC" + "f" * 32
@@ -32,6 +37,14 @@ class Rung:
         self.times += 1
 
 
+def only_https(text: str) -> CallbackUrl:
+    """Read a callback URL as an operator with rules of their own has it."""
+    url = CallbackUrl.parse(text)
+    if not url.uses_tls:
+        raise InvalidCallbackUrl("http is not permitted here")
+    return url.with_warnings("as the operator wishes")
+
+
 def fill(tx: Transaction) -> None:
     """The notice's account with its SIM in a fleet, and another account with a SIM of its own."""
     tx.accounts.add(an_account(), [KEY])
@@ -48,7 +61,9 @@ def app_on(
     *,
     clock: Clock | None = None,
     progress: Wakeup | None = None,
-    dispatcher: Wakeup | None = None,
+    intake: Intake | None = None,
+    read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse,
+    beside: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
     """Return the application, working with this store."""
     return create_app(
@@ -59,8 +74,10 @@ def app_on(
             clock=clock or FakeClock(),
             chance=SeededChance(),
             progress=progress or Rung(),
-            dispatcher=dispatcher or Rung(),
-        )
+            intake=intake or KeepingIntake(),
+            read_url=read_url,
+        ),
+        beside=beside,
     )
 
 

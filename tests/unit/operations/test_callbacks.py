@@ -4,8 +4,11 @@ import pytest
 
 from ringback.core.errors import NotFound
 from ringback.operations.callbacks import fetch_attempts, fetch_callback
+from ringback.ports import Lane
 from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback, an_account
+
+LANE = Lane(ACCOUNT_SID, "http://127.0.0.1:9000")
 
 
 @pytest.fixture
@@ -21,7 +24,7 @@ def test_a_callback_is_fetched_by_its_sid(tx: MemoryTransaction) -> None:
 
 
 def test_its_attempts_are_listed(tx: MemoryTransaction) -> None:
-    (claim,) = tx.callbacks.claim(NOW, limit=1)
+    (claim,) = tx.callbacks.claim(LANE, NOW, limit=1)
     assert fetch_attempts(tx, ACCOUNT_SID, CALLBACK_SID) == [claim.attempt]
 
 

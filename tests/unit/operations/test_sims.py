@@ -34,6 +34,7 @@ from tests.fakes import (
     an_account,
     an_update,
 )
+from tests.intakes import KeepingIntake
 
 THEIRS: Final = "AC" + "f" * 32
 OTHER_SIM: Final = "HS" + "e" * 32
@@ -82,6 +83,7 @@ def update(tx: MemoryTransaction, asked: UpdateRequest, sim: str = SIM_SID) -> U
         transition=Transition(NOTICE),
         now=LATER,
         chance=SeededChance(),
+        intake=KeepingIntake(),
     )
 
 
@@ -241,7 +243,7 @@ def test_the_status_that_a_sim_has_calls_back_at_once(tx: MemoryTransaction) -> 
     updated = update(tx, UpdateRequest(status=SimStatus.ACTIVE, callback_url=URL))
     (callback,) = called_back(tx)
     assert updated == Updated(a_sim(status=SimStatus.ACTIVE), is_underway=False)
-    assert (callback.due, callback.url, callback.method) == (LATER, URL, Method.POST)
+    assert (callback.progress.due, callback.url, callback.method) == (LATER, URL, Method.POST)
     assert callback.parameters == [
         ("ApiVersion", "v1"),
         ("SimUniqueName", "my_super_sim"),

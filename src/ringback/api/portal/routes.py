@@ -3,15 +3,21 @@
 from starlette.routing import BaseRoute
 
 from ringback.api.portal.callbacks import CallbackResource
+from ringback.api.portal.replays import ReplayResource
+from ringback.api.portal.sending import Sending
 from ringback.api.routing import resource
 from ringback.api.services import Services
 
 
 def portal_routes(services: Services) -> list[BaseRoute]:
     """Return the routes of the portal API."""
-    callbacks = CallbackResource(services)
+    callbacks, replays = CallbackResource(services), ReplayResource(services)
     return [
-        resource("/portal/v1/callbacks", get=callbacks.list),
+        resource("/portal/v1/callbacks", get=callbacks.list, post=Sending(services).send),
+        resource("/portal/v1/undelivered", get=callbacks.undelivered),
+        resource("/portal/v1/replays", post=replays.replay_many),
         resource("/portal/v1/callbacks/{sid}", get=callbacks.fetch),
         resource("/portal/v1/callbacks/{sid}/attempts", get=callbacks.attempts),
+        resource("/portal/v1/callbacks/{sid}/replay", post=replays.replay),
+        resource("/portal/v1/callbacks/{sid}/discard", post=replays.discard),
     ]

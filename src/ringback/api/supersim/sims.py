@@ -49,7 +49,7 @@ class SimResource:
 
     async def register(self, request: Request) -> Response:
         """Register a SIM: 201."""
-        account = await account_of(request, self._store)
+        account = await account_of(request, self._services.sign_ins)
         form = await read_form(request, _REGISTRATION)
         iccid = form.required("Iccid", code=83001)
         code = form.required("RegistrationCode", code=83001)
@@ -68,7 +68,7 @@ class SimResource:
 
     async def list(self, request: Request) -> Response:
         """List SIMs, newest first: 200."""
-        account = await account_of(request, self._store)
+        account = await account_of(request, self._services.sign_ins)
         query = read_query(request, (*_FILTERS, *PAGING))
         status = query.choice("Status", SimStatus)
         paging = read_paging(query)
@@ -87,20 +87,21 @@ class SimResource:
 
     async def fetch(self, request: Request) -> Response:
         """Fetch a SIM by its SID or unique name: 200."""
-        account = await account_of(request, self._store)
+        account = await account_of(request, self._services.sign_ins)
         sid = request.path_params["sid"]
         sim = await self._store.transact(lambda tx: fetch_sim(tx, account.sid, sid))
         return JSONResponse(_show(request, sim))
 
     async def update(self, request: Request) -> Response:
         """Update a SIM: 202 where the network has to carry a change out, else 200."""
-        account = await account_of(request, self._store)
+        account = await account_of(request, self._services.sign_ins)
         form = await read_form(request, _UPDATE)
-        asked = _read_update(form, account)
+        asked = self._read_update(form, account)
         sid = request.path_params["sid"]
+        if asked.callback_url is not None:
+            self._services.intake.make_room(account.sid, 1)
         updated = await self._store.transact(lambda tx: self._update(tx, account, sid, asked))
         self._services.progress.wake()
-        self._services.dispatcher.wake()
         status = 202 if updated.is_underway else 200
         return with_unknown(form, JSONResponse(_show(request, updated.sim), status))
 
@@ -114,18 +115,30 @@ class SimResource:
             transition=self._services.transition,
             now=self._services.clock.now(),
             chance=self._services.chance,
+            intake=self._services.intake,
         )
 
+    def _read_update(self, form: Parameters, account: Account) -> UpdateRequest:
+        _check_account(form.text("AccountSid"), account)
+        return UpdateRequest(
+            unique_name=form.label("UniqueName", longest=_LONGEST_NAME),
+            status=form.choice("Status", REQUESTABLE),
+            fleet=form.text("Fleet"),
+            callback_url=self._read_callback_url(form),
+            callback_method=form.choice("CallbackMethod", Method) or Method.POST,
+        )
 
-def _read_update(form: Parameters, account: Account) -> UpdateRequest:
-    _check_account(form.text("AccountSid"), account)
-    return UpdateRequest(
-        unique_name=form.label("UniqueName", longest=_LONGEST_NAME),
-        status=form.choice("Status", REQUESTABLE),
-        fleet=form.text("Fleet"),
-        callback_url=_read_callback_url(form),
-        callback_method=form.choice("CallbackMethod", Method) or Method.POST,
-    )
+    def _read_callback_url(self, form: Parameters) -> CallbackUrl | None:
+        text = form.text("CallbackUrl")
+        if not text:
+            return None
+        # An unescaped & ends the value, so the rest of the URL arrives as parameters of the call.
+        warnings = (
+            f"the request also had the parameter {name!r}, which has no effect; if it belongs to"
+            " CallbackUrl, write the & before it as %26"
+            for name in form.unknown
+        )
+        return self._services.read_url(text).with_warnings(*warnings)
 
 
 def _check_account(sid: str | None, account: Account) -> None:
@@ -135,19 +148,6 @@ def _check_account(sid: str | None, account: Account) -> None:
             " subaccounts",
             code=20409,
         )
-
-
-def _read_callback_url(form: Parameters) -> CallbackUrl | None:
-    text = form.text("CallbackUrl")
-    if not text:
-        return None
-    # An unescaped & ends the value, so the rest of the URL arrives as parameters of the call.
-    warnings = (
-        f"the request also had the parameter {name!r}, which has no effect; if it belongs to"
-        " CallbackUrl, write the & before it as %26"
-        for name in form.unknown
-    )
-    return CallbackUrl.parse(text).with_warnings(*warnings)
 
 
 def _show(request: Request, sim: Sim) -> dict[str, Any]:

@@ -1,0 +1,38 @@
+"""Reading the body of a request, within bounds."""
+
+from typing import Final
+
+from starlette.requests import Request
+
+from ringback.core.errors import Invalid
+
+_MAX_DISCARDED: Final = 64 * 1024 * 1024
+_INVALID_VALUE: Final = 83600
+
+
+def media_type_of(request: Request) -> str | None:
+    """Return what a request says that its body is, in lower case; None where it says nothing."""
+    given = request.headers.get("content-type")
+    return None if given is None else given.partition(";")[0].strip().lower()
+
+
+async def read_body(request: Request, *, most: int) -> bytes:
+    """Return a request's body; one that is too long is read but not kept: its sender sees why.
+
+    Raises Invalid where it is longer than this many bytes, or was cut off.
+    """
+    parts, length, has_more = list[bytes](), 0, True
+    while has_more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise Invalid("the request ended before its body did", code=_INVALID_VALUE)
+        part: bytes = message.get("body", b"")
+        length += len(part)
+        if length <= most:
+            parts.append(part)
+        has_more = message.get("more_body", False) and length <= _MAX_DISCARDED
+    if length > most:
+        raise Invalid(
+            f"the body is longer than {most} bytes; nothing of it was used", code=_INVALID_VALUE
+        )
+    return b"".join(parts)

@@ -1,0 +1,70 @@
+"""Reading JSON bodies, strictly: what a parser would silently drop is refused.
+
+Everything here raises Invalid.
+"""
+
+import json
+from typing import Final, TypeAlias, cast
+
+import orjson
+from starlette.requests import Request
+
+from ringback.api.bodies import media_type_of, read_body
+from ringback.core.errors import Invalid
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+_JSON_TYPE: Final = "application/json"
+_INVALID_VALUE: Final = 83600
+
+
+async def read_json(request: Request, *, most: int) -> tuple[bytes, Json]:
+    """Return a request's JSON body of at most this many bytes, as it came and as it reads.
+
+    `check_names` has yet to see both.
+    """
+    given = media_type_of(request)
+    body = await read_body(request, most=most)
+    if given != _JSON_TYPE:
+        raise Invalid(
+            f"the body's Content-Type is {given or 'not given'}; send {_JSON_TYPE}",
+            code=_INVALID_VALUE,
+        )
+    try:
+        return body, cast("Json", orjson.loads(body))
+    except orjson.JSONDecodeError as problem:
+        raise Invalid(f"the body can't be read as JSON: {problem}", code=_INVALID_VALUE) from None
+
+
+def check_names(body: bytes, document: Json) -> None:
+    """See that no object in this document has a name twice: the parser kept only the last one.
+
+    The document has to be a shallow one. Each text has two quotes around it: where there are more,
+    one was dropped, or there are quotes within a text, and a slower parser looks.
+    """
+    if body.count(b'"') != 2 * _texts_in(document):
+        try:
+            json.loads(body, object_pairs_hook=_without_repeats)
+        except RecursionError:
+            # The document is shallow, so what is nested was dropped for its name.
+            raise Invalid("a name is given twice in one object", code=_INVALID_VALUE) from None
+
+
+def _texts_in(value: Json) -> int:
+    if isinstance(value, str):
+        return 1
+    if isinstance(value, dict):
+        return len(value) + sum(map(_texts_in, value.values()))
+    return sum(map(_texts_in, value)) if isinstance(value, list) else 0
+
+
+def _without_repeats(pairs: list[tuple[str, Json]]) -> None:
+    names = set[str]()
+    for name, _ in pairs:
+        if name in names:
+            raise Invalid(
+                f"the name {name[:80]!r} is given twice in one object; give it once,"
+                " a parameter that repeats as a list",
+                code=_INVALID_VALUE,
+            )
+        names.add(name)

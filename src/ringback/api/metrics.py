@@ -1,0 +1,177 @@
+"""`/metrics`: the counts of this process in Prometheus' text format.
+
+Nobody signs in for it, as usual for exporters; it belongs behind the operator's firewall.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from ringback import __version__
+from ringback.api.routing import resource
+from ringback.core.errors import StoreUnavailable
+from ringback.engine.tally import Histogram, Tally
+from ringback.ports import Clock
+
+_OVERDUE_SECONDS: Final = (0, 1, 10, 60, 600, 3600, 86400)
+_EVER: Final = datetime.max.replace(tzinfo=UTC)
+
+DueBefore = Callable[[Sequence[datetime]], Awaitable[Sequence[int]]]
+"""Returns for each instant how many callbacks wait that are due before it."""
+
+
+class Metrics:
+    """What Prometheus asks.
+
+    `under_way` and `open_connections` return how many attempts and connections there are now.
+    """
+
+    def __init__(
+        self,
+        tally: Tally,
+        *,
+        clock: Clock,
+        due_before: DueBefore,
+        under_way: Callable[[], int],
+        open_connections: Callable[[], int],
+    ) -> None:
+        self._tally = tally
+        self._clock = clock
+        self._due_before = due_before
+        self._under_way = under_way
+        self._open_connections = open_connections
+
+    async def show(self, request: Request) -> Response:
+        """Answer with all metrics, in the format that is asked for."""
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(
+            _Snapshot(
+                self._tally,
+                await self._waiting(),
+                under_way=self._under_way(),
+                open_connections=self._open_connections(),
+            )
+        )
+        ProcessCollector(registry=registry)
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), headers={"Content-Type": content_type})
+
+    async def _waiting(self) -> Sequence[int] | None:
+        """Return how many wait, and how many are overdue by each age; None in an outage."""
+        now = self._clock.now()
+        overdue = [now - timedelta(seconds=seconds) for seconds in _OVERDUE_SECONDS]
+        try:
+            return await self._due_before([_EVER, *overdue])
+        except StoreUnavailable:
+            return None
+
+
+def metrics_routes(metrics: Metrics) -> list[BaseRoute]:
+    """Return the route for Prometheus."""
+    return [resource("/metrics", get=metrics.show)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # a registry keys its collectors by identity
+class _Snapshot(Collector):
+    """All metrics at one moment."""
+
+    tally: Tally
+    waiting: Sequence[int] | None
+    under_way: int
+    open_connections: int
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield each metric with its samples."""
+        yield _gauge("info", "The version that runs", ("version",), {(__version__,): 1})
+        yield from self._counters()
+        yield from self._histograms()
+        yield from self._gauges()
+
+    def _counters(self) -> Iterator[Metric]:
+        tally = self.tally
+        accepted = {(source,): count for source, count in tally.acceptances.items()}
+        yield _counter("callbacks_accepted", "Callbacks taken in", ("source",), accepted)
+        yield _counter(
+            "attempts", "Attempts that ended", ("source", "result", "failure"), tally.attempts
+        )
+        yield _counter(
+            "callbacks_ended", "Callbacks that ended", ("source", "status"), tally.endings
+        )
+
+    def _histograms(self) -> Iterator[Metric]:
+        tally = self.tally
+        yield _histogram(
+            "attempt_duration_seconds", "How long attempts took", tally.attempt_seconds
+        )
+        yield _histogram("delivery_seconds", "From acceptance to delivery", tally.delivery_seconds)
+        yield _histogram(
+            "first_attempt_seconds",
+            "From acceptance to the first attempt",
+            {None: tally.first_attempt_seconds},
+        )
+        yield _histogram(
+            "store_commit_seconds", "How long commits took", {None: tally.commit_seconds}
+        )
+
+    def _gauges(self) -> Iterator[Metric]:
+        yield _gauge("callbacks_under_way", "Attempts under way", (), {(): self.under_way})
+        yield _gauge(
+            "connections_open", "Connections to receivers", (), {(): self.open_connections}
+        )
+        yield _gauge("store_up", "Whether the database answers", (), {(): self.waiting is not None})
+        if self.waiting is not None:
+            total, *overdue = self.waiting
+            yield _gauge(
+                "callbacks_waiting", "Callbacks that wait, also for later", (), {(): total}
+            )
+            by_age = {
+                (str(age),): count for age, count in zip(_OVERDUE_SECONDS, overdue, strict=True)
+            }
+            yield _gauge(
+                "callbacks_overdue",
+                "Callbacks due for at least so many seconds",
+                ("seconds",),
+                by_age,
+            )
+
+
+def _counter(
+    name: str, help_: str, labels: Sequence[str], counts: Mapping[tuple[str, ...], int]
+) -> Metric:
+    family = CounterMetricFamily(f"ringback_{name}", help_, labels=labels)
+    for values, count in counts.items():
+        family.add_metric(values, count)
+    return family
+
+
+def _gauge(
+    name: str, help_: str, labels: Sequence[str], values: Mapping[tuple[str, ...], float]
+) -> Metric:
+    family = GaugeMetricFamily(f"ringback_{name}", help_, labels=labels)
+    for label_values, value in values.items():
+        family.add_metric(label_values, value)
+    return family
+
+
+def _histogram(name: str, help_: str, of_source: Mapping[Any, Histogram]) -> Metric:
+    """Return a histogram for each source, or one without a label, under None."""
+    labels = () if None in of_source else ("source",)
+    family = HistogramMetricFamily(f"ringback_{name}", help_, labels=labels)
+    for source, histogram in of_source.items():
+        buckets = [(str(bound).replace("inf", "+Inf"), count) for bound, count in histogram.up_to()]
+        family.add_metric([source] if source else [], buckets, histogram.total)
+    return family

@@ -1,0 +1,80 @@
+"""Reading which callbacks are to be replayed, and how."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from ringback.api.forms import Parameters
+from ringback.api.portal.filters import STATUSES, read_destination
+from ringback.core.callback import CallbackStatus
+from ringback.core.errors import Invalid
+from ringback.core.source import Source
+from ringback.operations.replaying import ANY, ENDED
+from ringback.ports import CallbackFilter
+
+CHUNK: Final = 500
+"""How many callbacks are replayed in one transaction; as many can be named."""
+
+_OF_SINCE: Final = ("Since", "Until", "Source", "Destination", "After")
+PARAMETERS: Final = ("Sids", "Status", "AsOtherSource", "DryRun", *_OF_SINCE)
+
+_FAILED: Final = frozenset({CallbackStatus.FAILED})
+_NOT_DELIVERED: Final = ANY - {CallbackStatus.DELIVERED}
+
+
+@dataclass(frozen=True, slots=True)
+class AskedReplays:
+    """What a replay of many is about: callbacks that are named, or all that match."""
+
+    statuses: frozenset[CallbackStatus]
+    """Those of another status are skipped."""
+    sids: tuple[str, ...]
+    which: CallbackFilter
+    """Where none are named."""
+    after: str | None
+    """Where to go on: behind the callback with this SID."""
+    is_dry: bool
+    """Whether to say only what would be done."""
+
+
+def read_replays(form: Parameters, *, now: datetime) -> AskedReplays:
+    """Return what the parameters of a replay of many ask for."""
+    sids, since = _read_sids(form), form.instant("Since")
+    statuses = _read_statuses(form, default=_NOT_DELIVERED if sids else _FAILED)
+    if bool(sids) is (since is not None):
+        raise _invalid("give either Sids, or Since for all from an instant on")
+    beside = next((name for name in _OF_SINCE if sids and form.text(name) is not None), None)
+    if beside is not None:
+        raise _invalid(f"{beside} goes with Since, not with Sids")
+    which = CallbackFilter(
+        statuses=statuses,
+        source=form.choice("Source", Source),
+        destination=read_destination(form),
+        since=since,
+        # What the replay itself makes is none of its business.
+        until=form.instant("Until") or now,
+    )
+    after, is_dry = form.text("After") or None, form.is_yes("DryRun")
+    return AskedReplays(statuses, sids, which, after, is_dry)
+
+
+def _read_statuses(
+    form: Parameters, *, default: frozenset[CallbackStatus]
+) -> frozenset[CallbackStatus]:
+    statuses = form.meaning("Status", STATUSES) or default
+    if not form.is_yes("AsOtherSource"):
+        return statuses
+    if not statuses & ENDED:
+        raise _invalid("Status=scheduled: only what has ended can be replayed from another source")
+    return statuses & ENDED
+
+
+def _read_sids(form: Parameters) -> tuple[str, ...]:
+    sids = tuple(dict.fromkeys(filter(None, (form.text("Sids") or "").split(","))))
+    if len(sids) > CHUNK:
+        raise _invalid(f"Sids names {len(sids)} callbacks; at most {CHUNK} can be named")
+    return sids
+
+
+def _invalid(message: str) -> Invalid:
+    return Invalid(message, code=83600)

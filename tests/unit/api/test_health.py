@@ -1,0 +1,106 @@
+"""Alive and ready: what a supervisor and a load balancer ask."""
+
+import asyncio
+
+import pytest
+from starlette.types import ASGIApp
+
+from ringback.api.health import Health, health_routes
+from ringback.core.errors import StoreUnavailable
+from ringback.stores.memory import MemoryStore
+from tests.fakes import ACCOUNT_SID
+from tests.unit.api.caller import Caller
+from tests.unit.api.world import app_on
+
+
+class Machine:
+    """A store and an engine that can be taken away; both are there at first."""
+
+    def __init__(self) -> None:
+        self.commits = 0
+        self.is_running = True
+        self.failure: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def commit(self) -> None:
+        await self.gate.wait()
+        if self.failure is not None:
+            raise self.failure
+        self.commits += 1
+
+    def app(self) -> ASGIApp:
+        health = Health(commit=self.commit, is_running=lambda: self.is_running, patience=0.05)
+        return app_on(MemoryStore(), beside=health_routes(health))
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+@pytest.fixture
+def caller(machine: Machine) -> Caller:
+    """A client without credentials."""
+    return Caller(machine.app(), credentials=None)
+
+
+async def test_a_process_that_answers_is_alive_whatever_else_is_away(
+    machine: Machine, caller: Caller
+) -> None:
+    machine.is_running = False
+    machine.failure = StoreUnavailable("the disk is full")
+    answer = await caller.get("/healthz")
+    assert (answer.status, answer.json) == (200, {"status": "alive"})
+    assert machine.commits == 0
+
+
+async def test_what_commits_and_runs_is_ready(machine: Machine, caller: Caller) -> None:
+    answer = await caller.get("/readyz")
+    assert (answer.status, answer.json) == (200, {"status": "ready"})
+    assert machine.commits == 1
+
+
+async def test_without_the_engine_nothing_is_ready(machine: Machine, caller: Caller) -> None:
+    machine.is_running = False
+    answer = await caller.get("/readyz")
+    assert answer.status == 503
+    assert answer.json == {
+        "status": "not ready",
+        "reason": "the engine does not run; the log says why",
+    }
+
+
+async def test_without_the_store_nothing_is_ready(machine: Machine, caller: Caller) -> None:
+    machine.failure = StoreUnavailable("the disk is full")
+    answer = await caller.get("/readyz")
+    assert (answer.status, answer.json["reason"]) == (503, "the disk is full")
+
+
+async def test_it_is_ready_again_when_the_store_is(machine: Machine, caller: Caller) -> None:
+    machine.failure = StoreUnavailable("the disk is full")
+    await caller.get("/readyz")
+    machine.failure = None
+    assert (await caller.get("/readyz")).status == 200
+
+
+async def test_a_store_that_hangs_is_not_waited_for(machine: Machine, caller: Caller) -> None:
+    machine.gate.clear()
+    answer = await caller.get("/readyz")
+    assert answer.status == 503
+    assert answer.json["reason"] == "the database did not commit within 0.05 s"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_a_head_request_is_answered_alike(caller: Caller, path: str) -> None:
+    assert (await caller.call("HEAD", path)).status == 200
+
+
+async def test_no_account_is_needed_and_none_gets_in_the_way(machine: Machine) -> None:
+    wrong = Caller(machine.app(), credentials=(ACCOUNT_SID, "wrong"))
+    assert (await wrong.get("/readyz")).status == 200
+
+
+@pytest.mark.parametrize("host", ["supersim.twilio.com", "webhook.korewireless.com"])
+async def test_the_host_of_an_api_does_not_hide_them(machine: Machine, host: str) -> None:
+    assert (await Caller(machine.app(), credentials=None, host=host).get("/healthz")).status == 200

@@ -1,0 +1,64 @@
+"""JSON that is refused although a parser would take it."""
+
+import json
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringback.api.json_bodies import check_names
+from ringback.core.errors import Invalid
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+VALUES = TEXTS | st.integers(-9, 9) | st.booleans() | st.none() | st.lists(TEXTS, max_size=3)
+
+
+def check(body: bytes) -> None:
+    check_names(body, orjson.loads(body))
+
+
+@given(document=st.dictionaries(TEXTS, VALUES | st.dictionaries(TEXTS, VALUES, max_size=3)))
+def test_names_that_differ_are_fine(document: dict[str, Any]) -> None:
+    check(json.dumps(document).encode())
+    check(json.dumps(document, ensure_ascii=False, indent=1).encode())
+
+
+@given(
+    pairs=st.lists(st.tuples(TEXTS, VALUES), min_size=1, max_size=4),
+    twice=st.tuples(TEXTS, VALUES, VALUES),
+    data=st.data(),
+)
+def test_a_name_that_is_given_twice_is_found_wherever_it_stands(
+    pairs: list[tuple[str, Any]], twice: tuple[str, Any, Any], data: st.DataObject
+) -> None:
+    name, first, second = twice
+    order = data.draw(st.permutations([*pairs, (name, first), (name, second)]))
+    members = [f"{json.dumps(key)} : {json.dumps(value)}" for key, value in order]
+    with pytest.raises(Invalid):
+        check(f'{{"callbacks": [{{"parameters": {{{", ".join(members)}}}}}]}}'.encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": 1, "a": 2}',
+        b'{"a": 1, "\\u0061": 2}',
+        b'{"b": [{"a": 1, "a": "x\\"y"}]}',
+        b'{"b": {"a": "", "a": ""}}',
+    ],
+)
+def test_the_name_is_told(body: bytes) -> None:
+    with pytest.raises(Invalid) as refused:
+        check(body)
+    assert refused.value.message == (
+        "the name 'a' is given twice in one object; give it once, a parameter that repeats as a"
+        " list"
+    )
+
+
+def test_one_that_was_dropped_may_be_nested_as_deeply_as_the_parser_goes() -> None:
+    with pytest.raises(Invalid) as refused:
+        check(b'{"a": ' + b"[" * 1020 + b"]" * 1020 + b', "a": 1}')
+    assert refused.value.message == "a name is given twice in one object"

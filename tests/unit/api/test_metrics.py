@@ -1,0 +1,170 @@
+"""Metrics, read back by the official parser."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as read_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as read_text
+
+from ringback import __version__
+from ringback.api.metrics import Metrics, metrics_routes
+from ringback.core.callback import CallbackStatus
+from ringback.core.errors import StoreUnavailable
+from ringback.core.source import Source
+from ringback.engine.tally import Tally
+from ringback.stores.memory import MemoryStore
+from tests.fakes import NOW, FakeClock
+from tests.unit.api.caller import Caller
+from tests.unit.api.world import app_on
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+class Backlog:
+    """Callbacks that wait, each with the instant at which it is due."""
+
+    def __init__(self, *due: datetime) -> None:
+        self.due = due
+        self.failure: Exception | None = None
+
+    async def due_before(self, instants: Sequence[datetime]) -> list[int]:
+        if self.failure is not None:
+            raise self.failure
+        return [sum(due < instant for due in self.due) for instant in instants]
+
+
+@pytest.fixture
+def tally() -> Tally:
+    return Tally()
+
+
+@pytest.fixture
+def backlog() -> Backlog:
+    return Backlog()
+
+
+@pytest.fixture
+def caller(tally: Tally, backlog: Backlog) -> Caller:
+    """A client without credentials."""
+    metrics = Metrics(
+        tally,
+        clock=FakeClock(),
+        due_before=backlog.due_before,
+        under_way=lambda: 3,
+        open_connections=lambda: 17,
+    )
+    return Caller(app_on(MemoryStore(), beside=metrics_routes(metrics)), credentials=None)
+
+
+async def samples(caller: Caller) -> Samples:
+    text = (await caller.get("/metrics")).body.decode()
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in read_text(text)
+        for sample in family.samples
+    }
+
+
+def named(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
+    return f"ringback_{name}", frozenset(labels.items())
+
+
+async def test_what_was_counted_is_told(caller: Caller, tally: Tally) -> None:
+    tally.accepted(Source.KORE, 5)
+    tally.attempted(Source.KORE, "delivered", None, 20.0)
+    tally.attempted(Source.KORE, "unreachable", "tls", 30.0)
+    tally.ended(CallbackStatus.FAILED, Source.TWILIO, 1.0)
+    told = await samples(caller)
+    assert told[named("callbacks_accepted_total", source="kore")] == 5
+    assert told[named("callbacks_accepted_total", source="twilio")] == 0
+    delivered = named("attempts_total", source="kore", result="delivered", failure="")
+    unreachable = named("attempts_total", source="kore", result="unreachable", failure="tls")
+    assert told[delivered] == told[unreachable] == 1
+    assert told[named("callbacks_ended_total", source="twilio", status="failed")] == 1
+
+
+async def test_how_long_it_took_is_told_by_source(caller: Caller, tally: Tally) -> None:
+    tally.attempted(Source.KORE, "delivered", None, 20.0)
+    tally.attempted(Source.KORE, "delivered", None, 40.0)
+    tally.ended(CallbackStatus.DELIVERED, Source.TWILIO, 0.3)
+    told = await samples(caller)
+    assert told[named("attempt_duration_seconds_bucket", source="kore", le="0.025")] == 1
+    assert told[named("attempt_duration_seconds_bucket", source="kore", le="0.05")] == 2
+    assert told[named("attempt_duration_seconds_bucket", source="kore", le="+Inf")] == 2
+    assert told[named("attempt_duration_seconds_count", source="kore")] == 2
+    assert told[named("attempt_duration_seconds_sum", source="kore")] == pytest.approx(0.06)
+    assert told[named("delivery_seconds_sum", source="twilio")] == pytest.approx(0.3)
+
+
+async def test_how_long_it_took_is_told_of_all_together(caller: Caller, tally: Tally) -> None:
+    tally.first_attempt_after(0.02)
+    tally.committed(0.003)
+    told = await samples(caller)
+    assert told[named("first_attempt_seconds_bucket", le="0.025")] == 1
+    assert told[named("first_attempt_seconds_sum")] == pytest.approx(0.02)
+    assert told[named("store_commit_seconds_bucket", le="0.005")] == 1
+    assert told[named("store_commit_seconds_count")] == 1
+
+
+async def test_what_is_going_on_now_is_told(caller: Caller) -> None:
+    told = await samples(caller)
+    assert told[named("callbacks_under_way")] == 3
+    assert told[named("connections_open")] == 17
+    assert told[named("info", version=__version__)] == 1
+
+
+async def test_the_backlog_is_told_by_its_age(caller: Caller, backlog: Backlog) -> None:
+    ages = [-86400 * 400, 5, 30, 5000, 100_000]
+    backlog.due = tuple(NOW - timedelta(seconds=age) for age in ages)
+    told = await samples(caller)
+    assert told[named("callbacks_waiting")] == 5
+    overdue = {
+        seconds: told[named("callbacks_overdue", seconds=seconds)]
+        for seconds in ("0", "1", "10", "60", "600", "3600", "86400")
+    }
+    assert overdue == {"0": 4, "1": 4, "10": 3, "60": 2, "600": 2, "3600": 2, "86400": 1}
+
+
+async def test_a_callback_for_the_end_of_the_calendar_waits_too(
+    caller: Caller, backlog: Backlog
+) -> None:
+    backlog.due = (datetime(9999, 12, 31, tzinfo=UTC),)
+    assert (await samples(caller))[named("callbacks_waiting")] == 1
+
+
+async def test_an_outage_of_the_store_hides_the_backlog_and_nothing_else(
+    caller: Caller, backlog: Backlog, tally: Tally
+) -> None:
+    tally.accepted(Source.KORE)
+    assert (await samples(caller))[named("store_up")] == 1
+    backlog.failure = StoreUnavailable("the disk is full")
+    told = await samples(caller)
+    assert told[named("store_up")] == 0
+    assert told[named("callbacks_accepted_total", source="kore")] == 1
+    assert named("callbacks_waiting") not in told
+
+
+async def test_each_name_is_ours_or_the_processs(caller: Caller) -> None:
+    names = {name for name, _ in await samples(caller)}
+    assert {name.partition("_")[0] for name in names} == {"ringback", "process"}
+
+
+async def test_asking_twice_counts_nothing_twice(caller: Caller, tally: Tally) -> None:
+    tally.accepted(Source.KORE)
+    await samples(caller)
+    assert (await samples(caller))[named("callbacks_accepted_total", source="kore")] == 1
+
+
+async def test_the_text_format_is_what_is_answered_unless_another_is_asked_for(
+    caller: Caller,
+) -> None:
+    plain = await caller.get("/metrics")
+    assert plain.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    accept = "application/openmetrics-text; version=1.0.0"
+    open_metrics = await caller.get("/metrics", accept=accept)
+    assert open_metrics.headers["content-type"].startswith("application/openmetrics-text")
+    families = {family.name for family in read_openmetrics(open_metrics.body.decode())}
+    assert "ringback_attempts" in families

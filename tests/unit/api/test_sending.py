@@ -1,0 +1,488 @@
+"""`POST /portal/v1/callbacks`: an operator's own events, one or many, all or none."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ringback.core.callback import Method
+from ringback.core.errors import StoreUnavailable
+from ringback.ports import Store
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW
+from tests.intakes import KeepingIntake
+from tests.unit.api.caller import Answer, Caller
+from tests.unit.api.world import THEIRS, app_on, called_back, error, only_https, refusal
+
+TARGET = "/portal/v1/callbacks"
+URL = "http://user:made-up@a.example/p?x=1#cbs=kore"
+JSON = {"content-type": "application/json"}
+
+
+async def send(caller: Caller, document: Any) -> Answer:
+    return await caller.call("POST", TARGET, json.dumps(document).encode(), headers=JSON)
+
+
+async def send_raw(caller: Caller, *body: bytes, **headers: str) -> Answer:
+    return await caller.call("POST", TARGET, *body, headers=JSON | headers)
+
+
+def one(**fields: Any) -> dict[str, Any]:
+    return {"url": URL, "parameters": {"a": "1"}} | fields
+
+
+# ---- what is kept, and answered ------------------------------------------------------------------
+
+
+async def test_a_callback_is_answered_with_its_record(caller: Caller, store: Store) -> None:
+    answer = await send(
+        caller,
+        one(parameters={"Zone": "EU & UK", "Id": 7, "Last": True}, idempotency_key="order 7"),
+    )
+    assert answer.status == 201
+    assert answer.headers["content-type"] == "application/json"
+    (callback,) = await called_back(store)
+    assert answer.json == {
+        "sid": callback.sid,
+        "account_sid": ACCOUNT_SID,
+        "url": "http://a.example/p?x=1#cbs=kore",
+        "method": "POST",
+        "body": "Zone=EU+%26+UK&Id=7&Last=true",
+        "parameters": {"Zone": "EU & UK", "Id": "7", "Last": "true"},
+        "source": "kore",
+        "source_asked": "kore",
+        "source_reason": "the URL asks for it: #cbs=kore",
+        "warnings": [],
+        "idempotency_token": callback.idempotency_token,
+        "idempotency_key": "order 7",
+        "replay_of": None,
+        "status": "scheduled",
+        "status_reason": None,
+        "attempt_count": 0,
+        "round": 0,
+        "date_next_attempt": "2024-07-03T14:40:58Z",
+        "date_created": "2024-07-03T14:40:58Z",
+        "date_updated": "2024-07-03T14:40:58Z",
+    }
+    assert callback.url.credentials == "user:made-up"
+    assert (await caller.get(f"{TARGET}/{callback.sid}")).json == answer.json
+
+
+async def test_many_are_answered_in_their_order(caller: Caller, store: Store) -> None:
+    numbers = range(1000)
+    items = [one(parameters={"n": number}) for number in numbers]
+    answer = await send(caller, {"callbacks": items})
+    assert answer.status == 201
+    assert list(answer.json) == ["callbacks"]
+    assert [each["body"] for each in answer.json["callbacks"]] == [f"n={n}" for n in numbers]
+    kept = [callback.body for callback in (await called_back(store))[::-1]]
+    assert kept == [f"n={n}" for n in numbers[1:]]  # a page ends after 999
+
+
+async def test_a_batch_of_one_is_answered_as_a_batch(caller: Caller) -> None:
+    assert len((await send(caller, {"callbacks": [one()]})).json["callbacks"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "method"), [({}, "POST"), ({"method": "POST"}, "POST"), ({"method": "GET"}, "GET")]
+)
+async def test_the_method_is_post_unless_it_says_get(
+    caller: Caller, store: Store, fields: dict[str, str], method: str
+) -> None:
+    assert (await send(caller, one(**fields))).json["method"] == method
+    (callback,) = await called_back(store)
+    assert callback.method is Method(method)
+
+
+@pytest.mark.parametrize(
+    ("told", "body"),
+    [
+        ({}, ""),
+        ({"a": ""}, "a="),
+        ({"b": "2", "a": "1"}, "b=2&a=1"),
+        ({"a": ["1", 2, False]}, "a=1&a=2&a=false"),
+        ({"n": -7, "m": 9007199254740993, "x": 1.5, "y": 0.1, "z": -0.0}, None),
+        ({"t": "Grüße\n100%"}, "t=Gr%C3%BC%C3%9Fe%0A100%25"),
+        ({"Ü 1": "+"}, "%C3%9C+1=%2B"),
+        ({"a": "%00"}, "a=%2500"),
+        ({"a": "&=#"}, "a=%26%3D%23"),
+        ({"a": 9007199254740991.0}, "a=9007199254740991.0"),
+        ({"a": ["1"] * 200}, "&".join(["a=1"] * 200)),
+        ({"a": "x" * 65_534}, "a=" + "x" * 65_534),
+    ],
+)
+async def test_parameters_keep_their_order_and_are_encoded_as_a_form(
+    caller: Caller, told: dict[str, Any], body: str | None
+) -> None:
+    expected = "n=-7&m=9007199254740993&x=1.5&y=0.1&z=-0.0" if body is None else body
+    answer = await send(caller, one(parameters=told))
+    assert (answer.status, answer.json["body"]) == (201, expected)
+
+
+async def test_a_parameter_that_repeats_is_shown_as_a_list(caller: Caller) -> None:
+    answer = await send(caller, one(parameters={"a": ["1", "2"], "b": ["3"]}))
+    assert answer.json["parameters"] == {"a": ["1", "2"], "b": "3"}
+
+
+async def test_each_goes_through_the_intake(
+    caller: Caller, store: Store, intake: KeepingIntake
+) -> None:
+    await send(caller, {"callbacks": [one(), one()]})
+    assert intake.asked == [(ACCOUNT_SID, 2)]
+    assert intake.taken == [callback.sid for callback in (await called_back(store))[::-1]]
+
+
+# ---- keys ----------------------------------------------------------------------------------------
+
+
+async def test_a_key_that_was_seen_before_returns_the_first_ones_record(
+    caller: Caller, store: Store
+) -> None:
+    first = await send(caller, one(parameters={"a": 1}, idempotency_key="k"))
+    again = await send(caller, one(parameters={"b": 2}, idempotency_key="k"))
+    assert (again.status, again.json) == (201, first.json)
+    assert len(await called_back(store)) == 1
+
+
+async def test_a_key_twice_in_one_batch_makes_one_callback(caller: Caller, store: Store) -> None:
+    items = [one(parameters={"n": n}, idempotency_key="k") for n in range(2)]
+    answer = await send(caller, {"callbacks": items})
+    first, second = answer.json["callbacks"]
+    assert first == second
+    assert [callback.body for callback in await called_back(store)] == ["n=0"]
+
+
+async def test_a_callback_may_have_all_its_fields(caller: Caller) -> None:
+    everything = one(method="GET", idempotency_key="k", deliver_at="2024-07-04T00:00:00Z")
+    assert (await send(caller, everything)).status == 201
+
+
+async def test_a_null_key_is_none(caller: Caller, store: Store) -> None:
+    for _ in range(2):
+        await send(caller, one(idempotency_key=None, deliver_at=None))
+    assert len(await called_back(store)) == 2
+
+
+# ---- later ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("at", "next_attempt"),
+    [
+        ("2024-07-03T14:40:59Z", "2024-07-03T14:40:59Z"),
+        ("2024-07-04T02:00+02:00", "2024-07-04T00:00:00Z"),
+        ("2025-07-04T14:40:58Z", "2025-07-04T14:40:58Z"),
+        ("2024-07-03T14:40:58Z", "2024-07-03T14:40:58Z"),
+        ("1999-12-31T23:59:59Z", "2024-07-03T14:40:58Z"),
+        ("0001-01-01T00:00:00Z", "2024-07-03T14:40:58Z"),
+    ],
+)
+async def test_a_callback_is_due_when_it_says_and_at_once_where_that_has_passed(
+    caller: Caller, at: str, next_attempt: str
+) -> None:
+    answer = await send(caller, one(deliver_at=at))
+    assert (answer.status, answer.json["date_next_attempt"]) == (201, next_attempt)
+
+
+async def test_a_furthest_instant_is_366_days_ahead(caller: Caller, store: Store) -> None:
+    assert (await send(caller, one(deliver_at="2025-07-04T14:40:59Z"))).json == error(
+        400,
+        83600,
+        "deliver_at: '2025-07-04T14:40:59Z' is too far ahead; 366 days is the most",
+    )
+    await send(caller, one(deliver_at="2025-07-04T14:40:58Z"))
+    (callback,) = await called_back(store)
+    assert callback.progress.due == NOW + timedelta(days=366)
+
+
+# ---- what is refused -----------------------------------------------------------------------------
+
+FIELDS = "deliver_at, idempotency_key, method, parameters, url"
+TEXT_URL = "it must be text like https://host/path"
+TOLD = "it must be text, a number, true or false"
+
+WRONG: list[tuple[Any, int, str]] = [
+    ([], 83600, "the body is a list; it must be an object with url and parameters"),
+    (7, 83600, "the body is a number; it must be an object with url and parameters"),
+    (None, 83600, "the body is null; it must be an object with url and parameters"),
+    ("x", 83600, "the body is text; it must be an object with url and parameters"),
+    ({}, 20002, f"url is required and was not given; {TEXT_URL}"),
+    (one(url=None), 20002, f"url is required and was not given; {TEXT_URL}"),
+    (one(url=[URL]), 83600, f"url: a list; {TEXT_URL}"),
+    (one(url=True), 83600, f"url: true; {TEXT_URL}"),
+    (one(url=""), 11100, "url: the callback URL is empty; it must be like https://host/path"),
+    (
+        one(url="nowhere"),
+        11100,
+        "url: 'nowhere' is no URL; it must be like https://host/path",
+    ),
+    (
+        one(url="http://a.example#cbs=foo"),
+        11100,
+        "url: #cbs=foo: cbs must be twilio or kore",
+    ),
+    (
+        one(url="http:/u:made-up@a"),
+        11100,
+        "url: '…@a' is no URL; it must be like https://host/path",
+    ),
+    (
+        {"url": URL},
+        20002,
+        "parameters is required and was not given; it must be an object of names and values",
+    ),
+    (one(parameters="a=1"), 83600, "parameters: text; it must be an object of names and values"),
+    (
+        one(parameters=[["a", "1"]]),
+        83600,
+        "parameters: a list; it must be an object of names and values",
+    ),
+    (
+        one(parameters={"a": None}),
+        83600,
+        f"parameters.a: null; {TOLD}; leave the parameter out",
+    ),
+    (one(parameters={"a": {"b": 1}}), 83600, f"parameters.a: an object; {TOLD}"),
+    (one(parameters={"a": [["b"]]}), 83600, f"parameters.a: a list; {TOLD}"),
+    (one(parameters={"a": [{}]}), 83600, f"parameters.a: an object; {TOLD}"),
+    (
+        one(parameters={"a": []}),
+        83600,
+        "parameters.a: an empty list tells nothing; leave the parameter out",
+    ),
+    (
+        one(parameters={"a": 1e300}),
+        83600,
+        "parameters.a: 1e+300 may not be exact any more; give it as text",
+    ),
+    (
+        one(parameters={"a": -9007199254740992.0}),
+        83600,
+        "parameters.a: -9007199254740992.0 may not be exact any more; give it as text",
+    ),
+    (
+        one(parameters={"a": 2**64}),
+        83600,
+        "parameters.a: 1.8446744073709552e+19 may not be exact any more; give it as text",
+    ),
+    (
+        one(parameters={"": "1"}),
+        83600,
+        "parameters: one has an empty name; give each a name",
+    ),
+    (
+        one(parameters={"a": "1", "": "2"}),
+        83600,
+        "parameters: one has an empty name; give each a name",
+    ),
+    (
+        one(parameters={"a": "x\0y"}),
+        83600,
+        "parameters.'a': a NUL character, which no form can hold",
+    ),
+    (
+        one(parameters={"b": 1, "a\0": "y"}),
+        83600,
+        "parameters.'a\\x00': a NUL character, which no form can hold",
+    ),
+    (
+        one(parameters={"a": "x" * 65_535}),
+        83600,
+        "parameters: 65537 bytes when they are encoded; 65536 are allowed",
+    ),
+    (
+        one(parameters={"a": ["1"] * 201}),
+        83600,
+        "parameters: 201 values; at most 200 are sent",
+    ),
+    (one(method="post"), 83600, "method: 'post'; it must be POST or GET"),
+    (one(method="PUT"), 83600, "method: 'PUT'; it must be POST or GET"),
+    (one(method=None), 83600, "method: null; it must be POST or GET"),
+    (one(method=1), 83600, "method: a number; it must be POST or GET"),
+    (
+        one(idempotency_key=""),
+        83600,
+        "idempotency_key: ''; it must be 1 to 255 printable characters",
+    ),
+    (
+        one(idempotency_key="a\nb"),
+        83600,
+        "idempotency_key: 'a\\nb'; it must be 1 to 255 printable characters",
+    ),
+    (
+        one(idempotency_key="k" * 256),
+        83600,
+        f"idempotency_key: '{'k' * 80}'; it must be 1 to 255 printable characters",
+    ),
+    (
+        one(idempotency_key=7),
+        83600,
+        "idempotency_key: a number; it must be 1 to 255 printable characters",
+    ),
+    (
+        one(deliver_at="tomorrow"),
+        83600,
+        "deliver_at: 'tomorrow': an instant is written like 2026-11-24T10:00:00Z",
+    ),
+    (
+        one(deliver_at=1732442400),
+        83600,
+        "deliver_at: a number; it must be an instant like 2026-11-24T10:00:00Z",
+    ),
+    (one(odd_one={}), 83600, f"'odd_one' is no field of a callback; there are {FIELDS}"),
+]
+
+
+@pytest.mark.parametrize(("document", "code", "message"), WRONG)
+async def test_what_is_wrong_is_named_and_nothing_is_kept(
+    caller: Caller, store: Store, document: Any, code: int, message: str
+) -> None:
+    assert (await send(caller, document)).json == error(400, code, message)
+    assert await called_back(store) == []
+
+
+@pytest.mark.parametrize(("document", "code", "message"), WRONG[4:])
+async def test_what_is_wrong_in_a_batch_is_named_by_its_place_and_none_is_kept(
+    caller: Caller, store: Store, document: Any, code: int, message: str
+) -> None:
+    answer = await send(caller, {"callbacks": [one(), one(), document]})
+    assert answer.json == error(400, code, f"callbacks[2].{message}")
+    assert await called_back(store) == []
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"callbacks": []}, "callbacks: 0 of them; it must be a list of 1 to 1000"),
+        ({"callbacks": [{}] * 1001}, "callbacks: 1001 of them; it must be a list of 1 to 1000"),
+        ({"callbacks": None}, "callbacks: null; it must be a list of 1 to 1000"),
+        ({"callbacks": one()}, "callbacks: an object; it must be a list of 1 to 1000"),
+        (
+            {"callbacks": [one()], "url": URL},
+            "a body with callbacks has nothing beside them; each has its own fields",
+        ),
+        (
+            {"callbacks": [one(), 7]},
+            "callbacks[1] is a number; it must be an object with url and parameters",
+        ),
+    ],
+)
+async def test_a_batch_that_is_none_is_refused(caller: Caller, document: Any, message: str) -> None:
+    assert (await send(caller, document)).json == error(400, 83600, message)
+
+
+ONE = json.dumps(one()).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "the body can't be read as JSON: Input is a zero-length, empty document"),
+        (b"url=http://a.example", "the body can't be read as JSON: unexpected character"),
+        (ONE + b"x", "the body can't be read as JSON: unexpected content after document"),
+        (ONE.replace(b'"1"', b"NaN"), "the body can't be read as JSON: "),
+        (ONE.replace(b'"1"', b"1e999"), "the body can't be read as JSON: "),
+        (ONE.replace(b'"1"', b'"\\ud800"'), "the body can't be read as JSON: "),
+        (ONE.replace(b'"1"', b'"\xff"'), "the body can't be read as JSON: str is not valid UTF-8"),
+        (ONE.decode().encode("utf-16"), "the body can't be read as JSON: "),
+        (b"\xef\xbb\xbf" + ONE, "the body can't be read as JSON: UTF-8 byte order mark"),
+        (b"[" * 100_000, "the body can't be read as JSON: "),
+        (ONE.replace(b'"1"', b'"1", "a": "2"'), "the name 'a' is given twice in one object"),
+        (ONE[:-1] + b', "url": "http://b.example"}', "the name 'url' is given twice in one object"),
+    ],
+)
+async def test_what_no_strict_parser_takes_is_refused(
+    caller: Caller, store: Store, body: bytes, message: str
+) -> None:
+    answer = await send_raw(caller, body)
+    assert refusal(answer) == (400, 83600)
+    assert answer.json["message"].startswith(message)
+    assert await called_back(store) == []
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON"])
+async def test_json_is_told_by_its_media_type(caller: Caller, kind: str) -> None:
+    assert (await send_raw(caller, ONE, **{"content-type": kind})).status == 201
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", ""])
+async def test_another_media_type_is_refused(caller: Caller, kind: str) -> None:
+    answer = await send_raw(caller, ONE, **{"content-type": kind})
+    given = kind or "not given"
+    assert answer.json == error(
+        400, 83600, f"the body's Content-Type is {given}; send application/json"
+    )
+
+
+async def test_no_media_type_is_refused(caller: Caller) -> None:
+    assert (await caller.call("POST", TARGET, ONE)).json == error(
+        400, 83600, "the body's Content-Type is not given; send application/json"
+    )
+
+
+async def test_a_body_in_parts_is_read_whole(caller: Caller) -> None:
+    assert (await send_raw(caller, ONE[:10], ONE[10:])).status == 201
+
+
+async def test_a_body_of_a_mebibyte_is_read_and_no_longer_one(caller: Caller) -> None:
+    longest = ONE.ljust(1024 * 1024)
+    assert (await send_raw(caller, longest)).status == 201
+    assert (await send_raw(caller, longest, b" ")).json == error(
+        400, 83600, "the body is longer than 1048576 bytes; nothing of it was used"
+    )
+
+
+async def test_a_request_that_breaks_off_keeps_nothing(caller: Caller, store: Store) -> None:
+    answer = await caller.call("POST", TARGET, ONE, headers=JSON, breaks_off=True)
+    assert refusal(answer) == (400, 83600)
+    assert await called_back(store) == []
+
+
+async def test_the_operators_rules_hold_for_the_url(store: Store) -> None:
+    caller = Caller(app_on(store, read_url=only_https), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    assert (await send(caller, one())).json == error(400, 11100, "url: http is not permitted here")
+    answer = await send(caller, one(url="https://a.example/"))
+    assert answer.json["warnings"] == ["as the operator wishes"]
+
+
+async def test_without_credentials_nothing_is_kept(
+    caller: Caller, store: Store, intake: KeepingIntake
+) -> None:
+    answer = await send_raw(caller, ONE, authorization="")
+    assert refusal(answer) == (401, 20003)
+    assert (await called_back(store), intake.asked) == ([], [])
+
+
+async def test_where_there_is_no_room_nothing_is_kept_and_it_is_said_when_to_ask_again(
+    caller: Caller, store: Store, intake: KeepingIntake
+) -> None:
+    intake.room = 2
+    answer = await send(caller, {"callbacks": [one()] * 3})
+    assert answer.json == error(429, 20429, "too many wait; ask again in 5 s")
+    assert answer.headers["retry-after"] == "5"
+    assert await called_back(store) == []
+    assert (await send(caller, {"callbacks": [one()] * 2})).status == 201
+
+
+class FullDisk(KeepingIntake):
+    """Takes two callbacks, and then no more."""
+
+    def take(self, tx: Any, callback: Any) -> None:
+        if len(tx.callbacks.callbacks) == 2:
+            raise StoreUnavailable("the disk is full")
+        super().take(tx, callback)
+
+
+async def test_a_batch_is_kept_whole_or_not_at_all(store: Store) -> None:
+    intake = FullDisk()
+    caller = Caller(app_on(store, intake=intake), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    answer = await send(caller, {"callbacks": [one()] * 3})
+    assert refusal(answer) == (503, 20503)
+    assert (await called_back(store), intake.taken) == ([], [])
+
+
+async def test_a_key_is_an_accounts_own(caller: Caller, store: Store) -> None:
+    theirs = Caller(app_on(store), credentials=(THEIRS, AUTH_TOKEN))
+    ours = (await send(caller, one(idempotency_key="k"))).json
+    other = (await send(theirs, one(idempotency_key="k"))).json
+    assert (ours["account_sid"], other["account_sid"]) == (ACCOUNT_SID, THEIRS)

@@ -1,0 +1,92 @@
+"""Making accounts: a readable name, and secrets that nobody has seen."""
+
+import re
+
+import pytest
+
+from ringback.core.errors import Invalid
+from ringback.core.schedule import PERSISTENT, Schedule
+from ringback.operations.accounts import NewAccount, create_account, list_accounts
+from ringback.operations.sign_in import sign_in
+from ringback.ports import Chance
+from ringback.stores.memory import MemoryTransaction
+from tests.fakes import NOW, SeededChance
+
+CHANCE = SeededChance()
+
+
+def create(
+    tx: MemoryTransaction,
+    name: str = "Acme",
+    *,
+    schedule: Schedule | None = None,
+    chance: Chance = CHANCE,
+) -> NewAccount:
+    return create_account(tx, name=name, schedule=schedule, now=NOW, chance=chance)
+
+
+def test_a_new_account_is_kept_with_its_key() -> None:
+    tx = MemoryTransaction()
+    made = create(tx, schedule=PERSISTENT)
+    assert tx.accounts.get(made.account.sid) == made.account
+    assert tx.accounts.keys_of(made.account.sid) == [made.api_key]
+    assert (made.account.name, made.account.date_created) == ("Acme", NOW)
+    assert made.account.schedule is PERSISTENT
+
+
+def test_its_sids_and_secrets_have_the_vendors_forms() -> None:
+    made = create(MemoryTransaction())
+    for text, form in (
+        (made.account.sid, "AC[0-9a-f]{32}"),
+        (made.account.auth_token, "[0-9a-f]{32}"),
+        (made.account.kore_secret, "[0-9a-f]{18}"),
+        (made.api_key.sid, "SK[0-9a-f]{32}"),
+        (made.api_key.secret, "[0-9a-f]{32}"),
+    ):
+        assert re.fullmatch(form, text)
+
+
+def test_it_signs_in_with_either_pair() -> None:
+    tx = MemoryTransaction()
+    made = create(tx)
+    assert sign_in(tx, made.account.sid, made.account.auth_token) == made.account
+    assert sign_in(tx, made.api_key.sid, made.api_key.secret) == made.account
+
+
+def test_two_accounts_share_nothing_but_the_name() -> None:
+    tx = MemoryTransaction()
+    one, other = create(tx), create(tx)
+    assert one.account.name == other.account.name
+    secrets = [
+        (made.account.sid, made.account.auth_token, made.account.kore_secret, made.api_key.secret)
+        for made in (one, other)
+    ]
+    assert not set(secrets[0]) & set(secrets[1])
+
+
+def test_without_a_schedule_of_its_own_it_goes_by_the_servers() -> None:
+    assert create(MemoryTransaction()).account.schedule is None
+
+
+def test_accounts_are_listed_in_the_order_in_which_they_were_made() -> None:
+    tx = MemoryTransaction()
+    made = [create(tx, name).account for name in ("Zeta", "Acme", "Mid")]
+    assert list_accounts(tx) == made
+
+
+@pytest.mark.parametrize("name", ["A", "x" * 64, "Ümläut & Söhne", "日本", "a b", "'; DROP TABLE"])
+def test_a_name_may_be_whatever_can_be_read(name: str) -> None:
+    assert create(MemoryTransaction(), name).account.name == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "x" * 65, "x" * 9999, "a\nb", "a\tb", "\x1b[31m", "a\u202eb", "\udc80"]
+)
+def test_a_name_that_can_not_be_read_is_refused_and_nothing_is_made(name: str) -> None:
+    tx = MemoryTransaction()
+    with pytest.raises(Invalid) as refused:
+        create(tx, name)
+    assert "1 to 64 printable characters" in str(refused.value)
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 150
+    assert list_accounts(tx) == []
