@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run test check counterparts format bench lock clean
+.PHONY: help install install-dev run test check counterparts format bench simulate soak lock clean
 
 ARGS ?=
 BIN := .venv/bin
@@ -41,8 +41,14 @@ format: install-dev ## Format the code and fix what ruff can fix by itself
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-bench: install-dev ## Run the benchmarks
+bench: install-dev ## Run the benchmarks (ARGS="--quick --only T1,T4"; --peers adds other tools)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+simulate: install-dev ## Run the engine through made-up histories (ARGS="--seeds 100000", "--seed 7")
+	@$(BIN)/python -m tests.simulation $(ARGS)
+
+soak: install-dev ## Kill a server again and again, and count (ARGS="--kills 500")
+	@$(BIN)/python -m tests.crash.soak $(ARGS)
 
 # A release gets a week to be withdrawn before it is pinned here. uv keeps the pins there are;
 # ARGS=--upgrade looks for newer ones. No registry address is written: anyone's own will do.
@@ -56,7 +62,7 @@ lock: install-dev ## Pin what pyproject.toml and requirements/*.in ask for (ARGS
 
 clean: ## Remove .venv, caches and reports; never ringback-data
 	@rm -rf .venv .coverage .coverage.* htmlcov dist \
-	        .hypothesis .import_linter_cache .pytest_cache .ruff_cache
+	        .hypothesis .import_linter_cache .pytest_cache .ruff_cache benchmarks/.peers-venv
 	@find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || :
 
 

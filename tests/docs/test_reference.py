@@ -1,5 +1,6 @@
 """Every command, flag, setting, route, fragment key and failure is in the reference."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -7,13 +8,15 @@ import click
 import pytest
 from starlette.routing import Route
 
+from ringback.api.health import Health, health_routes
+from ringback.api.metrics import Metrics, metrics_routes
 from ringback.api.portal.routes import portal_routes
 from ringback.api.services import Services
 from ringback.api.supersim.routes import supersim_routes
 from ringback.cli.main import main
 from ringback.core.connection import OVERRIDES
 from ringback.core.outcome import Failure
-from ringback.settings import SETTINGS, Setting
+from ringback.settings import SETTINGS, Command, Setting
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs/reference.md").read_text("utf-8")
@@ -42,16 +45,34 @@ def test_each_command_and_each_flag_is_documented(name: str, command: click.Comm
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_each_setting_is_documented_with_its_default(setting: Setting) -> None:
+def test_each_setting_is_documented_with_its_defaults(setting: Setting) -> None:
     rows = [line for line in REFERENCE.splitlines() if f"| `{setting.variable}` |" in line]
     assert len(rows) == 1
-    for part in (setting.flag, setting.name, setting.default):
-        assert f"`{part}`" in rows[0] or not part
+    flag, _, key, *defaults, _ = (cell.strip() for cell in rows[0].strip("|").split("|"))
+    assert (flag, key) == (f"`{setting.flag}`", f"`{setting.name}`")
+    assert defaults == [_cell(setting, command) for command in (Command.DEV, Command.SERVE)]
+
+
+def _cell(setting: Setting, command: Command) -> str:
+    """What the table has for a command: a dash where it has no such setting."""
+    default = setting.defaults[command]
+    if not setting.is_for(command):
+        return "\N{EN DASH}"
+    return f"`{default}`" if default else ""
+
+
+class NoServices:
+    """What routes are made of where nobody calls them."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_, **__: None
 
 
 def test_each_route_is_documented() -> None:
-    services = cast("Services", type("NoServices", (), {"store": None}))
-    for route in [*supersim_routes(services), *portal_routes(services)]:
+    services = cast("Services", NoServices())
+    apis = [*supersim_routes(services), *portal_routes(services)]
+    beside = [*health_routes(cast("Health", Health)), *metrics_routes(cast("Metrics", Metrics))]
+    for route in [*apis, *beside]:
         assert isinstance(route, Route)
         path = route.path.removeprefix("/supersim")
         for method in (route.methods or set[str]()) - {"HEAD"}:

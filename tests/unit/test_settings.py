@@ -1,16 +1,26 @@
 """Settings: a flag beats the environment, that beats the file, that beats the default."""
 
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+import trustme
 
 from ringback.core.addresses import LOOPBACK
+from ringback.core.egress import ANY, Direct, Egresses, Proxy
 from ringback.core.errors import Unusable
+from ringback.core.guard import ANY_PORT, Guard
+from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule
 from ringback.core.source import NOTICE, Hold, Phase, Source
-from ringback.settings import Settings, load
+from ringback.settings import SETTINGS, Command, Setting, Settings, load
+from ringback.settings.given import Given
+from ringback.settings.table import EGRESS
+
+ROOT = Path(__file__).parents[2]
 
 WriteFile = Callable[[str], str]
 
@@ -26,27 +36,61 @@ def write_file(tmp_path: Path) -> WriteFile:
 
 
 def refusal_of(
-    flags: Mapping[str, str | None], environment: Mapping[str, str] | None = None
+    flags: Mapping[str, str | None],
+    environment: Mapping[str, str] | None = None,
+    *,
+    command: Command = Command.DEV,
 ) -> str:
     with pytest.raises(Unusable) as refused:
-        load(flags, environment or {})
+        load(flags, environment or {}, command=command)
     return str(refused.value)
 
 
 # ---- where a value comes from --------------------------------------------------------------------
 
 
-def test_without_anything_said_the_defaults_hold() -> None:
-    assert load({}, {}) == Settings(
-        host="127.0.0.1",
-        port=8080,
-        data=Path("ringback-data"),
-        policy=NOTICE,
-        phase="before",
-        at=None,
-        update_takes=timedelta(milliseconds=500),
-        static_proxy=False,
-        allow=LOOPBACK,
+DEFAULTS_OF_DEV = Settings(
+    host="127.0.0.1",
+    port=8080,
+    data=Path("ringback-data"),
+    policy=NOTICE,
+    phase="before",
+    at=None,
+    update_takes=timedelta(milliseconds=500),
+    static_proxy=False,
+    allow=LOOPBACK,
+    callback_ports=ANY_PORT,
+    callback_schemes=("http", "https"),
+    schedule=FAITHFUL,
+    at_once=1024,
+    per_destination=64,
+    backlog=1_000_000,
+    backlog_per_account=500_000,
+    twilio_egress=ANY,
+    kore_egress=ANY,
+    egress={},
+    extra_ca_file=None,
+    client_cert_file=None,
+    client_key_file=None,
+    drain=timedelta(milliseconds=750),
+    log_format="text",
+    log_level="warning",
+)
+
+
+def test_without_anything_said_the_defaults_of_dev_hold() -> None:
+    assert load({}, {}) == DEFAULTS_OF_DEV
+
+
+def test_serve_trusts_nobody_persists_drains_longer_and_goes_by_the_date() -> None:
+    assert load({}, {}, command=Command.SERVE) == replace(
+        DEFAULTS_OF_DEV,
+        phase=None,
+        allow=(),
+        schedule=PERSISTENT,
+        drain=timedelta(seconds=20),
+        log_format="json",
+        log_level="info",
     )
 
 
@@ -97,6 +141,19 @@ def test_the_flag_for_the_file_beats_the_environment(write_file: WriteFile) -> N
         ("allow", "loopback", LOOPBACK),
         ("allow", "10.0.0.0/8,loopback", (ip_network("10.0.0.0/8"), *LOOPBACK)),
         ("allow", "192.168.1.5", (ip_network("192.168.1.5/32"),)),
+        ("allow", "10.0.0.0/8, loopback", (ip_network("10.0.0.0/8"), *LOOPBACK)),
+        ("callback_ports", "443,8000-8999", (range(443, 444), range(8000, 9000))),
+        ("callback_schemes", "https", ("https",)),
+        ("schedule", "persistent", PERSISTENT),
+        ("schedule", "5s,1m", Schedule((timedelta(seconds=5), timedelta(minutes=1)))),
+        ("at_once", "1", 1),
+        ("at_once", "100_000", 100_000),
+        ("per_destination", "8", 8),
+        ("backlog", "1000000000", 1_000_000_000),
+        ("backlog_per_account", "7", 7),
+        ("twilio_egress", "127.0.0.2", Direct(("127.0.0.2",))),
+        ("kore_egress", "http://u:p@proxy:3128", Proxy("proxy", 3128, "u:p")),
+        ("drain", "0s", timedelta(0)),
     ],
 )
 def test_a_setting_is_read_alike_from_the_flag_and_the_environment(
@@ -119,7 +176,24 @@ def test_a_setting_is_read_alike_from_the_flag_and_the_environment(
         ("update_takes = 1.5", "update_takes", timedelta(seconds=1.5)),
         ("static_proxy = true", "static_proxy", True),
         ("static_proxy = false", "static_proxy", False),
+        ("update_takes = 2", "update_takes", timedelta(seconds=2)),
         ('allow = ["10.0.0.0/8", "loopback"]', "allow", (ip_network("10.0.0.0/8"), *LOOPBACK)),
+        ("port = 1111", "port", 1111),
+        ("backlog = 10_000", "backlog", 10_000),
+        ("callback_ports = 443", "callback_ports", (range(443, 444),)),
+        (
+            'callback_ports = [443, "8000-8999"]',
+            "callback_ports",
+            (range(443, 444), range(8000, 9000)),
+        ),
+        ('callback_schemes = ["https"]', "callback_schemes", ("https",)),
+        ('schedule = ["5s", "1m"]', "schedule", Schedule.parse("5s,1m")),
+        (
+            'kore_egress = ["127.0.0.2", "127.0.0.3"]',
+            "kore_egress",
+            Direct(("127.0.0.2", "127.0.0.3")),
+        ),
+        ('egress.away = "any"', "egress", {"away": ANY}),
     ],
 )
 def test_a_file_says_it_in_the_words_of_toml(
@@ -144,6 +218,14 @@ BAD_VALUES = [
     ("static_proxy", "true", "'true' must be yes or no"),
     ("allow", "everything", "'everything' does not appear to be an IPv4 or IPv6 network"),
     ("allow", "10.0.0.1/8", "10.0.0.1/8 has host bits set"),
+    ("callback_ports", "0", "'0' names no ports"),
+    ("callback_schemes", "ftp", "'ftp' must be http, https or both"),
+    ("schedule", "often", "'often' is no duration"),
+    ("at_once", "0", "'0' must be a whole number from 1 to 100000"),
+    ("at_once", "100001", "'100001' must be a whole number from 1 to 100000"),
+    ("backlog", "many", "'many' must be a whole number from 1 to 1000000000"),
+    ("backlog", "_", "'_' must be a whole number from 1 to 1000000000"),
+    ("twilio_egress", "here", "'here' is no address"),
 ]
 
 
@@ -159,11 +241,48 @@ def test_a_bad_variable_is_refused_by_its_name(name: str, text: str, why: str) -
 
 
 @pytest.mark.parametrize(("name", "text", "why"), BAD_VALUES)
-def test_a_bad_value_in_the_file_is_refused_by_the_files_name(
+def test_a_bad_value_in_the_file_is_refused_by_its_line(
     name: str, text: str, why: str, write_file: WriteFile
 ) -> None:
-    path = write_file(f'{name} = "{text}"')
-    assert refusal_of({"settings": path}).startswith(f"{path}: {name}: {why}")
+    path = write_file(f'\n# {name}\n{name} = "{text}"')
+    refusal = refusal_of({"settings": path})
+    assert refusal.startswith(f'{path}:3: {name} = "{text}": {why}')
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("port = true", "text in quotes or a number"),
+        ("port = 80.5", "text in quotes or a number"),
+        ("port = [80]", "text in quotes or a number"),
+        ("host = 1", "text in quotes"),
+        ("host = true", "text in quotes"),
+        ("static_proxy = 1", "text in quotes or true or false"),
+        ("at = 12:30:00", "text in quotes or a date"),
+        ("at = 2024", "text in quotes or a date"),
+        ("update_takes = false", "text in quotes or a number"),
+        ("allow = 10", "text in quotes or a list of them"),
+        ("allow = [true]", "text in quotes or a list of them"),
+        ('allow = [["loopback"]]', "text in quotes or a list of them"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_with_the_kinds_that_will_do(
+    line: str, what: str, write_file: WriteFile
+) -> None:
+    path = write_file(line)
+    assert refusal_of({"settings": path}) == f"{path}:1: {line}: this must be {what}"
+
+
+def test_a_table_in_the_place_of_a_value_is_refused(write_file: WriteFile) -> None:
+    path = write_file("[port]\nhttp = 80")
+    assert refusal_of({"settings": path}) == (
+        f"{path}:1: port = {{'http': 80}}: this must be text in quotes or a number"
+    )
+
+
+def test_a_long_value_is_not_shown_whole(write_file: WriteFile) -> None:
+    path = write_file(f'allow = ["{"x" * 200}", 1.5]')
+    assert len(refusal_of({"settings": path})) < len(path) + 160
 
 
 @pytest.mark.parametrize("name", ["port", "update_takes", "static_proxy", "allow"])
@@ -206,23 +325,228 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_a_file_that_is_not_toml_is_refused(write_file: WriteFile) -> None:
-    path = write_file("port: 8080")
-    assert refusal_of({"settings": path}).startswith(f"the settings file {path} is not TOML: ")
+def test_a_file_that_is_not_toml_is_refused_by_its_line(write_file: WriteFile) -> None:
+    path = write_file("host = '::1'\nport: 8080")
+    assert refusal_of({"settings": path}) == (
+        f"{path}:2: this is not TOML: Expected '=' after a key in a key/value pair, at column 5"
+    )
 
 
-def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_ends_too_early_is_refused_by_its_last_line(write_file: WriteFile) -> None:
+    path = write_file("port = 8080\nallow = [\n")
+    assert refusal_of({"settings": path}).startswith(f"{path}:2: this is not TOML: ")
+
+
+def test_a_file_that_is_not_utf8_is_refused_by_its_line(tmp_path: Path) -> None:
     path = tmp_path / "latin.toml"
-    path.write_bytes(b'host = "\xe9"')
-    assert refusal_of({"settings": str(path)}).startswith(f"the settings file {path} is not TOML: ")
+    path.write_bytes(b'port = 1\n\nhost = "\xe9"\n')
+    assert refusal_of({"settings": str(path)}) == f"{path}:3: this is not TOML: it is not UTF-8"
+
+
+# ---- names that nobody knows, or not here --------------------------------------------------------
+
+
+def test_a_mistyped_name_in_the_file_is_refused_with_the_one_that_was_meant(
+    write_file: WriteFile,
+) -> None:
+    path = write_file("host = '::1'\nprot = 8080")
+    assert refusal_of({"settings": path}) == (
+        f"{path}:2: there is no setting prot; did you mean port?"
+    )
 
 
 def test_an_unknown_name_in_the_file_is_refused_with_the_known_ones(write_file: WriteFile) -> None:
-    path = write_file("prot = 8080")
-    assert refusal_of({"settings": path}) == (
-        f"{path}: there is no setting 'prot'; there are allow, at, data, holds, host, phase,"
-        " phases, port, static_proxy, update_takes"
+    path = write_file("zzz = 1")
+    refusal = refusal_of({"settings": path})
+    assert refusal.startswith(f"{path}:1: there is no setting zzz; there are allow, at, at_once, ")
+    assert "phases" in refusal
+    assert "log_format" not in refusal
+
+
+def test_a_mistyped_variable_is_refused_with_the_one_that_was_meant() -> None:
+    assert refusal_of({}, {"RINGBACK_PROT": "1"}) == (
+        "the environment: there is no setting RINGBACK_PROT; did you mean RINGBACK_PORT?"
     )
+
+
+def test_the_variables_of_others_are_none_of_our_business() -> None:
+    assert load({}, {"PORT": "1", "MY_RINGBACK_PROT": "1"}) == load({}, {})
+
+
+SETTINGS_OF_DEV = ["phase", "at", "static_proxy"]
+SETTINGS_OF_SERVE = ["log_format", "log_level"]
+
+
+@pytest.mark.parametrize("name", SETTINGS_OF_DEV)
+def test_serve_refuses_a_variable_that_is_for_dev(name: str) -> None:
+    variable = f"RINGBACK_{name.upper()}"
+    assert refusal_of({}, {variable: "x"}, command=Command.SERVE) == (
+        f"the environment: {variable} is a setting of `ringback dev`, and this is"
+        " `ringback serve`; take it out"
+    )
+
+
+@pytest.mark.parametrize("name", SETTINGS_OF_DEV)
+def test_serve_refuses_a_line_that_is_for_dev(name: str, write_file: WriteFile) -> None:
+    path = write_file(f'port = 0\n{name} = "x"')
+    assert refusal_of({"settings": path}, command=Command.SERVE) == (
+        f"{path}:2: {name} is a setting of `ringback dev`, and this is `ringback serve`;"
+        " take it out"
+    )
+
+
+@pytest.mark.parametrize("name", SETTINGS_OF_SERVE)
+def test_dev_refuses_what_is_for_serve(name: str) -> None:
+    variable = f"RINGBACK_{name.upper()}"
+    assert f"{variable} is a setting of `ringback serve`" in refusal_of({}, {variable: "x"})
+
+
+@pytest.mark.parametrize("name", [setting.name for setting in SETTINGS if setting.only is None])
+def test_all_other_settings_are_for_both(name: str, write_file: WriteFile) -> None:
+    path = write_file(f"{name} = {{}}")
+    for command in Command:
+        assert "this must be text" in refusal_of({"settings": path}, command=command)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("log_format", "xml"), ("log_level", "loud"), ("log_level", "INFO")]
+)
+def test_how_serve_logs_is_one_of_few_words(name: str, text: str) -> None:
+    refusal = refusal_of({name: text}, command=Command.SERVE)
+    assert refusal.startswith(f"--{name.replace('_', '-')}: '{text}' must be ")
+
+
+# ---- the ways out, and their secrets -------------------------------------------------------------
+
+SECRET = "http://user:se/cret@proxy.example:3128"
+
+
+@pytest.mark.parametrize("name", ["twilio_egress", "kore_egress"])
+def test_no_refusal_of_a_proxy_tells_its_password(name: str, write_file: WriteFile) -> None:
+    for text in (SECRET, SECRET.removeprefix("http://"), f"{SECRET},127.0.0.1", f"x{SECRET}"):
+        told = [
+            refusal_of({name: text}),
+            refusal_of({}, {f"RINGBACK_{name.upper()}": text}),
+            refusal_of({"settings": write_file(f'{name} = "{text}"')}),
+            refusal_of({"settings": write_file(f'{name} = ["{text}", 1.5]')}),
+            refusal_of({"settings": write_file(f'[egress]\naway = "{text}"')}),
+        ]
+        assert not [refusal for refusal in told if "se/cret" in refusal or "user" in refusal]
+
+
+def test_a_refused_proxy_is_told_by_its_host(write_file: WriteFile) -> None:
+    path = write_file(f'kore_egress = "{SECRET}"')
+    assert refusal_of({"settings": path}).startswith(
+        f'{path}:1: kore_egress = "http://***@proxy.example:3128": '
+    )
+
+
+def test_a_message_that_would_tell_the_password_is_not_passed_on() -> None:
+    def tell(text: str) -> None:
+        raise ValueError(f"I can't read {text}")
+
+    given = Given(replace(EGRESS, read=tell), "--kore-egress", "http://user:secret@proxy", "any")
+    with pytest.raises(Unusable) as refused:
+        given.read()
+    assert str(refused.value) == "--kore-egress: this can't be used; its help says what can"
+
+
+def test_an_at_sign_in_a_setting_without_secrets_hides_nothing() -> None:
+    assert "'a@5s' is no duration" in refusal_of({"schedule": "a@5s"})
+
+
+def test_each_source_has_its_way_out_and_urls_may_name_others(write_file: WriteFile) -> None:
+    path = write_file(
+        'twilio_egress = "127.0.0.2"\n[egress]\ndublin-1 = ["127.0.0.3", "127.0.0.4"]'
+    )
+    assert load({"settings": path}, {}).egresses == Egresses(
+        by_source={Source.TWILIO: Direct(("127.0.0.2",)), Source.KORE: ANY},
+        named={"dublin-1": Direct(("127.0.0.3", "127.0.0.4"))},
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('away = "here"', "away = \"here\": 'here' is no address"),
+        ('away = ""', 'away = "" is empty; leave it out, or say any'),
+        ("away = 5", "away = 5: this must be text in quotes or a list of them"),
+        ('"a b" = "any"', "a b = \"any\": the name 'a b' can't stand in a URL"),
+        ('"ü" = "any"', "ü = \"any\": the name 'ü' can't stand in a URL"),
+        ('"" = "any"', " = \"any\": the name '' can't stand in a URL"),
+    ],
+)
+def test_a_named_way_out_that_is_none_is_refused_by_its_line(
+    line: str, why: str, write_file: WriteFile
+) -> None:
+    path = write_file(f"\n[egress]\n{line}")
+    assert refusal_of({"settings": path}).startswith(f"{path}:3: {why}")
+
+
+def test_egress_in_the_file_is_a_table(write_file: WriteFile) -> None:
+    path = write_file('egress = "any"')
+    assert refusal_of({"settings": path}) == (
+        f'{path}:1: egress must be an [egress] table of name = "text"'
+    )
+
+
+def test_what_callbacks_may_go_to_is_one_guard() -> None:
+    settings = load(
+        {"allow": "10.0.0.0/8", "callback_ports": "443", "callback_schemes": "https"}, {}
+    )
+    assert settings.guard == Guard((ip_network("10.0.0.0/8"),), (range(443, 444),), ("https",))
+
+
+# ---- certificates --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Path:
+    """A folder with ca.pem, cert.pem, key.pem and other.pem, a key that is another one's."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    ours, theirs = (authority.issue_cert("localhost") for _ in range(2))
+    ours.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+    ours.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    theirs.private_key_pem.write_to_path(str(tmp_path / "other.pem"))
+    return tmp_path
+
+
+def test_files_of_certificates_are_taken_by_their_paths(certificates: Path) -> None:
+    flags = {
+        "extra_ca_file": str(certificates / "ca.pem"),
+        "client_cert_file": str(certificates / "cert.pem"),
+        "client_key_file": str(certificates / "key.pem"),
+    }
+    settings = load(flags, {})
+    assert {name: str(getattr(settings, name)) for name in flags} == flags
+
+
+@pytest.mark.parametrize(
+    ("flags", "blamed", "why"),
+    [
+        ({"extra_ca_file": "none.pem"}, "--extra-ca-file", "can't be read"),
+        ({"extra_ca_file": "key.pem"}, "--extra-ca-file", "must hold certificates in PEM"),
+        ({"client_cert_file": "cert.pem"}, "--client-cert-file", "belong together"),
+        (
+            {"client_cert_file": "cert.pem", "client_key_file": "other.pem"},
+            "--client-cert-file",
+            "belong together",
+        ),
+        ({"client_key_file": "key.pem"}, "--client-key-file", "has no certificate"),
+    ],
+)
+def test_a_file_that_can_not_be_used_is_refused_at_once(
+    flags: dict[str, str], blamed: str, why: str, certificates: Path
+) -> None:
+    refusal = refusal_of({name: str(certificates / file) for name, file in flags.items()})
+    assert refusal.startswith(f"{blamed}: ")
+    assert why in refusal
+
+
+def test_such_a_file_is_refused_by_the_line_that_names_it(write_file: WriteFile) -> None:
+    path = write_file('port = 0\nextra_ca_file = "/none.pem"')
+    assert refusal_of({"settings": path}).startswith(f'{path}:2: extra_ca_file = "/none.pem": ')
 
 
 # ---- phase and date ------------------------------------------------------------------------------
@@ -245,12 +569,18 @@ def test_a_date_alone_leaves_the_phase_to_the_calendar() -> None:
 
 def test_an_unknown_phase_is_refused_with_the_known_ones() -> None:
     assert refusal_of({"phase": "later"}) == (
-        "--phase later: the policy has the phases before, between, after"
+        "--phase: there is no phase 'later'; the policy has before, between, after"
     )
 
 
 def test_an_unknown_phase_is_refused_by_the_place_that_it_came_from() -> None:
     assert refusal_of({}, {"RINGBACK_PHASE": "later"}).startswith("RINGBACK_PHASE")
+
+
+def test_serve_takes_the_phases_of_the_file_and_their_dates(write_file: WriteFile) -> None:
+    settings = load({"settings": write_file(POLICY)}, {}, command=Command.SERVE)
+    assert settings.phase is None
+    assert [phase.name for phase in settings.policy.phases] == ["old", "new"]
 
 
 # ---- a policy of one's own -----------------------------------------------------------------------
@@ -309,89 +639,175 @@ def test_a_date_without_a_time_begins_a_phase_at_midnight_utc(write_file: WriteF
     assert phases[1].since == datetime(2025, 1, 1, tzinfo=UTC)
 
 
-FORM = (
-    "a phase has name, since, default and may_ask, a hold has phase and account_sid or url_prefix"
-)
+PHASE_FORM = "a phase has name, since, default and may_ask"
+HOLD_FORM = "a hold has phase, and account_sid or url_prefix"
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong"),
+    ("right", "wrong", "line", "why"),
     [
-        pytest.param('default = "kore"', 'default = "korea"', id="a source that there isn't"),
-        pytest.param('may_ask = ["kore"]', 'may_ask = ["korea"]', id="asking for such a one"),
-        pytest.param('default = "kore"', "", id="no default"),
-        pytest.param('may_ask = ["kore"]', "", id="no sources that may be asked for"),
-        pytest.param('name = "new"', "", id="no name"),
-        pytest.param("since = 2025", 'since = "soon"\n# 2025', id="no date"),
-        pytest.param('name = "new"', 'name = "new"\nuntil = 2026-01-01', id="an unknown word"),
-        pytest.param('account_sid = "AC1"', 'account = "AC1"', id="an unknown word in a hold"),
-        pytest.param('phase = "old"\n', "", id="a hold without a phase"),
-    ],
-)
-def test_a_policy_that_is_not_in_form_is_refused_by_the_files_name(
-    right: str, wrong: str, write_file: WriteFile
-) -> None:
-    path = write_file(POLICY.replace(right, wrong, 1))
-    refusal = refusal_of({"settings": path})
-    assert refusal.startswith(f"{path}: ")
-    assert refusal.endswith(FORM)
-
-
-@pytest.mark.parametrize("text", ['phases = "old"', "phases = 3", 'holds = ["old"]', "holds = [3]"])
-def test_a_policy_that_is_no_table_is_refused_by_the_files_name(
-    text: str, write_file: WriteFile
-) -> None:
-    path = write_file(text)
-    assert refusal_of({"settings": path}).startswith(f"{path}: ")
-
-
-@pytest.mark.parametrize(
-    ("right", "wrong", "why"),
-    [
+        pytest.param(
+            'default = "kore"',
+            'default = "korea"',
+            10,
+            f"default: 'korea' is no source; it must be twilio or kore; {PHASE_FORM}",
+            id="a source that there isn't",
+        ),
+        pytest.param(
+            'may_ask = ["kore"]',
+            'may_ask = ["kore", ["twilio"]]',
+            11,
+            f"may_ask: ['twilio'] is no source; it must be twilio or kore; {PHASE_FORM}",
+            id="asking for such a one",
+        ),
+        pytest.param(
+            'may_ask = ["kore"]',
+            'may_ask = "kore"',
+            11,
+            f"may_ask = 'kore' must be a list of sources; {PHASE_FORM}",
+            id="one source that may be asked for",
+        ),
+        pytest.param(
+            'default = "kore"', "", 7, f"default is missing; {PHASE_FORM}", id="no default"
+        ),
+        pytest.param(
+            'may_ask = ["kore"]',
+            "",
+            7,
+            f"may_ask is missing; {PHASE_FORM}",
+            id="no sources that may be asked for",
+        ),
+        pytest.param('name = "new"', "", 7, f"name is missing; {PHASE_FORM}", id="no name"),
+        pytest.param(
+            'name = "new"',
+            "name = 5",
+            8,
+            f"name = 5 must be text in quotes; {PHASE_FORM}",
+            id="a number for a name",
+        ),
+        pytest.param(
+            "since = 2025",
+            'since = "soon"\n# 2025',
+            9,
+            "since: 'soon' is no date; write it like 2024-10-20 or 2024-10-20T12:00:00Z;"
+            f" {PHASE_FORM}",
+            id="no date",
+        ),
+        pytest.param(
+            'name = "new"',
+            'name = "new"\nuntil = 2026-01-01',
+            9,
+            f"until is not known here; {PHASE_FORM}",
+            id="an unknown word",
+        ),
+        pytest.param(
+            'account_sid = "AC1"',
+            'account = "AC1"',
+            15,
+            f"account is not known here; {HOLD_FORM}",
+            id="an unknown word in a hold",
+        ),
+        pytest.param(
+            'phase = "old"\n', "", 13, f"phase is missing; {HOLD_FORM}", id="a hold without a phase"
+        ),
+        pytest.param(
+            'account_sid = "AC1"',
+            "account_sid = 5",
+            15,
+            f"account_sid = 5 must be text in quotes; {HOLD_FORM}",
+            id="a number for an account",
+        ),
         pytest.param(
             "since = 2025-01-01T00:00:00Z",
             "",
-            "phase 'new' must begin after 'old' does",
+            7,
+            "policy: phase 'new' must begin after 'old' does",
             id="a second phase without a beginning",
         ),
         pytest.param(
             'name = "old"',
             'name = "old"\nsince = 2024-01-01',
-            "the first phase must have no date",
+            2,
+            "policy: the first phase must have no date, so that every instant has one",
             id="a first phase with one",
         ),
-        pytest.param('name = "new"', 'name = "old"', "two phases are named 'old'", id="one name"),
         pytest.param(
-            'phase = "new"', 'phase = "newer"', "a hold names phase 'newer'", id="a hold in none"
+            'name = "new"',
+            'name = "old"',
+            7,
+            "policy: two phases are named 'old'; each needs its own name",
+            id="one name for two",
+        ),
+        pytest.param(
+            'phase = "new"',
+            'phase = "newer"',
+            17,
+            "policy: a hold names phase 'newer'; the phases are old, new",
+            id="a hold in no phase",
         ),
     ],
 )
-def test_a_policy_that_leaves_something_undefined_is_refused(
-    right: str, wrong: str, why: str, write_file: WriteFile
+def test_a_policy_that_leaves_something_undefined_is_refused_by_its_line(
+    right: str, wrong: str, line: int, why: str, write_file: WriteFile
 ) -> None:
     path = write_file(POLICY.replace(right, wrong, 1))
-    assert why in refusal_of({"settings": path})
-
-
-def test_a_policy_that_leaves_something_undefined_is_refused_by_the_files_name(
-    write_file: WriteFile,
-) -> None:
-    path = write_file(POLICY.replace('phase = "new"', 'phase = "newer"'))
-    assert path in refusal_of({"settings": path})
+    assert refusal_of({"settings": path}) == f"{path}:{line}: {why}"
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong"),
+    ("text", "form"),
     [
-        pytest.param('name = "new"', "name = 5", id="a phase's name"),
-        pytest.param('account_sid = "AC1"', "account_sid = 5", id="a hold's account"),
-        pytest.param('url_prefix = "https://new.example/"', "url_prefix = 5", id="a hold's prefix"),
+        ('phases = "old"', PHASE_FORM),
+        ("phases = 3", PHASE_FORM),
+        ('phases = ["old"]', PHASE_FORM),
+        ("phases = {}", PHASE_FORM),
+        ('holds = ["old"]', HOLD_FORM),
+        ("holds = [3]", HOLD_FORM),
     ],
 )
-def test_a_number_in_place_of_a_word_is_refused_by_the_files_name(
-    right: str, wrong: str, write_file: WriteFile
+def test_a_policy_that_is_no_table_is_refused_by_its_line(
+    text: str, form: str, write_file: WriteFile
 ) -> None:
-    # Nothing names the phase that has the number for a name, so that this alone is wrong.
-    without_hold = POLICY[: POLICY.rindex("[[holds]]")] if "name" in right else POLICY
-    path = write_file(without_hold.replace(right, wrong))
-    assert refusal_of({"settings": path}).startswith(f"{path}: ")
+    path = write_file(f"port = 0\n{text}")
+    name = text.partition(" ")[0]
+    assert refusal_of({"settings": path}) == (
+        f"{path}:2: {name} must be written as [[{name}]] tables; {form}"
+    )
+
+
+# ---- the example ---------------------------------------------------------------------------------
+
+
+def uncommented(text: str) -> str:
+    """The example with all that its comments offer to serve; of the rest, the tables alone."""
+    names = [setting.name for setting in SETTINGS if setting.is_for(Command.SERVE)]
+    head, mark, tables = text.partition("# ---- tables")
+    setting = re.compile(rf"^# (?=({'|'.join(names)}) = )", re.MULTILINE)
+    return (
+        setting.sub("", head)
+        + mark
+        + re.sub(r"^# ( {4})?(?=[a-z_]+ = |\[)", "", tables, flags=re.MULTILINE)
+    )
+
+
+def test_the_example_as_it_stands_is_what_serve_does_anyway() -> None:
+    example = load({"settings": str(ROOT / "docs/ringback.toml")}, {}, command=Command.SERVE)
+    assert example == load({}, {}, command=Command.SERVE)
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_the_example_has_each_setting_once(setting: Setting) -> None:
+    example = (ROOT / "docs/ringback.toml").read_text("utf-8")
+    assert len(re.findall(rf"^# {setting.name} = ", example, re.MULTILINE)) == 1
+
+
+def test_all_that_the_example_offers_can_be_taken_in(
+    write_file: WriteFile, certificates: Path
+) -> None:
+    example = (ROOT / "docs/ringback.toml").read_text("utf-8")
+    in_place = re.sub(r'"(?=(ca|cert|key)\.pem")', f'"{certificates}/', uncommented(example))
+    settings = load({"settings": write_file(in_place)}, {}, command=Command.SERVE)
+    assert settings.client_key_file == certificates / "key.pem"
+    assert settings.egress == {"dublin": Direct(("192.0.2.7",))}
+    assert [phase.name for phase in settings.policy.phases] == ["before", "after"]
+    assert [hold.phase for hold in settings.policy.holds] == ["before"]

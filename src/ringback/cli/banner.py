@@ -7,7 +7,7 @@ from pathlib import Path
 from ringback import __version__
 from ringback.cli.dev_file import DevFile, path_in
 from ringback.core.source import Phase, Source
-from ringback.settings import DATA, Settings
+from ringback.settings import DATA, Command, Settings
 
 _TEMPLATE = """\
 Ringback {version} serves the Super SIM API at {base_url}  (Ctrl-C stops it)
@@ -86,7 +86,7 @@ def _command(words: str, settings: Settings) -> str:
     program = _program()
     # The folder is named only where it isn't the one that every command looks in by itself.
     folder = str(settings.data)
-    named = "" if folder == DATA.default else f" --data {shlex.quote(folder)}"
+    named = "" if folder == DATA.defaults[Command.DEV] else f" --data {shlex.quote(folder)}"
     return f"{program} {words}{named}"
 
 

@@ -1,7 +1,5 @@
 """`ringback dev`: the whole system on a laptop, in one process and one file."""
 
-import asyncio
-import logging
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -9,39 +7,30 @@ from typing import Any
 import click
 import uvloop
 
-from ringback.api.server import base_url_of, bind, serve
+from ringback.api.server import bind
 from ringback.cli.banner import banner
 from ringback.cli.dev_file import DevFile
-from ringback.cli.signals import event_of_signals
+from ringback.cli.logs import log_to_stderr
+from ringback.cli.options import settings_options
+from ringback.cli.serving import serve_until_told
+from ringback.engine.system import SystemChance, SystemClock
+from ringback.operations.seeding import Seed, find_or_seed
 from ringback.ports import no_checkpoint
-from ringback.settings import ENVIRONMENT, SETTINGS, Settings, load
+from ringback.settings import ENVIRONMENT, Command, Settings, load
 from ringback.wiring import DATA_FILE, Parts
 
 
-def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command a flag for each setting."""
-    for setting in reversed(SETTINGS):
-        default = f"  [default: {setting.default}]" if setting.default else ""
-        option = click.option(
-            setting.flag, setting.name, metavar=setting.metavar, help=setting.help + default
-        )
-        command = option(command)
-    return command
-
-
 @click.command()
-@_with_settings
-@click.option("--settings", metavar="FILE", help="A TOML file with settings, phases and holds.")
+@settings_options(Command.DEV)
 @click.option("--json", "as_json", is_flag=True, help="Print dev.json as one line, no banner.")
 def dev(*, as_json: bool, **flags: Any) -> None:
     """Serve the Super SIM API with real, signed callbacks from both sources.
 
     Each setting can also be given as RINGBACK_NAME in the environment, or in a settings file.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    settings = load(flags, ENVIRONMENT)
-    listener = bind(settings.host, settings.port)
-    with listener:
+    settings = load(flags, ENVIRONMENT, command=Command.DEV)
+    log_to_stderr(settings.log_format, settings.log_level)
+    with bind(settings.host, settings.port) as listener:
         uvloop.run(run(settings, listener, as_json=as_json))
 
 
@@ -52,31 +41,24 @@ async def run(
     as_json: bool,
     checkpoint: Callable[[str], None] = no_checkpoint,
 ) -> None:
-    """Start everything, say so, and serve until a signal says to stop."""
-    # Before anybody is told that there is something to stop.
-    stop = event_of_signals()
-    parts = await Parts.start(settings, checkpoint=checkpoint)
-    try:
-        dev_file = _dev_file(settings, parts, base_url_of(listener))
+    """Start everything with the notice's account, say so, and serve until a signal says to stop."""
+
+    async def announce(parts: Parts, base_url: str) -> None:
+        dev_file = _dev_file(settings, parts, await _seed(settings, parts), base_url)
         dev_file.write(settings.data)
         click.echo(dev_file.to_line() if as_json else banner(dev_file, settings, parts.phase))
-        await _serve(parts, listener, stop)
-    finally:
-        await parts.stop()
+
+    await serve_until_told(settings, listener, announce=announce, checkpoint=checkpoint)
 
 
-async def _serve(parts: Parts, listener: socket.socket, stop: asyncio.Event) -> None:
-    """Serve until told to stop, or the engine fails."""
-    watching = asyncio.create_task(parts.supervisor.watch())
-    watching.add_done_callback(lambda _: stop.set())
-    await serve(parts.app, listener, until=stop)
-    if watching.done():
-        await watching
-    watching.cancel()
+async def _seed(settings: Settings, parts: Parts) -> Seed:
+    now, chance = SystemClock().now(), SystemChance()
+    return await parts.store.transact(
+        lambda tx: find_or_seed(tx, uses_static_proxy=settings.static_proxy, now=now, chance=chance)
+    )
 
 
-def _dev_file(settings: Settings, parts: Parts, base_url: str) -> DevFile:
-    seed = parts.seed
+def _dev_file(settings: Settings, parts: Parts, seed: Seed, base_url: str) -> DevFile:
     return DevFile(
         base_url=base_url,
         account_sid=seed.account.sid,

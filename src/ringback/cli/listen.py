@@ -15,6 +15,7 @@ from ringback.cli.dev_file import DevFile
 from ringback.cli.options import data_option
 from ringback.cli.signals import event_of_signals
 from ringback.core.addresses import ANYWHERE
+from ringback.core.guard import Guard
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.durations import read_duration
 from ringback.core.errors import InvalidCallbackUrl, Unusable
@@ -133,7 +134,7 @@ def listen(
         delay=delay,
     )
     # What is passed on goes where the person at this keyboard says.
-    sender = Sender(stopwatch=stopwatch, allowed=ANYWHERE)
+    sender = Sender(stopwatch=stopwatch, guard=Guard(ANYWHERE))
     reception = Reception(
         orders,
         find_account=partial(_account_in, data),

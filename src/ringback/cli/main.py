@@ -11,9 +11,12 @@ from ringback.core.errors import RingbackError
 
 # Imported when asked for: each start costs only what its own command needs.
 _COMMANDS: Final = {
+    "accounts": "ringback.cli.accounts",
     "callbacks": "ringback.cli.callbacks",
     "dev": "ringback.cli.dev",
     "listen": "ringback.cli.listen",
+    "send": "ringback.cli.send",
+    "serve": "ringback.cli.serve",
 }
 
 

@@ -1,17 +1,45 @@
 """Options that several commands share."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
-from ringback.settings import DATA
+from ringback.settings import DATA, Command, settings_of
 
-data_option = click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    envvar=DATA.variable,
-    default=DATA.default,
-    show_default=True,
-    metavar=DATA.metavar,
-    help="The data folder of the `ringback dev` to ask.",
-)
+F = TypeVar("F", bound=Callable[..., None])
+
+
+def data_folder(help_: str) -> Callable[[F], F]:
+    """Return the option that names a data folder, for a command that has no other settings."""
+    return click.option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        envvar=DATA.variable,
+        default=DATA.defaults[Command.SERVE],
+        show_default=True,
+        metavar=DATA.metavar,
+        help=help_,
+    )
+
+
+data_option = data_folder("The data folder of the `ringback dev` to ask.")
+
+
+def settings_options(command: Command) -> Callable[[F], F]:
+    """Return what gives a command a flag for each of its settings, and one for their file."""
+
+    def give(function: F) -> F:
+        function = click.option(
+            "--settings", metavar="FILE", help="A TOML file with settings, phases and holds."
+        )(function)
+        for setting in reversed(settings_of(command)):
+            default = setting.defaults[command]
+            shown = f"  [default: {default}]" if default else ""
+            function = click.option(
+                setting.flag, setting.name, metavar=setting.metavar, help=setting.help + shown
+            )(function)
+        return function
+
+    return give

@@ -5,15 +5,31 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
 from typing import Any, Final, Self
 
+import click
+
 from ringback.cli.dev_file import DevFile
+from ringback.cli.options import data_option
 from ringback.core.errors import Unusable
 
-_TIMEOUT_SECONDS: Final = 10
-_NO_QUERY: Final[Mapping[str, str | None]] = {}
+# A replay of thousands works on them as long as it is waited for.
+_TIMEOUT_SECONDS: Final = 60
+_NOTHING: Final[Mapping[str, str | None]] = {}
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Takes a redirect for the refusal that it is: credentials go to nobody but the server."""
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        """Follow none."""
+
+
+_OPENER: Final = urllib.request.build_opener(_NoRedirects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,31 +45,113 @@ class Portal:
         """Return the portal of a running `ringback dev`."""
         return cls(dev.base_url, dev.account_sid, dev.auth_token)
 
-    def get(self, *path: str, query: Mapping[str, str | None] = _NO_QUERY) -> dict[str, Any]:
+    def get(self, *path: str, query: Mapping[str, str | None] = _NOTHING) -> dict[str, Any]:
         """Return what the portal answers to a GET of this path; None leaves a parameter out.
 
         Raises Unusable where the server can't be reached, or refuses.
         """
-        request = urllib.request.Request(self._url(path, query), headers=self._authorization())
+        return self._ask(path, query=_encode(query))
+
+    def post(self, *path: str, form: Mapping[str, str | None] = _NOTHING) -> dict[str, Any]:
+        """Return what the portal answers to a form that is posted; else as `get`."""
+        encoded = _encode(form).encode()
+        return self._ask(path, body=encoded, kind="application/x-www-form-urlencoded")
+
+    def post_json(self, *path: str, body: bytes) -> dict[str, Any]:
+        """Return what the portal answers to a JSON body that is posted; else as `get`."""
+        return self._ask(path, body=body, kind="application/json")
+
+    def _ask(
+        self, path: tuple[str, ...], *, query: str = "", body: bytes | None = None, kind: str = ""
+    ) -> dict[str, Any]:
+        steps = "/".join(urllib.parse.quote(step, safe="") for step in path)
+        headers = self._authorization() | ({"Content-Type": kind} if kind else {})
+        request = urllib.request.Request(
+            f"{self.base_url}/portal/v1/{steps}?{query}", body, headers=headers
+        )
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
+            with _OPENER.open(request, timeout=_TIMEOUT_SECONDS) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as refusal:
             raise Unusable(_message_of(refusal)) from None
         except (OSError, ValueError) as failure:
             reason = getattr(failure, "reason", failure)
             raise Unusable(
-                f"no Ringback answers at {self.base_url} ({reason}); is `ringback dev` running?"
+                f"no Ringback answers at {self.base_url} ({reason}); is it running?"
             ) from None
-
-    def _url(self, path: tuple[str, ...], query: Mapping[str, str | None]) -> str:
-        steps = "/".join(urllib.parse.quote(step, safe="") for step in path)
-        given = {name: value for name, value in query.items() if value is not None}
-        return f"{self.base_url}/portal/v1/{steps}?{urllib.parse.urlencode(given)}"
 
     def _authorization(self) -> dict[str, str]:
         plain = f"{self.account_sid}:{self.auth_token}".encode()
         return {"Authorization": f"Basic {base64.b64encode(plain).decode()}"}
+
+
+def with_portal(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say which server to ask, and hand it the `portal`."""
+
+    @wraps(command)
+    def run(
+        *,
+        data: Path,
+        server: str | None,
+        account_sid: str | None,
+        auth_token: str | None,
+        **options: Any,
+    ) -> None:
+        portal = _portal(data, server, account_sid, auth_token)
+        command(portal=portal, **options)
+
+    for option in reversed(_OPTIONS):
+        run = option(run)
+    return run
+
+
+_OPTIONS: Final = (
+    data_option,
+    click.option(
+        "--server",
+        envvar="RINGBACK_SERVER",
+        metavar="URL",
+        help="The server to ask instead, like https://ringback.example:8080.",
+    ),
+    click.option(
+        "--account-sid",
+        envvar="RINGBACK_ACCOUNT_SID",
+        metavar="SID",
+        help="Who asks it: an Account SID, or an API key's SID.",
+    ),
+    click.option(
+        "--auth-token",
+        envvar="RINGBACK_AUTH_TOKEN",
+        metavar="TOKEN",
+        help="The Auth Token, or the API key's secret. Better in RINGBACK_AUTH_TOKEN: whoever can"
+        " list processes sees what is given here.",
+    ),
+)
+
+
+def _portal(
+    data: Path, server: str | None, account_sid: str | None, auth_token: str | None
+) -> Portal:
+    """Return the portal of the server that is named, or of the `ringback dev` on this machine."""
+    if server and account_sid and auth_token:
+        base_url = server.rstrip("/")
+        if not base_url.lower().startswith(("http://", "https://")):
+            raise Unusable(f"{server!r} is no server; --server is like https://host:8080")
+        return Portal(base_url, account_sid, auth_token)
+    given = {
+        "--server": server,
+        "--account-sid": account_sid,
+        "--auth-token (RINGBACK_AUTH_TOKEN)": auth_token,
+    }
+    missing = " and ".join(name for name, value in given.items() if not value)
+    if any(given.values()):
+        raise Unusable(f"to ask another server than `ringback dev`, give {missing} as well")
+    return Portal.of(DevFile.read(data))
+
+
+def _encode(parameters: Mapping[str, str | None]) -> str:
+    given = {name: value for name, value in parameters.items() if value is not None}
+    return urllib.parse.urlencode(given)
 
 
 def _message_of(refusal: urllib.error.HTTPError) -> str:

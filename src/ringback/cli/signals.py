@@ -2,11 +2,26 @@
 
 import asyncio
 import signal
+from functools import partial
+from typing import Final
+
+_SIGNS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 def event_of_signals() -> asyncio.Event:
-    """Return an event that Ctrl-C or a SIGTERM sets, from now on."""
+    """Return an event that Ctrl-C or a SIGTERM sets, from now on; a second one ends the process.
+
+    That loses nothing: what was answered is on disk.
+    """
     stop = asyncio.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    loop = asyncio.get_running_loop()
+    for sign in _SIGNS:
+        loop.add_signal_handler(sign, partial(_stop, stop, loop))
     return stop
+
+
+def _stop(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
+    for sign in _SIGNS:
+        loop.remove_signal_handler(sign)
+        signal.signal(sign, signal.SIG_DFL)
+    stop.set()

@@ -1,0 +1,86 @@
+"""How callbacks and attempts read in a terminal."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import click
+
+_COLORS: Final = {"delivered": "green", "failed": "red", "scheduled": "yellow"}
+_STEPS: Final = {
+    "look_up_ms": "look-up",
+    "connect_ms": "connect",
+    "tls_ms": "TLS",
+    "first_byte_ms": "first byte",
+}
+
+
+def row(callback: dict[str, Any]) -> str:
+    """Return a callback on one line."""
+    status = click.style(f"{callback['status']:<9}", fg=_COLORS.get(callback["status"]))
+    return (
+        f"{callback['sid']}  {callback['date_created']}  {callback['source']:<6}  {status}"
+        f"  {callback['attempt_count']} sent  {callback['method']:<4}  {callback['url']}"
+    )
+
+
+def details(callback: dict[str, Any]) -> Iterator[str]:
+    """Yield a callback line by line."""
+    yield click.style(f"{callback['sid']}  {callback['status']}", bold=True)
+    if callback["status_reason"]:
+        yield f"  why         {callback['status_reason']}"
+    yield f"  source      {callback['source']}: {callback['source_reason']}"
+    yield f"  asked for   {callback['source_asked'] or 'nothing: the URL has no #cbs='}"
+    yield f"  url         {callback['method']} {callback['url']}"
+    yield f"  token       {callback['idempotency_token']}"
+    if callback["idempotency_key"]:
+        yield f"  key         {callback['idempotency_key']}"
+    if callback["replay_of"]:
+        yield f"  replay of   {callback['replay_of']}"
+    yield f"  created     {callback['date_created']}"
+    if callback["date_next_attempt"]:
+        yield f"  next        {callback['date_next_attempt']}, round {callback['round'] + 1}"
+    for name, values in callback["parameters"].items():
+        for value in [values] if isinstance(values, str) else values:
+            yield f"  parameter   {name}={value}"
+    for warning in callback["warnings"]:
+        yield click.style(f"  warning     {warning}", fg="yellow")
+
+
+def attempt_lines(attempt: dict[str, Any]) -> Iterator[str]:
+    """Yield an attempt line by line."""
+    code = f" [{attempt['error_code']}]" if attempt["error_code"] else ""
+    yield click.style(f"attempt {attempt['number']}  {attempt['date_started']}", bold=True)
+    yield f"  {attempt['result']}{code}: {attempt['reason'] or 'under way'}{_took(attempt)}"
+    if attempt["local_address"]:
+        through = f" through {attempt['proxy']}" if attempt["proxy"] else ""
+        yield f"  from {attempt['local_address']}{through}"
+    if attempt["request"]:
+        yield from _request_lines(attempt["request"])
+    if attempt["response"]:
+        yield from _response_lines(attempt["response"])
+
+
+def _took(attempt: dict[str, Any]) -> str:
+    timings = attempt["timings"]
+    if timings is None:
+        return ""
+    steps = [
+        f"{label} {timings[name]:.1f}"
+        for name, label in _STEPS.items()
+        if timings[name] is not None
+    ]
+    listed = f" ({', '.join(steps)})" if steps else ""
+    return f", after {timings['total_ms']:.1f} ms{listed}"
+
+
+def _request_lines(request: dict[str, Any]) -> Iterator[str]:
+    yield f"  > {request['method']} {request['url']}"
+    yield from (f"  > {name}: {value}" for name, value in request["headers"])
+    if request["body"]:
+        yield f"  > {request['body']}"
+
+
+def _response_lines(response: dict[str, Any]) -> Iterator[str]:
+    yield f"  < {response['status']}"
+    yield from (f"  < {name}: {value}" for name, value in response["headers"])
+    yield from (f"  < {line}" for line in response["body"].splitlines()[:20])

@@ -1,0 +1,89 @@
+"""`ringback send`: an event of one's own, from the shell."""
+
+import json
+from collections.abc import Iterator
+from typing import IO, Any
+
+import click
+
+from ringback.cli.moments import ahead
+from ringback.cli.portal import Portal, with_portal
+from ringback.core.callback import Method
+from ringback.engine.system import SystemClock
+
+
+def _read_parameters(
+    _ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]
+) -> dict[str, list[str]]:
+    parameters = dict[str, list[str]]()
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise click.BadParameter(f"{text!r} has no name and value; write Name=Value")
+        parameters.setdefault(name, []).append(value)
+    return parameters
+
+
+@click.command()
+@click.argument("url", required=False)
+@with_portal
+@click.option(
+    "-p",
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_read_parameters,
+    help="What to tell; as many as there are, and a name more than once where it repeats.",
+)
+@click.option(
+    "--method",
+    type=click.Choice([method.value for method in Method]),
+    default="POST",
+    show_default=True,
+    help="How to send it.",
+)
+@click.option("--key", metavar="TEXT", help="Send nothing where this key was used before.")
+@click.option("--deliver-at", metavar="WHEN", help="Not before: 2h, or 2026-11-24T10:00Z.")
+@click.option(
+    "--file", type=click.File("rb"), help="Send what this JSON file holds instead; - is the input."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the API's answer as it is.")
+def send(
+    *,
+    url: str | None,
+    portal: Portal,
+    parameters: dict[str, list[str]],
+    method: str,
+    key: str | None,
+    deliver_at: str | None,
+    file: IO[bytes] | None,
+    as_json: bool,
+) -> None:
+    """Send a callback to URL; it is durable when this returns.
+
+    Prints its SID, the source that sends it, and why that one.
+    """
+    if (url is None) is (file is None):
+        raise click.UsageError("give either a URL, or --file")
+    if file is None:
+        due = ahead(deliver_at, SystemClock().now())
+        asked = {"url": url, "method": method, "parameters": parameters}
+        body = json.dumps(asked | {"idempotency_key": key, "deliver_at": due}).encode()
+    elif parameters or key or deliver_at:
+        raise click.UsageError("with --file, what to send stands in the file alone")
+    else:
+        body = file.read()
+    answer = portal.post_json("callbacks", body=body)
+    if as_json:
+        click.echo(json.dumps(answer))
+    else:
+        for callback in answer.get("callbacks", [answer]):
+            for line in _lines(callback):
+                click.echo(line)
+
+
+def _lines(callback: dict[str, Any]) -> Iterator[str]:
+    yield f"{callback['sid']}  {callback['source']}: {callback['source_reason']}"
+    for warning in callback["warnings"]:
+        yield click.style(f"  warning  {warning}", fg="yellow")

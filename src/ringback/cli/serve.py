@@ -1,0 +1,55 @@
+"""`ringback serve`: the same server in production, with nothing seeded and nothing fixed."""
+
+import json
+import logging
+import sys
+from functools import partial
+from typing import Any
+
+import click
+import uvloop
+
+from ringback import __version__
+from ringback.api.server import bind
+from ringback.cli.logs import log_to_stderr
+from ringback.cli.options import settings_options
+from ringback.cli.schedules import schedule_in_words
+from ringback.cli.serving import serve_until_told
+from ringback.core.errors import RingbackError
+from ringback.settings import ENVIRONMENT, Command, Settings, load
+from ringback.wiring import DATA_FILE, Parts
+
+_log = logging.getLogger(__name__)
+
+
+@click.command()
+@settings_options(Command.SERVE)
+@click.option("--json", "as_json", is_flag=True, help="Print where it listens, as one line.")
+def serve(*, as_json: bool, **flags: Any) -> None:
+    """Serve in production; `ringback accounts create` makes the accounts.
+
+    Each setting can also be given as RINGBACK_NAME in the environment, or in a settings file.
+    """
+    # A refusal of the settings is a line of the log too, so this can't wait for them.
+    log_to_stderr(flags["log_format"] or ENVIRONMENT.get("RINGBACK_LOG_FORMAT", ""), "info")
+    try:
+        settings = load(flags, ENVIRONMENT, command=Command.SERVE)
+        log_to_stderr(settings.log_format, settings.log_level)
+        with bind(settings.host, settings.port) as listener:
+            announce = partial(_announce, settings, as_json=as_json)
+            uvloop.run(serve_until_told(settings, listener, announce=announce))
+    except RingbackError as refusal:
+        _log.error("%s", refusal)
+        sys.exit(1)
+
+
+async def _announce(settings: Settings, parts: Parts, base_url: str, *, as_json: bool) -> None:
+    started = {
+        "base_url": base_url,
+        "data_file": str(settings.data / DATA_FILE),
+        "phase": parts.phase.name,
+    }
+    if as_json:
+        click.echo(json.dumps(started))
+    extra = {**started, "schedule": schedule_in_words(settings.schedule), "version": __version__}
+    _log.info("serving at %s", base_url, extra=extra)

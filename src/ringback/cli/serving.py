@@ -1,0 +1,50 @@
+"""How `ringback dev` and `ringback serve` run: start everything, say so, serve, stop in order."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+
+from ringback.api.server import base_url_of, serve
+from ringback.cli.signals import event_of_signals
+from ringback.engine.system import let_threads_take_turns
+from ringback.ports import no_checkpoint
+from ringback.settings import Settings
+from ringback.wiring import Parts
+
+_log = logging.getLogger(__name__)
+
+
+async def serve_until_told(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    announce: Callable[[Parts, str], Awaitable[None]],
+    checkpoint: Callable[[str], None] = no_checkpoint,
+) -> None:
+    """Start the parts, `announce` them with their base URL, and serve until a signal says to stop.
+
+    Raises what ended the engine, should it end by itself.
+    """
+    let_threads_take_turns()
+    # Before anybody is told that there is something to stop.
+    stop = event_of_signals()
+    parts = await Parts.start(settings, checkpoint=checkpoint)
+    try:
+        await announce(parts, base_url_of(listener))
+        await _serve(parts, listener, stop)
+        drain = settings.drain.total_seconds()
+        _log.info("stopping; what is under way has %g s", drain, extra={"drain_seconds": drain})
+    finally:
+        await parts.stop()
+    _log.info("stopped")
+
+
+async def _serve(parts: Parts, listener: socket.socket, stop: asyncio.Event) -> None:
+    """Serve until told to stop, or the engine fails."""
+    watching = asyncio.create_task(parts.supervisor.watch())
+    watching.add_done_callback(lambda _: stop.set())
+    await serve(parts.app, listener, until=stop)
+    if watching.done():
+        await watching
+    watching.cancel()

@@ -1,0 +1,65 @@
+"""The settings file: what stands in it, and on which line."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Self
+
+from ringback.core.errors import Unusable
+from ringback.settings.lines import KeyPath, lines_of
+
+_WHERE: Final = re.compile(r" \(at line (?P<line>[0-9]+), column (?P<column>[0-9]+)\)$")
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+@dataclass(frozen=True)
+class SettingsFile:
+    """A file that was read; one that nobody named is empty."""
+
+    path: str = ""
+    table: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
+    text: str = ""
+
+    @classmethod
+    def read(cls, path: str) -> Self:
+        """Read a file.
+
+        Raises Unusable where it can't be read, or isn't TOML.
+        """
+        text = _text_of(path)
+        try:
+            return cls(path, tomllib.loads(text), text)
+        except tomllib.TOMLDecodeError as problem:
+            raise Unusable(_where_malformed(path, text, str(problem))) from None
+
+    def place(self, *keys: str | int) -> str:
+        """Return `FILE:LINE` of a key, or of the innermost table around it that is in the file."""
+        for length in range(len(keys), 0, -1):
+            if line := self._lines.get(keys[:length]):
+                return f"{self.path}:{line}"
+        return self.path
+
+    @cached_property
+    def _lines(self) -> Mapping[KeyPath, int]:
+        return lines_of(self.text)
+
+
+def _text_of(path: str) -> str:
+    try:
+        return Path(path).read_bytes().decode()
+    except OSError as failure:
+        raise Unusable(f"the settings file {path} can't be read: {failure.strerror}") from None
+    except UnicodeDecodeError as problem:
+        line = problem.object.count(b"\n", 0, problem.start) + 1
+        raise Unusable(f"{path}:{line}: this is not TOML: it is not UTF-8") from None
+
+
+def _where_malformed(path: str, text: str, problem: str) -> str:
+    if found := _WHERE.search(problem):
+        what = f"{problem[: found.start()]}, at column {found['column']}"
+        return f"{path}:{found['line']}: this is not TOML: {what}"
+    end = len(text.splitlines())
+    return f"{path}:{end}: this is not TOML: {problem}"

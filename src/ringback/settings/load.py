@@ -1,0 +1,142 @@
+"""Flags, environment and file -> one `Settings`, or a refusal that names its place."""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any, Final, cast
+
+from ringback.core.egress import Egress
+from ringback.core.errors import Unusable
+from ringback.core.source import Policy
+from ringback.engine.tls import Tls
+from ringback.settings.file import SettingsFile
+from ringback.settings.given import Given, find, in_file
+from ringback.settings.policy import TABLES, read_policy
+from ringback.settings.record import Settings
+from ringback.settings.table import EGRESS, SETTINGS, VARIABLES_OF_CLIENTS, Command, Setting
+from ringback.settings.texts import is_egress_name
+
+FILE_VARIABLE: Final = "RINGBACK_SETTINGS"
+_PREFIX: Final = "RINGBACK_"
+_TABLES: Final = ("egress", *TABLES)
+
+
+def load(
+    flags: Mapping[str, str | None],
+    environment: Mapping[str, str],
+    *,
+    command: Command = Command.DEV,
+) -> Settings:
+    """Return the settings that the flags, the environment and the settings file add up to.
+
+    Raises Unusable, naming the place, for what can't be used.
+    """
+    path = flags.get("settings") or environment.get(FILE_VARIABLE)
+    file = SettingsFile.read(path) if path else SettingsFile()
+    _refuse_strangers(environment, file, command)
+    given = {
+        setting.name: find(setting, command, flags=flags, environment=environment, file=file)
+        for setting in SETTINGS
+    }
+    values = {name: each.read() for name, each in given.items()}
+    policy = read_policy(file)
+    values["phase"] = _phase_to_be_in(given["phase"], values["at"], policy, command)
+    _check_certificates(given, values)
+    return Settings(policy=policy, egress=_named_egress(file), **values)
+
+
+# ---- what nobody knows, or not here --------------------------------------------------------------
+
+
+def _refuse_strangers(environment: Mapping[str, str], file: SettingsFile, command: Command) -> None:
+    """Refuse a name that is no setting, and one that is a setting of the other command alone."""
+    of_file = {setting.name: setting for setting in SETTINGS}
+    for name in file.table:
+        if name not in _TABLES:
+            _refuse_stranger(name, of_file, file.place(name), command, beside=_TABLES)
+    of_environment = {setting.variable: setting for setting in SETTINGS}
+    for name in sorted(environment.keys() - VARIABLES_OF_CLIENTS - {FILE_VARIABLE}):
+        if name.startswith(_PREFIX):
+            place = "the environment"
+            _refuse_stranger(name, of_environment, place, command, beside=(FILE_VARIABLE,))
+
+
+def _refuse_stranger(
+    name: str,
+    known: Mapping[str, Setting],
+    place: str,
+    command: Command,
+    *,
+    beside: Sequence[str],
+) -> None:
+    setting = known.get(name)
+    if setting is None:
+        usable = [other for other, setting in known.items() if setting.is_for(command)]
+        meant = _what_is_meant(name, sorted([*usable, *beside]))
+        raise Unusable(f"{place}: there is no setting {name}; {meant}")
+    if not setting.is_for(command):
+        raise Unusable(
+            f"{place}: {name} is a setting of `ringback {setting.only}`, and this is"
+            f" `ringback {command}`; take it out"
+        )
+
+
+def _what_is_meant(name: str, names: Sequence[str]) -> str:
+    close = get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+
+
+# ---- what goes together --------------------------------------------------------------------------
+
+
+def _phase_to_be_in(
+    given: Given, at: datetime | None, policy: Policy, command: Command
+) -> str | None:
+    """Return the phase asked for; without one, `ringback dev` is in the first, unless by date."""
+    names = [known.name for known in policy.phases]
+    phase = given.text
+    if not phase:
+        return names[0] if command is Command.DEV and at is None else None
+    if at is not None:
+        raise Unusable("--phase and --at exclude each other: give a phase, or a date that has one")
+    if phase not in names:
+        raise given.refused(f"there is no phase {phase!r}; the policy has {', '.join(names)}")
+    return phase
+
+
+def _check_certificates(given: Mapping[str, Given], values: Mapping[str, Any]) -> None:
+    """See now that the files can be used, as the sender will use them."""
+    extra, certificate, key = (
+        values[f"{name}_file"] for name in ("extra_ca", "client_cert", "client_key")
+    )
+    if extra is not None:
+        with _blaming(given["extra_ca_file"]):
+            Tls(ca_files=[extra])
+    if certificate is not None or key is not None:
+        with _blaming(given["client_cert_file" if certificate else "client_key_file"]):
+            Tls(client_certificate=certificate, client_key=key)
+
+
+@contextmanager
+def _blaming(given: Given) -> Generator[None]:
+    try:
+        yield
+    except Unusable as problem:
+        raise given.refused(str(problem)) from None
+
+
+def _named_egress(file: SettingsFile) -> Mapping[str, Egress]:
+    table = file.table.get("egress", {})
+    if not isinstance(table, dict):
+        raise Unusable(f'{file.place("egress")}: egress must be an [egress] table of name = "text"')
+    entries = cast("dict[str, Any]", table)
+    return {name: _egress_of(name, value, file) for name, value in entries.items()}
+
+
+def _egress_of(name: str, value: Any, file: SettingsFile) -> Egress:
+    given = in_file(replace(EGRESS, name=name), value, file, "egress", name, default="any")
+    if not is_egress_name(name):
+        raise given.refused(f"the name {name!r} can't stand in a URL; letters, digits and - can")
+    return given.read()

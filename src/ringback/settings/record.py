@@ -1,0 +1,57 @@
+"""What the settings add up to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from ringback.core.addresses import Network
+from ringback.core.egress import Egress, Egresses
+from ringback.core.guard import Guard, Ports
+from ringback.core.schedule import Schedule
+from ringback.core.source import Policy, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How `ringback dev` or `ringback serve` runs; see `table.py` for what each one is."""
+
+    host: str
+    port: int
+    data: Path
+    policy: Policy
+    phase: str | None
+    """The phase that holds whatever the date; None where the date decides."""
+    at: datetime | None
+    """The instant at which the policy's calendar starts; None for today."""
+    update_takes: timedelta
+    static_proxy: bool
+    allow: tuple[Network, ...]
+    callback_ports: Ports
+    callback_schemes: tuple[str, ...]
+    schedule: Schedule
+    at_once: int
+    per_destination: int
+    backlog: int
+    backlog_per_account: int
+    twilio_egress: Egress
+    kore_egress: Egress
+    egress: Mapping[str, Egress]
+    """The ways out that a callback URL can name with `#e=`."""
+    extra_ca_file: Path | None
+    client_cert_file: Path | None
+    client_key_file: Path | None
+    drain: timedelta
+    log_format: str
+    log_level: str
+
+    @property
+    def guard(self) -> Guard:
+        """What callbacks may be sent to."""
+        return Guard(self.allow, self.callback_ports, self.callback_schemes)
+
+    @property
+    def egresses(self) -> Egresses:
+        """The ways out of this machine."""
+        own = {Source.TWILIO: self.twilio_egress, Source.KORE: self.kore_egress}
+        return Egresses(by_source=own, named=self.egress)

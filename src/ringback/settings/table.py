@@ -1,0 +1,272 @@
+"""The table of all settings: flags, variables, keys of the file and help are made from it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from ringback.core.durations import read_duration
+from ringback.core.egress import read_egress
+from ringback.core.guard import read_ports, read_schemes
+from ringback.core.schedule import Schedule
+from ringback.settings.texts import (
+    choice,
+    count,
+    read_instant,
+    read_networks,
+    read_port,
+    read_yes_or_no,
+)
+
+
+class Command(StrEnum):
+    """A command that settings are for."""
+
+    DEV = "dev"
+    SERVE = "serve"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: `--name-of-it`, RINGBACK_NAME_OF_IT, and `name_of_it` in the file."""
+
+    name: str
+    read: Callable[[str], Any]
+    defaults: Mapping[Command, str]
+    """For each command, in the form in which people write it; empty for none."""
+    metavar: str
+    help: str
+    only: Command | None = None
+    """The command that it is a setting of; None for both. The other one goes by its default."""
+    forms: tuple[type, ...] = ()
+    """What it may be in the file, beside text."""
+    is_secret: bool = False
+    """Whether what stands before an `@` in it is for nobody's eyes."""
+
+    @property
+    def flag(self) -> str:
+        """The command line's name for it."""
+        return f"--{self.name.replace('_', '-')}"
+
+    @property
+    def variable(self) -> str:
+        """The environment's name for it."""
+        return f"RINGBACK_{self.name.upper()}"
+
+    def is_for(self, command: Command) -> bool:
+        """Whether this command has it."""
+        return self.only in (None, command)
+
+
+VARIABLES_OF_CLIENTS: Final = frozenset(
+    {"RINGBACK_SERVER", "RINGBACK_ACCOUNT_SID", "RINGBACK_AUTH_TOKEN"}
+)
+"""What the commands that ask a server read from the same environment; no settings of a server."""
+
+
+def settings_of(command: Command) -> list[Setting]:
+    """Return the settings that a command has."""
+    return [setting for setting in SETTINGS if setting.is_for(command)]
+
+
+def _same(default: str) -> Mapping[Command, str]:
+    return dict.fromkeys(Command, default)
+
+
+DATA: Final = Setting(
+    "data",
+    Path,
+    _same("ringback-data"),
+    "FOLDER",
+    "Where the data file is kept; made where there is none.",
+)
+
+EGRESS: Final = Setting(
+    "egress",
+    read_egress,
+    _same("any"),
+    "EGRESS",
+    "A way out that callback URLs name with #e=, in the table [egress] of the file.",
+    forms=(list,),
+    is_secret=True,
+)
+
+SETTINGS: Final = (
+    Setting("host", str, _same("127.0.0.1"), "ADDRESS", "The address to listen on."),
+    Setting(
+        "port",
+        read_port,
+        _same("8080"),
+        "PORT",
+        "The port to listen on; 0 takes any free one.",
+        forms=(int,),
+    ),
+    DATA,
+    Setting(
+        "phase",
+        str,
+        _same(""),
+        "NAME",
+        "The phase of the transition to be in: before, between or after.  [default: before]",
+        only=Command.DEV,
+    ),
+    Setting(
+        "at",
+        read_instant,
+        _same(""),
+        "DATE",
+        "The date (UTC) at which the transition's calendar starts, instead of a phase.",
+        only=Command.DEV,
+        forms=(date,),
+    ),
+    Setting(
+        "update_takes",
+        read_duration,
+        _same("500ms"),
+        "DURATION",
+        "How long the simulated network takes to carry a change of a SIM out.",
+        forms=(int, float),
+    ),
+    Setting(
+        "static_proxy",
+        read_yes_or_no,
+        _same("no"),
+        "YES|NO",
+        "Whether Twilio's source says that it sends through its static proxy.",
+        only=Command.DEV,
+        forms=(bool,),
+    ),
+    Setting(
+        "allow",
+        read_networks,
+        {Command.DEV: "loopback", Command.SERVE: "none"},
+        "NETWORKS",
+        "Networks, beside the public ones, that callbacks may go to: a comma list like"
+        " 10.0.0.0/8,loopback, or none.",
+        forms=(list,),
+    ),
+    Setting(
+        "callback_ports",
+        read_ports,
+        _same("any"),
+        "PORTS",
+        "The ports that callbacks may go to: a comma list like 443,8000-8999, or any.",
+        forms=(int, list),
+    ),
+    Setting(
+        "callback_schemes",
+        read_schemes,
+        _same("http,https"),
+        "SCHEMES",
+        "The schemes that callbacks may have: http, https or both.",
+        forms=(list,),
+    ),
+    Setting(
+        "schedule",
+        Schedule.parse,
+        {Command.DEV: "faithful", Command.SERVE: "persistent"},
+        "SCHEDULE",
+        "When a failed round is tried again: faithful (never), persistent (over 27 hours),"
+        " or waits of your own like 5s,1m,10m.",
+        forms=(list,),
+    ),
+    Setting(
+        "at_once",
+        count(most=100_000),
+        _same("1024"),
+        "NUMBER",
+        "How many requests may be under way at once.",
+        forms=(int,),
+    ),
+    Setting(
+        "per_destination",
+        count(most=100_000),
+        _same("64"),
+        "NUMBER",
+        "How many of them may be under way to one destination.",
+        forms=(int,),
+    ),
+    Setting(
+        "backlog",
+        count(most=1_000_000_000),
+        _same("1000000"),
+        "NUMBER",
+        "How many callbacks may wait before new ones are answered 429.",
+        forms=(int,),
+    ),
+    Setting(
+        "backlog_per_account",
+        count(most=1_000_000_000),
+        _same("500000"),
+        "NUMBER",
+        "How many of one account may wait before its new ones are answered 429.",
+        forms=(int,),
+    ),
+    Setting(
+        "twilio_egress",
+        read_egress,
+        _same("any"),
+        "EGRESS",
+        "How Twilio's source leaves this machine: a local address, http://user:password@proxy:3128,"
+        " or any.",
+        forms=(list,),
+        is_secret=True,
+    ),
+    Setting(
+        "kore_egress",
+        read_egress,
+        _same("any"),
+        "EGRESS",
+        "How KORE's source leaves this machine: local addresses to take in turn, like"
+        " 127.0.0.2,127.0.0.3, or a proxy, or any.",
+        forms=(list,),
+        is_secret=True,
+    ),
+    Setting(
+        "extra_ca_file",
+        Path,
+        _same(""),
+        "FILE",
+        "Certificates, beside the system's, that a receiver's may be signed by (PEM).",
+    ),
+    Setting(
+        "client_cert_file",
+        Path,
+        _same(""),
+        "FILE",
+        "The certificate to show to receivers that ask for one (PEM).",
+    ),
+    Setting(
+        "client_key_file",
+        Path,
+        _same(""),
+        "FILE",
+        "Its key, where that is in a file of its own (PEM, without a password).",
+    ),
+    Setting(
+        "drain",
+        read_duration,
+        {Command.DEV: "750ms", Command.SERVE: "20s"},
+        "DURATION",
+        "How long a stop waits for the requests that are under way.",
+        forms=(int, float),
+    ),
+    Setting(
+        "log_format",
+        choice("json", "text"),
+        {Command.DEV: "text", Command.SERVE: "json"},
+        "json|text",
+        "How log lines are written to stderr.",
+        only=Command.SERVE,
+    ),
+    Setting(
+        "log_level",
+        choice("debug", "info", "warning", "error"),
+        {Command.DEV: "warning", Command.SERVE: "info"},
+        "LEVEL",
+        "The least that is logged: debug, info, warning or error.",
+        only=Command.SERVE,
+    ),
+)

@@ -1,0 +1,89 @@
+"""How the text of a setting is read; each raises ValueError for what it can't use."""
+
+import ipaddress
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from ringback.core.addresses import LOOPBACK, Network
+
+# So that a calendar can run on from any of them.
+_FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 2999
+_HIGHEST_PORT: Final = 65535
+
+
+def read_port(text: str) -> int:
+    """Read a port to listen on."""
+    if _is_number(text) and int(text) <= _HIGHEST_PORT:
+        return int(text)
+    raise ValueError(f"{text!r} is no port; it must be a number from 0 to 65535 (0: any free one)")
+
+
+def count(*, most: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers from 1 up to this one; underscores may group their digits.
+
+    >>> count(most=1_000_000)("100_000")
+    100000
+    """
+
+    def read(text: str) -> int:
+        digits = text.replace("_", "")
+        if _is_number(digits) and 1 <= int(digits) <= most:
+            return int(digits)
+        raise ValueError(f"{text!r} must be a whole number from 1 to {most}")
+
+    return read
+
+
+def choice(*names: str) -> Callable[[str], str]:
+    """Return a reader of one of these names."""
+
+    def read(text: str) -> str:
+        if text in names:
+            return text
+        raise ValueError(f"{text!r} must be {' or '.join(names)}")
+
+    return read
+
+
+def read_instant(text: str) -> datetime:
+    """Read a date, or a date and a time; UTC unless it says otherwise."""
+    try:
+        instant = datetime.fromisoformat(text)
+        is_naive = instant.tzinfo is None
+        instant = instant.replace(tzinfo=UTC) if is_naive else instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is no date; write it like 2024-10-20 or 2024-10-20T12:00:00Z"
+        ) from None
+    if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
+        raise ValueError(f"{text!r} must lie in the years {_FIRST_YEAR} to {_LAST_YEAR}")
+    return instant
+
+
+def read_yes_or_no(text: str) -> bool:
+    """Read a switch."""
+    if text not in ("yes", "no"):
+        raise ValueError(f"{text!r} must be yes or no")
+    return text == "yes"
+
+
+def read_networks(text: str) -> tuple[Network, ...]:
+    """Read a comma list of networks and addresses, `loopback` among them, or `none`."""
+    if text == "none":
+        return ()
+    return tuple(network for name in text.split(",") for network in _networks_of(name.strip()))
+
+
+def is_egress_name(name: str) -> bool:
+    """Whether a callback URL can name a way out like this, with `#e=`."""
+    return name.isascii() and name.replace("-", "").isalnum()
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 12
+
+
+def _networks_of(name: str) -> tuple[Network, ...]:
+    return LOOPBACK if name == "loopback" else (ipaddress.ip_network(name),)

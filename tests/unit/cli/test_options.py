@@ -1,0 +1,45 @@
+"""Flags and variables: of the table of settings, and beside it."""
+
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from ringback.cli.main import main
+from ringback.settings import DATA, Command, load, settings_of
+
+
+def options_of(command: click.Command) -> Iterator[click.Option]:
+    """Yield all options of a command, and of those that it groups."""
+    context = click.Context(command)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            yield from options_of(inner)
+    yield from (option for option in command.params if isinstance(option, click.Option))
+
+
+VARIABLES = sorted({str(option.envvar) for option in options_of(main) if option.envvar})
+
+
+@pytest.mark.parametrize("command", list(Command))
+def test_a_server_has_a_flag_for_each_of_its_settings_and_for_no_other(command: Command) -> None:
+    found = main.get_command(click.Context(main), command.value)
+    assert found is not None
+    names = {name for option in options_of(found) for name in option.opts}
+    settings = {setting.flag for setting in settings_of(command)}
+    assert names == settings | {"--settings", "--json"}
+
+
+@pytest.mark.parametrize("command", list(Command))
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_what_other_commands_read_from_the_environment_keeps_no_server_from_starting(
+    variable: str, command: Command
+) -> None:
+    settings = load({}, {variable: "x"}, command=command)
+    assert settings.port == 8080
+
+
+def test_there_are_such_variables() -> None:
+    assert DATA.variable in VARIABLES
