@@ -1,22 +1,132 @@
-"""`make bench`; `make bench ARGS=--quick` for a short one."""
+"""`make bench`: see `python -m benchmarks --help`, or `make bench ARGS=--quick`."""
 
+import argparse
 import platform
 import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from statistics import median
+from typing import Final
 
 import uvloop
 
-from benchmarks import delivery, first_attempt
-from benchmarks.figures import a_receiver
+from benchmarks import backlog, end_to_end, footprint, harness, isolation, latency
+from benchmarks.figures import Figure, cost, table
+from benchmarks.peers import contest
+from benchmarks.peers.environment import PeersMissing
+from benchmarks.processes import BenchmarkFailed, Cores, pinned
+from benchmarks.receiving import a_receiver
+from benchmarks.run import Run
+
+BENCHMARKS: Final[Mapping[str, Callable[[Run], Awaitable[list[Figure]]]]] = {
+    "T0": harness.measure,
+    "T1": backlog.measure,
+    "T2": end_to_end.singles,
+    "T3": end_to_end.batches,
+    "T4": latency.to_the_receiver,
+    "T5": latency.to_acceptance,
+    "T6": contest.measure,
+    "T7": footprint.measure,
+    "T10": isolation.measure,
+}
+_PEERS: Final = "T6"
+_UNDISTURBED: Final = 0.85
+_PROFILABLE: Final = ("T1", "T2", "T3", "T4", "T5", "T7", "T10")
 
 
 def main() -> None:
-    count = 2_000 if "--quick" in sys.argv else 20_000
-    print(f"Python {platform.python_version()}, {platform.machine()}; read the ratios first\n")
-    with a_receiver() as url:
-        figures = uvloop.run(delivery.measure(url, count))
-    figures += uvloop.run(first_attempt.measure(count // 20))
-    for figure in figures:
-        print(figure)
+    given = _arguments()
+    ids = list(given.only or (id_ for id_ in BENCHMARKS if id_ != _PEERS))
+    if given.peers and _PEERS not in ids:
+        ids.append(_PEERS)
+    cores = Cores.of_this_machine()
+    print(f"Python {platform.python_version()}, {platform.machine()}; {cores}")
+    with pinned(cores.load):
+        figures, problems = uvloop.run(_measure(ids, cores, given))
+    if figures:
+        print(f"\n{table(figures)}\n\n{cost(figures)}")
+    if _PEERS not in ids:
+        print("\nT6 was left out: `make bench ARGS=--peers` runs taskiq and Celery beside us")
+    for problem in problems:
+        print(f"\n{problem}")
+    missed = [f for f in figures if f.target is not None and not f.target.is_met_by(f)]
+    print(f"\n{len(missed)} targets missed, {len(problems)} benchmarks without figures")
+    sys.exit(1 if problems else 0)
 
 
-main()
+async def _measure(
+    ids: Sequence[str], cores: Cores, given: argparse.Namespace
+) -> tuple[list[Figure], list[str]]:
+    figures, problems = list[Figure](), list[str]()
+    async with a_receiver(cores.load) as receiver:
+        profiled = frozenset(given.profile or ())
+        run = Run(receiver, cores, given.quick, given.rounds or (1 if given.quick else 3), profiled)
+        for id_ in ids:
+            began = time.perf_counter()
+            try:
+                figures += await BENCHMARKS[id_](run)
+            except (BenchmarkFailed, PeersMissing, TimeoutError) as failure:
+                problems.append(f"{id_} has no figures: {failure or 'it took too long'}")
+            print(f"{id_}: {time.perf_counter() - began:.1f} s", flush=True)
+    return _reference(run) + figures, problems
+
+
+def _reference(run: Run) -> list[Figure]:
+    """Return the line that the other lines' ratios of rates are to."""
+    if not run.plains:
+        return []
+    rate = median(plain.per_second for plain in run.plains)
+    spread = " to ".join(f"{each(p.per_second for p in run.plains):,.0f}" for each in (min, max))
+    share = min(plain.share_of_core for plain in run.plains)
+    busy = "" if share > _UNDISTURBED else "; THE MACHINE WAS BUSY, mind the CPU column instead"
+    return [
+        Figure(
+            "-",
+            "the reference: render and send, nothing else",
+            rate,
+            "requests/s",
+            1.0,
+            cpu_us=median(plain.cpu_us for plain in run.plains),
+            note=f"measured {len(run.plains)} times, {spread}; each ratio is to its neighbours;"
+            f" it had {share:.0%} of its core at the least{busy}",
+        )
+    ]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a minute in all; less exact")
+    parser.add_argument(
+        "--only", metavar="T1,T4", type=_ids, help=f"which to run, of {','.join(BENCHMARKS)}"
+    )
+    parser.add_argument(
+        "--rounds",
+        metavar="N",
+        type=int,
+        help="of each rate, for its median [default: 3, quick: 1]",
+    )
+    parser.add_argument(
+        "--peers", action="store_true", help="also T6: taskiq and Celery, installed for it once"
+    )
+    parser.add_argument(
+        "--profile", metavar="T1", type=_profilable, help="print where the time of these goes"
+    )
+    return parser.parse_args()
+
+
+def _ids(text: str) -> list[str]:
+    ids = [id_.strip().upper() for id_ in text.split(",")]
+    if unknown := [id_ for id_ in ids if id_ not in BENCHMARKS]:
+        raise argparse.ArgumentTypeError(f"no benchmark {unknown[0]}: {', '.join(BENCHMARKS)}")
+    return ids
+
+
+def _profilable(text: str) -> list[str]:
+    ids = _ids(text)
+    if unfit := [id_ for id_ in ids if id_ not in _PROFILABLE]:
+        raise argparse.ArgumentTypeError(f"{unfit[0]} can't be profiled")
+    return ids
+
+
+if __name__ == "__main__":
+    main()

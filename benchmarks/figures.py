@@ -1,34 +1,120 @@
-"""What a benchmark prints: figures, and their ratios to the baseline of the same run."""
+"""What a benchmark prints: figures, their ratios to the reference of the same run, and targets."""
 
-import contextlib
-import subprocess
-import sys
-from collections.abc import Generator
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+
+_HEADINGS: Final = ("", "what", "figure", "unit", "ratio", "target", "met", "CPU µs")
+_RIGHT: Final = frozenset({2, 4, 7})
+_NOTHING: Final = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A bound for a figure, or for its ratio to the reference."""
+
+    bound: float
+    is_floor: bool
+    is_of_ratio: bool = False
+
+    def is_met_by(self, figure: "Figure") -> bool:
+        value = figure.ratio if self.is_of_ratio else figure.value
+        if value is None or math.isnan(value):
+            return False
+        return value >= self.bound if self.is_floor else value <= self.bound
+
+    def __str__(self) -> str:
+        return f"{'≥' if self.is_floor else '≤'} {self.bound:,g}{'x' if self.is_of_ratio else ''}"
+
+
+def at_least(bound: float) -> Target:
+    return Target(bound, is_floor=True)
+
+
+def at_most(bound: float) -> Target:
+    return Target(bound, is_floor=False)
+
+
+def ratio_at_least(bound: float) -> Target:
+    return Target(bound, is_floor=True, is_of_ratio=True)
+
+
+def ratio_at_most(bound: float) -> Target:
+    return Target(bound, is_floor=False, is_of_ratio=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
+    """One line of the table."""
+
+    id: str
     name: str
     value: float
     unit: str
-    ratio: str = ""
+    ratio: float | None = None
+    """To the reference, in the figure's own direction: 0.5 of a rate is half as fast."""
+    target: Target | None = None
+    cpu_us: float | None = None
+    """What one callback cost the measured process, over all its threads."""
+    note: str = ""
 
-    def __str__(self) -> str:
-        return f"{self.name:<58} {self.value:>12,.1f} {self.unit:<12} {self.ratio}"
+    def cells(self) -> tuple[str, ...]:
+        met = _NOTHING if self.target is None else "yes" if self.target.is_met_by(self) else "NO"
+        return (
+            self.id,
+            self.name,
+            _shown(self.value),
+            self.unit,
+            _NOTHING if self.ratio is None else f"{self.ratio:.2f}x",
+            str(self.target or _NOTHING),
+            met,
+            _NOTHING if self.cpu_us is None else f"{self.cpu_us:,.1f}",
+        )
 
 
-@contextlib.contextmanager
-def a_receiver() -> Generator[str]:
-    """Run a receiver in a process of its own; give its URL."""
-    command = [sys.executable, "-m", "benchmarks.receiver"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{process.stdout.readline().strip()}/hook?tenant=7"
-        finally:
-            process.kill()
+def table(figures: Sequence[Figure]) -> str:
+    """Return the figures as a table, their notes below it."""
+    rows = [_HEADINGS, *(figure.cells() for figure in figures)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [_line(row, widths) for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    notes = [f"{figure.id}, {figure.name}: {figure.note}" for figure in figures if figure.note]
+    return "\n".join([*lines, "", *notes] if notes else lines)
 
 
-def quantile(samples: list[float], share: float) -> float:
-    return sorted(samples)[min(len(samples) - 1, int(len(samples) * share))]
+def cost(figures: Sequence[Figure]) -> str:
+    """Return what a callback costs in CPU, by benchmark."""
+    lines = [f"  {f.cpu_us:>9,.1f}  {f.id} {f.name}" for f in figures if f.cpu_us is not None]
+    return "\n".join(["CPU µs for each callback, in the measured process:", *lines])
+
+
+def quantile(samples: Sequence[float], share: float) -> float:
+    """Return the smallest sample that at least this share of them does not exceed.
+
+    >>> quantile([3.0, 1.0, 2.0, 4.0], 0.5)
+    2.0
+    """
+    if not samples:
+        return math.nan
+    return sorted(samples)[max(0, math.ceil(len(samples) * share) - 1)]
+
+
+def p95(samples: Sequence[float]) -> float:
+    return quantile(samples, 0.95)
+
+
+def p99(samples: Sequence[float]) -> float:
+    return quantile(samples, 0.99)
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = [
+        cell.rjust(width) if index in _RIGHT else cell.ljust(width)
+        for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "  ".join(cells).rstrip()
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:,.2f}"

@@ -1,0 +1,69 @@
+"""T1: a stored backlog, delivered by one process; every attempt written ahead, and settled.
+
+The reference loop runs before each round. The second line lets the same engine use both cores,
+which it then shares with the receiver.
+"""
+
+from statistics import median
+from typing import Any
+
+from benchmarks.figures import Figure, at_least, at_most
+from benchmarks.processes import run_module
+from benchmarks.run import Run
+
+WAITING = 134_000
+
+
+async def measure(run: Run) -> list[Figure]:
+    count = run.size(WAITING, quick=10_000)
+    plain, one, both = list[float](), list[dict[str, Any]](), list[dict[str, Any]]()
+    for _ in range(run.rounds):
+        plain.append((await run.plain()).per_second)
+        one.append(await drain(run, count, cores=run.cores.measured))
+        both.append(await drain(run, count, cores=run.cores.both))
+    rate, reference = _median(one, "per_second"), median(plain)
+    cpu = _median(one, "cpu_us")
+    shared = _median(both, "per_second")
+    return [
+        Figure(
+            "T1",
+            "stored backlog, one core",
+            rate,
+            "callbacks/s",
+            rate / reference,
+            at_least(25_000),
+            cpu,
+        ),
+        Figure(
+            "T1",
+            f"{WAITING:,} waiting, delivered and settled in",
+            WAITING / rate,
+            "s",
+            target=at_most(6),
+            note="" if count == WAITING else f"reckoned from {count:,}",
+        ),
+        Figure(
+            "T1",
+            "stored backlog, both cores",
+            shared,
+            "callbacks/s",
+            shared / reference,
+            cpu_us=_median(both, "cpu_us"),
+        ),
+    ]
+
+
+async def drain(run: Run, count: int, *, cores: frozenset[int]) -> dict[str, Any]:
+    """Deliver so many stored callbacks in a process of their own; return how that went."""
+    is_profiled = "T1" in run.profiled and cores == run.cores.measured
+    async with run.filled(count, are_due=True) as folder:
+        await run.receiver.counter.reset()
+        return await run_module(
+            "benchmarks.drain",
+            *(folder, run.receiver.control, count, *(["--profile"] if is_profiled else [])),
+            cores=cores,
+        )
+
+
+def _median(results: list[dict[str, Any]], name: str) -> float:
+    return median(result[name] for result in results)

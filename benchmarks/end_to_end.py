@@ -1,0 +1,103 @@
+"""T2 and T3: authenticated accept -> committed -> signed POST -> attempt committed.
+
+A closed loop asks a served process for callbacks as fast as it answers; then all that was accepted
+has to be settled. The rate of settling counts from the first request to the last settled attempt,
+so that a server can't look fast by leaving a backlog.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import repeat
+from statistics import median
+from time import perf_counter
+from typing import Final
+
+from benchmarks.figures import Figure, Target, at_least, p95, p99
+from benchmarks.load import closed_loop
+from benchmarks.processes import usage
+from benchmarks.run import Run
+from benchmarks.server import Server, a_callback
+
+BATCH: Final = 50
+_CONNECTIONS: Final = 64
+_BATCH_CONNECTIONS: Final = 16
+_SETTLES_WITHIN: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What went through a server in one round."""
+
+    accepted: float
+    """A second, while requests were sent."""
+    settled: float
+    """A second, until there was nothing left to settle."""
+    backlog: int
+    """How many had yet to be sent when the last request was answered."""
+    cpu_us: float
+    p95: float
+    p99: float
+
+
+async def singles(run: Run) -> list[Figure]:
+    return await _measure(run, "T2", "end to end, one by one", 1, at_least(10_000))
+
+
+async def batches(run: Run) -> list[Figure]:
+    return await _measure(run, "T3", f"end to end, batches of {BATCH}", BATCH, at_least(18_000))
+
+
+async def _measure(run: Run, id_: str, name: str, batch: int, target: Target) -> list[Figure]:
+    plain, passages = list[float](), list[Passage]()
+    async with run.server(id_) as server:
+        await _pass_through(run, server, batch, seconds=run.size(2.0, quick=0.5))  # warms up
+        for _ in range(run.rounds):
+            plain.append((await run.plain()).per_second)
+            passages.append(
+                await _pass_through(run, server, batch, seconds=run.size(6.0, quick=2.0))
+            )
+    reference = median(plain)
+    accepted = median(passage.accepted for passage in passages)
+    settled = median(passage.settled for passage in passages)
+    note = "; ".join(
+        f"{passage.backlog:,} behind at the end, an accept took p95 {passage.p95:.1f} ms,"
+        f" p99 {passage.p99:.1f} ms"
+        for passage in passages
+    )
+    cpu = median(passage.cpu_us for passage in passages)
+    return [
+        Figure(id_, f"{name}: settled", settled, "callbacks/s", settled / reference, target, cpu),
+        Figure(id_, f"{name}: accepted", accepted, "callbacks/s", accepted / reference, note=note),
+    ]
+
+
+async def _pass_through(run: Run, server: Server, batch: int, *, seconds: float) -> Passage:
+    counter = run.receiver.counter
+    await counter.reset()
+    cpu, began = usage(server.pid).cpu_seconds, perf_counter()
+    load = await closed_loop(
+        server.place,
+        _requests(run, server, batch),
+        connections=_CONNECTIONS if batch == 1 else _BATCH_CONNECTIONS,
+        seconds=seconds,
+    )
+    load.expect_accepted()
+    accepted = load.accepted * batch
+    behind = accepted - (await counter.count()).count
+    await counter.until(accepted, within=_SETTLES_WITHIN)
+    await server.until_settled(within=_SETTLES_WITHIN)
+    took = perf_counter() - began
+    return Passage(
+        accepted=accepted / load.took,
+        settled=accepted / took,
+        backlog=behind,
+        cpu_us=(usage(server.pid).cpu_seconds - cpu) / accepted * 1e6,
+        p95=p95(load.latencies),
+        p99=p99(load.latencies),
+    )
+
+
+def _requests(run: Run, server: Server, batch: int) -> Iterator[bytes]:
+    callback = a_callback(run.receiver.hook)
+    one = server.create_one(callback) if batch == 1 else server.create_many([callback] * batch)
+    return repeat(one)

@@ -1,0 +1,90 @@
+"""T4 and T5: how long a callback takes to its receiver, and a request to its acceptance.
+
+Requests leave at a steady rate, whether the ones before are answered or not, and all times count
+from when a request was due (see `pacing`). The reference of T4 is the plain loop at the same rate:
+from due to received, with no API and no database in between. That of T5 is the same request sent
+to the receiver, which does nothing for it.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from benchmarks.figures import Figure, Target, at_most, p95, p99
+from benchmarks.load import Load, open_loop
+from benchmarks.processes import usage
+from benchmarks.run import Run
+from benchmarks.server import Server, a_callback, stamped
+
+_RATES: Final = (50, 200)
+_ACCEPT_RATE: Final = 1000
+_ALL_COME_WITHIN: Final = 30.0
+
+
+async def to_the_receiver(run: Run) -> list[Figure]:
+    seconds, figures = run.size(10.0, quick=2.0), list[Figure]()
+    async with run.server("T4") as server:
+        await _delivered(run, server, rate=50, seconds=0.5)  # warms up
+        for rate in _RATES:
+            plain = await run.plain_latencies(rate, seconds)
+            samples = await _delivered(run, server, rate=rate, seconds=seconds)
+            name = f"accept to received, at {rate}/s"
+            figures += [
+                _figure("T4", f"{name}: p95", p95(samples), p95(plain), target=at_most(10)),
+                _figure("T4", f"{name}: p99", p99(samples), p99(plain), target=at_most(25)),
+            ]
+    return figures
+
+
+async def to_acceptance(run: Run) -> list[Figure]:
+    seconds = run.size(10.0, quick=2.0)
+    name = f"accept alone, at {_ACCEPT_RATE:,}/s"
+    async with run.server("T5") as server:
+        await _accepted(run, server, server.place, seconds=0.5)  # warms up
+        floor = await _accepted(run, server, run.receiver.hooks[0], seconds=seconds)
+        cpu = usage(server.pid).cpu_seconds
+        load = await _accepted(run, server, server.place, seconds=seconds)
+        cpu = (usage(server.pid).cpu_seconds - cpu) / load.accepted * 1e6
+    plain = floor.latencies
+    return [
+        _figure(
+            *("T5", f"{name}: p95", p95(load.latencies), p95(plain)),
+            target=at_most(5),
+            cpu_us=cpu,
+        ),
+        _figure("T5", f"{name}: p99", p99(load.latencies), p99(plain)),
+    ]
+
+
+async def _delivered(run: Run, server: Server, *, rate: float, seconds: float) -> list[float]:
+    await run.receiver.counter.reset()
+    callback = a_callback(run.receiver.mark)
+    load = await open_loop(
+        server.place,
+        lambda number: server.create_one(stamped(callback, number)),
+        rate=rate,
+        seconds=seconds,
+    )
+    load.expect_accepted()
+    await run.receiver.counter.until(load.accepted, within=_ALL_COME_WITHIN)
+    return await run.latencies(dict(enumerate(load.due)))
+
+
+async def _accepted(run: Run, server: Server, place: str, *, seconds: float) -> Load:
+    tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
+    request = server.create_one(a_callback(run.receiver.hook, deliver_at=tomorrow))
+    load = await open_loop(place, lambda _: request, rate=_ACCEPT_RATE, seconds=seconds)
+    load.expect_accepted()
+    return load
+
+
+def _figure(
+    id_: str,
+    name: str,
+    value: float,
+    reference: float,
+    *,
+    target: Target | None = None,
+    cpu_us: float | None = None,
+) -> Figure:
+    note = f"the reference takes {reference:.2f} ms"
+    return Figure(id_, name, value, "ms", value / reference, target, cpu_us, note)

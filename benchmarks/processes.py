@@ -1,0 +1,138 @@
+"""The processes that a benchmark starts: on which cores they run, and what they use.
+
+As in every figure here: the receiver and the load run on the first core, what is measured runs on
+the second, so that neither takes the other's time. Where the system can't pin, nothing is pinned.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+_CAN_PIN: Final = hasattr(os, "sched_setaffinity")
+_TICK: Final = os.sysconf("SC_CLK_TCK")
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
+
+class BenchmarkFailed(Exception):
+    """A process did not do what its figure is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Who runs where."""
+
+    load: frozenset[int]
+    measured: frozenset[int]
+
+    @classmethod
+    def of_this_machine(cls) -> "Cores":
+        if not _CAN_PIN:
+            return cls(frozenset(), frozenset())
+        first, *others = sorted(os.sched_getaffinity(0))
+        return cls(frozenset({first}), frozenset({others[0] if others else first}))
+
+    @property
+    def both(self) -> frozenset[int]:
+        return self.load | self.measured
+
+    def __str__(self) -> str:
+        if not _CAN_PIN:
+            return "nothing is pinned to a core here"
+        load, measured = min(self.load), min(self.measured)
+        return f"load and receiver on core {load}, what is measured on core {measured}"
+
+
+@contextlib.contextmanager
+def pinned(cores: frozenset[int]) -> Generator[None]:
+    """Let what is started meanwhile run on these cores."""
+    if not cores:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+async def run_module(module: str, *arguments: object, cores: frozenset[int]) -> dict[str, Any]:
+    """Run one of our modules to its end; return the JSON line that it prints last.
+
+    What it prints before that goes on to the reader.
+    """
+    return await run_json(sys.executable, "-m", module, *map(str, arguments), cores=cores)
+
+
+async def run_json(*command: str, cores: frozenset[int]) -> dict[str, Any]:
+    """Run a command to its end; return the JSON line that it prints last."""
+    with pinned(cores):
+        process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+    try:
+        output, _ = await process.communicate()
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        raise
+    *before, last = output.decode().rstrip("\n").split("\n")
+    if process.returncode or not last.startswith("{"):
+        raise BenchmarkFailed(f"`{' '.join(command)}` ended with {process.returncode}: {last}")
+    print(*before, sep="\n", end="\n" if before else "")
+    return json.loads(last)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process and its children have used up to now."""
+
+    cpu_seconds: float
+    """In user and system mode; the kernel counts in hundredths of a second."""
+    rss_mb: float
+    anonymous_mb: float
+    """The part of it that no file backs."""
+
+
+def usage(pid: int) -> Usage:
+    """Read what a process and its children use; all zero where the system doesn't tell."""
+    pids = _with_children(pid)
+    return Usage(
+        sum(map(_cpu_seconds, pids)),
+        sum(map(_rss_mb, pids)),
+        sum(map(_anonymous_mb, pids)),
+    )
+
+
+def _with_children(pid: int) -> list[int]:
+    children = _read(pid, f"task/{pid}/children").split()
+    return [pid, *(each for child in children for each in _with_children(int(child)))]
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = _read(pid, "stat").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICK if fields else 0.0
+
+
+def _rss_mb(pid: int) -> float:
+    fields = _read(pid, "statm").split()
+    return int(fields[1]) * _PAGE / 1e6 if fields else 0.0
+
+
+def _anonymous_mb(pid: int) -> float:
+    for line in _read(pid, "status").splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return 0.0
+
+
+def _read(pid: int, name: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text("utf-8")
+    except OSError:
+        return ""

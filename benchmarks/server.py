@@ -1,0 +1,158 @@
+"""`ringback serve` as a customer has it: a process, an account, and its HTTP API."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from benchmarks.processes import BenchmarkFailed, pinned, run_json
+from benchmarks.profiling import MODULE as PROFILER
+
+_CALLBACKS: Final = "/portal/v1/callbacks"
+_UNSETTLED: Final = f"{_CALLBACKS}?Status=scheduled&PageSize=1"
+_OPTIONS: Final = ("--allow", "loopback", "--schedule", "faithful", "--drain", "1s")
+_STARTS_WITHIN: Final = 120.0
+_STOPS_WITHIN: Final = 60.0
+_SHOWN: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server; `place` is its `host:port`."""
+
+    place: str
+    credentials: str
+    pid: int
+    started_in: float
+    """Seconds from the command to its being up."""
+
+    def create_one(self, callback: Mapping[str, Any]) -> bytes:
+        """Return the request that asks for a callback."""
+        return self._request("POST", _CALLBACKS, json.dumps(callback).encode())
+
+    def create_many(self, callbacks: Sequence[Mapping[str, Any]]) -> bytes:
+        """Return the request that asks for a batch of callbacks."""
+        return self._request("POST", _CALLBACKS, json.dumps({"callbacks": callbacks}).encode())
+
+    async def until_settled(self, *, within: float) -> None:
+        """Wait until no callback waits or is under way."""
+        deadline = time.monotonic() + within
+        while await self._ask(_UNSETTLED):
+            if time.monotonic() > deadline:
+                raise BenchmarkFailed(f"callbacks were still not settled after {within:g} s")
+            await asyncio.sleep(0.02)
+
+    async def _ask(self, path: str) -> list[Any]:
+        reader, writer = await asyncio.open_connection(*self.place.rsplit(":", 1))
+        writer.write(self._request("GET", path, b"", "Connection: close"))
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise BenchmarkFailed(f"GET {path} was answered: {head.decode()} {body.decode()}")
+        return json.loads(body)["callbacks"]
+
+    def _request(self, method: str, path: str, body: bytes, *more: str) -> bytes:
+        lines = (
+            f"{method} {path} HTTP/1.1",
+            f"Host: {self.place}",
+            f"Authorization: Basic {self.credentials}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+            *more,
+        )
+        return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def a_callback(url: str, **more: Any) -> dict[str, Any]:
+    """Return what is asked of the API for a callback of ordinary size."""
+    parameters = {
+        "AccountSid": "AC" + "1" * 32,
+        "SimSid": "HS" + "2" * 32,
+        "SimUniqueName": "my_super_sim",
+        "SimStatus": "active",
+    }
+    return {"url": url, "method": "POST", "parameters": parameters} | more
+
+
+def stamped(callback: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """Return the callback with a number by which the receiver tells when it came."""
+    return {**callback, "parameters": {**callback["parameters"], "Stamp": str(number)}}
+
+
+@contextlib.asynccontextmanager
+async def a_server(
+    cores: frozenset[int], folder: Path | None = None, *, is_profiled: bool = False
+) -> AsyncGenerator[Server]:
+    """Run a server on a data folder, a fresh one where none is given."""
+    with contextlib.ExitStack() as stack:
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ringback-")))
+        account = await run_json(
+            *_ringback("accounts", "create", "bench", "--data", str(folder), "--json"),
+            cores=cores,
+        )
+        errors = stack.enter_context(tempfile.TemporaryFile())
+        began = time.perf_counter()
+        with pinned(cores):
+            process = await asyncio.create_subprocess_exec(
+                *_ringback(
+                    *("serve", "--port", "0", "--data", str(folder), "--json", *_OPTIONS),
+                    is_profiled=is_profiled,
+                ),
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+        try:
+            place = await _place_of(process)
+            user = f"{account['api_key_sid']}:{account['api_key_secret']}"
+            credentials = b64encode(user.encode()).decode()
+            yield Server(place, credentials, process.pid, time.perf_counter() - began)
+        finally:
+            await _stop(process)
+            errors.seek(0)
+            _show(errors.read().decode(errors="replace"), is_whole=is_profiled)
+
+
+def _show(log: str, *, is_whole: bool) -> None:
+    """Pass on what the server said; of what it logs while it is hard pressed, the end will do."""
+    lines = log.splitlines()
+    warnings = [line for line in lines if '"level": "info"' not in line]
+    shown = lines if is_whole else warnings[-_SHOWN:]
+    if len(shown) < len(warnings):
+        print(f"the server logged {len(warnings)} warnings and errors; the last are:")
+    print(*shown, sep="\n", end="\n" if shown else "", flush=True)
+
+
+def _ringback(*arguments: str, is_profiled: bool = False) -> tuple[str, ...]:
+    profiler = ("-m", PROFILER, "ringback") if is_profiled else ("-m", "ringback")
+    return (sys.executable, *profiler, *arguments)
+
+
+async def _place_of(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    async with asyncio.timeout(_STARTS_WITHIN):
+        line = await process.stdout.readline()
+    if not line:
+        raise BenchmarkFailed("the server did not start; what it said stands above")
+    return urlsplit(json.loads(line)["base_url"]).netloc
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(_STOPS_WITHIN):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
