@@ -8,6 +8,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
+from ipaddress import ip_address
 from threading import Thread
 
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
@@ -39,6 +40,8 @@ class SystemLookUps:
         Raises OSError where there are none, or where too many look-ups hang, and UnicodeError for
         what can't be a name.
         """
+        if _is_address(host):
+            return [host]
         return await asyncio.wrap_future(self._under_way.get(host) or self._begin(host))
 
     def _begin(self, host: str) -> Future[list[str]]:
@@ -61,3 +64,11 @@ class SystemLookUps:
         else:
             del self._under_way[host]
             found.set_result(addresses)
+
+
+def _is_address(host: str) -> bool:
+    """Whether a host is an address already, in the one spelling that needs no resolver."""
+    try:
+        return str(ip_address(host)) == host
+    except ValueError:
+        return False
