@@ -89,7 +89,15 @@ class Parts:
             read_url=UrlReader(settings.guard, settings.egresses),
         )
         app = create_app(
-            services, beside=_operators_routes(store, clock, tally, supervisor, dispatcher, sender)
+            services,
+            beside=_operators_routes(
+                store=store,
+                clock=clock,
+                tally=tally,
+                supervisor=supervisor,
+                dispatcher=dispatcher,
+                sender=sender,
+            ),
         )
         await supervisor.start()
         phase = transition.phase_at(clock.now())
@@ -133,6 +141,7 @@ def _limits_of(settings: Settings) -> Limits:
 
 
 def _operators_routes(
+    *,
     store: Store,
     clock: Clock,
     tally: Tally,

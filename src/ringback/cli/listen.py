@@ -15,10 +15,10 @@ from ringback.cli.dev_file import DevFile
 from ringback.cli.options import data_option
 from ringback.cli.signals import event_of_signals
 from ringback.core.addresses import ANYWHERE
-from ringback.core.guard import Guard
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.durations import read_duration
 from ringback.core.errors import InvalidCallbackUrl, Unusable
+from ringback.core.guard import Guard
 from ringback.core.source import Source
 from ringback.engine.sender import Sender
 from ringback.engine.system import SystemClock, stopwatch

@@ -31,7 +31,7 @@ _NAME: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_][A-Za-z0-9_-]{,62}(\.[A-Za-
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
-# Without slots: what is derived from a URL is worked out once, for the many callbacks that go there.
+# Without slots: what is derived from a URL is worked out once, for the many that go there.
 @dataclass(frozen=True)
 class CallbackUrl:
     """A URL that can be called, with everything that its fragment asks for.

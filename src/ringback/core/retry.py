@@ -91,7 +91,9 @@ def decide(
             why_not = _why_not_within(outcome, rules, round_, now)
             if why_not is None:
                 return TryAgain()
-            return _next_round(outcome, why_not, rules.schedule, round_, now, chance)
+            return _next_round(
+                outcome, why_not, schedule=rules.schedule, round_=round_, now=now, chance=chance
+            )
         case _:
             assert_never(outcome)
 
@@ -121,6 +123,7 @@ def _why_not_within(
 def _next_round(
     outcome: Refused | Unreachable,
     why_not: str,
+    *,
     schedule: Schedule,
     round_: Round,
     now: datetime,

@@ -73,6 +73,7 @@ class Lanes:
         """Accounts with lanes that are ready; the first one is next."""
         self._future: list[tuple[datetime, int, _State]] = []
         self._order = count()
+        self._forget_beyond = _MOST_IDLE
         self._lock = Lock()
 
     @property
@@ -154,7 +155,7 @@ class Lanes:
     def _state_of(self, lane: Lane) -> _State:
         state = self._lanes.get(lane)
         if state is None:
-            if len(self._lanes) > _MOST_IDLE:
+            if len(self._lanes) > self._forget_beyond:
                 self._forget_idle()
             account = self._accounts.setdefault(lane.account_sid, _Account())
             self._lanes[lane] = state = _State(lane, account)
@@ -164,6 +165,10 @@ class Lanes:
         idle = [one for one in self._lanes.values() if not one.taken and one.next_due is None]
         for state in idle:
             del self._lanes[state.lane]
+        # Where most of them wait, it is of no use to look at all of them again soon.
+        self._forget_beyond = max(_MOST_IDLE, 2 * len(self._lanes))
+        accounts = {lane.account_sid for lane in self._lanes}
+        self._accounts = {sid: one for sid, one in self._accounts.items() if sid in accounts}
 
     def _room_of(self, state: _State) -> int:
         """Return how many slots the lane could take one after the other."""

@@ -125,7 +125,14 @@ class SqliteCallbacks:
         return row and self.get(account_sid, row["sid"])
 
     def page(self, account_sid: str, which: CallbackFilter, window: Window) -> list[Callback]:
-        rows = read_page(self._session, _FROM, _COLUMNS, account_sid, _conditions(which), window)
+        rows = read_page(
+            self._session,
+            _FROM,
+            columns=_COLUMNS,
+            account_sid=account_sid,
+            conditions=_conditions(which),
+            window=window,
+        )
         return [_read_callback(row) for row in rows]
 
     def oldest(

@@ -13,7 +13,8 @@ Condition = tuple[str, SqlValue]
 def read_page(
     session: Session,
     table: str,
-    columns: str,
+    *,
+    columns: str = "*",
     account_sid: str,
     conditions: Iterable[Condition],
     window: Window,

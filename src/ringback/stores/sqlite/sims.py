@@ -96,10 +96,14 @@ class SqliteSims:
             ("fleet_sid = ?", which.fleet_sid),
             ("iccid = ?", which.iccid),
         )
-        return [
-            _read_sim(row)
-            for row in read_page(self._session, "sims", "*", account_sid, conditions, window)
-        ]
+        rows = read_page(
+            self._session,
+            "sims",
+            account_sid=account_sid,
+            conditions=conditions,
+            window=window,
+        )
+        return [_read_sim(row) for row in rows]
 
     def begin_update(self, update: SimUpdate) -> None:
         url = update.callback_url

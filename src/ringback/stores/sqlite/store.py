@@ -6,6 +6,7 @@ all that a commit ended.
 """
 
 import asyncio
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from ringback.stores.sqlite.lock import FileLock
 from ringback.stores.sqlite.upgrading import destination_of, head_of_request, head_of_response
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 _MOST_AT_ONCE: Final = 500
 _PRAGMAS: Final = (
@@ -112,10 +114,19 @@ class SqliteStore:
             entries, open_ended = self._take()
             if entries:
                 began = perf_counter()
-                self._committer.commit([entry.job for entry in entries])
+                self._commit([entry.job for entry in entries])
                 self._committed(perf_counter() - began)
                 _report(entries)
         self._committer.close()
+
+    def _commit(self, jobs: list[Job]) -> None:
+        try:
+            self._committer.commit(jobs)
+        except Exception as failure:  # noqa: BLE001 (without its thread, there is no store)
+            _log.exception("a commit failed for no reason that the database gives")
+            unavailable = StoreUnavailable(f"the database can't be used just now: {failure!r}")
+            for job in jobs:
+                job.failure = unavailable
 
     def _take(self) -> tuple[list[_Entry], bool]:
         """Wait for work; return all that queued up, and whether there can be more."""
@@ -146,7 +157,10 @@ def _report(entries: list[_Entry]) -> None:
 
 def _end(entries: list[_Entry]) -> None:
     for job, ended in entries:
-        job.end()
+        try:
+            job.end()
+        except Exception:  # noqa: BLE001 (all others in the commit have to hear of theirs)
+            _log.exception("what follows a transaction failed")
         if not ended.done():
             ended.set_result(None)
 
