@@ -31,4 +31,4 @@ def rendered(
 
 def received(request: OutgoingRequest) -> ReceivedRequest:
     """Return the request as it arrives where nothing changes it on the way."""
-    return ReceivedRequest(request.method, request.target, request.headers, request.body)
+    return ReceivedRequest(request.method, request.url.target, request.headers, request.body)

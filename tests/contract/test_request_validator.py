@@ -37,7 +37,7 @@ def is_valid(request: OutgoingRequest, url: str, validator: RequestValidator = V
 
 def called_url(request: OutgoingRequest) -> str:
     """Rebuild the URL from scheme, Host header and request line."""
-    return f"{request.url.scheme}://{dict(request.headers)['Host']}{request.target}"
+    return f"{request.url.scheme}://{dict(request.headers)['Host']}{request.url.target}"
 
 
 @pytest.mark.parametrize(

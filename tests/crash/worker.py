@@ -1,30 +1,39 @@
-"""`ringback dev`, but for one named step at which it dies on the spot, as `kill -9` would have it.
+"""`ringback dev`, but for one named step at which it is killed on the spot.
 
-Its last arguments are `--die-at STEP`.
+`--die-at STEP` is the step, `--die-at STEP:3` the third time that it comes there. All other flags
+are settings. Steps are the engine's checkpoints, and those of `tests.crash.driver`.
 """
 
 import asyncio
 import os
+import signal
 import sys
-from pathlib import Path
+from argparse import ArgumentParser
+from itertools import count
 
 from ringback.api.server import bind
 from ringback.cli.dev import run
 from ringback.settings import load
+from tests.crash.driver import passing
 
 
 def main() -> None:
-    *flags, _, fatal = sys.argv[1:]
+    parser = ArgumentParser(allow_abbrev=False)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--die-at", default="")
+    known, flags = parser.parse_known_args()
+    fatal, _, time = known.die_at.partition(":")
+    times = count(1)
 
     def die(step: str) -> None:
-        if step == fatal:
-            os._exit(9)
+        if step == fatal and next(times) == int(time or 1):
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    data = Path(flags[flags.index("--data") + 1])
-    settings = load({"port": "0", "data": str(data), "update_takes": "10ms"}, {})
-    with bind(settings.host, settings.port) as listener:
-        asyncio.run(run(settings, listener, as_json=True, checkpoint=die))
+    pairs = zip(flags[::2], flags[1::2], strict=True)
+    settings = load({flag[2:].replace("-", "_"): value for flag, value in pairs}, {})
+    with bind(settings.host, settings.port) as listener, passing(die):
+        asyncio.run(run(settings, listener, as_json=known.json, checkpoint=die))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

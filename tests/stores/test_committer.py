@@ -138,6 +138,25 @@ def test_work_does_not_see_what_failed_before_it(bench: Bench) -> None:
     assert counted.result == {OURS: 1}
 
 
+def test_a_key_that_failing_work_gave_is_free(bench: Bench) -> None:
+    *_, looking, _ = bench.do(
+        then(add(1, key="x"), break_off),
+        lambda tx: tx.callbacks.with_key(OURS, "x"),
+        add(2, key="x"),
+    )
+    assert looking.result is None
+    assert bench.numbers() == [2]
+
+
+def test_a_key_that_other_work_gave_is_still_taken_after_some_failed(bench: Bench) -> None:
+    *_, looking = bench.do(
+        add(1, key="x"),
+        then(add(2), break_off),
+        lambda tx: tx.callbacks.with_key(OURS, "x"),
+    )
+    assert looking.result == callback(1, key="x")
+
+
 def test_what_failing_work_had_claimed_can_be_claimed(bench: Bench) -> None:
     *_, claiming = bench.do(add(1, 2), then(claim, break_off), claim)
     assert [one.callback.sid for one in claiming.result] == [callback(1).sid, callback(2).sid]
@@ -318,6 +337,19 @@ def test_rows_of_many_pieces_of_work_are_written_together(bench: Bench) -> None:
         "INSERT INTO callbacks",
         "COMMIT",
     ]
+
+
+def test_looking_for_keys_writes_no_rows_apart(bench: Bench) -> None:
+    statements = list[str]()
+    bench.connection.set_trace_callback(statements.append)
+
+    def add_once(tx: Transaction, number: int) -> None:
+        if tx.callbacks.with_key(OURS, f"order {number}") is None:
+            tx.callbacks.add(callback(number, key=f"order {number}"))
+
+    bench.do(*(lambda tx, n=number: add_once(tx, n % 64) for number in range(128)))
+    assert sum(statement.startswith("INSERT INTO callbacks") for statement in statements) == 1
+    assert bench.numbers() == list(range(64))
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 5, 15, 16, 17, 63, 64, 65, 255, 256, 257, 600])

@@ -144,10 +144,12 @@ class BothStores(RuleBasedStateMachine):
         self.commit()
 
     def teardown(self) -> None:
-        self.commit()
-        self._committer.close()
-        self._loop.close()
-        self._folder.cleanup()
+        try:
+            self.commit()
+        finally:
+            self._committer.close()
+            self._loop.close()
+            self._folder.cleanup()
 
     def _connect(self) -> None:
         self._committer = Committer(connect(Path(self._folder.name) / "ringback.db"))

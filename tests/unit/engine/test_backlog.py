@@ -65,10 +65,12 @@ def test_what_comes_takes_room() -> None:
 
 
 def test_a_start_counts_what_is_in_the_store_and_nothing_from_before() -> None:
-    backlog = a_backlog({OURS: 7, THEIRS: 2})
+    backlog = a_backlog({OURS: 7, THEIRS: 2}, per_account=7)
     assert backlog.in_all == 9
     backlog.start_with({OURS: 1})
     assert backlog.in_all == 1
+    backlog.check(OURS, 6)
+    backlog.check(THEIRS, 7)
 
 
 def test_a_million_may_wait_unless_told_otherwise() -> None:

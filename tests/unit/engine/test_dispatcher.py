@@ -180,6 +180,19 @@ async def test_a_callback_that_is_not_due_waits_for_its_instant() -> None:
     assert len(transport.requests) == 1
 
 
+async def test_what_is_due_later_in_a_lane_goes_at_its_instant_too() -> None:
+    store = await a_store(
+        a_callback(sid=sid(1), url=HOST), a_callback(sid=sid(2), url=HOST, due=NOW + 30 * SECOND)
+    )
+    bench = Bench(store, RecordingTransport())
+    async with running(bench.dispatcher.run):
+        await bench.steps.reach("settled")
+        await all_has_run()
+        bench.clock.advance(30 * SECOND)
+        await bench.steps.reach("settled", 2)
+    assert (await callback_in(store, sid(2))).status == "delivered"
+
+
 async def test_the_longest_due_goes_first() -> None:
     store = await a_store(
         *(a_callback(sid=sid(n), url=f"{HOST}/{n}", due=NOW - n * SECOND) for n in (1, 3, 2))
@@ -392,6 +405,20 @@ async def test_a_retry_keeps_its_slot_and_is_written_with_the_settlement() -> No
     assert bench.dispatcher.under_way == 0
 
 
+async def test_a_retry_goes_before_what_is_ready_for_its_destination() -> None:
+    paths = list[str]()
+
+    async def send(request: OutgoingRequest) -> Exchange:
+        paths.append(request.url.path)
+        await all_has_run()
+        return REFUSED if paths == ["/1"] else DELIVERED
+
+    store = await a_store(*(a_callback(sid=sid(n), url=f"{HOST}/{n}") for n in range(1, 5)))
+    await Bench(store, FunctionTransport(send), limits=Limits(per_destination=1)).settle(5)
+    # The second one had left by the time at which the ending of the first one was durable.
+    assert paths == ["/1", "/2", "/1", "/3", "/4"]
+
+
 async def test_a_cut_over_between_two_attempts_keeps_source_and_token() -> None:
     clock = FakeClock(datetime(2024, 10, 15, 23, 59, 59, tzinfo=UTC))
     callback = announce(
@@ -463,6 +490,24 @@ async def test_between_two_rounds_nothing_is_sent_and_no_slot_is_held() -> None:
         bench.clock.advance(MICROSECOND)
         await bench.steps.reach("settled", 2)
     assert (await callback_in(store)).status == "delivered"
+
+
+async def test_the_next_round_is_known_as_soon_as_it_is_durable() -> None:
+    store = PausedStore(await a_store(one_attempt_a_round()))
+
+    async def refuse_and_hold_the_store(request: OutgoingRequest) -> Exchange:
+        store.may_begin.clear()
+        return REFUSED
+
+    bench = Bench(store, FunctionTransport(refuse_and_hold_the_store), schedule=PERSISTENT)
+    async with running(bench.dispatcher.run):
+        await bench.steps.reach("sent")
+        await all_has_run()
+        store.may_begin.set()
+        await bench.steps.reach("settled")
+        await all_has_run()
+        bench.clock.advance(4 * SECOND)
+        await bench.steps.reach("sent", 2)
 
 
 @pytest.mark.parametrize("source", Source)
@@ -570,6 +615,38 @@ async def test_no_more_are_under_way_than_there_are_slots() -> None:
             transport.open(f"host-{number}.example")
         await bench.steps.reach("settled", 20)
     assert bench.dispatcher.under_way == 0
+
+
+NOT_FOUND = Exchange(Refused(404))
+
+
+@pytest.mark.parametrize(
+    ("ending", "room"),
+    [
+        pytest.param(DELIVERED, 17, id="200"),
+        pytest.param(NOT_FOUND, 17, id="404"),
+        pytest.param(Exchange(Refused(500)), 17, id="500"),
+        pytest.param(Exchange(Refused(429)), 8, id="429"),
+        pytest.param(Exchange(Refused(503)), 8, id="503"),
+        pytest.param(NOT_CONNECTED, 8, id="no connection"),
+        pytest.param(LATE, 8, id="no answer"),
+    ],
+)
+async def test_a_destination_gets_more_with_each_answer_and_half_after_a_failure(
+    ending: Exchange, room: int
+) -> None:
+    endings = [ending]
+
+    async def end_once_and_then_hang(request: OutgoingRequest) -> Exchange:
+        if not endings:
+            await asyncio.Event().wait()
+        return endings.pop()
+
+    bench = Bench(await a_store(), FunctionTransport(end_once_and_then_hang))
+    await bench.take(a_callback(url=f"{HOST}#rc=0"))
+    await bench.steps.reach("settled")
+    await bench.take(*callbacks_to(HOST, range(100)))
+    assert bench.dispatcher.under_way == room
 
 
 async def test_a_slow_receiver_holds_nobody_else_up() -> None:
@@ -964,6 +1041,44 @@ async def test_a_retry_that_was_begun_but_has_not_left_at_a_stop_is_put_back() -
     assert (progress.due, progress.attempt_count, progress.round_attempts) == (NOW, 1, 1)
     assert progress.round_began == NOW
     assert await results_in(store) == ["refused"]
+
+
+async def test_a_round_that_a_stop_interrupts_opens_no_attempt_that_could_stay_open() -> None:
+    memory, gate = await a_store(a_callback(source=Source.KORE)), asyncio.Event()
+    store = FailingStore(memory)
+
+    class ThenGoAway(Steps):
+        def __call__(self, name: str) -> None:
+            super().__call__(name)
+            if name == "settled":
+                store.go_away()
+
+    transport = RecordingTransport([REFUSED], gate=gate)
+    bench = Bench(store, transport, steps=ThenGoAway())
+    async with running(bench.dispatcher.run):
+        await bench.steps.reach("claimed")
+        stopping = asyncio.create_task(bench.dispatcher.stop(within=10 * SECOND))
+        await all_has_run()
+        gate.set()
+        await stopping
+    assert await results_in(memory) == ["refused"]
+
+
+async def test_a_stop_waits_for_what_is_answered_to_be_durable() -> None:
+    store = FailingStore(await a_store())
+    transport = GatedTransport()
+    bench = Bench(store, transport)
+    await bench.take(*callbacks_to(HOST, [1]))
+    await bench.steps.reach("claimed")
+    stopping = asyncio.create_task(bench.dispatcher.stop(within=10 * SECOND))
+    store.failures_to_come = 1
+    transport.open(A)
+    await store.steps.reach("failed")
+    await all_has_run()
+    assert not stopping.done()
+    bench.clock.advance(SECOND)
+    await stopping
+    assert await results_in(store, sid(1)) == ["delivered"]
 
 
 async def test_what_is_answered_in_time_is_settled_and_what_is_not_stays_open() -> None:

@@ -201,21 +201,49 @@ async def test_a_transaction_that_is_undone_sends_nothing_and_gives_its_slots_ba
     assert await store.transact(lambda tx: tx.callbacks.unfinished()) == {}
 
 
-async def test_a_slot_that_is_given_back_goes_to_who_waits_for_it() -> None:
-    store, transport = await a_store(), RecordingTransport()
-    bench = Bench(store, transport)
+async def test_a_callback_that_cant_be_kept_gives_its_slot_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = await a_store()
+    bench = Bench(store, RecordingTransport())
+
+    def keep_nothing(callback: Callback) -> None:
+        raise ValueError("a value can't be kept")
+
+    def work(tx: Transaction) -> None:
+        monkeypatch.setattr(tx.callbacks, "add", keep_nothing)
+        bench.dispatcher.intake.take(tx, a_callback())
+
+    with pytest.raises(ValueError, match="can't be kept"):
+        await store.transact(work)
+    assert bench.dispatcher.under_way == 0
+
+
+async def test_a_slot_that_is_given_back_goes_at_once_to_who_waits_for_it(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "ringback.db")
+    await store.transact(lambda tx: tx.accounts.add(an_account(), []))
+    bench = Bench(store, RecordingTransport())
+    loop, may_fail = asyncio.get_running_loop(), threading.Event()
 
     def fill_the_lane_and_fail(tx: Transaction) -> None:
         for callback in callbacks_to(HOST, range(FIRST_WINDOW)):
             bench.dispatcher.intake.take(tx, callback)
+        loop.call_soon_threadsafe(bench.steps, "filled")
+        assert may_fail.wait(10)
         raise ValueError("undone")
 
+    await bench.dispatcher.recover()
     async with running(bench.dispatcher.run):
+        await bench.take(a_callback(url=HOST, due=NOW + SECOND))
+        failing = asyncio.create_task(store.transact(fill_the_lane_and_fail))
+        await bench.steps.reach("filled")
+        bench.clock.advance(SECOND)
         await all_has_run()
+        may_fail.set()
         with pytest.raises(ValueError, match="undone"):
-            await store.transact(fill_the_lane_and_fail)
-        await bench.take(*callbacks_to(HOST, range(100, 100 + FIRST_WINDOW)))
-        await bench.steps.reach("settled", FIRST_WINDOW)
+            await failing
+        await bench.steps.reach("settled")
+    await store.close()
     assert bench.dispatcher.under_way == 0
 
 

@@ -1,12 +1,12 @@
 """Lanes: whose turn it is, and who may have how much of what can be under way at once."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 from random import Random
-from threading import Thread
+from threading import Barrier, Thread
 
 import pytest
 
@@ -312,10 +312,10 @@ def test_an_account_without_room_is_passed_over_and_keeps_its_place() -> None:
         lanes.expect(lane, NOW)
     assert lanes.due(NOW, limit=100) == [Ask(A1, 2), Ask(A2, 1)]
     lanes.expect(B1, NOW)
+    lanes.expect(C1, NOW)
     assert lanes.due(NOW, limit=1) == [Ask(B1, 1)]
-    lanes.claimed(Ask(B1, 1), 1, next_due=NOW)
     lanes.give_back(A1, 2)
-    # Both may go on now; the account that was passed over is in front.
+    # Two may go on now; the account that was passed over is in front.
     assert lanes.due(NOW, limit=1) == [Ask(A3, 1)]
 
 
@@ -433,14 +433,17 @@ def test_what_is_due_later_does_not_pile_up_with_each_claim() -> None:
 # ---- idle lanes ----------------------------------------------------------------------------------
 
 
-def test_idle_lanes_are_forgotten_beyond_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_lanes_and_accounts_are_forgotten_beyond_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(lanes_module, "_MOST_IDLE", 10)
     lanes = many()
     for number in range(1000):
-        lane = Lane("account A", f"destination {number}")
+        lane = Lane(f"account {number}", "destination")
         assert lanes.try_take(lane, NOW)
         lanes.give_back(lane)
     assert len(lanes._lanes) <= 12
+    assert len(lanes._accounts) <= 12
 
 
 def test_what_is_under_way_or_waits_is_never_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -459,20 +462,13 @@ def test_what_is_under_way_or_waits_is_never_forgotten(monkeypatch: pytest.Monke
     lanes.answered(C1, slots=1)
     assert lanes.under_way == 0
     assert lanes.next_due() == NOW + SECOND
-    assert [ask.lane for ask in lanes.due(NOW + SECOND, limit=1)] == [B1]
+    (later,) = lanes.due(NOW + SECOND, limit=1)
+    lanes.claimed(later, 1, next_due=None)
+    lanes.answered(B1, slots=1)
+    assert (later, lanes.under_way) == (Ask(B1, 1), 0)
 
 
 # ---- two threads ---------------------------------------------------------------------------------
-
-
-@contextmanager
-def threads_that_switch_often() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
 
 
 def take_and_give_back(lanes: Lanes, seed: int, highest: list[int]) -> None:
@@ -512,18 +508,44 @@ def end(lanes: Lanes, lane: Lane, random: Random) -> None:
             lanes.failed(lane, slots=1)
 
 
-def test_threads_that_take_and_give_back_at_once_end_with_nothing_taken() -> None:
-    lanes, highest = many(at_once=40), list[int]()
-    jobs = [(take_and_give_back, seed) for seed in range(4)] + [(claim_and_answer, 4)]
-    threads = [Thread(target=job, args=(lanes, seed, highest)) for job, seed in jobs]
-    with threads_that_switch_often():
+def run_at_once(*jobs: Callable[[], None]) -> None:
+    """Run each job in a thread of its own; they switch as often as they can."""
+    all_are_there = Barrier(len(jobs))
+
+    def run(job: Callable[[], None]) -> None:
+        all_are_there.wait()
+        job()
+
+    threads = [Thread(target=run, args=(job,)) for job in jobs]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_threads_that_take_and_give_back_at_once_end_with_nothing_taken() -> None:
+    lanes, highest = many(at_once=40), list[int]()
+    takers = [partial(take_and_give_back, lanes, seed, highest) for seed in range(4)]
+    run_at_once(*takers, partial(claim_and_answer, lanes, 4, highest))
     assert lanes.under_way == 0
     assert 1 < max(highest) <= 40
-    # Nothing is left over in any lane or account, either.
-    lanes.due(NOW + SECOND, limit=0)
-    fresh = many(at_once=40)
-    assert take_all(lanes, Lane("account A", "new")) == take_all(fresh, A1)
+    # Nothing is left over in an account, either.
+    assert take_all(lanes, Lane("account A", "new")) == take_all(many(at_once=40), A1)
+
+
+def test_threads_never_take_the_same_slot() -> None:
+    lanes, under_way = many(at_once=1), list[int]()
+
+    def take_the_one_slot() -> None:
+        for _ in range(10_000):
+            if lanes.try_take(A1, NOW):
+                under_way.append(lanes.under_way)
+                lanes.give_back(A1)
+
+    run_at_once(*[take_the_one_slot] * 4)
+    assert set(under_way) == {1}

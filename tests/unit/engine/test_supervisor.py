@@ -198,6 +198,20 @@ async def test_a_stop_with_a_database_that_is_away_leaves_what_is_open_to_the_ne
     assert [attempt.result for attempt in await attempts_in(store)] == ["open"]
 
 
+async def test_a_stop_ends_a_loop_that_waits_for_a_database_that_is_away() -> None:
+    store = FailingStore(await a_store())
+    bench = Bench(store)
+    await bench.supervisor.start()
+    await all_has_run()
+    store.go_away()
+    bench.clock.advance(60 * SECOND)
+    await store.steps.reach("failed")
+    stopping = asyncio.create_task(bench.supervisor.stop(within=timedelta(0)))
+    await all_has_run()
+    assert stopping.done()
+    assert not bench.supervisor.is_running
+
+
 async def test_watching_goes_on_while_the_loops_do() -> None:
     bench = Bench(await a_store(a_callback()))
     await bench.supervisor.start()

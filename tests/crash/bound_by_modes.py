@@ -1,0 +1,18 @@
+"""`ringback`, bound by the modes of files even where it runs as root."""
+
+import ctypes
+import os
+import sys
+from typing import Final
+
+# linux/prctl.h and linux/capability.h
+_PR_CAPBSET_DROP: Final = 24
+_CAP_DAC_OVERRIDE: Final = 1
+_CAP_DAC_READ_SEARCH: Final = 2
+
+if __name__ == "__main__":
+    for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
+        # It fails for anybody but root, who is bound anyway.
+        ctypes.CDLL(None).prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+    command = [sys.executable, "-m", "ringback", *sys.argv[1:]]
+    os.execv(command[0], command)  # noqa: S606 (what it runs is ours)

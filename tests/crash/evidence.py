@@ -1,0 +1,319 @@
+"""What was promised, what receivers saw, what is on record; and the laws that these have to obey.
+
+It is `docs/guarantees.md`, as far as it can be checked from the outside.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Final, NamedTuple
+
+
+class Asked(NamedTuple):
+    """An event that a client wants sent; events of one batch have the same `batch`."""
+
+    key: str
+    url: str
+    method: str
+    body: str
+    source: str
+    batch: int
+
+
+class Arrival(NamedTuple):
+    """A request at a receiver, and what that answered; None where it broke the connection off."""
+
+    token: str
+    source: str
+    line: str
+    body: str
+    answer: int | None
+
+
+class Row(NamedTuple):
+    """An attempt row."""
+
+    number: int
+    result: str
+    status_code: int | None
+    failure: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A callback on record, with its attempt rows."""
+
+    sid: str
+    key: str
+    url: str
+    method: str
+    body: str
+    source: str
+    token: str
+    status: str
+    reason: str | None
+    attempt_count: int
+    created_us: int
+    rows: tuple[Row, ...] = ()
+
+    def count(self, *results: str) -> int:
+        """Return how many rows have one of these results."""
+        return sum(row.result in results for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known after a soak."""
+
+    asked: Mapping[str, Asked]
+    answers: Mapping[str, list[str]]
+    """The SIDs that clients were answered, for each key as often as it was asked with."""
+    records: list[Record]
+    arrivals: list[Arrival]
+    steady: frozenset[str] = frozenset()
+    """URLs of receivers that answer every request, and keep their connections."""
+    healthy: frozenset[str] = frozenset()
+    """URLs of those that answer every request with 2xx."""
+    gone: frozenset[str] = frozenset()
+    """URLs of receivers that may answer 410."""
+    dead: frozenset[str] = frozenset()
+    """URLs where nothing ever arrives."""
+    left_open: int = 0
+    """Attempts that count as under way."""
+
+    @cached_property
+    def by_token(self) -> dict[str, list[Arrival]]:
+        """The requests of each callback."""
+        found: dict[str, list[Arrival]] = {record.token: [] for record in self.records}
+        for arrival in self.arrivals:
+            found.setdefault(arrival.token, []).append(arrival)
+        return found
+
+    def with_arrivals(self) -> Iterator[tuple[Record, list[Arrival]]]:
+        """Return each record with its requests."""
+        for record in self.records:
+            yield record, self.by_token[record.token]
+
+    @cached_property
+    def repeats(self) -> int:
+        """How often a receiver that had answered 2xx got the same callback again."""
+        return sum(
+            sum(each.answer is not None and each.answer < 300 for each in before)
+            for before in (self.by_token[record.token][:-1] for record in self.records)
+        )
+
+
+Law = Callable[[Evidence], Iterator[str]]
+
+
+def _kept(evidence: Evidence) -> Iterator[str]:
+    """What was acknowledged is on record, and its key led to it each time."""
+    by_sid = {record.sid: record for record in evidence.records}
+    for key, sids in evidence.answers.items():
+        if len(set(sids)) > 1:
+            yield f"{key} was answered with {sids}"
+        for sid in set(sids):
+            if sid not in by_sid:
+                yield f"{sid}, acknowledged for {key}, is not on record"
+            elif by_sid[sid].key != key:
+                yield f"{sid}, acknowledged for {key}, has the key {by_sid[sid].key}"
+
+
+def _once(evidence: Evidence) -> Iterator[str]:
+    """Each key that a client used has one callback, and there are no others."""
+    made = Counter(record.key for record in evidence.records)
+    for key in evidence.asked.keys() | made.keys():
+        if made[key] != 1:
+            yield f"{key} has {made[key]} callbacks"
+        if key not in evidence.asked:
+            yield f"{key} was never asked for"
+
+
+def _whole(evidence: Evidence) -> Iterator[str]:
+    """The callbacks of a batch were made together."""
+    instants: dict[int, set[int]] = {}
+    for record in evidence.records:
+        if asked := evidence.asked.get(record.key):
+            instants.setdefault(asked.batch, set()).add(record.created_us)
+    for batch, found in instants.items():
+        if len(found) > 1:
+            yield f"batch {batch} was made at {sorted(found)}"
+
+
+def _as_asked(evidence: Evidence) -> Iterator[str]:
+    """A record says what its client asked for."""
+    for record in evidence.records:
+        if asked := evidence.asked.get(record.key):
+            said = (record.url, record.method, record.body, record.source)
+            if said != asked[1:5]:
+                yield f"{record.sid} is {said}, and {asked} was asked for"
+
+
+def _ended(evidence: Evidence) -> Iterator[str]:
+    """Nothing is scheduled or under way once all had its time."""
+    if evidence.left_open:
+        yield f"{evidence.left_open} attempts are under way"
+    for record in evidence.records:
+        if record.status not in {"delivered", "failed"}:
+            yield f"{record.sid} is {record.status}"
+        if any(row.result == "open" for row in record.rows):
+            yield f"{record.sid} has an open row"
+
+
+def _delivered(evidence: Evidence) -> Iterator[str]:
+    """A delivered callback has one delivered row, its last, and its receiver answered 2xx."""
+    for record, arrivals in evidence.with_arrivals():
+        is_delivered = record.status == "delivered"
+        if record.count("delivered") != is_delivered:
+            yield f"{record.sid} is {record.status}, with {record.count('delivered')} deliveries"
+        elif is_delivered and record.rows[-1].result != "delivered":
+            yield f"{record.sid} was delivered before its last row"
+        answered = {arrival.answer for arrival in arrivals}
+        told = {row.status_code for row in record.rows if row.status_code is not None}
+        if not told <= answered:
+            yield f"{record.sid} has rows with {told}, and its receiver answered {answered}"
+
+
+def _failed(evidence: Evidence) -> Iterator[str]:
+    """A callback fails by 410, or at the end of its schedule."""
+    for record in evidence.records:
+        if record.status != "failed":
+            continue
+        reason = record.reason or ""
+        is_gone = record.url in evidence.gone and reason.endswith("the receiver wants no more")
+        is_used_up = " rounds" in reason and record.url not in evidence.healthy
+        if not is_gone and not is_used_up:
+            yield f"{record.sid} failed at {record.url}: {reason}"
+
+
+def _logged(evidence: Evidence) -> Iterator[str]:
+    """A receiver counts no more requests than there are rows, and no fewer than have an answer."""
+    for record, arrivals in evidence.with_arrivals():
+        answered = record.count("delivered", "refused")
+        if not answered <= len(arrivals) <= len(record.rows):
+            rows = [row.result for row in record.rows]
+            yield f"{record.sid} has {len(arrivals)} requests, and the rows {rows}"
+
+
+def _strangers(evidence: Evidence) -> Iterator[str]:
+    """No request comes that is on no record."""
+    known = {record.token for record in evidence.records}
+    for token in evidence.by_token.keys() - known:
+        yield f"{token} is on no record"
+
+
+def _explained(evidence: Evidence) -> Iterator[str]:
+    """Rows without a request are `unknown`, or those of connections that failed."""
+    for record, arrivals in evidence.with_arrivals():
+        spare = len(record.rows) - len(arrivals)
+        if spare > record.count("unknown", "unreachable"):
+            yield f"{record.sid} has {spare} rows without a request"
+        if record.url in evidence.steady and record.count("unreachable"):
+            failures = [row.failure for row in record.rows if row.failure]
+            yield f"{record.sid} failed to reach a receiver that never fails: {failures}"
+        if record.url in evidence.dead and arrivals:
+            yield f"{record.sid} arrived where nothing is"
+
+
+def _repeated(evidence: Evidence) -> Iterator[str]:
+    """Who answered 2xx gets it again only where the process died before it was settled.
+
+    At a receiver that breaks connections off, an answer may be lost as well.
+    """
+    for record, arrivals in evidence.with_arrivals():
+        deliveries = sum(each.answer is not None and each.answer < 300 for each in arrivals)
+        unsettled = deliveries - record.count("delivered")
+        if unsettled > record.count("unknown", "unreachable"):
+            rows = [row.result for row in record.rows]
+            yield f"{record.sid} was answered {deliveries} times with 2xx, and has the rows {rows}"
+
+
+def _numbered(evidence: Evidence) -> Iterator[str]:
+    """Rows are numbered from 1 on without a gap, and counted right."""
+    for record in evidence.records:
+        numbers = [row.number for row in record.rows]
+        if numbers != [*range(1, record.attempt_count + 1)]:
+            yield f"{record.sid} counts {record.attempt_count} attempts, and has rows {numbers}"
+
+
+def _same(evidence: Evidence) -> Iterator[str]:
+    """All requests of a callback are the same, and what its record says."""
+    for record, arrivals in evidence.with_arrivals():
+        for one, other in pairwise(arrivals):
+            if one[:4] != other[:4]:
+                yield f"{record.sid} arrived as {one[:4]} and as {other[:4]}"
+        for arrival in arrivals[:1]:
+            told = arrival.body or arrival.line.split()[1].rpartition("?")[2]
+            if (arrival.line.split()[0], arrival.source, told) != (
+                record.method,
+                record.source,
+                record.body,
+            ):
+                yield f"{record.sid} arrived as {arrival[:4]}"
+
+
+def _sound(evidence: Evidence) -> Iterator[str]:
+    """No attempt ends by a fault of ours."""
+    for record in evidence.records:
+        if any(row.failure == "internal" for row in record.rows):
+            yield f"{record.sid} met a fault of Ringback's own"
+
+
+LAWS: Final[Mapping[str, Law]] = {
+    "kept": _kept,
+    "once": _once,
+    "whole": _whole,
+    "as asked": _as_asked,
+    "ended": _ended,
+    "delivered": _delivered,
+    "failed": _failed,
+    "logged": _logged,
+    "strangers": _strangers,
+    "explained": _explained,
+    "repeated": _repeated,
+    "numbered": _numbered,
+    "same": _same,
+    "sound": _sound,
+}
+
+
+def broken(evidence: Evidence, *, most: int = 10) -> list[str]:
+    """Return what breaks a law, `most` of each."""
+    found = list[str]()
+    for name, law in LAWS.items():
+        cases = list(law(evidence))
+        found += [f"{name}: {case}" for case in cases[:most]]
+        found += [f"{name}: and {len(cases) - most} more"] * (len(cases) > most)
+    return found
+
+
+@dataclass
+class OnRecord:
+    """What a data file holds."""
+
+    records: list[Record] = field(default_factory=list[Record])
+    left_open: int = 0
+
+    @classmethod
+    def read(cls, file: Path) -> "OnRecord":
+        """Read the file of a server that has stopped."""
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+            rows: dict[str, list[Row]] = {}
+            for sid, *row in connection.execute(
+                "SELECT callback_sid, number, result, status_code, failure FROM attempts"
+                " ORDER BY callback_sid, number"
+            ):
+                rows.setdefault(sid, []).append(Row(*row))
+            found = connection.execute(
+                "SELECT sid, idempotency_key, url, method, body, source, idempotency_token, status,"
+                " status_reason, attempt_count, created_us FROM callbacks ORDER BY seq"
+            )
+            records = [Record(*one, rows=tuple(rows.pop(one[0], ()))) for one in found]
+            assert not rows, "rows without a callback"
+            (left_open,) = connection.execute("SELECT count(*) FROM open_attempts").fetchone()
+        return cls(records, left_open)

@@ -1,0 +1,119 @@
+"""Receivers of several kinds (quick, slow, overloaded, breaking off), and what reached them."""
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+from tests.crash.evidence import Arrival
+from tests.receivers import OK, ReceivedRequest, RecordingReceiver, Reply, answer_and_close, reset
+
+_TORN: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nto"
+
+Answer = tuple[int | None, Reply]
+"""The status that is answered, None where none is; and how."""
+
+
+def _status(status: int) -> Answer:
+    return status, OK.replace(b"200 OK", f"{status} As You Like".encode())
+
+
+def _quick(_: Random) -> Answer:
+    return 200, OK
+
+
+def _slow(chance: Random) -> Answer:
+    seconds = chance.uniform(0.02, 0.3)
+
+    async def reply(writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(seconds)
+        writer.write(OK)
+
+    return 200, reply
+
+
+def _overloaded(chance: Random) -> Answer:
+    return _status(503 if chance.random() < 0.3 else 202)
+
+
+def _gone(chance: Random) -> Answer:
+    return _status(410 if chance.random() < 0.3 else 204)
+
+
+def _breaking(chance: Random) -> Answer:
+    return chance.choices(
+        [(None, reset), (None, answer_and_close(_TORN)), (200, answer_and_close(OK)), (200, OK)],
+        weights=[2, 1, 1, 6],
+    )[0]
+
+
+KINDS: Final[dict[str, Callable[[Random], Answer]]] = {
+    "quick": _quick,
+    "slow": _slow,
+    "overloaded": _overloaded,
+    "gone": _gone,
+    "breaking": _breaking,
+}
+HEALTHY: Final = ("quick", "slow")
+"""Those that answer every request with 2xx."""
+STEADY: Final = (*HEALTHY, "overloaded", "gone")
+"""Those that answer every request and keep their connections open."""
+
+
+@dataclass
+class Receivers:
+    """All of them, while they listen."""
+
+    urls: dict[str, str] = field(default_factory=dict[str, str])
+    """Where each kind is; "dead" is where nobody listens."""
+    arrivals: list[Arrival] = field(default_factory=list[Arrival])
+    _listening: list[RecordingReceiver] = field(default_factory=list[RecordingReceiver])
+
+    async def have_heard_all(self) -> None:
+        """Return when they have read all that was sent by processes that are dead."""
+        for receiver in self._listening:
+            await receiver.wait_for_ended(receiver.connections)
+
+    def add(self, kind: str, chance: Random) -> RecordingReceiver:
+        """Return a receiver of this kind, to be entered."""
+        answer_as = KINDS[kind]
+
+        def answer(request: ReceivedRequest) -> Reply:
+            status, reply = answer_as(chance)
+            self.arrivals.append(_arrival(request, status))
+            # What is noted is all that is needed, and there are many.
+            receiver.requests.clear()
+            return reply
+
+        receiver = RecordingReceiver(answer=answer)
+        self._listening.append(receiver)
+        return receiver
+
+
+@asynccontextmanager
+async def all_receivers(seed: int) -> AsyncGenerator[Receivers]:
+    """Run one receiver of each kind."""
+    receivers = Receivers()
+    async with AsyncExitStack() as stack:
+        for kind in KINDS:
+            receiver = receivers.add(kind, Random(f"{seed}: {kind}"))
+            await stack.enter_async_context(receiver)
+            receivers.urls[kind] = receiver.url("/hook")
+        # Bound, so that nobody else gets it, but not listening.
+        bound = stack.enter_context(socket.socket())
+        bound.bind(("127.0.0.1", 0))
+        receivers.urls["dead"] = f"http://127.0.0.1:{bound.getsockname()[1]}/hook"
+        yield receivers
+
+
+def _arrival(request: ReceivedRequest, status: int | None) -> Arrival:
+    headers = dict(line.split(": ", 1) for line in request.headers)
+    tokens = {
+        "twilio": headers.get("I-Twilio-Idempotency-Token"),
+        "kore": headers.get("Kore-Idempotency-Token"),
+    }
+    ((source, token),) = ((source, token) for source, token in tokens.items() if token)
+    return Arrival(token, source, request.line, request.body.decode(), status)

@@ -1,0 +1,151 @@
+"""Clients that send events without a pause, and ask again with the same keys until they know."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from random import Random
+from typing import Any
+from urllib.parse import urlencode
+
+from tests.crash.evidence import Asked
+
+_LOST = (OSError, EOFError, asyncio.IncompleteReadError)
+
+
+@dataclass
+class Site:
+    """Where the server is, while there is one."""
+
+    credentials: Mapping[str, str]
+    address: tuple[str, int] = ("", 0)
+    _is_up: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def opens(self, address: tuple[str, int]) -> None:
+        self.address = address
+        self._is_up.set()
+
+    def closes(self) -> None:
+        self._is_up.clear()
+
+    async def wait(self) -> tuple[str, int]:
+        """Return its address as soon as there is one."""
+        await self._is_up.wait()
+        return self.address
+
+
+@dataclass
+class Promises:
+    """What clients asked for, and what they were answered."""
+
+    asked: dict[str, Asked] = field(default_factory=dict[str, Asked])
+    answers: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    lost: int = 0
+    """Answers that never came."""
+    refused: int = 0
+    """Answers 429 and 503."""
+    batches: "count[int]" = field(default_factory=count)
+
+
+class Client:
+    """One client; `work` goes on until it is told to stop, and never leaves a question open."""
+
+    def __init__(
+        self, site: Site, promises: Promises, urls: Mapping[str, str], chance: Random
+    ) -> None:
+        self._site = site
+        self._promises = promises
+        self._urls = urls
+        self._chance = chance
+        self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self.is_stopping = False
+
+    async def work(self) -> None:
+        try:
+            while not self.is_stopping:
+                await self._send(self._invent())
+        finally:
+            self._hang_up()
+
+    async def _send(self, wanted: list[tuple[Asked, dict[str, Any]]]) -> None:
+        """Ask until there is an answer, and now and then once more."""
+        keys = [asked.key for asked, _ in wanted]
+        documents = [document for _, document in wanted]
+        self._promises.asked |= {asked.key: asked for asked, _ in wanted}
+        body = json.dumps(documents[0] if len(wanted) == 1 else {"callbacks": documents}).encode()
+        times = 2 if self._chance.random() < 0.05 else 1
+        while times:
+            sids = await self._ask(body)
+            if sids is not None:
+                times -= 1
+                for key, sid in zip(keys, sids, strict=True):
+                    self._promises.answers.setdefault(key, []).append(sid)
+
+    async def _ask(self, body: bytes) -> list[str] | None:
+        address = await self._site.wait()
+        try:
+            status, answer = await self._exchange(address, body)
+        except _LOST:
+            self._promises.lost += 1
+            self._hang_up()
+            return None
+        if status in (429, 503):
+            self._promises.refused += 1
+            return None
+        assert status == 201, answer
+        told = json.loads(answer)
+        return [one["sid"] for one in told.get("callbacks", [told])]
+
+    async def _exchange(self, address: tuple[str, int], body: bytes) -> tuple[int, bytes]:
+        if self._connection is None:
+            self._connection = await asyncio.open_connection(*address)
+        reader, writer = self._connection
+        writer.write(self._head(len(body)) + body)
+        await writer.drain()
+        head = await reader.readuntil(b"\r\n\r\n")
+        lines = head.decode("latin-1").lower().splitlines()
+        headers = dict(line.split(": ", 1) for line in lines[1:] if line)
+        return int(lines[0].split()[1]), await reader.readexactly(int(headers["content-length"]))
+
+    def _head(self, length: int) -> bytes:
+        who = "{account_sid}:{auth_token}".format_map(self._site.credentials).encode()
+        lines = (
+            "POST /portal/v1/callbacks HTTP/1.1",
+            "Host: ringback",
+            f"Authorization: Basic {base64.b64encode(who).decode()}",
+            "Content-Type: application/json",
+            f"Content-Length: {length}",
+        )
+        return "\r\n".join([*lines, "", ""]).encode()
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection[1].transport.abort()
+        self._connection = None
+
+    def _invent(self) -> list[tuple[Asked, dict[str, Any]]]:
+        """Think of an event, or of several."""
+        size = self._chance.choices([1, self._chance.randint(2, 20)], weights=[3, 1])[0]
+        batch = next(self._promises.batches)
+        return [self._one(f"{batch}.{number}", batch) for number in range(size)]
+
+    def _one(self, key: str, batch: int) -> tuple[Asked, dict[str, Any]]:
+        kinds = {"quick": 50, "slow": 20, "overloaded": 12, "breaking": 12, "gone": 5, "dead": 1}
+        kind = self._chance.choices([*kinds], weights=[*kinds.values()])[0]
+        source = self._chance.choice(["kore", "twilio"])
+        method = self._chance.choices(["POST", "GET"], weights=[9, 1])[0]
+        parameters = {"Key": key, "Padding": "x" * self._chance.randint(0, 500)}
+        document = {
+            "url": f"{self._urls[kind]}#cbs={source}",
+            "method": method,
+            "parameters": parameters,
+            "idempotency_key": key,
+        }
+        if self._chance.random() < 0.1:
+            later = datetime.now(UTC) + timedelta(seconds=self._chance.uniform(0, 3))
+            document["deliver_at"] = f"{later:%FT%T.%fZ}"
+        asked = Asked(key, document["url"], method, urlencode(parameters), source, batch)
+        return asked, document

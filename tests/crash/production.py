@@ -1,0 +1,153 @@
+"""`ringback serve` as its operator has it: a process on its own folder, that somebody may kill."""
+
+import asyncio
+import json
+import resource
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, cast
+
+from tests.served import Answered, Served
+
+RINGBACK = ("-m", "ringback")
+AWAY = "the database can't be used just now: "
+"""How the log begins to say that the database is away."""
+
+
+class Log:
+    """What a server logs, as it comes."""
+
+    def __init__(self) -> None:
+        self.lines = list[dict[str, Any]]()
+        self._more = asyncio.Condition()
+
+    async def follow(self, stream: asyncio.StreamReader) -> None:
+        """Take in all lines, and let the test's own output have them too."""
+        while line := await stream.readline():
+            sys.stderr.write(line.decode())
+            async with self._more:
+                self.lines.append(json.loads(line))
+                self._more.notify_all()
+
+    async def says(self, message: str, *, times: int = 1) -> None:
+        """Return as soon as there are so many lines that begin like this."""
+        async with asyncio.timeout(20), self._more:
+            await self._more.wait_for(lambda: self._count(message) >= times)
+
+    def _count(self, message: str) -> int:
+        return sum(line["message"].startswith(message) for line in self.lines)
+
+
+@dataclass
+class Production(Served):
+    """A `ringback serve` that runs, and the credentials of one of its accounts."""
+
+    log: Log = field(default_factory=Log)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.dev["base_url"].removeprefix("http://").rpartition(":")
+        return host, int(port)
+
+    async def send(self, document: dict[str, Any]) -> Answered:
+        """Have an event sent, or several."""
+        return await self.call(
+            "POST",
+            "/portal/v1/callbacks",
+            body=json.dumps(document).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+
+    async def fetch(self, sid: str) -> dict[str, Any]:
+        return (await self.get(f"/portal/v1/callbacks/{sid}")).body
+
+    async def ended(self, sid: str) -> dict[str, Any]:
+        """Return this callback as soon as nothing more is due of it."""
+        async with asyncio.timeout(20):
+            while (callback := await self.fetch(sid))["status"] == "scheduled":
+                pass
+        return callback
+
+    async def results(self, sid: str) -> list[str]:
+        """Return how the attempts of this callback ended."""
+        return [attempt["result"] for attempt in await self.attempts({"sid": sid})]
+
+    async def is_refused(self) -> bool:
+        """Whether nobody can connect."""
+        try:
+            _, writer = await asyncio.open_connection(*self.address)
+        except ConnectionRefusedError:
+            return True
+        writer.close()
+        return False
+
+    def signal(self, sign: signal.Signals) -> None:
+        self.process.send_signal(sign)
+
+
+async def create_account(data: Path, *flags: str) -> dict[str, str]:
+    """Make an account, and return its credentials."""
+    words = ("accounts", "create", "Acme", "--json", "--data", str(data), *flags)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *RINGBACK, *words, stdout=asyncio.subprocess.PIPE
+    )
+    told, _ = await process.communicate()
+    assert process.returncode == 0
+    return json.loads(told)
+
+
+async def spawn(
+    data: Path,
+    *flags: str,
+    log: IO[bytes] | int | None = None,
+    command: tuple[str, ...] = RINGBACK,
+) -> asyncio.subprocess.Process:
+    """Begin to run `ringback serve` on this folder and any free port; `log` takes its log."""
+    words = ("serve", "--port", "0", "--json", "--data", str(data), "--allow", "loopback", *flags)
+    return await asyncio.create_subprocess_exec(
+        sys.executable, *command, *words, stdout=asyncio.subprocess.PIPE, stderr=log
+    )
+
+
+async def ready(
+    process: asyncio.subprocess.Process, credentials: dict[str, str]
+) -> Production | None:
+    """Return the server as soon as it listens, or None where it ends before that."""
+    line = await cast("asyncio.StreamReader", process.stdout).readline()
+    return Production(process, json.loads(line) | credentials) if line else None
+
+
+def limit_files(process: asyncio.subprocess.Process, size: int | None) -> None:
+    """Let no file of a process grow beyond this size, as if the disk were full; None ends that.
+
+    Only Linux can do it. Nothing happens where the process has ended.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if process.returncode is None:
+        limits = (most if size is None else size, most)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, limits)
+
+
+@asynccontextmanager
+async def in_production(
+    data: Path, credentials: dict[str, str], *flags: str, command: tuple[str, ...] = RINGBACK
+) -> AsyncGenerator[Production]:
+    """Run `ringback serve` on this folder and any free port."""
+    process = await spawn(data, *flags, log=asyncio.subprocess.PIPE, command=command)
+    log = Log()
+    following = asyncio.create_task(log.follow(cast("asyncio.StreamReader", process.stderr)))
+    try:
+        async with asyncio.timeout(40):
+            server = await ready(process, credentials)
+            assert server is not None
+            server.log = log
+            yield server
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        await following

@@ -1,0 +1,258 @@
+"""`python -m tests.crash.soak`: a server is killed again and again under load; then all is counted.
+
+A real `ringback serve` on a real file gets events from several clients, for receivers of several
+kinds, and SIGKILL at random moments: while it starts, works, or stops. In the end it is left alone
+until nothing is due, and what clients were promised, what receivers saw and what is on record is
+held against the laws in `tests.crash.evidence`. Moments and events come from a seed, but what a
+moment hits does not: a seed alone does not repeat a run, so a failing run keeps its data folder.
+"""
+
+import argparse
+import asyncio
+import json
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random, randrange
+from typing import Final
+
+from tests.crash.evidence import Evidence, OnRecord, broken
+from tests.crash.kinds import HEALTHY, STEADY, Receivers, all_receivers
+from tests.crash.load import Client, Promises, Site
+from tests.crash.production import AWAY, Production, create_account, limit_files, ready, spawn
+
+CLIENTS: Final = 6
+_STARTS_WITHIN: Final = 30
+_ENDS_WITHIN: Final = 120
+_SETTINGS: Final = """\
+drain = "100ms"
+schedule = "100ms,200ms,400ms,800ms"
+
+[[phases]]
+name = "both"
+default = "kore"
+may_ask = ["twilio", "kore"]
+"""
+_LOG: Final = "serve.log"
+
+
+class Unexpected(Exception):
+    """The server did what it must not do."""
+
+
+@dataclass
+class Soak:
+    """One run; `folder` takes its data."""
+
+    folder: Path
+    seed: int
+    kills: int
+    seconds_between: float = 0.3
+    """The longest time that a server is left alone once it listens."""
+    counts: Counter[str] = field(default_factory=Counter[str])
+    promises: Promises = field(default_factory=Promises)
+
+    async def run(self) -> Evidence:
+        """Kill the server so many times, and return what there is to see then."""
+        self.folder.joinpath("ringback.toml").write_text(_SETTINGS)
+        site = Site(await create_account(self.folder))
+        async with all_receivers(self.seed) as receivers:
+            clients = [
+                Client(site, self.promises, receivers.urls, Random(f"{self.seed}: client {number}"))
+                for number in range(CLIENTS)
+            ]
+            async with asyncio.TaskGroup() as working:
+                tasks = [working.create_task(client.work()) for client in clients]
+                await self._kill_again_and_again(site)
+                async with self._started(site) as server, asyncio.timeout(_ENDS_WITHIN):
+                    for client in clients:
+                        client.is_stopping = True
+                    await asyncio.wait(tasks)
+                    await self._let_it_end(server)
+            await receivers.have_heard_all()
+            return self._evidence(receivers)
+
+    # ---- killing ---------------------------------------------------------------------------------
+
+    async def _kill_again_and_again(self, site: Site) -> None:
+        chance = Random(f"{self.seed}: kills")
+        while self.counts["kills"] < self.kills:
+            if chance.random() < 0.15:
+                await self._kill_while_it_starts(chance)
+            else:
+                async with self._started(site) as server:
+                    await self._kill_while_it_works(server, site, chance)
+
+    async def _kill_while_it_starts(self, chance: Random) -> None:
+        with self.folder.joinpath(_LOG).open("ab") as log:
+            process = await spawn(self.folder, *self._flags, log=log)
+        self.counts["starts"] += 1
+        await self._leave_alone(process, chance.uniform(0, 0.6))
+        await self._kill(process)
+        self.counts["killed while starting"] += 1
+
+    async def _kill_while_it_works(self, server: Production, site: Site, chance: Random) -> None:
+        await self._leave_alone(server.process, chance.uniform(0, self.seconds_between))
+        if chance.random() < 0.1 and sys.platform == "linux":
+            await self._let_the_disk_be_full(server.process, chance)
+        if chance.random() < 0.15:
+            server.signal(signal.SIGTERM)
+            site.closes()
+            if await self._ends_within(server.process, chance.uniform(0, 0.8)):
+                if server.process.returncode:
+                    raise Unexpected(f"a stop ended with {server.process.returncode}")
+                self.counts["stops"] += 1
+                return
+            self.counts["killed while stopping"] += 1
+        site.closes()
+        await self._kill(server.process)
+
+    async def _let_the_disk_be_full(
+        self, process: asyncio.subprocess.Process, chance: Random
+    ) -> None:
+        """Let it write nothing for a moment; mostly it is killed before it has got over that."""
+        self.counts["full disks"] += 1
+        limit_files(process, 4096)
+        await self._leave_alone(process, chance.uniform(0, 0.3))
+        if chance.random() < 0.5:
+            limit_files(process, None)
+            await self._leave_alone(process, chance.uniform(0, 1.5))
+
+    async def _leave_alone(self, process: asyncio.subprocess.Process, seconds: float) -> None:
+        if await self._ends_within(process, seconds):
+            raise Unexpected(f"the server ended by itself, with {process.returncode}")
+
+    async def _ends_within(self, process: asyncio.subprocess.Process, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(process.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _kill(self, process: asyncio.subprocess.Process) -> None:
+        process.kill()
+        await process.wait()
+        self.counts["kills"] += 1
+
+    # ---- starting and ending ---------------------------------------------------------------------
+
+    @property
+    def _flags(self) -> tuple[str, ...]:
+        return ("--settings", str(self.folder / "ringback.toml"))
+
+    @asynccontextmanager
+    async def _started(self, site: Site) -> AsyncGenerator[Production]:
+        """Run a server that clients know of."""
+        with self.folder.joinpath(_LOG).open("ab") as log:
+            process = await spawn(self.folder, *self._flags, log=log)
+        self.counts["starts"] += 1
+        try:
+            async with asyncio.timeout(_STARTS_WITHIN):
+                server = await ready(process, dict(site.credentials))
+            if server is None:
+                raise Unexpected(f"the server did not start; {self.folder / _LOG} says why")
+            site.opens(server.address)
+            yield server
+        finally:
+            site.closes()
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    async def _let_it_end(self, server: Production) -> None:
+        """Return when the server says that nothing is due, and has stopped."""
+        path = "/portal/v1/callbacks"
+        while (await server.get(path, Status="scheduled", PageSize="1")).body["callbacks"]:
+            pass
+        if code := await server.stop():
+            raise Unexpected(f"the last stop ended with {code}")
+
+    # ---- counting --------------------------------------------------------------------------------
+
+    def _evidence(self, receivers: Receivers) -> Evidence:
+        found = OnRecord.read(self.folder / "ringback.db")
+        places = {
+            kind: frozenset(f"{url}#cbs={source}" for source in ("kore", "twilio"))
+            for kind, url in receivers.urls.items()
+        }
+        return Evidence(
+            asked=self.promises.asked,
+            answers=self.promises.answers,
+            records=found.records,
+            arrivals=receivers.arrivals,
+            steady=frozenset().union(*(places[kind] for kind in STEADY)),
+            healthy=frozenset().union(*(places[kind] for kind in HEALTHY)),
+            gone=places["gone"],
+            dead=places["dead"],
+            left_open=found.left_open,
+        )
+
+    def faults_logged(self) -> list[str]:
+        """Return what the servers' logs have to say that is not an ordinary day."""
+        lines = self.folder.joinpath(_LOG).read_text().splitlines()
+        return [line for line in lines if not _is_ordinary(line)]
+
+
+def _is_ordinary(line: str) -> bool:
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return False
+    is_foreseen = told["message"].startswith(("callback CB", AWAY)) and "exc_info" not in told
+    return told["level"] == "info" or is_foreseen
+
+
+def summary(soak: Soak, evidence: Evidence, seconds: float) -> str:
+    """Return what happened, in lines of figures."""
+    results = Counter(row.result for record in evidence.records for row in record.rows)
+    statuses = Counter(record.status for record in evidence.records)
+    figures = {
+        **soak.counts,
+        "seconds": round(seconds),
+        "acknowledged": len(evidence.answers),
+        "answers lost": soak.promises.lost,
+        "answered 429 or 503": soak.promises.refused,
+        "requests": len(evidence.arrivals),
+        "rows": sum(results.values()),
+        **{f"  {result}": number for result, number in sorted(results.items())},
+        "repeats after 2xx": evidence.repeats,
+        **statuses,
+    }
+    return "\n".join(f"{name:<24}{number:>9,}" for name, number in figures.items())
+
+
+def main() -> int:
+    """Run a soak, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="soak", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--kills", type=int, default=200, help="how often to kill it (200)")
+    parser.add_argument("--seed", type=int, default=randrange(1_000_000), help="for all chance")
+    parser.add_argument(
+        "--seconds-between",
+        type=float,
+        default=0.3,
+        help="the longest time that it is left alone once it listens (0.3)",
+    )
+    asked = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="ringback-soak-"))
+    print(f"seed {asked.seed}, {asked.kills} kills, data in {folder}", flush=True)
+    soak = Soak(folder, asked.seed, asked.kills, asked.seconds_between)
+    began = time.monotonic()
+    evidence = asyncio.run(soak.run())
+    print(summary(soak, evidence, time.monotonic() - began))
+    if faults := [*broken(evidence), *soak.faults_logged()]:
+        print(f"\nseed {asked.seed} FAILED; its data is kept in {folder}", *faults, sep="\n  ")
+        return 1
+    shutil.rmtree(folder)
+    print("every law holds")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

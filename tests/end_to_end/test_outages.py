@@ -1,0 +1,276 @@
+"""A database that is away for a while: locked, full or read-only. The server says so and goes on.
+
+A full disk is a small one where the machine lets us mount it, and a limit of what the process may
+write where it doesn't.
+"""
+
+import asyncio
+import errno
+import os
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.crash.production import (
+    AWAY,
+    RINGBACK,
+    Production,
+    create_account,
+    in_production,
+    limit_files,
+    spawn,
+)
+from tests.crash.read_only_disk import SIGN
+from tests.receivers import OK, Hang, ReceivedRequest, RecordingReceiver
+
+if sys.platform != "linux":
+    pytest.skip("to limit another process takes Linux", allow_module_level=True)
+
+READ_ONLY_DISK = ("-m", "tests.crash.read_only_disk")
+BOUND_BY_MODES = ("-m", "tests.crash.bound_by_modes")
+
+# ---- how a database goes away --------------------------------------------------------------------
+
+Outage = Callable[[Path, Production], AbstractAsyncContextManager[None]]
+
+
+@asynccontextmanager
+async def locked(data: Path, server: Production) -> AsyncGenerator[None]:
+    """Somebody else writes, for longer than one waits for that."""
+    with closing(sqlite3.connect(data / "ringback.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@asynccontextmanager
+async def limited(data: Path, server: Production) -> AsyncGenerator[None]:
+    """No file of the process may grow."""
+    limit_files(server.process, 4096)
+    yield
+    limit_files(server.process, None)
+
+
+@asynccontextmanager
+async def read_only(data: Path, server: Production) -> AsyncGenerator[None]:
+    """The disk takes no writes; only the process that looks at the sign knows it."""
+    (data / SIGN).touch()
+    yield
+    (data / SIGN).unlink()
+
+
+@asynccontextmanager
+async def full(data: Path, server: Production) -> AsyncGenerator[None]:
+    """Somebody else has taken all that was free."""
+    filler = data / "filler"
+    fill(filler)
+    yield
+    filler.unlink()
+
+
+def fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        for size in (65536, 4096, 1):
+            try:
+                while file.write(bytes(size)):
+                    pass
+            except OSError as failure:
+                assert failure.errno == errno.ENOSPC  # noqa: PT017 (what else it raises is a fault)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Any:
+    """A folder on a disk of 4 MiB."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets us mount no disk")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
+# What happens, the server that it happens to, and what that says.
+OUTAGES: list[tuple[Outage, tuple[str, ...], str]] = [
+    (locked, RINGBACK, "database is locked"),
+    (limited, RINGBACK, "disk I/O error"),
+    (read_only, READ_ONLY_DISK, "attempt to write a readonly database"),
+]
+
+
+# ---- while it runs -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("outage", "command", "why"), OUTAGES)
+async def test_a_server_says_503_and_goes_on_by_itself(
+    outage: Outage, command: tuple[str, ...], why: str, tmp_path: Path
+) -> None:
+    await outlasts(outage, command, why, tmp_path)
+
+
+async def test_a_server_goes_on_when_a_full_disk_has_room_again(small_disk: Path) -> None:
+    await outlasts(full, RINGBACK, "database or disk is full", small_disk)
+
+
+async def outlasts(outage: Outage, command: tuple[str, ...], why: str, data: Path) -> None:
+    """See a server through an outage: what it knows of is delivered, by one request each."""
+    hang, credentials = Hang(), await create_account(data)
+    make_fleet(data, credentials["account_sid"])
+
+    def answer(request: ReceivedRequest) -> Any:
+        return hang if b"Event=before" in request.body else OK
+
+    async with RecordingReceiver(answer=answer) as receiver:
+        url = receiver.url("/hook")
+        flags = ("--update-takes", "300ms")
+        async with in_production(data, credentials, *flags, command=command) as server:
+            before = await send(server, {"callbacks": [event(url, "before")] * 3})
+            await receiver.wait_for(3)
+            sim = await update_sim(server, url)
+            async with outage(data, server):
+                unready, refused = await asyncio.gather(
+                    server.get("/readyz"), server.send(event(url, "during", key="its key"))
+                )
+                assert_unavailable(refused.status, refused.body["message"], why)
+                assert refused.body["code"] == 20503
+                assert_unavailable(unready.status, unready.body["reason"], why)
+                assert (await server.get("/healthz")).status == 200
+                hang.release()
+                # Once for what can't be settled, and once for the SIM, which is due by then.
+                await server.log.says(f"{AWAY}{why}; trying again", times=2)
+            await is_ready_again(server)
+            during = await send(server, event(url, "during", key="its key"))
+            for sid in (*before, *during):
+                assert (await server.ended(sid))["status"] == "delivered"
+                assert await server.results(sid) == ["delivered"]
+            await receiver.wait_for(5)
+            (of_sim,) = [one for one in await server.callbacks() if "SimSid" in one["parameters"]]
+            assert (await server.ended(of_sim["sid"]))["status"] == "delivered"
+            assert (await server.get(f"/v1/Sims/{sim}")).body["status"] == "active"
+    received = Counter(request.body for request in receiver.requests)
+    assert received[b"Event=before"] == 3
+    assert received[b"Event=during"] == 1
+    assert received.total() == 5
+
+
+@pytest.mark.parametrize(("outage", "command", "why"), OUTAGES[1:])
+async def test_what_could_not_be_settled_before_the_process_died_is_sent_again(
+    outage: Outage, command: tuple[str, ...], why: str, tmp_path: Path
+) -> None:
+    hang, credentials = Hang(), await create_account(tmp_path)
+    async with RecordingReceiver(hang) as receiver:
+        async with in_production(tmp_path, credentials, command=command) as server:
+            (sid,) = await send(server, event(receiver.url("/hook"), "before"))
+            await receiver.wait_for(1)
+            async with outage(tmp_path, server):
+                hang.release()
+                await server.log.says(f"{AWAY}{why}; trying again")
+                await server.kill()
+        async with in_production(tmp_path, credentials) as server:
+            assert (await server.ended(sid))["status"] == "delivered"
+            assert await server.results(sid) == ["unknown", "delivered"]
+    assert len(receiver.requests) == 2
+
+
+@pytest.mark.parametrize(("outage", "command", "why"), OUTAGES[1:])
+async def test_a_stop_ends_in_time_although_the_database_is_away(
+    outage: Outage, command: tuple[str, ...], why: str, tmp_path: Path
+) -> None:
+    hang, credentials = Hang(), await create_account(tmp_path)
+    async with RecordingReceiver(hang) as receiver:
+        flags = ("--drain", "10ms", "--per-destination", "1")
+        async with in_production(tmp_path, credentials, *flags, command=command) as server:
+            url = receiver.url("/hook")
+            sids = await send(server, {"callbacks": [event(url, "before")] * 3})
+            await receiver.wait_for(1)
+            async with outage(tmp_path, server):
+                assert await server.stop() == 0
+        async with in_production(tmp_path, credentials) as server:
+            assert {(await server.ended(sid))["status"] for sid in sids} == {"delivered"}
+            # Nothing could be put back, so each counts as one that may have left.
+            rows = [await server.results(sid) for sid in sids]
+    assert rows == [["unknown", "delivered"]] * 3
+    assert len(receiver.requests) == 4
+
+
+def event(url: str, name: str, *, key: str | None = None) -> dict[str, Any]:
+    return {"url": url, "parameters": {"Event": name}, "idempotency_key": key}
+
+
+async def send(server: Production, document: dict[str, Any]) -> list[str]:
+    answered = await server.send(document)
+    assert answered.status == 201
+    return [one["sid"] for one in answered.body.get("callbacks", [answered.body])]
+
+
+def make_fleet(data: Path, account_sid: str) -> None:
+    """Put a fleet into the file: SIMs need one, and there is no route yet that makes one."""
+    with sqlite3.connect(data / "ringback.db") as connection:
+        connection.execute(
+            "INSERT INTO fleets (sid, account_sid, unique_name, created_us, updated_us)"
+            " VALUES ('HF00000000000000000000000000000001', ?, 'ours', 0, 0)",
+            [account_sid],
+        )
+    connection.close()
+
+
+async def update_sim(server: Production, url: str) -> str:
+    """Have a new SIM activated, and return its SID; it calls back when that is done."""
+    form = {"Iccid": "8988307000000000001", "RegistrationCode": "H3LL0W0RLD"}
+    sid: str = (await server.post("/v1/Sims", **form)).body["sid"]
+    asked = await server.post(
+        f"/v1/Sims/{sid}", Status="active", Fleet="ours", CallbackUrl=url, CallbackMethod="POST"
+    )
+    assert asked.status == 202
+    return sid
+
+
+def assert_unavailable(status: int, told: str, why: str) -> None:
+    assert status == 503
+    # Where it has waited for others for as long as one waits for an answer, that is all it knows.
+    assert why in told or told == "the database did not commit within 2 s"
+
+
+async def is_ready_again(server: Production) -> None:
+    async with asyncio.timeout(10):
+        while (await server.get("/readyz")).status != 200:
+            pass
+
+
+# ---- while it starts -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "why"),
+    [
+        (".", 0o500, "attempt to write a readonly database"),
+        ("ringback.lock", 0o400, "Permission denied; choose another folder with --data"),
+    ],
+)
+async def test_a_folder_that_can_not_be_written_to_is_refused_until_it_can(
+    name: str, mode: int, why: str, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    credentials = await create_account(data)
+    async with RecordingReceiver(Hang()) as receiver:
+        async with in_production(data, credentials, "--drain", "10ms") as server:
+            (sid,) = await send(server, event(receiver.url("/hook"), "before"))
+            await receiver.wait_for(1)
+            assert await server.stop() == 0
+
+        usual = (data / name).stat().st_mode
+        (data / name).chmod(mode)
+        process = await spawn(data, log=asyncio.subprocess.PIPE, command=BOUND_BY_MODES)
+        _, told = await process.communicate()
+        (data / name).chmod(usual)
+        assert process.returncode == 1
+        assert why in told.decode()
+
+        async with in_production(data, credentials, command=BOUND_BY_MODES) as server:
+            assert (await server.ended(sid))["status"] == "delivered"
+            assert await server.results(sid) == ["unknown", "delivered"]

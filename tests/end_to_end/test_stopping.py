@@ -1,0 +1,254 @@
+"""Stopping and starting `ringback serve`: what is under way is ended, put back, or sent again."""
+
+import asyncio
+import signal
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.crash.production import Production, create_account, in_production
+from tests.receivers import Hang, ReceivedRequest, RecordingReceiver
+
+UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+ONE_AT_A_TIME = ("--per-destination", "1")
+NAMES = ("a", "b", "c", "d")
+# What is left of a request that hung until the process ended, and of what came after it.
+CUT_OFF, PUT_BACK = ["unknown", "delivered"], ["delivered"]
+
+
+def events(receiver: RecordingReceiver) -> dict[str, Any]:
+    return {
+        "callbacks": [
+            {"url": receiver.url("/hook"), "parameters": {"Event": name}} for name in NAMES
+        ]
+    }
+
+
+def event(receiver: RecordingReceiver) -> dict[str, Any]:
+    return {"url": receiver.url("/hook"), "parameters": {"Event": "a"}}
+
+
+async def send(server: Production, document: dict[str, Any]) -> list[str]:
+    """Have events sent, and return their SIDs."""
+    answered = await server.send(document)
+    assert answered.status == 201
+    return [one["sid"] for one in answered.body.get("callbacks", [answered.body])]
+
+
+def on_file(data: Path, question: str) -> list[tuple[Any, ...]]:
+    """Ask the file of a server that has stopped."""
+    with closing(sqlite3.connect(data / "ringback.db")) as connection:
+        return connection.execute(question).fetchall()
+
+
+def tokens_of(requests: list[ReceivedRequest]) -> list[str]:
+    headers = [header for request in requests for header in request.headers]
+    return [line for line in headers if line.startswith("Kore-Idempotency-Token: ")]
+
+
+# ---- stopping ------------------------------------------------------------------------------------
+
+
+async def test_what_is_answered_within_the_drain_is_delivered_by_one_request(
+    tmp_path: Path,
+) -> None:
+    hang, credentials = Hang(), await create_account(tmp_path)
+    async with RecordingReceiver(hang) as receiver:
+        async with in_production(tmp_path, credentials) as server:
+            (sid,) = await send(server, event(receiver))
+            await receiver.wait_for(1)
+            server.signal(signal.SIGTERM)
+            await server.log.says("stopping")
+            assert await server.is_refused()
+            hang.release()
+            assert await server.process.wait() == 0
+        async with in_production(tmp_path, credentials) as server:
+            assert (await server.fetch(sid))["status"] == "delivered"
+            assert await server.results(sid) == ["delivered"]
+    assert len(receiver.requests) == 1
+
+
+async def test_what_is_not_answered_by_then_is_sent_again_with_the_same_token(
+    tmp_path: Path,
+) -> None:
+    credentials = await create_account(tmp_path)
+    async with RecordingReceiver(Hang()) as receiver:
+        async with in_production(tmp_path, credentials, "--drain", "10ms") as server:
+            (sid,) = await send(server, event(receiver))
+            await receiver.wait_for(1)
+            assert await server.stop() == 0
+        async with in_production(tmp_path, credentials) as server:
+            assert (await server.ended(sid))["status"] == "delivered"
+            assert await server.results(sid) == CUT_OFF
+    assert len(receiver.requests) == 2
+    assert len(set(tokens_of(receiver.requests))) == 1
+
+
+async def test_a_refused_attempt_is_recorded_and_its_round_goes_on_after_the_start(
+    tmp_path: Path,
+) -> None:
+    credentials = await create_account(tmp_path)
+    may_answer = asyncio.Event()
+
+    async def refuse_in_the_end(writer: asyncio.StreamWriter) -> None:
+        await may_answer.wait()
+        writer.write(UNAVAILABLE)
+
+    async with RecordingReceiver(refuse_in_the_end) as receiver:
+        async with in_production(tmp_path, credentials) as server:
+            (sid,) = await send(server, event(receiver))
+            await receiver.wait_for(1)
+            server.signal(signal.SIGTERM)
+            await server.log.says("stopping")
+            assert await server.is_refused()
+            may_answer.set()
+            assert await server.process.wait() == 0
+        assert len(receiver.requests) == 1
+        async with in_production(tmp_path, credentials) as server:
+            assert (await server.ended(sid))["status"] == "delivered"
+            assert await server.results(sid) == ["refused", "delivered"]
+    assert len(receiver.requests) == 2
+    assert len(set(tokens_of(receiver.requests))) == 1
+
+
+@pytest.mark.parametrize(
+    ("is_answered", "drain", "first"), [(True, "20s", PUT_BACK), (False, "10ms", CUT_OFF)]
+)
+async def test_what_had_not_left_is_put_back_without_a_row(
+    is_answered: bool, drain: str, first: list[str], tmp_path: Path
+) -> None:
+    hang, credentials = Hang(), await create_account(tmp_path)
+    async with RecordingReceiver(hang) as receiver:
+        flags = (*ONE_AT_A_TIME, "--drain", drain)
+        async with in_production(tmp_path, credentials, *flags) as server:
+            sids = await send(server, events(receiver))
+            await receiver.wait_for(1)
+            server.signal(signal.SIGTERM)
+            await server.log.says("stopping")
+            assert await server.is_refused()
+            if is_answered:
+                hang.release()
+            assert await server.process.wait() == 0
+
+        assert [request.body for request in receiver.requests] == [b"Event=a"]
+        waiting = on_file(
+            tmp_path, "SELECT sid, status, attempt_count, due_us IS NOT NULL FROM callbacks"
+        )
+        assert waiting[1:] == [(sid, "scheduled", 0, 1) for sid in sids[1:]]
+        open_rows = on_file(tmp_path, "SELECT callback_sid FROM open_attempts")
+        assert open_rows == [] if is_answered else [(sids[0],)]
+
+        async with in_production(tmp_path, credentials, *flags) as server:
+            assert {(await server.ended(sid))["status"] for sid in sids} == {"delivered"}
+            rows = [await server.results(sid) for sid in sids]
+    assert rows == [first, PUT_BACK, PUT_BACK, PUT_BACK]
+    assert len(receiver.requests) == sum(map(len, rows))
+
+
+async def test_a_second_signal_ends_it_at_once_and_the_next_start_makes_up_for_all(
+    tmp_path: Path,
+) -> None:
+    credentials = await create_account(tmp_path)
+    async with RecordingReceiver(Hang()) as receiver:
+        flags = (*ONE_AT_A_TIME, "--drain", "1h")
+        async with in_production(tmp_path, credentials, *flags) as server:
+            sids = await send(server, events(receiver))
+            await receiver.wait_for(1)
+            server.signal(signal.SIGTERM)
+            await server.log.says("stopping")
+            assert await server.is_refused()
+            server.signal(signal.SIGTERM)
+            assert await server.process.wait() == -signal.SIGTERM
+        async with in_production(tmp_path, credentials) as server:
+            assert {(await server.ended(sid))["status"] for sid in sids} == {"delivered"}
+            # Their rows were open, so nobody can know that three of them had not left.
+            assert [await server.results(sid) for sid in sids] == [CUT_OFF] * len(NAMES)
+    assert len(receiver.requests) == 1 + len(NAMES)
+    assert len(set(tokens_of(receiver.requests))) == len(NAMES)
+
+
+async def test_a_connection_that_was_open_is_closed_while_it_drains(tmp_path: Path) -> None:
+    flags = ("--drain", "1h")
+    credentials = await create_account(tmp_path)
+    async with (
+        RecordingReceiver(Hang()) as receiver,
+        in_production(tmp_path, credentials, *flags) as server,
+    ):
+        await send(server, event(receiver))
+        await receiver.wait_for(1)
+        reader, writer = await asyncio.open_connection(*server.address)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        server.signal(signal.SIGTERM)
+        await reader.read()
+        writer.close()
+        await server.log.says("stopping")
+        assert await server.is_refused()
+        assert server.process.returncode is None
+
+
+async def test_what_is_acknowledged_while_it_stops_is_kept(tmp_path: Path) -> None:
+    """Requests come without a pause until nobody takes them: each is answered, or never came."""
+    credentials = await create_account(tmp_path)
+    acknowledged = list[str]()
+    async with RecordingReceiver() as receiver:
+        async with in_production(tmp_path, credentials) as server:
+
+            async def send_until_refused() -> None:
+                while True:
+                    try:
+                        acknowledged.extend(await send(server, event(receiver)))
+                    except OSError:
+                        return
+
+            clients = [asyncio.create_task(send_until_refused()) for _ in range(4)]
+            await receiver.wait_for(20)
+            assert await server.stop() == 0
+            await asyncio.gather(*clients)
+        async with in_production(tmp_path, credentials) as server:
+            statuses = {sid: (await server.ended(sid))["status"] for sid in acknowledged}
+            rows = [row for sid in acknowledged for row in await server.results(sid)]
+    assert set(statuses.values()) == {"delivered"}
+    assert rows == ["delivered"] * len(acknowledged)
+
+
+# ---- starting ------------------------------------------------------------------------------------
+
+
+async def refused(data: Path, command: str) -> str:
+    """Start a second process, and return what it says of why it can't."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ringback", command, "--port", "0", "--data", str(data)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, told = await process.communicate()
+    assert process.returncode == 1
+    assert out == b""
+    return told.decode()
+
+
+@pytest.mark.parametrize("command", ["serve", "dev"])
+async def test_a_second_process_on_the_same_folder_is_refused_by_name_and_harms_nobody(
+    command: str, tmp_path: Path
+) -> None:
+    credentials = await create_account(tmp_path)
+    async with RecordingReceiver() as receiver, in_production(tmp_path, credentials) as server:
+        for _ in range(2):  # the second time, too, it names the right one
+            told = await refused(tmp_path, command)
+            assert f"is in use by process {server.process.pid}; stop it" in told
+        (sid,) = await send(server, event(receiver))
+        assert (await server.ended(sid))["status"] == "delivered"
+
+
+async def test_the_folder_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
+    credentials = await create_account(tmp_path)
+    async with in_production(tmp_path, credentials) as server:
+        await server.kill()
+    async with in_production(tmp_path, credentials) as server:
+        assert (await server.get("/readyz")).status == 200
+        assert (tmp_path / "ringback.lock").read_text() == f"{server.process.pid}\n"

@@ -1,0 +1,60 @@
+"""`python -m tests.simulation`: run any number of seeds, or show what happens in one."""
+
+import argparse
+import sys
+import time
+from contextlib import nullcontext
+from itertools import islice
+
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.runner import judge_all
+from tests.simulation.world import run
+
+_SHOWN = 20
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seed", type=int, help="show the trace of this one")
+    parser.add_argument("--seeds", type=int, default=10_000, metavar="COUNT")
+    parser.add_argument("--from", type=int, default=0, dest="first", metavar="SEED")
+    parser.add_argument("--mutant", choices=sorted(MUTANTS), help="break the engine, with --seed")
+    asked = parser.parse_args()
+    if asked.seed is not None:
+        return _show(asked.seed, asked.mutant)
+    return _run_many(asked.first, asked.seeds)
+
+
+def _show(seed: int, mutant: str | None) -> int:
+    with nullcontext() if mutant is None else MUTANTS[mutant].applied():
+        result = run(seed)
+    print(*result.trace.lines(), sep="\n")
+    print(f"\nseed {seed}: {result.steps} steps, {result.requests} requests,", end=" ")
+    print(f"{result.virtual_seconds:.0f} virtual seconds, trace {result.trace.digest()}")
+    if result.violated is not None:
+        print(f"\nviolated: {result.violated}")
+    return 0 if result.violated is None else 1
+
+
+def _run_many(first: int, count: int) -> int:
+    began, steps, requests, virtual = time.perf_counter(), 0, 0, 0.0
+    failing = dict[int, str]()
+    for verdict in judge_all(range(first, first + count)):
+        steps += verdict.steps
+        requests += verdict.requests
+        virtual += verdict.virtual_seconds
+        if verdict.violated is not None:
+            failing[verdict.seed] = verdict.violated
+            if len(failing) <= _SHOWN:
+                print(f"seed {verdict.seed}: {verdict.violated}", flush=True)
+    took = time.perf_counter() - began
+    print(f"{count} seeds in {took:.1f} s ({count / took:.0f} a second): {steps} steps,", end=" ")
+    print(f"{requests} requests, {virtual / 3600:.0f} virtual hours, {len(failing)} failing")
+    if failing:
+        some = " ".join(map(str, islice(sorted(failing), _SHOWN)))
+        print(f"failing: {some}{' …' if len(failing) > _SHOWN else ''}; look with --seed SEED")
+    return 1 if failing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

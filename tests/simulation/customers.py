@@ -1,0 +1,128 @@
+"""Those who ask for callbacks, and those who replay and discard them, as the API would for them."""
+
+from datetime import timedelta
+from random import Random
+from typing import Final
+
+from ringback.core.account import Account
+from ringback.core.announcement import ANNOUNCEMENT_BYTES, compose
+from ringback.core.callback import UNDELIVERED, Callback, CallbackStatus, Method, discard, replay
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import Invalid, Overloaded, StoreUnavailable
+from ringback.core.schedule import Schedule
+from ringback.core.source import NOTICE, Transition
+from ringback.ports import CallbackFilter, Chance, Clock, Intake, Store, Transaction
+from tests.simulation.plan import Asked, Plan, Request
+from tests.simulation.watch import Watch
+
+_TRANSITION: Final = Transition(NOTICE)
+
+
+class Customers:
+    """Everybody who uses the API of one process."""
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        accounts: list[Account],
+        watch: Watch,
+        random: Random,
+        clock: Clock,
+        chance: Chance,
+    ) -> None:
+        self._plan = plan
+        self._accounts = accounts
+        self._watch = watch
+        self._random = random
+        self._clock = clock
+        self._chance = chance
+
+    async def ask(self, request: Request, *, store: Store, intake: Intake, life: int) -> None:
+        """Ask for callbacks, all or none of them."""
+        account = self._accounts[request.callbacks[0].account]
+        callbacks = [self._compose(asked, account, request.key) for asked in request.callbacks]
+        batch = self._watch.asked(callbacks, self._schedule_of(account))
+        self._watch.trace.note(self._watch.now(), "asked", *(one.sid for one in callbacks))
+
+        def accept(tx: Transaction) -> bool:
+            if request.key and tx.callbacks.with_key(account.sid, request.key):
+                return False
+            for callback in callbacks:
+                intake.take(tx, callback)
+            if request.is_refused:
+                raise Invalid("the last one is wrong", code=20001)
+            return True
+
+        try:
+            intake.make_room(account.sid, len(callbacks))
+            is_new = await store.transact(accept)
+        except (StoreUnavailable, Overloaded, Invalid) as failure:
+            if life == self._watch.life:
+                self._watch.trace.note(self._watch.now(), "refused", type(failure).__name__)
+                self._watch.refused(batch)
+            return
+        if life != self._watch.life:
+            return
+        self._watch.trace.note(self._watch.now(), "acknowledged", *(one.sid for one in callbacks))
+        if is_new:
+            self._watch.accepted(batch)
+        else:
+            self._watch.refused(batch)
+
+    async def replay_some(self, *, store: Store, intake: Intake) -> None:
+        """Have callbacks sent again that were not delivered, and one that was."""
+
+        def work(tx: Transaction) -> None:
+            for callback in self._some(tx, UNDELIVERED | {CallbackStatus.DELIVERED}):
+                self._watch.promises[callback.sid].replays += 1
+                self._watch.trace.note(self._watch.now(), "replay", callback.sid)
+                intake.change(tx, callback, replay(callback.progress, self._clock.now()))
+
+        await self._try(store, work)
+
+    async def discard_some(self, *, store: Store, intake: Intake) -> None:
+        """Give callbacks up that wait."""
+
+        def work(tx: Transaction) -> None:
+            for callback in self._some(tx, frozenset({CallbackStatus.SCHEDULED})):
+                if callback.progress.due is not None:
+                    self._watch.promises[callback.sid].discards += 1
+                    self._watch.trace.note(self._watch.now(), "discard", callback.sid)
+                    now = self._clock.now()
+                    intake.change(tx, callback, discard(callback.progress, "no use", now))
+
+        await self._try(store, work)
+
+    async def _try(self, store: Store, work: object) -> None:
+        try:
+            await store.transact(work)  # type: ignore[arg-type]
+        except StoreUnavailable:
+            return
+
+    def _some(self, tx: Transaction, statuses: frozenset[CallbackStatus]) -> list[Callback]:
+        account = self._random.choice(self._accounts)
+        which = CallbackFilter(statuses=statuses)
+        found = tx.callbacks.oldest(account.sid, which, after=None, limit=20)
+        return self._random.sample(found, min(len(found), self._random.choice((1, 3))))
+
+    def _compose(self, asked: Asked, account: Account, key: str | None) -> Callback:
+        place = self._plan.places[asked.place]
+        fragment = f"#{asked.fragment}" if asked.fragment else ""
+        host = f"[{place.host}]" if ":" in place.host else place.host
+        url = f"{place.scheme}://{host}:{place.port}{asked.path}{fragment}"
+        now = self._clock.now()
+        return compose(
+            asked.body,
+            account_sid=account.sid,
+            to=CallbackUrl.parse(url),
+            method=Method(asked.method),
+            transition=_TRANSITION,
+            chance=self._chance.bytes(ANNOUNCEMENT_BYTES),
+            now=now,
+            due=None if asked.delay is None else now + timedelta(seconds=asked.delay),
+            idempotency_key=key,
+        )
+
+    def _schedule_of(self, account: Account) -> Schedule:
+        return account.schedule or self._plan.schedule

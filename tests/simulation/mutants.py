@@ -1,0 +1,206 @@
+"""Engines that are broken on purpose: the simulation has to find out each of them.
+
+Each breaks one promise in the way in which a change to the engine might. What is patched is found
+by its name, so that a mutant that doesn't fit the engine any more fails to start.
+"""
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+from unittest.mock import patch
+
+from ringback.core import retry
+from ringback.core.callback import Attempt, Callback, Exchange, Progress, settle
+from ringback.core.connection import Limits
+from ringback.core.guard import Guard
+from ringback.core.outcome import Delivered, Failure, Outcome, Unknown, Unreachable
+from ringback.core.rendering import OutgoingRequest, render
+from ringback.core.retry import Decision, Done, decide
+from ringback.core.schedule import Schedule
+from ringback.engine import courier, dispatcher
+from ringback.engine.backlog import Backlog
+from ringback.engine.bell import Bell
+from ringback.engine.courier import Carried, Courier
+from ringback.engine.dispatcher import Dispatcher
+from ringback.engine.intake import Intake
+from ringback.engine.lanes import Lanes, lane_of
+from ringback.ports import Claim, Lane
+from ringback.stores.sqlite import callbacks
+from ringback.stores.sqlite.callbacks import SqliteCallbacks
+from tests.simulation.store import SimStore
+
+Patch = tuple[object, str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A broken engine: what is put into the place of what, and the invariant that finds it out."""
+
+    breaks: str
+    patches: tuple[Patch, ...]
+    within: int
+    """In how many seeds it is found out."""
+
+    @contextmanager
+    def applied(self) -> Generator[None]:
+        """Break the engine for a while."""
+        if not self.patches:
+            yield
+            return
+        (target, name, value), *others = self.patches
+        with patch.object(target, name, value), replace(self, patches=tuple(others)).applied():
+            yield
+
+
+def _mutant(breaks: str, *patches: Patch, within: int = 30) -> Mutant:
+    return Mutant(breaks, patches, within)
+
+
+_carry = Courier._carry
+_hand = Courier.hand
+_wait_after = Schedule.wait_after
+_employ = Courier._employ
+_carried = Dispatcher._carried
+_change = Backlog.change
+_commit = SimStore._commit
+_failed = Lanes.failed
+
+
+async def _carry_settled_first(self: Courier, claim: Claim) -> None:
+    now = self._clock.now()
+    self._carried(Carried(claim, now, None, Exchange(Delivered(200))))
+    request = render(claim.callback, account=claim.account, at=now)
+    await self._transport.send(request, limits=claim.callback.url.connection.limits)
+
+
+def _open_nothing(self: SqliteCallbacks, sid: str, progress: object) -> None:
+    pass
+
+
+def _keep_slots(self: Lanes, lane: Lane, *, slots: int) -> None:
+    _failed(self, lane, slots=0)
+
+
+def _render_anew(callback: Callback, **how: Any) -> OutgoingRequest:
+    if callback.progress.attempt_count:
+        token = callback.idempotency_token[:-4] + f"{callback.progress.attempt_count:04}"
+        callback = callback._replace(idempotency_token=token)
+    return render(callback, **how)
+
+
+def _go_at_once(self: Intake, callback: Callback) -> bool:
+    return self._lanes.try_take(lane_of(callback), self._clock.now())
+
+
+def _hand_twice(self: Courier, claim: Claim) -> None:
+    _hand(self, claim)
+    _hand(self, claim)
+
+
+def _believe(outcome: Outcome, **how: Any) -> Decision:
+    return Done() if isinstance(outcome, Unknown) else decide(outcome, **how)
+
+
+def _wait_half(self: Schedule, round_number: int, *, chance: float) -> timedelta | None:
+    wait = _wait_after(self, round_number, chance=chance)
+    return None if wait is None else wait / 2
+
+
+def _send_to_one_more(self: Courier, destination: Any) -> None:
+    self._per_destination += 1
+    try:
+        _employ(self, destination)
+    finally:
+        self._per_destination -= 1
+
+
+def _report_first(self: SimStore, entries: list[Any]) -> None:
+    self._report(entries)
+    self._later(lambda: _commit(self, []), 0.01)
+
+
+async def _put_nothing_back(self: Dispatcher) -> None:
+    pass
+
+
+def _limit_to_half(claim: Claim, now: datetime) -> Limits:
+    limits = claim.callback.url.connection.limits
+    return limits._replace(total=limits.total / 2)
+
+
+def _carried_unanswered(self: Dispatcher, carried: Carried) -> None:
+    if isinstance(carried.exchange.outcome, Delivered):
+        lost = Exchange(Unreachable(Failure.CLOSED, "the answer got lost"))
+        carried = carried._replace(exchange=lost)
+    _carried(self, carried)
+
+
+def _wait_once(self: Schedule, round_number: int, *, chance: float) -> timedelta | None:
+    return None if round_number else _wait_after(self, round_number, chance=chance)
+
+
+def _room_for_all(self: Lanes, state: Any) -> int:
+    return self._at_once - self._taken
+
+
+def _count_up_alone(self: Backlog, account_sid: str, by: int) -> None:
+    _change(self, account_sid, max(0, by))
+
+
+async def _wait_for_nothing(self: Bell, until: datetime | None) -> None:
+    await asyncio.sleep(0)
+
+
+def _number_on(progress: Progress, now: datetime) -> Progress:
+    return progress._replace(due=now)
+
+
+def _settle_as_another(attempt: Attempt, exchange: Exchange, *rest: Any, **how: Any) -> Attempt:
+    settled = settle(attempt, exchange, *rest, **how)
+    return settled._replace(status_code=settled.status_code and 204)
+
+
+def _stumble(self: Lanes, lane: Lane, *, slots: int) -> None:
+    raise KeyError(lane)
+
+
+MUTANTS: Final = {
+    "settles before it sends": _mutant("final", (Courier, "_carry", _carry_settled_first)),
+    "tells of another answer": _mutant("true", (dispatcher, "settle", _settle_as_another)),
+    "opens no row": _mutant("whole", (SqliteCallbacks, "_open", _open_nothing)),
+    "keeps slots": _mutant("ended", (Lanes, "failed", _keep_slots)),
+    "retries with a new token": _mutant("same", (courier, "render", _render_anew)),
+    "ignores deliver_at": _mutant("punctual", (Intake, "_may_go", _go_at_once)),
+    "hands a claim over twice": _mutant("logged", (Courier, "hand", _hand_twice)),
+    "takes unknown for delivered": _mutant("delivered", (dispatcher, "decide", _believe)),
+    "acknowledges before it commits": _mutant("kept", (SimStore, "_commit", _report_first)),
+    "goes on after a stop": _mutant("stopped", (Courier, "close", lambda self: None), within=60),
+    "puts nothing back": _mutant(
+        "stopped", (Dispatcher, "_put_back_unsent", _put_nothing_back), within=100
+    ),
+    "numbers what it puts back": _mutant(
+        "numbered", (callbacks, "put_back", _number_on), within=100
+    ),
+    "has no guard": _mutant("guarded", (Guard, "refusal_at", lambda self, address: None)),
+    "waits half as long": _mutant("waits", (Schedule, "wait_after", _wait_half)),
+    "gives up after two rounds": _mutant("failed", (Schedule, "wait_after", _wait_once)),
+    "ignores Retry-After": _mutant(
+        "waits", (retry, "_asked_for", lambda outcome, now: timedelta(0)), within=200
+    ),
+    "ignores rc": _mutant(
+        "rounds", (retry, "_why_not_within", lambda outcome, rules, round_, now: None)
+    ),
+    "halves tt": _mutant("timed", (courier, "_limits_of", _limit_to_half)),
+    "loses answers": _mutant("repeated", (Dispatcher, "_carried", _carried_unanswered)),
+    "sends one too many to a place": _mutant("bounded", (Courier, "_employ", _send_to_one_more)),
+    "gives all slots to the first": _mutant("fair", (Lanes, "_room_of", _room_for_all), within=150),
+    "recovers nothing": _mutant("ended", (Dispatcher, "_settle_left_open", lambda self, tx: 0)),
+    "never rings": _mutant("prompt", (Bell, "wake", lambda self: None)),
+    "never sleeps": _mutant("lively", (Bell, "wait", _wait_for_nothing)),
+    "only counts up": _mutant("idle", (Backlog, "change", _count_up_alone)),
+    "stumbles over an answer": _mutant("sound", (Lanes, "answered", _stumble)),
+}
+"""Broken engines by what they do."""

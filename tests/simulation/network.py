@@ -1,0 +1,282 @@
+"""The network of a simulation: answers `engine.network.Network` for one process, and look-ups.
+
+What was written before a process died still arrives, as it does in life; nothing else of it does.
+"""
+
+import asyncio
+import errno
+import socket
+from collections import deque
+from collections.abc import Callable
+from itertools import pairwise
+from random import Random
+from typing import Protocol
+
+from ringback.core.outcome import Failure
+from ringback.engine.tls import TlsFailed
+from tests.simulation.plan import PRIVATE, Place
+from tests.simulation.receivers import Answer, Part, ReceivedRequest, Receiver, Say, Welcome
+from tests.simulation.scheduler import Scheduler
+
+
+class Observer(Protocol):
+    """Who sees what goes over the network."""
+
+    def connecting(self, address: str) -> None: ...
+
+    def left(self, request: bytes, receiver: str) -> int | None:
+        """Return a name for the request that is in these bytes, if any."""
+        ...
+
+    def counted(self, sent: int, request: ReceivedRequest, answer: Answer) -> None: ...
+
+    def answered(self, sent: int) -> None: ...
+
+
+class Link:
+    """A connection between a process and a receiver."""
+
+    def __init__(
+        self, transport: "SimTransport", receiver: Receiver, scheduler: Scheduler, random: Random
+    ) -> None:
+        self.is_open = True
+        """At the receiver's end."""
+        self._transport = transport
+        self._receiver = receiver
+        self._scheduler = scheduler
+        self._random = random
+        self._arrived = self._said = 0.0
+        self._under_way = deque[int]()
+        self._asked: int | None = None
+
+    def carry(self, data: bytes, sent: int | None) -> None:
+        """Bring bytes to the receiver, in one piece or several."""
+        if sent is not None:
+            self._under_way.append(sent)
+        cuts = [0, len(data)]
+        if self._random.random() < 0.3:
+            cuts.insert(1, self._random.randrange(1, len(data)))
+        for start, end in pairwise(cuts):
+            self._arrived = max(self._arrived, self._scheduler.now + self._latency())
+            piece = data[start:end]
+            self._scheduler.do(self._read, piece, at=self._arrived, origin=self)
+
+    def hang_up(self) -> None:
+        """Let the receiver know that the other end is closed."""
+        self._arrived = max(self._arrived, self._scheduler.now + self._latency())
+        self._scheduler.do(self.close, at=self._arrived, origin=self)
+
+    def counted(self, request: ReceivedRequest, answer: Answer) -> None:
+        """Note that the receiver has read a request to its end."""
+        self._asked = self._under_way.popleft()
+        self._transport.observer.counted(self._asked, request, answer)
+
+    def say(self, parts: tuple[Part, ...]) -> None:
+        """Bring parts of an answer back, each after the last."""
+        said = max(self._said, self._scheduler.now)
+        for after, what, is_last in parts:
+            said += after
+            arrives = self._said = max(self._said, said + self._latency())
+            asked = self._asked if is_last else None
+            self._scheduler.do(
+                self._transport.take, what, asked, at=arrives, origin=self._transport
+            )
+            if isinstance(what, Say):
+                self._scheduler.do(self.close, at=said, origin=self)
+
+    def _read(self, data: bytes) -> None:
+        if self.is_open:
+            self._receiver.read(self, data)
+        else:
+            self.say((Part(0.0, Say.RESET),))
+
+    def close(self) -> None:
+        """Read nothing more."""
+        self.is_open = False
+        self._receiver.forget(self)
+
+    def _latency(self) -> float:
+        return 0.0001 + 0.01 * self._random.random() ** 3
+
+
+class SimTransport(asyncio.Transport):
+    """A process's end of a link."""
+
+    def __init__(
+        self, network: "SimNetwork", protocol: asyncio.BufferedProtocol, receiver: Receiver
+    ) -> None:
+        super().__init__({"sockname": ("192.0.2.1", 40000)})
+        self.observer = network.observer
+        self.receiver = receiver
+        self._network = network
+        self._protocol = protocol
+        self._link = Link(self, receiver, network.scheduler, network.random)
+        self._is_closing = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._network.is_dead() or self._is_closing:
+            return
+        self._network.writing()
+        if self._network.is_dead():
+            return
+        request = bytes(data)
+        self._link.carry(request, self.observer.left(request, self.receiver.name))
+        self._network.written()
+
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        assert isinstance(protocol, asyncio.BufferedProtocol)
+        self._protocol = protocol
+
+    def close(self) -> None:
+        self._end(None)
+
+    def abort(self) -> None:
+        self._end(None)
+
+    def take(self, what: bytes | Say, asked: int | None) -> None:
+        """Hand over what came from the receiver, as an event loop does."""
+        if self._is_closing or self._network.is_dead():
+            return
+        match what:
+            case Say.CLOSE:
+                self._protocol.eof_received()
+                self._end(None)
+            case Say.RESET:
+                self._end(ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
+            case _:
+                if asked is not None:
+                    self.observer.answered(asked)
+                self._feed(what)
+
+    def _feed(self, data: bytes) -> None:
+        while data and not self._is_closing:
+            buffer = memoryview(self._protocol.get_buffer(-1))
+            count = min(len(data), len(buffer))
+            buffer[:count] = data[:count]
+            self._protocol.buffer_updated(count)
+            data = data[count:]
+
+    def _end(self, error: Exception | None) -> None:
+        if self._is_closing:
+            return
+        self._is_closing = True
+        if not self._network.is_dead():
+            self._link.hang_up()
+            self._network.loop.call_soon(self._protocol.connection_lost, error)
+
+
+class SimNetwork:
+    """Answers `engine.network.Network` for one process."""
+
+    def __init__(
+        self,
+        *,
+        scheduler: Scheduler,
+        random: Random,
+        loop: asyncio.AbstractEventLoop,
+        receivers: dict[tuple[str, int], Receiver],
+        observer: Observer,
+        is_dead: Callable[[], bool],
+        writing: Callable[[], None],
+        written: Callable[[], None],
+    ) -> None:
+        self.scheduler = scheduler
+        self.random = random
+        self.loop = loop
+        self.observer = observer
+        self.is_dead = is_dead
+        self.writing = writing
+        self.written = written
+        self._receivers = receivers
+
+    async def connect(
+        self,
+        protocol: asyncio.BufferedProtocol,
+        *,
+        address: str,
+        port: int,
+        local_address: str | None,
+    ) -> None:
+        if self.is_dead():
+            raise OSError("the process is dead")
+        self.observer.connecting(address)
+        receiver = self._receivers.get((address, port))
+        if receiver is None:
+            await asyncio.sleep(0.01)
+            raise OSError(errno.EHOSTUNREACH, "No route to host")
+        welcome, after = receiver.welcome()
+        await asyncio.sleep(after)
+        match welcome:
+            case Welcome.REFUSED:
+                raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+            case Welcome.IGNORED:
+                await self.loop.create_future()
+            case Welcome.ACCEPTED:
+                protocol.connection_made(SimTransport(self, protocol, receiver))
+
+    async def secure(
+        self,
+        transport: asyncio.Transport,
+        protocol: asyncio.BufferedProtocol,
+        *,
+        host: str,
+        says_name: bool,
+    ) -> None:
+        assert isinstance(transport, SimTransport)
+        await asyncio.sleep(0.0002 + 0.01 * self.random.random())
+        if transport.is_closing():
+            raise TlsFailed(Failure.TLS, "Connection reset by peer")
+        if not transport.receiver.accepts_tls():
+            raise TlsFailed(Failure.CERTIFICATE_EXPIRED, "certificate has expired")
+        protocol.connection_made(transport)
+
+
+class Names:
+    """Answers `engine.lookup.Resolve`: the name server of the world."""
+
+    def __init__(self, places: tuple[Place, ...], scheduler: Scheduler, random: Random) -> None:
+        self.is_sound = False
+        self._places = {place.host: place for place in places}
+        self._random = random
+        self._scheduler = scheduler
+
+    async def __call__(self, host: str) -> list[str]:
+        place, random = self._places.get(host), self._random
+        if place is None or place.names == "literal":
+            return [host]
+        kind = "quick" if self.is_sound else place.names
+        await asyncio.sleep(random.uniform(0.0005, 0.02))
+        addresses = list(place.addresses)
+        match kind:
+            case "slow":
+                await asyncio.sleep(random.uniform(0.0, 6.0))
+            case "failing" if random.random() < 0.6:
+                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+            case "hanging" if random.random() < 0.6:
+                await asyncio.get_running_loop().create_future()
+            case "changing":
+                random.shuffle(addresses)
+                addresses = addresses[:1]
+            case "several":
+                # One of them leads nowhere.
+                addresses.insert(random.randrange(3), "93.184.255.1")
+            case "private":
+                addresses = [random.choice(PRIVATE)]
+            case "rebound":
+                addresses += random.sample(PRIVATE, 2)
+                random.shuffle(addresses)
+                addresses = addresses[: random.randint(1, 3)]
+            case _:
+                pass
+        return addresses
+
+
+def is_private(address: str) -> bool:
+    """Whether nothing may ever connect there."""
+    return address in PRIVATE

@@ -1,0 +1,198 @@
+"""One life of the engine: from its start to its stop, or to its death at any step."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+from ringback.carrier.simulated import SimulatedCarrier
+from ringback.core.callback import Exchange
+from ringback.core.connection import Limits as Timeouts
+from ringback.core.errors import StoreUnavailable
+from ringback.core.rendering import OutgoingRequest
+from ringback.core.source import NOTICE, Transition
+from ringback.engine.backlog import Bounds
+from ringback.engine.dispatcher import Dispatcher, Limits
+from ringback.engine.pool import KeepAlive
+from ringback.engine.progress import Progress
+from ringback.engine.sender import Sender
+from ringback.engine.supervisor import Supervisor
+from ringback.ports import Chance, Transport
+from tests.simulation.loop import SimClock, SimLoop
+from tests.simulation.network import Names, SimNetwork
+from tests.simulation.plan import Plan, Stop
+from tests.simulation.receivers import Receiver
+from tests.simulation.scheduler import Scheduler
+from tests.simulation.store import Database, SimStore
+from tests.simulation.watch import Watch
+
+
+class WatchedTransport:
+    """Answers `ports.Transport` by handing on, under watch."""
+
+    def __init__(self, transport: Transport, watch: Watch) -> None:
+        self.is_closed = False
+        """Whether the engine was told to begin nothing new."""
+        self._transport = transport
+        self._watch = watch
+
+    async def send(self, request: OutgoingRequest, *, limits: Timeouts, turn: int = 0) -> Exchange:
+        if self.is_closed:
+            self._watch.violated("stopped", f"a request to {request.url.wire} is begun")
+        with self._watch.sending(request, limits.total, turn):
+            return await self._transport.send(request, limits=limits, turn=turn)
+
+
+class Process:
+    """The engine, and all that lives and dies with it."""
+
+    def __init__(
+        self,
+        *,
+        number: int,
+        plan: Plan,
+        scheduler: Scheduler,
+        random: Random,
+        database: Database,
+        receivers: dict[tuple[str, int], Receiver],
+        names: Names,
+        clock: SimClock,
+        chance: Chance,
+        watch: Watch,
+        died: Callable[[], None],
+    ) -> None:
+        self.number = number
+        self.is_ready = False
+        """Whether its API is there."""
+        self.ready_since = 0.0
+        self.is_to_die_at: tuple[str, int] | None = None
+        """A checkpoint, and how often it is passed until it is fatal."""
+        self._watch = watch
+        self._scheduler = scheduler
+        self._database = database
+        self._died = died
+        self.loop = SimLoop(scheduler, on_failure=self._failed)
+        asyncio._set_running_loop(self.loop)
+        self.store = SimStore(database, self.loop, lambda: self.is_dead)
+        bounds = plan.bounds
+        self._sender = Sender(
+            stopwatch=self.loop.time,
+            network=SimNetwork(
+                scheduler=scheduler,
+                random=random,
+                loop=self.loop,
+                receivers=receivers,
+                observer=watch,
+                is_dead=lambda: self.is_dead,
+                writing=lambda: self._pass("writing"),
+                written=lambda: self._pass("written"),
+            ),
+            resolve=names,
+            names_at_once=bounds.names_at_once,
+            keep_alive=KeepAlive(per_peer=bounds.kept_per_peer, in_all=bounds.kept_in_all),
+            most_open=bounds.most_open,
+        )
+        self._transport = WatchedTransport(self._sender, watch)
+        self.dispatcher = Dispatcher(
+            store=self.store,
+            transport=self._transport,
+            clock=clock,
+            chance=chance,
+            schedule=plan.schedule,
+            limits=Limits(
+                at_once=bounds.at_once,
+                per_destination=bounds.per_destination,
+                backlog=Bounds(bounds.backlog, bounds.backlog),
+            ),
+            checkpoint=self._pass,
+        )
+        self._supervisor = Supervisor(
+            Progress(
+                store=self.store,
+                carrier=SimulatedCarrier(timedelta(seconds=1)),
+                transition=Transition(NOTICE),
+                clock=clock,
+                chance=chance,
+                intake=self.dispatcher.intake,
+            ),
+            self.dispatcher,
+        )
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it counts nothing as unfinished or under way."""
+        return not self.dispatcher.under_way and not self.dispatcher.unfinished
+
+    @property
+    def open_connections(self) -> int:
+        return self._sender.open_connections
+
+    def start(self, ended: Callable[[], None]) -> None:
+        """Begin; `ended` is called where the start fails for want of a database."""
+        self._watch.began(self.number)
+        self.loop.create_task(self._live(ended))
+
+    def stop(self, stop: Stop, stopped: Callable[[], None]) -> None:
+        """Stop in order; `stopped` is called at the end."""
+        self.is_ready = False
+        self.loop.create_task(self._stop(stop, stopped))
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether nothing that it does has any effect any more."""
+        return self.loop.is_dead
+
+    def die(self) -> None:
+        """Do nothing any more."""
+        self.loop.is_dead = True
+
+    def bury(self) -> None:
+        """Drop what it was about to do."""
+        for task, error in self.loop.failed_tasks():
+            self._watch.violated("sound", f"{task} failed unseen: {error!r}")
+        self.loop.kill()
+
+    async def _live(self, ended: Callable[[], None]) -> None:
+        try:
+            await self._supervisor.start()
+        except StoreUnavailable:
+            ended()
+            return
+        self.is_ready = True
+        self.ready_since = self._scheduler.now
+        await self._supervisor.watch()
+        if self.is_ready:
+            self._watch.violated("sound", "a loop of the engine has ended")
+
+    async def _stop(self, stop: Stop, stopped: Callable[[], None]) -> None:
+        began = self._scheduler.now
+        self._watch.trace.note(began, "stop", f"within {stop.within}")
+        with suppress(StoreUnavailable):
+            # It takes effect at once, since it is said before anything is awaited.
+            self._transport.is_closed = True
+            await self._supervisor.stop(within=timedelta(seconds=stop.within))
+        took = self._scheduler.now - began
+        await self._sender.close()
+        self.store.close()
+        if took < stop.within and self._database_was_there_since(began) and self._watch.open:
+            self._watch.violated("stopped", f"attempts are left open: {self._watch.open}")
+        self._watch.trace.note(self._scheduler.now, "stopped")
+        stopped()
+
+    def _database_was_there_since(self, began: float) -> bool:
+        return self._database.was_away < began
+
+    def _pass(self, name: str) -> None:
+        fatal = self.is_to_die_at
+        if fatal is not None and fatal[0] == name and not self.is_dead:
+            self.is_to_die_at = (name, fatal[1] - 1) if fatal[1] > 1 else None
+            if self.is_to_die_at is None:
+                # Whatever follows in this step has no effect any more.
+                self._watch.trace.note(self._scheduler.now, "dies", name)
+                self._died()
+
+    def _failed(self, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        self._watch.violated("sound", f"{context['message']}: {error!r}")

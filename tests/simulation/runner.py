@@ -1,0 +1,34 @@
+"""Runs many seeds, over all cores."""
+
+import multiprocessing
+import traceback
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from tests.simulation.world import run
+
+
+class Verdict(NamedTuple):
+    """What became of one seed, without its trace."""
+
+    seed: int
+    violated: str | None
+    steps: int
+    requests: int
+    virtual_seconds: float
+
+
+def judge(seed: int) -> Verdict:
+    """Run one seed."""
+    try:
+        result = run(seed)
+    except Exception:  # noqa: BLE001 (it is told which seed it was)
+        return Verdict(seed, f"the simulation itself failed: {traceback.format_exc()}", 0, 0, 0.0)
+    violated = None if result.violated is None else str(result.violated)
+    return Verdict(seed, violated, result.steps, result.requests, result.virtual_seconds)
+
+
+def judge_all(seeds: Iterable[int], *, workers: int | None = None) -> Iterator[Verdict]:
+    """Run seeds in this many processes, one for each core by default; yield as they end."""
+    with multiprocessing.get_context("forkserver").Pool(workers) as pool:
+        yield from pool.imap_unordered(judge, seeds, chunksize=20)

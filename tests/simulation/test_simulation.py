@@ -1,0 +1,96 @@
+"""The whole engine in virtual time, with everything going wrong: what is promised holds anyway.
+
+`python -m tests.simulation` runs any number of seeds, and shows what happens in one.
+"""
+
+import os
+import subprocess
+import sys
+from typing import Final
+
+import pytest
+
+from tests.simulation.invariants import INVARIANTS
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.world import run
+
+_SEEDS: Final = 1_000
+_AT_ONCE: Final = 100
+_DIGESTS: Final = (
+    "from tests.simulation.world import run\n"
+    "print(*(run(seed).trace.digest() for seed in range(30)), sep='\\n')"
+)
+
+
+@pytest.mark.parametrize("first", range(0, _SEEDS, _AT_ONCE))
+def test_all_invariants_hold_in_every_seed(first: int) -> None:
+    results = [run(seed) for seed in range(first, first + _AT_ONCE)]
+
+    assert [(result.seed, str(result.violated)) for result in results if result.violated] == []
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_broken_engine_is_found_out(name: str) -> None:
+    mutant = MUTANTS[name]
+    with mutant.applied():
+        violated = (run(seed).violated for seed in range(mutant.within))
+        found = any(one is not None and one.name == mutant.breaks for one in violated)
+
+    assert found
+
+
+def test_every_invariant_is_known_to_find_something_out() -> None:
+    assert {mutant.breaks for mutant in MUTANTS.values()} == set(INVARIANTS)
+
+
+@pytest.mark.parametrize("seed", [3, 7, 86])
+def test_a_seed_replays_exactly(seed: int) -> None:
+    assert run(seed).trace.lines() == run(seed).trace.lines()
+
+
+def test_a_failing_seed_fails_again_at_the_same_instant() -> None:
+    with MUTANTS["keeps slots"].applied():
+        first, second = run(0), run(0)
+
+    assert first.violated is not None
+    assert str(first.violated) == str(second.violated)
+    assert first.trace.lines() == second.trace.lines()
+
+
+def test_a_seed_is_the_same_in_every_process() -> None:
+    by_hash_seed = [
+        subprocess.run(
+            [sys.executable, "-c", _DIGESTS],
+            env={
+                **os.environ,
+                "PYTHONHASHSEED": hash_seed,
+                "PYTHONPATH": os.pathsep.join(sys.path),
+            },
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    ]
+
+    assert by_hash_seed[0] == by_hash_seed[1]
+
+
+def test_much_happens_in_the_seeds() -> None:
+    results = [run(seed) for seed in range(50)]
+
+    assert sum(result.requests for result in results) > 1_000
+    assert sum(result.virtual_seconds for result in results) > 3_600
+    events = {event for result in results for event in result.trace.kinds()}
+    assert events >= {"crash", "dies", "stopped", "jump", "store fails", "replay", "discard"}
+
+
+def _digests(*, hash_seed: str) -> str:
+    paths = os.pathsep.join(sys.path)
+    return subprocess.run(
+        [sys.executable, "-c", _DIGESTS],
+        env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": paths},
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout

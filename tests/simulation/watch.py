@@ -1,0 +1,433 @@
+"""Watches everything that happens, and says which invariant it breaks.
+
+It compares three stories: what customers were told, what the database holds each time that
+something becomes durable, and what receivers saw.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from ringback.core.callback import Callback, Method
+from ringback.core.rendering import OutgoingRequest
+from ringback.core.schedule import Schedule
+from ringback.core.source import Source
+from ringback.stores.sqlite.columns import to_us
+from tests.simulation.invariants import Violated
+from tests.simulation.network import is_private
+from tests.simulation.plan import Bounds
+from tests.simulation.receivers import Answer, ReceivedRequest
+from tests.simulation.store import Database
+from tests.simulation.trace import Trace
+
+_TOKEN: Final = re.compile(rb"\r\n(?:I-Twilio|Kore)-Idempotency-Token: (\S+)")
+_NOTHING_LEFT: Final = frozenset({"name", "guard", "connect", "connect_timeout", "egress", "tls"})
+_FAIR: Final = 1.0
+"""Seconds that a callback may wait for others."""
+_AFTER_OUTAGE: Final = 2.0
+"""Seconds after which a store that was away is tried again, and more."""
+_SECOND: Final = 1_000_000
+# An attempt under way may be told by its open row alone, or by its callback's as well.
+_STATE: Final = (
+    "SELECT sid, number, started_us, status, CASE WHEN number IS NULL THEN due_us END,"
+    " coalesce(number, attempt_count),"
+    " round_attempts + (number IS NOT NULL AND due_us IS NOT NULL), round_number, updated_us"
+    " FROM callbacks LEFT JOIN open_attempts ON callback_sid = sid ORDER BY seq"
+)
+_INSTANT: Final = 0.001
+"""Seconds; less than any limit, more than rounding and what one step takes."""
+
+
+@dataclass(eq=False, slots=True)
+class Promise:
+    """A callback as a customer sees it."""
+
+    callback: Callback
+    schedule: Schedule
+    batch: list["Promise"]
+    asked_at: float
+    answer: str = "none"
+    """`accepted`, `refused`, or none yet, or ever."""
+    replays: int = 0
+    discards: int = 0
+
+
+class Row(NamedTuple):
+    """What the database says of a callback."""
+
+    status: str
+    due: int | None
+    attempts: int
+    round_attempts: int
+    round_number: int
+    updated: int
+
+    @property
+    def is_ended(self) -> bool:
+        return self.status != "scheduled"
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.status == "scheduled" and self.due is None
+
+
+class _Attempt(NamedTuple):
+    """What the database says of an attempt that has ended."""
+
+    number: int
+    result: str
+    status: int | None
+    failure: str | None
+    reason: str | None
+
+
+@dataclass(eq=False, slots=True)
+class Sent:
+    """A request that has left."""
+
+    sid: str
+    number: int
+    left_at: float
+    life: int
+    answer: Answer | None = None
+    """Of a receiver that has counted it."""
+    is_answered: bool = False
+    """Whether the answer has come in, as a whole."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """All that is known from outside of the engine."""
+
+    database: Database
+    trace: Trace
+    bounds: Bounds
+    now: Callable[[], float]
+    clock: Callable[[], datetime]
+    fair_to: frozenset[str]
+    """Accounts whose callbacks to healthy destinations nobody may delay."""
+    on_violation: Callable[[Violated], None]
+    life: int = 0
+    """The number of the present process."""
+    promises: dict[str, Promise] = field(default_factory=dict)
+    by_token: dict[str, Promise] = field(default_factory=dict)
+    states: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    """What was last found of each callback."""
+    rows: dict[str, Row] = field(default_factory=dict)
+    open: dict[str, int] = field(default_factory=dict)
+    """Attempts that are durably open: their numbers by callback."""
+    opened_in: dict[tuple[str, int], int] = field(default_factory=dict)
+    """By which process an attempt was opened."""
+    waited_for: dict[str, int | None] = field(default_factory=dict)
+    """When a callback was due by what was durable before; None where it was under way."""
+    due_since: dict[str, float] = field(default_factory=dict)
+    """Since when, on the loop's clock, a callback may leave."""
+    sent: list[Sent] = field(default_factory=list)
+    by_attempt: dict[tuple[str, int], Sent] = field(default_factory=dict)
+    under_way: Counter[str] = field(default_factory=Counter)
+    """How many requests are under way, by destination."""
+    waiting: set[str] = field(default_factory=set)
+    """What a probe has found to be waiting."""
+    healthy: frozenset[str] = frozenset()
+    """Destinations at which nothing goes wrong."""
+
+    def violated(self, name: str, what: str) -> None:
+        """Say that an invariant does not hold."""
+        self.trace.note(self.now(), "VIOLATED", name, what)
+        self.on_violation(Violated(name, what))
+
+    # What customers ask for, and are told.
+
+    def asked(self, callbacks: list[Callback], schedule: Schedule) -> list[Promise]:
+        batch = list[Promise]()
+        for callback in callbacks:
+            promise = Promise(callback, schedule, batch, self.now())
+            batch.append(promise)
+            self.promises[callback.sid] = promise
+            self.by_token[callback.idempotency_token] = promise
+            assert callback.progress.due is not None
+            self.waited_for[callback.sid] = to_us(callback.progress.due)
+        return batch
+
+    def accepted(self, batch: list[Promise]) -> None:
+        for promise in batch:
+            promise.answer = "accepted"
+            if promise.callback.sid not in self.rows:
+                self.violated("kept", f"{promise.callback.sid} was acknowledged, and is not there")
+
+    def refused(self, batch: list[Promise]) -> None:
+        for promise in batch:
+            promise.answer = "refused"
+            if promise.callback.sid in self.rows:
+                self.violated("whole", f"{promise.callback.sid} was refused, and is there")
+
+    # What becomes durable.
+
+    def durable(self) -> None:
+        """Look at what a commit has changed."""
+        found = self.database.read(_STATE)
+        for values in found:
+            sid = values[0]
+            if self.states.get(sid) != values:
+                self.states[sid] = values
+                self._look_at(*values)
+        if len(found) < len(self.states):
+            self.violated("kept", "a callback is gone")
+
+    def _look_at(self, sid: str, number: int | None, started: int, *values: Any) -> None:
+        before, row = self.rows.get(sid), Row(*values)
+        if row != before:
+            self.rows[sid] = row
+            self._changed(sid, before, row)
+        if row.is_under_way is (number is None):
+            self.violated("whole", f"{sid} is {row.status}, and its open attempt is {number}")
+        was_open = self.open.pop(sid, None)
+        if was_open is not None and was_open != number:
+            self._closed(sid, was_open)
+        if number is not None:
+            self.open[sid] = number
+            if was_open != number:
+                self._opened(sid, number, started)
+
+    def _changed(self, sid: str, before: Row | None, row: Row) -> None:
+        self.trace.note(self.now(), "durable", sid, *row[:5])
+        promise = self.promises.get(sid)
+        if promise is None:
+            self.violated("whole", f"nobody has asked for {sid}")
+            return
+        if before is None:
+            self._kept(promise)
+        elif before.is_ended:
+            if not promise.replays:
+                self.violated("final", f"{sid} was {before.status} and is {row.status} now")
+        elif before.is_under_way and row.due is not None and row.round_attempts == 0:
+            self._began_to_wait(promise, before, row)
+        if row.round_attempts > promise.callback.url.connection.retry_count + 1:
+            self.violated("rounds", f"{sid} is tried for the {row.round_attempts}th time")
+        if before is not None:
+            self.waited_for[sid] = before.due
+        if row.due is not None:
+            wait = (row.due - to_us(self.clock())) / _SECOND
+            self.due_since[sid] = self.now() + max(0.0, wait)
+        if row.status == "discarded" and not promise.discards:
+            self.violated("failed", f"nobody has discarded {sid}")
+
+    def _kept(self, promise: Promise) -> None:
+        if promise.answer == "refused":
+            self.violated("whole", f"{promise.callback.sid} was refused, and is kept")
+        first = promise.batch[0]
+        for other in promise.batch if promise is first else (first,):
+            sid = other.callback.sid
+            if not self.database.read("SELECT 1 FROM callbacks WHERE sid = ?", sid):
+                self.violated("whole", f"{sid} was not kept with the rest of its batch")
+
+    def _began_to_wait(self, promise: Promise, before: Row, row: Row) -> None:
+        sid = promise.callback.sid
+        result = self._result_of(sid, before.attempts)
+        # A replay, which may share the commit, begins with the first round.
+        if result in (None, "unknown") or not row.round_number or row.due is None:
+            return
+        sent = self.by_attempt.get((sid, before.attempts))
+        asked = sent.answer.retry_after if sent and sent.answer and sent.is_answered else 0
+        wait = (row.due - row.updated) / _SECOND
+        own = promise.schedule.waits[row.round_number - 1].total_seconds()
+        least, most = max(own * 0.8, asked), max(own * 1.2, asked)
+        if not least - _INSTANT <= wait <= most + _INSTANT:
+            self.violated("waits", f"{sid} waits {wait} s, not {least} to {most} s")
+
+    def _opened(self, sid: str, number: int, started: int) -> None:
+        self.opened_in[sid, number] = self.life
+        due = self.waited_for.get(sid)
+        if due is not None and started < due:
+            early = (due - started) / _SECOND
+            self.violated("punctual", f"attempt {number} of {sid} began {early} s early")
+
+    def _closed(self, sid: str, number: int) -> None:
+        if self._result_of(sid, number) == "unknown" and self.opened_in[sid, number] == self.life:
+            self.violated("repeated", f"attempt {number} of {sid} is unknown to who made it")
+
+    def _result_of(self, sid: str, number: int) -> str | None:
+        found = self.database.read(
+            "SELECT result FROM attempts WHERE callback_sid = ? AND number = ?", sid, number
+        )
+        return found[0][0] if found else None
+
+    # What goes over the network.
+
+    def connecting(self, address: str) -> None:
+        self.trace.note(self.now(), "connecting", address)
+        if is_private(address):
+            self.violated("guarded", f"there was a connection to {address}")
+
+    def left(self, request: bytes, receiver: str) -> int | None:
+        found = _TOKEN.search(request)
+        promise = self.by_token.get(found[1].decode()) if found else None
+        if promise is None:
+            self.violated("same", f"a request left with a token of no callback: {request[:200]!r}")
+            return None
+        sid = promise.callback.sid
+        number = self.open.get(sid)
+        self.trace.note(self.now(), "left", sid, number, receiver)
+        row = self.rows.get(sid)
+        if row is None or row.is_ended:
+            self.violated("final", f"a request of {sid} left, which is {row and row.status}")
+            return None
+        if number is None or (sid, number) in self.by_attempt:
+            self.violated("logged", f"a request of {sid} left without a row of its own")
+            return None
+        sent = Sent(sid, number, self.now(), self.life)
+        self.sent.append(sent)
+        self.by_attempt[sid, number] = sent
+        self._is_in_time(promise, sent)
+        return len(self.sent) - 1
+
+    def _is_in_time(self, promise: Promise, sent: Sent) -> None:
+        callback = promise.callback
+        if callback.account_sid not in self.fair_to or callback.url.destination not in self.healthy:
+            return
+        since = self.due_since.get(sent.sid, promise.asked_at)
+        late = sent.left_at - max(since, promise.asked_at)
+        if late > _FAIR:
+            self.violated("fair", f"{sent.sid} left {late:.3f} s late")
+
+    def counted(self, sent: int, request: ReceivedRequest, answer: Answer) -> None:
+        one = self.sent[sent]
+        self.trace.note(self.now(), "counted", one.sid, one.number, "->", answer.status)
+        one.answer = answer
+        if (text := _difference(self.promises[one.sid].callback, request)) is not None:
+            self.violated("same", f"request {one.number} of {one.sid}: {text}")
+
+    def answered(self, sent: int) -> None:
+        one = self.sent[sent]
+        self.trace.note(self.now(), "answered", one.sid, one.number)
+        one.is_answered = True
+
+    # What the engine has under way.
+
+    @contextmanager
+    def sending(self, request: OutgoingRequest, total: float, turn: int) -> Iterator[None]:
+        """Watch one call of the transport."""
+        place, under_way = request.url.destination, self.under_way
+        under_way[place] += 1
+        if under_way[place] > self.bounds.per_destination:
+            self.violated("bounded", f"{under_way[place]} requests to {place}")
+        if under_way.total() > self.bounds.at_once:
+            self.violated("bounded", f"{under_way.total()} requests at once")
+        whole = request.url.connection.total_timeout.total_seconds()
+        if total > whole + _INSTANT or (turn == 0 and total < whole - _INSTANT):
+            self.violated("timed", f"attempt {turn + 1} of a round has {total} s of {whole} s")
+        try:
+            yield
+        finally:
+            under_way[place] -= 1
+
+    def probe(self, ready_since: float) -> None:
+        """See what waits although nothing is under way; called every second or so.
+
+        Who waits at two calls in a row has waited for no reason, unless the store was away.
+        """
+        now, waiting = self.now(), set[str]()
+        since = max(ready_since, self.database.was_away + _AFTER_OUTAGE)
+        for sid, row in self.rows.items():
+            if row.due is not None and max(self.due_since[sid], since) < now - _FAIR:
+                waiting.add(sid)
+                if sid in self.waiting:
+                    self.violated("prompt", f"{sid} has been due since {self.due_since[sid]:.6f}")
+        self.waiting = waiting
+
+    # What it all came to.
+
+    def began(self, life: int) -> None:
+        self.life = life
+        self.under_way = Counter()
+        self.trace.note(self.now(), "start", life)
+
+    def has_ended(self) -> bool:
+        """Whether nothing of what is kept is still to be sent."""
+        return all(row.is_ended for row in self.rows.values())
+
+    def conclude(self) -> None:
+        """Compare all rows with what customers and receivers know."""
+        for promise in self.promises.values():
+            row = self.rows.get(promise.callback.sid)
+            if row is not None:
+                self._conclude(promise, row)
+        if self.open:
+            self.violated("idle", f"attempts are open: {self.open}")
+
+    def _conclude(self, promise: Promise, row: Row) -> None:
+        sid = promise.callback.sid
+        if not row.is_ended:
+            self.violated("ended", f"{sid} is still {row}")
+        attempts = [
+            _Attempt(*values)
+            for values in self.database.read(
+                "SELECT number, result, status_code, failure, reason FROM attempts"
+                " WHERE callback_sid = ? ORDER BY number",
+                sid,
+            )
+        ]
+        numbers = [attempt.number for attempt in attempts]
+        if numbers != list(range(1, row.attempts + 1)):
+            self.violated("numbered", f"{sid} has attempts {numbers}, and counts {row.attempts}")
+        for attempt in attempts:
+            self._compare(sid, attempt)
+        self._justify(promise, row, attempts)
+        results = [attempt.result for attempt in attempts]
+        if not promise.replays and "delivered" in results[:-1]:
+            self.violated("final", f"{sid} was delivered before its last attempt: {results}")
+
+    def _compare(self, sid: str, attempt: _Attempt) -> None:
+        number, result, status, failure, reason = attempt
+        where = f"attempt {number} of {sid} is {result} ({failure or status}: {reason})"
+        sent = self.by_attempt.get((sid, number))
+        if result in ("delivered", "refused"):
+            if sent is None or sent.answer is None or sent.answer.status != status:
+                self.violated("true", f"{where}, and its receiver knows of no such answer")
+        elif failure in _NOTHING_LEFT or (failure or "").startswith("certificate"):
+            if sent is not None:
+                self.violated("true", f"{where}, and yet it has left")
+        elif failure == "internal":
+            self.violated("sound", where)
+        if sent is not None and sent.is_answered and sent.answer and sent.answer.status:
+            has_its_answer = status == sent.answer.status
+            if not has_its_answer and result != "unknown":
+                self.violated("repeated", f"{where}, and was answered {sent.answer.status}")
+
+    def _justify(self, promise: Promise, row: Row, attempts: list[_Attempt]) -> None:
+        sid = promise.callback.sid
+        last = attempts[-1] if attempts else None
+        if row.status == "delivered":
+            sent = self.by_attempt.get((sid, row.attempts))
+            is_true = sent is not None and sent.answer is not None and sent.answer.status == 200
+            if last is None or last.result != "delivered" or not is_true:
+                self.violated("delivered", f"{sid} was not answered with 2xx")
+        if row.status == "failed":
+            is_legal = last is not None and (
+                last.status == 410
+                or last.failure == "guard"
+                or (row.round_number == len(promise.schedule.waits) and last.result != "unknown")
+            )
+            if not is_legal:
+                self.violated("failed", f"{sid} failed in round {row.round_number + 1}: {row}")
+
+
+def _difference(callback: Callback, request: ReceivedRequest) -> str | None:
+    """Return in which way a request is not its callback's, or None."""
+    url = callback.url
+    method, target, _ = request.line.split(" ")
+    if method != callback.method:
+        return f"{method} instead of {callback.method}"
+    body = target.partition("?")[2] if callback.method is Method.GET else request.body
+    if not body.endswith(callback.body):
+        return f"the body is {body!r}"
+    agent = "KoreProxy/1.1" if callback.source is Source.KORE else "TwilioProxy/1.1"
+    if request.headers["user-agent"] != agent:
+        return f"it comes from {request.headers['user-agent']}"
+    if request.headers["host"] != url.authority:
+        return f"it went to {request.headers['host']}"
+    return None

@@ -1,0 +1,347 @@
+"""One run: a world by its plan, in which everything happens, and the verdict on it."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from ringback.core.account import Account
+from ringback.engine import dispatcher as dispatcher_module
+from ringback.engine import lanes as lanes_module
+from ringback.stores.sqlite.committer import Committer, Job
+from tests.fakes import an_account
+from tests.simulation.customers import Customers
+from tests.simulation.invariants import Violated
+from tests.simulation.loop import SimClock
+from tests.simulation.network import Names
+from tests.simulation.plan import FAULTS_LAST, Bounds, Plan, Request, Stop, plan_of
+from tests.simulation.process import Process
+from tests.simulation.receivers import Receiver
+from tests.simulation.scheduler import Scheduler
+from tests.simulation.store import Database
+from tests.simulation.trace import Trace
+from tests.simulation.watch import Watch
+
+_MOST_STEPS: Final = 20_000
+"""A run takes some thousands; one that takes so many spins."""
+_ASKED_AGAIN: Final = 0.3
+"""Seconds after which customers ask again where nobody listens."""
+_PROBED_FOR: Final = FAULTS_LAST + 60.0
+_SLACK: Final = 180.0
+"""Seconds that everything may take beside the waits that were asked for."""
+
+
+class SimChance:
+    """Answers `ports.Chance` by the seed."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+
+    def bytes(self, count: int) -> bytes:
+        return self._random.randbytes(count)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a run."""
+
+    seed: int
+    violated: Violated | None
+    steps: int
+    requests: int
+    virtual_seconds: float
+    trace: Trace
+
+
+class World:
+    """Everything of one run."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._trace = Trace()
+        self._violated: Violated | None = None
+        self._scheduler = Scheduler(
+            self._random("order"), order=plan.order, tick=plan.tick, stalls=plan.stalls
+        )
+        self._clock = SimClock(self._scheduler)
+        self._chance = SimChance(self._random("chance"))
+        self._database = Database(self._scheduler, self._random("database"), plan, self._trace)
+        self._names = Names(plan.places, self._scheduler, self._random("names"))
+        self._network_random = self._random("network")
+        self._receivers = {
+            f"{place.host}:{place.port}": Receiver(
+                place.host, place.character, self._random(f"receiver {place.host}")
+            )
+            for place in plan.places
+        }
+        self._addresses = {
+            (address, place.port): self._receivers[f"{place.host}:{place.port}"]
+            for place in plan.places
+            for address in place.addresses
+        }
+        self._watch = Watch(
+            database=self._database,
+            trace=self._trace,
+            bounds=plan.bounds,
+            now=lambda: self._scheduler.now,
+            clock=self._clock.now,
+            fair_to=frozenset(f"AC{number:032}" for number in plan.fair_to),
+            on_violation=self._on_violation,
+            healthy=frozenset(
+                f"{place.scheme}://{place.host}:{place.port}"
+                for place in plan.places
+                if place.character == "healthy"
+            ),
+        )
+        self._accounts = [
+            an_account(sid=f"AC{number:032}", schedule=schedule)
+            for number, schedule in enumerate(plan.account_schedules)
+        ]
+        self._keep(self._accounts)
+        self._database.on_durable = self._watch.durable
+        self._customers = Customers(
+            plan=plan,
+            accounts=self._accounts,
+            watch=self._watch,
+            random=self._random("customers"),
+            clock=self._clock,
+            chance=self._chance,
+        )
+        self._process: Process | None = None
+        self._dead = list[Process]()
+        """Processes that are not buried yet."""
+        self._lives = 0
+        self._crashes = list(plan.crashes)
+        self._deaths = list(plan.deaths)
+        self._are_faults_over = False
+
+    def run(self) -> Result:
+        """Let everything happen, and judge it."""
+        self._begin()
+        self._scheduler.run(FAULTS_LAST)
+        self._end_faults()
+        self._run_until_idle()
+        if self._violated is None:
+            self._judge()
+        if self._process is not None:
+            self._process.die()
+            self._dead.append(self._process)
+        self._bury()
+        return Result(
+            self._plan.seed,
+            self._violated,
+            self._scheduler.steps,
+            len(self._watch.sent),
+            self._scheduler.now,
+            self._trace,
+        )
+
+    def _random(self, whose: str) -> Random:
+        return Random(f"{whose} {self._plan.seed}")
+
+    def _on_violation(self, violated: Violated) -> None:
+        self._violated = self._violated or violated
+        self._scheduler.is_stopped = True
+
+    def _keep(self, accounts: list[Account]) -> None:
+        job = Job(lambda tx: [tx.accounts.add(account, []) for account in accounts])
+        Committer(self._database).commit([job])  # type: ignore[arg-type]
+        assert job.failure is None
+        self._database.commit()
+
+    # The faults, and the people.
+
+    def _begin(self) -> None:
+        self._database.is_sound = False
+        self._scheduler.on_step[_MOST_STEPS] = self._spins
+        self._start()
+        for request in self._plan.requests:
+            self._at(request.at, self._ask, request)
+        for at in self._plan.replays:
+            self._at(at, self._replay)
+        for at in self._plan.discards:
+            self._at(at, self._discard)
+        for stop in self._plan.stops:
+            self._at(stop.at, self._stop, stop)
+        for at, by in self._plan.jumps:
+            self._at(at, self._jump, by)
+        self._at(1.0, self._probe)
+
+    def _at(self, when: float, action: Callable[..., None], *args: object) -> None:
+        self._scheduler.do(action, *args, at=when, origin=object())
+
+    def _start(self) -> None:
+        self._lives += 1
+        self._database.lose()
+        self._process = process = Process(
+            number=self._lives,
+            plan=self._plan,
+            scheduler=self._scheduler,
+            random=self._network_random,
+            database=self._database,
+            receivers=self._addresses,
+            names=self._names,
+            clock=self._clock,
+            chance=self._chance,
+            watch=self._watch,
+            died=lambda: self._start_again(process, self._a_while()),
+        )
+        if not self._are_faults_over:
+            if self._crashes:
+                step = self._scheduler.steps + self._crashes.pop(0)
+                self._scheduler.on_step[step] = lambda: self._crash(process)
+            if self._deaths:
+                process.is_to_die_at = self._deaths.pop(0)
+        process.start(lambda: self._start_again(process, 1.0))
+
+    def _crash(self, process: Process) -> None:
+        if process is self._process and not self._are_faults_over and not process.is_dead:
+            self._trace.note(self._scheduler.now, "crash")
+            self._start_again(process, self._a_while())
+
+    def _start_again(self, process: Process, after: float) -> None:
+        if process is not self._process:
+            return
+        self._process = None
+        process.die()
+        self._database.lose()
+        # It may be in the middle of a step of its own.
+        self._dead.append(process)
+        self._at(self._scheduler.now, self._bury)
+        self._at(self._scheduler.now + after, self._start)
+
+    def _bury(self) -> None:
+        dead, self._dead = self._dead, []
+        for process in dead:
+            process.bury()
+
+    def _a_while(self) -> float:
+        return self._network_random.choice((0.0, 0.5, 5.0))
+
+    def _stop(self, stop: Stop) -> None:
+        process = self._process
+        if process is not None and process.is_ready and not process.is_dead:
+            process.stop(stop, lambda: self._start_again(process, stop.away))
+
+    def _jump(self, by: object) -> None:
+        self._trace.note(self._scheduler.now, "jump", by)
+        self._clock.ahead += by  # type: ignore[operator]
+
+    def _ask(self, request: Request) -> None:
+        process = self._up()
+        if process is None:
+            if not self._are_faults_over:
+                self._at(self._scheduler.now + _ASKED_AGAIN, self._ask, request)
+            return
+        store, intake = process.store, process.dispatcher.intake
+        process.loop.create_task(
+            self._customers.ask(request, store=store, intake=intake, life=process.number)
+        )
+
+    def _replay(self) -> None:
+        if (process := self._up()) is not None:
+            store, intake = process.store, process.dispatcher.intake
+            process.loop.create_task(self._customers.replay_some(store=store, intake=intake))
+
+    def _discard(self) -> None:
+        if (process := self._up()) is not None:
+            store, intake = process.store, process.dispatcher.intake
+            process.loop.create_task(self._customers.discard_some(store=store, intake=intake))
+
+    def _probe(self) -> None:
+        """See that nothing waits for no reason; a clock that was set, or a stall, may be one."""
+        process, plan = self._up(), self._plan
+        if process and not process.dispatcher.under_way and not plan.jumps and not plan.stalls:
+            self._watch.probe(process.ready_since)
+        if self._scheduler.now < _PROBED_FOR:
+            self._at(self._scheduler.now + 1.0, self._probe)
+
+    def _up(self) -> Process | None:
+        process = self._process
+        return process if process and process.is_ready and not process.is_dead else None
+
+    def _spins(self) -> None:
+        self._watch.violated("lively", f"{_MOST_STEPS} steps were taken")
+
+    # The end.
+
+    def _end_faults(self) -> None:
+        self._are_faults_over = True
+        self._trace.note(self._scheduler.now, "all is well")
+        self._scheduler.may_stall = False
+        self._database.is_sound = True
+        self._names.is_sound = True
+        for receiver in self._receivers.values():
+            receiver.is_healthy = True
+        if self._process is not None:
+            self._process.is_to_die_at = None
+
+    def _run_until_idle(self) -> None:
+        waited, step = 0.0, 1.0
+        until = self._scheduler.now + self._longest_wait()
+        while self._scheduler.now < until and not self._scheduler.is_stopped:
+            if self._is_idle():
+                # Nothing may happen any more: no request, no change.
+                self._scheduler.run(self._scheduler.now + 90.0)
+                return
+            self._scheduler.run(self._scheduler.now + step)
+            waited += step
+            step = min(step * 1.5, 600.0)
+
+    def _is_idle(self) -> bool:
+        process = self._up()
+        return process is not None and self._watch.has_ended() and process.is_idle
+
+    def _longest_wait(self) -> float:
+        schedules = [self._plan.schedule, *filter(None, self._plan.account_schedules)]
+        waits = [wait.total_seconds() for one in schedules for wait in one.waits[:3]]
+        jumps = sum(abs(by.total_seconds()) for _, by in self._plan.jumps)
+        return max([*waits, 300.0]) * 1.2 + jumps + _SLACK
+
+    def _judge(self) -> None:
+        self._watch.conclude()
+        process = self._up()
+        if process is None:
+            self._watch.violated("sound", "the engine is not there any more")
+        elif not process.is_idle:
+            counts = f"{process.dispatcher.under_way} and {process.dispatcher.unfinished}"
+            self._watch.violated("idle", f"{counts} count as under way and unfinished")
+        elif process.open_connections:
+            self._watch.violated("idle", f"{process.open_connections} connections are open")
+
+
+@contextmanager
+def _small(bounds: Bounds) -> Iterator[None]:
+    """Make the engine's own constants small, so that what is rare in life is common here."""
+    before = (
+        dispatcher_module._CLAIMED_AT_ONCE,
+        lanes_module._FIRST_WINDOW,
+        lanes_module._MOST_IDLE,
+    )
+    _set_constants(bounds.claimed_at_once, bounds.first_window, bounds.most_idle_lanes)
+    try:
+        yield
+    finally:
+        _set_constants(*before)
+
+
+def _set_constants(claimed_at_once: int, first_window: int, most_idle: int) -> None:
+    dispatcher_module._CLAIMED_AT_ONCE = claimed_at_once
+    lanes_module._FIRST_WINDOW = first_window
+    lanes_module._MOST_IDLE = most_idle
+
+
+def run(seed: int) -> Result:
+    """Run the world of a seed."""
+    plan = plan_of(seed)
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with _small(plan.bounds):
+            return World(plan).run()
+    finally:
+        logging.disable(disabled)
+        asyncio._set_running_loop(None)
