@@ -1,5 +1,6 @@
 """Those who ask for callbacks, and those who replay and discard them, as the API would for them."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from random import Random
 from typing import Final
@@ -94,9 +95,9 @@ class Customers:
 
         await self._try(store, work)
 
-    async def _try(self, store: Store, work: object) -> None:
+    async def _try(self, store: Store, work: Callable[[Transaction], None]) -> None:
         try:
-            await store.transact(work)  # type: ignore[arg-type]
+            await store.transact(work)
         except StoreUnavailable:
             return
 

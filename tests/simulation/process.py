@@ -151,7 +151,8 @@ class Process:
     def bury(self) -> None:
         """Drop what it was about to do."""
         for task, error in self.loop.failed_tasks():
-            self._watch.violated("sound", f"{task} failed unseen: {error!r}")
+            what = getattr(task.get_coro(), "__qualname__", "a task")
+            self._watch.violated("sound", f"{what} failed unseen: {error!r}")
         self.loop.kill()
 
     async def _live(self, ended: Callable[[], None]) -> None:

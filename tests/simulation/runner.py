@@ -3,6 +3,7 @@
 import multiprocessing
 import traceback
 from collections.abc import Iterable, Iterator
+from multiprocessing.pool import Pool
 from typing import NamedTuple
 
 from tests.simulation.world import run
@@ -28,7 +29,12 @@ def judge(seed: int) -> Verdict:
     return Verdict(seed, violated, result.steps, result.requests, result.virtual_seconds)
 
 
-def judge_all(seeds: Iterable[int], *, workers: int | None = None) -> Iterator[Verdict]:
-    """Run seeds in this many processes, one for each core by default; yield as they end."""
-    with multiprocessing.get_context("forkserver").Pool(workers) as pool:
+def workers() -> Pool:
+    """Return one process for each core."""
+    return multiprocessing.get_context("forkserver").Pool()
+
+
+def judge_all(seeds: Iterable[int]) -> Iterator[Verdict]:
+    """Run seeds over all cores; yield their verdicts as they come."""
+    with workers() as pool:
         yield from pool.imap_unordered(judge, seeds, chunksize=20)

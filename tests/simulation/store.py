@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from functools import cache
 from random import Random
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Transaction
@@ -145,7 +145,7 @@ class SimStore:
         self._scheduler = database.scheduler
         self._loop = loop
         self._is_dead = is_dead
-        self._committer = Committer(database)  # type: ignore[arg-type]
+        self._committer = Committer(cast("sqlite3.Connection", database))
         self._entries = list[_Entry]()
         self._is_busy = False
         self._is_closed = False

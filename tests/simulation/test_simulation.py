@@ -6,12 +6,14 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import pytest
 
 from tests.simulation.invariants import INVARIANTS
 from tests.simulation.mutants import MUTANTS
+from tests.simulation.runner import Verdict, judge, workers
 from tests.simulation.world import run
 
 _SEEDS: Final = 1_000
@@ -22,11 +24,22 @@ _DIGESTS: Final = (
 )
 
 
-@pytest.mark.parametrize("first", range(0, _SEEDS, _AT_ONCE))
-def test_all_invariants_hold_in_every_seed(first: int) -> None:
-    results = [run(seed) for seed in range(first, first + _AT_ONCE)]
+Judged = Callable[[range], list[Verdict]]
 
-    assert [(result.seed, str(result.violated)) for result in results if result.violated] == []
+
+@pytest.fixture(scope="module")
+def judged() -> Iterator[Judged]:
+    """Judge all seeds over all cores; a test waits for the verdicts that it asks for."""
+    with workers() as pool:
+        found = [pool.apply_async(judge, [seed]) for seed in range(_SEEDS)]
+        yield lambda seeds: [found[seed].get() for seed in seeds]
+
+
+@pytest.mark.parametrize("first", range(0, _SEEDS, _AT_ONCE))
+def test_all_invariants_hold_in_every_seed(first: int, judged: Judged) -> None:
+    verdicts = judged(range(first, first + _AT_ONCE))
+
+    assert [(one.seed, one.violated) for one in verdicts if one.violated is not None] == []
 
 
 @pytest.mark.parametrize("name", MUTANTS)

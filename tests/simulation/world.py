@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from random import Random
-from typing import Final
+from typing import Final, cast
 
 from ringback.core.account import Account
 from ringback.engine import dispatcher as dispatcher_module
@@ -130,6 +132,7 @@ class World:
             self._process.die()
             self._dead.append(self._process)
         self._bury()
+        self._database.close()
         return Result(
             self._plan.seed,
             self._violated,
@@ -148,7 +151,7 @@ class World:
 
     def _keep(self, accounts: list[Account]) -> None:
         job = Job(lambda tx: [tx.accounts.add(account, []) for account in accounts])
-        Committer(self._database).commit([job])  # type: ignore[arg-type]
+        Committer(cast("sqlite3.Connection", self._database)).commit([job])
         assert job.failure is None
         self._database.commit()
 
@@ -226,9 +229,9 @@ class World:
         if process is not None and process.is_ready and not process.is_dead:
             process.stop(stop, lambda: self._start_again(process, stop.away))
 
-    def _jump(self, by: object) -> None:
-        self._trace.note(self._scheduler.now, "jump", by)
-        self._clock.ahead += by  # type: ignore[operator]
+    def _jump(self, by: timedelta) -> None:
+        self._trace.note(self._scheduler.now, "jump", f"{by.total_seconds():+g} s")
+        self._clock.ahead += by
 
     def _ask(self, request: Request) -> None:
         process = self._up()
@@ -280,7 +283,7 @@ class World:
             self._process.is_to_die_at = None
 
     def _run_until_idle(self) -> None:
-        waited, step = 0.0, 1.0
+        step = 1.0
         until = self._scheduler.now + self._longest_wait()
         while self._scheduler.now < until and not self._scheduler.is_stopped:
             if self._is_idle():
@@ -288,7 +291,6 @@ class World:
                 self._scheduler.run(self._scheduler.now + 90.0)
                 return
             self._scheduler.run(self._scheduler.now + step)
-            waited += step
             step = min(step * 1.5, 600.0)
 
     def _is_idle(self) -> bool:

@@ -1,7 +1,7 @@
 """What work that shares a commit does to the work beside it: nothing, however it ends."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -58,8 +58,10 @@ class Bench:
 
 
 @pytest.fixture
-def bench() -> Bench:
-    return Bench()
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.committer.close()
 
 
 def add(*numbers: int, key: str | None = None) -> Work:

@@ -81,6 +81,9 @@ class Intake:
 
     def _changed(self, callback: Callback, progress: Progress) -> None:
         by = callback.progress.is_ended - progress.is_ended
+        if by < 0:
+            took = (progress.date_updated - callback.date_created).total_seconds()
+            self._tally.ended(progress.status, callback.source, took)
         self._backlog.change(callback.account_sid, by)
         self._expect(callback, progress)
 

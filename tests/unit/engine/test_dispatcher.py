@@ -1107,7 +1107,10 @@ async def test_what_stays_open_at_a_stop_is_unknown_to_the_next_start() -> None:
     assert len(transport.requests) == 2
 
 
-async def test_a_stop_in_the_middle_of_a_claim_puts_back_what_was_claimed() -> None:
+@pytest.mark.parametrize("within", [10 * SECOND, timedelta(0)], ids=["in time", "too late"])
+async def test_a_stop_in_the_middle_of_a_claim_puts_back_what_was_claimed(
+    within: timedelta,
+) -> None:
     store = PausedStore(await a_store(a_callback(due=NOW + SECOND)))
     transport = RecordingTransport()
     bench = Bench(store, transport)
@@ -1116,7 +1119,7 @@ async def test_a_stop_in_the_middle_of_a_claim_puts_back_what_was_claimed() -> N
         store.may_tell.clear()
         bench.clock.advance(SECOND)
         await all_has_run()
-        stopping = asyncio.create_task(bench.dispatcher.stop(within=10 * SECOND))
+        stopping = asyncio.create_task(bench.dispatcher.stop(within=within))
         await all_has_run()
         assert not stopping.done()
         store.may_tell.set()

@@ -384,6 +384,15 @@ def test_something_due_earlier_brings_its_lane_forward() -> None:
     assert lanes.due(NOW + SECOND, limit=5) == [Ask(A1, 5)]
 
 
+def test_once_claimed_a_lane_is_not_due_at_a_former_instant() -> None:
+    lanes = many()
+    lanes.expect(A1, NOW + 3 * SECOND)
+    lanes.expect(A1, NOW + SECOND)
+    (ask,) = lanes.due(NOW + SECOND, limit=5)
+    lanes.claimed(ask, 2, next_due=None)
+    assert lanes.next_due() is None
+
+
 def test_something_due_later_does_not_put_its_lane_off() -> None:
     lanes = many()
     lanes.expect(A1, NOW + SECOND)
