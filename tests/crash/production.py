@@ -19,18 +19,20 @@ AWAY = "the database can't be used just now: "
 
 
 class Log:
-    """What a server logs, as it comes."""
+    """What a server logs, as it comes; `copy` gets all of it, too."""
 
-    def __init__(self) -> None:
+    def __init__(self, copy: IO[str]) -> None:
         self.lines = list[dict[str, Any]]()
+        self._copy = copy
         self._more = asyncio.Condition()
 
-    async def follow(self, stream: asyncio.StreamReader) -> None:
-        """Take in all lines, and let the test's own output have them too."""
-        while line := await stream.readline():
-            sys.stderr.write(line.decode())
+    async def follow(self, process: asyncio.subprocess.Process) -> None:
+        """Take in all lines until the process ends."""
+        stream = cast("asyncio.StreamReader", process.stderr)
+        while line := (await stream.readline()).decode():
+            self._copy.write(line)
             async with self._more:
-                self.lines.append(json.loads(line))
+                self.lines.append(_read(line))
                 self._more.notify_all()
 
     async def says(self, message: str, *, times: int = 1) -> None:
@@ -42,11 +44,18 @@ class Log:
         return sum(line["message"].startswith(message) for line in self.lines)
 
 
+def _read(line: str) -> dict[str, Any]:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return {"level": "error", "message": line.rstrip()}
+
+
 @dataclass
 class Production(Served):
     """A `ringback serve` that runs, and the credentials of one of its accounts."""
 
-    log: Log = field(default_factory=Log)
+    log: Log = field(default_factory=lambda: Log(sys.stderr))
 
     @property
     def address(self) -> tuple[str, int]:
@@ -101,15 +110,14 @@ async def create_account(data: Path, *flags: str) -> dict[str, str]:
 
 
 async def spawn(
-    data: Path,
-    *flags: str,
-    log: IO[bytes] | int | None = None,
-    command: tuple[str, ...] = RINGBACK,
+    data: Path, *flags: str, command: tuple[str, ...] = RINGBACK
 ) -> asyncio.subprocess.Process:
-    """Begin to run `ringback serve` on this folder and any free port; `log` takes its log."""
+    """Begin to run `ringback serve` on this folder and any free port."""
     words = ("serve", "--port", "0", "--json", "--data", str(data), "--allow", "loopback", *flags)
     return await asyncio.create_subprocess_exec(
-        sys.executable, *command, *words, stdout=asyncio.subprocess.PIPE, stderr=log
+        *(sys.executable, *command, *words),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
 
 
@@ -137,9 +145,8 @@ async def in_production(
     data: Path, credentials: dict[str, str], *flags: str, command: tuple[str, ...] = RINGBACK
 ) -> AsyncGenerator[Production]:
     """Run `ringback serve` on this folder and any free port."""
-    process = await spawn(data, *flags, log=asyncio.subprocess.PIPE, command=command)
-    log = Log()
-    following = asyncio.create_task(log.follow(cast("asyncio.StreamReader", process.stderr)))
+    process, log = await spawn(data, *flags, command=command), Log(sys.stderr)
+    following = asyncio.create_task(log.follow(process))
     try:
         async with asyncio.timeout(40):
             server = await ready(process, credentials)

@@ -9,24 +9,23 @@ moment hits does not: a seed alone does not repeat a run, so a failing run keeps
 
 import argparse
 import asyncio
-import json
 import shutil
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random, randrange
-from typing import Final
+from typing import Any, Final
 
 from tests.crash.evidence import Evidence, OnRecord, broken
 from tests.crash.kinds import HEALTHY, STEADY, Receivers, all_receivers
 from tests.crash.load import Client, Promises, Site
-from tests.crash.production import AWAY, Production, create_account, limit_files, ready, spawn
+from tests.crash.production import AWAY, Log, Production, create_account, limit_files, ready, spawn
 
 CLIENTS: Final = 6
 _STARTS_WITHIN: Final = 30
@@ -40,7 +39,6 @@ name = "both"
 default = "kore"
 may_ask = ["twilio", "kore"]
 """
-_LOG: Final = "serve.log"
 
 
 class Unexpected(Exception):
@@ -54,6 +52,7 @@ class Soak:
     folder: Path
     seed: int
     kills: int
+    log: Log
     seconds_between: float = 0.3
     """The longest time that a server is left alone once it listens."""
     counts: Counter[str] = field(default_factory=Counter[str])
@@ -91,11 +90,9 @@ class Soak:
                     await self._kill_while_it_works(server, site, chance)
 
     async def _kill_while_it_starts(self, chance: Random) -> None:
-        with self.folder.joinpath(_LOG).open("ab") as log:
-            process = await spawn(self.folder, *self._flags, log=log)
-        self.counts["starts"] += 1
-        await self._leave_alone(process, chance.uniform(0, 0.6))
-        await self._kill(process)
+        async with self._process() as process:
+            await self._leave_alone(process, chance.uniform(0, 0.6))
+            await self._kill(process)
         self.counts["killed while starting"] += 1
 
     async def _kill_while_it_works(self, server: Production, site: Site, chance: Random) -> None:
@@ -143,28 +140,33 @@ class Soak:
 
     # ---- starting and ending ---------------------------------------------------------------------
 
-    @property
-    def _flags(self) -> tuple[str, ...]:
-        return ("--settings", str(self.folder / "ringback.toml"))
+    @asynccontextmanager
+    async def _process(self) -> AsyncGenerator[asyncio.subprocess.Process]:
+        """Run a server, and have its log."""
+        process = await spawn(self.folder, "--settings", str(self.folder / "ringback.toml"))
+        following = asyncio.create_task(self.log.follow(process))
+        self.counts["starts"] += 1
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            await following
 
     @asynccontextmanager
     async def _started(self, site: Site) -> AsyncGenerator[Production]:
         """Run a server that clients know of."""
-        with self.folder.joinpath(_LOG).open("ab") as log:
-            process = await spawn(self.folder, *self._flags, log=log)
-        self.counts["starts"] += 1
-        try:
+        async with self._process() as process:
             async with asyncio.timeout(_STARTS_WITHIN):
                 server = await ready(process, dict(site.credentials))
             if server is None:
-                raise Unexpected(f"the server did not start; {self.folder / _LOG} says why")
+                raise Unexpected("the server did not start; its log says why")
             site.opens(server.address)
-            yield server
-        finally:
-            site.closes()
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            try:
+                yield server
+            finally:
+                site.closes()
 
     async def _let_it_end(self, server: Production) -> None:
         """Return when the server says that nothing is due, and has stopped."""
@@ -195,18 +197,13 @@ class Soak:
         )
 
     def faults_logged(self) -> list[str]:
-        """Return what the servers' logs have to say that is not an ordinary day."""
-        lines = self.folder.joinpath(_LOG).read_text().splitlines()
-        return [line for line in lines if not _is_ordinary(line)]
+        """Return what the servers have logged that belongs to no ordinary day."""
+        return [f"logged: {line}" for line in self.log.lines if not _is_ordinary(line)]
 
 
-def _is_ordinary(line: str) -> bool:
-    try:
-        told = json.loads(line)
-    except ValueError:
-        return False
-    is_foreseen = told["message"].startswith(("callback CB", AWAY)) and "exc_info" not in told
-    return told["level"] == "info" or is_foreseen
+def _is_ordinary(line: Mapping[str, Any]) -> bool:
+    is_foreseen = line["message"].startswith(("callback CB", AWAY)) and "exc_info" not in line
+    return line["level"] == "info" or is_foreseen
 
 
 def summary(soak: Soak, evidence: Evidence, seconds: float) -> str:
@@ -242,9 +239,14 @@ def main() -> int:
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="ringback-soak-"))
     print(f"seed {asked.seed}, {asked.kills} kills, data in {folder}", flush=True)
-    soak = Soak(folder, asked.seed, asked.kills, asked.seconds_between)
     began = time.monotonic()
-    evidence = asyncio.run(soak.run())
+    with folder.joinpath("serve.log").open("w", encoding="utf-8") as log:
+        soak = Soak(folder, asked.seed, asked.kills, Log(log), asked.seconds_between)
+        try:
+            evidence = asyncio.run(soak.run())
+        except BaseException:
+            print(f"seed {asked.seed} FAILED after {dict(soak.counts)}; see {folder}", flush=True)
+            raise
     print(summary(soak, evidence, time.monotonic() - began))
     if faults := [*broken(evidence), *soak.faults_logged()]:
         print(f"\nseed {asked.seed} FAILED; its data is kept in {folder}", *faults, sep="\n  ")

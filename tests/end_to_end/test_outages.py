@@ -265,7 +265,7 @@ async def test_a_folder_that_can_not_be_written_to_is_refused_until_it_can(
 
         usual = (data / name).stat().st_mode
         (data / name).chmod(mode)
-        process = await spawn(data, log=asyncio.subprocess.PIPE, command=BOUND_BY_MODES)
+        process = await spawn(data, command=BOUND_BY_MODES)
         _, told = await process.communicate()
         (data / name).chmod(usual)
         assert process.returncode == 1

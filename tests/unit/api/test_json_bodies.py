@@ -61,4 +61,5 @@ def test_the_name_is_told(body: bytes) -> None:
 def test_one_that_was_dropped_may_be_nested_as_deeply_as_the_parser_goes() -> None:
     with pytest.raises(Invalid) as refused:
         check(b'{"a": ' + b"[" * 1020 + b"]" * 1020 + b', "a": 1}')
-    assert refused.value.message == "a name is given twice in one object"
+    # How deep the slower parser can go depends on the Python; it then knows the name as well.
+    assert "given twice in one object" in refused.value.message
