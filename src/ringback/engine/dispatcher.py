@@ -63,7 +63,7 @@ _log = logging.getLogger(__name__)
 class Limits:
     """How much goes on at the same time, and how much may wait."""
 
-    at_once: int = 1024
+    at_once: int = 800
     """Callbacks under way: claimed, and not yet answered."""
     per_destination: int = 64
     """Requests to one destination."""
@@ -174,7 +174,8 @@ class Dispatcher:
             _log.warning("%s; the next start settles what is open", failure)
 
     async def _claim_or_wait(self) -> None:
-        if self._next_sweep <= self._clock.now():
+        # A clock that was set back must not put it off.
+        if not timedelta(0) < self._next_sweep - self._clock.now() <= _SWEEP:
             await outlast(self._sweep, clock=self._clock)
         asks = self._lanes.due(self._clock.now(), limit=_CLAIMED_AT_ONCE)
         if asks:

@@ -76,6 +76,7 @@ class Resolver:
         finally:
             under_way.waiting -= 1
             if not under_way.waiting and not under_way.has_turn:
+                self._end(host, under_way)  # so that nobody joins what is being cancelled
                 under_way.task.cancel()
 
     async def close(self) -> None:

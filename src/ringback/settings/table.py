@@ -175,7 +175,7 @@ SETTINGS: Final = (
     Setting(
         "at_once",
         count(most=100_000),
-        _same("1024"),
+        _same("800"),
         "NUMBER",
         "How many requests may be under way at once.",
         forms=(int,),
