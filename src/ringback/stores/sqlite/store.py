@@ -13,7 +13,7 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Final, NamedTuple, Self, TypeVar
 
 from ringback.core.errors import StoreUnavailable, Unusable
@@ -27,6 +27,9 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _MOST_AT_ONCE: Final = 500
+# Seconds. Where several share the commits anyhow, a little patience lets many more: each commit
+# costs more than what is in it.
+_GATHERING: Final = 0.001
 _PRAGMAS: Final = (
     "PRAGMA page_size = 8192",  # of a new file; a row with its request is up to 1 KiB
     "PRAGMA journal_mode = WAL",
@@ -64,6 +67,7 @@ class SqliteStore:
         self._committed = committed
         self._entries = SimpleQueue[_Entry | None]()
         self._is_closed = False
+        self._is_busy = False
         self._thread = threading.Thread(target=self._run, name="ringback-sqlite", daemon=True)
         self._thread.start()
 
@@ -132,6 +136,8 @@ class SqliteStore:
         """Wait for work; return all that queued up, and whether there can be more."""
         entries = list[_Entry]()
         entry = self._entries.get()
+        if self._is_busy:
+            sleep(_GATHERING)
         while entry is not None:
             # A caller that has given up before its turn wants nothing done.
             if not entry.ended.cancelled():
@@ -141,8 +147,9 @@ class SqliteStore:
             try:
                 entry = self._entries.get_nowait()
             except Empty:
-                return entries, True
-        return entries, False
+                break
+        self._is_busy = len(entries) > 1
+        return entries, entry is not None
 
 
 def _report(entries: list[_Entry]) -> None:
