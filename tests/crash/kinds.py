@@ -26,7 +26,7 @@ def _quick(_: Random) -> Answer:
 
 
 def _slow(chance: Random) -> Answer:
-    seconds = chance.uniform(0.02, 0.3)
+    seconds = chance.uniform(0.02, 0.1)
 
     async def reply(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(seconds)

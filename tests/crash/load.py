@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from tests.crash.evidence import Asked
 
-_LOST = (OSError, EOFError, asyncio.IncompleteReadError)
+_LOST: Final = (OSError, asyncio.IncompleteReadError)
+_ASKS_AGAIN_AFTER: Final = 0.05
+"""Seconds after a 429 or a 503; it is an impatient client."""
 
 
 @dataclass
@@ -94,6 +96,7 @@ class Client:
             return None
         if status in (429, 503):
             self._promises.refused += 1
+            await asyncio.sleep(_ASKS_AGAIN_AFTER)
             return None
         assert status == 201, answer
         told = json.loads(answer)
@@ -133,7 +136,7 @@ class Client:
         return [self._one(f"{batch}.{number}", batch) for number in range(size)]
 
     def _one(self, key: str, batch: int) -> tuple[Asked, dict[str, Any]]:
-        kinds = {"quick": 50, "slow": 20, "overloaded": 12, "breaking": 12, "gone": 5, "dead": 1}
+        kinds = {"quick": 60, "slow": 10, "overloaded": 12, "breaking": 12, "gone": 5, "dead": 1}
         kind = self._chance.choices([*kinds], weights=[*kinds.values()])[0]
         source = self._chance.choice(["kore", "twilio"])
         method = self._chance.choices(["POST", "GET"], weights=[9, 1])[0]
