@@ -180,6 +180,7 @@ class OpenLoop:
             await self._open()
         await paced(self._fire, rate=rate, count=count)
         async with asyncio.timeout(60):
+            # Looked at from time to time, since telling of each would cost what is measured.
             while self._waiting or self._opening or len(self._free) < len(self._clients):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         self._load.took = time.monotonic() - began

@@ -205,6 +205,11 @@ class Lane(NamedTuple):
     destination: str
 
 
+def lane_of(callback: Callback) -> Lane:
+    """Return the lane that a callback waits in."""
+    return Lane(callback.account_sid, callback.url.destination)
+
+
 class Claim(NamedTuple):
     """A callback taken for one attempt, whose open row is durable with it."""
 

@@ -26,8 +26,8 @@ from ringback.engine.bell import Bell
 from ringback.engine.courier import Carried, Courier
 from ringback.engine.dispatcher import Dispatcher
 from ringback.engine.intake import Intake
-from ringback.engine.lanes import Lanes, lane_of
-from ringback.ports import Claim, Lane
+from ringback.engine.lanes import Lanes
+from ringback.ports import Claim, Lane, lane_of
 from ringback.stores.sqlite import callbacks
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
 from tests.simulation.store import SimStore

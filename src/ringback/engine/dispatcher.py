@@ -34,7 +34,7 @@ from ringback.engine.backlog import Backlog, Bounds
 from ringback.engine.bell import Bell
 from ringback.engine.courier import Carried, Courier
 from ringback.engine.intake import Intake
-from ringback.engine.lanes import Ask, Lanes, lane_of
+from ringback.engine.lanes import Ask, Lanes
 from ringback.engine.outage import outlast
 from ringback.engine.settler import Settler
 from ringback.engine.tally import Tally
@@ -47,6 +47,7 @@ from ringback.ports import (
     Store,
     Transaction,
     Transport,
+    lane_of,
     no_checkpoint,
 )
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from ringback.core.callback import Callback, Progress, begin
 from ringback.engine.backlog import Backlog
-from ringback.engine.lanes import Lanes, lane_of
+from ringback.engine.lanes import Lanes
 from ringback.engine.tally import Tally
-from ringback.ports import Claim, Clock, Transaction, Wakeup
+from ringback.ports import Claim, Clock, Transaction, Wakeup, lane_of
 
 
 class Intake:

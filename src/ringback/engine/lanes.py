@@ -19,7 +19,6 @@ from itertools import count
 from threading import Lock
 from typing import Final, NamedTuple
 
-from ringback.core.callback import Callback
 from ringback.ports import Lane
 
 _FIRST_WINDOW: Final = 16
@@ -46,11 +45,6 @@ class _State:
     next_due: datetime | None = None
     """When the first of those that wait in the store is due."""
     is_ready: bool = False
-
-
-def lane_of(callback: Callback) -> Lane:
-    """Return the lane that a callback waits in."""
-    return Lane(callback.account_sid, callback.url.destination)
 
 
 class Ask(NamedTuple):

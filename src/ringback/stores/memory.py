@@ -25,6 +25,7 @@ from ringback.ports import (
     Transaction,
     Waiting,
     Window,
+    lane_of,
     nothing,
 )
 
@@ -193,7 +194,7 @@ class MemoryCallbacks:
         return min((at for at, _ in self._in_lane(lane)), default=None)
 
     def waiting(self) -> list[Waiting]:
-        lanes = {_lane_of(callback) for callback in self.callbacks.values()}
+        lanes = {lane_of(callback) for callback in self.callbacks.values()}
         due = [(lane, self.next_due(lane)) for lane in sorted(lanes)]
         return [Waiting(lane, at) for lane, at in due if at is not None]
 
@@ -206,7 +207,7 @@ class MemoryCallbacks:
         return [sum(due < instant for due in dues) for instant in instants]
 
     def _in_lane(self, lane: Lane) -> list[tuple[datetime, Callback]]:
-        own = [one for one in self.callbacks.values() if _lane_of(one) == lane]
+        own = [one for one in self.callbacks.values() if lane_of(one) == lane]
         return [(one.progress.due, one) for one in own if one.progress.due is not None]
 
     def _claim(self, callback: Callback, now: datetime) -> Claim:
@@ -223,10 +224,6 @@ class MemoryCallbacks:
         if progress.is_under_way:
             attempt = self._claim_of(callback, progress).attempt
             self.rows[callback.sid, attempt.number] = attempt
-
-
-def _lane_of(callback: Callback) -> Lane:
-    return Lane(callback.account_sid, callback.url.destination)
 
 
 def _is_wanted(callback: Callback, which: CallbackFilter) -> bool:

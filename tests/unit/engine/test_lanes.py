@@ -11,8 +11,8 @@ from threading import Barrier, Thread
 import pytest
 
 from ringback.engine import lanes as lanes_module
-from ringback.engine.lanes import Ask, Lanes, lane_of
-from ringback.ports import Lane
+from ringback.engine.lanes import Ask, Lanes
+from ringback.ports import Lane, lane_of
 from tests.fakes import ACCOUNT_SID, NOW, a_callback
 
 SECOND = timedelta(seconds=1)

@@ -17,27 +17,27 @@ from ringback.core.callback import (
     Attempt,
     Callback,
     CallbackStatus,
-    Method,
     Progress,
-    RecordedRequest,
-    RecordedResponse,
-    Timings,
     begin,
     put_back,
 )
-from ringback.core.source import Source
-from ringback.ports import CallbackFilter, Claim, Lane, Settlement, Waiting, Window
+from ringback.ports import CallbackFilter, Claim, Lane, Settlement, Waiting, Window, lane_of
 from ringback.stores.sqlite.accounts import SqliteAccounts
+from ringback.stores.sqlite.callback_rows import (
+    COLUMNS,
+    read_attempt,
+    read_callback,
+    write_attempt,
+    write_callback,
+    write_progress,
+)
 from ringback.stores.sqlite.columns import (
     from_us,
-    maybe_from_us,
     maybe_to_us,
-    read_url,
     to_us,
-    write_warnings,
 )
 from ringback.stores.sqlite.pages import Condition, read_page
-from ringback.stores.sqlite.session import Row, Session, Table
+from ringback.stores.sqlite.session import Session, Table
 
 _NEW, _CHANGED, _CLOSED, _OPENED, _ENDED = range(5)
 
@@ -65,17 +65,8 @@ TABLES: Final = (
 )
 """Rows that are written many at a time, in the order in which their tables allow."""
 
-_COLUMNS: Final = (
-    "sid, account_sid, url, credentials, warnings, method, body, source, source_asked,"
-    " source_reason, idempotency_token, idempotency_key, replay_of, created_us, status,"
-    " status_reason, attempt_count, due_us, round_attempts, round_began_us, round_number,"
-    " updated_us, started_us"
-)
 _FROM: Final = "callbacks LEFT JOIN open_attempts ON callback_sid = sid"
 _START: Final = (-1, 0)
-_STATUSES: Final = {status.value: status for status in CallbackStatus}
-_METHODS: Final = {method.value: method for method in Method}
-_SOURCES: Final = {source.value: source for source in Source}
 
 
 class SqliteCallbacks:
@@ -104,7 +95,7 @@ class SqliteCallbacks:
         self._touch(callback)
         if callback.idempotency_key is not None:
             self._keyed[callback.account_sid, callback.idempotency_key] = callback
-        self._session.queue(_NEW, _write_callback(callback))
+        self._session.queue(_NEW, write_callback(callback))
         self._rewind(callback, callback.progress)
         if callback.progress.is_under_way:
             self._open(callback.sid, callback.progress)
@@ -128,12 +119,12 @@ class SqliteCallbacks:
         rows = read_page(
             self._session,
             _FROM,
-            columns=_COLUMNS,
+            columns=COLUMNS,
             account_sid=account_sid,
             conditions=_conditions(which),
             window=window,
         )
-        return [_read_callback(row) for row in rows]
+        return [read_callback(row) for row in rows]
 
     def oldest(
         self, account_sid: str, which: CallbackFilter, *, after: str | None, limit: int
@@ -141,12 +132,12 @@ class SqliteCallbacks:
         conditions = [pair for pair in _conditions(which) if pair[1] is not None]
         clauses = "".join(f" AND {text}" for text, _ in conditions)
         rows = self._session.read_queued(
-            f"SELECT {_COLUMNS} FROM {_FROM} WHERE account_sid = ?{clauses}"
+            f"SELECT {COLUMNS} FROM {_FROM} WHERE account_sid = ?{clauses}"
             " AND seq > coalesce((SELECT seq FROM callbacks WHERE account_sid = ? AND sid = ?), 0)"
             " ORDER BY seq LIMIT ?",
             [account_sid, *(value for _, value in conditions), account_sid, after, limit],
         )
-        return [_read_callback(row) for row in rows]
+        return [read_callback(row) for row in rows]
 
     def attempts(self, callback_sid: str) -> list[Attempt]:
         callback = self._one("sid = ?", callback_sid)
@@ -159,7 +150,7 @@ class SqliteCallbacks:
             "SELECT * FROM open_attempts WHERE callback_sid = ?", [callback_sid]
         )
         return [
-            *(_read_attempt(row, callback) for row in ended),
+            *(read_attempt(row, callback) for row in ended),
             *(
                 Attempt(sid, callback.account_sid, number, from_us(started))
                 for sid, number, started in under_way
@@ -171,7 +162,7 @@ class SqliteCallbacks:
 
     def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[Claim]:
         rows = self._session.read_queued(
-            f"SELECT {_COLUMNS}, seq FROM {_FROM}"
+            f"SELECT {COLUMNS}, seq FROM {_FROM}"
             " WHERE account_sid = ? AND destination = ? AND due_us <= ?"
             " AND (due_us, seq) > (?, ?) AND started_us IS NULL"
             " ORDER BY due_us, seq LIMIT ?",
@@ -179,14 +170,14 @@ class SqliteCallbacks:
         ).fetchall()
         if rows:
             self._claimed[lane] = (rows[-1]["due_us"], rows[-1]["seq"])
-        return [self._claim(_read_callback(row), now) for row in rows]
+        return [self._claim(read_callback(row), now) for row in rows]
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
         queue = self._session.queue
         for callback, attempt, progress in settlements:
             self._change(callback, progress)
             queue(_CLOSED, (callback.sid,))
-            queue(_ENDED, _write_attempt(attempt))
+            queue(_ENDED, write_attempt(attempt))
             if progress.is_under_way:
                 self._open(callback.sid, progress)
 
@@ -197,9 +188,9 @@ class SqliteCallbacks:
 
     def left_open(self) -> list[Claim]:
         rows = self._session.read_queued(
-            f"SELECT {_COLUMNS} FROM open_attempts JOIN callbacks ON sid = callback_sid"
+            f"SELECT {COLUMNS} FROM open_attempts JOIN callbacks ON sid = callback_sid"
         )
-        callbacks = [_read_callback(row) for row in rows.fetchall()]
+        callbacks = [read_callback(row) for row in rows.fetchall()]
         return [
             Claim(callback, callback.progress, self._account_of(callback)) for callback in callbacks
         ]
@@ -245,9 +236,9 @@ class SqliteCallbacks:
 
     def _one(self, condition: str, *values: str) -> Callback | None:
         row = self._session.read_queued(
-            f"SELECT {_COLUMNS} FROM {_FROM} WHERE {condition}", values
+            f"SELECT {COLUMNS} FROM {_FROM} WHERE {condition}", values
         ).fetchone()
-        return row and _read_callback(row)
+        return row and read_callback(row)
 
     def _next_lane(self, lane: Lane) -> sqlite3.Row | None:
         """Return the first row of the lane that follows this one: a step for each lane."""
@@ -267,7 +258,7 @@ class SqliteCallbacks:
 
     def _change(self, callback: Callback, progress: Progress) -> None:
         self._touch(callback)
-        self._session.queue(_CHANGED, (callback.sid, *_write_progress(progress)))
+        self._session.queue(_CHANGED, (callback.sid, *write_progress(progress)))
         self._rewind(callback, progress)
 
     def _touch(self, callback: Callback) -> None:
@@ -280,7 +271,7 @@ class SqliteCallbacks:
         """Let the next claim of a lane begin in front of what is due now."""
         if progress.due is None:
             return
-        lane = Lane(callback.account_sid, callback.url.destination)
+        lane = lane_of(callback)
         if self._claimed.get(lane, _START)[0] >= to_us(progress.due):
             del self._claimed[lane]
 
@@ -314,135 +305,3 @@ def _status_conditions(statuses: frozenset[CallbackStatus] | None) -> list[Condi
         return []
     marks = ", ".join(f"'{status}'" for status in sorted(statuses))
     return [(f"status IN ({marks}) AND 1 = ?", 1)]
-
-
-def _write_callback(callback: Callback) -> Row:
-    url = callback.url
-    return (
-        callback.sid,
-        callback.account_sid,
-        url.shown,
-        url.credentials,
-        write_warnings(url),
-        url.destination,
-        callback.method,
-        callback.body,
-        callback.source,
-        callback.source_asked,
-        callback.source_reason,
-        callback.idempotency_token,
-        callback.idempotency_key,
-        callback.replay_of,
-        to_us(callback.date_created),
-        *_write_progress(callback.progress),
-    )
-
-
-def _write_progress(progress: Progress) -> Row:
-    return (
-        progress.status,
-        progress.status_reason,
-        progress.attempt_count,
-        maybe_to_us(progress.due),
-        progress.round_attempts,
-        maybe_to_us(progress.round_began),
-        progress.round_number,
-        to_us(progress.date_updated),
-    )
-
-
-def _read_callback(row: sqlite3.Row) -> Callback:
-    sid, account_sid, url, credentials, warnings, method, body, *rest = row
-    source, source_asked, source_reason, token, key, replay_of, created, *rest = rest
-    status, status_reason, attempt_count, due, *rest = rest
-    round_attempts, began, number, updated, started, *_ = rest
-    progress = Progress(
-        from_us(updated),
-        _STATUSES[status],
-        status_reason,
-        attempt_count,
-        maybe_from_us(due),
-        round_attempts,
-        maybe_from_us(began),
-        number,
-    )
-    parsed = read_url(url, credentials, warnings)
-    if started is not None and due is not None:
-        limit = parsed.connection.total_timeout
-        progress = begin(progress, from_us(started), total_timeout=limit)
-    return Callback(
-        sid,
-        account_sid,
-        parsed,
-        _METHODS[method],
-        body,
-        _SOURCES[source],
-        source_asked and _SOURCES[source_asked],
-        source_reason,
-        token,
-        from_us(created),
-        progress,
-        key,
-        replay_of,
-    )
-
-
-def _write_attempt(attempt: Attempt) -> Row:
-    timings: Timings | tuple[None, ...] = attempt.timings or (None,) * 5
-    request, response = attempt.request, attempt.response
-    return (
-        attempt.callback_sid,
-        attempt.number,
-        to_us(attempt.date_started),
-        attempt.result,
-        attempt.status_code,
-        attempt.error_code,
-        attempt.failure,
-        attempt.reason,
-        *timings,
-        attempt.local_address,
-        attempt.proxy,
-        request and request.head,
-        response and _write_head(response),
-        response and response.body,
-        response is not None and response.is_cut,
-    )
-
-
-def _write_head(response: RecordedResponse) -> str:
-    return "\n".join([str(response.status), *map(": ".join, response.headers)])
-
-
-def _read_attempt(row: sqlite3.Row, callback: Callback) -> Attempt:
-    (sid, number, started, result, status_code, error_code, failure, reason, *rest) = row
-    (*timings, local_address, proxy, request_head, head, body, is_cut) = rest
-    return Attempt(
-        sid,
-        callback.account_sid,
-        number,
-        from_us(started),
-        result,
-        status_code,
-        error_code,
-        failure,
-        reason,
-        None if timings[0] is None else Timings(*timings),
-        local_address,
-        proxy,
-        None if request_head is None else _request_of(request_head, callback),
-        None if head is None else _read_response(head, body, is_cut=bool(is_cut)),
-    )
-
-
-def _request_of(head: str, callback: Callback) -> RecordedRequest:
-    method = head.partition(" ")[0]
-    if callback.method is Method.GET:
-        return RecordedRequest(method, callback.url.with_parameters(callback.body).wire, head, "")
-    return RecordedRequest(method, callback.url.wire, head, callback.body)
-
-
-def _read_response(head: str, body: bytes, *, is_cut: bool) -> RecordedResponse:
-    status, *lines = head.split("\n")
-    pairs = (line.partition(": ") for line in lines)
-    headers = tuple((name, value) for name, _, value in pairs)
-    return RecordedResponse(int(status), headers, body, is_cut)

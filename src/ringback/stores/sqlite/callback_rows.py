@@ -1,0 +1,174 @@
+"""How callbacks and attempts stand in rows, and back."""
+
+import sqlite3
+from typing import Final
+
+from ringback.core.callback import (
+    Attempt,
+    Callback,
+    CallbackStatus,
+    Method,
+    Progress,
+    RecordedRequest,
+    RecordedResponse,
+    Timings,
+    begin,
+)
+from ringback.core.source import Source
+from ringback.stores.sqlite.columns import (
+    from_us,
+    maybe_from_us,
+    maybe_to_us,
+    read_url,
+    to_us,
+    write_warnings,
+)
+from ringback.stores.sqlite.session import Row
+
+COLUMNS: Final = (
+    "sid, account_sid, url, credentials, warnings, method, body, source, source_asked,"
+    " source_reason, idempotency_token, idempotency_key, replay_of, created_us, status,"
+    " status_reason, attempt_count, due_us, round_attempts, round_began_us, round_number,"
+    " updated_us, started_us"
+)
+"""What `read_callback` wants of a row, and of its open attempt."""
+_STATUSES: Final = {status.value: status for status in CallbackStatus}
+_METHODS: Final = {method.value: method for method in Method}
+_SOURCES: Final = {source.value: source for source in Source}
+
+
+def write_callback(callback: Callback) -> Row:
+    """Return a new callback's row, in the order in which it is inserted."""
+    url = callback.url
+    return (
+        callback.sid,
+        callback.account_sid,
+        url.shown,
+        url.credentials,
+        write_warnings(url),
+        url.destination,
+        callback.method,
+        callback.body,
+        callback.source,
+        callback.source_asked,
+        callback.source_reason,
+        callback.idempotency_token,
+        callback.idempotency_key,
+        callback.replay_of,
+        to_us(callback.date_created),
+        *write_progress(callback.progress),
+    )
+
+
+def write_progress(progress: Progress) -> Row:
+    """Return the columns of a callback that change."""
+    return (
+        progress.status,
+        progress.status_reason,
+        progress.attempt_count,
+        maybe_to_us(progress.due),
+        progress.round_attempts,
+        maybe_to_us(progress.round_began),
+        progress.round_number,
+        to_us(progress.date_updated),
+    )
+
+
+def read_callback(row: sqlite3.Row) -> Callback:
+    """Return the callback of a row of `COLUMNS`; where it is claimed, its attempt has begun."""
+    sid, account_sid, url, credentials, warnings, method, body, *rest = row
+    source, source_asked, source_reason, token, key, replay_of, created, *rest = rest
+    status, status_reason, attempt_count, due, *rest = rest
+    round_attempts, began, number, updated, started, *_ = rest
+    progress = Progress(
+        from_us(updated),
+        _STATUSES[status],
+        status_reason,
+        attempt_count,
+        maybe_from_us(due),
+        round_attempts,
+        maybe_from_us(began),
+        number,
+    )
+    parsed = read_url(url, credentials, warnings)
+    if started is not None and due is not None:
+        limit = parsed.connection.total_timeout
+        progress = begin(progress, from_us(started), total_timeout=limit)
+    return Callback(
+        sid,
+        account_sid,
+        parsed,
+        _METHODS[method],
+        body,
+        _SOURCES[source],
+        source_asked and _SOURCES[source_asked],
+        source_reason,
+        token,
+        from_us(created),
+        progress,
+        key,
+        replay_of,
+    )
+
+
+def write_attempt(attempt: Attempt) -> Row:
+    """Return the row of an attempt that has ended."""
+    timings: Timings | tuple[None, ...] = attempt.timings or (None,) * 5
+    request, response = attempt.request, attempt.response
+    return (
+        attempt.callback_sid,
+        attempt.number,
+        to_us(attempt.date_started),
+        attempt.result,
+        attempt.status_code,
+        attempt.error_code,
+        attempt.failure,
+        attempt.reason,
+        *timings,
+        attempt.local_address,
+        attempt.proxy,
+        request and request.head,
+        response and _write_head(response),
+        response and response.body,
+        response is not None and response.is_cut,
+    )
+
+
+def _write_head(response: RecordedResponse) -> str:
+    return "\n".join([str(response.status), *map(": ".join, response.headers)])
+
+
+def read_attempt(row: sqlite3.Row, callback: Callback) -> Attempt:
+    """Return the attempt of a row, whose URL and body are its callback's."""
+    (sid, number, started, result, status_code, error_code, failure, reason, *rest) = row
+    (*timings, local_address, proxy, request_head, head, body, is_cut) = rest
+    return Attempt(
+        sid,
+        callback.account_sid,
+        number,
+        from_us(started),
+        result,
+        status_code,
+        error_code,
+        failure,
+        reason,
+        None if timings[0] is None else Timings(*timings),
+        local_address,
+        proxy,
+        None if request_head is None else _request_of(request_head, callback),
+        None if head is None else _read_response(head, body, is_cut=bool(is_cut)),
+    )
+
+
+def _request_of(head: str, callback: Callback) -> RecordedRequest:
+    method = head.partition(" ")[0]
+    if callback.method is Method.GET:
+        return RecordedRequest(method, callback.url.with_parameters(callback.body).wire, head, "")
+    return RecordedRequest(method, callback.url.wire, head, callback.body)
+
+
+def _read_response(head: str, body: bytes, *, is_cut: bool) -> RecordedResponse:
+    status, *lines = head.split("\n")
+    pairs = (line.partition(": ") for line in lines)
+    headers = tuple((name, value) for name, _, value in pairs)
+    return RecordedResponse(int(status), headers, body, is_cut)
