@@ -129,6 +129,15 @@ class Dispatcher:
         """How many callbacks have been accepted, and have not ended."""
         return self._backlog.in_all
 
+    @property
+    def is_still(self) -> bool:
+        """Whether nothing is under way, and nothing happens until something is due or comes."""
+        return self._bell.is_quiet and not self.under_way and self._settler.is_idle
+
+    async def next_due(self) -> datetime | None:
+        """Return when the next callback that waits is due."""
+        return self._lanes.next_due()
+
     async def recover(self) -> int:
         """Settle what a dead process left open as unknown, due again; return how many.
 

@@ -23,6 +23,11 @@ class Settler:
         self._waiting = list[Settlement]()
         self._writing: asyncio.Task[None] | None = None
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was put is durable, and told."""
+        return self._writing is None
+
     def put(self, settlement: Settlement) -> None:
         """Have this written soon."""
         self._waiting.append(settlement)

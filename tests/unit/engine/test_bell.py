@@ -95,3 +95,39 @@ async def test_a_wait_that_was_cut_short_leaves_nothing_behind(
     clock.advance(2 * SECOND)
     async with waiting(bell, None) as task:
         assert not task.done()
+
+
+# ---- whether it is quiet -------------------------------------------------------------------------
+
+
+async def test_it_is_quiet_while_somebody_waits(bell: Bell) -> None:
+    assert not bell.is_quiet
+    async with waiting(bell, NOW + SECOND):
+        assert bell.is_quiet
+    assert not bell.is_quiet
+
+
+async def test_it_is_not_quiet_from_the_ring_on(bell: Bell) -> None:
+    async with waiting(bell, None):
+        bell.wake()
+        assert not bell.is_quiet
+        await all_has_run()
+        assert not bell.is_quiet
+
+
+async def test_it_is_not_quiet_from_the_instant_on_although_nobody_has_woken_yet(
+    bell: Bell, clock: FakeClock
+) -> None:
+    async with waiting(bell, NOW + SECOND):
+        clock.advance(SECOND)
+        assert not bell.is_quiet
+
+
+async def test_the_instant_of_an_earlier_wait_says_nothing_of_the_next_one(
+    bell: Bell, clock: FakeClock
+) -> None:
+    async with waiting(bell, NOW + SECOND):
+        clock.advance(SECOND)
+        await all_has_run()
+    async with waiting(bell, None):
+        assert bell.is_quiet
