@@ -10,7 +10,7 @@ from typing import Final
 
 import uvloop
 
-from benchmarks import backlog, end_to_end, footprint, harness, isolation, latency
+from benchmarks import backlog, end_to_end, footprint, harness, isolation, latency, many_sims
 from benchmarks.figures import Figure, cost, table
 from benchmarks.peers import contest
 from benchmarks.peers.environment import PeersMissing
@@ -28,6 +28,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Run], Awaitable[list[Figure]]]]] = {
     "T6": contest.measure,
     "T7": footprint.measure,
     "T10": isolation.measure,
+    "T11": many_sims.measure,
 }
 _PEERS: Final = "T6"
 _UNDISTURBED: Final = 0.85

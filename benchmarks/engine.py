@@ -4,20 +4,25 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from datetime import datetime, timedelta
+from ipaddress import IPv4Address
 from itertools import islice, repeat
 from pathlib import Path
 from typing import Final
 
+from ringback.core.access_profile import NetworkAccessProfile
 from ringback.core.account import Account
 from ringback.core.addresses import LOOPBACK
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
-from ringback.core.callback import Callback, CallbackStatus, Method
+from ringback.core.callback import Callback, CallbackStatus
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Connection, limits_of
 from ringback.core.events import SimUpdated
+from ringback.core.fleet import Fleet
 from ringback.core.guard import Guard
+from ringback.core.method import Method
 from ringback.core.rendering import render
-from ringback.core.sim import SimStatus
+from ringback.core.sids import SID_BYTES, Kind, make_sid
+from ringback.core.sim import Sim, SimStatus
 from ringback.core.source import NOTICE, Transition
 from ringback.engine.dispatcher import Dispatcher
 from ringback.engine.sender import Sender
@@ -33,6 +38,10 @@ _EVENT: Final = SimUpdated(_ACCOUNT.sid, "HS" + "2" * 32, "my_super_sim", SimSta
 _LIMITS: Final = limits_of(Connection(), timedelta(seconds=15))
 _WAITING: Final = CallbackFilter(statuses=frozenset({CallbackStatus.SCHEDULED}))
 _ROWS_AT_ONCE: Final = 1000
+ACCOUNT_SID: Final = _ACCOUNT.sid
+FLEETS: Final = ("most", "others", "few")
+_FEW: Final = 60
+"""How many SIMs pass a filter: the oldest, so that whoever looks through all finds them last."""
 
 
 def callbacks_to(url: str, *, due: datetime | None = None) -> Iterator[Callback]:
@@ -84,6 +93,29 @@ async def fill(store: SqliteStore, callbacks: Iterable[Callback]) -> None:
         await store.transact(lambda tx, some=some: _add(tx, some))
 
 
+async def fill_with_sims(store: SqliteStore, count: int) -> None:
+    """Keep so many SIMs in an account, and the fleets that they are in."""
+    await store.transact(_add_fleets)
+    numbers = iter(range(count))
+    while some := list(islice(numbers, _ROWS_AT_ONCE)):
+        await store.transact(lambda tx, some=some: _add_sims(tx, some))
+
+
+def sim_called(number: int) -> str:
+    """Return the unique name of a SIM."""
+    return f"sim {number}"
+
+
+def sim_sid(number: int) -> str:
+    """Return the SID of a SIM."""
+    return _sid(Kind.SIM, number)
+
+
+def iccid_of(number: int) -> str:
+    """Return the ICCID of a SIM."""
+    return f"8988307{number:013}"
+
+
 @contextlib.asynccontextmanager
 async def engine_on(store: SqliteStore) -> AsyncGenerator[None]:
     """Deliver what is due in a store, from a start of the engine to its stop."""
@@ -108,3 +140,48 @@ async def is_settled(store: SqliteStore) -> bool:
 def _add(tx: Transaction, callbacks: Iterable[Callback]) -> None:
     for callback in callbacks:
         tx.callbacks.add(callback)
+
+
+def _sid(kind: Kind, number: int) -> str:
+    return make_sid(kind, number.to_bytes(SID_BYTES))
+
+
+def _add_fleets(tx: Transaction) -> None:
+    tx.accounts.add(_ACCOUNT, [])
+    now, profile_sid = _CLOCK.now(), _sid(Kind.NETWORK_ACCESS_PROFILE, 0)
+    tx.access_profiles.add(
+        NetworkAccessProfile(profile_sid, ACCOUNT_SID, "all networks", (), now, now)
+    )
+    for number, name in enumerate(FLEETS):
+        tx.fleets.add(Fleet(_sid(Kind.FLEET, number), ACCOUNT_SID, name, profile_sid, now, now))
+
+
+def _add_sims(tx: Transaction, numbers: Iterable[int]) -> None:
+    now = _CLOCK.now()
+    for number in numbers:
+        status, fleet = _kind_of(number)
+        sim = Sim(
+            sid=sim_sid(number),
+            account_sid=ACCOUNT_SID,
+            iccid=iccid_of(number),
+            unique_name=sim_called(number),
+            status=status,
+            fleet_sid=_sid(Kind.FLEET, FLEETS.index(fleet)),
+            date_created=now,
+            date_updated=now,
+            device_ip=str(IPv4Address("100.64.0.1") + number),
+        )
+        tx.sims.add(sim)
+
+
+def _kind_of(number: int) -> tuple[SimStatus, str]:
+    """Return a SIM's status and fleet.
+
+    Few are ready, and those are the few of one fleet. Half are inactive, half are in the largest
+    fleet, and few are both.
+    """
+    if number < _FEW:
+        return SimStatus.INACTIVE, "most"
+    if number < 2 * _FEW:
+        return SimStatus.READY, "few"
+    return (SimStatus.ACTIVE, "most") if number % 2 else (SimStatus.INACTIVE, "others")

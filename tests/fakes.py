@@ -8,18 +8,25 @@ from itertools import count
 from random import Random
 from typing import Final
 
+from ringback.core.access_profile import NetworkAccessProfile
 from ringback.core.account import Account
-from ringback.core.callback import Callback, CallbackStatus, Exchange, Method, Progress
+from ringback.core.callback import Callback, CallbackStatus, Exchange, Progress
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
 from ringback.core.events import SimUpdated
+from ringback.core.fleet import Fleet
+from ringback.core.method import Method
 from ringback.core.outcome import Delivered
 from ringback.core.payload import encode, parameters_of
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.schedule import Schedule
 from ringback.core.sim import Sim, SimStatus
 from ringback.core.sim_update import SimUpdate
-from ringback.core.source import Source
+from ringback.core.simulation import Simulation
+from ringback.core.source import NOTICE, Source, Transition
+from ringback.operations.moment import Moment
+from ringback.ports import Chance, Intake
+from tests.intakes import KeepingIntake
 
 # What the notice's walkthrough is about, as it stands there.
 ACCOUNT_SID: Final = "AC3ba717b1d236e6c4a835e46130267eb4"
@@ -34,6 +41,9 @@ NOW: Final = datetime(2024, 7, 3, 14, 40, 58, tzinfo=UTC)
 
 # Made up.
 FLEET_SID: Final = "HF0123456789abcdef0123456789abcdef"
+PROFILE_SID: Final = "HA0123456789abcdef0123456789abcdef"
+TAKES: Final = timedelta(milliseconds=500)
+"""How long the network takes for each step."""
 CALLBACK_SID: Final = "CB0123456789abcdef0123456789abcdef"
 AUTH_TOKEN: Final = "made-up-auth-token"
 KORE_SECRET: Final = "made-up-webhook-secret"
@@ -133,6 +143,9 @@ def a_sim(
     fleet_sid: str | None = FLEET_SID,
     date_created: datetime = NOW,
     date_updated: datetime = NOW,
+    device_ip: str | None = None,
+    ready_since: datetime | None = None,
+    sms_while_ready: int = 0,
 ) -> Sim:
     return Sim(
         sid=sid,
@@ -143,7 +156,83 @@ def a_sim(
         fleet_sid=fleet_sid,
         date_created=date_created,
         date_updated=date_updated,
+        device_ip=device_ip,
+        ready_since=ready_since,
+        sms_while_ready=sms_while_ready,
     )
+
+
+def a_profile(
+    *,
+    sid: str = PROFILE_SID,
+    account_sid: str = ACCOUNT_SID,
+    unique_name: str | None = "my_profile",
+    network_sids: tuple[str, ...] = (),
+    date_created: datetime = NOW,
+    date_updated: datetime = NOW,
+) -> NetworkAccessProfile:
+    return NetworkAccessProfile(
+        sid=sid,
+        account_sid=account_sid,
+        unique_name=unique_name,
+        network_sids=network_sids,
+        date_created=date_created,
+        date_updated=date_updated,
+    )
+
+
+def a_fleet(
+    *,
+    sid: str = FLEET_SID,
+    account_sid: str = ACCOUNT_SID,
+    unique_name: str | None = "my_fleet",
+    network_access_profile_sid: str = PROFILE_SID,
+    date_created: datetime = NOW,
+    date_updated: datetime = NOW,
+    data_enabled: bool = True,
+    data_limit: int = 1000,
+    sms_commands_enabled: bool = True,
+    sms_commands_url: str | None = None,
+    sms_commands_method: Method = Method.POST,
+    ip_commands_url: str | None = None,
+    ip_commands_method: Method = Method.POST,
+) -> Fleet:
+    return Fleet(
+        sid=sid,
+        account_sid=account_sid,
+        unique_name=unique_name,
+        network_access_profile_sid=network_access_profile_sid,
+        date_created=date_created,
+        date_updated=date_updated,
+        data_enabled=data_enabled,
+        data_limit=data_limit,
+        sms_commands_enabled=sms_commands_enabled,
+        sms_commands_url=_url(sms_commands_url),
+        sms_commands_method=sms_commands_method,
+        ip_commands_url=_url(ip_commands_url),
+        ip_commands_method=ip_commands_method,
+    )
+
+
+def a_moment(
+    *,
+    now: datetime = NOW,
+    chance: Chance | None = None,
+    transition: Transition | None = None,
+    intake: Intake | None = None,
+    simulation: Simulation | None = None,
+) -> Moment:
+    return Moment(
+        now=now,
+        chance=chance or SeededChance(),
+        transition=transition or Transition(NOTICE),
+        intake=intake or KeepingIntake(),
+        simulation=simulation or Simulation(TAKES),
+    )
+
+
+def _url(text: str | None) -> CallbackUrl | None:
+    return None if text is None else CallbackUrl.parse(text)
 
 
 def an_update(
@@ -155,7 +244,6 @@ def an_update(
     to_fleet_sid: str | None = FLEET_SID,
     callback_url: str | None = "http://127.0.0.1:9000/path?foo=bar#cbs=kore",
     callback_method: Method = Method.POST,
-    due: datetime = NOW,
 ) -> SimUpdate:
     return SimUpdate(
         sim_sid=sim_sid,
@@ -163,9 +251,8 @@ def an_update(
         from_status=from_status,
         to_status=to_status,
         to_fleet_sid=to_fleet_sid,
-        callback_url=None if callback_url is None else CallbackUrl.parse(callback_url),
+        callback_url=_url(callback_url),
         callback_method=callback_method,
-        due=due,
     )
 
 

@@ -90,8 +90,10 @@ class Served:
 @asynccontextmanager
 async def served(data: Path, *flags: str, command: tuple[str, ...] = DEV) -> AsyncGenerator[Served]:
     """Run a server on this data folder and any free port."""
+    # Its usual port may be taken by another server that is being tested.
+    usual = ("--port", "0", "--gateway", "none", "--json", "--data", str(data))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, *command, "--port", "0", "--json", "--data", str(data), *flags),
+        *(sys.executable, *command, *usual, *flags),
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None

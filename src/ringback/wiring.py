@@ -1,5 +1,6 @@
 """Settings -> the running parts of a server: the only module that names a store."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,24 +14,34 @@ from ringback.api.app import create_app
 from ringback.api.callback_urls import UrlReader
 from ringback.api.health import Health, health_routes
 from ringback.api.metrics import Metrics, metrics_routes
+from ringback.api.portal.clock import clock_routes
 from ringback.api.services import Services
 from ringback.carrier.simulated import SimulatedCarrier
-from ringback.core.errors import Unusable
+from ringback.carrier.udp import Received, UdpGateway
+from ringback.core.errors import StoreUnavailable, Unusable
 from ringback.core.source import Phase, Transition
 from ringback.engine.backlog import Bounds
 from ringback.engine.dispatcher import Dispatcher, Limits
 from ringback.engine.network import SystemNetwork
+from ringback.engine.outage import outlast
 from ringback.engine.progress import Progress
 from ringback.engine.sender import Sender
 from ringback.engine.supervisor import Supervisor
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
 from ringback.engine.tally import Tally
+from ringback.engine.timelapse import Timelapse
 from ringback.engine.tls import Tls
-from ringback.ports import Clock, Store, no_checkpoint
+from ringback.engine.virtual_clock import VirtualClock
+from ringback.operations.devices import receive_datagram_from
+from ringback.operations.life import Life
+from ringback.operations.moment import Moment
+from ringback.ports import Chance, Clock, Store, Transaction, no_checkpoint
 from ringback.settings import Settings
 from ringback.stores.sqlite.store import SqliteStore
 
 DATA_FILE: Final = "ringback.db"
+_SYSTEM_CLOCK: Final = SystemClock()
+_SYSTEM_CHANCE: Final = SystemChance()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +55,35 @@ class Parts:
     sender: Sender
     store: SqliteStore
     drain: timedelta
+    timelapse: Timelapse | None
+    """What lets time pass; None where time is the machine's."""
+    services: Services
+    gateway: UdpGateway | None
+    """Where devices send to, and get from; None without a gateway."""
 
     @classmethod
     async def start(
-        cls, settings: Settings, *, checkpoint: Callable[[str], None] = no_checkpoint
+        cls,
+        settings: Settings,
+        *,
+        clock: Clock = _SYSTEM_CLOCK,
+        chance: Chance = _SYSTEM_CHANCE,
+        checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> Self:
-        """Open the data file and start the engine.
+        """Open the data file and start the engine; a VirtualClock can be advanced over HTTP, too.
 
-        Raises Unusable where the data folder or a file can't be used.
+        Raises Unusable where the data folder, a file or the gateway's address can't be used.
         """
-        clock, chance, tally = SystemClock(), SystemChance(), Tally()
+        tally = Tally()
         sender = _sender_of(settings)
         transition = _transition_of(settings, clock.now())
-        carrier = SimulatedCarrier(settings.update_takes)
-        store = SqliteStore.open(_data_file(settings.data), committed=tally.committed)
+        gateway = _gateway_of(settings)
+        try:
+            store = SqliteStore.open(_data_file(settings.data), committed=tally.committed)
+        except BaseException:
+            if gateway is not None:
+                gateway.close()
+            raise
         dispatcher = Dispatcher(
             store=store,
             transport=sender,
@@ -68,44 +94,62 @@ class Parts:
             tally=tally,
             checkpoint=checkpoint,
         )
+
+        def moment() -> Moment:
+            return Moment(clock.now(), chance, transition, dispatcher.intake, settings.simulation)
+
         progress = Progress(
             store=store,
-            carrier=carrier,
-            transition=transition,
+            carrier=gateway or SimulatedCarrier(),
+            life=Life(moment),
             clock=clock,
-            chance=chance,
-            intake=dispatcher.intake,
             checkpoint=checkpoint,
         )
         supervisor = Supervisor(progress, dispatcher)
         services = Services(
             store=store,
-            carrier=carrier,
-            transition=transition,
             clock=clock,
-            chance=chance,
+            moment=moment,
             progress=progress,
             intake=dispatcher.intake,
             read_url=UrlReader(settings.guard, settings.egresses),
+            gateway=gateway and gateway.shown_address,
         )
-        app = create_app(
-            services,
-            beside=_operators_routes(
-                store=store,
-                clock=clock,
-                tally=tally,
-                supervisor=supervisor,
-                dispatcher=dispatcher,
-                sender=sender,
-            ),
+        timelapse = None
+        if isinstance(clock, VirtualClock):
+            timelapse = Timelapse(clock, (progress, dispatcher))
+        beside = _operators_routes(
+            store=store,
+            clock=clock,
+            tally=tally,
+            supervisor=supervisor,
+            dispatcher=dispatcher,
+            sender=sender,
         )
+        if timelapse is not None:
+            beside = [*beside, *clock_routes(services.sign_ins, timelapse)]
+        app = create_app(services, beside=beside)
         await supervisor.start()
+        if gateway is not None:
+            gateway.start(_receiver(store, services))
         phase = transition.phase_at(clock.now())
-        return cls(app, phase, supervisor, sender, store, settings.drain)
+        return cls(
+            app, phase, supervisor, sender, store, settings.drain, timelapse, services, gateway
+        )
+
+    def break_off(self) -> None:
+        """End what would keep a request waiting for as long as the engine runs."""
+        if self.timelapse is not None:
+            self.timelapse.break_off()
 
     async def stop(self) -> None:
         """Drain the engine, and let go of the data file."""
+        self.break_off()
+        if self.gateway is not None:
+            await self.gateway.stop_receiving(within=self.drain)
         await self.supervisor.stop(within=self.drain)
+        if self.gateway is not None:
+            self.gateway.close()
         await self.sender.close()
         await self.store.close()
 
@@ -130,6 +174,42 @@ def _sender_of(settings: Settings) -> Sender:
         egresses=settings.egresses,
         network=SystemNetwork(tls),
     )
+
+
+def _gateway_of(settings: Settings) -> UdpGateway | None:
+    if settings.gateway is None:
+        return None
+    host, port, else_any = settings.gateway
+    try:
+        return _bind(host, port)
+    except Unusable:
+        if not else_any:
+            raise
+        return _bind(host, 0)
+
+
+def _bind(host: str, port: int) -> UdpGateway:
+    return UdpGateway.bind(host, port, behind=SimulatedCarrier(), stopwatch=stopwatch)
+
+
+def _receiver(store: Store, services: Services) -> Received:
+    outage = asyncio.Lock()
+
+    async def receive(address: str, port: int, payload: bytes) -> None:
+        moment = services.moment()
+
+        def keep(tx: Transaction) -> None:
+            receive_datagram_from(tx, address, payload, port=port, moment=moment)
+
+        try:
+            await store.transact(keep)
+        except StoreUnavailable:
+            # One asks for all that wait whether the database is back.
+            async with outage:
+                await outlast(lambda: store.transact(keep), clock=services.clock)
+        services.progress.wake()
+
+    return receive
 
 
 def _limits_of(settings: Settings) -> Limits:

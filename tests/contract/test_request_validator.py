@@ -7,8 +7,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
-from ringback.core.callback import Callback, Method
+from ringback.core.callback import Callback
 from ringback.core.events import SimUpdated
+from ringback.core.method import Method
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.sim import SimStatus
 from ringback.core.source import Source

@@ -54,6 +54,22 @@ async def test_it_fetches_a_sim_by_its_sid_and_by_its_name(dev: Served) -> None:
     assert by_sid.links["billing_periods"].startswith(dev.dev["base_url"])
 
 
+@pytest.mark.parametrize("name", ["My SIM", "a+b", "Zoë"])
+async def test_it_fetches_a_sim_by_any_name(dev: Served, name: str) -> None:
+    sims = sims_of(dev)
+    await asyncio.to_thread(sims(dev.dev["sim_sid"]).update, unique_name=name)
+    assert (await asyncio.to_thread(sims(name).fetch)).sid == dev.dev["sim_sid"]
+
+
+async def test_a_name_with_a_slash_is_found_where_a_client_escapes_it(dev: Served) -> None:
+    # The official client does not, so there the slash parts the path.
+    await dev.post(dev.sim_path, UniqueName="a/b")
+    assert (await dev.get("/v1/Sims/a%2Fb")).body["sid"] == dev.dev["sim_sid"]
+    with pytest.raises(TwilioRestException) as raised:
+        await asyncio.to_thread(sims_of(dev)("a/b").fetch)
+    assert raised.value.code == 20404
+
+
 async def test_it_lists_by_status_fleet_and_iccid(dev: Served) -> None:
     sims = sims_of(dev)
     await asyncio.to_thread(register, sims, 3)

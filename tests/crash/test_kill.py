@@ -253,5 +253,6 @@ async def test_kill_9_while_the_receiver_is_answering_sends_again_with_the_same_
 def make_due(data: Path) -> None:
     """Let the hour pass that the network takes."""
     with sqlite3.connect(data / "ringback.db") as connection:
-        assert connection.execute("UPDATE sim_updates SET due_us = 0").rowcount == 1
+        changes = connection.execute("UPDATE tasks SET due_us = 0 WHERE step = 'update_sim'")
+        assert changes.rowcount == 1
     connection.close()

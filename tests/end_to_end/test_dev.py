@@ -22,6 +22,7 @@ KEYS = {
     "sim_sid",
     "phase",
     "data_file",
+    "gateway",
 }
 
 
@@ -76,6 +77,8 @@ async def test_the_banner_names_everything_and_the_commands_to_paste(tmp_path: P
 
     banner = "".join(lines)
     dev = json.loads((tmp_path / "dev.json").read_text())
+    assert dev.pop("gateway") == "none"
+    assert "no gateway" in banner
     for name, value in dev.items():
         assert value in banner, name
     assert "--phase before|between|after" in banner

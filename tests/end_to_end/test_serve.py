@@ -228,6 +228,14 @@ async def test_accounts_are_listed_with_their_names_and_schedules(tmp_path: Path
     assert [row["schedule"] for row in rows] == [None, "5s,60s"]
 
 
+async def test_a_subaccount_is_listed_with_its_parent(tmp_path: Path) -> None:
+    parent = (await create(tmp_path, "One"))["account_sid"]
+    child = await create(tmp_path, "Two", "--parent", parent)
+    assert child["parent_sid"] == parent
+    listed = ringback("accounts", "list", "--data", str(tmp_path)).stdout.splitlines()
+    assert [line.endswith(f"of {parent}") for line in listed] == [False, True]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "why"),
     [

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Final
@@ -12,12 +12,15 @@ from typing import Final
 import pytest
 
 from ringback.core.account import Account
-from ringback.core.callback import Method
-from ringback.core.events import SimUpdated
+from ringback.core.command import Direction, IpStatus, PayloadType, SmsStatus
+from ringback.core.esim_profile import EsimStatus
+from ringback.core.events import EsimProfileChanged, Event, IpCommandChanged, SmsCommandChanged
+from ringback.core.method import Method
+from ringback.core.payload import PARAMETERS, encode, parameters_of
 from ringback.core.rendering import render
 from ringback.core.sim import SimStatus
 from ringback.core.source import Source
-from tests.fakes import NOW, a_callback, an_account, an_event
+from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, UNIQUE_NAME, a_callback, an_account, an_event
 
 CAPTURES: Final = Path(__file__).parent / "captures"
 
@@ -26,10 +29,73 @@ CAPTURES: Final = Path(__file__).parent / "captures"
 class Told:
     """What is told, to which URL, for which account; each by default as in the notice."""
 
-    event: SimUpdated = an_event()
+    event: Event = an_event()
     url: str = "http://your-callback-url.com/path?foo=bar#cbs=kore"
     account: Account = an_account()
 
+
+# Values as in the vendors' published samples, or of their form.
+EID: Final = "89049032005008882600033489aaaaaa"
+SMS: Final = SmsCommandChanged(
+    account_sid=ACCOUNT_SID,
+    command_sid="HC0123456789abcdef0123456789abcdef",
+    sim_sid=SIM_SID,
+    sim_unique_name=UNIQUE_NAME,
+    status=SmsStatus.SENT,
+    direction=Direction.TO_SIM,
+    payload="wake up: 100% & more",
+)
+SMS_FROM_SIM: Final = replace(
+    SMS,
+    status=SmsStatus.RECEIVED,
+    direction=Direction.FROM_SIM,
+    payload="Hello;1234;testing@!#",
+)
+DATAGRAM: Final = IpCommandChanged(
+    account_sid=ACCOUNT_SID,
+    command_sid="HG0123456789abcdef0123456789abcdef",
+    sim_sid=SIM_SID,
+    sim_unique_name=UNIQUE_NAME,
+    sim_iccid="89883070000123456789",
+    status=IpStatus.SENT,
+    direction=Direction.TO_SIM,
+    device_ip="100.64.0.123",
+    device_port=100,
+    payload_type=PayloadType.TEXT,
+    payload="update: firmware 2.1",
+)
+DATAGRAM_FROM_SIM: Final = replace(
+    DATAGRAM,
+    status=IpStatus.RECEIVED,
+    direction=Direction.FROM_SIM,
+    device_port=50123,
+    payload_type=PayloadType.BINARY,
+    payload="YWN0dWFsbHk=",
+)
+PROFILE: Final = EsimProfileChanged(
+    account_sid=ACCOUNT_SID,
+    profile_sid="HP0123456789abcdef0123456789abcdef",
+    sim_sid=SIM_SID,
+    iccid="89883070000123456789",
+    eid=None,
+    status=EsimStatus.AVAILABLE,
+    smdp_plus_address="sm-dp-plus.twilio.com",
+    matching_id="AAAAA-BBBBB-CCCCC-DDDDD-EEEEE",
+    activation_code="1$SM-DP-PLUS.TWILIO.COM$AAAAA-BBBBB-CCCCC-DDDDD-EEEEE",
+    error_code=None,
+    error_message=None,
+)
+NO_PROFILE: Final = replace(
+    PROFILE,
+    sim_sid=None,
+    iccid=None,
+    status=EsimStatus.FAILED,
+    smdp_plus_address=None,
+    matching_id=None,
+    activation_code=None,
+    error_code="83500",
+    error_message="no eSIM Profiles are available",
+)
 
 CASES: Final[Mapping[str, Told]] = {
     "inactive": Told(an_event(sim_status=SimStatus.INACTIVE)),
@@ -41,11 +107,47 @@ CASES: Final[Mapping[str, Told]] = {
             error_message="The SIM couldn't be updated; 50% done & stopped",
         )
     ),
+    "update-fails": Told(
+        an_event(
+            sim_status=SimStatus.ACTIVE,
+            error_code=83004,
+            error_message="the SIM could not be updated",
+        )
+    ),
     "no-unique-name": Told(an_event(sim_unique_name=None)),
     "no-path": Told(url="https://your-callback-url.com"),
     "credentials": Told(url="https://user:p%40ss@your-callback-url.com:8443/path?foo=bar"),
     "static-proxy": Told(account=an_account(uses_static_proxy=True)),
     "no-secret": Told(account=an_account(kore_secret="")),
+    "sms-sent": Told(SMS),
+    "sms-delivered": Told(replace(SMS, status=SmsStatus.DELIVERED)),
+    "sms-failed": Told(
+        replace(
+            SMS,
+            status=SmsStatus.FAILED,
+            error_code=20500,
+            error_message="the SMS could not be sent",
+        )
+    ),
+    "sms-received": Told(SMS_FROM_SIM),
+    "ip-sent": Told(DATAGRAM),
+    "ip-failed": Told(
+        replace(
+            DATAGRAM,
+            status=IpStatus.FAILED,
+            device_ip=None,
+            error_code=83401,
+            error_message="the device is not attached to a network",
+        )
+    ),
+    "ip-received": Told(DATAGRAM_FROM_SIM),
+    "ip-received-empty": Told(replace(DATAGRAM_FROM_SIM, payload="")),
+    "esim-available": Told(PROFILE),
+    "esim-available-for-eid": Told(
+        replace(PROFILE, eid=EID, matching_id=None, activation_code=None)
+    ),
+    "esim-downloaded": Told(replace(PROFILE, status=EsimStatus.DOWNLOADED)),
+    "esim-failed": Told(NO_PROFILE),
 }
 ALL: Final = {
     f"{source}-{method.lower()}-{case}": (source, method, told)
@@ -56,12 +158,20 @@ ALL: Final = {
 @pytest.mark.parametrize("name", ALL)
 def test_a_callback_goes_out_as_captured(name: str, pytestconfig: pytest.Config) -> None:
     source, method, told = ALL[name]
-    callback = a_callback(url=told.url, method=method, source=source, event=told.event)
+    body = encode(parameters_of(told.event))
+    callback = a_callback(url=told.url, method=method, source=source, body=body)
     sent = render(callback, account=told.account, at=NOW).to_bytes()
     capture = CAPTURES / f"{name}.http"
     if pytestconfig.getoption("--update-golden"):
         capture.write_bytes(sent)
     assert sent == capture.read_bytes()
+
+
+@pytest.mark.parametrize("kind", PARAMETERS, ids=lambda kind: kind.__name__)
+def test_each_parameter_of_each_kind_of_callback_stands_in_a_capture(kind: type[Event]) -> None:
+    told = [told.event for told in CASES.values() if isinstance(told.event, kind)]
+    captured = {name for event in told for name, _ in parameters_of(event)}
+    assert captured == {name for name, _ in PARAMETERS[kind]}
 
 
 def test_there_is_no_capture_of_anything_else(pytestconfig: pytest.Config) -> None:

@@ -6,7 +6,7 @@ of the second is that tunnel's.
 
 import pytest
 
-from ringback.core.callback import Method
+from ringback.core.method import Method
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.sim import SimStatus
 from ringback.core.source import Source

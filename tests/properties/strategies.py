@@ -8,7 +8,8 @@ from typing import Final
 from hypothesis import strategies as st
 
 from ringback.core.account import Account
-from ringback.core.callback import Callback, Method
+from ringback.core.callback import Callback
+from ringback.core.method import Method
 from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown, Unreachable
 from ringback.core.payload import encode
 from ringback.core.schedule import Schedule

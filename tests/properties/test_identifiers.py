@@ -1,10 +1,13 @@
 import re
+from ipaddress import IPv4Address, IPv4Network
 from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.core.sids import Kind, make_sid
+from ringback.core.device_address import device_address
+from ringback.core.esim_profile import make_iccid, make_matching_id
+from ringback.core.sids import Kind, is_sid, make_sid
 from ringback.core.source import Source
 from ringback.core.tokens import is_token, make_token
 from tests.properties.strategies import any_text, sixteen_bytes, sources
@@ -14,7 +17,7 @@ from tests.properties.strategies import any_text, sixteen_bytes, sources
 def test_a_sid_has_the_shape_of_its_kind_and_of_no_other(kind: Kind, chance: bytes) -> None:
     sid = make_sid(kind, chance)
     assert re.fullmatch("[A-Z]{2}[0-9a-f]{32}", sid)
-    assert [other for other in Kind if sid.startswith(other)] == [kind]
+    assert [other for other in Kind if is_sid(sid, other)] == [kind]
 
 
 @given(sources, sixteen_bytes)
@@ -37,6 +40,22 @@ def test_a_kore_token_has_34_characters_and_a_twilio_token_36(chance: bytes) -> 
 def test_other_bytes_make_another_kore_token_and_another_sid(one: bytes, other: bytes) -> None:
     assert (make_token(Source.KORE, one) == make_token(Source.KORE, other)) is (one == other)
     assert (make_sid(Kind.SIM, one) == make_sid(Kind.SIM, other)) is (one == other)
+
+
+@given(st.binary(min_size=8, max_size=8), st.binary(min_size=13, max_size=13))
+def test_any_chance_makes_an_iccid_and_a_matching_id(eight: bytes, thirteen: bytes) -> None:
+    assert re.fullmatch("8988307[0-9]{13}", make_iccid(eight))
+    assert re.fullmatch("[0-9A-F]{5}(-[0-9A-F]{5}){4}", make_matching_id(thirteen))
+
+
+@given(any_text, st.integers(0, 2**32 - 1), st.integers(0, 32), st.integers(0, 2**33))
+def test_a_device_has_an_address_that_a_host_of_its_network_can_have(
+    iccid: str, number: int, prefix: int, turn: int
+) -> None:
+    network = IPv4Network((number, prefix), strict=False)
+    address = IPv4Address(device_address(iccid, network, turn=turn))
+    assert address in network
+    assert prefix > 30 or address not in (network.network_address, network.broadcast_address)
 
 
 @given(any_text, sources)

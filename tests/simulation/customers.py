@@ -7,9 +7,10 @@ from typing import Final
 
 from ringback.core.account import Account
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, compose
-from ringback.core.callback import UNDELIVERED, Callback, CallbackStatus, Method, discard, replay
+from ringback.core.callback import UNDELIVERED, Callback, CallbackStatus, discard, replay
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Invalid, Overloaded, StoreUnavailable
+from ringback.core.method import Method
 from ringback.core.schedule import Schedule
 from ringback.core.source import NOTICE, Transition
 from ringback.ports import CallbackFilter, Chance, Clock, Intake, Store, Transaction

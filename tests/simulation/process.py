@@ -12,6 +12,7 @@ from ringback.core.callback import Exchange
 from ringback.core.connection import Limits as Timeouts
 from ringback.core.errors import StoreUnavailable
 from ringback.core.rendering import OutgoingRequest
+from ringback.core.simulation import Simulation
 from ringback.core.source import NOTICE, Transition
 from ringback.engine.backlog import Bounds
 from ringback.engine.dispatcher import Dispatcher, Limits
@@ -19,6 +20,8 @@ from ringback.engine.pool import KeepAlive
 from ringback.engine.progress import Progress
 from ringback.engine.sender import Sender
 from ringback.engine.supervisor import Supervisor
+from ringback.operations.life import Life
+from ringback.operations.moment import Moment
 from ringback.ports import Chance, Transport
 from tests.simulation.loop import SimClock, SimLoop
 from tests.simulation.network import Names, SimNetwork
@@ -108,14 +111,19 @@ class Process:
             ),
             checkpoint=self._pass,
         )
+
+        def moment() -> Moment:
+            simulation = Simulation(timedelta(seconds=1))
+            return Moment(
+                clock.now(), chance, Transition(NOTICE), self.dispatcher.intake, simulation
+            )
+
         self._supervisor = Supervisor(
             Progress(
                 store=self.store,
-                carrier=SimulatedCarrier(timedelta(seconds=1)),
-                transition=Transition(NOTICE),
+                carrier=SimulatedCarrier(),
+                life=Life(moment),
                 clock=clock,
-                chance=chance,
-                intake=self.dispatcher.intake,
             ),
             self.dispatcher,
         )

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from ringback.core.callback import Callback, Method
+from ringback.core.callback import Callback
+from ringback.core.method import Method
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.schedule import Schedule
 from ringback.core.source import Source

@@ -8,7 +8,8 @@ import pytest
 from ringback.ports import Store
 from ringback.stores.memory import MemoryStore
 from ringback.stores.sqlite.store import SqliteStore
-from tests.stores.records import OURS, THEIRS, account
+from tests.stores.asking import keep
+from tests.stores.records import FLEETS, OURS, PROFILES, SIMS, THEIRS, account
 
 
 @pytest.fixture
@@ -31,8 +32,16 @@ async def empty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 @pytest.fixture
 async def store(empty: Store) -> Store:
-    """A store with two accounts: OURS and THEIRS."""
+    """A store with two accounts, OURS and THEIRS, each with the profile that its fleets have."""
     for sid in (OURS, THEIRS):
         added = account(sid)
         await empty.transact(lambda tx, added=added: tx.accounts.add(added, []))
+    await keep(empty, *PROFILES.values())
     return empty
+
+
+@pytest.fixture
+async def furnished(store: Store) -> Store:
+    """A store in which each account also has a fleet and a SIM, for other records to be about."""
+    await keep(store, *FLEETS.values(), *SIMS.values())
+    return store

@@ -1,17 +1,32 @@
 """Records to keep in a store, told apart by a number; `replace` makes one special."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from ringback.core.access_profile import NetworkAccessProfile
 from ringback.core.account import Account, ApiKey
+from ringback.core.billing import BillingPeriod, PeriodType
 from ringback.core.callback import Attempt, Callback, Exchange, RecordedRequest, settle
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.command import Direction, IpCommand, IpStatus, PayloadType, SmsCommand, SmsStatus
+from ringback.core.esim_profile import EsimProfile, EsimStatus
+from ringback.core.fleet import Fleet
+from ringback.core.network import NETWORKS
 from ringback.core.outcome import Outcome
+from ringback.core.scenario import Step
+from ringback.core.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.sids import Kind, make_sid
-from ringback.core.sim import Fleet, Sim, SimStatus
+from ringback.core.sim import Sim, SimStatus
 from ringback.core.sim_update import SimUpdate
+from ringback.core.task import Task
+from ringback.core.usage import DataSession
 from ringback.ports import Claim, Lane
-from tests.fakes import NOW, a_callback, a_sim, an_account, an_update
+from tests.fakes import NOW, a_callback, a_fleet, a_profile, a_sim, an_account, an_update
 
 SECOND = timedelta(seconds=1)
+ODD_INSTANT = datetime(2024, 10, 15, 12, 30, 59, 999999, tzinfo=UTC)
+ODD_URL = CallbackUrl.parse(
+    "HTTP://us%40er:p%C3%A4ss@Receiver.Example:8081/a%2Fb?x=1&y=@#rc=2&cbs=kore&unheard=of"
+).with_warnings("the request also had the parameter 'ünheard'")
 
 
 def sid(kind: Kind, number: int) -> str:
@@ -30,8 +45,25 @@ def api_key(number: int, account_sid: str = OURS) -> ApiKey:
     return ApiKey(sid(Kind.API_KEY, number), account_sid, f"secret {number}")
 
 
+def profile(number: int, account_sid: str = OURS) -> NetworkAccessProfile:
+    return a_profile(
+        sid=sid(Kind.NETWORK_ACCESS_PROFILE, number),
+        account_sid=account_sid,
+        unique_name=f"profile {number}",
+    )
+
+
+PROFILES = {OURS: profile(1001), THEIRS: profile(1002, THEIRS)}
+"""What the fleets of an account have, and a store with both accounts."""
+
+
 def fleet(number: int, account_sid: str = OURS) -> Fleet:
-    return Fleet(sid(Kind.FLEET, number), account_sid, f"fleet {number}", NOW, NOW)
+    return a_fleet(
+        sid=sid(Kind.FLEET, number),
+        account_sid=account_sid,
+        unique_name=f"fleet {number}",
+        network_access_profile_sid=PROFILES[account_sid].sid,
+    )
 
 
 def sim(number: int, account_sid: str = OURS) -> Sim:
@@ -42,18 +74,115 @@ def sim(number: int, account_sid: str = OURS) -> Sim:
         unique_name=None,
         status=SimStatus.NEW,
         fleet_sid=None,
+        device_ip=f"127.64.{number // 256}.{number % 256}",
     )
 
 
-def update_of(sim: Sim, *, due: datetime = NOW) -> SimUpdate:
+FLEETS = {OURS: fleet(1001), THEIRS: fleet(1002, THEIRS)}
+SIMS = {OURS: sim(1001), THEIRS: sim(1002, THEIRS)}
+"""What other records are about: an account's fleet, and its SIM; see `furnished`."""
+
+
+def update_of(sim: Sim) -> SimUpdate:
     return an_update(
         sim_sid=sim.sid,
         account_sid=sim.account_sid,
         from_status=sim.status,
         to_status=SimStatus.ACTIVE,
         to_fleet_sid=None,
-        due=due,
     )
+
+
+def sms_command(number: int, account_sid: str = OURS) -> SmsCommand:
+    return SmsCommand(
+        sid=sid(Kind.SMS_COMMAND, number),
+        account_sid=account_sid,
+        sim_sid=SIMS[account_sid].sid,
+        payload=f"text {number}",
+        status=SmsStatus.QUEUED,
+        direction=Direction.TO_SIM,
+        date_created=NOW,
+        date_updated=NOW,
+    )
+
+
+def ip_command(number: int, account_sid: str = OURS) -> IpCommand:
+    return IpCommand(
+        sid=sid(Kind.IP_COMMAND, number),
+        account_sid=account_sid,
+        sim_sid=SIMS[account_sid].sid,
+        sim_iccid=SIMS[account_sid].iccid,
+        status=IpStatus.QUEUED,
+        direction=Direction.TO_SIM,
+        device_ip=None,
+        device_port=7,
+        payload_type=PayloadType.TEXT,
+        payload=f"datagram {number}",
+        date_created=NOW,
+        date_updated=NOW,
+    )
+
+
+def esim_profile(number: int, account_sid: str = OURS) -> EsimProfile:
+    return EsimProfile(
+        sid=sid(Kind.ESIM_PROFILE, number),
+        account_sid=account_sid,
+        status=EsimStatus.NEW,
+        eid=None,
+        has_matching_id=True,
+        date_created=NOW,
+        date_updated=NOW,
+    )
+
+
+def settings_update(number: int, account_sid: str = OURS) -> SettingsUpdate:
+    return SettingsUpdate(
+        sid=sid(Kind.SETTINGS_UPDATE, number),
+        account_sid=account_sid,
+        iccid=SIMS[account_sid].iccid,
+        sim_sid=SIMS[account_sid].sid,
+        status=SettingsStatus.SCHEDULED,
+        date_created=NOW,
+        date_updated=NOW,
+    )
+
+
+def billing_period(number: int, account_sid: str = OURS) -> BillingPeriod:
+    return BillingPeriod(
+        sid=sid(Kind.BILLING_PERIOD, number),
+        account_sid=account_sid,
+        sim_sid=SIMS[account_sid].sid,
+        period_type=PeriodType.READY,
+        start_time=NOW,
+        end_time=NOW + timedelta(days=31),
+        date_created=NOW,
+        date_updated=NOW,
+    )
+
+
+def session(
+    number: int,
+    account_sid: str = OURS,
+    *,
+    began: datetime = NOW,
+    ends: datetime | None = None,
+) -> DataSession:
+    return DataSession(
+        sid=sid(Kind.DATA_SESSION, number),
+        account_sid=account_sid,
+        sim_sid=SIMS[account_sid].sid,
+        fleet_sid=FLEETS[account_sid].sid,
+        network_sid=NETWORKS[0].sid,
+        iso_country=NETWORKS[0].iso_country,
+        upload_per_hour=1_000,
+        download_per_hour=2_000,
+        date_created=began,
+        date_ended=ends,
+    )
+
+
+def task(number: int, step: Step = Step.UPDATE_SIM, *, due: datetime = NOW) -> Task:
+    return Task(step, sid(Kind.SIM, number), OURS, due)
 
 
 HOST = "http://127.0.0.1:9000"

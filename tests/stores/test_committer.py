@@ -133,6 +133,15 @@ def test_work_sees_what_the_work_before_it_did(bench: Bench) -> None:
     assert counted.result == {OURS: 2}
 
 
+def test_looking_at_other_records_leaves_callbacks_to_be_written_together(bench: Bench) -> None:
+    statements = list[str]()
+    bench.connection.set_trace_callback(statements.append)
+    bench.do(then(add(1), lambda tx: tx.sims.page(OURS, {}, Window(9)), add(2, 3, 4)))
+    written = [one for one in statements if one.startswith("INSERT INTO callbacks")]
+    assert len(written) == 1
+    assert bench.numbers() == [1, 2, 3, 4]
+
+
 def test_work_does_not_see_what_failed_before_it(bench: Bench) -> None:
     *_, counted = bench.do(
         add(1), then(add(2), look, break_off), lambda tx: tx.callbacks.unfinished()

@@ -2,10 +2,8 @@
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from datetime import timedelta
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,6 @@ from ringback.core.callback import (
     Attempt,
     Callback,
     CallbackStatus,
-    Method,
     Progress,
     RecordedRequest,
     RecordedResponse,
@@ -22,13 +19,15 @@ from ringback.core.callback import (
 )
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Unusable
-from ringback.core.sim import SimStatus
+from ringback.core.method import Method
 from ringback.core.source import Source
 from ringback.ports import CallbackFilter, Lane, Waiting, Window
 from ringback.stores.sqlite.columns import to_us
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW
-from tests.stores.records import OURS, SECOND, account, api_key, callback, fleet, sim, update_of
+from tests.stores.asking import opened
+from tests.stores.old_files import insert, schema_of, write_old_file
+from tests.stores.records import OURS, SECOND, account, api_key, callback
 
 EARLIER = NOW - timedelta(hours=1)
 BEFORE, NOW_US = to_us(EARLIER), to_us(NOW)
@@ -37,32 +36,7 @@ BEFORE, NOW_US = to_us(EARLIER), to_us(NOW)
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A file with schema 1, and in it the account."""
-    path = tmp_path / "ringback.db"
-    start = files("ringback.stores.sqlite") / "migrations" / "0001_start.sql"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(f"{start.read_text('utf-8')}; PRAGMA user_version = 1;")
-    ours = account()
-    insert(
-        path,
-        "accounts",
-        sid=OURS,
-        name=ours.name,
-        auth_token=ours.auth_token,
-        kore_secret=ours.kore_secret,
-        uses_static_proxy=0,
-        created_us=NOW_US,
-    )
-    return path
-
-
-def insert(path: Path, table: str, **values: object) -> None:
-    """Write one row, as it stood there."""
-    names, marks = ", ".join(values), ", ".join("?" * len(values))
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(
-            f"INSERT INTO {table} ({names}) VALUES ({marks})",  # noqa: S608 (both are ours)
-            tuple(values.values()),
-        )
+    return write_old_file(tmp_path / "ringback.db", schema=1)
 
 
 def insert_callback(path: Path, number: int, **changed: object) -> None:
@@ -103,13 +77,6 @@ def insert_attempt(path: Path, number: int, **changed: object) -> None:
     insert(path, "attempts", **(given | changed))
 
 
-@asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore.open(path)
-    yield store
-    await store.close()
-
-
 async def callback_in(path: Path, number: int = 1) -> Callback | None:
     async with opened(path) as store:
         return await store.transact(lambda tx: tx.callbacks.get(OURS, callback(number).sid))
@@ -120,12 +87,6 @@ async def attempts_in(path: Path) -> list[Attempt]:
         return await store.transact(lambda tx: tx.callbacks.attempts(callback(1).sid))
 
 
-def schema_of(path: Path) -> int:
-    with closing(sqlite3.connect(path)) as connection:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return version
-
-
 # ---- what is not a callback
 
 
@@ -134,29 +95,10 @@ async def test_an_account_has_the_schedule_of_the_server(path: Path) -> None:
         assert await store.transact(lambda tx: tx.accounts.all()) == [account()]
 
 
-async def test_keys_fleets_sims_and_their_changes_are_as_they_were(path: Path) -> None:
+async def test_keys_are_as_they_were(path: Path) -> None:
     insert(path, "api_keys", sid=api_key(1).sid, account_sid=OURS, secret="secret 1")
-    both = {"created_us": NOW_US, "updated_us": NOW_US}
-    insert(path, "fleets", sid=fleet(1).sid, account_sid=OURS, unique_name="fleet 1", **both)
-    insert(path, "sims", sid=sim(1).sid, account_sid=OURS, iccid=sim(1).iccid, status="new", **both)
-    change = update_of(sim(1))
-    insert(
-        path,
-        "sim_updates",
-        sim_sid=sim(1).sid,
-        account_sid=OURS,
-        from_status="new",
-        to_status=SimStatus.ACTIVE,
-        callback_url="http://127.0.0.1:9000/path?foo=bar#cbs=kore",
-        callback_warnings="[]",
-        callback_method="POST",
-        due_us=NOW_US,
-    )
     async with opened(path) as store:
         assert await store.transact(lambda tx: tx.accounts.keys_of(OURS)) == [api_key(1)]
-        assert await store.transact(lambda tx: tx.fleets.find(OURS, "fleet 1")) == fleet(1)
-        assert await store.transact(lambda tx: tx.sims.get(sim(1).sid)) == sim(1)
-        assert await store.transact(lambda tx: tx.sims.due_updates(NOW, limit=9)) == [change]
 
 
 # ---- callbacks
@@ -358,7 +300,7 @@ async def test_a_file_is_brought_up_to_date_once(path: Path) -> None:
     assert schema_of(path) == 1
     async with opened(path):
         pass
-    assert schema_of(path) == 2
+    assert schema_of(path) == 3
     assert await callback_in(path) is None
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_network
+from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 
 import pytest
@@ -14,11 +14,14 @@ from ringback.core.addresses import LOOPBACK
 from ringback.core.egress import ANY, Direct, Egresses, Proxy
 from ringback.core.errors import Unusable
 from ringback.core.guard import ANY_PORT, Guard
+from ringback.core.scenario import NORMAL, SCENARIOS
 from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule
 from ringback.core.source import NOTICE, Hold, Phase, Source
 from ringback.settings import SETTINGS, Command, Setting, Settings, load
 from ringback.settings.given import Given
 from ringback.settings.table import EGRESS
+from ringback.settings.texts import Gateway
+from tests.fakes import SIM_SID
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,6 +60,12 @@ DEFAULTS_OF_DEV = Settings(
     phase="before",
     at=None,
     update_takes=timedelta(milliseconds=500),
+    scenario=NORMAL,
+    scenarios={},
+    data_per_day=1,
+    seed=0,
+    devices=IPv4Network("127.64.0.0/10"),
+    gateway=Gateway("127.0.0.1", 6969, else_any=True),
     static_proxy=False,
     allow=LOOPBACK,
     callback_ports=ANY_PORT,
@@ -82,10 +91,13 @@ def test_without_anything_said_the_defaults_of_dev_hold() -> None:
     assert load({}, {}) == DEFAULTS_OF_DEV
 
 
-def test_serve_trusts_nobody_persists_drains_longer_and_goes_by_the_date() -> None:
+def test_serve_trusts_nobody_persists_drains_longer_simulates_less_and_goes_by_the_date() -> None:
     assert load({}, {}, command=Command.SERVE) == replace(
         DEFAULTS_OF_DEV,
         phase=None,
+        data_per_day=0,
+        devices=IPv4Network("100.64.0.0/10"),
+        gateway=None,
         allow=(),
         schedule=PERSISTENT,
         drain=timedelta(seconds=20),
@@ -135,6 +147,17 @@ def test_the_flag_for_the_file_beats_the_environment(write_file: WriteFile) -> N
         ("at", "2024-10-20T12:00:00Z", datetime(2024, 10, 20, 12, tzinfo=UTC)),
         ("at", "2024-10-20T12:00:00+02:00", datetime(2024, 10, 20, 10, tzinfo=UTC)),
         ("update_takes", "3s", timedelta(seconds=3)),
+        ("scenario", "no-stock", SCENARIOS["no-stock"]),
+        ("data_per_day", "0", 0),
+        ("data_per_day", "1_000_000", 1_000_000),
+        ("seed", "0", 0),
+        ("seed", "4294967296", 2**32),
+        ("devices", "10.1.0.0/16", IPv4Network("10.1.0.0/16")),
+        ("devices", "192.0.2.9", IPv4Network("192.0.2.9/32")),
+        ("gateway", "none", None),
+        ("gateway", "127.0.0.1:0", Gateway("127.0.0.1", 0)),
+        ("gateway", "127.0.0.1:6969+", Gateway("127.0.0.1", 6969, else_any=True)),
+        ("gateway", "0.0.0.0:65535", Gateway("0.0.0.0", 65535)),
         ("static_proxy", "yes", True),
         ("static_proxy", "no", False),
         ("allow", "none", ()),
@@ -174,6 +197,12 @@ def test_a_setting_is_read_alike_from_the_flag_and_the_environment(
         ("at = 2024-10-20T12:00:00Z", "at", datetime(2024, 10, 20, 12, tzinfo=UTC)),
         ('update_takes = "2m"', "update_takes", timedelta(minutes=2)),
         ("update_takes = 1.5", "update_takes", timedelta(seconds=1.5)),
+        ('scenario = "slow"', "scenario", SCENARIOS["slow"]),
+        ("data_per_day = 50", "data_per_day", 50),
+        ("seed = 7", "seed", 7),
+        ('devices = "10.1.0.0/16"', "devices", IPv4Network("10.1.0.0/16")),
+        ('gateway = "127.0.0.1:7000"', "gateway", Gateway("127.0.0.1", 7000)),
+        (f'scenarios.{SIM_SID} = "slow"', "scenarios", {SIM_SID: SCENARIOS["slow"]}),
         ("static_proxy = true", "static_proxy", True),
         ("static_proxy = false", "static_proxy", False),
         ("update_takes = 2", "update_takes", timedelta(seconds=2)),
@@ -214,6 +243,24 @@ BAD_VALUES = [
     ("at", "2024-02-30", "'2024-02-30' is no date"),
     ("update_takes", "soon", "'soon' is no duration"),
     ("update_takes", "-1s", "'-1s' is no duration"),
+    ("scenario", "fast", "there is no scenario 'fast'; there are normal, update-fails, "),
+    ("scenario", "Slow", "there is no scenario 'Slow'"),
+    ("data_per_day", "-1", "'-1' must be a whole number from 0 to 1000000"),
+    ("data_per_day", "1000001", "'1000001' must be a whole number from 0 to 1000000"),
+    ("data_per_day", "1.5", "'1.5' must be a whole number"),
+    ("seed", "4294967297", "'4294967297' must be a whole number from 0 to 4294967296"),
+    ("seed", "lucky", "'lucky' must be a whole number"),
+    ("devices", "everywhere", "Expected 4 octets in 'everywhere'; write an IPv4 network like "),
+    ("devices", "10.0.0.1/8", "10.0.0.1/8 has host bits set; write an IPv4 network like "),
+    ("devices", "10.0.0.0/33", "'33' is not a valid netmask; write an IPv4 network like "),
+    ("devices", "fd00::/64", "Expected 4 octets in 'fd00::'; write an IPv4 network like "),
+    ("gateway", "6969", "'6969' is no IPv4 address with a port, like 127.0.0.1:6969"),
+    ("gateway", "127.0.0.1", "'127.0.0.1' is no IPv4 address with a port"),
+    ("gateway", "127.0.0.1:", "'127.0.0.1:' is no IPv4 address with a port"),
+    ("gateway", "127.0.0.1:65536", "'127.0.0.1:65536' is no IPv4 address with a port"),
+    ("gateway", "localhost:6969", "'localhost:6969' is no IPv4 address with a port"),
+    ("gateway", "[::1]:6969", "'[::1]:6969' is no IPv4 address with a port"),
+    ("gateway", "None", "'None' is no IPv4 address with a port"),
     ("static_proxy", "maybe", "'maybe' must be yes or no"),
     ("static_proxy", "true", "'true' must be yes or no"),
     ("allow", "everything", "'everything' does not appear to be an IPv4 or IPv6 network"),
@@ -261,6 +308,12 @@ def test_a_bad_value_in_the_file_is_refused_by_its_line(
         ("at = 12:30:00", "text in quotes or a date"),
         ("at = 2024", "text in quotes or a date"),
         ("update_takes = false", "text in quotes or a number"),
+        ("scenario = 1", "text in quotes"),
+        ("data_per_day = 1.5", "text in quotes or a number"),
+        ("seed = true", "text in quotes or a number"),
+        ('devices = ["10.0.0.0/8"]', "text in quotes"),
+        ("gateway = 6969", "text in quotes"),
+        ("gateway = false", "text in quotes"),
         ("allow = 10", "text in quotes or a list of them"),
         ("allow = [true]", "text in quotes or a list of them"),
         ('allow = [["loopback"]]', "text in quotes or a list of them"),
@@ -486,7 +539,7 @@ def test_a_named_way_out_that_is_none_is_refused_by_its_line(
 def test_egress_in_the_file_is_a_table(write_file: WriteFile) -> None:
     path = write_file('egress = "any"')
     assert refusal_of({"settings": path}) == (
-        f'{path}:1: egress must be an [egress] table of name = "text"'
+        f'{path}:1: egress must be a table [egress] of name = "text"'
     )
 
 
@@ -786,7 +839,7 @@ def uncommented(text: str) -> str:
     return (
         setting.sub("", head)
         + mark
-        + re.sub(r"^# ( {4})?(?=[a-z_]+ = |\[)", "", tables, flags=re.MULTILINE)
+        + re.sub(r"^# ( {4})?(?=\w+ = |\[)", "", tables, flags=re.MULTILINE)
     )
 
 
@@ -809,5 +862,6 @@ def test_all_that_the_example_offers_can_be_taken_in(
     settings = load({"settings": write_file(in_place)}, {}, command=Command.SERVE)
     assert settings.client_key_file == certificates / "key.pem"
     assert settings.egress == {"dublin": Direct(("192.0.2.7",))}
+    assert list(settings.scenarios.values()) == [SCENARIOS["slow"]]
     assert [phase.name for phase in settings.policy.phases] == ["before", "after"]
     assert [hold.phase for hold in settings.policy.holds] == ["before"]

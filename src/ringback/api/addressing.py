@@ -6,6 +6,7 @@ one of our path prefixes; a bare `/v1/…` on any other host is Super SIM's.
 
 import re
 from typing import Final
+from urllib.parse import quote, unquote
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,6 +21,8 @@ _PREFIX_OF_HOST: Final = (
     ("iam.", "/iam"),
 )
 _SUPER_SIM: Final = "/supersim"
+_SLASH: Final = "\0"
+"""Stands in paths for a slash that is part of a name; no name has the character itself."""
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
 
@@ -34,7 +37,8 @@ class Addressing:
         if scope["type"] == "http":
             asked = scope["path"]
             prefix = _prefix_for(_host_of(scope), asked)
-            scope = {**scope, "asked_path": asked, "prefix": prefix, "path": prefix + asked}
+            path = prefix + _with_slashes_in_names(scope)
+            scope = {**scope, "asked_path": asked, "prefix": prefix, "path": path}
         await self._app(scope, receive, send)
 
 
@@ -46,6 +50,29 @@ def url_of(request: Request, path: str) -> str:
         host = f"{address}:{port}"
     asked = path.removeprefix(request.scope["prefix"])
     return f"{request.url.scheme}://{host}{asked}"
+
+
+def is_at_home(request: Request) -> bool:
+    """Whether a bare `/v1/…` is Super SIM's at the host that the asking client used."""
+    return _prefix_for(_host_of(request.scope), "/v1/") == _SUPER_SIM
+
+
+def own_url(request: Request) -> str:
+    """Return the URL of what a request asks for, without its query."""
+    return url_of(request, quote(request.scope["path"]).replace(quote(_SLASH), "%2F"))
+
+
+def names_in_path(request: Request) -> dict[str, str]:
+    """Return the parts of a path that name something, as their owners wrote them."""
+    return {part: name.replace(_SLASH, "/") for part, name in request.scope["path_params"].items()}
+
+
+def _with_slashes_in_names(scope: Scope) -> str:
+    """Return the path with its escapes read; an escaped slash parts nothing."""
+    raw = scope["raw_path"].decode("latin-1")
+    if "%2f" not in raw.lower():
+        return scope["path"]
+    return unquote(re.sub("%2f", quote(_SLASH), raw, flags=re.IGNORECASE))
 
 
 def _prefix_for(host: str, path: str) -> str:

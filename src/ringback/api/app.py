@@ -9,10 +9,13 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from ringback.api.addressing import Addressing
+from ringback.api.cross_origin import CrossOrigin
 from ringback.api.errors import answer
+from ringback.api.openapi.routes import openapi_routes
+from ringback.api.operation import routes_of
 from ringback.api.portal.routes import portal_routes
 from ringback.api.services import Services
-from ringback.api.supersim.routes import supersim_routes
+from ringback.api.supersim.routes import supersim_operations
 from ringback.core.errors import RequestRefused, StoreUnavailable
 
 # The last one also goes to the server's log, with its traceback.
@@ -21,10 +24,13 @@ _ANSWERED: Final = (RequestRefused, HTTPException, StoreUnavailable, Exception)
 
 def create_app(services: Services, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
     """Return the application that answers all APIs, and what is `beside` them for the operator."""
+    operations = supersim_operations(services)
+    portal = portal_routes(services)
+    described = openapi_routes(operations, beside=[*portal, *beside])
     app = Starlette(
-        routes=[*portal_routes(services), *supersim_routes(services), *beside],
+        routes=[*portal, *routes_of(operations), *beside, *described],
         exception_handlers=dict.fromkeys(_ANSWERED, answer),
     )
     # A path that ends with a slash is another path; a redirect would turn a POST into a GET.
     app.router.redirect_slashes = False
-    return Addressing(app)
+    return Addressing(CrossOrigin(app))

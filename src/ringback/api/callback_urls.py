@@ -1,13 +1,41 @@
 """Reading the callback URLs that customers give, by what the operator allows."""
 
+from collections.abc import Callable
 from functools import lru_cache
 
+from ringback.api.forms import Parameters
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.egress import Egresses
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.guard import Guard
 
 _MOST_REMEMBERED = 4096
+_USUAL = "CallbackUrl"
+
+
+def callback_url(
+    form: Parameters, read_url: Callable[[str], CallbackUrl], name: str = _USUAL
+) -> CallbackUrl | None:
+    """Return the callback URL in a form, or None where none was given.
+
+    An unescaped `&` ends the value, so the rest of the URL arrives as parameters of the call: the
+    callback's record warns of those that the call doesn't know. Raises InvalidCallbackUrl, whose
+    message names the parameter where it is another than usual.
+    """
+    text = form.text(name)
+    if not text:
+        return None
+    warnings = (
+        f"the request also had the parameter {unknown!r}, which has no effect; if it belongs to"
+        f" {name}, write the & before it as %26"
+        for unknown in form.unknown
+    )
+    try:
+        return read_url(text).with_warnings(*warnings)
+    except InvalidCallbackUrl as refused:
+        if name == _USUAL:
+            raise
+        raise InvalidCallbackUrl(f"{name}: {refused.message}") from None
 
 
 class UrlReader:

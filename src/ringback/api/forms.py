@@ -4,7 +4,7 @@ Everything here raises Invalid with a message that names the parameter.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -28,6 +28,7 @@ E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")
 
 _YES_OR_NO: Final = {"yes": True, "no": False}
+_TRUE_OR_FALSE: Final = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,12 @@ class Parameters:
     values: dict[str, str]
     unknown: tuple[str, ...]
     """Names that the operation doesn't know; they have no effect."""
+    lists: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Those that may be given more than once."""
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Return all values of a parameter that may be given more than once."""
+        return self.lists.get(name, ())
 
     def text(self, name: str) -> str | None:
         """Return a parameter, or None where it wasn't given."""
@@ -46,6 +53,13 @@ class Parameters:
         """Return a parameter that has to be given, and not empty."""
         value = self.values.get(name)
         if not value:
+            raise Invalid(f"{name} is required and was not given", code=code)
+        return value
+
+    def given(self, name: str, *, code: int = _MISSING) -> str:
+        """Return a parameter that has to be given; it may be empty."""
+        value = self.values.get(name)
+        if value is None:
             raise Invalid(f"{name} is required and was not given", code=code)
         return value
 
@@ -76,6 +90,10 @@ class Parameters:
         """Whether a parameter is `yes`; `no` where it wasn't given."""
         return self.meaning(name, _YES_OR_NO) or False
 
+    def flag(self, name: str) -> bool | None:
+        """Return whether a parameter is `true`, or None where it wasn't given."""
+        return self.meaning(name, _TRUE_OR_FALSE)
+
     def instant(self, name: str) -> datetime | None:
         """Return an instant, or None where it wasn't given."""
         value = self.values.get(name)
@@ -88,10 +106,15 @@ class Parameters:
 
     def number(self, name: str, *, low: int, high: int, default: int) -> int:
         """Return a whole number within these bounds, or the default where it wasn't given."""
+        given = self.maybe_number(name, low=low, high=high)
+        return default if given is None else given
+
+    def maybe_number(self, name: str, *, low: int, high: int) -> int | None:
+        """Return a whole number within these bounds, or None where it wasn't given."""
         value = self.values.get(name)
         if value is None:
-            return default
-        if value.isascii() and value.isdigit() and len(value) < 10 and low <= int(value) <= high:
+            return None
+        if value.isascii() and value.isdigit() and len(value) <= 10 and low <= int(value) <= high:
             return int(value)
         raise Invalid(
             f"{name}={value!r}: {name} must be a whole number from {low} to {high}",
@@ -104,16 +127,20 @@ def read_query(request: Request, known: Collection[str]) -> Parameters:
     return _parse(request.scope["query_string"], known, where="the query string")
 
 
-async def read_form(request: Request, known: Collection[str]) -> Parameters:
-    """Return the parameters in a request's form body."""
+async def read_form(
+    request: Request, known: Collection[str], *, lists: Collection[str] = ()
+) -> Parameters:
+    """Return the parameters in a request's form body; those in `lists` may be given repeatedly."""
     body = await read_body(request, most=MAX_BODY)
     given = media_type_of(request)
     if body and given not in (None, _FORM_TYPE):
         raise Invalid(f"the body's Content-Type is {given}; send {_FORM_TYPE}", code=_INVALID_VALUE)
-    return _parse(body, known, where="the body")
+    return _parse(body, known, where="the body", lists=lists)
 
 
-def _parse(encoded: bytes, known: Collection[str], *, where: str) -> Parameters:
+def _parse(
+    encoded: bytes, known: Collection[str], *, where: str, lists: Collection[str] = ()
+) -> Parameters:
     try:
         pairs = parse_qsl(
             encoded.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
@@ -122,11 +149,13 @@ def _parse(encoded: bytes, known: Collection[str], *, where: str) -> Parameters:
         raise Invalid(f"{where} is not UTF-8", code=_INVALID_VALUE) from None
     except ValueError:
         raise Invalid(f"{where} has over {_MAX_FIELDS} parameters", code=_INVALID_VALUE) from None
-    values = dict[str, str]()
+    values, many = dict[str, str](), dict[str, tuple[str, ...]]()
     for name, value in pairs:
-        if name in known and name in values:
+        if name in known and name in values and name not in lists:
             raise Invalid(f"{name} is given twice; give it once", code=_INVALID_VALUE)
         if "\0" in value:
             raise Invalid(f"{name} holds a NUL character", code=_INVALID_VALUE)
         values[name] = value
-    return Parameters(values, tuple(name for name in values if name not in known))
+        if name in lists:
+            many[name] = (*many.get(name, ()), value)
+    return Parameters(values, tuple(name for name in values if name not in known), many)

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 
-from ringback.api.addressing import url_of
+from ringback.api.addressing import own_url
 from ringback.api.forms import Parameters
 from ringback.core.errors import Invalid
 from ringback.ports import Window
@@ -71,6 +71,22 @@ def read_paging(parameters: Parameters) -> Paging:
     )
 
 
+def cut(records: Sequence[R], window: Window) -> Sequence[R]:
+    """Return the records of one page of a list that is known as a whole, in its order."""
+    edge = window.after if window.before is None else window.before
+    place = next((at for at, record in enumerate(records) if record.sid == edge), None)
+    if edge is not None and place is None:
+        raise Invalid(
+            f"PageToken: there is no record {edge} in this list;"
+            " use the page URLs of the list's meta as they are",
+            code=83600,
+        )
+    if window.before is not None:
+        return records[max((place or 0) - window.size, 0) : place]
+    start = 0 if place is None else place + 1
+    return records[start : start + window.size]
+
+
 def page_of(
     key: str,
     records: Sequence[R],
@@ -87,7 +103,7 @@ def page_of(
     else:
         records = records[: paging.size]
         has_previous, has_next = paging.token is not None, has_more
-    url = _PageUrls(url_of(request, request.scope["path"]), paging)
+    url = _PageUrls(own_url(request), paging)
     return {
         key: [show(record) for record in records],
         "meta": {
@@ -102,7 +118,7 @@ def page_of(
 
 def whole_list(key: str, shown: Sequence[dict[str, Any]], *, request: Request) -> dict[str, Any]:
     """Return a list that is always answered whole, as one page."""
-    url = url_of(request, request.scope["path"])
+    url = own_url(request)
     return {key: shown, "meta": _meta(key, url, page_size=len(shown))}
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from ringback.api.sign_in import SignIns
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.source import Transition
-from ringback.ports import Carrier, Chance, Clock, Intake, Store, Wakeup
+from ringback.operations.moment import Moment
+from ringback.ports import Clock, Intake, Store, Wakeup
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,14 +14,15 @@ class Services:
     """The running parts behind the APIs."""
 
     store: Store
-    carrier: Carrier
-    transition: Transition
     clock: Clock
-    chance: Chance
+    moment: Callable[[], Moment]
+    """Gives what an operation works with now."""
     progress: Wakeup
     intake: Intake
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse
     """Reads a callback URL by the operator's rules; raises InvalidCallbackUrl."""
+    gateway: str | None = None
+    """Where devices send datagrams to; None without a gateway."""
     sign_ins: SignIns = field(init=False)
 
     def __post_init__(self) -> None:

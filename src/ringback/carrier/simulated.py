@@ -1,18 +1,12 @@
-"""A network that does as it is asked, after a set time."""
+"""A network that does as it is asked, or as its scenario has it."""
 
-from dataclasses import dataclass
-from datetime import timedelta
-
-from ringback.core.sim_update import CarriedOut, SimUpdate, UpdateEnding
+from ringback.core.errand import Errand
+from ringback.core.scenario import Ending
 
 
-@dataclass(frozen=True, slots=True)
 class SimulatedCarrier:
     """Answers `ports.Carrier`."""
 
-    update_takes: timedelta
-
-    async def carry_out(self, update: SimUpdate) -> UpdateEnding:
-        """Carry the change out; in this network nothing fails."""
-        del update
-        return CarriedOut()
+    async def carry_out(self, errand: Errand) -> Ending:
+        """End each errand as its scenario says, at once: how long it takes is the caller's."""
+        return errand.scenario.ending_of(errand.step)

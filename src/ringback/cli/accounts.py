@@ -56,12 +56,20 @@ def accounts() -> None:
     help="When its callbacks are tried again: faithful, persistent or waits like 5s,1m;"
     " without it, as the server's setting says.",
 )
+@click.option(
+    "--parent", metavar="SID", help="The account whose subaccount it is to be; SIMs can move there."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def create(*, name: str, data: Path, schedule: Schedule | None, as_json: bool) -> None:
+def create(
+    *, name: str, data: Path, schedule: Schedule | None, parent: str | None, as_json: bool
+) -> None:
     """Make an account and print its credentials, once."""
     now, chance = SystemClock().now(), SystemChance()
     made = _transact(
-        data, lambda tx: create_account(tx, name=name, schedule=schedule, now=now, chance=chance)
+        data,
+        lambda tx: create_account(
+            tx, name=name, schedule=schedule, now=now, chance=chance, parent_sid=parent
+        ),
     )
     shown = _credentials(made)
     click.echo(json.dumps(shown) if as_json else _CREATED.format(**shown), nl=as_json)
@@ -106,6 +114,7 @@ def _shown(account: Account) -> dict[str, str | None]:
         "account_sid": account.sid,
         "name": account.name,
         "schedule": account.schedule and schedule_in_words(account.schedule),
+        "parent_sid": account.parent_sid,
         "date_created": f"{account.date_created:%Y-%m-%dT%H:%M:%SZ}",
     }
 
@@ -113,4 +122,5 @@ def _shown(account: Account) -> dict[str, str | None]:
 def _row(account: Account) -> str:
     shown = _shown(account)
     schedule = f"  {shown['schedule']}" if shown["schedule"] else ""
-    return f"{shown['account_sid']}  {shown['date_created']}  {shown['name']}{schedule}"
+    parent = f"  of {shown['parent_sid']}" if shown["parent_sid"] else ""
+    return f"{shown['account_sid']}  {shown['date_created']}  {shown['name']}{schedule}{parent}"

@@ -2,10 +2,12 @@
 
 import shlex
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 from ringback import __version__
-from ringback.cli.dev_file import DevFile, path_in
+from ringback.cli.clock import ahead_in_words
+from ringback.cli.dev_file import NO_GATEWAY, DevFile, path_in
 from ringback.core.source import Phase, Source
 from ringback.settings import DATA, Command, Settings
 
@@ -18,8 +20,9 @@ Ringback {version} serves the Super SIM API at {base_url}  (Ctrl-C stops it)
   API key secret       {api_key_secret}
   KORE webhook secret  {kore_secret}
   SIM                  {sim_sid}
+  Devices send to      {gateway}
   Phase                {phase_line}
-                       {phase_help}
+                       {phase_help}{clock_line}
   Data file            {data_file}
                        {dev_file} has all of this for programs
 
@@ -49,7 +52,7 @@ Ringback {version} serves the Super SIM API at {base_url}  (Ctrl-C stops it)
 """
 
 
-def banner(dev: DevFile, settings: Settings, phase: Phase) -> str:
+def banner(dev: DevFile, settings: Settings, phase: Phase, *, ahead: timedelta) -> str:
     """Return what to say when everything is up."""
     return _TEMPLATE.format(
         version=__version__,
@@ -60,14 +63,22 @@ def banner(dev: DevFile, settings: Settings, phase: Phase) -> str:
         api_key_secret=dev.api_key_secret,
         kore_secret=dev.kore_secret,
         sim_sid=dev.sim_sid,
+        gateway=_gateway_line(dev, settings),
         phase_line=_phase_line(phase),
         phase_help=_phase_help(settings),
+        clock_line=f"\n  Clock                {ahead_in_words(ahead)}" if ahead else "",
         data_file=dev.data_file,
         dev_file=path_in(settings.data),
         first_source=phase.default,
         listen=_command("listen", settings),
         callbacks=_command("callbacks list", settings),
     )
+
+
+def _gateway_line(dev: DevFile, settings: Settings) -> str:
+    if dev.gateway == NO_GATEWAY:
+        return "no gateway (--gateway): datagrams stay within the simulated network"
+    return f"{dev.gateway} (UDP); see {_command('device show', settings)}"
 
 
 def _phase_line(phase: Phase) -> str:

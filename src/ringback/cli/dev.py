@@ -9,11 +9,13 @@ import uvloop
 
 from ringback.api.server import bind
 from ringback.cli.banner import banner
-from ringback.cli.dev_file import DevFile
+from ringback.cli.clock_file import ClockFile
+from ringback.cli.dev_file import NO_GATEWAY, DevFile
 from ringback.cli.logs import log_to_stderr
 from ringback.cli.options import settings_options
 from ringback.cli.serving import serve_until_told
-from ringback.engine.system import SystemChance, SystemClock
+from ringback.engine.system import SystemClock
+from ringback.engine.virtual_clock import VirtualClock
 from ringback.operations.seeding import Seed, find_or_seed
 from ringback.ports import no_checkpoint
 from ringback.settings import ENVIRONMENT, Command, Settings, load
@@ -42,19 +44,25 @@ async def run(
     checkpoint: Callable[[str], None] = no_checkpoint,
 ) -> None:
     """Start everything with the notice's account, say so, and serve until a signal says to stop."""
+    file = ClockFile(settings.data)
+    clock = VirtualClock(SystemClock(), ahead=file.read(), keep=file.write)
 
     async def announce(parts: Parts, base_url: str) -> None:
-        dev_file = _dev_file(settings, parts, await _seed(settings, parts), base_url)
+        seed = await _seed(settings, parts)
+        dev_file = _dev_file(settings, parts, seed, base_url)
         dev_file.write(settings.data)
-        click.echo(dev_file.to_line() if as_json else banner(dev_file, settings, parts.phase))
+        shown = banner(dev_file, settings, parts.phase, ahead=clock.ahead)
+        click.echo(dev_file.to_line() if as_json else shown)
 
-    await serve_until_told(settings, listener, announce=announce, checkpoint=checkpoint)
+    await serve_until_told(
+        settings, listener, clock=clock, announce=announce, checkpoint=checkpoint
+    )
 
 
 async def _seed(settings: Settings, parts: Parts) -> Seed:
-    now, chance = SystemClock().now(), SystemChance()
+    moment = parts.services.moment()
     return await parts.store.transact(
-        lambda tx: find_or_seed(tx, uses_static_proxy=settings.static_proxy, now=now, chance=chance)
+        lambda tx: find_or_seed(tx, moment, uses_static_proxy=settings.static_proxy)
     )
 
 
@@ -69,4 +77,5 @@ def _dev_file(settings: Settings, parts: Parts, seed: Seed, base_url: str) -> De
         sim_sid=seed.sim_sid,
         phase=parts.phase.name,
         data_file=str(settings.data / DATA_FILE),
+        gateway=parts.services.gateway or NO_GATEWAY,
     )

@@ -1,12 +1,14 @@
 """`dev.json`: what `ringback dev` tells the other commands, and whoever can read its folder."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
+from ringback.cli.private_file import write_private
 from ringback.core.errors import Unusable
+
+NO_GATEWAY: Final = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class DevFile:
     sim_sid: str
     phase: str
     data_file: str
+    gateway: str = NO_GATEWAY
+    """Where devices send datagrams to, or `none`."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -43,14 +47,7 @@ class DevFile:
 
     def write(self, folder: Path) -> None:
         """Write the file so that only its owner can read it."""
-        path = path_in(folder)
-        fresh = path.with_suffix(".json.new")
-        fresh.unlink(missing_ok=True)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(asdict(self), file, indent=2)
-            file.write("\n")
-        fresh.replace(path)
+        write_private(path_in(folder), f"{json.dumps(asdict(self), indent=2)}\n")
 
     def to_line(self) -> str:
         """Return the file as JSON on one line."""

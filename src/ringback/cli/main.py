@@ -13,10 +13,14 @@ from ringback.core.errors import RingbackError
 _COMMANDS: Final = {
     "accounts": "ringback.cli.accounts",
     "callbacks": "ringback.cli.callbacks",
+    "clock": "ringback.cli.clock",
     "dev": "ringback.cli.dev",
+    "device": "ringback.cli.device",
     "listen": "ringback.cli.listen",
+    "scenario": "ringback.cli.scenario",
     "send": "ringback.cli.send",
     "serve": "ringback.cli.serve",
+    "trigger": "ringback.cli.trigger",
 }
 
 

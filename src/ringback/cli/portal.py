@@ -7,6 +7,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final, Self
@@ -16,6 +17,7 @@ import click
 from ringback.cli.dev_file import DevFile
 from ringback.cli.options import data_option
 from ringback.core.errors import Unusable
+from ringback.engine.system import SystemClock
 
 # A replay of thousands works on them as long as it is waited for.
 _TIMEOUT_SECONDS: Final = 60
@@ -39,11 +41,17 @@ class Portal:
     base_url: str
     account_sid: str
     auth_token: str
+    timeout: float = _TIMEOUT_SECONDS
+    """How long an answer is waited for, in seconds."""
+    root: str = "portal/v1"
+    """Which of the server's APIs it is."""
+    sim_sid: str | None = None
+    """The SIM that is meant where none is named."""
 
     @classmethod
     def of(cls, dev: DevFile) -> Self:
         """Return the portal of a running `ringback dev`."""
-        return cls(dev.base_url, dev.account_sid, dev.auth_token)
+        return cls(dev.base_url, dev.account_sid, dev.auth_token, sim_sid=dev.sim_sid)
 
     def get(self, *path: str, query: Mapping[str, str | None] = _NOTHING) -> dict[str, Any]:
         """Return what the portal answers to a GET of this path; None leaves a parameter out.
@@ -61,16 +69,23 @@ class Portal:
         """Return what the portal answers to a JSON body that is posted; else as `get`."""
         return self._ask(path, body=body, kind="application/json")
 
+    def now(self) -> datetime:
+        """Return what time it is for the server: the machine's, where its clock says no other."""
+        try:
+            return datetime.fromisoformat(self.get("clock")["now"])
+        except Unusable:
+            return SystemClock().now()
+
     def _ask(
         self, path: tuple[str, ...], *, query: str = "", body: bytes | None = None, kind: str = ""
     ) -> dict[str, Any]:
         steps = "/".join(urllib.parse.quote(step, safe="") for step in path)
         headers = self._authorization() | ({"Content-Type": kind} if kind else {})
         request = urllib.request.Request(
-            f"{self.base_url}/portal/v1/{steps}?{query}", body, headers=headers
+            f"{self.base_url}/{self.root}/{steps}?{query}", body, headers=headers
         )
         try:
-            with _OPENER.open(request, timeout=_TIMEOUT_SECONDS) as answer:
+            with _OPENER.open(request, timeout=self.timeout) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as refusal:
             raise Unusable(_message_of(refusal)) from None

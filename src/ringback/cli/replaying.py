@@ -11,7 +11,6 @@ from ringback.cli.moments import ago
 from ringback.cli.portal import Portal, with_portal
 from ringback.core.callback import CallbackStatus
 from ringback.core.source import Source
-from ringback.engine.system import SystemClock
 
 _SOURCES: Final = [source.value for source in Source]
 _STATUSES: Final = (*(status.value for status in CallbackStatus), "undelivered")
@@ -43,11 +42,10 @@ def replay(
 
     They keep source, token and payload, so that a receiver can tell that it had one already.
     """
-    now = SystemClock().now()
     form = {
         "Sids": ",".join(sids) or None,
-        "Since": ago(since, now),
-        "Until": ago(until, now),
+        "Since": ago(since, portal.now),
+        "Until": ago(until, portal.now),
         "Status": status,
         "Source": source,
         "AsOtherSource": "yes" if as_other_source else "no",

@@ -8,8 +8,7 @@ import click
 
 from ringback.cli.moments import ahead
 from ringback.cli.portal import Portal, with_portal
-from ringback.core.callback import Method
-from ringback.engine.system import SystemClock
+from ringback.core.method import Method
 
 
 def _read_parameters(
@@ -67,7 +66,7 @@ def send(
     if (url is None) is (file is None):
         raise click.UsageError("give either a URL, or --file")
     if file is None:
-        due = ahead(deliver_at, SystemClock().now())
+        due = ahead(deliver_at, portal.now)
         asked = {"url": url, "method": method, "parameters": parameters}
         body = json.dumps(asked | {"idempotency_key": key, "deliver_at": due}).encode()
     elif parameters or key or deliver_at:

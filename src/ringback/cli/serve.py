@@ -16,6 +16,7 @@ from ringback.cli.options import settings_options
 from ringback.cli.schedules import schedule_in_words
 from ringback.cli.serving import serve_until_told
 from ringback.core.errors import RingbackError
+from ringback.engine.system import SystemClock
 from ringback.settings import ENVIRONMENT, Command, Settings, load
 from ringback.wiring import DATA_FILE, Parts
 
@@ -37,7 +38,7 @@ def serve(*, as_json: bool, **flags: Any) -> None:
         log_to_stderr(settings.log_format, settings.log_level)
         with bind(settings.host, settings.port) as listener:
             announce = partial(_announce, settings, as_json=as_json)
-            uvloop.run(serve_until_told(settings, listener, announce=announce))
+            uvloop.run(serve_until_told(settings, listener, clock=SystemClock(), announce=announce))
     except RingbackError as refusal:
         _log.error("%s", refusal)
         sys.exit(1)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from ringback.api.server import base_url_of, serve
 from ringback.cli.signals import event_of_signals
 from ringback.engine.system import let_threads_take_turns
-from ringback.ports import no_checkpoint
+from ringback.ports import Clock, no_checkpoint
 from ringback.settings import Settings
 from ringback.wiring import Parts
 
@@ -19,6 +19,7 @@ async def serve_until_told(
     settings: Settings,
     listener: socket.socket,
     *,
+    clock: Clock,
     announce: Callable[[Parts, str], Awaitable[None]],
     checkpoint: Callable[[str], None] = no_checkpoint,
 ) -> None:
@@ -29,7 +30,7 @@ async def serve_until_told(
     let_threads_take_turns()
     # Before anybody is told that there is something to stop.
     stop = event_of_signals()
-    parts = await Parts.start(settings, checkpoint=checkpoint)
+    parts = await Parts.start(settings, clock=clock, checkpoint=checkpoint)
     try:
         await announce(parts, base_url_of(listener))
         await _serve(parts, listener, stop)
@@ -44,7 +45,14 @@ async def _serve(parts: Parts, listener: socket.socket, stop: asyncio.Event) -> 
     """Serve until told to stop, or the engine fails."""
     watching = asyncio.create_task(parts.supervisor.watch())
     watching.add_done_callback(lambda _: stop.set())
+    breaking_off = asyncio.create_task(_break_off(parts, stop))
     await serve(parts.app, listener, until=stop)
+    breaking_off.cancel()
     if watching.done():
         await watching
     watching.cancel()
+
+
+async def _break_off(parts: Parts, stop: asyncio.Event) -> None:
+    await stop.wait()
+    parts.break_off()

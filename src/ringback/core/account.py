@@ -21,6 +21,8 @@ class Account:
     date_created: datetime
     schedule: Schedule | None = None
     """When its callbacks are tried again; None for the server's own schedule."""
+    parent_sid: str | None = None
+    """The account whose subaccount it is; new SIMs can be moved between them."""
 
 
 @dataclass(frozen=True, slots=True)

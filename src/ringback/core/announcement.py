@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Final
 
-from ringback.core.callback import Callback, Method, Progress
+from ringback.core.callback import Callback, Progress
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.events import Event
+from ringback.core.method import Method
 from ringback.core.payload import encode, parameters_of
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
 from ringback.core.source import Source, Transition

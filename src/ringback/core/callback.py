@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple, Self, assert_never
 
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.method import Method
 from ringback.core.outcome import Outcome, code_of, describe, failure_of, name_of, status_of
 from ringback.core.payload import decode
 from ringback.core.retry import Decision, Done, GiveUp, NewRound, Round, TryAgain
@@ -22,13 +23,6 @@ class CallbackStatus(StrEnum):
 
 UNDELIVERED = frozenset({CallbackStatus.FAILED, CallbackStatus.DISCARDED})
 """The endings without a delivery."""
-
-
-class Method(StrEnum):
-    """The methods that a callback can be sent with."""
-
-    POST = "POST"
-    GET = "GET"
 
 
 class Progress(NamedTuple):

@@ -118,6 +118,13 @@ class CallbackUrl:
         return self.wire if self.fragment is None else f"{self.wire}#{self.fragment}"
 
     @cached_property
+    def configured(self) -> str:
+        """The URL as its customer gave it: with fragment and credentials."""
+        if self.credentials is None:
+            return self.shown
+        return self.shown.replace("://", f"://{self.credentials}@", 1)
+
+    @cached_property
     def uses_tls(self) -> bool:
         """Whether the request goes over TLS."""
         return self.scheme.lower() == "https"

@@ -5,19 +5,72 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote_plus, unquote_plus
 
-from ringback.core.events import Event, SimUpdated
+from ringback.core.events import (
+    EsimProfileChanged,
+    Event,
+    IpCommandChanged,
+    SimUpdated,
+    SmsCommandChanged,
+)
 
 _ESCAPED: Final = re.compile(r"[^A-Za-z0-9_.~-]")
 
 # For each kind of event: the parameter's name, and the field of the event that gives its value.
-# SimUpdated: the notice shows the first five in this order; the errors follow when it failed.
+# Which of them are sourced and which inferred is in docs/callbacks.md.
 PARAMETERS: Final[Mapping[type[Event], tuple[tuple[str, str], ...]]] = {
+    # The notice shows the first five in this order; the errors follow when it failed.
     SimUpdated: (
         ("ApiVersion", "api_version"),
         ("SimUniqueName", "sim_unique_name"),
         ("SimSid", "sim_sid"),
         ("SimStatus", "sim_status"),
         ("AccountSid", "account_sid"),
+        ("ErrorCode", "error_code"),
+        ("ErrorMessage", "error_message"),
+    ),
+    # In the order of a captured request; `Command` is the payload under an older name.
+    SmsCommandChanged: (
+        ("Status", "status"),
+        ("ApiVersion", "api_version"),
+        ("Command", "payload"),
+        ("SimUniqueName", "sim_unique_name"),
+        ("Payload", "payload"),
+        ("SimSid", "sim_sid"),
+        ("Direction", "direction"),
+        ("CommandSid", "command_sid"),
+        ("AccountSid", "account_sid"),
+        ("PayloadType", "payload_type"),
+        ("ErrorCode", "error_code"),
+        ("ErrorMessage", "error_message"),
+    ),
+    # Names and order by analogy with the SMS; the rest from the resource's fields.
+    IpCommandChanged: (
+        ("Status", "status"),
+        ("ApiVersion", "api_version"),
+        ("SimUniqueName", "sim_unique_name"),
+        ("Payload", "payload"),
+        ("SimSid", "sim_sid"),
+        ("SimIccid", "sim_iccid"),
+        ("Direction", "direction"),
+        ("DeviceIp", "device_ip"),
+        ("DevicePort", "device_port"),
+        ("CommandSid", "command_sid"),
+        ("AccountSid", "account_sid"),
+        ("PayloadType", "payload_type"),
+        ("ErrorCode", "error_code"),
+        ("ErrorMessage", "error_message"),
+    ),
+    EsimProfileChanged: (
+        ("AccountSid", "account_sid"),
+        ("ApiVersion", "api_version"),
+        ("EsimProfileSid", "profile_sid"),
+        ("SimSid", "sim_sid"),
+        ("Iccid", "iccid"),
+        ("Eid", "eid"),
+        ("Status", "status"),
+        ("SmdpPlusAddress", "smdp_plus_address"),
+        ("MatchingId", "matching_id"),
+        ("ActivationCode", "activation_code"),
         ("ErrorCode", "error_code"),
         ("ErrorMessage", "error_message"),
     ),

@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Final, assert_never
 
 from ringback.core.account import Account
-from ringback.core.callback import Callback, Method, RecordedRequest
+from ringback.core.callback import Callback, RecordedRequest
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.method import Method
 from ringback.core.signature import sign_as_kore, sign_as_twilio
 from ringback.core.source import Source
 

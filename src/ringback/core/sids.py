@@ -1,5 +1,6 @@
 """SIDs: two letters that name the kind of resource, then 32 hex digits, made from given bytes."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -8,6 +9,7 @@ SID_BYTES: Final = 16
 """How many bytes of chance a SID is made from."""
 
 
+_HEX: Final = re.compile(r"[0-9a-fA-F]{32}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -17,9 +19,17 @@ class Kind(StrEnum):
 
     ACCOUNT = "AC"
     API_KEY = "SK"
+    BILLING_PERIOD = "HB"
     CALLBACK = "CB"
+    DATA_SESSION = "WN"
+    ESIM_PROFILE = "HP"
     FLEET = "HF"
+    IP_COMMAND = "HG"
+    NETWORK = "HW"
+    NETWORK_ACCESS_PROFILE = "HA"
+    SETTINGS_UPDATE = "OB"
     SIM = "HS"
+    SMS_COMMAND = "HC"
 
 
 def make_sid(kind: Kind, chance: bytes) -> str:
@@ -31,6 +41,15 @@ def make_sid(kind: Kind, chance: bytes) -> str:
     if len(chance) != SID_BYTES:
         raise ValueError(f"a SID is made from {SID_BYTES} bytes, not {len(chance)}")
     return f"{kind}{chance.hex()}"
+
+
+def is_sid(text: str, kind: Kind) -> bool:
+    """Whether a text has the shape of a SID of this kind; both letter cases are right.
+
+    >>> is_sid("HS000102030405060708090a0b0c0d0e0f", Kind.SIM)
+    True
+    """
+    return text.startswith(kind) and _HEX.fullmatch(text[len(kind) :]) is not None
 
 
 def dated(chance: bytes, now: datetime) -> bytes:

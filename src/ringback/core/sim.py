@@ -31,19 +31,15 @@ MOVES: Final[Mapping[SimStatus, frozenset[SimStatus]]] = {
     SimStatus.SCHEDULED: frozenset(),
 }
 
+READY_MONTHS: Final = 3
+"""After so many months a SIM that is `ready` becomes `active` by itself."""
+READY_DATA: Final = 250_000
+"""Bytes; once it has used more, likewise. The documentation says 250 KB."""
+READY_SMS: Final = 5
+"""SMS Commands sent or received; once there were so many, likewise."""
+
 REQUESTABLE: Final = (SimStatus.READY, SimStatus.ACTIVE, SimStatus.INACTIVE)
 """The statuses that an update may ask for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fleet:
-    """A group of SIMs that share settings."""
-
-    sid: str
-    account_sid: str
-    unique_name: str | None
-    date_created: datetime
-    date_updated: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +54,17 @@ class Sim:
     fleet_sid: str | None
     date_created: datetime
     date_updated: datetime
+    device_ip: str | None = None
+    """The address of its device, for IP Commands."""
+    ready_since: datetime | None = None
+    """Since when it has been `ready`, while it is."""
+    sms_while_ready: int = 0
+    """SMS Commands sent or received while it has been `ready`."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the network lets its device in."""
+        return self.status in (SimStatus.READY, SimStatus.ACTIVE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
-from ringback.core.callback import Method
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.events import SimUpdated
+from ringback.core.method import Method
+from ringback.core.scenario import CarriedOut, CarrierFailure, Ending, NoAnswer
 from ringback.core.sim import Sim, SimStatus
 
 
@@ -21,54 +22,34 @@ class SimUpdate:
     to_fleet_sid: str | None
     callback_url: CallbackUrl | None
     callback_method: Method
-    due: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class CarriedOut:
-    """The network did as asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class CarrierFailure:
-    """The network could not; the code is one of the 83xxx family."""
-
-    code: int
-    message: str
-
-
-UpdateEnding = CarriedOut | CarrierFailure
-
-
-def finish(
-    sim: Sim, update: SimUpdate, ending: UpdateEnding, now: datetime
-) -> tuple[Sim, SimUpdated]:
+def finish(sim: Sim, update: SimUpdate, ending: Ending, now: datetime) -> tuple[Sim, SimUpdated]:
     """Return the SIM after its change, and what its customer is told of it.
 
     A failed change leaves the SIM as it was before.
     """
     match ending:
         case CarriedOut():
-            status, fleet_sid = update.to_status, update.to_fleet_sid
-            error_code, error_message = None, None
-        case CarrierFailure(code, message):
-            status, fleet_sid = update.from_status, sim.fleet_sid
-            error_code, error_message = code, message
+            finished = moved(sim, update.to_status, now)
+            return (done := replace(finished, fleet_sid=update.to_fleet_sid)), SimUpdated.of(done)
+        case CarrierFailure() as failure:
+            pass
+        case NoAnswer():
+            failure = CarrierFailure(83004, "the network did not answer")
         case _:
             assert_never(ending)
-    finished = replace(sim, status=status, fleet_sid=fleet_sid, date_updated=now)
-    return finished, event_of(finished, error_code=error_code, error_message=error_message)
+    undone = replace(sim, status=update.from_status, date_updated=now)
+    return undone, SimUpdated.of(undone, failure)
 
 
-def event_of(
-    sim: Sim, *, error_code: int | None = None, error_message: str | None = None
-) -> SimUpdated:
-    """Return what a customer is told of a SIM's present state."""
-    return SimUpdated(
-        account_sid=sim.account_sid,
-        sim_sid=sim.sid,
-        sim_unique_name=sim.unique_name,
-        sim_status=sim.status,
-        error_code=error_code,
-        error_message=error_message,
+def moved(sim: Sim, status: SimStatus, now: datetime) -> Sim:
+    """Return a SIM in another status; what it uses while `ready` is counted from there on."""
+    is_ready = status is SimStatus.READY
+    return replace(
+        sim,
+        status=status,
+        date_updated=now,
+        ready_since=(sim.ready_since or now) if is_ready else None,
+        sms_while_ready=sim.sms_while_ready if is_ready else 0,
     )

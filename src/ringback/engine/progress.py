@@ -1,57 +1,70 @@
-"""Moves SIMs on: carries due changes out, and in one transaction ends each and calls back.
+"""Takes resources on: has due tasks carried out, and in one transaction ends each and calls back.
+
+A task that can't be begun or ended, for whatever reason, is put off alone: no other waits for it.
 
 Checkpoints: `carried_out`, before the transaction; `announced`, after it.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
-from datetime import datetime
-from typing import Final
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final, TypeVar
 
-from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
-from ringback.core.sim_update import CarrierFailure, SimUpdate, UpdateEnding, finish
-from ringback.core.source import Transition
+from ringback.core.errand import Errand
+from ringback.core.errors import StoreUnavailable
+from ringback.core.scenario import Ending, NoAnswer
+from ringback.core.task import Task
 from ringback.engine.bell import Bell
 from ringback.engine.outage import outlast
-from ringback.ports import Carrier, Chance, Clock, Intake, Store, Transaction, no_checkpoint
+from ringback.ports import Carrier, Clock, LifeCycle, Store, Transaction, no_checkpoint
 
+PAUSE: Final = timedelta(hours=1)
+"""After which a task is tried again that couldn't be begun or ended."""
 _AT_ONCE: Final = 100
 
 _log = logging.getLogger(__name__)
 
-Ended = tuple[SimUpdate, UpdateEnding]
+T = TypeVar("T")
+Begun = tuple[Task, Errand | Ending | None]
+Ended = tuple[Task, Ending | None]
 
 
 class Progress:
-    """The loop that carries due changes out."""
+    """The loop that has due tasks carried out."""
 
     def __init__(
         self,
         *,
         store: Store,
         carrier: Carrier,
-        transition: Transition,
+        life: LifeCycle,
         clock: Clock,
-        chance: Chance,
-        intake: Intake,
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
         self._store = store
         self._carrier = carrier
-        self._transition = transition
+        self._life = life
         self._clock = clock
-        self._chance = chance
-        self._intake = intake
         self._checkpoint = checkpoint
         self._bell = Bell(clock)
 
+    @property
+    def is_still(self) -> bool:
+        """Whether it waits for the next task to come due."""
+        return self._bell.is_quiet
+
+    async def next_due(self) -> datetime | None:
+        """Return when the next task is due, or None where there is none."""
+        return await self._store.transact(_next_due)
+
     def wake(self) -> None:
-        """Let the loop see a new change."""
+        """Let the loop see a new task."""
         self._bell.wake()
 
     async def run(self) -> None:
-        """Carry changes out as they come due, until cancelled."""
+        """Have tasks carried out as they come due, until cancelled."""
         while True:
             await outlast(self._step_or_wait, clock=self._clock)
 
@@ -60,43 +73,81 @@ class Progress:
             await self._bell.wait(await self._store.transact(_next_due))
 
     async def step(self) -> int:
-        """Carry out what is due now; return how many changes that were."""
-        now = self._clock.now()
-        due = await self._store.transact(lambda tx: tx.sims.due_updates(now, limit=_AT_ONCE))
-        if due:
-            endings = await asyncio.gather(*(self._carry_out(update) for update in due))
-            ended = list(zip(due, endings, strict=True))
+        """Have carried out what is due now; return how many tasks that were."""
+        begun = await self._begin_due(self._clock.now())
+        if begun:
+            ended = await asyncio.gather(*[self._carry_out(*one) for one in begun])
             self._checkpoint("carried_out")
-            await self._store.transact(lambda tx: self._end(tx, ended))
+            # What the network did is not to be done again for want of a database.
+            await outlast(partial(self._end_all, ended), clock=self._clock)
             self._checkpoint("announced")
-        return len(due)
+        return len(begun)
 
-    async def _carry_out(self, update: SimUpdate) -> UpdateEnding:
+    async def _begin_due(self, now: datetime) -> list[Begun]:
+        def begin_all(tx: Transaction) -> list[Begun]:
+            return [(task, self._life.begin(tx, task)) for task in _due(tx, now)]
+
         try:
-            return await self._carrier.carry_out(update)
-        except Exception:  # noqa: BLE001 (a change has to end, whatever is wrong with the carrier)
-            _log.exception("the change of SIM %s failed", update.sim_sid)
-            return CarrierFailure(83004, "the update failed internally")
+            return await self._store.transact(begin_all)
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 (it is logged for the task that it is about)
+            due = await self._store.transact(lambda tx: _due(tx, now))
+            return [(task, await self._alone(task, partial(self._begin, task))) for task in due]
 
-    def _end(self, tx: Transaction, ended: list[Ended]) -> None:
-        now = self._clock.now()
-        for update, ending in ended:
-            sim = tx.sims.get(update.sim_sid)
-            if tx.sims.end_update(update.sim_sid) is None or sim is None:
-                continue
-            finished, event = finish(sim, update, ending, now)
-            tx.sims.save(finished)
-            if update.callback_url is not None:
-                callback = announce(
-                    event,
-                    to=update.callback_url,
-                    method=update.callback_method,
-                    transition=self._transition,
-                    chance=self._chance.bytes(ANNOUNCEMENT_BYTES),
-                    now=now,
-                )
-                self._intake.take(tx, callback)
+    async def _carry_out(self, task: Task, errand: Errand | Ending | None) -> Ended:
+        if not isinstance(errand, Errand):
+            return task, errand
+        try:
+            return task, await self._carrier.carry_out(errand)
+        except Exception:  # noqa: BLE001 (a task has to end, whatever is wrong with the carrier)
+            _log.exception("%s of %s failed", task.step, task.subject_sid)
+            return task, NoAnswer()
+
+    async def _end_all(self, ended: Sequence[Ended]) -> None:
+        def end_all(tx: Transaction) -> None:
+            for one in ended:
+                self._end(one, tx)
+
+        try:
+            await self._store.transact(end_all)
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 (as above)
+            for one in ended:
+                await self._alone(one[0], partial(self._end, one))
+
+    def _begin(self, task: Task, tx: Transaction) -> Errand | Ending | None:
+        return self._life.begin(tx, task)
+
+    def _end(self, one: Ended, tx: Transaction) -> None:
+        task, ending = one
+        if tx.tasks.take(task) and ending is not None:
+            self._life.end(tx, task, ending)
+
+    async def _alone(self, task: Task, work: Callable[[Transaction], T]) -> T | None:
+        """Return what the work on one task returns; where it fails, put the task off."""
+        try:
+            return await self._store.transact(work)
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 (whatever it is, it must not stop the others)
+            _log.exception(
+                "%s of %s can't go on; it is tried again in an hour", task.step, task.subject_sid
+            )
+            until = self._clock.now() + PAUSE
+            await self._store.transact(lambda tx: _put_off(tx, task, until))
+            return None
 
 
 def _next_due(tx: Transaction) -> datetime | None:
-    return tx.sims.next_update_due()
+    return tx.tasks.next_due()
+
+
+def _due(tx: Transaction, now: datetime) -> list[Task]:
+    return tx.tasks.due(now, limit=_AT_ONCE)
+
+
+def _put_off(tx: Transaction, task: Task, until: datetime) -> None:
+    if tx.tasks.take(task):
+        tx.tasks.put(task._replace(due=until))

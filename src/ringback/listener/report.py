@@ -1,6 +1,7 @@
 """What is shown of a callback: lines for people, or one JSON object for programs."""
 
 import json
+from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -126,6 +127,7 @@ def _as_received(request: ReceivedRequest) -> Iterator[Line]:
 
 
 def _findings(heard: Heard) -> Iterator[_Row]:
+    yield from _datagram(heard.request)
     unknown = "none, so a retry of it can't be told from a new callback"
     yield "token", heard.verdict.token or unknown, Tone.PLAIN
     yield from _signature_rows(heard.verdict)
@@ -135,6 +137,20 @@ def _findings(heard: Heard) -> Iterator[_Row]:
         yield "forwarded", *_forwarding(heard.forwarded)
     yield "answered", *_answer(heard)
     yield from _retry_hint(heard)
+
+
+def _datagram(request: ReceivedRequest) -> Iterator[_Row]:
+    """Yield what a datagram says that stands in Base64, where that can be read."""
+    told = dict(request.parameters)
+    if told.get("PayloadType") != "binary":
+        return
+    try:
+        # An empty one has no Payload.
+        payload = b64decode(told.get("Payload", ""), validate=True)
+    except ValueError:
+        return
+    text = payload.decode("utf-8", "backslashreplace")
+    yield "payload", f"{len(payload)} bytes: {text}", Tone.PLAIN
 
 
 def _signature_rows(verdict: Verdict) -> Iterator[_Row]:

@@ -30,12 +30,15 @@ def create_account(
     now: datetime,
     chance: Chance,
     sid: str | None = None,
+    parent_sid: str | None = None,
 ) -> NewAccount:
     """Make an account with fresh secrets and an API key; its SID is made too, unless one is given.
 
-    Raises Invalid for a name that nobody could read.
+    Raises Invalid for a name that nobody could read, and for a parent that isn't there or that is a
+    subaccount itself.
     """
     _check_name(name)
+    _check_parent(tx, parent_sid)
     account = Account(
         sid=sid or make_sid(Kind.ACCOUNT, chance.bytes(SID_BYTES)),
         name=name,
@@ -45,6 +48,7 @@ def create_account(
         uses_static_proxy=False,
         date_created=now,
         schedule=schedule,
+        parent_sid=parent_sid,
     )
     key_sid = make_sid(Kind.API_KEY, chance.bytes(SID_BYTES))
     api_key = ApiKey(key_sid, account.sid, chance.bytes(16).hex())
@@ -62,5 +66,18 @@ def _check_name(name: str) -> None:
         raise Invalid(
             f"{name[:_LONGEST_NAME]!r} can't be an account's name; that has 1 to {_LONGEST_NAME}"
             " printable characters",
+            code=_INVALID_VALUE,
+        )
+
+
+def _check_parent(tx: Transaction, sid: str | None) -> None:
+    if sid is None:
+        return
+    parent = tx.accounts.get(sid)
+    if parent is None:
+        raise Invalid(f"there is no account {sid!r} to be the parent", code=_INVALID_VALUE)
+    if parent.parent_sid is not None:
+        raise Invalid(
+            f"account {sid} is a subaccount of {parent.parent_sid}, and has none of its own",
             code=_INVALID_VALUE,
         )

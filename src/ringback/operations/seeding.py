@@ -1,14 +1,17 @@
 """The account, fleet and SIM that `ringback dev` begins with: those of KORE's notice."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Final
 
 from ringback.core.account import Account, ApiKey
-from ringback.core.sids import SID_BYTES, Kind, make_sid
-from ringback.core.sim import Fleet, Sim, SimStatus
+from ringback.core.sim import Sim, SimStatus
+from ringback.operations.access_profiles import create_access_profile
 from ringback.operations.accounts import create_account
-from ringback.ports import Chance, Transaction
+from ringback.operations.fleets import FleetSettings, create_fleet
+from ringback.operations.life_of_sims import follow
+from ringback.operations.moment import Moment
+from ringback.operations.settings_updates import add_written_settings
+from ringback.ports import Transaction
 
 ACCOUNT_SID: Final = "AC3ba717b1d236e6c4a835e46130267eb4"
 SIM_SID: Final = "HSab3f06be8f5d32caecb91e8a306c6c08"
@@ -16,6 +19,9 @@ SIM_NAME: Final = "my_super_sim"
 _ACCOUNT_NAME: Final = "The notice's account"
 _ICCID: Final = "89883070000123456789"
 _FLEET_NAME: Final = "my_fleet"
+_PROFILE_NAME: Final = "all_networks"
+_DEVICE_IP: Final = "127.0.0.1"
+"""So that a program that knows of no addresses can play its device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +33,47 @@ class Seed:
     sim_sid: str
 
 
-def find_or_seed(
-    tx: Transaction, *, uses_static_proxy: bool, now: datetime, chance: Chance
-) -> Seed:
+def find_or_seed(tx: Transaction, moment: Moment, *, uses_static_proxy: bool) -> Seed:
     """Return the notice's account, made with fresh secrets where the store is new."""
-    account = tx.accounts.get(ACCOUNT_SID) or _plant(tx, now=now, chance=chance)
+    account = tx.accounts.get(ACCOUNT_SID) or _plant(tx, moment)
     account = replace(account, uses_static_proxy=uses_static_proxy)
     tx.accounts.save(account)
     return Seed(account, tx.accounts.keys_of(ACCOUNT_SID)[0], SIM_SID)
 
 
-def _plant(tx: Transaction, *, now: datetime, chance: Chance) -> Account:
+def _plant(tx: Transaction, moment: Moment) -> Account:
     account = create_account(
-        tx, name=_ACCOUNT_NAME, schedule=None, now=now, chance=chance, sid=ACCOUNT_SID
+        tx,
+        name=_ACCOUNT_NAME,
+        schedule=None,
+        now=moment.now,
+        chance=moment.chance,
+        sid=ACCOUNT_SID,
     ).account
-    fleet = Fleet(make_sid(Kind.FLEET, chance.bytes(SID_BYTES)), ACCOUNT_SID, _FLEET_NAME, now, now)
-    tx.fleets.add(fleet)
-    tx.sims.add(Sim(SIM_SID, ACCOUNT_SID, _ICCID, SIM_NAME, SimStatus.ACTIVE, fleet.sid, now, now))
+    profile = create_access_profile(
+        tx, ACCOUNT_SID, unique_name=_PROFILE_NAME, networks=(), moment=moment
+    )
+    fleet = create_fleet(
+        tx,
+        ACCOUNT_SID,
+        FleetSettings(unique_name=_FLEET_NAME, network_access_profile=profile.sid),
+        data_enabled=True,
+        sms_commands_enabled=True,
+        moment=moment,
+    )
+    sim = Sim(
+        sid=SIM_SID,
+        account_sid=ACCOUNT_SID,
+        iccid=_ICCID,
+        unique_name=SIM_NAME,
+        status=SimStatus.ACTIVE,
+        fleet_sid=fleet.sid,
+        date_created=moment.now,
+        date_updated=moment.now,
+        device_ip=_DEVICE_IP,
+    )
+    tx.sims.add(sim)
+    # Nothing is under way from the start, so that what a developer sees moving is their own doing.
+    add_written_settings(tx, sim, moment)
+    follow(tx, sim, moment)
     return account

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, compose
-from ringback.core.callback import Callback, Method
+from ringback.core.callback import Callback
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.method import Method
 from ringback.core.source import Transition
 from ringback.ports import Chance, Intake, Transaction
 

@@ -2,14 +2,15 @@
 
 import re
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
-from ringback.core.callback import Callback, Method
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.device_address import device_address
 from ringback.core.errors import Invalid, NotFound
-from ringback.core.sids import SID_BYTES, Kind, make_sid
+from ringback.core.events import SimUpdated
+from ringback.core.method import Method
+from ringback.core.scenario import Step
+from ringback.core.sids import Kind
 from ringback.core.sim import (
     AlreadySo,
     Assigned,
@@ -19,9 +20,11 @@ from ringback.core.sim import (
     Underway,
     plan_change,
 )
-from ringback.core.sim_update import SimUpdate, event_of
-from ringback.core.source import Transition
-from ringback.ports import Chance, Intake, SimFilter, Transaction, Window
+from ringback.core.sim_update import SimUpdate
+from ringback.operations.fleets import fleet_named
+from ringback.operations.moment import Moment
+from ringback.operations.names import check_name_is_free
+from ringback.ports import Transaction, Window
 
 _ICCID: Final = re.compile(r"89[0-9]{16,20}")
 _REGISTRATION_CODE: Final = re.compile(r"[A-Za-z0-9]{10}")
@@ -36,6 +39,8 @@ class UpdateRequest:
     status: SimStatus | None = None
     fleet: str | None = None
     """The SID or the unique name of a fleet."""
+    account_sid: str | None = None
+    """The account to move the SIM to."""
     callback_url: CallbackUrl | None = None
     callback_method: Method = Method.POST
 
@@ -49,13 +54,7 @@ class Updated:
 
 
 def register_sim(
-    tx: Transaction,
-    account_sid: str,
-    *,
-    iccid: str,
-    registration_code: str,
-    now: datetime,
-    chance: Chance,
+    tx: Transaction, account_sid: str, *, iccid: str, registration_code: str, moment: Moment
 ) -> Sim:
     """Take a SIM into an account; it is `new` and has no fleet.
 
@@ -67,18 +66,24 @@ def register_sim(
             " digits that begin with 89, a registration code 10 letters and digits",
             code=83002,
         )
-    known = tx.sims.with_iccid(iccid)
+    known = tx.sims.first({"iccid": iccid})
     if known is not None:
         raise _already_registered(known, account_sid)
+    return add_sim(tx, account_sid, iccid=iccid, moment=moment)
+
+
+def add_sim(tx: Transaction, account_sid: str, *, iccid: str, moment: Moment) -> Sim:
+    """Keep a new SIM, with an address for its device."""
     sim = Sim(
-        sid=make_sid(Kind.SIM, chance.bytes(SID_BYTES)),
+        sid=moment.sid(Kind.SIM),
         account_sid=account_sid,
         iccid=iccid,
         unique_name=None,
         status=SimStatus.NEW,
         fleet_sid=None,
-        date_created=now,
-        date_updated=now,
+        date_created=moment.now,
+        date_updated=moment.now,
+        device_ip=_free_address(tx, iccid, moment),
     )
     tx.sims.add(sim)
     return sim
@@ -93,6 +98,29 @@ def fetch_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> Sim:
     if sim is None:
         raise NotFound(f"there is no SIM with the SID or unique name {sid_or_name!r}")
     return sim
+
+
+def sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Sim:
+    """Return the SIM that a parameter names.
+
+    Raises Invalid where the account has none such (83005).
+    """
+    sim = tx.sims.find(account_sid, sid_or_name)
+    if sim is None:
+        raise Invalid(
+            f"Sim={sid_or_name!r}: there is no SIM with this SID or unique name", code=83005
+        )
+    return sim
+
+
+def sim_filter(
+    tx: Transaction, account_sid: str, sid_or_name: str | None
+) -> dict[str, object] | None:
+    """Return what picks the records of a SIM, of all without one; None where it isn't there."""
+    if sid_or_name is None:
+        return {}
+    sim = tx.sims.find(account_sid, sid_or_name)
+    return None if sim is None else {"sim_sid": sim.sid}
 
 
 def list_sims(
@@ -111,42 +139,38 @@ def list_sims(
         if found is None:
             return []
         fleet_sid = found.sid
-    return tx.sims.page(account_sid, SimFilter(status, fleet_sid, iccid), window)
+    return tx.sims.page(
+        account_sid, {"status": status, "fleet_sid": fleet_sid, "iccid": iccid}, window
+    )
 
 
 def update_sim(
-    tx: Transaction,
-    account_sid: str,
-    sid_or_name: str,
-    asked: UpdateRequest,
-    *,
-    takes: timedelta,
-    transition: Transition,
-    now: datetime,
-    chance: Chance,
-    intake: Intake,
+    tx: Transaction, account_sid: str, sid_or_name: str, asked: UpdateRequest, moment: Moment
 ) -> Updated:
-    """Change a SIM's name at once, and have the network change its status or fleet.
+    """Change a SIM's name and account at once, and have the network change its status or fleet.
 
     Who gave a callback URL is called back when the change has been carried out, and at once where
     the SIM is already as asked. A new name, and the first fleet of a new SIM, call nobody back.
     Raises NotFound, Conflict or Invalid (83006, 83007, 83008, 83010, 83011), and changes nothing.
     """
-    sim = _named(tx, fetch_sim(tx, account_sid, sid_or_name), asked.unique_name, now)
-    fleet_sid = _fleet_sid(tx, account_sid, asked.fleet)
+    found = fetch_sim(tx, account_sid, sid_or_name)
+    sim = _named(_moved(tx, found, asked.account_sid, moment), asked.unique_name, moment)
+    if sim is not found:
+        check_name_is_free(tx.sims, sim.account_sid, sim.unique_name, sim.sid)
+    fleet_sid = _fleet_sid(tx, sim.account_sid, asked.fleet)
     change = plan_change(sim, status=asked.status, fleet_sid=fleet_sid)
     match change:
         case Unchanged():
             pass
         case Assigned(assigned):
-            sim = replace(sim, fleet_sid=assigned, date_updated=now)
+            sim = replace(sim, fleet_sid=assigned, date_updated=moment.now)
         case AlreadySo():
-            callback = _callback_of(sim, asked, transition=transition, now=now, chance=chance)
-            if callback is not None:
-                intake.take(tx, callback)
+            moment.tell(tx, SimUpdated.of(sim), asked.callback_url, asked.callback_method)
         case Underway():
-            tx.sims.begin_update(_update_of(sim, change, asked, due=now + takes))
-            sim = replace(sim, status=SimStatus.SCHEDULED, date_updated=now)
+            tx.sim_updates.add(_update_of(sim, change, asked))
+            scenario = moment.scenario_of_sim(tx, sim)
+            moment.begin_step(tx, Step.UPDATE_SIM, sim.sid, sim.account_sid, scenario)
+            sim = replace(sim, status=SimStatus.SCHEDULED, date_updated=moment.now)
         case _:
             assert_never(change)
     tx.sims.save(sim)
@@ -161,13 +185,41 @@ def _already_registered(known: Sim, account_sid: str) -> Invalid:
     return Invalid(f"Iccid {known.iccid} can't be registered on this account", code=83002)
 
 
-def _named(tx: Transaction, sim: Sim, unique_name: str | None, now: datetime) -> Sim:
+def _free_address(tx: Transaction, iccid: str, moment: Moment) -> str:
+    devices = moment.simulation.devices
+    for turn in range(devices.num_addresses):
+        address = device_address(iccid, devices, turn=turn)
+        if tx.sims.first({"device_ip": address}) is None:
+            return address
+    raise Invalid(
+        f"all addresses for devices in {devices} are taken; the operator can set a larger network",
+        code=83000,
+    )
+
+
+def _moved(tx: Transaction, sim: Sim, account_sid: str | None, moment: Moment) -> Sim:
+    """Return the SIM in the account that it is to be moved to."""
+    if account_sid in (None, sim.account_sid):
+        return sim
+    target = tx.accounts.get(account_sid)
+    if target is None or target.parent_sid != sim.account_sid:
+        raise Invalid(
+            f"AccountSid={account_sid!r}: a SIM can be moved only to {sim.account_sid} or one of"
+            " its subaccounts",
+            code=20409,
+        )
+    if sim.status is not SimStatus.NEW:
+        raise Invalid(
+            f"SIM {sim.sid} is {sim.status}; only one that is new can be moved to another account",
+            code=83010,
+        )
+    return replace(sim, account_sid=account_sid, fleet_sid=None, date_updated=moment.now)
+
+
+def _named(sim: Sim, unique_name: str | None, moment: Moment) -> Sim:
     if unique_name is None:
         return sim
-    holder = tx.sims.find(sim.account_sid, unique_name) if unique_name else None
-    if holder is not None and holder.sid != sim.sid:
-        raise Invalid(f"UniqueName {unique_name!r} already belongs to SIM {holder.sid}", code=83011)
-    return replace(sim, unique_name=unique_name or None, date_updated=now)
+    return replace(sim, unique_name=unique_name or None, date_updated=moment.now)
 
 
 def _fleet_sid(tx: Transaction, account_sid: str, fleet: str | None) -> str | None:
@@ -175,34 +227,10 @@ def _fleet_sid(tx: Transaction, account_sid: str, fleet: str | None) -> str | No
         return None
     if not fleet:
         raise Invalid("Fleet is empty; a SIM's Fleet can be replaced, not removed", code=83008)
-    found = tx.fleets.find(account_sid, fleet)
-    if found is None:
-        raise Invalid(f"there is no Fleet with the SID or unique name {fleet!r}", code=83006)
-    return found.sid
+    return fleet_named(tx, account_sid, fleet).sid
 
 
-def _callback_of(
-    sim: Sim,
-    asked: UpdateRequest,
-    *,
-    transition: Transition,
-    now: datetime,
-    chance: Chance,
-) -> Callback | None:
-    """Return the callback that tells of a SIM which is already as asked, where one is asked for."""
-    if asked.callback_url is None:
-        return None
-    return announce(
-        event_of(sim),
-        to=asked.callback_url,
-        method=asked.callback_method,
-        transition=transition,
-        chance=chance.bytes(ANNOUNCEMENT_BYTES),
-        now=now,
-    )
-
-
-def _update_of(sim: Sim, change: Underway, asked: UpdateRequest, *, due: datetime) -> SimUpdate:
+def _update_of(sim: Sim, change: Underway, asked: UpdateRequest) -> SimUpdate:
     return SimUpdate(
         sim_sid=sim.sid,
         account_sid=sim.account_sid,
@@ -211,5 +239,4 @@ def _update_of(sim: Sim, change: Underway, asked: UpdateRequest, *, due: datetim
         to_fleet_sid=change.fleet_sid,
         callback_url=asked.callback_url,
         callback_method=asked.callback_method,
-        due=due,
     )

@@ -9,18 +9,27 @@ from typing import Any, Final, cast
 
 from ringback.core.egress import Egress
 from ringback.core.errors import Unusable
+from ringback.core.scenario import Scenario
+from ringback.core.sids import Kind, is_sid
 from ringback.core.source import Policy
 from ringback.engine.tls import Tls
 from ringback.settings.file import SettingsFile
 from ringback.settings.given import Given, find, in_file
 from ringback.settings.policy import TABLES, read_policy
 from ringback.settings.record import Settings
-from ringback.settings.table import EGRESS, SETTINGS, VARIABLES_OF_CLIENTS, Command, Setting
+from ringback.settings.table import (
+    EGRESS,
+    SCENARIO,
+    SETTINGS,
+    VARIABLES_OF_CLIENTS,
+    Command,
+    Setting,
+)
 from ringback.settings.texts import is_egress_name
 
 FILE_VARIABLE: Final = "RINGBACK_SETTINGS"
 _PREFIX: Final = "RINGBACK_"
-_TABLES: Final = ("egress", *TABLES)
+_TABLES: Final = ("egress", "scenarios", *TABLES)
 
 
 def load(
@@ -44,7 +53,7 @@ def load(
     policy = read_policy(file)
     values["phase"] = _phase_to_be_in(given["phase"], values["at"], policy, command)
     _check_certificates(given, values)
-    return Settings(policy=policy, egress=_named_egress(file), **values)
+    return Settings(policy=policy, egress=_named_egress(file), scenarios=_scenarios(file), **values)
 
 
 # ---- what nobody knows, or not here --------------------------------------------------------------
@@ -128,15 +137,32 @@ def _blaming(given: Given) -> Generator[None]:
 
 
 def _named_egress(file: SettingsFile) -> Mapping[str, Egress]:
-    table = file.table.get("egress", {})
+    return {name: _egress_of(name, value, file) for name, value in _table(file, "egress").items()}
+
+
+def _scenarios(file: SettingsFile) -> Mapping[str, Scenario]:
+    entries = _table(file, "scenarios").items()
+    # A SID is looked up as it is made: its kind in upper case, its digits in lower.
+    return {sid[:2] + sid[2:].lower(): _scenario_of(sid, value, file) for sid, value in entries}
+
+
+def _table(file: SettingsFile, name: str) -> Mapping[str, Any]:
+    table = file.table.get(name, {})
     if not isinstance(table, dict):
-        raise Unusable(f'{file.place("egress")}: egress must be an [egress] table of name = "text"')
-    entries = cast("dict[str, Any]", table)
-    return {name: _egress_of(name, value, file) for name, value in entries.items()}
+        raise Unusable(f'{file.place(name)}: {name} must be a table [{name}] of name = "text"')
+    return cast("dict[str, Any]", table)
 
 
 def _egress_of(name: str, value: Any, file: SettingsFile) -> Egress:
     given = in_file(replace(EGRESS, name=name), value, file, "egress", name, default="any")
     if not is_egress_name(name):
         raise given.refused(f"the name {name!r} can't stand in a URL; letters, digits and - can")
+    return given.read()
+
+
+def _scenario_of(sid: str, value: Any, file: SettingsFile) -> Scenario:
+    named = replace(SCENARIO, name=sid)
+    given = in_file(named, value, file, "scenarios", sid, default="normal")
+    if not is_sid(sid, Kind.SIM) and not is_sid(sid, Kind.ACCOUNT):
+        raise given.refused(f"{sid!r} is no SID of a SIM (HS…) or an account (AC…)")
     return given.read()

@@ -3,13 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from ringback.core.addresses import Network
 from ringback.core.egress import Egress, Egresses
 from ringback.core.guard import Guard, Ports
+from ringback.core.scenario import Scenario
 from ringback.core.schedule import Schedule
+from ringback.core.simulation import EVERYONE, Simulation
 from ringback.core.source import Policy, Source
+from ringback.core.usage import MEGABYTE
+from ringback.settings.texts import Gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,15 @@ class Settings:
     at: datetime | None
     """The instant at which the policy's calendar starts; None for today."""
     update_takes: timedelta
+    scenario: Scenario
+    """How the simulated network behaves towards all that `scenarios` doesn't name."""
+    scenarios: Mapping[str, Scenario]
+    """By the SID of a SIM or an account."""
+    data_per_day: int
+    """MB."""
+    seed: int
+    devices: IPv4Network
+    gateway: Gateway | None
     static_proxy: bool
     allow: tuple[Network, ...]
     callback_ports: Ports
@@ -49,6 +63,17 @@ class Settings:
     def guard(self) -> Guard:
         """What callbacks may be sent to."""
         return Guard(self.allow, self.callback_ports, self.callback_schemes)
+
+    @property
+    def simulation(self) -> Simulation:
+        """How the simulated network is set."""
+        return Simulation(
+            takes=self.update_takes,
+            devices=self.devices,
+            data_per_day=self.data_per_day * MEGABYTE,
+            seed=self.seed,
+            scenarios={**self.scenarios, EVERYONE: self.scenario},
+        )
 
     @property
     def egresses(self) -> Egresses:

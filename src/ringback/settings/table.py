@@ -10,10 +10,14 @@ from typing import Any, Final
 from ringback.core.durations import read_duration
 from ringback.core.egress import read_egress
 from ringback.core.guard import read_ports, read_schemes
+from ringback.core.scenario import scenario_called
 from ringback.core.schedule import Schedule
 from ringback.settings.texts import (
     choice,
     count,
+    number,
+    read_device_network,
+    read_gateway,
     read_instant,
     read_networks,
     read_port,
@@ -93,6 +97,14 @@ EGRESS: Final = Setting(
     is_secret=True,
 )
 
+SCENARIO: Final = Setting(
+    "scenario",
+    scenario_called,
+    _same("normal"),
+    "NAME",
+    "How the simulated network behaves; [scenarios] in the file is for single SIMs and accounts.",
+)
+
 SETTINGS: Final = (
     Setting("host", str, _same("127.0.0.1"), "ADDRESS", "The address to listen on."),
     Setting(
@@ -126,8 +138,40 @@ SETTINGS: Final = (
         read_duration,
         _same("500ms"),
         "DURATION",
-        "How long the simulated network takes to carry a change of a SIM out.",
+        "How long the simulated network takes for each step: a change of a SIM, sending a command.",
         forms=(int, float),
+    ),
+    SCENARIO,
+    Setting(
+        "data_per_day",
+        number(least=0, most=1_000_000),
+        {Command.DEV: "1", Command.SERVE: "0"},
+        "MB",
+        "How much data each connected SIM uses by itself in a day, about.",
+        forms=(int,),
+    ),
+    Setting(
+        "seed",
+        number(least=0, most=2**32),
+        _same("0"),
+        "NUMBER",
+        "What the simulated network draws by lot: the same for the same number.",
+        forms=(int,),
+    ),
+    Setting(
+        "devices",
+        read_device_network,
+        {Command.DEV: "127.64.0.0/10", Command.SERVE: "100.64.0.0/10"},
+        "NETWORK",
+        "Where the addresses of SIMs' devices come from (IPv4).",
+    ),
+    Setting(
+        "gateway",
+        read_gateway,
+        {Command.DEV: "127.0.0.1:6969+", Command.SERVE: "none"},
+        "ADDRESS:PORT",
+        "Where devices send datagrams to, and get them from (UDP); a + behind it lets it be any"
+        " free port where that one is taken; none for no gateway.",
     ),
     Setting(
         "static_proxy",

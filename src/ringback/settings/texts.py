@@ -3,7 +3,8 @@
 import ipaddress
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from ipaddress import IPv4Address, IPv4Network
+from typing import Final, NamedTuple
 
 from ringback.core.addresses import LOOPBACK, Network
 
@@ -21,19 +22,58 @@ def read_port(text: str) -> int:
 
 
 def count(*, most: int) -> Callable[[str], int]:
-    """Return a reader of whole numbers from 1 up to this one; underscores may group their digits.
+    """Return a reader of whole numbers from 1 up to this one.
 
     >>> count(most=1_000_000)("100_000")
     100000
     """
+    return number(least=1, most=most)
+
+
+def number(*, least: int, most: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers between these; underscores may group their digits."""
 
     def read(text: str) -> int:
         digits = text.replace("_", "")
-        if _is_number(digits) and 1 <= int(digits) <= most:
+        if _is_number(digits) and least <= int(digits) <= most:
             return int(digits)
-        raise ValueError(f"{text!r} must be a whole number from 1 to {most}")
+        raise ValueError(f"{text!r} must be a whole number from {least} to {most}")
 
     return read
+
+
+def read_device_network(text: str) -> IPv4Network:
+    """Read the network that devices have their addresses in."""
+    try:
+        network = IPv4Network(text)
+    except ValueError as problem:
+        raise ValueError(f"{problem}; write an IPv4 network like 127.64.0.0/10") from None
+    return network
+
+
+class Gateway(NamedTuple):
+    """Where a UDP gateway is to be."""
+
+    host: str
+    port: int
+    """0 for any that is free."""
+    else_any: bool = False
+    """Whether any free port will do where that one is taken."""
+
+
+def read_gateway(text: str) -> Gateway | None:
+    """Read the address and the port of a UDP gateway, or `none`.
+
+    >>> read_gateway("127.0.0.1:6969+")
+    Gateway(host='127.0.0.1', port=6969, else_any=True)
+    """
+    if text == "none":
+        return None
+    host, _, port = text.removesuffix("+").rpartition(":")
+    try:
+        return Gateway(str(IPv4Address(host)), read_port(port), text.endswith("+"))
+    except ValueError:
+        raise ValueError(f"{text!r} is no IPv4 address with a port, like 127.0.0.1:6969") from None
 
 
 def choice(*names: str) -> Callable[[str], str]:

@@ -6,46 +6,40 @@ It says in the fewest words what every other store has to do; they are compared 
 import copy
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Generic, TypeVar
 
+from ringback.core.access_profile import NetworkAccessProfile
 from ringback.core.account import Account, ApiKey
+from ringback.core.billing import BillingPeriod
 from ringback.core.callback import Attempt, Callback, Progress, begin, put_back
+from ringback.core.command import IpCommand, SmsCommand
 from ringback.core.errors import Invalid
-from ringback.core.sim import Fleet, Sim
+from ringback.core.esim_profile import EsimProfile
+from ringback.core.fleet import Fleet
+from ringback.core.scenario import Step
+from ringback.core.settings_update import SettingsUpdate
+from ringback.core.sim import Sim
 from ringback.core.sim_update import SimUpdate
+from ringback.core.task import Task
+from ringback.core.usage import DataSession
 from ringback.ports import (
+    Afterwards,
     CallbackFilter,
     Claim,
-    Ending,
     Lane,
     Settlement,
-    SimFilter,
     Transaction,
     Waiting,
+    Which,
     Window,
     lane_of,
     nothing,
 )
+from ringback.ports.records import N, R
 
 T = TypeVar("T")
-
-
-class _Owned(Protocol):
-    @property
-    def sid(self) -> str: ...
-    @property
-    def account_sid(self) -> str: ...
-
-
-class _Named(_Owned, Protocol):
-    @property
-    def unique_name(self) -> str | None: ...
-
-
-N = TypeVar("N", bound=_Named)
-R = TypeVar("R", bound=_Owned)
 
 
 @dataclass
@@ -76,62 +70,125 @@ class MemoryAccounts:
 
 
 @dataclass
-class MemoryFleets:
-    """Answers `ports.Fleets`."""
+class MemoryRecords(Generic[R]):
+    """Answers `ports.Records`."""
 
-    fleets: dict[str, Fleet] = field(default_factory=dict[str, Fleet])
+    records: dict[str, R] = field(default_factory=dict[str, R])
 
-    def add(self, fleet: Fleet) -> None:
-        self.fleets[fleet.sid] = fleet
+    def add(self, record: R) -> None:
+        self.records[record.sid] = record
 
-    def find(self, account_sid: str, sid_or_name: str) -> Fleet | None:
-        return _find(self.fleets.values(), account_sid, sid_or_name)
+    def save(self, record: R) -> None:
+        self.records[record.sid] = record
+
+    def get(self, sid: str) -> R | None:
+        return self.records.get(sid)
+
+    def first(self, which: Which) -> R | None:
+        return next((one for one in self.records.values() if _has(one, which)), None)
+
+    def page(self, account_sid: str, which: Which, window: Window) -> list[R]:
+        own = _of(account_sid, self.records.values())
+        return _page(own, lambda record: _has(record, which), window)
 
 
 @dataclass
-class MemorySims:
-    """Answers `ports.Sims`."""
+class MemoryNamedRecords(MemoryRecords[N]):
+    """Answers `ports.NamedRecords`."""
 
-    sims: dict[str, Sim] = field(default_factory=dict[str, Sim])
+    def find(self, account_sid: str, sid_or_name: str) -> N | None:
+        own = _of(account_sid, self.records.values())
+        by_sid = [record for record in own if record.sid == sid_or_name]
+        by_name = [record for record in own if record.unique_name == sid_or_name]
+        return next(iter(by_sid + by_name), None)
+
+
+@dataclass
+class MemorySimUpdates:
+    """Answers `ports.SimUpdates`."""
+
     updates: dict[str, SimUpdate] = field(default_factory=dict[str, SimUpdate])
 
-    def add(self, sim: Sim) -> None:
-        self.sims[sim.sid] = sim
-
-    def save(self, sim: Sim) -> None:
-        self.sims[sim.sid] = sim
-
-    def get(self, sid: str) -> Sim | None:
-        return self.sims.get(sid)
-
-    def find(self, account_sid: str, sid_or_name: str) -> Sim | None:
-        return _find(self.sims.values(), account_sid, sid_or_name)
-
-    def with_iccid(self, iccid: str) -> Sim | None:
-        return next((sim for sim in self.sims.values() if sim.iccid == iccid), None)
-
-    def page(self, account_sid: str, which: SimFilter, window: Window) -> list[Sim]:
-        def is_wanted(sim: Sim) -> bool:
-            return (
-                which.status in (None, sim.status)
-                and which.fleet_sid in (None, sim.fleet_sid)
-                and which.iccid in (None, sim.iccid)
-            )
-
-        return _page(_of(account_sid, self.sims.values()), is_wanted, window)
-
-    def begin_update(self, update: SimUpdate) -> None:
+    def add(self, update: SimUpdate) -> None:
         self.updates[update.sim_sid] = update
 
-    def due_updates(self, now: datetime, *, limit: int) -> list[SimUpdate]:
-        due = [update for update in self.updates.values() if update.due <= now]
-        return sorted(due, key=lambda update: update.due)[:limit]
+    def get(self, sim_sid: str) -> SimUpdate | None:
+        return self.updates.get(sim_sid)
 
-    def next_update_due(self) -> datetime | None:
-        return min((update.due for update in self.updates.values()), default=None)
+    def end(self, sim_sid: str) -> None:
+        self.updates.pop(sim_sid, None)
 
-    def end_update(self, sim_sid: str) -> SimUpdate | None:
-        return self.updates.pop(sim_sid, None)
+
+@dataclass
+class MemorySessions:
+    """Answers `ports.Sessions`."""
+
+    sessions: dict[str, DataSession] = field(default_factory=dict[str, DataSession])
+
+    def add(self, session: DataSession) -> None:
+        self.sessions[session.sid] = session
+
+    def get(self, sid: str) -> DataSession | None:
+        return self.sessions.get(sid)
+
+    def end(self, sid: str, at: datetime | None) -> None:
+        self.sessions[sid] = replace(self.sessions[sid], date_ended=at)
+
+    def of_sim(self, sim_sid: str, *, since: datetime) -> list[DataSession]:
+        own = [session for session in self.sessions.values() if session.sim_sid == sim_sid]
+        return [one for one in own if one.date_ended is None or one.date_ended > since]
+
+    def between(
+        self, account_sid: str, which: Which, start: datetime, end: datetime, window: Window
+    ) -> list[DataSession]:
+        def is_wanted(session: DataSession) -> bool:
+            is_over = session.date_ended is not None and session.date_ended <= start
+            return session.date_created < end and not is_over and _has(session, which)
+
+        return _page(_of(account_sid, self.sessions.values()), is_wanted, window)
+
+
+@dataclass
+class MemoryScenarios:
+    """Answers `ports.Choices`."""
+
+    names: dict[str, str] = field(default_factory=dict[str, str])
+
+    def put(self, subject_sid: str, name: str | None) -> None:
+        self.names.pop(subject_sid, None)
+        if name is not None:
+            self.names[subject_sid] = name
+
+    def get(self, subject_sid: str) -> str | None:
+        return self.names.get(subject_sid)
+
+
+@dataclass
+class MemoryTasks:
+    """Answers `ports.Tasks`."""
+
+    tasks: dict[tuple[str, Step], Task] = field(default_factory=dict[tuple[str, Step], Task])
+
+    def put(self, task: Task) -> None:
+        # At the end of those that are due at the same instant.
+        self.drop(task.subject_sid, task.step)
+        self.tasks[task.subject_sid, task.step] = task
+
+    def due(self, now: datetime, *, limit: int) -> list[Task]:
+        due = [task for task in self.tasks.values() if task.due <= now]
+        return sorted(due, key=lambda task: task.due)[:limit]
+
+    def next_due(self) -> datetime | None:
+        return min((task.due for task in self.tasks.values()), default=None)
+
+    def take(self, task: Task) -> bool:
+        if self.tasks.get((task.subject_sid, task.step)) != task:
+            return False
+        self.drop(task.subject_sid, task.step)
+        return True
+
+    def drop(self, subject_sid: str, step: Step) -> None:
+        self.tasks.pop((subject_sid, step), None)
 
 
 @dataclass
@@ -243,10 +300,20 @@ class MemoryTransaction:
 
     def __init__(self) -> None:
         self.accounts = MemoryAccounts()
-        self.fleets = MemoryFleets()
-        self.sims = MemorySims()
+        self.access_profiles = MemoryNamedRecords[NetworkAccessProfile]()
+        self.fleets = MemoryNamedRecords[Fleet]()
+        self.sims = MemoryNamedRecords[Sim]()
+        self.sim_updates = MemorySimUpdates()
+        self.sms_commands = MemoryRecords[SmsCommand]()
+        self.ip_commands = MemoryRecords[IpCommand]()
+        self.esim_profiles = MemoryRecords[EsimProfile]()
+        self.settings_updates = MemoryRecords[SettingsUpdate]()
+        self.billing_periods = MemoryRecords[BillingPeriod]()
+        self.sessions = MemorySessions()
+        self.scenarios = MemoryScenarios()
+        self.tasks = MemoryTasks()
         self.callbacks = MemoryCallbacks(self.accounts)
-        self.endings: list[Ending] = []
+        self.endings: list[Afterwards] = []
 
     def write_nothing(self) -> None:
         pass
@@ -254,7 +321,7 @@ class MemoryTransaction:
     def afterwards(
         self, durable: Callable[[], None], *, undone: Callable[[], None] = nothing
     ) -> None:
-        self.endings.append(Ending(durable, undone))
+        self.endings.append(Afterwards(durable, undone))
 
 
 class MemoryStore:
@@ -284,11 +351,8 @@ def _of(account_sid: str, records: Iterable[R]) -> list[R]:
     return [record for record in records if record.account_sid == account_sid]
 
 
-def _find(records: Iterable[N], account_sid: str, sid_or_name: str) -> N | None:
-    own = _of(account_sid, records)
-    by_sid = [record for record in own if record.sid == sid_or_name]
-    by_name = [record for record in own if record.unique_name == sid_or_name]
-    return next(iter(by_sid + by_name), None)
+def _has(record: object, which: Which) -> bool:
+    return all(value is None or getattr(record, name) == value for name, value in which.items())
 
 
 def _page(records: Iterable[R], is_wanted: Callable[[R], bool], window: Window) -> list[R]:

@@ -107,9 +107,9 @@ async def test_a_nul_in_the_credentials_is_just_wrong(app: ASGIApp) -> None:
         "/v2/Sims",
         "/v1/Sims/",
         "/v1/sims",
-        "/v1/Fleets",
+        "/v1/Commands",
         f"/v1/Sims/{SIM_SID}/",
-        f"/v1/Sims/{SIM_SID}/BillingPeriods",
+        f"/v1/Sims/{SIM_SID}/UsageRecords",
         "//v1/Sims",
         "/v1/Sims.json",
         "/portal/v1/callbacks/",
@@ -138,7 +138,7 @@ async def test_a_sim_that_the_account_does_not_have_is_not_found(caller: Caller,
 # ---- 405 -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("target", ["/v1/Sims", f"/v1/Sims/{SIM_SID}", "/supersim/v1/Sims"])
 async def test_a_wrong_verb_is_told_the_right_ones(
     caller: Caller, method: str, target: str

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ringback.core.network import NETWORKS
 from ringback.stores.sqlite.store import SqliteStore
-from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, SIM_SID
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FLEET_SID, PROFILE_SID, SIM_SID
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.world import app_on, fill, refusal
 
@@ -22,6 +23,20 @@ TARGETS = st.sampled_from(
         "/v1/Sims",
         f"/v1/Sims/{SIM_SID}",
         "/supersim/v1/Sims/my_super_sim",
+        f"/v1/Sims/{SIM_SID}/BillingPeriods",
+        f"/v1/Sims/{SIM_SID}/IpAddresses",
+        "/v1/SmsCommands",
+        "/v1/IpCommands",
+        "/v1/ESimProfiles",
+        "/v1/Fleets",
+        f"/v1/Fleets/{FLEET_SID}",
+        "/v1/NetworkAccessProfiles",
+        f"/v1/NetworkAccessProfiles/{PROFILE_SID}",
+        f"/v1/NetworkAccessProfiles/{PROFILE_SID}/Networks",
+        f"/v1/NetworkAccessProfiles/{PROFILE_SID}/Networks/{NETWORKS[0].sid}",
+        "/v1/Networks",
+        "/v1/SettingsUpdates",
+        "/v1/UsageRecords",
         "/portal/v1/callbacks",
         "/portal/v1/callbacks/CB1/attempts",
         "/portal/v1/callbacks/CB1/replay",
@@ -41,6 +56,25 @@ NAMES = st.sampled_from(
         "AccountSid",
         "Iccid",
         "RegistrationCode",
+        "Sim",
+        "Payload",
+        "PayloadType",
+        "DevicePort",
+        "Direction",
+        "Eid",
+        "GenerateMatchingId",
+        "NetworkAccessProfile",
+        "DataLimit",
+        "SmsCommandsUrl",
+        "IpCommandsUrl",
+        "Networks",
+        "Network",
+        "IsoCountry",
+        "Mcc",
+        "Group",
+        "Granularity",
+        "StartTime",
+        "EndTime",
         "PageSize",
         "Page",
         "PageToken",
@@ -70,6 +104,8 @@ VALUES = st.one_of(
     st.sampled_from(
         [
             *("active", "inactive", "ready", "GET", "POST", "my_fleet", "1", "0", "PA", "PB"),
+            *("my_super_sim", "my_profile", "true", "false", "text", "binary", "100", "AP8="),
+            *("sim", "hour", "day", "US", "310", "queued", "to_sim", NETWORKS[0].sid),
             *("yes", "no", "undelivered", "kore", "2024-07-03T14:40:58Z", "0001-01-01T00:00+23:59"),
         ]
     ),

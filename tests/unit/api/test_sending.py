@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback import Method
 from ringback.core.errors import StoreUnavailable
+from ringback.core.method import Method
 from ringback.ports import Store
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW
 from tests.intakes import KeepingIntake

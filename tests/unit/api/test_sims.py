@@ -1,17 +1,30 @@
 """SIMs over HTTP: what each operation answers, and whom it wakes."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from ringback.core.callback import Method
-from ringback.ports import SimFilter, Store, Window
-from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FLEET_SID, NOW, SIM_SID, FakeClock
+from ringback.core.method import Method
+from ringback.core.scenario import Step
+from ringback.core.task import Task
+from ringback.ports import Store, Transaction, Window
+from tests.fakes import (
+    ACCOUNT_SID,
+    AUTH_TOKEN,
+    FLEET_SID,
+    NOW,
+    SIM_SID,
+    TAKES,
+    FakeClock,
+    a_fleet,
+    an_account,
+)
 from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import (
     THEIR_SIM,
-    UPDATE_TAKES,
+    THEIRS,
     Rung,
     app_on,
     called_back,
@@ -111,9 +124,8 @@ async def test_a_sim_is_registered_with_201(caller: Caller) -> None:
 
 async def test_a_refused_registration_adds_nothing(caller: Caller, store: Store) -> None:
     await caller.post("/v1/Sims", NEW_CARD | {"RegistrationCode": "no"})
-    assert (
-        len(await store.transact(lambda tx: tx.sims.page(ACCOUNT_SID, SimFilter(), Window(9)))) == 1
-    )
+    sims = await store.transact(lambda tx: tx.sims.page(ACCOUNT_SID, {}, Window(9)))
+    assert [sim.sid for sim in sims] == [SIM_SID]
 
 
 # ---- updating ------------------------------------------------------------------------------------
@@ -129,9 +141,10 @@ async def test_an_accepted_change_is_due_after_the_time_that_the_network_takes(
 ) -> None:
     form = {"Status": "inactive", "CallbackUrl": URL, "CallbackMethod": "GET"}
     await caller.post(UPDATE, form)
-    update = await store.transact(lambda tx: tx.sims.end_update(SIM_SID))
+    task = Task(Step.UPDATE_SIM, SIM_SID, ACCOUNT_SID, NOW + TAKES)
+    assert await store.transact(lambda tx: tx.tasks.due(NOW + TAKES, limit=9)) == [task]
+    update = await store.transact(lambda tx: tx.sim_updates.get(SIM_SID))
     assert update is not None
-    assert update.due == NOW + UPDATE_TAKES
     assert update.callback_url is not None
     assert (update.callback_url.shown, update.callback_method) == (URL, Method.GET)
 
@@ -172,6 +185,32 @@ async def test_an_empty_callback_url_stands_for_none(caller: Caller, store: Stor
 
 async def test_the_own_account_may_be_named(caller: Caller) -> None:
     assert (await caller.post(UPDATE, {"AccountSid": ACCOUNT_SID})).status == 200
+
+
+async def test_a_new_sim_is_moved_into_a_fleet_of_a_subaccount(
+    caller: Caller, store: Store
+) -> None:
+    child, fleet = "AC" + "c" * 32, "HF" + "c" * 32
+
+    def work(tx: Transaction) -> None:
+        tx.accounts.add(replace(an_account(sid=child), parent_sid=ACCOUNT_SID), [])
+        tx.fleets.add(a_fleet(sid=fleet, account_sid=child, unique_name="child's"))
+
+    await store.transact(work)
+    sid = (await caller.post("/v1/Sims", NEW_CARD)).json["sid"]
+    answer = await caller.post(f"/v1/Sims/{sid}", {"AccountSid": child, "Fleet": "child's"})
+    assert (answer.status, answer.json["account_sid"]) == (200, child)
+    assert (answer.json["status"], answer.json["fleet_sid"]) == ("new", fleet)
+    assert (await caller.get(f"/v1/Sims/{sid}")).status == 404
+
+
+@pytest.mark.parametrize("account_sid", [THEIRS, "AC" + "0" * 32, "nobody", ""])
+async def test_a_sim_is_moved_to_nobody_elses_account(caller: Caller, account_sid: str) -> None:
+    sid = (await caller.post("/v1/Sims", NEW_CARD)).json["sid"]
+    answer = await caller.post(f"/v1/Sims/{sid}", {"AccountSid": account_sid})
+    assert refusal(answer) == (400, 20409)
+    assert answer.json["message"].startswith(f"AccountSid={account_sid!r}: a SIM can be moved only")
+    assert (await caller.get(f"/v1/Sims/{sid}")).json["account_sid"] == ACCOUNT_SID
 
 
 async def test_a_refused_update_changes_nothing_of_what_else_it_asks_for(

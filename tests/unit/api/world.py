@@ -1,7 +1,6 @@
 """What there is in the store that the API tests ask about."""
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import Any, Final
 
 from starlette.routing import BaseRoute
@@ -9,22 +8,27 @@ from starlette.types import ASGIApp
 
 from ringback.api.app import create_app
 from ringback.api.services import Services
-from ringback.carrier.simulated import SimulatedCarrier
 from ringback.core.account import ApiKey
 from ringback.core.callback import Callback
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.core.sim import Fleet
-from ringback.core.source import NOTICE, Transition
 from ringback.ports import CallbackFilter, Clock, Intake, Store, Transaction, Wakeup, Window
-from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, FakeClock, SeededChance, a_sim, an_account
+from tests.fakes import (
+    ACCOUNT_SID,
+    FakeClock,
+    SeededChance,
+    a_fleet,
+    a_moment,
+    a_profile,
+    a_sim,
+    an_account,
+)
 from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Answer
 
 THEIRS: Final = "AC" + "f" * 32
 THEIR_SIM: Final = "HS" + "f" * 32
 KEY: Final = ApiKey("SK" + "a" * 32, ACCOUNT_SID, "made-up-key-secret")
-UPDATE_TAKES: Final = timedelta(milliseconds=500)
 
 
 class Rung:
@@ -48,11 +52,33 @@ def only_https(text: str) -> CallbackUrl:
 def fill(tx: Transaction) -> None:
     """The notice's account with its SIM in a fleet, and another account with a SIM of its own."""
     tx.accounts.add(an_account(), [KEY])
-    tx.fleets.add(Fleet(FLEET_SID, ACCOUNT_SID, "my_fleet", NOW, NOW))
+    tx.access_profiles.add(a_profile())
+    tx.fleets.add(a_fleet())
     tx.sims.add(a_sim())
     tx.accounts.add(an_account(sid=THEIRS), [])
     tx.sims.add(
         a_sim(sid=THEIR_SIM, account_sid=THEIRS, iccid="8988307000000000002", fleet_sid=None)
+    )
+
+
+def services_on(
+    store: Store,
+    *,
+    clock: Clock | None = None,
+    progress: Wakeup | None = None,
+    intake: Intake | None = None,
+    read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse,
+) -> Services:
+    """Return what the resources work with, on this store."""
+    on, chance = clock or FakeClock(), SeededChance()
+    takes_in = intake or KeepingIntake()
+    return Services(
+        store=store,
+        clock=on,
+        moment=lambda: a_moment(now=on.now(), chance=chance, intake=takes_in),
+        progress=progress or Rung(),
+        intake=takes_in,
+        read_url=read_url,
     )
 
 
@@ -66,19 +92,8 @@ def app_on(
     beside: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
     """Return the application, working with this store."""
-    return create_app(
-        Services(
-            store=store,
-            carrier=SimulatedCarrier(UPDATE_TAKES),
-            transition=Transition(NOTICE),
-            clock=clock or FakeClock(),
-            chance=SeededChance(),
-            progress=progress or Rung(),
-            intake=intake or KeepingIntake(),
-            read_url=read_url,
-        ),
-        beside=beside,
-    )
+    services = services_on(store, clock=clock, progress=progress, intake=intake, read_url=read_url)
+    return create_app(services, beside=beside)
 
 
 async def called_back(store: Store) -> list[Callback]:

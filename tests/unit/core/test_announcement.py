@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce, compose, repeat
-from ringback.core.callback import Callback, CallbackStatus, Method, Progress
+from ringback.core.callback import Callback, CallbackStatus, Progress
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.method import Method
 from ringback.core.sim import SimStatus
 from ringback.core.source import NOTICE, Hold, Policy, Source, Transition
 from tests.fakes import ACCOUNT_SID, a_callback, an_event

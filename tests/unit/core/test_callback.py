@@ -8,7 +8,6 @@ from ringback.core.callback import (
     Callback,
     CallbackStatus,
     Exchange,
-    Method,
     Progress,
     RecordedRequest,
     RecordedResponse,
@@ -21,6 +20,7 @@ from ringback.core.callback import (
     settle,
 )
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.method import Method
 from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown, Unreachable
 from ringback.core.retry import Decision, Done, GiveUp, NewRound, Round, TryAgain
 from ringback.core.source import Source

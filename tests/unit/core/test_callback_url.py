@@ -108,6 +108,20 @@ def test_a_record_given_its_credentials_back_is_the_url_again() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "https://user:hunter2@a.example:8443/p?x=1#cbs=kore&rc=2",
+        "http://user:p@ss:word@a.example/p?u=http://b.example/#rc=2",
+        "http://@a.example",
+        "HTTP://A.example/?#",
+        "http://[::1]:80/",
+    ],
+)
+def test_as_configured_a_url_is_letter_by_letter_what_was_given(text: str) -> None:
+    assert parse(text).configured == text
+
+
+@pytest.mark.parametrize(
     ("text", "credentials"),
     [
         ("http://a.example/", None),

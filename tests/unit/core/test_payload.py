@@ -1,13 +1,21 @@
 from dataclasses import fields
+from typing import get_args
 
 import pytest
 
-from ringback.core.events import SimUpdated
+from ringback.core.command import Direction, IpStatus, PayloadType, SmsStatus
+from ringback.core.esim_profile import EsimStatus
+from ringback.core.events import (
+    EsimProfileChanged,
+    Event,
+    IpCommandChanged,
+    SmsCommandChanged,
+)
 from ringback.core.payload import PARAMETERS, decode, encode, parameters_of
+from ringback.core.scenario import CarrierFailure
 from ringback.core.sim import SimStatus
-from tests.fakes import an_event
-
-# The events are covered here too: they are records, and this table is what becomes of them.
+from tests.fakes import SIM_SID, a_sim, an_event
+from tests.unit.core.builders import ICCID, a_datagram, an_esim_profile, an_sms
 
 
 def test_a_sim_update_is_told_by_the_five_parameters_of_the_notice() -> None:
@@ -44,10 +52,124 @@ def test_a_zero_is_a_value() -> None:
     assert ("ErrorCode", "0") in parameters_of(an_event(error_code=0))
 
 
+# ---- commands and profiles -----------------------------------------------------------------------
+
+
+def test_an_sms_from_a_device_is_told_as_in_the_captured_request() -> None:
+    command = an_sms(status=SmsStatus.RECEIVED, direction=Direction.FROM_SIM)
+    told = parameters_of(SmsCommandChanged.of(command, a_sim(unique_name="project")))
+    assert told == [
+        ("Status", "received"),
+        ("ApiVersion", "v1"),
+        ("Command", "Hello;1234;testing@!#"),
+        ("SimUniqueName", "project"),
+        ("Payload", "Hello;1234;testing@!#"),
+        ("SimSid", SIM_SID),
+        ("Direction", "from_sim"),
+        ("CommandSid", command.sid),
+        ("AccountSid", command.account_sid),
+        ("PayloadType", "text"),
+    ]
+    assert "Payload=Hello%3B1234%3Btesting%40%21%23&" in encode(told)
+
+
+def test_a_datagram_from_a_device_is_told_with_its_address_in_base64() -> None:
+    command = a_datagram(
+        status=IpStatus.RECEIVED,
+        direction=Direction.FROM_SIM,
+        device_ip="100.64.0.123",
+        payload_type=PayloadType.BINARY,
+        payload="YWN0dWFsbHk=",
+    )
+    assert parameters_of(IpCommandChanged.of(command, a_sim())) == [
+        ("Status", "received"),
+        ("ApiVersion", "v1"),
+        ("SimUniqueName", "my_super_sim"),
+        ("Payload", "YWN0dWFsbHk="),
+        ("SimSid", SIM_SID),
+        ("SimIccid", ICCID),
+        ("Direction", "from_sim"),
+        ("DeviceIp", "100.64.0.123"),
+        ("DevicePort", "100"),
+        ("CommandSid", command.sid),
+        ("AccountSid", command.account_sid),
+        ("PayloadType", "binary"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        SmsCommandChanged.of(an_sms(), a_sim(), CarrierFailure(83401, "it is not attached")),
+        IpCommandChanged.of(a_datagram(), a_sim(), CarrierFailure(83401, "it is not attached")),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+def test_a_failed_command_adds_its_error_at_the_end(event: Event) -> None:
+    told = parameters_of(event)
+    assert told[-2:] == [("ErrorCode", "83401"), ("ErrorMessage", "it is not attached")]
+
+
+def test_a_profile_is_told_by_what_it_has_by_then() -> None:
+    profile = an_esim_profile(
+        status=EsimStatus.AVAILABLE,
+        iccid=ICCID,
+        sim_sid=SIM_SID,
+        smdp_plus_address="sm-dp-plus.twilio.com",
+        matching_id="A-B",
+    )
+    assert parameters_of(EsimProfileChanged.of(profile)) == [
+        ("AccountSid", profile.account_sid),
+        ("ApiVersion", "v1"),
+        ("EsimProfileSid", profile.sid),
+        ("SimSid", SIM_SID),
+        ("Iccid", ICCID),
+        ("Status", "available"),
+        ("SmdpPlusAddress", "sm-dp-plus.twilio.com"),
+        ("MatchingId", "A-B"),
+        ("ActivationCode", "1$SM-DP-PLUS.TWILIO.COM$A-B"),
+    ]
+
+
+def test_a_profile_that_failed_is_told_with_its_chip_and_its_error() -> None:
+    profile = an_esim_profile(
+        status=EsimStatus.FAILED, eid="8" * 32, error_code="83500", error_message="none left"
+    )
+    assert parameters_of(EsimProfileChanged.of(profile)) == [
+        ("AccountSid", profile.account_sid),
+        ("ApiVersion", "v1"),
+        ("EsimProfileSid", profile.sid),
+        ("Eid", "8" * 32),
+        ("Status", "failed"),
+        ("ErrorCode", "83500"),
+        ("ErrorMessage", "none left"),
+    ]
+
+
+# ---- all of them ---------------------------------------------------------------------------------
+
+# What is the same for all events of a kind.
+CONSTANTS = {"api_version", "payload_type"}
+
+
+def test_every_kind_of_event_has_its_parameters() -> None:
+    assert set(PARAMETERS) == set(get_args(Event))
+
+
 @pytest.mark.parametrize("event", PARAMETERS)
-def test_every_field_of_an_event_is_told(event: type[SimUpdated]) -> None:
+def test_every_field_of_an_event_is_told(event: type[Event]) -> None:
     told = {field for _, field in PARAMETERS[event]}
-    assert told == {field.name for field in fields(event)} | {"api_version"}
+    constant = {name for name in CONSTANTS if name in vars(event)}
+    assert told == {field.name for field in fields(event)} | constant
+
+
+@pytest.mark.parametrize("event", PARAMETERS)
+def test_no_parameter_is_told_twice(event: type[Event]) -> None:
+    names = [name for name, _ in PARAMETERS[event]]
+    assert len(set(names)) == len(names)
+
+
+# ---- forms ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

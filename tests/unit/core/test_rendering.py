@@ -2,8 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.core.callback import Method, RecordedRequest
+from ringback.core.callback import RecordedRequest
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.method import Method
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.signature import sign_as_kore, sign_as_twilio
 from ringback.core.source import Source

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.core.sids import Kind, dated, make_sid
+from ringback.core.sids import Kind, dated, is_sid, make_sid
 from tests.fakes import NOW
 
 BYTES = bytes.fromhex("ab3f06be8f5d32caecb91e8a306c6c08")
@@ -14,13 +14,47 @@ DIGITS = "ab3f06be8f5d32caecb91e8a306c6c08"
     [
         (Kind.ACCOUNT, f"AC{DIGITS}"),
         (Kind.API_KEY, f"SK{DIGITS}"),
+        (Kind.BILLING_PERIOD, f"HB{DIGITS}"),
         (Kind.CALLBACK, f"CB{DIGITS}"),
+        (Kind.DATA_SESSION, f"WN{DIGITS}"),
+        (Kind.ESIM_PROFILE, f"HP{DIGITS}"),
         (Kind.FLEET, f"HF{DIGITS}"),
+        (Kind.IP_COMMAND, f"HG{DIGITS}"),
+        (Kind.NETWORK, f"HW{DIGITS}"),
+        (Kind.NETWORK_ACCESS_PROFILE, f"HA{DIGITS}"),
+        (Kind.SETTINGS_UPDATE, f"OB{DIGITS}"),
         (Kind.SIM, f"HS{DIGITS}"),
+        (Kind.SMS_COMMAND, f"HC{DIGITS}"),
     ],
 )
 def test_a_sid_is_its_kind_and_32_hex_digits(kind: Kind, sid: str) -> None:
     assert make_sid(kind, BYTES) == sid
+    assert is_sid(sid, kind)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "HS",
+        f"HS{DIGITS[1:]}",
+        f"HS{DIGITS}0",
+        f"HS{DIGITS}\n",
+        f" HS{DIGITS}",
+        f"hs{DIGITS}",
+        f"AC{DIGITS}",
+        f"HS{'g' * 32}",
+        f"HS{'²' * 32}",
+        f"HS{'٣' * 32}",
+        DIGITS,
+    ],
+)
+def test_what_has_another_shape_is_no_sid_of_a_sim(text: str) -> None:
+    assert not is_sid(text, Kind.SIM)
+
+
+def test_a_sid_may_have_its_digits_in_either_letter_case() -> None:
+    assert is_sid(f"HS{DIGITS.upper()}", Kind.SIM)
 
 
 def test_every_kind_has_its_own_prefix() -> None:

@@ -5,6 +5,9 @@ import pytest
 from ringback.core.errors import Conflict, Invalid
 from ringback.core.sim import (
     MOVES,
+    READY_DATA,
+    READY_MONTHS,
+    READY_SMS,
     REQUESTABLE,
     AlreadySo,
     Assigned,
@@ -41,6 +44,15 @@ def test_every_status_has_its_line_in_the_table() -> None:
 
 def test_an_update_may_ask_for_three_statuses() -> None:
     assert REQUESTABLE == (READY, ACTIVE, INACTIVE)
+
+
+@pytest.mark.parametrize("status", SimStatus)
+def test_the_network_lets_in_who_is_ready_or_active(status: SimStatus) -> None:
+    assert a_sim(status=status).is_connected is (status in (READY, ACTIVE))
+
+
+def test_what_activates_a_ready_sim_is_what_the_documentation_says() -> None:
+    assert (READY_DATA, READY_SMS, READY_MONTHS) == (250_000, 5, 3)
 
 
 # The whole table: what the SIM is, what is asked for, and what comes of it where the update names

@@ -2,18 +2,33 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import pytest
 
 from ringback.carrier.simulated import SimulatedCarrier
-from ringback.core.callback import Callback, Method
+from ringback.core.callback import Callback
+from ringback.core.errand import Errand
+from ringback.core.method import Method
+from ringback.core.scenario import CarriedOut, CarrierFailure, Ending, Step
 from ringback.core.sim import Sim, SimStatus
-from ringback.core.sim_update import CarriedOut, CarrierFailure, SimUpdate, UpdateEnding
-from ringback.core.source import NOTICE, Source, Transition
-from ringback.engine.progress import Progress
-from ringback.ports import CallbackFilter, Carrier, Chance, Store, Transaction, Window
+from ringback.core.sim_update import SimUpdate
+from ringback.core.source import Source
+from ringback.core.task import Task
+from ringback.engine.progress import PAUSE, Progress
+from ringback.operations.life import Life
+from ringback.operations.moment import Moment
+from ringback.ports import (
+    CallbackFilter,
+    Carrier,
+    Chance,
+    LifeCycle,
+    Store,
+    Transaction,
+    Window,
+)
+from ringback.stores.memory import MemoryStore
 from tests.fakes import (
     ACCOUNT_SID,
     FLEET_SID,
@@ -21,6 +36,8 @@ from tests.fakes import (
     SIM_SID,
     FakeClock,
     SeededChance,
+    a_fleet,
+    a_moment,
     a_sim,
     an_update,
 )
@@ -39,10 +56,9 @@ FAILURE = CarrierFailure(83004, "the network did not answer")
 class FailingCarrier:
     """A network in which each change ends like this."""
 
-    ending: UpdateEnding
-    update_takes: timedelta = SECOND
+    ending: Ending
 
-    async def carry_out(self, update: SimUpdate) -> UpdateEnding:
+    async def carry_out(self, errand: Errand) -> Ending:
         return self.ending
 
 
@@ -51,32 +67,43 @@ class Bench:
     """Progress and what it works with."""
 
     store: Store
-    carrier: Carrier = field(default_factory=lambda: SimulatedCarrier(SECOND))
+    carrier: Carrier = field(default_factory=SimulatedCarrier)
     chance: Chance = field(default_factory=SeededChance)
     clock: FakeClock = field(default_factory=FakeClock)
     intake: KeepingIntake = field(default_factory=KeepingIntake)
     steps: Steps = field(default_factory=Steps)
     checkpoint: Callable[[str], None] | None = None
+    life: LifeCycle | None = None
 
     def __post_init__(self) -> None:
         self.progress = Progress(
             store=self.store,
             carrier=self.carrier,
-            transition=Transition(NOTICE),
+            life=self.life or Life(self.moment),
             clock=self.clock,
-            chance=self.chance,
-            intake=self.intake,
             checkpoint=self.checkpoint or self.steps,
         )
 
+    def moment(self) -> Moment:
+        return a_moment(now=self.clock.now(), chance=self.chance, intake=self.intake)
 
-async def a_store_with(*updates: SimUpdate, sim: Sim = SCHEDULED) -> Store:
+
+def begin(tx: Transaction, update: SimUpdate, due: datetime = NOW) -> None:
+    tx.sim_updates.add(update)
+    tx.tasks.put(Task(Step.UPDATE_SIM, update.sim_sid, update.account_sid, due))
+
+
+async def a_store_with(
+    *updates: SimUpdate, sim: Sim = SCHEDULED, due: datetime = NOW
+) -> MemoryStore:
     store = await a_store()
 
     def work(tx: Transaction) -> None:
+        tx.fleets.add(a_fleet())
+        tx.fleets.add(a_fleet(sid=OTHER_FLEET, unique_name=None))
         tx.sims.add(sim)
         for update in updates:
-            tx.sims.begin_update(update)
+            begin(tx, update, due)
 
     await store.transact(work)
     return store
@@ -98,7 +125,7 @@ async def called_back(store: Store) -> list[Callback]:
 
 
 async def test_a_change_that_is_not_due_is_left_alone() -> None:
-    store = await a_store_with(an_update(due=NOW + timedelta(microseconds=1)))
+    store = await a_store_with(an_update(), due=NOW + timedelta(microseconds=1))
     assert await Bench(store).progress.step() == 0
     assert await sim_in(store) == SCHEDULED
     assert await called_back(store) == []
@@ -184,7 +211,7 @@ class WatchedStore:
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         result = await self._store.transact(work)
-        is_open = await self._store.transact(lambda tx: tx.sims.next_update_due()) is not None
+        is_open = await self._store.transact(lambda tx: tx.sim_updates.get(SIM_SID)) is not None
         status, calls = (await sim_in(self._store)).status, len(await called_back(self._store))
         self.seen.append((status, calls, is_open))
         return result
@@ -208,10 +235,9 @@ class BrokenChance:
 
 async def test_where_the_callback_cant_be_made_the_sim_stays_as_it_was() -> None:
     store = await a_store_with(an_update())
-    with pytest.raises(OSError, match="no entropy"):
-        await Bench(store, chance=BrokenChance()).progress.step()
+    await Bench(store, chance=BrokenChance()).progress.step()
     assert await sim_in(store) == SCHEDULED
-    assert await store.transact(lambda tx: tx.sims.end_update(SIM_SID)) == an_update()
+    assert await store.transact(lambda tx: tx.sim_updates.get(SIM_SID)) == an_update()
 
 
 async def test_a_change_that_somebody_else_ended_meanwhile_calls_nobody_back_again() -> None:
@@ -219,9 +245,7 @@ async def test_a_change_that_somebody_else_ended_meanwhile_calls_nobody_back_aga
     other = Bench(store, chance=SeededChance(1))
 
     class SlowCarrier:
-        update_takes = SECOND
-
-        async def carry_out(self, update: SimUpdate) -> UpdateEnding:
+        async def carry_out(self, errand: Errand) -> Ending:
             await other.progress.step()
             return CarriedOut()
 
@@ -233,7 +257,7 @@ async def test_a_change_that_somebody_else_ended_meanwhile_calls_nobody_back_aga
 
 
 async def test_the_loop_carries_a_change_out_at_its_instant_and_not_before() -> None:
-    store = await a_store_with(an_update(due=NOW + SECOND))
+    store = await a_store_with(an_update(), due=NOW + SECOND)
     bench = Bench(store)
     async with running(bench.progress.run):
         bench.clock.advance(SECOND - timedelta(microseconds=1))
@@ -249,7 +273,7 @@ async def test_the_loop_sees_a_new_change_when_it_is_woken() -> None:
     bench = Bench(store)
     async with running(bench.progress.run):
         await all_has_run()
-        await store.transact(lambda tx: tx.sims.begin_update(an_update(due=NOW + SECOND)))
+        await store.transact(lambda tx: begin(tx, an_update(), NOW + SECOND))
         bench.progress.wake()
         await all_has_run()
         bench.clock.advance(SECOND)
@@ -258,7 +282,7 @@ async def test_the_loop_sees_a_new_change_when_it_is_woken() -> None:
 
 
 async def test_a_restart_takes_up_what_was_open() -> None:
-    store = await a_store_with(an_update(due=NOW + SECOND))
+    store = await a_store_with(an_update(), due=NOW + SECOND)
     first = Bench(store)
     async with running(first.progress.run):
         await all_has_run()
@@ -298,15 +322,16 @@ async def test_more_changes_than_one_step_takes_are_all_carried_out() -> None:
 
     def work(tx: Transaction) -> None:
         for number, sid in enumerate(sids):
-            tx.sims.add(a_sim(sid=sid, iccid=f"8988307{number:013}", unique_name=None))
-            tx.sims.begin_update(an_update(sim_sid=sid))
+            iccid = f"8988307{number:013}"
+            tx.sims.add(a_sim(sid=sid, iccid=iccid, unique_name=None, status=SimStatus.SCHEDULED))
+            begin(tx, an_update(sim_sid=sid))
 
     await store.transact(work)
     bench = Bench(store)
     async with running(bench.progress.run):
         await bench.steps.reach("announced", 3)
     assert len(await called_back(store)) == 250
-    assert await store.transact(lambda tx: tx.sims.next_update_due()) is None
+    assert await store.transact(lambda tx: tx.tasks.due(NOW, limit=1)) == []
 
 
 async def test_a_store_that_is_away_for_a_moment_is_asked_again() -> None:
@@ -323,9 +348,7 @@ async def test_a_store_that_is_away_for_a_moment_is_asked_again() -> None:
 class BrokenCarrier:
     """A network that does not keep its own promise."""
 
-    update_takes = timedelta(0)
-
-    async def carry_out(self, update: SimUpdate) -> UpdateEnding:
+    async def carry_out(self, errand: Errand) -> Ending:
         raise RuntimeError("the network is made of sand")
 
 
@@ -336,3 +359,97 @@ async def test_a_carrier_that_breaks_down_fails_the_update_and_not_the_server() 
     (callback,) = await called_back(store)
     told = dict(callback.parameters)
     assert (told["SimStatus"], told["ErrorCode"]) == ("active", "83004")
+
+
+# ---- one task and the others ---------------------------------------------------------------------
+
+
+class SoreLife:
+    """A life cycle that can't do with one SIM what it is asked to do."""
+
+    def __init__(self, life: LifeCycle, sore_sid: str, *, where: str) -> None:
+        self._life = life
+        self.sore_sid: str | None = sore_sid
+        self._where = where
+
+    def begin(self, tx: Transaction, task: Task) -> Errand | Ending | None:
+        self._wince("begin", task)
+        return self._life.begin(tx, task)
+
+    def end(self, tx: Transaction, task: Task, ending: Ending) -> None:
+        self._life.end(tx, task, ending)
+        self._wince("end", task)
+
+    def _wince(self, where: str, task: Task) -> None:
+        if (where, task.subject_sid) == (self._where, self.sore_sid):
+            raise ValueError("that can't become this")
+
+
+async def a_store_with_two() -> tuple[MemoryStore, Sim]:
+    store = await a_store_with(an_update())
+    other = a_sim(
+        sid="HS" + "e" * 32,
+        iccid="8988307000000000002",
+        unique_name=None,
+        status=SimStatus.SCHEDULED,
+    )
+    await store.transact(lambda tx: tx.sims.add(other))
+    await store.transact(lambda tx: begin(tx, an_update(sim_sid=other.sid)))
+    return store, other
+
+
+@pytest.mark.parametrize("where", ["begin", "end"])
+async def test_a_task_that_cant_go_on_is_put_off_and_stops_no_other(
+    where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, other = await a_store_with_two()
+    bench = Bench(store)
+    life = SoreLife(Life(bench.moment), SIM_SID, where=where)
+    sore = Bench(store, life=life, clock=bench.clock)
+    await sore.progress.step()
+    assert await sim_in(store) == SCHEDULED
+    assert await store.transact(lambda tx: tx.sim_updates.get(other.sid)) is None
+    assert [dict(one.parameters)["SimSid"] for one in await called_back(store)] == [other.sid]
+    assert f"update_sim of {SIM_SID} can't go on" in caplog.text
+    task = Task(Step.UPDATE_SIM, SIM_SID, ACCOUNT_SID, NOW + PAUSE)
+    assert await store.transact(lambda tx: tx.tasks.due(NOW + PAUSE, limit=9)) == [task]
+
+
+async def test_a_task_that_was_put_off_goes_on_when_it_can() -> None:
+    store, _ = await a_store_with_two()
+    bench = Bench(store)
+    life = SoreLife(Life(bench.moment), SIM_SID, where="end")
+    sore = Bench(store, life=life, clock=bench.clock)
+    async with running(sore.progress.run):
+        await sore.steps.reach("announced")
+        life.sore_sid = None
+        bench.clock.advance(PAUSE)
+        await sore.steps.reach("announced", 2)
+    assert (await sim_in(store)).status is SimStatus.INACTIVE
+    assert len(await called_back(store)) == 2
+
+
+class CountingCarrier(SimulatedCarrier):
+    """A network that counts what it was asked to do, and takes the store away."""
+
+    def __init__(self, store: FailingStore) -> None:
+        self.times = 0
+        self._store = store
+
+    async def carry_out(self, errand: Errand) -> Ending:
+        self.times += 1
+        self._store.failures_to_come = 2
+        return await super().carry_out(errand)
+
+
+async def test_what_the_network_did_is_not_done_again_for_want_of_a_store() -> None:
+    store = FailingStore(await a_store_with(an_update()))
+    carrier = CountingCarrier(store)
+    bench = Bench(store, carrier)
+    async with running(bench.progress.run):
+        for _ in range(3):
+            await all_has_run()
+            bench.clock.advance(SECOND)
+        await bench.steps.reach("announced")
+    assert carrier.times == 1
+    assert len(await called_back(store)) == 1

@@ -9,13 +9,17 @@ from typing import TypeVar
 import pytest
 
 from ringback.carrier.simulated import SimulatedCarrier
+from ringback.core.scenario import Step
 from ringback.core.sim import SimStatus
-from ringback.core.source import NOTICE, Transition
+from ringback.core.task import Task
 from ringback.engine.dispatcher import Dispatcher
 from ringback.engine.progress import Progress
 from ringback.engine.supervisor import Supervisor
+from ringback.operations.life import Life
+from ringback.operations.moment import Moment
 from ringback.ports import Carrier, Store, Transaction
 from tests.fakes import (
+    ACCOUNT_SID,
     NOW,
     SIM_SID,
     TOKENS,
@@ -23,6 +27,7 @@ from tests.fakes import (
     RecordingTransport,
     SeededChance,
     a_callback,
+    a_moment,
     a_sim,
     an_update,
 )
@@ -46,7 +51,7 @@ class Bench:
 
     store: Store
     transport: RecordingTransport = field(default_factory=RecordingTransport)
-    carrier: Carrier = field(default_factory=lambda: SimulatedCarrier(SECOND))
+    carrier: Carrier = field(default_factory=SimulatedCarrier)
     clock: FakeClock = field(default_factory=FakeClock)
     steps: Steps = field(default_factory=Steps)
 
@@ -61,13 +66,14 @@ class Bench:
         self.progress = Progress(
             store=self.store,
             carrier=self.carrier,
-            transition=Transition(NOTICE),
+            life=Life(self._moment),
             clock=self.clock,
-            chance=SeededChance(),
-            intake=self.dispatcher.intake,
             checkpoint=self.steps,
         )
         self.supervisor = Supervisor(self.progress, self.dispatcher)
+
+    def _moment(self) -> Moment:
+        return a_moment(now=self.clock.now(), intake=self.dispatcher.intake)
 
 
 class BreakingStore:
@@ -86,7 +92,8 @@ class BreakingStore:
 async def begin_update(store: Store) -> None:
     def work(tx: Transaction) -> None:
         tx.sims.add(a_sim(status=SimStatus.SCHEDULED))
-        tx.sims.begin_update(an_update(due=NOW + SECOND))
+        tx.sim_updates.add(an_update())
+        tx.tasks.put(Task(Step.UPDATE_SIM, SIM_SID, ACCOUNT_SID, NOW + SECOND))
 
     await store.transact(work)
 
@@ -151,7 +158,7 @@ async def test_a_stop_begins_nothing_new() -> None:
     bench.clock.advance(SECOND)
     await all_has_run()
     assert bench.steps.passed == []
-    assert await store.transact(lambda tx: tx.sims.end_update(SIM_SID)) is not None
+    assert await store.transact(lambda tx: tx.sim_updates.get(SIM_SID)) is not None
     assert await callback_in(store) == a_callback()
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback import Method
+from ringback.core.method import Method
 from ringback.core.source import Source
 from ringback.listener.answers import Answer, FailFirst
 from ringback.listener.forwarding import Forwarded
@@ -84,6 +84,27 @@ def test_a_request_that_is_no_callback_is_called_none() -> None:
   signature  not right (no signature): there is no signature
   answered   200"""
     )
+
+
+def a_datagram(form: str) -> Heard:
+    return heard(request=ReceivedRequest("POST", "/", (), f"PayloadType=binary{form}".encode()))
+
+
+@pytest.mark.parametrize(
+    ("form", "line"),
+    [
+        ("&Payload=YWN0dWFsbHk%3D", "8 bytes: actually"),
+        ("&Payload=AP8b", r"3 bytes: \x00\xff\x1b"),
+        ("", "0 bytes:"),
+    ],
+)
+def test_what_a_datagram_says_is_shown_beside_its_base64(form: str, line: str) -> None:
+    assert line_of(a_datagram(form), "payload") == line
+
+
+@pytest.mark.parametrize("form", ["&Payload=no+base64", "&Payload=%C3%A9"])
+def test_a_payload_that_is_no_base64_is_shown_as_it_came_alone(form: str) -> None:
+    assert "  payload" not in shown(a_datagram(form))
 
 
 def test_a_retry_says_to_do_the_work_only_once() -> None:

@@ -21,8 +21,11 @@ def create(
     *,
     schedule: Schedule | None = None,
     chance: Chance = CHANCE,
+    parent_sid: str | None = None,
 ) -> NewAccount:
-    return create_account(tx, name=name, schedule=schedule, now=NOW, chance=chance)
+    return create_account(
+        tx, name=name, schedule=schedule, now=NOW, chance=chance, parent_sid=parent_sid
+    )
 
 
 def test_a_new_account_is_kept_with_its_key() -> None:
@@ -90,3 +93,24 @@ def test_a_name_that_can_not_be_read_is_refused_and_nothing_is_made(name: str) -
     assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 150
     assert list_accounts(tx) == []
+
+
+def test_a_subaccount_knows_its_parent() -> None:
+    tx = MemoryTransaction()
+    parent = create(tx).account
+    child = create(tx, parent_sid=parent.sid).account
+    assert (parent.parent_sid, child.parent_sid) == (None, parent.sid)
+
+
+def test_a_parent_that_is_not_there_is_refused() -> None:
+    with pytest.raises(Invalid, match="there is no account 'AC0' to be the parent"):
+        create(MemoryTransaction(), parent_sid="AC0")
+
+
+def test_a_subaccount_has_no_subaccounts() -> None:
+    tx = MemoryTransaction()
+    parent = create(tx).account
+    child = create(tx, parent_sid=parent.sid).account
+    with pytest.raises(Invalid, match=f"{child.sid} is a subaccount of {parent.sid}"):
+        create(tx, parent_sid=child.sid)
+    assert len(list_accounts(tx)) == 2

@@ -1,18 +1,21 @@
 """The account of the notice, which a new store begins with."""
 
 import re
+from datetime import timedelta
 
+from ringback.core.billing import PeriodType
 from ringback.core.sim import SimStatus
+from ringback.operations.billing import list_billing_periods
 from ringback.operations.seeding import Seed, find_or_seed
 from ringback.operations.sims import fetch_sim
-from ringback.ports import SimFilter, Window
+from ringback.ports import Window
 from ringback.stores.memory import MemoryTransaction
-from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, SeededChance
+from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, SeededChance, a_moment
 
 
 def seed(tx: MemoryTransaction, chance: int = 0, *, uses_static_proxy: bool = False) -> Seed:
     return find_or_seed(
-        tx, uses_static_proxy=uses_static_proxy, now=NOW, chance=SeededChance(chance)
+        tx, a_moment(chance=SeededChance(chance)), uses_static_proxy=uses_static_proxy
     )
 
 
@@ -43,7 +46,7 @@ def test_seeding_again_adds_no_second_sim() -> None:
     tx = MemoryTransaction()
     seed(tx)
     seed(tx)
-    assert len(tx.sims.page(ACCOUNT_SID, SimFilter(), Window(9))) == 1
+    assert len(tx.sims.page(ACCOUNT_SID, {}, Window(9))) == 1
 
 
 def test_two_stores_get_different_secrets() -> None:
@@ -62,3 +65,21 @@ def test_the_static_proxy_is_as_the_settings_say_this_time() -> None:
         found = tx.accounts.get(ACCOUNT_SID)
         assert found is not None
         assert found.uses_static_proxy is uses_static_proxy
+
+
+def test_its_sim_is_billed_and_its_device_is_on_this_machine() -> None:
+    tx = MemoryTransaction()
+    seed(tx)
+    sim = fetch_sim(tx, ACCOUNT_SID, "my_super_sim")
+    (period,) = list_billing_periods(tx, ACCOUNT_SID, SIM_SID, Window(9))
+    assert (sim.device_ip, period.period_type) == ("127.0.0.1", PeriodType.ACTIVE)
+
+
+def test_nothing_is_under_way_from_the_start() -> None:
+    tx = MemoryTransaction()
+    seed(tx)
+    (update,) = tx.settings_updates.page(ACCOUNT_SID, {}, Window(9))
+    assert (update.status, update.date_completed) == ("successful", NOW)
+    assert [task.step for task in tx.tasks.due(NOW + timedelta(days=3650), limit=9)] == [
+        "renew_period"
+    ]

@@ -4,8 +4,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ringback.core.callback import Callback, Method
+from ringback.core.callback import Callback
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.method import Method
 from ringback.core.source import NOTICE, Source, Transition
 from ringback.operations.sending import NewCallback, send_callbacks
 from ringback.ports import CallbackFilter, Window

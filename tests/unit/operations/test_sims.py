@@ -5,15 +5,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from ipaddress import IPv4Network
 from typing import Final
 
 import pytest
 
-from ringback.core.callback import Callback, Method
+from ringback.core.callback import Callback
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.device_address import device_address
 from ringback.core.errors import Conflict, Invalid, NotFound, RequestRefused
-from ringback.core.sim import Fleet, Sim, SimStatus
-from ringback.core.source import NOTICE, Source, Transition
+from ringback.core.method import Method
+from ringback.core.scenario import Step
+from ringback.core.sim import Sim, SimStatus
+from ringback.core.source import Source
+from ringback.core.task import Task
 from ringback.operations.sims import (
     Updated,
     UpdateRequest,
@@ -29,18 +34,18 @@ from tests.fakes import (
     FLEET_SID,
     NOW,
     SIM_SID,
-    SeededChance,
+    TAKES,
+    a_fleet,
+    a_moment,
     a_sim,
     an_account,
     an_update,
 )
-from tests.intakes import KeepingIntake
 
 THEIRS: Final = "AC" + "f" * 32
 OTHER_SIM: Final = "HS" + "e" * 32
 OTHER_FLEET: Final = "HF" + "d" * 32
 ICCID: Final = "89883070000123456789"
-TAKES: Final = timedelta(seconds=3)
 LATER: Final = NOW + timedelta(hours=1)
 URL: Final = CallbackUrl.parse("http://127.0.0.1:9000/path?foo=bar#cbs=kore")
 
@@ -51,8 +56,8 @@ def tx() -> MemoryTransaction:
     tx = MemoryTransaction()
     tx.accounts.add(an_account(), [])
     tx.accounts.add(an_account(sid=THEIRS), [])
-    tx.fleets.add(Fleet(FLEET_SID, ACCOUNT_SID, "my_fleet", NOW, NOW))
-    tx.fleets.add(Fleet(OTHER_FLEET, ACCOUNT_SID, "other_fleet", NOW, NOW))
+    tx.fleets.add(a_fleet())
+    tx.fleets.add(a_fleet(sid=OTHER_FLEET, unique_name="other_fleet"))
     return tx
 
 
@@ -64,27 +69,12 @@ def register(
     account_sid: str = ACCOUNT_SID,
 ) -> Sim:
     return register_sim(
-        tx,
-        account_sid,
-        iccid=iccid,
-        registration_code=code,
-        now=LATER,
-        chance=SeededChance(),
+        tx, account_sid, iccid=iccid, registration_code=code, moment=a_moment(now=LATER)
     )
 
 
 def update(tx: MemoryTransaction, asked: UpdateRequest, sim: str = SIM_SID) -> Updated:
-    return update_sim(
-        tx,
-        ACCOUNT_SID,
-        sim,
-        asked,
-        takes=TAKES,
-        transition=Transition(NOTICE),
-        now=LATER,
-        chance=SeededChance(),
-        intake=KeepingIntake(),
-    )
+    return update_sim(tx, ACCOUNT_SID, sim, asked, a_moment(now=LATER))
 
 
 def called_back(tx: MemoryTransaction) -> list[Callback]:
@@ -92,7 +82,7 @@ def called_back(tx: MemoryTransaction) -> list[Callback]:
 
 
 def content_of(tx: MemoryTransaction) -> tuple[object, ...]:
-    tables = (tx.fleets.fleets, tx.sims.sims, tx.sims.updates, tx.callbacks.callbacks)
+    tables = (tx.fleets, tx.sims, tx.sim_updates, tx.tasks, tx.callbacks.callbacks)
     return copy.deepcopy(tables)
 
 
@@ -102,7 +92,16 @@ def content_of(tx: MemoryTransaction) -> tuple[object, ...]:
 def test_a_registered_sim_is_new_and_in_no_fleet(tx: MemoryTransaction) -> None:
     sim = register(tx)
     assert re.fullmatch("HS[0-9a-f]{32}", sim.sid)
-    assert sim == Sim(sim.sid, ACCOUNT_SID, ICCID, None, SimStatus.NEW, None, LATER, LATER)
+    assert sim == a_sim(
+        sid=sim.sid,
+        iccid=ICCID,
+        unique_name=None,
+        status=SimStatus.NEW,
+        fleet_sid=None,
+        date_created=LATER,
+        date_updated=LATER,
+        device_ip=device_address(ICCID, IPv4Network("100.64.0.0/10")),
+    )
     assert tx.sims.get(sim.sid) == sim
 
 
@@ -224,13 +223,14 @@ def test_a_change_under_way_says_what_to_do_whom_to_tell_and_when(tx: MemoryTran
             callback_method=Method.GET,
         ),
     )
-    assert tx.sims.end_update(SIM_SID) == an_update(
+    assert tx.sim_updates.get(SIM_SID) == an_update(
         from_status=SimStatus.ACTIVE,
         to_status=SimStatus.INACTIVE,
         to_fleet_sid=OTHER_FLEET,
         callback_method=Method.GET,
-        due=LATER + TAKES,
     )
+    task = Task(Step.UPDATE_SIM, SIM_SID, ACCOUNT_SID, LATER + TAKES)
+    assert tx.tasks.due(LATER + TAKES, limit=9) == [task]
 
 
 def test_a_sim_is_updated_by_its_name_too(tx: MemoryTransaction) -> None:
@@ -293,7 +293,7 @@ def test_a_name_alone_is_set_at_once_and_calls_nobody_back(tx: MemoryTransaction
     assert updated == Updated(renamed, is_underway=False)
     assert tx.sims.get(SIM_SID) == renamed
     assert called_back(tx) == []
-    assert tx.sims.next_update_due() is None
+    assert tx.tasks.next_due() is None
 
 
 def test_an_empty_name_takes_the_name_away(tx: MemoryTransaction) -> None:
@@ -333,7 +333,7 @@ def test_the_first_fleet_of_a_new_sim_is_assigned_at_once_and_calls_nobody_back(
 def test_a_new_sim_gets_its_fleet_and_is_activated_in_one_update(tx: MemoryTransaction) -> None:
     tx.sims.add(a_sim(status=SimStatus.NEW, fleet_sid=None))
     assert update(tx, UpdateRequest(status=SimStatus.ACTIVE, fleet="my_fleet")).is_underway
-    change = tx.sims.end_update(SIM_SID)
+    change = tx.sim_updates.get(SIM_SID)
     assert change is not None
     assert (change.to_status, change.to_fleet_sid) == (SimStatus.ACTIVE, FLEET_SID)
 
@@ -421,7 +421,7 @@ def test_a_sim_that_is_not_there_is_not_updated(tx: MemoryTransaction) -> None:
 
 def test_a_fleet_of_another_account_is_not_there(tx: MemoryTransaction) -> None:
     tx.sims.add(a_sim())
-    tx.fleets.add(Fleet("HF" + "c" * 32, THEIRS, "theirs", NOW, NOW))
+    tx.fleets.add(a_fleet(sid="HF" + "c" * 32, account_sid=THEIRS, unique_name="theirs"))
     for fleet in ("theirs", "HF" + "c" * 32):
         with pytest.raises(Invalid) as refused:
             update(tx, UpdateRequest(fleet=fleet))

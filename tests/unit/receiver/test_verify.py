@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringback.core.callback import Method
+from ringback.core.method import Method
 from ringback.core.payload import encode
 from ringback.core.source import Source
 from ringback.receiver import (

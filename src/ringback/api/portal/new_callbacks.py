@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 from ringback.api.instants import read_instant
 from ringback.api.json_bodies import Json
-from ringback.core.callback import Method
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Invalid
+from ringback.core.method import Method
 from ringback.core.payload import encode
 from ringback.operations.sending import NewCallback
 

@@ -87,7 +87,7 @@ class ReplayResource:
         services = self._services
         now, intake = services.clock.now(), services.intake
         if form.is_yes("AsOtherSource"):
-            return from_other_source(now=now, chance=services.chance, intake=intake)
+            return from_other_source(now=now, chance=services.moment().chance, intake=intake)
         return from_same_source(now=now, intake=intake)
 
     async def _work_through(

@@ -3,7 +3,9 @@
 from starlette.routing import BaseRoute
 
 from ringback.api.portal.callbacks import CallbackResource
+from ringback.api.portal.devices import DeviceResource
 from ringback.api.portal.replays import ReplayResource
+from ringback.api.portal.scenarios import ScenarioResource
 from ringback.api.portal.sending import Sending
 from ringback.api.routing import resource
 from ringback.api.services import Services
@@ -12,6 +14,7 @@ from ringback.api.services import Services
 def portal_routes(services: Services) -> list[BaseRoute]:
     """Return the routes of the portal API."""
     callbacks, replays = CallbackResource(services), ReplayResource(services)
+    devices, scenarios = DeviceResource(services), ScenarioResource(services)
     return [
         resource("/portal/v1/callbacks", get=callbacks.list, post=Sending(services).send),
         resource("/portal/v1/undelivered", get=callbacks.undelivered),
@@ -20,4 +23,10 @@ def portal_routes(services: Services) -> list[BaseRoute]:
         resource("/portal/v1/callbacks/{sid}/attempts", get=callbacks.attempts),
         resource("/portal/v1/callbacks/{sid}/replay", post=replays.replay),
         resource("/portal/v1/callbacks/{sid}/discard", post=replays.discard),
+        resource("/portal/v1/devices/{sim}", get=devices.fetch),
+        resource("/portal/v1/devices/{sim}/sms", post=devices.send_sms),
+        resource("/portal/v1/devices/{sim}/ip", post=devices.send_datagram),
+        resource("/portal/v1/devices/{sim}/data", post=devices.use_data),
+        resource("/portal/v1/esim_profiles/{sid}/download", post=devices.download_profile),
+        resource("/portal/v1/scenarios", get=scenarios.list, post=scenarios.choose),
     ]

@@ -43,15 +43,16 @@ class Sending:
     async def _send(self, account_sid: str, wanted: list[NewCallback]) -> list[Callback]:
         services = self._services
         services.intake.make_room(account_sid, len(wanted))
+        moment = services.moment()
         return await services.store.transact(
             lambda tx: send_callbacks(
                 tx,
                 account_sid,
                 wanted,
-                transition=services.transition,
-                now=services.clock.now(),
-                chance=services.chance,
-                intake=services.intake,
+                transition=moment.transition,
+                now=moment.now,
+                chance=moment.chance,
+                intake=moment.intake,
             )
         )
 

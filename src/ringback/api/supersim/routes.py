@@ -1,16 +1,24 @@
-"""The Super SIM API's table of routes."""
+"""The Super SIM API's table of operations."""
 
-from starlette.routing import BaseRoute
-
-from ringback.api.routing import resource
+from ringback.api.operation import Operation
 from ringback.api.services import Services
+from ringback.api.supersim.access_profiles import AccessProfileResource, NetworkResource
+from ringback.api.supersim.commands import IpCommandResource, SmsCommandResource
+from ringback.api.supersim.esim_profiles import EsimProfileResource
+from ringback.api.supersim.fleets import FleetResource
+from ringback.api.supersim.histories import HistoryResource
 from ringback.api.supersim.sims import SimResource
 
 
-def supersim_routes(services: Services) -> list[BaseRoute]:
-    """Return the routes of the Super SIM API."""
-    sims = SimResource(services)
+def supersim_operations(services: Services) -> list[Operation]:
+    """Return the operations of the Super SIM API."""
     return [
-        resource("/supersim/v1/Sims", get=sims.list, post=sims.register),
-        resource("/supersim/v1/Sims/{sid}", get=sims.fetch, post=sims.update),
+        *SimResource(services).operations(),
+        *SmsCommandResource(services).operations(),
+        *IpCommandResource(services).operations(),
+        *EsimProfileResource(services).operations(),
+        *FleetResource(services).operations(),
+        *AccessProfileResource(services).operations(),
+        *NetworkResource(services).operations(),
+        *HistoryResource(services).operations(),
     ]

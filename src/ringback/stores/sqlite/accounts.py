@@ -22,7 +22,7 @@ class SqliteAccounts:
 
     def add(self, account: Account, keys: Sequence[ApiKey]) -> None:
         self._session.write(
-            "INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 account.sid,
                 account.name,
@@ -31,6 +31,7 @@ class SqliteAccounts:
                 account.uses_static_proxy,
                 to_us(account.date_created),
                 _write_schedule(account),
+                account.parent_sid,
             ),
         )
         for key in keys:
@@ -55,13 +56,14 @@ class SqliteAccounts:
         self._known.clear()
         self._session.write(
             "UPDATE accounts SET name = ?, auth_token = ?, kore_secret = ?, uses_static_proxy = ?,"
-            " schedule = ? WHERE sid = ?",
+            " schedule = ?, parent_sid = ? WHERE sid = ?",
             (
                 account.name,
                 account.auth_token,
                 account.kore_secret,
                 account.uses_static_proxy,
                 _write_schedule(account),
+                account.parent_sid,
                 account.sid,
             ),
         )
@@ -87,6 +89,7 @@ def _read_account(row: sqlite3.Row) -> Account:
         uses_static_proxy=bool(row["uses_static_proxy"]),
         date_created=from_us(row["created_us"]),
         schedule=None if schedule is None else Schedule.parse(schedule),
+        parent_sid=row["parent_sid"],
     )
 
 

@@ -7,13 +7,13 @@ from ringback.core.callback import (
     Attempt,
     Callback,
     CallbackStatus,
-    Method,
     Progress,
     RecordedRequest,
     RecordedResponse,
     Timings,
     begin,
 )
+from ringback.core.method import Method
 from ringback.core.source import Source
 from ringback.stores.sqlite.columns import (
     from_us,

@@ -117,7 +117,7 @@ class SqliteCallbacks:
 
     def page(self, account_sid: str, which: CallbackFilter, window: Window) -> list[Callback]:
         rows = read_page(
-            self._session,
+            self._session.read_queued,
             _FROM,
             columns=COLUMNS,
             account_sid=account_sid,

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ringback.core.errors import StoreUnavailable
-from ringback.ports import Ending, Transaction, nothing
+from ringback.ports import Afterwards, Transaction, nothing
+from ringback.stores.sqlite import supersim
 from ringback.stores.sqlite.accounts import SqliteAccounts
 from ringback.stores.sqlite.callbacks import TABLES, SqliteCallbacks
+from ringback.stores.sqlite.records import SqliteNamedRecords, SqliteRecords
 from ringback.stores.sqlite.session import Session
-from ringback.stores.sqlite.sims import SqliteFleets, SqliteSims
+from ringback.stores.sqlite.tasks import SqliteScenarios, SqliteTasks
 
 _OF_A_ROW: Final = (
     sqlite3.IntegrityError,
@@ -27,10 +29,10 @@ class Job:
         self.work = work
         self.result: Any = None
         self.failure: Exception | None = None
-        self.endings: list[Ending] = []
-        self._undone: list[Ending] = []
+        self.endings: list[Afterwards] = []
+        self._undone: list[Afterwards] = []
 
-    def begin(self) -> list[Ending]:
+    def begin(self) -> list[Afterwards]:
         """Begin, maybe again, since an earlier commit was undone; return the list of who asks."""
         self._undone += self.endings
         self.failure = None
@@ -50,10 +52,20 @@ class SqliteTransaction:
 
     def __init__(self, session: Session) -> None:
         self.accounts = SqliteAccounts(session)
-        self.fleets = SqliteFleets(session)
-        self.sims = SqliteSims(session)
+        self.access_profiles = SqliteNamedRecords(session, supersim.ACCESS_PROFILES)
+        self.fleets = SqliteNamedRecords(session, supersim.FLEETS)
+        self.sims = SqliteNamedRecords(session, supersim.SIMS)
+        self.sim_updates = supersim.SqliteSimUpdates(session)
+        self.sms_commands = SqliteRecords(session, supersim.SMS_COMMANDS)
+        self.ip_commands = SqliteRecords(session, supersim.IP_COMMANDS)
+        self.esim_profiles = SqliteRecords(session, supersim.ESIM_PROFILES)
+        self.settings_updates = SqliteRecords(session, supersim.SETTINGS_UPDATES)
+        self.billing_periods = SqliteRecords(session, supersim.BILLING_PERIODS)
+        self.sessions = supersim.SqliteSessions(session)
+        self.scenarios = SqliteScenarios(session)
+        self.tasks = SqliteTasks(session)
         self.callbacks = SqliteCallbacks(session, self.accounts)
-        self.endings: list[Ending] = []
+        self.endings: list[Afterwards] = []
         self._session = session
 
     def write_nothing(self) -> None:
@@ -63,7 +75,7 @@ class SqliteTransaction:
     def afterwards(
         self, durable: Callable[[], None], *, undone: Callable[[], None] = nothing
     ) -> None:
-        self.endings.append(Ending(durable, undone))
+        self.endings.append(Afterwards(durable, undone))
 
 
 class Committer:

@@ -1,17 +1,19 @@
 """Reading one page of a list: by the place of a record, so that new records shift nothing."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from ringback.core.errors import Invalid
 from ringback.ports import Window
-from ringback.stores.sqlite.session import Session, SqlValue
+from ringback.stores.sqlite.session import SqlValue
 
 Condition = tuple[str, SqlValue]
+Read = Callable[[str, Sequence[Any]], sqlite3.Cursor]
 
 
 def read_page(
-    session: Session,
+    read: Read,
     table: str,
     *,
     columns: str = "*",
@@ -25,22 +27,22 @@ def read_page(
     """
     backwards = window.before is not None
     own = ("account_sid = ?", account_sid)
-    beyond = ("seq > ?" if backwards else "seq < ?", _place(session, table, account_sid, window))
+    beyond = ("seq > ?" if backwards else "seq < ?", _place(read, table, account_sid, window))
     given = [pair for pair in (own, *conditions, beyond) if pair[1] is not None]
     clauses = " AND ".join(text for text, _ in given)
     order = "ASC" if backwards else "DESC"
-    rows = session.read_queued(
+    rows = read(
         f"SELECT {columns} FROM {table} WHERE {clauses} ORDER BY seq {order} LIMIT ?",
         [*(value for _, value in given), window.size],
     ).fetchall()
     return rows[::-1] if backwards else rows
 
 
-def _place(session: Session, table: str, account_sid: str, window: Window) -> int | None:
+def _place(read: Read, table: str, account_sid: str, window: Window) -> int | None:
     sid = window.after if window.before is None else window.before
     if sid is None:
         return None
-    row = session.read_queued(
+    row = read(
         f"SELECT seq FROM {table} WHERE account_sid = ? AND sid = ?",
         (account_sid, sid),
     ).fetchone()

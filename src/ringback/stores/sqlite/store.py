@@ -21,7 +21,12 @@ from ringback.ports import Transaction
 from ringback.stores.migrate import pending
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.lock import FileLock
-from ringback.stores.sqlite.upgrading import destination_of, head_of_request, head_of_response
+from ringback.stores.sqlite.upgrading import (
+    DeviceAddresses,
+    destination_of,
+    head_of_request,
+    head_of_response,
+)
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -202,8 +207,11 @@ def connect(path: Path | str) -> sqlite3.Connection:
 def _bring_up_to_date(connection: sqlite3.Connection) -> None:
     for function in (destination_of, head_of_request, head_of_response):
         connection.create_function(function.__name__, 1, function, deterministic=True)
+    connection.create_function("device_ip_of", 1, DeviceAddresses().device_ip_of)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     for step in pending(files("ringback.stores.sqlite") / "migrations", version=version):
         connection.executescript(
             f"BEGIN; {step.sql}; PRAGMA user_version = {step.version}; COMMIT;"
         )
+    # It would keep the addresses that it has given.
+    connection.create_function("device_ip_of", 1, None)

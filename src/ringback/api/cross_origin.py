@@ -1,0 +1,47 @@
+"""Lets pages of any origin call the Super SIM API, as both vendors do.
+
+Only that API: the portal, health and metrics stay closed to pages of other origins. The header
+lines never change with who asks, so no origin is let in with what its visitor's browser remembers.
+"""
+
+from typing import Final
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_OPEN: Final = "/supersim/"
+
+CROSS_ORIGIN: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "Accept, Authorization, Content-Type, If-Match,"
+    " If-Modified-Since, If-None-Match, If-Unmodified-Since, Idempotency-Key",
+    "Access-Control-Allow-Credentials": "true",
+    "Access-Control-Expose-Headers": "ETag, Retry-After, Ringback-Warning",
+}
+"""The headers of every answer of that API: those of the vendors, and our own to be exposed."""
+
+_LINES: Final = tuple(
+    (name.lower().encode(), value.encode()) for name, value in CROSS_ORIGIN.items()
+)
+
+
+class CrossOrigin:
+    """Adds the headers, and answers what browsers ask beforehand (OPTIONS)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request on, or answer it: 204."""
+        if scope["type"] != "http" or not scope["path"].startswith(_OPEN):
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *_LINES]}
+            await send(message)
+
+        app = Response(status_code=204) if scope["method"] == "OPTIONS" else self._app
+        await app(scope, receive, send_with_headers)

@@ -1,0 +1,1 @@
+"""Our own description of the API, and the page that shows it."""

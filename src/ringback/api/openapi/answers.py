@@ -1,0 +1,153 @@
+"""The answers in our document: records, pages, and every error that can come."""
+
+from collections.abc import Mapping
+from typing import Any, Final, assert_never
+
+from ringback.api.cross_origin import CROSS_ORIGIN
+from ringback.api.operation import CALLED_BACK, Body, Many, Nothing, Operation
+from ringback.api.schemas import TEXT, URL, Schema, list_of, number, object_of, or_null
+from ringback.api.shown import Shown
+
+_JSON_TYPE: Final = "application/json"
+_HEADERS: Final = "#/components/headers"
+
+ERROR: Final[Schema] = object_of(
+    code={**number(), "description": "What exactly is wrong."},
+    message={**TEXT, "description": "What was given, what is wrong and what would be right."},
+    more_info=URL,
+    status={**number(400, 599), "description": "That of the answer."},
+)
+"""The form of every error."""
+
+META: Final[Schema] = object_of(
+    first_page_url=URL,
+    key={**TEXT, "description": "The name of the array with the records."},
+    next_page_url=or_null(URL),
+    page=number(0),
+    page_size=number(0),
+    previous_page_url=or_null(URL),
+    url=URL,
+)
+"""What every list says of itself."""
+
+_WARNING: Final = {
+    "description": "Names parameters that the operation doesn't know; they had no effect.",
+    "schema": TEXT,
+}
+_RETRY_AFTER: Final = {"description": "When to ask again, in seconds.", "schema": number(0)}
+_CHALLENGE: Final = {"description": "How to sign in.", "schema": TEXT}
+
+ERRORS: Final[Mapping[int, str]] = {
+    400: "Something in the request can't be used: `code` and `message` say what, and nothing was"
+    " changed. Also what can't be read as HTTP.",
+    401: "The credentials are missing or wrong (20003).",
+    404: "There is no such resource, or it is another account's (20404).",
+    409: "Another change to the same resource is still being carried out.",
+    429: "So many callbacks wait that no more are taken on (20429).",
+    503: "The database can't be used just now; nothing was changed (20503).",
+}
+"""The errors that there are, by their statuses."""
+
+_HEADERS_OF_ERRORS: Final = {401: "WWW-Authenticate", 429: "Retry-After"}
+
+
+def headers() -> dict[str, Any]:
+    """Return the headers of answers."""
+    allowed = {
+        name: {"description": "Lets pages of any origin read it.", "schema": _exactly(value)}
+        for name, value in CROSS_ORIGIN.items()
+    }
+    ours = {
+        "Ringback-Warning": _WARNING,
+        "Retry-After": _RETRY_AFTER,
+        "WWW-Authenticate": _CHALLENGE,
+    }
+    return {**ours, **allowed}
+
+
+def error_answers() -> dict[str, Any]:
+    """Return all errors, by the names under which operations refer to them."""
+    return {str(status): error_answer(status, *CROSS_ORIGIN) for status in ERRORS}
+
+
+def error_answer(status: int, *beside: str) -> dict[str, Any]:
+    """Return an error as it is answered, with these headers beside its own."""
+    own = [_HEADERS_OF_ERRORS[status]] if status in _HEADERS_OF_ERRORS else []
+    described = {"description": ERRORS[status], **content_of("error")}
+    return described | {"headers": _refer(*own, *beside)}
+
+
+def content_of(name: str) -> dict[str, Any]:
+    """Return a body that is JSON of this schema."""
+    return {"content": {_JSON_TYPE: {"schema": {"$ref": f"#/components/schemas/{name}"}}}}
+
+
+def warned(*beside: str) -> dict[str, Any]:
+    """Return the headers of an answer that succeeds: its warnings, and these."""
+    return {"headers": _refer("Ringback-Warning", *beside)}
+
+
+def answers_of(operation: Operation) -> dict[str, Any]:
+    """Return what an operation can answer, by status."""
+    good = {
+        str(status): _answer(body, operation.meaning) for status, body in operation.answers.items()
+    }
+    bad = {
+        str(status): {"$ref": f"#/components/responses/{status}"}
+        for status in _errors_of(operation)
+    }
+    return good | bad
+
+
+def schemas_of(operation: Operation) -> dict[str, Schema]:
+    """Return the named schemas that an operation's answers refer to."""
+    schemas = dict[str, Schema]()
+    for body in operation.answers.values():
+        match body:
+            case Shown():
+                schemas[body.name] = body.schema
+            case Many(shown):
+                schemas[shown.name] = shown.schema
+                schemas[f"{shown.name}_page"] = _page_of(shown)
+            case Nothing():
+                pass
+            case _:
+                assert_never(body)
+    return schemas
+
+
+def _errors_of(operation: Operation) -> list[int]:
+    statuses = [400, 401]
+    if "{" in operation.path:
+        statuses.append(404)
+    if operation.conflicts:
+        statuses.append(409)
+    if CALLED_BACK[0] in operation.parameters:
+        statuses.append(429)
+    return [*statuses, 503]
+
+
+def _answer(body: Body, meaning: str) -> dict[str, Any]:
+    sent = {"description": meaning, **warned(*CROSS_ORIGIN)}
+    match body:
+        case Shown():
+            return sent | content_of(body.name)
+        case Many(shown):
+            return sent | content_of(f"{shown.name}_page")
+        case Nothing():
+            return sent | {"description": "Done; there is no body."}
+        case _:
+            assert_never(body)
+
+
+def _page_of(shown: Shown[Any]) -> Schema:
+    records = list_of({"$ref": f"#/components/schemas/{shown.name}"})
+    return object_of(**{shown.plural: records, "meta": {"$ref": "#/components/schemas/meta"}})
+
+
+def _refer(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"{_HEADERS}/{name}"} for name in names}
+
+
+def _exactly(value: str) -> Schema:
+    return {"type": "string", "enum": [value]}

@@ -1,0 +1,250 @@
+"""The callbacks in our document: what receivers are sent, which no document of the vendors says.
+
+Names, order and values come from the one table of `core/payload` and the events behind it.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from functools import cache
+from types import NoneType
+from typing import Any, ClassVar, Final, NamedTuple, get_args, get_origin, get_type_hints
+
+from ringback.api.schemas import INSTANT, TEXT, Schema, number, one_of, sid_of, text
+from ringback.core.command import Direction, IpStatus, PayloadType, SmsStatus
+from ringback.core.esim_profile import EsimStatus
+from ringback.core.events import (
+    EsimProfileChanged,
+    Event,
+    IpCommandChanged,
+    SimUpdated,
+    SmsCommandChanged,
+)
+from ringback.core.payload import PARAMETERS
+from ringback.core.sids import Kind
+from ringback.core.sim import SimStatus
+
+_FORM_TYPE: Final = "application/x-www-form-urlencoded"
+
+
+class DescribedCallback(NamedTuple):
+    """A callback as the document has it."""
+
+    name: str
+    event: type[Event]
+    url_parameter: str
+    """The parameter of the operation that says where it goes."""
+    command: Kind | None
+    """What `CommandSid` is a SID of."""
+    meaning: str
+    can_say: Mapping[str, Sequence[StrEnum]]
+    """For parameters that say less here than their events could: what they can say."""
+
+
+_SIM_UPDATED: Final = DescribedCallback(
+    "simUpdated",
+    SimUpdated,
+    "CallbackUrl",
+    None,
+    "The update of the SIM has ended: as asked, or with an error and the status it had before.",
+    {"SimStatus": [status for status in SimStatus if status is not SimStatus.SCHEDULED]},
+)
+_SMS_TO_SIM: Final = DescribedCallback(
+    "smsCommandToSim",
+    SmsCommandChanged,
+    "CallbackUrl",
+    Kind.SMS_COMMAND,
+    "The SMS to the device has got a new status; sent for each.",
+    {
+        "Status": [SmsStatus.SENT, SmsStatus.DELIVERED, SmsStatus.FAILED],
+        "Direction": [Direction.TO_SIM],
+    },
+)
+_SMS_FROM_SIM: Final = DescribedCallback(
+    "smsCommandFromSim",
+    SmsCommandChanged,
+    "SmsCommandsUrl",
+    Kind.SMS_COMMAND,
+    "A device of the fleet has sent an SMS.",
+    {"Status": [SmsStatus.RECEIVED], "Direction": [Direction.FROM_SIM]},
+)
+_IP_TO_SIM: Final = DescribedCallback(
+    "ipCommandToSim",
+    IpCommandChanged,
+    "CallbackUrl",
+    Kind.IP_COMMAND,
+    "The datagram to the device was sent, or failed.",
+    {"Status": [IpStatus.SENT, IpStatus.FAILED], "Direction": [Direction.TO_SIM]},
+)
+_IP_FROM_SIM: Final = DescribedCallback(
+    "ipCommandFromSim",
+    IpCommandChanged,
+    "IpCommandsUrl",
+    Kind.IP_COMMAND,
+    "A device of the fleet has sent a datagram.",
+    {
+        "Status": [IpStatus.RECEIVED],
+        "Direction": [Direction.FROM_SIM],
+        "PayloadType": [PayloadType.BINARY],
+    },
+)
+_ESIM_CHANGED: Final = DescribedCallback(
+    "esimProfileChanged",
+    EsimProfileChanged,
+    "CallbackUrl",
+    None,
+    "The eSIM Profile can be downloaded, has been, or failed.",
+    {"Status": [EsimStatus.AVAILABLE, EsimStatus.DOWNLOADED, EsimStatus.FAILED]},
+)
+
+CALLBACKS: Final[Mapping[str, Sequence[DescribedCallback]]] = {
+    "simUpdated": (_SIM_UPDATED,),
+    "smsCommandToSim": (_SMS_TO_SIM,),
+    "ipCommandToSim": (_IP_TO_SIM,),
+    "esimProfileChanged": (_ESIM_CHANGED,),
+    "commandFromSim": (_SMS_FROM_SIM, _IP_FROM_SIM),
+}
+"""By what an operation's `calls_back` says."""
+
+# What a parameter holds that its name doesn't say.
+_MEANINGS: Final = {
+    "Command": "The same as `Payload`, under an older name.",
+    "ErrorCode": "Why it failed, as a code; left out where it didn't.",
+    "ErrorMessage": "Why it failed, in words; left out where it didn't.",
+    "Payload": "As `PayloadType` says: text, or Base64. Left out where it is empty.",
+    "SimUniqueName": "Left out where the SIM has none.",
+    "ActivationCode": "What a QR code for it holds; with `GenerateMatchingId` alone.",
+    "MatchingId": "With `GenerateMatchingId` alone.",
+}
+
+_SIDS: Final = {
+    "AccountSid": Kind.ACCOUNT,
+    "SimSid": Kind.SIM,
+    "EsimProfileSid": Kind.ESIM_PROFILE,
+}
+
+_BY_TWILIO: Final = "Sent by Twilio's source."
+_BY_KORE: Final = "Sent by KORE's source."
+_HEADERS: Final[Mapping[str, tuple[str, Schema]]] = {
+    "User-Agent": (
+        "Which source it comes from.",
+        {"type": "string", "enum": ["TwilioProxy/1.1", "KoreProxy/1.1"]},
+    ),
+    "X-Twilio-Signature": (
+        f"{_BY_TWILIO} Base64 of an HMAC-SHA1 with the Auth Token, over the URL and what the form"
+        " has, sorted by name.",
+        TEXT,
+    ),
+    "I-Twilio-Idempotency-Token": (
+        f"{_BY_TWILIO} The same for each attempt of one callback.",
+        {"type": "string", "format": "uuid"},
+    ),
+    "X-Home-Region": (_BY_TWILIO, {"type": "string", "enum": ["us1"]}),
+    "X-Use-Static-Proxy": (
+        f"{_BY_TWILIO} Only where the account has a static proxy.",
+        {"type": "string", "enum": ["true"]},
+    ),
+    "Kore-Signature": (
+        f"{_BY_KORE} Hexadecimal SHA-256 of the account's webhook secret, the method, the URL"
+        " without query and fragment, and the body, one after the other. Empty without a secret.",
+        text(pattern="^([0-9a-f]{64})?$"),
+    ),
+    "Kore-Idempotency-Token": (
+        f"{_BY_KORE} The same for each attempt of one callback.",
+        text(pattern="^RQ[A-Za-z0-9_-]{32,41}$"),
+    ),
+    "Date": (f"{_BY_KORE} When this attempt left, in ISO 8601.", INSTANT),
+}
+
+
+def all_callbacks() -> list[DescribedCallback]:
+    """Return the callbacks that there are."""
+    return [described for group in CALLBACKS.values() for described in group]
+
+
+def payload_of(described: DescribedCallback) -> Schema:
+    """Return the schema of what a callback tells, in the order in which it does."""
+    hints = _hints_of(described.event)
+    properties, needed = dict[str, Schema](), list[str]()
+    for name, attribute in PARAMETERS[described.event]:
+        hint = hints[attribute]
+        properties[name] = _with_meaning(name, _schema_of(described, name, attribute, hint))
+        # What is empty is left out, and a text may be.
+        if NoneType not in get_args(hint) and attribute != "payload":
+            needed.append(name)
+    return {"type": "object", "properties": properties, "required": needed}
+
+
+def callback_of(described: DescribedCallback) -> dict[str, Any]:
+    """Return a callback: a POST with a form, or a GET with the same in its query."""
+    expression = f"{{$request.body#/{described.url_parameter}}}"
+    return {expression: {"post": _post(described), "get": _get(described)}}
+
+
+def header_parameters() -> dict[str, Any]:
+    """Return the headers of both sources, as parameters of callbacks."""
+    return {
+        name: {"name": name, "in": "header", "description": meaning, "schema": schema}
+        for name, (meaning, schema) in _HEADERS.items()
+    }
+
+
+def _post(described: DescribedCallback) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{described.name}"}
+    body = {"required": True, "content": {_FORM_TYPE: {"schema": schema}}}
+    return {**_what_both_have(described), "parameters": _headers(), "requestBody": body}
+
+
+def _get(described: DescribedCallback) -> dict[str, Any]:
+    payload = payload_of(described)
+    query = [
+        {
+            "name": name,
+            "in": "query",
+            "required": name in payload["required"],
+            "schema": {"$ref": f"#/components/schemas/{described.name}/properties/{name}"},
+        }
+        for name in payload["properties"]
+    ]
+    return {**_what_both_have(described), "parameters": [*query, *_headers()]}
+
+
+def _what_both_have(described: DescribedCallback) -> dict[str, Any]:
+    return {
+        "summary": described.meaning,
+        "security": [],
+        "responses": {
+            "2XX": {"description": "Delivered. Nothing of the body is used."},
+            "default": {
+                "description": "Not delivered; whether and when it is tried again, the source, the"
+                " fragment of the URL and the schedule say. 410 ends it."
+            },
+        },
+    }
+
+
+def _headers() -> list[dict[str, str]]:
+    return [{"$ref": f"#/components/parameters/{name}"} for name in _HEADERS]
+
+
+@cache
+def _hints_of(event: type[Event]) -> Mapping[str, Any]:
+    return get_type_hints(event)
+
+
+def _schema_of(described: DescribedCallback, name: str, attribute: str, hint: Any) -> Schema:
+    if name in described.can_say:
+        return one_of(described.can_say[name])
+    if get_origin(hint) is ClassVar or hint is ClassVar:
+        return {"type": "string", "enum": [str(getattr(described.event, attribute))]}
+    if name == "CommandSid" and described.command is not None:
+        return sid_of(described.command)
+    if name in _SIDS:
+        return sid_of(_SIDS[name])
+    (plain,) = [kind for kind in get_args(hint) or (hint,) if kind is not NoneType]
+    if issubclass(plain, StrEnum):
+        return one_of(plain)
+    return number() if plain is int else TEXT
+
+
+def _with_meaning(name: str, schema: Schema) -> Schema:
+    return {**schema, "description": _MEANINGS[name]} if name in _MEANINGS else schema

@@ -1,0 +1,105 @@
+"""A page to browse the API and to try it out: Swagger UI, with nothing from any other server."""
+
+import asyncio
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from ringback.api.routing import resource
+
+# An MkDocs plugin, but also the most recent package that carries Swagger UI without a framework.
+# Only its files are used, so it is found, and never imported. See docs/decisions/0010-openapi.md.
+_PACKAGE: Final = "mkdocs_swagger_ui_tag"
+
+_PAGE: Final = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Ringback: the API</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="docs/swagger-ui.css">
+</head>
+<body>
+<div id="api"><noscript>This page needs JavaScript; openapi.json has the same.</noscript></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+</body>
+</html>
+"""
+
+# The validator would be another server's.
+_START: Final = """\
+SwaggerUIBundle({
+  dom_id: "#api",
+  url: "openapi.json",
+  validatorUrl: null,
+  deepLinking: true,
+  docExpansion: "list",
+  defaultModelsExpandDepth: 0,
+});
+"""
+
+# Swagger UI writes styles into its elements, and has its icons as data.
+_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'"
+    " 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class _File(NamedTuple):
+    """A file of the package, and what it holds."""
+
+    path: str
+    media_type: str
+
+
+_FILES: Final[Mapping[str, _File]] = {
+    "swagger-ui.css": _File("swagger-ui/stylesheets/swagger-ui.css", "text/css"),
+    "swagger-ui-bundle.js": _File("swagger-ui/javascripts/swagger-ui-bundle.js", "text/javascript"),
+}
+
+
+async def show_page(request: Request) -> Response:
+    """Answer with the page."""
+    return Response(_PAGE, media_type="text/html", headers=_HEADERS)
+
+
+async def show_start(request: Request) -> Response:
+    """Answer with what starts Swagger UI."""
+    return Response(_START, media_type="text/javascript", headers=_HEADERS)
+
+
+async def show_file(request: Request) -> Response:
+    """Answer with one of the two files of Swagger UI; there is no way to any other."""
+    file = _FILES.get(request.path_params["name"])
+    if file is None:
+        raise HTTPException(404)
+    content = await asyncio.to_thread((_folder() / file.path).read_bytes)
+    return Response(content, media_type=file.media_type, headers=_HEADERS)
+
+
+def docs_routes() -> list[BaseRoute]:
+    """Return the routes of the page."""
+    return [
+        resource("/docs", get=show_page),
+        resource("/docs/start.js", get=show_start),
+        resource("/docs/{name}", get=show_file),
+    ]
+
+
+def _folder() -> Path:
+    found = find_spec(_PACKAGE)
+    if found is None or found.origin is None:
+        raise HTTPException(404)
+    return Path(found.origin).parent

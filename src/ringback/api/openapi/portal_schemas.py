@@ -1,0 +1,172 @@
+"""What the portal takes and answers, as schemas; its handlers write records by hand, for speed."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ringback.api.portal.new_callbacks import MAX_KEY, MOST_AT_ONCE
+from ringback.api.schemas import (
+    FLAG,
+    INSTANT,
+    METHOD,
+    TEXT,
+    URL,
+    Schema,
+    list_of,
+    number,
+    object_of,
+    one_of,
+    or_null,
+    sid_of,
+    text,
+)
+from ringback.core.callback import CallbackStatus
+from ringback.core.scenario import SCENARIOS
+from ringback.core.sids import Kind
+from ringback.core.sim import SimStatus
+from ringback.core.source import Source
+
+_SOURCE: Final = one_of(Source)
+_SCENARIO: Final[Schema] = {"type": "string", "enum": list(SCENARIOS)}
+_MILLISECONDS: Final = or_null({"type": "number", "minimum": 0})
+_SCALAR: Final[Schema] = {"type": ["string", "number", "boolean"]}
+_HEADERS: Final = list_of({"type": "array", "items": TEXT, "minItems": 2, "maxItems": 2})
+
+_CALLBACK: Final = object_of(
+    sid=sid_of(Kind.CALLBACK),
+    account_sid=sid_of(Kind.ACCOUNT),
+    url=TEXT,
+    method=METHOD,
+    body=TEXT,
+    parameters={"type": "object", "additionalProperties": {"type": ["string", "array"]}},
+    source=_SOURCE,
+    source_asked=or_null(_SOURCE),
+    source_reason=TEXT,
+    warnings=list_of(TEXT),
+    idempotency_token=TEXT,
+    idempotency_key=or_null(TEXT),
+    replay_of=or_null(sid_of(Kind.CALLBACK)),
+    status=one_of(CallbackStatus),
+    status_reason=or_null(TEXT),
+    attempt_count=number(0),
+    round=number(0),
+    date_next_attempt=or_null(INSTANT),
+    date_created=INSTANT,
+    date_updated=INSTANT,
+)
+
+_ATTEMPT: Final = object_of(
+    callback_sid=sid_of(Kind.CALLBACK),
+    number=number(1),
+    date_started=INSTANT,
+    duration_ms=_MILLISECONDS,
+    timings=or_null(
+        object_of(
+            look_up_ms=_MILLISECONDS,
+            connect_ms=_MILLISECONDS,
+            tls_ms=_MILLISECONDS,
+            first_byte_ms=_MILLISECONDS,
+            total_ms=_MILLISECONDS,
+        )
+    ),
+    local_address=or_null(TEXT),
+    proxy=or_null(TEXT),
+    result={
+        "type": "string",
+        "enum": ["open", "delivered", "refused", "unreachable", "unknown"],
+    },
+    status_code=or_null(number()),
+    error_code=or_null(number()),
+    failure=or_null(TEXT),
+    reason=or_null(TEXT),
+    request=or_null(object_of(method=METHOD, url=TEXT, headers=_HEADERS, body=TEXT)),
+    response=or_null(object_of(status=number(), headers=_HEADERS, body=TEXT, is_cut=FLAG)),
+)
+
+_NEW_CALLBACK: Final[Schema] = {
+    "type": "object",
+    "properties": {
+        "url": {**URL, "description": "A callback URL, with its fragment."},
+        "parameters": {
+            "type": "object",
+            "additionalProperties": {"anyOf": [_SCALAR, {**list_of(_SCALAR), "minItems": 1}]},
+            "description": "What to tell. At most 200 values and 64 KiB when encoded.",
+        },
+        "method": METHOD,
+        "idempotency_key": {
+            **or_null(text(shortest=1, longest=MAX_KEY)),
+            "description": "One that was used before makes no second callback.",
+        },
+        "deliver_at": {**or_null(INSTANT), "description": "Not before; up to 366 days ahead."},
+    },
+    "required": ["url", "parameters"],
+    "additionalProperties": False,
+}
+
+
+def _refer(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _page(key: str, name: str) -> Schema:
+    return object_of(**{key: list_of(_refer(name)), "meta": _refer("meta")})
+
+
+_IN_FORCE: Final[dict[str, Schema]] = {
+    "scenario": _SCENARIO,
+    "meaning": TEXT,
+    "reason": TEXT,
+    "chosen": or_null(TEXT),
+    "sim_sid": or_null(sid_of(Kind.SIM)),
+}
+
+PORTAL_SCHEMAS: Final[Mapping[str, Any]] = {
+    "callback": _CALLBACK,
+    "callback_page": _page("callbacks", "callback"),
+    "attempt": _ATTEMPT,
+    "attempt_page": _page("attempts", "attempt"),
+    "new_callback": _NEW_CALLBACK,
+    "new_callbacks": {
+        "anyOf": [
+            _refer("new_callback"),
+            object_of(
+                callbacks={
+                    **list_of(_refer("new_callback")),
+                    "minItems": 1,
+                    "maxItems": MOST_AT_ONCE,
+                }
+            ),
+        ]
+    },
+    "sent_callbacks": {
+        "anyOf": [_refer("callback"), object_of(callbacks=list_of(_refer("callback")))]
+    },
+    "replays": object_of(
+        dry_run=FLAG,
+        matched=number(0),
+        replayed=number(0),
+        skipped={"type": "object", "additionalProperties": number(0)},
+        next=or_null(object_of(After=or_null(TEXT), Until=or_null(INSTANT))),
+    ),
+    "device": object_of(
+        sim_sid=sid_of(Kind.SIM),
+        sim_unique_name=or_null(TEXT),
+        sim_status=one_of(SimStatus),
+        device_ip=or_null(TEXT),
+        gateway=or_null(TEXT),
+        fleet_sid=or_null(sid_of(Kind.FLEET)),
+        ip_commands_url=or_null(TEXT),
+        sms_commands_url=or_null(TEXT),
+        scenario=_SCENARIO,
+        scenario_reason=TEXT,
+    ),
+    "used_data": object_of(
+        sim_sid=sid_of(Kind.SIM),
+        data_upload=number(0),
+        data_download=number(0),
+        data_total=number(0),
+    ),
+    "scenario": object_of(**_IN_FORCE),
+    "scenarios": object_of(**_IN_FORCE, scenarios=list_of(object_of(name=_SCENARIO, meaning=TEXT))),
+    "clock": object_of(now=INSTANT, ahead_seconds={"type": "number", "minimum": 0}),
+}
+"""By their names in the document."""

@@ -1,0 +1,97 @@
+"""An operation of an API: its verb and path, what it takes and answers, and who carries it out.
+
+Routes and documents are both made from lists of these.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from starlette.routing import BaseRoute
+
+from ringback.api.routing import Handler, resource
+from ringback.api.schemas import METHOD, TEXT, Schema, number
+from ringback.api.shown import Shown
+
+
+class Parameter(NamedTuple):
+    """A parameter of a form or a query."""
+
+    name: str
+    schema: Schema = TEXT
+    meaning: str = ""
+    is_required: bool = False
+
+
+def required(name: str, schema: Schema, meaning: str) -> Parameter:
+    """Return a parameter that has to be given."""
+    return Parameter(name, schema, meaning, is_required=True)
+
+
+class Many(NamedTuple):
+    """An answer that is a page of these."""
+
+    shown: Shown[Any]
+
+
+class Nothing(NamedTuple):
+    """An answer without a body."""
+
+
+Body = Shown[Any] | Many | Nothing
+
+
+class Operation(NamedTuple):
+    """One verb on one path."""
+
+    verb: str
+    path: str
+    """Of our routes, with its prefix."""
+    name: str
+    """Which operation it is in the document: those of the vendors where they have one."""
+    meaning: str
+    handler: Handler
+    answers: Mapping[int, Body]
+    parameters: Sequence[Parameter] = ()
+    calls_back: str | None = None
+    """The name of the callback that it leads to."""
+    conflicts: bool = False
+    """Whether it can be refused because something else is being done to the same resource."""
+
+
+PAGES: Final = (
+    Parameter("PageSize", number(1, 1000), "How many records a page has; 50 without it."),
+    Parameter("Page", number(0, 10**9 - 1), "What the client counts; it has no other meaning."),
+    Parameter("PageToken", TEXT, "Where a page begins; stands in the page URLs of `meta`."),
+)
+"""The parameters that every list takes."""
+
+CALLED_BACK: Final = (
+    Parameter(
+        "CallbackUrl",
+        {"type": "string", "maxLength": 4096, "anyOf": [{"format": "uri"}, {"maxLength": 0}]},
+        "Who is told of it; nobody where it is empty. A fragment chooses the source (`#cbs=kore`)"
+        " and how it is retried.",
+    ),
+    Parameter("CallbackMethod", METHOD, "How they are told; POST without it."),
+)
+
+
+def names_of(parameters: Sequence[Parameter]) -> tuple[str, ...]:
+    """Return the names of parameters."""
+    return tuple(parameter.name for parameter in parameters)
+
+
+def lists_among(parameters: Sequence[Parameter]) -> tuple[str, ...]:
+    """Return the names of those parameters that may be given more than once."""
+    return tuple(one.name for one in parameters if one.schema.get("type") == "array")
+
+
+def routes_of(operations: Sequence[Operation]) -> list[BaseRoute]:
+    """Return one route for each path of these operations."""
+    by_path = dict[str, dict[str, Handler]]()
+    for operation in operations:
+        by_path.setdefault(operation.path, {})[operation.verb] = operation.handler
+    return [
+        resource(path, get=verbs.get("GET"), post=verbs.get("POST"), delete=verbs.get("DELETE"))
+        for path, verbs in by_path.items()
+    ]

@@ -1,0 +1,188 @@
+"""What the resources of the SIM APIs have in common: sign-in, one transaction, the answer.
+
+`lists`, `fetches`, `creates` and `updates` make an operation out of what only that one knows: what
+it takes, what it shows, and the work that it is in a transaction.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ringback.api.callback_urls import callback_url
+from ringback.api.forms import Parameters, read_form, read_query
+from ringback.api.operation import PAGES, Many, Operation, Parameter, lists_among, names_of
+from ringback.api.paging import HasSid, Paging, page_of, read_paging
+from ringback.api.representation import json_answer, with_unknown
+from ringback.api.services import Services
+from ringback.api.shown import Shown
+from ringback.api.sign_in import account_of
+from ringback.core.account import Account
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.method import Method
+from ringback.operations.moment import Moment
+from ringback.ports import Transaction, Window
+
+T = TypeVar("T")
+R = TypeVar("R", bound=HasSid)
+
+Fetching = Callable[[Transaction, str, str], R]
+"""Returns an account's record by its SID, or its unique name; raises NotFound."""
+Listing = Callable[[Transaction, str, Window], Sequence[R]]
+"""Returns a page of an account's records."""
+Change = Callable[[Transaction, Moment], R]
+"""Changes something, and returns the record that was made or changed."""
+
+
+class Call(NamedTuple):
+    """What a request asks for, and who asks."""
+
+    account_sid: str
+    sid: str
+    """Which resource its path names, by SID or unique name; empty where it names none."""
+    given: Parameters
+
+
+class Resource:
+    """The operations on one kind of resource."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def lists(
+        self,
+        path: str,
+        name: str,
+        meaning: str,
+        shown: Shown[R],
+        asked: Callable[[Call], Listing[R]],
+        *,
+        takes: Sequence[Parameter] = (),
+    ) -> Operation:
+        """Return the operation that lists records of this name."""
+        parameters = (*takes, *PAGES)
+
+        async def handle(request: Request) -> Response:
+            call = await self._queried(request, parameters)
+            listing, paging = asked(call), read_paging(call.given)
+            records = await self._read(lambda tx: listing(tx, call.account_sid, paging.window))
+            return self._page(request, call.given, paging, shown, records)
+
+        return Operation(
+            "GET", path, f"List{name}", meaning, handle, {200: Many(shown)}, parameters
+        )
+
+    def fetches(
+        self, path: str, name: str, meaning: str, shown: Shown[R], fetching: Fetching[R]
+    ) -> Operation:
+        """Return the operation that fetches a record of this name."""
+
+        async def handle(request: Request) -> Response:
+            call = await self._queried(request)
+            record = await self._read(lambda tx: fetching(tx, call.account_sid, call.sid))
+            return self._show(request, shown, record, 200, call.given)
+
+        return Operation("GET", path, f"Fetch{name}", meaning, handle, {200: shown})
+
+    def creates(
+        self,
+        path: str,
+        name: str,
+        meaning: str,
+        shown: Shown[R],
+        asked: Callable[[Call], Change[R]],
+        *,
+        takes: Sequence[Parameter],
+        calls_back: str | None = None,
+    ) -> Operation:
+        """Return the operation that makes a record of this name."""
+        handle = self._writing(shown, takes, asked, 201)
+        return Operation(
+            "POST", path, f"Create{name}", meaning, handle, {201: shown}, takes, calls_back
+        )
+
+    def updates(
+        self,
+        path: str,
+        name: str,
+        meaning: str,
+        shown: Shown[R],
+        asked: Callable[[Call], Change[R]],
+        *,
+        takes: Sequence[Parameter],
+        calls_back: str | None = None,
+    ) -> Operation:
+        """Return the operation that updates a record of this name."""
+        handle = self._writing(shown, takes, asked, 200)
+        return Operation(
+            "POST", path, f"Update{name}", meaning, handle, {200: shown}, takes, calls_back
+        )
+
+    def _writing(
+        self,
+        shown: Shown[R],
+        takes: Sequence[Parameter],
+        asked: Callable[[Call], Change[R]],
+        status: int,
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def handle(request: Request) -> Response:
+            call = await self._posted(request, takes)
+            record = await self._change(asked(call))
+            return self._show(request, shown, record, status, call.given)
+
+        return handle
+
+    async def _queried(self, request: Request, parameters: Sequence[Parameter] = ()) -> Call:
+        """Return what a request with a query asks for."""
+        account = await self._account(request)
+        query = read_query(request, names_of(parameters))
+        return Call(account.sid, request.path_params.get("sid", ""), query)
+
+    async def _posted(self, request: Request, parameters: Sequence[Parameter]) -> Call:
+        """Return what a request with a form asks for."""
+        account = await self._account(request)
+        form = await read_form(request, names_of(parameters), lists=lists_among(parameters))
+        return Call(account.sid, request.path_params.get("sid", ""), form)
+
+    def _called_back(self, call: Call) -> tuple[CallbackUrl | None, Method]:
+        """Return whom a request wants to be told of what comes of it, and how.
+
+        Raises Overloaded where no more callbacks may wait.
+        """
+        url = callback_url(call.given, self._services.read_url)
+        method = call.given.choice("CallbackMethod", Method) or Method.POST
+        if url is not None:
+            self._services.intake.make_room(call.account_sid, 1)
+        return url, method
+
+    async def _account(self, request: Request) -> Account:
+        return await account_of(request, self._services.sign_ins)
+
+    async def _read(self, work: Callable[[Transaction], T]) -> T:
+        """Run what only looks."""
+        return await self._services.store.transact(work)
+
+    async def _change(self, work: Callable[[Transaction, Moment], T]) -> T:
+        """Run what changes something, and let what is due of it be seen at once."""
+        moment = self._services.moment()
+        result = await self._services.store.transact(lambda tx: work(tx, moment))
+        self._services.progress.wake()
+        return result
+
+    def _page(
+        self,
+        request: Request,
+        query: Parameters,
+        paging: Paging,
+        shown: Shown[R],
+        records: Sequence[R],
+    ) -> Response:
+        """Answer with one page of a list."""
+        page = page_of(shown.plural, records, shown.at(request), paging=paging, request=request)
+        return with_unknown(query, json_answer(page))
+
+    def _show(
+        self, request: Request, shown: Shown[R], record: R, status: int, given: Parameters
+    ) -> Response:
+        return with_unknown(given, json_answer(shown.at(request)(record), status))

@@ -1,0 +1,65 @@
+"""Pieces of JSON Schema (2020-12, as OpenAPI 3.1 has it) that parameters and fields are made of."""
+
+from collections.abc import Collection
+from enum import StrEnum
+from typing import Any, Final
+
+from ringback.core.sids import Kind
+
+Schema = dict[str, Any]
+
+TEXT: Final[Schema] = {"type": "string"}
+FLAG: Final[Schema] = {"type": "boolean"}
+INSTANT: Final[Schema] = {"type": "string", "format": "date-time"}
+URL: Final[Schema] = {"type": "string", "format": "uri"}
+METHOD: Final[Schema] = {"type": "string", "enum": ["POST", "GET"]}
+
+
+def sid_of(kind: Kind) -> Schema:
+    """Return the schema of a SID of this kind."""
+    return {"type": "string", "pattern": f"^{kind}[0-9a-fA-F]{{32}}$"}
+
+
+def one_of(options: Collection[StrEnum]) -> Schema:
+    """Return the schema of one of these."""
+    return {"type": "string", "enum": [option.value for option in options]}
+
+
+def number(low: int | None = None, high: int | None = None) -> Schema:
+    """Return the schema of a whole number within these bounds."""
+    bounds = {"minimum": low, "maximum": high}
+    return {"type": "integer", **{name: at for name, at in bounds.items() if at is not None}}
+
+
+def text(*, longest: int | None = None, shortest: int = 0, pattern: str | None = None) -> Schema:
+    """Return the schema of a text."""
+    schema = dict(TEXT)
+    if longest is not None:
+        schema["maxLength"] = longest
+    if shortest:
+        schema["minLength"] = shortest
+    if pattern is not None:
+        schema["pattern"] = pattern
+    return schema
+
+
+def list_of(items: Schema) -> Schema:
+    """Return the schema of a list."""
+    return {"type": "array", "items": items}
+
+
+def object_of(**fields: Schema) -> Schema:
+    """Return the schema of an object that has exactly these fields."""
+    return {
+        "type": "object",
+        "properties": fields,
+        "required": list(fields),
+        "additionalProperties": False,
+    }
+
+
+def or_null(schema: Schema) -> Schema:
+    """Return the schema of what may be null instead."""
+    if "enum" in schema:
+        return {**schema, "type": [schema["type"], "null"], "enum": [*schema["enum"], None]}
+    return {**schema, "type": [schema["type"], "null"]}

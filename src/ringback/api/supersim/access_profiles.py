@@ -1,0 +1,257 @@
+"""Network Access Profiles and networks over HTTP: `/v1/NetworkAccessProfiles`, `/v1/Networks`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ringback.api.operation import Nothing, Operation, Parameter, required
+from ringback.api.paging import cut
+from ringback.api.representation import with_unknown
+from ringback.api.resource import Call, Change, Listing, Resource
+from ringback.api.schemas import TEXT, list_of, object_of, sid_of
+from ringback.api.shown import (
+    ACCOUNT_SID,
+    DATE_CREATED,
+    DATE_UPDATED,
+    Shown,
+    field,
+    link,
+    links,
+    maybe,
+    worked_out,
+)
+from ringback.api.supersim.naming import LONGEST_NAME, UNIQUE_NAME
+from ringback.core.access_profile import NetworkAccessProfile
+from ringback.core.network import Network
+from ringback.core.sids import Kind
+from ringback.operations.access_profiles import (
+    add_network,
+    create_access_profile,
+    fetch_access_profile,
+    fetch_network,
+    fetch_network_of,
+    list_access_profiles,
+    list_networks,
+    networks_of,
+    remove_network,
+    rename_access_profile,
+)
+from ringback.operations.moment import Moment
+from ringback.ports import Transaction, Window
+
+_PATH: Final = "/supersim/v1/NetworkAccessProfiles"
+_NETWORKS_PATH: Final = "/supersim/v1/Networks"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkInProfile:
+    """A network as one of a profile's."""
+
+    network: Network
+    network_access_profile_sid: str
+
+    @property
+    def sid(self) -> str:
+        """Which network it is."""
+        return self.network.sid
+
+
+def _identifiers(network: Network) -> list[dict[str, Any]]:
+    return [identifier._asdict() for identifier in network.identifiers]
+
+
+_IDENTIFIERS: Final = list_of(object_of(mcc=TEXT, mnc=TEXT))
+
+ACCESS_PROFILE: Final = Shown[NetworkAccessProfile](
+    "network_access_profile",
+    "network_access_profiles",
+    field("sid", sid_of(Kind.NETWORK_ACCESS_PROFILE)),
+    maybe("unique_name"),
+    ACCOUNT_SID,
+    DATE_CREATED,
+    DATE_UPDATED,
+    link("url", lambda profile: f"{_PATH}/{profile.sid}"),
+    links(networks=lambda profile: f"{_PATH}/{profile.sid}/Networks"),
+)
+
+NETWORK: Final = Shown[Network](
+    "network",
+    "networks",
+    field("sid", sid_of(Kind.NETWORK)),
+    field("friendly_name"),
+    link("url", lambda network: f"{_NETWORKS_PATH}/{network.sid}"),
+    field("iso_country"),
+    worked_out("identifiers", _IDENTIFIERS, _identifiers),
+)
+
+# The published samples have the country in lower case here, and in upper case on the network.
+NETWORK_IN_PROFILE: Final = Shown[NetworkInProfile](
+    "network_access_profile_network",
+    "networks",
+    field("sid", sid_of(Kind.NETWORK)),
+    field("network_access_profile_sid", sid_of(Kind.NETWORK_ACCESS_PROFILE)),
+    field("friendly_name", TEXT, "network.friendly_name"),
+    worked_out("iso_country", TEXT, lambda one: one.network.iso_country.lower()),
+    worked_out("identifiers", _IDENTIFIERS, lambda one: _identifiers(one.network)),
+    link("url", lambda one: f"{_PATH}/{one.network_access_profile_sid}/Networks/{one.sid}"),
+)
+
+_CREATE: Final = (
+    UNIQUE_NAME,
+    Parameter(
+        "Networks",
+        list_of(sid_of(Kind.NETWORK)),
+        "The networks that SIMs may use, one parameter for each; all there are without any.",
+    ),
+)
+_RENAME: Final = (UNIQUE_NAME,)
+_ADD: Final = (required("Network", sid_of(Kind.NETWORK), "The SID of a network."),)
+_NETWORK_FILTERS: Final = (
+    Parameter("IsoCountry", TEXT, "Only those of this country (ISO 3166-1 alpha-2)."),
+    Parameter("Mcc", TEXT, "Only those with this mobile country code."),
+    Parameter("Mnc", TEXT, "Only those with this mobile network code."),
+)
+
+
+class AccessProfileResource(Resource):
+    """The operations on Network Access Profiles, and on the networks in one."""
+
+    def operations(self) -> list[Operation]:
+        """Return them."""
+        return [*self._operations_on_profiles(), *self._operations_on_networks()]
+
+    def _operations_on_profiles(self) -> list[Operation]:
+        name, one, shown = "NetworkAccessProfile", f"{_PATH}/{{sid}}", ACCESS_PROFILE
+        return [
+            self.creates(
+                _PATH, name, "Make a Network Access Profile.", shown, _create, takes=_CREATE
+            ),
+            self.lists(_PATH, name, "List Network Access Profiles, newest first.", shown, _list),
+            self.fetches(one, name, "Fetch a Network Access Profile.", shown, fetch_access_profile),
+            self.updates(
+                one, name, "Rename a Network Access Profile.", shown, _rename, takes=_RENAME
+            ),
+        ]
+
+    def _operations_on_networks(self) -> list[Operation]:
+        name, networks = "NetworkAccessProfileNetwork", f"{_PATH}/{{sid}}/Networks"
+        one, shown = f"{networks}/{{network_sid}}", NETWORK_IN_PROFILE
+        return [
+            self.lists(
+                networks, name, "List the networks of a Network Access Profile.", shown, _list_of
+            ),
+            self.creates(
+                networks,
+                name,
+                "Add a network to a Network Access Profile.",
+                shown,
+                _add,
+                takes=_ADD,
+            ),
+            Operation(
+                "GET",
+                one,
+                f"Fetch{name}",
+                "Fetch a network of a Network Access Profile.",
+                self.fetch_network,
+                {200: shown},
+            ),
+            Operation(
+                "DELETE",
+                one,
+                f"Delete{name}",
+                "Take a network out of a Network Access Profile.",
+                self.remove_network,
+                {204: Nothing()},
+            ),
+        ]
+
+    async def fetch_network(self, request: Request) -> Response:
+        """Fetch a network of a profile: 200."""
+        call, sid = await self._queried(request), request.path_params["network_sid"]
+        profile = await self._read(lambda tx: fetch_access_profile(tx, call.account_sid, call.sid))
+        network = NetworkInProfile(fetch_network_of(profile, sid), profile.sid)
+        return self._show(request, NETWORK_IN_PROFILE, network, 200, call.given)
+
+    async def remove_network(self, request: Request) -> Response:
+        """Take a network out of a profile: 204."""
+        call, sid = await self._queried(request), request.path_params["network_sid"]
+        await self._change(
+            lambda tx, moment: remove_network(tx, call.account_sid, call.sid, sid, moment)
+        )
+        return with_unknown(call.given, Response(status_code=204))
+
+
+def _create(call: Call) -> Change[NetworkAccessProfile]:
+    name = call.given.label("UniqueName", longest=LONGEST_NAME)
+    networks = call.given.all("Networks")
+    return lambda tx, moment: create_access_profile(
+        tx, call.account_sid, unique_name=name, networks=networks, moment=moment
+    )
+
+
+def _list(call: Call) -> Listing[NetworkAccessProfile]:
+    return list_access_profiles
+
+
+def _rename(call: Call) -> Change[NetworkAccessProfile]:
+    name = call.given.label("UniqueName", longest=LONGEST_NAME)
+    return lambda tx, moment: rename_access_profile(
+        tx, call.account_sid, call.sid, unique_name=name, moment=moment
+    )
+
+
+def _list_of(call: Call) -> Listing[NetworkInProfile]:
+    """Return the networks of a profile, in the order in which they were added."""
+
+    def listing(tx: Transaction, account_sid: str, window: Window) -> Sequence[NetworkInProfile]:
+        profile = fetch_access_profile(tx, account_sid, call.sid)
+        return cut([NetworkInProfile(one, profile.sid) for one in networks_of(profile)], window)
+
+    return listing
+
+
+def _add(call: Call) -> Change[NetworkInProfile]:
+    sid = call.given.required("Network")
+
+    def change(tx: Transaction, moment: Moment) -> NetworkInProfile:
+        profile, network = add_network(
+            tx, call.account_sid, call.sid, network_sid=sid, moment=moment
+        )
+        return NetworkInProfile(network, profile.sid)
+
+    return change
+
+
+class NetworkResource(Resource):
+    """The operations on networks."""
+
+    def operations(self) -> list[Operation]:
+        """Return them."""
+        one, name = f"{_NETWORKS_PATH}/{{sid}}", "Network"
+        return [
+            self.lists(
+                _NETWORKS_PATH,
+                name,
+                "List the networks that there are.",
+                NETWORK,
+                _list_all,
+                takes=_NETWORK_FILTERS,
+            ),
+            self.fetches(one, name, "Fetch a network.", NETWORK, _fetch),
+        ]
+
+
+def _fetch(_tx: Transaction, _account_sid: str, sid: str) -> Network:
+    return fetch_network(sid)
+
+
+def _list_all(call: Call) -> Listing[Network]:
+    query = call.given
+    networks = list_networks(
+        iso_country=query.text("IsoCountry"), mcc=query.text("Mcc"), mnc=query.text("Mnc")
+    )
+    return lambda _, __, window: cut(networks, window)

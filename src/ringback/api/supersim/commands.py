@@ -1,0 +1,197 @@
+"""SMS and IP Commands over HTTP: `/v1/SmsCommands` and `/v1/IpCommands`."""
+
+from functools import partial
+from typing import Final
+
+from ringback.api.operation import CALLED_BACK, Operation, Parameter, required
+from ringback.api.resource import Call, Change, Listing, Resource
+from ringback.api.schemas import TEXT, number, one_of, sid_of, text
+from ringback.api.shown import (
+    ACCOUNT_SID,
+    DATE_CREATED,
+    DATE_UPDATED,
+    Shown,
+    field,
+    link,
+    maybe,
+)
+from ringback.core.command import (
+    LONGEST_SMS,
+    Direction,
+    IpCommand,
+    IpStatus,
+    PayloadType,
+    SmsCommand,
+    SmsStatus,
+)
+from ringback.core.sids import Kind
+from ringback.operations.commands import (
+    NewDatagram,
+    NewSms,
+    fetch_datagram,
+    fetch_sms,
+    list_datagrams,
+    list_sms,
+    send_datagram,
+    send_sms,
+)
+
+_SMS_PATH: Final = "/supersim/v1/SmsCommands"
+_IP_PATH: Final = "/supersim/v1/IpCommands"
+_HIGHEST_PORT: Final = 65535
+
+SMS_COMMAND: Final = Shown[SmsCommand](
+    "sms_command",
+    "sms_commands",
+    field("sid", sid_of(Kind.SMS_COMMAND)),
+    ACCOUNT_SID,
+    field("sim_sid", sid_of(Kind.SIM)),
+    field("payload"),
+    field("status", one_of(SmsStatus)),
+    field("direction", one_of(Direction)),
+    DATE_CREATED,
+    DATE_UPDATED,
+    link("url", lambda command: f"{_SMS_PATH}/{command.sid}"),
+)
+
+IP_COMMAND: Final = Shown[IpCommand](
+    "ip_command",
+    "ip_commands",
+    field("sid", sid_of(Kind.IP_COMMAND)),
+    ACCOUNT_SID,
+    field("sim_sid", sid_of(Kind.SIM)),
+    field("sim_iccid"),
+    field("status", one_of(IpStatus)),
+    field("direction", one_of(Direction)),
+    maybe("device_ip"),
+    field("device_port", number(0, _HIGHEST_PORT)),
+    field("payload_type", one_of(PayloadType)),
+    field("payload"),
+    DATE_CREATED,
+    DATE_UPDATED,
+    link("url", lambda command: f"{_IP_PATH}/{command.sid}"),
+)
+
+_SIM: Final = required("Sim", TEXT, "The SIM to send it to: its SID or unique name.")
+_OF_SIM: Final = Parameter("Sim", TEXT, "Only those of this SIM: its SID or unique name.")
+_DIRECTION: Final = Parameter("Direction", one_of(Direction), "Only those in this direction.")
+_NEW_SMS: Final = (
+    _SIM,
+    required(
+        "Payload", text(shortest=1, longest=LONGEST_SMS), "The text, of single-byte characters."
+    ),
+    *CALLED_BACK,
+)
+_SMS_FILTERS: Final = (
+    _OF_SIM,
+    Parameter("Status", one_of(SmsStatus), "Only those with this status."),
+    _DIRECTION,
+)
+_NEW_DATAGRAM: Final = (
+    _SIM,
+    required("Payload", TEXT, "Up to 1300 bytes: text, or Base64."),
+    required("DevicePort", number(1, _HIGHEST_PORT), "The device's UDP port."),
+    Parameter("PayloadType", one_of(PayloadType), "What Payload is; text without it."),
+    *CALLED_BACK,
+)
+_IP_FILTERS: Final = (
+    _OF_SIM,
+    Parameter("SimIccid", TEXT, "Only those of the SIM with this ICCID."),
+    Parameter("Status", one_of(IpStatus), "Only those with this status."),
+    _DIRECTION,
+)
+
+
+class SmsCommandResource(Resource):
+    """The operations on SMS Commands."""
+
+    def operations(self) -> list[Operation]:
+        """Return them."""
+        name = "SmsCommand"
+        return [
+            self.creates(
+                _SMS_PATH,
+                name,
+                "Send an SMS to a SIM's device.",
+                SMS_COMMAND,
+                self._send,
+                takes=_NEW_SMS,
+                calls_back="smsCommandToSim",
+            ),
+            self.lists(
+                _SMS_PATH,
+                name,
+                "List SMS Commands in both directions, newest first.",
+                SMS_COMMAND,
+                _list_sms,
+                takes=_SMS_FILTERS,
+            ),
+            self.fetches(
+                f"{_SMS_PATH}/{{sid}}", name, "Fetch an SMS Command.", SMS_COMMAND, fetch_sms
+            ),
+        ]
+
+    def _send(self, call: Call) -> Change[SmsCommand]:
+        sim, payload = call.given.required("Sim"), call.given.required("Payload")
+        new = NewSms(sim, payload, *self._called_back(call))
+        return lambda tx, moment: send_sms(tx, call.account_sid, new, moment)
+
+
+class IpCommandResource(Resource):
+    """The operations on IP Commands."""
+
+    def operations(self) -> list[Operation]:
+        """Return them."""
+        name = "IpCommand"
+        return [
+            self.creates(
+                _IP_PATH,
+                name,
+                "Send a datagram to a SIM's device.",
+                IP_COMMAND,
+                self._send,
+                takes=_NEW_DATAGRAM,
+                calls_back="ipCommandToSim",
+            ),
+            self.lists(
+                _IP_PATH,
+                name,
+                "List IP Commands in both directions, newest first.",
+                IP_COMMAND,
+                _list_datagrams,
+                takes=_IP_FILTERS,
+            ),
+            self.fetches(
+                f"{_IP_PATH}/{{sid}}", name, "Fetch an IP Command.", IP_COMMAND, fetch_datagram
+            ),
+        ]
+
+    def _send(self, call: Call) -> Change[IpCommand]:
+        form = call.given
+        sim, payload = form.required("Sim"), form.given("Payload")
+        form.required("DevicePort")
+        port = form.number("DevicePort", low=1, high=_HIGHEST_PORT, default=0)
+        kind = form.choice("PayloadType", PayloadType) or PayloadType.TEXT
+        new = NewDatagram(sim, payload, kind, port, *self._called_back(call))
+        return lambda tx, moment: send_datagram(tx, call.account_sid, new, moment)
+
+
+def _list_sms(call: Call) -> Listing[SmsCommand]:
+    query = call.given
+    return partial(
+        list_sms,
+        sim=query.text("Sim"),
+        status=query.choice("Status", SmsStatus),
+        direction=query.choice("Direction", Direction),
+    )
+
+
+def _list_datagrams(call: Call) -> Listing[IpCommand]:
+    query = call.given
+    return partial(
+        list_datagrams,
+        sim=query.text("Sim"),
+        sim_iccid=query.text("SimIccid"),
+        status=query.choice("Status", IpStatus),
+        direction=query.choice("Direction", Direction),
+    )

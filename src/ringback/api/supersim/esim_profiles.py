@@ -1,0 +1,118 @@
+"""eSIM Profiles over HTTP: `/v1/ESimProfiles`."""
+
+from functools import partial
+from typing import Final
+
+from ringback.api.operation import CALLED_BACK, Operation, Parameter
+from ringback.api.resource import Call, Change, Listing, Resource
+from ringback.api.schemas import FLAG, TEXT, one_of, sid_of, text
+from ringback.api.shown import (
+    ACCOUNT_SID,
+    DATE_CREATED,
+    DATE_UPDATED,
+    Shown,
+    field,
+    link,
+    maybe,
+)
+from ringback.core.errors import Invalid
+from ringback.core.esim_profile import EsimProfile, EsimStatus, is_eid
+from ringback.core.sids import Kind
+from ringback.operations.esim_profiles import (
+    Order,
+    fetch_esim_profile,
+    list_esim_profiles,
+    order_esim_profile,
+)
+
+_PATH: Final = "/supersim/v1/ESimProfiles"
+
+ESIM_PROFILE: Final = Shown[EsimProfile](
+    "esim_profile",
+    "esim_profiles",
+    field("sid", sid_of(Kind.ESIM_PROFILE)),
+    ACCOUNT_SID,
+    maybe("iccid"),
+    maybe("sim_sid", sid_of(Kind.SIM)),
+    field("status", one_of(EsimStatus)),
+    maybe("eid"),
+    maybe("smdp_plus_address"),
+    maybe("matching_id"),
+    maybe("activation_code"),
+    maybe("error_code"),
+    maybe("error_message"),
+    DATE_CREATED,
+    DATE_UPDATED,
+    link("url", lambda profile: f"{_PATH}/{profile.sid}"),
+)
+
+_ORDER: Final = (
+    Parameter("Eid", text(pattern="^[0-9a-fA-F]{32}$"), "The chip that may download it."),
+    Parameter(
+        "GenerateMatchingId",
+        FLAG,
+        "Whether whoever has its activation code may download it; then Eid can be left out.",
+    ),
+    *CALLED_BACK,
+)
+_FILTERS: Final = (
+    Parameter("Eid", TEXT, "Only those for this chip."),
+    Parameter("SimSid", TEXT, "Only the one of this SIM."),
+    Parameter("Status", one_of(EsimStatus), "Only those with this status."),
+)
+
+
+class EsimProfileResource(Resource):
+    """The operations on eSIM Profiles."""
+
+    def operations(self) -> list[Operation]:
+        """Return them."""
+        name = "EsimProfile"
+        return [
+            self.creates(
+                _PATH,
+                name,
+                "Order an eSIM Profile.",
+                ESIM_PROFILE,
+                self._order,
+                takes=_ORDER,
+                calls_back="esimProfileChanged",
+            ),
+            self.lists(
+                _PATH,
+                name,
+                "List eSIM Profiles, newest first.",
+                ESIM_PROFILE,
+                _list,
+                takes=_FILTERS,
+            ),
+            self.fetches(
+                f"{_PATH}/{{sid}}", name, "Fetch an eSIM Profile.", ESIM_PROFILE, fetch_esim_profile
+            ),
+        ]
+
+    def _order(self, call: Call) -> Change[EsimProfile]:
+        order = Order(
+            _checked_eid(call.given.text("Eid")),
+            call.given.flag("GenerateMatchingId") or False,
+            *self._called_back(call),
+        )
+        return lambda tx, moment: order_esim_profile(tx, call.account_sid, order, moment)
+
+
+def _list(call: Call) -> Listing[EsimProfile]:
+    query = call.given
+    return partial(
+        list_esim_profiles,
+        eid=query.text("Eid"),
+        sim_sid=query.text("SimSid"),
+        status=query.choice("Status", EsimStatus),
+    )
+
+
+def _checked_eid(eid: str | None) -> str | None:
+    if not eid:
+        return None
+    if not is_eid(eid):
+        raise Invalid(f"Eid={eid!r}: an EID has 32 digits", code=83600)
+    return eid

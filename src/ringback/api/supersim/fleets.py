@@ -1,0 +1,145 @@
+"""Fleets over HTTP: `/v1/Fleets`."""
+
+from functools import partial
+from typing import Final
+
+from ringback.api.callback_urls import callback_url
+from ringback.api.forms import Parameters
+from ringback.api.operation import Operation, Parameter, required
+from ringback.api.resource import Call, Change, Listing, Resource
+from ringback.api.schemas import FLAG, METHOD, TEXT, URL, number, or_null, sid_of, text
+from ringback.api.shown import (
+    ACCOUNT_SID,
+    DATE_CREATED,
+    DATE_UPDATED,
+    Shown,
+    field,
+    link,
+    maybe,
+    worked_out,
+)
+from ringback.api.supersim.naming import LONGEST_NAME, UNIQUE_NAME
+from ringback.core.fleet import DATA_LIMITS, Fleet
+from ringback.core.method import Method
+from ringback.core.sids import Kind
+from ringback.operations.fleets import (
+    FleetSettings,
+    Hook,
+    create_fleet,
+    fetch_fleet,
+    list_fleets,
+    update_fleet,
+)
+
+_PATH: Final = "/supersim/v1/Fleets"
+
+FLEET: Final = Shown[Fleet](
+    "fleet",
+    "fleets",
+    ACCOUNT_SID,
+    field("sid", sid_of(Kind.FLEET)),
+    maybe("unique_name"),
+    DATE_CREATED,
+    DATE_UPDATED,
+    link("url", lambda fleet: f"{_PATH}/{fleet.sid}"),
+    field("data_enabled", FLAG),
+    field("data_limit", number(*DATA_LIMITS)),
+    worked_out("data_metering", {"type": "string", "enum": ["payg"]}, lambda _: "payg"),
+    field("sms_commands_enabled", FLAG),
+    worked_out(
+        "sms_commands_url",
+        or_null(URL),
+        lambda fleet: fleet.sms_commands_url and fleet.sms_commands_url.configured,
+    ),
+    field("sms_commands_method", METHOD),
+    field("network_access_profile_sid", sid_of(Kind.NETWORK_ACCESS_PROFILE)),
+    worked_out(
+        "ip_commands_url",
+        or_null(URL),
+        lambda fleet: fleet.ip_commands_url and fleet.ip_commands_url.configured,
+    ),
+    field("ip_commands_method", METHOD),
+)
+
+_HOOK_URL: Final = {"type": "string", "maxLength": 4096}
+_PROFILE: Final = "The Network Access Profile that it uses: its SID or unique name."
+_SETTINGS: Final = (
+    UNIQUE_NAME,
+    Parameter("IpCommandsUrl", _HOOK_URL, "Who is told of datagrams that devices send."),
+    Parameter("IpCommandsMethod", METHOD, "How they are told; POST without it."),
+    Parameter("SmsCommandsUrl", _HOOK_URL, "Who is told of SMS that devices send."),
+    Parameter("SmsCommandsMethod", METHOD, "How they are told; POST without it."),
+    Parameter(
+        "DataLimit",
+        number(*DATA_LIMITS),
+        "MB that each SIM may use in a Billing Period; 1000 without it. A change holds from each"
+        " SIM's next period, or its next status, on.",
+    ),
+)
+_CREATE: Final = (
+    required("NetworkAccessProfile", text(shortest=1), _PROFILE),
+    Parameter("DataEnabled", FLAG, "Whether its SIMs can use data; true without it."),
+    Parameter("SmsCommandsEnabled", FLAG, "Whether they can send and get SMS; true without it."),
+    *_SETTINGS,
+)
+_UPDATE: Final = (*_SETTINGS, Parameter("NetworkAccessProfile", text(shortest=1), _PROFILE))
+_FILTERS: Final = (
+    Parameter("NetworkAccessProfile", TEXT, "Only those that use it: its SID or unique name."),
+)
+
+
+class FleetResource(Resource):
+    """The operations on fleets."""
+
+    def operations(self) -> list[Operation]:
+        """Return them."""
+        one, told = f"{_PATH}/{{sid}}", "commandFromSim"
+        return [
+            self.creates(
+                _PATH, "Fleet", "Make a fleet.", FLEET, self._create, takes=_CREATE, calls_back=told
+            ),
+            self.lists(_PATH, "Fleet", "List fleets, newest first.", FLEET, _list, takes=_FILTERS),
+            self.fetches(one, "Fleet", "Fetch a fleet.", FLEET, fetch_fleet),
+            self.updates(
+                one, "Fleet", "Update a fleet.", FLEET, self._update, takes=_UPDATE, calls_back=told
+            ),
+        ]
+
+    def _create(self, call: Call) -> Change[Fleet]:
+        call.given.required("NetworkAccessProfile")
+        data, sms = call.given.flag("DataEnabled"), call.given.flag("SmsCommandsEnabled")
+        settings = self._read_settings(call.given)
+        return lambda tx, moment: create_fleet(
+            tx,
+            call.account_sid,
+            settings,
+            data_enabled=data is not False,
+            sms_commands_enabled=sms is not False,
+            moment=moment,
+        )
+
+    def _update(self, call: Call) -> Change[Fleet]:
+        settings = self._read_settings(call.given)
+        return lambda tx, moment: update_fleet(tx, call.account_sid, call.sid, settings, moment)
+
+    def _read_settings(self, form: Parameters) -> FleetSettings:
+        low, high = DATA_LIMITS
+        return FleetSettings(
+            unique_name=form.label("UniqueName", longest=LONGEST_NAME),
+            network_access_profile=form.text("NetworkAccessProfile"),
+            data_limit=form.maybe_number("DataLimit", low=low, high=high),
+            sms_commands=self._read_hook(form, "SmsCommands"),
+            ip_commands=self._read_hook(form, "IpCommands"),
+        )
+
+    def _read_hook(self, form: Parameters, name: str) -> Hook:
+        return Hook(
+            url=callback_url(form, self._services.read_url, f"{name}Url"),
+            is_removed=form.text(f"{name}Url") == "",
+            method=form.choice(f"{name}Method", Method),
+        )
+
+
+def _list(call: Call) -> Listing[Fleet]:
+    profile = call.given.text("NetworkAccessProfile")
+    return partial(list_fleets, network_access_profile=profile)

@@ -1,0 +1,251 @@
+"""What can only be looked at: Settings Updates, Billing Periods, addresses, Usage Records."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ringback.api.forms import Parameters
+from ringback.api.operation import PAGES, Many, Operation, Parameter
+from ringback.api.paging import cut, read_paging
+from ringback.api.representation import shown_date
+from ringback.api.resource import Call, Listing, Resource
+from ringback.api.schemas import INSTANT, TEXT, list_of, number, object_of, one_of, or_null, sid_of
+from ringback.api.shown import (
+    ACCOUNT_SID,
+    DATE_CREATED,
+    DATE_UPDATED,
+    Shown,
+    field,
+    maybe,
+    worked_out,
+)
+from ringback.core.billing import BillingPeriod, PeriodType
+from ringback.core.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.sids import Kind, is_sid
+from ringback.core.usage import (
+    DataSession,
+    Granularity,
+    Group,
+    UsageQuery,
+    UsageRecord,
+    plan_query,
+    summarize,
+)
+from ringback.operations.billing import list_billing_periods
+from ringback.operations.data import sessions_of
+from ringback.operations.settings_updates import list_settings_updates
+from ringback.operations.sims import fetch_sim
+from ringback.ports import Transaction, Window
+
+_SIMS: Final = "/supersim/v1/Sims"
+_READ_AT_ONCE: Final = 2000
+
+
+class DeviceAddress(NamedTuple):
+    """The address of a SIM's device."""
+
+    sid: str
+    """The address itself; a list of them is paged by it."""
+
+
+SETTINGS_UPDATE: Final = Shown[SettingsUpdate](
+    "settings_update",
+    "settings_updates",
+    field("sid", sid_of(Kind.SETTINGS_UPDATE)),
+    field("iccid"),
+    field("sim_sid", sid_of(Kind.SIM)),
+    field("status", one_of(SettingsStatus)),
+    worked_out(
+        "packages",
+        list_of(object_of(name=TEXT, version=TEXT, more_info=TEXT)),
+        lambda update: [package._asdict() for package in update.packages],
+    ),
+    maybe("date_completed", INSTANT),
+    DATE_CREATED,
+    DATE_UPDATED,
+)
+
+BILLING_PERIOD: Final = Shown[BillingPeriod](
+    "billing_period",
+    "billing_periods",
+    field("sid", sid_of(Kind.BILLING_PERIOD)),
+    ACCOUNT_SID,
+    field("sim_sid", sid_of(Kind.SIM)),
+    field("start_time", INSTANT),
+    field("end_time", INSTANT),
+    field("period_type", one_of(PeriodType)),
+    DATE_CREATED,
+    DATE_UPDATED,
+)
+
+IP_ADDRESS: Final = Shown[DeviceAddress](
+    "sim_ip_address",
+    "ip_addresses",
+    field("ip_address", TEXT, "sid"),
+    worked_out("ip_address_version", {"type": "string", "enum": ["IPv4"]}, lambda _: "IPv4"),
+)
+
+
+def _of(name: str, kind: Kind | None = None) -> Any:
+    """Return what shows one thing that a record is of; a filter may have named what is no SID."""
+
+    def value(record: UsageRecord) -> str | None:
+        text = record.of.get(name)
+        is_right = text is None or kind is None or is_sid(text, kind)
+        return text if is_right else None
+
+    return value
+
+
+USAGE_RECORD: Final = Shown[UsageRecord](
+    "usage_record",
+    "usage_records",
+    field("account_sid", sid_of(Kind.ACCOUNT)),
+    worked_out("sim_sid", or_null(sid_of(Kind.SIM)), _of("sim_sid", Kind.SIM)),
+    worked_out("network_sid", or_null(sid_of(Kind.NETWORK)), _of("network_sid", Kind.NETWORK)),
+    worked_out("fleet_sid", or_null(sid_of(Kind.FLEET)), _of("fleet_sid", Kind.FLEET)),
+    worked_out("iso_country", or_null(TEXT), _of("iso_country")),
+    worked_out(
+        "period",
+        object_of(start_time=INSTANT, end_time=INSTANT),
+        lambda record: {"start_time": record.start, "end_time": record.end},
+    ),
+    field("data_upload", number(0), "upload"),
+    field("data_download", number(0), "download"),
+    worked_out("data_total", number(0), lambda record: record.upload + record.download),
+    worked_out("data_total_billed", TEXT, lambda record: record.billed),
+    worked_out(
+        "billed_unit", or_null(TEXT), lambda record: None if record.billed == "0" else "USD"
+    ),
+)
+
+_SETTINGS_FILTERS: Final = (
+    Parameter("Sim", TEXT, "Only those of this SIM: its SID or unique name."),
+    Parameter("Status", one_of(SettingsStatus), "Only those with this status."),
+)
+_USAGE: Final = (
+    Parameter("Sim", TEXT, "Only what this SIM used: its SID or unique name."),
+    Parameter("Fleet", TEXT, "Only what the SIMs of this fleet used: its SID or unique name."),
+    Parameter("Network", TEXT, "Only what was used on this network: its SID."),
+    Parameter("IsoCountry", TEXT, "Only what was used in this country (ISO 3166-1 alpha-2)."),
+    Parameter("Group", one_of(Group), "What records are told apart by."),
+    Parameter("Granularity", one_of(Granularity), "How long their periods are; all without it."),
+    Parameter("StartTime", INSTANT, "The first instant; a month before EndTime without it."),
+    Parameter("EndTime", INSTANT, "The instant that is left out; now without it."),
+)
+
+
+class HistoryResource(Resource):
+    """The lists that the network and the clock write by themselves."""
+
+    def operations(self) -> list[Operation]:
+        """Return them."""
+        return [
+            self.lists(
+                "/supersim/v1/SettingsUpdates",
+                "SettingsUpdate",
+                "List Settings Updates, newest first.",
+                SETTINGS_UPDATE,
+                _settings_updates,
+                takes=_SETTINGS_FILTERS,
+            ),
+            self.lists(
+                f"{_SIMS}/{{sid}}/BillingPeriods",
+                "BillingPeriod",
+                "List a SIM's Billing Periods, newest first.",
+                BILLING_PERIOD,
+                _billing_periods,
+            ),
+            self.lists(
+                f"{_SIMS}/{{sid}}/IpAddresses",
+                "SimIpAddress",
+                "List the addresses of a SIM's device.",
+                IP_ADDRESS,
+                _ip_addresses,
+            ),
+            Operation(
+                "GET",
+                "/supersim/v1/UsageRecords",
+                "ListUsageRecord",
+                "Sum up how much data was used, newest period first.",
+                self.usage_records,
+                {200: Many(USAGE_RECORD)},
+                (*_USAGE, *PAGES),
+            ),
+        ]
+
+    async def usage_records(self, request: Request) -> Response:
+        """Sum up usage: 200."""
+        call = await self._queried(request, (*_USAGE, *PAGES))
+        parameters, account_sid = call.given, call.account_sid
+        paging, now = read_paging(parameters), self._services.clock.now()
+        filters = await self._read(lambda tx: _usage_filters(tx, account_sid, parameters))
+        query = plan_query(
+            start=parameters.instant("StartTime"),
+            end=parameters.instant("EndTime"),
+            granularity=parameters.choice("Granularity", Granularity) or Granularity.ALL,
+            group=parameters.choice("Group", Group),
+            filters=filters,
+            now=now,
+        )
+        sessions = await self._sessions(account_sid, query)
+        records = cut(summarize(account_sid, query, sessions, now), paging.window)
+        # So that all pages are about one period, however long somebody takes to turn them.
+        period = {"StartTime": shown_date(query.start), "EndTime": shown_date(query.end)}
+        given = {**dict(paging.filters), **period}
+        paging = replace(paging, filters=tuple(given.items()))
+        return self._page(request, parameters, paging, USAGE_RECORD, records)
+
+    async def _sessions(self, account_sid: str, query: UsageQuery) -> list[DataSession]:
+        """Return all sessions of a query, read bit by bit, so that others have their turn."""
+        sessions, last = list[DataSession](), None
+        while True:
+            window = Window(_READ_AT_ONCE, after=last)
+            some = await self._read(lambda tx: sessions_of(tx, account_sid, query, window))  # noqa: B023 (it is called at once)
+            sessions += some
+            if len(some) < _READ_AT_ONCE:
+                return sessions
+            last = some[-1].sid
+
+
+def _settings_updates(call: Call) -> Listing[SettingsUpdate]:
+    status = call.given.choice("Status", SettingsStatus)
+    return partial(list_settings_updates, sim=call.given.text("Sim"), status=status)
+
+
+def _billing_periods(call: Call) -> Listing[BillingPeriod]:
+    def listing(tx: Transaction, account_sid: str, window: Window) -> Sequence[BillingPeriod]:
+        sim = fetch_sim(tx, account_sid, call.sid)
+        return list_billing_periods(tx, account_sid, sim.sid, window)
+
+    return listing
+
+
+def _ip_addresses(call: Call) -> Listing[DeviceAddress]:
+    def listing(tx: Transaction, account_sid: str, window: Window) -> Sequence[DeviceAddress]:
+        address = fetch_sim(tx, account_sid, call.sid).device_ip
+        return cut([] if address is None else [DeviceAddress(address)], window)
+
+    return listing
+
+
+def _usage_filters(tx: Transaction, account_sid: str, query: Parameters) -> Mapping[str, str]:
+    """Return what sessions must have; one that nothing can be of where there is no such record."""
+    filters = dict[str, str]()
+    sim, fleet = query.text("Sim"), query.text("Fleet")
+    if sim is not None:
+        found = tx.sims.find(account_sid, sim)
+        filters["sim_sid"] = sim if found is None else found.sid
+    if fleet is not None:
+        group = tx.fleets.find(account_sid, fleet)
+        filters["fleet_sid"] = fleet if group is None else group.sid
+    network, country = query.text("Network"), query.text("IsoCountry")
+    if network is not None:
+        filters["network_sid"] = network
+    if country is not None:
+        filters["iso_country"] = country.upper()
+    return filters

@@ -1,0 +1,74 @@
+"""Hands datagrams on: in order for each sender, and without one sender waiting for another.
+
+Laws: the calls for datagrams of one address begin in the order in which those came, and one that
+came while others were handed on waits for them. At most so many wait in all; what comes then is
+not taken.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+MOST: Final = 10_000
+"""How many datagrams may wait; with 1301 bytes each, some 13 MB."""
+_AT_ONCE: Final = 500
+
+
+class Datagram(NamedTuple):
+    """What came in."""
+
+    address: str
+    port: int
+    payload: bytes
+
+
+class Inbox:
+    """The datagrams that have come in and are not handed on yet."""
+
+    def __init__(self, hand_on: Callable[[Datagram], Awaitable[None]], *, most: int = MOST) -> None:
+        self._hand_on = hand_on
+        self._most = most
+        self._lines = dict[str, deque[Datagram]]()
+        self._workers = set[asyncio.Task[None]]()
+        self._waiting = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many are not handed on yet."""
+        return self._waiting
+
+    def put(self, datagram: Datagram) -> bool:
+        """Take a datagram in; False where too many wait."""
+        if self._waiting >= self._most:
+            return False
+        self._waiting += 1
+        line = self._lines.get(datagram.address)
+        if line is None:
+            line = self._lines[datagram.address] = deque()
+            worker = asyncio.create_task(self._work(datagram.address, line))
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+        line.append(datagram)
+        return True
+
+    async def drain(self, *, within: timedelta) -> int:
+        """Wait until all are handed on, but no longer than this; return how many are given up."""
+        if self._workers:
+            _, late = await asyncio.wait(self._workers, timeout=within.total_seconds())
+            for worker in late:
+                worker.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        return self._waiting
+
+    async def _work(self, address: str, line: deque[Datagram]) -> None:
+        while line:
+            batch = [line.popleft() for _ in range(min(len(line), _AT_ONCE))]
+            # Side by side, so that they can share a commit; begun in their order.
+            await asyncio.gather(*map(self._one, batch))
+        del self._lines[address]
+
+    async def _one(self, datagram: Datagram) -> None:
+        await self._hand_on(datagram)
+        self._waiting -= 1

@@ -1,0 +1,40 @@
+"""Warnings that nobody can flood the log with, whatever they send."""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+EVERY: Final = 10.0
+"""Seconds in which the same warning is logged once."""
+MOST: Final = 10
+"""How many different ones are logged in that time."""
+
+
+class SparingLog:
+    """Logs each warning once in a while, and few of them; what it leaves out it counts."""
+
+    def __init__(self, log: logging.Logger, *, stopwatch: Callable[[], float]) -> None:
+        self._log = log
+        self._stopwatch = stopwatch
+        self._began = -EVERY
+        self._said = set[str]()
+        self._left_out = 0
+
+    def warn(self, message: str, *, cause: Exception | None = None) -> None:
+        """Log this warning, unless it or too many others were logged just now."""
+        now = self._stopwatch()
+        if now - self._began >= EVERY:
+            self.end()
+            self._began = now
+        if message in self._said or len(self._said) >= MOST:
+            self._left_out += 1
+        else:
+            self._said.add(message)
+            self._log.warning("%s", message, exc_info=cause)
+
+    def end(self) -> None:
+        """Say how many warnings were left out."""
+        if self._left_out:
+            self._log.warning("%d more such warnings were left out", self._left_out)
+        self._said.clear()
+        self._left_out = 0

@@ -1,0 +1,73 @@
+"""`ringback clock`: the time of a running `ringback dev`, and how it is made later."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
+
+import click
+
+from ringback.cli.portal import Portal, with_portal
+
+# All that comes due is done before the answer, and each hanging receiver takes its real time.
+_PATIENCE_SECONDS: Final = 24 * 3600
+_UNITS: Final = (
+    ("d", timedelta(days=1)),
+    ("h", timedelta(hours=1)),
+    ("m", timedelta(minutes=1)),
+    ("s", timedelta(seconds=1)),
+)
+
+_json: Callable[[Callable[..., None]], Callable[..., None]] = click.option(
+    "--json", "as_json", is_flag=True, help="Print the API's answer as it is."
+)
+
+
+@click.group()
+def clock() -> None:
+    """See what time it is for `ringback dev`, and make it later."""
+
+
+@clock.command("advance")
+@click.argument("duration")
+@with_portal
+@_json
+def advance(*, duration: str, portal: Portal, as_json: bool) -> None:
+    """Let DURATION pass at once: 90s, 5m, 2h or 3d.
+
+    Retries, callbacks for later and changes of SIMs that come due are done on the way, in their
+    order, and each at its own time. There is no way back.
+    """
+    patient = replace(portal, timeout=_PATIENCE_SECONDS)
+    _say(patient.post("clock", form={"Advance": duration}), as_json=as_json)
+
+
+@clock.command("show")
+@with_portal
+@_json
+def show(*, portal: Portal, as_json: bool) -> None:
+    """Show what time it is, and how far ahead of this machine's time that is."""
+    _say(portal.get("clock"), as_json=as_json)
+
+
+def _say(answer: Mapping[str, Any], *, as_json: bool) -> None:
+    ahead = timedelta(seconds=answer["ahead_seconds"])
+    click.echo(json.dumps(answer) if as_json else f"{answer['now']}  {ahead_in_words(ahead)}")
+
+
+def ahead_in_words(ahead: timedelta) -> str:
+    """Say how far ahead of the machine's time a clock is.
+
+    >>> ahead_in_words(timedelta(days=3, seconds=5400))
+    '3d 1h 30m ahead of the machine'
+    >>> ahead_in_words(timedelta(0))
+    "the machine's own time"
+    """
+    if not ahead:
+        return "the machine's own time"
+    parts, left = list[str](), ahead
+    for name, unit in _UNITS:
+        count, left = divmod(left, unit)
+        parts += [f"{count}{name}"] if count else []
+    return f"{' '.join(parts) or 'under 1s'} ahead of the machine"

@@ -1,0 +1,191 @@
+"""`ringback device`: plays the device of a SIM, over UDP where that is possible."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import IO, Any, Final
+
+import click
+
+from ringback.cli.device_receiving import receive
+from ringback.cli.device_sending import send_datagram
+from ringback.cli.portal import Portal, with_portal
+from ringback.core.errors import Unusable
+
+_UNITS: Final = {"": 1, "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
+_SIZE: Final = re.compile(r"([0-9]{1,12})([A-Za-z]{0,2})")
+
+_sim: Callable[[Callable[..., None]], Callable[..., None]] = click.option(
+    "--sim", metavar="SIM", help="Whose device: a SID or a unique name; by default, the notice's."
+)
+_port: Callable[[Callable[..., None]], Callable[..., None]] = click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=4000,
+    show_default=True,
+    help="The device's UDP port.",
+)
+_json: Callable[[Callable[..., None]], Callable[..., None]] = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object instead."
+)
+
+
+@click.group()
+def device() -> None:
+    """Play the device of a SIM: send and receive, use data, download a profile."""
+
+
+def _read_hex(_ctx: click.Context, _param: click.Parameter, text: str | None) -> bytes | None:
+    try:
+        return None if text is None else bytes.fromhex(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not pairs of hexadecimal digits") from None
+
+
+def read_size(text: str) -> int:
+    """Return how many bytes `300kB` are; raises ValueError where that is no size.
+
+    >>> read_size("300kB"), read_size("12"), read_size("2 MB".replace(" ", ""))
+    (300000, 12, 2000000)
+    """
+    found = _SIZE.fullmatch(text)
+    if found is None or found[2].lower() not in _UNITS:
+        raise ValueError(f"{text!r} is no size; write 500, 300kB or 2MB")
+    return int(found[1]) * _UNITS[found[2].lower()]
+
+
+def _read_size(_ctx: click.Context, _param: click.Parameter, text: str) -> int:
+    try:
+        return read_size(text)
+    except ValueError as refusal:
+        raise click.BadParameter(str(refusal)) from None
+
+
+@device.command("send")
+@click.argument("text", required=False)
+@with_portal
+@_sim
+@click.option("--ip", "kind", flag_value="ip", default=True, help="Send a datagram; the default.")
+@click.option("--sms", "kind", flag_value="sms", help="Send an SMS.")
+@click.option("--hex", "octets", metavar="HEX", callback=_read_hex, help="Send these bytes.")
+@click.option("--file", type=click.File("rb"), help="Send what this file holds; - is the input.")
+@_port
+@_json
+def send(
+    *,
+    text: str | None,
+    portal: Portal,
+    sim: str | None,
+    kind: str,
+    octets: bytes | None,
+    file: IO[bytes] | None,
+    port: int,
+    as_json: bool,
+) -> None:
+    """Send TEXT from a SIM's device, as a datagram to the gateway, or an SMS.
+
+    Where this machine doesn't have the device's address, or no gateway runs, the datagram is
+    handed over within the API.
+    """
+    if sum(each is not None for each in (text, octets, file)) != 1:
+        raise click.UsageError("give one of TEXT, --hex and --file")
+    whose = sim_of(portal, sim)
+    if kind == "sms":
+        if text is None:
+            raise click.UsageError("an SMS is text; give TEXT")
+        way, command = "SMS", portal.post("devices", whose, "sms", form={"Payload": text})
+    else:
+        payload = _payload(text, octets, file)
+        way, command = send_datagram(portal, whose, payload, port)
+    _say_sent(portal.get("devices", whose), command, way, kind, as_json=as_json)
+
+
+def _payload(text: str | None, octets: bytes | None, file: IO[bytes] | None) -> bytes:
+    if text is not None:
+        return text.encode()
+    return file.read() if file is not None else octets or b""
+
+
+def _say_sent(
+    shown: Mapping[str, Any], command: Mapping[str, Any], way: str, kind: str, *, as_json: bool
+) -> None:
+    if as_json:
+        click.echo(json.dumps(command))
+        return
+    click.echo(f"{command['sid']}  {command['status']}  {way}")
+    url = shown[f"{kind}_commands_url"]
+    name = {"ip": "IpCommandsUrl", "sms": "SmsCommandsUrl"}[kind]
+    if url is None:
+        click.secho(f"  nobody is told: the SIM's Fleet has no {name}", fg="yellow")
+    else:
+        click.echo(f"  told to {url}")
+
+
+@device.command("show")
+@with_portal
+@_sim
+@_json
+def show(*, portal: Portal, sim: str | None, as_json: bool) -> None:
+    """Show the address of a SIM's device, where it sends to, and what holds for it."""
+    shown = portal.get("devices", sim_of(portal, sim))
+    if as_json:
+        click.echo(json.dumps(shown))
+        return
+    name = shown["sim_unique_name"] or "(no name)"
+    click.echo(f"{shown['sim_sid']}  {name}  {shown['sim_status']}")
+    for word, value in (
+        ("address", shown["device_ip"]),
+        ("sends to", shown["gateway"] or "no gateway runs; `ringback device send` uses the API"),
+        ("datagrams", _told(shown["ip_commands_url"], "IpCommandsUrl")),
+        ("SMS", _told(shown["sms_commands_url"], "SmsCommandsUrl")),
+        ("scenario", f"{shown['scenario']}, {shown['scenario_reason']}"),
+    ):
+        click.echo(f"  {word:10} {value}")
+
+
+def _told(url: str | None, name: str) -> str:
+    return f"told to {url}" if url else f"nobody is told: its Fleet has no {name}"
+
+
+@device.command("data")
+@with_portal
+@_sim
+@click.option("--upload", metavar="SIZE", default="0", callback=_read_size, help="Like 300kB.")
+@click.option("--download", metavar="SIZE", default="0", callback=_read_size, help="Like 2MB.")
+@_json
+def data(*, portal: Portal, sim: str | None, upload: int, download: int, as_json: bool) -> None:
+    """Use data, at once; it counts for usage, limits, and a SIM that is ready."""
+    form = {"Upload": str(upload), "Download": str(download)}
+    used = portal.post("devices", sim_of(portal, sim), "data", form=form)
+    click.echo(json.dumps(used) if as_json else f"{used['sim_sid']}  {used['data_total']} bytes")
+
+
+@device.command("download")
+@click.argument("sid")
+@with_portal
+@_json
+def download(*, sid: str, portal: Portal, as_json: bool) -> None:
+    """Download the eSIM Profile SID (HP…), which then installs itself."""
+    profile = portal.post("esim_profiles", sid, "download")
+    click.echo(json.dumps(profile) if as_json else f"{profile['sid']}  is being downloaded")
+
+
+@device.command("receive")
+@with_portal
+@_sim
+@_port
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after so many.")
+@_json
+def receive_(
+    *, portal: Portal, sim: str | None, port: int, count: int | None, as_json: bool
+) -> None:
+    """Show the datagrams and the SMS that come to a SIM's device, until Ctrl-C."""
+    receive(portal, sim_of(portal, sim), port, count=count, as_json=as_json)
+
+
+def sim_of(portal: Portal, sim: str | None) -> str:
+    """Return the SIM that is named, or the one of `ringback dev`; raises Unusable without one."""
+    named = sim or portal.sim_sid
+    if named is None:
+        raise Unusable("say whose device it is, by the SIM's SID or unique name: --sim")
+    return named

@@ -1,0 +1,174 @@
+"""What `ringback trigger` can have happen: one row for each callback and outcome."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from ringback.cli.triggers_stage import Record, Stage
+from ringback.cli.triggers_steps import (
+    Step,
+    account_scenario,
+    bring_to,
+    device_sends_datagram,
+    device_sends_sms,
+    download_profile,
+    listen_to_fleet,
+    order_profile,
+    overtake_sms,
+    send_datagram,
+    send_sms,
+    sim_scenario,
+    take_new_sim,
+    update_to,
+)
+from ringback.core.sim import SimStatus
+
+Told = Mapping[str, str]
+"""Parameters that a callback has, among others."""
+
+
+class Trigger(NamedTuple):
+    """One word, and what it stands for."""
+
+    name: str
+    words: str
+    calls_back: Sequence[Told]
+    """What arrives, in this order."""
+    steps: Sequence[Step]
+
+    @property
+    def has_payload(self) -> bool:
+        """Whether `--payload` means something to it."""
+        return self.name.startswith(("sms.", "ip."))
+
+    @property
+    def has_sim(self) -> bool:
+        """Whether `--sim` does."""
+        return not self.name.startswith("esim.")
+
+    def pull(self, stage: Stage) -> list[Record]:
+        """Have it happen, and return the callbacks, which may still be on their way."""
+        with stage.undo:
+            for step in self.steps:
+                step(stage)
+            return stage.told(len(self.calls_back))
+
+    def is_as_promised(self, callbacks: Sequence[Record]) -> bool:
+        """Whether these are the callbacks that it is for."""
+        return len(callbacks) == len(self.calls_back) and all(
+            told.items() <= callback["parameters"].items()
+            for told, callback in zip(self.calls_back, callbacks, strict=True)
+        )
+
+
+_CONNECTED: Final = bring_to(SimStatus.ACTIVE, SimStatus.READY)
+_ACTIVE: Final = bring_to(SimStatus.ACTIVE)
+_INACTIVE: Final = bring_to(SimStatus.INACTIVE)
+_SENT: Final = {"Status": "sent"}
+_RECEIVED: Final = {"Status": "received"}
+
+_ALL: Final = (
+    Trigger(
+        "sim.active",
+        "a SIM is activated",
+        [{"SimStatus": "active"}],
+        [_INACTIVE, update_to(SimStatus.ACTIVE)],
+    ),
+    Trigger(
+        "sim.ready",
+        "a new SIM, registered for it, becomes ready",
+        [{"SimStatus": "ready"}],
+        [take_new_sim, update_to(SimStatus.READY)],
+    ),
+    Trigger(
+        "sim.inactive",
+        "a SIM is deactivated",
+        [{"SimStatus": "inactive"}],
+        [_ACTIVE, update_to(SimStatus.INACTIVE)],
+    ),
+    Trigger(
+        "sim.failed",
+        "the network can't deactivate a SIM, which stays active",
+        [{"SimStatus": "active", "ErrorCode": "83004"}],
+        [_ACTIVE, sim_scenario("update-fails"), update_to(SimStatus.INACTIVE)],
+    ),
+    Trigger(
+        "sim.unchanged",
+        "a SIM that is active is to be active: called back at once",
+        [{"SimStatus": "active"}],
+        [_ACTIVE, update_to(SimStatus.ACTIVE)],
+    ),
+    Trigger(
+        "sms.sent",
+        "an SMS to a device is sent; that it is delivered follows",
+        [_SENT],
+        [_CONNECTED, send_sms],
+    ),
+    Trigger(
+        "sms.delivered",
+        "an SMS to a device is sent, and delivered",
+        [_SENT, {"Status": "delivered"}],
+        [_CONNECTED, send_sms],
+    ),
+    Trigger(
+        "sms.failed",
+        "an SMS to a device can't be sent",
+        [{"Status": "failed", "ErrorCode": "20500"}],
+        [_CONNECTED, sim_scenario("sms-fails"), send_sms],
+    ),
+    Trigger(
+        "sms.unconfirmed",
+        "an SMS to a device is sent, and stays so: no confirmation comes",
+        [_SENT],
+        [_CONNECTED, sim_scenario("sms-unconfirmed"), send_sms, overtake_sms],
+    ),
+    Trigger(
+        "sms.received",
+        "a device sends an SMS",
+        [_RECEIVED],
+        [_CONNECTED, listen_to_fleet("Sms"), device_sends_sms],
+    ),
+    Trigger(
+        "ip.sent",
+        "a datagram to a device is sent",
+        [_SENT],
+        [_CONNECTED, send_datagram],
+    ),
+    Trigger(
+        "ip.failed",
+        "a datagram to a device can't be sent",
+        [{"Status": "failed", "ErrorCode": "83400"}],
+        [_CONNECTED, sim_scenario("ip-fails"), send_datagram],
+    ),
+    Trigger(
+        "ip.unattached",
+        "a datagram is for a device that is not attached to a network",
+        [{"Status": "failed", "ErrorCode": "83401"}],
+        [_CONNECTED, sim_scenario("unattached"), send_datagram],
+    ),
+    Trigger(
+        "ip.received",
+        "a device sends a datagram",
+        [_RECEIVED],
+        [_CONNECTED, listen_to_fleet("Ip"), device_sends_datagram],
+    ),
+    Trigger(
+        "esim.available",
+        "an eSIM Profile is ordered, and can be downloaded",
+        [{"Status": "available"}],
+        [order_profile],
+    ),
+    Trigger(
+        "esim.failed",
+        "an eSIM Profile is ordered, and there is none in stock",
+        [{"Status": "failed", "ErrorCode": "83500"}],
+        [account_scenario("no-stock"), order_profile],
+    ),
+    Trigger(
+        "esim.downloaded",
+        "an eSIM Profile is ordered, and a device downloads it",
+        [{"Status": "available"}, {"Status": "downloaded"}],
+        [order_profile, download_profile],
+    ),
+)
+
+TRIGGERS: Final[Mapping[str, Trigger]] = {trigger.name: trigger for trigger in _ALL}

@@ -1,0 +1,136 @@
+"""What a trigger plays on: a running Ringback, one SIM, and the URL that is called back."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from ringback.cli.portal import Portal
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import Unusable
+from ringback.core.source import Source
+
+T = TypeVar("T")
+Record = dict[str, Any]
+
+_PATIENCE: Final = 30.0
+_PAUSE: Final = 0.05
+_LOOKED_THROUGH: Final = "200"
+"""So many callbacks may be made to the same receiver meanwhile, by others too."""
+
+
+@dataclass
+class Stage:
+    """Asks the server, and remembers what has to be put back."""
+
+    portal: Portal
+    to: CallbackUrl
+    method: str
+    say: Callable[[str], None]
+    """Tells of a step that was taken."""
+    sim: str | None = None
+    """The SID or unique name of the SIM to do it with; a step may take another one."""
+    payload: str = ""
+    """What an SMS or a datagram says."""
+    patience: float = _PATIENCE
+    """How long the network and the receiver are waited for, in seconds."""
+    subject: str = ""
+    """The SID that the awaited callbacks mention."""
+    undo: ExitStack = field(default_factory=ExitStack)
+    """What is done at the end, whatever happens."""
+    _mark: str | None = None
+
+    def __post_init__(self) -> None:
+        """Remember which callbacks there are already."""
+        self._mark = next((callback["sid"] for callback in self._newest("1")), None)
+
+    @property
+    def api(self) -> Portal:
+        """The Super SIM API of the same server."""
+        return replace(self.portal, root="supersim/v1")
+
+    @property
+    def called_back(self) -> Mapping[str, str]:
+        """The parameters that ask for a callback."""
+        return {"CallbackUrl": self.to.configured, "CallbackMethod": self.method}
+
+    def fetch_sim(self) -> Record:
+        """Return the SIM, once no change of it is being carried out any more."""
+        if self.sim is None:
+            raise Unusable("say which SIM, by its SID or unique name: --sim")
+        fetch = partial(self.api.get, "Sims", self.sim)
+        return self.wait_until(fetch, lambda sim: sim["status"] != "scheduled", "the SIM's change")
+
+    def update_sim(self, sim: Record, **form: str) -> None:
+        """Update a SIM; one that is in no fleet yet gets the account's newest."""
+        fleet = {} if sim["fleet_sid"] else {"Fleet": self.a_fleet()}
+        self.api.post("Sims", sim["sid"], form={**fleet, **form})
+
+    def a_fleet(self) -> str:
+        """Return the account's newest fleet."""
+        fleets = self.api.get("Fleets", query={"PageSize": "1"})["fleets"]
+        if not fleets:
+            raise Unusable("the account has no Fleet, and a SIM needs one: POST /v1/Fleets")
+        return fleets[0]["sid"]
+
+    def told(self, count: int) -> list[Record]:
+        """Return the first callbacks that tell of the subject, oldest first.
+
+        Waits for so many of them, or for one that tells of a failure.
+        """
+        return self.wait_until(
+            self._told,
+            lambda told: (
+                len(told) >= count or any("ErrorCode" in one["parameters"] for one in told)
+            ),
+            "what is to be told",
+        )[:count]
+
+    def settled(self, callback: Record) -> Record:
+        """Return a callback once it has ended, or waits for a later round."""
+        fetch = partial(self.portal.get, "callbacks", callback["sid"])
+        return self.wait_until(
+            fetch,
+            lambda record: record["status"] != "scheduled" or record["round"] > 0,
+            "the receiver's answer",
+        )
+
+    def wait_until(self, ask: Callable[[], T], is_so: Callable[[T], bool], awaited: str) -> T:
+        """Ask until the answer is so, and return it; raises Unusable where it takes too long."""
+        deadline = time.monotonic() + self.patience
+        while not is_so(answer := ask()):
+            if time.monotonic() > deadline:
+                raise Unusable(
+                    f"{awaited} did not come within {self.patience:g} s; where the network is set"
+                    " to be slow, `ringback clock advance` lets time pass meanwhile"
+                )
+            time.sleep(_PAUSE)
+        return answer
+
+    def _told(self) -> list[Record]:
+        told = list[Record]()
+        for callback in self._newest(_LOOKED_THROUGH):
+            if callback["sid"] == self._mark:
+                break
+            if self.subject in callback["parameters"].values():
+                told.insert(0, callback)
+        return told
+
+    def _newest(self, count: str) -> list[Record]:
+        query = {"Destination": self.to.destination, "PageSize": count}
+        return self.portal.get("callbacks", query=query)["callbacks"]
+
+
+def with_source(url: str, source: Source | None) -> str:
+    """Return a callback URL whose fragment asks for a source, beside all else that it asks for.
+
+    >>> with_source("http://a.example/#rc=2&cbs=twilio", Source.KORE)
+    'http://a.example/#rc=2&cbs=kore'
+    """
+    if source is None:
+        return url
+    base, _, fragment = url.partition("#")
+    others = [pair for pair in fragment.split("&") if pair and pair.partition("=")[0] != "cbs"]
+    return f"{base}#{'&'.join([*others, f'cbs={source}'])}"

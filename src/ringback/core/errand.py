@@ -1,0 +1,25 @@
+"""What the mobile network is asked to do."""
+
+from dataclasses import dataclass
+
+from ringback.core.command import IpCommand, SmsCommand
+from ringback.core.esim_profile import EsimProfile
+from ringback.core.scenario import Scenario, Step
+from ringback.core.settings_update import SettingsUpdate
+from ringback.core.sim import Sim
+from ringback.core.sim_update import SimUpdate
+
+Subject = SimUpdate | SmsCommand | IpCommand | EsimProfile | SettingsUpdate
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A step for the network to take."""
+
+    step: Step
+    scenario: Scenario
+    """How the network behaves towards this SIM or this account, where it is simulated."""
+    subject: Subject
+    """What the step is about."""
+    sim: Sim | None
+    """Whom it reaches; None for an eSIM Profile that nobody has yet."""

@@ -1,0 +1,36 @@
+"""Fleets: SIMs that share settings, and the URLs that are told what their devices send."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.method import Method
+
+DATA_LIMIT: Final = 1000
+"""MB; the default of the create parameter. The resource's own text says 250; our ruling is 1000."""
+
+DATA_LIMITS: Final = (1, 2_000_000)
+"""The least and the most, in MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """A group of SIMs that share settings."""
+
+    sid: str
+    account_sid: str
+    unique_name: str | None
+    network_access_profile_sid: str
+    date_created: datetime
+    date_updated: datetime
+    data_enabled: bool = True
+    data_limit: int = DATA_LIMIT
+    """MB that each SIM may use in a billing period, up and down together."""
+    sms_commands_enabled: bool = True
+    sms_commands_url: CallbackUrl | None = None
+    """Who is told of SMS that devices send."""
+    sms_commands_method: Method = Method.POST
+    ip_commands_url: CallbackUrl | None = None
+    """Who is told of datagrams that devices send."""
+    ip_commands_method: Method = Method.POST

@@ -1,0 +1,140 @@
+"""What the simulated network does: its steps, and the scenarios in which some of them go wrong.
+
+Codes are those of the Super SIM documentation. It has none for an SMS that fails, nor for a profile
+that can't be downloaded: 20500 there is ours.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+
+class Step(StrEnum):
+    """What can come due of a resource; at most one of each at a time."""
+
+    UPDATE_SIM = "update_sim"
+    ACTIVATE_SIM = "activate_sim"
+    """A SIM that is `ready` becomes `active` by itself."""
+    RENEW_PERIOD = "renew_period"
+    """A Billing Period ends, and the next one begins."""
+    SEND_SMS = "send_sms"
+    CONFIRM_SMS = "confirm_sms"
+    SEND_IP = "send_ip"
+    RESERVE_PROFILE = "reserve_profile"
+    OFFER_PROFILE = "offer_profile"
+    DOWNLOAD_PROFILE = "download_profile"
+    INSTALL_PROFILE = "install_profile"
+    BEGIN_SETTINGS = "begin_settings"
+    END_SETTINGS = "end_settings"
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedOut:
+    """The network did as asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierFailure:
+    """The network could not."""
+
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """Nothing was heard, and nothing will be."""
+
+
+Ending = CarriedOut | CarrierFailure | NoAnswer
+
+CARRIED_OUT: Final = CarriedOut()
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """How a network behaves: which steps end otherwise than as asked, and how slow it is."""
+
+    name: str
+    meaning: str
+    endings: Mapping[Step, Ending] = field(default_factory=dict[Step, Ending])
+    slowness: int = 1
+    """How many times as long as usual each step takes."""
+
+    def ending_of(self, step: Step) -> Ending:
+        """Return how this step ends."""
+        return self.endings.get(step, CARRIED_OUT)
+
+
+NORMAL: Final = Scenario("normal", "everything works")
+
+_ALL: Final = (
+    NORMAL,
+    Scenario(
+        "update-fails",
+        "changes of a SIM fail with 83004, and it goes back to what it was",
+        {Step.UPDATE_SIM: CarrierFailure(83004, "the SIM could not be updated")},
+    ),
+    Scenario(
+        "unattached",
+        "the device is not attached: IP Commands fail with 83401, SMS stay sent",
+        {
+            Step.SEND_IP: CarrierFailure(83401, "the device is not attached to a network"),
+            Step.CONFIRM_SMS: NoAnswer(),
+        },
+    ),
+    Scenario(
+        "ip-fails",
+        "IP Commands fail with 83400",
+        {Step.SEND_IP: CarrierFailure(83400, "the IP Command could not be sent")},
+    ),
+    Scenario(
+        "sms-unconfirmed",
+        "SMS are sent, and no delivery is ever confirmed",
+        {Step.CONFIRM_SMS: NoAnswer()},
+    ),
+    Scenario(
+        "sms-fails",
+        "SMS fail",
+        {Step.SEND_SMS: CarrierFailure(20500, "the SMS could not be sent")},
+    ),
+    Scenario(
+        "no-stock",
+        "eSIM orders fail with 83500",
+        {Step.OFFER_PROFILE: CarrierFailure(83500, "no eSIM Profiles are available")},
+    ),
+    Scenario(
+        "download-fails",
+        "eSIM Profiles fail when they are downloaded",
+        {Step.DOWNLOAD_PROFILE: CarrierFailure(20500, "the profile could not be downloaded")},
+    ),
+    Scenario(
+        "settings-fail",
+        "Settings Updates fail",
+        {Step.END_SETTINGS: CarrierFailure(20500, "the settings could not be written")},
+    ),
+    Scenario("slow", "everything takes twenty times as long", slowness=20),
+)
+
+SCENARIOS: Final[Mapping[str, Scenario]] = {scenario.name: scenario for scenario in _ALL}
+
+
+def scenario_called(name: str) -> Scenario:
+    """Return the scenario of this name; raises ValueError where there is none."""
+    scenario = SCENARIOS.get(name)
+    if scenario is None:
+        raise ValueError(f"there is no scenario {name!r}; there are {', '.join(SCENARIOS)}")
+    return scenario
+
+
+def scenario_in(unique_name: str | None) -> Scenario | None:
+    """Return the scenario that a SIM's unique name asks for, behind its last `+`.
+
+    >>> scenario_in("meter 7+update-fails").name
+    'update-fails'
+    >>> scenario_in("meter 7") is scenario_in("a+b") is None
+    True
+    """
+    _, plus, name = (unique_name or "").rpartition("+")
+    return SCENARIOS.get(name) if plus else None

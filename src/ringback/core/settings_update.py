@@ -1,0 +1,69 @@
+"""Settings Updates: what the network writes to a SIM card by itself; nobody is called back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+
+class SettingsStatus(StrEnum):
+    """The statuses of a Settings Update; one of them has a hyphen."""
+
+    SCHEDULED = "scheduled"
+    IN_PROGRESS = "in-progress"
+    SUCCESSFUL = "successful"
+    FAILED = "failed"
+
+
+SETTINGS_MOVES: Final[Mapping[SettingsStatus, frozenset[SettingsStatus]]] = {
+    SettingsStatus.SCHEDULED: frozenset({SettingsStatus.IN_PROGRESS}),
+    SettingsStatus.IN_PROGRESS: frozenset({SettingsStatus.SUCCESSFUL, SettingsStatus.FAILED}),
+    SettingsStatus.SUCCESSFUL: frozenset(),
+    SettingsStatus.FAILED: frozenset(),
+}
+
+
+class SettingsPackage(NamedTuple):
+    """What a Settings Update puts on a card."""
+
+    name: str
+    version: str
+    more_info: str
+
+
+BASE_SETTINGS: Final = SettingsPackage(
+    "base-settings",
+    "1.0.0",
+    "https://twilio.com/docs/iot/supersim/settings-packages/base-settings",
+)
+"""The package of the published samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsUpdate:
+    """An update of the settings on a SIM card."""
+
+    sid: str
+    account_sid: str
+    iccid: str
+    sim_sid: str
+    status: SettingsStatus
+    date_created: datetime
+    date_updated: datetime
+    date_completed: datetime | None = None
+
+    @property
+    def packages(self) -> tuple[SettingsPackage, ...]:
+        """What will be on the card where the update succeeds."""
+        return (BASE_SETTINGS,)
+
+    def moved(self, status: SettingsStatus, now: datetime) -> "SettingsUpdate":
+        """Return the update in another status.
+
+        Raises ValueError where the life cycle has no such move.
+        """
+        if status not in SETTINGS_MOVES[self.status]:
+            raise ValueError(f"a Settings Update that is {self.status} can't become {status}")
+        completed = now if status is SettingsStatus.SUCCESSFUL else None
+        return replace(self, status=status, date_updated=now, date_completed=completed)

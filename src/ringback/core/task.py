@@ -1,0 +1,15 @@
+"""What will come due of a resource by itself, and when."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from ringback.core.scenario import Step
+
+
+class Task(NamedTuple):
+    """A step of one resource; there is at most one of each step."""
+
+    step: Step
+    subject_sid: str
+    account_sid: str
+    due: datetime

@@ -1,0 +1,96 @@
+"""What an operation works with beside its transaction: the time, chance, and the network."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.events import Event
+from ringback.core.method import Method
+from ringback.core.scenario import SCENARIOS, Scenario, Step, scenario_in
+from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
+from ringback.core.sim import Sim
+from ringback.core.simulation import Simulation
+from ringback.core.source import Transition
+from ringback.core.task import Task
+from ringback.ports import Chance, Intake, Transaction
+
+
+class Prevailing(NamedTuple):
+    """The scenario that a SIM or an account has, and why that one."""
+
+    scenario: Scenario
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One instant, and everything that is the same for all operations."""
+
+    now: datetime
+    chance: Chance
+    transition: Transition
+    intake: Intake
+    simulation: Simulation
+
+    def sid(self, kind: Kind) -> str:
+        """Return the SID of a new resource."""
+        return make_sid(kind, dated(self.chance.bytes(SID_BYTES), self.now))
+
+    def tell(self, tx: Transaction, event: Event, url: CallbackUrl | None, method: Method) -> None:
+        """Have a receiver told of an event, where there is one."""
+        if url is None:
+            return
+        callback = announce(
+            event,
+            to=url,
+            method=method,
+            transition=self.transition,
+            chance=self.chance.bytes(ANNOUNCEMENT_BYTES),
+            now=self.now,
+        )
+        self.intake.take(tx, callback)
+
+    def begin_step(
+        self, tx: Transaction, step: Step, subject_sid: str, account_sid: str, scenario: Scenario
+    ) -> None:
+        """Have the network take a step, for as long as steps take in this scenario."""
+        due = self.now + self.simulation.takes * scenario.slowness
+        tx.tasks.put(Task(step, subject_sid, account_sid, due))
+
+    def put_off(self, tx: Transaction, step: Step, sim: Sim, until: datetime) -> None:
+        """Have a step of a SIM come due at this instant."""
+        tx.tasks.put(Task(step, sim.sid, sim.account_sid, until))
+
+    def scenario_of_sim(self, tx: Transaction, sim: Sim) -> Scenario:
+        """Return how the network behaves towards a SIM."""
+        return self.in_force_for_sim(tx, sim).scenario
+
+    def scenario_of_account(self, tx: Transaction, account_sid: str) -> Scenario:
+        """Return how the network behaves towards an account."""
+        return self.in_force_for_account(tx, account_sid).scenario
+
+    def in_force_for_sim(self, tx: Transaction, sim: Sim) -> Prevailing:
+        """Return the scenario of a SIM, and why that one.
+
+        What was chosen for the SIM goes before what its name asks for, that before the settings
+        for the SIM, and all of it before what holds for its account.
+        """
+        chosen = tx.scenarios.get(sim.sid)
+        if chosen is not None and chosen in SCENARIOS:
+            return Prevailing(SCENARIOS[chosen], "chosen for this SIM")
+        named = scenario_in(sim.unique_name)
+        if named is not None:
+            return Prevailing(named, f"the SIM's unique name ends with +{named.name}")
+        if sim.sid in self.simulation.scenarios:
+            return Prevailing(self.simulation.scenarios[sim.sid], "set for this SIM")
+        return self.in_force_for_account(tx, sim.account_sid)
+
+    def in_force_for_account(self, tx: Transaction, account_sid: str) -> Prevailing:
+        """Return the scenario of an account, and why that one."""
+        chosen = tx.scenarios.get(account_sid)
+        if chosen is not None and chosen in SCENARIOS:
+            return Prevailing(SCENARIOS[chosen], "chosen for the account")
+        whose = "the account" if account_sid in self.simulation.scenarios else "all"
+        return Prevailing(self.simulation.scenario_of(account_sid), f"set for {whose}")

@@ -1,0 +1,42 @@
+"""Choosing how the simulated network behaves, towards one SIM or a whole account."""
+
+from typing import NamedTuple
+
+from ringback.core.scenario import Scenario
+from ringback.operations.moment import Moment, Prevailing
+from ringback.operations.sims import sim_named
+from ringback.ports import Transaction
+
+
+class Explained(NamedTuple):
+    """The scenario of a SIM, or of an account."""
+
+    sim_sid: str | None
+    """None for the account's."""
+    chosen: str | None
+    """What was chosen for it, which can be taken back."""
+    in_force: Prevailing
+
+
+def choose_scenario(
+    tx: Transaction, account_sid: str, *, sim: str | None, scenario: Scenario | None
+) -> str:
+    """Choose a scenario for a SIM of the account, or for the account; None takes the choice back.
+
+    Returns the SID that it is for. Raises Invalid where there is no such SIM (83005).
+    """
+    subject = account_sid if sim is None else sim_named(tx, account_sid, sim).sid
+    tx.scenarios.put(subject, None if scenario is None else scenario.name)
+    return subject
+
+
+def explain_scenario(
+    tx: Transaction, account_sid: str, *, sim: str | None, moment: Moment
+) -> Explained:
+    """Return which scenario a SIM or the account has, and why."""
+    if sim is None:
+        in_force = moment.in_force_for_account(tx, account_sid)
+        return Explained(None, tx.scenarios.get(account_sid), in_force)
+    found = sim_named(tx, account_sid, sim)
+    in_force = moment.in_force_for_sim(tx, found)
+    return Explained(found.sid, tx.scenarios.get(found.sid), in_force)

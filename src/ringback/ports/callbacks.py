@@ -1,0 +1,140 @@
+"""The tables of callbacks and their attempts, and what takes new ones in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from ringback.core.account import Account
+from ringback.core.callback import Attempt, Callback, CallbackStatus, Progress
+from ringback.core.source import Source
+from ringback.ports.records import Window
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackFilter:
+    """Which callbacks to list; None stands for all."""
+
+    statuses: frozenset[CallbackStatus] | None = None
+    source: Source | None = None
+    idempotency_token: str | None = None
+    destination: str | None = None
+    since: datetime | None = None
+    """The first instant of creation."""
+    until: datetime | None = None
+    """The instant of creation from which on they are left out."""
+
+
+class Lane(NamedTuple):
+    """What waits in one line: the callbacks of one account to one destination."""
+
+    account_sid: str
+    destination: str
+
+
+def lane_of(callback: Callback) -> Lane:
+    """Return the lane that a callback waits in."""
+    return Lane(callback.account_sid, callback.url.destination)
+
+
+class Claim(NamedTuple):
+    """A callback taken for one attempt, whose open row is durable with it."""
+
+    callback: Callback
+    """What to tell, and to whom; its own progress is that of before the claim."""
+    progress: Progress
+    account: Account
+
+    @property
+    def attempt(self) -> Attempt:
+        """The attempt's open row."""
+        callback, progress = self.callback, self.progress
+        return Attempt(
+            callback.sid, callback.account_sid, progress.attempt_count, progress.date_updated
+        )
+
+
+class Settlement(NamedTuple):
+    """How an attempt ended, and what becomes of its callback."""
+
+    callback: Callback
+    attempt: Attempt
+    """The row with its ending."""
+    progress: Progress
+    """Of the callback from now on; where it is under way, its next attempt begins."""
+
+
+class Waiting(NamedTuple):
+    """What waits in a lane that is not claimed."""
+
+    lane: Lane
+    next_due: datetime
+
+
+class Callbacks(Protocol):
+    """Callbacks and their attempts."""
+
+    def add(self, callback: Callback) -> None:
+        """Keep a new callback; where it is under way, its first attempt's row is opened with it."""
+        ...
+
+    def get(self, account_sid: str, sid: str) -> Callback | None:
+        """Return a callback of this account, or None."""
+        ...
+
+    def with_key(self, account_sid: str, idempotency_key: str) -> Callback | None:
+        """Return the callback of this account that was made with this key, or None."""
+        ...
+
+    def page(self, account_sid: str, which: CallbackFilter, window: Window) -> list[Callback]:
+        """Return one page, newest first.
+
+        Raises Invalid where the account has no such record as the window begins at.
+        """
+        ...
+
+    def oldest(
+        self, account_sid: str, which: CallbackFilter, *, after: str | None, limit: int
+    ) -> list[Callback]:
+        """Return callbacks in the order of their creation, from the one after this SID on."""
+        ...
+
+    def attempts(self, callback_sid: str) -> list[Attempt]:
+        """Return all attempts of a callback, in the order in which they were made."""
+        ...
+
+    def change(self, callback: Callback) -> None:
+        """Keep the progress of a callback that has no attempt under way."""
+        ...
+
+    def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[Claim]:
+        """Take callbacks of a lane that are due, the longest due first; open their attempts."""
+        ...
+
+    def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Write how attempts ended, and what becomes of their callbacks."""
+        ...
+
+    def put_back(self, claims: Sequence[Claim], now: datetime) -> None:
+        """Undo claims whose requests have not left: no attempt was made, and they are due now."""
+        ...
+
+    def left_open(self) -> list[Claim]:
+        """Return the attempts that nobody is making any more: a dead worker's."""
+        ...
+
+    def next_due(self, lane: Lane) -> datetime | None:
+        """Return when the next callback of a lane is due, or None where none is."""
+        ...
+
+    def waiting(self) -> list[Waiting]:
+        """Return each lane in which something waits, with the instant at which it is due."""
+        ...
+
+    def unfinished(self) -> dict[str, int]:
+        """Return how many callbacks of each account have not ended."""
+        ...
+
+    def due_before(self, instants: Sequence[datetime]) -> list[int]:
+        """Return for each instant how many callbacks wait that are due before it."""
+        ...

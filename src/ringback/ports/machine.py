@@ -1,0 +1,62 @@
+"""What the inside needs from the machine and from the world around it."""
+
+from datetime import datetime
+from typing import Protocol
+
+from ringback.core.callback import Exchange
+from ringback.core.connection import Limits
+from ringback.core.errand import Errand
+from ringback.core.rendering import OutgoingRequest
+from ringback.core.scenario import Ending
+
+
+class Clock(Protocol):
+    """The time, and waiting for it."""
+
+    def now(self) -> datetime:
+        """Return the present instant, in UTC."""
+        ...
+
+    async def sleep_until(self, instant: datetime) -> None:
+        """Return at this instant, or at once where it has passed."""
+        ...
+
+
+class Chance(Protocol):
+    """Where SIDs, tokens and secrets come from."""
+
+    def bytes(self, count: int) -> bytes:
+        """Return this many bytes that nobody can foresee."""
+        ...
+
+
+class Transport(Protocol):
+    """Sends one finished request."""
+
+    async def send(self, request: OutgoingRequest, *, limits: Limits, turn: int = 0) -> Exchange:
+        """Send it once and return how that ended; never raises for what the receiver does.
+
+        `turn` counts the attempts of the same round before this one, from 0; where the URL names
+        several ways out of this machine, they take turns.
+        """
+        ...
+
+
+class Carrier(Protocol):
+    """The mobile network behind the SIM APIs."""
+
+    async def carry_out(self, errand: Errand) -> Ending:
+        """Take a step that is due, and return how it ended."""
+        ...
+
+
+class Wakeup(Protocol):
+    """Tells a waiting loop that there is something for it to do."""
+
+    def wake(self) -> None:
+        """Let the loop look again at once; does nothing while it is busy anyway."""
+        ...
+
+
+def no_checkpoint(name: str) -> None:
+    """Do nothing at a named step; tests hand in something that waits or dies there."""

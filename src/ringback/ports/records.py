@@ -1,0 +1,109 @@
+"""Tables of records that are all alike: kept, found, listed by what their fields hold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from ringback.core.scenario import Step
+from ringback.core.task import Task
+
+
+class Owned(Protocol):
+    """What an account has."""
+
+    @property
+    def sid(self) -> str:
+        """Which record it is."""
+        ...
+
+    @property
+    def account_sid(self) -> str:
+        """Whose it is."""
+        ...
+
+
+class Named(Owned, Protocol):
+    """What its account can give a name of its own."""
+
+    @property
+    def unique_name(self) -> str | None:
+        """The name, which no other record of the account and its kind has."""
+        ...
+
+
+R = TypeVar("R", bound=Owned)
+N = TypeVar("N", bound=Named)
+
+Which = Mapping[str, object]
+"""Fields of a record and the values that they must have; None as a value stands for any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One page of a list, newest first: the records after or before one of them."""
+
+    size: int
+    after: str | None = None
+    """The SID of the record that this page follows."""
+    before: str | None = None
+    """The SID of the record that this page leads up to."""
+
+
+class Records(Protocol[R]):
+    """The records of one kind, of all accounts."""
+
+    def add(self, record: R) -> None:
+        """Keep a new record."""
+        ...
+
+    def save(self, record: R) -> None:
+        """Replace a record by its new state."""
+        ...
+
+    def get(self, sid: str) -> R | None:
+        """Return a record of any account, or None."""
+        ...
+
+    def first(self, which: Which) -> R | None:
+        """Return the oldest record of any account whose fields are these, or None."""
+        ...
+
+    def page(self, account_sid: str, which: Which, window: Window) -> list[R]:
+        """Return one page of an account's records whose fields are these, newest first.
+
+        Raises Invalid where the account has no such record as the window begins at.
+        """
+        ...
+
+
+class NamedRecords(Records[N], Protocol[N]):
+    """Records that can have a unique name."""
+
+    def find(self, account_sid: str, sid_or_name: str) -> N | None:
+        """Return the account's record with this SID, else with this unique name, else None."""
+        ...
+
+
+class Tasks(Protocol):
+    """What will come due by itself."""
+
+    def put(self, task: Task) -> None:
+        """Keep a task, in place of one for the same step of the same resource."""
+        ...
+
+    def due(self, now: datetime, *, limit: int) -> list[Task]:
+        """Return tasks that are due, the longest due first."""
+        ...
+
+    def next_due(self) -> datetime | None:
+        """Return when the next task is due, or None where there is none."""
+        ...
+
+    def take(self, task: Task) -> bool:
+        """Forget a task that is to be done now; False where it is gone, or was put off."""
+        ...
+
+    def drop(self, subject_sid: str, step: Step) -> None:
+        """Forget the task for this step of this resource, where there is one."""
+        ...

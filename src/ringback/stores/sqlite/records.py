@@ -1,0 +1,172 @@
+"""Tables of records that are all alike: one row for each, one or more columns for each field."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from ringback.ports import Which, Window
+from ringback.ports.records import N, R
+from ringback.stores.sqlite.columns import (
+    from_us,
+    maybe_from_us,
+    maybe_to_us,
+    read_url,
+    to_us,
+    write_warnings,
+)
+from ringback.stores.sqlite.pages import Condition, read_page
+from ringback.stores.sqlite.session import Session, SqlValue
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a record, and the columns that it stands in."""
+
+    name: str
+    columns: tuple[str, ...]
+    write: Callable[[Any], tuple[SqlValue, ...]]
+    read: Callable[[sqlite3.Row], Any]
+
+
+def plain(name: str) -> Field:
+    """Return a field that stands in the column of its name as it is: text, a number, None."""
+    return Field(name, (name,), lambda value: (value,), lambda row: row[name])
+
+
+def flag(name: str) -> Field:
+    """Return a field that is true or false."""
+    return Field(name, (name,), lambda value: (int(value),), lambda row: bool(row[name]))
+
+
+def one_of(name: str, kind: type[StrEnum]) -> Field:
+    """Return a field whose values are those of an enumeration."""
+    return Field(name, (name,), lambda value: (value,), lambda row: kind(row[name]))
+
+
+def instant(name: str, column: str) -> Field:
+    """Return a field that is an instant."""
+    return Field(name, (column,), lambda value: (to_us(value),), lambda row: from_us(row[column]))
+
+
+def maybe_instant(name: str, column: str) -> Field:
+    """Return a field that is an instant or None."""
+    return Field(
+        name, (column,), lambda value: (maybe_to_us(value),), lambda row: maybe_from_us(row[column])
+    )
+
+
+def texts(name: str) -> Field:
+    """Return a field that is a tuple of texts."""
+    return Field(
+        name, (name,), lambda value: (json.dumps(value),), lambda row: tuple(json.loads(row[name]))
+    )
+
+
+def url(name: str) -> Field:
+    """Return a field that is a callback URL or None, in three columns."""
+    stem = name.removesuffix("_url")
+    columns = (name, f"{stem}_credentials", f"{stem}_warnings")
+    return Field(
+        name,
+        columns,
+        lambda value: (value and value.shown, value and value.credentials, write_warnings(value)),
+        lambda row: row[name] and read_url(*(row[column] for column in columns)),
+    )
+
+
+OWNED = (plain("sid"), plain("account_sid"))
+DATED = (instant("date_created", "created_us"), instant("date_updated", "updated_us"))
+
+
+class Shape(Generic[T]):
+    """How records of one kind stand in the rows of their table."""
+
+    def __init__(self, table: str, make: Callable[..., T], *fields: Field) -> None:
+        self.table = table
+        self._make = make
+        self._fields = fields
+        self._by_name = {field.name: field for field in fields}
+        columns = [column for field in fields for column in field.columns]
+        places = ", ".join("?" * len(columns))
+        self.insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})"
+        # A SID never changes, and SQLite would look in every other table for rows that refer to it.
+        changing = ", ".join(f"{column} = ?" for column in columns if column != "sid")
+        self.update = f"UPDATE {table} SET {changing} WHERE sid = ?"
+
+    def read(self, row: sqlite3.Row) -> T:
+        """Return the record that stands in a row."""
+        return self._make(**{field.name: field.read(row) for field in self._fields})
+
+    def values(self, record: T) -> list[SqlValue]:
+        """Return the values of all columns, for `insert`."""
+        return self._values(record, self._fields)
+
+    def changed_values(self, record: T, sid: str) -> list[SqlValue]:
+        """Return what `update` needs to replace a record by its new state."""
+        return [*self._values(record, [one for one in self._fields if one.name != "sid"]), sid]
+
+    def _values(self, record: T, fields: Iterable[Field]) -> list[SqlValue]:
+        written = (field.write(getattr(record, field.name)) for field in fields)
+        return [value for values in written for value in values]
+
+    def conditions(self, which: Which) -> list[Condition]:
+        """Return what the rows of such records have in their columns; None where that is open."""
+        return [self._condition(name, value) for name, value in which.items()]
+
+    def _condition(self, name: str, value: object) -> Condition:
+        field = self._by_name[name]
+        return f"{field.columns[0]} = ?", None if value is None else field.write(value)[0]
+
+
+class SqliteRecords(Generic[R]):
+    """Answers `ports.Records`."""
+
+    def __init__(self, session: Session, shape: Shape[R]) -> None:
+        self._session = session
+        self._shape = shape
+
+    def add(self, record: R) -> None:
+        self._session.write(self._shape.insert, self._shape.values(record))
+
+    def save(self, record: R) -> None:
+        self._session.write(self._shape.update, self._shape.changed_values(record, record.sid))
+
+    def get(self, sid: str) -> R | None:
+        return self.first({"sid": sid})
+
+    def first(self, which: Which) -> R | None:
+        given = [pair for pair in self._shape.conditions(which) if pair[1] is not None]
+        clauses = " AND ".join(text for text, _ in given) or "true"
+        return self._one(
+            f"SELECT * FROM {self._shape.table} WHERE {clauses} ORDER BY seq LIMIT 1",
+            [value for _, value in given],
+        )
+
+    def page(self, account_sid: str, which: Which, window: Window) -> list[R]:
+        rows = read_page(
+            self._session.read,
+            self._shape.table,
+            account_sid=account_sid,
+            conditions=self._shape.conditions(which),
+            window=window,
+        )
+        return [self._shape.read(row) for row in rows]
+
+    def _one(self, statement: str, values: Sequence[SqlValue]) -> R | None:
+        row = self._session.read(statement, values).fetchone()
+        return row and self._shape.read(row)
+
+
+class SqliteNamedRecords(SqliteRecords[N]):
+    """Answers `ports.NamedRecords`."""
+
+    def find(self, account_sid: str, sid_or_name: str) -> N | None:
+        # A SID goes before a unique name that happens to look like one.
+        by_sid = {"account_sid": account_sid, "sid": sid_or_name}
+        by_name = {"account_sid": account_sid, "unique_name": sid_or_name}
+        return self.first(by_sid) or self.first(by_name)

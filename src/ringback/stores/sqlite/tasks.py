@@ -1,0 +1,70 @@
+"""What comes due by itself, and the scenarios that were chosen, in SQLite."""
+
+from datetime import datetime
+
+from ringback.core.scenario import Step
+from ringback.core.task import Task
+from ringback.stores.sqlite.columns import from_us, maybe_from_us, to_us
+from ringback.stores.sqlite.session import Session
+
+
+class SqliteTasks:
+    """Answers `ports.Tasks`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def put(self, task: Task) -> None:
+        # Replaced as a row, so that it goes behind what is due at the same instant.
+        self._session.write(
+            "INSERT OR REPLACE INTO tasks (subject_sid, step, account_sid, due_us)"
+            " VALUES (?, ?, ?, ?)",
+            (task.subject_sid, task.step, task.account_sid, to_us(task.due)),
+        )
+
+    def due(self, now: datetime, *, limit: int) -> list[Task]:
+        rows = self._session.read(
+            "SELECT * FROM tasks WHERE due_us <= ? ORDER BY due_us, seq LIMIT ?",
+            (to_us(now), limit),
+        )
+        return [
+            Task(Step(row["step"]), row["subject_sid"], row["account_sid"], from_us(row["due_us"]))
+            for row in rows
+        ]
+
+    def next_due(self) -> datetime | None:
+        row = self._session.read("SELECT min(due_us) AS due_us FROM tasks").fetchone()
+        return maybe_from_us(row["due_us"])
+
+    def take(self, task: Task) -> bool:
+        taken = self._session.write(
+            "DELETE FROM tasks WHERE subject_sid = ? AND step = ? AND due_us = ?",
+            (task.subject_sid, task.step, to_us(task.due)),
+        )
+        return taken.rowcount > 0
+
+    def drop(self, subject_sid: str, step: Step) -> None:
+        self._session.write(
+            "DELETE FROM tasks WHERE subject_sid = ? AND step = ?", (subject_sid, step)
+        )
+
+
+class SqliteScenarios:
+    """Answers `ports.Choices`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def put(self, subject_sid: str, name: str | None) -> None:
+        if name is None:
+            self._session.write("DELETE FROM scenarios WHERE subject_sid = ?", [subject_sid])
+        else:
+            self._session.write(
+                "INSERT OR REPLACE INTO scenarios VALUES (?, ?)", (subject_sid, name)
+            )
+
+    def get(self, subject_sid: str) -> str | None:
+        row = self._session.read(
+            "SELECT name FROM scenarios WHERE subject_sid = ?", [subject_sid]
+        ).fetchone()
+        return row and row["name"]

@@ -1,0 +1,18 @@
+"""Ringback for the tests of an application: in this process, with no network and no sleep.
+
+    from ringback.testing import Emulator
+
+    with Emulator() as ringback:
+        app = make_app(ringback.base_url, ringback.account_sid, ringback.auth_token)
+        app.deactivate(ringback.sim_sid, callback_url=ringback.receiver.url("/hook"))
+        ringback.expect_callback(SimStatus="inactive", source="twilio")
+
+With pytest, the fixture `emulator` has one that is fresh for each test.
+"""
+
+from ringback.testing.callbacks import SentCallback
+from ringback.testing.devices import Device
+from ringback.testing.emulator import Emulator
+from ringback.testing.receiver import Receiver
+
+__all__ = ["Device", "Emulator", "Receiver", "SentCallback"]

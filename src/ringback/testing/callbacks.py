@@ -1,0 +1,82 @@
+"""Callbacks as tests see them: what was told to whom, from where and why, and what came of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ringback.core.callback import Attempt, Callback
+
+
+@dataclass(frozen=True, slots=True)
+class SentCallback:
+    """A callback and its attempts so far."""
+
+    sid: str
+    parameters: Mapping[str, str]
+    """What it tells, by name."""
+    source: str
+    """The infrastructure that sends it: `twilio` or `kore`."""
+    source_reason: str
+    """Why that one."""
+    url: str
+    """As it was configured, with its fragment and without credentials."""
+    method: str
+    idempotency_token: str
+    status: str
+    """`scheduled`, `delivered`, `failed` or `discarded`."""
+    attempts: tuple[Attempt, ...]
+    """Each with its exact request, the answer, and the reason where it failed."""
+
+    def __str__(self) -> str:
+        """What it is, on one line."""
+        told = " ".join(f"{name}={value}" for name, value in self.parameters.items())
+        is_settled = self.status == "delivered" or not self.attempts
+        reason = "" if is_settled else f" ({self.attempts[-1].reason})"
+        return f"{self.status}{reason} from {self.source}: {self.method} {self.url} {told}"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a test waits for; None stands for anything."""
+
+    parameters: Mapping[str, str]
+    source: str | None = None
+    url: str | None = None
+    method: str | None = None
+    status: str | None = None
+
+    def fits(self, callback: SentCallback) -> bool:
+        """Whether this is it."""
+        return (
+            self.parameters.items() <= callback.parameters.items()
+            and self.source in (None, callback.source)
+            and self.url in (None, callback.url, callback.url.partition("#")[0])
+            and self.method in (None, callback.method)
+            and self.status in (None, callback.status)
+        )
+
+    def __str__(self) -> str:
+        """What is expected, in words."""
+        told = [f"{name}={value!r}" for name, value in self.parameters.items()]
+        rest = {"source": self.source, "url": self.url, "method": self.method}
+        told += [f"{name} {value}" for name, value in rest.items() if value is not None]
+        return ", ".join([f"status {self.status}", *told])
+
+
+def sent(callback: Callback, attempts: Sequence[Attempt]) -> SentCallback:
+    """Return what a test sees of a callback."""
+    return SentCallback(
+        sid=callback.sid,
+        parameters=dict(callback.parameters),
+        source=callback.source,
+        source_reason=callback.source_reason,
+        url=callback.url.shown,
+        method=callback.method,
+        idempotency_token=callback.idempotency_token,
+        status=callback.status,
+        attempts=tuple(attempts),
+    )
+
+
+def in_lines(callbacks: Sequence[SentCallback]) -> str:
+    """Return some callbacks, each on a line of its own."""
+    return "".join(f"\n  {callback}" for callback in callbacks) or " none"

@@ -1,0 +1,49 @@
+"""A receiver to point callbacks at where the application under test has none of its own."""
+
+from collections import deque
+from typing import Final
+
+from ringback.listener.answers import Answer
+from ringback.listener.server import Server
+from ringback.receiver import ReceivedRequest
+
+_HOST: Final = "127.0.0.1"
+
+
+class Receiver:
+    """Answers every request with 200, unless it is told to fail, and keeps what it got."""
+
+    def __init__(self) -> None:
+        self.requests = list[ReceivedRequest]()
+        """All that came, the oldest first."""
+        self._failures = deque[int]()
+        self._server: Server | None = None
+        self._port = 0
+
+    def url(self, path: str = "/", *, cbs: str | None = None) -> str:
+        """Return a callback URL of this receiver; `cbs` asks for a source in its fragment."""
+        fragment = "" if cbs is None else f"#cbs={cbs}"
+        return f"http://{_HOST}:{self._port}{path}{fragment}"
+
+    def fail(self, status: int = 503, *, times: int = 1) -> None:
+        """Answer the next requests with this status."""
+        self._failures.extend([status] * times)
+
+    def reset(self) -> None:
+        """Forget all requests, and all failures that were to come."""
+        self.requests.clear()
+        self._failures.clear()
+
+    async def open(self) -> None:
+        """Listen on any free port."""
+        self._server = Server(self._answer)
+        self._port = await self._server.start(_HOST, 0)
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            await self._server.stop()
+
+    async def _answer(self, request: ReceivedRequest) -> Answer:
+        self.requests.append(request)
+        return Answer(self._failures.popleft() if self._failures else 200)

@@ -1,0 +1,124 @@
+"""The server of an emulator: everything that `ringback dev` runs, in a thread of its own."""
+
+import asyncio
+import shutil
+from collections.abc import Coroutine, Mapping
+from datetime import datetime
+from pathlib import Path
+from tempfile import mkdtemp
+from threading import Thread
+from typing import Any, TypeVar
+
+from starlette.types import Receive, Scope, Send
+
+from ringback.api.server import base_url_of, bind, serve
+from ringback.engine.virtual_clock import VirtualClock
+from ringback.operations.seeding import Seed, find_or_seed
+from ringback.settings import Command, Settings, load
+from ringback.testing.chance import SeededChance
+from ringback.testing.receiver import Receiver
+from ringback.wiring import Parts
+
+T = TypeVar("T")
+
+
+class Running:
+    """A started server; all methods but `call` are for its own thread."""
+
+    def __init__(
+        self, settings: Mapping[str, str], *, start: datetime, seed: int, receiver: Receiver
+    ) -> None:
+        self._given = settings
+        self._start = start
+        self._seed = seed
+        self._receiver = receiver
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._run, name="ringback-emulator", daemon=True)
+        self._listener = bind("127.0.0.1", int(settings.get("port", "0")))
+        self.base_url = base_url_of(self._listener)
+        self._folder = Path(mkdtemp(prefix="ringback-"))
+        self._until = asyncio.Event()
+        self._serving: asyncio.Task[None] | None = None
+        self.parts: Parts
+        self.seed: Seed
+
+    def start(self) -> None:
+        """Start everything; raises Unusable where it can't be."""
+        self._thread.start()
+        try:
+            self.call(self._open())
+        except BaseException:
+            self._let_go()
+            raise
+
+    def stop(self) -> None:
+        """Stop everything, and forget all data."""
+        try:
+            self.call(self._close())
+        finally:
+            self._let_go()
+
+    def reset(self) -> None:
+        """Begin anew, at the same address and with the same SIDs and secrets."""
+        self.call(self._reset())
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run this in the server's thread, and return what it returns."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def _let_go(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._listener.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def _open(self) -> None:
+        await self._start_parts()
+        await self._receiver.open()
+        self._serving = asyncio.create_task(
+            serve(_PresentApp(self), self._listener, until=self._until)
+        )
+
+    async def _close(self) -> None:
+        self._until.set()
+        if self._serving is not None:
+            await self._serving
+        await self._receiver.close()
+        await self.parts.stop()
+
+    async def _reset(self) -> None:
+        await self.parts.stop()
+        shutil.rmtree(self._folder)
+        self._receiver.reset()
+        await self._start_parts()
+
+    async def _start_parts(self) -> None:
+        settings = self._settings()
+        clock = VirtualClock.stopped(self._start)
+        chance = SeededChance(self._seed)
+        self.parts = parts = await Parts.start(settings, clock=clock, chance=chance)
+        moment = parts.services.moment()
+        self.seed = await parts.store.transact(
+            lambda tx: find_or_seed(tx, moment, uses_static_proxy=settings.static_proxy)
+        )
+
+    def _settings(self) -> Settings:
+        given = {"update_takes": "0s", "gateway": "none", "data_per_day": "0", "drain": "0s"}
+        fixed = {"data": str(self._folder), "seed": str(self._seed)}
+        return load({**given, **self._given, **fixed}, {}, command=Command.DEV)
+
+
+class _PresentApp:
+    """Hands requests to the parts that run at the moment."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand one on."""
+        await self._running.parts.app(scope, receive, send)

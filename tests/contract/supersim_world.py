@@ -1,0 +1,199 @@
+"""An account that has one of everything, under the SIDs that published samples use.
+
+So a sample's request can be sent as it stands. Only networks have SIDs of ours: those of samples
+are replaced by `ours`.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from ringback.core.billing import BillingPeriod, PeriodType
+from ringback.core.command import (
+    Direction,
+    IpCommand,
+    IpStatus,
+    PayloadType,
+    SmsCommand,
+    SmsStatus,
+)
+from ringback.core.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
+from ringback.core.network import NETWORKS
+from ringback.core.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.sim import SimStatus
+from ringback.core.usage import DataSession
+from ringback.ports import Transaction
+from ringback.stores.memory import MemoryStore
+from tests.fakes import AUTH_TOKEN, NOW, a_fleet, a_profile, a_sim, an_account
+from tests.unit.api.caller import Caller
+from tests.unit.api.world import app_on
+
+
+def sample(prefix: str, letter: str = "a") -> str:
+    """Return a SID as samples have them."""
+    return prefix + letter * 32
+
+
+ACCOUNT: Final = sample("AC")
+SIM: Final = sample("HS")
+FLEET: Final = sample("HF")
+PROFILE: Final = sample("HA")
+EID: Final = "89049032005008882600033489aaaaaa"
+ICCID: Final = "89883070000123456789"
+DAY: Final = timedelta(days=1)
+
+_AT_FRANCE: Final = next(one for one in NETWORKS if one.iso_country == "FR")
+_NETWORKS_OF_SAMPLES: Final = {
+    sample("HW"): NETWORKS[0].sid,
+    "HW" + "a" * 31 + "b": NETWORKS[1].sid,
+}
+
+
+def ours(text: str) -> str:
+    """Return a text with our SIDs of networks for those of samples."""
+    for theirs, our in _NETWORKS_OF_SAMPLES.items():
+        text = text.replace(theirs, our)
+    return text
+
+
+async def caller_for(operation: str) -> Caller:
+    """Return a caller signed in to such an account; nothing stands in this operation's way."""
+    store = MemoryStore()
+    await store.transact(lambda tx: _fill(tx, has_sims=operation != "CreateSim"))
+    return Caller(app_on(store), credentials=(ACCOUNT, AUTH_TOKEN))
+
+
+def _fill(tx: Transaction, *, has_sims: bool) -> None:
+    other = sample("AC", "b")
+    tx.accounts.add(an_account(sid=ACCOUNT), [])
+    tx.accounts.add(replace(an_account(sid=other), parent_sid=ACCOUNT), [])
+    for sid, account, letter in ((PROFILE, ACCOUNT, "a"), (sample("HA", "b"), other, "b")):
+        networks = (NETWORKS[0].sid,)
+        tx.access_profiles.add(a_profile(sid=sid, account_sid=account, network_sids=networks))
+        tx.fleets.add(
+            a_fleet(
+                sid=sample("HF", letter),
+                account_sid=account,
+                unique_name="MyFleet" if account == ACCOUNT else "My Fleet",
+                network_access_profile_sid=sid,
+            )
+        )
+    tx.fleets.add(
+        a_fleet(
+            sid=sample("HF", "c"),
+            account_sid=ACCOUNT,
+            unique_name="My Fleet",
+            network_access_profile_sid=PROFILE,
+        )
+    )
+    if has_sims:
+        _fill_sims(tx)
+    _fill_commands(tx)
+    _fill_histories(tx)
+
+
+def _fill_sims(tx: Transaction) -> None:
+    names = (None, "sim", "SimSidOrUniqueName")
+    for letter, name in zip("abc", names, strict=True):
+        tx.sims.add(
+            a_sim(
+                sid=sample("HS", letter),
+                account_sid=ACCOUNT,
+                iccid=ICCID if letter == "a" else f"898830700000000{ord(letter):05}",
+                unique_name=name,
+                status=SimStatus.NEW if letter == "a" else SimStatus.ACTIVE,
+                fleet_sid=FLEET,
+                device_ip="100.64.0.123" if letter == "a" else f"100.64.0.{ord(letter)}",
+            )
+        )
+
+
+def _fill_commands(tx: Transaction) -> None:
+    tx.sms_commands.add(
+        SmsCommand(
+            sid=sample("HC"),
+            account_sid=ACCOUNT,
+            sim_sid=SIM,
+            payload="content of the command",
+            status=SmsStatus.RECEIVED,
+            direction=Direction.FROM_SIM,
+            date_created=NOW,
+            date_updated=NOW,
+        )
+    )
+    tx.ip_commands.add(
+        IpCommand(
+            sid=sample("HG"),
+            account_sid=ACCOUNT,
+            sim_sid=SIM,
+            sim_iccid=ICCID,
+            status=IpStatus.RECEIVED,
+            direction=Direction.FROM_SIM,
+            device_ip="100.64.0.123",
+            device_port=100,
+            payload_type=PayloadType.BINARY,
+            payload="Y2hlY2tpbg==",
+            date_created=NOW,
+            date_updated=NOW,
+        )
+    )
+    for letter, status in (("a", EsimStatus.AVAILABLE), ("b", EsimStatus.DOWNLOADED)):
+        tx.esim_profiles.add(
+            EsimProfile(
+                sid=sample("HP", letter),
+                account_sid=ACCOUNT,
+                status=status,
+                eid=EID,
+                has_matching_id=False,
+                date_created=NOW,
+                date_updated=NOW,
+                iccid="89883070000000000008",
+                sim_sid=SIM,
+                smdp_plus_address=SMDP_PLUS_ADDRESS,
+            )
+        )
+
+
+def _fill_histories(tx: Transaction) -> None:
+    settings = SettingsUpdate(
+        sid=sample("OB"),
+        account_sid=ACCOUNT,
+        iccid=ICCID,
+        sim_sid=SIM,
+        status=SettingsStatus.SUCCESSFUL,
+        date_created=NOW,
+        date_updated=NOW,
+        date_completed=NOW,
+    )
+    scheduled = SettingsStatus.SCHEDULED
+    tx.settings_updates.add(settings)
+    tx.settings_updates.add(
+        replace(settings, sid=sample("OB", "b"), status=scheduled, date_completed=None)
+    )
+    for letter, kind in (("a", PeriodType.READY), ("b", PeriodType.ACTIVE)):
+        tx.billing_periods.add(
+            BillingPeriod(
+                sid=sample("HB", letter),
+                account_sid=ACCOUNT,
+                sim_sid=SIM,
+                period_type=kind,
+                start_time=NOW - 30 * DAY,
+                end_time=NOW,
+                date_created=NOW,
+                date_updated=NOW,
+            )
+        )
+    for letter, network in (("a", NETWORKS[0]), ("b", _AT_FRANCE)):
+        tx.sessions.add(
+            DataSession(
+                sid=sample("SE", letter),
+                account_sid=ACCOUNT,
+                sim_sid=SIM,
+                fleet_sid=FLEET,
+                network_sid=network.sid,
+                iso_country=network.iso_country,
+                upload_per_hour=150_000,
+                download_per_hour=150_000,
+                date_created=NOW - 2 * DAY,
+            )
+        )

@@ -1,0 +1,238 @@
+"""`ringback trigger` against a served process: what arrives is the real thing; no setting stays."""
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from ringback.cli.dev_file import DevFile
+from ringback.cli.portal import Portal
+from ringback.cli.triggers import TRIGGERS, Trigger
+from ringback.cli.triggers_stage import Stage
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import Unusable
+from tests.end_to_end.test_sending import ringback
+from tests.fakes import SIM_SID
+from tests.receivers import ReceivedRequest, RecordingReceiver
+from tests.served import Served, served
+
+FAST = ("--update-takes", "10ms")
+NOBODY = "http://127.0.0.1:9/"
+
+
+async def trigger(*words: str, data: Path) -> dict[str, Any]:
+    """Pull a trigger, and return what it says for programs."""
+    return json.loads(await ringback("trigger", *words, "--json", data=data))
+
+
+def told_by(request: ReceivedRequest) -> dict[str, str]:
+    _, target, _ = request.line.split()
+    return dict(parse_qsl(request.body.decode() or urlsplit(target).query))
+
+
+async def fleet_of(dev: Served) -> dict[str, Any]:
+    (fleet,) = (await dev.get("/v1/Fleets")).body["fleets"]
+    return fleet
+
+
+async def chosen(dev: Served, **whose: str) -> str | None:
+    return (await dev.get("/portal/v1/scenarios", **whose)).body["chosen"]
+
+
+# ---- what arrives --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pulled", TRIGGERS.values(), ids=TRIGGERS)
+async def test_each_trigger_has_the_callbacks_arrive_that_it_promises(
+    pulled: Trigger, tmp_path: Path
+) -> None:
+    async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
+        said = await trigger(pulled.name, "--to", receiver.url("/"), data=tmp_path)
+        arrived = list(map(told_by, await receiver.wait_for(len(pulled.calls_back))))
+        chosen_now = [await chosen(dev), await chosen(dev, Sim=SIM_SID)]
+        fleet = await fleet_of(dev)
+    for callback, promised in zip(said["callbacks"], pulled.calls_back, strict=True):
+        assert callback["parameters"] in arrived
+        assert promised.items() <= callback["parameters"].items()
+        assert callback["status"] == "delivered"
+    assert chosen_now == [None, None]
+    assert fleet["sms_commands_url"] is fleet["ip_commands_url"] is None
+
+
+async def test_the_source_is_asked_for_beside_what_the_fragment_asks_for_already(
+    tmp_path: Path,
+) -> None:
+    async with RecordingReceiver() as receiver, served(tmp_path, *FAST):
+        url = receiver.url("/hook?x=1#rc=2&cbs=twilio")
+        words = ("sim.unchanged", "--to", url, "--cbs", "kore", "--method", "GET")
+        (callback,) = (await trigger(*words, data=tmp_path))["callbacks"]
+        (request,) = await receiver.wait_for(1)
+    assert callback["url"] == receiver.url("/hook?x=1#rc=2&cbs=kore")
+    assert callback["source_reason"] == "the URL asks for it: #cbs=kore"
+    assert request.line.startswith("GET /hook?x=1&ApiVersion=v1&")
+    assert "User-Agent: KoreProxy/1.1" in request.headers
+
+
+async def test_it_is_done_with_the_sim_and_the_payload_that_are_named(tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
+        card = {"Iccid": "89883070000000000001", "RegistrationCode": "H3LL0W0RLD"}
+        sim = (await dev.post("/v1/Sims", **card)).body["sid"]
+        await dev.post(f"/v1/Sims/{sim}", UniqueName="my meter")
+        words = ("--sim", "my meter", "--payload", "wake up", "--to", receiver.url("/"))
+        await trigger("sms.sent", *words, data=tmp_path)
+        (request, *_) = await receiver.wait_for(1)
+    told = told_by(request)
+    assert (told["SimSid"], told["SimUniqueName"], told["Payload"]) == (sim, "my meter", "wake up")
+
+
+async def test_a_sim_that_is_new_becomes_ready_itself(tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
+        card = {"Iccid": "89883070000000000001", "RegistrationCode": "H3LL0W0RLD"}
+        sim = (await dev.post("/v1/Sims", **card)).body["sid"]
+        await trigger("sim.ready", "--sim", sim, "--to", receiver.url("/"), data=tmp_path)
+        (request,) = await receiver.wait_for(1)
+    assert told_by(request)["SimSid"] == sim
+
+
+async def test_an_sms_that_is_to_stay_unconfirmed_is_never_delivered(tmp_path: Path) -> None:
+    # Slow enough for its scenario to be taken back too early, if it were.
+    slow = ("--update-takes", "300ms")
+    async with RecordingReceiver() as receiver, served(tmp_path, *slow) as dev:
+        to = ("--to", receiver.url("/"))
+        said = await trigger("sms.unconfirmed", *to, data=tmp_path)
+        await trigger("sms.delivered", *to, data=tmp_path)
+        sid = said["callbacks"][0]["parameters"]["CommandSid"]
+        assert (await dev.get(f"/v1/SmsCommands/{sid}")).body["status"] == "sent"
+        arrived = list(map(told_by, await receiver.wait_for(3)))
+    assert [told["Status"] for told in arrived if told["CommandSid"] == sid] == ["sent"]
+
+
+# ---- what is put back ----------------------------------------------------------------------------
+
+
+async def test_scenarios_that_were_chosen_before_are_chosen_again(tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
+        await dev.post("/portal/v1/scenarios", Scenario="unattached", Sim=SIM_SID)
+        await dev.post("/portal/v1/scenarios", Scenario="settings-fail")
+        for name in ("sms.failed", "esim.failed"):
+            await trigger(name, "--to", receiver.url("/"), data=tmp_path)
+        now = [await chosen(dev, Sim=SIM_SID), await chosen(dev)]
+    assert now == ["unattached", "settings-fail"]
+
+
+@pytest.mark.parametrize("prefix", ["Sms", "Ip"])
+async def test_a_fleet_tells_whom_it_told_before(prefix: str, tmp_path: Path) -> None:
+    before = {f"{prefix}CommandsUrl": "http://127.0.0.1:9/mine", f"{prefix}CommandsMethod": "GET"}
+    async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
+        path = f"/v1/Fleets/{(await fleet_of(dev))['sid']}"
+        await dev.post(path, **before)
+        name = f"{prefix.lower()}.received"
+        await trigger(name, "--to", receiver.url("/"), data=tmp_path)
+        fleet = await fleet_of(dev)
+    assert fleet[f"{prefix.lower()}_commands_url"] == "http://127.0.0.1:9/mine"
+    assert fleet[f"{prefix.lower()}_commands_method"] == "GET"
+
+
+async def test_what_was_set_is_put_back_where_the_rest_is_refused(tmp_path: Path) -> None:
+    async with served(tmp_path, *FAST) as dev:
+        words = ("trigger", "ip.failed", "--payload", "x" * 1301)
+        said = await ringback(*words, data=tmp_path, fails=True)
+        now = await chosen(dev, Sim=SIM_SID)
+    assert said == "ringback: Payload has 1301 bytes; an IP Command has at most 1300\n"
+    assert now is None
+
+
+async def test_what_was_set_is_put_back_where_a_person_stops_it(tmp_path: Path) -> None:
+    async with served(tmp_path, "--update-takes", "1h") as dev:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "ringback", "trigger", "ip.failed", "--data", str(tmp_path)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        await process.stdout.readuntil(b" is to be sent")
+        assert await chosen(dev, Sim=SIM_SID) == "ip-fails"
+        process.send_signal(signal.SIGINT)
+        _, said = await process.communicate()
+        assert await chosen(dev, Sim=SIM_SID) is None
+    assert (process.returncode, said.decode().strip()) == (1, "Aborted!")
+
+
+# ---- what people are told ------------------------------------------------------------------------
+
+
+async def test_people_are_told_each_step_and_why_the_callback_came_from_its_source(
+    tmp_path: Path,
+) -> None:
+    async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
+        said = await ringback("trigger", "sim.active", "--to", receiver.url("/"), data=tmp_path)
+        (callback,) = await dev.callbacks()
+    assert said.splitlines() == [
+        f"SIM {SIM_SID} is active; first it becomes inactive, without a callback",
+        f"SIM {SIM_SID} is inactive",
+        f"it is asked to be active, with CallbackUrl={receiver.url('/')} (POST)",
+        f"{callback['sid']}  SimStatus=active  by POST: delivered",
+        f"  twilio: {callback['source_reason']}",
+    ]
+
+
+async def test_that_nothing_listens_is_said_plainly(tmp_path: Path) -> None:
+    async with served(tmp_path, *FAST):
+        words = ("trigger", "sim.unchanged", "--to", NOBODY)
+        said = await ringback(*words, data=tmp_path, fails=True)
+    assert said == (
+        f"ringback: nothing listens at {NOBODY}; start `ringback listen`, or say with --to who is"
+        " to be called back\n"
+    )
+
+
+async def test_a_receiver_that_refuses_is_told_of(tmp_path: Path) -> None:
+    refusal = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    async with RecordingReceiver(refusal) as receiver, served(tmp_path, *FAST) as dev:
+        words = ("trigger", "sim.unchanged", "--to", receiver.url("/"))
+        said = await ringback(*words, data=tmp_path, fails=True)
+        (callback,) = await dev.callbacks()
+    assert said.startswith(f"ringback: {callback['sid']} was not delivered: ")
+    assert "404" in said
+
+
+async def test_an_outcome_that_the_sim_does_not_allow_is_told_with_its_reason(
+    tmp_path: Path,
+) -> None:
+    async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
+        await dev.post("/portal/v1/scenarios", Scenario="unattached", Sim=SIM_SID)
+        words = ("trigger", "ip.sent", "--to", receiver.url("/"))
+        said = await ringback(*words, data=tmp_path, fails=True)
+    assert said == (
+        "ringback: ip.sent is for Status=sent, but what came is Status=failed ErrorCode=83401:"
+        " the device is not attached to a network\n"
+    )
+
+
+async def test_a_sim_whose_changes_fail_is_not_waited_for_without_end(tmp_path: Path) -> None:
+    async with served(tmp_path, *FAST) as dev:
+        await dev.post("/portal/v1/scenarios", Scenario="update-fails", Sim=SIM_SID)
+        said = await ringback("trigger", "sim.active", data=tmp_path, fails=True)
+    assert said == (f"ringback: SIM {SIM_SID} did not become inactive: is its scenario to fail?\n")
+
+
+async def test_a_network_that_takes_too_long_is_told_of(tmp_path: Path) -> None:
+    async with served(tmp_path, "--update-takes", "1h"):
+
+        def pull() -> None:
+            stage = Stage(
+                portal=Portal.of(DevFile.read(tmp_path)),
+                to=CallbackUrl.parse(NOBODY),
+                method="POST",
+                say=lambda _: None,
+                patience=0,
+            )
+            TRIGGERS["esim.available"].pull(stage)
+
+        with pytest.raises(Unusable, match=r"what is to be told did not come within 0 s; where"):
+            await asyncio.to_thread(pull)

@@ -1,0 +1,159 @@
+"""A week with three outages, within moments: all arrives, at its own time and in order."""
+
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ringback.core.callback import Attempt, Callback, CallbackStatus
+from ringback.core.source import Source
+from ringback.engine.virtual_clock import VirtualClock
+from ringback.operations.seeding import Seed, find_or_seed
+from ringback.ports import CallbackFilter, Transaction
+from ringback.settings import load
+from ringback.wiring import Parts
+from tests.receivers import OK, ReceivedRequest, RecordingReceiver, Reply, close_without_answer
+from tests.unit.api.caller import Caller
+
+START = datetime(2024, 10, 12, 6, tzinfo=UTC)
+CUT_OVER = datetime(2024, 10, 16, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+UPDATE_TAKES = timedelta(milliseconds=500)
+
+UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+OVERLOADED = b"HTTP/1.1 503 Busy\r\nRetry-After: 7200\r\nContent-Length: 0\r\n\r\n"
+OUTAGES: list[tuple[int, int, Reply]] = [
+    (20, 27, UNAVAILABLE),
+    (60, 65, close_without_answer),
+    (110, 118, OVERLOADED),
+]
+"""From which hour on, until which, and what the receiver does meanwhile."""
+
+
+class Customer:
+    """Asks for callbacks, and receives them, in a time that stands still between the calls."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.clock = clock
+        self.arrivals = list[tuple[datetime, str]]()
+        """When each request came, and its token, in the order of arrival."""
+        self.expected = dict[str, datetime]()
+        """When the first request of each callback has to come, by its token."""
+
+    def answer(self, request: ReceivedRequest) -> Reply:
+        now = self.clock.now()
+        (token,) = [
+            value
+            for name, _, value in (header.partition(": ") for header in request.headers)
+            if name.endswith("Idempotency-Token")
+        ]
+        self.arrivals.append((now, token))
+        replies = [
+            reply
+            for first, end, reply in OUTAGES
+            if START + first * HOUR <= now < START + end * HOUR
+        ]
+        return replies[0] if replies else OK
+
+    async def ask_for_a_day(self, caller: Caller, url: str) -> None:
+        """Ask for a callback every 20 minutes or so, from a while ahead on."""
+        now = self.clock.now()
+        times = [now + number * timedelta(minutes=19, seconds=47) for number in range(1, 73)]
+        asked = [
+            {"url": url, "parameters": {"n": n}, "deliver_at": at.isoformat()}
+            for n, at in enumerate(times)
+        ]
+        headers = {"content-type": "application/json"}
+        body = json.dumps({"callbacks": asked}).encode()
+        answer = await caller.call("POST", "/portal/v1/callbacks", body, headers=headers)
+        assert answer.status == 201
+        for record, at in zip(answer.json["callbacks"], times, strict=True):
+            self.expected[record["idempotency_token"]] = at
+
+
+@asynccontextmanager
+async def started(data: Path, clock: VirtualClock) -> AsyncIterator[tuple[Parts, Caller, Seed]]:
+    flags = {
+        "data": str(data),
+        "at": f"{START:%Y-%m-%dT%H:%M:%SZ}",
+        "schedule": "persistent",
+        "update_takes": "500ms",
+        "gateway": "none",
+    }
+    parts = await Parts.start(load(flags, {}), clock=clock)
+    try:
+        moment = parts.services.moment()
+        seed = await parts.store.transact(
+            lambda tx: find_or_seed(tx, moment, uses_static_proxy=False)
+        )
+        account = seed.account
+        yield parts, Caller(parts.app, credentials=(account.sid, account.auth_token)), seed
+    finally:
+        await parts.stop()
+
+
+async def all_in(parts: Parts, account_sid: str) -> list[tuple[Callback, list[Attempt]]]:
+    """Return all callbacks, oldest first, with their attempts."""
+
+    def read(tx: Transaction) -> list[tuple[Callback, list[Attempt]]]:
+        found = tx.callbacks.oldest(account_sid, CallbackFilter(), after=None, limit=10_000)
+        return [(callback, tx.callbacks.attempts(callback.sid)) for callback in found]
+
+    return await parts.store.transact(read)
+
+
+async def test_a_week_with_three_outages_ends_with_all_delivered_in_order(tmp_path: Path) -> None:
+    customer = Customer(clock := VirtualClock.stopped(START))
+    updates = list[tuple[str, datetime]]()
+    async with (
+        RecordingReceiver(answer=customer.answer) as receiver,
+        started(tmp_path, clock) as (parts, caller, seed),
+    ):
+        for quarter in range(4 * 7):
+            if quarter % 4 == 0:
+                await customer.ask_for_a_day(caller, receiver.url("/hook#cbs=kore"))
+            status = ("inactive", "active")[quarter % 2]
+            form = {"Status": status, "CallbackUrl": receiver.url("/sim")}
+            assert (await caller.post(f"/v1/Sims/{seed.sim_sid}", form)).status == 202
+            updates.append((status, clock.now() + UPDATE_TAKES))
+            assert (await caller.post("/portal/v1/clock", {"Advance": "6h"})).status == 200
+        shown = (await caller.get("/portal/v1/clock")).json
+        found = await all_in(parts, seed.account.sid)
+
+    assert shown == {"now": "2024-10-19T06:00:00Z", "ahead_seconds": 7 * 86400.0}
+    assert len(found) == 7 * 72 + len(updates)
+    assert Counter(callback.status for callback, _ in found) == {
+        CallbackStatus.DELIVERED: len(found)
+    }
+
+    # Requests that came are attempts on record, and each was made when its row says.
+    rows = [
+        (attempt.date_started, callback.idempotency_token)
+        for callback, attempts in found
+        for attempt in attempts
+    ]
+    assert sorted(rows) == sorted(customer.arrivals)
+    assert len(rows) > len(found) + 100
+    times = [at for at, _ in customer.arrivals]
+    assert times == sorted(times)
+
+    # Each came for the first time when it was due, although hours passed at once.
+    of_sims = [callback for callback, _ in found if callback.url.path == "/sim"]
+    assert [(_status_in(one), one.date_created) for one in of_sims] == updates
+    first = {token: at for at, token in reversed(customer.arrivals)}
+    assert first == customer.expected | {one.idempotency_token: one.date_created for one in of_sims}
+
+    # The cut-over fell into that week.
+    for one in of_sims:
+        assert one.source is (Source.TWILIO if one.date_created < CUT_OVER else Source.KORE)
+
+
+def _status_in(callback: Callback) -> str:
+    (status,) = [
+        pair.removeprefix("SimStatus=")
+        for pair in callback.body.split("&")
+        if pair.startswith("SimStatus=")
+    ]
+    return status

@@ -1,0 +1,228 @@
+"""The emulator, as the tests of an application use it."""
+
+from base64 import b64decode, b64encode
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from twilio.request_validator import RequestValidator
+from twilio.rest import Client
+
+from ringback.core.errors import Invalid, Unusable
+from ringback.testing import Emulator
+
+START = datetime(2024, 10, 14, 12, tzinfo=UTC)
+
+
+def call(emulator: Emulator, method: str, path: str, **form: str) -> tuple[int, dict[str, Any]]:
+    """Make one call, as an application would."""
+    import json
+
+    pair = f"{emulator.account_sid}:{emulator.auth_token}".encode()
+    connection = HTTPConnection(emulator.base_url.removeprefix("http://"), timeout=10)
+    headers = {
+        "Authorization": f"Basic {b64encode(pair).decode()}",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    connection.request(method, path, urlencode(form), headers)
+    answer = connection.getresponse()
+    body = json.loads(answer.read())
+    connection.close()
+    return answer.status, body
+
+
+def update(emulator: Emulator, **form: str) -> tuple[int, dict[str, Any]]:
+    return call(emulator, "POST", f"/v1/Sims/{emulator.sim_sid}", **form)
+
+
+# ---- the fixture ---------------------------------------------------------------------------------
+
+
+def test_a_change_of_a_sim_is_called_back(emulator: Emulator) -> None:
+    status, _ = update(emulator, Status="inactive", CallbackUrl=emulator.receiver.url("/hook"))
+    assert status == 202
+    callback = emulator.expect_callback(SimStatus="inactive", source="twilio")
+    assert callback.parameters["SimSid"] == emulator.sim_sid
+    assert [request.target for request in emulator.receiver.requests] == ["/hook"]
+    assert len(callback.attempts) == 1
+
+
+def test_each_test_begins_with_nothing_done(emulator: Emulator) -> None:
+    assert emulator.callbacks() == []
+    assert emulator.receiver.requests == []
+    _, sim = call(emulator, "GET", f"/v1/Sims/{emulator.sim_sid}")
+    assert sim["status"] == "active"
+
+
+def test_the_official_client_needs_only_its_base_url(emulator: Emulator) -> None:
+    client = Client(emulator.account_sid, emulator.auth_token)
+    client.supersim.base_url = emulator.base_url
+    url = emulator.receiver.url("/hook?tenant=7")
+    client.supersim.v1.sms_commands.create(sim="my_super_sim", payload="ping", callback_url=url)
+    emulator.expect_callback(Status="sent", Payload="ping")
+    emulator.expect_callback(Status="delivered", Payload="ping")
+    request = emulator.receiver.requests[0]
+    assert RequestValidator(emulator.auth_token).validate(
+        url, dict(request.parameters), request.values("X-Twilio-Signature")[0]
+    )
+
+
+# ---- expecting -----------------------------------------------------------------------------------
+
+
+def test_a_callback_is_expected_once(emulator: Emulator) -> None:
+    update(emulator, Status="active", CallbackUrl=emulator.receiver.url())
+    emulator.expect_callback(SimStatus="active")
+    with pytest.raises(AssertionError, match="no callback like this came within 0 s"):
+        emulator.expect_callback(SimStatus="active", within=0)
+
+
+def test_one_that_is_missed_is_told_with_all_that_there_are(emulator: Emulator) -> None:
+    update(emulator, Status="active", CallbackUrl=emulator.receiver.url("/hook", cbs="kore"))
+    emulator.callbacks()
+    with pytest.raises(AssertionError) as missed:
+        emulator.expect_callback(SimStatus="inactive", source="kore", within=0)
+    assert "status delivered, SimStatus='inactive', source kore" in str(missed.value)
+    assert f"delivered from kore: POST {emulator.receiver.url('/hook', cbs='kore')}" in str(
+        missed.value
+    )
+
+
+def test_what_nobody_expected_is_told(emulator: Emulator) -> None:
+    emulator.expect_no_callback()
+    update(emulator, Status="active", CallbackUrl=emulator.receiver.url())
+    with pytest.raises(AssertionError, match="callbacks that nobody expected:\n  delivered"):
+        emulator.expect_no_callback()
+    emulator.expect_callback()
+    emulator.expect_no_callback()
+
+
+@pytest.mark.parametrize("url", ["/hook", "/hook#cbs=kore"])
+def test_a_url_is_expected_with_or_without_its_fragment(emulator: Emulator, url: str) -> None:
+    update(emulator, Status="active", CallbackUrl=emulator.receiver.url("/hook#cbs=kore"))
+    emulator.expect_callback(url=emulator.receiver.url(url))
+
+
+def test_a_failed_callback_says_why(emulator: Emulator) -> None:
+    emulator.receiver.fail(503, times=2)
+    update(emulator, Status="active", CallbackUrl=emulator.receiver.url(cbs="kore"))
+    callback = emulator.expect_callback(status="failed")
+    assert [attempt.status_code for attempt in callback.attempts] == [503, 503]
+    assert "503" in str(callback)
+
+
+# ---- time, devices, scenarios --------------------------------------------------------------------
+
+
+def test_time_stands_still_until_it_is_advanced() -> None:
+    with Emulator(start=START) as emulator:
+        assert emulator.now == START
+        assert emulator.advance("3d") == START + timedelta(days=3) == emulator.now
+        assert emulator.advance(timedelta(hours=1)) == START + timedelta(days=3, hours=1)
+
+
+def test_retries_come_due_when_time_passes() -> None:
+    with Emulator(settings={"schedule": "5s,1h"}) as emulator:
+        emulator.receiver.fail(503, times=4)
+        update(emulator, Status="active", CallbackUrl=emulator.receiver.url(cbs="kore"))
+        assert emulator.callbacks()[0].status == "scheduled"
+        emulator.advance("2h")
+        callback = emulator.expect_callback()
+        assert [attempt.status_code for attempt in callback.attempts] == [503] * 4 + [200]
+
+
+def test_the_phases_of_the_transition_pass() -> None:
+    with Emulator(settings={"at": "2024-10-14"}) as emulator:
+        for source in ("twilio", "kore"):
+            update(emulator, Status="active", CallbackUrl=emulator.receiver.url())
+            assert emulator.expect_callback().source == source
+            emulator.advance("3d")
+
+
+def test_a_device_sends_what_its_fleet_is_told_of(emulator: Emulator) -> None:
+    urls = {name: emulator.receiver.url(f"/{name}") for name in ("sms", "ip")}
+    form = {"SmsCommandsUrl": urls["sms"], "IpCommandsUrl": urls["ip"]}
+    call(emulator, "POST", "/v1/Fleets/my_fleet", **form)
+    emulator.device().send_sms("24.5 degrees")
+    emulator.device("my_super_sim").send_datagram(b"\x00\xff", port=5000)
+    assert emulator.expect_callback(url=urls["sms"]).parameters["Payload"] == "24.5 degrees"
+    datagram = emulator.expect_callback(url=urls["ip"]).parameters
+    assert (b64decode(datagram["Payload"]), datagram["DevicePort"]) == (b"\x00\xff", "5000")
+
+
+def test_what_a_device_can_not_do_is_refused(emulator: Emulator) -> None:
+    update(emulator, Status="inactive")
+    emulator.callbacks()
+    with pytest.raises(Invalid, match="can send while it is ready or active"):
+        emulator.device().send_sms("hello")
+
+
+def test_a_device_uses_data_and_downloads_profiles(emulator: Emulator) -> None:
+    emulator.device().use_data(upload=200_000, download=100_000)
+    _, usage = call(emulator, "GET", "/v1/UsageRecords")
+    assert usage["usage_records"][0]["data_total_billed"] == "0.03"
+    url = emulator.receiver.url("/esim")
+    order = {"GenerateMatchingId": "true", "CallbackUrl": url}
+    _, profile = call(emulator, "POST", "/v1/ESimProfiles", **order)
+    emulator.expect_callback(url=url, Status="available")
+    emulator.device().download_profile(profile["sid"])
+    emulator.expect_callback(url=url, Status="downloaded")
+
+
+def test_a_scenario_makes_an_update_fail(emulator: Emulator) -> None:
+    emulator.scenario("update-fails", sim="my_super_sim")
+    update(emulator, Status="inactive", CallbackUrl=emulator.receiver.url())
+    emulator.expect_callback(SimStatus="active", ErrorCode="83004")
+
+
+def test_a_scenario_that_there_is_not_is_told(emulator: Emulator) -> None:
+    with pytest.raises(ValueError, match="there is no scenario 'rain'; there are normal, "):
+        emulator.scenario("rain")
+
+
+# ---- its life ------------------------------------------------------------------------------------
+
+
+def test_a_reset_keeps_address_and_secrets() -> None:
+    with Emulator() as emulator:
+        kept = (emulator.base_url, emulator.auth_token, emulator.kore_secret, emulator.api_key)
+        update(emulator, Status="active", CallbackUrl=emulator.receiver.url())
+        emulator.reset()
+        now = (emulator.base_url, emulator.auth_token, emulator.kore_secret, emulator.api_key)
+        assert (kept, emulator.callbacks()) == (now, [])
+
+
+def test_the_same_seed_gives_the_same_sids() -> None:
+    def first_sid(seed: int) -> str:
+        with Emulator(seed=seed, start=START) as emulator:
+            form = {"Sim": emulator.sim_sid, "Payload": "hello"}
+            return call(emulator, "POST", "/v1/SmsCommands", **form)[1]["sid"]
+
+    assert first_sid(1) == first_sid(1) != first_sid(2)
+
+
+def test_two_emulators_know_nothing_of_each_other() -> None:
+    with Emulator() as one, Emulator(seed=1) as other:
+        update(one, Status="active", CallbackUrl=one.receiver.url())
+        one.expect_callback()
+        assert one.base_url != other.base_url
+        assert other.callbacks() == []
+
+
+def test_settings_that_can_not_be_used_are_told() -> None:
+    with pytest.raises(Unusable, match="--phase: there is no phase 'never'"):
+        Emulator(settings={"phase": "never"}).start()
+
+
+def test_one_that_is_not_started_says_so() -> None:
+    with pytest.raises(RuntimeError, match="not started"):
+        _ = Emulator().base_url
+
+
+def test_it_can_be_stopped_twice() -> None:
+    emulator = Emulator().start()
+    assert emulator.start() is emulator
+    emulator.stop()
+    emulator.stop()

@@ -1,0 +1,574 @@
+"""Random walks through the life cycles, over the real operations and the real loop.
+
+After each step the walk compares what has become of every resource with the tables of moves, and
+what was told with a model of its own, which knows the URLs that were given and the statuses that it
+has seen, and nothing of how the operations come to tell anybody.
+"""
+
+import asyncio
+import copy
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple, TypeVar
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from ringback.carrier.simulated import SimulatedCarrier
+from ringback.core.billing import PeriodType, a_month_after
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.command import IP_MOVES, SMS_MOVES, IpStatus, PayloadType, SmsStatus
+from ringback.core.errand import Errand
+from ringback.core.errors import RequestRefused
+from ringback.core.esim_profile import ESIM_MOVES, EsimStatus
+from ringback.core.fleet import Fleet
+from ringback.core.method import Method
+from ringback.core.scenario import SCENARIOS, Ending
+from ringback.core.settings_update import SETTINGS_MOVES, SettingsStatus
+from ringback.core.sim import MOVES, REQUESTABLE, Sim, SimStatus
+from ringback.core.task import Task
+from ringback.engine.progress import Progress
+from ringback.operations.commands import NewDatagram, NewSms, send_datagram, send_sms
+from ringback.operations.devices import (
+    download_profile,
+    receive_datagram,
+    receive_sms,
+    transfer_data,
+)
+from ringback.operations.esim_profiles import Order, order_esim_profile
+from ringback.operations.life import Life
+from ringback.operations.moment import Moment
+from ringback.operations.scenarios import choose_scenario
+from ringback.operations.sims import Updated, UpdateRequest, register_sim, update_sim
+from ringback.ports import Transaction
+from ringback.stores.memory import MemoryStore, MemoryTransaction
+from tests.fakes import (
+    ACCOUNT_SID,
+    TAKES,
+    FakeClock,
+    SeededChance,
+    a_fleet,
+    a_moment,
+    a_profile,
+    an_account,
+)
+
+T = TypeVar("T")
+
+CHILD: Final = "AC" + "c" * 32
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+CONNECTED: Final = (SimStatus.READY, SimStatus.ACTIVE)
+
+FLEETS: Final = (
+    a_fleet(
+        sid="HF" + "1" * 32,
+        unique_name="whole",
+        sms_commands_url="http://sms.example",
+        sms_commands_method=Method.GET,
+        ip_commands_url="http://ip.example",
+    ),
+    a_fleet(sid="HF" + "2" * 32, unique_name="quiet", data_limit=1),
+    a_fleet(sid="HF" + "3" * 32, unique_name="no-sms", sms_commands_enabled=False),
+    a_fleet(
+        sid="HF" + "4" * 32,
+        unique_name="no-data",
+        data_enabled=False,
+        sms_commands_url="http://sms.example#cbs=kore",
+    ),
+)
+TOLD: Final = {
+    "sms": {"sent", "delivered", "failed"},
+    "ip": {"sent", "failed"},
+    "esim": {"available", "downloaded", "failed"},
+    "settings": set[str](),
+}
+"""The statuses of each kind of resource, but SIMs, of which whoever asked for it is told."""
+
+TABLES: Final[Mapping[str, Mapping[Any, frozenset[Any]]]] = {
+    "sms": SMS_MOVES,
+    "ip": IP_MOVES,
+    "esim": ESIM_MOVES,
+    "settings": SETTINGS_MOVES,
+}
+FIRST: Final[Mapping[str, set[Any]]] = {
+    "sim": {SimStatus.NEW},
+    "sms": {SmsStatus.QUEUED, SmsStatus.RECEIVED},
+    "ip": {IpStatus.QUEUED, IpStatus.RECEIVED},
+    "esim": {EsimStatus.NEW},
+    "settings": {SettingsStatus.SCHEDULED},
+}
+"""In which statuses a resource may begin."""
+
+
+class Told(NamedTuple):
+    """One callback, as far as the model foretells it."""
+
+    sid: str
+    status: str
+    has_failed: bool
+    url: str
+    method: Method
+
+
+@dataclass
+class Asked:
+    """A change of a SIM that was accepted."""
+
+    before: tuple[SimStatus, str | None]
+    """The status and the fleet that the SIM had."""
+    wanted: tuple[SimStatus, str | None]
+    url: CallbackUrl | None
+
+
+@dataclass
+class Readiness:
+    """What a SIM has done since it became ready."""
+
+    since: datetime
+    sms: int = 0
+    used: int = 0
+
+    def is_over(self, now: datetime) -> bool:
+        due = a_month_after(self.since, months=3)
+        return self.sms >= 5 or self.used >= 250_000 or now >= due
+
+
+class WatchedLife:
+    """Answers `ports.LifeCycle` by handing on; each ending is looked at within its transaction."""
+
+    def __init__(self, life: Life, observe: Callable[[Transaction], None]) -> None:
+        self._life = life
+        self._observe = observe
+        self.failures = list[Exception]()
+
+    def begin(self, tx: Transaction, task: Task) -> Errand | Ending | None:
+        with self._noted():
+            return self._life.begin(tx, task)
+
+    def end(self, tx: Transaction, task: Task, ending: Ending) -> None:
+        with self._noted():
+            self._life.end(tx, task, ending)
+            self._observe(tx)
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as failure:
+            self.failures.append(failure)
+            raise
+
+
+urls = st.sampled_from(
+    [None, *map(CallbackUrl.parse, ("http://a.example", "http://b.example/x?y=z#cbs=kore"))]
+)
+picks = st.sampled_from([0, 0, 1, 2, 3])
+fleets = st.sampled_from([FLEETS[0], *FLEETS])
+scenarios = st.none() | st.sampled_from(list(SCENARIOS.values()))
+
+
+class Walk(RuleBasedStateMachine):
+    """An account with fleets and a subaccount, whose SIMs, commands and profiles live."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.clock = FakeClock()
+        self.chance = SeededChance()
+        self.store = MemoryStore()
+        self.life = WatchedLife(Life(self.moment), self.observe)
+        self.progress = Progress(
+            store=self.store, carrier=SimulatedCarrier(), life=self.life, clock=self.clock
+        )
+        self.cards = 0
+        self.seen = dict[str, tuple[str, Any]]()
+        """Of each resource its kind and its status, as seen last."""
+        self.urls = dict[str, CallbackUrl | None]()
+        """Whom the sender of a command, or who ordered a profile, wants told."""
+        self.asked = dict[str, Asked]()
+        self.ready = dict[str, Readiness]()
+        self.expected = list[Told]()
+        self.run(self.store.transact(self.set_up))
+
+    def set_up(self, tx: Transaction) -> None:
+        tx.accounts.add(an_account(), [])
+        tx.accounts.add(replace(an_account(sid=CHILD), parent_sid=ACCOUNT_SID), [])
+        tx.access_profiles.add(a_profile())
+        for fleet in FLEETS:
+            tx.fleets.add(fleet)
+
+    def teardown(self) -> None:
+        self.runner.close()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(coroutine)
+
+    def moment(self) -> Moment:
+        return a_moment(now=self.clock.now(), chance=self.chance)
+
+    @property
+    def tables(self) -> MemoryTransaction:
+        return self.store._tables
+
+    # What is seen.
+
+    def observe(self, tx: Transaction) -> None:
+        """Compare what is there with what was, and foretell what is told of it."""
+        assert isinstance(tx, MemoryTransaction)
+        now = dict(_statuses(tx))
+        assert self.seen.keys() <= now.keys(), "a resource is gone"
+        for sid, (kind, status) in now.items():
+            if sid not in self.seen:
+                assert status in FIRST[kind], f"a {kind} begins as {status}"
+            elif (before := self.seen[sid][1]) != status:
+                self.moved(tx, kind, sid, before, status)
+        self.seen = now
+        assert [_told(one) for one in tx.callbacks.callbacks.values()] == self.expected
+
+    def moved(self, tx: MemoryTransaction, kind: str, sid: str, before: Any, status: Any) -> None:
+        if kind == "sim":
+            self.moved_sim(tx.sims.records[sid], before, status)
+            return
+        assert status in TABLES[kind][before], f"a {kind} that was {before} is {status}"
+        if status in TOLD[kind]:
+            self.foretell(sid, status, self.urls[sid], has_failed=status == "failed")
+        if kind == "sms" and status is SmsStatus.SENT:
+            self.count(tx.sms_commands.records[sid].sim_sid, sms=1)
+
+    def moved_sim(self, sim: Sim, before: SimStatus, status: SimStatus) -> None:
+        if status is SimStatus.SCHEDULED:
+            assert sim.sid in self.asked, "nobody has asked for a change"
+        elif before is SimStatus.SCHEDULED:
+            asked = self.asked.pop(sim.sid)
+            assert (status, sim.fleet_sid) in (asked.before, asked.wanted)
+            has_failed = (status, sim.fleet_sid) != asked.wanted
+            self.foretell(sim.sid, status, asked.url, has_failed=has_failed)
+        else:
+            assert (before, status) == (SimStatus.READY, SimStatus.ACTIVE)
+            assert self.ready[sim.sid].is_over(self.clock.now())
+        if status is SimStatus.READY:
+            self.ready.setdefault(sim.sid, Readiness(self.clock.now()))
+        elif status is not SimStatus.SCHEDULED:
+            self.ready.pop(sim.sid, None)
+
+    def foretell(
+        self,
+        sid: str,
+        status: str,
+        url: CallbackUrl | None,
+        *,
+        has_failed: bool = False,
+        method: Method = Method.POST,
+    ) -> None:
+        if url is not None:
+            self.expected.append(Told(sid, status, has_failed, url.wire, method))
+
+    def count(self, sim_sid: str, *, sms: int = 0, used: int = 0) -> None:
+        if self.seen[sim_sid][1] is SimStatus.READY:
+            self.ready[sim_sid].sms += sms
+            self.ready[sim_sid].used += used
+
+    # What is done.
+
+    def do(
+        self,
+        operation: Callable[[Transaction, Moment], T],
+        learn: Callable[[T], None] = lambda result: None,
+    ) -> RequestRefused | None:
+        """Do an operation; return why it was refused, which it has to be without a trace."""
+
+        def work(tx: Transaction) -> None:
+            assert isinstance(tx, MemoryTransaction)
+            before = copy.deepcopy(vars(tx))
+            try:
+                result = operation(tx, self.moment())
+            except RequestRefused:
+                assert vars(tx) == before, "what was refused has left a trace"
+                raise
+            learn(result)
+            self.observe(tx)
+
+        try:
+            self.run(self.store.transact(work))
+        except RequestRefused as refused:
+            return refused
+        return None
+
+    def sim(self, pick: int) -> Sim:
+        sims = list(self.tables.sims.records.values())
+        return sims[pick % len(sims)]
+
+    def fleet(self, sim: Sim) -> Fleet | None:
+        return next((fleet for fleet in FLEETS if fleet.sid == sim.fleet_sid), None)
+
+    def has_sims(self) -> bool:
+        return bool(self.tables.sims.records)
+
+    def has_profiles(self) -> bool:
+        return bool(self.tables.esim_profiles.records)
+
+    @initialize(status=st.sampled_from([None, SimStatus.READY, SimStatus.ACTIVE]), fleet=fleets)
+    def begin(self, status: SimStatus | None, fleet: Fleet) -> None:
+        """Let there be a SIM that is ready, and another one, which may be connected."""
+        self.register()
+        self.register()
+        self.update(0, SimStatus.READY, FLEETS[0], None)
+        if status is not None:
+            self.update(1, status, fleet, None)
+        self.time_passes(TAKES)
+
+    @precondition(lambda self: self.cards < 4)
+    @rule()
+    def register(self) -> None:
+        self.cards += 1
+        iccid = f"8988307{self.cards:013}"
+        refused = self.do(
+            lambda tx, moment: register_sim(
+                tx, ACCOUNT_SID, iccid=iccid, registration_code="H3LL0W0RLD", moment=moment
+            )
+        )
+        assert refused is None
+
+    @precondition(has_sims)
+    @rule(
+        pick=picks,
+        status=st.sampled_from([None, *REQUESTABLE]),
+        fleet=st.none() | fleets,
+        url=urls,
+    )
+    def update(
+        self, pick: int, status: SimStatus | None, fleet: Fleet | None, url: CallbackUrl | None
+    ) -> None:
+        sim = self.sim(pick)
+        asked = UpdateRequest(status=status, fleet=fleet and fleet.sid, callback_url=url)
+        to_status, to_fleet = status or sim.status, asked.fleet or sim.fleet_sid
+
+        def learn(updated: Updated) -> None:
+            assert sim.status is not SimStatus.SCHEDULED or (status, fleet) == (None, None)
+            if updated.is_underway:
+                assert to_status is sim.status or to_status in MOVES[sim.status]
+                before, wanted = (sim.status, sim.fleet_sid), (to_status, to_fleet)
+                self.asked[sim.sid] = Asked(before, wanted, url)
+            elif status is not None or (fleet is not None and sim.status is not SimStatus.NEW):
+                assert to_status is sim.status
+                self.foretell(sim.sid, sim.status, url)
+
+        refused = self.do(
+            lambda tx, moment: update_sim(tx, sim.account_sid, sim.sid, asked, moment), learn
+        )
+        if refused is not None:
+            is_legal = to_status is sim.status or to_status in MOVES[sim.status]
+            assert (
+                sim.status is SimStatus.SCHEDULED
+                or not is_legal
+                or to_fleet is None
+                or (sim.account_sid == CHILD and fleet is not None)
+            )
+
+    @precondition(has_sims)
+    @rule(pick=picks, choice=st.integers(0, 1), fleet=fleets, url=urls)
+    def update_legally(self, pick: int, choice: int, fleet: Fleet, url: CallbackUrl | None) -> None:
+        sim = self.sim(pick)
+        moves = sorted(MOVES[sim.status])
+        if moves:
+            of_own = None if sim.account_sid == CHILD else fleet
+            self.update(pick, moves[choice % len(moves)], of_own, url)
+
+    @precondition(has_sims)
+    @rule(pick=picks, name=st.sampled_from(["", "one", "two", "x+update-fails", "y+slow"]))
+    def rename(self, pick: int, name: str) -> None:
+        sim = self.sim(pick)
+        others = [one for one in self.tables.sims.records.values() if one.sid != sim.sid]
+        is_taken = (sim.account_sid, name) in [(one.account_sid, one.unique_name) for one in others]
+        asked = UpdateRequest(unique_name=name, callback_url=CallbackUrl.parse("http://n.example"))
+        refused = self.do(
+            lambda tx, moment: update_sim(tx, sim.account_sid, sim.sid, asked, moment)
+        )
+        assert (refused is not None) is is_taken
+
+    @precondition(has_sims)
+    @rule(pick=picks)
+    def move(self, pick: int) -> None:
+        sim = self.sim(pick)
+        names = [
+            one.unique_name
+            for one in self.tables.sims.records.values()
+            if one.account_sid == CHILD and one.sid != sim.sid and one.unique_name
+        ]
+        refused = self.do(
+            lambda tx, moment: update_sim(
+                tx, sim.account_sid, sim.sid, UpdateRequest(account_sid=CHILD), moment
+            )
+        )
+        is_there = sim.account_sid == CHILD
+        may_go = sim.status is SimStatus.NEW and sim.unique_name not in names
+        assert (refused is None) is (is_there or may_go)
+
+    @precondition(has_sims)
+    @rule(pick=picks, scenario=scenarios, is_for_all=st.booleans())
+    def choose(self, pick: int, scenario: Any, *, is_for_all: bool) -> None:
+        sim = self.sim(pick)
+        whose = None if is_for_all else sim.sid
+        refused = self.do(
+            lambda tx, moment: choose_scenario(tx, sim.account_sid, sim=whose, scenario=scenario)
+        )
+        assert refused is None
+
+    @precondition(has_sims)
+    @rule(pick=picks, url=urls)
+    def send_sms(self, pick: int, url: CallbackUrl | None) -> None:
+        sim = self.sim(pick)
+        refused = self.do(
+            lambda tx, moment: send_sms(tx, sim.account_sid, NewSms(sim.sid, "hi", url), moment),
+            lambda command: self.urls.__setitem__(command.sid, url),
+        )
+        assert refused is None
+
+    @precondition(has_sims)
+    @rule(pick=picks, url=urls)
+    def send_datagram(self, pick: int, url: CallbackUrl | None) -> None:
+        sim = self.sim(pick)
+        new = NewDatagram(sim.sid, "hi", PayloadType.TEXT, 7070, url)
+        refused = self.do(
+            lambda tx, moment: send_datagram(tx, sim.account_sid, new, moment),
+            lambda command: self.urls.__setitem__(command.sid, url),
+        )
+        assert refused is None
+
+    @precondition(has_sims)
+    @rule(pick=picks, times=st.sampled_from([1, 5]))
+    def device_sends_sms(self, pick: int, times: int) -> None:
+        for _ in range(times):
+            sim = self.sim(pick)
+            fleet = self.fleet(sim)
+
+            def learn(command: Any, sim: Sim = sim, fleet: Fleet | None = fleet) -> None:
+                assert fleet is not None
+                url, method = fleet.sms_commands_url, fleet.sms_commands_method
+                self.foretell(command.sid, "received", url, method=method)
+                self.count(sim.sid, sms=1)
+
+            refused = self.do(lambda tx, moment: receive_sms(tx, sim, "hi", moment), learn)  # noqa: B023
+            may = sim.status in CONNECTED and fleet is not None and fleet.sms_commands_enabled
+            assert (refused is None) is may
+
+    @precondition(has_sims)
+    @rule(pick=picks)
+    def device_sends_datagram(self, pick: int) -> None:
+        sim = self.sim(pick)
+        fleet = self.fleet(sim)
+
+        def learn(command: Any) -> None:
+            assert fleet is not None
+            url, method = fleet.ip_commands_url, fleet.ip_commands_method
+            self.foretell(command.sid, "received", url, method=method)
+
+        refused = self.do(
+            lambda tx, moment: receive_datagram(tx, sim, b"hi", port=7070, moment=moment), learn
+        )
+        may = sim.status in CONNECTED and fleet is not None and fleet.data_enabled
+        assert (refused is None) is may or (may and fleet is FLEETS[1])
+
+    @precondition(has_sims)
+    @rule(pick=picks, count=st.sampled_from([1, 249_999, 250_000, 600_000]))
+    def device_uses_data(self, pick: int, count: int) -> None:
+        sim = self.sim(pick)
+        fleet = self.fleet(sim)
+        refused = self.do(
+            lambda tx, moment: transfer_data(tx, sim, upload=count, download=0, moment=moment),
+            lambda _: self.count(sim.sid, used=count),
+        )
+        may = sim.status in CONNECTED and fleet is not None and fleet.data_enabled
+        assert (refused is None) is may or (may and fleet is FLEETS[1])
+
+    @precondition(lambda self: len(self.tables.esim_profiles.records) < 3)
+    @rule(url=urls)
+    def order(self, url: CallbackUrl | None) -> None:
+        order = Order(generates_matching_id=True, callback_url=url)
+        refused = self.do(
+            lambda tx, moment: order_esim_profile(tx, ACCOUNT_SID, order, moment),
+            lambda profile: self.urls.__setitem__(profile.sid, url),
+        )
+        assert refused is None
+
+    @precondition(has_profiles)
+    @rule(pick=picks)
+    def download(self, pick: int) -> None:
+        profiles = list(self.tables.esim_profiles.records.values())
+        profile = profiles[pick % len(profiles)]
+        refused = self.do(lambda tx, moment: download_profile(tx, ACCOUNT_SID, profile.sid, moment))
+        assert (refused is None) is (profile.status is EsimStatus.AVAILABLE)
+
+    # How time passes.
+
+    @rule(by=st.sampled_from([timedelta(0), TAKES, 2 * TAKES, HOUR, DAY, 40 * DAY]))
+    def time_passes(self, by: timedelta) -> None:
+        """Let all that is due be done in its time."""
+        until = self.clock.now() + by
+        while (due := self.tables.tasks.next_due()) is not None and due <= until:
+            self.clock.set(max(due, self.clock.now()))
+            self.step()
+        self.clock.set(until)
+        self.all_is_done()
+
+    @rule(by=st.sampled_from([TAKES, HOUR, 40 * DAY, 100 * DAY]))
+    def nobody_is_there(self, by: timedelta) -> None:
+        """Let all that has become due be done together, as after a restart."""
+        self.clock.advance(by)
+        while (due := self.tables.tasks.next_due()) is not None and due <= self.clock.now():
+            self.step()
+        self.all_is_done()
+
+    def step(self) -> None:
+        assert self.run(self.progress.step()), "a task is due, and is never done"
+        assert self.life.failures == []
+
+    def all_is_done(self) -> None:
+        """Nothing is left undone that is due: a SIM is as ready, and as billed, as it should be."""
+        now = self.clock.now()
+        periods = list(self.tables.billing_periods.records.values())
+        for sim in self.tables.sims.records.values():
+            if sim.status is SimStatus.READY:
+                assert not self.ready[sim.sid].is_over(now), "it should be active by now"
+            own = [one for one in periods if one.sim_sid == sim.sid]
+            current = [one for one in own if one.start_time <= now < one.end_time]
+            assert len(current) == 1 or sim.status not in CONNECTED
+            assert len(current) <= 1, "a month is billed twice"
+            active = [one for one in own if one.period_type is PeriodType.ACTIVE]
+            assert all(one.end_time == a_month_after(one.start_time) for one in active)
+        cards = [one.sim_sid for one in self.tables.settings_updates.records.values()]
+        assert len(cards) == len(set(cards)), "a card gets its settings twice"
+
+    @invariant()
+    def each_available_profile_has_a_sim(self) -> None:
+        profiles = self.tables.esim_profiles.records.values()
+        offered = [one.sim_sid for one in profiles if one.sim_sid is not None]
+        assert len(offered) == len(set(offered)) == len(self.tables.sims.records) - self.cards
+
+
+def _statuses(tx: MemoryTransaction) -> Iterator[tuple[str, tuple[str, Any]]]:
+    tables: dict[str, Any] = {
+        "sim": tx.sims,
+        "sms": tx.sms_commands,
+        "ip": tx.ip_commands,
+        "esim": tx.esim_profiles,
+        "settings": tx.settings_updates,
+    }
+    for kind, table in tables.items():
+        for record in table.records.values():
+            yield record.sid, (kind, record.status)
+
+
+def _told(callback: Any) -> Told:
+    told = dict(callback.parameters)
+    sid = told.get("CommandSid") or told.get("EsimProfileSid") or told["SimSid"]
+    status = told.get("Status") or told["SimStatus"]
+    return Told(sid, status, "ErrorCode" in told, callback.url.wire, callback.method)
+
+
+TestLife = Walk.TestCase
+TestLife.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)

@@ -1,0 +1,143 @@
+"""What tests ask a store to do."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ringback.core.access_profile import NetworkAccessProfile
+from ringback.core.billing import BillingPeriod
+from ringback.core.callback import Attempt, Callback, advance
+from ringback.core.command import IpCommand, SmsCommand
+from ringback.core.esim_profile import EsimProfile
+from ringback.core.fleet import Fleet
+from ringback.core.outcome import Delivered, Refused
+from ringback.core.retry import Decision, Done
+from ringback.core.settings_update import SettingsUpdate
+from ringback.core.sim import Sim
+from ringback.core.sim_update import SimUpdate
+from ringback.core.task import Task
+from ringback.core.usage import DataSession
+from ringback.ports import (
+    CallbackFilter,
+    Claim,
+    Lane,
+    Settlement,
+    Store,
+    Transaction,
+    Which,
+    Window,
+)
+from ringback.stores.sqlite.store import SqliteStore
+from tests.fakes import NOW
+from tests.stores.records import OUR_LANE, OURS, callback, row_of
+
+ALL_CALLBACKS = CallbackFilter()
+
+_TABLES: dict[type, str] = {
+    NetworkAccessProfile: "access_profiles",
+    Fleet: "fleets",
+    Sim: "sims",
+    SimUpdate: "sim_updates",
+    SmsCommand: "sms_commands",
+    IpCommand: "ip_commands",
+    EsimProfile: "esim_profiles",
+    SettingsUpdate: "settings_updates",
+    BillingPeriod: "billing_periods",
+    DataSession: "sessions",
+    Callback: "callbacks",
+}
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[SqliteStore]:
+    """Open a file, and close it in the end."""
+    store = SqliteStore.open(path)
+    yield store
+    await store.close()
+
+
+def table_of(tx: Transaction, kind: type) -> Any:
+    """Return the table that records of this kind are kept in."""
+    return getattr(tx, _TABLES[kind])
+
+
+def add(tx: Transaction, record: object) -> None:
+    """Keep a new record of whatever kind."""
+    if isinstance(record, Task):
+        tx.tasks.put(record)
+    else:
+        table_of(tx, type(record)).add(record)
+
+
+async def keep(store: Store, *records: object) -> None:
+    def work(tx: Transaction) -> None:
+        for record in records:
+            add(tx, record)
+
+    await store.transact(work)
+
+
+async def sims_on(store: Store, window: Window, **which: object) -> list[Sim]:
+    return await store.transact(lambda tx: tx.sims.page(OURS, which, window))
+
+
+async def page_of(
+    store: Store, kind: type, window: Window, which: Which | None = None, account_sid: str = OURS
+) -> list[Any]:
+    return await store.transact(
+        lambda tx: table_of(tx, kind).page(account_sid, which or {}, window)
+    )
+
+
+async def callbacks_on(
+    store: Store, window: Window, which: CallbackFilter = ALL_CALLBACKS
+) -> list[Callback]:
+    return await store.transact(lambda tx: tx.callbacks.page(OURS, which, window))
+
+
+async def oldest_of(
+    store: Store,
+    which: CallbackFilter = ALL_CALLBACKS,
+    *,
+    after: str | None = None,
+    limit: int = 99,
+) -> list[Callback]:
+    return await store.transact(
+        lambda tx: tx.callbacks.oldest(OURS, which, after=after, limit=limit)
+    )
+
+
+async def claim(
+    store: Store, now: datetime = NOW, *, limit: int = 100, lane: Lane = OUR_LANE
+) -> list[Claim]:
+    return await store.transact(lambda tx: tx.callbacks.claim(lane, now, limit=limit))
+
+
+async def settle(store: Store, *settlements: Settlement) -> None:
+    await store.transact(lambda tx: tx.callbacks.settle(settlements))
+
+
+async def found(store: Store, number: int) -> Callback:
+    callback_sid = callback(number).sid
+    one = await store.transact(lambda tx: tx.callbacks.get(OURS, callback_sid))
+    assert one is not None
+    return one
+
+
+async def attempts_of(store: Store, number: int) -> list[Attempt]:
+    return await store.transact(lambda tx: tx.callbacks.attempts(callback(number).sid))
+
+
+def ended(claim: Claim, decision: Decision, now: datetime = NOW) -> Settlement:
+    """Return the settlement of an attempt that the receiver answered with 503, or with 200."""
+    outcome = Delivered(200) if isinstance(decision, Done) else Refused(503)
+    attempt = row_of(claim, outcome)
+    return Settlement(claim.callback, attempt, advance(claim.progress, decision, now))
+
+
+def numbers_of(records: list[Any]) -> list[int]:
+    """Return by which numbers these were made."""
+    plain = [one.callback if isinstance(one, Claim) else one for one in records]
+    return [int(one.sid[2:], 16) for one in plain]

@@ -1,0 +1,198 @@
+"""The SQLite store beside its model in memory: the same work, the same results, whatever comes.
+
+Work comes in jobs of several steps, and several jobs share a commit; some of them break off, and
+some give the database what it refuses. What is left must be what the model has, which does one job
+after the other.
+"""
+
+import asyncio
+import sqlite3
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from ringback.core.errors import Invalid
+from ringback.ports import CallbackFilter, Claim, Transaction, Window
+from ringback.stores.memory import MemoryStore
+from ringback.stores.sqlite.committer import Committer, Job
+from ringback.stores.sqlite.store import connect
+from tests.fakes import NOW
+from tests.stores.records import FLEETS, OURS, PROFILES, SECOND, SIMS, THEIRS, account, api_key
+
+ACCOUNTS = st.sampled_from([OURS, THEIRS])
+NUMBERS = st.integers(0, 11)
+LIMITS = st.sampled_from([0, 1, 2, 3, 9])
+AHEAD = st.sampled_from([0, 0, 0, 1, 2, 5]).map(lambda seconds: seconds * SECOND)
+
+
+def windows(record: Callable[[int], Any]) -> st.SearchStrategy[Window]:
+    """Windows of all sizes, with and without an edge, which may be anyone's or nobody's record."""
+    sizes, edges = st.integers(1, 4), NUMBERS.map(lambda number: record(number).sid)
+    return st.one_of(
+        st.builds(Window, sizes),
+        st.builds(Window, sizes, after=edges),
+        st.builds(Window, sizes, before=edges),
+    )
+
+
+class Stop(Exception):
+    """What undoes some work."""
+
+
+def nothing(*_: Any) -> None:
+    """Do nothing."""
+
+
+@dataclass
+class Part:
+    """A part of a job, and what follows where the job is done, or undone."""
+
+    work: Callable[[Transaction], Any]
+    done: Callable[[Any], None] = nothing
+    undone: Callable[[], None] = nothing
+
+
+@dataclass
+class Ask:
+    """A job to be done by both stores."""
+
+    number: int
+    parts: list[Part] = field(default_factory=list[Part])
+    breaks: bool = False
+
+    def __call__(self, tx: Transaction, told: list[str]) -> list[Any]:
+        told.append(f"{self.number} begins")
+        tx.afterwards(
+            lambda: told.append(f"{self.number} durable"),
+            undone=lambda: told.append(f"{self.number} undone"),
+        )
+        results = [part.work(tx) for part in self.parts]
+        if self.breaks:
+            raise Stop
+        return results
+
+    def end(self, ending: list[Any] | str) -> None:
+        for number, part in enumerate(self.parts):
+            if isinstance(ending, str):
+                part.undone()
+            else:
+                part.done(ending[number])
+
+
+class BothStores(RuleBasedStateMachine):
+    """Does everything in both stores, and compares what comes of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loop = asyncio.Runner()
+        self._folder = tempfile.TemporaryDirectory()
+        self._memory = MemoryStore()
+        self.connect_file()
+        self.asks = list[Ask]()
+        self.now = NOW
+        self.add(Part(self._begin))
+        self.commit()
+
+    def teardown(self) -> None:
+        try:
+            self.commit()
+        finally:
+            self.committer.close()
+            self._loop.close()
+            self._folder.cleanup()
+
+    def connect_file(self) -> None:
+        self.committer = Committer(connect(Path(self._folder.name) / "ringback.db"))
+
+    def _begin(self, tx: Transaction) -> None:
+        for account_sid, its_fleet in FLEETS.items():
+            tx.accounts.add(account(account_sid), [api_key(int(account_sid[-1]), account_sid)])
+            tx.access_profiles.add(PROFILES[account_sid])
+            tx.fleets.add(its_fleet)
+            tx.sims.add(SIMS[account_sid])
+
+    # ---- jobs and commits
+
+    def add(self, part: Part) -> None:
+        """Have this done as a part of the last job."""
+        if not self.asks:
+            self.next_job()
+        self.asks[-1].parts.append(part)
+
+    @rule()
+    def next_job(self) -> None:
+        self.asks.append(Ask(len(self.asks)))
+
+    @precondition(lambda self: self.asks)
+    @rule()
+    def break_off(self) -> None:
+        """Let the last job fail after all that it did, and another one begin."""
+        self.asks[-1].breaks = True
+        self.next_job()
+
+    @rule(by=AHEAD)
+    def pass_time(self, by: timedelta) -> None:
+        self.now += by
+
+    @rule()
+    def commit(self) -> None:
+        """Do all jobs: one by one in memory, in a single commit in the file."""
+        asks, self.asks = self.asks, []
+        told_by_model, told = list[str](), list[str]()
+        modelled = [self._in_memory(lambda tx, a=ask: a(tx, told_by_model)) for ask in asks]
+        stored = self._in_file([lambda tx, a=ask: a(tx, told) for ask in asks])
+        assert stored == modelled
+        # A job that was done anew has told so, too; each time ends once, and in the jobs' order.
+        assert [line for line in told if "durable" in line] == [
+            line for line in told_by_model if "durable" in line
+        ]
+        assert sum("begins" in line for line in told) == sum("begins" not in line for line in told)
+        for ask, ending in zip(asks, modelled, strict=True):
+            ask.end(ending)
+        assert self._in_file([everything]) == [self._in_memory(everything)]
+
+    def _in_memory(self, work: Callable[[Transaction], Any]) -> Any:
+        try:
+            return self._loop.run(self._memory.transact(work))
+        except (Stop, sqlite3.IntegrityError) as failure:
+            return type(failure).__name__
+
+    def _in_file(self, works: Sequence[Callable[[Transaction], Any]]) -> list[Any]:
+        jobs = [Job(work) for work in works]
+        self.committer.commit(jobs)
+        for job in jobs:
+            job.end()
+        return [type(job.failure).__name__ if job.failure else job.result for job in jobs]
+
+
+def or_refused(read: Callable[[], Any]) -> Any:
+    """Return what is read, or which refusal that ends in; the words are each store's own."""
+    try:
+        return read()
+    except Invalid as refusal:
+        return f"Invalid {refusal.code}"
+
+
+def everything(tx: Transaction) -> tuple[object, ...]:
+    pages = (tx.callbacks.page(sid, CallbackFilter(), Window(999)) for sid in FLEETS)
+    callbacks = [callback for page in pages for callback in page]
+    return (
+        callbacks,
+        [tx.callbacks.attempts(one.sid) for one in callbacks],
+        by_sid(tx.callbacks.left_open()),
+        [tx.sims.page(sid, {}, Window(99)) for sid in FLEETS],
+        [tx.sms_commands.page(sid, {}, Window(999)) for sid in FLEETS],
+        [tx.sessions.of_sim(sim.sid, since=NOW - SECOND) for sim in SIMS.values()],
+        tx.tasks.due(NOW + timedelta(days=1), limit=999),
+        tx.accounts.all(),
+    )
+
+
+def by_sid(claims: Sequence[Claim]) -> list[Claim]:
+    return sorted(claims, key=lambda claim: claim.callback.sid)

@@ -1,0 +1,61 @@
+"""Data files as an older Ringback wrote them."""
+
+import sqlite3
+from contextlib import closing
+from importlib.resources import files
+from pathlib import Path
+
+from ringback.stores.migrate import pending
+from ringback.stores.sqlite.columns import to_us
+from ringback.stores.sqlite.upgrading import destination_of, head_of_request, head_of_response
+from tests.fakes import NOW
+from tests.stores.records import OURS, account
+
+NOW_US = to_us(NOW)
+
+
+def write_old_file(path: Path, *, schema: int) -> Path:
+    """Make a file with this schema, and in it the account."""
+    steps = pending(files("ringback.stores.sqlite") / "migrations", version=0)[:schema]
+    with closing(sqlite3.connect(path)) as connection:
+        for function in (destination_of, head_of_request, head_of_response):
+            connection.create_function(function.__name__, 1, function)
+        for step in steps:
+            connection.executescript(f"{step.sql}; PRAGMA user_version = {step.version};")
+    insert_account(path, OURS)
+    return path
+
+
+def insert_account(path: Path, account_sid: str) -> None:
+    one = account(account_sid)
+    insert(
+        path,
+        "accounts",
+        sid=one.sid,
+        name=one.name,
+        auth_token=one.auth_token,
+        kore_secret=one.kore_secret,
+        uses_static_proxy=0,
+        created_us=NOW_US,
+    )
+
+
+def insert(path: Path, table: str, **values: object) -> None:
+    """Write one row, as it stood there."""
+    insert_many(path, table, [values])
+
+
+def insert_many(path: Path, table: str, rows: list[dict[str, object]]) -> None:
+    """Write rows, all with the same columns."""
+    names, marks = ", ".join(rows[0]), ", ".join("?" * len(rows[0]))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany(
+            f"INSERT INTO {table} ({names}) VALUES ({marks})",  # noqa: S608 (both are ours)
+            [tuple(row.values()) for row in rows],
+        )
+
+
+def schema_of(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return version

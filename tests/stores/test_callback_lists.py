@@ -1,0 +1,104 @@
+"""Lists of callbacks, newest or oldest first, by what a filter wants."""
+
+import pytest
+
+from ringback.core.callback import UNDELIVERED, CallbackStatus, Progress
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.source import Source
+from ringback.ports import CallbackFilter, Store, Window
+from tests.fakes import NOW
+from tests.stores.asking import callbacks_on, keep, numbers_of, oldest_of
+from tests.stores.records import SECOND, THEIRS, callback
+
+ELSEWHERE = "https://else.example/"
+SCHEDULED, DELIVERED = CallbackStatus.SCHEDULED, CallbackStatus.DELIVERED
+FAILED, DISCARDED = CallbackStatus.FAILED, CallbackStatus.DISCARDED
+FILTERS = [
+    pytest.param(CallbackFilter(), [5, 4, 3, 2, 1, 0], id="all"),
+    pytest.param(CallbackFilter(statuses=frozenset({FAILED})), [2], id="status"),
+    pytest.param(CallbackFilter(statuses=frozenset({SCHEDULED})), [5, 4, 3, 0], id="scheduled"),
+    pytest.param(CallbackFilter(statuses=UNDELIVERED), [2, 1], id="undelivered"),
+    pytest.param(CallbackFilter(statuses=frozenset({DELIVERED})), [], id="none such"),
+    pytest.param(CallbackFilter(statuses=frozenset()), [], id="no status at all"),
+    pytest.param(CallbackFilter(source=Source.TWILIO), [3, 1], id="source"),
+    pytest.param(CallbackFilter(idempotency_token="token 0"), [0], id="token"),
+    pytest.param(CallbackFilter(destination="https://else.example:443"), [4, 1], id="destination"),
+    pytest.param(CallbackFilter(since=NOW), [5, 4], id="since an instant"),
+    pytest.param(CallbackFilter(until=NOW), [3, 2, 1, 0], id="until an instant"),
+    pytest.param(CallbackFilter(since=NOW - SECOND, until=NOW), [3, 2], id="between two instants"),
+    pytest.param(
+        CallbackFilter(
+            UNDELIVERED,
+            Source.TWILIO,
+            "token 1",
+            "https://else.example:443",
+            NOW - 9 * SECOND,
+            NOW,
+        ),
+        [1],
+        id="all at once",
+    ),
+]
+
+
+async def keep_different_callbacks(store: Store) -> None:
+    """Keep six of ours that differ in what a filter sees, and one of theirs that is like ours."""
+    ages = (3, 2, 1, 1, 0, 0)
+    ours = [
+        callback(number)._replace(date_created=NOW - age * SECOND)
+        for number, age in enumerate(ages)
+    ]
+    else_url = CallbackUrl.parse(ELSEWHERE)
+    ours[1] = ours[1]._replace(url=else_url, source=Source.TWILIO).having(Progress(NOW, DISCARDED))
+    ours[2] = ours[2].having(Progress(NOW, FAILED))
+    ours[3] = ours[3]._replace(source=Source.TWILIO)
+    ours[4] = ours[4]._replace(url=else_url)
+    theirs = ours[1]._replace(sid=callback(6).sid, account_sid=THEIRS)
+    await keep(store, *ours, theirs)
+
+
+@pytest.mark.parametrize(("which", "numbers"), FILTERS)
+async def test_a_page_of_callbacks_has_those_that_the_filter_wants(
+    store: Store, which: CallbackFilter, numbers: list[int]
+) -> None:
+    await keep_different_callbacks(store)
+    assert numbers_of(await callbacks_on(store, Window(9), which)) == numbers
+
+
+@pytest.mark.parametrize(("which", "numbers"), FILTERS)
+async def test_the_oldest_callbacks_are_those_that_the_filter_wants_the_other_way_round(
+    store: Store, which: CallbackFilter, numbers: list[int]
+) -> None:
+    await keep_different_callbacks(store)
+    oldest = await oldest_of(store, which)
+    assert numbers_of(oldest) == numbers[::-1]
+
+
+async def test_the_oldest_callbacks_come_in_the_order_of_their_creation(store: Store) -> None:
+    await keep(store, callback(5), callback(1, THEIRS), callback(3), callback(9), callback(2))
+    assert numbers_of(await oldest_of(store, limit=3)) == [5, 3, 9]
+
+
+async def test_the_next_oldest_are_those_after_the_last_one(store: Store) -> None:
+    await keep(store, *map(callback, (5, 3, 9, 2)))
+    assert numbers_of(await oldest_of(store, after=callback(3).sid, limit=9)) == [9, 2]
+    assert await oldest_of(store, after=callback(2).sid) == []
+
+
+async def test_what_left_the_filter_still_marks_the_place(store: Store) -> None:
+    failed = Progress(NOW, FAILED)
+    await keep(store, *(callback(number).having(failed) for number in range(4)))
+    which = CallbackFilter(UNDELIVERED)
+    (first, second) = await oldest_of(store, which, limit=2)
+    for one in (first, second):
+        again = one.having(Progress(NOW, due=NOW))
+        await store.transact(lambda tx, again=again: tx.callbacks.change(again))
+    assert numbers_of(await oldest_of(store, which, after=second.sid)) == [2, 3]
+
+
+@pytest.mark.parametrize("after", [callback(9).sid, callback(1).sid, ""])
+async def test_a_mark_that_is_none_of_ones_own_begins_with_the_oldest(
+    store: Store, after: str
+) -> None:
+    await keep(store, callback(0), callback(1, THEIRS), callback(2))
+    assert numbers_of(await oldest_of(store, after=after)) == [0, 2]

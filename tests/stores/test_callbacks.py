@@ -1,0 +1,165 @@
+"""Callbacks, kept and changed, in every store."""
+
+from datetime import timedelta
+
+import pytest
+
+from ringback.core.callback import Callback, CallbackStatus, Progress, discard
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.method import Method
+from ringback.core.sids import Kind
+from ringback.core.source import Source
+from ringback.ports import Store, Transaction, Window
+from tests.fakes import NOW
+from tests.stores.asking import callbacks_on, found, keep, oldest_of
+from tests.stores.records import ODD_INSTANT, ODD_URL, OUR_LANE, OURS, THEIRS, callback, sid
+
+
+async def test_a_callback_comes_back_as_it_was(store: Store) -> None:
+    odd = Callback(
+        sid=sid(Kind.CALLBACK, 1),
+        account_sid=OURS,
+        url=ODD_URL,
+        method=Method.GET,
+        body="Name=Zoë&Nothing=\0&Emoji=📞",
+        source=Source.KORE,
+        source_asked=Source.TWILIO,
+        source_reason="twilio ended 2024-11-02",
+        idempotency_token="RQ000102030405060708090a0b0c0d0e0f",
+        date_created=ODD_INSTANT,
+        progress=Progress(
+            date_updated=ODD_INSTANT + timedelta(microseconds=1),
+            status=CallbackStatus.SCHEDULED,
+            status_reason="the receiver answered 503: «später»",
+            attempt_count=7,
+            due=ODD_INSTANT + timedelta(microseconds=2),
+            round_attempts=2,
+            round_began=ODD_INSTANT - timedelta(microseconds=1),
+            round_number=3,
+        ),
+        idempotency_key="«Schlüssel» 📞",
+        replay_of=sid(Kind.CALLBACK, 9),
+    )
+    await keep(store, odd)
+    assert await found(store, 1) == odd
+
+
+async def test_the_credentials_and_the_warnings_of_a_url_come_back(store: Store) -> None:
+    await keep(store, callback(1)._replace(url=ODD_URL))
+    kept = await found(store, 1)
+    assert kept.url.credentials == "us%40er:p%C3%A4ss"
+    assert kept.warnings == (
+        "the fragment key 'unheard' is unknown and has no effect",
+        "the request also had the parameter 'ünheard'",
+    )
+
+
+@pytest.mark.parametrize("status", CallbackStatus)
+async def test_every_status_comes_back(store: Store, status: CallbackStatus) -> None:
+    given = callback(1).having(Progress(NOW, status, due=NOW))
+    await keep(store, given)
+    assert await found(store, 1) == given
+
+
+async def test_a_callback_of_another_account_is_none(store: Store) -> None:
+    await keep(store, callback(1, THEIRS))
+    assert await store.transact(lambda tx: tx.callbacks.get(OURS, callback(1).sid)) is None
+
+
+async def test_two_callbacks_to_one_url_keep_their_own_credentials_and_warnings(
+    store: Store,
+) -> None:
+    urls = [
+        CallbackUrl.parse("http://a:1@host.example/#cbs=kore"),
+        CallbackUrl.parse("http://b:2@host.example/#cbs=kore").with_warnings("odd"),
+        CallbackUrl.parse("http://host.example/#cbs=kore"),
+    ]
+    given = [callback(number)._replace(url=url) for number, url in enumerate(urls)]
+    await keep(store, *given)
+    assert await callbacks_on(store, Window(9)) == given[::-1]
+
+
+async def test_many_callbacks_at_once_come_back_in_their_order(store: Store) -> None:
+    given = [callback(number) for number in range(343)]
+    await keep(store, *given)
+    assert await oldest_of(store, limit=999) == given
+
+
+async def test_a_callback_is_found_by_the_key_of_its_creator(store: Store) -> None:
+    named = callback(1, key="order 7")
+    await keep(store, callback(0), named, callback(2, key="order 8"))
+    assert await store.transact(lambda tx: tx.callbacks.with_key(OURS, "order 7")) == named
+    assert await store.transact(lambda tx: tx.callbacks.with_key(OURS, "order 9")) is None
+
+
+async def test_a_key_is_its_accounts_own(store: Store) -> None:
+    ours, theirs = callback(1, key="x"), callback(2, THEIRS, key="x")
+    await keep(store, ours, theirs)
+    assert await store.transact(lambda tx: tx.callbacks.with_key(OURS, "x")) == ours
+    assert await store.transact(lambda tx: tx.callbacks.with_key(THEIRS, "x")) == theirs
+
+
+async def test_a_key_is_seen_by_the_work_that_gave_it(store: Store) -> None:
+    def work(tx: Transaction) -> Callback | None:
+        tx.callbacks.add(callback(1, key="x"))
+        return tx.callbacks.with_key(OURS, "x")
+
+    assert await store.transact(work) == callback(1, key="x")
+
+
+async def test_what_was_changed_is_found_by_its_key_as_it_is_now(store: Store) -> None:
+    changed = callback(1, key="x").having(Progress(NOW, CallbackStatus.DISCARDED, "enough"))
+    await keep(store, callback(1, key="x"))
+
+    def work(tx: Transaction) -> Callback | None:
+        tx.callbacks.change(changed)
+        return tx.callbacks.with_key(OURS, "x")
+
+    assert await store.transact(work) == changed
+
+
+async def test_what_was_kept_and_changed_at_once_is_found_by_its_key_as_it_is_now(
+    store: Store,
+) -> None:
+    changed = callback(1, key="x").having(Progress(NOW, CallbackStatus.DISCARDED, "enough"))
+
+    def work(tx: Transaction) -> Callback | None:
+        tx.callbacks.add(callback(1, key="x"))
+        tx.callbacks.change(changed)
+        return tx.callbacks.with_key(OURS, "x")
+
+    assert await store.transact(work) == changed
+
+
+async def test_what_was_kept_and_claimed_at_once_is_found_by_its_key_as_it_is_now(
+    store: Store,
+) -> None:
+    def work(tx: Transaction) -> Callback | None:
+        tx.callbacks.add(callback(1, key="x"))
+        tx.callbacks.claim(OUR_LANE, NOW, limit=1)
+        return tx.callbacks.with_key(OURS, "x")
+
+    kept = await store.transact(work)
+    assert kept is not None
+    assert kept.progress.is_under_way
+
+
+async def test_a_changed_callback_has_its_new_progress_and_all_else_as_it_was(
+    store: Store,
+) -> None:
+    await keep(store, callback(1), callback(2))
+    changed = callback(1).having(discard(callback(1).progress, "a person said so", ODD_INSTANT))
+    await store.transact(lambda tx: tx.callbacks.change(changed))
+    assert await found(store, 1) == changed
+    assert await found(store, 2) == callback(2)
+
+
+async def test_of_two_changes_in_one_transaction_the_last_one_counts(store: Store) -> None:
+    await keep(store, callback(1))
+
+    def change_twice(tx: Transaction) -> None:
+        tx.callbacks.change(callback(1).having(Progress(NOW, due=ODD_INSTANT)))
+        tx.callbacks.change(callback(1).having(Progress(NOW, CallbackStatus.DISCARDED, "enough")))
+
+    await store.transact(change_twice)
+    assert (await found(store, 1)).progress == Progress(NOW, CallbackStatus.DISCARDED, "enough")

@@ -1,0 +1,188 @@
+"""Callbacks that are claimed for an attempt, and claims that are put back."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from ringback.core.callback import Attempt, CallbackStatus, Progress, begin
+from ringback.core.outcome import Refused
+from ringback.core.retry import Decision, Done, GiveUp
+from ringback.core.schedule import PERSISTENT
+from ringback.ports import Claim, Lane, Settlement, Store
+from tests.fakes import NOW, a_callback
+from tests.stores.asking import attempts_of, claim, ended, found, keep, numbers_of, settle
+from tests.stores.records import (
+    HOST,
+    ODD_INSTANT,
+    OUR_LANE,
+    OURS,
+    SECOND,
+    THEIR_LANE,
+    THEIRS,
+    account,
+    callback,
+    row_of,
+)
+
+
+async def test_a_claim_takes_what_is_due_and_leaves_what_is_not(store: Store) -> None:
+    later = callback(2, due=NOW + timedelta(microseconds=1))
+    await keep(store, callback(1), later, callback(3).having(Progress(NOW, CallbackStatus.FAILED)))
+    assert numbers_of(await claim(store)) == [1]
+
+
+async def test_a_claim_takes_from_its_own_lane_alone(store: Store) -> None:
+    await keep(
+        store,
+        callback(0, url=f"{HOST}/another/path"),
+        callback(1, url="http://127.0.0.1:9001/path"),
+        callback(2, THEIRS),
+        callback(3, url="https://127.0.0.1:9000/path"),
+        callback(4),
+    )
+    assert numbers_of(await claim(store, lane=OUR_LANE)) == [0, 4]
+    assert numbers_of(await claim(store, lane=THEIR_LANE)) == [2]
+    assert numbers_of(await claim(store, lane=Lane(OURS, "http://127.0.0.1:9001"))) == [1]
+
+
+@pytest.mark.parametrize(
+    ("url", "destination"),
+    [
+        ("http://A.Example", "http://a.example:80"),
+        ("HTTPS://a.example:443/", "https://a.example:443"),
+        ("http://user:secret@a.example:8080/", "http://a.example:8080"),
+        ("http://[::1]/", "http://[::1]:80"),
+    ],
+)
+async def test_a_lane_is_one_however_its_urls_are_spelled(
+    store: Store, url: str, destination: str
+) -> None:
+    await keep(store, callback(1, url=url))
+    assert numbers_of(await claim(store, lane=Lane(OURS, destination))) == [1]
+
+
+async def test_a_claim_opens_an_attempt_and_takes_the_callback_out_of_the_queue(
+    store: Store,
+) -> None:
+    await keep(store, callback(1))
+    (taken,) = await claim(store, ODD_INSTANT)
+    under_way = Progress(
+        date_updated=ODD_INSTANT,
+        attempt_count=1,
+        due=None,
+        round_attempts=1,
+        round_began=ODD_INSTANT,
+    )
+    opened = Attempt(callback(1).sid, OURS, 1, ODD_INSTANT, result="open")
+    assert taken == Claim(callback(1), under_way, account())
+    assert taken.attempt == opened
+    assert await found(store, 1) == callback(1).having(under_way)
+    assert await attempts_of(store, 1) == [opened]
+
+
+async def test_a_claim_brings_the_account_as_it_is_now(store: Store) -> None:
+    await keep(store, callback(1, THEIRS))
+    rotated = replace(account(THEIRS), auth_token="new", schedule=PERSISTENT)
+    await store.transact(lambda tx: tx.accounts.save(rotated))
+    (taken,) = await claim(store, lane=THEIR_LANE)
+    assert taken.account == rotated
+
+
+async def test_what_is_under_way_is_never_claimed_again(store: Store) -> None:
+    await keep(store, callback(1))
+    await claim(store)
+    assert await claim(store, NOW + timedelta(days=365)) == []
+
+
+@pytest.mark.parametrize("decision", [Done(), GiveUp("enough")])
+async def test_what_has_ended_is_never_claimed_again(store: Store, decision: Decision) -> None:
+    await keep(store, callback(1))
+    (taken,) = await claim(store)
+    await settle(store, ended(taken, decision))
+    assert await claim(store, NOW + timedelta(days=365)) == []
+
+
+async def test_the_callback_that_is_longest_due_is_claimed_first(store: Store) -> None:
+    seconds = {1: 3, 2: 1, 3: 2, 4: 1}
+    await keep(store, *(callback(n, due=NOW + s * SECOND) for n, s in seconds.items()))
+    first = await claim(store, NOW + 9 * SECOND, limit=3)
+    rest = await claim(store, NOW + 9 * SECOND, limit=3)
+    assert numbers_of(first) == [2, 4, 3]
+    assert numbers_of(rest) == [1]
+
+
+async def test_a_claim_of_none_takes_none(store: Store) -> None:
+    await keep(store, callback(1))
+    assert await claim(store, limit=0) == []
+    assert len(await claim(store)) == 1
+
+
+async def test_a_claim_in_a_lane_that_nobody_knows_takes_none(store: Store) -> None:
+    await keep(store, callback(1))
+    assert await claim(store, lane=Lane(OURS, "http://nobody.example:80")) == []
+
+
+async def test_a_fresh_round_begins_with_its_first_claim(store: Store) -> None:
+    await keep(store, a_callback(sid=callback(1).sid, account_sid=OURS, attempt_count=2))
+    (taken,) = await claim(store, ODD_INSTANT)
+    assert (taken.attempt.number, taken.progress.round_attempts) == (3, 1)
+    assert taken.progress.round_began == ODD_INSTANT
+
+
+async def test_what_is_kept_under_way_has_its_first_attempt_open_with_it(store: Store) -> None:
+    under_way = begin(callback(1).progress, NOW, total_timeout=15 * SECOND)
+    await keep(store, callback(1).having(under_way))
+    assert await attempts_of(store, 1) == [Attempt(callback(1).sid, OURS, 1, NOW)]
+    assert await claim(store, NOW + timedelta(days=365)) == []
+
+
+async def test_what_is_kept_to_wait_has_no_attempt(store: Store) -> None:
+    await keep(store, callback(1))
+    assert await attempts_of(store, 1) == []
+
+
+# ---- claims put back
+
+
+async def test_what_is_put_back_was_never_attempted_and_is_due(store: Store) -> None:
+    await keep(store, callback(1), callback(2))
+    (first, _) = await claim(store)
+    await store.transact(lambda tx: tx.callbacks.put_back([first], ODD_INSTANT))
+    assert (await found(store, 1)).progress == Progress(date_updated=ODD_INSTANT, due=ODD_INSTANT)
+    assert await attempts_of(store, 1) == []
+    assert len(await attempts_of(store, 2)) == 1
+
+
+async def test_a_retry_that_is_put_back_keeps_its_round_and_the_attempts_before_it(
+    store: Store,
+) -> None:
+    await keep(store, callback(1))
+    (taken,) = await claim(store)
+    again = begin(taken.progress, NOW + SECOND, total_timeout=15 * SECOND)
+    first = row_of(taken, Refused(503))
+    await settle(store, Settlement(taken.callback, first, again))
+    claimed_again = Claim(taken.callback, again, account())
+    await store.transact(lambda tx: tx.callbacks.put_back([claimed_again], ODD_INSTANT))
+    assert (await found(store, 1)).progress == Progress(
+        date_updated=ODD_INSTANT,
+        attempt_count=1,
+        due=ODD_INSTANT,
+        round_attempts=1,
+        round_began=NOW,
+    )
+    assert await attempts_of(store, 1) == [first]
+
+
+async def test_what_was_put_back_is_claimed_with_the_same_number(store: Store) -> None:
+    await keep(store, callback(1))
+    claims = await claim(store)
+    await store.transact(lambda tx: tx.callbacks.put_back(claims, NOW))
+    (again,) = await claim(store, NOW + SECOND)
+    assert (again.attempt.number, again.attempt.date_started) == (1, NOW + SECOND)
+
+
+async def test_putting_nothing_back_changes_nothing(store: Store) -> None:
+    await keep(store, callback(1))
+    await store.transact(lambda tx: tx.callbacks.put_back([], NOW))
+    assert await found(store, 1) == callback(1)

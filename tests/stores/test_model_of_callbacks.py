@@ -1,0 +1,316 @@
+"""Callbacks, their attempts and accounts, in the SQLite store beside its model."""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from ringback.core.account import Account
+from ringback.core.callback import (
+    UNDELIVERED,
+    Callback,
+    CallbackStatus,
+    Exchange,
+    RecordedResponse,
+    Timings,
+    advance,
+    begin,
+    discard,
+    replay,
+)
+from ringback.core.callback import settle as settled
+from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown, Unreachable
+from ringback.core.rendering import render
+from ringback.core.retry import Decision, Done, GiveUp, NewRound, TryAgain
+from ringback.ports import CallbackFilter, Claim, Lane, Settlement, Transaction, Window
+from ringback.stores.memory import MemoryTransaction
+from tests.fakes import NOW
+from tests.stores.both_stores import (
+    ACCOUNTS,
+    AHEAD,
+    LIMITS,
+    NUMBERS,
+    BothStores,
+    Part,
+    by_sid,
+    or_refused,
+    windows,
+)
+from tests.stores.records import SECOND, account, callback
+
+KEYS = st.sampled_from([None, None, "a", "b"])
+URLS = ("http://127.0.0.1:9000/p#cbs=kore", "http://a:b@127.0.0.1:9000", "https://a.example#tt=900")
+DESTINATIONS = ("http://127.0.0.1:9000", "https://a.example:443")
+STATUSES = st.sampled_from([None, UNDELIVERED, *(frozenset({status}) for status in CallbackStatus)])
+ENDINGS: list[tuple[Outcome, Callable[[timedelta], Decision]]] = [
+    (Delivered(204), lambda ahead: Done()),
+    (Refused(410), lambda ahead: GiveUp("the receiver wants no more")),
+    (Refused(503), lambda ahead: TryAgain()),
+    (Unreachable(Failure.CONNECT, "nobody listens"), lambda ahead: NewRound(NOW + ahead, 1)),
+    (Unknown(), lambda ahead: NewRound(NOW, 0)),
+]
+
+
+class CallbacksInBothStores(BothStores):
+    """Callbacks, their attempts, and the accounts that they need."""
+
+    def __init__(self) -> None:
+        self._numbers = count()
+        self._kept = list[Callback]()
+        self._under_way = list[Claim]()
+        super().__init__()
+
+    @rule(
+        how_many=st.integers(1, 4),
+        account_sid=ACCOUNTS,
+        ahead=AHEAD,
+        url=st.sampled_from(URLS),
+        key=KEYS,
+    )
+    def keep_callbacks(
+        self, *, how_many: int, account_sid: str, ahead: timedelta, url: str, key: str | None
+    ) -> None:
+        """Keep new callbacks that wait; where one has a key, only the first with this key."""
+        due = self.now + ahead
+        for _ in range(how_many):
+            added = callback(next(self._numbers), account_sid, due=due, url=url, key=key)
+            self.add(Part(lambda tx, added=added: _add_once(tx, added), self._note))
+
+    @rule(account_sid=ACCOUNTS, url=st.sampled_from(URLS), key=KEYS)
+    def send_off(self, account_sid: str, url: str, key: str | None) -> None:
+        """Keep a new callback with its attempt under way."""
+        given = callback(next(self._numbers), account_sid, url=url, key=key)
+        begun = begin(given.progress, self.now, total_timeout=15 * SECOND)
+        added = given.having(begun)
+
+        def done(kept: Callback) -> None:
+            self._note(kept)
+            if kept.sid == added.sid:
+                self._under_way.append(Claim(added, begun, account(account_sid)))
+
+        self.add(Part(lambda tx: _add_once(tx, added), done))
+
+    @precondition(lambda self: self._kept)
+    @rule(which=st.integers(0, 99))
+    def give_what_is_refused(self, which: int) -> None:
+        """Let a job add what there is already; it is refused with all that the job did."""
+        kept = self._kept[which % len(self._kept)]
+
+        def work(tx: Transaction) -> None:
+            if isinstance(tx, MemoryTransaction):
+                raise sqlite3.IntegrityError
+            tx.callbacks.add(kept)
+
+        self.add(Part(work))
+        self.next_job()
+
+    def _note(self, kept: Callback) -> None:
+        self._kept.append(kept)
+
+    @precondition(lambda self: self._kept)
+    @rule(which=st.integers(0, 99), limit=LIMITS)
+    def claim(self, which: int, limit: int) -> None:
+        now, lane = self.now, self._lane(which)
+
+        def done(claims: list[Claim]) -> None:
+            taken = {claim.callback.sid for claim in self._under_way}
+            assert not taken & {claim.callback.sid for claim in claims}
+            self._under_way += claims
+
+        self.add(Part(lambda tx: tx.callbacks.claim(lane, now, limit=limit), done))
+
+    def _lane(self, which: int) -> Lane:
+        kept = self._kept[which % len(self._kept)]
+        return Lane(kept.account_sid, kept.url.destination)
+
+    @precondition(lambda self: self._kept)
+    @rule(which=st.integers(0, 99), limit=LIMITS, ending=st.sampled_from(ENDINGS))
+    def claim_and_settle_at_once(
+        self,
+        which: int,
+        limit: int,
+        ending: tuple[Outcome, Callable[[timedelta], Decision]],
+    ) -> None:
+        now, lane, (outcome, decide) = self.now, self._lane(which), ending
+
+        def work(tx: Transaction) -> list[Claim]:
+            claims = tx.callbacks.claim(lane, now, limit=limit)
+            settlements = [_settlement(claim, outcome, decide(SECOND)) for claim in claims]
+            tx.callbacks.settle(settlements)
+            return _going_on(claims, settlements)
+
+        self.add(Part(work, self._under_way.extend))
+
+    @precondition(lambda self: self._under_way)
+    @rule(most=st.integers(1, 3), ending=st.sampled_from(ENDINGS), ahead=AHEAD)
+    def settle(
+        self,
+        most: int,
+        ending: tuple[Outcome, Callable[[timedelta], Decision]],
+        ahead: timedelta,
+    ) -> None:
+        claims = self._take(most)
+        outcome, decide = ending
+        settlements = [_settlement(claim, outcome, decide(ahead)) for claim in claims]
+        going_on = _going_on(claims, settlements)
+        self.add(
+            Part(
+                lambda tx: tx.callbacks.settle(settlements),
+                lambda _: self._under_way.extend(going_on),
+                lambda: self._under_way.extend(claims),
+            )
+        )
+
+    def _take(self, most: int) -> list[Claim]:
+        """Take some of what is under way, for its end."""
+        taken = self._under_way[:most]
+        del self._under_way[:most]
+        return taken
+
+    @precondition(lambda self: self._under_way)
+    @rule(most=st.integers(1, 3))
+    def put_back(self, most: int) -> None:
+        now = self.now
+        claims = self._take(most)
+        self.add(
+            Part(
+                lambda tx: tx.callbacks.put_back(claims, now),
+                undone=lambda: self._under_way.extend(claims),
+            )
+        )
+
+    @precondition(lambda self: self._kept)
+    @rule(which=st.integers(0, 99), is_replayed=st.booleans())
+    def change(self, which: int, is_replayed: bool) -> None:
+        """Replay or discard a callback that has no attempt under way."""
+        now, kept = self.now, self._kept[which % len(self._kept)]
+
+        def work(tx: Transaction) -> None:
+            found = tx.callbacks.get(kept.account_sid, kept.sid)
+            if found is not None and not found.progress.is_under_way:
+                before = found.progress
+                after = replay(before, now) if is_replayed else discard(before, "enough", now)
+                tx.callbacks.change(found.having(after))
+
+        self.add(Part(work))
+
+    @rule()
+    def die_and_recover(self) -> None:
+        """Open the file anew, and settle as unknown what nobody is making any more."""
+        self.commit()
+        self.committer.close()
+        self.connect_file()
+        now = self.now
+
+        def work(tx: Transaction) -> list[Claim]:
+            left_open = tx.callbacks.left_open()
+            tx.callbacks.settle(
+                [
+                    _settlement(claim, Unknown(), NewRound(now, claim.progress.round_number))
+                    for claim in left_open
+                ]
+            )
+            return by_sid(left_open)
+
+        def done(left_open: list[Claim]) -> None:
+            assert {claim.attempt for claim in left_open} == {
+                claim.attempt for claim in self._under_way
+            }
+            self._under_way.clear()
+
+        self.add(Part(work, done))
+        self.commit()
+
+    @rule(
+        account_sid=ACCOUNTS,
+        statuses=STATUSES,
+        destination=st.none() | st.sampled_from(DESTINATIONS),
+        window=windows(callback),
+        number=NUMBERS,
+        limit=LIMITS,
+        ahead=AHEAD,
+    )
+    def look(
+        self,
+        *,
+        account_sid: str,
+        statuses: frozenset[CallbackStatus] | None,
+        destination: str | None,
+        window: Window,
+        number: int,
+        limit: int,
+        ahead: timedelta,
+    ) -> None:
+        which = CallbackFilter(statuses, destination=destination)
+        sid = callback(number).sid
+        instants = [self.now, self.now + ahead]
+        self.add(
+            Part(
+                lambda tx: (
+                    or_refused(lambda: tx.callbacks.page(account_sid, which, window)),
+                    tx.callbacks.oldest(account_sid, which, after=sid, limit=limit),
+                    tx.callbacks.get(account_sid, sid),
+                    tx.callbacks.with_key(account_sid, "a"),
+                    tx.callbacks.attempts(sid),
+                    [tx.callbacks.next_due(Lane(account_sid, one)) for one in DESTINATIONS],
+                    tx.callbacks.unfinished(),
+                    tx.callbacks.due_before(instants),
+                    tx.accounts.get(account_sid),
+                )
+            )
+        )
+
+    @rule()
+    def look_for_what_waits(self) -> None:
+        self.add(Part(lambda tx: sorted(tx.callbacks.waiting())))
+
+    @rule(account_sid=ACCOUNTS, secret=st.sampled_from(["", "new", "newer"]))
+    def rotate(self, account_sid: str, secret: str) -> None:
+        rotated = replace(account(account_sid), kore_secret=secret)
+
+        def work(tx: Transaction) -> list[Account]:
+            tx.accounts.save(rotated)
+            return [tx.accounts.get(account_sid) or rotated, *tx.accounts.all()]
+
+        self.add(Part(work))
+
+
+def _settlement(claim: Claim, outcome: Outcome, decision: Decision) -> Settlement:
+    now = claim.progress.date_updated + SECOND
+    response = RecordedResponse(200, (("A", "b"), ("C", "")), b"\0\xff", is_cut=True)
+    exchange = Exchange(outcome, Timings(1.5, tls=0.0), response, "127.0.0.1:1", None)
+    request = render(claim.callback, account=claim.account, at=now).recorded()
+    after = advance(claim.progress, decision, now)
+    if isinstance(decision, TryAgain):
+        after = begin(after, now, total_timeout=claim.callback.url.connection.total_timeout)
+    return Settlement(claim.callback, settled(claim.attempt, exchange, request, started=now), after)
+
+
+def _going_on(claims: list[Claim], settlements: list[Settlement]) -> list[Claim]:
+    """Return the claims whose next attempts began with the settlement of the last ones."""
+    return [
+        claim._replace(progress=settlement.progress)
+        for claim, settlement in zip(claims, settlements, strict=True)
+        if settlement.progress.is_under_way
+    ]
+
+
+def _add_once(tx: Transaction, given: Callback) -> Callback:
+    """Keep this callback, unless there is one with its key; return the one that is kept."""
+    key = given.idempotency_key
+    kept = None if key is None else tx.callbacks.with_key(given.account_sid, key)
+    if kept is None:
+        tx.callbacks.add(given)
+    return kept or given
+
+
+# Some seconds on a quiet machine, which a busy one may make many of.
+@pytest.mark.timeout(300)
+class TestCallbacksInBothStores(CallbacksInBothStores.TestCase):
+    settings = settings(max_examples=100, stateful_step_count=60, deadline=None)

@@ -1,0 +1,92 @@
+"""Records that can have a unique name: found by it, or by their SID, within their account."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ringback.core.access_profile import NetworkAccessProfile
+from ringback.core.fleet import Fleet
+from ringback.core.sim import Sim
+from ringback.ports import Store
+from tests.stores.asking import keep, table_of
+from tests.stores.records import OURS, THEIRS, fleet, profile, sim
+
+Make = Callable[..., Any]
+
+
+async def found(store: Store, make: Make, sid_or_name: str, account_sid: str = OURS) -> Any:
+    kind = {profile: NetworkAccessProfile, fleet: Fleet, sim: Sim}[make]
+    return await store.transact(lambda tx: table_of(tx, kind).find(account_sid, sid_or_name))
+
+
+@pytest.fixture(params=[profile, fleet, sim], ids=["profile", "fleet", "sim"])
+def make(request: pytest.FixtureRequest) -> Make:
+    """Return what makes a record of the kind that the test is about."""
+    return request.param
+
+
+async def test_it_is_found_by_its_sid_and_by_its_name(store: Store, make: Make) -> None:
+    named = replace(make(1), unique_name="Zoë's")
+    await keep(store, make(2), named, make(3))
+    assert await found(store, make, named.sid) == named
+    assert await found(store, make, "Zoë's") == named
+
+
+@pytest.mark.parametrize("name", ["zoë's", "Zoë", "", "None", "%"])
+async def test_another_name_finds_none(store: Store, make: Make, name: str) -> None:
+    await keep(store, replace(make(1), unique_name="Zoë's"), replace(make(2), unique_name=None))
+    assert await found(store, make, name) is None
+
+
+async def test_it_is_not_found_in_another_account(store: Store, make: Make) -> None:
+    theirs = replace(make(1, THEIRS), unique_name="x")
+    await keep(store, theirs)
+    assert await found(store, make, theirs.sid) is None
+    assert await found(store, make, "x") is None
+
+
+async def test_two_accounts_may_use_one_name(store: Store, make: Make) -> None:
+    ours, theirs = (
+        replace(make(number, account_sid), unique_name="x")
+        for number, account_sid in ((1, OURS), (2, THEIRS))
+    )
+    await keep(store, ours, theirs)
+    assert await found(store, make, "x") == ours
+    assert await found(store, make, "x", THEIRS) == theirs
+
+
+async def test_many_may_have_no_name(store: Store, make: Make) -> None:
+    nameless = [replace(make(number), unique_name=None) for number in range(3)]
+    await keep(store, *nameless)
+    assert await found(store, make, nameless[1].sid) == nameless[1]
+
+
+async def test_its_sid_goes_before_the_same_name_of_another(store: Store, make: Make) -> None:
+    await keep(store, replace(make(1), unique_name=make(2).sid), make(2))
+    assert await found(store, make, make(2).sid) == make(2)
+
+
+async def test_a_sid_of_another_account_is_a_name_like_any_other(store: Store, make: Make) -> None:
+    theirs = make(2, THEIRS)
+    odd = replace(make(1), unique_name=theirs.sid)
+    await keep(store, theirs, odd)
+    assert await found(store, make, theirs.sid) == odd
+
+
+async def test_it_is_found_by_its_new_name_alone(store: Store, make: Make) -> None:
+    await keep(store, replace(make(1), unique_name="old"))
+    renamed = replace(make(1), unique_name="new")
+    await store.transact(lambda tx: table_of(tx, type(renamed)).save(renamed))
+    assert await found(store, make, "new") == renamed
+    assert await found(store, make, "old") is None
+
+
+async def test_a_name_that_was_taken_away_is_free(store: Store, make: Make) -> None:
+    await keep(store, replace(make(1), unique_name="x"))
+    nameless = replace(make(1), unique_name=None)
+    await store.transact(lambda tx: table_of(tx, type(nameless)).save(nameless))
+    again = replace(make(2), unique_name="x")
+    await keep(store, again)
+    assert await found(store, make, "x") == again

@@ -1,0 +1,231 @@
+"""No query of SQLite's reads a whole table, or sorts what it found: an index has it in order.
+
+The statements are those that the store really runs; SQLite itself says how it will.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+import pytest
+
+from ringback.core.access_profile import NetworkAccessProfile
+from ringback.core.billing import BillingPeriod
+from ringback.core.command import Direction, IpCommand, IpStatus, SmsCommand, SmsStatus
+from ringback.core.esim_profile import EsimProfile, EsimStatus
+from ringback.core.fleet import Fleet
+from ringback.core.scenario import Step
+from ringback.core.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.sim import Sim, SimStatus
+from ringback.ports import Transaction, Which, Window
+from ringback.stores.sqlite.committer import Committer, Job
+from ringback.stores.sqlite.store import connect
+from tests.fakes import NOW
+from tests.stores.asking import add, table_of
+from tests.stores.records import (
+    FLEETS,
+    OURS,
+    PROFILES,
+    SIMS,
+    account,
+    billing_period,
+    esim_profile,
+    fleet,
+    ip_command,
+    profile,
+    session,
+    settings_update,
+    sim,
+    sms_command,
+    task,
+)
+
+SIM_SID, ICCID = SIMS[OURS].sid, SIMS[OURS].iccid
+FILTERS: dict[type, Which] = {
+    NetworkAccessProfile: {},
+    Fleet: {"network_access_profile_sid": PROFILES[OURS].sid},
+    Sim: {"status": SimStatus.READY, "fleet_sid": FLEETS[OURS].sid, "iccid": ICCID},
+    SmsCommand: {"sim_sid": SIM_SID, "status": SmsStatus.SENT, "direction": Direction.TO_SIM},
+    IpCommand: {
+        "sim_sid": SIM_SID,
+        "sim_iccid": ICCID,
+        "status": IpStatus.SENT,
+        "direction": Direction.TO_SIM,
+    },
+    EsimProfile: {"eid": "0" * 32, "sim_sid": SIM_SID, "status": EsimStatus.NEW},
+    SettingsUpdate: {"sim_sid": SIM_SID, "status": SettingsStatus.SCHEDULED},
+    BillingPeriod: {"sim_sid": SIM_SID},
+}
+"""What the API can ask for of each kind."""
+LISTS = [
+    pytest.param(kind, dict(some), id=f"{kind.__name__} by {', '.join(dict(some)) or 'nothing'}")
+    for kind, which in FILTERS.items()
+    for size in range(len(which) + 1)
+    for some in combinations(which.items(), size)
+    # Billing Periods are listed for one SIM.
+    if kind is not BillingPeriod or size
+]
+RECORDS: list[Any] = [
+    profile(1),
+    fleet(1),
+    sim(1),
+    sms_command(1),
+    ip_command(1),
+    esim_profile(1),
+    settings_update(1),
+    billing_period(1),
+]
+
+
+class Plans:
+    """A database with one account, its fleet and its SIM, which says how it does what it does."""
+
+    def __init__(self) -> None:
+        self.connection = connect(":memory:")
+        self.committer = Committer(self.connection)
+        self._do(lambda tx: tx.accounts.add(account(), []))
+        for record in (PROFILES[OURS], FLEETS[OURS], SIMS[OURS], *RECORDS, session(1)):
+            self._do(lambda tx, record=record: add(tx, record))
+
+    def of(self, work: Callable[[Transaction], Any]) -> list[str]:
+        """Return the steps of all the statements that some work runs."""
+        statements = list[str]()
+        self.connection.set_trace_callback(statements.append)
+        self._do(work)
+        self.connection.set_trace_callback(None)
+        return [step for statement in statements for step in self._steps(statement)]
+
+    def _steps(self, statement: str) -> list[str]:
+        if statement.split(maxsplit=1)[0] in ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE"):
+            return []
+        return [row["detail"] for row in self.connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+
+    def _do(self, work: Callable[[Transaction], Any]) -> None:
+        job = Job(work)
+        self.committer.commit([job])
+        assert job.failure is None
+
+
+@pytest.fixture
+def plans() -> Iterator[Plans]:
+    plans = Plans()
+    yield plans
+    plans.committer.close()
+
+
+def check(steps: list[str]) -> None:
+    """See that there are steps, and that each finds its rows by an index that has their order."""
+    assert steps
+    assert [step for step in steps if "SCAN" in step or "TEMP B-TREE" in step] == []
+
+
+def test_a_step_that_reads_a_whole_table_is_found_out(plans: Plans) -> None:
+    with pytest.raises(AssertionError):
+        check(plans.of(lambda tx: tx.sims.first({"sms_while_ready": 3})))
+
+
+def test_a_step_that_sorts_is_found_out(plans: Plans) -> None:
+    with pytest.raises(AssertionError):
+        check(plans._steps("SELECT * FROM sims WHERE account_sid = '' ORDER BY updated_us"))
+
+
+@pytest.mark.parametrize("edge", ["newest", "after", "before"])
+@pytest.mark.parametrize(("kind", "which"), LISTS)
+def test_a_list_finds_its_page_by_an_index(
+    plans: Plans, kind: type, which: Which, edge: str
+) -> None:
+    sid = next(one.sid for one in RECORDS if isinstance(one, kind))
+    window = Window(50) if edge == "newest" else Window(50, **{edge: sid})
+    check(plans.of(lambda tx: table_of(tx, kind).page(OURS, which, window)))
+
+
+READY, FROM_SIM = SimStatus.READY, Direction.FROM_SIM
+FLEET_SID = FLEETS[OURS].sid
+
+
+@pytest.mark.parametrize(
+    ("kind", "which", "columns"),
+    [
+        (Sim, {"status": READY}, "status"),
+        (Sim, {"fleet_sid": FLEET_SID}, "fleet_sid"),
+        (Sim, {"status": READY, "fleet_sid": FLEET_SID}, "fleet_sid, status"),
+        (SmsCommand, {"direction": FROM_SIM}, "direction"),
+        (SmsCommand, {"status": SmsStatus.SENT, "direction": FROM_SIM}, "status"),
+        (SmsCommand, FILTERS[SmsCommand], "sim_sid"),
+        (IpCommand, {"direction": FROM_SIM}, "direction"),
+        (IpCommand, {"sim_iccid": ICCID, "status": IpStatus.SENT}, "sim_iccid"),
+        (IpCommand, FILTERS[IpCommand], "sim_sid"),
+        (EsimProfile, {"sim_sid": SIM_SID, "status": EsimStatus.NEW}, "sim_sid"),
+        (EsimProfile, FILTERS[EsimProfile], "eid"),
+        (SettingsUpdate, FILTERS[SettingsUpdate], "sim_sid"),
+    ],
+)
+def test_a_list_goes_by_the_filter_that_leaves_the_fewest_rows(
+    plans: Plans, kind: type, which: Which, columns: str
+) -> None:
+    (step,) = plans.of(lambda tx: table_of(tx, kind).page(OURS, which, Window(50)))
+    terms = " AND ".join(f"{column}=?" for column in ("account_sid", *columns.split(", ")))
+    assert step.endswith(f"({terms})")
+
+
+def test_a_list_goes_by_an_iccid_rather_than_by_anything_else(plans: Plans) -> None:
+    (step,) = plans.of(lambda tx: tx.sims.page(OURS, FILTERS[Sim], Window(50)))
+    assert step.endswith("(iccid=?)")
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=[type(one).__name__ for one in RECORDS])
+def test_getting_and_saving_find_one_row_and_look_at_no_other(plans: Plans, record: Any) -> None:
+    table = type(record)
+    check(plans.of(lambda tx: table_of(tx, table).get(record.sid)))
+    changed = replace(record, date_updated=NOW)
+    check(plans.of(lambda tx: table_of(tx, table).save(changed)))
+
+
+@pytest.mark.parametrize("kind", [NetworkAccessProfile, Fleet, Sim])
+@pytest.mark.parametrize("name", [sim(1).sid, "a name"])
+def test_a_name_is_found_by_an_index(plans: Plans, kind: type, name: str) -> None:
+    check(plans.of(lambda tx: table_of(tx, kind).find(OURS, name)))
+
+
+OTHER: dict[str, Callable[[Transaction], Any]] = {
+    "an ICCID": lambda tx: tx.sims.first({"iccid": ICCID}),
+    "an address": lambda tx: tx.sims.first({"device_ip": "127.64.0.1"}),
+    "a change": lambda tx: tx.sim_updates.get(SIM_SID),
+    "the end of a change": lambda tx: tx.sim_updates.end(SIM_SID),
+    "tasks that are due": lambda tx: tx.tasks.due(NOW, limit=9),
+    "a task that is taken": lambda tx: tx.tasks.take(task(1)),
+    "a task that is dropped": lambda tx: tx.tasks.drop(SIM_SID, Step.UPDATE_SIM),
+    "a scenario": lambda tx: tx.scenarios.get(OURS),
+    "a session": lambda tx: tx.sessions.get(session(1).sid),
+    "the end of a session": lambda tx: tx.sessions.end(session(1).sid, NOW),
+    "the sessions of a SIM": lambda tx: tx.sessions.of_sim(SIM_SID, since=NOW),
+    "sessions in a period": lambda tx: tx.sessions.between(OURS, {}, NOW, NOW, Window(9)),
+}
+
+
+@pytest.mark.parametrize("work", OTHER.values(), ids=OTHER)
+def test_whatever_else_is_looked_for_is_found_by_an_index(
+    plans: Plans, work: Callable[[Transaction], Any]
+) -> None:
+    check(plans.of(work))
+
+
+@pytest.mark.parametrize(
+    ("which", "column"),
+    [
+        ({"sim_sid": SIM_SID}, "sim_sid"),
+        ({"fleet_sid": FLEET_SID}, "fleet_sid"),
+        ({"sim_sid": SIM_SID, "fleet_sid": FLEET_SID}, "sim_sid"),
+    ],
+)
+def test_sessions_in_a_period_are_found_among_those_of_a_sim_or_a_fleet(
+    plans: Plans, which: Which, column: str
+) -> None:
+    (step,) = plans.of(lambda tx: tx.sessions.between(OURS, which, NOW, NOW, Window(9)))
+    assert f"{column}=?" in step
+
+
+def test_the_next_due_task_is_read_off_the_end_of_an_index(plans: Plans) -> None:
+    (step,) = plans.of(lambda tx: tx.tasks.next_due())
+    assert step == "SEARCH tasks USING COVERING INDEX tasks_due"

@@ -1,0 +1,220 @@
+"""Lists of records by what their fields hold: every filter that the API offers."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ringback.core.command import Direction, IpCommand, IpStatus, SmsCommand, SmsStatus
+from ringback.core.esim_profile import EsimProfile, EsimStatus
+from ringback.core.fleet import Fleet
+from ringback.core.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.sim import Sim, SimStatus
+from ringback.ports import Store, Which, Window
+from tests.stores.asking import keep, numbers_of, page_of
+from tests.stores.records import (
+    FLEETS,
+    OURS,
+    PROFILES,
+    SIMS,
+    THEIRS,
+    billing_period,
+    esim_profile,
+    fleet,
+    ip_command,
+    profile,
+    settings_update,
+    sim,
+    sms_command,
+)
+
+READY = SimStatus.READY
+FROM, TO = Direction.FROM_SIM, Direction.TO_SIM
+OTHER_SIM, OTHER_FLEET = sim(900), fleet(900)
+EIDS = ("0" * 32, "a" * 32)
+
+
+@pytest.fixture
+async def store(furnished: Store) -> Store:
+    """A store in which our account has two fleets and two SIMs for records to be about."""
+    await keep(furnished, OTHER_FLEET, OTHER_SIM)
+    return furnished
+
+
+async def numbers_on_the_page(store: Store, kind: type, which: Which) -> list[int]:
+    page = await page_of(store, kind, Window(99), which)
+    return [number for number in numbers_of(page) if number < 900]
+
+
+@pytest.mark.parametrize(
+    ("which", "numbers"),
+    [
+        ({}, [4, 3, 2, 1, 0]),
+        ({"status": None, "fleet_sid": None, "iccid": None}, [4, 3, 2, 1, 0]),
+        ({"status": READY}, [3, 1]),
+        ({"fleet_sid": FLEETS[OURS].sid}, [2, 1]),
+        ({"iccid": sim(2).iccid}, [2]),
+        ({"status": READY, "fleet_sid": FLEETS[OURS].sid}, [1]),
+        ({"status": READY, "iccid": sim(2).iccid}, []),
+        ({"status": READY, "iccid": sim(3).iccid}, [3]),
+        ({"fleet_sid": OTHER_FLEET.sid}, [4]),
+        ({"iccid": sim(5).iccid}, []),
+        ({"fleet_sid": fleet(99).sid}, []),
+    ],
+)
+async def test_sims_by_status_fleet_and_iccid(
+    store: Store, which: Which, numbers: list[int]
+) -> None:
+    ours = {"fleet_sid": FLEETS[OURS].sid}
+    await keep(
+        store,
+        sim(0),
+        replace(sim(1), status=READY, **ours),
+        replace(sim(2), status=SimStatus.ACTIVE, **ours),
+        replace(sim(3), status=READY),
+        replace(sim(4), fleet_sid=OTHER_FLEET.sid),
+        replace(sim(5, THEIRS), status=READY, fleet_sid=FLEETS[THEIRS].sid),
+    )
+    assert await numbers_on_the_page(store, Sim, which) == numbers
+
+
+@pytest.mark.parametrize(
+    ("which", "numbers"),
+    [
+        ({"network_access_profile_sid": PROFILES[OURS].sid}, [2, 0]),
+        ({"network_access_profile_sid": profile(9).sid}, [1]),
+        ({"network_access_profile_sid": PROFILES[THEIRS].sid}, []),
+        ({"network_access_profile_sid": None}, [2, 1, 0]),
+    ],
+)
+async def test_fleets_by_profile(store: Store, which: Which, numbers: list[int]) -> None:
+    other = replace(fleet(1), network_access_profile_sid=profile(9).sid)
+    await keep(store, profile(9), fleet(0), other, fleet(2), fleet(3, THEIRS))
+    assert await numbers_on_the_page(store, Fleet, which) == numbers
+
+
+COMMANDS = [
+    ({}, [4, 3, 2, 1, 0]),
+    ({"sim_sid": OTHER_SIM.sid}, [3, 1]),
+    ({"status": "sent"}, [1, 0]),
+    ({"direction": FROM}, [4, 3]),
+    ({"direction": TO}, [2, 1, 0]),
+    ({"sim_sid": OTHER_SIM.sid, "status": "sent"}, [1]),
+    ({"sim_sid": OTHER_SIM.sid, "direction": FROM}, [3]),
+    ({"status": "queued", "direction": TO}, [2]),
+    ({"status": "queued", "direction": FROM}, []),
+    ({"sim_sid": SIMS[OURS].sid, "status": "received", "direction": FROM}, [4]),
+    ({"sim_sid": SIMS[THEIRS].sid}, []),
+]
+
+
+def commands(make: Any) -> list[Any]:
+    """Return five commands of ours that differ in what a filter sees, and one of theirs."""
+    elsewhere: dict[str, Any] = {"sim_sid": OTHER_SIM.sid}
+    if make is ip_command:
+        elsewhere["sim_iccid"] = OTHER_SIM.iccid
+    statuses = SmsStatus if make is sms_command else IpStatus
+    return [
+        replace(make(0), status=statuses.SENT),
+        replace(make(1), status=statuses.SENT, **elsewhere),
+        make(2),
+        replace(make(3), status=statuses.RECEIVED, direction=FROM, **elsewhere),
+        replace(make(4), status=statuses.RECEIVED, direction=FROM),
+        replace(make(5, THEIRS), status=statuses.SENT),
+    ]
+
+
+@pytest.mark.parametrize(("which", "numbers"), COMMANDS)
+async def test_sms_commands_by_sim_status_and_direction(
+    store: Store, which: Which, numbers: list[int]
+) -> None:
+    await keep(store, *commands(sms_command))
+    assert await numbers_on_the_page(store, SmsCommand, which) == numbers
+
+
+@pytest.mark.parametrize(
+    ("which", "numbers"),
+    [
+        *COMMANDS,
+        ({"sim_iccid": OTHER_SIM.iccid}, [3, 1]),
+        ({"sim_iccid": OTHER_SIM.iccid, "direction": TO}, [1]),
+        ({"sim_iccid": OTHER_SIM.iccid, "sim_sid": SIMS[OURS].sid}, []),
+    ],
+)
+async def test_ip_commands_by_sim_iccid_status_and_direction(
+    store: Store, which: Which, numbers: list[int]
+) -> None:
+    await keep(store, *commands(ip_command))
+    assert await numbers_on_the_page(store, IpCommand, which) == numbers
+
+
+@pytest.mark.parametrize(
+    ("which", "numbers"),
+    [
+        ({"eid": EIDS[0]}, [2, 0]),
+        ({"eid": EIDS[1]}, [1]),
+        ({"sim_sid": SIMS[OURS].sid}, [1]),
+        ({"status": EsimStatus.FAILED}, [3, 2]),
+        ({"eid": EIDS[0], "status": EsimStatus.FAILED}, [2]),
+        ({"eid": EIDS[1], "sim_sid": SIMS[OURS].sid, "status": EsimStatus.AVAILABLE}, [1]),
+        ({"eid": EIDS[0], "sim_sid": SIMS[OURS].sid}, []),
+    ],
+)
+async def test_esim_profiles_by_chip_sim_and_status(
+    store: Store, which: Which, numbers: list[int]
+) -> None:
+    first, second = EIDS
+    await keep(
+        store,
+        replace(esim_profile(0), eid=first),
+        replace(esim_profile(1), eid=second, sim_sid=SIMS[OURS].sid, status=EsimStatus.AVAILABLE),
+        replace(esim_profile(2), eid=first, status=EsimStatus.FAILED),
+        replace(esim_profile(3), status=EsimStatus.FAILED),
+        replace(esim_profile(4, THEIRS), eid=first),
+    )
+    assert await numbers_on_the_page(store, EsimProfile, which) == numbers
+
+
+@pytest.mark.parametrize(
+    ("which", "numbers"),
+    [
+        ({"sim_sid": SIMS[OURS].sid}, [2, 0]),
+        ({"status": SettingsStatus.IN_PROGRESS}, [2, 1]),
+        ({"sim_sid": OTHER_SIM.sid, "status": SettingsStatus.IN_PROGRESS}, [1]),
+        ({"sim_sid": OTHER_SIM.sid, "status": SettingsStatus.FAILED}, []),
+    ],
+)
+async def test_settings_updates_by_sim_and_status(
+    store: Store, which: Which, numbers: list[int]
+) -> None:
+    under_way = {"status": SettingsStatus.IN_PROGRESS}
+    await keep(
+        store,
+        settings_update(0),
+        replace(settings_update(1), sim_sid=OTHER_SIM.sid, **under_way),
+        replace(settings_update(2), **under_way),
+        replace(settings_update(3, THEIRS), **under_way),
+    )
+    assert await numbers_on_the_page(store, SettingsUpdate, which) == numbers
+
+
+async def test_billing_periods_by_sim(store: Store) -> None:
+    other = replace(billing_period(2), sim_sid=OTHER_SIM.sid)
+    await keep(store, billing_period(1), other, billing_period(3), billing_period(4, THEIRS))
+    page = await page_of(store, type(other), Window(9), {"sim_sid": SIMS[OURS].sid})
+    assert numbers_of(page) == [3, 1]
+
+
+async def test_a_filtered_list_of_commands_has_pages_too(store: Store) -> None:
+    await keep(
+        store,
+        *(replace(sms_command(n), direction=FROM if n % 2 else TO) for n in range(10)),
+    )
+    seen = list[int]()
+    window = Window(2)
+    while page := await page_of(store, SmsCommand, window, {"direction": FROM}):
+        seen += numbers_of(page)
+        window = Window(2, after=page[-1].sid)
+    assert seen == [9, 7, 5, 3, 1]
+    back = await page_of(store, SmsCommand, Window(2, before=sms_command(3).sid), {"direction": TO})
+    assert numbers_of(back) == [6, 4]

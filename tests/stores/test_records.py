@@ -1,0 +1,341 @@
+"""Records of every kind: what is kept comes back, field by field, and where it was."""
+
+from dataclasses import fields, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ringback.core.access_profile import NetworkAccessProfile
+from ringback.core.billing import BillingPeriod, PeriodType
+from ringback.core.command import Direction, IpCommand, IpStatus, PayloadType, SmsCommand, SmsStatus
+from ringback.core.esim_profile import EsimProfile, EsimStatus
+from ringback.core.fleet import Fleet
+from ringback.core.method import Method
+from ringback.core.network import NETWORKS
+from ringback.core.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.sids import Kind
+from ringback.core.sim import Sim, SimStatus
+from ringback.ports import Store, Window
+from tests.fakes import NOW
+from tests.stores.asking import keep, page_of, table_of
+from tests.stores.records import (
+    FLEETS,
+    ODD_INSTANT,
+    ODD_URL,
+    OURS,
+    PROFILES,
+    SIMS,
+    THEIRS,
+    billing_period,
+    esim_profile,
+    fleet,
+    ip_command,
+    profile,
+    settings_update,
+    sid,
+    sim,
+    sms_command,
+)
+
+LATER = ODD_INSTANT + timedelta(microseconds=1)
+MAKERS = {
+    NetworkAccessProfile: profile,
+    Fleet: fleet,
+    Sim: sim,
+    SmsCommand: sms_command,
+    IpCommand: ip_command,
+    EsimProfile: esim_profile,
+    SettingsUpdate: settings_update,
+    BillingPeriod: billing_period,
+}
+ODD: list[Any] = [
+    NetworkAccessProfile(
+        sid=sid(Kind.NETWORK_ACCESS_PROFILE, 1),
+        account_sid=OURS,
+        unique_name="Zoë's «Netze»",
+        network_sids=(NETWORKS[5].sid, NETWORKS[1].sid, NETWORKS[9].sid),
+        date_created=ODD_INSTANT,
+        date_updated=LATER,
+    ),
+    Fleet(
+        sid=sid(Kind.FLEET, 1),
+        account_sid=OURS,
+        unique_name="Flötte",
+        network_access_profile_sid=PROFILES[OURS].sid,
+        date_created=ODD_INSTANT,
+        date_updated=LATER,
+        data_enabled=False,
+        data_limit=2_000_000,
+        sms_commands_enabled=False,
+        sms_commands_url=ODD_URL,
+        sms_commands_method=Method.GET,
+        ip_commands_url=ODD_URL.with_credentials("other:secret").with_warnings("another one"),
+        ip_commands_method=Method.GET,
+    ),
+    Sim(
+        sid=sid(Kind.SIM, 1),
+        account_sid=OURS,
+        iccid="89883070000123456789",
+        unique_name="mön SIM",
+        status=SimStatus.READY,
+        fleet_sid=FLEETS[OURS].sid,
+        date_created=ODD_INSTANT,
+        date_updated=LATER,
+        device_ip="100.64.0.123",
+        ready_since=ODD_INSTANT - timedelta(days=89),
+        sms_while_ready=4,
+    ),
+    SmsCommand(
+        sid=sid(Kind.SMS_COMMAND, 1),
+        account_sid=OURS,
+        sim_sid=SIMS[OURS].sid,
+        payload="ÿ\0\r\n'; DROP TABLE sims",
+        status=SmsStatus.DELIVERED,
+        direction=Direction.TO_SIM,
+        date_created=ODD_INSTANT,
+        date_updated=LATER,
+        callback_url=ODD_URL,
+        callback_method=Method.GET,
+    ),
+    IpCommand(
+        sid=sid(Kind.IP_COMMAND, 1),
+        account_sid=OURS,
+        sim_sid=SIMS[OURS].sid,
+        sim_iccid=SIMS[OURS].iccid,
+        status=IpStatus.RECEIVED,
+        direction=Direction.FROM_SIM,
+        device_ip="100.64.0.123",
+        device_port=65535,
+        payload_type=PayloadType.BINARY,
+        payload="AP8=",
+        date_created=ODD_INSTANT,
+        date_updated=LATER,
+        callback_url=ODD_URL,
+        callback_method=Method.GET,
+    ),
+    EsimProfile(
+        sid=sid(Kind.ESIM_PROFILE, 1),
+        account_sid=OURS,
+        status=EsimStatus.FAILED,
+        eid="89049032005008882600033489aaaaaa",
+        has_matching_id=False,
+        date_created=ODD_INSTANT,
+        date_updated=LATER,
+        iccid="89883070000123456789",
+        sim_sid=SIMS[OURS].sid,
+        smdp_plus_address="sm-dp-plus.twilio.com",
+        matching_id="00010-20304-05060-70809-0A0B0",
+        error_code="83500",
+        error_message="«nichts mehr da»",
+        callback_url=ODD_URL,
+        callback_method=Method.GET,
+    ),
+    SettingsUpdate(
+        sid=sid(Kind.SETTINGS_UPDATE, 1),
+        account_sid=OURS,
+        iccid="89883070000123456789",
+        sim_sid=SIMS[OURS].sid,
+        status=SettingsStatus.IN_PROGRESS,
+        date_created=ODD_INSTANT,
+        date_updated=LATER,
+        date_completed=LATER + timedelta(hours=1),
+    ),
+    BillingPeriod(
+        sid=sid(Kind.BILLING_PERIOD, 1),
+        account_sid=OURS,
+        sim_sid=SIMS[OURS].sid,
+        period_type=PeriodType.ACTIVE,
+        start_time=ODD_INSTANT - timedelta(days=1),
+        end_time=ODD_INSTANT + timedelta(days=30),
+        date_created=ODD_INSTANT,
+        date_updated=LATER,
+    ),
+]
+"""One of each kind, each field of which is another than a new record's."""
+
+
+@pytest.fixture(params=ODD, ids=[type(odd).__name__ for odd in ODD])
+def odd(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture
+def kind(odd: Any) -> Any:
+    return type(odd)
+
+
+@pytest.fixture
+def make(odd: Any) -> Any:
+    """Return what makes an ordinary record of the kind, from a number and an account."""
+    return MAKERS[type(odd)]
+
+
+async def kept(store: Store, record: Any) -> Any:
+    return await store.transact(lambda tx: table_of(tx, type(record)).get(record.sid))
+
+
+async def save(store: Store, record: Any) -> None:
+    await store.transact(lambda tx: table_of(tx, type(record)).save(record))
+
+
+def test_the_odd_records_leave_no_field_as_it_usually_is(odd: Any, make: Any) -> None:
+    usual = make(2)
+    same = {one.name for one in fields(odd) if getattr(odd, one.name) == getattr(usual, one.name)}
+    assert same <= {"account_sid", "sim_sid", "sim_iccid", "network_access_profile_sid"} | (
+        {"direction"} if isinstance(odd, SmsCommand) else set()
+    )
+
+
+async def test_every_field_comes_back(furnished: Store, odd: Any, kind: type) -> None:
+    await keep(furnished, odd)
+    assert await kept(furnished, odd) == odd
+    assert await page_of(furnished, kind, Window(1)) == [odd]
+
+
+async def test_what_a_new_record_does_not_have_comes_back_as_nothing(
+    furnished: Store, make: Any
+) -> None:
+    await keep(furnished, make(1))
+    assert await kept(furnished, make(1)) == make(1)
+
+
+async def test_a_saved_record_has_its_new_state_in_every_field(
+    furnished: Store, odd: Any, make: Any
+) -> None:
+    await keep(furnished, make(1), make(2))
+    await save(furnished, odd)
+    assert await kept(furnished, odd) == odd
+    assert await kept(furnished, make(2)) == make(2)
+
+
+async def test_a_saved_record_can_lose_all_that_it_had(
+    furnished: Store, odd: Any, make: Any
+) -> None:
+    await keep(furnished, odd)
+    await save(furnished, make(1))
+    assert await kept(furnished, odd) == make(1)
+
+
+async def test_a_saved_record_keeps_its_place(
+    furnished: Store, odd: Any, make: Any, kind: type
+) -> None:
+    await keep(furnished, make(1), make(2))
+    await save(furnished, odd)
+    assert await page_of(furnished, kind, Window(2)) == [make(2), odd]
+
+
+async def test_an_unknown_sid_is_none(furnished: Store, make: Any) -> None:
+    await keep(furnished, make(1))
+    assert await kept(furnished, make(2)) is None
+
+
+async def test_a_record_is_got_whoever_has_it(furnished: Store, make: Any) -> None:
+    await keep(furnished, make(1, THEIRS))
+    assert await kept(furnished, make(1)) == make(1, THEIRS)
+
+
+async def test_a_page_has_the_records_of_one_account(
+    furnished: Store, make: Any, kind: type
+) -> None:
+    await keep(furnished, make(5), make(2, THEIRS), make(3), make(4, THEIRS))
+    assert await page_of(furnished, kind, Window(2)) == [make(3), make(5)]
+    assert await page_of(furnished, kind, Window(2), {}, THEIRS) == [
+        make(4, THEIRS),
+        make(2, THEIRS),
+    ]
+
+
+async def test_the_first_is_the_oldest_of_any_account(furnished: Store, kind: type) -> None:
+    make = MAKERS[kind]
+    created = {"date_created": ODD_INSTANT}
+    theirs, ours = (
+        replace(make(number, account_sid), **created)
+        for number, account_sid in ((9, THEIRS), (1, OURS))
+    )
+    await keep(furnished, make(5), theirs, ours)
+    assert await furnished.transact(lambda tx: table_of(tx, kind).first(created)) == theirs
+    of_ours = created | {"account_sid": OURS}
+    assert await furnished.transact(lambda tx: table_of(tx, kind).first(of_ours)) == ours
+
+
+async def test_the_first_with_fields_that_none_has_is_none(furnished: Store, kind: type) -> None:
+    await keep(furnished, MAKERS[kind](1))
+    which = {"account_sid": OURS, "date_created": ODD_INSTANT}
+    assert await furnished.transact(lambda tx: table_of(tx, kind).first(which)) is None
+
+
+async def test_a_field_without_a_value_is_open(furnished: Store, make: Any, kind: type) -> None:
+    await keep(furnished, make(1))
+    which = {"sid": make(1).sid, "date_updated": None}
+    assert await furnished.transact(lambda tx: table_of(tx, kind).first(which)) == make(1)
+
+
+VALUES = [
+    *((SIMS[OURS], "status", value) for value in SimStatus),
+    *((sms_command(1), "status", value) for value in SmsStatus),
+    *((sms_command(1), "direction", value) for value in Direction),
+    *((ip_command(1), "status", value) for value in IpStatus),
+    *((ip_command(1), "direction", value) for value in Direction),
+    *((ip_command(1), "payload_type", value) for value in PayloadType),
+    *((esim_profile(1), "status", value) for value in EsimStatus),
+    *((settings_update(1), "status", value) for value in SettingsStatus),
+    *((billing_period(1), "period_type", value) for value in PeriodType),
+]
+
+
+@pytest.mark.parametrize(
+    ("record", "field", "value"),
+    VALUES,
+    ids=[f"{type(record).__name__}.{field}={value}" for record, field, value in VALUES],
+)
+async def test_every_value_of_an_enumeration_comes_back(
+    furnished: Store, record: Any, field: str, value: Any
+) -> None:
+    given = replace(record, **{field: value})
+    if record is SIMS[OURS]:
+        await save(furnished, given)
+    else:
+        await keep(furnished, given)
+    back = await kept(furnished, given)
+    assert back == given
+    assert type(getattr(back, field)) is type(value)
+
+
+@pytest.mark.parametrize("payload", ["", "\0", "x" * 160, "ÿ" * 160, " \t\r\n"])
+async def test_an_sms_holds_any_text(furnished: Store, payload: str) -> None:
+    given = replace(sms_command(1), payload=payload)
+    await keep(furnished, given)
+    assert await kept(furnished, given) == given
+
+
+@pytest.mark.parametrize("payload", ["", "x" * 1300, "ü📞", "\0\0"])
+async def test_a_datagram_holds_any_text(furnished: Store, payload: str) -> None:
+    given = replace(ip_command(1), payload=payload)
+    await keep(furnished, given)
+    assert await kept(furnished, given) == given
+
+
+async def test_a_fleet_can_have_one_url_without_the_other(store: Store) -> None:
+    given = replace(fleet(1), ip_commands_url=ODD_URL)
+    await keep(store, given)
+    back = await kept(store, given)
+    assert back.sms_commands_url is None
+    assert back.ip_commands_url == ODD_URL
+    assert back.ip_commands_url.credentials == "us%40er:p%C3%A4ss"
+    assert back.ip_commands_url.warnings == ODD_URL.warnings
+
+
+async def test_a_profile_keeps_its_networks_in_their_order(store: Store) -> None:
+    sids = tuple(network.sid for network in reversed(NETWORKS))
+    await keep(store, profile(1))
+    await save(store, replace(profile(1), network_sids=sids))
+    assert (await kept(store, profile(1))).network_sids == sids
+
+
+async def test_a_sim_that_is_moved_is_its_new_accounts(store: Store) -> None:
+    await keep(store, sim(1), sim(2, THEIRS))
+    moved = replace(sim(1), account_sid=THEIRS, date_updated=NOW + timedelta(days=1))
+    await save(store, moved)
+    assert await page_of(store, Sim, Window(9)) == []
+    assert await page_of(store, Sim, Window(9), {}, THEIRS) == [sim(2, THEIRS), moved]

@@ -1,0 +1,192 @@
+"""How attempts end, and what becomes of their callbacks."""
+
+from datetime import timedelta
+
+import pytest
+
+from ringback.core.callback import Attempt, CallbackStatus, RecordedResponse, Timings, begin
+from ringback.core.method import Method
+from ringback.core.outcome import Delivered
+from ringback.core.rendering import OutgoingRequest, render
+from ringback.core.retry import Decision, Done, GiveUp, NewRound, TryAgain
+from ringback.core.source import Source
+from ringback.ports import CallbackFilter, Claim, Settlement, Store, Transaction
+from tests.fakes import NOW
+from tests.stores.asking import (
+    attempts_of,
+    claim,
+    ended,
+    found,
+    keep,
+    numbers_of,
+    oldest_of,
+    settle,
+)
+from tests.stores.records import ODD_INSTANT, OUR_LANE, OURS, SECOND, callback, row_of
+
+DELIVERED = CallbackStatus.DELIVERED
+
+
+RESPONSES = [
+    pytest.param(None, id="no answer"),
+    pytest.param(RecordedResponse(204, (), b""), id="neither headers nor body"),
+    pytest.param(RecordedResponse(200, (("X", ""), ("Y", "")), b"\n"), id="empty headers"),
+    pytest.param(
+        RecordedResponse(200, (("X-Url", "a: b: c"), ("X", "\xff\x00\r"), ("x", ":")), b": "),
+        id="odd headers",
+    ),
+    pytest.param(
+        RecordedResponse(
+            503,
+            (("Set-Cookie", "a"), ("Set-Cookie", "b")),
+            bytes(range(256)) * 300,
+            is_cut=True,
+        ),
+        id="a binary body that is cut",
+    ),
+]
+
+
+@pytest.mark.parametrize("response", RESPONSES)
+async def test_what_a_receiver_answered_comes_back(
+    store: Store, response: RecordedResponse | None
+) -> None:
+    await keep(store, callback(1))
+    (taken,) = await claim(store)
+    settled = taken.attempt._replace(result="refused", response=response)
+    await settle(store, Settlement(taken.callback, settled, taken.progress._replace(due=NOW)))
+    assert await attempts_of(store, 1) == [settled]
+
+
+def rendered(claim: Claim) -> OutgoingRequest:
+    return render(claim.callback, account=claim.account, at=claim.attempt.date_started)
+
+
+@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:9000",
+        "http://127.0.0.1:9000?",
+        "http://127.0.0.1:9000/p?x=1#cbs=kore",
+        "http://user:secret@127.0.0.1:9000/p",
+    ],
+)
+async def test_what_was_sent_comes_back(
+    store: Store, url: str, method: Method, source: Source
+) -> None:
+    await keep(store, callback(1, url=url)._replace(method=method, source=source))
+    (taken,) = await claim(store)
+    request = rendered(taken).recorded()
+    settled = row_of(taken, Delivered(200), request)
+    await settle(store, Settlement(taken.callback, settled, taken.progress._replace(due=NOW)))
+    assert await attempts_of(store, 1) == [settled]
+
+
+async def test_the_record_of_what_was_sent_hides_credentials(store: Store) -> None:
+    await keep(store, callback(1, url="http://user:secret@127.0.0.1:9000/p"))
+    (taken,) = await claim(store)
+    request = rendered(taken).recorded()
+    settled = row_of(taken, Delivered(200), request)
+    await settle(store, Settlement(taken.callback, settled, taken.progress._replace(due=NOW)))
+    (attempt,) = await attempts_of(store, 1)
+    assert attempt.request is not None
+    assert ("Authorization", "(hidden)") in attempt.request.headers
+    assert attempt.request.url == "http://127.0.0.1:9000/p"
+
+
+async def test_everything_else_of_a_settled_attempt_comes_back(store: Store) -> None:
+    await keep(store, callback(1))
+    (taken,) = await claim(store)
+    settled = Attempt(
+        callback_sid=callback(1).sid,
+        account_sid=OURS,
+        number=1,
+        date_started=ODD_INSTANT,
+        result="refused",
+        status_code=503,
+        error_code=11217,
+        failure="closed",
+        reason="the receiver answered 503: «später»",
+        timings=Timings(total=12.345678, look_up=0.0, connect=1.5, tls=None, first_byte=1e-9),
+        local_address="[fe80::1%eth0]:65535",
+        proxy="http://proxy.example:3128",
+    )
+    await settle(store, Settlement(taken.callback, settled, taken.progress._replace(due=NOW)))
+    assert await attempts_of(store, 1) == [settled]
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [
+        Done(),
+        GiveUp("the receiver answered 410 Gone"),
+        TryAgain(),
+        NewRound(ODD_INSTANT, 4),
+    ],
+)
+async def test_settling_says_what_becomes_of_the_callback(store: Store, decision: Decision) -> None:
+    await keep(store, callback(1), callback(2))
+    (taken, other) = await claim(store)
+    settlement = ended(taken, decision, ODD_INSTANT)
+    await settle(store, settlement)
+    assert await found(store, 1) == callback(1).having(settlement.progress)
+    assert await found(store, 2) == callback(2).having(other.progress)
+
+
+async def test_settling_can_begin_the_next_attempt(store: Store) -> None:
+    await keep(store, callback(1))
+    (taken,) = await claim(store)
+    first, _, after = ended(taken, TryAgain(), NOW + SECOND)[1], None, NOW + SECOND
+    again = begin(taken.progress, after, total_timeout=15 * SECOND)
+    await settle(store, Settlement(taken.callback, first, again))
+    assert await found(store, 1) == callback(1).having(again)
+    assert await attempts_of(store, 1) == [first, Attempt(callback(1).sid, OURS, 2, after)]
+    assert await claim(store, NOW + timedelta(days=365)) == []
+
+
+async def test_many_are_settled_at_once(store: Store) -> None:
+    await keep(store, *map(callback, range(300)))
+    claims = await claim(store, limit=300)
+    await settle(store, *(ended(taken, Done()) for taken in claims))
+    assert await store.transact(lambda tx: tx.callbacks.left_open()) == []
+    delivered = await oldest_of(store, CallbackFilter(frozenset({DELIVERED})), limit=999)
+    assert numbers_of(delivered) == list(range(300))
+
+
+async def test_attempts_are_numbered_over_all_rounds_in_the_order_they_were_made(
+    store: Store,
+) -> None:
+    await keep(store, callback(1), callback(2))
+    for number in range(1, 13):
+        now = NOW + number * SECOND
+        for taken in await claim(store, now):
+            await settle(store, ended(taken, NewRound(now, number), now))
+    attempts = await attempts_of(store, 2)
+    assert [attempt.number for attempt in attempts] == list(range(1, 13))
+    assert attempts[11].date_started == NOW + 12 * SECOND
+
+
+async def test_a_claim_and_its_settlement_may_share_a_transaction(store: Store) -> None:
+    await keep(store, callback(1))
+
+    def do_both(tx: Transaction) -> None:
+        (taken,) = tx.callbacks.claim(OUR_LANE, NOW, limit=1)
+        tx.callbacks.settle([ended(taken, Done())])
+
+    await store.transact(do_both)
+    assert (await found(store, 1)).status is DELIVERED
+    assert [attempt.result for attempt in await attempts_of(store, 1)] == ["delivered"]
+    assert await store.transact(lambda tx: tx.callbacks.left_open()) == []
+
+
+async def test_a_claim_may_be_put_back_by_its_own_transaction(store: Store) -> None:
+    await keep(store, callback(1))
+
+    def do_both(tx: Transaction) -> None:
+        tx.callbacks.put_back(tx.callbacks.claim(OUR_LANE, NOW, limit=1), NOW)
+
+    await store.transact(do_both)
+    assert await found(store, 1) == callback(1)
+    assert await attempts_of(store, 1) == []

@@ -1,0 +1,167 @@
+"""What comes due by itself: in the order of its due times, and once for each step of a resource."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from ringback.core.scenario import Step
+from ringback.core.sids import Kind
+from ringback.core.task import Task
+from ringback.ports import Store
+from tests.fakes import NOW
+from tests.stores.asking import keep
+from tests.stores.records import ODD_INSTANT, SECOND, THEIRS, sid, task
+
+INSTANT = timedelta(microseconds=1)
+LATE = NOW + timedelta(days=365)
+
+
+async def due(store: Store, now: datetime = LATE, *, limit: int = 99) -> list[Task]:
+    return await store.transact(lambda tx: tx.tasks.due(now, limit=limit))
+
+
+async def next_due(store: Store) -> datetime | None:
+    return await store.transact(lambda tx: tx.tasks.next_due())
+
+
+async def take(store: Store, given: Task) -> bool:
+    return await store.transact(lambda tx: tx.tasks.take(given))
+
+
+async def drop(store: Store, number: int, step: Step = Step.UPDATE_SIM) -> None:
+    await store.transact(lambda tx: tx.tasks.drop(task(number).subject_sid, step))
+
+
+@pytest.mark.parametrize("step", Step)
+async def test_a_task_comes_back_as_it_was(store: Store, step: Step) -> None:
+    odd = Task(step, sid(Kind.ESIM_PROFILE, 1), THEIRS, ODD_INSTANT)
+    await keep(store, odd)
+    assert await due(store) == [odd]
+    assert type((await due(store))[0].step) is Step
+
+
+# ---- when
+
+
+async def test_a_task_is_due_from_its_instant_on(store: Store) -> None:
+    await keep(store, task(1))
+    assert await due(store, NOW - INSTANT) == []
+    assert await due(store, NOW) == [task(1)]
+
+
+async def test_the_task_that_is_longest_due_comes_first(store: Store) -> None:
+    tasks = {seconds: task(10 - seconds, due=NOW + seconds * SECOND) for seconds in (3, 1, 2)}
+    await keep(store, *tasks.values())
+    assert await due(store) == [tasks[1], tasks[2], tasks[3]]
+
+
+async def test_of_the_same_instant_the_first_that_was_put_comes_first(store: Store) -> None:
+    tasks = [task(number) for number in (5, 1, 9, 3)]
+    await keep(store, *tasks)
+    assert await due(store) == tasks
+
+
+async def test_no_more_are_due_than_are_asked_for(store: Store) -> None:
+    tasks = [task(number) for number in range(5)]
+    await keep(store, *tasks)
+    assert await due(store, limit=2) == tasks[:2]
+    assert await due(store, limit=0) == []
+
+
+async def test_looking_at_what_is_due_takes_none_away(store: Store) -> None:
+    await keep(store, task(1))
+    assert await due(store) == await due(store) == [task(1)]
+
+
+async def test_the_next_is_due_at_the_earliest_instant(store: Store) -> None:
+    assert await next_due(store) is None
+    await keep(store, task(1, due=ODD_INSTANT), task(2, due=NOW + SECOND))
+    assert await next_due(store) == NOW + SECOND
+    assert await take(store, task(2, due=NOW + SECOND))
+    assert await next_due(store) == ODD_INSTANT
+
+
+# ---- one of each step
+
+
+async def test_a_resource_has_a_task_for_each_of_several_steps(store: Store) -> None:
+    tasks = [task(1, step) for step in (Step.RENEW_PERIOD, Step.UPDATE_SIM, Step.ACTIVATE_SIM)]
+    await keep(store, *tasks)
+    assert await due(store) == tasks
+
+
+@pytest.mark.parametrize("ahead", [SECOND, -SECOND], ids=["put off", "brought forward"])
+async def test_a_task_replaces_the_one_for_the_same_step(store: Store, ahead: timedelta) -> None:
+    again = task(1, due=NOW + ahead)
+    await keep(store, task(1), again)
+    assert await due(store) == [again]
+    assert await next_due(store) == NOW + ahead
+
+
+async def test_a_task_that_is_put_again_goes_behind_those_of_its_instant(store: Store) -> None:
+    await keep(store, task(1), task(2), task(3), task(1))
+    assert await due(store) == [task(2), task(3), task(1)]
+
+
+async def test_a_task_may_be_replaced_by_one_of_another_account(store: Store) -> None:
+    moved = task(1)._replace(account_sid=THEIRS)
+    await keep(store, task(1), moved)
+    assert await due(store) == [moved]
+
+
+# ---- taking
+
+
+async def test_a_task_is_taken_once(store: Store) -> None:
+    await keep(store, task(1), task(2))
+    assert await take(store, task(1)) is True
+    assert await take(store, task(1)) is False
+    assert await due(store) == [task(2)]
+
+
+@pytest.mark.parametrize("ahead", [INSTANT, -INSTANT], ids=["put off", "brought forward"])
+async def test_a_task_that_was_put_anew_meanwhile_is_not_taken(
+    store: Store, ahead: timedelta
+) -> None:
+    await keep(store, task(1))
+    (seen,) = await due(store)
+    again = task(1, due=NOW + ahead)
+    await keep(store, again)
+    assert await take(store, seen) is False
+    assert await due(store) == [again]
+
+
+async def test_taking_one_step_leaves_the_others(store: Store) -> None:
+    await keep(store, task(1), task(1, Step.RENEW_PERIOD))
+    assert await take(store, task(1)) is True
+    assert await due(store) == [task(1, Step.RENEW_PERIOD)]
+
+
+async def test_a_task_that_never_was_is_not_taken(store: Store) -> None:
+    await keep(store, task(1))
+    assert await take(store, task(2)) is False
+    assert await take(store, task(1, Step.RENEW_PERIOD)) is False
+
+
+# ---- dropping
+
+
+async def test_a_dropped_task_is_gone_whenever_it_was_due(store: Store) -> None:
+    await keep(store, task(1, due=ODD_INSTANT), task(1, Step.RENEW_PERIOD), task(2))
+    await drop(store, 1)
+    assert await due(store) == [task(1, Step.RENEW_PERIOD), task(2)]
+
+
+async def test_dropping_what_is_not_there_changes_nothing(store: Store) -> None:
+    await keep(store, task(1))
+    await drop(store, 2)
+    await drop(store, 1, Step.RENEW_PERIOD)
+    assert await due(store) == [task(1)]
+
+
+async def test_what_was_dropped_or_taken_may_be_put_again(store: Store) -> None:
+    await keep(store, task(1), task(2))
+    await drop(store, 1)
+    assert await take(store, task(2))
+    await keep(store, task(2), task(1))
+    assert await due(store) == [task(2), task(1)]

@@ -1,0 +1,221 @@
+"""Transactions: whole or not at all, in their order, and who is told afterwards."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from ringback.core.errors import Invalid
+from ringback.core.retry import Done
+from ringback.core.scenario import Step
+from ringback.core.sim import Sim
+from ringback.ports import Store, Transaction, Window
+from tests.fakes import NOW
+from tests.stores.asking import ALL_CALLBACKS, ended, keep, sims_on
+from tests.stores.records import (
+    FLEETS,
+    ODD_INSTANT,
+    OUR_LANE,
+    OURS,
+    SECOND,
+    SIMS,
+    account,
+    callback,
+    fleet,
+    session,
+    sim,
+    sms_command,
+    task,
+    update_of,
+)
+
+
+class Broken(Exception):
+    """What goes wrong in the middle of some work."""
+
+
+def do_everything_and_break(tx: Transaction) -> None:
+    tx.accounts.save(replace(account(), auth_token="changed"))
+    tx.fleets.add(fleet(9))
+    tx.fleets.save(replace(FLEETS[OURS], data_limit=9))
+    tx.sims.add(sim(9))
+    tx.sims.save(replace(sim(1), unique_name="changed"))
+    tx.sim_updates.add(update_of(sim(9)))
+    tx.sim_updates.end(sim(1).sid)
+    tx.sms_commands.add(sms_command(9))
+    tx.sessions.end(session(1).sid, NOW)
+    tx.scenarios.put(OURS, "slow")
+    tx.tasks.put(task(1, due=ODD_INSTANT))
+    tx.tasks.drop(task(2).subject_sid, Step.UPDATE_SIM)
+    tx.tasks.take(task(3))
+    tx.callbacks.add(callback(9))
+    claims = tx.callbacks.claim(OUR_LANE, NOW, limit=9)
+    tx.callbacks.settle([ended(taken, Done()) for taken in claims])
+    raise Broken
+
+
+def everything(tx: Transaction) -> tuple[object, ...]:
+    return (
+        tx.accounts.get(OURS),
+        tx.fleets.page(OURS, {}, Window(99)),
+        tx.sims.page(OURS, {}, Window(99)),
+        [tx.sim_updates.get(sim(number).sid) for number in (1, 9)],
+        tx.sms_commands.page(OURS, {}, Window(99)),
+        tx.sessions.get(session(1).sid),
+        tx.scenarios.get(OURS),
+        tx.tasks.due(ODD_INSTANT, limit=99),
+        tx.callbacks.page(OURS, ALL_CALLBACKS, Window(99)),
+        tx.callbacks.attempts(callback(1).sid),
+        tx.callbacks.left_open(),
+    )
+
+
+async def test_work_that_fails_has_done_nothing(furnished: Store) -> None:
+    await keep(furnished, sim(1), update_of(sim(1)), session(1), *map(task, (1, 2, 3)), callback(1))
+    before = await furnished.transact(everything)
+    with pytest.raises(Broken):
+        await furnished.transact(do_everything_and_break)
+    assert await furnished.transact(everything) == before
+
+
+async def test_work_that_fails_leaves_the_work_beside_it(furnished: Store) -> None:
+    await keep(furnished, sim(1), session(1))
+    endings = await asyncio.gather(
+        keep(furnished, sim(2)),
+        furnished.transact(do_everything_and_break),
+        keep(furnished, sim(3)),
+        return_exceptions=True,
+    )
+    assert [type(ending) for ending in endings] == [type(None), Broken, type(None)]
+    assert await sims_on(furnished, Window(9)) == [sim(3), sim(2), sim(1), SIMS[OURS]]
+
+
+async def test_what_the_work_raises_is_raised_as_it_is(store: Store) -> None:
+    refusal = Invalid("no", code=83010)
+
+    def refuse(tx: Transaction) -> None:
+        raise refusal
+
+    with pytest.raises(Invalid) as raised:
+        await store.transact(refuse)
+    assert raised.value is refusal
+
+
+async def test_work_is_done_in_the_order_in_which_it_was_asked_for(store: Store) -> None:
+    done = list[int]()
+    await asyncio.gather(
+        *(store.transact(lambda tx, n=number: done.append(n)) for number in range(50))
+    )
+    assert done == list(range(50))
+
+
+async def test_each_caller_gets_the_result_of_its_own_work(store: Store) -> None:
+    results = await asyncio.gather(
+        *(store.transact(lambda tx, n=number: n * n) for number in range(50))
+    )
+    assert results == [number * number for number in range(50)]
+
+
+async def test_work_sees_what_it_has_done_so_far(store: Store) -> None:
+    def work(tx: Transaction) -> list[Sim]:
+        tx.sims.add(sim(1))
+        tx.sims.save(replace(sim(1), unique_name="x"))
+        return tx.sims.page(OURS, {}, Window(9))
+
+    assert await store.transact(work) == [replace(sim(1), unique_name="x")]
+
+
+async def test_work_sees_the_callbacks_it_has_kept_so_far(store: Store) -> None:
+    def work(tx: Transaction) -> tuple[object, ...]:
+        tx.callbacks.add(callback(1, key="x"))
+        return (
+            tx.callbacks.get(OURS, callback(1).sid),
+            tx.callbacks.next_due(OUR_LANE),
+            tx.callbacks.unfinished(),
+            tx.callbacks.due_before([NOW + SECOND]),
+        )
+
+    assert await store.transact(work) == (callback(1, key="x"), NOW, {OURS: 1}, [1])
+
+
+async def test_writing_nothing_changes_nothing(store: Store) -> None:
+    await keep(store, sim(1), callback(1))
+    before = await store.transact(everything)
+    assert await store.transact(lambda tx: tx.write_nothing()) is None
+    assert await store.transact(everything) == before
+
+
+# ---- afterwards
+
+
+def telling(told: list[str], name: str, *, breaks: bool = False) -> Callable[[Transaction], None]:
+    """Return work that says, in this list, how it ended."""
+
+    def work(tx: Transaction) -> None:
+        tx.afterwards(
+            lambda: told.append(f"{name} durable"), undone=lambda: told.append(f"{name} undone")
+        )
+        if breaks:
+            raise Broken
+
+    return work
+
+
+async def test_who_asks_is_called_when_all_is_durable(store: Store) -> None:
+    told = list[str]()
+    await store.transact(telling(told, "it"))
+    assert told == ["it durable"]
+
+
+async def test_who_asks_is_called_when_all_is_undone(store: Store) -> None:
+    told = list[str]()
+    with pytest.raises(Broken):
+        await store.transact(telling(told, "it", breaks=True))
+    assert told == ["it undone"]
+
+
+async def test_who_asks_for_nothing_in_case_of_undoing_is_not_called(store: Store) -> None:
+    told = list[str]()
+
+    def work(tx: Transaction) -> None:
+        tx.afterwards(lambda: told.append("durable"))
+        raise Broken
+
+    with pytest.raises(Broken):
+        await store.transact(work)
+    assert told == []
+
+
+async def test_all_are_called_in_the_order_in_which_they_asked(store: Store) -> None:
+    told = list[str]()
+
+    def work(tx: Transaction) -> None:
+        for name in ("first", "second", "third"):
+            telling(told, name)(tx)
+
+    await store.transact(work)
+    assert told == ["first durable", "second durable", "third durable"]
+
+
+async def test_all_are_called_in_the_order_of_the_work(store: Store) -> None:
+    told = list[str]()
+    await asyncio.gather(
+        store.transact(telling(told, "first")),
+        store.transact(telling(told, "second", breaks=True)),
+        store.transact(telling(told, "third")),
+        return_exceptions=True,
+    )
+    assert told == ["first durable", "second undone", "third durable"]
+
+
+async def test_who_asks_is_called_in_the_event_loop_before_the_caller_goes_on(
+    store: Store,
+) -> None:
+    told = list[object]()
+
+    def work(tx: Transaction) -> None:
+        tx.afterwards(lambda: told.append(asyncio.get_running_loop()))
+
+    await store.transact(work)
+    assert told == [asyncio.get_running_loop()]

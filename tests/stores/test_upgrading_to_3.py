@@ -1,0 +1,331 @@
+"""A file from before the whole Super SIM API: its SIMs go on, and what it lacks is added."""
+
+from dataclasses import replace
+from datetime import timedelta
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ringback.core.access_profile import NetworkAccessProfile
+from ringback.core.billing import PeriodType
+from ringback.core.device_address import device_address
+from ringback.core.fleet import Fleet
+from ringback.core.scenario import CARRIED_OUT, CarrierFailure, Ending, Step
+from ringback.core.sids import Kind, is_sid
+from ringback.core.sim import Sim, SimStatus
+from ringback.core.task import Task
+from ringback.operations.life import Life
+from ringback.ports import CallbackFilter, Store, Transaction, Window
+from ringback.stores.sqlite.columns import to_us
+from tests.fakes import NOW, a_moment
+from tests.stores.asking import opened
+from tests.stores.old_files import (
+    NOW_US,
+    insert,
+    insert_account,
+    insert_many,
+    schema_of,
+    write_old_file,
+)
+from tests.stores.records import OURS, SECOND, THEIRS, callback, fleet, sim, update_of
+
+CREATED, UPDATED = NOW - timedelta(days=2), NOW - timedelta(days=1)
+DATES: dict[str, Any] = {"created_us": to_us(CREATED), "updated_us": to_us(UPDATED)}
+DEVICES = IPv4Network("127.64.0.0/10")
+LATE = NOW + timedelta(days=365)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A file with schema 2, and in it the account."""
+    return write_old_file(tmp_path / "ringback.db", schema=2)
+
+
+def insert_fleet(path: Path, number: int, account_sid: str = OURS, **changed: object) -> None:
+    given: dict[str, object] = {
+        "sid": fleet(number).sid,
+        "account_sid": account_sid,
+        "unique_name": f"fleet {number}",
+        **DATES,
+    }
+    insert(path, "fleets", **(given | changed))
+
+
+def row_of_sim(number: int, status: str, **changed: object) -> dict[str, object]:
+    given: dict[str, object] = {
+        "sid": sim(number).sid,
+        "account_sid": OURS,
+        "iccid": sim(number).iccid,
+        "unique_name": None,
+        "status": status,
+        "fleet_sid": None,
+        **DATES,
+    }
+    return given | changed
+
+
+def insert_sim(path: Path, number: int, status: str, **changed: object) -> None:
+    insert(path, "sims", **row_of_sim(number, status, **changed))
+
+
+def insert_update(
+    path: Path, number: int, before: str, *, due: int = NOW_US, to_fleet_sid: str | None = None
+) -> None:
+    """Write that a SIM was being made active, called back as `update_of` says."""
+    insert(
+        path,
+        "sim_updates",
+        sim_sid=sim(number).sid,
+        account_sid=OURS,
+        from_status=before,
+        to_status="active",
+        to_fleet_sid=to_fleet_sid,
+        callback_url="http://127.0.0.1:9000/path?foo=bar#cbs=kore",
+        callback_warnings="[]",
+        callback_method="POST",
+        due_us=due,
+    )
+
+
+async def profiles_in(store: Store, account_sid: str = OURS) -> list[NetworkAccessProfile]:
+    return await store.transact(lambda tx: tx.access_profiles.page(account_sid, {}, Window(9)))
+
+
+async def fleets_in(store: Store, account_sid: str = OURS) -> list[Fleet]:
+    return await store.transact(lambda tx: tx.fleets.page(account_sid, {}, Window(9)))
+
+
+async def sim_in(store: Store, number: int) -> Sim:
+    found = await store.transact(lambda tx: tx.sims.get(sim(number).sid))
+    assert found is not None
+    return found
+
+
+async def tasks_in(store: Store) -> list[Task]:
+    return await store.transact(lambda tx: tx.tasks.due(LATE, limit=9))
+
+
+# ---- fleets
+
+
+async def test_the_fleets_of_an_account_share_a_profile_of_its_own(path: Path) -> None:
+    insert_account(path, THEIRS)
+    insert_fleet(path, 1)
+    insert_fleet(path, 2, created_us=to_us(CREATED) - 1)
+    insert_fleet(path, 3, THEIRS)
+    async with opened(path) as store:
+        (ours,), (theirs,) = await profiles_in(store), await profiles_in(store, THEIRS)
+        assert {one.network_access_profile_sid for one in await fleets_in(store)} == {ours.sid}
+        (their_fleet,) = await fleets_in(store, THEIRS)
+        assert their_fleet.network_access_profile_sid == theirs.sid != ours.sid
+    assert is_sid(ours.sid, Kind.NETWORK_ACCESS_PROFILE)
+    first = CREATED - timedelta(microseconds=1)
+    assert ours == NetworkAccessProfile(ours.sid, OURS, None, (), first, first)
+
+
+async def test_an_account_without_fleets_gets_no_profile(path: Path) -> None:
+    async with opened(path) as store:
+        assert await profiles_in(store) == []
+
+
+async def test_a_fleet_has_the_defaults_of_a_new_one_and_all_that_it_had(path: Path) -> None:
+    insert_fleet(path, 1)
+    async with opened(path) as store:
+        (profile,) = await profiles_in(store)
+        assert await fleets_in(store) == [
+            replace(
+                fleet(1),
+                network_access_profile_sid=profile.sid,
+                date_created=CREATED,
+                date_updated=UPDATED,
+            )
+        ]
+
+
+# ---- SIMs
+
+
+async def test_a_sim_has_an_address_and_all_that_it_had(path: Path) -> None:
+    insert_fleet(path, 1)
+    insert_sim(path, 1, "inactive", unique_name="x", fleet_sid=fleet(1).sid)
+    async with opened(path) as store:
+        assert await sim_in(store, 1) == Sim(
+            sid=sim(1).sid,
+            account_sid=OURS,
+            iccid=sim(1).iccid,
+            unique_name="x",
+            status=SimStatus.INACTIVE,
+            fleet_sid=fleet(1).sid,
+            date_created=CREATED,
+            date_updated=UPDATED,
+            device_ip=device_address(sim(1).iccid, DEVICES),
+        )
+
+
+async def test_ten_thousand_sims_have_ten_thousand_addresses(path: Path) -> None:
+    count = 10_000
+    # So many can't all be given the address that they would have by themselves.
+    own = {device_address(sim(number).iccid, DEVICES) for number in range(count)}
+    assert len(own) < count
+    insert_many(path, "sims", [row_of_sim(number, "new") for number in range(count)])
+    async with opened(path) as store:
+        page = await store.transact(lambda tx: tx.sims.page(OURS, {}, Window(count)))
+    addresses = {IPv4Address(one.device_ip or "") for one in page}
+    assert len(page) == len(addresses) == count
+    assert all(address in DEVICES for address in addresses)
+
+
+async def test_a_sim_that_is_ready_is_so_since_it_was_last_changed(path: Path) -> None:
+    insert_sim(path, 1, "ready")
+    insert_sim(path, 2, "active")
+    async with opened(path) as store:
+        assert (await sim_in(store, 1)).ready_since == UPDATED
+        assert (await sim_in(store, 2)).ready_since is None
+
+
+async def test_a_ready_sim_gets_its_billing_period_and_three_months(path: Path) -> None:
+    insert_sim(path, 1, "ready")
+    async with opened(path) as store:
+        assert await tasks_in(store) == [
+            Task(Step.RENEW_PERIOD, sim(1).sid, OURS, UPDATED),
+            Task(Step.ACTIVATE_SIM, sim(1).sid, OURS, UPDATED + timedelta(days=90)),
+        ]
+
+
+async def test_an_active_sim_gets_its_billing_period(path: Path) -> None:
+    insert_sim(path, 1, "active")
+    async with opened(path) as store:
+        assert await tasks_in(store) == [Task(Step.RENEW_PERIOD, sim(1).sid, OURS, UPDATED)]
+
+
+@pytest.mark.parametrize("status", ["new", "inactive"])
+async def test_a_sim_that_is_not_connected_has_nothing_due(path: Path, status: str) -> None:
+    insert_sim(path, 1, status)
+    async with opened(path) as store:
+        assert await tasks_in(store) == []
+
+
+# ---- changes that were under way
+
+
+async def test_a_change_is_as_it_was_and_still_due_at_its_time(path: Path) -> None:
+    insert_sim(path, 1, "scheduled")
+    insert_update(path, 1, "new", due=NOW_US + 1)
+    async with opened(path) as store:
+        assert await store.transact(lambda tx: tx.sim_updates.get(sim(1).sid)) == update_of(sim(1))
+        due = NOW + timedelta(microseconds=1)
+        assert await tasks_in(store) == [Task(Step.UPDATE_SIM, sim(1).sid, OURS, due)]
+        assert (await sim_in(store, 1)).ready_since is None
+
+
+async def test_changes_come_due_in_their_order(path: Path) -> None:
+    for number, seconds in ((1, 3), (2, 1), (3, 2)):
+        insert_sim(path, number, "scheduled")
+        insert_update(path, number, "inactive", due=to_us(NOW + seconds * SECOND))
+    async with opened(path) as store:
+        assert [task.subject_sid for task in await tasks_in(store)] == [
+            sim(number).sid for number in (2, 3, 1)
+        ]
+
+
+@pytest.mark.parametrize("before", ["ready", "active"])
+async def test_a_sim_that_may_go_back_to_being_connected_is_billed_after_its_change(
+    path: Path, before: str
+) -> None:
+    insert_sim(path, 1, "scheduled")
+    insert_update(path, 1, before)
+    async with opened(path) as store:
+        assert await tasks_in(store) == [
+            Task(Step.UPDATE_SIM, sim(1).sid, OURS, NOW),
+            Task(Step.RENEW_PERIOD, sim(1).sid, OURS, NOW),
+        ]
+        since = (await sim_in(store, 1)).ready_since
+        assert since == (UPDATED if before == "ready" else None)
+
+
+@pytest.mark.parametrize(
+    ("ending", "status", "period"),
+    [
+        (CARRIED_OUT, SimStatus.ACTIVE, PeriodType.ACTIVE),
+        (CarrierFailure(83004, "no"), SimStatus.READY, PeriodType.READY),
+    ],
+    ids=["carried out", "failed"],
+)
+async def test_a_sim_lives_on_after_its_change(
+    path: Path, ending: Ending, status: SimStatus, period: PeriodType
+) -> None:
+    insert_fleet(path, 1)
+    insert_sim(path, 1, "scheduled", fleet_sid=fleet(1).sid)
+    insert_update(path, 1, "ready", to_fleet_sid=fleet(1).sid)
+    life = Life(lambda: a_moment(now=NOW))
+
+    def live(tx: Transaction) -> None:
+        for task in tx.tasks.due(NOW, limit=9):
+            if tx.tasks.take(task):
+                life.end(tx, task, ending if task.step is Step.UPDATE_SIM else CARRIED_OUT)
+
+    async with opened(path) as store:
+        await store.transact(live)
+        periods = await store.transact(lambda tx: tx.billing_periods.page(OURS, {}, Window(9)))
+        steps = {task.step for task in await tasks_in(store)}
+        assert (await sim_in(store, 1)).status is status
+    assert [(one.period_type, one.start_time) for one in periods] == [(period, NOW)]
+    assert Step.RENEW_PERIOD in steps
+    assert (Step.ACTIVATE_SIM in steps) is (status is SimStatus.READY)
+
+
+# ---- all else
+
+
+async def test_callbacks_are_as_they_were(path: Path) -> None:
+    one = callback(1)
+    insert(
+        path,
+        "callbacks",
+        sid=one.sid,
+        account_sid=OURS,
+        url=one.url.shown,
+        warnings="[]",
+        destination=one.url.destination,
+        method="POST",
+        body=one.body,
+        source="kore",
+        source_asked="kore",
+        source_reason=one.source_reason,
+        idempotency_token=one.idempotency_token,
+        status="scheduled",
+        attempt_count=0,
+        due_us=NOW_US,
+        round_attempts=0,
+        created_us=NOW_US,
+        updated_us=NOW_US,
+    )
+    async with opened(path) as store:
+        page = await store.transact(lambda tx: tx.callbacks.page(OURS, CallbackFilter(), Window(9)))
+    assert page == [one]
+
+
+async def test_a_file_is_brought_up_to_date_once(path: Path) -> None:
+    insert_fleet(path, 1)
+    insert_sim(path, 1, "ready")
+    async with opened(path) as store:
+        before = await profiles_in(store), await sim_in(store, 1), await tasks_in(store)
+    assert schema_of(path) == 3
+    async with opened(path) as store:
+        after = await profiles_in(store), await sim_in(store, 1), await tasks_in(store)
+    assert after == before
+
+
+async def test_what_was_brought_up_to_date_takes_new_records(path: Path) -> None:
+    insert_fleet(path, 1)
+    insert_sim(path, 1, "ready")
+    async with opened(path) as store:
+        (profile,) = await profiles_in(store)
+        added = replace(fleet(2), network_access_profile_sid=profile.sid)
+        await store.transact(lambda tx: tx.fleets.add(added))
+        again = Task(Step.RENEW_PERIOD, sim(1).sid, OURS, LATE)
+        await store.transact(lambda tx: tx.tasks.put(again))
+        assert (await fleets_in(store))[0] == added
+        assert (await tasks_in(store))[-1] == again

@@ -1,0 +1,115 @@
+"""What is left open, what waits, and how much."""
+
+from datetime import timedelta
+
+from ringback.core.callback import CallbackStatus, Progress, advance
+from ringback.core.outcome import Unknown
+from ringback.core.retry import Done, GiveUp
+from ringback.ports import Lane, Settlement, Store, Waiting
+from tests.fakes import NOW
+from tests.stores.asking import claim, ended, keep, settle
+from tests.stores.records import (
+    ODD_INSTANT,
+    OUR_LANE,
+    OURS,
+    SECOND,
+    THEIR_LANE,
+    THEIRS,
+    account,
+    callback,
+    row_of,
+)
+
+ELSEWHERE = "https://else.example/"
+
+
+async def test_what_is_under_way_is_left_open_until_it_is_settled(store: Store) -> None:
+    await keep(store, callback(1), callback(2, THEIRS), callback(3))
+    (first, third) = await claim(store)
+    (second,) = await claim(store, lane=THEIR_LANE)
+    unknown = row_of(first, Unknown())
+    await settle(
+        store, Settlement(first.callback, unknown, advance(first.progress, GiveUp("no"), NOW))
+    )
+    left_open = await store.transact(lambda tx: tx.callbacks.left_open())
+    assert {(one.callback.sid, one.attempt, one.account) for one in left_open} == {
+        (second.callback.sid, second.attempt, account(THEIRS)),
+        (third.callback.sid, third.attempt, account()),
+    }
+
+
+async def test_what_is_left_open_has_its_progress(store: Store) -> None:
+    await keep(store, callback(1))
+    (taken,) = await claim(store, ODD_INSTANT)
+    (left_open,) = await store.transact(lambda tx: tx.callbacks.left_open())
+    assert left_open.progress == taken.progress
+
+
+async def test_nothing_is_left_open_where_nothing_is_under_way(store: Store) -> None:
+    await keep(store, callback(1))
+    assert await store.transact(lambda tx: tx.callbacks.left_open()) == []
+
+
+async def test_the_next_of_a_lane_is_due_at_the_earliest_instant(store: Store) -> None:
+    await keep(store, callback(1, due=ODD_INSTANT), callback(2, due=NOW + SECOND))
+    await keep(store, callback(3, THEIRS), callback(4, url=ELSEWHERE))
+    assert await store.transact(lambda tx: tx.callbacks.next_due(OUR_LANE)) == NOW + SECOND
+
+
+async def test_where_nothing_waits_nothing_is_due_next(store: Store) -> None:
+    await keep(store, callback(1), callback(2, THEIRS))
+    await claim(store)
+    assert await store.transact(lambda tx: tx.callbacks.next_due(OUR_LANE)) is None
+
+
+async def test_what_waits_is_told_once_for_each_lane_with_its_earliest_instant(
+    store: Store,
+) -> None:
+    await keep(
+        store,
+        callback(1, due=NOW + 2 * SECOND),
+        callback(2, due=NOW + SECOND),
+        callback(3, THEIRS, due=ODD_INSTANT),
+        callback(4, url=ELSEWHERE),
+        callback(5).having(Progress(NOW, CallbackStatus.FAILED)),
+        callback(6, url="http://under-way.example"),
+    )
+    await claim(store, lane=Lane(OURS, "http://under-way.example:80"))
+    waiting = await store.transact(lambda tx: tx.callbacks.waiting())
+    assert sorted(waiting) == [
+        Waiting(OUR_LANE, NOW + SECOND),
+        Waiting(Lane(OURS, "https://else.example:443"), NOW),
+        Waiting(THEIR_LANE, ODD_INSTANT),
+    ]
+
+
+async def test_nothing_waits_in_an_empty_store(empty: Store) -> None:
+    assert await empty.transact(lambda tx: tx.callbacks.waiting()) == []
+
+
+async def test_what_waits_and_what_is_under_way_is_unfinished(store: Store) -> None:
+    await keep(store, *map(callback, range(3)), callback(3, THEIRS))
+    (taken, _) = await claim(store, limit=2)
+    await settle(store, ended(taken, Done()))
+    assert await store.transact(lambda tx: tx.callbacks.unfinished()) == {OURS: 2, THEIRS: 1}
+
+
+async def test_an_account_without_anything_unfinished_is_not_named(store: Store) -> None:
+    await keep(store, callback(1).having(Progress(NOW, CallbackStatus.FAILED)))
+    assert await store.transact(lambda tx: tx.callbacks.unfinished()) == {}
+
+
+async def test_how_many_wait_is_told_for_each_instant(store: Store) -> None:
+    await keep(
+        store,
+        callback(1),
+        callback(2, THEIRS, due=NOW + SECOND),
+        callback(3, due=NOW + SECOND),
+        callback(4).having(Progress(NOW, CallbackStatus.FAILED)),
+    )
+    instants = [NOW + 9 * SECOND, NOW, NOW + timedelta(microseconds=1)]
+    assert await store.transact(lambda tx: tx.callbacks.due_before(instants)) == [3, 0, 1]
+
+
+async def test_nothing_is_due_in_an_empty_store(empty: Store) -> None:
+    assert await empty.transact(lambda tx: tx.callbacks.due_before([NOW, ODD_INSTANT])) == [0, 0]

@@ -1,0 +1,72 @@
+"""Calls, and whether what they are answered is what the document says."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jsonschema_rs
+
+from tests.unit.api.caller import Answer, Caller
+from tests.unit.api.plenty import NETWORK_SID
+
+Document = dict[str, Any]
+
+
+class Call(NamedTuple):
+    """One call, and the path under which the document has it."""
+
+    verb: str
+    path: str
+    status: int
+    given: Mapping[str, str] = {}
+    sid: str = ""
+    """Of the SIM, too, where a path calls that `sim`."""
+    network_sid: str = NETWORK_SID
+    json: object = None
+    """What is sent instead of a form."""
+
+    @property
+    def target(self) -> str:
+        return self.path.format(sid=self.sid, sim=self.sid, network_sid=self.network_sid)
+
+
+async def make(caller: Caller, call: Call) -> Answer:
+    if call.json is not None:
+        headers = {"content-type": "application/json"}
+        body = json.dumps(call.json).encode()
+        return await caller.call(call.verb, call.target, body, headers=headers)
+    if call.verb == "POST":
+        return await caller.post(call.target, call.given)
+    query = "&".join("=".join(pair) for pair in call.given.items())
+    return await caller.call(call.verb, f"{call.target}?{query}" if query else call.target)
+
+
+def check(document: Document, call: Call, answer: Answer) -> None:
+    """See that the document has this very answer for this operation."""
+    said = resolved(document, document["paths"][call.path][call.verb.lower()]["responses"])
+    described = resolved(document, said[str(answer.status)])
+    known = {name.lower(): header for name, header in described["headers"].items()}
+    ours = {name for name in answer.headers if name not in ("content-length", "content-type")}
+    assert ours <= set(known)
+    for name in ours:
+        schema = resolved(document, known[name])["schema"]
+        value = answer.headers[name]
+        validate(document, int(value) if schema["type"] == "integer" else value, schema)
+    if "content" not in described:
+        assert answer.body == b""
+        return
+    content = described["content"][answer.headers["content-type"]]
+    validate(document, answer.json, content["schema"])
+
+
+def resolved(document: Document, node: Document) -> Document:
+    """Return what a node refers to, or the node itself."""
+    place = document
+    for name in node.get("$ref", "").removeprefix("#").split("/")[1:]:
+        place = place[name]
+    return place if "$ref" in node else node
+
+
+def validate(document: Document, value: object, schema: Document) -> None:
+    whole = {**schema, "components": document["components"]}
+    jsonschema_rs.Draft202012Validator(whole, validate_formats=True).validate(value)

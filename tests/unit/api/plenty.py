@@ -1,0 +1,162 @@
+"""A store with something of every kind, so that each list has a record and each fetch finds one."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from ringback.core.billing import BillingPeriod, PeriodType, a_month_after
+from ringback.core.callback import (
+    CallbackStatus,
+    Exchange,
+    RecordedRequest,
+    RecordedResponse,
+    Timings,
+    settle,
+)
+from ringback.core.command import (
+    Direction,
+    IpCommand,
+    IpStatus,
+    PayloadType,
+    SmsCommand,
+    SmsStatus,
+)
+from ringback.core.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
+from ringback.core.network import NETWORKS
+from ringback.core.outcome import Refused
+from ringback.core.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.sim import SimStatus
+from ringback.core.usage import DataSession
+from ringback.ports import Claim, Lane, Settlement, Transaction
+from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, PROFILE_SID, SIM_SID, a_callback, a_sim
+from tests.unit.api.world import fill
+
+SMS_SID: Final = "HC" + "1" * 32
+IP_SID: Final = "HG" + "1" * 32
+ESIM_SID: Final = "HP" + "1" * 32
+NEW_SIM_SID: Final = "HS" + "1" * 32
+NEW_ESIM_SID: Final = "HP" + "2" * 32
+NETWORK_SID: Final = NETWORKS[0].sid
+
+_SMS: Final = SmsCommand(
+    sid=SMS_SID,
+    account_sid=ACCOUNT_SID,
+    sim_sid=SIM_SID,
+    payload="Wake up",
+    status=SmsStatus.DELIVERED,
+    direction=Direction.TO_SIM,
+    date_created=NOW,
+    date_updated=NOW,
+)
+_DATAGRAM: Final = IpCommand(
+    sid=IP_SID,
+    account_sid=ACCOUNT_SID,
+    sim_sid=SIM_SID,
+    sim_iccid="8988307000000000001",
+    status=IpStatus.RECEIVED,
+    direction=Direction.FROM_SIM,
+    device_ip="100.64.0.1",
+    device_port=6969,
+    payload_type=PayloadType.BINARY,
+    payload="AAEC",
+    date_created=NOW,
+    date_updated=NOW,
+)
+_ESIM: Final = EsimProfile(
+    sid=ESIM_SID,
+    account_sid=ACCOUNT_SID,
+    status=EsimStatus.AVAILABLE,
+    eid="89049032005008882600033489000000",
+    has_matching_id=True,
+    date_created=NOW,
+    date_updated=NOW,
+    iccid="8988307000000000003",
+    sim_sid=NEW_SIM_SID,
+    smdp_plus_address=SMDP_PLUS_ADDRESS,
+    matching_id="MATCHING-ID",
+)
+_SETTINGS: Final = SettingsUpdate(
+    sid="OB" + "1" * 32,
+    account_sid=ACCOUNT_SID,
+    iccid="8988307000000000001",
+    sim_sid=SIM_SID,
+    status=SettingsStatus.SUCCESSFUL,
+    date_created=NOW,
+    date_updated=NOW,
+    date_completed=NOW,
+)
+_PERIOD: Final = BillingPeriod(
+    sid="HB" + "1" * 32,
+    account_sid=ACCOUNT_SID,
+    sim_sid=SIM_SID,
+    period_type=PeriodType.ACTIVE,
+    start_time=NOW,
+    end_time=a_month_after(NOW),
+    date_created=NOW,
+    date_updated=NOW,
+)
+_SESSION: Final = DataSession(
+    sid="WN" + "1" * 32,
+    account_sid=ACCOUNT_SID,
+    sim_sid=SIM_SID,
+    fleet_sid=FLEET_SID,
+    network_sid=NETWORK_SID,
+    iso_country="US",
+    upload_per_hour=1000,
+    download_per_hour=2000,
+    date_created=NOW - timedelta(days=1),
+)
+_REQUEST: Final = RecordedRequest(
+    "POST", "http://127.0.0.1:9000/path", "POST /path HTTP/1.1\r\nHost: 127.0.0.1:9000", "a=1"
+)
+
+
+def fill_with_plenty(tx: Transaction) -> None:
+    """What the other tests have, and something of every other kind."""
+    fill(tx)
+    tx.sims.save(a_sim(device_ip="100.64.0.1"))
+    tx.sims.add(
+        a_sim(
+            sid=NEW_SIM_SID,
+            unique_name=None,
+            iccid="8988307000000000003",
+            status=SimStatus.NEW,
+            fleet_sid=None,
+        )
+    )
+    profile = tx.access_profiles.get(PROFILE_SID)
+    assert profile is not None
+    tx.access_profiles.save(replace(profile, network_sids=(NETWORK_SID,)))
+    tx.sms_commands.add(_SMS)
+    tx.ip_commands.add(_DATAGRAM)
+    tx.esim_profiles.add(_ESIM)
+    tx.esim_profiles.add(
+        replace(
+            _ESIM,
+            sid=NEW_ESIM_SID,
+            status=EsimStatus.NEW,
+            iccid=None,
+            sim_sid=None,
+            smdp_plus_address=None,
+            matching_id=None,
+        )
+    )
+    tx.settings_updates.add(_SETTINGS)
+    tx.billing_periods.add(_PERIOD)
+    tx.sessions.add(_SESSION)
+    _add_failed_callback(tx)
+
+
+def _add_failed_callback(tx: Transaction) -> None:
+    """A callback whose only attempt was refused."""
+    tx.callbacks.add(a_callback())
+    (claimed,) = tx.callbacks.claim(Lane(ACCOUNT_SID, "http://127.0.0.1:9000"), NOW, limit=1)
+    callback, progress, account = claimed
+    answered = RecordedResponse(503, (("Server", "made up"),), b"not now")
+    exchange = Exchange(Refused(503), Timings(2.5, None, 0.5, None, 2.0), answered)
+    opened = Claim(callback, progress, account).attempt
+    row = settle(opened, exchange, _REQUEST, started=NOW)
+    ended = progress._replace(
+        due=None, status=CallbackStatus.FAILED, status_reason="made up", date_updated=NOW
+    )
+    tx.callbacks.settle([Settlement(callback, row, ended)])

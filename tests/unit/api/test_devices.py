@@ -1,0 +1,276 @@
+"""Playing a device over HTTP."""
+
+from base64 import b64encode
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ringback.api.app import create_app
+from ringback.api.services import Services
+from ringback.core.esim_profile import EsimProfile, EsimStatus
+from ringback.core.scenario import Step
+from ringback.core.sim import SimStatus
+from ringback.ports import Store
+from tests.fakes import (
+    ACCOUNT_SID,
+    AUTH_TOKEN,
+    FLEET_SID,
+    NOW,
+    SIM_SID,
+    UNIQUE_NAME,
+    FakeClock,
+    a_fleet,
+    a_moment,
+    a_sim,
+)
+from tests.intakes import KeepingIntake
+from tests.unit.api.caller import Caller
+from tests.unit.api.world import THEIR_SIM, Rung, called_back, refusal
+
+DEVICE = f"/portal/v1/devices/{UNIQUE_NAME}"
+PROFILE_SID = "HP" + "0" * 32
+TOLD = "http://127.0.0.1:9000/told"
+
+
+@pytest.fixture
+async def told(store: Store) -> None:
+    """Have the fleet's receiver told of what devices send."""
+    fleet = a_fleet(sms_commands_url=f"{TOLD}/sms", ip_commands_url=f"{TOLD}/ip")
+    await store.transact(lambda tx: tx.fleets.save(fleet))
+
+
+async def put(store: Store, **fields: Any) -> None:
+    """Change the notice's SIM."""
+    sim = replace(a_sim(), **fields)
+    await store.transact(lambda tx: tx.sims.save(sim))
+
+
+@pytest.mark.usefixtures("told")
+@pytest.mark.parametrize("name", [SIM_SID, UNIQUE_NAME])
+async def test_it_sends_an_sms(caller: Caller, store: Store, progress: Rung, name: str) -> None:
+    answer = await caller.post(f"/portal/v1/devices/{name}/sms", {"Payload": "hi; there"})
+    assert answer.status == 201
+    sid = answer.json["sid"]
+    assert answer.json == {
+        "sid": sid,
+        "account_sid": ACCOUNT_SID,
+        "sim_sid": SIM_SID,
+        "payload": "hi; there",
+        "status": "received",
+        "direction": "from_sim",
+        "date_created": "2024-07-03T14:40:58Z",
+        "date_updated": "2024-07-03T14:40:58Z",
+        "url": f"http://127.0.0.1:8080/supersim/v1/SmsCommands/{sid}",
+    }
+    (callback,) = await called_back(store)
+    assert callback.url.configured == f"{TOLD}/sms"
+    assert f"CommandSid={sid}" in callback.body
+    assert (await caller.get(f"/v1/SmsCommands/{sid}")).status == 200
+    assert progress.times == 1
+
+
+@pytest.mark.usefixtures("told")
+@pytest.mark.parametrize(
+    ("form", "payload", "port"),
+    [
+        ({"Payload": "grüß"}, "grüß".encode(), 4000),
+        ({"Payload": "hi", "PayloadType": "text", "DevicePort": "65535"}, b"hi", 65535),
+        ({"Payload": "AP8=", "PayloadType": "binary", "DevicePort": "1"}, b"\x00\xff", 1),
+        ({"Payload": ""}, b"", 4000),
+        ({"Payload": "x" * 1301}, b"x" * 1300, 4000),
+    ],
+)
+async def test_it_sends_a_datagram(
+    caller: Caller, store: Store, form: dict[str, str], payload: bytes, port: int
+) -> None:
+    await put(store, device_ip="127.0.0.1")
+    answer = await caller.post(f"{DEVICE}/ip", form)
+    assert answer.status == 201
+    expected = {
+        "sim_sid": SIM_SID,
+        "status": "received",
+        "direction": "from_sim",
+        "device_ip": "127.0.0.1",
+        "device_port": port,
+        "payload_type": "binary",
+        "payload": b64encode(payload).decode(),
+    }
+    assert answer.json.items() >= expected.items()
+    (callback,) = await called_back(store)
+    assert callback.url.configured == f"{TOLD}/ip"
+    assert f"CommandSid={answer.json['sid']}" in callback.body
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "code", "word"),
+    [
+        ("sms", {}, 20002, "Payload is required"),
+        ("sms", {"Payload": ""}, 20002, "Payload is required"),
+        ("sms", {"Payload": "€"}, 83600, "single-byte"),
+        ("sms", {"Payload": "x" * 161}, 83600, "161 characters"),
+        ("ip", {}, 20002, "Payload is required"),
+        ("ip", {"Payload": "?", "PayloadType": "binary"}, 83600, "not Base64"),
+        ("ip", {"Payload": "ü", "PayloadType": "binary"}, 83600, "not Base64"),
+        ("ip", {"Payload": "x", "PayloadType": "json"}, 83600, "PayloadType"),
+        ("ip", {"Payload": "x", "DevicePort": "0"}, 83600, "DevicePort"),
+        ("ip", {"Payload": "x", "DevicePort": "65536"}, 83600, "DevicePort"),
+        ("data", {}, 20002, "Upload or Download"),
+        ("data", {"Upload": "0"}, 20002, "Upload or Download"),
+        ("data", {"Upload": "-1"}, 83600, "Upload"),
+        ("data", {"Download": "1000000001"}, 83600, "Download"),
+    ],
+)
+async def test_what_no_device_can_do_is_refused(
+    caller: Caller, path: str, form: dict[str, str], code: int, word: str
+) -> None:
+    answer = await caller.post(f"{DEVICE}/{path}", form)
+    assert refusal(answer) == (400, code)
+    assert word in answer.json["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [("sms", {"Payload": "x"}), ("ip", {"Payload": "x"}), ("data", {"Upload": "1"})],
+)
+async def test_the_device_of_a_sim_that_is_inactive_can_do_nothing(
+    caller: Caller, store: Store, path: str, form: dict[str, str]
+) -> None:
+    await put(store, status=SimStatus.INACTIVE)
+    answer = await caller.post(f"{DEVICE}/{path}", form)
+    assert refusal(answer) == (400, 83401)
+    assert "is inactive" in answer.json["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [("sms", {"Payload": "x"}), ("ip", {"Payload": "x"}), ("data", {"Upload": "1"})],
+)
+@pytest.mark.parametrize("name", [THEIR_SIM, "nobody"])
+async def test_a_device_of_somebody_else_is_not_there(
+    caller: Caller, name: str, path: str, form: dict[str, str]
+) -> None:
+    answer = await caller.post(f"/portal/v1/devices/{name}/{path}", form)
+    assert refusal(answer) == (404, 20404)
+    assert refusal(await caller.get(f"/portal/v1/devices/{name}")) == (404, 20404)
+
+
+async def test_who_is_not_signed_in_can_play_none(caller: Caller, app: Any) -> None:
+    stranger = Caller(app, credentials=None)
+    for path in ("sms", "ip", "data"):
+        assert refusal(await stranger.post(f"{DEVICE}/{path}", {"Payload": "x"})) == (401, 20003)
+    assert refusal(await stranger.get(DEVICE)) == (401, 20003)
+    download = f"/portal/v1/esim_profiles/{PROFILE_SID}/download"
+    assert refusal(await stranger.post(download, {})) == (401, 20003)
+    assert refusal(await stranger.get("/portal/v1/scenarios")) == (401, 20003)
+
+
+@pytest.mark.usefixtures("told")
+async def test_where_too_many_callbacks_wait_nothing_is_taken(
+    caller: Caller, intake: KeepingIntake
+) -> None:
+    intake.room = 0
+    for path in ("sms", "ip"):
+        assert refusal(await caller.post(f"{DEVICE}/{path}", {"Payload": "x"})) == (429, 20429)
+    assert (await caller.get("/v1/SmsCommands")).json["sms_commands"] == []
+    assert (await caller.get("/v1/IpCommands")).json["ip_commands"] == []
+
+
+async def test_it_uses_data(caller: Caller) -> None:
+    answer = await caller.post(f"{DEVICE}/data", {"Upload": "300000", "Download": "1200000"})
+    assert answer.status == 200
+    assert answer.json == {
+        "sim_sid": SIM_SID,
+        "data_upload": 300000,
+        "data_download": 1200000,
+        "data_total": 1500000,
+    }
+
+
+async def test_it_uses_no_more_data_than_its_fleet_allows(caller: Caller) -> None:
+    answer = await caller.post(f"{DEVICE}/data", {"Upload": "1000000000", "Download": "1"})
+    assert refusal(answer) == (400, 83600)
+    assert "DataLimit" in answer.json["message"]
+
+
+async def test_it_shows_how_it_is_reached(caller: Caller, store: Store) -> None:
+    await put(store, device_ip="127.76.86.81")
+    await caller.post("/portal/v1/scenarios", {"Scenario": "slow", "Sim": SIM_SID})
+    answer = await caller.get(DEVICE)
+    assert answer.status == 200
+    assert answer.json == {
+        "sim_sid": SIM_SID,
+        "sim_unique_name": UNIQUE_NAME,
+        "sim_status": "active",
+        "device_ip": "127.76.86.81",
+        "gateway": None,
+        "fleet_sid": FLEET_SID,
+        "ip_commands_url": None,
+        "sms_commands_url": None,
+        "scenario": "slow",
+        "scenario_reason": "chosen for this SIM",
+    }
+
+
+async def test_it_shows_the_gateway_and_who_is_told(
+    store: Store, clock: FakeClock, intake: KeepingIntake
+) -> None:
+    services = Services(
+        store=store,
+        clock=clock,
+        moment=lambda: a_moment(intake=intake),
+        progress=Rung(),
+        intake=intake,
+        gateway="127.0.0.1:6969",
+    )
+    caller = Caller(create_app(services), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    fleet = a_fleet(ip_commands_url="http://user:secret@127.0.0.1:9000/ip")
+    await store.transact(lambda tx: tx.fleets.save(fleet))
+    shown = (await caller.get(DEVICE)).json
+    assert shown["gateway"] == "127.0.0.1:6969"
+    assert shown["ip_commands_url"] == "http://127.0.0.1:9000/ip"
+
+
+async def test_a_sim_without_a_fleet_is_shown_too(caller: Caller, store: Store) -> None:
+    await put(store, fleet_sid=None, status=SimStatus.NEW)
+    shown = (await caller.get(DEVICE)).json
+    assert (shown["fleet_sid"], shown["ip_commands_url"]) == (None, None)
+
+
+# ---- eSIM Profiles -----------------------------------------------------------------------------
+
+
+def a_download(status: EsimStatus) -> EsimProfile:
+    return EsimProfile(
+        sid=PROFILE_SID,
+        account_sid=ACCOUNT_SID,
+        status=status,
+        eid="89" * 16,
+        has_matching_id=False,
+        date_created=NOW,
+        date_updated=NOW,
+    )
+
+
+async def test_it_downloads_a_profile_that_is_available(
+    caller: Caller, store: Store, progress: Rung
+) -> None:
+    await store.transact(lambda tx: tx.esim_profiles.add(a_download(EsimStatus.AVAILABLE)))
+    answer = await caller.post(f"/portal/v1/esim_profiles/{PROFILE_SID}/download", {})
+    assert (answer.status, progress.times) == (202, 1)
+    assert (answer.json["sid"], answer.json["status"]) == (PROFILE_SID, "available")
+    (task,) = await store.transact(lambda tx: tx.tasks.due(NOW.replace(year=2025), limit=9))
+    assert (task.step, task.subject_sid) == (Step.DOWNLOAD_PROFILE, PROFILE_SID)
+
+
+async def test_a_profile_that_is_not_available_can_not_be_downloaded(
+    caller: Caller, store: Store
+) -> None:
+    await store.transact(lambda tx: tx.esim_profiles.add(a_download(EsimStatus.RESERVING)))
+    answer = await caller.post(f"/portal/v1/esim_profiles/{PROFILE_SID}/download", {})
+    assert refusal(answer) == (409, 83600)
+
+
+async def test_a_profile_that_is_not_there_can_not_be_downloaded(caller: Caller) -> None:
+    answer = await caller.post(f"/portal/v1/esim_profiles/{PROFILE_SID}/download", {})
+    assert refusal(answer) == (404, 20404)

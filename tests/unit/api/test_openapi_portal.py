@@ -1,0 +1,121 @@
+"""What the portal really answers is what the document says of it."""
+
+from typing import Final
+
+import pytest
+
+from ringback.api.portal.clock import clock_routes
+from ringback.api.sign_in import SignIns
+from ringback.engine.timelapse import Timelapse
+from ringback.engine.virtual_clock import VirtualClock
+from ringback.stores.memory import MemoryStore
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, CALLBACK_SID, NOW, SIM_SID
+from tests.intakes import KeepingIntake
+from tests.unit.api.caller import Caller
+from tests.unit.api.described import Call, Document, check, make
+from tests.unit.api.plenty import ESIM_SID, NEW_ESIM_SID, NEW_SIM_SID, fill_with_plenty
+from tests.unit.api.world import app_on
+
+HOOK: Final = "http://127.0.0.1:9000/path#cbs=twilio"
+LIST: Final = "/portal/v1/callbacks"
+ONE: Final = f"{LIST}/{{sid}}"
+DEVICE: Final = "/portal/v1/devices/{sim}"
+DOWNLOAD: Final = "/portal/v1/esim_profiles/{sid}/download"
+SCENARIOS: Final = "/portal/v1/scenarios"
+CLOCK: Final = "/portal/v1/clock"
+NEW: Final = {"url": HOOK, "parameters": {"Order": 7, "Item": ["A1", True]}}
+
+# Each operation at least once where it succeeds, and each error that can be brought about.
+CALLS: Final = (
+    Call("GET", LIST, 200),
+    Call("GET", LIST, 200, {"Status": "undelivered", "Source": "kore", "PageSize": "1"}),
+    Call("GET", LIST, 400, {"CreatedAfter": "yesterday"}),
+    Call("GET", "/portal/v1/undelivered", 200),
+    Call("GET", ONE, 200, sid=CALLBACK_SID),
+    Call("GET", ONE, 404, sid="none"),
+    Call("GET", f"{ONE}/attempts", 200, sid=CALLBACK_SID),
+    Call("GET", f"{ONE}/attempts", 404, sid="none"),
+    Call("POST", LIST, 201, json=NEW),
+    Call("POST", LIST, 201, json={"callbacks": [NEW, {**NEW, "idempotency_key": "a"}]}),
+    Call("POST", LIST, 400, json={"url": HOOK}),
+    Call("POST", "/portal/v1/replays", 200, {"Sids": f"{CALLBACK_SID},none", "DryRun": "yes"}),
+    Call("POST", "/portal/v1/replays", 200, {"Since": "2024-01-01T00:00:00Z", "Unknown": "1"}),
+    Call("POST", "/portal/v1/replays", 400),
+    Call("POST", f"{ONE}/discard", 400, sid=CALLBACK_SID),
+    Call("POST", f"{ONE}/discard", 200, {"Reason": "made up"}, sid=CALLBACK_SID),
+    Call("POST", f"{ONE}/discard", 409, {"Reason": "again"}, sid=CALLBACK_SID),
+    Call("POST", f"{ONE}/replay", 201, {"AsOtherSource": "yes"}, sid=CALLBACK_SID),
+    Call("POST", f"{ONE}/replay", 200, sid=CALLBACK_SID),
+    Call("POST", f"{ONE}/replay", 409, {"AsOtherSource": "yes"}, sid=CALLBACK_SID),
+    Call("POST", f"{ONE}/replay", 404, sid="none"),
+    Call("GET", DEVICE, 200, sid=SIM_SID),
+    Call("GET", DEVICE, 200, sid=NEW_SIM_SID),
+    Call("GET", DEVICE, 404, sid="none"),
+    Call("POST", f"{DEVICE}/sms", 201, {"Payload": "Hi"}, sid=SIM_SID),
+    Call("POST", f"{DEVICE}/sms", 400, {"Payload": "Hi"}, sid=NEW_SIM_SID),
+    Call("POST", f"{DEVICE}/ip", 201, {"Payload": "AAEC", "PayloadType": "binary"}, sid=SIM_SID),
+    Call("POST", f"{DEVICE}/ip", 400, {"Payload": "?", "PayloadType": "binary"}, sid=SIM_SID),
+    Call("POST", f"{DEVICE}/data", 200, {"Upload": "10"}, sid=SIM_SID),
+    Call("POST", f"{DEVICE}/data", 400, sid=SIM_SID),
+    Call("POST", DOWNLOAD, 202, sid=ESIM_SID),
+    Call("POST", DOWNLOAD, 409, sid=NEW_ESIM_SID),
+    Call("GET", SCENARIOS, 200),
+    Call("GET", SCENARIOS, 200, {"Sim": SIM_SID}),
+    Call("POST", SCENARIOS, 200, {"Scenario": "", "Sim": SIM_SID}),
+    Call("POST", SCENARIOS, 400, {"Scenario": "none such"}),
+    Call("GET", CLOCK, 200),
+    Call("POST", CLOCK, 200, {"Advance": "1.5s"}),
+    Call("POST", CLOCK, 400, {"Advance": "0"}),
+)
+
+
+@pytest.fixture
+async def caller(intake: KeepingIntake) -> Caller:
+    store, clock = MemoryStore(), VirtualClock.stopped(at=NOW)
+    await store.transact(fill_with_plenty)
+    beside = clock_routes(SignIns(store, clock), Timelapse(clock, ()))
+    app = app_on(store, clock=clock, intake=intake, beside=beside)
+    return Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
+
+
+@pytest.fixture
+async def document(caller: Caller) -> Document:
+    return (await caller.get("/openapi.json")).json
+
+
+async def test_what_is_answered_is_what_the_document_says(
+    caller: Caller, document: Document
+) -> None:
+    for call in CALLS:
+        answer = await make(caller, call)
+        assert answer.status == call.status, (call, answer.body)
+        check(document, call, answer)
+
+
+def test_each_operation_is_among_what_is_called(document: Document) -> None:
+    described = {
+        (verb.upper(), path)
+        for path, item in document["paths"].items()
+        for verb in item
+        if path.startswith("/portal/") and verb not in ("parameters", "servers")
+    }
+    assert {(call.verb, call.path) for call in CALLS if call.status < 300} == described
+
+
+async def test_too_many_callbacks_are_answered_as_the_document_says(
+    caller: Caller, document: Document, intake: KeepingIntake
+) -> None:
+    intake.room = 0
+    for call in (
+        Call("POST", LIST, 429, json=NEW),
+        Call("POST", f"{ONE}/replay", 429, sid=CALLBACK_SID),
+        Call("POST", "/portal/v1/replays", 429, {"Sids": CALLBACK_SID}),
+    ):
+        answer = await make(caller, call)
+        assert answer.status == 429
+        check(document, call, answer)
+
+
+async def test_what_may_be_sent_is_what_the_document_says(document: Document) -> None:
+    taken = document["paths"][LIST]["post"]["requestBody"]["content"]["application/json"]
+    assert taken["schema"] == {"$ref": "#/components/schemas/new_callbacks"}

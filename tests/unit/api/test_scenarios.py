@@ -1,0 +1,113 @@
+"""Choosing over HTTP how the simulated network behaves, and being told why it does."""
+
+from typing import Any
+
+import pytest
+
+from ringback.core.scenario import SCENARIOS
+from ringback.core.simulation import Simulation
+from ringback.ports import Store
+from tests.fakes import SIM_SID, TAKES, UNIQUE_NAME, a_moment, a_sim
+from tests.unit.api.caller import Caller
+from tests.unit.api.world import THEIR_SIM, Rung, refusal
+
+PATH = "/portal/v1/scenarios"
+
+
+async def in_force(caller: Caller, query: str = "") -> tuple[str, str, str | None, str | None]:
+    answer = await caller.get(PATH + query)
+    assert answer.status == 200
+    return shown(answer.json)
+
+
+def shown(body: dict[str, Any]) -> tuple[str, str, str | None, str | None]:
+    assert body["meaning"] == SCENARIOS[body["scenario"]].meaning
+    return body["scenario"], body["reason"], body["chosen"], body["sim_sid"]
+
+
+async def test_all_names_are_shown_with_their_meanings(caller: Caller) -> None:
+    known = (await caller.get(PATH)).json["scenarios"]
+    assert {one["name"]: one["meaning"] for one in known} == {
+        name: scenario.meaning for name, scenario in SCENARIOS.items()
+    }
+
+
+async def test_without_a_choice_the_settings_decide(caller: Caller) -> None:
+    assert await in_force(caller) == ("normal", "set for all", None, None)
+    assert await in_force(caller, f"?Sim={SIM_SID}") == ("normal", "set for all", None, SIM_SID)
+
+
+async def test_one_that_is_chosen_for_the_account_holds_for_its_sims(
+    caller: Caller, progress: Rung
+) -> None:
+    answer = await caller.post(PATH, {"Scenario": "slow"})
+    assert answer.status == 200
+    assert shown(answer.json) == ("slow", "chosen for the account", "slow", None)
+    assert await in_force(caller) == ("slow", "chosen for the account", "slow", None)
+    expected = ("slow", "chosen for the account", None, SIM_SID)
+    assert await in_force(caller, f"?Sim={UNIQUE_NAME}") == expected
+    assert progress.times == 1
+
+
+@pytest.mark.parametrize("sim", [SIM_SID, UNIQUE_NAME])
+async def test_one_that_is_chosen_for_a_sim_goes_before_and_can_be_taken_back(
+    caller: Caller, sim: str
+) -> None:
+    await caller.post(PATH, {"Scenario": "slow"})
+    chosen = await caller.post(PATH, {"Scenario": "unattached", "Sim": sim})
+    assert shown(chosen.json) == ("unattached", "chosen for this SIM", "unattached", SIM_SID)
+    assert await in_force(caller) == ("slow", "chosen for the account", "slow", None)
+    taken_back = await caller.post(PATH, {"Scenario": "", "Sim": sim})
+    assert shown(taken_back.json) == ("slow", "chosen for the account", None, SIM_SID)
+    taken_back = await caller.post(PATH, {"Scenario": ""})
+    assert shown(taken_back.json) == ("normal", "set for all", None, None)
+
+
+async def test_a_name_that_asks_for_one_is_the_reason(caller: Caller, store: Store) -> None:
+    named = a_sim(unique_name="meter+ip-fails")
+    await store.transact(lambda tx: tx.sims.save(named))
+    expected = ("ip-fails", "the SIM's unique name ends with +ip-fails", None, SIM_SID)
+    assert await in_force(caller, f"?Sim={SIM_SID}") == expected
+
+
+async def test_what_the_settings_have_for_a_sim_or_the_account_is_the_reason(store: Store) -> None:
+    slow, ip_fails = SCENARIOS["slow"], SCENARIOS["ip-fails"]
+    sim = a_sim()
+    scenarios = {SIM_SID: ip_fails, sim.account_sid: slow}
+    moment = a_moment(simulation=Simulation(TAKES, scenarios=scenarios))
+    of_sim, of_account = await store.transact(
+        lambda tx: (
+            moment.in_force_for_sim(tx, sim),
+            moment.in_force_for_account(tx, sim.account_sid),
+        )
+    )
+    assert of_sim == (ip_fails, "set for this SIM")
+    assert of_account == (slow, "set for the account")
+
+
+@pytest.mark.parametrize(
+    ("form", "code", "word"),
+    [
+        ({}, 20002, "Scenario is required"),
+        ({"Scenario": "sloow"}, 83600, "'sloow': Scenario must be one of normal, update-fails"),
+        ({"Scenario": "slow", "Sim": "nobody"}, 83005, "'nobody'"),
+        ({"Scenario": "slow", "Sim": THEIR_SIM}, 83005, THEIR_SIM),
+    ],
+)
+async def test_what_can_not_be_chosen_is_refused(
+    caller: Caller, form: dict[str, str], code: int, word: str
+) -> None:
+    answer = await caller.post(PATH, form)
+    assert refusal(answer) == (400, code)
+    assert word in answer.json["message"]
+    assert await in_force(caller) == ("normal", "set for all", None, None)
+
+
+async def test_a_sim_that_is_not_there_has_none(caller: Caller) -> None:
+    assert refusal(await caller.get(f"{PATH}?Sim={THEIR_SIM}")) == (400, 83005)
+
+
+async def test_an_unknown_parameter_is_named(caller: Caller) -> None:
+    answer = await caller.post(PATH, {"Scenario": "slow", "Sims": "x"})
+    assert answer.status == 200
+    assert "Sims" in answer.headers["ringback-warning"]

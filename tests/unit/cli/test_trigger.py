@@ -1,0 +1,156 @@
+"""What `ringback trigger` can do, as far as no server is needed for it."""
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ringback.cli.trigger import trigger
+from ringback.cli.triggers import TRIGGERS, Trigger
+from ringback.cli.triggers_stage import with_source
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.events import (
+    EsimProfileChanged,
+    Event,
+    IpCommandChanged,
+    SimUpdated,
+    SmsCommandChanged,
+)
+from ringback.core.payload import PARAMETERS
+from ringback.core.source import Source
+
+KINDS: dict[str, type[Event]] = {
+    "sim": SimUpdated,
+    "sms": SmsCommandChanged,
+    "ip": IpCommandChanged,
+    "esim": EsimProfileChanged,
+}
+
+NEVER_ASKED = (
+    *("--server", "http://127.0.0.1:9"),
+    *("--account-sid", "AC1"),
+    *("--auth-token", "made-up"),
+)
+
+each_trigger = pytest.mark.parametrize("pulled", TRIGGERS.values(), ids=TRIGGERS)
+
+
+def said(*words: str) -> Result:
+    return CliRunner().invoke(trigger, words)
+
+
+# ---- the table -----------------------------------------------------------------------------------
+
+
+def test_there_is_a_trigger_for_each_callback_and_outcome() -> None:
+    assert list(TRIGGERS) == [
+        "sim.active",
+        "sim.ready",
+        "sim.inactive",
+        "sim.failed",
+        "sim.unchanged",
+        "sms.sent",
+        "sms.delivered",
+        "sms.failed",
+        "sms.unconfirmed",
+        "sms.received",
+        "ip.sent",
+        "ip.failed",
+        "ip.unattached",
+        "ip.received",
+        "esim.available",
+        "esim.failed",
+        "esim.downloaded",
+    ]
+
+
+@each_trigger
+def test_what_a_trigger_promises_are_parameters_of_its_callback(pulled: Trigger) -> None:
+    kind, _, _ = pulled.name.partition(".")
+    known = {name for name, _ in PARAMETERS[KINDS[kind]]}
+    assert pulled.calls_back
+    assert all(told.keys() <= known for told in pulled.calls_back)
+
+
+def a_record(**parameters: str) -> dict[str, dict[str, str]]:
+    return {"parameters": parameters}
+
+
+@pytest.mark.parametrize(
+    ("statuses", "is_so"),
+    [
+        (["sent", "delivered"], True),
+        (["sent"], False),
+        (["delivered", "sent"], False),
+        (["sent", "failed"], False),
+        (["sent", "delivered", "delivered"], False),
+    ],
+)
+def test_a_promise_is_kept_by_the_same_callbacks_in_the_same_order(
+    statuses: list[str], is_so: bool
+) -> None:
+    records = [a_record(Status=status, Direction="to_sim") for status in statuses]
+    assert TRIGGERS["sms.delivered"].is_as_promised(records) is is_so
+
+
+# ---- the list ------------------------------------------------------------------------------------
+
+
+@each_trigger
+def test_the_list_shows_each_with_what_it_does_and_what_arrives(pulled: Trigger) -> None:
+    lines = said("--list").output.splitlines()
+    (at,) = [at for at, line in enumerate(lines) if line.split()[0] == pulled.name]
+    assert pulled.words in lines[at]
+    assert all(f"{name}={value}" in lines[at + 1] for name, value in pulled.calls_back[0].items())
+
+
+@pytest.mark.parametrize("words", [("--list", "--json"), ("--json", "--list")])
+def test_programs_get_the_list_as_json(words: tuple[str, ...]) -> None:
+    listed = json.loads(said(*words).output)["triggers"]
+    assert [each["name"] for each in listed] == list(TRIGGERS)
+    assert listed[3] == {
+        "name": "sim.failed",
+        "meaning": TRIGGERS["sim.failed"].words,
+        "callbacks": [{"SimStatus": "active", "ErrorCode": "83004"}],
+    }
+
+
+# ---- what is refused -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ((), "say what is to happen; --list shows all names"),
+        (("sms.send",), "there is no 'sms.send'; did you mean sms.sent?; --list shows"),
+        (("nonsense",), "there is no 'nonsense'; --list shows all there are"),
+        (("sim.active", "--payload", "x"), "sim.active has no payload"),
+        (("esim.failed", "--sim", "x"), "esim.failed makes a SIM of its own; leave --sim out"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(words: tuple[str, ...], why: str) -> None:
+    result = said(*words, *NEVER_ASKED)
+    assert result.exit_code == 2
+    assert why in result.output
+
+
+# ---- the source in the fragment ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "asked_for"),
+    [
+        ("http://a.example/", "http://a.example/#cbs=kore"),
+        ("http://a.example/p?x=1&y=2", "http://a.example/p?x=1&y=2#cbs=kore"),
+        ("http://a.example/#", "http://a.example/#cbs=kore"),
+        ("http://a.example/#cbs=twilio", "http://a.example/#cbs=kore"),
+        ("http://a.example/#rc=2&cbs=twilio&rp=5xx", "http://a.example/#rc=2&rp=5xx&cbs=kore"),
+    ],
+)
+def test_a_source_is_asked_for_once(url: str, asked_for: str) -> None:
+    assert with_source(url, Source.KORE) == asked_for
+    assert CallbackUrl.parse(asked_for).source is Source.KORE
+
+
+def test_a_url_stays_as_it_is_where_no_source_is_named() -> None:
+    assert with_source("http://a.example/#cbs=twilio", None) == "http://a.example/#cbs=twilio"

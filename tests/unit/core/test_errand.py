@@ -1,0 +1,28 @@
+import pytest
+
+from ringback.core.errand import Errand, Subject
+from ringback.core.scenario import NORMAL, Step
+from tests.fakes import a_sim, an_update
+from tests.unit.core.builders import a_datagram, a_settings_update, an_esim_profile, an_sms
+
+
+@pytest.mark.parametrize(
+    ("step", "subject"),
+    [
+        (Step.UPDATE_SIM, an_update()),
+        (Step.SEND_SMS, an_sms()),
+        (Step.SEND_IP, a_datagram()),
+        (Step.RESERVE_PROFILE, an_esim_profile()),
+        (Step.BEGIN_SETTINGS, a_settings_update()),
+    ],
+)
+def test_the_network_is_told_the_step_its_subject_and_whom_it_reaches(
+    step: Step, subject: Subject
+) -> None:
+    errand = Errand(step, NORMAL, subject, a_sim())
+    assert (errand.step, errand.subject, errand.sim) == (step, subject, a_sim())
+    assert errand.scenario is NORMAL
+
+
+def test_an_ordered_profile_reaches_nobody_yet() -> None:
+    assert Errand(Step.OFFER_PROFILE, NORMAL, an_esim_profile(), None).sim is None

@@ -1,0 +1,115 @@
+import pytest
+
+from ringback.core.scenario import (
+    CARRIED_OUT,
+    NORMAL,
+    SCENARIOS,
+    CarriedOut,
+    CarrierFailure,
+    Ending,
+    NoAnswer,
+    Step,
+    scenario_called,
+    scenario_in,
+)
+
+# Every scenario with each step that ends otherwise than as asked, and how.
+ENDINGS: dict[str, dict[Step, Ending]] = {
+    "normal": {},
+    "update-fails": {Step.UPDATE_SIM: CarrierFailure(83004, "the SIM could not be updated")},
+    "unattached": {
+        Step.SEND_IP: CarrierFailure(83401, "the device is not attached to a network"),
+        Step.CONFIRM_SMS: NoAnswer(),
+    },
+    "ip-fails": {Step.SEND_IP: CarrierFailure(83400, "the IP Command could not be sent")},
+    "sms-unconfirmed": {Step.CONFIRM_SMS: NoAnswer()},
+    "sms-fails": {Step.SEND_SMS: CarrierFailure(20500, "the SMS could not be sent")},
+    "no-stock": {Step.OFFER_PROFILE: CarrierFailure(83500, "no eSIM Profiles are available")},
+    "download-fails": {
+        Step.DOWNLOAD_PROFILE: CarrierFailure(20500, "the profile could not be downloaded")
+    },
+    "settings-fail": {
+        Step.END_SETTINGS: CarrierFailure(20500, "the settings could not be written")
+    },
+    "slow": {},
+}
+
+
+def test_there_are_these_scenarios_and_no_others() -> None:
+    assert list(SCENARIOS) == list(ENDINGS)
+    assert [scenario.name for scenario in SCENARIOS.values()] == list(ENDINGS)
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_scenario_ends_these_steps_otherwise_and_all_others_as_asked(name: str) -> None:
+    ends = {step: SCENARIOS[name].ending_of(step) for step in Step}
+    assert ends == {step: ENDINGS[name].get(step, CarriedOut()) for step in Step}
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_only_the_slow_scenario_is_slower(name: str) -> None:
+    assert SCENARIOS[name].slowness == (20 if name == "slow" else 1)
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_scenario_says_what_it_means_with_the_codes_that_customers_see(name: str) -> None:
+    meaning = SCENARIOS[name].meaning
+    assert meaning
+    codes = [
+        str(ending.code)
+        for ending in SCENARIOS[name].endings.values()
+        if isinstance(ending, CarrierFailure) and ending.code != 20500
+    ]
+    assert [code for code in codes if code not in meaning] == []
+
+
+def test_what_comes_due_by_itself_fails_in_no_scenario() -> None:
+    for step in (Step.ACTIVATE_SIM, Step.RENEW_PERIOD):
+        assert {scenario.ending_of(step) for scenario in SCENARIOS.values()} == {CARRIED_OUT}
+
+
+def test_steps_are_named_as_the_store_keeps_them() -> None:
+    assert list(Step) == [
+        "update_sim",
+        "activate_sim",
+        "renew_period",
+        "send_sms",
+        "confirm_sms",
+        "send_ip",
+        "reserve_profile",
+        "offer_profile",
+        "download_profile",
+        "install_profile",
+        "begin_settings",
+        "end_settings",
+    ]
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_scenario_is_called_by_its_name(name: str) -> None:
+    assert scenario_called(name) is SCENARIOS[name]
+
+
+@pytest.mark.parametrize("name", ["", "Normal", "update_fails", "none"])
+def test_a_name_of_no_scenario_is_refused_with_those_there_are(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^there is no scenario '{name}'; there are ") as refused:
+        scenario_called(name)
+    assert str(refused.value).endswith(", ".join(ENDINGS))
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+@pytest.mark.parametrize("front", ["", "meter 7", "a+b", "a+update-fails"])
+def test_a_unique_name_asks_for_the_scenario_behind_its_last_plus(front: str, name: str) -> None:
+    assert scenario_in(f"{front}+{name}") is SCENARIOS[name]
+
+
+@pytest.mark.parametrize(
+    "unique_name",
+    [None, "", "+", "meter 7", "slow", "meter+", "meter+SLOW", "meter+slow ", "slow+meter"],
+)
+def test_any_other_name_asks_for_none(unique_name: str | None) -> None:
+    assert scenario_in(unique_name) is None
+
+
+def test_a_name_can_ask_for_the_normal_network_where_another_is_set() -> None:
+    assert scenario_in("meter+normal") is NORMAL

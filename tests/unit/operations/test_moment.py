@@ -1,0 +1,99 @@
+"""The instant that an operation works in: what it makes, tells, puts off, in which scenario."""
+
+import re
+from datetime import datetime, timedelta
+
+import pytest
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.events import SimUpdated
+from ringback.core.method import Method
+from ringback.core.scenario import NORMAL, SCENARIOS, Step
+from ringback.core.sids import Kind
+from ringback.core.simulation import Simulation
+from ringback.core.task import Task
+from ringback.stores.memory import MemoryTransaction
+from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_moment, a_sim
+from tests.intakes import KeepingIntake
+
+FOR_SIM, BY_NAME, SET_FOR_SIM, FOR_ACCOUNT, SET_FOR_ACCOUNT, SET_FOR_ALL = (
+    SCENARIOS[name]
+    for name in ("slow", "unattached", "ip-fails", "sms-fails", "no-stock", "update-fails")
+)
+
+
+def test_a_sid_names_its_kind_and_begins_with_the_time() -> None:
+    earlier, later = a_moment(), a_moment(now=NOW + timedelta(milliseconds=1))
+    assert re.fullmatch("HF[0-9a-f]{32}", earlier.sid(Kind.FLEET))
+    assert earlier.sid(Kind.SIM)[:14] < later.sid(Kind.SIM)[:14]
+
+
+def test_an_event_is_told_to_a_url_once() -> None:
+    tx, intake = MemoryTransaction(), KeepingIntake()
+    url = CallbackUrl.parse("https://example.com/told")
+    a_moment(intake=intake).tell(tx, SimUpdated.of(a_sim()), url, Method.GET)
+    (callback,) = tx.callbacks.callbacks.values()
+    assert (callback.url, callback.method, callback.progress.due) == (url, Method.GET, NOW)
+    for ending in tx.endings:
+        ending.durable()
+    assert intake.taken == [callback.sid]
+
+
+def test_without_a_url_nothing_is_told() -> None:
+    tx = MemoryTransaction()
+    a_moment().tell(tx, SimUpdated.of(a_sim()), None, Method.POST)
+    assert tx.callbacks.callbacks == {}
+
+
+@pytest.mark.parametrize(("name", "times"), [("normal", 1), ("slow", 20)])
+def test_a_step_takes_as_long_as_steps_take_in_its_scenario(name: str, times: int) -> None:
+    tx = MemoryTransaction()
+    a_moment().begin_step(tx, Step.SEND_SMS, "HC1", ACCOUNT_SID, SCENARIOS[name])
+    assert tx.tasks.due(datetime.max.replace(tzinfo=NOW.tzinfo), limit=9) == [
+        Task(Step.SEND_SMS, "HC1", ACCOUNT_SID, NOW + times * TAKES)
+    ]
+
+
+def test_a_step_that_is_put_off_comes_due_once_at_its_last_instant() -> None:
+    tx, moment = MemoryTransaction(), a_moment()
+    for until in (NOW + 2 * TAKES, NOW + TAKES):
+        moment.put_off(tx, Step.ACTIVATE_SIM, a_sim(), until)
+    assert tx.tasks.due(NOW + 9 * TAKES, limit=9) == [
+        Task(Step.ACTIVATE_SIM, SIM_SID, ACCOUNT_SID, NOW + TAKES)
+    ]
+
+
+def test_of_all_scenarios_of_a_sim_the_nearest_to_it_is_in_force() -> None:
+    tx = MemoryTransaction()
+    named, unnamed = a_sim(unique_name=f"meter+{BY_NAME.name}"), a_sim(unique_name="meter")
+    settings = {SIM_SID: SET_FOR_SIM, ACCOUNT_SID: SET_FOR_ACCOUNT, "*": SET_FOR_ALL}
+    moment = a_moment(simulation=Simulation(TAKES, scenarios=settings))
+    tx.scenarios.put(SIM_SID, FOR_SIM.name)
+    tx.scenarios.put(ACCOUNT_SID, FOR_ACCOUNT.name)
+    assert moment.scenario_of_sim(tx, named) == FOR_SIM
+    tx.scenarios.put(SIM_SID, None)
+    assert moment.scenario_of_sim(tx, named) == BY_NAME
+    assert moment.scenario_of_sim(tx, unnamed) == SET_FOR_SIM
+    del settings[SIM_SID]
+    assert moment.scenario_of_sim(tx, unnamed) == FOR_ACCOUNT
+    tx.scenarios.put(ACCOUNT_SID, None)
+    assert moment.scenario_of_sim(tx, unnamed) == SET_FOR_ACCOUNT
+    del settings[ACCOUNT_SID]
+    assert moment.scenario_of_sim(tx, unnamed) == SET_FOR_ALL
+    del settings["*"]
+    assert moment.scenario_of_sim(tx, unnamed) == NORMAL
+
+
+def test_of_all_scenarios_of_an_account_the_chosen_one_is_in_force() -> None:
+    tx = MemoryTransaction()
+    moment = a_moment(simulation=Simulation(TAKES, scenarios={ACCOUNT_SID: SET_FOR_ACCOUNT}))
+    assert moment.scenario_of_account(tx, ACCOUNT_SID) == SET_FOR_ACCOUNT
+    tx.scenarios.put(ACCOUNT_SID, FOR_ACCOUNT.name)
+    assert moment.scenario_of_account(tx, ACCOUNT_SID) == FOR_ACCOUNT
+
+
+def test_a_choice_that_an_older_version_knew_is_none() -> None:
+    tx = MemoryTransaction()
+    tx.scenarios.put(SIM_SID, "forgotten")
+    tx.scenarios.put(ACCOUNT_SID, "forgotten")
+    assert a_moment().scenario_of_sim(tx, a_sim()) == NORMAL

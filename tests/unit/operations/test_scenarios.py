@@ -1,0 +1,56 @@
+"""Choosing how the simulated network behaves, on plain tables."""
+
+import pytest
+
+from ringback.core.errors import Invalid
+from ringback.core.scenario import NORMAL, SCENARIOS
+from ringback.operations.scenarios import choose_scenario, explain_scenario
+from tests.fakes import ACCOUNT_SID, SIM_SID, a_sim
+from tests.unit.operations.bench import World
+
+SLOW, FAILS = SCENARIOS["slow"], SCENARIOS["update-fails"]
+
+
+@pytest.fixture
+def world() -> World:
+    return World(a_sim())
+
+
+def in_force(world: World, sim: str | None) -> str:
+    explained = explain_scenario(world.tx, ACCOUNT_SID, sim=sim, moment=world.moment())
+    return explained.in_force.scenario.name
+
+
+@pytest.mark.parametrize("sim", [SIM_SID, "my_super_sim"])
+def test_a_scenario_is_chosen_for_a_sim(world: World, sim: str) -> None:
+    assert choose_scenario(world.tx, ACCOUNT_SID, sim=sim, scenario=SLOW) == SIM_SID
+    assert (in_force(world, sim), in_force(world, None)) == ("slow", "normal")
+
+
+def test_a_scenario_is_chosen_for_an_account_and_all_its_sims(world: World) -> None:
+    assert choose_scenario(world.tx, ACCOUNT_SID, sim=None, scenario=SLOW) == ACCOUNT_SID
+    assert (in_force(world, SIM_SID), in_force(world, None)) == ("slow", "slow")
+
+
+def test_a_choice_can_be_taken_back(world: World) -> None:
+    choose_scenario(world.tx, ACCOUNT_SID, sim=None, scenario=SLOW)
+    choose_scenario(world.tx, ACCOUNT_SID, sim=SIM_SID, scenario=FAILS)
+    choose_scenario(world.tx, ACCOUNT_SID, sim=SIM_SID, scenario=None)
+    assert in_force(world, SIM_SID) == "slow"
+
+
+def test_a_sim_can_be_normal_where_its_account_is_not(world: World) -> None:
+    choose_scenario(world.tx, ACCOUNT_SID, sim=None, scenario=FAILS)
+    choose_scenario(world.tx, ACCOUNT_SID, sim=SIM_SID, scenario=NORMAL)
+    assert in_force(world, SIM_SID) == "normal"
+
+
+def test_nothing_is_chosen_for_a_sim_that_is_not_there(world: World) -> None:
+    for ask in (
+        lambda: choose_scenario(world.tx, ACCOUNT_SID, sim="nobody", scenario=SLOW),
+        lambda: in_force(world, "nobody"),
+    ):
+        with pytest.raises(Invalid) as refused:
+            ask()
+        assert refused.value.code == 83005
+    assert world.tx.scenarios.names == {}

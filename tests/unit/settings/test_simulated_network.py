@@ -1,0 +1,125 @@
+"""What is set for the simulated network, and for which SIMs and accounts it is another."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from ringback.core.errors import Unusable
+from ringback.core.scenario import NORMAL, SCENARIOS, Scenario
+from ringback.core.simulation import EVERYONE, Simulation
+from ringback.settings import Command, load
+from tests.fakes import ACCOUNT_SID, SIM_SID
+
+ROOT = Path(__file__).parents[3]
+WriteFile = Callable[[str], str]
+
+
+@pytest.fixture
+def write_file(tmp_path: Path) -> WriteFile:
+    def write(text: str) -> str:
+        path = tmp_path / "ringback.toml"
+        path.write_text(text, "utf-8")
+        return str(path)
+
+    return write
+
+
+def refusal_of(path: str) -> str:
+    with pytest.raises(Unusable) as refused:
+        load({"settings": path}, {})
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("command", "devices", "data_per_day"),
+    [(Command.DEV, "127.64.0.0/10", 1_000_000), (Command.SERVE, "100.64.0.0/10", 0)],
+)
+def test_without_anything_said_the_simulated_network_is_normal(
+    command: Command, devices: str, data_per_day: int
+) -> None:
+    assert load({}, {}, command=command).simulation == Simulation(
+        takes=timedelta(milliseconds=500),
+        devices=IPv4Network(devices),
+        data_per_day=data_per_day,
+        seed=0,
+        scenarios={EVERYONE: NORMAL},
+    )
+
+
+def test_the_simulated_network_is_set_by_all_of_its_settings(write_file: WriteFile) -> None:
+    path = write_file(f'[scenarios]\n{SIM_SID} = "slow"\n{ACCOUNT_SID} = "no-stock"')
+    flags = {
+        "settings": path,
+        "scenario": "ip-fails",
+        "update_takes": "3s",
+        "data_per_day": "5",
+        "seed": "7",
+        "devices": "10.1.0.0/16",
+    }
+    assert load(flags, {}).simulation == Simulation(
+        takes=timedelta(seconds=3),
+        devices=IPv4Network("10.1.0.0/16"),
+        data_per_day=5_000_000,
+        seed=7,
+        scenarios={
+            SIM_SID: SCENARIOS["slow"],
+            ACCOUNT_SID: SCENARIOS["no-stock"],
+            EVERYONE: SCENARIOS["ip-fails"],
+        },
+    )
+
+
+def test_a_scenario_holds_for_a_sid_in_either_letter_case(write_file: WriteFile) -> None:
+    path = write_file(f'[scenarios]\nHS{SIM_SID[2:].upper()} = "slow"')
+    assert load({"settings": path}, {}).simulation.scenario_of(SIM_SID) is SCENARIOS["slow"]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (
+            'meter = "slow"',
+            "meter = \"slow\": 'meter' is no SID of a SIM (HS…) or an account (AC…)",
+        ),
+        (
+            f'HF{SIM_SID[2:]} = "slow"',
+            f"HF{SIM_SID[2:]} = \"slow\": 'HF{SIM_SID[2:]}' is no SID of a SIM",
+        ),
+        (f'{SIM_SID}0 = "slow"', f"{SIM_SID}0 = \"slow\": '{SIM_SID}0' is no SID of a SIM"),
+        ('"*" = "slow"', "* = \"slow\": '*' is no SID of a SIM"),
+        ('"" = "slow"', " = \"slow\": '' is no SID of a SIM"),
+        (
+            f'{SIM_SID} = "fast"',
+            f"{SIM_SID} = \"fast\": there is no scenario 'fast'; there are normal",
+        ),
+        (f'{SIM_SID} = ""', f'{SIM_SID} = "" is empty; leave it out, or say normal'),
+        (f"{SIM_SID} = 1", f"{SIM_SID} = 1: this must be text in quotes"),
+        (f'{SIM_SID} = ["slow"]', f'{SIM_SID} = ["slow"]: this must be text in quotes'),
+        (f'{SIM_SID}.is = "slow"', f"{SIM_SID} = {{'is': 'slow'}}: this must be text in quotes"),
+    ],
+)
+def test_a_scenario_for_what_is_none_is_refused_by_its_line(
+    line: str, why: str, write_file: WriteFile
+) -> None:
+    path = write_file(f"port = 0\n[scenarios]\n{line}")
+    assert refusal_of(path).startswith(f"{path}:3: {why}")
+
+
+@pytest.mark.parametrize("line", ['scenarios = "slow"', 'scenarios = ["slow"]', "scenarios = 1"])
+def test_scenarios_in_the_file_are_a_table(line: str, write_file: WriteFile) -> None:
+    path = write_file(line)
+    assert refusal_of(path) == (f'{path}:1: scenarios must be a table [scenarios] of name = "text"')
+
+
+def test_the_table_of_scenarios_is_meant_by_a_name_that_is_near(write_file: WriteFile) -> None:
+    path = write_file('[scenarois]\nHS0 = "slow"')
+    assert refusal_of(path) == (f"{path}:1: there is no setting scenarois; did you mean scenarios?")
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=lambda scenario: scenario.name)
+def test_each_scenario_is_in_the_reference_with_its_meaning(scenario: Scenario) -> None:
+    reference = (ROOT / "docs/reference.md").read_text("utf-8")
+    assert f"| `{scenario.name}` | {scenario.meaning} |" in reference
