@@ -125,6 +125,7 @@ class Parts:
             supervisor=supervisor,
             dispatcher=dispatcher,
             sender=sender,
+            gateway=gateway,
         )
         if timelapse is not None:
             beside = [*beside, *clock_routes(services.sign_ins, timelapse)]
@@ -228,6 +229,7 @@ def _operators_routes(
     supervisor: Supervisor,
     dispatcher: Dispatcher,
     sender: Sender,
+    gateway: UdpGateway | None,
 ) -> Sequence[BaseRoute]:
     health = Health(
         commit=lambda: store.transact(lambda tx: tx.write_nothing()),
@@ -239,6 +241,7 @@ def _operators_routes(
         due_before=lambda instants: store.transact(lambda tx: tx.callbacks.due_before(instants)),
         under_way=lambda: dispatcher.under_way,
         open_connections=lambda: sender.open_connections,
+        datagrams=lambda: {} if gateway is None else gateway.counts,
     )
     return [*health_routes(health), *metrics_routes(metrics)]
 

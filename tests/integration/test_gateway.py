@@ -261,3 +261,22 @@ async def test_what_came_before_the_stop_is_kept(tmp_path: Path, device: socket.
         commands = await server.commands(PageSize="1000")
     payloads = [b64decode(command["payload"]) for command in reversed(commands)]
     assert payloads == [b"%d" % number for number in range(250)]
+
+
+async def test_datagrams_are_counted_for_the_operator(
+    tmp_path: Path, device: socket.socket
+) -> None:
+    async with RecordingReceiver() as receiver, running(tmp_path) as server:
+        await server.tell(receiver.url("/up"))
+        with device_at(STRANGER) as stranger:
+            stranger.sendto(b"let me in", server.gateway.address)
+        device.sendto(b"here I am", server.gateway.address)
+        await receiver.wait_for(1)
+        url = receiver.url("/down")
+        port = str(port_of(device))
+        form = {"Sim": SIM_SID, "Payload": "hi", "DevicePort": port, "CallbackUrl": url}
+        await server.post(IP_COMMANDS, **form)
+        await receiver.wait_for(2)
+        told = (await server.caller.get("/metrics")).body.decode().splitlines()
+    for ending, count in (("sent", 1), ("received", 1), ("refused", 1), ("dropped", 0)):
+        assert f'ringback_datagrams_total{{ending="{ending}"}} {count}.0' in told

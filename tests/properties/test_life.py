@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ringback.carrier.simulated import SimulatedCarrier
-from ringback.core.billing import PeriodType, a_month_after
+from ringback.core.billing import PeriodType, months_after
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.command import IP_MOVES, SMS_MOVES, IpStatus, PayloadType, SmsStatus
 from ringback.core.errand import Errand
@@ -133,7 +133,7 @@ class Readiness:
     used: int = 0
 
     def is_over(self, now: datetime) -> bool:
-        due = a_month_after(self.since, months=3)
+        due = months_after(self.since, months=3)
         return self.sms >= 5 or self.used >= 250_000 or now >= due
 
 
@@ -539,7 +539,7 @@ class Walk(RuleBasedStateMachine):
             assert len(current) == 1 or sim.status not in CONNECTED
             assert len(current) <= 1, "a month is billed twice"
             active = [one for one in own if one.period_type is PeriodType.ACTIVE]
-            assert all(one.end_time == a_month_after(one.start_time) for one in active)
+            assert all(one.end_time == months_after(one.start_time) for one in active)
         cards = [one.sim_sid for one in self.tables.settings_updates.records.values()]
         assert len(cards) == len(set(cards)), "a card gets its settings twice"
 

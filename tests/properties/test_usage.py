@@ -4,7 +4,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.core.billing import a_month_after
+from ringback.core.billing import months_after
 from ringback.core.errors import Invalid
 from ringback.core.usage import (
     DataSession,
@@ -91,7 +91,7 @@ def test_any_period_is_taken_or_refused_with_a_code_of_its_own(
 
 @given(instants, st.integers(-30, 30))
 def test_months_keep_the_day_or_come_to_the_last_one(instant: datetime, months: int) -> None:
-    later = a_month_after(instant, months=months)
+    later = months_after(instant, months=months)
     if later not in (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)):
         assert (later.year - instant.year) * 12 + later.month - instant.month == months
         assert later.timetz() == instant.timetz()

@@ -30,6 +30,9 @@ from ringback.ports import Clock
 _OVERDUE_SECONDS: Final = (0, 1, 10, 60, 600, 3600, 86400)
 _EVER: Final = datetime.max.replace(tzinfo=UTC)
 
+Counts = Mapping[tuple[str, ...], int]
+"""How many of each; the key holds the values of the labels."""
+
 DueBefore = Callable[[Sequence[datetime]], Awaitable[Sequence[int]]]
 """Returns for each instant how many callbacks wait that are due before it."""
 
@@ -37,7 +40,8 @@ DueBefore = Callable[[Sequence[datetime]], Awaitable[Sequence[int]]]
 class Metrics:
     """What Prometheus asks.
 
-    `under_way` and `open_connections` return how many attempts and connections there are now.
+    `under_way` and `open_connections` return how many attempts and connections there are now,
+    `datagrams` how many datagrams of devices ended how.
     """
 
     def __init__(
@@ -48,12 +52,14 @@ class Metrics:
         due_before: DueBefore,
         under_way: Callable[[], int],
         open_connections: Callable[[], int],
+        datagrams: Callable[[], Counts] = dict[tuple[str, ...], int],
     ) -> None:
         self._tally = tally
         self._clock = clock
         self._due_before = due_before
         self._under_way = under_way
         self._open_connections = open_connections
+        self._datagrams = datagrams
 
     async def show(self, request: Request) -> Response:
         """Answer with all metrics, in the format that is asked for."""
@@ -64,6 +70,7 @@ class Metrics:
                 await self._waiting(),
                 under_way=self._under_way(),
                 open_connections=self._open_connections(),
+                datagrams=self._datagrams(),
             )
         )
         ProcessCollector(registry=registry)
@@ -93,6 +100,7 @@ class _Snapshot(Collector):
     waiting: Sequence[int] | None
     under_way: int
     open_connections: int
+    datagrams: Counts
 
     def collect(self) -> Iterable[Metric]:
         """Yield each metric with its samples."""
@@ -111,6 +119,7 @@ class _Snapshot(Collector):
         yield _counter(
             "callbacks_ended", "Callbacks that ended", ("source", "status"), tally.endings
         )
+        yield _counter("datagrams", "Datagrams to and from devices", ("ending",), self.datagrams)
 
     def _histograms(self) -> Iterator[Metric]:
         tally = self.tally
@@ -149,9 +158,7 @@ class _Snapshot(Collector):
             )
 
 
-def _counter(
-    name: str, help_: str, labels: Sequence[str], counts: Mapping[tuple[str, ...], int]
-) -> Metric:
+def _counter(name: str, help_: str, labels: Sequence[str], counts: Counts) -> Metric:
     family = CounterMetricFamily(f"ringback_{name}", help_, labels=labels)
     for values, count in counts.items():
         family.add_metric(values, count)

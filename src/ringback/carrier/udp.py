@@ -54,6 +54,10 @@ class UdpGateway:
         """How many datagrams were not taken in because too many waited, or Ringback failed."""
         self.refused = 0
         """How many came from no SIM's address, or from one that can't send."""
+        self.received = 0
+        """How many were taken in."""
+        self.sent = 0
+        """How many left."""
 
     @classmethod
     def bind(
@@ -94,6 +98,12 @@ class UdpGateway:
         """The same as people write it."""
         host, port = self.address
         return f"{host}:{port}"
+
+    @property
+    def counts(self) -> dict[tuple[str], int]:
+        """How many datagrams ended how."""
+        endings = ("sent", "received", "refused", "dropped")
+        return {(ending,): getattr(self, ending) for ending in endings}
 
     def start(self, received: Received) -> None:
         """Have this called for each datagram that comes."""
@@ -139,6 +149,7 @@ class UdpGateway:
         except OSError as failure:
             why = f"no datagram can be sent to {to[0]}:{to[1]}: {failure.strerror or failure}"
             return CarrierFailure(83400, why)
+        self.sent += 1
         return CARRIED_OUT
 
     def _read(self, inbox: Inbox, *, most: int = _AT_ONCE) -> None:
@@ -178,6 +189,8 @@ class UdpGateway:
         except Exception as failure:  # noqa: BLE001 (the others have to be handed on all the same)
             self.dropped += 1
             self._log.warn(f"a datagram of {datagram.address} was lost", cause=failure)
+        else:
+            self.received += 1
 
 
 async def _send_from(bound: socket.socket, payload: bytes, to: tuple[str, int]) -> None:

@@ -27,13 +27,13 @@ class BillingPeriod:
     date_updated: datetime
 
 
-def a_month_after(instant: datetime, *, months: int = 1) -> datetime:
+def months_after(instant: datetime, *, months: int = 1) -> datetime:
     """Return the same day and time of a later month, or its last day where it is too short.
 
     With months below zero it is an earlier one. What would be beyond the calendar is its first or
     its last instant.
 
-    >>> a_month_after(datetime(2024, 1, 31)).isoformat()
+    >>> months_after(datetime(2024, 1, 31)).isoformat()
     '2024-02-29T00:00:00'
     """
     years, month = divmod(instant.month - 1 + months, 12)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from ringback.core.billing import a_month_after
+from ringback.core.billing import months_after
 from ringback.core.errors import Invalid
 
 HOUR: Final = timedelta(hours=1)
@@ -183,7 +183,7 @@ def plan_query(
     """
     span = _SPANS.get(granularity)
     end = end or (now if span is None else _next_boundary(now, span))
-    start = start or a_month_after(end, months=-1)
+    start = start or months_after(end, months=-1)
     if start >= end:
         raise Invalid(f"StartTime {_shown(start)} must be before EndTime {_shown(end)}", code=83600)
     if span is not None and (_floor(start, span) != start or _floor(end, span) != end):
@@ -196,7 +196,7 @@ def plan_query(
     longest = _LONGEST.get(granularity)
     if longest is not None and end - start > longest:
         raise _too_long(f"Granularity={granularity}", longest, code=83604)
-    if start < a_month_after(now, months=-_MONTHS_KEPT):
+    if start < months_after(now, months=-_MONTHS_KEPT):
         raise Invalid(
             f"StartTime {_shown(start)} is over {_MONTHS_KEPT} months ago, and can't be asked for",
             code=83605,

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from ringback.core.billing import BillingPeriod, PeriodType, a_month_after
+from ringback.core.billing import BillingPeriod, PeriodType, months_after
 from ringback.core.scenario import Step
 from ringback.core.sids import Kind
 from ringback.core.sim import Sim, SimStatus
@@ -54,7 +54,7 @@ def _add_period(tx: Transaction, sim: Sim, start: datetime, moment: Moment) -> N
         sim_sid=sim.sid,
         period_type=_type_of(sim),
         start_time=start,
-        end_time=a_month_after(start),
+        end_time=months_after(start),
         date_created=moment.now,
         date_updated=moment.now,
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ringback.core.billing import a_month_after
+from ringback.core.billing import months_after
 from ringback.core.errand import Errand
 from ringback.core.scenario import CARRIED_OUT, Ending, Step
 from ringback.core.sim import READY_DATA, READY_MONTHS, READY_SMS, Sim, SimStatus
@@ -74,7 +74,7 @@ def plan_activation(tx: Transaction, sim: Sim, moment: Moment) -> None:
     if sim.status is not SimStatus.READY or sim.ready_since is None:
         tx.tasks.drop(sim.sid, Step.ACTIVATE_SIM)
         return
-    due = a_month_after(sim.ready_since, months=READY_MONTHS)
+    due = months_after(sim.ready_since, months=READY_MONTHS)
     left = READY_DATA - used_since(tx, sim, sim.ready_since, moment.now)
     for session in tx.sessions.of_sim(sim.sid, since=moment.now):
         due = min(due, when_used(left, session, since=moment.now) or due)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from ringback.core.billing import BillingPeriod, PeriodType, a_month_after
+from ringback.core.billing import BillingPeriod, PeriodType, months_after
 from ringback.core.callback import (
     CallbackStatus,
     Exchange,
@@ -91,7 +91,7 @@ _PERIOD: Final = BillingPeriod(
     sim_sid=SIM_SID,
     period_type=PeriodType.ACTIVE,
     start_time=NOW,
-    end_time=a_month_after(NOW),
+    end_time=months_after(NOW),
     date_created=NOW,
     date_updated=NOW,
 )

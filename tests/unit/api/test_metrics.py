@@ -55,6 +55,7 @@ def caller(tally: Tally, backlog: Backlog) -> Caller:
         due_before=backlog.due_before,
         under_way=lambda: 3,
         open_connections=lambda: 17,
+        datagrams=lambda: {("received",): 5, ("dropped",): 2},
     )
     return Caller(app_on(MemoryStore(), beside=metrics_routes(metrics)), credentials=None)
 
@@ -145,6 +146,12 @@ async def test_an_outage_of_the_store_hides_the_backlog_and_nothing_else(
     assert told[named("store_up")] == 0
     assert told[named("callbacks_accepted_total", source="kore")] == 1
     assert named("callbacks_waiting") not in told
+
+
+async def test_the_datagrams_of_devices_are_counted_by_their_endings(caller: Caller) -> None:
+    told = await samples(caller)
+    assert told[named("datagrams_total", ending="received")] == 5
+    assert told[named("datagrams_total", ending="dropped")] == 2
 
 
 async def test_each_name_is_ours_or_the_processs(caller: Caller) -> None:

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from ringback.core.billing import BillingPeriod, PeriodType, a_month_after
+from ringback.core.billing import BillingPeriod, PeriodType, months_after
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID
 
 
@@ -21,7 +21,7 @@ def test_a_period_is_of_one_sim_and_one_type() -> None:
         sim_sid=SIM_SID,
         period_type=PeriodType.ACTIVE,
         start_time=NOW,
-        end_time=a_month_after(NOW),
+        end_time=months_after(NOW),
         date_created=NOW,
         date_updated=NOW,
     )
@@ -53,29 +53,29 @@ def test_a_period_is_of_one_sim_and_one_type() -> None:
     ],
 )
 def test_months_are_counted_by_the_calendar(start: str, months: int, end: str) -> None:
-    assert a_month_after(day(start), months=months) == day(end)
+    assert months_after(day(start), months=months) == day(end)
 
 
 def test_a_month_is_one_unless_said_otherwise() -> None:
-    assert a_month_after(NOW) == a_month_after(NOW, months=1)
+    assert months_after(NOW) == months_after(NOW, months=1)
 
 
 def test_the_time_of_day_stays_to_the_microsecond() -> None:
     late = day("2024-01-31T23:59:59.999999")
-    assert a_month_after(late) == day("2024-02-29T23:59:59.999999")
+    assert months_after(late) == day("2024-02-29T23:59:59.999999")
 
 
 @pytest.mark.parametrize("months", [1, 12, 10**6])
 def test_after_the_last_month_there_is_the_end_of_the_calendar(months: int) -> None:
-    assert a_month_after(day("9999-12-01"), months=months) == datetime.max.replace(tzinfo=UTC)
+    assert months_after(day("9999-12-01"), months=months) == datetime.max.replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize("months", [-1, -18, -(10**6)])
 def test_before_the_first_month_there_is_the_beginning_of_the_calendar(months: int) -> None:
-    assert a_month_after(day("0001-01-31"), months=months) == datetime.min.replace(tzinfo=UTC)
+    assert months_after(day("0001-01-31"), months=months) == datetime.min.replace(tzinfo=UTC)
 
 
 def test_the_zone_stays_as_it_is() -> None:
     zone = timezone(timedelta(hours=2))
-    assert a_month_after(NOW.astimezone(zone)).tzinfo is zone
-    assert a_month_after(datetime(9999, 12, 1, tzinfo=zone)).tzinfo is zone
+    assert months_after(NOW.astimezone(zone)).tzinfo is zone
+    assert months_after(datetime(9999, 12, 1, tzinfo=zone)).tzinfo is zone

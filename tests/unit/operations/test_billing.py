@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from ringback.core.billing import BillingPeriod, PeriodType, a_month_after
+from ringback.core.billing import BillingPeriod, PeriodType, months_after
 from ringback.core.scenario import CarrierFailure, Step
 from ringback.core.sim import SimStatus
 from ringback.operations.billing import (
@@ -21,7 +21,7 @@ from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_sim
 from tests.unit.operations.bench import DAY, INSTANT, World
 
 READY, ACTIVE = PeriodType
-A_MONTH: Final = a_month_after(NOW) - NOW
+A_MONTH: Final = months_after(NOW) - NOW
 
 
 def periods(world: World) -> list[BillingPeriod]:
@@ -65,9 +65,9 @@ def test_the_period_of_a_sim_that_was_ready_ends_when_it_becomes_active() -> Non
     world.advance(DAY)
     world.become(SimStatus.ACTIVE)
     changed = NOW + DAY + TAKES
-    assert spans(world) == [(READY, NOW, changed), (ACTIVE, changed, a_month_after(changed))]
+    assert spans(world) == [(READY, NOW, changed), (ACTIVE, changed, months_after(changed))]
     assert periods(world)[0].date_updated == changed
-    assert world.due(Step.RENEW_PERIOD) == a_month_after(changed)
+    assert world.due(Step.RENEW_PERIOD) == months_after(changed)
 
 
 def test_a_sim_that_becomes_inactive_stays_billed_for_its_month_and_no_longer() -> None:
@@ -90,7 +90,7 @@ def test_a_sim_that_is_active_again_after_its_month_is_billed_from_then_on() -> 
     world.advance(2 * A_MONTH)
     world.become(SimStatus.ACTIVE)
     again = world.now
-    assert spans(world)[1:] == [(ACTIVE, again, a_month_after(again))]
+    assert spans(world)[1:] == [(ACTIVE, again, months_after(again))]
 
 
 def test_periods_follow_one_another_month_by_month() -> None:
@@ -104,12 +104,12 @@ def test_periods_follow_one_another_month_by_month() -> None:
 
 def test_renewals_that_are_overdue_are_made_up_for_one_by_one() -> None:
     world = World(a_sim())
-    world.now = a_month_after(NOW, months=5) + DAY
+    world.now = months_after(NOW, months=5) + DAY
     while (due := world.tx.tasks.next_due()) is not None and due <= world.now:
         world.step()
     found = spans(world)
-    assert [start for _, start, _ in found] == [a_month_after(NOW, months=n) for n in range(6)]
-    assert [end for *_, end in found] == [a_month_after(NOW, months=n + 1) for n in range(6)]
+    assert [start for _, start, _ in found] == [months_after(NOW, months=n) for n in range(6)]
+    assert [end for *_, end in found] == [months_after(NOW, months=n + 1) for n in range(6)]
 
 
 def test_a_period_that_ends_while_a_change_is_carried_out_is_renewed() -> None:
@@ -123,8 +123,8 @@ def test_a_period_that_ends_while_a_change_is_carried_out_is_renewed() -> None:
     assert world.sim.status is SimStatus.ACTIVE
     assert [start for _, start, _ in spans(world)] == [
         NOW,
-        a_month_after(NOW),
-        a_month_after(NOW, months=2),
+        months_after(NOW),
+        months_after(NOW, months=2),
     ]
 
 

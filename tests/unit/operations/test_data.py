@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from ringback.core.billing import a_month_after
+from ringback.core.billing import months_after
 from ringback.core.errors import Invalid
 from ringback.core.network import NETWORKS
 from ringback.core.sim import SimStatus
@@ -18,7 +18,7 @@ from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, TAKES, a_fleet, a_profile, 
 from tests.unit.operations.bench import DAY, INSTANT, World
 
 MEGABYTE: Final = 1_000_000
-A_MONTH: Final = a_month_after(NOW) - NOW
+A_MONTH: Final = months_after(NOW) - NOW
 
 
 def used(world: World) -> int:

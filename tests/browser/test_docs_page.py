@@ -1,0 +1,51 @@
+"""The page of the API in a real browser, with nothing to reach but the server itself."""
+
+import asyncio
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.served import served
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium on this machine")
+
+
+async def dom_of(url: str, profile: Path) -> tuple[str, str]:
+    """Return what the page has become once its scripts have run, and the browser's own log."""
+    flags = (
+        "--headless=new",
+        "--no-sandbox",  # which a container's root can't have
+        "--disable-gpu",
+        "--enable-logging=stderr",
+        "--virtual-time-budget=20000",
+        f"--user-data-dir={profile}",
+        "--dump-dom",
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(str(BROWSER), *flags, url),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    page, log = await process.communicate()
+    return page.decode(), log.decode(errors="replace")
+
+
+async def test_the_docs_page_shows_every_operation_and_loads_nothing_from_elsewhere(
+    tmp_path: Path,
+) -> None:
+    async with served(tmp_path / "data") as dev:
+        document = (await dev.get("/openapi.json")).body
+        page, log = await dom_of(f"{dev.dev['base_url']}/docs", tmp_path / "profile")
+    operations = {
+        (verb.upper(), path)
+        for path, verbs in document["paths"].items()
+        for verb in verbs
+        if verb in {"get", "post", "delete"}
+    }
+    blocks = re.findall(r'summary-method">(\w+)</span>.*?data-path="([^"]+)"', page, re.DOTALL)
+    assert set(blocks) == operations
+    assert "Content Security Policy" not in log
