@@ -20,7 +20,8 @@ _PREFIX_OF_HOST: Final = (
     ("client.", "/client"),
     ("iam.", "/iam"),
 )
-_SUPER_SIM: Final = "/supersim"
+SUPER_SIM: Final = "/supersim"
+"""What our routes have in front of the paths of Super SIM."""
 _SLASH: Final = "\0"
 """Stands in paths for a slash that is part of a name; no name has the character itself."""
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
@@ -54,7 +55,7 @@ def url_of(request: Request, path: str) -> str:
 
 def is_at_home(request: Request) -> bool:
     """Whether a bare `/v1/…` is Super SIM's at the host that the asking client used."""
-    return _prefix_for(_host_of(request.scope), "/v1/") == _SUPER_SIM
+    return _prefix_for(_host_of(request.scope), "/v1/") == SUPER_SIM
 
 
 def own_url(request: Request) -> str:
@@ -79,7 +80,7 @@ def _prefix_for(host: str, path: str) -> str:
     """Return what the routes' path has in front of the one that was asked for."""
     if not path.startswith("/v1/"):
         return ""
-    return next((prefix for name, prefix in _PREFIX_OF_HOST if host.startswith(name)), _SUPER_SIM)
+    return next((prefix for name, prefix in _PREFIX_OF_HOST if host.startswith(name)), SUPER_SIM)
 
 
 def _host_of(scope: Scope) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ringback import __version__
+from ringback.api.addressing import SUPER_SIM
 from ringback.api.openapi.answers import (
     ERROR,
     META,
@@ -28,10 +29,7 @@ from ringback.api.schemas import Schema, text
 
 Document = dict[str, Any]
 
-PREFIX: Final = "/supersim"
-"""What our routes have in front of the paths of the document."""
-
-_VERSIONED: Final = re.compile(f"{PREFIX}/v1/([A-Za-z]+)")
+_VERSIONED: Final = re.compile(f"{SUPER_SIM}/v1/([A-Za-z]+)")
 _PLACE: Final = re.compile(r"\{([a-z_]+)\}")
 
 _ABOUT: Final = """\
@@ -73,7 +71,7 @@ def document_of(
 def _paths_of(operations: Sequence[Operation]) -> dict[str, Any]:
     paths = dict[str, Any]()
     for operation in operations:
-        path = operation.path.removeprefix(PREFIX)
+        path = operation.path.removeprefix(SUPER_SIM)
         item = paths.setdefault(path, _path_item(path))
         item[operation.verb.lower()] = _describe(operation)
     return paths
