@@ -29,7 +29,7 @@ from ringback.core.method import Method
 from ringback.core.scenario import SCENARIOS, Ending
 from ringback.core.settings_update import SETTINGS_MOVES, SettingsStatus
 from ringback.core.sim import MOVES, REQUESTABLE, Sim, SimStatus
-from ringback.core.task import Task
+from ringback.core.task import Later, Task
 from ringback.engine.progress import Progress
 from ringback.operations.commands import NewDatagram, NewSms, send_datagram, send_sms
 from ringback.operations.devices import (
@@ -145,7 +145,7 @@ class WatchedLife:
         self._observe = observe
         self.failures = list[Exception]()
 
-    def begin(self, tx: Transaction, task: Task) -> Errand | Ending | None:
+    def begin(self, tx: Transaction, task: Task) -> Errand | Ending | Later | None:
         with self._noted():
             return self._life.begin(tx, task)
 

@@ -165,3 +165,15 @@ async def test_what_was_dropped_or_taken_may_be_put_again(store: Store) -> None:
     assert await take(store, task(2))
     await keep(store, task(2), task(1))
     assert await due(store) == [task(2), task(1)]
+
+
+async def test_when_a_step_of_a_resource_is_due_can_be_asked(store: Store) -> None:
+    known = task(1)
+    await keep(store, known, task(2, due=LATE))
+
+    async def due_of(number: int, step: Step) -> datetime | None:
+        return await store.transact(lambda tx: tx.tasks.due_of(task(number).subject_sid, step))
+
+    assert await due_of(1, known.step) == known.due
+    assert await due_of(2, known.step) == LATE
+    assert await due_of(1, Step.RENEW_PERIOD) is await due_of(3, known.step) is None

@@ -13,3 +13,10 @@ class Task(NamedTuple):
     subject_sid: str
     account_sid: str
     due: datetime
+
+
+class Later(NamedTuple):
+    """What to do with a task that has to wait for another one."""
+
+    until: datetime
+    """When it comes due again; at the same instant, behind what is due then already."""

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from ringback.core.errand import Errand
 from ringback.core.errors import StoreUnavailable
 from ringback.core.scenario import Ending, NoAnswer
-from ringback.core.task import Task
+from ringback.core.task import Later, Task
 from ringback.engine.bell import Bell
 from ringback.engine.outage import outlast
 from ringback.ports import Carrier, Clock, LifeCycle, Store, Transaction, no_checkpoint
@@ -27,7 +27,7 @@ _AT_ONCE: Final = 100
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Begun = tuple[Task, Errand | Ending | None]
+Begun = tuple[Task, Errand | Ending | Later | None]
 Ended = tuple[Task, Ending | None]
 
 
@@ -75,8 +75,9 @@ class Progress:
     async def step(self) -> int:
         """Have carried out what is due now; return how many tasks that were."""
         begun = await self._begin_due(self._clock.now())
-        if begun:
-            ended = await asyncio.gather(*[self._carry_out(*one) for one in begun])
+        going_on = [(task, it) for task, it in begun if not isinstance(it, Later)]
+        if going_on:
+            ended = await asyncio.gather(*[self._carry_out(*one) for one in going_on])
             self._checkpoint("carried_out")
             # What the network did is not to be done again for want of a database.
             await outlast(partial(self._end_all, ended), clock=self._clock)
@@ -85,7 +86,7 @@ class Progress:
 
     async def _begin_due(self, now: datetime) -> list[Begun]:
         def begin_all(tx: Transaction) -> list[Begun]:
-            return [(task, self._life.begin(tx, task)) for task in _due(tx, now)]
+            return [(task, self._begin(task, tx)) for task in _due(tx, now)]
 
         try:
             return await self._store.transact(begin_all)
@@ -117,8 +118,11 @@ class Progress:
             for one in ended:
                 await self._alone(one[0], partial(self._end, one))
 
-    def _begin(self, task: Task, tx: Transaction) -> Errand | Ending | None:
-        return self._life.begin(tx, task)
+    def _begin(self, task: Task, tx: Transaction) -> Errand | Ending | Later | None:
+        begun = self._life.begin(tx, task)
+        if isinstance(begun, Later):
+            tx.tasks.put(task._replace(due=begun.until))
+        return begun
 
     def _end(self, one: Ended, tx: Transaction) -> None:
         task, ending = one

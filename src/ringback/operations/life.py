@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from ringback.core.errand import Errand
 from ringback.core.scenario import Ending, Step
-from ringback.core.task import Task
+from ringback.core.task import Later, Task
 from ringback.operations.life_of_commands import (
     begin_confirmation,
     begin_datagram,
@@ -28,7 +28,7 @@ from ringback.ports import Transaction
 class Turn(NamedTuple):
     """The two halves of a step."""
 
-    begin: Callable[[Transaction, Task, Moment], Errand | Ending | None]
+    begin: Callable[[Transaction, Task, Moment], Errand | Ending | Later | None]
     end: Callable[[Transaction, Task, Ending, Moment], None]
 
 
@@ -54,7 +54,7 @@ class Life:
     def __init__(self, moment: Callable[[], Moment]) -> None:
         self._moment = moment
 
-    def begin(self, tx: Transaction, task: Task) -> Errand | Ending | None:
+    def begin(self, tx: Transaction, task: Task) -> Errand | Ending | Later | None:
         """Return what the network has to do for a task; see `ports.LifeCycle`."""
         return TURNS[task.step].begin(tx, task, self._moment())
 

@@ -13,7 +13,7 @@ from ringback.core.events import IpCommandChanged, SmsCommandChanged
 from ringback.core.fleet import Fleet
 from ringback.core.scenario import CarrierFailure, Ending, NoAnswer, Step
 from ringback.core.sim import Sim, SimStatus
-from ringback.core.task import Task
+from ringback.core.task import Later, Task
 from ringback.operations.data import is_out_of_data
 from ringback.operations.devices import count_sms
 from ringback.operations.endings import failure_in
@@ -23,7 +23,7 @@ from ringback.ports import Records, Transaction
 C = TypeVar("C", SmsCommand, IpCommand)
 
 
-def begin_sms(tx: Transaction, task: Task, moment: Moment) -> Errand | Ending | None:
+def begin_sms(tx: Transaction, task: Task, moment: Moment) -> Errand | Ending | Later | None:
     """Have the network send an SMS."""
     return _begin(tx, task, tx.sms_commands, _why_no_sms, moment)
 
@@ -60,7 +60,7 @@ def end_confirmation(tx: Transaction, task: Task, ending: Ending, moment: Moment
     _change_sms(tx, found, SmsStatus.DELIVERED, failure, moment)
 
 
-def begin_datagram(tx: Transaction, task: Task, moment: Moment) -> Errand | Ending | None:
+def begin_datagram(tx: Transaction, task: Task, moment: Moment) -> Errand | Ending | Later | None:
     """Have the network send a datagram."""
     return _begin(tx, task, tx.ip_commands, _why_no_datagram, moment)
 
@@ -93,20 +93,20 @@ def _begin(
     commands: Records[C],
     why_not: Callable[[Transaction, Sim, Fleet, Moment], CarrierFailure | None],
     moment: Moment,
-) -> Errand | Ending | None:
+) -> Errand | Ending | Later | None:
     """Return the errand, or why no command can reach the device, whatever the network does."""
     found = _found(tx, task, commands)
     if found is None:
         return None
     command, sim = found
-    scenario = moment.scenario_of_sim(tx, sim)
     if sim.status is SimStatus.SCHEDULED:
         # Which of the two comes first must not depend on how many tasks are done at a time.
-        moment.begin_step(tx, task.step, command.sid, command.account_sid, scenario)
-        return None
+        change = tx.tasks.due_of(sim.sid, Step.UPDATE_SIM)
+        return Later(max(change or moment.now, moment.now))
     fleet = None if sim.fleet_sid is None else tx.fleets.get(sim.fleet_sid)
     if not sim.is_connected or fleet is None:
         return CarrierFailure(83401, f"the SIM is {sim.status}, so its device is not attached")
+    scenario = moment.scenario_of_sim(tx, sim)
     return why_not(tx, sim, fleet, moment) or Errand(task.step, scenario, command, sim)
 
 

@@ -100,6 +100,10 @@ class Tasks(Protocol):
         """Return when the next task is due, or None where there is none."""
         ...
 
+    def due_of(self, subject_sid: str, step: Step) -> datetime | None:
+        """Return when this step of this resource is due, or None where it isn't to be taken."""
+        ...
+
     def take(self, task: Task) -> bool:
         """Forget a task that is to be done now; False where it is gone, or was put off."""
         ...

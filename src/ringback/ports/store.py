@@ -21,7 +21,7 @@ from ringback.core.scenario import Ending
 from ringback.core.settings_update import SettingsUpdate
 from ringback.core.sim import Sim
 from ringback.core.sim_update import SimUpdate
-from ringback.core.task import Task
+from ringback.core.task import Later, Task
 from ringback.core.usage import DataSession
 from ringback.ports.callbacks import Callbacks
 from ringback.ports.records import NamedRecords, Records, Tasks, Which, Window
@@ -243,10 +243,10 @@ class Intake(Protocol):
 class LifeCycle(Protocol):
     """What becomes of resources by themselves, in two transactions for each task."""
 
-    def begin(self, tx: Transaction, task: Task) -> Errand | Ending | None:
+    def begin(self, tx: Transaction, task: Task) -> Errand | Ending | Later | None:
         """Return what the network has to do; an ending where that is nothing.
 
-        None for a task that means nothing any more.
+        Later where it isn't the task's turn yet, None for one that means nothing any more.
         """
         ...
 

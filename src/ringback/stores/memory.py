@@ -181,6 +181,10 @@ class MemoryTasks:
     def next_due(self) -> datetime | None:
         return min((task.due for task in self.tasks.values()), default=None)
 
+    def due_of(self, subject_sid: str, step: Step) -> datetime | None:
+        task = self.tasks.get((subject_sid, step))
+        return task and task.due
+
     def take(self, task: Task) -> bool:
         if self.tasks.get((task.subject_sid, task.step)) != task:
             return False

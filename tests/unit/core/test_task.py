@@ -1,5 +1,5 @@
 from ringback.core.scenario import Step
-from ringback.core.task import Task
+from ringback.core.task import Later, Task
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID
 
 
@@ -11,3 +11,7 @@ def test_a_task_says_what_comes_due_of_what_and_when() -> None:
         "account_sid": ACCOUNT_SID,
         "due": NOW,
     }
+
+
+def test_a_task_that_waits_says_until_when() -> None:
+    assert Later(NOW).until == NOW

@@ -14,9 +14,11 @@ from ringback.core.method import Method
 from ringback.core.scenario import CarriedOut, CarrierFailure, Ending, Step
 from ringback.core.sim import Sim, SimStatus
 from ringback.core.sim_update import SimUpdate
+from ringback.core.simulation import Simulation
 from ringback.core.source import Source
-from ringback.core.task import Task
+from ringback.core.task import Later, Task
 from ringback.engine.progress import PAUSE, Progress
+from ringback.operations.commands import NewSms, send_sms
 from ringback.operations.life import Life
 from ringback.operations.moment import Moment
 from ringback.ports import (
@@ -372,7 +374,7 @@ class SoreLife:
         self.sore_sid: str | None = sore_sid
         self._where = where
 
-    def begin(self, tx: Transaction, task: Task) -> Errand | Ending | None:
+    def begin(self, tx: Transaction, task: Task) -> Errand | Ending | Later | None:
         self._wince("begin", task)
         return self._life.begin(tx, task)
 
@@ -453,3 +455,17 @@ async def test_what_the_network_did_is_not_done_again_for_want_of_a_store() -> N
         await bench.steps.reach("announced")
     assert carrier.times == 1
     assert len(await called_back(store)) == 1
+
+
+async def test_a_task_that_has_to_wait_for_another_comes_behind_it_at_the_same_instant() -> None:
+    store = await a_store_with(an_update(to_status=SimStatus.INACTIVE))
+    at_once = a_moment(simulation=Simulation(timedelta(0)))
+    sms = await store.transact(
+        lambda tx: send_sms(tx, ACCOUNT_SID, NewSms(SIM_SID, "hello"), at_once)
+    )
+    progress = Bench(store).progress
+    assert [await progress.step() for _ in range(3)] == [2, 1, 0]
+    told = await store.transact(lambda tx: tx.sms_commands.get(sms.sid))
+    # The SIM was inactive by then; before its change, the SMS would have gone out.
+    assert told is not None
+    assert told.status == "failed"

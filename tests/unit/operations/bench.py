@@ -10,6 +10,7 @@ from ringback.core.fleet import Fleet
 from ringback.core.scenario import Ending, Step
 from ringback.core.sim import Sim, SimStatus
 from ringback.core.simulation import Simulation
+from ringback.core.task import Later
 from ringback.operations.life import Life
 from ringback.operations.life_of_sims import follow
 from ringback.operations.moment import Moment
@@ -82,6 +83,9 @@ class World:
         due = self.tx.tasks.due(self.now, limit=100)
         begun = [(task, life.begin(self.tx, task)) for task in due]
         for task, errand in begun:
+            if isinstance(errand, Later):
+                self.tx.tasks.put(task._replace(due=errand.until))
+                continue
             ending = self._carried_out(errand) if isinstance(errand, Errand) else errand
             if self.tx.tasks.take(task) and ending is not None:
                 life.end(self.tx, task, ending)

@@ -1,6 +1,7 @@
 """What becomes of commands, and which of it is told, on plain tables."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 import pytest
@@ -9,6 +10,7 @@ from ringback.core.command import IpCommand, IpStatus, PayloadType, SmsCommand, 
 from ringback.core.fleet import Fleet
 from ringback.core.scenario import CARRIED_OUT, SCENARIOS, CarrierFailure, NoAnswer, Step
 from ringback.core.sim import SimStatus
+from ringback.core.simulation import Simulation
 from ringback.core.task import Task
 from ringback.operations.commands import NewDatagram, NewSms, send_datagram, send_sms
 from ringback.operations.devices import transfer_data
@@ -185,7 +187,7 @@ def test_a_command_to_a_sim_without_a_fleet_fails() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
-        (SimStatus.NEW, SimStatus.ACTIVE, [("sent", None)] * 2),
+        (SimStatus.NEW, SimStatus.ACTIVE, [("sent", None), ("sent", None), ("delivered", None)]),
         (SimStatus.ACTIVE, SimStatus.INACTIVE, [("failed", "83401")] * 2),
     ],
 )
@@ -203,6 +205,26 @@ def test_a_command_waits_for_a_change_that_was_asked_for_before_it_however_late_
     assert (world.sim.status, world.told()) == (after, [])
     world.advance(TAKES)
     assert statuses_told(world) == told
+
+
+def test_a_command_that_waits_for_a_change_waits_until_that_is_due() -> None:
+    world = world_with(SimStatus.NEW)
+    command = sms(world)
+    world.now += INSTANT
+    world.update(SimStatus.ACTIVE)
+    assert world.due(Step.SEND_SMS, command) == NOW + TAKES
+    world.advance(TAKES - INSTANT)
+    assert world.due(Step.SEND_SMS, command) == NOW + INSTANT + TAKES
+
+
+def test_a_command_that_waits_is_not_lost_where_the_network_takes_no_time() -> None:
+    world = world_with(SimStatus.NEW)
+    world.simulation = Simulation(timedelta(0))
+    world.update(SimStatus.ACTIVE)
+    sms(world)
+    datagram(world)
+    world.advance(timedelta(0))
+    assert statuses_told(world) == [("sent", None), ("sent", None), ("delivered", None)]
 
 
 def test_nobody_is_told_without_a_url() -> None:

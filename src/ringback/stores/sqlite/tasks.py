@@ -36,6 +36,12 @@ class SqliteTasks:
         row = self._session.read("SELECT min(due_us) AS due_us FROM tasks").fetchone()
         return maybe_from_us(row["due_us"])
 
+    def due_of(self, subject_sid: str, step: Step) -> datetime | None:
+        row = self._session.read(
+            "SELECT due_us FROM tasks WHERE subject_sid = ? AND step = ?", (subject_sid, step)
+        ).fetchone()
+        return row and from_us(row["due_us"])
+
     def take(self, task: Task) -> bool:
         taken = self._session.write(
             "DELETE FROM tasks WHERE subject_sid = ? AND step = ? AND due_us = ?",
