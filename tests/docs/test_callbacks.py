@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ringback.cli.triggers import TRIGGERS, Trigger
+from ringback.cli.triggers.table import TRIGGERS, Trigger
 from ringback.core.events import (
     EsimProfileChanged,
     Event,

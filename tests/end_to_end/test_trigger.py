@@ -12,8 +12,8 @@ import pytest
 
 from ringback.cli.dev_file import DevFile
 from ringback.cli.portal import Portal
-from ringback.cli.triggers import TRIGGERS, Trigger
-from ringback.cli.triggers_stage import Stage
+from ringback.cli.triggers.stage import Stage
+from ringback.cli.triggers.table import TRIGGERS, Trigger
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Unusable
 from tests.end_to_end.test_sending import ringback

@@ -8,8 +8,8 @@ from typing import Any, Final
 import click
 
 from ringback.cli.portal import Portal, with_portal
-from ringback.cli.triggers import TRIGGERS, Told, Trigger
-from ringback.cli.triggers_stage import Record, Stage, with_source
+from ringback.cli.triggers.stage import Record, Stage, with_source
+from ringback.cli.triggers.table import TRIGGERS, Told, Trigger
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Unusable
 from ringback.core.method import Method

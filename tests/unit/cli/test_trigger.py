@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ringback.cli.trigger import trigger
-from ringback.cli.triggers import TRIGGERS, Trigger
-from ringback.cli.triggers_stage import with_source
+from ringback.cli.triggers.stage import with_source
+from ringback.cli.triggers.table import TRIGGERS, Trigger
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.events import (
     EsimProfileChanged,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from ringback.cli.triggers_stage import Stage
+from ringback.cli.triggers.stage import Stage
 from ringback.core.command import PayloadType
 from ringback.core.errors import Unusable
 from ringback.core.esim_profile import make_iccid

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ringback.cli.triggers_stage import Record, Stage
-from ringback.cli.triggers_steps import (
+from ringback.cli.triggers.stage import Record, Stage
+from ringback.cli.triggers.steps import (
     Step,
     account_scenario,
     bring_to,

@@ -1,0 +1,1 @@
+"""What `ringback trigger` does: a table of triggers, each a few steps on one stage."""
