@@ -205,7 +205,8 @@ class HistoryResource(Resource):
         sessions, last = list[DataSession](), None
         while True:
             window = Window(_READ_AT_ONCE, after=last)
-            some = await self._read(lambda tx: sessions_of(tx, account_sid, query, window))  # noqa: B023 (it is called at once)
+            page = partial(sessions_of, account_sid=account_sid, query=query, window=window)
+            some = await self._read(page)
             sessions += some
             if len(some) < _READ_AT_ONCE:
                 return sessions
