@@ -1,5 +1,6 @@
 """The emulator, as the tests of an application use it."""
 
+import socket
 from base64 import b64decode, b64encode
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
@@ -150,6 +151,23 @@ def test_a_device_sends_what_its_fleet_is_told_of(emulator: Emulator) -> None:
     assert emulator.expect_callback(url=urls["sms"]).parameters["Payload"] == "24.5 degrees"
     datagram = emulator.expect_callback(url=urls["ip"]).parameters
     assert (b64decode(datagram["Payload"]), datagram["DevicePort"]) == (b"\x00\xff", "5000")
+
+
+def test_a_device_program_sends_real_datagrams_to_the_gateway() -> None:
+    with (
+        Emulator(settings={"gateway": "127.0.0.1:0"}) as emulator,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as device,
+    ):
+        url = emulator.receiver.url("/ip")
+        call(emulator, "POST", "/v1/Fleets/my_fleet", IpCommandsUrl=url)
+        device.bind(("127.0.0.1", 0))
+        assert emulator.gateway is not None
+        device.sendto(b"reading", emulator.gateway)
+        assert b64decode(emulator.expect_callback(url=url).parameters["Payload"]) == b"reading"
+
+
+def test_there_is_no_gateway_unless_it_is_asked_for(emulator: Emulator) -> None:
+    assert emulator.gateway is None
 
 
 def test_what_a_device_can_not_do_is_refused(emulator: Emulator) -> None:

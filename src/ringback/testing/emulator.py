@@ -122,6 +122,12 @@ class Emulator:
         """The SID of the SIM that there is from the start; it is active, and in a fleet."""
         return self._server.seed.sim_sid
 
+    @property
+    def gateway(self) -> tuple[str, int] | None:
+        """Where a device's program sends its datagrams; None without the setting `gateway`."""
+        gateway = self._server.parts.gateway
+        return None if gateway is None else gateway.address
+
     # ---- time, devices, scenarios ----------------------------------------------------------------
 
     @property
