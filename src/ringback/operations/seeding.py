@@ -38,7 +38,15 @@ def find_or_seed(tx: Transaction, moment: Moment, *, uses_static_proxy: bool) ->
     account = tx.accounts.get(ACCOUNT_SID) or _plant(tx, moment)
     account = replace(account, uses_static_proxy=uses_static_proxy)
     tx.accounts.save(account)
+    _address_first_sim(tx)
     return Seed(account, tx.accounts.keys_of(ACCOUNT_SID)[0], SIM_SID)
+
+
+def _address_first_sim(tx: Transaction) -> None:
+    """Give the SIM its address in a store of an earlier Ringback, which had given it another."""
+    sim = tx.sims.get(SIM_SID)
+    if sim is not None and tx.sims.first({"device_ip": _DEVICE_IP}) is None:
+        tx.sims.save(replace(sim, device_ip=_DEVICE_IP))
 
 
 def _plant(tx: Transaction, moment: Moment) -> Account:

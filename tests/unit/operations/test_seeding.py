@@ -1,6 +1,7 @@
 """The account of the notice, which a new store begins with."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 from ringback.core.billing import PeriodType
@@ -83,3 +84,11 @@ def test_nothing_is_under_way_from_the_start() -> None:
     assert [task.step for task in tx.tasks.due(NOW + timedelta(days=3650), limit=9)] == [
         "renew_period"
     ]
+
+
+def test_its_sim_gets_its_address_in_a_store_of_an_earlier_ringback_too() -> None:
+    tx = MemoryTransaction()
+    seed(tx)
+    tx.sims.save(replace(fetch_sim(tx, ACCOUNT_SID, SIM_SID), device_ip="127.99.188.141"))
+    seed(tx)
+    assert fetch_sim(tx, ACCOUNT_SID, SIM_SID).device_ip == "127.0.0.1"
