@@ -452,7 +452,7 @@ class Walk(RuleBasedStateMachine):
                 self.foretell(command.sid, "received", url, method=method)
                 self.count(sim.sid, sms=1)
 
-            refused = self.do(lambda tx, moment: receive_sms(tx, sim, "hi", moment), learn)  # noqa: B023
+            refused = self.do(lambda tx, moment: receive_sms(tx, sim, "hi", moment), learn)  # noqa: B023 (at once)
             may = sim.status in CONNECTED and fleet is not None and fleet.sms_commands_enabled
             assert (refused is None) is may
 

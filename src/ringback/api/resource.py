@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ringback.api.callback_urls import callback_url
+from ringback.api.changes import change
 from ringback.api.forms import Parameters, read_form, read_query
 from ringback.api.operation import PAGES, Many, Operation, Parameter, lists_among, names_of
 from ringback.api.paging import HasSid, Paging, page_of, read_paging
@@ -165,10 +166,7 @@ class Resource:
 
     async def _change(self, work: Callable[[Transaction, Moment], T]) -> T:
         """Run what changes something, and let what is due of it be seen at once."""
-        moment = self._services.moment()
-        result = await self._services.store.transact(lambda tx: work(tx, moment))
-        self._services.progress.wake()
-        return result
+        return await change(self._services, work)
 
     def _page(
         self,

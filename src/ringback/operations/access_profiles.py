@@ -7,6 +7,7 @@ from ringback.core.access_profile import NetworkAccessProfile
 from ringback.core.errors import Invalid, NotFound
 from ringback.core.network import NETWORKS, Network, network_with
 from ringback.core.sids import Kind
+from ringback.operations.finding import fetch_named
 from ringback.operations.moment import Moment
 from ringback.operations.names import check_name_is_free
 from ringback.ports import Transaction, Window
@@ -38,12 +39,7 @@ def fetch_access_profile(
     tx: Transaction, account_sid: str, sid_or_name: str
 ) -> NetworkAccessProfile:
     """Return a profile by its SID or unique name; raises NotFound where there is none such."""
-    profile = tx.access_profiles.find(account_sid, sid_or_name)
-    if profile is None:
-        raise NotFound(
-            f"there is no Network Access Profile with the SID or unique name {sid_or_name!r}"
-        )
-    return profile
+    return fetch_named(tx.access_profiles, account_sid, sid_or_name, "Network Access Profile")
 
 
 def access_profile_named(

@@ -15,10 +15,11 @@ from ringback.core.command import (
     SmsCommand,
     SmsStatus,
 )
-from ringback.core.errors import Invalid, NotFound
+from ringback.core.errors import Invalid
 from ringback.core.method import Method
 from ringback.core.scenario import Step
 from ringback.core.sids import Kind
+from ringback.operations.finding import fetch_owned
 from ringback.operations.moment import Moment
 from ringback.operations.sims import sim_filter, sim_named
 from ringback.ports import Transaction, Window
@@ -98,18 +99,12 @@ def send_datagram(tx: Transaction, account_sid: str, new: NewDatagram, moment: M
 
 def fetch_sms(tx: Transaction, account_sid: str, sid: str) -> SmsCommand:
     """Return an SMS Command; raises NotFound where the account has none such."""
-    command = tx.sms_commands.get(sid)
-    if command is None or command.account_sid != account_sid:
-        raise NotFound(f"there is no SMS Command with the SID {sid!r}")
-    return command
+    return fetch_owned(tx.sms_commands, account_sid, sid, "SMS Command")
 
 
 def fetch_datagram(tx: Transaction, account_sid: str, sid: str) -> IpCommand:
     """Return an IP Command; raises NotFound where the account has none such."""
-    command = tx.ip_commands.get(sid)
-    if command is None or command.account_sid != account_sid:
-        raise NotFound(f"there is no IP Command with the SID {sid!r}")
-    return command
+    return fetch_owned(tx.ip_commands, account_sid, sid, "IP Command")
 
 
 def list_sms(

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.errors import Invalid, NotFound
+from ringback.core.errors import Invalid
 from ringback.core.esim_profile import EsimProfile, EsimStatus
 from ringback.core.method import Method
 from ringback.core.scenario import Step
 from ringback.core.sids import Kind
+from ringback.operations.finding import fetch_owned
 from ringback.operations.moment import Moment
 from ringback.ports import Transaction, Window
 
@@ -51,10 +52,7 @@ def order_esim_profile(
 
 def fetch_esim_profile(tx: Transaction, account_sid: str, sid: str) -> EsimProfile:
     """Return a profile by its SID; raises NotFound where the account has none such."""
-    profile = tx.esim_profiles.get(sid)
-    if profile is None or profile.account_sid != account_sid:
-        raise NotFound(f"there is no eSIM Profile with the SID {sid!r}")
-    return profile
+    return fetch_owned(tx.esim_profiles, account_sid, sid, "eSIM Profile")
 
 
 def list_esim_profiles(

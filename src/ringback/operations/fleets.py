@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.errors import Invalid, NotFound
+from ringback.core.errors import Invalid
 from ringback.core.fleet import DATA_LIMIT, Fleet
 from ringback.core.method import Method
 from ringback.core.sids import Kind
 from ringback.operations.access_profiles import access_profile_named
+from ringback.operations.finding import fetch_named
 from ringback.operations.moment import Moment
 from ringback.operations.names import check_name_is_free
 from ringback.ports import Transaction, Window
@@ -71,10 +72,7 @@ def create_fleet(
 
 def fetch_fleet(tx: Transaction, account_sid: str, sid_or_name: str) -> Fleet:
     """Return a fleet by its SID or unique name; raises NotFound where the account has none such."""
-    fleet = tx.fleets.find(account_sid, sid_or_name)
-    if fleet is None:
-        raise NotFound(f"there is no Fleet with the SID or unique name {sid_or_name!r}")
-    return fleet
+    return fetch_named(tx.fleets, account_sid, sid_or_name, "Fleet")
 
 
 def fleet_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Fleet:

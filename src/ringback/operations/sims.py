@@ -6,7 +6,7 @@ from typing import Final, assert_never
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.device_address import device_address
-from ringback.core.errors import Invalid, NotFound
+from ringback.core.errors import Invalid
 from ringback.core.events import SimUpdated
 from ringback.core.method import Method
 from ringback.core.scenario import Step
@@ -21,6 +21,7 @@ from ringback.core.sim import (
     plan_change,
 )
 from ringback.core.sim_update import SimUpdate
+from ringback.operations.finding import fetch_named
 from ringback.operations.fleets import fleet_named
 from ringback.operations.moment import Moment
 from ringback.operations.names import check_name_is_free
@@ -94,10 +95,7 @@ def fetch_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> Sim:
 
     Raises NotFound where the account has none such.
     """
-    sim = tx.sims.find(account_sid, sid_or_name)
-    if sim is None:
-        raise NotFound(f"there is no SIM with the SID or unique name {sid_or_name!r}")
-    return sim
+    return fetch_named(tx.sims, account_sid, sid_or_name, "SIM")
 
 
 def sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Sim:

@@ -197,11 +197,11 @@ class Reluctant(socket.socket):
 
     refusals = 3
 
-    def sendto(self, *given: object) -> int:  # type: ignore[override]
+    def sendto(self, *given: object) -> int:  # type: ignore[override] - as it is called
         if self.refusals:
             self.refusals -= 1
             raise BlockingIOError
-        return super().sendto(*given)  # type: ignore[call-overload]
+        return super().sendto(*given)  # type: ignore[call-overload] - likewise
 
 
 async def test_where_the_system_has_no_room_it_is_waited_for(device: socket.socket) -> None:

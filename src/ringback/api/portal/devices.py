@@ -7,8 +7,8 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ringback.api.changes import change
 from ringback.api.forms import Parameters, read_form
-from ringback.api.portal.changes import change
 from ringback.api.representation import json_answer, with_unknown
 from ringback.api.services import Services
 from ringback.api.sign_in import account_of

@@ -1,4 +1,4 @@
-"""How the portal's resources change something: in one transaction, seen at once."""
+"""How resources change something: in one transaction, seen at once."""
 
 from collections.abc import Callable
 from typing import TypeVar

@@ -1,0 +1,21 @@
+"""Finding a record of an account, by its SID or by its unique name."""
+
+from ringback.core.errors import NotFound
+from ringback.ports import NamedRecords, Records
+from ringback.ports.records import N, R
+
+
+def fetch_named(records: NamedRecords[N], account_sid: str, sid_or_name: str, kind: str) -> N:
+    """Return the account's record with this SID or name; raises NotFound, naming the kind."""
+    record = records.find(account_sid, sid_or_name)
+    if record is None:
+        raise NotFound(f"there is no {kind} with the SID or unique name {sid_or_name!r}")
+    return record
+
+
+def fetch_owned(records: Records[R], account_sid: str, sid: str, kind: str) -> R:
+    """Return the account's record with this SID; raises NotFound, naming the kind."""
+    record = records.get(sid)
+    if record is None or record.account_sid != account_sid:
+        raise NotFound(f"there is no {kind} with the SID {sid!r}")
+    return record
