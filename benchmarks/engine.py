@@ -9,21 +9,21 @@ from itertools import islice, repeat
 from pathlib import Path
 from typing import Final
 
-from ringback.core.access_profile import NetworkAccessProfile
 from ringback.core.account import Account
 from ringback.core.addresses import LOOPBACK
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
 from ringback.core.callback import Callback, CallbackStatus
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Connection, limits_of
-from ringback.core.events import SimUpdated
-from ringback.core.fleet import Fleet
 from ringback.core.guard import Guard
 from ringback.core.method import Method
 from ringback.core.rendering import render
 from ringback.core.sids import SID_BYTES, Kind, make_sid
-from ringback.core.sim import Sim, SimStatus
 from ringback.core.source import NOTICE, Transition
+from ringback.core.supersim.access_profile import NetworkAccessProfile
+from ringback.core.supersim.events import SimUpdated
+from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.engine.dispatcher import Dispatcher
 from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, SystemClock, let_threads_take_turns, stopwatch
@@ -149,11 +149,13 @@ def _sid(kind: Kind, number: int) -> str:
 def _add_fleets(tx: Transaction) -> None:
     tx.accounts.add(_ACCOUNT, [])
     now, profile_sid = _CLOCK.now(), _sid(Kind.NETWORK_ACCESS_PROFILE, 0)
-    tx.access_profiles.add(
+    tx.supersim.access_profiles.add(
         NetworkAccessProfile(profile_sid, ACCOUNT_SID, "all networks", (), now, now)
     )
     for number, name in enumerate(FLEETS):
-        tx.fleets.add(Fleet(_sid(Kind.FLEET, number), ACCOUNT_SID, name, profile_sid, now, now))
+        tx.supersim.fleets.add(
+            Fleet(_sid(Kind.FLEET, number), ACCOUNT_SID, name, profile_sid, now, now)
+        )
 
 
 def _add_sims(tx: Transaction, numbers: Iterable[int]) -> None:
@@ -171,7 +173,7 @@ def _add_sims(tx: Transaction, numbers: Iterable[int]) -> None:
             date_updated=now,
             device_ip=str(IPv4Address("100.64.0.1") + number),
         )
-        tx.sims.add(sim)
+        tx.supersim.sims.add(sim)
 
 
 def _kind_of(number: int) -> tuple[SimStatus, str]:

@@ -25,8 +25,8 @@ from benchmarks.engine import (
     sim_called,
     sim_sid,
 )
-from ringback.core.sim import SimStatus
-from ringback.operations.sims import fetch_sim, list_sims
+from ringback.core.supersim.sim import SimStatus
+from ringback.operations.supersim.sims import fetch_sim, list_sims
 from ringback.ports import Transaction, Window
 from ringback.stores.sqlite.store import SqliteStore
 

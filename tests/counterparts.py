@@ -15,17 +15,23 @@ CORE: Final = ROOT / "src" / "ringback" / "core"
 TESTS: Final = ROOT / "tests" / "unit" / "core"
 
 
-def modules() -> list[str]:
-    return sorted(path.stem for path in CORE.glob("*.py") if path.stem != "__init__")
+def modules() -> list[Path]:
+    """Return all modules of the core, by their places in it."""
+    found = (path.relative_to(CORE) for path in CORE.rglob("*.py") if path.stem != "__init__")
+    return sorted(found)
 
 
-def missed(module: str, data_file: Path) -> str:
+def counterpart(module: Path) -> Path:
+    return TESTS / module.with_name(f"test_{module.name}")
+
+
+def missed(module: Path, data_file: Path) -> str:
     """Return the report on what a module's own test file does not reach; empty where it is all."""
     coverage = [sys.executable, "-m", "coverage"]
     environment = os.environ | {"COVERAGE_FILE": str(data_file)}
     for command, wanted in (
-        (["run", "-m", "pytest", "-q", str(TESTS / f"test_{module}.py")], "failed"),
-        (["report", "--fail-under=100", f"--include={CORE / module}.py"], "not covered"),
+        (["run", "-m", "pytest", "-q", str(counterpart(module))], "failed"),
+        (["report", "--fail-under=100", f"--include={CORE / module}"], "not covered"),
     ):
         result = subprocess.run(
             [*coverage, *command],
@@ -42,7 +48,9 @@ def missed(module: str, data_file: Path) -> str:
 
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
-        reports = [missed(module, Path(folder, module)) for module in modules()]
+        reports = [
+            missed(module, Path(folder, str(number))) for number, module in enumerate(modules())
+        ]
     print(
         "\n".join(filter(None, reports)) or f"all {len(reports)} modules are covered by their own"
     )

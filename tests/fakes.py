@@ -8,22 +8,22 @@ from itertools import count
 from random import Random
 from typing import Final
 
-from ringback.core.access_profile import NetworkAccessProfile
 from ringback.core.account import Account
 from ringback.core.callback import Callback, CallbackStatus, Exchange, Progress
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
-from ringback.core.events import SimUpdated
-from ringback.core.fleet import Fleet
 from ringback.core.method import Method
 from ringback.core.outcome import Delivered
 from ringback.core.payload import encode, parameters_of
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.schedule import Schedule
-from ringback.core.sim import Sim, SimStatus
-from ringback.core.sim_update import SimUpdate
 from ringback.core.simulation import Simulation
 from ringback.core.source import NOTICE, Source, Transition
+from ringback.core.supersim.access_profile import NetworkAccessProfile
+from ringback.core.supersim.events import SimUpdated
+from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.supersim.sim_update import SimUpdate
 from ringback.operations.moment import Moment
 from ringback.ports import Chance, Intake
 from tests.intakes import KeepingIntake

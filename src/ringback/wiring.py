@@ -32,9 +32,9 @@ from ringback.engine.tally import Tally
 from ringback.engine.timelapse import Timelapse
 from ringback.engine.tls import Tls
 from ringback.engine.virtual_clock import VirtualClock
-from ringback.operations.devices import receive_datagram_from
 from ringback.operations.life import Life
 from ringback.operations.moment import Moment
+from ringback.operations.supersim.devices import receive_datagram_from
 from ringback.ports import Chance, Clock, Store, Transaction, no_checkpoint
 from ringback.settings import Settings
 from ringback.stores.sqlite.store import SqliteStore

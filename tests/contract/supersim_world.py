@@ -8,20 +8,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from ringback.core.billing import BillingPeriod, PeriodType
-from ringback.core.command import (
-    Direction,
-    IpCommand,
-    IpStatus,
-    PayloadType,
-    SmsCommand,
-    SmsStatus,
-)
-from ringback.core.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
+from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.network import NETWORKS
-from ringback.core.settings_update import SettingsStatus, SettingsUpdate
-from ringback.core.sim import SimStatus
-from ringback.core.usage import DataSession
+from ringback.core.supersim.billing import BillingPeriod, PeriodType
+from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
+from ringback.core.supersim.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
+from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.supersim.sim import SimStatus
+from ringback.core.supersim.usage import DataSession
 from ringback.ports import Transaction
 from ringback.stores.memory import MemoryStore
 from tests.fakes import AUTH_TOKEN, NOW, a_fleet, a_profile, a_sim, an_account
@@ -69,8 +63,10 @@ def _fill(tx: Transaction, *, has_sims: bool) -> None:
     tx.accounts.add(replace(an_account(sid=other), parent_sid=ACCOUNT), [])
     for sid, account, letter in ((PROFILE, ACCOUNT, "a"), (sample("HA", "b"), other, "b")):
         networks = (NETWORKS[0].sid,)
-        tx.access_profiles.add(a_profile(sid=sid, account_sid=account, network_sids=networks))
-        tx.fleets.add(
+        tx.supersim.access_profiles.add(
+            a_profile(sid=sid, account_sid=account, network_sids=networks)
+        )
+        tx.supersim.fleets.add(
             a_fleet(
                 sid=sample("HF", letter),
                 account_sid=account,
@@ -78,7 +74,7 @@ def _fill(tx: Transaction, *, has_sims: bool) -> None:
                 network_access_profile_sid=sid,
             )
         )
-    tx.fleets.add(
+    tx.supersim.fleets.add(
         a_fleet(
             sid=sample("HF", "c"),
             account_sid=ACCOUNT,
@@ -95,7 +91,7 @@ def _fill(tx: Transaction, *, has_sims: bool) -> None:
 def _fill_sims(tx: Transaction) -> None:
     names = (None, "sim", "SimSidOrUniqueName")
     for letter, name in zip("abc", names, strict=True):
-        tx.sims.add(
+        tx.supersim.sims.add(
             a_sim(
                 sid=sample("HS", letter),
                 account_sid=ACCOUNT,
@@ -109,19 +105,19 @@ def _fill_sims(tx: Transaction) -> None:
 
 
 def _fill_commands(tx: Transaction) -> None:
-    tx.sms_commands.add(
+    tx.supersim.sms_commands.add(
         SmsCommand(
             sid=sample("HC"),
             account_sid=ACCOUNT,
             sim_sid=SIM,
             payload="content of the command",
-            status=SmsStatus.RECEIVED,
+            status=MessageStatus.RECEIVED,
             direction=Direction.FROM_SIM,
             date_created=NOW,
             date_updated=NOW,
         )
     )
-    tx.ip_commands.add(
+    tx.supersim.ip_commands.add(
         IpCommand(
             sid=sample("HG"),
             account_sid=ACCOUNT,
@@ -138,7 +134,7 @@ def _fill_commands(tx: Transaction) -> None:
         )
     )
     for letter, status in (("a", EsimStatus.AVAILABLE), ("b", EsimStatus.DOWNLOADED)):
-        tx.esim_profiles.add(
+        tx.supersim.esim_profiles.add(
             EsimProfile(
                 sid=sample("HP", letter),
                 account_sid=ACCOUNT,
@@ -166,12 +162,12 @@ def _fill_histories(tx: Transaction) -> None:
         date_completed=NOW,
     )
     scheduled = SettingsStatus.SCHEDULED
-    tx.settings_updates.add(settings)
-    tx.settings_updates.add(
+    tx.supersim.settings_updates.add(settings)
+    tx.supersim.settings_updates.add(
         replace(settings, sid=sample("OB", "b"), status=scheduled, date_completed=None)
     )
     for letter, kind in (("a", PeriodType.READY), ("b", PeriodType.ACTIVE)):
-        tx.billing_periods.add(
+        tx.supersim.billing_periods.add(
             BillingPeriod(
                 sid=sample("HB", letter),
                 account_sid=ACCOUNT,
@@ -184,7 +180,7 @@ def _fill_histories(tx: Transaction) -> None:
             )
         )
     for letter, network in (("a", NETWORKS[0]), ("b", _AT_FRANCE)):
-        tx.sessions.add(
+        tx.supersim.sessions.add(
             DataSession(
                 sid=sample("SE", letter),
                 account_sid=ACCOUNT,

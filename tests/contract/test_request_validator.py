@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 from ringback.core.callback import Callback
-from ringback.core.events import SimUpdated
 from ringback.core.method import Method
 from ringback.core.rendering import OutgoingRequest, render
-from ringback.core.sim import SimStatus
 from ringback.core.source import Source
+from ringback.core.supersim.events import SimUpdated
+from ringback.core.supersim.sim import SimStatus
 from tests.fakes import NOW, a_callback, an_account, an_event
 from tests.properties.strategies import callbacks
 

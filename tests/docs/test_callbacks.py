@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from ringback.cli.triggers.table import TRIGGERS, Trigger
-from ringback.core.events import (
+from ringback.core.events import Event
+from ringback.core.payload import PARAMETERS
+from ringback.core.scenario import SCENARIOS, CarrierFailure, Step
+from ringback.core.supersim.events import (
     EsimProfileChanged,
-    Event,
     IpCommandChanged,
     SimUpdated,
     SmsCommandChanged,
 )
-from ringback.core.payload import PARAMETERS
-from ringback.core.scenario import SCENARIOS, CarrierFailure, Step
 
 ROOT = Path(__file__).parents[2]
 CAPTURES = ROOT / "tests/golden/captures"

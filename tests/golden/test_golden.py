@@ -12,14 +12,16 @@ from typing import Final
 import pytest
 
 from ringback.core.account import Account
-from ringback.core.command import Direction, IpStatus, PayloadType, SmsStatus
-from ringback.core.esim_profile import EsimStatus
-from ringback.core.events import EsimProfileChanged, Event, IpCommandChanged, SmsCommandChanged
+from ringback.core.events import Event
+from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.method import Method
 from ringback.core.payload import PARAMETERS, encode, parameters_of
 from ringback.core.rendering import render
-from ringback.core.sim import SimStatus
 from ringback.core.source import Source
+from ringback.core.supersim.command import IpStatus
+from ringback.core.supersim.esim_profile import EsimStatus
+from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
+from ringback.core.supersim.sim import SimStatus
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, UNIQUE_NAME, a_callback, an_account, an_event
 
 CAPTURES: Final = Path(__file__).parent / "captures"
@@ -41,13 +43,13 @@ SMS: Final = SmsCommandChanged(
     command_sid="HC0123456789abcdef0123456789abcdef",
     sim_sid=SIM_SID,
     sim_unique_name=UNIQUE_NAME,
-    status=SmsStatus.SENT,
+    status=MessageStatus.SENT,
     direction=Direction.TO_SIM,
     payload="wake up: 100% & more",
 )
 SMS_FROM_SIM: Final = replace(
     SMS,
-    status=SmsStatus.RECEIVED,
+    status=MessageStatus.RECEIVED,
     direction=Direction.FROM_SIM,
     payload="Hello;1234;testing@!#",
 )
@@ -120,11 +122,11 @@ CASES: Final[Mapping[str, Told]] = {
     "static-proxy": Told(account=an_account(uses_static_proxy=True)),
     "no-secret": Told(account=an_account(kore_secret="")),
     "sms-sent": Told(SMS),
-    "sms-delivered": Told(replace(SMS, status=SmsStatus.DELIVERED)),
+    "sms-delivered": Told(replace(SMS, status=MessageStatus.DELIVERED)),
     "sms-failed": Told(
         replace(
             SMS,
-            status=SmsStatus.FAILED,
+            status=MessageStatus.FAILED,
             error_code=20500,
             error_message="the SMS could not be sent",
         )

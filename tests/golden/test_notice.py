@@ -8,8 +8,8 @@ import pytest
 
 from ringback.core.method import Method
 from ringback.core.rendering import OutgoingRequest, render
-from ringback.core.sim import SimStatus
 from ringback.core.source import Source
+from ringback.core.supersim.sim import SimStatus
 from tests.fakes import NOW, a_callback, an_account, an_event
 
 DEACTIVATED_LINE = "POST /path?foo=bar"

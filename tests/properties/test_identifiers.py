@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.core.device_address import device_address
-from ringback.core.esim_profile import make_iccid, make_matching_id
 from ringback.core.sids import Kind, is_sid, make_sid
 from ringback.core.source import Source
+from ringback.core.supersim.esim_profile import make_iccid, make_matching_id
 from ringback.core.tokens import is_token, make_token
 from tests.properties.strategies import any_text, sixteen_bytes, sources
 

@@ -18,31 +18,33 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ringback.carrier.simulated import SimulatedCarrier
-from ringback.core.billing import PeriodType, months_after
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.command import IP_MOVES, SMS_MOVES, IpStatus, PayloadType, SmsStatus
 from ringback.core.errand import Errand
 from ringback.core.errors import RequestRefused
-from ringback.core.esim_profile import ESIM_MOVES, EsimStatus
-from ringback.core.fleet import Fleet
+from ringback.core.message import MESSAGE_MOVES, MessageStatus, PayloadType
 from ringback.core.method import Method
+from ringback.core.months import months_after
 from ringback.core.scenario import SCENARIOS, Ending
-from ringback.core.settings_update import SETTINGS_MOVES, SettingsStatus
-from ringback.core.sim import MOVES, REQUESTABLE, Sim, SimStatus
+from ringback.core.supersim.billing import PeriodType
+from ringback.core.supersim.command import IP_MOVES, IpStatus
+from ringback.core.supersim.esim_profile import ESIM_MOVES, EsimStatus
+from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.settings_update import SETTINGS_MOVES, SettingsStatus
+from ringback.core.supersim.sim import MOVES, REQUESTABLE, Sim, SimStatus
 from ringback.core.task import Later, Task
 from ringback.engine.progress import Progress
-from ringback.operations.commands import NewDatagram, NewSms, send_datagram, send_sms
-from ringback.operations.devices import (
+from ringback.operations.life import Life
+from ringback.operations.moment import Moment
+from ringback.operations.scenarios import choose_scenario
+from ringback.operations.supersim.commands import NewDatagram, NewSms, send_datagram, send_sms
+from ringback.operations.supersim.devices import (
     download_profile,
     receive_datagram,
     receive_sms,
     transfer_data,
 )
-from ringback.operations.esim_profiles import Order, order_esim_profile
-from ringback.operations.life import Life
-from ringback.operations.moment import Moment
-from ringback.operations.scenarios import choose_scenario
-from ringback.operations.sims import Updated, UpdateRequest, register_sim, update_sim
+from ringback.operations.supersim.esim_profiles import Order, order_esim_profile
+from ringback.operations.supersim.sims import Updated, UpdateRequest, register_sim, update_sim
 from ringback.ports import Transaction
 from ringback.stores.memory import MemoryStore, MemoryTransaction
 from tests.fakes import (
@@ -89,14 +91,14 @@ TOLD: Final = {
 """The statuses of each kind of resource, but SIMs, of which whoever asked for it is told."""
 
 TABLES: Final[Mapping[str, Mapping[Any, frozenset[Any]]]] = {
-    "sms": SMS_MOVES,
+    "sms": MESSAGE_MOVES,
     "ip": IP_MOVES,
     "esim": ESIM_MOVES,
     "settings": SETTINGS_MOVES,
 }
 FIRST: Final[Mapping[str, set[Any]]] = {
     "sim": {SimStatus.NEW},
-    "sms": {SmsStatus.QUEUED, SmsStatus.RECEIVED},
+    "sms": {MessageStatus.QUEUED, MessageStatus.RECEIVED},
     "ip": {IpStatus.QUEUED, IpStatus.RECEIVED},
     "esim": {EsimStatus.NEW},
     "settings": {SettingsStatus.SCHEDULED},
@@ -197,9 +199,9 @@ class Walk(RuleBasedStateMachine):
     def set_up(self, tx: Transaction) -> None:
         tx.accounts.add(an_account(), [])
         tx.accounts.add(replace(an_account(sid=CHILD), parent_sid=ACCOUNT_SID), [])
-        tx.access_profiles.add(a_profile())
+        tx.supersim.access_profiles.add(a_profile())
         for fleet in FLEETS:
-            tx.fleets.add(fleet)
+            tx.supersim.fleets.add(fleet)
 
     def teardown(self) -> None:
         self.runner.close()
@@ -231,13 +233,13 @@ class Walk(RuleBasedStateMachine):
 
     def moved(self, tx: MemoryTransaction, kind: str, sid: str, before: Any, status: Any) -> None:
         if kind == "sim":
-            self.moved_sim(tx.sims.records[sid], before, status)
+            self.moved_sim(tx.supersim.sims.records[sid], before, status)
             return
         assert status in TABLES[kind][before], f"a {kind} that was {before} is {status}"
         if status in TOLD[kind]:
             self.foretell(sid, status, self.urls[sid], has_failed=status == "failed")
-        if kind == "sms" and status is SmsStatus.SENT:
-            self.count(tx.sms_commands.records[sid].sim_sid, sms=1)
+        if kind == "sms" and status is MessageStatus.SENT:
+            self.count(tx.supersim.sms_commands.records[sid].sim_sid, sms=1)
 
     def moved_sim(self, sim: Sim, before: SimStatus, status: SimStatus) -> None:
         if status is SimStatus.SCHEDULED:
@@ -299,17 +301,17 @@ class Walk(RuleBasedStateMachine):
         return None
 
     def sim(self, pick: int) -> Sim:
-        sims = list(self.tables.sims.records.values())
+        sims = list(self.tables.supersim.sims.records.values())
         return sims[pick % len(sims)]
 
     def fleet(self, sim: Sim) -> Fleet | None:
         return next((fleet for fleet in FLEETS if fleet.sid == sim.fleet_sid), None)
 
     def has_sims(self) -> bool:
-        return bool(self.tables.sims.records)
+        return bool(self.tables.supersim.sims.records)
 
     def has_profiles(self) -> bool:
-        return bool(self.tables.esim_profiles.records)
+        return bool(self.tables.supersim.esim_profiles.records)
 
     @initialize(status=st.sampled_from([None, SimStatus.READY, SimStatus.ACTIVE]), fleet=fleets)
     def begin(self, status: SimStatus | None, fleet: Fleet) -> None:
@@ -382,7 +384,7 @@ class Walk(RuleBasedStateMachine):
     @rule(pick=picks, name=st.sampled_from(["", "one", "two", "x+update-fails", "y+slow"]))
     def rename(self, pick: int, name: str) -> None:
         sim = self.sim(pick)
-        others = [one for one in self.tables.sims.records.values() if one.sid != sim.sid]
+        others = [one for one in self.tables.supersim.sims.records.values() if one.sid != sim.sid]
         is_taken = (sim.account_sid, name) in [(one.account_sid, one.unique_name) for one in others]
         asked = UpdateRequest(unique_name=name, callback_url=CallbackUrl.parse("http://n.example"))
         refused = self.do(
@@ -396,7 +398,7 @@ class Walk(RuleBasedStateMachine):
         sim = self.sim(pick)
         names = [
             one.unique_name
-            for one in self.tables.sims.records.values()
+            for one in self.tables.supersim.sims.records.values()
             if one.account_sid == CHILD and one.sid != sim.sid and one.unique_name
         ]
         refused = self.do(
@@ -485,7 +487,7 @@ class Walk(RuleBasedStateMachine):
         may = sim.status in CONNECTED and fleet is not None and fleet.data_enabled
         assert (refused is None) is may or (may and fleet is FLEETS[1])
 
-    @precondition(lambda self: len(self.tables.esim_profiles.records) < 3)
+    @precondition(lambda self: len(self.tables.supersim.esim_profiles.records) < 3)
     @rule(url=urls)
     def order(self, url: CallbackUrl | None) -> None:
         order = Order(generates_matching_id=True, callback_url=url)
@@ -498,7 +500,7 @@ class Walk(RuleBasedStateMachine):
     @precondition(has_profiles)
     @rule(pick=picks)
     def download(self, pick: int) -> None:
-        profiles = list(self.tables.esim_profiles.records.values())
+        profiles = list(self.tables.supersim.esim_profiles.records.values())
         profile = profiles[pick % len(profiles)]
         refused = self.do(lambda tx, moment: download_profile(tx, ACCOUNT_SID, profile.sid, moment))
         assert (refused is None) is (profile.status is EsimStatus.AVAILABLE)
@@ -530,8 +532,8 @@ class Walk(RuleBasedStateMachine):
     def all_is_done(self) -> None:
         """Nothing is left undone that is due: a SIM is as ready, and as billed, as it should be."""
         now = self.clock.now()
-        periods = list(self.tables.billing_periods.records.values())
-        for sim in self.tables.sims.records.values():
+        periods = list(self.tables.supersim.billing_periods.records.values())
+        for sim in self.tables.supersim.sims.records.values():
             if sim.status is SimStatus.READY:
                 assert not self.ready[sim.sid].is_over(now), "it should be active by now"
             own = [one for one in periods if one.sim_sid == sim.sid]
@@ -540,23 +542,25 @@ class Walk(RuleBasedStateMachine):
             assert len(current) <= 1, "a month is billed twice"
             active = [one for one in own if one.period_type is PeriodType.ACTIVE]
             assert all(one.end_time == months_after(one.start_time) for one in active)
-        cards = [one.sim_sid for one in self.tables.settings_updates.records.values()]
+        cards = [one.sim_sid for one in self.tables.supersim.settings_updates.records.values()]
         assert len(cards) == len(set(cards)), "a card gets its settings twice"
 
     @invariant()
     def each_available_profile_has_a_sim(self) -> None:
-        profiles = self.tables.esim_profiles.records.values()
+        profiles = self.tables.supersim.esim_profiles.records.values()
         offered = [one.sim_sid for one in profiles if one.sim_sid is not None]
-        assert len(offered) == len(set(offered)) == len(self.tables.sims.records) - self.cards
+        assert (
+            len(offered) == len(set(offered)) == len(self.tables.supersim.sims.records) - self.cards
+        )
 
 
 def _statuses(tx: MemoryTransaction) -> Iterator[tuple[str, tuple[str, Any]]]:
     tables: dict[str, Any] = {
-        "sim": tx.sims,
-        "sms": tx.sms_commands,
-        "ip": tx.ip_commands,
-        "esim": tx.esim_profiles,
-        "settings": tx.settings_updates,
+        "sim": tx.supersim.sims,
+        "sms": tx.supersim.sms_commands,
+        "ip": tx.supersim.ip_commands,
+        "esim": tx.supersim.esim_profiles,
+        "settings": tx.supersim.settings_updates,
     }
     for kind, table in tables.items():
         for record in table.records.values():

@@ -4,16 +4,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.core.billing import months_after
 from ringback.core.errors import Invalid
-from ringback.core.usage import (
-    DataSession,
-    Granularity,
-    Group,
-    plan_query,
-    total_between,
-    when_used,
-)
+from ringback.core.metering import total_between, when_used
+from ringback.core.months import months_after
+from ringback.core.supersim.usage import DataSession, Granularity, Group, plan_query
 from tests.fakes import NOW
 from tests.unit.core.builders import a_session
 

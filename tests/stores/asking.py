@@ -3,22 +3,23 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from ringback.core.access_profile import NetworkAccessProfile
-from ringback.core.billing import BillingPeriod
 from ringback.core.callback import Attempt, Callback, advance
-from ringback.core.command import IpCommand, SmsCommand
-from ringback.core.esim_profile import EsimProfile
-from ringback.core.fleet import Fleet
 from ringback.core.outcome import Delivered, Refused
 from ringback.core.retry import Decision, Done
-from ringback.core.settings_update import SettingsUpdate
-from ringback.core.sim import Sim
-from ringback.core.sim_update import SimUpdate
+from ringback.core.supersim.access_profile import NetworkAccessProfile
+from ringback.core.supersim.billing import BillingPeriod
+from ringback.core.supersim.command import IpCommand, SmsCommand
+from ringback.core.supersim.esim_profile import EsimProfile
+from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.settings_update import SettingsUpdate
+from ringback.core.supersim.sim import Sim
+from ringback.core.supersim.sim_update import SimUpdate
+from ringback.core.supersim.usage import DataSession
 from ringback.core.task import Task
-from ringback.core.usage import DataSession
 from ringback.ports import (
     CallbackFilter,
     Claim,
@@ -36,16 +37,16 @@ from tests.stores.records import OUR_LANE, OURS, callback, row_of
 ALL_CALLBACKS = CallbackFilter()
 
 _TABLES: dict[type, str] = {
-    NetworkAccessProfile: "access_profiles",
-    Fleet: "fleets",
-    Sim: "sims",
-    SimUpdate: "sim_updates",
-    SmsCommand: "sms_commands",
-    IpCommand: "ip_commands",
-    EsimProfile: "esim_profiles",
-    SettingsUpdate: "settings_updates",
-    BillingPeriod: "billing_periods",
-    DataSession: "sessions",
+    NetworkAccessProfile: "supersim.access_profiles",
+    Fleet: "supersim.fleets",
+    Sim: "supersim.sims",
+    SimUpdate: "supersim.sim_updates",
+    SmsCommand: "supersim.sms_commands",
+    IpCommand: "supersim.ip_commands",
+    EsimProfile: "supersim.esim_profiles",
+    SettingsUpdate: "supersim.settings_updates",
+    BillingPeriod: "supersim.billing_periods",
+    DataSession: "supersim.sessions",
     Callback: "callbacks",
 }
 
@@ -60,7 +61,7 @@ async def opened(path: Path) -> AsyncIterator[SqliteStore]:
 
 def table_of(tx: Transaction, kind: type) -> Any:
     """Return the table that records of this kind are kept in."""
-    return getattr(tx, _TABLES[kind])
+    return attrgetter(_TABLES[kind])(tx)
 
 
 def add(tx: Transaction, record: object) -> None:
@@ -80,7 +81,7 @@ async def keep(store: Store, *records: object) -> None:
 
 
 async def sims_on(store: Store, window: Window, **which: object) -> list[Sim]:
-    return await store.transact(lambda tx: tx.sims.page(OURS, which, window))
+    return await store.transact(lambda tx: tx.supersim.sims.page(OURS, which, window))
 
 
 async def page_of(

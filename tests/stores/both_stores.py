@@ -113,9 +113,9 @@ class BothStores(RuleBasedStateMachine):
     def _begin(self, tx: Transaction) -> None:
         for account_sid, its_fleet in FLEETS.items():
             tx.accounts.add(account(account_sid), [api_key(int(account_sid[-1]), account_sid)])
-            tx.access_profiles.add(PROFILES[account_sid])
-            tx.fleets.add(its_fleet)
-            tx.sims.add(SIMS[account_sid])
+            tx.supersim.access_profiles.add(PROFILES[account_sid])
+            tx.supersim.fleets.add(its_fleet)
+            tx.supersim.sims.add(SIMS[account_sid])
 
     # ---- jobs and commits
 
@@ -186,9 +186,9 @@ def everything(tx: Transaction) -> tuple[object, ...]:
         callbacks,
         [tx.callbacks.attempts(one.sid) for one in callbacks],
         by_sid(tx.callbacks.left_open()),
-        [tx.sims.page(sid, {}, Window(99)) for sid in FLEETS],
-        [tx.sms_commands.page(sid, {}, Window(999)) for sid in FLEETS],
-        [tx.sessions.of_sim(sim.sid, since=NOW - SECOND) for sim in SIMS.values()],
+        [tx.supersim.sims.page(sid, {}, Window(99)) for sid in FLEETS],
+        [tx.supersim.sms_commands.page(sid, {}, Window(999)) for sid in FLEETS],
+        [tx.supersim.sessions.of_sim(sim.sid, since=NOW - SECOND) for sim in SIMS.values()],
         tx.tasks.due(NOW + timedelta(days=1), limit=999),
         tx.accounts.all(),
     )

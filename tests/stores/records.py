@@ -2,23 +2,24 @@
 
 from datetime import UTC, datetime, timedelta
 
-from ringback.core.access_profile import NetworkAccessProfile
 from ringback.core.account import Account, ApiKey
-from ringback.core.billing import BillingPeriod, PeriodType
 from ringback.core.callback import Attempt, Callback, Exchange, RecordedRequest, settle
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.command import Direction, IpCommand, IpStatus, PayloadType, SmsCommand, SmsStatus
-from ringback.core.esim_profile import EsimProfile, EsimStatus
-from ringback.core.fleet import Fleet
+from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.network import NETWORKS
 from ringback.core.outcome import Outcome
 from ringback.core.scenario import Step
-from ringback.core.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.sids import Kind, make_sid
-from ringback.core.sim import Sim, SimStatus
-from ringback.core.sim_update import SimUpdate
+from ringback.core.supersim.access_profile import NetworkAccessProfile
+from ringback.core.supersim.billing import BillingPeriod, PeriodType
+from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
+from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
+from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.supersim.sim_update import SimUpdate
+from ringback.core.supersim.usage import DataSession
 from ringback.core.task import Task
-from ringback.core.usage import DataSession
 from ringback.ports import Claim, Lane
 from tests.fakes import NOW, a_callback, a_fleet, a_profile, a_sim, an_account, an_update
 
@@ -99,7 +100,7 @@ def sms_command(number: int, account_sid: str = OURS) -> SmsCommand:
         account_sid=account_sid,
         sim_sid=SIMS[account_sid].sid,
         payload=f"text {number}",
-        status=SmsStatus.QUEUED,
+        status=MessageStatus.QUEUED,
         direction=Direction.TO_SIM,
         date_created=NOW,
         date_updated=NOW,

@@ -85,7 +85,7 @@ def look(tx: Transaction) -> None:
 
 
 def write_at_once(tx: Transaction) -> None:
-    tx.sims.add(sim(9))
+    tx.supersim.sims.add(sim(9))
 
 
 def break_off(tx: Transaction) -> None:
@@ -117,7 +117,7 @@ def test_work_that_fails_takes_nothing_of_the_others_with_it(
     failures = bench.failures(add(1), add(2, 3), then(*steps, break_off), add(4), look, add(5))
     assert failures == [None, None, Broken, None, None, None]
     assert bench.numbers() == [1, 2, 3, 4, 5]
-    assert bench.result(lambda tx: tx.sims.get(sim(9).sid)) is None
+    assert bench.result(lambda tx: tx.supersim.sims.get(sim(9).sid)) is None
     assert bench.result(lambda tx: tx.callbacks.left_open()) == []
 
 
@@ -136,7 +136,7 @@ def test_work_sees_what_the_work_before_it_did(bench: Bench) -> None:
 def test_looking_at_other_records_leaves_callbacks_to_be_written_together(bench: Bench) -> None:
     statements = list[str]()
     bench.connection.set_trace_callback(statements.append)
-    bench.do(then(add(1), lambda tx: tx.sims.page(OURS, {}, Window(9)), add(2, 3, 4)))
+    bench.do(then(add(1), lambda tx: tx.supersim.sims.page(OURS, {}, Window(9)), add(2, 3, 4)))
     written = [one for one in statements if one.startswith("INSERT INTO callbacks")]
     assert len(written) == 1
     assert bench.numbers() == [1, 2, 3, 4]
@@ -192,11 +192,11 @@ def test_an_account_that_was_not_saved_after_all_is_not_seen(bench: Bench) -> No
         pytest.param(add(1), id="a callback that there is already"),
         pytest.param(add(9, key="taken"), id="a key that is taken"),
         pytest.param(then(add(9, key="taken"), look), id="a key that is taken, seen at once"),
-        pytest.param(lambda tx: tx.sims.add(sim(1)), id="a SIM that there is already"),
+        pytest.param(lambda tx: tx.supersim.sims.add(sim(1)), id="a SIM that there is already"),
     ],
 )
 def test_what_the_database_refuses_fails_alone(bench: Bench, refused: Work) -> None:
-    bench.do(add(1), add(2, key="taken"), lambda tx: tx.sims.add(sim(1)))
+    bench.do(add(1), add(2, key="taken"), lambda tx: tx.supersim.sims.add(sim(1)))
     failures = bench.failures(add(3), refused, add(4), look)
     assert failures == [None, sqlite3.IntegrityError, None, None]
     assert bench.numbers() == [1, 2, 3, 4]

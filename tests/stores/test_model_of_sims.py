@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from ringback.core.scenario import Step
-from ringback.core.sim import SimStatus
+from ringback.core.supersim.sim import SimStatus
 from ringback.core.task import Task
 from ringback.ports import Transaction, Window
 from tests.stores.both_stores import (
@@ -42,7 +42,9 @@ class SimsInBothStores(BothStores):
             self._sims.add(added.sid)
             self.add(
                 Part(
-                    lambda tx: None if _is_taken(tx, account_sid, name) else tx.sims.add(added),
+                    lambda tx: (
+                        None if _is_taken(tx, account_sid, name) else tx.supersim.sims.add(added)
+                    ),
                     undone=lambda: self._sims.discard(added.sid),
                 )
             )
@@ -52,10 +54,10 @@ class SimsInBothStores(BothStores):
         now = self.now
 
         def work(tx: Transaction) -> None:
-            found = tx.sims.get(sim(number).sid)
+            found = tx.supersim.sims.get(sim(number).sid)
             if found is not None and not _is_taken(tx, found.account_sid, name):
                 fleet_sid = FLEETS[found.account_sid].sid if has_fleet else None
-                tx.sims.save(
+                tx.supersim.sims.save(
                     replace(
                         found,
                         unique_name=name,
@@ -72,10 +74,10 @@ class SimsInBothStores(BothStores):
         due = self.now + ahead
 
         def work(tx: Transaction) -> None:
-            found = tx.sims.get(sim(number).sid)
+            found = tx.supersim.sims.get(sim(number).sid)
             if found is not None:
-                tx.sim_updates.end(found.sid)
-                tx.sim_updates.add(update_of(found))
+                tx.supersim.sim_updates.end(found.sid)
+                tx.supersim.sim_updates.add(update_of(found))
                 tx.tasks.put(Task(UPDATE_SIM, found.sid, found.account_sid, due))
 
         self.add(Part(work))
@@ -83,7 +85,7 @@ class SimsInBothStores(BothStores):
     @rule(number=NUMBERS)
     def end_update(self, number: int) -> None:
         def work(tx: Transaction) -> None:
-            tx.sim_updates.end(sim(number).sid)
+            tx.supersim.sim_updates.end(sim(number).sid)
             tx.tasks.drop(sim(number).sid, UPDATE_SIM)
 
         self.add(Part(work))
@@ -112,21 +114,21 @@ class SimsInBothStores(BothStores):
         self.add(
             Part(
                 lambda tx: (
-                    tx.sims.find(account_sid, sim(number).sid),
-                    tx.sims.find(account_sid, name or ""),
-                    tx.sims.get(sim(number).sid),
-                    tx.sims.first({"iccid": sim(number).iccid}),
-                    tx.sims.first({"device_ip": sim(number).device_ip, "status": status}),
-                    tx.sim_updates.get(sim(number).sid),
+                    tx.supersim.sims.find(account_sid, sim(number).sid),
+                    tx.supersim.sims.find(account_sid, name or ""),
+                    tx.supersim.sims.get(sim(number).sid),
+                    tx.supersim.sims.first({"iccid": sim(number).iccid}),
+                    tx.supersim.sims.first({"device_ip": sim(number).device_ip, "status": status}),
+                    tx.supersim.sim_updates.get(sim(number).sid),
                     tx.tasks.due(now, limit=limit),
-                    or_refused(lambda: tx.sims.page(account_sid, which, window)),
+                    or_refused(lambda: tx.supersim.sims.page(account_sid, which, window)),
                 )
             )
         )
 
 
 def _is_taken(tx: Transaction, account_sid: str, name: str | None) -> bool:
-    return name is not None and tx.sims.find(account_sid, name) is not None
+    return name is not None and tx.supersim.sims.find(account_sid, name) is not None
 
 
 # Some seconds on a quiet machine, which a busy one may make many of.

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from ringback.core.command import Direction, SmsStatus
+from ringback.core.message import Direction, MessageStatus
 from ringback.core.scenario import Step
 from ringback.core.task import Task
 from ringback.ports import Transaction, Window
@@ -31,7 +31,7 @@ from tests.stores.records import OURS, SIMS, session, sms_command, task
 SUBJECTS = st.integers(0, 3)
 STEPS = st.sampled_from([Step.UPDATE_SIM, Step.RENEW_PERIOD])
 DIRECTIONS = st.none() | st.sampled_from(Direction)
-STATUSES = st.none() | st.sampled_from(SmsStatus)
+STATUSES = st.none() | st.sampled_from(MessageStatus)
 
 
 class TasksInBothStores(BothStores):
@@ -80,19 +80,19 @@ class TasksInBothStores(BothStores):
             self._commands.add(added.sid)
             self.add(
                 Part(
-                    lambda tx: tx.sms_commands.add(added),
+                    lambda tx: tx.supersim.sms_commands.add(added),
                     undone=lambda: self._commands.discard(added.sid),
                 )
             )
 
-    @rule(number=NUMBERS, status=st.sampled_from(SmsStatus))
-    def save_command(self, number: int, status: SmsStatus) -> None:
+    @rule(number=NUMBERS, status=st.sampled_from(MessageStatus))
+    def save_command(self, number: int, status: MessageStatus) -> None:
         now = self.now
 
         def work(tx: Transaction) -> None:
-            found = tx.sms_commands.get(sms_command(number).sid)
+            found = tx.supersim.sms_commands.get(sms_command(number).sid)
             if found is not None:
-                tx.sms_commands.save(replace(found, status=status, date_updated=now))
+                tx.supersim.sms_commands.save(replace(found, status=status, date_updated=now))
 
         self.add(Part(work))
 
@@ -108,7 +108,7 @@ class TasksInBothStores(BothStores):
         *,
         account_sid: str,
         number: int,
-        status: SmsStatus | None,
+        status: MessageStatus | None,
         direction: Direction | None,
         window: Window,
     ) -> None:
@@ -116,9 +116,9 @@ class TasksInBothStores(BothStores):
         self.add(
             Part(
                 lambda tx: (
-                    tx.sms_commands.get(sms_command(number).sid),
-                    tx.sms_commands.first({"account_sid": account_sid, **which}),
-                    or_refused(lambda: tx.sms_commands.page(account_sid, which, window)),
+                    tx.supersim.sms_commands.get(sms_command(number).sid),
+                    tx.supersim.sms_commands.first({"account_sid": account_sid, **which}),
+                    or_refused(lambda: tx.supersim.sms_commands.page(account_sid, which, window)),
                 )
             )
         )
@@ -130,15 +130,15 @@ class TasksInBothStores(BothStores):
         began = self.now
         ends = None if lasts is None else began + lasts
         added = session(next(self._sessions), account_sid, began=began, ends=ends)
-        self.add(Part(lambda tx: tx.sessions.add(added)))
+        self.add(Part(lambda tx: tx.supersim.sessions.add(added)))
 
     @rule(number=NUMBERS, ahead=st.none() | AHEAD)
     def end_session(self, number: int, ahead: timedelta | None) -> None:
         at = None if ahead is None else self.now + ahead
 
         def work(tx: Transaction) -> None:
-            if tx.sessions.get(session(number).sid) is not None:
-                tx.sessions.end(session(number).sid, at)
+            if tx.supersim.sessions.get(session(number).sid) is not None:
+                tx.supersim.sessions.end(session(number).sid, at)
 
         self.add(Part(work))
 
@@ -151,9 +151,9 @@ class TasksInBothStores(BothStores):
         self.add(
             Part(
                 lambda tx: (
-                    [tx.sessions.of_sim(sim.sid, since=start) for sim in SIMS.values()],
+                    [tx.supersim.sessions.of_sim(sim.sid, since=start) for sim in SIMS.values()],
                     or_refused(
-                        lambda: tx.sessions.between(
+                        lambda: tx.supersim.sessions.between(
                             account_sid, which, start, start + lasts, window
                         )
                     ),
@@ -176,7 +176,7 @@ class TasksInBothStores(BothStores):
             tx.tasks.put(task(0, due=NOW))
             if isinstance(tx, MemoryTransaction):
                 raise sqlite3.IntegrityError
-            tx.sms_commands.add(replace(sms_command(0), sid=known))
+            tx.supersim.sms_commands.add(replace(sms_command(0), sid=known))
 
         self.add(Part(work))
         self.next_job()

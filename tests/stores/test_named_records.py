@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ringback.core.access_profile import NetworkAccessProfile
-from ringback.core.fleet import Fleet
-from ringback.core.sim import Sim
+from ringback.core.supersim.access_profile import NetworkAccessProfile
+from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.sim import Sim
 from ringback.ports import Store
 from tests.stores.asking import keep, table_of
 from tests.stores.records import OURS, THEIRS, fleet, profile, sim

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ringback.core.errors import Invalid
-from ringback.core.sim import SimStatus
+from ringback.core.supersim.sim import SimStatus
 from ringback.ports import Store, Window
 from tests.stores.asking import callbacks_on, keep, sims_on
 from tests.stores.records import THEIRS, callback, sim
@@ -64,7 +64,7 @@ async def test_going_back_meets_the_records_that_were_added_meanwhile(store: Sto
 async def test_a_saved_sim_keeps_its_place(store: Store) -> None:
     await keep(store, *map(sim, range(3)))
     changed = replace(sim(0), unique_name="x")
-    await store.transact(lambda tx: tx.sims.save(changed))
+    await store.transact(lambda tx: tx.supersim.sims.save(changed))
     assert await sims_on(store, Window(9)) == [sim(2), sim(1), changed]
 
 
@@ -116,6 +116,6 @@ async def test_a_filtered_list_has_pages_too(store: Store) -> None:
 
 async def test_a_record_that_left_the_filter_still_marks_its_page(store: Store) -> None:
     await keep(store, *map(sim, range(3)))
-    await store.transact(lambda tx: tx.sims.save(replace(sim(1), status=SimStatus.READY)))
+    await store.transact(lambda tx: tx.supersim.sims.save(replace(sim(1), status=SimStatus.READY)))
     assert await sims_on(store, Window(9, after=sim(1).sid), status=SimStatus.NEW) == [sim(0)]
     assert await sims_on(store, Window(9, before=sim(1).sid), status=SimStatus.NEW) == [sim(2)]

@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from ringback.core.access_profile import NetworkAccessProfile
-from ringback.core.billing import BillingPeriod
-from ringback.core.command import Direction, IpCommand, IpStatus, SmsCommand, SmsStatus
-from ringback.core.esim_profile import EsimProfile, EsimStatus
-from ringback.core.fleet import Fleet
+from ringback.core.message import Direction, MessageStatus
 from ringback.core.scenario import Step
-from ringback.core.settings_update import SettingsStatus, SettingsUpdate
-from ringback.core.sim import Sim, SimStatus
+from ringback.core.supersim.access_profile import NetworkAccessProfile
+from ringback.core.supersim.billing import BillingPeriod
+from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
+from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
+from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.ports import Transaction, Which, Window
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.store import connect
@@ -46,7 +47,7 @@ FILTERS: dict[type, Which] = {
     NetworkAccessProfile: {},
     Fleet: {"network_access_profile_sid": PROFILES[OURS].sid},
     Sim: {"status": SimStatus.READY, "fleet_sid": FLEETS[OURS].sid, "iccid": ICCID},
-    SmsCommand: {"sim_sid": SIM_SID, "status": SmsStatus.SENT, "direction": Direction.TO_SIM},
+    SmsCommand: {"sim_sid": SIM_SID, "status": MessageStatus.SENT, "direction": Direction.TO_SIM},
     IpCommand: {
         "sim_sid": SIM_SID,
         "sim_iccid": ICCID,
@@ -122,7 +123,7 @@ def check(steps: list[str]) -> None:
 
 def test_a_step_that_reads_a_whole_table_is_found_out(plans: Plans) -> None:
     with pytest.raises(AssertionError):
-        check(plans.of(lambda tx: tx.sims.first({"sms_while_ready": 3})))
+        check(plans.of(lambda tx: tx.supersim.sims.first({"sms_while_ready": 3})))
 
 
 def test_a_step_that_sorts_is_found_out(plans: Plans) -> None:
@@ -151,7 +152,7 @@ FLEET_SID = FLEETS[OURS].sid
         (Sim, {"fleet_sid": FLEET_SID}, "fleet_sid"),
         (Sim, {"status": READY, "fleet_sid": FLEET_SID}, "fleet_sid, status"),
         (SmsCommand, {"direction": FROM_SIM}, "direction"),
-        (SmsCommand, {"status": SmsStatus.SENT, "direction": FROM_SIM}, "status"),
+        (SmsCommand, {"status": MessageStatus.SENT, "direction": FROM_SIM}, "status"),
         (SmsCommand, FILTERS[SmsCommand], "sim_sid"),
         (IpCommand, {"direction": FROM_SIM}, "direction"),
         (IpCommand, {"sim_iccid": ICCID, "status": IpStatus.SENT}, "sim_iccid"),
@@ -170,7 +171,7 @@ def test_a_list_goes_by_the_filter_that_leaves_the_fewest_rows(
 
 
 def test_a_list_goes_by_an_iccid_rather_than_by_anything_else(plans: Plans) -> None:
-    (step,) = plans.of(lambda tx: tx.sims.page(OURS, FILTERS[Sim], Window(50)))
+    (step,) = plans.of(lambda tx: tx.supersim.sims.page(OURS, FILTERS[Sim], Window(50)))
     assert step.endswith("(iccid=?)")
 
 
@@ -189,18 +190,18 @@ def test_a_name_is_found_by_an_index(plans: Plans, kind: type, name: str) -> Non
 
 
 OTHER: dict[str, Callable[[Transaction], Any]] = {
-    "an ICCID": lambda tx: tx.sims.first({"iccid": ICCID}),
-    "an address": lambda tx: tx.sims.first({"device_ip": "127.64.0.1"}),
-    "a change": lambda tx: tx.sim_updates.get(SIM_SID),
-    "the end of a change": lambda tx: tx.sim_updates.end(SIM_SID),
+    "an ICCID": lambda tx: tx.supersim.sims.first({"iccid": ICCID}),
+    "an address": lambda tx: tx.supersim.sims.first({"device_ip": "127.64.0.1"}),
+    "a change": lambda tx: tx.supersim.sim_updates.get(SIM_SID),
+    "the end of a change": lambda tx: tx.supersim.sim_updates.end(SIM_SID),
     "tasks that are due": lambda tx: tx.tasks.due(NOW, limit=9),
     "a task that is taken": lambda tx: tx.tasks.take(task(1)),
     "a task that is dropped": lambda tx: tx.tasks.drop(SIM_SID, Step.UPDATE_SIM),
     "a scenario": lambda tx: tx.scenarios.get(OURS),
-    "a session": lambda tx: tx.sessions.get(session(1).sid),
-    "the end of a session": lambda tx: tx.sessions.end(session(1).sid, NOW),
-    "the sessions of a SIM": lambda tx: tx.sessions.of_sim(SIM_SID, since=NOW),
-    "sessions in a period": lambda tx: tx.sessions.between(OURS, {}, NOW, NOW, Window(9)),
+    "a session": lambda tx: tx.supersim.sessions.get(session(1).sid),
+    "the end of a session": lambda tx: tx.supersim.sessions.end(session(1).sid, NOW),
+    "the sessions of a SIM": lambda tx: tx.supersim.sessions.of_sim(SIM_SID, since=NOW),
+    "sessions in a period": lambda tx: tx.supersim.sessions.between(OURS, {}, NOW, NOW, Window(9)),
 }
 
 
@@ -222,7 +223,7 @@ def test_whatever_else_is_looked_for_is_found_by_an_index(
 def test_sessions_in_a_period_are_found_among_those_of_a_sim_or_a_fleet(
     plans: Plans, which: Which, column: str
 ) -> None:
-    (step,) = plans.of(lambda tx: tx.sessions.between(OURS, which, NOW, NOW, Window(9)))
+    (step,) = plans.of(lambda tx: tx.supersim.sessions.between(OURS, which, NOW, NOW, Window(9)))
     assert f"{column}=?" in step
 
 

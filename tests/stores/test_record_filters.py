@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from ringback.core.command import Direction, IpCommand, IpStatus, SmsCommand, SmsStatus
-from ringback.core.esim_profile import EsimProfile, EsimStatus
-from ringback.core.fleet import Fleet
-from ringback.core.settings_update import SettingsStatus, SettingsUpdate
-from ringback.core.sim import Sim, SimStatus
+from ringback.core.message import Direction, MessageStatus
+from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
+from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
+from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.ports import Store, Which, Window
 from tests.stores.asking import keep, numbers_of, page_of
 from tests.stores.records import (
@@ -113,7 +114,7 @@ def commands(make: Any) -> list[Any]:
     elsewhere: dict[str, Any] = {"sim_sid": OTHER_SIM.sid}
     if make is ip_command:
         elsewhere["sim_iccid"] = OTHER_SIM.iccid
-    statuses = SmsStatus if make is sms_command else IpStatus
+    statuses = MessageStatus if make is sms_command else IpStatus
     return [
         replace(make(0), status=statuses.SENT),
         replace(make(1), status=statuses.SENT, **elsewhere),

@@ -6,16 +6,17 @@ from typing import Any
 
 import pytest
 
-from ringback.core.access_profile import NetworkAccessProfile
-from ringback.core.billing import BillingPeriod, PeriodType
-from ringback.core.command import Direction, IpCommand, IpStatus, PayloadType, SmsCommand, SmsStatus
-from ringback.core.esim_profile import EsimProfile, EsimStatus
-from ringback.core.fleet import Fleet
+from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.method import Method
 from ringback.core.network import NETWORKS
-from ringback.core.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.sids import Kind
-from ringback.core.sim import Sim, SimStatus
+from ringback.core.supersim.access_profile import NetworkAccessProfile
+from ringback.core.supersim.billing import BillingPeriod, PeriodType
+from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
+from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
+from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.ports import Store, Window
 from tests.fakes import NOW
 from tests.stores.asking import keep, page_of, table_of
@@ -91,7 +92,7 @@ ODD: list[Any] = [
         account_sid=OURS,
         sim_sid=SIMS[OURS].sid,
         payload="ÿ\0\r\n'; DROP TABLE sims",
-        status=SmsStatus.DELIVERED,
+        status=MessageStatus.DELIVERED,
         direction=Direction.TO_SIM,
         date_created=ODD_INSTANT,
         date_updated=LATER,
@@ -273,7 +274,7 @@ async def test_a_field_without_a_value_is_open(furnished: Store, make: Any, kind
 
 VALUES = [
     *((SIMS[OURS], "status", value) for value in SimStatus),
-    *((sms_command(1), "status", value) for value in SmsStatus),
+    *((sms_command(1), "status", value) for value in MessageStatus),
     *((sms_command(1), "direction", value) for value in Direction),
     *((ip_command(1), "status", value) for value in IpStatus),
     *((ip_command(1), "direction", value) for value in Direction),

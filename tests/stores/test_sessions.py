@@ -8,7 +8,7 @@ import pytest
 from ringback.core.errors import Invalid
 from ringback.core.network import NETWORKS
 from ringback.core.sids import Kind
-from ringback.core.usage import DataSession
+from ringback.core.supersim.usage import DataSession
 from ringback.ports import Store, Which, Window
 from tests.fakes import NOW
 from tests.stores.asking import keep, numbers_of
@@ -30,15 +30,17 @@ INSTANT = timedelta(microseconds=1)
 
 
 async def kept(store: Store, number: int) -> DataSession | None:
-    return await store.transact(lambda tx: tx.sessions.get(session(number).sid))
+    return await store.transact(lambda tx: tx.supersim.sessions.get(session(number).sid))
 
 
 async def end(store: Store, number: int, at: datetime | None) -> None:
-    await store.transact(lambda tx: tx.sessions.end(session(number).sid, at))
+    await store.transact(lambda tx: tx.supersim.sessions.end(session(number).sid, at))
 
 
 async def of_sim(store: Store, since: datetime, sim_sid: str = SIMS[OURS].sid) -> list[int]:
-    return numbers_of(await store.transact(lambda tx: tx.sessions.of_sim(sim_sid, since=since)))
+    return numbers_of(
+        await store.transact(lambda tx: tx.supersim.sessions.of_sim(sim_sid, since=since))
+    )
 
 
 async def between(
@@ -52,7 +54,7 @@ async def between(
 ) -> list[int]:
     return numbers_of(
         await store.transact(
-            lambda tx: tx.sessions.between(account_sid, which or {}, start, until, window)
+            lambda tx: tx.supersim.sessions.between(account_sid, which or {}, start, until, window)
         )
     )
 

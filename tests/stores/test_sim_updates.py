@@ -5,19 +5,19 @@ from dataclasses import replace
 import pytest
 
 from ringback.core.method import Method
-from ringback.core.sim import SimStatus
-from ringback.core.sim_update import SimUpdate
+from ringback.core.supersim.sim import SimStatus
+from ringback.core.supersim.sim_update import SimUpdate
 from ringback.ports import Store
 from tests.stores.asking import keep
 from tests.stores.records import FLEETS, ODD_URL, OURS, SIMS, sim, update_of
 
 
 async def change_of(store: Store, number: int) -> SimUpdate | None:
-    return await store.transact(lambda tx: tx.sim_updates.get(sim(number).sid))
+    return await store.transact(lambda tx: tx.supersim.sim_updates.get(sim(number).sid))
 
 
 async def end(store: Store, number: int) -> None:
-    await store.transact(lambda tx: tx.sim_updates.end(sim(number).sid))
+    await store.transact(lambda tx: tx.supersim.sim_updates.end(sim(number).sid))
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,9 @@ async def end(store: Store, number: int) -> None:
 )
 async def test_a_change_comes_back_as_it_was(furnished: Store, update: SimUpdate) -> None:
     await keep(furnished, update)
-    assert await furnished.transact(lambda tx: tx.sim_updates.get(SIMS[OURS].sid)) == update
+    assert (
+        await furnished.transact(lambda tx: tx.supersim.sim_updates.get(SIMS[OURS].sid)) == update
+    )
 
 
 async def test_a_sim_that_is_not_being_changed_has_no_change(store: Store) -> None:

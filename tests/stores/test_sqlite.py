@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ringback.core.errors import StoreUnavailable
-from ringback.core.sim import Sim
+from ringback.core.supersim.sim import Sim
 from ringback.ports import Transaction, Window
 from ringback.stores.sqlite.store import SqliteStore
 from tests.stores.asking import opened
@@ -65,7 +65,7 @@ async def test_work_that_queued_up_shares_one_commit(store: SqliteStore) -> None
     async with busy(store):
         statements = statements_of(store)
         adding = [
-            asyncio.create_task(store.transact(lambda tx, n=n: tx.sims.add(sim(n))))
+            asyncio.create_task(store.transact(lambda tx, n=n: tx.supersim.sims.add(sim(n))))
             for n in range(100)
         ]
     await asyncio.gather(*adding)
@@ -96,10 +96,10 @@ async def test_a_commit_is_never_of_more_than_500(store: SqliteStore) -> None:
 
 async def test_who_gives_up_before_its_turn_has_nothing_done(store: SqliteStore) -> None:
     async with busy(store):
-        given_up = asyncio.create_task(store.transact(lambda tx: tx.sims.add(sim(1))))
+        given_up = asyncio.create_task(store.transact(lambda tx: tx.supersim.sims.add(sim(1))))
         await asyncio.sleep(0)
         given_up.cancel()
-    assert await store.transact(lambda tx: tx.sims.get(sim(1).sid)) is None
+    assert await store.transact(lambda tx: tx.supersim.sims.get(sim(1).sid)) is None
 
 
 async def test_a_closed_store_says_so(path: Path) -> None:
@@ -113,12 +113,12 @@ async def test_a_closed_store_says_so(path: Path) -> None:
 
 
 async def sims_in(store: SqliteStore) -> list[Sim]:
-    return await store.transact(lambda tx: tx.sims.page(OURS, {}, Window(9)))
+    return await store.transact(lambda tx: tx.supersim.sims.page(OURS, {}, Window(9)))
 
 
 async def refusal_to_add(store: SqliteStore, number: int = 1) -> str:
     with pytest.raises(StoreUnavailable) as refused:
-        await store.transact(lambda tx: tx.sims.add(sim(number)))
+        await store.transact(lambda tx: tx.supersim.sims.add(sim(number)))
     return str(refused.value)
 
 
@@ -131,7 +131,7 @@ async def test_a_file_that_others_lock_is_unavailable_until_they_let_go(
         assert await refusal_to_add(store) == (
             "the database can't be used just now: database is locked"
         )
-    await store.transact(lambda tx: tx.sims.add(sim(2)))
+    await store.transact(lambda tx: tx.supersim.sims.add(sim(2)))
     assert await sims_in(store) == [sim(2)]
 
 
@@ -151,9 +151,9 @@ async def test_a_full_disk_undoes_the_whole_commit_and_tells_everyone(
     fill_the_disk(connection_of(store))
     async with busy(store):
         asked = [
-            asyncio.create_task(store.transact(lambda tx: tx.sims.add(sim(1)))),
+            asyncio.create_task(store.transact(lambda tx: tx.supersim.sims.add(sim(1)))),
             asyncio.create_task(store.transact(add_much)),
-            asyncio.create_task(store.transact(lambda tx: tx.sims.add(sim(2)))),
+            asyncio.create_task(store.transact(lambda tx: tx.supersim.sims.add(sim(2)))),
         ]
     endings = await asyncio.gather(*asked, return_exceptions=True)
     full = "the database can't be used just now: database or disk is full"
@@ -171,7 +171,7 @@ async def test_a_disk_that_has_room_again_is_used_again(store: SqliteStore) -> N
 
 
 async def test_a_full_disk_can_still_be_read(store: SqliteStore) -> None:
-    await store.transact(lambda tx: tx.sims.add(sim(1)))
+    await store.transact(lambda tx: tx.supersim.sims.add(sim(1)))
     fill_the_disk(connection_of(store))
     with pytest.raises(StoreUnavailable):
         await store.transact(add_much)
@@ -186,7 +186,7 @@ async def test_a_file_that_cant_be_written_is_unavailable_until_it_can(
         "the database can't be used just now: attempt to write a readonly database"
     )
     connection_of(store).execute("PRAGMA query_only = OFF")
-    await store.transact(lambda tx: tx.sims.add(sim(1)))
+    await store.transact(lambda tx: tx.supersim.sims.add(sim(1)))
     assert await sims_in(store) == [sim(1)]
 
 

@@ -66,9 +66,9 @@ def everything(tx: Transaction) -> tuple[object, ...]:
     return (
         tx.accounts.get(OURS),
         tx.accounts.keys_of(OURS),
-        tx.fleets.find(OURS, fleet(1).sid),
-        tx.sims.page(OURS, {}, Window(9)),
-        tx.sim_updates.get(sim(1).sid),
+        tx.supersim.fleets.find(OURS, fleet(1).sid),
+        tx.supersim.sims.page(OURS, {}, Window(9)),
+        tx.supersim.sim_updates.get(sim(1).sid),
         tx.scenarios.get(OURS),
         tx.tasks.due(NOW, limit=9),
         tx.callbacks.page(OURS, CallbackFilter(), Window(9)),
@@ -80,10 +80,10 @@ def everything(tx: Transaction) -> tuple[object, ...]:
 async def test_a_reopened_file_has_everything(path: Path) -> None:
     def fill(tx: Transaction) -> None:
         tx.accounts.add(account(), [api_key(1)])
-        tx.access_profiles.add(PROFILES[OURS])
-        tx.fleets.add(fleet(1))
-        tx.sims.add(sim(1))
-        tx.sim_updates.add(update_of(sim(1)))
+        tx.supersim.access_profiles.add(PROFILES[OURS])
+        tx.supersim.fleets.add(fleet(1))
+        tx.supersim.sims.add(sim(1))
+        tx.supersim.sim_updates.add(update_of(sim(1)))
         tx.scenarios.put(OURS, "slow")
         tx.tasks.put(task(1))
         tx.callbacks.add(callback(1))
@@ -100,7 +100,7 @@ async def test_a_reopened_file_has_everything(path: Path) -> None:
 async def test_what_was_committed_is_in_the_file_though_nobody_closed_it(
     store: SqliteStore, path: Path
 ) -> None:
-    await store.transact(lambda tx: tx.sims.add(sim(1)))
+    await store.transact(lambda tx: tx.supersim.sims.add(sim(1)))
     with closing(sqlite3.connect(path)) as other:
         assert other.execute("SELECT sid FROM sims").fetchall() == [(sim(1).sid,)]
 

@@ -9,7 +9,7 @@ import pytest
 from ringback.core.errors import Invalid
 from ringback.core.retry import Done
 from ringback.core.scenario import Step
-from ringback.core.sim import Sim
+from ringback.core.supersim.sim import Sim
 from ringback.ports import Store, Transaction, Window
 from tests.fakes import NOW
 from tests.stores.asking import ALL_CALLBACKS, ended, keep, sims_on
@@ -37,14 +37,14 @@ class Broken(Exception):
 
 def do_everything_and_break(tx: Transaction) -> None:
     tx.accounts.save(replace(account(), auth_token="changed"))
-    tx.fleets.add(fleet(9))
-    tx.fleets.save(replace(FLEETS[OURS], data_limit=9))
-    tx.sims.add(sim(9))
-    tx.sims.save(replace(sim(1), unique_name="changed"))
-    tx.sim_updates.add(update_of(sim(9)))
-    tx.sim_updates.end(sim(1).sid)
-    tx.sms_commands.add(sms_command(9))
-    tx.sessions.end(session(1).sid, NOW)
+    tx.supersim.fleets.add(fleet(9))
+    tx.supersim.fleets.save(replace(FLEETS[OURS], data_limit=9))
+    tx.supersim.sims.add(sim(9))
+    tx.supersim.sims.save(replace(sim(1), unique_name="changed"))
+    tx.supersim.sim_updates.add(update_of(sim(9)))
+    tx.supersim.sim_updates.end(sim(1).sid)
+    tx.supersim.sms_commands.add(sms_command(9))
+    tx.supersim.sessions.end(session(1).sid, NOW)
     tx.scenarios.put(OURS, "slow")
     tx.tasks.put(task(1, due=ODD_INSTANT))
     tx.tasks.drop(task(2).subject_sid, Step.UPDATE_SIM)
@@ -58,11 +58,11 @@ def do_everything_and_break(tx: Transaction) -> None:
 def everything(tx: Transaction) -> tuple[object, ...]:
     return (
         tx.accounts.get(OURS),
-        tx.fleets.page(OURS, {}, Window(99)),
-        tx.sims.page(OURS, {}, Window(99)),
-        [tx.sim_updates.get(sim(number).sid) for number in (1, 9)],
-        tx.sms_commands.page(OURS, {}, Window(99)),
-        tx.sessions.get(session(1).sid),
+        tx.supersim.fleets.page(OURS, {}, Window(99)),
+        tx.supersim.sims.page(OURS, {}, Window(99)),
+        [tx.supersim.sim_updates.get(sim(number).sid) for number in (1, 9)],
+        tx.supersim.sms_commands.page(OURS, {}, Window(99)),
+        tx.supersim.sessions.get(session(1).sid),
         tx.scenarios.get(OURS),
         tx.tasks.due(ODD_INSTANT, limit=99),
         tx.callbacks.page(OURS, ALL_CALLBACKS, Window(99)),
@@ -119,9 +119,9 @@ async def test_each_caller_gets_the_result_of_its_own_work(store: Store) -> None
 
 async def test_work_sees_what_it_has_done_so_far(store: Store) -> None:
     def work(tx: Transaction) -> list[Sim]:
-        tx.sims.add(sim(1))
-        tx.sims.save(replace(sim(1), unique_name="x"))
-        return tx.sims.page(OURS, {}, Window(9))
+        tx.supersim.sims.add(sim(1))
+        tx.supersim.sims.save(replace(sim(1), unique_name="x"))
+        return tx.supersim.sims.page(OURS, {}, Window(9))
 
     assert await store.transact(work) == [replace(sim(1), unique_name="x")]
 

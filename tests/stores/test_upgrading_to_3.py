@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from ringback.core.access_profile import NetworkAccessProfile
-from ringback.core.billing import PeriodType
 from ringback.core.device_address import device_address
-from ringback.core.fleet import Fleet
 from ringback.core.scenario import CARRIED_OUT, CarrierFailure, Ending, Step
 from ringback.core.sids import Kind, is_sid
-from ringback.core.sim import Sim, SimStatus
+from ringback.core.supersim.access_profile import NetworkAccessProfile
+from ringback.core.supersim.billing import PeriodType
+from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.task import Task
 from ringback.operations.life import Life
 from ringback.ports import CallbackFilter, Store, Transaction, Window
@@ -90,15 +90,17 @@ def insert_update(
 
 
 async def profiles_in(store: Store, account_sid: str = OURS) -> list[NetworkAccessProfile]:
-    return await store.transact(lambda tx: tx.access_profiles.page(account_sid, {}, Window(9)))
+    return await store.transact(
+        lambda tx: tx.supersim.access_profiles.page(account_sid, {}, Window(9))
+    )
 
 
 async def fleets_in(store: Store, account_sid: str = OURS) -> list[Fleet]:
-    return await store.transact(lambda tx: tx.fleets.page(account_sid, {}, Window(9)))
+    return await store.transact(lambda tx: tx.supersim.fleets.page(account_sid, {}, Window(9)))
 
 
 async def sim_in(store: Store, number: int) -> Sim:
-    found = await store.transact(lambda tx: tx.sims.get(sim(number).sid))
+    found = await store.transact(lambda tx: tx.supersim.sims.get(sim(number).sid))
     assert found is not None
     return found
 
@@ -171,7 +173,7 @@ async def test_ten_thousand_sims_have_ten_thousand_addresses(path: Path) -> None
     assert len(own) < count
     insert_many(path, "sims", [row_of_sim(number, "new") for number in range(count)])
     async with opened(path) as store:
-        page = await store.transact(lambda tx: tx.sims.page(OURS, {}, Window(count)))
+        page = await store.transact(lambda tx: tx.supersim.sims.page(OURS, {}, Window(count)))
     addresses = {IPv4Address(one.device_ip or "") for one in page}
     assert len(page) == len(addresses) == count
     assert all(address in DEVICES for address in addresses)
@@ -214,7 +216,9 @@ async def test_a_change_is_as_it_was_and_still_due_at_its_time(path: Path) -> No
     insert_sim(path, 1, "scheduled")
     insert_update(path, 1, "new", due=NOW_US + 1)
     async with opened(path) as store:
-        assert await store.transact(lambda tx: tx.sim_updates.get(sim(1).sid)) == update_of(sim(1))
+        assert await store.transact(
+            lambda tx: tx.supersim.sim_updates.get(sim(1).sid)
+        ) == update_of(sim(1))
         due = NOW + timedelta(microseconds=1)
         assert await tasks_in(store) == [Task(Step.UPDATE_SIM, sim(1).sid, OURS, due)]
         assert (await sim_in(store, 1)).ready_since is None
@@ -268,7 +272,9 @@ async def test_a_sim_lives_on_after_its_change(
 
     async with opened(path) as store:
         await store.transact(live)
-        periods = await store.transact(lambda tx: tx.billing_periods.page(OURS, {}, Window(9)))
+        periods = await store.transact(
+            lambda tx: tx.supersim.billing_periods.page(OURS, {}, Window(9))
+        )
         steps = {task.step for task in await tasks_in(store)}
         assert (await sim_in(store, 1)).status is status
     assert [(one.period_type, one.start_time) for one in periods] == [(period, NOW)]
@@ -324,7 +330,7 @@ async def test_what_was_brought_up_to_date_takes_new_records(path: Path) -> None
     async with opened(path) as store:
         (profile,) = await profiles_in(store)
         added = replace(fleet(2), network_access_profile_sid=profile.sid)
-        await store.transact(lambda tx: tx.fleets.add(added))
+        await store.transact(lambda tx: tx.supersim.fleets.add(added))
         again = Task(Step.RENEW_PERIOD, sim(1).sid, OURS, LATE)
         await store.transact(lambda tx: tx.tasks.put(again))
         assert (await fleets_in(store))[0] == added

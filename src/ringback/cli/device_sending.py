@@ -8,9 +8,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ringback.cli.portal import Portal
-from ringback.core.command import LONGEST_DATAGRAM
 from ringback.core.errors import Unusable
-from ringback.core.sim import SimStatus
+from ringback.core.supersim.command import LONGEST_DATAGRAM
+from ringback.core.supersim.sim import SimStatus
 
 _PATIENCE: Final = 3.0
 _PAUSE: Final = 0.05

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from ringback.core.command import IpCommand, SmsCommand
-from ringback.core.esim_profile import EsimProfile
 from ringback.core.scenario import Scenario, Step
-from ringback.core.settings_update import SettingsUpdate
-from ringback.core.sim import Sim
-from ringback.core.sim_update import SimUpdate
+from ringback.core.supersim.command import IpCommand, SmsCommand
+from ringback.core.supersim.esim_profile import EsimProfile
+from ringback.core.supersim.settings_update import SettingsUpdate
+from ringback.core.supersim.sim import Sim
+from ringback.core.supersim.sim_update import SimUpdate
 
 Subject = SimUpdate | SmsCommand | IpCommand | EsimProfile | SettingsUpdate
 

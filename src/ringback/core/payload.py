@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote_plus, unquote_plus
 
-from ringback.core.events import (
+from ringback.core.events import Event
+from ringback.core.supersim.events import (
     EsimProfileChanged,
-    Event,
     IpCommandChanged,
     SimUpdated,
     SmsCommandChanged,

@@ -6,7 +6,8 @@ from typing import Final, NamedTuple
 from ringback.core.errand import Errand
 from ringback.core.scenario import Ending, Step
 from ringback.core.task import Later, Task
-from ringback.operations.life_of_commands import (
+from ringback.operations.moment import Moment
+from ringback.operations.supersim.life_of_commands import (
     begin_confirmation,
     begin_datagram,
     begin_sms,
@@ -14,14 +15,19 @@ from ringback.operations.life_of_commands import (
     end_datagram,
     end_sms,
 )
-from ringback.operations.life_of_profiles import (
+from ringback.operations.supersim.life_of_profiles import (
     begin_profile,
     begin_settings,
     end_profile,
     end_settings,
 )
-from ringback.operations.life_of_sims import activate, begin_update, by_itself, end_update, renew
-from ringback.operations.moment import Moment
+from ringback.operations.supersim.life_of_sims import (
+    activate,
+    begin_update,
+    by_itself,
+    end_update,
+    renew,
+)
 from ringback.ports import Transaction
 
 

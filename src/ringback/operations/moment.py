@@ -10,11 +10,11 @@ from ringback.core.events import Event
 from ringback.core.method import Method
 from ringback.core.scenario import SCENARIOS, Scenario, Step, scenario_in
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
-from ringback.core.sim import Sim
 from ringback.core.simulation import Simulation
 from ringback.core.source import Transition
 from ringback.core.task import Task
 from ringback.ports import Chance, Intake, Transaction
+from ringback.ports.records import Named, Owned
 
 
 class Prevailing(NamedTuple):
@@ -59,11 +59,11 @@ class Moment:
         due = self.now + self.simulation.takes * scenario.slowness
         tx.tasks.put(Task(step, subject_sid, account_sid, due))
 
-    def put_off(self, tx: Transaction, step: Step, sim: Sim, until: datetime) -> None:
+    def put_off(self, tx: Transaction, step: Step, sim: Owned, until: datetime) -> None:
         """Have a step of a SIM come due at this instant."""
         tx.tasks.put(Task(step, sim.sid, sim.account_sid, until))
 
-    def scenario_of_sim(self, tx: Transaction, sim: Sim) -> Scenario:
+    def scenario_of_sim(self, tx: Transaction, sim: Named) -> Scenario:
         """Return how the network behaves towards a SIM."""
         return self.in_force_for_sim(tx, sim).scenario
 
@@ -71,7 +71,7 @@ class Moment:
         """Return how the network behaves towards an account."""
         return self.in_force_for_account(tx, account_sid).scenario
 
-    def in_force_for_sim(self, tx: Transaction, sim: Sim) -> Prevailing:
+    def in_force_for_sim(self, tx: Transaction, sim: Named) -> Prevailing:
         """Return the scenario of a SIM, and why that one.
 
         What was chosen for the SIM goes before what its name asks for, that before the settings

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from ringback.core.scenario import Scenario
 from ringback.operations.moment import Moment, Prevailing
-from ringback.operations.sims import sim_named
+from ringback.operations.supersim.sims import sim_named
 from ringback.ports import Transaction
 
 

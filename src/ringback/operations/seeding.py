@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ringback.core.account import Account, ApiKey
-from ringback.core.sim import Sim, SimStatus
-from ringback.operations.access_profiles import create_access_profile
+from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.operations.accounts import create_account
-from ringback.operations.fleets import FleetSettings, create_fleet
-from ringback.operations.life_of_sims import follow
 from ringback.operations.moment import Moment
-from ringback.operations.settings_updates import add_written_settings
+from ringback.operations.supersim.access_profiles import create_access_profile
+from ringback.operations.supersim.fleets import FleetSettings, create_fleet
+from ringback.operations.supersim.life_of_sims import follow
+from ringback.operations.supersim.settings_updates import add_written_settings
 from ringback.ports import Transaction
 
 ACCOUNT_SID: Final = "AC3ba717b1d236e6c4a835e46130267eb4"
@@ -44,9 +44,9 @@ def find_or_seed(tx: Transaction, moment: Moment, *, uses_static_proxy: bool) ->
 
 def _address_first_sim(tx: Transaction) -> None:
     """Give the SIM its address in a store of an earlier Ringback, which had given it another."""
-    sim = tx.sims.get(SIM_SID)
-    if sim is not None and tx.sims.first({"device_ip": _DEVICE_IP}) is None:
-        tx.sims.save(replace(sim, device_ip=_DEVICE_IP))
+    sim = tx.supersim.sims.get(SIM_SID)
+    if sim is not None and tx.supersim.sims.first({"device_ip": _DEVICE_IP}) is None:
+        tx.supersim.sims.save(replace(sim, device_ip=_DEVICE_IP))
 
 
 def _plant(tx: Transaction, moment: Moment) -> Account:
@@ -80,7 +80,7 @@ def _plant(tx: Transaction, moment: Moment) -> Account:
         date_updated=moment.now,
         device_ip=_DEVICE_IP,
     )
-    tx.sims.add(sim)
+    tx.supersim.sims.add(sim)
     # Nothing is under way from the start, so that what a developer sees moving is their own doing.
     add_written_settings(tx, sim, moment)
     follow(tx, sim, moment)

@@ -18,9 +18,11 @@ from ringback.ports.machine import (
     no_checkpoint,
 )
 from ringback.ports.records import (
+    Flows,
     NamedRecords,
     Records,
     Tasks,
+    Updates,
     Which,
     Window,
 )
@@ -30,12 +32,11 @@ from ringback.ports.store import (
     Choices,
     Intake,
     LifeCycle,
-    Sessions,
-    SimUpdates,
     Store,
     Transaction,
     nothing,
 )
+from ringback.ports.supersim import SuperSimTables
 
 __all__ = [
     "Accounts",
@@ -47,18 +48,19 @@ __all__ = [
     "Choices",
     "Claim",
     "Clock",
+    "Flows",
     "Intake",
     "Lane",
     "LifeCycle",
     "NamedRecords",
     "Records",
-    "Sessions",
     "Settlement",
-    "SimUpdates",
     "Store",
+    "SuperSimTables",
     "Tasks",
     "Transaction",
     "Transport",
+    "Updates",
     "Waiting",
     "Wakeup",
     "Which",

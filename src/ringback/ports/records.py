@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from ringback.core.metering import Flow
 from ringback.core.scenario import Step
 from ringback.core.task import Task
 
@@ -34,6 +35,19 @@ class Named(Owned, Protocol):
 
 R = TypeVar("R", bound=Owned)
 N = TypeVar("N", bound=Named)
+
+
+class OfSim(Protocol):
+    """What there is once for a SIM."""
+
+    @property
+    def sim_sid(self) -> str:
+        """Which SIM it is of."""
+        ...
+
+
+U = TypeVar("U", bound=OfSim)
+F = TypeVar("F", bound=Flow)
 
 Which = Mapping[str, object]
 """Fields of a record and the values that they must have; None as a value stands for any."""
@@ -82,6 +96,48 @@ class NamedRecords(Records[N], Protocol[N]):
 
     def find(self, account_sid: str, sid_or_name: str) -> N | None:
         """Return the account's record with this SID, else with this unique name, else None."""
+        ...
+
+
+class Updates(Protocol[U]):
+    """The changes of SIMs that the network is carrying out; a SIM has at most one."""
+
+    def add(self, update: U) -> None:
+        """Keep a new change."""
+        ...
+
+    def get(self, sim_sid: str) -> U | None:
+        """Return a SIM's change, or None."""
+        ...
+
+    def end(self, sim_sid: str) -> None:
+        """Forget a SIM's change."""
+        ...
+
+
+class Flows(Protocol[F]):
+    """The flows of data that SIMs have, and had."""
+
+    def add(self, flow: F) -> None:
+        """Keep a new one."""
+        ...
+
+    def get(self, sid: str) -> F | None:
+        """Return one, or None."""
+        ...
+
+    def end(self, sid: str, at: datetime | None) -> None:
+        """Have one end at this instant; None for one that goes on."""
+        ...
+
+    def of_sim(self, sim_sid: str, *, since: datetime) -> list[F]:
+        """Return those of a SIM that go on after this instant, the oldest first."""
+        ...
+
+    def between(
+        self, account_sid: str, which: Which, start: datetime, end: datetime, window: Window
+    ) -> list[F]:
+        """Return those of an account that overlap a period and whose fields are these."""
         ...
 
 

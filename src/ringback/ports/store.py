@@ -6,25 +6,16 @@ transaction, so that a store may run many such functions in one commit, or run o
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import NamedTuple, Protocol, TypeVar
 
-from ringback.core.access_profile import NetworkAccessProfile
 from ringback.core.account import Account, ApiKey
-from ringback.core.billing import BillingPeriod
 from ringback.core.callback import Callback, Progress
-from ringback.core.command import IpCommand, SmsCommand
 from ringback.core.errand import Errand
-from ringback.core.esim_profile import EsimProfile
-from ringback.core.fleet import Fleet
 from ringback.core.scenario import Ending
-from ringback.core.settings_update import SettingsUpdate
-from ringback.core.sim import Sim
-from ringback.core.sim_update import SimUpdate
 from ringback.core.task import Later, Task
-from ringback.core.usage import DataSession
 from ringback.ports.callbacks import Callbacks
-from ringback.ports.records import NamedRecords, Records, Tasks, Which, Window
+from ringback.ports.records import Tasks
+from ringback.ports.supersim import SuperSimTables
 
 T = TypeVar("T")
 
@@ -68,48 +59,6 @@ class Accounts(Protocol):
         ...
 
 
-class SimUpdates(Protocol):
-    """The changes of SIMs that the network is carrying out; a SIM has at most one."""
-
-    def add(self, update: SimUpdate) -> None:
-        """Keep a new change."""
-        ...
-
-    def get(self, sim_sid: str) -> SimUpdate | None:
-        """Return a SIM's change, or None."""
-        ...
-
-    def end(self, sim_sid: str) -> None:
-        """Forget a SIM's change."""
-        ...
-
-
-class Sessions(Protocol):
-    """The data sessions of SIMs."""
-
-    def add(self, session: DataSession) -> None:
-        """Keep a new session."""
-        ...
-
-    def get(self, sid: str) -> DataSession | None:
-        """Return a session, or None."""
-        ...
-
-    def end(self, sid: str, at: datetime | None) -> None:
-        """Have a session end at this instant; None for one that goes on."""
-        ...
-
-    def of_sim(self, sim_sid: str, *, since: datetime) -> list[DataSession]:
-        """Return a SIM's sessions that go on after this instant, the oldest first."""
-        ...
-
-    def between(
-        self, account_sid: str, which: Which, start: datetime, end: datetime, window: Window
-    ) -> list[DataSession]:
-        """Return an account's sessions that overlap a period and whose fields are these."""
-        ...
-
-
 class Choices(Protocol):
     """The scenarios that were chosen for SIMs and for accounts."""
 
@@ -131,53 +80,8 @@ class Transaction(Protocol):
         ...
 
     @property
-    def access_profiles(self) -> NamedRecords[NetworkAccessProfile]:
-        """The Network Access Profiles."""
-        ...
-
-    @property
-    def fleets(self) -> NamedRecords[Fleet]:
-        """The fleets."""
-        ...
-
-    @property
-    def sims(self) -> NamedRecords[Sim]:
-        """The SIMs."""
-        ...
-
-    @property
-    def sim_updates(self) -> SimUpdates:
-        """The changes of SIMs that are being carried out."""
-        ...
-
-    @property
-    def sms_commands(self) -> Records[SmsCommand]:
-        """The SMS Commands."""
-        ...
-
-    @property
-    def ip_commands(self) -> Records[IpCommand]:
-        """The IP Commands."""
-        ...
-
-    @property
-    def esim_profiles(self) -> Records[EsimProfile]:
-        """The eSIM Profiles."""
-        ...
-
-    @property
-    def settings_updates(self) -> Records[SettingsUpdate]:
-        """The Settings Updates."""
-        ...
-
-    @property
-    def billing_periods(self) -> Records[BillingPeriod]:
-        """The Billing Periods."""
-        ...
-
-    @property
-    def sessions(self) -> Sessions:
-        """The data sessions."""
+    def supersim(self) -> SuperSimTables:
+        """What there is of Super SIM."""
         ...
 
     @property

@@ -9,11 +9,11 @@ from pathlib import Path
 from ringback.core.addresses import Network
 from ringback.core.egress import Egress, Egresses
 from ringback.core.guard import Guard, Ports
+from ringback.core.metering import MEGABYTE
 from ringback.core.scenario import Scenario
 from ringback.core.schedule import Schedule
 from ringback.core.simulation import EVERYONE, Simulation
 from ringback.core.source import Policy, Source
-from ringback.core.usage import MEGABYTE
 from ringback.settings.texts import Gateway
 
 

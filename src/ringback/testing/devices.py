@@ -4,17 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from ringback.core.command import IpCommand, SmsCommand
-from ringback.core.esim_profile import EsimProfile
-from ringback.core.sim import Sim
-from ringback.operations.devices import (
+from ringback.core.supersim.command import IpCommand, SmsCommand
+from ringback.core.supersim.esim_profile import EsimProfile
+from ringback.core.supersim.sim import Sim
+from ringback.operations.moment import Moment
+from ringback.operations.supersim.devices import (
     download_profile,
     receive_datagram,
     receive_sms,
     transfer_data,
 )
-from ringback.operations.moment import Moment
-from ringback.operations.sims import fetch_sim
+from ringback.operations.supersim.sims import fetch_sim
 from ringback.ports import Transaction
 
 T = TypeVar("T")

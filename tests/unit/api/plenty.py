@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from ringback.core.billing import BillingPeriod, PeriodType, months_after
 from ringback.core.callback import (
     CallbackStatus,
     Exchange,
@@ -13,20 +12,16 @@ from ringback.core.callback import (
     Timings,
     settle,
 )
-from ringback.core.command import (
-    Direction,
-    IpCommand,
-    IpStatus,
-    PayloadType,
-    SmsCommand,
-    SmsStatus,
-)
-from ringback.core.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
+from ringback.core.message import Direction, MessageStatus, PayloadType
+from ringback.core.months import months_after
 from ringback.core.network import NETWORKS
 from ringback.core.outcome import Refused
-from ringback.core.settings_update import SettingsStatus, SettingsUpdate
-from ringback.core.sim import SimStatus
-from ringback.core.usage import DataSession
+from ringback.core.supersim.billing import BillingPeriod, PeriodType
+from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
+from ringback.core.supersim.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
+from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.supersim.sim import SimStatus
+from ringback.core.supersim.usage import DataSession
 from ringback.ports import Claim, Lane, Settlement, Transaction
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, PROFILE_SID, SIM_SID, a_callback, a_sim
 from tests.unit.api.world import fill
@@ -43,7 +38,7 @@ _SMS: Final = SmsCommand(
     account_sid=ACCOUNT_SID,
     sim_sid=SIM_SID,
     payload="Wake up",
-    status=SmsStatus.DELIVERED,
+    status=MessageStatus.DELIVERED,
     direction=Direction.TO_SIM,
     date_created=NOW,
     date_updated=NOW,
@@ -114,8 +109,8 @@ _REQUEST: Final = RecordedRequest(
 def fill_with_plenty(tx: Transaction) -> None:
     """What the other tests have, and something of every other kind."""
     fill(tx)
-    tx.sims.save(a_sim(device_ip="100.64.0.1"))
-    tx.sims.add(
+    tx.supersim.sims.save(a_sim(device_ip="100.64.0.1"))
+    tx.supersim.sims.add(
         a_sim(
             sid=NEW_SIM_SID,
             unique_name=None,
@@ -124,13 +119,13 @@ def fill_with_plenty(tx: Transaction) -> None:
             fleet_sid=None,
         )
     )
-    profile = tx.access_profiles.get(PROFILE_SID)
+    profile = tx.supersim.access_profiles.get(PROFILE_SID)
     assert profile is not None
-    tx.access_profiles.save(replace(profile, network_sids=(NETWORK_SID,)))
-    tx.sms_commands.add(_SMS)
-    tx.ip_commands.add(_DATAGRAM)
-    tx.esim_profiles.add(_ESIM)
-    tx.esim_profiles.add(
+    tx.supersim.access_profiles.save(replace(profile, network_sids=(NETWORK_SID,)))
+    tx.supersim.sms_commands.add(_SMS)
+    tx.supersim.ip_commands.add(_DATAGRAM)
+    tx.supersim.esim_profiles.add(_ESIM)
+    tx.supersim.esim_profiles.add(
         replace(
             _ESIM,
             sid=NEW_ESIM_SID,
@@ -141,9 +136,9 @@ def fill_with_plenty(tx: Transaction) -> None:
             matching_id=None,
         )
     )
-    tx.settings_updates.add(_SETTINGS)
-    tx.billing_periods.add(_PERIOD)
-    tx.sessions.add(_SESSION)
+    tx.supersim.settings_updates.add(_SETTINGS)
+    tx.supersim.billing_periods.add(_PERIOD)
+    tx.supersim.sessions.add(_SESSION)
     _add_failed_callback(tx)
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from ringback.api.app import create_app
 from ringback.api.services import Services
-from ringback.core.esim_profile import EsimProfile, EsimStatus
 from ringback.core.scenario import Step
-from ringback.core.sim import SimStatus
+from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
+from ringback.core.supersim.sim import SimStatus
 from ringback.ports import Store
 from tests.fakes import (
     ACCOUNT_SID,
@@ -37,13 +37,13 @@ TOLD = "http://127.0.0.1:9000/told"
 async def told(store: Store) -> None:
     """Have the fleet's receiver told of what devices send."""
     fleet = a_fleet(sms_commands_url=f"{TOLD}/sms", ip_commands_url=f"{TOLD}/ip")
-    await store.transact(lambda tx: tx.fleets.save(fleet))
+    await store.transact(lambda tx: tx.supersim.fleets.save(fleet))
 
 
 async def put(store: Store, **fields: Any) -> None:
     """Change the notice's SIM."""
     sim = replace(a_sim(), **fields)
-    await store.transact(lambda tx: tx.sims.save(sim))
+    await store.transact(lambda tx: tx.supersim.sims.save(sim))
 
 
 @pytest.mark.usefixtures("told")
@@ -225,7 +225,7 @@ async def test_it_shows_the_gateway_and_who_is_told(
     )
     caller = Caller(create_app(services), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     fleet = a_fleet(ip_commands_url="http://user:secret@127.0.0.1:9000/ip")
-    await store.transact(lambda tx: tx.fleets.save(fleet))
+    await store.transact(lambda tx: tx.supersim.fleets.save(fleet))
     shown = (await caller.get(DEVICE)).json
     assert shown["gateway"] == "127.0.0.1:6969"
     assert shown["ip_commands_url"] == "http://127.0.0.1:9000/ip"
@@ -255,7 +255,7 @@ def a_download(status: EsimStatus) -> EsimProfile:
 async def test_it_downloads_a_profile_that_is_available(
     caller: Caller, store: Store, progress: Rung
 ) -> None:
-    await store.transact(lambda tx: tx.esim_profiles.add(a_download(EsimStatus.AVAILABLE)))
+    await store.transact(lambda tx: tx.supersim.esim_profiles.add(a_download(EsimStatus.AVAILABLE)))
     answer = await caller.post(f"/portal/v1/esim_profiles/{PROFILE_SID}/download", {})
     assert (answer.status, progress.times) == (202, 1)
     assert (answer.json["sid"], answer.json["status"]) == (PROFILE_SID, "available")
@@ -266,7 +266,7 @@ async def test_it_downloads_a_profile_that_is_available(
 async def test_a_profile_that_is_not_available_can_not_be_downloaded(
     caller: Caller, store: Store
 ) -> None:
-    await store.transact(lambda tx: tx.esim_profiles.add(a_download(EsimStatus.RESERVING)))
+    await store.transact(lambda tx: tx.supersim.esim_profiles.add(a_download(EsimStatus.RESERVING)))
     answer = await caller.post(f"/portal/v1/esim_profiles/{PROFILE_SID}/download", {})
     assert refusal(answer) == (409, 83600)
 

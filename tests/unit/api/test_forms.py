@@ -227,7 +227,7 @@ async def test_the_same_warning_is_on_a_callback_that_comes_later(
 ) -> None:
     body = b"Status=inactive&CallbackUrl=http://a.example/path?foo=bar&baz=1"
     await caller.call("POST", UPDATE, body)
-    update = await store.transact(lambda tx: tx.sim_updates.get(SIM_SID))
+    update = await store.transact(lambda tx: tx.supersim.sim_updates.get(SIM_SID))
     assert update is not None
     assert update.callback_url is not None
     assert "'baz'" in update.callback_url.warnings[0]

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from ringback.api.openapi.answers import ERRORS
 from ringback.core.errors import StoreUnavailable
-from ringback.core.sim import SimStatus
+from ringback.core.supersim.sim import SimStatus
 from ringback.stores.memory import MemoryStore
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FLEET_SID, PROFILE_SID, SIM_SID
 from tests.intakes import KeepingIntake

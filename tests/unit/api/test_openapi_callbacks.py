@@ -11,20 +11,21 @@ from ringback.api.openapi.callbacks import (
     header_parameters,
     payload_of,
 )
-from ringback.core.command import Direction, IpStatus, PayloadType, SmsStatus
-from ringback.core.esim_profile import EsimStatus
-from ringback.core.events import (
+from ringback.core.events import Event
+from ringback.core.message import Direction, MessageStatus, PayloadType
+from ringback.core.method import Method
+from ringback.core.payload import encode, parameters_of
+from ringback.core.rendering import render
+from ringback.core.source import Source
+from ringback.core.supersim.command import IpStatus
+from ringback.core.supersim.esim_profile import EsimStatus
+from ringback.core.supersim.events import (
     EsimProfileChanged,
-    Event,
     IpCommandChanged,
     SimUpdated,
     SmsCommandChanged,
 )
-from ringback.core.method import Method
-from ringback.core.payload import encode, parameters_of
-from ringback.core.rendering import render
-from ringback.core.sim import SimStatus
-from ringback.core.source import Source
+from ringback.core.supersim.sim import SimStatus
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, UNIQUE_NAME, a_callback, an_account
 from tests.unit.api.plenty import ESIM_SID, IP_SID, SMS_SID
 
@@ -39,8 +40,10 @@ OF_HTTP: Final = {
 }
 
 
-def an_sms(status: SmsStatus, direction: Direction, *, payload: str = "Hi") -> SmsCommandChanged:
-    failed = status is SmsStatus.FAILED
+def an_sms(
+    status: MessageStatus, direction: Direction, *, payload: str = "Hi"
+) -> SmsCommandChanged:
+    failed = status is MessageStatus.FAILED
     return SmsCommandChanged(
         account_sid=ACCOUNT_SID,
         command_sid=SMS_SID,
@@ -98,13 +101,13 @@ SENT: Final[dict[str, list[Event]]] = {
         SimUpdated(ACCOUNT_SID, SIM_SID, None, SimStatus.NEW, 83004, "the update failed"),
     ],
     "smsCommandToSim": [
-        an_sms(SmsStatus.SENT, Direction.TO_SIM),
-        an_sms(SmsStatus.DELIVERED, Direction.TO_SIM),
-        an_sms(SmsStatus.FAILED, Direction.TO_SIM),
+        an_sms(MessageStatus.SENT, Direction.TO_SIM),
+        an_sms(MessageStatus.DELIVERED, Direction.TO_SIM),
+        an_sms(MessageStatus.FAILED, Direction.TO_SIM),
     ],
     "smsCommandFromSim": [
-        an_sms(SmsStatus.RECEIVED, Direction.FROM_SIM),
-        an_sms(SmsStatus.RECEIVED, Direction.FROM_SIM, payload=""),
+        an_sms(MessageStatus.RECEIVED, Direction.FROM_SIM),
+        an_sms(MessageStatus.RECEIVED, Direction.FROM_SIM, payload=""),
     ],
     "ipCommandToSim": [
         a_datagram(IpStatus.SENT, Direction.TO_SIM),

@@ -21,7 +21,7 @@ def sid(number: int) -> str:
 async def add_sims(store: Store, *numbers: int) -> None:
     def work(tx: Transaction) -> None:
         for number in numbers:
-            tx.sims.add(
+            tx.supersim.sims.add(
                 a_sim(sid=sid(number), iccid=f"8988307{number + 100:013}", unique_name=None)
             )
 

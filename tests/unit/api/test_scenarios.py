@@ -65,7 +65,7 @@ async def test_one_that_is_chosen_for_a_sim_goes_before_and_can_be_taken_back(
 
 async def test_a_name_that_asks_for_one_is_the_reason(caller: Caller, store: Store) -> None:
     named = a_sim(unique_name="meter+ip-fails")
-    await store.transact(lambda tx: tx.sims.save(named))
+    await store.transact(lambda tx: tx.supersim.sims.save(named))
     expected = ("ip-fails", "the SIM's unique name ends with +ip-fails", None, SIM_SID)
     assert await in_force(caller, f"?Sim={SIM_SID}") == expected
 

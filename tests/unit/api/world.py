@@ -52,11 +52,11 @@ def only_https(text: str) -> CallbackUrl:
 def fill(tx: Transaction) -> None:
     """The notice's account with its SIM in a fleet, and another account with a SIM of its own."""
     tx.accounts.add(an_account(), [KEY])
-    tx.access_profiles.add(a_profile())
-    tx.fleets.add(a_fleet())
-    tx.sims.add(a_sim())
+    tx.supersim.access_profiles.add(a_profile())
+    tx.supersim.fleets.add(a_fleet())
+    tx.supersim.sims.add(a_sim())
     tx.accounts.add(an_account(sid=THEIRS), [])
-    tx.sims.add(
+    tx.supersim.sims.add(
         a_sim(sid=THEIR_SIM, account_sid=THEIRS, iccid="8988307000000000002", fleet_sid=None)
     )
 

@@ -9,15 +9,15 @@ from ringback.cli.trigger import trigger
 from ringback.cli.triggers.stage import with_source
 from ringback.cli.triggers.table import TRIGGERS, Trigger
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.events import (
+from ringback.core.events import Event
+from ringback.core.payload import PARAMETERS
+from ringback.core.source import Source
+from ringback.core.supersim.events import (
     EsimProfileChanged,
-    Event,
     IpCommandChanged,
     SimUpdated,
     SmsCommandChanged,
 )
-from ringback.core.payload import PARAMETERS
-from ringback.core.source import Source
 
 KINDS: dict[str, type[Event]] = {
     "sim": SimUpdated,

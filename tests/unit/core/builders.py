@@ -4,17 +4,11 @@ from datetime import datetime
 from typing import Final
 
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.command import (
-    Direction,
-    IpCommand,
-    IpStatus,
-    PayloadType,
-    SmsCommand,
-    SmsStatus,
-)
-from ringback.core.esim_profile import EsimProfile, EsimStatus
-from ringback.core.settings_update import SettingsStatus, SettingsUpdate
-from ringback.core.usage import DataSession
+from ringback.core.message import Direction, MessageStatus, PayloadType
+from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
+from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
+from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.supersim.usage import DataSession
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, SIM_SID
 
 ICCID: Final = "89883070000123456789"
@@ -26,7 +20,7 @@ def an_sms(
     sid: str = f"HC{'1' * 32}",
     sim_sid: str = SIM_SID,
     payload: str = "Hello;1234;testing@!#",
-    status: SmsStatus = SmsStatus.QUEUED,
+    status: MessageStatus = MessageStatus.QUEUED,
     direction: Direction = Direction.TO_SIM,
     date_updated: datetime = NOW,
     callback_url: CallbackUrl | None = URL,

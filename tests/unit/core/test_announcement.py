@@ -7,8 +7,8 @@ from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce, compose, re
 from ringback.core.callback import Callback, CallbackStatus, Progress
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.method import Method
-from ringback.core.sim import SimStatus
 from ringback.core.source import NOTICE, Hold, Policy, Source, Transition
+from ringback.core.supersim.sim import SimStatus
 from tests.fakes import ACCOUNT_SID, a_callback, an_event
 
 CHANCE = bytes(range(32))

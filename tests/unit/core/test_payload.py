@@ -3,17 +3,14 @@ from typing import get_args
 
 import pytest
 
-from ringback.core.command import Direction, IpStatus, PayloadType, SmsStatus
-from ringback.core.esim_profile import EsimStatus
-from ringback.core.events import (
-    EsimProfileChanged,
-    Event,
-    IpCommandChanged,
-    SmsCommandChanged,
-)
+from ringback.core.events import Event
+from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.payload import PARAMETERS, decode, encode, parameters_of
 from ringback.core.scenario import CarrierFailure
-from ringback.core.sim import SimStatus
+from ringback.core.supersim.command import IpStatus
+from ringback.core.supersim.esim_profile import EsimStatus
+from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
+from ringback.core.supersim.sim import SimStatus
 from tests.fakes import SIM_SID, a_sim, an_event
 from tests.unit.core.builders import ICCID, a_datagram, an_esim_profile, an_sms
 
@@ -56,7 +53,7 @@ def test_a_zero_is_a_value() -> None:
 
 
 def test_an_sms_from_a_device_is_told_as_in_the_captured_request() -> None:
-    command = an_sms(status=SmsStatus.RECEIVED, direction=Direction.FROM_SIM)
+    command = an_sms(status=MessageStatus.RECEIVED, direction=Direction.FROM_SIM)
     told = parameters_of(SmsCommandChanged.of(command, a_sim(unique_name="project")))
     assert told == [
         ("Status", "received"),

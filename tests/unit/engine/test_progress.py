@@ -12,15 +12,15 @@ from ringback.core.callback import Callback
 from ringback.core.errand import Errand
 from ringback.core.method import Method
 from ringback.core.scenario import CarriedOut, CarrierFailure, Ending, Step
-from ringback.core.sim import Sim, SimStatus
-from ringback.core.sim_update import SimUpdate
 from ringback.core.simulation import Simulation
 from ringback.core.source import Source
+from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.supersim.sim_update import SimUpdate
 from ringback.core.task import Later, Task
 from ringback.engine.progress import PAUSE, Progress
-from ringback.operations.commands import NewSms, send_sms
 from ringback.operations.life import Life
 from ringback.operations.moment import Moment
+from ringback.operations.supersim.commands import NewSms, send_sms
 from ringback.ports import (
     CallbackFilter,
     Carrier,
@@ -91,7 +91,7 @@ class Bench:
 
 
 def begin(tx: Transaction, update: SimUpdate, due: datetime = NOW) -> None:
-    tx.sim_updates.add(update)
+    tx.supersim.sim_updates.add(update)
     tx.tasks.put(Task(Step.UPDATE_SIM, update.sim_sid, update.account_sid, due))
 
 
@@ -101,9 +101,9 @@ async def a_store_with(
     store = await a_store()
 
     def work(tx: Transaction) -> None:
-        tx.fleets.add(a_fleet())
-        tx.fleets.add(a_fleet(sid=OTHER_FLEET, unique_name=None))
-        tx.sims.add(sim)
+        tx.supersim.fleets.add(a_fleet())
+        tx.supersim.fleets.add(a_fleet(sid=OTHER_FLEET, unique_name=None))
+        tx.supersim.sims.add(sim)
         for update in updates:
             begin(tx, update, due)
 
@@ -112,7 +112,7 @@ async def a_store_with(
 
 
 async def sim_in(store: Store) -> Sim:
-    sim = await store.transact(lambda tx: tx.sims.get(SIM_SID))
+    sim = await store.transact(lambda tx: tx.supersim.sims.get(SIM_SID))
     assert sim is not None
     return sim
 
@@ -194,7 +194,7 @@ async def test_a_change_is_carried_out_once() -> None:
 async def test_a_name_given_meanwhile_stays() -> None:
     store = await a_store_with(an_update())
     renamed = a_sim(status=SimStatus.SCHEDULED, unique_name="renamed")
-    await store.transact(lambda tx: tx.sims.save(renamed))
+    await store.transact(lambda tx: tx.supersim.sims.save(renamed))
     await Bench(store).progress.step()
     (callback,) = await called_back(store)
     assert (await sim_in(store)).unique_name == "renamed"
@@ -213,7 +213,9 @@ class WatchedStore:
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         result = await self._store.transact(work)
-        is_open = await self._store.transact(lambda tx: tx.sim_updates.get(SIM_SID)) is not None
+        is_open = (
+            await self._store.transact(lambda tx: tx.supersim.sim_updates.get(SIM_SID)) is not None
+        )
         status, calls = (await sim_in(self._store)).status, len(await called_back(self._store))
         self.seen.append((status, calls, is_open))
         return result
@@ -239,7 +241,7 @@ async def test_where_the_callback_cant_be_made_the_sim_stays_as_it_was() -> None
     store = await a_store_with(an_update())
     await Bench(store, chance=BrokenChance()).progress.step()
     assert await sim_in(store) == SCHEDULED
-    assert await store.transact(lambda tx: tx.sim_updates.get(SIM_SID)) == an_update()
+    assert await store.transact(lambda tx: tx.supersim.sim_updates.get(SIM_SID)) == an_update()
 
 
 async def test_a_change_that_somebody_else_ended_meanwhile_calls_nobody_back_again() -> None:
@@ -325,7 +327,9 @@ async def test_more_changes_than_one_step_takes_are_all_carried_out() -> None:
     def work(tx: Transaction) -> None:
         for number, sid in enumerate(sids):
             iccid = f"8988307{number:013}"
-            tx.sims.add(a_sim(sid=sid, iccid=iccid, unique_name=None, status=SimStatus.SCHEDULED))
+            tx.supersim.sims.add(
+                a_sim(sid=sid, iccid=iccid, unique_name=None, status=SimStatus.SCHEDULED)
+            )
             begin(tx, an_update(sim_sid=sid))
 
     await store.transact(work)
@@ -395,7 +399,7 @@ async def a_store_with_two() -> tuple[MemoryStore, Sim]:
         unique_name=None,
         status=SimStatus.SCHEDULED,
     )
-    await store.transact(lambda tx: tx.sims.add(other))
+    await store.transact(lambda tx: tx.supersim.sims.add(other))
     await store.transact(lambda tx: begin(tx, an_update(sim_sid=other.sid)))
     return store, other
 
@@ -410,7 +414,7 @@ async def test_a_task_that_cant_go_on_is_put_off_and_stops_no_other(
     sore = Bench(store, life=life, clock=bench.clock)
     await sore.progress.step()
     assert await sim_in(store) == SCHEDULED
-    assert await store.transact(lambda tx: tx.sim_updates.get(other.sid)) is None
+    assert await store.transact(lambda tx: tx.supersim.sim_updates.get(other.sid)) is None
     assert [dict(one.parameters)["SimSid"] for one in await called_back(store)] == [other.sid]
     assert f"update_sim of {SIM_SID} can't go on" in caplog.text
     task = Task(Step.UPDATE_SIM, SIM_SID, ACCOUNT_SID, NOW + PAUSE)
@@ -465,7 +469,7 @@ async def test_a_task_that_has_to_wait_for_another_comes_behind_it_at_the_same_i
     )
     progress = Bench(store).progress
     assert [await progress.step() for _ in range(3)] == [2, 1, 0]
-    told = await store.transact(lambda tx: tx.sms_commands.get(sms.sid))
+    told = await store.transact(lambda tx: tx.supersim.sms_commands.get(sms.sid))
     # The SIM was inactive by then; before its change, the SMS would have gone out.
     assert told is not None
     assert told.status == "failed"

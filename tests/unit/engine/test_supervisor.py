@@ -10,7 +10,7 @@ import pytest
 
 from ringback.carrier.simulated import SimulatedCarrier
 from ringback.core.scenario import Step
-from ringback.core.sim import SimStatus
+from ringback.core.supersim.sim import SimStatus
 from ringback.core.task import Task
 from ringback.engine.dispatcher import Dispatcher
 from ringback.engine.progress import Progress
@@ -91,8 +91,8 @@ class BreakingStore:
 
 async def begin_update(store: Store) -> None:
     def work(tx: Transaction) -> None:
-        tx.sims.add(a_sim(status=SimStatus.SCHEDULED))
-        tx.sim_updates.add(an_update())
+        tx.supersim.sims.add(a_sim(status=SimStatus.SCHEDULED))
+        tx.supersim.sim_updates.add(an_update())
         tx.tasks.put(Task(Step.UPDATE_SIM, SIM_SID, ACCOUNT_SID, NOW + SECOND))
 
     await store.transact(work)
@@ -158,7 +158,7 @@ async def test_a_stop_begins_nothing_new() -> None:
     bench.clock.advance(SECOND)
     await all_has_run()
     assert bench.steps.passed == []
-    assert await store.transact(lambda tx: tx.sim_updates.get(SIM_SID)) is not None
+    assert await store.transact(lambda tx: tx.supersim.sim_updates.get(SIM_SID)) is not None
     assert await callback_in(store) == a_callback()
 
 

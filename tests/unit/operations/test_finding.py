@@ -13,17 +13,17 @@ THEIRS = "AC" + "f" * 32
 @pytest.fixture
 def tx() -> MemoryTransaction:
     tx = MemoryTransaction()
-    tx.sims.add(a_sim())
+    tx.supersim.sims.add(a_sim())
     return tx
 
 
 @pytest.mark.parametrize("sid_or_name", [SIM_SID, UNIQUE_NAME])
 def test_a_record_is_found_by_its_sid_and_its_name(tx: MemoryTransaction, sid_or_name: str) -> None:
-    assert fetch_named(tx.sims, ACCOUNT_SID, sid_or_name, "SIM") == a_sim()
+    assert fetch_named(tx.supersim.sims, ACCOUNT_SID, sid_or_name, "SIM") == a_sim()
 
 
 def test_a_record_is_found_by_its_sid(tx: MemoryTransaction) -> None:
-    assert fetch_owned(tx.sims, ACCOUNT_SID, SIM_SID, "SIM") == a_sim()
+    assert fetch_owned(tx.supersim.sims, ACCOUNT_SID, SIM_SID, "SIM") == a_sim()
 
 
 @pytest.mark.parametrize(("account_sid", "sid"), [(ACCOUNT_SID, "HS0"), (THEIRS, SIM_SID)])
@@ -31,6 +31,6 @@ def test_what_is_not_the_accounts_is_not_found(
     tx: MemoryTransaction, account_sid: str, sid: str
 ) -> None:
     with pytest.raises(NotFound, match=f"there is no SIM with the SID or unique name '{sid}'"):
-        fetch_named(tx.sims, account_sid, sid, "SIM")
+        fetch_named(tx.supersim.sims, account_sid, sid, "SIM")
     with pytest.raises(NotFound, match=f"there is no SIM with the SID '{sid}'"):
-        fetch_owned(tx.sims, account_sid, sid, "SIM")
+        fetch_owned(tx.supersim.sims, account_sid, sid, "SIM")

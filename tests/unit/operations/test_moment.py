@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.events import SimUpdated
 from ringback.core.method import Method
 from ringback.core.scenario import NORMAL, SCENARIOS, Step
 from ringback.core.sids import Kind
 from ringback.core.simulation import Simulation
+from ringback.core.supersim.events import SimUpdated
 from ringback.core.task import Task
 from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_moment, a_sim

@@ -15,19 +15,19 @@ OTHER_SID = "HF" + "d" * 32
 def tx() -> MemoryTransaction:
     """There is one fleet, `my_fleet`."""
     tx = MemoryTransaction()
-    tx.fleets.add(a_fleet())
+    tx.supersim.fleets.add(a_fleet())
     return tx
 
 
 @pytest.mark.parametrize("name", ["another", "My_Fleet", "", None])
 def test_a_name_that_nobody_has_is_free(tx: MemoryTransaction, name: str | None) -> None:
-    check_name_is_free(tx.fleets, ACCOUNT_SID, name)
+    check_name_is_free(tx.supersim.fleets, ACCOUNT_SID, name)
 
 
 @pytest.mark.parametrize("name", ["my_fleet", FLEET_SID])
 def test_the_name_or_sid_of_another_record_is_taken(tx: MemoryTransaction, name: str) -> None:
     with pytest.raises(Invalid) as refused:
-        check_name_is_free(tx.fleets, ACCOUNT_SID, name, OTHER_SID)
+        check_name_is_free(tx.supersim.fleets, ACCOUNT_SID, name, OTHER_SID)
     assert (refused.value.code, refused.value.message) == (
         83011,
         f"UniqueName {name!r} already belongs to {FLEET_SID}",
@@ -35,13 +35,13 @@ def test_the_name_or_sid_of_another_record_is_taken(tx: MemoryTransaction, name:
 
 
 def test_a_record_keeps_its_own_name(tx: MemoryTransaction) -> None:
-    check_name_is_free(tx.fleets, ACCOUNT_SID, "my_fleet", FLEET_SID)
+    check_name_is_free(tx.supersim.fleets, ACCOUNT_SID, "my_fleet", FLEET_SID)
 
 
 def test_a_name_of_another_account_is_free(tx: MemoryTransaction) -> None:
-    check_name_is_free(tx.fleets, THEIRS, "my_fleet")
+    check_name_is_free(tx.supersim.fleets, THEIRS, "my_fleet")
 
 
 def test_a_name_of_another_kind_of_record_is_free(tx: MemoryTransaction) -> None:
-    tx.sims.add(a_sim(unique_name="meter"))
-    check_name_is_free(tx.fleets, ACCOUNT_SID, "meter")
+    tx.supersim.sims.add(a_sim(unique_name="meter"))
+    check_name_is_free(tx.supersim.fleets, ACCOUNT_SID, "meter")

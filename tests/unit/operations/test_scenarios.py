@@ -6,7 +6,7 @@ from ringback.core.errors import Invalid
 from ringback.core.scenario import NORMAL, SCENARIOS
 from ringback.operations.scenarios import choose_scenario, explain_scenario
 from tests.fakes import ACCOUNT_SID, SIM_SID, a_sim
-from tests.unit.operations.bench import World
+from tests.unit.operations.supersim.bench import World
 
 SLOW, FAILS = SCENARIOS["slow"], SCENARIOS["update-fails"]
 

@@ -4,11 +4,11 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 
-from ringback.core.billing import PeriodType
-from ringback.core.sim import SimStatus
-from ringback.operations.billing import list_billing_periods
+from ringback.core.supersim.billing import PeriodType
+from ringback.core.supersim.sim import SimStatus
 from ringback.operations.seeding import Seed, find_or_seed
-from ringback.operations.sims import fetch_sim
+from ringback.operations.supersim.billing import list_billing_periods
+from ringback.operations.supersim.sims import fetch_sim
 from ringback.ports import Window
 from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, SeededChance, a_moment
@@ -33,7 +33,7 @@ def test_its_sim_is_active_in_a_fleet_and_has_the_notices_name() -> None:
     tx = MemoryTransaction()
     seed(tx)
     sim = fetch_sim(tx, ACCOUNT_SID, "my_super_sim")
-    fleet = tx.fleets.find(ACCOUNT_SID, "my_fleet")
+    fleet = tx.supersim.fleets.find(ACCOUNT_SID, "my_fleet")
     assert fleet is not None
     assert (sim.sid, sim.status, sim.fleet_sid) == (SIM_SID, SimStatus.ACTIVE, fleet.sid)
 
@@ -47,7 +47,7 @@ def test_seeding_again_adds_no_second_sim() -> None:
     tx = MemoryTransaction()
     seed(tx)
     seed(tx)
-    assert len(tx.sims.page(ACCOUNT_SID, {}, Window(9))) == 1
+    assert len(tx.supersim.sims.page(ACCOUNT_SID, {}, Window(9))) == 1
 
 
 def test_two_stores_get_different_secrets() -> None:
@@ -79,7 +79,7 @@ def test_its_sim_is_billed_and_its_device_is_on_this_machine() -> None:
 def test_nothing_is_under_way_from_the_start() -> None:
     tx = MemoryTransaction()
     seed(tx)
-    (update,) = tx.settings_updates.page(ACCOUNT_SID, {}, Window(9))
+    (update,) = tx.supersim.settings_updates.page(ACCOUNT_SID, {}, Window(9))
     assert (update.status, update.date_completed) == ("successful", NOW)
     assert [task.step for task in tx.tasks.due(NOW + timedelta(days=3650), limit=9)] == [
         "renew_period"
@@ -89,6 +89,6 @@ def test_nothing_is_under_way_from_the_start() -> None:
 def test_its_sim_gets_its_address_in_a_store_of_an_earlier_ringback_too() -> None:
     tx = MemoryTransaction()
     seed(tx)
-    tx.sims.save(replace(fetch_sim(tx, ACCOUNT_SID, SIM_SID), device_ip="127.99.188.141"))
+    tx.supersim.sims.save(replace(fetch_sim(tx, ACCOUNT_SID, SIM_SID), device_ip="127.99.188.141"))
     seed(tx)
     assert fetch_sim(tx, ACCOUNT_SID, SIM_SID).device_ip == "127.0.0.1"

@@ -10,18 +10,19 @@ from types import NoneType
 from typing import Any, ClassVar, Final, NamedTuple, get_args, get_origin, get_type_hints
 
 from ringback.api.schemas import INSTANT, TEXT, Schema, number, one_of, sid_of, text
-from ringback.core.command import Direction, IpStatus, PayloadType, SmsStatus
-from ringback.core.esim_profile import EsimStatus
-from ringback.core.events import (
+from ringback.core.events import Event
+from ringback.core.message import Direction, MessageStatus, PayloadType
+from ringback.core.payload import PARAMETERS
+from ringback.core.sids import Kind
+from ringback.core.supersim.command import IpStatus
+from ringback.core.supersim.esim_profile import EsimStatus
+from ringback.core.supersim.events import (
     EsimProfileChanged,
-    Event,
     IpCommandChanged,
     SimUpdated,
     SmsCommandChanged,
 )
-from ringback.core.payload import PARAMETERS
-from ringback.core.sids import Kind
-from ringback.core.sim import SimStatus
+from ringback.core.supersim.sim import SimStatus
 
 _FORM_TYPE: Final = "application/x-www-form-urlencoded"
 
@@ -55,7 +56,7 @@ _SMS_TO_SIM: Final = DescribedCallback(
     Kind.SMS_COMMAND,
     "The SMS to the device has got a new status; sent for each.",
     {
-        "Status": [SmsStatus.SENT, SmsStatus.DELIVERED, SmsStatus.FAILED],
+        "Status": [MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.FAILED],
         "Direction": [Direction.TO_SIM],
     },
 )
@@ -65,7 +66,7 @@ _SMS_FROM_SIM: Final = DescribedCallback(
     "SmsCommandsUrl",
     Kind.SMS_COMMAND,
     "A device of the fleet has sent an SMS.",
-    {"Status": [SmsStatus.RECEIVED], "Direction": [Direction.FROM_SIM]},
+    {"Status": [MessageStatus.RECEIVED], "Direction": [Direction.FROM_SIM]},
 )
 _IP_TO_SIM: Final = DescribedCallback(
     "ipCommandToSim",

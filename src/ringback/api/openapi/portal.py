@@ -8,10 +8,10 @@ from ringback.api.openapi.asked import asked_of
 from ringback.api.operation import PAGES, Parameter, required
 from ringback.api.portal.filters import STATUSES
 from ringback.api.schemas import INSTANT, TEXT, Schema, number, one_of, text
-from ringback.core.command import PayloadType
+from ringback.core.message import PayloadType
 from ringback.core.scenario import SCENARIOS
 from ringback.core.source import Source
-from ringback.operations.data import MOST_AT_ONCE
+from ringback.operations.supersim.data import MOST_AT_ONCE
 
 _YES: Final[Schema] = {"type": "string", "enum": ["yes", "no"]}
 

@@ -22,8 +22,8 @@ from ringback.api.schemas import (
 from ringback.core.callback import CallbackStatus
 from ringback.core.scenario import SCENARIOS
 from ringback.core.sids import Kind
-from ringback.core.sim import SimStatus
 from ringback.core.source import Source
+from ringback.core.supersim.sim import SimStatus
 
 _SOURCE: Final = one_of(Source)
 _SCENARIO: Final[Schema] = {"type": "string", "enum": list(SCENARIOS)}

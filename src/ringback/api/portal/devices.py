@@ -15,17 +15,17 @@ from ringback.api.sign_in import account_of
 from ringback.api.supersim.commands import IP_COMMAND, SMS_COMMAND
 from ringback.api.supersim.esim_profiles import ESIM_PROFILE
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.command import PayloadType
 from ringback.core.errors import Invalid
-from ringback.operations.data import MOST_AT_ONCE
-from ringback.operations.devices import (
+from ringback.core.message import PayloadType
+from ringback.operations.moment import Moment
+from ringback.operations.supersim.data import MOST_AT_ONCE
+from ringback.operations.supersim.devices import (
     download_profile,
     receive_datagram,
     receive_sms,
     transfer_data,
 )
-from ringback.operations.moment import Moment
-from ringback.operations.sims import fetch_sim
+from ringback.operations.supersim.sims import fetch_sim
 from ringback.ports import Transaction
 
 _USUAL_PORT: Final = 4000
@@ -120,7 +120,7 @@ def _show(
     tx: Transaction, account_sid: str, sid_or_name: str, moment: Moment, gateway: str | None
 ) -> dict[str, Any]:
     sim = fetch_sim(tx, account_sid, sid_or_name)
-    fleet = None if sim.fleet_sid is None else tx.fleets.get(sim.fleet_sid)
+    fleet = None if sim.fleet_sid is None else tx.supersim.fleets.get(sim.fleet_sid)
     scenario, reason = moment.in_force_for_sim(tx, sim)
     return {
         "sim_sid": sim.sid,

@@ -24,10 +24,11 @@ from ringback.api.shown import (
     worked_out,
 )
 from ringback.api.supersim.naming import LONGEST_NAME, UNIQUE_NAME
-from ringback.core.access_profile import NetworkAccessProfile
 from ringback.core.network import Network
 from ringback.core.sids import Kind
-from ringback.operations.access_profiles import (
+from ringback.core.supersim.access_profile import NetworkAccessProfile
+from ringback.operations.moment import Moment
+from ringback.operations.supersim.access_profiles import (
     add_network,
     create_access_profile,
     fetch_access_profile,
@@ -39,7 +40,6 @@ from ringback.operations.access_profiles import (
     remove_network,
     rename_access_profile,
 )
-from ringback.operations.moment import Moment
 from ringback.ports import Transaction, Window
 
 _PATH: Final = "/supersim/v1/NetworkAccessProfiles"

@@ -15,17 +15,10 @@ from ringback.api.shown import (
     link,
     maybe,
 )
-from ringback.core.command import (
-    LONGEST_SMS,
-    Direction,
-    IpCommand,
-    IpStatus,
-    PayloadType,
-    SmsCommand,
-    SmsStatus,
-)
+from ringback.core.message import LONGEST_SMS, Direction, MessageStatus, PayloadType
 from ringback.core.sids import Kind
-from ringback.operations.commands import (
+from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
+from ringback.operations.supersim.commands import (
     NewDatagram,
     NewSms,
     fetch_datagram,
@@ -47,7 +40,7 @@ SMS_COMMAND: Final = Shown[SmsCommand](
     ACCOUNT_SID,
     field("sim_sid", sid_of(Kind.SIM)),
     field("payload"),
-    field("status", one_of(SmsStatus)),
+    field("status", one_of(MessageStatus)),
     field("direction", one_of(Direction)),
     DATE_CREATED,
     DATE_UPDATED,
@@ -84,7 +77,7 @@ _NEW_SMS: Final = (
 )
 _SMS_FILTERS: Final = (
     _OF_SIM,
-    Parameter("Status", one_of(SmsStatus), "Only those with this status."),
+    Parameter("Status", one_of(MessageStatus), "Only those with this status."),
     _DIRECTION,
 )
 _NEW_DATAGRAM: Final = (
@@ -181,7 +174,7 @@ def _list_sms(call: Call) -> Listing[SmsCommand]:
     return partial(
         list_sms,
         sim=query.text("Sim"),
-        status=query.choice("Status", SmsStatus),
+        status=query.choice("Status", MessageStatus),
         direction=query.choice("Direction", Direction),
     )
 

@@ -16,9 +16,9 @@ from ringback.api.shown import (
     maybe,
 )
 from ringback.core.errors import Invalid
-from ringback.core.esim_profile import EsimProfile, EsimStatus, is_eid
 from ringback.core.sids import Kind
-from ringback.operations.esim_profiles import (
+from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus, is_eid
+from ringback.operations.supersim.esim_profiles import (
     Order,
     fetch_esim_profile,
     list_esim_profiles,

@@ -19,10 +19,10 @@ from ringback.api.shown import (
     worked_out,
 )
 from ringback.api.supersim.naming import LONGEST_NAME, UNIQUE_NAME
-from ringback.core.fleet import DATA_LIMITS, Fleet
 from ringback.core.method import Method
 from ringback.core.sids import Kind
-from ringback.operations.fleets import (
+from ringback.core.supersim.fleet import DATA_LIMITS, Fleet
+from ringback.operations.supersim.fleets import (
     FleetSettings,
     Hook,
     create_fleet,

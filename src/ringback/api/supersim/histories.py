@@ -23,10 +23,10 @@ from ringback.api.shown import (
     maybe,
     worked_out,
 )
-from ringback.core.billing import BillingPeriod, PeriodType
-from ringback.core.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.sids import Kind, is_sid
-from ringback.core.usage import (
+from ringback.core.supersim.billing import BillingPeriod, PeriodType
+from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.supersim.usage import (
     DataSession,
     Granularity,
     Group,
@@ -35,10 +35,10 @@ from ringback.core.usage import (
     plan_query,
     summarize,
 )
-from ringback.operations.billing import list_billing_periods
-from ringback.operations.data import sessions_of
-from ringback.operations.settings_updates import list_settings_updates
-from ringback.operations.sims import fetch_sim
+from ringback.operations.supersim.billing import list_billing_periods
+from ringback.operations.supersim.data import sessions_of
+from ringback.operations.supersim.settings_updates import list_settings_updates
+from ringback.operations.supersim.sims import fetch_sim
 from ringback.ports import Transaction, Window
 
 _SIMS: Final = "/supersim/v1/Sims"
@@ -239,10 +239,10 @@ def _usage_filters(tx: Transaction, account_sid: str, query: Parameters) -> Mapp
     filters = dict[str, str]()
     sim, fleet = query.text("Sim"), query.text("Fleet")
     if sim is not None:
-        found = tx.sims.find(account_sid, sim)
+        found = tx.supersim.sims.find(account_sid, sim)
         filters["sim_sid"] = sim if found is None else found.sid
     if fleet is not None:
-        group = tx.fleets.find(account_sid, fleet)
+        group = tx.supersim.fleets.find(account_sid, fleet)
         filters["fleet_sid"] = fleet if group is None else group.sid
     network, country = query.text("Network"), query.text("IsoCountry")
     if network is not None:

@@ -22,8 +22,8 @@ from ringback.api.shown import (
 )
 from ringback.api.supersim.naming import LONGEST_NAME, UNIQUE_NAME
 from ringback.core.sids import Kind
-from ringback.core.sim import REQUESTABLE, Sim, SimStatus
-from ringback.operations.sims import (
+from ringback.core.supersim.sim import REQUESTABLE, Sim, SimStatus
+from ringback.operations.supersim.sims import (
     UpdateRequest,
     fetch_sim,
     list_sims,

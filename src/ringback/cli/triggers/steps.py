@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from ringback.cli.triggers.stage import Stage
-from ringback.core.command import PayloadType
 from ringback.core.errors import Unusable
-from ringback.core.esim_profile import make_iccid
-from ringback.core.sim import MOVES, SimStatus
+from ringback.core.message import PayloadType
+from ringback.core.supersim.esim_profile import make_iccid
+from ringback.core.supersim.sim import MOVES, SimStatus
 from ringback.engine.system import SystemChance
 
 Step = Callable[[Stage], None]

@@ -20,7 +20,7 @@ from ringback.cli.triggers.steps import (
     take_new_sim,
     update_to,
 )
-from ringback.core.sim import SimStatus
+from ringback.core.supersim.sim import SimStatus
 
 Told = Mapping[str, str]
 """Parameters that a callback has, among others."""

@@ -6,11 +6,10 @@ from typing import Any, Final
 
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Afterwards, Transaction, nothing
-from ringback.stores.sqlite import supersim
 from ringback.stores.sqlite.accounts import SqliteAccounts
 from ringback.stores.sqlite.callbacks import TABLES, SqliteCallbacks
-from ringback.stores.sqlite.records import SqliteNamedRecords, SqliteRecords
 from ringback.stores.sqlite.session import Session
+from ringback.stores.sqlite.supersim import SqliteSuperSim
 from ringback.stores.sqlite.tasks import SqliteScenarios, SqliteTasks
 
 _OF_A_ROW: Final = (
@@ -52,16 +51,7 @@ class SqliteTransaction:
 
     def __init__(self, session: Session) -> None:
         self.accounts = SqliteAccounts(session)
-        self.access_profiles = SqliteNamedRecords(session, supersim.ACCESS_PROFILES)
-        self.fleets = SqliteNamedRecords(session, supersim.FLEETS)
-        self.sims = SqliteNamedRecords(session, supersim.SIMS)
-        self.sim_updates = supersim.SqliteSimUpdates(session)
-        self.sms_commands = SqliteRecords(session, supersim.SMS_COMMANDS)
-        self.ip_commands = SqliteRecords(session, supersim.IP_COMMANDS)
-        self.esim_profiles = SqliteRecords(session, supersim.ESIM_PROFILES)
-        self.settings_updates = SqliteRecords(session, supersim.SETTINGS_UPDATES)
-        self.billing_periods = SqliteRecords(session, supersim.BILLING_PERIODS)
-        self.sessions = supersim.SqliteSessions(session)
+        self.supersim = SqliteSuperSim(session)
         self.scenarios = SqliteScenarios(session)
         self.tasks = SqliteTasks(session)
         self.callbacks = SqliteCallbacks(session, self.accounts)

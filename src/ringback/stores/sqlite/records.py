@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from ringback.ports import Which, Window
-from ringback.ports.records import N, R
+from ringback.ports.records import N, R, U
 from ringback.stores.sqlite.columns import (
     from_us,
     maybe_from_us,
@@ -170,3 +170,23 @@ class SqliteNamedRecords(SqliteRecords[N]):
         by_sid = {"account_sid": account_sid, "sid": sid_or_name}
         by_name = {"account_sid": account_sid, "unique_name": sid_or_name}
         return self.first(by_sid) or self.first(by_name)
+
+
+class SqliteUpdates(Generic[U]):
+    """Answers `ports.Updates`."""
+
+    def __init__(self, session: Session, shape: Shape[U]) -> None:
+        self._session = session
+        self._shape = shape
+
+    def add(self, update: U) -> None:
+        self._session.write(self._shape.insert, self._shape.values(update))
+
+    def get(self, sim_sid: str) -> U | None:
+        row = self._session.read(
+            f"SELECT * FROM {self._shape.table} WHERE sim_sid = ?", [sim_sid]
+        ).fetchone()
+        return row and self._shape.read(row)
+
+    def end(self, sim_sid: str) -> None:
+        self._session.write(f"DELETE FROM {self._shape.table} WHERE sim_sid = ?", [sim_sid])

@@ -1,33 +1,26 @@
 """How the resources of Super SIM stand in their tables."""
 
-from datetime import datetime
 from typing import Final
 
-from ringback.core.access_profile import NetworkAccessProfile
-from ringback.core.billing import BillingPeriod, PeriodType
-from ringback.core.command import (
-    Direction,
-    IpCommand,
-    IpStatus,
-    PayloadType,
-    SmsCommand,
-    SmsStatus,
-)
-from ringback.core.esim_profile import EsimProfile, EsimStatus
-from ringback.core.fleet import Fleet
+from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.method import Method
-from ringback.core.settings_update import SettingsStatus, SettingsUpdate
-from ringback.core.sim import Sim, SimStatus
-from ringback.core.sim_update import SimUpdate
-from ringback.core.usage import DataSession
-from ringback.ports import Which, Window
-from ringback.stores.sqlite.columns import maybe_to_us, to_us
-from ringback.stores.sqlite.pages import read_page
+from ringback.core.supersim.access_profile import NetworkAccessProfile
+from ringback.core.supersim.billing import BillingPeriod, PeriodType
+from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
+from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
+from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.supersim.sim_update import SimUpdate
+from ringback.core.supersim.usage import DataSession
+from ringback.stores.sqlite.flows import SqliteFlows
 from ringback.stores.sqlite.records import (
     DATED,
     OWNED,
     Shape,
+    SqliteNamedRecords,
     SqliteRecords,
+    SqliteUpdates,
     flag,
     instant,
     maybe_instant,
@@ -86,7 +79,7 @@ SMS_COMMANDS: Final = Shape(
     *OWNED,
     plain("sim_sid"),
     plain("payload"),
-    one_of("status", SmsStatus),
+    one_of("status", MessageStatus),
     one_of("direction", Direction),
     *_CALLED_BACK,
     *DATED,
@@ -147,7 +140,7 @@ BILLING_PERIODS: Final = Shape(
     *DATED,
 )
 
-_SESSIONS: Final = Shape(
+SESSIONS: Final = Shape(
     "data_sessions",
     DataSession,
     *OWNED,
@@ -161,7 +154,7 @@ _SESSIONS: Final = Shape(
     maybe_instant("date_ended", "ended_us"),
 )
 
-_SIM_UPDATES: Final = Shape(
+SIM_UPDATES: Final = Shape(
     "sim_updates",
     SimUpdate,
     plain("sim_sid"),
@@ -173,63 +166,17 @@ _SIM_UPDATES: Final = Shape(
 )
 
 
-class SqliteSessions:
-    """Answers `ports.Sessions`."""
+class SqliteSuperSim:
+    """Answers `ports.SuperSimTables`."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
-        self._records = SqliteRecords(session, _SESSIONS)
-
-    def add(self, session: DataSession) -> None:
-        self._records.add(session)
-
-    def get(self, sid: str) -> DataSession | None:
-        return self._records.get(sid)
-
-    def end(self, sid: str, at: datetime | None) -> None:
-        self._session.write(
-            "UPDATE data_sessions SET ended_us = ? WHERE sid = ?", (maybe_to_us(at), sid)
-        )
-
-    def of_sim(self, sim_sid: str, *, since: datetime) -> list[DataSession]:
-        rows = self._session.read(
-            "SELECT * FROM data_sessions WHERE sim_sid = ? AND (ended_us IS NULL OR ended_us > ?)"
-            " ORDER BY seq",
-            (sim_sid, to_us(since)),
-        )
-        return [_SESSIONS.read(row) for row in rows]
-
-    def between(
-        self, account_sid: str, which: Which, start: datetime, end: datetime, window: Window
-    ) -> list[DataSession]:
-        rows = read_page(
-            self._session.read,
-            _SESSIONS.table,
-            account_sid=account_sid,
-            conditions=[
-                *_SESSIONS.conditions(which),
-                ("created_us < ?", to_us(end)),
-                ("(ended_us IS NULL OR ended_us > ?)", to_us(start)),
-            ],
-            window=window,
-        )
-        return [_SESSIONS.read(row) for row in rows]
-
-
-class SqliteSimUpdates:
-    """Answers `ports.SimUpdates`."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def add(self, update: SimUpdate) -> None:
-        self._session.write(_SIM_UPDATES.insert, _SIM_UPDATES.values(update))
-
-    def get(self, sim_sid: str) -> SimUpdate | None:
-        row = self._session.read(
-            "SELECT * FROM sim_updates WHERE sim_sid = ?", [sim_sid]
-        ).fetchone()
-        return row and _SIM_UPDATES.read(row)
-
-    def end(self, sim_sid: str) -> None:
-        self._session.write("DELETE FROM sim_updates WHERE sim_sid = ?", [sim_sid])
+        self.access_profiles = SqliteNamedRecords(session, ACCESS_PROFILES)
+        self.fleets = SqliteNamedRecords(session, FLEETS)
+        self.sims = SqliteNamedRecords(session, SIMS)
+        self.sim_updates = SqliteUpdates(session, SIM_UPDATES)
+        self.sms_commands = SqliteRecords(session, SMS_COMMANDS)
+        self.ip_commands = SqliteRecords(session, IP_COMMANDS)
+        self.esim_profiles = SqliteRecords(session, ESIM_PROFILES)
+        self.settings_updates = SqliteRecords(session, SETTINGS_UPDATES)
+        self.billing_periods = SqliteRecords(session, BILLING_PERIODS)
+        self.sessions = SqliteFlows(session, SESSIONS)

@@ -1,0 +1,67 @@
+"""Short messages to and from devices, as both SIM products have them: their form and life cycle.
+
+Source of the moves: the documentation of both. A message stays `sent` for good where no
+confirmation comes; what a device sends is `received` from the start.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+LONGEST_SMS: Final = 160
+"""Single-byte characters."""
+
+
+class Direction(StrEnum):
+    """Who a message is for."""
+
+    TO_SIM = "to_sim"
+    FROM_SIM = "from_sim"
+
+
+class PayloadType(StrEnum):
+    """How a payload stands in the API: as it is, or in Base64."""
+
+    TEXT = "text"
+    BINARY = "binary"
+
+
+class MessageStatus(StrEnum):
+    """The statuses of a short message."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    RECEIVED = "received"
+    FAILED = "failed"
+
+
+MESSAGE_MOVES: Final[Mapping[MessageStatus, frozenset[MessageStatus]]] = {
+    MessageStatus.QUEUED: frozenset({MessageStatus.SENT, MessageStatus.FAILED}),
+    MessageStatus.SENT: frozenset({MessageStatus.DELIVERED, MessageStatus.FAILED}),
+    MessageStatus.DELIVERED: frozenset(),
+    MessageStatus.RECEIVED: frozenset(),
+    MessageStatus.FAILED: frozenset(),
+}
+
+
+def check_move(kind: str, before: MessageStatus, after: MessageStatus) -> None:
+    """See that a message of this kind can go from one status to another; else raises ValueError."""
+    if after not in MESSAGE_MOVES[before]:
+        raise ValueError(f"{kind} that is {before} can't become {after}")
+
+
+def fault_in_text(text: str) -> str | None:
+    """Say why a text can't be one SMS, or None where it can.
+
+    >>> fault_in_text("na\u00efve") is None
+    True
+    >>> fault_in_text("5 \u20ac")
+    "'\u20ac' is no single-byte character, which an SMS is made of"
+    """
+    wide = next((character for character in text if ord(character) > 0xFF), None)
+    if wide is not None:
+        return f"{wide!r} is no single-byte character, which an SMS is made of"
+    if len(text) > LONGEST_SMS:
+        return f"{len(text)} characters are too many; an SMS has at most {LONGEST_SMS}"
+    return None

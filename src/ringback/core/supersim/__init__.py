@@ -1,0 +1,1 @@
+"""What Super SIM decides by: its resources and their life cycles."""

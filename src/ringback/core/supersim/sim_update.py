@@ -1,0 +1,55 @@
+"""A change of a SIM that the network has to carry out, and what its ending does."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import assert_never
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.method import Method
+from ringback.core.scenario import CarriedOut, CarrierFailure, Ending, NoAnswer
+from ringback.core.supersim.events import SimUpdated
+from ringback.core.supersim.sim import Sim, SimStatus
+
+
+@dataclass(frozen=True, slots=True)
+class SimUpdate:
+    """An accepted change: where the SIM comes from, where it goes, and whom to tell."""
+
+    sim_sid: str
+    account_sid: str
+    from_status: SimStatus
+    to_status: SimStatus
+    to_fleet_sid: str | None
+    callback_url: CallbackUrl | None
+    callback_method: Method
+
+
+def finish(sim: Sim, update: SimUpdate, ending: Ending, now: datetime) -> tuple[Sim, SimUpdated]:
+    """Return the SIM after its change, and what its customer is told of it.
+
+    A failed change leaves the SIM as it was before.
+    """
+    match ending:
+        case CarriedOut():
+            finished = moved(sim, update.to_status, now)
+            return (done := replace(finished, fleet_sid=update.to_fleet_sid)), SimUpdated.of(done)
+        case CarrierFailure() as failure:
+            pass
+        case NoAnswer():
+            failure = CarrierFailure(83004, "the network did not answer")
+        case _:
+            assert_never(ending)
+    undone = replace(sim, status=update.from_status, date_updated=now)
+    return undone, SimUpdated.of(undone, failure)
+
+
+def moved(sim: Sim, status: SimStatus, now: datetime) -> Sim:
+    """Return a SIM in another status; what it uses while `ready` is counted from there on."""
+    is_ready = status is SimStatus.READY
+    return replace(
+        sim,
+        status=status,
+        date_updated=now,
+        ready_since=(sim.ready_since or now) if is_ready else None,
+        sms_while_ready=sim.sms_while_ready if is_ready else 0,
+    )

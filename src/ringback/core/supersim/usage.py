@@ -1,0 +1,174 @@
+"""Usage Records: how much data the SIMs of an account use, by what and by when."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from ringback.core.errors import Invalid
+from ringback.core.metering import MEGABYTE, Flow, bytes_of
+from ringback.core.months import months_after
+from ringback.core.periods import DAY, HOUR, floor, next_boundary, periods_between
+
+_PRICE_OF_A_MEGABYTE: Final = Decimal("0.10")
+"""In USD, as in the published samples: 300,000 bytes for 0.03."""
+_CENT: Final = Decimal("0.01")
+_MONTHS_KEPT: Final = 18
+_LONGEST_BY_SIM: Final = timedelta(days=31)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSession(Flow):
+    """A SIM's flow of data in a fleet, in a country."""
+
+    fleet_sid: str
+    iso_country: str
+
+
+class Group(StrEnum):
+    """What Usage Records can be told apart by."""
+
+    SIM = "sim"
+    FLEET = "fleet"
+    NETWORK = "network"
+    ISO_COUNTRY = "isoCountry"
+
+
+class Granularity(StrEnum):
+    """How long the period of a Usage Record is."""
+
+    HOUR = "hour"
+    DAY = "day"
+    ALL = "all"
+
+
+FIELD_OF: Final[Mapping[Group, str]] = {
+    Group.SIM: "sim_sid",
+    Group.FLEET: "fleet_sid",
+    Group.NETWORK: "network_sid",
+    Group.ISO_COUNTRY: "iso_country",
+}
+_SPANS: Final = {Granularity.HOUR: HOUR, Granularity.DAY: DAY}
+_LONGEST: Final[Mapping[Granularity, timedelta]] = {
+    Granularity.HOUR: timedelta(days=31),
+    Granularity.DAY: timedelta(days=31 * _MONTHS_KEPT),
+}
+"""The longest periods that can be asked for. The one for days is ours, and all that is kept."""
+
+
+class UsageQuery(NamedTuple):
+    """What usage is asked for; the period is whole hours or days where the granularity is."""
+
+    start: datetime
+    end: datetime
+    granularity: Granularity
+    group: Group | None
+    filters: Mapping[str, str]
+    """Values that the sessions' fields must have."""
+
+    def periods(self) -> list[tuple[datetime, datetime]]:
+        """Return the periods of the records, the newest first."""
+        return periods_between(self.start, self.end, _SPANS.get(self.granularity))
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """How much was used in one period, by whatever the record is grouped and filtered by."""
+
+    account_sid: str
+    start: datetime
+    end: datetime
+    of: Mapping[str, str]
+    """The fields of sessions that the record is about, with their values."""
+    upload: int
+    download: int
+
+    @property
+    def sid(self) -> str:
+        """Which record of its list it is; no SID of a resource."""
+        return "-".join([f"{self.start:%Y%m%d%H}", *self.of.values()])
+
+    @property
+    def billed(self) -> str:
+        """What is charged, in USD; as text, as in every published sample."""
+        price = (self.upload + self.download) * _PRICE_OF_A_MEGABYTE / MEGABYTE
+        cents = price.quantize(_CENT)
+        return str(cents) if cents else "0"
+
+
+def plan_query(
+    *,
+    start: datetime | None,
+    end: datetime | None,
+    granularity: Granularity,
+    group: Group | None,
+    filters: Mapping[str, str],
+    now: datetime,
+) -> UsageQuery:
+    """Return what a request for usage comes to; without a period it is the last month.
+
+    Raises Invalid for a period that ends before it begins (83600), is not on the boundaries of days
+    or hours (83601, 83602), too long (83603, 83604), or too old (83605).
+    """
+    span = _SPANS.get(granularity)
+    end = end or (now if span is None else next_boundary(now, span))
+    start = start or months_after(end, months=-1)
+    if start >= end:
+        raise Invalid(f"StartTime {_shown(start)} must be before EndTime {_shown(end)}", code=83600)
+    if span is not None and (floor(start, span) != start or floor(end, span) != end):
+        what, code = ("a UTC day", 83601) if granularity is Granularity.DAY else ("an hour", 83602)
+        raise Invalid(
+            f"with Granularity={granularity}, StartTime and EndTime must begin {what}", code=code
+        )
+    if group is Group.SIM and end - start > _LONGEST_BY_SIM:
+        raise _too_long("Group=sim", _LONGEST_BY_SIM, code=83603)
+    longest = _LONGEST.get(granularity)
+    if longest is not None and end - start > longest:
+        raise _too_long(f"Granularity={granularity}", longest, code=83604)
+    if start < months_after(now, months=-_MONTHS_KEPT):
+        raise Invalid(
+            f"StartTime {_shown(start)} is over {_MONTHS_KEPT} months ago, and can't be asked for",
+            code=83605,
+        )
+    return UsageQuery(start, end, granularity, group, filters)
+
+
+def summarize(
+    account_sid: str, query: UsageQuery, sessions: Iterable[DataSession], now: datetime
+) -> list[UsageRecord]:
+    """Return the records of a query, newest period first; without a group, also empty ones."""
+    groups = _grouped([one for one in sessions if _fits(one, query.filters)], query)
+    records = list[UsageRecord]()
+    for start, end in query.periods():
+        for of, members in groups:
+            upload, download = bytes_of(members, start, min(end, now))
+            if query.group is None or upload + download:
+                records.append(UsageRecord(account_sid, start, end, of, upload, download))
+    return records
+
+
+def _grouped(
+    sessions: Sequence[DataSession], query: UsageQuery
+) -> list[tuple[Mapping[str, str], Sequence[DataSession]]]:
+    """Return what the records of each period are about, and the sessions of each."""
+    if query.group is None:
+        return [(query.filters, sessions)]
+    field = FIELD_OF[query.group]
+    groups = dict[str, list[DataSession]]()
+    for session in sessions:
+        groups.setdefault(getattr(session, field), []).append(session)
+    return [({**query.filters, field: value}, groups[value]) for value in sorted(groups)]
+
+
+def _fits(session: DataSession, filters: Mapping[str, str]) -> bool:
+    return all(getattr(session, name) == value for name, value in filters.items())
+
+
+def _too_long(what: str, longest: timedelta, *, code: int) -> Invalid:
+    return Invalid(f"with {what}, at most {longest.days} days can be asked for", code=code)
+
+
+def _shown(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,1 @@
+"""What a customer can ask of Super SIM, and what becomes of it."""

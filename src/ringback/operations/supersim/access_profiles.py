@@ -1,0 +1,156 @@
+"""Network Access Profiles and the networks in them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ringback.core.errors import Invalid, NotFound
+from ringback.core.network import NETWORKS, Network, network_with
+from ringback.core.sids import Kind
+from ringback.core.supersim.access_profile import NetworkAccessProfile
+from ringback.operations.finding import fetch_named
+from ringback.operations.moment import Moment
+from ringback.operations.names import check_name_is_free
+from ringback.ports import Transaction, Window
+
+
+def create_access_profile(
+    tx: Transaction,
+    account_sid: str,
+    *,
+    unique_name: str | None,
+    networks: Sequence[str],
+    moment: Moment,
+) -> NetworkAccessProfile:
+    """Make a profile; raises Invalid for a network that isn't there, or a name that is taken."""
+    check_name_is_free(tx.supersim.access_profiles, account_sid, unique_name)
+    profile = NetworkAccessProfile(
+        sid=moment.sid(Kind.NETWORK_ACCESS_PROFILE),
+        account_sid=account_sid,
+        unique_name=unique_name or None,
+        network_sids=tuple(dict.fromkeys(_network(sid, "Networks").sid for sid in networks)),
+        date_created=moment.now,
+        date_updated=moment.now,
+    )
+    tx.supersim.access_profiles.add(profile)
+    return profile
+
+
+def fetch_access_profile(
+    tx: Transaction, account_sid: str, sid_or_name: str
+) -> NetworkAccessProfile:
+    """Return a profile by its SID or unique name; raises NotFound where there is none such."""
+    return fetch_named(
+        tx.supersim.access_profiles, account_sid, sid_or_name, "Network Access Profile"
+    )
+
+
+def access_profile_named(
+    tx: Transaction, account_sid: str, sid_or_name: str
+) -> NetworkAccessProfile:
+    """Return the profile that a parameter names; raises Invalid where there is none such."""
+    profile = tx.supersim.access_profiles.find(account_sid, sid_or_name)
+    if profile is None:
+        raise Invalid(
+            f"NetworkAccessProfile={sid_or_name!r}: there is none with this SID or unique name",
+            code=83600,
+        )
+    return profile
+
+
+def list_access_profiles(
+    tx: Transaction, account_sid: str, window: Window
+) -> list[NetworkAccessProfile]:
+    """Return one page of an account's profiles, newest first."""
+    return tx.supersim.access_profiles.page(account_sid, {}, window)
+
+
+def rename_access_profile(
+    tx: Transaction,
+    account_sid: str,
+    sid_or_name: str,
+    *,
+    unique_name: str | None,
+    moment: Moment,
+) -> NetworkAccessProfile:
+    """Give a profile another name, or take its name away; None leaves it."""
+    profile = fetch_access_profile(tx, account_sid, sid_or_name)
+    if unique_name is None:
+        return profile
+    check_name_is_free(tx.supersim.access_profiles, account_sid, unique_name, profile.sid)
+    profile = replace(profile, unique_name=unique_name or None, date_updated=moment.now)
+    tx.supersim.access_profiles.save(profile)
+    return profile
+
+
+def networks_of(profile: NetworkAccessProfile) -> list[Network]:
+    """Return the networks of a profile, in the order in which they were added."""
+    found = (network_with(sid) for sid in profile.network_sids)
+    return [network for network in found if network is not None]
+
+
+def fetch_network_of(profile: NetworkAccessProfile, sid: str) -> Network:
+    """Return one network of a profile; raises NotFound where it isn't in it."""
+    network = next((one for one in networks_of(profile) if one.sid == sid), None)
+    if network is None:
+        raise NotFound(f"there is no Network {sid!r} in {profile.sid}")
+    return network
+
+
+def add_network(
+    tx: Transaction, account_sid: str, profile_sid: str, *, network_sid: str, moment: Moment
+) -> tuple[NetworkAccessProfile, Network]:
+    """Add a network to a profile; one that is in it already stays.
+
+    Raises NotFound, or Invalid for a network that isn't there.
+    """
+    profile = fetch_access_profile(tx, account_sid, profile_sid)
+    network = _network(network_sid, "Network")
+    if network.sid not in profile.network_sids:
+        profile = replace(
+            profile, network_sids=(*profile.network_sids, network.sid), date_updated=moment.now
+        )
+        tx.supersim.access_profiles.save(profile)
+    return profile, network
+
+
+def remove_network(
+    tx: Transaction, account_sid: str, profile_sid: str, network_sid: str, moment: Moment
+) -> None:
+    """Take a network out of a profile; raises NotFound where it isn't in it."""
+    profile = fetch_access_profile(tx, account_sid, profile_sid)
+    network = fetch_network_of(profile, network_sid)
+    left = tuple(sid for sid in profile.network_sids if sid != network.sid)
+    tx.supersim.access_profiles.save(replace(profile, network_sids=left, date_updated=moment.now))
+
+
+def fetch_network(sid: str) -> Network:
+    """Return a network by its SID; raises NotFound where there is none such."""
+    network = network_with(sid)
+    if network is None:
+        raise NotFound(f"there is no Network with the SID {sid!r}")
+    return network
+
+
+def list_networks(
+    *, iso_country: str | None = None, mcc: str | None = None, mnc: str | None = None
+) -> list[Network]:
+    """Return the networks of a country, with this country code and this network code."""
+    country = None if iso_country is None else iso_country.upper()
+
+    def fits(network: Network) -> bool:
+        return country in (None, network.iso_country) and any(
+            mcc in (None, identifier.mcc) and mnc in (None, identifier.mnc)
+            for identifier in network.identifiers
+        )
+
+    return [network for network in NETWORKS if fits(network)]
+
+
+def _network(sid: str, parameter: str) -> Network:
+    network = network_with(sid)
+    if network is None:
+        raise Invalid(
+            f"{parameter}={sid!r}: there is no Network with this SID; GET /v1/Networks lists all",
+            code=83600,
+        )
+    return network

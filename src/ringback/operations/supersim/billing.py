@@ -1,0 +1,74 @@
+"""Billing Periods: begun when a SIM becomes ready or active, and renewed month by month."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from ringback.core.months import months_after
+from ringback.core.scenario import Step
+from ringback.core.sids import Kind
+from ringback.core.supersim.billing import BillingPeriod, PeriodType
+from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.operations.moment import Moment
+from ringback.ports import Transaction, Window
+
+
+def list_billing_periods(
+    tx: Transaction, account_sid: str, sim_sid: str, window: Window
+) -> list[BillingPeriod]:
+    """Return one page of a SIM's Billing Periods, newest first."""
+    return tx.supersim.billing_periods.page(account_sid, {"sim_sid": sim_sid}, window)
+
+
+def current_period(tx: Transaction, sim: Sim, now: datetime) -> BillingPeriod | None:
+    """Return the Billing Period that a SIM is in, or None."""
+    last = _last_period(tx, sim)
+    return last if last is not None and last.end_time > now else None
+
+
+def begin_period(tx: Transaction, sim: Sim, moment: Moment) -> None:
+    """Bill what a SIM has become from now on, unless that is billed already.
+
+    A month that has begun stays billed whatever becomes of the SIM; only what it cost to have it
+    ready ends when it becomes active.
+    """
+    if not sim.is_connected:
+        return
+    running = current_period(tx, sim, moment.now)
+    if running is not None:
+        if running.period_type is _type_of(sim):
+            return
+        tx.supersim.billing_periods.save(
+            replace(running, end_time=moment.now, date_updated=moment.now)
+        )
+    _add_period(tx, sim, moment.now, moment)
+
+
+def renew_period(tx: Transaction, sim: Sim, moment: Moment) -> None:
+    """Begin the period that follows the last one, where the SIM is still connected."""
+    last = _last_period(tx, sim)
+    if sim.is_connected:
+        _add_period(tx, sim, moment.now if last is None else last.end_time, moment)
+
+
+def _add_period(tx: Transaction, sim: Sim, start: datetime, moment: Moment) -> None:
+    period = BillingPeriod(
+        sid=moment.sid(Kind.BILLING_PERIOD),
+        account_sid=sim.account_sid,
+        sim_sid=sim.sid,
+        period_type=_type_of(sim),
+        start_time=start,
+        end_time=months_after(start),
+        date_created=moment.now,
+        date_updated=moment.now,
+    )
+    tx.supersim.billing_periods.add(period)
+    moment.put_off(tx, Step.RENEW_PERIOD, sim, period.end_time)
+
+
+def _last_period(tx: Transaction, sim: Sim) -> BillingPeriod | None:
+    newest = tx.supersim.billing_periods.page(sim.account_sid, {"sim_sid": sim.sid}, Window(1))
+    return newest[0] if newest else None
+
+
+def _type_of(sim: Sim) -> PeriodType:
+    return PeriodType.READY if sim.status is SimStatus.READY else PeriodType.ACTIVE

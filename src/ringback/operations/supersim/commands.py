@@ -1,0 +1,158 @@
+"""SMS and IP Commands to SIMs: sent, found and listed."""
+
+from base64 import b64decode
+from binascii import Error as NotBase64
+from dataclasses import dataclass
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import Invalid
+from ringback.core.message import Direction, MessageStatus, PayloadType, fault_in_text
+from ringback.core.method import Method
+from ringback.core.scenario import Step
+from ringback.core.sids import Kind
+from ringback.core.supersim.command import LONGEST_DATAGRAM, IpCommand, IpStatus, SmsCommand
+from ringback.operations.finding import fetch_owned
+from ringback.operations.moment import Moment
+from ringback.operations.supersim.sims import sim_filter, sim_named
+from ringback.ports import Transaction, Window
+
+
+@dataclass(frozen=True, slots=True)
+class NewSms:
+    """An SMS that is to be sent."""
+
+    sim: str
+    """The SID or the unique name of a SIM."""
+    payload: str
+    callback_url: CallbackUrl | None = None
+    callback_method: Method = Method.POST
+
+
+@dataclass(frozen=True, slots=True)
+class NewDatagram:
+    """A datagram that is to be sent."""
+
+    sim: str
+    """The SID or the unique name of a SIM."""
+    payload: str
+    payload_type: PayloadType
+    device_port: int
+    callback_url: CallbackUrl | None = None
+    callback_method: Method = Method.POST
+
+
+def send_sms(tx: Transaction, account_sid: str, new: NewSms, moment: Moment) -> SmsCommand:
+    """Queue an SMS to a SIM; raises Invalid for a payload that none can hold (83600)."""
+    sim = sim_named(tx, account_sid, new.sim)
+    check_sms(new.payload)
+    command = SmsCommand(
+        sid=moment.sid(Kind.SMS_COMMAND),
+        account_sid=account_sid,
+        sim_sid=sim.sid,
+        payload=new.payload,
+        status=MessageStatus.QUEUED,
+        direction=Direction.TO_SIM,
+        date_created=moment.now,
+        date_updated=moment.now,
+        callback_url=new.callback_url,
+        callback_method=new.callback_method,
+    )
+    tx.supersim.sms_commands.add(command)
+    scenario = moment.scenario_of_sim(tx, sim)
+    moment.begin_step(tx, Step.SEND_SMS, command.sid, account_sid, scenario)
+    return command
+
+
+def send_datagram(tx: Transaction, account_sid: str, new: NewDatagram, moment: Moment) -> IpCommand:
+    """Queue a datagram to a SIM; raises Invalid for a payload that none can hold (83600)."""
+    sim = sim_named(tx, account_sid, new.sim)
+    _check_datagram(new.payload, new.payload_type)
+    command = IpCommand(
+        sid=moment.sid(Kind.IP_COMMAND),
+        account_sid=account_sid,
+        sim_sid=sim.sid,
+        sim_iccid=sim.iccid,
+        status=IpStatus.QUEUED,
+        direction=Direction.TO_SIM,
+        device_ip=None,
+        device_port=new.device_port,
+        payload_type=new.payload_type,
+        payload=new.payload,
+        date_created=moment.now,
+        date_updated=moment.now,
+        callback_url=new.callback_url,
+        callback_method=new.callback_method,
+    )
+    tx.supersim.ip_commands.add(command)
+    scenario = moment.scenario_of_sim(tx, sim)
+    moment.begin_step(tx, Step.SEND_IP, command.sid, account_sid, scenario)
+    return command
+
+
+def fetch_sms(tx: Transaction, account_sid: str, sid: str) -> SmsCommand:
+    """Return an SMS Command; raises NotFound where the account has none such."""
+    return fetch_owned(tx.supersim.sms_commands, account_sid, sid, "SMS Command")
+
+
+def fetch_datagram(tx: Transaction, account_sid: str, sid: str) -> IpCommand:
+    """Return an IP Command; raises NotFound where the account has none such."""
+    return fetch_owned(tx.supersim.ip_commands, account_sid, sid, "IP Command")
+
+
+def list_sms(
+    tx: Transaction,
+    account_sid: str,
+    window: Window,
+    *,
+    sim: str | None = None,
+    status: MessageStatus | None = None,
+    direction: Direction | None = None,
+) -> list[SmsCommand]:
+    """Return one page of an account's SMS Commands, newest first; an unknown SIM has none."""
+    found = sim_filter(tx, account_sid, sim)
+    if found is None:
+        return []
+    return tx.supersim.sms_commands.page(
+        account_sid, {**found, "status": status, "direction": direction}, window
+    )
+
+
+def list_datagrams(
+    tx: Transaction,
+    account_sid: str,
+    window: Window,
+    *,
+    sim: str | None = None,
+    sim_iccid: str | None = None,
+    status: IpStatus | None = None,
+    direction: Direction | None = None,
+) -> list[IpCommand]:
+    """Return one page of an account's IP Commands, newest first; an unknown SIM has none."""
+    found = sim_filter(tx, account_sid, sim)
+    if found is None:
+        return []
+    which = {**found, "sim_iccid": sim_iccid, "status": status, "direction": direction}
+    return tx.supersim.ip_commands.page(account_sid, which, window)
+
+
+def check_sms(payload: str) -> None:
+    """See that a text can be an SMS; raises Invalid (83600)."""
+    fault = fault_in_text(payload)
+    if fault is not None:
+        raise Invalid(f"Payload: {fault}", code=83600)
+
+
+def _check_datagram(payload: str, kind: PayloadType) -> None:
+    if kind is PayloadType.BINARY:
+        try:
+            size = len(b64decode(payload, validate=True))
+        except (NotBase64, ValueError):
+            raise Invalid(
+                "Payload is not Base64, which PayloadType=binary asks for", code=83600
+            ) from None
+    else:
+        size = len(payload.encode())
+    if size > LONGEST_DATAGRAM:
+        raise Invalid(
+            f"Payload has {size} bytes; an IP Command has at most {LONGEST_DATAGRAM}", code=83600
+        )

@@ -1,0 +1,147 @@
+"""What devices do: send SMS and datagrams, use data, download profiles."""
+
+from base64 import b64encode
+from dataclasses import replace
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import Conflict, Invalid, NotFound
+from ringback.core.message import Direction, MessageStatus, PayloadType
+from ringback.core.scenario import Step
+from ringback.core.sids import Kind
+from ringback.core.supersim.command import LONGEST_DATAGRAM, IpCommand, IpStatus, SmsCommand
+from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
+from ringback.core.supersim.events import IpCommandChanged, SmsCommandChanged
+from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.operations.moment import Moment
+from ringback.operations.supersim.commands import check_sms
+from ringback.operations.supersim.data import is_out_of_data, use_data
+from ringback.operations.supersim.esim_profiles import fetch_esim_profile
+from ringback.operations.supersim.life_of_sims import plan_activation
+from ringback.ports import Transaction
+
+
+def receive_sms(tx: Transaction, sim: Sim, payload: str, moment: Moment) -> SmsCommand:
+    """Take an SMS in that a SIM's device sends, and have its fleet's receiver told.
+
+    Raises Invalid where the device can't send any, Overloaded where too many callbacks wait.
+    """
+    check_sms(payload)
+    fleet = _fleet_of(tx, sim)
+    if not fleet.sms_commands_enabled:
+        raise Invalid(f"SMS Commands are not enabled in Fleet {fleet.sid}", code=83600)
+    _make_room(sim, fleet.sms_commands_url, moment)
+    command = SmsCommand(
+        sid=moment.sid(Kind.SMS_COMMAND),
+        account_sid=sim.account_sid,
+        sim_sid=sim.sid,
+        payload=payload,
+        status=MessageStatus.RECEIVED,
+        direction=Direction.FROM_SIM,
+        date_created=moment.now,
+        date_updated=moment.now,
+    )
+    tx.supersim.sms_commands.add(command)
+    event = SmsCommandChanged.of(command, sim)
+    moment.tell(tx, event, fleet.sms_commands_url, fleet.sms_commands_method)
+    count_sms(tx, sim, moment)
+    return command
+
+
+def receive_datagram(
+    tx: Transaction, sim: Sim, payload: bytes, *, port: int, moment: Moment
+) -> IpCommand:
+    """Take a datagram in that a SIM's device sends, and have its fleet's receiver told.
+
+    What is longer than an IP Command can be is cut off. Raises Invalid where the device can't
+    send any, Overloaded where too many callbacks wait.
+    """
+    fleet = _fleet_of(tx, sim)
+    if not fleet.data_enabled:
+        raise Invalid(f"data is not enabled in Fleet {fleet.sid}", code=83600)
+    if is_out_of_data(tx, sim, fleet, moment):
+        raise Invalid(f"SIM {sim.sid} has used its Fleet's DataLimit", code=83600)
+    _make_room(sim, fleet.ip_commands_url, moment)
+    command = IpCommand(
+        sid=moment.sid(Kind.IP_COMMAND),
+        account_sid=sim.account_sid,
+        sim_sid=sim.sid,
+        sim_iccid=sim.iccid,
+        status=IpStatus.RECEIVED,
+        direction=Direction.FROM_SIM,
+        device_ip=sim.device_ip,
+        device_port=port,
+        payload_type=PayloadType.BINARY,
+        payload=b64encode(payload[:LONGEST_DATAGRAM]).decode(),
+        date_created=moment.now,
+        date_updated=moment.now,
+    )
+    tx.supersim.ip_commands.add(command)
+    event = IpCommandChanged.of(command, sim)
+    moment.tell(tx, event, fleet.ip_commands_url, fleet.ip_commands_method)
+    return command
+
+
+def receive_datagram_from(
+    tx: Transaction, address: str, payload: bytes, *, port: int, moment: Moment
+) -> IpCommand:
+    """Take a datagram in that came from this address.
+
+    Raises NotFound where that is no SIM's, and else as `receive_datagram`.
+    """
+    sim = tx.supersim.sims.first({"device_ip": address})
+    if sim is None:
+        raise NotFound(
+            f"no SIM's device has the address {address}; a device has to send from its SIM's, which"
+            " /v1/Sims/{Sid}/IpAddresses tells"
+        )
+    return receive_datagram(tx, sim, payload, port=port, moment=moment)
+
+
+def transfer_data(tx: Transaction, sim: Sim, *, upload: int, download: int, moment: Moment) -> None:
+    """Have a device use data, at once; raises Invalid where it can't use so much."""
+    fleet = _fleet_of(tx, sim)
+    if not fleet.data_enabled:
+        raise Invalid(f"data is not enabled in Fleet {fleet.sid}", code=83600)
+    use_data(tx, sim, fleet, upload=upload, download=download, moment=moment)
+    plan_activation(tx, sim, moment)
+
+
+def download_profile(tx: Transaction, account_sid: str, sid: str, moment: Moment) -> EsimProfile:
+    """Have a device download an eSIM Profile, which then installs it.
+
+    Raises NotFound, or Conflict for one that isn't there to be downloaded.
+    """
+    profile = fetch_esim_profile(tx, account_sid, sid)
+    if profile.status is not EsimStatus.AVAILABLE:
+        raise Conflict(
+            f"eSIM Profile {sid} is {profile.status}; only one that is available can be downloaded",
+            code=83600,
+        )
+    scenario = moment.scenario_of_account(tx, account_sid)
+    moment.begin_step(tx, Step.DOWNLOAD_PROFILE, sid, account_sid, scenario)
+    return profile
+
+
+def count_sms(tx: Transaction, sim: Sim, moment: Moment) -> None:
+    """Count an SMS that a SIM sent or received, since a few of them activate one that is ready."""
+    if sim.status is SimStatus.READY:
+        sim = replace(sim, sms_while_ready=sim.sms_while_ready + 1)
+        tx.supersim.sims.save(sim)
+        plan_activation(tx, sim, moment)
+
+
+def _make_room(sim: Sim, url: CallbackUrl | None, moment: Moment) -> None:
+    if url is not None:
+        moment.intake.make_room(sim.account_sid, 1)
+
+
+def _fleet_of(tx: Transaction, sim: Sim) -> Fleet:
+    """Return the fleet of a SIM whose device can send; raises Invalid for another (83401)."""
+    fleet = None if sim.fleet_sid is None else tx.supersim.fleets.get(sim.fleet_sid)
+    if not sim.is_connected or fleet is None:
+        raise Invalid(
+            f"SIM {sim.sid} is {sim.status}; its device can send while it is ready or active",
+            code=83401,
+        )
+    return fleet

@@ -1,0 +1,69 @@
+"""eSIM Profiles: ordered, found and listed."""
+
+from dataclasses import dataclass
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import Invalid
+from ringback.core.method import Method
+from ringback.core.scenario import Step
+from ringback.core.sids import Kind
+from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
+from ringback.operations.finding import fetch_owned
+from ringback.operations.moment import Moment
+from ringback.ports import Transaction, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An eSIM Profile that is to be reserved."""
+
+    eid: str | None = None
+    generates_matching_id: bool = False
+    callback_url: CallbackUrl | None = None
+    callback_method: Method = Method.POST
+
+
+def order_esim_profile(
+    tx: Transaction, account_sid: str, order: Order, moment: Moment
+) -> EsimProfile:
+    """Order a profile; raises Invalid where neither a chip nor a matching id could fetch it."""
+    if order.eid is None and not order.generates_matching_id:
+        raise Invalid(
+            "Eid is required unless GenerateMatchingId=true: somebody has to be able to download"
+            " the profile",
+            code=20002,
+        )
+    profile = EsimProfile(
+        sid=moment.sid(Kind.ESIM_PROFILE),
+        account_sid=account_sid,
+        status=EsimStatus.NEW,
+        eid=order.eid,
+        has_matching_id=order.generates_matching_id,
+        date_created=moment.now,
+        date_updated=moment.now,
+        callback_url=order.callback_url,
+        callback_method=order.callback_method,
+    )
+    tx.supersim.esim_profiles.add(profile)
+    scenario = moment.scenario_of_account(tx, account_sid)
+    moment.begin_step(tx, Step.RESERVE_PROFILE, profile.sid, account_sid, scenario)
+    return profile
+
+
+def fetch_esim_profile(tx: Transaction, account_sid: str, sid: str) -> EsimProfile:
+    """Return a profile by its SID; raises NotFound where the account has none such."""
+    return fetch_owned(tx.supersim.esim_profiles, account_sid, sid, "eSIM Profile")
+
+
+def list_esim_profiles(
+    tx: Transaction,
+    account_sid: str,
+    window: Window,
+    *,
+    eid: str | None = None,
+    sim_sid: str | None = None,
+    status: EsimStatus | None = None,
+) -> list[EsimProfile]:
+    """Return one page of an account's profiles, newest first."""
+    which = {"eid": eid, "sim_sid": sim_sid, "status": status}
+    return tx.supersim.esim_profiles.page(account_sid, which, window)

@@ -1,0 +1,124 @@
+"""Fleets: made, found and updated."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import Invalid
+from ringback.core.method import Method
+from ringback.core.sids import Kind
+from ringback.core.supersim.fleet import DATA_LIMIT, Fleet
+from ringback.operations.finding import fetch_named
+from ringback.operations.moment import Moment
+from ringback.operations.names import check_name_is_free
+from ringback.operations.supersim.access_profiles import access_profile_named
+from ringback.ports import Transaction, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Whom a fleet tells; as a request gives it."""
+
+    url: CallbackUrl | None = None
+    is_removed: bool = False
+    """Whether the URL was given as empty."""
+    method: Method | None = None
+    """None where it wasn't given."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSettings:
+    """What a request says of a fleet; None stands for what it doesn't mention."""
+
+    unique_name: str | None = None
+    """Empty to take the name away."""
+    network_access_profile: str | None = None
+    """The SID or the unique name of one."""
+    data_limit: int | None = None
+    sms_commands: Hook = Hook()
+    ip_commands: Hook = Hook()
+
+
+def create_fleet(
+    tx: Transaction,
+    account_sid: str,
+    settings: FleetSettings,
+    *,
+    data_enabled: bool,
+    sms_commands_enabled: bool,
+    moment: Moment,
+) -> Fleet:
+    """Make a fleet; raises Invalid where its profile isn't there, or its name is taken (83011)."""
+    profile = access_profile_named(tx, account_sid, settings.network_access_profile or "")
+    check_name_is_free(tx.supersim.fleets, account_sid, settings.unique_name)
+    fleet = Fleet(
+        sid=moment.sid(Kind.FLEET),
+        account_sid=account_sid,
+        unique_name=settings.unique_name or None,
+        network_access_profile_sid=profile.sid,
+        date_created=moment.now,
+        date_updated=moment.now,
+        data_enabled=data_enabled,
+        data_limit=settings.data_limit or DATA_LIMIT,
+        sms_commands_enabled=sms_commands_enabled,
+        sms_commands_url=settings.sms_commands.url,
+        sms_commands_method=settings.sms_commands.method or Method.POST,
+        ip_commands_url=settings.ip_commands.url,
+        ip_commands_method=settings.ip_commands.method or Method.POST,
+    )
+    tx.supersim.fleets.add(fleet)
+    return fleet
+
+
+def fetch_fleet(tx: Transaction, account_sid: str, sid_or_name: str) -> Fleet:
+    """Return a fleet by its SID or unique name; raises NotFound where the account has none such."""
+    return fetch_named(tx.supersim.fleets, account_sid, sid_or_name, "Fleet")
+
+
+def fleet_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Fleet:
+    """Return the fleet that a parameter names; raises Invalid where there is none such (83006)."""
+    fleet = tx.supersim.fleets.find(account_sid, sid_or_name)
+    if fleet is None:
+        raise Invalid(f"there is no Fleet with the SID or unique name {sid_or_name!r}", code=83006)
+    return fleet
+
+
+def list_fleets(
+    tx: Transaction, account_sid: str, window: Window, *, network_access_profile: str | None = None
+) -> list[Fleet]:
+    """Return one page of an account's fleets, newest first; a profile that isn't there has none."""
+    profile_sid = None
+    if network_access_profile is not None:
+        profile = tx.supersim.access_profiles.find(account_sid, network_access_profile)
+        if profile is None:
+            return []
+        profile_sid = profile.sid
+    return tx.supersim.fleets.page(account_sid, {"network_access_profile_sid": profile_sid}, window)
+
+
+def update_fleet(
+    tx: Transaction, account_sid: str, sid_or_name: str, settings: FleetSettings, moment: Moment
+) -> Fleet:
+    """Change a fleet; raises NotFound or Invalid, and changes nothing."""
+    fleet = fetch_fleet(tx, account_sid, sid_or_name)
+    check_name_is_free(tx.supersim.fleets, account_sid, settings.unique_name, fleet.sid)
+    fleet = replace(fleet, **_changes(tx, account_sid, settings), date_updated=moment.now)
+    tx.supersim.fleets.save(fleet)
+    return fleet
+
+
+def _changes(tx: Transaction, account_sid: str, settings: FleetSettings) -> dict[str, Any]:
+    changes = dict[str, Any]()
+    if settings.unique_name is not None:
+        changes["unique_name"] = settings.unique_name or None
+    if settings.network_access_profile is not None:
+        profile = access_profile_named(tx, account_sid, settings.network_access_profile)
+        changes["network_access_profile_sid"] = profile.sid
+    if settings.data_limit is not None:
+        changes["data_limit"] = settings.data_limit
+    for name, hook in (("sms", settings.sms_commands), ("ip", settings.ip_commands)):
+        if hook.url is not None or hook.is_removed:
+            changes[f"{name}_commands_url"] = hook.url
+        if hook.method is not None:
+            changes[f"{name}_commands_method"] = hook.method
+    return changes

@@ -1,0 +1,95 @@
+"""What becomes of SIMs by themselves: changes carried out, activation by use or time, renewals."""
+
+from dataclasses import replace
+
+from ringback.core.errand import Errand
+from ringback.core.metering import when_used
+from ringback.core.months import months_after
+from ringback.core.scenario import CARRIED_OUT, Ending, Step
+from ringback.core.supersim.sim import READY_DATA, READY_MONTHS, READY_SMS, Sim, SimStatus
+from ringback.core.supersim.sim_update import finish, moved
+from ringback.core.task import Task
+from ringback.operations.moment import Moment
+from ringback.operations.supersim.billing import begin_period, renew_period
+from ringback.operations.supersim.data import plan_data, used_since
+from ringback.operations.supersim.settings_updates import schedule_settings
+from ringback.ports import Transaction
+
+
+def begin_update(tx: Transaction, task: Task, moment: Moment) -> Errand | None:
+    """Have the network change a SIM."""
+    sim, update = (
+        tx.supersim.sims.get(task.subject_sid),
+        tx.supersim.sim_updates.get(task.subject_sid),
+    )
+    if sim is None or update is None:
+        return None
+    return Errand(task.step, moment.scenario_of_sim(tx, sim), update, sim)
+
+
+def end_update(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+    """Keep what became of a SIM, and tell whoever asked for the change."""
+    sim, update = (
+        tx.supersim.sims.get(task.subject_sid),
+        tx.supersim.sim_updates.get(task.subject_sid),
+    )
+    if sim is None or update is None:
+        return
+    tx.supersim.sim_updates.end(sim.sid)
+    finished, event = finish(sim, update, ending, moment.now)
+    tx.supersim.sims.save(finished)
+    # Also where it failed: its activation may have come due meanwhile.
+    follow(tx, finished, moment)
+    moment.tell(tx, event, update.callback_url, update.callback_method)
+
+
+def by_itself(tx: Transaction, task: Task, moment: Moment) -> Ending | None:
+    """Let a step be taken that the network has nothing to do for."""
+    return CARRIED_OUT
+
+
+def activate(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+    """Have a SIM that was ready long enough, or was used enough, become active."""
+    sim = tx.supersim.sims.get(task.subject_sid)
+    if sim is not None and sim.status is SimStatus.READY:
+        sim = moved(sim, SimStatus.ACTIVE, moment.now)
+        tx.supersim.sims.save(sim)
+        follow(tx, sim, moment)
+
+
+def renew(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+    """Begin a SIM's next Billing Period, in which it may use its fleet's data limit again."""
+    sim = tx.supersim.sims.get(task.subject_sid)
+    if sim is not None:
+        sim = _as_it_still_is(tx, sim)
+        renew_period(tx, sim, moment)
+        plan_data(tx, sim, moment)
+
+
+def follow(tx: Transaction, sim: Sim, moment: Moment) -> None:
+    """Do what follows from a SIM's new status or fleet: billing, data, settings, activation."""
+    begin_period(tx, sim, moment)
+    plan_data(tx, sim, moment)
+    plan_activation(tx, sim, moment)
+    if sim.is_connected:
+        schedule_settings(tx, sim, moment.scenario_of_sim(tx, sim), moment)
+
+
+def plan_activation(tx: Transaction, sim: Sim, moment: Moment) -> None:
+    """Have a SIM that is ready become active when its use, or the time, will call for it."""
+    if sim.status is not SimStatus.READY or sim.ready_since is None:
+        tx.tasks.drop(sim.sid, Step.ACTIVATE_SIM)
+        return
+    due = months_after(sim.ready_since, months=READY_MONTHS)
+    left = READY_DATA - used_since(tx, sim, sim.ready_since, moment.now)
+    for session in tx.supersim.sessions.of_sim(sim.sid, since=moment.now):
+        due = min(due, when_used(left, session, since=moment.now) or due)
+    if left <= 0 or sim.sms_while_ready >= READY_SMS:
+        due = moment.now
+    moment.put_off(tx, Step.ACTIVATE_SIM, sim, due)
+
+
+def _as_it_still_is(tx: Transaction, sim: Sim) -> Sim:
+    """Return a SIM as the network has it: until a change is carried out, as it was."""
+    update = tx.supersim.sim_updates.get(sim.sid)
+    return sim if update is None else replace(sim, status=update.from_status)

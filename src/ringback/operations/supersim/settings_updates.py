@@ -1,0 +1,53 @@
+"""Settings Updates: begun by the network itself, when a SIM is connected for the first time."""
+
+from dataclasses import replace
+
+from ringback.core.scenario import Scenario, Step
+from ringback.core.sids import Kind
+from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.supersim.sim import Sim
+from ringback.operations.moment import Moment
+from ringback.operations.supersim.sims import sim_filter
+from ringback.ports import Transaction, Window
+
+
+def schedule_settings(tx: Transaction, sim: Sim, scenario: Scenario, moment: Moment) -> None:
+    """Have the base settings written to a card that has none yet."""
+    if tx.supersim.settings_updates.page(sim.account_sid, {"sim_sid": sim.sid}, Window(1)):
+        return
+    update = _update_of(sim, SettingsStatus.SCHEDULED, moment)
+    tx.supersim.settings_updates.add(update)
+    moment.begin_step(tx, Step.BEGIN_SETTINGS, update.sid, update.account_sid, scenario)
+
+
+def add_written_settings(tx: Transaction, sim: Sim, moment: Moment) -> None:
+    """Note that a card has the base settings already."""
+    update = _update_of(sim, SettingsStatus.SUCCESSFUL, moment)
+    tx.supersim.settings_updates.add(replace(update, date_completed=moment.now))
+
+
+def list_settings_updates(
+    tx: Transaction,
+    account_sid: str,
+    window: Window,
+    *,
+    sim: str | None = None,
+    status: SettingsStatus | None = None,
+) -> list[SettingsUpdate]:
+    """Return one page of an account's Settings Updates, newest first; an unknown SIM has none."""
+    found = sim_filter(tx, account_sid, sim)
+    if found is None:
+        return []
+    return tx.supersim.settings_updates.page(account_sid, {**found, "status": status}, window)
+
+
+def _update_of(sim: Sim, status: SettingsStatus, moment: Moment) -> SettingsUpdate:
+    return SettingsUpdate(
+        sid=moment.sid(Kind.SETTINGS_UPDATE),
+        account_sid=sim.account_sid,
+        iccid=sim.iccid,
+        sim_sid=sim.sid,
+        status=status,
+        date_created=moment.now,
+        date_updated=moment.now,
+    )

@@ -1,0 +1,240 @@
+"""Registering, finding and updating SIMs."""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Final, assert_never
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.device_address import device_address
+from ringback.core.errors import Invalid
+from ringback.core.method import Method
+from ringback.core.scenario import Step
+from ringback.core.sids import Kind
+from ringback.core.supersim.events import SimUpdated
+from ringback.core.supersim.sim import (
+    AlreadySo,
+    Assigned,
+    Sim,
+    SimStatus,
+    Unchanged,
+    Underway,
+    plan_change,
+)
+from ringback.core.supersim.sim_update import SimUpdate
+from ringback.operations.finding import fetch_named
+from ringback.operations.moment import Moment
+from ringback.operations.names import check_name_is_free
+from ringback.operations.supersim.fleets import fleet_named
+from ringback.ports import Transaction, Window
+
+_ICCID: Final = re.compile(r"89[0-9]{16,20}")
+_REGISTRATION_CODE: Final = re.compile(r"[A-Za-z0-9]{10}")
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateRequest:
+    """What an update asks for; None stands for what it doesn't mention."""
+
+    unique_name: str | None = None
+    """Empty to take the name away."""
+    status: SimStatus | None = None
+    fleet: str | None = None
+    """The SID or the unique name of a fleet."""
+    account_sid: str | None = None
+    """The account to move the SIM to."""
+    callback_url: CallbackUrl | None = None
+    callback_method: Method = Method.POST
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """The SIM as an update leaves it, and whether the network is still carrying a change out."""
+
+    sim: Sim
+    is_underway: bool
+
+
+def register_sim(
+    tx: Transaction, account_sid: str, *, iccid: str, registration_code: str, moment: Moment
+) -> Sim:
+    """Take a SIM into an account; it is `new` and has no fleet.
+
+    Raises Invalid where the card isn't registrable (83002) or registered already (83003).
+    """
+    if not _ICCID.fullmatch(iccid) or not _REGISTRATION_CODE.fullmatch(registration_code):
+        raise Invalid(
+            f"Iccid {iccid!r} can't be registered with this RegistrationCode; an ICCID is 18 to 22"
+            " digits that begin with 89, a registration code 10 letters and digits",
+            code=83002,
+        )
+    known = tx.supersim.sims.first({"iccid": iccid})
+    if known is not None:
+        raise _already_registered(known, account_sid)
+    return add_sim(tx, account_sid, iccid=iccid, moment=moment)
+
+
+def add_sim(tx: Transaction, account_sid: str, *, iccid: str, moment: Moment) -> Sim:
+    """Keep a new SIM, with an address for its device."""
+    sim = Sim(
+        sid=moment.sid(Kind.SIM),
+        account_sid=account_sid,
+        iccid=iccid,
+        unique_name=None,
+        status=SimStatus.NEW,
+        fleet_sid=None,
+        date_created=moment.now,
+        date_updated=moment.now,
+        device_ip=_free_address(tx, iccid, moment),
+    )
+    tx.supersim.sims.add(sim)
+    return sim
+
+
+def fetch_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> Sim:
+    """Return a SIM by its SID or unique name.
+
+    Raises NotFound where the account has none such.
+    """
+    return fetch_named(tx.supersim.sims, account_sid, sid_or_name, "SIM")
+
+
+def sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Sim:
+    """Return the SIM that a parameter names.
+
+    Raises Invalid where the account has none such (83005).
+    """
+    sim = tx.supersim.sims.find(account_sid, sid_or_name)
+    if sim is None:
+        raise Invalid(
+            f"Sim={sid_or_name!r}: there is no SIM with this SID or unique name", code=83005
+        )
+    return sim
+
+
+def sim_filter(
+    tx: Transaction, account_sid: str, sid_or_name: str | None
+) -> dict[str, object] | None:
+    """Return what picks the records of a SIM, of all without one; None where it isn't there."""
+    if sid_or_name is None:
+        return {}
+    sim = tx.supersim.sims.find(account_sid, sid_or_name)
+    return None if sim is None else {"sim_sid": sim.sid}
+
+
+def list_sims(
+    tx: Transaction,
+    account_sid: str,
+    window: Window,
+    *,
+    status: SimStatus | None = None,
+    fleet: str | None = None,
+    iccid: str | None = None,
+) -> list[Sim]:
+    """Return one page of an account's SIMs, newest first; a fleet that isn't there has none."""
+    fleet_sid = None
+    if fleet is not None:
+        found = tx.supersim.fleets.find(account_sid, fleet)
+        if found is None:
+            return []
+        fleet_sid = found.sid
+    return tx.supersim.sims.page(
+        account_sid, {"status": status, "fleet_sid": fleet_sid, "iccid": iccid}, window
+    )
+
+
+def update_sim(
+    tx: Transaction, account_sid: str, sid_or_name: str, asked: UpdateRequest, moment: Moment
+) -> Updated:
+    """Change a SIM's name and account at once, and have the network change its status or fleet.
+
+    Who gave a callback URL is called back when the change has been carried out, and at once where
+    the SIM is already as asked. A new name, and the first fleet of a new SIM, call nobody back.
+    Raises NotFound, Conflict or Invalid (83006, 83007, 83008, 83010, 83011), and changes nothing.
+    """
+    found = fetch_sim(tx, account_sid, sid_or_name)
+    sim = _named(_moved(tx, found, asked.account_sid, moment), asked.unique_name, moment)
+    if sim is not found:
+        check_name_is_free(tx.supersim.sims, sim.account_sid, sim.unique_name, sim.sid)
+    fleet_sid = _fleet_sid(tx, sim.account_sid, asked.fleet)
+    change = plan_change(sim, status=asked.status, fleet_sid=fleet_sid)
+    match change:
+        case Unchanged():
+            pass
+        case Assigned(assigned):
+            sim = replace(sim, fleet_sid=assigned, date_updated=moment.now)
+        case AlreadySo():
+            moment.tell(tx, SimUpdated.of(sim), asked.callback_url, asked.callback_method)
+        case Underway():
+            tx.supersim.sim_updates.add(_update_of(sim, change, asked))
+            scenario = moment.scenario_of_sim(tx, sim)
+            moment.begin_step(tx, Step.UPDATE_SIM, sim.sid, sim.account_sid, scenario)
+            sim = replace(sim, status=SimStatus.SCHEDULED, date_updated=moment.now)
+        case _:
+            assert_never(change)
+    tx.supersim.sims.save(sim)
+    return Updated(sim, isinstance(change, Underway))
+
+
+def _already_registered(known: Sim, account_sid: str) -> Invalid:
+    if known.account_sid == account_sid:
+        return Invalid(
+            f"Iccid {known.iccid} is already registered on this account, as {known.sid}", code=83003
+        )
+    return Invalid(f"Iccid {known.iccid} can't be registered on this account", code=83002)
+
+
+def _free_address(tx: Transaction, iccid: str, moment: Moment) -> str:
+    devices = moment.simulation.devices
+    for turn in range(devices.num_addresses):
+        address = device_address(iccid, devices, turn=turn)
+        if tx.supersim.sims.first({"device_ip": address}) is None:
+            return address
+    raise Invalid(
+        f"all addresses for devices in {devices} are taken; the operator can set a larger network",
+        code=83000,
+    )
+
+
+def _moved(tx: Transaction, sim: Sim, account_sid: str | None, moment: Moment) -> Sim:
+    """Return the SIM in the account that it is to be moved to."""
+    if account_sid in (None, sim.account_sid):
+        return sim
+    target = tx.accounts.get(account_sid)
+    if target is None or target.parent_sid != sim.account_sid:
+        raise Invalid(
+            f"AccountSid={account_sid!r}: a SIM can be moved only to {sim.account_sid} or one of"
+            " its subaccounts",
+            code=20409,
+        )
+    if sim.status is not SimStatus.NEW:
+        raise Invalid(
+            f"SIM {sim.sid} is {sim.status}; only one that is new can be moved to another account",
+            code=83010,
+        )
+    return replace(sim, account_sid=account_sid, fleet_sid=None, date_updated=moment.now)
+
+
+def _named(sim: Sim, unique_name: str | None, moment: Moment) -> Sim:
+    if unique_name is None:
+        return sim
+    return replace(sim, unique_name=unique_name or None, date_updated=moment.now)
+
+
+def _fleet_sid(tx: Transaction, account_sid: str, fleet: str | None) -> str | None:
+    if fleet is None:
+        return None
+    if not fleet:
+        raise Invalid("Fleet is empty; a SIM's Fleet can be replaced, not removed", code=83008)
+    return fleet_named(tx, account_sid, fleet).sid
+
+
+def _update_of(sim: Sim, change: Underway, asked: UpdateRequest) -> SimUpdate:
+    return SimUpdate(
+        sim_sid=sim.sid,
+        account_sid=sim.account_sid,
+        from_status=sim.status,
+        to_status=change.status,
+        to_fleet_sid=change.fleet_sid,
+        callback_url=asked.callback_url,
+        callback_method=asked.callback_method,
+    )

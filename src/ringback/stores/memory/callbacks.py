@@ -1,0 +1,115 @@
+"""Callbacks and their attempts in plain dictionaries."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ringback.core.callback import Attempt, Callback, Progress, begin, put_back
+from ringback.ports import CallbackFilter, Claim, Lane, Settlement, Waiting, Window, lane_of
+from ringback.stores.memory.accounts import MemoryAccounts
+from ringback.stores.memory.records import of_account, page_of
+
+
+@dataclass
+class MemoryCallbacks:
+    """Answers `ports.Callbacks`."""
+
+    accounts: MemoryAccounts
+    callbacks: dict[str, Callback] = field(default_factory=dict[str, Callback])
+    rows: dict[tuple[str, int], Attempt] = field(default_factory=dict[tuple[str, int], Attempt])
+
+    def add(self, callback: Callback) -> None:
+        self._keep(callback, callback.progress)
+
+    def get(self, account_sid: str, sid: str) -> Callback | None:
+        callback = self.callbacks.get(sid)
+        return callback if callback and callback.account_sid == account_sid else None
+
+    def with_key(self, account_sid: str, idempotency_key: str) -> Callback | None:
+        own = of_account(account_sid, self.callbacks.values())
+        return next((one for one in own if one.idempotency_key == idempotency_key), None)
+
+    def page(self, account_sid: str, which: CallbackFilter, window: Window) -> list[Callback]:
+        own = of_account(account_sid, self.callbacks.values())
+        return page_of(own, lambda callback: _is_wanted(callback, which), window)
+
+    def oldest(
+        self, account_sid: str, which: CallbackFilter, *, after: str | None, limit: int
+    ) -> list[Callback]:
+        own = of_account(account_sid, self.callbacks.values())
+        sids = [callback.sid for callback in own]
+        start = sids.index(after) + 1 if after in sids else 0
+        return [callback for callback in own[start:] if _is_wanted(callback, which)][:limit]
+
+    def attempts(self, callback_sid: str) -> list[Attempt]:
+        return [row for row in self.rows.values() if row.callback_sid == callback_sid]
+
+    def change(self, callback: Callback) -> None:
+        self.callbacks[callback.sid] = callback
+
+    def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[Claim]:
+        due = [(at, callback) for at, callback in self._in_lane(lane) if at <= now]
+        taken = [callback for _, callback in sorted(due, key=lambda pair: pair[0])[:limit]]
+        return [self._claim(callback, now) for callback in taken]
+
+    def settle(self, settlements: Sequence[Settlement]) -> None:
+        for callback, attempt, progress in settlements:
+            self.rows[callback.sid, attempt.number] = attempt
+            self._keep(callback, progress)
+
+    def put_back(self, claims: Sequence[Claim], now: datetime) -> None:
+        for callback, progress, _ in claims:
+            self.callbacks[callback.sid] = callback.having(put_back(progress, now))
+            del self.rows[callback.sid, progress.attempt_count]
+
+    def left_open(self) -> list[Claim]:
+        under_way = [one for one in self.callbacks.values() if one.progress.is_under_way]
+        return [self._claim_of(callback, callback.progress) for callback in under_way]
+
+    def next_due(self, lane: Lane) -> datetime | None:
+        return min((at for at, _ in self._in_lane(lane)), default=None)
+
+    def waiting(self) -> list[Waiting]:
+        lanes = {lane_of(callback) for callback in self.callbacks.values()}
+        due = [(lane, self.next_due(lane)) for lane in sorted(lanes)]
+        return [Waiting(lane, at) for lane, at in due if at is not None]
+
+    def unfinished(self) -> dict[str, int]:
+        unfinished = [one for one in self.callbacks.values() if not one.progress.is_ended]
+        return dict(Counter(callback.account_sid for callback in unfinished))
+
+    def due_before(self, instants: Sequence[datetime]) -> list[int]:
+        dues = [one.progress.due for one in self.callbacks.values() if one.progress.due]
+        return [sum(due < instant for due in dues) for instant in instants]
+
+    def _in_lane(self, lane: Lane) -> list[tuple[datetime, Callback]]:
+        own = [one for one in self.callbacks.values() if lane_of(one) == lane]
+        return [(one.progress.due, one) for one in own if one.progress.due is not None]
+
+    def _claim(self, callback: Callback, now: datetime) -> Claim:
+        limit = callback.url.connection.total_timeout
+        progress = begin(callback.progress, now, total_timeout=limit)
+        self._keep(callback, progress)
+        return self._claim_of(callback, progress)
+
+    def _claim_of(self, callback: Callback, progress: Progress) -> Claim:
+        return Claim(callback, progress, self.accounts.accounts[callback.account_sid])
+
+    def _keep(self, callback: Callback, progress: Progress) -> None:
+        self.callbacks[callback.sid] = callback.having(progress)
+        if progress.is_under_way:
+            attempt = self._claim_of(callback, progress).attempt
+            self.rows[callback.sid, attempt.number] = attempt
+
+
+def _is_wanted(callback: Callback, which: CallbackFilter) -> bool:
+    created = callback.date_created
+    return (
+        (which.statuses is None or callback.status in which.statuses)
+        and which.source in (None, callback.source)
+        and which.idempotency_token in (None, callback.idempotency_token)
+        and which.destination in (None, callback.url.destination)
+        and (which.since is None or which.since <= created)
+        and (which.until is None or created < which.until)
+    )

@@ -1,0 +1,115 @@
+"""Records in plain dictionaries, and how they are found and paged."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Generic
+
+from ringback.core.errors import Invalid
+from ringback.ports import Which, Window
+from ringback.ports.records import F, N, R, U
+
+
+@dataclass
+class MemoryRecords(Generic[R]):
+    """Answers `ports.Records`."""
+
+    records: dict[str, R] = field(default_factory=dict[str, R])
+
+    def add(self, record: R) -> None:
+        self.records[record.sid] = record
+
+    def save(self, record: R) -> None:
+        self.records[record.sid] = record
+
+    def get(self, sid: str) -> R | None:
+        return self.records.get(sid)
+
+    def first(self, which: Which) -> R | None:
+        return next((one for one in self.records.values() if has(one, which)), None)
+
+    def page(self, account_sid: str, which: Which, window: Window) -> list[R]:
+        own = of_account(account_sid, self.records.values())
+        return page_of(own, lambda record: has(record, which), window)
+
+
+@dataclass
+class MemoryNamedRecords(MemoryRecords[N]):
+    """Answers `ports.NamedRecords`."""
+
+    def find(self, account_sid: str, sid_or_name: str) -> N | None:
+        own = of_account(account_sid, self.records.values())
+        by_sid = [record for record in own if record.sid == sid_or_name]
+        by_name = [record for record in own if record.unique_name == sid_or_name]
+        return next(iter(by_sid + by_name), None)
+
+
+@dataclass
+class MemoryUpdates(Generic[U]):
+    """Answers `ports.Updates`."""
+
+    updates: dict[str, U] = field(default_factory=dict[str, U])
+
+    def add(self, update: U) -> None:
+        self.updates[update.sim_sid] = update
+
+    def get(self, sim_sid: str) -> U | None:
+        return self.updates.get(sim_sid)
+
+    def end(self, sim_sid: str) -> None:
+        self.updates.pop(sim_sid, None)
+
+
+@dataclass
+class MemoryFlows(Generic[F]):
+    """Answers `ports.Flows`."""
+
+    flows: dict[str, F] = field(default_factory=dict[str, F])
+
+    def add(self, flow: F) -> None:
+        self.flows[flow.sid] = flow
+
+    def get(self, sid: str) -> F | None:
+        return self.flows.get(sid)
+
+    def end(self, sid: str, at: datetime | None) -> None:
+        self.flows[sid] = replace(self.flows[sid], date_ended=at)
+
+    def of_sim(self, sim_sid: str, *, since: datetime) -> list[F]:
+        own = [flow for flow in self.flows.values() if flow.sim_sid == sim_sid]
+        return [one for one in own if one.date_ended is None or one.date_ended > since]
+
+    def between(
+        self, account_sid: str, which: Which, start: datetime, end: datetime, window: Window
+    ) -> list[F]:
+        def is_wanted(flow: F) -> bool:
+            is_over = flow.date_ended is not None and flow.date_ended <= start
+            return flow.date_created < end and not is_over and has(flow, which)
+
+        return page_of(of_account(account_sid, self.flows.values()), is_wanted, window)
+
+
+def of_account(account_sid: str, records: Iterable[R]) -> list[R]:
+    """Return the records that are this account's."""
+    return [record for record in records if record.account_sid == account_sid]
+
+
+def has(record: object, which: Which) -> bool:
+    """Whether the fields of a record are these."""
+    return all(value is None or getattr(record, name) == value for name, value in which.items())
+
+
+def page_of(records: Iterable[R], is_wanted: Callable[[R], bool], window: Window) -> list[R]:
+    """Return one page of the records that are wanted, newest first."""
+    newest_first = list(records)[::-1]
+    sids = [record.sid for record in newest_first]
+    edge = window.after if window.before is None else window.before
+    if edge is not None and edge not in sids:
+        raise Invalid(f"PageToken: there is no record {edge} in this list", code=83600)
+    if window.before is not None:
+        newer = [
+            record for record in newest_first[: sids.index(window.before)] if is_wanted(record)
+        ]
+        return newer[-window.size :]
+    start = 0 if window.after is None else sids.index(window.after) + 1
+    return [record for record in newest_first[start:] if is_wanted(record)][: window.size]

@@ -1,0 +1,56 @@
+"""The reference model of a store: plain dictionaries, nothing durable."""
+
+import copy
+from collections.abc import Callable
+from typing import TypeVar
+
+from ringback.ports import Afterwards, Transaction, nothing
+from ringback.stores.memory.accounts import MemoryAccounts
+from ringback.stores.memory.callbacks import MemoryCallbacks
+from ringback.stores.memory.supersim import MemorySuperSim
+from ringback.stores.memory.tasks import MemoryScenarios, MemoryTasks
+
+T = TypeVar("T")
+
+
+class MemoryTransaction:
+    """Answers `ports.Transaction`."""
+
+    def __init__(self) -> None:
+        self.accounts = MemoryAccounts()
+        self.supersim = MemorySuperSim()
+        self.scenarios = MemoryScenarios()
+        self.tasks = MemoryTasks()
+        self.callbacks = MemoryCallbacks(self.accounts)
+        self.endings: list[Afterwards] = []
+
+    def write_nothing(self) -> None:
+        pass
+
+    def afterwards(
+        self, durable: Callable[[], None], *, undone: Callable[[], None] = nothing
+    ) -> None:
+        self.endings.append(Afterwards(durable, undone))
+
+
+class MemoryStore:
+    """Answers `ports.Store`."""
+
+    def __init__(self) -> None:
+        self._tables = MemoryTransaction()
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Run the work on a copy, and keep the copy if it succeeds."""
+        tables = copy.deepcopy(self._tables)
+        endings = tables.endings
+        try:
+            result = work(tables)
+        except Exception:
+            for ending in endings:
+                ending.undone()
+            raise
+        tables.endings = []
+        self._tables = tables
+        for ending in endings:
+            ending.durable()
+        return result

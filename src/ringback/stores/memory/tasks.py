@@ -1,0 +1,54 @@
+"""Tasks and chosen scenarios in plain dictionaries."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ringback.core.scenario import Step
+from ringback.core.task import Task
+
+
+@dataclass
+class MemoryScenarios:
+    """Answers `ports.Choices`."""
+
+    names: dict[str, str] = field(default_factory=dict[str, str])
+
+    def put(self, subject_sid: str, name: str | None) -> None:
+        self.names.pop(subject_sid, None)
+        if name is not None:
+            self.names[subject_sid] = name
+
+    def get(self, subject_sid: str) -> str | None:
+        return self.names.get(subject_sid)
+
+
+@dataclass
+class MemoryTasks:
+    """Answers `ports.Tasks`."""
+
+    tasks: dict[tuple[str, Step], Task] = field(default_factory=dict[tuple[str, Step], Task])
+
+    def put(self, task: Task) -> None:
+        # At the end of those that are due at the same instant.
+        self.drop(task.subject_sid, task.step)
+        self.tasks[task.subject_sid, task.step] = task
+
+    def due(self, now: datetime, *, limit: int) -> list[Task]:
+        due = [task for task in self.tasks.values() if task.due <= now]
+        return sorted(due, key=lambda task: task.due)[:limit]
+
+    def next_due(self) -> datetime | None:
+        return min((task.due for task in self.tasks.values()), default=None)
+
+    def due_of(self, subject_sid: str, step: Step) -> datetime | None:
+        task = self.tasks.get((subject_sid, step))
+        return task and task.due
+
+    def take(self, task: Task) -> bool:
+        if self.tasks.get((task.subject_sid, task.step)) != task:
+            return False
+        self.drop(task.subject_sid, task.step)
+        return True
+
+    def drop(self, subject_sid: str, step: Step) -> None:
+        self.tasks.pop((subject_sid, step), None)

@@ -1,0 +1,55 @@
+"""Flows of data in SQLite: rows that begin, may end, and are asked for by the time between."""
+
+from datetime import datetime
+from typing import Generic
+
+from ringback.ports import Which, Window
+from ringback.ports.records import F
+from ringback.stores.sqlite.columns import maybe_to_us, to_us
+from ringback.stores.sqlite.pages import read_page
+from ringback.stores.sqlite.records import Shape, SqliteRecords
+from ringback.stores.sqlite.session import Session
+
+
+class SqliteFlows(Generic[F]):
+    """Answers `ports.Flows`; the table has the columns `created_us` and `ended_us`."""
+
+    def __init__(self, session: Session, shape: Shape[F]) -> None:
+        self._session = session
+        self._shape = shape
+        self._records = SqliteRecords(session, shape)
+
+    def add(self, flow: F) -> None:
+        self._records.add(flow)
+
+    def get(self, sid: str) -> F | None:
+        return self._records.get(sid)
+
+    def end(self, sid: str, at: datetime | None) -> None:
+        self._session.write(
+            f"UPDATE {self._shape.table} SET ended_us = ? WHERE sid = ?", (maybe_to_us(at), sid)
+        )
+
+    def of_sim(self, sim_sid: str, *, since: datetime) -> list[F]:
+        rows = self._session.read(
+            f"SELECT * FROM {self._shape.table}"
+            " WHERE sim_sid = ? AND (ended_us IS NULL OR ended_us > ?) ORDER BY seq",
+            (sim_sid, to_us(since)),
+        )
+        return [self._shape.read(row) for row in rows]
+
+    def between(
+        self, account_sid: str, which: Which, start: datetime, end: datetime, window: Window
+    ) -> list[F]:
+        rows = read_page(
+            self._session.read,
+            self._shape.table,
+            account_sid=account_sid,
+            conditions=[
+                *self._shape.conditions(which),
+                ("created_us < ?", to_us(end)),
+                ("(ended_us IS NULL OR ended_us > ?)", to_us(start)),
+            ],
+            window=window,
+        )
+        return [self._shape.read(row) for row in rows]

@@ -1,0 +1,94 @@
+from dataclasses import fields
+
+from ringback.core.message import Direction, MessageStatus, PayloadType
+from ringback.core.scenario import CarrierFailure
+from ringback.core.supersim.command import IpStatus
+from ringback.core.supersim.esim_profile import EsimStatus
+from ringback.core.supersim.events import (
+    EsimProfileChanged,
+    IpCommandChanged,
+    SimUpdated,
+    SmsCommandChanged,
+)
+from ringback.core.supersim.sim import SimStatus
+from tests.fakes import ACCOUNT_SID, SIM_SID, UNIQUE_NAME, a_sim
+from tests.unit.core.builders import ICCID, a_datagram, an_esim_profile, an_sms
+
+FAILURE = CarrierFailure(83401, "the device is not attached to a network")
+PROFILE = an_esim_profile(
+    status=EsimStatus.FAILED,
+    eid="8" * 32,
+    iccid=ICCID,
+    sim_sid=SIM_SID,
+    smdp_plus_address="sm-dp-plus.example",
+    matching_id="A-B",
+    error_code="83500",
+    error_message="no eSIM Profiles are available",
+)
+
+
+def test_of_a_sim_its_present_status_is_told() -> None:
+    sim = a_sim(status=SimStatus.INACTIVE)
+    assert SimUpdated.of(sim) == SimUpdated(ACCOUNT_SID, SIM_SID, UNIQUE_NAME, SimStatus.INACTIVE)
+
+
+def test_of_a_sim_that_could_not_be_changed_the_failure_is_told_too() -> None:
+    assert SimUpdated.of(a_sim(unique_name=None), FAILURE) == SimUpdated(
+        ACCOUNT_SID, SIM_SID, None, SimStatus.ACTIVE, FAILURE.code, FAILURE.message
+    )
+
+
+def test_of_an_sms_its_text_and_its_sim_are_told() -> None:
+    command = an_sms(status=MessageStatus.RECEIVED, direction=Direction.FROM_SIM)
+    event = SmsCommandChanged.of(command, a_sim())
+    assert event == SmsCommandChanged(
+        account_sid=ACCOUNT_SID,
+        command_sid=command.sid,
+        sim_sid=SIM_SID,
+        sim_unique_name=UNIQUE_NAME,
+        status=MessageStatus.RECEIVED,
+        direction=Direction.FROM_SIM,
+        payload=command.payload,
+    )
+    assert event.payload_type is PayloadType.TEXT
+
+
+def test_of_an_sms_that_failed_the_failure_is_told_too() -> None:
+    event = SmsCommandChanged.of(an_sms(status=MessageStatus.FAILED), a_sim(), FAILURE)
+    assert (event.error_code, event.error_message) == (FAILURE.code, FAILURE.message)
+
+
+def test_of_a_datagram_its_payload_its_device_and_its_sim_are_told() -> None:
+    command = a_datagram(
+        status=IpStatus.SENT,
+        device_ip="100.64.0.123",
+        payload_type=PayloadType.BINARY,
+        payload="YWN0dWFsbHk=",
+    )
+    assert IpCommandChanged.of(command, a_sim()) == IpCommandChanged(
+        account_sid=ACCOUNT_SID,
+        command_sid=command.sid,
+        sim_sid=SIM_SID,
+        sim_unique_name=UNIQUE_NAME,
+        sim_iccid=ICCID,
+        status=IpStatus.SENT,
+        direction=Direction.TO_SIM,
+        device_ip="100.64.0.123",
+        device_port=100,
+        payload_type=PayloadType.BINARY,
+        payload="YWN0dWFsbHk=",
+    )
+
+
+def test_of_a_datagram_that_failed_the_failure_is_told_too() -> None:
+    event = IpCommandChanged.of(a_datagram(status=IpStatus.FAILED), a_sim(), FAILURE)
+    assert (event.error_code, event.error_message) == (FAILURE.code, FAILURE.message)
+
+
+def test_of_a_profile_all_is_told_that_its_fields_have() -> None:
+    event = EsimProfileChanged.of(PROFILE)
+    of_its_sid = {"profile_sid": PROFILE.sid}
+    assert {field.name: getattr(event, field.name) for field in fields(event)} == {
+        field.name: getattr(PROFILE, field.name, None) for field in fields(event)
+    } | of_its_sid
+    assert event.activation_code == "1$SM-DP-PLUS.EXAMPLE$A-B"

@@ -1,0 +1,16 @@
+from ringback.core.method import Method
+from ringback.core.supersim.fleet import DATA_LIMIT, DATA_LIMITS, Fleet
+from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, PROFILE_SID
+
+
+def test_a_fleet_begins_as_the_ruling_says_and_tells_nobody() -> None:
+    fleet = Fleet(FLEET_SID, ACCOUNT_SID, None, PROFILE_SID, NOW, NOW)
+    assert (fleet.data_enabled, fleet.data_limit, fleet.sms_commands_enabled) == (True, 1000, True)
+    assert fleet.sms_commands_url is fleet.ip_commands_url is None
+    assert fleet.sms_commands_method is fleet.ip_commands_method is Method.POST
+
+
+def test_the_limits_of_a_data_limit_are_those_of_the_api() -> None:
+    least, most = DATA_LIMITS
+    assert (least, most) == (1, 2_000_000)
+    assert least <= DATA_LIMIT <= most

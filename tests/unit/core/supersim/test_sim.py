@@ -1,0 +1,174 @@
+from itertools import product
+
+import pytest
+
+from ringback.core.errors import Conflict, Invalid
+from ringback.core.supersim.sim import (
+    MOVES,
+    READY_DATA,
+    READY_MONTHS,
+    READY_SMS,
+    REQUESTABLE,
+    AlreadySo,
+    Assigned,
+    Change,
+    SimStatus,
+    Unchanged,
+    Underway,
+    plan_change,
+)
+from tests.fakes import FLEET_SID, SIM_SID, a_sim
+
+NEW, READY, ACTIVE, INACTIVE, SCHEDULED = SimStatus
+OTHER_FLEET = "HF" + "f" * 32
+
+
+def test_the_moves_are_those_of_the_documentation_and_the_rulings() -> None:
+    assert {(old, new) for old, targets in MOVES.items() for new in targets} == {
+        (NEW, READY),
+        (NEW, ACTIVE),
+        (READY, ACTIVE),
+        (READY, INACTIVE),
+        (ACTIVE, INACTIVE),
+        (INACTIVE, ACTIVE),
+    }
+
+
+def test_the_statuses_are_those_of_the_api() -> None:
+    assert list(SimStatus) == ["new", "ready", "active", "inactive", "scheduled"]
+
+
+def test_every_status_has_its_line_in_the_table() -> None:
+    assert set(MOVES) == set(SimStatus)
+
+
+def test_an_update_may_ask_for_three_statuses() -> None:
+    assert REQUESTABLE == (READY, ACTIVE, INACTIVE)
+
+
+@pytest.mark.parametrize("status", SimStatus)
+def test_the_network_lets_in_who_is_ready_or_active(status: SimStatus) -> None:
+    assert a_sim(status=status).is_connected is (status in (READY, ACTIVE))
+
+
+def test_what_activates_a_ready_sim_is_what_the_documentation_says() -> None:
+    assert (READY_DATA, READY_SMS, READY_MONTHS) == (250_000, 5, 3)
+
+
+# The whole table: what the SIM is, what is asked for, and what comes of it where the update names
+# no fleet, the fleet that the SIM is in, or another. A number is the code of a refusal.
+UNCHANGED, SO = Unchanged(), AlreadySo()
+
+
+def to(status: SimStatus, fleet_sid: str = FLEET_SID) -> Underway:
+    return Underway(status, fleet_sid)
+
+
+TABLE: dict[tuple[SimStatus, SimStatus | None], tuple[Change | int, Change | int, Change | int]] = {
+    (NEW, None): (UNCHANGED, Assigned(FLEET_SID), Assigned(OTHER_FLEET)),
+    (NEW, READY): (to(READY), to(READY), to(READY, OTHER_FLEET)),
+    (NEW, ACTIVE): (to(ACTIVE), to(ACTIVE), to(ACTIVE, OTHER_FLEET)),
+    (NEW, INACTIVE): (83010, 83010, 83010),
+    (READY, None): (UNCHANGED, SO, to(READY, OTHER_FLEET)),
+    (READY, READY): (SO, SO, to(READY, OTHER_FLEET)),
+    (READY, ACTIVE): (to(ACTIVE), to(ACTIVE), to(ACTIVE, OTHER_FLEET)),
+    (READY, INACTIVE): (to(INACTIVE), to(INACTIVE), to(INACTIVE, OTHER_FLEET)),
+    (ACTIVE, None): (UNCHANGED, SO, to(ACTIVE, OTHER_FLEET)),
+    (ACTIVE, READY): (83010, 83010, 83010),
+    (ACTIVE, ACTIVE): (SO, SO, to(ACTIVE, OTHER_FLEET)),
+    (ACTIVE, INACTIVE): (to(INACTIVE), to(INACTIVE), to(INACTIVE, OTHER_FLEET)),
+    (INACTIVE, None): (UNCHANGED, SO, to(INACTIVE, OTHER_FLEET)),
+    (INACTIVE, READY): (83010, 83010, 83010),
+    (INACTIVE, ACTIVE): (to(ACTIVE), to(ACTIVE), to(ACTIVE, OTHER_FLEET)),
+    (INACTIVE, INACTIVE): (SO, SO, to(INACTIVE, OTHER_FLEET)),
+    (SCHEDULED, None): (UNCHANGED, 83009, 83009),
+    (SCHEDULED, READY): (83010, 83009, 83009),
+    (SCHEDULED, ACTIVE): (83010, 83009, 83009),
+    (SCHEDULED, INACTIVE): (83010, 83009, 83009),
+}
+ROWS = [
+    (sim, asked, fleet, expected)
+    for (sim, asked), row in TABLE.items()
+    for fleet, expected in zip((None, FLEET_SID, OTHER_FLEET), row, strict=True)
+]
+
+
+def test_the_table_leaves_nothing_out() -> None:
+    assert set(TABLE) == set(product(SimStatus, (None, *REQUESTABLE)))
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "fleet_sid", "expected"),
+    ROWS,
+    ids=[
+        f"{status}-to-{asked or 'no status'}-in-"
+        + {None: "no fleet", FLEET_SID: "its fleet", OTHER_FLEET: "another"}[fleet]
+        for status, asked, fleet, _ in ROWS
+    ],
+)
+def test_what_an_update_comes_to(
+    status: SimStatus, asked: SimStatus | None, fleet_sid: str | None, expected: Change | int
+) -> None:
+    sim = a_sim(status=status, fleet_sid=FLEET_SID)
+    if isinstance(expected, int):
+        with pytest.raises((Invalid, Conflict)) as refused:
+            plan_change(sim, status=asked, fleet_sid=fleet_sid)
+        assert refused.value.code == expected
+    else:
+        assert plan_change(sim, status=asked, fleet_sid=fleet_sid) == expected
+
+
+@pytest.mark.parametrize("status", [NEW, READY, ACTIVE, INACTIVE])
+@pytest.mark.parametrize("asked", [NEW, SCHEDULED])
+def test_nothing_moves_to_new_or_scheduled(status: SimStatus, asked: SimStatus) -> None:
+    if status is asked:
+        assert plan_change(a_sim(status=status), status=asked, fleet_sid=None) == AlreadySo()
+    else:
+        with pytest.raises(Invalid) as refused:
+            plan_change(a_sim(status=status), status=asked, fleet_sid=None)
+        assert refused.value.code == 83010
+
+
+# ---- refusals, and SIMs without a fleet
+
+
+def test_a_move_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(Invalid) as refused:
+        plan_change(a_sim(status=NEW), status=INACTIVE, fleet_sid=None)
+    assert (refused.value.status, refused.value.code) == (400, 83010)
+    assert refused.value.message == (
+        f"SIM {SIM_SID} is new and can't become inactive; it can become: active, ready"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fleet_sid", "what", "code"), [(None, "status", 83010), (FLEET_SID, "Fleet", 83009)]
+)
+def test_a_running_change_is_a_conflict(fleet_sid: str | None, what: str, code: int) -> None:
+    with pytest.raises(Conflict) as refused:
+        plan_change(a_sim(status=SCHEDULED), status=ACTIVE, fleet_sid=fleet_sid)
+    assert (refused.value.status, refused.value.code) == (409, code)
+    assert refused.value.message == (
+        f"SIM {SIM_SID} is scheduled: wait for its running change before changing its {what}"
+    )
+
+
+@pytest.mark.parametrize("asked", [READY, ACTIVE])
+def test_a_sim_without_a_fleet_can_not_be_activated(asked: SimStatus) -> None:
+    with pytest.raises(Invalid) as refused:
+        plan_change(a_sim(status=NEW, fleet_sid=None), status=asked, fleet_sid=None)
+    assert (refused.value.status, refused.value.code) == (400, 83007)
+    assert refused.value.message == (
+        f"SIM {SIM_SID} has no Fleet, so it can't become {asked}; give Fleet too"
+    )
+
+
+def test_a_sim_without_a_fleet_is_activated_into_the_one_it_is_given() -> None:
+    sim = a_sim(status=NEW, fleet_sid=None)
+    assert plan_change(sim, status=ACTIVE, fleet_sid=FLEET_SID) == to(ACTIVE)
+
+
+def test_a_move_that_does_not_exist_is_refused_before_a_fleet_is_missed() -> None:
+    with pytest.raises(Invalid) as refused:
+        plan_change(a_sim(status=NEW, fleet_sid=None), status=INACTIVE, fleet_sid=None)
+    assert refused.value.code == 83010

@@ -1,0 +1,341 @@
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ringback.core.errors import Invalid
+from ringback.core.metering import MEGABYTE
+from ringback.core.supersim.usage import (
+    FIELD_OF,
+    DataSession,
+    Granularity,
+    Group,
+    UsageQuery,
+    UsageRecord,
+    plan_query,
+    summarize,
+)
+from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, SIM_SID
+from tests.unit.core.builders import a_session
+
+ALL, DAY, HOUR = Granularity.ALL, Granularity.DAY, Granularity.HOUR
+NO_FILTERS: Mapping[str, str] = {}
+AN_HOUR, AN_INSTANT = timedelta(hours=1), timedelta(microseconds=1)
+OTHER_SIM = f"HS{'f' * 32}"
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+# ---- what can be asked for -----------------------------------------------------------------------
+
+
+def planned(
+    *,
+    start: str | None = None,
+    end: str | None = None,
+    granularity: Granularity = ALL,
+    group: Group | None = None,
+    now: datetime = NOW,
+) -> UsageQuery:
+    return plan_query(
+        start=None if start is None else at(start),
+        end=None if end is None else at(end),
+        granularity=granularity,
+        group=group,
+        filters=NO_FILTERS,
+        now=now,
+    )
+
+
+@pytest.mark.parametrize(
+    ("granularity", "start", "end"),
+    [
+        (ALL, "2024-06-03T14:40:58", "2024-07-03T14:40:58"),
+        (HOUR, "2024-06-03T15:00:00", "2024-07-03T15:00:00"),
+        (DAY, "2024-06-04T00:00:00", "2024-07-04T00:00:00"),
+    ],
+)
+def test_without_a_period_it_is_the_last_month_with_the_hour_or_the_day_that_runs(
+    granularity: Granularity, start: str, end: str
+) -> None:
+    query = planned(granularity=granularity)
+    assert (query.start, query.end) == (at(start), at(end))
+
+
+@pytest.mark.parametrize("granularity", Granularity)
+def test_on_a_boundary_none_that_runs_is_added(granularity: Granularity) -> None:
+    assert planned(granularity=granularity, now=at("2024-07-03")).end == at("2024-07-03")
+
+
+@pytest.mark.parametrize("granularity", Granularity)
+@pytest.mark.parametrize("group", [None, Group.SIM])
+@pytest.mark.parametrize("now", ["2024-03-31T12:00", "2023-03-01T00:30", "2024-12-31T23:59:59"])
+def test_what_is_asked_for_by_default_is_never_refused(
+    granularity: Granularity, group: Group | None, now: str
+) -> None:
+    query = planned(granularity=granularity, group=group, now=at(now))
+    assert timedelta(days=28) <= query.end - query.start <= timedelta(days=31)
+
+
+def test_an_end_alone_asks_for_the_month_before_it() -> None:
+    assert planned(end="2024-03-31T10:00:00").start == at("2024-02-29T10:00:00")
+
+
+def test_a_start_alone_asks_for_all_since() -> None:
+    query = planned(start="2024-07-01", granularity=DAY)
+    assert (query.start, query.end) == (at("2024-07-01"), at("2024-07-04"))
+
+
+def test_a_query_keeps_what_it_groups_and_filters_by() -> None:
+    query = plan_query(
+        start=None, end=None, granularity=HOUR, group=Group.FLEET, filters={"a": "b"}, now=NOW
+    )
+    assert (query.granularity, query.group, query.filters) == (HOUR, Group.FLEET, {"a": "b"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "message"),
+    [
+        pytest.param(
+            {"start": "2024-07-01", "end": "2024-07-01"},
+            83600,
+            "StartTime 2024-07-01T00:00:00Z must be before EndTime 2024-07-01T00:00:00Z",
+            id="nothing lies between",
+        ),
+        pytest.param(
+            {"start": "2024-07-03T14:40:58"},
+            83600,
+            "StartTime 2024-07-03T14:40:58Z must be before EndTime 2024-07-03T14:40:58Z",
+            id="it starts now",
+        ),
+        pytest.param(
+            {"start": "2024-07-01T01:00", "end": "2024-07-02", "granularity": DAY},
+            83601,
+            "with Granularity=day, StartTime and EndTime must begin a UTC day",
+            id="it starts within a day",
+        ),
+        pytest.param(
+            {"start": "2024-07-01", "end": "2024-07-02T00:00:00.000001", "granularity": DAY},
+            83601,
+            "with Granularity=day, StartTime and EndTime must begin a UTC day",
+            id="it ends within a day",
+        ),
+        pytest.param(
+            {"end": "2024-07-02T12:00", "granularity": DAY},
+            83601,
+            "with Granularity=day, StartTime and EndTime must begin a UTC day",
+            id="it ends within a day, a month after it starts",
+        ),
+        pytest.param(
+            {"start": "2024-07-01T01:00:01", "end": "2024-07-02", "granularity": HOUR},
+            83602,
+            "with Granularity=hour, StartTime and EndTime must begin an hour",
+            id="it starts within an hour",
+        ),
+        pytest.param(
+            {"start": "2024-07-01T01:00", "end": "2024-07-02T00:30", "granularity": HOUR},
+            83602,
+            "with Granularity=hour, StartTime and EndTime must begin an hour",
+            id="it ends within an hour",
+        ),
+        pytest.param(
+            {"start": "2024-05-01", "end": "2024-06-01T00:00:00.000001", "group": Group.SIM},
+            83603,
+            "with Group=sim, at most 31 days can be asked for",
+            id="SIM by SIM for too long",
+        ),
+        pytest.param(
+            {"start": "2024-05-01", "end": "2024-06-01T01:00", "granularity": HOUR},
+            83604,
+            "with Granularity=hour, at most 31 days can be asked for",
+            id="hour by hour for too long",
+        ),
+        pytest.param(
+            {"start": "2023-07-01", "end": "2025-01-10", "granularity": DAY},
+            83604,
+            "with Granularity=day, at most 558 days can be asked for",
+            id="day by day for too long",
+        ),
+        pytest.param(
+            {"start": "2023-01-03T14:40:57.999999", "end": "2023-02-01"},
+            83605,
+            "StartTime 2023-01-03T14:40:57Z is over 18 months ago, and can't be asked for",
+            id="too long ago",
+        ),
+    ],
+)
+def test_what_can_not_be_asked_for_is_refused_with_its_code(
+    asked: dict[str, str], code: int, message: str
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        planned(**asked)  # pyright: ignore[reportArgumentType] - each value is of its own type
+    assert (refused.value.status, refused.value.code) == (400, code)
+    assert refused.value.message == message
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param({"start": "2023-01-03T14:40:58", "end": "2023-02-01"}, id="18 months ago"),
+        pytest.param({"start": "2024-05-01", "end": "2024-06-01", "group": Group.SIM}, id="by SIM"),
+        pytest.param(
+            {"start": "2023-02-01", "end": "2024-07-01", "group": Group.FLEET}, id="by fleet"
+        ),
+        pytest.param(
+            {"start": "2024-05-01T05:00", "end": "2024-06-01T05:00", "granularity": HOUR},
+            id="by hour",
+        ),
+        pytest.param(
+            {"start": "2023-01-04", "end": "2024-07-04", "granularity": DAY},
+            id="all that is kept, by day",
+        ),
+        pytest.param({"start": "2024-07-03T14:40:58", "end": "9999-12-31"}, id="all that comes"),
+    ],
+)
+def test_what_is_just_within_the_limits_can_be_asked_for(asked: dict[str, str]) -> None:
+    query = planned(**asked)  # pyright: ignore[reportArgumentType] - each value is of its own type
+    assert (query.start, query.end) == (at(asked["start"]), at(asked["end"]))
+
+
+@pytest.mark.parametrize("granularity", Granularity)
+@pytest.mark.parametrize(
+    ("start", "end", "codes"),
+    [
+        ("0001-01-01", None, {83604, 83605}),
+        ("0001-01-01", "0001-01-02", {83605}),
+        (None, "0001-01-01", {83600}),
+        (None, "0001-01-20", {83605}),
+        ("9999-12-31", None, {83600}),
+        ("0001-01-01", "9999-12-31", {83604, 83605}),
+    ],
+)
+def test_absurd_periods_are_refused_like_others(
+    start: str | None, end: str | None, codes: set[int], granularity: Granularity
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        planned(start=start, end=end, granularity=granularity)
+    assert refused.value.code in codes
+
+
+# ---- records -------------------------------------------------------------------------------------
+
+
+def summed(
+    sessions: list[DataSession],
+    *,
+    start: datetime = NOW,
+    end: datetime = NOW + 2 * AN_HOUR,
+    granularity: Granularity = ALL,
+    group: Group | None = None,
+    filters: Mapping[str, str] = NO_FILTERS,
+    now: datetime = NOW + 10 * AN_HOUR,
+) -> list[UsageRecord]:
+    query = UsageQuery(start, end, granularity, group, filters)
+    return summarize(ACCOUNT_SID, query, sessions, now)
+
+
+def test_periods_are_told_newest_first_and_empty_ones_with_them() -> None:
+    records = summed(
+        [a_session(ended=NOW + 1.5 * AN_HOUR)], end=NOW + 3 * AN_HOUR, granularity=HOUR
+    )
+    assert [(record.start - NOW, record.end - NOW) for record in records] == [
+        (2 * AN_HOUR, 3 * AN_HOUR),
+        (AN_HOUR, 2 * AN_HOUR),
+        (timedelta(0), AN_HOUR),
+    ]
+    assert [(record.upload, record.download) for record in records] == [
+        (0, 0),
+        (500, 1000),
+        (1000, 2000),
+    ]
+
+
+def test_days_are_told_by_days() -> None:
+    records = summed(
+        [], start=at("2024-07-01"), end=at("2024-07-03"), granularity=DAY, now=at("2024-07-09")
+    )
+    assert [f"{record.start:%d} {record.end:%d}" for record in records] == ["02 03", "01 02"]
+
+
+def test_what_is_still_to_come_is_not_told() -> None:
+    (record,) = summed([a_session()], now=NOW + AN_HOUR)
+    assert (record.end, record.upload) == (NOW + 2 * AN_HOUR, 1000)
+
+
+def test_without_a_group_there_is_one_record_for_all() -> None:
+    (record,) = summed([a_session(), a_session(sim_sid=OTHER_SIM)])
+    assert (record.account_sid, record.upload, record.download) == (ACCOUNT_SID, 4000, 8000)
+    assert record.of == {}
+
+
+def test_without_usage_there_is_an_empty_record_but_none_of_a_group() -> None:
+    assert [record.upload + record.download for record in summed([])] == [0]
+    assert summed([], group=Group.SIM) == []
+    assert summed([a_session(up=0, down=0)], group=Group.SIM) == []
+
+
+@pytest.mark.parametrize(
+    ("group", "values"),
+    [
+        (Group.SIM, [SIM_SID, OTHER_SIM]),
+        (Group.FLEET, [FLEET_SID, f"HF{'e' * 32}"]),
+        (Group.NETWORK, [f"HW{'6' * 32}", f"HW{'d' * 32}"]),
+        (Group.ISO_COUNTRY, ["US", "ZA"]),
+    ],
+)
+def test_a_group_has_a_record_for_each_value_and_period(group: Group, values: list[str]) -> None:
+    other = a_session(
+        sim_sid=OTHER_SIM,
+        fleet_sid=f"HF{'e' * 32}",
+        network_sid=f"HW{'d' * 32}",
+        iso_country="ZA",
+        up=1,
+        down=0,
+    )
+    records = summed([other, a_session(), a_session()], group=group, granularity=HOUR)
+    assert [(record.of, record.upload) for record in records] == [
+        ({FIELD_OF[group]: value}, upload)
+        for _ in range(2)
+        for value, upload in zip(values, (2000, 1), strict=True)
+    ]
+    assert len({record.sid for record in records}) == len(records)
+
+
+def test_groups_and_granularities_are_named_as_in_the_api() -> None:
+    assert list(Group) == ["sim", "fleet", "network", "isoCountry"]
+    assert list(Granularity) == ["hour", "day", "all"]
+    assert set(FIELD_OF) == set(Group)
+
+
+def test_filters_leave_others_out_and_stand_on_the_record() -> None:
+    sessions = [a_session(), a_session(sim_sid=OTHER_SIM, up=1, down=1)]
+    filters = {"sim_sid": OTHER_SIM, "iso_country": "US"}
+    (record,) = summed(sessions, filters=filters)
+    assert (record.of, record.upload) == (filters, 2)
+    (grouped,) = summed(sessions, filters=filters, group=Group.FLEET)
+    assert grouped.of == {**filters, "fleet_sid": FLEET_SID}
+
+
+def test_filters_that_nothing_fits_leave_an_empty_record() -> None:
+    (record,) = summed([a_session()], filters={"iso_country": "ZA"})
+    assert (record.of, record.upload) == ({"iso_country": "ZA"}, 0)
+
+
+@pytest.mark.parametrize(
+    ("upload", "download", "billed"),
+    [
+        (0, 0, "0"),
+        (100_000, 200_000, "0.03"),
+        (0, 50_000, "0"),
+        (0, 50_001, "0.01"),
+        (150_000, 0, "0.02"),
+        (5 * MEGABYTE, 5 * MEGABYTE, "1.00"),
+        (10**15, 0, "100000000.00"),
+    ],
+)
+def test_what_is_charged_is_text_with_cents_or_a_zero(
+    upload: int, download: int, billed: str
+) -> None:
+    assert UsageRecord(ACCOUNT_SID, NOW, NOW, {}, upload, download).billed == billed

@@ -1,0 +1,63 @@
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from ringback.core.months import months_after
+from tests.fakes import NOW
+
+
+def day(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("start", "months", "end"),
+    [
+        ("2024-07-03", 1, "2024-08-03"),
+        ("2024-12-31", 1, "2025-01-31"),
+        ("2024-01-31", 1, "2024-02-29"),
+        ("2023-01-31", 1, "2023-02-28"),
+        ("2000-01-31", 1, "2000-02-29"),
+        ("2100-01-31", 1, "2100-02-28"),
+        ("2024-02-29", 1, "2024-03-29"),
+        ("2024-02-29", 12, "2025-02-28"),
+        ("2024-02-29", 48, "2028-02-29"),
+        ("2024-03-31", 1, "2024-04-30"),
+        ("2024-11-30", 3, "2025-02-28"),
+        ("2024-01-01", 0, "2024-01-01"),
+        ("2024-01-15", -1, "2023-12-15"),
+        ("2024-03-31", -1, "2024-02-29"),
+        ("2024-07-03", -18, "2023-01-03"),
+        ("2025-08-31", -18, "2024-02-29"),
+        ("2026-08-31", -18, "2025-02-28"),
+        ("0002-03-05", -12, "0001-03-05"),
+        ("9998-12-31", 12, "9999-12-31"),
+    ],
+)
+def test_months_are_counted_by_the_calendar(start: str, months: int, end: str) -> None:
+    assert months_after(day(start), months=months) == day(end)
+
+
+def test_a_month_is_one_unless_said_otherwise() -> None:
+    assert months_after(NOW) == months_after(NOW, months=1)
+
+
+def test_the_time_of_day_stays_to_the_microsecond() -> None:
+    late = day("2024-01-31T23:59:59.999999")
+    assert months_after(late) == day("2024-02-29T23:59:59.999999")
+
+
+@pytest.mark.parametrize("months", [1, 12, 10**6])
+def test_after_the_last_month_there_is_the_end_of_the_calendar(months: int) -> None:
+    assert months_after(day("9999-12-01"), months=months) == datetime.max.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize("months", [-1, -18, -(10**6)])
+def test_before_the_first_month_there_is_the_beginning_of_the_calendar(months: int) -> None:
+    assert months_after(day("0001-01-31"), months=months) == datetime.min.replace(tzinfo=UTC)
+
+
+def test_the_zone_stays_as_it_is() -> None:
+    zone = timezone(timedelta(hours=2))
+    assert months_after(NOW.astimezone(zone)).tzinfo is zone
+    assert months_after(datetime(9999, 12, 1, tzinfo=zone)).tzinfo is zone

@@ -1,0 +1,228 @@
+"""What devices send and use, on plain tables."""
+
+import copy
+import re
+from base64 import b64encode
+from typing import Final
+
+import pytest
+
+from ringback.core.errors import Conflict, Invalid, NotFound, Overloaded
+from ringback.core.message import Direction, MessageStatus, PayloadType
+from ringback.core.method import Method
+from ringback.core.scenario import Step
+from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
+from ringback.core.supersim.esim_profile import EsimStatus
+from ringback.core.supersim.sim import SimStatus
+from ringback.operations.supersim.devices import (
+    download_profile,
+    receive_datagram,
+    receive_datagram_from,
+    receive_sms,
+    transfer_data,
+)
+from ringback.stores.memory import MemoryTransaction
+from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_fleet, a_moment, a_sim
+from tests.intakes import KeepingIntake
+from tests.unit.core.builders import an_esim_profile
+from tests.unit.operations.supersim.bench import TO, World
+
+ADDRESS: Final = "100.64.0.123"
+CONNECTED: Final = (SimStatus.READY, SimStatus.ACTIVE)
+OTHERS: Final = (SimStatus.NEW, SimStatus.INACTIVE, SimStatus.SCHEDULED)
+TELLING: Final = a_fleet(
+    sms_commands_url=TO,
+    sms_commands_method=Method.GET,
+    ip_commands_url=TO,
+    ip_commands_method=Method.GET,
+)
+
+
+def world_with(status: SimStatus = SimStatus.ACTIVE) -> World:
+    return World(a_sim(status=status, device_ip=ADDRESS), TELLING)
+
+
+def content_of(tx: MemoryTransaction) -> tuple[object, ...]:
+    tables = (
+        tx.supersim.sims,
+        tx.supersim.sms_commands,
+        tx.supersim.ip_commands,
+        tx.supersim.sessions,
+        tx.tasks,
+    )
+    return copy.deepcopy(tables)
+
+
+@pytest.mark.parametrize("status", CONNECTED)
+def test_an_sms_from_a_device_is_received_and_told_to_its_fleets_receiver(
+    status: SimStatus,
+) -> None:
+    world = world_with(status)
+    command = receive_sms(world.tx, world.sim, "hello", world.moment())
+    assert re.fullmatch("HC[0-9a-f]{32}", command.sid)
+    assert command == SmsCommand(
+        sid=command.sid,
+        account_sid=ACCOUNT_SID,
+        sim_sid=SIM_SID,
+        payload="hello",
+        status=MessageStatus.RECEIVED,
+        direction=Direction.FROM_SIM,
+        date_created=NOW,
+        date_updated=NOW,
+    )
+    assert world.tx.supersim.sms_commands.get(command.sid) == command
+    (told,) = world.told()
+    assert (told["Status"], told["Payload"], told["SimUniqueName"]) == (
+        "received",
+        "hello",
+        "my_super_sim",
+    )
+    (callback,) = world.tx.callbacks.callbacks.values()
+    assert (callback.url.wire, callback.method) == (TO, Method.GET)
+
+
+@pytest.mark.parametrize("status", CONNECTED)
+def test_a_datagram_from_a_device_is_received_in_base_64_and_told(status: SimStatus) -> None:
+    world = world_with(status)
+    command = receive_datagram(world.tx, world.sim, b"\x00\xff", port=7070, moment=world.moment())
+    assert re.fullmatch("HG[0-9a-f]{32}", command.sid)
+    assert command == IpCommand(
+        sid=command.sid,
+        account_sid=ACCOUNT_SID,
+        sim_sid=SIM_SID,
+        sim_iccid=world.sim.iccid,
+        status=IpStatus.RECEIVED,
+        direction=Direction.FROM_SIM,
+        device_ip=ADDRESS,
+        device_port=7070,
+        payload_type=PayloadType.BINARY,
+        payload="AP8=",
+        date_created=NOW,
+        date_updated=NOW,
+    )
+    assert world.tx.supersim.ip_commands.get(command.sid) == command
+    (told,) = world.told()
+    assert (told["Status"], told["Payload"], told["DeviceIp"]) == ("received", "AP8=", ADDRESS)
+    (callback,) = world.tx.callbacks.callbacks.values()
+    assert (callback.url.wire, callback.method) == (TO, Method.GET)
+
+
+def test_a_fleet_without_urls_tells_nobody() -> None:
+    world = World(a_sim())
+    receive_sms(world.tx, world.sim, "hello", world.moment())
+    receive_datagram(world.tx, world.sim, b"hello", port=7070, moment=world.moment())
+    assert world.told() == []
+
+
+@pytest.mark.parametrize("size", [0, 1300, 1301, 65507])
+def test_a_datagram_that_is_too_long_is_cut_off(size: int) -> None:
+    world = world_with()
+    sent = bytes(range(256)) * 256
+    command = receive_datagram(world.tx, world.sim, sent[:size], port=7070, moment=world.moment())
+    assert command.payload == b64encode(sent[: min(size, 1300)]).decode()
+
+
+def test_a_datagram_is_of_the_sim_that_has_its_address() -> None:
+    world = world_with()
+    command = receive_datagram_from(world.tx, ADDRESS, b"", port=7070, moment=world.moment())
+    assert (command.sim_sid, command.payload) == (SIM_SID, "")
+
+
+def test_a_datagram_from_an_address_of_nobody_is_refused() -> None:
+    world = world_with()
+    with pytest.raises(NotFound, match=r"no SIM's device has the address 100\.64\.0\.9"):
+        receive_datagram_from(world.tx, "100.64.0.9", b"", port=7070, moment=world.moment())
+
+
+@pytest.mark.parametrize("status", OTHERS)
+def test_the_device_of_a_sim_that_is_not_connected_can_do_nothing(status: SimStatus) -> None:
+    world = world_with(status)
+    before = content_of(world.tx)
+    for do in (
+        lambda: receive_sms(world.tx, world.sim, "hello", world.moment()),
+        lambda: receive_datagram(world.tx, world.sim, b"", port=7070, moment=world.moment()),
+        lambda: transfer_data(world.tx, world.sim, upload=1, download=1, moment=world.moment()),
+    ):
+        with pytest.raises(Invalid) as refused:
+            do()
+        assert refused.value.code == 83401
+    assert content_of(world.tx) == before
+
+
+def test_where_sms_are_not_enabled_a_device_sends_none_but_datagrams() -> None:
+    world = World(a_sim(), a_fleet(sms_commands_enabled=False))
+    with pytest.raises(Invalid) as refused:
+        receive_sms(world.tx, world.sim, "hello", world.moment())
+    assert refused.value.code == 83600
+    receive_datagram(world.tx, world.sim, b"", port=7070, moment=world.moment())
+
+
+def test_where_data_is_not_enabled_a_device_sends_nothing_but_sms() -> None:
+    world = World(a_sim(), a_fleet(data_enabled=False))
+    for do in (
+        lambda: receive_datagram(world.tx, world.sim, b"", port=7070, moment=world.moment()),
+        lambda: transfer_data(world.tx, world.sim, upload=1, download=1, moment=world.moment()),
+    ):
+        with pytest.raises(Invalid) as refused:
+            do()
+        assert refused.value.code == 83600
+    receive_sms(world.tx, world.sim, "hello", world.moment())
+
+
+def test_a_device_sends_no_sms_that_could_not_be_sent_to_it() -> None:
+    world = world_with()
+    with pytest.raises(Invalid) as refused:
+        receive_sms(world.tx, world.sim, "x" * 161, world.moment())
+    assert refused.value.code == 83600
+
+
+def test_a_device_that_has_used_its_data_limit_sends_no_datagrams() -> None:
+    world = World(a_sim(), a_fleet(data_limit=1))
+    transfer_data(world.tx, world.sim, upload=999_999, download=0, moment=world.moment())
+    receive_datagram(world.tx, world.sim, b"", port=7070, moment=world.moment())
+    transfer_data(world.tx, world.sim, upload=1, download=0, moment=world.moment())
+    with pytest.raises(Invalid, match="has used its Fleet's DataLimit"):
+        receive_datagram(world.tx, world.sim, b"", port=7070, moment=world.moment())
+
+
+def test_where_too_many_callbacks_wait_a_device_is_not_heard() -> None:
+    world = world_with()
+    full = a_moment(intake=KeepingIntake(room=0))
+    before = content_of(world.tx)
+    with pytest.raises(Overloaded):
+        receive_sms(world.tx, world.sim, "hello", full)
+    with pytest.raises(Overloaded):
+        receive_datagram(world.tx, world.sim, b"", port=7070, moment=full)
+    assert content_of(world.tx) == before
+
+
+def test_whoever_tells_nobody_needs_no_room() -> None:
+    world = World(a_sim())
+    full = a_moment(intake=KeepingIntake(room=0))
+    receive_sms(world.tx, world.sim, "hello", full)
+    receive_datagram(world.tx, world.sim, b"", port=7070, moment=full)
+
+
+def test_an_available_profile_is_downloaded_after_a_while() -> None:
+    world = world_with()
+    profile = an_esim_profile(status=EsimStatus.AVAILABLE)
+    world.tx.supersim.esim_profiles.add(profile)
+    download_profile(world.tx, ACCOUNT_SID, profile.sid, world.moment())
+    assert world.due(Step.DOWNLOAD_PROFILE, profile.sid) == NOW + TAKES
+    assert world.tx.supersim.esim_profiles.get(profile.sid) == profile
+
+
+@pytest.mark.parametrize("status", [one for one in EsimStatus if one is not EsimStatus.AVAILABLE])
+def test_a_profile_that_is_not_available_cant_be_downloaded(status: EsimStatus) -> None:
+    world = world_with()
+    profile = an_esim_profile(status=status)
+    world.tx.supersim.esim_profiles.add(profile)
+    with pytest.raises(Conflict, match=f"is {status};"):
+        download_profile(world.tx, ACCOUNT_SID, profile.sid, world.moment())
+    assert world.due(Step.DOWNLOAD_PROFILE, profile.sid) is None
+
+
+def test_a_profile_that_is_not_there_cant_be_downloaded() -> None:
+    world = world_with()
+    with pytest.raises(NotFound):
+        download_profile(world.tx, ACCOUNT_SID, "HP" + "0" * 32, world.moment())

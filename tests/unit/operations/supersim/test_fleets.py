@@ -1,0 +1,208 @@
+"""Fleets: made, found and updated, on plain tables."""
+
+import copy
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import Invalid, NotFound, RequestRefused
+from ringback.core.method import Method
+from ringback.core.supersim.fleet import Fleet
+from ringback.operations.supersim.fleets import (
+    FleetSettings,
+    Hook,
+    create_fleet,
+    fetch_fleet,
+    fleet_named,
+    list_fleets,
+    update_fleet,
+)
+from ringback.ports import Window
+from ringback.stores.memory import MemoryTransaction
+from tests.fakes import (
+    ACCOUNT_SID,
+    FLEET_SID,
+    NOW,
+    PROFILE_SID,
+    TAKES,
+    a_fleet,
+    a_moment,
+    a_profile,
+)
+
+THEIRS = "AC" + "f" * 32
+OTHER_PROFILE = "HA" + "e" * 32
+LATER = NOW + TAKES
+TO = "https://example.com/told"
+URL = CallbackUrl.parse(TO)
+
+
+@pytest.fixture
+def tx() -> MemoryTransaction:
+    """There are two profiles, and a fleet that tells of both kinds of command."""
+    tx = MemoryTransaction()
+    tx.supersim.access_profiles.add(a_profile())
+    tx.supersim.access_profiles.add(a_profile(sid=OTHER_PROFILE, unique_name="other_profile"))
+    tx.supersim.fleets.add(told_fleet())
+    return tx
+
+
+def told_fleet() -> Fleet:
+    return a_fleet(
+        sms_commands_url=TO,
+        sms_commands_method=Method.GET,
+        ip_commands_url=TO,
+        ip_commands_method=Method.GET,
+    )
+
+
+def create(tx: MemoryTransaction, settings: FleetSettings) -> Fleet:
+    return create_fleet(
+        tx,
+        ACCOUNT_SID,
+        settings,
+        data_enabled=False,
+        sms_commands_enabled=False,
+        moment=a_moment(now=LATER),
+    )
+
+
+@pytest.mark.parametrize("profile", [PROFILE_SID, "my_profile"])
+def test_a_fleet_of_which_little_is_said_has_a_limit_of_1000_mb_and_tells_nobody(
+    tx: MemoryTransaction, profile: str
+) -> None:
+    made = create(tx, FleetSettings(network_access_profile=profile))
+    assert re.fullmatch("HF[0-9a-f]{32}", made.sid)
+    assert made == a_fleet(
+        sid=made.sid,
+        unique_name=None,
+        data_limit=1000,
+        data_enabled=False,
+        sms_commands_enabled=False,
+        date_created=LATER,
+        date_updated=LATER,
+    )
+    assert tx.supersim.fleets.get(made.sid) == made
+
+
+def test_a_fleet_is_as_it_is_asked_for(tx: MemoryTransaction) -> None:
+    settings = FleetSettings("new", PROFILE_SID, 7, Hook(URL, method=Method.GET), Hook(URL))
+    made = create(tx, settings)
+    assert (made.unique_name, made.data_limit) == ("new", 7)
+    assert (made.sms_commands_url, made.sms_commands_method) == (URL, Method.GET)
+    assert (made.ip_commands_url, made.ip_commands_method) == (URL, Method.POST)
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        (FleetSettings(network_access_profile="nobody's"), 83600),
+        (FleetSettings(), 83600),
+        (FleetSettings("my_fleet", PROFILE_SID), 83011),
+    ],
+)
+def test_a_fleet_that_cant_be_made_leaves_nothing(
+    tx: MemoryTransaction, settings: FleetSettings, code: int
+) -> None:
+    before = copy.deepcopy(tx.supersim.fleets)
+    with pytest.raises(Invalid) as refused:
+        create(tx, settings)
+    assert refused.value.code == code
+    assert tx.supersim.fleets == before
+
+
+@pytest.mark.parametrize("asked", [FLEET_SID, "my_fleet"])
+def test_a_fleet_is_found_by_sid_or_name(tx: MemoryTransaction, asked: str) -> None:
+    assert fetch_fleet(tx, ACCOUNT_SID, asked).sid == FLEET_SID
+    assert fleet_named(tx, ACCOUNT_SID, asked).sid == FLEET_SID
+
+
+@pytest.mark.parametrize(("account", "asked"), [(ACCOUNT_SID, "nobody's"), (THEIRS, FLEET_SID)])
+def test_a_fleet_that_is_not_there_is_not_found_in_a_path_and_wrong_in_a_parameter(
+    tx: MemoryTransaction, account: str, asked: str
+) -> None:
+    with pytest.raises(NotFound):
+        fetch_fleet(tx, account, asked)
+    with pytest.raises(Invalid) as refused:
+        fleet_named(tx, account, asked)
+    assert refused.value.code == 83006
+
+
+@pytest.mark.parametrize(
+    ("profile", "found"),
+    [
+        (None, [FLEET_SID]),
+        ("my_profile", [FLEET_SID]),
+        (PROFILE_SID, [FLEET_SID]),
+        ("other_profile", []),
+        ("nobody's", []),
+    ],
+)
+def test_fleets_are_listed_by_the_sid_or_name_of_their_profile(
+    tx: MemoryTransaction, profile: str | None, found: list[str]
+) -> None:
+    listed = list_fleets(tx, ACCOUNT_SID, Window(9), network_access_profile=profile)
+    assert [fleet.sid for fleet in listed] == found
+
+
+CHANGES: dict[str, tuple[FleetSettings, dict[str, Any]]] = {
+    "nothing": (FleetSettings(), {}),
+    "a name": (FleetSettings("new"), {"unique_name": "new"}),
+    "its own name": (FleetSettings("my_fleet"), {}),
+    "no name": (FleetSettings(""), {"unique_name": None}),
+    "a profile": (
+        FleetSettings(network_access_profile="other_profile"),
+        {"network_access_profile_sid": OTHER_PROFILE},
+    ),
+    "a limit": (FleetSettings(data_limit=7), {"data_limit": 7}),
+    "an SMS URL": (
+        FleetSettings(sms_commands=Hook(CallbackUrl.parse("http://new.example"))),
+        {"sms_commands_url": CallbackUrl.parse("http://new.example")},
+    ),
+    "no SMS URL": (FleetSettings(sms_commands=Hook(is_removed=True)), {"sms_commands_url": None}),
+    "an SMS method": (
+        FleetSettings(sms_commands=Hook(method=Method.POST)),
+        {"sms_commands_method": Method.POST},
+    ),
+    "no IP URL": (FleetSettings(ip_commands=Hook(is_removed=True)), {"ip_commands_url": None}),
+    "an IP method": (
+        FleetSettings(ip_commands=Hook(method=Method.POST)),
+        {"ip_commands_method": Method.POST},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_an_update_changes_what_it_mentions_and_nothing_else(
+    tx: MemoryTransaction, what: str
+) -> None:
+    settings, changes = CHANGES[what]
+    updated = update_fleet(tx, ACCOUNT_SID, "my_fleet", settings, a_moment(now=LATER))
+    assert updated == replace(told_fleet(), **changes, date_updated=LATER)
+    assert tx.supersim.fleets.get(FLEET_SID) == updated
+
+
+@pytest.mark.parametrize(
+    ("fleet", "settings", "kind", "code"),
+    [
+        ("nobody's", FleetSettings(), NotFound, 20404),
+        ("my_fleet", FleetSettings("taken", data_limit=7), Invalid, 83011),
+        ("my_fleet", FleetSettings("new", "nobody's"), Invalid, 83600),
+    ],
+)
+def test_an_update_that_is_refused_changes_nothing(
+    tx: MemoryTransaction,
+    fleet: str,
+    settings: FleetSettings,
+    kind: type[RequestRefused],
+    code: int,
+) -> None:
+    tx.supersim.fleets.add(a_fleet(sid="HF" + "d" * 32, unique_name="taken"))
+    before = copy.deepcopy(tx.supersim.fleets)
+    with pytest.raises(kind) as refused:
+        update_fleet(tx, ACCOUNT_SID, fleet, settings, a_moment())
+    assert refused.value.code == code
+    assert tx.supersim.fleets == before

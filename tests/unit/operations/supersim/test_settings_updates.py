@@ -1,0 +1,65 @@
+"""Settings Updates: begun once for each card, on plain tables."""
+
+import re
+
+import pytest
+
+from ringback.core.scenario import Step
+from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.supersim.sim import SimStatus
+from ringback.operations.supersim.settings_updates import list_settings_updates
+from ringback.ports import Window
+from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_sim
+from tests.unit.operations.supersim.bench import DAY, World
+
+
+def updates(world: World) -> list[SettingsUpdate]:
+    return list_settings_updates(world.tx, ACCOUNT_SID, Window(9))
+
+
+@pytest.mark.parametrize("status", [SimStatus.READY, SimStatus.ACTIVE])
+def test_a_card_that_is_connected_for_the_first_time_gets_its_settings(status: SimStatus) -> None:
+    world = World(a_sim(status=status))
+    (update,) = updates(world)
+    assert re.fullmatch("OB[0-9a-f]{32}", update.sid)
+    assert update == SettingsUpdate(
+        sid=update.sid,
+        account_sid=ACCOUNT_SID,
+        iccid=world.sim.iccid,
+        sim_sid=SIM_SID,
+        status=SettingsStatus.SCHEDULED,
+        date_created=NOW,
+        date_updated=NOW,
+    )
+    assert world.due(Step.BEGIN_SETTINGS, update.sid) == NOW + TAKES
+
+
+@pytest.mark.parametrize("status", [SimStatus.NEW, SimStatus.INACTIVE])
+def test_a_card_that_is_not_connected_gets_none(status: SimStatus) -> None:
+    assert updates(World(a_sim(status=status))) == []
+
+
+def test_a_card_gets_its_settings_once() -> None:
+    world = World()
+    world.become(SimStatus.READY, SimStatus.ACTIVE, SimStatus.INACTIVE, SimStatus.ACTIVE)
+    world.advance(DAY)
+    assert len(updates(world)) == 1
+
+
+@pytest.mark.parametrize(
+    ("sim", "status", "count"),
+    [
+        (None, None, 1),
+        (SIM_SID, None, 1),
+        ("my_super_sim", None, 1),
+        ("nobody", None, 0),
+        (None, SettingsStatus.SCHEDULED, 1),
+        (None, SettingsStatus.FAILED, 0),
+    ],
+)
+def test_settings_updates_are_listed_by_sim_and_status(
+    sim: str | None, status: SettingsStatus | None, count: int
+) -> None:
+    tx = World(a_sim()).tx
+    found = list_settings_updates(tx, ACCOUNT_SID, Window(9), sim=sim, status=status)
+    assert len(found) == count

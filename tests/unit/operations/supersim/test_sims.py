@@ -1,0 +1,440 @@
+"""Registering, finding and updating SIMs, on plain tables."""
+
+import copy
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from ipaddress import IPv4Network
+from typing import Final
+
+import pytest
+
+from ringback.core.callback import Callback
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.device_address import device_address
+from ringback.core.errors import Conflict, Invalid, NotFound, RequestRefused
+from ringback.core.method import Method
+from ringback.core.scenario import Step
+from ringback.core.source import Source
+from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.task import Task
+from ringback.operations.supersim.sims import (
+    Updated,
+    UpdateRequest,
+    fetch_sim,
+    list_sims,
+    register_sim,
+    update_sim,
+)
+from ringback.ports import CallbackFilter, Window
+from ringback.stores.memory import MemoryTransaction
+from tests.fakes import (
+    ACCOUNT_SID,
+    FLEET_SID,
+    NOW,
+    SIM_SID,
+    TAKES,
+    a_fleet,
+    a_moment,
+    a_sim,
+    an_account,
+    an_update,
+)
+
+THEIRS: Final = "AC" + "f" * 32
+OTHER_SIM: Final = "HS" + "e" * 32
+OTHER_FLEET: Final = "HF" + "d" * 32
+ICCID: Final = "89883070000123456789"
+LATER: Final = NOW + timedelta(hours=1)
+URL: Final = CallbackUrl.parse("http://127.0.0.1:9000/path?foo=bar#cbs=kore")
+
+
+@pytest.fixture
+def tx() -> MemoryTransaction:
+    """Two accounts; ours has two fleets."""
+    tx = MemoryTransaction()
+    tx.accounts.add(an_account(), [])
+    tx.accounts.add(an_account(sid=THEIRS), [])
+    tx.supersim.fleets.add(a_fleet())
+    tx.supersim.fleets.add(a_fleet(sid=OTHER_FLEET, unique_name="other_fleet"))
+    return tx
+
+
+def register(
+    tx: MemoryTransaction,
+    *,
+    iccid: str = ICCID,
+    code: str = "H3LL0W0RLD",
+    account_sid: str = ACCOUNT_SID,
+) -> Sim:
+    return register_sim(
+        tx, account_sid, iccid=iccid, registration_code=code, moment=a_moment(now=LATER)
+    )
+
+
+def update(tx: MemoryTransaction, asked: UpdateRequest, sim: str = SIM_SID) -> Updated:
+    return update_sim(tx, ACCOUNT_SID, sim, asked, a_moment(now=LATER))
+
+
+def called_back(tx: MemoryTransaction) -> list[Callback]:
+    return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), Window(9))
+
+
+def content_of(tx: MemoryTransaction) -> tuple[object, ...]:
+    tables = (
+        tx.supersim.fleets,
+        tx.supersim.sims,
+        tx.supersim.sim_updates,
+        tx.tasks,
+        tx.callbacks.callbacks,
+    )
+    return copy.deepcopy(tables)
+
+
+# ---- registering ---------------------------------------------------------------------------------
+
+
+def test_a_registered_sim_is_new_and_in_no_fleet(tx: MemoryTransaction) -> None:
+    sim = register(tx)
+    assert re.fullmatch("HS[0-9a-f]{32}", sim.sid)
+    assert sim == a_sim(
+        sid=sim.sid,
+        iccid=ICCID,
+        unique_name=None,
+        status=SimStatus.NEW,
+        fleet_sid=None,
+        date_created=LATER,
+        date_updated=LATER,
+        device_ip=device_address(ICCID, IPv4Network("100.64.0.0/10")),
+    )
+    assert tx.supersim.sims.get(sim.sid) == sim
+
+
+@pytest.mark.parametrize(
+    ("iccid", "code"),
+    [
+        pytest.param("8988307000012345", "H3LL0W0RLD", id="16 digits"),
+        pytest.param("89883070000123456789123", "H3LL0W0RLD", id="23 digits"),
+        pytest.param("12345678901234567890", "H3LL0W0RLD", id="not a card's number"),
+        pytest.param("8988307000012345678X", "H3LL0W0RLD", id="a letter in it"),
+        pytest.param(ICCID + "\n", "H3LL0W0RLD", id="a line's end"),
+        pytest.param(ICCID, "H3LL0", id="a short code"),
+        pytest.param(ICCID, "H3LL0W0RLD!", id="a long code"),
+        pytest.param(ICCID, "H3LL0-W0RL", id="a code with punctuation"),
+        pytest.param(ICCID, "HÉLLOWORLD", id="a code with an accent"),
+    ],
+)
+def test_a_card_that_is_not_registrable_has_83002(
+    tx: MemoryTransaction, iccid: str, code: str
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        register(tx, iccid=iccid, code=code)
+    assert refused.value.code == 83002
+
+
+def test_digits_of_another_script_make_no_card_number(tx: MemoryTransaction) -> None:
+    with pytest.raises(Invalid):
+        register(tx, iccid="89" + "٣" * 18)
+
+
+@pytest.mark.parametrize("iccid", ["89" + "0" * 16, "89" + "0" * 20])
+def test_a_card_number_has_18_to_22_digits(tx: MemoryTransaction, iccid: str) -> None:
+    assert register(tx, iccid=iccid).iccid == iccid
+
+
+def test_registering_a_card_twice_has_83003_and_names_its_sim(tx: MemoryTransaction) -> None:
+    first = register(tx)
+    with pytest.raises(Invalid) as refused:
+        register(tx)
+    assert (refused.value.code, refused.value.message) == (
+        83003,
+        f"Iccid {ICCID} is already registered on this account, as {first.sid}",
+    )
+
+
+def test_a_card_of_another_account_has_83002_and_names_no_one(tx: MemoryTransaction) -> None:
+    theirs = register(tx, account_sid=THEIRS)
+    with pytest.raises(Invalid) as refused:
+        register(tx)
+    assert refused.value.code == 83002
+    assert theirs.sid not in refused.value.message
+    assert THEIRS not in refused.value.message
+
+
+# ---- finding -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asked", [SIM_SID, "my_super_sim"])
+def test_a_sim_is_fetched_by_sid_or_name(tx: MemoryTransaction, asked: str) -> None:
+    tx.supersim.sims.add(a_sim())
+    assert fetch_sim(tx, ACCOUNT_SID, asked) == a_sim()
+
+
+@pytest.mark.parametrize("asked", ["HS" + "0" * 32, "nobody", "", "My_super_sim"])
+def test_a_sim_that_is_not_there_is_not_found(tx: MemoryTransaction, asked: str) -> None:
+    tx.supersim.sims.add(a_sim())
+    with pytest.raises(NotFound) as refused:
+        fetch_sim(tx, ACCOUNT_SID, asked)
+    assert (refused.value.code, refused.value.message) == (
+        20404,
+        f"there is no SIM with the SID or unique name {asked!r}",
+    )
+
+
+@pytest.mark.parametrize("asked", [SIM_SID, "my_super_sim"])
+def test_a_sim_of_another_account_is_not_found(tx: MemoryTransaction, asked: str) -> None:
+    tx.supersim.sims.add(a_sim())
+    with pytest.raises(NotFound):
+        fetch_sim(tx, THEIRS, asked)
+
+
+@pytest.mark.parametrize(
+    ("fleet", "found"), [(FLEET_SID, [a_sim()]), ("my_fleet", [a_sim()]), ("nobody's", [])]
+)
+def test_sims_are_listed_by_the_sid_or_name_of_their_fleet(
+    tx: MemoryTransaction, fleet: str, found: list[Sim]
+) -> None:
+    tx.supersim.sims.add(a_sim())
+    tx.supersim.sims.add(a_sim(sid=OTHER_SIM, fleet_sid=None))
+    assert list_sims(tx, ACCOUNT_SID, Window(9), fleet=fleet) == found
+
+
+def test_a_list_without_filters_has_all_sims_newest_first(tx: MemoryTransaction) -> None:
+    tx.supersim.sims.add(a_sim())
+    tx.supersim.sims.add(a_sim(sid=OTHER_SIM))
+    assert list_sims(tx, ACCOUNT_SID, Window(9)) == [a_sim(sid=OTHER_SIM), a_sim()]
+
+
+# ---- what an update does -------------------------------------------------------------------------
+
+
+def test_a_status_that_the_network_has_to_change_is_under_way(tx: MemoryTransaction) -> None:
+    tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
+    updated = update(tx, UpdateRequest(status=SimStatus.INACTIVE, callback_url=URL))
+    scheduled = a_sim(status=SimStatus.SCHEDULED, date_updated=LATER)
+    assert updated == Updated(scheduled, is_underway=True)
+    assert tx.supersim.sims.get(SIM_SID) == scheduled
+    assert called_back(tx) == []
+
+
+def test_a_change_under_way_says_what_to_do_whom_to_tell_and_when(tx: MemoryTransaction) -> None:
+    tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
+    update(
+        tx,
+        UpdateRequest(
+            status=SimStatus.INACTIVE,
+            fleet="other_fleet",
+            callback_url=URL,
+            callback_method=Method.GET,
+        ),
+    )
+    assert tx.supersim.sim_updates.get(SIM_SID) == an_update(
+        from_status=SimStatus.ACTIVE,
+        to_status=SimStatus.INACTIVE,
+        to_fleet_sid=OTHER_FLEET,
+        callback_method=Method.GET,
+    )
+    task = Task(Step.UPDATE_SIM, SIM_SID, ACCOUNT_SID, LATER + TAKES)
+    assert tx.tasks.due(LATER + TAKES, limit=9) == [task]
+
+
+def test_a_sim_is_updated_by_its_name_too(tx: MemoryTransaction) -> None:
+    tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
+    assert update(tx, UpdateRequest(status=SimStatus.INACTIVE), "my_super_sim").is_underway
+
+
+def test_the_status_that_a_sim_has_calls_back_at_once(tx: MemoryTransaction) -> None:
+    tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
+    updated = update(tx, UpdateRequest(status=SimStatus.ACTIVE, callback_url=URL))
+    (callback,) = called_back(tx)
+    assert updated == Updated(a_sim(status=SimStatus.ACTIVE), is_underway=False)
+    assert (callback.progress.due, callback.url, callback.method) == (LATER, URL, Method.POST)
+    assert callback.parameters == [
+        ("ApiVersion", "v1"),
+        ("SimUniqueName", "my_super_sim"),
+        ("SimSid", SIM_SID),
+        ("SimStatus", "active"),
+        ("AccountSid", ACCOUNT_SID),
+    ]
+
+
+def test_the_fleet_that_a_sim_has_calls_back_at_once(tx: MemoryTransaction) -> None:
+    tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
+    updated = update(tx, UpdateRequest(fleet="my_fleet", callback_url=URL))
+    assert not updated.is_underway
+    assert len(called_back(tx)) == 1
+
+
+def test_nobody_is_called_back_without_a_url(tx: MemoryTransaction) -> None:
+    tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
+    update(tx, UpdateRequest(status=SimStatus.ACTIVE))
+    assert called_back(tx) == []
+
+
+def test_the_callback_tells_the_new_name(tx: MemoryTransaction) -> None:
+    tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
+    update(tx, UpdateRequest("renamed", SimStatus.ACTIVE, callback_url=URL))
+    (callback,) = called_back(tx)
+    assert ("SimUniqueName", "renamed") in callback.parameters
+
+
+@pytest.mark.parametrize(
+    ("url", "source"),
+    [("http://a.example", Source.TWILIO), ("http://a.example#cbs=kore", Source.KORE)],
+)
+def test_the_source_of_a_callback_is_what_the_transition_says_now(
+    tx: MemoryTransaction, url: str, source: Source
+) -> None:
+    tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
+    update(tx, UpdateRequest(status=SimStatus.ACTIVE, callback_url=CallbackUrl.parse(url)))
+    (callback,) = called_back(tx)
+    assert callback.source is source
+
+
+def test_a_name_alone_is_set_at_once_and_calls_nobody_back(tx: MemoryTransaction) -> None:
+    tx.supersim.sims.add(a_sim())
+    updated = update(tx, UpdateRequest("renamed", callback_url=URL))
+    renamed = a_sim(unique_name="renamed", date_updated=LATER)
+    assert updated == Updated(renamed, is_underway=False)
+    assert tx.supersim.sims.get(SIM_SID) == renamed
+    assert called_back(tx) == []
+    assert tx.tasks.next_due() is None
+
+
+def test_an_empty_name_takes_the_name_away(tx: MemoryTransaction) -> None:
+    tx.supersim.sims.add(a_sim())
+    assert update(tx, UpdateRequest("")).sim.unique_name is None
+
+
+def test_a_sim_may_be_given_the_name_that_it_has(tx: MemoryTransaction) -> None:
+    tx.supersim.sims.add(a_sim())
+    assert update(tx, UpdateRequest("my_super_sim")).sim.unique_name == "my_super_sim"
+
+
+def test_a_scheduled_sim_may_be_given_a_name(tx: MemoryTransaction) -> None:
+    tx.supersim.sims.add(a_sim(status=SimStatus.SCHEDULED))
+    updated = update(tx, UpdateRequest("renamed")).sim
+    assert (updated.unique_name, updated.status) == ("renamed", SimStatus.SCHEDULED)
+
+
+def test_an_update_that_asks_for_nothing_changes_nothing(tx: MemoryTransaction) -> None:
+    tx.supersim.sims.add(a_sim())
+    assert update(tx, UpdateRequest(callback_url=URL)) == Updated(a_sim(), is_underway=False)
+    assert called_back(tx) == []
+
+
+@pytest.mark.parametrize("fleet", [FLEET_SID, "my_fleet"])
+def test_the_first_fleet_of_a_new_sim_is_assigned_at_once_and_calls_nobody_back(
+    tx: MemoryTransaction, fleet: str
+) -> None:
+    tx.supersim.sims.add(a_sim(status=SimStatus.NEW, fleet_sid=None))
+    updated = update(tx, UpdateRequest(fleet=fleet, callback_url=URL))
+    assigned = a_sim(status=SimStatus.NEW, fleet_sid=FLEET_SID, date_updated=LATER)
+    assert updated == Updated(assigned, is_underway=False)
+    assert tx.supersim.sims.get(SIM_SID) == assigned
+    assert called_back(tx) == []
+
+
+def test_a_new_sim_gets_its_fleet_and_is_activated_in_one_update(tx: MemoryTransaction) -> None:
+    tx.supersim.sims.add(a_sim(status=SimStatus.NEW, fleet_sid=None))
+    assert update(tx, UpdateRequest(status=SimStatus.ACTIVE, fleet="my_fleet")).is_underway
+    change = tx.supersim.sim_updates.get(SIM_SID)
+    assert change is not None
+    assert (change.to_status, change.to_fleet_sid) == (SimStatus.ACTIVE, FLEET_SID)
+
+
+def test_another_fleet_is_under_way_and_the_sim_stays_in_its_own_until_then(
+    tx: MemoryTransaction,
+) -> None:
+    tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
+    updated = update(tx, UpdateRequest(fleet="other_fleet"))
+    assert updated.is_underway
+    assert updated.sim.fleet_sid == FLEET_SID
+
+
+# ---- what an update refuses ----------------------------------------------------------------------
+
+NEW_SIM: Final = a_sim(status=SimStatus.NEW, fleet_sid=None)
+REFUSED: Final[Mapping[str, tuple[Sim, UpdateRequest, type[RequestRefused], int]]] = {
+    "a fleet that isn't there": (a_sim(), UpdateRequest(fleet="nobody's"), Invalid, 83006),
+    "active without a fleet": (NEW_SIM, UpdateRequest(status=SimStatus.ACTIVE), Invalid, 83007),
+    "ready without a fleet": (NEW_SIM, UpdateRequest(status=SimStatus.READY), Invalid, 83007),
+    "out of its fleet": (a_sim(), UpdateRequest(fleet=""), Invalid, 83008),
+    "another fleet while scheduled": (
+        a_sim(status=SimStatus.SCHEDULED),
+        UpdateRequest(fleet="other_fleet"),
+        Conflict,
+        83009,
+    ),
+    "its own fleet while scheduled": (
+        a_sim(status=SimStatus.SCHEDULED),
+        UpdateRequest(fleet="my_fleet"),
+        Conflict,
+        83009,
+    ),
+    "another status while scheduled": (
+        a_sim(status=SimStatus.SCHEDULED),
+        UpdateRequest(status=SimStatus.INACTIVE),
+        Conflict,
+        83010,
+    ),
+    "from active to ready": (a_sim(), UpdateRequest(status=SimStatus.READY), Invalid, 83010),
+    "from inactive to ready": (
+        a_sim(status=SimStatus.INACTIVE),
+        UpdateRequest(status=SimStatus.READY),
+        Invalid,
+        83010,
+    ),
+    "from new to inactive": (
+        a_sim(status=SimStatus.NEW),
+        UpdateRequest(status=SimStatus.INACTIVE),
+        Invalid,
+        83010,
+    ),
+    "a name that is taken": (a_sim(), UpdateRequest("taken"), Invalid, 83011),
+    "the SID of another SIM for a name": (a_sim(), UpdateRequest(OTHER_SIM), Invalid, 83011),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_an_update_that_is_refused_has_its_code(tx: MemoryTransaction, what: str) -> None:
+    sim, asked, kind, code = REFUSED[what]
+    tx.supersim.sims.add(sim)
+    tx.supersim.sims.add(a_sim(sid=OTHER_SIM, unique_name="taken"))
+    with pytest.raises(kind) as refused:
+        update(tx, asked)
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_an_update_that_is_refused_changes_nothing_of_what_else_it_asks_for(
+    tx: MemoryTransaction, what: str
+) -> None:
+    sim, asked, kind, _ = REFUSED[what]
+    tx.supersim.sims.add(sim)
+    tx.supersim.sims.add(a_sim(sid=OTHER_SIM, unique_name="taken"))
+    before = content_of(tx)
+    with pytest.raises(kind):
+        update(tx, replace(asked, unique_name=asked.unique_name or "renamed", callback_url=URL))
+    assert content_of(tx) == before
+
+
+def test_a_sim_that_is_not_there_is_not_updated(tx: MemoryTransaction) -> None:
+    with pytest.raises(NotFound):
+        update(tx, UpdateRequest(status=SimStatus.ACTIVE))
+
+
+def test_a_fleet_of_another_account_is_not_there(tx: MemoryTransaction) -> None:
+    tx.supersim.sims.add(a_sim())
+    tx.supersim.fleets.add(a_fleet(sid="HF" + "c" * 32, account_sid=THEIRS, unique_name="theirs"))
+    for fleet in ("theirs", "HF" + "c" * 32):
+        with pytest.raises(Invalid) as refused:
+            update(tx, UpdateRequest(fleet=fleet))
+        assert refused.value.code == 83006
+
+
+def test_a_name_that_another_account_uses_is_free(tx: MemoryTransaction) -> None:
+    tx.supersim.sims.add(a_sim())
+    tx.supersim.sims.add(a_sim(sid=OTHER_SIM, account_sid=THEIRS, unique_name="theirs"))
+    assert update(tx, UpdateRequest("theirs")).sim.unique_name == "theirs"
