@@ -19,9 +19,9 @@ from ringback.core.guard import Guard
 from ringback.core.method import Method
 from ringback.core.rendering import render
 from ringback.core.sids import SID_BYTES, Kind, make_sid
+from ringback.core.sim_updated import SimUpdated
 from ringback.core.source import NOTICE, Transition
 from ringback.core.supersim.access_profile import NetworkAccessProfile
-from ringback.core.supersim.events import SimUpdated
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.engine.dispatcher import Dispatcher

@@ -17,10 +17,10 @@ from ringback.core.outcome import Delivered
 from ringback.core.payload import encode, parameters_of
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.schedule import Schedule
+from ringback.core.sim_updated import SimUpdated
 from ringback.core.simulation import Simulation
 from ringback.core.source import NOTICE, Source, Transition
 from ringback.core.supersim.access_profile import NetworkAccessProfile
-from ringback.core.supersim.events import SimUpdated
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.supersim.sim_update import SimUpdate

@@ -35,6 +35,10 @@ class Served:
     def sim_path(self) -> str:
         return f"/v1/Sims/{self.dev['sim_sid']}"
 
+    @property
+    def wireless_sim_path(self) -> str:
+        return f"/wireless/v1/Sims/{self.dev['wireless_sim_sid']}"
+
     async def get(self, path: str, **query: str) -> Answered:
         return await self.call("GET", f"{path}?{urlencode(query)}" if query else path)
 

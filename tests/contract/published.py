@@ -1,19 +1,19 @@
-"""The vendors' published descriptions of the Super SIM API, where they lie beside the checkout."""
+"""The vendors' published descriptions of their APIs, where they lie beside the checkout."""
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 FOLDER: Final = Path(__file__).parents[3] / "shared" / "openapi"
-FILES: Final = ("twilio_supersim_v1.json", "kore-supersim-v1.json")
 VERBS: Final = ("get", "post", "delete")
 
 
 class Sample(NamedTuple):
     """A published example: what is sent, and what is answered to it."""
 
-    vendor: str
     name: str
     operation: str
     verb: str
@@ -26,16 +26,30 @@ class Sample(NamedTuple):
     """Of the answer."""
 
     @property
-    def label(self) -> str:
-        return f"{self.vendor} {self.operation} {self.name}"
+    def asked(self) -> str:
+        """Verb and path."""
+        return f"{self.verb} {self.path}"
+
+
+class Published(NamedTuple):
+    """What is published of one status of an operation that has a body."""
+
+    verb: str
+    path: str
+    status: int
+    schema: dict[str, Any]
 
 
 class Description:
     """One of the files."""
 
     def __init__(self, name: str) -> None:
-        self.vendor = name.replace("_", "-").split("-")[0]
         self._whole = json.loads((FOLDER / name).read_text("utf-8"))
+
+    @property
+    def host(self) -> str:
+        """The host name at which the vendor serves the API."""
+        return urlsplit(self._whole["servers"][0]["url"]).netloc
 
     def operations(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Yield verb, path and description of each operation."""
@@ -51,7 +65,6 @@ class Description:
             for status, answer in operation["responses"].items():
                 for name, body in _examples(answer).items():
                     yield Sample(
-                        self.vendor,
                         name,
                         operation["operationId"],
                         verb,
@@ -62,12 +75,24 @@ class Description:
                         self.resolved(_media_of(answer)["schema"]),
                     )
 
+    def answers(self) -> Iterator[Published]:
+        """Yield what each operation answers where it succeeds."""
+        for verb, path, operation in self.operations():
+            for status in successes_of(operation):
+                schema = _media_of(operation["responses"][str(status)]).get("schema")
+                if schema is not None:
+                    yield Published(verb, path, status, self.resolved(schema))
+
     def resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
         """Return a schema with all references in it followed."""
         if "$ref" in schema:
             name = schema["$ref"].rpartition("/")[2]
             return self.resolved(self._whole["components"]["schemas"][name])
         resolved = dict(schema)
+        if "allOf" in schema:
+            parts = [self.resolved(part) for part in resolved.pop("allOf")]
+            of = [part.get("properties", {}) for part in parts]
+            resolved["properties"] = {name: one for each in of for name, one in each.items()}
         if "properties" in schema:
             of = schema["properties"].items()
             resolved["properties"] = {name: self.resolved(one) for name, one in of}
@@ -76,9 +101,20 @@ class Description:
         return resolved
 
 
-def descriptions() -> list[Description]:
-    """Return those that are there."""
-    return [Description(name) for name in FILES if (FOLDER / name).exists()]
+@cache
+def description(name: str) -> Description:
+    """Return what a file says; it is read once."""
+    return Description(name)
+
+
+def is_there(name: str) -> bool:
+    """Whether a file lies beside the checkout."""
+    return (FOLDER / name).exists()
+
+
+def successes_of(operation: dict[str, Any]) -> list[int]:
+    """Return the statuses with which an operation can succeed."""
+    return [int(status) for status in operation["responses"] if status.startswith("2")]
 
 
 def record_schema(schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,8 @@
-"""The Super SIM API in our own words: every path, verb, parameter and field, and what it can be.
+"""The Super SIM API in our own words; `tables` says how to read them."""
 
-A kind is the two letters of a SID; `text`, `flag`, `number`, `time`, `url`, `list`; or the options
-with `|` between them. `?` behind it stands for null, `*` behind a parameter for required.
-"""
+from typing import Final
 
-from typing import Final, NamedTuple
+from tests.contract.tables import TOLD, Row, deleted, fetched, listed, made, updated
 
 SIM: Final = {
     "sid": "HS",
@@ -84,7 +82,7 @@ ACCESS_PROFILE: Final = {
     "date_created": "time",
     "date_updated": "time",
     "url": "url",
-    "links": "networks",
+    "links": "networks,",
 }
 NETWORK_IN_PROFILE: Final = {
     "sid": "HW",
@@ -136,53 +134,14 @@ USAGE_RECORD: Final = {
     "data_total_billed": "text",
     "billed_unit": "text?",
 }
-META: Final = {
-    "first_page_url": "url",
-    "key": "text",
-    "next_page_url": "url?",
-    "page": "number",
-    "page_size": "number",
-    "previous_page_url": "url?",
-    "url": "url",
-}
-
-PAGES: Final = ("PageSize", "Page", "PageToken")
-TOLD: Final = ("CallbackUrl", "CallbackMethod")
 _HOOKS: Final = ("SmsCommandsUrl", "SmsCommandsMethod", "IpCommandsUrl", "IpCommandsMethod")
-
-
-class Row(NamedTuple):
-    """A verb on a path."""
-
-    verb: str
-    path: str
-    statuses: tuple[int, ...]
-    fields: dict[str, str]
-    """Of the record that is answered, or of each in the list."""
-    key: str | None = None
-    """Of the list; None where one record is answered."""
-    parameters: tuple[str, ...] = ()
-
-
-def _made(path: str, fields: dict[str, str], *parameters: str) -> Row:
-    return Row("POST", path, (201,), fields, parameters=parameters)
-
-
-def _listed(path: str, fields: dict[str, str], key: str, *filters: str) -> Row:
-    return Row("GET", path, (200,), fields, key, (*filters, *PAGES))
-
-
-def _fetched(path: str, fields: dict[str, str]) -> Row:
-    return Row("GET", path, (200,), fields)
-
-
 _PROFILES: Final = "/v1/NetworkAccessProfiles"
 _IN_PROFILE: Final = f"{_PROFILES}/{{NetworkAccessProfileSid}}/Networks"
 
 TABLE: Final = (
-    _made("/v1/Sims", SIM, "Iccid*", "RegistrationCode*"),
-    _listed("/v1/Sims", SIM, "sims", "Status", "Fleet", "Iccid"),
-    _fetched("/v1/Sims/{Sid}", SIM),
+    made("/v1/Sims", SIM, "Iccid*", "RegistrationCode*"),
+    listed("/v1/Sims", SIM, "sims", "Status", "Fleet", "Iccid"),
+    fetched("/v1/Sims/{Sid}", SIM),
     Row(
         "POST",
         "/v1/Sims/{Sid}",
@@ -190,44 +149,38 @@ TABLE: Final = (
         SIM,
         parameters=("UniqueName", "Status", "Fleet", *TOLD, "AccountSid"),
     ),
-    _listed("/v1/Sims/{SimSid}/BillingPeriods", BILLING_PERIOD, "billing_periods"),
-    _listed("/v1/Sims/{SimSid}/IpAddresses", IP_ADDRESS, "ip_addresses"),
-    _made("/v1/SmsCommands", SMS_COMMAND, "Sim*", "Payload*", *TOLD),
-    _listed("/v1/SmsCommands", SMS_COMMAND, "sms_commands", "Sim", "Status", "Direction"),
-    _fetched("/v1/SmsCommands/{Sid}", SMS_COMMAND),
-    _made("/v1/IpCommands", IP_COMMAND, "Sim*", "Payload*", "DevicePort*", "PayloadType", *TOLD),
-    _listed("/v1/IpCommands", IP_COMMAND, "ip_commands", "Sim", "SimIccid", "Status", "Direction"),
-    _fetched("/v1/IpCommands/{Sid}", IP_COMMAND),
-    _made("/v1/ESimProfiles", ESIM_PROFILE, "Eid", "GenerateMatchingId", *TOLD),
-    _listed("/v1/ESimProfiles", ESIM_PROFILE, "esim_profiles", "Eid", "SimSid", "Status"),
-    _fetched("/v1/ESimProfiles/{Sid}", ESIM_PROFILE),
-    _made(
+    listed("/v1/Sims/{SimSid}/BillingPeriods", BILLING_PERIOD, "billing_periods"),
+    listed("/v1/Sims/{SimSid}/IpAddresses", IP_ADDRESS, "ip_addresses"),
+    made("/v1/SmsCommands", SMS_COMMAND, "Sim*", "Payload*", *TOLD),
+    listed("/v1/SmsCommands", SMS_COMMAND, "sms_commands", "Sim", "Status", "Direction"),
+    fetched("/v1/SmsCommands/{Sid}", SMS_COMMAND),
+    made("/v1/IpCommands", IP_COMMAND, "Sim*", "Payload*", "DevicePort*", "PayloadType", *TOLD),
+    listed("/v1/IpCommands", IP_COMMAND, "ip_commands", "Sim", "SimIccid", "Status", "Direction"),
+    fetched("/v1/IpCommands/{Sid}", IP_COMMAND),
+    made("/v1/ESimProfiles", ESIM_PROFILE, "Eid", "GenerateMatchingId", *TOLD),
+    listed("/v1/ESimProfiles", ESIM_PROFILE, "esim_profiles", "Eid", "SimSid", "Status"),
+    fetched("/v1/ESimProfiles/{Sid}", ESIM_PROFILE),
+    made(
         "/v1/Fleets",
         FLEET,
         *("NetworkAccessProfile*", "UniqueName", "DataEnabled", "DataLimit", "SmsCommandsEnabled"),
         *_HOOKS,
     ),
-    _listed("/v1/Fleets", FLEET, "fleets", "NetworkAccessProfile"),
-    _fetched("/v1/Fleets/{Sid}", FLEET),
-    Row(
-        "POST",
-        "/v1/Fleets/{Sid}",
-        (200,),
-        FLEET,
-        parameters=("UniqueName", "NetworkAccessProfile", "DataLimit", *_HOOKS),
-    ),
-    _made(_PROFILES, ACCESS_PROFILE, "UniqueName", "Networks"),
-    _listed(_PROFILES, ACCESS_PROFILE, "network_access_profiles"),
-    _fetched(f"{_PROFILES}/{{Sid}}", ACCESS_PROFILE),
-    Row("POST", f"{_PROFILES}/{{Sid}}", (200,), ACCESS_PROFILE, parameters=("UniqueName",)),
-    _made(_IN_PROFILE, NETWORK_IN_PROFILE, "Network*"),
-    _listed(_IN_PROFILE, NETWORK_IN_PROFILE, "networks"),
-    _fetched(f"{_IN_PROFILE}/{{Sid}}", NETWORK_IN_PROFILE),
-    Row("DELETE", f"{_IN_PROFILE}/{{Sid}}", (204,), {}),
-    _listed("/v1/Networks", NETWORK, "networks", "IsoCountry", "Mcc", "Mnc"),
-    _fetched("/v1/Networks/{Sid}", NETWORK),
-    _listed("/v1/SettingsUpdates", SETTINGS_UPDATE, "settings_updates", "Sim", "Status"),
-    _listed(
+    listed("/v1/Fleets", FLEET, "fleets", "NetworkAccessProfile"),
+    fetched("/v1/Fleets/{Sid}", FLEET),
+    updated("/v1/Fleets/{Sid}", FLEET, "UniqueName", "NetworkAccessProfile", "DataLimit", *_HOOKS),
+    made(_PROFILES, ACCESS_PROFILE, "UniqueName", "Networks"),
+    listed(_PROFILES, ACCESS_PROFILE, "network_access_profiles"),
+    fetched(f"{_PROFILES}/{{Sid}}", ACCESS_PROFILE),
+    updated(f"{_PROFILES}/{{Sid}}", ACCESS_PROFILE, "UniqueName"),
+    made(_IN_PROFILE, NETWORK_IN_PROFILE, "Network*"),
+    listed(_IN_PROFILE, NETWORK_IN_PROFILE, "networks"),
+    fetched(f"{_IN_PROFILE}/{{Sid}}", NETWORK_IN_PROFILE),
+    deleted(f"{_IN_PROFILE}/{{Sid}}"),
+    listed("/v1/Networks", NETWORK, "networks", "IsoCountry", "Mcc", "Mnc"),
+    fetched("/v1/Networks/{Sid}", NETWORK),
+    listed("/v1/SettingsUpdates", SETTINGS_UPDATE, "settings_updates", "Sim", "Status"),
+    listed(
         "/v1/UsageRecords",
         USAGE_RECORD,
         "usage_records",

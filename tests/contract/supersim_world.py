@@ -1,7 +1,6 @@
-"""An account that has one of everything, under the SIDs that published samples use.
+"""An account that has one of everything of Super SIM.
 
-So a sample's request can be sent as it stands. Only networks have SIDs of ours: those of samples
-are replaced by `ours`.
+Only networks have SIDs of ours, which stand for those of samples.
 """
 
 from dataclasses import replace
@@ -17,18 +16,9 @@ from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdat
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.supersim.usage import DataSession
 from ringback.ports import Transaction
-from ringback.stores.memory import MemoryStore
-from tests.fakes import AUTH_TOKEN, NOW, a_fleet, a_profile, a_sim, an_account
-from tests.unit.api.caller import Caller
-from tests.unit.api.world import app_on
+from tests.contract.worlds import ACCOUNT, SUBACCOUNT, World, sample
+from tests.fakes import NOW, a_fleet, a_profile, a_sim
 
-
-def sample(prefix: str, letter: str = "a") -> str:
-    """Return a SID as samples have them."""
-    return prefix + letter * 32
-
-
-ACCOUNT: Final = sample("AC")
 SIM: Final = sample("HS")
 FLEET: Final = sample("HF")
 PROFILE: Final = sample("HA")
@@ -37,31 +27,10 @@ ICCID: Final = "89883070000123456789"
 DAY: Final = timedelta(days=1)
 
 _AT_FRANCE: Final = next(one for one in NETWORKS if one.iso_country == "FR")
-_NETWORKS_OF_SAMPLES: Final = {
-    sample("HW"): NETWORKS[0].sid,
-    "HW" + "a" * 31 + "b": NETWORKS[1].sid,
-}
 
 
-def ours(text: str) -> str:
-    """Return a text with our SIDs of networks for those of samples."""
-    for theirs, our in _NETWORKS_OF_SAMPLES.items():
-        text = text.replace(theirs, our)
-    return text
-
-
-async def caller_for(operation: str) -> Caller:
-    """Return a caller signed in to such an account; nothing stands in this operation's way."""
-    store = MemoryStore()
-    await store.transact(lambda tx: _fill(tx, has_sims=operation != "CreateSim"))
-    return Caller(app_on(store), credentials=(ACCOUNT, AUTH_TOKEN))
-
-
-def _fill(tx: Transaction, *, has_sims: bool) -> None:
-    other = sample("AC", "b")
-    tx.accounts.add(an_account(sid=ACCOUNT), [])
-    tx.accounts.add(replace(an_account(sid=other), parent_sid=ACCOUNT), [])
-    for sid, account, letter in ((PROFILE, ACCOUNT, "a"), (sample("HA", "b"), other, "b")):
+def _fill(tx: Transaction, asked: str, name: str) -> None:
+    for sid, account, letter in ((PROFILE, ACCOUNT, "a"), (sample("HA", "b"), SUBACCOUNT, "b")):
         networks = (NETWORKS[0].sid,)
         tx.supersim.access_profiles.add(
             a_profile(sid=sid, account_sid=account, network_sids=networks)
@@ -82,7 +51,7 @@ def _fill(tx: Transaction, *, has_sims: bool) -> None:
             network_access_profile_sid=PROFILE,
         )
     )
-    if has_sims:
+    if asked != "POST /v1/Sims":
         _fill_sims(tx)
     _fill_commands(tx)
     _fill_histories(tx)
@@ -193,3 +162,50 @@ def _fill_histories(tx: Transaction) -> None:
                 date_created=NOW - 2 * DAY,
             )
         )
+
+
+_NETWORK: Final = NETWORKS[0].sid
+_PROFILES: Final = "/v1/NetworkAccessProfiles"
+_IN_PROFILE: Final = f"{_PROFILES}/{{NetworkAccessProfileSid}}/Networks"
+
+WORLD: Final = World(
+    fill=_fill,
+    sids={
+        "/v1/Sims/{Sid}": SIM,
+        "/v1/SmsCommands/{Sid}": sample("HC"),
+        "/v1/IpCommands/{Sid}": sample("HG"),
+        "/v1/ESimProfiles/{Sid}": sample("HP"),
+        "/v1/Fleets/{Sid}": FLEET,
+        f"{_PROFILES}/{{Sid}}": PROFILE,
+        f"{_IN_PROFILE}/{{Sid}}": _NETWORK,
+        "/v1/Networks/{Sid}": _NETWORK,
+    },
+    parents={"SimSid": SIM, "NetworkAccessProfileSid": PROFILE},
+    forms={
+        ("/v1/Sims", 201): {"Iccid": "89883070000000000777", "RegistrationCode": "H3LL0W0RLD"},
+        ("/v1/Sims/{Sid}", 200): {"UniqueName": "renamed"},
+        ("/v1/Sims/{Sid}", 202): {"Status": "ready"},
+        ("/v1/SmsCommands", 201): {"Sim": "sim", "Payload": "ping"},
+        ("/v1/IpCommands", 201): {"Sim": "sim", "Payload": "ping", "DevicePort": "100"},
+        ("/v1/ESimProfiles", 201): {"GenerateMatchingId": "true"},
+        ("/v1/Fleets", 201): {"NetworkAccessProfile": PROFILE},
+        ("/v1/Fleets/{Sid}", 200): {"DataLimit": "5"},
+        (_PROFILES, 201): {},
+        (f"{_PROFILES}/{{Sid}}", 200): {"UniqueName": "renamed"},
+        (_IN_PROFILE, 201): {"Network": _NETWORK},
+    },
+    values={
+        "Fleet": "MyFleet",
+        "Sim": "sim",
+        "NetworkAccessProfile": "my_profile",
+        "Network": _NETWORK,
+        "IsoCountry": "US",
+        "Mcc": "310",
+        "Mnc": "410",
+        "StartTime": "2024-07-01T00:00:00Z",
+        "EndTime": "2024-07-02T00:00:00Z",
+        "PageSize": "10",
+        "Page": "0",
+    },
+    replaced={sample("HW"): _NETWORK, "HW" + "a" * 31 + "b": NETWORKS[1].sid},
+)

@@ -1,7 +1,7 @@
 """Every published example is sent as it stands, and answered with its status and its shape.
 
 Those of both vendors are walked where their files lie beside the checkout; what holds without them
-is in test_supersim_table.py.
+is in test_tables.py.
 """
 
 import re
@@ -11,67 +11,38 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from ringback.api.supersim.routes import supersim_operations
-from ringback.stores.memory import MemoryStore
-from tests.contract.published import Sample, descriptions, form_schema
-from tests.contract.supersim_world import caller_for, ours, sample
-from tests.unit.api.caller import Caller
-from tests.unit.api.world import services_on
+from tests.contract.contracts import PUBLISHED, Contract, name_of
+from tests.contract.published import Sample
+from tests.unit.api.caller import Answer, Caller
 
-DESCRIPTIONS = descriptions()
-SAMPLES = [one for description in DESCRIPTIONS for one in description.samples()]
+SAMPLES = [(contract, one) for contract in PUBLISHED for one in contract.published.samples()]
+LISTS = [(contract, one) for contract, one in SAMPLES if "meta" in one.answer]
 
 pytestmark = pytest.mark.skipif(
-    not DESCRIPTIONS, reason="the published descriptions are not part of this repository"
+    not PUBLISHED, reason="the published descriptions are not part of this repository"
 )
+
+
+def label(one: Contract | Sample) -> str:
+    return one.name if isinstance(one, Contract) else f"{one.operation} {one.name}"
 
 
 # ---- sending a sample as it stands ---------------------------------------------------------------
 
 
-def path_of(path: str) -> str:
-    """Fill a path in with the SIDs that samples use."""
-    resource = path.split("/")[2]
-    prefixes = {
-        "SimSid": "HS",
-        "NetworkAccessProfileSid": "HA",
-        "Sid": {
-            "Sims": "HS",
-            "SmsCommands": "HC",
-            "IpCommands": "HG",
-            "ESimProfiles": "HP",
-            "Fleets": "HF",
-            "Networks": "HW",
-            "NetworkAccessProfiles": "HW" if "/Networks/" in path else "HA",
-        }.get(resource, ""),
-    }
-    for name, prefix in prefixes.items():
-        path = path.replace(f"{{{name}}}", sample(prefix))
-    return ours(path)
-
-
-def form_of(fields: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return a form as the clients write it: flags in lower case, one pair for each of a list."""
-    pairs = list[tuple[str, str]]()
-    for name, value in fields.items():
-        for one in value if isinstance(value, list) else [value]:
-            pairs.append((name, str(one).lower() if isinstance(one, bool) else str(one)))
-    return [(name, ours(value)) for name, value in pairs]
-
-
-def target_of(one: Sample) -> str:
+def target_of(contract: Contract, one: Sample) -> str:
     """Return path and query; a list's own URL in its `meta` says which query it answers."""
+    path = contract.world.target_of(one.path)
     if "meta" not in one.answer:
-        return path_of(one.path)
-    query = urlsplit(ours(one.answer["meta"]["url"])).query
-    return f"{path_of(one.path)}?{query}"
+        return path
+    return f"{path}?{contract.world.query_of(urlsplit(one.answer['meta']['url']).query)}"
 
 
-async def ask(one: Sample) -> Any:
-    caller = await caller_for(one.operation)
+async def ask(contract: Contract, one: Sample) -> Answer:
+    caller = await contract.caller_for(one.asked, one.name)
     if one.verb == "POST":
-        return await caller.post(target_of(one), form_of(one.form))
-    return await caller.get(target_of(one))
+        return await caller.post(target_of(contract, one), contract.world.pairs_of(one.form))
+    return await caller.get(target_of(contract, one))
 
 
 # ---- comparing shapes ----------------------------------------------------------------------------
@@ -80,7 +51,8 @@ async def ask(one: Sample) -> Any:
 def differences(value: Any, example: Any, schema: dict[str, Any], at: str) -> Iterator[str]:
     """Say where a value has another shape than an example of it."""
     if isinstance(example, dict) and isinstance(value, dict):
-        if set(value) != set(example):
+        # An object that a sample leaves empty says nothing of what one has.
+        if example and set(value) != set(example):
             yield f"{at} has {sorted(value)}, not {sorted(example)}"
             return
         for name in example:
@@ -89,18 +61,19 @@ def differences(value: Any, example: Any, schema: dict[str, Any], at: str) -> It
     elif isinstance(example, list) and isinstance(value, list):
         if example and not value:
             yield f"{at} is empty"
+        # Some lists have a second example of nothing at all; the first one is whole.
         for index, one in enumerate(value if example else ()):
             yield from differences(one, example[0], schema.get("items", {}), f"{at}[{index}]")
-    elif (why := wrong(value, example, schema)) is not None:
+    elif (why := wrong(value, example, schema, at)) is not None:
         yield f"{at} is {value!r}: {why}"
 
 
-def wrong(value: Any, example: Any, schema: dict[str, Any]) -> str | None:
+def wrong(value: Any, example: Any, schema: dict[str, Any], at: str) -> str | None:
     """Say why a value can't stand where this example does, by its type and its schema."""
     if value is None:
         is_allowed = example is None or schema.get("nullable", False)
         return None if is_allowed else "it can't be null"
-    if example is not None and type(value) is not type(example):
+    if example is not None and type(value) not in like(example, at):
         return f"it must be like {example!r}"
     if example is None and not is_of(schema.get("type"), value):
         return f"it must be of type {schema['type']}"
@@ -110,6 +83,12 @@ def wrong(value: Any, example: Any, schema: dict[str, Any]) -> str | None:
     if pattern is None or not (example is None or re.fullmatch(pattern, str(example))):
         return None
     return None if re.fullmatch(pattern, str(value)) else f"it must match {pattern}"
+
+
+def like(example: Any, at: str) -> set[type]:
+    """Return the types of what can stand where an example does."""
+    is_amount = at.endswith(".billed") and not isinstance(example, str)
+    return {int, float} if is_amount else {type(example)}
 
 
 PATTERNS = {
@@ -127,106 +106,84 @@ def is_of(name: str | None, value: Any) -> bool:
 # ---- the walk ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("one", SAMPLES, ids=lambda one: one.label)
-async def test_each_example_is_answered_with_its_status_and_its_shape(one: Sample) -> None:
-    answer = await ask(one)
+def test_each_file_has_samples_that_is_said_to_have_them() -> None:
+    with_samples = {contract.file for contract, _ in SAMPLES}
+    assert with_samples == {contract.file for contract in PUBLISHED if contract.has_samples}
+
+
+@pytest.mark.parametrize(("contract", "one"), SAMPLES, ids=label)
+async def test_each_example_is_answered_with_its_status_and_its_shape(
+    contract: Contract, one: Sample
+) -> None:
+    answer = await ask(contract, one)
     assert answer.status == one.status, answer.body
     assert list(differences(answer.json, one.answer, one.schema, one.operation)) == []
     assert "ringback-warning" not in answer.headers
 
 
-@pytest.mark.parametrize(
-    "one", [one for one in SAMPLES if "meta" in one.answer], ids=lambda one: one.label
-)
-async def test_the_urls_of_each_list_echo_the_filters_as_published(one: Sample) -> None:
-    told, expected = (await ask(one)).json["meta"], one.answer["meta"]
+@pytest.mark.parametrize(("contract", "one"), LISTS, ids=label)
+async def test_the_urls_of_each_list_echo_the_filters_as_published(
+    contract: Contract, one: Sample
+) -> None:
+    told, expected = (await ask(contract, one)).json["meta"], one.answer["meta"]
     assert told["key"] == expected["key"]
     for name in ("url", "first_page_url"):
-        url, like = urlsplit(told[name]), urlsplit(ours(expected[name]))
-        assert url.path == like.path
+        url, alike = urlsplit(told[name]), urlsplit(contract.world.ours(expected[name]))
+        query = contract.world.query_of(alike.query)
+        assert url.path == alike.path
         # A list of usage adds the period that it is about.
-        assert set(parse_qsl(like.query)) <= set(parse_qsl(url.query))
-        assert one.operation == "ListUsageRecord" or url.query == like.query
+        assert set(parse_qsl(query)) <= set(parse_qsl(url.query))
+        assert one.operation == "ListUsageRecord" or url.query == query
 
 
-@pytest.mark.parametrize("description", DESCRIPTIONS, ids=lambda one: one.vendor)
-async def test_what_is_deleted_is_answered_with_204_and_nothing(description: Any) -> None:
-    deletes = [path for verb, path, _ in description.operations() if verb == "DELETE"]
+@pytest.mark.parametrize("contract", PUBLISHED, ids=name_of)
+async def test_what_is_deleted_is_answered_with_204_and_nothing(contract: Contract) -> None:
+    deletes = [path for verb, path, _ in contract.published.operations() if verb == "DELETE"]
     assert deletes
     for path in deletes:
-        answer = await (await caller_for("")).call("DELETE", path_of(path))
+        caller = await contract.caller_for(f"DELETE {path}")
+        answer = await caller.call("DELETE", contract.world.target_of(path))
         assert (answer.status, answer.body) == (204, b"")
 
 
-VALUES = {
-    "Fleet": "MyFleet",
-    "Sim": "sim",
-    "NetworkAccessProfile": "my_profile",
-    "Network": ours(sample("HW")),
-    "IsoCountry": "US",
-    "Mcc": "310",
-    "Mnc": "410",
-    "StartTime": "2024-07-01T00:00:00Z",
-    "EndTime": "2024-07-02T00:00:00Z",
-    "PageSize": "10",
-    "Page": "0",
-}
 FILTERS = [
-    (description, path, parameter)
-    for description in DESCRIPTIONS
-    for verb, path, operation in description.operations()
+    (contract, path, parameter)
+    for contract in PUBLISHED
+    for verb, path, operation in contract.published.operations()
     if verb == "GET"
-    for parameter in operation["parameters"]
+    for parameter in operation.get("parameters", ())
     if parameter["in"] == "query"
 ]
 
 
 @pytest.mark.parametrize(
-    ("description", "path", "parameter"),
+    ("contract", "path", "parameter"),
     FILTERS,
-    ids=lambda one: getattr(one, "vendor", None) or (one["name"] if isinstance(one, dict) else one),
+    ids=lambda one: one["name"] if isinstance(one, dict) else getattr(one, "name", one),
 )
 async def test_each_parameter_of_each_list_is_taken(
-    description: Any, path: str, parameter: dict[str, Any]
+    contract: Contract, path: str, parameter: dict[str, Any]
 ) -> None:
-    caller, name = await caller_for(""), parameter["name"]
-    usual = await a_token(caller, path) if name == "PageToken" else VALUES.get(name, "")
-    for value in description.resolved(parameter["schema"]).get("enum", [usual]):
-        answer = await caller.get(f"{path_of(path)}?{urlencode({name: value})}")
+    caller, name = await contract.caller_for(), parameter["name"]
+    target = contract.world.target_of(path)
+    usual = contract.world.values.get(name, "")
+    if name == "PageToken":
+        usual = await a_token(caller, target)
+    for value in contract.published.resolved(parameter["schema"]).get("enum", [usual]):
+        answer = await caller.get(f"{target}?{urlencode({name: value})}")
         assert answer.status == 200, answer.body
         assert "ringback-warning" not in answer.headers
 
 
-async def a_token(caller: Caller, path: str) -> str:
+async def a_token(caller: Caller, target: str) -> str:
     """Return where the second page of a list begins; empty where it has one page."""
-    url = (await caller.get(f"{path_of(path)}?PageSize=1")).json["meta"]["next_page_url"]
+    url = (await caller.get(f"{target}?PageSize=1")).json["meta"]["next_page_url"]
     return dict(parse_qsl(urlsplit(url or "").query)).get("PageToken", "")
 
 
-@pytest.mark.parametrize("description", DESCRIPTIONS, ids=lambda one: one.vendor)
-def test_each_operation_has_its_published_name_and_parameters(description: Any) -> None:
-    ours_by_name = {
-        one.name: ({each.name: each.is_required for each in one.parameters}, set(one.answers))
-        for one in supersim_operations(services_on(MemoryStore()))
-    }
-    published = {
-        operation["operationId"]: (parameters_of(operation), statuses_of(operation))
-        for _, _, operation in description.operations()
-    }
-    assert {name: parameters for name, (parameters, _) in ours_by_name.items()} == {
-        name: parameters for name, (parameters, _) in published.items()
-    }
-    for name, (_, statuses) in published.items():
-        assert statuses <= ours_by_name[name][1]
-
-
-def parameters_of(operation: dict[str, Any]) -> dict[str, bool]:
-    """Return the names of what an operation takes, and whether it has to be given."""
-    form = form_schema(operation)
-    needed = form.get("required", ())
-    query = [one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"]
-    return {name: name in needed for name in (*form.get("properties", ()), *query)}
-
-
-def statuses_of(operation: dict[str, Any]) -> set[int]:
-    return {int(status) for status in operation["responses"]}
+@pytest.mark.parametrize(
+    "contract", [contract for contract in PUBLISHED if contract.has_samples], ids=name_of
+)
+def test_each_operation_has_its_published_name(contract: Contract) -> None:
+    published = [one["operationId"] for _, _, one in contract.published.operations()]
+    assert sorted(one.name for one in contract.operations()) == sorted(published)

@@ -1,4 +1,4 @@
-"""Schemathesis, which knows nothing but our own document, calls all of it with what it makes up.
+"""Schemathesis, which knows nothing but a document of ours, calls all of it with what it makes up.
 
 The server and the store are real. What a path or a parameter names exists in half of the calls.
 """
@@ -11,7 +11,7 @@ import threading
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import pytest
 
@@ -20,16 +20,35 @@ from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, CALLBACK_SID, FLEET_SID, PROFILE_SID, SIM_SID
 from tests.unit.api.plenty import (
     ESIM_SID,
+    FREE_PLAN_SID,
     IP_SID,
     NETWORK_SID,
     NEW_SIM_SID,
+    NEW_WIRELESS_SIM_SID,
     SMS_SID,
     fill_with_plenty,
 )
 from tests.unit.api.world import app_on
+from tests.wireless_fakes import (
+    COMMAND_SID,
+    RATE_PLAN_SID,
+    WIRELESS_ICCID,
+    WIRELESS_NAME,
+    WIRELESS_SIM_SID,
+)
 
-# What exists, by the paths or the parameters that can name it.
-PATHS: Final = {
+
+class Known(NamedTuple):
+    """A document, and what exists of what it is about."""
+
+    document: str
+    paths: dict[str, list[str]]
+    """By the paths that name it."""
+    named: dict[str, list[str]]
+    """By the parameters that name it."""
+
+
+_PATHS: Final = {
     "/v1/Sims/": [SIM_SID, NEW_SIM_SID],
     "/v1/SmsCommands/": [SMS_SID],
     "/v1/IpCommands/": [IP_SID],
@@ -40,9 +59,9 @@ PATHS: Final = {
     "/portal/v1/callbacks/": [CALLBACK_SID],
     "/portal/v1/esim_profiles/": [ESIM_SID],
 }
-NAMED: Final = {
+_NAMED: Final = {
     "path.network_sid": [NETWORK_SID],
-    "path.sim": [SIM_SID],
+    "path.sim": [SIM_SID, WIRELESS_SIM_SID],
     "body.Sim": [SIM_SID],
     "query.Sim": [SIM_SID],
     "body.Fleet": [FLEET_SID],
@@ -53,6 +72,20 @@ NAMED: Final = {
     "body.Iccid": ["89883070000123456789"],
     "body.RegistrationCode": ["H3LL0W0RLD"],
 }
+_WIRELESS_PATHS: Final = {
+    "/v1/Sims/": [WIRELESS_SIM_SID, NEW_WIRELESS_SIM_SID, WIRELESS_NAME],
+    "/v1/Commands/": [COMMAND_SID],
+    "/v1/RatePlans/": [RATE_PLAN_SID, FREE_PLAN_SID],
+}
+_WIRELESS_NAMED: Final = {
+    "body.Sim": [WIRELESS_SIM_SID],
+    "query.Sim": [WIRELESS_SIM_SID],
+    "body.RatePlan": [RATE_PLAN_SID, FREE_PLAN_SID],
+    "query.RatePlan": [RATE_PLAN_SID],
+    "query.Iccid": [WIRELESS_ICCID],
+}
+SUPER_SIM: Final = Known("/openapi.json", _PATHS, _NAMED)
+WIRELESS: Final = Known("/wireless/openapi.json", _WIRELESS_PATHS, _WIRELESS_NAMED)
 
 # A right request may still be refused for the state that things are in, so that isn't checked.
 # An unknown parameter has no effect, as with the vendors, so none is made up to be refused.
@@ -71,13 +104,13 @@ phases.stateful.enabled = false
 """
 
 
-def settings() -> str:
+def settings(known: Known) -> str:
     lines = [SETTINGS]
-    for name, values in (PATHS | NAMED).items():
+    for name, values in (known.paths | known.named).items():
         lines.append(f'[dictionaries."{name}"]\nvalues = {values}')
     lines.append("[parameters]")
-    lines += [f'"{name}" = {{ dictionary = "{name}", probability = 0.5 }}' for name in NAMED]
-    for path in PATHS:
+    lines += [f'"{name}" = {{ dictionary = "{name}", probability = 0.5 }}' for name in known.named]
+    for path in known.paths:
         lines.append(f'[[operations]]\ninclude-path-regex = "^{path}"')
         lines.append(f'parameters."path.sid" = {{ dictionary = "{path}", probability = 0.5 }}')
     return "\n".join(lines)
@@ -113,12 +146,15 @@ def base_url(tmp_path: Path) -> Generator[str]:
 
 
 @pytest.mark.timeout(180)  # seconds; on a machine with nothing else to do it takes ten
-def test_nothing_is_answered_that_the_document_does_not_say(base_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("known", [SUPER_SIM, WIRELESS], ids=["Super SIM", "Programmable Wireless"])
+def test_nothing_is_answered_that_the_document_does_not_say(
+    base_url: str, tmp_path: Path, known: Known
+) -> None:
     file = tmp_path / "schemathesis.toml"
-    file.write_text(settings(), "utf-8")
+    file.write_text(settings(known), "utf-8")
     command = (sys.executable, "-m", "schemathesis.cli", "--config-file", str(file))
     done = subprocess.run(
-        (*command, "run", f"{base_url}/openapi.json"),
+        (*command, "run", f"{base_url}{known.document}"),
         cwd=tmp_path,
         capture_output=True,
         text=True,

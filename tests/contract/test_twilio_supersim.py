@@ -1,83 +1,19 @@
 """The official client drives every operation of Super SIM that it has, in one story."""
 
 import asyncio
-import re
 from base64 import b64decode
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any
 
 import pytest
 import pytest_asyncio
-from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
+from tests.contract.official import NotingHttpClient, Story, on, operations_of, pages_of, sids_in
 from tests.receivers import RecordingReceiver
 from tests.served import Served, served
-
-T = TypeVar("T")
-
-
-# ---- what the client has, and what of it was called ----------------------------------------------
-
-
-class NotingHttpClient(TwilioHttpClient):
-    """Notes verb and path of each request, with `SID` for whatever one was called."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.called = set[tuple[str, str]]()
-
-    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
-        path = re.sub("/[A-Z]{2}[0-9a-f]{32}", "/SID", urlsplit(url).path)
-        self.called.add((method, path.removeprefix("/v1")))
-        return super().request(method, url, *args, **kwargs)
-
-
-def operations_of(version: Any) -> set[tuple[str, str]]:
-    """Return verb and path of all that a version of an API can do."""
-    return {one for resources in parts_of(version) for one in operations_on(resources)}
-
-
-def operations_on(resources: Any) -> set[tuple[str, str]]:
-    found = verbs_of(resources, create="POST", list="GET")
-    if callable(resources):
-        resource = resources("SID")
-        found |= verbs_of(resource, fetch="GET", update="POST", delete="DELETE")
-        found |= operations_of(resource)
-    return found
-
-
-def verbs_of(holder: Any, **verbs: str) -> set[tuple[str, str]]:
-    return {(verb, holder._uri) for method, verb in verbs.items() if hasattr(holder, method)}
-
-
-def parts_of(holder: Any) -> list[Any]:
-    kind = type(holder)
-    properties = [name for name in dir(kind) if isinstance(getattr(kind, name), property)]
-    return [part for part in (getattr(holder, name) for name in properties) if part is not None]
-
-
-# ---- the story -----------------------------------------------------------------------------------
-
-
-@dataclass
-class Story:
-    """The client, the server that it talks to, and the receiver that hears of it."""
-
-    api: Any
-    http: NotingHttpClient
-    dev: Served
-    receiver: RecordingReceiver
-
-    async def told(self, number: int) -> dict[str, str]:
-        """Return the newest of so many callbacks, as soon as there are so many."""
-        requests = await self.receiver.wait_for(number)
-        assert len(requests) == number
-        return dict(parse_qsl(requests[-1].body.decode()))
 
 
 @pytest_asyncio.fixture
@@ -87,15 +23,6 @@ async def story(tmp_path: Path) -> AsyncGenerator[Story]:
         client = Client(dev.dev["account_sid"], dev.dev["auth_token"], http_client=http)
         client.supersim.base_url = dev.dev["base_url"]
         yield Story(client.supersim.v1, http, dev, receiver)
-
-
-async def on(work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Call the client, which blocks."""
-    return await asyncio.to_thread(work, *args, **kwargs)
-
-
-async def sids_in(resources: Any, **filters: Any) -> list[str]:
-    return [record.sid for record in await on(resources.list, **filters)]
 
 
 async def test_it_drives_every_operation_from_a_profile_to_usage(story: Story) -> None:
@@ -242,25 +169,21 @@ async def register_on_and_on(dev: Served, another: asyncio.Event) -> None:
         another.set()
 
 
-async def pages_of(sims: Any, page_size: int, another: asyncio.Event) -> AsyncIterator[list[str]]:
-    """Yield the SIDs on each page; at least one more SIM is there before the next is asked for."""
-    page = await on(sims.page, page_size=page_size)
-    while page is not None:
-        yield [sim.sid for sim in page]
-        another.clear()
-        await another.wait()
-        page = await on(page.next_page) if page.next_page_url else None
-
-
 @pytest.mark.parametrize("page_size", [50, 1000])
 async def test_it_pages_through_2300_sims_while_more_are_added(
     story: Story, page_size: int
 ) -> None:
     registered = await asyncio.gather(*(register(story.dev, number) for number in range(MANY)))
     another = asyncio.Event()
+
+    async def one_more_is_there(page: list[str]) -> None:
+        another.clear()
+        await another.wait()
+
     adding = asyncio.create_task(register_on_and_on(story.dev, another))
     try:
-        pages = [page async for page in pages_of(story.api.sims, page_size, another)]
+        turned = pages_of(story.api.sims, page_size, one_more_is_there)
+        pages = [page async for page in turned]
     finally:
         adding.cancel()
     seen = [sid for page in pages for sid in page]

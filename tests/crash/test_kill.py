@@ -11,6 +11,7 @@ import json
 import signal
 import sqlite3
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
 from pathlib import Path
@@ -27,7 +28,7 @@ KILLED = -signal.SIGKILL
 
 # Where it is killed: how many requests the receiver then sees, and what the attempt rows say.
 # A repeat can't be avoided in one place alone: sent, but not yet on record with its ending.
-SIM_UPDATE = [
+CARRIED_OUT = [
     ("carried_out", 1, ["delivered"]),
     ("keeping", 1, ["delivered"]),
     ("kept", 1, ["unknown", "delivered"]),
@@ -38,6 +39,7 @@ SIM_UPDATE = [
     ("recorded", 1, ["delivered"]),
     ("settled", 1, ["delivered"]),
 ]
+Have = Callable[[Served, str], Awaitable[str]]
 EVENT = [
     ("keeping", 1, ["delivered"]),
     ("kept", 1, ["unknown", "delivered"]),
@@ -126,28 +128,95 @@ def tokens_of(requests: list[ReceivedRequest]) -> list[str]:
     return [line for line in lines if "-Idempotency-Token: " in line]
 
 
-@pytest.mark.parametrize(("step", "count", "rows"), SIM_UPDATE)
-async def test_a_sim_updates_callback_survives_a_kill_at_each_step(
-    tmp_path: Path, step: str, count: int, rows: list[str]
+async def update_sim(server: Served, url: str) -> str:
+    """Have a Super SIM changed; return where its status is to be read."""
+    answered = await server.post(server.sim_path, Status="inactive", CallbackUrl=url)
+    assert answered.status == 202
+    return server.sim_path
+
+
+async def update_wireless_sim(server: Served, url: str) -> str:
+    """Have a Programmable Wireless SIM changed; return the same."""
+    answered = await server.post(server.wireless_sim_path, Status="suspended", CallbackUrl=url)
+    assert answered.status == 200
+    return server.wireless_sim_path
+
+
+async def send_command(server: Served, url: str) -> str:
+    """Have a Command sent that wants no receipt; return the same."""
+    form = {"Sim": server.dev["wireless_sim_sid"], "Command": "wake up", "CallbackUrl": url}
+    answered = await server.post("/wireless/v1/Commands", **form, DeliveryReceiptRequested="false")
+    assert answered.status == 201
+    return f"/wireless/v1/Commands/{answered.body['sid']}"
+
+
+# From there on, all callbacks go the same way.
+UNTIL_ANNOUNCED = CARRIED_OUT[:4]
+DONE = [
+    *(("a SIM", update_sim, "inactive", *case) for case in CARRIED_OUT),
+    *(("a wireless SIM", update_wireless_sim, "suspended", *case) for case in UNTIL_ANNOUNCED),
+    *(("a Command", send_command, "sent", *case) for case in UNTIL_ANNOUNCED),
+]
+
+
+@pytest.mark.parametrize(
+    ("have", "status", "step", "count", "rows"),
+    [case for _, *case in DONE],
+    ids=[f"{what}-{step}" for what, _, _, step, *_ in DONE],
+)
+async def test_what_the_network_has_done_is_told_after_a_kill_at_each_step(
+    tmp_path: Path, have: Have, status: str, *, step: str, count: int, rows: list[str]
 ) -> None:
     async with RecordingReceiver() as receiver:
         flags = ("--update-takes", "10ms", "--die-at", step)
         async with served(tmp_path, *flags, command=WORKER) as doomed:
-            form = {"Status": "inactive", "CallbackUrl": receiver.url("/a")}
-            answered = await doomed.post(doomed.sim_path, **form)
-            assert answered.status == 202
+            path = await have(doomed, receiver.url("/a"))
             assert await doomed.process.wait() == KILLED
 
         async with served(tmp_path) as dev:
             await receiver.wait_for(count)
             (callback,) = (await all_ended(dev)).values()
             assert await results(dev, callback) == rows
-            sim = (await dev.get(dev.sim_path)).body
+            assert (await dev.get(path)).body["status"] == status
 
-    assert sim["status"] == "inactive"
     assert callback["status"] == "delivered"
     assert len(receiver.requests) == count
     assert len(set(tokens_of(receiver.requests))) == 1
+
+
+SECOND_TIME = ("carried_out", "claimed", "sent", "settling")
+
+
+@pytest.mark.parametrize(
+    ("step", "count", "rows"),
+    [(f"{step}:2", count, rows) for step, count, rows in CARRIED_OUT if step in SECOND_TIME],
+)
+async def test_the_second_callback_of_a_sim_survives_a_kill_at_each_step(
+    tmp_path: Path, step: str, count: int, rows: list[str]
+) -> None:
+    async with RecordingReceiver() as receiver:
+        flags = ("--update-takes", "10ms", "--die-at", step)
+        async with served(tmp_path, *flags, command=WORKER) as doomed:
+            sim = (await doomed.post("/portal/v1/wireless_sims")).body["sid"]
+            path = f"/wireless/v1/Sims/{sim}"
+            form = {"Status": "ready", "RatePlan": "my_rate_plan"}
+            await doomed.post(path, **form, CallbackUrl=receiver.url("/a"))
+            await receiver.wait_for(1)
+            await doomed.settled()
+            await doomed.post(f"/portal/v1/devices/{sim}/data", Upload="250000")
+            assert await doomed.process.wait() == KILLED
+
+        async with served(tmp_path) as dev:
+            await receiver.wait_for(1 + count)
+            second, first = (await all_ended(dev)).values()
+            assert await results(dev, first) == ["delivered"]
+            assert await results(dev, second) == rows
+            assert (await dev.get(path)).body["status"] == "active"
+
+    statuses = [one["parameters"]["SimStatus"] for one in (first, second)]
+    assert statuses == ["ready", "active"]
+    assert len(receiver.requests) == 1 + count
+    assert len(set(tokens_of(receiver.requests))) == 2
 
 
 CASES = [

@@ -20,6 +20,7 @@ KEYS = {
     "api_key_secret",
     "kore_secret",
     "sim_sid",
+    "wireless_sim_sid",
     "phase",
     "data_file",
     "gateway",

@@ -16,6 +16,7 @@ from ringback.cli.triggers.stage import Stage
 from ringback.cli.triggers.table import TRIGGERS, Trigger
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Unusable
+from ringback.operations.wireless.seeding import SIM_SID as WIRELESS_SIM_SID
 from tests.end_to_end.test_sending import ringback
 from tests.fakes import SIM_SID
 from tests.receivers import ReceivedRequest, RecordingReceiver
@@ -40,6 +41,10 @@ async def fleet_of(dev: Served) -> dict[str, Any]:
     return fleet
 
 
+async def wireless_sim_of(dev: Served) -> dict[str, Any]:
+    return (await dev.get(dev.wireless_sim_path)).body
+
+
 async def chosen(dev: Served, **whose: str) -> str | None:
     return (await dev.get("/portal/v1/scenarios", **whose)).body["chosen"]
 
@@ -55,13 +60,15 @@ async def test_each_trigger_has_the_callbacks_arrive_that_it_promises(
         said = await trigger(pulled.name, "--to", receiver.url("/"), data=tmp_path)
         arrived = list(map(told_by, await receiver.wait_for(len(pulled.calls_back))))
         chosen_now = [await chosen(dev), await chosen(dev, Sim=SIM_SID)]
-        fleet = await fleet_of(dev)
+        chosen_now.append(await chosen(dev, Sim=WIRELESS_SIM_SID))
+        fleet, sim = await fleet_of(dev), await wireless_sim_of(dev)
     for callback, promised in zip(said["callbacks"], pulled.calls_back, strict=True):
         assert callback["parameters"] in arrived
         assert promised.items() <= callback["parameters"].items()
         assert callback["status"] == "delivered"
-    assert chosen_now == [None, None]
+    assert chosen_now == [None, None, None]
     assert fleet["sms_commands_url"] is fleet["ip_commands_url"] is None
+    assert sim["commands_callback_url"] is None
 
 
 async def test_the_source_is_asked_for_beside_what_the_fragment_asks_for_already(
@@ -112,6 +119,62 @@ async def test_an_sms_that_is_to_stay_unconfirmed_is_never_delivered(tmp_path: P
     assert [told["Status"] for told in arrived if told["CommandSid"] == sid] == ["sent"]
 
 
+async def test_a_command_is_sent_to_the_wireless_sim_that_is_named(tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
+        sim = await a_connected_sim(dev)
+        words = ("--sim", "my meter", "--payload", "wake up", "--to", receiver.url("/"))
+        await trigger("command.delivered", *words, "--cbs", "kore", data=tmp_path)
+        (request,) = await receiver.wait_for(1)
+    told = told_by(request)
+    assert (told["SimSid"], told["SimUniqueName"], told["Command"]) == (sim, "my meter", "wake up")
+    assert "User-Agent: KoreProxy/1.1" in request.headers
+
+
+async def a_connected_sim(dev: Served) -> str:
+    """Return the SID of another Programmable Wireless SIM, `my meter`, which is active."""
+    sim = (await dev.post("/portal/v1/wireless_sims")).body["sid"]
+    form = {"UniqueName": "my meter", "Status": "active", "RatePlan": "my_rate_plan"}
+    await dev.post(f"/wireless/v1/Sims/{sim}", **form)
+    async with asyncio.timeout(10):
+        while (await dev.get(f"/wireless/v1/Sims/{sim}")).body["status"] != "active":
+            pass
+    return sim
+
+
+async def test_a_wireless_sim_that_is_new_becomes_ready_itself(tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
+        sim = (await dev.post("/portal/v1/wireless_sims")).body["sid"]
+        await dev.post(f"/wireless/v1/Sims/{sim}", RatePlan="my_rate_plan")
+        await trigger("wireless.ready", "--sim", sim, "--to", receiver.url("/"), data=tmp_path)
+        (request,) = await receiver.wait_for(1)
+        sims = (await dev.get("/wireless/v1/Sims")).body["sims"]
+    assert told_by(request)["SimSid"] == sim
+    assert len(sims) == 2
+
+
+async def test_the_second_callback_of_a_sim_comes_after_the_first(tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver, served(tmp_path, *FAST):
+        await trigger("wireless.activated", "--to", receiver.url("/"), data=tmp_path)
+        first, second = map(told_by, await receiver.wait_for(2))
+    assert first["SimSid"] == second["SimSid"] != WIRELESS_SIM_SID
+    assert (first["SimStatus"], second["SimStatus"]) == ("ready", "active")
+
+
+async def test_a_command_that_is_cut_off_arrives_with_what_is_left_of_it(tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver, served(tmp_path, *FAST):
+        words = ("command.cut-off", "--payload", "abc", "--to", receiver.url("/"))
+        await trigger(*words, data=tmp_path)
+        (request,) = await receiver.wait_for(1)
+    assert told_by(request)["Command"] == ("abc" * 160)[:160]
+
+
+async def test_a_sim_that_was_suspended_is_activated_first(tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
+        await dev.post(dev.wireless_sim_path, Status="suspended")
+        await trigger("command.sent", "--to", receiver.url("/"), data=tmp_path)
+        assert (await wireless_sim_of(dev))["status"] == "active"
+
+
 # ---- what is put back ----------------------------------------------------------------------------
 
 
@@ -123,6 +186,29 @@ async def test_scenarios_that_were_chosen_before_are_chosen_again(tmp_path: Path
             await trigger(name, "--to", receiver.url("/"), data=tmp_path)
         now = [await chosen(dev, Sim=SIM_SID), await chosen(dev)]
     assert now == ["unattached", "settings-fail"]
+
+
+@pytest.mark.parametrize("name", ["wireless.failed", "wireless.reset-failed", "command.failed"])
+async def test_the_scenario_of_a_wireless_sim_is_chosen_again(name: str, tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
+        await dev.post("/portal/v1/scenarios", Scenario="asleep", Sim=WIRELESS_SIM_SID)
+        await trigger(name, "--to", receiver.url("/"), data=tmp_path)
+        now = [await chosen(dev, Sim=WIRELESS_SIM_SID), await chosen(dev)]
+    assert now == ["asleep", None]
+
+
+@pytest.mark.parametrize("name", ["command.received", "command.cut-off"])
+async def test_a_wireless_sim_tells_whom_it_told_before(name: str, tmp_path: Path) -> None:
+    before = {
+        "CommandsCallbackUrl": "http://127.0.0.1:9/mine#cbs=kore",
+        "CommandsCallbackMethod": "GET",
+    }
+    async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
+        await dev.post(dev.wireless_sim_path, **before)
+        await trigger(name, "--to", receiver.url("/"), data=tmp_path)
+        sim = await wireless_sim_of(dev)
+    assert sim["commands_callback_url"] == before["CommandsCallbackUrl"]
+    assert sim["commands_callback_method"] == before["CommandsCallbackMethod"]
 
 
 @pytest.mark.parametrize("prefix", ["Sms", "Ip"])
@@ -214,6 +300,16 @@ async def test_an_outcome_that_the_sim_does_not_allow_is_told_with_its_reason(
     )
 
 
+async def test_a_wireless_sim_that_has_ended_is_not_taken(tmp_path: Path) -> None:
+    async with served(tmp_path, *FAST) as dev:
+        await dev.post(dev.wireless_sim_path, Status="deactivated")
+        said = await ringback("trigger", "command.sent", data=tmp_path, fails=True)
+    assert said == (
+        f"ringback: SIM {WIRELESS_SIM_SID} is deactivated, and has to be active or suspended for"
+        " this; name another with --sim, or register one: POST /portal/v1/wireless_sims\n"
+    )
+
+
 async def test_a_sim_whose_changes_fail_is_not_waited_for_without_end(tmp_path: Path) -> None:
     async with served(tmp_path, *FAST) as dev:
         await dev.post("/portal/v1/scenarios", Scenario="update-fails", Sim=SIM_SID)
@@ -226,6 +322,7 @@ async def test_a_network_that_takes_too_long_is_told_of(tmp_path: Path) -> None:
 
         def pull() -> None:
             stage = Stage(
+                product="supersim",
                 portal=Portal.of(DevFile.read(tmp_path)),
                 to=CallbackUrl.parse(NOBODY),
                 method="POST",

@@ -17,12 +17,16 @@ from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.method import Method
 from ringback.core.payload import PARAMETERS, encode, parameters_of
 from ringback.core.rendering import render
+from ringback.core.sim_updated import SimUpdated
 from ringback.core.source import Source
 from ringback.core.supersim.command import IpStatus
 from ringback.core.supersim.esim_profile import EsimStatus
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.supersim.sim import SimStatus
+from ringback.core.wireless.events import CommandChanged
+from ringback.core.wireless.sim import WirelessStatus
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, UNIQUE_NAME, a_callback, an_account, an_event
+from tests.wireless_fakes import COMMAND_SID, WIRELESS_NAME, WIRELESS_SIM_SID
 
 CAPTURES: Final = Path(__file__).parent / "captures"
 
@@ -98,6 +102,24 @@ NO_PROFILE: Final = replace(
     error_code="83500",
     error_message="no eSIM Profiles are available",
 )
+WIRELESS_SIM: Final = SimUpdated(
+    account_sid=ACCOUNT_SID,
+    sim_sid=WIRELESS_SIM_SID,
+    sim_unique_name=WIRELESS_NAME,
+    sim_status=WirelessStatus.READY,
+)
+COMMAND: Final = CommandChanged(
+    account_sid=ACCOUNT_SID,
+    command_sid=COMMAND_SID,
+    sim_sid=WIRELESS_SIM_SID,
+    sim_unique_name=WIRELESS_NAME,
+    command_status=MessageStatus.SENT,
+    command_mode=PayloadType.TEXT,
+    command="wake up: 100% & more",
+)
+COMMAND_FROM_SIM: Final = replace(
+    COMMAND, command_status=MessageStatus.RECEIVED, command="Hello;1234;testing@!#"
+)
 
 CASES: Final[Mapping[str, Told]] = {
     "inactive": Told(an_event(sim_status=SimStatus.INACTIVE)),
@@ -150,6 +172,40 @@ CASES: Final[Mapping[str, Told]] = {
     ),
     "esim-downloaded": Told(replace(PROFILE, status=EsimStatus.DOWNLOADED)),
     "esim-failed": Told(NO_PROFILE),
+    "wireless-ready": Told(WIRELESS_SIM),
+    "wireless-canceled": Told(replace(WIRELESS_SIM, sim_status=WirelessStatus.CANCELED)),
+    "wireless-no-unique-name": Told(replace(WIRELESS_SIM, sim_unique_name=None)),
+    "wireless-update-fails": Told(
+        replace(
+            WIRELESS_SIM,
+            sim_status=WirelessStatus.NEW,
+            error_code=33000,
+            error_message="the SIM could not be updated",
+        )
+    ),
+    "command-sent": Told(COMMAND),
+    "command-delivered": Told(replace(COMMAND, command_status=MessageStatus.DELIVERED)),
+    "command-failed": Told(
+        replace(
+            COMMAND,
+            command_status=MessageStatus.FAILED,
+            error_code=33000,
+            error_message="the Command could not be sent",
+        )
+    ),
+    "command-binary": Told(
+        replace(COMMAND, command_mode=PayloadType.BINARY, command="AP/+d2FrZSB1cA==")
+    ),
+    "command-received": Told(COMMAND_FROM_SIM),
+    "command-received-cut-off": Told(
+        replace(
+            COMMAND_FROM_SIM,
+            command="0123456789" * 16,
+            error_code=33111,
+            error_message="the Command was too long, and is cut off",
+        )
+    ),
+    "command-received-empty": Told(replace(COMMAND_FROM_SIM, command="")),
 }
 ALL: Final = {
     f"{source}-{method.lower()}-{case}": (source, method, told)

@@ -70,6 +70,22 @@ def test_the_official_client_needs_only_its_base_url(emulator: Emulator) -> None
     )
 
 
+def test_the_official_client_needs_only_the_base_url_of_wireless(emulator: Emulator) -> None:
+    client = Client(emulator.account_sid, emulator.auth_token)
+    client.wireless.base_url = emulator.wireless_base_url
+    url = emulator.receiver.url("/hook?tenant=7")
+    (sim,) = client.wireless.v1.sims.list()
+    assert (sim.sid, sim.status) == (emulator.wireless_sim_sid, "active")
+    client.wireless.v1.commands.create(sim=sim.sid, command="ping", callback_url=url)
+    emulator.expect_callback(
+        CommandStatus="delivered", Command="ping", SimSid=emulator.wireless_sim_sid
+    )
+    (request,) = emulator.receiver.requests
+    assert RequestValidator(emulator.auth_token).validate(
+        url, dict(request.parameters), request.values("X-Twilio-Signature")[0]
+    )
+
+
 # ---- expecting -----------------------------------------------------------------------------------
 
 
@@ -177,6 +193,82 @@ def test_what_a_device_can_not_do_is_refused(emulator: Emulator) -> None:
         emulator.device().send_sms("hello")
 
 
+def test_what_comes_to_a_device_can_be_read_newest_first(emulator: Emulator) -> None:
+    for text in ("first", "second"):
+        call(emulator, "POST", "/v1/SmsCommands", Sim=emulator.sim_sid, Payload=text)
+        call(
+            emulator,
+            "POST",
+            "/wireless/v1/Commands",
+            Sim=emulator.wireless_sim_sid,
+            Command=f"{text} command",
+        )
+        emulator.callbacks()
+    assert emulator.device().messages() == [b"second", b"first"]
+    device = emulator.device(emulator.wireless_sim_sid)
+    assert device.messages() == [b"second command", b"first command"]
+
+
+def test_a_device_has_no_messages_before_any_has_come(emulator: Emulator) -> None:
+    assert emulator.device().messages() == []
+    assert emulator.device("my_wireless_sim").messages() == []
+    emulator.scenario("sms-fails", sim=emulator.wireless_sim_sid)
+    form = {"Sim": emulator.wireless_sim_sid, "Command": "never"}
+    call(emulator, "POST", "/wireless/v1/Commands", **form)
+    assert emulator.device("my_wireless_sim").messages() == []
+
+
+def test_a_wireless_device_sends_what_its_sim_tells_of(emulator: Emulator) -> None:
+    url = emulator.receiver.url("/commands")
+    path = f"/wireless/v1/Sims/{emulator.wireless_sim_sid}"
+    call(emulator, "POST", path, CommandsCallbackUrl=url)
+    device = emulator.device(emulator.wireless_sim_sid)
+    sent = [device.send_command("24.5 degrees"), device.send_command(b"\x00\xff")]
+    text = emulator.expect_callback(url=url, CommandSid=sent[0].sid).parameters
+    binary = emulator.expect_callback(url=url, CommandSid=sent[1].sid).parameters
+    assert (text["Command"], text["CommandMode"]) == ("24.5 degrees", "text")
+    assert (b64decode(binary["Command"]), binary["CommandMode"]) == (b"\x00\xff", "binary")
+
+
+def test_a_device_can_not_do_what_the_other_product_has(emulator: Emulator) -> None:
+    with pytest.raises(Invalid, match="is a Super SIM, whose devices send SMS and IP Commands"):
+        emulator.device().send_command("hello")
+    device = emulator.device(emulator.wireless_sim_sid)
+    for send in (lambda: device.send_sms("hello"), lambda: device.send_datagram(b"hello")):
+        with pytest.raises(Invalid, match="is of Programmable Wireless, whose devices send"):
+            send()
+
+
+def test_a_wireless_device_uses_data(emulator: Emulator) -> None:
+    emulator.device("my_wireless_sim").use_data(upload=200_000, download=100_000)
+    _, usage = call(emulator, "GET", "/wireless/v1/UsageRecords")
+    assert usage["usage_records"][0]["data"]["total"] == 300_000
+
+
+def test_a_wireless_sim_can_be_registered(emulator: Emulator) -> None:
+    sids = [
+        emulator.register_wireless_sim(),
+        emulator.register_wireless_sim(iccid="8901340852295524703"),
+        emulator.register_wireless_sim(narrowband=True),
+    ]
+    sims = [call(emulator, "GET", f"/wireless/v1/Sims/{sid}")[1] for sid in sids]
+    assert {sim["status"] for sim in sims} == {"new"}
+    assert sims[1]["iccid"] == "8901340852295524703"
+    assert len({sim["iccid"] for sim in sims}) == 3
+    for sid, transport in zip(sids[1:], ("sms", "ip"), strict=True):
+        form = {"Status": "active", "RatePlan": "my_rate_plan"}
+        call(emulator, "POST", f"/wireless/v1/Sims/{sid}", **form)
+        emulator.callbacks()
+        _, command = call(emulator, "POST", "/wireless/v1/Commands", Sim=sid, Command="hi")
+        assert command["transport"] == transport
+
+
+def test_a_card_that_is_registered_already_is_refused(emulator: Emulator) -> None:
+    emulator.register_wireless_sim(iccid="8901340852295524703")
+    with pytest.raises(Invalid, match="8901340852295524703 is registered already"):
+        emulator.register_wireless_sim(iccid="8901340852295524703")
+
+
 def test_a_device_uses_data_and_downloads_profiles(emulator: Emulator) -> None:
     emulator.device().use_data(upload=200_000, download=100_000)
     _, usage = call(emulator, "GET", "/v1/UsageRecords")
@@ -193,6 +285,15 @@ def test_a_scenario_makes_an_update_fail(emulator: Emulator) -> None:
     emulator.scenario("update-fails", sim="my_super_sim")
     update(emulator, Status="inactive", CallbackUrl=emulator.receiver.url())
     emulator.expect_callback(SimStatus="active", ErrorCode="83004")
+
+
+def test_a_scenario_can_be_for_a_wireless_sim(emulator: Emulator) -> None:
+    emulator.scenario("update-fails", sim="my_wireless_sim")
+    path = f"/wireless/v1/Sims/{emulator.wireless_sim_sid}"
+    call(emulator, "POST", path, Status="suspended", CallbackUrl=emulator.receiver.url())
+    emulator.expect_callback(SimStatus="active", ErrorCode="33000")
+    update(emulator, Status="inactive", CallbackUrl=emulator.receiver.url())
+    emulator.expect_callback(SimStatus="inactive")
 
 
 def test_a_scenario_that_there_is_not_is_told(emulator: Emulator) -> None:

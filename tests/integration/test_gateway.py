@@ -16,7 +16,8 @@ from ringback.core.source import Source
 from ringback.engine.outage import PAUSE
 from ringback.engine.system import SystemClock
 from ringback.engine.virtual_clock import VirtualClock
-from ringback.operations.seeding import SIM_NAME, SIM_SID, find_or_seed
+from ringback.operations.seeding import find_or_seed
+from ringback.operations.supersim.seeding import SIM_NAME, SIM_SID
 from ringback.ports import Clock
 from ringback.settings import load
 from ringback.wiring import Parts

@@ -118,6 +118,7 @@ def write_dev_file(folder: Path, *, base_url: str = "http://127.0.0.1:1") -> Non
         api_key_sid="SK0",
         api_key_secret="made-up-api-key",
         kore_secret=KORE_SECRET,
+        wireless_sim_sid="",
         sim_sid=SIM_SID,
         phase="before",
         data_file="ringback.db",

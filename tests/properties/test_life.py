@@ -5,36 +5,26 @@ what was told with a model of its own, which knows the URLs that were given and 
 has seen, and nothing of how the operations come to tell anybody.
 """
 
-import asyncio
-import copy
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple, TypeVar
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from ringback.carrier.simulated import SimulatedCarrier
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.errand import Errand
-from ringback.core.errors import RequestRefused
 from ringback.core.message import MESSAGE_MOVES, MessageStatus, PayloadType
 from ringback.core.method import Method
 from ringback.core.months import months_after
-from ringback.core.scenario import SCENARIOS, Ending
 from ringback.core.supersim.billing import PeriodType
 from ringback.core.supersim.command import IP_MOVES, IpStatus
 from ringback.core.supersim.esim_profile import ESIM_MOVES, EsimStatus
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.settings_update import SETTINGS_MOVES, SettingsStatus
 from ringback.core.supersim.sim import MOVES, REQUESTABLE, Sim, SimStatus
-from ringback.core.task import Later, Task
-from ringback.engine.progress import Progress
-from ringback.operations.life import Life
-from ringback.operations.moment import Moment
+from ringback.core.task import Task
 from ringback.operations.scenarios import choose_scenario
 from ringback.operations.supersim.commands import NewDatagram, NewSms, send_datagram, send_sms
 from ringback.operations.supersim.devices import (
@@ -46,23 +36,10 @@ from ringback.operations.supersim.devices import (
 from ringback.operations.supersim.esim_profiles import Order, order_esim_profile
 from ringback.operations.supersim.sims import Updated, UpdateRequest, register_sim, update_sim
 from ringback.ports import Transaction
-from ringback.stores.memory import MemoryStore, MemoryTransaction
-from tests.fakes import (
-    ACCOUNT_SID,
-    TAKES,
-    FakeClock,
-    SeededChance,
-    a_fleet,
-    a_moment,
-    a_profile,
-    an_account,
-)
+from ringback.stores.memory import MemoryTransaction
+from tests.fakes import ACCOUNT_SID, TAKES, a_fleet, a_profile
+from tests.properties.walking import CHILD, Walk, picks, scenarios, urls
 
-T = TypeVar("T")
-
-CHILD: Final = "AC" + "c" * 32
-HOUR: Final = timedelta(hours=1)
-DAY: Final = timedelta(days=1)
 CONNECTED: Final = (SimStatus.READY, SimStatus.ACTIVE)
 
 FLEETS: Final = (
@@ -139,53 +116,13 @@ class Readiness:
         return self.sms >= 5 or self.used >= 250_000 or now >= due
 
 
-class WatchedLife:
-    """Answers `ports.LifeCycle` by handing on; each ending is looked at within its transaction."""
-
-    def __init__(self, life: Life, observe: Callable[[Transaction], None]) -> None:
-        self._life = life
-        self._observe = observe
-        self.failures = list[Exception]()
-
-    def begin(self, tx: Transaction, task: Task) -> Errand | Ending | Later | None:
-        with self._noted():
-            return self._life.begin(tx, task)
-
-    def end(self, tx: Transaction, task: Task, ending: Ending) -> None:
-        with self._noted():
-            self._life.end(tx, task, ending)
-            self._observe(tx)
-
-    @contextmanager
-    def _noted(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as failure:
-            self.failures.append(failure)
-            raise
-
-
-urls = st.sampled_from(
-    [None, *map(CallbackUrl.parse, ("http://a.example", "http://b.example/x?y=z#cbs=kore"))]
-)
-picks = st.sampled_from([0, 0, 1, 2, 3])
 fleets = st.sampled_from([FLEETS[0], *FLEETS])
-scenarios = st.none() | st.sampled_from(list(SCENARIOS.values()))
 
 
-class Walk(RuleBasedStateMachine):
+class SuperSimWalk(Walk):
     """An account with fleets and a subaccount, whose SIMs, commands and profiles live."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.runner = asyncio.Runner()
-        self.clock = FakeClock()
-        self.chance = SeededChance()
-        self.store = MemoryStore()
-        self.life = WatchedLife(Life(self.moment), self.observe)
-        self.progress = Progress(
-            store=self.store, carrier=SimulatedCarrier(), life=self.life, clock=self.clock
-        )
         self.cards = 0
         self.seen = dict[str, tuple[str, Any]]()
         """Of each resource its kind and its status, as seen last."""
@@ -194,31 +131,17 @@ class Walk(RuleBasedStateMachine):
         self.asked = dict[str, Asked]()
         self.ready = dict[str, Readiness]()
         self.expected = list[Told]()
-        self.run(self.store.transact(self.set_up))
+        super().__init__()
 
     def set_up(self, tx: Transaction) -> None:
-        tx.accounts.add(an_account(), [])
-        tx.accounts.add(replace(an_account(sid=CHILD), parent_sid=ACCOUNT_SID), [])
+        super().set_up(tx)
         tx.supersim.access_profiles.add(a_profile())
         for fleet in FLEETS:
             tx.supersim.fleets.add(fleet)
 
-    def teardown(self) -> None:
-        self.runner.close()
-
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return self.runner.run(coroutine)
-
-    def moment(self) -> Moment:
-        return a_moment(now=self.clock.now(), chance=self.chance)
-
-    @property
-    def tables(self) -> MemoryTransaction:
-        return self.store._tables
-
     # What is seen.
 
-    def observe(self, tx: Transaction) -> None:
+    def observe(self, tx: Transaction, task: Task | None = None) -> None:
         """Compare what is there with what was, and foretell what is told of it."""
         assert isinstance(tx, MemoryTransaction)
         now = dict(_statuses(tx))
@@ -275,30 +198,6 @@ class Walk(RuleBasedStateMachine):
             self.ready[sim_sid].used += used
 
     # What is done.
-
-    def do(
-        self,
-        operation: Callable[[Transaction, Moment], T],
-        learn: Callable[[T], None] = lambda result: None,
-    ) -> RequestRefused | None:
-        """Do an operation; return why it was refused, which it has to be without a trace."""
-
-        def work(tx: Transaction) -> None:
-            assert isinstance(tx, MemoryTransaction)
-            before = copy.deepcopy(vars(tx))
-            try:
-                result = operation(tx, self.moment())
-            except RequestRefused:
-                assert vars(tx) == before, "what was refused has left a trace"
-                raise
-            learn(result)
-            self.observe(tx)
-
-        try:
-            self.run(self.store.transact(work))
-        except RequestRefused as refused:
-            return refused
-        return None
 
     def sim(self, pick: int) -> Sim:
         sims = list(self.tables.supersim.sims.records.values())
@@ -505,30 +404,6 @@ class Walk(RuleBasedStateMachine):
         refused = self.do(lambda tx, moment: download_profile(tx, ACCOUNT_SID, profile.sid, moment))
         assert (refused is None) is (profile.status is EsimStatus.AVAILABLE)
 
-    # How time passes.
-
-    @rule(by=st.sampled_from([timedelta(0), TAKES, 2 * TAKES, HOUR, DAY, 40 * DAY]))
-    def time_passes(self, by: timedelta) -> None:
-        """Let all that is due be done in its time."""
-        until = self.clock.now() + by
-        while (due := self.tables.tasks.next_due()) is not None and due <= until:
-            self.clock.set(max(due, self.clock.now()))
-            self.step()
-        self.clock.set(until)
-        self.all_is_done()
-
-    @rule(by=st.sampled_from([TAKES, HOUR, 40 * DAY, 100 * DAY]))
-    def nobody_is_there(self, by: timedelta) -> None:
-        """Let all that has become due be done together, as after a restart."""
-        self.clock.advance(by)
-        while (due := self.tables.tasks.next_due()) is not None and due <= self.clock.now():
-            self.step()
-        self.all_is_done()
-
-    def step(self) -> None:
-        assert self.run(self.progress.step()), "a task is due, and is never done"
-        assert self.life.failures == []
-
     def all_is_done(self) -> None:
         """Nothing is left undone that is due: a SIM is as ready, and as billed, as it should be."""
         now = self.clock.now()
@@ -574,5 +449,5 @@ def _told(callback: Any) -> Told:
     return Told(sid, status, "ErrorCode" in told, callback.url.wire, callback.method)
 
 
-TestLife = Walk.TestCase
+TestLife = SuperSimWalk.TestCase
 TestLife.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)

@@ -20,6 +20,12 @@ from ringback.core.supersim.sim import Sim
 from ringback.core.supersim.sim_update import SimUpdate
 from ringback.core.supersim.usage import DataSession
 from ringback.core.task import Task
+from ringback.core.wireless.command import Command
+from ringback.core.wireless.data_session import WirelessSession
+from ringback.core.wireless.rate_plan import RatePlan
+from ringback.core.wireless.sim import WirelessSim
+from ringback.core.wireless.sim_update import WirelessUpdate
+from ringback.core.wireless.usage import CommandUse
 from ringback.ports import (
     CallbackFilter,
     Claim,
@@ -47,6 +53,12 @@ _TABLES: dict[type, str] = {
     SettingsUpdate: "supersim.settings_updates",
     BillingPeriod: "supersim.billing_periods",
     DataSession: "supersim.sessions",
+    RatePlan: "wireless.rate_plans",
+    WirelessSim: "wireless.sims",
+    WirelessUpdate: "wireless.sim_updates",
+    Command: "wireless.commands",
+    CommandUse: "wireless.command_uses",
+    WirelessSession: "wireless.sessions",
     Callback: "callbacks",
 }
 

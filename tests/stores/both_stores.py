@@ -23,7 +23,18 @@ from ringback.stores.memory import MemoryStore
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW
-from tests.stores.records import FLEETS, OURS, PROFILES, SECOND, SIMS, THEIRS, account, api_key
+from tests.stores.records import (
+    FLEETS,
+    OURS,
+    PROFILES,
+    RATE_PLANS,
+    SECOND,
+    SIMS,
+    THEIRS,
+    WIRELESS_SIMS,
+    account,
+    api_key,
+)
 
 ACCOUNTS = st.sampled_from([OURS, THEIRS])
 NUMBERS = st.integers(0, 11)
@@ -116,6 +127,8 @@ class BothStores(RuleBasedStateMachine):
             tx.supersim.access_profiles.add(PROFILES[account_sid])
             tx.supersim.fleets.add(its_fleet)
             tx.supersim.sims.add(SIMS[account_sid])
+            tx.wireless.rate_plans.add(RATE_PLANS[account_sid])
+            tx.wireless.sims.add(WIRELESS_SIMS[account_sid])
 
     # ---- jobs and commits
 
@@ -189,6 +202,8 @@ def everything(tx: Transaction) -> tuple[object, ...]:
         [tx.supersim.sims.page(sid, {}, Window(99)) for sid in FLEETS],
         [tx.supersim.sms_commands.page(sid, {}, Window(999)) for sid in FLEETS],
         [tx.supersim.sessions.of_sim(sim.sid, since=NOW - SECOND) for sim in SIMS.values()],
+        [tx.wireless.sims.page(sid, {}, Window(99)) for sid in FLEETS],
+        [tx.wireless.commands.page(sid, {}, Window(999)) for sid in FLEETS],
         tx.tasks.due(NOW + timedelta(days=1), limit=999),
         tx.accounts.all(),
     )

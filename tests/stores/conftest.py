@@ -9,7 +9,16 @@ from ringback.ports import Store
 from ringback.stores.memory import MemoryStore
 from ringback.stores.sqlite.store import SqliteStore
 from tests.stores.asking import keep
-from tests.stores.records import FLEETS, OURS, PROFILES, SIMS, THEIRS, account
+from tests.stores.records import (
+    FLEETS,
+    OURS,
+    PROFILES,
+    RATE_PLANS,
+    SIMS,
+    THEIRS,
+    WIRELESS_SIMS,
+    account,
+)
 
 
 @pytest.fixture
@@ -42,6 +51,7 @@ async def store(empty: Store) -> Store:
 
 @pytest.fixture
 async def furnished(store: Store) -> Store:
-    """A store in which each account also has a fleet and a SIM, for other records to be about."""
+    """A store in which each account has what other records are about: SIMs, a fleet, a plan."""
     await keep(store, *FLEETS.values(), *SIMS.values())
+    await keep(store, *RATE_PLANS.values(), *WIRELESS_SIMS.values())
     return store

@@ -7,11 +7,18 @@ from pathlib import Path
 
 from ringback.stores.migrate import pending
 from ringback.stores.sqlite.columns import to_us
-from ringback.stores.sqlite.upgrading import destination_of, head_of_request, head_of_response
+from ringback.stores.sqlite.upgrading import (
+    DeviceAddresses,
+    destination_of,
+    head_of_request,
+    head_of_response,
+)
 from tests.fakes import NOW
 from tests.stores.records import OURS, account
 
 NOW_US = to_us(NOW)
+NEWEST = len(pending(files("ringback.stores.sqlite") / "migrations", version=0))
+"""The schema that a file has when it is up to date."""
 
 
 def write_old_file(path: Path, *, schema: int) -> Path:
@@ -20,6 +27,7 @@ def write_old_file(path: Path, *, schema: int) -> Path:
     with closing(sqlite3.connect(path)) as connection:
         for function in (destination_of, head_of_request, head_of_response):
             connection.create_function(function.__name__, 1, function)
+        connection.create_function("device_ip_of", 1, DeviceAddresses().device_ip_of)
         for step in steps:
             connection.executescript(f"{step.sql}; PRAGMA user_version = {step.version};")
     insert_account(path, OURS)

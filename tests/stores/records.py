@@ -20,8 +20,21 @@ from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.supersim.sim_update import SimUpdate
 from ringback.core.supersim.usage import DataSession
 from ringback.core.task import Task
+from ringback.core.wireless.command import Command
+from ringback.core.wireless.data_session import WirelessSession
+from ringback.core.wireless.rate_plan import RatePlan
+from ringback.core.wireless.sim import WirelessSim, WirelessStatus
+from ringback.core.wireless.sim_update import WirelessUpdate
+from ringback.core.wireless.usage import CommandUse
 from ringback.ports import Claim, Lane
 from tests.fakes import NOW, a_callback, a_fleet, a_profile, a_sim, an_account, an_update
+from tests.wireless_fakes import (
+    a_command,
+    a_rate_plan,
+    a_wireless_session,
+    a_wireless_sim,
+    a_wireless_update,
+)
 
 SECOND = timedelta(seconds=1)
 ODD_INSTANT = datetime(2024, 10, 15, 12, 30, 59, 999999, tzinfo=UTC)
@@ -179,6 +192,77 @@ def session(
         download_per_hour=2_000,
         date_created=began,
         date_ended=ends,
+    )
+
+
+def rate_plan(number: int, account_sid: str = OURS) -> RatePlan:
+    return a_rate_plan(
+        sid=sid(Kind.RATE_PLAN, number), account_sid=account_sid, unique_name=f"plan {number}"
+    )
+
+
+RATE_PLANS = {OURS: rate_plan(1001), THEIRS: rate_plan(1002, THEIRS)}
+
+
+def wireless_sim(number: int, account_sid: str = OURS) -> WirelessSim:
+    return a_wireless_sim(
+        sid=sid(Kind.WIRELESS_SIM, number),
+        account_sid=account_sid,
+        iccid=f"890134{number:013}",
+        unique_name=None,
+        status=WirelessStatus.NEW,
+        rate_plan_sid=None,
+    )
+
+
+WIRELESS_SIMS = {OURS: wireless_sim(1001), THEIRS: wireless_sim(1002, THEIRS)}
+
+
+def wireless_update_of(sim: WirelessSim) -> WirelessUpdate:
+    return a_wireless_update(
+        sim_sid=sim.sid,
+        account_sid=sim.account_sid,
+        from_status=sim.status,
+        to_status=WirelessStatus.ACTIVE,
+        to_rate_plan_sid=None,
+    )
+
+
+def command(number: int, account_sid: str = OURS) -> Command:
+    return a_command(
+        sid=sid(Kind.COMMAND, number),
+        account_sid=account_sid,
+        sim_sid=WIRELESS_SIMS[account_sid].sid,
+        command=f"command {number}",
+    )
+
+
+def command_use(
+    account_sid: str = OURS,
+    *,
+    at: datetime = NOW,
+    sim_sid: str | None = None,
+    network_sid: str = NETWORKS[0].sid,
+    direction: Direction = Direction.TO_SIM,
+) -> CommandUse:
+    sim_sid = sim_sid or WIRELESS_SIMS[account_sid].sid
+    return CommandUse(account_sid, sim_sid, network_sid, direction, at)
+
+
+def wireless_session(
+    number: int,
+    account_sid: str = OURS,
+    *,
+    began: datetime = NOW,
+    ends: datetime | None = None,
+) -> WirelessSession:
+    return a_wireless_session(
+        sid=sid(Kind.DATA_SESSION, number),
+        account_sid=account_sid,
+        sim_sid=WIRELESS_SIMS[account_sid].sid,
+        rate_plan_sid=RATE_PLANS[account_sid].sid,
+        began=began,
+        ended=ends,
     )
 
 

@@ -9,19 +9,27 @@ import pytest
 from ringback.core.supersim.access_profile import NetworkAccessProfile
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import Sim
+from ringback.core.wireless.rate_plan import RatePlan
+from ringback.core.wireless.sim import WirelessSim
 from ringback.ports import Store
 from tests.stores.asking import keep, table_of
-from tests.stores.records import OURS, THEIRS, fleet, profile, sim
+from tests.stores.records import OURS, THEIRS, fleet, profile, rate_plan, sim, wireless_sim
 
 Make = Callable[..., Any]
+KINDS: dict[Make, type] = {
+    profile: NetworkAccessProfile,
+    fleet: Fleet,
+    sim: Sim,
+    rate_plan: RatePlan,
+    wireless_sim: WirelessSim,
+}
 
 
 async def found(store: Store, make: Make, sid_or_name: str, account_sid: str = OURS) -> Any:
-    kind = {profile: NetworkAccessProfile, fleet: Fleet, sim: Sim}[make]
-    return await store.transact(lambda tx: table_of(tx, kind).find(account_sid, sid_or_name))
+    return await store.transact(lambda tx: table_of(tx, KINDS[make]).find(account_sid, sid_or_name))
 
 
-@pytest.fixture(params=[profile, fleet, sim], ids=["profile", "fleet", "sim"])
+@pytest.fixture(params=KINDS, ids=lambda make: make.__name__)
 def make(request: pytest.FixtureRequest) -> Make:
     """Return what makes a record of the kind that the test is about."""
     return request.param
@@ -87,6 +95,19 @@ async def test_a_name_that_was_taken_away_is_free(store: Store, make: Make) -> N
     await keep(store, replace(make(1), unique_name="x"))
     nameless = replace(make(1), unique_name=None)
     await store.transact(lambda tx: table_of(tx, type(nameless)).save(nameless))
+    again = replace(make(2), unique_name="x")
+    await keep(store, again)
+    assert await found(store, make, "x") == again
+
+
+async def test_a_record_that_was_removed_is_found_no_more_and_its_name_is_free(
+    store: Store, make: Make
+) -> None:
+    gone = replace(make(1), unique_name="x")
+    await keep(store, gone)
+    await store.transact(lambda tx: table_of(tx, KINDS[make]).remove(gone.sid))
+    assert await found(store, make, gone.sid) is None
+    assert await found(store, make, "x") is None
     again = replace(make(2), unique_name="x")
     await keep(store, again)
     assert await found(store, make, "x") == again

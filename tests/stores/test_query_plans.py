@@ -19,6 +19,10 @@ from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.wireless.command import Command, Transport
+from ringback.core.wireless.rate_plan import RatePlan
+from ringback.core.wireless.sim import WirelessSim, WirelessStatus
+from ringback.core.wireless.usage import Question
 from ringback.ports import Transaction, Which, Window
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.store import connect
@@ -28,21 +32,30 @@ from tests.stores.records import (
     FLEETS,
     OURS,
     PROFILES,
+    RATE_PLANS,
+    SECOND,
     SIMS,
+    WIRELESS_SIMS,
     account,
     billing_period,
+    command,
     esim_profile,
     fleet,
     ip_command,
     profile,
+    rate_plan,
     session,
     settings_update,
     sim,
     sms_command,
     task,
+    wireless_session,
+    wireless_sim,
 )
 
 SIM_SID, ICCID = SIMS[OURS].sid, SIMS[OURS].iccid
+WIRELESS_SID, WIRELESS_ICCID = WIRELESS_SIMS[OURS].sid, WIRELESS_SIMS[OURS].iccid
+PLAN_SID = RATE_PLANS[OURS].sid
 FILTERS: dict[type, Which] = {
     NetworkAccessProfile: {},
     Fleet: {"network_access_profile_sid": PROFILES[OURS].sid},
@@ -57,6 +70,20 @@ FILTERS: dict[type, Which] = {
     EsimProfile: {"eid": "0" * 32, "sim_sid": SIM_SID, "status": EsimStatus.NEW},
     SettingsUpdate: {"sim_sid": SIM_SID, "status": SettingsStatus.SCHEDULED},
     BillingPeriod: {"sim_sid": SIM_SID},
+    RatePlan: {},
+    WirelessSim: {
+        "status": WirelessStatus.ACTIVE,
+        "iccid": WIRELESS_ICCID,
+        "rate_plan_sid": PLAN_SID,
+        "eid": "0" * 32,
+        "registration_code": "H3LL0W0RLD",
+    },
+    Command: {
+        "sim_sid": WIRELESS_SID,
+        "status": MessageStatus.SENT,
+        "direction": Direction.TO_SIM,
+        "transport": Transport.SMS,
+    },
 }
 """What the API can ask for of each kind."""
 LISTS = [
@@ -76,17 +103,21 @@ RECORDS: list[Any] = [
     esim_profile(1),
     settings_update(1),
     billing_period(1),
+    rate_plan(1),
+    wireless_sim(1),
+    command(1),
 ]
 
 
 class Plans:
-    """A database with one account, its fleet and its SIM, which says how it does what it does."""
+    """A database with one account and what it has, which says how it does what it does."""
 
     def __init__(self) -> None:
         self.connection = connect(":memory:")
         self.committer = Committer(self.connection)
         self._do(lambda tx: tx.accounts.add(account(), []))
-        for record in (PROFILES[OURS], FLEETS[OURS], SIMS[OURS], *RECORDS, session(1)):
+        own = [each[OURS] for each in (PROFILES, FLEETS, SIMS, RATE_PLANS, WIRELESS_SIMS)]
+        for record in (*own, *RECORDS, session(1), wireless_session(1)):
             self._do(lambda tx, record=record: add(tx, record))
 
     def of(self, work: Callable[[Transaction], Any]) -> list[str]:
@@ -160,6 +191,20 @@ FLEET_SID = FLEETS[OURS].sid
         (EsimProfile, {"sim_sid": SIM_SID, "status": EsimStatus.NEW}, "sim_sid"),
         (EsimProfile, FILTERS[EsimProfile], "eid"),
         (SettingsUpdate, FILTERS[SettingsUpdate], "sim_sid"),
+        (WirelessSim, {"status": WirelessStatus.ACTIVE}, "status"),
+        (WirelessSim, {"rate_plan_sid": PLAN_SID}, "rate_plan_sid"),
+        (WirelessSim, {"registration_code": "H3LL0W0RLD"}, "registration_code"),
+        (WirelessSim, {"eid": "0" * 32}, "eid"),
+        (
+            WirelessSim,
+            {"status": WirelessStatus.ACTIVE, "rate_plan_sid": PLAN_SID},
+            "rate_plan_sid, status",
+        ),
+        (Command, {"transport": Transport.SMS}, "transport"),
+        (Command, {"direction": FROM_SIM}, "direction"),
+        (Command, {"direction": FROM_SIM, "transport": Transport.SMS}, "direction"),
+        (Command, {"status": MessageStatus.SENT, "direction": FROM_SIM}, "status"),
+        (Command, FILTERS[Command], "sim_sid"),
     ],
 )
 def test_a_list_goes_by_the_filter_that_leaves_the_fewest_rows(
@@ -170,9 +215,28 @@ def test_a_list_goes_by_the_filter_that_leaves_the_fewest_rows(
     assert step.endswith(f"({terms})")
 
 
-def test_a_list_goes_by_an_iccid_rather_than_by_anything_else(plans: Plans) -> None:
-    (step,) = plans.of(lambda tx: tx.supersim.sims.page(OURS, FILTERS[Sim], Window(50)))
+@pytest.mark.parametrize("kind", [Sim, WirelessSim])
+def test_a_list_goes_by_an_iccid_rather_than_by_anything_else(plans: Plans, kind: type) -> None:
+    (step,) = plans.of(lambda tx: table_of(tx, kind).page(OURS, FILTERS[kind], Window(50)))
     assert step.endswith("(iccid=?)")
+
+
+@pytest.mark.parametrize("edge", ["after", "before"])
+def test_a_page_at_a_removed_record_is_found_by_an_index(plans: Plans, edge: str) -> None:
+    window = Window(50, **{edge: command(1).sid})
+
+    def work(tx: Transaction) -> None:
+        tx.wireless.commands.remove(command(1).sid)
+        tx.wireless.commands.page(OURS, {}, window)
+
+    check(plans.of(work))
+
+
+@pytest.mark.parametrize(
+    "record", [rate_plan(1), wireless_sim(1), command(1)], ids=lambda one: type(one).__name__
+)
+def test_removing_finds_one_row_and_looks_at_no_other(plans: Plans, record: Any) -> None:
+    check(plans.of(lambda tx: table_of(tx, type(record)).remove(record.sid)))
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=[type(one).__name__ for one in RECORDS])
@@ -183,7 +247,7 @@ def test_getting_and_saving_find_one_row_and_look_at_no_other(plans: Plans, reco
     check(plans.of(lambda tx: table_of(tx, table).save(changed)))
 
 
-@pytest.mark.parametrize("kind", [NetworkAccessProfile, Fleet, Sim])
+@pytest.mark.parametrize("kind", [NetworkAccessProfile, Fleet, Sim, RatePlan, WirelessSim])
 @pytest.mark.parametrize("name", [sim(1).sid, "a name"])
 def test_a_name_is_found_by_an_index(plans: Plans, kind: type, name: str) -> None:
     check(plans.of(lambda tx: table_of(tx, kind).find(OURS, name)))
@@ -202,6 +266,23 @@ OTHER: dict[str, Callable[[Transaction], Any]] = {
     "the end of a session": lambda tx: tx.supersim.sessions.end(session(1).sid, NOW),
     "the sessions of a SIM": lambda tx: tx.supersim.sessions.of_sim(SIM_SID, since=NOW),
     "sessions in a period": lambda tx: tx.supersim.sessions.between(OURS, {}, NOW, NOW, Window(9)),
+    "a wireless ICCID": lambda tx: tx.wireless.sims.first({"iccid": WIRELESS_ICCID}),
+    "a SIM with a plan": lambda tx: tx.wireless.sims.first({"rate_plan_sid": PLAN_SID}),
+    "a change to a plan": lambda tx: tx.wireless.sim_updates.first({"to_rate_plan_sid": PLAN_SID}),
+    "a wireless change": lambda tx: tx.wireless.sim_updates.get(WIRELESS_SID),
+    "the end of a wireless change": lambda tx: tx.wireless.sim_updates.end(WIRELESS_SID),
+    "a wireless session": lambda tx: tx.wireless.sessions.get(wireless_session(1).sid),
+    "the end of a wireless session": (
+        lambda tx: tx.wireless.sessions.end(wireless_session(1).sid, NOW)
+    ),
+    "the sessions of a wireless SIM": (
+        lambda tx: tx.wireless.sessions.of_sim(WIRELESS_SID, since=NOW)
+    ),
+    "wireless sessions in a period": (
+        lambda tx: tx.wireless.sessions.between(
+            OURS, {"sim_sid": WIRELESS_SID}, NOW, NOW, Window(9)
+        )
+    ),
 }
 
 
@@ -230,3 +311,22 @@ def test_sessions_in_a_period_are_found_among_those_of_a_sim_or_a_fleet(
 def test_the_next_due_task_is_read_off_the_end_of_an_index(plans: Plans) -> None:
     (step,) = plans.of(lambda tx: tx.tasks.next_due())
     assert step == "SEARCH tasks USING COVERING INDEX tasks_due"
+
+
+@pytest.mark.parametrize(
+    ("sim_sid", "terms"),
+    [
+        (None, "(account_sid=? AND at_us>? AND at_us<?)"),
+        (WIRELESS_SID, "(sim_sid=? AND at_us>? AND at_us<?)"),
+    ],
+    ids=["an account", "a SIM"],
+)
+def test_commands_are_counted_by_the_time_in_which_they_were_used(
+    plans: Plans, sim_sid: str | None, terms: str
+) -> None:
+    question = Question(NOW, NOW + SECOND, SECOND)
+    reading, *sorting = plans.of(lambda tx: tx.wireless.command_uses.tally(OURS, sim_sid, question))
+    assert reading.startswith("SEARCH command_uses USING INDEX")
+    assert reading.endswith(terms)
+    # What was found is grouped, which is not in an index's order.
+    assert all(step.startswith("USE TEMP B-TREE") for step in sorting)

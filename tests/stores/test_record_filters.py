@@ -11,34 +11,42 @@ from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.wireless.command import Command, Transport
+from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.ports import Store, Which, Window
 from tests.stores.asking import keep, numbers_of, page_of
 from tests.stores.records import (
     FLEETS,
     OURS,
     PROFILES,
+    RATE_PLANS,
     SIMS,
     THEIRS,
+    WIRELESS_SIMS,
     billing_period,
+    command,
     esim_profile,
     fleet,
     ip_command,
     profile,
+    rate_plan,
     settings_update,
     sim,
     sms_command,
+    wireless_sim,
 )
 
 READY = SimStatus.READY
 FROM, TO = Direction.FROM_SIM, Direction.TO_SIM
 OTHER_SIM, OTHER_FLEET = sim(900), fleet(900)
+OTHER_WIRELESS_SIM, OTHER_PLAN = wireless_sim(900), rate_plan(900)
 EIDS = ("0" * 32, "a" * 32)
 
 
 @pytest.fixture
 async def store(furnished: Store) -> Store:
-    """A store in which our account has two fleets and two SIMs for records to be about."""
-    await keep(furnished, OTHER_FLEET, OTHER_SIM)
+    """A store in which our account has two of each that records are about."""
+    await keep(furnished, OTHER_FLEET, OTHER_SIM, OTHER_PLAN, OTHER_WIRELESS_SIM)
     return furnished
 
 
@@ -204,6 +212,89 @@ async def test_billing_periods_by_sim(store: Store) -> None:
     await keep(store, billing_period(1), other, billing_period(3), billing_period(4, THEIRS))
     page = await page_of(store, type(other), Window(9), {"sim_sid": SIMS[OURS].sid})
     assert numbers_of(page) == [3, 1]
+
+
+ACTIVE = WirelessStatus.ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("which", "numbers"),
+    [
+        ({}, [4, 3, 2, 1, 0]),
+        ({"status": ACTIVE}, [3, 1]),
+        ({"iccid": wireless_sim(2).iccid}, [2]),
+        ({"rate_plan_sid": RATE_PLANS[OURS].sid}, [2, 1]),
+        ({"rate_plan_sid": OTHER_PLAN.sid}, [4]),
+        ({"rate_plan_sid": rate_plan(99).sid}, []),
+        ({"eid": EIDS[0]}, [3, 0]),
+        ({"eid": EIDS[1]}, [1]),
+        ({"registration_code": "H3LL0W0RLD"}, [2]),
+        ({"registration_code": "H3LL0"}, []),
+        ({"status": ACTIVE, "rate_plan_sid": RATE_PLANS[OURS].sid}, [1]),
+        ({"status": ACTIVE, "eid": EIDS[0]}, [3]),
+        ({"status": ACTIVE, "registration_code": "H3LL0W0RLD"}, []),
+        ({"iccid": wireless_sim(1).iccid, "rate_plan_sid": OTHER_PLAN.sid}, []),
+        ({"iccid": wireless_sim(5).iccid}, []),
+        ({"eid": None, "registration_code": None, "status": ACTIVE}, [3, 1]),
+    ],
+)
+async def test_wireless_sims_by_status_iccid_plan_chip_and_code(
+    store: Store, which: Which, numbers: list[int]
+) -> None:
+    ours = {"rate_plan_sid": RATE_PLANS[OURS].sid}
+    first, second = EIDS
+    await keep(
+        store,
+        replace(wireless_sim(0), eid=first),
+        replace(wireless_sim(1), status=ACTIVE, eid=second, **ours),
+        replace(wireless_sim(2), registration_code="H3LL0W0RLD", **ours),
+        replace(wireless_sim(3), status=ACTIVE, eid=first),
+        replace(wireless_sim(4), rate_plan_sid=OTHER_PLAN.sid),
+        replace(wireless_sim(5, THEIRS), status=ACTIVE, eid=first),
+    )
+    assert await numbers_on_the_page(store, WirelessSim, which) == numbers
+
+
+@pytest.mark.parametrize(
+    ("which", "numbers"),
+    [
+        ({}, [4, 3, 2, 1, 0]),
+        ({"sim_sid": OTHER_WIRELESS_SIM.sid}, [3, 1]),
+        ({"sim_sid": WIRELESS_SIMS[THEIRS].sid}, []),
+        ({"status": MessageStatus.SENT}, [1, 0]),
+        ({"direction": FROM}, [4, 3]),
+        ({"transport": Transport.IP}, [3, 2]),
+        ({"transport": Transport.SMS}, [4, 1, 0]),
+        ({"sim_sid": OTHER_WIRELESS_SIM.sid, "status": MessageStatus.SENT}, [1]),
+        ({"transport": Transport.IP, "direction": TO}, [2]),
+        ({"status": MessageStatus.QUEUED, "direction": FROM}, []),
+        (
+            {
+                "sim_sid": OTHER_WIRELESS_SIM.sid,
+                "status": MessageStatus.RECEIVED,
+                "direction": FROM,
+                "transport": Transport.IP,
+            },
+            [3],
+        ),
+    ],
+)
+async def test_commands_by_sim_status_direction_and_transport(
+    store: Store, which: Which, numbers: list[int]
+) -> None:
+    elsewhere = {"sim_sid": OTHER_WIRELESS_SIM.sid}
+    by_ip = {"transport": Transport.IP}
+    heard = {"status": MessageStatus.RECEIVED, "direction": FROM}
+    await keep(
+        store,
+        replace(command(0), status=MessageStatus.SENT),
+        replace(command(1), status=MessageStatus.SENT, **elsewhere),
+        replace(command(2), **by_ip),
+        replace(command(3), **heard, **elsewhere, **by_ip),
+        replace(command(4), **heard),
+        replace(command(5, THEIRS), status=MessageStatus.SENT, **by_ip),
+    )
+    assert await numbers_on_the_page(store, Command, which) == numbers
 
 
 async def test_a_filtered_list_of_commands_has_pages_too(store: Store) -> None:

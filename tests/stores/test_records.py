@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ringback.core.listener import Listener
 from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.method import Method
 from ringback.core.network import NETWORKS
@@ -17,6 +18,9 @@ from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.wireless.command import Command, IncludeSid, Transport
+from ringback.core.wireless.rate_plan import DataLimitStrategy, DataMetering, RatePlan
+from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.ports import Store, Window
 from tests.fakes import NOW
 from tests.stores.asking import keep, page_of, table_of
@@ -26,17 +30,22 @@ from tests.stores.records import (
     ODD_URL,
     OURS,
     PROFILES,
+    RATE_PLANS,
     SIMS,
     THEIRS,
+    WIRELESS_SIMS,
     billing_period,
+    command,
     esim_profile,
     fleet,
     ip_command,
     profile,
+    rate_plan,
     settings_update,
     sid,
     sim,
     sms_command,
+    wireless_sim,
 )
 
 LATER = ODD_INSTANT + timedelta(microseconds=1)
@@ -49,6 +58,9 @@ MAKERS = {
     EsimProfile: esim_profile,
     SettingsUpdate: settings_update,
     BillingPeriod: billing_period,
+    RatePlan: rate_plan,
+    WirelessSim: wireless_sim,
+    Command: command,
 }
 ODD: list[Any] = [
     NetworkAccessProfile(
@@ -151,6 +163,63 @@ ODD: list[Any] = [
         end_time=ODD_INSTANT + timedelta(days=30),
         date_created=ODD_INSTANT,
         date_updated=LATER,
+    ),
+    RatePlan(
+        sid=sid(Kind.RATE_PLAN, 1),
+        account_sid=OURS,
+        date_created=ODD_INSTANT,
+        date_updated=LATER,
+        unique_name="Zoë's «Tarif»",
+        friendly_name="für Zähler",
+        data_enabled=False,
+        data_metering=DataMetering.QUOTA_50,
+        data_limit=2_000_000,
+        messaging_enabled=False,
+        voice_enabled=True,
+        national_roaming_enabled=True,
+        national_roaming_data_limit=1,
+        international_roaming=("messaging", "voice", "data"),
+        international_roaming_data_limit=2,
+        data_limit_strategy=DataLimitStrategy.THROTTLE,
+        usage_notification_url="https://us%40er:p%C3%A4ss@receiver.example/a%2Fb?x=1&y=@",
+        usage_notification_method=Method.GET,
+    ),
+    WirelessSim(
+        sid=sid(Kind.WIRELESS_SIM, 1),
+        account_sid=OURS,
+        iccid="8901340852295524703",
+        date_created=ODD_INSTANT,
+        date_updated=LATER,
+        status=WirelessStatus.READY,
+        unique_name="mön SIM",
+        friendly_name="Zähler «1»",
+        rate_plan_sid=RATE_PLANS[OURS].sid,
+        eid="89049032005008882600033489aaaaaa",
+        registration_code="H3LL0W0RLD",
+        is_narrowband=True,
+        commands_to=Listener(ODD_URL, Method.GET),
+        handlers={"sms_url": "https://ü.example/?a=b", "voice_fallback_method": "GET"},
+        is_resetting=True,
+        reset_to=Listener(ODD_URL.with_credentials("other:secret"), Method.GET),
+        final_to=Listener(ODD_URL.with_warnings("another one"), Method.GET),
+        status_since=ODD_INSTANT - timedelta(days=89),
+        commands_while_ready=4,
+        metered_since=ODD_INSTANT - timedelta(days=90),
+    ),
+    Command(
+        sid=sid(Kind.COMMAND, 1),
+        account_sid=OURS,
+        sim_sid=WIRELESS_SIMS[OURS].sid,
+        command="ÿ\0\r\n'; DROP TABLE commands",
+        command_mode=PayloadType.BINARY,
+        transport=Transport.IP,
+        status=MessageStatus.RECEIVED,
+        direction=Direction.FROM_SIM,
+        date_created=ODD_INSTANT,
+        date_updated=LATER,
+        include_sid=IncludeSid.END,
+        delivery_receipt_requested=False,
+        told=Listener(ODD_URL, Method.GET),
     ),
 ]
 """One of each kind, each field of which is another than a new record's."""
@@ -282,6 +351,15 @@ VALUES = [
     *((esim_profile(1), "status", value) for value in EsimStatus),
     *((settings_update(1), "status", value) for value in SettingsStatus),
     *((billing_period(1), "period_type", value) for value in PeriodType),
+    *((rate_plan(1), "data_metering", value) for value in DataMetering),
+    *((rate_plan(1), "data_limit_strategy", value) for value in DataLimitStrategy),
+    *((rate_plan(1), "usage_notification_method", value) for value in Method),
+    *((wireless_sim(1), "status", value) for value in WirelessStatus),
+    *((command(1), "command_mode", value) for value in PayloadType),
+    *((command(1), "transport", value) for value in Transport),
+    *((command(1), "status", value) for value in MessageStatus),
+    *((command(1), "direction", value) for value in Direction),
+    *((command(1), "include_sid", value) for value in IncludeSid),
 ]
 
 
@@ -332,6 +410,30 @@ async def test_a_profile_keeps_its_networks_in_their_order(store: Store) -> None
     await keep(store, profile(1))
     await save(store, replace(profile(1), network_sids=sids))
     assert (await kept(store, profile(1))).network_sids == sids
+
+
+@pytest.mark.parametrize("roaming", [(), ("voice",), ("messaging", "data"), ("data", "messaging")])
+async def test_a_plan_keeps_where_its_sims_roam_in_its_order(
+    store: Store, roaming: tuple[str, ...]
+) -> None:
+    await keep(store, replace(rate_plan(1), international_roaming=roaming))
+    assert (await kept(store, rate_plan(1))).international_roaming == roaming
+
+
+@pytest.mark.parametrize("whom", ["commands_to", "reset_to", "final_to"])
+async def test_a_sim_can_tell_one_and_no_other(store: Store, whom: str) -> None:
+    given = replace(wireless_sim(1), **{whom: Listener(ODD_URL, Method.GET)})
+    await keep(store, given)
+    back = await kept(store, given)
+    assert back == given
+    assert getattr(back, whom).url.credentials == "us%40er:p%C3%A4ss"
+    assert getattr(back, whom).url.warnings == ODD_URL.warnings
+
+
+async def test_a_listener_without_a_url_keeps_its_method(store: Store) -> None:
+    given = replace(wireless_sim(1), commands_to=Listener(None, Method.GET))
+    await keep(store, given)
+    assert await kept(store, given) == given
 
 
 async def test_a_sim_that_is_moved_is_its_new_accounts(store: Store) -> None:

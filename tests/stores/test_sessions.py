@@ -1,7 +1,9 @@
-"""Data sessions: how long they go on, and which of them a period is about."""
+"""Flows of data in both products: how long they go on, and which of them a period is about."""
 
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -9,108 +11,167 @@ from ringback.core.errors import Invalid
 from ringback.core.network import NETWORKS
 from ringback.core.sids import Kind
 from ringback.core.supersim.usage import DataSession
+from ringback.core.wireless.data_session import WirelessSession
+from ringback.core.wireless.radio import RadioLink
 from ringback.ports import Store, Which, Window
 from tests.fakes import NOW
-from tests.stores.asking import keep, numbers_of
+from tests.stores.asking import keep, numbers_of, table_of
 from tests.stores.records import (
     FLEETS,
     ODD_INSTANT,
     OURS,
+    RATE_PLANS,
     SECOND,
     SIMS,
     THEIRS,
+    WIRELESS_SIMS,
     fleet,
+    rate_plan,
     session,
     sid,
     sim,
+    wireless_session,
+    wireless_sim,
 )
 
 HOUR = timedelta(hours=1)
 INSTANT = timedelta(microseconds=1)
+ODD: dict[str, Any] = {
+    "sid": sid(Kind.DATA_SESSION, 1),
+    "account_sid": OURS,
+    "network_sid": NETWORKS[7].sid,
+    "upload_per_hour": 3_600_000_000 * 1_000_000_000,
+    "download_per_hour": 0,
+    "date_created": ODD_INSTANT,
+    "date_ended": ODD_INSTANT + INSTANT,
+}
 
 
-async def kept(store: Store, number: int) -> DataSession | None:
-    return await store.transact(lambda tx: tx.supersim.sessions.get(session(number).sid))
+@dataclass
+class Product:
+    """What tests do with the flows of one product."""
 
+    session: Callable[..., Any]
+    sims: Mapping[str, Any]
+    sim: Callable[..., Any]
+    odd: Any
+    """One each field of which is another than usual."""
+    others: Mapping[str, Any]
+    """Other values of fields that lists are told apart by."""
 
-async def end(store: Store, number: int, at: datetime | None) -> None:
-    await store.transact(lambda tx: tx.supersim.sessions.end(session(number).sid, at))
+    def table_of(self, tx: Any) -> Any:
+        return table_of(tx, type(self.odd))
 
+    async def kept(self, store: Store, number: int) -> Any:
+        return await store.transact(lambda tx: self.table_of(tx).get(self.session(number).sid))
 
-async def of_sim(store: Store, since: datetime, sim_sid: str = SIMS[OURS].sid) -> list[int]:
-    return numbers_of(
-        await store.transact(lambda tx: tx.supersim.sessions.of_sim(sim_sid, since=since))
-    )
+    async def end(self, store: Store, number: int, at: datetime | None) -> None:
+        sid = self.session(number).sid
+        await store.transact(lambda tx: self.table_of(tx).end(sid, at))
 
-
-async def between(
-    store: Store,
-    start: datetime = NOW,
-    until: datetime = NOW + HOUR,
-    *,
-    window: Window = Window(9),  # noqa: B008 (it is frozen)
-    account_sid: str = OURS,
-    which: Which | None = None,
-) -> list[int]:
-    return numbers_of(
-        await store.transact(
-            lambda tx: tx.supersim.sessions.between(account_sid, which or {}, start, until, window)
+    async def of_sim(self, store: Store, since: datetime, sim_sid: str | None = None) -> list[int]:
+        sim_sid = sim_sid or self.sims[OURS].sid
+        return numbers_of(
+            await store.transact(lambda tx: self.table_of(tx).of_sim(sim_sid, since=since))
         )
-    )
+
+    async def between(
+        self,
+        store: Store,
+        start: datetime = NOW,
+        until: datetime = NOW + HOUR,
+        *,
+        window: Window = Window(9),  # noqa: B008 (it is frozen)
+        account_sid: str = OURS,
+        which: Which | None = None,
+    ) -> list[int]:
+        return numbers_of(
+            await store.transact(
+                lambda tx: self.table_of(tx).between(account_sid, which or {}, start, until, window)
+            )
+        )
 
 
-async def test_every_field_comes_back(furnished: Store) -> None:
-    odd = DataSession(
-        sid=sid(Kind.DATA_SESSION, 1),
-        account_sid=OURS,
-        sim_sid=SIMS[OURS].sid,
-        fleet_sid=FLEETS[OURS].sid,
-        network_sid=NETWORKS[7].sid,
-        iso_country="BR",
-        upload_per_hour=3_600_000_000 * 1_000_000_000,
-        download_per_hour=0,
-        date_created=ODD_INSTANT,
-        date_ended=ODD_INSTANT + INSTANT,
-    )
-    await keep(furnished, odd, session(2))
-    assert await kept(furnished, 1) == odd
-    assert await kept(furnished, 2) == session(2)
-    assert await kept(furnished, 3) is None
+SUPER_SIM = Product(
+    session,
+    SIMS,
+    sim,
+    DataSession(**ODD, sim_sid=SIMS[OURS].sid, fleet_sid=FLEETS[OURS].sid, iso_country="BR"),
+    {
+        "sim_sid": sim(9).sid,
+        "fleet_sid": fleet(9).sid,
+        "network_sid": NETWORKS[9].sid,
+        "iso_country": "GB",
+    },
+)
+WIRELESS = Product(
+    wireless_session,
+    WIRELESS_SIMS,
+    wireless_sim,
+    WirelessSession(
+        **ODD,
+        sim_sid=WIRELESS_SIMS[OURS].sid,
+        rate_plan_sid=RATE_PLANS[OURS].sid,
+        iccid="8901340000000000019",
+        radio_link=RadioLink.NARROWBAND,
+    ),
+    {
+        "sim_sid": wireless_sim(9).sid,
+        "rate_plan_sid": rate_plan(9).sid,
+        "network_sid": NETWORKS[9].sid,
+        "radio_link": RadioLink.THREE_G,
+    },
+)
+
+
+@pytest.fixture(params=[SUPER_SIM, WIRELESS], ids=["Super SIM", "Wireless"])
+def flows(request: pytest.FixtureRequest) -> Product:
+    return request.param
+
+
+async def test_every_field_comes_back(furnished: Store, flows: Product) -> None:
+    await keep(furnished, flows.odd, flows.session(2))
+    assert await flows.kept(furnished, 1) == flows.odd
+    assert await flows.kept(furnished, 2) == flows.session(2)
+    assert await flows.kept(furnished, 3) is None
 
 
 @pytest.mark.parametrize("at", [NOW, ODD_INSTANT, None], ids=["now", "in the future", "open"])
-async def test_a_session_ends_when_it_is_said_to(furnished: Store, at: datetime | None) -> None:
-    await keep(furnished, session(1, ends=NOW + SECOND), session(2))
-    await end(furnished, 1, at)
-    assert await kept(furnished, 1) == session(1, ends=at)
-    assert await kept(furnished, 2) == session(2)
+async def test_a_session_ends_when_it_is_said_to(
+    furnished: Store, flows: Product, at: datetime | None
+) -> None:
+    await keep(furnished, flows.session(1, ends=NOW + SECOND), flows.session(2))
+    await flows.end(furnished, 1, at)
+    assert await flows.kept(furnished, 1) == flows.session(1, ends=at)
+    assert await flows.kept(furnished, 2) == flows.session(2)
 
 
 # ---- of a SIM
 
 
-async def test_the_sessions_of_a_sim_are_the_oldest_first(furnished: Store) -> None:
-    await keep(furnished, sim(9), *map(session, (5, 1, 3)), session(2, THEIRS))
-    await keep(furnished, replace(session(4), sim_sid=sim(9).sid))
-    assert await of_sim(furnished, NOW) == [5, 1, 3]
-    assert await of_sim(furnished, NOW, sim(9).sid) == [4]
-    assert await of_sim(furnished, NOW, SIMS[THEIRS].sid) == [2]
+async def test_the_sessions_of_a_sim_are_the_oldest_first(furnished: Store, flows: Product) -> None:
+    other = flows.sim(9)
+    await keep(furnished, other, *map(flows.session, (5, 1, 3)), flows.session(2, THEIRS))
+    await keep(furnished, replace(flows.session(4), sim_sid=other.sid))
+    assert await flows.of_sim(furnished, NOW) == [5, 1, 3]
+    assert await flows.of_sim(furnished, NOW, other.sid) == [4]
+    assert await flows.of_sim(furnished, NOW, flows.sims[THEIRS].sid) == [2]
 
 
 async def test_a_session_goes_on_until_its_end_which_is_no_longer_its_own(
-    furnished: Store,
+    furnished: Store, flows: Product
 ) -> None:
-    await keep(furnished, session(1, ends=NOW + SECOND), session(2))
-    assert await of_sim(furnished, NOW + SECOND - INSTANT) == [1, 2]
-    assert await of_sim(furnished, NOW + SECOND) == [2]
+    await keep(furnished, flows.session(1, ends=NOW + SECOND), flows.session(2))
+    assert await flows.of_sim(furnished, NOW + SECOND - INSTANT) == [1, 2]
+    assert await flows.of_sim(furnished, NOW + SECOND) == [2]
 
 
-async def test_a_session_that_has_yet_to_end_goes_on(furnished: Store) -> None:
-    await keep(furnished, session(1))
-    await end(furnished, 1, NOW + 2 * HOUR)
-    assert await of_sim(furnished, NOW + HOUR) == [1]
-    await end(furnished, 1, NOW + HOUR)
-    assert await of_sim(furnished, NOW + HOUR) == []
+async def test_a_session_that_has_yet_to_end_goes_on(furnished: Store, flows: Product) -> None:
+    await keep(furnished, flows.session(1))
+    await flows.end(furnished, 1, NOW + 2 * HOUR)
+    assert await flows.of_sim(furnished, NOW + HOUR) == [1]
+    await flows.end(furnished, 1, NOW + HOUR)
+    assert await flows.of_sim(furnished, NOW + HOUR) == []
 
 
 # ---- of a period
@@ -131,66 +192,64 @@ async def test_a_session_that_has_yet_to_end_goes_on(furnished: Store) -> None:
     ],
 )
 async def test_a_period_has_the_sessions_that_overlap_it(
-    furnished: Store, began: datetime, ends: datetime | None, *, is_in: bool
+    furnished: Store, flows: Product, began: datetime, ends: datetime | None, *, is_in: bool
 ) -> None:
-    await keep(furnished, session(1, began=began, ends=ends))
-    assert await between(furnished) == ([1] if is_in else [])
+    await keep(furnished, flows.session(1, began=began, ends=ends))
+    assert await flows.between(furnished) == ([1] if is_in else [])
 
 
-async def test_a_period_has_the_accounts_own_sessions_newest_first(furnished: Store) -> None:
-    await keep(furnished, *map(session, (5, 1)), session(2, THEIRS), session(3))
-    assert await between(furnished) == [3, 1, 5]
-    assert await between(furnished, account_sid=THEIRS) == [2]
+async def test_a_period_has_the_accounts_own_sessions_newest_first(
+    furnished: Store, flows: Product
+) -> None:
+    await keep(furnished, *map(flows.session, (5, 1)), flows.session(2, THEIRS), flows.session(3))
+    assert await flows.between(furnished) == [3, 1, 5]
+    assert await flows.between(furnished, account_sid=THEIRS) == [2]
 
 
-@pytest.mark.parametrize(
-    ("which", "numbers"),
-    [
-        ({"sim_sid": sim(9).sid}, [1]),
-        ({"fleet_sid": fleet(9).sid}, [2]),
-        ({"network_sid": NETWORKS[9].sid}, [3]),
-        ({"iso_country": "GB"}, [4]),
-        ({"iso_country": "GB", "sim_sid": sim(9).sid}, []),
-        ({"iso_country": None, "sim_sid": SIMS[OURS].sid}, [4, 3, 2, 0]),
-    ],
-)
 async def test_a_period_can_be_of_those_whose_fields_are_these(
-    furnished: Store, which: Which, numbers: list[int]
+    furnished: Store, flows: Product
 ) -> None:
-    await keep(
-        furnished,
-        fleet(9),
-        sim(9),
-        session(0),
-        replace(session(1), sim_sid=sim(9).sid),
-        replace(session(2), fleet_sid=fleet(9).sid),
-        replace(session(3), network_sid=NETWORKS[9].sid),
-        replace(session(4), iso_country="GB"),
-    )
-    assert await between(furnished, which=which) == numbers
+    await keep(furnished, fleet(9), sim(9), rate_plan(9), wireless_sim(9))
+    usual, others = flows.session(0), flows.others
+    special = [
+        replace(flows.session(number), **{name: value})
+        for number, (name, value) in enumerate(others.items(), 1)
+    ]
+    await keep(furnished, usual, *special)
+    for number, (name, value) in enumerate(others.items(), 1):
+        assert await flows.between(furnished, which={name: value}) == [number]
+    of_two = dict(list(others.items())[:2])
+    assert await flows.between(furnished, which=of_two) == []
+    open_ended = {"network_sid": None, "sim_sid": usual.sim_sid}
+    assert await flows.between(furnished, which=open_ended) == [4, 3, 2, 0]
 
 
-async def test_a_period_has_pages(furnished: Store) -> None:
-    await keep(furnished, *(session(n, ends=None if n % 3 else NOW) for n in range(10)))
-    first = await between(furnished, window=Window(2))
-    second = await between(furnished, window=Window(2, after=session(first[-1]).sid))
-    third = await between(furnished, window=Window(9, after=session(second[-1]).sid))
-    back = await between(furnished, window=Window(1, before=session(second[0]).sid))
+async def test_a_period_has_pages(furnished: Store, flows: Product) -> None:
+    await keep(furnished, *(flows.session(n, ends=None if n % 3 else NOW) for n in range(10)))
+    first = await flows.between(furnished, window=Window(2))
+    second = await flows.between(furnished, window=Window(2, after=flows.session(first[-1]).sid))
+    third = await flows.between(furnished, window=Window(9, after=flows.session(second[-1]).sid))
+    back = await flows.between(furnished, window=Window(1, before=flows.session(second[0]).sid))
     assert (first, second, third, back) == ([8, 7], [5, 4], [2, 1], [7])
 
 
-async def test_a_session_outside_the_period_still_marks_its_page(furnished: Store) -> None:
-    await keep(furnished, session(0), session(1, ends=NOW), session(2))
-    assert await between(furnished, window=Window(9, after=session(1).sid)) == [0]
-    assert await between(furnished, window=Window(9, before=session(1).sid)) == [2]
+async def test_a_session_outside_the_period_still_marks_its_page(
+    furnished: Store, flows: Product
+) -> None:
+    await keep(furnished, flows.session(0), flows.session(1, ends=NOW), flows.session(2))
+    assert await flows.between(furnished, window=Window(9, after=flows.session(1).sid)) == [0]
+    assert await flows.between(furnished, window=Window(9, before=flows.session(1).sid)) == [2]
 
 
 @pytest.mark.parametrize("number", [1, 2], ids=["theirs", "unknown"])
 async def test_a_page_at_a_session_that_is_none_of_ones_own_is_refused(
-    furnished: Store, number: int
+    furnished: Store, flows: Product, number: int
 ) -> None:
-    await keep(furnished, session(0), session(1, THEIRS))
-    for window in (Window(9, after=session(number).sid), Window(9, before=session(number).sid)):
+    await keep(furnished, flows.session(0), flows.session(1, THEIRS))
+    for window in (
+        Window(9, after=flows.session(number).sid),
+        Window(9, before=flows.session(number).sid),
+    ):
         with pytest.raises(Invalid) as refused:
-            await between(furnished, window=window)
+            await flows.between(furnished, window=window)
         assert refused.value.code == 83600

@@ -1,75 +1,162 @@
-"""Changes of SIMs that are under way: at most one of each SIM."""
+"""Changes of SIMs that are under way, in both products: at most one of each SIM."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import pytest
 
+from ringback.core.listener import NOBODY, Listener
 from ringback.core.method import Method
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.supersim.sim_update import SimUpdate
-from ringback.ports import Store
-from tests.stores.asking import keep
-from tests.stores.records import FLEETS, ODD_URL, OURS, SIMS, sim, update_of
-
-
-async def change_of(store: Store, number: int) -> SimUpdate | None:
-    return await store.transact(lambda tx: tx.supersim.sim_updates.get(sim(number).sid))
-
-
-async def end(store: Store, number: int) -> None:
-    await store.transact(lambda tx: tx.supersim.sim_updates.end(sim(number).sid))
-
-
-@pytest.mark.parametrize(
-    "update",
-    [
-        SimUpdate(
-            SIMS[OURS].sid,
-            OURS,
-            SimStatus.READY,
-            SimStatus.INACTIVE,
-            FLEETS[OURS].sid,
-            ODD_URL,
-            Method.GET,
-        ),
-        replace(update_of(SIMS[OURS]), callback_url=None),
-    ],
-    ids=["every field", "nobody to call back"],
+from ringback.core.wireless.sim import WirelessStatus
+from ringback.core.wireless.sim_update import WirelessUpdate
+from ringback.ports import Store, Which
+from tests.stores.asking import keep, table_of
+from tests.stores.records import (
+    FLEETS,
+    ODD_URL,
+    OURS,
+    RATE_PLANS,
+    SIMS,
+    THEIRS,
+    WIRELESS_SIMS,
+    sim,
+    update_of,
+    wireless_sim,
+    wireless_update_of,
 )
-async def test_a_change_comes_back_as_it_was(furnished: Store, update: SimUpdate) -> None:
+
+
+class Product(NamedTuple):
+    """A kind of SIM, and how it is changed."""
+
+    sim: Callable[..., Any]
+    update_of: Callable[[Any], Any]
+    odd: Any
+    """A change with every field, to the account's SIM."""
+    quiet: Any
+    """One that nobody is told of."""
+
+
+SUPER_SIM = Product(
+    sim,
+    update_of,
+    SimUpdate(
+        SIMS[OURS].sid,
+        OURS,
+        SimStatus.READY,
+        SimStatus.INACTIVE,
+        FLEETS[OURS].sid,
+        ODD_URL,
+        Method.GET,
+    ),
+    replace(update_of(SIMS[OURS]), callback_url=None),
+)
+WIRELESS = Product(
+    wireless_sim,
+    wireless_update_of,
+    WirelessUpdate(
+        WIRELESS_SIMS[OURS].sid,
+        OURS,
+        WirelessStatus.READY,
+        WirelessStatus.SUSPENDED,
+        RATE_PLANS[OURS].sid,
+        Listener(ODD_URL, Method.GET),
+    ),
+    replace(wireless_update_of(WIRELESS_SIMS[OURS]), told=NOBODY),
+)
+
+
+@pytest.fixture(params=[SUPER_SIM, WIRELESS], ids=["Super SIM", "Wireless"])
+def product(request: pytest.FixtureRequest) -> Product:
+    return request.param
+
+
+async def change_of(store: Store, product: Product, number: int) -> Any:
+    kind, sid = type(product.odd), product.sim(number).sid
+    return await store.transact(lambda tx: table_of(tx, kind).get(sid))
+
+
+async def first(store: Store, product: Product, which: Which) -> Any:
+    return await store.transact(lambda tx: table_of(tx, type(product.odd)).first(which))
+
+
+async def end(store: Store, product: Product, number: int) -> None:
+    kind, sid = type(product.odd), product.sim(number).sid
+    await store.transact(lambda tx: table_of(tx, kind).end(sid))
+
+
+@pytest.mark.parametrize("which", ["odd", "quiet"])
+async def test_a_change_comes_back_as_it_was(
+    furnished: Store, product: Product, which: str
+) -> None:
+    update = getattr(product, which)
     await keep(furnished, update)
-    assert (
-        await furnished.transact(lambda tx: tx.supersim.sim_updates.get(SIMS[OURS].sid)) == update
-    )
+    table = type(update)
+    assert await furnished.transact(lambda tx: table_of(tx, table).get(update.sim_sid)) == update
 
 
-async def test_a_sim_that_is_not_being_changed_has_no_change(store: Store) -> None:
-    await keep(store, sim(1), sim(2), update_of(sim(1)))
-    assert await change_of(store, 2) is None
+async def test_a_sim_that_is_not_being_changed_has_no_change(
+    store: Store, product: Product
+) -> None:
+    sims = [product.sim(number) for number in (1, 2)]
+    await keep(store, *sims, product.update_of(sims[0]))
+    assert await change_of(store, product, 2) is None
 
 
-async def test_looking_at_a_change_leaves_it(store: Store) -> None:
-    await keep(store, sim(1), update_of(sim(1)))
+async def test_looking_at_a_change_leaves_it(store: Store, product: Product) -> None:
+    update = product.update_of(product.sim(1))
+    await keep(store, product.sim(1), update)
     for _ in range(2):
-        assert await change_of(store, 1) == update_of(sim(1))
+        assert await change_of(store, product, 1) == update
+        assert await first(store, product, {"account_sid": OURS}) == update
 
 
-async def test_a_change_that_ended_is_gone_and_no_other_is(store: Store) -> None:
-    await keep(store, sim(1), sim(2), update_of(sim(1)), update_of(sim(2)))
-    await end(store, 1)
-    assert await change_of(store, 1) is None
-    assert await change_of(store, 2) == update_of(sim(2))
+async def test_a_change_that_ended_is_gone_and_no_other_is(store: Store, product: Product) -> None:
+    sims = [product.sim(number) for number in (1, 2)]
+    await keep(store, *sims, *map(product.update_of, sims))
+    await end(store, product, 1)
+    assert await change_of(store, product, 1) is None
+    assert await change_of(store, product, 2) == product.update_of(sims[1])
 
 
-async def test_ending_what_is_not_there_changes_nothing(store: Store) -> None:
-    await keep(store, sim(1), update_of(sim(1)))
-    await end(store, 2)
-    assert await change_of(store, 1) == update_of(sim(1))
+async def test_ending_what_is_not_there_changes_nothing(store: Store, product: Product) -> None:
+    update = product.update_of(product.sim(1))
+    await keep(store, product.sim(1), update)
+    await end(store, product, 2)
+    assert await change_of(store, product, 1) == update
 
 
-async def test_a_sim_may_change_again_after_its_change(store: Store) -> None:
-    await keep(store, sim(1), update_of(sim(1)))
-    await end(store, 1)
-    again = replace(update_of(sim(1)), to_status=SimStatus.INACTIVE)
+async def test_a_sim_may_change_again_after_its_change(store: Store, product: Product) -> None:
+    update = product.update_of(product.sim(1))
+    await keep(store, product.sim(1), update)
+    await end(store, product, 1)
+    again = replace(update, to_status=product.odd.to_status)
     await keep(store, again)
-    assert await change_of(store, 1) == again
+    assert await change_of(store, product, 1) == again
+
+
+async def test_a_change_is_found_by_what_its_fields_are(furnished: Store, product: Product) -> None:
+    theirs = product.update_of(product.sim(1, THEIRS))
+    await keep(furnished, product.sim(1, THEIRS), theirs, product.odd)
+    assert await first(furnished, product, {"account_sid": THEIRS}) == theirs
+    assert await first(furnished, product, {"to_status": product.odd.to_status}) == product.odd
+    both = {"account_sid": THEIRS, "to_status": product.odd.to_status}
+    assert await first(furnished, product, both) is None
+
+
+async def test_a_change_is_found_by_the_plan_that_it_leads_to(furnished: Store) -> None:
+    other = replace(WIRELESS.odd, sim_sid=wireless_sim(1).sid, to_rate_plan_sid=None)
+    await keep(furnished, wireless_sim(1), other, WIRELESS.odd)
+    to_ours = {"to_rate_plan_sid": RATE_PLANS[OURS].sid}
+    assert await first(furnished, WIRELESS, to_ours) == WIRELESS.odd
+    to_theirs = {"to_rate_plan_sid": RATE_PLANS[THEIRS].sid}
+    assert await first(furnished, WIRELESS, to_theirs) is None
+
+
+async def test_a_change_that_ended_is_found_no_more(furnished: Store, product: Product) -> None:
+    await keep(furnished, product.odd)
+    await end(furnished, product, 1001)
+    assert await first(furnished, product, {"account_sid": OURS}) is None

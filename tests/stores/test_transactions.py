@@ -10,6 +10,7 @@ from ringback.core.errors import Invalid
 from ringback.core.retry import Done
 from ringback.core.scenario import Step
 from ringback.core.supersim.sim import Sim
+from ringback.core.wireless.usage import Question
 from ringback.ports import Store, Transaction, Window
 from tests.fakes import NOW
 from tests.stores.asking import ALL_CALLBACKS, ended, keep, sims_on
@@ -20,14 +21,20 @@ from tests.stores.records import (
     OURS,
     SECOND,
     SIMS,
+    WIRELESS_SIMS,
     account,
     callback,
+    command,
+    command_use,
     fleet,
+    rate_plan,
     session,
     sim,
     sms_command,
     task,
     update_of,
+    wireless_session,
+    wireless_update_of,
 )
 
 
@@ -45,6 +52,12 @@ def do_everything_and_break(tx: Transaction) -> None:
     tx.supersim.sim_updates.end(sim(1).sid)
     tx.supersim.sms_commands.add(sms_command(9))
     tx.supersim.sessions.end(session(1).sid, NOW)
+    tx.wireless.rate_plans.add(rate_plan(9))
+    tx.wireless.sims.save(replace(WIRELESS_SIMS[OURS], unique_name="changed"))
+    tx.wireless.sim_updates.end(WIRELESS_SIMS[OURS].sid)
+    tx.wireless.commands.remove(command(1).sid)
+    tx.wireless.command_uses.add(command_use())
+    tx.wireless.sessions.add(wireless_session(9))
     tx.scenarios.put(OURS, "slow")
     tx.tasks.put(task(1, due=ODD_INSTANT))
     tx.tasks.drop(task(2).subject_sid, Step.UPDATE_SIM)
@@ -63,6 +76,12 @@ def everything(tx: Transaction) -> tuple[object, ...]:
         [tx.supersim.sim_updates.get(sim(number).sid) for number in (1, 9)],
         tx.supersim.sms_commands.page(OURS, {}, Window(99)),
         tx.supersim.sessions.get(session(1).sid),
+        tx.wireless.rate_plans.page(OURS, {}, Window(99)),
+        tx.wireless.sims.page(OURS, {}, Window(99)),
+        tx.wireless.sim_updates.get(WIRELESS_SIMS[OURS].sid),
+        tx.wireless.commands.page(OURS, {}, Window(99)),
+        tx.wireless.command_uses.tally(OURS, None, Question(NOW, ODD_INSTANT, None)),
+        tx.wireless.sessions.of_sim(WIRELESS_SIMS[OURS].sid, since=NOW),
         tx.scenarios.get(OURS),
         tx.tasks.due(ODD_INSTANT, limit=99),
         tx.callbacks.page(OURS, ALL_CALLBACKS, Window(99)),
@@ -73,6 +92,7 @@ def everything(tx: Transaction) -> tuple[object, ...]:
 
 async def test_work_that_fails_has_done_nothing(furnished: Store) -> None:
     await keep(furnished, sim(1), update_of(sim(1)), session(1), *map(task, (1, 2, 3)), callback(1))
+    await keep(furnished, wireless_update_of(WIRELESS_SIMS[OURS]), command(1))
     before = await furnished.transact(everything)
     with pytest.raises(Broken):
         await furnished.transact(do_everything_and_break)
@@ -80,7 +100,7 @@ async def test_work_that_fails_has_done_nothing(furnished: Store) -> None:
 
 
 async def test_work_that_fails_leaves_the_work_beside_it(furnished: Store) -> None:
-    await keep(furnished, sim(1), session(1))
+    await keep(furnished, sim(1), session(1), command(1))
     endings = await asyncio.gather(
         keep(furnished, sim(2)),
         furnished.transact(do_everything_and_break),

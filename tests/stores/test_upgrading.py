@@ -26,7 +26,7 @@ from ringback.stores.sqlite.columns import to_us
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW
 from tests.stores.asking import opened
-from tests.stores.old_files import insert, schema_of, write_old_file
+from tests.stores.old_files import NEWEST, insert, schema_of, write_old_file
 from tests.stores.records import OURS, SECOND, account, api_key, callback
 
 EARLIER = NOW - timedelta(hours=1)
@@ -300,7 +300,7 @@ async def test_a_file_is_brought_up_to_date_once(path: Path) -> None:
     assert schema_of(path) == 1
     async with opened(path):
         pass
-    assert schema_of(path) == 3
+    assert schema_of(path) == NEWEST
     assert await callback_in(path) is None
 
 

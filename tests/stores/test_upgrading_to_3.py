@@ -22,6 +22,7 @@ from ringback.stores.sqlite.columns import to_us
 from tests.fakes import NOW, a_moment
 from tests.stores.asking import opened
 from tests.stores.old_files import (
+    NEWEST,
     NOW_US,
     insert,
     insert_account,
@@ -318,7 +319,7 @@ async def test_a_file_is_brought_up_to_date_once(path: Path) -> None:
     insert_sim(path, 1, "ready")
     async with opened(path) as store:
         before = await profiles_in(store), await sim_in(store, 1), await tasks_in(store)
-    assert schema_of(path) == 3
+    assert schema_of(path) == NEWEST
     async with opened(path) as store:
         after = await profiles_in(store), await sim_in(store, 1), await tasks_in(store)
     assert after == before

@@ -15,13 +15,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 _PREFIX_OF_HOST: Final = (
     ("supersim.", "/supersim"),
     ("wireless.", "/wireless"),
-    ("programmable-wireless.", "/wireless"),
+    ("programmable-wireless.", "/wireless"),  # KORE's name
     ("webhook.", "/webhook"),
     ("client.", "/client"),
     ("iam.", "/iam"),
 )
 SUPER_SIM: Final = "/supersim"
 """What our routes have in front of the paths of Super SIM."""
+WIRELESS: Final = "/wireless"
+"""The same for Programmable Wireless."""
+_OF_KORE: Final = re.compile(r"programmable-wireless\..*|.*\.korewireless\.com(:[0-9]+)?")
+"""The host names at which an API answers as KORE's does, where that differs from Twilio's."""
 _SLASH: Final = "\0"
 """Stands in paths for a slash that is part of a name; no name has the character itself."""
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
@@ -56,6 +60,11 @@ def url_of(request: Request, path: str) -> str:
 def is_at_home(request: Request) -> bool:
     """Whether a bare `/v1/…` is Super SIM's at the host that the asking client used."""
     return _prefix_for(_host_of(request.scope), "/v1/") == SUPER_SIM
+
+
+def is_at_kore(request: Request) -> bool:
+    """Whether the asking client used a host name of KORE's."""
+    return _OF_KORE.fullmatch(_host_of(request.scope)) is not None
 
 
 def own_url(request: Request) -> str:

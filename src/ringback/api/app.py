@@ -16,6 +16,7 @@ from ringback.api.operation import routes_of
 from ringback.api.portal.routes import portal_routes
 from ringback.api.services import Services
 from ringback.api.supersim.routes import supersim_operations
+from ringback.api.wireless.routes import wireless_operations
 from ringback.core.errors import RequestRefused, StoreUnavailable
 
 # The last one also goes to the server's log, with its traceback.
@@ -24,11 +25,11 @@ _ANSWERED: Final = (RequestRefused, HTTPException, StoreUnavailable, Exception)
 
 def create_app(services: Services, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
     """Return the application that answers all APIs, and what is `beside` them for the operator."""
-    operations = supersim_operations(services)
-    portal = portal_routes(services)
-    described = openapi_routes(operations, beside=[*portal, *beside])
+    supersim, wireless = supersim_operations(services), wireless_operations(services)
+    portal, operations = portal_routes(services), routes_of([*supersim, *wireless])
+    described = openapi_routes(supersim, wireless, beside=[*portal, *beside])
     app = Starlette(
-        routes=[*portal, *routes_of(operations), *beside, *described],
+        routes=[*portal, *operations, *beside, *described],
         exception_handlers=dict.fromkeys(_ANSWERED, answer),
     )
     # A path that ends with a slash is another path; a redirect would turn a POST into a GET.

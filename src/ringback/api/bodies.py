@@ -4,10 +4,10 @@ from typing import Final
 
 from starlette.requests import Request
 
+from ringback.core.codes import SUPER_SIM
 from ringback.core.errors import Invalid
 
 _MAX_DISCARDED: Final = 64 * 1024 * 1024
-_INVALID_VALUE: Final = 83600
 
 
 def media_type_of(request: Request) -> str | None:
@@ -16,7 +16,7 @@ def media_type_of(request: Request) -> str | None:
     return None if given is None else given.partition(";")[0].strip().lower()
 
 
-async def read_body(request: Request, *, most: int) -> bytes:
+async def read_body(request: Request, *, most: int, code: int = SUPER_SIM.invalid) -> bytes:
     """Return a request's body; one that is too long is read but not kept: its sender sees why.
 
     Raises Invalid where it is longer than this many bytes, or was cut off.
@@ -25,14 +25,12 @@ async def read_body(request: Request, *, most: int) -> bytes:
     while has_more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
-            raise Invalid("the request ended before its body did", code=_INVALID_VALUE)
+            raise Invalid("the request ended before its body did", code=code)
         part: bytes = message.get("body", b"")
         length += len(part)
         if length <= most:
             parts.append(part)
         has_more = message.get("more_body", False) and length <= _MAX_DISCARDED
     if length > most:
-        raise Invalid(
-            f"the body is longer than {most} bytes; nothing of it was used", code=_INVALID_VALUE
-        )
+        raise Invalid(f"the body is longer than {most} bytes; nothing of it was used", code=code)
     return b"".join(parts)

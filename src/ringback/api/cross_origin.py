@@ -1,6 +1,6 @@
-"""Lets pages of any origin call the Super SIM API, as both vendors do.
+"""Lets pages of any origin call the SIM APIs, as both vendors do.
 
-Only that API: the portal, health and metrics stay closed to pages of other origins. The header
+Only those: the portal, health and metrics stay closed to pages of other origins. The header
 lines never change with who asks, so no origin is let in with what its visitor's browser remembers.
 """
 
@@ -9,7 +9,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_OPEN: Final = "/supersim/"
+_OPEN: Final = ("/supersim/", "/wireless/v1/")
 
 CROSS_ORIGIN: Final = {
     "Access-Control-Allow-Origin": "*",
@@ -19,7 +19,7 @@ CROSS_ORIGIN: Final = {
     "Access-Control-Allow-Credentials": "true",
     "Access-Control-Expose-Headers": "ETag, Retry-After, Ringback-Warning",
 }
-"""The headers of every answer of that API: those of the vendors, and our own to be exposed."""
+"""The headers of every answer of these APIs: those of the vendors, and our own to be exposed."""
 
 _LINES: Final = tuple(
     (name.lower().encode(), value.encode()) for name, value in CROSS_ORIGIN.items()

@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from ringback.api.bodies import media_type_of, read_body
 from ringback.api.instants import read_instant
+from ringback.core.codes import SUPER_SIM, Codes
 from ringback.core.errors import Invalid
 
 MAX_BODY: Final = 64 * 1024
@@ -21,9 +22,6 @@ MAX_BODY: Final = 64 * 1024
 
 _MAX_FIELDS: Final = 200
 _FORM_TYPE: Final = "application/x-www-form-urlencoded"
-_INVALID_VALUE: Final = 83600
-_MISSING: Final = 20002
-
 E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")
 
@@ -40,6 +38,8 @@ class Parameters:
     """Names that the operation doesn't know; they have no effect."""
     lists: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """Those that may be given more than once."""
+    codes: Codes = SUPER_SIM
+    """What the API that they are for refuses them with."""
 
     def all(self, name: str) -> tuple[str, ...]:
         """Return all values of a parameter that may be given more than once."""
@@ -49,26 +49,30 @@ class Parameters:
         """Return a parameter, or None where it wasn't given."""
         return self.values.get(name)
 
-    def required(self, name: str, *, code: int = _MISSING) -> str:
+    def required(self, name: str, *, code: int | None = None) -> str:
         """Return a parameter that has to be given, and not empty."""
         value = self.values.get(name)
         if not value:
-            raise Invalid(f"{name} is required and was not given", code=code)
+            raise self.missing(name, code=code)
         return value
 
-    def given(self, name: str, *, code: int = _MISSING) -> str:
+    def given(self, name: str) -> str:
         """Return a parameter that has to be given; it may be empty."""
         value = self.values.get(name)
         if value is None:
-            raise Invalid(f"{name} is required and was not given", code=code)
+            raise self.missing(name)
         return value
+
+    def missing(self, name: str, *, code: int | None = None) -> Invalid:
+        """Return the refusal of a request without this parameter."""
+        return Invalid(f"{name} is required and was not given", code=code or self.codes.missing)
 
     def label(self, name: str, *, longest: int) -> str | None:
         """Return a name that a person gave, of printable characters; it may be empty."""
         value = self.values.get(name)
         if value and (len(value) > longest or not value.isprintable()):
             raise Invalid(
-                f"{name} must be at most {longest} printable characters", code=_INVALID_VALUE
+                f"{name} must be at most {longest} printable characters", code=self.codes.invalid
             )
         return value
 
@@ -84,7 +88,7 @@ class Parameters:
         if value in meanings:
             return meanings[value]
         known = ", ".join(meanings)
-        raise Invalid(f"{name}={value!r}: {name} must be one of {known}", code=_INVALID_VALUE)
+        raise Invalid(f"{name}={value!r}: {name} must be one of {known}", code=self.codes.invalid)
 
     def is_yes(self, name: str) -> bool:
         """Whether a parameter is `yes`; `no` where it wasn't given."""
@@ -102,14 +106,18 @@ class Parameters:
         try:
             return read_instant(value)
         except ValueError as problem:
-            raise Invalid(f"{name}={value!r}: {problem}", code=_INVALID_VALUE) from None
+            raise Invalid(f"{name}={value!r}: {problem}", code=self.codes.invalid) from None
 
-    def number(self, name: str, *, low: int, high: int, default: int) -> int:
+    def number(
+        self, name: str, *, low: int, high: int, default: int, code: int | None = None
+    ) -> int:
         """Return a whole number within these bounds, or the default where it wasn't given."""
-        given = self.maybe_number(name, low=low, high=high)
+        given = self.maybe_number(name, low=low, high=high, code=code)
         return default if given is None else given
 
-    def maybe_number(self, name: str, *, low: int, high: int) -> int | None:
+    def maybe_number(
+        self, name: str, *, low: int, high: int, code: int | None = None
+    ) -> int | None:
         """Return a whole number within these bounds, or None where it wasn't given."""
         value = self.values.get(name)
         if value is None:
@@ -118,44 +126,54 @@ class Parameters:
             return int(value)
         raise Invalid(
             f"{name}={value!r}: {name} must be a whole number from {low} to {high}",
-            code=_INVALID_VALUE,
+            code=code or self.codes.invalid,
         )
 
 
-def read_query(request: Request, known: Collection[str]) -> Parameters:
+def read_query(request: Request, known: Collection[str], *, codes: Codes = SUPER_SIM) -> Parameters:
     """Return the parameters in a request's query string."""
-    return _parse(request.scope["query_string"], known, where="the query string")
+    return _parse(request.scope["query_string"], known, where="the query string", codes=codes)
 
 
 async def read_form(
-    request: Request, known: Collection[str], *, lists: Collection[str] = ()
+    request: Request,
+    known: Collection[str],
+    *,
+    lists: Collection[str] = (),
+    codes: Codes = SUPER_SIM,
 ) -> Parameters:
     """Return the parameters in a request's form body; those in `lists` may be given repeatedly."""
-    body = await read_body(request, most=MAX_BODY)
+    body = await read_body(request, most=MAX_BODY, code=codes.invalid)
     given = media_type_of(request)
     if body and given not in (None, _FORM_TYPE):
-        raise Invalid(f"the body's Content-Type is {given}; send {_FORM_TYPE}", code=_INVALID_VALUE)
-    return _parse(body, known, where="the body", lists=lists)
+        raise Invalid(f"the body's Content-Type is {given}; send {_FORM_TYPE}", code=codes.invalid)
+    return _parse(body, known, where="the body", lists=lists, codes=codes)
 
 
 def _parse(
-    encoded: bytes, known: Collection[str], *, where: str, lists: Collection[str] = ()
+    encoded: bytes,
+    known: Collection[str],
+    *,
+    where: str,
+    codes: Codes,
+    lists: Collection[str] = (),
 ) -> Parameters:
     try:
         pairs = parse_qsl(
             encoded.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
         )
     except UnicodeDecodeError:
-        raise Invalid(f"{where} is not UTF-8", code=_INVALID_VALUE) from None
+        raise Invalid(f"{where} is not UTF-8", code=codes.invalid) from None
     except ValueError:
-        raise Invalid(f"{where} has over {_MAX_FIELDS} parameters", code=_INVALID_VALUE) from None
+        raise Invalid(f"{where} has over {_MAX_FIELDS} parameters", code=codes.invalid) from None
     values, many = dict[str, str](), dict[str, tuple[str, ...]]()
     for name, value in pairs:
         if name in known and name in values and name not in lists:
-            raise Invalid(f"{name} is given twice; give it once", code=_INVALID_VALUE)
+            raise Invalid(f"{name} is given twice; give it once", code=codes.invalid)
         if "\0" in value:
-            raise Invalid(f"{name} holds a NUL character", code=_INVALID_VALUE)
+            raise Invalid(f"{name} holds a NUL character", code=codes.invalid)
         values[name] = value
         if name in lists:
             many[name] = (*many.get(name, ()), value)
-    return Parameters(values, tuple(name for name in values if name not in known), many)
+    unknown = tuple(name for name in values if name not in known)
+    return Parameters(values, unknown, many, codes)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from ringback.api.addressing import own_url
 from ringback.api.forms import Parameters
-from ringback.core.errors import Invalid
+from ringback.core.errors import Invalid, NoSuchPage
 from ringback.ports import Window
 
 PAGING: Final = ("PageSize", "Page", "PageToken")
@@ -56,16 +56,16 @@ class Paging:
 
 def read_paging(parameters: Parameters) -> Paging:
     """Return the page that the parameters of a list ask for."""
-    token = parameters.text("PageToken") or None
+    token, code = parameters.text("PageToken") or None, parameters.codes.paging
     if token is not None and not token.startswith((_AFTER, _BEFORE)):
         raise Invalid(
             f"PageToken={token!r} is no page token; use the page URLs of the list's meta",
-            code=83600,
+            code=code,
         )
     is_filter = [name for name in parameters.values if name not in (*PAGING, *parameters.unknown)]
     return Paging(
-        size=parameters.number("PageSize", low=1, high=_MOST, default=50),
-        number=parameters.number("Page", low=0, high=10**9 - 1, default=0),
+        size=parameters.number("PageSize", low=1, high=_MOST, default=50, code=code),
+        number=parameters.number("Page", low=0, high=10**9 - 1, default=0, code=code),
         token=token,
         filters=tuple((name, parameters.values[name]) for name in is_filter),
     )
@@ -76,11 +76,7 @@ def cut(records: Sequence[R], window: Window) -> Sequence[R]:
     edge = window.after if window.before is None else window.before
     place = next((at for at, record in enumerate(records) if record.sid == edge), None)
     if edge is not None and place is None:
-        raise Invalid(
-            f"PageToken: there is no record {edge} in this list;"
-            " use the page URLs of the list's meta as they are",
-            code=83600,
-        )
+        raise NoSuchPage(edge)
     if window.before is not None:
         return records[max((place or 0) - window.size, 0) : place]
     start = 0 if place is None else place + 1

@@ -1,7 +1,6 @@
 """How values stand in answers."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Final
 
 import orjson
@@ -9,17 +8,12 @@ from starlette.responses import Response
 
 from ringback.api.forms import Parameters
 
-# Written out as `shown_date` does.
+# Written out as `periods.iso` does.
 _DATES: Final = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
 
 
-def shown_date(instant: datetime) -> str:
-    """Return an instant as both vendors' APIs show it; their clients parse exactly this form."""
-    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"
-
-
 def json_answer(value: Mapping[str, object], status: int = 200) -> Response:
-    """Return the answer that has this as its JSON body; instants in it stand as `shown_date`s."""
+    """Return the answer that has this as its JSON body; instants in it are in UTC."""
     return Response(orjson.dumps(value, option=_DATES), status, media_type="application/json")
 
 

@@ -4,8 +4,10 @@
 it takes, what it shows, and the work that it is in a transaction.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import ClassVar, Final, NamedTuple, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,7 +15,7 @@ from starlette.responses import Response
 from ringback.api.callback_urls import callback_url
 from ringback.api.changes import change
 from ringback.api.forms import Parameters, read_form, read_query
-from ringback.api.operation import PAGES, Many, Operation, Parameter, lists_among, names_of
+from ringback.api.operation import PAGES, Many, Nothing, Operation, Parameter, lists_among, names_of
 from ringback.api.paging import HasSid, Paging, page_of, read_paging
 from ringback.api.representation import json_answer, with_unknown
 from ringback.api.services import Services
@@ -21,6 +23,9 @@ from ringback.api.shown import Shown
 from ringback.api.sign_in import account_of
 from ringback.core.account import Account
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.codes import SUPER_SIM, Codes
+from ringback.core.errors import NoSuchPage
+from ringback.core.listener import Hook
 from ringback.core.method import Method
 from ringback.operations.moment import Moment
 from ringback.ports import Transaction, Window
@@ -32,8 +37,13 @@ Fetching = Callable[[Transaction, str, str], R]
 """Returns an account's record by its SID, or its unique name; raises NotFound."""
 Listing = Callable[[Transaction, str, Window], Sequence[R]]
 """Returns a page of an account's records."""
+Deleting = Callable[[Transaction, str, str, Moment], None]
+"""Deletes an account's record by its SID, or its unique name; raises NotFound."""
 Change = Callable[[Transaction, Moment], R]
 """Changes something, and returns the record that was made or changed."""
+
+
+_READ_AT_ONCE: Final = 2000
 
 
 class Call(NamedTuple):
@@ -47,6 +57,9 @@ class Call(NamedTuple):
 
 class Resource:
     """The operations on one kind of resource."""
+
+    codes: ClassVar[Codes] = SUPER_SIM
+    """What its API refuses requests with."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -67,7 +80,8 @@ class Resource:
         async def handle(request: Request) -> Response:
             call = await self._queried(request, parameters)
             listing, paging = asked(call), read_paging(call.given)
-            records = await self._read(lambda tx: listing(tx, call.account_sid, paging.window))
+            with self._paging():
+                records = await self._read(lambda tx: listing(tx, call.account_sid, paging.window))
             return self._page(request, call.given, paging, shown, records)
 
         return Operation(
@@ -85,6 +99,21 @@ class Resource:
             return self._show(request, shown, record, 200, call.given)
 
         return Operation("GET", path, f"Fetch{name}", meaning, handle, {200: shown})
+
+    def deletes(
+        self, path: str, name: str, meaning: str, deleting: Deleting, *, conflicts: bool = False
+    ) -> Operation:
+        """Return the operation that deletes a record of this name."""
+
+        async def handle(request: Request) -> Response:
+            call = await self._queried(request)
+            await self._change(lambda tx, moment: deleting(tx, call.account_sid, call.sid, moment))
+            return with_unknown(call.given, Response(status_code=204))
+
+        answers = {204: Nothing()}
+        return Operation(
+            "DELETE", path, f"Delete{name}", meaning, handle, answers, conflicts=conflicts
+        )
 
     def creates(
         self,
@@ -137,13 +166,14 @@ class Resource:
     async def _queried(self, request: Request, parameters: Sequence[Parameter] = ()) -> Call:
         """Return what a request with a query asks for."""
         account = await self._account(request)
-        query = read_query(request, names_of(parameters))
+        query = read_query(request, names_of(parameters), codes=self.codes)
         return Call(account.sid, request.path_params.get("sid", ""), query)
 
     async def _posted(self, request: Request, parameters: Sequence[Parameter]) -> Call:
         """Return what a request with a form asks for."""
         account = await self._account(request)
-        form = await read_form(request, names_of(parameters), lists=lists_among(parameters))
+        names, lists = names_of(parameters), lists_among(parameters)
+        form = await read_form(request, names, lists=lists, codes=self.codes)
         return Call(account.sid, request.path_params.get("sid", ""), form)
 
     def _called_back(self, call: Call) -> tuple[CallbackUrl | None, Method]:
@@ -157,12 +187,39 @@ class Resource:
             self._services.intake.make_room(call.account_sid, 1)
         return url, method
 
+    def _hook(self, form: Parameters, name: str) -> Hook:
+        """Return whom a request wants to be told from now on, by the parameters of this name."""
+        return Hook(
+            url=callback_url(form, self._services.read_url, f"{name}Url"),
+            is_removed=form.text(f"{name}Url") == "",
+            method=form.choice(f"{name}Method", Method),
+        )
+
     async def _account(self, request: Request) -> Account:
         return await account_of(request, self._services.sign_ins)
 
     async def _read(self, work: Callable[[Transaction], T]) -> T:
         """Run what only looks."""
         return await self._services.store.transact(work)
+
+    async def _all(self, listing: Callable[[Transaction, Window], Sequence[R]]) -> list[R]:
+        """Return all records of a list, read bit by bit, so that others have their turn."""
+        records, last = list[R](), None
+        while True:
+            page = partial(_page_after, listing, last)
+            some = await self._read(page)
+            records += some
+            if len(some) < _READ_AT_ONCE:
+                return records
+            last = some[-1].sid
+
+    @contextmanager
+    def _paging(self) -> Generator[None]:
+        """Have a page that there isn't be refused with the code of this API."""
+        try:
+            yield
+        except NoSuchPage as refused:
+            raise NoSuchPage(refused.sid, code=self.codes.paging) from None
 
     async def _change(self, work: Callable[[Transaction, Moment], T]) -> T:
         """Run what changes something, and let what is due of it be seen at once."""
@@ -184,3 +241,9 @@ class Resource:
         self, request: Request, shown: Shown[R], record: R, status: int, given: Parameters
     ) -> Response:
         return with_unknown(given, json_answer(shown.at(request)(record), status))
+
+
+def _page_after(
+    listing: Callable[[Transaction, Window], Sequence[R]], last: str | None, tx: Transaction
+) -> Sequence[R]:
+    return listing(tx, Window(_READ_AT_ONCE, after=last))

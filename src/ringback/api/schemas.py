@@ -12,6 +12,8 @@ TEXT: Final[Schema] = {"type": "string"}
 FLAG: Final[Schema] = {"type": "boolean"}
 INSTANT: Final[Schema] = {"type": "string", "format": "date-time"}
 URL: Final[Schema] = {"type": "string", "format": "uri"}
+HOOK_URL: Final[Schema] = {"type": "string", "maxLength": 4096}
+"""A URL as a parameter, which may be empty to take one away."""
 METHOD: Final[Schema] = {"type": "string", "enum": ["POST", "GET"]}
 
 

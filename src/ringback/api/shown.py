@@ -1,13 +1,14 @@
 """How records stand in answers: one table of fields, from which answers and documents are made."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum, auto
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 from starlette.requests import Request
 
-from ringback.api.addressing import url_of
+from ringback.api.addressing import is_at_kore, url_of
 from ringback.api.schemas import INSTANT, TEXT, URL, Schema, object_of, or_null, sid_of
 from ringback.core.sids import Kind
 
@@ -17,6 +18,13 @@ UrlOf = Callable[[str], str]
 """From a path of our routes to the URL at which the asking client reaches it."""
 
 
+class Vendor(Enum):
+    """Whose API a field is of, where only one of them has it."""
+
+    TWILIO = auto()
+    KORE = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Field(Generic[R]):
     """A field of an answer: its name, its schema, and where its value comes from."""
@@ -24,6 +32,8 @@ class Field(Generic[R]):
     name: str
     schema: Schema
     value: Callable[[R, UrlOf], object]
+    vendor: Vendor | None = None
+    """None where both have it."""
 
 
 class Shown(Generic[R]):
@@ -38,8 +48,10 @@ class Shown(Generic[R]):
 
     @property
     def schema(self) -> Schema:
-        """The schema of one."""
-        return object_of(**{field.name: field.schema for field in self._fields})
+        """The schema of one; what only one vendor has, need not be there."""
+        schema = object_of(**{field.name: field.schema for field in self._fields})
+        needed = [field.name for field in self._fields if field.vendor is None]
+        return {**schema, "required": needed}
 
     def at(self, request: Request) -> Callable[[R], dict[str, Any]]:
         """Return what shows a record to whoever asks."""
@@ -47,8 +59,11 @@ class Shown(Generic[R]):
         def url(path: str) -> str:
             return url_of(request, path)
 
+        asked = Vendor.KORE if is_at_kore(request) else Vendor.TWILIO
+        fields = [field for field in self._fields if field.vendor in (None, asked)]
+
         def show(record: R) -> dict[str, Any]:
-            return {field.name: field.value(record, url) for field in self._fields}
+            return {field.name: field.value(record, url) for field in fields}
 
         return show
 
@@ -67,6 +82,17 @@ def maybe(name: str, schema: Schema = TEXT, attribute: str | None = None) -> Fie
 def worked_out(name: str, schema: Schema, value: Callable[[Any], object]) -> Field[Any]:
     """Return a field whose value is worked out from the record."""
     return Field(name, schema, lambda record, _: value(record))
+
+
+def of_vendor(vendor: Vendor, field: Field[Any]) -> Field[Any]:
+    """Return a field that only one vendor's API has."""
+    return replace(field, vendor=vendor)
+
+
+def configured(name: str, attribute: str | None = None) -> Field[Any]:
+    """Return a field that shows a callback URL as its owner gave it, or null."""
+    get = attrgetter(attribute or name)
+    return Field(name, or_null(URL), lambda record, _: (url := get(record)) and url.configured)
 
 
 def link(name: str, path: Callable[[Any], str]) -> Field[Any]:

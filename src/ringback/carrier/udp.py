@@ -18,6 +18,7 @@ from ringback.core.errand import Errand
 from ringback.core.errors import RequestRefused, Unusable
 from ringback.core.scenario import CARRIED_OUT, CarriedOut, CarrierFailure, Ending
 from ringback.core.supersim.command import LONGEST_DATAGRAM, IpCommand
+from ringback.core.supersim.sim import Sim
 from ringback.ports import Carrier
 
 Received = Callable[[str, int, bytes], Awaitable[None]]
@@ -129,7 +130,8 @@ class UdpGateway:
     async def carry_out(self, errand: Errand) -> Ending:
         ending = await self._behind.carry_out(errand)
         if isinstance(errand.subject, IpCommand) and isinstance(ending, CarriedOut):
-            return await self._send(errand.subject, errand.sim and errand.sim.device_ip)
+            device_ip = errand.sim.device_ip if isinstance(errand.sim, Sim) else None
+            return await self._send(errand.subject, device_ip)
         return ending
 
     async def _send(self, command: IpCommand, device_ip: str | None) -> Ending:

@@ -13,6 +13,7 @@ from ringback.settings import DATA, Command, Settings
 
 _TEMPLATE = """\
 Ringback {version} serves the Super SIM API at {base_url}  (Ctrl-C stops it)
+and Programmable Wireless at {base_url}/wireless
 
   Account SID          {account_sid}
   Auth Token           {auth_token}
@@ -20,6 +21,7 @@ Ringback {version} serves the Super SIM API at {base_url}  (Ctrl-C stops it)
   API key secret       {api_key_secret}
   KORE webhook secret  {kore_secret}
   SIM                  {sim_sid}
+  Wireless SIM         {wireless_sim_sid}
   Devices send to      {gateway}
   Phase                {phase_line}
                        {phase_help}{clock_line}
@@ -63,6 +65,7 @@ def banner(dev: DevFile, settings: Settings, phase: Phase, *, ahead: timedelta) 
         api_key_secret=dev.api_key_secret,
         kore_secret=dev.kore_secret,
         sim_sid=dev.sim_sid,
+        wireless_sim_sid=dev.wireless_sim_sid,
         gateway=_gateway_line(dev, settings),
         phase_line=_phase_line(phase),
         phase_help=_phase_help(settings),

@@ -26,7 +26,7 @@ from ringback.wiring import DATA_FILE, Parts
 @settings_options(Command.DEV)
 @click.option("--json", "as_json", is_flag=True, help="Print dev.json as one line, no banner.")
 def dev(*, as_json: bool, **flags: Any) -> None:
-    """Serve the Super SIM API with real, signed callbacks from both sources.
+    """Serve both SIM APIs with real, signed callbacks from both sources.
 
     Each setting can also be given as RINGBACK_NAME in the environment, or in a settings file.
     """
@@ -75,6 +75,7 @@ def _dev_file(settings: Settings, parts: Parts, seed: Seed, base_url: str) -> De
         api_key_secret=seed.api_key.secret,
         kore_secret=seed.account.kore_secret,
         sim_sid=seed.sim_sid,
+        wireless_sim_sid=seed.wireless_sim_sid,
         phase=parts.phase.name,
         data_file=str(settings.data / DATA_FILE),
         gateway=parts.services.gateway or NO_GATEWAY,

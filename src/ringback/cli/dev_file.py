@@ -22,6 +22,7 @@ class DevFile:
     api_key_secret: str
     kore_secret: str
     sim_sid: str
+    wireless_sim_sid: str
     phase: str
     data_file: str
     gateway: str = NO_GATEWAY

@@ -2,8 +2,9 @@
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Callable, Mapping
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 import click
 
@@ -12,6 +13,27 @@ from ringback.cli.device_sending import send_datagram
 from ringback.cli.portal import Portal, with_portal
 from ringback.core.errors import Unusable
 
+
+class _Way(NamedTuple):
+    """A way for a device to send something."""
+
+    name: str
+    many: str
+    told: str
+    """The field of a device that says who is told."""
+    parameter: str
+    """What sets that."""
+    of: str = "'s Fleet"
+    """Of what, behind `the SIM`."""
+
+
+_WAYS: Final = {
+    "ip": _Way("datagram", "datagrams", "ip_commands_url", "IpCommandsUrl"),
+    "sms": _Way("SMS", "SMS", "sms_commands_url", "SmsCommandsUrl"),
+    "commands": _Way("Command", "Commands", "commands_callback_url", "CommandsCallbackUrl", ""),
+}
+_USUAL: Final = {"supersim": "ip", "wireless": "commands"}
+_HAS: Final = {"supersim": ("ip", "sms"), "wireless": ("commands",)}
 _UNITS: Final = {"": 1, "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
 _SIZE: Final = re.compile(r"([0-9]{1,12})([A-Za-z]{0,2})")
 
@@ -65,8 +87,14 @@ def _read_size(_ctx: click.Context, _param: click.Parameter, text: str) -> int:
 @click.argument("text", required=False)
 @with_portal
 @_sim
-@click.option("--ip", "kind", flag_value="ip", default=True, help="Send a datagram; the default.")
-@click.option("--sms", "kind", flag_value="sms", help="Send an SMS.")
+@click.option("--ip", "kind", flag_value="ip", help="Send a datagram; the default of Super SIM.")
+@click.option("--sms", "kind", flag_value="sms", help="Send an SMS, which Super SIM has.")
+@click.option(
+    "--command",
+    "kind",
+    flag_value="commands",
+    help="Send a Command; the default of Programmable Wireless.",
+)
 @click.option("--hex", "octets", metavar="HEX", callback=_read_hex, help="Send these bytes.")
 @click.option("--file", type=click.File("rb"), help="Send what this file holds; - is the input.")
 @_port
@@ -76,13 +104,13 @@ def send(
     text: str | None,
     portal: Portal,
     sim: str | None,
-    kind: str,
+    kind: str | None,
     octets: bytes | None,
     file: IO[bytes] | None,
     port: int,
     as_json: bool,
 ) -> None:
-    """Send TEXT from a SIM's device, as a datagram to the gateway, or an SMS.
+    """Send TEXT from a SIM's device: a datagram to the gateway, an SMS, or a Command.
 
     Where this machine doesn't have the device's address, or no gateway runs, the datagram is
     handed over within the API.
@@ -90,14 +118,26 @@ def send(
     if sum(each is not None for each in (text, octets, file)) != 1:
         raise click.UsageError("give one of TEXT, --hex and --file")
     whose = sim_of(portal, sim)
-    if kind == "sms":
+    shown = portal.get("devices", whose)
+    way = _WAYS[kind or _USUAL[shown["product"]]]
+    if way.name == "SMS":
         if text is None:
             raise click.UsageError("an SMS is text; give TEXT")
-        way, command = "SMS", portal.post("devices", whose, "sms", form={"Payload": text})
+        how, command = "SMS", portal.post("devices", whose, "sms", form={"Payload": text})
+    elif way.name == "Command":
+        form = _command_form(text, octets, file)
+        how, command = "Command", portal.post("devices", whose, "commands", form=form)
     else:
         payload = _payload(text, octets, file)
-        way, command = send_datagram(portal, whose, payload, port)
-    _say_sent(portal.get("devices", whose), command, way, kind, as_json=as_json)
+        how, command = send_datagram(portal, whose, payload, port)
+    _say_sent(shown, command, how, way, as_json=as_json)
+
+
+def _command_form(text: str | None, octets: bytes | None, file: IO[bytes] | None) -> dict[str, str]:
+    if text is not None:
+        return {"Payload": text}
+    payload = b64encode(_payload(text, octets, file)).decode()
+    return {"Payload": payload, "PayloadType": "binary"}
 
 
 def _payload(text: str | None, octets: bytes | None, file: IO[bytes] | None) -> bytes:
@@ -107,16 +147,15 @@ def _payload(text: str | None, octets: bytes | None, file: IO[bytes] | None) -> 
 
 
 def _say_sent(
-    shown: Mapping[str, Any], command: Mapping[str, Any], way: str, kind: str, *, as_json: bool
+    shown: Mapping[str, Any], command: Mapping[str, Any], how: str, way: "_Way", *, as_json: bool
 ) -> None:
     if as_json:
         click.echo(json.dumps(command))
         return
-    click.echo(f"{command['sid']}  {command['status']}  {way}")
-    url = shown[f"{kind}_commands_url"]
-    name = {"ip": "IpCommandsUrl", "sms": "SmsCommandsUrl"}[kind]
+    click.echo(f"{command['sid']}  {command['status']}  {how}")
+    url = shown[way.told]
     if url is None:
-        click.secho(f"  nobody is told: the SIM's Fleet has no {name}", fg="yellow")
+        click.secho(f"  nobody is told: {way.parameter} of the SIM{way.of} is not set", fg="yellow")
     else:
         click.echo(f"  told to {url}")
 
@@ -133,18 +172,28 @@ def show(*, portal: Portal, sim: str | None, as_json: bool) -> None:
         return
     name = shown["sim_unique_name"] or "(no name)"
     click.echo(f"{shown['sim_sid']}  {name}  {shown['sim_status']}")
+    ways = [_WAYS[kind] for kind in _HAS[shown["product"]]]
     for word, value in (
-        ("address", shown["device_ip"]),
-        ("sends to", shown["gateway"] or "no gateway runs; `ringback device send` uses the API"),
-        ("datagrams", _told(shown["ip_commands_url"], "IpCommandsUrl")),
-        ("SMS", _told(shown["sms_commands_url"], "SmsCommandsUrl")),
+        *_reached(shown),
+        *((way.many, _told(shown[way.told], way)) for way in ways),
         ("scenario", f"{shown['scenario']}, {shown['scenario_reason']}"),
     ):
         click.echo(f"  {word:10} {value}")
 
 
-def _told(url: str | None, name: str) -> str:
-    return f"told to {url}" if url else f"nobody is told: its Fleet has no {name}"
+def _reached(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if shown["product"] == "wireless":
+        return [("rate plan", shown["rate_plan_sid"] or "none")]
+    no_gateway = "no gateway runs; `ringback device send` uses the API"
+    return [("address", shown["device_ip"]), ("sends to", shown["gateway"] or no_gateway)]
+
+
+def _told(url: str | None, way: _Way) -> str:
+    return (
+        f"told to {url}"
+        if url
+        else f"nobody is told: {way.parameter} of the SIM{way.of} is not set"
+    )
 
 
 @device.command("data")

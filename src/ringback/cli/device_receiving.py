@@ -1,10 +1,9 @@
-"""Shows what comes to a SIM's device: datagrams at its address, and SMS, which the API tells of."""
+"""Shows what comes to a SIM's device: datagrams at its address; SMS and Commands by its inbox."""
 
 import asyncio
 import errno
 import json
 import socket
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import click
@@ -17,9 +16,17 @@ from ringback.engine.system import SystemClock
 
 _EVERY: Final = 1.0
 """Seconds after which the API is asked for SMS again."""
-_ARRIVED: Final = ("sent", "delivered")
-_SMS_CENTRE: Final = "000"
-"""The number that an SMS comes from, for the device."""
+
+
+class _Kind(NamedTuple):
+    """What comes by the inbox."""
+
+    name: str
+    sender: str
+    """The number that it comes from, for the device."""
+
+
+_KINDS: Final = {"supersim": _Kind("sms", "000"), "wireless": _Kind("command", "2936")}
 _LARGEST: Final = 65535
 
 
@@ -46,14 +53,18 @@ def receive(portal: Portal, sim: str, port: int, *, count: int | None, as_json: 
     Raises Unusable where this machine can't have the device's address.
     """
     shown = portal.get("devices", sim)
-    address = shown["device_ip"]
+    address, kind = shown["device_ip"], _KINDS[shown["product"]]
+    receiver = _Receiver(portal, shown["sim_sid"], kind, count, as_json=as_json)
+    if address is None:
+        asyncio.run(receiver.run(None))
+        return
     try:
         bound = at_address(address, port)
     except OSError as failure:
         raise Unusable(_why_not_listening(failure, address, port)) from None
     with bound:
         bound.settimeout(0)
-        asyncio.run(_Receiver(portal, shown["sim_sid"], count, as_json=as_json).run(bound))
+        asyncio.run(receiver.run(bound))
 
 
 def _why_not_listening(failure: OSError, address: str, port: int) -> str:
@@ -72,22 +83,26 @@ def _why_not_listening(failure: OSError, address: str, port: int) -> str:
 class _Receiver:
     """Shows arrivals in the order in which they came."""
 
-    def __init__(self, portal: Portal, sim_sid: str, count: int | None, *, as_json: bool) -> None:
-        self._api = replace(portal, root="supersim/v1")
+    def __init__(
+        self, portal: Portal, sim_sid: str, kind: _Kind, count: int | None, *, as_json: bool
+    ) -> None:
+        self._portal = portal
         self._sim_sid = sim_sid
+        self._kind = kind
         self._left = count
         self._as_json = as_json
         self._clock = SystemClock()
         self._arrivals = asyncio.Queue[Arrival]()
         self._seen = set[str]()
 
-    async def run(self, bound: socket.socket) -> None:
-        """Show what comes to this socket, and SMS, until there is nothing more to show."""
+    async def run(self, bound: socket.socket | None) -> None:
+        """Show what comes to this socket, and by the inbox, until there is nothing more to show."""
         stop = event_of_signals()
-        self._seen = {command["sid"] for command in await self._sms()}
+        self._seen = {message["sid"] for message in await self._inbox()}
         loop = asyncio.get_running_loop()
-        loop.add_reader(bound, self._read, bound)
-        self._say_where(*bound.getsockname())
+        if bound is not None:
+            loop.add_reader(bound, self._read, bound)
+        self._say_where(bound)
         work = (stop.wait(), self._show_all(), self._poll())
         tasks = [asyncio.ensure_future(each) for each in work]
         try:
@@ -95,15 +110,19 @@ class _Receiver:
             for task in done:
                 task.result()
         finally:
-            loop.remove_reader(bound)
+            if bound is not None:
+                loop.remove_reader(bound)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _say_where(self, address: str, port: int) -> None:
-        where = f"{address}:{port}"
-        said = json.dumps({"listening": where}) if self._as_json else f"listening at {where} (UDP)"
-        click.echo(said)
+    def _say_where(self, bound: socket.socket | None) -> None:
+        if bound is None:
+            where, said = self._sim_sid, f"waiting for Commands to {self._sim_sid}"
+        else:
+            where = "{}:{}".format(*bound.getsockname())
+            said = f"listening at {where} (UDP)"
+        click.echo(json.dumps({"listening": where}) if self._as_json else said)
 
     def _read(self, bound: socket.socket) -> None:
         payload, (address, port) = bound.recvfrom(_LARGEST)
@@ -111,21 +130,20 @@ class _Receiver:
 
     async def _poll(self) -> None:
         while True:
-            for command in reversed(await self._sms()):
-                if command["sid"] not in self._seen:
-                    self._seen.add(command["sid"])
-                    payload = command["payload"].encode()
-                    self._arrivals.put_nowait(Arrival("sms", _SMS_CENTRE, payload))
+            for message in reversed(await self._inbox()):
+                if message["sid"] not in self._seen:
+                    self._seen.add(message["sid"])
+                    payload = bytes.fromhex(message["hex"])
+                    self._arrivals.put_nowait(Arrival(*self._kind, payload))
             await asyncio.sleep(_EVERY)
 
-    async def _sms(self) -> list[dict[str, Any]]:
-        """Return the SMS that have come, newest first; none while no server answers."""
-        query = {"Sim": self._sim_sid, "Direction": "to_sim", "PageSize": "100"}
+    async def _inbox(self) -> list[dict[str, Any]]:
+        """Return the messages that have come, newest first; none while no server answers."""
         try:
-            answer = await asyncio.to_thread(self._api.get, "SmsCommands", query=query)
+            answer = await asyncio.to_thread(self._portal.get, "devices", self._sim_sid, "inbox")
         except Unusable:
             return []
-        return [one for one in answer["sms_commands"] if one["status"] in _ARRIVED]
+        return answer["messages"]
 
     async def _show_all(self) -> None:
         while self._left is None or self._left > 0:

@@ -47,11 +47,19 @@ class Portal:
     """Which of the server's APIs it is."""
     sim_sid: str | None = None
     """The SIM that is meant where none is named."""
+    wireless_sim_sid: str | None = None
+    """The same of Programmable Wireless."""
 
     @classmethod
     def of(cls, dev: DevFile) -> Self:
         """Return the portal of a running `ringback dev`."""
-        return cls(dev.base_url, dev.account_sid, dev.auth_token, sim_sid=dev.sim_sid)
+        return cls(
+            dev.base_url,
+            dev.account_sid,
+            dev.auth_token,
+            sim_sid=dev.sim_sid,
+            wireless_sim_sid=dev.wireless_sim_sid,
+        )
 
     def get(self, *path: str, query: Mapping[str, str | None] = _NOTHING) -> dict[str, Any]:
         """Return what the portal answers to a GET of this path; None leaves a parameter out.

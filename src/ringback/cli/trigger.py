@@ -9,7 +9,8 @@ import click
 
 from ringback.cli.portal import Portal, with_portal
 from ringback.cli.triggers.stage import Record, Stage, with_source
-from ringback.cli.triggers.table import TRIGGERS, Told, Trigger
+from ringback.cli.triggers.table import TRIGGERS
+from ringback.cli.triggers.trigger import Told, Trigger
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Unusable
 from ringback.core.method import Method
@@ -19,7 +20,7 @@ _LISTENER: Final = "http://127.0.0.1:9000/"
 """Where `ringback listen` listens."""
 _PAYLOAD: Final = "Hello from Ringback"
 _COLORS: Final = {"delivered": "green", "failed": "red", "scheduled": "yellow"}
-_TELLING: Final = ("SimStatus", "Status", "ErrorCode")
+_TELLING: Final = ("SimStatus", "Status", "CommandStatus", "ErrorCode")
 """The parameters that say what became of it."""
 _NO_CONNECTION: Final = frozenset({"connect", "connect_timeout"})
 
@@ -93,10 +94,11 @@ def trigger(
     did = list[str]()
     stage = Stage(
         portal=portal,
+        product=trigger.product,
         to=CallbackUrl.parse(with_source(to, Source(cbs) if cbs else None)),
         method=method,
         say=did.append if as_json else click.echo,
-        sim=sim or portal.sim_sid,
+        sim=sim or (portal.sim_sid if trigger.product == "supersim" else portal.wireless_sim_sid),
         payload=_PAYLOAD if payload is None else payload,
     )
     callbacks = [stage.settled(callback) for callback in trigger.pull(stage)]

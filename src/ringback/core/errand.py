@@ -8,8 +8,20 @@ from ringback.core.supersim.esim_profile import EsimProfile
 from ringback.core.supersim.settings_update import SettingsUpdate
 from ringback.core.supersim.sim import Sim
 from ringback.core.supersim.sim_update import SimUpdate
+from ringback.core.wireless.command import Command
+from ringback.core.wireless.sim import WirelessSim
+from ringback.core.wireless.sim_update import WirelessUpdate
 
-Subject = SimUpdate | SmsCommand | IpCommand | EsimProfile | SettingsUpdate
+Subject = (
+    SimUpdate
+    | SmsCommand
+    | IpCommand
+    | EsimProfile
+    | SettingsUpdate
+    | WirelessUpdate
+    | WirelessSim
+    | Command
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,5 +33,5 @@ class Errand:
     """How the network behaves towards this SIM or this account, where it is simulated."""
     subject: Subject
     """What the step is about."""
-    sim: Sim | None
+    sim: Sim | WirelessSim | None
     """Whom it reaches; None for an eSIM Profile that nobody has yet."""

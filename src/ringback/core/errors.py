@@ -3,6 +3,7 @@
     RingbackError
     ├── RequestRefused        a request that can't be carried out
     │   ├── Invalid             400  a value that can't be used
+    │   │   ├── NoSuchPage           a page that begins at no record of its list
     │   │   └── InvalidCallbackUrl   a callback URL that can't be called (11100)
     │   ├── NotSignedIn         401  no credentials, or wrong ones (20003)
     │   ├── NotFound            404  no such resource (20404)
@@ -13,7 +14,8 @@
         └── StoreUnavailable  the database can't be written to just now
 
 Which class it is says whose turn it is; the code says exactly what is wrong. Codes are those of the
-Super SIM API (83xxx), of the platform under it (20xxx) and of webhooks (11100).
+Super SIM API (83xxx), of Programmable Wireless (33xxx), of the platform under them (20xxx) and of
+webhooks (11100).
 A message says what was given, what is wrong and what would be right. It never holds a secret.
 """
 
@@ -37,6 +39,18 @@ class RequestRefused(RingbackError):
 
 class Invalid(RequestRefused):
     """A parameter is missing, malformed, out of range, or not possible in the present state."""
+
+
+class NoSuchPage(Invalid):
+    """A page of a list begins at a record that the list doesn't have."""
+
+    def __init__(self, sid: str, *, code: int = 83600) -> None:
+        super().__init__(
+            f"PageToken: there is no record {sid} in this list;"
+            " use the page URLs of the list's meta as they are",
+            code=code,
+        )
+        self.sid = sid
 
 
 class InvalidCallbackUrl(Invalid):

@@ -1,10 +1,7 @@
 """All that a customer can be told, whatever the product."""
 
-from ringback.core.supersim.events import (
-    EsimProfileChanged,
-    IpCommandChanged,
-    SimUpdated,
-    SmsCommandChanged,
-)
+from ringback.core.sim_updated import SimUpdated
+from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
+from ringback.core.wireless.events import CommandChanged
 
-Event = SimUpdated | SmsCommandChanged | IpCommandChanged | EsimProfileChanged
+Event = SimUpdated | SmsCommandChanged | IpCommandChanged | EsimProfileChanged | CommandChanged

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 from ringback.core.periods import HOUR
@@ -15,6 +16,9 @@ from ringback.core.periods import HOUR
 INSTANT: Final = timedelta(microseconds=1)
 """The shortest time that is told apart."""
 MEGABYTE: Final = 1_000_000
+_PRICE_OF_A_MEGABYTE: Final = Decimal("0.10")
+"""In USD, as in the published samples of both products: 300,000 bytes for 0.03."""
+_CENT: Final = Decimal("0.01")
 _END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -77,6 +81,15 @@ def bytes_of(flows: Iterable[Flow], start: datetime, end: datetime) -> tuple[int
     """Return how many bytes some flows used together: up, and down."""
     pairs = [flow.bytes_between(start, end) for flow in flows]
     return sum(up for up, _ in pairs), sum(down for _, down in pairs)
+
+
+def price_of(count: int) -> Decimal:
+    """Return what so many bytes cost, in USD, to the cent.
+
+    >>> price_of(3_494_609)
+    Decimal('0.35')
+    """
+    return (count * _PRICE_OF_A_MEGABYTE / MEGABYTE).quantize(_CENT)
 
 
 def total_between(flows: Iterable[Flow], start: datetime, end: datetime) -> int:

@@ -4,6 +4,18 @@ from calendar import monthrange
 from datetime import MAXYEAR, MINYEAR, datetime
 
 
+def month_around(anchor: datetime, now: datetime) -> tuple[datetime, datetime]:
+    """Return the month that an instant is in, where months are counted from another one on.
+
+    >>> [f"{edge:%m-%d}" for edge in month_around(datetime(2024, 1, 31), datetime(2024, 3, 5))]
+    ['02-29', '03-31']
+    """
+    count = (now.year - anchor.year) * 12 + now.month - anchor.month
+    if months_after(anchor, months=count) > now:
+        count -= 1
+    return months_after(anchor, months=count), months_after(anchor, months=count + 1)
+
+
 def months_after(instant: datetime, *, months: int = 1) -> datetime:
     """Return the same day and time of a later month, or its last day where it is too short.
 

@@ -6,19 +6,17 @@ from typing import Final
 from urllib.parse import quote_plus, unquote_plus
 
 from ringback.core.events import Event
-from ringback.core.supersim.events import (
-    EsimProfileChanged,
-    IpCommandChanged,
-    SimUpdated,
-    SmsCommandChanged,
-)
+from ringback.core.sim_updated import SimUpdated
+from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
+from ringback.core.wireless.events import CommandChanged
 
 _ESCAPED: Final = re.compile(r"[^A-Za-z0-9_.~-]")
 
 # For each kind of event: the parameter's name, and the field of the event that gives its value.
 # Which of them are sourced and which inferred is in docs/callbacks.md.
 PARAMETERS: Final[Mapping[type[Event], tuple[tuple[str, str], ...]]] = {
-    # The notice shows the first five in this order; the errors follow when it failed.
+    # The notice shows the first five in this order, for both products; the errors follow when it
+    # failed. What a connectivity reset tells is published nowhere: ours tells of the SIM.
     SimUpdated: (
         ("ApiVersion", "api_version"),
         ("SimUniqueName", "sim_unique_name"),
@@ -73,6 +71,19 @@ PARAMETERS: Final[Mapping[type[Event], tuple[tuple[str, str], ...]]] = {
         ("ActivationCode", "activation_code"),
         ("ErrorCode", "error_code"),
         ("ErrorMessage", "error_message"),
+    ),
+    # In the order of the fields of a consumer's model class.
+    CommandChanged: (
+        ("CommandSid", "command_sid"),
+        ("SimSid", "sim_sid"),
+        ("SimUniqueName", "sim_unique_name"),
+        ("AccountSid", "account_sid"),
+        ("ErrorCode", "error_code"),
+        ("ErrorMessage", "error_message"),
+        ("CommandStatus", "command_status"),
+        ("CommandMode", "command_mode"),
+        ("Command", "command"),
+        ("ApiVersion", "api_version"),
     ),
 }
 

@@ -5,6 +5,17 @@ from typing import Final
 
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
+ALWAYS: Final = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+"""From the beginning to the end of the calendar."""
+
+
+def iso(instant: datetime) -> str:
+    """Return an instant, in UTC, in the form that both vendors' clients parse, and no other.
+
+    >>> iso(datetime(987, 7, 3, 14, 40, 58, 999999, tzinfo=UTC))
+    '0987-07-03T14:40:58Z'
+    """
+    return f"{instant.isoformat(timespec='seconds')[:19]}Z"
 
 
 def floor(instant: datetime, span: timedelta) -> datetime:
@@ -18,9 +29,14 @@ def floor(instant: datetime, span: timedelta) -> datetime:
 
 
 def next_boundary(instant: datetime, span: timedelta) -> datetime:
-    """Return the end of the hour or the day that an instant is in; on a boundary, itself."""
+    """Return the end of the hour or the day that an instant is in; on a boundary, itself.
+
+    The last of the calendar ends with it.
+    """
     begun = floor(instant, span)
-    return begun if begun == instant else begun + span
+    if begun == instant:
+        return begun
+    return begun + span if begun <= ALWAYS[1] - span else ALWAYS[1]
 
 
 def periods_between(

@@ -1,13 +1,15 @@
 """What the simulated network does: its steps, and the scenarios in which some of them go wrong.
 
-Codes are those of the Super SIM documentation. It has none for an SMS that fails, nor for a profile
-that can't be downloaded: 20500 there is ours.
+Codes are those of the documentation. Super SIM's has none for an SMS that fails, nor for a profile
+that can't be downloaded: 20500 there is ours. That of Programmable Wireless has one for all that
+fails by itself, 33000.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, assert_never
 
 
 class Step(StrEnum):
@@ -27,6 +29,19 @@ class Step(StrEnum):
     INSTALL_PROFILE = "install_profile"
     BEGIN_SETTINGS = "begin_settings"
     END_SETTINGS = "end_settings"
+
+    # Those of Programmable Wireless.
+    TAKE_ON_CHANGE = "take_on_change"
+    """The operator takes transactions again, and begins with a change that was scheduled."""
+    CHANGE_SIM = "change_sim"
+    FINALIZE_SIM = "finalize_sim"
+    """A SIM gets its final status by itself: `ready` becomes `active`, `deactivated` `canceled`."""
+    RESET_SIM = "reset_sim"
+    METER_SIM = "meter_sim"
+    """What a SIM may use is looked at again: a new month, or the end of what its plan allows."""
+    SEND_COMMAND = "send_command"
+    CONFIRM_COMMAND = "confirm_command"
+    FORGET_COMMAND = "forget_command"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +67,23 @@ Ending = CarriedOut | CarrierFailure | NoAnswer
 CARRIED_OUT: Final = CarriedOut()
 
 
+def failure_in(ending: Ending, *, unanswered: int) -> CarrierFailure | None:
+    """Return why a step failed, or None; no answer is a failure with this code.
+
+    >>> failure_in(NoAnswer(), unanswered=83400)
+    CarrierFailure(code=83400, message='the network did not answer')
+    """
+    match ending:
+        case CarriedOut():
+            return None
+        case CarrierFailure():
+            return ending
+        case NoAnswer():
+            return CarrierFailure(unanswered, "the network did not answer")
+        case _:
+            assert_never(ending)
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """How a network behaves: which steps end otherwise than as asked, and how slow it is."""
@@ -61,10 +93,16 @@ class Scenario:
     endings: Mapping[Step, Ending] = field(default_factory=dict[Step, Ending])
     slowness: int = 1
     """How many times as long as usual each step takes."""
+    waits: Mapping[Step, timedelta] = field(default_factory=dict[Step, timedelta])
+    """How long the network lets some steps wait before it takes them."""
 
     def ending_of(self, step: Step) -> Ending:
         """Return how this step ends."""
         return self.endings.get(step, CARRIED_OUT)
+
+    def wait_before(self, step: Step) -> timedelta:
+        """Return how long this step has to wait for the network."""
+        return self.waits.get(step, timedelta(0))
 
 
 NORMAL: Final = Scenario("normal", "everything works")
@@ -73,15 +111,19 @@ _ALL: Final = (
     NORMAL,
     Scenario(
         "update-fails",
-        "changes of a SIM fail with 83004, and it goes back to what it was",
-        {Step.UPDATE_SIM: CarrierFailure(83004, "the SIM could not be updated")},
+        "changes of a SIM fail (83004; 33000), and it goes back to what it was",
+        {
+            Step.UPDATE_SIM: CarrierFailure(83004, "the SIM could not be updated"),
+            Step.CHANGE_SIM: CarrierFailure(33000, "the SIM could not be updated"),
+        },
     ),
     Scenario(
         "unattached",
-        "the device is not attached: IP Commands fail with 83401, SMS stay sent",
+        "the device is not attached: IP Commands fail with 83401, SMS and Commands stay sent",
         {
             Step.SEND_IP: CarrierFailure(83401, "the device is not attached to a network"),
             Step.CONFIRM_SMS: NoAnswer(),
+            Step.CONFIRM_COMMAND: NoAnswer(),
         },
     ),
     Scenario(
@@ -91,13 +133,16 @@ _ALL: Final = (
     ),
     Scenario(
         "sms-unconfirmed",
-        "SMS are sent, and no delivery is ever confirmed",
-        {Step.CONFIRM_SMS: NoAnswer()},
+        "SMS and Commands are sent, and no delivery is ever confirmed",
+        {Step.CONFIRM_SMS: NoAnswer(), Step.CONFIRM_COMMAND: NoAnswer()},
     ),
     Scenario(
         "sms-fails",
-        "SMS fail",
-        {Step.SEND_SMS: CarrierFailure(20500, "the SMS could not be sent")},
+        "SMS fail, and Commands fail with 33000",
+        {
+            Step.SEND_SMS: CarrierFailure(20500, "the SMS could not be sent"),
+            Step.SEND_COMMAND: CarrierFailure(33000, "the Command could not be sent"),
+        },
     ),
     Scenario(
         "no-stock",
@@ -113,6 +158,21 @@ _ALL: Final = (
         "settings-fail",
         "Settings Updates fail",
         {Step.END_SETTINGS: CarrierFailure(20500, "the settings could not be written")},
+    ),
+    Scenario(
+        "operator-busy",
+        "changes of a Programmable Wireless SIM stay scheduled for an hour before they begin",
+        waits={Step.TAKE_ON_CHANGE: timedelta(hours=1)},
+    ),
+    Scenario(
+        "reset-fails",
+        "connectivity resets fail with 33000",
+        {Step.RESET_SIM: CarrierFailure(33000, "the connectivity could not be reset")},
+    ),
+    Scenario(
+        "asleep",
+        "the device sleeps: Commands to it stay queued for a day",
+        waits={Step.SEND_COMMAND: timedelta(days=1)},
     ),
     Scenario("slow", "everything takes twenty times as long", slowness=20),
 )

@@ -21,15 +21,18 @@ class Kind(StrEnum):
     API_KEY = "SK"
     BILLING_PERIOD = "HB"
     CALLBACK = "CB"
+    COMMAND = "DC"
     DATA_SESSION = "WN"
     ESIM_PROFILE = "HP"
     FLEET = "HF"
     IP_COMMAND = "HG"
     NETWORK = "HW"
     NETWORK_ACCESS_PROFILE = "HA"
+    RATE_PLAN = "WP"
     SETTINGS_UPDATE = "OB"
     SIM = "HS"
     SMS_COMMAND = "HC"
+    WIRELESS_SIM = "DE"
 
 
 def make_sid(kind: Kind, chance: bytes) -> str:

@@ -1,6 +1,6 @@
 """Finding a record of an account, by its SID or by its unique name."""
 
-from ringback.core.errors import NotFound
+from ringback.core.errors import Invalid, NotFound
 from ringback.ports import NamedRecords, Records
 from ringback.ports.records import N, R
 
@@ -18,4 +18,21 @@ def fetch_owned(records: Records[R], account_sid: str, sid: str, kind: str) -> R
     record = records.get(sid)
     if record is None or record.account_sid != account_sid:
         raise NotFound(f"there is no {kind} with the SID {sid!r}")
+    return record
+
+
+def named_in(
+    records: NamedRecords[N], account_sid: str, given: tuple[str, str], kind: str, *, code: int
+) -> N:
+    """Return the account's record that a parameter names, which is given with its value.
+
+    Raises Invalid with this code, naming the kind.
+    """
+    parameter, sid_or_name = given
+    record = records.find(account_sid, sid_or_name)
+    if record is None:
+        raise Invalid(
+            f"{parameter}={sid_or_name!r}: there is no {kind} with this SID or unique name",
+            code=code,
+        )
     return record

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from ringback.core.errand import Errand
-from ringback.core.scenario import Ending, Step
+from ringback.core.scenario import CARRIED_OUT, Ending, Step
 from ringback.core.task import Later, Task
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.life_of_commands import (
@@ -21,12 +21,23 @@ from ringback.operations.supersim.life_of_profiles import (
     end_profile,
     end_settings,
 )
-from ringback.operations.supersim.life_of_sims import (
-    activate,
-    begin_update,
-    by_itself,
-    end_update,
-    renew,
+from ringback.operations.supersim.life_of_sims import activate, begin_update, end_update, renew
+from ringback.operations.wireless.life_of_commands import (
+    begin_command,
+    begin_forgetting,
+    begin_receipt,
+    end_command,
+    end_forgetting,
+    end_receipt,
+)
+from ringback.operations.wireless.life_of_sims import (
+    begin_change,
+    begin_reset,
+    end_change,
+    end_in_final,
+    end_reset,
+    meter,
+    take_on,
 )
 from ringback.ports import Transaction
 
@@ -36,6 +47,11 @@ class Turn(NamedTuple):
 
     begin: Callable[[Transaction, Task, Moment], Errand | Ending | Later | None]
     end: Callable[[Transaction, Task, Ending, Moment], None]
+
+
+def by_itself(_tx: Transaction, _task: Task, _moment: Moment) -> Ending:
+    """Let a step be taken that the network has nothing to do for."""
+    return CARRIED_OUT
 
 
 TURNS: Final[Mapping[Step, Turn]] = {
@@ -51,6 +67,15 @@ TURNS: Final[Mapping[Step, Turn]] = {
     Step.INSTALL_PROFILE: Turn(begin_profile, end_profile),
     Step.BEGIN_SETTINGS: Turn(begin_settings, end_settings),
     Step.END_SETTINGS: Turn(begin_settings, end_settings),
+    # Programmable Wireless
+    Step.TAKE_ON_CHANGE: Turn(by_itself, take_on),
+    Step.CHANGE_SIM: Turn(begin_change, end_change),
+    Step.FINALIZE_SIM: Turn(by_itself, end_in_final),
+    Step.RESET_SIM: Turn(begin_reset, end_reset),
+    Step.METER_SIM: Turn(by_itself, meter),
+    Step.SEND_COMMAND: Turn(begin_command, end_command),
+    Step.CONFIRM_COMMAND: Turn(begin_receipt, end_receipt),
+    Step.FORGET_COMMAND: Turn(begin_forgetting, end_forgetting),
 }
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
 from ringback.core.callback_url import CallbackUrl
@@ -24,6 +24,15 @@ class Prevailing(NamedTuple):
     reason: str
 
 
+class Stamp(TypedDict):
+    """What every resource has from its beginning."""
+
+    sid: str
+    account_sid: str
+    date_created: datetime
+    date_updated: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """One instant, and everything that is the same for all operations."""
@@ -37,6 +46,15 @@ class Moment:
     def sid(self, kind: Kind) -> str:
         """Return the SID of a new resource."""
         return make_sid(kind, dated(self.chance.bytes(SID_BYTES), self.now))
+
+    def stamp(self, kind: Kind, account_sid: str) -> Stamp:
+        """Return what a new resource of an account begins with."""
+        return Stamp(
+            sid=self.sid(kind),
+            account_sid=account_sid,
+            date_created=self.now,
+            date_updated=self.now,
+        )
 
     def tell(self, tx: Transaction, event: Event, url: CallbackUrl | None, method: Method) -> None:
         """Have a receiver told of an event, where there is one."""
@@ -55,8 +73,8 @@ class Moment:
     def begin_step(
         self, tx: Transaction, step: Step, subject_sid: str, account_sid: str, scenario: Scenario
     ) -> None:
-        """Have the network take a step, for as long as steps take in this scenario."""
-        due = self.now + self.simulation.takes * scenario.slowness
+        """Have the network take a step, after as long as that takes in this scenario."""
+        due = self.now + self.simulation.takes * scenario.slowness + scenario.wait_before(step)
         tx.tasks.put(Task(step, subject_sid, account_sid, due))
 
     def put_off(self, tx: Transaction, step: Step, sim: Owned, until: datetime) -> None:

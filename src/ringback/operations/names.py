@@ -1,17 +1,25 @@
 """Unique names: an account's own, one for each record of a kind."""
 
+from ringback.core.codes import SUPER_SIM, Codes
 from ringback.core.errors import Invalid
 from ringback.ports import NamedRecords
 from ringback.ports.records import N
 
 
 def check_name_is_free(
-    records: NamedRecords[N], account_sid: str, unique_name: str | None, own_sid: str | None = None
+    records: NamedRecords[N],
+    account_sid: str,
+    unique_name: str | None,
+    own_sid: str | None = None,
+    *,
+    codes: Codes = SUPER_SIM,
 ) -> None:
     """See that no other record of the account has this name, or this SID.
 
-    Raises Invalid (83011).
+    Raises Invalid (83011; 33101).
     """
     holder = records.find(account_sid, unique_name) if unique_name else None
     if holder is not None and holder.sid != own_sid:
-        raise Invalid(f"UniqueName {unique_name!r} already belongs to {holder.sid}", code=83011)
+        raise Invalid(
+            f"UniqueName {unique_name!r} already belongs to {holder.sid}", code=codes.name_taken
+        )

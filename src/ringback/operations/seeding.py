@@ -1,27 +1,17 @@
-"""The account, fleet and SIM that `ringback dev` begins with: those of KORE's notice."""
+"""The account that `ringback dev` begins with: the notice's, with a SIM of each product."""
 
 from dataclasses import dataclass, replace
 from typing import Final
 
 from ringback.core.account import Account, ApiKey
-from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.operations.accounts import create_account
 from ringback.operations.moment import Moment
-from ringback.operations.supersim.access_profiles import create_access_profile
-from ringback.operations.supersim.fleets import FleetSettings, create_fleet
-from ringback.operations.supersim.life_of_sims import follow
-from ringback.operations.supersim.settings_updates import add_written_settings
+from ringback.operations.supersim import seeding as supersim
+from ringback.operations.wireless import seeding as wireless
 from ringback.ports import Transaction
 
 ACCOUNT_SID: Final = "AC3ba717b1d236e6c4a835e46130267eb4"
-SIM_SID: Final = "HSab3f06be8f5d32caecb91e8a306c6c08"
-SIM_NAME: Final = "my_super_sim"
 _ACCOUNT_NAME: Final = "The notice's account"
-_ICCID: Final = "89883070000123456789"
-_FLEET_NAME: Final = "my_fleet"
-_PROFILE_NAME: Final = "all_networks"
-_DEVICE_IP: Final = "127.0.0.1"
-"""So that a program that knows of no addresses can play its device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +21,7 @@ class Seed:
     account: Account
     api_key: ApiKey
     sim_sid: str
+    wireless_sim_sid: str
 
 
 def find_or_seed(tx: Transaction, moment: Moment, *, uses_static_proxy: bool) -> Seed:
@@ -38,15 +29,10 @@ def find_or_seed(tx: Transaction, moment: Moment, *, uses_static_proxy: bool) ->
     account = tx.accounts.get(ACCOUNT_SID) or _plant(tx, moment)
     account = replace(account, uses_static_proxy=uses_static_proxy)
     tx.accounts.save(account)
-    _address_first_sim(tx)
-    return Seed(account, tx.accounts.keys_of(ACCOUNT_SID)[0], SIM_SID)
-
-
-def _address_first_sim(tx: Transaction) -> None:
-    """Give the SIM its address in a store of an earlier Ringback, which had given it another."""
-    sim = tx.supersim.sims.get(SIM_SID)
-    if sim is not None and tx.supersim.sims.first({"device_ip": _DEVICE_IP}) is None:
-        tx.supersim.sims.save(replace(sim, device_ip=_DEVICE_IP))
+    supersim.address_first_sim(tx)
+    wireless.plant_where_missing(tx, ACCOUNT_SID, moment)
+    key = tx.accounts.keys_of(ACCOUNT_SID)[0]
+    return Seed(account, key, supersim.SIM_SID, wireless.SIM_SID)
 
 
 def _plant(tx: Transaction, moment: Moment) -> Account:
@@ -58,30 +44,5 @@ def _plant(tx: Transaction, moment: Moment) -> Account:
         chance=moment.chance,
         sid=ACCOUNT_SID,
     ).account
-    profile = create_access_profile(
-        tx, ACCOUNT_SID, unique_name=_PROFILE_NAME, networks=(), moment=moment
-    )
-    fleet = create_fleet(
-        tx,
-        ACCOUNT_SID,
-        FleetSettings(unique_name=_FLEET_NAME, network_access_profile=profile.sid),
-        data_enabled=True,
-        sms_commands_enabled=True,
-        moment=moment,
-    )
-    sim = Sim(
-        sid=SIM_SID,
-        account_sid=ACCOUNT_SID,
-        iccid=_ICCID,
-        unique_name=SIM_NAME,
-        status=SimStatus.ACTIVE,
-        fleet_sid=fleet.sid,
-        date_created=moment.now,
-        date_updated=moment.now,
-        device_ip=_DEVICE_IP,
-    )
-    tx.supersim.sims.add(sim)
-    # Nothing is under way from the start, so that what a developer sees moving is their own doing.
-    add_written_settings(tx, sim, moment)
-    follow(tx, sim, moment)
+    supersim.plant(tx, ACCOUNT_SID, moment)
     return account

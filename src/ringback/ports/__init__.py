@@ -36,7 +36,7 @@ from ringback.ports.store import (
     Transaction,
     nothing,
 )
-from ringback.ports.supersim import SuperSimTables
+from ringback.ports.tables import SuperSimTables, WirelessTables
 
 __all__ = [
     "Accounts",
@@ -65,6 +65,7 @@ __all__ = [
     "Wakeup",
     "Which",
     "Window",
+    "WirelessTables",
     "lane_of",
     "no_checkpoint",
     "nothing",

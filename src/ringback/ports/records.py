@@ -75,6 +75,10 @@ class Records(Protocol[R]):
         """Replace a record by its new state."""
         ...
 
+    def remove(self, sid: str) -> None:
+        """Forget a record; pages that begin at it still do."""
+        ...
+
     def get(self, sid: str) -> R | None:
         """Return a record of any account, or None."""
         ...
@@ -86,7 +90,7 @@ class Records(Protocol[R]):
     def page(self, account_sid: str, which: Which, window: Window) -> list[R]:
         """Return one page of an account's records whose fields are these, newest first.
 
-        Raises Invalid where the account has no such record as the window begins at.
+        Raises NoSuchPage where the account has, and had, no such record as the window begins at.
         """
         ...
 
@@ -108,6 +112,10 @@ class Updates(Protocol[U]):
 
     def get(self, sim_sid: str) -> U | None:
         """Return a SIM's change, or None."""
+        ...
+
+    def first(self, which: Which) -> U | None:
+        """Return a change of any account whose fields are these, or None."""
         ...
 
     def end(self, sim_sid: str) -> None:

@@ -15,7 +15,7 @@ from ringback.core.scenario import Ending
 from ringback.core.task import Later, Task
 from ringback.ports.callbacks import Callbacks
 from ringback.ports.records import Tasks
-from ringback.ports.supersim import SuperSimTables
+from ringback.ports.tables import SuperSimTables, WirelessTables
 
 T = TypeVar("T")
 
@@ -82,6 +82,11 @@ class Transaction(Protocol):
     @property
     def supersim(self) -> SuperSimTables:
         """What there is of Super SIM."""
+        ...
+
+    @property
+    def wireless(self) -> WirelessTables:
+        """What there is of Programmable Wireless."""
         ...
 
     @property

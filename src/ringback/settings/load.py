@@ -163,6 +163,6 @@ def _egress_of(name: str, value: Any, file: SettingsFile) -> Egress:
 def _scenario_of(sid: str, value: Any, file: SettingsFile) -> Scenario:
     named = replace(SCENARIO, name=sid)
     given = in_file(named, value, file, "scenarios", sid, default="normal")
-    if not is_sid(sid, Kind.SIM) and not is_sid(sid, Kind.ACCOUNT):
-        raise given.refused(f"{sid!r} is no SID of a SIM (HS…) or an account (AC…)")
+    if not any(is_sid(sid, kind) for kind in (Kind.SIM, Kind.WIRELESS_SIM, Kind.ACCOUNT)):
+        raise given.refused(f"{sid!r} is no SID of a SIM (HS…, DE…) or an account (AC…)")
     return given.read()

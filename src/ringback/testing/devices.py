@@ -7,14 +7,12 @@ from typing import Protocol, TypeVar
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
 from ringback.core.supersim.sim import Sim
+from ringback.core.wireless.command import Command
+from ringback.operations.arrivals import arrivals_at
+from ringback.operations.cards import fetch_card, supersim_of, transfer_data, wireless_of
 from ringback.operations.moment import Moment
-from ringback.operations.supersim.devices import (
-    download_profile,
-    receive_datagram,
-    receive_sms,
-    transfer_data,
-)
-from ringback.operations.supersim.sims import fetch_sim
+from ringback.operations.supersim import devices as supersim
+from ringback.operations.wireless import devices as wireless
 from ringback.ports import Transaction
 
 T = TypeVar("T")
@@ -30,36 +28,69 @@ class Changes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """The device of one SIM; what it can't do raises Invalid, as the network would refuse it."""
+    """The device of one SIM; what it can't do raises Invalid, as the network would refuse it.
+
+    What only one product has raises Invalid for a SIM of the other.
+    """
 
     account_sid: str
     sim: str
     """The SID or the unique name of its SIM."""
     change: Changes
+    look: Changes
+    """Runs what only looks, once nothing more happens by itself."""
 
     def send_sms(self, text: str) -> SmsCommand:
-        """Send an SMS; the fleet's SmsCommandsUrl is told of it."""
-        return self.change(lambda tx, moment: receive_sms(tx, self._sim(tx), text, moment))
+        """Send an SMS from a Super SIM; the fleet's SmsCommandsUrl is told of it."""
+        return self.change(lambda tx, moment: supersim.receive_sms(tx, self._sim(tx), text, moment))
 
     def send_datagram(self, payload: bytes, *, port: int = 4000) -> IpCommand:
-        """Send a datagram from this port; the fleet's IpCommandsUrl is told of it."""
+        """Send a datagram from a Super SIM; the fleet's IpCommandsUrl is told of it."""
         return self.change(
-            lambda tx, moment: receive_datagram(
+            lambda tx, moment: supersim.receive_datagram(
                 tx, self._sim(tx), payload, port=port, moment=moment
             )
+        )
+
+    def send_command(self, payload: str | bytes) -> Command:
+        """Send a Command from a Programmable Wireless SIM, as text, or binary where it is bytes.
+
+        The SIM's CommandsCallbackUrl is told of it.
+        """
+
+        def send(tx: Transaction, moment: Moment) -> Command:
+            sim = wireless_of(tx, self.account_sid, self.sim)
+            if isinstance(payload, str):
+                return wireless.receive_text(tx, sim, payload, moment)
+            return wireless.receive_bytes(tx, sim, payload, moment)
+
+        return self.change(send)
+
+    def messages(self) -> list[bytes]:
+        """Return the newest SMS or Commands that have come to it, the newest first."""
+        return self.look(
+            lambda tx, _: [
+                one.message for one in arrivals_at(tx, fetch_card(tx, self.account_sid, self.sim))
+            ]
         )
 
     def use_data(self, *, upload: int = 0, download: int = 0) -> None:
         """Use so many bytes at once."""
         self.change(
             lambda tx, moment: transfer_data(
-                tx, self._sim(tx), upload=upload, download=download, moment=moment
+                tx,
+                fetch_card(tx, self.account_sid, self.sim),
+                upload=upload,
+                download=download,
+                moment=moment,
             )
         )
 
     def download_profile(self, sid: str) -> EsimProfile:
         """Download an eSIM Profile that is available."""
-        return self.change(lambda tx, moment: download_profile(tx, self.account_sid, sid, moment))
+        return self.change(
+            lambda tx, moment: supersim.download_profile(tx, self.account_sid, sid, moment)
+        )
 
     def _sim(self, tx: Transaction) -> Sim:
-        return fetch_sim(tx, self.account_sid, self.sim)
+        return supersim_of(tx, self.account_sid, self.sim)

@@ -8,9 +8,11 @@ from typing import Final, Self, TypeVar
 
 from ringback.core.durations import read_duration
 from ringback.core.scenario import scenario_called
+from ringback.core.wireless.sim import make_iccid
 from ringback.engine.system import SystemClock
 from ringback.operations.moment import Moment
 from ringback.operations.scenarios import choose_scenario
+from ringback.operations.wireless.sims import Card, register_sim
 from ringback.ports import CallbackFilter, Transaction, Window
 from ringback.testing.callbacks import Expected, SentCallback, in_lines, sent
 from ringback.testing.devices import Device
@@ -123,6 +125,16 @@ class Emulator:
         return self._server.seed.sim_sid
 
     @property
+    def wireless_base_url(self) -> str:
+        """Where Programmable Wireless is: `client.wireless.base_url` of the official client."""
+        return f"{self.base_url}/wireless"
+
+    @property
+    def wireless_sim_sid(self) -> str:
+        """The SID of the Programmable Wireless SIM that there is from the start; it is active."""
+        return self._server.seed.wireless_sim_sid
+
+    @property
     def gateway(self) -> tuple[str, int] | None:
         """Where a device's program sends its datagrams; None without the setting `gateway`."""
         gateway = self._server.parts.gateway
@@ -145,7 +157,17 @@ class Emulator:
 
     def device(self, sim: str | None = None) -> Device:
         """Return what plays a SIM's device: the first SIM's, or that with this SID or name."""
-        return Device(self.account_sid, sim or self.sim_sid, self._change)
+        return Device(self.account_sid, sim or self.sim_sid, self._change, self._look_at)
+
+    def register_wireless_sim(self, *, iccid: str | None = None, narrowband: bool = False) -> str:
+        """Register a new Programmable Wireless SIM, which its API can't do; return its SID."""
+
+        def register(tx: Transaction, moment: Moment) -> str:
+            number = iccid or make_iccid(moment.chance.bytes(8))
+            card = Card(number, is_narrowband=narrowband)
+            return register_sim(tx, self.account_sid, card, moment).sid
+
+        return self._change(register)
 
     def scenario(self, name: str, *, sim: str | None = None) -> None:
         """Have the network behave like this towards a SIM, or towards the whole account."""
@@ -201,6 +223,18 @@ class Emulator:
     def _change(self, work: Callable[[Transaction, Moment], T]) -> T:
         return self._server.call(self._run(work))
 
+    def _look_at(self, work: Callable[[Transaction, Moment], T]) -> T:
+        async def look() -> T:
+            await self._stillness()
+            return await self._run(work)
+
+        return self._server.call(look())
+
+    async def _stillness(self) -> None:
+        timelapse = self._server.parts.timelapse
+        if timelapse is not None:
+            await timelapse.stillness()
+
     async def _run(self, work: Callable[[Transaction, Moment], T]) -> T:
         services = self._server.parts.services
         moment = services.moment()
@@ -223,9 +257,7 @@ class Emulator:
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     async def _callbacks(self) -> list[SentCallback]:
-        timelapse = self._server.parts.timelapse
-        if timelapse is not None:
-            await timelapse.stillness()
+        await self._stillness()
         return await self._look()
 
     async def _look(self) -> list[SentCallback]:

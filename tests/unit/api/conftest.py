@@ -10,6 +10,7 @@ from ringback.stores.memory import MemoryStore
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FakeClock
 from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Caller
+from tests.unit.api.described import SUPER_SIM, WIRELESS, Api
 from tests.unit.api.world import Rung, app_on, fill
 
 
@@ -53,3 +54,9 @@ def at_host(app: ASGIApp) -> Callable[[str], Caller]:
         return Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN), host=host)
 
     return make
+
+
+@pytest.fixture(params=[SUPER_SIM, WIRELESS], ids=lambda api: api.product.name)
+def api(request: pytest.FixtureRequest) -> Api:
+    """The API of each product in turn."""
+    return request.param

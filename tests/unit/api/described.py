@@ -1,15 +1,39 @@
-"""Calls, and whether what they are answered is what the document says."""
+"""Calls, and whether what they are answered is what the document of their API says."""
 
 import json
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 import jsonschema_rs
 
+from ringback.api.openapi import supersim, wireless
+from ringback.api.openapi.product import Product
+from ringback.api.operation import Operation
+from ringback.api.services import Services
+from ringback.api.supersim.routes import supersim_operations
+from ringback.api.wireless.routes import wireless_operations
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.plenty import NETWORK_SID
 
 Document = dict[str, Any]
+
+
+class Api(NamedTuple):
+    """The API of a product, and its document."""
+
+    product: Product
+    document: str
+    """Where it is."""
+    operations: Callable[[Services], list[Operation]]
+
+    @property
+    def prefix(self) -> str:
+        """What its paths have in front that those of its document don't."""
+        return self.product.prefix
+
+
+SUPER_SIM: Final = Api(supersim.PRODUCT, "/openapi.json", supersim_operations)
+WIRELESS: Final = Api(wireless.PRODUCT, "/wireless/openapi.json", wireless_operations)
 
 
 class Call(NamedTuple):
@@ -30,15 +54,26 @@ class Call(NamedTuple):
         return self.path.format(sid=self.sid, sim=self.sid, network_sid=self.network_sid)
 
 
-async def make(caller: Caller, call: Call) -> Answer:
+async def make(caller: Caller, call: Call, *, prefix: str = "") -> Answer:
+    target = prefix + call.target
     if call.json is not None:
         headers = {"content-type": "application/json"}
         body = json.dumps(call.json).encode()
-        return await caller.call(call.verb, call.target, body, headers=headers)
+        return await caller.call(call.verb, target, body, headers=headers)
     if call.verb == "POST":
-        return await caller.post(call.target, call.given)
+        return await caller.post(target, call.given)
     query = "&".join("=".join(pair) for pair in call.given.items())
-    return await caller.call(call.verb, f"{call.target}?{query}" if query else call.target)
+    return await caller.call(call.verb, f"{target}?{query}" if query else target)
+
+
+def operations_in(document: Document, prefix: str) -> set[tuple[str, str]]:
+    """Return the verbs and paths that a document has under a prefix."""
+    return {
+        (verb.upper(), path)
+        for path, item in document["paths"].items()
+        for verb in item
+        if path.startswith(prefix) and verb not in ("parameters", "servers")
+    }
 
 
 def check(document: Document, call: Call, answer: Answer) -> None:

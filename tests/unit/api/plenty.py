@@ -22,9 +22,22 @@ from ringback.core.supersim.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, 
 from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.supersim.usage import DataSession
+from ringback.core.wireless.sim import WirelessStatus
+from ringback.core.wireless.usage import CommandUse
 from ringback.ports import Claim, Lane, Settlement, Transaction
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, PROFILE_SID, SIM_SID, a_callback, a_sim
 from tests.unit.api.world import fill
+from tests.wireless_fakes import (
+    ABROAD,
+    HOME,
+    NATIONAL,
+    WIRELESS_SIM_SID,
+    a_command,
+    a_listener,
+    a_rate_plan,
+    a_wireless_session,
+    a_wireless_sim,
+)
 
 SMS_SID: Final = "HC" + "1" * 32
 IP_SID: Final = "HG" + "1" * 32
@@ -32,6 +45,9 @@ ESIM_SID: Final = "HP" + "1" * 32
 NEW_SIM_SID: Final = "HS" + "1" * 32
 NEW_ESIM_SID: Final = "HP" + "2" * 32
 NETWORK_SID: Final = NETWORKS[0].sid
+NEW_WIRELESS_SIM_SID: Final = "DE" + "1" * 32
+FREE_PLAN_SID: Final = "WP" + "1" * 32
+"""Of a plan that no SIM has."""
 
 _SMS: Final = SmsCommand(
     sid=SMS_SID,
@@ -139,7 +155,54 @@ def fill_with_plenty(tx: Transaction) -> None:
     tx.supersim.settings_updates.add(_SETTINGS)
     tx.supersim.billing_periods.add(_PERIOD)
     tx.supersim.sessions.add(_SESSION)
+    _fill_wireless(tx)
     _add_failed_callback(tx)
+
+
+def _fill_wireless(tx: Transaction) -> None:
+    tx.wireless.rate_plans.add(
+        a_rate_plan(
+            sid=FREE_PLAN_SID,
+            unique_name="free_plan",
+            friendly_name="Nobody's",
+            national_roaming_enabled=True,
+            international_roaming=("data", "messaging"),
+            usage_notification_url="http://127.0.0.1:9000/usage",
+        )
+    )
+    tx.wireless.sims.add(
+        a_wireless_sim(
+            sid=NEW_WIRELESS_SIM_SID,
+            unique_name=None,
+            iccid="8901340852295524704",
+            status=WirelessStatus.NEW,
+            rate_plan_sid=None,
+            eid="89049032005008882600033489000000",
+            registration_code="H3LL0W0RLD",
+            commands_to=a_listener(),
+            handlers={"sms_url": "http://127.0.0.1:9000/sms", "voice_method": "GET"},
+        )
+    )
+    tx.wireless.commands.add(a_command(status=MessageStatus.DELIVERED))
+    for letter, network in zip("123", (HOME, NATIONAL, ABROAD), strict=True):
+        tx.wireless.sessions.add(
+            a_wireless_session(
+                sid="WN" + letter * 32,
+                network_sid=network.sid,
+                up=150_000,
+                began=NOW - timedelta(days=1),
+                ended=NOW - timedelta(hours=1) if letter == "1" else None,
+            )
+        )
+        tx.wireless.command_uses.add(
+            CommandUse(
+                ACCOUNT_SID,
+                WIRELESS_SIM_SID,
+                network.sid,
+                Direction.TO_SIM,
+                NOW - timedelta(hours=1),
+            )
+        )
 
 
 def _add_failed_callback(tx: Transaction) -> None:

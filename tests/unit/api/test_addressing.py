@@ -7,6 +7,7 @@ import pytest
 from tests.fakes import SIM_SID
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import error, refusal
+from tests.wireless_fakes import RATE_PLAN_SID, WIRELESS_SIM_SID
 
 AtHost = Callable[[str], Caller]
 
@@ -36,9 +37,37 @@ async def test_a_bare_path_is_super_sims(at_host: AtHost, host: str) -> None:
     assert (answer.status, answer.json["sid"]) == (200, SIM_SID)
 
 
+@pytest.mark.parametrize("host", SUPER_SIM_HOSTS)
+async def test_a_bare_list_of_sims_is_super_sims(at_host: AtHost, host: str) -> None:
+    sims = (await at_host(host).get("/v1/Sims")).json["sims"]
+    assert [sim["sid"] for sim in sims] == [SIM_SID]
+
+
 @pytest.mark.parametrize("host", WIRELESS_HOSTS)
-@pytest.mark.parametrize("target", ["/v1/Sims", f"/v1/Sims/{SIM_SID}"])
-async def test_at_a_host_of_programmable_wireless_nothing_is_super_sims(
+async def test_at_a_host_of_programmable_wireless_a_bare_path_is_its_own(
+    at_host: AtHost, host: str
+) -> None:
+    answer = await at_host(host).get(f"/v1/Sims/{WIRELESS_SIM_SID}")
+    assert (answer.status, answer.json["sid"]) == (200, WIRELESS_SIM_SID)
+    sims = (await at_host(host).get("/v1/Sims")).json["sims"]
+    assert [sim["sid"] for sim in sims] == [WIRELESS_SIM_SID]
+
+
+@pytest.mark.parametrize("host", SUPER_SIM_HOSTS)
+@pytest.mark.parametrize(
+    "target", ["/v1/Commands", "/v1/RatePlans", f"/v1/Sims/{WIRELESS_SIM_SID}/DataSessions"]
+)
+async def test_what_only_programmable_wireless_has_needs_its_host_or_its_prefix(
+    at_host: AtHost, host: str, target: str
+) -> None:
+    answer = await at_host(host).get(target)
+    assert answer.json == error(404, 20404, f"GET {target}: there is no such resource")
+    assert (await at_host(host).get(f"/wireless{target}")).status == 200
+
+
+@pytest.mark.parametrize("host", WIRELESS_HOSTS)
+@pytest.mark.parametrize("target", ["/v1/Fleets", "/v1/SmsCommands"])
+async def test_at_a_host_of_programmable_wireless_there_is_nothing_that_only_super_sim_has(
     at_host: AtHost, host: str, target: str
 ) -> None:
     answer = await at_host(host).get(target)
@@ -49,9 +78,19 @@ async def test_at_a_host_of_programmable_wireless_nothing_is_super_sims(
 async def test_at_a_host_of_programmable_wireless_no_super_sim_is_changed(
     at_host: AtHost, caller: Caller, host: str
 ) -> None:
-    answer = await at_host(host).post(f"/v1/Sims/{SIM_SID}", {"Status": "inactive"})
+    answer = await at_host(host).post(f"/v1/Sims/{SIM_SID}", {"UniqueName": "renamed"})
     assert refusal(answer) == (404, 20404)
-    assert (await caller.get(f"/v1/Sims/{SIM_SID}")).json["status"] == "active"
+    assert (await caller.get(f"/v1/Sims/{SIM_SID}")).json["unique_name"] == "my_super_sim"
+
+
+@pytest.mark.parametrize("host", SUPER_SIM_HOSTS)
+async def test_a_bare_path_changes_no_sim_of_programmable_wireless(
+    at_host: AtHost, caller: Caller, host: str
+) -> None:
+    answer = await at_host(host).post(f"/v1/Sims/{WIRELESS_SIM_SID}", {"UniqueName": "renamed"})
+    assert refusal(answer) == (404, 20404)
+    sim = (await caller.get(f"/wireless/v1/Sims/{WIRELESS_SIM_SID}")).json
+    assert sim["unique_name"] == "meter_1"
 
 
 @pytest.mark.parametrize(
@@ -63,9 +102,18 @@ async def test_at_a_host_of_another_api_nothing_is_super_sims(at_host: AtHost, h
 
 @pytest.mark.parametrize("host", [*SUPER_SIM_HOSTS, *WIRELESS_HOSTS])
 async def test_a_prefix_names_its_api_at_any_host(at_host: AtHost, host: str) -> None:
-    assert (await at_host(host).get(f"/supersim/v1/Sims/{SIM_SID}")).status == 200
-    assert (await at_host(host).get("/portal/v1/callbacks")).status == 200
-    assert (await at_host(host).get("/wireless/v1/Sims")).status == 404
+    caller = at_host(host)
+    assert (await caller.get(f"/supersim/v1/Sims/{SIM_SID}")).json["sid"] == SIM_SID
+    sim = (await caller.get(f"/wireless/v1/Sims/{WIRELESS_SIM_SID}")).json
+    assert sim["sid"] == WIRELESS_SIM_SID
+    assert (await caller.get("/portal/v1/callbacks")).status == 200
+
+
+async def test_a_name_is_each_products_own(caller: Caller) -> None:
+    for path in (f"/supersim/v1/Sims/{SIM_SID}", f"/wireless/v1/Sims/{WIRELESS_SIM_SID}"):
+        assert (await caller.post(path, {"UniqueName": "same"})).status == 200
+    assert (await caller.get("/v1/Sims/same")).json["sid"] == SIM_SID
+    assert (await caller.get("/wireless/v1/Sims/same")).json["sid"] == WIRELESS_SIM_SID
 
 
 @pytest.mark.parametrize(
@@ -85,6 +133,37 @@ async def test_urls_lead_back_to_the_host_and_the_prefix_that_were_asked(
         "sim_ip_addresses": f"{sims}/{SIM_SID}/IpAddresses",
     }
     assert meta["url"] == f"{sims}?PageSize=50&Page=0"
+
+
+@pytest.mark.parametrize(
+    ("host", "prefix"),
+    [
+        ("127.0.0.1:8080", "/wireless"),
+        ("supersim.twilio.com", "/wireless"),
+        ("wireless.twilio.com", ""),
+        ("wireless.twilio.com", "/wireless"),
+        ("programmable-wireless.api.korewireless.com", ""),
+        ("wireless.dublin.ie1.twilio.com:8443", ""),
+    ],
+)
+async def test_urls_of_programmable_wireless_lead_back_likewise(
+    at_host: AtHost, host: str, prefix: str
+) -> None:
+    caller = at_host(host)
+    base = f"http://{host}{prefix}/v1"
+    sim = (await caller.get(f"{prefix}/v1/Sims/{WIRELESS_SIM_SID}")).json
+    plan = (await caller.get(f"{prefix}/v1/RatePlans/{RATE_PLAN_SID}")).json
+    meta = (await caller.get(f"{prefix}/v1/Sims")).json["meta"]
+    assert sim["url"] == f"{base}/Sims/{WIRELESS_SIM_SID}"
+    assert sim["links"] == {
+        "data_sessions": f"{base}/Sims/{WIRELESS_SIM_SID}/DataSessions",
+        "rate_plan": plan["url"],
+        "usage_records": f"{base}/Sims/{WIRELESS_SIM_SID}/UsageRecords",
+    }
+    assert plan["url"] == f"{base}/RatePlans/{RATE_PLAN_SID}"
+    assert meta["url"] == f"{base}/Sims?PageSize=50&Page=0"
+    for url in (sim["url"], *sim["links"].values(), meta["url"]):
+        assert (await caller.get(url.removeprefix(f"http://{host}"))).status == 200
 
 
 async def test_a_sim_that_was_asked_for_by_its_name_has_the_url_of_its_sid(caller: Caller) -> None:

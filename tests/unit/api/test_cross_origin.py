@@ -1,4 +1,6 @@
-"""Pages of any origin may call the Super SIM API, and nothing else of ours."""
+"""Pages of any origin may call the SIM APIs, and nothing else of ours."""
+
+from collections.abc import Callable
 
 import pytest
 from starlette.types import ASGIApp
@@ -18,7 +20,12 @@ def cross_origin_of(answer: Answer) -> dict[str, str]:
 OPEN = {name.lower(): text for name, text in CROSS_ORIGIN.items()}
 
 
-@pytest.mark.parametrize("path", ["/v1/Sims", f"/supersim/v1/Sims/{SIM_SID}"])
+APIS = pytest.mark.parametrize("path", ["/v1/Sims", "/wireless/v1/Sims"])
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/Sims", f"/supersim/v1/Sims/{SIM_SID}", "/wireless/v1/Sims/meter_1"]
+)
 async def test_each_answer_may_be_read_by_any_origin(caller: Caller, path: str) -> None:
     answer = await caller.get(path, origin="https://app.example")
     assert answer.status == 200
@@ -26,15 +33,34 @@ async def test_each_answer_may_be_read_by_any_origin(caller: Caller, path: str) 
     assert answer.headers["access-control-allow-origin"] == "*"
 
 
-async def test_a_refusal_may_be_read_too(app: ASGIApp) -> None:
-    answer = await Caller(app, credentials=None).get("/v1/Sims")
+@APIS
+async def test_a_refusal_may_be_read_too(app: ASGIApp, path: str) -> None:
+    answer = await Caller(app, credentials=None).get(path)
     assert answer.status == 401
     assert cross_origin_of(answer) == OPEN
 
 
-async def test_a_browser_that_asks_beforehand_is_told_without_credentials(app: ASGIApp) -> None:
+@pytest.mark.parametrize(
+    "host", ["wireless.twilio.com", "programmable-wireless.api.korewireless.com"]
+)
+async def test_a_bare_path_at_a_vendors_host_is_as_open(
+    at_host: Callable[[str], Caller], host: str
+) -> None:
+    answer = await at_host(host).get("/v1/RatePlans", origin="https://app.example")
+    assert (answer.status, cross_origin_of(answer)) == (200, OPEN)
+
+
+async def test_what_deletes_may_be_read_too(caller: Caller) -> None:
+    answer = await caller.call("DELETE", "/wireless/v1/Commands/nobody")
+    assert (answer.status, cross_origin_of(answer)) == (404, OPEN)
+
+
+@APIS
+async def test_a_browser_that_asks_beforehand_is_told_without_credentials(
+    app: ASGIApp, path: str
+) -> None:
     headers = {"origin": "https://app.example", "access-control-request-method": "POST"}
-    answer = await Caller(app, credentials=None).call("OPTIONS", "/v1/Sims", headers=headers)
+    answer = await Caller(app, credentials=None).call("OPTIONS", path, headers=headers)
     assert (answer.status, answer.body) == (204, b"")
     assert cross_origin_of(answer) == OPEN
 
@@ -45,7 +71,17 @@ async def test_what_a_browser_remembers_of_its_visitor_lets_no_origin_in(caller:
 
 
 @pytest.mark.parametrize(
-    "path", ["/portal/v1/callbacks", "/healthz", "/openapi.json", "/docs", "/nowhere"]
+    "path",
+    [
+        "/portal/v1/callbacks",
+        "/portal/v1/wireless_sims",
+        "/healthz",
+        "/openapi.json",
+        "/wireless/openapi.json",
+        "/docs",
+        "/wireless/docs",
+        "/nowhere",
+    ],
 )
 async def test_nothing_else_is_open_to_other_origins(path: str) -> None:
     health = Health(commit=_committed, is_running=lambda: True)

@@ -8,10 +8,12 @@ import pytest
 
 from ringback.api.app import create_app
 from ringback.api.services import Services
+from ringback.core.message import Direction, MessageStatus
 from ringback.core.scenario import Step
+from ringback.core.supersim.command import SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.sim import SimStatus
-from ringback.ports import Store
+from ringback.ports import Store, Transaction
 from tests.fakes import (
     ACCOUNT_SID,
     AUTH_TOKEN,
@@ -26,11 +28,13 @@ from tests.fakes import (
 )
 from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Caller
-from tests.unit.api.world import THEIR_SIM, Rung, called_back, refusal
+from tests.unit.api.world import THEIR_SIM, THEIR_WIRELESS_SIM, Rung, called_back, refusal
+from tests.wireless_fakes import WIRELESS_SIM_SID, a_command, a_wireless_sim
 
 DEVICE = f"/portal/v1/devices/{UNIQUE_NAME}"
 PROFILE_SID = "HP" + "0" * 32
 TOLD = "http://127.0.0.1:9000/told"
+SENDING = ("sms", "ip", "commands", "data")
 
 
 @pytest.fixture
@@ -144,22 +148,29 @@ async def test_the_device_of_a_sim_that_is_inactive_can_do_nothing(
 
 @pytest.mark.parametrize(
     ("path", "form"),
-    [("sms", {"Payload": "x"}), ("ip", {"Payload": "x"}), ("data", {"Upload": "1"})],
+    [
+        ("sms", {"Payload": "x"}),
+        ("ip", {"Payload": "x"}),
+        ("commands", {"Payload": "x"}),
+        ("data", {"Upload": "1"}),
+    ],
 )
-@pytest.mark.parametrize("name", [THEIR_SIM, "nobody"])
+@pytest.mark.parametrize("name", [THEIR_SIM, THEIR_WIRELESS_SIM, "nobody"])
 async def test_a_device_of_somebody_else_is_not_there(
     caller: Caller, name: str, path: str, form: dict[str, str]
 ) -> None:
     answer = await caller.post(f"/portal/v1/devices/{name}/{path}", form)
     assert refusal(answer) == (404, 20404)
-    assert refusal(await caller.get(f"/portal/v1/devices/{name}")) == (404, 20404)
+    for target in (f"/portal/v1/devices/{name}", f"/portal/v1/devices/{name}/inbox"):
+        assert refusal(await caller.get(target)) == (404, 20404)
 
 
 async def test_who_is_not_signed_in_can_play_none(caller: Caller, app: Any) -> None:
     stranger = Caller(app, credentials=None)
-    for path in ("sms", "ip", "data"):
+    for path in SENDING:
         assert refusal(await stranger.post(f"{DEVICE}/{path}", {"Payload": "x"})) == (401, 20003)
     assert refusal(await stranger.get(DEVICE)) == (401, 20003)
+    assert refusal(await stranger.get(f"{DEVICE}/inbox")) == (401, 20003)
     download = f"/portal/v1/esim_profiles/{PROFILE_SID}/download"
     assert refusal(await stranger.post(download, {})) == (401, 20003)
     assert refusal(await stranger.get("/portal/v1/scenarios")) == (401, 20003)
@@ -202,11 +213,14 @@ async def test_it_shows_how_it_is_reached(caller: Caller, store: Store) -> None:
         "sim_sid": SIM_SID,
         "sim_unique_name": UNIQUE_NAME,
         "sim_status": "active",
+        "product": "supersim",
         "device_ip": "127.76.86.81",
         "gateway": None,
         "fleet_sid": FLEET_SID,
+        "rate_plan_sid": None,
         "ip_commands_url": None,
         "sms_commands_url": None,
+        "commands_callback_url": None,
         "scenario": "slow",
         "scenario_reason": "chosen for this SIM",
     }
@@ -235,6 +249,125 @@ async def test_a_sim_without_a_fleet_is_shown_too(caller: Caller, store: Store) 
     await put(store, fleet_sid=None, status=SimStatus.NEW)
     shown = (await caller.get(DEVICE)).json
     assert (shown["fleet_sid"], shown["ip_commands_url"]) == (None, None)
+
+
+# ---- what has come to a device -------------------------------------------------------------------
+
+
+def an_sms(letter: str, *, status: str = "sent", **fields: Any) -> SmsCommand:
+    usual = {
+        "sid": "HC" + letter * 32,
+        "account_sid": ACCOUNT_SID,
+        "sim_sid": SIM_SID,
+        "payload": f"{letter} \xe9",
+        "status": MessageStatus(status),
+        "direction": Direction.TO_SIM,
+        "date_created": NOW,
+        "date_updated": NOW,
+    }
+    return SmsCommand(**(usual | fields))
+
+
+async def arrived(caller: Caller, name: str) -> list[str]:
+    answer = await caller.get(f"/portal/v1/devices/{name}/inbox")
+    assert answer.status == 200
+    return [message["sid"] for message in answer.json["messages"]]
+
+
+async def test_what_has_come_to_a_device_is_shown_byte_by_byte(
+    caller: Caller, store: Store
+) -> None:
+    await store.transact(lambda tx: tx.supersim.sms_commands.add(an_sms("a")))
+    answer = await caller.get(f"{DEVICE}/inbox")
+    message = {"sid": "HC" + "a" * 32, "date": "2024-07-03T14:40:58Z", "hex": "6120c3a9"}
+    assert (answer.status, answer.json) == (200, {"messages": [message]})
+
+
+@pytest.mark.parametrize("name", [SIM_SID, UNIQUE_NAME])
+async def test_only_what_was_sent_to_this_device_has_come_the_newest_first(
+    caller: Caller, store: Store, name: str
+) -> None:
+    def work(tx: Transaction) -> None:
+        for message in (
+            an_sms("1", status="delivered"),
+            an_sms("2", status="queued"),
+            an_sms("3", status="failed"),
+            an_sms("4", status="received", direction=Direction.FROM_SIM),
+            an_sms("5", sim_sid="HS" + "d" * 32),
+            an_sms("6"),
+        ):
+            tx.supersim.sms_commands.add(message)
+        tx.wireless.commands.add(a_command(status=MessageStatus.DELIVERED))
+
+    await store.transact(work)
+    assert await arrived(caller, name) == ["HC" + "6" * 32, "HC" + "1" * 32]
+
+
+async def test_no_more_than_the_newest_hundred_are_shown(caller: Caller, store: Store) -> None:
+    def work(tx: Transaction) -> None:
+        for number in range(101):
+            tx.supersim.sms_commands.add(an_sms("", sid=f"HC{number:032}"))
+
+    await store.transact(work)
+    shown = await arrived(caller, SIM_SID)
+    assert (len(shown), shown[0], shown[-1]) == (100, f"HC{100:032}", f"HC{1:032}")
+
+
+async def test_what_a_device_sent_hides_nothing_that_came(caller: Caller, store: Store) -> None:
+    def work(tx: Transaction) -> None:
+        tx.supersim.sms_commands.add(an_sms("a"))
+        for number in range(100):
+            sent = an_sms(
+                "", sid=f"HC{number:032}", status="received", direction=Direction.FROM_SIM
+            )
+            tx.supersim.sms_commands.add(sent)
+
+    await store.transact(work)
+    assert await arrived(caller, SIM_SID) == ["HC" + "a" * 32]
+
+
+# ---- devices of both products --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "word"),
+    [
+        (WIRELESS_SIM_SID, "sms", "is of Programmable Wireless"),
+        (WIRELESS_SIM_SID, "ip", "is of Programmable Wireless"),
+        (SIM_SID, "commands", "is a Super SIM"),
+    ],
+)
+async def test_a_device_sends_what_its_product_has_and_nothing_else(
+    caller: Caller, name: str, path: str, word: str
+) -> None:
+    answer = await caller.post(f"/portal/v1/devices/{name}/{path}", {"Payload": "x"})
+    assert refusal(answer) == (400, 83600)
+    assert answer.json["message"].startswith(f"SIM {name} {word}")
+
+
+async def test_a_name_that_a_sim_of_each_product_has_names_neither(
+    caller: Caller, store: Store
+) -> None:
+    same = a_wireless_sim(unique_name=UNIQUE_NAME)
+    await store.transact(lambda tx: tx.wireless.sims.save(same))
+    used = await caller.post(f"{DEVICE}/data", {"Upload": "1"})
+    for answer in (await caller.get(DEVICE), await caller.get(f"{DEVICE}/inbox"), used):
+        assert refusal(answer) == (400, 83600)
+        assert f"of {SIM_SID} and of {WIRELESS_SIM_SID}" in answer.json["message"]
+    for sid in (SIM_SID, WIRELESS_SIM_SID):
+        assert (await caller.get(f"/portal/v1/devices/{sid}")).json["sim_sid"] == sid
+
+
+@pytest.mark.parametrize(
+    ("path", "sid"), [("sms", SIM_SID), ("ip", SIM_SID), ("commands", WIRELESS_SIM_SID)]
+)
+async def test_what_one_product_has_is_sent_by_its_sim_whatever_the_others_is_called(
+    caller: Caller, store: Store, path: str, sid: str
+) -> None:
+    same = a_wireless_sim(unique_name=UNIQUE_NAME)
+    await store.transact(lambda tx: tx.wireless.sims.save(same))
+    answer = await caller.post(f"{DEVICE}/{path}", {"Payload": "x"})
+    assert (answer.status, answer.json["sim_sid"]) == (201, sid)
 
 
 # ---- eSIM Profiles -----------------------------------------------------------------------------

@@ -29,6 +29,8 @@ SIGN_IN = (
     [
         "/v1/Sims",
         f"/v1/Sims/{SIM_SID}",
+        "/wireless/v1/Sims",
+        "/wireless/v1/Sims/meter_1",
         "/portal/v1/callbacks",
         "/portal/v1/callbacks/CB1",
         "/portal/v1/callbacks/CB1/attempts",
@@ -180,7 +182,7 @@ THREE = "must be one of ready, active, inactive"
             83003,
             "Iccid 8988307000000000001 is already registered",
         ),
-        (UPDATE, {"Fleet": "nobody's"}, 83006, "there is no Fleet"),
+        (UPDATE, {"Fleet": "nobody's"}, 83006, 'Fleet="nobody\'s": there is no Fleet'),
         (UPDATE, {"Fleet": ""}, 83008, "Fleet is empty"),
         (UPDATE, {"Status": "ready"}, 83010, f"SIM {SIM_SID} is active and can't become ready"),
         (UPDATE, {"Status": "new"}, 83600, f"Status='new': Status {THREE}"),

@@ -17,6 +17,7 @@ from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FLEET_SID, PROFILE_SID, SIM_SID
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.world import app_on, fill, refusal
+from tests.wireless_fakes import RATE_PLAN_SID, WIRELESS_SIM_SID
 
 TARGETS = st.sampled_from(
     [
@@ -37,12 +38,25 @@ TARGETS = st.sampled_from(
         "/v1/Networks",
         "/v1/SettingsUpdates",
         "/v1/UsageRecords",
+        "/wireless/v1/Sims",
+        f"/wireless/v1/Sims/{WIRELESS_SIM_SID}",
+        f"/wireless/v1/Sims/{WIRELESS_SIM_SID}/UsageRecords",
+        f"/wireless/v1/Sims/{WIRELESS_SIM_SID}/DataSessions",
+        "/wireless/v1/Commands",
+        "/wireless/v1/RatePlans",
+        f"/wireless/v1/RatePlans/{RATE_PLAN_SID}",
+        "/wireless/v1/UsageRecords",
         "/portal/v1/callbacks",
         "/portal/v1/callbacks/CB1/attempts",
         "/portal/v1/callbacks/CB1/replay",
         "/portal/v1/callbacks/CB1/discard",
         "/portal/v1/undelivered",
         "/portal/v1/replays",
+        "/portal/v1/wireless_sims",
+        "/portal/v1/devices/meter_1",
+        "/portal/v1/devices/meter_1/commands",
+        "/portal/v1/devices/meter_1/data",
+        "/portal/v1/devices/meter_1/inbox",
     ]
 )
 METHODS = st.sampled_from(["GET", "POST", "HEAD", "DELETE", "OPTIONS", "ODD"])
@@ -75,6 +89,20 @@ NAMES = st.sampled_from(
         "Granularity",
         "StartTime",
         "EndTime",
+        "RatePlan",
+        "FriendlyName",
+        "ResetStatus",
+        "SmsUrl",
+        "CommandsCallbackUrl",
+        "Command",
+        "CommandMode",
+        "IncludeSid",
+        "DataMetering",
+        "InternationalRoaming",
+        "Start",
+        "End",
+        "Upload",
+        "Narrowband",
         "PageSize",
         "Page",
         "PageToken",
@@ -106,6 +134,7 @@ VALUES = st.one_of(
             *("active", "inactive", "ready", "GET", "POST", "my_fleet", "1", "0", "PA", "PB"),
             *("my_super_sim", "my_profile", "true", "false", "text", "binary", "100", "AP8="),
             *("sim", "hour", "day", "US", "310", "queued", "to_sim", NETWORKS[0].sid),
+            *("hourly", "daily", "suspended", "resetting", "my_plan", "meter_1", "quota-1", "end"),
             *("yes", "no", "undelivered", "kore", "2024-07-03T14:40:58Z", "0001-01-01T00:00+23:59"),
         ]
     ),

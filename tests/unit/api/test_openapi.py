@@ -1,8 +1,8 @@
-"""The document describes every route, and nothing else; it is right by OpenAPI's own schema."""
+"""The documents describe every route, and nothing else; they are right by OpenAPI's own schema."""
 
 import re
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import pytest
 import schemathesis
@@ -10,37 +10,38 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from ringback.api.openapi.callbacks import CALLBACKS, all_callbacks
 from ringback.api.openapi.document import document_of
 from ringback.api.operation import Operation
 from ringback.api.paging import PAGING
 from ringback.api.portal.clock import clock_routes
 from ringback.api.portal.filters import FILTERS
 from ringback.api.portal.replay_forms import PARAMETERS as REPLAYS
+from ringback.api.portal.wireless_sims import PARAMETERS as CARDS
 from ringback.api.services import Services
 from ringback.api.sign_in import SignIns
-from ringback.api.supersim.routes import supersim_operations
 from ringback.core.payload import PARAMETERS
 from ringback.engine.timelapse import Timelapse
 from ringback.stores.memory import MemoryStore
 from tests.unit.api.caller import Caller
+from tests.unit.api.described import SUPER_SIM, WIRELESS, Api, Document, operations_in
 from tests.unit.api.world import app_on
-
-Document = dict[str, Any]
 
 
 @pytest.fixture
-async def document(caller: Caller) -> Document:
-    return (await caller.get("/openapi.json")).json
+async def document(caller: Caller, api: Api) -> Document:
+    """The document of each product in turn."""
+    return (await caller.get(api.document)).json
 
 
-def operations_in(document: Document, prefix: str) -> set[tuple[str, str]]:
-    return {
-        (verb.upper(), path)
-        for path, item in document["paths"].items()
-        for verb in item
-        if path.startswith(prefix) and verb not in ("parameters", "servers")
-    }
+@pytest.fixture
+async def of_supersim(caller: Caller) -> Document:
+    """That of Super SIM, which has the portal too."""
+    return (await caller.get(SUPER_SIM.document)).json
+
+
+@pytest.fixture
+async def of_wireless(caller: Caller) -> Document:
+    return (await caller.get(WIRELESS.document)).json
 
 
 def routes_in(app: ASGIApp, prefix: str) -> set[tuple[str, str]]:
@@ -50,7 +51,7 @@ def routes_in(app: ASGIApp, prefix: str) -> set[tuple[str, str]]:
     return {
         (verb, route.path.removeprefix(prefix))
         for route in app.routes
-        if isinstance(route, Route) and route.path.startswith(f"{prefix}/")
+        if isinstance(route, Route) and route.path.startswith(f"{prefix}/v1/")
         for verb in (route.methods or set[str]()) - {"HEAD"}
     }
 
@@ -68,8 +69,8 @@ class NoServices:
 
 
 @pytest.fixture
-def operations() -> list[Operation]:
-    return supersim_operations(cast("Services", NoServices()))
+def operations(api: Api) -> list[Operation]:
+    return api.operations(cast("Services", NoServices()))
 
 
 async def test_it_is_valid_openapi(document: Document) -> None:
@@ -77,39 +78,66 @@ async def test_it_is_valid_openapi(document: Document) -> None:
     schemathesis.openapi.from_dict(document).validate()
 
 
-async def test_it_wants_no_credentials(app: ASGIApp) -> None:
-    answer = await Caller(app, credentials=None).get("/openapi.json")
+async def test_it_wants_no_credentials(app: ASGIApp, api: Api) -> None:
+    answer = await Caller(app, credentials=None).get(api.document)
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
 
 
-async def test_it_has_each_route_and_no_other(document: Document, app: ASGIApp) -> None:
-    assert operations_in(document, "/v1/") == routes_in(app, "/supersim")
-    assert len(operations_in(document, "/v1/")) == 31
+async def test_it_says_whose_api_it_is(document: Document, api: Api) -> None:
+    assert document["info"]["title"] == f"Ringback: {api.product.name}"
+    assert f"The {api.product.name} API" in document["info"]["description"]
 
 
-async def test_it_has_each_route_of_the_portal_that_is_served(document: Document) -> None:
+async def test_it_has_each_route_and_no_other(document: Document, app: ASGIApp, api: Api) -> None:
+    assert operations_in(document, "/v1/") == routes_in(app, api.prefix)
+
+
+def test_they_have_as_many_operations_as_are_published(
+    of_supersim: Document, of_wireless: Document
+) -> None:
+    both = (of_supersim, of_wireless)
+    assert [len(operations_in(document, "/v1/")) for document in both] == [31, 16]
+
+
+def test_what_only_one_product_has_is_in_its_document_alone(
+    of_supersim: Document, of_wireless: Document
+) -> None:
+    both = set(of_supersim["paths"]) & set(of_wireless["paths"])
+    assert both == {"/v1/Sims", "/v1/Sims/{sid}", "/v1/UsageRecords"}
+
+
+def test_the_portal_is_in_that_of_super_sim_alone(
+    of_supersim: Document, of_wireless: Document
+) -> None:
+    assert operations_in(of_supersim, "/portal/") != set()
+    assert operations_in(of_wireless, "/portal/") == set()
+
+
+async def test_it_has_each_route_of_the_portal_that_is_served(of_supersim: Document) -> None:
     clock = clock_routes(cast("SignIns", None), cast("Timelapse", None))
     app = app_on(MemoryStore(), beside=clock)
     with_clock = (await Caller(app, credentials=None).get("/openapi.json")).json
     portal = operations_in(with_clock, "/portal/")
     assert portal == {(verb, f"/portal{path}") for verb, path in routes_in(app, "/portal")}
     of_the_clock = {("GET", "/portal/v1/clock"), ("POST", "/portal/v1/clock")}
-    assert portal - operations_in(document, "/portal/") == of_the_clock
+    assert portal - operations_in(of_supersim, "/portal/") == of_the_clock
 
 
-async def test_the_portal_hangs_at_the_server_itself(document: Document) -> None:
-    for path, item in document["paths"].items():
+async def test_the_portal_hangs_at_the_server_itself(of_supersim: Document) -> None:
+    for path, item in of_supersim["paths"].items():
         assert item.get("servers") == ([{"url": "/"}] if path.startswith("/portal/") else None)
 
 
-async def test_the_portal_has_the_parameters_that_it_reads(document: Document) -> None:
-    paths = document["paths"]
+async def test_the_portal_has_the_parameters_that_it_reads(of_supersim: Document) -> None:
+    paths = of_supersim["paths"]
     listed = {each["name"] for each in paths["/portal/v1/callbacks"]["get"]["parameters"]}
     assert listed == {"Status", *FILTERS, *PAGING}
     undelivered = {each["name"] for each in paths["/portal/v1/undelivered"]["get"]["parameters"]}
     assert undelivered == {*FILTERS, *PAGING}
-    replays = form_of(document, "post", "/portal/v1/replays")["properties"]
+    replays = form_of(of_supersim, "post", "/portal/v1/replays")["properties"]
     assert set(replays) == set(REPLAYS)
+    cards = form_of(of_supersim, "post", "/portal/v1/wireless_sims")["properties"]
+    assert set(cards) == set(CARDS)
 
 
 async def test_each_reference_leads_somewhere(document: Document) -> None:
@@ -121,7 +149,7 @@ async def test_each_reference_leads_somewhere(document: Document) -> None:
             place = place[name]
 
 
-async def test_its_servers_are_those_that_the_client_reaches(
+async def test_the_servers_of_super_sim_are_those_that_the_client_reaches(
     at_host: Callable[[str], Caller],
 ) -> None:
     document = (await at_host("sims.example:81").get("/openapi.json")).json
@@ -137,10 +165,51 @@ async def test_at_a_host_of_another_api_only_the_prefix_leads_to_super_sim(
     assert urls == ["http://wireless.example/supersim"]
 
 
-async def test_a_form_has_its_parameters_and_which_are_required(document: Document) -> None:
-    form = form_of(document, "post", "/v1/SmsCommands")
-    assert list(form["properties"]) == ["Sim", "Payload", "CallbackUrl", "CallbackMethod"]
-    assert form["required"] == ["Sim", "Payload"]
+@pytest.mark.parametrize("host", ["sims.example:81", "wireless.example", "supersim.example"])
+async def test_the_server_of_programmable_wireless_is_its_prefix_at_any_host(
+    at_host: Callable[[str], Caller], host: str
+) -> None:
+    document = (await at_host(host).get("/wireless/openapi.json")).json
+    assert [server["url"] for server in document["servers"]] == [f"http://{host}/wireless"]
+
+
+async def test_each_path_of_a_document_leads_from_each_of_its_servers_to_the_same(
+    caller: Caller, document: Document, api: Api
+) -> None:
+    for server in document["servers"]:
+        base = server["url"].removeprefix("http://127.0.0.1:8080")
+        for path in document["paths"]:
+            if path.startswith("/v1/") and "{" not in path:
+                answer = await caller.get(f"{base}{path}")
+                same = await caller.get(f"{api.prefix}{path}")
+                assert (answer.status, answer.json.keys()) == (200, same.json.keys())
+
+
+@pytest.mark.parametrize(
+    ("document_at", "path", "names", "needed"),
+    [
+        (
+            SUPER_SIM.document,
+            "/v1/SmsCommands",
+            ["Sim", "Payload", "CallbackUrl", "CallbackMethod"],
+            ["Sim", "Payload"],
+        ),
+        (
+            WIRELESS.document,
+            "/v1/Commands",
+            [
+                *("Command", "Sim", "CallbackUrl", "CallbackMethod"),
+                *("CommandMode", "IncludeSid", "DeliveryReceiptRequested"),
+            ],
+            ["Command", "Sim"],
+        ),
+    ],
+)
+async def test_a_form_has_its_parameters_and_which_are_required(
+    caller: Caller, document_at: str, path: str, names: list[str], needed: list[str]
+) -> None:
+    form = form_of((await caller.get(document_at)).json, "post", path)
+    assert (list(form["properties"]), form["required"]) == (names, needed)
 
 
 async def test_what_a_path_names_can_be_missing(document: Document) -> None:
@@ -148,65 +217,91 @@ async def test_what_a_path_names_can_be_missing(document: Document) -> None:
     assert "404" not in document["paths"]["/v1/Sims"]["get"]["responses"]
 
 
-async def test_what_calls_back_can_be_too_much(document: Document) -> None:
+CALLING = {
+    SUPER_SIM.document: {"/v1/Sims/{sid}", "/v1/SmsCommands", "/v1/IpCommands", "/v1/ESimProfiles"},
+    WIRELESS.document: {"/v1/Sims/{sid}", "/v1/Commands"},
+}
+
+
+async def test_what_calls_back_can_be_too_much(document: Document, api: Api) -> None:
     posts = {path: item["post"] for path, item in document["paths"].items() if "post" in item}
     can_be = {path for path, post in posts.items() if "429" in post["responses"]}
-    assert {path for path in can_be if path.startswith("/v1/")} == {
-        "/v1/Sims/{sid}",
-        "/v1/SmsCommands",
-        "/v1/IpCommands",
-        "/v1/ESimProfiles",
-    }
+    assert {path for path in can_be if path.startswith("/v1/")} == CALLING[api.document]
 
 
-async def test_the_super_sim_api_alone_says_that_any_origin_may_read_it(
-    document: Document,
+async def test_the_sim_apis_alone_say_that_any_origin_may_read_them(
+    document: Document, of_supersim: Document
 ) -> None:
     open_to_all = document["paths"]["/v1/Sims"]["get"]["responses"]["200"]
     assert "Access-Control-Allow-Origin" in open_to_all["headers"]
-    for answer in document["paths"]["/portal/v1/callbacks"]["get"]["responses"].values():
+    for answer in of_supersim["paths"]["/portal/v1/callbacks"]["get"]["responses"].values():
         assert "Access-Control-Allow-Origin" not in answer["headers"]
 
 
-@pytest.mark.parametrize(
-    ("path", "names"),
-    [
-        ("/v1/Sims/{sid}", {"simUpdated"}),
-        ("/v1/SmsCommands", {"smsCommandToSim"}),
-        ("/v1/IpCommands", {"ipCommandToSim"}),
-        ("/v1/ESimProfiles", {"esimProfileChanged"}),
-        ("/v1/Fleets", {"smsCommandFromSim", "ipCommandFromSim"}),
-        ("/v1/Fleets/{sid}", {"smsCommandFromSim", "ipCommandFromSim"}),
-    ],
-)
-async def test_an_operation_says_which_callbacks_it_leads_to(
-    document: Document, path: str, names: set[str]
+CALLBACKS = {
+    SUPER_SIM.document: {
+        "/v1/Sims/{sid}": {"simUpdated"},
+        "/v1/SmsCommands": {"smsCommandToSim"},
+        "/v1/IpCommands": {"ipCommandToSim"},
+        "/v1/ESimProfiles": {"esimProfileChanged"},
+        "/v1/Fleets": {"smsCommandFromSim", "ipCommandFromSim"},
+        "/v1/Fleets/{sid}": {"smsCommandFromSim", "ipCommandFromSim"},
+    },
+    WIRELESS.document: {
+        "/v1/Sims/{sid}": {"simUpdated", "commandFromSim"},
+        "/v1/Commands": {"commandToSim"},
+    },
+}
+
+
+async def test_an_operation_says_which_callbacks_it_leads_to(document: Document, api: Api) -> None:
+    posts = {path: item["post"] for path, item in document["paths"].items() if "post" in item}
+    found = {path: set(post["callbacks"]) for path, post in posts.items() if "callbacks" in post}
+    assert found == CALLBACKS[api.document]
+
+
+def test_the_parameter_with_the_url_is_one_of_the_operation(
+    operations: list[Operation], api: Api
 ) -> None:
-    assert set(document["paths"][path]["post"]["callbacks"]) == names
-
-
-def test_the_parameter_with_the_url_is_one_of_the_operation(operations: list[Operation]) -> None:
+    callbacks = api.product.callbacks
     calling = [operation for operation in operations if operation.calls_back is not None]
-    assert {operation.calls_back for operation in calling} == set(CALLBACKS)
+    assert {operation.calls_back for operation in calling} == set(callbacks)
     for operation in calling:
         given = {parameter.name for parameter in operation.parameters}
-        assert {each.url_parameter for each in CALLBACKS[operation.calls_back or ""]} <= given
+        assert {each.url_parameter for each in callbacks[operation.calls_back or ""]} <= given
 
 
-@pytest.mark.parametrize("described", all_callbacks(), ids=lambda described: described.name)
 def test_a_callback_has_the_parameters_of_its_event_in_their_order(
-    operations: list[Operation], described: Any
+    operations: list[Operation], api: Api
 ) -> None:
-    document = document_of(operations)
-    (item,) = document["components"]["callbacks"][described.name].values()
-    names = [name for name, _ in PARAMETERS[described.event]]
-    assert list(document["components"]["schemas"][described.name]["properties"]) == names
-    in_query = [each["name"] for each in item["get"]["parameters"] if "name" in each]
-    assert in_query == names
+    components = document_of(api.product, operations)["components"]
+    for described in api.product.described:
+        (item,) = components["callbacks"][described.name].values()
+        names = [name for name, _ in PARAMETERS[described.event]]
+        assert list(components["schemas"][described.name]["properties"]) == names
+        in_query = [each["name"] for each in item["get"]["parameters"] if "name" in each]
+        assert in_query == names
 
 
-def test_a_callback_goes_where_the_request_said(operations: list[Operation]) -> None:
-    callbacks = document_of(operations)["components"]["callbacks"]
-    assert set(callbacks["simUpdated"]) == {"{$request.body#/CallbackUrl}"}
-    assert set(callbacks["smsCommandFromSim"]) == {"{$request.body#/SmsCommandsUrl}"}
-    assert set(callbacks["ipCommandFromSim"]) == {"{$request.body#/IpCommandsUrl}"}
+WHERE = {
+    SUPER_SIM.document: {
+        "simUpdated": "CallbackUrl",
+        "smsCommandToSim": "CallbackUrl",
+        "ipCommandToSim": "CallbackUrl",
+        "esimProfileChanged": "CallbackUrl",
+        "smsCommandFromSim": "SmsCommandsUrl",
+        "ipCommandFromSim": "IpCommandsUrl",
+    },
+    WIRELESS.document: {
+        "simUpdated": "CallbackUrl",
+        "commandToSim": "CallbackUrl",
+        "commandFromSim": "CommandsCallbackUrl",
+    },
+}
+
+
+def test_a_callback_goes_where_the_request_said(document: Document, api: Api) -> None:
+    callbacks = document["components"]["callbacks"]
+    assert {name: list(item) for name, item in callbacks.items()} == {
+        name: [f"{{$request.body#/{parameter}}}"] for name, parameter in WHERE[api.document].items()
+    }

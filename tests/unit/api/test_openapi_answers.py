@@ -1,5 +1,6 @@
-"""What is really answered is what the document says: statuses, headers, and each field."""
+"""What is really answered is what the documents say: statuses, headers, and each field."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import jsonschema_rs
@@ -8,22 +9,34 @@ from starlette.types import ASGIApp
 
 from ringback.api.openapi.answers import ERRORS
 from ringback.core.errors import StoreUnavailable
-from ringback.core.supersim.sim import SimStatus
 from ringback.stores.memory import MemoryStore
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FLEET_SID, PROFILE_SID, SIM_SID
 from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Caller
-from tests.unit.api.described import Call, Document, check, make, validate
+from tests.unit.api.described import (
+    SUPER_SIM,
+    WIRELESS,
+    Api,
+    Call,
+    Document,
+    check,
+    make,
+    operations_in,
+    validate,
+)
 from tests.unit.api.plenty import (
     ESIM_SID,
+    FREE_PLAN_SID,
     IP_SID,
     NETWORK_SID,
     NEW_ESIM_SID,
     NEW_SIM_SID,
+    NEW_WIRELESS_SIM_SID,
     SMS_SID,
     fill_with_plenty,
 )
 from tests.unit.api.world import app_on
+from tests.wireless_fakes import COMMAND_SID, RATE_PLAN_SID, WIRELESS_SIM_SID
 
 HOOK: Final = "http://127.0.0.1:9000/path#cbs=kore"
 OTHER_NETWORK: Final = "HWffffffffffffffffffffffffffffffff"
@@ -31,7 +44,7 @@ OTHER_NETWORK: Final = "HWffffffffffffffffffffffffffffffff"
 PROFILE_NETWORKS: Final = "/v1/NetworkAccessProfiles/{sid}/Networks"
 
 # Each operation at least once where it succeeds, and each error that can be brought about.
-CALLS: Final = (
+OF_SUPER_SIM: Final = (
     Call("GET", "/v1/Sims", 200),
     Call("GET", "/v1/Sims", 200, {"PageSize": "1"}),
     Call("GET", "/v1/Sims", 200, {"Iccid": "none such"}),
@@ -90,6 +103,71 @@ CALLS: Final = (
     Call("GET", "/v1/UsageRecords", 200, {"Sim": "none", "Fleet": "", "Network": "?"}),
     Call("GET", "/v1/UsageRecords", 400, {"Granularity": "hour", "StartTime": "yesterday"}),
 )
+OF_WIRELESS: Final = (
+    Call("GET", "/v1/Sims", 200),
+    Call("GET", "/v1/Sims", 200, {"PageSize": "1", "Unknown": "1"}),
+    Call("GET", "/v1/Sims", 200, {"RatePlan": "none such"}),
+    Call("GET", "/v1/Sims", 400, {"Status": "wrong"}),
+    Call("GET", "/v1/Sims/{sid}", 200, sid=WIRELESS_SIM_SID),
+    Call("GET", "/v1/Sims/{sid}", 200, sid=NEW_WIRELESS_SIM_SID),
+    Call("GET", "/v1/Sims/{sid}", 404, sid="none"),
+    Call("POST", "/v1/Sims/{sid}", 200, {"FriendlyName": "x", "Foo": "1"}, sid=WIRELESS_SIM_SID),
+    Call("POST", "/v1/Sims/{sid}", 200, {"ResetStatus": "resetting"}, sid=WIRELESS_SIM_SID),
+    Call(
+        "POST",
+        "/v1/Sims/{sid}",
+        200,
+        {"Status": "suspended", "CallbackUrl": HOOK, "CommandsCallbackUrl": HOOK},
+        sid=WIRELESS_SIM_SID,
+    ),
+    Call("POST", "/v1/Sims/{sid}", 409, {"Status": "active"}, sid=WIRELESS_SIM_SID),
+    Call("POST", "/v1/Sims/{sid}", 400, {"Status": "ready"}, sid=NEW_WIRELESS_SIM_SID),
+    Call("POST", "/v1/Sims/{sid}", 404, {"Status": "ready"}, sid="none"),
+    Call("DELETE", "/v1/Sims/{sid}", 409, sid=WIRELESS_SIM_SID),
+    Call("DELETE", "/v1/Sims/{sid}", 404, sid="none"),
+    Call("GET", "/v1/Sims/{sid}/UsageRecords", 200, sid=WIRELESS_SIM_SID),
+    Call(
+        "GET",
+        "/v1/Sims/{sid}/UsageRecords",
+        200,
+        {"Granularity": "daily", "PageSize": "2"},
+        sid=WIRELESS_SIM_SID,
+    ),
+    Call("GET", "/v1/Sims/{sid}/UsageRecords", 400, {"Start": "x"}, sid=WIRELESS_SIM_SID),
+    Call("GET", "/v1/Sims/{sid}/UsageRecords", 404, sid="none"),
+    Call("GET", "/v1/Sims/{sid}/DataSessions", 200, sid=WIRELESS_SIM_SID),
+    Call("GET", "/v1/Sims/{sid}/DataSessions", 200, sid=NEW_WIRELESS_SIM_SID),
+    Call("GET", "/v1/Sims/{sid}/DataSessions", 404, sid="none"),
+    Call("DELETE", "/v1/Sims/{sid}", 204, sid=NEW_WIRELESS_SIM_SID),
+    Call("GET", "/v1/Commands", 200),
+    Call("GET", "/v1/Commands", 400, {"PageSize": "0"}),
+    Call("POST", "/v1/Commands", 400, {"Sim": WIRELESS_SIM_SID}),
+    Call("POST", "/v1/Commands", 400, {"Sim": WIRELESS_SIM_SID, "Command": "Hi"}),
+    Call("GET", "/v1/Commands/{sid}", 200, sid=COMMAND_SID),
+    Call("GET", "/v1/Commands/{sid}", 404, sid="none"),
+    Call("DELETE", "/v1/Commands/{sid}", 204, {"Unknown": "1"}, sid=COMMAND_SID),
+    Call("DELETE", "/v1/Commands/{sid}", 404, sid=COMMAND_SID),
+    Call("GET", "/v1/RatePlans", 200),
+    Call("POST", "/v1/RatePlans", 201, {"UniqueName": "another", "DataLimit": "1"}),
+    Call("POST", "/v1/RatePlans", 400, {"DataLimit": "0"}),
+    Call("GET", "/v1/RatePlans/{sid}", 200, sid=FREE_PLAN_SID),
+    Call("POST", "/v1/RatePlans/{sid}", 200, {"UniqueName": ""}, sid=RATE_PLAN_SID),
+    Call("POST", "/v1/RatePlans/{sid}", 404, sid="none"),
+    Call("DELETE", "/v1/RatePlans/{sid}", 400, sid=RATE_PLAN_SID),
+    Call("DELETE", "/v1/RatePlans/{sid}", 204, sid=FREE_PLAN_SID),
+    Call("GET", "/v1/UsageRecords", 200),
+    Call("GET", "/v1/UsageRecords", 200, {"Granularity": "hourly", "PageSize": "3"}),
+    Call("GET", "/v1/UsageRecords", 400, {"Granularity": "hour"}),
+)
+TO_A_SIM: Final = {"Sim": WIRELESS_SIM_SID, "Command": "Hi", "CallbackUrl": HOOK}
+HOSTS_OF_KORE: Final = {
+    SUPER_SIM.document: "supersim.api.korewireless.com",
+    WIRELESS.document: "programmable-wireless.api.korewireless.com",
+}
+CALLS: Final = {
+    SUPER_SIM.document: OF_SUPER_SIM,
+    WIRELESS.document: (Call("POST", "/v1/Commands", 201, TO_A_SIM), *OF_WIRELESS),
+}
 
 
 @pytest.fixture
@@ -100,50 +178,56 @@ async def store() -> MemoryStore:
 
 
 @pytest.fixture
-async def document(caller: Caller) -> Document:
-    return (await caller.get("/openapi.json")).json
+async def document(caller: Caller, api: Api) -> Document:
+    return (await caller.get(api.document)).json
 
 
 async def test_what_is_answered_is_what_the_document_says(
-    caller: Caller, document: Document
+    caller: Caller, api: Api, document: Document
 ) -> None:
-    for call in CALLS:
-        answer = await make(caller, call)
+    for call in CALLS[api.document]:
+        answer = await make(caller, call, prefix=api.prefix)
         assert answer.status == call.status, (call, answer.body)
         check(document, call, answer)
 
 
-def test_each_operation_is_among_what_is_called(document: Document) -> None:
-    described = {
-        (verb.upper(), path)
-        for path, item in document["paths"].items()
-        for verb in item
-        if path.startswith("/v1/") and verb != "parameters"
-    }
-    succeeding = {(call.verb, call.path) for call in CALLS if call.status < 300}
-    assert succeeding == described
+async def test_at_kores_host_it_is_what_the_document_says_too(
+    at_host: Callable[[str], Caller], api: Api, document: Document
+) -> None:
+    caller = at_host(HOSTS_OF_KORE[api.document])
+    made_with_200 = ("POST", "/v1/RatePlans", 201)
+    for call in CALLS[api.document]:
+        answer = await make(caller, call)
+        status = 200 if call[:3] == made_with_200 else call.status
+        assert answer.status == status, (call, answer.body)
+        check(document, call, answer)
+
+
+def test_each_operation_is_among_what_is_called(api: Api, document: Document) -> None:
+    succeeding = {(call.verb, call.path) for call in CALLS[api.document] if call.status < 300}
+    assert succeeding == operations_in(document, "/v1/")
 
 
 async def test_who_is_not_signed_in_gets_what_the_document_says(
-    app: ASGIApp, document: Document
+    app: ASGIApp, api: Api, document: Document
 ) -> None:
     stranger = Caller(app, credentials=None)
-    for call in {(call.verb, call.path): call for call in CALLS}.values():
-        answer = await make(stranger, call)
+    for call in {(call.verb, call.path): call for call in CALLS[api.document]}.values():
+        answer = await make(stranger, call, prefix=api.prefix)
         assert answer.status == 401
         check(document, call, answer)
 
 
-@pytest.mark.parametrize(
-    "call", [call for call in CALLS if "CallbackUrl" in call.given], ids=lambda call: call.path
-)
 async def test_too_many_callbacks_are_answered_as_the_document_says(
-    caller: Caller, document: Document, intake: KeepingIntake, call: Call
+    caller: Caller, api: Api, document: Document, intake: KeepingIntake
 ) -> None:
     intake.room = 0
-    answer = await make(caller, call)
-    assert answer.status == 429
-    check(document, call, answer)
+    calling = [call for call in CALLS[api.document] if "CallbackUrl" in call.given]
+    assert len(calling) >= 2
+    for call in calling:
+        answer = await make(caller, call, prefix=api.prefix)
+        assert answer.status == 429
+        check(document, call, answer)
 
 
 class NoStore(MemoryStore):
@@ -154,29 +238,55 @@ class NoStore(MemoryStore):
 
 
 async def test_a_database_that_is_gone_is_answered_as_the_document_says(
-    document: Document,
+    api: Api, document: Document
 ) -> None:
     caller = Caller(app_on(NoStore()), credentials=(ACCOUNT_SID, AUTH_TOKEN))
-    answer = await make(caller, CALLS[0])
+    call = CALLS[api.document][0]
+    answer = await make(caller, call, prefix=api.prefix)
     assert answer.status == 503
-    check(document, CALLS[0], answer)
+    check(document, call, answer)
 
 
-async def test_each_error_of_the_document_is_one_that_comes(document: Document) -> None:
-    brought_about = {call.status for call in CALLS} | {401, 429, 503}
+async def test_each_error_of_the_document_is_one_that_comes(api: Api, document: Document) -> None:
+    brought_about = {call.status for call in CALLS[api.document]} | {401, 429, 503}
     assert set(ERRORS) == {status for status in brought_about if status >= 400}
     assert set(document["components"]["responses"]) == {str(status) for status in ERRORS}
 
 
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [("sim", f"/v1/Sims/{SIM_SID}"), ("wireless_sim", f"/wireless/v1/Sims/{WIRELESS_SIM_SID}")],
+)
 async def test_an_answer_that_the_document_does_not_say_would_be_noticed(
-    caller: Caller, document: Document
+    caller: Caller, name: str, target: str
 ) -> None:
-    schema = document["components"]["schemas"]["sim"]
-    sim = (await caller.get(f"/v1/Sims/{SIM_SID}")).json
+    # That of Super SIM has both, since the portal registers SIMs of Programmable Wireless.
+    document = (await caller.get("/openapi.json")).json
+    schema = document["components"]["schemas"][name]
+    sim = (await caller.get(target)).json
     validate(document, sim, schema)
     wrong = [{**sim, "status": "lost"}, {**sim, "more": 1}, {**sim, "date_created": "today"}]
     wrong.append({name: value for name, value in sim.items() if name != "iccid"})
     for record in wrong:
         with pytest.raises(jsonschema_rs.ValidationError):
             validate(document, record, schema)
-    assert sim["status"] == SimStatus.ACTIVE
+    assert sim["status"] == "active"
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("wireless_sim", {"e_id", "eid"}),
+        (
+            "rate_plan",
+            {"usage_notification_url", "usage_notification_method", "data_limit_strategy"},
+        ),
+        ("command", set[str]()),
+    ],
+)
+async def test_what_only_one_vendor_has_need_not_be_there(
+    caller: Caller, name: str, fields: set[str]
+) -> None:
+    document = (await caller.get(WIRELESS.document)).json
+    schema = document["components"]["schemas"][name]
+    assert set(schema["properties"]) - set(schema["required"]) == fields

@@ -1,4 +1,4 @@
-"""What receivers are really sent is what the document says of callbacks."""
+"""What receivers are really sent is what the documents say of callbacks."""
 
 from typing import Any, Final
 
@@ -7,7 +7,6 @@ import pytest
 
 from ringback.api.openapi.callbacks import (
     DescribedCallback,
-    all_callbacks,
     header_parameters,
     payload_of,
 )
@@ -16,18 +15,18 @@ from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.method import Method
 from ringback.core.payload import encode, parameters_of
 from ringback.core.rendering import render
+from ringback.core.sim_updated import SimUpdated
 from ringback.core.source import Source
 from ringback.core.supersim.command import IpStatus
 from ringback.core.supersim.esim_profile import EsimStatus
-from ringback.core.supersim.events import (
-    EsimProfileChanged,
-    IpCommandChanged,
-    SimUpdated,
-    SmsCommandChanged,
-)
+from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.supersim.sim import SimStatus
+from ringback.core.wireless.events import CommandChanged
+from ringback.core.wireless.sim import WirelessStatus
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, UNIQUE_NAME, a_callback, an_account
+from tests.unit.api.described import SUPER_SIM, WIRELESS, Api
 from tests.unit.api.plenty import ESIM_SID, IP_SID, SMS_SID
+from tests.wireless_fakes import COMMAND_SID, WIRELESS_SIM_SID
 
 # What every HTTP client sends, and a document leaves out.
 OF_HTTP: Final = {
@@ -95,7 +94,24 @@ def an_esim(status: EsimStatus) -> EsimProfileChanged:
     )
 
 
-SENT: Final[dict[str, list[Event]]] = {
+def a_command(
+    status: MessageStatus, *, command: str = "Hi", error_code: int | None = None
+) -> CommandChanged:
+    is_known = error_code is None
+    return CommandChanged(
+        account_sid=ACCOUNT_SID,
+        sim_sid=WIRELESS_SIM_SID,
+        sim_unique_name="meter_1" if is_known else None,
+        command_sid=COMMAND_SID,
+        command_status=status,
+        command_mode=PayloadType.TEXT if is_known else PayloadType.BINARY,
+        command=command,
+        error_code=error_code,
+        error_message=None if is_known else "the SIM is suspended",
+    )
+
+
+BY_SUPER_SIM: Final[dict[str, list[Event]]] = {
     "simUpdated": [
         SimUpdated(ACCOUNT_SID, SIM_SID, UNIQUE_NAME, SimStatus.INACTIVE),
         SimUpdated(ACCOUNT_SID, SIM_SID, None, SimStatus.NEW, 83004, "the update failed"),
@@ -123,10 +139,28 @@ SENT: Final[dict[str, list[Event]]] = {
         an_esim(EsimStatus.FAILED),
     ],
 }
-
-
-def each(described: DescribedCallback) -> str:
-    return described.name
+BY_WIRELESS: Final[dict[str, list[Event]]] = {
+    "simUpdated": [
+        SimUpdated(ACCOUNT_SID, WIRELESS_SIM_SID, "meter_1", WirelessStatus.CANCELED),
+        SimUpdated(ACCOUNT_SID, WIRELESS_SIM_SID, None, WirelessStatus.NEW, 33000, "made up"),
+    ],
+    "commandToSim": [
+        a_command(MessageStatus.SENT),
+        a_command(MessageStatus.DELIVERED),
+        a_command(MessageStatus.FAILED, error_code=33104),
+    ],
+    "commandFromSim": [
+        a_command(MessageStatus.RECEIVED),
+        a_command(MessageStatus.RECEIVED, command=""),
+        a_command(MessageStatus.RECEIVED, error_code=33111),
+    ],
+}
+SENT: Final = {SUPER_SIM.document: BY_SUPER_SIM, WIRELESS.document: BY_WIRELESS}
+EACH = pytest.mark.parametrize(
+    ("api", "described"),
+    [(api, described) for api in (SUPER_SIM, WIRELESS) for described in api.product.described],
+    ids=lambda given: given.name if isinstance(given, DescribedCallback) else given.product.name,
+)
 
 
 def as_typed(value: str, schema: dict[str, Any]) -> str | int:
@@ -134,29 +168,37 @@ def as_typed(value: str, schema: dict[str, Any]) -> str | int:
     return int(value) if schema["type"] == "integer" else value
 
 
-@pytest.mark.parametrize("described", all_callbacks(), ids=each)
-def test_what_is_told_is_what_the_document_says(described: DescribedCallback) -> None:
+@EACH
+def test_what_is_told_is_what_the_document_says(api: Api, described: DescribedCallback) -> None:
     schema = payload_of(described)
-    for event in SENT[described.name]:
+    for event in SENT[api.document][described.name]:
         assert isinstance(event, described.event)
         told = dict(parameters_of(event))
         typed = {name: as_typed(told[name], schema["properties"][name]) for name in told}
         jsonschema_rs.Draft202012Validator(schema).validate(typed)
 
 
-@pytest.mark.parametrize("described", all_callbacks(), ids=each)
-def test_what_another_callback_tells_is_not_taken_for_it(described: DescribedCallback) -> None:
+@EACH
+def test_what_another_callback_tells_is_not_taken_for_it(
+    api: Api, described: DescribedCallback
+) -> None:
     validator = jsonschema_rs.Draft202012Validator(payload_of(described))
-    for name, events in SENT.items():
-        if name != described.name:
-            assert not any(validator.is_valid(dict(parameters_of(event))) for event in events)
+    for document, sent in SENT.items():
+        for name, events in sent.items():
+            if (document, name) != (api.document, described.name):
+                assert not any(validator.is_valid(dict(parameters_of(event))) for event in events)
+
+
+def test_each_callback_of_a_document_is_sent() -> None:
+    for api in (SUPER_SIM, WIRELESS):
+        assert {described.name for described in api.product.described} == set(SENT[api.document])
 
 
 @pytest.mark.parametrize("source", Source)
 @pytest.mark.parametrize("method", Method)
 @pytest.mark.parametrize("secret", ["", "made-up-webhook-secret"])
 def test_each_header_is_one_of_the_document(source: Source, method: Method, secret: str) -> None:
-    event = SENT["smsCommandToSim"][0]
+    event = BY_SUPER_SIM["smsCommandToSim"][0]
     callback = a_callback(
         url="http://user:word@127.0.0.1:9000/path",
         body=encode(parameters_of(event)),
@@ -181,17 +223,33 @@ def test_each_header_of_the_document_is_sent_by_a_source() -> None:
     assert set(header_parameters()) == sent - OF_HTTP
 
 
+def payloads(api: Api) -> dict[str, dict[str, Any]]:
+    return {described.name: payload_of(described) for described in api.product.described}
+
+
 def test_a_text_that_may_be_empty_is_not_required() -> None:
-    payloads = {described.name: payload_of(described) for described in all_callbacks()}
-    assert payloads["simUpdated"]["required"] == ["ApiVersion", "SimSid", "SimStatus", "AccountSid"]
-    assert "Payload" not in payloads["ipCommandFromSim"]["required"]
-    assert "Command" not in payloads["smsCommandFromSim"]["required"]
+    for api in (SUPER_SIM, WIRELESS):
+        updated = payloads(api)["simUpdated"]
+        assert updated["required"] == ["ApiVersion", "SimSid", "SimStatus", "AccountSid"]
+    assert "Payload" not in payloads(SUPER_SIM)["ipCommandFromSim"]["required"]
+    assert "Command" not in payloads(SUPER_SIM)["smsCommandFromSim"]["required"]
+    assert "Command" not in payloads(WIRELESS)["commandFromSim"]["required"]
 
 
 def test_a_parameter_says_what_it_can_say_in_this_callback() -> None:
-    payloads = {described.name: payload_of(described) for described in all_callbacks()}
-    to_sim = payloads["smsCommandToSim"]["properties"]
+    to_sim = payloads(SUPER_SIM)["smsCommandToSim"]["properties"]
     assert to_sim["Status"]["enum"] == ["sent", "delivered", "failed"]
     assert to_sim["Direction"]["enum"] == ["to_sim"]
     assert to_sim["ApiVersion"]["enum"] == ["v1"]
-    assert "scheduled" not in payloads["simUpdated"]["properties"]["SimStatus"]["enum"]
+    updated = payloads(SUPER_SIM)["simUpdated"]["properties"]
+    assert "scheduled" not in updated["SimStatus"]["enum"]
+
+
+def test_a_parameter_of_programmable_wireless_does_so_too() -> None:
+    commands = payloads(WIRELESS)
+    to_sim = commands["commandToSim"]["properties"]
+    assert to_sim["CommandStatus"]["enum"] == ["sent", "delivered", "failed"]
+    assert to_sim["CommandMode"]["enum"] == ["text", "binary"]
+    from_sim = commands["commandFromSim"]["properties"]
+    assert from_sim["CommandStatus"]["enum"] == ["received"]
+    assert "33111" in from_sim["ErrorCode"]["description"]

@@ -1,8 +1,9 @@
-"""The page that shows the API: whole without a network, and no way to any other file."""
+"""The pages that show the APIs: whole without a network, and no way to any other file."""
 
 import re
 import subprocess
 import sys
+from urllib.parse import urljoin
 
 import pytest
 from starlette.types import ASGIApp
@@ -23,10 +24,13 @@ def stranger(app: ASGIApp) -> Caller:
     return Caller(app, credentials=None)
 
 
-async def named_in(stranger: Caller) -> list[str]:
-    """Return the paths of what the page loads, each of them relative to it."""
-    page = (await stranger.get("/docs")).body.decode()
-    links = re.findall(r'(?:src|href)="([^"]+)"', page)
+PAGES = pytest.mark.parametrize("page", ["/docs", "/wireless/docs"])
+
+
+async def named_in(stranger: Caller, page: str) -> list[str]:
+    """Return the paths of what a page loads or leads to."""
+    text = (await stranger.get(page)).body.decode()
+    links = re.findall(r'(?:src|href)="([^"]+)"', text)
     return [link for link in links if not link.startswith("data:")]
 
 
@@ -34,34 +38,51 @@ def kind_of(answer: Answer) -> str:
     return answer.headers["content-type"].partition(";")[0]
 
 
-async def test_it_wants_no_credentials(stranger: Caller) -> None:
-    answer = await stranger.get("/docs")
+@PAGES
+async def test_it_wants_no_credentials(stranger: Caller, page: str) -> None:
+    answer = await stranger.get(page)
     assert (answer.status, kind_of(answer)) == (200, "text/html")
 
 
-async def test_all_that_it_loads_is_served_beside_it(stranger: Caller) -> None:
+@PAGES
+async def test_all_that_it_loads_or_leads_to_is_served(stranger: Caller, page: str) -> None:
     kinds = dict[str, str]()
-    for name in await named_in(stranger):
-        answer = await stranger.get(f"/{name}")
+    for path in await named_in(stranger, page):
+        answer = await stranger.get(urljoin(page, path))
         assert answer.status == 200
         assert answer.body
-        kinds[name] = kind_of(answer)
+        kinds[path] = kind_of(answer)
     assert kinds == {
-        "docs/swagger-ui.css": "text/css",
-        "docs/swagger-ui-bundle.js": "text/javascript",
-        "docs/start.js": "text/javascript",
+        "/docs/swagger-ui.css": "text/css",
+        "/docs": "text/html",
+        "/wireless/docs": "text/html",
+        "/docs/swagger-ui-bundle.js": "text/javascript",
+        "/docs/start.js": "text/javascript",
     }
 
 
-async def test_it_shows_our_document_and_asks_no_other_server(stranger: Caller) -> None:
+@pytest.mark.parametrize(
+    ("page", "title"),
+    [("/docs", "Ringback: Super SIM"), ("/wireless/docs", "Ringback: Programmable Wireless")],
+)
+async def test_it_shows_the_document_that_lies_beside_it(
+    stranger: Caller, page: str, title: str
+) -> None:
     start = (await stranger.get("/docs/start.js")).body.decode()
-    assert 'url: "openapi.json"' in start
+    (url,) = re.findall(r'url: "([^"]+)"', start)
+    document = (await stranger.get(urljoin(page, url))).json
+    assert document["info"]["title"] == title
+
+
+async def test_it_asks_no_other_server(stranger: Caller) -> None:
+    start = (await stranger.get("/docs/start.js")).body.decode()
     assert "validatorUrl: null" in start
     assert "http" not in start
 
 
-async def test_browsers_let_it_load_nothing_from_elsewhere(stranger: Caller) -> None:
-    policy = (await stranger.get("/docs")).headers["content-security-policy"]
+@PAGES
+async def test_browsers_let_it_load_nothing_from_elsewhere(stranger: Caller, page: str) -> None:
+    policy = (await stranger.get(page)).headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "script-src 'self';" in policy
     assert "http" not in policy
@@ -88,12 +109,14 @@ async def test_its_swagger_ui_knows_openapi_3_1(stranger: Caller) -> None:
         "",
     ],
 )
-async def test_nothing_else_is_served(stranger: Caller, name: str) -> None:
-    assert refusal(await stranger.get(f"/docs/{name}")) == (404, 20404)
+@PAGES
+async def test_nothing_else_is_served(stranger: Caller, page: str, name: str) -> None:
+    assert refusal(await stranger.get(f"{page}/{name}")) == (404, 20404)
 
 
-async def test_it_can_only_be_read(stranger: Caller) -> None:
-    assert refusal(await stranger.post("/docs", {})) == (405, 20004)
+@PAGES
+async def test_it_can_only_be_read(stranger: Caller, page: str) -> None:
+    assert refusal(await stranger.post(page, {})) == (405, 20004)
 
 
 def test_it_costs_nothing_before_somebody_asks_for_it() -> None:

@@ -10,8 +10,7 @@ import pytest
 from ringback.ports import Lane, Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, a_callback, a_sim
 from tests.unit.api.caller import Caller
-
-ORIGIN = "http://127.0.0.1:8080"
+from tests.unit.api.pages import ORIGIN, page_at, walk
 
 
 def sid(number: int) -> str:
@@ -26,11 +25,6 @@ async def add_sims(store: Store, *numbers: int) -> None:
             )
 
     await store.transact(work)
-
-
-async def page_at(caller: Caller, url: str) -> dict[str, Any]:
-    """Return the page that a URL of some meta leads to."""
-    return (await caller.get(url.removeprefix(ORIGIN))).json
 
 
 def sids_of(page: dict[str, Any]) -> list[str]:
@@ -103,22 +97,13 @@ async def test_an_empty_token_asks_for_the_first_page(caller: Caller) -> None:
 # ---- from page to page ---------------------------------------------------------------------------
 
 
-async def walk(caller: Caller, url: str, *, by: str) -> list[dict[str, Any]]:
-    """Return all pages from this one on."""
-    pages = [await page_at(caller, url)]
-    while url := pages[-1]["meta"][by]:
-        assert len(pages) < 10
-        pages.append(await page_at(caller, url))
-    return pages
-
-
 def numbers_of(pages: Sequence[dict[str, Any]]) -> list[int]:
     return [page["meta"]["page"] for page in pages]
 
 
 async def test_the_pages_together_have_every_record_once(caller: Caller, store: Store) -> None:
     await add_sims(store, *range(1, 7))
-    pages = await walk(caller, "/v1/Sims?PageSize=3", by="next_page_url")
+    pages = [page async for page in walk(caller, "/v1/Sims?PageSize=3")]
     assert [len(page["sims"]) for page in pages] == [3, 3, 1]
     assert [s for page in pages for s in sids_of(page)] == [*map(sid, range(6, 0, -1)), SIM_SID]
     assert numbers_of(pages) == [0, 1, 2]
@@ -126,14 +111,14 @@ async def test_the_pages_together_have_every_record_once(caller: Caller, store: 
 
 async def test_a_last_page_that_is_full_has_no_next(caller: Caller, store: Store) -> None:
     await add_sims(store, 1, 2, 3)
-    pages = await walk(caller, "/v1/Sims?PageSize=2", by="next_page_url")
+    pages = [page async for page in walk(caller, "/v1/Sims?PageSize=2")]
     assert [len(page["sims"]) for page in pages] == [2, 2]
 
 
 async def test_going_back_meets_the_same_pages(caller: Caller, store: Store) -> None:
     await add_sims(store, *range(1, 7))
-    there = await walk(caller, "/v1/Sims?PageSize=3", by="next_page_url")
-    back = await walk(caller, there[-1]["meta"]["url"], by="previous_page_url")
+    there = [page async for page in walk(caller, "/v1/Sims?PageSize=3")]
+    back = [page async for page in walk(caller, there[-1]["meta"]["url"], by="previous_page_url")]
     assert [sids_of(page) for page in back] == [sids_of(page) for page in reversed(there)]
     assert numbers_of(back) == [2, 1, 0]
 
@@ -205,7 +190,7 @@ async def test_callbacks_are_listed_in_pages_too(caller: Caller, store: Store) -
             tx.callbacks.add(a_callback(sid=each))
 
     await store.transact(work)
-    pages = await walk(caller, "/portal/v1/callbacks?PageSize=2", by="next_page_url")
+    pages = [page async for page in walk(caller, "/portal/v1/callbacks?PageSize=2")]
     assert [[c["sid"] for c in page["callbacks"]] for page in pages] == [
         [sids[2], sids[1]],
         [sids[0]],

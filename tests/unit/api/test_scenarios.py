@@ -9,7 +9,8 @@ from ringback.core.simulation import Simulation
 from ringback.ports import Store
 from tests.fakes import SIM_SID, TAKES, UNIQUE_NAME, a_moment, a_sim
 from tests.unit.api.caller import Caller
-from tests.unit.api.world import THEIR_SIM, Rung, refusal
+from tests.unit.api.world import THEIR_SIM, THEIR_WIRELESS_SIM, Rung, refusal
+from tests.wireless_fakes import WIRELESS_NAME, WIRELESS_SIM_SID, a_wireless_sim
 
 PATH = "/portal/v1/scenarios"
 
@@ -49,18 +50,35 @@ async def test_one_that_is_chosen_for_the_account_holds_for_its_sims(
     assert progress.times == 1
 
 
-@pytest.mark.parametrize("sim", [SIM_SID, UNIQUE_NAME])
+@pytest.mark.parametrize(
+    ("sim", "sid"),
+    [
+        (SIM_SID, SIM_SID),
+        (UNIQUE_NAME, SIM_SID),
+        (WIRELESS_SIM_SID, WIRELESS_SIM_SID),
+        (WIRELESS_NAME, WIRELESS_SIM_SID),
+    ],
+)
 async def test_one_that_is_chosen_for_a_sim_goes_before_and_can_be_taken_back(
-    caller: Caller, sim: str
+    caller: Caller, sim: str, sid: str
 ) -> None:
     await caller.post(PATH, {"Scenario": "slow"})
     chosen = await caller.post(PATH, {"Scenario": "unattached", "Sim": sim})
-    assert shown(chosen.json) == ("unattached", "chosen for this SIM", "unattached", SIM_SID)
+    assert shown(chosen.json) == ("unattached", "chosen for this SIM", "unattached", sid)
     assert await in_force(caller) == ("slow", "chosen for the account", "slow", None)
     taken_back = await caller.post(PATH, {"Scenario": "", "Sim": sim})
-    assert shown(taken_back.json) == ("slow", "chosen for the account", None, SIM_SID)
+    assert shown(taken_back.json) == ("slow", "chosen for the account", None, sid)
     taken_back = await caller.post(PATH, {"Scenario": ""})
     assert shown(taken_back.json) == ("normal", "set for all", None, None)
+
+
+async def test_one_that_is_chosen_for_a_sim_is_not_that_of_another_products(
+    caller: Caller,
+) -> None:
+    await caller.post(PATH, {"Scenario": "unattached", "Sim": WIRELESS_SIM_SID})
+    expected = ("unattached", "chosen for this SIM", "unattached", WIRELESS_SIM_SID)
+    assert await in_force(caller, f"?Sim={WIRELESS_NAME}") == expected
+    assert await in_force(caller, f"?Sim={SIM_SID}") == ("normal", "set for all", None, SIM_SID)
 
 
 async def test_a_name_that_asks_for_one_is_the_reason(caller: Caller, store: Store) -> None:
@@ -68,6 +86,27 @@ async def test_a_name_that_asks_for_one_is_the_reason(caller: Caller, store: Sto
     await store.transact(lambda tx: tx.supersim.sims.save(named))
     expected = ("ip-fails", "the SIM's unique name ends with +ip-fails", None, SIM_SID)
     assert await in_force(caller, f"?Sim={SIM_SID}") == expected
+
+
+async def test_a_name_of_a_wireless_sim_may_ask_for_one_too(caller: Caller, store: Store) -> None:
+    named = a_wireless_sim(unique_name="meter+asleep")
+    await store.transact(lambda tx: tx.wireless.sims.save(named))
+    expected = ("asleep", "the SIM's unique name ends with +asleep", None, WIRELESS_SIM_SID)
+    assert await in_force(caller, "?Sim=meter%2Basleep") == expected
+
+
+async def test_a_name_that_a_sim_of_each_product_has_names_neither(
+    caller: Caller, store: Store
+) -> None:
+    same = a_wireless_sim(unique_name=UNIQUE_NAME)
+    await store.transact(lambda tx: tx.wireless.sims.save(same))
+    for answer in (
+        await caller.get(f"{PATH}?Sim={UNIQUE_NAME}"),
+        await caller.post(PATH, {"Scenario": "slow", "Sim": UNIQUE_NAME}),
+    ):
+        assert refusal(answer) == (400, 83600)
+        assert f"of {SIM_SID} and of {WIRELESS_SIM_SID}" in answer.json["message"]
+    assert await in_force(caller, f"?Sim={SIM_SID}") == ("normal", "set for all", None, SIM_SID)
 
 
 async def test_what_the_settings_have_for_a_sim_or_the_account_is_the_reason(store: Store) -> None:
@@ -92,6 +131,7 @@ async def test_what_the_settings_have_for_a_sim_or_the_account_is_the_reason(sto
         ({"Scenario": "sloow"}, 83600, "'sloow': Scenario must be one of normal, update-fails"),
         ({"Scenario": "slow", "Sim": "nobody"}, 83005, "'nobody'"),
         ({"Scenario": "slow", "Sim": THEIR_SIM}, 83005, THEIR_SIM),
+        ({"Scenario": "slow", "Sim": THEIR_WIRELESS_SIM}, 83005, THEIR_WIRELESS_SIM),
     ],
 )
 async def test_what_can_not_be_chosen_is_refused(
@@ -103,8 +143,9 @@ async def test_what_can_not_be_chosen_is_refused(
     assert await in_force(caller) == ("normal", "set for all", None, None)
 
 
-async def test_a_sim_that_is_not_there_has_none(caller: Caller) -> None:
-    assert refusal(await caller.get(f"{PATH}?Sim={THEIR_SIM}")) == (400, 83005)
+@pytest.mark.parametrize("sim", [THEIR_SIM, THEIR_WIRELESS_SIM, "nobody", ""])
+async def test_a_sim_that_is_not_there_has_none(caller: Caller, sim: str) -> None:
+    assert refusal(await caller.get(f"{PATH}?Sim={sim}")) == (400, 83005)
 
 
 async def test_an_unknown_parameter_is_named(caller: Caller) -> None:

@@ -25,9 +25,12 @@ from tests.fakes import (
 )
 from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Answer
+from tests.wireless_fakes import a_rate_plan, a_wireless_sim
 
 THEIRS: Final = "AC" + "f" * 32
 THEIR_SIM: Final = "HS" + "f" * 32
+THEIR_PLAN: Final = "WP" + "f" * 32
+THEIR_WIRELESS_SIM: Final = "DE" + "f" * 32
 KEY: Final = ApiKey("SK" + "a" * 32, ACCOUNT_SID, "made-up-key-secret")
 
 
@@ -50,7 +53,7 @@ def only_https(text: str) -> CallbackUrl:
 
 
 def fill(tx: Transaction) -> None:
-    """The notice's account with its SIM in a fleet, and another account with a SIM of its own."""
+    """The notice's account with a SIM of each product, and another account with the same."""
     tx.accounts.add(an_account(), [KEY])
     tx.supersim.access_profiles.add(a_profile())
     tx.supersim.fleets.add(a_fleet())
@@ -58,6 +61,17 @@ def fill(tx: Transaction) -> None:
     tx.accounts.add(an_account(sid=THEIRS), [])
     tx.supersim.sims.add(
         a_sim(sid=THEIR_SIM, account_sid=THEIRS, iccid="8988307000000000002", fleet_sid=None)
+    )
+    tx.wireless.rate_plans.add(a_rate_plan())
+    tx.wireless.sims.add(a_wireless_sim())
+    tx.wireless.rate_plans.add(a_rate_plan(sid=THEIR_PLAN, account_sid=THEIRS))
+    tx.wireless.sims.add(
+        a_wireless_sim(
+            sid=THEIR_WIRELESS_SIM,
+            account_sid=THEIRS,
+            iccid="8901340852295524799",
+            rate_plan_sid=THEIR_PLAN,
+        )
     )
 
 

@@ -20,7 +20,9 @@ from ringback.cli.device import read_size
 from ringback.cli.device_sending import at_address, gateway_near
 from ringback.cli.main import main
 from ringback.cli.portal import Portal
-from ringback.operations.seeding import SIM_NAME, SIM_SID
+from ringback.operations.supersim.seeding import SIM_NAME, SIM_SID
+from ringback.operations.wireless.seeding import SIM_NAME as WIRELESS_NAME
+from ringback.operations.wireless.seeding import SIM_SID as WIRELESS_SID
 from ringback.settings import load
 from tests.receivers import RecordingReceiver
 from tests.served import Served, served
@@ -101,7 +103,7 @@ async def test_a_datagram_is_sent_from_the_devices_own_address(tmp_path: Path) -
     way = f"datagram from 127.0.0.1:{port} to {gateway}"
     assert untold.splitlines() == [
         f"{first['sid']}  received  {way}",
-        "  nobody is told: the SIM's Fleet has no IpCommandsUrl",
+        "  nobody is told: IpCommandsUrl of the SIM's Fleet is not set",
     ]
     assert said.splitlines() == [
         f"{second['sid']}  received  {way}",
@@ -271,8 +273,8 @@ async def test_it_is_shown_how_a_device_is_reached(tmp_path: Path) -> None:
         f"{SIM_SID}  {SIM_NAME}  active",
         "  address    127.0.0.1",
         f"  sends to   {shown['gateway']}",
-        "  datagrams  nobody is told: its Fleet has no IpCommandsUrl",
-        "  SMS        nobody is told: its Fleet has no SmsCommandsUrl",
+        "  datagrams  nobody is told: IpCommandsUrl of the SIM's Fleet is not set",
+        "  SMS        nobody is told: SmsCommandsUrl of the SIM's Fleet is not set",
         "  scenario   normal, set for all",
     ]
     assert port_of(shown["gateway"])
@@ -291,6 +293,138 @@ async def test_data_is_used_and_a_profile_downloaded(tmp_path: Path) -> None:
     assert said == f"{SIM_SID}  1300000 bytes\n"
     assert downloading == f"{ordered.body['sid']}  is being downloaded\n"
     assert dict(parse_qsl(receiver.requests[1].body.decode()))["Status"] == "downloaded"
+
+
+# ---- a Programmable Wireless SIM
+
+
+WIRELESS = ("--sim", WIRELESS_NAME)
+
+
+async def test_a_wireless_device_sends_commands(tmp_path: Path) -> None:
+    file = tmp_path / "payload"
+    file.write_bytes(b"\x00\xff")
+    async with RecordingReceiver() as receiver, served(tmp_path) as dev:
+        untold = await ringback("device", "send", "hello", *WIRELESS, data=tmp_path)
+        there = receiver.url("/commands")
+        await dev.post(dev.wireless_sim_path, CommandsCallbackUrl=there)
+        words = ("device", "send", "--command", "--file", str(file), *WIRELESS)
+        said = await ringback(*words, data=tmp_path)
+        (request,) = await receiver.wait_for(1)
+        second, first = (await dev.get("/wireless/v1/Commands")).body["commands"]
+    assert untold.splitlines() == [
+        f"{first['sid']}  received  Command",
+        "  nobody is told: CommandsCallbackUrl of the SIM is not set",
+    ]
+    assert said.splitlines() == [f"{second['sid']}  received  Command", f"  told to {there}"]
+    assert (first["command"], first["command_mode"]) == ("hello", "text")
+    assert (second["command"], second["command_mode"]) == ("AP8=", "binary")
+    assert dict(parse_qsl(request.body.decode()))["CommandSid"] == second["sid"]
+
+
+async def test_a_command_that_is_sent_is_shown_as_json(tmp_path: Path) -> None:
+    words = ("device", "send", "--hex", "00ff", "--sim", WIRELESS_SID, "--json")
+    async with served(tmp_path) as dev:
+        said = json.loads(await ringback(*words, data=tmp_path))
+        shown = (await dev.get(f"/wireless/v1/Commands/{said['sid']}")).body
+    assert (said["command"], said["direction"]) == ("AP8=", "from_sim")
+    assert said["command"] == shown["command"]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--sms", *WIRELESS), "is of Programmable Wireless, whose devices send Commands"),
+        (("--ip", *WIRELESS), "is of Programmable Wireless, whose devices send Commands"),
+        (("--command", "--sim", SIM_NAME), "is a Super SIM, whose devices send SMS and IP"),
+        (("--sim", "nobody"), "there is no SIM with the SID or unique name 'nobody'"),
+    ],
+)
+async def test_what_the_other_product_has_is_refused(
+    words: tuple[str, ...], why: str, tmp_path: Path
+) -> None:
+    async with served(tmp_path):
+        said = await ringback("device", "send", "hi", *words, data=tmp_path, fails=True)
+    assert why in said
+
+
+async def test_from_a_sim_that_is_suspended_no_command_is_sent(tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver, served(tmp_path, *AT_ONCE) as dev:
+        await dev.post(dev.wireless_sim_path, Status="suspended", CallbackUrl=receiver.url("/"))
+        await receiver.wait_for(1)
+        said = await ringback("device", "send", "x", *WIRELESS, data=tmp_path, fails=True)
+    assert f"SIM {WIRELESS_SID} is suspended; its device can send while it is ready" in said
+
+
+async def test_it_is_shown_what_a_wireless_device_has(tmp_path: Path) -> None:
+    async with served(tmp_path, *GATEWAY) as dev:
+        said = await ringback("device", "show", *WIRELESS, data=tmp_path)
+        await dev.post(dev.wireless_sim_path, CommandsCallbackUrl="http://a.example/#cbs=kore")
+        told = await ringback("device", "show", *WIRELESS, data=tmp_path)
+        shown = json.loads(await ringback("device", "show", *WIRELESS, "--json", data=tmp_path))
+        plan = (await dev.get(dev.wireless_sim_path)).body["rate_plan_sid"]
+    assert said.splitlines() == [
+        f"{WIRELESS_SID}  {WIRELESS_NAME}  active",
+        f"  rate plan  {plan}",
+        "  Commands   nobody is told: CommandsCallbackUrl of the SIM is not set",
+        "  scenario   normal, set for all",
+    ]
+    assert "  Commands   told to http://a.example/#cbs=kore" in told.splitlines()
+    assert (shown["product"], shown["rate_plan_sid"]) == ("wireless", plan)
+    assert shown["device_ip"] is shown["gateway"] is None
+
+
+async def test_commands_that_come_to_a_device_are_shown(tmp_path: Path) -> None:
+    words = (*WIRELESS, "--json", "--count", "2")
+    async with served(tmp_path, *AT_ONCE) as dev:
+
+        async def send_command(command: str, **form: str) -> dict[str, Any]:
+            sent = await dev.post(
+                "/wireless/v1/Commands", Sim=WIRELESS_SID, Command=command, **form
+            )
+            assert sent.status == 201
+            return sent.body
+
+        async with RecordingReceiver() as receiver:
+            await send_command("old", CallbackUrl=receiver.url("/"))
+            await receiver.wait_for(1)
+        async with receiving(*words, data=tmp_path) as process:
+            assert json.loads(await next_line(process)) == {"listening": WIRELESS_SID}
+            text = await send_command("set interval 5", IncludeSid="end")
+            shown = [json.loads(await next_line(process))]
+            await send_command("AP8=", CommandMode="binary")
+            shown.append(json.loads(await next_line(process)))
+            assert await process.wait() == 0
+    whole = f"set interval 5 {text['sid']}"
+    assert [{name: one[name] for name in ("kind", "from", "text", "hex")} for one in shown] == [
+        {"kind": "command", "from": "2936", "text": whole, "hex": whole.encode().hex()},
+        {"kind": "command", "from": "2936", "text": None, "hex": "00ff"},
+    ]
+
+
+async def test_people_are_shown_commands_until_they_have_seen_enough(tmp_path: Path) -> None:
+    async with (
+        served(tmp_path, *AT_ONCE) as dev,
+        receiving(*WIRELESS, data=tmp_path) as process,
+    ):
+        assert await next_line(process) == f"waiting for Commands to {WIRELESS_SID}"
+        await dev.post("/wireless/v1/Commands", Sim=WIRELESS_SID, Command="hello")
+        assert (await next_line(process)).endswith("  command  2936  5 B  hello")
+        process.terminate()
+        assert await process.wait() == 0
+
+
+async def test_a_wireless_device_uses_data(tmp_path: Path) -> None:
+    async with served(tmp_path, "--data-per-day", "0") as dev:
+        words = ("device", "data", "--upload", "300kB", "--download", "1MB", *WIRELESS)
+        said = await ringback(*words, data=tmp_path)
+        usage = await dev.get("/wireless/v1/UsageRecords", Granularity="all")
+        too_much = ("device", "data", "--download", "1000MB", *WIRELESS)
+        refused = await ringback(*too_much, data=tmp_path, fails=True)
+    assert said == f"{WIRELESS_SID}  1300000 bytes\n"
+    used = usage.body["usage_records"][0]["data"]
+    assert (used["upload"], used["download"]) == (300_000, 1_000_000)
+    assert f"SIM {WIRELESS_SID} may use 998700000 more bytes this month" in refused
 
 
 async def test_a_scenario_is_chosen_shown_and_taken_back(tmp_path: Path) -> None:
@@ -319,7 +453,7 @@ def test_the_banner_says_where_devices_send_to(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["pytest"])
     settings = load({"data": "other"}, {})
-    told = DevFile("http://127.0.0.1:8080", *(["x"] * 8), gateway=gateway)
+    told = DevFile("http://127.0.0.1:8080", *(["x"] * 9), gateway=gateway)
     shown = banner(told, settings, settings.policy.phases[0], ahead=timedelta(0))
     assert f"  Devices send to      {line}\n" in shown
 

@@ -11,19 +11,18 @@ from ringback.cli.triggers.table import TRIGGERS, Trigger
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.events import Event
 from ringback.core.payload import PARAMETERS
+from ringback.core.sim_updated import SimUpdated
 from ringback.core.source import Source
-from ringback.core.supersim.events import (
-    EsimProfileChanged,
-    IpCommandChanged,
-    SimUpdated,
-    SmsCommandChanged,
-)
+from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
+from ringback.core.wireless.events import CommandChanged
 
 KINDS: dict[str, type[Event]] = {
     "sim": SimUpdated,
     "sms": SmsCommandChanged,
     "ip": IpCommandChanged,
     "esim": EsimProfileChanged,
+    "wireless": SimUpdated,
+    "command": CommandChanged,
 }
 
 NEVER_ASKED = (
@@ -61,6 +60,21 @@ def test_there_is_a_trigger_for_each_callback_and_outcome() -> None:
         "esim.available",
         "esim.failed",
         "esim.downloaded",
+        "wireless.active",
+        "wireless.ready",
+        "wireless.activated",
+        "wireless.suspended",
+        "wireless.deactivated",
+        "wireless.failed",
+        "wireless.unchanged",
+        "wireless.reset",
+        "wireless.reset-failed",
+        "command.delivered",
+        "command.sent",
+        "command.unconfirmed",
+        "command.failed",
+        "command.received",
+        "command.cut-off",
     ]
 
 
@@ -74,6 +88,12 @@ def test_what_a_trigger_promises_are_parameters_of_its_callback(pulled: Trigger)
 
 def a_record(**parameters: str) -> dict[str, dict[str, str]]:
     return {"parameters": parameters}
+
+
+@each_trigger
+def test_a_trigger_asks_the_api_of_the_product_whose_callback_it_is(pulled: Trigger) -> None:
+    kind, _, _ = pulled.name.partition(".")
+    assert pulled.product == ("wireless" if kind in ("wireless", "command") else "supersim")
 
 
 @pytest.mark.parametrize(
@@ -125,6 +145,8 @@ def test_programs_get_the_list_as_json(words: tuple[str, ...]) -> None:
         (("sms.send",), "there is no 'sms.send'; did you mean sms.sent?; --list shows"),
         (("nonsense",), "there is no 'nonsense'; --list shows all there are"),
         (("sim.active", "--payload", "x"), "sim.active has no payload"),
+        (("command.deliver",), "there is no 'command.deliver'; did you mean command.delivered?"),
+        (("wireless.reset", "--payload", "x"), "wireless.reset has no payload"),
         (("esim.failed", "--sim", "x"), "esim.failed makes a SIM of its own; leave --sim out"),
     ],
 )

@@ -4,6 +4,7 @@ from ringback.core.errand import Errand, Subject
 from ringback.core.scenario import NORMAL, Step
 from tests.fakes import a_sim, an_update
 from tests.unit.core.builders import a_datagram, a_settings_update, an_esim_profile, an_sms
+from tests.wireless_fakes import a_command, a_wireless_sim, a_wireless_update
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,19 @@ def test_the_network_is_told_the_step_its_subject_and_whom_it_reaches(
     errand = Errand(step, NORMAL, subject, a_sim())
     assert (errand.step, errand.subject, errand.sim) == (step, subject, a_sim())
     assert errand.scenario is NORMAL
+
+
+@pytest.mark.parametrize(
+    ("step", "subject"),
+    [
+        (Step.CHANGE_SIM, a_wireless_update()),
+        (Step.RESET_SIM, a_wireless_sim()),
+        (Step.SEND_COMMAND, a_command()),
+    ],
+)
+def test_the_network_is_told_of_both_products(step: Step, subject: Subject) -> None:
+    errand = Errand(step, NORMAL, subject, a_wireless_sim())
+    assert (errand.step, errand.subject, errand.sim) == (step, subject, a_wireless_sim())
 
 
 def test_an_ordered_profile_reaches_nobody_yet() -> None:

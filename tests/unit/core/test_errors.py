@@ -5,6 +5,7 @@ from ringback.core.errors import (
     Invalid,
     InvalidCallbackUrl,
     MethodNotAllowed,
+    NoSuchPage,
     NotFound,
     NotSignedIn,
     Overloaded,
@@ -38,6 +39,7 @@ def test_a_refusal_has_its_status_and_its_code(
     [
         (RequestRefused, RingbackError),
         (Invalid, RequestRefused),
+        (NoSuchPage, Invalid),
         (InvalidCallbackUrl, Invalid),
         (NotSignedIn, RequestRefused),
         (NotFound, RequestRefused),
@@ -56,3 +58,15 @@ def test_the_tree_is_the_one_that_the_module_draws(
 
 def test_who_asks_too_much_is_told_when_to_ask_again() -> None:
     assert Overloaded("m", retry_after=5).retry_after == 5
+
+
+@pytest.mark.parametrize(("given", "code"), [({}, 83600), ({"code": 33103}, 33103)])
+def test_a_page_that_there_cant_be_is_refused_with_its_record_and_the_code_of_the_api(
+    given: dict[str, int], code: int
+) -> None:
+    refusal = NoSuchPage("HS0", **given)
+    assert (refusal.status, refusal.code, refusal.sid) == (400, code, "HS0")
+    assert refusal.message == (
+        "PageToken: there is no record HS0 in this list;"
+        " use the page URLs of the list's meta as they are"
+    )

@@ -1,18 +1,26 @@
 from dataclasses import FrozenInstanceError
+from typing import get_args
 
 import pytest
 
 from ringback.core.events import Event
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
+from ringback.core.wireless.events import CommandChanged
 from tests.fakes import a_sim, an_event
 from tests.unit.core.builders import a_datagram, an_esim_profile, an_sms
+from tests.wireless_fakes import a_command
 
 OF_EACH_KIND: list[Event] = [
     an_event(),
     SmsCommandChanged.of(an_sms(), a_sim()),
     IpCommandChanged.of(a_datagram(), a_sim()),
     EsimProfileChanged.of(an_esim_profile()),
+    CommandChanged.of(a_command(), "meter_1"),
 ]
+
+
+def test_there_is_an_event_of_each_kind() -> None:
+    assert [type(event) for event in OF_EACH_KIND] == list(get_args(Event))
 
 
 @pytest.mark.parametrize("event", OF_EACH_KIND, ids=lambda event: type(event).__name__)

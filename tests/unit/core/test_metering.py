@@ -1,8 +1,17 @@
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
-from ringback.core.metering import INSTANT, MEGABYTE, Flow, bytes_of, total_between, when_used
+from ringback.core.metering import (
+    INSTANT,
+    MEGABYTE,
+    Flow,
+    bytes_of,
+    price_of,
+    total_between,
+    when_used,
+)
 from tests.fakes import NOW
 from tests.unit.core.builders import a_session
 
@@ -111,3 +120,22 @@ def test_the_end_of_a_session_is_soon_enough() -> None:
     end = NOW + AN_HOUR
     assert when_used(3000, a_session(ended=end), since=NOW) == end
     assert when_used(0, a_session(ended=end), since=end) == end
+
+
+# ---- what it costs -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "price"),
+    [
+        (0, "0.00"),
+        (49_999, "0.00"),
+        (50_001, "0.01"),
+        (300_000, "0.03"),
+        (3_494_609, "0.35"),
+        (10 * MEGABYTE, "1.00"),
+        (10**15, "100000000.00"),
+    ],
+)
+def test_a_megabyte_costs_ten_cents_as_in_the_published_samples(count: int, price: str) -> None:
+    assert (price_of(count), str(price_of(count))) == (Decimal(price), price)

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from ringback.core.months import months_after
+from ringback.core.months import month_around, months_after
 from tests.fakes import NOW
 
 
@@ -61,3 +61,48 @@ def test_the_zone_stays_as_it_is() -> None:
     zone = timezone(timedelta(hours=2))
     assert months_after(NOW.astimezone(zone)).tzinfo is zone
     assert months_after(datetime(9999, 12, 1, tzinfo=zone)).tzinfo is zone
+
+
+# ---- the month around an instant -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("anchor", "now", "begin", "end"),
+    [
+        pytest.param("2024-07-03", "2024-07-03", "2024-07-03", "2024-08-03", id="at the start"),
+        pytest.param("2024-07-03", "2024-08-02", "2024-07-03", "2024-08-03", id="the first"),
+        pytest.param("2024-07-03", "2024-08-03", "2024-08-03", "2024-09-03", id="on its day"),
+        pytest.param("2024-07-03", "2024-12-31", "2024-12-03", "2025-01-03", id="over new year"),
+        pytest.param("2024-07-03", "2026-07-02", "2026-06-03", "2026-07-03", id="years later"),
+        pytest.param("2024-01-31", "2024-02-28", "2024-01-31", "2024-02-29", id="a short month"),
+        pytest.param("2024-01-31", "2024-02-29", "2024-02-29", "2024-03-31", id="on its last day"),
+        pytest.param("2024-01-31", "2024-03-30", "2024-02-29", "2024-03-31", id="no drift"),
+        pytest.param("2024-01-31", "2024-04-30", "2024-04-30", "2024-05-31", id="30 days"),
+        pytest.param("2024-07-03", "2024-06-10", "2024-06-03", "2024-07-03", id="before it"),
+    ],
+)
+def test_months_begin_on_the_day_that_they_are_counted_from(
+    anchor: str, now: str, begin: str, end: str
+) -> None:
+    assert month_around(day(anchor), day(now)) == (day(begin), day(end))
+
+
+def test_a_month_ends_at_the_very_time_that_it_began() -> None:
+    anchor, now = day("2024-07-03T14:40:58"), day("2024-08-03T14:40:58")
+    assert month_around(anchor, now) == (now, day("2024-09-03T14:40:58"))
+    just_before = now - timedelta(microseconds=1)
+    assert month_around(anchor, just_before) == (anchor, now)
+
+
+def test_months_lie_side_by_side_whatever_day_they_are_counted_from() -> None:
+    for anchor in (day("2024-01-31"), day("2024-02-29"), day("2023-11-30")):
+        edge = anchor
+        for _ in range(48):
+            begin, end = month_around(anchor, edge)
+            assert begin == edge
+            edge = end
+
+
+def test_the_last_month_ends_with_the_calendar() -> None:
+    begin, end = month_around(day("2024-07-15"), day("9999-12-20"))
+    assert (begin, end) == (day("9999-12-15"), datetime.max.replace(tzinfo=UTC))

@@ -7,12 +7,16 @@ from ringback.core.events import Event
 from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.payload import PARAMETERS, decode, encode, parameters_of
 from ringback.core.scenario import CarrierFailure
+from ringback.core.sim_updated import SimUpdated
 from ringback.core.supersim.command import IpStatus
 from ringback.core.supersim.esim_profile import EsimStatus
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.supersim.sim import SimStatus
-from tests.fakes import SIM_SID, a_sim, an_event
+from ringback.core.wireless.events import CommandChanged
+from ringback.core.wireless.sim import WirelessStatus
+from tests.fakes import ACCOUNT_SID, SIM_SID, a_sim, an_event
 from tests.unit.core.builders import ICCID, a_datagram, an_esim_profile, an_sms
+from tests.wireless_fakes import COMMAND_SID, WIRELESS_SIM_SID, a_command, a_wireless_sim
 
 
 def test_a_sim_update_is_told_by_the_five_parameters_of_the_notice() -> None:
@@ -140,6 +144,49 @@ def test_a_profile_that_failed_is_told_with_its_chip_and_its_error() -> None:
         ("Status", "failed"),
         ("ErrorCode", "83500"),
         ("ErrorMessage", "none left"),
+    ]
+
+
+def test_an_update_of_a_programmable_wireless_sim_is_told_by_the_same_parameters() -> None:
+    sim = a_wireless_sim(status=WirelessStatus.CANCELED, unique_name="meter_1")
+    assert parameters_of(SimUpdated.of(sim)) == [
+        ("ApiVersion", "v1"),
+        ("SimUniqueName", "meter_1"),
+        ("SimSid", WIRELESS_SIM_SID),
+        ("SimStatus", "canceled"),
+        ("AccountSid", ACCOUNT_SID),
+    ]
+
+
+def test_a_command_from_a_device_is_told_by_the_names_of_its_own_product() -> None:
+    command = a_command(command="ping", status=MessageStatus.RECEIVED, direction=Direction.FROM_SIM)
+    assert parameters_of(CommandChanged.of(command, "meter_1")) == [
+        ("CommandSid", COMMAND_SID),
+        ("SimSid", WIRELESS_SIM_SID),
+        ("SimUniqueName", "meter_1"),
+        ("AccountSid", ACCOUNT_SID),
+        ("CommandStatus", "received"),
+        ("CommandMode", "text"),
+        ("Command", "ping"),
+        ("ApiVersion", "v1"),
+    ]
+
+
+def test_a_command_that_failed_is_told_with_its_error_in_the_middle() -> None:
+    command = a_command(
+        command="AP8=", command_mode=PayloadType.BINARY, status=MessageStatus.FAILED
+    )
+    event = CommandChanged.of(command, None, CarrierFailure(33104, "the SIM is suspended"))
+    assert parameters_of(event) == [
+        ("CommandSid", COMMAND_SID),
+        ("SimSid", WIRELESS_SIM_SID),
+        ("AccountSid", ACCOUNT_SID),
+        ("ErrorCode", "33104"),
+        ("ErrorMessage", "the SIM is suspended"),
+        ("CommandStatus", "failed"),
+        ("CommandMode", "binary"),
+        ("Command", "AP8="),
+        ("ApiVersion", "v1"),
     ]
 
 

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.core.periods import DAY, HOUR, floor, next_boundary, periods_between
+from ringback.core.periods import ALWAYS, DAY, HOUR, floor, iso, next_boundary, periods_between
 
 
 def at(text: str) -> datetime:
@@ -40,3 +40,29 @@ def test_without_a_span_there_is_one_period_and_of_a_rest_there_is_none() -> Non
     assert periods_between(start, end, None) == [(start, end)]
     assert periods_between(start, end, HOUR) == [(start, at("2024-07-03T01:00"))]
     assert periods_between(start, end, DAY) == []
+
+
+@pytest.mark.parametrize("span", [HOUR, DAY])
+def test_the_last_hour_and_day_of_the_calendar_end_with_it(span: timedelta) -> None:
+    last = at("9999-12-31T23:59:59.999999")
+    assert next_boundary(at("9999-12-31T23:10"), span) == last
+    assert next_boundary(last, span) == last
+    assert next_boundary(at("9999-12-30T22:10"), span) < last
+
+
+def test_always_is_all_of_the_calendar_in_utc() -> None:
+    assert (at("0001-01-01"), at("9999-12-31T23:59:59.999999")) == ALWAYS
+
+
+@pytest.mark.parametrize(
+    ("instant", "text"),
+    [
+        ("2024-07-03T14:40:58", "2024-07-03T14:40:58Z"),
+        ("2024-07-03T14:40:58.999999", "2024-07-03T14:40:58Z"),
+        ("0987-01-02T00:00:00", "0987-01-02T00:00:00Z"),
+    ],
+)
+def test_an_instant_is_written_with_four_digits_of_its_year_and_no_fraction(
+    instant: str, text: str
+) -> None:
+    assert iso(at(instant)) == text

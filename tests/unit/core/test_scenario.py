@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 
 from ringback.core.scenario import (
@@ -9,6 +11,7 @@ from ringback.core.scenario import (
     Ending,
     NoAnswer,
     Step,
+    failure_in,
     scenario_called,
     scenario_in,
 )
@@ -16,14 +19,21 @@ from ringback.core.scenario import (
 # Every scenario with each step that ends otherwise than as asked, and how.
 ENDINGS: dict[str, dict[Step, Ending]] = {
     "normal": {},
-    "update-fails": {Step.UPDATE_SIM: CarrierFailure(83004, "the SIM could not be updated")},
+    "update-fails": {
+        Step.UPDATE_SIM: CarrierFailure(83004, "the SIM could not be updated"),
+        Step.CHANGE_SIM: CarrierFailure(33000, "the SIM could not be updated"),
+    },
     "unattached": {
         Step.SEND_IP: CarrierFailure(83401, "the device is not attached to a network"),
         Step.CONFIRM_SMS: NoAnswer(),
+        Step.CONFIRM_COMMAND: NoAnswer(),
     },
     "ip-fails": {Step.SEND_IP: CarrierFailure(83400, "the IP Command could not be sent")},
-    "sms-unconfirmed": {Step.CONFIRM_SMS: NoAnswer()},
-    "sms-fails": {Step.SEND_SMS: CarrierFailure(20500, "the SMS could not be sent")},
+    "sms-unconfirmed": {Step.CONFIRM_SMS: NoAnswer(), Step.CONFIRM_COMMAND: NoAnswer()},
+    "sms-fails": {
+        Step.SEND_SMS: CarrierFailure(20500, "the SMS could not be sent"),
+        Step.SEND_COMMAND: CarrierFailure(33000, "the Command could not be sent"),
+    },
     "no-stock": {Step.OFFER_PROFILE: CarrierFailure(83500, "no eSIM Profiles are available")},
     "download-fails": {
         Step.DOWNLOAD_PROFILE: CarrierFailure(20500, "the profile could not be downloaded")
@@ -31,7 +41,15 @@ ENDINGS: dict[str, dict[Step, Ending]] = {
     "settings-fail": {
         Step.END_SETTINGS: CarrierFailure(20500, "the settings could not be written")
     },
+    "operator-busy": {},
+    "reset-fails": {Step.RESET_SIM: CarrierFailure(33000, "the connectivity could not be reset")},
+    "asleep": {},
     "slow": {},
+}
+# Every scenario that lets a step wait, and how long.
+WAITS = {
+    "operator-busy": {Step.TAKE_ON_CHANGE: timedelta(hours=1)},
+    "asleep": {Step.SEND_COMMAND: timedelta(days=1)},
 }
 
 
@@ -52,6 +70,12 @@ def test_only_the_slow_scenario_is_slower(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ENDINGS)
+def test_a_scenario_lets_these_steps_wait_and_no_others(name: str) -> None:
+    waits = {step: SCENARIOS[name].wait_before(step) for step in Step}
+    assert waits == {step: WAITS.get(name, {}).get(step, timedelta(0)) for step in Step}
+
+
+@pytest.mark.parametrize("name", ENDINGS)
 def test_a_scenario_says_what_it_means_with_the_codes_that_customers_see(name: str) -> None:
     meaning = SCENARIOS[name].meaning
     assert meaning
@@ -64,7 +88,15 @@ def test_a_scenario_says_what_it_means_with_the_codes_that_customers_see(name: s
 
 
 def test_what_comes_due_by_itself_fails_in_no_scenario() -> None:
-    for step in (Step.ACTIVATE_SIM, Step.RENEW_PERIOD):
+    by_itself = (
+        Step.ACTIVATE_SIM,
+        Step.RENEW_PERIOD,
+        Step.TAKE_ON_CHANGE,
+        Step.FINALIZE_SIM,
+        Step.METER_SIM,
+        Step.FORGET_COMMAND,
+    )
+    for step in by_itself:
         assert {scenario.ending_of(step) for scenario in SCENARIOS.values()} == {CARRIED_OUT}
 
 
@@ -82,6 +114,14 @@ def test_steps_are_named_as_the_store_keeps_them() -> None:
         "install_profile",
         "begin_settings",
         "end_settings",
+        "take_on_change",
+        "change_sim",
+        "finalize_sim",
+        "reset_sim",
+        "meter_sim",
+        "send_command",
+        "confirm_command",
+        "forget_command",
     ]
 
 
@@ -113,3 +153,21 @@ def test_any_other_name_asks_for_none(unique_name: str | None) -> None:
 
 def test_a_name_can_ask_for_the_normal_network_where_another_is_set() -> None:
     assert scenario_in("meter+normal") is NORMAL
+
+
+# ---- why a step failed ---------------------------------------------------------------------------
+
+
+def test_what_was_carried_out_has_not_failed() -> None:
+    assert failure_in(CARRIED_OUT, unanswered=33000) is None
+
+
+def test_what_failed_says_itself_why() -> None:
+    failure = CarrierFailure(83401, "gone")
+    assert failure_in(failure, unanswered=33000) is failure
+
+
+@pytest.mark.parametrize("code", [33000, 83004])
+def test_what_is_never_answered_has_failed_with_the_code_of_its_product(code: int) -> None:
+    failure = CarrierFailure(code, "the network did not answer")
+    assert failure_in(NoAnswer(), unanswered=code) == failure

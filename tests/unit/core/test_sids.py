@@ -16,15 +16,18 @@ DIGITS = "ab3f06be8f5d32caecb91e8a306c6c08"
         (Kind.API_KEY, f"SK{DIGITS}"),
         (Kind.BILLING_PERIOD, f"HB{DIGITS}"),
         (Kind.CALLBACK, f"CB{DIGITS}"),
+        (Kind.COMMAND, f"DC{DIGITS}"),
         (Kind.DATA_SESSION, f"WN{DIGITS}"),
         (Kind.ESIM_PROFILE, f"HP{DIGITS}"),
         (Kind.FLEET, f"HF{DIGITS}"),
         (Kind.IP_COMMAND, f"HG{DIGITS}"),
         (Kind.NETWORK, f"HW{DIGITS}"),
         (Kind.NETWORK_ACCESS_PROFILE, f"HA{DIGITS}"),
+        (Kind.RATE_PLAN, f"WP{DIGITS}"),
         (Kind.SETTINGS_UPDATE, f"OB{DIGITS}"),
         (Kind.SIM, f"HS{DIGITS}"),
         (Kind.SMS_COMMAND, f"HC{DIGITS}"),
+        (Kind.WIRELESS_SIM, f"DE{DIGITS}"),
     ],
 )
 def test_a_sid_is_its_kind_and_32_hex_digits(kind: Kind, sid: str) -> None:

@@ -9,12 +9,13 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.method import Method
 from ringback.core.scenario import NORMAL, SCENARIOS, Step
 from ringback.core.sids import Kind
+from ringback.core.sim_updated import SimUpdated
 from ringback.core.simulation import Simulation
-from ringback.core.supersim.events import SimUpdated
 from ringback.core.task import Task
 from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_moment, a_sim
 from tests.intakes import KeepingIntake
+from tests.wireless_fakes import a_wireless_sim
 
 FOR_SIM, BY_NAME, SET_FOR_SIM, FOR_ACCOUNT, SET_FOR_ACCOUNT, SET_FOR_ALL = (
     SCENARIOS[name]
@@ -26,6 +27,19 @@ def test_a_sid_names_its_kind_and_begins_with_the_time() -> None:
     earlier, later = a_moment(), a_moment(now=NOW + timedelta(milliseconds=1))
     assert re.fullmatch("HF[0-9a-f]{32}", earlier.sid(Kind.FLEET))
     assert earlier.sid(Kind.SIM)[:14] < later.sid(Kind.SIM)[:14]
+
+
+def test_what_is_made_is_stamped_with_its_account_and_the_time() -> None:
+    moment = a_moment()
+    stamp = moment.stamp(Kind.RATE_PLAN, ACCOUNT_SID)
+    assert re.fullmatch("WP[0-9a-f]{32}", stamp["sid"])
+    assert stamp == {
+        "sid": stamp["sid"],
+        "account_sid": ACCOUNT_SID,
+        "date_created": NOW,
+        "date_updated": NOW,
+    }
+    assert moment.stamp(Kind.RATE_PLAN, ACCOUNT_SID)["sid"] != stamp["sid"]
 
 
 def test_an_event_is_told_to_a_url_once() -> None:
@@ -52,6 +66,22 @@ def test_a_step_takes_as_long_as_steps_take_in_its_scenario(name: str, times: in
     assert tx.tasks.due(datetime.max.replace(tzinfo=NOW.tzinfo), limit=9) == [
         Task(Step.SEND_SMS, "HC1", ACCOUNT_SID, NOW + times * TAKES)
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "wait"),
+    [
+        ("operator-busy", Step.TAKE_ON_CHANGE, timedelta(hours=1)),
+        ("operator-busy", Step.CHANGE_SIM, timedelta(0)),
+        ("asleep", Step.SEND_COMMAND, timedelta(days=1)),
+    ],
+)
+def test_a_step_waits_for_the_network_as_its_scenario_has_it(
+    name: str, step: Step, wait: timedelta
+) -> None:
+    tx = MemoryTransaction()
+    a_moment().begin_step(tx, step, SIM_SID, ACCOUNT_SID, SCENARIOS[name])
+    assert tx.tasks.due_of(SIM_SID, step) == NOW + TAKES + wait
 
 
 def test_a_step_that_is_put_off_comes_due_once_at_its_last_instant() -> None:
@@ -82,6 +112,11 @@ def test_of_all_scenarios_of_a_sim_the_nearest_to_it_is_in_force() -> None:
     assert moment.scenario_of_sim(tx, unnamed) == SET_FOR_ALL
     del settings["*"]
     assert moment.scenario_of_sim(tx, unnamed) == NORMAL
+
+
+def test_a_sim_of_either_product_has_the_scenario_that_its_name_asks_for() -> None:
+    sim = a_wireless_sim(unique_name="meter+operator-busy")
+    assert a_moment().scenario_of_sim(MemoryTransaction(), sim) == SCENARIOS["operator-busy"]
 
 
 def test_of_all_scenarios_of_an_account_the_chosen_one_is_in_force() -> None:

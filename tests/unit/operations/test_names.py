@@ -2,6 +2,7 @@
 
 import pytest
 
+from ringback.core.codes import WIRELESS
 from ringback.core.errors import Invalid
 from ringback.operations.names import check_name_is_free
 from ringback.stores.memory import MemoryTransaction
@@ -32,6 +33,12 @@ def test_the_name_or_sid_of_another_record_is_taken(tx: MemoryTransaction, name:
         83011,
         f"UniqueName {name!r} already belongs to {FLEET_SID}",
     )
+
+
+def test_a_name_that_is_taken_is_refused_with_the_code_of_its_api(tx: MemoryTransaction) -> None:
+    with pytest.raises(Invalid) as refused:
+        check_name_is_free(tx.supersim.fleets, ACCOUNT_SID, "my_fleet", codes=WIRELESS)
+    assert refused.value.code == 33101
 
 
 def test_a_record_keeps_its_own_name(tx: MemoryTransaction) -> None:

@@ -7,6 +7,7 @@ from ringback.core.scenario import NORMAL, SCENARIOS
 from ringback.operations.scenarios import choose_scenario, explain_scenario
 from tests.fakes import ACCOUNT_SID, SIM_SID, a_sim
 from tests.unit.operations.supersim.bench import World
+from tests.wireless_fakes import WIRELESS_NAME, WIRELESS_SIM_SID, a_wireless_sim
 
 SLOW, FAILS = SCENARIOS["slow"], SCENARIOS["update-fails"]
 
@@ -25,6 +26,13 @@ def in_force(world: World, sim: str | None) -> str:
 def test_a_scenario_is_chosen_for_a_sim(world: World, sim: str) -> None:
     assert choose_scenario(world.tx, ACCOUNT_SID, sim=sim, scenario=SLOW) == SIM_SID
     assert (in_force(world, sim), in_force(world, None)) == ("slow", "normal")
+
+
+@pytest.mark.parametrize("sim", [WIRELESS_SIM_SID, WIRELESS_NAME])
+def test_a_scenario_is_chosen_for_a_sim_of_the_other_product_too(world: World, sim: str) -> None:
+    world.tx.wireless.sims.add(a_wireless_sim())
+    assert choose_scenario(world.tx, ACCOUNT_SID, sim=sim, scenario=SLOW) == WIRELESS_SIM_SID
+    assert (in_force(world, sim), in_force(world, SIM_SID)) == ("slow", "normal")
 
 
 def test_a_scenario_is_chosen_for_an_account_and_all_its_sims(world: World) -> None:

@@ -4,11 +4,16 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 
+from ringback.core.scenario import Step
 from ringback.core.supersim.billing import PeriodType
 from ringback.core.supersim.sim import SimStatus
+from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.seeding import Seed, find_or_seed
 from ringback.operations.supersim.billing import list_billing_periods
 from ringback.operations.supersim.sims import fetch_sim
+from ringback.operations.wireless import sims as wireless_sims
+from ringback.operations.wireless.rate_plans import fetch_rate_plan
+from ringback.operations.wireless.seeding import SIM_SID as WIRELESS_SIM_SID
 from ringback.ports import Window
 from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, SeededChance, a_moment
@@ -24,6 +29,7 @@ def test_a_new_store_gets_the_account_of_the_notice() -> None:
     tx = MemoryTransaction()
     seeded = seed(tx)
     assert (seeded.account.sid, seeded.sim_sid) == (ACCOUNT_SID, SIM_SID)
+    assert seeded.wireless_sim_sid == WIRELESS_SIM_SID
     assert tx.accounts.get(ACCOUNT_SID) == seeded.account
     assert tx.accounts.key(seeded.api_key.sid) == seeded.api_key
     assert re.fullmatch("SK[0-9a-f]{32}", seeded.api_key.sid)
@@ -38,6 +44,14 @@ def test_its_sim_is_active_in_a_fleet_and_has_the_notices_name() -> None:
     assert (sim.sid, sim.status, sim.fleet_sid) == (SIM_SID, SimStatus.ACTIVE, fleet.sid)
 
 
+def test_it_has_an_active_sim_of_programmable_wireless_too() -> None:
+    tx = MemoryTransaction()
+    seed(tx)
+    sim = wireless_sims.fetch_sim(tx, ACCOUNT_SID, "my_wireless_sim")
+    assert (sim.sid, sim.status) == (WIRELESS_SIM_SID, WirelessStatus.ACTIVE)
+    assert sim.rate_plan_sid == fetch_rate_plan(tx, ACCOUNT_SID, "my_rate_plan").sid
+
+
 def test_seeding_again_finds_the_same_secrets() -> None:
     tx = MemoryTransaction()
     assert seed(tx, chance=1) == seed(tx, chance=2)
@@ -48,6 +62,7 @@ def test_seeding_again_adds_no_second_sim() -> None:
     seed(tx)
     seed(tx)
     assert len(tx.supersim.sims.page(ACCOUNT_SID, {}, Window(9))) == 1
+    assert len(tx.wireless.sims.page(ACCOUNT_SID, {}, Window(9))) == 1
 
 
 def test_two_stores_get_different_secrets() -> None:
@@ -81,9 +96,11 @@ def test_nothing_is_under_way_from_the_start() -> None:
     seed(tx)
     (update,) = tx.supersim.settings_updates.page(ACCOUNT_SID, {}, Window(9))
     assert (update.status, update.date_completed) == ("successful", NOW)
-    assert [task.step for task in tx.tasks.due(NOW + timedelta(days=3650), limit=9)] == [
-        "renew_period"
-    ]
+    due = tx.tasks.due(NOW + timedelta(days=3650), limit=9)
+    assert {(task.step, task.subject_sid) for task in due} == {
+        (Step.RENEW_PERIOD, SIM_SID),
+        (Step.METER_SIM, WIRELESS_SIM_SID),
+    }
 
 
 def test_its_sim_gets_its_address_in_a_store_of_an_earlier_ringback_too() -> None:
@@ -92,3 +109,12 @@ def test_its_sim_gets_its_address_in_a_store_of_an_earlier_ringback_too() -> Non
     tx.supersim.sims.save(replace(fetch_sim(tx, ACCOUNT_SID, SIM_SID), device_ip="127.99.188.141"))
     seed(tx)
     assert fetch_sim(tx, ACCOUNT_SID, SIM_SID).device_ip == "127.0.0.1"
+
+
+def test_a_store_of_an_earlier_ringback_gets_its_sim_of_programmable_wireless_too() -> None:
+    tx = MemoryTransaction()
+    before = seed(tx)
+    for sid in list(tx.wireless.sims.records):
+        tx.wireless.sims.remove(sid)
+    assert seed(tx) == before
+    assert wireless_sims.fetch_sim(tx, ACCOUNT_SID, "my_wireless_sim").sid == WIRELESS_SIM_SID

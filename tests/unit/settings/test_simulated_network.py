@@ -12,6 +12,7 @@ from ringback.core.scenario import NORMAL, SCENARIOS, Scenario
 from ringback.core.simulation import EVERYONE, Simulation
 from ringback.settings import Command, load
 from tests.fakes import ACCOUNT_SID, SIM_SID
+from tests.wireless_fakes import WIRELESS_SIM_SID
 
 ROOT = Path(__file__).parents[3]
 WriteFile = Callable[[str], str]
@@ -77,12 +78,18 @@ def test_a_scenario_holds_for_a_sid_in_either_letter_case(write_file: WriteFile)
     assert load({"settings": path}, {}).simulation.scenario_of(SIM_SID) is SCENARIOS["slow"]
 
 
+@pytest.mark.parametrize("sid", [SIM_SID, WIRELESS_SIM_SID])
+def test_a_scenario_is_set_for_a_sim_of_either_product(sid: str, write_file: WriteFile) -> None:
+    path = write_file(f'[scenarios]\n{sid} = "slow"')
+    assert load({"settings": path}, {}).simulation.scenario_of(sid) is SCENARIOS["slow"]
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [
         (
             'meter = "slow"',
-            "meter = \"slow\": 'meter' is no SID of a SIM (HS…) or an account (AC…)",
+            "meter = \"slow\": 'meter' is no SID of a SIM (HS…, DE…) or an account (AC…)",
         ),
         (
             f'HF{SIM_SID[2:]} = "slow"',

@@ -11,20 +11,13 @@ from typing import Any, ClassVar, Final, NamedTuple, get_args, get_origin, get_t
 
 from ringback.api.schemas import INSTANT, TEXT, Schema, number, one_of, sid_of, text
 from ringback.core.events import Event
-from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.payload import PARAMETERS
 from ringback.core.sids import Kind
-from ringback.core.supersim.command import IpStatus
-from ringback.core.supersim.esim_profile import EsimStatus
-from ringback.core.supersim.events import (
-    EsimProfileChanged,
-    IpCommandChanged,
-    SimUpdated,
-    SmsCommandChanged,
-)
-from ringback.core.supersim.sim import SimStatus
 
 _FORM_TYPE: Final = "application/x-www-form-urlencoded"
+
+
+_NO_MEANINGS: Final[Mapping[str, str]] = {}
 
 
 class DescribedCallback(NamedTuple):
@@ -34,93 +27,31 @@ class DescribedCallback(NamedTuple):
     event: type[Event]
     url_parameter: str
     """The parameter of the operation that says where it goes."""
-    command: Kind | None
-    """What `CommandSid` is a SID of."""
+    sids: Mapping[str, Kind]
+    """What parameters are SIDs of."""
     meaning: str
     can_say: Mapping[str, Sequence[StrEnum]]
     """For parameters that say less here than their events could: what they can say."""
+    meanings: Mapping[str, str] = _NO_MEANINGS
+    """What parameters hold that mean something else here than in other callbacks."""
 
 
-_SIM_UPDATED: Final = DescribedCallback(
-    "simUpdated",
-    SimUpdated,
-    "CallbackUrl",
-    None,
-    "The update of the SIM has ended: as asked, or with an error and the status it had before.",
-    {"SimStatus": [status for status in SimStatus if status is not SimStatus.SCHEDULED]},
-)
-_SMS_TO_SIM: Final = DescribedCallback(
-    "smsCommandToSim",
-    SmsCommandChanged,
-    "CallbackUrl",
-    Kind.SMS_COMMAND,
-    "The SMS to the device has got a new status; sent for each.",
-    {
-        "Status": [MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.FAILED],
-        "Direction": [Direction.TO_SIM],
-    },
-)
-_SMS_FROM_SIM: Final = DescribedCallback(
-    "smsCommandFromSim",
-    SmsCommandChanged,
-    "SmsCommandsUrl",
-    Kind.SMS_COMMAND,
-    "A device of the fleet has sent an SMS.",
-    {"Status": [MessageStatus.RECEIVED], "Direction": [Direction.FROM_SIM]},
-)
-_IP_TO_SIM: Final = DescribedCallback(
-    "ipCommandToSim",
-    IpCommandChanged,
-    "CallbackUrl",
-    Kind.IP_COMMAND,
-    "The datagram to the device was sent, or failed.",
-    {"Status": [IpStatus.SENT, IpStatus.FAILED], "Direction": [Direction.TO_SIM]},
-)
-_IP_FROM_SIM: Final = DescribedCallback(
-    "ipCommandFromSim",
-    IpCommandChanged,
-    "IpCommandsUrl",
-    Kind.IP_COMMAND,
-    "A device of the fleet has sent a datagram.",
-    {
-        "Status": [IpStatus.RECEIVED],
-        "Direction": [Direction.FROM_SIM],
-        "PayloadType": [PayloadType.BINARY],
-    },
-)
-_ESIM_CHANGED: Final = DescribedCallback(
-    "esimProfileChanged",
-    EsimProfileChanged,
-    "CallbackUrl",
-    None,
-    "The eSIM Profile can be downloaded, has been, or failed.",
-    {"Status": [EsimStatus.AVAILABLE, EsimStatus.DOWNLOADED, EsimStatus.FAILED]},
-)
-
-CALLBACKS: Final[Mapping[str, Sequence[DescribedCallback]]] = {
-    "simUpdated": (_SIM_UPDATED,),
-    "smsCommandToSim": (_SMS_TO_SIM,),
-    "ipCommandToSim": (_IP_TO_SIM,),
-    "esimProfileChanged": (_ESIM_CHANGED,),
-    "commandFromSim": (_SMS_FROM_SIM, _IP_FROM_SIM),
-}
+Callbacks = Mapping[str, Sequence[DescribedCallback]]
 """By what an operation's `calls_back` says."""
+
+
+_MAY_BE_EMPTY: Final = ("payload", "command")
 
 # What a parameter holds that its name doesn't say.
 _MEANINGS: Final = {
     "Command": "The same as `Payload`, under an older name.",
+    "CommandMode": "What `Command` is.",
     "ErrorCode": "Why it failed, as a code; left out where it didn't.",
     "ErrorMessage": "Why it failed, in words; left out where it didn't.",
     "Payload": "As `PayloadType` says: text, or Base64. Left out where it is empty.",
     "SimUniqueName": "Left out where the SIM has none.",
     "ActivationCode": "What a QR code for it holds; with `GenerateMatchingId` alone.",
     "MatchingId": "With `GenerateMatchingId` alone.",
-}
-
-_SIDS: Final = {
-    "AccountSid": Kind.ACCOUNT,
-    "SimSid": Kind.SIM,
-    "EsimProfileSid": Kind.ESIM_PROFILE,
 }
 
 _BY_TWILIO: Final = "Sent by Twilio's source."
@@ -157,20 +88,17 @@ _HEADERS: Final[Mapping[str, tuple[str, Schema]]] = {
 }
 
 
-def all_callbacks() -> list[DescribedCallback]:
-    """Return the callbacks that there are."""
-    return [described for group in CALLBACKS.values() for described in group]
-
-
 def payload_of(described: DescribedCallback) -> Schema:
     """Return the schema of what a callback tells, in the order in which it does."""
     hints = _hints_of(described.event)
     properties, needed = dict[str, Schema](), list[str]()
     for name, attribute in PARAMETERS[described.event]:
         hint = hints[attribute]
-        properties[name] = _with_meaning(name, _schema_of(described, name, attribute, hint))
+        schema = _schema_of(described, name, attribute, hint)
+        meaning = described.meanings.get(name, _MEANINGS.get(name))
+        properties[name] = schema if meaning is None else {**schema, "description": meaning}
         # What is empty is left out, and a text may be.
-        if NoneType not in get_args(hint) and attribute != "payload":
+        if NoneType not in get_args(hint) and attribute not in _MAY_BE_EMPTY:
             needed.append(name)
     return {"type": "object", "properties": properties, "required": needed}
 
@@ -237,15 +165,9 @@ def _schema_of(described: DescribedCallback, name: str, attribute: str, hint: An
         return one_of(described.can_say[name])
     if get_origin(hint) is ClassVar or hint is ClassVar:
         return {"type": "string", "enum": [str(getattr(described.event, attribute))]}
-    if name == "CommandSid" and described.command is not None:
-        return sid_of(described.command)
-    if name in _SIDS:
-        return sid_of(_SIDS[name])
+    if name in described.sids:
+        return sid_of(described.sids[name])
     (plain,) = [kind for kind in get_args(hint) or (hint,) if kind is not NoneType]
     if issubclass(plain, StrEnum):
         return one_of(plain)
     return number() if plain is int else TEXT
-
-
-def _with_meaning(name: str, schema: Schema) -> Schema:
-    return {**schema, "description": _MEANINGS[name]} if name in _MEANINGS else schema

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from ringback.api.addressing import WIRELESS
 from ringback.api.routing import resource
 
 # An MkDocs plugin, but also the most recent package that carries Swagger UI without a framework.
@@ -23,14 +24,17 @@ _PAGE: Final = """\
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Ringback: the API</title>
+<title>Ringback: the APIs</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="docs/swagger-ui.css">
+<link rel="stylesheet" href="/docs/swagger-ui.css">
 </head>
 <body>
+<nav class="swagger-ui"><div class="wrapper">
+<a href="/docs">Super SIM and the portal</a> | <a href="/wireless/docs">Programmable Wireless</a>
+</div></nav>
 <div id="api"><noscript>This page needs JavaScript; openapi.json has the same.</noscript></div>
-<script src="docs/swagger-ui-bundle.js"></script>
-<script src="docs/start.js"></script>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
 </body>
 </html>
 """
@@ -90,9 +94,10 @@ async def show_file(request: Request) -> Response:
 
 
 def docs_routes() -> list[BaseRoute]:
-    """Return the routes of the page."""
+    """Return the routes of the pages: each shows the document that lies beside it."""
     return [
         resource("/docs", get=show_page),
+        resource(f"{WIRELESS}/docs", get=show_page),
         resource("/docs/start.js", get=show_start),
         resource("/docs/{name}", get=show_file),
     ]

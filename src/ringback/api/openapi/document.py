@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ringback import __version__
-from ringback.api.addressing import SUPER_SIM
 from ringback.api.openapi.answers import (
     ERROR,
     META,
@@ -15,25 +14,20 @@ from ringback.api.openapi.answers import (
     schemas_of,
 )
 from ringback.api.openapi.asked import asked_of
-from ringback.api.openapi.callbacks import (
-    CALLBACKS,
-    all_callbacks,
-    callback_of,
-    header_parameters,
-    payload_of,
-)
+from ringback.api.openapi.callbacks import callback_of, header_parameters, payload_of
 from ringback.api.openapi.portal import PortalOperation, describe_portal
 from ringback.api.openapi.portal_schemas import PORTAL_SCHEMAS
+from ringback.api.openapi.product import Product
 from ringback.api.operation import Operation
 from ringback.api.schemas import Schema, text
 
 Document = dict[str, Any]
 
-_VERSIONED: Final = re.compile(f"{SUPER_SIM}/v1/([A-Za-z]+)")
+_VERSIONED: Final = re.compile("/v1/([A-Za-z]+)")
 _PLACE: Final = re.compile(r"\{([a-z_]+)\}")
 
 _ABOUT: Final = """\
-The Super SIM API, as Ringback answers it, the callbacks that it sends, and Ringback's own portal.
+The {name} API, as Ringback answers it, and the callbacks that it sends{portal}.
 
 * **Sign in** with HTTP Basic: Account SID and Auth Token, or API key SID (`SK…`) and its secret.
 * **Requests** have form bodies. Names are case-sensitive. What an operation doesn't know has no
@@ -45,35 +39,37 @@ The Super SIM API, as Ringback answers it, the callbacks that it sends, and Ring
 
 
 def document_of(
+    product: Product,
     operations: Sequence[Operation],
     portal: Sequence[PortalOperation] = (),
     *,
     servers: Sequence[Mapping[str, str]] = (),
 ) -> Document:
-    """Return the document of these operations, as reached at these servers."""
-    tags = [*dict.fromkeys(map(_tag_of, operations)), "Portal"]
+    """Return the document of a product's operations, as reached at these servers."""
+    tags = list(dict.fromkeys(map(_tag_of, operations))) + (["Portal"] if portal else [])
+    beside = ", and Ringback's own portal" if portal else ""
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "Ringback: Super SIM",
+            "title": f"Ringback: {product.name}",
             "version": __version__,
-            "description": _ABOUT,
+            "description": _ABOUT.format(name=product.name, portal=beside),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": list(servers),
         "security": [{"basic": []}],
         "tags": [{"name": tag} for tag in tags],
-        "paths": _paths_of(operations) | _portal_paths_of(portal),
-        "components": _components_of(operations),
+        "paths": _paths_of(product, operations) | _portal_paths_of(portal),
+        "components": _components_of(product, operations, PORTAL_SCHEMAS if portal else {}),
     }
 
 
-def _paths_of(operations: Sequence[Operation]) -> dict[str, Any]:
+def _paths_of(product: Product, operations: Sequence[Operation]) -> dict[str, Any]:
     paths = dict[str, Any]()
     for operation in operations:
-        path = operation.path.removeprefix(SUPER_SIM)
+        path = operation.path.removeprefix(product.prefix)
         item = paths.setdefault(path, _path_item(path))
-        item[operation.verb.lower()] = _describe(operation)
+        item[operation.verb.lower()] = _describe(product, operation)
     return paths
 
 
@@ -91,7 +87,7 @@ def _path_item(path: str) -> dict[str, Any]:
     return {"parameters": [{"$ref": place} for place in places]} if places else {}
 
 
-def _describe(operation: Operation) -> dict[str, Any]:
+def _describe(product: Product, operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.name,
         "tags": [_tag_of(operation)],
@@ -100,22 +96,23 @@ def _describe(operation: Operation) -> dict[str, Any]:
         "responses": answers_of(operation),
     }
     if operation.calls_back is not None:
-        names = [callback.name for callback in CALLBACKS[operation.calls_back]]
+        names = [callback.name for callback in product.callbacks[operation.calls_back]]
         described["callbacks"] = {
             name: {"$ref": f"#/components/callbacks/{name}"} for name in names
         }
     return described
 
 
-def _components_of(operations: Sequence[Operation]) -> dict[str, Any]:
-    described = all_callbacks()
+def _components_of(
+    product: Product, operations: Sequence[Operation], portal: Mapping[str, Schema]
+) -> dict[str, Any]:
+    described = product.described
     schemas: dict[str, Schema] = {"error": ERROR, "meta": META}
     for operation in operations:
         schemas |= schemas_of(operation)
     return {
         "securitySchemes": {"basic": {"type": "http", "scheme": "basic"}},
-        "schemas": {**schemas, **PORTAL_SCHEMAS}
-        | {each.name: payload_of(each) for each in described},
+        "schemas": {**schemas, **portal} | {each.name: payload_of(each) for each in described},
         "parameters": _places() | header_parameters(),
         "headers": headers(),
         "responses": error_answers(),
@@ -144,5 +141,5 @@ def _places() -> dict[str, Any]:
 
 def _tag_of(operation: Operation) -> str:
     """Return the heading under which an operation stands: what its path begins with."""
-    found = _VERSIONED.match(operation.path)
+    found = _VERSIONED.search(operation.path)
     return operation.path if found is None else found[1]

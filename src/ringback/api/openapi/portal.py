@@ -7,11 +7,12 @@ from ringback.api.openapi.answers import content_of, error_answer, warned
 from ringback.api.openapi.asked import asked_of
 from ringback.api.operation import PAGES, Parameter, required
 from ringback.api.portal.filters import STATUSES
-from ringback.api.schemas import INSTANT, TEXT, Schema, number, one_of, text
+from ringback.api.portal.wireless_sims import LONGEST
+from ringback.api.schemas import FLAG, INSTANT, TEXT, Schema, number, one_of, text
 from ringback.core.message import PayloadType
 from ringback.core.scenario import SCENARIOS
 from ringback.core.source import Source
-from ringback.operations.supersim.data import MOST_AT_ONCE
+from ringback.operations.metering import MOST_AT_ONCE
 
 _YES: Final[Schema] = {"type": "string", "enum": ["yes", "no"]}
 
@@ -61,6 +62,18 @@ _DATAGRAM: Final = (
     required("Payload", TEXT, "What the device sends: text, or Base64."),
     Parameter("PayloadType", one_of(PayloadType), "What Payload is; text without it."),
     Parameter("DevicePort", number(1, 65535), "The device's UDP port; 4000 without it."),
+)
+_COMMAND: Final = (
+    required("Payload", text(shortest=1), "What the device sends: text, or Base64."),
+    Parameter("PayloadType", one_of(PayloadType), "What Payload is; text without it."),
+)
+_CARD: Final = (
+    Parameter(
+        "Iccid", text(pattern="^(89[0-9]{16,20})?$"), "The card's number; made up without it."
+    ),
+    Parameter("RegistrationCode", text(longest=LONGEST), "Printed with it."),
+    Parameter("EId", text(longest=LONGEST), "The number of its chip."),
+    Parameter("Narrowband", FLAG, "Whether it is a Narrowband SIM; it isn't without it."),
 )
 _DATA: Final = (
     Parameter("Upload", number(0, MOST_AT_ONCE), "Bytes up."),
@@ -161,6 +174,21 @@ PORTAL: Final = (
     ),
     PortalOperation(
         "POST",
+        f"{_DEVICE}/commands",
+        "SendCommandFromDevice",
+        "Have the device of a Programmable Wireless SIM send a Command.",
+        {201: "command"},
+        _COMMAND,
+    ),
+    PortalOperation(
+        "GET",
+        f"{_DEVICE}/inbox",
+        "FetchInbox",
+        "List the newest SMS or Commands that have come to a SIM's device.",
+        {200: "inbox"},
+    ),
+    PortalOperation(
+        "POST",
         f"{_DEVICE}/data",
         "UseData",
         "Have a SIM's device use data, at once.",
@@ -174,6 +202,14 @@ PORTAL: Final = (
         "Have a device download an eSIM Profile.",
         {202: "esim_profile"},
         errors=(409,),
+    ),
+    PortalOperation(
+        "POST",
+        "/portal/v1/wireless_sims",
+        "RegisterWirelessSim",
+        "Register a Programmable Wireless SIM, which that API has no operation for.",
+        {201: "wireless_sim"},
+        _CARD,
     ),
     PortalOperation(
         "GET",

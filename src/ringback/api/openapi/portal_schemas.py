@@ -19,15 +19,18 @@ from ringback.api.schemas import (
     sid_of,
     text,
 )
+from ringback.api.wireless.commands import COMMAND
+from ringback.api.wireless.sims import SIM
 from ringback.core.callback import CallbackStatus
 from ringback.core.scenario import SCENARIOS
 from ringback.core.sids import Kind
 from ringback.core.source import Source
-from ringback.core.supersim.sim import SimStatus
 
 _SOURCE: Final = one_of(Source)
 _SCENARIO: Final[Schema] = {"type": "string", "enum": list(SCENARIOS)}
 _MILLISECONDS: Final = or_null({"type": "number", "minimum": 0})
+_SIM_SID: Final[Schema] = {"type": "string", "pattern": "^(HS|DE)[0-9a-fA-F]{32}$"}
+"""Of a SIM of either product."""
 _SCALAR: Final[Schema] = {"type": ["string", "number", "boolean"]}
 _HEADERS: Final = list_of({"type": "array", "items": TEXT, "minItems": 2, "maxItems": 2})
 
@@ -116,7 +119,7 @@ _IN_FORCE: Final[dict[str, Schema]] = {
     "meaning": TEXT,
     "reason": TEXT,
     "chosen": or_null(TEXT),
-    "sim_sid": or_null(sid_of(Kind.SIM)),
+    "sim_sid": or_null(_SIM_SID),
 }
 
 PORTAL_SCHEMAS: Final[Mapping[str, Any]] = {
@@ -148,23 +151,31 @@ PORTAL_SCHEMAS: Final[Mapping[str, Any]] = {
         next=or_null(object_of(After=or_null(TEXT), Until=or_null(INSTANT))),
     ),
     "device": object_of(
-        sim_sid=sid_of(Kind.SIM),
+        product={"type": "string", "enum": ["supersim", "wireless"]},
+        sim_sid=_SIM_SID,
         sim_unique_name=or_null(TEXT),
-        sim_status=one_of(SimStatus),
+        sim_status=TEXT,
         device_ip=or_null(TEXT),
         gateway=or_null(TEXT),
         fleet_sid=or_null(sid_of(Kind.FLEET)),
+        rate_plan_sid=or_null(sid_of(Kind.RATE_PLAN)),
         ip_commands_url=or_null(TEXT),
         sms_commands_url=or_null(TEXT),
+        commands_callback_url=or_null(TEXT),
         scenario=_SCENARIO,
         scenario_reason=TEXT,
     ),
     "used_data": object_of(
-        sim_sid=sid_of(Kind.SIM),
+        sim_sid=_SIM_SID,
         data_upload=number(0),
         data_download=number(0),
         data_total=number(0),
     ),
+    "inbox": object_of(
+        messages=list_of(object_of(sid=TEXT, date=INSTANT, hex=text(pattern="^([0-9a-f]{2})*$")))
+    ),
+    "command": COMMAND.schema,
+    "wireless_sim": SIM.schema,
     "scenario": object_of(**_IN_FORCE),
     "scenarios": object_of(**_IN_FORCE, scenarios=list_of(object_of(name=_SCENARIO, meaning=TEXT))),
     "clock": object_of(now=INSTANT, ahead_seconds={"type": "number", "minimum": 0}),

@@ -1,6 +1,6 @@
-"""Where the document is published: `/openapi.json`, for whoever asks."""
+"""Where the documents are published: `/openapi.json` and `/wireless/openapi.json`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import orjson
@@ -8,49 +8,69 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from ringback.api.addressing import SUPER_SIM, is_at_home, url_of
+from ringback.api.addressing import SUPER_SIM, WIRELESS, is_at_home, url_of
 from ringback.api.openapi.docs_page import docs_routes
 from ringback.api.operation import Operation
 from ringback.api.routing import resource
 
+Document = dict[str, Any]
+Servers = list[dict[str, str]]
+
 
 class Publishing:
-    """The document of these operations and portal paths, made when it is first asked for."""
+    """A document, made when it is first asked for, and the servers at which its API is reached."""
 
-    def __init__(self, operations: Sequence[Operation], paths: Collection[str] = ()) -> None:
-        self._operations = operations
-        self._paths = paths
-        self._document = dict[str, Any]()
+    def __init__(self, make: Callable[[], Document], servers: Callable[[Request], Servers]) -> None:
+        self._make = make
+        self._servers = servers
+        self._document = Document()
 
     async def show(self, request: Request) -> Response:
         """Answer with the document; its servers are those that the asking client reaches."""
-        if not self._document:
-            self._document = _document(self._operations, self._paths)
-        document = {**self._document, "servers": _servers_for(request)}
+        self._document = self._document or self._make()
+        document = {**self._document, "servers": self._servers(request)}
         return Response(orjson.dumps(document), media_type="application/json")
 
 
 def openapi_routes(
-    operations: Sequence[Operation], *, beside: Collection[BaseRoute] = ()
+    supersim: Sequence[Operation],
+    wireless: Sequence[Operation] = (),
+    *,
+    beside: Collection[BaseRoute] = (),
 ) -> list[BaseRoute]:
-    """Return the routes of the document, and of the page that shows it.
+    """Return the routes of the documents of both products, and of the pages that show them.
 
-    What of the portal there is `beside` the operations is described as well.
+    What of the portal there is `beside` the operations is described in that of Super SIM.
     """
     paths = {route.path for route in beside if isinstance(route, Route)}
-    document = Publishing(operations, paths)
-    return [resource("/openapi.json", get=document.show), *docs_routes()]
+    of_supersim = Publishing(lambda: _of_supersim(supersim, paths), _servers_of_supersim)
+    of_wireless = Publishing(lambda: _of_wireless(wireless), _servers_of_wireless)
+    return [
+        resource("/openapi.json", get=of_supersim.show),
+        resource(f"{WIRELESS}/openapi.json", get=of_wireless.show),
+        *docs_routes(),
+    ]
 
 
-def _document(operations: Sequence[Operation], paths: Collection[str]) -> dict[str, Any]:
-    # What describes it is a tenth of what a start would have to import, and few ask for it.
+# What describes an API is a tenth of what a start would have to import, and few ask for it.
+
+
+def _of_supersim(operations: Sequence[Operation], paths: Collection[str]) -> Document:
     from ringback.api.openapi.document import document_of  # noqa: PLC0415 (see above)
     from ringback.api.openapi.portal import served  # noqa: PLC0415 (likewise)
+    from ringback.api.openapi.supersim import PRODUCT  # noqa: PLC0415 (likewise)
 
-    return document_of(operations, served(paths))
+    return document_of(PRODUCT, operations, served(paths))
 
 
-def _servers_for(request: Request) -> list[dict[str, str]]:
+def _of_wireless(operations: Sequence[Operation]) -> Document:
+    from ringback.api.openapi.document import document_of  # noqa: PLC0415 (see above)
+    from ringback.api.openapi.wireless import PRODUCT  # noqa: PLC0415 (likewise)
+
+    return document_of(PRODUCT, operations)
+
+
+def _servers_of_supersim(request: Request) -> Servers:
     base = url_of(request, "")
     prefixed = {
         "url": f"{base}{SUPER_SIM}",
@@ -59,3 +79,8 @@ def _servers_for(request: Request) -> list[dict[str, str]]:
     if not is_at_home(request):
         return [prefixed]
     return [{"url": base, "description": "The server that this document is from."}, prefixed]
+
+
+def _servers_of_wireless(request: Request) -> Servers:
+    base = url_of(request, "")
+    return [{"url": f"{base}{WIRELESS}", "description": "The server that this document is from."}]

@@ -1,8 +1,8 @@
-"""Playing a SIM's device, over HTTP: what it sends, uses and downloads."""
+"""Playing a SIM's device, over HTTP: what it sends, uses and downloads, and what has come to it."""
 
 from base64 import b64decode
 from binascii import Error as NotBase64
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,18 +14,19 @@ from ringback.api.services import Services
 from ringback.api.sign_in import account_of
 from ringback.api.supersim.commands import IP_COMMAND, SMS_COMMAND
 from ringback.api.supersim.esim_profiles import ESIM_PROFILE
+from ringback.api.wireless.commands import COMMAND
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Invalid
 from ringback.core.message import PayloadType
+from ringback.core.supersim.sim import Sim
+from ringback.core.wireless.command import Command
+from ringback.core.wireless.sim import WirelessSim
+from ringback.operations.arrivals import arrivals_at
+from ringback.operations.cards import Card, fetch_card, supersim_of, transfer_data, wireless_of
+from ringback.operations.metering import MOST_AT_ONCE
 from ringback.operations.moment import Moment
-from ringback.operations.supersim.data import MOST_AT_ONCE
-from ringback.operations.supersim.devices import (
-    download_profile,
-    receive_datagram,
-    receive_sms,
-    transfer_data,
-)
-from ringback.operations.supersim.sims import fetch_sim
+from ringback.operations.supersim import devices as supersim
+from ringback.operations.wireless import devices as wireless
 from ringback.ports import Transaction
 
 _USUAL_PORT: Final = 4000
@@ -56,7 +57,9 @@ class DeviceResource:
         sim, payload = request.path_params["sim"], form.required("Payload")
         command = await change(
             self._services,
-            lambda tx, moment: receive_sms(tx, fetch_sim(tx, account.sid, sim), payload, moment),
+            lambda tx, moment: supersim.receive_sms(
+                tx, supersim_of(tx, account.sid, sim), payload, moment
+            ),
         )
         return with_unknown(form, json_answer(SMS_COMMAND.at(request)(command), 201))
 
@@ -68,11 +71,38 @@ class DeviceResource:
         port = form.number("DevicePort", low=1, high=_HIGHEST_PORT, default=_USUAL_PORT)
         command = await change(
             self._services,
-            lambda tx, moment: receive_datagram(
-                tx, fetch_sim(tx, account.sid, sim), payload, port=port, moment=moment
+            lambda tx, moment: supersim.receive_datagram(
+                tx, supersim_of(tx, account.sid, sim), payload, port=port, moment=moment
             ),
         )
         return with_unknown(form, json_answer(IP_COMMAND.at(request)(command), 201))
+
+    async def send_command(self, request: Request) -> Response:
+        """Send a Command: 201."""
+        account = await account_of(request, self._services.sign_ins)
+        form = await read_form(request, ("Payload", "PayloadType"))
+        sim, text = request.path_params["sim"], form.required("Payload")
+        is_text = form.choice("PayloadType", PayloadType) is not PayloadType.BINARY
+        payload = b"" if is_text else _payload_of(form)
+
+        def send(tx: Transaction, moment: Moment) -> Command:
+            sender = wireless_of(tx, account.sid, sim)
+            if is_text:
+                return wireless.receive_text(tx, sender, text, moment)
+            return wireless.receive_bytes(tx, sender, payload, moment)
+
+        command = await change(self._services, send)
+        return with_unknown(form, json_answer(COMMAND.at(request)(command), 201))
+
+    async def inbox(self, request: Request) -> Response:
+        """Show the newest SMS and Commands that have come to the device: 200."""
+        account = await account_of(request, self._services.sign_ins)
+        sim = request.path_params["sim"]
+        arrived = await self._services.store.transact(
+            lambda tx: arrivals_at(tx, fetch_card(tx, account.sid, sim))
+        )
+        shown = [{"sid": one.sid, "date": one.date, "hex": one.message.hex()} for one in arrived]
+        return json_answer({"messages": shown})
 
     async def use_data(self, request: Request) -> Response:
         """Use data, at once: 200."""
@@ -85,7 +115,7 @@ class DeviceResource:
             raise Invalid("give Upload or Download: how many bytes are used", code=20002)
 
         def use(tx: Transaction, moment: Moment) -> str:
-            user = fetch_sim(tx, account.sid, sim)
+            user = fetch_card(tx, account.sid, sim)
             transfer_data(tx, user, upload=upload, download=download, moment=moment)
             return user.sid
 
@@ -99,7 +129,8 @@ class DeviceResource:
         form = await read_form(request, ())
         sid = request.path_params["sid"]
         profile = await change(
-            self._services, lambda tx, moment: download_profile(tx, account.sid, sid, moment)
+            self._services,
+            lambda tx, moment: supersim.download_profile(tx, account.sid, sid, moment),
         )
         return with_unknown(form, json_answer(ESIM_PROFILE.at(request)(profile), 202))
 
@@ -119,21 +150,46 @@ def _payload_of(form: Parameters) -> bytes:
 def _show(
     tx: Transaction, account_sid: str, sid_or_name: str, moment: Moment, gateway: str | None
 ) -> dict[str, Any]:
-    sim = fetch_sim(tx, account_sid, sid_or_name)
-    fleet = None if sim.fleet_sid is None else tx.supersim.fleets.get(sim.fleet_sid)
-    scenario, reason = moment.in_force_for_sim(tx, sim)
+    card = fetch_card(tx, account_sid, sid_or_name)
+    scenario, reason = moment.in_force_for_sim(tx, card)
     return {
-        "sim_sid": sim.sid,
-        "sim_unique_name": sim.unique_name,
-        "sim_status": sim.status,
-        "device_ip": sim.device_ip,
-        "gateway": gateway,
-        "fleet_sid": sim.fleet_sid,
-        "ip_commands_url": fleet and _shown(fleet.ip_commands_url),
-        "sms_commands_url": fleet and _shown(fleet.sms_commands_url),
+        "sim_sid": card.sid,
+        "sim_unique_name": card.unique_name,
+        "sim_status": card.status,
+        **_reached(tx, card, gateway),
         "scenario": scenario.name,
         "scenario_reason": reason,
     }
+
+
+def _reached(tx: Transaction, card: Card, gateway: str | None) -> dict[str, Any]:
+    """Return how a device is reached, and who is told of what it sends."""
+    match card:
+        case Sim():
+            fleet = None if card.fleet_sid is None else tx.supersim.fleets.get(card.fleet_sid)
+            return {
+                "product": "supersim",
+                "device_ip": card.device_ip,
+                "gateway": gateway,
+                "fleet_sid": card.fleet_sid,
+                "rate_plan_sid": None,
+                "ip_commands_url": fleet and _shown(fleet.ip_commands_url),
+                "sms_commands_url": fleet and _shown(fleet.sms_commands_url),
+                "commands_callback_url": None,
+            }
+        case WirelessSim():
+            return {
+                "product": "wireless",
+                "device_ip": None,
+                "gateway": None,
+                "fleet_sid": None,
+                "rate_plan_sid": card.rate_plan_sid,
+                "ip_commands_url": None,
+                "sms_commands_url": None,
+                "commands_callback_url": _shown(card.commands_to.url),
+            }
+        case _:
+            assert_never(card)
 
 
 def _shown(url: CallbackUrl | None) -> str | None:

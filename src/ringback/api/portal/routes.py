@@ -7,6 +7,7 @@ from ringback.api.portal.devices import DeviceResource
 from ringback.api.portal.replays import ReplayResource
 from ringback.api.portal.scenarios import ScenarioResource
 from ringback.api.portal.sending import Sending
+from ringback.api.portal.wireless_sims import WirelessSimResource
 from ringback.api.routing import resource
 from ringback.api.services import Services
 
@@ -26,7 +27,10 @@ def portal_routes(services: Services) -> list[BaseRoute]:
         resource("/portal/v1/devices/{sim}", get=devices.fetch),
         resource("/portal/v1/devices/{sim}/sms", post=devices.send_sms),
         resource("/portal/v1/devices/{sim}/ip", post=devices.send_datagram),
+        resource("/portal/v1/devices/{sim}/commands", post=devices.send_command),
+        resource("/portal/v1/devices/{sim}/inbox", get=devices.inbox),
         resource("/portal/v1/devices/{sim}/data", post=devices.use_data),
+        resource("/portal/v1/wireless_sims", post=WirelessSimResource(services).register),
         resource("/portal/v1/esim_profiles/{sid}/download", post=devices.download_profile),
         resource("/portal/v1/scenarios", get=scenarios.list, post=scenarios.choose),
     ]

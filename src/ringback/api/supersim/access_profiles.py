@@ -7,6 +7,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ringback.api.naming import LONGEST_NAME, UNIQUE_NAME
 from ringback.api.operation import Nothing, Operation, Parameter, required
 from ringback.api.paging import cut
 from ringback.api.representation import with_unknown
@@ -23,7 +24,6 @@ from ringback.api.shown import (
     maybe,
     worked_out,
 )
-from ringback.api.supersim.naming import LONGEST_NAME, UNIQUE_NAME
 from ringback.core.network import Network
 from ringback.core.sids import Kind
 from ringback.core.supersim.access_profile import NetworkAccessProfile

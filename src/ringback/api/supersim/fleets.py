@@ -3,28 +3,26 @@
 from functools import partial
 from typing import Final
 
-from ringback.api.callback_urls import callback_url
 from ringback.api.forms import Parameters
+from ringback.api.naming import LONGEST_NAME, UNIQUE_NAME
 from ringback.api.operation import Operation, Parameter, required
 from ringback.api.resource import Call, Change, Listing, Resource
-from ringback.api.schemas import FLAG, METHOD, TEXT, URL, number, or_null, sid_of, text
+from ringback.api.schemas import FLAG, HOOK_URL, METHOD, TEXT, number, sid_of, text
 from ringback.api.shown import (
     ACCOUNT_SID,
     DATE_CREATED,
     DATE_UPDATED,
     Shown,
+    configured,
     field,
     link,
     maybe,
     worked_out,
 )
-from ringback.api.supersim.naming import LONGEST_NAME, UNIQUE_NAME
-from ringback.core.method import Method
 from ringback.core.sids import Kind
 from ringback.core.supersim.fleet import DATA_LIMITS, Fleet
 from ringback.operations.supersim.fleets import (
     FleetSettings,
-    Hook,
     create_fleet,
     fetch_fleet,
     list_fleets,
@@ -46,28 +44,19 @@ FLEET: Final = Shown[Fleet](
     field("data_limit", number(*DATA_LIMITS)),
     worked_out("data_metering", {"type": "string", "enum": ["payg"]}, lambda _: "payg"),
     field("sms_commands_enabled", FLAG),
-    worked_out(
-        "sms_commands_url",
-        or_null(URL),
-        lambda fleet: fleet.sms_commands_url and fleet.sms_commands_url.configured,
-    ),
+    configured("sms_commands_url"),
     field("sms_commands_method", METHOD),
     field("network_access_profile_sid", sid_of(Kind.NETWORK_ACCESS_PROFILE)),
-    worked_out(
-        "ip_commands_url",
-        or_null(URL),
-        lambda fleet: fleet.ip_commands_url and fleet.ip_commands_url.configured,
-    ),
+    configured("ip_commands_url"),
     field("ip_commands_method", METHOD),
 )
 
-_HOOK_URL: Final = {"type": "string", "maxLength": 4096}
 _PROFILE: Final = "The Network Access Profile that it uses: its SID or unique name."
 _SETTINGS: Final = (
     UNIQUE_NAME,
-    Parameter("IpCommandsUrl", _HOOK_URL, "Who is told of datagrams that devices send."),
+    Parameter("IpCommandsUrl", HOOK_URL, "Who is told of datagrams that devices send."),
     Parameter("IpCommandsMethod", METHOD, "How they are told; POST without it."),
-    Parameter("SmsCommandsUrl", _HOOK_URL, "Who is told of SMS that devices send."),
+    Parameter("SmsCommandsUrl", HOOK_URL, "Who is told of SMS that devices send."),
     Parameter("SmsCommandsMethod", METHOD, "How they are told; POST without it."),
     Parameter(
         "DataLimit",
@@ -128,15 +117,8 @@ class FleetResource(Resource):
             unique_name=form.label("UniqueName", longest=LONGEST_NAME),
             network_access_profile=form.text("NetworkAccessProfile"),
             data_limit=form.maybe_number("DataLimit", low=low, high=high),
-            sms_commands=self._read_hook(form, "SmsCommands"),
-            ip_commands=self._read_hook(form, "IpCommands"),
-        )
-
-    def _read_hook(self, form: Parameters, name: str) -> Hook:
-        return Hook(
-            url=callback_url(form, self._services.read_url, f"{name}Url"),
-            is_removed=form.text(f"{name}Url") == "",
-            method=form.choice(f"{name}Method", Method),
+            sms_commands=self._hook(form, "SmsCommands"),
+            ip_commands=self._hook(form, "IpCommands"),
         )
 
 

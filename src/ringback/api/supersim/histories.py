@@ -11,7 +11,6 @@ from starlette.responses import Response
 from ringback.api.forms import Parameters
 from ringback.api.operation import PAGES, Many, Operation, Parameter
 from ringback.api.paging import cut, read_paging
-from ringback.api.representation import shown_date
 from ringback.api.resource import Call, Listing, Resource
 from ringback.api.schemas import INSTANT, TEXT, list_of, number, object_of, one_of, or_null, sid_of
 from ringback.api.shown import (
@@ -23,14 +22,13 @@ from ringback.api.shown import (
     maybe,
     worked_out,
 )
+from ringback.core.periods import iso
 from ringback.core.sids import Kind, is_sid
 from ringback.core.supersim.billing import BillingPeriod, PeriodType
 from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.supersim.usage import (
-    DataSession,
     Granularity,
     Group,
-    UsageQuery,
     UsageRecord,
     plan_query,
     summarize,
@@ -42,7 +40,6 @@ from ringback.operations.supersim.sims import fetch_sim
 from ringback.ports import Transaction, Window
 
 _SIMS: Final = "/supersim/v1/Sims"
-_READ_AT_ONCE: Final = 2000
 
 
 class DeviceAddress(NamedTuple):
@@ -192,25 +189,13 @@ class HistoryResource(Resource):
             filters=filters,
             now=now,
         )
-        sessions = await self._sessions(account_sid, query)
+        sessions = await self._all(lambda tx, window: sessions_of(tx, account_sid, query, window))
         records = cut(summarize(account_sid, query, sessions, now), paging.window)
         # So that all pages are about one period, however long somebody takes to turn them.
-        period = {"StartTime": shown_date(query.start), "EndTime": shown_date(query.end)}
+        period = {"StartTime": iso(query.start), "EndTime": iso(query.end)}
         given = {**dict(paging.filters), **period}
         paging = replace(paging, filters=tuple(given.items()))
         return self._page(request, parameters, paging, USAGE_RECORD, records)
-
-    async def _sessions(self, account_sid: str, query: UsageQuery) -> list[DataSession]:
-        """Return all sessions of a query, read bit by bit, so that others have their turn."""
-        sessions, last = list[DataSession](), None
-        while True:
-            window = Window(_READ_AT_ONCE, after=last)
-            page = partial(sessions_of, account_sid=account_sid, query=query, window=window)
-            some = await self._read(page)
-            sessions += some
-            if len(some) < _READ_AT_ONCE:
-                return sessions
-            last = some[-1].sid
 
 
 def _settings_updates(call: Call) -> Listing[SettingsUpdate]:

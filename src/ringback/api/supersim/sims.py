@@ -7,6 +7,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ringback.api.naming import LONGEST_NAME, UNIQUE_NAME
 from ringback.api.operation import CALLED_BACK, Operation, Parameter, required
 from ringback.api.resource import Call, Change, Listing, Resource
 from ringback.api.schemas import one_of, sid_of, text
@@ -20,7 +21,6 @@ from ringback.api.shown import (
     links,
     maybe,
 )
-from ringback.api.supersim.naming import LONGEST_NAME, UNIQUE_NAME
 from ringback.core.sids import Kind
 from ringback.core.supersim.sim import REQUESTABLE, Sim, SimStatus
 from ringback.operations.supersim.sims import (

@@ -17,6 +17,7 @@ Record = dict[str, Any]
 
 _PATIENCE: Final = 30.0
 _PAUSE: Final = 0.05
+_CHANGING: Final = ("scheduled", "updating")
 _LOOKED_THROUGH: Final = "200"
 """So many callbacks may be made to the same receiver meanwhile, by others too."""
 
@@ -26,6 +27,8 @@ class Stage:
     """Asks the server, and remembers what has to be put back."""
 
     portal: Portal
+    product: str
+    """Whose API is asked: `supersim`, or `wireless`."""
     to: CallbackUrl
     method: str
     say: Callable[[str], None]
@@ -48,8 +51,8 @@ class Stage:
 
     @property
     def api(self) -> Portal:
-        """The Super SIM API of the same server."""
-        return replace(self.portal, root="supersim/v1")
+        """The product's API of the same server."""
+        return replace(self.portal, root=f"{self.product}/v1")
 
     @property
     def called_back(self) -> Mapping[str, str]:
@@ -61,19 +64,24 @@ class Stage:
         if self.sim is None:
             raise Unusable("say which SIM, by its SID or unique name: --sim")
         fetch = partial(self.api.get, "Sims", self.sim)
-        return self.wait_until(fetch, lambda sim: sim["status"] != "scheduled", "the SIM's change")
+        return self.wait_until(
+            fetch, lambda sim: sim["status"] not in _CHANGING, "the SIM's change"
+        )
 
-    def update_sim(self, sim: Record, **form: str) -> None:
-        """Update a SIM; one that is in no fleet yet gets the account's newest."""
-        fleet = {} if sim["fleet_sid"] else {"Fleet": self.a_fleet()}
-        self.api.post("Sims", sim["sid"], form={**fleet, **form})
+    def newest(self, resource: str, key: str) -> str:
+        """Return the account's newest record of a resource, whose list has it under this key."""
+        records = self.api.get(resource, query={"PageSize": "1"})[key]
+        if not records:
+            raise Unusable(
+                f"the account has none of {resource}, and a SIM needs one: POST"
+                f" /{self.product}/v1/{resource}"
+            )
+        return records[0]["sid"]
 
-    def a_fleet(self) -> str:
-        """Return the account's newest fleet."""
-        fleets = self.api.get("Fleets", query={"PageSize": "1"})["fleets"]
-        if not fleets:
-            raise Unusable("the account has no Fleet, and a SIM needs one: POST /v1/Fleets")
-        return fleets[0]["sid"]
+    @property
+    def where(self) -> str:
+        """Who is called back, in words."""
+        return f"CallbackUrl={self.to.shown} ({self.method})"
 
     def told(self, count: int) -> list[Record]:
         """Return the first callbacks that tell of the subject, oldest first.
@@ -121,6 +129,10 @@ class Stage:
     def _newest(self, count: str) -> list[Record]:
         query = {"Destination": self.to.destination, "PageSize": count}
         return self.portal.get("callbacks", query=query)["callbacks"]
+
+
+Step = Callable[[Stage], None]
+"""Asks the server for one thing, and says what."""
 
 
 def with_source(url: str, source: Source | None) -> str:

@@ -7,32 +7,7 @@ from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.scenario import CarrierFailure
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
-from ringback.core.supersim.sim import Sim, SimStatus
-
-
-@dataclass(frozen=True, slots=True)
-class SimUpdated:
-    """An update of a SIM has ended: as asked, or with an error and the status it went back to."""
-
-    api_version: ClassVar = "v1"
-    account_sid: str
-    sim_sid: str
-    sim_unique_name: str | None
-    sim_status: SimStatus
-    error_code: int | None = None
-    error_message: str | None = None
-
-    @classmethod
-    def of(cls, sim: Sim, failure: CarrierFailure | None = None) -> "SimUpdated":
-        """Return what is told of a SIM's present state."""
-        return cls(
-            account_sid=sim.account_sid,
-            sim_sid=sim.sid,
-            sim_unique_name=sim.unique_name,
-            sim_status=sim.status,
-            error_code=failure and failure.code,
-            error_message=failure and failure.message,
-        )
+from ringback.core.supersim.sim import Sim
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,13 +31,6 @@ MOVES: Final[Mapping[SimStatus, frozenset[SimStatus]]] = {
     SimStatus.SCHEDULED: frozenset(),
 }
 
-READY_MONTHS: Final = 3
-"""After so many months a SIM that is `ready` becomes `active` by itself."""
-READY_DATA: Final = 250_000
-"""Bytes; once it has used more, likewise. The documentation says 250 KB."""
-READY_SMS: Final = 5
-"""SMS Commands sent or received; once there were so many, likewise."""
-
 REQUESTABLE: Final = (SimStatus.READY, SimStatus.ACTIVE, SimStatus.INACTIVE)
 """The statuses that an update may ask for."""
 

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import assert_never
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.method import Method
-from ringback.core.scenario import CarriedOut, CarrierFailure, Ending, NoAnswer
-from ringback.core.supersim.events import SimUpdated
+from ringback.core.scenario import Ending, failure_in
+from ringback.core.sim_updated import SimUpdated
 from ringback.core.supersim.sim import Sim, SimStatus
 
 
@@ -29,18 +28,12 @@ def finish(sim: Sim, update: SimUpdate, ending: Ending, now: datetime) -> tuple[
 
     A failed change leaves the SIM as it was before.
     """
-    match ending:
-        case CarriedOut():
-            finished = moved(sim, update.to_status, now)
-            return (done := replace(finished, fleet_sid=update.to_fleet_sid)), SimUpdated.of(done)
-        case CarrierFailure() as failure:
-            pass
-        case NoAnswer():
-            failure = CarrierFailure(83004, "the network did not answer")
-        case _:
-            assert_never(ending)
-    undone = replace(sim, status=update.from_status, date_updated=now)
-    return undone, SimUpdated.of(undone, failure)
+    failure = failure_in(ending, unanswered=83004)
+    if failure is None:
+        finished = replace(moved(sim, update.to_status, now), fleet_sid=update.to_fleet_sid)
+    else:
+        finished = replace(sim, status=update.from_status, date_updated=now)
+    return finished, SimUpdated.of(finished, failure)
 
 
 def moved(sim: Sim, status: SimStatus, now: datetime) -> Sim:

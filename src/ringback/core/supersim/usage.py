@@ -3,18 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from ringback.core.errors import Invalid
-from ringback.core.metering import MEGABYTE, Flow, bytes_of
+from ringback.core.metering import Flow, bytes_of, price_of
 from ringback.core.months import months_after
-from ringback.core.periods import DAY, HOUR, floor, next_boundary, periods_between
+from ringback.core.periods import DAY, HOUR, floor, iso, next_boundary, periods_between
 
-_PRICE_OF_A_MEGABYTE: Final = Decimal("0.10")
-"""In USD, as in the published samples: 300,000 bytes for 0.03."""
-_CENT: Final = Decimal("0.01")
 _MONTHS_KEPT: Final = 18
 _LONGEST_BY_SIM: Final = timedelta(days=31)
 
@@ -93,8 +89,7 @@ class UsageRecord:
     @property
     def billed(self) -> str:
         """What is charged, in USD; as text, as in every published sample."""
-        price = (self.upload + self.download) * _PRICE_OF_A_MEGABYTE / MEGABYTE
-        cents = price.quantize(_CENT)
+        cents = price_of(self.upload + self.download)
         return str(cents) if cents else "0"
 
 
@@ -116,7 +111,7 @@ def plan_query(
     end = end or (now if span is None else next_boundary(now, span))
     start = start or months_after(end, months=-1)
     if start >= end:
-        raise Invalid(f"StartTime {_shown(start)} must be before EndTime {_shown(end)}", code=83600)
+        raise Invalid(f"StartTime {iso(start)} must be before EndTime {iso(end)}", code=83600)
     if span is not None and (floor(start, span) != start or floor(end, span) != end):
         what, code = ("a UTC day", 83601) if granularity is Granularity.DAY else ("an hour", 83602)
         raise Invalid(
@@ -129,7 +124,7 @@ def plan_query(
         raise _too_long(f"Granularity={granularity}", longest, code=83604)
     if start < months_after(now, months=-_MONTHS_KEPT):
         raise Invalid(
-            f"StartTime {_shown(start)} is over {_MONTHS_KEPT} months ago, and can't be asked for",
+            f"StartTime {iso(start)} is over {_MONTHS_KEPT} months ago, and can't be asked for",
             code=83605,
         )
     return UsageQuery(start, end, granularity, group, filters)
@@ -168,7 +163,3 @@ def _fits(session: DataSession, filters: Mapping[str, str]) -> bool:
 
 def _too_long(what: str, longest: timedelta, *, code: int) -> Invalid:
     return Invalid(f"with {what}, at most {longest.days} days can be asked for", code=code)
-
-
-def _shown(instant: datetime) -> str:
-    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"

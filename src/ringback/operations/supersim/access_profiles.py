@@ -7,7 +7,7 @@ from ringback.core.errors import Invalid, NotFound
 from ringback.core.network import NETWORKS, Network, network_with
 from ringback.core.sids import Kind
 from ringback.core.supersim.access_profile import NetworkAccessProfile
-from ringback.operations.finding import fetch_named
+from ringback.operations.finding import fetch_named, named_in
 from ringback.operations.moment import Moment
 from ringback.operations.names import check_name_is_free
 from ringback.ports import Transaction, Window
@@ -24,12 +24,9 @@ def create_access_profile(
     """Make a profile; raises Invalid for a network that isn't there, or a name that is taken."""
     check_name_is_free(tx.supersim.access_profiles, account_sid, unique_name)
     profile = NetworkAccessProfile(
-        sid=moment.sid(Kind.NETWORK_ACCESS_PROFILE),
-        account_sid=account_sid,
+        **moment.stamp(Kind.NETWORK_ACCESS_PROFILE, account_sid),
         unique_name=unique_name or None,
         network_sids=tuple(dict.fromkeys(_network(sid, "Networks").sid for sid in networks)),
-        date_created=moment.now,
-        date_updated=moment.now,
     )
     tx.supersim.access_profiles.add(profile)
     return profile
@@ -48,13 +45,8 @@ def access_profile_named(
     tx: Transaction, account_sid: str, sid_or_name: str
 ) -> NetworkAccessProfile:
     """Return the profile that a parameter names; raises Invalid where there is none such."""
-    profile = tx.supersim.access_profiles.find(account_sid, sid_or_name)
-    if profile is None:
-        raise Invalid(
-            f"NetworkAccessProfile={sid_or_name!r}: there is none with this SID or unique name",
-            code=83600,
-        )
-    return profile
+    profiles, given = tx.supersim.access_profiles, ("NetworkAccessProfile", sid_or_name)
+    return named_in(profiles, account_sid, given, "Network Access Profile", code=83600)
 
 
 def list_access_profiles(

@@ -52,14 +52,11 @@ def renew_period(tx: Transaction, sim: Sim, moment: Moment) -> None:
 
 def _add_period(tx: Transaction, sim: Sim, start: datetime, moment: Moment) -> None:
     period = BillingPeriod(
-        sid=moment.sid(Kind.BILLING_PERIOD),
-        account_sid=sim.account_sid,
+        **moment.stamp(Kind.BILLING_PERIOD, sim.account_sid),
         sim_sid=sim.sid,
         period_type=_type_of(sim),
         start_time=start,
         end_time=months_after(start),
-        date_created=moment.now,
-        date_updated=moment.now,
     )
     tx.supersim.billing_periods.add(period)
     moment.put_off(tx, Step.RENEW_PERIOD, sim, period.end_time)

@@ -46,14 +46,11 @@ def send_sms(tx: Transaction, account_sid: str, new: NewSms, moment: Moment) -> 
     sim = sim_named(tx, account_sid, new.sim)
     check_sms(new.payload)
     command = SmsCommand(
-        sid=moment.sid(Kind.SMS_COMMAND),
-        account_sid=account_sid,
+        **moment.stamp(Kind.SMS_COMMAND, account_sid),
         sim_sid=sim.sid,
         payload=new.payload,
         status=MessageStatus.QUEUED,
         direction=Direction.TO_SIM,
-        date_created=moment.now,
-        date_updated=moment.now,
         callback_url=new.callback_url,
         callback_method=new.callback_method,
     )
@@ -68,8 +65,7 @@ def send_datagram(tx: Transaction, account_sid: str, new: NewDatagram, moment: M
     sim = sim_named(tx, account_sid, new.sim)
     _check_datagram(new.payload, new.payload_type)
     command = IpCommand(
-        sid=moment.sid(Kind.IP_COMMAND),
-        account_sid=account_sid,
+        **moment.stamp(Kind.IP_COMMAND, account_sid),
         sim_sid=sim.sid,
         sim_iccid=sim.iccid,
         status=IpStatus.QUEUED,
@@ -78,8 +74,6 @@ def send_datagram(tx: Transaction, account_sid: str, new: NewDatagram, moment: M
         device_port=new.device_port,
         payload_type=new.payload_type,
         payload=new.payload,
-        date_created=moment.now,
-        date_updated=moment.now,
         callback_url=new.callback_url,
         callback_method=new.callback_method,
     )

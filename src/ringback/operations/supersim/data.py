@@ -1,77 +1,52 @@
 """How much data SIMs use: sessions while they are connected, up to their fleet's limit."""
 
-from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Final
-
 from ringback.core.errors import Invalid
-from ringback.core.metering import MEGABYTE, total_between, when_used
-from ringback.core.periods import HOUR
+from ringback.core.metering import MEGABYTE
 from ringback.core.sids import Kind
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import Sim
 from ringback.core.supersim.usage import DataSession, UsageQuery
+from ringback.operations.metering import add_burst, end_flows, end_when_used, used_since
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.billing import current_period
 from ringback.ports import Transaction, Window
 
-_AN_INSTANT: Final = timedelta(microseconds=1)
-MOST_AT_ONCE: Final = 1_000_000_000
-"""Bytes that a device can use at once, each way."""
-
 
 def plan_data(tx: Transaction, sim: Sim, moment: Moment) -> None:
     """Have the SIM use data from now on as its status and its fleet let it."""
-    for session in tx.supersim.sessions.of_sim(sim.sid, since=moment.now):
-        tx.supersim.sessions.end(session.sid, moment.now)
+    sessions = tx.supersim.sessions
+    end_flows(sessions, sim.sid, moment.now)
     fleet = None if sim.fleet_sid is None else tx.supersim.fleets.get(sim.fleet_sid)
     if fleet is None or not sim.is_connected or not fleet.data_enabled:
         return
     per_hour = moment.simulation.data_per_hour(sim.iccid)
-    if per_hour == (0, 0):
-        return
     left = _bytes_left(tx, sim, fleet, moment)
-    if left > 0:
+    if left > 0 and per_hour != (0, 0):
         session = _session(tx, sim, fleet, per_hour, moment)
-        tx.supersim.sessions.add(session)
-        _end_at_the_limit(tx, session, left, moment)
+        sessions.add(session)
+        end_when_used(sessions, session, left, moment.now)
 
 
 def use_data(
     tx: Transaction, sim: Sim, fleet: Fleet, *, upload: int, download: int, moment: Moment
 ) -> None:
     """Have a SIM use this much at once; raises Invalid where its fleet's limit forbids it."""
-    left = _bytes_left(tx, sim, fleet, moment)
+    sessions, left = tx.supersim.sessions, _bytes_left(tx, sim, fleet, moment)
     if upload + download > left:
         raise Invalid(
             f"SIM {sim.sid} may use {max(left, 0)} more bytes in this Billing Period:"
             f" the DataLimit of Fleet {fleet.sid} is {fleet.data_limit} MB",
             code=83600,
         )
-    # In the last instant, so that it is seen at once; so many an hour, for so short a time.
-    instants = HOUR // _AN_INSTANT
-    burst = _session(tx, sim, fleet, (upload * instants, download * instants), moment)
-    began = moment.now - _AN_INSTANT
-    tx.supersim.sessions.add(replace(burst, date_created=began, date_ended=moment.now))
-    for session in tx.supersim.sessions.of_sim(sim.sid, since=moment.now):
-        _end_at_the_limit(tx, session, left - upload - download, moment)
+    session = _session(tx, sim, fleet, (0, 0), moment)
+    add_burst(sessions, session, upload=upload, download=download, now=moment.now)
+    for each in sessions.of_sim(sim.sid, since=moment.now):
+        end_when_used(sessions, each, left - upload - download, moment.now)
 
 
 def is_out_of_data(tx: Transaction, sim: Sim, fleet: Fleet, moment: Moment) -> bool:
     """Whether a SIM has used all that its fleet lets it use in this Billing Period."""
     return _bytes_left(tx, sim, fleet, moment) <= 0
-
-
-def used_since(tx: Transaction, sim: Sim, since: datetime, now: datetime) -> int:
-    """Return how many bytes a SIM has used from an instant on, up and down together.
-
-    What its device used at once in that very instant counts, though it is dated to the one before.
-    """
-    before = since - _AN_INSTANT
-    sessions = tx.supersim.sessions.of_sim(sim.sid, since=before)
-    at_once = [session for session in sessions if session.date_created == before]
-    others = [session for session in sessions if session.date_created != before]
-    return total_between(at_once, before, now) + total_between(others, since, now)
 
 
 def sessions_of(
@@ -100,13 +75,9 @@ def _session(
     )
 
 
-def _end_at_the_limit(tx: Transaction, session: DataSession, left: int, moment: Moment) -> None:
-    reached = when_used(left, session, since=moment.now)
-    if reached is not None:
-        tx.supersim.sessions.end(session.sid, reached)
-
-
 def _bytes_left(tx: Transaction, sim: Sim, fleet: Fleet, moment: Moment) -> int:
     period = current_period(tx, sim, moment.now)
     since = moment.now if period is None else period.start_time
-    return fleet.data_limit * MEGABYTE - used_since(tx, sim, since, moment.now)
+    return fleet.data_limit * MEGABYTE - used_since(
+        tx.supersim.sessions, sim.sid, since, moment.now
+    )

@@ -32,14 +32,11 @@ def receive_sms(tx: Transaction, sim: Sim, payload: str, moment: Moment) -> SmsC
         raise Invalid(f"SMS Commands are not enabled in Fleet {fleet.sid}", code=83600)
     _make_room(sim, fleet.sms_commands_url, moment)
     command = SmsCommand(
-        sid=moment.sid(Kind.SMS_COMMAND),
-        account_sid=sim.account_sid,
+        **moment.stamp(Kind.SMS_COMMAND, sim.account_sid),
         sim_sid=sim.sid,
         payload=payload,
         status=MessageStatus.RECEIVED,
         direction=Direction.FROM_SIM,
-        date_created=moment.now,
-        date_updated=moment.now,
     )
     tx.supersim.sms_commands.add(command)
     event = SmsCommandChanged.of(command, sim)
@@ -63,8 +60,7 @@ def receive_datagram(
         raise Invalid(f"SIM {sim.sid} has used its Fleet's DataLimit", code=83600)
     _make_room(sim, fleet.ip_commands_url, moment)
     command = IpCommand(
-        sid=moment.sid(Kind.IP_COMMAND),
-        account_sid=sim.account_sid,
+        **moment.stamp(Kind.IP_COMMAND, sim.account_sid),
         sim_sid=sim.sid,
         sim_iccid=sim.iccid,
         status=IpStatus.RECEIVED,
@@ -73,8 +69,6 @@ def receive_datagram(
         device_port=port,
         payload_type=PayloadType.BINARY,
         payload=b64encode(payload[:LONGEST_DATAGRAM]).decode(),
-        date_created=moment.now,
-        date_updated=moment.now,
     )
     tx.supersim.ip_commands.add(command)
     event = IpCommandChanged.of(command, sim)

@@ -34,13 +34,10 @@ def order_esim_profile(
             code=20002,
         )
     profile = EsimProfile(
-        sid=moment.sid(Kind.ESIM_PROFILE),
-        account_sid=account_sid,
+        **moment.stamp(Kind.ESIM_PROFILE, account_sid),
         status=EsimStatus.NEW,
         eid=order.eid,
         has_matching_id=order.generates_matching_id,
-        date_created=moment.now,
-        date_updated=moment.now,
         callback_url=order.callback_url,
         callback_method=order.callback_method,
     )

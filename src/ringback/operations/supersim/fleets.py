@@ -3,27 +3,15 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.errors import Invalid
+from ringback.core.listener import Hook
 from ringback.core.method import Method
 from ringback.core.sids import Kind
 from ringback.core.supersim.fleet import DATA_LIMIT, Fleet
-from ringback.operations.finding import fetch_named
+from ringback.operations.finding import fetch_named, named_in
 from ringback.operations.moment import Moment
 from ringback.operations.names import check_name_is_free
 from ringback.operations.supersim.access_profiles import access_profile_named
 from ringback.ports import Transaction, Window
-
-
-@dataclass(frozen=True, slots=True)
-class Hook:
-    """Whom a fleet tells; as a request gives it."""
-
-    url: CallbackUrl | None = None
-    is_removed: bool = False
-    """Whether the URL was given as empty."""
-    method: Method | None = None
-    """None where it wasn't given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +40,9 @@ def create_fleet(
     profile = access_profile_named(tx, account_sid, settings.network_access_profile or "")
     check_name_is_free(tx.supersim.fleets, account_sid, settings.unique_name)
     fleet = Fleet(
-        sid=moment.sid(Kind.FLEET),
-        account_sid=account_sid,
+        **moment.stamp(Kind.FLEET, account_sid),
         unique_name=settings.unique_name or None,
         network_access_profile_sid=profile.sid,
-        date_created=moment.now,
-        date_updated=moment.now,
         data_enabled=data_enabled,
         data_limit=settings.data_limit or DATA_LIMIT,
         sms_commands_enabled=sms_commands_enabled,
@@ -77,10 +62,7 @@ def fetch_fleet(tx: Transaction, account_sid: str, sid_or_name: str) -> Fleet:
 
 def fleet_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Fleet:
     """Return the fleet that a parameter names; raises Invalid where there is none such (83006)."""
-    fleet = tx.supersim.fleets.find(account_sid, sid_or_name)
-    if fleet is None:
-        raise Invalid(f"there is no Fleet with the SID or unique name {sid_or_name!r}", code=83006)
-    return fleet
+    return named_in(tx.supersim.fleets, account_sid, ("Fleet", sid_or_name), "Fleet", code=83006)
 
 
 def list_fleets(

@@ -9,13 +9,12 @@ from typing import TypeVar
 
 from ringback.core.errand import Errand
 from ringback.core.message import MessageStatus
-from ringback.core.scenario import CarrierFailure, Ending, NoAnswer, Step
+from ringback.core.scenario import CarrierFailure, Ending, NoAnswer, Step, failure_in
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.events import IpCommandChanged, SmsCommandChanged
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.task import Later, Task
-from ringback.operations.endings import failure_in
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.data import is_out_of_data
 from ringback.operations.supersim.devices import count_sms

@@ -5,7 +5,7 @@ from typing import Final
 
 from ringback.core.errand import Errand
 from ringback.core.errors import Invalid
-from ringback.core.scenario import CarriedOut, CarrierFailure, Ending, Step
+from ringback.core.scenario import CarriedOut, CarrierFailure, Ending, Step, failure_in
 from ringback.core.supersim.esim_profile import (
     SMDP_PLUS_ADDRESS,
     EsimProfile,
@@ -16,7 +16,6 @@ from ringback.core.supersim.esim_profile import (
 from ringback.core.supersim.events import EsimProfileChanged
 from ringback.core.supersim.settings_update import SettingsStatus
 from ringback.core.task import Task
-from ringback.operations.endings import failure_in
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.sims import add_sim
 from ringback.ports import Transaction

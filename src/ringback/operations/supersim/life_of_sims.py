@@ -3,15 +3,15 @@
 from dataclasses import replace
 
 from ringback.core.errand import Errand
-from ringback.core.metering import when_used
-from ringback.core.months import months_after
-from ringback.core.scenario import CARRIED_OUT, Ending, Step
-from ringback.core.supersim.sim import READY_DATA, READY_MONTHS, READY_SMS, Sim, SimStatus
+from ringback.core.readiness import when_active
+from ringback.core.scenario import Ending, Step
+from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.supersim.sim_update import finish, moved
 from ringback.core.task import Task
+from ringback.operations.metering import used_since
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.billing import begin_period, renew_period
-from ringback.operations.supersim.data import plan_data, used_since
+from ringback.operations.supersim.data import plan_data
 from ringback.operations.supersim.settings_updates import schedule_settings
 from ringback.ports import Transaction
 
@@ -41,11 +41,6 @@ def end_update(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> N
     # Also where it failed: its activation may have come due meanwhile.
     follow(tx, finished, moment)
     moment.tell(tx, event, update.callback_url, update.callback_method)
-
-
-def by_itself(tx: Transaction, task: Task, moment: Moment) -> Ending | None:
-    """Let a step be taken that the network has nothing to do for."""
-    return CARRIED_OUT
 
 
 def activate(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
@@ -80,12 +75,13 @@ def plan_activation(tx: Transaction, sim: Sim, moment: Moment) -> None:
     if sim.status is not SimStatus.READY or sim.ready_since is None:
         tx.tasks.drop(sim.sid, Step.ACTIVATE_SIM)
         return
-    due = months_after(sim.ready_since, months=READY_MONTHS)
-    left = READY_DATA - used_since(tx, sim, sim.ready_since, moment.now)
-    for session in tx.supersim.sessions.of_sim(sim.sid, since=moment.now):
-        due = min(due, when_used(left, session, since=moment.now) or due)
-    if left <= 0 or sim.sms_while_ready >= READY_SMS:
-        due = moment.now
+    due = when_active(
+        sim.ready_since,
+        moment.now,
+        used=used_since(tx.supersim.sessions, sim.sid, sim.ready_since, moment.now),
+        messages=sim.sms_while_ready,
+        flows=tx.supersim.sessions.of_sim(sim.sid, since=moment.now),
+    )
     moment.put_off(tx, Step.ACTIVATE_SIM, sim, due)
 
 

@@ -43,11 +43,8 @@ def list_settings_updates(
 
 def _update_of(sim: Sim, status: SettingsStatus, moment: Moment) -> SettingsUpdate:
     return SettingsUpdate(
-        sid=moment.sid(Kind.SETTINGS_UPDATE),
-        account_sid=sim.account_sid,
+        **moment.stamp(Kind.SETTINGS_UPDATE, sim.account_sid),
         iccid=sim.iccid,
         sim_sid=sim.sid,
         status=status,
-        date_created=moment.now,
-        date_updated=moment.now,
     )

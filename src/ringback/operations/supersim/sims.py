@@ -10,7 +10,7 @@ from ringback.core.errors import Invalid
 from ringback.core.method import Method
 from ringback.core.scenario import Step
 from ringback.core.sids import Kind
-from ringback.core.supersim.events import SimUpdated
+from ringback.core.sim_updated import SimUpdated
 from ringback.core.supersim.sim import (
     AlreadySo,
     Assigned,
@@ -21,8 +21,9 @@ from ringback.core.supersim.sim import (
     plan_change,
 )
 from ringback.core.supersim.sim_update import SimUpdate
-from ringback.operations.finding import fetch_named
+from ringback.operations.finding import fetch_named, named_in
 from ringback.operations.moment import Moment
+from ringback.operations.moving import check_is_new, check_target
 from ringback.operations.names import check_name_is_free
 from ringback.operations.supersim.fleets import fleet_named
 from ringback.ports import Transaction, Window
@@ -76,14 +77,11 @@ def register_sim(
 def add_sim(tx: Transaction, account_sid: str, *, iccid: str, moment: Moment) -> Sim:
     """Keep a new SIM, with an address for its device."""
     sim = Sim(
-        sid=moment.sid(Kind.SIM),
-        account_sid=account_sid,
+        **moment.stamp(Kind.SIM, account_sid),
         iccid=iccid,
         unique_name=None,
         status=SimStatus.NEW,
         fleet_sid=None,
-        date_created=moment.now,
-        date_updated=moment.now,
         device_ip=_free_address(tx, iccid, moment),
     )
     tx.supersim.sims.add(sim)
@@ -103,12 +101,7 @@ def sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Sim:
 
     Raises Invalid where the account has none such (83005).
     """
-    sim = tx.supersim.sims.find(account_sid, sid_or_name)
-    if sim is None:
-        raise Invalid(
-            f"Sim={sid_or_name!r}: there is no SIM with this SID or unique name", code=83005
-        )
-    return sim
+    return named_in(tx.supersim.sims, account_sid, ("Sim", sid_or_name), "SIM", code=83005)
 
 
 def sim_filter(
@@ -197,20 +190,10 @@ def _free_address(tx: Transaction, iccid: str, moment: Moment) -> str:
 
 def _moved(tx: Transaction, sim: Sim, account_sid: str | None, moment: Moment) -> Sim:
     """Return the SIM in the account that it is to be moved to."""
-    if account_sid in (None, sim.account_sid):
+    if account_sid is None or account_sid == sim.account_sid:
         return sim
-    target = tx.accounts.get(account_sid)
-    if target is None or target.parent_sid != sim.account_sid:
-        raise Invalid(
-            f"AccountSid={account_sid!r}: a SIM can be moved only to {sim.account_sid} or one of"
-            " its subaccounts",
-            code=20409,
-        )
-    if sim.status is not SimStatus.NEW:
-        raise Invalid(
-            f"SIM {sim.sid} is {sim.status}; only one that is new can be moved to another account",
-            code=83010,
-        )
+    check_target(tx, sim.account_sid, account_sid, code=20409)
+    check_is_new(sim.sid, sim.status, code=83010)
     return replace(sim, account_sid=account_sid, fleet_sid=None, date_updated=moment.now)
 
 

@@ -1,13 +1,23 @@
 """Records in plain dictionaries, and how they are found and paged."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Generic
+from typing import Final, Generic, NamedTuple
 
-from ringback.core.errors import Invalid
+from ringback.core.errors import NoSuchPage
 from ringback.ports import Which, Window
 from ringback.ports.records import F, N, R, U
+
+_NONE: Final[Mapping[str, Collection[str]]] = {}
+
+
+class Removed(NamedTuple):
+    """What is left of a record that is gone: its place, for pages that begin there."""
+
+    owner: str
+    older: frozenset[str]
+    """The records that were there before it."""
 
 
 @dataclass
@@ -15,12 +25,17 @@ class MemoryRecords(Generic[R]):
     """Answers `ports.Records`."""
 
     records: dict[str, R] = field(default_factory=dict[str, R])
+    removed: dict[str, Removed] = field(default_factory=dict[str, Removed])
 
     def add(self, record: R) -> None:
         self.records[record.sid] = record
 
     def save(self, record: R) -> None:
         self.records[record.sid] = record
+
+    def remove(self, sid: str) -> None:
+        older = frozenset(list(self.records)[: list(self.records).index(sid)])
+        self.removed[sid] = Removed(self.records.pop(sid).account_sid, older)
 
     def get(self, sid: str) -> R | None:
         return self.records.get(sid)
@@ -30,7 +45,8 @@ class MemoryRecords(Generic[R]):
 
     def page(self, account_sid: str, which: Which, window: Window) -> list[R]:
         own = of_account(account_sid, self.records.values())
-        return page_of(own, lambda record: has(record, which), window)
+        gone = {sid: one.older for sid, one in self.removed.items() if one.owner == account_sid}
+        return page_of(own, lambda record: has(record, which), window, gone)
 
 
 @dataclass
@@ -55,6 +71,9 @@ class MemoryUpdates(Generic[U]):
 
     def get(self, sim_sid: str) -> U | None:
         return self.updates.get(sim_sid)
+
+    def first(self, which: Which) -> U | None:
+        return next((one for one in self.updates.values() if has(one, which)), None)
 
     def end(self, sim_sid: str) -> None:
         self.updates.pop(sim_sid, None)
@@ -99,17 +118,34 @@ def has(record: object, which: Which) -> bool:
     return all(value is None or getattr(record, name) == value for name, value in which.items())
 
 
-def page_of(records: Iterable[R], is_wanted: Callable[[R], bool], window: Window) -> list[R]:
-    """Return one page of the records that are wanted, newest first."""
+def page_of(
+    records: Iterable[R],
+    is_wanted: Callable[[R], bool],
+    window: Window,
+    gone: Mapping[str, Collection[str]] = _NONE,
+) -> list[R]:
+    """Return one page of the records that are wanted, newest first.
+
+    `gone` has what is older than records that were removed.
+    """
     newest_first = list(records)[::-1]
-    sids = [record.sid for record in newest_first]
     edge = window.after if window.before is None else window.before
-    if edge is not None and edge not in sids:
-        raise Invalid(f"PageToken: there is no record {edge} in this list", code=83600)
-    if window.before is not None:
-        newer = [
-            record for record in newest_first[: sids.index(window.before)] if is_wanted(record)
-        ]
-        return newer[-window.size :]
-    start = 0 if window.after is None else sids.index(window.after) + 1
-    return [record for record in newest_first[start:] if is_wanted(record)][: window.size]
+    if edge is None:
+        return list(filter(is_wanted, newest_first))[: window.size]
+    newer, older = _parted(newest_first, edge, gone)
+    if window.before is None:
+        return list(filter(is_wanted, older))[: window.size]
+    return list(filter(is_wanted, newer))[-window.size :]
+
+
+def _parted(
+    newest_first: list[R], edge: str, gone: Mapping[str, Collection[str]]
+) -> tuple[list[R], list[R]]:
+    """Return the records that are newer than one, and those that are older."""
+    if edge in gone:
+        newer = [record for record in newest_first if record.sid not in gone[edge]]
+        return newer, newest_first[len(newer) :]
+    sids = [record.sid for record in newest_first]
+    if edge not in sids:
+        raise NoSuchPage(edge)
+    return newest_first[: sids.index(edge)], newest_first[sids.index(edge) + 1 :]

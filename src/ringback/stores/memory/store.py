@@ -9,6 +9,7 @@ from ringback.stores.memory.accounts import MemoryAccounts
 from ringback.stores.memory.callbacks import MemoryCallbacks
 from ringback.stores.memory.supersim import MemorySuperSim
 from ringback.stores.memory.tasks import MemoryScenarios, MemoryTasks
+from ringback.stores.memory.wireless import MemoryWireless
 
 T = TypeVar("T")
 
@@ -19,6 +20,7 @@ class MemoryTransaction:
     def __init__(self) -> None:
         self.accounts = MemoryAccounts()
         self.supersim = MemorySuperSim()
+        self.wireless = MemoryWireless()
         self.scenarios = MemoryScenarios()
         self.tasks = MemoryTasks()
         self.callbacks = MemoryCallbacks(self.accounts)

@@ -11,6 +11,7 @@ from ringback.stores.sqlite.callbacks import TABLES, SqliteCallbacks
 from ringback.stores.sqlite.session import Session
 from ringback.stores.sqlite.supersim import SqliteSuperSim
 from ringback.stores.sqlite.tasks import SqliteScenarios, SqliteTasks
+from ringback.stores.sqlite.wireless import SqliteWireless
 
 _OF_A_ROW: Final = (
     sqlite3.IntegrityError,
@@ -52,6 +53,7 @@ class SqliteTransaction:
     def __init__(self, session: Session) -> None:
         self.accounts = SqliteAccounts(session)
         self.supersim = SqliteSuperSim(session)
+        self.wireless = SqliteWireless(session)
         self.scenarios = SqliteScenarios(session)
         self.tasks = SqliteTasks(session)
         self.callbacks = SqliteCallbacks(session, self.accounts)

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ringback.core.errors import Invalid
+from ringback.core.errors import NoSuchPage
 from ringback.ports import Window
 from ringback.stores.sqlite.session import SqlValue
 
@@ -23,7 +23,7 @@ def read_page(
 ) -> Sequence[sqlite3.Row]:
     """Return the account's rows of one page, newest first; conditions without a value are left out.
 
-    Raises Invalid where the account has no such record as the page begins at.
+    Raises NoSuchPage where the account has, and had, no such record as the page begins at.
     """
     backwards = window.before is not None
     own = ("account_sid = ?", account_sid)
@@ -43,13 +43,10 @@ def _place(read: Read, table: str, account_sid: str, window: Window) -> int | No
     if sid is None:
         return None
     row = read(
-        f"SELECT seq FROM {table} WHERE account_sid = ? AND sid = ?",
-        (account_sid, sid),
+        f"SELECT seq FROM {table} WHERE account_sid = ? AND sid = ? UNION ALL"
+        " SELECT seq FROM removed WHERE table_name = ? AND sid = ? AND account_sid = ?",
+        (account_sid, sid, table, sid, account_sid),
     ).fetchone()
     if row is None:
-        raise Invalid(
-            f"PageToken: there is no record {sid} in this list;"
-            " use the page URLs of the list's meta as they are",
-            code=83600,
-        )
+        raise NoSuchPage(sid)
     return row["seq"]

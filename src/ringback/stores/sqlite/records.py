@@ -1,86 +1,18 @@
 """Tables of records that are all alike: one row for each, one or more columns for each field."""
 
-import json
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Final, Generic, TypeVar
 
 from ringback.ports import Which, Window
 from ringback.ports.records import N, R, U
-from ringback.stores.sqlite.columns import (
-    from_us,
-    maybe_from_us,
-    maybe_to_us,
-    read_url,
-    to_us,
-    write_warnings,
-)
+from ringback.stores.sqlite.fields import Field
 from ringback.stores.sqlite.pages import Condition, read_page
 from ringback.stores.sqlite.session import Session, SqlValue
 
 T = TypeVar("T")
 
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A field of a record, and the columns that it stands in."""
-
-    name: str
-    columns: tuple[str, ...]
-    write: Callable[[Any], tuple[SqlValue, ...]]
-    read: Callable[[sqlite3.Row], Any]
-
-
-def plain(name: str) -> Field:
-    """Return a field that stands in the column of its name as it is: text, a number, None."""
-    return Field(name, (name,), lambda value: (value,), lambda row: row[name])
-
-
-def flag(name: str) -> Field:
-    """Return a field that is true or false."""
-    return Field(name, (name,), lambda value: (int(value),), lambda row: bool(row[name]))
-
-
-def one_of(name: str, kind: type[StrEnum]) -> Field:
-    """Return a field whose values are those of an enumeration."""
-    return Field(name, (name,), lambda value: (value,), lambda row: kind(row[name]))
-
-
-def instant(name: str, column: str) -> Field:
-    """Return a field that is an instant."""
-    return Field(name, (column,), lambda value: (to_us(value),), lambda row: from_us(row[column]))
-
-
-def maybe_instant(name: str, column: str) -> Field:
-    """Return a field that is an instant or None."""
-    return Field(
-        name, (column,), lambda value: (maybe_to_us(value),), lambda row: maybe_from_us(row[column])
-    )
-
-
-def texts(name: str) -> Field:
-    """Return a field that is a tuple of texts."""
-    return Field(
-        name, (name,), lambda value: (json.dumps(value),), lambda row: tuple(json.loads(row[name]))
-    )
-
-
-def url(name: str) -> Field:
-    """Return a field that is a callback URL or None, in three columns."""
-    stem = name.removesuffix("_url")
-    columns = (name, f"{stem}_credentials", f"{stem}_warnings")
-    return Field(
-        name,
-        columns,
-        lambda value: (value and value.shown, value and value.credentials, write_warnings(value)),
-        lambda row: row[name] and read_url(*(row[column] for column in columns)),
-    )
-
-
-OWNED = (plain("sid"), plain("account_sid"))
-DATED = (instant("date_created", "created_us"), instant("date_updated", "updated_us"))
+_PLACES_KEPT: Final = 100_000
 
 
 class Shape(Generic[T]):
@@ -136,16 +68,28 @@ class SqliteRecords(Generic[R]):
     def save(self, record: R) -> None:
         self._session.write(self._shape.update, self._shape.changed_values(record, record.sid))
 
+    def remove(self, sid: str) -> None:
+        # Its place stays for pages that begin at it, until so many others have gone after it.
+        self._session.write(
+            "INSERT OR REPLACE INTO removed (table_name, sid, account_sid, seq)"
+            f" SELECT ?, sid, account_sid, seq FROM {self._shape.table} WHERE sid = ?",
+            (self._shape.table, sid),
+        )
+        self._session.write(
+            "DELETE FROM removed WHERE number <= (SELECT max(number) FROM removed) - ?",
+            [_PLACES_KEPT],
+        )
+        self._session.write(f"DELETE FROM {self._shape.table} WHERE sid = ?", [sid])
+
     def get(self, sid: str) -> R | None:
         return self.first({"sid": sid})
 
     def first(self, which: Which) -> R | None:
-        given = [pair for pair in self._shape.conditions(which) if pair[1] is not None]
-        clauses = " AND ".join(text for text, _ in given) or "true"
-        return self._one(
-            f"SELECT * FROM {self._shape.table} WHERE {clauses} ORDER BY seq LIMIT 1",
-            [value for _, value in given],
-        )
+        clauses, values = _given(self._shape.conditions(which))
+        row = self._session.read(
+            f"SELECT * FROM {self._shape.table} WHERE {clauses} ORDER BY seq LIMIT 1", values
+        ).fetchone()
+        return row and self._shape.read(row)
 
     def page(self, account_sid: str, which: Which, window: Window) -> list[R]:
         rows = read_page(
@@ -156,10 +100,6 @@ class SqliteRecords(Generic[R]):
             window=window,
         )
         return [self._shape.read(row) for row in rows]
-
-    def _one(self, statement: str, values: Sequence[SqlValue]) -> R | None:
-        row = self._session.read(statement, values).fetchone()
-        return row and self._shape.read(row)
 
 
 class SqliteNamedRecords(SqliteRecords[N]):
@@ -183,10 +123,20 @@ class SqliteUpdates(Generic[U]):
         self._session.write(self._shape.insert, self._shape.values(update))
 
     def get(self, sim_sid: str) -> U | None:
+        return self.first({"sim_sid": sim_sid})
+
+    def first(self, which: Which) -> U | None:
+        clauses, values = _given(self._shape.conditions(which))
         row = self._session.read(
-            f"SELECT * FROM {self._shape.table} WHERE sim_sid = ?", [sim_sid]
+            f"SELECT * FROM {self._shape.table} WHERE {clauses} LIMIT 1", values
         ).fetchone()
         return row and self._shape.read(row)
 
     def end(self, sim_sid: str) -> None:
         self._session.write(f"DELETE FROM {self._shape.table} WHERE sim_sid = ?", [sim_sid])
+
+
+def _given(conditions: Iterable[Condition]) -> tuple[str, list[SqlValue]]:
+    """Return what rows are picked by, without what is open, and the values for it."""
+    given = [pair for pair in conditions if pair[1] is not None]
+    return " AND ".join(text for text, _ in given) or "true", [value for _, value in given]

@@ -13,14 +13,9 @@ from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdat
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.supersim.sim_update import SimUpdate
 from ringback.core.supersim.usage import DataSession
-from ringback.stores.sqlite.flows import SqliteFlows
-from ringback.stores.sqlite.records import (
+from ringback.stores.sqlite.fields import (
     DATED,
     OWNED,
-    Shape,
-    SqliteNamedRecords,
-    SqliteRecords,
-    SqliteUpdates,
     flag,
     instant,
     maybe_instant,
@@ -28,6 +23,13 @@ from ringback.stores.sqlite.records import (
     plain,
     texts,
     url,
+)
+from ringback.stores.sqlite.flows import SqliteFlows
+from ringback.stores.sqlite.records import (
+    Shape,
+    SqliteNamedRecords,
+    SqliteRecords,
+    SqliteUpdates,
 )
 from ringback.stores.sqlite.session import Session
 

@@ -93,7 +93,7 @@ async def test_a_fleet_is_made_as_asked_in_every_respect(caller: Caller) -> None
 
 # What is wrong with a fleet's settings, whether it is made or updated.
 WRONG = [
-    ({"NetworkAccessProfile": "nobody"}, 83600, "NetworkAccessProfile='nobody': there is none"),
+    ({"NetworkAccessProfile": "nobody"}, 83600, "NetworkAccessProfile='nobody': there is no"),
     ({"NetworkAccessProfile": THEIR_PROFILE}, 83600, "NetworkAccessProfile='HAf"),
     ({"UniqueName": "a" * 65}, 83600, "UniqueName must be at most 64 printable characters"),
     ({"UniqueName": "a\tb"}, 83600, "UniqueName must be at most 64 printable characters"),
@@ -185,7 +185,7 @@ async def test_an_empty_url_takes_a_fleets_url_away(caller: Caller, kind: str) -
     [
         *WRONG,
         ({"UniqueName": "taken"}, 83011, "UniqueName 'taken' already belongs to HF"),
-        ({"NetworkAccessProfile": ""}, 83600, "NetworkAccessProfile='': there is none"),
+        ({"NetworkAccessProfile": ""}, 83600, "NetworkAccessProfile='': there is no"),
     ],
 )
 async def test_a_fleet_that_cant_be_updated_says_why_and_stays(

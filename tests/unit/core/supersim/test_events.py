@@ -2,14 +2,10 @@ from dataclasses import fields
 
 from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.scenario import CarrierFailure
+from ringback.core.sim_updated import SimUpdated
 from ringback.core.supersim.command import IpStatus
 from ringback.core.supersim.esim_profile import EsimStatus
-from ringback.core.supersim.events import (
-    EsimProfileChanged,
-    IpCommandChanged,
-    SimUpdated,
-    SmsCommandChanged,
-)
+from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.supersim.sim import SimStatus
 from tests.fakes import ACCOUNT_SID, SIM_SID, UNIQUE_NAME, a_sim
 from tests.unit.core.builders import ICCID, a_datagram, an_esim_profile, an_sms

@@ -3,11 +3,9 @@ from itertools import product
 import pytest
 
 from ringback.core.errors import Conflict, Invalid
+from ringback.core.readiness import READY_DATA, READY_MESSAGES, READY_MONTHS
 from ringback.core.supersim.sim import (
     MOVES,
-    READY_DATA,
-    READY_MONTHS,
-    READY_SMS,
     REQUESTABLE,
     AlreadySo,
     Assigned,
@@ -52,7 +50,7 @@ def test_the_network_lets_in_who_is_ready_or_active(status: SimStatus) -> None:
 
 
 def test_what_activates_a_ready_sim_is_what_the_documentation_says() -> None:
-    assert (READY_DATA, READY_SMS, READY_MONTHS) == (250_000, 5, 3)
+    assert (READY_DATA, READY_MESSAGES, READY_MONTHS) == (250_000, 5, 3)
 
 
 # The whole table: what the SIM is, what is asked for, and what comes of it where the update names

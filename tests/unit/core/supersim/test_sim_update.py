@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from ringback.core.scenario import CARRIED_OUT, CarrierFailure, Ending, NoAnswer
-from ringback.core.supersim.events import SimUpdated
+from ringback.core.sim_updated import SimUpdated
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.supersim.sim_update import finish, moved
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, SIM_SID, UNIQUE_NAME, a_sim, an_update

@@ -19,7 +19,8 @@ from ringback.operations.supersim.billing import (
 )
 from ringback.ports import Window
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_sim
-from tests.unit.operations.supersim.bench import DAY, INSTANT, World
+from tests.unit.operations.supersim.bench import World
+from tests.unit.operations.worlds import DAY, INSTANT
 
 READY, ACTIVE = PeriodType
 A_MONTH: Final = months_after(NOW) - NOW

@@ -15,14 +15,15 @@ from ringback.operations.supersim.devices import transfer_data
 from ringback.operations.supersim.fleets import FleetSettings, update_fleet
 from ringback.ports import Window
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, TAKES, a_fleet, a_profile, a_sim
-from tests.unit.operations.supersim.bench import DAY, INSTANT, World
+from tests.unit.operations.supersim.bench import World
+from tests.unit.operations.worlds import DAY, INSTANT
 
 MEGABYTE: Final = 1_000_000
 A_MONTH: Final = months_after(NOW) - NOW
 
 
 def used(world: World) -> int:
-    return used_since(world.tx, world.sim, NOW, world.now)
+    return used_since(world.tx.supersim.sessions, world.sim.sid, NOW, world.now)
 
 
 def use(world: World, upload: int, download: int = 0) -> None:

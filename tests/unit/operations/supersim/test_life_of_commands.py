@@ -18,7 +18,8 @@ from ringback.operations.scenarios import choose_scenario
 from ringback.operations.supersim.commands import NewDatagram, NewSms, send_datagram, send_sms
 from ringback.operations.supersim.devices import transfer_data
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_fleet, a_sim
-from tests.unit.operations.supersim.bench import DAY, INSTANT, URL, World
+from tests.unit.operations.supersim.bench import URL, World
+from tests.unit.operations.worlds import DAY, INSTANT
 
 ADDRESS: Final = "100.64.0.123"
 FAILURE: Final = CarrierFailure(20500, "it could not be sent")

@@ -14,7 +14,8 @@ from ringback.operations.life import Life
 from ringback.operations.supersim.devices import download_profile
 from ringback.operations.supersim.esim_profiles import Order, order_esim_profile
 from tests.fakes import ACCOUNT_SID, NOW, TAKES, a_sim
-from tests.unit.operations.supersim.bench import DAY, INSTANT, URL, World
+from tests.unit.operations.supersim.bench import URL, World
+from tests.unit.operations.worlds import DAY, INSTANT
 
 EID: Final = "89049032005008882600033489aaaaaa"
 FOR_CHIP: Final = Order(EID, callback_url=URL)

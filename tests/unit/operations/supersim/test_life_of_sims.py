@@ -17,7 +17,8 @@ from ringback.operations.supersim.settings_updates import list_settings_updates
 from ringback.operations.supersim.sims import UpdateRequest, update_sim
 from ringback.ports import Window
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, SIM_SID, TAKES, a_fleet, a_sim
-from tests.unit.operations.supersim.bench import DAY, INSTANT, URL, World
+from tests.unit.operations.supersim.bench import URL, World
+from tests.unit.operations.worlds import DAY, INSTANT
 
 NEW, READY, ACTIVE, INACTIVE, SCHEDULED = SimStatus
 FAILURE: Final = CarrierFailure(83004, "the SIM could not be updated")

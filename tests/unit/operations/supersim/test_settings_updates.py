@@ -10,7 +10,8 @@ from ringback.core.supersim.sim import SimStatus
 from ringback.operations.supersim.settings_updates import list_settings_updates
 from ringback.ports import Window
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_sim
-from tests.unit.operations.supersim.bench import DAY, World
+from tests.unit.operations.supersim.bench import World
+from tests.unit.operations.worlds import DAY
 
 
 def updates(world: World) -> list[SettingsUpdate]:

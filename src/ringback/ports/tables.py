@@ -1,4 +1,4 @@
-"""The tables of Super SIM."""
+"""The tables of both SIM products."""
 
 from typing import Protocol
 
@@ -11,6 +11,12 @@ from ringback.core.supersim.settings_update import SettingsUpdate
 from ringback.core.supersim.sim import Sim
 from ringback.core.supersim.sim_update import SimUpdate
 from ringback.core.supersim.usage import DataSession
+from ringback.core.wireless.command import Command
+from ringback.core.wireless.data_session import WirelessSession
+from ringback.core.wireless.rate_plan import RatePlan
+from ringback.core.wireless.sim import WirelessSim
+from ringback.core.wireless.sim_update import WirelessUpdate
+from ringback.core.wireless.usage import CommandUse, Question, Tally
 from ringback.ports.records import Flows, NamedRecords, Records, Updates
 
 
@@ -65,4 +71,50 @@ class SuperSimTables(Protocol):
     @property
     def sessions(self) -> Flows[DataSession]:
         """The data sessions."""
+        ...
+
+
+class CommandUses(Protocol):
+    """Which Commands went to devices and came from them."""
+
+    def add(self, use: CommandUse) -> None:
+        """Keep one more."""
+        ...
+
+    def tally(self, account_sid: str, sim_sid: str | None, question: Question) -> list[Tally]:
+        """Return how many there were of an account, or of one SIM, by period, network and way."""
+        ...
+
+
+class WirelessTables(Protocol):
+    """What accounts have of Programmable Wireless."""
+
+    @property
+    def rate_plans(self) -> NamedRecords[RatePlan]:
+        """The rate plans."""
+        ...
+
+    @property
+    def sims(self) -> NamedRecords[WirelessSim]:
+        """The SIMs."""
+        ...
+
+    @property
+    def sim_updates(self) -> Updates[WirelessUpdate]:
+        """The changes of SIMs that are waited for, or carried out."""
+        ...
+
+    @property
+    def commands(self) -> Records[Command]:
+        """The Commands."""
+        ...
+
+    @property
+    def command_uses(self) -> CommandUses:
+        """Which Commands went to devices and came from them."""
+        ...
+
+    @property
+    def sessions(self) -> Flows[WirelessSession]:
+        """The Data Sessions."""
         ...

@@ -1,16 +1,14 @@
-"""The steps that triggers are made of: each asks the server for one thing, and says what."""
+"""The steps that triggers of Super SIM are made of: each asks for one thing, and says what."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
-from ringback.cli.triggers.stage import Stage
+from ringback.cli.triggers.stage import Record, Stage, Step
 from ringback.core.errors import Unusable
 from ringback.core.message import PayloadType
 from ringback.core.supersim.esim_profile import make_iccid
 from ringback.core.supersim.sim import MOVES, SimStatus
 from ringback.engine.system import SystemChance
-
-Step = Callable[[Stage], None]
 
 _DEVICE_PORT: Final = "4000"
 _REGISTRATION_CODE: Final = "R1NGBACK00"
@@ -26,7 +24,7 @@ def bring_to(*wanted: SimStatus) -> Step:
             stage.say(
                 f"SIM {sim['sid']} is {status}; first it becomes {towards}, without a callback"
             )
-            stage.update_sim(sim, Status=towards)
+            _update(stage, sim, Status=towards)
             sim = stage.fetch_sim()
             if sim["status"] != towards:
                 raise Unusable(
@@ -36,6 +34,12 @@ def bring_to(*wanted: SimStatus) -> Step:
         stage.say(f"SIM {sim['sid']} is {status}")
 
     return bring
+
+
+def _update(stage: Stage, sim: Record, **form: str) -> None:
+    """Update a SIM; one that is in no fleet yet gets the account's newest."""
+    fleet = {} if sim["fleet_sid"] else {"Fleet": stage.newest("Fleets", "fleets")}
+    stage.api.post("Sims", sim["sid"], form={**fleet, **form})
 
 
 def take_new_sim(stage: Stage) -> None:
@@ -60,39 +64,16 @@ def update_to(status: SimStatus) -> Step:
     def update(stage: Stage) -> None:
         sim = stage.fetch_sim()
         stage.subject = sim["sid"]
-        stage.say(f"it is asked to be {status}, with {_where(stage)}")
-        stage.update_sim(sim, Status=status, **stage.called_back)
+        stage.say(f"it is asked to be {status}, with {stage.where}")
+        _update(stage, sim, Status=status, **stage.called_back)
 
     return update
-
-
-def sim_scenario(name: str) -> Step:
-    """Return what has the network treat the SIM by a scenario, until the end."""
-    return lambda stage: _choose(stage, name, Sim=stage.fetch_sim()["sid"])
-
-
-def account_scenario(name: str) -> Step:
-    """Return what has the network treat the account by a scenario, until the end."""
-    return lambda stage: _choose(stage, name)
-
-
-def _choose(stage: Stage, name: str, **whose: str) -> None:
-    whom = "the SIM" if whose else "the account"
-    before = stage.portal.get("scenarios", query=whose)["chosen"] or ""
-
-    def put_back() -> None:
-        stage.portal.post("scenarios", form={"Scenario": before, **whose})
-        stage.say(f"the scenario of {whom} is what it was")
-
-    stage.undo.callback(put_back)
-    stage.portal.post("scenarios", form={"Scenario": name, **whose})
-    stage.say(f"the scenario of {whom} is {name}")
 
 
 def send_sms(stage: Stage) -> None:
     """Send an SMS to the device."""
     stage.subject = _sms(stage, stage.payload, stage.called_back)
-    stage.say(f"SMS Command {stage.subject} is to be sent, with {_where(stage)}")
+    stage.say(f"SMS Command {stage.subject} is to be sent, with {stage.where}")
 
 
 def overtake_sms(stage: Stage) -> None:
@@ -125,7 +106,7 @@ def send_datagram(stage: Stage) -> None:
         **stage.called_back,
     }
     stage.subject = stage.api.post("IpCommands", form=form)["sid"]
-    stage.say(f"IP Command {stage.subject} is to be sent, with {_where(stage)}")
+    stage.say(f"IP Command {stage.subject} is to be sent, with {stage.where}")
 
 
 def listen_to_fleet(prefix: str) -> Step:
@@ -169,7 +150,7 @@ def order_profile(stage: Stage) -> None:
     """Order an eSIM Profile."""
     form = {"GenerateMatchingId": "true", **stage.called_back}
     stage.subject = stage.api.post("ESimProfiles", form=form)["sid"]
-    stage.say(f"eSIM Profile {stage.subject} is ordered, with {_where(stage)}")
+    stage.say(f"eSIM Profile {stage.subject} is ordered, with {stage.where}")
 
 
 def download_profile(stage: Stage) -> None:
@@ -177,7 +158,3 @@ def download_profile(stage: Stage) -> None:
     stage.told(1)
     stage.portal.post("esim_profiles", stage.subject, "download")
     stage.say("it is available, and a device downloads it")
-
-
-def _where(stage: Stage) -> str:
-    return f"CallbackUrl={stage.to.shown} ({stage.method})"

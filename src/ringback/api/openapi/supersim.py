@@ -1,0 +1,82 @@
+"""Super SIM in its document: what it is, and the callbacks that it sends."""
+
+from typing import Final
+
+from ringback.api.addressing import SUPER_SIM
+from ringback.api.openapi.callbacks import Callbacks, DescribedCallback
+from ringback.api.openapi.product import Product
+from ringback.core.message import Direction, MessageStatus, PayloadType
+from ringback.core.sids import Kind
+from ringback.core.sim_updated import SimUpdated
+from ringback.core.supersim.command import IpStatus
+from ringback.core.supersim.esim_profile import EsimStatus
+from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
+from ringback.core.supersim.sim import SimStatus
+
+_SIDS: Final = {"AccountSid": Kind.ACCOUNT, "SimSid": Kind.SIM}
+
+_SIM_UPDATED: Final = DescribedCallback(
+    "simUpdated",
+    SimUpdated,
+    "CallbackUrl",
+    _SIDS,
+    "The update of the SIM has ended: as asked, or with an error and the status it had before.",
+    {"SimStatus": [status for status in SimStatus if status is not SimStatus.SCHEDULED]},
+)
+_SMS_TO_SIM: Final = DescribedCallback(
+    "smsCommandToSim",
+    SmsCommandChanged,
+    "CallbackUrl",
+    {**_SIDS, "CommandSid": Kind.SMS_COMMAND},
+    "The SMS to the device has got a new status; sent for each.",
+    {
+        "Status": [MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.FAILED],
+        "Direction": [Direction.TO_SIM],
+    },
+)
+_SMS_FROM_SIM: Final = DescribedCallback(
+    "smsCommandFromSim",
+    SmsCommandChanged,
+    "SmsCommandsUrl",
+    {**_SIDS, "CommandSid": Kind.SMS_COMMAND},
+    "A device of the fleet has sent an SMS.",
+    {"Status": [MessageStatus.RECEIVED], "Direction": [Direction.FROM_SIM]},
+)
+_IP_TO_SIM: Final = DescribedCallback(
+    "ipCommandToSim",
+    IpCommandChanged,
+    "CallbackUrl",
+    {**_SIDS, "CommandSid": Kind.IP_COMMAND},
+    "The datagram to the device was sent, or failed.",
+    {"Status": [IpStatus.SENT, IpStatus.FAILED], "Direction": [Direction.TO_SIM]},
+)
+_IP_FROM_SIM: Final = DescribedCallback(
+    "ipCommandFromSim",
+    IpCommandChanged,
+    "IpCommandsUrl",
+    {**_SIDS, "CommandSid": Kind.IP_COMMAND},
+    "A device of the fleet has sent a datagram.",
+    {
+        "Status": [IpStatus.RECEIVED],
+        "Direction": [Direction.FROM_SIM],
+        "PayloadType": [PayloadType.BINARY],
+    },
+)
+_ESIM_CHANGED: Final = DescribedCallback(
+    "esimProfileChanged",
+    EsimProfileChanged,
+    "CallbackUrl",
+    {**_SIDS, "EsimProfileSid": Kind.ESIM_PROFILE},
+    "The eSIM Profile can be downloaded, has been, or failed.",
+    {"Status": [EsimStatus.AVAILABLE, EsimStatus.DOWNLOADED, EsimStatus.FAILED]},
+)
+
+_CALLBACKS: Final[Callbacks] = {
+    "simUpdated": (_SIM_UPDATED,),
+    "smsCommandToSim": (_SMS_TO_SIM,),
+    "ipCommandToSim": (_IP_TO_SIM,),
+    "esimProfileChanged": (_ESIM_CHANGED,),
+    "commandFromSim": (_SMS_FROM_SIM, _IP_FROM_SIM),
+}
+
+PRODUCT: Final = Product("Super SIM", SUPER_SIM, _CALLBACKS)

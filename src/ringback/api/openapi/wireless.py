@@ -1,0 +1,54 @@
+"""Programmable Wireless in its document: what it is, and the callbacks that it sends."""
+
+from typing import Final
+
+from ringback.api.addressing import WIRELESS
+from ringback.api.openapi.callbacks import DescribedCallback
+from ringback.api.openapi.product import Product
+from ringback.core.message import MessageStatus
+from ringback.core.sids import Kind
+from ringback.core.sim_updated import SimUpdated
+from ringback.core.wireless.events import CommandChanged
+from ringback.core.wireless.sim import WirelessStatus
+
+_SIDS: Final = {
+    "AccountSid": Kind.ACCOUNT,
+    "SimSid": Kind.WIRELESS_SIM,
+    "CommandSid": Kind.COMMAND,
+}
+
+_MEANINGS: Final = {"Command": "What was sent, as `CommandMode` says: text, or Base64."}
+
+_SIM_UPDATED: Final = DescribedCallback(
+    "simUpdated",
+    SimUpdated,
+    "CallbackUrl",
+    _SIDS,
+    "A change of the SIM, or the reset of its connectivity, is over; sent again when a SIM that"
+    " became `ready` or `deactivated` goes on to `active` or `canceled`.",
+    {"SimStatus": list(WirelessStatus)},
+)
+_TO_SIM: Final = DescribedCallback(
+    "commandToSim",
+    CommandChanged,
+    "CallbackUrl",
+    _SIDS,
+    "The Command to the device has finished sending; sent once.",
+    {"CommandStatus": [MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.FAILED]},
+    _MEANINGS,
+)
+_FROM_SIM: Final = DescribedCallback(
+    "commandFromSim",
+    CommandChanged,
+    "CommandsCallbackUrl",
+    _SIDS,
+    "The SIM's device has sent a Command.",
+    {"CommandStatus": [MessageStatus.RECEIVED]},
+    {**_MEANINGS, "ErrorCode": "33111 where it was too long, and is cut off; else left out."},
+)
+
+PRODUCT: Final = Product(
+    "Programmable Wireless",
+    WIRELESS,
+    {"simUpdated": (_SIM_UPDATED, _FROM_SIM), "commandToSim": (_TO_SIM,)},
+)

@@ -1,0 +1,1 @@
+"""The Programmable Wireless API, version 1."""

@@ -1,0 +1,97 @@
+"""Commands over HTTP: `/v1/Commands`."""
+
+from functools import partial
+from typing import Final
+
+from ringback.api.operation import CALLED_BACK, Operation, Parameter, required
+from ringback.api.resource import Call, Change, Listing
+from ringback.api.schemas import FLAG, TEXT, one_of, sid_of, text
+from ringback.api.shown import ACCOUNT_SID, DATE_CREATED, DATE_UPDATED, Shown, field, link
+from ringback.api.wireless.resource import WirelessResource
+from ringback.core.message import Direction, MessageStatus, PayloadType
+from ringback.core.sids import Kind
+from ringback.core.wireless.command import Command, IncludeSid, Transport
+from ringback.operations.wireless.commands import (
+    CommandFilter,
+    NewCommand,
+    delete_command,
+    fetch_command,
+    list_commands,
+    send_command,
+)
+
+_PATH: Final = "/wireless/v1/Commands"
+
+COMMAND: Final = Shown[Command](
+    "command",
+    "commands",
+    *(field("sid", sid_of(Kind.COMMAND)), ACCOUNT_SID, field("sim_sid", sid_of(Kind.WIRELESS_SIM))),
+    *(field("command"), field("command_mode", one_of(PayloadType))),
+    *(field("transport", one_of(Transport)), field("delivery_receipt_requested", FLAG)),
+    *(field("status", one_of(MessageStatus)), field("direction", one_of(Direction))),
+    *(DATE_CREATED, DATE_UPDATED, link("url", lambda command: f"{_PATH}/{command.sid}")),
+)
+
+_NEW: Final = (
+    required(
+        "Command", text(shortest=1), "Up to 160 single-byte characters, or 140 bytes in Base64."
+    ),
+    required("Sim", TEXT, "The SIM to send it to: its SID or unique name."),
+    *CALLED_BACK,
+    Parameter("CommandMode", one_of(PayloadType), "What Command is; text without it."),
+    Parameter(
+        "IncludeSid",
+        one_of(IncludeSid),
+        "Whether a text has the Command's SID in it, in front or behind; it has 128 characters"
+        " then. None without it.",
+    ),
+    Parameter(
+        "DeliveryReceiptRequested", FLAG, "Whether its delivery is confirmed; so without it."
+    ),
+)
+_FILTERS: Final = (
+    Parameter("Sim", TEXT, "Only those of this SIM: its SID or unique name."),
+    Parameter("Status", one_of(MessageStatus), "Only those with this status."),
+    Parameter("Direction", one_of(Direction), "Only those in this direction."),
+    Parameter("Transport", one_of(Transport), "Only those that travel like this."),
+)
+
+
+class CommandResource(WirelessResource):
+    """The operations on Commands."""
+
+    def operations(self) -> list[Operation]:
+        """Return them."""
+        one = f"{_PATH}/{{sid}}"
+        sends = "Send a Command to a SIM's device."
+        lists = "List Commands in both directions, newest first."
+        return [
+            self.creates(
+                _PATH, "Command", sends, COMMAND, self._send, takes=_NEW, calls_back="commandToSim"
+            ),
+            self.lists(_PATH, "Command", lists, COMMAND, _list, takes=_FILTERS),
+            self.fetches(one, "Command", "Fetch a Command.", COMMAND, fetch_command),
+            self.deletes(
+                one, "Command", "Delete a Command; it isn't sent any more.", delete_command
+            ),
+        ]
+
+    def _send(self, call: Call) -> Change[Command]:
+        form = call.given
+        new = NewCommand(
+            sim=form.required("Sim"),
+            command=form.required("Command"),
+            mode=form.choice("CommandMode", PayloadType) or PayloadType.TEXT,
+            include_sid=form.choice("IncludeSid", IncludeSid) or IncludeSid.NONE,
+            wants_receipt=form.flag("DeliveryReceiptRequested") is not False,
+            told=self._told(call),
+        )
+        return lambda tx, moment: send_command(tx, call.account_sid, new, moment)
+
+
+def _list(call: Call) -> Listing[Command]:
+    query = call.given
+    status, way = query.choice("Status", MessageStatus), query.choice("Direction", Direction)
+    transport = query.choice("Transport", Transport)
+    which = CommandFilter(query.text("Sim"), status, way, transport)
+    return partial(list_commands, which=which)

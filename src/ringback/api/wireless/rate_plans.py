@@ -1,0 +1,197 @@
+"""Rate plans over HTTP: `/v1/RatePlans`."""
+
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ringback.api.addressing import is_at_kore
+from ringback.api.forms import Parameters
+from ringback.api.naming import LONGEST_NAME, UNIQUE_NAME
+from ringback.api.operation import Operation, Parameter
+from ringback.api.resource import Call, Change, Listing
+from ringback.api.schemas import (
+    FLAG,
+    HOOK_URL,
+    METHOD,
+    URL,
+    list_of,
+    number,
+    one_of,
+    or_null,
+    sid_of,
+    text,
+)
+from ringback.api.shown import (
+    ACCOUNT_SID,
+    DATE_CREATED,
+    DATE_UPDATED,
+    Shown,
+    Vendor,
+    field,
+    link,
+    maybe,
+    of_vendor,
+    worked_out,
+)
+from ringback.api.wireless.resource import WirelessResource
+from ringback.core.errors import Invalid
+from ringback.core.method import Method
+from ringback.core.sids import Kind
+from ringback.core.wireless.rate_plan import (
+    DATA_LIMITS,
+    DataLimitStrategy,
+    DataMetering,
+    RatePlan,
+    Service,
+)
+from ringback.operations.wireless.rate_plans import (
+    PlanNames,
+    create_rate_plan,
+    delete_rate_plan,
+    fetch_rate_plan,
+    list_rate_plans,
+    rename_rate_plan,
+)
+
+_PATH: Final = "/wireless/v1/RatePlans"
+_ONE: Final = f"{_PATH}/{{sid}}"
+_LIMIT: Final = number(*DATA_LIMITS)
+
+# By their parameters: what a plan allows, and the field that has it.
+_FLAGS: Final = {
+    "DataEnabled": "data_enabled",
+    "MessagingEnabled": "messaging_enabled",
+    "VoiceEnabled": "voice_enabled",
+    "NationalRoamingEnabled": "national_roaming_enabled",
+}
+_NUMBERS: Final = {
+    "DataLimit": "data_limit",
+    "NationalRoamingDataLimit": "national_roaming_data_limit",
+    "InternationalRoamingDataLimit": "international_roaming_data_limit",
+}
+
+RATE_PLAN: Final = Shown[RatePlan](
+    "rate_plan",
+    "rate_plans",
+    *(field("sid", sid_of(Kind.RATE_PLAN)), maybe("unique_name"), ACCOUNT_SID),
+    *(maybe("friendly_name"), field("data_enabled", FLAG)),
+    *(field("data_metering", one_of(DataMetering)), field("data_limit", _LIMIT)),
+    *(field("messaging_enabled", FLAG), field("voice_enabled", FLAG)),
+    field("national_roaming_enabled", FLAG),
+    field("national_roaming_data_limit", _LIMIT),
+    worked_out(
+        "international_roaming",
+        list_of(one_of(Service)),
+        lambda plan: list(plan.international_roaming),
+    ),
+    field("international_roaming_data_limit", _LIMIT),
+    *(DATE_CREATED, DATE_UPDATED, link("url", lambda plan: f"{_PATH}/{plan.sid}")),
+    of_vendor(Vendor.KORE, field("usage_notification_url", or_null(URL))),
+    of_vendor(Vendor.KORE, field("usage_notification_method", METHOD)),
+    of_vendor(Vendor.KORE, field("data_limit_strategy", one_of(DataLimitStrategy))),
+)
+
+_NAMES: Final = (
+    UNIQUE_NAME,
+    Parameter("FriendlyName", text(longest=LONGEST_NAME), "Any name; it need not be unique."),
+)
+# They stand in a sample, and in KORE's answers; what would be sent is published nowhere.
+_NOTIFICATION: Final = (
+    Parameter("UsageNotificationUrl", HOOK_URL, "It is kept, and never called."),
+    Parameter("UsageNotificationMethod", METHOD, "Likewise."),
+)
+_RENAME: Final = (*_NAMES, *_NOTIFICATION)
+_CREATE: Final = (
+    *_NAMES,
+    Parameter("DataEnabled", FLAG, "Whether its SIMs can use data; true without it."),
+    Parameter("DataLimit", _LIMIT, "MB a month in the home network; 1000 without it."),
+    Parameter("DataMetering", one_of(DataMetering), "How data is metered; payg without it."),
+    Parameter("MessagingEnabled", FLAG, "Whether its SIMs have Commands; true without it."),
+    Parameter("VoiceEnabled", FLAG, "Deprecated, and kept; false without it."),
+    Parameter(
+        "NationalRoamingEnabled", FLAG, "Whether they can leave the home network in the USA."
+    ),
+    Parameter(
+        "InternationalRoaming", list_of(one_of(Service)), "What they can abroad, one for each."
+    ),
+    Parameter("NationalRoamingDataLimit", _LIMIT, "MB a month there; 1000 without it."),
+    Parameter("InternationalRoamingDataLimit", _LIMIT, "MB a month abroad; 1000 without it."),
+    Parameter(
+        "DataLimitStrategy",
+        one_of(DataLimitStrategy),
+        "Whether the home network blocks or throttles a SIM at its limit; it blocks without it.",
+    ),
+    *_NOTIFICATION,
+)
+
+
+class RatePlanResource(WirelessResource):
+    """The operations on rate plans."""
+
+    def operations(self) -> list[Operation]:
+        """Return them."""
+        name = "RatePlan"
+        return [
+            Operation(
+                "POST",
+                _PATH,
+                "CreateRatePlan",
+                "Make a rate plan. At KORE's host names the status is 200.",
+                self.create,
+                {200: RATE_PLAN, 201: RATE_PLAN},
+                _CREATE,
+            ),
+            self.lists(_PATH, name, "List rate plans, newest first.", RATE_PLAN, _list),
+            self.fetches(_ONE, name, "Fetch a rate plan.", RATE_PLAN, fetch_rate_plan),
+            self.updates(_ONE, name, "Rename a rate plan.", RATE_PLAN, self._rename, takes=_RENAME),
+            self.deletes(_ONE, name, "Delete a rate plan that no SIM has.", delete_rate_plan),
+        ]
+
+    async def create(self, request: Request) -> Response:
+        """Make a rate plan: 201, and 200 where KORE's description of the API has that."""
+        call = await self._posted(request, _CREATE)
+        names, allowed = self._names(call.given), _allowed(call.given)
+        plan = await self._change(
+            lambda tx, moment: create_rate_plan(tx, call.account_sid, names, allowed, moment)
+        )
+        return self._show(request, RATE_PLAN, plan, 200 if is_at_kore(request) else 201, call.given)
+
+    def _rename(self, call: Call) -> Change[RatePlan]:
+        names = self._names(call.given)
+        return lambda tx, moment: rename_rate_plan(tx, call.account_sid, call.sid, names, moment)
+
+    def _names(self, form: Parameters) -> PlanNames:
+        return PlanNames(
+            unique_name=form.label("UniqueName", longest=LONGEST_NAME),
+            friendly_name=form.label("FriendlyName", longest=LONGEST_NAME),
+            usage_notification_url=self._address(form, "UsageNotificationUrl"),
+            usage_notification_method=form.choice("UsageNotificationMethod", Method),
+        )
+
+
+def _list(call: Call) -> Listing[RatePlan]:
+    return list_rate_plans
+
+
+def _allowed(form: Parameters) -> dict[str, Any]:
+    """Return what a plan is to allow, by the names of its fields."""
+    low, high = DATA_LIMITS
+    services = form.all("InternationalRoaming")
+    unknown = next((each for each in services if each not in list(Service)), None)
+    if unknown is not None:
+        raise Invalid(
+            f"InternationalRoaming={unknown!r}: it must be one of {', '.join(Service)}",
+            code=form.codes.invalid,
+        )
+    given = {
+        **{name: form.flag(parameter) for parameter, name in _FLAGS.items()},
+        **{
+            name: form.maybe_number(parameter, low=low, high=high)
+            for parameter, name in _NUMBERS.items()
+        },
+        "data_metering": form.choice("DataMetering", DataMetering),
+        "data_limit_strategy": form.choice("DataLimitStrategy", DataLimitStrategy),
+        "international_roaming": tuple(sorted(set(services))),
+    }
+    return {name: value for name, value in given.items() if value is not None}

@@ -1,0 +1,190 @@
+"""SIMs over HTTP: `/v1/Sims`."""
+
+from functools import partial
+from typing import Any, Final
+
+from ringback.api.naming import LONGEST_NAME, UNIQUE_NAME
+from ringback.api.operation import CALLED_BACK, Operation, Parameter
+from ringback.api.resource import Call, Change, Listing
+from ringback.api.schemas import (
+    HOOK_URL,
+    METHOD,
+    TEXT,
+    URL,
+    object_of,
+    one_of,
+    or_null,
+    sid_of,
+    text,
+)
+from ringback.api.shown import (
+    ACCOUNT_SID,
+    DATE_CREATED,
+    DATE_UPDATED,
+    Field,
+    Shown,
+    UrlOf,
+    Vendor,
+    configured,
+    field,
+    link,
+    maybe,
+    of_vendor,
+    worked_out,
+)
+from ringback.api.wireless.resource import WirelessResource
+from ringback.core.method import Method
+from ringback.core.sids import Kind
+from ringback.core.wireless.sim import WirelessSim, WirelessStatus
+from ringback.operations.wireless.sims import (
+    SimFilter,
+    UpdateRequest,
+    delete_sim,
+    fetch_sim,
+    list_sims,
+    update_sim,
+)
+
+_PATH: Final = "/wireless/v1/Sims"
+_ONE: Final = f"{_PATH}/{{sid}}"
+_RESETTING: Final = {"type": "string", "enum": ["resetting"]}
+
+# What would handle calls, and SMS that are no Commands: deprecated, and only kept.
+_HANDLERS: Final = ("Sms", "SmsFallback", "Voice", "VoiceFallback")
+
+
+def _as_field(parameter: str) -> str:
+    """Return the field of an answer that shows a parameter.
+
+    >>> _as_field("SmsFallbackUrl")
+    'sms_fallback_url'
+    """
+    return "".join(f"_{each}" if each.isupper() else each for each in parameter).lower()[1:]
+
+
+def _handler_fields() -> list[Field[Any]]:
+    shown = list[Field[Any]]()
+    for name in _HANDLERS:
+        url, method = _as_field(f"{name}Url"), _as_field(f"{name}Method")
+        shown.append(worked_out(url, or_null(URL), partial(_handler, url, None)))
+        shown.append(worked_out(method, METHOD, partial(_handler, method, Method.POST)))
+    return shown
+
+
+def _handler(name: str, default: str | None, sim: WirelessSim) -> str | None:
+    return sim.handlers.get(name, default)
+
+
+def _links(sim: WirelessSim, url: UrlOf) -> dict[str, str | None]:
+    own, plan = f"{_PATH}/{sim.sid}", sim.rate_plan_sid
+    return {
+        "data_sessions": url(f"{own}/DataSessions"),
+        "rate_plan": plan and url(f"/wireless/v1/RatePlans/{plan}"),
+        "usage_records": url(f"{own}/UsageRecords"),
+    }
+
+
+_EID: Final = maybe("e_id", TEXT, "eid")
+_LINKS_SCHEMA: Final = object_of(data_sessions=URL, rate_plan=or_null(URL), usage_records=URL)
+
+SIM: Final = Shown[WirelessSim](
+    "wireless_sim",
+    "sims",
+    *(field("sid", sid_of(Kind.WIRELESS_SIM)), maybe("unique_name"), ACCOUNT_SID),
+    *(maybe("rate_plan_sid", sid_of(Kind.RATE_PLAN)), maybe("friendly_name"), field("iccid")),
+    *(of_vendor(Vendor.TWILIO, _EID), of_vendor(Vendor.KORE, maybe("eid"))),
+    field("status", one_of(WirelessStatus)),
+    worked_out(
+        "reset_status", or_null(_RESETTING), lambda sim: "resetting" if sim.is_resetting else None
+    ),
+    configured("commands_callback_url", "commands_to.url"),
+    field("commands_callback_method", METHOD, "commands_to.method"),
+    *_handler_fields(),
+    *(DATE_CREATED, DATE_UPDATED, link("url", lambda sim: f"{_PATH}/{sim.sid}")),
+    Field("links", _LINKS_SCHEMA, _links),
+    # The documentation calls it deprecated, and nothing says whose address it would be.
+    worked_out("ip_address", {"type": "null"}, lambda _: None),
+)
+
+_FILTERS: Final = (
+    Parameter("Status", one_of(WirelessStatus), "Only those with this status."),
+    Parameter("Iccid", TEXT, "Only the one with this ICCID."),
+    Parameter("RatePlan", TEXT, "Only those with this rate plan: its SID or unique name."),
+    Parameter("EId", TEXT, "Only those with this eUICC identifier; deprecated."),
+    Parameter("SimRegistrationCode", TEXT, "Only the one with this registration code."),
+)
+_UPDATE: Final = (
+    UNIQUE_NAME,
+    *CALLED_BACK,
+    Parameter("FriendlyName", text(longest=LONGEST_NAME), "Any name; it need not be unique."),
+    Parameter("RatePlan", TEXT, "Its rate plan: a SID or unique name; empty to take it away."),
+    Parameter("Status", one_of(WirelessStatus), "What it is to become."),
+    Parameter("CommandsCallbackMethod", METHOD, "How they are told; POST without it."),
+    Parameter("CommandsCallbackUrl", HOOK_URL, "Who is told of Commands that its device sends."),
+    *(
+        each
+        for name in _HANDLERS
+        for each in (
+            Parameter(f"{name}Url", HOOK_URL, "Deprecated: it is kept, and never called."),
+            Parameter(f"{name}Method", METHOD, "Deprecated, likewise."),
+        )
+    ),
+    Parameter("ResetStatus", _RESETTING, "Has the network reset its connectivity."),
+    Parameter("AccountSid", sid_of(Kind.ACCOUNT), "The subaccount to move a SIM to that is new."),
+)
+
+
+class SimResource(WirelessResource):
+    """The operations on SIMs."""
+
+    def operations(self) -> list[Operation]:
+        """Return them."""
+        update = self.updates(
+            _ONE,
+            "Sim",
+            "Update a SIM. Its status says whether the network is carrying a change out.",
+            SIM,
+            self._update,
+            takes=_UPDATE,
+            calls_back="simUpdated",
+        )
+        return [
+            self.lists(_PATH, "Sim", "List SIMs, newest first.", SIM, _list, takes=_FILTERS),
+            self.fetches(_ONE, "Sim", "Fetch a SIM.", SIM, fetch_sim),
+            update._replace(conflicts=True),
+            self.deletes(_ONE, "Sim", "Delete a SIM.", delete_sim, conflicts=True),
+        ]
+
+    def _update(self, call: Call) -> Change[WirelessSim]:
+        form = call.given
+        asked = UpdateRequest(
+            unique_name=form.label("UniqueName", longest=LONGEST_NAME),
+            friendly_name=form.label("FriendlyName", longest=LONGEST_NAME),
+            status=form.choice("Status", WirelessStatus),
+            rate_plan=form.text("RatePlan"),
+            resets=form.meaning("ResetStatus", {"resetting": True}) or False,
+            account_sid=form.text("AccountSid"),
+            commands_to=self._hook(form, "CommandsCallback"),
+            handlers=self._handlers(call),
+            told=self._told(call),
+        )
+        return lambda tx, moment: update_sim(tx, call.account_sid, call.sid, asked, moment)
+
+    def _handlers(self, call: Call) -> dict[str, str]:
+        given = dict[str, str | None]()
+        for name in _HANDLERS:
+            given[_as_field(f"{name}Url")] = self._address(call.given, f"{name}Url")
+            given[_as_field(f"{name}Method")] = call.given.choice(f"{name}Method", Method)
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def _list(call: Call) -> Listing[WirelessSim]:
+    query = call.given
+    which = SimFilter(
+        status=query.choice("Status", WirelessStatus),
+        iccid=query.text("Iccid"),
+        rate_plan=query.text("RatePlan"),
+        eid=query.text("EId"),
+        registration_code=query.text("SimRegistrationCode"),
+    )
+    return partial(list_sims, which=which)

@@ -1,0 +1,1 @@
+"""What Programmable Wireless decides by: its resources and their life cycles."""

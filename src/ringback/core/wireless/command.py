@@ -1,0 +1,126 @@
+"""Commands: short messages to and from the devices of Programmable Wireless SIMs.
+
+Source: the documentation of the Command resource, and the vendors' OpenAPI files.
+"""
+
+from base64 import b64decode
+from binascii import Error as NotBase64
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from ringback.core.listener import NOBODY, Listener
+from ringback.core.message import (
+    LONGEST_SMS,
+    Direction,
+    MessageStatus,
+    PayloadType,
+    check_move,
+    fault_in_text,
+)
+
+LONGEST_BINARY: Final = 140
+"""Bytes."""
+LONGEST_WITH_SID: Final = 128
+"""Characters of a text that the Command's SID is put into."""
+MOST_QUEUED: Final = 100
+"""So many Commands can wait for one Narrowband SIM."""
+KEPT_FOR: Final = timedelta(days=30)
+"""How long a Command can be read."""
+
+_INVALID: Final = 33101
+_TOO_LONG: Final = 33111
+
+
+class Transport(StrEnum):
+    """How a Command travels: IP for Narrowband SIMs, which have no SMS."""
+
+    SMS = "sms"
+    IP = "ip"
+
+
+class IncludeSid(StrEnum):
+    """Where the Command's SID stands in the text that the device gets."""
+
+    NONE = "none"
+    START = "start"
+    END = "end"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A message to or from a SIM's device."""
+
+    sid: str
+    account_sid: str
+    sim_sid: str
+    command: str
+    command_mode: PayloadType
+    transport: Transport
+    status: MessageStatus
+    direction: Direction
+    date_created: datetime
+    date_updated: datetime
+    include_sid: IncludeSid = IncludeSid.NONE
+    delivery_receipt_requested: bool = True
+    told: Listener = NOBODY
+    """Who is told when it has finished sending."""
+
+    @property
+    def message(self) -> bytes:
+        """What the device gets, or sent; a text in UTF-8."""
+        if self.command_mode is PayloadType.BINARY:
+            return b64decode(self.command)
+        texts = {
+            IncludeSid.NONE: self.command,
+            IncludeSid.START: f"{self.sid} {self.command}",
+            IncludeSid.END: f"{self.command} {self.sid}",
+        }
+        return texts[self.include_sid].encode()
+
+    def moved(self, status: MessageStatus, now: datetime) -> "Command":
+        """Return the Command in another status.
+
+        Raises ValueError where the life cycle has no such move.
+        """
+        check_move("a Command", self.status, status)
+        return replace(self, status=status, date_updated=now)
+
+
+class Fault(NamedTuple):
+    """What is wrong with a Command, in words and as a code."""
+
+    words: str
+    code: int
+
+
+def fault_in(command: str, mode: PayloadType, include_sid: IncludeSid) -> Fault | None:
+    """Say why this can't be a Command to a device, or None where it can.
+
+    >>> fault_in("aGk=", PayloadType.BINARY, IncludeSid.NONE) is None
+    True
+    >>> fault_in("x" * 129, PayloadType.TEXT, IncludeSid.END).code
+    33111
+    """
+    if mode is PayloadType.BINARY:
+        return _fault_in_binary(command)
+    with_sid = include_sid is not IncludeSid.NONE
+    longest = LONGEST_WITH_SID if with_sid else LONGEST_SMS
+    if len(command) > longest:
+        beside = " beside its SID" if with_sid else ""
+        words = f"{len(command)} characters are too many; a Command has at most {longest}{beside}"
+        return Fault(words, _TOO_LONG)
+    words = fault_in_text(command)
+    return None if words is None else Fault(words, _INVALID)
+
+
+def _fault_in_binary(command: str) -> Fault | None:
+    try:
+        size = len(b64decode(command, validate=True))
+    except (NotBase64, ValueError):
+        return Fault("it is not Base64, which CommandMode=binary asks for", _INVALID)
+    if size > LONGEST_BINARY:
+        words = f"{size} bytes are too many; a binary Command has at most {LONGEST_BINARY}"
+        return Fault(words, _TOO_LONG)
+    return None

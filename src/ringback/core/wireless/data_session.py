@@ -1,0 +1,44 @@
+"""Data Sessions of Programmable Wireless SIMs: flows of data, and the radio under them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from ringback.core.metering import Flow
+from ringback.core.network import NETWORKS, Network, network_with
+from ringback.core.periods import HOUR
+from ringback.core.wireless.radio import RadioLink
+from ringback.core.wireless.rate_plan import Zone, zone_of
+
+THROTTLED: Final = 128_000 // 8 * int(HOUR.total_seconds())
+"""Bytes an hour, up and down each, of a SIM that is throttled: 128 kbit/s. The figure is ours."""
+_BYTES_OF_A_PACKET: Final = 1_400
+"""Of the payload of a full one. The figure is ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WirelessSession(Flow):
+    """A SIM's flow of data under a rate plan."""
+
+    rate_plan_sid: str
+    iccid: str
+    radio_link: RadioLink
+
+    @property
+    def network(self) -> Network:
+        """The network that it is on."""
+        return network_with(self.network_sid) or NETWORKS[0]
+
+    @property
+    def zone(self) -> Zone:
+        """Where its bytes count."""
+        return zone_of(self.network)
+
+    def last_updated(self, now: datetime) -> datetime:
+        """Return when it was last heard of."""
+        return now if self.date_ended is None else min(self.date_ended, now)
+
+    def packets(self, now: datetime) -> tuple[int, int]:
+        """Return how many packets went up and down until now."""
+        up, down = self.bytes_between(self.date_created, now)
+        return -(-up // _BYTES_OF_A_PACKET), -(-down // _BYTES_OF_A_PACKET)

@@ -1,0 +1,42 @@
+"""What a customer of Programmable Wireless is told, beside the updates of its SIMs."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ringback.core.message import MessageStatus, PayloadType
+from ringback.core.scenario import CarrierFailure
+from ringback.core.wireless.command import Command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandChanged:
+    """A Command to a device has finished sending, or one from a device has come in."""
+
+    api_version: ClassVar = "v1"
+    account_sid: str
+    sim_unique_name: str | None
+    error_code: int | None = None
+    """Why it failed, or was cut off."""
+    error_message: str | None = None
+    sim_sid: str
+    command_sid: str
+    command_status: MessageStatus
+    command_mode: PayloadType
+    command: str
+
+    @classmethod
+    def of(
+        cls, command: Command, sim_unique_name: str | None, failure: CarrierFailure | None = None
+    ) -> "CommandChanged":
+        """Return what is told of a Command's present state."""
+        return cls(
+            account_sid=command.account_sid,
+            sim_sid=command.sim_sid,
+            sim_unique_name=sim_unique_name,
+            error_code=failure and failure.code,
+            error_message=failure and failure.message,
+            command_sid=command.sid,
+            command_status=command.status,
+            command_mode=command.command_mode,
+            command=command.command,
+        )

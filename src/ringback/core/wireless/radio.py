@@ -1,0 +1,90 @@
+"""Where a SIM's device is, and by which radio: drawn by lot from its card, so that it stays so.
+
+Source of the forms: the published samples of Data Sessions, and 3GPP TS 23.003 for the IMEI.
+"""
+
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from ringback.core.network import Network
+
+
+class RadioLink(StrEnum):
+    """The generations of wireless technology; the last one is that of Narrowband SIMs."""
+
+    LTE = "LTE"
+    THREE_G = "3G"
+    NARROWBAND = "NB-IoT"
+
+
+class Place(NamedTuple):
+    """A country as Data Sessions name it, and a place in it."""
+
+    code: str
+    """ISO 3166-1 alpha-3."""
+    lat: float
+    lon: float
+
+
+# By the two letters of ISO 3166-1; the places are those of large cities, to four digits.
+PLACES: Final = {
+    "AT": Place("AUT", 48.2082, 16.3738),
+    "AU": Place("AUS", -33.8688, 151.2093),
+    "BE": Place("BEL", 50.8503, 4.3517),
+    "BR": Place("BRA", -23.5505, -46.6333),
+    "CA": Place("CAN", 43.6532, -79.3832),
+    "CH": Place("CHE", 47.3769, 8.5417),
+    "DE": Place("DEU", 52.52, 13.405),
+    "DK": Place("DNK", 55.6761, 12.5683),
+    "ES": Place("ESP", 40.4168, -3.7038),
+    "FI": Place("FIN", 60.1699, 24.9384),
+    "FR": Place("FRA", 48.8566, 2.3522),
+    "GB": Place("GBR", 51.5074, -0.1278),
+    "IE": Place("IRL", 53.3498, -6.2603),
+    "IT": Place("ITA", 41.9028, 12.4964),
+    "JP": Place("JPN", 35.6762, 139.6503),
+    "MX": Place("MEX", 19.4326, -99.1332),
+    "NL": Place("NLD", 52.3676, 4.9041),
+    "NO": Place("NOR", 59.9139, 10.7522),
+    "NZ": Place("NZL", -36.8509, 174.7645),
+    "PL": Place("POL", 52.2297, 21.0122),
+    "SE": Place("SWE", 59.3293, 18.0686),
+    "SG": Place("SGP", 1.3521, 103.8198),
+    "US": Place("USA", 37.7749, -122.4194),
+    "ZA": Place("ZAF", -33.9249, 18.4241),
+}
+
+
+def radio_link_of(iccid: str, *, is_narrowband: bool) -> RadioLink:
+    """Return the radio link of a card's device."""
+    if is_narrowband:
+        return RadioLink.NARROWBAND
+    return RadioLink.THREE_G if _lot("link", iccid) % 5 == 0 else RadioLink.LTE
+
+
+def cell_of(iccid: str, network: Network) -> str:
+    """Return the cell that a card's device is in: country, network, area and cell.
+
+    >>> from ringback.core.network import NETWORKS
+    >>> cell_of("8901340852295524703", NETWORKS[1])
+    '310-260-20711-7780'
+    """
+    lot = _lot("cell", iccid)
+    mcc, mnc = network.identifiers[0]
+    return f"{mcc}-{mnc}-{lot % 65535 + 1}-{lot // 65535 % 9999 + 1}"
+
+
+def imei_of(iccid: str) -> str:
+    """Return the IMEI of a card's device: 14 digits and one that checks them (Luhn).
+
+    >>> imei_of("8901340852295524703")
+    '353626919159348'
+    """
+    digits = f"35{_lot('imei', iccid) % 10**12:012}"
+    doubled = [int(digit) * (1 + place % 2) for place, digit in enumerate(digits)]
+    return f"{digits}{-sum(each // 10 + each % 10 for each in doubled) % 10}"
+
+
+def _lot(what: str, iccid: str) -> int:
+    return int.from_bytes(blake2b(f"{what} {iccid}".encode(), digest_size=8).digest())

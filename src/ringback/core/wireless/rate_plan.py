@@ -1,0 +1,126 @@
+"""Rate plans: what SIMs may do, how much data they may use, and where.
+
+The home network is T-Mobile's in the USA; that of other operators there is national roaming, and
+everything else international. Source: the vendors' OpenAPI files.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from ringback.core.method import Method
+from ringback.core.network import NETWORKS, Network
+
+
+class DataLimitStrategy(StrEnum):
+    """What the home network does with a SIM that has used its limit."""
+
+    BLOCK = "block"
+    THROTTLE = "throttle"
+
+
+class DataMetering(StrEnum):
+    """How the use of data is metered: as it comes, or in quotas."""
+
+    PAYG = "payg"
+    QUOTA_1 = "quota-1"
+    QUOTA_10 = "quota-10"
+    QUOTA_50 = "quota-50"
+
+
+DATA_LIMIT: Final = 1000
+"""MB in a month; the default."""
+DATA_LIMITS: Final = (1, 2_000_000)
+"""The least and the most, in MB. The documentation has the most: 2 TB."""
+
+
+class Service(StrEnum):
+    """What a SIM can be let do abroad; `voice` is an old one."""
+
+    DATA = "data"
+    MESSAGING = "messaging"
+    VOICE = "voice"
+
+
+_HOME: Final = ("310260", "310240")
+
+
+class Zone(StrEnum):
+    """Where usage is told apart; the values are the names of the fields that tell it."""
+
+    HOME = "home"
+    NATIONAL = "national_roaming"
+    INTERNATIONAL = "international_roaming"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatePlan:
+    """A rate plan; all but its names stays as it was made."""
+
+    sid: str
+    account_sid: str
+    date_created: datetime
+    date_updated: datetime
+    unique_name: str | None = None
+    friendly_name: str | None = None
+    data_enabled: bool = True
+    data_metering: DataMetering = DataMetering.PAYG
+    data_limit: int = DATA_LIMIT
+    messaging_enabled: bool = True
+    voice_enabled: bool = False
+    national_roaming_enabled: bool = False
+    national_roaming_data_limit: int = DATA_LIMIT
+    international_roaming: tuple[str, ...] = ()
+    international_roaming_data_limit: int = DATA_LIMIT
+    data_limit_strategy: DataLimitStrategy = DataLimitStrategy.BLOCK
+    usage_notification_url: str | None = None
+    usage_notification_method: Method = Method.POST
+
+    @property
+    def roams(self) -> bool:
+        """Whether its SIMs may leave the home network."""
+        return self.national_roaming_enabled or bool(self.international_roaming)
+
+    def limit_in(self, zone: Zone) -> int:
+        """Return how many MB a SIM may use there in a month."""
+        return {
+            Zone.HOME: self.data_limit,
+            Zone.NATIONAL: self.national_roaming_data_limit,
+            Zone.INTERNATIONAL: self.international_roaming_data_limit,
+        }[zone]
+
+    def throttles_in(self, zone: Zone) -> bool:
+        """Whether a SIM goes on more slowly there once it has used its limit."""
+        return zone is Zone.HOME and self.data_limit_strategy is DataLimitStrategy.THROTTLE
+
+    def allows_data_in(self, zone: Zone) -> bool:
+        """Whether a SIM may use data there."""
+        is_there = zone is not Zone.INTERNATIONAL or Service.DATA in self.international_roaming
+        return self.data_enabled and is_there
+
+    def allows_messages_in(self, zone: Zone) -> bool:
+        """Whether a SIM may send and get Commands there."""
+        is_there = zone is not Zone.INTERNATIONAL or Service.MESSAGING in self.international_roaming
+        return self.messaging_enabled and is_there
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The SIDs of the networks that its SIMs may be on."""
+        zones = {Zone.HOME}
+        if self.national_roaming_enabled:
+            zones.add(Zone.NATIONAL)
+        if self.international_roaming:
+            zones.add(Zone.INTERNATIONAL)
+        return tuple(network.sid for network in NETWORKS if zone_of(network) in zones)
+
+
+def zone_of(network: Network) -> Zone:
+    """Return in which zone a network is.
+
+    >>> [str(zone_of(network)) for network in NETWORKS[:2]]
+    ['national_roaming', 'home']
+    """
+    if "".join(network.identifiers[0]) in _HOME:
+        return Zone.HOME
+    return Zone.NATIONAL if network.iso_country == "US" else Zone.INTERNATIONAL

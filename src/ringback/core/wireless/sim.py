@@ -1,0 +1,207 @@
+"""The life cycle of a Programmable Wireless SIM, and what an update of one comes to.
+
+Source of the moves: the documentation of SIM statuses. It says that a SIM never returns to `new`,
+that `ready` comes after it alone, and that any SIM can be `deactivated`, whose 72 hours end in
+`canceled`. That it can be called back from there to `active` within them is our ruling.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from ringback.core.errors import Conflict, Invalid
+from ringback.core.listener import NOBODY, Listener
+
+
+class WirelessStatus(StrEnum):
+    """The statuses of a SIM; in the last two a change is waited for, or carried out."""
+
+    NEW = "new"
+    READY = "ready"
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    DEACTIVATED = "deactivated"
+    CANCELED = "canceled"
+    SCHEDULED = "scheduled"
+    UPDATING = "updating"
+
+
+_NEW, _READY, _ACTIVE = WirelessStatus.NEW, WirelessStatus.READY, WirelessStatus.ACTIVE
+_SUSPENDED, _DEACTIVATED = WirelessStatus.SUSPENDED, WirelessStatus.DEACTIVATED
+_NONE: Final = frozenset[WirelessStatus]()
+
+MOVES: Final[Mapping[WirelessStatus, frozenset[WirelessStatus]]] = {
+    _NEW: frozenset({_READY, _ACTIVE, _DEACTIVATED}),
+    _READY: frozenset({_ACTIVE, _SUSPENDED, _DEACTIVATED}),
+    _ACTIVE: frozenset({_SUSPENDED, _DEACTIVATED}),
+    _SUSPENDED: frozenset({_ACTIVE, _DEACTIVATED}),
+    _DEACTIVATED: frozenset({_ACTIVE}),
+    WirelessStatus.CANCELED: _NONE,
+    WirelessStatus.SCHEDULED: _NONE,
+    WirelessStatus.UPDATING: _NONE,
+}
+"""What can be asked for."""
+
+FINAL: Final[Mapping[WirelessStatus, WirelessStatus]] = {
+    _READY: _ACTIVE,
+    _DEACTIVATED: WirelessStatus.CANCELED,
+}
+"""Where a SIM goes on to by itself; who asked for the first status is told of both."""
+
+CANCELED_AFTER: Final = timedelta(hours=72)
+"""How long a SIM is deactivated before it is canceled."""
+
+CHANGING: Final = (WirelessStatus.SCHEDULED, WirelessStatus.UPDATING)
+CONNECTED: Final = (_READY, _ACTIVE)
+DELETABLE: Final = (_NEW, _SUSPENDED, _DEACTIVATED, WirelessStatus.CANCELED)
+"""The statuses in which a SIM can be deleted. No source says which; ours are those off the air."""
+
+_NOT_UPDATED: Final = 33010
+_NOT_CONFIGURED: Final = 33104
+_NO_SUCH_MOVE: Final = 33105
+
+
+@dataclass(frozen=True, slots=True)
+class WirelessSim:
+    """A Programmable Wireless SIM as its account sees it."""
+
+    sid: str
+    account_sid: str
+    iccid: str
+    date_created: datetime
+    date_updated: datetime
+    status: WirelessStatus = _NEW
+    unique_name: str | None = None
+    friendly_name: str | None = None
+    rate_plan_sid: str | None = None
+    eid: str | None = None
+    registration_code: str | None = None
+    is_narrowband: bool = False
+    """Whether it is one for the Internet of Things alone: data, but no SMS."""
+    commands_to: Listener = NOBODY
+    """Who is told of Commands that its device sends."""
+    handlers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The deprecated URLs and methods for SMS and calls, by their names in answers."""
+    is_resetting: bool = False
+    reset_to: Listener = NOBODY
+    """Who is told when the reset of its connectivity is over."""
+    final_to: Listener = NOBODY
+    """Who is told when it gets its final status by itself."""
+    status_since: datetime | None = None
+    """Since when it is ready or deactivated, which is counted while it is, or is being changed."""
+    commands_while_ready: int = 0
+    """Commands sent to it since it is `ready`."""
+    metered_since: datetime | None = None
+    """The instant at which it was first connected: its months are counted from there."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the network lets its device in."""
+        return self.status in CONNECTED
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What an update asks for of status and rate plan; None for what it doesn't mention."""
+
+    status: WirelessStatus | None = None
+    rate_plan_sid: str | None = None
+    removes_rate_plan: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """Neither status nor rate plan is asked for; nobody is called back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """There is nothing for the network to do; who asked is told at once."""
+
+    rate_plan_sid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """The network has to carry the change out."""
+
+    status: WirelessStatus
+    rate_plan_sid: str | None
+
+
+Change = Unchanged | Settled | Underway
+
+
+def make_iccid(chance: bytes) -> str:
+    """Return the number of a card, from 8 bytes of chance: of the form of a published sample.
+
+    >>> make_iccid(bytes(8))
+    '8901340000000000000'
+    """
+    return f"890134{int.from_bytes(chance) % 10**13:013}"
+
+
+def plan_change(sim: WirelessSim, wish: Wish) -> Change:
+    """Return what an update that asks for this comes to.
+
+    Raises Conflict while an earlier change is not over (33010), and Invalid where the life cycle
+    has no such move (33105), the SIM would be connected without a rate plan (33104), or the plan
+    is to be removed from a SIM as it is suspended (33121).
+    """
+    if wish == Wish():
+        return Unchanged()
+    if sim.status in CHANGING:
+        raise Conflict(
+            f"SIM {sim.sid} is {sim.status}: wait for its running change before changing its status"
+            " or rate plan",
+            code=_NOT_UPDATED,
+        )
+    if wish.status is _SUSPENDED and wish.removes_rate_plan:
+        raise Invalid(
+            "Status=suspended can't come with an empty RatePlan; give one after the other",
+            code=33121,
+        )
+    status = wish.status or sim.status
+    plan = None if wish.removes_rate_plan else wish.rate_plan_sid or sim.rate_plan_sid
+    check_move(sim, status)
+    if status in CONNECTED and plan is None:
+        raise Invalid(
+            f"SIM {sim.sid} can't be {status} without a rate plan; give RatePlan too",
+            code=_NOT_CONFIGURED,
+        )
+    is_at_rest = status in (_NEW, WirelessStatus.CANCELED)
+    if status is sim.status and (plan == sim.rate_plan_sid or is_at_rest):
+        return Settled(plan)
+    return Underway(status, plan)
+
+
+def check_move(sim: WirelessSim, status: WirelessStatus) -> None:
+    """See that a SIM can be asked to become this, or is it already; else raises Invalid (33105)."""
+    allowed = MOVES[sim.status]
+    if status is not sim.status and status not in allowed:
+        moves = ", ".join(sorted(allowed)) or "nothing else"
+        raise Invalid(
+            f"SIM {sim.sid} is {sim.status} and can't become {status}; it can become: {moves}",
+            code=_NO_SUCH_MOVE,
+        )
+
+
+def moved(
+    sim: WirelessSim, status: WirelessStatus, now: datetime, *, before: WirelessStatus | None = None
+) -> WirelessSim:
+    """Return a SIM in another status; `before` is the one that it had when its change began.
+
+    How long it is ready or deactivated, and what it is sent while it is ready, is counted afresh.
+    """
+    stays = status is (before or sim.status)
+    since = now if status in FINAL else None
+    return replace(
+        sim,
+        status=status,
+        date_updated=now,
+        status_since=sim.status_since if stays else since,
+        commands_while_ready=sim.commands_while_ready if stays else 0,
+        metered_since=sim.metered_since or (now if status in CONNECTED else None),
+    )

@@ -1,0 +1,45 @@
+"""A change of a SIM that the network carries out, and what follows from its ending."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ringback.core.listener import NOBODY, Listener
+from ringback.core.scenario import Ending, failure_in
+from ringback.core.sim_updated import SimUpdated
+from ringback.core.wireless.sim import FINAL, WirelessSim, WirelessStatus, moved
+
+
+@dataclass(frozen=True, slots=True)
+class WirelessUpdate:
+    """An accepted change: where the SIM comes from, where it goes, and whom to tell."""
+
+    sim_sid: str
+    account_sid: str
+    from_status: WirelessStatus
+    to_status: WirelessStatus
+    to_rate_plan_sid: str | None
+    told: Listener
+
+
+def finish(
+    sim: WirelessSim, update: WirelessUpdate, ending: Ending, now: datetime
+) -> tuple[WirelessSim, SimUpdated]:
+    """Return the SIM after its change, and what its customer is told of it.
+
+    A failed change leaves the SIM, and whom its final status is told, as they were. One that
+    succeeds has that status told to whoever asked for it, and to nobody else.
+    """
+    failure, before = failure_in(ending, unanswered=33000), update.from_status
+    status = update.to_status if failure is None else before
+    done = moved(sim, status, now, before=before)
+    if failure is None:
+        done = replace(done, rate_plan_sid=update.to_rate_plan_sid)
+    if status is not before:
+        done = replace(done, final_to=update.told if status in FINAL else NOBODY)
+    return done, SimUpdated.of(done, failure)
+
+
+def finalize(sim: WirelessSim, now: datetime) -> tuple[WirelessSim, SimUpdated, Listener]:
+    """Return a SIM in the status that it gets by itself, what is told of it, and to whom."""
+    done = replace(moved(sim, FINAL[sim.status], now), final_to=NOBODY)
+    return done, SimUpdated.of(done), sim.final_to

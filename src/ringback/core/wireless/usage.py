@@ -1,0 +1,200 @@
+"""Usage Records of Programmable Wireless: data and Commands, by where they were used.
+
+Source: the vendors' OpenAPI files, and the published samples.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from operator import itemgetter
+from typing import Final, NamedTuple
+
+from ringback.core.errors import Invalid
+from ringback.core.message import Direction
+from ringback.core.metering import bytes_of
+from ringback.core.months import months_after
+from ringback.core.network import Network, network_with
+from ringback.core.periods import DAY, HOUR, floor, iso, next_boundary, periods_between
+from ringback.core.wireless.data_session import WirelessSession
+from ringback.core.wireless.rate_plan import Zone, zone_of
+
+MOST_RECORDS: Final = 10_000
+"""So many periods can be asked for at once. The bound is ours."""
+_INVALID: Final = 33101
+
+
+class Period(StrEnum):
+    """How long the period of a Usage Record is."""
+
+    HOURLY = "hourly"
+    DAILY = "daily"
+    ALL = "all"
+
+
+_SPANS: Final[Mapping[Period, timedelta]] = {Period.HOURLY: HOUR, Period.DAILY: DAY}
+
+
+class Slot(NamedTuple):
+    """The period of one record."""
+
+    number: int
+    """Counted from 0, from the start of what was asked for."""
+    start: datetime
+    end: datetime
+
+    @property
+    def sid(self) -> str:
+        """Which record of its list it is; no SID of a resource."""
+        return f"{self.start:%Y%m%d%H}"
+
+
+class Question(NamedTuple):
+    """What usage is asked for."""
+
+    start: datetime
+    end: datetime
+    span: timedelta | None
+    """How long each record's period is; None where there is one for all."""
+
+    def slots(self) -> list[Slot]:
+        """Return the periods of all records, the newest first."""
+        periods = periods_between(self.start, self.end, self.span)
+        return [Slot(len(periods) - 1 - at, *period) for at, period in enumerate(periods)]
+
+
+def plan_question(
+    start: datetime | None, end: datetime | None, granularity: Period, now: datetime
+) -> Question:
+    """Return what a request for usage comes to; without a period it is the last month.
+
+    Where records are told by hours or days, all of those are told that the period touches.
+    Raises Invalid where it ends before it begins, or has too many of them (33101).
+    """
+    end = end or now
+    start = start or months_after(end, months=-1)
+    if start > end:
+        raise Invalid(f"Start {iso(start)} is after End {iso(end)}", code=_INVALID)
+    span = _SPANS.get(granularity)
+    if span is None:
+        return Question(start, end, None)
+    start, end = floor(start, span), next_boundary(end, span)
+    count = (end - start) // span
+    if count > MOST_RECORDS:
+        raise Invalid(
+            f"Granularity={granularity} from Start {iso(start)} to End {iso(end)} makes"
+            f" {count} records; at most {MOST_RECORDS} can be asked for",
+            code=_INVALID,
+        )
+    return Question(start, end, span)
+
+
+class CommandUse(NamedTuple):
+    """A Command that went to a device or came from one; it stays when the Command is deleted."""
+
+    account_sid: str
+    sim_sid: str
+    network_sid: str
+    direction: Direction
+    at: datetime
+
+
+class Tally(NamedTuple):
+    """How many Commands went one way, on one network, in one period."""
+
+    slot: int
+    """The number of the slot."""
+    network_sid: str
+    direction: Direction
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What was used in one place."""
+
+    commands: Mapping[Direction, int] = field(default_factory=dict[Direction, int])
+    upload: int = 0
+    download: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WirelessUsage:
+    """What an account, or one of its SIMs, used in one period."""
+
+    account_sid: str
+    sim_sid: str | None
+    slot: Slot
+    by_country: Mapping[tuple[Zone, str], Used]
+    """Where anything was used, told apart by zone and country (ISO 3166-1 alpha-2)."""
+
+    @property
+    def sid(self) -> str:
+        """Which record of its list it is."""
+        return self.slot.sid
+
+    def used_in(self, *zones: Zone) -> Used:
+        """Return what was used in these zones together."""
+        parts = [used for (zone, _), used in self.by_country.items() if zone in zones]
+        return Used(
+            {way: sum(part.commands.get(way, 0) for part in parts) for way in Direction},
+            sum(part.upload for part in parts),
+            sum(part.download for part in parts),
+        )
+
+    def abroad(self) -> list[tuple[str, Used]]:
+        """Return what was used in each other country, by its code."""
+        places = self.by_country.items()
+        return sorted(
+            [(country, used) for (zone, country), used in places if zone is Zone.INTERNATIONAL],
+            key=itemgetter(0),
+        )
+
+
+def summarize(
+    account_sid: str,
+    sim_sid: str | None,
+    slots: Iterable[Slot],
+    *,
+    sessions: Sequence[WirelessSession],
+    tallies: Iterable[Tally],
+    now: datetime,
+) -> list[WirelessUsage]:
+    """Return the records for these periods, in their order."""
+    counted = defaultdict[int, list[Tally]](list)
+    for tally in tallies:
+        counted[tally.slot].append(tally)
+    return [
+        WirelessUsage(
+            account_sid, sim_sid, slot, _by_country(sessions, counted[slot.number], slot, now)
+        )
+        for slot in slots
+    ]
+
+
+def _by_country(
+    sessions: Iterable[WirelessSession],
+    tallies: Iterable[Tally],
+    slot: Slot,
+    now: datetime,
+) -> dict[tuple[Zone, str], Used]:
+    flows = defaultdict[tuple[Zone, str], list[WirelessSession]](list)
+    for session in sessions:
+        flows[_place_of(session.network)].append(session)
+    counts = defaultdict[tuple[Zone, str], dict[Direction, int]](dict)
+    for tally in tallies:
+        network = network_with(tally.network_sid)
+        if network is not None:
+            of = counts[_place_of(network)]
+            of[tally.direction] = of.get(tally.direction, 0) + tally.messages
+    end = min(slot.end, now)
+    used = {
+        place: Used(counts.get(place, {}), *bytes_of(flows.get(place, ()), slot.start, end))
+        for place in [*flows, *counts]
+    }
+    return {place: one for place, one in used.items() if one != Used()}
+
+
+def _place_of(network: Network) -> tuple[Zone, str]:
+    return zone_of(network), network.iso_country

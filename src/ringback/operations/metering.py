@@ -1,0 +1,65 @@
+"""What SIMs of either product use: flows of data that are begun, ended and cut off at a limit."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from ringback.core.metering import INSTANT, total_between, when_used
+from ringback.core.periods import HOUR
+from ringback.ports import Flows
+from ringback.ports.records import F
+
+MOST_AT_ONCE: Final = 1_000_000_000
+"""Bytes that a device can use at once, each way."""
+_A_BURST: Final = HOUR // INSTANT
+"""So many times what is used in an instant would be used in an hour."""
+
+
+def _any_flow(_: object) -> bool:
+    return True
+
+
+def end_flows(flows: Flows[F], sim_sid: str, now: datetime) -> None:
+    """End all that a SIM uses by itself."""
+    for flow in flows.of_sim(sim_sid, since=now):
+        flows.end(flow.sid, now)
+
+
+def end_when_used(flows: Flows[F], flow: F, left: int, now: datetime) -> datetime | None:
+    """Have a flow end when it has used so many bytes more; return when, or None for never."""
+    reached = when_used(left, flow, since=now)
+    if reached is not None:
+        flows.end(flow.sid, reached)
+    return reached
+
+
+def used_since(
+    flows: Flows[F],
+    sim_sid: str,
+    since: datetime,
+    now: datetime,
+    *,
+    of: Callable[[F], bool] = _any_flow,
+) -> int:
+    """Return how many bytes a SIM has used from an instant on, up and down together.
+
+    What its device used at once in that very instant counts, though it is dated to the one before.
+    """
+    before = since - INSTANT
+    own = [flow for flow in flows.of_sim(sim_sid, since=before) if of(flow)]
+    at_once = [flow for flow in own if flow.date_created == before]
+    others = [flow for flow in own if flow.date_created != before]
+    return total_between(at_once, before, now) + total_between(others, since, now)
+
+
+def add_burst(flows: Flows[F], flow: F, *, upload: int, download: int, now: datetime) -> None:
+    """Have so much be used at once: in the last instant, so that it is seen at once."""
+    burst = replace(
+        flow,
+        upload_per_hour=upload * _A_BURST,
+        download_per_hour=download * _A_BURST,
+        date_created=now - INSTANT,
+        date_ended=now,
+    )
+    flows.add(burst)

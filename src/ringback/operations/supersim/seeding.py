@@ -1,0 +1,57 @@
+"""The fleet and the SIM of Super SIM that `ringback dev` begins with: those of KORE's notice."""
+
+from dataclasses import replace
+from typing import Final
+
+from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.operations.moment import Moment
+from ringback.operations.supersim.access_profiles import create_access_profile
+from ringback.operations.supersim.fleets import FleetSettings, create_fleet
+from ringback.operations.supersim.life_of_sims import follow
+from ringback.operations.supersim.settings_updates import add_written_settings
+from ringback.ports import Transaction
+
+SIM_SID: Final = "HSab3f06be8f5d32caecb91e8a306c6c08"
+SIM_NAME: Final = "my_super_sim"
+_ICCID: Final = "89883070000123456789"
+_FLEET_NAME: Final = "my_fleet"
+_PROFILE_NAME: Final = "all_networks"
+_DEVICE_IP: Final = "127.0.0.1"
+"""So that a program that knows of no addresses can play its device."""
+
+
+def plant(tx: Transaction, account_sid: str, moment: Moment) -> None:
+    """Give an account its fleet, and a SIM in it."""
+    profile = create_access_profile(
+        tx, account_sid, unique_name=_PROFILE_NAME, networks=(), moment=moment
+    )
+    fleet = create_fleet(
+        tx,
+        account_sid,
+        FleetSettings(unique_name=_FLEET_NAME, network_access_profile=profile.sid),
+        data_enabled=True,
+        sms_commands_enabled=True,
+        moment=moment,
+    )
+    sim = Sim(
+        sid=SIM_SID,
+        account_sid=account_sid,
+        iccid=_ICCID,
+        unique_name=SIM_NAME,
+        status=SimStatus.ACTIVE,
+        fleet_sid=fleet.sid,
+        date_created=moment.now,
+        date_updated=moment.now,
+        device_ip=_DEVICE_IP,
+    )
+    tx.supersim.sims.add(sim)
+    # Nothing is under way from the start, so that what a developer sees moving is their own doing.
+    add_written_settings(tx, sim, moment)
+    follow(tx, sim, moment)
+
+
+def address_first_sim(tx: Transaction) -> None:
+    """Give the SIM its address in a store of an earlier Ringback, which had given it another."""
+    sim = tx.supersim.sims.get(SIM_SID)
+    if sim is not None and tx.supersim.sims.first({"device_ip": _DEVICE_IP}) is None:
+        tx.supersim.sims.save(replace(sim, device_ip=_DEVICE_IP))

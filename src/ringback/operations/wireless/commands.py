@@ -1,0 +1,159 @@
+"""Commands to SIMs: sent, found, listed and deleted."""
+
+from typing import NamedTuple
+
+from ringback.core.errors import Invalid
+from ringback.core.listener import NOBODY, Listener
+from ringback.core.message import Direction, MessageStatus, PayloadType
+from ringback.core.scenario import Step
+from ringback.core.sids import Kind
+from ringback.core.wireless.command import (
+    KEPT_FOR,
+    MOST_QUEUED,
+    Command,
+    IncludeSid,
+    Transport,
+    fault_in,
+)
+from ringback.core.wireless.sim import WirelessSim
+from ringback.operations.finding import fetch_owned
+from ringback.operations.moment import Moment
+from ringback.operations.wireless.data import plan_of, zone_of_sim
+from ringback.operations.wireless.sims import sim_named
+from ringback.ports import Transaction, Window
+
+
+class NewCommand(NamedTuple):
+    """A Command that is to be sent."""
+
+    sim: str
+    """The SID or the unique name of a SIM."""
+    command: str
+    mode: PayloadType = PayloadType.TEXT
+    include_sid: IncludeSid = IncludeSid.NONE
+    wants_receipt: bool = True
+    told: Listener = NOBODY
+
+
+class CommandFilter(NamedTuple):
+    """Which Commands to list; None stands for all."""
+
+    sim: str | None = None
+    """The SID or the unique name of a SIM; one that isn't there has none."""
+    status: MessageStatus | None = None
+    direction: Direction | None = None
+    transport: Transport | None = None
+
+
+def send_command(tx: Transaction, account_sid: str, new: NewCommand, moment: Moment) -> Command:
+    """Queue a Command to a SIM.
+
+    Raises Invalid where there is no such SIM (33107), it is not connected (33104), its rate plan
+    has no messages (33203), too many wait for it (33118), or none can be like this (33101, 33111).
+    """
+    sim = sim_named(tx, account_sid, new.sim)
+    fault = fault_in(new.command, new.mode, new.include_sid)
+    if fault is not None:
+        raise Invalid(f"Command: {fault.words}", code=fault.code)
+    _check_can_get(tx, sim)
+    command = Command(
+        **moment.stamp(Kind.COMMAND, account_sid),
+        sim_sid=sim.sid,
+        command=new.command,
+        command_mode=new.mode,
+        transport=transport_of(sim),
+        status=MessageStatus.QUEUED,
+        direction=Direction.TO_SIM,
+        include_sid=new.include_sid,
+        delivery_receipt_requested=new.wants_receipt,
+        told=new.told,
+    )
+    keep_command(tx, command, moment)
+    scenario = moment.scenario_of_sim(tx, sim)
+    moment.begin_step(tx, Step.SEND_COMMAND, command.sid, account_sid, scenario)
+    return command
+
+
+def keep_command(tx: Transaction, command: Command, moment: Moment) -> None:
+    """Keep a Command, for as long as one can be read."""
+    tx.wireless.commands.add(command)
+    moment.put_off(tx, Step.FORGET_COMMAND, command, moment.now + KEPT_FOR)
+
+
+def fetch_command(tx: Transaction, account_sid: str, sid: str) -> Command:
+    """Return a Command; raises NotFound where the account has none such."""
+    return fetch_owned(tx.wireless.commands, account_sid, sid, "Command")
+
+
+def list_commands(
+    tx: Transaction, account_sid: str, window: Window, *, which: CommandFilter
+) -> list[Command]:
+    """Return one page of an account's Commands, newest first."""
+    sim = which.sim and tx.wireless.sims.find(account_sid, which.sim)
+    if which.sim is not None and not sim:
+        return []
+    fields = {
+        "sim_sid": sim.sid if sim else None,
+        "status": which.status,
+        "direction": which.direction,
+        "transport": which.transport,
+    }
+    return tx.wireless.commands.page(account_sid, fields, window)
+
+
+def delete_command(tx: Transaction, account_sid: str, sid: str, _: Moment) -> None:
+    """Delete a Command; one that is still to be sent isn't any more. Raises NotFound."""
+    forget_command(tx, fetch_command(tx, account_sid, sid).sid)
+
+
+def forget_command(tx: Transaction, sid: str) -> None:
+    """Remove a Command, and what is due of it."""
+    for step in (Step.SEND_COMMAND, Step.CONFIRM_COMMAND, Step.FORGET_COMMAND):
+        tx.tasks.drop(sid, step)
+    tx.wireless.commands.remove(sid)
+
+
+def transport_of(sim: WirelessSim) -> Transport:
+    """Return how Commands to and from a SIM travel."""
+    return Transport.IP if sim.is_narrowband else Transport.SMS
+
+
+def has_messages(tx: Transaction, sim: WirelessSim) -> bool:
+    """Whether a SIM's rate plan has what its Commands travel by."""
+    plan = plan_of(tx, sim)
+    if plan is None:
+        return False
+    return plan.data_enabled if sim.is_narrowband else plan.messaging_enabled
+
+
+def has_messages_there(tx: Transaction, sim: WirelessSim, moment: Moment) -> bool:
+    """Whether it has that where the SIM is."""
+    plan = plan_of(tx, sim)
+    if plan is None or not has_messages(tx, sim):
+        return False
+    return sim.is_narrowband or plan.allows_messages_in(zone_of_sim(sim, plan, moment))
+
+
+def _check_can_get(tx: Transaction, sim: WirelessSim) -> None:
+    if not sim.is_connected:
+        raise Invalid(
+            f"SIM {sim.sid} is {sim.status}; Commands can be sent to one that is ready or active",
+            code=33104,
+        )
+    if not has_messages(tx, sim):
+        service = "DataEnabled" if sim.is_narrowband else "MessagingEnabled"
+        raise Invalid(
+            f"the rate plan of SIM {sim.sid} allows no Commands: it is without {service}",
+            code=33203,
+        )
+    if sim.is_narrowband:
+        queued = {"sim_sid": sim.sid, "status": MessageStatus.QUEUED}
+        if (
+            len(tx.wireless.commands.page(sim.account_sid, queued, Window(MOST_QUEUED)))
+            >= MOST_QUEUED
+        ):
+            raise Invalid(
+                f"{MOST_QUEUED} Commands are queued for Narrowband SIM {sim.sid} already; wait"
+                " until some have been sent",
+                code=33118,
+            )

@@ -1,0 +1,101 @@
+"""What devices do: send Commands, use data."""
+
+from base64 import b64encode
+from typing import Final, NamedTuple
+
+from ringback.core.errors import Invalid
+from ringback.core.message import LONGEST_SMS, Direction, MessageStatus, PayloadType, fault_in_text
+from ringback.core.metering import INSTANT
+from ringback.core.scenario import CarrierFailure
+from ringback.core.sids import Kind
+from ringback.core.wireless.command import LONGEST_BINARY, Command
+from ringback.core.wireless.events import CommandChanged
+from ringback.core.wireless.sim import WirelessSim
+from ringback.core.wireless.usage import CommandUse
+from ringback.operations.moment import Moment
+from ringback.operations.wireless.commands import has_messages_there, keep_command, transport_of
+from ringback.operations.wireless.data import network_of, plan_of, use_data
+from ringback.operations.wireless.life_of_sims import plan_final
+from ringback.ports import Transaction
+
+_WARNING: Final = CarrierFailure(33111, "the Command was too long, and is cut off")
+
+
+class _Heard(NamedTuple):
+    """What a device sent, as far as it counts."""
+
+    command: str
+    mode: PayloadType
+    is_cut_off: bool
+
+
+def receive_text(tx: Transaction, sim: WirelessSim, text: str, moment: Moment) -> Command:
+    """Take in a text that a SIM's device sends, and have the SIM's receiver told.
+
+    One that is too long is cut off, and its callback says so (33111). Raises Invalid where the
+    device can't send any, Overloaded where too many callbacks wait.
+    """
+    sent = text[:LONGEST_SMS]
+    fault = fault_in_text(sent)
+    if fault is not None:
+        raise Invalid(f"Payload: {fault}", code=33101)
+    return _receive(tx, sim, _Heard(sent, PayloadType.TEXT, len(text) > len(sent)), moment)
+
+
+def receive_bytes(tx: Transaction, sim: WirelessSim, payload: bytes, moment: Moment) -> Command:
+    """Take in a binary Command that a SIM's device sends; else as `receive_text`."""
+    sent = payload[:LONGEST_BINARY]
+    heard = _Heard(b64encode(sent).decode(), PayloadType.BINARY, len(payload) > len(sent))
+    return _receive(tx, sim, heard, moment)
+
+
+def transfer_data(
+    tx: Transaction, sim: WirelessSim, *, upload: int, download: int, moment: Moment
+) -> None:
+    """Have a device use data, at once; raises Invalid where it can't use so much."""
+    _check_connected(sim)
+    use_data(tx, sim, upload=upload, download=download, moment=moment)
+    plan_final(tx, sim, moment)
+
+
+def note_use(tx: Transaction, sim: WirelessSim, direction: Direction, moment: Moment) -> None:
+    """Note for usage that a Command went to a device, or came from it."""
+    plan = plan_of(tx, sim)
+    if plan is not None:
+        network = network_of(sim, plan, moment)
+        # In the last instant, so that it is seen at once.
+        at = moment.now - INSTANT
+        use = CommandUse(sim.account_sid, sim.sid, network.sid, direction, at)
+        tx.wireless.command_uses.add(use)
+
+
+def _receive(tx: Transaction, sim: WirelessSim, heard: _Heard, moment: Moment) -> Command:
+    _check_connected(sim)
+    if not has_messages_there(tx, sim, moment):
+        raise Invalid(f"the rate plan of SIM {sim.sid} allows no Commands", code=33203)
+    if sim.commands_to.url is not None:
+        moment.intake.make_room(sim.account_sid, 1)
+    received = Command(
+        **moment.stamp(Kind.COMMAND, sim.account_sid),
+        sim_sid=sim.sid,
+        command=heard.command,
+        command_mode=heard.mode,
+        transport=transport_of(sim),
+        status=MessageStatus.RECEIVED,
+        direction=Direction.FROM_SIM,
+        delivery_receipt_requested=False,
+    )
+    keep_command(tx, received, moment)
+    note_use(tx, sim, Direction.FROM_SIM, moment)
+    warning = _WARNING if heard.is_cut_off else None
+    event = CommandChanged.of(received, sim.unique_name, warning)
+    moment.tell(tx, event, sim.commands_to.url, sim.commands_to.method)
+    return received
+
+
+def _check_connected(sim: WirelessSim) -> None:
+    if not sim.is_connected:
+        raise Invalid(
+            f"SIM {sim.sid} is {sim.status}; its device can send while it is ready or active",
+            code=33104,
+        )

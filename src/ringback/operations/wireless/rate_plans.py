@@ -1,0 +1,89 @@
+"""Rate plans: made, found, renamed and deleted."""
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from ringback.core.codes import WIRELESS
+from ringback.core.errors import Invalid
+from ringback.core.method import Method
+from ringback.core.sids import Kind
+from ringback.core.wireless.rate_plan import RatePlan
+from ringback.operations.finding import fetch_named, named_in
+from ringback.operations.moment import Moment
+from ringback.operations.names import check_name_is_free
+from ringback.ports import Transaction, Window
+
+
+class PlanNames(NamedTuple):
+    """What of a rate plan can be changed; None for what a request doesn't mention."""
+
+    unique_name: str | None = None
+    """Empty to take the name away."""
+    friendly_name: str | None = None
+    usage_notification_url: str | None = None
+    usage_notification_method: Method | None = None
+
+
+def create_rate_plan(
+    tx: Transaction, account_sid: str, names: PlanNames, allowed: dict[str, Any], moment: Moment
+) -> RatePlan:
+    """Make a rate plan that allows this, by the names of its fields; what is left out is usual.
+
+    Raises Invalid where its name is taken (33101).
+    """
+    check_name_is_free(tx.wireless.rate_plans, account_sid, names.unique_name, codes=WIRELESS)
+    plan = RatePlan(
+        **moment.stamp(Kind.RATE_PLAN, account_sid),
+        **allowed,
+    )
+    plan = replace(plan, **_changes(names))
+    tx.wireless.rate_plans.add(plan)
+    return plan
+
+
+def list_rate_plans(tx: Transaction, account_sid: str, window: Window) -> list[RatePlan]:
+    """Return one page of an account's plans, newest first."""
+    return tx.wireless.rate_plans.page(account_sid, {}, window)
+
+
+def fetch_rate_plan(tx: Transaction, account_sid: str, sid_or_name: str) -> RatePlan:
+    """Return a plan by its SID or unique name; raises NotFound where the account has none such."""
+    return fetch_named(tx.wireless.rate_plans, account_sid, sid_or_name, "RatePlan")
+
+
+def rate_plan_named(tx: Transaction, account_sid: str, sid_or_name: str) -> RatePlan:
+    """Return the plan that a parameter names; raises Invalid where there is none such (33108)."""
+    plans, given = tx.wireless.rate_plans, ("RatePlan", sid_or_name)
+    return named_in(plans, account_sid, given, "RatePlan", code=33108)
+
+
+def rename_rate_plan(
+    tx: Transaction, account_sid: str, sid_or_name: str, names: PlanNames, moment: Moment
+) -> RatePlan:
+    """Change what a plan is called; raises NotFound, or Invalid for a taken name (33101)."""
+    plan = fetch_rate_plan(tx, account_sid, sid_or_name)
+    plans, name = tx.wireless.rate_plans, names.unique_name
+    check_name_is_free(plans, account_sid, name, plan.sid, codes=WIRELESS)
+    plan = replace(plan, **_changes(names), date_updated=moment.now)
+    plans.save(plan)
+    return plan
+
+
+def delete_rate_plan(tx: Transaction, account_sid: str, sid_or_name: str, _: Moment) -> None:
+    """Delete a plan; raises NotFound, or Invalid while SIMs have it (33201)."""
+    plan = fetch_rate_plan(tx, account_sid, sid_or_name)
+    user = tx.wireless.sims.first({"rate_plan_sid": plan.sid})
+    coming = tx.wireless.sim_updates.first({"to_rate_plan_sid": plan.sid})
+    holder = user.sid if user is not None else coming and coming.sim_sid
+    if holder is not None:
+        raise Invalid(
+            f"RatePlan {plan.sid} can't be deleted while SIMs have it, such as {holder}",
+            code=33201,
+        )
+    tx.wireless.rate_plans.remove(plan.sid)
+
+
+def _changes(names: PlanNames) -> dict[str, Any]:
+    """Return the fields that change; what is given as empty is taken away."""
+    given = names._asdict().items()
+    return {name: value or None for name, value in given if value is not None}

@@ -1,0 +1,38 @@
+"""The rate plan and the SIM of Programmable Wireless that `ringback dev` begins with."""
+
+from dataclasses import replace
+from typing import Final
+
+from ringback.core.wireless.sim import WirelessSim, WirelessStatus, moved
+from ringback.operations.moment import Moment
+from ringback.operations.wireless.life_of_sims import follow
+from ringback.operations.wireless.rate_plans import PlanNames, create_rate_plan
+from ringback.ports import Transaction
+
+# Made up, since the notice shows none; the number has the form of a published sample.
+SIM_SID: Final = "DEab3f06be8f5d32caecb91e8a306c6c08"
+SIM_NAME: Final = "my_wireless_sim"
+_ICCID: Final = "8901340000000000019"
+_PLAN_NAME: Final = "my_rate_plan"
+
+
+def plant_where_missing(tx: Transaction, account_sid: str, moment: Moment) -> None:
+    """Give an account a SIM with a rate plan, also where an earlier Ringback made the account."""
+    if tx.wireless.sims.get(SIM_SID) is not None:
+        return
+    plans = tx.wireless.rate_plans
+    plan = plans.find(account_sid, _PLAN_NAME) or create_rate_plan(
+        tx, account_sid, PlanNames(unique_name=_PLAN_NAME), {}, moment
+    )
+    is_taken = tx.wireless.sims.find(account_sid, SIM_NAME) is not None
+    new = WirelessSim(
+        sid=SIM_SID,
+        account_sid=account_sid,
+        iccid=_ICCID,
+        unique_name=None if is_taken else SIM_NAME,
+        date_created=moment.now,
+        date_updated=moment.now,
+    )
+    sim = replace(moved(new, WirelessStatus.ACTIVE, moment.now), rate_plan_sid=plan.sid)
+    tx.wireless.sims.add(sim)
+    follow(tx, sim, moment)

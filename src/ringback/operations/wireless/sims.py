@@ -1,0 +1,275 @@
+"""Programmable Wireless SIMs: registered, found, updated, reset and deleted."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, NamedTuple, assert_never
+
+from ringback.core.codes import WIRELESS
+from ringback.core.errors import Conflict, Invalid
+from ringback.core.listener import NOBODY, Hook, Listener
+from ringback.core.scenario import Step
+from ringback.core.sids import Kind
+from ringback.core.sim_updated import SimUpdated
+from ringback.core.wireless.sim import (
+    CHANGING,
+    DELETABLE,
+    Settled,
+    Unchanged,
+    Underway,
+    WirelessSim,
+    WirelessStatus,
+    Wish,
+    plan_change,
+)
+from ringback.core.wireless.sim_update import WirelessUpdate
+from ringback.operations.finding import fetch_named, named_in
+from ringback.operations.metering import end_flows
+from ringback.operations.moment import Moment
+from ringback.operations.moving import check_is_new, check_target
+from ringback.operations.names import check_name_is_free
+from ringback.operations.wireless.rate_plans import rate_plan_named
+from ringback.ports import Transaction, Window
+
+_ICCID: Final = re.compile(r"89[0-9]{16,20}")
+_NOTHING: Final[Mapping[str, str]] = {}
+_NOT_PERMITTED: Final = 33201
+_STEPS: Final = (
+    Step.TAKE_ON_CHANGE,
+    Step.CHANGE_SIM,
+    Step.FINALIZE_SIM,
+    Step.RESET_SIM,
+    Step.METER_SIM,
+)
+
+
+class Card(NamedTuple):
+    """A card that is registered to an account, which this API has no operation for."""
+
+    iccid: str
+    registration_code: str | None = None
+    eid: str | None = None
+    is_narrowband: bool = False
+
+
+class UpdateRequest(NamedTuple):
+    """What an update asks for; None stands for what it doesn't mention."""
+
+    unique_name: str | None = None
+    """Empty to take the name away."""
+    friendly_name: str | None = None
+    status: WirelessStatus | None = None
+    rate_plan: str | None = None
+    """The SID or the unique name of a plan; empty to take the SIM's plan away."""
+    resets: bool = False
+    """Whether the connectivity is to be reset."""
+    account_sid: str | None = None
+    """The account to move the SIM to."""
+    commands_to: Hook = Hook()
+    handlers: Mapping[str, str] = _NOTHING
+    """The deprecated URLs and methods to change; an empty URL takes one away."""
+    told: Listener = NOBODY
+
+
+def register_sim(tx: Transaction, account_sid: str, card: Card, moment: Moment) -> WirelessSim:
+    """Take a card into an account; it is `new` and has no rate plan.
+
+    Raises Invalid where the card can't be, or is registered already (33101).
+    """
+    if not _ICCID.fullmatch(card.iccid):
+        raise Invalid(
+            f"Iccid={card.iccid!r}: an ICCID is 18 to 22 digits that begin with 89",
+            code=WIRELESS.invalid,
+        )
+    if tx.wireless.sims.first({"iccid": card.iccid}) is not None:
+        raise Invalid(f"Iccid {card.iccid} is registered already", code=WIRELESS.invalid)
+    sim = WirelessSim(
+        **moment.stamp(Kind.WIRELESS_SIM, account_sid),
+        iccid=card.iccid,
+        registration_code=card.registration_code,
+        eid=card.eid,
+        is_narrowband=card.is_narrowband,
+    )
+    tx.wireless.sims.add(sim)
+    return sim
+
+
+def fetch_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> WirelessSim:
+    """Return a SIM by its SID or unique name; raises NotFound where the account has none such."""
+    return fetch_named(tx.wireless.sims, account_sid, sid_or_name, "SIM")
+
+
+def sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> WirelessSim:
+    """Return the SIM that a parameter names; raises Invalid where there is none such (33107)."""
+    sims, given = tx.wireless.sims, ("Sim", sid_or_name)
+    return named_in(sims, account_sid, given, "SIM", code=33107)
+
+
+class SimFilter(NamedTuple):
+    """Which SIMs to list; None stands for all."""
+
+    status: WirelessStatus | None = None
+    iccid: str | None = None
+    rate_plan: str | None = None
+    """The SID or the unique name of a plan; one that isn't there has none."""
+    eid: str | None = None
+    registration_code: str | None = None
+
+
+def list_sims(
+    tx: Transaction, account_sid: str, window: Window, *, which: SimFilter
+) -> list[WirelessSim]:
+    """Return one page of an account's SIMs, newest first."""
+    plan = which.rate_plan and tx.wireless.rate_plans.find(account_sid, which.rate_plan)
+    if which.rate_plan is not None and not plan:
+        return []
+    fields = {
+        "status": which.status,
+        "iccid": which.iccid,
+        "rate_plan_sid": plan.sid if plan else None,
+        "eid": which.eid,
+        "registration_code": which.registration_code,
+    }
+    return tx.wireless.sims.page(account_sid, fields, window)
+
+
+def update_sim(
+    tx: Transaction, account_sid: str, sid_or_name: str, asked: UpdateRequest, moment: Moment
+) -> WirelessSim:
+    """Change at once what a SIM is called and who is told; have the network do the rest.
+
+    Who gave a callback URL is called back when a change of status or plan, or a reset, is over, and
+    again when the status that was asked for goes on to its final one. Names call nobody back.
+    Raises NotFound, Conflict or Invalid (33010, 33101, 33104, 33105, 33108, 33119, 33120, 33121,
+    33201), and changes nothing.
+    """
+    found = fetch_sim(tx, account_sid, sid_or_name)
+    if asked.resets:
+        _check_reset(found, asked)
+    sim = _noted(_moved(tx, found, asked.account_sid), asked, moment)
+    if (sim.account_sid, sim.unique_name) != (found.account_sid, found.unique_name):
+        sims, owner = tx.wireless.sims, sim.account_sid
+        check_name_is_free(sims, owner, sim.unique_name, sim.sid, codes=WIRELESS)
+    sim = _changed(tx, sim, asked, moment)
+    if asked.resets:
+        sim = _resetting(tx, sim, asked.told, moment)
+    tx.wireless.sims.save(sim)
+    return sim
+
+
+def delete_sim(tx: Transaction, account_sid: str, sid_or_name: str, moment: Moment) -> None:
+    """Delete a SIM; what it sent and used stays, and nobody is told of it any more.
+
+    Raises NotFound, Conflict while a change is not over (33010), and Invalid while it is connected
+    (33105).
+    """
+    sim = fetch_sim(tx, account_sid, sid_or_name)
+    if sim.status in CHANGING:
+        raise Conflict(
+            f"SIM {sim.sid} is {sim.status}: wait for its running change before deleting it",
+            code=33010,
+        )
+    if sim.status not in DELETABLE:
+        raise Invalid(
+            f"SIM {sim.sid} is {sim.status} and can't be deleted; it can be while it is"
+            f" {' or '.join(DELETABLE)}",
+            code=33105,
+        )
+    for step in _STEPS:
+        tx.tasks.drop(sim.sid, step)
+    end_flows(tx.wireless.sessions, sim.sid, moment.now)
+    tx.scenarios.put(sim.sid, None)
+    tx.wireless.sims.remove(sim.sid)
+
+
+def _moved(tx: Transaction, sim: WirelessSim, account_sid: str | None) -> WirelessSim:
+    """Return the SIM in the account that it is to be moved to, without the plan of its own."""
+    if account_sid is None or account_sid == sim.account_sid:
+        return sim
+    check_target(tx, sim.account_sid, account_sid, code=_NOT_PERMITTED)
+    check_is_new(sim.sid, sim.status, code=_NOT_PERMITTED)
+    return replace(sim, account_sid=account_sid, rate_plan_sid=None)
+
+
+def _noted(sim: WirelessSim, asked: UpdateRequest, moment: Moment) -> WirelessSim:
+    """Return the SIM with what needs no network: its names, and whom it tells."""
+    sim = replace(sim, date_updated=moment.now)
+    if asked.unique_name is not None:
+        sim = replace(sim, unique_name=asked.unique_name or None)
+    if asked.friendly_name is not None:
+        sim = replace(sim, friendly_name=asked.friendly_name or None)
+    handlers = {**sim.handlers, **asked.handlers}
+    return replace(
+        sim,
+        commands_to=asked.commands_to.after(sim.commands_to),
+        handlers={name: text for name, text in handlers.items() if text},
+    )
+
+
+def _changed(
+    tx: Transaction, sim: WirelessSim, asked: UpdateRequest, moment: Moment
+) -> WirelessSim:
+    """Return the SIM as a change of its status or plan leaves it for now."""
+    change = plan_change(sim, _wish(tx, sim, asked))
+    match change:
+        case Unchanged():
+            return sim
+        case Settled(plan_sid):
+            sim = replace(sim, rate_plan_sid=plan_sid)
+            moment.tell(tx, SimUpdated.of(sim), asked.told.url, asked.told.method)
+            return sim
+        case Underway():
+            plan_sid = change.rate_plan_sid
+            update = WirelessUpdate(
+                sim.sid, sim.account_sid, sim.status, change.status, plan_sid, asked.told
+            )
+            tx.wireless.sim_updates.add(update)
+            return _begun(tx, sim, moment)
+        case _:
+            assert_never(change)
+
+
+def _wish(tx: Transaction, sim: WirelessSim, asked: UpdateRequest) -> Wish:
+    if asked.rate_plan is None:
+        return Wish(asked.status)
+    if not asked.rate_plan:
+        return Wish(asked.status, removes_rate_plan=True)
+    plan = rate_plan_named(tx, sim.account_sid, asked.rate_plan)
+    if sim.is_narrowband and plan.roams:
+        raise Invalid(
+            f"SIM {sim.sid} is a Narrowband SIM, which can't roam as RatePlan {plan.sid} has it",
+            code=33105,
+        )
+    return Wish(asked.status, plan.sid)
+
+
+def _begun(tx: Transaction, sim: WirelessSim, moment: Moment) -> WirelessSim:
+    """Have the network carry a change out, or wait until the operator takes it on."""
+    scenario = moment.scenario_of_sim(tx, sim)
+    if scenario.wait_before(Step.TAKE_ON_CHANGE):
+        step, status = Step.TAKE_ON_CHANGE, WirelessStatus.SCHEDULED
+    else:
+        step, status = Step.CHANGE_SIM, WirelessStatus.UPDATING
+    moment.begin_step(tx, step, sim.sid, sim.account_sid, scenario)
+    return replace(sim, status=status)
+
+
+def _check_reset(sim: WirelessSim, asked: UpdateRequest) -> None:
+    """See that the connectivity of a SIM can be reset now; raises Conflict or Invalid."""
+    if asked.status is not None:
+        raise Invalid("Status and ResetStatus can't be given together", code=33121)
+    if sim.is_resetting:
+        raise Conflict(f"the connectivity of SIM {sim.sid} is being reset already", code=33120)
+    if not sim.is_connected:
+        raise Invalid(
+            f"SIM {sim.sid} is {sim.status}; its connectivity can be reset while it is ready or"
+            " active",
+            code=33119,
+        )
+
+
+def _resetting(tx: Transaction, sim: WirelessSim, told: Listener, moment: Moment) -> WirelessSim:
+    """Have the network reset a SIM's connectivity."""
+    scenario = moment.scenario_of_sim(tx, sim)
+    moment.begin_step(tx, Step.RESET_SIM, sim.sid, sim.account_sid, scenario)
+    return replace(sim, is_resetting=True, reset_to=told)

@@ -1,0 +1,85 @@
+"""The fields of records, and the columns that each stands in."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from ringback.stores.sqlite.columns import (
+    from_us,
+    maybe_from_us,
+    maybe_to_us,
+    read_url,
+    to_us,
+    write_warnings,
+)
+from ringback.stores.sqlite.session import SqlValue
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a record, and the columns that it stands in."""
+
+    name: str
+    columns: tuple[str, ...]
+    write: Callable[[Any], tuple[SqlValue, ...]]
+    read: Callable[[sqlite3.Row], Any]
+
+
+def plain(name: str) -> Field:
+    """Return a field that stands in the column of its name as it is: text, a number, None."""
+    return Field(name, (name,), lambda value: (value,), lambda row: row[name])
+
+
+def flag(name: str) -> Field:
+    """Return a field that is true or false."""
+    return Field(name, (name,), lambda value: (int(value),), lambda row: bool(row[name]))
+
+
+def one_of(name: str, kind: type[StrEnum]) -> Field:
+    """Return a field whose values are those of an enumeration."""
+    return Field(name, (name,), lambda value: (value,), lambda row: kind(row[name]))
+
+
+def instant(name: str, column: str) -> Field:
+    """Return a field that is an instant."""
+    return Field(name, (column,), lambda value: (to_us(value),), lambda row: from_us(row[column]))
+
+
+def maybe_instant(name: str, column: str) -> Field:
+    """Return a field that is an instant or None."""
+    return Field(
+        name, (column,), lambda value: (maybe_to_us(value),), lambda row: maybe_from_us(row[column])
+    )
+
+
+def pairs(name: str) -> Field:
+    """Return a field that maps texts to texts."""
+    return Field(
+        name, (name,), lambda value: (json.dumps(value),), lambda row: json.loads(row[name])
+    )
+
+
+def texts(name: str) -> Field:
+    """Return a field that is a tuple of texts."""
+    return Field(
+        name, (name,), lambda value: (json.dumps(value),), lambda row: tuple(json.loads(row[name]))
+    )
+
+
+def url(name: str) -> Field:
+    """Return a field that is a callback URL or None, in three columns."""
+    stem = name.removesuffix("_url")
+    columns = (name, f"{stem}_credentials", f"{stem}_warnings")
+    return Field(
+        name,
+        columns,
+        lambda value: (value and value.shown, value and value.credentials, write_warnings(value)),
+        lambda row: row[name] and read_url(*(row[column] for column in columns)),
+    )
+
+
+OWNED = (plain("sid"), plain("account_sid"))
+DATED = (instant("date_created", "created_us"), instant("date_updated", "updated_us"))

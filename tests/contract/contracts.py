@@ -1,0 +1,94 @@
+"""What the APIs have to be like: one contract for each vendor's version of each product."""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from ringback.api.addressing import SUPER_SIM, WIRELESS
+from ringback.api.operation import Operation
+from ringback.api.services import Services
+from ringback.api.supersim.routes import supersim_operations
+from ringback.api.wireless.routes import wireless_operations
+from ringback.stores.memory import MemoryStore
+from tests.contract import supersim_table, supersim_world, wireless_table, wireless_world
+from tests.contract.published import Description, description, is_there
+from tests.contract.tables import Row
+from tests.contract.worlds import World
+from tests.unit.api.caller import Caller
+from tests.unit.api.world import services_on
+
+
+class Contract(NamedTuple):
+    """A vendor's version of a product's API."""
+
+    name: str
+    file: str
+    """What the vendor publishes of it."""
+    host: str
+    """Where a bare `/v1/…` is this version's."""
+    table: tuple[Row, ...]
+    """The same in our own words."""
+    world: World
+    prefix: str
+    operations_on: Callable[[Services], list[Operation]]
+    has_samples: bool = True
+    """Whether the file has any; one without has operations by names of its own, and errors."""
+    is_in_order: bool = True
+    """Whether our fields stand in the order of the file."""
+
+    async def caller_for(self, asked: str = "", name: str = "") -> Caller:
+        """Return a caller for whom everything is there that this request names."""
+        return await self.world.caller_for(self.host, asked, name)
+
+    def operations(self) -> list[Operation]:
+        """Return our own."""
+        return self.operations_on(services_on(MemoryStore()))
+
+    @property
+    def published(self) -> Description:
+        """What the file says."""
+        return description(self.file)
+
+
+_OF_SUPER_SIM: Final = (
+    supersim_table.TABLE,
+    supersim_world.WORLD,
+    SUPER_SIM,
+    supersim_operations,
+)
+_OF_WIRELESS: Final = (wireless_world.WORLD, WIRELESS, wireless_operations)
+
+CONTRACTS: Final = (
+    Contract(
+        "Super SIM by Twilio", "twilio_supersim_v1.json", "supersim.twilio.com", *_OF_SUPER_SIM
+    ),
+    Contract(
+        "Super SIM by KORE",
+        "kore-supersim-v1.json",
+        "supersim.api.korewireless.com",
+        *_OF_SUPER_SIM,
+    ),
+    Contract(
+        "Programmable Wireless by Twilio",
+        "twilio_wireless_v1.json",
+        "wireless.twilio.com",
+        wireless_table.TWILIO,
+        *_OF_WIRELESS,
+        is_in_order=False,
+    ),
+    Contract(
+        "Programmable Wireless by KORE",
+        "kore-programmable-wireless-v1.json",
+        "programmable-wireless.api.korewireless.com",
+        wireless_table.KORE,
+        *_OF_WIRELESS,
+        has_samples=False,
+        is_in_order=False,
+    ),
+)
+PUBLISHED: Final = [contract for contract in CONTRACTS if is_there(contract.file)]
+"""Those whose files lie beside the checkout."""
+
+
+def name_of(contract: Contract) -> str:
+    """Return how tests call a contract."""
+    return contract.name

@@ -1,0 +1,697 @@
+"""Random walks through the life cycles of Programmable Wireless.
+
+The model knows what was asked for and the rules as the documentation has them, in figures of its
+own. Of each change that it sees it knows whether and when it may come, and what is told of it; of
+whatever is yet to come it knows when it has to.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, precondition, rule
+
+from ringback.core.callback import Callback
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.listener import NOBODY, Hook, Listener
+from ringback.core.message import MessageStatus, PayloadType
+from ringback.core.method import Method
+from ringback.core.months import months_after
+from ringback.core.scenario import SCENARIOS, Scenario, Step
+from ringback.core.task import Task
+from ringback.core.wireless.command import Command
+from ringback.core.wireless.sim import WirelessSim, WirelessStatus
+from ringback.operations.scenarios import choose_scenario
+from ringback.operations.wireless.commands import NewCommand, delete_command, send_command
+from ringback.operations.wireless.devices import receive_bytes, receive_text, transfer_data
+from ringback.operations.wireless.rate_plans import delete_rate_plan
+from ringback.operations.wireless.sims import (
+    Card,
+    UpdateRequest,
+    delete_sim,
+    register_sim,
+    update_sim,
+)
+from ringback.ports import Transaction
+from ringback.stores.memory import MemoryTransaction
+from tests.fakes import ACCOUNT_SID, NOW, TAKES
+from tests.properties.walking import CHILD, DAY, HOUR, Walk, pauses, picks, urls
+from tests.wireless_fakes import a_rate_plan
+
+NEW, READY, ACTIVE = WirelessStatus.NEW, WirelessStatus.READY, WirelessStatus.ACTIVE
+SUSPENDED, DEACTIVATED = WirelessStatus.SUSPENDED, WirelessStatus.DEACTIVATED
+CANCELED = WirelessStatus.CANCELED
+SCHEDULED, UPDATING = WirelessStatus.SCHEDULED, WirelessStatus.UPDATING
+QUEUED, SENT, FAILED = MessageStatus.QUEUED, MessageStatus.SENT, MessageStatus.FAILED
+DELIVERED, RECEIVED = MessageStatus.DELIVERED, MessageStatus.RECEIVED
+
+MAY_BECOME: Final[Mapping[WirelessStatus, set[WirelessStatus]]] = {
+    NEW: {READY, ACTIVE, DEACTIVATED},
+    READY: {ACTIVE, SUSPENDED, DEACTIVATED},
+    ACTIVE: {SUSPENDED, DEACTIVATED},
+    SUSPENDED: {ACTIVE, DEACTIVATED},
+    DEACTIVATED: {ACTIVE},
+    CANCELED: set(),
+    SCHEDULED: set(),
+    UPDATING: set(),
+}
+CHANGING: Final = (SCHEDULED, UPDATING)
+CONNECTED: Final = (READY, ACTIVE)
+FINAL: Final = {READY: ACTIVE, DEACTIVATED: CANCELED}
+UNCONFIRMED: Final = ("sms-unconfirmed", "unattached")
+"""The scenarios in which no receipt ever comes."""
+
+BEHAVIOURS: Final = (
+    "update-fails",
+    "operator-busy",
+    "reset-fails",
+    "sms-fails",
+    "sms-unconfirmed",
+    "unattached",
+    "asleep",
+    "slow",
+)
+"""The scenarios that mean anything to these SIMs."""
+
+WHOLE, SMALL, ROAMING, SILENT, OFFLINE, SPARE = PLANS = (
+    a_rate_plan(sid="WP" + "1" * 32, unique_name="whole"),
+    a_rate_plan(sid="WP" + "2" * 32, unique_name="small", data_limit=1),
+    a_rate_plan(
+        sid="WP" + "3" * 32,
+        unique_name="roaming",
+        national_roaming_enabled=True,
+        international_roaming=("data", "messaging"),
+    ),
+    a_rate_plan(sid="WP" + "4" * 32, unique_name="silent", messaging_enabled=False),
+    a_rate_plan(sid="WP" + "5" * 32, unique_name="offline", data_enabled=False),
+    a_rate_plan(sid="WP" + "6" * 32, unique_name="spare"),
+)
+NEVER_TOLD: Final = Listener(CallbackUrl.parse("http://never.example"))
+"""Who asks for what nobody is called back of."""
+BY_SID: Final = {plan.sid: plan for plan in PLANS}
+
+listeners = st.builds(Listener, urls, st.sampled_from(Method))
+behaviours = st.sampled_from([None, *map(SCENARIOS.__getitem__, BEHAVIOURS)])
+plans = st.sampled_from([WHOLE.sid, WHOLE.sid, *BY_SID])
+
+
+class Told(NamedTuple):
+    """One callback, as far as the model foretells it."""
+
+    sid: str
+    name: str | None
+    """The unique name of the SIM."""
+    status: str
+    code: str | None
+    url: str
+    method: Method
+
+
+@dataclass
+class Change:
+    """A change of a SIM that was accepted, and is not over."""
+
+    before: tuple[WirelessStatus, str | None]
+    """The status and the plan that the SIM had."""
+    wanted: tuple[WirelessStatus, str | None]
+    told: Listener
+    due: datetime = NOW
+
+
+@dataclass
+class Reset:
+    """A reset of a SIM's connectivity that is not over."""
+
+    told: Listener
+    due: datetime
+
+
+@dataclass
+class Seen:
+    """A SIM, as the model knows it."""
+
+    status: WirelessStatus = NEW
+    plan: str | None = None
+    since: datetime = NOW
+    """When it became ready or deactivated."""
+    commands: int = 0
+    """Sent to it while it is ready."""
+    used: int = 0
+    """Bytes, likewise."""
+    final_to: Listener | None = None
+    change: Change | None = None
+    reset: Reset | None = None
+
+    def is_finished(self, now: datetime) -> bool:
+        """Whether it is time for its final status."""
+        if self.status is READY:
+            is_late = now >= months_after(self.since, months=3)
+            return self.commands >= 5 or self.used >= 250_000 or is_late
+        return self.status is DEACTIVATED and now >= self.since + timedelta(hours=72)
+
+
+@dataclass
+class Message:
+    """A Command, as the model knows it."""
+
+    status: MessageStatus
+    created: datetime
+    told: Listener
+    wants_receipt: bool = False
+    due: datetime | None = None
+    """When it is sent, then when it is confirmed; None once that is over."""
+
+
+class WirelessWalk(Walk):
+    """An account with rate plans and a subaccount, whose SIMs and Commands live."""
+
+    def __init__(self) -> None:
+        self.cards = 0
+        self.sims = dict[str, Seen]()
+        self.messages = dict[str, Message]()
+        self.chosen = dict[str, str]()
+        """The scenarios that were chosen, by SIM and account."""
+        self.uses = 0
+        """So many Commands have gone to devices and come from them."""
+        self.expected = list[Told]()
+        super().__init__()
+
+    def set_up(self, tx: Transaction) -> None:
+        super().set_up(tx)
+        for plan in PLANS:
+            tx.wireless.rate_plans.add(plan)
+
+    # What is seen.
+
+    def observe(self, tx: Transaction, task: Task | None = None) -> None:
+        assert isinstance(tx, MemoryTransaction)
+        self.see_sims(tx)
+        self.see_commands(tx, task)
+        assert len(tx.wireless.command_uses.uses) == self.uses
+        assert [_told(one) for one in tx.callbacks.callbacks.values()] == self.expected
+
+    def see_sims(self, tx: MemoryTransaction) -> None:
+        sims = tx.wireless.sims.records
+        assert self.sims.keys() <= sims.keys(), "a SIM is gone"
+        for sid, sim in sims.items():
+            seen = self.sims.setdefault(sid, Seen())
+            if sim.status is not seen.status:
+                self.moved(sim, seen)
+            if seen.reset is not None and not sim.is_resetting:
+                self.reset_ended(sim, seen.reset)
+                seen.reset = None
+            assert sim.rate_plan_sid == seen.plan
+            assert sim.is_resetting is (seen.reset is not None)
+
+    def moved(self, sim: WirelessSim, seen: Seen) -> None:
+        before, now = seen.status, self.clock.now()
+        if sim.status in CHANGING:
+            assert seen.change is not None, "nobody has asked for a change"
+            self.went_on(sim, before, seen.change)
+        elif before in CHANGING:
+            assert before is UPDATING
+            self.change_ended(sim, seen)
+        else:
+            assert sim.status is FINAL[before]
+            assert seen.is_finished(now), f"it was {before} for too short a time"
+            self.foretell(sim.sid, sim, sim.status, seen.final_to)
+            seen.final_to = None
+        seen.status = sim.status
+
+    def went_on(self, sim: WirelessSim, before: WirelessStatus, change: Change) -> None:
+        now, is_busy = self.clock.now(), self.in_force(sim) == "operator-busy"
+        if before is SCHEDULED:
+            assert sim.status is UPDATING
+            assert now >= change.due, "the operator was not that quick"
+        else:
+            assert before is change.before[0]
+            assert (sim.status is SCHEDULED) is is_busy
+        change.due = now + self.takes(sim) + (HOUR if sim.status is SCHEDULED else 0 * HOUR)
+
+    def change_ended(self, sim: WirelessSim, seen: Seen) -> None:
+        change, now = seen.change, self.clock.now()
+        assert change is not None
+        assert now >= change.due, "the network was not that quick"
+        fails = self.in_force(sim) == "update-fails"
+        status, seen.plan = change.before if fails else change.wanted
+        assert sim.status is status
+        if status is not change.before[0]:
+            seen.since, seen.commands, seen.used = now, 0, 0
+            seen.final_to = change.told
+        self.foretell(sim.sid, sim, status, change.told, 33000 if fails else None)
+        seen.change = None
+
+    def reset_ended(self, sim: WirelessSim, reset: Reset) -> None:
+        assert self.clock.now() >= reset.due, "the network was not that quick"
+        code = 33000 if self.in_force(sim) == "reset-fails" else None
+        self.foretell(sim.sid, sim, sim.status, reset.told, code)
+
+    def see_commands(self, tx: MemoryTransaction, task: Task | None) -> None:
+        commands, now = tx.wireless.commands.records, self.clock.now()
+        for sid in self.messages.keys() - commands.keys():
+            gone = self.messages.pop(sid)
+            assert now >= gone.created + 30 * DAY, "a Command is gone"
+            assert gone.due is None, "a Command is forgotten of which nobody was told"
+        for sid, command in commands.items():
+            message, sim = self.messages[sid], tx.wireless.sims.get(command.sim_sid)
+            if command.status is not message.status:
+                self.went(command, sim, message)
+            elif task is not None and (task.step, task.subject_sid) == (Step.CONFIRM_COMMAND, sid):
+                assert self.in_force(sim) in UNCONFIRMED
+                self.told_of(command, sim, message)
+
+    def went(self, command: Command, sim: WirelessSim | None, message: Message) -> None:
+        assert message.due is not None
+        assert self.clock.now() >= message.due, "the network was not that quick"
+        before, message.status = message.status, command.status
+        if before is SENT:
+            assert command.status is DELIVERED
+            assert self.in_force(sim) not in UNCONFIRMED
+            self.told_of(command, sim, message)
+            return
+        assert before is QUEUED
+        assert sim is None or sim.status not in CHANGING, "it should wait for the SIM's change"
+        code = self.why_not(sim)
+        assert command.status is (SENT if code is None else FAILED)
+        if code is None:
+            self.count(command.sim_sid, commands=1)
+            self.uses += 1
+        if code is None and message.wants_receipt:
+            message.due = self.clock.now() + self.takes(sim)
+        else:
+            self.told_of(command, sim, message, code)
+
+    def told_of(
+        self, command: Command, sim: WirelessSim | None, message: Message, code: int | None = None
+    ) -> None:
+        self.foretell(command.sid, sim, command.status, message.told, code)
+        message.due = None
+
+    def why_not(self, sim: WirelessSim | None) -> int | None:
+        """Return why a Command fails when it is to be sent, or None."""
+        if sim is None:
+            return 33107
+        if sim.status not in CONNECTED:
+            return 33104
+        if not self.has_messages(sim):
+            return 33203
+        return 33000 if self.in_force(sim) == "sms-fails" else None
+
+    def foretell(
+        self,
+        sid: str,
+        sim: WirelessSim | None,
+        status: str,
+        told: Listener | None,
+        code: int | None = None,
+    ) -> None:
+        if told is not None and told.url is not None:
+            name, shown = sim and sim.unique_name, None if code is None else str(code)
+            self.expected.append(Told(sid, name, status, shown, told.url.wire, told.method))
+
+    def count(self, sim_sid: str, *, commands: int = 0, used: int = 0) -> None:
+        seen = self.sims[sim_sid]
+        if seen.status is READY:
+            seen.commands += commands
+            seen.used += used
+
+    # What the model knows.
+
+    def in_force(self, sim: WirelessSim | None) -> str:
+        """Return the name of a SIM's scenario; of the account's where the SIM is gone."""
+        if sim is None:
+            return self.chosen.get(ACCOUNT_SID, "normal")
+        named = "update-fails" if (sim.unique_name or "").endswith("+update-fails") else None
+        if (sim.unique_name or "").endswith("+slow"):
+            named = "slow"
+        of_account = self.chosen.get(sim.account_sid, "normal")
+        return self.chosen.get(sim.sid) or named or of_account
+
+    def takes(self, sim: WirelessSim | None) -> timedelta:
+        return TAKES * 20 if self.in_force(sim) == "slow" else TAKES
+
+    def has_messages(self, sim: WirelessSim) -> bool:
+        plan = BY_SID.get(self.sims[sim.sid].plan or "")
+        return plan is not None and (
+            plan.data_enabled if sim.is_narrowband else plan.messaging_enabled
+        )
+
+    def faults_in(self, sim: WirelessSim, asked: UpdateRequest) -> set[int]:
+        """Return why an update can be refused."""
+        seen = self.sims[sim.sid]
+        wanted, plan = self.wanted_by(sim, asked)
+        given = BY_SID.get(asked.rate_plan or "")
+        is_change = asked.status is not None or asked.rate_plan is not None
+        is_there = asked.rate_plan in self.tables.wireless.rate_plans.records
+        faults = {
+            33121: (asked.resets and asked.status is not None)
+            or (asked.status is SUSPENDED and asked.rate_plan == ""),
+            33108: bool(asked.rate_plan) and not (is_there and sim.account_sid == ACCOUNT_SID),
+            33010: is_change and seen.status in CHANGING,
+            33105: (sim.is_narrowband and given is ROAMING)
+            or (is_change and wanted is not seen.status and wanted not in MAY_BECOME[seen.status]),
+            33104: is_change and wanted in CONNECTED and plan is None,
+            33120: asked.resets and seen.reset is not None,
+            33119: asked.resets and seen.status not in CONNECTED,
+        }
+        return {code for code, is_so in faults.items() if is_so}
+
+    def wanted_by(
+        self, sim: WirelessSim, asked: UpdateRequest
+    ) -> tuple[WirelessStatus, str | None]:
+        """Return the status and the plan that a SIM is to have."""
+        seen = self.sims[sim.sid]
+        plan = seen.plan if asked.rate_plan is None else asked.rate_plan or None
+        return asked.status or seen.status, plan
+
+    # What is done.
+
+    def sim(self, pick: int) -> WirelessSim:
+        """Return one of the SIMs; of those that are at their end, only where there are few."""
+        sims = self.tables.wireless.sims.records.values()
+        return sorted(sims, key=lambda sim: sim.status is CANCELED)[pick % len(sims)]
+
+    def has_sims(self) -> bool:
+        return bool(self.tables.wireless.sims.records)
+
+    def has_many_sims(self) -> bool:
+        return len(self.tables.wireless.sims.records) > 2
+
+    def has_moved(self) -> bool:
+        return CHILD in [one.account_sid for one in self.tables.wireless.sims.records.values()]
+
+    def has_commands(self) -> bool:
+        return bool(self.tables.wireless.commands.records)
+
+    @initialize(told=listeners, scenario=behaviours)
+    def begin(self, told: Listener, scenario: Scenario | None) -> None:
+        """Let there be a SIM that is ready, and another one that is new."""
+        for status in (READY, None):
+            self.register(status, WHOLE.sid, told, is_narrowband=False)
+        self.choose(0, scenario, is_for_all=False)
+
+    @precondition(lambda self: sum(one.status is not CANCELED for one in self.sims.values()) < 4)
+    @rule(
+        status=st.sampled_from([None, READY, READY, ACTIVE]),
+        plan=st.none() | plans,
+        told=listeners,
+        is_narrowband=st.booleans(),
+    )
+    def register(
+        self,
+        status: WirelessStatus | None,
+        plan: str | None,
+        told: Listener,
+        *,
+        is_narrowband: bool,
+    ) -> None:
+        """Take in a card, whose device may be connected soon, and say who hears of its Commands."""
+        self.cards += 1
+        card = Card(f"890134{self.cards:013}", is_narrowband=is_narrowband)
+        refused = self.do(lambda tx, moment: register_sim(tx, ACCOUNT_SID, card, moment))
+        assert refused is None
+        sims = list(self.tables.wireless.sims.records.values())
+        pick = sorted(sims, key=lambda sim: sim.status is CANCELED).index(sims[-1])
+        self.tell_of_commands(pick, told)
+        self.update(pick, status, plan, told)
+
+    @precondition(has_sims)
+    @rule(
+        pick=picks,
+        status=st.sampled_from([None, READY, ACTIVE, SUSPENDED, DEACTIVATED]),
+        plan=st.sampled_from([None, "", *BY_SID]),
+        resets=st.sampled_from([False, False, True]),
+        told=listeners,
+    )
+    def update(
+        self,
+        pick: int,
+        status: WirelessStatus | None,
+        plan: str | None,
+        told: Listener,
+        *,
+        resets: bool = False,
+    ) -> None:
+        asked = UpdateRequest(status=status, rate_plan=plan, resets=resets, told=told)
+        sim = self.sim(pick)
+        faults, wanted = self.faults_in(sim, asked), self.wanted_by(sim, asked)
+
+        def learn(updated: WirelessSim) -> None:
+            seen = self.sims[sim.sid]
+            if asked.status is not None or asked.rate_plan is not None:
+                at_rest = wanted[0] is seen.status and seen.status in (NEW, CANCELED)
+                if at_rest or wanted == (seen.status, seen.plan):
+                    seen.plan = wanted[1]
+                    self.foretell(sim.sid, sim, sim.status, asked.told)
+                else:
+                    seen.change = Change((seen.status, seen.plan), wanted, asked.told)
+            if asked.resets:
+                seen.reset = Reset(asked.told, self.clock.now() + self.takes(sim))
+
+        refused = self.do(
+            lambda tx, moment: update_sim(tx, sim.account_sid, sim.sid, asked, moment), learn
+        )
+        assert (refused is not None) is bool(faults), f"{refused} for {faults}"
+        assert refused is None or refused.code in faults
+
+    @precondition(has_sims)
+    @rule(pick=picks, choice=st.integers(0, 2), plan=plans, told=listeners, then=pauses)
+    def update_legally(
+        self, pick: int, choice: int, plan: str, told: Listener, *, then: timedelta | None
+    ) -> None:
+        moves = sorted(MAY_BECOME[self.sims[self.sim(pick).sid].status])
+        if moves:
+            self.update(pick, moves[choice % len(moves)], plan, told)
+        self.pause(then)
+
+    @precondition(has_sims)
+    @rule(pick=picks, plan=plans, told=listeners, then=pauses)
+    def change_plan(self, pick: int, plan: str, told: Listener, *, then: timedelta | None) -> None:
+        self.update(pick, None, plan, told)
+        self.pause(then)
+
+    @precondition(has_sims)
+    @rule(pick=picks, told=listeners, then=pauses)
+    def reset(self, pick: int, told: Listener, *, then: timedelta | None) -> None:
+        self.update(pick, None, None, told, resets=True)
+        self.pause(then)
+
+    @precondition(has_sims)
+    @rule(pick=picks, name=st.sampled_from(["", "one", "two", "x+update-fails", "y+slow"]))
+    def rename(self, pick: int, name: str) -> None:
+        sim = self.sim(pick)
+        others = [one for one in self.tables.wireless.sims.records.values() if one.sid != sim.sid]
+        is_taken = (sim.account_sid, name) in [(one.account_sid, one.unique_name) for one in others]
+        asked = UpdateRequest(unique_name=name, friendly_name=name, told=NEVER_TOLD)
+        refused = self.do(
+            lambda tx, moment: update_sim(tx, sim.account_sid, sim.sid, asked, moment)
+        )
+        assert (refused is not None) is is_taken
+
+    @precondition(has_sims)
+    @rule(pick=picks, to=listeners)
+    def tell_of_commands(self, pick: int, to: Listener) -> None:
+        sim = self.sim(pick)
+        hook = Hook(to.url, is_removed=to.url is None, method=to.method)
+        asked = UpdateRequest(commands_to=hook, told=NEVER_TOLD)
+        refused = self.do(
+            lambda tx, moment: update_sim(tx, sim.account_sid, sim.sid, asked, moment)
+        )
+        assert refused is None
+        assert self.tables.wireless.sims.records[sim.sid].commands_to == to
+
+    @precondition(lambda self: self.has_sims() and not self.has_moved())
+    @rule(pick=picks)
+    def move(self, pick: int) -> None:
+        sim = self.sim(pick)
+        names = [
+            one.unique_name
+            for one in self.tables.wireless.sims.records.values()
+            if one.account_sid == CHILD and one.sid != sim.sid and one.unique_name
+        ]
+        is_there = sim.account_sid == CHILD
+
+        def learn(_: WirelessSim) -> None:
+            if not is_there:
+                self.sims[sim.sid].plan = None
+
+        asked = UpdateRequest(account_sid=CHILD, told=NEVER_TOLD)
+        refused = self.do(
+            lambda tx, moment: update_sim(tx, sim.account_sid, sim.sid, asked, moment), learn
+        )
+        may_go = sim.status is NEW and sim.unique_name not in names
+        assert (refused is None) is (is_there or may_go)
+
+    @precondition(has_sims)
+    @rule(pick=picks, scenario=behaviours, is_for_all=st.booleans())
+    def choose(self, pick: int, scenario: Scenario | None, *, is_for_all: bool) -> None:
+        sim = self.sim(pick)
+        whose = None if is_for_all else sim.sid
+
+        def learn(subject: str) -> None:
+            self.chosen.pop(subject, None)
+            if scenario is not None:
+                self.chosen[subject] = scenario.name
+
+        refused = self.do(
+            lambda tx, moment: choose_scenario(tx, sim.account_sid, sim=whose, scenario=scenario),
+            learn,
+        )
+        assert refused is None
+
+    @precondition(has_sims)
+    @rule(
+        pick=picks,
+        told=listeners,
+        wants_receipt=st.booleans(),
+        times=st.sampled_from([1, 2, 4, 5]),
+        then=pauses,
+    )
+    def send(
+        self,
+        pick: int,
+        told: Listener,
+        times: int,
+        *,
+        wants_receipt: bool,
+        then: timedelta | None,
+    ) -> None:
+        for _ in range(times):
+            self.send_one(self.sim(pick), told, wants_receipt=wants_receipt)
+        self.pause(then)
+
+    def send_one(self, sim: WirelessSim, told: Listener, *, wants_receipt: bool) -> None:
+        def learn(command: Command) -> None:
+            now = self.clock.now()
+            sleeps = DAY if self.in_force(sim) == "asleep" else 0 * DAY
+            due = now + self.takes(sim) + sleeps
+            self.messages[command.sid] = Message(QUEUED, now, told, wants_receipt, due)
+
+        new = NewCommand(sim.sid, "hi", wants_receipt=wants_receipt, told=told)
+        refused = self.do(lambda tx, moment: send_command(tx, sim.account_sid, new, moment), learn)
+        assert (refused and refused.code) == self.why_not_taken(sim)
+
+    @precondition(has_sims)
+    @rule(
+        pick=picks,
+        mode=st.sampled_from(PayloadType),
+        is_too_long=st.booleans(),
+        times=st.sampled_from([1, 5]),
+    )
+    def device_sends(self, pick: int, mode: PayloadType, times: int, *, is_too_long: bool) -> None:
+        for _ in range(times):
+            self.device_sends_one(self.sim(pick), mode, is_too_long=is_too_long)
+
+    def device_sends_one(self, sim: WirelessSim, mode: PayloadType, *, is_too_long: bool) -> None:
+        payload = "x" * (161 if is_too_long else 140)
+
+        def learn(command: Command) -> None:
+            self.messages[command.sid] = Message(RECEIVED, self.clock.now(), NOBODY)
+            code = 33111 if is_too_long else None
+            self.foretell(command.sid, sim, RECEIVED, sim.commands_to, code)
+            self.uses += 1
+
+        if mode is PayloadType.TEXT:
+            refused = self.do(lambda tx, moment: receive_text(tx, sim, payload, moment), learn)
+        else:
+            data = payload.encode()
+            refused = self.do(lambda tx, moment: receive_bytes(tx, sim, data, moment), learn)
+        assert (refused and refused.code) == self.why_not_taken(sim)
+
+    def why_not_taken(self, sim: WirelessSim) -> int | None:
+        """Return why a Command to a SIM, or from it, is refused at once, or None."""
+        if sim.status not in CONNECTED:
+            return 33104
+        return None if self.has_messages(sim) else 33203
+
+    @precondition(has_sims)
+    @rule(pick=picks, count=st.sampled_from([1, 249_999, 250_000, 600_000]), then=pauses)
+    def device_uses_data(self, pick: int, count: int, *, then: timedelta | None) -> None:
+        sim = self.sim(pick)
+        refused = self.do(
+            lambda tx, moment: transfer_data(tx, sim, upload=count, download=0, moment=moment),
+            lambda _: self.count(sim.sid, used=count),
+        )
+        plan = BY_SID.get(self.sims[sim.sid].plan or "")
+        may = sim.status in CONNECTED and plan is not None and plan.data_enabled
+        assert (refused is None) is may or (may and plan is SMALL)
+        self.pause(then)
+
+    # What goes.
+
+    @precondition(has_many_sims)
+    @rule(pick=picks)
+    def delete_a_sim(self, pick: int) -> None:
+        sim = self.sim(pick)
+
+        def learn(_: None) -> None:
+            del self.sims[sim.sid]
+            self.chosen.pop(sim.sid, None)
+
+        refused = self.do(
+            lambda tx, moment: delete_sim(tx, sim.account_sid, sim.sid, moment), learn
+        )
+        if sim.status in CHANGING:
+            assert refused is not None
+            assert refused.code == 33010
+        else:
+            assert (refused and refused.code) == (33105 if sim.status in CONNECTED else None)
+
+    @precondition(has_commands)
+    @rule(pick=st.integers(0, 99))
+    def delete_a_command(self, pick: int) -> None:
+        commands = list(self.tables.wireless.commands.records.values())
+        command = commands[pick % len(commands)]
+        refused = self.do(
+            lambda tx, moment: delete_command(tx, command.account_sid, command.sid, moment),
+            lambda _: self.messages.__delitem__(command.sid),
+        )
+        assert refused is None
+
+    @precondition(lambda self: SPARE.sid in self.tables.wireless.rate_plans.records)
+    @rule()
+    def delete_the_spare_plan(self) -> None:
+        sims = self.sims.values()
+        coming = [seen.change.wanted[1] for seen in sims if seen.change is not None]
+        refused = self.do(lambda tx, moment: delete_rate_plan(tx, ACCOUNT_SID, SPARE.sid, moment))
+        is_used = SPARE.sid in [*(seen.plan for seen in sims), *coming]
+        assert (refused is not None) is is_used
+
+    def all_is_done(self) -> None:
+        """Nothing is left undone that is due."""
+        now = self.clock.now()
+        for seen in self.sims.values():
+            assert seen.change is None or seen.change.due > now, "its change should be over"
+            assert seen.reset is None or seen.reset.due > now, "its reset should be over"
+            assert not seen.is_finished(now), f"it should be {seen.status} no more"
+        for sid, message in self.messages.items():
+            sim_sid = self.tables.wireless.commands.records[sid].sim_sid
+            waits = sim_sid in self.sims and self.sims[sim_sid].change is not None
+            assert message.due is None or message.due > now or waits, "it should have been sent"
+            assert message.created + 30 * DAY > now or message.due is not None
+
+    @invariant()
+    def what_a_ready_sim_was_sent_is_counted(self) -> None:
+        for sim in self.tables.wireless.sims.records.values():
+            if sim.status is READY:
+                assert sim.commands_while_ready == self.sims[sim.sid].commands
+
+    @invariant()
+    def what_is_due_is_of_something_that_is_there(self) -> None:
+        there = self.tables.wireless.sims.records.keys() | self.tables.wireless.commands.records
+        assert {task.subject_sid for task in self.tables.tasks.tasks.values()} <= there
+
+
+def _told(callback: Callback) -> Told:
+    told = dict(callback.parameters)
+    status = told.get("CommandStatus") or told["SimStatus"]
+    sid, code = told.get("CommandSid") or told["SimSid"], told.get("ErrorCode")
+    name = told.get("SimUniqueName")
+    return Told(sid, name, status, code, callback.url.wire, callback.method)
+
+
+TestWirelessLife = WirelessWalk.TestCase
+TestWirelessLife.settings = settings(max_examples=100, stateful_step_count=100, deadline=None)

@@ -1,0 +1,192 @@
+"""What random walks through the life cycles of either product share.
+
+A walk is over the real operations and the real loop, with a store in memory and a clock that it
+sets. After each step it compares what has become of every resource with what its model knows.
+"""
+
+import asyncio
+import copy
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import is_dataclass, replace
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from ringback.carrier.simulated import SimulatedCarrier
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errand import Errand
+from ringback.core.errors import RequestRefused
+from ringback.core.scenario import SCENARIOS, Ending
+from ringback.core.task import Later, Task
+from ringback.engine.progress import Progress
+from ringback.operations.life import Life
+from ringback.operations.moment import Moment
+from ringback.ports import Transaction
+from ringback.stores.memory import MemoryStore, MemoryTransaction
+from tests.fakes import ACCOUNT_SID, TAKES, FakeClock, SeededChance, a_moment, an_account
+
+T = TypeVar("T")
+
+CHILD: Final = "AC" + "c" * 32
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+
+urls = st.sampled_from(
+    [None, *map(CallbackUrl.parse, ("http://a.example", "http://b.example/x?y=z#cbs=kore"))]
+)
+picks = st.sampled_from([0, 0, 1, 2, 3])
+pauses = st.none() | st.sampled_from([TAKES, 2 * TAKES, HOUR, DAY, 3 * DAY, 40 * DAY])
+"""How long a walk waits after a step, for hypothesis leaves some rules out of each walk."""
+scenarios = st.none() | st.sampled_from(list(SCENARIOS.values()))
+
+
+class SharingTables(MemoryTransaction):
+    """Tables whose copies share what never changes, since there are many copies."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SharingTables":
+        memo |= {id(one): one for one in _frozen_in(self)}
+        copied = SharingTables()
+        vars(copied).update(copy.deepcopy(vars(self), memo))
+        return copied
+
+
+def _frozen_in(tables: object) -> Iterator[object]:
+    for value in vars(tables).values():
+        match value:
+            case dict():
+                yield from filter(_is_frozen, value.values())
+            case list():
+                yield from filter(_is_frozen, value)
+            case _ if hasattr(value, "__dict__"):
+                yield from _frozen_in(value)
+            case _:
+                pass
+
+
+def _is_frozen(value: Any) -> bool:
+    return isinstance(value, tuple) or (is_dataclass(value) and value.__hash__ is not None)
+
+
+class WatchedLife:
+    """Answers `ports.LifeCycle` by handing on; each ending is looked at within its transaction."""
+
+    def __init__(self, life: Life, observe: Callable[[Transaction, Task], None]) -> None:
+        self._life = life
+        self._observe = observe
+        self.failures = list[Exception]()
+
+    def begin(self, tx: Transaction, task: Task) -> Errand | Ending | Later | None:
+        with self._noted():
+            return self._life.begin(tx, task)
+
+    def end(self, tx: Transaction, task: Task, ending: Ending) -> None:
+        with self._noted():
+            self._life.end(tx, task, ending)
+            self._observe(tx, task)
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as failure:
+            self.failures.append(failure)
+            raise
+
+
+class Walk(RuleBasedStateMachine):
+    """An account and a subaccount, and how time passes; what lives in them, each product adds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.clock = FakeClock()
+        self.chance = SeededChance()
+        self.store = MemoryStore()
+        self.store._tables = SharingTables()
+        self.life = WatchedLife(Life(self.moment), self.observe)
+        self.progress = Progress(
+            store=self.store, carrier=SimulatedCarrier(), life=self.life, clock=self.clock
+        )
+        self.run(self.store.transact(self.set_up))
+
+    def set_up(self, tx: Transaction) -> None:
+        """Let there be what the walk begins with."""
+        tx.accounts.add(an_account(), [])
+        tx.accounts.add(replace(an_account(sid=CHILD), parent_sid=ACCOUNT_SID), [])
+
+    def observe(self, tx: Transaction, task: Task | None = None) -> None:
+        """Compare what is there with what was; the task is the one that has just ended."""
+        raise NotImplementedError
+
+    def all_is_done(self) -> None:
+        """See that nothing is left undone that is due."""
+        raise NotImplementedError
+
+    def teardown(self) -> None:
+        self.runner.close()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(coroutine)
+
+    def moment(self) -> Moment:
+        return a_moment(now=self.clock.now(), chance=self.chance)
+
+    @property
+    def tables(self) -> MemoryTransaction:
+        return self.store._tables
+
+    def do(
+        self,
+        operation: Callable[[Transaction, Moment], T],
+        learn: Callable[[T], None] = lambda result: None,
+    ) -> RequestRefused | None:
+        """Do an operation; return why it was refused, which it has to be without a trace."""
+
+        def work(tx: Transaction) -> None:
+            assert isinstance(tx, MemoryTransaction)
+            before = vars(copy.deepcopy(tx))
+            try:
+                result = operation(tx, self.moment())
+            except RequestRefused:
+                assert vars(tx) == before, "what was refused has left a trace"
+                raise
+            learn(result)
+            self.observe(tx)
+
+        try:
+            self.run(self.store.transact(work))
+        except RequestRefused as refused:
+            return refused
+        return None
+
+    # How time passes.
+
+    @rule(by=st.sampled_from([timedelta(0), TAKES, 2 * TAKES, HOUR, DAY, 3 * DAY, 40 * DAY]))
+    def time_passes(self, by: timedelta) -> None:
+        """Let all that is due be done in its time."""
+        until = self.clock.now() + by
+        while (due := self.tables.tasks.next_due()) is not None and due <= until:
+            self.clock.set(max(due, self.clock.now()))
+            self.step()
+        self.clock.set(until)
+        self.all_is_done()
+
+    def pause(self, by: timedelta | None) -> None:
+        """Let time pass, or none."""
+        if by is not None:
+            self.time_passes(by)
+
+    @rule(by=st.sampled_from([TAKES, HOUR, 40 * DAY, 100 * DAY]))
+    def nobody_is_there(self, by: timedelta) -> None:
+        """Let all that has become due be done together, as after a restart."""
+        self.clock.advance(by)
+        while (due := self.tables.tasks.next_due()) is not None and due <= self.clock.now():
+            self.step()
+        self.all_is_done()
+
+    def step(self) -> None:
+        assert self.run(self.progress.step()), "a task is due, and is never done"
+        assert self.life.failures == []

@@ -1,0 +1,133 @@
+"""Which Commands went to devices and came from them, counted by period, network and way."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import pytest
+
+from ringback.core.message import Direction
+from ringback.core.network import NETWORKS
+from ringback.core.wireless.usage import Question, Tally
+from ringback.ports import Store
+from tests.fakes import NOW
+from tests.stores.asking import keep
+from tests.stores.records import OURS, THEIRS, WIRELESS_SIMS, command_use, wireless_sim
+
+HOUR = timedelta(hours=1)
+INSTANT = timedelta(microseconds=1)
+FIRST, SECOND = sorted(network.sid for network in NETWORKS[:2])
+FROM, TO = Direction.FROM_SIM, Direction.TO_SIM
+SIM_SID, OTHER_SID = WIRELESS_SIMS[OURS].sid, wireless_sim(9).sid
+
+
+async def tally(
+    store: Store,
+    question: Question,
+    *,
+    account_sid: str = OURS,
+    sim_sid: str | None = None,
+) -> list[Tally]:
+    return await store.transact(
+        lambda tx: tx.wireless.command_uses.tally(account_sid, sim_sid, question)
+    )
+
+
+def hours(count: int) -> Question:
+    return Question(NOW, NOW + count * HOUR, HOUR)
+
+
+def counts(tallies: Iterable[Tally]) -> list[tuple[int, int]]:
+    """Return how many there were in each slot that had any."""
+    return [(one.slot, one.messages) for one in tallies]
+
+
+async def test_nothing_that_was_used_is_not_counted(furnished: Store) -> None:
+    assert await tally(furnished, hours(24)) == []
+
+
+async def test_commands_are_counted_by_period_network_and_way(furnished: Store) -> None:
+    later = NOW + HOUR
+    await keep(
+        furnished,
+        command_use(at=later, network_sid=FIRST, direction=TO),
+        command_use(at=NOW, network_sid=SECOND, direction=TO),
+        command_use(at=NOW, network_sid=FIRST, direction=FROM),
+        command_use(at=NOW, network_sid=SECOND, direction=TO),
+        command_use(at=NOW, network_sid=FIRST, direction=TO),
+    )
+    assert await tally(furnished, hours(2)) == [
+        Tally(0, FIRST, FROM, 1),
+        Tally(0, FIRST, TO, 1),
+        Tally(0, SECOND, TO, 2),
+        Tally(1, FIRST, TO, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("at", "slots"),
+    [
+        (NOW - INSTANT, []),
+        (NOW, [0]),
+        (NOW + HOUR - INSTANT, [0]),
+        (NOW + HOUR, [1]),
+        (NOW + 2 * HOUR - INSTANT, [1]),
+        (NOW + 2 * HOUR, []),
+    ],
+)
+async def test_a_command_counts_in_the_period_that_it_is_in(
+    furnished: Store, at: datetime, slots: list[int]
+) -> None:
+    await keep(furnished, command_use(at=at))
+    assert counts(await tally(furnished, hours(2))) == [(slot, 1) for slot in slots]
+
+
+@pytest.mark.parametrize(
+    ("span", "expected"),
+    [(HOUR, [(0, 1), (1, 1), (25, 1)]), (timedelta(days=1), [(0, 2), (1, 1)]), (None, [(0, 3)])],
+    ids=["hours", "days", "all"],
+)
+async def test_a_question_says_how_long_a_period_is(
+    furnished: Store, span: timedelta | None, expected: list[tuple[int, int]]
+) -> None:
+    await keep(furnished, *(command_use(at=NOW + number * HOUR) for number in (0, 1, 25)))
+    question = Question(NOW, NOW + timedelta(days=2), span)
+    assert counts(await tally(furnished, question)) == expected
+
+
+async def test_a_question_for_all_can_be_of_one_instant(furnished: Store) -> None:
+    await keep(furnished, command_use(at=NOW), command_use(at=NOW + INSTANT))
+    assert counts(await tally(furnished, Question(NOW, NOW + INSTANT, None))) == [(0, 1)]
+
+
+async def test_a_question_for_no_time_has_no_answer(furnished: Store) -> None:
+    await keep(furnished, command_use(at=NOW))
+    assert await tally(furnished, Question(NOW, NOW, None)) == []
+
+
+async def test_the_commands_of_one_sim_are_counted_alone(furnished: Store) -> None:
+    await keep(
+        furnished,
+        wireless_sim(9),
+        *(command_use(sim_sid=sim_sid) for sim_sid in (SIM_SID, OTHER_SID, SIM_SID)),
+    )
+    for sim_sid, count in ((SIM_SID, 2), (OTHER_SID, 1), (wireless_sim(8).sid, 0), (None, 3)):
+        told = counts(await tally(furnished, hours(1), sim_sid=sim_sid))
+        assert told == ([(0, count)] if count else [])
+
+
+async def test_an_account_has_its_own_commands_alone(furnished: Store) -> None:
+    await keep(furnished, command_use(), command_use(THEIRS), command_use(THEIRS))
+    assert counts(await tally(furnished, hours(1))) == [(0, 1)]
+    assert counts(await tally(furnished, hours(1), account_sid=THEIRS)) == [(0, 2)]
+
+
+async def test_what_a_sim_used_in_another_account_is_not_counted(furnished: Store) -> None:
+    await keep(furnished, command_use(THEIRS, sim_sid=SIM_SID), command_use(sim_sid=SIM_SID))
+    assert counts(await tally(furnished, hours(1), sim_sid=SIM_SID)) == [(0, 1)]
+
+
+async def test_what_a_sim_used_is_counted_when_it_is_gone(furnished: Store) -> None:
+    await keep(furnished, command_use())
+    await furnished.transact(lambda tx: tx.wireless.sims.remove(SIM_SID))
+    assert counts(await tally(furnished, hours(1), sim_sid=SIM_SID)) == [(0, 1)]
+    assert counts(await tally(furnished, hours(1))) == [(0, 1)]

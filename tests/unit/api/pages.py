@@ -1,0 +1,28 @@
+"""Turning the pages of a list, by the URLs that stand in its meta."""
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from tests.unit.api.caller import Caller
+
+ORIGIN: Final = "http://127.0.0.1:8080"
+_MOST: Final = 10
+
+Page = dict[str, Any]
+
+
+async def page_at(caller: Caller, url: str) -> Page:
+    """Return the page that a URL of some meta leads to."""
+    answer = await caller.get(url.removeprefix(ORIGIN))
+    assert answer.status == 200, answer.body
+    return answer.json
+
+
+async def walk(caller: Caller, url: str, *, by: str = "next_page_url") -> AsyncIterator[Page]:
+    """Yield this page and all that follow; each is asked for after the one before was handled."""
+    for _ in range(_MOST):
+        page = await page_at(caller, url)
+        yield page
+        if (url := page["meta"][by]) is None:
+            return
+    raise AssertionError("there are too many pages")

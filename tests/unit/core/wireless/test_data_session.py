@@ -1,0 +1,61 @@
+from datetime import timedelta
+
+import pytest
+
+from ringback.core.network import NETWORKS, Network
+from ringback.core.wireless.data_session import THROTTLED
+from ringback.core.wireless.rate_plan import Zone
+from tests.fakes import NOW
+from tests.wireless_fakes import ABROAD, HOME, NATIONAL, a_wireless_session
+
+AN_HOUR = timedelta(hours=1)
+
+
+def test_a_throttled_sim_has_128_kilobits_a_second() -> None:
+    assert THROTTLED * 8 == 128_000 * 3600
+
+
+@pytest.mark.parametrize(
+    ("network", "zone"),
+    [(HOME, Zone.HOME), (NATIONAL, Zone.NATIONAL), (ABROAD, Zone.INTERNATIONAL)],
+)
+def test_a_session_counts_where_its_network_is(network: Network, zone: Zone) -> None:
+    session = a_wireless_session(network_sid=network.sid)
+    assert (session.network, session.zone) == (network, zone)
+
+
+def test_a_network_that_is_not_known_any_more_counts_as_the_first() -> None:
+    assert a_wireless_session(network_sid="HW" + "0" * 32).network == NETWORKS[0]
+
+
+@pytest.mark.parametrize(
+    ("ended", "seen", "last"),
+    [
+        (None, 2 * AN_HOUR, 2 * AN_HOUR),
+        (AN_HOUR, 2 * AN_HOUR, AN_HOUR),
+        (3 * AN_HOUR, 2 * AN_HOUR, 2 * AN_HOUR),
+    ],
+)
+def test_a_session_was_last_heard_of_now_or_at_its_end(
+    ended: timedelta | None, seen: timedelta, last: timedelta
+) -> None:
+    session = a_wireless_session(ended=None if ended is None else NOW + ended)
+    assert session.last_updated(NOW + seen) == NOW + last
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "packets"),
+    [
+        (0, 0, (0, 0)),
+        (1, 1_400, (1, 1)),
+        (1_401, 14_000, (2, 10)),
+    ],
+)
+def test_what_a_packet_has_room_for_is_a_packet_and_so_is_the_rest(
+    up: int, down: int, packets: tuple[int, int]
+) -> None:
+    assert a_wireless_session(up=up, down=down).packets(NOW + AN_HOUR) == packets
+
+
+def test_packets_that_are_still_to_come_are_not_counted() -> None:
+    assert a_wireless_session(up=14_000, down=28_000).packets(NOW + AN_HOUR / 2) == (5, 10)

@@ -1,0 +1,33 @@
+from ringback.core.message import Direction, MessageStatus, PayloadType
+from ringback.core.scenario import CarrierFailure
+from ringback.core.wireless.events import CommandChanged
+from tests.fakes import ACCOUNT_SID
+from tests.wireless_fakes import COMMAND_SID, WIRELESS_NAME, WIRELESS_SIM_SID, a_command
+
+FAILURE = CarrierFailure(33104, "the SIM is suspended")
+
+
+def test_of_a_command_its_text_and_its_sim_are_told() -> None:
+    command = a_command(
+        command="AP8=",
+        command_mode=PayloadType.BINARY,
+        status=MessageStatus.RECEIVED,
+        direction=Direction.FROM_SIM,
+    )
+    event = CommandChanged.of(command, WIRELESS_NAME)
+    assert event == CommandChanged(
+        account_sid=ACCOUNT_SID,
+        sim_sid=WIRELESS_SIM_SID,
+        sim_unique_name=WIRELESS_NAME,
+        command_sid=COMMAND_SID,
+        command_status=MessageStatus.RECEIVED,
+        command_mode=PayloadType.BINARY,
+        command="AP8=",
+    )
+    assert (event.api_version, event.error_code, event.error_message) == ("v1", None, None)
+
+
+def test_of_a_command_that_failed_the_failure_is_told_too() -> None:
+    event = CommandChanged.of(a_command(status=MessageStatus.FAILED), None, FAILURE)
+    assert (event.error_code, event.error_message) == (33104, "the SIM is suspended")
+    assert event.sim_unique_name is None

@@ -1,0 +1,412 @@
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+
+from ringback.core.errors import Conflict, Invalid, RequestRefused
+from ringback.core.wireless.sim import (
+    CANCELED_AFTER,
+    CHANGING,
+    CONNECTED,
+    DELETABLE,
+    FINAL,
+    MOVES,
+    Change,
+    Settled,
+    Unchanged,
+    Underway,
+    WirelessStatus,
+    Wish,
+    check_move,
+    make_iccid,
+    moved,
+    plan_change,
+)
+from tests.fakes import NOW
+from tests.wireless_fakes import RATE_PLAN_SID, WIRELESS_SIM_SID, a_wireless_sim
+
+NEW, READY, ACTIVE, SUSPENDED, DEACTIVATED, CANCELED, SCHEDULED, UPDATING = WirelessStatus
+LATER = NOW + timedelta(seconds=2)
+PLAN, OTHER_PLAN = RATE_PLAN_SID, "WP" + "f" * 32
+STEADY = (NEW, READY, ACTIVE, SUSPENDED, DEACTIVATED, CANCELED)
+
+
+def test_the_statuses_are_those_of_the_api() -> None:
+    assert list(WirelessStatus) == [
+        "new",
+        "ready",
+        "active",
+        "suspended",
+        "deactivated",
+        "canceled",
+        "scheduled",
+        "updating",
+    ]
+
+
+def test_the_moves_are_those_of_the_documentation_and_our_ruling() -> None:
+    assert {(old, new) for old, targets in MOVES.items() for new in targets} == {
+        (NEW, READY),
+        (NEW, ACTIVE),
+        (NEW, DEACTIVATED),
+        (READY, ACTIVE),
+        (READY, SUSPENDED),
+        (READY, DEACTIVATED),
+        (ACTIVE, SUSPENDED),
+        (ACTIVE, DEACTIVATED),
+        (SUSPENDED, ACTIVE),
+        (SUSPENDED, DEACTIVATED),
+        (DEACTIVATED, ACTIVE),
+    }
+
+
+def test_every_status_has_its_line_in_the_table() -> None:
+    assert set(MOVES) == set(WirelessStatus)
+
+
+def test_two_statuses_go_on_to_another_by_themselves() -> None:
+    assert FINAL == {READY: ACTIVE, DEACTIVATED: CANCELED}
+    assert timedelta(hours=72) == CANCELED_AFTER
+
+
+def test_some_statuses_are_alike() -> None:
+    assert CHANGING == (SCHEDULED, UPDATING)
+    assert CONNECTED == (READY, ACTIVE)
+    assert DELETABLE == (NEW, SUSPENDED, DEACTIVATED, CANCELED)
+
+
+@pytest.mark.parametrize("status", WirelessStatus)
+def test_the_network_lets_in_who_is_ready_or_active(status: WirelessStatus) -> None:
+    assert a_wireless_sim(status=status).is_connected is (status in (READY, ACTIVE))
+
+
+@pytest.mark.parametrize(
+    ("chance", "iccid"),
+    [
+        (bytes(8), "8901340000000000000"),
+        ((10**13 - 1).to_bytes(8), "8901349999999999999"),
+        ((10**13 + 7).to_bytes(8), "8901340000000000007"),
+    ],
+)
+def test_the_number_of_a_card_has_the_form_of_the_published_sample(
+    chance: bytes, iccid: str
+) -> None:
+    assert make_iccid(chance) == iccid
+
+
+# ---- what an update comes to, of a SIM that has a plan -------------------------------------------
+
+# The whole table: what the SIM is, what is asked for, and what comes of it where the update names
+# no plan, the plan that the SIM has, or another one. A number is the code of a refusal.
+Row = tuple[Change | int, Change | int, Change | int]
+NO: Row = (33105, 33105, 33105)
+
+
+def to(status: WirelessStatus, plan: str | None = PLAN) -> Underway:
+    return Underway(status, plan)
+
+
+def goes(status: WirelessStatus) -> Row:
+    return to(status), to(status), to(status, OTHER_PLAN)
+
+
+def stays(status: WirelessStatus) -> Row:
+    return Settled(PLAN), Settled(PLAN), to(status, OTHER_PLAN)
+
+
+def rests(without_a_plan: Change) -> Row:
+    return without_a_plan, Settled(PLAN), Settled(OTHER_PLAN)
+
+
+def keeps(status: WirelessStatus) -> Row:
+    return Unchanged(), Settled(PLAN), to(status, OTHER_PLAN)
+
+
+TABLE: Mapping[WirelessStatus, Mapping[WirelessStatus | None, Row]] = {
+    NEW: {
+        None: rests(Unchanged()),
+        NEW: rests(Settled(PLAN)),
+        READY: goes(READY),
+        ACTIVE: goes(ACTIVE),
+        SUSPENDED: NO,
+        DEACTIVATED: goes(DEACTIVATED),
+        CANCELED: NO,
+    },
+    READY: {
+        None: keeps(READY),
+        NEW: NO,
+        READY: stays(READY),
+        ACTIVE: goes(ACTIVE),
+        SUSPENDED: goes(SUSPENDED),
+        DEACTIVATED: goes(DEACTIVATED),
+        CANCELED: NO,
+    },
+    ACTIVE: {
+        None: keeps(ACTIVE),
+        NEW: NO,
+        READY: NO,
+        ACTIVE: stays(ACTIVE),
+        SUSPENDED: goes(SUSPENDED),
+        DEACTIVATED: goes(DEACTIVATED),
+        CANCELED: NO,
+    },
+    SUSPENDED: {
+        None: keeps(SUSPENDED),
+        NEW: NO,
+        READY: NO,
+        ACTIVE: goes(ACTIVE),
+        SUSPENDED: stays(SUSPENDED),
+        DEACTIVATED: goes(DEACTIVATED),
+        CANCELED: NO,
+    },
+    DEACTIVATED: {
+        None: keeps(DEACTIVATED),
+        NEW: NO,
+        READY: NO,
+        ACTIVE: goes(ACTIVE),
+        SUSPENDED: NO,
+        DEACTIVATED: stays(DEACTIVATED),
+        CANCELED: NO,
+    },
+    CANCELED: {
+        None: rests(Unchanged()),
+        NEW: NO,
+        READY: NO,
+        ACTIVE: NO,
+        SUSPENDED: NO,
+        DEACTIVATED: NO,
+        CANCELED: rests(Settled(PLAN)),
+    },
+}
+ROWS = [
+    (sim, asked, plan, expected)
+    for sim, line in TABLE.items()
+    for asked, row in line.items()
+    for plan, expected in zip((None, PLAN, OTHER_PLAN), row, strict=True)
+]
+
+
+def test_the_table_leaves_nothing_out() -> None:
+    assert set(TABLE) == set(STEADY)
+    assert {frozenset(line) for line in TABLE.values()} == {frozenset({None, *STEADY})}
+
+
+def name_of(row: tuple[WirelessStatus, WirelessStatus | None, str | None, Change | int]) -> str:
+    status, asked, plan, _ = row
+    whose = {None: "no-plan", PLAN: "its-plan", OTHER_PLAN: "another-plan"}[plan]
+    return f"{status}-to-{asked or 'no-status'}-with-{whose}"
+
+
+@pytest.mark.parametrize(("status", "asked", "plan", "expected"), ROWS, ids=map(name_of, ROWS))
+def test_what_an_update_comes_to(
+    status: WirelessStatus, asked: WirelessStatus | None, plan: str | None, expected: Change | int
+) -> None:
+    sim, wish = a_wireless_sim(status=status), Wish(asked, plan)
+    if isinstance(expected, int):
+        with pytest.raises(Invalid) as refused:
+            plan_change(sim, wish)
+        assert refused.value.code == expected
+    else:
+        assert plan_change(sim, wish) == expected
+
+
+@pytest.mark.parametrize("status", STEADY)
+@pytest.mark.parametrize("asked", CHANGING)
+def test_nothing_can_be_asked_to_be_waiting_or_changing(
+    status: WirelessStatus, asked: WirelessStatus
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        plan_change(a_wireless_sim(status=status), Wish(asked))
+    assert refused.value.code == 33105
+
+
+# ---- a plan that is missing, or is taken away ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "wish", "change"),
+    [
+        (NEW, Wish(), Unchanged()),
+        (NEW, Wish(READY, PLAN), to(READY)),
+        (NEW, Wish(ACTIVE, PLAN), to(ACTIVE)),
+        (NEW, Wish(DEACTIVATED), to(DEACTIVATED, None)),
+        (NEW, Wish(rate_plan_sid=PLAN), Settled(PLAN)),
+        (NEW, Wish(removes_rate_plan=True), Settled(None)),
+        (SUSPENDED, Wish(ACTIVE, PLAN), to(ACTIVE)),
+        (SUSPENDED, Wish(DEACTIVATED), to(DEACTIVATED, None)),
+        (SUSPENDED, Wish(rate_plan_sid=PLAN), to(SUSPENDED)),
+        (SUSPENDED, Wish(removes_rate_plan=True), Settled(None)),
+        (DEACTIVATED, Wish(ACTIVE, PLAN), to(ACTIVE)),
+        (DEACTIVATED, Wish(rate_plan_sid=PLAN), to(DEACTIVATED)),
+        (CANCELED, Wish(rate_plan_sid=PLAN), Settled(PLAN)),
+    ],
+)
+def test_a_sim_without_a_plan_does_without_or_gets_one(
+    status: WirelessStatus, wish: Wish, change: Change
+) -> None:
+    assert plan_change(a_wireless_sim(status=status, rate_plan_sid=None), wish) == change
+
+
+@pytest.mark.parametrize(
+    ("status", "asked"),
+    [
+        (NEW, READY),
+        (NEW, ACTIVE),
+        (SUSPENDED, ACTIVE),
+        (DEACTIVATED, ACTIVE),
+    ],
+)
+def test_a_sim_is_not_connected_without_a_plan(
+    status: WirelessStatus, asked: WirelessStatus
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        plan_change(a_wireless_sim(status=status, rate_plan_sid=None), Wish(asked))
+    assert (refused.value.status, refused.value.code) == (400, 33104)
+    assert refused.value.message == (
+        f"SIM {WIRELESS_SIM_SID} can't be {asked} without a rate plan; give RatePlan too"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "expected"),
+    [
+        (NEW, None, Settled(None)),
+        (NEW, READY, 33104),
+        (NEW, DEACTIVATED, to(DEACTIVATED, None)),
+        (READY, None, 33104),
+        (READY, ACTIVE, 33104),
+        (READY, SUSPENDED, 33121),
+        (READY, DEACTIVATED, to(DEACTIVATED, None)),
+        (ACTIVE, None, 33104),
+        (ACTIVE, ACTIVE, 33104),
+        (ACTIVE, SUSPENDED, 33121),
+        (ACTIVE, DEACTIVATED, to(DEACTIVATED, None)),
+        (SUSPENDED, None, to(SUSPENDED, None)),
+        (SUSPENDED, SUSPENDED, 33121),
+        (DEACTIVATED, None, to(DEACTIVATED, None)),
+        (DEACTIVATED, ACTIVE, 33104),
+        (CANCELED, None, Settled(None)),
+    ],
+)
+def test_a_plan_is_taken_away_from_who_is_not_connected_and_not_with_a_suspension(
+    status: WirelessStatus, asked: WirelessStatus | None, expected: Change | int
+) -> None:
+    sim, wish = a_wireless_sim(status=status), Wish(asked, removes_rate_plan=True)
+    if isinstance(expected, int):
+        with pytest.raises(Invalid) as refused:
+            plan_change(sim, wish)
+        assert refused.value.code == expected
+    else:
+        assert plan_change(sim, wish) == expected
+
+
+# ---- refusals ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", CHANGING)
+@pytest.mark.parametrize(
+    "wish",
+    [
+        *(Wish(asked) for asked in WirelessStatus),
+        Wish(rate_plan_sid=PLAN),
+        Wish(rate_plan_sid=OTHER_PLAN),
+        Wish(removes_rate_plan=True),
+        Wish(SUSPENDED, removes_rate_plan=True),
+    ],
+)
+def test_while_a_change_runs_another_one_is_a_conflict(status: WirelessStatus, wish: Wish) -> None:
+    with pytest.raises(Conflict) as refused:
+        plan_change(a_wireless_sim(status=status), wish)
+    assert (refused.value.status, refused.value.code) == (409, 33010)
+    assert refused.value.message == (
+        f"SIM {WIRELESS_SIM_SID} is {status}: wait for its running change before changing its"
+        " status or rate plan"
+    )
+
+
+@pytest.mark.parametrize("status", CHANGING)
+def test_while_a_change_runs_nothing_can_be_asked_for(status: WirelessStatus) -> None:
+    assert plan_change(a_wireless_sim(status=status), Wish()) == Unchanged()
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "others"),
+    [
+        (NEW, SUSPENDED, "active, deactivated, ready"),
+        (ACTIVE, NEW, "deactivated, suspended"),
+        (CANCELED, ACTIVE, "nothing else"),
+    ],
+)
+def test_a_move_that_does_not_exist_is_refused_with_those_that_do(
+    status: WirelessStatus, asked: WirelessStatus, others: str
+) -> None:
+    with pytest.raises(RequestRefused) as refused:
+        check_move(a_wireless_sim(status=status), asked)
+    assert (refused.value.status, refused.value.code) == (400, 33105)
+    assert refused.value.message == (
+        f"SIM {WIRELESS_SIM_SID} is {status} and can't become {asked}; it can become: {others}"
+    )
+
+
+def test_a_move_that_does_not_exist_is_refused_before_a_plan_is_missed() -> None:
+    with pytest.raises(Invalid) as refused:
+        plan_change(a_wireless_sim(status=CANCELED, rate_plan_sid=None), Wish(ACTIVE))
+    assert refused.value.code == 33105
+
+
+# ---- moves ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [READY, DEACTIVATED])
+def test_a_sim_with_a_final_status_ahead_of_it_is_counted_from_its_move(
+    status: WirelessStatus,
+) -> None:
+    before = a_wireless_sim(
+        status=SUSPENDED, status_since=NOW, commands_while_ready=3, metered_since=NOW
+    )
+    assert moved(before, status, LATER) == a_wireless_sim(
+        status=status, date_updated=LATER, status_since=LATER, metered_since=NOW
+    )
+
+
+@pytest.mark.parametrize("status", sorted(set(STEADY) - {READY, DEACTIVATED}))
+def test_a_sim_in_any_other_status_is_counted_no_more(status: WirelessStatus) -> None:
+    before = a_wireless_sim(
+        status=READY, status_since=NOW, commands_while_ready=3, metered_since=NOW
+    )
+    assert moved(before, status, LATER) == a_wireless_sim(
+        status=status, date_updated=LATER, metered_since=NOW
+    )
+
+
+@pytest.mark.parametrize("status", [READY, DEACTIVATED])
+def test_a_sim_that_comes_back_to_what_it_was_is_counted_since_it_was(
+    status: WirelessStatus,
+) -> None:
+    changing = a_wireless_sim(status=UPDATING, status_since=NOW, commands_while_ready=3)
+    back = moved(changing, status, LATER, before=status)
+    assert (back.status_since, back.commands_while_ready) == (NOW, 3)
+
+
+@pytest.mark.parametrize("status", [READY, DEACTIVATED])
+def test_a_sim_that_gets_the_status_that_it_has_is_counted_since_it_had_it(
+    status: WirelessStatus,
+) -> None:
+    same = moved(
+        a_wireless_sim(status=status, status_since=NOW, commands_while_ready=3), status, LATER
+    )
+    assert (same.status_since, same.commands_while_ready) == (NOW, 3)
+
+
+def test_a_sim_that_changes_from_another_status_is_counted_afresh() -> None:
+    changing = a_wireless_sim(status=UPDATING, status_since=NOW, commands_while_ready=3)
+    done = moved(changing, DEACTIVATED, LATER, before=READY)
+    assert (done.status_since, done.commands_while_ready) == (LATER, 0)
+
+
+@pytest.mark.parametrize("status", STEADY)
+def test_the_months_of_a_sim_are_counted_from_its_first_connection(status: WirelessStatus) -> None:
+    first = moved(a_wireless_sim(status=NEW), status, LATER)
+    assert first.metered_since == (LATER if status in (READY, ACTIVE) else None)
+    again = moved(a_wireless_sim(status=SUSPENDED, metered_since=NOW), status, LATER)
+    assert again.metered_since == NOW

@@ -1,0 +1,112 @@
+"""A small world of Programmable Wireless, in which time passes when a test says so."""
+
+from dataclasses import replace
+from datetime import datetime
+from itertools import count
+from typing import Final
+
+from ringback.core.listener import NOBODY, Listener
+from ringback.core.scenario import Scenario, Step
+from ringback.core.simulation import Simulation
+from ringback.core.wireless.command import Command
+from ringback.core.wireless.rate_plan import RatePlan, Zone, zone_of
+from ringback.core.wireless.sim import CONNECTED, FINAL, WirelessSim, WirelessStatus
+from ringback.operations.scenarios import choose_scenario
+from ringback.operations.wireless.commands import NewCommand, send_command
+from ringback.operations.wireless.devices import transfer_data
+from ringback.operations.wireless.life_of_sims import follow
+from ringback.operations.wireless.sims import UpdateRequest, update_sim
+from tests.fakes import ACCOUNT_SID, NOW, TAKES
+from tests.unit.operations.worlds import TimedWorld
+from tests.wireless_fakes import WIRELESS_SIM_SID, a_listener, a_rate_plan, a_wireless_sim
+
+THEIRS: Final = "AC" + "f" * 32
+OTHER_SIM: Final = "DE" + "e" * 32
+OTHER_PLAN: Final = "WP" + "d" * 32
+ASKS_URL: Final = "http://127.0.0.1:9000/asks"
+ASKS: Final = a_listener(ASKS_URL)
+
+
+class World(TimedWorld):
+    """An account with a rate plan and a SIM."""
+
+    def __init__(
+        self, sim: WirelessSim | None = None, plan: RatePlan | None = None, *, data_per_day: int = 0
+    ) -> None:
+        super().__init__(data_per_day=data_per_day)
+        self.tx.wireless.rate_plans.add(plan or a_rate_plan())
+        self.tx.wireless.sims.add(sim or sim_that_is(WirelessStatus.NEW))
+        follow(self.tx, self.sim, self.moment())
+
+    @property
+    def sim(self) -> WirelessSim:
+        found = self.tx.wireless.sims.get(WIRELESS_SIM_SID)
+        assert found is not None
+        return found
+
+    def update(
+        self,
+        status: WirelessStatus | None = None,
+        *,
+        rate_plan: str | None = None,
+        resets: bool = False,
+        told: Listener = NOBODY,
+    ) -> WirelessSim:
+        """Ask for another status or plan of the SIM, or for a reset."""
+        asked = UpdateRequest(status=status, rate_plan=rate_plan, resets=resets, told=told)
+        return update_sim(self.tx, ACCOUNT_SID, WIRELESS_SIM_SID, asked, self.moment())
+
+    def become(self, *statuses: WirelessStatus) -> None:
+        """Give the SIM these statuses, one after the other."""
+        for status in statuses:
+            self.update(status)
+            self.advance(TAKES)
+            assert self.sim.status is status
+
+    def send(self, text: str = "wake up", *, told: Listener = NOBODY) -> Command:
+        """Send a Command to the SIM's device."""
+        new = NewCommand(WIRELESS_SIM_SID, text, told=told)
+        return send_command(self.tx, ACCOUNT_SID, new, self.moment())
+
+    def command(self) -> Command:
+        """Return the only Command that there is."""
+        (command,) = self.tx.wireless.commands.records.values()
+        return command
+
+    def use(self, upload: int, download: int = 0) -> None:
+        """Have the SIM's device use data."""
+        transfer_data(self.tx, self.sim, upload=upload, download=download, moment=self.moment())
+
+    def choose(self, scenario: Scenario | None) -> None:
+        """Choose how the network behaves towards the SIM."""
+        choose_scenario(self.tx, ACCOUNT_SID, sim=WIRELESS_SIM_SID, scenario=scenario)
+
+    def due(self, step: Step, sid: str = WIRELESS_SIM_SID) -> datetime | None:
+        """Return when a step of the SIM, or of another resource, is due."""
+        return self.due_of(step, sid)
+
+    def told_where(self) -> list[tuple[str, str]]:
+        """Return where the statuses of SIMs were told, and which, in their order."""
+        return [
+            (callback.url.wire, dict(callback.parameters)["SimStatus"])
+            for callback in self.callbacks()
+        ]
+
+
+def sim_that_is(status: WirelessStatus, *, iccid: str | None = None) -> WirelessSim:
+    """Return a SIM that has had a status since now, and everything that goes with it."""
+    sim = a_wireless_sim(
+        status=status,
+        status_since=NOW if status in FINAL else None,
+        metered_since=NOW if status in CONNECTED else None,
+    )
+    return sim if iccid is None else replace(sim, iccid=iccid)
+
+
+def a_card_in(zone: Zone, plan: RatePlan) -> str:
+    """Return the number of a card whose network under this plan is in a zone."""
+    simulation = Simulation(TAKES)
+    cards = (f"890134{number:013}" for number in count())
+    return next(
+        card for card in cards if zone_of(simulation.network_for(card, plan.networks)) is zone
+    )

@@ -1,0 +1,71 @@
+"""What the small worlds of both products have in common: plain tables, and time that passes."""
+
+from datetime import datetime, timedelta
+from ipaddress import IPv4Network
+from typing import Final
+
+from ringback.core.callback import Callback
+from ringback.core.errand import Errand
+from ringback.core.scenario import Ending, Step
+from ringback.core.simulation import Simulation
+from ringback.core.task import Later
+from ringback.operations.life import Life
+from ringback.operations.moment import Moment
+from ringback.ports import CallbackFilter, Window
+from ringback.stores.memory import MemoryTransaction
+from tests.fakes import ACCOUNT_SID, NOW, TAKES, SeededChance, a_moment, an_account
+
+INSTANT: Final = timedelta(microseconds=1)
+DAY: Final = timedelta(days=1)
+
+
+class TimedWorld:
+    """An account; what comes due in its tables is done one instant after another."""
+
+    def __init__(self, *, data_per_day: int = 0, devices: str = "100.64.0.0/10") -> None:
+        self.tx = MemoryTransaction()
+        self.now = NOW
+        self.endings = dict[Step, Ending]()
+        """How the network ends steps, whatever the scenario."""
+        self.simulation = Simulation(TAKES, IPv4Network(devices), data_per_day=data_per_day)
+        self._chance = SeededChance()
+        self.tx.accounts.add(an_account(), [])
+
+    def moment(self) -> Moment:
+        return a_moment(now=self.now, chance=self._chance, simulation=self.simulation)
+
+    def advance(self, by: timedelta) -> None:
+        """Let time pass, and have done whatever comes due meanwhile, in its order."""
+        until = self.now + by
+        while (due := self.tx.tasks.next_due()) is not None and due <= until:
+            self.now = max(self.now, due)
+            self.step()
+        self.now = until
+
+    def step(self) -> None:
+        """Have done what is due now, all at a time, as the loop does it."""
+        life = Life(self.moment)
+        due = self.tx.tasks.due(self.now, limit=100)
+        begun = [(task, life.begin(self.tx, task)) for task in due]
+        for task, errand in begun:
+            if isinstance(errand, Later):
+                self.tx.tasks.put(task._replace(due=errand.until))
+                continue
+            ending = self._carried_out(errand) if isinstance(errand, Errand) else errand
+            if self.tx.tasks.take(task) and ending is not None:
+                life.end(self.tx, task, ending)
+
+    def callbacks(self) -> list[Callback]:
+        """Return the callbacks that were made, in their order."""
+        return self.tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), Window(999))[::-1]
+
+    def told(self) -> list[dict[str, str]]:
+        """Return what was told, in its order."""
+        return [dict(callback.parameters) for callback in self.callbacks()]
+
+    def due_of(self, step: Step, sid: str) -> datetime | None:
+        """Return when a step of a resource is due."""
+        return self.tx.tasks.due_of(sid, step)
+
+    def _carried_out(self, errand: Errand) -> Ending:
+        return self.endings.get(errand.step) or errand.scenario.ending_of(errand.step)
