@@ -1,23 +1,24 @@
 """The documents show the callbacks and triggers that the code has."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from twilio.rest import Client
 
 from ringback.cli.triggers.table import TRIGGERS, Trigger
 from ringback.core.events import Event
 from ringback.core.payload import PARAMETERS
 from ringback.core.scenario import SCENARIOS, CarrierFailure, Step
-from ringback.core.supersim.events import (
-    EsimProfileChanged,
-    IpCommandChanged,
-    SimUpdated,
-    SmsCommandChanged,
-)
+from ringback.core.sim_updated import SimUpdated
+from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
+from ringback.core.wireless.events import CommandChanged
+from ringback.testing import Emulator
 
 ROOT = Path(__file__).parents[2]
 CAPTURES = ROOT / "tests/golden/captures"
+OPERATIONS = ROOT / "src/ringback/operations"
 PAGE = (ROOT / "docs/callbacks.md").read_text("utf-8")
 REFERENCE = (ROOT / "docs/reference.md").read_text("utf-8")
 SECTIONS: dict[str, type[Event]] = {
@@ -25,8 +26,13 @@ SECTIONS: dict[str, type[Event]] = {
     "SMS Commands": SmsCommandChanged,
     "IP Commands": IpCommandChanged,
     "eSIM Profiles": EsimProfileChanged,
+    "SIM update of Programmable Wireless": SimUpdated,
+    "Commands of Programmable Wireless": CommandChanged,
 }
-SHOWN: list[tuple[str, str]] = re.findall(r"<!-- (.*?) -->\n```\n(.*?)\n```", PAGE, re.DOTALL)
+BLOCKS: list[tuple[str, str]] = re.findall(r"<!-- (.*?) -->\n```\n(.*?)\n```", PAGE, re.DOTALL)
+ONE_SIM = "one SIM: "
+"""What marks the callbacks that one SIM sends, one after the other."""
+SHOWN = [(what, text) for what, text in BLOCKS if not what.startswith(ONE_SIM)]
 NOT_TOLD = {Step.END_SETTINGS}
 """The steps that can fail and have no callback."""
 
@@ -56,23 +62,42 @@ def test_each_request_is_shown_as_it_is_captured(shown: tuple[str, str]) -> None
     assert text.replace("\n&", "&") == expected
 
 
-def test_all_six_callbacks_are_shown() -> None:
-    shown = " ".join(what for what, _ in SHOWN)
-    for each in (
+@pytest.mark.parametrize(
+    "callback",
+    [
         "inactive",
         "sms-sent",
         "sms-received",
         "ip-sent",
         "ip-received",
         "esim-available",
-    ):
-        assert f"post-{each}" in shown
+        "command-delivered",
+        "command-received",
+    ],
+)
+def test_each_callback_is_shown_as_it_is_sent(callback: str) -> None:
+    assert any(f"post-{callback}" in what for what, _ in SHOWN)
 
 
-def test_the_first_table_names_a_trigger_for_each_of_the_six() -> None:
-    named = re.findall(r"\| `ringback trigger ([\w.]+)` \|", PAGE)
-    assert len(named) == 6
+def test_what_is_told_twice_is_shown_as_one_sim_sends_it() -> None:
+    pair = [text.replace("\n&", "&") for what, text in BLOCKS if what.startswith(ONE_SIM)]
+    with Emulator() as ringback:
+        client = Client(ringback.account_sid, ringback.auth_token)
+        client.wireless.base_url = ringback.wireless_base_url
+        client.wireless.v1.sims(ringback.wireless_sim_sid).update(
+            status="deactivated", callback_url=ringback.receiver.url("/told")
+        )
+        ringback.advance("71h")
+        before = [request.body.decode() for request in ringback.receiver.requests]
+        ringback.advance("1h")
+        told = [request.body.decode() for request in ringback.receiver.requests]
+    assert (before, told) == (pair[:1], pair)
+
+
+def test_the_first_tables_name_a_trigger_for_each_callback_of_both_products() -> None:
+    named = re.findall(r"\| `ringback trigger ([\w.-]+)` \|", PAGE)
     assert set(named) <= set(TRIGGERS)
+    assert Counter(TRIGGERS[name].product for name in named) == {"supersim": 6, "wireless": 4}
 
 
 @pytest.mark.parametrize("trigger", TRIGGERS.values(), ids=TRIGGERS)
@@ -82,12 +107,15 @@ def test_each_trigger_is_in_the_reference_as_its_list_has_it(trigger: Trigger) -
     assert f"\n| `{trigger.name}` | {trigger.words} | {told_by} |\n" in REFERENCE
 
 
-def test_each_code_that_a_scenario_fails_with_is_explained() -> None:
-    codes = {
+def test_each_code_that_anything_fails_with_is_explained() -> None:
+    of_scenarios = {
         str(ending.code)
         for scenario in SCENARIOS.values()
         for step, ending in scenario.endings.items()
         if isinstance(ending, CarrierFailure) and step not in NOT_TOLD
     }
+    sources = [path.read_text("utf-8") for path in OPERATIONS.rglob("*.py")]
+    beside = {code for text in sources for code in re.findall(r"CarrierFailure\((\d+)", text)}
     explained = re.findall(r"^\| `(\d+)` \|", PAGE, re.MULTILINE)
-    assert set(explained) == codes
+    assert set(explained) == of_scenarios | beside
+    assert len(explained) == len(set(explained))

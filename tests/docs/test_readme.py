@@ -1,9 +1,12 @@
 """What the README tells a newcomer to paste is run, as it stands there."""
 
+import asyncio
 import re
 import shlex
 from itertools import pairwise
 from pathlib import Path
+
+from twilio.rest import Client
 
 from ringback.settings import load
 from tests.receivers import RecordingReceiver
@@ -45,6 +48,19 @@ async def test_the_walkthroughs_commands_give_one_callback_from_each_source(
         if header.startswith("User-Agent")
     ]
     assert agents == ["User-Agent: TwilioProxy/1.1", "User-Agent: KoreProxy/1.1"]
+
+
+async def test_the_official_client_reaches_each_product_where_it_is_told_to(tmp_path: Path) -> None:
+    base_urls = dict(re.findall(r'`client\.(\w+)\.base_url = "(.*?)"`', README))
+    async with served(tmp_path) as dev:
+        client = Client(dev.dev["account_sid"], dev.dev["auth_token"])
+        sids = dict[str, str]()
+        for product, base_url in base_urls.items():
+            here = base_url.replace("http://127.0.0.1:8080", dev.dev["base_url"])
+            getattr(client, product).base_url = here
+            (sim,) = await asyncio.to_thread(getattr(client, product).v1.sims.list)
+            sids[product] = sim.sid
+    assert sids == {"supersim": dev.dev["sim_sid"], "wireless": dev.dev["wireless_sim_sid"]}
 
 
 def test_the_policy_in_the_reference_is_a_settings_file(tmp_path: Path) -> None:

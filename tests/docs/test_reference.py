@@ -1,5 +1,6 @@
-"""Every command, flag, setting, route, fragment key and failure is in the reference."""
+"""Every command, flag, setting, route, fragment key, failure and code is in the reference."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -17,6 +18,7 @@ from ringback.api.portal.routes import portal_routes
 from ringback.api.services import Services
 from ringback.api.sign_in import SignIns
 from ringback.api.supersim.routes import supersim_operations
+from ringback.api.wireless.routes import wireless_operations
 from ringback.cli.main import main
 from ringback.core.connection import OVERRIDES
 from ringback.core.outcome import Failure
@@ -25,6 +27,7 @@ from ringback.settings import SETTINGS, Command, Setting
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs/reference.md").read_text("utf-8")
+SOURCES = [path.read_text("utf-8") for path in (ROOT / "src/ringback").rglob("*.py")]
 
 
 def commands() -> list[tuple[str, click.Command]]:
@@ -75,8 +78,9 @@ class NoServices:
 
 def test_each_route_is_documented() -> None:
     services = cast("Services", NoServices())
-    operations = supersim_operations(services)
-    apis = [*routes_of(operations), *openapi_routes(operations), *portal_routes(services)]
+    supersim, wireless = supersim_operations(services), wireless_operations(services)
+    described = openapi_routes(supersim, wireless)
+    apis = [*routes_of([*supersim, *wireless]), *described, *portal_routes(services)]
     beside = [
         *clock_routes(cast("SignIns", SignIns), cast("Timelapse", Timelapse)),
         *health_routes(cast("Health", Health)),
@@ -100,3 +104,9 @@ def test_each_fragment_key_is_documented(key: str) -> None:
 def test_each_failure_is_documented_with_its_code(failure: Failure) -> None:
     rows = [line for line in REFERENCE.splitlines() if f"`{failure.label}`" in line]
     assert any(str(failure.code) in row for row in rows)
+
+
+def test_each_code_of_programmable_wireless_is_explained_once() -> None:
+    used = {code for text in SOURCES for code in re.findall(r"\b33[0-9]{3}\b", text)}
+    explained = re.findall(r"^\| (33[0-9]{3}) \|", REFERENCE, re.MULTILINE)
+    assert explained == sorted(used)

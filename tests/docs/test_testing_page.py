@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from ringback.testing import Emulator
+from ringback.testing import Device, Emulator
 
 PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text("utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -49,3 +49,10 @@ def test_the_table_names_everything_that_an_emulator_has() -> None:
     named = {name for row in rows for name in re.findall(r"`(\w+)", row)}
     public = {name for name in dir(Emulator) if not name.startswith("_")} - {"start", "stop"}
     assert named == public | {"receiver"}
+
+
+def test_the_table_names_everything_that_a_device_can_do() -> None:
+    (row,) = (line for line in PAGE.splitlines() if line.startswith("| `device(sim)` |"))
+    named = set(re.findall(r"`(\w+)(?:\(\))?`", row.split("|")[2]))
+    public = {name for name in vars(Device) if not name.startswith("_")}
+    assert named == public - set(Device.__dataclass_fields__)
