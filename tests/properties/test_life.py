@@ -7,7 +7,7 @@ has seen, and nothing of how the operations come to tell anybody.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from hypothesis import settings
@@ -38,7 +38,7 @@ from ringback.operations.supersim.sims import Updated, UpdateRequest, register_s
 from ringback.ports import Transaction
 from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, TAKES, a_fleet, a_profile
-from tests.properties.walking import CHILD, Walk, picks, scenarios, urls
+from tests.properties.walking import CHILD, Walk, pauses, picks, scenarios, urls
 
 CONNECTED: Final = (SimStatus.READY, SimStatus.ACTIVE)
 
@@ -271,13 +271,22 @@ class SuperSimWalk(Walk):
             )
 
     @precondition(has_sims)
-    @rule(pick=picks, choice=st.integers(0, 1), fleet=fleets, url=urls)
-    def update_legally(self, pick: int, choice: int, fleet: Fleet, url: CallbackUrl | None) -> None:
+    @rule(pick=picks, choice=st.integers(0, 1), fleet=fleets, url=urls, then=pauses)
+    def update_legally(
+        self,
+        pick: int,
+        choice: int,
+        fleet: Fleet,
+        url: CallbackUrl | None,
+        *,
+        then: timedelta | None,
+    ) -> None:
         sim = self.sim(pick)
         moves = sorted(MOVES[sim.status])
         if moves:
             of_own = None if sim.account_sid == CHILD else fleet
             self.update(pick, moves[choice % len(moves)], of_own, url)
+        self.pause(then)
 
     @precondition(has_sims)
     @rule(pick=picks, name=st.sampled_from(["", "one", "two", "x+update-fails", "y+slow"]))
@@ -341,8 +350,8 @@ class SuperSimWalk(Walk):
         assert refused is None
 
     @precondition(has_sims)
-    @rule(pick=picks, times=st.sampled_from([1, 5]))
-    def device_sends_sms(self, pick: int, times: int) -> None:
+    @rule(pick=picks, times=st.sampled_from([1, 5]), then=pauses)
+    def device_sends_sms(self, pick: int, times: int, *, then: timedelta | None) -> None:
         for _ in range(times):
             sim = self.sim(pick)
             fleet = self.fleet(sim)
@@ -356,6 +365,7 @@ class SuperSimWalk(Walk):
             refused = self.do(lambda tx, moment: receive_sms(tx, sim, "hi", moment), learn)  # noqa: B023 (at once)
             may = sim.status in CONNECTED and fleet is not None and fleet.sms_commands_enabled
             assert (refused is None) is may
+        self.pause(then)
 
     @precondition(has_sims)
     @rule(pick=picks)
@@ -375,8 +385,8 @@ class SuperSimWalk(Walk):
         assert (refused is None) is may or (may and fleet is FLEETS[1])
 
     @precondition(has_sims)
-    @rule(pick=picks, count=st.sampled_from([1, 249_999, 250_000, 600_000]))
-    def device_uses_data(self, pick: int, count: int) -> None:
+    @rule(pick=picks, count=st.sampled_from([1, 249_999, 250_000, 600_000]), then=pauses)
+    def device_uses_data(self, pick: int, count: int, *, then: timedelta | None) -> None:
         sim = self.sim(pick)
         fleet = self.fleet(sim)
         refused = self.do(
@@ -385,6 +395,7 @@ class SuperSimWalk(Walk):
         )
         may = sim.status in CONNECTED and fleet is not None and fleet.data_enabled
         assert (refused is None) is may or (may and fleet is FLEETS[1])
+        self.pause(then)
 
     @precondition(lambda self: len(self.tables.supersim.esim_profiles.records) < 3)
     @rule(url=urls)
