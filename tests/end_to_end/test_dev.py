@@ -24,6 +24,8 @@ KEYS = {
     "phase",
     "data_file",
     "gateway",
+    "tls_url",
+    "ca_file",
 }
 
 
@@ -80,6 +82,8 @@ async def test_the_banner_names_everything_and_the_commands_to_paste(tmp_path: P
     dev = json.loads((tmp_path / "dev.json").read_text())
     assert dev.pop("gateway") == "none"
     assert "no gateway" in banner
+    assert (dev.pop("tls_url"), dev.pop("ca_file")) == ("none", "none")
+    assert "HTTPS" not in banner
     for name, value in dev.items():
         assert value in banner, name
     assert "--phase before|between|after" in banner

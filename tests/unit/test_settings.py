@@ -20,7 +20,7 @@ from ringback.core.source import NOTICE, Hold, Phase, Source
 from ringback.settings import SETTINGS, Command, Setting, Settings, load
 from ringback.settings.given import Given
 from ringback.settings.table import EGRESS
-from ringback.settings.texts import Gateway
+from ringback.settings.texts import Gateway, TlsPort
 from tests.fakes import SIM_SID
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +55,8 @@ def refusal_of(
 DEFAULTS_OF_DEV = Settings(
     host="127.0.0.1",
     port=8080,
+    tls=False,
+    tls_port=TlsPort(443, else_other=True),
     data=Path("ringback-data"),
     policy=NOTICE,
     phase="before",
@@ -141,6 +143,11 @@ def test_the_flag_for_the_file_beats_the_environment(write_file: WriteFile) -> N
         ("host", "0.0.0.0", "0.0.0.0"),
         ("port", "0", 0),
         ("port", "65535", 65535),
+        ("tls", "yes", True),
+        ("tls", "no", False),
+        ("tls_port", "0", TlsPort(0)),
+        ("tls_port", "8443", TlsPort(8443)),
+        ("tls_port", "8443+", TlsPort(8443, else_other=True)),
         ("data", "some/folder", Path("some/folder")),
         ("phase", "after", "after"),
         ("at", "2024-10-20", datetime(2024, 10, 20, tzinfo=UTC)),
@@ -191,6 +198,9 @@ def test_a_setting_is_read_alike_from_the_flag_and_the_environment(
     ("line", "name", "value"),
     [
         ('host = "::1"', "host", "::1"),
+        ("tls = true", "tls", True),
+        ("tls_port = 8443", "tls_port", TlsPort(8443)),
+        ('tls_port = "443+"', "tls_port", TlsPort(443, else_other=True)),
         ('data = "elsewhere"', "data", Path("elsewhere")),
         ('phase = "between"', "phase", "between"),
         ("at = 2024-10-20", "at", datetime(2024, 10, 20, tzinfo=UTC)),
@@ -239,6 +249,10 @@ BAD_VALUES = [
     ("port", "-1", "'-1' is no port"),
     ("port", "80 80", "'80 80' is no port"),
     ("port", "²", "'²' is no port"),
+    ("tls", "on", "'on' must be yes or no"),
+    ("tls_port", "+", "'' is no port"),
+    ("tls_port", "443++", "'443+' is no port"),
+    ("tls_port", "65536+", "'65536' is no port"),
     ("at", "tomorrow", "'tomorrow' is no date"),
     ("at", "2024-02-30", "'2024-02-30' is no date"),
     ("update_takes", "soon", "'soon' is no duration"),
@@ -426,7 +440,7 @@ def test_the_variables_of_others_are_none_of_our_business() -> None:
     assert load({}, {"PORT": "1", "MY_RINGBACK_PROT": "1"}) == load({}, {})
 
 
-SETTINGS_OF_DEV = ["phase", "at", "static_proxy"]
+SETTINGS_OF_DEV = ["tls", "tls_port", "phase", "at", "static_proxy"]
 SETTINGS_OF_SERVE = ["log_format", "log_level"]
 
 

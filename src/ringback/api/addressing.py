@@ -20,6 +20,24 @@ _PREFIX_OF_HOST: Final = (
     ("client.", "/client"),
     ("iam.", "/iam"),
 )
+SIM_HOSTS: Final = (
+    "supersim.twilio.com",
+    "wireless.twilio.com",
+    "supersim.api.korewireless.com",
+    "programmable-wireless.api.korewireless.com",
+)
+"""Where the vendors serve the two SIM APIs."""
+OTHER_HOSTS: Final = (
+    "accounts.twilio.com",
+    "api.twilio.com",
+    "api.korewireless.com",
+    "client.api.korewireless.com",
+    "iam.api.korewireless.com",
+    "webhook.api.korewireless.com",
+)
+"""Where they serve what goes with them."""
+LOCAL_HOSTS: Final = ("localhost", *(f"{name}localhost" for name, _ in _PREFIX_OF_HOST))
+"""The names of this machine that need no setting."""
 SUPER_SIM: Final = "/supersim"
 """What our routes have in front of the paths of Super SIM."""
 WIRELESS: Final = "/wireless"

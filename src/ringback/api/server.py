@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Generator
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -11,6 +13,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ringback.api.errors import unreadable
 from ringback.core.errors import Unusable
+
+_GOODBYE_SECONDS: Final = 0.3
 
 
 class ApiProtocol(HttpToolsProtocol):
@@ -28,6 +32,15 @@ class ApiProtocol(HttpToolsProtocol):
         self.transport.write("\r\n".join([*head, "", ""]).encode() + body)
         self.transport.close()
 
+    def shutdown(self) -> None:
+        """Close now, or with the end of the request that is under way.
+
+        TLS waits for the client to close too, which one that is idle doesn't do: not for long.
+        """
+        super().shutdown()
+        if self.scheme == "https" and self.transport.is_closing():
+            self.loop.call_later(_GOODBYE_SECONDS, self.transport.abort)
+
 
 class ApiServer(uvicorn.Server):
     """Uvicorn, less its signal handling: who runs the whole process stops it."""
@@ -38,10 +51,10 @@ class ApiServer(uvicorn.Server):
         yield
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, *, flag: str = "--port") -> socket.socket:
     """Return a listening socket; port 0 takes any that is free.
 
-    Raises Unusable, naming the flag to change, where the address can't be had.
+    Raises Unusable, naming this flag as what to change, where the address can't be had.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio's own loop looks for this protocol by its number before it sets TCP_NODELAY; without
@@ -53,7 +66,7 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as failure:
         listener.close()
         raise Unusable(
-            f"can't listen on {host}:{port}: {failure.strerror}; choose another with --port"
+            f"can't listen on {host}:{port}: {failure.strerror}; choose another with {flag}"
             " (or --host)"
         ) from failure
     listener.listen(1024)
@@ -66,12 +79,22 @@ def base_url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def serve(app: ASGIApp, listener: socket.socket, *, until: asyncio.Event) -> None:
-    """Serve until the event is set; requests under way get a second to end."""
+async def serve(
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    until: asyncio.Event,
+    tls: ssl.SSLContext | None = None,
+) -> None:
+    """Serve until the event is set; requests under way get a second to end.
+
+    With `tls` it is HTTPS.
+    """
     server = ApiServer(
         uvicorn.Config(
             app,
             http=ApiProtocol,
+            ssl_context_factory=None if tls is None else lambda _, __: tls,
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ringback import __version__
 from ringback.cli.clock import ahead_in_words
-from ringback.cli.dev_file import NO_GATEWAY, DevFile, path_in
+from ringback.cli.dev_file import NO_GATEWAY, NO_TLS, DevFile, path_in
+from ringback.cli.tls_banner import tls_banner
 from ringback.core.source import Phase, Source
 from ringback.settings import DATA, Command, Settings
 
@@ -56,7 +57,7 @@ and Programmable Wireless at {base_url}/wireless
 
 def banner(dev: DevFile, settings: Settings, phase: Phase, *, ahead: timedelta) -> str:
     """Return what to say when everything is up."""
-    return _TEMPLATE.format(
+    shown = _TEMPLATE.format(
         version=__version__,
         base_url=dev.base_url,
         account_sid=dev.account_sid,
@@ -76,6 +77,7 @@ def banner(dev: DevFile, settings: Settings, phase: Phase, *, ahead: timedelta) 
         listen=_command("listen", settings),
         callbacks=_command("callbacks list", settings),
     )
+    return shown if dev.tls_url == NO_TLS else shown + tls_banner(dev)
 
 
 def _gateway_line(dev: DevFile, settings: Settings) -> str:

@@ -10,7 +10,8 @@ import uvloop
 from ringback.api.server import bind
 from ringback.cli.banner import banner
 from ringback.cli.clock_file import ClockFile
-from ringback.cli.dev_file import NO_GATEWAY, DevFile
+from ringback.cli.dev_file import NO_GATEWAY, NO_TLS, DevFile
+from ringback.cli.https import Https, https_of
 from ringback.cli.logs import log_to_stderr
 from ringback.cli.options import settings_options
 from ringback.cli.serving import serve_until_told
@@ -32,8 +33,8 @@ def dev(*, as_json: bool, **flags: Any) -> None:
     """
     settings = load(flags, ENVIRONMENT, command=Command.DEV)
     log_to_stderr(settings.log_format, settings.log_level)
-    with bind(settings.host, settings.port) as listener:
-        uvloop.run(run(settings, listener, as_json=as_json))
+    with bind(settings.host, settings.port) as listener, https_of(settings) as https:
+        uvloop.run(run(settings, listener, as_json=as_json, https=https))
 
 
 async def run(
@@ -41,6 +42,7 @@ async def run(
     listener: socket.socket,
     *,
     as_json: bool,
+    https: Https | None = None,
     checkpoint: Callable[[str], None] = no_checkpoint,
 ) -> None:
     """Start everything with the notice's account, say so, and serve until a signal says to stop."""
@@ -49,13 +51,13 @@ async def run(
 
     async def announce(parts: Parts, base_url: str) -> None:
         seed = await _seed(settings, parts)
-        dev_file = _dev_file(settings, parts, seed, base_url)
+        dev_file = _dev_file(settings, parts, seed, base_url, https)
         dev_file.write(settings.data)
         shown = banner(dev_file, settings, parts.phase, ahead=clock.ahead)
         click.echo(dev_file.to_line() if as_json else shown)
 
     await serve_until_told(
-        settings, listener, clock=clock, announce=announce, checkpoint=checkpoint
+        settings, listener, clock=clock, announce=announce, https=https, checkpoint=checkpoint
     )
 
 
@@ -66,7 +68,9 @@ async def _seed(settings: Settings, parts: Parts) -> Seed:
     )
 
 
-def _dev_file(settings: Settings, parts: Parts, seed: Seed, base_url: str) -> DevFile:
+def _dev_file(
+    settings: Settings, parts: Parts, seed: Seed, base_url: str, https: Https | None
+) -> DevFile:
     return DevFile(
         base_url=base_url,
         account_sid=seed.account.sid,
@@ -79,4 +83,6 @@ def _dev_file(settings: Settings, parts: Parts, seed: Seed, base_url: str) -> De
         phase=parts.phase.name,
         data_file=str(settings.data / DATA_FILE),
         gateway=parts.services.gateway or NO_GATEWAY,
+        tls_url=NO_TLS if https is None else https.url,
+        ca_file=NO_TLS if https is None else str(https.ca_file),
     )

@@ -9,6 +9,7 @@ from ringback.cli.private_file import write_private
 from ringback.core.errors import Unusable
 
 NO_GATEWAY: Final = "none"
+NO_TLS: Final = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,10 @@ class DevFile:
     data_file: str
     gateway: str = NO_GATEWAY
     """Where devices send datagrams to, or `none`."""
+    tls_url: str = NO_TLS
+    """Where HTTPS is served, or `none`."""
+    ca_file: str = NO_TLS
+    """The certificate to trust for that, or `none`."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:

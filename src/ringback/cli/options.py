@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from ringback.settings import DATA, Command, settings_of
+from ringback.settings import DATA, Command, Setting, settings_of
 
 F = TypeVar("F", bound=Callable[..., None])
 
@@ -38,8 +38,17 @@ def settings_options(command: Command) -> Callable[[F], F]:
             default = setting.defaults[command]
             shown = f"  [default: {default}]" if default else ""
             function = click.option(
-                setting.flag, setting.name, metavar=setting.metavar, help=setting.help + shown
+                setting.flag,
+                setting.name,
+                metavar=setting.metavar,
+                help=setting.help + shown,
+                **_without_value(setting),
             )(function)
         return function
 
     return give
+
+
+def _without_value(setting: Setting) -> dict[str, Any]:
+    """Return what lets a flag that says yes or no stand alone, for yes."""
+    return {"is_flag": False, "flag_value": "yes"} if setting.is_yes_or_no else {}

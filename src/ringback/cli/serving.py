@@ -6,6 +6,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from ringback.api.server import base_url_of, serve
+from ringback.cli.https import Https
 from ringback.cli.signals import event_of_signals
 from ringback.engine.system import let_threads_take_turns
 from ringback.ports import Clock, no_checkpoint
@@ -21,9 +22,12 @@ async def serve_until_told(
     *,
     clock: Clock,
     announce: Callable[[Parts, str], Awaitable[None]],
+    https: Https | None = None,
     checkpoint: Callable[[str], None] = no_checkpoint,
 ) -> None:
     """Start the parts, `announce` them with their base URL, and serve until a signal says to stop.
+
+    With `https`, the same is served there too.
 
     Raises what ended the engine, should it end by itself.
     """
@@ -33,7 +37,7 @@ async def serve_until_told(
     parts = await Parts.start(settings, clock=clock, checkpoint=checkpoint)
     try:
         await announce(parts, base_url_of(listener))
-        await _serve(parts, listener, stop)
+        await _serve(parts, listener, https, stop)
         drain = settings.drain.total_seconds()
         _log.info("stopping; what is under way has %g s", drain, extra={"drain_seconds": drain})
     finally:
@@ -41,12 +45,17 @@ async def serve_until_told(
     _log.info("stopped")
 
 
-async def _serve(parts: Parts, listener: socket.socket, stop: asyncio.Event) -> None:
+async def _serve(
+    parts: Parts, listener: socket.socket, https: Https | None, stop: asyncio.Event
+) -> None:
     """Serve until told to stop, or the engine fails."""
     watching = asyncio.create_task(parts.supervisor.watch())
     watching.add_done_callback(lambda _: stop.set())
     breaking_off = asyncio.create_task(_break_off(parts, stop))
-    await serve(parts.app, listener, until=stop)
+    serving = [serve(parts.app, listener, until=stop)]
+    if https is not None:
+        serving.append(serve(parts.app, https.listener, until=stop, tls=https.context))
+    await asyncio.gather(*serving)
     breaking_off.cancel()
     if watching.done():
         await watching

@@ -14,7 +14,7 @@ from ringback.core.scenario import Scenario
 from ringback.core.schedule import Schedule
 from ringback.core.simulation import EVERYONE, Simulation
 from ringback.core.source import Policy, Source
-from ringback.settings.texts import Gateway
+from ringback.settings.texts import Gateway, TlsPort
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class Settings:
 
     host: str
     port: int
+    tls: bool
+    tls_port: TlsPort
     data: Path
     policy: Policy
     phase: str | None

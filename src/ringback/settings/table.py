@@ -21,6 +21,7 @@ from ringback.settings.texts import (
     read_instant,
     read_networks,
     read_port,
+    read_tls_port,
     read_yes_or_no,
 )
 
@@ -53,6 +54,11 @@ class Setting:
     def flag(self) -> str:
         """The command line's name for it."""
         return f"--{self.name.replace('_', '-')}"
+
+    @property
+    def is_yes_or_no(self) -> bool:
+        """Whether it is a switch."""
+        return bool in self.forms
 
     @property
     def variable(self) -> str:
@@ -113,6 +119,26 @@ SETTINGS: Final = (
         _same("8080"),
         "PORT",
         "The port to listen on; 0 takes any free one.",
+        forms=(int,),
+    ),
+    Setting(
+        "tls",
+        read_yes_or_no,
+        _same("no"),
+        "YES|NO",
+        "Whether HTTPS is served too, for the vendors' host names, with a CA kept in the data"
+        " folder.",
+        only=Command.DEV,
+        forms=(bool,),
+    ),
+    Setting(
+        "tls_port",
+        read_tls_port,
+        _same("443+"),
+        "PORT",
+        "The port of HTTPS; 0 takes any free one, a + behind it lets it be 8443 or any free one"
+        " where that one can't be had.",
+        only=Command.DEV,
         forms=(int,),
     ),
     DATA,

@@ -21,6 +21,24 @@ def read_port(text: str) -> int:
     raise ValueError(f"{text!r} is no port; it must be a number from 0 to 65535 (0: any free one)")
 
 
+class TlsPort(NamedTuple):
+    """Where HTTPS is to be."""
+
+    port: int
+    """0 for any that is free."""
+    else_other: bool = False
+    """Whether another port will do where that one can't be had."""
+
+
+def read_tls_port(text: str) -> TlsPort:
+    """Read the port of HTTPS; a `+` behind it lets it be another.
+
+    >>> read_tls_port("443+")
+    TlsPort(port=443, else_other=True)
+    """
+    return TlsPort(read_port(text.removesuffix("+")), text.endswith("+"))
+
+
 def count(*, most: int) -> Callable[[str], int]:
     """Return a reader of whole numbers from 1 up to this one.
 

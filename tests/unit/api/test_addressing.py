@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ringback.api.addressing import LOCAL_HOSTS, SIM_HOSTS
 from tests.fakes import SIM_SID
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import error, refusal
@@ -91,6 +92,19 @@ async def test_a_bare_path_changes_no_sim_of_programmable_wireless(
     assert refusal(answer) == (404, 20404)
     sim = (await caller.get(f"/wireless/v1/Sims/{WIRELESS_SIM_SID}")).json
     assert sim["unique_name"] == "meter_1"
+
+
+@pytest.mark.parametrize(
+    ("host", "sid"), [*zip(SIM_HOSTS, [SIM_SID, WIRELESS_SIM_SID] * 2, strict=True)]
+)
+async def test_each_host_of_the_vendors_sim_apis_has_its_own(
+    at_host: AtHost, host: str, sid: str
+) -> None:
+    assert (await at_host(host).get(f"/v1/Sims/{sid}")).json["sid"] == sid
+
+
+def test_each_api_has_a_name_on_this_machine() -> None:
+    assert {"localhost", "supersim.localhost", "wireless.localhost"} < {*LOCAL_HOSTS}
 
 
 @pytest.mark.parametrize(
@@ -221,6 +235,12 @@ async def test_a_host_that_is_none_appears_in_no_url(at_host: AtHost, host: str)
     meta = (await caller.get("/v1/Sims")).json["meta"]
     assert sim["url"] == f"http://127.0.0.1:8080/v1/Sims/{SIM_SID}"
     assert meta["first_page_url"] == "http://127.0.0.1:8080/v1/Sims?PageSize=50&Page=0"
+
+
+@pytest.mark.parametrize("host", ["supersim.twilio.com", "supersim.twilio.com:8443"])
+async def test_over_https_urls_lead_back_over_https(at_host: AtHost, host: str) -> None:
+    answer = await at_host(host).call("GET", "/v1/Sims", scheme="https")
+    assert answer.json["meta"]["url"] == f"https://{host}/v1/Sims?PageSize=50&Page=0"
 
 
 async def test_the_scheme_is_that_of_the_request(caller: Caller) -> None:

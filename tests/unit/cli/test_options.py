@@ -41,5 +41,30 @@ def test_what_other_commands_read_from_the_environment_keeps_no_server_from_star
     assert settings.port == 8080
 
 
+@pytest.mark.parametrize(
+    ("arguments", "given"),
+    [
+        (["--tls"], "yes"),
+        (["--tls", "--tls-port", "8443"], "yes"),
+        (["--tls", "yes"], "yes"),
+        (["--tls=no"], "no"),
+        ([], None),
+    ],
+)
+def test_a_flag_that_says_yes_or_no_says_yes_without_either(
+    arguments: list[str], given: str | None
+) -> None:
+    command = main.get_command(click.Context(main), "dev")
+    assert command is not None
+    assert command.make_context("dev", arguments).params["tls"] == given
+
+
+def test_any_other_flag_needs_its_value() -> None:
+    command = main.get_command(click.Context(main), "dev")
+    assert command is not None
+    with pytest.raises(click.BadOptionUsage, match="'--port' requires an argument"):
+        command.make_context("dev", ["--port"])
+
+
 def test_there_are_such_variables() -> None:
     assert DATA.variable in VARIABLES

@@ -1,0 +1,58 @@
+"""What is said about HTTPS: commands to paste, and a port that no hosts file changes."""
+
+import pytest
+
+from ringback.cli.dev_file import DevFile
+from ringback.cli.tls_banner import tls_banner
+
+
+def banner_for(tls_url: str, ca_file: str = "/data/tls/ca.pem") -> str:
+    return tls_banner(DevFile(*[""] * 10, tls_url=tls_url, ca_file=ca_file))
+
+
+def test_it_names_the_url_the_ca_and_the_line_of_the_hosts_file() -> None:
+    lines = banner_for("https://127.0.0.1").splitlines()
+    assert "5. HTTPS is at https://127.0.0.1, " in lines[1]
+    assert "  export CA=/data/tls/ca.pem" in lines
+    assert (
+        "  127.0.0.1 supersim.twilio.com wireless.twilio.com supersim.api.korewireless.com"
+        " programmable-wireless.api.korewireless.com"
+    ) in lines
+
+
+def test_the_ca_file_is_quoted_as_a_shell_needs_it() -> None:
+    assert "export CA='/my data/ca.pem'\n" in banner_for("https://127.0.0.1", "/my data/ca.pem")
+
+
+@pytest.mark.parametrize(
+    ("tls_url", "connect_to"),
+    [
+        ("https://127.0.0.1", "::127.0.0.1:443"),
+        ("https://127.0.0.1:8443", "::127.0.0.1:8443"),
+        ("https://[::1]:8443", "::[::1]:8443"),
+    ],
+)
+def test_the_first_command_needs_no_hosts_file(tls_url: str, connect_to: str) -> None:
+    assert (
+        f'curl --cacert "$CA" --connect-to {connect_to} -u "$API_KEY:$AUTH_TOKEN"'
+        " https://supersim.twilio.com/v1/Sims\n"
+    ) in banner_for(tls_url)
+
+
+def test_at_the_usual_port_there_is_nothing_to_say_about_it() -> None:
+    assert "iptables" not in banner_for("https://127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("tls_url", "command"),
+    [
+        ("https://127.0.0.1:8443", "sudo iptables -t nat -A OUTPUT -d 127.0.0.1 -p tcp"),
+        ("https://[::1]:8443", "sudo ip6tables -t nat -A OUTPUT -d ::1 -p tcp"),
+    ],
+)
+def test_at_another_port_it_is_said_how_the_usual_one_leads_there(
+    tls_url: str, command: str
+) -> None:
+    shown = banner_for(tls_url)
+    assert "this is 8443, not 443" in shown
+    assert f"{command} --dport 443 -j REDIRECT --to-ports 8443\n" in shown
