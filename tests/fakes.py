@@ -4,19 +4,23 @@ import asyncio
 import heapq
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from itertools import count
 from random import Random
 from typing import Final
 
-from ringback.core.account import Account
+from ringback.core.account import Account, ApiKey
+from ringback.core.api_client import LIFETIMES, ApiClient, Area, ClientType
 from ringback.core.callback import Callback, CallbackStatus, Exchange, Progress
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
+from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
 from ringback.core.method import Method
 from ringback.core.outcome import Delivered
 from ringback.core.payload import encode, parameters_of
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.schedule import Schedule
+from ringback.core.secret_hash import hash_secret
 from ringback.core.sim_updated import SimUpdated
 from ringback.core.simulation import Simulation
 from ringback.core.source import NOTICE, Source, Transition
@@ -24,8 +28,11 @@ from ringback.core.supersim.access_profile import NetworkAccessProfile
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.supersim.sim_update import SimUpdate
+from ringback.core.webhook_secret import NO_SECRETS, WebhookSecret, WebhookSecrets
+from ringback.engine.keyring import Keyring
 from ringback.operations.moment import Moment
 from ringback.ports import Chance, Intake
+from ringback.stores.vault import Vault, new_key
 from tests.intakes import KeepingIntake
 
 # What the notice's walkthrough is about, as it stands there.
@@ -45,6 +52,7 @@ PROFILE_SID: Final = "HA0123456789abcdef0123456789abcdef"
 TAKES: Final = timedelta(milliseconds=500)
 """How long the network takes for each step."""
 CALLBACK_SID: Final = "CB0123456789abcdef0123456789abcdef"
+VAULT: Final = Vault([new_key()])
 AUTH_TOKEN: Final = "made-up-auth-token"
 KORE_SECRET: Final = "made-up-webhook-secret"
 
@@ -121,15 +129,62 @@ def an_account(
     uses_static_proxy: bool = False,
     date_created: datetime = NOW,
     schedule: Schedule | None = None,
+    parent_sid: str | None = None,
 ) -> Account:
     return Account(
         sid=sid,
         name=name,
         auth_token=auth_token,
-        kore_secret=kore_secret,
         uses_static_proxy=uses_static_proxy,
         date_created=date_created,
+        webhook_secrets=signing_with(kore_secret, account_sid=sid),
         schedule=schedule,
+        parent_sid=parent_sid,
+    )
+
+
+def signing_with(value: str, *, account_sid: str = ACCOUNT_SID) -> WebhookSecrets:
+    """Webhook secrets, the active one of which is this; none at all for an empty one."""
+    return NO_SECRETS.with_new(a_secret(value, account_sid=account_sid)) if value else NO_SECRETS
+
+
+def a_secret(
+    value: str = KORE_SECRET, *, name: str = "first", account_sid: str = ACCOUNT_SID
+) -> WebhookSecret:
+    chance = sha256(f"{account_sid} {name}".encode()).digest()[:ULID_BYTES]
+    return WebhookSecret(make_kore_id(KoreKind.WEBHOOK_SECRET, NOW, chance), name, value, NOW)
+
+
+def an_api_key(
+    sid: str = f"SK{'a' * 32}",
+    account_sid: str | None = ACCOUNT_SID,
+    secret: str = "made-up-key-secret",
+) -> ApiKey:
+    return ApiKey(sid, account_sid, "first", hash_secret(secret), NOW)
+
+
+def an_api_client(
+    *,
+    sid: str = "apiclient_01j1wb3zdgaaaaaaaaaaaaaaaa",
+    account_sid: str = ACCOUNT_SID,
+    name: str = "Our dashboard",
+    secret: str = "made-up-client-secret",
+    type: ClientType = ClientType.ADMIN,  # noqa: A002 (as the client has it)
+    products: frozenset[Area] = frozenset(),
+    date_created: datetime = NOW,
+    lifetime: timedelta = LIFETIMES["1h"],
+    locked: bool | None = None,
+) -> ApiClient:
+    return ApiClient(
+        sid=sid,
+        account_sid=account_sid,
+        name=name,
+        secret_hash=hash_secret(secret),
+        type=type,
+        products=products,
+        date_created=date_created,
+        lifetime=lifetime,
+        locked=locked,
     )
 
 
@@ -228,6 +283,7 @@ def a_moment(
         transition=transition or Transition(NOTICE),
         intake=intake or KeepingIntake(),
         simulation=simulation or Simulation(TAKES),
+        keyring=Keyring(),
     )
 
 

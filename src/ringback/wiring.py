@@ -38,8 +38,10 @@ from ringback.operations.supersim.devices import receive_datagram_from
 from ringback.ports import Chance, Clock, Store, Transaction, no_checkpoint
 from ringback.settings import Settings
 from ringback.stores.sqlite.store import SqliteStore
+from ringback.stores.vault import Vault, has_key_file, make_key_file, new_key
 
 DATA_FILE: Final = "ringback.db"
+KEY_FILE: Final = "ringback.key"
 _SYSTEM_CLOCK: Final = SystemClock()
 _SYSTEM_CHANCE: Final = SystemChance()
 
@@ -79,7 +81,9 @@ class Parts:
         transition = _transition_of(settings, clock.now())
         gateway = _gateway_of(settings)
         try:
-            store = SqliteStore.open(_data_file(settings.data), committed=tally.committed)
+            path = _data_file(settings.data)
+            vault = _vault_of(settings.data, settings.seal_key, settings.seal_key_file)
+            store = SqliteStore.open(path, vault, committed=tally.committed)
         except BaseException:
             if gateway is not None:
                 gateway.close()
@@ -96,7 +100,14 @@ class Parts:
         )
 
         def moment() -> Moment:
-            return Moment(clock.now(), chance, transition, dispatcher.intake, settings.simulation)
+            return Moment(
+                clock.now(),
+                chance,
+                transition,
+                dispatcher.intake,
+                settings.simulation,
+                dispatcher.keyring,
+            )
 
         progress = Progress(
             store=store,
@@ -155,12 +166,30 @@ class Parts:
         await self.store.close()
 
 
-def open_beside(folder: Path) -> SqliteStore:
+def open_beside(
+    folder: Path, *, seal_key: str | None = None, seal_key_file: Path | None = None
+) -> SqliteStore:
     """Open the data in this folder for short work, also while a server uses it.
 
     Raises Unusable where the folder or the file can't be used.
     """
-    return SqliteStore.beside(_data_file(folder))
+    path = _data_file(folder)
+    return SqliteStore.beside(path, _vault_of(folder, seal_key, seal_key_file))
+
+
+def new_seal_key() -> str:
+    """Return a new key to seal the secrets of a data file with."""
+    return new_key()
+
+
+def _vault_of(folder: Path, keys: str | None, file: Path | None) -> Vault:
+    if keys is not None:
+        return Vault(keys.split(","))
+    path = file or folder / KEY_FILE
+    # Beside a sealed data file a new key would open nothing, and pass for the one that was lost.
+    if not has_key_file(path) and not SqliteStore.is_sealed(folder / DATA_FILE):
+        make_key_file(path)
+    return Vault.in_file(path)
 
 
 def _sender_of(settings: Settings) -> Sender:

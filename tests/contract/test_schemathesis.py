@@ -17,7 +17,15 @@ import pytest
 
 from ringback.api.server import base_url_of, bind, serve
 from ringback.stores.sqlite.store import SqliteStore
-from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, CALLBACK_SID, FLEET_SID, PROFILE_SID, SIM_SID
+from tests.fakes import (
+    ACCOUNT_SID,
+    AUTH_TOKEN,
+    CALLBACK_SID,
+    FLEET_SID,
+    PROFILE_SID,
+    SIM_SID,
+    VAULT,
+)
 from tests.unit.api.plenty import (
     ESIM_SID,
     FREE_PLAN_SID,
@@ -118,7 +126,7 @@ def settings(known: Known) -> str:
 
 @asynccontextmanager
 async def stored(folder: Path) -> AsyncGenerator[SqliteStore]:
-    store = SqliteStore.open(folder / "ringback.db")
+    store = SqliteStore.open(folder / "ringback.db", VAULT)
     await store.transact(fill_with_plenty)
     yield store
     await store.close()

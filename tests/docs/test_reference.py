@@ -27,19 +27,20 @@ from ringback.settings import SETTINGS, Command, Setting
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs/reference.md").read_text("utf-8")
+NOT_THERE = "\N{EN DASH}"
 SOURCES = [path.read_text("utf-8") for path in (ROOT / "src/ringback").rglob("*.py")]
 
 
-def commands() -> list[tuple[str, click.Command]]:
+def commands(group: click.Group = main, path: str = "ringback") -> list[tuple[str, click.Command]]:
     """Return all commands with their full names, those of groups among them."""
-    context = click.Context(main)
+    context = click.Context(group)
     found = list[tuple[str, click.Command]]()
-    for name in main.list_commands(context):
-        command = main.get_command(context, name)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         assert command is not None
-        found.append((f"ringback {name}", command))
+        found.append((f"{path} {name}", command))
         if isinstance(command, click.Group):
-            found += [(f"ringback {name} {sub}", c) for sub, c in command.commands.items()]
+            found += commands(command, f"{path} {name}")
     return found
 
 
@@ -57,7 +58,8 @@ def test_each_setting_is_documented_with_its_defaults(setting: Setting) -> None:
     rows = [line for line in REFERENCE.splitlines() if f"| `{setting.variable}` |" in line]
     assert len(rows) == 1
     flag, _, key, *defaults, _ = (cell.strip() for cell in rows[0].strip("|").split("|"))
-    assert (flag, key) == (f"`{setting.flag}`", f"`{setting.name}`")
+    assert flag == (f"`{setting.flag}`" if setting.has_flag else NOT_THERE)
+    assert key == f"`{setting.name}`"
     assert defaults == [_cell(setting, command) for command in (Command.DEV, Command.SERVE)]
 
 
@@ -65,7 +67,7 @@ def _cell(setting: Setting, command: Command) -> str:
     """What the table has for a command: a dash where it has no such setting."""
     default = setting.defaults[command]
     if not setting.is_for(command):
-        return "\N{EN DASH}"
+        return NOT_THERE
     return f"`{default}`" if default else ""
 
 

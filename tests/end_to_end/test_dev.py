@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+from base64 import b64encode
 from pathlib import Path
 
 from tests.receivers import Hang, RecordingReceiver
@@ -63,6 +64,23 @@ async def test_a_second_start_finds_everything_again(tmp_path: Path) -> None:
         sim = (await second.get("/v1/Sims/renamed")).body
     assert {**second.dev, "base_url": ""} == {**first.dev, "base_url": ""}
     assert sim["sid"] == first.dev["sim_sid"]
+
+
+async def test_without_its_dev_json_a_start_makes_a_new_key_in_place_of_the_lost_one(
+    tmp_path: Path,
+) -> None:
+    async with served(tmp_path) as first:
+        assert await first.stop() == 0
+    (tmp_path / "dev.json").unlink()
+    async with served(tmp_path) as second:
+        lost = f"{first.dev['api_key_sid']}:{first.dev['api_key_secret']}".encode()
+        refused = await second.call(
+            "GET", "/v1/Sims", headers={"Authorization": f"Basic {b64encode(lost).decode()}"}
+        )
+        statuses = ((await second.get("/v1/Sims")).status, refused.status)
+    assert statuses == (200, 401)
+    assert second.dev["api_key_secret"] != first.dev["api_key_secret"]
+    assert second.dev["auth_token"] == first.dev["auth_token"]
 
 
 async def test_the_banner_names_everything_and_the_commands_to_paste(tmp_path: Path) -> None:

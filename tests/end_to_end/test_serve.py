@@ -209,13 +209,13 @@ def test_credentials_are_printed_once_and_it_says_so(tmp_path: Path) -> None:
     assert made.returncode == 0
     assert "account 'Acme Ltd'; its secrets are shown now, and never again:" in made.stdout
     shown = dict(line.strip().split("  ", 1) for line in made.stdout.splitlines()[2:])
-    names = ["Account SID", "Auth Token", "API key", "API key secret", "KORE webhook secret"]
-    assert list(shown) == names
+    names = ["Auth Token", "API key", "API key secret", "KORE webhook secret"]
+    assert list(shown) == ["Account SID", "KORE account id", *names]
     listed = "".join(
         ringback("accounts", "list", *data, *flags).stdout for flags in ((), ("--json",))
     )
     assert listed.count(shown["Account SID"].strip()) == 2
-    for name in names[1:]:
+    for name in names:
         assert shown[name].strip() not in listed
 
 

@@ -115,7 +115,12 @@ class Process:
         def moment() -> Moment:
             simulation = Simulation(timedelta(seconds=1))
             return Moment(
-                clock.now(), chance, Transition(NOTICE), self.dispatcher.intake, simulation
+                clock.now(),
+                chance,
+                Transition(NOTICE),
+                self.dispatcher.intake,
+                simulation,
+                self.dispatcher.keyring,
             )
 
         self._supervisor = Supervisor(

@@ -16,6 +16,7 @@ from ringback.core.errors import StoreUnavailable
 from ringback.ports import Transaction
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.store import connect
+from tests.fakes import VAULT
 from tests.simulation.plan import Plan
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.trace import Trace
@@ -31,7 +32,7 @@ _COMPLAINTS: Final = {
 
 @cache
 def _template() -> sqlite3.Connection:
-    return connect(":memory:")
+    return connect(":memory:", VAULT)
 
 
 def _empty() -> sqlite3.Connection:
@@ -145,7 +146,7 @@ class SimStore:
         self._scheduler = database.scheduler
         self._loop = loop
         self._is_dead = is_dead
-        self._committer = Committer(cast("sqlite3.Connection", database))
+        self._committer = Committer(cast("sqlite3.Connection", database), VAULT)
         self._entries = list[_Entry]()
         self._is_busy = False
         self._is_closed = False

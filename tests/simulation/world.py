@@ -14,7 +14,7 @@ from ringback.core.account import Account
 from ringback.engine import dispatcher as dispatcher_module
 from ringback.engine import lanes as lanes_module
 from ringback.stores.sqlite.committer import Committer, Job
-from tests.fakes import an_account
+from tests.fakes import VAULT, an_account
 from tests.simulation.customers import Customers
 from tests.simulation.invariants import Violated
 from tests.simulation.loop import SimClock
@@ -151,7 +151,7 @@ class World:
 
     def _keep(self, accounts: list[Account]) -> None:
         job = Job(lambda tx: [tx.accounts.add(account, []) for account in accounts])
-        Committer(cast("sqlite3.Connection", self._database)).commit([job])
+        Committer(cast("sqlite3.Connection", self._database), VAULT).commit([job])
         assert job.failure is None
         self._database.commit()
 

@@ -37,7 +37,7 @@ from ringback.ports import (
     Window,
 )
 from ringback.stores.sqlite.store import SqliteStore
-from tests.fakes import NOW
+from tests.fakes import NOW, VAULT
 from tests.stores.records import OUR_LANE, OURS, callback, row_of
 
 ALL_CALLBACKS = CallbackFilter()
@@ -66,7 +66,7 @@ _TABLES: dict[type, str] = {
 @asynccontextmanager
 async def opened(path: Path) -> AsyncIterator[SqliteStore]:
     """Open a file, and close it in the end."""
-    store = SqliteStore.open(path)
+    store = SqliteStore.open(path, VAULT)
     yield store
     await store.close()
 

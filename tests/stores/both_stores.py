@@ -22,7 +22,7 @@ from ringback.ports import CallbackFilter, Claim, Transaction, Window
 from ringback.stores.memory import MemoryStore
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.store import connect
-from tests.fakes import NOW
+from tests.fakes import NOW, VAULT
 from tests.stores.records import (
     FLEETS,
     OURS,
@@ -119,7 +119,7 @@ class BothStores(RuleBasedStateMachine):
             self._folder.cleanup()
 
     def connect_file(self) -> None:
-        self.committer = Committer(connect(Path(self._folder.name) / "ringback.db"))
+        self.committer = Committer(connect(Path(self._folder.name) / "ringback.db", VAULT), VAULT)
 
     def _begin(self, tx: Transaction) -> None:
         for account_sid, its_fleet in FLEETS.items():

@@ -8,6 +8,7 @@ import pytest
 from ringback.ports import Store
 from ringback.stores.memory import MemoryStore
 from ringback.stores.sqlite.store import SqliteStore
+from tests.fakes import VAULT
 from tests.stores.asking import keep
 from tests.stores.records import (
     FLEETS,
@@ -23,7 +24,7 @@ from tests.stores.records import (
 
 @pytest.fixture
 async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore.open(tmp_path / "ringback.db")
+    store = SqliteStore.open(tmp_path / "ringback.db", VAULT)
     yield store
     await store.close()
 
@@ -34,7 +35,7 @@ async def empty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if request.param == "memory":
         yield MemoryStore()
         return
-    store = SqliteStore.open(tmp_path / "ringback.db")
+    store = SqliteStore.open(tmp_path / "ringback.db", VAULT)
     yield store
     await store.close()
 

@@ -2,17 +2,15 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
+from ringback.core.account import Account
+from ringback.core.webhook_secret import WebhookSecrets
 from ringback.stores.migrate import pending
 from ringback.stores.sqlite.columns import to_us
-from ringback.stores.sqlite.upgrading import (
-    DeviceAddresses,
-    destination_of,
-    head_of_request,
-    head_of_response,
-)
+from ringback.stores.sqlite.upgrading import FUNCTIONS, DeviceAddresses, id_of_secret
 from tests.fakes import NOW
 from tests.stores.records import OURS, account
 
@@ -25,13 +23,23 @@ def write_old_file(path: Path, *, schema: int) -> Path:
     """Make a file with this schema, and in it the account."""
     steps = pending(files("ringback.stores.sqlite") / "migrations", version=0)[:schema]
     with closing(sqlite3.connect(path)) as connection:
-        for function in (destination_of, head_of_request, head_of_response):
-            connection.create_function(function.__name__, 1, function)
+        for function in FUNCTIONS:
+            count = function.__code__.co_argcount
+            connection.create_function(function.__name__, count, function)
         connection.create_function("device_ip_of", 1, DeviceAddresses().device_ip_of)
         for step in steps:
             connection.executescript(f"{step.sql}; PRAGMA user_version = {step.version};")
     insert_account(path, OURS)
     return path
+
+
+def upgraded(account_sid: str = OURS) -> Account:
+    """Return the account as a newer Ringback has it: its secret has got an id."""
+    one = account(account_sid)
+    assert one.webhook_secrets.active is not None
+    secret_id = id_of_secret(one.sid, to_us(one.date_created))
+    secret = replace(one.webhook_secrets.active, id=secret_id)
+    return replace(one, webhook_secrets=WebhookSecrets(secret))
 
 
 def insert_account(path: Path, account_sid: str) -> None:

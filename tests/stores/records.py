@@ -27,7 +27,16 @@ from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.core.wireless.sim_update import WirelessUpdate
 from ringback.core.wireless.usage import CommandUse
 from ringback.ports import Claim, Lane
-from tests.fakes import NOW, a_callback, a_fleet, a_profile, a_sim, an_account, an_update
+from tests.fakes import (
+    NOW,
+    a_callback,
+    a_fleet,
+    a_profile,
+    a_sim,
+    an_account,
+    an_api_key,
+    an_update,
+)
 from tests.wireless_fakes import (
     a_command,
     a_rate_plan,
@@ -56,7 +65,7 @@ def account(account_sid: str = OURS) -> Account:
 
 
 def api_key(number: int, account_sid: str = OURS) -> ApiKey:
-    return ApiKey(sid(Kind.API_KEY, number), account_sid, f"secret {number}")
+    return an_api_key(sid(Kind.API_KEY, number), account_sid, f"secret {number}")
 
 
 def profile(number: int, account_sid: str = OURS) -> NetworkAccessProfile:

@@ -5,10 +5,14 @@ from datetime import timedelta
 
 import pytest
 
+from ringback.core.account import Account, AccountStatus
 from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule
 from ringback.core.sids import Kind
-from ringback.ports import Store
-from tests.stores.records import ODD_INSTANT, OURS, THEIRS, account, api_key, sid
+from ringback.core.webhook_secret import NO_SECRETS, WebhookSecrets
+from ringback.ports import Store, Transaction
+from tests.fakes import a_secret, an_api_key
+from tests.stores.asking import claim, keep
+from tests.stores.records import ODD_INSTANT, OURS, THEIRS, account, api_key, callback, sid
 
 
 async def test_an_account_comes_back_as_it_was(empty: Store) -> None:
@@ -16,7 +20,7 @@ async def test_an_account_comes_back_as_it_was(empty: Store) -> None:
         account(),
         name="Zoë's",
         auth_token="tökén",
-        kore_secret="",
+        webhook_secrets=NO_SECRETS,
         uses_static_proxy=True,
         date_created=ODD_INSTANT,
         schedule=Schedule((timedelta(seconds=1.5), timedelta(hours=10), timedelta(0))),
@@ -55,7 +59,10 @@ async def test_a_saved_account_replaces_the_old_state(store: Store) -> None:
         account(),
         name="B",
         auth_token="new",
-        kore_secret="newer",
+        webhook_secrets=WebhookSecrets(a_secret("newer"), a_secret("newest", name="next")),
+        secondary_auth_token="second",
+        status=AccountStatus.SUSPENDED,
+        revision=7,
         uses_static_proxy=True,
         schedule=PERSISTENT,
     )
@@ -82,3 +89,69 @@ async def test_the_keys_of_an_account_are_its_own_oldest_first(empty: Store) -> 
     await empty.transact(lambda tx: tx.accounts.add(account(), [api_key(9), api_key(1)]))
     await empty.transact(lambda tx: tx.accounts.add(account(THEIRS), [api_key(5, THEIRS)]))
     assert await empty.transact(lambda tx: tx.accounts.keys_of(OURS)) == [api_key(9), api_key(1)]
+
+
+async def test_an_account_is_found_by_its_id_at_kore(store: Store) -> None:
+    for one in (account(), account(THEIRS)):
+        found = await store.transact(lambda tx, one=one: tx.accounts.with_kore_id(one.kore_id))
+        assert found == one
+    assert await store.transact(lambda tx: tx.accounts.with_kore_id(OURS)) is None
+
+
+async def test_the_subaccounts_of_an_account_are_its_own_oldest_first(store: Store) -> None:
+    children = [replace(account(sid(Kind.ACCOUNT, n)), parent_sid=OURS) for n in (9, 5)]
+    for one in (*children, replace(account(sid(Kind.ACCOUNT, 7)), parent_sid=THEIRS)):
+        await store.transact(lambda tx, one=one: tx.accounts.add(one, []))
+    assert await store.transact(lambda tx: tx.accounts.children_of(OURS)) == children
+    assert await store.transact(lambda tx: tx.accounts.children_of(children[0].sid)) == []
+
+
+async def test_webhook_secrets_change_with_their_account_and_no_other(store: Store) -> None:
+    secrets = WebhookSecrets(a_secret("one", account_sid=OURS))
+    for changed in (
+        secrets.with_new(a_secret("two", name="next")),
+        secrets.with_new(a_secret("two", name="next")).with_activated(ODD_INSTANT),
+        NO_SECRETS,
+    ):
+        saved = replace(account(), webhook_secrets=changed)
+        await store.transact(lambda tx, saved=saved: tx.accounts.save(saved))
+        assert await store.transact(lambda tx: tx.accounts.get(OURS)) == saved
+        assert await store.transact(lambda tx: tx.accounts.get(THEIRS)) == account(THEIRS)
+
+
+async def test_a_claim_brings_the_account_with_its_secrets_of_now(store: Store) -> None:
+    await keep(store, callback(1))
+    rotated = replace(
+        account(), webhook_secrets=WebhookSecrets(a_secret("new", name="next")), revision=1
+    )
+    await store.transact(lambda tx: tx.accounts.save(rotated))
+    (claimed,) = await claim(store)
+    assert claimed.account == rotated
+
+
+async def test_an_operators_key_is_nobodys(store: Store) -> None:
+    operators = an_api_key(sid(Kind.API_KEY, 7), None)
+    for key in (operators, api_key(1)):
+        await store.transact(lambda tx, key=key: tx.accounts.add_key(key))
+    assert await store.transact(lambda tx: tx.accounts.key(operators.sid)) == operators
+    assert await store.transact(lambda tx: tx.accounts.keys_of(None)) == [operators]
+    assert await store.transact(lambda tx: tx.accounts.keys_of(OURS)) == [api_key(1)]
+
+
+async def test_a_removed_key_is_gone_and_the_others_stay(store: Store) -> None:
+    for key in (api_key(1), api_key(2)):
+        await store.transact(lambda tx, key=key: tx.accounts.add_key(key))
+    await store.transact(lambda tx: tx.accounts.remove_key(api_key(1).sid))
+    assert await store.transact(lambda tx: tx.accounts.key(api_key(1).sid)) is None
+    assert await store.transact(lambda tx: tx.accounts.keys_of(OURS)) == [api_key(2)]
+
+
+async def test_what_a_transaction_saved_it_reads_again(store: Store) -> None:
+    changed = replace(account(), auth_token="changed", revision=1)
+
+    def work(tx: Transaction) -> list[Account | None]:
+        before = tx.accounts.get(OURS)
+        tx.accounts.save(changed)
+        return [before, tx.accounts.get(OURS)]
+
+    assert await store.transact(work) == [account(), changed]

@@ -14,7 +14,7 @@ from ringback.core.retry import Done
 from ringback.ports import CallbackFilter, Claim, Settlement, Transaction, Window
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.store import connect
-from tests.fakes import NOW
+from tests.fakes import NOW, VAULT
 from tests.stores.records import OUR_LANE, OURS, account, callback, row_of, sim
 
 Work = Callable[[Transaction], Any]
@@ -28,8 +28,8 @@ class Bench:
     """A committer on a database in memory, with one account."""
 
     def __init__(self) -> None:
-        self.connection = connect(":memory:")
-        self.committer = Committer(self.connection)
+        self.connection = connect(":memory:", VAULT)
+        self.committer = Committer(self.connection, VAULT)
         self.do(lambda tx: tx.accounts.add(account(), []))
 
     def do(self, *works: Work) -> list[Job]:

@@ -30,7 +30,7 @@ from ringback.core.rendering import render
 from ringback.core.retry import Decision, Done, GiveUp, NewRound, TryAgain
 from ringback.ports import CallbackFilter, Claim, Lane, Settlement, Transaction, Window
 from ringback.stores.memory import MemoryTransaction
-from tests.fakes import NOW
+from tests.fakes import NOW, signing_with
 from tests.stores.both_stores import (
     ACCOUNTS,
     AHEAD,
@@ -272,7 +272,9 @@ class CallbacksInBothStores(BothStores):
 
     @rule(account_sid=ACCOUNTS, secret=st.sampled_from(["", "new", "newer"]))
     def rotate(self, account_sid: str, secret: str) -> None:
-        rotated = replace(account(account_sid), kore_secret=secret)
+        rotated = replace(
+            account(account_sid), webhook_secrets=signing_with(secret, account_sid=account_sid)
+        )
 
         def work(tx: Transaction) -> list[Account]:
             tx.accounts.save(rotated)

@@ -3,6 +3,7 @@
 The statements are those that the store really runs; SQLite itself says how it will.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ringback.core.account import EVERY
 from ringback.core.message import Direction, MessageStatus
 from ringback.core.scenario import Step
 from ringback.core.supersim.access_profile import NetworkAccessProfile
@@ -26,7 +28,7 @@ from ringback.core.wireless.usage import Question
 from ringback.ports import Transaction, Which, Window
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.store import connect
-from tests.fakes import NOW
+from tests.fakes import NOW, VAULT
 from tests.stores.asking import add, table_of
 from tests.stores.records import (
     FLEETS,
@@ -37,6 +39,7 @@ from tests.stores.records import (
     SIMS,
     WIRELESS_SIMS,
     account,
+    api_key,
     billing_period,
     command,
     esim_profile,
@@ -113,8 +116,8 @@ class Plans:
     """A database with one account and what it has, which says how it does what it does."""
 
     def __init__(self) -> None:
-        self.connection = connect(":memory:")
-        self.committer = Committer(self.connection)
+        self.connection = connect(":memory:", VAULT)
+        self.committer = Committer(self.connection, VAULT)
         self._do(lambda tx: tx.accounts.add(account(), []))
         own = [each[OURS] for each in (PROFILES, FLEETS, SIMS, RATE_PLANS, WIRELESS_SIMS)]
         for record in (*own, *RECORDS, session(1), wireless_session(1)):
@@ -253,7 +256,32 @@ def test_a_name_is_found_by_an_index(plans: Plans, kind: type, name: str) -> Non
     check(plans.of(lambda tx: table_of(tx, kind).find(OURS, name)))
 
 
+@pytest.mark.parametrize("edge", ["newest", "after", "before"])
+@pytest.mark.parametrize("kind", FILTERS, ids=lambda kind: kind.__name__)
+def test_a_list_over_all_accounts_is_read_in_its_own_order(
+    plans: Plans, kind: type, edge: str
+) -> None:
+    sid = next(one.sid for one in RECORDS if isinstance(one, kind))
+    window = Window(50) if edge == "newest" else Window(50, **{edge: sid})
+    steps = plans.of(lambda tx: table_of(tx, kind).page(EVERY, {}, window))
+    assert [step for step in steps if "TEMP B-TREE" in step] == []
+    # It reads from its edge on, and no more rows than a page has.
+    assert re.match("SCAN|SEARCH .* USING INTEGER PRIMARY KEY", steps[-1])
+
+
 OTHER: dict[str, Callable[[Transaction], Any]] = {
+    "an account": lambda tx: tx.accounts.get(account().sid),
+    "an account by its id at KORE": lambda tx: tx.accounts.with_kore_id(account().kore_id),
+    "subaccounts": lambda tx: tx.accounts.children_of(OURS),
+    "a change of an account": lambda tx: tx.accounts.save(account()),
+    "an API key": lambda tx: tx.accounts.key(api_key(1).sid),
+    "the API keys of an account": lambda tx: tx.accounts.keys_of(OURS),
+    "the operator's API keys": lambda tx: tx.accounts.keys_of(None),
+    "an API key that is taken back": lambda tx: tx.accounts.remove_key(api_key(1).sid),
+    "an API client": lambda tx: tx.api_clients.get("apiclient_1"),
+    "the API clients of an account": lambda tx: tx.api_clients.of(OURS),
+    "an API client that is taken back": lambda tx: tx.api_clients.remove("apiclient_1"),
+    "a callback": lambda tx: tx.callbacks.find("CB1"),
     "an ICCID": lambda tx: tx.supersim.sims.first({"iccid": ICCID}),
     "an address": lambda tx: tx.supersim.sims.first({"device_ip": "127.64.0.1"}),
     "a change": lambda tx: tx.supersim.sim_updates.get(SIM_SID),

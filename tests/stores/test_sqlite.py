@@ -13,6 +13,7 @@ from ringback.core.errors import StoreUnavailable
 from ringback.core.supersim.sim import Sim
 from ringback.ports import Transaction, Window
 from ringback.stores.sqlite.store import SqliteStore
+from tests.fakes import VAULT
 from tests.stores.asking import opened
 from tests.stores.records import OURS, account, callback, sim
 
@@ -75,7 +76,7 @@ async def test_work_that_queued_up_shares_one_commit(store: SqliteStore) -> None
 
 async def test_it_is_told_how_long_each_commit_took(path: Path) -> None:
     took = list[float]()
-    store = SqliteStore.open(path, committed=took.append)
+    store = SqliteStore.open(path, VAULT, committed=took.append)
     await store.transact(lambda tx: tx.accounts.add(account(), []))
     await store.transact(lambda tx: tx.accounts.get(OURS))
     await store.close()
@@ -103,7 +104,7 @@ async def test_who_gives_up_before_its_turn_has_nothing_done(store: SqliteStore)
 
 
 async def test_a_closed_store_says_so(path: Path) -> None:
-    store = SqliteStore.open(path)
+    store = SqliteStore.open(path, VAULT)
     await store.close()
     with pytest.raises(StoreUnavailable, match="closed"):
         await store.transact(lambda tx: tx.callbacks.waiting())
@@ -242,7 +243,7 @@ async def test_who_has_given_up_meanwhile_is_still_told_that_it_is_durable(
 
 def test_who_waits_in_a_loop_that_is_gone_keeps_no_one_from_closing(path: Path) -> None:
     async def ask_and_leave() -> SqliteStore:
-        store = SqliteStore.open(path)
+        store = SqliteStore.open(path, VAULT)
         may_end = threading.Event()
         asking = asyncio.create_task(store.transact(lambda tx: may_end.wait(10)))
         await asyncio.sleep(0)

@@ -16,7 +16,8 @@ import pytest
 from ringback.core.errors import Unusable
 from ringback.ports import CallbackFilter, Transaction, Window
 from ringback.stores.sqlite.store import SqliteStore
-from tests.fakes import NOW
+from ringback.stores.vault import Vault
+from tests.fakes import NOW, VAULT
 from tests.stores.asking import opened
 from tests.stores.records import (
     OUR_LANE,
@@ -55,7 +56,7 @@ def write_a_letter(path: Path) -> None:
 
 def refusal_of(path: Path) -> str:
     with pytest.raises(Unusable) as refused:
-        SqliteStore.open(path)
+        SqliteStore.open(path, VAULT)
     return str(refused.value)
 
 
@@ -106,7 +107,7 @@ async def test_what_was_committed_is_in_the_file_though_nobody_closed_it(
 
 
 async def test_closing_finishes_what_is_queued(path: Path) -> None:
-    store = SqliteStore.open(path)
+    store = SqliteStore.open(path, VAULT)
     adding = asyncio.create_task(store.transact(lambda tx: tx.accounts.add(account(), [])))
     await asyncio.sleep(0)
     await store.close()
@@ -187,20 +188,22 @@ HOLD = """
 import sys
 from pathlib import Path
 from ringback.stores.sqlite.store import SqliteStore
-store = SqliteStore.open(Path(sys.argv[1]))
+from ringback.stores.vault import Vault
+store = SqliteStore.open(Path(sys.argv[1]), Vault.in_file(Path(sys.argv[2])))
 print("open", flush=True)
 sys.stdin.read()
 """
 
 
 def test_the_lock_ends_with_its_process(path: Path) -> None:
-    holding = [sys.executable, "-c", HOLD, str(path)]
+    key_file = path.with_suffix(".key")
+    holding = [sys.executable, "-c", HOLD, str(path), str(key_file)]
     with subprocess.Popen(holding, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"open\n"
         assert f"in use by process {other.pid};" in refusal_of(path)
         other.kill()
-    asyncio.run(SqliteStore.open(path).close())
+    asyncio.run(SqliteStore.open(path, Vault.in_file(key_file)).close())
 
 
 # ---- beside another process ----------------------------------------------------------------------
@@ -208,7 +211,7 @@ def test_the_lock_ends_with_its_process(path: Path) -> None:
 
 @asynccontextmanager
 async def opened_beside(path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore.beside(path)
+    store = SqliteStore.beside(path, VAULT)
     yield store
     await store.close()
 
@@ -244,4 +247,4 @@ async def test_who_works_beside_keeps_no_owner_out(path: Path) -> None:
 def test_a_letter_cant_be_opened_beside_anybody(path: Path) -> None:
     write_a_letter(path)
     with pytest.raises(Unusable, match="file is not a database"):
-        SqliteStore.beside(path)
+        SqliteStore.beside(path, VAULT)

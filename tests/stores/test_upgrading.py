@@ -24,10 +24,10 @@ from ringback.core.source import Source
 from ringback.ports import CallbackFilter, Lane, Waiting, Window
 from ringback.stores.sqlite.columns import to_us
 from ringback.stores.sqlite.store import SqliteStore
-from tests.fakes import NOW
+from tests.fakes import NOW, VAULT
 from tests.stores.asking import opened
-from tests.stores.old_files import NEWEST, insert, schema_of, write_old_file
-from tests.stores.records import OURS, SECOND, account, api_key, callback
+from tests.stores.old_files import NEWEST, insert, schema_of, upgraded, write_old_file
+from tests.stores.records import OURS, SECOND, api_key, callback
 
 EARLIER = NOW - timedelta(hours=1)
 BEFORE, NOW_US = to_us(EARLIER), to_us(NOW)
@@ -92,7 +92,7 @@ async def attempts_in(path: Path) -> list[Attempt]:
 
 async def test_an_account_has_the_schedule_of_the_server(path: Path) -> None:
     async with opened(path) as store:
-        assert await store.transact(lambda tx: tx.accounts.all()) == [account()]
+        assert await store.transact(lambda tx: tx.accounts.all()) == [upgraded()]
 
 
 async def test_keys_are_as_they_were(path: Path) -> None:
@@ -308,7 +308,7 @@ def test_a_file_that_cant_be_brought_up_to_date_is_left_as_it_was(path: Path) ->
     insert_callback(path, 1, url="this was never a URL")
     insert_attempt(path, 1, result="open")
     with pytest.raises(Unusable, match="can't be used as Ringback's data file"):
-        SqliteStore.open(path)
+        SqliteStore.open(path, VAULT)
     assert schema_of(path) == 1
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT number, result FROM attempts").fetchall() == [(1, "open")]

@@ -15,14 +15,13 @@ from ringback.core.wireless.usage import Question
 from ringback.ports import Store, Window
 from tests.fakes import NOW
 from tests.stores.asking import keep, opened, page_of
-from tests.stores.old_files import NEWEST, NOW_US, insert, schema_of, write_old_file
+from tests.stores.old_files import NEWEST, NOW_US, insert, schema_of, upgraded, write_old_file
 from tests.stores.records import (
     OURS,
     PROFILES,
     RATE_PLANS,
     SECOND,
     WIRELESS_SIMS,
-    account,
     command,
     command_use,
     fleet,
@@ -90,7 +89,7 @@ def path(tmp_path: Path) -> Path:
 
 async def test_what_there_was_is_as_it_was(path: Path) -> None:
     async with opened(path) as store:
-        assert await store.transact(lambda tx: tx.accounts.all()) == [account()]
+        assert await store.transact(lambda tx: tx.accounts.all()) == [upgraded()]
         for record in (PROFILE, FLEET, SIM, SMS):
             assert await page_of(store, type(record), Window(9)) == [record]
         due = [Task(Step.SEND_SMS, SMS.sid, OURS, NOW)]

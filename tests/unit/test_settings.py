@@ -83,6 +83,8 @@ DEFAULTS_OF_DEV = Settings(
     extra_ca_file=None,
     client_cert_file=None,
     client_key_file=None,
+    seal_key=None,
+    seal_key_file=None,
     drain=timedelta(milliseconds=750),
     log_format="text",
     log_level="warning",

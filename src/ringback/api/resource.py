@@ -20,7 +20,7 @@ from ringback.api.paging import HasSid, Paging, page_of, read_paging
 from ringback.api.representation import json_answer, with_unknown
 from ringback.api.services import Services
 from ringback.api.shown import Shown
-from ringback.api.sign_in import account_of
+from ringback.api.sign_in import account_of, reach_of
 from ringback.core.account import Account
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.codes import SUPER_SIM, Codes
@@ -78,7 +78,7 @@ class Resource:
         parameters = (*takes, *PAGES)
 
         async def handle(request: Request) -> Response:
-            call = await self._queried(request, parameters)
+            call = await self._listed(request, parameters)
             listing, paging = asked(call), read_paging(call.given)
             with self._paging():
                 records = await self._read(lambda tx: listing(tx, call.account_sid, paging.window))
@@ -162,6 +162,12 @@ class Resource:
             return self._show(request, shown, record, status, call.given)
 
         return handle
+
+    async def _listed(self, request: Request, parameters: Sequence[Parameter]) -> Call:
+        """Return what a request for a list asks for; an operator's is about all accounts."""
+        reach = await reach_of(request, self._services.sign_ins)
+        query = read_query(request, names_of(parameters), codes=self.codes)
+        return Call(reach, request.path_params.get("sid", ""), query)
 
     async def _queried(self, request: Request, parameters: Sequence[Parameter] = ()) -> Call:
         """Return what a request with a query asks for."""

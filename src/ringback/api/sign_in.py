@@ -1,4 +1,4 @@
-"""HTTP Basic: from a request's Authorization header to its account."""
+"""From a request's Authorization header to who asks, and what they may ask for."""
 
 import base64
 import binascii
@@ -8,50 +8,81 @@ from typing import Final, NamedTuple
 
 from starlette.requests import Request
 
-from ringback.core.account import Account
-from ringback.core.errors import NotSignedIn
+from ringback.api.addressing import SUPER_SIM, WIRELESS, names_in_path
+from ringback.api.failures import Failures
+from ringback.api.tokens import Tokens
+from ringback.core.account import EVERY, Account
+from ringback.core.api_client import Area
+from ringback.core.caller import Caller
+from ringback.core.errors import Forbidden, Invalid, NotFound, NotSignedIn
+from ringback.operations.accounts import fetch_account
+from ringback.operations.owners import owner_of
 from ringback.operations.sign_in import sign_in
-from ringback.ports import Clock, Store
+from ringback.ports import Clock, Store, Transaction
+
+ACT_FOR: Final = "Ringback-Account"
+"""The header by which an operator's key says for which account it asks."""
 
 _REMEMBERED_FOR: Final = timedelta(seconds=1)
 _MOST: Final = 10_000
+_AREAS: Final = ((f"{SUPER_SIM}/", Area.SUPER_SIM), (f"{WIRELESS}/", Area.WIRELESS))
 
 
 class _SignedIn(NamedTuple):
-    account: Account
+    caller: Caller
     since: datetime
 
 
 class SignIns:
     """Signs requests in, and remembers for a second who signed in with what.
 
-    So a changed token takes effect within a second, and a client that makes thousands of calls
-    costs the store one transaction a second for it. What is kept of a password is a digest; what
-    was wrong is not remembered.
+    So a change that another process made takes effect within a second, and a client that makes
+    thousands of calls costs the store one transaction a second for it. What is kept of a password
+    is a digest; what was wrong is not remembered, but counted.
     """
 
     def __init__(self, store: Store, clock: Clock, *, most: int = _MOST) -> None:
-        self._store = store
+        self.store = store
+        self.tokens = Tokens(store, clock)
+        self.failures = Failures()
         self._clock = clock
         self._most = most
         # The oldest first: each is put at the end, and dictionaries keep that order.
         self._remembered = dict[bytes, _SignedIn]()
 
-    async def account_of(self, authorization: str | None) -> Account:
-        """Return the account that an Authorization header signs in to.
+    async def caller_of(self, authorization: str | None, address: str = "") -> Caller:
+        """Return who an Authorization header signs in, that came from this address.
 
-        Raises NotSignedIn where it is missing, malformed or wrong.
+        Raises NotSignedIn where it is missing, malformed or wrong, Forbidden for a suspended
+        account, and TooManyFailures.
         """
         digest = blake2b((authorization or "").encode(), digest_size=32).digest()
         now = self._clock.now()
         known = self._remembered.get(digest)
         # A clock that was set back is no reason to remember for longer.
         if known is not None and known.since <= now < known.since + _REMEMBERED_FOR:
-            return known.account
-        username, password = _read_basic(authorization)
-        account = await self._store.transact(lambda tx: sign_in(tx, username, password))
-        self._remember(digest, _SignedIn(account, now))
-        return account
+            return known.caller
+        caller = await self._sign_in(authorization, address, now)
+        self._remember(digest, _SignedIn(caller, now))
+        return caller
+
+    def forget(self) -> None:
+        """Ask the store again for everybody: something of who may do what has changed."""
+        self._remembered.clear()
+
+    async def _sign_in(self, authorization: str | None, address: str, now: datetime) -> Caller:
+        scheme, given = _read(authorization)
+        username, _, password = given.partition(":")
+        # A token stands for itself: one that has ended holds up no other from the same address.
+        name = username if scheme == "basic" else given
+        self.failures.check(address, name, now)
+        try:
+            if scheme == "bearer":
+                return await self.tokens.caller_of(given)
+            return await self.store.transact(lambda tx: sign_in(tx, username, password))
+        except NotSignedIn:
+            self.failures.failed(address, name, now)
+            raise
 
     def _remember(self, digest: bytes, signed_in: _SignedIn) -> None:
         self._remembered.pop(digest, None)
@@ -60,25 +91,89 @@ class SignIns:
         self._remembered[digest] = signed_in
 
 
-async def account_of(request: Request, sign_ins: SignIns) -> Account:
-    """Return the account that a request is signed in to.
+async def caller_of(request: Request, sign_ins: SignIns) -> Caller:
+    """Return who makes a request.
 
-    Raises NotSignedIn where its credentials are missing, malformed or wrong.
+    Raises what `SignIns.caller_of` does, and Forbidden where the credentials are good, but not for
+    this API.
     """
-    return await sign_ins.account_of(request.headers.get("authorization"))
+    header = request.headers.get("authorization")
+    caller = await sign_ins.caller_of(header, address_of(request))
+    path = request.scope["path"]
+    area = next((area for prefix, area in _AREAS if path.startswith(prefix)), Area.GLOBAL)
+    if not caller.may(area):
+        good_for = ", ".join(sorted(caller.areas)) or "nothing"
+        raise Forbidden(f"this token is good for {good_for}, and not for {area}")
+    return caller
 
 
-def _read_basic(header: str | None) -> tuple[str, str]:
+async def account_of(request: Request, sign_ins: SignIns) -> Account:
+    """Return the account that a request is about: the one that is signed in.
+
+    For an operator's key that is the one that the request names, or that has what its path names.
+    Raises what `caller_of` does; Invalid where an operator's key names none.
+    """
+    caller = await caller_of(request, sign_ins)
+    if caller.account is not None:
+        return caller.account
+    account = await sign_ins.store.transact(lambda tx: _named(tx, request))
+    if account is None:
+        raise Invalid(
+            f"an operator's key can do this for any account: say for which in the header {ACT_FOR}",
+            code=20002,
+        )
+    return account
+
+
+async def reach_of(request: Request, sign_ins: SignIns) -> str:
+    """Return the SID of the account that a list is about; EVERY for an operator's key.
+
+    Where an operator's request names an account it is about that one alone. Raises what `caller_of`
+    does.
+    """
+    caller = await caller_of(request, sign_ins)
+    if caller.account is not None:
+        return caller.account.sid
+    account = await sign_ins.store.transact(lambda tx: _named(tx, request))
+    return EVERY if account is None else account.sid
+
+
+def address_of(request: Request) -> str:
+    """Return where a request came from."""
+    return request.client.host if request.client else ""
+
+
+def _named(tx: Transaction, request: Request) -> Account | None:
+    """Return the account that a request of the operator names, by itself or by what it has."""
+    named = request.headers.get(ACT_FOR)
+    if named is not None:
+        return fetch_account(tx, named)
+    owners = (owner_of(tx, sid) for sid in names_in_path(request).values())
+    owner = next(filter(None, owners), None)
+    if owner is None and names_in_path(request):
+        asked = ", ".join(names_in_path(request).values())
+        raise NotFound(
+            f"no account has anything with the SID {asked!r}; to use a unique name, say whose it is"
+            f" in the header {ACT_FOR}"
+        )
+    return None if owner is None else tx.accounts.get(owner)
+
+
+def _read(header: str | None) -> tuple[str, str]:
+    """Return the scheme of an Authorization header, and what it says."""
     if not header:
         raise NotSignedIn(
             "no credentials were given; use HTTP Basic with an Account SID and its Auth Token,"
-            " or an API key SID (SK…) and its secret"
+            " or an API key SID (SK…) and its secret; or a bearer token"
         )
     scheme, _, encoded = header.partition(" ")
+    if scheme.lower() == "bearer":
+        return "bearer", encoded.strip()
     try:
         if scheme.lower() != "basic":
             raise ValueError
-        username, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+        return "basic", base64.b64decode(encoded, validate=True).decode()
     except (ValueError, binascii.Error):
-        raise NotSignedIn("the Authorization header is not HTTP Basic as RFC 7617 has it") from None
-    return username, password
+        raise NotSignedIn(
+            "the Authorization header is neither HTTP Basic, as RFC 7617 has it, nor a bearer token"
+        ) from None

@@ -10,7 +10,7 @@ import uvloop
 from ringback.api.server import bind
 from ringback.cli.banner import banner
 from ringback.cli.clock_file import ClockFile
-from ringback.cli.dev_file import NO_GATEWAY, NO_TLS, DevFile
+from ringback.cli.dev_file import NO_GATEWAY, NO_TLS, DevFile, known_key
 from ringback.cli.https import Https, https_of
 from ringback.cli.logs import log_to_stderr
 from ringback.cli.options import settings_options
@@ -64,7 +64,9 @@ async def run(
 async def _seed(settings: Settings, parts: Parts) -> Seed:
     moment = parts.services.moment()
     return await parts.store.transact(
-        lambda tx: find_or_seed(tx, moment, uses_static_proxy=settings.static_proxy)
+        lambda tx: find_or_seed(
+            tx, moment, uses_static_proxy=settings.static_proxy, known=known_key(settings.data)
+        )
     )
 
 
@@ -75,7 +77,7 @@ def _dev_file(
         base_url=base_url,
         account_sid=seed.account.sid,
         auth_token=seed.account.auth_token,
-        api_key_sid=seed.api_key.sid,
+        api_key_sid=seed.api_key.key.sid,
         api_key_secret=seed.api_key.secret,
         kore_secret=seed.account.kore_secret,
         sim_sid=seed.sim_sid,

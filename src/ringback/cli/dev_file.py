@@ -63,3 +63,12 @@ class DevFile:
 def path_in(folder: Path) -> Path:
     """Return where the file is in a data folder."""
     return folder / "dev.json"
+
+
+def known_key(folder: Path) -> tuple[str, str] | None:
+    """Return the SID and secret of the API key in a file of before, or None without one."""
+    try:
+        dev = DevFile.read(folder)
+    except Unusable:
+        return None
+    return dev.api_key_sid, dev.api_key_secret

@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "device": "ringback.cli.device",
     "listen": "ringback.cli.listen",
     "scenario": "ringback.cli.scenario",
+    "secrets": "ringback.cli.secrets",
     "send": "ringback.cli.send",
     "serve": "ringback.cli.serve",
     "trigger": "ringback.cli.trigger",

@@ -34,7 +34,7 @@ def settings_options(command: Command) -> Callable[[F], F]:
         function = click.option(
             "--settings", metavar="FILE", help="A TOML file with settings, phases and holds."
         )(function)
-        for setting in reversed(settings_of(command)):
+        for setting in reversed([one for one in settings_of(command) if one.has_flag]):
             default = setting.defaults[command]
             shown = f"  [default: {default}]" if default else ""
             function = click.option(

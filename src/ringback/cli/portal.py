@@ -77,6 +77,10 @@ class Portal:
         """Return what the portal answers to a JSON body that is posted; else as `get`."""
         return self._ask(path, body=body, kind="application/json")
 
+    def patch_json(self, *path: str, body: bytes) -> dict[str, Any]:
+        """Return what the portal answers to a change that is asked for in JSON; else as `get`."""
+        return self._ask(path, body=body, kind="application/json", method="PATCH")
+
     def now(self) -> datetime:
         """Return what time it is for the server: the machine's, where its clock says no other."""
         try:
@@ -85,12 +89,18 @@ class Portal:
             return SystemClock().now()
 
     def _ask(
-        self, path: tuple[str, ...], *, query: str = "", body: bytes | None = None, kind: str = ""
+        self,
+        path: tuple[str, ...],
+        *,
+        query: str = "",
+        body: bytes | None = None,
+        kind: str = "",
+        method: str | None = None,
     ) -> dict[str, Any]:
         steps = "/".join(urllib.parse.quote(step, safe="") for step in path)
         headers = self._authorization() | ({"Content-Type": kind} if kind else {})
         request = urllib.request.Request(
-            f"{self.base_url}/{self.root}/{steps}?{query}", body, headers=headers
+            f"{self.base_url}/{self.root}/{steps}?{query}", body, headers=headers, method=method
         )
         try:
             with _OPENER.open(request, timeout=self.timeout) as answer:

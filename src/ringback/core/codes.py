@@ -21,5 +21,7 @@ class Codes(NamedTuple):
 
 SUPER_SIM: Final = Codes(invalid=83600, missing=20002, paging=83600, name_taken=83011)
 """Those of Super SIM, and of our own portal."""
+PLATFORM: Final = Codes(invalid=20001, missing=20002, paging=20001, name_taken=20001)
+"""Those of KORE's global resources: accounts, API clients and webhook secrets."""
 WIRELESS: Final = Codes(invalid=33101, missing=33102, paging=33103, name_taken=33101)
 """Those of Programmable Wireless, which has none for a name that is taken."""

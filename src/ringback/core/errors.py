@@ -6,10 +6,13 @@
     │   │   ├── NoSuchPage           a page that begins at no record of its list
     │   │   └── InvalidCallbackUrl   a callback URL that can't be called (11100)
     │   ├── NotSignedIn         401  no credentials, or wrong ones (20003)
+    │   │   └── TokenRefused         a bearer token that is wrong, or has ended
+    │   ├── Forbidden           403  right credentials that are not good for this (20006)
     │   ├── NotFound            404  no such resource (20404)
     │   ├── MethodNotAllowed    405  the resource exists, the verb doesn't (20004)
     │   ├── Conflict            409  another change to the same resource is still running
     │   └── Overloaded          429  too much is waiting already (20429)
+    │       └── TooManyFailures      too many wrong credentials came
     └── Unusable              Ringback can't work like this: a setting, a port, a file
         └── StoreUnavailable  the database can't be written to just now
 
@@ -69,6 +72,19 @@ class NotSignedIn(RequestRefused):
         super().__init__(message, code=20003)
 
 
+class TokenRefused(NotSignedIn):
+    """A bearer token that is none of ours, or good no longer."""
+
+
+class Forbidden(RequestRefused):
+    """Right credentials, but not for this."""
+
+    status = 403
+
+    def __init__(self, message: str, *, code: int = 20006) -> None:
+        super().__init__(message, code=code)
+
+
 class NotFound(RequestRefused):
     """No such resource, or not one of this account's."""
 
@@ -102,6 +118,10 @@ class Overloaded(RequestRefused):
         super().__init__(message, code=20429)
         self.retry_after = retry_after
         """Seconds."""
+
+
+class TooManyFailures(Overloaded):
+    """So many wrong credentials came that no more are looked at for a while."""
 
 
 class Unusable(RingbackError):

@@ -17,6 +17,7 @@ from ringback.core.connection import Limits, limits_of
 from ringback.core.outcome import Failure, Unreachable
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.retry import time_left
+from ringback.engine.keyring import Keyring
 from ringback.ports import Claim, Clock, Transport, no_checkpoint
 
 _log = logging.getLogger(__name__)
@@ -45,12 +46,14 @@ class Courier:
         self,
         *,
         transport: Transport,
+        keyring: Keyring,
         clock: Clock,
         per_destination: int,
         carried: Callable[[Carried], None],
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
         self._transport = transport
+        self._keyring = keyring
         self._clock = clock
         self._per_destination = per_destination
         self._carried = carried
@@ -122,7 +125,7 @@ class Courier:
         now = self._clock.now()
         request = None
         try:
-            request = render(claim.callback, account=claim.account, at=now)
+            request = render(claim.callback, account=self._keyring.newest(claim.account), at=now)
             turn = claim.progress.round_attempts - 1
             exchange = await self._transport.send(request, limits=_limits_of(claim, now), turn=turn)
         except Exception as failure:  # noqa: BLE001 (such an attempt has to be settled, too)

@@ -34,6 +34,7 @@ from ringback.engine.backlog import Backlog, Bounds
 from ringback.engine.bell import Bell
 from ringback.engine.courier import Carried, Courier
 from ringback.engine.intake import Intake
+from ringback.engine.keyring import Keyring
 from ringback.engine.lanes import Ask, Lanes
 from ringback.engine.outage import outlast
 from ringback.engine.settler import Settler
@@ -98,9 +99,11 @@ class Dispatcher:
         self._bell = Bell(clock)
         self._lanes = Lanes(at_once=limits.at_once, per_destination=limits.per_destination)
         self._backlog = Backlog(limits.backlog)
+        self.keyring = Keyring()
         self._settler = Settler(store=store, clock=clock, settled=self._settled)
         self._courier = Courier(
             transport=transport,
+            keyring=self.keyring,
             clock=clock,
             per_destination=limits.per_destination,
             carried=self._carried,

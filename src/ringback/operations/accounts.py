@@ -1,17 +1,23 @@
-"""Accounts: made here, with secrets that are shown once."""
+"""Accounts: made, found, changed; their secrets are shown once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from ringback.core.account import Account, ApiKey
-from ringback.core.errors import Invalid
+from ringback.core.account import Account, AccountStatus
+from ringback.core.errors import Invalid, NotFound
 from ringback.core.schedule import Schedule
 from ringback.core.sids import SID_BYTES, Kind, make_sid
-from ringback.ports import Chance, Transaction
+from ringback.core.webhook_secret import NO_SECRETS
+from ringback.operations.api_keys import NewKey, create_key
+from ringback.operations.changing import keep_changed
+from ringback.operations.names import check_label
+from ringback.operations.webhook_secrets import make_secret
+from ringback.ports import Chance, Keyring, Transaction
 
-_LONGEST_NAME: Final = 64
 _INVALID_VALUE: Final = 83600
+_FIRST: Final = "first"
+_TOKEN_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,41 +25,60 @@ class NewAccount:
     """An account and its first API key, with their secrets."""
 
     account: Account
-    api_key: ApiKey
+    api_key: NewKey = field(repr=False)
 
 
 def create_account(
     tx: Transaction,
     *,
     name: str,
-    schedule: Schedule | None,
     now: datetime,
     chance: Chance,
+    schedule: Schedule | None = None,
     sid: str | None = None,
     parent_sid: str | None = None,
 ) -> NewAccount:
-    """Make an account with fresh secrets and an API key; its SID is made too, unless one is given.
+    """Make an account with an Auth Token, a webhook secret and an API key.
 
-    Raises Invalid for a name that nobody could read, and for a parent that isn't there or that is a
-    subaccount itself.
+    Its SID is made too, unless one is given. Raises Invalid for a name that nobody could read, and
+    for a parent that isn't there or that is a subaccount itself.
     """
-    _check_name(name)
+    bare = create_bare_account(
+        tx, name=name, now=now, chance=chance, schedule=schedule, sid=sid, parent_sid=parent_sid
+    )
+    secrets = NO_SECRETS.with_new(make_secret(_FIRST, now, chance))
+    account = replace(bare, webhook_secrets=secrets)
+    tx.accounts.save(account)
+    return NewAccount(account, create_key(tx, account.sid, _FIRST, now=now, chance=chance))
+
+
+def create_bare_account(
+    tx: Transaction,
+    *,
+    name: str,
+    now: datetime,
+    chance: Chance,
+    schedule: Schedule | None = None,
+    sid: str | None = None,
+    parent_sid: str | None = None,
+) -> Account:
+    """Make an account as KORE does: without a webhook secret, and without an API key.
+
+    Raises what `create_account` does.
+    """
+    check_label(name, "an account's name")
     _check_parent(tx, parent_sid)
     account = Account(
         sid=sid or make_sid(Kind.ACCOUNT, chance.bytes(SID_BYTES)),
         name=name,
-        auth_token=chance.bytes(16).hex(),
-        # The samples in KORE's documentation have 18 hex digits.
-        kore_secret=chance.bytes(9).hex(),
+        auth_token=make_auth_token(chance),
         uses_static_proxy=False,
         date_created=now,
         schedule=schedule,
         parent_sid=parent_sid,
     )
-    key_sid = make_sid(Kind.API_KEY, chance.bytes(SID_BYTES))
-    api_key = ApiKey(key_sid, account.sid, chance.bytes(16).hex())
-    tx.accounts.add(account, [api_key])
-    return NewAccount(account, api_key)
+    tx.accounts.add(account, [])
+    return account
 
 
 def list_accounts(tx: Transaction) -> list[Account]:
@@ -61,13 +86,32 @@ def list_accounts(tx: Transaction) -> list[Account]:
     return tx.accounts.all()
 
 
-def _check_name(name: str) -> None:
-    if not (1 <= len(name) <= _LONGEST_NAME and name.isprintable() and not name.isspace()):
-        raise Invalid(
-            f"{name[:_LONGEST_NAME]!r} can't be an account's name; that has 1 to {_LONGEST_NAME}"
-            " printable characters",
-            code=_INVALID_VALUE,
-        )
+def fetch_account(tx: Transaction, sid_or_kore_id: str) -> Account:
+    """Return an account by its SID, or by its id at KORE.
+
+    Raises NotFound.
+    """
+    account = tx.accounts.get(sid_or_kore_id) or tx.accounts.with_kore_id(sid_or_kore_id)
+    if account is None:
+        raise NotFound(f"there is no account {sid_or_kore_id!r}; an id is like AC… or acct_…")
+    return account
+
+
+def set_status(
+    tx: Transaction, sid_or_kore_id: str, status: AccountStatus, keyring: Keyring
+) -> Account:
+    """Suspend an account, or have it be active again, and return it; raises NotFound.
+
+    Nobody signs in to a suspended account, nor to its subaccounts. What was promised before is
+    kept: its callbacks are still sent.
+    """
+    account = fetch_account(tx, sid_or_kore_id)
+    return keep_changed(tx, replace(account, status=status), keyring)
+
+
+def make_auth_token(chance: Chance) -> str:
+    """Return a new Auth Token."""
+    return chance.bytes(_TOKEN_BYTES).hex()
 
 
 def _check_parent(tx: Transaction, sid: str | None) -> None:

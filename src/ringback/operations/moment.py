@@ -13,7 +13,7 @@ from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
 from ringback.core.simulation import Simulation
 from ringback.core.source import Transition
 from ringback.core.task import Task
-from ringback.ports import Chance, Intake, Transaction
+from ringback.ports import Chance, Intake, Keyring, Transaction
 from ringback.ports.records import Named, Owned
 
 
@@ -42,6 +42,7 @@ class Moment:
     transition: Transition
     intake: Intake
     simulation: Simulation
+    keyring: Keyring
 
     def sid(self, kind: Kind) -> str:
         """Return the SID of a new resource."""

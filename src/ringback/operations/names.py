@@ -1,9 +1,13 @@
-"""Unique names: an account's own, one for each record of a kind."""
+"""Names: unique ones, of which an account has one for each record of a kind, and labels."""
+
+from typing import Final
 
 from ringback.core.codes import SUPER_SIM, Codes
 from ringback.core.errors import Invalid
 from ringback.ports import NamedRecords
 from ringback.ports.records import N
+
+_LONGEST: Final = 64
 
 
 def check_name_is_free(
@@ -22,4 +26,13 @@ def check_name_is_free(
     if holder is not None and holder.sid != own_sid:
         raise Invalid(
             f"UniqueName {unique_name!r} already belongs to {holder.sid}", code=codes.name_taken
+        )
+
+
+def check_label(text: str, what: str, *, code: int = SUPER_SIM.invalid) -> None:
+    """Raise Invalid for a name that nobody could read; `what` says whose it would be."""
+    if not (1 <= len(text) <= _LONGEST and text.isprintable() and not text.isspace()):
+        raise Invalid(
+            f"{text[:_LONGEST]!r} can't be {what}; that has 1 to {_LONGEST} printable characters",
+            code=code,
         )

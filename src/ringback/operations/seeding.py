@@ -3,8 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ringback.core.account import Account, ApiKey
+from ringback.core.account import Account
 from ringback.operations.accounts import create_account
+from ringback.operations.api_keys import NewKey, create_key, delete_key
+from ringback.operations.changing import keep_changed
 from ringback.operations.moment import Moment
 from ringback.operations.supersim import seeding as supersim
 from ringback.operations.wireless import seeding as wireless
@@ -12,6 +14,7 @@ from ringback.ports import Transaction
 
 ACCOUNT_SID: Final = "AC3ba717b1d236e6c4a835e46130267eb4"
 _ACCOUNT_NAME: Final = "The notice's account"
+_KEY_NAME: Final = "first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,30 +22,53 @@ class Seed:
     """What a developer needs to know of the account to begin with."""
 
     account: Account
-    api_key: ApiKey
+    api_key: NewKey
     sim_sid: str
     wireless_sim_sid: str
 
 
-def find_or_seed(tx: Transaction, moment: Moment, *, uses_static_proxy: bool) -> Seed:
-    """Return the notice's account, made with fresh secrets where the store is new."""
+def find_or_seed(
+    tx: Transaction,
+    moment: Moment,
+    *,
+    uses_static_proxy: bool,
+    known: tuple[str, str] | None = None,
+) -> Seed:
+    """Return the notice's account, made with fresh secrets where the store is new.
+
+    `known` are the SID and the secret of the API key that was returned before: it goes on, where it
+    is still one. Otherwise a new one is made, since nobody can find out a key's secret.
+    """
     account = tx.accounts.get(ACCOUNT_SID) or _plant(tx, moment)
-    account = replace(account, uses_static_proxy=uses_static_proxy)
-    tx.accounts.save(account)
+    if account.uses_static_proxy != uses_static_proxy:
+        changed = replace(account, uses_static_proxy=uses_static_proxy)
+        account = keep_changed(tx, changed, moment.keyring)
     supersim.address_first_sim(tx)
     wireless.plant_where_missing(tx, ACCOUNT_SID, moment)
-    key = tx.accounts.keys_of(ACCOUNT_SID)[0]
+    key = _known_key(tx, known) or _new_key(tx, moment)
     return Seed(account, key, supersim.SIM_SID, wireless.SIM_SID)
+
+
+def _known_key(tx: Transaction, known: tuple[str, str] | None) -> NewKey | None:
+    if known is None:
+        return None
+    sid, secret = known
+    key = tx.accounts.key(sid)
+    is_it = key is not None and key.account_sid == ACCOUNT_SID and key.opens_with(secret)
+    return NewKey(key, secret) if key is not None and is_it else None
+
+
+def _new_key(tx: Transaction, moment: Moment) -> NewKey:
+    """Make a key in place of the ones that were made like this before."""
+    for key in tx.accounts.keys_of(ACCOUNT_SID):
+        if key.name == _KEY_NAME:
+            delete_key(tx, key.sid)
+    return create_key(tx, ACCOUNT_SID, _KEY_NAME, now=moment.now, chance=moment.chance)
 
 
 def _plant(tx: Transaction, moment: Moment) -> Account:
     account = create_account(
-        tx,
-        name=_ACCOUNT_NAME,
-        schedule=None,
-        now=moment.now,
-        chance=moment.chance,
-        sid=ACCOUNT_SID,
+        tx, name=_ACCOUNT_NAME, now=moment.now, chance=moment.chance, sid=ACCOUNT_SID
     ).account
     supersim.plant(tx, ACCOUNT_SID, moment)
     return account

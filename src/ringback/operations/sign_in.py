@@ -1,42 +1,66 @@
-"""Who is asking: credentials to an account."""
+"""Who is asking: credentials to an account, or to the operator."""
 
-import hmac
-
-from ringback.core.account import Account
-from ringback.core.errors import NotSignedIn
+from ringback.core.account import Account, ApiKey
+from ringback.core.caller import OPERATOR, Caller
+from ringback.core.errors import Forbidden, NotSignedIn
+from ringback.core.secret_hash import is_same
 from ringback.core.sids import Kind
 from ringback.ports import Transaction
 
+_NOT_ACTIVE = 20005
 
-def sign_in(tx: Transaction, username: str, password: str) -> Account:
-    """Return the account of an Account SID with its Auth Token, or an API key SID with its secret.
 
-    Raises NotSignedIn for anything else.
+def sign_in(tx: Transaction, username: str, password: str) -> Caller:
+    """Return who has an Account SID with its Auth Token, or an API key SID with its secret.
+
+    Both Auth Tokens are right. Raises NotSignedIn for anything else, and Forbidden for a suspended
+    account.
     """
     if username.startswith(Kind.API_KEY):
         return _by_api_key(tx, username, password)
     account = tx.accounts.get(username)
-    if account is None or not _is_same(account.auth_token, password):
+    if account is None or not _has_token(account, password):
         raise NotSignedIn(
             "wrong credentials: sign in with an Account SID and its Auth Token,"
             " or an API key SID (SK…) and its secret"
         )
+    return Caller(check_active(tx, account))
+
+
+def check_active(tx: Transaction, account: Account | None) -> Account:
+    """Return an account that may do something; raises Forbidden where it or its parent may not."""
+    if account is None:
+        raise Forbidden("the account of these credentials is gone", code=_NOT_ACTIVE)
+    parent = tx.accounts.get(account.parent_sid) if account.parent_sid else None
+    for one in filter(None, (account, parent)):
+        if one.is_suspended:
+            raise Forbidden(
+                f"account {one.sid} is suspended; its operator can activate it again",
+                code=_NOT_ACTIVE,
+            )
     return account
 
 
-def _by_api_key(tx: Transaction, key_sid: str, secret: str) -> Account:
+def _by_api_key(tx: Transaction, key_sid: str, secret: str) -> Caller:
     key = tx.accounts.key(key_sid)
-    account = tx.accounts.get(key.account_sid) if key else None
-    if key is not None and account is not None:
-        if _is_same(key.secret, secret):
-            return account
-        if _is_same(account.auth_token, secret):
-            raise NotSignedIn(
-                "wrong credentials: the user name is an API key SID, so the password has to be"
-                " that key's secret; the Auth Token goes with the Account SID"
-            )
+    if key is not None and key.opens_with(secret):
+        return _caller_of(tx, key)
+    account = tx.accounts.get(key.account_sid) if key and key.account_sid else None
+    if account is not None and _has_token(account, secret):
+        raise NotSignedIn(
+            "wrong credentials: the user name is an API key SID, so the password has to be"
+            " that key's secret; the Auth Token goes with the Account SID"
+        )
     raise NotSignedIn("wrong credentials: there is no such API key with this secret")
 
 
-def _is_same(known: str, given: str) -> bool:
-    return hmac.compare_digest(known.encode(), given.encode())
+def _caller_of(tx: Transaction, key: ApiKey) -> Caller:
+    if key.account_sid is None:
+        return OPERATOR
+    return Caller(check_active(tx, tx.accounts.get(key.account_sid)))
+
+
+def _has_token(account: Account, given: str) -> bool:
+    """Whether this is one of an account's Auth Tokens; looks at both, in constant time."""
+    tokens = (account.auth_token, account.secondary_auth_token or account.auth_token)
+    return any([is_same(token, given) for token in tokens])  # noqa: C419 (it would stop early)

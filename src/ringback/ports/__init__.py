@@ -29,10 +29,13 @@ from ringback.ports.records import (
 from ringback.ports.store import (
     Accounts,
     Afterwards,
+    ApiClients,
     Choices,
     Intake,
+    Keyring,
     LifeCycle,
     Store,
+    TokenKey,
     Transaction,
     nothing,
 )
@@ -41,6 +44,7 @@ from ringback.ports.tables import SuperSimTables, WirelessTables
 __all__ = [
     "Accounts",
     "Afterwards",
+    "ApiClients",
     "CallbackFilter",
     "Callbacks",
     "Carrier",
@@ -50,6 +54,7 @@ __all__ = [
     "Clock",
     "Flows",
     "Intake",
+    "Keyring",
     "Lane",
     "LifeCycle",
     "NamedRecords",
@@ -58,6 +63,7 @@ __all__ = [
     "Store",
     "SuperSimTables",
     "Tasks",
+    "TokenKey",
     "Transaction",
     "Transport",
     "Updates",

@@ -82,6 +82,10 @@ class Callbacks(Protocol):
         """Return a callback of this account, or None."""
         ...
 
+    def find(self, sid: str) -> Callback | None:
+        """Return a callback of any account, or None."""
+        ...
+
     def with_key(self, account_sid: str, idempotency_key: str) -> Callback | None:
         """Return the callback of this account that was made with this key, or None."""
         ...

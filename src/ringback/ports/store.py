@@ -6,9 +6,11 @@ transaction, so that a store may run many such functions in one commit, or run o
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeVar
 
 from ringback.core.account import Account, ApiKey
+from ringback.core.api_client import ApiClient
 from ringback.core.callback import Callback, Progress
 from ringback.core.errand import Errand
 from ringback.core.scenario import Ending
@@ -47,15 +49,68 @@ class Accounts(Protocol):
         ...
 
     def save(self, account: Account) -> None:
-        """Replace an account by its new state."""
+        """Replace an account by its new state; its SID, and when it was made, stay."""
+        ...
+
+    def with_kore_id(self, kore_id: str) -> Account | None:
+        """Return the account that KORE's APIs call this, or None."""
+        ...
+
+    def children_of(self, sid: str) -> list[Account]:
+        """Return the subaccounts of an account, oldest first."""
+        ...
+
+    def add_key(self, key: ApiKey) -> None:
+        """Keep a new API key."""
         ...
 
     def key(self, sid: str) -> ApiKey | None:
         """Return an API key, or None."""
         ...
 
-    def keys_of(self, account_sid: str) -> list[ApiKey]:
-        """Return all API keys of an account, oldest first."""
+    def keys_of(self, account_sid: str | None) -> list[ApiKey]:
+        """Return all API keys of an account, oldest first; for None, those of the operator."""
+        ...
+
+    def remove_key(self, sid: str) -> None:
+        """Forget an API key."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKey:
+    """What signs the tokens that API clients are given."""
+
+    id: str
+    private_key: str = field(repr=False)
+    """PEM, without a password."""
+
+
+class ApiClients(Protocol):
+    """The API clients of all accounts, and what signs their tokens."""
+
+    def add(self, client: ApiClient) -> None:
+        """Keep a new client."""
+        ...
+
+    def get(self, sid: str) -> ApiClient | None:
+        """Return a client, or None."""
+        ...
+
+    def of(self, account_sid: str) -> list[ApiClient]:
+        """Return all clients of an account, oldest first."""
+        ...
+
+    def remove(self, sid: str) -> None:
+        """Forget a client."""
+        ...
+
+    def token_key(self) -> TokenKey | None:
+        """Return what signs tokens; None before the first was asked for."""
+        ...
+
+    def keep_token_key(self, key: TokenKey) -> None:
+        """Keep what signs tokens from now on."""
         ...
 
 
@@ -77,6 +132,11 @@ class Transaction(Protocol):
     @property
     def accounts(self) -> Accounts:
         """The accounts."""
+        ...
+
+    @property
+    def api_clients(self) -> ApiClients:
+        """The API clients."""
         ...
 
     @property
@@ -146,6 +206,14 @@ class Intake(Protocol):
 
         Raises Overloaded where too many are waiting already.
         """
+        ...
+
+
+class Keyring(Protocol):
+    """Knows by which secrets the callbacks of each account are signed now."""
+
+    def learn(self, account: Account) -> None:
+        """Sign by this state of an account from now on, unless a newer one is known."""
         ...
 
 

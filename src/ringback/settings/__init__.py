@@ -10,11 +10,21 @@ from typing import Final
 
 from ringback.settings.load import load
 from ringback.settings.record import Settings
-from ringback.settings.table import DATA, SETTINGS, Command, Setting, settings_of
+from ringback.settings.table import (
+    DATA,
+    SEAL_KEY,
+    SEAL_KEY_FILE,
+    SETTINGS,
+    Command,
+    Setting,
+    settings_of,
+)
 
 __all__ = [
     "DATA",
     "ENVIRONMENT",
+    "SEAL_KEY",
+    "SEAL_KEY_FILE",
     "SETTINGS",
     "Command",
     "Setting",

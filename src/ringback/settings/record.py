@@ -57,6 +57,8 @@ class Settings:
     extra_ca_file: Path | None
     client_cert_file: Path | None
     client_key_file: Path | None
+    seal_key: str | None
+    seal_key_file: Path | None
     drain: timedelta
     log_format: str
     log_level: str

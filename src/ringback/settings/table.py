@@ -47,6 +47,8 @@ class Setting:
     """The command that it is a setting of; None for both. The other one goes by its default."""
     forms: tuple[type, ...] = ()
     """What it may be in the file, beside text."""
+    has_flag: bool = True
+    """Whether the command line has it; what stands there shows in the list of processes."""
     is_secret: bool = False
     """Whether what stands before an `@` in it is for nobody's eyes."""
 
@@ -84,6 +86,26 @@ def settings_of(command: Command) -> list[Setting]:
 def _same(default: str) -> Mapping[Command, str]:
     return dict.fromkeys(Command, default)
 
+
+SEAL_KEY: Final = Setting(
+    "seal_key",
+    str,
+    _same(""),
+    "KEY",
+    "What the secrets in the data file are sealed with: a key of `ringback accounts new-key`, or"
+    " several with commas between, of which the first seals and the others still open.",
+    has_flag=False,
+    is_secret=True,
+)
+
+SEAL_KEY_FILE: Final = Setting(
+    "seal_key_file",
+    Path,
+    _same(""),
+    "FILE",
+    "The file with that key, one for each line; without it, ringback.key in the data folder, which"
+    " is made for a new data file.",
+)
 
 DATA: Final = Setting(
     "data",
@@ -315,6 +337,8 @@ SETTINGS: Final = (
         "FILE",
         "Its key, where that is in a file of its own (PEM, without a password).",
     ),
+    SEAL_KEY,
+    SEAL_KEY_FILE,
     Setting(
         "drain",
         read_duration,

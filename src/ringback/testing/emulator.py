@@ -112,7 +112,7 @@ class Emulator:
     def api_key(self) -> tuple[str, str]:
         """The SID of an API key, and its secret."""
         key = self._server.seed.api_key
-        return key.sid, key.secret
+        return key.key.sid, key.secret
 
     @property
     def kore_secret(self) -> str:

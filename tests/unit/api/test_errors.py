@@ -12,7 +12,7 @@ from ringback.core.errors import StoreUnavailable
 from ringback.ports import Transaction
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, SIM_SID
 from tests.unit.api.caller import Caller, basic
-from tests.unit.api.world import KEY, app_on, error, refusal
+from tests.unit.api.world import KEY, KEY_SECRET, app_on, error, refusal
 
 T = TypeVar("T")
 
@@ -40,7 +40,8 @@ async def test_without_credentials_nothing_is_shown(app: ASGIApp, target: str) -
     answer = await Caller(app, credentials=None).get(target)
     assert answer.status == 401
     assert answer.headers["www-authenticate"] == 'Basic realm="Ringback"'
-    assert answer.json == error(401, 20003, f"no credentials were given; use {SIGN_IN}")
+    told = f"no credentials were given; use {SIGN_IN}; or a bearer token"
+    assert answer.json == error(401, 20003, told)
 
 
 @pytest.mark.parametrize("target", ["/v1/Sims", f"/v1/Sims/{SIM_SID}"])
@@ -61,7 +62,7 @@ async def test_a_wrong_auth_token_is_refused(app: ASGIApp) -> None:
 
 
 async def test_an_api_key_signs_in(app: ASGIApp) -> None:
-    assert (await Caller(app, credentials=(KEY.sid, KEY.secret)).get("/v1/Sims")).status == 200
+    assert (await Caller(app, credentials=(KEY.sid, KEY_SECRET)).get("/v1/Sims")).status == 200
 
 
 async def test_an_api_key_with_the_auth_token_is_told_what_goes_with_what(app: ASGIApp) -> None:

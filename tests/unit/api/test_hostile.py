@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ringback.core.network import NETWORKS
 from ringback.stores.sqlite.store import SqliteStore
-from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FLEET_SID, PROFILE_SID, SIM_SID
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FLEET_SID, PROFILE_SID, SIM_SID, VAULT
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.world import app_on, fill, refusal
 from tests.wireless_fakes import RATE_PLAN_SID, WIRELESS_SIM_SID
@@ -163,7 +163,7 @@ class Hostile:
 
     def __init__(self, folder: Path, runner: asyncio.Runner) -> None:
         self._run = runner.run
-        self._store = SqliteStore.open(folder / "ringback.db")
+        self._store = SqliteStore.open(folder / "ringback.db", VAULT)
         self._run(self._store.transact(fill))
         self._caller = Caller(app_on(self._store), credentials=(ACCOUNT_SID, AUTH_TOKEN))
 

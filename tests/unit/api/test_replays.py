@@ -11,7 +11,7 @@ from ringback.core.errors import Overloaded
 from ringback.core.source import Source
 from ringback.ports import CallbackFilter, Store
 from ringback.stores.sqlite.store import SqliteStore
-from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, FakeClock, a_callback
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, VAULT, FakeClock, a_callback
 from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import THEIRS, app_on, error, fill, refusal
@@ -300,7 +300,7 @@ async def test_thousands_are_worked_through_in_chunks(
 
 
 async def test_a_call_ends_after_ten_thousand_and_says_how_to_go_on(tmp_path: Path) -> None:
-    store = SqliteStore.open(tmp_path / "ringback.db")
+    store = SqliteStore.open(tmp_path / "ringback.db", VAULT)
     await store.transact(fill)
     await add(store, *range(10_001), now=NOW)
     caller = Caller(app_on(store, clock=FakeClock(A_DAY_LATER)), credentials=SIGNED_IN)

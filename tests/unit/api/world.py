@@ -8,7 +8,6 @@ from starlette.types import ASGIApp
 
 from ringback.api.app import create_app
 from ringback.api.services import Services
-from ringback.core.account import ApiKey
 from ringback.core.callback import Callback
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
@@ -22,6 +21,7 @@ from tests.fakes import (
     a_profile,
     a_sim,
     an_account,
+    an_api_key,
 )
 from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Answer
@@ -31,7 +31,8 @@ THEIRS: Final = "AC" + "f" * 32
 THEIR_SIM: Final = "HS" + "f" * 32
 THEIR_PLAN: Final = "WP" + "f" * 32
 THEIR_WIRELESS_SIM: Final = "DE" + "f" * 32
-KEY: Final = ApiKey("SK" + "a" * 32, ACCOUNT_SID, "made-up-key-secret")
+KEY_SECRET: Final = "made-up-key-secret"
+KEY: Final = an_api_key(secret=KEY_SECRET)
 
 
 class Rung:

@@ -2,6 +2,7 @@ import pytest
 
 from ringback.core.errors import (
     Conflict,
+    Forbidden,
     Invalid,
     InvalidCallbackUrl,
     MethodNotAllowed,
@@ -12,6 +13,8 @@ from ringback.core.errors import (
     RequestRefused,
     RingbackError,
     StoreUnavailable,
+    TokenRefused,
+    TooManyFailures,
     Unusable,
 )
 
@@ -42,10 +45,13 @@ def test_a_refusal_has_its_status_and_its_code(
         (NoSuchPage, Invalid),
         (InvalidCallbackUrl, Invalid),
         (NotSignedIn, RequestRefused),
+        (TokenRefused, NotSignedIn),
+        (Forbidden, RequestRefused),
         (NotFound, RequestRefused),
         (MethodNotAllowed, RequestRefused),
         (Conflict, RequestRefused),
         (Overloaded, RequestRefused),
+        (TooManyFailures, Overloaded),
         (Unusable, RingbackError),
         (StoreUnavailable, Unusable),
     ],
@@ -70,3 +76,10 @@ def test_a_page_that_there_cant_be_is_refused_with_its_record_and_the_code_of_th
         "PageToken: there is no record HS0 in this list;"
         " use the page URLs of the list's meta as they are"
     )
+
+
+@pytest.mark.parametrize(("given", "code"), [({}, 20006), ({"code": 20005}, 20005)])
+def test_what_is_forbidden_is_told_with_the_code_of_its_reason(
+    given: dict[str, int], code: int
+) -> None:
+    assert (Forbidden("m", **given).status, Forbidden("m", **given).code) == (403, code)

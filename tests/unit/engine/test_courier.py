@@ -10,6 +10,7 @@ from ringback.core.callback import Callback, Exchange, begin
 from ringback.core.connection import Limits as Timeouts
 from ringback.core.rendering import OutgoingRequest
 from ringback.engine.courier import Carried, Courier
+from ringback.engine.keyring import Keyring
 from ringback.ports import Claim, Transport
 from tests.fakes import NOW, FakeClock, RecordingTransport, a_callback, an_account
 from tests.unit.engine.parts import (
@@ -39,6 +40,7 @@ class Bench:
         self.steps = Steps()
         self.clock = clock or FakeClock()
         self.courier = Courier(
+            keyring=Keyring(),
             transport=transport,
             clock=self.clock,
             per_destination=per_destination,
@@ -175,7 +177,11 @@ async def test_what_is_told_may_be_handed_back_on_the_spot() -> None:
             courier.hand_back(one.claim)
 
     courier = Courier(
-        transport=RecordingTransport(), clock=FakeClock(), per_destination=1, carried=again
+        keyring=Keyring(),
+        transport=RecordingTransport(),
+        clock=FakeClock(),
+        per_destination=1,
+        carried=again,
     )
     courier.hand(claim_of(a_callback()))
     await courier.finish()
@@ -344,6 +350,7 @@ async def test_the_steps_are_passed_around_the_request() -> None:
         steps("told")
 
     courier = Courier(
+        keyring=Keyring(),
         transport=FunctionTransport(note),
         clock=FakeClock(),
         per_destination=1,

@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -29,6 +30,7 @@ from tests.fakes import (
     CALLBACK_SID,
     NOW,
     TOKENS,
+    VAULT,
     FakeClock,
     RecordingTransport,
     SeededChance,
@@ -108,7 +110,7 @@ async def test_the_attempt_is_in_the_file_before_the_request_leaves(
     tmp_path: Path, is_new: bool
 ) -> None:
     path = tmp_path / "ringback.db"
-    store = SqliteStore.open(path)
+    store = SqliteStore.open(path, VAULT)
     rows = list[tuple[str, int]]()
 
     async def look_into_the_file(request: OutgoingRequest) -> Exchange:
@@ -337,7 +339,7 @@ async def test_a_retry_is_sent_with_the_secrets_of_its_day() -> None:
 
     async def rotate(request: OutgoingRequest) -> Exchange:
         sent.append(request)
-        rotated = an_account(auth_token="another token")
+        rotated = replace(an_account(auth_token="another token"), revision=1)
         await store.transact(lambda tx: tx.accounts.save(rotated))
         return NOT_CONNECTED
 
@@ -1132,7 +1134,7 @@ async def test_a_stop_in_the_middle_of_a_claim_puts_back_what_was_claimed(
 
 
 async def test_what_is_being_accepted_in_the_moment_of_a_stop_is_put_back(tmp_path: Path) -> None:
-    store, transport = SqliteStore.open(tmp_path / "ringback.db"), RecordingTransport()
+    store, transport = SqliteStore.open(tmp_path / "ringback.db", VAULT), RecordingTransport()
     await store.transact(lambda tx: tx.accounts.add(an_account(), []))
     bench = Bench(store, transport)
     is_stopping = threading.Event()

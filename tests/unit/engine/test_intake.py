@@ -22,7 +22,15 @@ from ringback.engine.backlog import Bounds
 from ringback.engine.dispatcher import Limits
 from ringback.ports import Transaction
 from ringback.stores.sqlite.store import SqliteStore
-from tests.fakes import ACCOUNT_SID, NOW, FakeClock, RecordingTransport, a_callback, an_account
+from tests.fakes import (
+    ACCOUNT_SID,
+    NOW,
+    VAULT,
+    FakeClock,
+    RecordingTransport,
+    a_callback,
+    an_account,
+)
 from tests.unit.engine.parts import (
     DELIVERED,
     HOST,
@@ -220,7 +228,7 @@ async def test_a_callback_that_cant_be_kept_gives_its_slot_back(
 
 
 async def test_a_slot_that_is_given_back_goes_at_once_to_who_waits_for_it(tmp_path: Path) -> None:
-    store = SqliteStore.open(tmp_path / "ringback.db")
+    store = SqliteStore.open(tmp_path / "ringback.db", VAULT)
     await store.transact(lambda tx: tx.accounts.add(an_account(), []))
     bench = Bench(store, RecordingTransport())
     loop, may_fail = asyncio.get_running_loop(), threading.Event()
@@ -248,7 +256,7 @@ async def test_a_slot_that_is_given_back_goes_at_once_to_who_waits_for_it(tmp_pa
 
 
 async def test_a_commit_that_is_made_again_sends_once_and_holds_one_slot(tmp_path: Path) -> None:
-    store, transport = SqliteStore.open(tmp_path / "ringback.db"), GatedTransport()
+    store, transport = SqliteStore.open(tmp_path / "ringback.db", VAULT), GatedTransport()
     await store.transact(lambda tx: tx.accounts.add(an_account(), []))
     await add(store, *callbacks_to(HOST, [1]))
     bench = Bench(store, transport)

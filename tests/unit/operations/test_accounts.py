@@ -1,12 +1,23 @@
 """Making accounts: a readable name, and secrets that nobody has seen."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from ringback.core.errors import Invalid
+from ringback.core.account import AccountStatus
+from ringback.core.errors import Invalid, NotFound
 from ringback.core.schedule import PERSISTENT, Schedule
-from ringback.operations.accounts import NewAccount, create_account, list_accounts
+from ringback.core.webhook_secret import NO_SECRETS
+from ringback.engine.keyring import Keyring
+from ringback.operations.accounts import (
+    NewAccount,
+    create_account,
+    create_bare_account,
+    fetch_account,
+    list_accounts,
+    set_status,
+)
 from ringback.operations.sign_in import sign_in
 from ringback.ports import Chance
 from ringback.stores.memory import MemoryTransaction
@@ -32,7 +43,7 @@ def test_a_new_account_is_kept_with_its_key() -> None:
     tx = MemoryTransaction()
     made = create(tx, schedule=PERSISTENT)
     assert tx.accounts.get(made.account.sid) == made.account
-    assert tx.accounts.keys_of(made.account.sid) == [made.api_key]
+    assert tx.accounts.keys_of(made.account.sid) == [made.api_key.key]
     assert (made.account.name, made.account.date_created) == ("Acme", NOW)
     assert made.account.schedule is PERSISTENT
 
@@ -43,7 +54,7 @@ def test_its_sids_and_secrets_have_the_vendors_forms() -> None:
         (made.account.sid, "AC[0-9a-f]{32}"),
         (made.account.auth_token, "[0-9a-f]{32}"),
         (made.account.kore_secret, "[0-9a-f]{18}"),
-        (made.api_key.sid, "SK[0-9a-f]{32}"),
+        (made.api_key.key.sid, "SK[0-9a-f]{32}"),
         (made.api_key.secret, "[0-9a-f]{32}"),
     ):
         assert re.fullmatch(form, text)
@@ -52,8 +63,8 @@ def test_its_sids_and_secrets_have_the_vendors_forms() -> None:
 def test_it_signs_in_with_either_pair() -> None:
     tx = MemoryTransaction()
     made = create(tx)
-    assert sign_in(tx, made.account.sid, made.account.auth_token) == made.account
-    assert sign_in(tx, made.api_key.sid, made.api_key.secret) == made.account
+    assert sign_in(tx, made.account.sid, made.account.auth_token).account == made.account
+    assert sign_in(tx, made.api_key.key.sid, made.api_key.secret).account == made.account
 
 
 def test_two_accounts_share_nothing_but_the_name() -> None:
@@ -114,3 +125,57 @@ def test_a_subaccount_has_no_subaccounts() -> None:
     with pytest.raises(Invalid, match=f"{child.sid} is a subaccount of {parent.sid}"):
         create(tx, parent_sid=child.sid)
     assert len(list_accounts(tx)) == 2
+
+
+def test_an_account_as_kore_makes_it_has_no_webhook_secret_and_no_key() -> None:
+    tx = MemoryTransaction()
+    parent = create(tx).account
+    made = create_bare_account(tx, name="Acme", now=NOW, chance=CHANCE, parent_sid=parent.sid)
+    assert tx.accounts.get(made.sid) == made
+    assert made.webhook_secrets == NO_SECRETS
+    assert tx.accounts.keys_of(made.sid) == []
+    assert sign_in(tx, made.sid, made.auth_token).account == made
+
+
+def test_such_an_account_is_refused_what_any_other_is() -> None:
+    tx = MemoryTransaction()
+    with pytest.raises(Invalid, match="1 to 64 printable characters"):
+        create_bare_account(tx, name="", now=NOW, chance=CHANCE)
+    with pytest.raises(Invalid, match="there is no account 'AC0' to be the parent"):
+        create_bare_account(tx, name="Acme", now=NOW, chance=CHANCE, parent_sid="AC0")
+    assert list_accounts(tx) == []
+
+
+def test_a_new_account_with_its_key_prints_without_their_secrets() -> None:
+    made = create(MemoryTransaction())
+    for secret in (made.account.auth_token, made.account.kore_secret, made.api_key.secret):
+        assert secret not in repr(made)
+
+
+def test_an_account_is_fetched_by_its_sid_or_by_its_id_at_kore() -> None:
+    tx = MemoryTransaction()
+    create(tx)
+    account = create(tx).account
+    assert fetch_account(tx, account.sid) == fetch_account(tx, account.kore_id) == account
+
+
+@pytest.mark.parametrize("unknown", ["AC0", "acct_0", "", "*"])
+def test_an_account_that_is_not_there_is_not_found(unknown: str) -> None:
+    tx = MemoryTransaction()
+    create(tx)
+    with pytest.raises(NotFound, match="there is no account"):
+        fetch_account(tx, unknown)
+
+
+def test_an_account_is_suspended_and_active_again_each_time_a_newer_state() -> None:
+    tx = MemoryTransaction()
+    account = create(tx).account
+    for revision, status in enumerate((AccountStatus.SUSPENDED, AccountStatus.ACTIVE), start=1):
+        changed = set_status(tx, account.kore_id, status, Keyring())
+        assert changed == replace(account, status=status, revision=revision)
+        assert tx.accounts.get(account.sid) == changed
+
+
+def test_an_account_that_is_not_there_cant_be_suspended() -> None:
+    with pytest.raises(NotFound):
+        set_status(MemoryTransaction(), "AC0", AccountStatus.SUSPENDED, Keyring())

@@ -4,11 +4,15 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from ringback.core.scenario import Step
 from ringback.core.supersim.billing import PeriodType
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.wireless.sim import WirelessStatus
+from ringback.operations.api_keys import create_key
 from ringback.operations.seeding import Seed, find_or_seed
+from ringback.operations.sign_in import sign_in
 from ringback.operations.supersim.billing import list_billing_periods
 from ringback.operations.supersim.sims import fetch_sim
 from ringback.operations.wireless import sims as wireless_sims
@@ -16,13 +20,30 @@ from ringback.operations.wireless.rate_plans import fetch_rate_plan
 from ringback.operations.wireless.seeding import SIM_SID as WIRELESS_SIM_SID
 from ringback.ports import Window
 from ringback.stores.memory import MemoryTransaction
-from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, SeededChance, a_moment
+from tests.fakes import (
+    ACCOUNT_SID,
+    NOW,
+    SIM_SID,
+    SeededChance,
+    a_moment,
+    an_account,
+    an_api_key,
+)
 
 
-def seed(tx: MemoryTransaction, chance: int = 0, *, uses_static_proxy: bool = False) -> Seed:
-    return find_or_seed(
-        tx, a_moment(chance=SeededChance(chance)), uses_static_proxy=uses_static_proxy
-    )
+def seed(
+    tx: MemoryTransaction,
+    chance: int = 0,
+    *,
+    uses_static_proxy: bool = False,
+    known: tuple[str, str] | None = None,
+) -> Seed:
+    moment = a_moment(chance=SeededChance(chance))
+    return find_or_seed(tx, moment, uses_static_proxy=uses_static_proxy, known=known)
+
+
+def pair_of(seeded: Seed) -> tuple[str, str]:
+    return seeded.api_key.key.sid, seeded.api_key.secret
 
 
 def test_a_new_store_gets_the_account_of_the_notice() -> None:
@@ -31,8 +52,8 @@ def test_a_new_store_gets_the_account_of_the_notice() -> None:
     assert (seeded.account.sid, seeded.sim_sid) == (ACCOUNT_SID, SIM_SID)
     assert seeded.wireless_sim_sid == WIRELESS_SIM_SID
     assert tx.accounts.get(ACCOUNT_SID) == seeded.account
-    assert tx.accounts.key(seeded.api_key.sid) == seeded.api_key
-    assert re.fullmatch("SK[0-9a-f]{32}", seeded.api_key.sid)
+    assert tx.accounts.key(seeded.api_key.key.sid) == seeded.api_key.key
+    assert re.fullmatch("SK[0-9a-f]{32}", seeded.api_key.key.sid)
 
 
 def test_its_sim_is_active_in_a_fleet_and_has_the_notices_name() -> None:
@@ -52,9 +73,50 @@ def test_it_has_an_active_sim_of_programmable_wireless_too() -> None:
     assert sim.rate_plan_sid == fetch_rate_plan(tx, ACCOUNT_SID, "my_rate_plan").sid
 
 
-def test_seeding_again_finds_the_same_secrets() -> None:
+def test_seeding_again_finds_the_same_secrets_of_the_account_and_takes_the_known_key() -> None:
     tx = MemoryTransaction()
-    assert seed(tx, chance=1) == seed(tx, chance=2)
+    first = seed(tx, chance=1)
+    assert seed(tx, chance=2, known=pair_of(first)) == first
+    assert tx.accounts.keys_of(ACCOUNT_SID) == [first.api_key.key]
+
+
+def test_without_the_known_key_there_is_a_new_one_in_its_place() -> None:
+    tx = MemoryTransaction()
+    first, second = seed(tx, chance=1), seed(tx, chance=2)
+    assert second.account == first.account
+    assert second.api_key.secret != first.api_key.secret
+    assert tx.accounts.keys_of(ACCOUNT_SID) == [second.api_key.key]
+
+
+@pytest.mark.parametrize("wrong", ["a wrong secret", "a key that is gone", "another account's"])
+def test_a_known_key_that_opens_nothing_here_is_known_no_longer(wrong: str) -> None:
+    tx = MemoryTransaction()
+    first = seed(tx, chance=1)
+    theirs = an_api_key("SK" + "b" * 32, "AC" + "f" * 32, "theirs")
+    tx.accounts.add(an_account(sid="AC" + "f" * 32), [theirs])
+    known = {
+        "a wrong secret": (first.api_key.key.sid, "wrong"),
+        "a key that is gone": ("SK" + "0" * 32, first.api_key.secret),
+        "another account's": (theirs.sid, "theirs"),
+    }[wrong]
+    again = seed(tx, chance=2, known=known)
+    assert again.api_key.key.sid not in (first.api_key.key.sid, theirs.sid)
+    assert sign_in(tx, *pair_of(again)).account == again.account
+    assert tx.accounts.key(theirs.sid) == theirs
+
+
+def test_keys_of_other_names_are_left_alone() -> None:
+    tx = MemoryTransaction()
+    seed(tx, chance=1)
+    own = create_key(tx, ACCOUNT_SID, "mine", now=NOW, chance=SeededChance(3))
+    again = seed(tx, chance=2)
+    assert tx.accounts.keys_of(ACCOUNT_SID) == [own.key, again.api_key.key]
+
+
+def test_a_new_store_has_no_known_key() -> None:
+    tx = MemoryTransaction()
+    seeded = seed(tx, chance=1, known=("SK" + "0" * 32, "of another store"))
+    assert tx.accounts.keys_of(ACCOUNT_SID) == [seeded.api_key.key]
 
 
 def test_seeding_again_adds_no_second_sim() -> None:
@@ -116,5 +178,5 @@ def test_a_store_of_an_earlier_ringback_gets_its_sim_of_programmable_wireless_to
     before = seed(tx)
     for sid in list(tx.wireless.sims.records):
         tx.wireless.sims.remove(sid)
-    assert seed(tx) == before
+    assert seed(tx, known=pair_of(before)) == before
     assert wireless_sims.fetch_sim(tx, ACCOUNT_SID, "my_wireless_sim").sid == WIRELESS_SIM_SID

@@ -1,14 +1,20 @@
 """Signing in: which credentials lead to which account, and what the others are told."""
 
+from dataclasses import replace
+
 import pytest
 
-from ringback.core.account import ApiKey
-from ringback.core.errors import NotSignedIn
+from ringback.core.account import AccountStatus
+from ringback.core.caller import OPERATOR
+from ringback.core.errors import Forbidden, NotSignedIn
 from ringback.operations.sign_in import sign_in
 from ringback.stores.memory import MemoryTransaction
-from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, an_account
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, an_account, an_api_key
 
-KEY = ApiKey("SK" + "a" * 32, ACCOUNT_SID, "made-up-key-secret")
+KEY_SECRET = "made-up-key-secret"
+KEY = an_api_key(secret=KEY_SECRET)
+OPERATORS = "SK" + "0" * 32
+PARENT = "AC" + "e" * 32
 
 
 @pytest.fixture
@@ -27,11 +33,11 @@ def refusal_of(tx: MemoryTransaction, username: str, password: str) -> str:
 
 
 def test_an_account_signs_in_with_its_sid_and_auth_token(tx: MemoryTransaction) -> None:
-    assert sign_in(tx, ACCOUNT_SID, AUTH_TOKEN) == an_account()
+    assert sign_in(tx, ACCOUNT_SID, AUTH_TOKEN).account == an_account()
 
 
 def test_an_api_key_signs_in_with_its_sid_and_secret(tx: MemoryTransaction) -> None:
-    assert sign_in(tx, KEY.sid, KEY.secret) == an_account()
+    assert sign_in(tx, KEY.sid, KEY_SECRET).account == an_account()
 
 
 def test_an_api_key_with_the_auth_token_is_told_what_goes_with_what(tx: MemoryTransaction) -> None:
@@ -47,7 +53,7 @@ def test_an_api_key_with_the_auth_token_is_told_what_goes_with_what(tx: MemoryTr
         pytest.param(ACCOUNT_SID, "wrong", id="a wrong token"),
         pytest.param(ACCOUNT_SID, "their-token", id="another account's token"),
         pytest.param(ACCOUNT_SID, "", id="no token"),
-        pytest.param(ACCOUNT_SID, KEY.secret, id="a key's secret"),
+        pytest.param(ACCOUNT_SID, KEY_SECRET, id="a key's secret"),
         pytest.param(ACCOUNT_SID, AUTH_TOKEN.upper(), id="another letter case"),
         pytest.param(ACCOUNT_SID, "tökén", id="letters that no token has"),
         pytest.param("AC" + "0" * 32, AUTH_TOKEN, id="an account that isn't there"),
@@ -68,7 +74,7 @@ def test_wrong_account_credentials_are_told_which_ones_there_are(
     [
         pytest.param(KEY.sid, "wrong", id="a wrong secret"),
         pytest.param(KEY.sid, "", id="no secret"),
-        pytest.param("SK" + "0" * 32, KEY.secret, id="a key that isn't there"),
+        pytest.param("SK" + "0" * 32, KEY_SECRET, id="a key that isn't there"),
         pytest.param("SK", "", id="the start of a key"),
     ],
 )
@@ -83,4 +89,74 @@ def test_a_wrong_key_and_a_wrong_secret_are_told_the_same(
 def test_a_refusal_holds_no_secret(tx: MemoryTransaction) -> None:
     for username, password in ((ACCOUNT_SID, "pass"), (KEY.sid, "pass"), (KEY.sid, AUTH_TOKEN)):
         refusal = refusal_of(tx, username, password)
-        assert not [s for s in ("'pass'", AUTH_TOKEN, KEY.secret) if s in refusal]
+        assert not [s for s in ("'pass'", AUTH_TOKEN, KEY_SECRET) if s in refusal]
+
+
+def test_both_auth_tokens_sign_in_and_no_other(tx: MemoryTransaction) -> None:
+    account = replace(an_account(), secondary_auth_token="the-second")
+    tx.accounts.save(account)
+    for token in (AUTH_TOKEN, "the-second"):
+        assert sign_in(tx, ACCOUNT_SID, token).account == account
+    for wrong in ("", "None", "the-secon", "the-secondd"):
+        refusal_of(tx, ACCOUNT_SID, wrong)
+
+
+def test_an_api_key_with_the_secondary_token_is_told_what_goes_with_what(
+    tx: MemoryTransaction,
+) -> None:
+    tx.accounts.save(replace(an_account(), secondary_auth_token="the-second"))
+    assert "the Auth Token goes with the Account SID" in refusal_of(tx, KEY.sid, "the-second")
+
+
+def test_a_key_of_no_account_signs_in_the_operator(tx: MemoryTransaction) -> None:
+    tx.accounts.add_key(an_api_key(OPERATORS, None, "operator's"))
+    assert sign_in(tx, OPERATORS, "operator's") == OPERATOR
+    refusal_of(tx, OPERATORS, AUTH_TOKEN)
+
+
+def forbidden(tx: MemoryTransaction, username: str, password: str) -> str:
+    with pytest.raises(Forbidden) as refused:
+        sign_in(tx, username, password)
+    assert (refused.value.status, refused.value.code) == (403, 20005)
+    return refused.value.message
+
+
+PAIRS = pytest.mark.parametrize(
+    "pair", [(ACCOUNT_SID, AUTH_TOKEN), (KEY.sid, KEY_SECRET)], ids=["an account", "a key"]
+)
+
+
+@PAIRS
+def test_nobody_signs_in_to_a_suspended_account(
+    tx: MemoryTransaction, pair: tuple[str, str]
+) -> None:
+    tx.accounts.save(replace(an_account(), status=AccountStatus.SUSPENDED))
+    assert forbidden(tx, *pair) == (
+        f"account {ACCOUNT_SID} is suspended; its operator can activate it again"
+    )
+    # Whoever can't sign in learns nothing of it.
+    refusal_of(tx, pair[0], "wrong")
+    tx.accounts.save(an_account())
+    assert sign_in(tx, *pair).account == an_account()
+
+
+@PAIRS
+def test_nobody_signs_in_to_the_subaccounts_of_a_suspended_account(
+    tx: MemoryTransaction, pair: tuple[str, str]
+) -> None:
+    tx.accounts.save(replace(an_account(), parent_sid=PARENT))
+    assert sign_in(tx, *pair).account is not None
+    parent = an_account(sid=PARENT)
+    tx.accounts.save(replace(parent, status=AccountStatus.SUSPENDED))
+    assert f"account {PARENT} is suspended" in forbidden(tx, *pair)
+
+
+def test_a_suspended_subaccount_leaves_its_parent_alone(tx: MemoryTransaction) -> None:
+    child = an_account(sid=PARENT, parent_sid=ACCOUNT_SID)
+    tx.accounts.save(replace(child, status=AccountStatus.SUSPENDED))
+    assert sign_in(tx, ACCOUNT_SID, AUTH_TOKEN).account == an_account()
+
+
+def test_a_key_whose_account_is_gone_is_told_so(tx: MemoryTransaction) -> None:
+    tx.accounts.add_key(an_api_key(OPERATORS, "AC" + "0" * 32, "orphan"))
+    assert forbidden(tx, OPERATORS, "orphan") == "the account of these credentials is gone"

@@ -9,8 +9,7 @@ from ringback.api.portal.filters import FILTERS, STATUSES, read_filter
 from ringback.api.portal.records import show_attempt, show_callback
 from ringback.api.representation import json_answer, with_unknown
 from ringback.api.services import Services
-from ringback.api.sign_in import account_of
-from ringback.core.account import Account
+from ringback.api.sign_in import account_of, reach_of
 from ringback.core.callback import UNDELIVERED, CallbackStatus
 from ringback.operations.callbacks import fetch_attempts, fetch_callback
 
@@ -24,16 +23,16 @@ class CallbackResource:
 
     async def list(self, request: Request) -> Response:
         """List callbacks, newest first."""
-        account = await account_of(request, self._services.sign_ins)
+        reach = await reach_of(request, self._services.sign_ins)
         query = read_query(request, ("Status", *FILTERS, *PAGING))
         statuses = query.meaning("Status", STATUSES)
-        return await self._page(request, account, query, statuses)
+        return await self._page(request, reach, query, statuses)
 
     async def undelivered(self, request: Request) -> Response:
         """List the callbacks that ended without a delivery, newest first."""
-        account = await account_of(request, self._services.sign_ins)
+        reach = await reach_of(request, self._services.sign_ins)
         query = read_query(request, (*FILTERS, *PAGING))
-        return await self._page(request, account, query, UNDELIVERED)
+        return await self._page(request, reach, query, UNDELIVERED)
 
     async def fetch(self, request: Request) -> Response:
         """Fetch one callback."""
@@ -53,13 +52,13 @@ class CallbackResource:
     async def _page(
         self,
         request: Request,
-        account: Account,
+        reach: str,
         query: Parameters,
         statuses: frozenset[CallbackStatus] | None,
     ) -> Response:
         which, paging = read_filter(query, statuses=statuses), read_paging(query)
         callbacks = await self._store.transact(
-            lambda tx: tx.callbacks.page(account.sid, which, paging.window)
+            lambda tx: tx.callbacks.page(reach, which, paging.window)
         )
         page = page_of("callbacks", callbacks, show_callback, paging=paging, request=request)
         return with_unknown(query, json_answer(page))

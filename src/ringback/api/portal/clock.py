@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute
 from ringback.api.forms import Parameters, read_form
 from ringback.api.representation import json_answer, with_unknown
 from ringback.api.routing import resource
-from ringback.api.sign_in import SignIns, account_of
+from ringback.api.sign_in import SignIns, caller_of
 from ringback.core.durations import read_duration
 from ringback.core.errors import Invalid
 from ringback.engine.timelapse import Timelapse
@@ -28,12 +28,12 @@ class ClockResource:
 
     async def fetch(self, request: Request) -> Response:
         """Say what time it is: 200."""
-        await account_of(request, self._sign_ins)
+        await caller_of(request, self._sign_ins)
         return self._answer()
 
     async def advance(self, request: Request) -> Response:
         """Let time pass, and answer when all that came due has been worked through: 200."""
-        await account_of(request, self._sign_ins)
+        await caller_of(request, self._sign_ins)
         form = await read_form(request, ("Advance",))
         await self._timelapse.advance(self._read(form))
         return with_unknown(form, self._answer())

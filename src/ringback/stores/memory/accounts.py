@@ -1,9 +1,11 @@
-"""Accounts in plain dictionaries."""
+"""Accounts, and what signs in to them, in plain dictionaries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ringback.core.account import Account, ApiKey
+from ringback.core.api_client import ApiClient
+from ringback.ports import TokenKey
 
 
 @dataclass
@@ -26,8 +28,46 @@ class MemoryAccounts:
     def save(self, account: Account) -> None:
         self.accounts[account.sid] = account
 
+    def with_kore_id(self, kore_id: str) -> Account | None:
+        return next((one for one in self.accounts.values() if one.kore_id == kore_id), None)
+
+    def children_of(self, sid: str) -> list[Account]:
+        return [one for one in self.accounts.values() if one.parent_sid == sid]
+
+    def add_key(self, key: ApiKey) -> None:
+        self.keys[key.sid] = key
+
     def key(self, sid: str) -> ApiKey | None:
         return self.keys.get(sid)
 
-    def keys_of(self, account_sid: str) -> list[ApiKey]:
+    def keys_of(self, account_sid: str | None) -> list[ApiKey]:
         return [key for key in self.keys.values() if key.account_sid == account_sid]
+
+    def remove_key(self, sid: str) -> None:
+        self.keys.pop(sid, None)
+
+
+@dataclass
+class MemoryApiClients:
+    """Answers `ports.ApiClients`."""
+
+    clients: dict[str, ApiClient] = field(default_factory=dict[str, ApiClient])
+    signing: TokenKey | None = None
+
+    def add(self, client: ApiClient) -> None:
+        self.clients[client.sid] = client
+
+    def get(self, sid: str) -> ApiClient | None:
+        return self.clients.get(sid)
+
+    def of(self, account_sid: str) -> list[ApiClient]:
+        return [one for one in self.clients.values() if one.account_sid == account_sid]
+
+    def remove(self, sid: str) -> None:
+        self.clients.pop(sid, None)
+
+    def token_key(self) -> TokenKey | None:
+        return self.signing
+
+    def keep_token_key(self, key: TokenKey) -> None:
+        self.signing = key

@@ -26,6 +26,9 @@ class MemoryCallbacks:
         callback = self.callbacks.get(sid)
         return callback if callback and callback.account_sid == account_sid else None
 
+    def find(self, sid: str) -> Callback | None:
+        return self.callbacks.get(sid)
+
     def with_key(self, account_sid: str, idempotency_key: str) -> Callback | None:
         own = of_account(account_sid, self.callbacks.values())
         return next((one for one in own if one.idempotency_key == idempotency_key), None)

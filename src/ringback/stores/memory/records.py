@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Generic, NamedTuple
 
+from ringback.core.account import EVERY
 from ringback.core.errors import NoSuchPage
 from ringback.ports import Which, Window
 from ringback.ports.records import F, N, R, U
@@ -45,7 +46,9 @@ class MemoryRecords(Generic[R]):
 
     def page(self, account_sid: str, which: Which, window: Window) -> list[R]:
         own = of_account(account_sid, self.records.values())
-        gone = {sid: one.older for sid, one in self.removed.items() if one.owner == account_sid}
+        gone = {
+            sid: one.older for sid, one in self.removed.items() if account_sid in (EVERY, one.owner)
+        }
         return page_of(own, lambda record: has(record, which), window, gone)
 
 
@@ -110,7 +113,7 @@ class MemoryFlows(Generic[F]):
 
 def of_account(account_sid: str, records: Iterable[R]) -> list[R]:
     """Return the records that are this account's."""
-    return [record for record in records if record.account_sid == account_sid]
+    return [record for record in records if account_sid in (EVERY, record.account_sid)]
 
 
 def has(record: object, which: Which) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ringback.ports import Afterwards, Transaction, nothing
-from ringback.stores.memory.accounts import MemoryAccounts
+from ringback.stores.memory.accounts import MemoryAccounts, MemoryApiClients
 from ringback.stores.memory.callbacks import MemoryCallbacks
 from ringback.stores.memory.supersim import MemorySuperSim
 from ringback.stores.memory.tasks import MemoryScenarios, MemoryTasks
@@ -19,6 +19,7 @@ class MemoryTransaction:
 
     def __init__(self) -> None:
         self.accounts = MemoryAccounts()
+        self.api_clients = MemoryApiClients()
         self.supersim = MemorySuperSim()
         self.wireless = MemoryWireless()
         self.scenarios = MemoryScenarios()

@@ -1,19 +1,32 @@
-"""Accounts and API keys in SQLite."""
+"""Accounts, and what signs in to them, in SQLite. Secrets that have to be read again are sealed."""
 
 import sqlite3
 from collections.abc import Sequence
+from datetime import timedelta
 
-from ringback.core.account import Account, ApiKey
+from ringback.core.account import Account, AccountStatus, ApiKey
+from ringback.core.api_client import ApiClient, Area, ClientType
 from ringback.core.schedule import Schedule
+from ringback.core.webhook_secret import SecretStatus, WebhookSecret, WebhookSecrets
+from ringback.ports import TokenKey
 from ringback.stores.sqlite.columns import from_us, to_us
-from ringback.stores.sqlite.session import Session
+from ringback.stores.sqlite.sealing import (
+    AUTH_TOKEN,
+    SECONDARY_AUTH_TOKEN,
+    TOKEN_KEY,
+    WEBHOOK_SECRET,
+    SealedColumn,
+)
+from ringback.stores.sqlite.session import Row, Session
+from ringback.stores.vault import Vault
 
 
 class SqliteAccounts:
     """Answers `ports.Accounts`."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, vault: Vault) -> None:
         self._session = session
+        self._vault = vault
         self._known = dict[str, Account]()
 
     def forget(self) -> None:
@@ -22,76 +35,201 @@ class SqliteAccounts:
 
     def add(self, account: Account, keys: Sequence[ApiKey]) -> None:
         self._session.write(
-            "INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                account.sid,
-                account.name,
-                account.auth_token,
-                account.kore_secret,
-                account.uses_static_proxy,
-                to_us(account.date_created),
-                _write_schedule(account),
-                account.parent_sid,
-            ),
+            "INSERT INTO accounts (name, auth_token, secondary_auth_token, uses_static_proxy,"
+            " schedule, parent_sid, status, revision, sid, kore_id, created_us)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*self._written(account), account.kore_id, to_us(account.date_created)),
         )
+        self._write_secrets(account)
         for key in keys:
-            self._session.write(
-                "INSERT INTO api_keys VALUES (?, ?, ?)", (key.sid, key.account_sid, key.secret)
-            )
+            self.add_key(key)
 
     def get(self, sid: str) -> Account | None:
         if account := self._known.get(sid):
             return account
-        row = self._session.read("SELECT * FROM accounts WHERE sid = ?", [sid]).fetchone()
-        if row is None:
-            return None
-        self._known[sid] = account = _read_account(row)
+        account = self._first("sid = ?", sid)
+        if account is not None:
+            self._known[sid] = account
         return account
 
     def all(self) -> list[Account]:
-        rows = self._session.read("SELECT * FROM accounts ORDER BY rowid")
-        return [_read_account(row) for row in rows]
+        return self._some("true")
 
     def save(self, account: Account) -> None:
         self._known.clear()
         self._session.write(
-            "UPDATE accounts SET name = ?, auth_token = ?, kore_secret = ?, uses_static_proxy = ?,"
-            " schedule = ?, parent_sid = ? WHERE sid = ?",
-            (
-                account.name,
-                account.auth_token,
-                account.kore_secret,
-                account.uses_static_proxy,
-                _write_schedule(account),
-                account.parent_sid,
-                account.sid,
-            ),
+            "UPDATE accounts SET name = ?, auth_token = ?, secondary_auth_token = ?,"
+            " uses_static_proxy = ?, schedule = ?, parent_sid = ?, status = ?, revision = ?"
+            " WHERE sid = ?",
+            self._written(account),
+        )
+        self._session.write("DELETE FROM webhook_secrets WHERE account_sid = ?", [account.sid])
+        self._write_secrets(account)
+
+    def with_kore_id(self, kore_id: str) -> Account | None:
+        return self._first("kore_id = ?", kore_id)
+
+    def children_of(self, sid: str) -> list[Account]:
+        return self._some("parent_sid = ?", sid)
+
+    def add_key(self, key: ApiKey) -> None:
+        self._session.write(
+            "INSERT INTO api_keys VALUES (?, ?, ?, ?, ?)",
+            (key.sid, key.account_sid, key.name, key.secret_hash, to_us(key.date_created)),
         )
 
     def key(self, sid: str) -> ApiKey | None:
         row = self._session.read("SELECT * FROM api_keys WHERE sid = ?", [sid]).fetchone()
-        return row and ApiKey(**row)
+        return row and _read_key(row)
 
-    def keys_of(self, account_sid: str) -> list[ApiKey]:
+    def keys_of(self, account_sid: str | None) -> list[ApiKey]:
         rows = self._session.read(
-            "SELECT * FROM api_keys WHERE account_sid = ? ORDER BY rowid", [account_sid]
+            "SELECT * FROM api_keys WHERE account_sid IS ? ORDER BY rowid", [account_sid]
         )
-        return [ApiKey(**row) for row in rows]
+        return [_read_key(row) for row in rows]
+
+    def remove_key(self, sid: str) -> None:
+        self._session.write("DELETE FROM api_keys WHERE sid = ?", [sid])
+
+    def _first(self, condition: str, value: str) -> Account | None:
+        return next(iter(self._some(condition, value)), None)
+
+    def _some(self, condition: str, *values: str) -> list[Account]:
+        rows = self._session.read(
+            f"SELECT * FROM accounts WHERE {condition} ORDER BY rowid", values
+        ).fetchall()
+        return [self._read(row) for row in rows]
+
+    def _read(self, row: sqlite3.Row) -> Account:
+        sid, schedule = row["sid"], row["schedule"]
+        return Account(
+            sid=sid,
+            name=row["name"],
+            auth_token=self._vault.open(row["auth_token"], AUTH_TOKEN.place(sid)),
+            uses_static_proxy=bool(row["uses_static_proxy"]),
+            date_created=from_us(row["created_us"]),
+            webhook_secrets=self._secrets_of(sid),
+            secondary_auth_token=self._opened(row["secondary_auth_token"], sid),
+            schedule=None if schedule is None else Schedule.parse(schedule),
+            parent_sid=row["parent_sid"],
+            status=AccountStatus(row["status"]),
+            revision=row["revision"],
+        )
+
+    def _opened(self, sealed: str | None, sid: str) -> str | None:
+        return sealed and self._vault.open(sealed, SECONDARY_AUTH_TOKEN.place(sid))
+
+    def _written(self, account: Account) -> Row:
+        """Return the columns that change, and the SID."""
+        schedule = account.schedule
+        return (
+            account.name,
+            self._seal(account.auth_token, AUTH_TOKEN, account.sid),
+            self._seal(account.secondary_auth_token, SECONDARY_AUTH_TOKEN, account.sid),
+            account.uses_static_proxy,
+            None if schedule is None else str(schedule),
+            account.parent_sid,
+            account.status,
+            account.revision,
+            account.sid,
+        )
+
+    def _seal(self, secret: str | None, column: SealedColumn, owner: str) -> str | None:
+        return None if secret is None else self._vault.seal(secret, column.place(owner))
+
+    def _secrets_of(self, account_sid: str) -> WebhookSecrets:
+        rows = self._session.read(
+            "SELECT * FROM webhook_secrets WHERE account_sid = ?", [account_sid]
+        )
+        found = {row["status"]: self._read_secret(row) for row in rows}
+        return WebhookSecrets(found.get(SecretStatus.ACTIVE), found.get(SecretStatus.PENDING))
+
+    def _read_secret(self, row: sqlite3.Row) -> WebhookSecret:
+        value = self._vault.open(row["value"], WEBHOOK_SECRET.place(row["id"]))
+        return WebhookSecret(row["id"], row["name"], value, from_us(row["modified_us"]))
+
+    def _write_secrets(self, account: Account) -> None:
+        for status, secret in account.webhook_secrets.all:
+            self._session.write(
+                "INSERT INTO webhook_secrets VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    secret.id,
+                    account.sid,
+                    status,
+                    secret.name,
+                    self._seal(secret.value, WEBHOOK_SECRET, secret.id),
+                    to_us(secret.last_modified),
+                ),
+            )
 
 
-def _read_account(row: sqlite3.Row) -> Account:
-    schedule = row["schedule"]
-    return Account(
+class SqliteApiClients:
+    """Answers `ports.ApiClients`."""
+
+    def __init__(self, session: Session, vault: Vault) -> None:
+        self._session = session
+        self._vault = vault
+
+    def add(self, client: ApiClient) -> None:
+        self._session.write(
+            "INSERT INTO api_clients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                client.sid,
+                client.account_sid,
+                client.name,
+                client.secret_hash,
+                client.type,
+                " ".join(sorted(client.products)),
+                client.lifetime // timedelta(seconds=1),
+                client.locked,
+                to_us(client.date_created),
+            ),
+        )
+
+    def get(self, sid: str) -> ApiClient | None:
+        row = self._session.read("SELECT * FROM api_clients WHERE sid = ?", [sid]).fetchone()
+        return row and _read_client(row)
+
+    def of(self, account_sid: str) -> list[ApiClient]:
+        rows = self._session.read(
+            "SELECT * FROM api_clients WHERE account_sid = ? ORDER BY rowid", [account_sid]
+        )
+        return [_read_client(row) for row in rows]
+
+    def remove(self, sid: str) -> None:
+        self._session.write("DELETE FROM api_clients WHERE sid = ?", [sid])
+
+    def token_key(self) -> TokenKey | None:
+        row = self._session.read("SELECT * FROM token_keys").fetchone()
+        if row is None:
+            return None
+        return TokenKey(row["id"], self._vault.open(row["private_key"], TOKEN_KEY.place(row["id"])))
+
+    def keep_token_key(self, key: TokenKey) -> None:
+        sealed = self._vault.seal(key.private_key, TOKEN_KEY.place(key.id))
+        self._session.write("DELETE FROM token_keys")
+        self._session.write("INSERT INTO token_keys VALUES (?, ?)", (key.id, sealed))
+
+
+def _read_key(row: sqlite3.Row) -> ApiKey:
+    return ApiKey(
         sid=row["sid"],
+        account_sid=row["account_sid"],
         name=row["name"],
-        auth_token=row["auth_token"],
-        kore_secret=row["kore_secret"],
-        uses_static_proxy=bool(row["uses_static_proxy"]),
+        secret_hash=row["secret_hash"],
         date_created=from_us(row["created_us"]),
-        schedule=None if schedule is None else Schedule.parse(schedule),
-        parent_sid=row["parent_sid"],
     )
 
 
-def _write_schedule(account: Account) -> str | None:
-    return None if account.schedule is None else str(account.schedule)
+def _read_client(row: sqlite3.Row) -> ApiClient:
+    return ApiClient(
+        sid=row["sid"],
+        account_sid=row["account_sid"],
+        name=row["name"],
+        secret_hash=row["secret_hash"],
+        type=ClientType(row["type"]),
+        products=frozenset(map(Area, row["products"].split())),
+        date_created=from_us(row["created_us"]),
+        lifetime=timedelta(seconds=row["lifetime_s"]),
+        locked=None if row["locked"] is None else bool(row["locked"]),
+    )

@@ -103,6 +103,9 @@ class SqliteCallbacks:
     def get(self, account_sid: str, sid: str) -> Callback | None:
         return self._one("account_sid = ? AND sid = ?", account_sid, sid)
 
+    def find(self, sid: str) -> Callback | None:
+        return self._one("sid = ?", sid)
+
     def with_key(self, account_sid: str, idempotency_key: str) -> Callback | None:
         added = self._keyed.get((account_sid, idempotency_key))
         if added is not None:

@@ -6,12 +6,13 @@ from typing import Any, Final
 
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Afterwards, Transaction, nothing
-from ringback.stores.sqlite.accounts import SqliteAccounts
+from ringback.stores.sqlite.accounts import SqliteAccounts, SqliteApiClients
 from ringback.stores.sqlite.callbacks import TABLES, SqliteCallbacks
 from ringback.stores.sqlite.session import Session
 from ringback.stores.sqlite.supersim import SqliteSuperSim
 from ringback.stores.sqlite.tasks import SqliteScenarios, SqliteTasks
 from ringback.stores.sqlite.wireless import SqliteWireless
+from ringback.stores.vault import Vault
 
 _OF_A_ROW: Final = (
     sqlite3.IntegrityError,
@@ -50,8 +51,9 @@ class Job:
 class SqliteTransaction:
     """Answers `ports.Transaction`."""
 
-    def __init__(self, session: Session) -> None:
-        self.accounts = SqliteAccounts(session)
+    def __init__(self, session: Session, vault: Vault) -> None:
+        self.accounts = SqliteAccounts(session, vault)
+        self.api_clients = SqliteApiClients(session, vault)
         self.supersim = SqliteSuperSim(session)
         self.wireless = SqliteWireless(session)
         self.scenarios = SqliteScenarios(session)
@@ -73,10 +75,10 @@ class SqliteTransaction:
 class Committer:
     """Runs jobs on one connection: all that are given at once share a commit."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, vault: Vault) -> None:
         self._connection = connection
         self._session = Session(connection, TABLES)
-        self._transaction = SqliteTransaction(self._session)
+        self._transaction = SqliteTransaction(self._session, vault)
 
     def commit(self, jobs: list[Job]) -> None:
         """Run the jobs and write their endings into them; where it returns, those are durable."""

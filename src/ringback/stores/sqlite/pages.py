@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from ringback.core.account import EVERY
 from ringback.core.errors import NoSuchPage
 from ringback.ports import Window
 from ringback.stores.sqlite.session import SqlValue
@@ -26,10 +27,10 @@ def read_page(
     Raises NoSuchPage where the account has, and had, no such record as the page begins at.
     """
     backwards = window.before is not None
-    own = ("account_sid = ?", account_sid)
+    own = ("account_sid = ?", None if account_sid == EVERY else account_sid)
     beyond = ("seq > ?" if backwards else "seq < ?", _place(read, table, account_sid, window))
     given = [pair for pair in (own, *conditions, beyond) if pair[1] is not None]
-    clauses = " AND ".join(text for text, _ in given)
+    clauses = " AND ".join(text for text, _ in given) or "true"
     order = "ASC" if backwards else "DESC"
     rows = read(
         f"SELECT {columns} FROM {table} WHERE {clauses} ORDER BY seq {order} LIMIT ?",
@@ -43,10 +44,10 @@ def _place(read: Read, table: str, account_sid: str, window: Window) -> int | No
     if sid is None:
         return None
     row = read(
-        f"SELECT seq FROM {table} WHERE account_sid = ? AND sid = ? UNION ALL"
-        " SELECT seq FROM removed WHERE table_name = ? AND sid = ? AND account_sid = ?",
-        (account_sid, sid, table, sid, account_sid),
+        f"SELECT account_sid, seq FROM {table} WHERE sid = ? UNION ALL"
+        " SELECT account_sid, seq FROM removed WHERE table_name = ? AND sid = ?",
+        (sid, table, sid),
     ).fetchone()
-    if row is None:
+    if row is None or account_sid not in (EVERY, row["account_sid"]):
         raise NoSuchPage(sid)
     return row["seq"]

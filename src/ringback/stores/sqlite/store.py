@@ -10,6 +10,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -21,12 +22,9 @@ from ringback.ports import Transaction
 from ringback.stores.migrate import pending
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.lock import FileLock
-from ringback.stores.sqlite.upgrading import (
-    DeviceAddresses,
-    destination_of,
-    head_of_request,
-    head_of_response,
-)
+from ringback.stores.sqlite.sealing import seal_all
+from ringback.stores.sqlite.upgrading import FUNCTIONS, DeviceAddresses
+from ringback.stores.vault import Vault
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -64,10 +62,11 @@ class SqliteStore:
     def __init__(
         self,
         connection: sqlite3.Connection,
+        vault: Vault,
         lock: FileLock | None,
         committed: Callable[[float], None],
     ) -> None:
-        self._committer = Committer(connection)
+        self._committer = Committer(connection, vault)
         self._lock = lock
         self._committed = committed
         self._entries = SimpleQueue[_Entry | None]()
@@ -77,7 +76,9 @@ class SqliteStore:
         self._thread.start()
 
     @classmethod
-    def open(cls, path: Path, *, committed: Callable[[float], None] = _not_told) -> Self:
+    def open(
+        cls, path: Path, vault: Vault, *, committed: Callable[[float], None] = _not_told
+    ) -> Self:
         """Open the file, make it where there is none, and bring its schema up to date.
 
         `committed` is told how many seconds each commit took, in the store's own thread.
@@ -85,18 +86,29 @@ class SqliteStore:
         """
         lock = FileLock.take(path.with_suffix(".lock"))
         try:
-            return cls(_open(path), lock, committed)
+            return cls(_open(path, vault), vault, lock, committed)
         except BaseException:
             lock.release()
             raise
 
     @classmethod
-    def beside(cls, path: Path) -> Self:
+    def beside(cls, path: Path, vault: Vault) -> Self:
         """Open the file beside a process that may be using it; for short work, and no claims.
 
         Raises Unusable where it can't be used.
         """
-        return cls(_open(path), None, _not_told)
+        return cls(_open(path, vault), vault, None, _not_told)
+
+    @staticmethod
+    def is_sealed(path: Path) -> bool:
+        """Whether there is such a file, with secrets that were sealed; changes nothing.
+
+        Raises Unusable where it can't be read.
+        """
+        try:
+            return path.exists() and _is_sealed(path)
+        except (sqlite3.Error, OSError) as failure:
+            raise _unusable(path, failure) from failure
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run the work in the next commit; see `ports.Store`."""
@@ -177,15 +189,30 @@ def _end(entries: list[_Entry]) -> None:
             ended.set_result(None)
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, vault: Vault) -> sqlite3.Connection:
     try:
-        return connect(path)
+        return connect(path, vault)
     except (sqlite3.Error, OSError) as failure:
-        raise Unusable(f"{path} can't be used as Ringback's data file: {failure}") from failure
+        raise _unusable(path, failure) from failure
 
 
-def connect(path: Path | str) -> sqlite3.Connection:
-    """Return a connection to a file whose schema is up to date."""
+def _unusable(path: Path, failure: Exception) -> Unusable:
+    return Unusable(f"{path} can't be used as Ringback's data file: {failure}")
+
+
+def _is_sealed(path: Path) -> bool:
+    # Reading what is in WAL mode can take writing; but never is a file made.
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+        (knows,) = connection.execute(
+            "SELECT count(*) FROM sqlite_master WHERE name = 'sealed_with'"
+        ).fetchone()
+        return (
+            bool(knows) and connection.execute("SELECT 1 FROM sealed_with").fetchone() is not None
+        )
+
+
+def connect(path: Path | str, vault: Vault) -> sqlite3.Connection:
+    """Return a connection to a file whose schema is up to date, and whose secrets are sealed."""
     if isinstance(path, Path):
         # Made before SQLite opens it, since SQLite gives the files beside it the same mode.
         path.touch(mode=0o600)
@@ -198,6 +225,7 @@ def connect(path: Path | str) -> sqlite3.Connection:
         for pragma in _PRAGMAS:
             connection.execute(pragma)
         _bring_up_to_date(connection)
+        seal_all(connection, vault)
     except BaseException:
         connection.close()
         raise
@@ -205,8 +233,9 @@ def connect(path: Path | str) -> sqlite3.Connection:
 
 
 def _bring_up_to_date(connection: sqlite3.Connection) -> None:
-    for function in (destination_of, head_of_request, head_of_response):
-        connection.create_function(function.__name__, 1, function, deterministic=True)
+    for function in FUNCTIONS:
+        count = function.__code__.co_argcount
+        connection.create_function(function.__name__, count, function, deterministic=True)
     connection.create_function("device_ip_of", 1, DeviceAddresses().device_ip_of)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     for step in pending(files("ringback.stores.sqlite") / "migrations", version=version):

@@ -1,13 +1,19 @@
 """What the migrations need that SQL has no words for: functions of one column's value."""
 
+import hashlib
 import json
 import re
+from collections.abc import Callable
 from ipaddress import IPv4Network
 from itertools import count
-from typing import Final
+from typing import Any, Final
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.device_address import device_address
+from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
+from ringback.core.kore_ids import id_of_account as kore_id_of_account
+from ringback.core.secret_hash import hash_secret
+from ringback.stores.sqlite.columns import from_us
 
 _DEVICES: Final = IPv4Network("127.64.0.0/10")
 
@@ -33,6 +39,28 @@ def head_of_response(text: str | None) -> str | None:
         return None
     status, headers, _ = json.loads(text)
     return "\n".join([str(status), *map(": ".join, headers)])
+
+
+def id_of_account(sid: str, created_us: int) -> str:
+    """Return what KORE's APIs call an account."""
+    return kore_id_of_account(sid, from_us(created_us))
+
+
+def id_of_secret(account_sid: str, created_us: int) -> str:
+    """Return an id for the webhook secret that an account has had from its beginning."""
+    chance = hashlib.sha256(f"secret of {account_sid}".encode()).digest()[:ULID_BYTES]
+    return make_kore_id(KoreKind.WEBHOOK_SECRET, from_us(created_us), chance)
+
+
+FUNCTIONS: Final[tuple[Callable[..., Any], ...]] = (
+    destination_of,
+    hash_secret,
+    head_of_request,
+    head_of_response,
+    id_of_account,
+    id_of_secret,
+)
+"""What gives the same for the same values."""
 
 
 class DeviceAddresses:

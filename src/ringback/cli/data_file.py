@@ -1,0 +1,83 @@
+"""Working on the data file itself, with no server or beside one."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import wraps
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from ringback.cli.options import data_folder
+from ringback.core.account import Account
+from ringback.ports import Transaction
+from ringback.settings import ENVIRONMENT, SEAL_KEY, SEAL_KEY_FILE
+from ringback.wiring import open_beside
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """The data file of a folder, and what its secrets are sealed with."""
+
+    folder: Path
+    seal_key: str | None = field(repr=False)
+    seal_key_file: Path | None
+
+    def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Do the work in one commit, and return what it returns.
+
+        Raises Unusable where the folder or the file can't be used, and what the work raises.
+        """
+
+        async def transact() -> T:
+            store = open_beside(
+                self.folder, seal_key=self.seal_key, seal_key_file=self.seal_key_file
+            )
+            try:
+                return await store.transact(work)
+            finally:
+                await store.close()
+
+        return asyncio.run(transact())
+
+
+class KeyringElsewhere:
+    """Answers `ports.Keyring`, and has nothing to do.
+
+    What signs is another process. With each callback that it claims it reads the account anew, and
+    signs by that from then on.
+    """
+
+    def learn(self, account: Account) -> None:
+        """Leave it to the server to find out."""
+
+
+KEYRING: Final = KeyringElsewhere()
+
+
+def with_data_file(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say which data file is meant, and hand it the `file`."""
+
+    @wraps(command)
+    def run(*, data: Path, seal_key_file: Path | None, **options: Any) -> None:
+        seal_key = ENVIRONMENT.get(SEAL_KEY.variable) or None
+        command(file=DataFile(data, seal_key, seal_key_file), **options)
+
+    for option in reversed(_OPTIONS):
+        run = option(run)
+    return run
+
+
+_OPTIONS: Final = (
+    data_folder("The data folder; made where there is none."),
+    click.option(
+        SEAL_KEY_FILE.flag,
+        type=click.Path(dir_okay=False, path_type=Path),
+        envvar=SEAL_KEY_FILE.variable,
+        metavar=SEAL_KEY_FILE.metavar,
+        help=f"{SEAL_KEY_FILE.help} The key itself can be in {SEAL_KEY.variable} instead.",
+    ),
+)

@@ -1,0 +1,59 @@
+"""The ids of KORE's global resources: a word, then a ULID in lower case.
+
+Their documentation has `whs_01jf8c4889ehtbzt0n9mzk1prc`, of exactly 30 characters; what follows the
+word has the form of a ULID (github.com/ulid/spec): the time in milliseconds, then chance, in
+Crockford's Base32.
+"""
+
+import hashlib
+import re
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+ULID_BYTES: Final = 10
+"""How many bytes of chance an id is made from."""
+
+_DIGITS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_LENGTH: Final = 26
+_BITS: Final = 5
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ULID: Final = re.compile(f"[0-7][{_DIGITS}]{{{_LENGTH - 1}}}")
+
+
+class KoreKind(StrEnum):
+    """The kinds of resource; the value is the word that their ids begin with."""
+
+    ACCOUNT = "acct"
+    API_CLIENT = "apiclient"
+    WEBHOOK_SECRET = "whs"  # noqa: S105 (a word, and no secret)
+
+
+def make_kore_id(kind: KoreKind, now: datetime, chance: bytes) -> str:
+    """Return an id of this kind from the time and 10 bytes of chance.
+
+    >>> make_kore_id(KoreKind.WEBHOOK_SECRET, datetime(2024, 12, 17, tzinfo=UTC), bytes(10))
+    'whs_01jf8y6800000000000000000000'
+    """
+    if len(chance) != ULID_BYTES:
+        raise ValueError(f"an id is made from {ULID_BYTES} bytes, not {len(chance)}")
+    milliseconds = (now - _EPOCH) // timedelta(milliseconds=1)
+    number = int.from_bytes(milliseconds.to_bytes(6, "big") + chance, "big")
+    places = range(_BITS * (_LENGTH - 1), -1, -_BITS)
+    return f"{kind}_{''.join(_DIGITS[number >> place & 31] for place in places)}"
+
+
+def is_kore_id(text: str, kind: KoreKind) -> bool:
+    """Whether a text has the form of an id of this kind.
+
+    >>> is_kore_id("whs_01jf8c4889ehtbzt0n9mzk1prc", KoreKind.WEBHOOK_SECRET)
+    True
+    """
+    word, _, ulid = text.partition("_")
+    return word == kind and _ULID.fullmatch(ulid) is not None
+
+
+def id_of_account(sid: str, created: datetime) -> str:
+    """Return the id that goes with an Account SID: always the same, so that it needs no chance."""
+    digest = hashlib.sha256(sid.encode()).digest()
+    return make_kore_id(KoreKind.ACCOUNT, created, digest[:ULID_BYTES])

@@ -1,0 +1,88 @@
+"""API clients: made, listed, taken back, and signed in."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from ringback.core.account import Account
+from ringback.core.api_client import LIFETIMES, ApiClient, Area, ClientType
+from ringback.core.codes import PLATFORM
+from ringback.core.errors import NotFound, NotSignedIn
+from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
+from ringback.core.secret_hash import hash_secret
+from ringback.operations.names import check_label
+from ringback.operations.sign_in import check_active
+from ringback.ports import Chance, Transaction
+
+_SECRET_BYTES: Final = 24
+_USUAL_LIFETIME: Final = LIFETIMES["1h"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewClient:
+    """A client with its secret, which nobody can find out afterwards."""
+
+    client: ApiClient
+    secret: str = field(repr=False)
+
+
+def create_client(
+    tx: Transaction,
+    account_sid: str,
+    name: str,
+    *,
+    type: ClientType,  # noqa: A002 (as the client has it)
+    products: Collection[Area],
+    now: datetime,
+    chance: Chance,
+    lifetime: timedelta = _USUAL_LIFETIME,
+    locked: bool | None = None,
+) -> NewClient:
+    """Make a client of an account; raises Invalid for a name that nobody could read."""
+    check_label(name, "a client's name", code=PLATFORM.invalid)
+    secret = chance.bytes(_SECRET_BYTES).hex()
+    client = ApiClient(
+        sid=make_kore_id(KoreKind.API_CLIENT, now, chance.bytes(ULID_BYTES)),
+        account_sid=account_sid,
+        name=name,
+        secret_hash=hash_secret(secret),
+        type=type,
+        products=frozenset(products),
+        date_created=now,
+        lifetime=lifetime,
+        locked=locked,
+    )
+    tx.api_clients.add(client)
+    return NewClient(client, secret)
+
+
+def fetch_client(tx: Transaction, sid: str, owners: Collection[str]) -> ApiClient:
+    """Return a client of one of these accounts; raises NotFound."""
+    client = tx.api_clients.get(sid)
+    if client is None or client.account_sid not in owners:
+        raise NotFound(f"there is no API client {sid!r}")
+    return client
+
+
+def delete_client(tx: Transaction, sid: str) -> ApiClient:
+    """Take a client back, and return what it was; its tokens are good no longer.
+
+    Raises NotFound.
+    """
+    client = tx.api_clients.get(sid)
+    if client is None:
+        raise NotFound(f"there is no API client {sid!r}")
+    tx.api_clients.remove(sid)
+    return client
+
+
+def sign_in_client(tx: Transaction, sid: str, secret: str) -> tuple[ApiClient, Account]:
+    """Return the client that has this id and secret, and its account.
+
+    Raises NotSignedIn where there is none, and Forbidden where its account is suspended.
+    """
+    client = tx.api_clients.get(sid)
+    if client is None or not client.opens_with(secret):
+        raise NotSignedIn("Invalid client or Invalid client credentials")
+    return client, check_active(tx, tx.accounts.get(client.account_sid))

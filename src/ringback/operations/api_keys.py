@@ -1,0 +1,51 @@
+"""API keys: made, listed, taken back; of an account, or of the operator."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from ringback.core.account import ApiKey
+from ringback.core.errors import NotFound
+from ringback.core.secret_hash import hash_secret
+from ringback.core.sids import SID_BYTES, Kind, make_sid
+from ringback.operations.names import check_label
+from ringback.ports import Chance, Transaction
+
+_SECRET_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key with its secret, which nobody can find out afterwards."""
+
+    key: ApiKey
+    secret: str = field(repr=False)
+
+
+def create_key(
+    tx: Transaction, account_sid: str | None, name: str, *, now: datetime, chance: Chance
+) -> NewKey:
+    """Make a key for an account; for None one for the operator, who sees every account.
+
+    Raises Invalid for a name that nobody could read.
+    """
+    check_label(name, "a key's name")
+    secret = chance.bytes(_SECRET_BYTES).hex()
+    key = ApiKey(
+        sid=make_sid(Kind.API_KEY, chance.bytes(SID_BYTES)),
+        account_sid=account_sid,
+        name=name,
+        secret_hash=hash_secret(secret),
+        date_created=now,
+    )
+    tx.accounts.add_key(key)
+    return NewKey(key, secret)
+
+
+def delete_key(tx: Transaction, sid: str) -> ApiKey:
+    """Take a key back, and return what it was; raises NotFound."""
+    key = tx.accounts.key(sid)
+    if key is None:
+        raise NotFound(f"there is no API key {sid!r}")
+    tx.accounts.remove_key(sid)
+    return key

@@ -1,0 +1,100 @@
+"""Which columns hold secrets that are sealed, and sealing all of them anew."""
+
+import logging
+import sqlite3
+from typing import Final, NamedTuple
+
+from ringback.core.errors import Unusable
+from ringback.stores.vault import Vault
+
+_log = logging.getLogger(__name__)
+
+
+class SealedColumn(NamedTuple):
+    """A column of secrets, and the column that says whose."""
+
+    table: str
+    owner: str
+    column: str
+
+    def place(self, owner: str) -> str:
+        """Return the place that a secret in it is bound to."""
+        return f"{self.table}.{self.column} of {owner}"
+
+
+AUTH_TOKEN: Final = SealedColumn("accounts", "sid", "auth_token")
+SECONDARY_AUTH_TOKEN: Final = SealedColumn("accounts", "sid", "secondary_auth_token")
+WEBHOOK_SECRET: Final = SealedColumn("webhook_secrets", "id", "value")
+TOKEN_KEY: Final = SealedColumn("token_keys", "id", "private_key")
+
+_ALL: Final = (AUTH_TOKEN, SECONDARY_AUTH_TOKEN, WEBHOOK_SECRET, TOKEN_KEY)
+
+
+def seal_all(connection: sqlite3.Connection, vault: Vault) -> None:
+    """Have all secrets be sealed with the vault's first key, and leave no trace of what was there.
+
+    Raises Unusable where the vault has not the key that they are sealed with.
+    """
+    if _sealed_with(connection, vault) != vault.key_ids[0]:
+        _seal_anew(connection, vault)
+    (is_wiped,) = connection.execute("SELECT is_wiped FROM sealed_with").fetchone()
+    if not is_wiped:
+        _wipe(connection)
+
+
+def _sealed_with(connection: sqlite3.Connection, vault: Vault) -> str | None:
+    """Return which of the vault's keys all is sealed with; None where all is in the clear."""
+    row = connection.execute("SELECT key_id FROM sealed_with").fetchone()
+    if row is not None and row["key_id"] not in vault.key_ids:
+        raise Unusable(
+            f"the secrets in the data file are sealed with the key {row['key_id']}, and given is"
+            f" {', '.join(vault.key_ids)}; name the file that has it with --seal-key-file"
+        )
+    return row and row["key_id"]
+
+
+def _seal_anew(connection: sqlite3.Connection, vault: Vault) -> None:
+    first = vault.key_ids[0]
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have been here in between.
+        before = _sealed_with(connection, vault)
+        if before != first:
+            sealed = sum(_seal(connection, vault, one, is_clear=before is None) for one in _ALL)
+            connection.execute("DELETE FROM sealed_with")
+            connection.execute("INSERT INTO sealed_with VALUES (?, ?)", (first, not sealed))
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _seal(
+    connection: sqlite3.Connection, vault: Vault, sealed: SealedColumn, *, is_clear: bool
+) -> int:
+    """Seal a column; return how many secrets stand in it."""
+    table, owner, column = sealed
+    rows = connection.execute(
+        f"SELECT {owner}, {column} FROM {table} WHERE {column} IS NOT NULL"
+    ).fetchall()
+    for whose, value in rows:
+        place = sealed.place(whose)
+        secret = value if is_clear else vault.open(value, place)
+        connection.execute(
+            f"UPDATE {table} SET {column} = ? WHERE {owner} = ?", (vault.seal(secret, place), whose)
+        )
+    return len(rows)
+
+
+def _wipe(connection: sqlite3.Connection) -> None:
+    """Write the file anew: what was deleted or replaced stands in none of its free places.
+
+    Where another process is using the file, the next one to open it does this.
+    """
+    try:
+        connection.execute("VACUUM")
+        (is_busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not is_busy:
+            connection.execute("UPDATE sealed_with SET is_wiped = true")
+    except sqlite3.OperationalError as failure:
+        _log.warning("what was sealed may still stand in the clear in the data file: %s", failure)

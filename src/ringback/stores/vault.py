@@ -1,0 +1,141 @@
+"""Seals the secrets that have to be read again: whoever has the database alone learns none.
+
+What is sealed is bound to its place, so that a value that is moved to another row opens nothing. A
+vault can have several keys: the first one seals, the others still open, so that a key can be
+replaced.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Final, Self
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from ringback.core.errors import Unusable
+
+_MOST_REMEMBERED: Final = 16_384
+
+
+class Vault:
+    """Seals and opens texts with the keys that it is made of."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        """Take one key or more, the newest first.
+
+        Raises Unusable for what is no key.
+        """
+        try:
+            self._fernet = MultiFernet([Fernet(key) for key in keys])
+        except ValueError:
+            raise Unusable(
+                "a key must be 32 bytes in URL-safe Base64, like those that"
+                " `ringback accounts new-key` prints"
+            ) from None
+        self.key_ids = [hashlib.sha256(key.encode()).hexdigest()[:16] for key in keys]
+        """Which keys it has, the one that seals first; these tell nothing of the keys."""
+        # Each commit reads the accounts that it is about anew.
+        self._opened = lru_cache(_MOST_REMEMBERED)(self._open)
+
+    @classmethod
+    def in_file(cls, path: Path) -> Self:
+        """Return the vault whose keys are the lines of a file.
+
+        Raises Unusable where the file is missing, can't be read, or has something else.
+        """
+        try:
+            return cls(path.read_text("utf-8").split())
+        except FileNotFoundError:
+            raise Unusable(
+                f"the key file {path} is gone, and without it nobody can open the secrets in the"
+                " data file: put your copy of it there, or give its key with --seal-key-file or"
+                " RINGBACK_SEAL_KEY"
+            ) from None
+        except OSError as failure:
+            raise _unusable(path, failure) from failure
+        except (Unusable, UnicodeDecodeError) as problem:
+            raise Unusable(f"{path} is no key file: {problem}") from None
+
+    def seal(self, secret: str, place: str) -> str:
+        """Return a secret as it can be kept at this place."""
+        return self._fernet.encrypt(f"{place}\n{secret}".encode()).decode()
+
+    def open(self, sealed: str, place: str) -> str:
+        """Return the secret that was sealed for this place.
+
+        Raises Unusable where it was sealed with another key, or for another place.
+        """
+        return self._opened(sealed, place)
+
+    def _open(self, sealed: str, place: str) -> str:
+        try:
+            opened = self._fernet.decrypt(sealed).decode()
+        except InvalidToken:
+            raise Unusable(f"the secret of {place} was sealed with another key") from None
+        kept_at, _, secret = opened.partition("\n")
+        if kept_at != place:
+            raise Unusable(f"the secret of {place} was sealed for {kept_at}")
+        return secret
+
+
+def new_key() -> str:
+    """Return a new key, as it stands in key files."""
+    return Fernet.generate_key().decode()
+
+
+def has_key_file(path: Path) -> bool:
+    """Whether there is such a file, whatever is in it.
+
+    Raises Unusable where nobody can tell.
+    """
+    try:
+        return path.exists()
+    except OSError as failure:
+        raise _unusable(path, failure) from failure
+
+
+def make_key_file(path: Path) -> None:
+    """Make a file with a new key, on disk when this returns; one that is there already stays.
+
+    Raises Unusable where it can't be made.
+    """
+    # Two processes may start at once: whoever finds the file finds a whole key in it.
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        _write_to_disk(draft, f"{new_key()}\n")
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return
+        finally:
+            draft.unlink()
+        _sync_folder(path.parent)
+    except OSError as failure:
+        raise _unusable(path, failure) from failure
+
+
+def _write_to_disk(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unusable(path: Path, failure: OSError) -> Unusable:
+    return Unusable(
+        f"the key file {path} can't be used: {failure.strerror};"
+        " name another one with --seal-key-file"
+    )

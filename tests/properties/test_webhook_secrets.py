@@ -1,0 +1,101 @@
+"""Whatever an account does with its webhook secrets, KORE's rules hold."""
+
+from datetime import timedelta
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from ringback.core.errors import Invalid, NotFound
+from ringback.core.webhook_secret import SecretStatus
+from ringback.engine.keyring import Keyring
+from ringback.operations.webhook_secrets import change_secret, create_secret
+from ringback.stores.memory import MemoryTransaction
+from tests.fakes import ACCOUNT_SID, NOW, SeededChance, an_account
+
+ACTIVE, PENDING = SecretStatus.ACTIVE, SecretStatus.PENDING
+NAMES = st.sampled_from([None, "a", "b", ""])
+STATUSES = st.sampled_from([None, ACTIVE, PENDING])
+
+
+class Secrets(RuleBasedStateMachine):
+    """Makes secrets, and changes any that there ever was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tx = MemoryTransaction()
+        self.tx.accounts.add(an_account(kore_secret=""), [])
+        self.chance = SeededChance()
+        self.now = NOW
+        self.made = list[str]()
+        self.before = dict[str, SecretStatus]()
+        self.gone = set[str]()
+
+    @property
+    def statuses(self) -> dict[str, SecretStatus]:
+        account = self.tx.accounts.accounts[ACCOUNT_SID]
+        return {secret.id: status for status, secret in account.webhook_secrets.all}
+
+    @rule(name=NAMES)
+    def create(self, name: str | None) -> None:
+        self._pass_time()
+        account = self.tx.accounts.accounts[ACCOUNT_SID]
+        try:
+            status, secret = create_secret(
+                self.tx,
+                account,
+                name or "",
+                now=self.now,
+                chance=self.chance,
+                keyring=Keyring(),
+            )
+        except Invalid:
+            assert not name
+            assert self.statuses == self.before
+        else:
+            assert status is (PENDING if self.before else ACTIVE)
+            self.made.append(secret.id)
+
+    @precondition(lambda self: self.made)
+    @rule(lot=st.integers(0, 99), name=NAMES, status=STATUSES)
+    def change(self, lot: int, name: str | None, status: SecretStatus | None) -> None:
+        self._pass_time()
+        secret_id = self.made[lot % len(self.made)]
+        had = self.before.get(secret_id)
+        account = self.tx.accounts.accounts[ACCOUNT_SID]
+        try:
+            has, _ = change_secret(
+                self.tx,
+                account,
+                secret_id,
+                name=name,
+                status=status,
+                now=self.now,
+                keyring=Keyring(),
+            )
+        except NotFound:
+            assert had is None
+        except Invalid:
+            assert name == "" or (had, status) == (ACTIVE, PENDING)
+            assert self.statuses == self.before
+        else:
+            assert has is (status or had)
+
+    @invariant()
+    def there_are_two_at_the_most_and_what_is_gone_never_comes_back(self) -> None:
+        statuses = self.statuses
+        assert sorted(statuses.values()) in ([], [ACTIVE], [ACTIVE, PENDING])
+        assert not self.gone & set(statuses)
+        for secret_id, had in self.before.items():
+            assert (had, statuses.get(secret_id)) != (ACTIVE, PENDING)
+        self.gone |= set(self.before) - set(statuses)
+        self.before = statuses
+
+    @invariant()
+    def once_there_is_one_there_is_always_one_that_signs(self) -> None:
+        assert bool(self.made) is (ACTIVE in self.statuses.values())
+
+    def _pass_time(self) -> None:
+        self.now += timedelta(seconds=1)
+
+
+TestSecrets = Secrets.TestCase

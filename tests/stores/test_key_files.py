@@ -1,0 +1,166 @@
+"""The key of a data file: made with it, and never again."""
+
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ringback.core.errors import Unusable
+from ringback.stores.sqlite.store import SqliteStore
+from ringback.stores.vault import Vault, make_key_file, new_key
+from ringback.wiring import DATA_FILE, KEY_FILE, open_beside
+from tests.stores.records import OURS, account
+
+
+@pytest.fixture
+async def sealed(tmp_path: Path) -> Path:
+    """A data folder with a secret in it."""
+    store = open_beside(tmp_path)
+    await store.transact(lambda tx: tx.accounts.add(account(), []))
+    await store.close()
+    return tmp_path
+
+
+async def token_in(folder: Path, *, key: str | None = None, file: Path | None = None) -> str:
+    store = open_beside(folder, seal_key=key, seal_key_file=file)
+    try:
+        found = await store.transact(lambda tx: tx.accounts.get(OURS))
+    finally:
+        await store.close()
+    assert found is not None
+    return found.auth_token
+
+
+def refusal_of(folder: Path, *, key: str | None = None, file: Path | None = None) -> str:
+    with pytest.raises(Unusable) as refused:
+        open_beside(folder, seal_key=key, seal_key_file=file)
+    return str(refused.value)
+
+
+# ---- made, and found again -----------------------------------------------------------------------
+
+
+async def test_a_new_data_file_gets_a_key_that_only_its_owner_can_read(sealed: Path) -> None:
+    assert stat.S_IMODE((sealed / KEY_FILE).stat().st_mode) == 0o600
+    assert await token_in(sealed) == account().auth_token
+
+
+async def test_the_key_can_be_given_by_itself_or_in_a_file_elsewhere(
+    sealed: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = (sealed / KEY_FILE).rename(tmp_path_factory.mktemp("safe") / "key")
+    assert await token_in(sealed, file=elsewhere) == account().auth_token
+    assert await token_in(sealed, key=elsewhere.read_text().strip()) == account().auth_token
+    assert not (sealed / KEY_FILE).exists()
+
+
+def test_a_key_that_is_there_stays(tmp_path: Path) -> None:
+    path = tmp_path / KEY_FILE
+    make_key_file(path)
+    before = path.read_text()
+    make_key_file(path)
+    assert path.read_text() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("none/key", "No such file or directory"), ("k" * 300, "File name too long")],
+)
+def test_a_key_file_that_can_not_be_made_is_refused_by_its_name(
+    name: str, why: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    assert refusal_of(tmp_path, file=path) == (
+        f"the key file {path} can't be used: {why}; name another one with --seal-key-file"
+    )
+
+
+async def test_a_key_is_replaced_by_one_in_front_of_it_and_can_go_then(sealed: Path) -> None:
+    file, newer = sealed / KEY_FILE, new_key()
+    file.write_text(f"{newer}\n{file.read_text()}")
+    assert await token_in(sealed) == account().auth_token
+    file.write_text(newer)
+    assert await token_in(sealed) == account().auth_token
+
+
+@pytest.mark.parametrize("text", ["", "letter", "\udc80"])
+def test_what_is_no_key_is_refused_without_being_shown(text: str, tmp_path: Path) -> None:
+    (tmp_path / KEY_FILE).write_bytes(text.encode(errors="surrogateescape"))
+    refusal = refusal_of(tmp_path)
+    assert refusal.startswith(f"{tmp_path / KEY_FILE} is no key file: ")
+    assert "letter" not in refusal
+
+
+# ---- lost ----------------------------------------------------------------------------------------
+
+
+def test_no_other_key_is_made_beside_a_sealed_data_file(sealed: Path) -> None:
+    (sealed / KEY_FILE).unlink()
+    assert refusal_of(sealed) == (
+        f"the key file {sealed / KEY_FILE} is gone, and without it nobody can open the secrets in"
+        " the data file: put your copy of it there, or give its key with --seal-key-file or"
+        " RINGBACK_SEAL_KEY"
+    )
+    assert not (sealed / KEY_FILE).exists()
+
+
+def test_a_key_file_that_is_named_is_not_made_beside_it_either(sealed: Path) -> None:
+    path = sealed / "other.key"
+    assert refusal_of(sealed, file=path).startswith(f"the key file {path} is gone")
+    assert not path.exists()
+
+
+async def test_a_copy_that_is_put_back_opens_it_again(sealed: Path) -> None:
+    text = (sealed / KEY_FILE).read_text()
+    (sealed / KEY_FILE).unlink()
+    refusal_of(sealed)
+    (sealed / KEY_FILE).write_text(text)
+    assert await token_in(sealed) == account().auth_token
+
+
+def test_another_key_is_refused_and_neither_is_shown(sealed: Path) -> None:
+    other = new_key()
+    refusal = refusal_of(sealed, key=other)
+    assert refusal.startswith("the secrets in the data file are sealed with the key ")
+    assert other not in refusal
+    assert (sealed / KEY_FILE).read_text().strip() not in refusal
+
+
+# ---- sealed or not -------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_not_there_or_has_nothing_yet_is_not_sealed(tmp_path: Path) -> None:
+    path = tmp_path / DATA_FILE
+    assert not SqliteStore.is_sealed(path)
+    assert not path.exists()
+    path.touch()
+    assert not SqliteStore.is_sealed(path)
+
+
+async def test_a_file_is_sealed_from_its_first_opening_on_though_it_is_in_use(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / DATA_FILE
+    store = SqliteStore.open(path, Vault([new_key()]))
+    assert SqliteStore.is_sealed(path)
+    await store.close()
+    assert SqliteStore.is_sealed(path)
+
+
+async def test_a_file_of_before_there_were_seals_gets_a_key(sealed: Path) -> None:
+    (sealed / KEY_FILE).unlink()
+    with closing(sqlite3.connect(sealed / DATA_FILE, isolation_level=None)) as connection:
+        connection.execute("DELETE FROM sealed_with")
+        connection.execute("UPDATE accounts SET auth_token = 'clear'")
+        connection.execute("DELETE FROM webhook_secrets")
+    assert await token_in(sealed) == "clear"
+    assert (sealed / KEY_FILE).exists()
+
+
+def test_a_letter_gets_no_key_file(tmp_path: Path) -> None:
+    (tmp_path / DATA_FILE).write_bytes(b"This is not a database, it is a letter. " * 100)
+    assert refusal_of(tmp_path).endswith("file is not a database")
+    assert not (tmp_path / KEY_FILE).exists()

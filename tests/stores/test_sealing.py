@@ -1,0 +1,235 @@
+"""Secrets in the data file: sealed, whatever came before, and nowhere in the clear any more."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ringback.core.errors import Unusable
+from ringback.ports import TokenKey
+from ringback.stores.sqlite import store as sqlite_store
+from ringback.stores.sqlite.sealing import seal_all
+from ringback.stores.sqlite.store import SqliteStore, connect
+from ringback.stores.vault import Vault, new_key
+from tests.fakes import AUTH_TOKEN, KORE_SECRET, VAULT
+from tests.stores.asking import opened
+from tests.stores.old_files import NOW_US, insert_many, upgraded, write_old_file
+from tests.stores.records import OURS, account, api_key
+
+KEY_SECRET = "secret 1"
+CLEAR = (AUTH_TOKEN, KORE_SECRET, KEY_SECRET)
+MANY = 600
+OTHER_KEY = new_key()
+
+
+def many(number: int) -> str:
+    return f"AC{number:032x}"
+
+
+def bytes_of(folder: Path) -> bytes:
+    """Return all that stands in the data file and in the files beside it."""
+    return b"".join(path.read_bytes() for path in folder.iterdir())
+
+
+def found_in(folder: Path) -> list[str]:
+    return [secret for secret in CLEAR if secret.encode() in bytes_of(folder)]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A file with schema 4: accounts with secrets in the clear, many of which were deleted."""
+    path = write_old_file(tmp_path / "ringback.db", schema=4)
+    secrets = {"auth_token": AUTH_TOKEN * 40, "kore_secret": KORE_SECRET * 40}
+    own = {"name": "Test", "uses_static_proxy": 0, "created_us": NOW_US, **secrets}
+    insert_many(path, "accounts", [{"sid": many(100 + n), **own} for n in range(MANY)])
+    keys: list[dict[str, object]] = [
+        {"sid": api_key(n).sid, "account_sid": OURS, "secret": KEY_SECRET} for n in range(1, MANY)
+    ]
+    insert_many(path, "api_keys", keys)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        # Where this is on, what is deleted is written over; no older Ringback asked for it.
+        connection.execute("PRAGMA secure_delete = OFF")
+        connection.execute("DELETE FROM accounts WHERE sid > ?", [many(150)])
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA freelist_count").fetchone() > (1,)
+    assert found_in(tmp_path) == list(CLEAR)
+    return path
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> Path:
+    """A file as it is now, with nothing in it."""
+    path = tmp_path / "sealed.db"
+    with closing(connect(path, VAULT)):
+        pass
+    return path
+
+
+async def keep_secrets(path: Path) -> None:
+    async with opened(path) as store:
+        await store.transact(lambda tx: tx.accounts.add(account(), []))
+        await store.transact(lambda tx: tx.api_clients.keep_token_key(TokenKey("1", "PRIVATE")))
+
+
+async def test_after_an_upgrade_nothing_stands_in_the_clear_in_any_file(path: Path) -> None:
+    async with opened(path) as store:
+        assert found_in(path.parent) == []
+        assert await store.transact(lambda tx: tx.accounts.get(OURS)) == upgraded()
+    assert found_in(path.parent) == []
+
+
+async def test_what_is_kept_later_never_stands_in_the_clear(sealed: Path) -> None:
+    await keep_secrets(sealed)
+    async with opened(sealed) as store:
+        assert await store.transact(lambda tx: tx.accounts.get(OURS)) == account()
+        assert found_in(sealed.parent) == []
+        assert b"PRIVATE" not in bytes_of(sealed.parent)
+        key = await store.transact(lambda tx: tx.api_clients.token_key())
+    assert key == TokenKey("1", "PRIVATE")
+
+
+async def test_a_file_is_not_sealed_twice(sealed: Path) -> None:
+    await keep_secrets(sealed)
+    before = values_in(sealed)
+    async with opened(sealed):
+        pass
+    assert values_in(sealed) == before
+
+
+def values_in(path: Path) -> list[tuple[str, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(
+            "SELECT auth_token FROM accounts UNION ALL SELECT value FROM webhook_secrets"
+            " UNION ALL SELECT private_key FROM token_keys"
+        ).fetchall()
+
+
+# ---- keys that are replaced ----------------------------------------------------------------------
+
+
+async def test_a_new_key_seals_everything_anew_and_then_does_alone(tmp_path: Path) -> None:
+    path = tmp_path / "ringback.db"
+    old, new = new_key(), new_key()
+    store = SqliteStore.open(path, Vault([old]))
+    await store.transact(lambda tx: tx.accounts.add(account(), []))
+    await store.transact(lambda tx: tx.api_clients.keep_token_key(TokenKey("1", "PRIVATE")))
+    await store.close()
+    before = values_in(path)
+    await SqliteStore.open(path, Vault([new, old])).close()
+    store = SqliteStore.open(path, Vault([new]))
+    assert await store.transact(lambda tx: tx.accounts.get(OURS)) == account()
+    key = await store.transact(lambda tx: tx.api_clients.token_key())
+    await store.close()
+    assert key == TokenKey("1", "PRIVATE")
+    # What the old key opens stands nowhere any more.
+    assert len(before) == 3
+    assert not [value for (value,) in before if value.encode() in bytes_of(tmp_path)]
+
+
+async def test_without_its_key_a_file_is_refused_by_the_keys_id(sealed: Path) -> None:
+    await keep_secrets(sealed)
+    before = values_in(sealed)
+    other = Vault([OTHER_KEY])
+    with pytest.raises(Unusable) as refused:
+        SqliteStore.open(sealed, other)
+    assert str(refused.value) == (
+        f"the secrets in the data file are sealed with the key {VAULT.key_ids[0]}, and given is"
+        f" {other.key_ids[0]}; name the file that has it with --seal-key-file"
+    )
+    assert values_in(sealed) == before
+
+
+# ---- crashes, and others -------------------------------------------------------------------------
+
+
+async def test_a_crash_between_the_migration_and_the_sealing_is_made_good(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as crashing:
+        crashing.setattr(sqlite_store, "seal_all", crash)
+        with pytest.raises(KeyboardInterrupt):
+            SqliteStore.open(path, VAULT)
+    assert found_in(path.parent)
+    async with opened(path) as store:
+        assert found_in(path.parent) == []
+        assert await store.transact(lambda tx: tx.accounts.get(OURS)) == upgraded()
+
+
+def break_at(connection: sqlite3.Connection, wanted: str) -> None:
+    """Have the database break off at a statement, as a crash would."""
+
+    def see(action: int, one: str | None, two: str | None, *_: str | None) -> int:
+        return sqlite3.SQLITE_DENY if wanted in (one, two) else sqlite3.SQLITE_OK
+
+    connection.set_authorizer(see)
+
+
+async def test_a_crash_between_the_sealing_and_the_wiping_is_made_good(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as crashing:
+        crashing.setattr("ringback.stores.sqlite.sealing._wipe", lambda _: None)
+        await SqliteStore.open(path, VAULT).close()
+    assert found_in(path.parent)
+    async with opened(path):
+        assert found_in(path.parent) == []
+
+
+async def test_where_another_process_uses_the_file_the_next_one_to_open_it_wipes_it(
+    path: Path,
+) -> None:
+    with closing(connect(path, VAULT)) as one, closing(sqlite3.connect(path)) as reading:
+        one.execute("UPDATE sealed_with SET is_wiped = false")
+        one.execute("PRAGMA busy_timeout = 0")
+        reading.execute("BEGIN")
+        reading.execute("SELECT * FROM accounts").fetchone()
+        seal_all(one, VAULT)
+        assert not is_wiped(one)
+        reading.execute("COMMIT")
+        seal_all(one, VAULT)
+        assert is_wiped(one)
+
+
+def is_wiped(connection: sqlite3.Connection) -> bool:
+    (is_it,) = connection.execute("SELECT is_wiped FROM sealed_with").fetchone()
+    return bool(is_it)
+
+
+def test_two_that_seal_at_once_seal_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as unsealed:
+        unsealed.setattr(sqlite_store, "seal_all", lambda *_: None)
+        one, other = connect(path, VAULT), connect(path, VAULT)
+
+    def be_slower(statement: str) -> None:
+        if statement == "BEGIN IMMEDIATE":
+            one.set_trace_callback(None)
+            seal_all(other, VAULT)
+
+    with closing(one), closing(other):
+        one.set_trace_callback(be_slower)
+        seal_all(one, VAULT)
+        (value,) = one.execute("SELECT auth_token FROM accounts WHERE sid = ?", [OURS]).fetchone()
+    assert VAULT.open(value, f"accounts.auth_token of {OURS}") == AUTH_TOKEN
+
+
+def test_what_breaks_off_while_it_seals_leaves_all_as_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as unsealed:
+        unsealed.setattr(sqlite_store, "seal_all", lambda *_: None)
+        connection = connect(path, VAULT)
+    with closing(connection):
+        break_at(connection, "token_keys")
+        with pytest.raises(sqlite3.DatabaseError):
+            seal_all(connection, VAULT)
+        connection.set_authorizer(None)
+        (value,) = connection.execute(
+            "SELECT auth_token FROM accounts WHERE sid = ?", [OURS]
+        ).fetchone()
+        assert value == AUTH_TOKEN
+        seal_all(connection, VAULT)
+    assert found_in(path.parent) == []

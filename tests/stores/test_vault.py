@@ -1,0 +1,159 @@
+"""What seals secrets: by which keys, for which place, and where the keys come from."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ringback.core.errors import Unusable
+from ringback.stores import vault as vault_module
+from ringback.stores.vault import Vault, new_key
+
+PLACE = "accounts.auth_token of AC1"
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    return tmp_path / "ringback.key"
+
+
+# ---- sealing -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("secret", ["hunter2", "", "tökén", "two\nlines\n", "x" * 9999])
+def test_what_was_sealed_opens_and_shows_nothing_before(secret: str) -> None:
+    vault = Vault([new_key()])
+    sealed = vault.seal(secret, PLACE)
+    assert vault.open(sealed, PLACE) == secret
+    assert not secret or secret not in sealed
+
+
+def test_the_same_secret_is_sealed_differently_each_time() -> None:
+    vault = Vault([new_key()])
+    assert vault.seal("hunter2", PLACE) != vault.seal("hunter2", PLACE)
+
+
+@pytest.mark.parametrize("place", ["accounts.auth_token of AC2", "", f"{PLACE}1"])
+def test_a_secret_that_was_moved_to_another_place_opens_nothing(place: str) -> None:
+    vault = Vault([new_key()])
+    sealed = vault.seal("hunter2", PLACE)
+    vault.open(sealed, PLACE)
+    with pytest.raises(Unusable, match=f"the secret of {place} was sealed for {PLACE}") as refused:
+        vault.open(sealed, place)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_another_key_opens_nothing() -> None:
+    sealed = Vault([new_key()]).seal("hunter2", PLACE)
+    with pytest.raises(Unusable, match=f"the secret of {PLACE} was sealed with another key"):
+        Vault([new_key()]).open(sealed, PLACE)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda sealed: sealed[:-4], lambda _: "", str.swapcase],
+    ids=["cut off", "empty", "changed"],
+)
+def test_what_was_damaged_opens_nothing(damage: Callable[[str], str]) -> None:
+    vault = Vault([new_key()])
+    with pytest.raises(Unusable):
+        vault.open(damage(vault.seal("hunter2", PLACE)), PLACE)
+
+
+def test_the_first_of_several_keys_seals_and_the_others_still_open() -> None:
+    old, new = new_key(), new_key()
+    sealed_before = Vault([old]).seal("hunter2", PLACE)
+    vault = Vault([new, old])
+    assert vault.open(sealed_before, PLACE) == "hunter2"
+    assert Vault([new]).open(vault.seal("hunter2", PLACE), PLACE) == "hunter2"
+
+
+def test_a_key_is_told_by_an_id_that_tells_nothing_of_it() -> None:
+    key = new_key()
+    (key_id,) = Vault([key]).key_ids
+    assert Vault([new_key(), key]).key_ids[1] == key_id
+    assert len(key_id) == 16
+    assert key_id not in key
+
+
+@pytest.mark.parametrize("key", ["", "abc", "ä" * 44, "x" * 40, f"{'x' * 42}="])
+def test_what_is_no_key_is_refused_without_showing_it(key: str) -> None:
+    with pytest.raises(Unusable, match="a key must be 32 bytes in URL-safe Base64") as refused:
+        Vault([new_key(), key])
+    assert not key or key not in str(refused.value)
+
+
+def test_without_any_key_there_is_no_vault() -> None:
+    with pytest.raises(Unusable, match="a key must be 32 bytes"):
+        Vault([])
+
+
+# ---- key files -----------------------------------------------------------------------------------
+
+
+def test_a_key_file_is_made_once_for_its_owner_alone(key_file: Path) -> None:
+    sealed = Vault.in_file(key_file).seal("hunter2", PLACE)
+    assert key_file.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in key_file.parent.iterdir()] == [key_file.name]
+    assert Vault.in_file(key_file).open(sealed, PLACE) == "hunter2"
+
+
+def test_a_key_file_can_have_several_keys_one_a_line(key_file: Path) -> None:
+    old, new = new_key(), new_key()
+    key_file.write_text(f"{new}\r\n\n{old}\n", "utf-8")
+    assert Vault.in_file(key_file).key_ids == Vault([new, old]).key_ids
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe\0", b"hunter2\n", b"key: hunter2\n"])
+def test_a_file_with_something_else_is_refused_and_left_as_it_is(
+    key_file: Path, content: bytes
+) -> None:
+    key_file.write_bytes(content)
+    with pytest.raises(Unusable, match=f"{key_file} is no key file: ") as refused:
+        Vault.in_file(key_file)
+    assert "hunter2" not in str(refused.value)
+    assert key_file.read_bytes() == content
+
+
+def test_a_file_that_cant_be_used_is_refused_with_its_name(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none" / "ringback.key"):
+        with pytest.raises(Unusable, match=f"the key file {path} can't be used: "):
+            Vault.in_file(path)
+
+
+OPEN = """
+import sys
+from pathlib import Path
+from ringback.stores.vault import Vault
+sys.stdin.read()
+make_key_file(Path(sys.argv[1]))
+print(*Vault.in_file(Path(sys.argv[1])).key_ids)
+"""
+
+
+def test_processes_that_start_at_once_have_the_same_key(key_file: Path) -> None:
+    opening = [sys.executable, "-c", OPEN, str(key_file)]
+    pipe = subprocess.PIPE
+    others = [subprocess.Popen(opening, stdin=pipe, stdout=pipe) for _ in range(3)]
+    for other in others:
+        assert other.stdin is not None
+        other.stdin.close()
+        other.stdin = None
+    told = {other.communicate(timeout=30)[0] for other in others}
+    assert told == {f"{Vault.in_file(key_file).key_ids[0]}\n".encode()}
+
+
+def test_a_file_that_another_process_made_in_between_is_kept(
+    key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, make = new_key(), vault_module._make
+
+    def make_too_late(path: Path) -> None:
+        key_file.write_text(key, "utf-8")
+        make(path)
+
+    monkeypatch.setattr(vault_module, "_make", make_too_late)
+    assert Vault.in_file(key_file).key_ids == Vault([key]).key_ids
+    assert [path.name for path in key_file.parent.iterdir()] == [key_file.name]

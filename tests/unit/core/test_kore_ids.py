@@ -1,0 +1,63 @@
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import pytest
+
+from ringback.core.kore_ids import ULID_BYTES, KoreKind, id_of_account, is_kore_id, make_kore_id
+from tests.fakes import ACCOUNT_SID, NOW
+
+DOCUMENTED = "whs_01jf8c4889ehtbzt0n9mzk1prc"
+SECRET = KoreKind.WEBHOOK_SECRET
+MILLISECOND = timedelta(milliseconds=1)
+
+
+def test_an_id_is_a_word_and_a_ulid_of_26_digits() -> None:
+    for kind in KoreKind:
+        made = make_kore_id(kind, NOW, bytes(ULID_BYTES))
+        assert is_kore_id(made, kind)
+        assert len(made) == len(kind) + 1 + 26
+
+
+def test_all_of_the_time_and_of_the_chance_is_in_it() -> None:
+    last = datetime.max.replace(tzinfo=UTC)
+    assert make_kore_id(SECRET, last, b"\xff" * ULID_BYTES) == "whs_76ez91zpzzzzzzzzzzzzzzzzzz"
+    first = datetime(1970, 1, 1, tzinfo=UTC)
+    assert make_kore_id(SECRET, first, bytes([*bytes(9), 1])) == f"whs_{'0' * 25}1"
+    assert make_kore_id(SECRET, first + MILLISECOND, bytes(10)) == f"whs_{'0' * 9}1{'0' * 16}"
+
+
+def test_ids_sort_by_their_time() -> None:
+    earlier = make_kore_id(SECRET, NOW, b"\xff" * ULID_BYTES)
+    assert earlier < make_kore_id(SECRET, NOW + MILLISECOND, bytes(ULID_BYTES))
+
+
+@pytest.mark.parametrize("count", [0, 9, 11])
+def test_an_id_needs_ten_bytes(count: int) -> None:
+    with pytest.raises(ValueError, match=f"an id is made from 10 bytes, not {count}"):
+        make_kore_id(SECRET, NOW, bytes(count))
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        (DOCUMENTED, True),
+        ("whs_7zzzzzzzzzzzzzzzzzzzzzzzzz", True),
+        ("whs_8zzzzzzzzzzzzzzzzzzzzzzzzz", False),
+        (DOCUMENTED.upper(), False),
+        (DOCUMENTED[:-1], False),
+        (f"{DOCUMENTED}0", False),
+        (f"{DOCUMENTED}\n", False),
+        (DOCUMENTED.replace("_", "-"), False),
+        (DOCUMENTED.replace("whs", "acct"), False),
+        *((f"whs_01jf8c4889ehtbzt0n9mzk1pr{letter}", False) for letter in "ilou_é"),
+        ("", False),
+    ],
+)
+def test_what_has_the_form_of_an_id_of_a_secret(text: str, is_one: bool) -> None:
+    assert is_kore_id(text, SECRET) is is_one
+
+
+def test_an_account_always_has_the_same_id_and_another_one_another() -> None:
+    chance = sha256(ACCOUNT_SID.encode()).digest()[:ULID_BYTES]
+    assert id_of_account(ACCOUNT_SID, NOW) == make_kore_id(KoreKind.ACCOUNT, NOW, chance)
+    assert id_of_account("AC" + "f" * 32, NOW) != id_of_account(ACCOUNT_SID, NOW)

@@ -1,0 +1,107 @@
+"""API clients: made, found by their owners, signed in, taken back."""
+
+from datetime import timedelta
+
+import pytest
+
+from ringback.core.account import AccountStatus
+from ringback.core.api_client import LIFETIMES, Area, ClientType
+from ringback.core.errors import Forbidden, Invalid, NotFound, NotSignedIn
+from ringback.core.kore_ids import KoreKind, is_kore_id
+from ringback.engine.keyring import Keyring
+from ringback.operations.accounts import set_status
+from ringback.operations.api_clients import (
+    NewClient,
+    create_client,
+    delete_client,
+    fetch_client,
+    sign_in_client,
+)
+from ringback.stores.memory import MemoryTransaction
+from tests.fakes import ACCOUNT_SID, NOW, SeededChance, an_account
+
+THEIRS = "AC" + "f" * 32
+
+
+@pytest.fixture
+def tx() -> MemoryTransaction:
+    tx = MemoryTransaction()
+    tx.accounts.add(an_account(), [])
+    tx.accounts.add(an_account(sid=THEIRS), [])
+    return tx
+
+
+def create(
+    tx: MemoryTransaction, name: str = "Our dashboard", *, lifetime: timedelta = LIFETIMES["1h"]
+) -> NewClient:
+    return create_client(
+        tx,
+        ACCOUNT_SID,
+        name,
+        type=ClientType.STANDARD,
+        products=[Area.SUPER_SIM],
+        now=NOW,
+        chance=SeededChance(),
+        lifetime=lifetime,
+        locked=True,
+    )
+
+
+def test_a_new_client_is_kept_as_it_was_asked_for(tx: MemoryTransaction) -> None:
+    made = create(tx, lifetime=LIFETIMES["30d"])
+    client = made.client
+    assert tx.api_clients.of(ACCOUNT_SID) == [client]
+    assert is_kore_id(client.sid, KoreKind.API_CLIENT)
+    assert (client.name, client.date_created, client.locked) == ("Our dashboard", NOW, True)
+    assert (client.areas, client.lifetime) == ({Area.SUPER_SIM}, timedelta(days=30))
+
+
+def test_it_signs_in_with_its_secret(tx: MemoryTransaction) -> None:
+    made = create(tx)
+    assert sign_in_client(tx, made.client.sid, made.secret) == (made.client, an_account())
+
+
+def test_its_secret_is_kept_and_printed_nowhere(tx: MemoryTransaction) -> None:
+    made = create(tx)
+    assert made.secret not in repr(made)
+    assert made.secret not in str(vars(tx.api_clients))
+
+
+def test_wrong_credentials_are_told_the_same_whatever_is_wrong(tx: MemoryTransaction) -> None:
+    made = create(tx)
+    for pair in ((made.client.sid, "wrong"), ("apiclient_0", made.secret), ("", "")):
+        with pytest.raises(NotSignedIn) as refused:
+            sign_in_client(tx, *pair)
+        assert refused.value.message == "Invalid client or Invalid client credentials"
+
+
+def test_a_client_of_a_suspended_account_is_told_so(tx: MemoryTransaction) -> None:
+    made = create(tx)
+    set_status(tx, ACCOUNT_SID, AccountStatus.SUSPENDED, Keyring())
+    with pytest.raises(Forbidden, match=f"account {ACCOUNT_SID} is suspended"):
+        sign_in_client(tx, made.client.sid, made.secret)
+    with pytest.raises(NotSignedIn):
+        sign_in_client(tx, made.client.sid, "wrong")
+
+
+def test_a_name_that_nobody_could_read_is_refused(tx: MemoryTransaction) -> None:
+    with pytest.raises(Invalid, match="a client's name"):
+        create(tx, "a\nb")
+    assert tx.api_clients.of(ACCOUNT_SID) == []
+
+
+def test_a_client_is_found_among_those_of_its_owners_alone(tx: MemoryTransaction) -> None:
+    client = create(tx).client
+    assert fetch_client(tx, client.sid, [THEIRS, ACCOUNT_SID]) == client
+    for owners in ([], [THEIRS]):
+        with pytest.raises(NotFound, match=f"there is no API client '{client.sid}'"):
+            fetch_client(tx, client.sid, owners)
+
+
+def test_a_client_that_was_taken_back_is_gone(tx: MemoryTransaction) -> None:
+    made = create(tx)
+    assert delete_client(tx, made.client.sid) == made.client
+    with pytest.raises(NotSignedIn):
+        sign_in_client(tx, made.client.sid, made.secret)
+    with pytest.raises(NotFound):
+        delete_client(tx, made.client.sid)

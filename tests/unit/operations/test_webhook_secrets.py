@@ -1,0 +1,141 @@
+"""Webhook secrets: made, renamed, activated; the account signs by the active one."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from ringback.core.account import Account
+from ringback.core.errors import Invalid, NotFound
+from ringback.core.kore_ids import KoreKind, is_kore_id
+from ringback.core.webhook_secret import SecretStatus
+from ringback.engine.keyring import Keyring
+from ringback.operations.webhook_secrets import Held, change_secret, create_secret
+from ringback.stores.memory import MemoryTransaction
+from tests.fakes import ACCOUNT_SID, KORE_SECRET, NOW, SeededChance, an_account
+
+ACTIVE, PENDING = SecretStatus.ACTIVE, SecretStatus.PENDING
+LATER = NOW + timedelta(hours=1)
+
+
+class Ours:
+    """The account, and what it does with its secrets."""
+
+    def __init__(self, kore_secret: str = KORE_SECRET) -> None:
+        self.tx = MemoryTransaction()
+        self.tx.accounts.add(an_account(kore_secret=kore_secret), [])
+        self.keyring = Keyring()
+        self.chance = SeededChance()
+
+    @property
+    def account(self) -> Account:
+        return self.tx.accounts.accounts[ACCOUNT_SID]
+
+    def create(self, name: str = "next") -> Held:
+        return create_secret(
+            self.tx, self.account, name, now=NOW, chance=self.chance, keyring=self.keyring
+        )
+
+    def change(
+        self, secret_id: str, *, name: str | None = None, status: SecretStatus | None = None
+    ) -> Held:
+        return change_secret(
+            self.tx,
+            self.account,
+            secret_id,
+            name=name,
+            status=status,
+            now=LATER,
+            keyring=self.keyring,
+        )
+
+    @property
+    def active_id(self) -> str:
+        assert self.account.webhook_secrets.active is not None
+        return self.account.webhook_secrets.active.id
+
+
+def test_the_first_one_is_active_and_signs_at_once() -> None:
+    ours = Ours(kore_secret="")
+    status, secret = ours.create("first")
+    assert (status, secret.name, secret.last_modified) == (ACTIVE, "first", NOW)
+    assert ours.account.kore_secret == secret.value
+    assert is_kore_id(secret.id, KoreKind.WEBHOOK_SECRET)
+    assert re.fullmatch("[0-9a-f]{18}", secret.value)
+
+
+def test_a_later_one_is_pending_in_place_of_the_pending_one() -> None:
+    ours = Ours()
+    _, first = ours.create("a")
+    status, second = ours.create("b")
+    assert status is PENDING
+    assert first.value != second.value
+    assert ours.account.kore_secret == KORE_SECRET
+    assert ours.account.webhook_secrets.pending == second
+    with pytest.raises(NotFound):
+        ours.change(first.id, status=ACTIVE)
+
+
+def test_activated_it_signs_and_the_one_before_is_gone() -> None:
+    ours = Ours()
+    before = ours.active_id
+    _, made = ours.create()
+    status, secret = ours.change(made.id, status=ACTIVE)
+    assert (status, secret.value, secret.last_modified) == (ACTIVE, made.value, LATER)
+    assert ours.account.kore_secret == made.value
+    assert [one.id for _, one in ours.account.webhook_secrets.all] == [made.id]
+    with pytest.raises(NotFound, match=f"there is no webhook secret '{before}'"):
+        ours.change(before, status=ACTIVE)
+
+
+def test_it_can_get_another_name_and_be_activated_at_once() -> None:
+    ours = Ours()
+    _, made = ours.create()
+    status, secret = ours.change(made.id, name="in use", status=ACTIVE)
+    assert (status, secret.name, secret.value) == (ACTIVE, "in use", made.value)
+
+
+def test_there_is_no_way_back() -> None:
+    ours = Ours()
+    before = ours.account
+    with pytest.raises(Invalid, match="is active, and that can't be undone"):
+        ours.change(ours.active_id, name="other", status=PENDING)
+    assert ours.account == before
+
+
+@pytest.mark.parametrize("status", [None, ACTIVE])
+def test_what_is_as_it_should_be_is_left_as_it_is(status: SecretStatus | None) -> None:
+    ours = Ours()
+    before = ours.account
+    assert ours.change(ours.active_id, status=status) == (ACTIVE, before.webhook_secrets.active)
+    assert ours.account == before
+
+
+def test_a_pending_one_stays_pending_where_that_is_asked_for() -> None:
+    ours = Ours()
+    held = ours.create()
+    assert ours.change(held[1].id, status=PENDING) == held
+
+
+def test_each_change_is_a_newer_state_of_the_account() -> None:
+    ours = Ours()
+    _, made = ours.create()
+    ours.change(made.id, name="other")
+    ours.change(made.id, status=ACTIVE)
+    assert ours.account.revision == 3
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 65])
+def test_a_name_that_nobody_could_read_is_refused_and_nothing_changes(name: str) -> None:
+    ours = Ours()
+    before = ours.account
+    with pytest.raises(Invalid, match="a secret's name"):
+        ours.create(name)
+    with pytest.raises(Invalid, match="a secret's name"):
+        ours.change(ours.active_id, name=name)
+    assert ours.account == before
+
+
+def test_a_secret_that_is_not_there_is_not_found() -> None:
+    with pytest.raises(NotFound, match="there is no webhook secret 'whs_0'"):
+        Ours().change("whs_0", name="other")
