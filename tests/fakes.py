@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import count
@@ -99,22 +99,40 @@ class SeededChance:
 
 
 class RecordingTransport:
-    """Answers `ports.Transport`: keeps what it is given, and ends each attempt by a script.
+    """Answers `ports.Transport`: keeps what leaves, and ends each attempt by a script.
 
-    After the script every attempt is delivered. With a gate, each attempt waits until it is set.
+    After the script every attempt is delivered. With a gate, each attempt waits until it is set;
+    with a `connecting`, that is waited for before the request leaves, as for a new connection.
     """
 
-    def __init__(self, script: Iterable[Exchange] = (), *, gate: asyncio.Event | None = None):
+    def __init__(
+        self,
+        script: Iterable[Exchange] = (),
+        *,
+        gate: asyncio.Event | None = None,
+        connecting: asyncio.Event | None = None,
+    ) -> None:
         self.requests: list[OutgoingRequest] = []
         self.limits: list[Limits] = []
         self.turns: list[int] = []
         self._script = iter(tuple(script))
         self._gate = gate
+        self._connecting = connecting
 
-    async def send(self, request: OutgoingRequest, *, limits: Limits, turn: int = 0) -> Exchange:
-        self.requests.append(request)
+    async def send(
+        self,
+        request: OutgoingRequest,
+        *,
+        limits: Limits,
+        turn: int = 0,
+        anew: Callable[[], OutgoingRequest] | None = None,
+    ) -> Exchange:
         self.limits.append(limits)
         self.turns.append(turn)
+        if self._connecting is not None:
+            await self._connecting.wait()
+            request = request if anew is None else anew()
+        self.requests.append(request)
         if self._gate is not None:
             await self._gate.wait()
         return next(self._script, Exchange(Delivered(200)))
@@ -353,6 +371,8 @@ def a_callback(
     round_number: int = 0,
     idempotency_key: str | None = None,
     replay_of: str | None = None,
+    is_test: bool = False,
+    secret_id: str | None = None,
 ) -> Callback:
     """Return a callback that tells this event, or has this very body; the token is its source's."""
     parsed = CallbackUrl.parse(url)
@@ -379,4 +399,6 @@ def a_callback(
         ),
         idempotency_key=idempotency_key,
         replay_of=replay_of,
+        is_test=is_test,
+        secret_id=secret_id,
     )

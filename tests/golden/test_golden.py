@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ from ringback.core.supersim.command import IpStatus
 from ringback.core.supersim.esim_profile import EsimStatus
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.supersim.sim import SimStatus
+from ringback.core.test_event import as_text
 from ringback.core.wireless.events import CommandChanged
 from ringback.core.wireless.sim import WirelessStatus
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, UNIQUE_NAME, a_callback, an_account, an_event
@@ -212,6 +214,15 @@ ALL: Final = {
     for (case, told), source, method in product(CASES.items(), Source, Method)
 }
 
+# KORE's own sample.
+TEST_EVENT: Final = as_text(
+    test_id="88bf54a9-f2fb-40b6-8faf-e6c5a3c348d2",
+    event_id="fff521c2-c7db-4b53-a5a0-c5d5d01f66ce",
+    at=datetime(2024, 9, 25, 19, 9, 48, 584208, tzinfo=UTC),
+    seventh_digit=7,
+)
+TEST_EVENTS: Final = {f"kore-{method.lower()}-test-event": method for method in Method}
+
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_callback_goes_out_as_captured(name: str, pytestconfig: pytest.Config) -> None:
@@ -219,6 +230,17 @@ def test_a_callback_goes_out_as_captured(name: str, pytestconfig: pytest.Config)
     body = encode(parameters_of(told.event))
     callback = a_callback(url=told.url, method=method, source=source, body=body)
     sent = render(callback, account=told.account, at=NOW).to_bytes()
+    capture = CAPTURES / f"{name}.http"
+    if pytestconfig.getoption("--update-golden"):
+        capture.write_bytes(sent)
+    assert sent == capture.read_bytes()
+
+
+@pytest.mark.parametrize("name", TEST_EVENTS)
+def test_a_test_event_goes_out_as_captured(name: str, pytestconfig: pytest.Config) -> None:
+    url = "http://your-callback-url.com/path?foo=bar"
+    callback = a_callback(url=url, method=TEST_EVENTS[name], body=TEST_EVENT, is_test=True)
+    sent = render(callback, account=an_account(), at=NOW).to_bytes()
     capture = CAPTURES / f"{name}.http"
     if pytestconfig.getoption("--update-golden"):
         capture.write_bytes(sent)
@@ -233,7 +255,7 @@ def test_each_parameter_of_each_kind_of_callback_stands_in_a_capture(kind: type[
 
 
 def test_there_is_no_capture_of_anything_else(pytestconfig: pytest.Config) -> None:
-    captured = {f"{name}.http" for name in ALL}
+    captured = {f"{name}.http" for name in [*ALL, *TEST_EVENTS]}
     strays = [path for path in CAPTURES.iterdir() if path.name not in captured]
     if pytestconfig.getoption("--update-golden"):
         while strays:

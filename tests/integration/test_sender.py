@@ -12,6 +12,7 @@ from ringback.core.addresses import LOOPBACK
 from ringback.core.connection import Limits
 from ringback.core.guard import Guard
 from ringback.core.outcome import Delivered, Failure, Refused, Unreachable
+from ringback.core.rendering import OutgoingRequest
 from ringback.engine.answer import MAX_BODY
 from ringback.engine.pool import KeepAlive
 from ringback.engine.sender import Sender
@@ -87,6 +88,56 @@ class TestTheRequest:
         exchange = await sender.send(post(receiver.url(), body), limits=LIMITS)
         assert exchange.outcome == Delivered(200)
         assert receiver.requests[0].body == body
+
+
+class TestARequestThatIsMadeAnew:
+    async def test_leaves_by_a_new_connection(
+        self, sender: Sender, receiver: RecordingReceiver
+    ) -> None:
+        url = receiver.url()
+        await sender.send(post(url, b"old"), limits=LIMITS, anew=lambda: post(url, b"new"))
+        assert [request.body for request in receiver.requests] == [b"new"]
+
+    async def test_is_not_made_where_a_connection_is_at_hand(
+        self, sender: Sender, receiver: RecordingReceiver
+    ) -> None:
+        url = receiver.url()
+        await sender.send(post(url), limits=LIMITS)
+        await sender.send(post(url, b"old"), limits=LIMITS, anew=lambda: post(url, b"new"))
+        assert receiver.requests[1].body == b"old"
+        assert receiver.connections == 1
+
+    async def test_is_made_when_the_connection_is_there(self, receiver: RecordingReceiver) -> None:
+        looked_up = asyncio.Event()
+        current = b"old"
+
+        async def resolve(host: str) -> list[str]:
+            await looked_up.wait()
+            return ["127.0.0.1"]
+
+        sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=resolve)
+        url = f"http://a.example:{receiver.port}/"
+        sending = asyncio.create_task(
+            sender.send(post(url, current), limits=LIMITS, anew=lambda: post(url, current))
+        )
+        await asyncio.sleep(0)
+        current = b"new"
+        looked_up.set()
+        await sending
+        await sender.close()
+        assert [request.body for request in receiver.requests] == [b"new"]
+
+    async def test_and_cant_be_made_leaves_no_connection_behind(
+        self, sender: Sender, receiver: RecordingReceiver
+    ) -> None:
+        def fail() -> OutgoingRequest:
+            raise LookupError
+
+        with pytest.raises(LookupError):
+            await sender.send(post(receiver.url()), limits=LIMITS, anew=fail)
+        await receiver.wait_for_ended(1)
+        assert sender.open_connections == 0
+        assert receiver.requests == []
 
 
 class TestTheAnswer:

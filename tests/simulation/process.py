@@ -41,11 +41,18 @@ class WatchedTransport:
         self._transport = transport
         self._watch = watch
 
-    async def send(self, request: OutgoingRequest, *, limits: Timeouts, turn: int = 0) -> Exchange:
+    async def send(
+        self,
+        request: OutgoingRequest,
+        *,
+        limits: Timeouts,
+        turn: int = 0,
+        anew: Callable[[], OutgoingRequest] | None = None,
+    ) -> Exchange:
         if self.is_closed:
             self._watch.violated("stopped", f"a request to {request.url.wire} is begun")
         with self._watch.sending(request, limits.total, turn):
-            return await self._transport.send(request, limits=limits, turn=turn)
+            return await self._transport.send(request, limits=limits, turn=turn, anew=anew)
 
 
 class Process:

@@ -39,6 +39,8 @@ async def test_a_callback_comes_back_as_it_was(store: Store) -> None:
         ),
         idempotency_key="«Schlüssel» 📞",
         replay_of=sid(Kind.CALLBACK, 9),
+        is_test=True,
+        secret_id="whs_01ARZ3NDEKTSV4RRFFQ69G5FAV",
     )
     await keep(store, odd)
     assert await found(store, 1) == odd

@@ -84,6 +84,16 @@ async def test_what_was_sent_comes_back(
     assert await attempts_of(store, 1) == [settled]
 
 
+@pytest.mark.parametrize("method", Method)
+async def test_what_was_sent_of_a_test_event_comes_back(store: Store, method: Method) -> None:
+    event = callback(1, url="http://127.0.0.1:9000/p?x=1")._replace(is_test=True, body="[{}]")
+    await keep(store, event._replace(method=method, source=Source.KORE))
+    (taken,) = await claim(store)
+    settled = row_of(taken, Delivered(200), rendered(taken).recorded())
+    await settle(store, Settlement(taken.callback, settled, taken.progress._replace(due=NOW)))
+    assert await attempts_of(store, 1) == [settled]
+
+
 async def test_the_record_of_what_was_sent_hides_credentials(store: Store) -> None:
     await keep(store, callback(1, url="http://user:secret@127.0.0.1:9000/p"))
     (taken,) = await claim(store)

@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "secrets": "ringback.cli.secrets",
     "send": "ringback.cli.send",
     "serve": "ringback.cli.serve",
+    "test-event": "ringback.cli.test_event",
     "trigger": "ringback.cli.trigger",
 }
 
@@ -35,7 +36,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command, or None where there is none of this name."""
         module = _COMMANDS.get(cmd_name)
-        return getattr(import_module(module), cmd_name) if module else None
+        return getattr(import_module(module), cmd_name.replace("-", "_")) if module else None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what it refuses is said in one line, and the exit code is 1."""

@@ -5,7 +5,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
@@ -21,7 +21,9 @@ from ringback.engine.system import SystemClock
 
 # A replay of thousands works on them as long as it is waited for.
 _TIMEOUT_SECONDS: Final = 60
-_NOTHING: Final[Mapping[str, str | None]] = {}
+Given = Mapping[str, str | Sequence[str] | None]
+"""Parameters; None leaves one out, and one that repeats has many values."""
+_NOTHING: Final[Given] = {}
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -61,14 +63,14 @@ class Portal:
             wireless_sim_sid=dev.wireless_sim_sid,
         )
 
-    def get(self, *path: str, query: Mapping[str, str | None] = _NOTHING) -> dict[str, Any]:
+    def get(self, *path: str, query: Given = _NOTHING) -> dict[str, Any]:
         """Return what the portal answers to a GET of this path; None leaves a parameter out.
 
         Raises Unusable where the server can't be reached, or refuses.
         """
         return self._ask(path, query=_encode(query))
 
-    def post(self, *path: str, form: Mapping[str, str | None] = _NOTHING) -> dict[str, Any]:
+    def post(self, *path: str, form: Given = _NOTHING) -> dict[str, Any]:
         """Return what the portal answers to a form that is posted; else as `get`."""
         encoded = _encode(form).encode()
         return self._ask(path, body=encoded, kind="application/x-www-form-urlencoded")
@@ -182,9 +184,9 @@ def _portal(
     return Portal.of(DevFile.read(data))
 
 
-def _encode(parameters: Mapping[str, str | None]) -> str:
+def _encode(parameters: Given) -> str:
     given = {name: value for name, value in parameters.items() if value is not None}
-    return urllib.parse.urlencode(given)
+    return urllib.parse.urlencode(given, doseq=True)
 
 
 def _message_of(refusal: urllib.error.HTTPError) -> str:

@@ -10,10 +10,13 @@ from ringback.core.method import Method
 from ringback.core.payload import encode, parameters_of
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
 from ringback.core.source import Source, Transition
+from ringback.core.test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.core.tokens import TOKEN_BYTES, make_token
 
 ANNOUNCEMENT_BYTES: Final = SID_BYTES + TOKEN_BYTES
 """How many bytes of chance a callback needs."""
+ANNOUNCEMENT_OF_TEST_BYTES: Final = ANNOUNCEMENT_BYTES + TEST_EVENT_BYTES
+"""How many a test event needs."""
 
 
 def announce(
@@ -64,6 +67,34 @@ def compose(
         date_created=now,
         progress=Progress(now, due=due or now),
         idempotency_key=idempotency_key,
+    )
+
+
+def announce_test(
+    *,
+    account_sid: str,
+    to: CallbackUrl,
+    method: Method,
+    secret_id: str | None,
+    chance: bytes,
+    now: datetime,
+) -> Callback:
+    """Return the test event to this URL, due at once, signed by this secret or the active one."""
+    own = chance[ANNOUNCEMENT_BYTES:]
+    return Callback(
+        sid=_sid(chance, now),
+        account_sid=account_sid,
+        url=to,
+        method=method,
+        body=write_test_event(own, at=now),
+        source=Source.KORE,
+        source_asked=to.source,
+        source_reason="a test event comes from kore",
+        idempotency_token=_token(Source.KORE, chance[:ANNOUNCEMENT_BYTES], now),
+        date_created=now,
+        progress=Progress(now, due=now),
+        is_test=True,
+        secret_id=secret_id,
     )
 
 

@@ -66,7 +66,7 @@ class Callback(NamedTuple):
     url: CallbackUrl
     method: Method
     body: str
-    """The encoded parameters: the body of a POST, the end of a GET's query."""
+    """The encoded parameters: the body of a POST, the end of a GET's query. Of a test: JSON."""
     source: Source
     source_asked: Source | None
     source_reason: str
@@ -77,11 +77,27 @@ class Callback(NamedTuple):
     """What its creator calls it; a second callback with the same key is not made."""
     replay_of: str | None = None
     """The SID of the callback that this one repeats from the other source."""
+    is_test: bool = False
+    """Whether it is a test event: JSON, always from KORE's infrastructure, and one round alone."""
+    secret_id: str | None = None
+    """The webhook secret that signs it; None for the one that is active when it leaves."""
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
-        """What the callback tells, decoded and in order."""
-        return decode(self.body)
+        """What the callback tells, decoded and in order; a test event has no parameters."""
+        return [] if self.is_test else decode(self.body)
+
+    @property
+    def called(self) -> CallbackUrl:
+        """The URL that is called: a GET has the parameters in it, and a test event has none."""
+        if self.method is Method.POST or self.is_test:
+            return self.url
+        return self.url.with_parameters(self.body)
+
+    @property
+    def sent_body(self) -> str:
+        """What is sent as the request's body."""
+        return self.body if self.method is Method.POST else ""
 
     @property
     def warnings(self) -> tuple[str, ...]:

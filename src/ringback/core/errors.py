@@ -13,6 +13,7 @@
     │   ├── Conflict            409  another change to the same resource is still running
     │   └── Overloaded          429  too much is waiting already (20429)
     │       └── TooManyFailures      too many wrong credentials came
+    ├── SecretGone            what was to sign a request is there no longer
     └── Unusable              Ringback can't work like this: a setting, a port, a file
         └── StoreUnavailable  the database can't be written to just now
 
@@ -122,6 +123,10 @@ class Overloaded(RequestRefused):
 
 class TooManyFailures(Overloaded):
     """So many wrong credentials came that no more are looked at for a while."""
+
+
+class SecretGone(RingbackError):
+    """The webhook secret that was to sign a request is there no longer; no other may."""
 
 
 class Unusable(RingbackError):

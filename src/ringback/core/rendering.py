@@ -13,6 +13,7 @@ from typing import Final, assert_never
 from ringback.core.account import Account
 from ringback.core.callback import Callback, RecordedRequest
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import SecretGone
 from ringback.core.method import Method
 from ringback.core.signature import sign_as_kore, sign_as_twilio
 from ringback.core.source import Source
@@ -21,6 +22,7 @@ Headers = tuple[tuple[str, str], ...]
 
 _TWILIO_FORM: Final = (("Content-Type", "application/x-www-form-urlencoded; charset=UTF-8"),)
 _KORE_FORM: Final = (("Content-Type", "application/x-www-form-urlencoded; charset=utf-8"),)
+_KORE_JSON: Final = (("Content-Type", "application/json; charset=utf-8"),)
 _STATIC_PROXY: Final = (("X-Use-Static-Proxy", "true"),)
 _AUTHORIZATION: Final = re.compile(r"^(Authorization: )[^\r\n]*", re.MULTILINE)
 
@@ -56,14 +58,11 @@ class OutgoingRequest:
 
 
 def render(callback: Callback, *, account: Account, at: datetime) -> OutgoingRequest:
-    """Return the request of an attempt that leaves at this time, signed with today's secrets."""
-    match callback.method:
-        case Method.POST:
-            url, body = callback.url, callback.body.encode()
-        case Method.GET:
-            url, body = callback.url.with_parameters(callback.body), b""
-        case _:
-            assert_never(callback.method)
+    """Return the request of an attempt that leaves at this time, signed with today's secrets.
+
+    Raises SecretGone where the secret that it names is none of the account's any more.
+    """
+    url, body = callback.called, callback.sent_body.encode()
     match callback.source:
         case Source.TWILIO:
             headers = _twilio_headers(callback, url, body, account)
@@ -95,7 +94,9 @@ def _twilio_headers(callback: Callback, url: CallbackUrl, body: bytes, account: 
 def _kore_headers(
     callback: Callback, url: CallbackUrl, body: bytes, account: Account, at: datetime
 ) -> Headers:
-    signature = sign_as_kore(callback.method, url.resource, body, secret=account.kore_secret)
+    secret = _secret_of(callback, account)
+    signature = sign_as_kore(callback.method, url.resource, body, secret=secret)
+    content_type = _KORE_JSON if callback.is_test else _KORE_FORM
     return (
         ("Host", url.authority),
         ("User-Agent", "KoreProxy/1.1"),
@@ -103,11 +104,20 @@ def _kore_headers(
         ("Accept", "*/*"),
         ("Accept-Encoding", "gzip, deflate"),
         *_authorization(url),
-        *(_KORE_FORM if callback.method is Method.POST else ()),
+        *(content_type if callback.method is Method.POST else ()),
         ("Date", f"{at.isoformat()[:19]}Z"),
         ("Kore-Idempotency-Token", callback.idempotency_token),
         ("Kore-Signature", signature),
     )
+
+
+def _secret_of(callback: Callback, account: Account) -> str:
+    if callback.secret_id is None:
+        return account.kore_secret
+    found = account.webhook_secrets.find(callback.secret_id)
+    if found is None:
+        raise SecretGone(f"the webhook secret {callback.secret_id} that was to sign it is gone")
+    return found[1].value
 
 
 def _content_length(callback: Callback, body: bytes) -> Headers:

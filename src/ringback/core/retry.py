@@ -85,7 +85,7 @@ def decide(
             return NewRound(now, round_.number)
         case Refused(status) if status == GONE:
             return GiveUp(f"{describe(outcome)}: the receiver wants no more")
-        case Unreachable(Failure.GUARD):
+        case Unreachable(Failure.GUARD | Failure.SECRET):
             return GiveUp(describe(outcome))
         case Refused() | Unreachable():
             why_not = _why_not_within(outcome, rules, round_, now)

@@ -30,7 +30,7 @@ def make_token(source: Source, chance: bytes) -> str:
         case Source.KORE:
             return f"RQ{chance.hex()}"
         case Source.TWILIO:
-            return _uuid4_text(chance)
+            return uuid4_text(chance)
         case _:
             assert_never(source)
 
@@ -41,7 +41,8 @@ def is_token(source: Source, text: str) -> bool:
     return form.fullmatch(text) is not None
 
 
-def _uuid4_text(chance: bytes) -> str:
+def uuid4_text(chance: bytes) -> str:
+    """Return 16 bytes of chance as a random UUID in text."""
     marked = bytearray(chance)
     marked[6] = marked[6] & 0x0F | 0x40  # RFC 9562: version 4
     marked[8] = marked[8] & 0x3F | 0x80  # RFC 9562: the variant

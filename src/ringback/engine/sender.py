@@ -1,9 +1,10 @@
 """One attempt over HTTP: every ending is an Outcome.
 
 Laws of this file. A call of `send` puts at most one request on the wire, byte for byte as it was
-rendered. It connects to an address that the guard looked at, at this attempt, and to no other; a
-connection that was kept is used only where the guard would let a new one pass. Certificates are
-always verified. Redirects are not followed.
+rendered; one that had to wait for a connection is rendered anew, since what signs it has to be good
+at the moment at which it leaves. It connects to an address that the guard looked at, at this
+attempt, and to no other; a connection that was kept is used only where the guard would let a new
+one pass. Certificates are always verified. Redirects are not followed.
 """
 
 import asyncio
@@ -101,11 +102,19 @@ class Sender:
         """How many connections are open, in use or kept, or about to be."""
         return self._room.taken
 
-    async def send(self, request: OutgoingRequest, *, limits: Limits, turn: int = 0) -> Exchange:
+    async def send(
+        self,
+        request: OutgoingRequest,
+        *,
+        limits: Limits,
+        turn: int = 0,
+        anew: Callable[[], OutgoingRequest] | None = None,
+    ) -> Exchange:
         """Send it once and return how that ended; never raises for what the receiver does.
 
         `turn` counts the attempts of the same round before this one: it chooses among the ways
-        out that the URL names.
+        out that the URL names. After waiting for a connection, what leaves is what `anew` makes:
+        the same for the same URL, signed by the secrets of that moment.
         """
         began = self._stopwatch()
         loop = asyncio.get_running_loop()
@@ -121,10 +130,13 @@ class Sender:
                 return self._unsent(connection, began, route, steps)
         left = self._stopwatch()
         try:
+            if steps is not None and anew is not None:
+                request = anew()
+            # From here to the writing nothing is waited for.
             outcome, response = await connection.exchange(
                 request.to_bytes(), read=limits.read, until=now + limits.total
             )
-        except asyncio.CancelledError:
+        except BaseException:
             connection.abort()
             raise
         self._keep(connection, loop.time())

@@ -66,6 +66,8 @@ def sent_of(listed: object) -> Sent | None:
     them, and the attempt that is under way has nothing to show yet.
     """
     match listed:
+        case {"callbacks": [{"is_test": True, "method": "GET", "url": str(url)}]}:
+            return _sent(url, "GET", "")
         case {"callbacks": [{"url": str(url), "method": str(method), "body": str(body)}]}:
             return _sent(url, method, body)
         case _:
@@ -78,7 +80,7 @@ def _sent(url: str, method: str, parameters: str) -> Sent | None:
     except InvalidCallbackUrl:
         return None
     if method == "GET":
-        return Sent(method, called.with_parameters(parameters).wire)
+        return Sent(method, (called.with_parameters(parameters) if parameters else called).wire)
     return Sent(method, called.wire, parameters.encode("utf-8", "replace"))
 
 

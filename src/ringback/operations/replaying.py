@@ -23,9 +23,14 @@ _CONFLICT: Final = 20409
 
 UNDER_WAY: Final = "under_way"
 UNKNOWN: Final = "unknown"
+TEST: Final = "test"
 
 Replay = Callable[[Transaction, Callback], Callback]
 """Sends a callback again, and returns the record of what is sent."""
+
+
+class OfKoreAlone(Conflict):
+    """A test event was to be sent from the other source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class Replays:
 
     matched: int = 0
     skipped: Counter[str] = field(default_factory=Counter[str])
-    """How many were not replayed, by the reason: under way, of another status, unknown."""
+    """How many were not replayed, by the reason: under way, of another status, unknown, a test."""
     last: str | None = None
     """The SID of the last one that was looked at."""
 
@@ -55,6 +60,12 @@ def only_look(_tx: Transaction, callback: Callback) -> Callback:
     return callback
 
 
+def only_look_at_other(_tx: Transaction, callback: Callback) -> Callback:
+    """Send nothing: the dry run of a replay from the other source."""
+    _refuse_test(callback)
+    return callback
+
+
 def from_same_source(*, now: datetime, intake: Intake) -> Replay:
     """Return the replay that makes a callback due again, from its first round on."""
 
@@ -70,9 +81,11 @@ def from_other_source(*, now: datetime, chance: Chance, intake: Intake) -> Repla
     """Return the replay that makes a new callback from the other source, and links the two.
 
     One that has failed is ended as discarded, so that it is not replayed once more with others.
+    For a test event the replay raises OfKoreAlone.
     """
 
     def send_again(tx: Transaction, callback: Callback) -> Callback:
+        _refuse_test(callback)
         source = next(each for each in Source if each is not callback.source)
         again = repeat(callback, source=source, chance=chance.bytes(ANNOUNCEMENT_BYTES), now=now)
         intake.take(tx, again)
@@ -94,7 +107,8 @@ def replay_callback(
 ) -> Callback:
     """Send one callback again, and return the record of what is sent.
 
-    Raises NotFound, or Conflict where an attempt is under way or its status is none of these.
+    Raises NotFound, or Conflict where an attempt is under way, its status is none of these, or the
+    other source has no such thing.
     """
     callback = fetch_callback(tx, account_sid, sid)
     _refuse_under_way(callback)
@@ -168,8 +182,26 @@ def _replay(
         elif callback.status not in statuses:
             skipped[callback.status.value] += 1
         else:
-            send_again(tx, callback)
+            skipped.update(_not_of_other(tx, callback, send_again))
     return Replays(matched, skipped, last)
+
+
+def _not_of_other(tx: Transaction, callback: Callback, send_again: Replay) -> list[str]:
+    """Send it again, and return nothing; or why the other source can't."""
+    try:
+        send_again(tx, callback)
+    except OfKoreAlone:
+        return [TEST]
+    return []
+
+
+def _refuse_test(callback: Callback) -> None:
+    if callback.is_test:
+        raise OfKoreAlone(
+            f"{callback.sid} is a test event, which comes from kore alone; send it again as it is,"
+            " or make a new one",
+            code=_CONFLICT,
+        )
 
 
 def _refuse_under_way(callback: Callback) -> None:

@@ -1,5 +1,6 @@
 """What the inside needs from the machine and from the world around it."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
@@ -33,11 +34,20 @@ class Chance(Protocol):
 class Transport(Protocol):
     """Sends one finished request."""
 
-    async def send(self, request: OutgoingRequest, *, limits: Limits, turn: int = 0) -> Exchange:
+    async def send(
+        self,
+        request: OutgoingRequest,
+        *,
+        limits: Limits,
+        turn: int = 0,
+        anew: Callable[[], OutgoingRequest] | None = None,
+    ) -> Exchange:
         """Send it once and return how that ended; never raises for what the receiver does.
 
         `turn` counts the attempts of the same round before this one, from 0; where the URL names
-        several ways out of this machine, they take turns.
+        several ways out of this machine, they take turns. Where the request had to wait for a
+        connection, `anew` makes the one that leaves in its place; what it raises is raised here,
+        and nothing leaves.
         """
         ...
 

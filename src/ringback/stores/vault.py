@@ -7,9 +7,7 @@ replaced.
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Self

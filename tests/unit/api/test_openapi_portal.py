@@ -1,5 +1,6 @@
 """What the portal really answers is what the document says of it."""
 
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -8,8 +9,9 @@ from ringback.api.portal.clock import clock_routes
 from ringback.api.sign_in import SignIns
 from ringback.engine.timelapse import Timelapse
 from ringback.engine.virtual_clock import VirtualClock
+from ringback.ports import Transaction
 from ringback.stores.memory import MemoryStore
-from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, CALLBACK_SID, NOW, SIM_SID
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, CALLBACK_SID, NOW, SIM_SID, a_secret
 from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import Call, Document, check, make, operations_in
@@ -29,6 +31,8 @@ ONE: Final = f"{LIST}/{{sid}}"
 DEVICE: Final = "/portal/v1/devices/{sim}"
 DOWNLOAD: Final = "/portal/v1/esim_profiles/{sid}/download"
 REGISTER: Final = "/portal/v1/wireless_sims"
+TEST_EVENTS: Final = "/portal/v1/test_events"
+REHEARSALS: Final = "/portal/v1/rehearsals"
 SCENARIOS: Final = "/portal/v1/scenarios"
 CLOCK: Final = "/portal/v1/clock"
 NEW: Final = {"url": HOOK, "parameters": {"Order": 7, "Item": ["A1", True]}}
@@ -56,6 +60,11 @@ CALLS: Final = (
     Call("POST", f"{ONE}/replay", 200, sid=CALLBACK_SID),
     Call("POST", f"{ONE}/replay", 409, {"AsOtherSource": "yes"}, sid=CALLBACK_SID),
     Call("POST", f"{ONE}/replay", 404, sid="none"),
+    Call("POST", TEST_EVENTS, 201, {"Url": HOOK, "Method": "GET"}),
+    Call("POST", TEST_EVENTS, 400),
+    Call("POST", REHEARSALS, 201),
+    Call("POST", REHEARSALS, 201, {"Url": HOOK}),
+    Call("POST", REHEARSALS, 400, {"Url": "nowhere"}),
     Call("GET", DEVICE, 200, sid=SIM_SID),
     Call("GET", DEVICE, 200, sid=NEW_SIM_SID),
     Call("GET", DEVICE, 200, sid=WIRELESS_SIM_SID),
@@ -95,9 +104,17 @@ CALLS: Final = (
 async def caller(intake: KeepingIntake) -> Caller:
     store, clock = MemoryStore(), VirtualClock.stopped(at=NOW)
     await store.transact(fill_with_plenty)
+    await store.transact(_have_secret_to_rehearse)
     beside = clock_routes(SignIns(store, clock), Timelapse(clock, ()))
     app = app_on(store, clock=clock, intake=intake, beside=beside)
     return Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
+
+
+def _have_secret_to_rehearse(tx: Transaction) -> None:
+    account = tx.accounts.get(ACCOUNT_SID)
+    assert account is not None
+    secrets = account.webhook_secrets.with_new(a_secret("pending", name="second"))
+    tx.accounts.save(replace(account, webhook_secrets=secrets))
 
 
 @pytest.fixture
@@ -125,6 +142,8 @@ async def test_too_many_callbacks_are_answered_as_the_document_says(
     intake.room = 0
     for call in (
         Call("POST", LIST, 429, json=NEW),
+        Call("POST", TEST_EVENTS, 429, {"Url": HOOK}),
+        Call("POST", REHEARSALS, 429, {"Url": HOOK}),
         Call("POST", f"{ONE}/replay", 429, sid=CALLBACK_SID),
         Call("POST", "/portal/v1/replays", 429, {"Sids": CALLBACK_SID}),
     ):

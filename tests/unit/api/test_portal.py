@@ -83,6 +83,8 @@ async def test_a_callback_is_shown_with_everything_but_its_secrets(
         "idempotency_token": TOKENS[Source.KORE],
         "idempotency_key": "order 7",
         "replay_of": OTHER,
+        "is_test": False,
+        "secret_id": None,
         "status": "scheduled",
         "status_reason": None,
         "attempt_count": 0,

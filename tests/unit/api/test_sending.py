@@ -56,6 +56,8 @@ async def test_a_callback_is_answered_with_its_record(caller: Caller, store: Sto
         "idempotency_token": callback.idempotency_token,
         "idempotency_key": "order 7",
         "replay_of": None,
+        "is_test": False,
+        "secret_id": None,
         "status": "scheduled",
         "status_reason": None,
         "attempt_count": 0,

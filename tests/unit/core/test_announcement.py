@@ -3,12 +3,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce, compose, repeat
+from ringback.core.announcement import (
+    ANNOUNCEMENT_BYTES,
+    ANNOUNCEMENT_OF_TEST_BYTES,
+    announce,
+    announce_test,
+    compose,
+    repeat,
+)
 from ringback.core.callback import Callback, CallbackStatus, Progress
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.method import Method
 from ringback.core.source import NOTICE, Hold, Policy, Source, Transition
 from ringback.core.supersim.sim import SimStatus
+from ringback.core.test_event import write_test_event
 from tests.fakes import ACCOUNT_SID, a_callback, an_event
 
 CHANCE = bytes(range(32))
@@ -142,6 +150,41 @@ def test_its_source_is_that_of_the_day_on_which_it_is_made() -> None:
 @pytest.mark.parametrize("key", [None, "order 7"])
 def test_it_has_the_key_of_its_creator(key: str | None) -> None:
     assert composed(key=key).idempotency_key == key
+
+
+# ---- test events
+
+
+@pytest.mark.parametrize("secret_id", [None, "whs_1"])
+@pytest.mark.parametrize("fragment", ["", "#cbs=twilio"])
+def test_a_test_event_comes_from_kore_whatever_is_asked(
+    fragment: str, secret_id: str | None
+) -> None:
+    url = CallbackUrl.parse(f"http://u:p@a.example/{fragment}")
+    chance = bytes(range(ANNOUNCEMENT_OF_TEST_BYTES))
+    made = announce_test(
+        account_sid=ACCOUNT_SID,
+        to=url,
+        method=Method.GET,
+        secret_id=secret_id,
+        chance=chance,
+        now=AFTER,
+    )
+    assert made == Callback(
+        sid="CB0192ea2bec00060708090a0b0c0d0e0f",
+        account_sid=ACCOUNT_SID,
+        url=url,
+        method=Method.GET,
+        body=write_test_event(chance[ANNOUNCEMENT_BYTES:], at=AFTER),
+        source=Source.KORE,
+        source_asked=url.source,
+        source_reason="a test event comes from kore",
+        idempotency_token="RQ0192ea2bec00161718191a1b1c1d1e1f",
+        date_created=AFTER,
+        progress=Progress(AFTER, due=AFTER),
+        is_test=True,
+        secret_id=secret_id,
+    )
 
 
 # ---- the same once more, as the other source

@@ -84,6 +84,7 @@ def test_every_failure_has_its_own_label() -> None:
         "proxy_refused",
         "proxy_timeout",
         "read_timeout",
+        "secret",
         "stale",
         "tls",
         "total_timeout",

@@ -1,14 +1,17 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.core.callback import RecordedRequest
+from ringback.core.callback import Callback, RecordedRequest
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import SecretGone
 from ringback.core.method import Method
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.signature import sign_as_kore, sign_as_twilio
 from ringback.core.source import Source
-from tests.fakes import NOW, a_callback, an_account
+from ringback.core.test_event import TEST_EVENT_BYTES, write_test_event
+from tests.fakes import KORE_SECRET, NOW, a_callback, a_secret, an_account
 
 POST, GET = Method.POST, Method.GET
 TWILIO, KORE = Source.TWILIO, Source.KORE
@@ -382,3 +385,67 @@ def test_the_wire_has_request_line_headers_an_empty_line_and_the_body() -> None:
         b"Host: your-callback-url.com",
     ]
     assert body == b"A=1&B=a+b"
+
+
+# ---- test events
+
+
+EVENT = write_test_event(bytes(TEST_EVENT_BYTES), at=NOW)
+PENDING = a_secret("the pending one", name="second")
+ROTATING = replace(an_account(), webhook_secrets=an_account().webhook_secrets.with_new(PENDING))
+
+
+def a_test_event(method: Method = POST, *, secret_id: str | None = None) -> Callback:
+    return a_callback(
+        url="http://your-callback-url.com/path?foo=bar#cbs=kore",
+        method=method,
+        body=EVENT,
+        is_test=True,
+        secret_id=secret_id,
+    )
+
+
+def test_a_test_event_has_the_headers_of_other_callbacks_and_is_json() -> None:
+    request = render(a_test_event(), account=an_account(), at=NOW)
+    assert [name for name, _ in request.headers] == NAMES[KORE, POST]
+    assert header(request, "Content-Type") == "application/json; charset=utf-8"
+    assert header(request, "Content-Length") == str(len(EVENT))
+    assert request.body == EVENT.encode()
+
+
+def test_a_test_event_by_get_has_nothing_of_the_event() -> None:
+    request = render(a_test_event(GET), account=an_account(), at=NOW)
+    assert [name for name, _ in request.headers] == NAMES[KORE, GET]
+    assert request.to_bytes().startswith(b"GET /path?foo=bar HTTP/1.1\r\n")
+    assert request.body == b""
+
+
+@pytest.mark.parametrize("method", Method)
+def test_a_test_event_is_signed_like_other_callbacks(method: Method) -> None:
+    request = render(a_test_event(method), account=an_account(), at=NOW)
+    body = EVENT.encode() if method is POST else b""
+    assert header(request, "Kore-Signature") == sign_as_kore(
+        method, "http://your-callback-url.com/path", body, secret=KORE_SECRET
+    )
+
+
+def test_a_secret_that_is_named_signs_though_it_is_pending() -> None:
+    request = render(a_test_event(GET, secret_id=PENDING.id), account=ROTATING, at=NOW)
+    assert header(request, "Kore-Signature") == sign_as_kore(
+        "GET", "http://your-callback-url.com/path", secret="the pending one"
+    )
+
+
+def test_a_secret_that_is_named_signs_when_it_has_become_the_active_one() -> None:
+    activated = replace(ROTATING, webhook_secrets=ROTATING.webhook_secrets.with_activated(NOW))
+    before, after = (
+        render(a_test_event(secret_id=PENDING.id), account=account, at=NOW)
+        for account in (ROTATING, activated)
+    )
+    assert after == before
+
+
+def test_nothing_else_signs_in_place_of_a_named_secret_that_is_gone() -> None:
+    why = f"^the webhook secret {PENDING.id} that was to sign it is gone$"
+    with pytest.raises(SecretGone, match=why):
+        render(a_test_event(secret_id=PENDING.id), account=an_account(), at=NOW)

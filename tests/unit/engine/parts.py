@@ -110,7 +110,14 @@ class FunctionTransport:
     def __init__(self, send: Callable[[OutgoingRequest], Awaitable[Exchange]]) -> None:
         self._send = send
 
-    async def send(self, request: OutgoingRequest, *, limits: Timeouts, turn: int = 0) -> Exchange:
+    async def send(
+        self,
+        request: OutgoingRequest,
+        *,
+        limits: Timeouts,
+        turn: int = 0,
+        anew: Callable[[], OutgoingRequest] | None = None,
+    ) -> Exchange:
         return await self._send(request)
 
 
@@ -128,7 +135,14 @@ class GatedTransport:
         """Answer this host's requests from now on."""
         self._gate_of(host).set()
 
-    async def send(self, request: OutgoingRequest, *, limits: Timeouts, turn: int = 0) -> Exchange:
+    async def send(
+        self,
+        request: OutgoingRequest,
+        *,
+        limits: Timeouts,
+        turn: int = 0,
+        anew: Callable[[], OutgoingRequest] | None = None,
+    ) -> Exchange:
         host = request.url.host
         self.requests.append(request)
         self.under_way[host] = self.under_way.get(host, 0) + 1

@@ -2,17 +2,29 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from ringback.core.account import Account
 from ringback.core.callback import Callback, Exchange, begin
 from ringback.core.connection import Limits as Timeouts
+from ringback.core.outcome import Failure, Unreachable
 from ringback.core.rendering import OutgoingRequest
+from ringback.core.signature import sign_as_kore
 from ringback.engine.courier import Carried, Courier
 from ringback.engine.keyring import Keyring
 from ringback.ports import Claim, Transport
-from tests.fakes import NOW, FakeClock, RecordingTransport, a_callback, an_account
+from tests.fakes import (
+    NOW,
+    FakeClock,
+    RecordingTransport,
+    a_callback,
+    a_secret,
+    an_account,
+    signing_with,
+)
 from tests.unit.engine.parts import (
     DELIVERED,
     HOST,
@@ -39,8 +51,9 @@ class Bench:
         self.carried = list[Carried]()
         self.steps = Steps()
         self.clock = clock or FakeClock()
+        self.keyring = Keyring()
         self.courier = Courier(
-            keyring=Keyring(),
+            keyring=self.keyring,
             transport=transport,
             clock=self.clock,
             per_destination=per_destination,
@@ -84,6 +97,83 @@ async def test_an_attempt_starts_when_its_request_leaves() -> None:
     bench.courier.hand(claim_of(a_callback()))
     await bench.courier.finish()
     assert [one.started for one in bench.carried] == [NOW + 9 * SECOND]
+
+
+# ---- the secrets of the moment -------------------------------------------------------------------
+
+
+def changed(account: Account, value: str) -> Account:
+    return replace(account, webhook_secrets=signing_with(value), revision=account.revision + 1)
+
+
+def signed_by(request: OutgoingRequest | None, secret: str) -> bool:
+    assert request is not None
+    signature = sign_as_kore("POST", request.url.resource, request.body, secret=secret)
+    return dict(request.headers)["Kore-Signature"] == signature
+
+
+async def test_a_claim_that_waited_is_signed_by_the_newest_secret() -> None:
+    transport = RecordingTransport()
+    bench, claim = Bench(transport), claim_of(a_callback())
+    bench.courier.hand(claim)
+    bench.keyring.learn(changed(claim.account, "the newest"))
+    await bench.courier.finish()
+    assert signed_by(transport.requests[0], "the newest")
+
+
+async def test_a_secret_that_ended_while_a_connection_was_opened_does_not_sign() -> None:
+    connected = asyncio.Event()
+    transport = RecordingTransport(connecting=connected)
+    bench, claim = Bench(transport), claim_of(a_callback())
+    bench.courier.hand(claim)
+    await all_has_run()
+    bench.keyring.learn(changed(claim.account, "the newest"))
+    connected.set()
+    await bench.courier.finish()
+    assert signed_by(transport.requests[0], "the newest")
+
+
+async def test_what_is_recorded_is_what_left() -> None:
+    connected = asyncio.Event()
+    transport = RecordingTransport(connecting=connected)
+    bench, claim = Bench(transport), claim_of(a_callback())
+    bench.courier.hand(claim)
+    await all_has_run()
+    bench.clock.advance(SECOND)
+    bench.keyring.learn(changed(claim.account, "the newest"))
+    connected.set()
+    await bench.courier.finish()
+    (one,), (left,) = bench.carried, transport.requests
+    assert one.request is left
+    assert dict(left.headers)["Date"] == "2024-07-03T14:40:59Z"
+
+
+async def test_what_a_secret_that_is_gone_was_to_sign_does_not_leave() -> None:
+    transport = RecordingTransport()
+    bench = Bench(transport)
+    bench.courier.hand(claim_of(a_callback(is_test=True, secret_id="whs_gone")))
+    await bench.courier.finish()
+    why = "the webhook secret whs_gone that was to sign it is gone"
+    (one,) = bench.carried
+    assert (one.request, one.exchange) == (None, Exchange(Unreachable(Failure.SECRET, why)))
+    assert transport.requests == []
+
+
+async def test_nor_does_it_where_the_secret_went_while_a_connection_was_opened() -> None:
+    connected, pending = asyncio.Event(), a_secret("pending", name="second")
+    transport = RecordingTransport(connecting=connected)
+    bench, claim = Bench(transport), claim_of(a_callback(is_test=True, secret_id=pending.id))
+    secrets = claim.account.webhook_secrets.with_new(pending)
+    bench.courier.hand(claim._replace(account=replace(claim.account, webhook_secrets=secrets)))
+    await all_has_run()
+    bench.keyring.learn(changed(claim.account, "another"))
+    connected.set()
+    await bench.courier.finish()
+    (one,) = bench.carried
+    assert one.request is None
+    assert isinstance(one.exchange.outcome, Unreachable)
+    assert one.exchange.outcome.failure is Failure.SECRET
+    assert transport.requests == []
 
 
 # ---- many ----------------------------------------------------------------------------------------

@@ -86,8 +86,15 @@ class SlowTransport(RecordingTransport):
         self._clock = clock
         self._takes = takes
 
-    async def send(self, request: OutgoingRequest, *, limits: Timeouts, turn: int = 0) -> Exchange:
-        exchange = await super().send(request, limits=limits, turn=turn)
+    async def send(
+        self,
+        request: OutgoingRequest,
+        *,
+        limits: Timeouts,
+        turn: int = 0,
+        anew: Callable[[], OutgoingRequest] | None = None,
+    ) -> Exchange:
+        exchange = await super().send(request, limits=limits, turn=turn, anew=anew)
         self._clock.advance(self._takes)
         return exchange
 
@@ -570,6 +577,14 @@ async def test_the_next_round_waits_as_long_as_the_receiver_asks(
     store = await a_store(one_attempt_a_round())
     transport = RecordingTransport([Exchange(Refused(status, retry_after=asked))])
     assert await rounds(Bench(store, transport, schedule=PERSISTENT), most=2) == [wait]
+
+
+async def test_no_schedule_goes_on_for_a_test_event() -> None:
+    account = an_account(schedule=PERSISTENT)
+    store = await a_store(one_attempt_a_round()._replace(is_test=True), account=account)
+    bench = Bench(store, RecordingTransport([REFUSED] * 99), schedule=PERSISTENT)
+    assert await rounds(bench, most=9) == []
+    assert (await callback_in(store)).status == "failed"
 
 
 @pytest.mark.parametrize("ending", [GONE, REFUSED_BY_GUARD], ids=["410", "the guard"])

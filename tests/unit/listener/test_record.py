@@ -43,6 +43,11 @@ def test_a_record_of_a_get_has_its_parameters_in_the_url() -> None:
     assert sent_of(listed) == Sent("GET", "http://a.example/p?x=1&a=1")
 
 
+def test_a_record_of_a_test_event_by_get_has_nothing_in_the_url() -> None:
+    record = {"url": "http://a.example/p?x=1", "method": "GET", "body": "[]", "is_test": True}
+    assert sent_of({"callbacks": [record]}) == Sent("GET", "http://a.example/p?x=1")
+
+
 @pytest.mark.parametrize(
     "listed",
     [

@@ -17,6 +17,7 @@ from ringback.operations.replaying import (
     from_other_source,
     from_same_source,
     only_look,
+    only_look_at_other,
     replay_callback,
     replay_named,
     replay_oldest,
@@ -297,3 +298,32 @@ def test_what_has_ended_well_or_is_under_way_cant_be_discarded(
         discard(tx, before.sid)
     assert refused.value.message == message
     assert all_of(tx) == [before]
+
+
+# ---- test events ---------------------------------------------------------------------------------
+
+
+def test_a_test_event_is_replayed_as_it_was(tx: MemoryTransaction, again: Replay) -> None:
+    before = add(tx, is_test=True, secret_id="whs_1")
+    replayed = replay_callback(tx, ACCOUNT_SID, before.sid, again, statuses=ANY)
+    assert replayed == before.having(Progress(NOON, attempt_count=2, due=NOON))
+
+
+def test_a_test_event_is_not_replayed_from_the_other_source(
+    tx: MemoryTransaction, elsewhere: Replay
+) -> None:
+    before = add(tx, is_test=True)
+    with pytest.raises(Conflict, match="is a test event, which comes from kore alone"):
+        replay_callback(tx, ACCOUNT_SID, before.sid, elsewhere, statuses=ANY)
+    assert all_of(tx) == [before]
+
+
+@pytest.mark.parametrize("is_dry", [True, False])
+def test_among_many_test_events_are_skipped_and_counted(
+    tx: MemoryTransaction, elsewhere: Replay, is_dry: bool
+) -> None:
+    add(tx, 1, is_test=True)
+    add(tx, 2)
+    send_again = only_look_at_other if is_dry else elsewhere
+    done = replay_named(tx, ACCOUNT_SID, [sid(1), sid(2)], send_again, statuses=ANY)
+    assert (done.matched, done.replayed, done.skipped) == (2, 1, {"test": 1})

@@ -8,10 +8,22 @@ from ringback.api.openapi.asked import asked_of
 from ringback.api.operation import PAGES, Parameter, required
 from ringback.api.portal.filters import STATUSES
 from ringback.api.portal.wireless_sims import LONGEST
-from ringback.api.schemas import FLAG, INSTANT, TEXT, Schema, number, one_of, text
+from ringback.api.schemas import (
+    FLAG,
+    INSTANT,
+    METHOD,
+    TEXT,
+    URL,
+    Schema,
+    list_of,
+    number,
+    one_of,
+    text,
+)
 from ringback.core.message import PayloadType
 from ringback.core.scenario import SCENARIOS
 from ringback.core.source import Source
+from ringback.operations.destinations import MOST
 from ringback.operations.metering import MOST_AT_ONCE
 
 _YES: Final[Schema] = {"type": "string", "enum": ["yes", "no"]}
@@ -148,6 +160,33 @@ PORTAL: Final = (
         {200: "callback"},
         (required("Reason", text(shortest=1, longest=200), "Stays on its record."),),
         errors=(409,),
+    ),
+    PortalOperation(
+        "POST",
+        "/portal/v1/test_events",
+        "SendTestEvent",
+        "Send KORE's test event to a URL.",
+        {201: "callback"},
+        (
+            required("Url", URL, "A callback URL, with its fragment."),
+            Parameter("Method", METHOD, "How to send it; POST without it."),
+        ),
+        errors=(429,),
+    ),
+    PortalOperation(
+        "POST",
+        "/portal/v1/rehearsals",
+        "RehearseSecret",
+        "Send test events that the pending webhook secret signs to where callbacks go.",
+        {201: "rehearsal"},
+        (
+            Parameter(
+                "Url",
+                {**list_of(URL), "maxItems": MOST},
+                "To these instead; as many as there are.",
+            ),
+        ),
+        errors=(409, 429),
     ),
     PortalOperation(
         "GET",

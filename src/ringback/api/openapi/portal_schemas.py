@@ -48,6 +48,8 @@ _CALLBACK: Final = object_of(
     idempotency_token=TEXT,
     idempotency_key=or_null(TEXT),
     replay_of=or_null(sid_of(Kind.CALLBACK)),
+    is_test=FLAG,
+    secret_id=or_null(TEXT),
     status=one_of(CallbackStatus),
     status_reason=or_null(TEXT),
     attempt_count=number(0),
@@ -150,6 +152,7 @@ PORTAL_SCHEMAS: Final[Mapping[str, Any]] = {
         skipped={"type": "object", "additionalProperties": number(0)},
         next=or_null(object_of(After=or_null(TEXT), Until=or_null(INSTANT))),
     ),
+    "rehearsal": object_of(secret_id=TEXT, callbacks=list_of(_refer("callback"))),
     "device": object_of(
         product={"type": "string", "enum": ["supersim", "wireless"]},
         sim_sid=_SIM_SID,

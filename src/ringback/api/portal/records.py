@@ -26,6 +26,8 @@ def show_callback(callback: Callback, parameters: Pairs | None = None) -> dict[s
         "idempotency_token": callback.idempotency_token,
         "idempotency_key": callback.idempotency_key,
         "replay_of": callback.replay_of,
+        "is_test": callback.is_test,
+        "secret_id": callback.secret_id,
         "status": progress.status,
         "status_reason": progress.status_reason,
         "attempt_count": progress.attempt_count,

@@ -21,6 +21,7 @@ from ringback.operations.replaying import (
     from_other_source,
     from_same_source,
     only_look,
+    only_look_at_other,
     replay_callback,
     replay_named,
     replay_oldest,
@@ -72,7 +73,7 @@ class ReplayResource:
         account = await account_of(request, self._services.sign_ins)
         form = await read_form(request, PARAMETERS)
         asked = read_replays(form, now=self._services.clock.now())
-        send_again = only_look if asked.is_dry else self._replay_of(form)
+        send_again = _dry_run_of(form) if asked.is_dry else self._replay_of(form)
         done, is_all = await self._work_through(account.sid, asked, send_again)
         answer = {
             "dry_run": asked.is_dry,
@@ -123,6 +124,10 @@ class ReplayResource:
                 tx, account_sid, asked.which, send_again, after=after, limit=CHUNK
             )
         )
+
+
+def _dry_run_of(form: Parameters) -> Replay:
+    return only_look_at_other if form.is_yes("AsOtherSource") else only_look
 
 
 def _next(asked: AskedReplays, done: Replays) -> dict[str, str | None]:

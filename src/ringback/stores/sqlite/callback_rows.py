@@ -27,8 +27,8 @@ from ringback.stores.sqlite.session import Row
 
 COLUMNS: Final = (
     "sid, account_sid, url, credentials, warnings, method, body, source, source_asked,"
-    " source_reason, idempotency_token, idempotency_key, replay_of, created_us, status,"
-    " status_reason, attempt_count, due_us, round_attempts, round_began_us, round_number,"
+    " source_reason, idempotency_token, idempotency_key, replay_of, is_test, secret_id, created_us,"
+    " status, status_reason, attempt_count, due_us, round_attempts, round_began_us, round_number,"
     " updated_us, started_us"
 )
 """What `read_callback` wants of a row, and of its open attempt."""
@@ -55,6 +55,8 @@ def write_callback(callback: Callback) -> Row:
         callback.idempotency_token,
         callback.idempotency_key,
         callback.replay_of,
+        callback.is_test,
+        callback.secret_id,
         to_us(callback.date_created),
         *write_progress(callback.progress),
     )
@@ -77,8 +79,8 @@ def write_progress(progress: Progress) -> Row:
 def read_callback(row: sqlite3.Row) -> Callback:
     """Return the callback of a row of `COLUMNS`; where it is claimed, its attempt has begun."""
     sid, account_sid, url, credentials, warnings, method, body, *rest = row
-    source, source_asked, source_reason, token, key, replay_of, created, *rest = rest
-    status, status_reason, attempt_count, due, *rest = rest
+    source, source_asked, source_reason, token, key, replay_of, *rest = rest
+    is_test, secret_id, created, status, status_reason, attempt_count, due, *rest = rest
     round_attempts, began, number, updated, started, *_ = rest
     progress = Progress(
         from_us(updated),
@@ -108,6 +110,8 @@ def read_callback(row: sqlite3.Row) -> Callback:
         progress,
         key,
         replay_of,
+        bool(is_test),
+        secret_id,
     )
 
 
@@ -162,9 +166,7 @@ def read_attempt(row: sqlite3.Row, callback: Callback) -> Attempt:
 
 def _request_of(head: str, callback: Callback) -> RecordedRequest:
     method = head.partition(" ")[0]
-    if callback.method is Method.GET:
-        return RecordedRequest(method, callback.url.with_parameters(callback.body).wire, head, "")
-    return RecordedRequest(method, callback.url.wire, head, callback.body)
+    return RecordedRequest(method, callback.called.wire, head, callback.sent_body)
 
 
 def _read_response(head: str, body: bytes, *, is_cut: bool) -> RecordedResponse:

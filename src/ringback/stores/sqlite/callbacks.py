@@ -45,9 +45,9 @@ TABLES: Final = (
     Table(
         before="INSERT INTO callbacks (sid, account_sid, url, credentials, warnings, destination,"
         " method, body, source, source_asked, source_reason, idempotency_token, idempotency_key,"
-        " replay_of, created_us, status, status_reason, attempt_count, due_us, round_attempts,"
-        " round_began_us, round_number, updated_us)",
-        columns=23,
+        " replay_of, is_test, secret_id, created_us, status, status_reason, attempt_count, due_us,"
+        " round_attempts, round_began_us, round_number, updated_us)",
+        columns=25,
     ),
     Table(
         before="WITH new (sid, status, status_reason, attempt_count, due_us, round_attempts,"

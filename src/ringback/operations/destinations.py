@@ -1,0 +1,83 @@
+"""Where the callbacks of an account go: what it has configured, and what it was sent of late."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import Final, NamedTuple
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.method import Method
+from ringback.ports import CallbackFilter, Transaction, Window
+
+MOST: Final = 100
+_NEWEST: Final = Window(1000)
+"""How many fleets, SIMs and callbacks are looked through, of each."""
+
+_Pairs = Iterable[tuple[CallbackUrl | None, Method]]
+
+
+class Destination(NamedTuple):
+    """A URL, and how it is called."""
+
+    url: CallbackUrl
+    method: Method
+
+    @property
+    def called(self) -> tuple[str, str | None, Method]:
+        """What makes it another destination than others: all but the URL's fragment."""
+        return self.url.wire, self.url.credentials, self.method
+
+
+def destinations_of(tx: Transaction, account_sid: str) -> list[Destination]:
+    """Return the destinations of an account, each once, and no more than `MOST`.
+
+    First those that its newest fleets and SIMs are configured with, then those of its newest
+    callbacks; where test events went is no matter.
+    """
+    found = chain(
+        _of_fleets(tx, account_sid), _of_wireless(tx, account_sid), _of_callbacks(tx, account_sid)
+    )
+    each = (Destination(url, method) for url, method in found if url is not None)
+    return list(islice(_once(each), MOST))
+
+
+def named(urls: Sequence[CallbackUrl], known: Sequence[Destination]) -> list[Destination]:
+    """Return the destinations with these URLs, by the methods that are known, or else by POST.
+
+    A URL that is given without credentials stands for all that differ in nothing else.
+    """
+    found = chain.from_iterable(
+        [each for each in known if _is_meant(each, url)] or [Destination(url, Method.POST)]
+        for url in urls
+    )
+    return list(_once(found))
+
+
+def _is_meant(known: Destination, url: CallbackUrl) -> bool:
+    is_same = known.url.wire == url.wire
+    return is_same and url.credentials in (None, known.url.credentials)
+
+
+def _once(destinations: Iterable[Destination]) -> Iterator[Destination]:
+    seen = set[tuple[str, str | None, Method]]()
+    for each in destinations:
+        if each.called not in seen:
+            seen.add(each.called)
+            yield each
+
+
+def _of_fleets(tx: Transaction, account_sid: str) -> _Pairs:
+    for fleet in tx.supersim.fleets.page(account_sid, {}, _NEWEST):
+        yield fleet.sms_commands_url, fleet.sms_commands_method
+        yield fleet.ip_commands_url, fleet.ip_commands_method
+
+
+def _of_wireless(tx: Transaction, account_sid: str) -> _Pairs:
+    for sim in tx.wireless.sims.page(account_sid, {}, _NEWEST):
+        for listener in (sim.commands_to, sim.reset_to, sim.final_to):
+            yield listener.url, listener.method
+
+
+def _of_callbacks(tx: Transaction, account_sid: str) -> _Pairs:
+    for callback in tx.callbacks.page(account_sid, CallbackFilter(), _NEWEST):
+        if not callback.is_test:
+            yield callback.url, callback.method

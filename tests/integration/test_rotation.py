@@ -1,0 +1,266 @@
+"""Rotations of webhook secrets under load: each request is signed by what is good as it leaves.
+
+The engine, its store and its sender are the real ones, over real sockets; connections take their
+time, and each write to one is noted with its instant, to compare it with those of the activations.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any, Final, NamedTuple, cast
+
+from ringback.core.addresses import LOOPBACK
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.guard import Guard
+from ringback.core.method import Method
+from ringback.core.simulation import Simulation
+from ringback.core.source import NOTICE, Transition
+from ringback.core.webhook_secret import SecretStatus, WebhookSecret
+from ringback.engine.connection import HttpConnection
+from ringback.engine.dispatcher import Dispatcher, Limits
+from ringback.engine.network import SystemNetwork
+from ringback.engine.sender import Sender
+from ringback.engine.system import SystemChance, SystemClock, stopwatch
+from ringback.operations.accounts import fetch_account
+from ringback.operations.moment import Moment
+from ringback.operations.sending import NewCallback, send_callbacks
+from ringback.operations.webhook_secrets import change_secret, create_secret
+from ringback.ports import Transaction
+from ringback.receiver import ReceivedRequest as Received
+from ringback.receiver import Secrets, check
+from ringback.receiver.verdict import Genuine
+from ringback.stores.sqlite.store import SqliteStore
+from tests.fakes import ACCOUNT_SID, TAKES, VAULT, an_account
+from tests.receivers import ReceivedRequest, RecordingReceiver, Reply
+
+ROTATIONS: Final = 25
+BATCHES, BATCH = 40, 20
+HOSTS: Final = [f"{name}.example" for name in "abcdef"]
+REPLIES: Final = [
+    b"HTTP/1.1 %b\r\n%bContent-Length: 0\r\n\r\n" % (status, beside)
+    for status in (b"200 OK", b"503 Service Unavailable")
+    for beside in (b"", b"Connection: close\r\n")
+]
+FOREVER: Final = float("inf")
+
+
+class Written(NamedTuple):
+    """A request, and when it was handed to its connection."""
+
+    at: float
+    data: bytes
+
+
+class NotingTransport:
+    """Hands everything on to a connection's transport, and notes what is written when."""
+
+    def __init__(self, transport: asyncio.Transport, written: list[Written]) -> None:
+        self._transport = transport
+        self._written = written
+
+    def write(self, data: bytes) -> None:
+        self._written.append(Written(asyncio.get_running_loop().time(), data))
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class SlowNetwork(SystemNetwork):
+    """This machine's network, where connections take some milliseconds."""
+
+    def __init__(self, written: list[Written]) -> None:
+        super().__init__()
+        self._lot = Random(1)
+        self._written = written
+
+    async def connect(
+        self,
+        protocol: asyncio.BufferedProtocol,
+        *,
+        address: str,
+        port: int,
+        local_address: str | None,
+    ) -> None:
+        await asyncio.sleep(self._lot.uniform(0.005, 0.05))
+        await super().connect(protocol, address=address, port=port, local_address=local_address)
+        connection = cast("HttpConnection", protocol)
+        noting = NotingTransport(connection.transport, self._written)
+        connection.transport = cast("asyncio.Transport", noting)
+
+
+@dataclass(eq=False)
+class Engine:
+    """What sends, as a server has it, and what was asked of it."""
+
+    store: SqliteStore
+    dispatcher: Dispatcher
+    written: list[Written]
+    good_from: dict[str, float] = field(default_factory=dict[str, float])
+    """When the activation of each secret began."""
+    good_until: dict[str, float] = field(default_factory=dict[str, float])
+    """When the answer was there that another one is active."""
+
+    def moment(self) -> Moment:
+        return Moment(
+            SystemClock().now(),
+            SystemChance(),
+            Transition(NOTICE),
+            self.dispatcher.intake,
+            Simulation(TAKES),
+            self.dispatcher.keyring,
+        )
+
+    async def send(self, url: str, number: int) -> None:
+        moment = self.moment()
+        wanted = [
+            NewCallback(CallbackUrl.parse(url), Method.POST, f"Number={number + each}")
+            for each in range(BATCH)
+        ]
+
+        def keep(tx: Transaction) -> None:
+            send_callbacks(
+                tx,
+                ACCOUNT_SID,
+                wanted,
+                transition=moment.transition,
+                now=moment.now,
+                chance=moment.chance,
+                intake=moment.intake,
+            )
+
+        await self.store.transact(keep)
+
+    async def rotate(self) -> None:
+        """Make a secret and activate it; note when it may sign, and its predecessor no more."""
+        loop, before = asyncio.get_running_loop(), await self._active()
+        pending = await self.store.transact(self._create)
+        self.good_from[pending.value] = loop.time()
+        await self.store.transact(lambda tx: self._activate(tx, pending.id))
+        self.good_until[before] = loop.time()
+
+    async def _active(self) -> str:
+        account = await self.store.transact(lambda tx: fetch_account(tx, ACCOUNT_SID))
+        return account.kore_secret
+
+    def _create(self, tx: Transaction) -> WebhookSecret:
+        now = self.moment()
+        account = fetch_account(tx, ACCOUNT_SID)
+        _, secret = create_secret(
+            tx, account, "next", now=now.now, chance=now.chance, keyring=now.keyring
+        )
+        return secret
+
+    def _activate(self, tx: Transaction, secret_id: str) -> None:
+        now = self.moment()
+        change_secret(
+            tx,
+            fetch_account(tx, ACCOUNT_SID),
+            secret_id,
+            name=None,
+            status=SecretStatus.ACTIVE,
+            now=now.now,
+            keyring=now.keyring,
+        )
+
+    def good_at(self, instant: float) -> tuple[str, ...]:
+        """Return the secrets that may sign what leaves at this instant."""
+        return tuple(
+            value
+            for value, begin in self.good_from.items()
+            if begin <= instant <= self.good_until.get(value, FOREVER)
+        )
+
+
+async def on_this_machine(host: str) -> list[str]:
+    return ["127.0.0.1"]
+
+
+@asynccontextmanager
+async def running(data: Path) -> AsyncIterator[Engine]:
+    """Run an engine whose account has one secret."""
+    written = list[Written]()
+    sender = Sender(
+        stopwatch=stopwatch,
+        guard=Guard(LOOPBACK),
+        network=SlowNetwork(written),
+        resolve=on_this_machine,
+    )
+    store = SqliteStore.open(data / "ringback.db", VAULT)
+    account = an_account()
+    await store.transact(lambda tx: tx.accounts.add(account, []))
+    dispatcher = Dispatcher(
+        store=store,
+        transport=sender,
+        clock=SystemClock(),
+        chance=SystemChance(),
+        limits=Limits(per_destination=8),
+    )
+    loop = asyncio.create_task(dispatcher.run())
+    yield Engine(store, dispatcher, written, {account.kore_secret: -FOREVER})
+    await dispatcher.stop(within=TAKES)
+    await loop
+    await sender.close()
+    await store.close()
+
+
+def fickle() -> Callable[[ReceivedRequest], Reply]:
+    """Refuse now and then, and close connections, so that others have to be opened."""
+    lot = Random(2)
+    return lambda _: lot.choice(REPLIES)
+
+
+def as_received(data: bytes) -> Received:
+    head, _, body = data.partition(b"\r\n\r\n")
+    line, *lines = head.decode("latin-1").split("\r\n")
+    method, target, _ = line.split(" ")
+    pairs = (each.partition(": ") for each in lines)
+    return Received(method, target, tuple((name, value) for name, _, value in pairs), body)
+
+
+def is_genuine(engine: Engine, written: Written, port: int) -> bool:
+    """Whether a receiver that has just the secrets of this instant takes a request."""
+    request = as_received(written.data)
+    secrets = Secrets(kore_secrets=engine.good_at(written.at))
+    url = f"http://{request.values('Host')[0]}{request.target}"
+    return isinstance(check(request, urls=[url], secrets=secrets), Genuine)
+
+
+async def under_load(engine: Engine, port: int, work: Callable[[], Awaitable[None]]) -> None:
+    """Do this while callbacks to all hosts come in, and return when all of them have ended."""
+
+    async def load() -> None:
+        for number in range(BATCHES):
+            host = HOSTS[number % len(HOSTS)]
+            await engine.send(f"http://{host}:{port}/hook#cbs=kore", number * BATCH)
+            await asyncio.sleep(0.01)
+
+    await asyncio.gather(load(), work())
+    async with asyncio.timeout(20):
+        while engine.dispatcher.unfinished:  # noqa: ASYNC110 (nothing tells of the last one)
+            await asyncio.sleep(0.01)
+
+
+async def test_nothing_leaves_unsigned_or_signed_by_a_secret_that_was_replaced(
+    tmp_path: Path,
+) -> None:
+    async with RecordingReceiver(answer=fickle()) as receiver, running(tmp_path) as engine:
+
+        async def rotate() -> None:
+            for _ in range(ROTATIONS):
+                await engine.rotate()
+                await asyncio.sleep(0.01)
+
+        await under_load(engine, receiver.port, rotate)
+        written = engine.written
+        assert Counter(each.data for each in written) == Counter(
+            request.raw for request in receiver.requests
+        )
+        assert len(written) > BATCHES * BATCH, "some were tried again"
+        assert len(engine.good_until) == ROTATIONS
+        wrong = [each for each in written if not is_genuine(engine, each, receiver.port)]
+        assert len(wrong) == 0

@@ -1,0 +1,165 @@
+"""Test events and rehearsals over HTTP."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ringback.core.callback import CallbackStatus
+from ringback.core.source import Source
+from ringback.core.webhook_secret import WebhookSecret
+from ringback.ports import Store
+from tests.fakes import ACCOUNT_SID, NOW, a_callback, a_fleet, a_secret, an_account
+from tests.intakes import KeepingIntake
+from tests.unit.api.caller import Caller
+from tests.unit.api.world import called_back, error
+
+TEST_EVENTS, REHEARSALS = "/portal/v1/test_events", "/portal/v1/rehearsals"
+URL = "https://a.example/hook?x=1"
+PENDING = a_secret("the pending one", name="second")
+
+
+async def have_pending(store: Store, pending: WebhookSecret = PENDING) -> None:
+    account = an_account()
+    rotating = replace(account, webhook_secrets=account.webhook_secrets.with_new(pending))
+    await store.transact(lambda tx: tx.accounts.save(rotating))
+
+
+def urls(answer: Any) -> list[str]:
+    return [each["url"] for each in answer["callbacks"]]
+
+
+# ---- test events ---------------------------------------------------------------------------------
+
+
+async def test_a_test_event_is_sent_and_answered(
+    caller: Caller, store: Store, intake: KeepingIntake
+) -> None:
+    answer = await caller.post(TEST_EVENTS, {"Url": URL, "Method": "GET"})
+    assert answer.status == 201
+    (made,) = await called_back(store)
+    assert answer.json["sid"] == made.sid
+    assert (made.is_test, made.secret_id, made.method, made.url.wire) == (True, None, "GET", URL)
+    assert (intake.asked, intake.taken) == ([(ACCOUNT_SID, 1)], [made.sid])
+
+
+async def test_its_record_shows_the_event_and_no_parameters(caller: Caller) -> None:
+    made = (await caller.post(TEST_EVENTS, {"Url": URL})).json
+    record = (await caller.get(f"/portal/v1/callbacks/{made['sid']}")).json
+    assert record == made
+    assert (record["method"], record["parameters"], record["is_test"]) == ("POST", {}, True)
+    (event,) = json.loads(record["body"])
+    assert event["type"] == "com.kore.eventstreams.test.event"
+
+
+@pytest.mark.parametrize("fragment", ["", "#cbs=kore", "#cbs=twilio"])
+async def test_a_test_event_always_comes_from_kore(
+    caller: Caller, store: Store, fragment: str
+) -> None:
+    await caller.post(TEST_EVENTS, {"Url": URL + fragment})
+    (made,) = await called_back(store)
+    assert (made.source, made.source_reason) == (Source.KORE, "a test event comes from kore")
+    assert made.idempotency_token.startswith("RQ")
+
+
+@pytest.mark.parametrize(
+    ("form", "code", "message"),
+    [
+        ({}, 20002, "Url is required and was not given"),
+        ({"Url": "ftp://a"}, 11100, "'ftp://a': callbacks go to http:// or https://, not ftp://"),
+    ],
+)
+async def test_without_a_url_that_can_be_called_nothing_is_sent(
+    caller: Caller, store: Store, form: dict[str, str], code: int, message: str
+) -> None:
+    answer = await caller.post(TEST_EVENTS, form)
+    assert answer.json == error(400, code, message)
+    assert await called_back(store) == []
+
+
+async def test_a_test_event_is_not_replayed_from_the_other_source(
+    caller: Caller, store: Store
+) -> None:
+    failed = a_callback(is_test=True, body="[]", status=CallbackStatus.FAILED, due=None)
+    await store.transact(lambda tx: tx.callbacks.add(failed))
+    answer = await caller.post(
+        f"/portal/v1/callbacks/{failed.sid}/replay", {"AsOtherSource": "yes"}
+    )
+    assert answer.status == 409
+    many = {"Sids": failed.sid, "AsOtherSource": "yes"}
+    for dry_run in ("yes", "no"):
+        answer = await caller.post("/portal/v1/replays", {**many, "DryRun": dry_run})
+        assert (answer.json["replayed"], answer.json["skipped"]) == (0, {"test": 1})
+
+
+# ---- rehearsals ----------------------------------------------------------------------------------
+
+
+async def test_a_rehearsal_goes_to_all_destinations_and_is_signed_by_the_pending_secret(
+    caller: Caller, store: Store, intake: KeepingIntake
+) -> None:
+    await have_pending(store)
+    fleet = a_fleet(sms_commands_url="https://a.example/sms", ip_commands_url=URL)
+    await store.transact(lambda tx: tx.supersim.fleets.save(fleet))
+    answer = await caller.post(REHEARSALS, {})
+    assert answer.status == 201
+    assert answer.json["secret_id"] == PENDING.id
+    assert "https://a.example/sms" in urls(answer.json)
+    assert URL in urls(answer.json)
+    made = await called_back(store)
+    assert {each.sid for each in made} == {each["sid"] for each in answer.json["callbacks"]}
+    assert {(each.is_test, each.secret_id) for each in made} == {(True, PENDING.id)}
+    assert intake.asked == [(ACCOUNT_SID, len(made))]
+
+
+async def test_a_rehearsal_goes_to_what_is_named_instead(caller: Caller, store: Store) -> None:
+    await have_pending(store)
+    named = [("Url", "https://b.example/"), ("Url", "https://c.example/")]
+    answer = await caller.post(REHEARSALS, named)
+    assert urls(answer.json) == ["https://b.example/", "https://c.example/"]
+
+
+async def test_without_a_pending_secret_there_is_nothing_to_rehearse(
+    caller: Caller, store: Store
+) -> None:
+    answer = await caller.post(REHEARSALS, {"Url": URL})
+    message = "no webhook secret is pending, so there is none to rehearse; create another one first"
+    assert answer.json == error(409, 20409, message)
+    assert await called_back(store) == []
+
+
+async def test_a_secret_that_was_activated_is_rehearsed_no_more(
+    caller: Caller, store: Store
+) -> None:
+    await have_pending(store)
+    assert (await caller.post(REHEARSALS, {"Url": URL})).status == 201
+    active = replace(
+        an_account(),
+        webhook_secrets=an_account().webhook_secrets.with_new(PENDING).with_activated(NOW),
+    )
+    await store.transact(lambda tx: tx.accounts.save(active))
+    assert (await caller.post(REHEARSALS, {"Url": URL})).status == 409
+
+
+async def test_where_nothing_is_configured_a_url_has_to_be_named(
+    caller: Caller, store: Store
+) -> None:
+    await have_pending(store)
+
+    def unset(tx: Any) -> None:
+        for sim in list(tx.wireless.sims.records.values()):
+            tx.wireless.sims.remove(sim.sid)
+
+    await store.transact(unset)
+    answer = await caller.post(REHEARSALS, {})
+    message = "this account has configured no URL and was sent no callback yet; name some with Url"
+    assert answer.json == error(409, 20409, message)
+
+
+async def test_no_more_urls_can_be_named_than_there_may_be_destinations(
+    caller: Caller, store: Store
+) -> None:
+    await have_pending(store)
+    answer = await caller.post(REHEARSALS, [("Url", URL)] * 101)
+    assert answer.json == error(400, 83600, "Url is given 101 times; at most 100 can be named")
