@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlencode
 
 DEV = ("-m", "ringback", "dev")
@@ -92,13 +92,16 @@ class Served:
 
 
 @asynccontextmanager
-async def served(data: Path, *flags: str, command: tuple[str, ...] = DEV) -> AsyncGenerator[Served]:
-    """Run a server on this data folder and any free port."""
+async def served(
+    data: Path, *flags: str, command: tuple[str, ...] = DEV, log: IO[bytes] | None = None
+) -> AsyncGenerator[Served]:
+    """Run a server on this data folder and any free port; what it logs goes to a file, if any."""
     # Its usual port may be taken by another server that is being tested.
     usual = ("--port", "0", "--gateway", "none", "--json", "--data", str(data))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *command, *usual, *flags),
         stdout=asyncio.subprocess.PIPE,
+        stderr=log,
     )
     assert process.stdout is not None
     try:

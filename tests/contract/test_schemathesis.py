@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from ringback.api.app import create_app
+from ringback.api.failures import Failures
 from ringback.api.server import base_url_of, bind, serve
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import (
@@ -36,7 +38,7 @@ from tests.unit.api.plenty import (
     SMS_SID,
     fill_with_plenty,
 )
-from tests.unit.api.world import app_on
+from tests.unit.api.world import services_on
 from tests.wireless_fakes import (
     COMMAND_SID,
     RATE_PLAN_SID,
@@ -141,7 +143,10 @@ def base_url(tmp_path: Path) -> Generator[str]:
     async def run() -> None:
         async with stored(tmp_path) as store:
             started.set()
-            await serve(app_on(store), listener, until=stop)
+            services = services_on(store)
+            # Wrong credentials are among what it tries, everywhere.
+            services.sign_ins.failures = Failures(most=100_000)
+            await serve(create_app(services), listener, until=stop)
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
     thread.start()

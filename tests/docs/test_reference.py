@@ -10,6 +10,7 @@ import pytest
 from starlette.routing import Route
 
 from ringback.api.health import Health, health_routes
+from ringback.api.kore.routes import kore_routes
 from ringback.api.metrics import Metrics, metrics_routes
 from ringback.api.openapi.routes import openapi_routes
 from ringback.api.operation import routes_of
@@ -83,6 +84,7 @@ def test_each_route_is_documented() -> None:
     supersim, wireless = supersim_operations(services), wireless_operations(services)
     described = openapi_routes(supersim, wireless)
     apis = [*routes_of([*supersim, *wireless]), *described, *portal_routes(services)]
+    apis += kore_routes(services)
     beside = [
         *clock_routes(cast("SignIns", SignIns), cast("Timelapse", Timelapse)),
         *health_routes(cast("Health", Health)),

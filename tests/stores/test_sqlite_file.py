@@ -16,7 +16,7 @@ import pytest
 from ringback.core.errors import Unusable
 from ringback.ports import CallbackFilter, Transaction, Window
 from ringback.stores.sqlite.store import SqliteStore
-from ringback.stores.vault import Vault
+from ringback.stores.vault import Vault, make_key_file
 from tests.fakes import NOW, VAULT
 from tests.stores.asking import opened
 from tests.stores.records import (
@@ -197,6 +197,7 @@ sys.stdin.read()
 
 def test_the_lock_ends_with_its_process(path: Path) -> None:
     key_file = path.with_suffix(".key")
+    make_key_file(key_file)
     holding = [sys.executable, "-c", HOLD, str(path), str(key_file)]
     with subprocess.Popen(holding, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None

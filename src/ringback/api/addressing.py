@@ -27,15 +27,15 @@ SIM_HOSTS: Final = (
     "programmable-wireless.api.korewireless.com",
 )
 """Where the vendors serve the two SIM APIs."""
-OTHER_HOSTS: Final = (
-    "accounts.twilio.com",
-    "api.twilio.com",
+KORE_HOSTS: Final = (
     "api.korewireless.com",
     "client.api.korewireless.com",
     "iam.api.korewireless.com",
     "webhook.api.korewireless.com",
 )
-"""Where they serve what goes with them."""
+"""Where KORE serves what goes with them: tokens, API clients, accounts, webhook secrets."""
+OTHER_HOSTS: Final = ("accounts.twilio.com", "api.twilio.com")
+"""Where Twilio does, which has no API here."""
 LOCAL_HOSTS: Final = ("localhost", *(f"{name}localhost" for name, _ in _PREFIX_OF_HOST))
 """The names of this machine that need no setting."""
 SUPER_SIM: Final = "/supersim"
@@ -44,6 +44,8 @@ WIRELESS: Final = "/wireless"
 """The same for Programmable Wireless."""
 _OF_KORE: Final = re.compile(r"programmable-wireless\..*|.*\.korewireless\.com(:[0-9]+)?")
 """The host names at which an API answers as KORE's does, where that differs from Twilio's."""
+KORE_ALONE: Final = ("/webhook/", "/client/", "/iam/", "/api-services/")
+"""What our routes have in front of the paths of the APIs that KORE alone has."""
 _SLASH: Final = "\0"
 """Stands in paths for a slash that is part of a name; no name has the character itself."""
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
@@ -81,7 +83,9 @@ def is_at_home(request: Request) -> bool:
 
 
 def is_at_kore(request: Request) -> bool:
-    """Whether the asking client used a host name of KORE's."""
+    """Whether the asking client used a host name of KORE's, or an API that KORE alone has."""
+    if request.scope["path"].startswith(KORE_ALONE):
+        return True
     return _OF_KORE.fullmatch(_host_of(request.scope)) is not None
 
 

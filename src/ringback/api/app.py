@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from ringback.api.addressing import Addressing
 from ringback.api.cross_origin import CrossOrigin
 from ringback.api.errors import answer
+from ringback.api.kore.routes import kore_routes
 from ringback.api.openapi.routes import openapi_routes
 from ringback.api.operation import routes_of
 from ringback.api.portal.routes import portal_routes
@@ -25,13 +26,19 @@ _ANSWERED: Final = (RequestRefused, HTTPException, StoreUnavailable, Exception)
 
 def create_app(services: Services, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
     """Return the application that answers all APIs, and what is `beside` them for the operator."""
-    supersim, wireless = supersim_operations(services), wireless_operations(services)
-    portal, operations = portal_routes(services), routes_of([*supersim, *wireless])
-    described = openapi_routes(supersim, wireless, beside=[*portal, *beside])
     app = Starlette(
-        routes=[*portal, *operations, *beside, *described],
+        routes=all_routes(services, beside=beside),
         exception_handlers=dict.fromkeys(_ANSWERED, answer),
     )
     # A path that ends with a slash is another path; a redirect would turn a POST into a GET.
     app.router.redirect_slashes = False
     return Addressing(CrossOrigin(app))
+
+
+def all_routes(services: Services, *, beside: Sequence[BaseRoute] = ()) -> list[BaseRoute]:
+    """Return the route of every path that the application answers."""
+    supersim, wireless = supersim_operations(services), wireless_operations(services)
+    portal, operations = portal_routes(services), routes_of([*supersim, *wireless])
+    kore = kore_routes(services)
+    described = openapi_routes(supersim, wireless, beside=[*portal, *beside])
+    return [*portal, *kore, *operations, *beside, *described]

@@ -1,4 +1,4 @@
-"""Lets pages of any origin call the SIM APIs, as both vendors do.
+"""Lets pages of any origin call the vendors' APIs, as both vendors do.
 
 Only those: the portal, health and metrics stay closed to pages of other origins. The header
 lines never change with who asks, so no origin is let in with what its visitor's browser remembers.
@@ -9,7 +9,14 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_OPEN: Final = ("/supersim/", "/wireless/v1/")
+_OPEN: Final = (
+    "/supersim/",
+    "/wireless/v1/",
+    "/webhook/v1/",
+    "/client/v1/",
+    "/iam/v1/",
+    "/api-services/",
+)
 
 CROSS_ORIGIN: Final = {
     "Access-Control-Allow-Origin": "*",

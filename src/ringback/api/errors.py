@@ -1,46 +1,65 @@
-"""The form in which errors reach a client: code, message, more_info, status."""
+"""The form in which errors reach a client: code, message, more_info (info in some), status."""
 
 import logging
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ringback.api.addressing import is_at_kore
 from ringback.core.errors import (
     MethodNotAllowed,
     NotFound,
     Overloaded,
     RequestRefused,
     StoreUnavailable,
+    TokenRefused,
 )
 
 _LONGEST_PATH: Final = 200
 _log = logging.getLogger(__name__)
 
 
+class _Link(NamedTuple):
+    """How an API names the page that describes an error."""
+
+    field: str
+    place: str
+
+
+_TWILIO: Final = _Link("more_info", "https://www.twilio.com/docs/errors/")
+_KORE: Final = _Link("more_info", "https://docs.korewireless.com/errors/")
+_KORE_INFO: Final = _KORE._replace(field="info")
+_WITH_INFO: Final = ("/webhook/", "/client/")
+_NOTHING: Final[Mapping[str, str]] = {}
+
+
 def answer(request: Request, failure: Exception) -> Response:
     """Answer a request that ended in an error of any kind."""
     match failure:
+        case TokenRefused() if is_at_kore(request):
+            return _token_refused(request, failure)
         case RequestRefused(status=401):
-            return _form(failure, {"WWW-Authenticate": 'Basic realm="Ringback"'})
+            return _form(request, failure, {"WWW-Authenticate": 'Basic realm="Ringback"'})
         case Overloaded(retry_after=seconds):
-            return _form(failure, {"Retry-After": str(seconds)})
+            return _form(request, failure, {"Retry-After": str(seconds)})
         case RequestRefused():
-            return _form(failure)
+            return _form(request, failure)
         case HTTPException():
             return _no_route(request, failure)
         case StoreUnavailable():
             _log.error("%s", failure)
-            return _body(503, 20503, f"{failure}; nothing was changed, try again later")
+            message = f"{failure}; nothing was changed, try again later"
+            return _body(503, 20503, message, _link(request))
         case _:
-            return _body(500, 20500, "Ringback itself failed; its log says where")
+            return _body(500, 20500, "Ringback itself failed; its log says where", _link(request))
 
 
 def unreadable(why: str) -> Response:
     """Answer what is no HTTP request: a byte in its target, say, that no URL has."""
-    return _body(400, 83600, f"this can't be read as an HTTP/1.1 request: {why}")
+    return _body(400, 83600, f"this can't be read as an HTTP/1.1 request: {why}", _TWILIO)
 
 
 def _no_route(request: Request, failure: HTTPException) -> Response:
@@ -48,21 +67,44 @@ def _no_route(request: Request, failure: HTTPException) -> Response:
     asked = f"{request.method} {request.scope['asked_path'][:_LONGEST_PATH]}"
     if failure.status_code == 405 and failure.headers:
         allowed = failure.headers["Allow"]
-        return _form(MethodNotAllowed(f"{asked}: this resource takes {allowed}"), failure.headers)
-    return _form(NotFound(f"{asked}: there is no such resource"))
+        refusal = MethodNotAllowed(f"{asked}: this resource takes {allowed}")
+        return _form(request, refusal, failure.headers)
+    return _form(request, NotFound(f"{asked}: there is no such resource"))
 
 
-def _form(refusal: RequestRefused, headers: Mapping[str, str] | None = None) -> Response:
-    return _body(refusal.status, refusal.code, refusal.message, headers)
+def _token_refused(request: Request, failure: TokenRefused) -> Response:
+    """Answer a token that is not good as KORE does: 403, in a form of its own beside the usual."""
+    beside = {"error": "Invalid or expired token"}
+    return _body(403, 20006, failure.message, _link(request), beside=beside)
+
+
+def _form(
+    request: Request, refusal: RequestRefused, headers: Mapping[str, str] | None = None
+) -> Response:
+    return _body(refusal.status, refusal.code, refusal.message, _link(request), headers)
+
+
+def _link(request: Request) -> _Link:
+    """Return where the API that was asked describes its errors, and how it says so."""
+    if not is_at_kore(request):
+        return _TWILIO
+    return _KORE_INFO if request.scope["path"].startswith(_WITH_INFO) else _KORE
 
 
 def _body(
-    status: int, code: int, message: str, headers: Mapping[str, str] | None = None
+    status: int,
+    code: int,
+    message: str,
+    link: _Link,
+    headers: Mapping[str, str] | None = None,
+    *,
+    beside: Mapping[str, str] = _NOTHING,
 ) -> Response:
     body = {
         "code": code,
         "message": message,
-        "more_info": f"https://www.twilio.com/docs/errors/{code}",
+        link.field: f"{link.place}{code}",
         "status": status,
+        **beside,
     }
     return JSONResponse(body, status, headers=headers)

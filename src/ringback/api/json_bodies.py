@@ -18,25 +18,27 @@ _JSON_TYPE: Final = "application/json"
 _INVALID_VALUE: Final = 83600
 
 
-async def read_json(request: Request, *, most: int) -> tuple[bytes, Json]:
+async def read_json(
+    request: Request, *, most: int, code: int = _INVALID_VALUE
+) -> tuple[bytes, Json]:
     """Return a request's JSON body of at most this many bytes, as it came and as it reads.
 
     `check_names` has yet to see both.
     """
     given = media_type_of(request)
-    body = await read_body(request, most=most)
+    body = await read_body(request, most=most, code=code)
     if given != _JSON_TYPE:
         raise Invalid(
             f"the body's Content-Type is {given or 'not given'}; send {_JSON_TYPE}",
-            code=_INVALID_VALUE,
+            code=code,
         )
     try:
         return body, cast("Json", orjson.loads(body))
     except orjson.JSONDecodeError as problem:
-        raise Invalid(f"the body can't be read as JSON: {problem}", code=_INVALID_VALUE) from None
+        raise Invalid(f"the body can't be read as JSON: {problem}", code=code) from None
 
 
-def check_names(body: bytes, document: Json) -> None:
+def check_names(body: bytes, document: Json, *, code: int = _INVALID_VALUE) -> None:
     """See that no object in this document has a name twice: the parser kept only the last one.
 
     The document has to be a shallow one. Each text has two quotes around it: where there are more,
@@ -44,10 +46,10 @@ def check_names(body: bytes, document: Json) -> None:
     """
     if body.count(b'"') != 2 * _texts_in(document):
         try:
-            json.loads(body, object_pairs_hook=_without_repeats)
+            json.loads(body, object_pairs_hook=lambda pairs: _without_repeats(pairs, code))
         except RecursionError:
             # The document is shallow, so what is nested was dropped for its name.
-            raise Invalid("a name is given twice in one object", code=_INVALID_VALUE) from None
+            raise Invalid("a name is given twice in one object", code=code) from None
 
 
 def _texts_in(value: Json) -> int:
@@ -58,13 +60,13 @@ def _texts_in(value: Json) -> int:
     return sum(map(_texts_in, value)) if isinstance(value, list) else 0
 
 
-def _without_repeats(pairs: list[tuple[str, Json]]) -> None:
+def _without_repeats(pairs: list[tuple[str, Json]], code: int) -> None:
     names = set[str]()
     for name, _ in pairs:
         if name in names:
             raise Invalid(
                 f"the name {name[:80]!r} is given twice in one object; give it once,"
                 " a parameter that repeats as a list",
-                code=_INVALID_VALUE,
+                code=code,
             )
         names.add(name)

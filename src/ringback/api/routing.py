@@ -16,10 +16,11 @@ def resource(
     *,
     get: Handler | None = None,
     post: Handler | None = None,
+    patch: Handler | None = None,
     delete: Handler | None = None,
 ) -> Route:
     """Return the route of a path that can be read, written to or deleted."""
-    handlers = {"GET": get, "HEAD": get, "POST": post, "DELETE": delete}
+    handlers = {"GET": get, "HEAD": get, "POST": post, "PATCH": patch, "DELETE": delete}
     handlers = {verb: handler for verb, handler in handlers.items() if handler is not None}
 
     async def answer(request: Request) -> Response:

@@ -66,10 +66,6 @@ class SignIns:
         self._remember(digest, _SignedIn(caller, now))
         return caller
 
-    def forget(self) -> None:
-        """Ask the store again for everybody: something of who may do what has changed."""
-        self._remembered.clear()
-
     async def _sign_in(self, authorization: str | None, address: str, now: datetime) -> Caller:
         scheme, given = _read(authorization)
         username, _, password = given.partition(":")

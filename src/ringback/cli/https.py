@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from ringback.api.addressing import LOCAL_HOSTS, OTHER_HOSTS, SIM_HOSTS
+from ringback.api.addressing import KORE_HOSTS, LOCAL_HOSTS, OTHER_HOSTS, SIM_HOSTS
 from ringback.api.server import bind
 from ringback.core.errors import Unusable
 from ringback.engine.system import SystemClock
@@ -80,4 +80,5 @@ def address_of(listener: socket.socket) -> str:
 
 def names_for(address: str) -> Sequence[str]:
     """Return all that a server at this address is to be believed to be."""
-    return [*dict.fromkeys((*SIM_HOSTS, *OTHER_HOSTS, *LOCAL_HOSTS, "127.0.0.1", "::1", address))]
+    names = (*SIM_HOSTS, *KORE_HOSTS, *OTHER_HOSTS, *LOCAL_HOSTS)
+    return [*dict.fromkeys((*names, "127.0.0.1", "::1", address))]

@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from ringback.cli.portal import Portal, with_portal
+from ringback.cli.rehearsing import rehearse
 from ringback.core.errors import Unusable
 from ringback.core.webhook_secret import SecretStatus
 
@@ -141,3 +142,6 @@ def _row(secret: Mapping[str, Any]) -> str:
 
 def _body(properties: Mapping[str, str]) -> bytes:
     return json.dumps(properties).encode()
+
+
+secrets.add_command(rehearse)

@@ -4,7 +4,7 @@ import shlex
 from typing import Final
 from urllib.parse import urlsplit
 
-from ringback.api.addressing import SIM_HOSTS
+from ringback.api.addressing import KORE_HOSTS, SIM_HOSTS
 from ringback.cli.dev_file import DevFile
 from ringback.cli.https import USUAL_PORT
 
@@ -48,7 +48,7 @@ def tls_banner(dev: DevFile) -> str:
         address=address,
         port=port,
         name=SIM_HOSTS[0],
-        names=" ".join(SIM_HOSTS),
+        names=" ".join((*SIM_HOSTS, *KORE_HOSTS)),
         port_help="" if port == USUAL_PORT else _port_help(address, port),
     )
 

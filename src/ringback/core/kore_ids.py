@@ -33,7 +33,7 @@ def make_kore_id(kind: KoreKind, now: datetime, chance: bytes) -> str:
     """Return an id of this kind from the time and 10 bytes of chance.
 
     >>> make_kore_id(KoreKind.WEBHOOK_SECRET, datetime(2024, 12, 17, tzinfo=UTC), bytes(10))
-    'whs_01jf8y6800000000000000000000'
+    'whs_01jf8ym6000000000000000000'
     """
     if len(chance) != ULID_BYTES:
         raise ValueError(f"an id is made from {ULID_BYTES} bytes, not {len(chance)}")

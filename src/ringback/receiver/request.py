@@ -32,6 +32,12 @@ class ReceivedRequest:
         """What the callback tells, decoded and in order: the query of a GET, else the body."""
         return read_form(self.query if self.method == "GET" else self.body)
 
+    @property
+    def is_json(self) -> bool:
+        """Whether the body is JSON, by what its sender says."""
+        kinds = self.values("Content-Type")
+        return any(kind.partition(";")[0].strip().lower() == "application/json" for kind in kinds)
+
     def values(self, name: str) -> list[str]:
         """Return the values of a header, whatever the letter case of its name."""
         return [value for given, value in self.headers if given.lower() == name.lower()]

@@ -7,7 +7,7 @@ import pytest
 from ringback.api.addressing import LOCAL_HOSTS, SIM_HOSTS
 from tests.fakes import SIM_SID
 from tests.unit.api.caller import Caller
-from tests.unit.api.world import error, refusal
+from tests.unit.api.world import refusal
 from tests.wireless_fakes import RATE_PLAN_SID, WIRELESS_SIM_SID
 
 AtHost = Callable[[str], Caller]
@@ -62,7 +62,8 @@ async def test_what_only_programmable_wireless_has_needs_its_host_or_its_prefix(
     at_host: AtHost, host: str, target: str
 ) -> None:
     answer = await at_host(host).get(target)
-    assert answer.json == error(404, 20404, f"GET {target}: there is no such resource")
+    assert refusal(answer) == (404, 20404)
+    assert answer.json["message"] == f"GET {target}: there is no such resource"
     assert (await at_host(host).get(f"/wireless{target}")).status == 200
 
 
@@ -72,7 +73,8 @@ async def test_at_a_host_of_programmable_wireless_there_is_nothing_that_only_sup
     at_host: AtHost, host: str, target: str
 ) -> None:
     answer = await at_host(host).get(target)
-    assert answer.json == error(404, 20404, f"GET {target}: there is no such resource")
+    assert refusal(answer) == (404, 20404)
+    assert answer.json["message"] == f"GET {target}: there is no such resource"
 
 
 @pytest.mark.parametrize("host", WIRELESS_HOSTS)

@@ -1,6 +1,7 @@
 """What is really answered is what the documents say: statuses, headers, and each field."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import jsonschema_rs
@@ -8,9 +9,10 @@ import pytest
 from starlette.types import ASGIApp
 
 from ringback.api.openapi.answers import ERRORS
+from ringback.core.account import AccountStatus
 from ringback.core.errors import StoreUnavailable
 from ringback.stores.memory import MemoryStore
-from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FLEET_SID, PROFILE_SID, SIM_SID
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FLEET_SID, PROFILE_SID, SIM_SID, an_account
 from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import (
@@ -247,8 +249,21 @@ async def test_a_database_that_is_gone_is_answered_as_the_document_says(
     check(document, call, answer)
 
 
+async def test_a_suspended_account_is_answered_as_the_document_says(
+    api: Api, document: Document
+) -> None:
+    store = MemoryStore()
+    suspended = replace(an_account(), status=AccountStatus.SUSPENDED)
+    await store.transact(lambda tx: tx.accounts.add(suspended, []))
+    call = CALLS[api.document][0]
+    caller = Caller(app_on(store), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    answer = await make(caller, call, prefix=api.prefix)
+    assert answer.status == 403
+    check(document, call, answer)
+
+
 async def test_each_error_of_the_document_is_one_that_comes(api: Api, document: Document) -> None:
-    brought_about = {call.status for call in CALLS[api.document]} | {401, 429, 503}
+    brought_about = {call.status for call in CALLS[api.document]} | {401, 403, 429, 503}
     assert set(ERRORS) == {status for status in brought_about if status >= 400}
     assert set(document["components"]["responses"]) == {str(status) for status in ERRORS}
 

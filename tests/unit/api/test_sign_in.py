@@ -433,12 +433,3 @@ async def test_a_suspended_account_is_let_in_within_a_second_no_more(
     await store.store.transact(lambda tx: tx.accounts.save(suspended))
     clock.advance(timedelta(seconds=1))
     assert refusal(await caller.get("/v1/Sims")) == (403, 20005)
-
-
-async def test_what_is_forgotten_is_asked_for_again(
-    sign_ins: SignIns, store: CountingStore
-) -> None:
-    await account_of(sign_ins, RIGHT)
-    sign_ins.forget()
-    await account_of(sign_ins, RIGHT)
-    assert store.asked == 2

@@ -16,7 +16,8 @@ def test_it_names_the_url_the_ca_and_the_line_of_the_hosts_file() -> None:
     assert "  export CA=/data/tls/ca.pem" in lines
     assert (
         "  127.0.0.1 supersim.twilio.com wireless.twilio.com supersim.api.korewireless.com"
-        " programmable-wireless.api.korewireless.com"
+        " programmable-wireless.api.korewireless.com api.korewireless.com"
+        " client.api.korewireless.com iam.api.korewireless.com webhook.api.korewireless.com"
     ) in lines
 
 

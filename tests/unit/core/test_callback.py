@@ -293,3 +293,22 @@ def test_a_discarded_callback_says_why_and_is_not_due() -> None:
     assert discard(waiting, "a person said so", LATER) == waiting._replace(
         date_updated=LATER, status=DISCARDED, status_reason="a person said so", due=None
     )
+
+
+@pytest.mark.parametrize(
+    ("method", "is_test", "url", "sent"),
+    [
+        (Method.POST, False, "https://a.example/hook?x=1", "A=1"),
+        (Method.GET, False, "https://a.example/hook?x=1&A=1", ""),
+        (Method.POST, True, "https://a.example/hook?x=1", "A=1"),
+        (Method.GET, True, "https://a.example/hook?x=1", ""),
+    ],
+)
+def test_what_is_told_goes_into_the_body_or_the_url(
+    method: Method, is_test: bool, url: str, sent: str
+) -> None:
+    callback = a_callback(
+        url="https://a.example/hook?x=1", method=method, body="A=1", is_test=is_test
+    )
+    assert callback.called.wire == url
+    assert callback.sent_body == sent

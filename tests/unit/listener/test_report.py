@@ -247,3 +247,9 @@ def test_programs_get_the_reason_and_what_the_application_said() -> None:
         "answered": None,
         "why_not": "nothing listens",
     }
+
+
+def test_a_test_event_is_shown_as_the_json_that_it_is() -> None:
+    headers = (("content-type", "Application/JSON; charset=utf-8"),)
+    request = ReceivedRequest("POST", "/path", headers, b'[{"time":"09:48+00:00"}]')
+    assert '      JSON  [{"time":"09:48+00:00"}]' in shown(heard(request=request))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final, assert_never
 
 from ringback.api.cross_origin import CROSS_ORIGIN
-from ringback.api.operation import CALLED_BACK, Body, Many, Nothing, Operation
+from ringback.api.operation import Body, Many, Nothing, Operation
 from ringback.api.schemas import TEXT, URL, Schema, list_of, number, object_of, or_null
 from ringback.api.shown import Shown
 
@@ -41,9 +41,12 @@ ERRORS: Final[Mapping[int, str]] = {
     400: "Something in the request can't be used: `code` and `message` say what, and nothing was"
     " changed. Also what can't be read as HTTP.",
     401: "The credentials are missing or wrong (20003).",
+    403: "The credentials are right, but not good for this (20006), or their account is suspended"
+    " (20005).",
     404: "There is no such resource, or it is another account's (20404).",
     409: "Another change to the same resource is still being carried out.",
-    429: "So many callbacks wait that no more are taken on (20429).",
+    429: "So many callbacks wait that no more are taken on, or so many wrong credentials came that"
+    " none are looked at for a while (20429).",
     503: "The database can't be used just now; nothing was changed (20503).",
 }
 """The errors that there are, by their statuses."""
@@ -117,14 +120,12 @@ def schemas_of(operation: Operation) -> dict[str, Schema]:
 
 
 def _errors_of(operation: Operation) -> list[int]:
-    statuses = [400, 401]
+    statuses = [400, 401, 403]
     if "{" in operation.path:
         statuses.append(404)
     if operation.conflicts:
         statuses.append(409)
-    if CALLED_BACK[0] in operation.parameters:
-        statuses.append(429)
-    return [*statuses, 503]
+    return [*statuses, 429, 503]
 
 
 def _answer(body: Body, meaning: str) -> dict[str, Any]:

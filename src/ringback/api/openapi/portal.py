@@ -40,7 +40,7 @@ class PortalOperation(NamedTuple):
     """The names of their schemas."""
     parameters: Sequence[Parameter] = ()
     errors: Sequence[int] = ()
-    """Beside those that each can have: 400, 401, 503, and 404 where a path names something."""
+    """Beside those that each can have, and 404 where a path names something."""
     document: str | None = None
     """The schema of the JSON that it takes, instead of a form."""
 
@@ -115,7 +115,6 @@ PORTAL: Final = (
         "SendCallback",
         "Send an event of one's own, or up to 1,000: all or none. 201 means that it is durable.",
         {201: "sent_callbacks"},
-        errors=(429,),
         document="new_callbacks",
     ),
     PortalOperation(
@@ -133,7 +132,6 @@ PORTAL: Final = (
         "Send many again.",
         {200: "replays"},
         _REPLAYS,
-        errors=(429,),
     ),
     PortalOperation("GET", _ONE, "FetchCallback", "Fetch a callback.", {200: "callback"}),
     PortalOperation(
@@ -150,7 +148,7 @@ PORTAL: Final = (
         "Send a callback again. 201 means a new one, from the other source.",
         {200: "callback", 201: "callback"},
         (_OTHER,),
-        errors=(409, 429),
+        errors=(409,),
     ),
     PortalOperation(
         "POST",
@@ -171,7 +169,6 @@ PORTAL: Final = (
             required("Url", URL, "A callback URL, with its fragment."),
             Parameter("Method", METHOD, "How to send it; POST without it."),
         ),
-        errors=(429,),
     ),
     PortalOperation(
         "POST",
@@ -186,7 +183,7 @@ PORTAL: Final = (
                 "To these instead; as many as there are.",
             ),
         ),
-        errors=(409, 429),
+        errors=(409,),
     ),
     PortalOperation(
         "GET",
@@ -302,7 +299,7 @@ def served(paths: Collection[str]) -> list[PortalOperation]:
 
 def _answers_of(operation: PortalOperation) -> dict[str, Any]:
     missing = [404] if "{" in operation.path else []
-    errors = [400, 401, *missing, *operation.errors, 503]
+    errors = sorted({400, 401, 403, *missing, *operation.errors, 429, 503})
     good = {
         str(status): {"description": operation.meaning, **warned(), **content_of(name)}
         for status, name in operation.answers.items()

@@ -1,0 +1,1 @@
+"""KORE's own APIs: tokens, API clients, accounts, webhook secrets."""

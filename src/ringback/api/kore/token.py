@@ -1,0 +1,59 @@
+"""KORE's sign-in: a client's credentials for a bearer token.
+
+Source: docs.korewireless.com/en-us/developers/api-management/auth (the error's form as well), and
+KORE's OpenAPI file of it. There is no refresh token: the exchange is repeated.
+"""
+
+from datetime import timedelta
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ringback.api.forms import read_form
+from ringback.api.representation import json_answer, with_unknown
+from ringback.api.services import Services
+from ringback.api.sign_in import address_of
+from ringback.core.codes import PLATFORM
+from ringback.core.errors import Invalid, NotSignedIn
+from ringback.operations.api_clients import sign_in_client
+
+_GRANT: Final = "client_credentials"
+_KNOWN: Final = ("grant_type", "client_id", "client_secret")
+
+
+class TokenResource:
+    """The exchange of credentials for tokens."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def exchange(self, request: Request) -> Response:
+        """Give out a token: 200; 401 in OAuth's form for wrong credentials."""
+        services = self._services
+        form = await read_form(request, _KNOWN, codes=PLATFORM)
+        if form.required("grant_type") != _GRANT:
+            raise Invalid(f"grant_type must be {_GRANT}", code=PLATFORM.invalid)
+        client_id, secret = form.required("client_id"), form.required("client_secret")
+        address, now = address_of(request), services.clock.now()
+        services.sign_ins.failures.check(address, client_id, now)
+        try:
+            client, account = await services.store.transact(
+                lambda tx: sign_in_client(tx, client_id, secret)
+            )
+        except NotSignedIn as refused:
+            services.sign_ins.failures.failed(address, client_id, now)
+            told = {"error": "unauthorized_client", "error_description": refused.message}
+            return json_answer(told, 401)
+        token = await services.sign_ins.tokens.make(client, account, services.moment().chance)
+        answer = {
+            "access_token": token,
+            "expires_in": client.lifetime // timedelta(seconds=1),
+            "token_type": "Bearer",
+            "scope": " ".join(sorted(client.areas)),
+        }
+        # RFC 6749, 5.1: nobody in between may keep a token.
+        kept_by_none = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+        response = with_unknown(form, json_answer(answer))
+        response.headers.update(kept_by_none)
+        return response

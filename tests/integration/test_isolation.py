@@ -1,0 +1,457 @@
+"""Nothing of an account is seen, changed or given away by another's credentials, on any route.
+
+The same calls are made of two servers: one has the other account, and one never had it. Whatever
+an intruder asks, both have to answer the same; so that not even a difference tells what there is.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import pytest
+from starlette.routing import Route
+
+from ringback.api.app import all_routes, create_app
+from ringback.core.account import Account
+from ringback.core.api_client import ApiClient
+from ringback.core.callback import CallbackStatus, RecordedRequest
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
+from ringback.core.network import NETWORKS
+from ringback.core.outcome import Refused
+from ringback.core.sids import Kind
+from ringback.core.supersim.sim import SimStatus
+from ringback.core.wireless.sim import WirelessStatus
+from ringback.ports import CallbackFilter, Claim, Settlement, Transaction, Window
+from ringback.ports.callbacks import lane_of
+from ringback.stores.sqlite.store import SqliteStore
+from tests.fakes import NOW, VAULT, a_secret, an_account, an_api_client, an_api_key
+from tests.stores import records
+from tests.stores.records import OURS, THEIRS
+from tests.unit.api.caller import Answer, Caller, basic
+from tests.unit.api.world import services_on
+
+OPERATOR: Final = an_api_key(sid="SK" + "0" * 32, account_sid=None, secret="the operator's")
+WHOSE: Final = {OURS: "ours", THEIRS: "theirs"}
+NUMBERS: Final = {OURS: 1001, THEIRS: 1002}
+NUMBER: Final = NUMBERS[THEIRS]
+
+
+def account(sid: str) -> Account:
+    """An account with a webhook secret that is active, and one that is pending."""
+    whose = WHOSE[sid]
+    made = an_account(
+        sid=sid, name=whose, auth_token=f"{whose}-token", kore_secret=f"{whose}-secret"
+    )
+    pending = a_secret(f"{whose}-pending", name=f"{whose}-next", account_sid=sid)
+    return replace(made, webhook_secrets=made.webhook_secrets.with_new(pending))
+
+
+def client(sid: str) -> ApiClient:
+    chance = NUMBERS[sid].to_bytes(ULID_BYTES, "big")
+    return an_api_client(
+        sid=make_kore_id(KoreKind.API_CLIENT, NOW, chance),
+        account_sid=sid,
+        name=f"{WHOSE[sid]}-client",
+        secret=f"{WHOSE[sid]}-client-secret",
+    )
+
+
+def child(sid: str) -> Account:
+    return an_account(
+        sid=records.sid(Kind.ACCOUNT, NUMBERS[sid]), name=f"{WHOSE[sid]}-child", parent_sid=sid
+    )
+
+
+def furnish(tx: Transaction, sid: str) -> None:
+    """Add an account with one of everything."""
+    number, whose = NUMBERS[sid], WHOSE[sid]
+    key = an_api_key(records.sid(Kind.API_KEY, number), sid, f"{whose}-key-secret")
+    tx.accounts.add(account(sid), [key])
+    tx.accounts.add(child(sid), [])
+    tx.api_clients.add(client(sid))
+    tx.supersim.access_profiles.add(
+        replace(
+            records.PROFILES[sid],
+            unique_name=f"{whose}-profile",
+            network_sids=(NETWORKS[0].sid,),
+        )
+    )
+    url = CallbackUrl.parse(f"http://{whose}.example/sms")
+    tx.supersim.fleets.add(
+        replace(records.FLEETS[sid], unique_name=f"{whose}-fleet", sms_commands_url=url)
+    )
+    tx.supersim.sims.add(
+        replace(
+            records.SIMS[sid],
+            unique_name=f"{whose}-sim",
+            status=SimStatus.ACTIVE,
+            fleet_sid=records.FLEETS[sid].sid,
+        )
+    )
+    tx.supersim.sms_commands.add(records.sms_command(number, sid))
+    tx.supersim.ip_commands.add(records.ip_command(number, sid))
+    tx.supersim.esim_profiles.add(records.esim_profile(number, sid))
+    tx.supersim.settings_updates.add(records.settings_update(number, sid))
+    tx.supersim.billing_periods.add(records.billing_period(number, sid))
+    tx.supersim.sessions.add(records.session(number, sid, began=NOW - records.SECOND * 3600))
+    furnish_wireless(tx, sid)
+    furnish_callbacks(tx, sid)
+
+
+def furnish_wireless(tx: Transaction, sid: str) -> None:
+    number, whose = NUMBERS[sid], WHOSE[sid]
+    tx.wireless.rate_plans.add(replace(records.RATE_PLANS[sid], unique_name=f"{whose}-plan"))
+    tx.wireless.sims.add(
+        replace(
+            records.WIRELESS_SIMS[sid],
+            unique_name=f"{whose}-meter",
+            status=WirelessStatus.ACTIVE,
+            rate_plan_sid=records.RATE_PLANS[sid].sid,
+        )
+    )
+    tx.wireless.commands.add(records.command(number, sid))
+    tx.wireless.command_uses.add(records.command_use(sid, at=NOW - records.SECOND * 3600))
+    tx.wireless.sessions.add(
+        records.wireless_session(number, sid, began=NOW - records.SECOND * 3600)
+    )
+
+
+def furnish_callbacks(tx: Transaction, sid: str) -> None:
+    """Add a callback whose only attempt was refused."""
+    host = f"http://{WHOSE[sid]}.example"
+    added = records.callback(NUMBERS[sid], sid, url=f"{host}/hook", key=f"{sid}-key")
+    tx.callbacks.add(added)
+    ((callback, progress, owner),) = tx.callbacks.claim(lane_of(added), NOW, limit=1)
+    request = RecordedRequest("POST", f"{host}/hook", "POST /hook HTTP/1.1", "a=1")
+    row = records.row_of(Claim(callback, progress, owner), Refused(503), request)
+    ended = progress._replace(
+        due=None, status=CallbackStatus.FAILED, status_reason="made up", date_updated=NOW
+    )
+    tx.callbacks.settle([Settlement(callback, row, ended)])
+
+
+def everything_of(tx: Transaction, sid: str) -> list[Any]:
+    """Return all that is kept of an account."""
+    callbacks = tx.callbacks.page(sid, CallbackFilter(), Window(99))
+    tables: list[Any] = [
+        *(tx.supersim.access_profiles, tx.supersim.fleets, tx.supersim.sims),
+        *(tx.supersim.sms_commands, tx.supersim.ip_commands, tx.supersim.esim_profiles),
+        *(tx.supersim.settings_updates, tx.supersim.billing_periods),
+        *(tx.wireless.rate_plans, tx.wireless.sims, tx.wireless.commands),
+    ]
+    return [
+        *(tx.accounts.get(sid), tx.accounts.children_of(sid), tx.accounts.keys_of(sid)),
+        tx.api_clients.of(sid),
+        *(callbacks, [tx.callbacks.attempts(one.sid) for one in callbacks]),
+        *(table.page(sid, {}, Window(99)) for table in tables),
+        tx.supersim.sessions.of_sim(records.SIMS[sid].sid, since=NOW - records.SECOND * 9999),
+        tx.wireless.sessions.of_sim(
+            records.WIRELESS_SIMS[sid].sid, since=NOW - records.SECOND * 9999
+        ),
+        [tx.scenarios.get(one) for one in (sid, records.SIMS[sid].sid)],
+    ]
+
+
+# ---- what is asked -------------------------------------------------------------------------------
+
+SIM, FLEET = records.SIMS[THEIRS].sid, records.FLEETS[THEIRS].sid
+PROFILE, PLAN = records.PROFILES[THEIRS].sid, records.RATE_PLANS[THEIRS].sid
+METER, CALLBACK = records.WIRELESS_SIMS[THEIRS].sid, records.callback(NUMBER).sid
+SMS, DATAGRAM = records.sms_command(NUMBER).sid, records.ip_command(NUMBER).sid
+ESIM, COMMAND = records.esim_profile(NUMBER).sid, records.command(NUMBER).sid
+CLIENT, SECRETS = client(THEIRS).sid, [one.id for _, one in account(THEIRS).webhook_secrets.all]
+NETWORK: Final = NETWORKS[0].sid
+
+NAMES: Final[dict[str, list[str]]] = {
+    "/portal/v1/callbacks/{sid}": [CALLBACK],
+    "/portal/v1/devices/{sim}": [SIM, METER, "theirs-sim", "theirs-meter"],
+    "/portal/v1/esim_profiles/{sid}": [ESIM],
+    "/webhook/v1/secrets/{id}": SECRETS,
+    "/client/v1/clients/{client_id}": [CLIENT],
+    "/supersim/v1/Sims/{sid}": [SIM, "theirs-sim"],
+    "/supersim/v1/SmsCommands/{sid}": [SMS],
+    "/supersim/v1/IpCommands/{sid}": [DATAGRAM],
+    "/supersim/v1/ESimProfiles/{sid}": [ESIM],
+    "/supersim/v1/Fleets/{sid}": [FLEET, "theirs-fleet"],
+    "/supersim/v1/NetworkAccessProfiles/{sid}": [PROFILE, "theirs-profile"],
+    "/supersim/v1/NetworkAccessProfiles/{sid}/Networks/{network_sid}": [NETWORK],
+    "/wireless/v1/Sims/{sid}": [METER, "theirs-meter"],
+    "/wireless/v1/Commands/{sid}": [COMMAND],
+    "/wireless/v1/RatePlans/{sid}": [PLAN, "theirs-plan"],
+}
+"""What stands for each parameter of a path, by the path up to it."""
+
+NOBODYS: Final = {
+    *("/openapi.json", "/wireless/openapi.json", "/docs", "/wireless/docs", "/docs/start.js"),
+    *("/docs/{name}", "/client/v1/ping", "/api-services/v1/auth/token"),
+    *("/supersim/v1/Networks", "/supersim/v1/Networks/{sid}"),
+}
+"""What shows nothing of any account."""
+
+A_URL: Final = "http://ours.example/new"
+FORMS: Final[dict[str, list[dict[str, str]]]] = {
+    "/portal/v1/replays": [{"Sids": CALLBACK}, {"Since": "2024-01-01T00:00:00Z"}],
+    "/portal/v1/callbacks/{sid}/replay": [{}, {"AsOtherSource": "true"}],
+    "/portal/v1/callbacks/{sid}/discard": [{"Reason": "because"}],
+    "/portal/v1/test_events": [{"Url": A_URL}],
+    "/portal/v1/rehearsals": [{}, {"Url": A_URL}],
+    "/portal/v1/devices/{sim}/sms": [{"Payload": "hello"}],
+    "/portal/v1/devices/{sim}/ip": [{"Payload": "hello"}],
+    "/portal/v1/devices/{sim}/commands": [{"Payload": "hello"}],
+    "/portal/v1/devices/{sim}/data": [{"Upload": "1"}],
+    "/portal/v1/wireless_sims": [{}],
+    "/portal/v1/esim_profiles/{sid}/download": [{}],
+    "/portal/v1/scenarios": [{"Scenario": "fast", "Sim": SIM}, {"Scenario": "", "Sim": METER}],
+    "/supersim/v1/Sims": [{"Iccid": "8988307999999999999", "RegistrationCode": "H3LL0W0RLD"}],
+    "/supersim/v1/Sims/{sid}": [
+        {"Status": "inactive", "CallbackUrl": A_URL},
+        {"Fleet": records.FLEETS[OURS].sid},
+        {"UniqueName": "mine", "AccountSid": OURS},
+    ],
+    "/supersim/v1/SmsCommands": [{"Sim": sim, "Payload": "a"} for sim in (SIM, "theirs-sim")],
+    "/supersim/v1/IpCommands": [
+        {"Sim": sim, "Payload": "a", "DevicePort": "7"} for sim in (SIM, "theirs-sim")
+    ],
+    "/supersim/v1/ESimProfiles": [{}],
+    "/supersim/v1/Fleets": [
+        {"NetworkAccessProfile": PROFILE, "UniqueName": "theirs-fleet"},
+        {"NetworkAccessProfile": "theirs-profile"},
+    ],
+    "/supersim/v1/Fleets/{sid}": [{"UniqueName": "mine"}, {"NetworkAccessProfile": PROFILE}],
+    "/supersim/v1/NetworkAccessProfiles": [{"UniqueName": "theirs-profile"}],
+    "/supersim/v1/NetworkAccessProfiles/{sid}": [{"UniqueName": "mine"}],
+    "/supersim/v1/NetworkAccessProfiles/{sid}/Networks": [{"Network": NETWORK}],
+    "/wireless/v1/Sims/{sid}": [
+        {"Status": "suspended"},
+        {"RatePlan": records.RATE_PLANS[OURS].sid},
+        {"AccountSid": OURS},
+    ],
+    "/wireless/v1/Commands": [{"Sim": sim, "Command": "a"} for sim in (METER, "theirs-meter")],
+    "/wireless/v1/RatePlans": [{"UniqueName": "theirs-plan"}],
+    "/wireless/v1/RatePlans/{sid}": [{"UniqueName": "mine"}],
+}
+"""The forms that are sent to each path; what makes something names something of theirs."""
+
+DOCUMENTS: Final[dict[str, list[dict[str, Any]]]] = {
+    "/portal/v1/callbacks": [
+        {"url": A_URL, "parameters": {"a": "1"}, "idempotency_key": f"{THEIRS}-key"}
+    ],
+    "/webhook/v1/secrets": [{"Name": "mine"}],
+    "/webhook/v1/secrets/{id}": [{"Name": "mine"}, {"Status": "active"}],
+    "/client/v1/clients": [
+        {
+            "name": "mine",
+            "account_id": theirs.kore_id,
+            "locked": False,
+            "scopes": {"products": ["SuperSIM"]},
+        }
+        for theirs in (account(THEIRS), child(THEIRS))
+    ],
+    "/iam/v1/accounts": [{"friendly_name": "mine", "account_id": account(THEIRS).kore_id}],
+}
+"""The same where the body is JSON."""
+
+BESIDE: Final = {
+    "Sim": SIM,
+    "Fleet": FLEET,
+    "NetworkAccessProfile": PROFILE,
+    "RatePlan": PLAN,
+    "SimSid": SIM,
+    "Iccid": records.SIMS[THEIRS].iccid,
+    "SimIccid": records.SIMS[THEIRS].iccid,
+    "AccountSid": THEIRS,
+    "account_id": account(THEIRS).kore_id,
+    "IdempotencyToken": f"token {NUMBER}",
+    "Destination": "http://theirs.example",
+}
+"""Parameters that name something of theirs."""
+TOKENS: Final = [SIM, METER, CALLBACK, SMS, DATAGRAM, ESIM, COMMAND, FLEET, PROFILE, PLAN]
+"""Whose page tokens are tried in every list."""
+
+
+WRITING: Final = ("POST", "PATCH")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request."""
+
+    verb: str
+    path: str
+    """With its parameters unfilled."""
+    target: str
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    names_theirs: bool = True
+
+
+def targets_of(path: str) -> list[str]:
+    """Return a path with each of their names in it; raises KeyError for an unknown place."""
+    at = path.rfind("{")
+    if at < 0:
+        return [path]
+    before, _, behind = path[at:].partition("}")
+    place = f"{path[:at]}{before}}}"
+    return [
+        f"{start}{quote(name)}{behind}" for start in targets_of(path[:at]) for name in NAMES[place]
+    ]
+
+
+def asks_of(route: Route) -> Iterator[Ask]:
+    for verb in sorted(route.methods or ()):
+        for target in targets_of(route.path):
+            asks = _writes if verb in WRITING else _reads
+            yield from asks(verb, route.path, target)
+
+
+def _reads(verb: str, path: str, target: str) -> Iterator[Ask]:
+    paged = "page_number=1&page_size=50" if path.startswith(("/client", "/webhook")) else ""
+    target = f"{target}?{paged}"
+    yield Ask(verb, path, target, names_theirs="{" in path)
+    yield Ask(verb, path, target, headers={"ringback-account": THEIRS}, names_theirs="{" in path)
+    if "{" not in path and verb == "GET":
+        for name, value in BESIDE.items():
+            yield Ask(verb, path, f"{target}&{urlencode({name: value})}")
+        for sid in TOKENS:
+            yield Ask(verb, path, f"{target}&PageToken=PA{sid}")
+            yield Ask(verb, path, f"{target}&PageToken=PB{sid}")
+
+
+def _writes(verb: str, path: str, target: str) -> Iterator[Ask]:
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    document = {"content-type": "application/json"}
+    bodies = [(urlencode(each).encode(), form) for each in FORMS.get(path, [])]
+    bodies += [(json.dumps(each).encode(), document) for each in DOCUMENTS.get(path, [])]
+    assert bodies, f"say what is sent to {path}"
+    for body, headers in bodies:
+        yield Ask(verb, path, target, body, headers | {"ringback-account": THEIRS})
+
+
+# ---- who asks ------------------------------------------------------------------------------------
+
+
+@dataclass
+class Server:
+    """A server, and how the intruder signs in to it."""
+
+    store: SqliteStore
+    caller: Caller
+    routes: list[Route]
+    credentials: list[str] = field(default_factory=list[str])
+
+    async def ask(self, ask: Ask, authorization: str) -> Answer:
+        headers = {**ask.headers, "authorization": authorization}
+        return await self.caller.call(ask.verb, ask.target, ask.body, headers=headers)
+
+
+async def server(path: Path, *accounts: str) -> Server:
+    """Return a server with these accounts, the first of which is the intruder's."""
+    store = SqliteStore.open(path, VAULT)
+
+    def fill(tx: Transaction) -> None:
+        for sid in accounts:
+            furnish(tx, sid)
+        tx.accounts.add_key(OPERATOR)
+
+    await store.transact(fill)
+    services = services_on(store)
+    caller = Caller(create_app(services), credentials=None)
+    routes = [route for route in all_routes(services) if isinstance(route, Route)]
+    signed_in = await caller.post(
+        "/api-services/v1/auth/token",
+        {
+            "grant_type": "client_credentials",
+            "client_id": client(OURS).sid,
+            "client_secret": "ours-client-secret",
+        },
+        **{"content-type": "application/x-www-form-urlencoded"},
+    )
+    credentials = [
+        basic(OURS, "ours-token"),
+        basic(records.sid(Kind.API_KEY, NUMBERS[OURS]), "ours-key-secret"),
+        f"Bearer {signed_in.json['access_token']}",
+    ]
+    return Server(store, caller, routes, credentials)
+
+
+@pytest.fixture
+async def with_them(tmp_path: Path) -> AsyncIterator[Server]:
+    made = await server(tmp_path / "with.db", OURS, THEIRS)
+    yield made
+    await made.store.close()
+
+
+@pytest.fixture
+async def without_them(tmp_path: Path) -> AsyncIterator[Server]:
+    made = await server(tmp_path / "without.db", OURS)
+    yield made
+    await made.store.close()
+
+
+def plain(answer: Answer) -> tuple[int, dict[str, str], bytes]:
+    headers = {name: text for name, text in answer.headers.items() if name != "date"}
+    return answer.status, headers, answer.body
+
+
+MARKS: Final = [
+    *("theirs", THEIRS, child(THEIRS).sid, account(THEIRS).kore_id, child(THEIRS).kore_id),
+    *(CLIENT, *SECRETS, *TOKENS, records.SIMS[THEIRS].iccid, records.WIRELESS_SIMS[THEIRS].iccid),
+    *(f"token {NUMBER}", f"text {NUMBER}", f"datagram {NUMBER}", f"command {NUMBER}"),
+]
+"""What shows something of theirs."""
+
+
+def marks_in(answer: Answer) -> list[str]:
+    shown = f"{answer.headers} {answer.body.decode()}"
+    return [mark for mark in MARKS if mark in shown]
+
+
+def routes_of_somebody(server: Server) -> list[Route]:
+    return [route for route in server.routes if route.path not in NOBODYS]
+
+
+async def test_an_intruder_is_answered_as_if_the_other_account_did_not_exist(
+    with_them: Server, without_them: Server
+) -> None:
+    kept = await with_them.store.transact(lambda tx: everything_of(tx, THEIRS))
+    asks = [ask for route in routes_of_somebody(with_them) for ask in asks_of(route)]
+    # What the intruder makes may have the names of theirs, and comes last.
+    for ask in sorted(asks, key=lambda ask: (ask.verb in WRITING, "{" not in ask.path)):
+        for one, other in zip(with_them.credentials, without_them.credentials, strict=True):
+            answer = await with_them.ask(ask, one)
+            assert plain(answer) == plain(await without_them.ask(ask, other)), ask
+            if "{" in ask.path:
+                assert answer.status in (400, 403, 404), ask
+            if not ask.names_theirs:
+                assert answer.status == 200, ask
+                assert marks_in(answer) == [], ask
+    assert await with_them.store.transact(lambda tx: everything_of(tx, THEIRS)) == kept
+
+
+async def test_the_operator_sees_both_accounts_in_every_list(with_them: Server) -> None:
+    lists = 0
+    authorization = basic(OPERATOR.sid, "the operator's")
+    for route in routes_of_somebody(with_them):
+        if "{" in route.path or "GET" not in (route.methods or ()):
+            continue
+        answer = await with_them.ask(Ask("GET", route.path, route.path), authorization)
+        if answer.status == 400:
+            assert "Ringback-Account" in answer.json["message"], route.path
+        else:
+            shown = answer.body.decode()
+            for sid in (OURS, THEIRS):
+                assert sid in shown or records.SIMS[sid].sid in shown, route.path
+            lists += 1
+    assert lists > 8
+
+
+@pytest.mark.parametrize("path", sorted(NOBODYS))
+async def test_what_is_nobodys_shows_nothing_of_anybody(with_them: Server, path: str) -> None:
+    assert path in [route.path for route in with_them.routes]
+    for authorization in with_them.credentials:
+        answer = await with_them.ask(Ask("GET", path, path), authorization)
+        assert marks_in(answer) == []
