@@ -32,6 +32,12 @@ class _SignedIn(NamedTuple):
     caller: Caller
     since: datetime
 
+    def holds_at(self, now: datetime) -> bool:
+        """Whether nobody has to be asked again yet."""
+        has_ended = self.caller.until is not None and self.caller.until <= now
+        # A clock that was set back is no reason to remember for longer.
+        return not has_ended and self.since <= now < self.since + _REMEMBERED_FOR
+
 
 class SignIns:
     """Signs requests in, and remembers for a second who signed in with what.
@@ -59,8 +65,7 @@ class SignIns:
         digest = blake2b((authorization or "").encode(), digest_size=32).digest()
         now = self._clock.now()
         known = self._remembered.get(digest)
-        # A clock that was set back is no reason to remember for longer.
-        if known is not None and known.since <= now < known.since + _REMEMBERED_FOR:
+        if known is not None and known.holds_at(now):
             return known.caller
         caller = await self._sign_in(authorization, address, now)
         self._remember(digest, _SignedIn(caller, now))

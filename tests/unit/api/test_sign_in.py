@@ -275,6 +275,19 @@ async def test_a_token_that_has_ended_holds_up_no_other_one(
     assert (await sign_ins.caller_of(f"Bearer {new}")).account == an_account()
 
 
+async def test_a_token_is_remembered_no_longer_than_it_is_good(
+    sign_ins: SignIns, store: CountingStore, clock: FakeClock
+) -> None:
+    client = an_api_client()
+    await store.store.transact(lambda tx: tx.api_clients.add(client))
+    token = await sign_ins.tokens.make(client, an_account(), SeededChance())
+    clock.advance(client.lifetime - timedelta(milliseconds=1))
+    await sign_ins.caller_of(f"Bearer {token}")
+    clock.advance(timedelta(milliseconds=1))
+    with pytest.raises(NotSignedIn, match="the token ended at"):
+        await sign_ins.caller_of(f"Bearer {token}")
+
+
 # ---- the operator --------------------------------------------------------------------------------
 
 
