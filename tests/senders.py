@@ -3,7 +3,7 @@
 from ringback.core.method import Method
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.source import Source
-from ringback.receiver import ReceivedRequest
+from ringback.receiver.checking import ReceivedRequest
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, a_callback, an_account
 
 URL = "http://127.0.0.1:9000/path?foo=bar"

@@ -30,9 +30,9 @@ from ringback.operations.moment import Moment
 from ringback.operations.sending import NewCallback, send_callbacks
 from ringback.operations.webhook_secrets import change_secret, create_secret
 from ringback.ports import Transaction
-from ringback.receiver import ReceivedRequest as Received
-from ringback.receiver import Secrets, check
-from ringback.receiver.verdict import Genuine
+from ringback.receiver.checking import ReceivedRequest as Received
+from ringback.receiver.checking import Secrets, check
+from ringback.receiver.checking.verdict import Genuine
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import ACCOUNT_SID, TAKES, VAULT, an_account
 from tests.receivers import ReceivedRequest, RecordingReceiver, Reply

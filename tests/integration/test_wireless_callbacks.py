@@ -12,7 +12,7 @@ import pytest
 from twilio.rest import Client
 from twilio.rest.wireless.v1.sim import SimContext
 
-from ringback.receiver import Genuine, ReceivedRequest, Secrets, check
+from ringback.receiver.checking import Genuine, ReceivedRequest, Secrets, check
 from ringback.testing import Emulator
 
 START: Final = datetime(2024, 7, 3, 14, 40, 58, tzinfo=UTC)

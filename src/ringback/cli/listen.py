@@ -29,7 +29,7 @@ from ringback.listener.record import Account, secrets_of
 from ringback.listener.report import Tone, as_json, as_lines
 from ringback.listener.seen import SeenTokens
 from ringback.listener.server import Server
-from ringback.receiver import Secrets
+from ringback.receiver.checking import Secrets
 
 _LONGEST_DELAY: Final = timedelta(hours=1)
 

@@ -9,7 +9,7 @@ from ringback.core.outcome import Unreachable, describe
 from ringback.core.rendering import Headers, OutgoingRequest
 from ringback.listener.answers import Answer
 from ringback.ports import Transport
-from ringback.receiver import ReceivedRequest
+from ringback.receiver.checking import ReceivedRequest
 
 # The senders themselves wait no longer.
 _LIMITS: Final = Limits(connect=5, read=15, total=15)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from ringback.listener.answers import Manners
 from ringback.listener.forwarding import Forwarded
 from ringback.listener.seen import Seen
-from ringback.receiver import ReceivedRequest, Verdict
+from ringback.receiver.checking import ReceivedRequest, Verdict
 
 
 @dataclass(frozen=True, slots=True)

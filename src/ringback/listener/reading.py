@@ -9,7 +9,7 @@ from typing import Final
 
 import httptools
 
-from ringback.receiver import ReceivedRequest
+from ringback.receiver.checking import ReceivedRequest
 
 MAX_HEAD: Final = 64 * 1024
 MAX_BODY: Final = 1024 * 1024

@@ -11,10 +11,10 @@ from ringback.listener.heard import Heard
 from ringback.listener.record import Account, look_up, secrets_of
 from ringback.listener.seen import Seen, SeenTokens
 from ringback.ports import Clock, Transport
-from ringback.receiver import (
+from ringback.receiver.checking import (
     Reason,
     ReceivedRequest,
-    Refused,
+    Rejected,
     Secrets,
     Sent,
     Verdict,
@@ -111,7 +111,7 @@ class Reception:
     async def _look_up(self, verdict: Verdict, account: Account | None) -> Sent | None:
         """Ask the sender what it sent, where the signature alone doesn't tell what is wrong."""
         match verdict:
-            case Refused(_, str(token), Reason.NOT_EXPLAINED) if account is not None:
+            case Rejected(Reason.NOT_EXPLAINED, token=str(token)) if account is not None:
                 return await look_up(token, of=account, transport=self._transport)
             case _:
                 return None

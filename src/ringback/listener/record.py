@@ -11,7 +11,7 @@ from ringback.core.connection import Limits
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.rendering import OutgoingRequest
 from ringback.ports import Transport
-from ringback.receiver import Secrets, Sent
+from ringback.receiver.checking import Secrets, Sent
 
 # The sender is on this machine, and is itself waiting for our answer.
 _LIMITS: Final = Limits(connect=1, read=1, total=1)

@@ -13,7 +13,7 @@ from ringback.core.source import Source
 from ringback.listener.forwarding import Forwarded
 from ringback.listener.heard import Heard
 from ringback.listener.seen import Seen
-from ringback.receiver import Genuine, Reason, ReceivedRequest, Refused, Verdict
+from ringback.receiver.checking import Genuine, Reason, ReceivedRequest, Rejected, Verdict
 
 _MOST_PARAMETERS: Final = 50
 _LONGEST: Final = 2000
@@ -89,7 +89,7 @@ def _signature(verdict: Verdict) -> dict[str, bool | str | None]:
     match verdict:
         case Genuine():
             return {"ok": True, "reason": None, "explanation": None}
-        case Refused(_, _, reason, explanation):
+        case Rejected(reason, explanation):
             return {"ok": False, "reason": reason, "explanation": explanation}
         case _:
             assert_never(verdict)
@@ -160,9 +160,9 @@ def _signature_rows(verdict: Verdict) -> Iterator[_Row]:
     match verdict:
         case Genuine():
             yield "signature", "right", Tone.GOOD
-        case Refused(_, _, reason, explanation) if reason in _NOT_CHECKED:
+        case Rejected(reason, explanation) if reason in _NOT_CHECKED:
             yield "signature", f"not checked ({_in_words(reason)}): {explanation}", Tone.HINT
-        case Refused(_, _, reason, explanation):
+        case Rejected(reason, explanation):
             yield "signature", f"not right ({_in_words(reason)}): {explanation}", Tone.BAD
             if reason is Reason.URL_DIFFERS:
                 yield (
@@ -182,7 +182,7 @@ def _delivery(seen: Seen, verdict: Verdict) -> tuple[str, Tone]:
     if not seen.before:
         return "first time", Tone.PLAIN
     text = f"seen before, {_ordinal(seen.times)} time since {_time(seen.since)}"
-    if isinstance(verdict, Refused) and verdict.reason not in _NOT_CHECKED:
+    if isinstance(verdict, Rejected) and verdict.reason not in _NOT_CHECKED:
         return text, Tone.PLAIN
     return f"{text}: a retry of the same callback, so do the work only once", Tone.HINT
 

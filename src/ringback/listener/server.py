@@ -15,7 +15,7 @@ from typing import Final, cast
 from ringback.core.rendering import Headers
 from ringback.listener.answers import Answer
 from ringback.listener.reading import Arrived, RequestReader, Unreadable
-from ringback.receiver import ReceivedRequest
+from ringback.receiver.checking import ReceivedRequest
 
 Handler = Callable[[ReceivedRequest], Awaitable[Answer]]
 

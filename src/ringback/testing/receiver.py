@@ -5,7 +5,7 @@ from typing import Final
 
 from ringback.listener.answers import Answer
 from ringback.listener.server import Server
-from ringback.receiver import ReceivedRequest
+from ringback.receiver.checking import ReceivedRequest
 
 _HOST: Final = "127.0.0.1"
 

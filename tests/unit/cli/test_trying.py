@@ -15,8 +15,8 @@ from ringback.operations.accounts import fetch_account
 from ringback.operations.moment import Moment
 from ringback.operations.webhook_secrets import create_secret
 from ringback.ports import Transaction
-from ringback.receiver import Secrets, check
-from ringback.receiver.verdict import Genuine
+from ringback.receiver.checking import Secrets, check
+from ringback.receiver.checking.verdict import Genuine
 from ringback.testing import Emulator
 from tests.receivers import OK
 

@@ -2,7 +2,7 @@ import pytest
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.listener.forwarding import forwarded_headers, forwarded_url
-from ringback.receiver import ReceivedRequest
+from ringback.receiver.checking import ReceivedRequest
 
 
 @pytest.mark.parametrize(

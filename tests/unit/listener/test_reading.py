@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.listener.reading import MAX_BODY, MAX_HEAD, Arrived, RequestReader, Unreadable
-from ringback.receiver import ReceivedRequest
+from ringback.receiver.checking import ReceivedRequest
 
 POST = b"POST /p?x=1 HTTP/1.1\r\nHost: a\r\nkore-SIGNATURE:\r\nContent-Length: 3\r\n\r\na=1"
 REQUEST = ReceivedRequest(

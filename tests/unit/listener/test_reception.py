@@ -9,7 +9,7 @@ from ringback.listener.heard import Heard
 from ringback.listener.reception import Orders, Reception
 from ringback.listener.record import Account
 from ringback.listener.seen import SeenTokens
-from ringback.receiver import Genuine, Reason, ReceivedRequest, Refused, Secrets
+from ringback.receiver.checking import Genuine, Reason, ReceivedRequest, Rejected, Secrets
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, KORE_SECRET, FakeClock, RecordingTransport
 from tests.senders import received, rendered
 
@@ -76,7 +76,7 @@ async def test_an_account_that_appears_later_is_used_from_then_on() -> None:
         api_key_secret="",
     )
     after = await desk.hear(request)
-    assert isinstance(before.verdict, Refused)
+    assert isinstance(before.verdict, Rejected)
     assert before.verdict.reason is Reason.NO_SECRET
     assert isinstance(after.verdict, Genuine)
 

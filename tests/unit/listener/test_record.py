@@ -2,7 +2,7 @@ import pytest
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.listener.record import Account, secrets_of, sent_of
-from ringback.receiver import Secrets, Sent
+from ringback.receiver.checking import Secrets, Sent
 
 ACCOUNT = Account(
     CallbackUrl.parse("http://127.0.0.1:8080"),

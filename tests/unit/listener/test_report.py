@@ -12,7 +12,7 @@ from ringback.listener.forwarding import Forwarded
 from ringback.listener.heard import Heard
 from ringback.listener.report import Tone, as_json, as_lines
 from ringback.listener.seen import Seen
-from ringback.receiver import Genuine, Reason, ReceivedRequest, Refused
+from ringback.receiver.checking import Genuine, Reason, ReceivedRequest, Rejected
 from tests.fakes import NOW, TOKENS
 from tests.senders import received, rendered
 
@@ -26,8 +26,8 @@ def heard(source: Source = Source.KORE, **changes: Any) -> Heard:
     return replace(Heard(NOW, request, Genuine(source, TOKEN), FIRST, answered=200), **changes)
 
 
-def refusal(reason: Reason) -> Refused:
-    return Refused(Source.KORE, TOKEN, reason, "the explanation")
+def refusal(reason: Reason) -> Rejected:
+    return Rejected(reason, "the explanation", Source.KORE, TOKEN)
 
 
 def shown(what: Heard, *, verbose: bool = False) -> str:
@@ -74,7 +74,7 @@ def test_the_query_of_a_get_is_shown_as_parameters() -> None:
 
 
 def test_a_request_that_is_no_callback_is_called_none() -> None:
-    verdict = Refused(None, None, Reason.NO_SIGNATURE, "there is no signature")
+    verdict = Rejected(Reason.NO_SIGNATURE, "there is no signature")
     what = heard(request=ReceivedRequest("GET", "/", ()), verdict=verdict, seen=None)
     assert (
         shown(what)

@@ -1,6 +1,6 @@
 import pytest
 
-from ringback.receiver.differences import describe_change
+from ringback.receiver.checking.differences import describe_change
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import pytest
 
 from ringback.core.callback_url import CallbackUrl
-from ringback.receiver import ReceivedRequest, url_as_configured, url_by_host
+from ringback.receiver.checking import ReceivedRequest, url_as_configured, url_by_host
 
 
 def test_a_url_is_rebuilt_from_the_host_header_and_the_request_line() -> None:

@@ -15,12 +15,12 @@ from urllib.parse import quote, urlencode
 
 from ringback.core.payload import PARAMETERS, encode
 from ringback.core.source import Source
-from ringback.receiver.basis import Basis, Secrets, is_same
-from ringback.receiver.differences import describe_change
-from ringback.receiver.families import FAMILIES
-from ringback.receiver.request import ReceivedRequest, Sent, read_form
-from ringback.receiver.urls import SplitUrl
-from ringback.receiver.verdict import Reason
+from ringback.receiver.checking.basis import Basis, Secrets, is_same
+from ringback.receiver.checking.differences import describe_change
+from ringback.receiver.checking.families import FAMILIES
+from ringback.receiver.checking.request import ReceivedRequest, Sent, read_form
+from ringback.receiver.checking.urls import SplitUrl
+from ringback.receiver.checking.verdict import Reason
 
 _LONGEST_BODY: Final = 8 * 1024
 """Callbacks are shorter. Beyond it, a stranger could have us sign for seconds."""

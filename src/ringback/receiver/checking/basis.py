@@ -6,7 +6,7 @@ from typing import assert_never
 
 from ringback.core.signature import sign_as_kore, sign_as_twilio
 from ringback.core.source import Source
-from ringback.receiver.request import read_form
+from ringback.receiver.checking.request import read_form
 
 
 @dataclass(frozen=True, slots=True)

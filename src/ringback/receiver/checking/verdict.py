@@ -35,15 +35,15 @@ class Genuine:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Rejected:
     """The signature is missing, wrong, or can't be checked."""
 
-    source: Source | None
-    """What the request claims to come from; None where it claims nothing, or two things."""
-    token: str | None
     reason: Reason
     explanation: str
     """One sentence for a person; it holds no secret, but it may quote the request."""
+    source: Source | None = None
+    """What the request claims to come from; None where it claims nothing, or two things."""
+    token: str | None = None
 
 
-Verdict = Genuine | Refused
+Verdict = Genuine | Rejected

@@ -9,7 +9,7 @@ from typing import Self, assert_never
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.source import Source
-from ringback.receiver.request import ReceivedRequest
+from ringback.receiver.checking.request import ReceivedRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from ringback.core.method import Method
 from ringback.core.payload import encode
 from ringback.core.source import Source
-from ringback.receiver import (
+from ringback.receiver.checking import (
     Genuine,
     Reason,
     ReceivedRequest,
-    Refused,
+    Rejected,
     Secrets,
     Sent,
     Verdict,
@@ -43,9 +43,9 @@ def checked(
     return check(request, urls=here if urls is None else urls, secrets=secrets, sent=sent)
 
 
-def refused(request: ReceivedRequest, **how: Any) -> Refused:
+def refused(request: ReceivedRequest, **how: Any) -> Rejected:
     verdict = checked(request, **how)
-    assert isinstance(verdict, Refused)
+    assert isinstance(verdict, Rejected)
     return verdict
 
 
@@ -130,18 +130,15 @@ def test_what_the_sender_has_on_record_makes_nothing_genuine(source: Source) -> 
 
 
 def test_a_request_without_a_signature_claims_nothing() -> None:
-    assert refused(ReceivedRequest("GET", "/", (("Host", "a.example"),))) == Refused(
-        None,
-        None,
-        Reason.NO_SIGNATURE,
-        "there is neither X-Twilio-Signature nor Kore-Signature",
+    assert refused(ReceivedRequest("GET", "/", (("Host", "a.example"),))) == Rejected(
+        Reason.NO_SIGNATURE, "there is neither X-Twilio-Signature nor Kore-Signature"
     )
 
 
 def test_a_token_without_a_signature_tells_who_it_claims_to_be() -> None:
     request = without_header(received(rendered(Source.KORE)), "Kore-Signature")
-    assert refused(request) == Refused(
-        Source.KORE, TOKENS[Source.KORE], Reason.NO_SIGNATURE, "there is no Kore-Signature"
+    assert refused(request) == Rejected(
+        Reason.NO_SIGNATURE, "there is no Kore-Signature", Source.KORE, TOKENS[Source.KORE]
     )
 
 
@@ -479,7 +476,7 @@ some_secrets = st.lists(anything, max_size=2).map(tuple)
 def test_whatever_comes_gets_a_verdict(
     request: ReceivedRequest, urls: list[str], secrets: Secrets, sent: Sent | None
 ) -> None:
-    assert isinstance(check(request, urls=urls, secrets=secrets, sent=sent), Genuine | Refused)
+    assert isinstance(check(request, urls=urls, secrets=secrets, sent=sent), Genuine | Rejected)
 
 
 @settings(max_examples=100, deadline=None)

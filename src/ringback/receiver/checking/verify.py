@@ -10,12 +10,12 @@ from typing import Final
 
 from ringback.core.source import Source
 from ringback.core.tokens import is_token
-from ringback.receiver.basis import Basis, Secrets, is_same
-from ringback.receiver.families import FAMILIES
-from ringback.receiver.mistakes import NOT_EXPLAINED, compare_with_sent, find_mistake
-from ringback.receiver.request import ReceivedRequest, Sent
-from ringback.receiver.urls import SplitUrl
-from ringback.receiver.verdict import Genuine, Reason, Refused, Verdict
+from ringback.receiver.checking.basis import Basis, Secrets, is_same
+from ringback.receiver.checking.families import FAMILIES
+from ringback.receiver.checking.mistakes import NOT_EXPLAINED, compare_with_sent, find_mistake
+from ringback.receiver.checking.request import ReceivedRequest, Sent
+from ringback.receiver.checking.urls import SplitUrl
+from ringback.receiver.checking.verdict import Genuine, Reason, Rejected, Verdict
 
 _SHOWN: Final = 80
 
@@ -32,7 +32,7 @@ def check(
     match read_claim(request):
         case Claim() as claim:
             return _judge(claim, request, [SplitUrl.of(url) for url in urls], secrets, sent)
-        case Refused() as refused:
+        case Rejected() as refused:
             return refused
 
 
@@ -44,25 +44,23 @@ class Claim:
     token: str | None
     signature: str
 
-    def refused(self, reason: Reason, explanation: str) -> Refused:
+    def refused(self, reason: Reason, explanation: str) -> Rejected:
         """Return the verdict that does not believe it."""
-        return Refused(self.source, self.token, reason, explanation)
+        return Rejected(reason, explanation, self.source, self.token)
 
 
-def read_claim(request: ReceivedRequest) -> Claim | Refused:
+def read_claim(request: ReceivedRequest) -> Claim | Rejected:
     """Return what a request claims to be, or why it claims nothing that could be checked."""
     sources = [source for source in Source if _has_headers_of(source, request)]
     match sources:
         case []:
             names = " nor ".join(family.signature_header for family in FAMILIES.values())
-            return Refused(None, None, Reason.NO_SIGNATURE, f"there is neither {names}")
+            return Rejected(Reason.NO_SIGNATURE, f"there is neither {names}")
         case [source]:
             return _read_family(source, request)
         case _:
             found = [name for source in sources for name in _headers_of(source, request)]
-            return Refused(
-                None,
-                None,
+            return Rejected(
                 Reason.BOTH_FAMILIES,
                 f"it has headers of both families ({', '.join(found)}); a sender uses one",
             )
@@ -76,29 +74,29 @@ def _has_headers_of(source: Source, request: ReceivedRequest) -> bool:
     return bool(_headers_of(source, request))
 
 
-def _read_family(source: Source, request: ReceivedRequest) -> Claim | Refused:
+def _read_family(source: Source, request: ReceivedRequest) -> Claim | Rejected:
     family = FAMILIES[source]
     name = family.signature_header
     token = _read_token(source, request)
     match request.values(name):
         case []:
-            return Refused(source, token, Reason.NO_SIGNATURE, f"there is no {name}")
+            return Rejected(Reason.NO_SIGNATURE, f"there is no {name}", source, token)
         case [""] if source is Source.KORE:
-            return Refused(
-                source,
-                token,
+            return Rejected(
                 Reason.EMPTY_SIGNATURE,
                 "KORE sends an empty signature when the account has no webhook secret,"
                 " so nothing can be checked",
+                source,
+                token,
             )
         case [signature] if family.signature_form.fullmatch(signature):
             return Claim(source, token, signature)
         case given:
-            return Refused(
-                source,
-                token,
+            return Rejected(
                 Reason.MALFORMED_SIGNATURE,
                 f"{name} is {_quoted(given)}; it must be {family.form_in_words}, once",
+                source,
+                token,
             )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from ringback.receiver.request import read_form
+from ringback.receiver.checking.request import read_form
 
 _NAMED: Final = 5
 _NAME_LENGTH: Final = 40
