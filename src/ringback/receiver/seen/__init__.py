@@ -1,0 +1,1 @@
+"""What a receiver has seen already, so that nothing is done twice."""
