@@ -1,6 +1,6 @@
 """What a receiver asks of a store of what it has seen: claim, work, done.
 
-A callback is claimed before its work begins, for the length of a lease, and is done when the work is.
+A callback is claimed before its work begins, for the length of a lease, and done when the work is.
 Whoever is killed in between leaves a lease that ends, after which the next delivery may try again.
 """
 
@@ -17,7 +17,7 @@ class Visit:
 
     source: Source
     token: str
-    """The idempotency token. It says nothing about the other source's, so the two are kept apart."""
+    """The idempotency token; it says nothing about the other source's, so they are kept apart."""
     owner: str
     """Who is asking: a text that no other visit has."""
     lease: timedelta
