@@ -1,0 +1,185 @@
+"""The JSON that KORE's infrastructure sends: arrays of CloudEvents, of which the test event is one.
+
+Source of the attributes: CloudEvents 1.0 with its JSON format; of the array, and of the test event,
+KORE's documented sample. Nothing is raised, whatever the bytes are.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Final, NoReturn, TypeAlias, cast
+
+from ringback.receiver.events.unknown import UnknownEvent, Unreadable, missing, shown, unfit
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+"""A JSON value as Python's parser gives it."""
+
+TEST_EVENT_TYPE: Final = "com.kore.eventstreams.test.event"
+"""The type of the event by which KORE's portal tries a URL."""
+
+_VERSION: Final = "1.0"
+# RFC 3339, 5.6. `fromisoformat` alone takes dates without a time and times without an offset, too.
+_TIME: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
+
+_SORTS: Final[Mapping[type, str]] = {
+    bool: "a truth value",
+    int: "a number",
+    float: "a number",
+    str: "a text",
+    list: "an array",
+    dict: "an object",
+    type(None): "null",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CloudEvent:
+    """One event of KORE's Event Streams."""
+
+    id: str
+    """The same in each delivery of the event; a batch of events has one idempotency token."""
+    source: str
+    type: str
+    time: datetime | None
+    """When it happened, with its offset; without what is finer than a microsecond."""
+    subject: str | None
+    dataschema: str | None
+    data: Json
+    """What it tells; None where it tells nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloudEvents:
+    """The events of one request, in order; one of them alone is an array as well."""
+
+    events: tuple[CloudEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TestEvent:
+    """KORE's portal tries this URL; there is nothing to be done."""
+
+    # pytest would take the class for tests, in whatever file it is imported.
+    __test__: ClassVar = False
+
+    test_id: str
+    id: str
+    time: datetime | None
+
+
+def event_of_json(body: bytes) -> TestEvent | CloudEvents | UnknownEvent:
+    """Return what a JSON body tells; never raises.
+
+    A test event has a record of its own where it comes alone, as KORE's portal sends it. Attributes
+    that CloudEvent has no field for are passed over.
+
+    >>> event_of_json(b'{"id": "1"}').why
+    'the body is an object; expected an array of CloudEvents'
+    """
+    try:
+        return _read(_parse(body))
+    except Unreadable as unreadable:
+        return UnknownEvent((), str(unreadable))
+
+
+def _parse(body: bytes) -> Json:
+    try:
+        return cast(
+            "Json",
+            json.loads(
+                body.decode(),
+                object_pairs_hook=_without_repeats,
+                parse_constant=_refuse_constant,
+            ),
+        )
+    except RecursionError:
+        raise Unreadable("the body is nested too deeply to be read; expected JSON") from None
+    except ValueError as problem:  # no UTF-8, no JSON, or a number with thousands of digits
+        raise Unreadable(f"the body can't be read as JSON: {problem}") from None
+
+
+def _without_repeats(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        names = Counter(name for name, _ in pairs)
+        repeated = shown(names.most_common(1)[0][0])
+        raise Unreadable(f"the name {repeated} is given twice in one object; expected it once")
+    return document
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise Unreadable(f"the body holds {name}, which is no JSON; expected a number")
+
+
+def _read(document: Json) -> TestEvent | CloudEvents:
+    if not isinstance(document, list):
+        raise Unreadable(f"the body is {_sort_of(document)}; expected an array of CloudEvents")
+    events = tuple(_cloud_event(f"[{index}]", item) for index, item in enumerate(document))
+    if len(events) == 1 and events[0].type == TEST_EVENT_TYPE:
+        return _test_event(events[0])
+    return CloudEvents(events)
+
+
+def _cloud_event(place: str, item: Json) -> CloudEvent:
+    version = _required(item, "specversion", place)
+    if version != _VERSION:
+        raise unfit(f"{place}.specversion", version, repr(_VERSION))
+    return CloudEvent(
+        id=_required(item, "id", place),
+        source=_required(item, "source", place),
+        type=_required(item, "type", place),
+        time=_time(item, place),
+        subject=_optional(item, "subject", place),
+        dataschema=_optional(item, "dataschema", place),
+        data=_object(item, place).get("data"),
+    )
+
+
+def _test_event(event: CloudEvent) -> TestEvent:
+    return TestEvent(_required(event.data, "test_id", "[0].data"), event.id, event.time)
+
+
+def _time(item: Json, place: str) -> datetime | None:
+    given = _optional(item, "time", place)
+    if given is None:
+        return None
+    try:
+        # RFC 3339 lets both letters be small.
+        return _instant(given.upper())
+    except ValueError:
+        raise unfit(f"{place}.time", given, "an instant as RFC 3339 writes it") from None
+
+
+def _instant(text: str) -> datetime:
+    if _TIME.fullmatch(text) is None:
+        raise ValueError(text)
+    return datetime.fromisoformat(text)
+
+
+def _required(item: Json, name: str, place: str) -> str:
+    text = _optional(item, name, place)
+    if not text:
+        raise missing(f"{place}.{name}", "a text")
+    return text
+
+
+def _optional(item: Json, name: str, place: str) -> str | None:
+    value = _object(item, place).get(name)
+    if value is None or isinstance(value, str):
+        return value
+    raise Unreadable(f"{place}.{name} is {_sort_of(value)}; expected a text")
+
+
+def _object(item: Json, place: str) -> dict[str, Json]:
+    if isinstance(item, dict):
+        return item
+    raise Unreadable(f"{place} is {_sort_of(item)}; expected an object")
+
+
+def _sort_of(value: Json) -> str:
+    return _SORTS[type(value)]
