@@ -42,7 +42,7 @@ class _Field:
 
     def value_in(self, told: Mapping[str, str]) -> object:
         """Return the value that these parameters give; raises Unreadable."""
-        name = next((name for name in reversed(self.parameters) if told.get(name)), None)
+        name = next((name for name in reversed(self.parameters) if name in told), None)
         if name is None:
             if self.without is _REQUIRED:
                 raise missing(self.parameters[-1], self.expected)
@@ -160,7 +160,7 @@ def event_of_form(parameters: Iterable[tuple[str, str]]) -> Told | UnknownEvent:
     "SimStatus is 'lost'; expected new, ready, active, inactive or scheduled"
     """
     given = tuple(parameters)
-    told = dict(given)
+    told = {name: value for name, value in dict(given).items() if value}
     try:
         return _layout_for(told).read(told)
     except Unreadable as unreadable:
@@ -168,16 +168,15 @@ def event_of_form(parameters: Iterable[tuple[str, str]]) -> Told | UnknownEvent:
 
 
 def _layout_for(told: Mapping[str, str]) -> _Layout:
-    mark = next((mark for mark in _LAYOUTS if told.get(mark.parameter)), None)
+    mark = next((mark for mark in _LAYOUTS if mark.parameter in told), None)
     if mark is None:
         marks = one_of([mark.parameter for mark in _LAYOUTS])
         raise Unreadable(f"there is no {marks}; expected one of them, to tell what it is about")
     layouts = _LAYOUTS[mark]
     expected = f"a SID that begins with {one_of(list(layouts))}"
-    sid = told.get(mark.sid)
-    if not sid:
+    if mark.sid not in told:
         raise missing(mark.sid, expected)
-    layout = layouts.get(sid[:2])
-    if layout is None:
+    sid = told[mark.sid]
+    if sid[:2] not in layouts:
         raise unfit(mark.sid, sid, expected)
-    return layout
+    return layouts[sid[:2]]

@@ -138,6 +138,14 @@ def test_a_name_that_the_sender_does_not_tell_is_heard_from_the_urls_own_query()
     assert read == an_event(error_code=7)
 
 
+def test_an_empty_sid_is_no_sid() -> None:
+    told = parameters_of(an_event())
+    assert event_of_form([*told, ("CommandSid", ""), ("EsimProfileSid", "")]) == an_event()
+    read = event_of_form([*told, ("SimSid", "")])
+    assert isinstance(read, UnknownEvent)
+    assert read.why == "SimSid is missing; expected a SID that begins with HS or DE"
+
+
 def test_parameters_that_come_later_are_passed_over() -> None:
     assert event_of_form([*parameters_of(PROFILE), ("Colour", "red")]) == PROFILE
 
