@@ -10,13 +10,21 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Iterable
+from typing import Literal
 
 
-def sign_as_twilio(url: str, parameters: Iterable[tuple[str, str]] = (), *, auth_token: str) -> str:
+def sign_as_twilio(
+    url: str,
+    parameters: Iterable[tuple[str, str]] = (),
+    *,
+    auth_token: str,
+    digest: Literal["sha1", "sha256"] = "sha1",
+) -> str:
     """Return the X-Twilio-Signature of a request.
 
     The URL is the called one, with its query and without its fragment. The parameters are those
-    of a form body, decoded; a GET request has none.
+    of a form body, decoded; a GET request has none. With a shared key in place of the Auth Token,
+    the request's headers may name SHA-256.
 
     >>> form = [("Digits", "5678"), ("Digits", "1234"), ("Digits", "1234")]
     >>> form += [("Sid", "CA123"), ("SidAccount", "AC123")]
@@ -25,8 +33,8 @@ def sign_as_twilio(url: str, parameters: Iterable[tuple[str, str]] = (), *, auth
     """
     # Twilio's own check drops repeated values (a set) and sorts names, then values.
     signed = url + "".join(name + value for name, value in sorted(set(parameters)))
-    digest = hmac.digest(auth_token.encode(), signed.encode(), "sha1")
-    return base64.b64encode(digest).decode()
+    signature = hmac.digest(auth_token.encode(), signed.encode(), digest)
+    return base64.b64encode(signature).decode()
 
 
 def sign_as_kore(method: str, resource: str, body: bytes = b"", *, secret: str) -> str:

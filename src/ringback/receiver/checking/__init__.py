@@ -1,16 +1,17 @@
-"""For those who receive callbacks: is it genuine, and if not, why not?
+"""Is a request a genuine callback, and if not, why not?
 
-Needs the standard library alone, and nothing of the sender but its signatures.
+Pure, and in need of nothing of the sender but its signatures.
 """
 
 from ringback.receiver.checking.basis import Secrets
-from ringback.receiver.checking.request import ReceivedRequest, Sent
+from ringback.receiver.checking.request import Headers, ReceivedRequest, Sent
 from ringback.receiver.checking.urls import url_as_configured, url_by_host
 from ringback.receiver.checking.verdict import Genuine, Reason, Rejected, Verdict
 from ringback.receiver.checking.verify import check
 
 __all__ = [
     "Genuine",
+    "Headers",
     "Reason",
     "ReceivedRequest",
     "Rejected",

@@ -6,7 +6,6 @@ The order in which they are tried therefore does not matter.
 
 import hashlib
 import hmac
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, product
@@ -19,13 +18,13 @@ from ringback.receiver.checking.basis import Basis, Secrets, is_same
 from ringback.receiver.checking.differences import describe_change
 from ringback.receiver.checking.families import FAMILIES
 from ringback.receiver.checking.request import ReceivedRequest, Sent, read_form
-from ringback.receiver.checking.urls import SplitUrl
+from ringback.receiver.checking.urls import DEFAULT_PORTS, SplitUrl, without_port
 from ringback.receiver.checking.verdict import Reason
 
 _LONGEST_BODY: Final = 8 * 1024
 """Callbacks are shorter. Beyond it, a stranger could have us sign for seconds."""
 
-_DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
+_FRAGMENTS: Final = ("#cbs=kore", "#cbs=twilio")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,12 @@ NOT_EXPLAINED: Final = Mistake(
     Reason.NOT_EXPLAINED,
     "wrong secret, or the URL or the body was changed on the way;"
     " the signature alone can't tell which",
+)
+
+_PENDING: Final = Mistake(
+    Reason.PENDING_SECRET,
+    "it was signed with the pending webhook secret, which this receiver doesn't accept yet:"
+    " its sender has activated it",
 )
 
 _Guess = tuple[str | None, Mistake]
@@ -63,13 +68,15 @@ def find_mistake(
     guesses = chain.from_iterable(
         chain(
             _other_secret(basis, secrets),
-            _other_url(basis, urls, request),
             _other_body(basis),
             _other_method(basis),
             _other_hash(basis),
         )
         for basis in bases
     )
+    # The URLs tried are the same for all bases but for their secrets.
+    first_ones = {basis.secret: basis for basis in reversed(bases)}.values()
+    guesses = chain(guesses, *(_other_url(basis, urls, request) for basis in first_ones))
     return next((mistake for guess, mistake in guesses if is_same(signature, guess)), None)
 
 
@@ -81,7 +88,7 @@ def compare_with_sent(signature: str, bases: Sequence[Basis], sent: Sent) -> Mis
     if not any(is_same(signature, basis.signature()) for basis in as_sent):
         return Mistake(
             Reason.WRONG_SECRET,
-            f"it was signed with another {FAMILIES[source].signs_with} than this receiver's:"
+            f"it was signed with another {bases[0].scheme.signs_with} than this receiver's:"
             " what the sender has on record, unchanged, doesn't give this signature either",
         )
     if url not in {basis.url for basis in bases}:
@@ -112,14 +119,17 @@ def _other_secret(basis: Basis, secrets: Secrets) -> Iterator[_Guess]:
         mistake = Mistake(
             Reason.OTHER_FAMILYS_SECRET,
             f"it was signed with the {theirs}; {family.signature_header} takes the"
-            f" {family.signs_with}",
+            f" {basis.scheme.signs_with}",
         )
         for secret in secrets.of(source):
             yield replace(basis, secret=secret).signature(), mistake
+    if basis.source is Source.KORE:
+        for secret in secrets.pending_kore_secrets:
+            yield replace(basis, secret=secret).signature(), _PENDING
     for name, secret in secrets.others():
         mistake = Mistake(
             Reason.WRONG_SECRET,
-            f"it was signed with {name}, not with the {family.signs_with} of this receiver",
+            f"it was signed with {name}, not with the {basis.scheme.signs_with} of this receiver",
         )
         yield replace(basis, secret=secret).signature(), mistake
 
@@ -128,7 +138,8 @@ def _other_url(
     basis: Basis, urls: Sequence[SplitUrl], request: ReceivedRequest
 ) -> Iterator[_Guess]:
     candidates = chain.from_iterable(_rebuilt(url, request) for url in urls)
-    for url in dict.fromkeys(str(candidate) for candidate in candidates):
+    rebuilt = (str(candidate) for candidate in candidates)
+    for url in dict.fromkeys(chain(rebuilt, _with_fragments(urls))):
         yield replace(basis, url=url).signature(), _url_differs(url, basis.url)
 
 
@@ -147,6 +158,13 @@ def _rebuilt(url: SplitUrl, request: ReceivedRequest) -> Iterator[SplitUrl]:
             yield SplitUrl(scheme, authority, path, query)
 
 
+def _with_fragments(urls: Sequence[SplitUrl]) -> Iterator[str]:
+    """Give the URLs from which nobody took the fragment before they signed."""
+    for url, fragment in product(urls, _FRAGMENTS):
+        yield f"{url}{url.fragment or fragment}"
+        yield f"{url.signed_by(Source.KORE)}{url.fragment or fragment}"
+
+
 def _first(request: ReceivedRequest, name: str) -> list[str]:
     """Return a header's first value, which the proxy nearest to the sender has put there.
 
@@ -160,8 +178,8 @@ def _toggle_slash(path: str) -> str:
 
 
 def _with_ports(scheme: str, host: str, request: ReceivedRequest) -> set[str]:
-    bare = re.sub(r":\d*$", "", host)
-    ports = {_DEFAULT_PORTS.get(scheme, ""), *_first(request, "X-Forwarded-Port")}
+    bare = without_port(host)
+    ports = {DEFAULT_PORTS.get(scheme, ""), *_first(request, "X-Forwarded-Port")}
     return {host, bare, *(f"{bare}:{port}" for port in ports)}
 
 

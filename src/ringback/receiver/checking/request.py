@@ -1,18 +1,24 @@
 """A request as its receiver got it, and the same request as its sender's record has it."""
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
+
+from ringback.core.payload import decode
 
 Headers = tuple[tuple[str, str], ...]
 
+_FORM = "application/x-www-form-urlencoded"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)  # not frozen, since that takes as long to make as half a check
 class ReceivedRequest:
     """A request as it arrived; nothing of it is trusted or normalised."""
 
     method: str
     target: str
-    """What stands in the request line: the path and the query, as received."""
+    """What stands in the request line: the path and the query, as received.
+
+    Empty where whoever took the request in doesn't tell.
+    """
     headers: Headers
     """In the order and the letter case in which they came, repeated names and all."""
     body: bytes = b""
@@ -33,14 +39,27 @@ class ReceivedRequest:
         return read_form(self.query if self.method == "GET" else self.body)
 
     @property
+    def is_form(self) -> bool:
+        """Whether the body is a form, which it is too where nothing says what it is."""
+        kinds = self._kinds()
+        return not kinds or kinds == [_FORM]
+
+    @property
     def is_json(self) -> bool:
         """Whether the body is JSON, by what its sender says."""
-        kinds = self.values("Content-Type")
-        return any(kind.partition(";")[0].strip().lower() == "application/json" for kind in kinds)
+        return any(
+            kind.startswith("application/") and kind.endswith(("/json", "+json"))
+            for kind in self._kinds()
+        )
 
     def values(self, name: str) -> list[str]:
         """Return the values of a header, whatever the letter case of its name."""
-        return [value for given, value in self.headers if given.lower() == name.lower()]
+        wanted = name.lower()
+        return [value for given, value in self.headers if given.lower() == wanted]
+
+    def _kinds(self) -> list[str]:
+        kinds = self.values("content-type")
+        return [kind.partition(";")[0].strip().lower() for kind in kinds if kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +78,4 @@ def read_form(encoded: bytes | str) -> list[tuple[str, str]]:
     >>> read_form(b"a=1&b=&a=%C3%A9+%ff")
     [('a', '1'), ('b', ''), ('a', 'é \ufffd')]
     """
-    text = encoded if isinstance(encoded, str) else encoded.decode("utf-8", "replace")
-    return parse_qsl(text, keep_blank_values=True)
+    return decode(encoded if isinstance(encoded, str) else encoded.decode("utf-8", "replace"))

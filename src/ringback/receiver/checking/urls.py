@@ -4,12 +4,17 @@ Both signatures cover the URL as the sender has it. A receiver that is configure
 one that rebuilds it from the request is right only where no proxy stands in between.
 """
 
+import re
 from dataclasses import dataclass, replace
-from typing import Self, assert_never
+from functools import cached_property
+from typing import Final, Self, assert_never
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.source import Source
 from ringback.receiver.checking.request import ReceivedRequest
+
+DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
+_PORT: Final = re.compile(r":\d*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,8 @@ class SplitUrl:
     path: str
     query: str
     """With its `?`; empty where there is none."""
+    fragment: str = ""
+    """With its `#`; no signature covers it."""
 
     @classmethod
     def of(cls, text: str) -> Self:
@@ -29,10 +36,12 @@ class SplitUrl:
         >>> str(SplitUrl.of("https://user:pass@a.example/p?x=1#cbs=kore"))
         'https://a.example/p?x=1'
         """
-        scheme, _, rest = text.partition("#")[0].partition("://")
+        text, sharp, fragment = text.partition("#")
+        scheme, _, rest = text.partition("://")
         rest, mark, query = rest.partition("?")
         authority, slash, path = rest.partition("/")
-        return cls(scheme, authority.rpartition("@")[2], slash + path, mark + query)
+        authority = authority.rpartition("@")[2]
+        return cls(scheme, authority, slash + path, mark + query, sharp + fragment)
 
     def __str__(self) -> str:
         """The URL again, without credentials and fragment."""
@@ -59,6 +68,55 @@ class SplitUrl:
         if self.path not in ("", "/"):
             return [self]
         return [self, replace(self, path="" if self.path else "/")]
+
+    def ports(self) -> list[Self]:
+        """Return this URL, and with it the one with its port left out or its default port put in.
+
+        Twilio's senders do both, and its own validator therefore takes either.
+
+        >>> [str(url) for url in SplitUrl.of("https://[::1]/p").ports()]
+        ['https://[::1]/p', 'https://[::1]:443/p']
+        """
+        bare, default = without_port(self.authority), DEFAULT_PORTS.get(self.scheme.lower(), "")
+        other = f"{bare}:{default}" if bare == self.authority else bare
+        return [self, replace(self, authority=other)]
+
+
+# Without slots: what is derived from a URL is worked out once, for all requests that come to it.
+@dataclass(frozen=True)
+class CalledUrl:
+    """The URL that was called, with its query, as each of the sources may have signed it."""
+
+    split: SplitUrl
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Read any text; never raises."""
+        return cls(SplitUrl.of(text))
+
+    @cached_property
+    def by_twilio(self) -> tuple[str, ...]:
+        """What Twilio may have signed; the likeliest first."""
+        urls = (url for spelled in self.split.spellings() for url in spelled.ports())
+        return tuple(str(url) for url in urls)
+
+    @cached_property
+    def by_kore(self) -> tuple[str, ...]:
+        """What KORE may have signed; the likeliest first."""
+        return tuple(url.signed_by(Source.KORE) for url in self.split.spellings())
+
+    def signed_by(self, source: Source) -> tuple[str, ...]:
+        """Return what of this URL may have gone into a signature of this source."""
+        return self.by_twilio if source is Source.TWILIO else self.by_kore
+
+
+def without_port(authority: str) -> str:
+    """Return the host of an authority.
+
+    >>> without_port("[::1]:8080"), without_port("[::1]")
+    ('[::1]', '[::1]')
+    """
+    return _PORT.sub("", authority)
 
 
 def url_by_host(request: ReceivedRequest, *, scheme: str = "http") -> str:

@@ -4,20 +4,32 @@ Laws of this file. The signature is checked with the code that makes it, and com
 time. Whatever a request holds, checking it returns a verdict and never raises.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+from ringback.core.method import Method
+from ringback.core.signature import sign_as_kore, sign_as_twilio
 from ringback.core.source import Source
-from ringback.core.tokens import is_token
 from ringback.receiver.checking.basis import Basis, Secrets, is_same
+from ringback.receiver.checking.bodies import (
+    HASH_PARAMETER,
+    bodies_of_kore,
+    hash_of,
+    hashes_in,
+)
+from ringback.receiver.checking.claim import Claim, read_claim
 from ringback.receiver.checking.families import FAMILIES
-from ringback.receiver.checking.mistakes import NOT_EXPLAINED, compare_with_sent, find_mistake
-from ringback.receiver.checking.request import ReceivedRequest, Sent
-from ringback.receiver.checking.urls import SplitUrl
+from ringback.receiver.checking.mistakes import (
+    NOT_EXPLAINED,
+    Mistake,
+    compare_with_sent,
+    find_mistake,
+)
+from ringback.receiver.checking.request import ReceivedRequest, Sent, read_form
+from ringback.receiver.checking.urls import CalledUrl
 from ringback.receiver.checking.verdict import Genuine, Reason, Rejected, Verdict
 
-_SHOWN: Final = 80
+_METHODS: Final = frozenset(map(str, Method))
 
 
 def check(
@@ -29,124 +41,131 @@ def check(
     query, as a Twilio signature covers it. What the sender's record says that it sent explains
     a wrong signature for certain; it never makes a request genuine.
     """
-    match read_claim(request):
+    match read_claim(request.headers):
         case Claim() as claim:
-            return _judge(claim, request, [SplitUrl.of(url) for url in urls], secrets, sent)
-        case Rejected() as refused:
-            return refused
+            called = [CalledUrl.of(url) for url in urls]
+            return judge(claim, request, urls=called, secrets=secrets, sent=sent)
+        case Rejected() as rejected:
+            return rejected
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a request says of itself, in the headers of one family."""
-
-    source: Source
-    token: str | None
-    signature: str
-
-    def refused(self, reason: Reason, explanation: str) -> Rejected:
-        """Return the verdict that does not believe it."""
-        return Rejected(reason, explanation, self.source, self.token)
-
-
-def read_claim(request: ReceivedRequest) -> Claim | Rejected:
-    """Return what a request claims to be, or why it claims nothing that could be checked."""
-    sources = [source for source in Source if _has_headers_of(source, request)]
-    match sources:
-        case []:
-            names = " nor ".join(family.signature_header for family in FAMILIES.values())
-            return Rejected(Reason.NO_SIGNATURE, f"there is neither {names}")
-        case [source]:
-            return _read_family(source, request)
-        case _:
-            found = [name for source in sources for name in _headers_of(source, request)]
-            return Rejected(
-                Reason.BOTH_FAMILIES,
-                f"it has headers of both families ({', '.join(found)}); a sender uses one",
-            )
-
-
-def _headers_of(source: Source, request: ReceivedRequest) -> list[str]:
-    return [name for name in FAMILIES[source].headers if request.values(name)]
-
-
-def _has_headers_of(source: Source, request: ReceivedRequest) -> bool:
-    return bool(_headers_of(source, request))
-
-
-def _read_family(source: Source, request: ReceivedRequest) -> Claim | Rejected:
-    family = FAMILIES[source]
-    name = family.signature_header
-    token = _read_token(source, request)
-    match request.values(name):
-        case []:
-            return Rejected(Reason.NO_SIGNATURE, f"there is no {name}", source, token)
-        case [""] if source is Source.KORE:
-            return Rejected(
-                Reason.EMPTY_SIGNATURE,
-                "KORE sends an empty signature when the account has no webhook secret,"
-                " so nothing can be checked",
-                source,
-                token,
-            )
-        case [signature] if family.signature_form.fullmatch(signature):
-            return Claim(source, token, signature)
-        case given:
-            return Rejected(
-                Reason.MALFORMED_SIGNATURE,
-                f"{name} is {_quoted(given)}; it must be {family.form_in_words}, once",
-                source,
-                token,
-            )
-
-
-def _read_token(source: Source, request: ReceivedRequest) -> str | None:
-    match request.values(FAMILIES[source].idempotency_header):
-        case [token] if is_token(source, token):
-            return token
-        case _:
-            return None
-
-
-def _quoted(values: Sequence[str]) -> str:
-    text = " and ".join(repr(value) for value in values)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
-def _judge(
+def judge(
     claim: Claim,
     request: ReceivedRequest,
-    urls: Sequence[SplitUrl],
+    *,
+    urls: Sequence[CalledUrl],
+    secrets: Secrets,
+    sent: Sent | None = None,
+    accepts_unsigned: bool = False,
+) -> Verdict:
+    """Say whether a claim is true; `check` says what the arguments are."""
+    if not claim.signature:
+        return _judge_unsigned(claim, is_accepted=accepts_unsigned)
+    those = secrets.by(claim.scheme)
+    if not those:
+        name = FAMILIES[claim.source].signature_header
+        return claim.rejected(
+            Reason.NO_SECRET,
+            f"no {claim.scheme.signs_with} is known here, so {name} can't be checked",
+        )
+    if claim.source is Source.KORE:
+        is_right = _is_right_for_kore(claim, request, urls, those)
+    else:
+        if (rejected := _not_covered(claim, request, urls)) is not None:
+            return rejected
+        is_right = _is_right_for_twilio(claim, request, urls, those)
+    if is_right:
+        return Genuine(claim.source, claim.token)
+    mistake = _find_mistake(claim, request, urls, secrets, sent)
+    return claim.rejected(mistake.reason, mistake.explanation)
+
+
+def _judge_unsigned(claim: Claim, *, is_accepted: bool) -> Verdict:
+    if is_accepted:
+        return Genuine(claim.source, claim.token, is_signed=False)
+    return claim.rejected(
+        Reason.EMPTY_SIGNATURE,
+        "KORE sends an empty signature when the account has no webhook secret,"
+        " so nothing can be checked",
+    )
+
+
+def _is_right_for_kore(
+    claim: Claim, request: ReceivedRequest, urls: Iterable[CalledUrl], secrets: Iterable[str]
+) -> bool:
+    for body in bodies_of_kore(request):
+        for called in urls:
+            for url in called.by_kore:
+                for secret in secrets:
+                    try:
+                        signature = sign_as_kore(request.method, url, body, secret=secret)
+                    except UnicodeEncodeError:  # lone surrogates have no bytes to be signed
+                        continue
+                    if is_same(claim.signature, signature):
+                        return True
+    return False
+
+
+def _is_right_for_twilio(
+    claim: Claim, request: ReceivedRequest, urls: Iterable[CalledUrl], secrets: Iterable[str]
+) -> bool:
+    digest, form = claim.scheme.digest, read_form(_signed_body(claim.source, request))
+    for called in urls:
+        for url in called.by_twilio:
+            for secret in secrets:
+                try:
+                    signature = sign_as_twilio(url, form, auth_token=secret, digest=digest)
+                except UnicodeEncodeError:
+                    continue
+                if is_same(claim.signature, signature):
+                    return True
+    return False
+
+
+def _signed_body(source: Source, request: ReceivedRequest) -> bytes:
+    """Return what of the body is signed as such; a body that is no form Twilio signs by the URL."""
+    return request.body if source is Source.KORE or request.is_form else b""
+
+
+def _not_covered(
+    claim: Claim, request: ReceivedRequest, urls: Iterable[CalledUrl]
+) -> Rejected | None:
+    """Return why a signature of Twilio's can't cover this request, or None where it can."""
+    if request.method not in _METHODS:
+        return claim.rejected(
+            Reason.METHOD_CHANGED,
+            f"callbacks are sent as {' or '.join(Method)}, and this arrived as {request.method}",
+        )
+    if request.is_form or not request.body:
+        return None
+    hashes = [given for called in urls for given in hashes_in(called.split.query[1:])]
+    if not hashes:
+        return claim.rejected(
+            Reason.BODY_NOT_SIGNED,
+            f"its body is no form, and its URL has no {HASH_PARAMETER}, so nothing signs the body",
+        )
+    if set(hashes) != {hash_of(request.body)}:
+        return claim.rejected(
+            Reason.BODY_CHANGED, f"the {HASH_PARAMETER} of its URL is that of another body"
+        )
+    return None
+
+
+def _find_mistake(
+    claim: Claim,
+    request: ReceivedRequest,
+    urls: Sequence[CalledUrl],
     secrets: Secrets,
     sent: Sent | None,
-) -> Verdict:
-    family = FAMILIES[claim.source]
-    if not secrets.of(claim.source):
-        return claim.refused(
-            Reason.NO_SECRET,
-            f"no {family.signs_with} is known here, so {family.signature_header} can't be checked",
-        )
-    bases = _bases(claim.source, request, urls, secrets)
-    if any(is_same(claim.signature, basis.signature()) for basis in bases):
-        return Genuine(claim.source, claim.token)
-    mistake = find_mistake(claim.signature, bases, request=request, urls=urls, secrets=secrets)
+) -> Mistake:
+    bases = [
+        Basis(claim.scheme, request.method, url, _signed_body(claim.source, request), secret)
+        for called in urls
+        for url in called.signed_by(claim.source)
+        for secret in secrets.by(claim.scheme)
+    ]
+    splits = [called.split for called in urls]
+    mistake = find_mistake(claim.signature, bases, request=request, urls=splits, secrets=secrets)
     if mistake is None and sent is not None:
         mistake = compare_with_sent(claim.signature, bases, sent)
-    mistake = mistake or NOT_EXPLAINED
-    return claim.refused(mistake.reason, mistake.explanation)
-
-
-def _bases(
-    source: Source, request: ReceivedRequest, urls: Sequence[SplitUrl], secrets: Secrets
-) -> list[Basis]:
-    """Return every way in which the signature would be right."""
-    spelled = [url for given in urls for url in _spellings(given, request)]
-    return [
-        Basis(source, request.method, url.signed_by(source), request.body, secret)
-        for url in spelled
-        for secret in secrets.of(source)
-    ]
-
-
-def _spellings(url: SplitUrl, request: ReceivedRequest) -> Sequence[SplitUrl]:
-    return url.spellings() if request.path == "/" else [url]
+    return mistake or NOT_EXPLAINED

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given, settings
@@ -252,16 +252,47 @@ def test_an_unknown_secret_is_certain_once_the_sender_shows_what_it_sent(source:
 LOCAL = "http://127.0.0.1:9000"
 
 
+OTHER_PORTS: Final = [
+    ("http://127.0.0.1/path", f"{LOCAL}/path"),
+    ("http://127.0.0.1:80/path", "http://127.0.0.1/path"),
+    ("https://a.example:443/path", "https://a.example/path"),
+    ("https://a.example/path", "https://a.example:443/path"),
+    ("https://[::1]:443/path", "https://[::1]/path"),
+    ("https://[::1]/path", "https://[::1]:8443/path"),
+]
+
+
+@both_methods
+@pytest.mark.parametrize(("signed", "believed"), OTHER_PORTS, ids=str)
+def test_a_port_that_was_left_out_or_put_in_is_named_for_kore(
+    method: Method, signed: str, believed: str
+) -> None:
+    verdict = refused(received(rendered(Source.KORE, method, url=signed)), urls=[believed])
+    assert verdict.reason is Reason.URL_DIFFERS
+    assert f"it was signed for {signed}" in verdict.explanation
+
+
+@both_methods
+@pytest.mark.parametrize(("signed", "believed"), OTHER_PORTS, ids=str)
+def test_a_port_that_was_left_out_or_put_in_is_the_same_url_to_twilio(
+    method: Method, signed: str, believed: str
+) -> None:
+    request = received(rendered(Source.TWILIO, method, url=signed))
+    used = believed + request.target.removeprefix(request.path)
+    assert isinstance(checked(request, urls=[used]), Genuine)
+
+
+def test_another_port_is_named_for_twilio() -> None:
+    request = received(rendered(Source.TWILIO, url="http://127.0.0.1:8080/path"))
+    assert refused(request, urls=[f"{LOCAL}/path"]).reason is Reason.URL_DIFFERS
+
+
 @both_sources
 @both_methods
 @pytest.mark.parametrize(
     ("signed", "believed"),
     [
         ("https://127.0.0.1:9000/path", f"{LOCAL}/path"),
-        ("http://127.0.0.1/path", f"{LOCAL}/path"),
-        ("http://127.0.0.1:80/path", "http://127.0.0.1/path"),
-        ("https://a.example:443/path", "https://a.example/path"),
-        ("https://a.example/path", "https://a.example:443/path"),
         ("http://127.0.0.1:9000/path/", f"{LOCAL}/path"),
         ("http://127.0.0.1:9000/path", f"{LOCAL}/path/"),
         ("http://127.0.0.1:9000/path", "https://a.example/hook"),

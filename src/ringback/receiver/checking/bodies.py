@@ -1,0 +1,67 @@
+"""The bytes of a body that a sender may have signed, where others arrived."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import parse_qs
+
+from ringback.receiver.checking.request import ReceivedRequest
+
+HASH_PARAMETER: Final = "bodySHA256"
+"""The parameter of the URL by which a Twilio signature covers a body that is no form."""
+
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
+# A string of JSON, closed or not, or white space outside of one. It never has to look twice.
+_STRING_OR_SPACE: Final = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|[ \t\r\n]+', re.DOTALL)
+
+
+def hash_of(body: bytes) -> str:
+    """Return what stands in the URL for a body."""
+    return hashlib.sha256(body).hexdigest()
+
+
+def hashes_in(query: str) -> list[str]:
+    """Return what a query says that the hash of the body is."""
+    return parse_qs(query, keep_blank_values=True).get(HASH_PARAMETER, [])
+
+
+def bodies_of_kore(request: ReceivedRequest) -> Iterator[bytes]:
+    """Yield what KORE may have signed of this body: the body, and for JSON its compact forms.
+
+    KORE signs JSON without white space. How it writes what is not ASCII is undocumented, and
+    both ways are seen. The text is compacted without being parsed: what is read later is what
+    was checked.
+    """
+    yield request.body
+    if request.is_json:
+        compact = compacted(request.body)
+        yield compact
+        yield escaped(compact)
+
+
+def compacted(body: bytes) -> bytes:
+    r"""Return JSON without the white space between its tokens; any bytes will do.
+
+    >>> compacted(b'{ "a b": [1, "\\ "] }')
+    b'{"a b":[1,"\\ "]}'
+    """
+    return _STRING_OR_SPACE.sub(lambda match: match[1] or b"", body)
+
+
+def escaped(body: bytes) -> bytes:
+    r"""Return JSON with what is not ASCII as escapes; bytes that are no UTF-8 as they are.
+
+    >>> escaped('{"a":"é😀"}'.encode())
+    b'{"a":"\\u00e9\\ud83d\\ude00"}'
+    """
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return body
+    return _NOT_ASCII.sub(_escape, text).encode()
+
+
+def _escape(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))

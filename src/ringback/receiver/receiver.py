@@ -1,0 +1,323 @@
+"""The receiver: is it genuine, is it new, and what is to be done with it?"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final, cast
+
+from ringback.core.errors import Unusable
+from ringback.core.source import Source
+from ringback.receiver.callback import Callback, read_date
+from ringback.receiver.checking.basis import Secrets
+from ringback.receiver.checking.claim import Claim, read_claim
+from ringback.receiver.checking.configured import Found, read_urls
+from ringback.receiver.checking.request import Headers, ReceivedRequest
+from ringback.receiver.checking.urls import CalledUrl
+from ringback.receiver.checking.verdict import Genuine, Reason, Rejected, Verdict
+from ringback.receiver.checking.verify import judge
+from ringback.receiver.results import Accepted, Answer, Duplicate, Result, answer_to
+from ringback.receiver.seen.visit import Done, Ours, Seen, SeenUnavailable, UnderWay, Visit
+from ringback.receiver.system import chance, now
+
+log: Final = logging.getLogger("ringback.receiver")
+
+AnyHeaders = (
+    Mapping[str, str]
+    | Iterable[tuple[str, str]]
+    | Mapping[bytes, bytes]
+    | Iterable[tuple[bytes, bytes]]
+)
+Work = Callable[[Callback], object]
+_UNAVAILABLE: Final = Answer(503, "unavailable", {"Retry-After": "5"})
+
+
+class Receiver:
+    """Receives the callbacks of one URL, or of many.
+
+    Safe to use from any number of threads.
+    """
+
+    def __init__(
+        self,
+        url: str | Callable[[ReceivedRequest], str | None],
+        *,
+        twilio_auth_tokens: Sequence[str] = (),
+        kore_secrets: Sequence[str] = (),
+        twilio_shared_keys: Sequence[str] = (),
+        pending_kore_secrets: Sequence[str] = (),
+        accept_unsigned_kore: bool = False,
+        max_age: timedelta | None = None,
+        seen: Seen | None = None,
+        lease: timedelta = timedelta(seconds=60),
+        keep: timedelta | Mapping[Source, timedelta] = timedelta(days=7),
+        same_event_within: timedelta | None = None,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        """Take what the senders are configured with.
+
+        `url` is the callback URL exactly as it is configured at the sender, fragment and all. For
+        tenants, it is a template with places in its host or path (`https://a.example/{tenant}`),
+        or a function of the request that returns such a URL, or None where there is none.
+
+        Several secrets of a kind are for the time while one replaces another. Shared keys are for
+        the requests that Twilio signs with one, by the algorithm that their headers name. A pending
+        secret of KORE's makes nothing genuine; it explains a rejection. `accept_unsigned_kore`
+        takes what KORE sends for an account without a secret: anybody can send that.
+
+        `max_age` rejects what names a Date further from now. The header isn't signed, so this
+        keeps out old news and no forger. Twilio's requests have none, and pass.
+
+        `seen` remembers tokens, for each source apart: for `lease` while their work is under way,
+        and for `keep` since then. The lease has to be longer than the longest work.
+        `same_event_within` takes a callback for a duplicate that the other source has sent within
+        this time with the same URL and content, as happens during a move.
+
+        Raises InvalidCallbackUrl for a URL, and Unusable for anything else that can't work.
+        """
+        self._find = read_urls(url)
+        self._secrets = Secrets(
+            twilio_auth_tokens=_secrets("twilio_auth_tokens", twilio_auth_tokens),
+            kore_secrets=_secrets("kore_secrets", kore_secrets),
+            twilio_shared_keys=_secrets("twilio_shared_keys", twilio_shared_keys),
+            pending_kore_secrets=_secrets("pending_kore_secrets", pending_kore_secrets),
+        )
+        self._accepts_unsigned = accept_unsigned_kore
+        self._max_age = max_age
+        self._seen = seen
+        self._lease = lease
+        self._keep = keep if isinstance(keep, Mapping) else dict.fromkeys(Source, keep)
+        self._within = same_event_within
+        self._clock = clock
+        self._check_settings(
+            has_secret=bool(twilio_auth_tokens or kore_secrets or twilio_shared_keys)
+        )
+
+    def _check_settings(self, *, has_secret: bool) -> None:
+        if not has_secret and not self._accepts_unsigned:
+            raise Unusable(
+                "a receiver without a secret would reject everything: give it"
+                " twilio_auth_tokens, kore_secrets or twilio_shared_keys"
+            )
+        missing = [str(source) for source in Source if source not in self._keep]
+        if missing:
+            raise Unusable(f"keep: it has no time for {' and '.join(missing)}")
+        times = {"max_age": self._max_age, "lease": self._lease, "same_event_within": self._within}
+        for name, given in (*times.items(), *((f"keep of {s}", self._keep[s]) for s in Source)):
+            _check_time(name, given)
+        if self._within is not None and self._seen is None:
+            raise Unusable("same_event_within: it needs a store; give it with seen")
+
+    # ---- one request ---------------------------------------------------------------------------
+
+    def receive(
+        self, method: str, headers: AnyHeaders, body: bytes = b"", *, target: str = ""
+    ) -> Result:
+        """Say what to do with a request, and claim its work where there is any.
+
+        `target` is what stands in the request line, the path and the query as they came. A GET
+        can't be checked without it; for a POST it tells a wrong query from a right one.
+        Raises SeenUnavailable where the store can't be asked.
+        """
+        return self.receive_request(read_request(method, headers, body, target=target))
+
+    def check(
+        self, method: str, headers: AnyHeaders, body: bytes = b"", *, target: str = ""
+    ) -> Verdict:
+        """Say whether a request is genuine, and nothing of whether it is new; never raises."""
+        return self.check_request(read_request(method, headers, body, target=target))
+
+    def receive_request(self, request: ReceivedRequest) -> Result:
+        """Say what to do with a request; as `receive`."""
+        match self._check(request):
+            case Genuine() as genuine, found:
+                return self._claim(_callback(genuine, found, request))
+            case Rejected() as rejected:
+                return rejected
+
+    def check_request(self, request: ReceivedRequest) -> Verdict:
+        """Say whether a request is genuine; as `check`."""
+        verdict = self._check(request)
+        return verdict if isinstance(verdict, Rejected) else verdict[0]
+
+    def _check(self, request: ReceivedRequest) -> tuple[Genuine, Found] | Rejected:
+        claim = read_claim(request.headers)
+        if isinstance(claim, Rejected):
+            return claim
+        found = self._find(request)
+        if found is None:
+            return _at_no_url(claim, request)
+        called = found.url.called_by(request, claim)
+        if isinstance(called, Rejected):
+            return called
+        verdict = self._judge(claim, request, called)
+        return verdict if isinstance(verdict, Rejected) else (verdict, found)
+
+    def _judge(self, claim: Claim, request: ReceivedRequest, called: CalledUrl) -> Verdict:
+        verdict = judge(
+            claim,
+            request,
+            urls=(called,),
+            secrets=self._secrets,
+            accepts_unsigned=self._accepts_unsigned,
+        )
+        if self._max_age is None or isinstance(verdict, Rejected):
+            return verdict
+        return self._check_age(claim, request, self._max_age) or verdict
+
+    def _check_age(
+        self, claim: Claim, request: ReceivedRequest, max_age: timedelta
+    ) -> Rejected | None:
+        given = request.values("date")
+        if not given and claim.source is Source.TWILIO:
+            return None
+        at = read_date(request)
+        if at is None:
+            shown = " and ".join(map(repr, given)) or "missing"
+            return claim.rejected(Reason.STALE, f"its Date is {shown}, and must be a time")
+        age = self._clock() - at
+        if abs(age) <= max_age:
+            return None
+        side = "behind" if age > timedelta(0) else "ahead of"
+        return claim.rejected(
+            Reason.STALE,
+            f"its Date is {abs(age)} {side} this receiver's clock, and {max_age} is allowed",
+        )
+
+    def _claim(self, callback: Callback) -> Accepted | Duplicate:
+        if self._seen is None or callback.token is None:
+            return Accepted(callback)
+        visit = self._visit(callback, callback.token)
+        match self._seen.claim(visit):
+            case Ours(is_retry=False):
+                return Accepted(callback, self._seen, visit)
+            case Ours():
+                return Accepted(replace(callback, is_retry=True), self._seen, visit)
+            case UnderWay(for_another):
+                return Duplicate(callback, for_another)
+            case Done():
+                return Duplicate(callback)
+
+    def _visit(self, callback: Callback, token: str) -> Visit:
+        return Visit(
+            source=callback.source,
+            token=token,
+            owner=chance(),
+            lease=self._lease,
+            keep=self._keep[callback.source],
+            content=None if self._within is None else callback.fingerprint,
+            same_event_within=self._within or timedelta(0),
+        )
+
+    # ---- one request and its work --------------------------------------------------------------
+
+    def handle(self, request: ReceivedRequest, work: Work) -> Answer:
+        """Receive a request, do its work where there is any, and return what to answer.
+
+        What is rejected, and why, goes to the log `ringback.receiver`. What the work raises comes
+        out, after the work was given back; a store that can't be asked is a 503.
+        """
+        try:
+            result = self.receive_request(request)
+            if isinstance(result, Accepted):
+                with result:
+                    work(result.callback)
+        except SeenUnavailable as unavailable:
+            return _unavailable(unavailable)
+        return _answer(result)
+
+    async def handle_async(
+        self, request: ReceivedRequest, work: Work | Callable[[Callback], Awaitable[object]]
+    ) -> Answer:
+        """Do the same in an event loop: work that is no coroutine runs in a thread."""
+        try:
+            result = await asyncio.to_thread(self.receive_request, request)
+            if isinstance(result, Accepted):
+                async with result:
+                    await _run(work, result.callback)
+        except SeenUnavailable as unavailable:
+            return _unavailable(unavailable)
+        return _answer(result)
+
+
+def read_request(
+    method: str, headers: AnyHeaders, body: bytes, *, target: str = ""
+) -> ReceivedRequest:
+    """Return a request as it is checked, from what a framework has of it."""
+    given = cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
+    pairs = tuple(cast("Iterable[tuple[str | bytes, str | bytes]]", given))
+    if pairs and isinstance(pairs[0][0], bytes):
+        pairs = tuple((_as_text(name), _as_text(value)) for name, value in pairs)
+    return ReceivedRequest(method, target, cast("Headers", pairs), body)
+
+
+def _as_text(of: str | bytes) -> str:
+    return of.decode("latin-1") if isinstance(of, bytes) else of
+
+
+def _secrets(name: str, given: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(given, str):
+        raise Unusable(f"{name} is one text; give a list of them, even of one")
+    for number, secret in enumerate(given, start=1):
+        if not secret:
+            raise Unusable(f"{name}: number {number} is empty, and anybody could sign with that")
+        if not _can_be_signed_with(secret):
+            raise Unusable(f"{name}: number {number} is no text that can be written as UTF-8")
+    return tuple(given)
+
+
+def _can_be_signed_with(secret: str) -> bool:
+    try:
+        secret.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _check_time(name: str, given: timedelta | None) -> None:
+    if given is not None and given <= timedelta(0):
+        raise Unusable(f"{name} is {given}; it must be longer than nothing")
+
+
+def _at_no_url(claim: Claim, request: ReceivedRequest) -> Rejected:
+    if not request.target:
+        return claim.rejected(
+            Reason.NO_TARGET,
+            "which of the receiver's URLs it was sent to depends on its target, which the"
+            " application didn't hand over",
+        )
+    return claim.rejected(
+        Reason.UNKNOWN_URL, f"none of this receiver's URLs leads to {request.target!r}"
+    )
+
+
+def _callback(genuine: Genuine, found: Found, request: ReceivedRequest) -> Callback:
+    return Callback(
+        source=genuine.source,
+        token=genuine.token,
+        url=found.url.text,
+        request=request,
+        is_signed=genuine.is_signed,
+        url_values=found.values,
+    )
+
+
+def _answer(result: Result) -> Answer:
+    if not isinstance(result, Rejected):
+        return result.answer()
+    log.warning("rejected (%s): %s", result.reason, result.explanation)
+    return answer_to(result)
+
+
+def _unavailable(unavailable: SeenUnavailable) -> Answer:
+    log.error("answered with a 503: %s", unavailable)
+    return _UNAVAILABLE
+
+
+async def _run(work: Work, callback: Callback) -> None:
+    if inspect.iscoroutinefunction(work):
+        await work(callback)
+    else:
+        await asyncio.to_thread(work, callback)
