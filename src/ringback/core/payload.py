@@ -118,5 +118,11 @@ def decode(encoded: str) -> list[tuple[str, str]]:
     """
     pairs = [pair.partition("=") for pair in encoded.split("&") if pair]
     if "%" in encoded or "+" in encoded:
-        return [(unquote_plus(name), unquote_plus(value)) for name, _, value in pairs]
+        return [(_unquote(name), _unquote(value)) for name, _, value in pairs]
     return [(name, value) for name, _, value in pairs]
+
+
+def _unquote(text: str) -> str:
+    if "%" in text:
+        return unquote_plus(text)
+    return text.replace("+", " ")

@@ -11,9 +11,12 @@ from ringback.core.source import Source
 TOKEN_BYTES: Final = 16
 """How many bytes of chance a token is made from."""
 
-_TWILIO: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-# The notice: "34 to 43 characters"; ours are its sample's form, RQ and 32 hex digits.
-_KORE: Final = re.compile(r"[A-Za-z0-9_-]{34,43}")
+TOKEN_FORMS: Final = {
+    Source.TWILIO: re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"),
+    # The notice: "34 to 43 characters"; ours are its sample's form, RQ and 32 hex digits.
+    Source.KORE: re.compile(r"[A-Za-z0-9_-]{34,43}"),
+}
+"""What a receiver takes for an idempotency token of each source."""
 
 
 def make_token(source: Source, chance: bytes) -> str:
@@ -37,8 +40,7 @@ def make_token(source: Source, chance: bytes) -> str:
 
 def is_token(source: Source, text: str) -> bool:
     """Whether this text can be an idempotency token of this source."""
-    form = _KORE if source is Source.KORE else _TWILIO
-    return form.fullmatch(text) is not None
+    return TOKEN_FORMS[source].fullmatch(text) is not None
 
 
 def uuid4_text(chance: bytes) -> str:

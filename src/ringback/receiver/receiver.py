@@ -15,7 +15,6 @@ from ringback.receiver.checking.basis import Secrets
 from ringback.receiver.checking.claim import Claim, read_claim
 from ringback.receiver.checking.configured import Found, read_urls
 from ringback.receiver.checking.request import Headers, ReceivedRequest
-from ringback.receiver.checking.urls import CalledUrl
 from ringback.receiver.checking.verdict import Genuine, Reason, Rejected, Verdict
 from ringback.receiver.checking.verify import judge
 from ringback.receiver.results import Accepted, Answer, Duplicate, Result, answer_to
@@ -127,45 +126,36 @@ class Receiver:
         self, method: str, headers: AnyHeaders, body: bytes = b"", *, target: str = ""
     ) -> Verdict:
         """Say whether a request is genuine, and nothing of whether it is new; never raises."""
-        return self.check_request(read_request(method, headers, body, target=target))
+        return self._check(read_request(method, headers, body, target=target))[0]
 
     def receive_request(self, request: ReceivedRequest) -> Result:
         """Say what to do with a request; as `receive`."""
-        match self._check(request):
-            case Genuine() as genuine, found:
-                return self._claim(_callback(genuine, found, request))
-            case Rejected() as rejected:
-                return rejected
+        checked = self._check(request)
+        if checked[1] is None:
+            return checked[0]
+        return self._claim(_callback(*checked, request))
 
     def check_request(self, request: ReceivedRequest) -> Verdict:
         """Say whether a request is genuine; as `check`."""
-        verdict = self._check(request)
-        return verdict if isinstance(verdict, Rejected) else verdict[0]
+        return self._check(request)[0]
 
-    def _check(self, request: ReceivedRequest) -> tuple[Genuine, Found] | Rejected:
-        claim = read_claim(request.headers)
+    def _check(self, request: ReceivedRequest) -> tuple[Genuine, Found] | tuple[Rejected, None]:
+        claim = read_claim(request)
         if isinstance(claim, Rejected):
-            return claim
+            return claim, None
         found = self._find(request)
         if found is None:
-            return _at_no_url(claim, request)
+            return _at_no_url(claim, request), None
         called = found.url.called_by(request, claim)
         if isinstance(called, Rejected):
-            return called
-        verdict = self._judge(claim, request, called)
-        return verdict if isinstance(verdict, Rejected) else (verdict, found)
-
-    def _judge(self, claim: Claim, request: ReceivedRequest, called: CalledUrl) -> Verdict:
-        verdict = judge(
-            claim,
-            request,
-            urls=(called,),
-            secrets=self._secrets,
-            accepts_unsigned=self._accepts_unsigned,
-        )
-        if self._max_age is None or isinstance(verdict, Rejected):
-            return verdict
-        return self._check_age(claim, request, self._max_age) or verdict
+            return called, None
+        if self._accepts_unsigned and not claim.signature:
+            verdict = Genuine(claim.source, claim.token, is_signed=False)
+        else:
+            verdict = judge(claim, request, (called,), self._secrets)
+        if self._max_age is not None and isinstance(verdict, Genuine):
+            verdict = self._check_age(claim, request, self._max_age) or verdict
+        return (verdict, None) if isinstance(verdict, Rejected) else (verdict, found)
 
     def _check_age(
         self, claim: Claim, request: ReceivedRequest, max_age: timedelta
@@ -246,7 +236,8 @@ def read_request(
     method: str, headers: AnyHeaders, body: bytes, *, target: str = ""
 ) -> ReceivedRequest:
     """Return a request as it is checked, from what a framework has of it."""
-    given = cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
+    # Asking an abstract class takes as long as reading the headers does.
+    given = cast("Mapping[str, str]", headers).items() if hasattr(headers, "items") else headers
     pairs = tuple(cast("Iterable[tuple[str | bytes, str | bytes]]", given))
     if pairs and isinstance(pairs[0][0], bytes):
         pairs = tuple((_as_text(name), _as_text(value)) for name, value in pairs)

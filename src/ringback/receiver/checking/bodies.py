@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import parse_qs
 
-from ringback.receiver.checking.request import ReceivedRequest
-
 HASH_PARAMETER: Final = "bodySHA256"
 """The parameter of the URL by which a Twilio signature covers a body that is no form."""
 
@@ -26,18 +24,16 @@ def hashes_in(query: str) -> list[str]:
     return parse_qs(query, keep_blank_values=True).get(HASH_PARAMETER, [])
 
 
-def bodies_of_kore(request: ReceivedRequest) -> Iterator[bytes]:
-    """Yield what KORE may have signed of this body: the body, and for JSON its compact forms.
+def compact_forms(body: bytes) -> Iterator[bytes]:
+    """Yield what KORE may have signed of a JSON body, other than the body itself.
 
     KORE signs JSON without white space. How it writes what is not ASCII is undocumented, and
     both ways are seen. The text is compacted without being parsed: what is read later is what
     was checked.
     """
-    yield request.body
-    if request.is_json:
-        compact = compacted(request.body)
-        yield compact
-        yield escaped(compact)
+    compact = compacted(body)
+    yield compact
+    yield escaped(compact)
 
 
 def compacted(body: bytes) -> bytes:

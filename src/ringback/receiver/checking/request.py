@@ -1,6 +1,7 @@
 """A request as its receiver got it, and the same request as its sender's record has it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ringback.core.payload import decode
 
@@ -22,6 +23,14 @@ class ReceivedRequest:
     headers: Headers
     """In the order and the letter case in which they came, repeated names and all."""
     body: bytes = b""
+    _fields: Mapping[str, str] | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """The headers by their names in lower case; a repeated one is a list, as HTTP has it."""
+        if self._fields is None:
+            self._fields = _fields_of(self.headers)
+        return self._fields
 
     @property
     def path(self) -> str:
@@ -41,25 +50,29 @@ class ReceivedRequest:
     @property
     def is_form(self) -> bool:
         """Whether the body is a form, which it is too where nothing says what it is."""
-        kinds = self._kinds()
-        return not kinds or kinds == [_FORM]
+        return self._kind in ("", _FORM)
 
     @property
     def is_json(self) -> bool:
         """Whether the body is JSON, by what its sender says."""
-        return any(
-            kind.startswith("application/") and kind.endswith(("/json", "+json"))
-            for kind in self._kinds()
-        )
+        return self._kind.startswith("application/") and self._kind.endswith(("/json", "+json"))
 
     def values(self, name: str) -> list[str]:
         """Return the values of a header, whatever the letter case of its name."""
         wanted = name.lower()
         return [value for given, value in self.headers if given.lower() == wanted]
 
-    def _kinds(self) -> list[str]:
-        kinds = self.values("content-type")
-        return [kind.partition(";")[0].strip().lower() for kind in kinds if kind]
+    @property
+    def _kind(self) -> str:
+        return self.fields.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _fields_of(headers: Headers) -> Mapping[str, str]:
+    fields = {name.lower(): value for name, value in headers}
+    if len(fields) < len(headers):
+        for name in fields:
+            fields[name] = ", ".join(value for given, value in headers if given.lower() == name)
+    return fields
 
 
 @dataclass(frozen=True, slots=True)

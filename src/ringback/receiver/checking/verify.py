@@ -13,12 +13,12 @@ from ringback.core.source import Source
 from ringback.receiver.checking.basis import Basis, Secrets, is_same
 from ringback.receiver.checking.bodies import (
     HASH_PARAMETER,
-    bodies_of_kore,
+    compact_forms,
     hash_of,
     hashes_in,
 )
 from ringback.receiver.checking.claim import Claim, read_claim
-from ringback.receiver.checking.families import FAMILIES
+from ringback.receiver.checking.families import BY_WEBHOOK_SECRET, FAMILIES
 from ringback.receiver.checking.mistakes import (
     NOT_EXPLAINED,
     Mistake,
@@ -29,6 +29,10 @@ from ringback.receiver.checking.request import ReceivedRequest, Sent, read_form
 from ringback.receiver.checking.urls import CalledUrl
 from ringback.receiver.checking.verdict import Genuine, Reason, Rejected, Verdict
 
+_EMPTY: Final = (
+    "KORE sends an empty signature when the account has no webhook secret,"
+    " so nothing can be checked"
+)
 _METHODS: Final = frozenset(map(str, Method))
 
 
@@ -41,10 +45,10 @@ def check(
     query, as a Twilio signature covers it. What the sender's record says that it sent explains
     a wrong signature for certain; it never makes a request genuine.
     """
-    match read_claim(request.headers):
+    match read_claim(request):
         case Claim() as claim:
             called = [CalledUrl.of(url) for url in urls]
-            return judge(claim, request, urls=called, secrets=secrets, sent=sent)
+            return judge(claim, request, called, secrets, sent)
         case Rejected() as rejected:
             return rejected
 
@@ -52,24 +56,23 @@ def check(
 def judge(
     claim: Claim,
     request: ReceivedRequest,
-    *,
     urls: Sequence[CalledUrl],
     secrets: Secrets,
     sent: Sent | None = None,
-    accepts_unsigned: bool = False,
 ) -> Verdict:
     """Say whether a claim is true; `check` says what the arguments are."""
+    scheme = claim.scheme
+    those = secrets.by(scheme)
     if not claim.signature:
-        return _judge_unsigned(claim, is_accepted=accepts_unsigned)
-    those = secrets.by(claim.scheme)
+        return claim.rejected(Reason.EMPTY_SIGNATURE, _EMPTY)
     if not those:
         name = FAMILIES[claim.source].signature_header
         return claim.rejected(
             Reason.NO_SECRET,
-            f"no {claim.scheme.signs_with} is known here, so {name} can't be checked",
+            f"no {scheme.signs_with} is known here, so {name} can't be checked",
         )
-    if claim.source is Source.KORE:
-        is_right = _is_right_for_kore(claim, request, urls, those)
+    if scheme is BY_WEBHOOK_SECRET:
+        is_right = _is_right_for_kore(claim.signature, request, urls, those)
     else:
         if (rejected := _not_covered(claim, request, urls)) is not None:
             return rejected
@@ -80,29 +83,28 @@ def judge(
     return claim.rejected(mistake.reason, mistake.explanation)
 
 
-def _judge_unsigned(claim: Claim, *, is_accepted: bool) -> Verdict:
-    if is_accepted:
-        return Genuine(claim.source, claim.token, is_signed=False)
-    return claim.rejected(
-        Reason.EMPTY_SIGNATURE,
-        "KORE sends an empty signature when the account has no webhook secret,"
-        " so nothing can be checked",
+def _is_right_for_kore(
+    signature: str, request: ReceivedRequest, urls: Iterable[CalledUrl], secrets: Iterable[str]
+) -> bool:
+    if _is_signed_by_kore(signature, request.method, request.body, urls, secrets):
+        return True
+    return request.is_json and any(
+        _is_signed_by_kore(signature, request.method, body, urls, secrets)
+        for body in compact_forms(request.body)
     )
 
 
-def _is_right_for_kore(
-    claim: Claim, request: ReceivedRequest, urls: Iterable[CalledUrl], secrets: Iterable[str]
+def _is_signed_by_kore(
+    given: str, method: str, body: bytes, urls: Iterable[CalledUrl], secrets: Iterable[str]
 ) -> bool:
-    for body in bodies_of_kore(request):
-        for called in urls:
-            for url in called.by_kore:
-                for secret in secrets:
-                    try:
-                        signature = sign_as_kore(request.method, url, body, secret=secret)
-                    except UnicodeEncodeError:  # lone surrogates have no bytes to be signed
-                        continue
-                    if is_same(claim.signature, signature):
+    for called in urls:
+        for url in called.by_kore:
+            for secret in secrets:
+                try:
+                    if is_same(given, sign_as_kore(method, url, body, secret=secret)):
                         return True
+                except UnicodeEncodeError:  # lone surrogates have no bytes to be signed
+                    continue
     return False
 
 
@@ -115,10 +117,10 @@ def _is_right_for_twilio(
             for secret in secrets:
                 try:
                     signature = sign_as_twilio(url, form, auth_token=secret, digest=digest)
+                    if is_same(claim.signature, signature):
+                        return True
                 except UnicodeEncodeError:
                     continue
-                if is_same(claim.signature, signature):
-                    return True
     return False
 
 
