@@ -1,0 +1,423 @@
+"""A receiver as its application uses it: request in, Accepted, Duplicate or Rejected out."""
+
+import asyncio
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pytest
+
+from ringback.core.method import Method
+from ringback.receiver import (
+    Accepted,
+    Answer,
+    Callback,
+    Duplicate,
+    Genuine,
+    InvalidCallbackUrl,
+    MemorySeen,
+    Reason,
+    ReceivedRequest,
+    Receiver,
+    Rejected,
+    SeenUnavailable,
+    Source,
+    Unusable,
+    read_request,
+)
+from ringback.receiver.events import SimStatus, SimUpdated
+from ringback.receiver.seen.visit import Claimed, Visit
+from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, TOKENS
+from tests.senders import BODY, received, rendered
+
+URL: Final = "https://example.com/callbacks?tenant=7#cbs=kore"
+SECOND: Final = timedelta(seconds=1)
+both_sources = pytest.mark.parametrize("source", list(Source))
+both_methods = pytest.mark.parametrize("method", list(Method))
+
+
+class Hands:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def __call__(self) -> datetime:
+        return self.time
+
+
+def receiver(url: Any = URL, **how: Any) -> Receiver:
+    how = {"twilio_auth_tokens": [AUTH_TOKEN], "kore_secrets": [KORE_SECRET]} | how
+    return Receiver(url, **how)
+
+
+def remembering(clock: Hands | None = None, **how: Any) -> Receiver:
+    clock = clock or Hands()
+    return receiver(seen=MemorySeen(clock=clock), clock=clock, **how)
+
+
+def sent(
+    source: Source = Source.KORE,
+    method: Method = Method.POST,
+    *,
+    url: str = URL,
+    **how: Any,
+) -> ReceivedRequest:
+    return received(rendered(source, method, url=url, **how))
+
+
+def accepted(callbacks: Receiver, request: ReceivedRequest) -> Accepted:
+    result = callbacks.receive_request(request)
+    assert isinstance(result, Accepted), result
+    return result
+
+
+def rejected(callbacks: Receiver, request: ReceivedRequest) -> Rejected:
+    result = callbacks.receive_request(request)
+    assert isinstance(result, Rejected), result
+    return result
+
+
+# ---- what an application does -------------------------------------------------------------------
+
+
+@both_sources
+def test_an_application_matches_what_came(source: Source) -> None:
+    callbacks = remembering()
+    request = sent(source)
+    told = list[object]()
+    for body in (request.body, request.body, b"forged=1"):
+        match callbacks.receive("POST", dict(request.headers), body):
+            case Accepted(callback) as work:
+                with work:
+                    told.append(callback.parameters["SimStatus"])
+            case Duplicate(callback):
+                told.append(callback.token)
+            case Rejected(reason):
+                told.append(reason)
+    assert told == ["inactive", TOKENS[source], Reason.NOT_EXPLAINED]
+
+
+@both_sources
+@both_methods
+def test_a_callback_has_all_that_the_request_told(source: Source, method: Method) -> None:
+    callback = accepted(receiver(), sent(source, method)).callback
+    assert callback.source is source
+    assert callback.token == TOKENS[source]
+    assert callback.url == "https://example.com/callbacks?tenant=7"
+    assert callback.parameters["SimUniqueName"] == "my super sim"
+    assert callback.is_signed
+    assert not callback.is_retry
+    assert isinstance(callback.event, SimUpdated)
+    assert callback.event.sim_status is SimStatus.INACTIVE
+
+
+def test_what_a_get_of_kores_tells_is_not_signed() -> None:
+    for source, method in ((s, m) for s in Source for m in Method):
+        callback = accepted(receiver(), sent(source, method)).callback
+        is_signed = (source, method) != (Source.KORE, Method.GET)
+        assert callback.parameters_are_signed is is_signed
+
+
+@pytest.mark.parametrize(
+    "spell", [dict, list, lambda pairs: {n.upper(): v for n, v in pairs}, iter], ids=repr
+)
+def test_headers_may_come_in_any_form(spell: Any) -> None:
+    request = sent()
+    assert isinstance(receiver().check("POST", spell(request.headers), request.body), Genuine)
+
+
+def test_headers_may_be_bytes() -> None:
+    request = sent()
+    pairs = [(name.lower().encode(), value.encode()) for name, value in request.headers]
+    assert isinstance(receiver().check("POST", pairs, request.body), Genuine)
+    assert isinstance(receiver().check("POST", dict(pairs), request.body), Genuine)
+
+
+def test_a_get_is_not_judged_without_its_target() -> None:
+    request = replace(sent(method=Method.GET), target="")
+    refusal = rejected(receiver(), request)
+    assert (refusal.reason, refusal.status) == (Reason.NO_TARGET, 400)
+
+
+def test_every_reason_has_a_status_that_no_sender_takes_for_a_success() -> None:
+    assert {reason.status for reason in Reason} == {400, 403, 404, 503}
+
+
+# ---- secrets ------------------------------------------------------------------------------------
+
+
+@both_sources
+def test_old_and_new_secrets_are_good_side_by_side(source: Source) -> None:
+    callbacks = receiver(
+        twilio_auth_tokens=["old", AUTH_TOKEN], kore_secrets=[KORE_SECRET, "new one"]
+    )
+    accepted(callbacks, sent(source))
+    accepted(callbacks, sent(source, auth_token="old", kore_secret="new one"))
+    forged = sent(source, auth_token="other", kore_secret="other")
+    assert rejected(callbacks, forged).reason is Reason.NOT_EXPLAINED
+
+
+def test_a_family_without_a_secret_is_rejected_so_that_the_sender_tries_again() -> None:
+    refusal = rejected(receiver(kore_secrets=[]), sent(Source.KORE))
+    assert (refusal.reason, refusal.status) == (Reason.NO_SECRET, 503)
+
+
+def test_a_pending_secret_is_named_and_not_accepted() -> None:
+    callbacks = receiver(pending_kore_secrets=["pending one"])
+    refusal = rejected(callbacks, sent(kore_secret="pending one"))
+    assert (refusal.reason, refusal.status) == (Reason.PENDING_SECRET, 503)
+    assert "pending one" not in refusal.explanation
+
+
+def test_an_unsigned_callback_of_kores_is_taken_only_where_that_was_said() -> None:
+    unsigned = sent(kore_secret="")
+    assert rejected(receiver(), unsigned).reason is Reason.EMPTY_SIGNATURE
+    callback = accepted(receiver(accept_unsigned_kore=True), unsigned).callback
+    assert not callback.is_signed
+    assert not callback.parameters_are_signed
+
+
+def test_an_empty_signature_of_twilios_is_never_taken() -> None:
+    headers = [("X-Twilio-Signature", "")]
+    verdict = receiver(accept_unsigned_kore=True).check("POST", headers, b"a=1")
+    assert isinstance(verdict, Rejected)
+    assert verdict.reason is Reason.MALFORMED_SIGNATURE
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ({"kore_secrets": "text"}, "kore_secrets is one text; give a list"),
+        ({"kore_secrets": ["a", ""]}, "kore_secrets: number 2 is empty"),
+        ({"twilio_auth_tokens": ["\ud800"]}, "twilio_auth_tokens: number 1 is no text"),
+        ({"twilio_auth_tokens": [], "kore_secrets": []}, "without a secret"),
+        ({"lease": timedelta(0)}, "lease is 0:00:00"),
+        ({"max_age": -SECOND}, "max_age is"),
+        ({"keep": timedelta(0)}, "keep of twilio is 0:00:00"),
+        ({"keep": {Source.KORE: SECOND}}, "no time for twilio"),
+        ({"same_event_within": SECOND}, "same_event_within: it needs a store"),
+        ({"same_event_within": timedelta(0), "seen": MemorySeen()}, "same_event_within is 0"),
+    ],
+)
+def test_what_can_t_work_is_refused_at_once(how: dict[str, Any], why: str) -> None:
+    with pytest.raises(Unusable, match=why):
+        receiver(**how)
+
+
+# ---- URLs ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", ["", "example.com/callbacks", "ftp://a.example", "https://a b/"])
+def test_a_url_that_can_t_be_configured_is_refused_at_once(url: str) -> None:
+    with pytest.raises(InvalidCallbackUrl):
+        receiver(url)
+
+
+@both_sources
+@both_methods
+def test_another_query_than_the_configured_one_is_rejected(source: Source, method: Method) -> None:
+    request = sent(source, method)
+    moved = replace(request, target=request.target.replace("tenant=7", "tenant=8"))
+    refusal = rejected(receiver(), moved)
+    assert refusal.reason is Reason.URL_DIFFERS
+    assert "tenant=8" in refusal.explanation
+
+
+@both_sources
+@both_methods
+def test_a_template_tells_the_tenants_apart(source: Source, method: Method) -> None:
+    callbacks = receiver("https://example.com/t/{tenant}/callbacks?x=1#cbs=kore")
+    request = sent(source, method, url="https://example.com/t/acme/callbacks?x=1")
+    callback = accepted(callbacks, request).callback
+    assert callback.url_values == {"tenant": "acme"}
+    assert callback.url == "https://example.com/t/acme/callbacks?x=1"
+    moved = replace(request, target=request.target.replace("acme", "other"))
+    assert rejected(callbacks, moved).reason is Reason.NOT_EXPLAINED
+    refusal = rejected(callbacks, replace(request, target="/elsewhere"))
+    assert (refusal.reason, refusal.status) == (Reason.UNKNOWN_URL, 404)
+
+
+@both_sources
+def test_a_function_may_say_which_url_it_is(source: Source) -> None:
+    tenants = {"/hooks/1": "https://one.example/in?a=1#cbs=kore", "/hooks/2": None}
+    callbacks = receiver(lambda request: tenants[request.path])
+    request = replace(sent(source, url="https://one.example/in?a=1"), target="/hooks/1?a=1")
+    assert accepted(callbacks, request).callback.url == "https://one.example/in?a=1"
+    assert rejected(callbacks, replace(request, target="/hooks/2")).reason is Reason.UNKNOWN_URL
+
+
+# ---- once, and once only ------------------------------------------------------------------------
+
+
+@both_sources
+def test_a_delivery_that_comes_while_the_work_is_under_way_is_put_off(source: Source) -> None:
+    callbacks = remembering()
+    first = accepted(callbacks, sent(source))
+    second = callbacks.receive_request(sent(source))
+    assert isinstance(second, Duplicate)
+    assert second.answer() == Answer(503, "under way", {"Retry-After": "60"})
+    assert first.done()
+    third = callbacks.receive_request(sent(source))
+    assert isinstance(third, Duplicate)
+    assert third.answer().status == 200
+
+
+def test_work_that_fails_is_given_back() -> None:
+    callbacks = remembering()
+    with pytest.raises(ZeroDivisionError), accepted(callbacks, sent()):
+        raise ZeroDivisionError
+    assert accepted(callbacks, sent()).callback.is_retry
+
+
+def test_work_whose_lease_ends_is_another_s_to_do() -> None:
+    clock = Hands()
+    callbacks = remembering(clock, lease=10 * SECOND)
+    slow = accepted(callbacks, sent())
+    clock.time += 11 * SECOND
+    again = accepted(callbacks, sent())
+    assert again.callback.is_retry
+    assert not slow.done()
+    assert again.done()
+
+
+def test_a_token_is_kept_for_the_time_of_its_source() -> None:
+    clock = Hands()
+    callbacks = remembering(clock, keep={Source.TWILIO: 60 * SECOND, Source.KORE: 600 * SECOND})
+    for source in Source:
+        accepted(callbacks, sent(source)).done()
+    clock.time += 61 * SECOND
+    assert isinstance(callbacks.receive_request(sent(Source.TWILIO)), Accepted)
+    assert isinstance(callbacks.receive_request(sent(Source.KORE)), Duplicate)
+
+
+@both_methods
+def test_the_same_event_of_both_sources_is_two_unless_it_is_looked_for(method: Method) -> None:
+    for within, kind in ((None, Accepted), (60 * SECOND, Duplicate)):
+        callbacks = remembering(same_event_within=within)
+        accepted(callbacks, sent(Source.TWILIO, method)).done()
+        assert isinstance(callbacks.receive_request(sent(Source.KORE, method)), kind)
+
+
+def test_another_event_is_another_one_whoever_sends_it() -> None:
+    callbacks = remembering(same_event_within=60 * SECOND)
+    accepted(callbacks, sent(Source.TWILIO)).done()
+    accepted(callbacks, sent(Source.KORE, body=BODY.replace("inactive", "active")))
+
+
+def test_a_callback_without_a_token_is_new_each_time() -> None:
+    callbacks = remembering()
+    request = sent()
+    bare = replace(request, headers=tuple(p for p in request.headers if "Idempotency" not in p[0]))
+    for _ in range(2):
+        result = accepted(callbacks, bare)
+        assert result.callback.token is None
+        assert result.done()
+
+
+# ---- freshness ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("date", "reason"),
+    [
+        ("2024-07-03T14:40:58Z", None),
+        ("Wed, 03 Jul 2024 14:40:58 GMT", None),
+        ("2024-07-03T14:35:57Z", Reason.STALE),
+        ("2024-07-03T14:45:59Z", Reason.STALE),
+        ("yesterday", Reason.STALE),
+        ("", Reason.STALE),
+    ],
+)
+def test_the_date_is_checked_where_that_is_asked_for(date: str, reason: Reason | None) -> None:
+    request = sent()
+    headers = dict(request.headers) | {"Date": date}
+    verdict = receiver(max_age=300 * SECOND, clock=Hands()).check("POST", headers, request.body)
+    assert (verdict.reason if isinstance(verdict, Rejected) else None) is reason
+    assert isinstance(receiver().check("POST", headers, request.body), Genuine)
+
+
+def test_twilio_sends_no_date_and_passes() -> None:
+    assert isinstance(receiver(max_age=SECOND).check_request(sent(Source.TWILIO)), Genuine)
+
+
+def test_a_callback_says_when_it_was_sent() -> None:
+    assert accepted(receiver(), sent(Source.KORE)).callback.sent_at == NOW.astimezone(UTC)
+    assert accepted(receiver(), sent(Source.TWILIO)).callback.sent_at is None
+
+
+# ---- with its work ------------------------------------------------------------------------------
+
+
+def test_handling_does_the_work_and_answers(caplog: pytest.LogCaptureFixture) -> None:
+    callbacks, worked = remembering(), list[Callback]()
+    with caplog.at_level(logging.WARNING, logger="ringback.receiver"):
+        answers = [
+            callbacks.handle(request, worked.append).status
+            for request in (sent(), sent(), replace(sent(), body=b"forged=1"), sent(Source.TWILIO))
+        ]
+    assert answers == [200, 200, 403, 200]
+    assert [callback.source for callback in worked] == [Source.KORE, Source.TWILIO]
+    assert [record.message.partition(":")[0] for record in caplog.records] == [
+        "rejected (not_explained)"
+    ]
+
+
+async def test_handling_in_an_event_loop_takes_both_kinds_of_work() -> None:
+    callbacks, worked = remembering(), list[Callback]()
+
+    async def work(callback: Callback) -> None:
+        await asyncio.sleep(0)
+        worked.append(callback)
+
+    assert (await callbacks.handle_async(sent(), work)).status == 200
+    assert (await callbacks.handle_async(sent(), work)).status == 200
+    assert (await callbacks.handle_async(sent(Source.TWILIO), worked.append)).status == 200
+    assert len(worked) == 2
+
+
+def fail(callback: Callback) -> None:
+    raise ZeroDivisionError
+
+
+async def test_what_the_work_raises_comes_out_and_the_next_delivery_may_try() -> None:
+    callbacks = remembering()
+    with pytest.raises(ZeroDivisionError):
+        callbacks.handle(sent(), fail)
+    with pytest.raises(ZeroDivisionError):
+        await callbacks.handle_async(sent(), fail)
+    retried = list[bool]()
+    callbacks.handle(sent(), lambda callback: retried.append(callback.is_retry))
+    assert retried == [True]
+
+
+class Gone:
+    """A store that can't be asked."""
+
+    def claim(self, visit: Visit) -> Claimed:
+        raise SeenUnavailable("the store is gone")
+
+    def done(self, visit: Visit) -> bool:
+        raise SeenUnavailable("the store is gone")
+
+    def release(self, visit: Visit) -> None:
+        raise SeenUnavailable("the store is gone")
+
+
+async def test_a_store_that_can_t_be_asked_is_a_503_and_no_work_is_done(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    callbacks = receiver(seen=Gone())
+    with pytest.raises(SeenUnavailable):
+        callbacks.receive_request(sent())
+    for answer in (callbacks.handle(sent(), fail), await callbacks.handle_async(sent(), fail)):
+        assert (answer.status, "Retry-After" in answer.headers) == (503, True)
+    assert {record.message for record in caplog.records} == {
+        "answered with a 503: the store is gone"
+    }
+
+
+def test_a_request_is_read_from_what_a_framework_has() -> None:
+    request = read_request("POST", {b"A": b"1"}, b"x", target="/p?q")
+    assert request == ReceivedRequest("POST", "/p?q", (("A", "1"),), b"x")
