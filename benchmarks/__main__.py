@@ -10,7 +10,16 @@ from typing import Final
 
 import uvloop
 
-from benchmarks import backlog, end_to_end, footprint, harness, isolation, latency, many_sims
+from benchmarks import (
+    backlog,
+    end_to_end,
+    footprint,
+    harness,
+    isolation,
+    latency,
+    many_sims,
+    receiver_checks,
+)
 from benchmarks.figures import Figure, cost, table
 from benchmarks.peers import contest
 from benchmarks.peers.environment import PeersMissing
@@ -27,6 +36,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Run], Awaitable[list[Figure]]]]] = {
     "T5": latency.to_acceptance,
     "T6": contest.measure,
     "T7": footprint.measure,
+    "T8": receiver_checks.measure,
     "T10": isolation.measure,
     "T11": many_sims.measure,
 }

@@ -32,7 +32,7 @@ def sign_as_twilio(
     'IK+Dwps556ElfBT0I3Rgjkr1wJU='
     """
     # Twilio's own check drops repeated values (a set) and sorts names, then values.
-    signed = url + "".join(name + value for name, value in sorted(set(parameters)))
+    signed = "".join([url, *[name + value for name, value in sorted(set(parameters))]])
     signature = hmac.digest(auth_token.encode(), signed.encode(), digest)
     return base64.b64encode(signature).decode()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from ringback.core.source import Source
@@ -100,6 +101,7 @@ def _scheme_of_twilio(fields: Mapping[str, str]) -> Scheme | None:
     return BY_AUTH_TOKEN if named is None else BY_SHARED_KEY.get(named.upper())
 
 
+@lru_cache(maxsize=64)  # a sender's is always the same
 def _algorithm_of(settings: str) -> str | None:
     """Return the algorithm that a header names, or None: then it is the Auth Token's.
 

@@ -6,17 +6,18 @@ receiver is told that URL, and of a request it takes only what the sender added 
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
+from ringback.core.payload import encode
 from ringback.core.source import Source
 from ringback.receiver.checking.bodies import HASH_PARAMETER, hash_of
 from ringback.receiver.checking.claim import Claim
 from ringback.receiver.checking.request import ReceivedRequest, read_form
-from ringback.receiver.checking.urls import CalledUrl, without_port
+from ringback.receiver.checking.urls import CalledUrl, Resource, SplitUrl, without_port
 from ringback.receiver.checking.verdict import Reason, Rejected
 
 _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -36,8 +37,9 @@ class ConfiguredUrl:
         self.text = url.wire
         """The URL without fragment and credentials."""
         self._query = url.query or ""
-        self._pairs = read_form(self._query)
-        self._called = CalledUrl.of(url.shown)
+        self._begins = f"{self._query}&" if self._query else ""
+        self._resource = Resource(SplitUrl.of(url.shown))
+        self._called = self._with_query(self._query)
 
     def called_by(self, request: ReceivedRequest, claim: Claim) -> CalledUrl | Rejected:
         """Return the URL with what the sender has added to its query, or why it isn't this one."""
@@ -46,14 +48,21 @@ class ConfiguredUrl:
         query = request.query
         if query == self._query:
             return self._called
-        given = read_form(query)
-        added = given[len(self._pairs) :]
-        if given[: len(self._pairs)] != self._pairs or not _may_add(added, request, claim):
-            return claim.rejected(
-                Reason.URL_DIFFERS,
-                f"it came with the query {query!r}, and this receiver's URL has {self._query!r}",
-            )
+        if query.startswith(self._begins):
+            added = query[len(self._begins) :]
+        elif (rewritten := self._added_to(query)) is not None:
+            added = rewritten
+        else:
+            return self._differs(claim, query)
+        if added and not _may_add(added, request, claim):
+            return self._differs(claim, query)
         return self._with_query(query) if added else self._called
+
+    def _added_to(self, query: str) -> str | None:
+        """Return what follows the configured query, though somebody has written it anew."""
+        given, configured = read_form(query), read_form(self._query)
+        added = given[len(configured) :]
+        return encode(added) if given[: len(configured)] == configured else None
 
     def _untold(self, request: ReceivedRequest, claim: Claim) -> CalledUrl | Rejected:
         if request.method == "GET":
@@ -63,19 +72,25 @@ class ConfiguredUrl:
                 " the target that it came with",
             )
         if claim.source is Source.TWILIO and request.body and not request.is_form:
-            pair = f"{HASH_PARAMETER}={hash_of(request.body)}"
-            return self._with_query(f"{self._query}&{pair}" if self._query else pair)
+            return self._with_query(f"{self._begins}{HASH_PARAMETER}={hash_of(request.body)}")
         return self._called
 
+    def _differs(self, claim: Claim, query: str) -> Rejected:
+        return claim.rejected(
+            Reason.URL_DIFFERS,
+            f"it came with the query {query!r}, and this receiver's URL has {self._query!r}",
+        )
+
     def _with_query(self, query: str) -> CalledUrl:
-        return CalledUrl(replace(self._called.split, query=f"?{query}"))
+        return CalledUrl(self._resource, f"?{query}" if query else "")
 
 
-def _may_add(added: list[tuple[str, str]], request: ReceivedRequest, claim: Claim) -> bool:
+def _may_add(added: str, request: ReceivedRequest, claim: Claim) -> bool:
     """Whether a sender adds such parameters to the URL; more of them only come with a GET."""
-    if request.method == "GET" or not added:
+    if request.method == "GET":
         return True
-    return claim.source is Source.TWILIO and [name for name, _ in added] == [HASH_PARAMETER]
+    is_hash = added.startswith(f"{HASH_PARAMETER}=") and "&" not in added
+    return is_hash and claim.source is Source.TWILIO
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +134,15 @@ class _Template:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._called = CalledUrl.of(text).split
+        self._split = SplitUrl.of(text)
         self._check()
-        host, path = without_port(self._called.authority), self._called.path
+        host, path = without_port(self._split.authority), self._split.path
         self._host = _pattern(host, _IN_HOST) if _PLACEHOLDER.search(host) else None
         self._path = _pattern(path or "/", _IN_PATH)
         ConfiguredUrl(_PLACEHOLDER.sub("x", text))
 
     def _check(self) -> None:
-        places = _PLACEHOLDER.findall(self._called.authority + self._called.path)
+        places = _PLACEHOLDER.findall(self._split.authority + self._split.path)
         if len(places) < len(_PLACEHOLDER.findall(self._text)):
             raise InvalidCallbackUrl(
                 f"{self._text!r}: a place like {{tenant}} may be in the host or the path; KORE"

@@ -50,21 +50,23 @@ class ReceivedRequest:
     @property
     def is_form(self) -> bool:
         """Whether the body is a form, which it is too where nothing says what it is."""
-        return self._kind in ("", _FORM)
+        kind = self.fields.get("content-type", _FORM)
+        return kind == _FORM or _bare(kind) in ("", _FORM)
 
     @property
     def is_json(self) -> bool:
         """Whether the body is JSON, by what its sender says."""
-        return self._kind.startswith("application/") and self._kind.endswith(("/json", "+json"))
+        kind = _bare(self.fields.get("content-type", _FORM))
+        return kind.startswith("application/") and kind.endswith(("/json", "+json"))
 
     def values(self, name: str) -> list[str]:
         """Return the values of a header, whatever the letter case of its name."""
         wanted = name.lower()
         return [value for given, value in self.headers if given.lower() == wanted]
 
-    @property
-    def _kind(self) -> str:
-        return self.fields.get("content-type", "").partition(";")[0].strip().lower()
+
+def _bare(kind: str) -> str:
+    return kind.partition(";")[0].strip().lower()
 
 
 def _fields_of(headers: Headers) -> Mapping[str, str]:

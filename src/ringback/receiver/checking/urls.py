@@ -5,8 +5,8 @@ one that rebuilds it from the request is right only where no proxy stands in bet
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Final, Self, assert_never
 
 from ringback.core.callback_url import CallbackUrl
@@ -82,32 +82,48 @@ class SplitUrl:
         return [self, replace(self, authority=other)]
 
 
-# Without slots: what is derived from a URL is worked out once, for all requests that come to it.
-@dataclass(frozen=True)
+class Resource:
+    """A URL without its query, as each of the sources may sign it; the likeliest first."""
+
+    def __init__(self, split: SplitUrl) -> None:
+        bare = replace(split, query="")
+        self.split = bare
+        self.by_kore = tuple(str(url) for url in bare.spellings())
+        self.by_twilio = tuple(str(url) for each in bare.spellings() for url in each.ports())
+
+
+@dataclass(slots=True)  # not frozen: see ReceivedRequest
 class CalledUrl:
     """The URL that was called, with its query, as each of the sources may have signed it."""
 
-    split: SplitUrl
+    resource: Resource
+    query: str
+    """With its `?`; empty where there is none."""
 
     @classmethod
     def of(cls, text: str) -> Self:
         """Read any text; never raises."""
-        return cls(SplitUrl.of(text))
+        split = SplitUrl.of(text)
+        return cls(Resource(split), split.query)
 
-    @cached_property
-    def by_twilio(self) -> tuple[str, ...]:
-        """What Twilio may have signed; the likeliest first."""
-        urls = (url for spelled in self.split.spellings() for url in spelled.ports())
-        return tuple(str(url) for url in urls)
-
-    @cached_property
+    @property
     def by_kore(self) -> tuple[str, ...]:
-        """What KORE may have signed; the likeliest first."""
-        return tuple(url.signed_by(Source.KORE) for url in self.split.spellings())
+        """What KORE may have signed of it."""
+        return self.resource.by_kore
 
-    def signed_by(self, source: Source) -> tuple[str, ...]:
+    @property
+    def by_twilio(self) -> Iterator[str]:
+        """What Twilio may have signed of it."""
+        return (url + self.query for url in self.resource.by_twilio)
+
+    @property
+    def split(self) -> SplitUrl:
+        """Its parts."""
+        return replace(self.resource.split, query=self.query)
+
+    def signed_by(self, source: Source) -> Iterator[str]:
         """Return what of this URL may have gone into a signature of this source."""
-        return self.by_twilio if source is Source.TWILIO else self.by_kore
+        return iter(self.by_kore) if source is Source.KORE else self.by_twilio
 
 
 def without_port(authority: str) -> str:

@@ -33,6 +33,8 @@ _EMPTY: Final = (
     "KORE sends an empty signature when the account has no webhook secret,"
     " so nothing can be checked"
 )
+Form = list[tuple[str, str]]
+
 _METHODS: Final = frozenset(map(str, Method))
 
 
@@ -72,11 +74,14 @@ def judge(
             f"no {scheme.signs_with} is known here, so {name} can't be checked",
         )
     if scheme is BY_WEBHOOK_SECRET:
-        is_right = _is_right_for_kore(claim.signature, request, urls, those)
+        refused = _lengthened(claim, request)
+        is_right = refused is None and _is_right_for_kore(claim.signature, request, urls, those)
     else:
-        if (rejected := _not_covered(claim, request, urls)) is not None:
-            return rejected
-        is_right = _is_right_for_twilio(claim, request, urls, those)
+        form = read_form(request.body) if request.is_form else []
+        refused = _not_covered(claim, request, urls, form)
+        is_right = refused is None and _is_right_for_twilio(claim, form, urls, those)
+    if refused is not None:
+        return refused
     if is_right:
         return Genuine(claim.source, claim.token)
     mistake = _find_mistake(claim, request, urls, secrets, sent)
@@ -109,28 +114,22 @@ def _is_signed_by_kore(
 
 
 def _is_right_for_twilio(
-    claim: Claim, request: ReceivedRequest, urls: Iterable[CalledUrl], secrets: Iterable[str]
+    claim: Claim, form: Form, urls: Iterable[CalledUrl], secrets: Iterable[str]
 ) -> bool:
-    digest, form = claim.scheme.digest, read_form(_signed_body(claim.source, request))
+    given, digest = claim.signature, claim.scheme.digest
     for called in urls:
         for url in called.by_twilio:
             for secret in secrets:
                 try:
-                    signature = sign_as_twilio(url, form, auth_token=secret, digest=digest)
-                    if is_same(claim.signature, signature):
+                    if is_same(given, sign_as_twilio(url, form, auth_token=secret, digest=digest)):
                         return True
                 except UnicodeEncodeError:
                     continue
     return False
 
 
-def _signed_body(source: Source, request: ReceivedRequest) -> bytes:
-    """Return what of the body is signed as such; a body that is no form Twilio signs by the URL."""
-    return request.body if source is Source.KORE or request.is_form else b""
-
-
 def _not_covered(
-    claim: Claim, request: ReceivedRequest, urls: Iterable[CalledUrl]
+    claim: Claim, request: ReceivedRequest, urls: Sequence[CalledUrl], form: Form
 ) -> Rejected | None:
     """Return why a signature of Twilio's can't cover this request, or None where it can."""
     if request.method not in _METHODS:
@@ -138,18 +137,39 @@ def _not_covered(
             Reason.METHOD_CHANGED,
             f"callbacks are sent as {' or '.join(Method)}, and this arrived as {request.method}",
         )
-    if request.is_form or not request.body:
+    if form:
         return None
-    hashes = [given for called in urls for given in hashes_in(called.split.query[1:])]
-    if not hashes:
+    body, covers = request.body, f"{HASH_PARAMETER}={hash_of(request.body)}"
+    if body and all(called.query.endswith(covers) for called in urls):
+        return None
+    hashes = [given for called in urls for given in hashes_in(called.query[1:])]
+    if not hashes and body and not request.is_form:
         return claim.rejected(
             Reason.BODY_NOT_SIGNED,
             f"its body is no form, and its URL has no {HASH_PARAMETER}, so nothing signs the body",
         )
-    if set(hashes) != {hash_of(request.body)}:
+    # A body that was taken away is another body, too.
+    if hashes and set(hashes) != {hash_of(body)}:
         return claim.rejected(
             Reason.BODY_CHANGED, f"the {HASH_PARAMETER} of its URL is that of another body"
         )
+    return None
+
+
+def _lengthened(claim: Claim, request: ReceivedRequest) -> Rejected | None:
+    """Return why a body isn't one that KORE has signed, though its signature is right.
+
+    KORE's is no HMAC: from the signature and the length of a text anybody can compute that of a
+    longer one, which goes on behind the padding of SHA-256. The padding has NUL bytes, and no form
+    or JSON has. Nor does anything mark where the URL ends, so a GET must not go on in a body.
+    """
+    if b"\0" in request.body:
+        return claim.rejected(
+            Reason.BODY_CHANGED,
+            "its body has a NUL byte, as no form or JSON has: a stranger has lengthened it",
+        )
+    if request.body and request.method == "GET":
+        return claim.rejected(Reason.BODY_CHANGED, "it is a GET with a body, and KORE's have none")
     return None
 
 
@@ -160,8 +180,10 @@ def _find_mistake(
     secrets: Secrets,
     sent: Sent | None,
 ) -> Mistake:
+    # Of what is no form, Twilio signs no more than the hash in its URL.
+    body = request.body if claim.source is Source.KORE or request.is_form else b""
     bases = [
-        Basis(claim.scheme, request.method, url, _signed_body(claim.source, request), secret)
+        Basis(claim.scheme, request.method, url, body, secret)
         for called in urls
         for url in called.signed_by(claim.source)
         for secret in secrets.by(claim.scheme)
