@@ -59,7 +59,7 @@ class PostgresSeen:
     def create_table(self) -> None:
         """Make the table and its indexes, unless it is there; the first use does so by itself.
 
-        Only he who has to make it needs the right to.
+        Where it is there, nobody needs the right to make it.
         """
         self._commit(self._create)
 

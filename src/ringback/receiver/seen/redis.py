@@ -68,9 +68,8 @@ local function pair()
       return nil
     end
     redis.call('ZREM', others_unpaired, oldest)
-    -- What has expired meanwhile, or begun anew, is no longer to be paired here.
-    if redis.call('HGET', oldest, 'unpaired') == others_unpaired then
-      redis.call('HDEL', oldest, 'unpaired')
+    -- What has expired meanwhile, or begun anew with other content, is not to be paired here.
+    if redis.call('HGET', oldest, 'listed_in') == others_unpaired then
       redis.call('HSET', oldest, 'other', key)
       redis.call('HSET', key, 'same_as', oldest)
       return oldest
@@ -81,7 +80,7 @@ end
 local function begin()
   redis.call('HSET', key, 'owner', owner, 'lease_ends', text(now + lease))
   if within > 0 then
-    redis.call('HSET', key, 'unpaired', unpaired)
+    redis.call('HSET', key, 'listed_in', unpaired)
     redis.call('ZADD', unpaired, text(now), key)
     keep_key(unpaired, math.floor(within / 1000) + 1)
   end
@@ -101,6 +100,7 @@ local function again()
 end
 
 if redis.call('EXISTS', event) == 0 then
+  -- A second token may outlive its event by a millisecond.
   redis.call('DEL', key)
   event = within > 0 and pair() or nil
 end

@@ -1,0 +1,105 @@
+"""A receiver's process, reduced to its deliveries: each order on its stdin is one.
+
+What is worked on is written to a file that all share, a line for each time that work began.
+"""
+
+import json
+import os
+import sys
+import time
+from contextlib import AbstractContextManager, closing, nullcontext
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from ringback.core.source import Source
+from ringback.receiver.seen import (
+    Done,
+    MemorySeen,
+    Ours,
+    PostgresSeen,
+    RedisSeen,
+    Seen,
+    SqliteSeen,
+    UnderWay,
+    Visit,
+)
+
+READY = "ready"
+DONE = "done"
+
+
+class Order(NamedTuple):
+    """A delivery to make."""
+
+    token: str
+    owner: str
+    evidence: str
+    """The path of the file for what was begun."""
+    at: float
+    """When, by the monotonic clock of the machine."""
+    source: str = Source.KORE.value
+    content: str | None = None
+    lease: float = 60.0
+    lasts: float = 0.01
+    """How long the work takes; this and the lease in seconds."""
+
+
+def opened(store: str, address: str) -> AbstractContextManager[Seen]:
+    """Open a store by its name, and by the path, DSN or socket of its data."""
+    match store:
+        case "memory":
+            return nullcontext(MemorySeen())
+        case "sqlite":
+            return SqliteSeen(address)
+        case "postgres":
+            import psycopg
+
+            return nullcontext(PostgresSeen(lambda: psycopg.connect(address)))
+        case _:
+            import redis
+
+            return nullcontext(RedisSeen(redis.Redis(unix_socket_path=address)))
+
+
+def deliver(seen: Seen, order: Order) -> None:
+    """Do the work of a callback unless another does; return once it is done."""
+    time.sleep(max(0.0, order.at - time.monotonic()))
+    visit = Visit(
+        source=Source(order.source),
+        token=order.token,
+        owner=order.owner,
+        lease=timedelta(seconds=order.lease),
+        keep=timedelta(hours=1),
+        content=order.content,
+        same_event_within=timedelta(minutes=1),
+    )
+    while True:
+        match seen.claim(visit):
+            case Ours(is_retry):
+                begin(order, is_retry)
+                time.sleep(order.lasts)
+                assert seen.done(visit)
+                return
+            case UnderWay(for_another):
+                time.sleep(min(0.02, for_another.total_seconds()))
+            case Done():
+                return
+
+
+def begin(order: Order, is_retry: bool) -> None:
+    file = os.open(order.evidence, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
+    with closing(os.fdopen(file, "wb", buffering=0)) as evidence:
+        evidence.write(f"{order.owner} {'again' if is_retry else 'first'}\n".encode())
+
+
+def main(store: str, address: str) -> None:
+    with opened(store, address) as seen:
+        print(READY, flush=True)
+        for line in sys.stdin:
+            given: list[Any] = json.loads(line)
+            deliver(seen, Order(*given))
+            print(DONE, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

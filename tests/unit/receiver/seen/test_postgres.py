@@ -1,0 +1,99 @@
+"""The table of what was seen: how it is made, and what is said where it can't be asked."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, nullcontext
+from functools import partial
+
+import psycopg
+import pytest
+
+from ringback.receiver.seen import Done, Ours, PostgresSeen, SeenUnavailable, UnderWay
+from tests.unit.receiver.seen.visits import visit
+
+
+@pytest.fixture
+def dsn(postgres_dsn: str) -> str:
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS apart CASCADE")
+        connection.execute("CREATE SCHEMA apart")
+    return f"{postgres_dsn} options='-c search_path=apart'"
+
+
+@pytest.mark.parametrize("autocommit", [True, False])
+def test_connections_may_commit_by_themselves_or_not(dsn: str, autocommit: bool) -> None:
+    seen = PostgresSeen(lambda: psycopg.connect(dsn, autocommit=autocommit))
+    assert seen.claim(visit("a")) == Ours(is_retry=False)
+    assert isinstance(seen.claim(visit("b")), UnderWay)
+
+
+def test_a_connection_that_stays_open_sees_what_others_did(dsn: str) -> None:
+    others = PostgresSeen(lambda: psycopg.connect(dsn))
+    with psycopg.connect(dsn) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
+        seen = PostgresSeen(lambda: nullcontext(connection))
+        assert seen.claim(visit("a")) == Ours(is_retry=False)
+        others.done(visit("a"))
+        assert seen.claim(visit("b")) == Done()
+
+
+def test_a_connection_that_is_only_closed_has_committed_before(dsn: str) -> None:
+    seen = PostgresSeen(lambda: closing(psycopg.connect(dsn)))
+    seen.claim(visit("a"))
+    assert isinstance(seen.claim(visit("b")), UnderWay)
+
+
+def test_many_make_the_table_at_once(dsn: str) -> None:
+    stores = [PostgresSeen(lambda: psycopg.connect(dsn)) for _ in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(PostgresSeen.create_table, stores))
+    assert stores[0].claim(visit("a")) == Ours(is_retry=False)
+
+
+def test_the_table_may_have_another_name_and_schema(dsn: str) -> None:
+    PostgresSeen(lambda: psycopg.connect(dsn), table="apart.once_only").claim(visit("a"))
+    with psycopg.connect(dsn) as connection:
+        found = connection.execute("SELECT token FROM apart.once_only").fetchall()
+    assert found == [("token-1",)]
+
+
+def test_two_tables_know_nothing_of_each_other(dsn: str) -> None:
+    stores = [PostgresSeen(partial(psycopg.connect, dsn), table=name) for name in ("one", "two")]
+    assert [seen.claim(visit("a")) for seen in stores] == [Ours(is_retry=False)] * 2
+
+
+@pytest.mark.parametrize("name", ["", "Seen", "seen; DROP TABLE x", 'seen"', "a.b.c", "1st"])
+def test_a_name_that_needs_quotes_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="a name is lower-case letters, digits and underscores"):
+        PostgresSeen(nullcontext, table=name)
+
+
+def test_who_may_not_make_tables_uses_the_one_that_is_there(dsn: str) -> None:
+    PostgresSeen(lambda: psycopg.connect(dsn)).create_table()
+    with psycopg.connect(dsn) as connection:
+        connection.execute("DROP ROLE IF EXISTS clerk")
+        connection.execute("CREATE ROLE clerk LOGIN")
+        connection.execute("GRANT USAGE ON SCHEMA apart TO clerk")
+        connection.execute("GRANT ALL ON ringback_seen TO clerk")
+    seen = PostgresSeen(lambda: psycopg.connect(dsn, user="clerk"))
+    assert seen.claim(visit("a")) == Ours(is_retry=False)
+
+
+def test_a_server_that_is_not_there_is_told_without_its_password() -> None:
+    dsn = "postgresql://app:s3cret@127.0.0.1:1/app"
+    with pytest.raises(SeenUnavailable) as raised:
+        PostgresSeen(lambda: psycopg.connect(dsn)).claim(visit("a"))
+    assert str(raised.value) == "table ringback_seen of PostgreSQL can't be asked: OperationalError"
+
+
+def test_a_table_that_has_gone_is_told(dsn: str) -> None:
+    seen = PostgresSeen(lambda: psycopg.connect(dsn))
+    seen.claim(visit("a"))
+    with psycopg.connect(dsn) as connection:
+        connection.execute("DROP TABLE ringback_seen")
+    with pytest.raises(SeenUnavailable, match="can't be asked: UndefinedTable"):
+        seen.claim(visit("a"))
+
+
+def test_a_mistake_in_the_program_is_not_taken_for_a_failure_of_the_database() -> None:
+    with pytest.raises(AttributeError):
+        PostgresSeen(lambda: nullcontext(None)).claim(visit("a"))

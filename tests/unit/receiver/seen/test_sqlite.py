@@ -1,0 +1,221 @@
+"""The file of what was seen: who may use it, and what is said where it can't be used."""
+
+import ctypes
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ringback.core.source import Source
+from ringback.receiver.seen import Done, Ours, SeenUnavailable, SqliteSeen, UnderWay
+from ringback.receiver.seen import sqlite as module
+from tests.unit.receiver.seen.kept import count_rows
+from tests.unit.receiver.seen.visits import HOUR, Clock, visit
+
+_ASK = """
+import sys
+from datetime import timedelta
+from ringback.core.source import Source
+from ringback.receiver.seen import SeenUnavailable, SqliteSeen, Visit
+
+time = timedelta(hours=1)
+try:
+    SqliteSeen(sys.argv[1]).claim(
+        Visit(source=Source.KORE, token="t", owner="o", lease=time, keep=time)
+    )
+except SeenUnavailable as failure:
+    print(failure)
+"""
+
+# What a child does after a fork is told through a pipe, as text.
+_FORKED = """
+import os, sys, threading
+from datetime import timedelta
+from ringback.core.source import Source
+from ringback.receiver.seen import SqliteSeen, Visit
+
+def visit(token, owner):
+    time = timedelta(hours=1)
+    return Visit(source=Source.KORE, token=token, owner=owner, lease=time, keep=time)
+
+def run():
+    while not stop.is_set():
+        seen.claim(visit("busy", "thread"))
+
+path, with_threads = sys.argv[1:]
+seen = SqliteSeen(path)
+seen.claim(visit("parents", "parent"))
+stop = threading.Event()
+threads = [threading.Thread(target=run) for _ in range(int(with_threads))]
+for thread in threads:
+    thread.start()
+for number in range(5):
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        tokens = ["parents", f"{number}"]
+        answers = [seen.claim(visit(token, f"child {number}")) for token in tokens]
+        seen.done(visit(f"{number}", f"child {number}"))
+        os.write(writing, " ".join(type(answer).__name__ for answer in answers).encode())
+        os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    found = seen.claim(visit(f"{number}", "parent"))
+    print(os.read(reading, 100).decode(), type(found).__name__)
+stop.set()
+for thread in threads:
+    thread.join()
+"""
+
+
+def unavailable(path: Path) -> str:
+    with SqliteSeen(path) as seen, pytest.raises(SeenUnavailable) as raised:
+        seen.claim(visit("a"))
+    return str(raised.value)
+
+
+def test_what_is_done_outlives_the_process(tmp_path: Path) -> None:
+    for owner, answer in (("a", Ours(is_retry=False)), ("b", Done())):
+        with SqliteSeen(tmp_path / "seen.db") as seen:
+            assert seen.claim(visit(owner)) == answer
+            seen.done(visit(owner))
+
+
+def test_two_stores_on_one_file_know_of_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "seen.db"
+    with SqliteSeen(path) as one, SqliteSeen(str(path)) as other:
+        one.claim(visit("a"))
+        assert isinstance(other.claim(visit("b")), UnderWay)
+        other.done(visit("a"))
+        assert one.claim(visit("c")) == Done()
+
+
+def test_equally_old_events_are_paired_by_their_tokens(tmp_path: Path) -> None:
+    clock = Clock()
+    with SqliteSeen(tmp_path / "seen.db", clock=clock) as seen:
+        for token in ("2", "1"):
+            seen.claim(visit(token, token=token, content="ready"))
+        seen.done(visit("1", token="1"))
+        twilio = visit("a", token="t", source=Source.TWILIO, content="ready")
+        assert seen.claim(twilio) == Done()
+
+
+def test_it_may_be_asked_again_after_it_was_closed(tmp_path: Path) -> None:
+    with SqliteSeen(tmp_path / "seen.db") as seen:
+        seen.claim(visit("a"))
+        seen.close()
+        assert isinstance(seen.claim(visit("b")), UnderWay)
+
+
+def test_the_file_stays_where_it_was_when_the_process_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with SqliteSeen("seen.db") as seen:
+        monkeypatch.chdir("/")
+        seen.claim(visit("a"))
+    assert (tmp_path / "seen.db").is_file()
+
+
+def test_it_may_live_in_a_database_that_holds_other_tables(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE orders (id INTEGER)")
+    with SqliteSeen(path) as seen:
+        seen.claim(visit("a"))
+    assert count_rows(path) == 1
+
+
+# ---- what is wrong
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("This is a text, and longer than the header of a database would be. " * 20)
+    assert unavailable(path) == f"{path}: it is not a SQLite database"
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "seen.db"
+    assert unavailable(path) == f"{path}: its folder does not exist"
+
+
+def test_a_folder_in_the_files_place_is_named(tmp_path: Path) -> None:
+    assert unavailable(tmp_path) == f"{tmp_path}: it is a folder; it must be a file, or nothing yet"
+
+
+def test_a_file_that_is_only_to_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "seen.db"
+    with SqliteSeen(path) as seen:
+        seen.claim(visit("a"))
+    path.chmod(0o400)
+    assert run(_ASK, path, preexec_fn=be_bound_by_modes) == f"{path}: it can't be written to\n"
+
+
+def test_whoever_keeps_it_locked_is_not_waited_for_forever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 0.05)
+    path = tmp_path / "seen.db"
+    with SqliteSeen(path) as seen, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        seen.claim(visit("a"))
+        seen.close()
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(SeenUnavailable, match="others kept it locked for"):
+            seen.claim(visit("b"))
+        other.execute("ROLLBACK")
+        assert isinstance(seen.claim(visit("b")), UnderWay)
+
+
+def test_once_the_folder_is_there_it_works(tmp_path: Path) -> None:
+    path = tmp_path / "later" / "seen.db"
+    with SqliteSeen(path) as seen:
+        with pytest.raises(SeenUnavailable):
+            seen.claim(visit("a"))
+        path.parent.mkdir()
+        assert seen.claim(visit("a")) == Ours(is_retry=False)
+
+
+def test_what_fails_half_way_changes_nothing(tmp_path: Path) -> None:
+    path, clock = tmp_path / "seen.db", Clock()
+    with SqliteSeen(path, clock=clock) as seen:
+        seen.claim(visit("a", token="old"))
+        clock.let_pass(HOUR)
+        with closing(sqlite3.connect(path)) as other:
+            other.execute(
+                "CREATE TRIGGER no BEFORE DELETE ON ringback_seen BEGIN"
+                " SELECT RAISE(ABORT, 'nothing is deleted'); END"
+            )
+        with pytest.raises(SeenUnavailable, match="nothing is deleted"):
+            seen.claim(visit("a", token="new"))
+    assert count_rows(path) == 1
+
+
+# ---- forks
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+
+
+@needs_fork
+@pytest.mark.parametrize("threads", [0, 3], ids=["alone", "beside busy threads"])
+def test_parent_and_child_share_it_across_a_fork(tmp_path: Path, threads: int) -> None:
+    told = run(_FORKED, tmp_path / "seen.db", str(threads))
+    assert told == "UnderWay Ours Done\n" * 5
+
+
+def be_bound_by_modes() -> None:
+    """Give up what root has, and nobody else: the right to open files whatever their modes."""
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+
+
+def run(script: str, path: Path, *arguments: str, **how: Any) -> str:
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script, path, *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, **how)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout
