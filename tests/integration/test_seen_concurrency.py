@@ -79,6 +79,14 @@ def workers(how_many: int, store: str, address: str) -> Iterator[list[Worker]]:
         yield started
 
 
+@pytest.fixture(autouse=True)
+def threads_take_turns_often() -> Iterator[None]:
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
 def by_threads(seen: Seen, orders: Sequence[Order]) -> None:
     with ThreadPoolExecutor(len(orders)) as threads:
         for ended in [threads.submit(deliver, seen, order) for order in orders]:

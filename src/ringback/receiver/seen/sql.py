@@ -14,6 +14,8 @@ from ringback.receiver.seen.claiming import Row, other
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ALL: Final = "source, token, other_token, content, owner, lease_ends, first_claimed, forget_at"
 
+# Each index begins with what few rows share. One that began with the source would be taken for
+# rows of a source that there were none of when PostgreSQL last looked, and there may be many now.
 CREATE_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS {table} (
     source TEXT NOT NULL,
@@ -24,8 +26,8 @@ CREATE TABLE IF NOT EXISTS {table} (
     lease_ends BIGINT,
     first_claimed BIGINT NOT NULL,
     forget_at BIGINT NOT NULL,
-    PRIMARY KEY (source, token),
-    UNIQUE (source, other_token)
+    PRIMARY KEY (token, source),
+    UNIQUE (other_token, source)
 )
 """
 CREATE_INDEXES: Final = (
@@ -45,7 +47,7 @@ class Statements:
     find_unpaired: str
     put: str
     drop: str
-    drop_forgotten: str
+    find_forgotten: str
 
     @classmethod
     def of(cls, table: str, *, mark: str, locked: str = "", unless_locked: str = "") -> Self:
@@ -74,11 +76,9 @@ class Statements:
                     lease_ends = excluded.lease_ends, forget_at = excluded.forget_at
             """,
             drop=f"DELETE FROM {table} WHERE source = {mark} AND token = {mark}",
-            drop_forgotten=f"""
-                DELETE FROM {table} WHERE (source, token) IN (
-                    SELECT source, token FROM {table} WHERE forget_at <= {mark}
-                    ORDER BY forget_at LIMIT {mark} {unless_locked}
-                )
+            find_forgotten=f"""
+                SELECT {_ALL} FROM {table} WHERE forget_at <= {mark}
+                ORDER BY forget_at LIMIT {mark} {unless_locked}
             """,
         )
 
@@ -92,6 +92,10 @@ class Cursor(Protocol):
 
     def fetchone(self) -> Any:
         """Return the next row of what was found, or None."""
+        ...
+
+    def fetchall(self) -> Sequence[Any]:
+        """Return all rows of what was found."""
         ...
 
 
@@ -123,7 +127,9 @@ class SqlTable:
 
     def drop_forgotten(self, now: datetime, *, limit: int) -> None:
         """Answer `Table.drop_forgotten`."""
-        self._cursor.execute(self._statements.drop_forgotten, (_number(now), limit))
+        self._cursor.execute(self._statements.find_forgotten, (_number(now), limit))
+        for found in self._cursor.fetchall():
+            self.drop(_row(found))
 
     def _one(self, statement: str, given: tuple[str | int, ...]) -> Row | None:
         self._cursor.execute(statement, given)

@@ -1,5 +1,6 @@
 """The table of what was seen: how it is made, and what is said where it can't be asked."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from functools import partial
@@ -10,13 +11,16 @@ import pytest
 from ringback.receiver.seen import Done, Ours, PostgresSeen, SeenUnavailable, UnderWay
 from tests.unit.receiver.seen.visits import visit
 
+_SCHEMA = "-c search_path=apart"
+_SERIALIZABLE = f"{_SCHEMA} -c default_transaction_isolation=serializable"
+
 
 @pytest.fixture
 def dsn(postgres_dsn: str) -> str:
     with psycopg.connect(postgres_dsn) as connection:
         connection.execute("DROP SCHEMA IF EXISTS apart CASCADE")
         connection.execute("CREATE SCHEMA apart")
-    return f"{postgres_dsn} options='-c search_path=apart'"
+    return f"{postgres_dsn} options='{_SCHEMA}'"
 
 
 @pytest.mark.parametrize("autocommit", [True, False])
@@ -26,14 +30,43 @@ def test_connections_may_commit_by_themselves_or_not(dsn: str, autocommit: bool)
     assert isinstance(seen.claim(visit("b")), UnderWay)
 
 
-def test_a_connection_that_stays_open_sees_what_others_did(dsn: str) -> None:
-    others = PostgresSeen(lambda: psycopg.connect(dsn))
+@pytest.mark.parametrize("autocommit", [True, False])
+def test_what_fails_half_way_changes_nothing(dsn: str, autocommit: bool) -> None:
+    seen = PostgresSeen(lambda: psycopg.connect(dsn, autocommit=autocommit))
+    seen.claim(visit("a", token="old"))
     with psycopg.connect(dsn) as connection:
-        connection.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
-        seen = PostgresSeen(lambda: nullcontext(connection))
-        assert seen.claim(visit("a")) == Ours(is_retry=False)
-        others.done(visit("a"))
-        assert seen.claim(visit("b")) == Done()
+        connection.execute("UPDATE ringback_seen SET forget_at = 0")
+        connection.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql"
+            " AS $$ BEGIN RAISE 'nothing is deleted'; END $$"
+        )
+        connection.execute(
+            "CREATE TRIGGER no BEFORE DELETE ON ringback_seen EXECUTE FUNCTION refuse()"
+        )
+    with pytest.raises(SeenUnavailable, match="RaiseException"):
+        seen.claim(visit("a", token="new"))
+    with psycopg.connect(dsn) as connection:
+        assert connection.execute("SELECT token FROM ringback_seen").fetchall() == [("old",)]
+
+
+def test_who_has_waited_for_another_sees_what_that_did(dsn: str) -> None:
+    """Even where connections are set to see only what was there when their transaction began."""
+    seen = PostgresSeen(lambda: psycopg.connect(dsn, options=_SERIALIZABLE))
+    seen.claim(visit("a"))
+    with ThreadPoolExecutor(1) as threads, psycopg.connect(dsn) as other:
+        other.execute("UPDATE ringback_seen SET lease_ends = NULL")
+        answer = threads.submit(seen.claim, visit("b"))
+        wait_for_one_who_waits(other)
+        other.commit()
+        assert answer.result() == Done()
+
+
+def wait_for_one_who_waits(connection: psycopg.Connection) -> None:
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    until = time.monotonic() + 10
+    while connection.execute(waiting).fetchone() == (0,):
+        assert time.monotonic() < until, "nobody waits"
+        time.sleep(0.005)
 
 
 def test_a_connection_that_is_only_closed_has_committed_before(dsn: str) -> None:

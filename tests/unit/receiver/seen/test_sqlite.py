@@ -5,6 +5,8 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 from ringback.core.source import Source
 from ringback.receiver.seen import Done, Ours, SeenUnavailable, SqliteSeen, UnderWay
 from ringback.receiver.seen import sqlite as module
+from ringback.receiver.seen.visit import Claimed
 from tests.unit.receiver.seen.kept import count_rows
 from tests.unit.receiver.seen.visits import HOUR, Clock, visit
 
@@ -43,6 +46,9 @@ def visit(token, owner):
     time = timedelta(hours=1)
     return Visit(source=Source.KORE, token=token, owner=owner, lease=time, keep=time)
 
+def held_now():
+    return [held for held in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{held}")]
+
 def run():
     while not stop.is_set():
         seen.claim(visit("busy", "thread"))
@@ -58,6 +64,8 @@ for number in range(5):
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
+        files = [os.readlink(f"/proc/self/fd/{held}") for held in held_now()]
+        os.write(writing, b"inherits " * sum(file.startswith(path) for file in files))
         tokens = ["parents", f"{number}"]
         answers = [seen.claim(visit(token, f"child {number}")) for token in tokens]
         seen.done(visit(f"{number}", f"child {number}"))
@@ -120,6 +128,21 @@ def test_the_file_stays_where_it_was_when_the_process_moves(
         monkeypatch.chdir("/")
         seen.claim(visit("a"))
     assert (tmp_path / "seen.db").is_file()
+
+
+def test_many_make_the_file_at_once(tmp_path: Path) -> None:
+    for number in range(20):
+        path = tmp_path / f"{number}.db"
+        start = threading.Barrier(8)
+
+        def ask(owner: str, path: Path = path, start: threading.Barrier = start) -> Claimed:
+            with SqliteSeen(path) as seen:
+                start.wait()
+                return seen.claim(visit(owner))
+
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(ask, "abcdefgh"))
+        assert answers.count(Ours(is_retry=False)) == 1
 
 
 def test_it_may_live_in_a_database_that_holds_other_tables(tmp_path: Path) -> None:
