@@ -1,7 +1,6 @@
 """Real database servers, each in a folder of its own, which is gone afterwards."""
 
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -95,8 +94,7 @@ def _folder() -> Iterator[Path]:
     """Give a folder with a short path, as the path of a socket must be; all may enter it."""
     folder = Path(tempfile.mkdtemp(prefix="ringback-"))
     if os.geteuid() == 0:
-        nobody = pwd.getpwnam("nobody")
-        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        shutil.chown(folder, "nobody")
     try:
         yield folder
     finally:
@@ -107,7 +105,7 @@ def _unprivileged() -> dict[str, Any]:
     """Return what has a program run as nobody, where this one is root: PostgreSQL insists on it."""
     if os.geteuid() != 0:
         return {}
-    return {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid, "extra_groups": []}
+    return {"user": "nobody", "extra_groups": []}
 
 
 @contextmanager

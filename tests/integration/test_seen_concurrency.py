@@ -146,7 +146,7 @@ def test_16_threads_do_the_event_of_two_tokens_once(
 @process_stores
 def test_8_processes_do_it_once(store: str, address: Address, tmp_path: Path) -> None:
     """They find neither file nor table at first, so that all of them try to make it."""
-    rounds = 10
+    rounds = 6
     with workers(_PROCESSES, store, address(store)) as processes:
         for make in [same_token, same_event] * rounds:
             by_processes(processes, make(tmp_path / "evidence", _PROCESSES))

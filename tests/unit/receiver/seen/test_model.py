@@ -120,7 +120,7 @@ def alike(given: Claimed, expected: Claimed) -> bool:
             return given == expected
 
 
-@pytest.mark.parametrize(("store", "examples"), [("sqlite", 100), ("postgres", 40), ("redis", 100)])
+@pytest.mark.parametrize(("store", "examples"), [("sqlite", 80), ("postgres", 30), ("redis", 60)])
 def test_a_store_answers_as_its_model_does(
     store: str, examples: int, request: pytest.FixtureRequest
 ) -> None:

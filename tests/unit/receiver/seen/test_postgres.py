@@ -24,13 +24,6 @@ def dsn(postgres_dsn: str) -> str:
 
 
 @pytest.mark.parametrize("autocommit", [True, False])
-def test_connections_may_commit_by_themselves_or_not(dsn: str, autocommit: bool) -> None:
-    seen = PostgresSeen(lambda: psycopg.connect(dsn, autocommit=autocommit))
-    assert seen.claim(visit("a")) == Ours(is_retry=False)
-    assert isinstance(seen.claim(visit("b")), UnderWay)
-
-
-@pytest.mark.parametrize("autocommit", [True, False])
 def test_what_fails_half_way_changes_nothing(dsn: str, autocommit: bool) -> None:
     seen = PostgresSeen(lambda: psycopg.connect(dsn, autocommit=autocommit))
     seen.claim(visit("a", token="old"))
@@ -69,8 +62,9 @@ def wait_for_one_who_waits(connection: psycopg.Connection) -> None:
         time.sleep(0.005)
 
 
-def test_a_connection_that_is_only_closed_has_committed_before(dsn: str) -> None:
-    seen = PostgresSeen(lambda: closing(psycopg.connect(dsn)))
+@pytest.mark.parametrize("autocommit", [True, False])
+def test_a_connection_that_is_only_closed_has_committed_before(dsn: str, autocommit: bool) -> None:
+    seen = PostgresSeen(lambda: closing(psycopg.connect(dsn, autocommit=autocommit)))
     seen.claim(visit("a"))
     assert isinstance(seen.claim(visit("b")), UnderWay)
 

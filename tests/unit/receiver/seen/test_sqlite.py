@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -143,6 +144,21 @@ def test_many_make_the_file_at_once(tmp_path: Path) -> None:
         with ThreadPoolExecutor(8) as threads:
             answers = list(threads.map(ask, "abcdefgh"))
         assert answers.count(Ours(is_retry=False)) == 1
+
+
+def test_it_waits_for_who_writes_to_the_file_while_it_begins(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    with (
+        ThreadPoolExecutor(1) as threads,
+        closing(sqlite3.connect(path, isolation_level=None)) as app,
+        SqliteSeen(path) as seen,
+    ):
+        app.execute("BEGIN IMMEDIATE")
+        answer = threads.submit(seen.claim, visit("a"))
+        time.sleep(0.1)
+        assert not answer.done()
+        app.execute("COMMIT")
+        assert answer.result() == Ours(is_retry=False)
 
 
 def test_it_may_live_in_a_database_that_holds_other_tables(tmp_path: Path) -> None:
