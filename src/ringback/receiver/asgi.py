@@ -1,0 +1,115 @@
+"""Callbacks under ASGI.
+
+application = CallbackApp(callbacks, work)
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+from ringback.receiver.callback import Callback
+from ringback.receiver.checking import ReceivedRequest
+from ringback.receiver.receiver import Receiver, Work, read_request
+from ringback.receiver.results import Answer
+from ringback.receiver.serving import (
+    MAX_BODY,
+    METHODS,
+    NOT_ALLOWED,
+    TOO_LONG,
+    headers_of,
+    quoted,
+    target_of,
+)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class CallbackApp:
+    """An ASGI application that receives callbacks, at whatever path it is put."""
+
+    def __init__(
+        self,
+        callbacks: Receiver,
+        work: Work | Callable[[Callback], Awaitable[object]],
+        *,
+        max_body: int = MAX_BODY,
+    ) -> None:
+        """Take what is to be done with each callback; longer bodies than this are refused.
+
+        Work that is no coroutine runs in a thread. What it raises comes out, for the server to
+        make a 500 of it.
+        """
+        self._callbacks = callbacks
+        self._work = work
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or the server's word that it starts and stops."""
+        match scope["type"]:
+            case "http":
+                await self._serve(scope, receive, send)
+            case "lifespan":
+                await _live(receive, send)
+            case other:
+                raise ValueError(f"{other!r}: callbacks come by HTTP")
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in METHODS:
+            await _send(NOT_ALLOWED, send)
+            return
+        match await _read_body(receive, self._max_body):
+            case None:
+                return  # the client has gone, and nobody is left to be answered
+            case Answer() as refusal:
+                await _send(refusal, send)
+            case body:
+                request = request_of(scope, body)
+                await _send(await self._callbacks.handle_async(request, self._work), send)
+
+
+def request_of(scope: Mapping[str, Any], body: bytes) -> ReceivedRequest:
+    """Return the request that a scope and a body stand for.
+
+    Where the server doesn't tell the path as it came, it is quoted anew.
+    """
+    query = scope.get("query_string", b"").decode("latin-1")
+    target = target_of(_path(scope), query)
+    return read_request(scope["method"], scope["headers"], body, target=target)
+
+
+def _path(scope: Mapping[str, Any]) -> str:
+    if raw := scope.get("raw_path"):
+        return raw.decode("latin-1")
+    # A path has the root in front, but for servers that are older than this rule.
+    path, root = scope["path"], scope.get("root_path", "").rstrip("/")
+    return quoted(path if f"{path}/".startswith(f"{root}/") else root + path)
+
+
+async def _read_body(receive: Receive, max_body: int) -> bytes | Answer | None:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if len(body) > max_body:
+            return TOO_LONG
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+async def _send(answer: Answer, send: Send) -> None:
+    body = answer.text.encode()
+    headers = headers_of(answer) | {"Content-Length": str(len(body))}
+    pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        phase = (await receive())["type"]
+        await send({"type": f"{phase}.complete"})
+        if phase == "lifespan.shutdown":
+            return

@@ -1,0 +1,133 @@
+"""Callbacks in a function of AWS Lambda.
+
+    handler = lambda_handler(callbacks, work)
+
+Behind a function URL, an API Gateway (HTTP or REST, payloads 1.0 and 2.0) or a load balancer.
+
+A signature of Twilio's covers the query as it was sent. HTTP APIs with payload 2.0 and function
+URLs hand it over. All others give its parameters as a mapping, in whatever order, and from API
+Gateway decoded too. So there a GET may be rejected though it is genuine; have callbacks sent by
+POST.
+"""
+
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from ringback.core.payload import encode
+from ringback.receiver.checking import Headers, ReceivedRequest
+from ringback.receiver.receiver import Receiver, Work
+from ringback.receiver.results import Answer
+from ringback.receiver.serving import METHODS, NOT_ALLOWED, headers_of, quoted, target_of
+
+Event = Mapping[str, Any]
+Handler = Callable[[Event, object], dict[str, Any]]
+
+_SHOWN: Final = 10
+
+
+def lambda_handler(callbacks: Receiver, work: Work) -> Handler:
+    """Return the handler of a function that receives callbacks.
+
+    What the work raises comes out, and Lambda makes a 500 or a 502 of it. So does ValueError for
+    an event that is no request.
+    """
+
+    def handle(event: Event, _: object) -> dict[str, Any]:
+        request = request_of(event)
+        if request.method not in METHODS:
+            return response_to(event, NOT_ALLOWED)
+        return response_to(event, callbacks.handle(request, work))
+
+    return handle
+
+
+def request_of(event: Event) -> ReceivedRequest:
+    """Return the request that an event stands for.
+
+    Where the event gives several query parameters without their order, a POST is handed over
+    without its target: the receiver then takes the query of its own URL, which is what the sender
+    was configured with. A URL with open places needs the target, so it should have one query
+    parameter at most.
+
+    Raises ValueError for an event that is no request.
+    """
+    match event:
+        case {"requestContext": {"http": {"method": str(method)}}, "rawPath": str(path)}:
+            target = target_of(_quoted(path), event.get("rawQueryString") or "")
+            return ReceivedRequest(method, target, _headers(event), _body(event))
+        case {"httpMethod": str(method), "path": str(path)}:
+            target = _target(event, method, path)
+            return ReceivedRequest(method, target, _headers(event), _body(event))
+        case _:
+            raise ValueError(_no_request(event))
+
+
+def response_to(event: Event, answer: Answer) -> dict[str, Any]:
+    """Return an answer in the form in which whatever made the event takes it."""
+    headers = headers_of(answer)
+    response: dict[str, Any] = {
+        "statusCode": answer.status,
+        "headers": headers,
+        "body": answer.text,
+        "isBase64Encoded": False,
+    }
+    if not _is_from_balancer(event):
+        return response
+    response["statusDescription"] = f"{answer.status} {HTTPStatus(answer.status).phrase}"
+    if event.get("multiValueHeaders"):  # it has the one or the other, and takes the same
+        del response["headers"]
+        response["multiValueHeaders"] = {name: [value] for name, value in headers.items()}
+    return response
+
+
+def _is_from_balancer(event: Event) -> bool:
+    return "elb" in (event.get("requestContext") or {})
+
+
+def _target(event: Event, method: str, path: str) -> str:
+    given = _pairs(event, "multiValueQueryStringParameters", "queryStringParameters")
+    if method != "GET" and len(given) > 1:
+        return ""
+    if _is_from_balancer(event):
+        query = "&".join(f"{name}={value}" for name, value in given)
+    else:
+        query = encode(given)  # as the senders do
+    context: Event = event.get("requestContext") or {}
+    return target_of(_quoted(context.get("path") or path), query)  # the context's has the stage
+
+
+def _quoted(path: str) -> str:
+    # An HTTP API gives the path decoded, and all others give it as it came.
+    return quoted(path, kept="%")
+
+
+def _headers(event: Event) -> Headers:
+    headers = _pairs(event, "multiValueHeaders", "headers")
+    if cookies := event.get("cookies"):  # payload 2.0 has them apart
+        headers.append(("cookie", "; ".join(cookies)))
+    return tuple(headers)
+
+
+def _pairs(event: Event, several: str, single: str) -> list[tuple[str, str]]:
+    """Return what an event maps names to, by its list for each name where it has that."""
+    lists: Mapping[str, Iterable[object] | None] = event.get(several) or {}
+    singles: Mapping[str, object] = event.get(single) or {}
+    listed = [(name, value) for name, values in lists.items() for value in values or ()]
+    pairs = listed or [*singles.items()]
+    return [(name, str(value)) for name, value in pairs if value is not None]
+
+
+def _body(event: Event) -> bytes:
+    body: str = event.get("body") or ""
+    return b64decode(body) if event.get("isBase64Encoded") else body.encode("utf-8", "replace")
+
+
+def _no_request(event: Event) -> str:
+    keys = ", ".join(sorted(event)[:_SHOWN]) or "nothing"
+    return (
+        "this event is no HTTP request: it has neither requestContext.http.method and rawPath"
+        " (payload 2.0 and function URLs) nor httpMethod and path (payload 1.0 and load"
+        f" balancers), but {keys}"
+    )

@@ -1,0 +1,326 @@
+"""Each example of a receiver, under its real server, gets real callbacks of both sources."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http.client import HTTPResponse
+from itertools import count, cycle
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+import pytest
+
+from ringback.core.method import Method
+from ringback.core.rendering import OutgoingRequest
+from ringback.core.source import Source
+from ringback.receiver import SqliteSeen
+from ringback.receiver.seen.visit import Ours, Visit
+from ringback.testing import Emulator, SentCallback
+from tests.senders import rendered
+
+EXAMPLES: Final = Path(__file__).parents[2] / "examples" / "frameworks"
+GATEWAY: Final = Path(__file__).with_name("lambda_gateway.py")
+# Two parameters, written in a way in which nobody would write them who had read and rebuilt them.
+QUERY: Final = "?site=M%c3%bcnchen+1&a=~%7e"
+DJANGO_UNDER_ASGI: Final = """
+import os, uvicorn, django_app
+from django.core.asgi import get_asgi_application
+uvicorn.run(get_asgi_application(), port=int(os.environ["PORT"]), lifespan="off")
+"""
+FAILING: Final = """
+import runpy, sys
+def refuse(*words, **options): raise OSError("the disk is full")
+runpy.run_path(sys.argv[1], {"print": refuse}, "__main__")
+"""
+
+
+def lambda_behind(kind: str) -> tuple[str, ...]:
+    return str(GATEWAY), kind, str(EXAMPLES / "lambda_app.py")
+
+
+SERVERS: Final = {
+    name: (str(EXAMPLES / f"{name}_app.py"),)
+    for name in ("fastapi", "starlette", "flask", "django", "asgi", "wsgi")
+}
+COMMANDS: Final[dict[str, tuple[str, ...]]] = {
+    **SERVERS,
+    "django under asgi": ("-c", DJANGO_UNDER_ASGI),
+    **{f"lambda, {kind}": lambda_behind(kind) for kind in ("http", "rest", "alb", "alb-lists")},
+}
+# These lose the order of query parameters, and with it what a GET's signature is for.
+WITHOUT_GET: Final = ("lambda, rest", "lambda, alb", "lambda, alb-lists")
+
+
+@dataclass
+class App:
+    """An example that runs."""
+
+    port: int
+    folder: Path
+    process: subprocess.Popen[bytes] = field(init=False, repr=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/callbacks{QUERY}"
+
+    def lines(self) -> list[str]:
+        """Return what its work has said so far."""
+        text = (self.folder / "output").read_text("utf-8")
+        return [line for line in text.splitlines() if line.startswith(("SIM ", "SMS ", "not "))]
+
+    def wait(self) -> None:
+        """Wait until it listens."""
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+            except ConnectionRefusedError:
+                assert self.process.poll() is None, self.log()
+                assert time.monotonic() < deadline, self.log()
+                time.sleep(0.05)
+            else:
+                return
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text("utf-8")
+
+    @property
+    def seen(self) -> Path:
+        return self.folder / "seen.db"
+
+
+@contextmanager
+def running(command: tuple[str, ...], folder: Path, emulator: Emulator) -> Generator[App]:
+    """Run an example; what it says goes to a file."""
+    folder.mkdir()
+    app = App(a_free_port(), folder)
+    variables = {
+        "CALLBACK_URL": app.url,
+        "TWILIO_AUTH_TOKEN": emulator.auth_token,
+        "KORE_SECRET": emulator.kore_secret,
+        "SEEN_DB": str(app.seen),
+        "PORT": str(app.port),
+        "PYTHONPATH": os.pathsep.join([str(EXAMPLES), *filter(None, sys.path)]),
+    }
+    with (folder / "output").open("wb") as output, (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            stdout=output,
+            stderr=log,
+            env={**os.environ, **variables},
+        )
+    try:
+        app.process = process
+        yield app
+    finally:
+        process.kill()
+        process.wait()
+
+
+def a_free_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return bound.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def ringback() -> Iterator[Emulator]:
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def apps(ringback: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, App]]:
+    """All examples, which start at the same time."""
+    folder = tmp_path_factory.mktemp("examples")
+    with ExitStack() as stack:
+        yield {
+            name: stack.enter_context(running(command, folder / name, ringback))
+            for name, command in COMMANDS.items()
+        }
+
+
+@pytest.fixture(scope="module")
+def failing_apps(
+    ringback: Emulator, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, App]]:
+    """The examples again, with work that raises as soon as it says what it does."""
+    folder = tmp_path_factory.mktemp("failing")
+    with ExitStack() as stack:
+        yield {
+            name: stack.enter_context(running(("-c", FAILING, *command), folder / name, ringback))
+            for name, command in SERVERS.items()
+        }
+
+
+@pytest.fixture(params=COMMANDS)
+def app(request: pytest.FixtureRequest, apps: dict[str, App]) -> App:
+    app = apps[request.param]
+    app.wait()
+    return app
+
+
+# ---- asking --------------------------------------------------------------------------------------
+
+STATUSES: Final = cycle(["inactive", "active"])
+NUMBERS: Final = count()
+
+
+def told_by(
+    ringback: Emulator, url: str, method: Method, *, status: str = "delivered"
+) -> SentCallback:
+    """Update a SIM, and return the callback that tells of it once it has this status."""
+    pair = b64encode(f"{ringback.account_sid}:{ringback.auth_token}".encode()).decode()
+    form = {"Status": next(STATUSES), "CallbackUrl": url, "CallbackMethod": str(method)}
+    request = Request(  # noqa: S310 (of the emulator)
+        f"{ringback.base_url}/v1/Sims/{ringback.sim_sid}",
+        urlencode(form).encode(),
+        {"Authorization": f"Basic {pair}"},
+    )
+    with urlopen(request) as answer:  # noqa: S310 (likewise)
+        assert answer.status == 202
+    return ringback.expect_callback(url=url, method=method, status=status, SimStatus=form["Status"])
+
+
+def made_for(app: App, ringback: Emulator, source: Source) -> OutgoingRequest:
+    """Return a callback that nobody has seen yet."""
+    number = f"{next(NUMBERS):032x}"
+    tokens = {
+        Source.TWILIO: f"{number[:8]}-{number[8:12]}-{number[12:16]}-{number[16:20]}-{number[20:]}",
+        Source.KORE: f"RQ{number}",
+    }
+    return rendered(
+        source,
+        url=app.url,
+        auth_token=ringback.auth_token,
+        kore_secret=ringback.kore_secret,
+        token=tokens[source],
+    )
+
+
+@dataclass(frozen=True)
+class Answered:
+    status: int
+    text: str
+    retry_after: str | None
+
+
+def send(app: App, request: bytes) -> Answered:
+    """Send these bytes, and return what is answered."""
+    with socket.create_connection(("127.0.0.1", app.port), timeout=10) as connection:
+        connection.sendall(request)
+        with HTTPResponse(connection) as response:
+            response.begin()
+            text = response.read().decode()
+            return Answered(response.status, text, response.getheader("Retry-After"))
+
+
+# ---- what all of them do -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("app", "method"),
+    [
+        (name, method)
+        for name in COMMANDS
+        for method in Method
+        if method is Method.POST or name not in WITHOUT_GET
+    ],
+    indirect=["app"],
+)
+@pytest.mark.parametrize("source", Source)
+def test_a_callback_is_worked_on_once(
+    app: App, ringback: Emulator, source: Source, method: Method
+) -> None:
+    before = app.lines()
+    callback = told_by(ringback, f"{app.url}#cbs={source}", method)
+    told = f"SIM {ringback.sim_sid} is {callback.parameters['SimStatus']}"
+    (attempt,) = callback.attempts
+    assert (callback.source, attempt.status_code) == (source, 200), app.log()
+    assert app.lines() == [*before, told]
+
+    assert attempt.request is not None
+    replayed = f"{attempt.request.head}\r\n\r\n{attempt.request.body}".encode()
+    assert send(app, replayed) == Answered(200, "ok", None)
+    assert app.lines() == [*before, told]
+
+
+@pytest.mark.parametrize("source", Source)
+def test_a_changed_body_is_refused(app: App, ringback: Emulator, source: Source) -> None:
+    before = app.lines()
+    request = made_for(app, ringback, source)
+    forged = request.to_bytes().replace(b"SimStatus=inactive", b"SimStatus=INACTIVE")
+    assert send(app, forged).status == 403
+    assert app.lines() == before
+
+
+@pytest.mark.parametrize("source", Source)
+def test_what_has_no_signature_is_no_callback(app: App, ringback: Emulator, source: Source) -> None:
+    before = app.lines()
+    head, _, body = made_for(app, ringback, source).to_bytes().partition(b"\r\n\r\n")
+    lines = [line for line in head.split(b"\r\n") if b"-Signature:" not in line]
+    unsigned = b"\r\n".join(lines) + b"\r\n\r\n" + body
+    assert send(app, unsigned) == Answered(400, "no_signature", None)
+    assert app.lines() == before
+
+
+@pytest.mark.parametrize("source", Source)
+def test_what_another_process_works_on_is_to_come_again_later(
+    app: App, ringback: Emulator, source: Source
+) -> None:
+    before = app.lines()
+    request = made_for(app, ringback, source)
+    (token,) = (value for name, value in request.headers if name.endswith("-Idempotency-Token"))
+    visit = Visit(source, token, "another process", timedelta(hours=1), timedelta(days=7))
+    with SqliteSeen(app.seen) as seen:
+        assert isinstance(seen.claim(visit), Ours)
+        answered = send(app, request.to_bytes())
+        assert answered.status == 503
+        assert 3590 < int(answered.retry_after or "") <= 3600
+        assert app.lines() == before
+
+        seen.release(visit)
+    assert send(app, request.to_bytes()).status == 200
+    assert len(app.lines()) == len(before) + 1
+
+
+def test_other_methods_are_not_allowed(app: App, ringback: Emulator) -> None:
+    request = made_for(app, ringback, Source.TWILIO)
+    assert send(app, request.to_bytes().replace(b"POST", b"PUT", 1)).status == 405
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_work_that_fails_is_tried_again(
+    name: str, failing_apps: dict[str, App], ringback: Emulator
+) -> None:
+    app = failing_apps[name]
+    app.wait()
+    request = made_for(app, ringback, Source.KORE).to_bytes()
+    # It was given back the first time: what is under way, or done, is answered otherwise.
+    assert [send(app, request).status for _ in range(2)] == [500, 500], app.log()
+
+
+@pytest.mark.parametrize("name", WITHOUT_GET)
+def test_a_get_whose_query_was_taken_apart_is_refused(
+    name: str, apps: dict[str, App], ringback: Emulator
+) -> None:
+    app = apps[name]
+    app.wait()
+    before = app.lines()
+    (attempt,) = told_by(ringback, app.url, Method.GET, status="failed").attempts
+    assert attempt.status_code == 403
+    assert app.lines() == before
+
+
+def test_each_example_is_run() -> None:
+    run = {Path(word).stem for command in COMMANDS.values() for word in command}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} <= run
