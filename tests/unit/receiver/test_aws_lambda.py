@@ -1,0 +1,196 @@
+"""Callbacks in a function of AWS Lambda, by events as AWS documents them."""
+
+from base64 import b64encode
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+
+from ringback.core.method import Method
+from ringback.core.source import Source
+from ringback.receiver import Callback, MemorySeen, Receiver
+from ringback.receiver.aws_lambda import lambda_handler, request_of
+from tests.fakes import AUTH_TOKEN, KORE_SECRET
+from tests.senders import URL, rendered
+
+Event = dict[str, Any]
+BALANCER = {"requestContext": {"elb": {"targetGroupArn": "arn"}}}
+V2: Event = {
+    "version": "2.0",
+    "rawPath": "/callbacks",
+    "rawQueryString": "",
+    "requestContext": {"http": {"method": "POST"}},
+}
+V1: Event = {"httpMethod": "GET", "path": "/callbacks"}
+
+
+def never(_: Callback) -> None:
+    raise AssertionError("there is nothing to work on")
+
+
+def a_receiver(url: str = URL) -> Receiver:
+    return Receiver(
+        url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET], seen=MemorySeen()
+    )
+
+
+def event_of(source: Source, method: Method = Method.POST, **more: Any) -> Event:
+    """Return a callback as payload 1.0."""
+    request = rendered(source, method)
+    path, _, query = request.url.target.partition("?")
+    return {
+        "httpMethod": request.method,
+        "path": path,
+        "headers": dict(request.headers),
+        "queryStringParameters": dict(parse_qsl(query)),
+        "body": request.body.decode() or None,
+        **more,
+    }
+
+
+@pytest.mark.parametrize("source", Source)
+def test_a_callback_is_worked_on_once(source: Source) -> None:
+    work = list[Callback]()
+    handler = lambda_handler(a_receiver(), work.append)
+    for _ in range(2):
+        assert handler(event_of(source), None) == {
+            "statusCode": 200,
+            "headers": {"Content-Type": "text/plain; charset=utf-8"},
+            "body": "ok",
+            "isBase64Encoded": False,
+        }
+    assert [callback.source for callback in work] == [source]
+
+
+def test_what_the_work_raises_is_lambdas() -> None:
+    def fail(_: Callback) -> None:
+        raise OSError("the database is gone")
+
+    handler = lambda_handler(a_receiver(), fail)
+    for _ in range(2):
+        with pytest.raises(OSError, match="the database is gone"):
+            handler(event_of(Source.KORE), None)
+
+
+def test_other_methods_are_not_allowed() -> None:
+    response = lambda_handler(a_receiver(), never)({**V1, "httpMethod": "HEAD"}, None)
+    assert (response["statusCode"], response["headers"]["Allow"]) == (405, "GET, POST")
+
+
+def test_a_load_balancer_is_answered_in_its_form() -> None:
+    handler = lambda_handler(a_receiver(), never)
+    assert handler({**V1, **BALANCER, "headers": {"host": "a"}}, None) == {
+        "statusCode": 400,
+        "statusDescription": "400 Bad Request",
+        "headers": {"Content-Type": "text/plain; charset=utf-8"},
+        "body": "no_signature",
+        "isBase64Encoded": False,
+    }
+    response = handler({**V1, **BALANCER, "multiValueHeaders": {"host": ["a"]}}, None)
+    assert response["multiValueHeaders"] == {"Content-Type": ["text/plain; charset=utf-8"]}
+    assert "headers" not in response
+
+
+# ---- payload 2.0 ---------------------------------------------------------------------------------
+
+
+def test_payload_2_gives_the_query_as_it_came() -> None:
+    request = request_of({**V2, "rawQueryString": "a=%7e&b=+"})
+    assert (request.method, request.target) == ("POST", "/callbacks?a=%7e&b=+")
+
+
+def test_a_path_is_quoted_where_it_was_decoded() -> None:
+    assert request_of({**V2, "rawPath": "/é x"}).target == "/%C3%A9%20x"  # by an HTTP API
+    assert request_of({**V2, "rawPath": "/%c3%a9"}).target == "/%c3%a9"  # by a function URL
+
+
+def test_payload_2_has_its_cookies_apart() -> None:
+    request = request_of({**V2, "headers": {"date": "a,b"}, "cookies": ["c=1", "d=2"]})
+    assert request.headers == (("date", "a,b"), ("cookie", "c=1; d=2"))
+
+
+@pytest.mark.parametrize(
+    ("more", "body"),
+    [
+        ({"body": b64encode(b"\xff").decode(), "isBase64Encoded": True}, b"\xff"),
+        ({"body": "é", "isBase64Encoded": False}, "é".encode()),
+        ({"body": "\ud800"}, b"?"),
+        ({"body": None}, b""),
+        ({"body": None, "isBase64Encoded": True}, b""),
+        ({}, b""),
+    ],
+)
+def test_a_body_is_there_in_either_form_or_not(more: Event, body: bytes) -> None:
+    assert request_of({**V2, **more}).body == body
+
+
+# ---- payload 1.0 and load balancers --------------------------------------------------------------
+
+
+def test_lists_go_before_single_values() -> None:
+    request = request_of(
+        {
+            **V1,
+            "headers": {"Date": "b"},
+            "multiValueHeaders": {"Date": ["a", "b"]},
+            "queryStringParameters": {"x": "2"},
+            "multiValueQueryStringParameters": {"x": ["1", "2"], "y z": ["~é"]},
+        }
+    )
+    assert request.headers == (("Date", "a"), ("Date", "b"))
+    assert request.target == "/callbacks?x=1&x=2&y+z=~%C3%A9"
+
+
+def test_what_a_load_balancer_gives_is_encoded_already() -> None:
+    event = {**V1, **BALANCER, "queryStringParameters": {"x%20y": "%7e+"}}
+    assert request_of(event).target == "/callbacks?x%20y=%7e+"
+
+
+def test_the_path_has_the_stage_that_was_called() -> None:
+    event = {**V1, "requestContext": {"stage": "prod", "path": "/prod/callbacks"}}
+    assert request_of(event).target == "/prod/callbacks"
+
+
+def test_nothing_may_be_there_in_any_form() -> None:
+    nothing = dict.fromkeys(
+        ("headers", "queryStringParameters", "requestContext", "body", "isBase64Encoded")
+    )
+    lists = {"multiValueHeaders": {"a": None}, "multiValueQueryStringParameters": {}}
+    request = request_of({**V1, **nothing, **lists})
+    assert (request.target, request.headers, request.body) == ("/callbacks", (), b"")
+    assert request_of({**V1, "headers": {"a": None, "b": 1}}).headers == (("b", "1"),)
+    assert request_of({**V2, "headers": None, "rawQueryString": None}).headers == ()
+
+
+@pytest.mark.parametrize("source", Source)
+def test_a_get_is_genuine_where_the_order_was_kept(source: Source) -> None:
+    handler = lambda_handler(a_receiver(), id)
+    assert handler(event_of(source, Method.GET), None)["statusCode"] == 200
+
+
+@pytest.mark.parametrize("source", Source)
+def test_a_post_is_genuine_whatever_the_order(source: Source) -> None:
+    request = rendered(source, url=f"{URL}&site=a&a=b")
+    shuffled = {"a": "b", "foo": "bar", "site": "a"}
+    event = event_of(source, headers=dict(request.headers), queryStringParameters=shuffled)
+    handler = lambda_handler(a_receiver(f"{URL}&site=a&a=b"), id)
+    assert handler(event, None)["statusCode"] == 200
+
+
+# ---- what is no request --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("event", "keys"),
+    [
+        ({"Records": [{"body": "secret"}]}, "Records"),
+        ({"source": "aws.events", "detail": {}}, "detail, source"),
+        ({}, "nothing"),
+        ({"version": "2.0", "rawPath": "/"}, "rawPath, version"),
+        ({"httpMethod": None, "path": "/"}, "httpMethod, path"),
+    ],
+)
+def test_an_event_that_is_no_request_says_what_it_lacks(event: Event, keys: str) -> None:
+    with pytest.raises(ValueError, match=rf"no HTTP request.*, but {keys}$") as raised:
+        lambda_handler(a_receiver(), never)(event, None)
+    assert "secret" not in str(raised.value)
