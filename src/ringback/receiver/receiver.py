@@ -207,13 +207,14 @@ class Receiver:
         """Receive a request, do its work where there is any, and return what to answer.
 
         What is rejected, and why, goes to the log `ringback.receiver`. What the work raises comes
-        out, after the work was given back; a store that can't be asked is a 503.
+        out, after the work was given back; a store that can't be asked is a 503. Raises TypeError
+        for work that is a coroutine.
         """
         try:
             result = self.receive_request(request)
             if isinstance(result, Accepted):
                 with result:
-                    work(result.callback)
+                    _do(work, result.callback)
         except SeenUnavailable as unavailable:
             return _unavailable(unavailable)
         return _answer(result)
@@ -226,7 +227,7 @@ class Receiver:
             result = await asyncio.to_thread(self.receive_request, request)
             if isinstance(result, Accepted):
                 async with result:
-                    await _run(work, result.callback)
+                    await _do_async(work, result.callback)
         except SeenUnavailable as unavailable:
             return _unavailable(unavailable)
         return _answer(result)
@@ -307,8 +308,17 @@ def _unavailable(unavailable: SeenUnavailable) -> Answer:
     return _UNAVAILABLE
 
 
-async def _run(work: Work, callback: Callback) -> None:
+def _do(work: Work, callback: Callback) -> None:
+    came = work(callback)
+    if inspect.iscoroutine(came):
+        came.close()
+        raise TypeError("the work is a coroutine, which nobody awaits here; use handle_async")
+
+
+async def _do_async(work: Work, callback: Callback) -> None:
     if inspect.iscoroutinefunction(work):
         await work(callback)
-    else:
-        await asyncio.to_thread(work, callback)
+        return
+    came = await asyncio.to_thread(work, callback)
+    if inspect.isawaitable(came):  # a function that returns a coroutine, or an object
+        await came

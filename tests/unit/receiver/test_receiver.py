@@ -377,6 +377,33 @@ async def test_handling_in_an_event_loop_takes_both_kinds_of_work() -> None:
     assert len(worked) == 2
 
 
+class Worker:
+    """Work that is an object; asked what it is, it is no coroutine function."""
+
+    def __init__(self) -> None:
+        self.worked = list[Callback]()
+
+    async def __call__(self, callback: Callback) -> None:
+        await asyncio.sleep(0)
+        self.worked.append(callback)
+
+
+async def test_work_that_only_returns_a_coroutine_is_awaited_too() -> None:
+    worker = Worker()
+    assert (await remembering().handle_async(sent(), worker)).status == 200
+    assert len(worker.worked) == 1
+
+
+def test_a_coroutine_that_nobody_would_await_is_refused_and_the_work_given_back() -> None:
+    async def work(callback: Callback) -> None:
+        raise AssertionError
+
+    callbacks = remembering()
+    with pytest.raises(TypeError, match="use handle_async"):
+        callbacks.handle(sent(), work)
+    assert accepted(callbacks, sent()).callback.is_retry
+
+
 def fail(callback: Callback) -> None:
     raise ZeroDivisionError
 
