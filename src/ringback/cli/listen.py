@@ -3,17 +3,18 @@
 import asyncio
 import errno
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from ringback.cli.dev_file import DevFile
 from ringback.cli.options import data_option
 from ringback.cli.signals import event_of_signals
+from ringback.cli.tones import styled
 from ringback.core.addresses import ANYWHERE
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.durations import read_duration
@@ -26,20 +27,12 @@ from ringback.listener.answers import UNAVAILABLE, Behave, FailAlways, FailFirst
 from ringback.listener.heard import Heard
 from ringback.listener.reception import Orders, Reception
 from ringback.listener.record import Account, secrets_of
-from ringback.listener.report import Tone, as_json, as_lines
+from ringback.listener.report import as_json, as_lines
 from ringback.listener.seen import SeenTokens
 from ringback.listener.server import Server
 from ringback.receiver.checking import Secrets
 
 _LONGEST_DELAY: Final = timedelta(hours=1)
-
-_STYLES: Final[Mapping[Tone, Mapping[str, Any]]] = {
-    Tone.TITLE: {"bold": True},
-    Tone.PLAIN: {},
-    Tone.GOOD: {"fg": "green"},
-    Tone.BAD: {"fg": "red"},
-    Tone.HINT: {"fg": "yellow"},
-}
 
 
 def _read_url(_ctx: click.Context, _param: click.Parameter, text: str | None) -> CallbackUrl | None:
@@ -205,8 +198,7 @@ def _print_json(heard: Heard) -> None:
 
 def _print_lines(heard: Heard, *, verbose: bool) -> None:
     lines = as_lines(heard, verbose=verbose)
-    styled = [click.style(line.text, **_STYLES[line.tone]) for line in lines]
-    click.echo("\n".join(["", *styled]))
+    click.echo("\n".join(["", *map(styled, lines)]))
 
 
 async def _serve(

@@ -38,7 +38,7 @@ class Line:
     tone: Tone = Tone.PLAIN
 
 
-_Row = tuple[str, str, Tone]
+Row = tuple[str, str, Tone]
 """A label, what is said under it, and how."""
 
 _NOT_CHECKED: Final = frozenset({Reason.NO_SECRET, Reason.EMPTY_SIGNATURE})
@@ -56,9 +56,9 @@ def as_lines(heard: Heard, *, verbose: bool) -> list[Line]:
     """
     return [
         Line(_title(heard), Tone.TITLE),
-        *_aligned(_parameters(heard.request), indent=6),
+        *aligned(_parameters(heard.request), indent=6),
         *(_as_received(heard.request) if verbose else []),
-        *_aligned(list(_findings(heard)), indent=2),
+        *aligned(list(_findings(heard)), indent=2),
     ]
 
 
@@ -109,7 +109,7 @@ def _title(heard: Heard) -> str:
     return f"{_time(heard.at)}  {source}  {_printable(f'{request.method} {shown}')}"
 
 
-def _parameters(request: ReceivedRequest) -> list[_Row]:
+def _parameters(request: ReceivedRequest) -> list[Row]:
     if request.is_json:
         # A test event: it has no parameters.
         return [("JSON", _printable(request.body.decode("utf-8", "backslashreplace")), Tone.PLAIN)]
@@ -129,7 +129,7 @@ def _as_received(request: ReceivedRequest) -> Iterator[Line]:
         yield Line(f"      {_printable(line)}".rstrip())
 
 
-def _findings(heard: Heard) -> Iterator[_Row]:
+def _findings(heard: Heard) -> Iterator[Row]:
     yield from _datagram(heard.request)
     unknown = "none, so a retry of it can't be told from a new callback"
     yield "token", heard.verdict.token or unknown, Tone.PLAIN
@@ -142,7 +142,7 @@ def _findings(heard: Heard) -> Iterator[_Row]:
     yield from _retry_hint(heard)
 
 
-def _datagram(request: ReceivedRequest) -> Iterator[_Row]:
+def _datagram(request: ReceivedRequest) -> Iterator[Row]:
     """Yield what a datagram says that stands in Base64, where that can be read."""
     told = dict(request.parameters)
     if told.get("PayloadType") != "binary":
@@ -156,7 +156,7 @@ def _datagram(request: ReceivedRequest) -> Iterator[_Row]:
     yield "payload", f"{len(payload)} bytes: {text}", Tone.PLAIN
 
 
-def _signature_rows(verdict: Verdict) -> Iterator[_Row]:
+def _signature_rows(verdict: Verdict) -> Iterator[Row]:
     match verdict:
         case Genuine():
             yield "signature", "right", Tone.GOOD
@@ -200,7 +200,7 @@ def _answer(heard: Heard) -> tuple[str, Tone]:
     return f"{heard.answered}{after}{purpose}", Tone.PLAIN
 
 
-def _retry_hint(heard: Heard) -> Iterator[_Row]:
+def _retry_hint(heard: Heard) -> Iterator[Row]:
     source, family = heard.verdict.source, f"{heard.answered // 100}xx"
     if source is None or family == "2xx":
         return
@@ -209,7 +209,8 @@ def _retry_hint(heard: Heard) -> Iterator[_Row]:
         yield "", f"{_TRIES_AGAIN[source]}, unless the URL says e.g. #rp={wish}", Tone.HINT
 
 
-def _aligned(rows: Sequence[_Row], *, indent: int) -> Iterator[Line]:
+def aligned(rows: Sequence[Row], *, indent: int) -> Iterator[Line]:
+    """Yield a line for each row, as far in as is asked for, with all texts under each other."""
     labels = [_printable(label) for label, _, _ in rows]
     width = max((min(len(label), _WIDEST_LABEL) for label in labels), default=0)
     for label, (_, text, tone) in zip(labels, rows, strict=True):
