@@ -1,0 +1,43 @@
+"""Which one of several captured requests is meant."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from ringback.captures.capture import Capture, UnreadableCapture
+
+_MOST_LISTED: Final = 40
+_LONGEST_TARGET: Final = 60
+
+
+def choose(captures: Sequence[Capture], entry: int | None) -> Capture:
+    """Return the entry of this number, from 1; without one, the only one that has a signature.
+
+    Raises UnreadableCapture, with a list of the entries, where that is none or not the only one.
+    """
+    if entry is not None:
+        if not 1 <= entry <= len(captures):
+            raise _unclear(captures, f"there is no entry {entry}")
+        return captures[entry - 1]
+    signed = [capture for capture in captures if capture.has_signature]
+    match signed or captures:
+        case [capture]:
+            return capture
+        case [*found] if signed:
+            raise _unclear(captures, f"{len(found)} requests have a signature")
+        case _:
+            raise _unclear(captures, "no request has a signature")
+
+
+def _unclear(captures: Sequence[Capture], why: str) -> UnreadableCapture:
+    return UnreadableCapture("\n".join([f"{why}; pick one with --entry:", *_listed(captures)]))
+
+
+def _listed(captures: Sequence[Capture]) -> Iterator[str]:
+    for number, capture in enumerate(captures[:_MOST_LISTED], start=1):
+        request = capture.request
+        target = capture.url or request.target
+        shown = target if len(target) <= _LONGEST_TARGET else f"{target[:_LONGEST_TARGET]}…"
+        line = f"{request.method} {shown}{'  (signed)' if capture.has_signature else ''}"
+        yield f"  {number}  {line if line.isprintable() else ascii(line)}"
+    if len(captures) > _MOST_LISTED:
+        yield f"  … and {len(captures) - _MOST_LISTED} more"

@@ -1,0 +1,98 @@
+"""A HAR file (HTTP Archive 1.2) -> its requests."""
+
+import base64
+import binascii
+from typing import Final
+
+from ringback.captures.capture import (
+    Capture,
+    Form,
+    UnreadableCapture,
+    as_bytes,
+    fitted,
+    sent_to,
+    with_host,
+)
+from ringback.core.payload import encode
+from ringback.receiver.checking import Headers, ReceivedRequest
+from ringback.receiver.events import Json
+
+_REBUILT: Final = "the body was written anew from its parameters, since the HAR has no text of it"
+
+
+def is_har(document: Json) -> bool:
+    """Whether this is a HAR file, whatever is in it."""
+    return isinstance(document, dict) and "log" in document
+
+
+def read(document: Json) -> tuple[Capture, ...]:
+    """Return the requests of all entries, in order. Raises UnreadableCapture."""
+    match document:
+        case {"log": {"entries": [_, *_] as entries}}:
+            return tuple(_read_entry(f"entry {n}", entry) for n, entry in enumerate(entries, 1))
+        case {"log": {"entries": []}}:
+            raise UnreadableCapture("this HAR file has no entries; expected one request at least")
+        case _:
+            raise UnreadableCapture("this looks like a HAR file, and has no list log.entries")
+
+
+def _read_entry(place: str, entry: Json) -> Capture:
+    match entry:
+        case {"request": {"method": str(method), "url": str(url), "headers": [*given]} as request}:
+            called, host, target = sent_to(url)
+            headers = with_host(_headers(place, given), host)
+            text, assumed = _body(place, request.get("postData"))
+            body, notes = fitted(text, headers)
+            received = ReceivedRequest(method, target, headers, body)
+            return Capture(Form.HAR, received, called, (*assumed, *notes))
+        case _:
+            raise UnreadableCapture(
+                f"{place} of the HAR file has no request with method, url and headers"
+            )
+
+
+def _headers(place: str, given: list[Json]) -> Headers:
+    headers = list[tuple[str, str]]()
+    for header in given:
+        match header:
+            case {"name": str(name), "value": str(value)}:
+                headers.append((name, value))
+            case _:
+                raise UnreadableCapture(f"{place} of the HAR file has a header without name, value")
+    # Browsers list HTTP/2's `:path` and the like among them, which the URL has too.
+    return tuple((name, value) for name, value in headers if not name.startswith(":"))
+
+
+def _body(place: str, given: Json) -> tuple[bytes, tuple[str, ...]]:
+    match given:
+        case None:
+            return b"", ()
+        case {"text": str(text), "encoding": "base64"}:
+            return _from_base64(place, text), ()
+        case {"text": str(text)} if text or not given.get("params"):
+            return as_bytes(text), ()
+        case {"params": [*params]}:
+            return encode([_pair(place, param) for param in params]).encode(), (_REBUILT,)
+        case _:
+            raise UnreadableCapture(
+                f"{place} of the HAR file has a postData without text and params;"
+                " export it with the contents"
+            )
+
+
+def _from_base64(place: str, text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise UnreadableCapture(
+            f"{place} of the HAR file says that its body is Base64, and it is not"
+        ) from None
+
+
+def _pair(place: str, param: Json) -> tuple[str, str]:
+    match param:
+        case {"name": str(name), "value": str(value)}:
+            as_bytes(name + value)
+            return name, value
+        case _:
+            raise UnreadableCapture(f"{place} of the HAR file has a parameter without name, value")

@@ -1,0 +1,107 @@
+"""Recognises the form of what was pasted, by its content, and reads it."""
+
+import codecs
+import json
+import re
+from typing import Final
+
+from ringback.captures import curl, har, heard, raw
+from ringback.captures.capture import Capture, UnreadableCapture
+from ringback.receiver.events import Json
+
+_LOOKED_FOR: Final = (
+    "expected an HTTP request (`POST /path HTTP/1.1`, headers, an empty line, the body), a curl"
+    " command, a HAR file, or a line of `ringback listen --json`"
+)
+_MARKS: Final = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+_FORM: Final = re.compile(r"[\w.%~-]+=[^\s&]*(&[\w.%~-]+=[^\s&]*)*")
+_MOST_NAMES: Final = 6
+
+
+def read_captures(given: bytes) -> tuple[Capture, ...]:
+    """Return all requests that are written here, one at least.
+
+    Raises UnreadableCapture, and nothing else.
+    """
+    text = _decoded(given)
+    stripped = text.strip()
+    if stripped.startswith(("{", "[")):
+        return _read_json(stripped)
+    if curl.is_command(stripped):
+        return (curl.read(stripped),)
+    if raw.is_request(text):
+        return (raw.read(text),)
+    raise UnreadableCapture(f"{_found(stripped)}; {_LOOKED_FOR}")
+
+
+def _decoded(given: bytes) -> str:
+    for mark, encoding in _MARKS.items():
+        if given.startswith(mark):
+            return given.removeprefix(mark).decode(encoding, "replace")
+    return given.decode("utf-8", "surrogateescape")
+
+
+def _read_json(text: str) -> tuple[Capture, ...]:
+    documents = _documents(text)
+    if len(documents) == 1 and har.is_har(documents[0]):
+        return har.read(documents[0])
+    lines = [document for document in documents if not heard.is_greeting(document)]
+    if lines and all(map(heard.is_heard, lines)):
+        return tuple(heard.read(line) for line in lines)
+    raise UnreadableCapture(f"{_found_in(documents)}; {_LOOKED_FOR}")
+
+
+def _documents(text: str) -> list[Json]:
+    """Return the JSON value that a text is, or those of its lines."""
+    try:
+        return [_parsed(text)]
+    except ValueError as problem:
+        lines = [line for line in text.splitlines() if line.strip()]
+        if len(lines) == 1 or not lines[0].rstrip().endswith("}"):
+            raise _no_json(str(problem)) from None
+    documents = list[Json]()
+    for number, line in enumerate(lines, start=1):
+        try:
+            documents.append(_parsed(line))
+        except ValueError as problem:
+            raise _no_json(f"line {number}: {problem}") from None
+    return documents
+
+
+def _parsed(text: str) -> Json:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _no_json(problem: str) -> UnreadableCapture:
+    return UnreadableCapture(f"it begins like JSON, and can't be read as such ({problem})")
+
+
+# What was pasted may be a secret by mistake, so it is described and not quoted.
+
+
+def _found(text: str) -> str:
+    if not text:
+        return "nothing was given"
+    if _FORM.fullmatch(text):
+        return "this looks like the body alone, and the signature is in the headers"
+    lines = text.count("\n") + 1
+    return f"this is text of {lines} line{'s' if lines > 1 else ''}, and its first is none of these"
+
+
+def _found_in(documents: list[Json]) -> str:
+    match documents[0]:
+        case dict() as found:
+            names = [repr(name) for name in found][:_MOST_NAMES]
+            listed = ", ".join(names) + (", …" if len(found) > _MOST_NAMES else "")
+            return f"this is a JSON object with {listed or 'nothing in it'}"
+        case list():
+            return "this is a JSON array, perhaps the body alone; the signature is in the headers"
+        case _:
+            return "this is JSON without a request in it"

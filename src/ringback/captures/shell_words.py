@@ -1,0 +1,81 @@
+"""A command line as somebody has copied it -> its words, as a shell would hand them over."""
+
+import re
+from typing import Final
+
+_PIECE: Final = re.compile(
+    r"""
+      (?P<space>\s+)
+    | '(?P<single>[^']*)'
+    | \$'(?P<ansi>(?:[^'\\]|\\.)*+)'
+    | "(?P<double>(?:[^"\\]|\\.)*+)"
+    | (?P<nothing>\\\r?\n)
+    | \\(?P<escaped>.)
+    | (?P<end>[|;<>]|&&)
+    | (?P<plain>[^\s'"\\|;<>$]+|\$)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_IN_DOUBLE: Final = re.compile(r'\\(?:(\r?\n)|([$`"\\]))')
+_ANSI: Final = re.compile(
+    r"\\(?:x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{1,4})|U([0-9A-Fa-f]{1,8})|([0-7]{1,3})|(.))", re.DOTALL
+)
+_LETTERS: Final = dict(zip("abeEfnrtv", "\a\b\x1b\x1b\f\n\r\t\v", strict=True))
+# Browsers write the commands for Windows' cmd so.
+_CMD: Final = re.compile(r"\^\r?\n|(?:^curl(?:\.exe)?|\s-[\w-]+)\s+\^\"", re.ASCII)
+_CARET: Final = re.compile(r"\^(?:(?P<end>\r?\n)(?P<break>\r?\n)?|(?P<char>.)|$)")
+
+
+def shell_words(text: str) -> list[str]:
+    r"""Return the words of the first command; a line break counts as a space.
+
+    Nothing is expanded. Raises ValueError for a quote without an end.
+
+    >>> shell_words("curl -d $'it\\'s' \"a b\" c\\ d | jq")
+    ['curl', '-d', "it's", 'a b', 'c d']
+    """
+    if _CMD.search(text):
+        text = _CARET.sub(_without_caret, text)
+    words, word, at = list[str](), list[str](), 0
+    while at < len(text):
+        match = _PIECE.match(text, at)
+        if match is None:
+            raise ValueError(text[at])
+        at = match.end()
+        if match["end"]:
+            break
+        if match["nothing"]:
+            continue
+        if match["space"] is None:
+            word.append(_piece(match))
+        elif word:
+            words.append("".join(word))
+            word = []
+    return [*words, "".join(word)] if word else words
+
+
+def _without_caret(match: re.Match[str]) -> str:
+    """Return what cmd makes of a caret: the next character, and a line break only of two."""
+    if match["end"] is None:
+        return match["char"] or ""
+    return "\n" if match["break"] else " "
+
+
+def _piece(match: re.Match[str]) -> str:
+    if match["double"] is not None:
+        return _IN_DOUBLE.sub(lambda escape: escape[2] or "", match["double"])
+    if match["ansi"] is not None:
+        return _ANSI.sub(_ansi, match["ansi"])
+    return match["single"] or match["escaped"] or match["plain"] or ""
+
+
+def _ansi(escape: re.Match[str]) -> str:
+    byte, short, long, octal, char = escape.groups()
+    if char is not None:
+        return _LETTERS.get(char, char)
+    if short or long:
+        code = int(short or long, 16)
+        return chr(code) if code <= 0x10FFFF else "\N{REPLACEMENT CHARACTER}"
+    code = int(byte, 16) if byte else int(octal, 8) & 0xFF
+    # One byte of a character, which is put together when the text is encoded.
+    return chr(code) if code < 0x80 else chr(0xDC00 + code)

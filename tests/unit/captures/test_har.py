@@ -1,0 +1,78 @@
+"""HAR files: what browsers and proxies put into them, and what they leave out."""
+
+import pytest
+
+from ringback.captures import Capture, UnreadableCapture
+from ringback.captures.har import read
+from ringback.receiver.events import Json
+
+HEADERS: Json = [{"name": "Content-Length", "value": "3"}]
+
+
+def har(data: Json = None, *, headers: Json = HEADERS) -> Json:
+    request = {"method": "POST", "url": "https://a.example/p#f", "headers": headers}
+    return {"log": {"entries": [{"request": {**request, "postData": data}}]}}
+
+
+def read_one(document: Json) -> Capture:
+    [capture] = read(document)
+    return capture
+
+
+def refusal_of(document: Json) -> str:
+    with pytest.raises(UnreadableCapture) as refused:
+        read(document)
+    return str(refused.value)
+
+
+def test_host_and_target_come_from_the_url() -> None:
+    capture = read_one(har())
+    assert capture.url == "https://a.example/p"
+    assert capture.request.target == "/p"
+    assert capture.request.values("Host") == ["a.example"]
+
+
+def test_the_pseudo_headers_of_http2_are_no_headers() -> None:
+    headers: Json = [{"name": ":path", "value": "/p"}, {"name": "host", "value": "h"}]
+    assert read_one(har(headers=headers)).request.headers == (("host", "h"),)
+
+
+@pytest.mark.parametrize(
+    ("data", "body"),
+    [
+        ({"text": "x=1"}, b"x=1"),
+        ({"text": "x=1", "params": [{"name": "other", "value": "2"}]}, b"x=1"),
+        ({"text": "eD0x", "encoding": "base64"}, b"x=1"),
+        ({"text": ""}, b""),
+        (None, b""),
+    ],
+)
+def test_the_text_is_the_body(data: Json, body: bytes) -> None:
+    assert read_one(har(data)).request.body == body
+
+
+def test_without_a_text_the_parameters_are_written_anew_and_that_is_told() -> None:
+    data: Json = {"text": "", "params": [{"name": "x", "value": "a b"}, {"name": "y", "value": ""}]}
+    capture = read_one(har(data, headers=[]))
+    assert capture.request.body == b"x=a+b&y="
+    assert capture.notes == (
+        "the body was written anew from its parameters, since the HAR has no text of it",
+    )
+
+
+def test_a_length_that_does_not_fit_is_told() -> None:
+    assert "has 4 bytes" in read_one(har({"text": "x=12"})).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        (har({"mimeType": "x"}), "a postData without text and params"),
+        (har({"text": "€", "encoding": "base64"}), "says that its body is Base64, and it is not"),
+        (har({"text": "\ud800"}), r"the body has '\ud800', which is half a character"),
+        (har({"params": [{"name": "x"}]}), "a parameter without name, value"),
+        (har(headers=[{"name": "x"}]), "a header without name, value"),
+    ],
+)
+def test_an_entry_that_can_t_be_read_is_named(document: Json, why: str) -> None:
+    assert why in refusal_of(document)

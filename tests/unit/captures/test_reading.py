@@ -1,0 +1,226 @@
+"""What is pasted comes out as the request that it was, or with one error that says why not."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ringback.captures import Capture, Form, UnreadableCapture, choose, read_captures
+from ringback.core.account import Account
+from ringback.core.callback import Callback
+from ringback.core.rendering import OutgoingRequest, render
+from ringback.core.source import Source
+from ringback.receiver import Accepted, Receiver
+from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW
+from tests.golden.test_golden import ALL, CAPTURES, TEST_EVENTS
+from tests.properties.strategies import accounts, callbacks
+from tests.unit.captures import writers
+
+GOLDEN = {name: told.url for name, (_, _, told) in ALL.items()} | dict.fromkeys(
+    TEST_EVENTS, "http://your-callback-url.com/path?foo=bar"
+)
+
+
+def read_one(given: bytes) -> Capture:
+    [capture] = read_captures(given)
+    return capture
+
+
+@pytest.mark.parametrize("write", writers.WRITERS, ids=lambda write: write.__name__)
+@given(callbacks(), accounts())
+@settings(max_examples=30)
+def test_a_request_comes_out_as_it_was_written_down(
+    write: Callable[[OutgoingRequest], bytes], callback: Callback, account: Account
+) -> None:
+    sent = render(callback, account=account, at=NOW)
+    got, expected = read_one(write(sent)).request, writers.as_received(sent)
+    assert got.method == expected.method
+    assert got.target == expected.target
+    assert sorted(got.headers) == sorted(expected.headers)
+    assert got.body == expected.body
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_each_golden_capture_is_genuine(name: str) -> None:
+    receiver = Receiver(
+        GOLDEN[name],
+        twilio_auth_tokens=[AUTH_TOKEN],
+        kore_secrets=[KORE_SECRET],
+        accept_unsigned_kore=True,
+    )
+    capture = read_one((CAPTURES / f"{name}.http").read_bytes())
+    result = receiver.receive_request(capture.request)
+    assert isinstance(result, Accepted), result
+    assert result.callback.source == Source(name.partition("-")[0])
+    assert capture.notes == ()
+
+
+@given(st.binary() | st.text().map(str.encode))
+@example(b"[" * 100_000)
+@example(b'{"log": ' + b"[" * 100_000)
+@example(b'{"log": {"entries": [' + b"1" * 5000 + b"]}}")
+def test_whatever_is_given_is_read_or_refused(given: bytes) -> None:
+    with suppress(UnreadableCapture):
+        assert read_captures(given)
+
+
+STARTS = [
+    "POST /p\n",
+    "HEADERS:\nA: b\n",
+    "curl ",
+    "curl ^\n",
+    "> POST / HTTP/1.1\n> ",
+    ":path: /\n",
+]
+
+
+@given(st.sampled_from(STARTS), st.text())
+def test_whatever_follows_a_good_start_is_read_or_refused(start: str, rest: str) -> None:
+    with suppress(UnreadableCapture):
+        assert read_captures((start + rest).encode())
+
+
+_JSON = st.recursive(
+    st.none() | st.integers() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["name", "value", "text", "encoding", "params", "method", "url"]), inner
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@given(_JSON, _JSON, _JSON)
+@example([], "\ud800", None)
+@example([], {"text": "a", "encoding": "base64"}, None)
+@example([], {"params": [{"name": "\ud800", "value": ""}]}, None)
+def test_whatever_an_entry_holds_is_read_or_refused(
+    headers: object, data: object, url: object
+) -> None:
+    request = {"method": "POST", "url": url or "https://a", "headers": headers, "postData": data}
+    line = {"signature": 1, "method": "POST", "path": "/", "headers": headers, "body": data}
+    for document in ({"log": {"entries": [{"request": request}]}}, line):
+        with suppress(UnreadableCapture):
+            assert read_captures(json.dumps(document).encode())
+
+
+# ---- what it is recognised by --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "form"),
+    [
+        ("\n\nPOST /p HTTP/1.1\nHost: a\n\nx=1", Form.RAW),
+        ("Host: a\n\nx=1", Form.RAW),
+        ("$ curl https://a", Form.CURL),
+        ("curl.exe https://a", Form.CURL),
+        (
+            '{"log": {"entries": [{"request": {"method": "GET", "url": "u", "headers": []}}]}}',
+            "har",
+        ),
+    ],
+)
+def test_the_content_says_which_form_it_is(given: str, form: str) -> None:
+    assert read_one(given.encode()).form == form
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_the_marks_that_windows_puts_before_a_text_are_passed_over(encoding: str) -> None:
+    assert read_one("POST /p HTTP/1.1\r\n\r\nx=1".encode(encoding)).request.body == b"x=1"
+
+
+def test_the_lines_of_a_listener_are_so_many_captures() -> None:
+    lines = [writers.listen_line(one.request) for one in map(read_one, (b"GET /1", b"GET /2"))]
+    given = "\n".join(['{"listening": "http://127.0.0.1:9000"}', *lines])
+    assert [capture.request.target for capture in read_captures(given.encode())] == ["/1", "/2"]
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("", "nothing was given; expected an HTTP request"),
+        (" \n", "nothing was given"),
+        ("some words\nand more", "this is text of 2 lines, and its first is none of these"),
+        ("SimSid=HS01&SimStatus=active", "this looks like the body alone"),
+        ('[{"id": "1"}]', "this is a JSON array, perhaps the body alone"),
+        ("{}", "this is a JSON object with nothing in it"),
+        (
+            '{"base_url": "http://a", "auth_token": "t"}',
+            "JSON object with 'base_url', 'auth_token'",
+        ),
+        ('{"log"', "it begins like JSON, and can't be read as such"),
+        ('{"signature": 1, "method": "GET"}\n{"a', "line 2: "),
+        ('{"log": {"entries": []}}', "has no entries"),
+        ('{"log": {}}', "has no list log.entries"),
+        ('{"log": {"entries": [{}]}}', "entry 1 of the HAR file has no request with method"),
+    ],
+)
+def test_what_is_none_of_them_is_told_from_what_was_looked_for(given: str, found: str) -> None:
+    with pytest.raises(UnreadableCapture) as refused:
+        read_captures(given.encode())
+    assert found in str(refused.value)
+
+
+def test_a_secret_that_is_pasted_by_mistake_is_not_shown() -> None:
+    for pasted in (KORE_SECRET, json.dumps({"kore_secret": KORE_SECRET})):
+        with pytest.raises(UnreadableCapture) as refused:
+            read_captures(pasted.encode())
+        assert KORE_SECRET not in str(refused.value)
+
+
+# ---- one of several ------------------------------------------------------------------------------
+
+
+def entries(*signed: bool) -> tuple[Capture, ...]:
+    return tuple(
+        read_one(f"GET /{number} HTTP/1.1\n{'kore-signature: 0' if one else 'A: b'}".encode())
+        for number, one in enumerate(signed, start=1)
+    )
+
+
+def test_the_only_entry_that_is_signed_is_meant() -> None:
+    assert choose(entries(False, True, False), None).request.target == "/2"
+
+
+def test_an_only_entry_is_meant_whether_it_is_signed_or_not() -> None:
+    assert choose(entries(False), None).request.target == "/1"
+
+
+def test_an_entry_is_chosen_by_its_number() -> None:
+    assert choose(entries(True, True, False), 3).request.target == "/3"
+
+
+@pytest.mark.parametrize(
+    ("signed", "entry", "why"),
+    [
+        ((True, False, True), None, "2 requests have a signature"),
+        ((False, False), None, "no request has a signature"),
+        ((True, False), 3, "there is no entry 3"),
+    ],
+)
+def test_where_it_is_unclear_which_is_meant_all_are_listed(
+    signed: tuple[bool, ...], entry: int | None, why: str
+) -> None:
+    with pytest.raises(UnreadableCapture) as refused:
+        choose(entries(*signed), entry)
+    first, *listed = str(refused.value).splitlines()
+    assert first == f"{why}; pick one with --entry:"
+    assert listed == [
+        f"  {number}  GET /{number}{'  (signed)' if one else ''}"
+        for number, one in enumerate(signed, start=1)
+    ]
+
+
+def test_a_long_list_is_cut_off_and_can_t_steer_a_terminal() -> None:
+    request = {"method": "GET\x1b[2J", "url": f"https://a/{'x' * 100}", "headers": []}
+    document = {"log": {"entries": [{"request": request}] * 50}}
+    with pytest.raises(UnreadableCapture) as refused:
+        choose(read_captures(json.dumps(document).encode()), None)
+    assert "\x1b" not in str(refused.value)
+    assert "  … and 10 more" in str(refused.value)
+    assert max(map(len, str(refused.value).splitlines())) < 100
