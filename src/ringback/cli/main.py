@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "serve": "ringback.cli.serve",
     "test-event": "ringback.cli.test_event",
     "trigger": "ringback.cli.trigger",
+    "verify": "ringback.cli.verify",
 }
 
 
