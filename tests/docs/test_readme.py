@@ -1,15 +1,25 @@
 """What the README tells a newcomer to paste is run, as it stands there."""
 
 import asyncio
+import os
 import re
 import shlex
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 from twilio.rest import Client
 
+from ringback.core.source import Source
 from ringback.settings import load
+from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.receivers import RecordingReceiver
+from tests.senders import rendered
 from tests.served import Served, served
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +71,50 @@ async def test_the_official_client_reaches_each_product_where_it_is_told_to(tmp_
             (sim,) = await asyncio.to_thread(getattr(client, product).v1.sims.list)
             sids[product] = sim.sid
     assert sids == {"supersim": dev.dev["sim_sid"], "wireless": dev.dev["wireless_sim_sid"]}
+
+
+def test_the_receiver_is_short_and_does_the_work_of_each_callback_once(tmp_path: Path) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(program.splitlines()) <= 15
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with running(program.replace("9000", str(port)), tmp_path) as receiver:
+        url = f"http://127.0.0.1:{port}/path?foo=bar"
+        requests = [rendered(source, url=url).to_bytes() for source in Source]
+        forged = rendered(Source.KORE, url=url, kore_secret="another").to_bytes()
+        answers = [answer(port, sent) for sent in (*requests, *requests, forged)]
+        receiver.terminate()
+        worked = receiver.communicate()[0]
+    assert answers == [200, 200, 200, 200, 403]
+    assert [line.partition(" SimUpdated(")[0] for line in worked.splitlines()] == list(Source)
+
+
+@contextmanager
+def running(program: str, folder: Path) -> Generator[subprocess.Popen[str]]:
+    secrets = {"TWILIO_AUTH_TOKEN": AUTH_TOKEN, "KORE_SECRET": KORE_SECRET}
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", program],
+        cwd=folder,
+        env=os.environ | secrets,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        yield process
+        process.kill()
+
+
+def answer(port: int, request: bytes) -> int:
+    """Return the status of the answer, once there is somebody who gives one."""
+    for _ in range(200):
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+                connection.sendall(request)
+                return int(connection.makefile("rb").readline().split()[1])
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+    raise AssertionError("nobody listens")
 
 
 def test_the_policy_in_the_reference_is_a_settings_file(tmp_path: Path) -> None:
