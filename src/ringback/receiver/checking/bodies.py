@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 HASH_PARAMETER: Final = "bodySHA256"
 """The parameter of the URL by which a Twilio signature covers a body that is no form."""
 
-_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
 # A string of JSON, closed or not, or white space outside of one. It never has to look twice.
 _STRING_OR_SPACE: Final = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|[ \t\r\n]+', re.DOTALL)
 

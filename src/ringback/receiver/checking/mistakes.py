@@ -24,6 +24,9 @@ from ringback.receiver.checking.verdict import Reason
 _LONGEST_BODY: Final = 8 * 1024
 """Callbacks are shorter. Beyond it, a stranger could have us sign for seconds."""
 
+_MOST_PARAMETERS: Final = 100
+"""Likewise: Twilio's are sorted for each signature."""
+
 _FRAGMENTS: Final = ("#cbs=kore", "#cbs=twilio")
 
 
@@ -63,7 +66,7 @@ def find_mistake(
 
     The bases are what the receiver has tried in vain, and the URLs what it made them from.
     """
-    if len(request.body) > _LONGEST_BODY:
+    if len(request.body) > _LONGEST_BODY or request.body.count(b"&") >= _MOST_PARAMETERS:
         return None
     guesses = chain.from_iterable(
         chain(
