@@ -133,13 +133,13 @@ class _Template:
     """A URL with open places in its host or its path, such as `https://a.example/{tenant}`."""
 
     def __init__(self, text: str) -> None:
+        ConfiguredUrl(_PLACEHOLDER.sub("x", text))
         self._text = text
         self._split = SplitUrl.of(text)
         self._check()
         host, path = without_port(self._split.authority), self._split.path
         self._host = _pattern(host, _IN_HOST) if _PLACEHOLDER.search(host) else None
         self._path = _pattern(path or "/", _IN_PATH)
-        ConfiguredUrl(_PLACEHOLDER.sub("x", text))
 
     def _check(self) -> None:
         places = _PLACEHOLDER.findall(self._split.authority + self._split.path)
