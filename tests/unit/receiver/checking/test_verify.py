@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ringback.core.method import Method
 from ringback.core.payload import encode
+from ringback.core.signature import sign_as_kore, sign_as_twilio
 from ringback.core.source import Source
 from ringback.receiver.checking import (
     Genuine,
@@ -24,6 +25,7 @@ from ringback.receiver.checking import (
     check,
 )
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, TOKENS
+from tests.fuzz.length_extension import extended, padding_after
 from tests.senders import BODY, URL, received, rendered
 
 SECRETS = Secrets((AUTH_TOKEN,), (KORE_SECRET,))
@@ -435,6 +437,66 @@ def test_a_long_body_is_checked_but_no_mistakes_are_looked_for() -> None:
     assert isinstance(checked(received(outgoing)), Genuine)
     changed = replace(received(outgoing), body=outgoing.body + b"\n")
     assert refused(changed).reason is Reason.NOT_EXPLAINED
+
+
+def test_a_form_of_many_parameters_is_checked_but_no_mistakes_are_looked_for() -> None:
+    outgoing = rendered(Source.TWILIO, body="&".join(f"a{n}=" for n in range(101)))
+    assert isinstance(checked(received(outgoing)), Genuine)
+    changed = replace(received(outgoing), body=outgoing.body + b"\n")
+    assert refused(changed).reason is Reason.NOT_EXPLAINED
+
+
+# ---- what nobody signed, though the signature is right -------------------------------------------
+
+JSON_BODY: Final = b'{"a":1}'
+
+
+def signed_json(body: bytes = JSON_BODY) -> ReceivedRequest:
+    """Return JSON from Twilio, whose signature covers it by the URL."""
+    target = f"/path?bodySHA256={hashlib.sha256(JSON_BODY).hexdigest()}"
+    signature = sign_as_twilio(f"{LOCAL}{target}", auth_token=AUTH_TOKEN)
+    headers = (("X-Twilio-Signature", signature), ("Content-Type", "application/json"))
+    return ReceivedRequest("POST", target, headers, body)
+
+
+def test_json_whose_hash_stands_in_the_signed_url_is_genuine() -> None:
+    assert checked(signed_json()) == Genuine(Source.TWILIO, None)
+
+
+@pytest.mark.parametrize("body", [b"", b"&", b"&&", b'{"a":2}'])
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded", ""])
+def test_json_that_was_replaced_or_taken_away_is_not_genuine(body: bytes, kind: str) -> None:
+    request = with_header(signed_json(body), "Content-Type", kind)
+    assert isinstance(checked(signed_json()), Genuine)
+    assert refused(request).reason in (Reason.BODY_CHANGED, Reason.NOT_EXPLAINED)
+
+
+def lengthened(request: ReceivedRequest, more: bytes) -> ReceivedRequest:
+    """Return a request that goes on, with a signature made from its own and not from the secret."""
+    [signature] = request.values("Kore-Signature")
+    length = len(f"{KORE_SECRET}{request.method}{LOCAL}/path") + len(request.body)
+    body = request.body + padding_after(length) + more
+    return with_header(
+        replace(request, body=body), "Kore-Signature", extended(signature, length, more)
+    )
+
+
+def test_a_body_that_a_stranger_has_lengthened_is_not_genuine() -> None:
+    forged = lengthened(received(rendered(Source.KORE)), b"&SimStatus=active")
+    [signature] = forged.values("Kore-Signature")
+    assert signature == sign_as_kore("POST", f"{LOCAL}/path", forged.body, secret=KORE_SECRET)
+    verdict = refused(forged)
+    assert verdict.reason is Reason.BODY_CHANGED
+    assert "NUL byte" in verdict.explanation
+
+
+def test_a_get_that_goes_on_in_a_body_is_not_genuine() -> None:
+    request = received(rendered(Source.KORE, Method.GET))
+    [signature] = request.values("Kore-Signature")
+    assert signature == sign_as_kore("GET", f"{LOCAL}/pa", b"th", secret=KORE_SECRET)
+    verdict = refused(replace(request, body=b"th"), urls=[f"{LOCAL}/pa"])
+    assert verdict.reason is Reason.BODY_CHANGED
+    assert verdict.explanation == "it is a GET with a body, and KORE's have none"
 
 
 # ---- method and hash ----------------------------------------------------------------------------
