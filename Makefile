@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run test check counterparts format bench simulate soak lock clean
+.PHONY: help install install-dev run test check counterparts format bench simulate fuzz soak lock clean
 
 ARGS ?=
 BIN := .venv/bin
@@ -46,6 +46,9 @@ bench: install-dev ## Run the benchmarks (ARGS="--quick --only T1,T4"; --peers a
 
 simulate: install-dev ## Run the engine through made-up histories (ARGS="--seeds 100000", "--seed 7")
 	@$(BIN)/python -m tests.simulation $(ARGS)
+
+fuzz: install-dev ## Throw inputs at the receiver (ARGS="--inputs 1000000", "--seed 7")
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 soak: install-dev ## Kill a server again and again, and count (ARGS="--kills 500")
 	@$(BIN)/python -m tests.crash.soak $(ARGS)
