@@ -30,6 +30,7 @@ AnyHeaders = (
     | Iterable[tuple[bytes, bytes]]
 )
 Work = Callable[[Callback], object]
+_LONGEST: Final = timedelta(days=36_500)
 _UNAVAILABLE: Final = Answer(503, "unavailable", {"Retry-After": "5"})
 
 
@@ -271,6 +272,8 @@ def _can_be_signed_with(secret: str) -> bool:
 def _check_time(name: str, given: timedelta | None) -> None:
     if given is not None and given <= timedelta(0):
         raise Unusable(f"{name} is {given}; it must be longer than nothing")
+    if given is not None and given > _LONGEST:
+        raise Unusable(f"{name} is {given}; it must be at most {_LONGEST}, or no calendar has it")
 
 
 def _at_no_url(claim: Claim, request: ReceivedRequest) -> Rejected:
