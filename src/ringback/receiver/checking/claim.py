@@ -105,12 +105,14 @@ def _scheme_of_twilio(fields: Mapping[str, str]) -> Scheme | None:
 def _algorithm_of(settings: str) -> str | None:
     """Return the algorithm that a header names, or None: then it is the Auth Token's.
 
+    Several are one that nobody knows.
+
     >>> _algorithm_of("key=webhooks_sharedkey_1,algorithm=HMAC_SHA256")
     'HMAC_SHA256'
     """
     pairs = (part.partition("=") for part in settings.split(","))
-    named = (value.strip() for name, _, value in pairs if name.strip() == "algorithm")
-    return next(filter(None, named), None)
+    named = [value.strip() for name, _, value in pairs if name.strip() == "algorithm"]
+    return ", ".join(filter(None, named)) or None
 
 
 def _unknown_algorithm(fields: Mapping[str, str]) -> str:

@@ -17,7 +17,7 @@ from ringback.core.source import Source
 from ringback.receiver.checking.bodies import HASH_PARAMETER, hash_of
 from ringback.receiver.checking.claim import Claim
 from ringback.receiver.checking.request import ReceivedRequest, read_form
-from ringback.receiver.checking.urls import CalledUrl, Resource, SplitUrl, without_port
+from ringback.receiver.checking.urls import CalledUrl, SplitUrl, without_port
 from ringback.receiver.checking.verdict import Reason, Rejected
 
 _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -38,8 +38,7 @@ class ConfiguredUrl:
         """The URL without fragment and credentials."""
         self._query = url.query or ""
         self._begins = f"{self._query}&" if self._query else ""
-        self._resource = Resource(SplitUrl.of(url.shown))
-        self._called = self._with_query(self._query)
+        self._called = CalledUrl.of(url.shown)
 
     def called_by(self, request: ReceivedRequest, claim: Claim) -> CalledUrl | Rejected:
         """Return the URL with what the sender has added to its query, or why it isn't this one."""
@@ -82,7 +81,7 @@ class ConfiguredUrl:
         )
 
     def _with_query(self, query: str) -> CalledUrl:
-        return CalledUrl(self._resource, f"?{query}" if query else "")
+        return CalledUrl(self._called.resource, f"?{query}")
 
 
 def _may_add(added: str, request: ReceivedRequest, claim: Claim) -> bool:

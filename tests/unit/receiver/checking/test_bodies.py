@@ -7,7 +7,7 @@ import pytest
 
 from ringback.receiver.checking import ReceivedRequest
 from ringback.receiver.checking.bodies import (
-    bodies_of_kore,
+    compact_forms,
     compacted,
     escaped,
     hash_of,
@@ -57,22 +57,35 @@ def test_a_megabyte_of_quotes_backslashes_or_letters_is_gone_through_once() -> N
     assert compacted(b'"' + b"\\" * 999_999) == b'"' + b"\\" * 999_999
 
 
-def received(kind: str | None, body: bytes) -> ReceivedRequest:
+def test_json_of_kores_may_have_been_signed_compact_or_escaped() -> None:
+    bodies = compact_forms('{ "a": "é" }'.encode())
+    assert list(bodies) == ['{"a":"é"}'.encode(), b'{"a":"\\u00e9"}']
+
+
+def received(kind: str | None) -> ReceivedRequest:
     headers = () if kind is None else (("Content-Type", kind),)
-    return ReceivedRequest("POST", "/", headers, body)
+    return ReceivedRequest("POST", "/", headers)
 
 
 @pytest.mark.parametrize(
-    "kind", ["application/json", "APPLICATION/JSON;charset=x", "application/cloudevents+json"]
+    ("kind", "is_form", "is_json"),
+    [
+        (None, True, False),
+        ("", True, False),
+        ("application/x-www-form-urlencoded", True, False),
+        ("Application/X-WWW-Form-URLEncoded ; charset=x", True, False),
+        ("application/json", False, True),
+        ("APPLICATION/JSON;charset=x", False, True),
+        ("application/cloudevents+json", False, True),
+        ("text/json", False, False),
+        ("multipart/form-data", False, False),
+    ],
 )
-def test_json_of_kores_may_have_been_signed_as_it_came_compact_or_escaped(kind: str) -> None:
-    bodies = bodies_of_kore(received(kind, '{ "a": "é" }'.encode()))
-    assert list(bodies) == ['{ "a": "é" }'.encode(), '{"a":"é"}'.encode(), b'{"a":"\\u00e9"}']
-
-
-@pytest.mark.parametrize("kind", [None, "", "application/x-www-form-urlencoded", "text/json"])
-def test_any_other_body_was_signed_as_it_came(kind: str | None) -> None:
-    assert list(bodies_of_kore(received(kind, b"a = 1"))) == [b"a = 1"]
+def test_what_a_body_is_is_told_by_its_content_type(
+    kind: str | None, is_form: bool, is_json: bool
+) -> None:
+    request = received(kind)
+    assert (request.is_form, request.is_json) == (is_form, is_json)
 
 
 def test_the_hash_is_in_lower_case_and_found_wherever_it_stands_in_the_query() -> None:

@@ -22,7 +22,7 @@ def request(
 
 def called(url: str, received: ReceivedRequest) -> str | Rejected:
     """Return the URL under which a request is checked."""
-    claim = read_claim(received.headers)
+    claim = read_claim(received)
     assert isinstance(claim, Claim)
     answer = ConfiguredUrl(url).called_by(received, claim)
     return answer if isinstance(answer, Rejected) else str(answer.split)
