@@ -23,7 +23,7 @@ class Visit:
     lease: timedelta
     """For how long the claim holds off others while the work is neither done nor given back."""
     keep: timedelta
-    """How long the token is remembered, from its last claim on."""
+    """How long the token is remembered, from its last claim or end on; never less than a lease."""
     content: str | None = None
     """A fingerprint of what the callback tells; None where that is not to be compared."""
     same_event_within: timedelta = timedelta(0)
