@@ -225,7 +225,11 @@ class Receiver:
     ) -> Answer:
         """Do the same in an event loop: work that is no coroutine runs in a thread."""
         try:
-            result = await asyncio.to_thread(self.receive_request, request)
+            # The check takes microseconds; it is the store that one may have to wait for.
+            if self._seen is None:
+                result = self.receive_request(request)
+            else:
+                result = await asyncio.to_thread(self.receive_request, request)
             if isinstance(result, Accepted):
                 async with result:
                     await _do_async(work, result.callback)

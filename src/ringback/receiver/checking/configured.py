@@ -44,7 +44,7 @@ class ConfiguredUrl:
         """Return the URL with what the sender has added to its query, or why it isn't this one."""
         if not request.target:
             return self._untold(request, claim)
-        query = request.query
+        query = request.target.partition("?")[2]
         if query == self._query:
             return self._called
         if query.startswith(self._begins):

@@ -5,12 +5,13 @@ time. Whatever a request holds, checking it returns a verdict and never raises.
 """
 
 from collections.abc import Iterable, Sequence
+from hmac import compare_digest
 from typing import Final
 
 from ringback.core.method import Method
 from ringback.core.signature import sign_as_kore, sign_as_twilio
 from ringback.core.source import Source
-from ringback.receiver.checking.basis import Basis, Secrets, is_same
+from ringback.receiver.checking.basis import Basis, Secrets
 from ringback.receiver.checking.bodies import (
     HASH_PARAMETER,
     compact_forms,
@@ -75,7 +76,7 @@ def judge(
         )
     if scheme is BY_WEBHOOK_SECRET:
         refused = _lengthened(claim, request)
-        is_right = refused is None and _is_right_for_kore(claim.signature, request, urls, those)
+        is_right = refused is None and _is_right_for_kore(claim, request, urls, those)
     else:
         form = read_form(request.body) if request.is_form else []
         refused = _not_covered(claim, request, urls, form)
@@ -89,24 +90,29 @@ def judge(
 
 
 def _is_right_for_kore(
-    signature: str, request: ReceivedRequest, urls: Iterable[CalledUrl], secrets: Iterable[str]
+    claim: Claim, request: ReceivedRequest, urls: Iterable[CalledUrl], secrets: Iterable[str]
 ) -> bool:
-    if _is_signed_by_kore(signature, request.method, request.body, urls, secrets):
+    if _is_signed_by_kore(claim, request, request.body, urls, secrets):
         return True
     return request.is_json and any(
-        _is_signed_by_kore(signature, request.method, body, urls, secrets)
+        _is_signed_by_kore(claim, request, body, urls, secrets)
         for body in compact_forms(request.body)
     )
 
 
 def _is_signed_by_kore(
-    given: str, method: str, body: bytes, urls: Iterable[CalledUrl], secrets: Iterable[str]
+    claim: Claim,
+    request: ReceivedRequest,
+    body: bytes,
+    urls: Iterable[CalledUrl],
+    secrets: Iterable[str],
 ) -> bool:
+    given, method = claim.signature, request.method
     for called in urls:
-        for url in called.by_kore:
+        for url in called.resource.by_kore:
             for secret in secrets:
                 try:
-                    if is_same(given, sign_as_kore(method, url, body, secret=secret)):
+                    if compare_digest(given, sign_as_kore(method, url, body, secret=secret)):
                         return True
                 except UnicodeEncodeError:  # lone surrogates have no bytes to be signed
                     continue
@@ -121,7 +127,8 @@ def _is_right_for_twilio(
         for url in called.by_twilio:
             for secret in secrets:
                 try:
-                    if is_same(given, sign_as_twilio(url, form, auth_token=secret, digest=digest)):
+                    signature = sign_as_twilio(url, form, auth_token=secret, digest=digest)
+                    if compare_digest(given, signature):
                         return True
                 except UnicodeEncodeError:
                     continue
@@ -166,7 +173,7 @@ def _lengthened(claim: Claim, request: ReceivedRequest) -> Rejected | None:
     if b"\0" in request.body:
         return claim.rejected(
             Reason.BODY_CHANGED,
-            "its body has a NUL byte, as no form or JSON has: a stranger has lengthened it",
+            "its body has a NUL byte, which is in no form or JSON; a stranger has lengthened it",
         )
     if request.body and request.method == "GET":
         return claim.rejected(Reason.BODY_CHANGED, "it is a GET with a body, and KORE's have none")
