@@ -113,7 +113,7 @@ def test_settings_of_twilios_beside_a_signature_of_kores_are_both_families() -> 
     assert verdict.source is None
 
 
-@pytest.mark.parametrize("tokens", [[], [""], [RQ, RQ], [UUID[:-1]], [RQ]])
+@pytest.mark.parametrize("tokens", [[], [""], [UUID, UUID], [UUID[:-1]], [RQ]])
 def test_a_token_counts_once_and_in_the_form_of_its_source(tokens: list[str]) -> None:
     given = (("I-Twilio-Idempotency-Token", token) for token in tokens)
     assert claimed(("X-Twilio-Signature", SHA1), *given).token is None
