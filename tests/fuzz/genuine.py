@@ -187,7 +187,7 @@ def _open_a_place(case: Case, random: Random) -> None:
     if where == 0:
         case.url.host = f"{PLACE}.a.example"
     else:
-        case.url.path = f"/{PLACE}/hook" if where == 1 else f"/hook/{PLACE}"
+        case.url.path = f"/{PLACE}/hook" if where == 1 else f"/hook/{PLACE}/"
 
 
 def _called(case: Case) -> Url:

@@ -425,6 +425,16 @@ def another_path(random: Random, case: Case) -> Effect | None:
     return Effect.FORGED if case.is_template else Effect.HARMLESS
 
 
+def end_of_the_url_moved(random: Random, case: Case) -> Effect | None:
+    """Move the border between URL and body, which no signature of KORE's marks."""
+    path, mark, query = case.target.partition("?")
+    if case.source is not Source.KORE or not case.is_template or len(path) < 2:
+        return None
+    at = random.randrange(1, len(path))
+    case.target, case.body = path[:at] + mark + query, path[at:].encode() + case.body
+    return Effect.FORGED
+
+
 # ---- settings of the receiver -------------------------------------------------------------------
 
 
@@ -434,7 +444,9 @@ def another_url(random: Random, case: Case) -> Effect:
         case 0:
             case.url.scheme = random.choice(["https", "http"])
         case 1:
-            case.url.path = case.url.path.removesuffix("/") or "/x"
+            # What a template has behind its last place has to stay.
+            shorter = case.url.path.removesuffix("/") or "/x"
+            case.url.path = f"{case.url.path}/x" if case.is_template else shorter
         case 2:
             case.url.host = "b.example"
         case 3:
@@ -515,6 +527,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     query_gone,
     query_written_in_another_way,
     another_path,
+    end_of_the_url_moved,
     another_url,
     other_secrets,
     secret_of_the_other_family,

@@ -59,7 +59,7 @@ class Receiver:
         """Take what the senders are configured with.
 
         `url` is the callback URL exactly as it is configured at the sender, fragment and all. For
-        tenants, it is a template with places in its host or path (`https://a.example/{tenant}`),
+        tenants, it is a template with places in its host or path (`https://a.example/{tenant}/in`),
         or a function of the request that returns such a URL, or None where there is none.
 
         Several secrets of a kind are for the time while one replaces another. Shared keys are for

@@ -129,7 +129,7 @@ def _by_function(function: Callable[[ReceivedRequest], str | None]) -> FindUrl:
 
 
 class _Template:
-    """A URL with open places in its host or its path, such as `https://a.example/{tenant}`."""
+    """A URL with open places in its host or its path, such as `https://a.example/{tenant}/in`."""
 
     def __init__(self, text: str) -> None:
         ConfiguredUrl(_PLACEHOLDER.sub("x", text))
@@ -149,6 +149,19 @@ class _Template:
             )
         if len(places) > len(set(places)):
             raise InvalidCallbackUrl(f"{self._text!r}: give each place a name of its own")
+        if self._has_open_end():
+            raise InvalidCallbackUrl(
+                f"{self._text!r}: what follows the last place must have a /; where the URL ends and"
+                " the body begins is not signed, so a callback of /ab could be sent to /a"
+            )
+
+    def _has_open_end(self) -> bool:
+        """Whether a value and the beginning of a body could be taken for each other."""
+        _, *after = _PLACEHOLDER.split(self._called.path)
+        if after:
+            return "/" not in after[-1]
+        _, *after = _PLACEHOLDER.split(self._called.authority + self._called.path)
+        return not set(after[-1]) & set(".:/")
 
     def find(self, request: ReceivedRequest) -> Found | None:
         """Return the URL with this request's values, or None where it isn't of this form."""

@@ -173,16 +173,39 @@ def test_a_place_takes_what_is_written_as_it_is_written() -> None:
         ("https://a.example/p#{tenant}", "may be in the host or the path"),
         ("https://{user}@a.example/p", "may be in the host or the path"),
         ("{scheme}://a.example/p", "is no URL|callbacks go to http:// or https://"),
-        ("https://{a}.example/{a}", "a name of its own"),
+        ("https://{a}.example/{a}/", "a name of its own"),
+        ("https://a.example/{tenant}", "what follows the last place must have a /"),
+        ("https://a.example/{tenant}?x=1", "what follows the last place must have a /"),
+        ("https://a.example/{tenant}x", "what follows the last place must have a /"),
+        ("https://{a}.example/{tenant}.json", "what follows the last place must have a /"),
+        ("https://a.{tenant}", "what follows the last place must have a /"),
         ("https://a.example:{port}/p", "its port must be a number"),
-        ("ftp://a.example/{tenant}", "callbacks go to http:// or https://"),
-        ("https://a.example/{tenant}#cbs=odd", "cbs must be twilio or kore"),
-        ("a.example/{tenant}", "is no URL"),
+        ("ftp://a.example/{tenant}/", "callbacks go to http:// or https://"),
+        ("https://a.example/{tenant}/#cbs=odd", "cbs must be twilio or kore"),
+        ("a.example/{tenant}/", "is no URL"),
     ],
 )
 def test_a_template_that_can_not_work_is_refused_when_it_is_given(url: str, why: str) -> None:
     with pytest.raises(InvalidCallbackUrl, match=why):
         read_urls(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("https://a.example/{tenant}/", "/acme/"),
+        ("https://a.example/{a}{b}x/in", "/acmex/in"),
+        ("https://{tenant}.example", "/"),
+        ("https://{tenant}:8443", "/"),
+        ("https://a-{tenant}/", "/"),
+    ],
+)
+def test_a_template_whose_end_is_certain_is_taken(url: str, target: str) -> None:
+    hosts = {"https://{tenant}:8443": "acme", "https://a-{tenant}/": "a-acme"}
+    received = request("POST", target, ("Host", hosts.get(url, "acme.example")))
+    answer = found(url, received)
+    assert answer is not None
+    assert "acme" in answer[0]
 
 
 @pytest.mark.parametrize("url", ["", "a.example", "https://", "https://a.example:0/", "https://é/"])
