@@ -157,10 +157,10 @@ class _Template:
 
     def _has_open_end(self) -> bool:
         """Whether a value and the beginning of a body could be taken for each other."""
-        _, *after = _PLACEHOLDER.split(self._called.path)
+        _, *after = _PLACEHOLDER.split(self._split.path)
         if after:
             return "/" not in after[-1]
-        _, *after = _PLACEHOLDER.split(self._called.authority + self._called.path)
+        _, *after = _PLACEHOLDER.split(self._split.authority + self._split.path)
         return not set(after[-1]) & set(".:/")
 
     def find(self, request: ReceivedRequest) -> Found | None:
