@@ -496,7 +496,13 @@ def test_a_get_that_goes_on_in_a_body_is_not_genuine() -> None:
     assert signature == sign_as_kore("GET", f"{LOCAL}/pa", b"th", secret=KORE_SECRET)
     verdict = refused(replace(request, body=b"th"), urls=[f"{LOCAL}/pa"])
     assert verdict.reason is Reason.BODY_CHANGED
-    assert verdict.explanation == "it is a GET with a body, and KORE's have none"
+    assert verdict.explanation == "it is a GET with a body, and callbacks' have none"
+
+
+def test_a_post_of_twilios_that_was_made_a_get_is_not_genuine() -> None:
+    # The method isn't signed, and a GET tells what its query tells: nothing.
+    request = replace(received(rendered(Source.TWILIO)), method="GET")
+    assert refused(request).reason is Reason.BODY_CHANGED
 
 
 # ---- method and hash ----------------------------------------------------------------------------
