@@ -202,7 +202,7 @@ def settings_header_gone(random: Random, case: Case) -> Effect | None:
     return Effect.FORGED if "HMAC" in value else Effect.OPEN
 
 
-def content_type(random: Random, case: Case) -> Effect | None:
+def content_type(random: Random, case: Case) -> Effect:
     kind = random.choice(
         ["application/json", "text/plain", "APPLICATION/X-WWW-FORM-URLENCODED", "\udcff", "json"]
     )
@@ -270,7 +270,7 @@ def form_written_in_another_way(random: Random, case: Case) -> Effect | None:
             before.replace(b"+", b"%20"),
             before.replace(b"%20", b"+"),
             before.replace(b"a", b"%61"),
-            before.replace(b"%", b"%").swapcase().swapcase().replace(b"%C3", b"%c3"),
+            before.replace(b"%C3", b"%c3"),
             before + b"&",
             b"&&" + before,
             before + b"&" + before if before else b"",
@@ -375,7 +375,6 @@ def target_untold(random: Random, case: Case) -> Effect:
     case.target = ""
     if case.method == "GET" or case.is_template:
         return Effect.FORGED
-    # The hash of its body stands where it was signed only if it is the last of the query.
     return Effect.HARMLESS
 
 
