@@ -53,7 +53,11 @@ def name_of(verdict: Verdict | Result) -> str:
 # ---- genuine requests, mutated ------------------------------------------------------------------
 
 
-def law_of_mutated(seed: int) -> Counted:
+# Of whole numbers hypothesis draws the small ones again and again.
+seeds: Final = st.binary(min_size=8, max_size=8)
+
+
+def law_of_mutated(seed: bytes) -> Counted:
     """What is still signed is accepted, what isn't is not, and nothing is raised."""
     random = Random(seed)
     case = genuine(random)
@@ -398,7 +402,7 @@ def law_of_checks(given: tuple[Any, list[str], Secrets, Sent | None]) -> Counted
 
 
 PARTS: Final = {
-    "mutated": Part(st.integers(0, 2**64 - 1), law_of_mutated, share=80),
+    "mutated": Part(seeds, law_of_mutated, share=80),
     "noise": Part(noises, law_of_noise, share=6),
     "urls": Part(url_inputs, law_of_urls, share=4),
     "settings": Part(settings_inputs, law_of_settings, share=1),
