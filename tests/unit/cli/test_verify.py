@@ -207,7 +207,7 @@ def test_a_url_that_is_given_is_the_only_one(verify: Callable[..., Result]) -> N
 
 
 def test_a_url_may_have_a_place_for_the_tenant(verify: Callable[..., Result]) -> None:
-    words = ("--url", "http://your-callback-url.com/{tenant}?foo=bar", *SECRETS)
+    words = ("--url", "http://{tenant}.com/path?foo=bar", *SECRETS)
     assert verify(golden("kore-post-inactive"), *words).exit_code == GENUINE
 
 

@@ -75,16 +75,14 @@ def judge(
             f"no {scheme.signs_with} is known here, so {name} can't be checked",
         )
     if scheme is BY_WEBHOOK_SECRET:
-        refused = _lengthened(claim, request)
-        is_right = refused is None and _is_right_for_kore(claim, request, urls, those)
+        is_right = _is_right_for_kore(claim, request, urls, those)
     else:
         form = read_form(request.body) if request.is_form else []
-        refused = _not_covered(claim, request, urls, form)
-        is_right = refused is None and _is_right_for_twilio(claim, form, urls, those)
-    if refused is not None:
-        return refused
+        if (refused := _not_covered(claim, request, urls, form)) is not None:
+            return refused
+        is_right = _is_right_for_twilio(claim, form, urls, those)
     if is_right:
-        return Genuine(claim.source, claim.token)
+        return _not_as_sent(claim, request) or Genuine(claim.source, claim.token)
     mistake = _find_mistake(claim, request, urls, secrets, sent)
     return claim.rejected(mistake.reason, mistake.explanation)
 
@@ -163,20 +161,23 @@ def _not_covered(
     return None
 
 
-def _lengthened(claim: Claim, request: ReceivedRequest) -> Rejected | None:
-    """Return why a body isn't one that KORE has signed, though its signature is right.
+def _not_as_sent(claim: Claim, request: ReceivedRequest) -> Rejected | None:
+    """Return why a body isn't one that was signed, though the signature is right.
 
-    KORE's is no HMAC: from the signature and the length of a text anybody can compute that of a
-    longer one, which goes on behind the padding of SHA-256. The padding has NUL bytes, and no form
-    or JSON has. Nor does anything mark where the URL ends, so a GET must not go on in a body.
+    No signature marks where the URL ends, and Twilio's does not say by which method it goes there;
+    so a GET must have no body. KORE's is no HMAC: from the signature and the length of a text
+    anybody can compute that of a longer one, which goes on behind the padding of SHA-256. The
+    padding has NUL bytes, and no form or JSON has.
     """
-    if b"\0" in request.body:
+    if request.body and request.method == "GET":
+        return claim.rejected(
+            Reason.BODY_CHANGED, "it is a GET with a body, and callbacks' have none"
+        )
+    if claim.source is Source.KORE and b"\0" in request.body:
         return claim.rejected(
             Reason.BODY_CHANGED,
-            "its body has a NUL byte, which is in no form or JSON; a stranger has lengthened it",
+            "its body has a NUL byte, as no form or JSON has: a stranger has lengthened it",
         )
-    if request.body and request.method == "GET":
-        return claim.rejected(Reason.BODY_CHANGED, "it is a GET with a body, and KORE's have none")
     return None
 
 

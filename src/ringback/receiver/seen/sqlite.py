@@ -49,10 +49,10 @@ class SqliteSeen:
     def __init__(
         self, path: str | os.PathLike[str], *, clock: Callable[[], datetime] = system.now
     ) -> None:
+        self._connection: sqlite3.Connection | None = None
         self._path = Path(path).absolute()
         self._clock = clock
         self._lock = Lock()
-        self._connection: sqlite3.Connection | None = None
         _close_at_fork(weakref.ref(self))
 
     def claim(self, visit: Visit) -> Claimed:
@@ -71,6 +71,10 @@ class SqliteSeen:
         """Close this process's connection; whoever asks again opens another."""
         with self._lock:
             self._disconnect()
+
+    def __del__(self) -> None:
+        """Leave no connection open that nobody can use any more."""
+        self._disconnect()
 
     def __enter__(self) -> Self:
         return self
