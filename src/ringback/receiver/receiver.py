@@ -119,14 +119,18 @@ class Receiver:
 
         `target` is what stands in the request line, the path and the query as they came. A GET
         can't be checked without it; for a POST it tells a wrong query from a right one.
-        Raises SeenUnavailable where the store can't be asked.
+        Raises SeenUnavailable where the store can't be asked; and what `check` raises.
         """
         return self.receive_request(read_request(method, headers, body, target=target))
 
     def check(
         self, method: str, headers: AnyHeaders, body: bytes = b"", *, target: str = ""
     ) -> Verdict:
-        """Say whether a request is genuine, and nothing of whether it is new; never raises."""
+        """Say whether a request is genuine, and nothing of whether it is new.
+
+        Whatever the request holds, this raises nothing but InvalidCallbackUrl, where a function
+        of yours returns what is no URL.
+        """
         return self._check(read_request(method, headers, body, target=target))[0]
 
     def receive_request(self, request: ReceivedRequest) -> Result:

@@ -3,7 +3,7 @@
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final, assert_never
 
 from ringback.core.signature import sign_as_kore, sign_as_twilio
@@ -89,13 +89,18 @@ class Basis:
     def _sign(self) -> str:
         match self.source:
             case Source.TWILIO:
-                form = read_form(self.body)
+                form = _form_of(self.body)
                 digest = self.scheme.digest
                 return sign_as_twilio(self.url, form, auth_token=self.secret, digest=digest)
             case Source.KORE:
                 return sign_as_kore(self.method, self.url, self.body, secret=self.secret)
             case _:
                 assert_never(self.source)
+
+
+@lru_cache(maxsize=16)  # a hundred assumptions are made about a URL, and few about a body
+def _form_of(body: bytes) -> Sequence[tuple[str, str]]:
+    return tuple(read_form(body))
 
 
 def is_same(given: str, computed: str | None) -> bool:
