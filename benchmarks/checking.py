@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl
 from standardwebhooks import Webhook
 from twilio.request_validator import HMAC_SHA256, RequestValidator
 
-from ringback.core.payload import encode
+from ringback.core.form import encode
 from ringback.core.signature import sign_as_kore, sign_as_twilio
 from ringback.receiver import Genuine, Receiver
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from ringback.core.account import Account
 from ringback.core.callback import Callback
+from ringback.core.form import encode
 from ringback.core.method import Method
 from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown, Unreachable
-from ringback.core.payload import encode
 from ringback.core.schedule import Schedule
 from ringback.core.source import Source
 from tests.fakes import a_callback, an_account

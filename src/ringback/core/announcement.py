@@ -6,8 +6,9 @@ from typing import Final
 from ringback.core.callback import Callback, Progress
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.events import Event
+from ringback.core.form import encode
 from ringback.core.method import Method
-from ringback.core.payload import encode, parameters_of
+from ringback.core.payload import parameters_of
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
 from ringback.core.source import Source, Transition
 from ringback.core.test_event import TEST_EVENT_BYTES, write_test_event

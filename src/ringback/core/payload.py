@@ -1,16 +1,12 @@
 """Event to ordered parameters: the names and the order that receivers see, in one table."""
 
-import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote_plus, unquote_plus
 
 from ringback.core.events import Event
 from ringback.core.sim_updated import SimUpdated
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.wireless.events import CommandChanged
-
-_ESCAPED: Final = re.compile(r"[^A-Za-z0-9_.~-]")
 
 # For each kind of event: the parameter's name, and the field of the event that gives its value.
 # Which of them are sourced and which inferred is in docs/callbacks.md.
@@ -92,37 +88,3 @@ def parameters_of(event: Event) -> list[tuple[str, str]]:
     """Return what is told of this event, in order; a parameter without a value is left out."""
     named = ((name, getattr(event, field)) for name, field in PARAMETERS[type(event)])
     return [(name, str(value)) for name, value in named if value not in (None, "")]
-
-
-def encode(parameters: list[tuple[str, str]]) -> str:
-    """Return the parameters as a form: the body of a POST, the end of a GET's query.
-
-    Spaces become `+`, and everything but letters, digits and `_.-~` a percent escape.
-
-    >>> encode([("Payload", "Hello;1 testing@!#")])
-    'Payload=Hello%3B1+testing%40%21%23'
-    """
-    return "&".join([f"{_quote(name)}={_quote(value)}" for name, value in parameters])
-
-
-def _quote(text: str) -> str:
-    # Most names and values have nothing to escape, and to see that takes a fraction of the time.
-    return quote_plus(text) if _ESCAPED.search(text) else text
-
-
-def decode(encoded: str) -> list[tuple[str, str]]:
-    """Return the parameters of a form that `encode` made, in their order.
-
-    >>> decode('Payload=Hello%3B1+testing%40%21%23&Empty=')
-    [('Payload', 'Hello;1 testing@!#'), ('Empty', '')]
-    """
-    pairs = [pair.partition("=") for pair in encoded.split("&") if pair]
-    if "%" in encoded or "+" in encoded:
-        return [(_unquote(name), _unquote(value)) for name, _, value in pairs]
-    return [(name, value) for name, _, value in pairs]
-
-
-def _unquote(text: str) -> str:
-    if "%" in text:
-        return unquote_plus(text)
-    return text.replace("+", " ")

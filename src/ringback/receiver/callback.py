@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
@@ -105,6 +104,8 @@ def _read_iso(text: str) -> datetime | None:
 
 
 def _read_http(text: str) -> datetime | None:
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 (it takes sockets along)
+
     try:
         at = parsedate_to_datetime(text)
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -1,6 +1,5 @@
 """The receiver: is it genuine, is it new, and what is to be done with it?"""
 
-import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -228,12 +227,14 @@ class Receiver:
         self, request: ReceivedRequest, work: Work | Callable[[Callback], Awaitable[object]]
     ) -> Answer:
         """Do the same in an event loop: work that is no coroutine runs in a thread."""
+        from asyncio import to_thread  # noqa: PLC0415 (who has no loop is spared it)
+
         try:
             # The check takes microseconds; it is the store that one may have to wait for.
             if self._seen is None:
                 result = self.receive_request(request)
             else:
-                result = await asyncio.to_thread(self.receive_request, request)
+                result = await to_thread(self.receive_request, request)
             if isinstance(result, Accepted):
                 async with result:
                     await _do_async(work, result.callback)
@@ -330,6 +331,8 @@ async def _do_async(work: Work, callback: Callback) -> None:
     if inspect.iscoroutinefunction(work):
         await work(callback)
         return
-    came = await asyncio.to_thread(work, callback)
+    from asyncio import to_thread  # noqa: PLC0415 (likewise)
+
+    came = await to_thread(work, callback)
     if inspect.isawaitable(came):  # a function that returns a coroutine, or an object
         await came

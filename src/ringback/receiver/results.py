@@ -1,6 +1,5 @@
 """What comes of a delivery: Accepted, Duplicate or Rejected; and what to answer to it."""
 
-import asyncio
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -76,7 +75,9 @@ class Accepted:
         traceback: TracebackType | None,
     ) -> None:
         """End the work, well or not, without holding up the event loop."""
-        await asyncio.to_thread(self.__exit__, kind, error, traceback)
+        from asyncio import to_thread  # noqa: PLC0415 (there is a loop, so it is there)
+
+        await to_thread(self.__exit__, kind, error, traceback)
 
     def answer(self) -> Answer:
         """Return what to answer once the work is done."""

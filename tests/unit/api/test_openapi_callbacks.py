@@ -11,9 +11,10 @@ from ringback.api.openapi.callbacks import (
     payload_of,
 )
 from ringback.core.events import Event
+from ringback.core.form import encode
 from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.method import Method
-from ringback.core.payload import encode, parameters_of
+from ringback.core.payload import parameters_of
 from ringback.core.rendering import render
 from ringback.core.sim_updated import SimUpdated
 from ringback.core.source import Source

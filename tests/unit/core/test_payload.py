@@ -4,8 +4,9 @@ from typing import get_args
 import pytest
 
 from ringback.core.events import Event
+from ringback.core.form import encode
 from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.payload import PARAMETERS, decode, encode, parameters_of
+from ringback.core.payload import PARAMETERS, parameters_of
 from ringback.core.scenario import CarrierFailure
 from ringback.core.sim_updated import SimUpdated
 from ringback.core.supersim.command import IpStatus
@@ -211,44 +212,3 @@ def test_every_field_of_an_event_is_told(event: type[Event]) -> None:
 def test_no_parameter_is_told_twice(event: type[Event]) -> None:
     names = [name for name, _ in PARAMETERS[event]]
     assert len(set(names)) == len(names)
-
-
-# ---- forms ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("parameters", "encoded"),
-    [
-        ([], ""),
-        ([("A", "1"), ("B", "2")], "A=1&B=2"),
-        ([("B", "2"), ("A", "1"), ("B", "1")], "B=2&A=1&B=1"),
-        ([("A", "")], "A="),
-        ([("A", "a b")], "A=a+b"),
-        ([("A", "a+b")], "A=a%2Bb"),
-        ([("A", "1&B=2")], "A=1%26B%3D2"),
-        ([("A", "Hello;1234;testing@!#")], "A=Hello%3B1234%3Btesting%40%21%23"),
-        ([("A", "_.-~")], "A=_.-~"),
-        ([("A", "/?:'\"*")], "A=%2F%3F%3A%27%22%2A"),
-        ([("A", "ä€😀")], "A=%C3%A4%E2%82%AC%F0%9F%98%80"),
-        ([("A", "\r\n\x00")], "A=%0D%0A%00"),
-        ([("ä b", "1")], "%C3%A4+b=1"),
-    ],
-)
-def test_a_form_is_encoded_in_the_order_given(
-    parameters: list[tuple[str, str]], encoded: str
-) -> None:
-    assert encode(parameters) == encoded
-
-
-@pytest.mark.parametrize(
-    ("encoded", "told"),
-    [
-        ("", []),
-        ("A=1", [("A", "1")]),
-        ("B=2&A=1&B=3", [("B", "2"), ("A", "1"), ("B", "3")]),
-        ("A=a+b%26%3D&%C3%A4=", [("A", "a b&="), ("ä", "")]),
-        ("A=1=2&B&&C=", [("A", "1=2"), ("B", ""), ("C", "")]),
-    ],
-)
-def test_a_form_is_read_as_it_was_written(encoded: str, told: list[tuple[str, str]]) -> None:
-    assert decode(encoded) == told

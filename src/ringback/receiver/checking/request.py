@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ringback.core.payload import decode
+from ringback.core.form import decode
 
 Headers = tuple[tuple[str, str], ...]
 

@@ -6,7 +6,7 @@ time. Whatever a request holds, checking it returns a verdict and never raises.
 
 from collections.abc import Iterable, Sequence
 from hmac import compare_digest
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ringback.core.method import Method
 from ringback.core.signature import sign_as_kore, sign_as_twilio
@@ -20,12 +20,6 @@ from ringback.receiver.checking.bodies import (
 )
 from ringback.receiver.checking.claim import Claim, read_claim
 from ringback.receiver.checking.families import BY_WEBHOOK_SECRET, FAMILIES
-from ringback.receiver.checking.mistakes import (
-    NOT_EXPLAINED,
-    Mistake,
-    compare_with_sent,
-    find_mistake,
-)
 from ringback.receiver.checking.request import ReceivedRequest, Sent, read_form
 from ringback.receiver.checking.urls import CalledUrl
 from ringback.receiver.checking.verdict import Genuine, Reason, Rejected, Verdict
@@ -34,6 +28,9 @@ _EMPTY: Final = (
     "KORE sends an empty signature when the account has no webhook secret,"
     " so nothing can be checked"
 )
+if TYPE_CHECKING:
+    from ringback.receiver.checking.mistakes import Mistake
+
 Form = list[tuple[str, str]]
 
 _METHODS: Final = frozenset(map(str, Method))
@@ -187,7 +184,14 @@ def _find_mistake(
     urls: Sequence[CalledUrl],
     secrets: Secrets,
     sent: Sent | None,
-) -> Mistake:
+) -> "Mistake":
+    # Imported when it is needed, with all that callbacks tell: most receivers see no mistake.
+    from ringback.receiver.checking.mistakes import (  # noqa: PLC0415
+        NOT_EXPLAINED,
+        compare_with_sent,
+        find_mistake,
+    )
+
     # Of what is no form, Twilio signs no more than the hash in its URL.
     body = request.body if claim.source is Source.KORE or request.is_form else b""
     bases = [

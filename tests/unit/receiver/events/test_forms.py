@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringback.core.events import Event as Told
-from ringback.core.payload import PARAMETERS, decode, encode, parameters_of
+from ringback.core.form import decode, encode
+from ringback.core.payload import PARAMETERS, parameters_of
 from ringback.receiver.events import (
     CommandChanged,
     EsimProfileChanged,

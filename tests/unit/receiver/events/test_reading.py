@@ -4,8 +4,9 @@ from typing import get_args
 
 import pytest
 
+from ringback.core.form import encode
 from ringback.core.method import Method
-from ringback.core.payload import PARAMETERS, encode, parameters_of
+from ringback.core.payload import PARAMETERS, parameters_of
 from ringback.core.rendering import render
 from ringback.core.source import Source
 from ringback.receiver import events
