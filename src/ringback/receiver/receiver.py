@@ -266,16 +266,15 @@ def _secrets(name: str, given: Sequence[str]) -> tuple[str, ...]:
         if not secret:
             raise Unusable(f"{name}: number {number} is empty, and anybody could sign with that")
         if not _can_be_signed_with(secret):
-            raise Unusable(f"{name}: number {number} is no text that can be written as UTF-8")
+            raise Unusable(f"{name}: number {number} must be a text that UTF-8 can write")
     return tuple(given)
 
 
-def _can_be_signed_with(secret: str) -> bool:
+def _can_be_signed_with(secret: object) -> bool:
     try:
-        secret.encode()
-    except UnicodeEncodeError:
+        return isinstance(secret, str) and secret.encode() != b""
+    except UnicodeEncodeError:  # lone surrogates
         return False
-    return True
 
 
 def _check_time(name: str, given: timedelta | None) -> None:

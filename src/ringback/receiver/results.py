@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import TracebackType
@@ -9,7 +10,7 @@ from typing import Final, Self
 
 from ringback.receiver.callback import Callback
 from ringback.receiver.checking.verdict import Rejected
-from ringback.receiver.seen.visit import Seen, Visit
+from ringback.receiver.seen.visit import Seen, SeenUnavailable, Visit
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,9 @@ class Accepted:
         """End the work, well or not."""
         if kind is None:
             self.done()
-        else:
+            return
+        # Its lease ends by itself, and what the work raised says more.
+        with suppress(SeenUnavailable):
             self.release()
 
     async def __aenter__(self) -> Self:

@@ -27,7 +27,7 @@ from ringback.receiver import (
     read_request,
 )
 from ringback.receiver.events import SimStatus, SimUpdated
-from ringback.receiver.seen.visit import Claimed, Visit
+from ringback.receiver.seen.visit import Claimed, Ours, Visit
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, TOKENS
 from tests.senders import BODY, received, rendered
 
@@ -191,7 +191,8 @@ def test_an_empty_signature_of_twilios_is_never_taken() -> None:
     [
         ({"kore_secrets": "text"}, "kore_secrets is one text; give a list"),
         ({"kore_secrets": ["a", ""]}, "kore_secrets: number 2 is empty"),
-        ({"twilio_auth_tokens": ["\ud800"]}, "twilio_auth_tokens: number 1 is no text"),
+        ({"twilio_auth_tokens": ["\ud800"]}, "twilio_auth_tokens: number 1 must be a text"),
+        ({"twilio_shared_keys": [b"bytes"]}, "twilio_shared_keys: number 1 must be a text"),
         ({"twilio_auth_tokens": [], "kore_secrets": []}, "without a secret"),
         ({"lease": timedelta(0)}, "lease is 0:00:00"),
         ({"max_age": -SECOND}, "max_age is"),
@@ -443,6 +444,24 @@ async def test_a_store_that_can_t_be_asked_is_a_503_and_no_work_is_done(
     assert {record.message for record in caplog.records} == {
         "answered with a 503: the store is gone"
     }
+
+
+class GoneMeanwhile(Gone):
+    """A store that can't be asked any more once the work has begun."""
+
+    def claim(self, visit: Visit) -> Claimed:
+        return Ours(is_retry=False)
+
+
+def test_what_the_work_raises_is_not_hidden_by_a_store_that_has_gone() -> None:
+    with pytest.raises(ZeroDivisionError):
+        receiver(seen=GoneMeanwhile()).handle(sent(), fail)
+
+
+def test_work_that_nobody_could_write_down_as_done_is_to_be_sent_again() -> None:
+    worked = list[Callback]()
+    answer = receiver(seen=GoneMeanwhile()).handle(sent(), worked.append)
+    assert (answer.status, len(worked)) == (503, 1)
 
 
 def test_a_request_is_read_from_what_a_framework_has() -> None:
