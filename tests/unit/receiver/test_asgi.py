@@ -156,10 +156,10 @@ async def test_callbacks_come_by_nothing_but_http() -> None:
         ({"path": "/a/b", "raw_path": b"/a%2fb", "query_string": b"x=%7e"}, "/a%2fb?x=%7e"),
         ({"path": "/münchen 100%"}, "/m%C3%BCnchen%20100%25"),
         ({"path": "/a", "raw_path": None, "query_string": b""}, "/a"),
-        ({"path": "/root/a", "root_path": "/root"}, "/root/a"),
-        ({"path": "/a", "root_path": "/root"}, "/root/a"),
-        ({"path": "/rooted", "root_path": "/root/"}, "/root/rooted"),
-        ({"path": "/root", "root_path": "/root"}, "/root"),
+        ({"path": "/outer/a", "root_path": "/outer"}, "/outer/a"),
+        ({"path": "/a", "root_path": "/outer"}, "/outer/a"),
+        ({"path": "/outers", "root_path": "/outer/"}, "/outer/outers"),
+        ({"path": "/outer", "root_path": "/outer"}, "/outer"),
     ],
 )
 def test_the_target_is_as_near_as_can_be_to_what_came(scope: dict[str, Any], target: str) -> None:
