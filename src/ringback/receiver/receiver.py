@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final, cast
+from typing import Any, Final
 
 from ringback.core.errors import Unusable
 from ringback.core.source import Source
@@ -13,7 +13,7 @@ from ringback.receiver.callback import Callback, read_date
 from ringback.receiver.checking.basis import Secrets
 from ringback.receiver.checking.claim import Claim, read_claim
 from ringback.receiver.checking.configured import Found, read_urls
-from ringback.receiver.checking.request import Headers, ReceivedRequest
+from ringback.receiver.checking.request import ReceivedRequest
 from ringback.receiver.checking.verdict import Genuine, Reason, Rejected, Verdict
 from ringback.receiver.checking.verify import judge
 from ringback.receiver.results import Accepted, Answer, Duplicate, Result, answer_to
@@ -247,12 +247,12 @@ def read_request(
     method: str, headers: AnyHeaders, body: bytes, *, target: str = ""
 ) -> ReceivedRequest:
     """Return a request as it is checked, from what a framework has of it."""
-    # Asking an abstract class takes as long as reading the headers does.
-    given = cast("Mapping[str, str]", headers).items() if hasattr(headers, "items") else headers
-    pairs = tuple(cast("Iterable[tuple[str | bytes, str | bytes]]", given))
+    # To ask whether it is a Mapping takes as long as to read it.
+    items: Callable[[], Iterable[Any]] | None = getattr(headers, "items", None)
+    pairs: tuple[Any, ...] = tuple(headers if items is None else items())
     if pairs and isinstance(pairs[0][0], bytes):
         pairs = tuple((_as_text(name), _as_text(value)) for name, value in pairs)
-    return ReceivedRequest(method, target, cast("Headers", pairs), body)
+    return ReceivedRequest(method, target, pairs, body)
 
 
 def _as_text(of: str | bytes) -> str:

@@ -33,7 +33,7 @@ class Secrets:
 
     def by(self, scheme: Scheme) -> tuple[str, ...]:
         """Return the secrets by which such a signature is checked."""
-        if scheme.source is Source.KORE:
+        if scheme is BY_WEBHOOK_SECRET:
             return self._kore
         return self._twilio if scheme is BY_AUTH_TOKEN else self._shared
 

@@ -29,7 +29,10 @@ class ReceivedRequest:
     def fields(self) -> Mapping[str, str]:
         """The headers by their names in lower case; a repeated one is a list, as HTTP has it."""
         if self._fields is None:
-            self._fields = _fields_of(self.headers)
+            fields = {name.lower(): value for name, value in self.headers}
+            if len(fields) < len(self.headers):
+                fields = {name: ", ".join(self.values(name)) for name in fields}
+            self._fields = fields
         return self._fields
 
     @property
@@ -67,14 +70,6 @@ class ReceivedRequest:
 
 def _bare(kind: str) -> str:
     return kind.partition(";")[0].strip().lower()
-
-
-def _fields_of(headers: Headers) -> Mapping[str, str]:
-    fields = {name.lower(): value for name, value in headers}
-    if len(fields) < len(headers):
-        for name in fields:
-            fields[name] = ", ".join(value for given, value in headers if given.lower() == name)
-    return fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,9 @@ def judge(
             f"no {scheme.signs_with} is known here, so {name} can't be checked",
         )
     if scheme is BY_WEBHOOK_SECRET:
-        is_right = _is_right_for_kore(claim, request, urls, those)
+        is_right = _is_signed_by_kore(
+            claim, request, request.body, urls, those
+        ) or _is_signed_compact(claim, request, urls, those)
     else:
         form = read_form(request.body) if request.is_form else []
         if (refused := _not_covered(claim, request, urls, form)) is not None:
@@ -84,11 +86,9 @@ def judge(
     return claim.rejected(mistake.reason, mistake.explanation)
 
 
-def _is_right_for_kore(
+def _is_signed_compact(
     claim: Claim, request: ReceivedRequest, urls: Iterable[CalledUrl], secrets: Iterable[str]
 ) -> bool:
-    if _is_signed_by_kore(claim, request, request.body, urls, secrets):
-        return True
     return request.is_json and any(
         _is_signed_by_kore(claim, request, body, urls, secrets)
         for body in compact_forms(request.body)
@@ -170,7 +170,7 @@ def _not_as_sent(claim: Claim, request: ReceivedRequest) -> Rejected | None:
         return claim.rejected(
             Reason.BODY_CHANGED, "it is a GET with a body, and callbacks' have none"
         )
-    if claim.source is Source.KORE and b"\0" in request.body:
+    if claim.scheme is BY_WEBHOOK_SECRET and b"\0" in request.body:
         return claim.rejected(
             Reason.BODY_CHANGED,
             "its body has a NUL byte, as no form or JSON has: a stranger has lengthened it",
