@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -238,6 +239,8 @@ def test_a_template_tells_the_tenants_apart(source: Source, method: Method) -> N
     assert rejected(callbacks, moved).reason is Reason.NOT_EXPLAINED
     refusal = rejected(callbacks, replace(request, target="/elsewhere"))
     assert (refusal.reason, refusal.status) == (Reason.UNKNOWN_URL, 404)
+    refusal = rejected(callbacks, replace(request, target=""))
+    assert (refusal.reason, refusal.status) == (Reason.NO_TARGET, 400)
 
 
 @both_sources
@@ -343,6 +346,14 @@ def test_twilio_sends_no_date_and_passes() -> None:
     assert isinstance(receiver(max_age=SECOND).check_request(sent(Source.TWILIO)), Genuine)
 
 
+def test_kore_sends_a_date_and_does_not_pass_without() -> None:
+    request = sent(Source.KORE)
+    bare = replace(request, headers=tuple(pair for pair in request.headers if pair[0] != "Date"))
+    refusal = rejected(receiver(max_age=SECOND), bare)
+    assert refusal.reason is Reason.STALE
+    assert refusal.explanation == "its Date is missing, and must be a time"
+
+
 def test_a_callback_says_when_it_was_sent() -> None:
     assert accepted(receiver(), sent(Source.KORE)).callback.sent_at == NOW.astimezone(UTC)
     assert accepted(receiver(), sent(Source.TWILIO)).callback.sent_at is None
@@ -403,6 +414,29 @@ def test_a_coroutine_that_nobody_would_await_is_refused_and_the_work_given_back(
     with pytest.raises(TypeError, match="use handle_async"):
         callbacks.handle(sent(), work)
     assert accepted(callbacks, sent()).callback.is_retry
+
+
+class Watched(MemorySeen):
+    """A store that notes in which threads it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked_in = set[int]()
+
+    def claim(self, visit: Visit) -> Claimed:
+        self.asked_in.add(threading.get_ident())
+        return super().claim(visit)
+
+    def done(self, visit: Visit) -> bool:
+        self.asked_in.add(threading.get_ident())
+        return super().done(visit)
+
+
+async def test_a_store_is_never_asked_in_the_thread_of_the_event_loop() -> None:
+    store = Watched()
+    assert (await receiver(seen=store).handle_async(sent(), Worker())).status == 200
+    assert store.asked_in
+    assert threading.get_ident() not in store.asked_in
 
 
 def fail(callback: Callback) -> None:

@@ -1,6 +1,7 @@
 """The file of what was seen: who may use it, and what is said where it can't be used."""
 
 import ctypes
+import gc
 import os
 import sqlite3
 import subprocess
@@ -119,6 +120,26 @@ def test_it_may_be_asked_again_after_it_was_closed(tmp_path: Path) -> None:
         seen.claim(visit("a"))
         seen.close()
         assert isinstance(seen.claim(visit("b")), UnderWay)
+
+
+def test_a_store_that_nobody_has_any_more_leaves_no_connection_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = list[sqlite3.Connection]()
+    connect = sqlite3.connect
+
+    def noted(*given: Any, **how: Any) -> sqlite3.Connection:
+        made.append(connect(*given, **how))
+        return made[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", noted)
+    seen = SqliteSeen(tmp_path / "seen.db")
+    seen.claim(visit("a"))
+    del seen
+    gc.collect()
+    (connection,) = made
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
 
 
 def test_the_file_stays_where_it_was_when_the_process_moves(
