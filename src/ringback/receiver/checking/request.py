@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from ringback.core.form import decode
 
 Headers = tuple[tuple[str, str], ...]
 
-_FORM = "application/x-www-form-urlencoded"
+_FORM: Final = "application/x-www-form-urlencoded"
 
 
 @dataclass(slots=True)  # not frozen, since that takes as long to make as half a check
