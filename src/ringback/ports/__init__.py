@@ -6,6 +6,7 @@ from ringback.ports.callbacks import (
     Claim,
     Lane,
     Settlement,
+    Totals,
     Waiting,
     lane_of,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "SuperSimTables",
     "Tasks",
     "TokenKey",
+    "Totals",
     "Transaction",
     "Transport",
     "Updates",

@@ -71,6 +71,23 @@ class Waiting(NamedTuple):
     next_due: datetime
 
 
+class Totals(NamedTuple):
+    """How the callbacks of one account to one URL went that asked for one source and had one."""
+
+    account_sid: str
+    url: str
+    """As records show it: with its fragment, without its credentials."""
+    source: Source
+    source_asked: Source | None
+    delivered: int
+    undelivered: int
+    """Failed or discarded."""
+    retried: int
+    """Not ended yet, after an attempt that failed."""
+    waiting: int
+    """Not ended yet, and no attempt has failed."""
+
+
 class Callbacks(Protocol):
     """Callbacks and their attempts."""
 

@@ -1,0 +1,1 @@
+"""Moving callback URLs from one source to another: inventory, plan, apply, revert."""

@@ -1,0 +1,90 @@
+"""What a move works on: the record in which callback URLs are configured.
+
+A record is read, and changed edit by edit. An edit says what the URL has to be before: what
+somebody changed in the meantime is left as it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from ringback.core.method import Method
+from ringback.ports import Totals
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where one callback URL is configured."""
+
+    name: str
+    """For people, and to find it again: `fleet HF… SmsCommandsUrl`, `app.py:12`."""
+    account_sid: str | None = None
+    """Whose URL it is; None where the record doesn't say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A configured callback URL."""
+
+    place: Place
+    url: str
+    """As it stands there, with fragment and credentials."""
+    method: Method = Method.POST
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One URL that is to be another."""
+
+    place: Place
+    old: str
+    new: str
+    method: Method = Method.POST
+
+    def back(self) -> "Edit":
+        """Return the edit that undoes this one."""
+        return Edit(self.place, self.new, self.old, self.method)
+
+
+class Ending(StrEnum):
+    """What became of an edit."""
+
+    DONE = "done"
+    """The URL is the new one, also where it was before."""
+    CHANGED = "changed"
+    """The URL is neither the old nor the new one: somebody else changed it."""
+    GONE = "gone"
+    """There is no URL in this place any more."""
+
+
+class Record(Protocol):
+    """Where callback URLs are configured."""
+
+    @property
+    def source(self) -> Mapping[str, Any]:
+        """What a plan keeps to find the record again; no secrets."""
+        ...
+
+    async def entries(self) -> Sequence[Entry]:
+        """Return all configured callback URLs.
+
+        Raises Unusable where the record can't be read.
+        """
+        ...
+
+    async def replace(self, edits: Sequence[Edit]) -> Sequence[Ending]:
+        """Make these edits, each wholly or not at all; what it returns is durable.
+
+        Raises Unusable where the record can't be changed.
+        """
+        ...
+
+
+class Deliveries(Protocol):
+    """How the callbacks of a record's URLs went."""
+
+    async def totals(self, *, since: datetime, until: datetime) -> Sequence[Totals]:
+        """Return how those created in this time went, by account and URL."""
+        ...

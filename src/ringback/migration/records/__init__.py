@@ -1,0 +1,1 @@
+"""Where callback URLs are configured: a data file, an account's API, source code, a table."""
