@@ -1,0 +1,33 @@
+"""A receiver that gets everything right, with the toolkit.
+
+`ringback.receiver` checks both families, and SqliteSeen remembers what is done in a file, so that a
+repeat is one after a restart, too.
+"""
+
+from serving import Effects, Receiver, Request, Settings, main
+
+from ringback.receiver import ReceivedRequest, SqliteSeen
+from ringback.receiver import Receiver as Callbacks
+
+
+class Right(Receiver):
+    """Asks the toolkit."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.effects = Effects(settings.folder / "effects.txt")
+        self.callbacks = Callbacks(
+            settings.url,
+            twilio_auth_tokens=[settings.auth_token],
+            kore_secrets=[settings.kore_secret],
+            seen=SqliteSeen(settings.folder / "seen.db"),
+        )
+
+    def answer(self, request: Request) -> int:
+        """Answer as the toolkit says, which does the work where there is any."""
+        headers = tuple(request.headers.items())
+        received = ReceivedRequest(request.method, request.target, headers, request.body)
+        return self.callbacks.handle(received, lambda _: self.work(request)).status
+
+
+if __name__ == "__main__":
+    main(Right)

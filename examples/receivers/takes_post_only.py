@@ -1,0 +1,20 @@
+"""Has no route for GET.
+
+Wrong: with CallbackMethod=GET, callbacks come by GET, and are answered 405.
+Why: webhooks are POSTs nearly everywhere.
+Instead: allow both, or see that no SIM, fleet or command is ever configured with GET.
+"""
+
+from serving import Receiver, Request, main
+
+
+class TakesPostOnly(Receiver):
+    """Knows one method."""
+
+    def answer(self, request: Request) -> int:
+        """Allow what is expected."""
+        return super().answer(request) if request.method == "POST" else 405
+
+
+if __name__ == "__main__":
+    main(TakesPostOnly)
