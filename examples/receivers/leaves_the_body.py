@@ -2,7 +2,7 @@
 
 Wrong: the next request on the connection begins with what was left, and is refused as well, however
 genuine it is.
-Why: the check needs headers only where there is no signature, so it is made before the body is read.
+Why: that there is no signature can be seen in the headers, before the body is read.
 Instead: read the body first, up to a limit; or answer with Connection: close.
 """
 
@@ -12,10 +12,10 @@ from serving import Handler, Receiver, main
 class LeavesTheBody(Handler):
     """Answers too soon."""
 
-    def do_POST(self) -> None:
+    def receive(self) -> None:
         """Refuse what has no signature at once."""
         if "X-Twilio-Signature" in self.headers or "Kore-Signature" in self.headers:
-            super().do_POST()
+            super().receive()
         else:
             self.send(403)
 

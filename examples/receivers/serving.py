@@ -220,7 +220,18 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = -1
     receiver: Receiver
 
+    def do_GET(self) -> None:
+        """Answer a callback, or say how many effects there were."""
+        if self.path == "/effects":
+            self.send(200, f"{self.receiver.effects.count()}\n")
+        else:
+            self.receive()
+
     def do_POST(self) -> None:
+        """Answer a callback."""
+        self.receive()
+
+    def receive(self) -> None:
         """Answer a callback, or what claims to be one."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         request = Request(self.command, self.path, self.headers, body)
@@ -230,13 +241,6 @@ class Handler(BaseHTTPRequestHandler):
             traceback.print_exc()
             status = 500
         self.send(status)
-
-    def do_GET(self) -> None:
-        """Answer a callback, or say how many effects there were."""
-        if self.path == "/effects":
-            self.send(200, f"{self.receiver.effects.count()}\n")
-        else:
-            self.do_POST()
 
     def send(self, status: int, text: str = "") -> None:
         """Send an answer."""
