@@ -18,10 +18,10 @@ class ChecksThenActs(Receiver):
     def take(self, request: Request) -> int:
         """Do the work of what is not written down."""
         with closing(self.seen.open()) as database:
-            if not database.execute("SELECT 1 FROM seen WHERE key = ?", [request.token]).fetchone():
+            if not database.execute("SELECT 1 FROM seen WHERE key = ?", [request.key]).fetchone():
                 time.sleep(0.2)  # what the work is: another database, another service
                 self.work(request)
-                database.execute("INSERT OR IGNORE INTO seen VALUES (?, 1)", [request.token])
+                database.execute("INSERT OR IGNORE INTO seen VALUES (?, 1)", [request.key])
         return 200
 
 

@@ -22,9 +22,9 @@ class ForgetsOnRestart(Receiver):
     def take(self, request: Request) -> int:
         """Do the work of what is not in the set."""
         with self.lock:
-            if request.token not in self.tokens:
+            if request.key not in self.tokens:
                 self.work(request)
-                self.tokens.add(request.token)
+                self.tokens.add(request.key)
         return 200
 
 

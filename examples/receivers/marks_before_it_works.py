@@ -14,7 +14,7 @@ class MarksBeforeItWorks(Receiver):
 
     def take(self, request: Request) -> int:
         """Do the work of what is not written down."""
-        if self.seen.claim(request.token) == "new":
+        if self.seen.claim(request.key) == "new":
             self.work(request)
         return 200
 

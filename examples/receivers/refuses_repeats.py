@@ -14,9 +14,9 @@ class RefusesRepeats(Receiver):
 
     def take(self, request: Request) -> int:
         """Do the work, or say that there is a conflict."""
-        if self.seen.claim(request.token) != "new":
+        if self.seen.claim(request.key) != "new":
             return 409
-        with self.seen.held(request.token):
+        with self.seen.held(request.key):
             self.work(request)
         return 200
 

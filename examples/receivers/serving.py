@@ -49,6 +49,11 @@ class Request:
         return parse_qsl(self.body.decode(), keep_blank_values=True)
 
     @property
+    def told(self) -> dict[str, str]:
+        """What the callback tells, by POST or by GET."""
+        return dict(parse_qsl(self.query[1:] + self.body.decode(), keep_blank_values=True))
+
+    @property
     def source(self) -> Literal["twilio", "kore"]:
         """Who it is from, by the headers that only one of them sends."""
         return "kore" if "Kore-Signature" in self.headers else "twilio"
@@ -58,6 +63,11 @@ class Request:
         """The idempotency token; empty where there is none."""
         names = {"twilio": "I-Twilio-Idempotency-Token", "kore": "Kore-Idempotency-Token"}
         return self.headers.get(names[self.source], "")
+
+    @property
+    def key(self) -> str:
+        """What stands for the callback; the two sources' tokens are kept apart."""
+        return f"{self.source} {self.token}"
 
 
 @dataclass(frozen=True)
@@ -127,14 +137,13 @@ class Receiver:
 
     def take(self, request: Request) -> int:
         """Do the work of a genuine callback, once."""
-        key = f"{request.source} {request.token}"
-        match self.seen.claim(key):
+        match self.seen.claim(request.key):
             case "done":
                 return 200
             case "under way":
                 return 503  # a 200 would be the last that the sender hears, and the work may fail
             case "new":
-                with self.seen.held(key):
+                with self.seen.held(request.key):
                     self.work(request)
                 return 200
 
