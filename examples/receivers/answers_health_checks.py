@@ -12,7 +12,7 @@ from serving import Receiver, Request, main
 class AnswersHealthChecks(Receiver):
     """Is alive."""
 
-    def answer(self, request: Request) -> int:
+    def answer(self, request: Request) -> int | None:
         """Tell callbacks from health checks by their headers."""
         marks = "I-Twilio-", "X-Twilio-", "Kore-"
         if not any(name.startswith(marks) for name in request.headers):

@@ -11,7 +11,7 @@ from serving import Receiver, Request, main
 class ExpectsCsrfToken(Receiver):
     """Takes the sender for a browser."""
 
-    def answer(self, request: Request) -> int:
+    def answer(self, request: Request) -> int | None:
         """Refuse what changes something and comes from no page of ours."""
         if request.method == "POST" and "X-CSRFToken" not in request.headers:
             return 403

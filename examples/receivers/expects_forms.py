@@ -11,7 +11,7 @@ from serving import Receiver, Request, main
 class ExpectsForms(Receiver):
     """Insists on a type."""
 
-    def answer(self, request: Request) -> int:
+    def answer(self, request: Request) -> int | None:
         """Take forms."""
         if request.body and "form" not in request.headers.get("Content-Type", ""):
             return 415

@@ -11,7 +11,7 @@ from serving import Receiver, Request, main
 class ExpectsShortValues(Receiver):
     """Has little patience."""
 
-    def answer(self, request: Request) -> int:
+    def answer(self, request: Request) -> int | None:
         """Take up to a kilobyte."""
         is_long = len(request.body) > 1024 or len(request.target) > 1024
         return 413 if is_long else super().answer(request)

@@ -12,7 +12,7 @@ from serving import Receiver, Request, main
 class KnowsSimsOnly(Receiver):
     """Wants nothing else."""
 
-    def take(self, request: Request) -> int:
+    def take(self, request: Request) -> int | None:
         """Do the work of an update of a SIM."""
         return super().take(request) if "SimStatus" in request.told else 400
 

@@ -1,10 +1,13 @@
 """Writes a callback down as done before its work is.
 
-Wrong: where the work fails, the sender is told so and sends again; the repeat is answered 200, and
-the work is never done.
-Why: it closes the gap in which a second delivery could slip in.
+Wrong: where the work is cut off, the sender sends again; the repeat is answered 200, and the work is
+never done.
+Why: it closes the gap in which a second delivery could slip in. That the framework cancels a request
+whose sender has hung up is easily overlooked.
 Instead: write down that it is under way, and let go of it where the work fails.
 """
+
+import time
 
 from serving import Receiver, Request, main
 
@@ -15,6 +18,9 @@ class MarksBeforeItWorks(Receiver):
     def take(self, request: Request) -> int:
         """Do the work of what is not written down."""
         if self.seen.claim(request.key) == "new":
+            time.sleep(0.2)  # what comes before the work, and can be cut off
+            if request.is_given_up():
+                raise ConnectionAbortedError("the sender has hung up")
             self.work(request)
         return 200
 

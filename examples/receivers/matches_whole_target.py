@@ -11,7 +11,7 @@ from serving import Receiver, Request, main
 class MatchesWholeTarget(Receiver):
     """Has a route."""
 
-    def answer(self, request: Request) -> int:
+    def answer(self, request: Request) -> int | None:
         """Look it up; the parameters of a GET may follow."""
         if request.method == "POST" and request.target != "/callbacks":
             return 404

@@ -18,7 +18,7 @@ class NeverAnswers(Receiver):
         self.lock = Lock()
         self.lock.acquire()
 
-    def answer(self, request: Request) -> int:
+    def answer(self, request: Request) -> int | None:
         """Wait for a turn that never comes."""
         with self.lock:
             return super().answer(request)

@@ -12,7 +12,7 @@ from serving import Receiver, Request, main
 class Redirects(Receiver):
     """Points elsewhere."""
 
-    def answer(self, request: Request) -> int:
+    def answer(self, request: Request) -> int | None:
         """Ask for a slash."""
         path = request.target.partition("?")[0]
         return super().answer(request) if path.endswith("/") else 301

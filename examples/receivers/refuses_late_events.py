@@ -2,13 +2,14 @@
 
 Wrong: callbacks may come in another order than they were made in. The late one is refused, is sent
 again, is refused again, and ends as undelivered.
-Why: SIMs have a life cycle, and a move that it does not have must be an error.
-Instead: answer 200, and leave alone what is newer than the event, by what the API says of the SIM.
+Why: commands have a life cycle, and a move that it does not have must be an error.
+Instead: answer 200, and leave alone what is newer than the event.
 """
 
-from threading import Lock
-
 from serving import Receiver, Request, Settings, main
+
+
+STATUSES = "queued", "sent", "delivered"
 
 
 class RefusesLateEvents(Receiver):
@@ -16,16 +17,16 @@ class RefusesLateEvents(Receiver):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self.statuses = dict[str, str]()
-        self.lock = Lock()
+        self.furthest = dict[str, int]()
 
-    def take(self, request: Request) -> int:
-        """Do the work of an event that changes something."""
-        told = dict(request.form)
-        with self.lock:
-            if self.statuses.get(told.get("SimSid", "")) == told.get("SimStatus"):
+    def take(self, request: Request) -> int | None:
+        """Do the work of a command that has gone on."""
+        command, status = request.told.get("CommandSid"), request.told.get("Status")
+        if command and status in STATUSES:
+            rank = STATUSES.index(status)
+            if rank < self.furthest.get(command, 0):
                 return 409
-            self.statuses[told["SimSid"]] = told["SimStatus"]
+            self.furthest[command] = rank
         return super().take(request)
 
 

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 import re
+import socket
 import sqlite3
 import traceback
 from collections.abc import Callable
@@ -36,6 +37,7 @@ class Request:
     """The path and the query."""
     headers: Message
     body: bytes
+    connection: socket.socket
 
     @property
     def query(self) -> str:
@@ -69,6 +71,15 @@ class Request:
         """What stands for the callback; the two sources' tokens are kept apart."""
         return f"{self.source} {self.token}"
 
+    def is_given_up(self) -> bool:
+        """Whether the sender has hung up, and reads no answer."""
+        try:
+            return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            return True
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -91,8 +102,8 @@ class Receiver:
         self.seen = Seen(settings.folder / "seen.db")
         self.effects = Effects(settings.folder / "effects.txt")
 
-    def answer(self, request: Request) -> int:
-        """Return the status to answer with."""
+    def answer(self, request: Request) -> int | None:
+        """Return the status to answer with; None where the answer has left already."""
         return self.take(request) if self.is_genuine(request) else 403
 
     # ---- is it genuine? ------------------------------------------------------------------------
@@ -135,8 +146,8 @@ class Receiver:
 
     # ---- is it new? ----------------------------------------------------------------------------
 
-    def take(self, request: Request) -> int:
-        """Do the work of a genuine callback, once."""
+    def take(self, request: Request) -> int | None:
+        """Do the work of a genuine callback, once; return as `answer`."""
         match self.seen.claim(request.key):
             case "done":
                 return 200
@@ -243,13 +254,14 @@ class Handler(BaseHTTPRequestHandler):
     def receive(self) -> None:
         """Answer a callback, or what claims to be one."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        request = Request(self.command, self.path, self.headers, body)
+        request = Request(self.command, self.path, self.headers, body, self.connection)
         try:
             status = self.receiver.answer(request)
         except Exception:  # noqa: BLE001 (as any framework does)
             traceback.print_exc()
             status = 500
-        self.send(status)
+        if status is not None:
+            self.send(status)
 
     def send(self, status: int, text: str = "") -> None:
         """Send an answer."""

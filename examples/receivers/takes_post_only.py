@@ -11,7 +11,7 @@ from serving import Receiver, Request, main
 class TakesPostOnly(Receiver):
     """Knows one method."""
 
-    def answer(self, request: Request) -> int:
+    def answer(self, request: Request) -> int | None:
         """Allow what is expected."""
         return super().answer(request) if request.method == "POST" else 405
 

@@ -11,7 +11,7 @@ from serving import Receiver, Request, main
 class WorksBeforeItChecks(Receiver):
     """Refuses what it has done."""
 
-    def answer(self, request: Request) -> int:
+    def answer(self, request: Request) -> int | None:
         """Do it, then say whether it was right to."""
         status = self.take(request)
         return status if self.is_genuine(request) else 403

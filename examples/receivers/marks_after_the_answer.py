@@ -1,0 +1,30 @@
+"""Writes a callback down as done once its answer has left.
+
+Wrong: where the connection drops meanwhile, the work is done and not written down; the sender sends
+again, and it is done again.
+Why: the answer is streamed, or a hook "after the response" does the writing, so as to be quick.
+Instead: write it down with the work, before the first byte of the answer.
+"""
+
+import time
+
+from serving import Receiver, Request, main
+
+
+class MarksAfterTheAnswer(Receiver):
+    """Waits to hear that all went well."""
+
+    def take(self, request: Request) -> int | None:
+        """Do the work of what is not written down, and answer before that is."""
+        if self.seen.claim(request.key) != "new":
+            return 200
+        with self.seen.held(request.key):
+            self.work(request)
+            for part in (b"HTTP/1.1 200 OK\r\n", b"Content-Length: 2\r\n\r\n", b"o", b"k"):
+                request.connection.sendall(part)
+                time.sleep(0.05)
+        return None
+
+
+if __name__ == "__main__":
+    main(MarksAfterTheAnswer)
