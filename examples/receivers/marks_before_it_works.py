@@ -1,9 +1,9 @@
 """Writes a callback down as done before its work is.
 
-Wrong: where the work is cut off, the sender sends again; the repeat is answered 200, and the work is
-never done.
-Why: it closes the gap in which a second delivery could slip in. That the framework cancels a request
-whose sender has hung up is easily overlooked.
+Wrong: where the work is cut off, the sender sends again; the repeat is answered 200, and the work
+is never done.
+Why: it closes the gap in which a second delivery could slip in; and it is easily overlooked that
+some frameworks cancel a request whose sender has hung up.
 Instead: write down that it is under way, and let go of it where the work fails.
 """
 

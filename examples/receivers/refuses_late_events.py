@@ -8,7 +8,6 @@ Instead: answer 200, and leave alone what is newer than the event.
 
 from serving import Receiver, Request, Settings, main
 
-
 STATUSES = "queued", "sent", "delivered"
 
 
