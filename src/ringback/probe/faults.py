@@ -69,8 +69,8 @@ class Fault(Enum):
     )
     REFUSES_QUERY = (
         "refuses-query",
-        "It refuses genuine callbacks because the URL has a query.",
-        "Twilio signs the query as it came, KORE signs the URL without it.",
+        "It leaves the query out of the URL that X-Twilio-Signature is computed from.",
+        "Twilio signs the URL with its query, as it came; KORE signs it without.",
     )
     REFUSES_NON_ASCII = (
         "refuses-non-ascii",
