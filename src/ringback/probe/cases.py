@@ -60,7 +60,7 @@ class Good:
     method: Method
     payload: Payload
     adds_query: bool = False
-    """Whether the URL has a query, or one more parameter in it, than the one that was given."""
+    """Whether a parameter is added to a URL that has no query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +279,7 @@ _MIXED: Final = (
 
 _AGAIN: Final[Mapping[Again, tuple[str, Fault]]] = {
     Again.IN_SERIES: ("twice, one after the other", Fault.NOT_IDEMPOTENT_IN_SERIES),
-    Again.AT_ONCE: ("five times at the same moment", Fault.NOT_IDEMPOTENT_AT_ONCE),
+    Again.AT_ONCE: ("three times at the same moment", Fault.NOT_IDEMPOTENT_AT_ONCE),
     Again.AFTER_TIMEOUT: (
         "; the sender hangs up before it is answered, and sends it again",
         Fault.NOT_IDEMPOTENT_AFTER_TIMEOUT,
@@ -314,8 +314,8 @@ def _genuine(source: Source) -> Iterator[Case]:
             Group.GENUINE,
             frozenset({source}),
             Good(source, method, Payload.SIM_UPDATE, adds_query=True),
-            f"{_NAMES[source]}'s callback by {method}, to the URL with one more parameter in its"
-            " query",
+            f"{_NAMES[source]}'s callback by {method}, to the URL with a query: its own, or one"
+            " that it doesn't have",
             "a 2xx, unless it takes callbacks at the very URL alone",
             Fault.REFUSES_QUERY,
         )

@@ -33,6 +33,7 @@ class Payload(StrEnum):
 
     SIM_UPDATE = "sim-update"
     SIM_UPDATE_FAILED = "sim-update-failed"
+    SMS_COMMAND_SENT = "sms-command-sent"
     SMS_COMMAND = "sms-command"
     IP_COMMAND = "ip-command"
     ESIM_PROFILE = "esim-profile"
@@ -52,12 +53,16 @@ class About:
     account_sid: str
     sim_sid: str
     mark: str
-    """What no other callback has."""
+    """Twelve hex digits: what no other callback has."""
 
     @property
     def name(self) -> str:
         """The unique name of the SIM."""
         return f"ringback-probe-{self.mark}"
+
+    def sid(self, prefix: str) -> str:
+        """Return the SID of a resource of this callback's own."""
+        return f"{prefix}{_IN_HEX[: -len(self.mark)]}{self.mark}"
 
 
 def told(payload: Payload, about: About, method: Method) -> list[tuple[str, str]]:
@@ -84,13 +89,17 @@ def _failed(about: About) -> Event:
     )
 
 
-def _sms(about: About) -> Event:
+def _sms_sent(about: About) -> Event:
+    return _sms(about, MessageStatus.SENT)
+
+
+def _sms(about: About, status: MessageStatus = MessageStatus.DELIVERED) -> Event:
     return SmsCommandChanged(
         account_sid=about.account_sid,
-        command_sid=f"HC{_IN_HEX}",
+        command_sid=about.sid("HC"),
         sim_sid=about.sim_sid,
         sim_unique_name=about.name,
-        status=MessageStatus.DELIVERED,
+        status=status,
         direction=Direction.TO_SIM,
         payload="wake up",
     )
@@ -99,7 +108,7 @@ def _sms(about: About) -> Event:
 def _ip(about: About) -> Event:
     return IpCommandChanged(
         account_sid=about.account_sid,
-        command_sid=f"HG{_IN_HEX}",
+        command_sid=about.sid("HG"),
         sim_sid=about.sim_sid,
         sim_unique_name=about.name,
         sim_iccid="89883070000000000000",
@@ -115,7 +124,7 @@ def _ip(about: About) -> Event:
 def _esim(about: About) -> Event:
     return EsimProfileChanged(
         account_sid=about.account_sid,
-        profile_sid=f"HP{_IN_HEX}",
+        profile_sid=about.sid("HP"),
         sim_sid=about.sim_sid,
         iccid="89883070000000000000",
         eid="89049032000000000000000000000000",
@@ -133,7 +142,7 @@ def _command(about: About) -> Event:
         account_sid=about.account_sid,
         sim_unique_name=about.name,
         sim_sid=f"DE{_IN_HEX}",
-        command_sid=f"DC{_IN_HEX}",
+        command_sid=about.sid("DC"),
         command_status=MessageStatus.RECEIVED,
         command_mode=PayloadType.TEXT,
         command="wake up",
@@ -143,6 +152,7 @@ def _command(about: About) -> Event:
 _EVENTS: Final[Mapping[Payload, Callable[[About], Event]]] = {
     Payload.SIM_UPDATE: _sim_update,
     Payload.SIM_UPDATE_FAILED: _failed,
+    Payload.SMS_COMMAND_SENT: _sms_sent,
     Payload.SMS_COMMAND: _sms,
     Payload.IP_COMMAND: _ip,
     Payload.ESIM_PROFILE: _esim,
@@ -156,7 +166,7 @@ _VALUES: Final[Mapping[Payload, Callable[[Method], list[tuple[str, str]]]]] = {
     Payload.REPEATED_PARAMETERS: lambda _: [("Tag", "b"), ("Tag", "a"), ("Tag", "b")],
     Payload.LONG_VALUES: lambda method: [("Note", "0123456789" * (_LONG[method] // 10))],
 }
-KINDS: Final = (*_EVENTS,)
+KINDS: Final = tuple(kind for kind in _EVENTS if kind is not Payload.SMS_COMMAND_SENT)
 """The kinds of callbacks that a receiver is told of, beside the test event."""
 UNUSUAL: Final = (*_VALUES,)
 """Values that are rare, and legal."""

@@ -4,7 +4,7 @@ Pure but for the chance and the time that it is given.
 """
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -58,7 +58,8 @@ class Requests:
 
     def good(self, good: Good) -> OutgoingRequest:
         """Return a genuine request."""
-        url = self.url.with_parameters(_MORE) if good.adds_query else self.url
+        adds = good.adds_query and not self.url.query
+        url = self.url.with_parameters(_MORE) if adds else self.url
         return self.request(good.source, good.method, good.payload, url=url)
 
     def request(
@@ -69,10 +70,13 @@ class Requests:
         *,
         url: CallbackUrl | None = None,
         token: str | None = None,
-        more: tuple[tuple[str, str], ...] = (),
+        mark: str | None = None,
     ) -> OutgoingRequest:
-        """Return a request as this source renders it: a new callback, unless the token is given."""
-        callback = self.callback(source, method, payload, url=url, token=token, more=more)
+        """Return a request as this source renders it, of a new callback.
+
+        Token and mark are new, unless they are given.
+        """
+        callback = self.callback(source, method, payload, url=url, token=token, mark=mark)
         return self.rendered(callback)
 
     def callback(
@@ -83,7 +87,7 @@ class Requests:
         *,
         url: CallbackUrl | None = None,
         token: str | None = None,
-        more: tuple[tuple[str, str], ...] = (),
+        mark: str | None = None,
     ) -> Callback:
         """Return a callback that tells what no other does."""
         at = self.now()
@@ -92,7 +96,7 @@ class Requests:
             account_sid=self.account.sid,
             url=url or self.url,
             method=method,
-            body=self._body(payload, method, at, more),
+            body=self._body(payload, method, at, mark or self.mark()),
             source=source,
             source_asked=None,
             source_reason="the probe sends as this source",
@@ -121,13 +125,14 @@ class Requests:
             self.account.sid, auth_token=secret, kore_secret=secret, at=self.account.date_created
         )
 
-    def _body(
-        self, payload: Payload, method: Method, at: datetime, more: tuple[tuple[str, str], ...]
-    ) -> str:
+    def mark(self) -> str:
+        """Return what one callback alone tells."""
+        return self.chance.bytes(_MARK_BYTES).hex()
+
+    def _body(self, payload: Payload, method: Method, at: datetime, mark: str) -> str:
         if payload is Payload.TEST_EVENT:
             return write_test_event(self.chance.bytes(TEST_EVENT_BYTES), at=at)
-        about = About(self.account.sid, self.sim_sid, self.chance.bytes(_MARK_BYTES).hex())
-        return encode([*told(payload, about, method), *more])
+        return encode(told(payload, About(self.account.sid, self.sim_sid, mark), method))
 
 
 def header_of(request: OutgoingRequest, name: str) -> str:
@@ -135,10 +140,9 @@ def header_of(request: OutgoingRequest, name: str) -> str:
     return dict(request.headers)[name]
 
 
-def without_signature(request: OutgoingRequest, source: Source) -> OutgoingRequest:
-    """Return a request without the header that the source signs it in."""
-    name = FAMILIES[source].signature_header
-    return _with(request, tuple(pair for pair in request.headers if pair[0] != name))
+def without(request: OutgoingRequest, names: Collection[str]) -> OutgoingRequest:
+    """Return a request without the headers of these names."""
+    return _with(request, tuple(pair for pair in request.headers if pair[0] not in names))
 
 
 def _with(
@@ -208,7 +212,7 @@ def _added_query(make: Requests, source: Source, method: Method) -> OutgoingRequ
 
 
 def _missing(make: Requests, source: Source, method: Method) -> OutgoingRequest:
-    return without_signature(make.request(source, method), source)
+    return without(make.request(source, method), (FAMILIES[source].signature_header,))
 
 
 def _empty(make: Requests, source: Source, method: Method) -> OutgoingRequest:
@@ -263,8 +267,7 @@ def _both_families(make: Requests, source: Source, method: Method) -> OutgoingRe
 def _unsigned(make: Requests, source: Source, method: Method) -> OutgoingRequest:
     request = make.request(source, method)
     of_sources = {name for family in FAMILIES.values() for name in family.headers}
-    kept = tuple(pair for pair in request.headers if pair[0] not in of_sources | {"User-Agent"})
-    return _with(request, kept)
+    return without(request, of_sources | {"User-Agent"})
 
 
 _Forger = Callable[[Requests, Source, Method], OutgoingRequest]
