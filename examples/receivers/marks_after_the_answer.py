@@ -16,8 +16,9 @@ class MarksAfterTheAnswer(Receiver):
 
     def take(self, request: Request) -> int | None:
         """Do the work of what is not written down, and answer before that is."""
-        if self.seen.claim(request.key) != "new":
-            return 200
+        claimed = self.seen.claim(request.key)
+        if claimed != "new":
+            return 200 if claimed == "done" else 503
         with self.seen.held(request.key):
             self.work(request)
             for part in (b"HTTP/1.1 200 OK\r\n", b"Content-Length: 2\r\n\r\n", b"o", b"k"):

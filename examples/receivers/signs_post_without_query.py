@@ -1,15 +1,15 @@
-"""Checks Twilio's signature against the configured URL, whatever query came.
+"""Leaves the query out of what Twilio signs, where a callback comes as POST.
 
-Wrong: what is added to the query is not checked, and an application that reads its parameters from
-there believes whoever added it.
-Why: with a proxy in front, the configured URL is the one that surely is right.
-Instead: take scheme, host and path from the settings, and the query from the request.
+Wrong: Twilio signs the URL with its query, whatever the method. So where the URL has one, all that
+Twilio sends is refused; and what anybody adds to it is believed.
+Why: a form is in the body, so it seems that nothing is told in the query.
+Instead: sign the URL as it was called, with its query as it came.
 """
 
 from serving import Receiver, Request, in_base64, main
 
 
-class SignsConfiguredUrl(Receiver):
+class SignsPostWithoutQuery(Receiver):
     """Does not look at the query of a POST."""
 
     def signature_of_twilio(self, request: Request) -> str:
@@ -20,4 +20,4 @@ class SignsConfiguredUrl(Receiver):
 
 
 if __name__ == "__main__":
-    main(SignsConfiguredUrl)
+    main(SignsPostWithoutQuery)
