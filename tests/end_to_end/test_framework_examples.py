@@ -1,14 +1,10 @@
 """Each example of a receiver, under its real server, gets real callbacks of both sources."""
 
-import os
 import socket
-import subprocess
-import sys
-import time
 from base64 import b64encode
-from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import timedelta
 from http.client import HTTPResponse
 from itertools import count, cycle
@@ -25,111 +21,21 @@ from ringback.core.source import Source
 from ringback.receiver import SqliteSeen
 from ringback.receiver.seen.visit import Ours, Visit
 from ringback.testing import Emulator, SentCallback
+from tests.end_to_end.framework_apps import (
+    COMMANDS,
+    EXAMPLES,
+    SERVERS,
+    WITHOUT_GET,
+    App,
+    running,
+)
 from tests.senders import rendered
 
-EXAMPLES: Final = Path(__file__).parents[2] / "examples" / "frameworks"
-GATEWAY: Final = Path(__file__).with_name("lambda_gateway.py")
-# Two parameters, written in a way in which nobody would write them who had read and rebuilt them.
-QUERY: Final = "?site=M%c3%bcnchen+1&a=~%7e"
-DJANGO_UNDER_ASGI: Final = """
-import os, uvicorn, django_app
-from django.core.asgi import get_asgi_application
-uvicorn.run(get_asgi_application(), port=int(os.environ["PORT"]), lifespan="off")
-"""
 FAILING: Final = """
 import runpy, sys
 def refuse(*words, **options): raise OSError("the disk is full")
 runpy.run_path(sys.argv[1], {"print": refuse}, "__main__")
 """
-
-
-def lambda_behind(kind: str) -> tuple[str, ...]:
-    return str(GATEWAY), kind, str(EXAMPLES / "lambda_app.py")
-
-
-SERVERS: Final = {
-    name: (str(EXAMPLES / f"{name}_app.py"),)
-    for name in ("fastapi", "starlette", "flask", "django", "asgi", "wsgi")
-}
-COMMANDS: Final[dict[str, tuple[str, ...]]] = {
-    **SERVERS,
-    "django under asgi": ("-c", DJANGO_UNDER_ASGI),
-    **{f"lambda, {kind}": lambda_behind(kind) for kind in ("http", "rest", "alb", "alb-lists")},
-}
-# These lose the order of query parameters, and with it what a GET's signature is for.
-WITHOUT_GET: Final = ("lambda, rest", "lambda, alb", "lambda, alb-lists")
-
-
-@dataclass
-class App:
-    """An example that runs."""
-
-    port: int
-    folder: Path
-    process: subprocess.Popen[bytes] = field(init=False, repr=False)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/callbacks{QUERY}"
-
-    def lines(self) -> list[str]:
-        """Return what its work has said so far."""
-        text = (self.folder / "output").read_text("utf-8")
-        return [line for line in text.splitlines() if line.startswith(("SIM ", "SMS ", "not "))]
-
-    def wait(self) -> None:
-        """Wait until it listens."""
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
-            except ConnectionRefusedError:
-                assert self.process.poll() is None, self.log()
-                assert time.monotonic() < deadline, self.log()
-                time.sleep(0.05)
-            else:
-                return
-
-    def log(self) -> str:
-        return (self.folder / "log").read_text("utf-8")
-
-    @property
-    def seen(self) -> Path:
-        return self.folder / "seen.db"
-
-
-@contextmanager
-def running(command: tuple[str, ...], folder: Path, emulator: Emulator) -> Generator[App]:
-    """Run an example; what it says goes to a file."""
-    folder.mkdir()
-    app = App(a_free_port(), folder)
-    variables = {
-        "CALLBACK_URL": app.url,
-        "TWILIO_AUTH_TOKEN": emulator.auth_token,
-        "KORE_SECRET": emulator.kore_secret,
-        "SEEN_DB": str(app.seen),
-        "PORT": str(app.port),
-        "PYTHONPATH": os.pathsep.join([str(EXAMPLES), *filter(None, sys.path)]),
-    }
-    with (folder / "output").open("wb") as output, (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, *command],
-            stdout=output,
-            stderr=log,
-            env={**os.environ, **variables},
-        )
-    try:
-        app.process = process
-        yield app
-    finally:
-        process.kill()
-        process.wait()
-
-
-def a_free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return bound.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +50,14 @@ def apps(ringback: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     folder = tmp_path_factory.mktemp("examples")
     with ExitStack() as stack:
         yield {
-            name: stack.enter_context(running(command, folder / name, ringback))
+            name: stack.enter_context(
+                running(
+                    command,
+                    folder / name,
+                    auth_token=ringback.auth_token,
+                    kore_secret=ringback.kore_secret,
+                )
+            )
             for name, command in COMMANDS.items()
         }
 
@@ -157,7 +70,14 @@ def failing_apps(
     folder = tmp_path_factory.mktemp("failing")
     with ExitStack() as stack:
         yield {
-            name: stack.enter_context(running(("-c", FAILING, *command), folder / name, ringback))
+            name: stack.enter_context(
+                running(
+                    ("-c", FAILING, *command),
+                    folder / name,
+                    auth_token=ringback.auth_token,
+                    kore_secret=ringback.kore_secret,
+                )
+            )
             for name, command in SERVERS.items()
         }
 

@@ -1,0 +1,123 @@
+"""The examples of receivers in each framework, each under its real server."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+EXAMPLES: Final = Path(__file__).parents[2] / "examples" / "frameworks"
+GATEWAY: Final = Path(__file__).with_name("lambda_gateway.py")
+# Two parameters, written in a way in which nobody would write them who had read and rebuilt them.
+QUERY: Final = "?site=M%c3%bcnchen+1&a=~%7e"
+DJANGO_UNDER_ASGI: Final = """
+import os, uvicorn, django_app
+from django.core.asgi import get_asgi_application
+uvicorn.run(get_asgi_application(), port=int(os.environ["PORT"]), lifespan="off")
+"""
+
+
+def lambda_behind(kind: str) -> tuple[str, ...]:
+    return str(GATEWAY), kind, str(EXAMPLES / "lambda_app.py")
+
+
+SERVERS: Final = {
+    name: (str(EXAMPLES / f"{name}_app.py"),)
+    for name in ("fastapi", "starlette", "flask", "django", "asgi", "wsgi")
+}
+COMMANDS: Final[dict[str, tuple[str, ...]]] = {
+    **SERVERS,
+    "django under asgi": ("-c", DJANGO_UNDER_ASGI),
+    **{f"lambda, {kind}": lambda_behind(kind) for kind in ("http", "rest", "alb", "alb-lists")},
+}
+# These lose the order of query parameters, and with it what a GET's signature is for.
+WITHOUT_GET: Final = ("lambda, rest", "lambda, alb", "lambda, alb-lists")
+
+
+@dataclass
+class App:
+    """An example that runs."""
+
+    port: int
+    folder: Path
+    command: tuple[str, ...]
+    auth_token: str
+    kore_secret: str
+    process: subprocess.Popen[bytes] = field(init=False, repr=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/callbacks{QUERY}"
+
+    def lines(self) -> list[str]:
+        """Return what its work has said so far."""
+        text = (self.folder / "output").read_text("utf-8")
+        return [line for line in text.splitlines() if line.startswith(("SIM ", "SMS ", "not "))]
+
+    def start(self) -> None:
+        """Start it; what it says goes to a file, after what it has said before."""
+        variables = {
+            "CALLBACK_URL": self.url,
+            "TWILIO_AUTH_TOKEN": self.auth_token,
+            "KORE_SECRET": self.kore_secret,
+            "SEEN_DB": str(self.seen),
+            "PORT": str(self.port),
+            "PYTHONPATH": os.pathsep.join([str(EXAMPLES), *filter(None, sys.path)]),
+        }
+        with (self.folder / "output").open("ab") as output, (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, *self.command],
+                stdout=output,
+                stderr=log,
+                env={**os.environ, **variables},
+            )
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self.process.kill()
+        self.process.wait()
+
+    def wait(self) -> None:
+        """Wait until it listens."""
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+            except ConnectionRefusedError:
+                assert self.process.poll() is None, self.log()
+                assert time.monotonic() < deadline, self.log()
+                time.sleep(0.05)
+            else:
+                return
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text("utf-8")
+
+    @property
+    def seen(self) -> Path:
+        return self.folder / "seen.db"
+
+
+@contextmanager
+def running(
+    command: tuple[str, ...], folder: Path, *, auth_token: str, kore_secret: str
+) -> Generator[App]:
+    """Run an example."""
+    folder.mkdir()
+    app = App(a_free_port(), folder, command, auth_token, kore_secret)
+    app.start()
+    try:
+        yield app
+    finally:
+        app.kill()
+
+
+def a_free_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return bound.getsockname()[1]
