@@ -93,6 +93,13 @@ class SameToken:
 
 
 @dataclass(frozen=True, slots=True)
+class SameEvent:
+    """Two callbacks that tell the same, each with a token of its own."""
+
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
 class NoEffect:
     """What the forgeries did, all together."""
 
@@ -102,7 +109,7 @@ class InTime:
     """How long the slowest answer took."""
 
 
-Plan = Good | Forged | Repeated | Swapped | SameToken | NoEffect | InTime
+Plan = Good | Forged | Repeated | Swapped | SameToken | SameEvent | NoEffect | InTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,6 +391,15 @@ def _repeated(source: Source) -> Iterator[Case]:
             "a 2xx in the end, and one effect",
             fault,
         )
+    yield Case(
+        f"{source}-same-event",
+        Group.REPEATED,
+        frozenset({source}),
+        SameEvent(source),
+        f"two of {_NAMES[source]}'s callbacks that tell the same, each with a token of its own",
+        "a 2xx for each, and two effects",
+        Fault.DROPS_EQUAL_EVENTS,
+    )
     yield Case(
         f"{source}-swapped-order",
         Group.REPEATED,

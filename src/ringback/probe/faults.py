@@ -237,6 +237,11 @@ class Fault(Enum):
         "It takes a token of one source for the same token of the other.",
         "Keep the tokens of the two sources apart: the source is part of the key.",
     )
+    DROPS_EQUAL_EVENTS = (
+        "drops-equal-events",
+        "It takes a new callback for an earlier one that has told the same.",
+        "Go by the idempotency token: two callbacks that tell the same are two.",
+    )
 
     def __init__(self, label: str, what: str, mend: str) -> None:
         self.label = label

@@ -143,6 +143,8 @@ def judge_again(
 def judge_swapped(case: Case, answers: Sequence[Answer]) -> Finding:
     """Return what the answers to two callbacks in the wrong order mean."""
     came = _in_a_row(answers)
+    if answers[0].status is not None and not answers[0].is_accepted:
+        return not_run(case, f"what comes first isn't accepted, either: {answers[0].words}")
     if all(answer.is_accepted for answer in answers):
         return Finding(case, Verdict.PASSED, came)
     wrong = next(answer for answer in answers if not answer.is_accepted)
@@ -184,12 +186,13 @@ def _fault_of_refusal(case: Case, answer: Answer) -> Fault:
 
 
 def _fault_of_effect(case: Case, count: int, expected: int) -> Fault:
-    if count < expected and case.fault is not Fault.MIXES_TOKENS:
+    if count < expected and case.fault not in _TAKES_TWO_FOR_ONE:
         return Fault.LOSES_CALLBACK
     return case.fault
 
 
-_SHOWN_BY_ANSWERS: Final = frozenset({Fault.REFUSES_SWAPPED_ORDER, Fault.MIXES_TOKENS})
+_TAKES_TWO_FOR_ONE: Final = frozenset({Fault.MIXES_TOKENS, Fault.DROPS_EQUAL_EVENTS})
+_SHOWN_BY_ANSWERS: Final = _TAKES_TWO_FOR_ONE | {Fault.REFUSES_SWAPPED_ORDER}
 
 
 def _broken(answer: Answer, otherwise: Fault) -> Fault:

@@ -24,6 +24,7 @@ from ringback.probe.cases import (
     InTime,
     NoEffect,
     Repeated,
+    SameEvent,
     SameToken,
     Swapped,
 )
@@ -137,7 +138,11 @@ class _Run:
         """Carry out all cases, in an order in which none disturbs another's count."""
         genuine = [case for case in cases if isinstance(case.plan, Good)]
         forged = [case for case in cases if isinstance(case.plan, Forged)]
-        again = [case for case in cases if isinstance(case.plan, (Repeated, Swapped, SameToken))]
+        again = [
+            case
+            for case in cases
+            if isinstance(case.plan, (Repeated, Swapped, SameToken, SameEvent))
+        ]
         restarts = [case for case in again if _is_restart(case)]
         whole = [case for case in cases if isinstance(case.plan, (NoEffect, InTime))]
         if self._observer is not None:
@@ -181,6 +186,8 @@ class _Run:
                 return await self._swapped(case, source)
             case SameToken():
                 return await self._same_token(case)
+            case SameEvent(source):
+                return await self._same_event(case, source)
             case NoEffect() | InTime():
                 raise AssertionError("these are summed up at the end")
             case _:
@@ -215,6 +222,7 @@ class _Run:
             for payload in (Payload.SMS_COMMAND, Payload.SMS_COMMAND_SENT)
         )
         answers = [await self._session.send(request) for request in (later, earlier)]
+        self._disturb()
         return self._shown(judge_swapped(case, answers), later)
 
     async def _same_token(self, case: Case) -> Finding:
@@ -222,9 +230,27 @@ class _Run:
             return not_run(case, _NONE_ACCEPTED)
         # A UUID has the form of either source's token.
         token = self._requests.token(Source.TWILIO)
-        requests = [
-            self._requests.request(source, self._methods[source], token=token) for source in SOURCES
-        ]
+        return await self._one_after_the_other(
+            case,
+            [
+                self._requests.request(source, self._methods[source], token=token)
+                for source in SOURCES
+            ],
+        )
+
+    async def _same_event(self, case: Case, source: Source) -> Finding:
+        method = self._methods.get(source)
+        if method is None:
+            return not_run(case, _NONE_ACCEPTED)
+        mark = self._requests.mark()
+        return await self._one_after_the_other(
+            case, [self._requests.request(source, method, mark=mark) for _ in range(2)]
+        )
+
+    async def _one_after_the_other(
+        self, case: Case, requests: Sequence[OutgoingRequest]
+    ) -> Finding:
+        """Send callbacks that look like one, and see that each has its effect."""
 
         async def send() -> list[Answer]:
             return [
