@@ -1,0 +1,178 @@
+"""The probe finds the fault of each example of a receiver, and finds none where there is none."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from ringback.probe.cases import CASES
+from ringback.probe.faults import Fault
+from ringback.probe.findings import Report, Verdict
+from tests.end_to_end.framework_apps import a_free_port
+from tests.fakes import AUTH_TOKEN, KORE_SECRET
+from tests.probing import probed
+
+RECEIVERS: Final = Path(__file__).parents[2] / "examples" / "receivers"
+RESTARTING: Final = Path(__file__).with_name("restarting.py")
+ROW: Final = re.compile(r"\| \[(\w+)\.py\]\(\1\.py\) \| (.+) \| (.*) \|")
+ROWS: Final = {
+    match[1]: (match[2], match[3])
+    for match in ROW.finditer((RECEIVERS / "README.md").read_text("utf-8"))
+}
+NAMED: Final[Mapping[str, set[str]]] = {
+    name: set(re.findall(r"`([a-z0-9-]+)`", faults)) for name, (_, faults) in ROWS.items()
+}
+"""What the probe is to say of each receiver: the README says so, too."""
+# Those that make the probe wait go first, so that the others are probed meanwhile.
+IN_ORDER: Final = sorted(NAMED, key=lambda name: name not in ("is_slow", "never_answers"))
+AT_ONCE: Final = 10
+
+
+@dataclass
+class Receiver:
+    """An example that runs."""
+
+    name: str
+    folder: Path
+    port: int = field(default_factory=a_free_port)
+    process: subprocess.Popen[bytes] = field(init=False, repr=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/callbacks"
+
+    @property
+    def effects(self) -> str:
+        return f"http://127.0.0.1:{self.port}/effects"
+
+    @property
+    def command(self) -> list[str]:
+        file = str(RECEIVERS / f"{self.name}.py")
+        return [sys.executable, file, "--port", str(self.port), "--data", str(self.folder)]
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, stdout=log, stderr=log, env={**os.environ, **SECRETS}
+            )
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    async def restart(self) -> None:
+        self.kill()
+        self.start()
+
+
+SECRETS: Final = {"TWILIO_AUTH_TOKEN": AUTH_TOKEN, "KORE_SECRET": KORE_SECRET}
+
+
+@contextmanager
+def served(name: str, folder: Path) -> Generator[Receiver]:
+    """Run an example."""
+    folder.mkdir()
+    receiver = Receiver(name, folder)
+    receiver.start()
+    try:
+        yield receiver
+    finally:
+        receiver.kill()
+
+
+async def listens(port: int) -> None:
+    """Return once somebody listens there."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                await writer.wait_closed()
+                return
+
+
+async def side_by_side(
+    names: Iterable[str], report_on: Callable[[str], Awaitable[Report]]
+) -> dict[str, Report]:
+    """Return the reports on all of these, not too many of which are made at the same time."""
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def one(name: str) -> tuple[str, Report]:
+        async with room:
+            return name, await report_on(name)
+
+    return dict(await asyncio.gather(*map(one, names)))
+
+
+def labels(report: Report) -> set[str]:
+    return {named.fault.label for named in report.faults}
+
+
+def by_verdict(report: Report, *verdicts: Verdict) -> list[str]:
+    return [finding.case.name for finding in report.findings if finding.verdict in verdicts]
+
+
+# ---- one for each fault --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
+    """What the probe says of each example, with a look at its effects, and with a restart."""
+    folder = tmp_path_factory.mktemp("receivers")
+
+    async def report_on(name: str) -> Report:
+        with served(name, folder / name) as receiver:
+            await listens(receiver.port)
+            return await probed(receiver.url, observe=receiver.effects, restart=receiver.restart)
+
+    return asyncio.run(side_by_side(IN_ORDER, report_on))
+
+
+@pytest.mark.timeout(180)  # seconds, for all of them; by itself it takes a tenth of that
+@pytest.mark.parametrize("name", NAMED)
+def test_the_faults_of_a_receiver_are_named_and_no_others(
+    name: str, reports: dict[str, Report]
+) -> None:
+    assert labels(reports[name]) == NAMED[name], reports[name].faults
+
+
+@pytest.mark.timeout(180)
+def test_the_right_one_passes_everything(reports: dict[str, Report]) -> None:
+    report = reports["right"]
+    assert by_verdict(report, Verdict.PASSED, Verdict.NOT_FOR_IT) == [case.name for case in CASES]
+    # It is at one URL, as it may be, and that one has no query.
+    assert by_verdict(report, Verdict.NOT_FOR_IT) == ["twilio-post-query", "kore-post-query"]
+
+
+def test_there_is_a_receiver_for_each_fault() -> None:
+    assert set[str]().union(*NAMED.values()) == {fault.label for fault in Fault}
+
+
+def test_the_table_lists_each_receiver_by_what_it_says_of_itself() -> None:
+    told = {
+        path.stem: path.read_text("utf-8").split('"""')[1].partition("\n\n")[0].rstrip(".")
+        for path in RECEIVERS.glob("*.py")
+    }
+    del told["serving"]
+    assert {name: what for name, (what, _) in ROWS.items()} == told
+
+
+async def test_what_nobody_observed_does_not_pass(tmp_path: Path) -> None:
+    with served("right", tmp_path / "right") as receiver:
+        await listens(receiver.port)
+        report = await probed(receiver.url)
+    needing = [case.name for case in CASES if case.expects.endswith(("effect", "effects"))]
+    assert by_verdict(report, Verdict.NOT_OBSERVED, Verdict.NOT_RUN) == needing
+    assert report.is_ready
+    assert not report.is_complete
