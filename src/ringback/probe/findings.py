@@ -299,18 +299,24 @@ _REFUSES_METHOD: Final[Mapping[Method, Fault]] = {
     Method.POST: Fault.REFUSES_POST,
     Method.GET: Fault.REFUSES_GET,
 }
+# From fewer forgeries nothing follows for all.
+_ENOUGH: Final = 3
 # What isn't about one source's signature alone.
 _OF_NO_FAMILY: Final = frozenset({Forgery.UNSIGNED, Forgery.BOTH_FAMILIES})
 
 
 def _cause_of_accepting(plan: Forged, findings: Sequence[Finding]) -> Fault | None:
     forged = [each for each in findings if each.case.group is Group.FORGED and _is_decided(each)]
-    if all(map(_is_accepted_forgery, forged)):
+    if _are_all_accepted(forged):
         return Fault.ANSWERS_200_TO_EVERYTHING
     if plan.forgery in _OF_NO_FAMILY:
         return None
     of_family = [each for each in forged if _family_of(each) == plan.source]
-    return _IGNORES[plan.source] if all(map(_is_accepted_forgery, of_family)) else None
+    return _IGNORES[plan.source] if _are_all_accepted(of_family) else None
+
+
+def _are_all_accepted(forged: Sequence[Finding]) -> bool:
+    return len(forged) >= _ENOUGH and all(map(_is_accepted_forgery, forged))
 
 
 def _family_of(finding: Finding) -> Source | None:
