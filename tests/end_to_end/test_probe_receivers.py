@@ -5,9 +5,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +16,10 @@ import pytest
 from ringback.probe.cases import CASES
 from ringback.probe.faults import Fault
 from ringback.probe.findings import Report, Verdict
-from tests.end_to_end.framework_apps import a_free_port
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
-from tests.probing import probed
+from tests.unit.probe.receivers import TIMES, named, probed
 
+SECRETS: Final = {"TWILIO_AUTH_TOKEN": AUTH_TOKEN, "KORE_SECRET": KORE_SECRET}
 RECEIVERS: Final = Path(__file__).parents[2] / "examples" / "receivers"
 RESTARTING: Final = Path(__file__).with_name("restarting.py")
 ROW: Final = re.compile(r"\| \[(\w+)\.py\]\(\1\.py\) \| (.+) \| (.*) \|")
@@ -31,9 +31,11 @@ NAMED: Final[Mapping[str, set[str]]] = {
     name: set(re.findall(r"`([a-z0-9-]+)`", faults)) for name, (_, faults) in ROWS.items()
 }
 """What the probe is to say of each receiver: the README says so, too."""
-# Those that make the probe wait go first, so that the others are probed meanwhile.
-IN_ORDER: Final = sorted(NAMED, key=lambda name: name not in ("is_slow", "never_answers"))
-AT_ONCE: Final = 10
+# These make the probe wait, so they go first: the others are probed meanwhile.
+LASTING: Final = ("is_slow", "never_answers", "marks_before_it_works", "checks_then_acts")
+IN_ORDER: Final = sorted(NAMED, key=lambda name: name not in LASTING)
+AT_ONCE: Final = 24
+PATIENT: Final = replace(TIMES, request=8.0, quiet=0.1)
 
 
 @dataclass
@@ -42,7 +44,7 @@ class Receiver:
 
     name: str
     folder: Path
-    port: int = field(default_factory=a_free_port)
+    port: int = 0
     process: subprocess.Popen[bytes] = field(init=False, repr=False)
 
     @property
@@ -50,16 +52,13 @@ class Receiver:
         return f"http://127.0.0.1:{self.port}/callbacks"
 
     @property
-    def effects(self) -> str:
-        return f"http://127.0.0.1:{self.port}/effects"
-
-    @property
     def command(self) -> list[str]:
         file = str(RECEIVERS / f"{self.name}.py")
         return [sys.executable, file, "--port", str(self.port), "--data", str(self.folder)]
 
     def start(self) -> None:
-        with (self.folder / "log").open("ab") as log:
+        self.folder.mkdir(exist_ok=True)
+        with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
                 self.command, stdout=log, stderr=log, env={**os.environ, **SECRETS}
             )
@@ -68,38 +67,30 @@ class Receiver:
         self.process.kill()
         self.process.wait()
 
-    async def restart(self) -> None:
+    async def restart(self, _: float) -> None:
         self.kill()
         self.start()
 
+    async def effects(self) -> int:
+        """Return what it answers under /effects; this is cheaper."""
+        return (self.folder / "effects.txt").read_bytes().count(b"\n")
 
-SECRETS: Final = {"TWILIO_AUTH_TOKEN": AUTH_TOKEN, "KORE_SECRET": KORE_SECRET}
 
-
-@contextmanager
-def served(name: str, folder: Path) -> Generator[Receiver]:
-    """Run an example."""
-    folder.mkdir()
+@asynccontextmanager
+async def served(name: str, folder: Path) -> AsyncGenerator[Receiver]:
+    """Run an example, at a port that it finds."""
     receiver = Receiver(name, folder)
     receiver.start()
     try:
+        async with asyncio.timeout(30):
+            while not (printed := (folder / "log").read_text("utf-8")).endswith("\n"):
+                assert receiver.process.poll() is None, printed
+                await asyncio.sleep(0.05)
+        receiver.port = int(printed.split(":")[2].partition("/")[0])
+        assert printed == f"{receiver.url}\n"
         yield receiver
     finally:
         receiver.kill()
-
-
-async def listens(port: int) -> None:
-    """Return once somebody listens there."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except ConnectionRefusedError:
-                await asyncio.sleep(0.05)
-            else:
-                writer.close()
-                await writer.wait_closed()
-                return
 
 
 async def side_by_side(
@@ -115,10 +106,6 @@ async def side_by_side(
     return dict(await asyncio.gather(*map(one, names)))
 
 
-def labels(report: Report) -> set[str]:
-    return {named.fault.label for named in report.faults}
-
-
 def by_verdict(report: Report, *verdicts: Verdict) -> list[str]:
     return [finding.case.name for finding in report.findings if finding.verdict in verdicts]
 
@@ -132,9 +119,10 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
     folder = tmp_path_factory.mktemp("receivers")
 
     async def report_on(name: str) -> Report:
-        with served(name, folder / name) as receiver:
-            await listens(receiver.port)
-            return await probed(receiver.url, observe=receiver.effects, restart=receiver.restart)
+        async with served(name, folder / name) as receiver:
+            return await probed(
+                receiver.url, times=PATIENT, read_counter=receiver.effects, restart=receiver.restart
+            )
 
     return asyncio.run(side_by_side(IN_ORDER, report_on))
 
@@ -144,7 +132,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
 def test_the_faults_of_a_receiver_are_named_and_no_others(
     name: str, reports: dict[str, Report]
 ) -> None:
-    assert labels(reports[name]) == NAMED[name], reports[name].faults
+    assert named(reports[name]) == NAMED[name], reports[name].faults
 
 
 @pytest.mark.timeout(180)
@@ -169,8 +157,7 @@ def test_the_table_lists_each_receiver_by_what_it_says_of_itself() -> None:
 
 
 async def test_what_nobody_observed_does_not_pass(tmp_path: Path) -> None:
-    with served("right", tmp_path / "right") as receiver:
-        await listens(receiver.port)
+    async with served("right", tmp_path / "right") as receiver:
         report = await probed(receiver.url)
     needing = [case.name for case in CASES if case.expects.endswith(("effect", "effects"))]
     assert by_verdict(report, Verdict.NOT_OBSERVED, Verdict.NOT_RUN) == needing

@@ -244,7 +244,7 @@ class _Run:
         )
 
     async def _same_event(self, case: Case, source: Source) -> Finding:
-        method = self._methods.get(source)
+        method = self._method_for(source)
         if method is None:
             return not_run(case, _NONE_ACCEPTED)
         mark = self._requests.mark()
