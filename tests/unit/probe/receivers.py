@@ -26,7 +26,7 @@ from ringback.receiver import MemorySeen, ReceivedRequest, Receiver
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, SeededChance
 
 BOTH: Final = frozenset({Source.TWILIO, Source.KORE})
-TIMES: Final = Times(quiet=0.05)
+TIMES: Final = Times(quiet=0.02)
 
 Handle = Callable[[ReceivedRequest], Awaitable[Answer]]
 

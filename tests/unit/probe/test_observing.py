@@ -79,7 +79,7 @@ class Counts:
 
 
 def observer(*values: int) -> Observer:
-    return Observer(Counts(*values).read, quiet=0.05, stopwatch=stopwatch)
+    return Observer(Counts(*values).read, quiet=0.02, stopwatch=stopwatch)
 
 
 async def test_an_effect_that_comes_late_is_awaited() -> None:

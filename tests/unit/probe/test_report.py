@@ -15,7 +15,7 @@ from ringback.probe.report.junit import as_junit
 from ringback.probe.report.text import as_few_lines, as_lines, as_table
 from tests.unit.probe.receivers import case_called
 
-HOSTILE = "<script>alert('\"&')</script>\x00\ud800]]>"
+HOSTILE = "<script>alert('\"&')</script>\x00]]>"
 PASSED, FAILED, OPEN, LEFT_OUT = (
     case_called(name)
     for name in (
