@@ -1,27 +1,31 @@
 """The probe finds the fault of each example of a receiver, and finds none where there is none."""
 
 import asyncio
+import json
 import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
-from ringback.probe.cases import CASES
+from ringback.core.method import Method
+from ringback.probe.cases import CASES, Case
 from ringback.probe.faults import Fault
 from ringback.probe.findings import Report, Verdict
+from tests.end_to_end.framework_apps import COMMANDS, WITHOUT_GET, running
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.unit.probe.receivers import TIMES, named, probed
 
 SECRETS: Final = {"TWILIO_AUTH_TOKEN": AUTH_TOKEN, "KORE_SECRET": KORE_SECRET}
 RECEIVERS: Final = Path(__file__).parents[2] / "examples" / "receivers"
-RESTARTING: Final = Path(__file__).with_name("restarting.py")
 ROW: Final = re.compile(r"\| \[(\w+)\.py\]\(\1\.py\) \| (.+) \| (.*) \|")
 ROWS: Final = {
     match[1]: (match[2], match[3])
@@ -34,8 +38,16 @@ NAMED: Final[Mapping[str, set[str]]] = {
 # These make the probe wait, so they go first: the others are probed meanwhile.
 LASTING: Final = ("is_slow", "never_answers", "marks_before_it_works", "checks_then_acts")
 IN_ORDER: Final = sorted(NAMED, key=lambda name: name not in LASTING)
+RESTARTED: Final = ("right", "forgets_all", "forgets_on_restart")
 AT_ONCE: Final = 24
 PATIENT: Final = replace(TIMES, request=8.0, quiet=0.1)
+# Ends the process whose number is in a file, and runs what follows in its place.
+RESTART: Final = """
+import os, pathlib, signal, subprocess, sys
+pid = pathlib.Path(sys.argv[1])
+os.kill(int(pid.read_text()), signal.SIGKILL)
+pid.write_text(str(subprocess.Popen(sys.argv[2:], stdout=subprocess.DEVNULL).pid))
+"""
 
 
 @dataclass
@@ -115,7 +127,7 @@ def by_verdict(report: Report, *verdicts: Verdict) -> list[str]:
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
-    """What the probe says of each example, with a look at its effects, and with a restart."""
+    """What the probe says of each example; it sees their effects, and restarts some."""
     folder = tmp_path_factory.mktemp("receivers")
 
     async def report_on(name: str) -> Report:
@@ -159,7 +171,102 @@ def test_the_table_lists_each_receiver_by_what_it_says_of_itself() -> None:
 async def test_what_nobody_observed_does_not_pass(tmp_path: Path) -> None:
     async with served("right", tmp_path / "right") as receiver:
         report = await probed(receiver.url)
-    needing = [case.name for case in CASES if case.expects.endswith(("effect", "effects"))]
+    needing = [case.name for case in CASES if "effect" in case.expects]
     assert by_verdict(report, Verdict.NOT_OBSERVED, Verdict.NOT_RUN) == needing
     assert report.is_ready
     assert not report.is_complete
+
+
+# ---- the command ---------------------------------------------------------------------------------
+
+
+async def test_the_command_passes_the_right_one(tmp_path: Path) -> None:
+    async with served("right", tmp_path / "right") as receiver:
+        report = await said_of(receiver, exit_code=0)
+    assert report["complete"]
+    assert {case["verdict"] for case in report["cases"]} == {"passed", "does not apply"}
+
+
+@pytest.mark.parametrize("name", ["forgets_on_restart", "takes_empty_signature"])
+async def test_the_command_names_the_fault(name: str, tmp_path: Path) -> None:
+    async with served(name, tmp_path / name) as receiver:
+        report = await said_of(receiver, exit_code=1)
+    assert {fault["name"] for fault in report["faults"]} == NAMED[name]
+
+
+async def said_of(receiver: Receiver, *, exit_code: int) -> dict[str, Any]:
+    """Return what the command says, which reads the counter and restarts the receiver itself."""
+    pid = receiver.folder / "pid"
+    pid.write_text(str(receiver.process.pid))
+    run = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ringback", "probe", receiver.url, "--ci", "--json"),
+        f"--observe={receiver.url.replace('/callbacks', '/effects')}",
+        f"--restart={shlex.join([sys.executable, '-c', RESTART, str(pid), *receiver.command])}",
+        stdout=asyncio.subprocess.PIPE,
+        env={
+            **os.environ,
+            **SECRETS,
+            "RINGBACK_AUTH_TOKEN": AUTH_TOKEN,
+            "RINGBACK_KORE_SECRET": KORE_SECRET,
+        },
+    )
+    try:
+        printed, _ = await run.communicate()
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+    assert run.returncode == exit_code
+    return json.loads(printed)
+
+
+# ---- the examples with the toolkit, in each framework --------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def framework_reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
+    """What the probe says of each."""
+    folder = tmp_path_factory.mktemp("frameworks")
+
+    async def report_on(name: str) -> Report:
+        with running(
+            COMMANDS[name],
+            folder / name.replace(" ", "-"),
+            auth_token=AUTH_TOKEN,
+            kore_secret=KORE_SECRET,
+        ) as app:
+            await asyncio.to_thread(app.wait)
+
+            async def effects() -> int:
+                return len(app.lines())
+
+            async def restart(_: float) -> None:
+                app.kill()
+                app.start()
+
+            return await probed(
+                app.url,
+                cases=cases_for(name),
+                times=PATIENT,
+                read_counter=effects,
+                restart=restart,
+            )
+
+    return asyncio.run(side_by_side(COMMANDS, report_on))
+
+
+def cases_for(name: str) -> tuple[Case, ...]:
+    methods = (None, Method.POST) if name in WITHOUT_GET else (None, *Method)
+    return tuple(case for case in CASES if case.method in methods)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_toolkit_passes_everything_in_each_framework(
+    name: str, framework_reports: dict[str, Report]
+) -> None:
+    report = framework_reports[name]
+    assert named(report) == set()
+    assert by_verdict(report, Verdict.PASSED, Verdict.NOT_FOR_IT) == [
+        case.name for case in cases_for(name)
+    ]
+    # The query of their URL has been tried in all other cases.
+    assert set(by_verdict(report, Verdict.NOT_FOR_IT)) <= {"twilio-post-query", "kore-post-query"}
