@@ -1,6 +1,6 @@
 """Carries the cases out: a few side by side, but one after the other what comes again.
 
-What an answer means is decided in `findings`.
+What an answer means is decided in `judging`.
 """
 
 import asyncio
@@ -28,17 +28,14 @@ from ringback.probe.cases import (
     SameToken,
     Swapped,
 )
-from ringback.probe.findings import (
-    Effect,
-    Finding,
-    Report,
-    Uncounted,
-    Verdict,
+from ringback.probe.explaining import report_of
+from ringback.probe.findings import Effect, Finding, Report, Uncounted, Verdict
+from ringback.probe.judging import (
     judge_again,
+    judge_answers,
     judge_effects,
     judge_forged,
     judge_good,
-    judge_swapped,
     judge_times,
     missing_secrets,
     not_run,
@@ -108,7 +105,7 @@ async def probe(
     findings = await run.all([case for case in cases if missing[case] is None])
     findings += [not_run(case, why) for case, why in missing.items() if why is not None]
     taken = means.stopwatch() - began
-    return Report.of(requests.url.shown, started, taken, findings)
+    return report_of(requests.url.shown, started, taken, findings)
 
 
 class _Run:
@@ -219,8 +216,11 @@ class _Run:
             self._requests.request(source, method, payload, mark=mark)
             for payload in (Payload.SMS_COMMAND, Payload.SMS_COMMAND_SENT)
         )
-        answers = [await self._session.send(request) for request in (later, earlier)]
-        return self._shown(judge_swapped(case, answers), later)
+        answers = [await self._session.send(later)]
+        answers += await self._session.until_accepted(earlier)
+        if not answers[0].is_accepted:  # it may wait for the earlier one
+            answers += await self._session.until_accepted(later)
+        return self._shown(judge_answers(case, answers), later)
 
     async def _same_token(self, case: Case) -> Finding:
         if not all(map(self._method_for, SOURCES)):
