@@ -12,7 +12,7 @@ from ringback.core.errors import Unusable
 from ringback.core.outcome import describe
 from ringback.core.rendering import OutgoingRequest
 from ringback.ports import Transport
-from ringback.probe.commands import output_of, read_command
+from ringback.probe.commands import read_command, run
 
 Read = Callable[[], Awaitable[int]]
 """Returns the counter's present value; raises Unusable where it can't be read."""
@@ -87,8 +87,9 @@ def _over_http(url: CallbackUrl, transport: Transport) -> Read:
 
 def _from_command(words: tuple[str, ...]) -> Read:
     async def read() -> int:
-        output = await output_of(words, within=_READ_WITHIN)
-        return _read(output, f"the output of {words[0]}")
+        # `grep -c` fails where it counts none, and says so all the same.
+        code, output = await run(words, within=_READ_WITHIN)
+        return _read(output, f"the output of {words[0]}, which ended with exit code {code},")
 
     return read
 

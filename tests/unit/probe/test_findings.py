@@ -8,18 +8,15 @@ from ringback.core.outcome import Failure
 from ringback.core.source import Source
 from ringback.probe.answers import Answer
 from ringback.probe.cases import CASES, Case, Forged, Good
+from ringback.probe.explaining import report_of
 from ringback.probe.faults import Fault
-from ringback.probe.findings import (
-    Effect,
-    Finding,
-    Report,
-    Uncounted,
-    Verdict,
+from ringback.probe.findings import Effect, Finding, Report, Uncounted, Verdict
+from ringback.probe.judging import (
     judge_again,
+    judge_answers,
     judge_effects,
     judge_forged,
     judge_good,
-    judge_swapped,
     judge_times,
     missing_secrets,
 )
@@ -119,6 +116,7 @@ def test_one_token_of_both_sources_stands_for_two_callbacks(
     ("statuses", "fault"),
     [
         ([200, 200], None),
+        ([503, 200, 200], None),
         ([200, 409], Fault.REFUSES_SWAPPED_ORDER),
         ([200, 500], Fault.REFUSES_SWAPPED_ORDER),
         ([200, 302], Fault.REDIRECTS),
@@ -128,7 +126,7 @@ def test_callbacks_in_the_wrong_order_are_both_accepted(
     statuses: list[int], fault: Fault | None
 ) -> None:
     case = case_called("kore-swapped-order")
-    assert judge_swapped(case, [answered(status) for status in statuses]).fault is fault
+    assert judge_answers(case, [answered(status) for status in statuses]).fault is fault
 
 
 @pytest.mark.parametrize(
@@ -146,7 +144,7 @@ def test_the_slowest_answer_decides_whether_a_receiver_is_slow() -> None:
     assert judge_times(case, [], within=5).verdict is Verdict.NOT_RUN
 
 
-def report_of(good: int, forged: int, **others: int) -> Report:
+def answered_so(good: int, forged: int, **others: int) -> Report:
     """Return a report in which cases are answered so, but for those whose names are given."""
     findings = list[Finding]()
     for case in CASES:
@@ -158,7 +156,7 @@ def report_of(good: int, forged: int, **others: int) -> Report:
                 findings.append(judge_forged(case, answered(status or forged)))
             case _:
                 pass
-    return Report.of("http://a.example/", datetime(2026, 1, 1, tzinfo=UTC), 1.0, findings)
+    return report_of("http://a.example/", datetime(2026, 1, 1, tzinfo=UTC), 1.0, findings)
 
 
 def faults(report: Report) -> list[str]:
@@ -166,20 +164,20 @@ def faults(report: Report) -> list[str]:
 
 
 def test_a_right_receiver_has_no_fault() -> None:
-    report = report_of(200, 403)
+    report = answered_so(200, 403)
     assert report.is_ready
     assert report.is_complete
     assert report.count(Verdict.PASSED) == len(report.findings)
 
 
 def test_a_200_to_everything_is_one_fault() -> None:
-    report = report_of(200, 200)
+    report = answered_so(200, 200)
     assert faults(report) == ["answers-200-to-everything"]
     assert {each.fault for each in report.findings} == {None, Fault.ANSWERS_200_TO_EVERYTHING}
 
 
 def test_one_forgery_that_is_refused_leaves_the_others_by_their_own_names() -> None:
-    found = faults(report_of(200, 200, twilio_post_wrong_secret=403, kore_post_wrong_secret=403))
+    found = faults(answered_so(200, 200, twilio_post_wrong_secret=403, kore_post_wrong_secret=403))
     assert "answers-200-to-everything" not in found
     assert "ignores-twilio-signature" not in found
     assert {"accepts-changed-body", "accepts-unsigned", "accepts-hmac"} <= set(found)
@@ -191,7 +189,7 @@ def test_a_family_that_is_not_checked_is_one_fault() -> None:
         for case in CASES
         if isinstance(case.plan, Forged) and case.name.startswith("kore-")
     }
-    assert faults(report_of(200, 403, **of_kore)) == [
+    assert faults(answered_so(200, 403, **of_kore)) == [
         "ignores-kore-signature",
         "accepts-both-families",
     ]
@@ -203,7 +201,7 @@ def test_a_source_that_is_always_refused_is_one_fault() -> None:
         for case in CASES
         if isinstance(case.plan, Good) and case.name.startswith("kore-")
     }
-    assert faults(report_of(200, 403, **of_kore)) == ["refuses-kore"]
+    assert faults(answered_so(200, 403, **of_kore)) == ["refuses-kore"]
 
 
 def test_a_method_that_is_always_refused_is_one_fault() -> None:
@@ -212,24 +210,24 @@ def test_a_method_that_is_always_refused_is_one_fault() -> None:
         for case in CASES
         if isinstance(case.plan, Good) and "-get-" in case.name
     }
-    assert faults(report_of(200, 403, **by_get)) == ["refuses-get"]
+    assert faults(answered_so(200, 403, **by_get)) == ["refuses-get"]
 
 
 def test_one_value_that_is_refused_has_its_own_name() -> None:
-    report = report_of(200, 403, kore_get_long_values=414, twilio_post_empty_values=403)
+    report = answered_so(200, 403, kore_get_long_values=414, twilio_post_empty_values=403)
     assert faults(report) == ["refuses-empty-values", "refuses-long-values"]
     assert report.faults[1].cases == ("kore-get-long-values",)
 
 
 def test_a_receiver_may_know_one_url_alone() -> None:
-    report = report_of(200, 403, twilio_post_query=403, kore_post_query=403)
+    report = answered_so(200, 403, twilio_post_query=403, kore_post_query=403)
     assert report.is_ready
     assert report.is_complete
     assert report.count(Verdict.NOT_FOR_IT) == 2
 
 
 def test_a_receiver_that_leaves_the_query_out_of_what_is_signed_is_told_from_that() -> None:
-    report = report_of(200, 403, twilio_post_query=403, twilio_post_added_query=200)
+    report = answered_so(200, 403, twilio_post_query=403, twilio_post_added_query=200)
     assert faults(report) == ["refuses-query", "accepts-changed-query"]
 
 
@@ -248,7 +246,7 @@ def test_a_case_says_which_secret_it_lacks(name: str, missing: str | None) -> No
 
 def test_the_cases_of_a_report_are_in_the_order_of_the_table() -> None:
     cases: list[Case] = [*reversed(CASES[:5])]
-    report = Report.of(
+    report = report_of(
         "http://a.example/",
         datetime(2026, 1, 1, tzinfo=UTC),
         1.0,

@@ -7,7 +7,7 @@ from ringback.core.errors import InvalidCallbackUrl, Unusable
 from ringback.core.guard import Guard
 from ringback.engine.sender import Sender
 from ringback.engine.system import stopwatch
-from ringback.probe.commands import output_of
+from ringback.probe.commands import carry_out
 from ringback.probe.observing import Observer, counter_of, read_count
 from tests.fakes import RecordingTransport
 from tests.receivers import RecordingReceiver
@@ -51,7 +51,7 @@ async def test_a_counter_is_what_a_command_prints() -> None:
 @pytest.mark.parametrize(
     ("command", "why"),
     [
-        ("false", "failed with exit code 1"),
+        ("false", "exit code 1, can't be used"),
         ("/no/such/command s3cret", "can't be run"),
         ("echo s3cret", "must be one integer"),
     ],
@@ -60,6 +60,15 @@ async def test_a_command_that_fails_is_told_without_what_it_said(command: str, w
     with pytest.raises(Unusable, match=why) as refusal:
         await counter_of(command, RecordingTransport())()
     assert "s3cret" not in str(refusal.value)
+
+
+async def test_a_command_that_counts_none_may_fail() -> None:
+    assert await counter_of("grep -c -e x /dev/null", RecordingTransport())() == 0
+
+
+async def test_a_command_that_has_to_work_may_not_fail() -> None:
+    with pytest.raises(Unusable, match="the command false failed with exit code 1"):
+        await carry_out(("false",), within=5)
 
 
 @pytest.mark.parametrize("text", ["", "'open", "http://"])
@@ -100,4 +109,4 @@ async def test_a_counter_that_never_rests_is_not_awaited_for_ever() -> None:
 
 async def test_a_command_that_hangs_is_ended() -> None:
     with pytest.raises(Unusable, match=r"took longer than 0\.1 s"):
-        await output_of((sys.executable, "-c", "import time; time.sleep(30)"), within=0.1)
+        await carry_out((sys.executable, "-c", "import time; time.sleep(30)"), within=0.1)

@@ -7,8 +7,9 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 from ringback.probe.cases import CASES
+from ringback.probe.explaining import report_of
 from ringback.probe.faults import Fault
-from ringback.probe.findings import Finding, Report, Verdict
+from ringback.probe.findings import Finding, Verdict
 from ringback.probe.report.as_json import as_json
 from ringback.probe.report.html import as_html
 from ringback.probe.report.junit import as_junit
@@ -25,7 +26,7 @@ PASSED, FAILED, OPEN, LEFT_OUT = (
         "kore-post-query",
     )
 )
-REPORT = Report.of(
+REPORT = report_of(
     "https://receiver.example/<b>",
     datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
     1.5,
@@ -62,7 +63,7 @@ def test_few_lines_are_about_what_is_wrong_or_open() -> None:
 
 def test_a_report_without_faults_says_whether_that_is_all() -> None:
     def first_line(*findings: Finding) -> str:
-        report = Report.of("http://a.example/", REPORT.started, 1.0, findings)
+        report = report_of("http://a.example/", REPORT.started, 1.0, findings)
         return next(as_few_lines(report)).text
 
     passed = Finding(PASSED, Verdict.PASSED, "")
