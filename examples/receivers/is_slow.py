@@ -7,6 +7,7 @@ Instead: put what takes long in a queue that survives a restart, and answer.
 """
 
 import time
+from os import environ
 
 from serving import Receiver, Request, main
 
@@ -16,7 +17,7 @@ class IsSlow(Receiver):
 
     def work(self, request: Request) -> None:
         """Do what takes long."""
-        time.sleep(6)
+        time.sleep(float(environ.get("WORK_SECONDS", "6")))
         super().work(request)
 
 
