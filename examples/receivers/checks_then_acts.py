@@ -19,7 +19,7 @@ class ChecksThenActs(Receiver):
         """Do the work of what is not written down."""
         with closing(self.seen.open()) as database:
             if not database.execute("SELECT 1 FROM seen WHERE key = ?", [request.key]).fetchone():
-                time.sleep(0.2)  # what the work is: another database, another service
+                time.sleep(0.4)  # what the work is: another database, another service
                 self.work(request)
                 database.execute("INSERT OR IGNORE INTO seen VALUES (?, 1)", [request.key])
         return 200

@@ -17,7 +17,7 @@ class GivesBackWhatIsDone(Receiver):
     def work(self, request: Request) -> None:
         """Do it; what this raises gives the callback back."""
         super().work(request)
-        time.sleep(0.2)  # the rest of the work
+        time.sleep(0.4)  # the rest of the work
         if request.is_given_up():
             raise ConnectionAbortedError("the sender has hung up")
 

@@ -21,9 +21,9 @@ class MarksAfterTheAnswer(Receiver):
             return 200 if claimed == "done" else 503
         with self.seen.held(request.key):
             self.work(request)
-            for part in (b"HTTP/1.1 200 OK\r\n", b"Content-Length: 2\r\n\r\n", b"o", b"k"):
+            for part in (b"HTTP/1.1 200 OK\r\n", b"Content-Length: 2\r\n\r\n", b"ok"):
                 request.connection.sendall(part)
-                time.sleep(0.05)
+                time.sleep(0.15)  # until there is more of it
         return None
 
 

@@ -20,7 +20,7 @@ class MarksBeforeItWorks(Receiver):
         if self.seen.claim(request.key) == "new":
             with self.seen.held(request.key):
                 pass
-            time.sleep(0.2)  # what comes before the work, and can be cut off
+            time.sleep(0.4)  # what comes before the work, and can be cut off
             if request.is_given_up():
                 raise ConnectionAbortedError("the sender has hung up")
             self.work(request)

@@ -43,10 +43,15 @@ NAMED: Final[Mapping[str, set[str]]] = {
 }
 """What the probe is to say of each receiver: the README says so, too."""
 # These make the probe wait, so they go first: the others are probed meanwhile.
-LASTING: Final = ("marks_before_it_works", "checks_then_acts", "gives_back_what_is_done")
+LASTING: Final = (
+    "marks_before_it_works",
+    "marks_after_the_answer",
+    "gives_back_what_is_done",
+    "checks_then_acts",
+)
 IN_ORDER: Final = sorted(NAMED, key=lambda name: name not in LASTING)
 RESTARTED: Final = ("right", "forgets_all", "forgets_on_restart")
-AT_ONCE: Final = 24
+AT_ONCE: Final = 18
 PATIENT: Final = replace(TIMES, quiet=0.1)
 # Who is never to be answered, or late, needn't wait for as long as a sender does.
 IMPATIENT: Final = {
