@@ -19,7 +19,8 @@ from ringback.api.services import Services
 from ringback.carrier.simulated import SimulatedCarrier
 from ringback.carrier.udp import Received, UdpGateway
 from ringback.core.errors import StoreUnavailable, Unusable
-from ringback.core.source import Phase, Transition
+from ringback.core.source import Phase
+from ringback.core.transition import Transition
 from ringback.engine.backlog import Bounds
 from ringback.engine.dispatcher import Dispatcher, Limits
 from ringback.engine.network import SystemNetwork
@@ -96,6 +97,7 @@ class Parts:
             schedule=settings.schedule,
             limits=_limits_of(settings),
             tally=tally,
+            sources=settings.sources,
             checkpoint=checkpoint,
         )
 
@@ -123,7 +125,8 @@ class Parts:
             moment=moment,
             progress=progress,
             intake=dispatcher.intake,
-            read_url=UrlReader(settings.guard, settings.egresses),
+            read_url=UrlReader(settings.guard, settings.egresses, tuple(settings.sources)),
+            sources=settings.sources,
             gateway=gateway and gateway.shown_address,
         )
         timelapse = None
@@ -288,6 +291,6 @@ def _data_file(folder: Path) -> Path:
 
 def _transition_of(settings: Settings, now: datetime) -> Transition:
     if settings.phase is not None:
-        return Transition(settings.policy.held_in(settings.phase))
+        return Transition(settings.policy.held_in(settings.phase), sources=settings.sources)
     ahead = timedelta(0) if settings.at is None else settings.at - now
-    return Transition(settings.policy, ahead)
+    return Transition(settings.policy, ahead, settings.sources)

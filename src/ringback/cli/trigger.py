@@ -14,7 +14,6 @@ from ringback.cli.triggers.trigger import Told, Trigger
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Unusable
 from ringback.core.method import Method
-from ringback.core.source import Source
 
 _LISTENER: Final = "http://127.0.0.1:9000/"
 """Where `ringback listen` listens."""
@@ -52,7 +51,7 @@ def _list(ctx: click.Context, _param: click.Parameter, is_asked: bool) -> None:
 @click.option("--payload", metavar="TEXT", help="What an SMS or a datagram says.")
 @click.option(
     "--cbs",
-    type=click.Choice([source.value for source in Source]),
+    metavar="SOURCE",
     help="The source to ask for in the URL's fragment.",
 )
 @click.option(
@@ -95,7 +94,7 @@ def trigger(
     stage = Stage(
         portal=portal,
         product=trigger.product,
-        to=CallbackUrl.parse(with_source(to, Source(cbs) if cbs else None)),
+        to=CallbackUrl.parse(with_source(to, cbs), sources=None),
         method=method,
         say=did.append if as_json else click.echo,
         sim=sim or (portal.sim_sid if trigger.product == "supersim" else portal.wireless_sim_sid),

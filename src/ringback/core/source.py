@@ -1,29 +1,42 @@
-"""The two callback infrastructures, and the dated policy that picks one for each callback.
+"""The two callback infrastructures of the notice, and the dated policy that picks one.
 
 The policy is data: phases in the order of their dates, and holds that keep one account or one URL
 prefix in a phase of its own. `NOTICE` is the policy of KORE's notice.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import pairwise
 from typing import Final, Self
 
 from ringback.core.errors import Unusable
 
+SourceName = str
+"""What `#cbs=` says: one of the two built in, or a source that the settings add."""
+
 
 class Source(StrEnum):
-    """A callback infrastructure; its value is what `#cbs=` says."""
+    """A callback infrastructure of the notice."""
 
     TWILIO = "twilio"
     KORE = "kore"
 
 
-BOTH: Final = frozenset(Source)
+BOTH: Final[frozenset[SourceName]] = frozenset(Source)
+_BUILT_IN: Final[Mapping[str, SourceName]] = {source.value: source for source in Source}
 _ORIGIN: Final = re.compile(r"^[^:/?#]+://[^/?#]*")
+
+
+def source_named(text: str) -> SourceName:
+    """Return the name of a source: a member of `Source` for the two built in.
+
+    >>> source_named("kore"), source_named("acme")
+    (<Source.KORE: 'kore'>, 'acme')
+    """
+    return _BUILT_IN.get(text, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +46,8 @@ class Phase:
     name: str
     since: datetime | None
     """The first instant of the phase, in UTC; None for the phase that has always been."""
-    default: Source
-    may_ask: frozenset[Source]
+    default: SourceName
+    may_ask: frozenset[SourceName]
     """The sources that a URL may ask for; asking for another one has no effect."""
 
 
@@ -76,8 +89,8 @@ def _begins_with(url: str, prefix: str) -> bool:
 class Choice:
     """The source of one callback, and why it is that one."""
 
-    source: Source
-    asked: Source | None
+    source: SourceName
+    asked: SourceName | None
     reason: str
 
 
@@ -108,7 +121,9 @@ class Policy:
         begun = [phase for phase in self.phases if phase.since is None or phase.since <= at]
         return begun[-1]
 
-    def choose(self, asked: Source | None, *, at: datetime, account_sid: str, url: str) -> Choice:
+    def choose(
+        self, asked: SourceName | None, *, at: datetime, account_sid: str, url: str
+    ) -> Choice:
         """Pick the source of a callback that is created at `at`.
 
         >>> day = datetime(2024, 11, 2, tzinfo=UTC)
@@ -129,7 +144,7 @@ class Policy:
                 return hold, next(phase for phase in self.phases if phase.name == hold.phase)
         return None, self.phase_at(at)
 
-    def _why_not(self, asked: Source, phase: Phase, hold: Hold | None, at: datetime) -> str:
+    def _why_not(self, asked: SourceName, phase: Phase, hold: Hold | None, at: datetime) -> str:
         """Say when the source that was asked for stopped, or why it isn't to be had."""
         index = self.phases.index(phase)
         while index > 0 and asked not in self.phases[index - 1].may_ask:
@@ -174,22 +189,6 @@ def _check_phase(phase: Phase) -> None:
             f"policy: phase {phase.name!r} sends from {phase.default} by default,"
             f" so may_ask must have {phase.default} too"
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """The policy in use, and how far its calendar is ahead of the clock (`ringback dev --at`)."""
-
-    policy: Policy
-    ahead: timedelta = timedelta(0)
-
-    def choose(self, asked: Source | None, *, now: datetime, account_sid: str, url: str) -> Choice:
-        """Pick the source of a callback that is created now."""
-        return self.policy.choose(asked, at=now + self.ahead, account_sid=account_sid, url=url)
-
-    def phase_at(self, now: datetime) -> Phase:
-        """Return the phase of the callbacks that no hold of an account or a URL covers."""
-        return self.policy.phase_of(at=now + self.ahead, account_sid="", url="")[1]
 
 
 # The notice says "until" and "after" a date, so the named day itself still belongs to the earlier

@@ -17,6 +17,8 @@ from ringback.settings.file import SettingsFile
 from ringback.settings.given import Given, find, in_file
 from ringback.settings.policy import TABLES, read_policy
 from ringback.settings.record import Settings
+from ringback.settings.sources import TABLE as SOURCES
+from ringback.settings.sources import AddedSources
 from ringback.settings.table import (
     EGRESS,
     SCENARIO,
@@ -29,7 +31,7 @@ from ringback.settings.texts import is_egress_name
 
 FILE_VARIABLE: Final = "RINGBACK_SETTINGS"
 _PREFIX: Final = "RINGBACK_"
-_TABLES: Final = ("egress", "scenarios", *TABLES)
+_TABLES: Final = ("egress", "scenarios", SOURCES, *TABLES)
 
 
 def load(
@@ -50,10 +52,18 @@ def load(
         for setting in SETTINGS
     }
     values = {name: each.read() for name, each in given.items()}
-    policy = read_policy(file)
+    added = AddedSources(file)
+    policy = read_policy(file, added.sources)
     values["phase"] = _phase_to_be_in(given["phase"], values["at"], policy, command)
     _check_certificates(given, values)
-    return Settings(policy=policy, egress=_named_egress(file), scenarios=_scenarios(file), **values)
+    return Settings(
+        policy=policy,
+        sources=added.sources,
+        egress_of_source=added.egresses,
+        egress=_named_egress(file),
+        scenarios=_scenarios(file),
+        **values,
+    )
 
 
 # ---- what nobody knows, or not here --------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from ringback.cli.portal import Portal
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Unusable
-from ringback.core.source import Source
+from ringback.core.source import SourceName
 
 T = TypeVar("T")
 Record = dict[str, Any]
@@ -135,10 +135,10 @@ Step = Callable[[Stage], None]
 """Asks the server for one thing, and says what."""
 
 
-def with_source(url: str, source: Source | None) -> str:
+def with_source(url: str, source: SourceName | None) -> str:
     """Return a callback URL whose fragment asks for a source, beside all else that it asks for.
 
-    >>> with_source("http://a.example/#rc=2&cbs=twilio", Source.KORE)
+    >>> with_source("http://a.example/#rc=2&cbs=twilio", "kore")
     'http://a.example/#rc=2&cbs=kore'
     """
     if source is None:
