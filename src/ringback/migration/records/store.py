@@ -16,6 +16,7 @@ from ringback.operations.callback_urls import (
     configured_urls,
     replace_callback_url,
 )
+from ringback.operations.totals import totals_of
 from ringback.ports import Clock, Store, Totals, Transaction
 
 _BATCH: Final = 100
@@ -72,9 +73,7 @@ class StoreRecord:
 
     async def totals(self, *, since: datetime, until: datetime) -> Sequence[Totals]:
         """Return how the callbacks created in this time went."""
-        return await self.store.transact(
-            lambda tx: tx.callbacks.totals(since=since, until=until, account_sid=self.account_sid)
-        )
+        return await totals_of(self.store, since=since, until=until, account_sid=self.account_sid)
 
     async def account(self, sid: str) -> Account | None:
         """Return an account with the secrets that sign its callbacks, or None."""
