@@ -8,12 +8,13 @@ from typing import Any, Final
 import click
 
 from ringback.cli.portal import Portal, with_portal
-from ringback.cli.triggers.stage import Record, Stage, with_source
+from ringback.cli.triggers.stage import Record, Stage
 from ringback.cli.triggers.table import TRIGGERS
 from ringback.cli.triggers.trigger import Told, Trigger
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Unusable
 from ringback.core.method import Method
+from ringback.core.retargeting import retargeted
 from ringback.core.source import Source
 
 _LISTENER: Final = "http://127.0.0.1:9000/"
@@ -95,7 +96,7 @@ def trigger(
     stage = Stage(
         portal=portal,
         product=trigger.product,
-        to=CallbackUrl.parse(with_source(to, Source(cbs) if cbs else None)),
+        to=CallbackUrl.parse(retargeted(to, Source(cbs)) if cbs else to),
         method=method,
         say=did.append if as_json else click.echo,
         sim=sim or (portal.sim_sid if trigger.product == "supersim" else portal.wireless_sim_sid),
