@@ -1,7 +1,7 @@
-"""A callback URL's text -> the text that asks for another source, and is the same letter by letter.
+"""A callback URL's text -> the text that asks for another source, and is else the same.
 
-It works on the text, not on a `CallbackUrl`: what somebody wrote is changed, so all that isn't meant
-stays as it is, credentials, the order of the keys and keys that nobody knows among it.
+It works on the text, not on a `CallbackUrl`: somebody wrote it, so all that is not meant stays
+letter by letter: credentials, the order of the keys, and keys that nobody knows.
 """
 
 from ringback.core.source import Source
