@@ -55,7 +55,7 @@ def inventory(entries: Sequence[Entry], policy: Policy) -> list[Line]:
 
 
 def _line(entry: Entry, policy: Policy) -> Line:
-    beside = (*entry.remarks, *([entry.fixed] if entry.fixed else []))
+    beside = (*entry.warnings, *([entry.fixed] if entry.fixed else []))
     try:
         url = CallbackUrl.parse(entry.url)
     except InvalidCallbackUrl as refusal:

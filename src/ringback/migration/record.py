@@ -35,10 +35,10 @@ class Entry:
     url: str
     """As it stands there, with fragment and credentials."""
     method: Method = Method.POST
+    warnings: tuple[str, ...] = ()
+    """What the record knows of it that its text can't tell: it was cut off at an `&`."""
     fixed: str | None = None
     """Why the record can't be given another URL in this place; None where it can."""
-    remarks: tuple[str, ...] = ()
-    """What is odd about how the URL is written there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -325,4 +325,4 @@ def test_a_table_without_urls_is_refused(tmp_path: Path) -> None:
 
 def test_a_method_that_no_callback_has_is_told(tmp_path: Path) -> None:
     (entry,) = entries(table(tmp_path, "url,method\nhttp://a/,PUT\n"))
-    assert entry.remarks == ("its method is 'PUT'; callbacks are sent by POST or GET",)
+    assert entry.warnings == ("its method is 'PUT'; callbacks are sent by POST or GET",)

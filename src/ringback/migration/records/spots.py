@@ -18,7 +18,7 @@ class Spot:
     """As it is written there."""
     notation: Notation = ESCAPED
     fixed: str | None = None
-    remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     account_sid: str | None = None
     method: Method = Method.POST
     name: str = ""
@@ -32,7 +32,7 @@ class Spot:
     def entry(self, place: str) -> Entry:
         """Return it as an entry of a record."""
         return Entry(
-            Place(place, self.account_sid), self.url, self.method, self.fixed, self.remarks
+            Place(place, self.account_sid), self.url, self.method, self.warnings, self.fixed
         )
 
 

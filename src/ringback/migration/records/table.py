@@ -64,13 +64,13 @@ def _spots(rows: Sequence[list[_Cell]], columns: Mapping[str, int]) -> Iterator[
         url = _find(row, columns, _URL)
         if url is None or not url.text.strip():
             continue
-        method, remarks = _method(row, columns)
+        method, warnings = _method(row, columns)
         name, account = (_find(row, columns, names) for names in (_NAME, ("account_sid",)))
         yield Spot(
             start=url.inner.start,
             raw=url.inner.raw,
             notation=CELL,
-            remarks=remarks,
+            warnings=warnings,
             account_sid=(account and account.text) or None,
             method=method,
             name=name.text if name else "",
