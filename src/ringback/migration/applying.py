@@ -245,7 +245,10 @@ class Move:
             self._note(What.SOAKING, until=until.isoformat())
         edits = [self.journal.progress.edits[place] for place in step.places]
         self.tell(Watching(step.share, len(edits), until))
-        while not (worse := await canary.worse(edits, began=step.began, now=self.clock.now())):
+        before = await canary.before(step.began)
+        while not (
+            worse := await canary.worse(edits, before, began=step.began, now=self.clock.now())
+        ):
             self.checkpoint("looked")
             if self.clock.now() >= until:
                 return True

@@ -37,14 +37,15 @@ class Canary:
         """How long to wait between two looks."""
         return min(max(self.soak / _LOOKS, _SHORTEST_PAUSE), _LONGEST_PAUSE)
 
+    async def before(self, began: datetime) -> Sequence[Totals]:
+        """Return how deliveries went before a step that began then."""
+        return await self.deliveries.totals(since=began - max(self.soak, _BEFORE), until=began)
+
     async def worse(
-        self, edits: Sequence[Edit], *, began: datetime, now: datetime
+        self, edits: Sequence[Edit], before: Sequence[Totals], *, began: datetime, now: datetime
     ) -> Mapping[Place, str]:
         """Return whose deliveries got worse since the step began, and why."""
-        earlier = began - max(self.soak, _BEFORE)
-        before = await self.deliveries.totals(since=earlier, until=began)
-        after = await self.deliveries.totals(since=began, until=now)
-        return self.judge(edits, before, after)
+        return self.judge(edits, before, await self.deliveries.totals(since=began, until=now))
 
 
 def read_shares(text: str) -> tuple[int, ...]:
