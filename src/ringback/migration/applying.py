@@ -219,7 +219,7 @@ class Move:
             return
         self.journal.append_edits([edit for edit, _ in batch], at=self.clock.now())
         self.checkpoint("moving")
-        endings = await self.record.replace([_exact(edit, entry) for edit, entry in batch])
+        endings = await self.record.replace([exact(edit, entry) for edit, entry in batch])
         self.checkpoint("replaced")
         self._note_endings(batch, endings, What.MOVED)
 
@@ -269,7 +269,7 @@ class Move:
         returned = 0
         for batch in _batches(due):
             self._note_places(What.RETURNING, {edit.place: "" for edit, _ in batch})
-            back = [_exact(edit.back(), entry) for edit, entry in batch]
+            back = [exact(edit.back(), entry) for edit, entry in batch]
             endings = await self.record.replace(back)
             self.checkpoint("put back")
             self._note_endings(batch, endings, What.RETURNED)
@@ -311,11 +311,11 @@ class _Readiness:
             return await self._gate.check(entry)
 
 
-def _exact(edit: Edit, entry: Entry) -> Edit:
-    """Return an edit with the credentials that are in the record."""
-    return replace(edit, old=entry.url, new=with_credentials_of(edit.new, entry.url))
-
-
 def _batches(due: Sequence[Due]) -> Iterator[Sequence[Due]]:
     for start in range(0, len(due), _BATCH):
         yield due[start : start + _BATCH]
+
+
+def exact(edit: Edit, entry: Entry) -> Edit:
+    """Return an edit with the credentials that are in the record."""
+    return replace(edit, old=entry.url, new=with_credentials_of(edit.new, entry.url))

@@ -103,7 +103,7 @@ class Progress:
 
     def take(self, line: Mapping[str, Any]) -> None:
         """Go on by a line; raises KeyError, TypeError or ValueError for what is none."""
-        what, at = What(line["what"]), datetime.fromisoformat(line["at"])
+        what, at = What(line["ringback_journal"]), datetime.fromisoformat(line["at"])
         match what:
             case What.BEGAN:
                 self.plan_id, self.passed = line["plan"], set()
@@ -194,7 +194,7 @@ class Journal:
 
         Raises Unusable where it can't be written: nothing may change then.
         """
-        line = {"at": at.isoformat(), "what": what.value, **more}
+        line = {"ringback_journal": what.value, "at": at.isoformat(), **more}
         rest = f"{json.dumps(line, ensure_ascii=False)}\n".encode()
         try:
             while rest:

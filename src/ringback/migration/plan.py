@@ -29,10 +29,10 @@ _FORM: Final = 1
 class LeftOut(StrEnum):
     """Why a URL is not in a plan."""
 
-    UNREADABLE = "is no URL that can be called"
+    UNREADABLE = "no URL that can be called"
     FIXED = "can't be changed where it stands"
-    NOT_SELECTED = "is not selected"
-    NOT_IN_SHARE = "is not in the share"
+    NOT_SELECTED = "not selected"
+    NOT_IN_SHARE = "not in the share"
     ASKS_ALREADY = "asks for it already"
 
 
@@ -146,7 +146,7 @@ def _planned(
     try:
         url, moved = (CallbackUrl.parse(text) for text in (entry.url, retargeted(entry.url, to)))
     except InvalidCallbackUrl:
-        return LeftOut.UNREADABLE
+        return LeftOut.FIXED if entry.fixed else LeftOut.UNREADABLE
     if not all(selection.covers(entry, url) for selection in selections):
         return LeftOut.NOT_SELECTED
     if url.source == to:

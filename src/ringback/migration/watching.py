@@ -80,16 +80,16 @@ def up_to(share: int, edits: Sequence[Edit]) -> set[Place]:
     return chosen
 
 
-def refuse_unwatched(deliveries: Deliveries | None) -> Deliveries:
+def watched(deliveries: Deliveries | None) -> Deliveries:
     """Return the deliveries to watch.
 
     Raises Unusable where the record has none.
     """
     if deliveries is None:
         raise Unusable(
-            "--canary needs a record that knows how its callbacks go, which is a Ringback's data"
-            " folder (--data); make a plan of --percent 10 here, and look for yourself before the"
-            " next one"
+            "--canary needs a record that knows how its callbacks go, a Ringback's data folder"
+            " (--data) or its API (--api --server); make a plan of --percent 10 here, and look for"
+            " yourself before the next one"
         )
     return deliveries
 

@@ -276,5 +276,11 @@ def test_the_journal_says_what_was_done_and_when(world: World) -> None:
     planned(world, 1)
     world.apply()
     lines = [json.loads(line) for line in journal_of(world.path).read_text().splitlines()]
-    assert [line["what"] for line in lines] == ["began", "step", "moving", "moved", "passed"]
+    assert [line["ringback_journal"] for line in lines] == [
+        "began",
+        "step",
+        "moving",
+        "moved",
+        "passed",
+    ]
     assert {line["at"] for line in lines} == {"2024-10-01T00:00:00+00:00"}

@@ -81,7 +81,7 @@ def test_apply_that_dies_at_a_checkpoint_is_gone_on_with(world: World, nth: int)
     assert deaths > 0
     assert world.record.urls() == moved(old)
     text = journal_of(world.path).read_text()
-    assert text.count('"what": "passed"') == 1
+    assert text.count('"ringback_journal": "passed"') == 1
 
 
 def test_a_canary_that_dies_at_any_checkpoint_ends_as_if_it_had_not(world: World) -> None:

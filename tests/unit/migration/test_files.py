@@ -211,6 +211,7 @@ def test_what_is_no_text_or_other_peoples_is_skipped_and_counted(code: FilesReco
         put(code, line, f"{folder}/x.py")
     put(code, line + "\0", "binary")
     put(code, line + " " * 1_000_000, "large.txt")
+    put(code, '{"ringback_plan": {"url": "https://a.example/#cbs=kore"}}', "move.plan")
     (code.root / "link.py").symlink_to("src/app.py")
     assert [entry.place.name for entry in entries(code)] == ["src/app.py:1"]
     assert code.skipped == {
@@ -218,6 +219,7 @@ def test_what_is_no_text_or_other_peoples_is_skipped_and_counted(code: FilesReco
         "file that is no text": 1,
         "file of more than 1,000,000 bytes": 1,
         "link, or no file": 1,
+        "plan or journal of a move": 1,
     }
 
 

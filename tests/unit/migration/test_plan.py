@@ -17,7 +17,8 @@ ENTRIES = [
     Entry(Place("fleet 1 IpCommandsUrl", ACCOUNT), "https://a.example/ip#cbs=twilio&x"),
     Entry(Place("fleet 2 SmsCommandsUrl", OTHER), "https://b.example/#cbs=kore"),
     Entry(Place("fleet 3 SmsCommandsUrl", OTHER), "no URL"),
-    Entry(Place("app.py:3"), "https://c.example/", fixed="it has a placeholder"),
+    Entry(Place("app.py:3"), "https://c.example/", fixed="it is put together"),
+    Entry(Place("app.py:4"), "https://{c}/", fixed="it has a placeholder"),
 ]
 
 
@@ -45,8 +46,8 @@ def test_a_plan_has_the_exact_edits_and_counts_what_it_leaves_out() -> None:
         ("https://a.example/ip#cbs=twilio&x", "https://a.example/ip#cbs=kore&x"),
     ]
     assert found.left_out == {
-        "is no URL that can be called": 1,
-        "can't be changed where it stands": 1,
+        "no URL that can be called": 1,
+        "can't be changed where it stands": 2,
         "asks for it already": 1,
     }
 

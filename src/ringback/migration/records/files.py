@@ -31,6 +31,7 @@ _SKIPPED_FOLDERS: Final = frozenset(
         *(".mypy_cache", ".pytest_cache", ".ruff_cache", "dist", "build", "target"),
     }
 )
+_OUR_OWN: Final = ('{"ringback_plan"', '{"ringback_journal"')
 _LARGEST: Final = 1_000_000
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
 _CREDENTIALS: Final = re.compile(
@@ -169,6 +170,9 @@ class FilesRecord:
             return None
         if "\0" in text:
             self.skipped["file that is no text"] += 1
+            return None
+        if text.startswith(_OUR_OWN):
+            self.skipped["plan or journal of a move"] += 1
             return None
         return text
 
