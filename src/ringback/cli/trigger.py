@@ -8,12 +8,13 @@ from typing import Any, Final
 import click
 
 from ringback.cli.portal import Portal, with_portal
-from ringback.cli.triggers.stage import Record, Stage, with_source
+from ringback.cli.triggers.stage import Record, Stage
 from ringback.cli.triggers.table import TRIGGERS
 from ringback.cli.triggers.trigger import Told, Trigger
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Unusable
 from ringback.core.method import Method
+from ringback.core.retargeting import retargeted
 
 _LISTENER: Final = "http://127.0.0.1:9000/"
 """Where `ringback listen` listens."""
@@ -94,7 +95,7 @@ def trigger(
     stage = Stage(
         portal=portal,
         product=trigger.product,
-        to=CallbackUrl.parse(with_source(to, cbs), sources=None),
+        to=CallbackUrl.parse(retargeted(to, cbs) if cbs else to, sources=None),
         method=method,
         say=did.append if as_json else click.echo,
         sim=sim or (portal.sim_sid if trigger.product == "supersim" else portal.wireless_sim_sid),

@@ -108,6 +108,16 @@ class Policy:
         """Refuse a policy that leaves some instant, source or hold undefined."""
         _check(self.phases, self.holds)
 
+    @property
+    def sources(self) -> tuple[SourceName, ...]:
+        """The two built in, and all others that some phase sends from or lets a URL ask for.
+
+        >>> NOTICE.sources
+        (<Source.TWILIO: 'twilio'>, <Source.KORE: 'kore'>)
+        """
+        named = set[SourceName]().union(*(phase.may_ask for phase in self.phases))
+        return (*Source, *sorted(named - BOTH))
+
     def held_in(self, phase: str) -> Self:
         """Return this policy with all that no hold covers yet held in this phase."""
         return type(self)(self.phases, (*self.holds, Hold(phase)))
