@@ -48,6 +48,8 @@ class ConfiguredUrl:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was odd about the request that gave it, which its text can't tell."""
+        if not self.url.warnings:
+            return ()
         read_anew = CallbackUrl.read_back(self.url.configured).warnings
         return tuple(each for each in self.url.warnings if each not in read_anew)
 
