@@ -169,8 +169,10 @@ PORTAL: Final = (
         " replays from the other source are left out.",
         {200: "totals"},
         (
-            required("Since", INSTANT, "Those created from this instant on."),
-            required("Until", INSTANT, "Those created before this instant."),
+            Parameter(
+                "Since", INSTANT, "Those created from this instant on; a day ago without it."
+            ),
+            Parameter("Until", INSTANT, "Those created before this instant; now without it."),
         ),
     ),
     PortalOperation(
