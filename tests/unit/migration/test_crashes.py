@@ -5,6 +5,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,9 @@ class Executioner:
         if self._left == 0:
             self.died_at = name
             raise Killed(name)
+
+
+FOUR_LOOKS = timedelta(seconds=3)
 
 
 def every_death(prepare: Callable[[], None], work: Callable[[Executioner], object]) -> set[str]:
@@ -93,7 +97,8 @@ def test_a_canary_that_dies_at_any_checkpoint_ends_as_if_it_had_not(world: World
 
     def work(executioner: Executioner) -> None:
         try:
-            assert world.apply(canary=Watched().canary(50), checkpoint=executioner) is Ended.DONE
+            canary = Watched().canary(50, soak=FOUR_LOOKS)
+            assert world.apply(canary=canary, checkpoint=executioner) is Ended.DONE
         finally:
             check(world, old)
         assert world.record.urls() == moved(old)
@@ -157,7 +162,8 @@ def test_a_single_one_goes_back_wherever_a_canary_dies(world: World) -> None:
         (first, *_) = up_to(50, world.plan.edits)
         watched = Watched({first.name: "worse"})
         try:
-            assert world.apply(canary=watched.canary(50), checkpoint=executioner) is Ended.DONE
+            canary = watched.canary(50, soak=FOUR_LOOKS)
+            assert world.apply(canary=canary, checkpoint=executioner) is Ended.DONE
         finally:
             check(world, old)
         assert world.record.urls() == {**moved(old), first.name: old[first.name]}
