@@ -113,8 +113,9 @@ async def _apply(
         if isinstance(found.record, FilesRecord) and not writes:
             _print_diff(found.record, await _stands(plan, path, found), MAY_MOVE)
             return 0
+        began = read_journal(journal_of(path), plan_id=plan.id).began
+        watch = _canary(found, began, shares=canary, soak=soak)
         with Journal(journal_of(path), plan_id=plan.id) as journal:
-            watch = _canary(found, journal.progress.began, shares=canary, soak=soak)
             move = Move(plan, found.record, journal, found.clock, tell)
             ended = await move.apply(gate=None, canary=watch)
             after = await move.stands()
