@@ -156,8 +156,8 @@ class Watched:
             if edit.place.name in self.worse
         }
 
-    def canary(self, *shares: int) -> Canary:
-        return Canary(shares, HOUR, self, self.judge)
+    def canary(self, *shares: int, soak: timedelta = HOUR) -> Canary:
+        return Canary(shares, soak, self, self.judge)
 
 
 def test_a_canary_moves_its_share_and_watches_it_before_the_next(world: World) -> None:
