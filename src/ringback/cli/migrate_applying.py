@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 import click
 
+from ringback.cli.migrate_gate import Probing, probing, with_probing
 from ringback.cli.migrate_lines import as_json, stand_record, status_lines, tell, way_back_lines
 from ringback.cli.migrate_policy import with_policy_at
 from ringback.cli.migrate_records import (
@@ -79,6 +80,7 @@ def _read(read: Callable[[str], T], text: str | None) -> T | None:
     metavar="DURATION",
     help="How long each step of a canary is watched, like 30m.  [default: 1h]",
 )
+@with_probing
 @seal_key_option
 @auth_token_option
 def apply(
@@ -87,22 +89,27 @@ def apply(
     write: bool,
     canary: tuple[int, ...] | None,
     soak: timedelta | None,
+    probes: Probing,
     seal_key_file: Path | None,
     auth_token: str | None,
 ) -> None:
     """Move the URLs of a PLAN; what was cut off goes on where it was.
+
+    Each receiver is probed first: one that doesn't accept a genuine callback of the other source,
+    or accepts a forgery, is skipped.
 
     Beside the plan, PLAN.journal has what was done. The exit code is 0 where all have moved, 1
     where it can't be done, 3 where deliveries got worse and a step went back, 4 where some stayed
     behind.
     """
     keys = Keys(auth_token, seal_key_file)
-    sys.exit(asyncio.run(_apply(plan, keys, canary=canary, soak=soak, writes=write)))
+    sys.exit(asyncio.run(_apply(plan, keys, probes, canary=canary, soak=soak, writes=write)))
 
 
 async def _apply(
     path: Path,
     keys: Keys,
+    probes: Probing,
     *,
     canary: tuple[int, ...] | None,
     soak: timedelta | None,
@@ -117,7 +124,8 @@ async def _apply(
         watch = _canary(found, began, shares=canary, soak=soak)
         with Journal(journal_of(path), plan_id=plan.id) as journal:
             move = Move(plan, found.record, journal, found.clock, tell)
-            ended = await move.apply(gate=None, canary=watch)
+            async with probing(found, plan.to, probes) as gate:
+                ended = await move.apply(gate=gate, canary=watch)
             after = await move.stands()
     for line in status_lines(after):
         click.echo(line)

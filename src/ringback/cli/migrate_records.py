@@ -103,8 +103,8 @@ auth_token_option: Final = click.option(
     "--auth-token",
     envvar="RINGBACK_AUTH_TOKEN",
     metavar="TOKEN",
-    help="The account's Auth Token, for --api. Better in RINGBACK_AUTH_TOKEN: whoever can list"
-    " processes sees what is given here.",
+    help="The account's Auth Token, for --api, and to probe receivers as Twilio. Better in"
+    " RINGBACK_AUTH_TOKEN: whoever can list processes sees what is given here.",
 )
 seal_key_option: Final = click.option(
     SEAL_KEY_FILE.flag,

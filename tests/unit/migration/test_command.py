@@ -6,10 +6,11 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner, Result
@@ -20,8 +21,17 @@ from ringback.core.sids import Kind, dated, make_sid
 from ringback.migration.record import Edit, Entry
 from ringback.migration.records.store import StoreRecord
 from ringback.ports import Store
+from ringback.receiver import ReceivedRequest, Receiver, Rejected
 from ringback.wiring import open_beside
-from tests.fakes import ACCOUNT_SID, FakeClock, a_callback, a_fleet, a_profile, an_account
+from tests.fakes import (
+    ACCOUNT_SID,
+    KORE_SECRET,
+    FakeClock,
+    a_callback,
+    a_fleet,
+    a_profile,
+    an_account,
+)
 from tests.stores.asking import keep
 
 OTHER = "AC" + "1" * 32
@@ -117,7 +127,7 @@ def test_urls_in_a_data_folder_move_and_go_back(shell: Shell) -> None:
     header, *edits = shell.planned("--data", "data")
     assert header["record"] == {"kind": "store", "data": str(shell.data), "account": None}
     assert len(edits) == 2
-    assert "2  moved" in shell.said("apply", "move.plan")
+    assert "2  moved" in shell.said("apply", "move.plan", "--no-probe")
     assert shell.urls() == [
         "https://b.example/#cbs=kore",
         "https://user:secret@a.example/#rc=2&cbs=kore",
@@ -185,7 +195,7 @@ def test_what_somebody_else_changed_is_told_by_exit_code_4(shell: Shell) -> None
     shell.fill("https://a.example/", "https://b.example/")
     shell.planned("--data", "data")
     shell.change("https://a.example/", "https://other.example/")
-    said = shell.said("apply", "move.plan", exit_code=4)
+    said = shell.said("apply", "move.plan", "--no-probe", exit_code=4)
     assert "1  moved" in said
     assert "changed by somebody else: it is https://other.example/ now" in said
 
@@ -193,7 +203,7 @@ def test_what_somebody_else_changed_is_told_by_exit_code_4(shell: Shell) -> None
 def test_a_revert_says_what_it_is_worth_and_asks(shell: Shell) -> None:
     shell.fill("https://a.example/", "https://b.example/#cbs=twilio")
     shell.planned("--data", "data")
-    shell.said("apply", "move.plan")
+    shell.said("apply", "move.plan", "--no-probe")
     said = shell.said("revert", "move.plan", "--at", "2024-10-20", answers="n\n", exit_code=1)
     assert "1 URLs are sent from their old source again, until kore sends" in said
     assert "at 2024-11-02 00:00Z" in said
@@ -234,7 +244,9 @@ def test_a_canary_that_delivers_worse_goes_back_with_exit_code_3(shell: Shell) -
     shell.planned("--data", "data")
     receiver = threading.Thread(target=fail_what_has_moved, args=[shell])
     receiver.start()
-    said = shell.said("apply", "move.plan", "--canary", "50", "--soak", "20s", exit_code=3)
+    said = shell.said(
+        "apply", "move.plan", "--no-probe", "--canary", "50", "--soak", "20s", exit_code=3
+    )
     receiver.join()
     assert "50 %: watching 2 until" in said
     assert "stays behind: 1 of 1 fail (100.0 %); before: none was tried" in said
@@ -242,7 +254,7 @@ def test_a_canary_that_delivers_worse_goes_back_with_exit_code_3(shell: Shell) -
     assert shell.urls() == old
     assert sorted(shell.statuses().values()) == ["gone back", "pending", "pending", "stays behind"]
     # The next one goes on in the same shares, without the one that stays behind.
-    said = shell.said("apply", "move.plan", "--soak", "0", exit_code=4)
+    said = shell.said("apply", "move.plan", "--no-probe", "--soak", "0", exit_code=4)
     assert "100 %: watching 2 until" in said
     assert sorted(shell.statuses().values()) == ["moved", "moved", "moved", "stays behind"]
 
@@ -262,8 +274,91 @@ def test_a_canary_that_makes_no_sense_is_refused(
 ) -> None:
     shell.fill("https://a.example/")
     shell.planned("--data", "data")
-    assert why in shell.said("apply", "move.plan", *words, exit_code=2)
+    assert why in shell.said("apply", "move.plan", "--no-probe", *words, exit_code=2)
     assert shell.urls() == ["https://a.example/"]
+
+
+# ---- the probe -----------------------------------------------------------------------------------
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Accepts what its server's check lets through, and refuses all else."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        server = cast("ReceivingServer", self.server)
+        request = ReceivedRequest("POST", self.path, tuple(self.headers.items()), body)
+        self.send_response(200 if server.accepts(request) else 403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        pass
+
+
+class ReceivingServer(ThreadingHTTPServer):
+    accepts: Callable[[ReceivedRequest], bool]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/"
+
+
+@pytest.fixture
+def receivers() -> Iterator[tuple[str, str]]:
+    """A receiver that checks KORE's signatures, and one that accepts everything."""
+    with ReceivingServer(("127.0.0.1", 0), Answering) as right:
+        checking = Receiver(right.url, kore_secrets=[KORE_SECRET])
+        right.accepts = lambda request: not isinstance(checking.receive_request(request), Rejected)
+        with ReceivingServer(("127.0.0.1", 0), Answering) as careless:
+            careless.accepts = lambda _: True
+            threads = [
+                threading.Thread(target=each.serve_forever, args=[0.01])
+                for each in (right, careless)
+            ]
+            for thread in threads:
+                thread.start()
+            yield right.url, careless.url
+            right.shutdown()
+            careless.shutdown()
+            for thread in threads:
+                thread.join()
+
+
+def test_a_receiver_that_is_not_ready_stays(shell: Shell, receivers: tuple[str, str]) -> None:
+    right, careless = receivers
+    shell.fill(right, careless)
+    shell.planned("--data", "data")
+    said = shell.said("apply", "move.plan", "--allow", "loopback", exit_code=4)
+    assert "it accepts a request signed with another secret" in said
+    assert shell.statuses() == {right: "moved", careless: "skipped"}
+
+
+def test_the_secret_of_files_is_given(shell: Shell, receivers: tuple[str, str]) -> None:
+    right, careless = receivers
+    Path("urls.csv").write_text(f"url\n{right}\n{careless}\n")
+    shell.planned("--csv", "urls.csv")
+    given = ("--write", "--kore-secret", KORE_SECRET, "--allow", "127.0.0.1")
+    shell.said("apply", "move.plan", *given, exit_code=4)
+    assert Path("urls.csv").read_text() == f"url\n{right}#cbs=kore\n{careless}\n"
+    assert KORE_SECRET not in Path("move.plan.journal").read_text()
+
+
+def test_nobody_is_probed_in_ones_own_network_unasked(
+    shell: Shell, receivers: tuple[str, str]
+) -> None:
+    shell.fill(receivers[0])
+    shell.planned("--data", "data")
+    said = shell.said("apply", "move.plan", exit_code=4)
+    assert "127.0.0.1 is not a public address" in said
+
+
+def test_without_the_secret_nothing_is_probed_and_nothing_moves(shell: Shell, app: Path) -> None:
+    before = app.read_text()
+    shell.planned(".")
+    said = shell.said("apply", "move.plan", "--write", exit_code=2)
+    assert "by callbacks that --kore-secret signs: give it, or --no-probe" in said
+    assert app.read_text() == before
 
 
 # ---- files and tables ----------------------------------------------------------------------------
@@ -279,12 +374,12 @@ def app(shell: Shell) -> Path:
 def test_files_are_changed_where_that_is_asked_for(shell: Shell, app: Path) -> None:
     before = app.read_text()
     shell.planned(".")
-    said = shell.said("apply", "move.plan")
+    said = shell.said("apply", "move.plan", "--no-probe")
     assert "+callback_url='https://…@a.example/#cbs=kore'" in said
     assert "nothing is changed; --write changes the files" in said
     assert app.read_text() == before
     assert not Path("move.plan.journal").exists()
-    shell.said("apply", "move.plan", "--write")
+    shell.said("apply", "move.plan", "--no-probe", "--write")
     assert app.read_text() == "callback_url='https://user:secret@a.example/#cbs=kore'\n"
     assert "-callback_url='https://…@a.example/#cbs=kore'" in shell.said("revert", "move.plan")
     shell.said("revert", "move.plan", "--write", "--yes")
@@ -297,13 +392,13 @@ def test_a_plan_of_files_works_from_any_folder(
     shell.planned("app.py")
     Path("elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
-    shell.said("apply", "../move.plan", "--write")
+    shell.said("apply", "../move.plan", "--no-probe", "--write")
     assert "cbs=kore" in (shell.folder / "app.py").read_text()
 
 
 def test_files_know_no_deliveries_for_a_canary(shell: Shell, app: Path) -> None:
     shell.planned(".")
-    said = shell.said("apply", "move.plan", "--write", "--canary", "10", exit_code=1)
+    said = shell.said("apply", "move.plan", "--no-probe", "--write", "--canary", "10", exit_code=1)
     assert "--canary needs a record that knows how its callbacks go" in said
     assert not Path("move.plan.journal").exists()
     assert "cbs" not in app.read_text()
@@ -317,7 +412,7 @@ def test_what_is_skipped_is_counted(shell: Shell, app: Path) -> None:
 def test_urls_of_a_table_are_moved_in_place(shell: Shell) -> None:
     Path("urls.csv").write_text("name;url\nA;https://a.example/\n")
     shell.planned("--csv", "urls.csv")
-    shell.said("apply", "move.plan", "--write")
+    shell.said("apply", "move.plan", "--no-probe", "--write")
     assert Path("urls.csv").read_text() == "name;url\nA;https://a.example/#cbs=kore\n"
 
 
