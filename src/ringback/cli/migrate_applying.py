@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import click
 
 from ringback.cli.migrate_gate import Probing, probing, with_probing
-from ringback.cli.migrate_lines import as_json, stand_record, status_lines, tell, way_back_lines
+from ringback.cli.migrate_lines import Teller, as_json, stand_record, status_lines, way_back_lines
 from ringback.cli.migrate_policy import with_policy_at
 from ringback.cli.migrate_records import (
     Keys,
@@ -123,12 +123,12 @@ async def _apply(
         began = read_journal(journal_of(path), plan_id=plan.id).began
         watch = _canary(found, began, shares=canary, soak=soak)
         with Journal(journal_of(path), plan_id=plan.id) as journal:
-            move = Move(plan, found.record, journal, found.clock, tell)
+            teller = Teller(sys.stdout.isatty())
+            move = Move(plan, found.record, journal, found.clock, teller)
             async with probing(found, plan.to, probes) as gate:
                 ended = await move.apply(gate=gate, canary=watch)
             after = await move.stands()
-    for line in status_lines(after):
-        click.echo(line)
+    _say_status(after, teller)
     if ended is Ended.WENT_BACK:
         click.echo(
             f"stopped: a step went back. `ringback migrate apply {path}` goes on with all but those"
@@ -245,16 +245,22 @@ async def _revert(
         if not is_sure:
             click.confirm(f"take {len(moved)} URLs back?", abort=True)
         with Journal(journal_of(path), plan_id=plan.id) as journal:
-            move = Move(plan, found.record, journal, found.clock, tell)
+            teller = Teller(sys.stdout.isatty())
+            move = Move(plan, found.record, journal, found.clock, teller)
             await move.revert()
             after = await move.stands()
-    for line in status_lines(after):
-        click.echo(line)
+    _say_status(after, teller)
     is_all_back = all(after[edit.place].standing in _BACK for edit in moved)
     return 0 if is_all_back else _LEFT_BEHIND
 
 
 _BACK: Final = (Standing.RETURNED, Standing.BEHIND)
+
+
+def _say_status(found: Mapping[Place, Stand], teller: Teller) -> None:
+    teller.end()
+    for line in status_lines(found, told=teller.told):
+        click.echo(line)
 
 
 # ---- files, without --write ----------------------------------------------------------------------
