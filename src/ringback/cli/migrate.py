@@ -19,6 +19,7 @@ from ringback.migration.plan import Plan, make_plan
 from ringback.migration.record import Entry
 from ringback.migration.records.files import FilesRecord
 from ringback.migration.selecting import Selection
+from ringback.migration.way_back import in_vain
 
 
 @click.group()
@@ -110,7 +111,8 @@ def plan(
         )
     )
     planned.write(out)
-    for line in plan_lines(planned, str(out)):
+    without_effect = in_vain(planned.edits, planned.to, policy, at=at or planned.made)
+    for line in plan_lines(planned, str(out), without_effect):
         click.echo(line)
 
 

@@ -9,7 +9,8 @@ from typing import Final, TypeVar
 
 import click
 
-from ringback.cli.migrate_lines import as_json, stand_record, status_lines, tell, way_back_lines
+from ringback.cli.migrate_gate import Probing, probing, with_probing
+from ringback.cli.migrate_lines import Teller, as_json, stand_record, status_lines, way_back_lines
 from ringback.cli.migrate_policy import with_policy_at
 from ringback.cli.migrate_records import (
     Keys,
@@ -79,6 +80,7 @@ def _read(read: Callable[[str], T], text: str | None) -> T | None:
     metavar="DURATION",
     help="How long each step of a canary is watched, like 30m.  [default: 1h]",
 )
+@with_probing
 @seal_key_option
 @auth_token_option
 def apply(
@@ -87,22 +89,27 @@ def apply(
     write: bool,
     canary: tuple[int, ...] | None,
     soak: timedelta | None,
+    probes: Probing,
     seal_key_file: Path | None,
     auth_token: str | None,
 ) -> None:
     """Move the URLs of a PLAN; what was cut off goes on where it was.
+
+    Each receiver is probed first: one that doesn't accept a genuine callback of the other source,
+    or accepts a forgery, is skipped.
 
     Beside the plan, PLAN.journal has what was done. The exit code is 0 where all have moved, 1
     where it can't be done, 3 where deliveries got worse and a step went back, 4 where some stayed
     behind.
     """
     keys = Keys(auth_token, seal_key_file)
-    sys.exit(asyncio.run(_apply(plan, keys, canary=canary, soak=soak, writes=write)))
+    sys.exit(asyncio.run(_apply(plan, keys, probes, canary=canary, soak=soak, writes=write)))
 
 
 async def _apply(
     path: Path,
     keys: Keys,
+    probes: Probing,
     *,
     canary: tuple[int, ...] | None,
     soak: timedelta | None,
@@ -113,13 +120,15 @@ async def _apply(
         if isinstance(found.record, FilesRecord) and not writes:
             _print_diff(found.record, await _stands(plan, path, found), MAY_MOVE)
             return 0
+        began = read_journal(journal_of(path), plan_id=plan.id).began
+        watch = _canary(found, began, shares=canary, soak=soak)
         with Journal(journal_of(path), plan_id=plan.id) as journal:
-            watch = _canary(found, journal.progress.began, shares=canary, soak=soak)
-            move = Move(plan, found.record, journal, found.clock, tell)
-            ended = await move.apply(gate=None, canary=watch)
+            teller = Teller(sys.stdout.isatty())
+            move = Move(plan, found.record, journal, found.clock, teller)
+            async with probing(found, plan.to, probes) as gate:
+                ended = await move.apply(gate=gate, canary=watch)
             after = await move.stands()
-    for line in status_lines(after):
-        click.echo(line)
+    _say_status(after, teller)
     if ended is Ended.WENT_BACK:
         click.echo(
             f"stopped: a step went back. `ringback migrate apply {path}` goes on with all but those"
@@ -236,16 +245,22 @@ async def _revert(
         if not is_sure:
             click.confirm(f"take {len(moved)} URLs back?", abort=True)
         with Journal(journal_of(path), plan_id=plan.id) as journal:
-            move = Move(plan, found.record, journal, found.clock, tell)
+            teller = Teller(sys.stdout.isatty())
+            move = Move(plan, found.record, journal, found.clock, teller)
             await move.revert()
             after = await move.stands()
-    for line in status_lines(after):
-        click.echo(line)
+    _say_status(after, teller)
     is_all_back = all(after[edit.place].standing in _BACK for edit in moved)
     return 0 if is_all_back else _LEFT_BEHIND
 
 
 _BACK: Final = (Standing.RETURNED, Standing.BEHIND)
+
+
+def _say_status(found: Mapping[Place, Stand], teller: Teller) -> None:
+    teller.end()
+    for line in status_lines(found, told=teller.told):
+        click.echo(line)
 
 
 # ---- files, without --write ----------------------------------------------------------------------

@@ -3,8 +3,9 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import click
 
@@ -15,14 +16,16 @@ from ringback.migration.record import Place
 from ringback.migration.standing import Stand, Standing, count
 from ringback.migration.way_back import WayBack
 
-_COLORS = {
+_COLORS: Final = {
     Standing.MOVED: "green",
     Standing.SKIPPED: "yellow",
     Standing.BEHIND: "red",
     Standing.CHANGED: "yellow",
     Standing.GONE: "yellow",
 }
-_TOLD_ONE_BY_ONE = frozenset({Standing.SKIPPED, Standing.BEHIND, Standing.CHANGED, Standing.GONE})
+_TOLD_ONE_BY_ONE: Final = frozenset(
+    {Standing.SKIPPED, Standing.BEHIND, Standing.CHANGED, Standing.GONE}
+)
 
 
 def as_json(record: Mapping[str, Any]) -> str:
@@ -67,11 +70,13 @@ def inventory_table(found: Sequence[Line]) -> str:
 # ---- plans ---------------------------------------------------------------------------------------
 
 
-def plan_lines(plan: Plan, path: str) -> Iterator[str]:
-    """Yield what a plan is about."""
+def plan_lines(plan: Plan, path: str, in_vain: Mapping[str, int]) -> Iterator[str]:
+    """Yield what a plan is about; `in_vain` has how many edits have no effect, by the reason."""
     yield f"{path}: {len(plan.edits)} URLs to move to {plan.to}; nothing is changed yet"
     for why, number in plan.left_out.items():
         yield f"  {number} left out: {why}"
+    for why, number in in_vain.items():
+        yield click.style(f"  {number} would not be sent from {plan.to}: {why}", fg="yellow")
 
 
 def stand_record(stand: Stand) -> dict[str, Any]:
@@ -86,12 +91,12 @@ def stand_record(stand: Stand) -> dict[str, Any]:
     }
 
 
-def status_lines(found: Mapping[Place, Stand]) -> Iterator[str]:
-    """Yield how many edits stand in each way, and one by one those that need a look."""
+def status_lines(found: Mapping[Place, Stand], *, told: Collection[Place] = ()) -> Iterator[str]:
+    """Yield how many edits stand in each way, and those that need a look, but for those told."""
     for standing, number in count(found).items():
         yield click.style(f"{number:>7}  {standing}", fg=_COLORS.get(standing))
     for stand in found.values():
-        if stand.standing in _TOLD_ONE_BY_ONE:
+        if stand.standing in _TOLD_ONE_BY_ONE and stand.edit.place not in told:
             why = f": {stand.why}" if stand.why else ""
             yield f"{stand.edit.place.name}  {stand.edit.old}\n  {stand.standing}{why}"
 
@@ -111,26 +116,51 @@ def way_back_lines(way: WayBack, to: str) -> Iterator[str]:
 # ---- while it runs -------------------------------------------------------------------------------
 
 
-def tell(news: News) -> None:
-    """Print what has happened."""
-    for line in _news_lines(news):
-        click.echo(line)
+@dataclass(slots=True)
+class Teller:
+    """Prints what happens while a plan is carried out."""
 
+    is_terminal: bool
+    """Whether a line of progress can take the place of the one before."""
+    told: set[Place] = field(default_factory=set[Place])
+    """The edits of which it was said why they didn't move."""
+    _is_open: bool = False
 
-def _news_lines(news: News) -> Iterable[str]:
-    match news:
-        case Moved(share, moved, of):
-            yield f"{share} %: moved {moved} of {of}"
-        case NotMoved(edit, why):
-            yield click.style(f"not moved: {edit.place.name}  {edit.old}\n  {why}", fg="yellow")
-        case Watching(share, number, until):
-            yield f"{share} %: watching {number} until {until:%Y-%m-%dT%H:%M:%SZ}"
-        case Worse(share, number, behind):
-            words = f"{share} %: {len(behind)} of {number} deliver worse than before, and go back"
-            yield click.style(words, fg="red")
-            yield from (f"{place.name}\n  stays behind: {why}" for place, why in behind.items())
-        case Stopped(share, worse, heard):
-            words = f"{share} %: {worse} of the {heard} that were called got worse: all go back"
-            yield click.style(words, fg="red")
-        case Returned(returned, of):
-            yield f"went back: {returned} of {of}"
+    def __call__(self, news: News) -> None:
+        """Print some news."""
+        match news:
+            case Moved(share, moved, of):
+                self._progress(f"{share} %: moved {moved} of {of}")
+            case Returned(returned, of):
+                self._progress(f"went back: {returned} of {of}")
+            case NotMoved(edit, why):
+                self.told.add(edit.place)
+                self._say(f"not moved: {edit.place.name}  {edit.old}\n  {why}", fg="yellow")
+            case Watching(share, number, until):
+                self._say(f"{share} %: watching {number} until {until:%Y-%m-%dT%H:%M:%SZ}")
+            case Worse(share, number, behind):
+                words = f"{share} %: {len(behind)} of {number} deliver worse than before"
+                self._say(f"{words}, and go back", fg="red")
+                for place, why in behind.items():
+                    self.told.add(place)
+                    self._say(f"{place.name}\n  stays behind: {why}")
+            case Stopped(share, worse, heard):
+                words = f"{share} %: {worse} of the {heard} that were called got worse"
+                self._say(f"{words}: all go back", fg="red")
+
+    def end(self) -> None:
+        """End a line of progress."""
+        if self._is_open:
+            click.echo()
+        self._is_open = False
+
+    def _progress(self, text: str) -> None:
+        if self.is_terminal:
+            click.echo(f"\r{text}\033[K", nl=False)
+            self._is_open = True
+        else:
+            click.echo(text)
+
+    def _say(self, text: str, *, fg: str | None = None) -> None:
+        self.end()
+        click.echo(click.style(text, fg=fg))

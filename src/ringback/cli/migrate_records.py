@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from ringback.migration.records.api import ApiRecord
 from ringback.migration.records.files import FilesRecord
 from ringback.migration.records.store import StoreRecord
 from ringback.operations.accounts import fetch_account
-from ringback.ports import Clock
+from ringback.ports import Clock, Store
 from ringback.settings import DATA, ENVIRONMENT, SEAL_KEY, SEAL_KEY_FILE
 from ringback.wiring import DATA_FILE, open_beside
 
@@ -65,20 +65,22 @@ async def opened(source: Source, keys: Keys) -> AsyncGenerator[Opened]:
 
 
 @asynccontextmanager
-async def _store(data: Path, account_sid: str | None, keys: Keys) -> AsyncGenerator[Opened]:
+async def _store(data: Path, account: str | None, keys: Keys) -> AsyncGenerator[Opened]:
     if not (data / DATA_FILE).exists():
         raise Unusable(f"there is no data in {data}; --data names the folder of a Ringback")
     seal_key = ENVIRONMENT.get(SEAL_KEY.variable) or None
     store = open_beside(data, seal_key=seal_key, seal_key_file=keys.seal_key_file)
     try:
         clock = VirtualClock(SystemClock(), ahead=ClockFile(data).read())
-        if account_sid is not None:
-            account = await store.transact(partial(fetch_account, sid_or_kore_id=account_sid))
-            account_sid = account.sid
-        record = StoreRecord(store, folder=str(data), clock=clock, account_sid=account_sid)
+        owner = await _account_sid(store, account) if account else None
+        record = StoreRecord(store, folder=str(data), clock=clock, account_sid=owner)
         yield Opened(record, clock, record)
     finally:
         await store.close()
+
+
+async def _account_sid(store: Store, sid_or_kore_id: str) -> str:
+    return (await store.transact(lambda tx: fetch_account(tx, sid_or_kore_id))).sid
 
 
 def _api(account_sid: str, server: str | None, keys: Keys) -> Opened:
@@ -101,8 +103,8 @@ auth_token_option: Final = click.option(
     "--auth-token",
     envvar="RINGBACK_AUTH_TOKEN",
     metavar="TOKEN",
-    help="The account's Auth Token, for --api. Better in RINGBACK_AUTH_TOKEN: whoever can list"
-    " processes sees what is given here.",
+    help="The account's Auth Token, for --api, and to probe receivers as Twilio. Better in"
+    " RINGBACK_AUTH_TOKEN: whoever can list processes sees what is given here.",
 )
 seal_key_option: Final = click.option(
     SEAL_KEY_FILE.flag,

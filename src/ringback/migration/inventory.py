@@ -1,7 +1,7 @@
 """Which callback URLs there are, what they ask for and get in each phase, and what is odd."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -59,7 +59,7 @@ def _line(entry: Entry, policy: Policy) -> Line:
     try:
         url = CallbackUrl.parse(entry.url, policy.sources)
     except InvalidCallbackUrl as refusal:
-        warnings = beside or (refusal.message,)
+        warnings = beside if entry.fixed else (*beside, refusal.message)
         return Line(entry, shown(entry.url), None, None, {}, warnings)
     return Line(
         entry=entry,
@@ -67,7 +67,8 @@ def _line(entry: Entry, policy: Policy) -> Line:
         fragment=url.fragment,
         asked=url.source,
         sources=sources_by_phase(url, policy, account_sid=entry.place.account_sid),
-        warnings=(*beside, *url.warnings, *filter(None, (look(url) for look in _LOOKS))),
+        # A store has kept what its own reading of the text warned of.
+        warnings=tuple(dict.fromkeys((*beside, *url.warnings, *_oddities(url)))),
     )
 
 
@@ -84,6 +85,10 @@ def sources_by_phase(
 
 
 # ---- what is odd about a URL ---------------------------------------------------------------------
+
+
+def _oddities(url: CallbackUrl) -> Iterator[str]:
+    yield from filter(None, (look(url) for look in _LOOKS))
 
 
 def _without_tls(url: CallbackUrl) -> str | None:

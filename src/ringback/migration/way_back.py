@@ -1,4 +1,4 @@
-"""What a plan's way back is worth: where URLs are sent from once they have their old form again."""
+"""What a plan and its way back are worth by the policy: where URLs are sent from then."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -39,6 +39,17 @@ def way_back(edits: Sequence[Edit], to: SourceName, policy: Policy, *, at: datet
         returning += 1
         ends += [since for since, choice in choices if choice.source == to][:1]
     return WayBack(returning, staying, min(ends, default=None))
+
+
+def in_vain(edits: Sequence[Edit], to: SourceName, policy: Policy, *, at: datetime) -> Counter[str]:
+    """Return how many edits don't lead to the new source at this instant, by the reason."""
+    found = Counter[str]()
+    for edit in edits:
+        url, account_sid = CallbackUrl.parse(edit.new, sources=None), edit.place.account_sid or ""
+        choice = policy.choose(url.source, at=at, account_sid=account_sid, url=url.wire)
+        if choice.source != to:
+            found[choice.reason] += 1
+    return found
 
 
 def _borders_after(at: datetime, policy: Policy) -> list[datetime]:

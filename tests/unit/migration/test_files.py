@@ -204,6 +204,14 @@ def test_several_urls_on_a_line_have_places_of_their_own(code: FilesRecord) -> N
 # ---- which files ---------------------------------------------------------------------------------
 
 
+def test_endless_lines_take_no_time(code: FilesRecord) -> None:
+    for number, piece in enumerate(
+        ("-", "a.", "http://a/", "callbackUrl=", "x=&", "'callbackUrl=")
+    ):
+        put(code, piece * (100_000 // len(piece)), f"{number}.js")
+    assert not entries(code)
+
+
 def test_what_is_no_text_or_other_peoples_is_skipped_and_counted(code: FilesRecord) -> None:
     line = f"callback_url='{URL}'\n"
     put(code, line, "src/app.py")
@@ -232,7 +240,7 @@ def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_all_bytes_but_those_of_the_edit_stay(code: FilesRecord) -> None:
-    before = b"\xef\xbb\xbf# caf\xe9 \xff\r\ncallback_url = '%b'\r\n\tlast\x0c" % URL.encode()
+    before = b"\xef\xbb\xbf# \xe9t\xe9 \xff\r\ncallback_url = '%b'\r\n\tlast\x0c" % URL.encode()
     path = put(code, before)
     path.chmod(0o751)
     replace(code, *edits(code))

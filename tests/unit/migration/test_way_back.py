@@ -5,7 +5,7 @@ import pytest
 from ringback.core.retargeting import retargeted
 from ringback.core.source import NOTICE, Hold, Policy, Source
 from ringback.migration.record import Edit, Place
-from ringback.migration.way_back import way_back
+from ringback.migration.way_back import in_vain, way_back
 
 BETWEEN, AFTER = datetime(2024, 10, 16, tzinfo=UTC), datetime(2024, 11, 2, tzinfo=UTC)
 
@@ -41,6 +41,12 @@ def test_how_many_really_go_back_depends_on_the_date(
 ) -> None:
     found = way_back(OLD, Source.KORE, NOTICE, at=at)
     assert (found.returning, dict(found.staying), found.open_until) == (returning, staying, until)
+
+
+def test_asking_for_a_source_that_has_ended_is_in_vain() -> None:
+    to_twilio = [edit.back() for edit in edits("https://a.example/#cbs=twilio")]
+    assert in_vain(to_twilio, Source.TWILIO, NOTICE, at=BETWEEN) == {}
+    assert in_vain(to_twilio, Source.TWILIO, NOTICE, at=AFTER) == {"twilio ended 2024-11-02": 1}
 
 
 def test_the_way_back_of_a_held_url_stays_open() -> None:

@@ -7,7 +7,8 @@ put together when a program runs is found too, and can't be changed.
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Self
 
 from ringback.core.connection import OVERRIDES
 from ringback.migration.records.notations import (
@@ -22,7 +23,7 @@ from ringback.migration.records.spots import Spot
 
 _NAME: Final = re.compile(
     r"""(?<![\w%])
-    (?P<name>[\w.-]*?(?:(?:sms|ip)[_.-]?commands[_.-]?url|callback[_.-]?ur[li]))
+    (?P<name>[\w.-]{0,40}?(?:(?:sms|ip)[_.-]?commands[_.-]?url|callback[_.-]?ur[li]))
     (?P<close>["']?\]?)                      # of a key in quotes
     (?P<sign>
         \s*:\s*[\w.\[\] |?]+?\s*=\s*         # with a type
@@ -38,7 +39,7 @@ _LITERAL: Final = re.compile(
 _BARE: Final = re.compile(
     r"""(?P<raw>(?:https?:|https?%3A|\$\{|\{\{)[^\s"'`<>,;)\]]*)""", re.IGNORECASE
 )
-_EXPRESSION: Final = re.compile(r"[^\n,;]+")
+_EXPRESSION: Final = re.compile(r"[^\n,;]{1,200}")
 _AT_RUN_TIME: Final = re.compile(
     r"""\b(?:environ|env|getenv|var|local|config|settings)\b|\bENV\[|["'`]\s*[+.]|[+.]\s*["'`]"""
 )
@@ -48,15 +49,12 @@ _IS_URL: Final = re.compile(
     r"""https?(?:://|:\\/\\/|%3A%2F%2F)|\$[\w{]|\{\{|\{\w|#\{""", re.IGNORECASE
 )
 _WITH_SOURCE: Final = re.compile(
-    r"""https?:(?://|\\/\\/)[^\s"'`<>()#]*\#(?:[^\s"'`<>()]*[&;])?cbs=[\w-]*(?:&[^\s"'`<>()]*)?""",
+    r"""https?:(?://|\\/\\/)[^\s"'`<>()#]{0,4096}\#(?:[^\s"'`<>()]{0,200}[&;])?cbs=[\w-]*(?:&[^\s"'`<>()]*)?""",
     re.VERBOSE | re.IGNORECASE,
 )
-# What stands in front of a name where it is a parameter in a form body.
-_FORM_BODY: Final = re.compile(
-    r"""(?:(?<!\S)(?P<option>-d|--data(?:-raw|-binary|-ascii|-urlencode)?)[ =]\s*)?
-    (?P<quote>["'`]?)(?P<before>(?:[\w.%+-]+=[^\s"'`&]*&)*)$""",
-    re.VERBOSE,
-)
+_OPTION: Final = re.compile(r"(?:^|\s)(-d|--data(?:-raw|-binary|-ascii|-urlencode)?)[ =]\s*$")
+_PARAMETERS: Final = re.compile(r"(?:[\w.%+-]+=[^&]*&)*")
+_WORD_ENDS: Final = re.compile(r"""[\s"'`]""")
 _IN_FORM: Final = {
     '"': re.compile(r'[^"\n]*'),
     "'": re.compile(r"[^'\n]*"),
@@ -68,6 +66,8 @@ _LOST: Final = (
     " write %26"
 )
 _LOST_TO_THE_SHELL: Final = "the shell ends the command at its &; put it in quotes"
+_AROUND: Final = 1000
+"""So many characters in front of a name are looked at; a line of made code may be endless."""
 _NOT_WHOLE: Final = "it is put together when the program runs; change it where that is done"
 
 
@@ -75,11 +75,11 @@ def spots_in_code(text: str, file: str) -> list[Spot]:
     """Return the callback URLs in a text; the name of its file tells how it is written."""
     is_markup = file.lower().endswith((".xml", ".html", ".htm", ".plist", ".csproj"))
     found = [spot for match in _NAME.finditer(text) for spot in _named(text, match, file)]
-    ends = {spot.start: spot.start + len(spot.raw) for spot in found}
+    named = {at for spot in found for at in range(spot.start, spot.start + len(spot.raw))}
     found += [
         _spot(match.start(), match[0].rstrip(".,;"), ESCAPED)
         for match in _WITH_SOURCE.finditer(text)
-        if not any(start <= match.start() < end for start, end in ends.items())
+        if match.start() not in named
     ]
     if is_markup:
         found = [_spot(spot.start, spot.raw, MARKUP) for spot in found]
@@ -89,9 +89,10 @@ def spots_in_code(text: str, file: str) -> list[Spot]:
 def _named(text: str, match: re.Match[str], file: str) -> Iterator[Spot]:
     """Yield the URL that follows a name, where one does."""
     line = text.rfind("\n", 0, match.start()) + 1
+    before = text[max(line, match.start() - _AROUND) : match.start()]
     if match["sign"] == "=" and not match["close"] and not match["name"].isupper():
-        form = _FORM_BODY.search(text[line : match.start()])
-        if form is not None and (form["option"] or form["quote"]):
+        form = _Form.around(before)
+        if form is not None:
             yield from _in_form(text, match.end(), form)
             return
     wrapper = _WRAPPER.match(text, match.end())
@@ -99,9 +100,7 @@ def _named(text: str, match: re.Match[str], file: str) -> Iterator[Spot]:
     if literal := _LITERAL.match(text, at):
         yield from _in_quotes(text, literal)
     elif bare := _BARE.match(text, match.end()):
-        yield _bare(
-            bare, file, is_exported=text[line : match.start()].lstrip().startswith("export")
-        )
+        yield _bare(bare, file, is_exported=before.lstrip().startswith("export"))
     else:
         expression = _EXPRESSION.match(text, match.end())
         if expression and _AT_RUN_TIME.search(expression[0]):
@@ -125,17 +124,37 @@ def _bare(bare: re.Match[str], file: str, *, is_exported: bool) -> Spot:
     return _spot(bare.start(), raw, ESCAPED)
 
 
-def _in_form(text: str, start: int, form: re.Match[str]) -> Iterator[Spot]:
-    """Yield a URL that is a value in a form body, of a curl command or in quotes."""
-    match = _IN_FORM[form["quote"]].match(text, start)
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A form body in which a name is a parameter: of a curl command, or in quotes."""
+
+    option: str | None
+    """The option that gives it to curl."""
+    quote: str
+
+    @classmethod
+    def around(cls, before: str) -> Self | None:
+        """Return the form body that goes on after this text, or None where it doesn't look so."""
+        ends = [end.start() for end in _WORD_ENDS.finditer(before)]
+        start = ends[-1] if ends else -1
+        quote = before[start] if ends and not before[start].isspace() else ""
+        option = _OPTION.search(before[: start if quote else start + 1])
+        if not _PARAMETERS.fullmatch(before, start + 1) or not (option or quote):
+            return None
+        return cls(option and option[1], quote)
+
+
+def _in_form(text: str, start: int, form: _Form) -> Iterator[Spot]:
+    """Yield the URL that is a value in a form body."""
+    match = _IN_FORM[form.quote].match(text, start)
     raw = match[0] if match else ""
     if not _IS_URL.match(raw):
         return
-    is_encoded_by_curl = form["option"] == "--data-urlencode"
-    if not form["quote"] and "&" in raw.replace("\\&", ""):
+    is_encoded_by_curl = form.option == "--data-urlencode"
+    if not form.quote and "&" in raw.replace("\\&", ""):
         yield _spot(start, raw.partition("&")[0], FORM, fixed=_LOST_TO_THE_SHELL)
     elif is_encoded_by_curl:
-        yield _spot(start, raw, ESCAPED if form["quote"] else SHELL)
+        yield _spot(start, raw, ESCAPED if form.quote else SHELL)
     else:
         value, _, rest = raw.partition("&")
         notation = FORM_ESCAPED if "%3a" in value.lower() else FORM

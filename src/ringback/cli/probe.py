@@ -1,0 +1,313 @@
+"""`ringback probe`: is this receiver ready for both sources, and if not, why not?"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from ringback.core.addresses import ANYWHERE
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.durations import read_duration
+from ringback.core.errors import InvalidCallbackUrl, RingbackError, Unusable
+from ringback.core.guard import Guard
+from ringback.core.method import Method
+from ringback.core.sids import Kind, is_sid
+from ringback.core.source import Source
+from ringback.engine.network import SystemNetwork
+from ringback.engine.pool import KeepAlive
+from ringback.engine.sender import Sender
+from ringback.engine.system import SystemChance, SystemClock, stopwatch
+from ringback.engine.tls import Tls
+from ringback.probe.cases import CASES, SOURCES, Case
+from ringback.probe.commands import output_of, read_command
+from ringback.probe.findings import Report, Verdict
+from ringback.probe.observing import counter_of
+from ringback.probe.payloads import PROBE_ACCOUNT_SID, PROBE_SIM_SID
+from ringback.probe.report.as_json import as_json
+from ringback.probe.report.html import as_html
+from ringback.probe.report.junit import as_junit
+from ringback.probe.report.text import Line, as_few_lines, as_lines, as_table
+from ringback.probe.requests import Requests, account_of
+from ringback.probe.runner import probe as run_probe
+from ringback.probe.session import Means, Times
+
+_NOT_READY, _NOTHING_SAID, _NOT_ALL_SHOWN = 1, 2, 3
+_COLOURS: Final = {
+    Verdict.PASSED: "green",
+    Verdict.FAILED: "red",
+    Verdict.NOT_OBSERVED: "yellow",
+    Verdict.NOT_RUN: "yellow",
+}
+
+
+def _read_url(_ctx: click.Context, _param: click.Parameter, text: str | None) -> CallbackUrl | None:
+    if text is None:
+        return None
+    try:
+        return CallbackUrl.parse(text)
+    except InvalidCallbackUrl as refusal:
+        raise click.BadParameter(refusal.message) from refusal
+
+
+def _read_time(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
+    try:
+        seconds = read_duration(text) / timedelta(seconds=1)
+    except ValueError as refusal:
+        raise click.BadParameter(str(refusal)) from refusal
+    if not 0 < seconds <= 60:
+        raise click.BadParameter(f"{text!r} must be more than nothing, and at most 1m")
+    return seconds
+
+
+def _read_words(
+    _ctx: click.Context, _param: click.Parameter, text: str | None
+) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    try:
+        return read_command(text)
+    except ValueError as refusal:
+        raise click.BadParameter(str(refusal)) from refusal
+
+
+def _sid_of(kind: Kind) -> Callable[[click.Context, click.Parameter, str], str]:
+    def read(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
+        if not is_sid(text, kind):
+            raise click.BadParameter(f"{text!r} is no SID; it is {kind} and 32 hex digits")
+        return text
+
+    return read
+
+
+def _time_option(flag: str, default: str, help_: str) -> Callable[..., Any]:
+    return click.option(
+        flag,
+        metavar="DURATION",
+        default=default,
+        show_default=True,
+        callback=_read_time,
+        help=help_,
+    )
+
+
+def _file_option(flag: str, name: str, help_: str) -> Callable[..., Any]:
+    return click.option(
+        flag, name, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help=help_
+    )
+
+
+@click.command()
+@click.argument("url", metavar="URL", callback=_read_url, required=False)
+@click.option(
+    "--auth-token",
+    envvar="RINGBACK_AUTH_TOKEN",
+    metavar="SECRET",
+    help="The Auth Token that the receiver checks Twilio's callbacks with.",
+)
+@click.option(
+    "--kore-secret",
+    envvar="RINGBACK_KORE_SECRET",
+    metavar="SECRET",
+    help="The webhook secret that it checks KORE's callbacks with.",
+)
+@click.option(
+    "--source",
+    type=click.Choice([str(source) for source in SOURCES]),
+    help="Leave out the cases that are about the other source.",
+)
+@click.option(
+    "--method",
+    type=click.Choice([str(method) for method in Method]),
+    help="Leave out the cases that come by the other method.",
+)
+@click.option(
+    "--observe",
+    metavar="URL|COMMAND",
+    help="Where the receiver's own count of its effects is read: a GET, or what a command prints.",
+)
+@click.option(
+    "--restart",
+    metavar="COMMAND",
+    callback=_read_words,
+    help="Restart the receiver with this, to see what it still knows then.",
+)
+@click.option(
+    "--account-sid",
+    metavar="SID",
+    default=PROBE_ACCOUNT_SID,
+    callback=_sid_of(Kind.ACCOUNT),
+    help="The account that the callbacks tell of; one of the probe's own without it.",
+)
+@click.option(
+    "--sim-sid",
+    metavar="SID",
+    default=PROBE_SIM_SID,
+    callback=_sid_of(Kind.SIM),
+    help="The Super SIM that they tell of, likewise.",
+)
+@_time_option("--timeout", "15s", "Give a request up after so long, as the sources do.")
+@_time_option("--slow", "5s", "Take it for a fault where an answer takes longer.")
+@_time_option("--settle", "300ms", "Believe a counter that stays the same for so long.")
+@_file_option("--extra-ca-file", "extra_ca_file", "Believe these certificates too (PEM).")
+@click.option("--json", "prints_json", is_flag=True, help="Print one JSON object.")
+@_file_option("--junit", "junit", "Write the report to this file as JUnit XML, too.")
+@_file_option("--html", "html", "Write the report to this file as an HTML page, too.")
+@click.option(
+    "--ci",
+    is_flag=True,
+    help="Print what didn't pass alone, without colours, and end with 3 where not all was shown.",
+)
+@click.option("--list", "lists", is_flag=True, help="Show all cases and faults, and send nothing.")
+def probe(
+    *,
+    url: CallbackUrl | None,
+    auth_token: str | None,
+    kore_secret: str | None,
+    source: str | None,
+    method: str | None,
+    observe: str | None,
+    restart: tuple[str, ...] | None,
+    account_sid: str,
+    sim_sid: str,
+    timeout: float,
+    slow: float,
+    settle: float,
+    extra_ca_file: Path | None,
+    prints_json: bool,
+    junit: Path | None,
+    html: Path | None,
+    ci: bool,
+    lists: bool,
+) -> None:
+    """Act as both sources towards the receiver at URL, and say what it gets wrong.
+
+    URL is the callback URL exactly as it is configured at the sender. The receiver gets real
+    callbacks, about a SIM that it doesn't know unless --sim-sid says one.
+
+    The exit code is 0 where no fault was found, 1 where one was, 2 where nothing can be said. With
+    --ci it is 3 where no fault was found, but a case was not run or not observed.
+    """
+    cases = _chosen(
+        None if source is None else Source(source), None if method is None else Method(method)
+    )
+    if lists:
+        _print(as_table(cases), has_colours=False)
+        return
+    if url is None:
+        raise click.UsageError("give the URL of the receiver")
+    if not (auth_token or kore_secret):
+        raise click.UsageError(
+            "give what the receiver checks signatures with: --auth-token (RINGBACK_AUTH_TOKEN),"
+            " --kore-secret (RINGBACK_KORE_SECRET) or both"
+        )
+    try:
+        report = asyncio.run(
+            _run(
+                cases,
+                url,
+                auth_token=auth_token,
+                kore_secret=kore_secret,
+                sids=(account_sid, sim_sid),
+                observe=observe,
+                restart=restart,
+                times=Times(request=timeout, answer=slow, quiet=settle),
+                extra_ca_file=extra_ca_file,
+            )
+        )
+        _write(junit, lambda: as_junit(report))
+        _write(html, lambda: as_html(report).encode())
+    except RingbackError as refusal:
+        click.echo(f"ringback: {refusal}", err=True)
+        sys.exit(_NOTHING_SAID)
+    if prints_json:
+        click.echo(as_json(report))
+    else:
+        _print(as_few_lines(report) if ci else as_lines(report), has_colours=not ci)
+    sys.exit(_exit_code(report, ci=ci))
+
+
+def _chosen(source: Source | None, method: Method | None) -> Sequence[Case]:
+    """Return the cases that are about this source and this method, where one is asked for."""
+    return [
+        case
+        for case in CASES
+        if (source is None or case.needs <= {source})
+        and (method is None or case.method in (None, method))
+    ]
+
+
+async def _run(
+    cases: Sequence[Case],
+    url: CallbackUrl,
+    *,
+    auth_token: str | None,
+    kore_secret: str | None,
+    sids: tuple[str, str],
+    observe: str | None,
+    restart: tuple[str, ...] | None,
+    times: Times,
+    extra_ca_file: Path | None,
+) -> Report:
+    clock, account_sid, sim_sid = SystemClock(), *sids
+    account = account_of(
+        account_sid, auth_token=auth_token, kore_secret=kore_secret, at=clock.now()
+    )
+    given = {Source.TWILIO: auth_token, Source.KORE: kore_secret}
+    tls = Tls(ca_files=() if extra_ca_file is None else (extra_ca_file,))
+    # A receiver that closes a kept connection is no fault, so none is kept. And what is probed is
+    # where the person at this keyboard says, on this machine or not.
+    sender = Sender(
+        stopwatch=stopwatch,
+        guard=Guard(ANYWHERE),
+        network=SystemNetwork(tls),
+        keep_alive=KeepAlive(per_peer=0),
+    )
+    try:
+        return await run_probe(
+            cases,
+            Requests(url, account, sim_sid, SystemChance(), clock.now),
+            has=frozenset(source for source, secret in given.items() if secret),
+            means=Means(sender, tls, clock, stopwatch),
+            times=times,
+            read_counter=None if observe is None else _counter(observe, sender),
+            restart=None if restart is None else partial(_restart, restart),
+        )
+    finally:
+        await sender.close()
+
+
+def _counter(text: str, sender: Sender) -> Callable[[], Any]:
+    try:
+        return counter_of(text, sender)
+    except ValueError as error:
+        raise Unusable(f"--observe: {error}; it is a URL or a command") from None
+
+
+async def _restart(words: tuple[str, ...], within: float) -> None:
+    await output_of(words, within=within)
+
+
+def _write(path: Path | None, make: Callable[[], bytes]) -> None:
+    if path is None:
+        return
+    try:
+        path.write_bytes(make())
+    except OSError as error:
+        raise Unusable(f"the report {path} can't be written: {error.strerror}") from None
+
+
+def _print(lines: Iterable[Line], *, has_colours: bool) -> None:
+    for line in lines:
+        colour = _COLOURS.get(line.verdict) if has_colours and line.verdict else None
+        click.echo(click.style(line.text, fg=colour) if colour else line.text)
+
+
+def _exit_code(report: Report, *, ci: bool) -> int:
+    if not report.is_ready:
+        return _NOT_READY
+    return _NOT_ALL_SHOWN if ci and not report.is_complete else 0

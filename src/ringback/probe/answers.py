@@ -1,0 +1,135 @@
+"""What came back, in words that may be shown to anybody."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Self
+from urllib.parse import quote, quote_plus
+
+from ringback.core.callback import Exchange
+from ringback.core.outcome import Failure, Unreachable, describe, status_of
+from ringback.core.rendering import OutgoingRequest
+from ringback.receiver.checking.families import FAMILIES
+
+_SHOWN: Final = 100
+_BODY_SHOWN: Final = 500
+_SIGNATURE_SHOWN: Final = 4
+_HIDDEN: Final = "(hidden)"
+_SIGNATURES: Final = frozenset(family.signature_header for family in FAMILIES.values())
+_TRY_AGAIN: Final = frozenset({408, 423, 429})
+_SILENCE: Final = frozenset({Failure.READ_TIMEOUT, Failure.TOTAL_TIMEOUT, Failure.CONNECT_TIMEOUT})
+
+Hide = Callable[[str], str]
+"""Takes out of a text what is for nobody's eyes."""
+
+
+def hiding(secrets: Iterable[str]) -> Hide:
+    """Return what takes these secrets out of a text, as they are and as URLs have them.
+
+    >>> hiding(["a b"])("it is a b or a+b or a%20b")
+    'it is (hidden) or (hidden) or (hidden)'
+    """
+    forms = {form for secret in secrets if secret for form in _forms_of(secret)}
+    # The longest first, since one may be a part of another.
+    ordered = sorted(forms, key=len, reverse=True)
+
+    def hide(text: str) -> str:
+        for form in ordered:
+            text = text.replace(form, _HIDDEN)
+        return text
+
+    return hide
+
+
+def _forms_of(secret: str) -> tuple[str, ...]:
+    return secret, quote(secret, safe=""), quote_plus(secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one request."""
+
+    status: int | None
+    """None where no whole answer came."""
+    failure: Failure | None
+    words: str
+    seconds: float
+    """From the request's leaving to the end of its answer."""
+
+    @classmethod
+    def of(cls, exchange: Exchange, *, hide: Hide) -> Self:
+        """Return what an exchange says, without the secrets that the receiver may repeat."""
+        outcome = exchange.outcome
+        failure = outcome.failure if isinstance(outcome, Unreachable) else None
+        words = plain(hide(describe(outcome)), _BODY_SHOWN)
+        if said := _said(exchange, hide):
+            words = f"{words}: {said}"
+        return cls(status_of(outcome), failure, words, _seconds(exchange))
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether it is a 2xx."""
+        return self.status is not None and 200 <= self.status <= 299
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether it is a 4xx."""
+        return self.status is not None and 400 <= self.status <= 499
+
+    @property
+    def is_redirect(self) -> bool:
+        """Whether it is a 3xx."""
+        return self.status is not None and 300 <= self.status <= 399
+
+    @property
+    def asks_for_another_try(self) -> bool:
+        """Whether a sender that goes on trying tries this again."""
+        return self.status is None or self.status >= 500 or self.status in _TRY_AGAIN
+
+    @property
+    def is_silence(self) -> bool:
+        """Whether nothing came for as long as was waited."""
+        return self.failure in _SILENCE
+
+
+def _seconds(exchange: Exchange) -> float:
+    if exchange.timings is None:
+        return 0.0
+    total, *to_connect, _ = exchange.timings
+    return (total - sum(filter(None, to_connect))) / 1000
+
+
+def _said(exchange: Exchange, hide: Hide) -> str:
+    """Return the beginning of a short answer in plain text; pages are of no use in a report."""
+    if exchange.response is None:
+        return ""
+    types = [value for name, value in exchange.response.headers if name.lower() == "content-type"]
+    if not types or not types[0].lower().startswith("text/plain"):
+        return ""
+    return plain(hide(exchange.response.body.decode(errors="replace")), _SHOWN)
+
+
+def plain(text: str, longest: int) -> str:
+    r"""Return a text on one line, which can't steer a terminal and is no longer than this.
+
+    >>> plain("a\r\n\x1b[31mb" + "c" * 9, 8)
+    'a [31mbc…'
+    """
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    line = " ".join(printable.split())
+    return line if len(line) <= longest else f"{line[:longest]}…"
+
+
+def shown(request: OutgoingRequest, hide: Hide) -> str:
+    """Return a request as a report shows it, without secrets and without whole signatures."""
+    recorded = request.recorded()
+    lines = [f"{recorded.method} {request.url.target} HTTP/1.1"]
+    lines += [f"{name}: {_value(name, value)}" for name, value in recorded.headers]
+    if recorded.body:
+        lines += ["", plain(hide(recorded.body), _BODY_SHOWN)]
+    return hide("\n".join(lines))
+
+
+def _value(name: str, value: str) -> str:
+    if name in _SIGNATURES and len(value) > _SIGNATURE_SHOWN:
+        return f"{value[:_SIGNATURE_SHOWN]}… ({len(value)} characters)"
+    return value

@@ -1,0 +1,70 @@
+"""A quick look at one receiver before its callbacks are moved: three requests, two waits."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+
+from ringback.core.account import Account
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.connection import Limits
+from ringback.core.method import Method
+from ringback.core.outcome import Delivered, Outcome, Refused, describe
+from ringback.core.rendering import OutgoingRequest
+from ringback.core.source import Source
+from ringback.ports import Chance, Transport
+from ringback.probe.payloads import PROBE_SIM_SID
+from ringback.probe.requests import Requests, without
+
+
+async def gate(
+    url: CallbackUrl,
+    *,
+    method: Method,
+    source: Source,
+    account: Account,
+    transport: Transport,
+    limits: Limits,
+    chance: Chance,
+    now: datetime,
+    sim_sid: str = PROBE_SIM_SID,
+) -> str | None:
+    """Return why a receiver isn't ready for a source, in one sentence, or None where it is.
+
+    It is sent one genuine callback of this account, and where that is accepted, two forgeries at
+    once. Connections and limits are those of the caller, who may have many looked at side by side.
+    What an account without a secret sends is not signed, so its receiver has nothing to check and
+    is sent the genuine one alone.
+    """
+    make = Requests(url, account, sim_sid, chance, lambda: now)
+
+    async def send(request: OutgoingRequest) -> Outcome:
+        return (await transport.send(request, limits=limits)).outcome
+
+    outcome = await send(make.request(source, method))
+    if not isinstance(outcome, Delivered):
+        return f"a genuine callback from {source} is not accepted: {describe(outcome)}"
+    forgeries = _forgeries(make, source, method)
+    outcomes = await asyncio.gather(*map(send, forgeries.values()))
+    faults = (_fault(what, outcome) for what, outcome in zip(forgeries, outcomes, strict=True))
+    return next(filter(None, faults), None)
+
+
+def _forgeries(make: Requests, source: Source, method: Method) -> Mapping[str, OutgoingRequest]:
+    callback = make.callback(source, method)
+    right, wrong = make.rendered(callback), make.rendered(callback, make.stranger())
+    # Whatever the source's scheme is, its signature is what depends on the secret.
+    signatures = {pair[0] for pair in set(right.headers) - set(wrong.headers)}
+    if not all(value for name, value in right.headers if name in signatures):
+        return {}
+    unsigned = without(make.request(source, method), signatures)
+    return {"signed with another secret": wrong, "without a signature": unsigned}
+
+
+def _fault(what: str, outcome: Outcome) -> str | None:
+    match outcome:
+        case Refused(status) if 400 <= status <= 499:
+            return None
+        case Delivered():
+            return f"it accepts a request {what}"
+        case _:
+            return f"it does not refuse a request {what} with a 4xx: {describe(outcome)}"

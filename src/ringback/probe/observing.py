@@ -1,0 +1,148 @@
+"""The receiver's own counter of what it has done: read over HTTP, or from a command."""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.connection import Limits
+from ringback.core.errors import Unusable
+from ringback.core.outcome import describe
+from ringback.core.rendering import OutgoingRequest
+from ringback.ports import Transport
+from ringback.probe.commands import output_of, read_command
+
+Read = Callable[[], Awaitable[int]]
+"""Returns the counter's present value; raises Unusable where it can't be read."""
+
+_INTEGER: Final = re.compile(r"\s*(-?[0-9]{1,18})\s*")
+_PAUSE: Final = 0.02
+_READ_WITHIN: Final = 10.0
+_LONGEST_WORK: Final = 3.0
+_LIMITS: Final = Limits(connect=5.0, read=5.0, total=_READ_WITHIN)
+
+
+def read_count(text: str) -> int:
+    r"""Return the one integer that a text is, or that a JSON document holds.
+
+    Raises ValueError, which repeats nothing of the text.
+
+    >>> read_count(" 12\n"), read_count('{"orders": {"done": 3, "name": "x"}}')
+    (12, 3)
+    """
+    if match := _INTEGER.fullmatch(text):
+        return int(match[1])
+    try:
+        numbers = list(_integers_in(json.loads(text)))
+    except (ValueError, RecursionError):
+        numbers = []
+    if len(numbers) != 1:
+        raise ValueError("the counter must be one integer, or JSON with one integer in it")
+    return numbers[0]
+
+
+def _integers_in(document: Any) -> Iterator[int]:
+    match document:
+        case bool():
+            return
+        case int():
+            yield document
+        case dict():
+            for value in document.values():  # pyright: ignore[reportUnknownVariableType]
+                yield from _integers_in(value)
+        case list():
+            for value in document:  # pyright: ignore[reportUnknownVariableType]
+                yield from _integers_in(value)
+        case _:
+            return
+
+
+def counter_of(text: str, transport: Transport) -> Read:
+    """Return what reads the counter that a URL or a command gives.
+
+    Raises InvalidCallbackUrl or ValueError where the text is neither.
+    """
+    if text.lower().startswith(("http://", "https://")):
+        return _over_http(CallbackUrl.parse(text), transport)
+    return _from_command(read_command(text))
+
+
+def _over_http(url: CallbackUrl, transport: Transport) -> Read:
+    credentials = () if url.authorization is None else (("Authorization", url.authorization),)
+    headers = (("Host", url.authority), ("Accept", "*/*"), *credentials)
+
+    async def read() -> int:
+        request = OutgoingRequest("GET", url, headers, b"")
+        exchange = await transport.send(request, limits=_LIMITS)
+        if exchange.response is None or exchange.response.status != 200:
+            raise Unusable(
+                f"the counter at {url.resource} can't be read: {describe(exchange.outcome)}"
+            )
+        return _read(exchange.response.body, f"the answer of {url.resource}")
+
+    return read
+
+
+def _from_command(words: tuple[str, ...]) -> Read:
+    async def read() -> int:
+        output = await output_of(words, within=_READ_WITHIN)
+        return _read(output, f"the output of {words[0]}")
+
+    return read
+
+
+def _read(data: bytes, where: str) -> int:
+    try:
+        return read_count(data.decode(errors="replace"))
+    except ValueError as error:
+        raise Unusable(f"{where} can't be used: {error}") from None
+
+
+class Observer:
+    """Says by how much a counter goes up, where work may be done after the answer."""
+
+    def __init__(self, read: Read, *, quiet: float, stopwatch: Callable[[], float]) -> None:
+        """Take what reads it, and for how long it has to stay the same to be believed, in seconds.
+
+        Where effects turn out to come late, it is given longer.
+        """
+        self.read = read
+        self._quiet = quiet
+        self._stopwatch = stopwatch
+        self._is_at_rest = False
+
+    def disturb(self) -> None:
+        """Note that effects of what nobody counts may still come."""
+        self._is_at_rest = False
+
+    async def at_rest(self) -> int:
+        """Return the present value, once it stays the same. Raises Unusable."""
+        if self._is_at_rest:
+            return await self.read()
+        return await self._wait(0, since=await self.read())
+
+    async def rise(self, *, since: int, expected: int) -> int:
+        """Return by how much it went up since then, once that is as expected, and stays so.
+
+        Less is returned after a few seconds, more as soon as the counter rests. Raises Unusable.
+        """
+        return await self._wait(expected, since=since) - since
+
+    async def _wait(self, expected: int, *, since: int) -> int:
+        began = changed = self._stopwatch()
+        count = await self.read()
+        while True:
+            now = self._stopwatch()
+            is_enough = count >= since + expected
+            for_long = now - changed >= self._quiet if is_enough else now - began >= _LONGEST_WORK
+            if for_long or now - began >= 2 * _LONGEST_WORK:
+                self._is_at_rest = True
+                return count
+            await asyncio.sleep(_PAUSE)
+            again = await self.read()
+            if again != count:
+                count, changed = again, self._stopwatch()
+                # Whoever does the work late does it again late.
+                self._quiet = min(max(self._quiet, 2 * (changed - began)), _LONGEST_WORK)

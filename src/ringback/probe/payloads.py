@@ -1,0 +1,172 @@
+"""What the probe's callbacks tell: real events, one of each kind, and unusual values.
+
+No two callbacks tell the same, since a receiver may know one event from both sources by what it
+tells; the mark makes them different.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from ringback.core.events import Event
+from ringback.core.message import Direction, MessageStatus, PayloadType
+from ringback.core.method import Method
+from ringback.core.payload import parameters_of
+from ringback.core.sim_updated import SimUpdated
+from ringback.core.supersim.command import IpStatus
+from ringback.core.supersim.esim_profile import EsimStatus
+from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
+from ringback.core.supersim.sim import SimStatus
+from ringback.core.wireless.events import CommandChanged
+
+_IN_HEX: Final = b"ringback-probe".hex() + "0000"
+PROBE_ACCOUNT_SID: Final = f"AC{_IN_HEX}"
+PROBE_SIM_SID: Final = f"HS{_IN_HEX}"
+
+# What a request line can surely hold is less than what a body can.
+_LONG: Final[Mapping[Method, int]] = {Method.POST: 16_000, Method.GET: 1_500}
+
+
+class Payload(StrEnum):
+    """What a callback tells; the value is its name in the names of cases."""
+
+    SIM_UPDATE = "sim-update"
+    SIM_UPDATE_FAILED = "sim-update-failed"
+    SMS_COMMAND_SENT = "sms-command-sent"
+    SMS_COMMAND = "sms-command"
+    IP_COMMAND = "ip-command"
+    ESIM_PROFILE = "esim-profile"
+    COMMAND = "command"
+    TEST_EVENT = "test-event"
+    NON_ASCII = "non-ascii"
+    WHITE_SPACE = "white-space"
+    EMPTY_VALUES = "empty-values"
+    REPEATED_PARAMETERS = "repeated-parameters"
+    LONG_VALUES = "long-values"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Who and what a callback is about."""
+
+    account_sid: str
+    sim_sid: str
+    mark: str
+    """Twelve hex digits: what no other callback has."""
+
+    @property
+    def name(self) -> str:
+        """The unique name of the SIM."""
+        return f"ringback-probe-{self.mark}"
+
+    def sid(self, prefix: str) -> str:
+        """Return the SID of a resource of this callback's own."""
+        return f"{prefix}{_IN_HEX[: -len(self.mark)]}{self.mark}"
+
+
+def told(payload: Payload, about: About, method: Method) -> list[tuple[str, str]]:
+    """Return the parameters of a callback; a test event has none."""
+    if payload in _EVENTS:
+        return parameters_of(_EVENTS[payload](about))
+    if payload in _VALUES:
+        return [*parameters_of(_sim_update(about)), *_VALUES[payload](method)]
+    return []
+
+
+def _sim_update(about: About) -> Event:
+    return SimUpdated(about.account_sid, about.sim_sid, about.name, SimStatus.ACTIVE)
+
+
+def _failed(about: About) -> Event:
+    return SimUpdated(
+        about.account_sid,
+        about.sim_sid,
+        about.name,
+        SimStatus.INACTIVE,
+        error_code=83004,
+        error_message="The SIM's status could not be changed",
+    )
+
+
+def _sms_sent(about: About) -> Event:
+    return _sms(about, MessageStatus.SENT)
+
+
+def _sms(about: About, status: MessageStatus = MessageStatus.DELIVERED) -> Event:
+    return SmsCommandChanged(
+        account_sid=about.account_sid,
+        command_sid=about.sid("HC"),
+        sim_sid=about.sim_sid,
+        sim_unique_name=about.name,
+        status=status,
+        direction=Direction.TO_SIM,
+        payload="wake up",
+    )
+
+
+def _ip(about: About) -> Event:
+    return IpCommandChanged(
+        account_sid=about.account_sid,
+        command_sid=about.sid("HG"),
+        sim_sid=about.sim_sid,
+        sim_unique_name=about.name,
+        sim_iccid="89883070000000000000",
+        status=IpStatus.RECEIVED,
+        direction=Direction.FROM_SIM,
+        device_ip="100.64.0.1",
+        device_port=7,
+        payload_type=PayloadType.BINARY,
+        payload="cGluZyAvIHBvbmcgKz8=",
+    )
+
+
+def _esim(about: About) -> Event:
+    return EsimProfileChanged(
+        account_sid=about.account_sid,
+        profile_sid=about.sid("HP"),
+        sim_sid=about.sim_sid,
+        iccid="89883070000000000000",
+        eid="89049032000000000000000000000000",
+        status=EsimStatus.AVAILABLE,
+        smdp_plus_address="smdp.example",
+        matching_id=about.mark,
+        activation_code=f"LPA:1$smdp.example${about.mark}",
+        error_code=None,
+        error_message=None,
+    )
+
+
+def _command(about: About) -> Event:
+    return CommandChanged(
+        account_sid=about.account_sid,
+        sim_unique_name=about.name,
+        sim_sid=f"DE{_IN_HEX}",
+        command_sid=about.sid("DC"),
+        command_status=MessageStatus.RECEIVED,
+        command_mode=PayloadType.TEXT,
+        command="wake up",
+    )
+
+
+_EVENTS: Final[Mapping[Payload, Callable[[About], Event]]] = {
+    Payload.SIM_UPDATE: _sim_update,
+    Payload.SIM_UPDATE_FAILED: _failed,
+    Payload.SMS_COMMAND_SENT: _sms_sent,
+    Payload.SMS_COMMAND: _sms,
+    Payload.IP_COMMAND: _ip,
+    Payload.ESIM_PROFILE: _esim,
+    Payload.COMMAND: _command,
+}
+
+_VALUES: Final[Mapping[Payload, Callable[[Method], list[tuple[str, str]]]]] = {
+    Payload.NON_ASCII: lambda _: [("Note", "Zürich, Ωmega, 東京, 🛰"), ("Größe", "ß")],
+    Payload.WHITE_SPACE: lambda _: [("Note", "  two  blanks, a\ttab, a\r\nline  ")],
+    Payload.EMPTY_VALUES: lambda _: [("Note", ""), ("Amount", "0")],
+    Payload.REPEATED_PARAMETERS: lambda _: [("Tag", "b"), ("Tag", "a"), ("Tag", "b")],
+    Payload.LONG_VALUES: lambda method: [("Note", "0123456789" * (_LONG[method] // 10))],
+}
+KINDS: Final = tuple(kind for kind in _EVENTS if kind is not Payload.SMS_COMMAND_SENT)
+"""The kinds of callbacks that a receiver is told of, beside the test event."""
+UNUSUAL: Final = (*_VALUES,)
+"""Values that are rare, and legal."""

@@ -1,0 +1,43 @@
+"""A report as one JSON object."""
+
+import json
+from typing import Any
+
+from ringback.probe.findings import Finding, Named, Report, Verdict
+
+
+def as_json(report: Report) -> str:
+    """Return one line of JSON with all that was found out."""
+    return json.dumps(
+        {
+            "url": report.url,
+            "started": report.started.isoformat(),
+            "seconds": round(report.seconds, 3),
+            "ready": report.is_ready,
+            "complete": report.is_complete,
+            "counts": {verdict: report.count(verdict) for verdict in Verdict},
+            "faults": [_fault(named) for named in report.faults],
+            "cases": [_case(finding) for finding in report.findings],
+        }
+    )
+
+
+def _fault(named: Named) -> dict[str, Any]:
+    fault = named.fault
+    return {"name": fault.label, "what": fault.what, "mend": fault.mend, "cases": named.cases}
+
+
+def _case(finding: Finding) -> dict[str, Any]:
+    case, fault = finding.case, finding.fault
+    return {
+        "name": case.name,
+        "group": case.group,
+        "verdict": finding.verdict,
+        "sent": case.sends,
+        "expected": case.expects,
+        "came": finding.came,
+        "fault": fault and fault.label,
+        "mend": fault and fault.mend,
+        "request": finding.request or None,
+        "seconds": round(finding.seconds, 3),
+    }

@@ -1,0 +1,99 @@
+"""A report as one HTML page that needs nothing else: no script, and nothing from the network."""
+
+from collections.abc import Iterator
+from html import escape
+from itertools import groupby
+from typing import Final
+
+from ringback.probe.findings import Finding, Named, Report, Verdict
+from ringback.probe.report.text import summary
+
+_CLASSES: Final = {
+    Verdict.PASSED: "good",
+    Verdict.FAILED: "bad",
+    Verdict.NOT_OBSERVED: "open",
+    Verdict.NOT_RUN: "open",
+    Verdict.NOT_FOR_IT: "quiet",
+}
+_STYLE: Final = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; margin-bottom: 2rem; }
+caption { text-align: left; font-weight: bold; padding: .5rem 0; }
+th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-top: 1px solid #8886; }
+th[scope=row] { font-weight: normal; font-family: ui-monospace, monospace; }
+td { overflow-wrap: anywhere; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0; }
+.verdict { white-space: nowrap; font-weight: bold; }
+.good .verdict { color: light-dark(#116329, #57d364); }
+.bad .verdict, .fault h3 { color: light-dark(#a40e26, #ff7b72); }
+.open .verdict { color: light-dark(#7a4b00, #e3b341); }
+.fault { border-left: .3rem solid #cf222e; padding-left: 1rem; margin: 1rem 0; }
+"""
+
+
+def as_html(report: Report) -> str:
+    """Return the report as a page."""
+    title = escape(f"{report.url}: {summary(report)}")
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width">',
+            '<meta http-equiv="Content-Security-Policy"',
+            " content=\"default-src 'none'; style-src 'unsafe-inline'\">",
+            f"<title>{title}</title><style>{_STYLE}</style></head><body>",
+            f"<h1>Is {escape(report.url)} ready?</h1>",
+            f"<p>{escape(summary(report))}, {report.started:%Y-%m-%d %H:%M:%S} UTC</p>",
+            *_faults(report),
+            *_tables(report),
+            "</body></html>",
+            "",
+        ]
+    )
+
+
+def _faults(report: Report) -> Iterator[str]:
+    if report.faults:
+        yield "<h2>What is wrong</h2>"
+    yield from map(_fault, report.faults)
+
+
+def _fault(named: Named) -> str:
+    fault = named.fault
+    cases = ", ".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in named.cases)
+    return (
+        f'<div class="fault"><h3>{escape(fault.label)}</h3><p>{escape(fault.what)}</p>'
+        f"<p>Mend it: {escape(fault.mend)}</p><p>Shown by {cases}</p></div>"
+    )
+
+
+def _tables(report: Report) -> Iterator[str]:
+    for group, findings in groupby(report.findings, key=lambda finding: finding.case.group):
+        yield f"<table><caption>{escape(group)}</caption><thead><tr>"
+        yield "".join(f'<th scope="col">{name}</th>' for name in ("case", "verdict", "what"))
+        yield "</tr></thead><tbody>"
+        yield from map(_row, findings)
+        yield "</tbody></table>"
+
+
+def _row(finding: Finding) -> str:
+    name = escape(finding.case.name)
+    return (
+        f'<tr id="{name}" class="{_CLASSES[finding.verdict]}"><th scope="row">{name}</th>'
+        f'<td class="verdict">{escape(finding.verdict)}</td><td>{_what(finding)}</td></tr>'
+    )
+
+
+def _what(finding: Finding) -> str:
+    case = finding.case
+    parts = [
+        f"Sent: {escape(case.sends)}<br>Expected: {escape(case.expects)}"
+        f"<br>Came: {escape(finding.came)}"
+    ]
+    if finding.fault is not None:
+        parts.append(f"<br>Mend it: {escape(finding.fault.mend)}")
+    if finding.request:
+        request = escape(finding.request)
+        parts.append(f"<details><summary>the request</summary><pre>{request}</pre></details>")
+    return "".join(parts)

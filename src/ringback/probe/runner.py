@@ -1,0 +1,387 @@
+"""Carries the cases out: a few side by side, but one after the other what comes again.
+
+What an answer means is decided in `findings`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, TypeVar, assert_never
+
+from ringback.core.errors import Unusable
+from ringback.core.method import Method
+from ringback.core.outcome import Failure
+from ringback.core.rendering import OutgoingRequest
+from ringback.core.source import Source
+from ringback.probe.answers import Answer, Hide, hiding, shown
+from ringback.probe.cases import (
+    SOURCES,
+    Again,
+    Case,
+    Forged,
+    Forgery,
+    Good,
+    InTime,
+    NoEffect,
+    Repeated,
+    SameToken,
+    Swapped,
+)
+from ringback.probe.faults import Fault
+from ringback.probe.findings import (
+    Effect,
+    Finding,
+    Report,
+    Uncounted,
+    Verdict,
+    judge_again,
+    judge_effects,
+    judge_forged,
+    judge_good,
+    judge_swapped,
+    judge_times,
+    missing_secrets,
+    not_run,
+)
+from ringback.probe.observing import Observer, Read
+from ringback.probe.payloads import Payload
+from ringback.probe.requests import Requests
+from ringback.probe.session import Means, Session, Stopped, Times
+
+T = TypeVar("T")
+
+Restart = Callable[[float], Awaitable[None]]
+"""Restarts the receiver within so many seconds; raises Unusable where that fails."""
+
+_COPIES: Final = 3
+_NOBODY_IS_THERE: Final[Mapping[Failure, str]] = {
+    Failure.NAME: "check the host in the URL",
+    Failure.CONNECT: "check that the receiver runs, and the host and port in the URL",
+    Failure.CONNECT_TIMEOUT: "check the host and port in the URL, and firewalls on the way",
+    Failure.TLS: "check that the port speaks TLS, or give an http URL",
+    Failure.CERTIFICATE_NAME: "check the host in the URL, and the receiver's certificate",
+    Failure.CERTIFICATE_EXPIRED: "renew the receiver's certificate",
+    Failure.CERTIFICATE_UNTRUSTED: "give the authority that signed it with --extra-ca-file, and"
+    " see that the receiver sends its whole chain",
+}
+_NO_COUNTER: Final = "its effects were not counted (--observe)"
+_NO_RESTART: Final = "how to restart it is not given (--restart)"
+_NOT_UP: Final = "it did not answer again after the restart"
+_NONE_ACCEPTED: Final = "it begins with a plain callback, and none of the source's is accepted"
+_NOTHING_COUNTS: Final = "no genuine callback was accepted, so nobody knows what the counter counts"
+
+
+class NotReached(Unusable):
+    """There is nobody at the receiver's URL."""
+
+
+async def probe(
+    cases: Sequence[Case],
+    requests: Requests,
+    *,
+    has: frozenset[Source],
+    means: Means,
+    times: Times,
+    read_counter: Read | None = None,
+    restart: Restart | None = None,
+) -> Report:
+    """Carry out these cases towards a receiver, and return what came of them.
+
+    `has` are the sources whose secrets are known, at least one; cases that need another are not
+    run. Raises NotReached where there is nobody, and Unusable where the counter can't be read at
+    the start.
+    """
+    started, began = means.clock.now(), means.stopwatch()
+    hide = hiding(
+        [
+            requests.account.auth_token,
+            requests.account.kore_secret,
+            (requests.url.credentials or "").partition(":")[2],
+        ]
+    )
+    observer = None
+    if read_counter is not None:
+        observer = Observer(read_counter, quiet=times.quiet, stopwatch=means.stopwatch)
+    session = Session(means, times, hide)
+    run = _Run(requests, session, observer, restart, hide=hide, within=times.answer)
+    missing = {case: missing_secrets(case, has) for case in cases}
+    findings = await run.all([case for case in cases if missing[case] is None])
+    findings += [not_run(case, why) for case, why in missing.items() if why is not None]
+    taken = means.stopwatch() - began
+    return Report.of(requests.url.shown, started, taken, findings)
+
+
+class _Run:
+    def __init__(
+        self,
+        requests: Requests,
+        session: Session,
+        observer: Observer | None,
+        restart: Restart | None,
+        *,
+        hide: Hide,
+        within: float,
+    ) -> None:
+        self._requests = requests
+        self._session = session
+        self._observer = observer
+        self._restart = restart
+        self._hide = hide
+        self._within = within
+        self._uncounted = None if observer else _NO_COUNTER
+        """Why effects can't be counted; None where they can."""
+        self._methods = dict[Source, Method]()
+        """By which method it accepts a source's plainest callback."""
+
+    async def all(self, cases: Sequence[Case]) -> list[Finding]:
+        """Carry out all cases, in an order in which none disturbs another's count."""
+        genuine = [case for case in cases if isinstance(case.plan, Good)]
+        forged = [case for case in cases if isinstance(case.plan, Forged)]
+        again = [case for case in cases if isinstance(case.plan, (Repeated, Swapped, SameToken))]
+        restarts = [case for case in again if _is_restart(case)]
+        whole = [case for case in cases if isinstance(case.plan, (NoEffect, InTime))]
+        if self._observer is not None:
+            await self._observer.read()
+        findings = [await self._one(case) for case in genuine[:1]]
+        findings += await self._side_by_side(genuine[1:])
+        self._disturb()
+        self._methods = _accepted_methods(findings)
+        await self._try_counter()
+        effect, refusals = await self._counted(0, lambda: self._side_by_side(forged))
+        findings += refusals
+        findings += [await self._one(case) for case in again if case not in restarts]
+        findings += await self._restarted(restarts)
+        return findings + [self._summed_up(case, effect) for case in whole]
+
+    async def _side_by_side(self, cases: Sequence[Case]) -> list[Finding]:
+        return await asyncio.gather(*map(self._one, cases))
+
+    async def _one(self, case: Case) -> Finding:
+        began = self._session.now()
+        try:
+            finding = await self._carry_out(case)
+        except Stopped as stopped:
+            return not_run(case, str(stopped))
+        return replace(finding, seconds=self._session.now() - began)
+
+    async def _carry_out(self, case: Case) -> Finding:
+        match case.plan:
+            case Good() as good:
+                request = self._requests.good(good)
+                answer = await self._session.send(request)
+                self._see_that_it_is_there(answer)
+                return self._shown(judge_good(case, answer), request)
+            case Forged(source, method, forgery):
+                request = self._requests.forged(forgery, source, method)
+                answer = await self._session.send(request)
+                return self._shown(judge_forged(case, answer), request)
+            case Repeated(source, again):
+                return await self._repeated(case, source, again)
+            case Swapped(source):
+                return await self._swapped(case, source)
+            case SameToken():
+                return await self._same_token(case)
+            case NoEffect() | InTime():
+                raise AssertionError("these are summed up at the end")
+            case _:
+                assert_never(case.plan)
+
+    def _see_that_it_is_there(self, answer: Answer) -> None:
+        if self._session.seconds or answer.failure not in _NOBODY_IS_THERE:
+            return
+        check = _NOBODY_IS_THERE[answer.failure]
+        raise NotReached(f"{self._requests.url.shown} can't be reached: {answer.words}; {check}")
+
+    def _shown(self, finding: Finding, request: OutgoingRequest) -> Finding:
+        return replace(finding, request=shown(request, self._hide))
+
+    # ---- callbacks that come again -------------------------------------------------------------
+
+    async def _repeated(self, case: Case, source: Source, again: Again) -> Finding:
+        method = self._methods.get(source)
+        if method is None:
+            return not_run(case, _NONE_ACCEPTED)
+        request = self._requests.request(source, method)
+        effect, answers = await self._counted(1, lambda: _SENT_AGAIN[again](self._session, request))
+        return self._shown(judge_again(case, answers, effect), request)
+
+    async def _swapped(self, case: Case, source: Source) -> Finding:
+        method = self._methods.get(source)
+        if method is None:
+            return not_run(case, _NONE_ACCEPTED)
+        mark = self._requests.mark()
+        later, earlier = (
+            self._requests.request(source, method, payload, mark=mark)
+            for payload in (Payload.SMS_COMMAND, Payload.SMS_COMMAND_SENT)
+        )
+        answers = [await self._session.send(request) for request in (later, earlier)]
+        return self._shown(judge_swapped(case, answers), later)
+
+    async def _same_token(self, case: Case) -> Finding:
+        if len(self._methods) < len(SOURCES):
+            return not_run(case, _NONE_ACCEPTED)
+        # A UUID has the form of either source's token.
+        token = self._requests.token(Source.TWILIO)
+        requests = [
+            self._requests.request(source, self._methods[source], token=token) for source in SOURCES
+        ]
+
+        async def send() -> list[Answer]:
+            return [
+                answer
+                for request in requests
+                for answer in await self._session.until_accepted(request)
+            ]
+
+        effect, answers = await self._counted(len(requests), send)
+        finding = judge_again(case, answers, effect, expected=len(requests))
+        return self._shown(finding, requests[-1])
+
+    async def _restarted(self, cases: Sequence[Case]) -> list[Finding]:
+        """Carry out the cases of a restart, which is one for all of them."""
+        if self._restart is None:
+            return [not_run(case, _NO_RESTART) for case in cases]
+        requests = {
+            case: self._requests.request(case.plan.source, self._methods[case.plan.source])
+            for case in cases
+            if isinstance(case.plan, Repeated) and case.plan.source in self._methods
+        }
+        findings = [not_run(case, _NONE_ACCEPTED) for case in cases if case not in requests]
+        if not requests:
+            return findings
+        try:
+            before = [await self._first(request) for request in requests.values()]
+            await self._restart(self._session.time_left())
+            is_up = await self._session.until_it_is_up(self._knock)
+            self._disturb()
+        except (Stopped, Unusable) as failed:
+            return [*findings, *(not_run(case, str(failed)) for case in requests)]
+        for (case, request), (effect, answers) in zip(requests.items(), before, strict=True):
+            if is_up:
+                findings.append(await self._after_restart(case, request, effect, answers))
+            else:
+                findings.append(Finding(case, Verdict.FAILED, _NOT_UP, Fault.DOES_NOT_ANSWER))
+        return findings
+
+    async def _first(self, request: OutgoingRequest) -> tuple[Effect, list[Answer]]:
+        return await self._counted(1, lambda: self._session.until_accepted(request))
+
+    async def _after_restart(
+        self, case: Case, request: OutgoingRequest, first: Effect, answers: list[Answer]
+    ) -> Finding:
+        # The counter may begin anew with the process, so each side of it is counted by itself.
+        try:
+            second, more = await self._counted(0, lambda: self._session.until_accepted(request))
+        except Stopped as stopped:
+            return not_run(case, str(stopped))
+        finding = judge_again(case, [*answers, *more], _sum(first, second))
+        return self._shown(finding, request)
+
+    def _knock(self) -> OutgoingRequest:
+        return self._requests.forged(Forgery.UNSIGNED, Source.KORE, Method.POST)
+
+    # ---- counting ------------------------------------------------------------------------------
+
+    async def _try_counter(self) -> None:
+        """See that the counter counts: one for one genuine callback."""
+        if self._observer is None:
+            return
+        if not self._methods:
+            self._uncounted = _NOTHING_COUNTS
+            return
+        source, method = next(iter(self._methods.items()))
+        request = self._requests.request(source, method)
+        effect, _ = await self._counted(1, lambda: self._session.until_accepted(request))
+        if effect != 1:
+            self._uncounted = f"the counter is of no use: {_miscounted(effect)}"
+
+    async def _counted(
+        self, expected: int, send: Callable[[], Awaitable[list[T]]]
+    ) -> tuple[Effect, list[T]]:
+        """Send, and say what effect that had."""
+        if self._observer is None or self._uncounted is not None:
+            return Uncounted(self._uncounted or _NO_COUNTER), await send()
+        try:
+            before = await self._observer.at_rest()
+        except Unusable as failed:
+            return Uncounted(str(failed)), await send()
+        came = await send()
+        try:
+            return await self._observer.rise(since=before, expected=expected), came
+        except Unusable as failed:
+            return Uncounted(str(failed)), came
+
+    def _disturb(self) -> None:
+        """Note that something was sent whose effects were not counted."""
+        if self._observer is not None:
+            self._observer.disturb()
+
+    def _summed_up(self, case: Case, effect: Effect) -> Finding:
+        if isinstance(case.plan, NoEffect):
+            return judge_effects(case, effect)
+        return judge_times(case, self._session.seconds, within=self._within)
+
+
+def _is_restart(case: Case) -> bool:
+    return isinstance(case.plan, Repeated) and case.plan.again is Again.AFTER_RESTART
+
+
+def _accepted_methods(findings: Sequence[Finding]) -> dict[Source, Method]:
+    """Return by which method each source's plainest callback was accepted."""
+    found = dict[Source, Method]()
+    for finding in findings:
+        match finding.case.plan:
+            case Good(source, method, Payload.SIM_UPDATE, adds_query=False):
+                if finding.verdict is Verdict.PASSED:
+                    found.setdefault(source, method)
+            case _:
+                continue
+    return found
+
+
+def _sum(first: Effect, second: Effect) -> Effect:
+    if isinstance(first, Uncounted):
+        return first
+    return second if isinstance(second, Uncounted) else first + second
+
+
+def _miscounted(effect: Effect) -> str:
+    match effect:
+        case Uncounted(why):
+            return why
+        case int(count):
+            return f"one genuine callback made it go up by {count}, and it must be by 1"
+
+
+async def _in_series(session: Session, request: OutgoingRequest) -> list[Answer]:
+    return [
+        *await session.until_accepted(request),
+        *await session.until_accepted(request),
+    ]
+
+
+async def _at_once(session: Session, request: OutgoingRequest) -> list[Answer]:
+    return [
+        *await session.send_at_once(request, copies=_COPIES),
+        *await session.until_accepted(request),
+    ]
+
+
+async def _after_timeout(session: Session, request: OutgoingRequest) -> list[Answer]:
+    await session.hang_up(request)
+    return await session.until_accepted(request)
+
+
+async def _after_drop(session: Session, request: OutgoingRequest) -> list[Answer]:
+    await session.drop(request)
+    return await session.until_accepted(request)
+
+
+_SENT_AGAIN: Final[
+    Mapping[Again, Callable[[Session, OutgoingRequest], Awaitable[list[Answer]]]]
+] = {
+    Again.IN_SERIES: _in_series,
+    Again.AT_ONCE: _at_once,
+    Again.AFTER_TIMEOUT: _after_timeout,
+    Again.AFTER_DROP: _after_drop,
+}

@@ -1,0 +1,179 @@
+"""Sends what the cases need, within bounds, whatever the receiver does.
+
+Laws of this file. Nothing is sent, and nothing waited for, beyond `Times.whole`. After several
+requests in a row that got no answer, or a late one, nothing more is sent.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from ringback.core.callback import Exchange
+from ringback.core.connection import Limits
+from ringback.core.outcome import Failure, Unreachable
+from ringback.core.rendering import OutgoingRequest
+from ringback.engine.tls import Tls
+from ringback.engine.words import in_words
+from ringback.ports import Clock, Transport
+from ringback.probe.answers import Answer, Hide
+from ringback.probe.wire import Wire
+
+# Servers for development have room for five connections that wait.
+_AT_ONCE: Final = 4
+_CONNECT: Final = 5.0
+_HANGS_UP_AFTER: Final = 0.02
+_MOST_IN_A_ROW: Final = 4
+_FIRST_PAUSE: Final = 0.1
+_TRIES_FOR: Final = 8.0
+_UP_AGAIN_WITHIN: Final = 20.0
+# What a proxy says while there is nobody behind it.
+_IS_DOWN: Final = frozenset({None, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long things may take, in seconds."""
+
+    request: float = 15.0
+    """Until the sender gives up on one request: the time-out of both sources."""
+    answer: float = 5.0
+    """An answer that takes longer is a fault."""
+    quiet: float = 0.3
+    """How long a counter has to rest before it is believed."""
+    whole: float = 85.0
+    """What isn't done by then is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a run works with."""
+
+    transport: Transport
+    tls: Tls
+    """For connections in the probe's own hands; the transport has its own."""
+    clock: Clock
+    stopwatch: Callable[[], float]
+
+
+class Stopped(Exception):
+    """Nothing more is sent; the message says why."""
+
+
+class Session:
+    """All that is sent in one run."""
+
+    def __init__(self, means: Means, times: Times, hide: Hide) -> None:
+        self.seconds = list[float]()
+        """How long each answer took."""
+        self._means = means
+        self._times = times
+        self._hide = hide
+        self._ends = means.stopwatch() + times.whole
+        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._silent = self._late = 0
+
+    async def send(self, request: OutgoingRequest) -> Answer:
+        """Send a request once. Raises Stopped, as all that follows."""
+        async with self._room:
+            left = self._left()
+            limits = Limits(min(_CONNECT, left), left, left)
+            return self._heard(await self._means.transport.send(request, limits=limits))
+
+    async def send_at_once(self, request: OutgoingRequest, *, copies: int) -> list[Answer]:
+        """Send a request several times at the same moment, each by a connection of its own."""
+        async with self._room, AsyncExitStack() as stack:
+            try:
+                wires = [
+                    await stack.enter_async_context(await self._open(request))
+                    for _ in range(copies)
+                ]
+            except OSError as error:
+                why = f"no connection: {in_words(error)}"
+                return [self._heard(Exchange(Unreachable(Failure.CONNECT, why)))]
+            for wire in wires:
+                wire.say(request)
+            left = self._left()
+            exchanges = await asyncio.gather(*(wire.answer(within=left) for wire in wires))
+        return [self._heard(exchange) for exchange in exchanges]
+
+    async def hang_up(self, request: OutgoingRequest) -> None:
+        """Send a request, and close the connection without awaiting the answer."""
+        async with self._room:
+            try:
+                async with await self._open(request) as wire:
+                    wire.say(request)
+                    await wire.said()
+                    await asyncio.sleep(_HANGS_UP_AFTER)
+            except OSError:
+                return  # the repeat will tell
+
+    async def drop(self, request: OutgoingRequest) -> None:
+        """Send a request, and break the connection off at the first byte of the answer."""
+        async with self._room:
+            try:
+                async with asyncio.timeout(self._left()), await self._open(request) as wire:
+                    wire.say(request)
+                    await wire.first_byte()
+            except OSError:  # and TimeoutError, which is one
+                return  # the repeat will tell
+
+    async def until_accepted(self, request: OutgoingRequest) -> list[Answer]:
+        """Send a request again and again, as long as its answer asks for another try."""
+        ends, pause = self._means.stopwatch() + _TRIES_FOR, _FIRST_PAUSE
+        answers = [await self.send(request)]
+        while answers[-1].asks_for_another_try and not answers[-1].is_silence:
+            if self._means.stopwatch() + pause > ends:
+                break
+            await asyncio.sleep(pause)
+            answers.append(await self.send(request))
+            pause *= 2
+        return answers
+
+    async def until_it_is_up(self, knock: Callable[[], OutgoingRequest]) -> bool:
+        """Send strangers' requests until one is answered; False where none is, for long."""
+        ends = self._means.stopwatch() + _UP_AGAIN_WITHIN
+        while True:
+            left = min(self._left(), ends - self._means.stopwatch())
+            if left <= 0:
+                return False
+            limits = Limits(min(_CONNECT, left), left, left)
+            exchange = await self._means.transport.send(knock(), limits=limits)
+            if Answer.of(exchange, hide=self._hide).status not in _IS_DOWN:
+                return True
+            await asyncio.sleep(_FIRST_PAUSE)
+
+    def now(self) -> float:
+        """Return the time by the stopwatch, in seconds."""
+        return self._means.stopwatch()
+
+    def time_left(self) -> float:
+        """Return how many seconds there are still for the whole run; raises Stopped."""
+        left = self._ends - self._means.stopwatch()
+        if left <= 0:
+            raise Stopped(f"the probe ended after {self._times.whole:g} s")
+        return left
+
+    async def _open(self, request: OutgoingRequest) -> Wire:
+        async with asyncio.timeout(min(_CONNECT, self._left())):
+            return await Wire.open(
+                request.url, tls=self._means.tls, stopwatch=self._means.stopwatch
+            )
+
+    def _left(self) -> float:
+        if self._silent >= _MOST_IN_A_ROW:
+            raise Stopped(f"given up: {self._silent} requests in a row got no answer")
+        if self._late >= _MOST_IN_A_ROW:
+            raise Stopped(
+                f"given up: {self._late} answers in a row took longer than {self._times.answer:g} s"
+            )
+        return min(self._times.request, self.time_left())
+
+    def _heard(self, exchange: Exchange) -> Answer:
+        answer = Answer.of(exchange, hide=self._hide)
+        self._silent = self._silent + 1 if answer.is_silence else 0
+        if answer.failure is None:
+            self.seconds.append(answer.seconds)
+            self._late = self._late + 1 if answer.seconds > self._times.answer else 0
+        return answer

@@ -1,0 +1,87 @@
+"""One connection in the probe's own hands, for what no sender does on purpose."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Self
+
+from ringback.core.callback import Exchange, Timings
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.outcome import Failure, Unreachable, answered
+from ringback.core.rendering import OutgoingRequest
+from ringback.engine.answer import AnswerReader
+from ringback.engine.tls import Tls
+from ringback.engine.words import in_words
+
+_PART: Final = 64 * 1024
+
+
+class Wire:
+    """A connection to a receiver, for one request; use it as a context manager."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        stopwatch: Callable[[], float],
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._stopwatch = stopwatch
+        self._began = stopwatch()
+
+    @classmethod
+    async def open(cls, url: CallbackUrl, *, tls: Tls, stopwatch: Callable[[], float]) -> Self:
+        """Connect, over TLS where the URL says so; raises OSError where there is no connection."""
+        context = tls.context(says_name=True) if url.uses_tls else None
+        reader, writer = await asyncio.open_connection(url.hostname, url.port, ssl=context)
+        return cls(reader, writer, stopwatch)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._writer.transport.abort()
+
+    def say(self, request: OutgoingRequest) -> None:
+        """Have a request leave."""
+        self._began = self._stopwatch()
+        self._writer.write(request.to_bytes())
+
+    async def said(self) -> None:
+        """Return once all of the request has left; raises OSError where it can't."""
+        await self._writer.drain()
+
+    async def first_byte(self) -> None:
+        """Return once the answer has begun, or the receiver has closed."""
+        await self._reader.read(1)
+
+    async def answer(self, *, within: float) -> Exchange:
+        """Return how the request ended."""
+        answer = AnswerReader()
+        try:
+            async with asyncio.timeout(within):
+                outcome = await self._read(answer)
+        except TimeoutError:
+            outcome = Unreachable(Failure.READ_TIMEOUT, f"no answer came for {within:g} s")
+        except OSError as error:
+            why = f"the receiver closed the connection without answering ({in_words(error)})"
+            outcome = Unreachable(Failure.CLOSED, why)
+        taken = Timings((self._stopwatch() - self._began) * 1000)
+        if isinstance(outcome, Unreachable):
+            return Exchange(outcome, taken)
+        response = answer.response()
+        return Exchange(answered(response.status), taken, response)
+
+    async def _read(self, answer: AnswerReader) -> Unreachable | None:
+        while not (answer.is_complete or answer.is_cut):
+            part = await self._reader.read(_PART)
+            if not part:
+                answer.end()
+                if not answer.is_complete:
+                    why = "the receiver closed the connection without a whole answer"
+                    return Unreachable(Failure.CLOSED, why)
+            else:
+                answer.feed(memoryview(part))
+            if answer.fault is not None:
+                return Unreachable(Failure.PROTOCOL, answer.fault)
+        return None
