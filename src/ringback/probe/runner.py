@@ -1,10 +1,11 @@
 """Carries the cases out: a few side by side, but one after the other what comes again.
 
-What an answer means is decided in `findings`.
+What an answer means is decided in `judging`.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeVar, assert_never
 
@@ -27,18 +28,14 @@ from ringback.probe.cases import (
     SameToken,
     Swapped,
 )
-from ringback.probe.faults import Fault
-from ringback.probe.findings import (
-    Effect,
-    Finding,
-    Report,
-    Uncounted,
-    Verdict,
+from ringback.probe.explaining import report_of
+from ringback.probe.findings import Effect, Finding, Report, Uncounted, Verdict
+from ringback.probe.judging import (
     judge_again,
+    judge_answers,
     judge_effects,
     judge_forged,
     judge_good,
-    judge_swapped,
     judge_times,
     missing_secrets,
     not_run,
@@ -108,7 +105,7 @@ async def probe(
     findings = await run.all([case for case in cases if missing[case] is None])
     findings += [not_run(case, why) for case, why in missing.items() if why is not None]
     taken = means.stopwatch() - began
-    return Report.of(requests.url.shown, started, taken, findings)
+    return report_of(requests.url.shown, started, taken, findings)
 
 
 class _Run:
@@ -141,12 +138,12 @@ class _Run:
         restarts = [case for case in again if _is_restart(case)]
         whole = [case for case in cases if isinstance(case.plan, (NoEffect, InTime))]
         if self._observer is not None:
-            await self._observer.read()
+            with suppress(Stopped):
+                await self._try_counter(self._observer, genuine)
         findings = [await self._one(case) for case in genuine[:1]]
         findings += await self._side_by_side(genuine[1:])
         self._disturb()
         self._methods = _accepted_methods(findings)
-        await self._try_counter()
         effect, refusals = await self._counted(0, lambda: self._side_by_side(forged))
         findings += refusals
         findings += [await self._one(case) for case in again if case not in restarts]
@@ -198,15 +195,20 @@ class _Run:
     # ---- callbacks that come again -------------------------------------------------------------
 
     async def _repeated(self, case: Case, source: Source, again: Again) -> Finding:
-        method = self._methods.get(source)
+        method = self._method_for(source)
         if method is None:
             return not_run(case, _NONE_ACCEPTED)
         request = self._requests.request(source, method)
         effect, answers = await self._counted(1, lambda: _SENT_AGAIN[again](self._session, request))
         return self._shown(judge_again(case, answers, effect), request)
 
+    def _method_for(self, source: Source) -> Method | None:
+        """Return by which method a callback is accepted; raises Stopped where that is the end."""
+        self._session.see_that_it_goes_on()
+        return self._methods.get(source)
+
     async def _swapped(self, case: Case, source: Source) -> Finding:
-        method = self._methods.get(source)
+        method = self._method_for(source)
         if method is None:
             return not_run(case, _NONE_ACCEPTED)
         mark = self._requests.mark()
@@ -214,11 +216,14 @@ class _Run:
             self._requests.request(source, method, payload, mark=mark)
             for payload in (Payload.SMS_COMMAND, Payload.SMS_COMMAND_SENT)
         )
-        answers = [await self._session.send(request) for request in (later, earlier)]
-        return self._shown(judge_swapped(case, answers), later)
+        answers = [await self._session.send(later)]
+        answers += await self._session.until_accepted(earlier)
+        if not answers[0].is_accepted:  # it may wait for the earlier one
+            answers += await self._session.until_accepted(later)
+        return self._shown(judge_answers(case, answers), later)
 
     async def _same_token(self, case: Case) -> Finding:
-        if len(self._methods) < len(SOURCES):
+        if not all(map(self._method_for, SOURCES)):
             return not_run(case, _NONE_ACCEPTED)
         # A UUID has the form of either source's token.
         token = self._requests.token(Source.TWILIO)
@@ -239,29 +244,34 @@ class _Run:
 
     async def _restarted(self, cases: Sequence[Case]) -> list[Finding]:
         """Carry out the cases of a restart, which is one for all of them."""
-        if self._restart is None:
-            return [not_run(case, _NO_RESTART) for case in cases]
         requests = {
             case: self._requests.request(case.plan.source, self._methods[case.plan.source])
             for case in cases
             if isinstance(case.plan, Repeated) and case.plan.source in self._methods
         }
-        findings = [not_run(case, _NONE_ACCEPTED) for case in cases if case not in requests]
-        if not requests:
-            return findings
         try:
-            before = [await self._first(request) for request in requests.values()]
-            await self._restart(self._session.time_left())
-            is_up = await self._session.until_it_is_up(self._knock)
-            self._disturb()
+            before = await self._around_restart(list(requests.values()))
         except (Stopped, Unusable) as failed:
-            return [*findings, *(not_run(case, str(failed)) for case in requests)]
+            return [not_run(case, str(failed)) for case in cases]
+        findings = [not_run(case, _NONE_ACCEPTED) for case in cases if case not in requests]
         for (case, request), (effect, answers) in zip(requests.items(), before, strict=True):
-            if is_up:
-                findings.append(await self._after_restart(case, request, effect, answers))
-            else:
-                findings.append(Finding(case, Verdict.FAILED, _NOT_UP, Fault.DOES_NOT_ANSWER))
+            findings.append(await self._after_restart(case, request, effect, answers))
         return findings
+
+    async def _around_restart(
+        self, requests: Sequence[OutgoingRequest]
+    ) -> list[tuple[Effect, list[Answer]]]:
+        """Send these, restart the receiver, and wait for it; return what came of the requests."""
+        if self._restart is None:
+            raise Unusable(_NO_RESTART)
+        self._session.see_that_it_goes_on()
+        came = [await self._first(request) for request in requests]
+        if requests:
+            await self._restart(self._session.time_left())
+            if not await self._session.until_it_is_up(self._knock):
+                raise Unusable(_NOT_UP)
+            self._disturb()
+        return came
 
     async def _first(self, request: OutgoingRequest) -> tuple[Effect, list[Answer]]:
         return await self._counted(1, lambda: self._session.until_accepted(request))
@@ -282,18 +292,17 @@ class _Run:
 
     # ---- counting ------------------------------------------------------------------------------
 
-    async def _try_counter(self) -> None:
-        """See that the counter counts: one for one genuine callback."""
-        if self._observer is None:
-            return
-        if not self._methods:
-            self._uncounted = _NOTHING_COUNTS
-            return
-        source, method = next(iter(self._methods.items()))
-        request = self._requests.request(source, method)
-        effect, _ = await self._counted(1, lambda: self._session.until_accepted(request))
-        if effect != 1:
-            self._uncounted = f"the counter is of no use: {_miscounted(effect)}"
+    async def _try_counter(self, observer: Observer, genuine: Sequence[Case]) -> None:
+        """See that the counter counts: one for one genuine callback, before there are others."""
+        self._uncounted = _NOTHING_COUNTS
+        for good in _plainest(genuine):
+            before = await observer.read()
+            answer = await self._session.send(self._requests.good(good))
+            self._see_that_it_is_there(answer)
+            if answer.is_accepted:
+                count = await observer.rise(since=before, expected=1)
+                self._uncounted = None if count == 1 else _miscounted(count)
+                return
 
     async def _counted(
         self, expected: int, send: Callable[[], Awaitable[list[T]]]
@@ -345,12 +354,20 @@ def _sum(first: Effect, second: Effect) -> Effect:
     return second if isinstance(second, Uncounted) else first + second
 
 
-def _miscounted(effect: Effect) -> str:
-    match effect:
-        case Uncounted(why):
-            return why
-        case int(count):
-            return f"one genuine callback made it go up by {count}, and it must be by 1"
+def _plainest(cases: Sequence[Case]) -> list[Good]:
+    """Return the first callback of each source, which is a plain one."""
+    firsts = dict[Source, Good]()
+    for case in cases:
+        if isinstance(case.plan, Good):
+            firsts.setdefault(case.plan.source, case.plan)
+    return [*firsts.values()]
+
+
+def _miscounted(count: int) -> str:
+    return (
+        "the counter is of no use: one genuine callback made it go up by"
+        f" {count}, and it must be by 1"
+    )
 
 
 async def _in_series(session: Session, request: OutgoingRequest) -> list[Answer]:
