@@ -692,6 +692,16 @@ def test_the_file_holds_an_account_and_a_url_prefix(write_file: WriteFile) -> No
     )
 
 
+@pytest.mark.parametrize(
+    "until",
+    ["2027-06-01", '"2027-06-01"', "2027-06-01T00:00:00Z", "2027-06-01 02:00:00+02:00"],
+)
+def test_a_hold_of_the_file_may_have_an_end(until: str, write_file: WriteFile) -> None:
+    path = write_file(f'[[holds]]\nphase = "before"\naccount_sid = "AC1"\nuntil = {until}')
+    (hold,) = load({"settings": path}, {}).policy.holds
+    assert hold == Hold("before", account_sid="AC1", until=datetime(2027, 6, 1, tzinfo=UTC))
+
+
 def test_holds_alone_leave_the_phases_of_the_notice(write_file: WriteFile) -> None:
     path = write_file('[[holds]]\nphase = "after"\naccount_sid = "AC1"')
     policy = load({"settings": path}, {}).policy
@@ -709,7 +719,7 @@ def test_a_date_without_a_time_begins_a_phase_at_midnight_utc(write_file: WriteF
 
 
 PHASE_FORM = "a phase has name, since, default and may_ask"
-HOLD_FORM = "a hold has phase, and account_sid or url_prefix"
+HOLD_FORM = "a hold has phase, account_sid or url_prefix or both, and may have until"
 
 
 @pytest.mark.parametrize(
@@ -785,6 +795,14 @@ HOLD_FORM = "a hold has phase, and account_sid or url_prefix"
             15,
             f"account_sid = 5 must be text in quotes; {HOLD_FORM}",
             id="a number for an account",
+        ),
+        pytest.param(
+            'account_sid = "AC1"',
+            'account_sid = "AC1"\nuntil = "soon"',
+            16,
+            "until: 'soon' is no date; write it like 2024-10-20 or 2024-10-20T12:00:00Z;"
+            f" {HOLD_FORM}",
+            id="no end of a hold",
         ),
         pytest.param(
             "since = 2025-01-01T00:00:00Z",

@@ -1,0 +1,158 @@
+"""The borders ahead in a policy's calendar: what changes at which instant, and when to remind."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar, Final, NamedTuple
+
+from ringback.core.source import Hold, Phase, Policy, Source
+
+_JUST_BEFORE: Final = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultMoves:
+    """Another source sends what asks for none."""
+
+    label: ClassVar[str] = "default_moves"
+    old: Source
+    new: Source
+
+    def __str__(self) -> str:
+        """What changes, in words."""
+        return f"the default moves from {self.old} to {self.new}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEnds:
+    """A source can't be asked for any more."""
+
+    label: ClassVar[str] = "source_ends"
+    source: Source
+
+    def __str__(self) -> str:
+        """What changes, in words."""
+        return f"{self.source} ends"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceBegins:
+    """A source can be asked for from now on."""
+
+    label: ClassVar[str] = "source_begins"
+    source: Source
+
+    def __str__(self) -> str:
+        """What changes, in words."""
+        return f"{self.source} begins"
+
+
+@dataclass(frozen=True, slots=True)
+class HoldEnds:
+    """Some callbacks are held no longer."""
+
+    label: ClassVar[str] = "hold_ends"
+    hold: Hold
+
+    def __str__(self) -> str:
+        """What changes, in words."""
+        return f"the hold of {self.hold} in phase {self.hold.phase} ends"
+
+
+Change = DefaultMoves | SourceEnds | SourceBegins | HoldEnds
+CHANGES: Final = (DefaultMoves, SourceEnds, SourceBegins, HoldEnds)
+
+
+class Border(NamedTuple):
+    """An instant from which on a policy does something else."""
+
+    at: datetime
+    change: Change
+
+
+class Reminder(NamedTuple):
+    """A border that is near enough to be told of."""
+
+    border: Border
+    within: timedelta
+    """The narrowest of the times before a border within which it lies; zero once it is there."""
+
+
+def borders(policy: Policy, *, after: datetime) -> list[Border]:
+    """Return the borders that come after this instant, in their order.
+
+    >>> from datetime import UTC
+    >>> from ringback.core.source import NOTICE
+    >>> [str(change) for _, change in borders(NOTICE, after=datetime.fromtimestamp(0, UTC))]
+    ['the default moves from twilio to kore', 'twilio ends']
+    """
+    ends = {hold.until for hold in policy.holds}
+    starts = {phase.since for phase in policy.phases}
+    instants = sorted(at for at in ends | starts if at is not None and at > after)
+    return [Border(at, change) for at in instants for change in _changes(policy, at)]
+
+
+def sources_that_end(policy: Policy, *, at: datetime) -> list[Source]:
+    """Return the sources that have ended by this instant or will end, sorted by name.
+
+    Holds may keep callbacks with a source that has ended.
+    """
+    begun = [phase for phase in policy.phases if phase.since is None or phase.since <= at]
+    ended = {source for phase in begun for source in phase.may_ask} - begun[-1].may_ask
+    ahead = {
+        border.change.source
+        for border in borders(policy, after=at)
+        if isinstance(border.change, SourceEnds)
+    }
+    return sorted(ended | ahead)
+
+
+def reminders(
+    policy: Policy, *, since: datetime, at: datetime, before: Sequence[timedelta]
+) -> list[Reminder]:
+    """Return the borders that are near at an instant, and those that were reached since another.
+
+    `before` says how long before a border it is near.
+    """
+    found = list[Reminder]()
+    for border in borders(policy, after=since):
+        left = max(border.at - at, timedelta(0))
+        within = [time for time in (timedelta(0), *before) if left <= time]
+        if within:
+            found.append(Reminder(border, min(within)))
+    return found
+
+
+def next_reminder(
+    policy: Policy, *, after: datetime, before: Sequence[timedelta]
+) -> datetime | None:
+    """Return the first instant after this one at which there is another reminder; None for none."""
+    instants = [
+        border.at - time
+        for border in borders(policy, after=after)
+        for time in (timedelta(0), *before)
+    ]
+    return min((instant for instant in instants if instant > after), default=None)
+
+
+def _changes(policy: Policy, at: datetime) -> Iterator[Change]:
+    old, new = _general(policy, at - _JUST_BEFORE), _general(policy, at)
+    if old.default != new.default:
+        yield DefaultMoves(old.default, new.default)
+    yield from map(SourceEnds, sorted(old.may_ask - new.may_ask))
+    yield from map(SourceBegins, sorted(new.may_ask - old.may_ask))
+    for hold in policy.holds:
+        if _is_for_all(hold) and not hold.has_ended(at - _JUST_BEFORE):
+            # Which goes before all that follow; what its own end changes has been said.
+            return
+        if hold.until == at and not _is_for_all(hold):
+            yield HoldEnds(hold)
+
+
+def _general(policy: Policy, at: datetime) -> Phase:
+    """Return the phase of the callbacks that no hold of an account or a URL covers."""
+    return policy.phase_of(at=at, account_sid="", url="")[1]
+
+
+def _is_for_all(hold: Hold) -> bool:
+    return hold.account_sid is None and hold.url_prefix is None
