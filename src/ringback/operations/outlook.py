@@ -1,0 +1,140 @@
+"""What a policy means for the callbacks that there were: who is sent from where, now and then.
+
+Pure: what it counts are totals of a past time, as `Callbacks.totals` gives them.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from itertools import groupby
+from typing import Final, NamedTuple
+
+from ringback.core.borders import Border
+from ringback.core.source import Choice, Policy, Source
+from ringback.ports import Totals
+
+WEEK: Final = timedelta(days=7)
+"""How far back callbacks are counted."""
+_JUST_BEFORE: Final = timedelta(microseconds=1)
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+
+
+class Why(StrEnum):
+    """Why a URL is sent from its source."""
+
+    ASKED = "asked"
+    """The URL asks for it."""
+    HELD = "held"
+    """The account or the URL is held in a phase where that is the default."""
+    DEFAULT = "default"
+    """The phase has it as its default."""
+
+
+class Reach(NamedTuple):
+    """How much something concerns."""
+
+    accounts: int = 0
+    urls: int = 0
+    callbacks: int = 0
+
+    def __str__(self) -> str:
+        """How much it is, in words."""
+        return (
+            f"{_counted(self.callbacks, 'callback')} to {_counted(self.urls, 'URL')}"
+            f" of {_counted(self.accounts, 'account')}"
+        )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What a policy has for one URL of one account."""
+
+    account_sid: str
+    url: str
+    """As records show it: with its fragment, without its credentials."""
+    asked: Source | None
+    callbacks: int
+    """How many there were."""
+    would_move: int
+    """How many of them came from another source than they would then."""
+    now: Choice
+    then: Choice
+    why: Why
+    """Of the choice now."""
+    in_phases: tuple[tuple[str, Source], ...]
+    """From where it is sent as each phase begins, by its name."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether another source sends it then."""
+        return self.now.source != self.then.source
+
+
+def prospects(
+    policy: Policy, totals: Iterable[Totals], *, now: datetime, then: datetime
+) -> list[Prospect]:
+    """Return what the policy has for each URL that was called, by account and URL."""
+    ordered = sorted(totals, key=_configured)
+    return [
+        _prospect(policy, list(rows), now=now, then=then)
+        for _, rows in groupby(ordered, key=_configured)
+    ]
+
+
+def reach(found: Iterable[Prospect]) -> Reach:
+    """Return how many accounts, URLs and callbacks these are."""
+    found = list(found)
+    return Reach(
+        accounts=len({one.account_sid for one in found}),
+        urls=len({(one.account_sid, one.url) for one in found}),
+        callbacks=sum(one.callbacks for one in found),
+    )
+
+
+def depending_on(source: Source, found: Iterable[Prospect]) -> list[Prospect]:
+    """Return those that this source sends now."""
+    return [one for one in found if one.now.source == source]
+
+
+def changed_at(border: Border, policy: Policy, totals: Iterable[Totals]) -> list[Prospect]:
+    """Return those that another source sends from this border on."""
+    found = prospects(policy, totals, now=border.at - _JUST_BEFORE, then=border.at)
+    return [one for one in found if one.changes]
+
+
+def _configured(row: Totals) -> tuple[str, str, str]:
+    return row.account_sid, row.url, row.source_asked or ""
+
+
+def _prospect(policy: Policy, rows: Sequence[Totals], *, now: datetime, then: datetime) -> Prospect:
+    account_sid, url, _, asked, *_ = rows[0]
+    wire = url.partition("#")[0]
+
+    def choose(at: datetime) -> Choice:
+        return policy.choose(asked, at=at, account_sid=account_sid, url=wire)
+
+    chosen_now, chosen_then = choose(now), choose(then)
+    hold, _ = policy.phase_of(at=now, account_sid=account_sid, url=wire)
+    why = Why.DEFAULT if hold is None else Why.HELD
+    return Prospect(
+        account_sid=account_sid,
+        url=url,
+        asked=asked,
+        callbacks=sum(map(_count, rows)),
+        would_move=sum(_count(row) for row in rows if row.source != chosen_then.source),
+        now=chosen_now,
+        then=chosen_then,
+        why=Why.ASKED if chosen_now.source == asked else why,
+        in_phases=tuple(
+            (phase.name, choose(phase.since or _LONG_AGO).source) for phase in policy.phases
+        ),
+    )
+
+
+def _count(row: Totals) -> int:
+    return row.delivered + row.undelivered + row.retried + row.waiting
