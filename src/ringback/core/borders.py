@@ -98,7 +98,7 @@ def sources_that_end(policy: Policy, *, at: datetime) -> list[Source]:
     Holds may keep callbacks with a source that has ended.
     """
     begun = [phase for phase in policy.phases if phase.since is None or phase.since <= at]
-    ended = {source for phase in begun for source in phase.may_ask} - begun[-1].may_ask
+    ended = {source for phase in begun for source in phase.may_ask} - _general(policy, at).may_ask
     ahead = {
         border.change.source
         for border in borders(policy, after=at)

@@ -113,6 +113,10 @@ def test_a_source_that_is_back_has_not_ended() -> None:
     assert sources_that_end(policy, at=AFTER + DAY) == []
 
 
+def test_where_everything_is_held_no_source_ends() -> None:
+    assert sources_that_end(with_holds(Hold("before")), at=AFTER) == []
+
+
 # ---- when to remind
 
 

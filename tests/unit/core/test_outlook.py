@@ -3,17 +3,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringback.core.borders import Border, HoldEnds, borders
-from ringback.core.source import NOTICE, Hold, Policy, Source
-from ringback.operations.outlook import (
+from ringback.core.outlook import (
     Prospect,
     Reach,
+    Sent,
     Why,
     changed_at,
     depending_on,
     prospects,
     reach,
 )
-from ringback.ports import Totals
+from ringback.core.source import NOTICE, Hold, Policy, Source
 
 TWILIO, KORE = Source.TWILIO, Source.KORE
 BETWEEN = datetime(2024, 10, 16, tzinfo=UTC)
@@ -29,11 +29,11 @@ def row(
     *,
     account_sid: str = "AC1",
     counts: tuple[int, int, int, int] = (10, 0, 0, 0),
-) -> Totals:
-    return Totals(account_sid, url, source, asked, *counts)
+) -> Sent:
+    return Sent.of(account_sid, url, source, asked, *counts)
 
 
-def only(policy: Policy, *rows: Totals, now: datetime, then: datetime) -> Prospect:
+def only(policy: Policy, *rows: Sent, now: datetime, then: datetime) -> Prospect:
     (found,) = prospects(policy, rows, now=now, then=then)
     return found
 
@@ -65,6 +65,13 @@ def test_what_is_held_stays_and_depends_on_its_hold() -> None:
     found = only(policy, held, now=AFTER, then=AFTER + DAY)
     assert (found.why, found.changes) == (Why.HELD, True)
     assert found.in_phases == (("before", TWILIO), ("between", TWILIO), ("after", TWILIO))
+
+
+def test_a_hold_that_lets_a_url_have_what_it_asks_for_is_what_it_depends_on() -> None:
+    policy = Policy(NOTICE.phases, (Hold("before", "AC1"),))
+    asks = row(f"{URL}#cbs=twilio", asked=TWILIO)
+    whys = [only(policy, asks, now=now, then=AFTER).why for now in (BETWEEN, AFTER)]
+    assert whys == [Why.ASKED, Why.HELD]
 
 
 def test_callbacks_of_one_url_are_counted_together_whatever_source_they_came_from() -> None:

@@ -1,23 +1,37 @@
-"""What a policy means for the callbacks that there were: who is sent from where, now and then.
-
-Pure: what it counts are totals of a past time, as `Callbacks.totals` gives them.
-"""
+"""What a policy means for the callbacks that there were: who is sent from where, now and then."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from ringback.core.borders import Border
 from ringback.core.source import Choice, Policy, Source
-from ringback.ports import Totals
 
 WEEK: Final = timedelta(days=7)
 """How far back callbacks are counted."""
 _JUST_BEFORE: Final = timedelta(microseconds=1)
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+
+
+class Sent(NamedTuple):
+    """How many callbacks of one account to one URL asked for one source and came from one."""
+
+    account_sid: str
+    url: str
+    """As records show it: with its fragment, without its credentials."""
+    source: Source
+    asked: Source | None
+    callbacks: int
+
+    @classmethod
+    def of(
+        cls, account_sid: str, url: str, source: Source, asked: Source | None, *counts: int
+    ) -> Self:
+        """Return what a row of totals says, whatever became of the callbacks."""
+        return cls(account_sid, url, source, asked, sum(counts))
 
 
 class Why(StrEnum):
@@ -26,9 +40,9 @@ class Why(StrEnum):
     ASKED = "asked"
     """The URL asks for it."""
     HELD = "held"
-    """The account or the URL is held in a phase where that is the default."""
+    """Without a hold another source would send it."""
     DEFAULT = "default"
-    """The phase has it as its default."""
+    """It is the default."""
 
 
 class Reach(NamedTuple):
@@ -56,7 +70,7 @@ class Prospect:
 
     account_sid: str
     url: str
-    """As records show it: with its fragment, without its credentials."""
+    """As records show it, too."""
     asked: Source | None
     callbacks: int
     """How many there were."""
@@ -76,12 +90,13 @@ class Prospect:
 
 
 def prospects(
-    policy: Policy, totals: Iterable[Totals], *, now: datetime, then: datetime
+    policy: Policy, sent: Iterable[Sent], *, now: datetime, then: datetime
 ) -> list[Prospect]:
     """Return what the policy has for each URL that was called, by account and URL."""
-    ordered = sorted(totals, key=_configured)
+    ordered = sorted(sent, key=_configured)
+    by_date = Policy(policy.phases)
     return [
-        _prospect(policy, list(rows), now=now, then=then)
+        _prospect(policy, by_date, list(rows), now=now, then=then)
         for _, rows in groupby(ordered, key=_configured)
     ]
 
@@ -101,40 +116,41 @@ def depending_on(source: Source, found: Iterable[Prospect]) -> list[Prospect]:
     return [one for one in found if one.now.source == source]
 
 
-def changed_at(border: Border, policy: Policy, totals: Iterable[Totals]) -> list[Prospect]:
+def changed_at(border: Border, policy: Policy, sent: Iterable[Sent]) -> list[Prospect]:
     """Return those that another source sends from this border on."""
-    found = prospects(policy, totals, now=border.at - _JUST_BEFORE, then=border.at)
+    found = prospects(policy, sent, now=border.at - _JUST_BEFORE, then=border.at)
     return [one for one in found if one.changes]
 
 
-def _configured(row: Totals) -> tuple[str, str, str]:
-    return row.account_sid, row.url, row.source_asked or ""
+def _configured(row: Sent) -> tuple[str, str, str]:
+    return row.account_sid, row.url, row.asked or ""
 
 
-def _prospect(policy: Policy, rows: Sequence[Totals], *, now: datetime, then: datetime) -> Prospect:
-    account_sid, url, _, asked, *_ = rows[0]
-    wire = url.partition("#")[0]
+def _prospect(
+    policy: Policy, by_date: Policy, rows: Sequence[Sent], *, now: datetime, then: datetime
+) -> Prospect:
+    account_sid, url, _, asked, _ = rows[0]
 
-    def choose(at: datetime) -> Choice:
-        return policy.choose(asked, at=at, account_sid=account_sid, url=wire)
+    def choose(at: datetime, by: Policy = policy) -> Choice:
+        return by.choose(asked, at=at, account_sid=account_sid, url=url.partition("#")[0])
 
     chosen_now, chosen_then = choose(now), choose(then)
-    hold, _ = policy.phase_of(at=now, account_sid=account_sid, url=wire)
-    why = Why.DEFAULT if hold is None else Why.HELD
     return Prospect(
         account_sid=account_sid,
         url=url,
         asked=asked,
-        callbacks=sum(map(_count, rows)),
-        would_move=sum(_count(row) for row in rows if row.source != chosen_then.source),
+        callbacks=sum(row.callbacks for row in rows),
+        would_move=sum(row.callbacks for row in rows if row.source != chosen_then.source),
         now=chosen_now,
         then=chosen_then,
-        why=Why.ASKED if chosen_now.source == asked else why,
+        why=_why(chosen_now, choose(now, by_date)),
         in_phases=tuple(
             (phase.name, choose(phase.since or _LONG_AGO).source) for phase in policy.phases
         ),
     )
 
 
-def _count(row: Totals) -> int:
-    return row.delivered + row.undelivered + row.retried + row.waiting
+def _why(choice: Choice, by_date: Choice) -> Why:
+    if choice.source != by_date.source:
+        return Why.HELD
+    return Why.ASKED if choice.source == choice.asked else Why.DEFAULT
