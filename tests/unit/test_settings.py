@@ -86,6 +86,7 @@ DEFAULTS_OF_DEV = Settings(
     seal_key=None,
     seal_key_file=None,
     drain=timedelta(milliseconds=750),
+    warn_before=(timedelta(days=30), timedelta(days=7), timedelta(days=1)),
     log_format="text",
     log_level="warning",
 )
@@ -186,6 +187,8 @@ def test_the_flag_for_the_file_beats_the_environment(write_file: WriteFile) -> N
         ("twilio_egress", "127.0.0.2", Direct(("127.0.0.2",))),
         ("kore_egress", "http://u:p@proxy:3128", Proxy("proxy", 3128, "u:p")),
         ("drain", "0s", timedelta(0)),
+        ("warn_before", "none", ()),
+        ("warn_before", "2d, 12h", (timedelta(days=2), timedelta(hours=12))),
     ],
 )
 def test_a_setting_is_read_alike_from_the_flag_and_the_environment(
@@ -234,6 +237,7 @@ def test_a_setting_is_read_alike_from_the_flag_and_the_environment(
             "kore_egress",
             Direct(("127.0.0.2", "127.0.0.3")),
         ),
+        ('warn_before = ["2d", "12h"]', "warn_before", (timedelta(days=2), timedelta(hours=12))),
         ('egress.away = "any"', "egress", {"away": ANY}),
     ],
 )
@@ -258,6 +262,7 @@ BAD_VALUES = [
     ("at", "tomorrow", "'tomorrow' is no date"),
     ("at", "2024-02-30", "'2024-02-30' is no date"),
     ("update_takes", "soon", "'soon' is no duration"),
+    ("warn_before", "7d,soon", "'soon' is no duration"),
     ("update_takes", "-1s", "'-1s' is no duration"),
     ("scenario", "fast", "there is no scenario 'fast'; there are normal, update-fails, "),
     ("scenario", "Slow", "there is no scenario 'Slow'"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar, Final, NamedTuple
 
+from ringback.core.periods import DAY, HOUR, iso
 from ringback.core.source import Hold, Phase, Policy, Source
 
 _JUST_BEFORE: Final = timedelta(microseconds=1)
@@ -133,6 +134,20 @@ def next_reminder(
         for time in (timedelta(0), *before)
     ]
     return min((instant for instant in instants if instant > after), default=None)
+
+
+def when(at: datetime, left: timedelta) -> str:
+    """Return when a border is that is this far ahead, in words.
+
+    >>> when(datetime(2024, 11, 2), timedelta(hours=30))
+    'at 2024-11-02T00:00:00Z, in 1 day'
+    """
+    if not left:
+        return f"now, at {iso(at)}"
+    if left < HOUR:
+        return f"at {iso(at)}, within the hour"
+    count, unit = (left // HOUR, "hour") if left < DAY else (left // DAY, "day")
+    return f"at {iso(at)}, in {count} {unit}{'' if count == 1 else 's'}"
 
 
 def _changes(policy: Policy, at: datetime) -> Iterator[Change]:

@@ -84,6 +84,11 @@ class Prospect:
     """From where it is sent as each phase begins, by its name."""
 
     @property
+    def wire(self) -> str:
+        """The URL without its fragment: what holds go by."""
+        return self.url.partition("#")[0]
+
+    @property
     def changes(self) -> bool:
         """Whether another source sends it then."""
         return self.now.source != self.then.source

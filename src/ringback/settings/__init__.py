@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from ringback.settings.load import load
+from ringback.settings.origin import Origin
 from ringback.settings.record import Settings
+from ringback.settings.reloading import Reloading, policy_of
 from ringback.settings.table import (
     DATA,
     SEAL_KEY,
@@ -27,9 +29,12 @@ __all__ = [
     "SEAL_KEY_FILE",
     "SETTINGS",
     "Command",
+    "Origin",
+    "Reloading",
     "Setting",
     "Settings",
     "load",
+    "policy_of",
     "settings_of",
 ]
 

@@ -17,6 +17,7 @@ from ringback.settings.texts import (
     count,
     number,
     read_device_network,
+    read_durations,
     read_gateway,
     read_instant,
     read_networks,
@@ -346,6 +347,14 @@ SETTINGS: Final = (
         "DURATION",
         "How long a stop waits for the requests that are under way.",
         forms=(int, float),
+    ),
+    Setting(
+        "warn_before",
+        read_durations,
+        _same("30d,7d,1d"),
+        "DURATIONS",
+        "How long before the policy changes by its dates that is warned of: a comma list, or none.",
+        forms=(list,),
     ),
     Setting(
         "log_format",

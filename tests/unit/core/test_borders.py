@@ -14,6 +14,7 @@ from ringback.core.borders import (
     next_reminder,
     reminders,
     sources_that_end,
+    when,
 )
 from ringback.core.source import BOTH, NOTICE, Hold, Phase, Policy, Source
 
@@ -159,3 +160,18 @@ def test_reminders_come_due_one_after_the_other() -> None:
 
 def test_without_times_before_it_a_border_is_told_of_when_it_is_there() -> None:
     assert next_reminder(NOTICE, after=LONG_AGO, before=()) == BETWEEN
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (30 * DAY, "at 2024-10-16T00:00:00Z, in 30 days"),
+        (2 * DAY - MICROSECOND, "at 2024-10-16T00:00:00Z, in 1 day"),
+        (DAY - MICROSECOND, "at 2024-10-16T00:00:00Z, in 23 hours"),
+        (timedelta(hours=1), "at 2024-10-16T00:00:00Z, in 1 hour"),
+        (MICROSECOND, "at 2024-10-16T00:00:00Z, within the hour"),
+        (0 * DAY, "now, at 2024-10-16T00:00:00Z"),
+    ],
+)
+def test_when_a_border_is_is_said_in_words(left: timedelta, said: str) -> None:
+    assert when(BETWEEN, left) == said

@@ -63,6 +63,7 @@ def test_what_is_held_stays_and_depends_on_its_hold() -> None:
     # A hold covers a URL without its fragment.
     held = row(f"{URL}#rc=2")
     found = only(policy, held, now=AFTER, then=AFTER + DAY)
+    assert found.wire == URL
     assert (found.why, found.changes) == (Why.HELD, True)
     assert found.in_phases == (("before", TWILIO), ("between", TWILIO), ("after", TWILIO))
 

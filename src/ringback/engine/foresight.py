@@ -1,0 +1,216 @@
+"""Looks ahead in the policy's calendar: reminds of borders, and counts whom they will concern.
+
+What it counts are the callbacks of the last week, once an hour, a bounded number in each piece of
+work: a store that has many of them goes on with all else in between.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import chain, groupby
+from typing import Final
+
+from ringback.core.borders import (
+    Border,
+    Reminder,
+    borders,
+    next_reminder,
+    reminders,
+    sources_that_end,
+    when,
+)
+from ringback.core.errors import StoreUnavailable
+from ringback.core.outlook import (
+    WEEK,
+    Prospect,
+    Reach,
+    Sent,
+    changed_at,
+    depending_on,
+    prospects,
+    reach,
+)
+from ringback.core.periods import iso
+from ringback.core.source import Source
+from ringback.engine.bell import Bell
+from ringback.engine.policy_in_force import PolicyInForce
+from ringback.ports import Clock, Store
+
+_COUNT_EVERY: Final = timedelta(hours=1)
+_AT_LEAST: Final = timedelta(minutes=1)
+_WANTED: Final = 10_000
+"""How many callbacks a piece of work is to count, about."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Dependents:
+    """Who was called in the last week, and from where they are sent by the policy in force."""
+
+    counted: datetime
+    """Until when callbacks were counted."""
+    by_account: Mapping[str, Sequence[Prospect]]
+
+    def of(self, account_sid: str | None = None) -> Iterable[Prospect]:
+        """Return what was found of an account, or of all."""
+        if account_sid is None:
+            return chain.from_iterable(self.by_account.values())
+        return self.by_account.get(account_sid, ())
+
+    def on(self, source: Source, account_sid: str | None = None) -> Reach:
+        """Return how much depends on a source, of an account or of all."""
+        return reach(depending_on(source, self.of(account_sid)))
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What there is to measure about a policy at one moment."""
+
+    seconds_to_borders: Mapping[str, float]
+    """To the next border, by the label of its change."""
+    dependents: Mapping[Source, int]
+    """How many callbacks of the last week came from where a source that ends sends now."""
+    refusals: int
+    """How often the settings file could not be used."""
+    is_current: bool
+    """Whether what the file has is in force."""
+
+
+class Foresight:
+    """What is ahead of the policy in force; it reminds by log lines of level warning.
+
+    `piece` is about how many callbacks are counted at a time.
+    """
+
+    def __init__(
+        self,
+        in_force: PolicyInForce,
+        *,
+        store: Store,
+        clock: Clock,
+        before: Sequence[timedelta],
+        piece: int = _WANTED,
+    ) -> None:
+        self.in_force = in_force
+        self.dependents: Dependents | None = None
+        """None until they have been counted, which is at once after the start."""
+        self._store = store
+        self._clock = clock
+        self.before = before
+        """How long before a border there is a warning of it."""
+        self._piece = piece
+        self._bell = Bell(clock)
+        self._told = set[Reminder]()
+        self._sent: list[Sent] | None = None
+        self._counted = clock.now()
+        in_force.listen(self._bell.wake)
+
+    @property
+    def date(self) -> datetime:
+        """Which instant it is in the policy's calendar."""
+        return self.in_force.transition.date_at(self._clock.now())
+
+    def near(self, *, since: datetime | None = None) -> list[Reminder]:
+        """Return the borders that are near now, and those that were reached since a date."""
+        policy, date = self.in_force.transition.policy, self.date
+        return reminders(policy, since=since or date, at=date, before=self.before)
+
+    def figures(self) -> Figures:
+        """Return what there is to measure now."""
+        policy, date = self.in_force.transition.policy, self.date
+        seconds = dict[str, float]()
+        for border in borders(policy, after=date):
+            seconds.setdefault(border.change.label, (border.at - date).total_seconds())
+        known = self.dependents
+        ending = [] if known is None else sources_that_end(policy, at=date)
+        return Figures(
+            seconds_to_borders=seconds,
+            dependents={source: known.on(source).callbacks for source in ending if known},
+            refusals=self.in_force.refusals,
+            is_current=self.in_force.problem is None,
+        )
+
+    async def run(self) -> None:
+        """Count and remind, for ever."""
+        reminded = self.date
+        while True:
+            await self._count_at_times()
+            await self._look_at_dependents()
+            date = self.date
+            for reminder in self.near(since=reminded):
+                await self._remind(reminder, date)
+            reminded = date
+            await self._bell.wait(self._next(date))
+
+    def _next(self, date: datetime) -> datetime:
+        transition = self.in_force.transition
+        due = next_reminder(transition.policy, after=date, before=self.before)
+        count = self._counted + _COUNT_EVERY
+        return count if due is None else min(count, due - transition.ahead)
+
+    async def _count_at_times(self) -> None:
+        now = self._clock.now()
+        if self._sent is not None and self._counted <= now < self._counted + _COUNT_EVERY:
+            return
+        self._counted = now
+        try:
+            self._sent = await self._count(now)
+        except StoreUnavailable as failure:
+            _log.warning("%s; the callbacks of the last week are counted later", failure)
+
+    async def _count(self, now: datetime) -> list[Sent]:
+        counted = Counter[tuple[str, str, Source, Source | None]]()
+        until, span = now, _COUNT_EVERY
+        while until > now - WEEK:
+            since = max(until - span, now - WEEK)
+            rows = await self._count_between(since, until)
+            for row in rows:
+                counted[row[:4]] += row.callbacks
+            of_span = sum(row.callbacks for row in rows)
+            span = max(_AT_LEAST, min(span * 2, span * self._piece / max(of_span, 1)))
+            until = since
+        return [Sent(*what, callbacks) for what, callbacks in counted.items()]
+
+    async def _count_between(self, since: datetime, until: datetime) -> list[Sent]:
+        totals = await self._store.transact(
+            lambda tx: tx.callbacks.totals(since=since, until=until)
+        )
+        return [Sent.of(*row) for row in totals]
+
+    async def _look_at_dependents(self) -> None:
+        if self._sent is None:
+            return
+        policy, date, sent = self.in_force.transition.policy, self.date, self._sent
+        # There may be many, and each takes microseconds.
+        found = await asyncio.to_thread(prospects, policy, sent, now=date, then=date)
+        by_account = groupby(found, key=lambda one: one.account_sid)
+        self.dependents = Dependents(
+            self._counted, {account_sid: list(its) for account_sid, its in by_account}
+        )
+
+    async def _remind(self, reminder: Reminder, date: datetime) -> None:
+        if reminder in self._told:
+            return
+        self._told.add(reminder)
+        border = reminder.border
+        concerned = await self._concerned(border)
+        shown = "" if concerned is None else f"; of the last week it would change {concerned}"
+        left = max(border.at - date, timedelta(0))
+        extra = {
+            "change": border.change.label,
+            "date": iso(border.at),
+            "seconds_left": round(left.total_seconds()),
+            **({} if concerned is None else concerned._asdict()),
+        }
+        _log.warning("policy: %s %s%s", border.change, when(border.at, left), shown, extra=extra)
+
+    async def _concerned(self, border: Border) -> Reach | None:
+        """Return how much of the last week comes from another source from a border on."""
+        if self._sent is None:
+            return None
+        policy = self.in_force.transition.policy
+        return reach(await asyncio.to_thread(changed_at, border, policy, self._sent))

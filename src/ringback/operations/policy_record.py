@@ -1,0 +1,70 @@
+"""A policy as a record: what the portal answers, and what `ringback policy show` prints."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from ringback.core.borders import Border, HoldEnds, borders, reminders, when
+from ringback.core.source import Hold, Phase, Policy
+
+
+def policy_record(
+    policy: Policy,
+    *,
+    date: datetime,
+    before: Sequence[timedelta],
+    concerns: Callable[[Hold], bool] = lambda _: True,
+) -> dict[str, Any]:
+    """Return what there is to know of a policy at a date, with the holds that concern somebody.
+
+    `before` says how long before a border there is a warning of it.
+    """
+    near = reminders(policy, since=date, at=date, before=before)
+    return {
+        "date": date,
+        "phase": policy.phase_of(at=date, account_sid="", url="")[1].name,
+        "phases": [_phase_record(phase) for phase in policy.phases],
+        "holds": [_hold_record(hold, date) for hold in policy.holds if concerns(hold)],
+        "borders": [
+            _border_record(border, date)
+            for border in borders(policy, after=date)
+            if _is_for(border, concerns)
+        ],
+        "warnings": [
+            f"{border.change} {when(border.at, border.at - date)}"
+            for border, _ in near
+            if _is_for(border, concerns)
+        ],
+    }
+
+
+def _phase_record(phase: Phase) -> dict[str, Any]:
+    return {
+        "name": phase.name,
+        "since": phase.since,
+        "default": phase.default,
+        "may_ask": sorted(phase.may_ask),
+    }
+
+
+def _hold_record(hold: Hold, date: datetime) -> dict[str, Any]:
+    return {
+        "phase": hold.phase,
+        "account_sid": hold.account_sid,
+        "url_prefix": hold.url_prefix,
+        "until": hold.until,
+        "has_ended": hold.has_ended(date),
+    }
+
+
+def _border_record(border: Border, date: datetime) -> dict[str, Any]:
+    return {
+        "date": border.at,
+        "change": border.change.label,
+        "meaning": str(border.change),
+        "seconds_left": (border.at - date).total_seconds(),
+    }
+
+
+def _is_for(border: Border, concerns: Callable[[Hold], bool]) -> bool:
+    return not isinstance(border.change, HoldEnds) or concerns(border.change.hold)
