@@ -55,7 +55,9 @@ async def run(
         seed = await _seed(settings, parts)
         dev_file = _dev_file(settings, parts, seed, base_url, https)
         dev_file.write(settings.data)
-        shown = banner(dev_file, settings, parts.phase, ahead=clock.ahead)
+        shown = banner(
+            dev_file, settings, parts.phase, ahead=clock.ahead, near=parts.foresight.near_in_words()
+        )
         click.echo(dev_file.to_line() if as_json else shown)
 
     await serve_until_told(

@@ -57,5 +57,7 @@ async def _announce(settings: Settings, parts: Parts, base_url: str, *, as_json:
     }
     if as_json:
         click.echo(json.dumps(started))
+    if near := parts.foresight.near_in_words():
+        started["borders"] = "; ".join(near)
     extra = {**started, "schedule": schedule_in_words(settings.schedule), "version": __version__}
     _log.info("serving at %s", base_url, extra=extra)

@@ -136,18 +136,18 @@ def next_reminder(
     return min((instant for instant in instants if instant > after), default=None)
 
 
-def when(at: datetime, left: timedelta) -> str:
-    """Return when a border is that is this far ahead, in words.
+def in_words(border: Border, date: datetime) -> str:
+    """Return what changes at a border, and when that is, as seen from this date.
 
-    >>> when(datetime(2024, 11, 2), timedelta(hours=30))
-    'at 2024-11-02T00:00:00Z, in 1 day'
+    >>> in_words(Border(datetime(2024, 11, 2), SourceEnds(Source.TWILIO)), datetime(2024, 11, 1))
+    'twilio ends at 2024-11-02T00:00:00Z, in 1 day'
     """
-    if not left:
-        return f"now, at {iso(at)}"
-    if left < HOUR:
-        return f"at {iso(at)}, within the hour"
+    left = border.at - date
+    if left <= timedelta(0):
+        return f"{border.change} now, at {iso(border.at)}"
     count, unit = (left // HOUR, "hour") if left < DAY else (left // DAY, "day")
-    return f"at {iso(at)}, in {count} {unit}{'' if count == 1 else 's'}"
+    span = f"in {count} {unit}{'' if count == 1 else 's'}" if count else "within the hour"
+    return f"{border.change} at {iso(border.at)}, {span}"
 
 
 def _changes(policy: Policy, at: datetime) -> Iterator[Change]:

@@ -1,12 +1,7 @@
-"""Looks ahead in the policy's calendar: reminds of borders, and counts whom they will concern.
-
-What it counts are the callbacks of the last week, once an hour, a bounded number in each piece of
-work: a store that has many of them goes on with all else in between.
-"""
+"""Looks ahead in the policy's calendar: reminds of borders, and counts whom they will concern."""
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,14 +12,13 @@ from ringback.core.borders import (
     Border,
     Reminder,
     borders,
+    in_words,
     next_reminder,
     reminders,
     sources_that_end,
-    when,
 )
 from ringback.core.errors import StoreUnavailable
 from ringback.core.outlook import (
-    WEEK,
     Prospect,
     Reach,
     Sent,
@@ -36,13 +30,11 @@ from ringback.core.outlook import (
 from ringback.core.periods import iso
 from ringback.core.source import Source
 from ringback.engine.bell import Bell
+from ringback.engine.counting import count_last_week
 from ringback.engine.policy_in_force import PolicyInForce
 from ringback.ports import Clock, Store
 
 _COUNT_EVERY: Final = timedelta(hours=1)
-_AT_LEAST: Final = timedelta(minutes=1)
-_WANTED: Final = 10_000
-"""How many callbacks a piece of work is to count, about."""
 
 _log = logging.getLogger(__name__)
 
@@ -81,10 +73,7 @@ class Figures:
 
 
 class Foresight:
-    """What is ahead of the policy in force; it reminds by log lines of level warning.
-
-    `piece` is about how many callbacks are counted at a time.
-    """
+    """What is ahead of the policy in force; it reminds by log lines of level warning."""
 
     def __init__(
         self,
@@ -93,7 +82,6 @@ class Foresight:
         store: Store,
         clock: Clock,
         before: Sequence[timedelta],
-        piece: int = _WANTED,
     ) -> None:
         self.in_force = in_force
         self.dependents: Dependents | None = None
@@ -102,7 +90,6 @@ class Foresight:
         self._clock = clock
         self.before = before
         """How long before a border there is a warning of it."""
-        self._piece = piece
         self._bell = Bell(clock)
         self._told = set[Reminder]()
         self._sent: list[Sent] | None = None
@@ -118,6 +105,11 @@ class Foresight:
         """Return the borders that are near now, and those that were reached since a date."""
         policy, date = self.in_force.transition.policy, self.date
         return reminders(policy, since=since or date, at=date, before=self.before)
+
+    def near_in_words(self) -> list[str]:
+        """Return the borders that are near now, and when each of them is."""
+        date = self.date
+        return [in_words(reminder.border, date) for reminder in self.near()]
 
     def figures(self) -> Figures:
         """Return what there is to measure now."""
@@ -158,28 +150,9 @@ class Foresight:
             return
         self._counted = now
         try:
-            self._sent = await self._count(now)
+            self._sent = await count_last_week(self._store, now)
         except StoreUnavailable as failure:
             _log.warning("%s; the callbacks of the last week are counted later", failure)
-
-    async def _count(self, now: datetime) -> list[Sent]:
-        counted = Counter[tuple[str, str, Source, Source | None]]()
-        until, span = now, _COUNT_EVERY
-        while until > now - WEEK:
-            since = max(until - span, now - WEEK)
-            rows = await self._count_between(since, until)
-            for row in rows:
-                counted[row[:4]] += row.callbacks
-            of_span = sum(row.callbacks for row in rows)
-            span = max(_AT_LEAST, min(span * 2, span * self._piece / max(of_span, 1)))
-            until = since
-        return [Sent(*what, callbacks) for what, callbacks in counted.items()]
-
-    async def _count_between(self, since: datetime, until: datetime) -> list[Sent]:
-        totals = await self._store.transact(
-            lambda tx: tx.callbacks.totals(since=since, until=until)
-        )
-        return [Sent.of(*row) for row in totals]
 
     async def _look_at_dependents(self) -> None:
         if self._sent is None:
@@ -206,7 +179,7 @@ class Foresight:
             "seconds_left": round(left.total_seconds()),
             **({} if concerned is None else concerned._asdict()),
         }
-        _log.warning("policy: %s %s%s", border.change, when(border.at, left), shown, extra=extra)
+        _log.warning("policy: %s%s", in_words(border, date), shown, extra=extra)
 
     async def _concerned(self, border: Border) -> Reach | None:
         """Return how much of the last week comes from another source from a border on."""

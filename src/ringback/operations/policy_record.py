@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ringback.core.borders import Border, HoldEnds, borders, reminders, when
+from ringback.core.borders import Border, HoldEnds, borders, in_words, reminders
 from ringback.core.source import Hold, Phase, Policy
 
 
@@ -30,11 +30,7 @@ def policy_record(
             for border in borders(policy, after=date)
             if _is_for(border, concerns)
         ],
-        "warnings": [
-            f"{border.change} {when(border.at, border.at - date)}"
-            for border, _ in near
-            if _is_for(border, concerns)
-        ],
+        "warnings": [in_words(border, date) for border, _ in near if _is_for(border, concerns)],
     }
 
 

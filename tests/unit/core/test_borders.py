@@ -11,10 +11,10 @@ from ringback.core.borders import (
     SourceBegins,
     SourceEnds,
     borders,
+    in_words,
     next_reminder,
     reminders,
     sources_that_end,
-    when,
 )
 from ringback.core.source import BOTH, NOTICE, Hold, Phase, Policy, Source
 
@@ -174,4 +174,5 @@ def test_without_times_before_it_a_border_is_told_of_when_it_is_there() -> None:
     ],
 )
 def test_when_a_border_is_is_said_in_words(left: timedelta, said: str) -> None:
-    assert when(BETWEEN, left) == said
+    expected = f"the default moves from twilio to kore {said}"
+    assert in_words(MOVES, BETWEEN - left) == expected

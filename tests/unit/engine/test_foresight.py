@@ -11,8 +11,9 @@ import pytest
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import StoreUnavailable
-from ringback.core.outlook import Reach
+from ringback.core.outlook import Reach, Sent
 from ringback.core.source import NOTICE, Hold, Policy, Source, Transition
+from ringback.engine.counting import count_last_week
 from ringback.engine.foresight import Foresight
 from ringback.engine.policy_in_force import PolicyInForce
 from ringback.ports import Store, Transaction
@@ -221,17 +222,18 @@ async def test_it_counts_once_an_hour(
 
 
 async def test_much_is_counted_in_many_pieces_of_work(
-    in_force: PolicyInForce, away: Away, store: MemoryStore, clock: FakeClock
+    away: Away, store: MemoryStore, clock: FakeClock
 ) -> None:
-    foresight = Foresight(in_force, store=away, clock=clock, before=(), piece=10)
-    async with running(foresight):
-        await counted(foresight, clock.now())
-        with_nothing = away.asked
-        await keep(store, clock.now(), *["https://a.example/"] * 20)
-        clock.advance(HOUR)
-        await counted(foresight, clock.now())
-    assert away.asked - with_nothing > with_nothing
-    assert foresight.figures().dependents == {TWILIO: 20}
+    now = clock.now()
+    assert await count_last_week(away, now) == []
+    with_nothing, away.asked = away.asked, 0
+    await keep(store, now - timedelta(seconds=1), *["https://a.example/"] * 20)
+    counted_twenty = await count_last_week(away, now, piece=10)
+    assert counted_twenty == [Sent(ACCOUNT_SID, "https://a.example/", TWILIO, None, 20)]
+    assert away.asked > with_nothing
+    away.asked = 0
+    assert await count_last_week(away, now, piece=1_000) == counted_twenty
+    assert away.asked == with_nothing
 
 
 async def test_a_database_that_is_away_is_asked_again_later(
