@@ -1,9 +1,10 @@
 """A policy that changes while a server runs, as an operator changes it: in the file."""
 
+import asyncio
 import signal
 from pathlib import Path
 
-from tests.end_to_end.test_serve import create, metrics, send, serving
+from tests.end_to_end.test_serve import create, metrics, ringback, send, serving
 from tests.served import Served, served
 
 NOWHERE = "http://127.0.0.1:9/hook"
@@ -59,6 +60,11 @@ async def test_a_server_takes_over_the_policy_of_a_changed_file(tmp_path: Path) 
         assert sources == ["kore", "twilio", "twilio", "kore"]
         told = (await server.get("/portal/v1/policy")).body
         assert (told["phase"], told["holds"][0]["has_ended"]) == ("after", True)
+        words = ("--server", server.dev["base_url"], "--account-sid", credentials["account_sid"])
+        secret = ("--auth-token", credentials["auth_token"])
+        shown = await asyncio.to_thread(ringback, "policy", "show", *words, *secret)
+        assert "  every callback  in before  ended 2025-01-01T00:00:00Z\n" in shown.stdout
+        assert "twilio, which ends, sends now what were 0 callbacks to 0 URLs" in shown.stdout
         assert await server.stop() == 0
     warnings = [line["message"] for line in server.log if line["level"] == "warning"]
     assert f"{file}: what changed of backlog needs a restart" in warnings

@@ -26,7 +26,7 @@ def policy_record(
         "phases": [_phase_record(phase) for phase in policy.phases],
         "holds": [_hold_record(hold, date) for hold in policy.holds if concerns(hold)],
         "borders": [
-            _border_record(border, date)
+            border_record(border, date)
             for border in borders(policy, after=date)
             if _is_for(border, concerns)
         ],
@@ -53,7 +53,8 @@ def _hold_record(hold: Hold, date: datetime) -> dict[str, Any]:
     }
 
 
-def _border_record(border: Border, date: datetime) -> dict[str, Any]:
+def border_record(border: Border, date: datetime) -> dict[str, Any]:
+    """Return what there is to know of a border, as seen from this date."""
     return {
         "date": border.at,
         "change": border.change.label,

@@ -8,7 +8,9 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from ringback.settings.load import load
+from ringback.settings.editing import held, move_phase, put_hold, release
+from ringback.settings.file import SettingsFile
+from ringback.settings.load import FILE_VARIABLE, load, load_policy
 from ringback.settings.origin import Origin
 from ringback.settings.record import Settings
 from ringback.settings.reloading import Reloading, policy_of
@@ -25,6 +27,7 @@ from ringback.settings.table import (
 __all__ = [
     "DATA",
     "ENVIRONMENT",
+    "FILE_VARIABLE",
     "SEAL_KEY",
     "SEAL_KEY_FILE",
     "SETTINGS",
@@ -33,8 +36,14 @@ __all__ = [
     "Reloading",
     "Setting",
     "Settings",
+    "SettingsFile",
+    "held",
     "load",
+    "load_policy",
+    "move_phase",
     "policy_of",
+    "put_hold",
+    "release",
     "settings_of",
 ]
 

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, Final, cast
 
@@ -22,6 +22,7 @@ from ringback.settings.table import (
     SCENARIO,
     SETTINGS,
     VARIABLES_OF_CLIENTS,
+    WARN_BEFORE,
     Command,
     Setting,
 )
@@ -37,13 +38,16 @@ def load(
     environment: Mapping[str, str],
     *,
     command: Command = Command.DEV,
+    file: SettingsFile | None = None,
 ) -> Settings:
     """Return the settings that the flags, the environment and the settings file add up to.
 
+    Without a `file` that was read already, it is the one that the flags or the environment name.
     Raises Unusable, naming the place, for what can't be used.
     """
-    path = flags.get("settings") or environment.get(FILE_VARIABLE)
-    file = SettingsFile.read(path) if path else SettingsFile()
+    if file is None:
+        path = flags.get("settings") or environment.get(FILE_VARIABLE)
+        file = SettingsFile.read(path) if path else SettingsFile()
     _refuse_strangers(environment, file, command)
     given = {
         setting.name: find(setting, command, flags=flags, environment=environment, file=file)
@@ -54,6 +58,17 @@ def load(
     values["phase"] = _phase_to_be_in(given["phase"], values["at"], policy, command)
     _check_certificates(given, values)
     return Settings(policy=policy, egress=_named_egress(file), scenarios=_scenarios(file), **values)
+
+
+def load_policy(
+    file: SettingsFile, environment: Mapping[str, str]
+) -> tuple[Policy, tuple[timedelta, ...]]:
+    """Return a file's policy, and how long before its borders there are warnings.
+
+    Raises Unusable, naming the place, for what of that can't be used.
+    """
+    given = find(WARN_BEFORE, Command.SERVE, flags={}, environment=environment, file=file)
+    return read_policy(file), given.read()
 
 
 # ---- what nobody knows, or not here --------------------------------------------------------------

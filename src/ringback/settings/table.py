@@ -126,6 +126,15 @@ EGRESS: Final = Setting(
     is_secret=True,
 )
 
+WARN_BEFORE: Final = Setting(
+    "warn_before",
+    read_durations,
+    _same("30d,7d,1d"),
+    "DURATIONS",
+    "How long before the policy changes by its dates that is warned of: a comma list, or none.",
+    forms=(list,),
+)
+
 SCENARIO: Final = Setting(
     "scenario",
     scenario_called,
@@ -348,14 +357,7 @@ SETTINGS: Final = (
         "How long a stop waits for the requests that are under way.",
         forms=(int, float),
     ),
-    Setting(
-        "warn_before",
-        read_durations,
-        _same("30d,7d,1d"),
-        "DURATIONS",
-        "How long before the policy changes by its dates that is warned of: a comma list, or none.",
-        forms=(list,),
-    ),
+    WARN_BEFORE,
     Setting(
         "log_format",
         choice("json", "text"),
