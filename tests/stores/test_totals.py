@@ -8,6 +8,7 @@ from ringback.core.callback import CallbackStatus, Progress, advance, begin, dis
 from ringback.core.outcome import Delivered, Refused
 from ringback.core.retry import Decision, Done, GiveUp, NewRound, TryAgain
 from ringback.core.source import Source
+from ringback.operations.totals import totals_of as in_pieces
 from ringback.ports import Settlement, Store, Totals
 from tests.fakes import NOW
 from tests.stores.asking import claim, keep, settle
@@ -165,3 +166,28 @@ async def test_many_outcomes_of_one_url_are_added_up(store: Store) -> None:
     for number, status in enumerate(statuses):
         await keep(store, callback(number).having(Progress(NOW, status, attempt_count=1)))
     assert await totals_of(store) == [totals(delivered=3, undelivered=2)]
+
+
+async def test_read_in_pieces_they_are_what_they_are_as_a_whole(store: Store) -> None:
+    days = [NOW + timedelta(minutes=minute) for minute in range(0, 36 * 60, 131)]
+    statuses = [CallbackStatus.DELIVERED, CallbackStatus.FAILED, CallbackStatus.SCHEDULED]
+    for number, created in enumerate(days):
+        made = callback(
+            number,
+            (OURS, THEIRS)[number % 2],
+            created=created,
+            url=(HOST, f"{HOST}#cbs=kore")[number % 3 == 0],
+        )
+        status, tries = statuses[number % 3], number // 3 % 2
+        await keep(store, made.having(Progress(NOW, status, attempt_count=tries, due=created)))
+    for since, until in ((NOW, days[-1]), (NOW - SECOND, days[-1] + SECOND), (NOW, NOW)):
+        whole = await totals_of(store, since=since, until=until)
+        assert await in_pieces(store, since=since, until=until) == whole
+        own = await totals_of(store, since=since, until=until, account_sid=OURS)
+        assert await in_pieces(store, since=since, until=until, account_sid=OURS) == own
+
+
+async def test_a_long_time_is_read_in_pieces_that_are_not_too_many(store: Store) -> None:
+    await keep(store, callback(1), callback(2, created=NOW.replace(year=1971)))
+    first, last = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert await in_pieces(store, since=first, until=last) == [totals(waiting=2)]

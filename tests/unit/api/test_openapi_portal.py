@@ -36,6 +36,7 @@ ONE: Final = f"{LIST}/{{sid}}"
 DEVICE: Final = "/portal/v1/devices/{sim}"
 DOWNLOAD: Final = "/portal/v1/esim_profiles/{sid}/download"
 REGISTER: Final = "/portal/v1/wireless_sims"
+TOTALS: Final = "/portal/v1/totals"
 TEST_EVENTS: Final = "/portal/v1/test_events"
 REHEARSALS: Final = "/portal/v1/rehearsals"
 SCENARIOS: Final = "/portal/v1/scenarios"
@@ -66,6 +67,8 @@ CALLS: Final = (
     Call("POST", f"{ONE}/replay", 200, sid=CALLBACK_SID),
     Call("POST", f"{ONE}/replay", 409, {"AsOtherSource": "yes"}, sid=CALLBACK_SID),
     Call("POST", f"{ONE}/replay", 404, sid="none"),
+    Call("GET", TOTALS, 200, {"Since": "2024-01-01T00:00:00Z", "Until": "2025-01-01T00:00:00Z"}),
+    Call("GET", TOTALS, 400),
     Call("POST", TEST_EVENTS, 201, {"Url": HOOK, "Method": "GET"}),
     Call("POST", TEST_EVENTS, 400),
     Call("POST", REHEARSALS, 201),

@@ -160,6 +160,18 @@ PORTAL: Final = (
         errors=(409,),
     ),
     PortalOperation(
+        "GET",
+        "/portal/v1/totals",
+        "FetchTotals",
+        "Count how the callbacks of a time went, by account, URL and sources. Test events and"
+        " replays from the other source are left out.",
+        {200: "totals"},
+        (
+            required("Since", INSTANT, "Those created from this instant on."),
+            required("Until", INSTANT, "Those created before this instant."),
+        ),
+    ),
+    PortalOperation(
         "POST",
         "/portal/v1/test_events",
         "SendTestEvent",

@@ -153,6 +153,20 @@ PORTAL_SCHEMAS: Final[Mapping[str, Any]] = {
         skipped={"type": "object", "additionalProperties": number(0)},
         next=or_null(object_of(After=or_null(TEXT), Until=or_null(INSTANT))),
     ),
+    "totals": object_of(
+        totals=list_of(
+            object_of(
+                account_sid=sid_of(Kind.ACCOUNT),
+                url=TEXT,
+                source=_SOURCE,
+                source_asked=or_null(_SOURCE),
+                delivered=number(0),
+                undelivered=number(0),
+                retried=number(0),
+                waiting=number(0),
+            )
+        )
+    ),
     "rehearsal": object_of(secret_id=TEXT, callbacks=list_of(_refer("callback"))),
     "device": object_of(
         product={"type": "string", "enum": ["supersim", "wireless"]},
