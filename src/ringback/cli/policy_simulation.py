@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from ringback.core.borders import borders, sources_that_end
-from ringback.core.outlook import WEEK, Prospect, Sent, depending_on, prospects, reach
+from ringback.core.outlook import WEEK, Prospect, Sent, depending_on, in_phases, prospects, reach
 from ringback.core.source import Choice, Policy
 from ringback.operations.policy_record import border_record
 
@@ -41,7 +41,7 @@ def _last_week(
             {"source": str(source), **reach(depending_on(source, found))._asdict()}
             for source in sources_that_end(policy, at=now)
         ],
-        "called": [_prospect_record(one) for one in found],
+        "called": [_prospect_record(policy, one) for one in found],
     }
 
 
@@ -49,7 +49,7 @@ def _general_phase(policy: Policy, at: datetime) -> str:
     return policy.phase_of(at=at, account_sid="", url="")[1].name
 
 
-def _prospect_record(one: Prospect) -> dict[str, Any]:
+def _prospect_record(policy: Policy, one: Prospect) -> dict[str, Any]:
     return {
         "account_sid": one.account_sid,
         "url": one.url,
@@ -60,7 +60,7 @@ def _prospect_record(one: Prospect) -> dict[str, Any]:
         "why_now": one.why.value,
         "then": _choice_record(one.then),
         "changes": one.changes,
-        "in_phases": {name: str(source) for name, source in one.in_phases},
+        "in_phases": {name: str(source) for name, source in in_phases(policy, one).items()},
     }
 
 

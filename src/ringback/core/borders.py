@@ -49,19 +49,22 @@ class SourceBegins:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldEnds:
+class HoldsEnd:
     """Some callbacks are held no longer."""
 
-    label: ClassVar[str] = "hold_ends"
-    hold: Hold
+    label: ClassVar[str] = "holds_end"
+    holds: tuple[Hold, ...]
 
     def __str__(self) -> str:
         """What changes, in words."""
-        return f"the hold of {self.hold} in phase {self.hold.phase} ends"
+        hold, *others = self.holds
+        if others:
+            return f"{len(self.holds)} holds end"
+        return f"the hold of {hold} in phase {hold.phase} ends"
 
 
-Change = DefaultMoves | SourceEnds | SourceBegins | HoldEnds
-CHANGES: Final = (DefaultMoves, SourceEnds, SourceBegins, HoldEnds)
+Change = DefaultMoves | SourceEnds | SourceBegins | HoldsEnd
+CHANGES: Final = (DefaultMoves, SourceEnds, SourceBegins, HoldsEnd)
 
 
 class Border(NamedTuple):
@@ -87,10 +90,19 @@ def borders(policy: Policy, *, after: datetime) -> list[Border]:
     >>> [str(change) for _, change in borders(NOTICE, after=datetime.fromtimestamp(0, UTC))]
     ['the default moves from twilio to kore', 'twilio ends']
     """
-    ends = {hold.until for hold in policy.holds}
-    starts = {phase.since for phase in policy.phases}
-    instants = sorted(at for at in ends | starts if at is not None and at > after)
-    return [Border(at, change) for at in instants for change in _changes(policy, at)]
+    general = _without_holds_of_some(policy)
+    instants = {phase.since for phase in policy.phases} | {hold.until for hold in general.holds}
+    found = [
+        Border(at, change)
+        for at in sorted(at for at in instants if at is not None and at > after)
+        for change in _changes(general, at)
+    ]
+    found += (
+        Border(at, HoldsEnd(tuple(holds)))
+        for at, holds in _ends_of_holds(policy).items()
+        if at > after
+    )
+    return sorted(found, key=lambda border: border.at)
 
 
 def sources_that_end(policy: Policy, *, at: datetime) -> list[Source]:
@@ -98,7 +110,7 @@ def sources_that_end(policy: Policy, *, at: datetime) -> list[Source]:
 
     Holds may keep callbacks with a source that has ended.
     """
-    begun = [phase for phase in policy.phases if phase.since is None or phase.since <= at]
+    begun = (phase for phase in policy.phases if phase.since is None or phase.since <= at)
     ended = {source for phase in begun for source in phase.may_ask} - _general(policy, at).may_ask
     ahead = {
         border.change.source
@@ -150,18 +162,31 @@ def in_words(border: Border, date: datetime) -> str:
     return f"{border.change} at {iso(border.at)}, {span}"
 
 
-def _changes(policy: Policy, at: datetime) -> Iterator[Change]:
-    old, new = _general(policy, at - _JUST_BEFORE), _general(policy, at)
+def _changes(general: Policy, at: datetime) -> Iterator[Change]:
+    old, new = _general(general, at - _JUST_BEFORE), _general(general, at)
     if old.default != new.default:
         yield DefaultMoves(old.default, new.default)
     yield from map(SourceEnds, sorted(old.may_ask - new.may_ask))
     yield from map(SourceBegins, sorted(new.may_ask - old.may_ask))
+
+
+def _ends_of_holds(policy: Policy) -> dict[datetime, list[Hold]]:
+    """Return the holds that end, but those of all: what the end of one of them changes is said."""
+    ends = dict[datetime, list[Hold]]()
+    for_all = list[Hold]()
     for hold in policy.holds:
-        if _is_for_all(hold) and not hold.has_ended(at - _JUST_BEFORE):
-            # Which goes before all that follow; what its own end changes has been said.
-            return
-        if hold.until == at and not _is_for_all(hold):
-            yield HoldEnds(hold)
+        if _is_for_all(hold):
+            for_all.append(hold)
+        # A hold of all goes before all that follow.
+        elif hold.until is not None and all(
+            one.has_ended(hold.until - _JUST_BEFORE) for one in for_all
+        ):
+            ends.setdefault(hold.until, []).append(hold)
+    return ends
+
+
+def _without_holds_of_some(policy: Policy) -> Policy:
+    return Policy(policy.phases, tuple(hold for hold in policy.holds if _is_for_all(hold)))
 
 
 def _general(policy: Policy, at: datetime) -> Phase:

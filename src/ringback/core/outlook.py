@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Final, NamedTuple, Self
 
 from ringback.core.borders import Border
-from ringback.core.source import Choice, Policy, Source
+from ringback.core.source import Choice, Hold, Policy, Source
 
 WEEK: Final = timedelta(days=7)
 """How far back callbacks are counted."""
@@ -80,13 +80,13 @@ class Prospect:
     then: Choice
     why: Why
     """Of the choice now."""
-    in_phases: tuple[tuple[str, Source], ...]
-    """From where it is sent as each phase begins, by its name."""
+    hold: Hold | None
+    """What holds it now."""
 
     @property
     def wire(self) -> str:
         """The URL without its fragment: what holds go by."""
-        return self.url.partition("#")[0]
+        return _wire(self.url)
 
     @property
     def changes(self) -> bool:
@@ -104,6 +104,16 @@ def prospects(
         _prospect(policy, by_date, list(rows), now=now, then=then)
         for _, rows in groupby(ordered, key=_configured)
     ]
+
+
+def in_phases(policy: Policy, one: Prospect) -> dict[str, Source]:
+    """Return from where a URL is sent as each phase begins, by the phase's name."""
+    return {
+        phase.name: policy.choose(
+            one.asked, at=phase.since or _LONG_AGO, account_sid=one.account_sid, url=one.wire
+        ).source
+        for phase in policy.phases
+    }
 
 
 def reach(found: Iterable[Prospect]) -> Reach:
@@ -135,11 +145,13 @@ def _prospect(
     policy: Policy, by_date: Policy, rows: Sequence[Sent], *, now: datetime, then: datetime
 ) -> Prospect:
     account_sid, url, _, asked, _ = rows[0]
+    wire = _wire(url)
 
     def choose(at: datetime, by: Policy = policy) -> Choice:
-        return by.choose(asked, at=at, account_sid=account_sid, url=url.partition("#")[0])
+        return by.choose(asked, at=at, account_sid=account_sid, url=wire)
 
-    chosen_now, chosen_then = choose(now), choose(then)
+    chosen_now = choose(now)
+    chosen_then = chosen_now if then == now else choose(then)
     return Prospect(
         account_sid=account_sid,
         url=url,
@@ -149,10 +161,12 @@ def _prospect(
         now=chosen_now,
         then=chosen_then,
         why=_why(chosen_now, choose(now, by_date)),
-        in_phases=tuple(
-            (phase.name, choose(phase.since or _LONG_AGO).source) for phase in policy.phases
-        ),
+        hold=policy.phase_of(at=now, account_sid=account_sid, url=wire)[0],
     )
+
+
+def _wire(url: str) -> str:
+    return url.partition("#")[0]
 
 
 def _why(choice: Choice, by_date: Choice) -> Why:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, Self
 
@@ -73,10 +74,16 @@ def _begins_with(url: str, prefix: str) -> bool:
     >>> _begins_with("https://a.example.evil.example/p", "https://a.example")
     False
     """
-    url, prefix = (_ORIGIN.sub(lambda origin: origin[0].lower(), text) for text in (url, prefix))
+    url, prefix = _with_origin_in_lower_case(url), _with_origin_in_lower_case(prefix)
     ends_in_host = _ORIGIN.fullmatch(prefix) is not None
     goes_on = url[len(prefix) : len(prefix) + 1]
     return url.startswith(prefix) and not (ends_in_host and goes_on not in ("", "/", "?", ":"))
+
+
+# Each callback is compared with each hold, and there may be thousands.
+@lru_cache(maxsize=4096)
+def _with_origin_in_lower_case(text: str) -> str:
+    return _ORIGIN.sub(lambda origin: origin[0].lower(), text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +140,7 @@ class Policy:
     def phase_of(self, *, at: datetime, account_sid: str, url: str) -> tuple[Hold | None, Phase]:
         """Return the phase of a callback, and the hold that keeps it there, where one does."""
         for hold in self.holds:
-            if hold.covers(account_sid, url) and not hold.has_ended(at):
+            if not hold.has_ended(at) and hold.covers(account_sid, url):
                 return hold, self._named(hold.phase)
         return None, self.phase_at(at)
 

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import chain, groupby
-from typing import Final
+from itertools import groupby
+from typing import Final, Self
 
 from ringback.core.borders import (
     Border,
@@ -28,7 +28,7 @@ from ringback.core.outlook import (
     reach,
 )
 from ringback.core.periods import iso
-from ringback.core.source import Source
+from ringback.core.source import Hold, Policy, Source
 from ringback.engine.bell import Bell
 from ringback.engine.counting import count_last_week
 from ringback.engine.policy_in_force import PolicyInForce
@@ -46,16 +46,32 @@ class Dependents:
     counted: datetime
     """Until when callbacks were counted."""
     by_account: Mapping[str, Sequence[Prospect]]
+    of_all: Mapping[Source, Reach]
+    """How much depends on each source that is sent from."""
 
-    def of(self, account_sid: str | None = None) -> Iterable[Prospect]:
-        """Return what was found of an account, or of all."""
-        if account_sid is None:
-            return chain.from_iterable(self.by_account.values())
-        return self.by_account.get(account_sid, ())
+    @classmethod
+    def of(cls, policy: Policy, sent: Sequence[Sent], *, counted: datetime, date: datetime) -> Self:
+        """Look at all that was sent by this policy; there may be much, and each takes a while."""
+        found = prospects(policy, sent, now=date, then=date)
+        by_account = groupby(found, key=lambda one: one.account_sid)
+        return cls(
+            counted,
+            {account_sid: list(its) for account_sid, its in by_account},
+            {
+                source: reach(depending_on(source, found))
+                for source in {one.now.source for one in found}
+            },
+        )
 
     def on(self, source: Source, account_sid: str | None = None) -> Reach:
         """Return how much depends on a source, of an account or of all."""
-        return reach(depending_on(source, self.of(account_sid)))
+        if account_sid is None:
+            return self.of_all.get(source, Reach())
+        return reach(depending_on(source, self.by_account.get(account_sid, ())))
+
+    def holding(self, account_sid: str) -> frozenset[Hold | None]:
+        """Return the holds that decide for an account, where it was called."""
+        return frozenset(one.hold for one in self.by_account.get(account_sid, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +174,8 @@ class Foresight:
         if self._sent is None:
             return
         policy, date, sent = self.in_force.transition.policy, self.date, self._sent
-        # There may be many, and each takes microseconds.
-        found = await asyncio.to_thread(prospects, policy, sent, now=date, then=date)
-        by_account = groupby(found, key=lambda one: one.account_sid)
-        self.dependents = Dependents(
-            self._counted, {account_sid: list(its) for account_sid, its in by_account}
+        self.dependents = await asyncio.to_thread(
+            Dependents.of, policy, sent, counted=self._counted, date=date
         )
 
     async def _remind(self, reminder: Reminder, date: datetime) -> None:

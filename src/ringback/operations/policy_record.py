@@ -1,10 +1,10 @@
 """A policy as a record: what the portal answers, and what `ringback policy show` prints."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ringback.core.borders import Border, HoldEnds, borders, in_words, reminders
+from ringback.core.borders import Border, HoldsEnd, borders, in_words, reminders
 from ringback.core.source import Hold, Phase, Policy
 
 
@@ -19,18 +19,15 @@ def policy_record(
 
     `before` says how long before a border there is a warning of it.
     """
-    near = reminders(policy, since=date, at=date, before=before)
+    ahead = list(_concerning(borders(policy, after=date), concerns))
+    near = (border for border, _ in reminders(policy, since=date, at=date, before=before))
     return {
         "date": date,
         "phase": policy.phase_of(at=date, account_sid="", url="")[1].name,
         "phases": [_phase_record(phase) for phase in policy.phases],
         "holds": [_hold_record(hold, date) for hold in policy.holds if concerns(hold)],
-        "borders": [
-            border_record(border, date)
-            for border in borders(policy, after=date)
-            if _is_for(border, concerns)
-        ],
-        "warnings": [in_words(border, date) for border, _ in near if _is_for(border, concerns)],
+        "borders": [border_record(border, date) for border in ahead],
+        "warnings": [in_words(border, date) for border in _concerning(near, concerns)],
     }
 
 
@@ -63,5 +60,13 @@ def border_record(border: Border, date: datetime) -> dict[str, Any]:
     }
 
 
-def _is_for(border: Border, concerns: Callable[[Hold], bool]) -> bool:
-    return not isinstance(border.change, HoldEnds) or concerns(border.change.hold)
+def _concerning(found: Iterable[Border], concerns: Callable[[Hold], bool]) -> Iterator[Border]:
+    """Yield borders, without the ends of holds that are none of one's business."""
+    for border in found:
+        change = border.change
+        if isinstance(change, HoldsEnd):
+            holds = tuple(filter(concerns, change.holds))
+            if not holds:
+                continue
+            change = HoldsEnd(holds)
+        yield Border(border.at, change)

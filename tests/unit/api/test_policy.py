@@ -22,10 +22,10 @@ DAY = timedelta(days=1)
 DATE = datetime(2024, 10, 14, tzinfo=UTC)
 END = DATE + 5 * DAY
 HOLDS = (
+    Hold("before", url_prefix="https://ours.example"),
+    Hold("before", url_prefix="https://theirs.example"),
     Hold("before", ACCOUNT_SID, until=END),
     Hold("before", THEIRS, until=END),
-    Hold("after", url_prefix="https://ours.example"),
-    Hold("after", url_prefix="https://theirs.example"),
     Hold("between", until=DATE),
 )
 
@@ -98,9 +98,9 @@ async def test_it_says_which_source_sends_and_what_is_ahead(caller: Caller) -> N
 async def test_an_account_sees_no_holds_but_those_that_concern_it(caller: Caller) -> None:
     told = (await caller.get(POLICY)).json
     held = [(hold["account_sid"], hold["url_prefix"]) for hold in told["holds"]]
-    assert held == [(ACCOUNT_SID, None), (None, "https://ours.example"), (None, None)]
+    assert held == [(None, "https://ours.example"), (ACCOUNT_SID, None), (None, None)]
     assert [hold["has_ended"] for hold in told["holds"]] == [False, False, True]
-    ends = [one["meaning"] for one in told["borders"] if one["change"] == "hold_ends"]
+    ends = [one["meaning"] for one in told["borders"] if one["change"] == "holds_end"]
     assert ends == [f"the hold of {ACCOUNT_SID} in phase before ends"]
     assert THEIRS not in str(told)
     assert "theirs.example" not in str(told)
@@ -119,7 +119,7 @@ async def test_the_operator_sees_all_of_it_or_what_an_account_sees(operator: Cal
     assert len(told["holds"]) == len(HOLDS)
     assert told["dependents"] == [{"source": "twilio", "accounts": 2, "urls": 4, "callbacks": 4}]
     as_account = (await operator.get(POLICY, **{ACT_FOR.lower(): THEIRS})).json
-    assert [hold["account_sid"] for hold in as_account["holds"]] == [THEIRS, None, None]
+    assert [hold["account_sid"] for hold in as_account["holds"]] == [None, THEIRS, None]
 
 
 async def test_what_is_wrong_with_the_file_is_the_operators_alone(

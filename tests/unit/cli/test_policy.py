@@ -97,7 +97,7 @@ def test_the_record_is_as_the_portal_has_it(shell: Shell) -> None:
     assert [border["change"] for border in record["borders"]] == [
         "default_moves",
         "source_ends",
-        "hold_ends",
+        "holds_end",
     ]
 
 

@@ -6,7 +6,7 @@ from ringback.core.borders import (
     CHANGES,
     Border,
     DefaultMoves,
-    HoldEnds,
+    HoldsEnd,
     Reminder,
     SourceBegins,
     SourceEnds,
@@ -69,9 +69,22 @@ def test_a_phase_that_changes_nothing_has_no_border() -> None:
 def test_the_end_of_a_hold_is_a_border() -> None:
     hold = Hold("before", "AC1", until=AFTER + DAY)
     policy = with_holds(Hold("after", "AC2"), hold)
-    assert borders(policy, after=AFTER) == [Border(AFTER + DAY, HoldEnds(hold))]
-    assert str(HoldEnds(hold)) == "the hold of AC1 in phase before ends"
+    assert borders(policy, after=AFTER) == [Border(AFTER + DAY, HoldsEnd((hold,)))]
+    assert str(HoldsEnd((hold,))) == "the hold of AC1 in phase before ends"
     assert borders(policy, after=AFTER + DAY) == []
+
+
+def test_holds_that_end_at_once_are_one_border() -> None:
+    one, two, later = (
+        Hold("before", name, until=AFTER + days * DAY)
+        for name, days in (("AC1", 1), ("AC2", 1), ("AC3", 2))
+    )
+    policy = with_holds(later, one, two)
+    assert borders(policy, after=AFTER) == [
+        Border(AFTER + DAY, HoldsEnd((one, two))),
+        Border(AFTER + 2 * DAY, HoldsEnd((later,))),
+    ]
+    assert str(HoldsEnd((one, two))) == "2 holds end"
 
 
 def test_where_everything_is_held_the_dates_change_nothing() -> None:
@@ -82,7 +95,7 @@ def test_where_everything_is_held_the_dates_change_nothing() -> None:
 def test_a_hold_in_front_of_the_one_of_everything_still_ends() -> None:
     hold = Hold("after", "AC1", until=AFTER)
     assert borders(with_holds(hold, Hold("before")), after=LONG_AGO) == [
-        Border(AFTER, HoldEnds(hold))
+        Border(AFTER, HoldsEnd((hold,)))
     ]
 
 
@@ -96,7 +109,7 @@ def test_the_end_of_a_hold_of_everything_is_where_its_phase_ends() -> None:
 
 def test_each_change_has_a_label_of_its_own() -> None:
     labels = {change.label for change in CHANGES}
-    assert labels == {"default_moves", "source_ends", "source_begins", "hold_ends"}
+    assert labels == {"default_moves", "source_ends", "source_begins", "holds_end"}
     assert SourceBegins(KORE).label == "source_begins"
 
 

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.core.borders import Border, HoldEnds, borders
+from ringback.core.borders import Border, HoldsEnd, borders
 from ringback.core.outlook import (
     Prospect,
     Reach,
@@ -10,6 +10,7 @@ from ringback.core.outlook import (
     Why,
     changed_at,
     depending_on,
+    in_phases,
     prospects,
     reach,
 )
@@ -42,7 +43,7 @@ def test_what_asks_for_nothing_moves_with_the_default() -> None:
     found = only(NOTICE, row(), now=BETWEEN - DAY, then=BETWEEN)
     assert (found.now.source, found.then.source, found.changes) == (TWILIO, KORE, True)
     assert (found.callbacks, found.would_move, found.why) == (10, 10, Why.DEFAULT)
-    assert found.in_phases == (("before", TWILIO), ("between", KORE), ("after", KORE))
+    assert in_phases(NOTICE, found) == {"before": TWILIO, "between": KORE, "after": KORE}
 
 
 def test_what_asks_for_the_source_that_ends_moves_when_that_ends() -> None:
@@ -65,7 +66,9 @@ def test_what_is_held_stays_and_depends_on_its_hold() -> None:
     found = only(policy, held, now=AFTER, then=AFTER + DAY)
     assert found.wire == URL
     assert (found.why, found.changes) == (Why.HELD, True)
-    assert found.in_phases == (("before", TWILIO), ("between", TWILIO), ("after", TWILIO))
+    assert found.hold == policy.holds[0]
+    assert in_phases(policy, found) == {"before": TWILIO, "between": TWILIO, "after": TWILIO}
+    assert only(policy, held, now=AFTER + DAY, then=AFTER + DAY).hold is None
 
 
 def test_a_hold_that_lets_a_url_have_what_it_asks_for_is_what_it_depends_on() -> None:
@@ -117,7 +120,7 @@ def test_at_each_border_only_that_changes_which_does_so_there() -> None:
     assert changed == {
         "the default moves from twilio to kore": ["https://default.example/"],
         "twilio ends": ["https://asks.example/#cbs=twilio"],
-        str(Border(AFTER, HoldEnds(hold)).change): ["https://held.example/"],
+        str(Border(AFTER, HoldsEnd((hold,))).change): ["https://held.example/"],
     }
 
 

@@ -1,6 +1,6 @@
 """The policy over HTTP: which source sends what, and what is ahead."""
 
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -34,7 +34,7 @@ class PolicyResource:
             policy,
             date=foresight.date,
             before=foresight.before,
-            concerns=partial(self._concerns, account_sid),
+            concerns=self._concern_of(account_sid),
         )
         return json_answer({**record, **self._counted(account_sid)})
 
@@ -53,15 +53,18 @@ class PolicyResource:
             "problem": foresight.in_force.problem if account_sid is None else None,
         }
 
-    def _concerns(self, account_sid: str | None, hold: Hold) -> bool:
-        """Whether a hold is any business of an account: others' URLs are not."""
-        if account_sid is None or hold.account_sid == account_sid:
-            return True
-        if hold.account_sid is not None:
-            return False
+    def _concern_of(self, account_sid: str | None) -> Callable[[Hold], bool]:
+        """Return what says whether a hold is any business of an account: others' URLs are not."""
+        if account_sid is None:
+            return lambda _: True
         known = self._foresight.dependents
-        called = () if known is None else known.of(account_sid)
-        return hold.url_prefix is None or any(hold.covers(account_sid, one.wire) for one in called)
+        deciding = frozenset[Hold | None]() if known is None else known.holding(account_sid)
+
+        def concerns(hold: Hold) -> bool:
+            is_for_all = hold.account_sid is None and hold.url_prefix is None
+            return hold.account_sid == account_sid or is_for_all or hold in deciding
+
+        return concerns
 
 
 def policy_routes(sign_ins: SignIns, foresight: Foresight) -> list[BaseRoute]:
