@@ -32,11 +32,18 @@ _yes_option: Final = click.option("--yes", is_flag=True, help="Don't ask.")
 def _whose(command: Any) -> Any:
     """Give a command the options that say whom a hold is for."""
     command = click.option(
-        "--url-prefix", metavar="URL", help="For the callback URLs that begin like this."
+        "--url-prefix",
+        callback=_given,
+        metavar="URL",
+        help="For the callback URLs that begin like this.",
     )(command)
-    return click.option("--account", metavar="SID", help="For the callbacks of this account.")(
-        command
-    )
+    return click.option(
+        "--account", callback=_given, metavar="SID", help="For the callbacks of this account."
+    )(command)
+
+
+def _given(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str | None:
+    return text or None
 
 
 def _until(ctx: click.Context, param: click.Parameter, text: str | None) -> datetime | str | None:

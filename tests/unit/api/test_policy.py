@@ -26,6 +26,7 @@ HOLDS = (
     Hold("before", url_prefix="https://theirs.example"),
     Hold("before", ACCOUNT_SID, until=END),
     Hold("before", THEIRS, until=END),
+    Hold("before", THEIRS, "https://one.example", until=END + DAY),
     Hold("between", until=DATE),
 )
 
@@ -119,7 +120,7 @@ async def test_the_operator_sees_all_of_it_or_what_an_account_sees(operator: Cal
     assert len(told["holds"]) == len(HOLDS)
     assert told["dependents"] == [{"source": "twilio", "accounts": 2, "urls": 4, "callbacks": 4}]
     as_account = (await operator.get(POLICY, **{ACT_FOR.lower(): THEIRS})).json
-    assert [hold["account_sid"] for hold in as_account["holds"]] == [None, THEIRS, None]
+    assert [hold["account_sid"] for hold in as_account["holds"]] == [None, THEIRS, THEIRS, None]
 
 
 async def test_what_is_wrong_with_the_file_is_the_operators_alone(

@@ -266,7 +266,7 @@ def test_what_is_so_already_is_not_asked_for(shell: Shell) -> None:
         (("hold", "--phase", "before"), "--account, --url-prefix or both"),
         (("hold", "--account", THEIRS, "--until", "soon"), "'soon' is no date"),
         (("release", "--account", THEIRS), f"there is no hold of {THEIRS}"),
-        (("release",), "--account, --url-prefix or both"),
+        (("release", "--account", ""), "--account, --url-prefix or both"),
     ],
 )
 def test_what_would_leave_no_policy_is_refused_and_changes_nothing(

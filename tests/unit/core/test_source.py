@@ -246,6 +246,13 @@ def test_a_hold_that_ended_is_not_named_where_it_changes_nothing() -> None:
     assert choose(None, AFTER + DAY, policy, account_sid="AC2").reason == UNASKED_AFTER
 
 
+def test_a_hold_that_ended_is_not_named_where_another_went_before_it() -> None:
+    policy = Policy(NOTICE.phases, (Hold("after", "AC1"), Hold("before", "AC1", until=AFTER)))
+    assert choose(None, AFTER, policy).reason == (
+        "kore is the default of phase after, in which AC1 is held"
+    )
+
+
 def test_where_a_hold_ended_the_next_that_covers_a_callback_decides() -> None:
     policy = held_until(BETWEEN, Hold("after"), Hold("between", "AC1", until=BETWEEN))
     assert choose(None, BETWEEN, policy) == Choice(

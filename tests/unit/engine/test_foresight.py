@@ -156,12 +156,13 @@ async def test_a_start_near_a_border_warns_at_once_and_says_whom_it_concerns(
 async def test_a_calendar_that_is_ahead_warns_earlier(
     store: MemoryStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    in_force = PolicyInForce(Transition(NOTICE, ahead=39 * DAY))
+    half_an_hour = HOUR / 2
+    in_force = PolicyInForce(Transition(NOTICE, ahead=40 * DAY - half_an_hour))
     foresight = Foresight(in_force, store=store, clock=clock, before=())
-    assert foresight.date == BETWEEN - DAY
+    assert foresight.date == BETWEEN - half_an_hour
     async with running(foresight):
         await counted(foresight, clock.now())
-        clock.advance(DAY)
+        clock.advance(half_an_hour)
         await until(lambda: warned(caplog))
     assert "now, at 2024-10-16" in warned(caplog)[0]
 

@@ -199,6 +199,11 @@ def test_an_empty_file_takes_a_hold() -> None:
     )
 
 
+def test_a_text_that_would_say_something_else_is_refused() -> None:
+    with pytest.raises(Unusable, match="is written in a way that can't be edited here"):
+        put_hold(file_of(FILE), Hold("after", account_sid="", url_prefix="https://b.example/"))
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
