@@ -20,7 +20,8 @@ from ringback.api.services import Services
 from ringback.carrier.simulated import SimulatedCarrier
 from ringback.carrier.udp import Received, UdpGateway
 from ringback.core.errors import StoreUnavailable, Unusable
-from ringback.core.source import Phase, Transition
+from ringback.core.source import Phase
+from ringback.core.transition import Transition
 from ringback.engine.backlog import Bounds
 from ringback.engine.dispatcher import Dispatcher, Limits
 from ringback.engine.foresight import Foresight
@@ -105,6 +106,7 @@ class Parts:
             schedule=settings.schedule,
             limits=_limits_of(settings),
             tally=tally,
+            sources=settings.sources,
             checkpoint=checkpoint,
         )
 
@@ -138,7 +140,8 @@ class Parts:
             moment=moment,
             progress=progress,
             intake=dispatcher.intake,
-            read_url=UrlReader(settings.guard, settings.egresses),
+            read_url=UrlReader(settings.guard, settings.egresses, tuple(settings.sources)),
+            sources=settings.sources,
             gateway=gateway and gateway.shown_address,
         )
         timelapse = None
@@ -316,7 +319,7 @@ def _data_file(folder: Path) -> Path:
 
 def _transition_of(settings: Settings, now: datetime) -> Transition:
     ahead = timedelta(0) if settings.at is None else settings.at - now
-    return Transition(policy_of(settings), ahead)
+    return Transition(policy_of(settings), ahead, settings.sources)
 
 
 def _reloading_of(

@@ -14,6 +14,7 @@ from ringback.core.addresses import LOOPBACK
 from ringback.core.egress import ANY, Direct, Egresses, Proxy
 from ringback.core.errors import Unusable
 from ringback.core.guard import ANY_PORT, Guard
+from ringback.core.infrastructure import BUILT_IN
 from ringback.core.scenario import NORMAL, SCENARIOS
 from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule
 from ringback.core.source import NOTICE, Hold, Phase, Source
@@ -59,6 +60,8 @@ DEFAULTS_OF_DEV = Settings(
     tls_port=TlsPort(443, else_other=True),
     data=Path("ringback-data"),
     policy=NOTICE,
+    sources=BUILT_IN,
+    egress_of_source={},
     phase="before",
     at=None,
     update_takes=timedelta(milliseconds=500),

@@ -10,7 +10,7 @@ from ringback import __version__
 from ringback.cli.clock import ahead_in_words
 from ringback.cli.dev_file import NO_GATEWAY, NO_TLS, DevFile, path_in
 from ringback.cli.tls_banner import tls_banner
-from ringback.core.source import Phase, Source
+from ringback.core.source import Phase
 from ringback.settings import DATA, Command, Settings
 
 _TEMPLATE = """\
@@ -96,9 +96,10 @@ def _gateway_line(dev: DevFile, settings: Settings) -> str:
 
 
 def _phase_line(phase: Phase) -> str:
-    other = next(source for source in Source if source is not phase.default)
-    if other in phase.may_ask:
-        return f"{phase.name}: {phase.default} sends, unless a URL ends with #cbs={other}"
+    others = sorted(phase.may_ask - {phase.default})
+    if others:
+        asked = " or ".join(f"#cbs={other}" for other in others)
+        return f"{phase.name}: {phase.default} sends, unless a URL ends with {asked}"
     return f"{phase.name}: {phase.default} sends, whatever a URL asks for"
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Final, NamedTuple
 
 from ringback.core.periods import DAY, HOUR, iso
-from ringback.core.source import Hold, Phase, Policy, Source
+from ringback.core.source import Hold, Phase, Policy, SourceName
 
 _JUST_BEFORE: Final = timedelta(microseconds=1)
 
@@ -16,8 +16,8 @@ class DefaultMoves:
     """Another source sends what asks for none."""
 
     label: ClassVar[str] = "default_moves"
-    old: Source
-    new: Source
+    old: SourceName
+    new: SourceName
 
     def __str__(self) -> str:
         """What changes, in words."""
@@ -29,7 +29,7 @@ class SourceEnds:
     """A source can't be asked for any more."""
 
     label: ClassVar[str] = "source_ends"
-    source: Source
+    source: SourceName
 
     def __str__(self) -> str:
         """What changes, in words."""
@@ -41,7 +41,7 @@ class SourceBegins:
     """A source can be asked for from now on."""
 
     label: ClassVar[str] = "source_begins"
-    source: Source
+    source: SourceName
 
     def __str__(self) -> str:
         """What changes, in words."""
@@ -105,7 +105,7 @@ def borders(policy: Policy, *, after: datetime) -> list[Border]:
     return sorted(found, key=lambda border: border.at)
 
 
-def sources_that_end(policy: Policy, *, at: datetime) -> list[Source]:
+def sources_that_end(policy: Policy, *, at: datetime) -> list[SourceName]:
     """Return the sources that have ended by this instant or will end, sorted by name.
 
     Holds may keep callbacks with a source that has ended.
@@ -151,7 +151,7 @@ def next_reminder(
 def in_words(border: Border, date: datetime) -> str:
     """Return what changes at a border, and when that is, as seen from this date.
 
-    >>> in_words(Border(datetime(2024, 11, 2), SourceEnds(Source.TWILIO)), datetime(2024, 11, 1))
+    >>> in_words(Border(datetime(2024, 11, 2), SourceEnds("twilio")), datetime(2024, 11, 1))
     'twilio ends at 2024-11-02T00:00:00Z, in 1 day'
     """
     left = border.at - date

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Final, NamedTuple, Self
 
 from ringback.core.borders import Border
-from ringback.core.source import Choice, Hold, Policy, Source
+from ringback.core.source import Choice, Hold, Policy, SourceName
 
 WEEK: Final = timedelta(days=7)
 """How far back callbacks are counted."""
@@ -22,13 +22,13 @@ class Sent(NamedTuple):
     account_sid: str
     url: str
     """As records show it: with its fragment, without its credentials."""
-    source: Source
-    asked: Source | None
+    source: SourceName
+    asked: SourceName | None
     callbacks: int
 
     @classmethod
     def of(
-        cls, account_sid: str, url: str, source: Source, asked: Source | None, *counts: int
+        cls, account_sid: str, url: str, source: SourceName, asked: SourceName | None, *counts: int
     ) -> Self:
         """Return what a row of totals says, whatever became of the callbacks."""
         return cls(account_sid, url, source, asked, sum(counts))
@@ -71,7 +71,7 @@ class Prospect:
     account_sid: str
     url: str
     """As records show it, too."""
-    asked: Source | None
+    asked: SourceName | None
     callbacks: int
     """How many there were."""
     would_move: int
@@ -106,7 +106,7 @@ def prospects(
     ]
 
 
-def in_phases(policy: Policy, one: Prospect) -> dict[str, Source]:
+def in_phases(policy: Policy, one: Prospect) -> dict[str, SourceName]:
     """Return from where a URL is sent as each phase begins, by the phase's name."""
     return {
         phase.name: policy.choose(
@@ -126,7 +126,7 @@ def reach(found: Iterable[Prospect]) -> Reach:
     )
 
 
-def depending_on(source: Source, found: Iterable[Prospect]) -> list[Prospect]:
+def depending_on(source: SourceName, found: Iterable[Prospect]) -> list[Prospect]:
     """Return those that this source sends now."""
     return [one for one in found if one.now.source == source]
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ringback.core.outlook import WEEK, Sent
-from ringback.core.source import Source
+from ringback.core.source import SourceName
 from ringback.ports import Store
 
 _FIRST: Final = timedelta(hours=1)
@@ -20,7 +20,7 @@ async def count_last_week(store: Store, now: datetime, *, piece: int = 10_000) -
 
     `piece` is about how many are looked at in one transaction. Raises StoreUnavailable.
     """
-    counted = Counter[tuple[str, str, Source, Source | None]]()
+    counted = Counter[tuple[str, str, SourceName, SourceName | None]]()
     until, span = now, _FIRST
     while until > now - WEEK:
         since = max(until - span, now - WEEK)

@@ -28,7 +28,7 @@ from ringback.core.outlook import (
     reach,
 )
 from ringback.core.periods import iso
-from ringback.core.source import Hold, Policy, Source
+from ringback.core.source import Hold, Policy, SourceName
 from ringback.engine.bell import Bell
 from ringback.engine.counting import count_last_week
 from ringback.engine.policy_in_force import PolicyInForce
@@ -46,7 +46,7 @@ class Dependents:
     counted: datetime
     """Until when callbacks were counted."""
     by_account: Mapping[str, Sequence[Prospect]]
-    of_all: Mapping[Source, Reach]
+    of_all: Mapping[SourceName, Reach]
     """How much depends on each source that is sent from."""
 
     @classmethod
@@ -63,7 +63,7 @@ class Dependents:
             },
         )
 
-    def on(self, source: Source, account_sid: str | None = None) -> Reach:
+    def on(self, source: SourceName, account_sid: str | None = None) -> Reach:
         """Return how much depends on a source, of an account or of all."""
         if account_sid is None:
             return self.of_all.get(source, Reach())
@@ -80,7 +80,7 @@ class Figures:
 
     seconds_to_borders: Mapping[str, float]
     """To the next border, by the label of its change."""
-    dependents: Mapping[Source, int]
+    dependents: Mapping[SourceName, int]
     """How many callbacks of the last week came from where a source that ends sends now."""
     refusals: int
     """How often the settings file could not be used."""

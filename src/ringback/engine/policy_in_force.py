@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from ringback.core.source import Policy, Transition
+from ringback.core.source import Policy
+from ringback.core.transition import Transition
 
 
 class PolicyInForce:

@@ -151,7 +151,7 @@ def worse_of(
 def _new_form(edit: Edit) -> tuple[str, str] | None:
     """Return the account and the new URL as totals have them; None where nobody knows whose."""
     owner = edit.place.account_sid
-    return None if owner is None else (owner, CallbackUrl.parse(edit.new).shown)
+    return None if owner is None else (owner, CallbackUrl.parse(edit.new, sources=None).shown)
 
 
 def _target(account_sid: str, shown: str) -> Target:

@@ -16,7 +16,8 @@ from ringback.core.source import NOTICE, Hold, Phase, Policy
 from ringback.settings.file import SettingsFile
 from ringback.settings.given import as_toml
 from ringback.settings.lines import statements
-from ringback.settings.policy import TABLES, read_policy
+from ringback.settings.load import policy_in
+from ringback.settings.policy import TABLES
 
 _VALUE: Final = r"""(?P<value>"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^"'#\n]*?)"""
 _LINE: Final = re.compile(rf"(?P<head>\s*[^=]+=\s*){_VALUE}(?P<tail>\s*(?:\#[^\n]*)?\n)")
@@ -28,7 +29,7 @@ def move_phase(file: SettingsFile, name: str, since: datetime) -> str:
     Where the file leaves the phases to the notice, they are written out. Raises Unusable where
     there is no such phase, or the dates would not follow each other.
     """
-    policy = read_policy(file)
+    policy = policy_in(file)
     index = next((i for i, phase in enumerate(policy.phases) if phase.name == name), None)
     if index is None:
         known = ", ".join(phase.name for phase in policy.phases)
@@ -50,7 +51,7 @@ def put_hold(file: SettingsFile, hold: Hold) -> str:
     A new one goes before all that would keep it from ever deciding. Raises Unusable where its
     phase doesn't exist.
     """
-    policy = read_policy(file)
+    policy = policy_in(file)
     text, holds, index = _Text(file), policy.holds, _index_of(policy, hold)
     if index is not None:
         text.set(("holds", index), "phase", as_toml(hold.phase))
@@ -66,7 +67,7 @@ def put_hold(file: SettingsFile, hold: Hold) -> str:
 
 def held(file: SettingsFile, account_sid: str | None, url_prefix: str | None) -> Hold | None:
     """Return the hold of just this account and this prefix, where the file has one."""
-    policy = read_policy(file)
+    policy = policy_in(file)
     index = _index_of(policy, Hold("", account_sid, url_prefix))
     return None if index is None else policy.holds[index]
 
@@ -76,7 +77,7 @@ def release(file: SettingsFile, account_sid: str | None, url_prefix: str | None)
 
     Raises Unusable where there is none.
     """
-    policy = read_policy(file)
+    policy = policy_in(file)
     index = _index_of(policy, Hold("", account_sid, url_prefix))
     if index is None:
         whose = " and ".join(filter(None, (account_sid, url_prefix))) or "every callback"
@@ -138,7 +139,7 @@ class _Text:
         # The last statement ends the line that the text leaves open.
         text = re.sub(r"\r?\n\Z", "", "".join(self._parts))
         edited = SettingsFile.of(self._file.path, text)
-        if read_policy(edited) != policy or _rest(edited) != _rest(self._file):
+        if policy_in(edited) != policy or _rest(edited) != _rest(self._file):
             raise Unusable(f"{self._file.path} is written in a way that can't be edited here")
         return text
 

@@ -17,6 +17,8 @@ from ringback.settings.file import SettingsFile
 from ringback.settings.given import Given, find, in_file
 from ringback.settings.policy import TABLES, read_policy
 from ringback.settings.record import Settings
+from ringback.settings.sources import TABLE as SOURCES
+from ringback.settings.sources import AddedSources
 from ringback.settings.table import (
     EGRESS,
     SCENARIO,
@@ -30,7 +32,7 @@ from ringback.settings.texts import is_egress_name
 
 FILE_VARIABLE: Final = "RINGBACK_SETTINGS"
 _PREFIX: Final = "RINGBACK_"
-_TABLES: Final = ("egress", "scenarios", *TABLES)
+_TABLES: Final = ("egress", "scenarios", SOURCES, *TABLES)
 
 
 def load(
@@ -54,10 +56,18 @@ def load(
         for setting in SETTINGS
     }
     values = {name: each.read() for name, each in given.items()}
-    policy = read_policy(file)
+    added = AddedSources(file)
+    policy = read_policy(file, added.sources)
     values["phase"] = _phase_to_be_in(given["phase"], values["at"], policy, command)
     _check_certificates(given, values)
-    return Settings(policy=policy, egress=_named_egress(file), scenarios=_scenarios(file), **values)
+    return Settings(
+        policy=policy,
+        sources=added.sources,
+        egress_of_source=added.egresses,
+        egress=_named_egress(file),
+        scenarios=_scenarios(file),
+        **values,
+    )
 
 
 def load_policy(
@@ -68,7 +78,15 @@ def load_policy(
     Raises Unusable, naming the place, for what of that can't be used.
     """
     given = find(WARN_BEFORE, Command.SERVE, flags={}, environment=environment, file=file)
-    return read_policy(file), given.read()
+    return policy_in(file), given.read()
+
+
+def policy_in(file: SettingsFile) -> Policy:
+    """Return the policy of a file, over the sources that it adds.
+
+    Raises Unusable, naming the line, for what of that can't be used.
+    """
+    return read_policy(file, AddedSources(file).sources)
 
 
 # ---- what nobody knows, or not here --------------------------------------------------------------

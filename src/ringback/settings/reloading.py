@@ -68,6 +68,7 @@ class Reloading:
     async def _reload(self) -> None:
         try:
             settings = await asyncio.to_thread(self._load)
+            self._refuse_new_sources(settings.policy)
         except Unusable as problem:
             self._in_force.refuse(str(problem))
             _log.error("the policy stays as it was: %s", problem)
@@ -76,6 +77,13 @@ class Reloading:
         was_refused = self._in_force.problem is not None
         if self._in_force.take(policy_of(settings)) or was_refused:
             _log.info("the policy is that of %s now", self._path)
+
+    def _refuse_new_sources(self, policy: Policy) -> None:
+        """Refuse a policy over sources that only a restart would let this server send from."""
+        new = [name for name in policy.sources if name not in self._running.sources]
+        if new:
+            names = ", ".join(new)
+            raise Unusable(f"{self._path}: the policy has sources that need a restart: {names}")
 
     def _warn_of_others(self, settings: Settings) -> None:
         changed = [

@@ -8,7 +8,8 @@ import pytest
 from ringback.api.portal.clock import clock_routes
 from ringback.api.portal.policy import policy_routes
 from ringback.api.sign_in import SignIns
-from ringback.core.source import NOTICE, Hold, Policy, Transition
+from ringback.core.source import NOTICE, Hold, Policy
+from ringback.core.transition import Transition
 from ringback.engine.foresight import Foresight
 from ringback.engine.policy_in_force import PolicyInForce
 from ringback.engine.timelapse import Timelapse
@@ -68,7 +69,8 @@ CALLS: Final = (
     Call("POST", f"{ONE}/replay", 409, {"AsOtherSource": "yes"}, sid=CALLBACK_SID),
     Call("POST", f"{ONE}/replay", 404, sid="none"),
     Call("GET", TOTALS, 200, {"Since": "2024-01-01T00:00:00Z", "Until": "2025-01-01T00:00:00Z"}),
-    Call("GET", TOTALS, 400),
+    Call("GET", TOTALS, 200),
+    Call("GET", TOTALS, 400, {"Since": "yesterday"}),
     Call("POST", TEST_EVENTS, 201, {"Url": HOOK, "Method": "GET"}),
     Call("POST", TEST_EVENTS, 400),
     Call("POST", REHEARSALS, 201),

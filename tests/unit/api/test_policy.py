@@ -7,7 +7,8 @@ from starlette.types import ASGIApp
 
 from ringback.api.portal.policy import policy_routes
 from ringback.api.sign_in import ACT_FOR, SignIns
-from ringback.core.source import NOTICE, Hold, Policy, Transition
+from ringback.core.source import NOTICE, Hold, Policy
+from ringback.core.transition import Transition
 from ringback.engine.foresight import Foresight
 from ringback.engine.policy_in_force import PolicyInForce
 from ringback.ports import Store, Transaction

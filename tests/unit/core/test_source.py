@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringback.core.errors import Unusable
-from ringback.core.source import BOTH, NOTICE, Choice, Hold, Phase, Policy, Source, Transition
+from ringback.core.source import BOTH, NOTICE, Choice, Hold, Phase, Policy, Source, source_named
 
 TWILIO, KORE = Source.TWILIO, Source.KORE
 URL = "http://your-callback-url.com/path?foo=bar"
@@ -151,6 +151,12 @@ def test_a_policy_of_one_phase_is_enough() -> None:
     )
 
 
+def test_the_sources_of_a_policy_are_the_two_built_in_and_those_of_its_phases() -> None:
+    later = Phase("later", AFTER + DAY, "acme", frozenset({"acme", KORE}))
+    assert NOTICE.sources == (TWILIO, KORE)
+    assert Policy((*NOTICE.phases, later)).sources == (TWILIO, KORE, "acme")
+
+
 # ---- holds
 
 
@@ -218,6 +224,22 @@ def test_holding_everything_leaves_the_holds_that_there_were_in_force() -> None:
 )
 def test_a_hold_says_whom_it_holds(hold: Hold, said: str) -> None:
     assert str(hold) == said
+
+
+def test_each_account_has_its_holds_and_those_of_all_in_their_order() -> None:
+    holds = (
+        Hold("before", "AC2"),
+        Hold("before", url_prefix="http://a.example"),
+        Hold("after", "AC1"),
+        Hold("between"),
+    )
+    policy = Policy(NOTICE.phases, holds)
+    held = {
+        (account_sid, url): policy.phase_of(at=AFTER, account_sid=account_sid, url=url)[0]
+        for account_sid in ("AC1", "AC2", "AC3")
+        for url in ("http://a.example/", "http://b.example/")
+    }
+    assert list(held.values()) == [holds[place] for place in (1, 2, 0, 0, 1, 3)]
 
 
 # ---- holds that end
@@ -323,26 +345,9 @@ def test_everything_can_be_held_only_in_a_phase_that_exists() -> None:
 # ---- a calendar ahead of the clock
 
 
-def test_a_transition_without_a_lead_goes_by_the_clock() -> None:
-    transition = Transition(NOTICE)
-    assert transition.phase_at(AFTER).name == "after"
-    assert transition.phase_at(AFTER - MICROSECOND).name == "between"
-
-
-def test_a_calendar_that_is_ahead_reaches_the_border_earlier() -> None:
-    transition = Transition(NOTICE, ahead=DAY)
-    chosen = [
-        transition.choose(TWILIO, now=now, account_sid="AC1", url=URL).source
-        for now in (AFTER - DAY - MICROSECOND, AFTER - DAY)
-    ]
-    assert chosen == [TWILIO, KORE]
-    assert transition.phase_at(AFTER - DAY).name == "after"
-
-
-def test_the_phase_in_force_leaves_out_the_holds_of_some() -> None:
-    some = Policy(NOTICE.phases, (Hold("before", "AC1"), Hold("before", url_prefix="http://a")))
-    assert Transition(some).phase_at(AFTER).name == "after"
-    assert Transition(some.held_in("between")).phase_at(AFTER).name == "between"
+def test_a_name_is_one_of_the_two_built_in_or_a_platforms_own() -> None:
+    assert source_named("kore") is Source.KORE
+    assert source_named("acme") == "acme"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import pytest
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import StoreUnavailable
 from ringback.core.outlook import Reach, Sent
-from ringback.core.source import NOTICE, Hold, Policy, Source, Transition
+from ringback.core.source import NOTICE, Hold, Policy, Source
+from ringback.core.transition import Transition
 from ringback.engine.counting import count_last_week
 from ringback.engine.foresight import Foresight
 from ringback.engine.policy_in_force import PolicyInForce
@@ -77,7 +78,7 @@ async def keep(store: Store, created: datetime, *urls: str, account_sid: str = A
 
     def work(tx: Transaction) -> None:
         for url in urls:
-            source = CallbackUrl.parse(url).source or TWILIO
+            source = Source(CallbackUrl.parse(url).source or TWILIO)
             sid = f"CB{next(NUMBERS):032x}"
             tx.callbacks.add(
                 a_callback(sid=sid, url=url, source=source, account_sid=account_sid, now=created)

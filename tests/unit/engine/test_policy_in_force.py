@@ -1,6 +1,7 @@
 from datetime import timedelta
 
-from ringback.core.source import NOTICE, Hold, Policy, Transition
+from ringback.core.source import NOTICE, Hold, Policy
+from ringback.core.transition import Transition
 from ringback.engine.policy_in_force import PolicyInForce
 
 HELD = Policy(NOTICE.phases, (Hold("before", "AC1"),))

@@ -7,7 +7,7 @@ import pytest
 from ringback.core.errors import Unusable
 from ringback.core.source import NOTICE, Hold
 from ringback.settings import SettingsFile, held, move_phase, put_hold, release
-from ringback.settings.policy import read_policy
+from ringback.settings.load import policy_in
 
 END = datetime(2027, 6, 1, tzinfo=UTC)
 
@@ -82,7 +82,7 @@ def test_without_phases_those_of_the_notice_are_written_out() -> None:
     edited = move_phase(file_of("port = 1"), "after", END)
     assert edited.startswith('port = 1\n\n[[phases]]\nname = "before"\n')
     assert edited.endswith('since = 2027-06-01\ndefault = "kore"\nmay_ask = ["kore"]\n')
-    phases = read_policy(file_of(edited)).phases
+    phases = policy_in(file_of(edited)).phases
     assert [phase.since for phase in phases] == [None, NOTICE.phases[1].since, END]
 
 
@@ -133,7 +133,7 @@ def test_a_new_hold_stands_before_one_that_would_decide_in_its_place() -> None:
         '[[holds]]\nphase = "after"\naccount_sid = "AC1"\nurl_prefix = "https://b.example/"\n\n'
         "# Another.\n",
     )
-    assert [hold.phase for hold in read_policy(file_of(edited)).holds] == [
+    assert [hold.phase for hold in policy_in(file_of(edited)).holds] == [
         "before",
         "after",
         "before",
@@ -157,7 +157,7 @@ def test_a_released_hold_is_gone_with_its_words_and_no_others() -> None:
     assert "# Another.\n# until we know more\n\n[egress]" in edited
     edited = release(file_of(edited), None, "https://slow.example/#1")
     assert "[[holds]]" not in edited
-    assert read_policy(file_of(edited)).holds == ()
+    assert policy_in(file_of(edited)).holds == ()
 
 
 def test_a_hold_that_was_added_and_released_leaves_the_text_as_it_was() -> None:
@@ -190,7 +190,7 @@ def test_line_endings_and_the_end_of_the_file_stay(ending: str, last: str) -> No
     edited = put_hold(file_of(text), Hold("after", "AC1"))
     assert edited == text.replace("before", "after")
     ended = put_hold(file_of(text), Hold("before", "AC1", until=END))
-    assert read_policy(file_of(ended)).holds == (Hold("before", "AC1", until=END),)
+    assert policy_in(file_of(ended)).holds == (Hold("before", "AC1", until=END),)
 
 
 def test_an_empty_file_takes_a_hold() -> None:

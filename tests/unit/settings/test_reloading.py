@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.source import NOTICE, Hold, Policy, Transition
+from ringback.core.source import NOTICE, Hold, Policy
+from ringback.core.transition import Transition
 from ringback.engine.policy_in_force import PolicyInForce
 from ringback.settings import Command, Origin, Reloading, policy_of
 from ringback.settings import reloading as module
@@ -148,6 +149,21 @@ async def test_what_else_changed_needs_a_restart_and_is_named_once(
     assert logged(caplog, logging.WARNING) == [
         f"{file}: what changed of port, backlog needs a restart"
     ]
+
+
+async def test_a_source_that_is_new_needs_a_restart_before_a_policy_can_have_it(
+    file: Path, in_force: PolicyInForce
+) -> None:
+    async with reloading(file, in_force):
+        write(
+            file,
+            '[[phases]]\nname = "all"\ndefault = "acme"\nmay_ask = ["acme"]\n'
+            '[sources.acme]\nsignature = "hmac-sha256"\ntoken = "{uuid}"\n'
+            'headers = ["X-Token: {token}", "X-Signature: {signature}"]\n',
+        )
+        await until(lambda: in_force.problem)
+    assert in_force.problem == f"{file}: the policy has sources that need a restart: acme"
+    assert in_force.transition.policy == NOTICE
 
 
 async def test_it_looks_at_once_when_it_is_told_to(

@@ -27,7 +27,7 @@ from ringback.core.scenario import SCENARIOS
 from ringback.core.sids import Kind
 from ringback.core.source import Source
 
-_SOURCE: Final = one_of(Source)
+_SOURCE: Final[Schema] = {"type": "string", "examples": [source.value for source in Source]}
 _SCENARIO: Final[Schema] = {"type": "string", "enum": list(SCENARIOS)}
 _MILLISECONDS: Final = or_null({"type": "number", "minimum": 0})
 _SIM_SID: Final[Schema] = {"type": "string", "pattern": "^(HS|DE)[0-9a-fA-F]{32}$"}
