@@ -10,7 +10,7 @@ import pytest
 from ringback.core.callback import UNDELIVERED, Callback
 from ringback.core.source import Source
 from ringback.migration.applying import Ended, Move
-from ringback.migration.canary import worse_of
+from ringback.migration.canary import look_at
 from ringback.migration.journal import Journal, journal_of
 from ringback.migration.plan import Plan, make_plan
 from ringback.migration.records.store import StoreRecord
@@ -29,9 +29,7 @@ class Rehearsal:
 
     def __init__(self, world: World, folder: Path) -> None:
         self.world = world
-        self.record = StoreRecord(
-            world.parts.store, folder="", clock=world.clock, read_url=world.parts.services.read_url
-        )
+        self.record = StoreRecord(world.parts.store, folder="", clock=world.clock)
         self.path = folder / "plan.jsonl"
 
     async def plan(self) -> Plan:
@@ -48,7 +46,7 @@ class Rehearsal:
 
     async def apply(self, plan: Plan) -> Ended:
         """Apply the plan as a command does, each time anew, while events go on."""
-        gate, canary = None, Canary((10,), SOAK, self.record, worse_of)
+        gate, canary = None, Canary((10,), SOAK, self.record, look_at)
         with Journal(journal_of(self.path), plan_id=plan.id) as journal:
             move = Move(plan, self.record, journal, self.world.clock, tell=lambda _: None)
             task = asyncio.create_task(move.apply(gate=gate, canary=canary))

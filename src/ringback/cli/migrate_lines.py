@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ringback.migration.applying import Moved, News, NotMoved, Returned, Watching, Worse
+from ringback.migration.applying import Moved, News, NotMoved, Returned, Stopped, Watching, Worse
 from ringback.migration.inventory import Line
 from ringback.migration.plan import Plan
 from ringback.migration.record import Place
@@ -126,7 +126,11 @@ def _news_lines(news: News) -> Iterable[str]:
         case Watching(share, number, until):
             yield f"{share} %: watching {number} until {until:%Y-%m-%dT%H:%M:%SZ}"
         case Worse(share, number, behind):
-            yield click.style(f"{share} %: deliveries got worse, so {number} go back", fg="red")
+            words = f"{share} %: {len(behind)} of {number} deliver worse than before, and go back"
+            yield click.style(words, fg="red")
             yield from (f"{place.name}\n  stays behind: {why}" for place, why in behind.items())
+        case Stopped(share, worse, heard):
+            words = f"{share} %: {worse} of the {heard} that were called got worse: all go back"
+            yield click.style(words, fg="red")
         case Returned(returned, of):
             yield f"went back: {returned} of {of}"

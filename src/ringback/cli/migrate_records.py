@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,7 +73,7 @@ async def _store(data: Path, account_sid: str | None, keys: Keys) -> AsyncGenera
     try:
         clock = VirtualClock(SystemClock(), ahead=ClockFile(data).read())
         if account_sid is not None:
-            account = await store.transact(lambda tx: fetch_account(tx, account_sid))
+            account = await store.transact(partial(fetch_account, sid_or_kore_id=account_sid))
             account_sid = account.sid
         record = StoreRecord(store, folder=str(data), clock=clock, account_sid=account_sid)
         yield Opened(record, clock, record)

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from ringback.core.callback_url import CallbackUrl
+from ringback.migration.canary import Look
 from ringback.migration.credentials import with_credentials_of
 from ringback.migration.journal import Began, Journal, Mark, Step, What
 from ringback.migration.plan import Plan
@@ -63,8 +64,18 @@ class Watching:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """So many of a step got worse that all of it goes back."""
+
+    share: int
+    worse: int
+    heard: int
+    """How many had callbacks at all."""
+
+
+@dataclass(frozen=True, slots=True)
 class Worse:
-    """Deliveries of a step got worse: it goes back, and these stay behind."""
+    """Deliveries of these got worse: they go back, and stay there."""
 
     share: int
     count: int
@@ -79,7 +90,7 @@ class Returned:
     of: int
 
 
-News = Moved | NotMoved | Watching | Worse | Returned
+News = Moved | NotMoved | Watching | Worse | Stopped | Returned
 Tell = Callable[[News], None]
 
 
@@ -118,7 +129,7 @@ class Move:
         """
         self._begin(canary)
         await self._see_what_was_cut_off()
-        if self._step is not None and self._step.is_worse:
+        if self._step is not None and self._step.is_stopped:
             return await self._go_back()
         for share in (*(canary.shares if canary else ()), ALL):
             if share in self.journal.progress.passed and share != ALL:
@@ -236,7 +247,7 @@ class Move:
     # ---- watching
 
     async def _watch(self, canary: Canary) -> bool:
-        """Watch the step for the soak; returns whether it delivers no worse than before."""
+        """Watch the step for the soak; returns whether it may stay, but for single receivers."""
         step = self.journal.progress.open_step
         if not step.places:
             return True
@@ -246,16 +257,33 @@ class Move:
         edits = [self.journal.progress.edits[place] for place in step.places]
         self.tell(Watching(step.share, len(edits), until))
         before = await canary.before(step.began)
-        while not (
-            worse := await canary.worse(edits, before, began=step.began, now=self.clock.now())
-        ):
+        while True:
+            look = await canary.look(edits, before, began=step.began, now=self.clock.now())
+            await self._leave_behind(step, look)
+            if step.is_stopped:
+                return False
             self.checkpoint("looked")
             if self.clock.now() >= until:
                 return True
             await self.clock.sleep_until(min(self.clock.now() + canary.pause, until))
+
+    async def _leave_behind(self, step: Step, look: Look) -> None:
+        """Have those go back at once that got worse; all of the step, where they are many."""
+        progress = self.journal.progress
+        worse = {place: why for place, why in look.worse.items() if place not in progress.behind}
         self._note_places(What.WORSE, worse)
-        self.tell(Worse(step.share, len(edits), worse))
-        return False
+        if worse:
+            self.tell(Worse(step.share, len(step.places), worse))
+        if look.is_general:
+            self._note(What.STOPPED)
+            self.tell(Stopped(step.share, len(look.worse), look.heard))
+        elif there := [
+            place for place in step.places & progress.behind.keys() if self._is_moved(place)
+        ]:
+            await self._return(there)
+
+    def _is_moved(self, place: Place) -> bool:
+        return self.journal.progress.marks.get(place) is Mark.MOVED
 
     # ---- back
 

@@ -40,9 +40,11 @@ class What(StrEnum):
     SOAKING = "soaking"
     """All of the step has moved, and is watched from now on."""
     PASSED = "passed"
-    """The step is done, and deliveries are no worse than before."""
+    """The step is done; what stays moved delivers no worse than before."""
     WORSE = "worse"
-    """Deliveries of these got worse: all of the step goes back, and these stay there."""
+    """Deliveries of these got worse: they go back, and stay there."""
+    STOPPED = "stopped"
+    """They are so many that all of the step goes back."""
     RETURNING = "returning"
     """These edits are about to be undone."""
     RETURNED = "returned"
@@ -74,13 +76,13 @@ class Began:
 
 @dataclass(slots=True)
 class Step:
-    """Edits that move, are watched and go back together."""
+    """Edits that move and are watched together."""
 
     share: int
     began: datetime
     places: set[Place] = field(default_factory=set[Place])
     watched_until: datetime | None = None
-    is_worse: bool = False
+    is_stopped: bool = False
 
 
 @dataclass(slots=True)
@@ -115,6 +117,8 @@ class Progress:
             case What.PASSED:
                 self.passed.add(self.open_step.share)
                 self.step = None
+            case What.STOPPED:
+                self.open_step.is_stopped = True
             case What.WENT_BACK:
                 self.step = None
             case What.SOAKING:
@@ -145,7 +149,6 @@ class Progress:
                     if self.step is not None:
                         self.step.places.discard(place)
             case What.WORSE:
-                self.open_step.is_worse = True
                 self.behind |= places
             case What.SKIPPED:
                 self.whys |= places
