@@ -6,9 +6,11 @@ prefix in a phase of its own. `NOTICE` is the policy of KORE's notice.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
+from heapq import merge
 from itertools import pairwise
 from typing import Final, Self
 
@@ -55,15 +57,22 @@ class Phase:
 class Hold:
     """Keeps some callbacks in a phase of their own, whatever the date says.
 
-    Without an account it is for every account, without a prefix for every URL.
+    Without an account it is for every account, without a prefix for every URL, without an end for
+    good.
     """
 
     phase: str
     account_sid: str | None = None
     url_prefix: str | None = None
+    until: datetime | None = None
+    """The first instant, in UTC, at which it holds no more."""
+
+    def has_ended(self, at: datetime) -> bool:
+        """Whether it holds no more at this instant."""
+        return self.until is not None and self.until <= at
 
     def covers(self, account_sid: str, url: str) -> bool:
-        """Whether a callback of this account to this URL is held."""
+        """Whether a callback of this account to this URL is held, until the hold ends."""
         return self.account_sid in (None, account_sid) and _begins_with(url, self.url_prefix or "")
 
     def __str__(self) -> str:
@@ -79,10 +88,16 @@ def _begins_with(url: str, prefix: str) -> bool:
     >>> _begins_with("https://a.example.evil.example/p", "https://a.example")
     False
     """
-    url, prefix = (_ORIGIN.sub(lambda origin: origin[0].lower(), text) for text in (url, prefix))
+    url, prefix = _with_origin_in_lower_case(url), _with_origin_in_lower_case(prefix)
     ends_in_host = _ORIGIN.fullmatch(prefix) is not None
     goes_on = url[len(prefix) : len(prefix) + 1]
     return url.startswith(prefix) and not (ends_in_host and goes_on not in ("", "/", "?", ":"))
+
+
+# Each callback is compared with each hold, and there may be thousands.
+@lru_cache(maxsize=4096)
+def _with_origin_in_lower_case(text: str) -> str:
+    return _ORIGIN.sub(lambda origin: origin[0].lower(), text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +113,23 @@ class Choice:
 class Policy:
     """Which source sends a callback, by date, account and URL.
 
-    The first hold that covers a callback decides its phase; without one, the date does.
+    The first hold in force that covers a callback decides its phase; without one, the date does.
     """
 
     phases: tuple[Phase, ...]
     holds: tuple[Hold, ...] = ()
+    _numbered: Mapping[str | None, Sequence[tuple[int, Hold]]] = field(
+        init=False, repr=False, compare=False
+    )
+    """The holds by account, with their places: there may be one for each of thousands."""
 
     def __post_init__(self) -> None:
         """Refuse a policy that leaves some instant, source or hold undefined."""
         _check(self.phases, self.holds)
+        numbered = dict[str | None, list[tuple[int, Hold]]]()
+        for place, hold in enumerate(self.holds):
+            numbered.setdefault(hold.account_sid, []).append((place, hold))
+        object.__setattr__(self, "_numbered", numbered)
 
     @property
     def sources(self) -> tuple[SourceName, ...]:
@@ -140,19 +163,46 @@ class Policy:
         >>> NOTICE.choose(Source.TWILIO, at=day, account_sid="AC1", url="http://a.example").reason
         'twilio ended 2024-11-02'
         """
-        hold, phase = self.phase_of(at=at, account_sid=account_sid, url=url)
+        hold, ended = self._holds_of(at=at, account_sid=account_sid, url=url)
+        choice = self._choose_in(self._phase_in(hold, at), hold, asked, at)
+        for one in ended:
+            if self._choose_in(self._named(one.phase), one, asked, at).source != choice.source:
+                note = f"the hold of {one} in phase {one.phase} ended {one.until:%Y-%m-%d}"
+                return replace(choice, reason=f"{choice.reason}; {note}")
+        return choice
+
+    def phase_of(self, *, at: datetime, account_sid: str, url: str) -> tuple[Hold | None, Phase]:
+        """Return the phase of a callback, and the hold that keeps it there, where one does."""
+        hold, _ = self._holds_of(at=at, account_sid=account_sid, url=url)
+        return hold, self._phase_in(hold, at)
+
+    def _holds_of(
+        self, *, at: datetime, account_sid: str, url: str
+    ) -> tuple[Hold | None, list[Hold]]:
+        """Return the hold in force, and those that went before it until they ended."""
+        ended = list[Hold]()
+        found = (self._numbered.get(whose, ()) for whose in (account_sid, None))
+        for _, hold in merge(*found):
+            if hold.covers(account_sid, url):
+                if not hold.has_ended(at):
+                    return hold, ended
+                ended.append(hold)
+        return None, ended
+
+    def _phase_in(self, hold: Hold | None, at: datetime) -> Phase:
+        return self.phase_at(at) if hold is None else self._named(hold.phase)
+
+    def _named(self, name: str) -> Phase:
+        return next(phase for phase in self.phases if phase.name == name)
+
+    def _choose_in(
+        self, phase: Phase, hold: Hold | None, asked: SourceName | None, at: datetime
+    ) -> Choice:
         if asked is None:
             return Choice(phase.default, None, _why_default(phase, hold))
         if asked in phase.may_ask:
             return Choice(asked, asked, f"the URL asks for it: #cbs={asked}")
         return Choice(phase.default, asked, self._why_not(asked, phase, hold, at))
-
-    def phase_of(self, *, at: datetime, account_sid: str, url: str) -> tuple[Hold | None, Phase]:
-        """Return the phase of a callback, and the hold that keeps it there, where one does."""
-        for hold in self.holds:
-            if hold.covers(account_sid, url):
-                return hold, next(phase for phase in self.phases if phase.name == hold.phase)
-        return None, self.phase_at(at)
 
     def _why_not(self, asked: SourceName, phase: Phase, hold: Hold | None, at: datetime) -> str:
         """Say when the source that was asked for stopped, or why it isn't to be had."""
@@ -189,6 +239,8 @@ def _check(phases: Sequence[Phase], holds: Sequence[Hold]) -> None:
         if hold.phase not in names:
             known = ", ".join(names)
             raise Unusable(f"policy: a hold names phase {hold.phase!r}; the phases are {known}")
+        if hold.until is not None and hold.until.utcoffset() is None:
+            raise Unusable(f"policy: the end of the hold of {hold} needs a time zone")
 
 
 def _check_phase(phase: Phase) -> None:

@@ -19,8 +19,13 @@ class Transition:
         self, asked: SourceName | None, *, now: datetime, account_sid: str, url: str
     ) -> Choice:
         """Pick the source of a callback that is created now."""
-        return self.policy.choose(asked, at=now + self.ahead, account_sid=account_sid, url=url)
+        at = self.date_at(now)
+        return self.policy.choose(asked, at=at, account_sid=account_sid, url=url)
+
+    def date_at(self, now: datetime) -> datetime:
+        """Return which instant it is in the policy's calendar."""
+        return now + self.ahead
 
     def phase_at(self, now: datetime) -> Phase:
         """Return the phase of the callbacks that no hold of an account or a URL covers."""
-        return self.policy.phase_of(at=now + self.ahead, account_sid="", url="")[1]
+        return self.policy.phase_of(at=self.date_at(now), account_sid="", url="")[1]

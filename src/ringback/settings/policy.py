@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Final, cast
 
 from ringback.core.errors import Unusable
@@ -12,7 +13,7 @@ from ringback.settings.texts import read_instant
 TABLES: Final = ("phases", "holds")
 
 _PHASE: Final = "a phase has name, since, default and may_ask"
-_HOLD: Final = "a hold has phase, and account_sid or url_prefix"
+_HOLD: Final = "a hold has phase, account_sid or url_prefix or both, and may have until"
 
 
 class _Wrong(ValueError):
@@ -63,19 +64,19 @@ def _phase_of(entry: Mapping[str, Any], sources: Collection[SourceName]) -> Phas
     _check_words(entry, must=("name", "default", "may_ask"), may=("since",))
     return Phase(
         name=_text(entry, "name"),
-        since=_since_of(entry),
+        since=_instant_of(entry, "since"),
         default=_source(entry["default"], "default", sources),
         may_ask=_may_ask_of(entry, sources),
     )
 
 
-def _since_of(entry: Mapping[str, Any]) -> Any:
-    if "since" not in entry:
+def _instant_of(entry: Mapping[str, Any], key: str) -> datetime | None:
+    if key not in entry:
         return None
     try:
-        return read_instant(str(entry["since"]))
+        return read_instant(str(entry[key]))
     except ValueError as problem:
-        raise _Wrong("since", f"since: {problem}") from None
+        raise _Wrong(key, f"{key}: {problem}") from None
 
 
 def _may_ask_of(entry: Mapping[str, Any], sources: Collection[SourceName]) -> frozenset[SourceName]:
@@ -86,8 +87,9 @@ def _may_ask_of(entry: Mapping[str, Any], sources: Collection[SourceName]) -> fr
 
 
 def _hold_of(entry: Mapping[str, Any]) -> Hold:
-    _check_words(entry, must=("phase",), may=("account_sid", "url_prefix"))
-    return Hold(**{key: _text(entry, key) for key in entry})
+    _check_words(entry, must=("phase",), may=("account_sid", "url_prefix", "until"))
+    words = {key: _text(entry, key) for key in entry if key != "until"}
+    return Hold(**words, until=_instant_of(entry, "until"))
 
 
 def _check_words(entry: Mapping[str, Any], *, must: tuple[str, ...], may: tuple[str, ...]) -> None:

@@ -280,6 +280,13 @@ PORTAL: Final = (
         _SCENARIO,
     ),
     PortalOperation(
+        "GET",
+        "/portal/v1/policy",
+        "FetchPolicy",
+        "Show which source sends what, and what is ahead.",
+        {200: "policy"},
+    ),
+    PortalOperation(
         "GET", "/portal/v1/clock", "FetchClock", "Say what time it is.", {200: "clock"}
     ),
     PortalOperation(
