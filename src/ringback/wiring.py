@@ -22,10 +22,12 @@ from ringback.core.errors import StoreUnavailable, Unusable
 from ringback.core.source import Phase, Transition
 from ringback.engine.backlog import Bounds
 from ringback.engine.dispatcher import Dispatcher, Limits
+from ringback.engine.keyring import Keyring
 from ringback.engine.network import SystemNetwork
 from ringback.engine.outage import outlast
 from ringback.engine.progress import Progress
 from ringback.engine.sender import Sender
+from ringback.engine.shadowing import Shadowing
 from ringback.engine.supervisor import Supervisor
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
 from ringback.engine.tally import Tally
@@ -54,6 +56,7 @@ class Parts:
     phase: Phase
     """The phase of the transition in which everything started."""
     supervisor: Supervisor
+    shadowing: Shadowing
     sender: Sender
     store: SqliteStore
     drain: timedelta
@@ -88,6 +91,17 @@ class Parts:
             if gateway is not None:
                 gateway.close()
             raise
+        keyring = Keyring()
+        shadowing = Shadowing(
+            settings.shadows,
+            store=store,
+            transport=sender,
+            keyring=keyring,
+            clock=clock,
+            chance=chance,
+            tally=tally,
+            checkpoint=checkpoint,
+        )
         dispatcher = Dispatcher(
             store=store,
             transport=sender,
@@ -96,6 +110,8 @@ class Parts:
             schedule=settings.schedule,
             limits=_limits_of(settings),
             tally=tally,
+            keyring=keyring,
+            first_settled=shadowing.consider,
             checkpoint=checkpoint,
         )
 
@@ -106,7 +122,7 @@ class Parts:
                 transition,
                 dispatcher.intake,
                 settings.simulation,
-                dispatcher.keyring,
+                keyring,
             )
 
         progress = Progress(
@@ -124,11 +140,12 @@ class Parts:
             progress=progress,
             intake=dispatcher.intake,
             read_url=UrlReader(settings.guard, settings.egresses),
+            skipped_copies=tally.skipped_copies,
             gateway=gateway and gateway.shown_address,
         )
         timelapse = None
         if isinstance(clock, VirtualClock):
-            timelapse = Timelapse(clock, (progress, dispatcher))
+            timelapse = Timelapse(clock, (progress, dispatcher, shadowing))
         beside = _operators_routes(
             store=store,
             clock=clock,
@@ -141,12 +158,22 @@ class Parts:
         if timelapse is not None:
             beside = [*beside, *clock_routes(services.sign_ins, timelapse)]
         app = create_app(services, beside=beside)
+        await shadowing.recover()
         await supervisor.start()
         if gateway is not None:
             gateway.start(_receiver(store, services))
         phase = transition.phase_at(clock.now())
         return cls(
-            app, phase, supervisor, sender, store, settings.drain, timelapse, services, gateway
+            app=app,
+            phase=phase,
+            supervisor=supervisor,
+            shadowing=shadowing,
+            sender=sender,
+            store=store,
+            drain=settings.drain,
+            timelapse=timelapse,
+            services=services,
+            gateway=gateway,
         )
 
     def break_off(self) -> None:
@@ -159,7 +186,9 @@ class Parts:
         self.break_off()
         if self.gateway is not None:
             await self.gateway.stop_receiving(within=self.drain)
-        await self.supervisor.stop(within=self.drain)
+        await asyncio.gather(
+            self.supervisor.stop(within=self.drain), self.shadowing.stop(within=self.drain)
+        )
         if self.gateway is not None:
             self.gateway.close()
         await self.sender.close()

@@ -17,6 +17,8 @@ from ringback.settings.file import SettingsFile
 from ringback.settings.given import Given, find, in_file
 from ringback.settings.policy import TABLES, read_policy
 from ringback.settings.record import Settings
+from ringback.settings.shadows import TABLE as SHADOWS
+from ringback.settings.shadows import read_shadows
 from ringback.settings.table import (
     EGRESS,
     SCENARIO,
@@ -29,7 +31,7 @@ from ringback.settings.texts import is_egress_name
 
 FILE_VARIABLE: Final = "RINGBACK_SETTINGS"
 _PREFIX: Final = "RINGBACK_"
-_TABLES: Final = ("egress", "scenarios", *TABLES)
+_TABLES: Final = ("egress", "scenarios", *TABLES, SHADOWS)
 
 
 def load(
@@ -53,7 +55,13 @@ def load(
     policy = read_policy(file)
     values["phase"] = _phase_to_be_in(given["phase"], values["at"], policy, command)
     _check_certificates(given, values)
-    return Settings(policy=policy, egress=_named_egress(file), scenarios=_scenarios(file), **values)
+    return Settings(
+        policy=policy,
+        egress=_named_egress(file),
+        scenarios=_scenarios(file),
+        shadows=read_shadows(file),
+        **values,
+    )
 
 
 # ---- what nobody knows, or not here --------------------------------------------------------------

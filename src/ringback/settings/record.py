@@ -12,6 +12,7 @@ from ringback.core.guard import Guard, Ports
 from ringback.core.metering import MEGABYTE
 from ringback.core.scenario import Scenario
 from ringback.core.schedule import Schedule
+from ringback.core.shadow import ShadowRule
 from ringback.core.simulation import EVERYONE, Simulation
 from ringback.core.source import Policy, Source
 from ringback.settings.texts import Gateway, TlsPort
@@ -54,6 +55,8 @@ class Settings:
     kore_egress: Egress
     egress: Mapping[str, Egress]
     """The ways out that a callback URL can name with `#e=`."""
+    shadows: tuple[ShadowRule, ...]
+    """Which callbacks are copied from another source; the first that covers one decides."""
     extra_ca_file: Path | None
     client_cert_file: Path | None
     client_key_file: Path | None
