@@ -42,28 +42,33 @@ TABLES: Final = (
 )
 """Rows that are written many at a time, after those of callbacks."""
 
-# As subqueries, since the rows of a page are found by the columns of `shadows` alone.
-_COMPARED: Final = (
-    "sid, callback_sid, source, started_us, result, status_code, failure, total_ms"
-    + (
-        "".join(
-            f", (SELECT {what} FROM callbacks WHERE callbacks.sid = callback_sid) AS {name}"
-            for what, name in (("url", "first_url"), ("source", "first_source"))
-        )
-        + "".join(
-            f", (SELECT {what} FROM attempts AS first"
-            f" WHERE first.callback_sid = shadows.callback_sid AND number = 1) AS {name}"
-            for what, name in (
-                ("first.result", "first_result"),
-                ("first.status_code", "first_status_code"),
-                ("first.failure", "first_failure"),
-                ("first.total_ms", "first_total_ms"),
-                ("first.response_body = shadows.response_body", "is_same_body"),
-                (f"substr(first.response_body, 1, {EXCERPT})", "first_excerpt"),
-            )
-        )
+
+def _excerpt(body: str) -> str:
+    # What substr gives of an empty blob is NULL.
+    return f"coalesce(substr({body}, 1, {EXCERPT}), {body})"
+
+
+def _of_callback(column: str) -> str:
+    return f"(SELECT {column} FROM callbacks WHERE callbacks.sid = callback_sid)"
+
+
+def _of_first(what: str) -> str:
+    return (
+        f"(SELECT {what} FROM attempts AS first"
+        " WHERE first.callback_sid = shadows.callback_sid AND first.number = 1)"
     )
-    + f", substr(response_body, 1, {EXCERPT}) AS excerpt"
+
+
+# As subqueries, since `read_page` finds the rows of a page by the columns of one table.
+_COMPARED: Final = ", ".join(
+    [
+        "sid, callback_sid, source, started_us, result, status_code, failure, total_ms",
+        *map(_of_callback, ("url", "source")),
+        *map(_of_first, ("result", "status_code", "failure", "total_ms")),
+        _of_first("first.response_body = shadows.response_body"),
+        _of_first(_excerpt("first.response_body")),
+        _excerpt("response_body"),
+    ]
 )
 
 
