@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.end_to_end.test_sending import ringback, send, settled
-from tests.receivers import ReceivedRequest, RecordingReceiver, Reply
+from tests.receivers import Hang, ReceivedRequest, RecordingReceiver, Reply
 from tests.served import Served, served
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -31,10 +31,15 @@ def settings(folder: Path, url: str, mark: str, *more: str) -> tuple[str, str]:
     return ("--settings", str(path))
 
 
-async def tell(server: Served, *urls: str) -> list[str]:
+def of_slow(receiver: RecordingReceiver) -> int:
+    return [request.body for request in receiver.requests].count(b"Event=slow")
+
+
+async def tell(server: Served, *urls: str, events: list[str] | None = None) -> list[str]:
     """Send an event to each of these URLs; return the SIDs once nothing more is due of them."""
-    events = [{"url": url, "parameters": {"Event": "a"}} for url in urls]
-    answered = await send(server, {"callbacks": events})
+    told = zip(urls, events or ["a"] * len(urls), strict=True)
+    wanted = [{"url": url, "parameters": {"Event": name}} for url, name in told]
+    answered = await send(server, {"callbacks": wanted})
     sids = [one["sid"] for one in answered.body["callbacks"]]
     for sid in sids:
         await settled(server, sid)
@@ -100,3 +105,47 @@ async def metrics_of(server: Served) -> str:
         return text
 
     return await asyncio.to_thread(read)
+
+
+async def test_a_receiver_of_copies_that_hangs_or_refuses_changes_nothing_about_the_callbacks(
+    tmp_path: Path,
+) -> None:
+    hang = Hang()
+
+    def answer(request: ReceivedRequest) -> Reply:
+        return hang if b"Event=slow" in request.body else UNAUTHORIZED
+
+    async with RecordingReceiver() as receiver, RecordingReceiver(answer=answer) as shadowed:
+        flags = settings(tmp_path, receiver.url("/"), f'url = "{shadowed.url("/copy")}"')
+        async with served(tmp_path, *flags) as dev:
+            events = ["slow"] * 10 + ["fast"] * 10
+            sids = await tell(dev, *(receiver.url("/a#cbs=twilio") for _ in events), events=events)
+            while of_slow(shadowed) < 2:
+                await shadowed.wait_for(len(shadowed.requests) + 1)
+            # The two that hang are all that their destination gets at once.
+            assert of_slow(shadowed) == 2
+            callbacks = {one["sid"]: one for one in await dev.callbacks()}
+            assert [callbacks[sid]["status"] for sid in sids] == ["delivered"] * 20
+            assert [callbacks[sid]["attempt_count"] for sid in sids] == [1] * 20
+            assert (await dev.get("/portal/v1/undelivered")).body["callbacks"] == []
+            hang.release()
+            rows = await copies(dev)
+
+    assert len(receiver.requests) == 20
+    assert {request.line for request in shadowed.requests} == {"POST /copy HTTP/1.1"}
+    assert sorted(row["callback_sid"] for row in rows) == sorted(sids)
+    assert len(shadowed.requests) == len(rows) == 20
+    assert [row["result"] for row in rows].count("refused") == 10
+
+
+async def test_a_share_of_the_callbacks_is_copied(tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver:
+        mark = 'path = "/shadow/callbacks"'
+        flags = settings(tmp_path, receiver.url("/"), mark, "percent = 50")
+        async with served(tmp_path, *flags) as dev:
+            await tell(dev, *[receiver.url("/a?x=1")] * 40)
+            rows = await copies(dev)
+
+    targets = [request.line.split()[1] for request in receiver.requests]
+    assert targets.count("/a?x=1") == 40
+    assert 0 < targets.count("/shadow/callbacks?x=1") == len(rows) < 40
