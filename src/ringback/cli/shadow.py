@@ -9,9 +9,7 @@ import click
 
 from ringback.cli.moments import ago
 from ringback.cli.portal import Portal, with_portal
-from ringback.core.source import BOTH
 
-_SOURCES: Final = sorted(BOTH)
 _PAGE: Final = "500"
 _json = click.option("--json", "as_json", is_flag=True, help="Print the API's answer as it is.")
 
@@ -34,7 +32,7 @@ def shadow() -> None:
 @shadow.command("list")
 @with_portal
 @_since(None)
-@click.option("--source", type=click.Choice(_SOURCES), help="Only copies from this source.")
+@click.option("--source", metavar="SOURCE", help="Only copies from this source.")
 @click.option("--callback", metavar="SID", help="Only copies of this callback.")
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="So many at most."
@@ -92,7 +90,7 @@ def _all(portal: Portal, since: str | None) -> Iterator[dict[str, Any]]:
     while True:
         page = portal.get("shadows", query=query)
         yield from page["shadows"]
-        further = page["meta"]["next_page_url"]
+        further: str | None = page["meta"]["next_page_url"]
         if further is None:
             return
         query = dict(parse_qsl(urlsplit(further).query))

@@ -107,7 +107,7 @@ def test_a_copy_has_a_sid_and_a_token_of_its_own_and_tells_the_same() -> None:
     copy = copied(callback)
     assert copy.sid == "CC" + "0190790aa090" + CHANCE[6:16].hex()
     assert copy.idempotency_token == "RQ" + "0190790aa090" + CHANCE[22:32].hex()
-    assert copy.source is Source.KORE
+    assert copy.source == Source.KORE
     assert copy.source_reason == f"a copy of {CALLBACK_SID}"
     assert (copy.body, copy.method) == (callback.body, callback.method)
     assert copy.idempotency_key is None

@@ -147,8 +147,8 @@ async def test_a_copy_leaves_once_the_first_attempt_is_settled() -> None:
         *("shadow_opened", "shadow_sent", "shadow_settled"),
     ]
     first, copy = transport.requests
-    assert first.source is Source.KORE
-    assert copy.source is Source.TWILIO
+    assert first.source == Source.KORE
+    assert copy.source == Source.TWILIO
     assert copy.url.wire == "http://127.0.0.1:9000/path?foo=bar&shadow=1"
     assert copy.body == first.body
     assert await results_in(store) == ["delivered"]

@@ -193,7 +193,7 @@ PORTAL: Final = (
         "List copies of callbacks from another source, newest first, beside the first attempts.",
         {200: "shadow_page"},
         (
-            Parameter("Source", one_of(Source), "Only copies from this source."),
+            _SOURCE,
             Parameter("CallbackSid", TEXT, "Only copies of this callback."),
             _SINCE,
             *PAGES,

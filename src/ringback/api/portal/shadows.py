@@ -5,7 +5,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.forms import read_query
+from ringback.api.forms import Parameters, read_query
 from ringback.api.paging import PAGING, page_of, read_paging
 from ringback.api.portal.records import show_response, show_timings
 from ringback.api.representation import json_answer, with_unknown
@@ -21,6 +21,7 @@ from ringback.core.comparison import (
     meaning_of,
     percentiles,
 )
+from ringback.core.errors import Invalid
 from ringback.core.source import Source
 from ringback.operations.shadows import report_on
 from ringback.ports import Compared, ShadowFilter
@@ -41,7 +42,7 @@ class ShadowResource:
         reach = await reach_of(request, self._services.sign_ins)
         query = read_query(request, ("Source", "CallbackSid", "Since", *PAGING))
         which = ShadowFilter(
-            source=query.choice("Source", Source),
+            source=_source_of(query),
             callback_sid=query.text("CallbackSid"),
             since=query.instant("Since"),
         )
@@ -59,6 +60,15 @@ class ShadowResource:
         skipped = self._services.skipped_copies(reach)
         shown = {"since": since, **_show_report(report), "skipped": skipped}
         return with_unknown(query, json_answer(shown))
+
+
+def _source_of(query: Parameters) -> Source | None:
+    text = query.text("Source")
+    try:
+        return None if text is None else Source(text)
+    except ValueError:
+        why = f"Source={text!r}: there is no such source"
+        raise Invalid(why, code=query.codes.invalid) from None
 
 
 def _show_shadow(compared: Compared) -> dict[str, Any]:
