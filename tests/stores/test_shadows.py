@@ -11,7 +11,6 @@ from ringback.core.comparison import EXCERPT, Answer, Comparison
 from ringback.core.errors import NoSuchPage
 from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unreachable
 from ringback.core.shadow import Shadow
-from ringback.core.sids import Kind
 from ringback.core.source import Source
 from ringback.ports import (
     CallbackFilter,
@@ -32,26 +31,13 @@ from tests.stores.records import (
     SECOND,
     THEIRS,
     callback,
-    sid,
+    shadow,
 )
 from tests.stores.test_settlements import RESPONSES
 
 ALL = ShadowFilter()
 GOOD = Exchange(Delivered(200), Timings(4.0), RecordedResponse(200, (), b"ok"))
 LANES = {OURS: OUR_LANE, THEIRS: OUR_LANE._replace(account_sid=THEIRS)}
-
-
-def shadow(number: int, account_sid: str = OURS, source: Source = Source.TWILIO) -> Shadow:
-    """Return the open row of the copy of the callback with this number."""
-    return Shadow(
-        sid=sid(Kind.SHADOW, number),
-        callback_sid=callback(number).sid,
-        account_sid=account_sid,
-        source=source,
-        idempotency_token=f"token {number}",
-        url=callback(number).url.with_parameters("shadow=1"),
-        date_started=NOW + number * SECOND,
-    )
 
 
 def settled(opened: Shadow, outcome: Outcome, response: RecordedResponse | None = None) -> Shadow:

@@ -9,8 +9,8 @@ from ringback.core.retry import Done
 from ringback.ports import CallbackFilter, ShadowFilter, Window
 from tests.stores.asking import attempts_of, claim, ended, keep, opened, settle
 from tests.stores.old_files import NEWEST, NOW_US, insert, schema_of, upgraded, write_old_file
-from tests.stores.records import OURS, callback
-from tests.stores.test_shadows import open_, page, settle_, settled, shadow
+from tests.stores.records import OURS, callback, shadow
+from tests.stores.test_shadows import open_, page, settle_, settled
 
 
 @pytest.fixture
