@@ -121,7 +121,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     else:
         yield _counts(found)
     for why, count in found["skipped"].items():
-        yield f"{count} copies skipped since the server's start: {_SKIPPED[why]}"
+        yield f"{count} copies skipped since the server's start: {_SKIPPED.get(why, why)}"
     for one in found["urls"]:
         yield ""
         yield from _lines_of_url(one)

@@ -11,10 +11,18 @@ import pytest
 
 from ringback.core.callback import Callback, CallbackStatus, Exchange
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.method import Method
 from ringback.core.outcome import Delivered, Failure, Refused, Unreachable
 from ringback.core.rendering import OutgoingRequest
-from ringback.core.shadow import MarkedByParameter, MarkedByUrl, Shadow, ShadowRule
-from ringback.core.source import Source
+from ringback.core.shadow import (
+    Mark,
+    MarkedByParameter,
+    MarkedByPath,
+    MarkedByUrl,
+    Shadow,
+    ShadowRule,
+)
+from ringback.core.source import BOTH, Source
 from ringback.engine.dispatcher import Dispatcher
 from ringback.engine.keyring import Keyring
 from ringback.engine.shadowing import Shadowing, ShadowLimits
@@ -22,9 +30,12 @@ from ringback.engine.tally import Tally
 from ringback.engine.timelapse import Timelapse
 from ringback.engine.virtual_clock import VirtualClock
 from ringback.ports import Clock, Store, Transaction, Transport
+from ringback.receiver.checking import Genuine, Rejected, Secrets, check
 from ringback.stores.memory.shadows import MemoryShadows
 from tests.fakes import (
     ACCOUNT_SID,
+    AUTH_TOKEN,
+    KORE_SECRET,
     NOW,
     FakeClock,
     RecordingTransport,
@@ -33,6 +44,7 @@ from tests.fakes import (
     an_account,
     signing_with,
 )
+from tests.senders import received
 from tests.unit.engine.parts import (
     HOST,
     OTHER_ACCOUNT_SID,
@@ -153,6 +165,37 @@ async def test_a_copy_leaves_once_the_first_attempt_is_settled() -> None:
     assert copy.body == first.body
     assert await results_in(store) == ["delivered"]
     assert bench.tally.shadows == {(Source.TWILIO, "delivered"): 1}
+
+
+@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("source", sorted(BOTH))
+@pytest.mark.parametrize(
+    ("mark", "url"),
+    [
+        (MarkedByParameter("shadow=1"), "https://a.example/p?x=1&shadow=1"),
+        (MarkedByPath("/copies"), "https://a.example/copies?x=1"),
+        (MarkedByUrl(CallbackUrl.parse("http://b.example/in")), "http://b.example/in"),
+    ],
+)
+async def test_a_copy_is_genuine_to_a_receiver_at_its_url_from_the_other_source_alone(
+    mark: Mark, url: str, source: Source, method: Method
+) -> None:
+    transport = RecordingTransport()
+    bench = Bench(await a_store(), transport, rules=[ShadowRule(source, mark)])
+    (other,) = BOTH - {source}
+    await bench.consider(a_callback(url="https://a.example/p?x=1", method=method, source=other))
+    (request,) = transport.requests
+    secrets = {
+        Source.TWILIO: Secrets(twilio_auth_tokens=(AUTH_TOKEN,)),
+        Source.KORE: Secrets(kore_secrets=(KORE_SECRET,)),
+    }
+    called = [request.url.wire]  # a GET has what it tells behind the URL
+    assert called[0].startswith(url)
+    genuine, rejected = (
+        check(received(request), urls=called, secrets=secrets[one]) for one in (source, other)
+    )
+    assert isinstance(genuine, Genuine)
+    assert isinstance(rejected, Rejected)
 
 
 async def test_its_row_is_open_before_it_leaves() -> None:
