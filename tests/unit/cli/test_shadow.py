@@ -111,3 +111,17 @@ def test_a_list_can_be_of_some_copies_alone(ringback: Emulator) -> None:
     assert run(ringback, "list", "--source", "kore").startswith("no copies")
     assert run(ringback, "list", "--since", "1h").startswith("no copies")
     assert len(json.loads(run(ringback, "list", "--json"))["shadows"]) == 3
+
+
+def test_a_report_says_what_it_has_not_compared_and_what_it_leaves_out(
+    ringback: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringback.api.portal.shadows.MOST_URLS", 1)
+    ringback._server.parts.shadowing._tally.shadows_skipped[ringback.account_sid, "full"] += 12
+    add(ringback, *({"copy": GOOD, "url": f"http://{host}.example/"} for host in "abc"))
+    lines = run(ringback, "report", *EVER).splitlines()
+    assert lines[:2] == [
+        "3 compared: 3 the same, 0 differing",
+        "12 copies skipped since the server's start: too many waited already",
+    ]
+    assert lines[-1] == "and 2 more URLs, with no more differences than these"
