@@ -10,7 +10,7 @@ from ringback.core.network import NETWORKS
 from ringback.core.outcome import Outcome
 from ringback.core.scenario import Step
 from ringback.core.shadow import Shadow
-from ringback.core.sids import Kind, make_sid
+from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
 from ringback.core.source import Source
 from ringback.core.supersim.access_profile import NetworkAccessProfile
 from ringback.core.supersim.billing import BillingPeriod, PeriodType
@@ -294,9 +294,11 @@ def callback(
     due: datetime | None = NOW,
     url: str = f"{HOST}/path?foo=bar#cbs=kore",
     key: str | None = None,
+    created: datetime = NOW,
 ) -> Callback:
     return a_callback(
-        sid=sid(Kind.CALLBACK, number),
+        sid=make_sid(Kind.CALLBACK, dated(number.to_bytes(SID_BYTES, "big"), created)),
+        now=created,
         account_sid=account_sid,
         token=f"token {number}",
         due=due,

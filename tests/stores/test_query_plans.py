@@ -363,6 +363,16 @@ def test_the_next_due_task_is_read_off_the_end_of_an_index(plans: Plans) -> None
     assert step == "SEARCH tasks USING COVERING INDEX tasks_due"
 
 
+@pytest.mark.parametrize("account_sid", [None, OURS])
+def test_totals_are_found_by_the_time_in_the_sids(plans: Plans, account_sid: str | None) -> None:
+    reading, *rest = plans.of(
+        lambda tx: tx.callbacks.totals(since=NOW, until=NOW, account_sid=account_sid)
+    )
+    assert reading.startswith("SEARCH callbacks USING INDEX")
+    assert reading.endswith("(sid>? AND sid<?)")
+    assert [step for step in rest if "SCAN" in step or "ORDER BY" in step] == []
+
+
 @pytest.mark.parametrize(
     ("sim_sid", "terms"),
     [

@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "dev": "ringback.cli.dev",
     "device": "ringback.cli.device",
     "listen": "ringback.cli.listen",
+    "policy": "ringback.cli.policy",
     "scenario": "ringback.cli.scenario",
     "secrets": "ringback.cli.secrets",
     "send": "ringback.cli.send",

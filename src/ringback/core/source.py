@@ -5,10 +5,11 @@ prefix in a phase of its own. `NOTICE` is the policy of KORE's notice.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, Self
 
@@ -42,15 +43,22 @@ class Phase:
 class Hold:
     """Keeps some callbacks in a phase of their own, whatever the date says.
 
-    Without an account it is for every account, without a prefix for every URL.
+    Without an account it is for every account, without a prefix for every URL, without an end for
+    good.
     """
 
     phase: str
     account_sid: str | None = None
     url_prefix: str | None = None
+    until: datetime | None = None
+    """The first instant, in UTC, at which it holds no more."""
+
+    def has_ended(self, at: datetime) -> bool:
+        """Whether it holds no more at this instant."""
+        return self.until is not None and self.until <= at
 
     def covers(self, account_sid: str, url: str) -> bool:
-        """Whether a callback of this account to this URL is held."""
+        """Whether a callback of this account to this URL is held, until the hold ends."""
         return self.account_sid in (None, account_sid) and begins_with(url, self.url_prefix or "")
 
     def __str__(self) -> str:
@@ -66,10 +74,16 @@ def begins_with(url: str, prefix: str) -> bool:
     >>> begins_with("https://a.example.evil.example/p", "https://a.example")
     False
     """
-    url, prefix = (_ORIGIN.sub(lambda origin: origin[0].lower(), text) for text in (url, prefix))
+    url, prefix = _with_origin_in_lower_case(url), _with_origin_in_lower_case(prefix)
     ends_in_host = _ORIGIN.fullmatch(prefix) is not None
     goes_on = url[len(prefix) : len(prefix) + 1]
     return url.startswith(prefix) and not (ends_in_host and goes_on not in ("", "/", "?", ":"))
+
+
+# Each callback is compared with each hold, and there may be thousands.
+@lru_cache(maxsize=4096)
+def _with_origin_in_lower_case(text: str) -> str:
+    return _ORIGIN.sub(lambda origin: origin[0].lower(), text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +99,7 @@ class Choice:
 class Policy:
     """Which source sends a callback, by date, account and URL.
 
-    The first hold that covers a callback decides its phase; without one, the date does.
+    The first hold in force that covers a callback decides its phase; without one, the date does.
     """
 
     phases: tuple[Phase, ...]
@@ -116,18 +130,41 @@ class Policy:
         'twilio ended 2024-11-02'
         """
         hold, phase = self.phase_of(at=at, account_sid=account_sid, url=url)
+        choice = self._choose_in(phase, hold, asked, at)
+        for ended in self._ended_holds(hold, at=at, account_sid=account_sid, url=url):
+            if self._choose_in(self._named(ended.phase), ended, asked, at).source != choice.source:
+                note = f"the hold of {ended} in phase {ended.phase} ended {ended.until:%Y-%m-%d}"
+                return replace(choice, reason=f"{choice.reason}; {note}")
+        return choice
+
+    def phase_of(self, *, at: datetime, account_sid: str, url: str) -> tuple[Hold | None, Phase]:
+        """Return the phase of a callback, and the hold that keeps it there, where one does."""
+        for hold in self.holds:
+            if not hold.has_ended(at) and hold.covers(account_sid, url):
+                return hold, self._named(hold.phase)
+        return None, self.phase_at(at)
+
+    def _choose_in(
+        self, phase: Phase, hold: Hold | None, asked: Source | None, at: datetime
+    ) -> Choice:
         if asked is None:
             return Choice(phase.default, None, _why_default(phase, hold))
         if asked in phase.may_ask:
             return Choice(asked, asked, f"the URL asks for it: #cbs={asked}")
         return Choice(phase.default, asked, self._why_not(asked, phase, hold, at))
 
-    def phase_of(self, *, at: datetime, account_sid: str, url: str) -> tuple[Hold | None, Phase]:
-        """Return the phase of a callback, and the hold that keeps it there, where one does."""
+    def _ended_holds(
+        self, in_force: Hold | None, *, at: datetime, account_sid: str, url: str
+    ) -> Iterator[Hold]:
+        """Yield the holds that would have gone before the one in force, had they not ended."""
         for hold in self.holds:
-            if hold.covers(account_sid, url):
-                return hold, next(phase for phase in self.phases if phase.name == hold.phase)
-        return None, self.phase_at(at)
+            if hold is in_force:
+                return
+            if hold.has_ended(at) and hold.covers(account_sid, url):
+                yield hold
+
+    def _named(self, name: str) -> Phase:
+        return next(phase for phase in self.phases if phase.name == name)
 
     def _why_not(self, asked: Source, phase: Phase, hold: Hold | None, at: datetime) -> str:
         """Say when the source that was asked for stopped, or why it isn't to be had."""
@@ -164,6 +201,8 @@ def _check(phases: Sequence[Phase], holds: Sequence[Hold]) -> None:
         if hold.phase not in names:
             known = ", ".join(names)
             raise Unusable(f"policy: a hold names phase {hold.phase!r}; the phases are {known}")
+        if hold.until is not None and hold.until.utcoffset() is None:
+            raise Unusable(f"policy: the end of the hold of {hold} needs a time zone")
 
 
 def _check_phase(phase: Phase) -> None:
@@ -185,11 +224,16 @@ class Transition:
 
     def choose(self, asked: Source | None, *, now: datetime, account_sid: str, url: str) -> Choice:
         """Pick the source of a callback that is created now."""
-        return self.policy.choose(asked, at=now + self.ahead, account_sid=account_sid, url=url)
+        at = self.date_at(now)
+        return self.policy.choose(asked, at=at, account_sid=account_sid, url=url)
+
+    def date_at(self, now: datetime) -> datetime:
+        """Return which instant it is in the policy's calendar."""
+        return now + self.ahead
 
     def phase_at(self, now: datetime) -> Phase:
         """Return the phase of the callbacks that no hold of an account or a URL covers."""
-        return self.policy.phase_of(at=now + self.ahead, account_sid="", url="")[1]
+        return self.policy.phase_of(at=self.date_at(now), account_sid="", url="")[1]
 
 
 # The notice says "until" and "after" a date, so the named day itself still belongs to the earlier

@@ -32,6 +32,8 @@ class Entry:
     url: str
     """As it stands there, with fragment and credentials."""
     method: Method = Method.POST
+    warnings: tuple[str, ...] = ()
+    """What the record knows of it that its text can't tell: it was cut off at an `&`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,3 +159,13 @@ class Callbacks(Protocol):
     def due_before(self, instants: Sequence[datetime]) -> list[int]:
         """Return for each instant how many callbacks wait that are due before it."""
         ...
+
+    def totals(
+        self, *, since: datetime, until: datetime, account_sid: str | None = None
+    ) -> list[Totals]:
+        """Return how those created in this time went, in the order of account, URL and sources.
+
+        Test events and replays from the other source are left out. It goes by the time in their
+        SIDs: what was made before SIDs were dated is not found.
+        """
+        ...

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, Final, cast
 
@@ -24,6 +24,7 @@ from ringback.settings.table import (
     SCENARIO,
     SETTINGS,
     VARIABLES_OF_CLIENTS,
+    WARN_BEFORE,
     Command,
     Setting,
 )
@@ -39,13 +40,16 @@ def load(
     environment: Mapping[str, str],
     *,
     command: Command = Command.DEV,
+    file: SettingsFile | None = None,
 ) -> Settings:
     """Return the settings that the flags, the environment and the settings file add up to.
 
+    Without a `file` that was read already, it is the one that the flags or the environment name.
     Raises Unusable, naming the place, for what can't be used.
     """
-    path = flags.get("settings") or environment.get(FILE_VARIABLE)
-    file = SettingsFile.read(path) if path else SettingsFile()
+    if file is None:
+        path = flags.get("settings") or environment.get(FILE_VARIABLE)
+        file = SettingsFile.read(path) if path else SettingsFile()
     _refuse_strangers(environment, file, command)
     given = {
         setting.name: find(setting, command, flags=flags, environment=environment, file=file)
@@ -62,6 +66,17 @@ def load(
         shadows=read_shadows(file),
         **values,
     )
+
+
+def load_policy(
+    file: SettingsFile, environment: Mapping[str, str]
+) -> tuple[Policy, tuple[timedelta, ...]]:
+    """Return a file's policy, and how long before its borders there are warnings.
+
+    Raises Unusable, naming the place, for what of that can't be used.
+    """
+    given = find(WARN_BEFORE, Command.SERVE, flags={}, environment=environment, file=file)
+    return read_policy(file), given.read()
 
 
 # ---- what nobody knows, or not here --------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The phases and holds of the settings file."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final, cast
 
 from ringback.core.source import NOTICE, Hold, Phase, Policy, Source
@@ -18,7 +19,7 @@ from ringback.settings.texts import read_instant
 TABLES: Final = ("phases", "holds")
 
 _PHASE: Final = "a phase has name, since, default and may_ask"
-_HOLD: Final = "a hold has phase, and account_sid or url_prefix"
+_HOLD: Final = "a hold has phase, account_sid or url_prefix or both, and may have until"
 
 
 def read_policy(file: SettingsFile) -> Policy:
@@ -42,19 +43,19 @@ def _phase_of(entry: Mapping[str, Any]) -> Phase:
     check_words(entry, must=("name", "default", "may_ask"), may=("since",))
     return Phase(
         name=read_text(entry, "name"),
-        since=_since_of(entry),
+        since=_instant_of(entry, "since"),
         default=read_source(entry["default"], "default"),
         may_ask=_may_ask_of(entry),
     )
 
 
-def _since_of(entry: Mapping[str, Any]) -> Any:
-    if "since" not in entry:
+def _instant_of(entry: Mapping[str, Any], key: str) -> datetime | None:
+    if key not in entry:
         return None
     try:
-        return read_instant(str(entry["since"]))
+        return read_instant(str(entry[key]))
     except ValueError as problem:
-        raise Wrong("since", f"since: {problem}") from None
+        raise Wrong(key, f"{key}: {problem}") from None
 
 
 def _may_ask_of(entry: Mapping[str, Any]) -> frozenset[Source]:
@@ -65,5 +66,6 @@ def _may_ask_of(entry: Mapping[str, Any]) -> frozenset[Source]:
 
 
 def _hold_of(entry: Mapping[str, Any]) -> Hold:
-    check_words(entry, must=("phase",), may=("account_sid", "url_prefix"))
-    return Hold(**{key: read_text(entry, key) for key in entry})
+    check_words(entry, must=("phase",), may=("account_sid", "url_prefix", "until"))
+    words = {key: read_text(entry, key) for key in entry if key != "until"}
+    return Hold(**words, until=_instant_of(entry, "until"))

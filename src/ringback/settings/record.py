@@ -63,6 +63,7 @@ class Settings:
     seal_key: str | None
     seal_key_file: Path | None
     drain: timedelta
+    warn_before: tuple[timedelta, ...]
     log_format: str
     log_level: str
 

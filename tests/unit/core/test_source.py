@@ -220,6 +220,49 @@ def test_a_hold_says_whom_it_holds(hold: Hold, said: str) -> None:
     assert str(hold) == said
 
 
+# ---- holds that end
+
+
+def held_until(end: datetime, *others: Hold) -> Policy:
+    return Policy(NOTICE.phases, (Hold("before", "AC1", until=end), *others))
+
+
+def test_a_hold_ends_at_its_end_and_not_before() -> None:
+    policy = held_until(AFTER + DAY)
+    chosen = [choose(None, at, policy).source for at in (AFTER + DAY - MICROSECOND, AFTER + DAY)]
+    assert chosen == [TWILIO, KORE]
+
+
+def test_a_hold_that_ended_is_named_where_it_would_have_given_another_source() -> None:
+    policy = held_until(AFTER + DAY)
+    ended = "the hold of AC1 in phase before ended 2024-11-03"
+    assert choose(None, AFTER + DAY, policy).reason == f"{UNASKED_AFTER}; {ended}"
+    assert choose(TWILIO, AFTER + DAY, policy).reason == f"{TWILIO_ENDED}; {ended}"
+
+
+def test_a_hold_that_ended_is_not_named_where_it_changes_nothing() -> None:
+    policy = held_until(AFTER + DAY)
+    assert choose(KORE, AFTER + DAY, policy).reason == ASKED_KORE
+    assert choose(None, AFTER + DAY, policy, account_sid="AC2").reason == UNASKED_AFTER
+
+
+def test_a_hold_that_ended_is_not_named_where_another_went_before_it() -> None:
+    policy = Policy(NOTICE.phases, (Hold("after", "AC1"), Hold("before", "AC1", until=AFTER)))
+    assert choose(None, AFTER, policy).reason == (
+        "kore is the default of phase after, in which AC1 is held"
+    )
+
+
+def test_where_a_hold_ended_the_next_that_covers_a_callback_decides() -> None:
+    policy = held_until(BETWEEN, Hold("after"), Hold("between", "AC1", until=BETWEEN))
+    assert choose(None, BETWEEN, policy) == Choice(
+        KORE,
+        None,
+        "kore is the default of phase after, in which every callback is held;"
+        " the hold of AC1 in phase before ended 2024-10-16",
+    )
+
+
 # ---- policies that can't be
 
 
@@ -257,6 +300,11 @@ DATELESS = "policy: the first phase must have no date, so that every instant has
             "policy: phase 'odd' sends from twilio by default, so may_ask must have twilio too",
         ),
         ([A, B], [Hold("z")], "policy: a hold names phase 'z'; the phases are a, b"),
+        (
+            [A, B],
+            [Hold("a", "AC1", until=datetime(2024, 10, 16))],  # noqa: DTZ001 - the fault itself
+            "policy: the end of the hold of AC1 needs a time zone",
+        ),
     ],
 )
 def test_a_policy_with_a_gap_is_refused(

@@ -161,6 +161,18 @@ PORTAL: Final = (
         errors=(409,),
     ),
     PortalOperation(
+        "GET",
+        "/portal/v1/totals",
+        "FetchTotals",
+        "Count how the callbacks of a time went, by account, URL and sources. Test events and"
+        " replays from the other source are left out.",
+        {200: "totals"},
+        (
+            required("Since", INSTANT, "Those created from this instant on."),
+            required("Until", INSTANT, "Those created before this instant."),
+        ),
+    ),
+    PortalOperation(
         "POST",
         "/portal/v1/test_events",
         "SendTestEvent",
@@ -284,6 +296,13 @@ PORTAL: Final = (
         "Choose a scenario for a SIM, or for the account.",
         {200: "scenario"},
         _SCENARIO,
+    ),
+    PortalOperation(
+        "GET",
+        "/portal/v1/policy",
+        "FetchPolicy",
+        "Show which source sends what, and what is ahead.",
+        {200: "policy"},
     ),
     PortalOperation(
         "GET", "/portal/v1/clock", "FetchClock", "Say what time it is.", {200: "clock"}

@@ -21,6 +21,7 @@ from ringback.api.schemas import (
 )
 from ringback.api.wireless.commands import COMMAND
 from ringback.api.wireless.sims import SIM
+from ringback.core.borders import CHANGES
 from ringback.core.callback import CallbackStatus
 from ringback.core.scenario import SCENARIOS
 from ringback.core.sids import Kind
@@ -222,6 +223,20 @@ PORTAL_SCHEMAS: Final[Mapping[str, Any]] = {
         skipped={"type": "object", "additionalProperties": number(0)},
         next=or_null(object_of(After=or_null(TEXT), Until=or_null(INSTANT))),
     ),
+    "totals": object_of(
+        totals=list_of(
+            object_of(
+                account_sid=sid_of(Kind.ACCOUNT),
+                url=TEXT,
+                source=_SOURCE,
+                source_asked=or_null(_SOURCE),
+                delivered=number(0),
+                undelivered=number(0),
+                retried=number(0),
+                waiting=number(0),
+            )
+        )
+    ),
     "rehearsal": object_of(secret_id=TEXT, callbacks=list_of(_refer("callback"))),
     "device": object_of(
         product={"type": "string", "enum": ["supersim", "wireless"]},
@@ -251,6 +266,36 @@ PORTAL_SCHEMAS: Final[Mapping[str, Any]] = {
     "wireless_sim": SIM.schema,
     "scenario": object_of(**_IN_FORCE),
     "scenarios": object_of(**_IN_FORCE, scenarios=list_of(object_of(name=_SCENARIO, meaning=TEXT))),
+    "policy": object_of(
+        date=INSTANT,
+        phase=TEXT,
+        phases=list_of(
+            object_of(name=TEXT, since=or_null(INSTANT), default=_SOURCE, may_ask=list_of(_SOURCE))
+        ),
+        holds=list_of(
+            object_of(
+                phase=TEXT,
+                account_sid=or_null(TEXT),
+                url_prefix=or_null(TEXT),
+                until=or_null(INSTANT),
+                has_ended=FLAG,
+            )
+        ),
+        borders=list_of(
+            object_of(
+                date=INSTANT,
+                change={"type": "string", "enum": [change.label for change in CHANGES]},
+                meaning=TEXT,
+                seconds_left={"type": "number", "minimum": 0},
+            )
+        ),
+        warnings=list_of(TEXT),
+        counted=or_null(INSTANT),
+        dependents=list_of(
+            object_of(source=_SOURCE, accounts=number(0), urls=number(0), callbacks=number(0))
+        ),
+        problem=or_null(TEXT),
+    ),
     "clock": object_of(now=INSTANT, ahead_seconds={"type": "number", "minimum": 0}),
 }
 """By their names in the document."""

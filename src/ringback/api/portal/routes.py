@@ -9,6 +9,7 @@ from ringback.api.portal.scenarios import ScenarioResource
 from ringback.api.portal.sending import Sending
 from ringback.api.portal.shadows import ShadowResource
 from ringback.api.portal.test_events import EventTrials
+from ringback.api.portal.totals import TotalsResource
 from ringback.api.portal.wireless_sims import WirelessSimResource
 from ringback.api.routing import resource
 from ringback.api.services import Services
@@ -27,6 +28,7 @@ def portal_routes(services: Services) -> list[BaseRoute]:
         resource("/portal/v1/callbacks/{sid}/attempts", get=callbacks.attempts),
         resource("/portal/v1/callbacks/{sid}/replay", post=replays.replay),
         resource("/portal/v1/callbacks/{sid}/discard", post=replays.discard),
+        resource("/portal/v1/totals", get=TotalsResource(services).list),
         resource("/portal/v1/test_events", post=trials.send),
         resource("/portal/v1/rehearsals", post=trials.rehearse),
         resource("/portal/v1/shadows", get=shadows.list),
