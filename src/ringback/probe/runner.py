@@ -28,8 +28,10 @@ from ringback.probe.cases import (
     SameToken,
     Swapped,
 )
+from ringback.probe.counting import Counts
 from ringback.probe.explaining import report_of
 from ringback.probe.findings import Effect, Finding, Report, Uncounted, Verdict
+from ringback.probe.forging import forge
 from ringback.probe.judging import (
     judge_again,
     judge_answers,
@@ -61,11 +63,9 @@ _NOBODY_IS_THERE: Final[Mapping[Failure, str]] = {
     Failure.CERTIFICATE_UNTRUSTED: "give the authority that signed it with --extra-ca-file, and"
     " see that the receiver sends its whole chain",
 }
-_NO_COUNTER: Final = "its effects were not counted (--observe)"
 _NO_RESTART: Final = "how to restart it is not given (--restart)"
 _NOT_UP: Final = "it did not answer again after the restart"
 _NONE_ACCEPTED: Final = "it begins with a plain callback, and none of the source's is accepted"
-_NOTHING_COUNTS: Final = "no genuine callback was accepted, so nobody knows what the counter counts"
 
 
 class NotReached(Unusable):
@@ -89,13 +89,8 @@ async def probe(
     the start.
     """
     started, began = means.clock.now(), means.stopwatch()
-    hide = hiding(
-        [
-            requests.account.auth_token,
-            requests.account.kore_secret,
-            (requests.url.credentials or "").partition(":")[2],
-        ]
-    )
+    password = (requests.url.credentials or "").partition(":")[2]
+    hide = hiding([requests.account.auth_token, requests.account.kore_secret, password])
     observer = None
     if read_counter is not None:
         observer = Observer(read_counter, quiet=times.quiet, stopwatch=means.stopwatch)
@@ -121,12 +116,10 @@ class _Run:
     ) -> None:
         self._requests = requests
         self._session = session
-        self._observer = observer
+        self._counts = Counts(observer)
         self._restart = restart
         self._hide = hide
         self._within = within
-        self._uncounted = None if observer else _NO_COUNTER
-        """Why effects can't be counted; None where they can."""
         self._methods = dict[Source, Method]()
         """By which method it accepts a source's plainest callback."""
 
@@ -137,18 +130,22 @@ class _Run:
         again = [case for case in cases if isinstance(case.plan, (Repeated, Swapped, SameToken))]
         restarts = [case for case in again if _is_restart(case)]
         whole = [case for case in cases if isinstance(case.plan, (NoEffect, InTime))]
-        if self._observer is not None:
-            with suppress(Stopped):
-                await self._try_counter(self._observer, genuine)
+        with suppress(Stopped):
+            await self._counts.try_out(_plainest(genuine), self._is_accepted)
         findings = [await self._one(case) for case in genuine[:1]]
         findings += await self._side_by_side(genuine[1:])
-        self._disturb()
+        self._counts.disturb()
         self._methods = _accepted_methods(findings)
-        effect, refusals = await self._counted(0, lambda: self._side_by_side(forged))
+        effect, refusals = await self._counts.during(0, lambda: self._side_by_side(forged))
         findings += refusals
         findings += [await self._one(case) for case in again if case not in restarts]
         findings += await self._restarted(restarts)
         return findings + [self._summed_up(case, effect) for case in whole]
+
+    async def _is_accepted(self, good: Good) -> bool:
+        answer = await self._session.send(self._requests.good(good))
+        self._see_that_it_is_there(answer)
+        return answer.is_accepted
 
     async def _side_by_side(self, cases: Sequence[Case]) -> list[Finding]:
         return await asyncio.gather(*map(self._one, cases))
@@ -169,7 +166,7 @@ class _Run:
                 self._see_that_it_is_there(answer)
                 return self._shown(judge_good(case, answer), request)
             case Forged(source, method, forgery):
-                request = self._requests.forged(forgery, source, method)
+                request = forge(self._requests, forgery, source, method)
                 answer = await self._session.send(request)
                 return self._shown(judge_forged(case, answer), request)
             case Repeated(source, again):
@@ -199,7 +196,9 @@ class _Run:
         if method is None:
             return not_run(case, _NONE_ACCEPTED)
         request = self._requests.request(source, method)
-        effect, answers = await self._counted(1, lambda: _SENT_AGAIN[again](self._session, request))
+        effect, answers = await self._counts.during(
+            1, lambda: _SENT_AGAIN[again](self._session, request)
+        )
         return self._shown(judge_again(case, answers, effect), request)
 
     def _method_for(self, source: Source) -> Method | None:
@@ -220,6 +219,7 @@ class _Run:
         answers += await self._session.until_accepted(earlier)
         if not answers[0].is_accepted:  # it may wait for the earlier one
             answers += await self._session.until_accepted(later)
+        self._counts.disturb()
         return self._shown(judge_answers(case, answers), later)
 
     async def _same_token(self, case: Case) -> Finding:
@@ -238,7 +238,7 @@ class _Run:
                 for answer in await self._session.until_accepted(request)
             ]
 
-        effect, answers = await self._counted(len(requests), send)
+        effect, answers = await self._counts.during(len(requests), send)
         finding = judge_again(case, answers, effect, expected=len(requests))
         return self._shown(finding, requests[-1])
 
@@ -270,60 +270,27 @@ class _Run:
             await self._restart(self._session.time_left())
             if not await self._session.until_it_is_up(self._knock):
                 raise Unusable(_NOT_UP)
-            self._disturb()
+            self._counts.disturb()
         return came
 
     async def _first(self, request: OutgoingRequest) -> tuple[Effect, list[Answer]]:
-        return await self._counted(1, lambda: self._session.until_accepted(request))
+        return await self._counts.during(1, lambda: self._session.until_accepted(request))
 
     async def _after_restart(
         self, case: Case, request: OutgoingRequest, first: Effect, answers: list[Answer]
     ) -> Finding:
         # The counter may begin anew with the process, so each side of it is counted by itself.
         try:
-            second, more = await self._counted(0, lambda: self._session.until_accepted(request))
+            second, more = await self._counts.during(
+                0, lambda: self._session.until_accepted(request)
+            )
         except Stopped as stopped:
             return not_run(case, str(stopped))
         finding = judge_again(case, [*answers, *more], _sum(first, second))
         return self._shown(finding, request)
 
     def _knock(self) -> OutgoingRequest:
-        return self._requests.forged(Forgery.UNSIGNED, Source.KORE, Method.POST)
-
-    # ---- counting ------------------------------------------------------------------------------
-
-    async def _try_counter(self, observer: Observer, genuine: Sequence[Case]) -> None:
-        """See that the counter counts: one for one genuine callback, before there are others."""
-        self._uncounted = _NOTHING_COUNTS
-        for good in _plainest(genuine):
-            before = await observer.read()
-            answer = await self._session.send(self._requests.good(good))
-            self._see_that_it_is_there(answer)
-            if answer.is_accepted:
-                count = await observer.rise(since=before, expected=1)
-                self._uncounted = None if count == 1 else _miscounted(count)
-                return
-
-    async def _counted(
-        self, expected: int, send: Callable[[], Awaitable[list[T]]]
-    ) -> tuple[Effect, list[T]]:
-        """Send, and say what effect that had."""
-        if self._observer is None or self._uncounted is not None:
-            return Uncounted(self._uncounted or _NO_COUNTER), await send()
-        try:
-            before = await self._observer.at_rest()
-        except Unusable as failed:
-            return Uncounted(str(failed)), await send()
-        came = await send()
-        try:
-            return await self._observer.rise(since=before, expected=expected), came
-        except Unusable as failed:
-            return Uncounted(str(failed)), came
-
-    def _disturb(self) -> None:
-        """Note that something was sent whose effects were not counted."""
-        if self._observer is not None:
-            self._observer.disturb()
+        return forge(self._requests, Forgery.UNSIGNED, Source.KORE, Method.POST)
 
     def _summed_up(self, case: Case, effect: Effect) -> Finding:
         if isinstance(case.plan, NoEffect):
@@ -361,13 +328,6 @@ def _plainest(cases: Sequence[Case]) -> list[Good]:
         if isinstance(case.plan, Good):
             firsts.setdefault(case.plan.source, case.plan)
     return [*firsts.values()]
-
-
-def _miscounted(count: int) -> str:
-    return (
-        "the counter is of no use: one genuine callback made it go up by"
-        f" {count}, and it must be by 1"
-    )
 
 
 async def _in_series(session: Session, request: OutgoingRequest) -> list[Answer]:

@@ -9,6 +9,7 @@ from ringback.core.addresses import ANYWHERE
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.guard import Guard
 from ringback.core.source import Source
+from ringback.engine.network import SystemNetwork
 from ringback.engine.pool import KeepAlive
 from ringback.engine.sender import Sender
 from ringback.engine.system import SystemClock, stopwatch
@@ -91,10 +92,16 @@ async def probed(
     times: Times = TIMES,
     read_counter: Read | None = None,
     restart: Restart | None = None,
+    tls: Tls | None = None,
 ) -> Report:
     """Probe the receiver at a URL."""
-    tls = Tls()
-    sender = Sender(stopwatch=stopwatch, guard=Guard(ANYWHERE), keep_alive=KeepAlive(per_peer=0))
+    tls = tls or Tls()
+    sender = Sender(
+        stopwatch=stopwatch,
+        guard=Guard(ANYWHERE),
+        network=SystemNetwork(tls),
+        keep_alive=KeepAlive(per_peer=0),
+    )
     try:
         return await probe(
             cases,

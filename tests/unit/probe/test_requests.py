@@ -7,6 +7,7 @@ from ringback.core.method import Method
 from ringback.core.payload import PARAMETERS
 from ringback.core.source import Source
 from ringback.probe.cases import CASES, Case, Forged, Forgery, Good
+from ringback.probe.forging import forge
 from ringback.probe.payloads import KINDS, UNUSUAL, About, Payload, told
 from ringback.receiver import Reason, Receiver, Rejected
 from ringback.receiver.checking import Genuine
@@ -56,7 +57,7 @@ def test_what_is_called_genuine_is(case: Case, url: str) -> None:
 def test_each_forgery_is_rejected_for_what_is_wrong_with_it(case: Case) -> None:
     assert isinstance(case.plan, Forged)
     plan = case.plan
-    request = requests_to(URL).forged(plan.forgery, plan.source, plan.method)
+    request = forge(requests_to(URL), plan.forgery, plan.source, plan.method)
     verdict = RECEIVER.check_request(received(request))
     assert isinstance(verdict, Rejected)
     if plan.forgery is Forgery.EMPTY_SIGNATURE:
@@ -69,7 +70,7 @@ def test_each_forgery_is_rejected_for_what_is_wrong_with_it(case: Case) -> None:
 
 def test_a_forgery_with_both_families_has_two_right_signatures() -> None:
     make = requests_to(URL)
-    request = make.forged(Forgery.BOTH_FAMILIES, Source.KORE, Method.POST)
+    request = forge(make, Forgery.BOTH_FAMILIES, Source.KORE, Method.POST)
     for family in ("Kore-", "X-Twilio-"), ("X-Twilio-", "Kore-"):
         alone = tuple(
             pair
@@ -82,7 +83,7 @@ def test_a_forgery_with_both_families_has_two_right_signatures() -> None:
 
 
 def test_twilios_token_stands_in_kores_header() -> None:
-    request = requests_to(URL).forged(Forgery.TWILIO_SIGNATURE, Source.KORE, Method.POST)
+    request = forge(requests_to(URL), Forgery.TWILIO_SIGNATURE, Source.KORE, Method.POST)
     headers = dict(request.headers)
     assert len(headers["Kore-Idempotency-Token"]) == 36
     assert len(headers["Kore-Signature"]) == 28
@@ -90,7 +91,7 @@ def test_twilios_token_stands_in_kores_header() -> None:
 
 
 def test_a_changed_body_is_as_long_as_before() -> None:
-    request = requests_to(URL).forged(Forgery.CHANGED_BODY, Source.KORE, Method.POST)
+    request = forge(requests_to(URL), Forgery.CHANGED_BODY, Source.KORE, Method.POST)
     assert dict(request.headers)["Content-Length"] == str(len(request.body))
     assert b"SimStatus=hacked" in request.body
 

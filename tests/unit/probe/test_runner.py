@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
+import trustme
 
 from ringback.core.errors import Unusable
 from ringback.core.source import Source
+from ringback.engine.tls import Tls
 from ringback.listener.answers import Answer
 from ringback.probe.cases import CASES, Good
 from ringback.probe.findings import Verdict
@@ -15,6 +18,7 @@ from ringback.probe.session import Times
 from ringback.receiver import MemorySeen, ReceivedRequest, Receiver
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.receivers import RecordingReceiver, close_without_answer
+from tests.tls import server_side
 from tests.unit.probe.receivers import (
     TIMES,
     Counter,
@@ -306,6 +310,21 @@ async def test_nobody_at_the_url_ends_the_run_at_once() -> None:
         url = receiver.url("/hook")
     with pytest.raises(NotReached, match="check that the receiver runs"):
         await probed(url)
+
+
+async def test_certificates_are_verified(tmp_path: Path) -> None:
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = server_side(ca.issue_cert("127.0.0.1"))
+    cases = (case_called("kore-post-sim-update"), case_called("kore-repeat-after-drop"))
+    cases += (case_called("kore-repeat-at-once"), case_called("kore-repeat-after-timeout"))
+    async with RecordingReceiver(tls=context) as receiver:
+        with pytest.raises(NotReached, match="--extra-ca-file"):
+            await probed(receiver.url(), cases=cases)
+        assert receiver.requests == []
+        report = await probed(receiver.url(), cases=cases, tls=Tls(ca_files=[tmp_path / "ca.pem"]))
+    assert report.count(Verdict.NOT_OBSERVED) == 3
+    assert len(receiver.requests) == 1 + 2 + 4 + 2
 
 
 async def test_a_restart_that_fails_leaves_its_cases_out() -> None:
