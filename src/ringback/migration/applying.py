@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.migration.credentials import with_credentials_of
-from ringback.migration.journal import Began, Journal, Mark, Step, What
+from ringback.migration.journal import Began, Journal, Step, What
 from ringback.migration.plan import Plan
 from ringback.migration.record import Edit, Ending, Entry, Place, Record
 from ringback.migration.standing import MAY_MOVE, Stand, Standing, stands
@@ -117,12 +117,9 @@ class Move:
         Raises Unusable where the record or the journal can't be used; another apply goes on then.
         """
         self._begin(canary)
-        await self._see_what_was_cut_off()
         if self._step is not None and self._step.is_worse:
             return await self._go_back()
         for share in (*(canary.shares if canary else ()), ALL):
-            if share in self.journal.progress.passed and share != ALL:
-                continue
             if not await self._move(share, gate):
                 continue
             if canary is not None and not await self._watch(canary):
@@ -133,7 +130,6 @@ class Move:
     async def revert(self) -> None:
         """Give all that this plan moved its old form; goes on where an earlier one was cut off."""
         self._note(What.REVERTING)
-        await self._see_what_was_cut_off()
         await self._return(self.journal.progress.edits)
 
     async def stands(self) -> dict[Place, Stand]:
@@ -159,17 +155,6 @@ class Move:
         began = Began(canary.shares if canary else (), soak.total_seconds())
         if self.journal.progress.began != began:
             self._note(What.BEGAN, plan=self.plan.id, shares=began.shares, soak=began.soak)
-
-    async def _see_what_was_cut_off(self) -> None:
-        """Find out how the edits ended that were being made, or undone, when a process died."""
-        marks = self.journal.progress.marks
-        unsure = [place for place, mark in marks.items() if mark in (Mark.MOVING, Mark.RETURNING)]
-        if not unsure:
-            return
-        found = await self.stands()
-        for what, standings in _AS_FOUND.items():
-            so = {place: "" for place in unsure if found[place].standing in standings}
-            self._note_places(what, so)
 
     # ---- forward
 
@@ -277,11 +262,6 @@ class Move:
             self.tell(Returned(returned, len(due)))
 
 
-_AS_FOUND: Final = {
-    What.MOVED: {Standing.MOVED},
-    What.RETURNED: {Standing.RETURNED, Standing.BEHIND},
-    What.LEFT: {Standing.PENDING, Standing.CHANGED, Standing.GONE},
-}
 _IN_WORDS: Final = {
     Ending.CHANGED: "somebody else has changed it meanwhile",
     Ending.GONE: "it is there no longer",
