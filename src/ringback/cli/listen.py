@@ -12,7 +12,7 @@ from typing import Final
 import click
 
 from ringback.cli.dev_file import DevFile
-from ringback.cli.options import data_option
+from ringback.cli.options import data_option, read_url
 from ringback.cli.signals import event_of_signals
 from ringback.cli.tones import styled
 from ringback.core.addresses import ANYWHERE
@@ -33,15 +33,6 @@ from ringback.listener.server import Server
 from ringback.receiver.checking import Secrets
 
 _LONGEST_DELAY: Final = timedelta(hours=1)
-
-
-def _read_url(_ctx: click.Context, _param: click.Parameter, text: str | None) -> CallbackUrl | None:
-    if text is None:
-        return None
-    try:
-        return CallbackUrl.parse(text)
-    except InvalidCallbackUrl as refusal:
-        raise click.BadParameter(refusal.message) from refusal
 
 
 def _read_delay(_ctx: click.Context, _param: click.Parameter, text: str) -> timedelta:
@@ -69,13 +60,13 @@ def _read_delay(_ctx: click.Context, _param: click.Parameter, text: str) -> time
 @click.option(
     "--url",
     metavar="URL",
-    callback=_read_url,
+    callback=read_url,
     help="The URL that callbacks are configured with, if a tunnel or a proxy is in front.",
 )
 @click.option(
     "--forward-to",
     metavar="URL",
-    callback=_read_url,
+    callback=read_url,
     help="Pass each request on, and answer what comes back. A URL without a path gets the"
     " request's own; the query always goes along.",
 )

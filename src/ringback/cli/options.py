@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import InvalidCallbackUrl
 from ringback.settings import DATA, Command, Setting, settings_of
 
 F = TypeVar("F", bound=Callable[..., None])
@@ -25,6 +27,16 @@ def data_folder(help_: str) -> Callable[[F], F]:
 
 
 data_option = data_folder("The data folder of the `ringback dev` to ask.")
+
+
+def read_url(_ctx: click.Context, _param: click.Parameter, text: str | None) -> CallbackUrl | None:
+    """Return the callback URL that an option or an argument gives, where it is given."""
+    if text is None:
+        return None
+    try:
+        return CallbackUrl.parse(text)
+    except InvalidCallbackUrl as refusal:
+        raise click.BadParameter(refusal.message) from refusal
 
 
 def settings_options(command: Command) -> Callable[[F], F]:

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 import click
 
+from ringback.cli.options import read_url
 from ringback.core.addresses import ANYWHERE
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.durations import read_duration
-from ringback.core.errors import InvalidCallbackUrl, RingbackError, Unusable
+from ringback.core.errors import RingbackError, Unusable
 from ringback.core.guard import Guard
 from ringback.core.method import Method
 from ringback.core.sids import Kind, is_sid
@@ -24,7 +25,7 @@ from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
 from ringback.engine.tls import Tls
 from ringback.probe.cases import CASES, SOURCES, Case
-from ringback.probe.commands import output_of, read_command
+from ringback.probe.commands import carry_out, read_command
 from ringback.probe.findings import Report, Verdict
 from ringback.probe.observing import counter_of
 from ringback.probe.payloads import PROBE_ACCOUNT_SID, PROBE_SIM_SID
@@ -43,15 +44,6 @@ _COLOURS: Final = {
     Verdict.NOT_OBSERVED: "yellow",
     Verdict.NOT_RUN: "yellow",
 }
-
-
-def _read_url(_ctx: click.Context, _param: click.Parameter, text: str | None) -> CallbackUrl | None:
-    if text is None:
-        return None
-    try:
-        return CallbackUrl.parse(text)
-    except InvalidCallbackUrl as refusal:
-        raise click.BadParameter(refusal.message) from refusal
 
 
 def _read_time(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
@@ -102,7 +94,7 @@ def _file_option(flag: str, name: str, help_: str) -> Callable[..., Any]:
 
 
 @click.command()
-@click.argument("url", metavar="URL", callback=_read_url, required=False)
+@click.argument("url", metavar="URL", callback=read_url, required=False)
 @click.option(
     "--auth-token",
     envvar="RINGBACK_AUTH_TOKEN",
@@ -289,7 +281,7 @@ def _counter(text: str, sender: Sender) -> Callable[[], Any]:
 
 
 async def _restart(words: tuple[str, ...], within: float) -> None:
-    await output_of(words, within=within)
+    await carry_out(words, within=within)
 
 
 def _write(path: Path | None, make: Callable[[], bytes]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ringback.core.errors import Unusable
+from ringback.engine.words import in_words
 
 
 def read_command(text: str) -> tuple[str, ...]:
@@ -22,11 +23,17 @@ def read_command(text: str) -> tuple[str, ...]:
     return words
 
 
-async def output_of(words: Sequence[str], *, within: float) -> bytes:
-    """Run a command and return what it prints.
+async def carry_out(words: Sequence[str], *, within: float) -> None:
+    """Run a command. Raises Unusable where it can't be run, fails, or takes more seconds."""
+    code, _ = await run(words, within=within)
+    if code != 0:
+        raise Unusable(f"the command {words[0]} failed with exit code {code}")
 
-    Raises Unusable where it can't be run, fails, or takes longer than this many seconds. What it
-    printed is in no message, since it may be a secret.
+
+async def run(words: Sequence[str], *, within: float) -> tuple[int, bytes]:
+    """Run a command; return its exit code, and what it printed, which may be a secret.
+
+    Raises Unusable where it can't be run, or takes longer than this many seconds.
     """
     name = words[0]
     try:
@@ -34,7 +41,7 @@ async def output_of(words: Sequence[str], *, within: float) -> bytes:
             *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
         )
     except OSError as error:
-        raise Unusable(f"the command {name} can't be run: {error.strerror}") from None
+        raise Unusable(f"the command {name} can't be run: {in_words(error)}") from None
     try:
         async with asyncio.timeout(within):
             output, _ = await process.communicate()
@@ -45,6 +52,4 @@ async def output_of(words: Sequence[str], *, within: float) -> bytes:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-    if process.returncode != 0:
-        raise Unusable(f"the command {name} failed with exit code {process.returncode}")
-    return output
+    return await process.wait(), output

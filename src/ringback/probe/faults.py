@@ -109,7 +109,7 @@ class Fault(Enum):
     )
     BREAKS_OFF = (
         "breaks-off",
-        "It closes the connection without a whole answer, or what it answers is no HTTP.",
+        "It takes no connection, closes it without a whole answer, or what it answers is no HTTP.",
         "See its log, and that of the proxies in front of it.",
     )
 

@@ -12,8 +12,9 @@ from ringback.core.outcome import Delivered, Outcome, Refused, describe
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.source import Source
 from ringback.ports import Chance, Transport
+from ringback.probe.forging import without
 from ringback.probe.payloads import PROBE_SIM_SID
-from ringback.probe.requests import Requests, without
+from ringback.probe.requests import Requests
 
 
 async def gate(

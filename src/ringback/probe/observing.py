@@ -12,7 +12,7 @@ from ringback.core.errors import Unusable
 from ringback.core.outcome import describe
 from ringback.core.rendering import OutgoingRequest
 from ringback.ports import Transport
-from ringback.probe.commands import output_of, read_command
+from ringback.probe.commands import read_command, run
 
 Read = Callable[[], Awaitable[int]]
 """Returns the counter's present value; raises Unusable where it can't be read."""
@@ -20,7 +20,7 @@ Read = Callable[[], Awaitable[int]]
 _INTEGER: Final = re.compile(r"\s*(-?[0-9]{1,18})\s*")
 _PAUSE: Final = 0.02
 _READ_WITHIN: Final = 10.0
-_LONGEST_WORK: Final = 3.0
+_TIMES_AS_LONG: Final = 10
 _LIMITS: Final = Limits(connect=5.0, read=5.0, total=_READ_WITHIN)
 
 
@@ -87,8 +87,9 @@ def _over_http(url: CallbackUrl, transport: Transport) -> Read:
 
 def _from_command(words: tuple[str, ...]) -> Read:
     async def read() -> int:
-        output = await output_of(words, within=_READ_WITHIN)
-        return _read(output, f"the output of {words[0]}")
+        # `grep -c` fails where it counts none, and says so all the same.
+        code, output = await run(words, within=_READ_WITHIN)
+        return _read(output, f"the output of {words[0]}, which ended with exit code {code},")
 
     return read
 
@@ -106,10 +107,12 @@ class Observer:
     def __init__(self, read: Read, *, quiet: float, stopwatch: Callable[[], float]) -> None:
         """Take what reads it, and for how long it has to stay the same to be believed, in seconds.
 
-        Where effects turn out to come late, it is given longer.
+        Where effects turn out to come late it has to stay so for longer. What hasn't come after ten
+        times as long is not waited for.
         """
         self.read = read
         self._quiet = quiet
+        self._longest = _TIMES_AS_LONG * quiet
         self._stopwatch = stopwatch
         self._is_at_rest = False
 
@@ -136,8 +139,8 @@ class Observer:
         while True:
             now = self._stopwatch()
             is_enough = count >= since + expected
-            for_long = now - changed >= self._quiet if is_enough else now - began >= _LONGEST_WORK
-            if for_long or now - began >= 2 * _LONGEST_WORK:
+            for_long = now - changed >= self._quiet if is_enough else now - began >= self._longest
+            if for_long or now - began >= 2 * self._longest:
                 self._is_at_rest = True
                 return count
             await asyncio.sleep(_PAUSE)
@@ -145,4 +148,4 @@ class Observer:
             if again != count:
                 count, changed = again, self._stopwatch()
                 # Whoever does the work late does it again late.
-                self._quiet = min(max(self._quiet, 2 * (changed - began)), _LONGEST_WORK)
+                self._quiet = min(max(self._quiet, 2 * (changed - began)), self._longest)

@@ -1,10 +1,11 @@
 """Carries the cases out: a few side by side, but one after the other what comes again.
 
-What an answer means is decided in `findings`.
+What an answer means is decided in `judging`.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeVar, assert_never
 
@@ -27,18 +28,16 @@ from ringback.probe.cases import (
     SameToken,
     Swapped,
 )
-from ringback.probe.faults import Fault
-from ringback.probe.findings import (
-    Effect,
-    Finding,
-    Report,
-    Uncounted,
-    Verdict,
+from ringback.probe.counting import Counts
+from ringback.probe.explaining import report_of
+from ringback.probe.findings import Effect, Finding, Report, Uncounted, Verdict
+from ringback.probe.forging import forge
+from ringback.probe.judging import (
     judge_again,
+    judge_answers,
     judge_effects,
     judge_forged,
     judge_good,
-    judge_swapped,
     judge_times,
     missing_secrets,
     not_run,
@@ -64,11 +63,9 @@ _NOBODY_IS_THERE: Final[Mapping[Failure, str]] = {
     Failure.CERTIFICATE_UNTRUSTED: "give the authority that signed it with --extra-ca-file, and"
     " see that the receiver sends its whole chain",
 }
-_NO_COUNTER: Final = "its effects were not counted (--observe)"
 _NO_RESTART: Final = "how to restart it is not given (--restart)"
 _NOT_UP: Final = "it did not answer again after the restart"
 _NONE_ACCEPTED: Final = "it begins with a plain callback, and none of the source's is accepted"
-_NOTHING_COUNTS: Final = "no genuine callback was accepted, so nobody knows what the counter counts"
 
 
 class NotReached(Unusable):
@@ -92,13 +89,8 @@ async def probe(
     the start.
     """
     started, began = means.clock.now(), means.stopwatch()
-    hide = hiding(
-        [
-            requests.account.auth_token,
-            requests.account.kore_secret,
-            (requests.url.credentials or "").partition(":")[2],
-        ]
-    )
+    password = (requests.url.credentials or "").partition(":")[2]
+    hide = hiding([requests.account.auth_token, requests.account.kore_secret, password])
     observer = None
     if read_counter is not None:
         observer = Observer(read_counter, quiet=times.quiet, stopwatch=means.stopwatch)
@@ -108,7 +100,7 @@ async def probe(
     findings = await run.all([case for case in cases if missing[case] is None])
     findings += [not_run(case, why) for case, why in missing.items() if why is not None]
     taken = means.stopwatch() - began
-    return Report.of(requests.url.shown, started, taken, findings)
+    return report_of(requests.url.shown, started, taken, findings)
 
 
 class _Run:
@@ -124,12 +116,10 @@ class _Run:
     ) -> None:
         self._requests = requests
         self._session = session
-        self._observer = observer
+        self._counts = Counts(observer)
         self._restart = restart
         self._hide = hide
         self._within = within
-        self._uncounted = None if observer else _NO_COUNTER
-        """Why effects can't be counted; None where they can."""
         self._methods = dict[Source, Method]()
         """By which method it accepts a source's plainest callback."""
 
@@ -140,18 +130,22 @@ class _Run:
         again = [case for case in cases if isinstance(case.plan, (Repeated, Swapped, SameToken))]
         restarts = [case for case in again if _is_restart(case)]
         whole = [case for case in cases if isinstance(case.plan, (NoEffect, InTime))]
-        if self._observer is not None:
-            await self._observer.read()
+        with suppress(Stopped):
+            await self._counts.try_out(_plainest(genuine), self._is_accepted)
         findings = [await self._one(case) for case in genuine[:1]]
         findings += await self._side_by_side(genuine[1:])
-        self._disturb()
+        self._counts.disturb()
         self._methods = _accepted_methods(findings)
-        await self._try_counter()
-        effect, refusals = await self._counted(0, lambda: self._side_by_side(forged))
+        effect, refusals = await self._counts.during(0, lambda: self._side_by_side(forged))
         findings += refusals
         findings += [await self._one(case) for case in again if case not in restarts]
         findings += await self._restarted(restarts)
         return findings + [self._summed_up(case, effect) for case in whole]
+
+    async def _is_accepted(self, good: Good) -> bool:
+        answer = await self._session.send(self._requests.good(good))
+        self._see_that_it_is_there(answer)
+        return answer.is_accepted
 
     async def _side_by_side(self, cases: Sequence[Case]) -> list[Finding]:
         return await asyncio.gather(*map(self._one, cases))
@@ -172,7 +166,7 @@ class _Run:
                 self._see_that_it_is_there(answer)
                 return self._shown(judge_good(case, answer), request)
             case Forged(source, method, forgery):
-                request = self._requests.forged(forgery, source, method)
+                request = forge(self._requests, forgery, source, method)
                 answer = await self._session.send(request)
                 return self._shown(judge_forged(case, answer), request)
             case Repeated(source, again):
@@ -198,15 +192,22 @@ class _Run:
     # ---- callbacks that come again -------------------------------------------------------------
 
     async def _repeated(self, case: Case, source: Source, again: Again) -> Finding:
-        method = self._methods.get(source)
+        method = self._method_for(source)
         if method is None:
             return not_run(case, _NONE_ACCEPTED)
         request = self._requests.request(source, method)
-        effect, answers = await self._counted(1, lambda: _SENT_AGAIN[again](self._session, request))
+        effect, answers = await self._counts.during(
+            1, lambda: _SENT_AGAIN[again](self._session, request)
+        )
         return self._shown(judge_again(case, answers, effect), request)
 
+    def _method_for(self, source: Source) -> Method | None:
+        """Return by which method a callback is accepted; raises Stopped where that is the end."""
+        self._session.see_that_it_goes_on()
+        return self._methods.get(source)
+
     async def _swapped(self, case: Case, source: Source) -> Finding:
-        method = self._methods.get(source)
+        method = self._method_for(source)
         if method is None:
             return not_run(case, _NONE_ACCEPTED)
         mark = self._requests.mark()
@@ -214,11 +215,15 @@ class _Run:
             self._requests.request(source, method, payload, mark=mark)
             for payload in (Payload.SMS_COMMAND, Payload.SMS_COMMAND_SENT)
         )
-        answers = [await self._session.send(request) for request in (later, earlier)]
-        return self._shown(judge_swapped(case, answers), later)
+        answers = [await self._session.send(later)]
+        answers += await self._session.until_accepted(earlier)
+        if not answers[0].is_accepted:  # it may wait for the earlier one
+            answers += await self._session.until_accepted(later)
+        self._counts.disturb()
+        return self._shown(judge_answers(case, answers), later)
 
     async def _same_token(self, case: Case) -> Finding:
-        if len(self._methods) < len(SOURCES):
+        if not all(map(self._method_for, SOURCES)):
             return not_run(case, _NONE_ACCEPTED)
         # A UUID has the form of either source's token.
         token = self._requests.token(Source.TWILIO)
@@ -233,88 +238,59 @@ class _Run:
                 for answer in await self._session.until_accepted(request)
             ]
 
-        effect, answers = await self._counted(len(requests), send)
+        effect, answers = await self._counts.during(len(requests), send)
         finding = judge_again(case, answers, effect, expected=len(requests))
         return self._shown(finding, requests[-1])
 
     async def _restarted(self, cases: Sequence[Case]) -> list[Finding]:
         """Carry out the cases of a restart, which is one for all of them."""
-        if self._restart is None:
-            return [not_run(case, _NO_RESTART) for case in cases]
         requests = {
             case: self._requests.request(case.plan.source, self._methods[case.plan.source])
             for case in cases
             if isinstance(case.plan, Repeated) and case.plan.source in self._methods
         }
-        findings = [not_run(case, _NONE_ACCEPTED) for case in cases if case not in requests]
-        if not requests:
-            return findings
         try:
-            before = [await self._first(request) for request in requests.values()]
-            await self._restart(self._session.time_left())
-            is_up = await self._session.until_it_is_up(self._knock)
-            self._disturb()
+            before = await self._around_restart(list(requests.values()))
         except (Stopped, Unusable) as failed:
-            return [*findings, *(not_run(case, str(failed)) for case in requests)]
+            return [not_run(case, str(failed)) for case in cases]
+        findings = [not_run(case, _NONE_ACCEPTED) for case in cases if case not in requests]
         for (case, request), (effect, answers) in zip(requests.items(), before, strict=True):
-            if is_up:
-                findings.append(await self._after_restart(case, request, effect, answers))
-            else:
-                findings.append(Finding(case, Verdict.FAILED, _NOT_UP, Fault.DOES_NOT_ANSWER))
+            findings.append(await self._after_restart(case, request, effect, answers))
         return findings
 
+    async def _around_restart(
+        self, requests: Sequence[OutgoingRequest]
+    ) -> list[tuple[Effect, list[Answer]]]:
+        """Send these, restart the receiver, and wait for it; return what came of the requests."""
+        if self._restart is None:
+            raise Unusable(_NO_RESTART)
+        self._session.see_that_it_goes_on()
+        came = [await self._first(request) for request in requests]
+        if requests:
+            await self._restart(self._session.time_left())
+            if not await self._session.until_it_is_up(self._knock):
+                raise Unusable(_NOT_UP)
+            self._counts.disturb()
+        return came
+
     async def _first(self, request: OutgoingRequest) -> tuple[Effect, list[Answer]]:
-        return await self._counted(1, lambda: self._session.until_accepted(request))
+        return await self._counts.during(1, lambda: self._session.until_accepted(request))
 
     async def _after_restart(
         self, case: Case, request: OutgoingRequest, first: Effect, answers: list[Answer]
     ) -> Finding:
         # The counter may begin anew with the process, so each side of it is counted by itself.
         try:
-            second, more = await self._counted(0, lambda: self._session.until_accepted(request))
+            second, more = await self._counts.during(
+                0, lambda: self._session.until_accepted(request)
+            )
         except Stopped as stopped:
             return not_run(case, str(stopped))
         finding = judge_again(case, [*answers, *more], _sum(first, second))
         return self._shown(finding, request)
 
     def _knock(self) -> OutgoingRequest:
-        return self._requests.forged(Forgery.UNSIGNED, Source.KORE, Method.POST)
-
-    # ---- counting ------------------------------------------------------------------------------
-
-    async def _try_counter(self) -> None:
-        """See that the counter counts: one for one genuine callback."""
-        if self._observer is None:
-            return
-        if not self._methods:
-            self._uncounted = _NOTHING_COUNTS
-            return
-        source, method = next(iter(self._methods.items()))
-        request = self._requests.request(source, method)
-        effect, _ = await self._counted(1, lambda: self._session.until_accepted(request))
-        if effect != 1:
-            self._uncounted = f"the counter is of no use: {_miscounted(effect)}"
-
-    async def _counted(
-        self, expected: int, send: Callable[[], Awaitable[list[T]]]
-    ) -> tuple[Effect, list[T]]:
-        """Send, and say what effect that had."""
-        if self._observer is None or self._uncounted is not None:
-            return Uncounted(self._uncounted or _NO_COUNTER), await send()
-        try:
-            before = await self._observer.at_rest()
-        except Unusable as failed:
-            return Uncounted(str(failed)), await send()
-        came = await send()
-        try:
-            return await self._observer.rise(since=before, expected=expected), came
-        except Unusable as failed:
-            return Uncounted(str(failed)), came
-
-    def _disturb(self) -> None:
-        """Note that something was sent whose effects were not counted."""
-        if self._observer is not None:
-            self._observer.disturb()
+        return forge(self._requests, Forgery.UNSIGNED, Source.KORE, Method.POST)
 
     def _summed_up(self, case: Case, effect: Effect) -> Finding:
         if isinstance(case.plan, NoEffect):
@@ -345,12 +321,13 @@ def _sum(first: Effect, second: Effect) -> Effect:
     return second if isinstance(second, Uncounted) else first + second
 
 
-def _miscounted(effect: Effect) -> str:
-    match effect:
-        case Uncounted(why):
-            return why
-        case int(count):
-            return f"one genuine callback made it go up by {count}, and it must be by 1"
+def _plainest(cases: Sequence[Case]) -> list[Good]:
+    """Return the first callback of each source, which is a plain one."""
+    firsts = dict[Source, Good]()
+    for case in cases:
+        if isinstance(case.plan, Good):
+            firsts.setdefault(case.plan.source, case.plan)
+    return [*firsts.values()]
 
 
 async def _in_series(session: Session, request: OutgoingRequest) -> list[Answer]:

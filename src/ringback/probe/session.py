@@ -148,6 +148,10 @@ class Session:
         """Return the time by the stopwatch, in seconds."""
         return self._means.stopwatch()
 
+    def see_that_it_goes_on(self) -> None:
+        """Raise Stopped where nothing more is sent."""
+        self._left()
+
     def time_left(self) -> float:
         """Return how many seconds there are still for the whole run; raises Stopped."""
         left = self._ends - self._means.stopwatch()
@@ -172,6 +176,8 @@ class Session:
 
     def _heard(self, exchange: Exchange) -> Answer:
         answer = Answer.of(exchange, hide=self._hide)
+        if answer.is_silence:
+            self.time_left()  # where that is up, the silence says nothing
         self._silent = self._silent + 1 if answer.is_silence else 0
         if answer.failure is None:
             self.seconds.append(answer.seconds)

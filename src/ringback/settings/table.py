@@ -73,7 +73,12 @@ class Setting:
 
 
 VARIABLES_OF_CLIENTS: Final = frozenset(
-    {"RINGBACK_SERVER", "RINGBACK_ACCOUNT_SID", "RINGBACK_AUTH_TOKEN"}
+    {
+        "RINGBACK_SERVER",
+        "RINGBACK_ACCOUNT_SID",
+        "RINGBACK_AUTH_TOKEN",
+        "RINGBACK_KORE_SECRET",
+    }
 )
 """What the commands that ask a server read from the same environment; no settings of a server."""
 

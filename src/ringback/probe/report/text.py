@@ -6,7 +6,7 @@ from itertools import groupby
 
 from ringback.probe.cases import Case
 from ringback.probe.faults import Fault
-from ringback.probe.findings import Finding, Named, Report, Verdict
+from ringback.probe.findings import OPEN, Finding, Named, Report, Verdict
 
 _WIDTH = len(max(Verdict, key=len))
 
@@ -31,14 +31,16 @@ def as_lines(report: Report) -> Iterator[Line]:
 
 
 def as_few_lines(report: Report) -> Iterator[Line]:
-    """Yield what a log of an automatic run needs: the faults, and what didn't pass."""
+    """Yield what a log of an automatic run needs: the faults, and what is left open."""
     yield Line(f"{report.url}: {summary(report)}", _overall(report))
+    came = {finding.case.name: finding.came for finding in report.findings}
     for named in report.faults:
+        first = named.cases[0]
         yield Line(f"fault {named.fault.label}: {named.fault.what} {named.fault.mend}")
+        yield Line(f"  shown by {_listed(named.cases)}; {first}: {came[first]}")
     for finding in report.findings:
-        if finding.verdict not in (Verdict.PASSED, Verdict.NOT_FOR_IT):
-            fault = "" if finding.fault is None else f" ({finding.fault.label})"
-            yield Line(f"{finding.verdict} {finding.case.name}{fault}: {finding.came}")
+        if finding.verdict in OPEN:
+            yield Line(f"{finding.verdict} {finding.case.name}: {finding.came}")
 
 
 def summary(report: Report) -> str:

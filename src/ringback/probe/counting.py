@@ -1,0 +1,63 @@
+"""What effects something had, where the receiver has a counter that can be trusted."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, TypeVar
+
+from ringback.core.errors import Unusable
+from ringback.probe.findings import Effect, Uncounted
+from ringback.probe.observing import Observer
+
+T = TypeVar("T")
+
+_NO_COUNTER: Final = "its effects were not counted (--observe)"
+_NOTHING_COUNTS: Final = "no genuine callback was accepted, so nobody knows what the counter counts"
+
+
+class Counts:
+    """Counts the effects of what is sent; without an observer, says that nobody did."""
+
+    def __init__(self, observer: Observer | None) -> None:
+        self._observer = observer
+        self._uncounted = None if observer else _NO_COUNTER
+        """Why nothing is counted; None where something is."""
+
+    async def try_out(self, callbacks: Iterable[T], accept: Callable[[T], Awaitable[bool]]) -> None:
+        """See that the counter goes up by one for one genuine callback, before there are others.
+
+        The first that is accepted decides. Raises Unusable where the counter can't be read.
+        """
+        if self._observer is None:
+            return
+        self._uncounted = _NOTHING_COUNTS
+        for callback in callbacks:
+            before = await self._observer.read()
+            if await accept(callback):
+                count = await self._observer.rise(since=before, expected=1)
+                self._uncounted = None if count == 1 else _miscounted(count)
+                return
+
+    async def during(self, expected: int, send: Callable[[], Awaitable[T]]) -> tuple[Effect, T]:
+        """Send, and return what effect that had, and what came."""
+        if self._observer is None or self._uncounted is not None:
+            return Uncounted(self._uncounted or _NO_COUNTER), await send()
+        try:
+            before = await self._observer.at_rest()
+        except Unusable as failed:
+            return Uncounted(str(failed)), await send()
+        came = await send()
+        try:
+            return await self._observer.rise(since=before, expected=expected), came
+        except Unusable as failed:
+            return Uncounted(str(failed)), came
+
+    def disturb(self) -> None:
+        """Note that something was sent whose effects were not counted."""
+        if self._observer is not None:
+            self._observer.disturb()
+
+
+def _miscounted(count: int) -> str:
+    return (
+        "the counter is of no use: one genuine callback made it go up by"
+        f" {count}, and it must be by 1"
+    )

@@ -1,0 +1,125 @@
+"""Receivers in this process: right ones, made with the toolkit, and ones with a fault."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from ringback.core.addresses import ANYWHERE
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.guard import Guard
+from ringback.core.source import Source
+from ringback.engine.network import SystemNetwork
+from ringback.engine.pool import KeepAlive
+from ringback.engine.sender import Sender
+from ringback.engine.system import SystemClock, stopwatch
+from ringback.engine.tls import Tls
+from ringback.listener.answers import Answer
+from ringback.listener.server import Server
+from ringback.probe.cases import CASES, Case
+from ringback.probe.findings import Report
+from ringback.probe.observing import Read
+from ringback.probe.payloads import PROBE_ACCOUNT_SID, PROBE_SIM_SID
+from ringback.probe.requests import Requests, account_of
+from ringback.probe.runner import Restart, probe
+from ringback.probe.session import Means, Times
+from ringback.receiver import MemorySeen, ReceivedRequest, Receiver
+from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, SeededChance
+
+BOTH: Final = frozenset({Source.TWILIO, Source.KORE})
+TIMES: Final = Times(quiet=0.02)
+
+Handle = Callable[[ReceivedRequest], Awaitable[Answer]]
+
+
+@dataclass
+class Counter:
+    """What a receiver has done."""
+
+    count: int = 0
+    seen: MemorySeen = field(default_factory=MemorySeen)
+
+    async def read(self) -> int:
+        return self.count
+
+    def work(self, *_: object) -> None:
+        self.count += 1
+
+
+def right(url: str, counter: Counter) -> Handle:
+    """Return a receiver that does everything as it should."""
+    receiver = Receiver(
+        url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET], seen=counter.seen
+    )
+
+    async def handle(request: ReceivedRequest) -> Answer:
+        answer = await receiver.handle_async(request, counter.work)
+        headers = (("Content-Type", "text/plain"), *answer.headers.items())
+        return Answer(answer.status, headers, answer.text.encode())
+
+    return handle
+
+
+@asynccontextmanager
+async def served(make: Callable[[str], Handle], path: str = "/hook") -> AsyncGenerator[str]:
+    """Serve what is made for the URL, and yield that."""
+    handles = list[Handle]()
+
+    async def answer(request: ReceivedRequest) -> Answer:
+        return await handles[0](request)
+
+    server = Server(answer)
+    url = f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}{path}"
+    handles.append(make(url))
+    try:
+        yield url
+    finally:
+        await server.stop()
+
+
+def requests_to(url: str, *, auth_token: str = AUTH_TOKEN) -> Requests:
+    account = account_of(PROBE_ACCOUNT_SID, auth_token=auth_token, kore_secret=KORE_SECRET, at=NOW)
+    return Requests(
+        CallbackUrl.parse(url), account, PROBE_SIM_SID, SeededChance(), SystemClock().now
+    )
+
+
+async def probed(
+    url: str,
+    *,
+    cases: tuple[Case, ...] = CASES,
+    has: frozenset[Source] = BOTH,
+    times: Times = TIMES,
+    read_counter: Read | None = None,
+    restart: Restart | None = None,
+    tls: Tls | None = None,
+) -> Report:
+    """Probe the receiver at a URL."""
+    tls = tls or Tls()
+    sender = Sender(
+        stopwatch=stopwatch,
+        guard=Guard(ANYWHERE),
+        network=SystemNetwork(tls),
+        keep_alive=KeepAlive(per_peer=0),
+    )
+    try:
+        return await probe(
+            cases,
+            requests_to(url),
+            has=has,
+            means=Means(sender, tls, SystemClock(), stopwatch),
+            times=times,
+            read_counter=read_counter,
+            restart=restart,
+        )
+    finally:
+        await sender.close()
+
+
+def named(report: Report) -> set[str]:
+    """Return the names of the faults that were found."""
+    return {named.fault.label for named in report.faults}
+
+
+def case_called(name: str) -> Case:
+    return next(case for case in CASES if case.name == name)

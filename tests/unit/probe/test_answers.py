@@ -1,0 +1,59 @@
+from ringback.core.callback import Exchange, RecordedResponse, Timings
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.outcome import Delivered, Failure, Refused, Unreachable
+from ringback.core.rendering import OutgoingRequest
+from ringback.probe.answers import Answer, hiding, shown
+
+PLAIN = (("Content-Type", "text/plain; charset=utf-8"),)
+HIDE = hiding(["s3cret/", ""])
+
+
+def answer_to(body: bytes, headers: tuple[tuple[str, str], ...] = PLAIN) -> Answer:
+    response = RecordedResponse(403, headers, body)
+    return Answer.of(Exchange(Refused(403), None, response), hide=HIDE)
+
+
+def test_what_a_receiver_says_in_plain_text_is_told() -> None:
+    assert answer_to(b"url_differs").words == "the receiver answered 403 Forbidden: url_differs"
+
+
+def test_a_page_is_not_told() -> None:
+    page = answer_to(b"<h1>no</h1>", (("content-type", "text/html"),))
+    assert page.words == "the receiver answered 403 Forbidden"
+
+
+def test_secrets_are_hidden_before_a_text_is_cut() -> None:
+    words = answer_to(b"x" * 95 + b"s3cret/ s3cret%2F").words
+    assert "s3c" not in words
+
+
+def test_what_is_said_cannot_steer_a_terminal() -> None:
+    assert "\x1b" not in answer_to(b"\x1b[2J").words
+
+
+def test_the_time_to_connect_does_not_count() -> None:
+    exchange = Exchange(Delivered(200), Timings(1000, 100, 200, 300, 350))
+    assert Answer.of(exchange, hide=HIDE).seconds == 0.4
+
+
+def test_only_silence_is_silence() -> None:
+    def ended(failure: Failure) -> Answer:
+        return Answer.of(Exchange(Unreachable(failure, "why")), hide=HIDE)
+
+    assert ended(Failure.READ_TIMEOUT).is_silence
+    assert not ended(Failure.CLOSED).is_silence
+    assert ended(Failure.CLOSED).asks_for_another_try
+
+
+def test_a_request_is_shown_without_what_is_nobodys_business() -> None:
+    url = CallbackUrl.parse("http://user:pass-word@a.example/p?x=s3cret/")
+    headers = (
+        ("Host", "a.example"),
+        ("Authorization", url.authorization or ""),
+        ("Kore-Signature", "0123456789abcdef"),
+    )
+    text = shown(OutgoingRequest("POST", url, headers, b"a=s3cret%2F"), HIDE)
+    assert text == (
+        "POST /p?x=(hidden) HTTP/1.1\nHost: a.example\nAuthorization: (hidden)\n"
+        "Kore-Signature: 0123… (16 characters)\n\na=(hidden)"
+    )

@@ -1,0 +1,262 @@
+"""What an answer means for its case, and which fault explains many."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from ringback.core.outcome import Failure
+from ringback.core.source import Source
+from ringback.probe.answers import Answer
+from ringback.probe.cases import CASES, Case, Forged, Good
+from ringback.probe.explaining import report_of
+from ringback.probe.faults import Fault
+from ringback.probe.findings import Effect, Finding, Report, Uncounted, Verdict
+from ringback.probe.judging import (
+    judge_again,
+    judge_answers,
+    judge_effects,
+    judge_forged,
+    judge_good,
+    judge_times,
+    missing_secrets,
+)
+from tests.unit.probe.receivers import case_called
+
+GOOD = case_called("twilio-post-non-ascii")
+FORGED = case_called("kore-post-hmac")
+AGAIN = case_called("kore-repeat-at-once")
+
+
+def answered(status: int) -> Answer:
+    return Answer(status, None, f"answered {status}", 0.1)
+
+
+def unanswered(failure: Failure) -> Answer:
+    return Answer(None, failure, "no answer", 1.0)
+
+
+SILENCE = unanswered(Failure.READ_TIMEOUT)
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        (answered(200), None),
+        (answered(204), None),
+        (answered(302), Fault.REDIRECTS),
+        (answered(403), Fault.REFUSES_NON_ASCII),
+        (answered(500), Fault.CRASHES_ON_GOOD_CALLBACK),
+        (SILENCE, Fault.DOES_NOT_ANSWER),
+        (unanswered(Failure.CLOSED), Fault.BREAKS_OFF),
+    ],
+)
+def test_a_genuine_callback_has_to_be_accepted(answer: Answer, fault: Fault | None) -> None:
+    finding = judge_good(GOOD, answer)
+    assert finding.fault is fault
+    assert finding.verdict is (Verdict.FAILED if fault else Verdict.PASSED)
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        (answered(400), None),
+        (answered(403), None),
+        (answered(200), Fault.ACCEPTS_HMAC),
+        (answered(303), Fault.REDIRECTS),
+        (answered(503), Fault.CRASHES_ON_BAD_SIGNATURE),
+        (SILENCE, Fault.DOES_NOT_ANSWER),
+        (unanswered(Failure.PROTOCOL), Fault.BREAKS_OFF),
+    ],
+)
+def test_a_forgery_has_to_be_refused(answer: Answer, fault: Fault | None) -> None:
+    finding = judge_forged(FORGED, answer)
+    assert finding.fault is fault
+    assert finding.verdict is (Verdict.FAILED if fault else Verdict.PASSED)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "effect", "verdict", "fault"),
+    [
+        ([200, 503, 200], 1, Verdict.PASSED, None),
+        ([200, 200], 2, Verdict.FAILED, Fault.NOT_IDEMPOTENT_AT_ONCE),
+        ([200, 200], 0, Verdict.FAILED, Fault.LOSES_CALLBACK),
+        ([200, 200], Uncounted("nobody looked"), Verdict.NOT_OBSERVED, None),
+        ([200, 409], 1, Verdict.FAILED, Fault.REFUSES_REPEAT),
+        ([200, 409, 200], 1, Verdict.FAILED, Fault.REFUSES_REPEAT),
+        ([200, 503, 503], 1, Verdict.FAILED, Fault.REFUSES_REPEAT),
+        ([200, 301], Uncounted("nobody looked"), Verdict.FAILED, Fault.REDIRECTS),
+    ],
+)
+def test_a_callback_that_comes_again_is_accepted_in_the_end_and_has_one_effect(
+    statuses: list[int], effect: Effect, verdict: Verdict, fault: Fault | None
+) -> None:
+    finding = judge_again(AGAIN, [answered(status) for status in statuses], effect)
+    assert (finding.verdict, finding.fault) == (verdict, fault)
+
+
+def test_what_came_is_told_in_order_and_alike_answers_once() -> None:
+    answers = [answered(status) for status in (200, 503, 503, 200)]
+    assert judge_again(AGAIN, answers, 1).came == (
+        "answered 200, then 2 times answered 503, then answered 200; one effect"
+    )
+
+
+@pytest.mark.parametrize(
+    ("effect", "fault"), [(2, None), (1, Fault.MIXES_TOKENS), (0, Fault.MIXES_TOKENS)]
+)
+def test_one_token_of_both_sources_stands_for_two_callbacks(
+    effect: int, fault: Fault | None
+) -> None:
+    case = case_called("same-token-of-both")
+    answers = [answered(200), answered(200)]
+    assert judge_again(case, answers, effect, expected=2).fault is fault
+
+
+@pytest.mark.parametrize(
+    ("statuses", "fault"),
+    [
+        ([200, 200], None),
+        ([503, 200, 200], None),
+        ([200, 409], Fault.REFUSES_SWAPPED_ORDER),
+        ([200, 500], Fault.REFUSES_SWAPPED_ORDER),
+        ([200, 302], Fault.REDIRECTS),
+    ],
+)
+def test_callbacks_in_the_wrong_order_are_both_accepted(
+    statuses: list[int], fault: Fault | None
+) -> None:
+    case = case_called("kore-swapped-order")
+    assert judge_answers(case, [answered(status) for status in statuses]).fault is fault
+
+
+@pytest.mark.parametrize(
+    ("effect", "verdict"),
+    [(0, Verdict.PASSED), (3, Verdict.FAILED), (Uncounted("not seen"), Verdict.NOT_OBSERVED)],
+)
+def test_forgeries_have_no_effect(effect: Effect, verdict: Verdict) -> None:
+    assert judge_effects(case_called("forgeries-without-effect"), effect).verdict is verdict
+
+
+def test_the_slowest_answer_decides_whether_a_receiver_is_slow() -> None:
+    case = case_called("answers-in-time")
+    assert judge_times(case, [0.1, 4.9], within=5).verdict is Verdict.PASSED
+    assert judge_times(case, [0.1, 5.1], within=5).fault is Fault.TOO_SLOW
+    assert judge_times(case, [], within=5).verdict is Verdict.NOT_RUN
+
+
+def answered_so(good: int, forged: int, **others: int) -> Report:
+    """Return a report in which cases are answered so, but for those whose names are given."""
+    findings = list[Finding]()
+    for case in CASES:
+        status = others.get(case.name.replace("-", "_"))
+        match case.plan:
+            case Good():
+                findings.append(judge_good(case, answered(status or good)))
+            case Forged():
+                findings.append(judge_forged(case, answered(status or forged)))
+            case _:
+                pass
+    return report_of("http://a.example/", datetime(2026, 1, 1, tzinfo=UTC), 1.0, findings)
+
+
+def faults(report: Report) -> list[str]:
+    return [named.fault.label for named in report.faults]
+
+
+def test_a_right_receiver_has_no_fault() -> None:
+    report = answered_so(200, 403)
+    assert report.is_ready
+    assert report.is_complete
+    assert report.count(Verdict.PASSED) == len(report.findings)
+
+
+def test_a_200_to_everything_is_one_fault() -> None:
+    report = answered_so(200, 200)
+    assert faults(report) == ["answers-200-to-everything"]
+    assert {each.fault for each in report.findings} == {None, Fault.ANSWERS_200_TO_EVERYTHING}
+
+
+def test_one_forgery_that_is_refused_leaves_the_others_by_their_own_names() -> None:
+    found = faults(answered_so(200, 200, twilio_post_wrong_secret=403, kore_post_wrong_secret=403))
+    assert "answers-200-to-everything" not in found
+    assert "ignores-twilio-signature" not in found
+    assert {"accepts-changed-body", "accepts-unsigned", "accepts-hmac"} <= set(found)
+
+
+def test_a_family_that_is_not_checked_is_one_fault() -> None:
+    of_kore = {
+        case.name.replace("-", "_"): 200
+        for case in CASES
+        if isinstance(case.plan, Forged) and case.name.startswith("kore-")
+    }
+    assert faults(answered_so(200, 403, **of_kore)) == [
+        "ignores-kore-signature",
+        "accepts-both-families",
+    ]
+
+
+def test_a_source_that_is_always_refused_is_one_fault() -> None:
+    of_kore = {
+        case.name.replace("-", "_"): 401
+        for case in CASES
+        if isinstance(case.plan, Good) and case.name.startswith("kore-")
+    }
+    assert faults(answered_so(200, 403, **of_kore)) == ["refuses-kore"]
+
+
+def test_a_method_that_is_always_refused_is_one_fault() -> None:
+    by_get = {
+        case.name.replace("-", "_"): 405
+        for case in CASES
+        if isinstance(case.plan, Good) and "-get-" in case.name
+    }
+    assert faults(answered_so(200, 403, **by_get)) == ["refuses-get"]
+
+
+def test_one_value_that_is_refused_has_its_own_name() -> None:
+    report = answered_so(200, 403, kore_get_long_values=414, twilio_post_empty_values=403)
+    assert faults(report) == ["refuses-empty-values", "refuses-long-values"]
+    assert report.faults[1].cases == ("kore-get-long-values",)
+
+
+def test_a_receiver_may_know_one_url_alone() -> None:
+    report = answered_so(200, 403, twilio_post_query=403, kore_post_query=403)
+    assert report.is_ready
+    assert report.is_complete
+    assert report.count(Verdict.NOT_FOR_IT) == 2
+
+
+def test_a_receiver_that_leaves_the_query_out_of_what_is_signed_is_told_from_that() -> None:
+    report = answered_so(200, 403, twilio_post_query=403, twilio_post_added_query=200)
+    assert faults(report) == ["refuses-query", "accepts-changed-query"]
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("twilio-post-sim-update", "the Auth Token is not given (--auth-token)"),
+        ("kore-post-sim-update", None),
+        ("kore-post-both-families", "the Auth Token is not given (--auth-token)"),
+        ("post-unsigned", None),
+    ],
+)
+def test_a_case_says_which_secret_it_lacks(name: str, missing: str | None) -> None:
+    assert missing_secrets(case_called(name), frozenset({Source.KORE})) == missing
+
+
+def test_the_cases_of_a_report_are_in_the_order_of_the_table() -> None:
+    cases: list[Case] = [*reversed(CASES[:5])]
+    report = report_of(
+        "http://a.example/",
+        datetime(2026, 1, 1, tzinfo=UTC),
+        1.0,
+        [Finding(case, Verdict.PASSED, "") for case in cases],
+    )
+    assert [finding.case for finding in report.findings] == [*CASES[:5]]
+
+
+def test_each_fault_has_a_name_and_words_of_its_own() -> None:
+    assert len({fault.label for fault in Fault}) == len(Fault)
+    for fault in Fault:
+        assert fault.what.endswith(".")
+        assert fault.mend.endswith(".")

@@ -1,0 +1,137 @@
+"""The quick look before a URL is moved: three requests say whether its receiver is ready."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from ringback.core.addresses import ANYWHERE
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.connection import Limits
+from ringback.core.guard import Guard
+from ringback.core.method import Method
+from ringback.core.source import Source
+from ringback.engine.sender import Sender
+from ringback.engine.system import stopwatch
+from ringback.listener.answers import Answer
+from ringback.ports import Chance
+from ringback.probe.gate import gate
+from ringback.receiver import ReceivedRequest
+from tests.fakes import NOW, RecordingTransport, SeededChance, an_account
+from tests.unit.probe.receivers import Counter, Handle, right, served
+
+LIMITS = Limits(connect=1, read=1, total=1)
+BOTH_SOURCES = [Source.TWILIO, Source.KORE]
+
+
+@pytest.fixture
+async def sender() -> AsyncGenerator[Sender]:
+    sender = Sender(stopwatch=stopwatch, guard=Guard(ANYWHERE))
+    yield sender
+    await sender.close()
+
+
+async def gated(
+    url: str,
+    sender: Sender | RecordingTransport,
+    *,
+    source: Source = Source.KORE,
+    method: Method = Method.POST,
+    kore_secret: str | None = None,
+    chance: Chance | None = None,
+) -> str | None:
+    account = an_account() if kore_secret is None else an_account(kore_secret=kore_secret)
+    return await gate(
+        CallbackUrl.parse(url),
+        method=method,
+        source=source,
+        account=account,
+        transport=sender,
+        limits=LIMITS,
+        chance=chance or SeededChance(),
+        now=NOW,
+    )
+
+
+@pytest.mark.parametrize("source", BOTH_SOURCES)
+@pytest.mark.parametrize("method", [Method.POST, Method.GET])
+async def test_a_right_receiver_is_let_through(
+    sender: Sender, source: Source, method: Method
+) -> None:
+    async with served(lambda url: right(url, Counter()), "/hook?tenant=7") as url:
+        assert await gated(url, sender, source=source, method=method) is None
+
+
+@pytest.mark.parametrize("source", BOTH_SOURCES)
+async def test_three_requests_are_enough_and_no_two_have_a_token_in_common(source: Source) -> None:
+    transport = RecordingTransport()
+    await gated("http://a.example/", transport, source=source)
+    assert len(transport.requests) == 3
+    tokens = {
+        value
+        for request in transport.requests
+        for name, value in request.headers
+        if name.endswith("Idempotency-Token")
+    }
+    assert len(tokens) == 3
+    signatures = [
+        value
+        for request in transport.requests
+        for name, value in request.headers
+        if name.endswith("Signature")
+    ]
+    assert len(signatures) == 2
+
+
+def always(status: int) -> Handle:
+    async def handle(_: ReceivedRequest) -> Answer:
+        return Answer(status)
+
+    return handle
+
+
+@pytest.mark.parametrize(
+    ("handle", "why"),
+    [
+        (
+            always(401),
+            "a genuine callback from kore is not accepted: the receiver answered 401 Unauthorized",
+        ),
+        (always(200), "it accepts a request signed with another secret"),
+    ],
+)
+async def test_a_receiver_that_is_not_ready_is_told_why(
+    handle: Handle, why: str, sender: Sender
+) -> None:
+    async with served(lambda _: handle) as url:
+        assert await gated(url, sender) == why
+
+
+async def test_a_forgery_that_is_answered_with_a_5xx_is_not_refused(sender: Sender) -> None:
+    def make(url: str) -> Handle:
+        handle = right(url, Counter())
+
+        async def crash(request: ReceivedRequest) -> Answer:
+            answer = await handle(request)
+            return answer if answer.status == 200 else Answer(500)
+
+        return crash
+
+    async with served(make) as url:
+        assert await gated(url, sender) == (
+            "it does not refuse a request signed with another secret with a 4xx: the receiver"
+            " answered 500 Internal Server Error"
+        )
+
+
+async def test_an_account_without_a_secret_signs_nothing_that_could_be_forged() -> None:
+    transport = RecordingTransport()
+    assert await gated("http://a.example/", transport, kore_secret="") is None
+    assert len(transport.requests) == 1
+
+
+async def test_many_are_looked_at_side_by_side(sender: Sender) -> None:
+    chance = SeededChance()
+    async with served(lambda url: right(url, Counter())) as url:
+        found = await asyncio.gather(*(gated(url, sender, chance=chance) for _ in range(50)))
+    assert found == [None] * 50

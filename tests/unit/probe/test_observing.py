@@ -1,0 +1,112 @@
+import sys
+
+import pytest
+
+from ringback.core.addresses import ANYWHERE
+from ringback.core.errors import InvalidCallbackUrl, Unusable
+from ringback.core.guard import Guard
+from ringback.engine.sender import Sender
+from ringback.engine.system import stopwatch
+from ringback.probe.commands import carry_out
+from ringback.probe.observing import Observer, counter_of, read_count
+from tests.fakes import RecordingTransport
+from tests.receivers import RecordingReceiver
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("0", 0), (" 12\n", 12), ('{"done": 3, "ok": true, "rate": 0.5}', 3), ("[[4]]", 4)],
+)
+def test_a_counter_is_one_integer(text: str, count: int) -> None:
+    assert read_count(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "many", "1 2", '{"a": 1, "b": 2}', "{}", "[" * 100_000])
+def test_what_has_no_integer_or_several_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="the counter must be one integer"):
+        read_count(text)
+
+
+async def test_a_counter_is_read_over_http() -> None:
+    replies = [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n" + b'{"n": 5}',
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+    ]
+    async with RecordingReceiver(*replies) as receiver:
+        sender = Sender(stopwatch=stopwatch, guard=Guard(ANYWHERE))
+        read = counter_of(receiver.url("/count?key=s3cret", host="u:p@127.0.0.1"), sender)
+        assert await read() == 5
+        with pytest.raises(Unusable, match="404") as refusal:
+            await read()
+        await sender.close()
+    assert "s3cret" not in str(refusal.value)
+    assert receiver.requests[0].line == "GET /count?key=s3cret HTTP/1.1"
+    assert "Authorization: Basic dTpw" in receiver.requests[0].headers
+
+
+async def test_a_counter_is_what_a_command_prints() -> None:
+    assert await counter_of("echo 7", RecordingTransport())() == 7
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ("false", "exit code 1, can't be used"),
+        ("/no/such/command s3cret", "can't be run"),
+        ("echo s3cret", "must be one integer"),
+    ],
+)
+async def test_a_command_that_fails_is_told_without_what_it_said(command: str, why: str) -> None:
+    with pytest.raises(Unusable, match=why) as refusal:
+        await counter_of(command, RecordingTransport())()
+    assert "s3cret" not in str(refusal.value)
+
+
+async def test_a_command_that_counts_none_may_fail() -> None:
+    assert await counter_of("grep -c -e x /dev/null", RecordingTransport())() == 0
+
+
+async def test_a_command_that_has_to_work_may_not_fail() -> None:
+    with pytest.raises(Unusable, match="the command false failed with exit code 1"):
+        await carry_out(("false",), within=5)
+
+
+@pytest.mark.parametrize("text", ["", "'open", "http://"])
+def test_what_is_neither_url_nor_command_is_refused(text: str) -> None:
+    with pytest.raises((ValueError, InvalidCallbackUrl)):
+        counter_of(text, RecordingTransport())
+
+
+class Counts:
+    """A counter that is read as these values, the last of them for good."""
+
+    def __init__(self, *values: int) -> None:
+        self._values = [*values]
+
+    async def read(self) -> int:
+        return self._values.pop(0) if len(self._values) > 1 else self._values[0]
+
+
+def observer(*values: int) -> Observer:
+    return Observer(Counts(*values).read, quiet=0.02, stopwatch=stopwatch)
+
+
+async def test_an_effect_that_comes_late_is_awaited() -> None:
+    assert await observer(3, 3, 3, 3, 4).rise(since=3, expected=1) == 1
+
+
+async def test_an_effect_too_many_is_seen() -> None:
+    assert await observer(3, 4, 5).rise(since=3, expected=1) == 2
+
+
+async def test_an_effect_that_does_not_come_is_not_awaited_for_ever() -> None:
+    assert await observer(3).rise(since=3, expected=1) == 0
+
+
+async def test_a_counter_that_never_rests_is_not_awaited_for_ever() -> None:
+    assert await observer(*range(100_000)).at_rest() > 0
+
+
+async def test_a_command_that_hangs_is_ended() -> None:
+    with pytest.raises(Unusable, match=r"took longer than 0\.1 s"):
+        await carry_out((sys.executable, "-c", "import time; time.sleep(30)"), within=0.1)

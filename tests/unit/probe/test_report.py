@@ -1,0 +1,145 @@
+"""One report in four forms: each tells all of it, and none lets anything from outside through."""
+
+import json
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+from ringback.probe.cases import CASES
+from ringback.probe.explaining import report_of
+from ringback.probe.faults import Fault
+from ringback.probe.findings import Finding, Verdict
+from ringback.probe.report.as_json import as_json
+from ringback.probe.report.html import as_html
+from ringback.probe.report.junit import as_junit
+from ringback.probe.report.text import as_few_lines, as_lines, as_table
+from tests.unit.probe.receivers import case_called
+
+HOSTILE = "<script>alert('\"&')</script>\x00]]>"
+PASSED, FAILED, OPEN, LEFT_OUT = (
+    case_called(name)
+    for name in (
+        "twilio-post-sim-update",
+        "kore-post-hmac",
+        "kore-repeat-in-series",
+        "kore-post-query",
+    )
+)
+REPORT = report_of(
+    "https://receiver.example/<b>",
+    datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+    1.5,
+    [
+        Finding(PASSED, Verdict.PASSED, "the receiver answered 200 OK", seconds=0.25),
+        Finding(FAILED, Verdict.FAILED, HOSTILE, Fault.ACCEPTS_HMAC, "POST / HTTP/1.1\n<i>"),
+        Finding(OPEN, Verdict.NOT_OBSERVED, "nobody looked"),
+        Finding(LEFT_OUT, Verdict.NOT_FOR_IT, "it need not"),
+    ],
+)
+
+
+def test_the_lines_begin_with_the_fault_and_tell_of_each_case() -> None:
+    lines = [line.text for line in as_lines(REPORT)]
+    assert lines[0] == (
+        "https://receiver.example/<b>: not ready, 1 fault (1 passed, 1 failed, 1 not observed,"
+        " 1 does not apply; 1.5 s)"
+    )
+    assert lines[2].startswith("accepts-hmac: It accepts an HMAC")
+    text = "\n".join(lines)
+    for told in (FAILED.sends, FAILED.expects, HOSTILE, Fault.ACCEPTS_HMAC.mend, "nobody looked"):
+        assert told in text
+    for finding in REPORT.findings:
+        assert finding.case.name in text
+
+
+def test_few_lines_are_about_what_is_wrong_or_open() -> None:
+    lines = [line.text for line in as_few_lines(REPORT)]
+    assert len(lines) == 4
+    assert lines[1].startswith("fault accepts-hmac: ")
+    assert lines[2].startswith("  shown by kore-post-hmac; ")
+    assert lines[3] == "not observed kore-repeat-in-series: nobody looked"
+
+
+def test_a_report_without_faults_says_whether_that_is_all() -> None:
+    def first_line(*findings: Finding) -> str:
+        report = report_of("http://a.example/", REPORT.started, 1.0, findings)
+        return next(as_few_lines(report)).text
+
+    passed = Finding(PASSED, Verdict.PASSED, "")
+    assert first_line(passed) == "http://a.example/: ready (1 passed; 1.0 s)"
+    assert first_line(passed, Finding(OPEN, Verdict.NOT_RUN, "")) == (
+        "http://a.example/: no fault found, but not all was shown (1 passed, 1 not run; 1.0 s)"
+    )
+
+
+def test_the_table_tells_of_each_case_and_each_fault() -> None:
+    text = "\n".join(line.text for line in as_table(CASES))
+    assert all(case.name in text and case.sends in text for case in CASES)
+    assert all(fault.what in text for fault in Fault)
+
+
+def test_json_has_everything() -> None:
+    document = json.loads(as_json(REPORT))
+    assert document["ready"] is False
+    assert document["complete"] is False
+    assert document["counts"]["failed"] == 1
+    assert document["faults"] == [
+        {
+            "name": "accepts-hmac",
+            "what": Fault.ACCEPTS_HMAC.what,
+            "mend": Fault.ACCEPTS_HMAC.mend,
+            "cases": ["kore-post-hmac"],
+        }
+    ]
+    case = next(case for case in document["cases"] if case["name"] == "kore-post-hmac")
+    assert case["sent"] == FAILED.sends
+    assert case["expected"] == "a 4xx"
+    assert case["came"] == HOSTILE
+    assert case["fault"] == "accepts-hmac"
+    assert case["request"] == "POST / HTTP/1.1\n<i>"
+
+
+def test_junit_counts_what_failed_and_what_was_left_open() -> None:
+    root = ElementTree.fromstring(as_junit(REPORT))  # noqa: S314 (it is our own)
+    assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("4", "1", "2")
+    assert len(root.findall("testsuite")) == 3
+    failure = root.find(".//testcase[@name='kore-post-hmac']/failure")
+    assert failure is not None
+    assert failure.get("type") == "accepts-hmac"
+    assert Fault.ACCEPTS_HMAC.mend in (failure.text or "")
+    assert root.find(".//testcase[@name='twilio-post-sim-update']")[:] == []  # type: ignore[index]
+    skipped = root.find(".//testcase[@name='kore-repeat-in-series']/skipped")
+    assert skipped is not None
+    assert skipped.get("message") == "not observed: nobody looked"
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags = list[str]()
+        self.links = list[str]()
+        self.ids = list[str]()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name in ("href", "src"):
+                self.links.append(value or "")
+            if name == "id":
+                self.ids.append(value or "")
+
+
+def test_the_page_needs_nothing_else_and_lets_nothing_through() -> None:
+    text = as_html(REPORT)
+    page = Page(text)
+    assert not {"script", "b", "i", "img", "link", "iframe"} & set(page.tags)
+    assert page.links == ["#kore-post-hmac"]
+    assert "kore-post-hmac" in page.ids
+    assert not re.search(r"url\(|@import", text)
+    assert "default-src 'none'" in text
+    assert Fault.ACCEPTS_HMAC.label in text
+    text.encode("utf-8", "strict")

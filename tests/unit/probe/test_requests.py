@@ -1,0 +1,138 @@
+"""What the probe sends, as a receiver with the toolkit sees it."""
+
+import pytest
+
+from ringback.core.events import Event
+from ringback.core.method import Method
+from ringback.core.payload import PARAMETERS
+from ringback.core.source import Source
+from ringback.probe.cases import CASES, Case, Forged, Forgery, Good
+from ringback.probe.forging import forge
+from ringback.probe.payloads import KINDS, UNUSUAL, About, Payload, told
+from ringback.receiver import Reason, Receiver, Rejected
+from ringback.receiver.checking import Genuine
+from ringback.receiver.events import read_event
+from tests.fakes import AUTH_TOKEN, KORE_SECRET
+from tests.senders import received
+from tests.unit.probe.receivers import case_called, requests_to
+
+URL = "https://receiver.example/hook?tenant=7"
+RECEIVER = Receiver(URL, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET])
+GOOD = [case for case in CASES if isinstance(case.plan, Good)]
+FORGED = [case for case in CASES if isinstance(case.plan, Forged)]
+REASONS = {
+    Forgery.WRONG_SECRET: Reason.NOT_EXPLAINED,
+    Forgery.CHANGED_BODY: Reason.NOT_EXPLAINED,
+    Forgery.CHANGED_PATH: Reason.NOT_EXPLAINED,
+    Forgery.CHANGED_QUERY: Reason.NOT_EXPLAINED,
+    Forgery.ADDED_QUERY: Reason.URL_DIFFERS,
+    Forgery.MISSING_SIGNATURE: Reason.NO_SIGNATURE,
+    Forgery.MALFORMED_SIGNATURE: Reason.MALFORMED_SIGNATURE,
+    Forgery.UPPER_CASE: Reason.UPPER_CASE,
+    Forgery.HMAC: Reason.HMAC,
+    Forgery.AUTH_TOKEN: Reason.OTHER_FAMILYS_SECRET,
+    Forgery.TWILIO_SIGNATURE: Reason.MALFORMED_SIGNATURE,
+    Forgery.BOTH_FAMILIES: Reason.BOTH_FAMILIES,
+    Forgery.UNSIGNED: Reason.NO_SIGNATURE,
+}
+
+
+@pytest.mark.parametrize("case", GOOD, ids=lambda case: case.name)
+@pytest.mark.parametrize("url", [URL, "http://receiver.example:8080", "http://u:p@a.example/x"])
+def test_what_is_called_genuine_is(case: Case, url: str) -> None:
+    assert isinstance(case.plan, Good)
+    request = requests_to(url).good(case.plan)
+    receiver = Receiver(
+        request.url.wire if case.plan.adds_query and case.plan.method is Method.POST else url,
+        twilio_auth_tokens=[AUTH_TOKEN],
+        kore_secrets=[KORE_SECRET],
+    )
+    verdict = receiver.check_request(received(request))
+    assert isinstance(verdict, Genuine)
+    assert verdict.source == case.plan.source
+    assert verdict.token is not None
+
+
+@pytest.mark.parametrize("case", FORGED, ids=lambda case: case.name)
+def test_each_forgery_is_rejected_for_what_is_wrong_with_it(case: Case) -> None:
+    assert isinstance(case.plan, Forged)
+    plan = case.plan
+    request = forge(requests_to(URL), plan.forgery, plan.source, plan.method)
+    verdict = RECEIVER.check_request(received(request))
+    assert isinstance(verdict, Rejected)
+    if plan.forgery is Forgery.EMPTY_SIGNATURE:
+        of_kore = plan.source == Source.KORE
+        expected = Reason.EMPTY_SIGNATURE if of_kore else Reason.MALFORMED_SIGNATURE
+    else:
+        expected = REASONS[plan.forgery]
+    assert verdict.reason is expected
+
+
+def test_a_forgery_with_both_families_has_two_right_signatures() -> None:
+    make = requests_to(URL)
+    request = forge(make, Forgery.BOTH_FAMILIES, Source.KORE, Method.POST)
+    for family in ("Kore-", "X-Twilio-"), ("X-Twilio-", "Kore-"):
+        alone = tuple(
+            pair
+            for pair in request.headers
+            if not pair[0].startswith((family[0], family[0].replace("X-", "I-")))
+        )
+        request_alone = received(request)
+        request_alone = type(request_alone)(request.method, request.url.target, alone, request.body)
+        assert isinstance(RECEIVER.check_request(request_alone), Genuine)
+
+
+def test_twilios_token_stands_in_kores_header() -> None:
+    request = forge(requests_to(URL), Forgery.TWILIO_SIGNATURE, Source.KORE, Method.POST)
+    headers = dict(request.headers)
+    assert len(headers["Kore-Idempotency-Token"]) == 36
+    assert len(headers["Kore-Signature"]) == 28
+    assert not [name for name in headers if "Twilio" in name]
+
+
+def test_a_changed_body_is_as_long_as_before() -> None:
+    request = forge(requests_to(URL), Forgery.CHANGED_BODY, Source.KORE, Method.POST)
+    assert dict(request.headers)["Content-Length"] == str(len(request.body))
+    assert b"SimStatus=hacked" in request.body
+
+
+def test_each_kind_of_event_is_sent() -> None:
+    make = requests_to(URL)
+    kinds = {type(read_event(received(make.request(Source.KORE, payload=kind)))) for kind in KINDS}
+    assert kinds == set[type[Event]](PARAMETERS)
+
+
+@pytest.mark.parametrize("payload", [*KINDS, *UNUSUAL])
+def test_no_two_callbacks_tell_the_same(payload: Payload) -> None:
+    make = requests_to(URL)
+    bodies = {make.callback(Source.KORE, payload=payload).body for _ in range(3)}
+    assert len(bodies) == 3
+
+
+def test_unusual_values_are_what_their_names_say() -> None:
+    about = About("AC1", "HS1", "00")
+    values = {
+        payload: [pair for pair in told(payload, about, Method.POST) if pair[0] in ("Note", "Tag")]
+        for payload in UNUSUAL
+    }
+    assert not values[Payload.NON_ASCII][0][1].isascii()
+    assert values[Payload.WHITE_SPACE][0][1] != values[Payload.WHITE_SPACE][0][1].strip()
+    assert values[Payload.EMPTY_VALUES] == [("Note", "")]
+    assert len(values[Payload.REPEATED_PARAMETERS]) == 3
+    assert len(values[Payload.LONG_VALUES][0][1]) > 10_000
+    assert len(told(Payload.LONG_VALUES, about, Method.GET)[-1][1]) < 4_000
+
+
+def test_two_callbacks_in_the_wrong_order_are_about_one_command() -> None:
+    make, mark = requests_to(URL), "0123456789ab"
+    later, earlier = (
+        dict(make.callback(Source.KORE, payload=payload, mark=mark).parameters)
+        for payload in (Payload.SMS_COMMAND, Payload.SMS_COMMAND_SENT)
+    )
+    assert later["CommandSid"] == earlier["CommandSid"]
+    assert (later["Status"], earlier["Status"]) == ("delivered", "sent")
+
+
+def test_a_repeat_is_of_one_case_and_one_name() -> None:
+    assert len({case.name for case in CASES}) == len(CASES)
+    assert case_called("kore-post-hmac").plan == Forged(Source.KORE, Method.POST, Forgery.HMAC)

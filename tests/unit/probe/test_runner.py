@@ -1,0 +1,361 @@
+"""A run towards a receiver in this process: what is sent, and which fault is found."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import trustme
+
+from ringback.core.errors import Unusable
+from ringback.core.source import Source
+from ringback.engine.tls import Tls
+from ringback.listener.answers import Answer
+from ringback.probe.cases import CASES, Good
+from ringback.probe.findings import Verdict
+from ringback.probe.runner import NotReached
+from ringback.probe.session import Times
+from ringback.receiver import MemorySeen, ReceivedRequest, Receiver
+from tests.fakes import AUTH_TOKEN, KORE_SECRET
+from tests.receivers import RecordingReceiver, close_without_answer
+from tests.tls import server_side
+from tests.unit.probe.receivers import (
+    TIMES,
+    Counter,
+    Handle,
+    case_called,
+    named,
+    probed,
+    right,
+    served,
+)
+
+OK = Answer(200)
+FEW = tuple(
+    case
+    for case in CASES
+    if not isinstance(case.plan, Good) or case.name.endswith("post-sim-update")
+)
+
+
+async def nothing(_: float) -> None:
+    """Restart what needs no restart."""
+
+
+@pytest.mark.parametrize("path", ["/hook", "/hook?site=M%c3%bcnchen+1&a=~%7e"])
+async def test_a_right_receiver_passes_everything(path: str) -> None:
+    counter = Counter()
+    async with served(lambda url: right(url, counter), path) as url:
+        report = await probed(url, read_counter=counter.read, restart=nothing)
+    odd = [each for each in report.findings if each.verdict is not Verdict.PASSED]
+    assert {finding.verdict for finding in odd} <= {Verdict.NOT_FOR_IT}
+    assert len(odd) == (0 if "?" in path else 2)
+    assert report.is_ready
+    assert report.is_complete
+    assert len(report.findings) == len(CASES)
+
+
+async def test_without_a_counter_no_repeat_counts_as_passed() -> None:
+    async with served(lambda url: right(url, Counter())) as url:
+        report = await probed(url, cases=FEW)
+    assert report.is_ready
+    assert not report.is_complete
+    unseen = [each.case.name for each in report.findings if each.verdict is Verdict.NOT_OBSERVED]
+    assert len(unseen) == 10
+    assert "twilio-repeat-in-series" in unseen
+    assert "forgeries-without-effect" in unseen
+
+
+async def test_without_a_secret_its_cases_are_not_run() -> None:
+    async with served(lambda url: right(url, Counter())) as url:
+        report = await probed(url, cases=FEW, has=frozenset({Source.TWILIO}))
+    by_kore = [each for each in report.findings if Source.KORE in each.case.needs]
+    assert by_kore
+    assert {finding.verdict for finding in by_kore} == {Verdict.NOT_RUN}
+    assert {finding.came for finding in by_kore} == {
+        "the webhook secret is not given (--kore-secret)"
+    }
+    assert report.is_ready
+
+
+async def test_a_receiver_that_answers_200_to_everything_has_one_fault() -> None:
+    async def handle(_: ReceivedRequest) -> Answer:
+        return OK
+
+    async with served(lambda _: handle) as url:
+        report = await probed(url)
+    assert [fault.fault.label for fault in report.faults] == ["answers-200-to-everything"]
+    assert len(report.faults[0].cases) == 27
+
+
+def checking(*, ignored: Source) -> Callable[[str], Handle]:
+    """Return what makes a receiver that checks one source alone."""
+
+    def make(url: str) -> Handle:
+        receiver = Receiver(url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET])
+
+        async def handle(request: ReceivedRequest) -> Answer:
+            mark = "kore-" if ignored == Source.KORE else "-twilio-"
+            if any(mark in name.lower() for name, _ in request.headers):
+                return OK
+            return Answer(receiver.handle(request, lambda _: None).status)
+
+        return handle
+
+    return make
+
+
+@pytest.mark.parametrize("source", [Source.TWILIO, Source.KORE])
+async def test_a_receiver_that_ignores_one_signature_is_told_which(source: Source) -> None:
+    async with served(checking(ignored=source)) as url:
+        report = await probed(url)
+    assert named(report) == {f"ignores-{source}-signature", "accepts-both-families"}
+
+
+async def test_a_receiver_that_knows_one_source_alone_is_told_which() -> None:
+    def make(url: str) -> Handle:
+        receiver = Receiver(url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=["another"])
+
+        async def handle(request: ReceivedRequest) -> Answer:
+            return Answer(receiver.handle(request, lambda _: None).status)
+
+        return handle
+
+    async with served(make) as url:
+        report = await probed(url)
+    assert named(report) == {"refuses-kore"}
+    again = {each.case.name: each for each in report.findings}["kore-repeat-in-series"]
+    assert again.verdict is Verdict.NOT_RUN
+
+
+async def test_a_receiver_without_memory_is_told_each_way_in_which_that_shows() -> None:
+    counter = Counter()
+
+    def make(url: str) -> Handle:
+        receiver = Receiver(url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET])
+
+        async def handle(request: ReceivedRequest) -> Answer:
+            return Answer((await receiver.handle_async(request, counter.work)).status)
+
+        return handle
+
+    async with served(make) as url:
+        report = await probed(url, cases=FEW, read_counter=counter.read, restart=nothing)
+    assert named(report) == {
+        "not-idempotent-in-series",
+        "not-idempotent-at-once",
+        "not-idempotent-after-timeout",
+        "not-idempotent-after-drop",
+        "forgets-on-restart",
+    }
+
+
+async def test_a_receiver_that_remembers_in_its_process_alone_forgets_on_restart() -> None:
+    counter = Counter()
+    inner = list[Handle]()
+
+    def make(url: str) -> Handle:
+        inner.append(right(url, counter))
+
+        async def handle(request: ReceivedRequest) -> Answer:
+            return await inner[-1](request)
+
+        return handle
+
+    async with served(make) as url:
+
+        async def restart(_: float) -> None:
+            counter.count, counter.seen = 0, MemorySeen()
+            inner.append(right(url, counter))
+
+        report = await probed(url, cases=FEW, read_counter=counter.read, restart=restart)
+    assert named(report) == {"forgets-on-restart"}
+
+
+async def test_effects_that_come_after_the_answer_are_waited_for() -> None:
+    counter = Counter()
+    later = set[asyncio.Task[None]]()
+
+    async def work_later() -> None:
+        await asyncio.sleep(0.1)
+        counter.work()
+
+    def make(url: str) -> Handle:
+        receiver = Receiver(url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET])
+
+        async def handle(request: ReceivedRequest) -> Answer:
+            verdict = receiver.check_request(request)
+            later.add(asyncio.ensure_future(work_later()))
+            return OK if not hasattr(verdict, "reason") else Answer(403)
+
+        return handle
+
+    async with served(make) as url:
+        cases = tuple(
+            case_called(name)
+            for name in ("twilio-post-sim-update", "kore-post-hmac", "twilio-repeat-in-series")
+        )
+        cases += (case_called("forgeries-without-effect"),)
+        report = await probed(url, cases=cases, read_counter=counter.read)
+        await asyncio.gather(*later)
+    assert named(report) == {"not-idempotent-in-series", "acts-on-forgeries"}
+
+
+async def test_a_counter_that_counts_something_else_shows_nothing() -> None:
+    async def handle(_: ReceivedRequest) -> Answer:
+        return OK
+
+    async def read() -> int:
+        return 7
+
+    async with served(lambda _: handle) as url:
+        cases = (case_called("twilio-post-sim-update"), case_called("forgeries-without-effect"))
+        report = await probed(url, cases=cases, read_counter=read)
+    assert [finding.verdict for finding in report.findings] == [
+        Verdict.PASSED,
+        Verdict.NOT_OBSERVED,
+    ]
+    assert "went" not in report.findings[0].came
+    assert "go up by 0" in report.findings[1].came
+
+
+async def test_a_counter_that_cannot_be_read_is_refused_at_the_start() -> None:
+    async def read() -> int:
+        raise Unusable("the counter is gone")
+
+    async with RecordingReceiver() as receiver:
+        with pytest.raises(Unusable, match="the counter is gone"):
+            await probed(receiver.url(), read_counter=read)
+        assert receiver.requests == []
+
+
+async def test_a_callback_that_is_answered_and_never_done_is_lost() -> None:
+    counter = Counter()
+
+    async def do_the_first(_: ReceivedRequest) -> Answer:
+        counter.count = 1
+        return OK
+
+    async with served(lambda _: do_the_first) as url:
+        cases = (case_called("kore-post-sim-update"), case_called("kore-repeat-after-drop"))
+        report = await probed(url, cases=cases, read_counter=counter.read)
+    assert named(report) == {"loses-callback"}
+
+
+async def test_a_receiver_that_hangs_is_given_up_soon() -> None:
+    async def hang(_: ReceivedRequest) -> Answer:
+        await asyncio.sleep(30)
+        return OK
+
+    async with served(lambda _: hang) as url:
+        report = await probed(url, times=Times(request=0.1))
+    assert named(report) == {"does-not-answer"}
+    given_up = [each for each in report.findings if "got no answer" in each.came]
+    assert len(given_up) > 70
+    assert {finding.verdict for finding in given_up} == {Verdict.NOT_RUN}
+
+
+async def test_a_run_has_an_end_whatever_the_receiver_does() -> None:
+    async def slow(_: ReceivedRequest) -> Answer:
+        await asyncio.sleep(0.05)
+        return OK
+
+    async with served(lambda _: slow) as url:
+        report = await probed(url, times=Times(whole=0.2))
+    assert report.seconds < 2
+    assert "the probe ended after 0.2 s" in {finding.came for finding in report.findings}
+    assert "does-not-answer" not in named(report)
+
+
+async def test_a_slow_receiver_is_told_so() -> None:
+    counter = Counter()
+
+    def make(url: str) -> Handle:
+        handle = right(url, counter)
+
+        async def slow(request: ReceivedRequest) -> Answer:
+            await asyncio.sleep(0.06)
+            return await handle(request)
+
+        return slow
+
+    async with served(make) as url:
+        report = await probed(url, times=Times(answer=0.05))
+    assert named(report) == {"too-slow"}
+
+
+@pytest.mark.parametrize(
+    ("reply", "fault"),
+    [
+        (b"HTTP/1.1 302 Found\r\nLocation: /in\r\nContent-Length: 0\r\n\r\n", {"redirects"}),
+        (
+            b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n",
+            {"crashes-on-good-callback", "crashes-on-bad-signature"},
+        ),
+        (close_without_answer, {"breaks-off"}),
+        (b"SSH-2.0-OpenSSH_9.9\r\n", {"breaks-off"}),
+    ],
+    ids=["redirect", "500", "close", "no HTTP"],
+)
+async def test_what_is_neither_yes_nor_no_has_a_name(
+    reply: bytes | Callable[[asyncio.StreamWriter], Awaitable[None]], fault: set[str]
+) -> None:
+    async with RecordingReceiver(answer=lambda _: reply) as receiver:
+        report = await probed(receiver.url(), cases=FEW)
+    assert named(report) == fault
+
+
+async def test_nobody_at_the_url_ends_the_run_at_once() -> None:
+    async with RecordingReceiver() as receiver:
+        url = receiver.url("/hook")
+    with pytest.raises(NotReached, match="check that the receiver runs"):
+        await probed(url)
+
+
+async def test_certificates_are_verified(tmp_path: Path) -> None:
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = server_side(ca.issue_cert("127.0.0.1"))
+    cases = (case_called("kore-post-sim-update"), case_called("kore-repeat-after-drop"))
+    cases += (case_called("kore-repeat-at-once"), case_called("kore-repeat-after-timeout"))
+    async with RecordingReceiver(tls=context) as receiver:
+        with pytest.raises(NotReached, match="--extra-ca-file"):
+            await probed(receiver.url(), cases=cases)
+        assert receiver.requests == []
+        report = await probed(receiver.url(), cases=cases, tls=Tls(ca_files=[tmp_path / "ca.pem"]))
+    assert report.count(Verdict.NOT_OBSERVED) == 3
+    assert len(receiver.requests) == 1 + 2 + 4 + 2
+
+
+async def test_a_restart_that_fails_leaves_its_cases_out() -> None:
+    async def restart(_: float) -> None:
+        raise Unusable("the command docker can't be run")
+
+    async with served(lambda url: right(url, Counter())) as url:
+        report = await probed(url, cases=FEW, restart=restart)
+    restarts = [each for each in report.findings if each.case.name.endswith("after-restart")]
+    assert [each.verdict for each in restarts] == [Verdict.NOT_RUN] * 2
+    assert restarts[0].came == "the command docker can't be run"
+
+
+async def test_what_a_receiver_repeats_of_the_secrets_is_hidden() -> None:
+    async def tell(_: ReceivedRequest) -> Answer:
+        text = f"no: {AUTH_TOKEN} {KORE_SECRET}"
+        return Answer(403, (("Content-Type", "text/plain"),), text.encode())
+
+    async with served(lambda _: tell) as url:
+        report = await probed(url.replace("http://", "http://user:pass-word@"))
+    assert AUTH_TOKEN not in repr(report)
+    assert KORE_SECRET not in repr(report)
+    assert "pass-word" not in repr(report)
+    assert report.findings[0].came == "the receiver answered 403 Forbidden: no: (hidden) (hidden)"
+
+
+async def test_copies_at_the_same_moment_come_by_connections_of_their_own() -> None:
+    async with RecordingReceiver() as receiver:
+        cases = (case_called("kore-post-sim-update"), case_called("kore-repeat-at-once"))
+        await probed(receiver.url(), cases=cases, times=TIMES)
+        same = receiver.requests[1:]
+        assert len(same) == 4
+        assert len({request.raw for request in same}) == 1
+        assert receiver.connections == 5
