@@ -80,10 +80,10 @@ async def test_edits_are_made_where_nobody_was_faster_and_undone(dev: Served) ->
         Place("app.py:12", own),
         Place(sms.name, "AC" + "f" * 32),
     )
-    edits = [Edit(place, OLD, NEW) for place in (sms, commands, *gone)]
+    edits = [Edit(place, OLD, NEW) for place in (sms, commands, *gone, *gone)]
     await dev.post(f"/v1/Fleets/{fleet}", IpCommandsUrl="")
     record = record_at(dev)
-    assert await record.replace(edits) == [Ending.DONE] * 2 + [Ending.GONE] * 5
+    assert await record.replace(edits) == [Ending.DONE] * 2 + [Ending.GONE] * 10
     assert await record.replace(edits[:2]) == [Ending.DONE] * 2
     assert await record.replace([Edit(sms, OLD, "https://b.example")]) == [Ending.CHANGED]
     shown = (await dev.get(f"/v1/Fleets/{fleet}")).body
@@ -171,6 +171,15 @@ async def test_an_answer_that_is_none_of_the_apis_is_told(
         Unusable, match=r"^supersim.v1.fleets: the (API answers 502|answer is none)"
     ):
         await record.entries()
+
+
+async def test_what_the_api_quotes_is_told_without_its_credentials(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answering(monkeypatch, 400, f'{{"message": "{OLD} is odd", "code": 21502}}')
+    with pytest.raises(Unusable, match=r"//…@a.example/p.* is odd") as refused:
+        await opened().replace([Edit(Place(f"fleet {MISSING} SmsCommandsUrl"), OLD, NEW)])
+    assert "pass" not in str(refused.value)
 
 
 async def test_a_server_that_cant_be_reached_is_told() -> None:

@@ -158,6 +158,20 @@ async def test_a_url_is_replaced_and_nothing_else_is(furnished: Store, parameter
     assert await saved(furnished, record) == wanted
 
 
+async def test_a_warning_that_the_new_url_has_too_is_given_once(furnished: Store) -> None:
+    record = with_url("SmsCommandsUrl")
+    await keep(furnished, record)
+
+    def read_url(text: str) -> CallbackUrl:
+        return CallbackUrl.parse(text).with_warnings(*WARNED.warnings)
+
+    place = UrlPlace(record.sid, "SmsCommandsUrl")
+    await furnished.transact(
+        lambda tx: replace_callback_url(tx, place, old=OLD, new=NEW, read_url=read_url, now=LATER)
+    )
+    assert (await saved(furnished, record)).sms_commands_url.warnings == WARNED.warnings
+
+
 async def test_a_url_that_is_the_new_one_already_stays_untouched(furnished: Store) -> None:
     record = with_url("SmsCommandsUrl", CallbackUrl.parse(NEW))
     await keep(furnished, record)

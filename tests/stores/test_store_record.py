@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.errors import InvalidCallbackUrl, Unusable
+from ringback.core.errors import Unusable
 from ringback.core.method import Method
 from ringback.migration.record import Edit, Ending, Entry, Place
 from ringback.migration.records.store import StoreRecord
@@ -131,15 +131,6 @@ async def test_a_new_url_that_cant_be_called_changes_nothing_at_all(furnished: S
         await record_of(furnished).replace(edits)
     assert "pass" not in str(refused.value)
     assert list((await urls_of(furnished)).values()) == [OLD, OLD]
-
-
-async def test_new_urls_are_read_by_what_the_operator_allows(furnished: Store) -> None:
-    def refuse(text: str) -> CallbackUrl:
-        raise InvalidCallbackUrl("not that port")
-
-    await keep(furnished, with_sms_url(1))
-    with pytest.raises(Unusable, match="not that port"):
-        await record_of(furnished, read_url=refuse).replace([Edit(place(1), OLD, NEW)])
 
 
 @pytest.mark.parametrize(("account_sid", "owners"), [(None, [OURS, THEIRS]), (THEIRS, [THEIRS])])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ringback.api.sign_in import SignIns
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.operations.moment import Moment
 from ringback.ports import Clock, Intake, Store, Wakeup
 
@@ -21,6 +22,7 @@ class Services:
     intake: Intake
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse
     """Reads a callback URL by the operator's rules; raises InvalidCallbackUrl."""
+    sources: Sources = field(default_factory=lambda: BUILT_IN)
     gateway: str | None = None
     """Where devices send datagrams to; None without a gateway."""
     sign_ins: SignIns = field(init=False)

@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "device": "ringback.cli.device",
     "listen": "ringback.cli.listen",
     "migrate": "ringback.cli.migrate",
+    "policy": "ringback.cli.policy",
     "probe": "ringback.cli.probe",
     "scenario": "ringback.cli.scenario",
     "secrets": "ringback.cli.secrets",

@@ -12,8 +12,7 @@ from ringback.cli.migrate_lines import as_json, inventory_lines, inventory_table
 from ringback.cli.migrate_policy import with_policy, with_policy_at
 from ringback.cli.migrate_records import Keys, Opened, Source, opened, with_record
 from ringback.core.errors import Unusable
-from ringback.core.source import Policy
-from ringback.core.source import Source as CallbackSource
+from ringback.core.source import Policy, SourceName, source_named
 from ringback.engine.system import SystemChance
 from ringback.migration.inventory import inventory as inventory_of
 from ringback.migration.plan import Plan, make_plan
@@ -104,7 +103,7 @@ def plan(
         _planned(
             source,
             keys,
-            to=_source(to),
+            to=_source(to, policy),
             policy=policy,
             at=at,
             selections=[Selection.parse(text) for text in selected],
@@ -135,7 +134,7 @@ async def _planned(
     source: Source,
     keys: Keys,
     *,
-    to: CallbackSource,
+    to: SourceName,
     policy: Policy,
     at: datetime | None,
     selections: Sequence[Selection],
@@ -155,11 +154,11 @@ async def _planned(
         )
 
 
-def _source(text: str) -> CallbackSource:
-    try:
-        return CallbackSource(text)
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is no source", param_hint="--to") from None
+def _source(text: str, policy: Policy) -> SourceName:
+    if text not in policy.sources:
+        known = ", ".join(policy.sources)
+        raise click.BadParameter(f"{text!r} is no source; there are {known}", param_hint="--to")
+    return source_named(text)
 
 
 def _write(path: Path, text: str) -> None:

@@ -22,7 +22,7 @@ from ringback.cli.migrate_records import (
 from ringback.core.durations import read_duration
 from ringback.core.source import Policy
 from ringback.migration.applying import Ended, Move, exact
-from ringback.migration.canary import worse_of
+from ringback.migration.canary import look_at
 from ringback.migration.journal import Began, Journal, Progress, journal_of, read_journal
 from ringback.migration.plan import Plan
 from ringback.migration.record import Edit, Place
@@ -155,7 +155,7 @@ def _canary(
         return None
     if soak is None:
         soak = timedelta(seconds=began.soak) if began is not None and began.soak else _SOAK
-    return Canary(shares, soak, watched(found.deliveries), worse_of)
+    return Canary(shares, soak, watched(found.deliveries), look_at)
 
 
 # ---- status --------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from ringback.core.addresses import Network
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
 from ringback.core.guard import Guard
-from ringback.core.source import Source
+from ringback.core.source import BOTH, Source, SourceName
 from ringback.engine.network import SystemNetwork
 from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, stopwatch
@@ -61,7 +61,7 @@ class _ProbeGate:
         if account is None:
             return f"account {entry.place.account_sid} is not there any more"
         return await probe(
-            CallbackUrl.parse(entry.url),
+            CallbackUrl.parse(entry.url, sources=None),
             method=entry.method,
             source=self.to,
             account=account,
@@ -73,15 +73,21 @@ class _ProbeGate:
 
 
 @asynccontextmanager
-async def probing(found: Opened, to: Source, how: Probing) -> AsyncGenerator[Gate | None]:
+async def probing(found: Opened, to: SourceName, how: Probing) -> AsyncGenerator[Gate | None]:
     """Return what asks receivers whether they are ready; None where that isn't wanted.
 
-    Raises click.UsageError where the secret that signs is not at hand.
+    Raises click.UsageError where the secret that signs is not at hand, and for a source that the
+    probe can't act as.
     """
     if not how.is_wanted:
         yield None
         return
-    accounts = _accounts_of(found, to, how)
+    if to not in BOTH:
+        raise click.UsageError(
+            f"the probe acts as {' and '.join(Source)}, and not as {to}: give --no-probe"
+        )
+    source = Source(to)
+    accounts = _accounts_of(found, source, how)
     # Who has configured these URLs is often not who runs this: without --allow nobody has requests
     # sent into the operator's own network.
     sender = Sender(
@@ -92,7 +98,7 @@ async def probing(found: Opened, to: Source, how: Probing) -> AsyncGenerator[Gat
         ),
     )
     try:
-        yield _ProbeGate(to, accounts, sender, found.clock)
+        yield _ProbeGate(source, accounts, sender, found.clock)
     finally:
         await sender.close()
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from ringback.migration.applying import Moved, News, NotMoved, Returned, Watching, Worse
+from ringback.migration.applying import Moved, News, NotMoved, Returned, Stopped, Watching, Worse
 from ringback.migration.inventory import Line
 from ringback.migration.plan import Plan
 from ringback.migration.record import Place
@@ -139,10 +139,14 @@ class Teller:
             case Watching(share, number, until):
                 self._say(f"{share} %: watching {number} until {until:%Y-%m-%dT%H:%M:%SZ}")
             case Worse(share, number, behind):
-                self._say(f"{share} %: deliveries got worse, so {number} go back", fg="red")
+                words = f"{share} %: {len(behind)} of {number} deliver worse than before"
+                self._say(f"{words}, and go back", fg="red")
                 for place, why in behind.items():
                     self.told.add(place)
                     self._say(f"{place.name}\n  stays behind: {why}")
+            case Stopped(share, worse, heard):
+                words = f"{share} %: {worse} of the {heard} that were called got worse"
+                self._say(f"{words}: all go back", fg="red")
 
     def end(self) -> None:
         """End a line of progress."""

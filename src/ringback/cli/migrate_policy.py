@@ -11,11 +11,15 @@ from ringback.core.source import NOTICE, Policy
 from ringback.settings.file import SettingsFile
 from ringback.settings.load import FILE_VARIABLE
 from ringback.settings.policy import read_policy
+from ringback.settings.sources import AddedSources
 from ringback.settings.texts import read_instant
 
 
 def _read_policy(_ctx: click.Context, _param: click.Parameter, path: str | None) -> Policy:
-    return NOTICE if path is None else read_policy(SettingsFile.read(path))
+    if path is None:
+        return NOTICE
+    file = SettingsFile.read(path)
+    return read_policy(file, AddedSources(file).sources)
 
 
 def _read_date(_ctx: click.Context, _param: click.Parameter, text: str | None) -> datetime | None:

@@ -4,15 +4,15 @@ It works on the text, not on a `CallbackUrl`: somebody wrote it, so all that is 
 letter by letter: credentials, the order of the keys, and keys that nobody knows.
 """
 
-from ringback.core.source import Source
+from ringback.core.source import SourceName
 
 
-def retargeted(url: str, source: Source) -> str:
+def retargeted(url: str, source: SourceName) -> str:
     """Return a callback URL whose fragment asks for this source, once.
 
-    >>> retargeted("http://a.example/p#rc=2", Source.KORE)
+    >>> retargeted("http://a.example/p#rc=2", "kore")
     'http://a.example/p#rc=2&cbs=kore'
-    >>> retargeted("http://a.example/p#cbs=twilio&rc=2", Source.KORE)
+    >>> retargeted("http://a.example/p#cbs=twilio&rc=2", "kore")
     'http://a.example/p#cbs=kore&rc=2'
     """
     base, _, fragment = url.partition("#")

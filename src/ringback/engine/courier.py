@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from ringback.core.callback import Exchange
 from ringback.core.connection import Limits, limits_of
-from ringback.core.errors import SecretGone
+from ringback.core.errors import SecretGone, SourceGone
+from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.core.outcome import Failure, Unreachable
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.retry import time_left
@@ -47,6 +48,7 @@ class _Letter:
     claim: Claim
     keyring: Keyring
     clock: Clock
+    sources: Sources
     request: OutgoingRequest | None = None
     """As it was written last."""
 
@@ -54,7 +56,9 @@ class _Letter:
         """Write it anew."""
         self.request = None
         account = self.keyring.newest(self.claim.account)
-        self.request = render(self.claim.callback, account=account, at=self.clock.now())
+        self.request = render(
+            self.claim.callback, account=account, at=self.clock.now(), sources=self.sources
+        )
         return self.request
 
 
@@ -69,6 +73,7 @@ class Courier:
         clock: Clock,
         per_destination: int,
         carried: Callable[[Carried], None],
+        sources: Sources = BUILT_IN,
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
         self._transport = transport
@@ -76,6 +81,7 @@ class Courier:
         self._clock = clock
         self._per_destination = per_destination
         self._carried = carried
+        self._sources = sources
         self._checkpoint = checkpoint
         self._destinations = dict[str, _Destination]()
         self._workers = set[asyncio.Task[None]]()
@@ -142,7 +148,7 @@ class Courier:
     async def _carry(self, claim: Claim) -> None:
         self._checkpoint("claimed")
         now = self._clock.now()
-        letter = _Letter(claim, self._keyring, self._clock)
+        letter = _Letter(claim, self._keyring, self._clock, self._sources)
         try:
             exchange = await self._transport.send(
                 letter.write(),
@@ -152,6 +158,8 @@ class Courier:
             )
         except SecretGone as gone:
             exchange = Exchange(Unreachable(Failure.SECRET, str(gone)))
+        except SourceGone as gone:
+            exchange = Exchange(Unreachable(Failure.SOURCE, str(gone)))
         except Exception as failure:  # noqa: BLE001 (such an attempt has to be settled, too)
             number = claim.progress.attempt_count
             _log.exception("attempt %d of %s failed", number, claim.callback.sid)

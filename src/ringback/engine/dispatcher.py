@@ -27,6 +27,7 @@ from ringback.core.callback import (
     settle,
 )
 from ringback.core.errors import StoreUnavailable
+from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.core.outcome import Delivered, Outcome, Unknown, Unreachable, status_of
 from ringback.core.retry import Decision, Round, Rules, TryAgain, decide
 from ringback.core.schedule import FAITHFUL, Schedule
@@ -88,6 +89,7 @@ class Dispatcher:
         schedule: Schedule = FAITHFUL,
         limits: Limits = _LIMITS,
         tally: Tally | None = None,
+        sources: Sources = BUILT_IN,
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
         self._store = store
@@ -107,6 +109,7 @@ class Dispatcher:
             clock=clock,
             per_destination=limits.per_destination,
             carried=self._carried,
+            sources=sources,
             checkpoint=checkpoint,
         )
         self.intake = Intake(

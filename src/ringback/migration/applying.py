@@ -13,8 +13,9 @@ from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from ringback.core.callback_url import CallbackUrl
+from ringback.migration.canary import Look
 from ringback.migration.credentials import with_credentials_of
-from ringback.migration.journal import Began, Journal, Step, What
+from ringback.migration.journal import Began, Journal, Mark, Step, What
 from ringback.migration.plan import Plan
 from ringback.migration.record import Edit, Ending, Entry, Place, Record
 from ringback.migration.standing import MAY_MOVE, Stand, Standing, stands
@@ -63,8 +64,18 @@ class Watching:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """So many of a step got worse that all of it goes back."""
+
+    share: int
+    worse: int
+    heard: int
+    """How many had callbacks at all."""
+
+
+@dataclass(frozen=True, slots=True)
 class Worse:
-    """Deliveries of a step got worse: it goes back, and these stay behind."""
+    """Deliveries of these got worse: they go back, and stay there."""
 
     share: int
     count: int
@@ -79,7 +90,7 @@ class Returned:
     of: int
 
 
-News = Moved | NotMoved | Watching | Worse | Returned
+News = Moved | NotMoved | Watching | Worse | Stopped | Returned
 Tell = Callable[[News], None]
 
 
@@ -117,7 +128,8 @@ class Move:
         Raises Unusable where the record or the journal can't be used; another apply goes on then.
         """
         self._begin(canary)
-        if self._step is not None and self._step.is_worse:
+        await self._see_what_was_cut_off()
+        if self._step is not None and self._step.is_stopped:
             return await self._go_back()
         for share in (*(canary.shares if canary else ()), ALL):
             if not await self._move(share, gate):
@@ -130,6 +142,7 @@ class Move:
     async def revert(self) -> None:
         """Give all that this plan moved its old form; goes on where an earlier one was cut off."""
         self._note(What.REVERTING)
+        await self._see_what_was_cut_off()
         await self._return(self.journal.progress.edits)
 
     async def stands(self) -> dict[Place, Stand]:
@@ -155,6 +168,17 @@ class Move:
         began = Began(canary.shares if canary else (), soak.total_seconds())
         if self.journal.progress.began != began:
             self._note(What.BEGAN, plan=self.plan.id, shares=began.shares, soak=began.soak)
+
+    async def _see_what_was_cut_off(self) -> None:
+        """Find out how the edits ended that were being made, or undone, when a process died."""
+        marks = self.journal.progress.marks
+        unsure = [place for place, mark in marks.items() if mark in (Mark.MOVING, Mark.RETURNING)]
+        if not unsure:
+            return
+        found = await self.stands()
+        for what, standings in _AS_FOUND.items():
+            so = {place: "" for place in unsure if found[place].standing in standings}
+            self._note_places(what, so)
 
     # ---- forward
 
@@ -221,7 +245,7 @@ class Move:
     # ---- watching
 
     async def _watch(self, canary: Canary) -> bool:
-        """Watch the step for the soak; returns whether it delivers no worse than before."""
+        """Watch the step for the soak; returns whether it may stay, but for single receivers."""
         step = self.journal.progress.open_step
         if not step.places:
             return True
@@ -231,16 +255,33 @@ class Move:
         edits = [self.journal.progress.edits[place] for place in step.places]
         self.tell(Watching(step.share, len(edits), until))
         before = await canary.before(step.began)
-        while not (
-            worse := await canary.worse(edits, before, began=step.began, now=self.clock.now())
-        ):
+        while True:
+            look = await canary.look(edits, before, began=step.began, now=self.clock.now())
+            await self._leave_behind(step, look)
+            if step.is_stopped:
+                return False
             self.checkpoint("looked")
             if self.clock.now() >= until:
                 return True
             await self.clock.sleep_until(min(self.clock.now() + canary.pause, until))
+
+    async def _leave_behind(self, step: Step, look: Look) -> None:
+        """Have those go back at once that got worse; all of the step, where they are many."""
+        progress = self.journal.progress
+        worse = {place: why for place, why in look.worse.items() if place not in progress.behind}
         self._note_places(What.WORSE, worse)
-        self.tell(Worse(step.share, len(edits), worse))
-        return False
+        if worse:
+            self.tell(Worse(step.share, len(step.places), worse))
+        if look.is_general:
+            self._note(What.STOPPED)
+            self.tell(Stopped(step.share, len(look.worse), look.heard))
+        elif there := [
+            place for place in step.places & progress.behind.keys() if self._is_moved(place)
+        ]:
+            await self._return(there)
+
+    def _is_moved(self, place: Place) -> bool:
+        return self.journal.progress.marks.get(place) is Mark.MOVED
 
     # ---- back
 
@@ -262,6 +303,11 @@ class Move:
             self.tell(Returned(returned, len(due)))
 
 
+_AS_FOUND: Final = {
+    What.MOVED: {Standing.MOVED},
+    What.RETURNED: {Standing.RETURNED, Standing.BEHIND},
+    What.LEFT: {Standing.PENDING, Standing.CHANGED, Standing.GONE},
+}
 _IN_WORDS: Final = {
     Ending.CHANGED: "somebody else has changed it meanwhile",
     Ending.GONE: "it is there no longer",
@@ -281,7 +327,11 @@ class _Readiness:
         return await asyncio.gather(*map(self._why, entries))
 
     def _why(self, entry: Entry) -> asyncio.Task[str | None]:
-        key = (entry.place.account_sid, CallbackUrl.parse(entry.url).wire, entry.method)
+        key = (
+            entry.place.account_sid,
+            CallbackUrl.parse(entry.url, sources=None).wire,
+            entry.method,
+        )
         if key not in self._asked:
             self._asked[key] = asyncio.create_task(self._check(entry))
         return self._asked[key]

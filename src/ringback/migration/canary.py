@@ -1,15 +1,17 @@
 """Judges whether the URLs that moved deliver at least as well as before.
 
 Laws of this file. A callback counts once its first attempt has ended; it fails where it is
-undelivered, or still being tried again. Each URL is held to its own share of failures before; one
-that had none of any kind before is held to none. So a receiver that was down before the move, too,
-says nothing against it, however much of the traffic it happens to get now. One without callbacks
-after the move says nothing either.
+undelivered, or still being tried again. Each URL is held to its own share of failures before. It
+got worse where a greater share fails, and either nothing gets through any more, or chance would
+bring about as much in one of a hundred cases at the most. So a receiver that was down before the
+move, too, says nothing against it, and one whose callbacks fail now and then isn't blamed for one
+more. One without callbacks after the move says nothing either.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from math import exp, lgamma
 from typing import Final, NamedTuple
 
 from ringback.core.callback_url import CallbackUrl
@@ -63,95 +65,91 @@ class Counts(NamedTuple):
 
 
 _NONE: Final = Counts()
+_UNLIKELY: Final = 0.01
+_SINGLE: Final = 10
+"""One of so many that got worse is a single one; more are a sign of something that all have."""
 
 
 class Watched(NamedTuple):
-    """One target that moved, before and after."""
+    """How one target delivered before it moved, and after."""
 
-    target: Target
     before: Counts
     after: Counts
 
-    @property
-    def is_worse(self) -> bool:
-        """Whether a greater share fails than before."""
-        return self.after.share > self.before.share
+    def __str__(self) -> str:
+        """Say it in figures."""
+        return f"{self.after}; before: {self.before}"
 
     @property
-    def expected(self) -> Fraction:
-        """How many of those tried after would fail if it went on as before."""
-        return self.before.share * self.after.tried
+    def is_worse(self) -> bool:
+        """Whether a greater share fails than before, and it isn't by chance."""
+        if self.after.share <= self.before.share:
+            return False
+        return not self.after.delivered or _by_chance(self.before, self.after) <= _UNLIKELY
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Look:
     """How a step of a move delivers."""
 
-    watched: Sequence[Watched]
-    """In the order of their targets."""
+    worse: Mapping[Place, str] = field(default_factory=dict[Place, str])
+    """The places whose deliveries got worse, and the figures."""
+    heard: int = 0
+    """How many of its places had callbacks since."""
 
     @property
-    def before(self) -> Counts:
-        """All targets together, before."""
-        return _sum(one.before for one in self.watched)
-
-    @property
-    def after(self) -> Counts:
-        """All targets together, after."""
-        return _sum(one.after for one in self.watched)
-
-    @property
-    def expected(self) -> Fraction:
-        """How many of those tried after would fail if each went on as before."""
-        return sum((one.expected for one in self.watched), Fraction(0))
-
-    @property
-    def is_worse(self) -> bool:
-        """Whether more fail than would have."""
-        return self.after.failing > self.expected
-
-    @property
-    def worse(self) -> Sequence[Watched]:
-        """The targets that got worse; there is one wherever the whole is."""
-        return [one for one in self.watched if one.is_worse]
+    def is_general(self) -> bool:
+        """Whether so many got worse that it is not the affair of single receivers."""
+        return len(self.worse) > 1 and len(self.worse) * _SINGLE > self.heard
 
 
-def judge(before: Sequence[Totals], after: Sequence[Totals], moved: Iterable[Edit]) -> Verdict:
+def _by_chance(before: Counts, after: Counts) -> float:
+    """Return how probable so many failures after are, had nothing changed: Fisher's exact test.
+
+    >>> round(_by_chance(Counts(100), Counts(0, 1)), 4)
+    0.0099
+    """
+    tried, failing = before.tried + after.tried, before.failing + after.failing
+    most = min(failing, after.tried)
+    logs = [
+        _log_choose(after.tried, count)
+        + _log_choose(before.tried, failing - count)
+        - _log_choose(tried, failing)
+        for count in range(max(after.failing, failing - before.tried), most + 1)
+    ]
+    return sum(map(exp, logs))
+
+
+def _log_choose(of: int, count: int) -> float:
+    return lgamma(of + 1) - lgamma(count + 1) - lgamma(of - count + 1)
+
+
+def look_at(edits: Sequence[Edit], before: Sequence[Totals], after: Sequence[Totals]) -> Look:
     """Compare how the targets of these edits delivered before they were made, and after.
 
     After the move what went there by a URL in its new form counts, for the rest hasn't moved;
     before it all the rest, which an earlier move that went back is no part of. An edit whose
-    account isn't known has no deliveries.
+    account isn't known has no deliveries. All places of a target share its figures: nobody knows
+    which of them a callback was for.
     """
-    new = {shown for edit in moved if (shown := _new_form(edit)) is not None}
+    forms = {edit.place: form for edit in edits if (form := _new_form(edit)) is not None}
+    new = set(forms.values())
     earlier = _by_target(each for each in before if (each.account_sid, each.url) not in new)
     later = _by_target(each for each in after if (each.account_sid, each.url) in new)
-    targets = sorted({_target(*each) for each in new})
-    return Verdict(
-        [Watched(each, earlier.get(each, _NONE), later.get(each, _NONE)) for each in targets]
+    watched = {
+        place: Watched(earlier.get(target, _NONE), later.get(target, _NONE))
+        for place, target in ((place, _target(*form)) for place, form in forms.items())
+    }
+    return Look(
+        {place: str(each) for place, each in watched.items() if each.is_worse},
+        heard=sum(1 for each in watched.values() if each.after.tried),
     )
-
-
-def worse_of(
-    edits: Sequence[Edit], before: Sequence[Totals], after: Sequence[Totals]
-) -> Mapping[Place, str]:
-    """Return where the edits are whose deliveries got worse, and why; none where the whole did not.
-
-    All places of a target share its figures: nobody knows which of them a callback was for.
-    """
-    verdict = judge(before, after, edits)
-    if not verdict.is_worse:
-        return {}
-    whys = {one.target: f"{one.after}; before: {one.before}" for one in verdict.worse}
-    forms = {edit.place: _new_form(edit) for edit in edits}
-    targets = {place: _target(*form) for place, form in forms.items() if form is not None}
-    return {place: whys[target] for place, target in targets.items() if target in whys}
 
 
 def _new_form(edit: Edit) -> tuple[str, str] | None:
     """Return the account and the new URL as totals have them; None where nobody knows whose."""
     owner = edit.place.account_sid
-    return None if owner is None else (owner, CallbackUrl.parse(edit.new).shown)
+    return None if owner is None else (owner, CallbackUrl.parse(edit.new, sources=None).shown)
 
 
 def _target(account_sid: str, shown: str) -> Target:

@@ -18,7 +18,7 @@ def shown(url: str) -> str:
     ('https://a.example/p#rc=2', '…@a.example')
     """
     try:
-        return CallbackUrl.parse(url).shown
+        return CallbackUrl.parse(url, sources=None).shown
     except InvalidCallbackUrl:
         return _TO_THE_LAST_AT.sub("…@", url)
 
@@ -29,5 +29,5 @@ def with_credentials_of(url: str, text: str) -> str:
     >>> with_credentials_of("https://a.example/#cbs=kore", "https://user:password@a.example/")
     'https://user:password@a.example/#cbs=kore'
     """
-    credentials = CallbackUrl.parse(text).credentials
-    return CallbackUrl.parse(url).with_credentials(credentials).configured
+    credentials = CallbackUrl.parse(text, sources=None).credentials
+    return CallbackUrl.parse(url, sources=None).with_credentials(credentials).configured

@@ -10,7 +10,7 @@ from typing import Any, Final
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.guard import Guard
-from ringback.core.source import Policy, Source
+from ringback.core.source import Policy, SourceName
 from ringback.migration.credentials import shown
 from ringback.migration.record import Entry
 
@@ -29,8 +29,8 @@ class Line:
     url: str
     """Without credentials."""
     fragment: str | None
-    asked: Source | None
-    sources: Mapping[str, Source]
+    asked: SourceName | None
+    sources: Mapping[str, SourceName]
     """Where it is sent from, by the name of the phase; empty where it can't be called."""
     warnings: tuple[str, ...]
 
@@ -57,7 +57,7 @@ def inventory(entries: Sequence[Entry], policy: Policy) -> list[Line]:
 def _line(entry: Entry, policy: Policy) -> Line:
     beside = (*entry.warnings, *([entry.fixed] if entry.fixed else []))
     try:
-        url = CallbackUrl.parse(entry.url)
+        url = CallbackUrl.parse(entry.url, policy.sources)
     except InvalidCallbackUrl as refusal:
         warnings = beside if entry.fixed else (*beside, refusal.message)
         return Line(entry, shown(entry.url), None, None, {}, warnings)
@@ -74,9 +74,9 @@ def _line(entry: Entry, policy: Policy) -> Line:
 
 def sources_by_phase(
     url: CallbackUrl, policy: Policy, *, account_sid: str | None
-) -> dict[str, Source]:
+) -> dict[str, SourceName]:
     """Return where a URL is sent from in each phase; the same in all where a hold covers it."""
-    found = dict[str, Source]()
+    found = dict[str, SourceName]()
     for phase in policy.phases:
         at = phase.since or _BEFORE_ALL
         choice = policy.choose(url.source, at=at, account_sid=account_sid or "", url=url.wire)

@@ -34,15 +34,17 @@ class What(StrEnum):
     """These edits are about to be made."""
     MOVED = "moved"
     LEFT = "left"
-    """These turned out to be changed by somebody else, or gone."""
+    """These turned out to be changed by somebody else, gone, or not moved after all."""
     SKIPPED = "skipped"
     """The receivers of these are not ready."""
     SOAKING = "soaking"
     """All of the step has moved, and is watched from now on."""
     PASSED = "passed"
-    """The step is done, and deliveries are no worse than before."""
+    """The step is done; what stays moved delivers no worse than before."""
     WORSE = "worse"
-    """Deliveries of these got worse: all of the step goes back, and these stay there."""
+    """Deliveries of these got worse: they go back, and stay there."""
+    STOPPED = "stopped"
+    """They are so many that all of the step goes back."""
     RETURNING = "returning"
     """These edits are about to be undone."""
     RETURNED = "returned"
@@ -74,13 +76,13 @@ class Began:
 
 @dataclass(slots=True)
 class Step:
-    """Edits that move, are watched and go back together."""
+    """Edits that move and are watched together."""
 
     share: int
     began: datetime
     places: set[Place] = field(default_factory=set[Place])
     watched_until: datetime | None = None
-    is_worse: bool = False
+    is_stopped: bool = False
 
 
 @dataclass(slots=True)
@@ -112,6 +114,8 @@ class Progress:
                 self.step = Step(line["share"], at)
             case What.PASSED | What.WENT_BACK:
                 self.step = None
+            case What.STOPPED:
+                self.open_step.is_stopped = True
             case What.SOAKING:
                 self.open_step.watched_until = datetime.fromisoformat(line["until"])
             case What.MOVING:
@@ -138,7 +142,6 @@ class Progress:
                 self.marks = {at: mark for at, mark in self.marks.items() if at not in places}
                 self._take_out_of_step(places)
             case What.WORSE:
-                self.open_step.is_worse = True
                 self.behind |= places
             case What.SKIPPED:
                 self.whys |= places

@@ -19,7 +19,7 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl, Unusable
 from ringback.core.method import Method
 from ringback.core.retargeting import retargeted
-from ringback.core.source import Source
+from ringback.core.source import SourceName, source_named
 from ringback.migration.record import Edit, Entry, Place
 from ringback.migration.selecting import Selection, rank
 
@@ -42,7 +42,7 @@ class Plan:
 
     id: str
     """Tells its journal from those of other plans."""
-    to: Source
+    to: SourceName
     made: datetime
     record: Mapping[str, Any]
     """Where the record is, as `Record.source` says."""
@@ -80,7 +80,7 @@ class Plan:
         header = _object(first, f"{path}:1")
         numbered = [(f"{path}:{at}", line) for at, line in enumerate(others, 2) if line.strip()]
         try:
-            to = Source(header["to"])
+            to = source_named(header["to"])
             return cls(
                 id=header["ringback_plan"]["id"],
                 to=to,
@@ -116,7 +116,7 @@ class Plan:
 def make_plan(
     entries: Sequence[Entry],
     *,
-    to: Source,
+    to: SourceName,
     record: Mapping[str, Any],
     phase: str,
     now: datetime,
@@ -141,10 +141,12 @@ def make_plan(
 
 
 def _planned(
-    entry: Entry, to: Source, selections: Sequence[Selection], percent: int
+    entry: Entry, to: SourceName, selections: Sequence[Selection], percent: int
 ) -> Edit | LeftOut:
     try:
-        url, moved = (CallbackUrl.parse(text) for text in (entry.url, retargeted(entry.url, to)))
+        url, moved = (
+            CallbackUrl.parse(text, sources=None) for text in (entry.url, retargeted(entry.url, to))
+        )
     except InvalidCallbackUrl:
         return LeftOut.FIXED if entry.fixed else LeftOut.UNREADABLE
     if not all(selection.covers(entry, url) for selection in selections):
@@ -178,7 +180,7 @@ def read_edit(record: Mapping[str, Any]) -> Edit:
     return Edit(place, record["url"], record["new"], Method(record["method"]))
 
 
-def _edits(numbered: Sequence[tuple[str, str]], to: Source) -> tuple[Edit, ...]:
+def _edits(numbered: Sequence[tuple[str, str]], to: SourceName) -> tuple[Edit, ...]:
     edits = dict[Place, Edit]()
     for where, line in numbered:
         edit = _edit(line, to, where)
@@ -188,11 +190,11 @@ def _edits(numbered: Sequence[tuple[str, str]], to: Source) -> tuple[Edit, ...]:
     return tuple(edits.values())
 
 
-def _edit(line: str, to: Source, where: str) -> Edit:
+def _edit(line: str, to: SourceName, where: str) -> Edit:
     record = _object(line, where)
     try:
         edit = read_edit(record)
-        old = CallbackUrl.parse(edit.old)
+        old = CallbackUrl.parse(edit.old, sources=None)
     except (KeyError, TypeError, ValueError, InvalidCallbackUrl):
         raise Unusable(f"{where}: this is no edit; delete the line, or make a new plan") from None
     wanted = retargeted(old.shown, to)

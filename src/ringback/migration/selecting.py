@@ -50,9 +50,9 @@ class Selection:
         >>> from ringback.migration.record import Place
         >>> url = "https://a.example/p#cbs=kore"
         >>> entry = Entry(Place("fleet HF1"), url)
-        >>> Selection.parse("place=fleet*").covers(entry, CallbackUrl.parse(url))
+        >>> Selection.parse("place=fleet*").covers(entry, CallbackUrl.parse(url, sources=None))
         True
-        >>> Selection.parse("source!=kore").covers(entry, CallbackUrl.parse(url))
+        >>> Selection.parse("source!=kore").covers(entry, CallbackUrl.parse(url, sources=None))
         False
         """
         found = self.pattern.fullmatch(_KEYS[self.key](entry, url)) is not None

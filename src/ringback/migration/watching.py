@@ -1,6 +1,6 @@
 """A step of a canary: which edits it moves, and how its deliveries are watched."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -8,18 +8,21 @@ from typing import Final
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Unusable
+from ringback.migration.canary import Look
 from ringback.migration.record import Deliveries, Edit, Place
 from ringback.migration.selecting import rank
 from ringback.ports import Totals
 
-Judge = Callable[[Sequence[Edit], Sequence[Totals], Sequence[Totals]], Mapping[Place, str]]
-"""Says which of these edits deliver worse after than before, and why, with the figures."""
+Judge = Callable[[Sequence[Edit], Sequence[Totals], Sequence[Totals]], Look]
+"""Says how these edits deliver, by the figures before and after."""
 
 ALL: Final = 100
 _BEFORE: Final = timedelta(days=1)
 _SHORTEST_PAUSE: Final = timedelta(seconds=1)
 _LONGEST_PAUSE: Final = timedelta(minutes=1)
 _LOOKS: Final = 20
+_SETTLES: Final = timedelta(seconds=10)
+"""The first round that is tried again comes 5 s after the one that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,15 @@ class Canary:
         """Return how deliveries went before a step that began then."""
         return await self.deliveries.totals(since=began - max(self.soak, _BEFORE), until=began)
 
-    async def worse(
+    async def look(
         self, edits: Sequence[Edit], before: Sequence[Totals], *, began: datetime, now: datetime
-    ) -> Mapping[Place, str]:
-        """Return whose deliveries got worse since the step began, and why."""
-        return self.judge(edits, before, await self.deliveries.totals(since=began, until=now))
+    ) -> Look:
+        """Return how a step delivers since it began.
+
+        The newest callbacks are left out: what is about to be tried again hasn't failed yet.
+        """
+        until = max(began, now - min(_SETTLES, self.soak / _LOOKS))
+        return self.judge(edits, before, await self.deliveries.totals(since=began, until=until))
 
 
 def read_shares(text: str) -> tuple[int, ...]:
@@ -95,5 +102,5 @@ def watched(deliveries: Deliveries | None) -> Deliveries:
 
 
 def _receiver(edit: Edit) -> tuple[float, str]:
-    url = CallbackUrl.parse(edit.old)
+    url = CallbackUrl.parse(edit.old, sources=None)
     return rank(url), url.wire

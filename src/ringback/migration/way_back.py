@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.source import Policy, Source
+from ringback.core.source import Policy, SourceName
 from ringback.migration.record import Edit
 
 
@@ -23,11 +23,11 @@ class WayBack:
     never."""
 
 
-def way_back(edits: Sequence[Edit], to: Source, policy: Policy, *, at: datetime) -> WayBack:
+def way_back(edits: Sequence[Edit], to: SourceName, policy: Policy, *, at: datetime) -> WayBack:
     """Return what taking these edits back would do at this instant."""
     staying, ends, returning = Counter[str](), list[datetime](), 0
     for edit in edits:
-        url, account_sid = CallbackUrl.parse(edit.old), edit.place.account_sid or ""
+        url, account_sid = CallbackUrl.parse(edit.old, sources=None), edit.place.account_sid or ""
         choices = [
             (since, policy.choose(url.source, at=since, account_sid=account_sid, url=url.wire))
             for since in (at, *_borders_after(at, policy))
@@ -41,11 +41,11 @@ def way_back(edits: Sequence[Edit], to: Source, policy: Policy, *, at: datetime)
     return WayBack(returning, staying, min(ends, default=None))
 
 
-def in_vain(edits: Sequence[Edit], to: Source, policy: Policy, *, at: datetime) -> Counter[str]:
+def in_vain(edits: Sequence[Edit], to: SourceName, policy: Policy, *, at: datetime) -> Counter[str]:
     """Return how many edits don't lead to the new source at this instant, by the reason."""
     found = Counter[str]()
     for edit in edits:
-        url, account_sid = CallbackUrl.parse(edit.new), edit.place.account_sid or ""
+        url, account_sid = CallbackUrl.parse(edit.new, sources=None), edit.place.account_sid or ""
         choice = policy.choose(url.source, at=at, account_sid=account_sid, url=url.wire)
         if choice.source != to:
             found[choice.reason] += 1

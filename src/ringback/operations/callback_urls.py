@@ -48,6 +48,8 @@ class ConfiguredUrl:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was odd about the request that gave it, which its text can't tell."""
+        if not self.url.warnings:
+            return ()
         read_anew = CallbackUrl.read_back(self.url.configured).warnings
         return tuple(each for each in self.url.warnings if each not in read_anew)
 
@@ -96,7 +98,8 @@ def replace_callback_url(
     Its method stays, and so does the warning of an odd request. Where an account is given and the
     record isn't that one's, the URL is gone. Raises InvalidCallbackUrl, and changes nothing.
     """
-    record = _find(tx, place)
+    records = _records(tx, place.sid[:2])
+    record: _Configuring | None = records.get(place.sid)
     if record is None or account_sid not in (None, record.account_sid):
         return "gone"
     found = {each.place: each for each in _urls_of(record)}.get(place)
@@ -110,7 +113,7 @@ def replace_callback_url(
         url = url.with_warnings(*(each for each in found.warnings if each not in url.warnings))
         hook = _HOOKS[place.sid[:2]][place.parameter]
         changed = hook.having(record, url)
-        _records(tx, place.sid[:2]).save(replace(changed, date_updated=now))
+        records.save(replace(changed, date_updated=now))
     return "done"
 
 
@@ -155,11 +158,6 @@ _NEXT: Final = {Kind.FLEET: Start(Kind.WIRELESS_SIM), Kind.WIRELESS_SIM: None}
 
 def _records(tx: Transaction, kind: str) -> Records[Any]:
     return tx.supersim.fleets if kind == Kind.FLEET else tx.wireless.sims
-
-
-def _find(tx: Transaction, place: UrlPlace) -> _Configuring | None:
-    kind = place.sid[:2]
-    return _records(tx, kind).get(place.sid) if kind in _HOOKS else None
 
 
 def _urls_of(record: _Configuring) -> Iterator[ConfiguredUrl]:

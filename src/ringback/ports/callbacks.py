@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from ringback.core.account import Account
 from ringback.core.callback import Attempt, Callback, CallbackStatus, Progress
-from ringback.core.source import Source
+from ringback.core.source import SourceName
 from ringback.ports.records import Window
 
 
@@ -16,7 +16,7 @@ class CallbackFilter:
     """Which callbacks to list; None stands for all."""
 
     statuses: frozenset[CallbackStatus] | None = None
-    source: Source | None = None
+    source: SourceName | None = None
     idempotency_token: str | None = None
     destination: str | None = None
     since: datetime | None = None
@@ -77,8 +77,8 @@ class Totals(NamedTuple):
     account_sid: str
     url: str
     """As records show it: with its fragment, without its credentials."""
-    source: Source
-    source_asked: Source | None
+    source: SourceName
+    source_asked: SourceName | None
     delivered: int
     undelivered: int
     """Failed or discarded."""

@@ -14,6 +14,7 @@ from ringback.api.metrics import Metrics, metrics_routes
 from ringback.core.callback import CallbackStatus
 from ringback.core.errors import StoreUnavailable
 from ringback.core.source import Source
+from ringback.engine.foresight import Figures
 from ringback.engine.tally import Tally
 from ringback.stores.memory import MemoryStore
 from tests.fakes import NOW, FakeClock
@@ -56,6 +57,9 @@ def caller(tally: Tally, backlog: Backlog) -> Caller:
         under_way=lambda: 3,
         open_connections=lambda: 17,
         datagrams=lambda: {("received",): 5, ("dropped",): 2},
+        policy=lambda: Figures(
+            {"source_ends": 86400.0}, {Source.TWILIO: 12}, refusals=2, is_current=False
+        ),
     )
     return Caller(app_on(MemoryStore(), beside=metrics_routes(metrics)), credentials=None)
 
@@ -71,6 +75,14 @@ async def samples(caller: Caller) -> Samples:
 
 def named(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
     return f"ringback_{name}", frozenset(labels.items())
+
+
+async def test_what_is_ahead_of_the_policy_is_told(caller: Caller) -> None:
+    found = await samples(caller)
+    assert found[named("policy_seconds_to_next_border", change="source_ends")] == 86400
+    assert found[named("policy_dependent_callbacks", source="twilio")] == 12
+    assert found[named("policy_reload_failures_total")] == 2
+    assert found[named("policy_current")] == 0
 
 
 async def test_what_was_counted_is_told(caller: Caller, tally: Tally) -> None:

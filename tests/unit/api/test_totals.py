@@ -1,5 +1,6 @@
 """How the callbacks of a time went, over HTTP."""
 
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -8,11 +9,12 @@ from starlette.types import ASGIApp
 
 from ringback.core.callback import CallbackStatus
 from ringback.ports import Store
-from tests.fakes import ACCOUNT_SID, NOW, a_callback, an_api_key
+from tests.fakes import ACCOUNT_SID, NOW, FakeClock, a_callback, an_api_key
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.world import THEIRS, error
 
 TOTALS = "/portal/v1/totals"
+SECOND = timedelta(seconds=1)
 DAY = {"Since": "2024-07-03T00:00:00Z", "Until": "2024-07-04T00:00:00Z"}
 
 
@@ -71,12 +73,21 @@ async def test_where_nothing_was_created_there_are_no_totals(caller: Caller) -> 
     assert (await ask(caller, **DAY)).json == {"totals": []}
 
 
-@pytest.mark.parametrize("missing", ["Since", "Until"])
-async def test_a_time_has_both_ends(caller: Caller, missing: str) -> None:
-    given = {name: value for name, value in DAY.items() if name != missing}
-    answer = await ask(caller, **given)
-    refused = error(400, 20002, f"{missing} is required and was not given")
-    assert (answer.status, answer.json) == (400, refused)
+async def test_without_more_it_is_the_day_until_now(
+    caller: Caller, clock: FakeClock, some: None
+) -> None:
+    assert (await ask(caller)).json == {"totals": [OURS]}
+    clock.advance(timedelta(days=1))
+    assert (await ask(caller)).json == {"totals": [OURS]}
+    clock.advance(SECOND)
+    assert (await ask(caller)).json == {"totals": []}
+
+
+@pytest.mark.parametrize("name", ["Since", "Until"])
+async def test_what_is_no_instant_is_refused(caller: Caller, name: str) -> None:
+    answer = await ask(caller, **{name: "yesterday"})
+    why = "an instant is written like 2026-11-24T10:00:00Z"
+    assert (answer.status, answer.json) == (400, error(400, 83600, f"{name}='yesterday': {why}"))
 
 
 async def test_what_has_no_effect_is_named(caller: Caller) -> None:

@@ -1,7 +1,7 @@
 """A plan is carried out and taken back, whatever the others do meanwhile."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,6 +10,7 @@ import pytest
 
 from ringback.core.errors import Unusable
 from ringback.migration.applying import Ended, NotMoved, Watching, Worse
+from ringback.migration.canary import Look
 from ringback.migration.journal import journal_of
 from ringback.migration.record import Edit, Ending, Entry, Place
 from ringback.migration.standing import Standing
@@ -168,15 +169,16 @@ class Watched:
 
     def judge(
         self, edits: Sequence[Edit], before: Sequence[Totals], after: Sequence[Totals]
-    ) -> Mapping[Place, str]:
+    ) -> Look:
         self.looks += 1
         if self.looks < self.after_looks:
-            return {}
-        return {
+            return Look()
+        worse = {
             edit.place: self.worse[edit.place.name]
             for edit in edits
             if edit.place.name in self.worse
         }
+        return Look(worse, heard=len(edits))
 
     def canary(self, *shares: int, soak: timedelta = HOUR) -> Canary:
         return Canary(shares, soak, self, self.judge)
@@ -206,14 +208,26 @@ def test_a_step_that_delivers_worse_goes_back_and_leaves_behind_who_got_worse(wo
     assert (standings.count(Standing.BEHIND), standings.count(Standing.PENDING)) == (4, 36)
 
 
-def test_the_next_apply_goes_on_without_those_that_stayed_behind(world: World) -> None:
+def test_a_single_one_that_delivers_worse_goes_back_and_the_move_goes_on(world: World) -> None:
     old = planned(world, 40)
     first = sorted(name for name in old if Place(name, ACCOUNT) in _first(world, 10))[0]
-    watched = Watched({first: "worse"})
-    assert world.apply(canary=watched.canary(10)) is Ended.WENT_BACK
+    watched = Watched({first: "worse"}, after_looks=5)
     assert world.apply(canary=watched.canary(10)) is Ended.DONE
     assert world.record.urls() == {**moved(old), first: old[first]}
     assert world.standings()[first] is Standing.BEHIND
+    (worse,) = [news for news in world.news if isinstance(news, Worse)]
+    assert (worse.share, list(worse.behind.values())) == (10, ["worse"])
+
+
+def test_the_next_apply_goes_on_without_those_that_stayed_behind(world: World) -> None:
+    old = planned(world, 40)
+    two = sorted(name for name in old if Place(name, ACCOUNT) in _first(world, 10))[:2]
+    watched = Watched(dict.fromkeys(two, "worse"))
+    assert world.apply(canary=watched.canary(10)) is Ended.WENT_BACK
+    assert world.record.urls() == old
+    assert world.apply(canary=Watched().canary(10)) is Ended.DONE
+    assert world.record.urls() == {**moved(old), **{name: old[name] for name in two}}
+    assert {world.standings()[name] for name in two} == {Standing.BEHIND}
 
 
 def _first(world: World, share: int) -> set[Place]:

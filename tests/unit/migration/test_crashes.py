@@ -13,6 +13,7 @@ import pytest
 from ringback.migration.applying import Ended, Watching
 from ringback.migration.journal import journal_of
 from ringback.migration.standing import Standing
+from ringback.migration.watching import up_to
 from tests.unit.migration.records import World, moved, urls
 from tests.unit.migration.test_applying import Watched
 
@@ -33,6 +34,9 @@ class Executioner:
         if self._left == 0:
             self.died_at = name
             raise Killed(name)
+
+
+FOUR_LOOKS = timedelta(seconds=3)
 
 
 def every_death(prepare: Callable[[], None], work: Callable[[Executioner], object]) -> set[str]:
@@ -93,7 +97,7 @@ def test_a_canary_that_dies_at_any_checkpoint_ends_as_if_it_had_not(world: World
 
     def work(executioner: Executioner) -> None:
         try:
-            canary = Watched().canary(50, soak=timedelta(seconds=2))
+            canary = Watched().canary(50, soak=FOUR_LOOKS)
             assert world.apply(canary=canary, checkpoint=executioner) is Ended.DONE
         finally:
             check(world, old)
@@ -125,24 +129,47 @@ def test_a_soak_that_was_cut_off_ends_when_it_would_have(world: World) -> None:
     assert first.until > died
 
 
-@pytest.mark.parametrize("nth", [1, 2, 3, 4, 5])
+GOING_BACK = ["worse", "stopped", "returning", "put back", "returned", "went back"]
+
+
+@pytest.mark.parametrize("nth", range(1, len(GOING_BACK) + 1))
 def test_going_back_that_dies_is_finished_before_anything_else(world: World, nth: int) -> None:
     old = urls(10)
     world.record.fill(old)
     world.make_plan()
     watched = Watched(dict.fromkeys(old, "worse"))
-    # began, step, moving, replaced, moved, soaking, and then: worse, returning, put back, …
+    # began, step, moving, replaced, moved, soaking, and then:
     executioner = Executioner(6 + nth)
     with pytest.raises(Killed):
         world.apply(canary=watched.canary(50), checkpoint=executioner)
-    assert (
-        executioner.died_at == ["worse", "returning", "put back", "returned", "went back"][nth - 1]
-    )
+    assert executioner.died_at == GOING_BACK[nth - 1]
     check(world, old)
-    if nth < 5:
-        assert world.apply(canary=Watched().canary(50)) is Ended.WENT_BACK
+    if executioner.died_at != "went back":
+        # Once it is decided, nobody looks again.
+        again = watched if executioner.died_at == "worse" else Watched()
+        assert world.apply(canary=again.canary(50)) is Ended.WENT_BACK
     assert world.record.urls() == old
     assert list(world.standings().values()).count(Standing.BEHIND) == 5
+
+
+def test_a_single_one_goes_back_wherever_a_canary_dies(world: World) -> None:
+    old = urls(10)
+
+    def prepare() -> None:
+        world.begin_anew(old)
+
+    def work(executioner: Executioner) -> None:
+        (first, *_) = up_to(50, world.plan.edits)
+        watched = Watched({first.name: "worse"})
+        try:
+            canary = watched.canary(50, soak=FOUR_LOOKS)
+            assert world.apply(canary=canary, checkpoint=executioner) is Ended.DONE
+        finally:
+            check(world, old)
+        assert world.record.urls() == {**moved(old), first.name: old[first.name]}
+        assert world.standings()[first.name] is Standing.BEHIND
+
+    assert every_death(prepare, work) >= {"worse", "returning", "put back", "returned", "passed"}
 
 
 def test_revert_that_dies_at_any_checkpoint_is_gone_on_with(world: World) -> None:

@@ -48,7 +48,9 @@ class PortalOperation(NamedTuple):
 _STATUS: Final = Parameter(
     "Status", {"type": "string", "enum": list(STATUSES)}, "Only those with this status."
 )
-_SOURCE: Final = Parameter("Source", one_of(Source), "Only those from this source.")
+_SOURCE: Final = Parameter(
+    "Source", one_of(Source), "Only those from this source; one that the settings add will do, too."
+)
 _DESTINATION: Final = Parameter("Destination", TEXT, "Only those to the host of this URL.")
 _FILTERS: Final = (
     _SOURCE,
@@ -167,8 +169,10 @@ PORTAL: Final = (
         " replays from the other source are left out.",
         {200: "totals"},
         (
-            required("Since", INSTANT, "Those created from this instant on."),
-            required("Until", INSTANT, "Those created before this instant."),
+            Parameter(
+                "Since", INSTANT, "Those created from this instant on; a day ago without it."
+            ),
+            Parameter("Until", INSTANT, "Those created before this instant; now without it."),
         ),
     ),
     PortalOperation(
@@ -274,6 +278,13 @@ PORTAL: Final = (
         "Choose a scenario for a SIM, or for the account.",
         {200: "scenario"},
         _SCENARIO,
+    ),
+    PortalOperation(
+        "GET",
+        "/portal/v1/policy",
+        "FetchPolicy",
+        "Show which source sends what, and what is ahead.",
+        {200: "policy"},
     ),
     PortalOperation(
         "GET", "/portal/v1/clock", "FetchClock", "Say what time it is.", {200: "clock"}

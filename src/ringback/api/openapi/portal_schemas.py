@@ -21,12 +21,13 @@ from ringback.api.schemas import (
 )
 from ringback.api.wireless.commands import COMMAND
 from ringback.api.wireless.sims import SIM
+from ringback.core.borders import CHANGES
 from ringback.core.callback import CallbackStatus
 from ringback.core.scenario import SCENARIOS
 from ringback.core.sids import Kind
 from ringback.core.source import Source
 
-_SOURCE: Final = one_of(Source)
+_SOURCE: Final[Schema] = {"type": "string", "examples": [source.value for source in Source]}
 _SCENARIO: Final[Schema] = {"type": "string", "enum": list(SCENARIOS)}
 _MILLISECONDS: Final = or_null({"type": "number", "minimum": 0})
 _SIM_SID: Final[Schema] = {"type": "string", "pattern": "^(HS|DE)[0-9a-fA-F]{32}$"}
@@ -195,6 +196,36 @@ PORTAL_SCHEMAS: Final[Mapping[str, Any]] = {
     "wireless_sim": SIM.schema,
     "scenario": object_of(**_IN_FORCE),
     "scenarios": object_of(**_IN_FORCE, scenarios=list_of(object_of(name=_SCENARIO, meaning=TEXT))),
+    "policy": object_of(
+        date=INSTANT,
+        phase=TEXT,
+        phases=list_of(
+            object_of(name=TEXT, since=or_null(INSTANT), default=_SOURCE, may_ask=list_of(_SOURCE))
+        ),
+        holds=list_of(
+            object_of(
+                phase=TEXT,
+                account_sid=or_null(TEXT),
+                url_prefix=or_null(TEXT),
+                until=or_null(INSTANT),
+                has_ended=FLAG,
+            )
+        ),
+        borders=list_of(
+            object_of(
+                date=INSTANT,
+                change={"type": "string", "enum": [change.label for change in CHANGES]},
+                meaning=TEXT,
+                seconds_left={"type": "number", "minimum": 0},
+            )
+        ),
+        warnings=list_of(TEXT),
+        counted=or_null(INSTANT),
+        dependents=list_of(
+            object_of(source=_SOURCE, accounts=number(0), urls=number(0), callbacks=number(0))
+        ),
+        problem=or_null(TEXT),
+    ),
     "clock": object_of(now=INSTANT, ahead_seconds={"type": "number", "minimum": 0}),
 }
 """By their names in the document."""

@@ -1,18 +1,22 @@
 """How the callbacks of a time went, over HTTP."""
 
-from datetime import datetime
+from datetime import timedelta
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.forms import Parameters, read_query
+from ringback.api.forms import read_query
 from ringback.api.representation import json_answer, with_unknown
 from ringback.api.services import Services
 from ringback.api.sign_in import reach_of
 from ringback.core.account import EVERY
 from ringback.operations.totals import totals_of
 
-SINCE, UNTIL = "Since", "Until"
+SINCE: Final = "Since"
+UNTIL: Final = "Until"
+_DAY: Final = timedelta(days=1)
+_INSTANT: Final = timedelta(microseconds=1)
 
 
 class TotalsResource:
@@ -25,19 +29,12 @@ class TotalsResource:
         """List the totals of what was created in a time, by account, URL and sources."""
         reach = await reach_of(request, self._services.sign_ins)
         query = read_query(request, (SINCE, UNTIL))
-        since, until = _required(query, SINCE), _required(query, UNTIL)
+        now = self._services.clock.now()
         found = await totals_of(
             self._services.store,
-            since=since,
-            until=until,
+            since=query.instant(SINCE) or now - _DAY,
+            until=query.instant(UNTIL) or now + _INSTANT,  # so that this one counts
             account_sid=None if reach == EVERY else reach,
         )
         shown = [totals._asdict() for totals in found]
         return with_unknown(query, json_answer({"totals": shown}))
-
-
-def _required(query: Parameters, name: str) -> datetime:
-    instant = query.instant(name)
-    if instant is None:
-        raise query.missing(name)
-    return instant

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -31,7 +31,7 @@ class ApiRecord:
     account_sid: str
     server: str | None
     """The base URL of a Ringback; None for Twilio's hosts."""
-    official: "Official" = field(repr=False)
+    official: "Official"
 
     @classmethod
     def open(cls, *, account_sid: str, auth_token: str, server: str | None = None) -> Self:

@@ -19,7 +19,7 @@ from twilio.rest import Client  # pyright: ignore[reportMissingTypeStubs]
 
 from ringback.core.errors import Unusable
 from ringback.core.sids import Kind
-from ringback.core.source import Source
+from ringback.core.source import source_named
 from ringback.operations.callback_urls import UrlPlace
 from ringback.ports import Totals
 
@@ -129,7 +129,7 @@ def _told_of(one: Any, urls: Mapping[str, str]) -> Iterator[Told]:
 
 def _read(shown: Mapping[str, Any]) -> Totals:
     account_sid, url, source, asked, *counts = (shown[name] for name in Totals._fields)
-    return Totals(account_sid, url, Source(source), asked and Source(asked), *counts)
+    return Totals(account_sid, url, source_named(source), asked and source_named(asked), *counts)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """A Ringback's data as a record: the configured URLs of one account, or of all."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -33,8 +33,6 @@ class StoreRecord:
     clock: Clock = field(kw_only=True)
     account_sid: str | None = field(default=None, kw_only=True)
     """Whose URLs are meant; None for all accounts'."""
-    read_url: Callable[[str], CallbackUrl] = field(default=CallbackUrl.parse, kw_only=True)
-    """Reads a new URL, by what the operator allows."""
 
     @property
     def source(self) -> Mapping[str, Any]:
@@ -62,7 +60,7 @@ class StoreRecord:
         data can't be written, which undoes the edits of a transaction together.
         """
         for edit in edits:
-            self._check(edit)
+            _check(edit)
         endings = list[Ending]()
         for start in range(0, len(edits), _BATCH):
             batch = edits[start : start + _BATCH]
@@ -79,12 +77,6 @@ class StoreRecord:
         """Return an account with the secrets that sign its callbacks, or None."""
         return await self.store.transact(lambda tx: tx.accounts.get(sid))
 
-    def _check(self, edit: Edit) -> None:
-        try:
-            self.read_url(edit.new)
-        except InvalidCallbackUrl as refused:
-            raise Unusable(f"{edit.place.name}: {refused.message}") from None
-
     def _make(self, tx: Transaction, edit: Edit) -> Ending:
         place, owner = url_place_of(edit.place), edit.place.account_sid
         if place is None or (
@@ -97,10 +89,22 @@ class StoreRecord:
             old=edit.old,
             new=edit.new,
             account_sid=owner or self.account_sid,
-            read_url=self.read_url,
+            read_url=_read_url,
             now=self.clock.now(),
         )
         return Ending(ending)
+
+
+def _read_url(text: str) -> CallbackUrl:
+    # Which sources there are is the server's affair, and a plan names one of them.
+    return CallbackUrl.parse(text, sources=None)
+
+
+def _check(edit: Edit) -> None:
+    try:
+        _read_url(edit.new)
+    except InvalidCallbackUrl as refused:
+        raise Unusable(f"{edit.place.name}: {refused.message}") from None
 
 
 def _entry_of(configured: ConfiguredUrl) -> Entry:

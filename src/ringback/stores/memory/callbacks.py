@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from ringback.core.callback import UNDELIVERED, Attempt, Callback, Progress, begin, put_back
-from ringback.core.source import Source
+from ringback.core.source import SourceName
 from ringback.ports import (
     CallbackFilter,
     Claim,
@@ -21,7 +21,7 @@ from ringback.ports import (
 from ringback.stores.memory.accounts import MemoryAccounts
 from ringback.stores.memory.records import of_account, page_of
 
-_What = tuple[str, str, Source, Source | None]
+_What = tuple[str, str, SourceName, SourceName | None]
 _FAR: Final = ("delivered", "undelivered", "retried", "waiting")
 
 

@@ -14,7 +14,7 @@ from ringback.core.callback import (
     begin,
 )
 from ringback.core.method import Method
-from ringback.core.source import Source
+from ringback.core.source import source_named
 from ringback.stores.sqlite.columns import (
     from_us,
     maybe_from_us,
@@ -34,7 +34,6 @@ COLUMNS: Final = (
 """What `read_callback` wants of a row, and of its open attempt."""
 _STATUSES: Final = {status.value: status for status in CallbackStatus}
 _METHODS: Final = {method.value: method for method in Method}
-_SOURCES: Final = {source.value: source for source in Source}
 
 
 def write_callback(callback: Callback) -> Row:
@@ -102,8 +101,8 @@ def read_callback(row: sqlite3.Row) -> Callback:
         parsed,
         _METHODS[method],
         body,
-        _SOURCES[source],
-        source_asked and _SOURCES[source_asked],
+        source_named(source),
+        source_asked and source_named(source_asked),
         source_reason,
         token,
         from_us(created),

@@ -22,7 +22,7 @@ from ringback.core.callback import (
     put_back,
 )
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
-from ringback.core.source import Source
+from ringback.core.source import source_named
 from ringback.ports import (
     CallbackFilter,
     Claim,
@@ -268,7 +268,7 @@ class SqliteCallbacks:
         sids = _sid_at(since, b"\0"), _sid_at(until, b"\xff")
         rows = self._session.read_queued(_TOTALS, (*sids, to_us(since), to_us(until), account_sid))
         return [
-            Totals(own, url, Source(source), asked and Source(asked), *numbers)
+            Totals(own, url, source_named(source), asked and source_named(asked), *numbers)
             for own, url, source, asked, *numbers in rows
         ]
 
