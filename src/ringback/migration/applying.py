@@ -132,8 +132,6 @@ class Move:
         if self._step is not None and self._step.is_stopped:
             return await self._go_back()
         for share in (*(canary.shares if canary else ()), ALL):
-            if share in self.journal.progress.passed and share != ALL:
-                continue
             if not await self._move(share, gate):
                 continue
             if canary is not None and not await self._watch(canary):

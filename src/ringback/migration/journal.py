@@ -98,8 +98,6 @@ class Progress:
     """Why an edit was skipped."""
     behind: dict[Place, str] = field(default_factory=dict[Place, str])
     """Those whose deliveries got worse, with the figures; they are not moved again."""
-    passed: set[int] = field(default_factory=set[int])
-    """Shares whose step has passed."""
     step: Step | None = None
     """The one that is under way."""
 
@@ -108,19 +106,16 @@ class Progress:
         what, at = What(line["ringback_journal"]), datetime.fromisoformat(line["at"])
         match what:
             case What.BEGAN:
-                self.plan_id, self.passed = line["plan"], set()
+                self.plan_id = line["plan"]
                 self.began = Began(tuple(line["shares"]), line["soak"])
             case What.REVERTING:
-                self.began, self.step, self.passed = None, None, set()
+                self.began, self.step = None, None
             case What.STEP:
                 self.step = Step(line["share"], at)
-            case What.PASSED:
-                self.passed.add(self.open_step.share)
+            case What.PASSED | What.WENT_BACK:
                 self.step = None
             case What.STOPPED:
                 self.open_step.is_stopped = True
-            case What.WENT_BACK:
-                self.step = None
             case What.SOAKING:
                 self.open_step.watched_until = datetime.fromisoformat(line["until"])
             case What.MOVING:
@@ -144,17 +139,21 @@ class Progress:
     def _mark(self, what: What, places: Reasons) -> None:
         match what:
             case What.LEFT:
-                for place in places:
-                    self.marks.pop(place, None)
-                    if self.step is not None:
-                        self.step.places.discard(place)
+                self.marks = {at: mark for at, mark in self.marks.items() if at not in places}
+                self._take_out_of_step(places)
             case What.WORSE:
                 self.behind |= places
             case What.SKIPPED:
                 self.whys |= places
                 self.marks |= dict.fromkeys(places, Mark.SKIPPED)
+                self._take_out_of_step(places)
             case _:
                 self.marks |= dict.fromkeys(places, Mark(what.value))
+
+    def _take_out_of_step(self, places: Reasons) -> None:
+        """Have a step not be watched for what didn't move, though it was about to."""
+        if self.step is not None:
+            self.step.places -= places.keys()
 
 
 class Journal:

@@ -1,7 +1,7 @@
 """A plan is carried out and taken back, whatever the others do meanwhile."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,9 +12,9 @@ from ringback.core.errors import Unusable
 from ringback.migration.applying import Ended, NotMoved, Watching, Worse
 from ringback.migration.canary import Look
 from ringback.migration.journal import journal_of
-from ringback.migration.record import Edit, Entry, Place
+from ringback.migration.record import Edit, Ending, Entry, Place
 from ringback.migration.standing import Standing
-from ringback.migration.watching import Canary
+from ringback.migration.watching import Canary, up_to
 from ringback.ports import Totals
 from tests.unit.migration.records import ACCOUNT, NOW, World, moved, urls
 
@@ -88,6 +88,15 @@ def test_a_line_that_was_deleted_from_the_plan_is_not_moved(world: World) -> Non
     assert world.record.urls() == {**moved(old), "fleet 1": old["fleet 1"]}
 
 
+def test_what_somebody_put_back_is_not_moved_again(world: World) -> None:
+    old = planned(world, 2)
+    world.apply()
+    world.record.fill({**moved(old), "fleet 0": old["fleet 0"]})
+    world.apply()
+    assert world.record.urls() == {**moved(old), "fleet 0": old["fleet 0"]}
+    assert world.standings()["fleet 0"] is Standing.CHANGED
+
+
 # ---- the gate
 
 
@@ -127,6 +136,19 @@ def test_a_receiver_is_asked_once_for_all_its_places(world: World) -> None:
     gate = Unready({"a.example"})
     world.apply(gate=gate)
     assert gate.asked == ["a.example"]
+
+
+def test_a_receiver_that_is_not_ready_is_asked_once_in_all_steps(world: World) -> None:
+    planned(world, 4)
+    gate = Unready({f"r{n}.example" for n in range(4)})
+    world.apply(gate=gate, canary=Watched().canary(25, 50))
+    assert sorted(gate.asked) == [f"r{n}.example" for n in range(4)]
+
+
+def test_a_step_in_which_nothing_moved_is_not_watched(world: World) -> None:
+    planned(world, 2)
+    world.apply(gate=Unready({"r0.example", "r1.example"}), canary=Watched().canary(50))
+    assert world.clock.now() == NOW
 
 
 # ---- the canary
@@ -188,7 +210,7 @@ def test_a_step_that_delivers_worse_goes_back_and_leaves_behind_who_got_worse(wo
 
 def test_a_single_one_that_delivers_worse_goes_back_and_the_move_goes_on(world: World) -> None:
     old = planned(world, 40)
-    first = sorted(name for name in old if Place(name, ACCOUNT) in _first_step(world))[0]
+    first = sorted(name for name in old if Place(name, ACCOUNT) in _first(world, 10))[0]
     watched = Watched({first: "worse"}, after_looks=5)
     assert world.apply(canary=watched.canary(10)) is Ended.DONE
     assert world.record.urls() == {**moved(old), first: old[first]}
@@ -199,7 +221,7 @@ def test_a_single_one_that_delivers_worse_goes_back_and_the_move_goes_on(world: 
 
 def test_the_next_apply_goes_on_without_those_that_stayed_behind(world: World) -> None:
     old = planned(world, 40)
-    two = sorted(name for name in old if Place(name, ACCOUNT) in _first_step(world))[:2]
+    two = sorted(name for name in old if Place(name, ACCOUNT) in _first(world, 10))[:2]
     watched = Watched(dict.fromkeys(two, "worse"))
     assert world.apply(canary=watched.canary(10)) is Ended.WENT_BACK
     assert world.record.urls() == old
@@ -208,10 +230,35 @@ def test_the_next_apply_goes_on_without_those_that_stayed_behind(world: World) -
     assert {world.standings()[name] for name in two} == {Standing.BEHIND}
 
 
-def _first_step(world: World) -> set[Place]:
-    from ringback.migration.watching import up_to
+def _first(world: World, share: int) -> set[Place]:
+    return up_to(share, world.plan.edits)
 
-    return up_to(10, world.plan.edits)
+
+@pytest.mark.parametrize(("soak", "pause"), [(1, 1), (100, 5), (3600, 60)])
+def test_a_soak_has_twenty_looks_within_reason(soak: int, pause: int) -> None:
+    canary = Watched().canary(10, soak=timedelta(seconds=soak))
+    assert canary.pause == timedelta(seconds=pause)
+
+
+def test_all_places_of_a_receiver_move_in_the_same_step(world: World) -> None:
+    world.record.fill({f"fleet {n}": f"https://r{n // 10}.example/#rc=1" for n in range(40)})
+    world.make_plan()
+    world.apply(canary=Watched().canary(10))
+    steps = [(news.share, news.count) for news in world.news if isinstance(news, Watching)]
+    assert steps == [(10, 10), (100, 30)]
+
+
+def test_what_could_not_be_moved_is_not_watched(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned(world, 4)
+
+    async def replace(edits: Sequence[Edit]) -> Sequence[Ending]:
+        return [Ending.CHANGED, *(Ending.DONE for _ in edits[1:])]
+
+    monkeypatch.setattr(world.record, "replace", replace)
+    world.apply(canary=Watched().canary(50))
+    assert [news.count for news in world.news if isinstance(news, Watching)] == [1, 2]
 
 
 def test_the_last_step_is_watched_too(world: World) -> None:
@@ -248,6 +295,38 @@ def test_what_went_back_can_be_moved_again(world: World) -> None:
     world.revert()
     world.apply()
     assert world.record.urls() == moved(old)
+
+
+def test_what_is_applied_after_a_revert_begins_anew(world: World) -> None:
+    planned(world, 4)
+    with pytest.raises(KeyboardInterrupt):
+        world.apply(canary=Watched().canary(50), checkpoint=_interrupt_at("looked"))
+    world.revert()
+    with world.journal() as journal:
+        assert journal.progress.began is None
+        assert journal.progress.step is None
+
+
+def _interrupt_at(checkpoint: str) -> Callable[[str], None]:
+    def pass_(name: str) -> None:
+        if name == checkpoint:
+            raise KeyboardInterrupt
+
+    return pass_
+
+
+def test_what_was_skipped_does_not_join_a_step_that_is_watched(world: World) -> None:
+    planned(world, 10)
+    hosts = {edit.old.split("/")[2] for edit in world.plan.edits if edit.place in _first(world, 50)}
+    with pytest.raises(KeyboardInterrupt):
+        world.apply(
+            gate=Unready({min(hosts)}),
+            canary=Watched().canary(50),
+            checkpoint=_interrupt_at("looked"),
+        )
+    world.apply(gate=Unready(set()), canary=Watched().canary(50))
+    steps = [(news.share, news.count) for news in world.news if isinstance(news, Watching)]
+    assert steps == [(50, 4), (50, 4), (100, 6)]
 
 
 def test_a_line_deleted_after_it_moved_still_goes_back(world: World) -> None:

@@ -229,42 +229,65 @@ def test_a_revert_of_nothing_says_so(shell: Shell) -> None:
 # ---- the canary ----------------------------------------------------------------------------------
 
 
-def fail_what_has_moved(shell: Shell) -> None:
-    """Have one callback fail, to the first URL that has moved."""
+def fail_what_has_moved(shell: Shell, count: int) -> None:
+    """Wait until two URLs have moved, and have a callback to so many of them fail."""
     moved = list[str]()
-    while not moved:
+    while len(moved) < 2:
         time.sleep(0.01)
         moved = [url for url in shell.urls() if url.endswith("#cbs=kore")]
     now = datetime.now(UTC)
-    failed = a_callback(
-        sid=make_sid(Kind.CALLBACK, dated(bytes(16), now)),
-        url=moved[0],
-        now=now,
-        status=CallbackStatus.FAILED,
-        due=None,
-    )
-    shell.with_store(lambda store: keep(store, failed))
+    failed = [
+        a_callback(
+            sid=make_sid(Kind.CALLBACK, dated(number.to_bytes(16, "big"), now)),
+            url=url,
+            token=url,
+            now=now,
+            status=CallbackStatus.FAILED,
+            due=None,
+        )
+        for number, url in enumerate(moved[:count])
+    ]
+    shell.with_store(lambda store: keep(store, *failed))
 
 
-def test_a_canary_that_delivers_worse_goes_back_with_exit_code_3(shell: Shell) -> None:
-    old = [f"https://r{number}.example/" for number in range(4)]
-    shell.fill(*old)
+@pytest.fixture
+def four(shell: Shell) -> list[str]:
+    """Four URLs, and a plan to move them."""
+    urls = [f"https://r{number}.example/" for number in range(4)]
+    shell.fill(*urls)
     shell.planned("--data", "data")
-    receiver = threading.Thread(target=fail_what_has_moved, args=[shell])
+    return urls
+
+
+def applied_while_failing(shell: Shell, count: int, *words: str, exit_code: int) -> str:
+    receiver = threading.Thread(target=fail_what_has_moved, args=[shell, count])
     receiver.start()
-    said = shell.said(
-        "apply", "move.plan", "--no-probe", "--canary", "50", "--soak", "20s", exit_code=3
-    )
+    said = shell.said("apply", "move.plan", "--no-probe", *words, exit_code=exit_code)
     receiver.join()
+    return said
+
+
+def test_a_step_in_which_many_deliver_worse_goes_back_with_exit_code_3(
+    shell: Shell, four: list[str]
+) -> None:
+    said = applied_while_failing(shell, 2, "--canary", "50", "--soak", "20s", exit_code=3)
     assert "50 %: watching 2 until" in said
     assert "stays behind: 1 of 1 fail (100.0 %); before: none was tried" in said
+    assert "50 %: 2 of the 2 that were called got worse: all go back" in said
     assert "stopped: a step went back" in said
-    assert shell.urls() == old
-    assert sorted(shell.statuses().values()) == ["gone back", "pending", "pending", "stays behind"]
-    # The next one goes on in the same shares, without the one that stays behind.
+    assert shell.urls() == four
+    assert sorted(shell.statuses().values()) == ["pending"] * 2 + ["stays behind"] * 2
+    # The next one goes on in the same shares, without those that stay behind.
     said = shell.said("apply", "move.plan", "--no-probe", "--soak", "0", exit_code=4)
     assert "100 %: watching 2 until" in said
-    assert sorted(shell.statuses().values()) == ["moved", "moved", "moved", "stays behind"]
+    assert sorted(shell.statuses().values()) == ["moved"] * 2 + ["stays behind"] * 2
+
+
+def test_a_single_one_that_delivers_worse_goes_back_alone(shell: Shell, four: list[str]) -> None:
+    said = applied_while_failing(shell, 1, "--canary", "50", "--soak", "1.5s", exit_code=4)
+    assert "50 %: 1 of 2 deliver worse than before, and go back" in said
+    assert "went back: 1 of 1" in said
+    assert sorted(shell.statuses().values()) == ["moved"] * 3 + ["stays behind"]
 
 
 @pytest.mark.parametrize(
