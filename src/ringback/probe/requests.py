@@ -12,11 +12,12 @@ from ringback.core.account import Account
 from ringback.core.callback import Callback, Progress
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.form import encode
+from ringback.core.infrastructure import BUILT_IN
 from ringback.core.method import Method
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.source import Source
 from ringback.core.test_event import TEST_EVENT_BYTES, write_test_event
-from ringback.core.tokens import TOKEN_BYTES, make_token
+from ringback.core.tokens import TOKEN_BYTES
 from ringback.core.webhook_secret import WebhookSecret, WebhookSecrets
 from ringback.ports import Chance
 from ringback.probe.cases import Good
@@ -109,7 +110,7 @@ class Requests:
 
     def token(self, source: Source) -> str:
         """Return a new idempotency token."""
-        return make_token(source, self.chance.bytes(TOKEN_BYTES))
+        return BUILT_IN[source].token.make(self.chance.bytes(TOKEN_BYTES))
 
     def stranger(self) -> Account:
         """Return an account like this one that signs with other secrets."""
