@@ -17,6 +17,7 @@ from ringback.engine.system import SystemClock, stopwatch
 from ringback.engine.tls import Tls
 from ringback.listener.answers import Answer
 from ringback.listener.server import Server
+from ringback.probe.answers import Answer as ProbeAnswer
 from ringback.probe.cases import CASES, Case
 from ringback.probe.findings import Report
 from ringback.probe.observing import Read
@@ -126,3 +127,8 @@ def named(report: Report) -> set[str]:
 
 def case_called(name: str) -> Case:
     return next(case for case in CASES if case.name == name)
+
+
+def answered(status: int) -> ProbeAnswer:
+    """Return what came where a receiver answered with this status."""
+    return ProbeAnswer(status, None, f"answered {status}", 0.1)
