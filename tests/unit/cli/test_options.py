@@ -7,6 +7,8 @@ import pytest
 
 from ringback.cli.main import main
 from ringback.settings import DATA, Command, load, settings_of
+from ringback.settings.load import FILE_VARIABLE
+from ringback.settings.table import SETTINGS
 
 
 def options_of(command: click.Command) -> Iterator[click.Option]:
@@ -20,7 +22,10 @@ def options_of(command: click.Command) -> Iterator[click.Option]:
     yield from (option for option in command.params if isinstance(option, click.Option))
 
 
-VARIABLES = sorted({str(option.envvar) for option in options_of(main) if option.envvar})
+OF_SETTINGS = {FILE_VARIABLE, *(setting.variable for setting in SETTINGS)}
+VARIABLES = sorted(
+    {str(option.envvar) for option in options_of(main) if option.envvar} - OF_SETTINGS
+)
 
 
 @pytest.mark.parametrize("command", list(Command))
