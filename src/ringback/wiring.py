@@ -25,11 +25,13 @@ from ringback.core.transition import Transition
 from ringback.engine.backlog import Bounds
 from ringback.engine.dispatcher import Dispatcher, Limits
 from ringback.engine.foresight import Foresight
+from ringback.engine.keyring import Keyring
 from ringback.engine.network import SystemNetwork
 from ringback.engine.outage import outlast
 from ringback.engine.policy_in_force import PolicyInForce
 from ringback.engine.progress import Progress
 from ringback.engine.sender import Sender
+from ringback.engine.shadowing import Shadowing
 from ringback.engine.supervisor import Supervisor
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
 from ringback.engine.tally import Tally
@@ -58,6 +60,7 @@ class Parts:
     phase: Phase
     """The phase of the transition in which everything started."""
     supervisor: Supervisor
+    shadowing: Shadowing
     sender: Sender
     store: SqliteStore
     drain: timedelta
@@ -98,6 +101,18 @@ class Parts:
             if gateway is not None:
                 gateway.close()
             raise
+        keyring = Keyring()
+        shadowing = Shadowing(
+            settings.shadows,
+            store=store,
+            transport=sender,
+            keyring=keyring,
+            clock=clock,
+            chance=chance,
+            tally=tally,
+            sources=settings.sources,
+            checkpoint=checkpoint,
+        )
         dispatcher = Dispatcher(
             store=store,
             transport=sender,
@@ -107,6 +122,8 @@ class Parts:
             limits=_limits_of(settings),
             tally=tally,
             sources=settings.sources,
+            keyring=keyring,
+            first_settled=shadowing.consider,
             checkpoint=checkpoint,
         )
 
@@ -117,7 +134,7 @@ class Parts:
                 in_force.transition,
                 dispatcher.intake,
                 settings.simulation,
-                dispatcher.keyring,
+                keyring,
             )
 
         progress = Progress(
@@ -142,11 +159,12 @@ class Parts:
             intake=dispatcher.intake,
             read_url=UrlReader(settings.guard, settings.egresses, tuple(settings.sources)),
             sources=settings.sources,
+            skipped_copies=tally.skipped_copies,
             gateway=gateway and gateway.shown_address,
         )
         timelapse = None
         if isinstance(clock, VirtualClock):
-            timelapse = Timelapse(clock, (progress, dispatcher))
+            timelapse = Timelapse(clock, (progress, dispatcher, shadowing))
         beside = _operators_routes(
             store=store,
             clock=clock,
@@ -161,6 +179,7 @@ class Parts:
         if timelapse is not None:
             beside = [*beside, *clock_routes(services.sign_ins, timelapse)]
         app = create_app(services, beside=beside)
+        await shadowing.recover()
         await supervisor.start()
         if gateway is not None:
             gateway.start(_receiver(store, services))
@@ -168,6 +187,7 @@ class Parts:
             app=app,
             phase=in_force.transition.phase_at(clock.now()),
             supervisor=supervisor,
+            shadowing=shadowing,
             sender=sender,
             store=store,
             drain=settings.drain,
@@ -188,7 +208,9 @@ class Parts:
         self.break_off()
         if self.gateway is not None:
             await self.gateway.stop_receiving(within=self.drain)
-        await self.supervisor.stop(within=self.drain)
+        await asyncio.gather(
+            self.supervisor.stop(within=self.drain), self.shadowing.stop(within=self.drain)
+        )
         if self.gateway is not None:
             self.gateway.close()
         await self.sender.close()

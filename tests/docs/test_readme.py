@@ -126,6 +126,7 @@ def test_the_tables_in_the_reference_are_a_settings_file(tmp_path: Path) -> None
     assert [phase.name for phase in phases] == ["before", "between", "after"]
     assert holds[0].url_prefix == "https://slow-mover.example/"
     assert list(settings.sources) == ["twilio", "kore", "standard-webhooks"]
+    assert [shadow.url_prefix for shadow in settings.shadows] == ["https://customer.example/"]
 
 
 def test_each_link_in_the_documents_leads_to_a_file() -> None:

@@ -9,7 +9,9 @@ from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.network import NETWORKS
 from ringback.core.outcome import Outcome
 from ringback.core.scenario import Step
+from ringback.core.shadow import Shadow
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
+from ringback.core.source import Source
 from ringback.core.supersim.access_profile import NetworkAccessProfile
 from ringback.core.supersim.billing import BillingPeriod, PeriodType
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
@@ -302,6 +304,19 @@ def callback(
         due=due,
         url=url,
         idempotency_key=key,
+    )
+
+
+def shadow(number: int, account_sid: str = OURS, source: Source = Source.TWILIO) -> Shadow:
+    """Return the open row of the copy of the callback with this number."""
+    return Shadow(
+        sid=sid(Kind.SHADOW, number),
+        callback_sid=callback(number).sid,
+        account_sid=account_sid,
+        source=source,
+        idempotency_token=f"token {number}",
+        url=callback(number).url.with_parameters("shadow=1"),
+        date_started=NOW + number * SECOND,
     )
 
 

@@ -83,6 +83,7 @@ DEFAULTS_OF_DEV = Settings(
     twilio_egress=ANY,
     kore_egress=ANY,
     egress={},
+    shadows=(),
     extra_ca_file=None,
     client_cert_file=None,
     client_key_file=None,
@@ -907,3 +908,4 @@ def test_all_that_the_example_offers_can_be_taken_in(
     assert list(settings.scenarios.values()) == [SCENARIOS["slow"]]
     assert [phase.name for phase in settings.policy.phases] == ["before", "after"]
     assert [hold.phase for hold in settings.policy.holds] == ["before"]
+    assert [shadow.percent for shadow in settings.shadows] == [10]

@@ -23,6 +23,7 @@ from starlette.routing import BaseRoute
 
 from ringback import __version__
 from ringback.api.routing import resource
+from ringback.core.account import EVERY
 from ringback.core.errors import StoreUnavailable
 from ringback.engine.foresight import Figures
 from ringback.engine.tally import Histogram, Tally
@@ -127,6 +128,11 @@ class _Snapshot(Collector):
         yield _counter(
             "callbacks_ended", "Callbacks that ended", ("source", "status"), tally.endings
         )
+        yield _counter(
+            "shadows", "Copies of callbacks that ended", ("source", "result"), tally.shadows
+        )
+        skipped = {(why,): count for why, count in tally.skipped_copies(EVERY).items()}
+        yield _counter("shadows_skipped", "Copies that were not made", ("reason",), skipped)
         yield _counter("datagrams", "Datagrams to and from devices", ("ending",), self.datagrams)
 
     def _histograms(self) -> Iterator[Metric]:

@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "secrets": "ringback.cli.secrets",
     "send": "ringback.cli.send",
     "serve": "ringback.cli.serve",
+    "shadow": "ringback.cli.shadow",
     "test-event": "ringback.cli.test_event",
     "trigger": "ringback.cli.trigger",
     "verify": "ringback.cli.verify",

@@ -160,6 +160,14 @@ class CallbackUrl:
         query = f"{self.query}&{encoded}" if self.query else encoded
         return replace(self, query=query)
 
+    def with_path(self, path: str) -> Self:
+        """Return this URL with another path; all else stays, its query too.
+
+        >>> CallbackUrl.parse("http://a.example/p?x=1").with_path("/q").wire
+        'http://a.example/q?x=1'
+        """
+        return replace(self, path=path)
+
     def with_warnings(self, *warnings: str) -> Self:
         """Return this URL with more to warn about on its callbacks' records."""
         return replace(self, warnings=(*self.warnings, *warnings))

@@ -73,19 +73,19 @@ class Hold:
 
     def covers(self, account_sid: str, url: str) -> bool:
         """Whether a callback of this account to this URL is held, until the hold ends."""
-        return self.account_sid in (None, account_sid) and _begins_with(url, self.url_prefix or "")
+        return self.account_sid in (None, account_sid) and begins_with(url, self.url_prefix or "")
 
     def __str__(self) -> str:
         """Who is held, in words."""
         return self.url_prefix or self.account_sid or "every callback"
 
 
-def _begins_with(url: str, prefix: str) -> bool:
+def begins_with(url: str, prefix: str) -> bool:
     """Whether a URL begins like this; the letter case of its origin says nothing.
 
-    >>> _begins_with("https://a.example/p", "HTTPS://A.example")
+    >>> begins_with("https://a.example/p", "HTTPS://A.example")
     True
-    >>> _begins_with("https://a.example.evil.example/p", "https://a.example")
+    >>> begins_with("https://a.example.evil.example/p", "https://a.example")
     False
     """
     url, prefix = _with_origin_in_lower_case(url), _with_origin_in_lower_case(prefix)

@@ -76,8 +76,15 @@ class Limits:
 _LIMITS: Final = Limits()
 
 
+def _tell_nobody(_: Callback) -> None:
+    """Let nobody know of a callback whose first attempt is settled."""
+
+
 class Dispatcher:
-    """The loop that claims what is due, and what becomes of the attempts."""
+    """The loop that claims what is due, and what becomes of the attempts.
+
+    `first_settled` is told of each callback whose first attempt is settled.
+    """
 
     def __init__(
         self,
@@ -90,6 +97,8 @@ class Dispatcher:
         limits: Limits = _LIMITS,
         tally: Tally | None = None,
         sources: Sources = BUILT_IN,
+        keyring: Keyring | None = None,
+        first_settled: Callable[[Callback], None] = _tell_nobody,
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
         self._store = store
@@ -101,7 +110,8 @@ class Dispatcher:
         self._bell = Bell(clock)
         self._lanes = Lanes(at_once=limits.at_once, per_destination=limits.per_destination)
         self._backlog = Backlog(limits.backlog)
-        self.keyring = Keyring()
+        self.keyring = keyring or Keyring()
+        self._first_settled = first_settled
         self._settler = Settler(store=store, clock=clock, settled=self._settled)
         self._courier = Courier(
             transport=transport,
@@ -258,7 +268,9 @@ class Dispatcher:
     def _settled(self, settlement: Settlement, account: Account | None) -> None:
         """Go on with a callback whose last attempt is durable."""
         self._checkpoint("settled")
-        callback, _, progress = settlement
+        callback, attempt, progress = settlement
+        if attempt.number == 1:
+            self._first_settled(callback)
         if progress.is_under_way and account is not None:
             self._courier.hand_back(Claim(callback, progress, account))
         elif progress.due is not None:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from itertools import accumulate, product
 from typing import Final
 
+from ringback.core.account import EVERY
 from ringback.core.callback import CallbackStatus
 from ringback.core.source import Source, SourceName
 
@@ -85,6 +86,10 @@ class Tally:
         """From acceptance to first attempt."""
         self.delivery_seconds = _of_each_source(DELAY_SECONDS)
         """From acceptance to delivery."""
+        self.shadows = defaultdict[tuple[str, str], int](int)
+        """Copies of callbacks that ended, by their source and result."""
+        self.shadows_skipped = defaultdict[tuple[str, str], int](int)
+        """Those that were not made, by account and reason."""
         self.commit_seconds = Histogram(COMMIT_SECONDS)
         """Of the store; written by its own thread."""
 
@@ -111,6 +116,14 @@ class Tally:
         self.endings[source, status] += 1
         if status is CallbackStatus.DELIVERED:
             self.delivery_seconds[source].add(seconds_since_created)
+
+    def skipped_copies(self, account_sid: str) -> dict[str, int]:
+        """Return how many copies of an account's callbacks were not made, by reason."""
+        skipped = dict[str, int]()
+        for (owner, why), count in self.shadows_skipped.items():
+            if account_sid in (EVERY, owner):
+                skipped[why] = skipped.get(why, 0) + count
+        return skipped
 
     def committed(self, seconds: float) -> None:
         """Count how long a commit of the store took."""

@@ -66,12 +66,10 @@ class About:
 
 
 def told(payload: Payload, about: About, method: Method) -> list[tuple[str, str]]:
-    """Return the parameters of a callback; a test event has none."""
+    """Return the parameters of a callback; raises KeyError for a test event, which has none."""
     if payload in _EVENTS:
         return parameters_of(_EVENTS[payload](about))
-    if payload in _VALUES:
-        return [*parameters_of(_sim_update(about)), *_VALUES[payload](method)]
-    return []
+    return [*parameters_of(_sim_update(about)), *_VALUES[payload](method)]
 
 
 def _sim_update(about: About) -> Event:

@@ -17,6 +17,8 @@ from ringback.settings.file import SettingsFile
 from ringback.settings.given import Given, find, in_file
 from ringback.settings.policy import TABLES, read_policy
 from ringback.settings.record import Settings
+from ringback.settings.shadows import TABLE as SHADOWS
+from ringback.settings.shadows import read_shadows
 from ringback.settings.sources import TABLE as SOURCES
 from ringback.settings.sources import AddedSources
 from ringback.settings.table import (
@@ -32,7 +34,7 @@ from ringback.settings.texts import is_egress_name
 
 FILE_VARIABLE: Final = "RINGBACK_SETTINGS"
 _PREFIX: Final = "RINGBACK_"
-_TABLES: Final = ("egress", "scenarios", SOURCES, *TABLES)
+_TABLES: Final = ("egress", "scenarios", SOURCES, *TABLES, SHADOWS)
 
 
 def load(
@@ -66,6 +68,7 @@ def load(
         egress_of_source=added.egresses,
         egress=_named_egress(file),
         scenarios=_scenarios(file),
+        shadows=read_shadows(file, added.sources),
         **values,
     )
 

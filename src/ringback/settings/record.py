@@ -13,6 +13,7 @@ from ringback.core.infrastructure import Sources
 from ringback.core.metering import MEGABYTE
 from ringback.core.scenario import Scenario
 from ringback.core.schedule import Schedule
+from ringback.core.shadow import ShadowRule
 from ringback.core.simulation import EVERYONE, Simulation
 from ringback.core.source import Policy, Source, SourceName
 from ringback.settings.texts import Gateway, TlsPort
@@ -59,6 +60,8 @@ class Settings:
     """Those of the added sources that name one."""
     egress: Mapping[str, Egress]
     """The ways out that a callback URL can name with `#e=`."""
+    shadows: tuple[ShadowRule, ...]
+    """Which callbacks are copied from another source; the first that covers one decides."""
     extra_ca_file: Path | None
     client_cert_file: Path | None
     client_key_file: Path | None

@@ -99,6 +99,17 @@ async def test_what_was_counted_is_told(caller: Caller, tally: Tally) -> None:
     assert told[named("callbacks_ended_total", source="twilio", status="failed")] == 1
 
 
+async def test_copies_are_told_by_source_and_result_and_those_that_were_skipped_by_reason(
+    caller: Caller, tally: Tally
+) -> None:
+    tally.shadows[Source.KORE, "refused"] += 3
+    tally.shadows_skipped["AC1", "full"] += 1
+    tally.shadows_skipped["AC2", "full"] += 2
+    told = await samples(caller)
+    assert told[named("shadows_total", source="kore", result="refused")] == 3
+    assert told[named("shadows_skipped_total", reason="full")] == 3
+
+
 async def test_how_long_it_took_is_told_by_source(caller: Caller, tally: Tally) -> None:
     tally.attempted(Source.KORE, "delivered", None, 20.0)
     tally.attempted(Source.KORE, "delivered", None, 40.0)

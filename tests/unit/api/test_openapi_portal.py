@@ -40,6 +40,7 @@ REGISTER: Final = "/portal/v1/wireless_sims"
 TOTALS: Final = "/portal/v1/totals"
 TEST_EVENTS: Final = "/portal/v1/test_events"
 REHEARSALS: Final = "/portal/v1/rehearsals"
+SHADOWS: Final = "/portal/v1/shadows"
 SCENARIOS: Final = "/portal/v1/scenarios"
 POLICY: Final = "/portal/v1/policy"
 CLOCK: Final = "/portal/v1/clock"
@@ -55,6 +56,11 @@ CALLS: Final = (
     Call("GET", ONE, 404, sid="none"),
     Call("GET", f"{ONE}/attempts", 200, sid=CALLBACK_SID),
     Call("GET", f"{ONE}/attempts", 404, sid="none"),
+    Call("GET", SHADOWS, 200),
+    Call("GET", SHADOWS, 200, {"Source": "kore", "CallbackSid": CALLBACK_SID, "PageSize": "1"}),
+    Call("GET", SHADOWS, 400, {"Source": "nobody"}),
+    Call("GET", f"{SHADOWS}/report", 200, {"Since": "2024-01-01T00:00:00Z"}),
+    Call("GET", f"{SHADOWS}/report", 400, {"Since": "yesterday"}),
     Call("POST", LIST, 201, json=NEW),
     Call("POST", LIST, 201, json={"callbacks": [NEW, {**NEW, "idempotency_key": "a"}]}),
     Call("POST", LIST, 400, json={"url": HOOK}),

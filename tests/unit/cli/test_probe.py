@@ -44,3 +44,10 @@ def test_the_cases_can_be_listed_without_a_receiver() -> None:
     assert "kore-post-hmac" in run.stdout
     assert "answers-200-to-everything" in run.stdout
     assert "twilio-post" not in run.stdout
+
+
+def test_the_cases_of_one_method_can_be_listed() -> None:
+    run = run_probe("--list", "--method=GET")
+    assert "kore-get-sim-update" in run.stdout
+    assert "kore-repeat-in-series" in run.stdout
+    assert "-post-" not in run.stdout

@@ -495,3 +495,9 @@ def test_a_url_that_is_refused_by_now_is_called_all_the_same(text: str, wire: st
 def test_what_was_never_a_url_can_not_be_read_back() -> None:
     with pytest.raises(ValueError, match="'nonsense' was never a callback URL"):
         CallbackUrl.read_back("nonsense")
+
+
+def test_another_path_leaves_all_else() -> None:
+    url = parse("https://user:pass@a.example:8443/p?x=1#rc=2").with_path("/q/r")
+    assert url.configured == "https://user:pass@a.example:8443/q/r?x=1#rc=2"
+    assert url.connection.retry_count == 2

@@ -351,7 +351,7 @@ async def test_a_transport_that_raises_is_a_failure_of_ours(
         "Unreachable(failure=<Failure.INTERNAL: ('internal', 11200, None)>,"
         " why='Ringback itself failed: RuntimeError')"
     )
-    assert caplog.messages == [f"attempt 1 of {sid(7)} failed"]
+    assert caplog.messages == [f"an attempt of {sid(7)} failed"]
 
 
 async def test_what_cant_be_rendered_is_told_without_a_request() -> None:

@@ -71,6 +71,7 @@ _REPLAYS: Final = (
     _OTHER,
     Parameter("DryRun", _YES, "Whether only to count."),
 )
+_SINCE: Final = Parameter("Since", INSTANT, "Only copies sent from this instant on.")
 _PAYLOAD: Final = required("Payload", text(shortest=1), "What the device sends.")
 _DATAGRAM: Final = (
     required("Payload", TEXT, "What the device sends: text, or Base64."),
@@ -200,6 +201,27 @@ PORTAL: Final = (
             ),
         ),
         errors=(409,),
+    ),
+    PortalOperation(
+        "GET",
+        "/portal/v1/shadows",
+        "ListShadow",
+        "List copies of callbacks from another source, newest first, beside the first attempts.",
+        {200: "shadow_page"},
+        (
+            _SOURCE,
+            Parameter("CallbackSid", TEXT, "Only copies of this callback."),
+            _SINCE,
+            *PAGES,
+        ),
+    ),
+    PortalOperation(
+        "GET",
+        "/portal/v1/shadows/report",
+        "ReportShadows",
+        "Compare the answers to callbacks and to their copies, URL by URL.",
+        {200: "shadow_report"},
+        (_SINCE,),
     ),
     PortalOperation(
         "GET",

@@ -60,12 +60,14 @@ _CALLBACK: Final = object_of(
     date_updated=INSTANT,
 )
 
-_ATTEMPT: Final = object_of(
-    callback_sid=sid_of(Kind.CALLBACK),
-    number=number(1),
-    date_started=INSTANT,
-    duration_ms=_MILLISECONDS,
-    timings=or_null(
+_RESULT: Final[Schema] = {
+    "type": "string",
+    "enum": ["open", "delivered", "refused", "unreachable", "unknown"],
+}
+_SENT: Final[dict[str, Schema]] = {
+    "date_started": INSTANT,
+    "duration_ms": _MILLISECONDS,
+    "timings": or_null(
         object_of(
             look_up_ms=_MILLISECONDS,
             connect_ms=_MILLISECONDS,
@@ -74,18 +76,82 @@ _ATTEMPT: Final = object_of(
             total_ms=_MILLISECONDS,
         )
     ),
-    local_address=or_null(TEXT),
-    proxy=or_null(TEXT),
-    result={
-        "type": "string",
-        "enum": ["open", "delivered", "refused", "unreachable", "unknown"],
-    },
-    status_code=or_null(number()),
-    error_code=or_null(number()),
-    failure=or_null(TEXT),
-    reason=or_null(TEXT),
+    "local_address": or_null(TEXT),
+    "proxy": or_null(TEXT),
+    "result": _RESULT,
+    "status_code": or_null(number()),
+    "error_code": or_null(number()),
+    "failure": or_null(TEXT),
+    "reason": or_null(TEXT),
+    "response": or_null(object_of(status=number(), headers=_HEADERS, body=TEXT, is_cut=FLAG)),
+}
+"""What is known of any request that left."""
+
+_ATTEMPT: Final = object_of(
+    callback_sid=sid_of(Kind.CALLBACK),
+    number=number(1),
+    **_SENT,
     request=or_null(object_of(method=METHOD, url=TEXT, headers=_HEADERS, body=TEXT)),
-    response=or_null(object_of(status=number(), headers=_HEADERS, body=TEXT, is_cut=FLAG)),
+)
+
+_ANSWER: Final = object_of(
+    source=_SOURCE,
+    result=_RESULT,
+    status_code=or_null(number()),
+    failure=or_null(TEXT),
+    duration_ms=_MILLISECONDS,
+    body_excerpt=or_null(TEXT),
+)
+_COMPARISON: Final = object_of(
+    callback_sid=sid_of(Kind.CALLBACK),
+    shadow_sid=sid_of(Kind.SHADOW),
+    url=TEXT,
+    first=_ANSWER,
+    copy=_ANSWER,
+    is_known=FLAG,
+    is_same=FLAG,
+    meaning=TEXT,
+)
+_PERCENTILES: Final = or_null(object_of(p50_ms=_MILLISECONDS, p95_ms=_MILLISECONDS))
+
+_SHADOW: Final = object_of(
+    sid=sid_of(Kind.SHADOW),
+    callback_sid=sid_of(Kind.CALLBACK),
+    account_sid=sid_of(Kind.ACCOUNT),
+    source=_SOURCE,
+    idempotency_token=TEXT,
+    url=TEXT,
+    **_SENT,
+    request=or_null(object_of(line=TEXT, headers=_HEADERS)),
+    comparison={"$ref": "#/components/schemas/comparison"},
+)
+_SHADOW_REPORT: Final = object_of(
+    since=or_null(INSTANT),
+    pairs=number(0),
+    same=number(0),
+    differing=number(0),
+    unknown=number(0),
+    skipped={"type": "object", "additionalProperties": number(0)},
+    urls_left_out=number(0),
+    urls=list_of(
+        object_of(
+            url=TEXT,
+            pairs=number(0),
+            same=number(0),
+            differing=number(0),
+            unknown=number(0),
+            times=object_of(first=_PERCENTILES, copy=_PERCENTILES),
+            differences=list_of(
+                object_of(
+                    first=TEXT,
+                    copy=TEXT,
+                    meaning=TEXT,
+                    count=number(1),
+                    example={"$ref": "#/components/schemas/comparison"},
+                )
+            ),
+        )
+    ),
 )
 
 _NEW_CALLBACK: Final[Schema] = {
@@ -130,6 +196,10 @@ PORTAL_SCHEMAS: Final[Mapping[str, Any]] = {
     "callback_page": _page("callbacks", "callback"),
     "attempt": _ATTEMPT,
     "attempt_page": _page("attempts", "attempt"),
+    "comparison": _COMPARISON,
+    "shadow": _SHADOW,
+    "shadow_page": _page("shadows", "shadow"),
+    "shadow_report": _SHADOW_REPORT,
     "new_callback": _NEW_CALLBACK,
     "new_callbacks": {
         "anyOf": [

@@ -131,13 +131,14 @@ def write_attempt(attempt: Attempt) -> Row:
         attempt.local_address,
         attempt.proxy,
         request and request.head,
-        response and _write_head(response),
+        response and write_response_head(response),
         response and response.body,
         response is not None and response.is_cut,
     )
 
 
-def _write_head(response: RecordedResponse) -> str:
+def write_response_head(response: RecordedResponse) -> str:
+    """Return the status and the headers of an answer for their column."""
     return "\n".join([str(response.status), *map(": ".join, response.headers)])
 
 
@@ -159,7 +160,7 @@ def read_attempt(row: sqlite3.Row, callback: Callback) -> Attempt:
         local_address,
         proxy,
         None if request_head is None else _request_of(request_head, callback),
-        None if head is None else _read_response(head, body, is_cut=bool(is_cut)),
+        None if head is None else read_response(head, body, is_cut=bool(is_cut)),
     )
 
 
@@ -168,7 +169,8 @@ def _request_of(head: str, callback: Callback) -> RecordedRequest:
     return RecordedRequest(method, callback.called.wire, head, callback.sent_body)
 
 
-def _read_response(head: str, body: bytes, *, is_cut: bool) -> RecordedResponse:
+def read_response(head: str, body: bytes, *, is_cut: bool) -> RecordedResponse:
+    """Return the answer that stands in these columns."""
     status, *lines = head.split("\n")
     pairs = (line.partition(": ") for line in lines)
     headers = tuple((name, value) for name, _, value in pairs)

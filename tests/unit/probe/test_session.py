@@ -1,0 +1,153 @@
+"""What is sent by connections in the probe's own hands, and where a run stops."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from ringback.core.addresses import ANYWHERE
+from ringback.core.guard import Guard
+from ringback.core.outcome import Failure
+from ringback.core.rendering import OutgoingRequest
+from ringback.core.source import Source
+from ringback.engine.sender import Sender
+from ringback.engine.system import SystemClock, stopwatch
+from ringback.engine.tls import Tls
+from ringback.probe.answers import hiding
+from ringback.probe.session import Means, Session, Stopped, Times
+from tests.receivers import (
+    OK,
+    Hang,
+    RecordingReceiver,
+    answer_and_close,
+    close_without_answer,
+    drip,
+    reset,
+)
+from tests.unit.probe.receivers import requests_to
+
+UNAVAILABLE = b"HTTP/1.1 503 Unavailable\r\nContent-Length: 0\r\n\r\n"
+BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.fixture
+async def sender() -> AsyncGenerator[Sender]:
+    sender = Sender(stopwatch=stopwatch, guard=Guard(ANYWHERE))
+    yield sender
+    await sender.close()
+
+
+def session(sender: Sender, *, request: float = 5.0, whole: float = 85.0) -> Session:
+    means = Means(sender, Tls(), SystemClock(), stopwatch)
+    return Session(means, Times(request=request, whole=whole), hiding([]))
+
+
+def request_to(url: str) -> OutgoingRequest:
+    return requests_to(url).request(Source.KORE)
+
+
+async def test_a_request_is_sent_again_as_long_as_that_is_asked_for(sender: Sender) -> None:
+    async with RecordingReceiver(UNAVAILABLE, close_without_answer) as receiver:
+        answers = await session(sender).until_accepted(request_to(receiver.url()))
+        assert [answer.status for answer in answers] == [503, None, 200]
+        assert len({request.raw for request in receiver.requests}) == 1
+
+
+async def test_a_refusal_is_not_asked_for_twice(sender: Sender) -> None:
+    refusal = b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"
+    async with RecordingReceiver(refusal) as receiver:
+        answers = await session(sender).until_accepted(request_to(receiver.url()))
+        assert [answer.status for answer in answers] == [403]
+
+
+async def test_who_hangs_up_leaves_before_the_answer(sender: Sender) -> None:
+    async with RecordingReceiver(hang := Hang()) as receiver:
+        await session(sender).hang_up(request_to(receiver.url()))
+        [request] = await receiver.wait_for(1)
+        hang.release()
+        await receiver.wait_for_ended(1)
+    assert request.body.startswith(b"ApiVersion=v1")
+
+
+async def test_a_connection_drops_at_the_first_byte_of_the_answer(sender: Sender) -> None:
+    broken = asyncio.Event()
+
+    async def one_byte(writer: asyncio.StreamWriter) -> None:
+        writer.write(OK[:1])
+        await writer.drain()
+        broken.set()
+
+    async with RecordingReceiver(one_byte) as receiver:
+        await session(sender).drop(request_to(receiver.url()))
+        assert broken.is_set()
+        await receiver.wait_for_ended(1)
+
+
+async def test_an_answer_that_does_not_come_is_no_reason_to_stay(sender: Sender) -> None:
+    async with RecordingReceiver(hang := Hang(), reset) as receiver:
+        url = receiver.url()
+        for _ in range(2):
+            await session(sender, request=0.05).drop(request_to(url))
+        assert len(receiver.requests) == 2
+        hang.release()
+    await session(sender).drop(request_to(url))
+    await session(sender).hang_up(request_to(url))
+    assert receiver.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "failure"),
+    [
+        (OK, 200, None),
+        (drip(OK), 200, None),
+        (answer_and_close(b"HTTP/1.1 403 No\r\n\r\nno"), 403, None),
+        (answer_and_close(OK[:9]), None, Failure.CLOSED),
+        (close_without_answer, None, Failure.CLOSED),
+        (reset, None, Failure.CLOSED),
+        (b"SSH-2.0-OpenSSH_9.9\r\n", None, Failure.PROTOCOL),
+        (Hang(), None, Failure.READ_TIMEOUT),
+    ],
+)
+async def test_each_copy_that_is_sent_at_once_has_an_ending_of_its_own(
+    reply: bytes, status: int | None, failure: Failure | None, sender: Sender
+) -> None:
+    async with RecordingReceiver(reply) as receiver:
+        answers = await session(sender, request=0.2).send_at_once(
+            request_to(receiver.url()), copies=2
+        )
+    endings = {(answer.status, answer.failure) for answer in answers}
+    assert endings == {(200, None), (status, failure)}
+
+
+async def test_nobody_to_send_copies_to_is_an_ending(sender: Sender) -> None:
+    async with RecordingReceiver() as receiver:
+        url = receiver.url()
+    answers = await session(sender).send_at_once(request_to(url), copies=2)
+    assert [answer.failure for answer in answers] == [Failure.CONNECT]
+    assert answers[0].words == "no connection: Connection refused"
+
+
+async def test_who_starts_anew_is_waited_for(sender: Sender) -> None:
+    async with RecordingReceiver(close_without_answer, BAD_GATEWAY) as receiver:
+        assert await session(sender).until_it_is_up(lambda: request_to(receiver.url()))
+        assert len(receiver.requests) == 3
+
+
+async def test_who_never_comes_back_is_not_waited_for_beyond_the_end(sender: Sender) -> None:
+    async with RecordingReceiver() as receiver:
+        url = receiver.url()
+    with pytest.raises(Stopped, match=r"the probe ended after 0\.2 s"):
+        await session(sender, whole=0.2).until_it_is_up(lambda: request_to(url))
+
+
+async def test_four_silences_in_a_row_end_a_run_and_an_answer_between_does_not(
+    sender: Sender,
+) -> None:
+    replies = [Hang(), Hang(), Hang(), OK, Hang(), Hang(), Hang(), Hang()]
+    async with RecordingReceiver(*replies) as receiver:
+        run, request = session(sender, request=0.03), request_to(receiver.url())
+        for _ in replies:
+            await run.send(request)
+        with pytest.raises(Stopped, match="4 requests in a row got no answer"):
+            await run.send(request)
+        assert len(receiver.requests) == len(replies)
