@@ -22,9 +22,10 @@ def options_of(command: click.Command) -> Iterator[click.Option]:
     yield from (option for option in command.params if isinstance(option, click.Option))
 
 
-OF_SETTINGS = {FILE_VARIABLE, *(setting.variable for setting in SETTINGS)}
+# A setting of any other command is one of the servers', and has to be right.
+OF_SERVERS = {FILE_VARIABLE, *(setting.variable for setting in SETTINGS)} - {DATA.variable}
 VARIABLES = sorted(
-    {str(option.envvar) for option in options_of(main) if option.envvar} - OF_SETTINGS
+    {str(option.envvar) for option in options_of(main) if option.envvar} - OF_SERVERS
 )
 
 
