@@ -1,5 +1,6 @@
 """Receivers in this process: right ones, made with the toolkit, and ones with a fault."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ class Counter:
 
     count: int = 0
     seen: MemorySeen = field(default_factory=MemorySeen)
+    later: set[asyncio.Task[None]] = field(default_factory=set)
+    """Work that is still to be done."""
 
     async def read(self) -> int:
         return self.count
