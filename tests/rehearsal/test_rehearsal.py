@@ -2,21 +2,30 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ringback.core.callback import UNDELIVERED, Callback
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.connection import Limits
 from ringback.core.source import Source
-from ringback.migration.applying import Ended, Move
+from ringback.engine.sender import Sender
+from ringback.engine.system import SystemChance
+from ringback.migration.applying import Ended, Move, News, Stopped
 from ringback.migration.canary import look_at
 from ringback.migration.journal import Journal, journal_of
 from ringback.migration.plan import Plan, make_plan
+from ringback.migration.record import Entry
 from ringback.migration.records.store import StoreRecord
 from ringback.migration.standing import Standing
 from ringback.migration.watching import Canary
 from ringback.ports import CallbackFilter
+from ringback.probe.gate import gate
 from tests.rehearsal.receivers import Kind
 from tests.rehearsal.world import URLS, World, a_world
 
@@ -24,52 +33,79 @@ SOAK = timedelta(hours=1)
 BETWEEN, AFTER = datetime(2024, 10, 16, tzinfo=UTC), datetime(2024, 11, 2, tzinfo=UTC)
 
 
+@dataclass
+class ReceiverGate:
+    """Answers `Gate` by the probe's quick look, as `ringback migrate apply` has it."""
+
+    record: StoreRecord
+    sender: Sender
+
+    async def check(self, entry: Entry) -> str | None:
+        account = await self.record.account(entry.place.account_sid or "")
+        assert account is not None
+        return await gate(
+            CallbackUrl.parse(entry.url),
+            method=entry.method,
+            source=Source.KORE,
+            account=account,
+            transport=self.sender,
+            limits=Limits(5, 15, 15),
+            chance=SystemChance(),
+            now=self.record.clock.now(),
+        )
+
+
 class Rehearsal:
     """An operator, with a plan."""
 
     def __init__(self, world: World, folder: Path) -> None:
         self.world = world
+        self.folder = folder
         self.record = StoreRecord(world.parts.store, folder="", clock=world.clock)
-        self.path = folder / "plan.jsonl"
+        self.news = list[News]()
 
-    async def plan(self) -> Plan:
+    async def plan(self, name: str) -> Plan:
+        """Make a plan, as a file, and return what that says."""
+        path = self.folder / name
         plan = make_plan(
             await self.record.entries(),
             to=Source.KORE,
             record=self.record.source,
             phase="before",
             now=self.world.clock.now(),
-            plan_id="rehearsal",
+            plan_id=name,
         )
-        plan.write(self.path)
-        return Plan.read(self.path)
+        plan.write(path)
+        return Plan.read(path)
 
     async def apply(self, plan: Plan) -> Ended:
-        """Apply the plan as a command does, each time anew, while events go on."""
-        gate, canary = None, Canary((10,), SOAK, self.record, look_at)
-        with Journal(journal_of(self.path), plan_id=plan.id) as journal:
-            move = Move(plan, self.record, journal, self.world.clock, tell=lambda _: None)
-            task = asyncio.create_task(move.apply(gate=gate, canary=canary))
+        """Apply a plan, a tenth first, while events go on."""
+        canary = Canary((10,), SOAK, self.record, look_at)
+        with self._move(plan) as move:
+            ready = ReceiverGate(self.record, self.world.parts.sender)
+            task = asyncio.create_task(move.apply(gate=ready, canary=canary))
             await self.world.traffic_until(task, events=URLS // 15)
             return task.result()
 
     async def revert(self, plan: Plan) -> None:
-        with Journal(journal_of(self.path), plan_id=plan.id) as journal:
-            await Move(plan, self.record, journal, self.world.clock, tell=lambda _: None).revert()
+        with self._move(plan) as move:
+            await move.revert()
 
     async def standings(self, plan: Plan) -> dict[Kind, Counter[Standing]]:
-        with Journal(journal_of(self.path), plan_id=plan.id) as journal:
-            move = Move(plan, self.record, journal, self.world.clock, tell=lambda _: None)
+        """Return how the edits of a plan stand, by what the receivers are like."""
+        with self._move(plan) as move:
             stands = await move.stands()
-        kinds = self.world.receivers.kinds
         found = {kind: Counter[Standing]() for kind in Kind}
         for stand in stands.values():
-            found[kinds["/r/" + _number(stand.edit.old)]][stand.standing] += 1
+            path = CallbackUrl.parse(stand.edit.old).path
+            found[self.world.receivers.kinds[path]][stand.standing] += 1
         return found
 
-
-def _number(url: str) -> str:
-    return url.partition("/r/")[2].partition("#")[0]
+    @contextmanager
+    def _move(self, plan: Plan) -> Generator[Move]:
+        path = journal_of(self.folder / plan.id)
+        with Journal(path, plan_id=plan.id) as journal:
+            yield Move(plan, self.record, journal, self.world.clock, tell=self.news.append)
 
 
 async def urls_of(record: StoreRecord) -> dict[str, str]:
@@ -85,22 +121,27 @@ async def test_5000_urls_are_moved_and_brought_back_and_not_one_callback_is_lost
         at_first = await urls_of(rehearsal.record)
         assert len(at_first) == URLS
 
-        # Until October 15: moved by plan, a tenth first.
+        # Until October 15. At the first try something is wrong with many that no probe shows:
+        # the tenth goes back.
         await world.traffic(URLS)
-        plan = await rehearsal.plan()
-        assert len(plan.edits) == URLS
-        endings = [await rehearsal.apply(plan) for _ in range(3)]
-        # The fragile ones are found by their deliveries: in the tenth, and then in the rest.
-        assert endings == [Ended.WENT_BACK, Ended.WENT_BACK, Ended.DONE]
-        standings = await rehearsal.standings(plan)
-        for kind, standing in (
-            (Kind.BOTH, Standing.MOVED),
-            (Kind.KORE, Standing.MOVED),
-            (Kind.TWILIO, Standing.SKIPPED),
-            (Kind.FRAGILE, Standing.BEHIND),
-        ):
-            kinds = list(world.receivers.kinds.values())
-            assert standings[kind] == {standing: kinds.count(kind)}
+        first = await rehearsal.plan("first")
+        assert len(first.edits) == URLS
+        world.receivers.is_gateway_down = True
+        assert await rehearsal.apply(first) is Ended.WENT_BACK
+        assert await urls_of(rehearsal.record) == at_first
+        assert any(isinstance(news, Stopped) for news in rehearsal.news)
+
+        # At the second it is mended. Who isn't ready, or gets worse by himself, stays behind.
+        world.receivers.is_gateway_down = False
+        plan = await rehearsal.plan("second")
+        assert await rehearsal.apply(plan) is Ended.DONE
+        kinds = Counter(world.receivers.kinds.values())
+        assert await rehearsal.standings(plan) == {
+            Kind.BOTH: {Standing.MOVED: kinds[Kind.BOTH]},
+            Kind.KORE: {Standing.MOVED: kinds[Kind.KORE]},
+            Kind.TWILIO: {Standing.SKIPPED: kinds[Kind.TWILIO]},
+            Kind.FRAGILE: {Standing.BEHIND: kinds[Kind.FRAGILE]},
+        }
 
         # After it, and after November 1.
         for date in (BETWEEN, AFTER):

@@ -126,8 +126,8 @@ async def test_the_record_of_one_account_changes_no_other(furnished: Store) -> N
 
 async def test_a_new_url_that_cant_be_called_changes_nothing_at_all(furnished: Store) -> None:
     await keep(furnished, with_sms_url(1), with_sms_url(2))
-    edits = [Edit(place(1), OLD, NEW), Edit(place(2), OLD, "https://a.example/#cbs=else")]
-    with pytest.raises(Unusable, match=f"{place(2).name}: .*cbs must be") as refused:
+    edits = [Edit(place(1), OLD, NEW), Edit(place(2), OLD, "https://u:pass@a.example/#rc=9")]
+    with pytest.raises(Unusable, match=f"{place(2).name}: .*rc must be") as refused:
         await record_of(furnished).replace(edits)
     assert "pass" not in str(refused.value)
     assert list((await urls_of(furnished)).values()) == [OLD, OLD]

@@ -72,7 +72,7 @@ def _read(read: Callable[[str], T], text: str | None) -> T | None:
     callback=_read_shares,
     metavar="SHARES",
     help="Move this share first, in percent, or several one after the other (10,50), and go on"
-    " only while the moved ones deliver no worse than before; else they go back.",
+    " while they deliver no worse than before; what got worse goes back, or all of a step.",
 )
 @click.option(
     "--soak",

@@ -137,8 +137,10 @@ def _meaning_for(copy: Answer, source: SourceName) -> str:
 def _meaning_of_failure(failure: str, source: SourceName) -> str:
     if failure == "guard":
         return "the settings let no callback go where the copy goes"
-    if failure in ("secret", "source"):
-        return f"what {source} signs with is gone, or {source} itself; nothing was sent"
+    if failure == "secret":
+        return f"what signs for {source} is gone; nothing was sent"
+    if failure == "source":
+        return f"there is no source {source} in the settings any more; nothing was sent"
     if failure in _TIMEOUTS:
         return f"the receiver doesn't answer a request from {source} in time"
     return f"no answer came to a request from {source}; does a firewall know its addresses?"

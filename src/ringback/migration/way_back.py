@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from ringback.core.borders import borders
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.source import Policy, SourceName
 from ringback.migration.record import Edit
@@ -26,11 +27,12 @@ class WayBack:
 def way_back(edits: Sequence[Edit], to: SourceName, policy: Policy, *, at: datetime) -> WayBack:
     """Return what taking these edits back would do at this instant."""
     staying, ends, returning = Counter[str](), list[datetime](), 0
+    ahead = borders(policy, after=at)
     for edit in edits:
         url, account_sid = CallbackUrl.parse(edit.old, sources=None), edit.place.account_sid or ""
         choices = [
             (since, policy.choose(url.source, at=since, account_sid=account_sid, url=url.wire))
-            for since in (at, *_borders_after(at, policy))
+            for since in (at, *(border.at for border in ahead))
         ]
         _, now = choices[0]
         if now.source == to:
@@ -50,7 +52,3 @@ def in_vain(edits: Sequence[Edit], to: SourceName, policy: Policy, *, at: dateti
         if choice.source != to:
             found[choice.reason] += 1
     return found
-
-
-def _borders_after(at: datetime, policy: Policy) -> list[datetime]:
-    return [phase.since for phase in policy.phases if phase.since is not None and phase.since > at]

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -53,3 +53,10 @@ def test_the_way_back_of_a_held_url_stays_open() -> None:
     policy = Policy(NOTICE.phases, (Hold("before", account_sid="AC1"),))
     found = way_back(OLD, Source.KORE, policy, at=AFTER)
     assert (found.returning, found.open_until) == (3, None)
+
+
+def test_the_way_back_of_a_url_ends_with_its_hold() -> None:
+    until = AFTER + timedelta(days=9)
+    policy = Policy(NOTICE.phases, (Hold("before", account_sid="AC1", until=until),))
+    found = way_back(OLD, Source.KORE, policy, at=AFTER)
+    assert (found.returning, found.open_until) == (3, until)
