@@ -60,7 +60,8 @@ LOCK = $(BIN)/uv --quiet --system-certs pip compile --universal --python-version
        --custom-compile-command 'make lock' $(ARGS)
 
 lock: install-dev ## Pin what pyproject.toml and requirements/*.in ask for (ARGS=--upgrade: anew)
-	@$(LOCK) --extra server pyproject.toml requirements/run.in -o requirements/run.txt >/dev/null
+	@$(LOCK) --extra server --extra migrate pyproject.toml requirements/run.in \
+	        -o requirements/run.txt >/dev/null
 	@$(LOCK) requirements/dev.in -o requirements/dev.txt >/dev/null
 
 clean: ## Remove .venv, caches and reports; never ringback-data

@@ -20,10 +20,11 @@ from ringback.core.method import Method
 from ringback.core.rendering import render
 from ringback.core.sids import SID_BYTES, Kind, make_sid
 from ringback.core.sim_updated import SimUpdated
-from ringback.core.source import NOTICE, Transition
+from ringback.core.source import NOTICE
 from ringback.core.supersim.access_profile import NetworkAccessProfile
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.transition import Transition
 from ringback.core.webhook_secret import NO_SECRETS, WebhookSecret
 from ringback.engine.dispatcher import Dispatcher
 from ringback.engine.sender import Sender

@@ -24,11 +24,12 @@ from ringback.core.schedule import Schedule
 from ringback.core.secret_hash import hash_secret
 from ringback.core.sim_updated import SimUpdated
 from ringback.core.simulation import Simulation
-from ringback.core.source import NOTICE, Source, Transition
+from ringback.core.source import NOTICE, Source
 from ringback.core.supersim.access_profile import NetworkAccessProfile
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.supersim.sim_update import SimUpdate
+from ringback.core.transition import Transition
 from ringback.core.webhook_secret import NO_SECRETS, WebhookSecret, WebhookSecrets
 from ringback.engine.keyring import Keyring
 from ringback.operations.moment import Moment

@@ -15,17 +15,23 @@ from ringback.api.callback_urls import UrlReader
 from ringback.api.health import Health, health_routes
 from ringback.api.metrics import Metrics, metrics_routes
 from ringback.api.portal.clock import clock_routes
+from ringback.api.portal.policy import policy_routes
 from ringback.api.services import Services
 from ringback.carrier.simulated import SimulatedCarrier
 from ringback.carrier.udp import Received, UdpGateway
 from ringback.core.errors import StoreUnavailable, Unusable
-from ringback.core.source import Phase, Transition
+from ringback.core.source import Phase
+from ringback.core.transition import Transition
 from ringback.engine.backlog import Bounds
 from ringback.engine.dispatcher import Dispatcher, Limits
+from ringback.engine.foresight import Foresight
+from ringback.engine.keyring import Keyring
 from ringback.engine.network import SystemNetwork
 from ringback.engine.outage import outlast
+from ringback.engine.policy_in_force import PolicyInForce
 from ringback.engine.progress import Progress
 from ringback.engine.sender import Sender
+from ringback.engine.shadowing import Shadowing
 from ringback.engine.supervisor import Supervisor
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
 from ringback.engine.tally import Tally
@@ -36,7 +42,7 @@ from ringback.operations.life import Life
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.devices import receive_datagram_from
 from ringback.ports import Chance, Clock, Store, Transaction, no_checkpoint
-from ringback.settings import Settings
+from ringback.settings import Origin, Reloading, Settings, policy_of
 from ringback.stores.sqlite.store import SqliteStore
 from ringback.stores.vault import Vault, has_key_file, make_key_file, new_key
 
@@ -54,6 +60,7 @@ class Parts:
     phase: Phase
     """The phase of the transition in which everything started."""
     supervisor: Supervisor
+    shadowing: Shadowing
     sender: Sender
     store: SqliteStore
     drain: timedelta
@@ -62,6 +69,9 @@ class Parts:
     services: Services
     gateway: UdpGateway | None
     """Where devices send to, and get from; None without a gateway."""
+    foresight: Foresight
+    reloading: Reloading | None
+    """What takes over a changed policy; None where there is no settings file."""
 
     @classmethod
     async def start(
@@ -71,14 +81,17 @@ class Parts:
         clock: Clock = _SYSTEM_CLOCK,
         chance: Chance = _SYSTEM_CHANCE,
         checkpoint: Callable[[str], None] = no_checkpoint,
+        origin: Origin | None = None,
     ) -> Self:
         """Open the data file and start the engine; a VirtualClock can be advanced over HTTP, too.
+
+        Where the settings came from a file, its policy is in force also when it changes.
 
         Raises Unusable where the data folder, a file or the gateway's address can't be used.
         """
         tally = Tally()
         sender = _sender_of(settings)
-        transition = _transition_of(settings, clock.now())
+        in_force = PolicyInForce(_transition_of(settings, clock.now()))
         gateway = _gateway_of(settings)
         try:
             path = _data_file(settings.data)
@@ -88,6 +101,18 @@ class Parts:
             if gateway is not None:
                 gateway.close()
             raise
+        keyring = Keyring()
+        shadowing = Shadowing(
+            settings.shadows,
+            store=store,
+            transport=sender,
+            keyring=keyring,
+            clock=clock,
+            chance=chance,
+            tally=tally,
+            sources=settings.sources,
+            checkpoint=checkpoint,
+        )
         dispatcher = Dispatcher(
             store=store,
             transport=sender,
@@ -96,6 +121,9 @@ class Parts:
             schedule=settings.schedule,
             limits=_limits_of(settings),
             tally=tally,
+            sources=settings.sources,
+            keyring=keyring,
+            first_settled=shadowing.consider,
             checkpoint=checkpoint,
         )
 
@@ -103,10 +131,10 @@ class Parts:
             return Moment(
                 clock.now(),
                 chance,
-                transition,
+                in_force.transition,
                 dispatcher.intake,
                 settings.simulation,
-                dispatcher.keyring,
+                keyring,
             )
 
         progress = Progress(
@@ -116,19 +144,27 @@ class Parts:
             clock=clock,
             checkpoint=checkpoint,
         )
-        supervisor = Supervisor(progress, dispatcher)
+        foresight = Foresight(in_force, store=store, clock=clock, before=settings.warn_before)
+        reloading = _reloading_of(origin, in_force, settings)
+        supervisor = Supervisor(
+            progress,
+            dispatcher,
+            beside=[foresight.run, *([] if reloading is None else [reloading.run])],
+        )
         services = Services(
             store=store,
             clock=clock,
             moment=moment,
             progress=progress,
             intake=dispatcher.intake,
-            read_url=UrlReader(settings.guard, settings.egresses),
+            read_url=UrlReader(settings.guard, settings.egresses, tuple(settings.sources)),
+            sources=settings.sources,
+            skipped_copies=tally.skipped_copies,
             gateway=gateway and gateway.shown_address,
         )
         timelapse = None
         if isinstance(clock, VirtualClock):
-            timelapse = Timelapse(clock, (progress, dispatcher))
+            timelapse = Timelapse(clock, (progress, dispatcher, shadowing))
         beside = _operators_routes(
             store=store,
             clock=clock,
@@ -137,16 +173,29 @@ class Parts:
             dispatcher=dispatcher,
             sender=sender,
             gateway=gateway,
+            foresight=foresight,
         )
+        beside = [*beside, *policy_routes(services.sign_ins, foresight)]
         if timelapse is not None:
             beside = [*beside, *clock_routes(services.sign_ins, timelapse)]
         app = create_app(services, beside=beside)
+        await shadowing.recover()
         await supervisor.start()
         if gateway is not None:
             gateway.start(_receiver(store, services))
-        phase = transition.phase_at(clock.now())
         return cls(
-            app, phase, supervisor, sender, store, settings.drain, timelapse, services, gateway
+            app=app,
+            phase=in_force.transition.phase_at(clock.now()),
+            supervisor=supervisor,
+            shadowing=shadowing,
+            sender=sender,
+            store=store,
+            drain=settings.drain,
+            timelapse=timelapse,
+            services=services,
+            gateway=gateway,
+            foresight=foresight,
+            reloading=reloading,
         )
 
     def break_off(self) -> None:
@@ -159,7 +208,9 @@ class Parts:
         self.break_off()
         if self.gateway is not None:
             await self.gateway.stop_receiving(within=self.drain)
-        await self.supervisor.stop(within=self.drain)
+        await asyncio.gather(
+            self.supervisor.stop(within=self.drain), self.shadowing.stop(within=self.drain)
+        )
         if self.gateway is not None:
             self.gateway.close()
         await self.sender.close()
@@ -259,6 +310,7 @@ def _operators_routes(
     dispatcher: Dispatcher,
     sender: Sender,
     gateway: UdpGateway | None,
+    foresight: Foresight,
 ) -> Sequence[BaseRoute]:
     health = Health(
         commit=lambda: store.transact(lambda tx: tx.write_nothing()),
@@ -271,6 +323,7 @@ def _operators_routes(
         under_way=lambda: dispatcher.under_way,
         open_connections=lambda: sender.open_connections,
         datagrams=lambda: {} if gateway is None else gateway.counts,
+        policy=foresight.figures,
     )
     return [*health_routes(health), *metrics_routes(metrics)]
 
@@ -287,7 +340,13 @@ def _data_file(folder: Path) -> Path:
 
 
 def _transition_of(settings: Settings, now: datetime) -> Transition:
-    if settings.phase is not None:
-        return Transition(settings.policy.held_in(settings.phase))
     ahead = timedelta(0) if settings.at is None else settings.at - now
-    return Transition(settings.policy, ahead)
+    return Transition(policy_of(settings), ahead, settings.sources)
+
+
+def _reloading_of(
+    origin: Origin | None, in_force: PolicyInForce, settings: Settings
+) -> Reloading | None:
+    if origin is None or origin.path is None:
+        return None
+    return Reloading(origin, origin.path, in_force, settings)

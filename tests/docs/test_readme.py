@@ -117,13 +117,16 @@ def answer(port: int, request: bytes) -> int:
     raise AssertionError("nobody listens")
 
 
-def test_the_policy_in_the_reference_is_a_settings_file(tmp_path: Path) -> None:
-    (block,) = re.findall(r"```toml\n(.*?)```", REFERENCE, re.DOTALL)
+def test_the_tables_in_the_reference_are_a_settings_file(tmp_path: Path) -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", REFERENCE, re.DOTALL)
     file = tmp_path / "ringback.toml"
-    file.write_text(block, "utf-8")
-    policy = load({"settings": str(file)}, {}).policy
-    assert [phase.name for phase in policy.phases] == ["before", "between", "after"]
-    assert policy.holds[0].url_prefix == "https://slow-mover.example/"
+    file.write_text("\n".join(blocks), "utf-8")
+    settings = load({"settings": str(file)}, {})
+    phases, holds = settings.policy.phases, settings.policy.holds
+    assert [phase.name for phase in phases] == ["before", "between", "after"]
+    assert holds[0].url_prefix == "https://slow-mover.example/"
+    assert list(settings.sources) == ["twilio", "kore", "standard-webhooks"]
+    assert [shadow.url_prefix for shadow in settings.shadows] == ["https://customer.example/"]
 
 
 def test_each_link_in_the_documents_leads_to_a_file() -> None:

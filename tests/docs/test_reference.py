@@ -16,6 +16,7 @@ from ringback.api.openapi.routes import openapi_routes
 from ringback.api.operation import routes_of
 from ringback.api.portal.clock import clock_routes
 from ringback.api.portal.routes import portal_routes
+from ringback.api.portal.shadows import MOST_URLS
 from ringback.api.services import Services
 from ringback.api.sign_in import SignIns
 from ringback.api.supersim.routes import supersim_operations
@@ -23,6 +24,7 @@ from ringback.api.wireless.routes import wireless_operations
 from ringback.cli.main import main
 from ringback.core.connection import OVERRIDES
 from ringback.core.outcome import Failure
+from ringback.engine.shadowing import ShadowLimits
 from ringback.engine.timelapse import Timelapse
 from ringback.settings import SETTINGS, Command, Setting
 
@@ -102,6 +104,15 @@ def test_each_route_is_documented() -> None:
 @pytest.mark.parametrize("key", ["cbs", *OVERRIDES])
 def test_each_fragment_key_is_documented(key: str) -> None:
     assert f"`{key}`" in REFERENCE
+
+
+def test_the_bounds_of_copies_are_documented() -> None:
+    bounds, text = ShadowLimits(), " ".join(REFERENCE.split())
+    assert (
+        f"{bounds.at_once} copies are under way at once, {bounds.per_destination} of them to one"
+        f" destination. Up to {bounds.waiting:,} wait, {bounds.waiting_per_destination} of them"
+    ) in text
+    assert f"the {MOST_URLS} with most differences" in text
 
 
 @pytest.mark.parametrize("failure", list(Failure), ids=lambda failure: failure.label)

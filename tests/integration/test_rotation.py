@@ -18,7 +18,8 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.guard import Guard
 from ringback.core.method import Method
 from ringback.core.simulation import Simulation
-from ringback.core.source import NOTICE, Transition
+from ringback.core.source import NOTICE
+from ringback.core.transition import Transition
 from ringback.core.webhook_secret import SecretStatus, WebhookSecret
 from ringback.engine.connection import HttpConnection
 from ringback.engine.dispatcher import Dispatcher, Limits

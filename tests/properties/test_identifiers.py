@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.core.device_address import device_address
+from ringback.core.infrastructure import BUILT_IN
 from ringback.core.sids import Kind, is_sid, make_sid
 from ringback.core.source import Source
 from ringback.core.supersim.esim_profile import make_iccid, make_matching_id
-from ringback.core.tokens import is_token, make_token
+from ringback.core.tokens import KORE_TOKEN, TWILIO_TOKEN, is_token
 from tests.properties.strategies import any_text, sixteen_bytes, sources
 
 
@@ -22,7 +23,7 @@ def test_a_sid_has_the_shape_of_its_kind_and_of_no_other(kind: Kind, chance: byt
 
 @given(sources, sixteen_bytes)
 def test_a_token_can_be_one_of_its_source_and_of_no_other(source: Source, chance: bytes) -> None:
-    token = make_token(source, chance)
+    token = BUILT_IN[source].token.make(chance)
     assert is_token(source, token)
     # A UUID of 36 characters is within what KORE's tokens may be; 34 are too few for a UUID.
     assert is_token(Source.KORE, token)
@@ -31,14 +32,14 @@ def test_a_token_can_be_one_of_its_source_and_of_no_other(source: Source, chance
 
 @given(sixteen_bytes)
 def test_a_kore_token_has_34_characters_and_a_twilio_token_36(chance: bytes) -> None:
-    assert re.fullmatch("RQ[0-9a-f]{32}", make_token(Source.KORE, chance))
-    assert UUID(make_token(Source.TWILIO, chance)).version == 4
-    assert len(make_token(Source.TWILIO, chance)) == 36
+    assert re.fullmatch("RQ[0-9a-f]{32}", KORE_TOKEN.make(chance))
+    assert UUID(TWILIO_TOKEN.make(chance)).version == 4
+    assert len(TWILIO_TOKEN.make(chance)) == 36
 
 
 @given(sixteen_bytes, sixteen_bytes)
 def test_other_bytes_make_another_kore_token_and_another_sid(one: bytes, other: bytes) -> None:
-    assert (make_token(Source.KORE, one) == make_token(Source.KORE, other)) is (one == other)
+    assert (KORE_TOKEN.make(one) == KORE_TOKEN.make(other)) is (one == other)
     assert (make_sid(Kind.SIM, one) == make_sid(Kind.SIM, other)) is (one == other)
 
 

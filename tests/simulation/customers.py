@@ -12,7 +12,8 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Invalid, Overloaded, StoreUnavailable
 from ringback.core.method import Method
 from ringback.core.schedule import Schedule
-from ringback.core.source import NOTICE, Transition
+from ringback.core.source import NOTICE
+from ringback.core.transition import Transition
 from ringback.ports import CallbackFilter, Chance, Clock, Intake, Store, Transaction
 from tests.simulation.plan import Asked, Plan, Request
 from tests.simulation.watch import Watch

@@ -20,7 +20,7 @@ from ringback.core.outcome import Delivered, Failure, Outcome, Unknown, Unreacha
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.retry import Decision, Done, decide
 from ringback.core.schedule import Schedule
-from ringback.engine import courier, dispatcher
+from ringback.engine import courier, dispatcher, letter
 from ringback.engine.backlog import Backlog
 from ringback.engine.bell import Bell
 from ringback.engine.courier import Carried, Courier
@@ -172,7 +172,7 @@ MUTANTS: Final = {
     "tells of another answer": _mutant("true", (dispatcher, "settle", _settle_as_another)),
     "opens no row": _mutant("whole", (SqliteCallbacks, "_open", _open_nothing)),
     "keeps slots": _mutant("ended", (Lanes, "failed", _keep_slots)),
-    "retries with a new token": _mutant("same", (courier, "render", _render_anew)),
+    "retries with a new token": _mutant("same", (letter, "render", _render_anew)),
     "ignores deliver_at": _mutant("punctual", (Intake, "_may_go", _go_at_once)),
     "hands a claim over twice": _mutant("logged", (Courier, "hand", _hand_twice)),
     "takes unknown for delivered": _mutant("delivered", (dispatcher, "decide", _believe)),

@@ -13,7 +13,8 @@ from ringback.core.connection import Limits as Timeouts
 from ringback.core.errors import StoreUnavailable
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.simulation import Simulation
-from ringback.core.source import NOTICE, Transition
+from ringback.core.source import NOTICE
+from ringback.core.transition import Transition
 from ringback.engine.backlog import Bounds
 from ringback.engine.dispatcher import Dispatcher, Limits
 from ringback.engine.pool import KeepAlive

@@ -153,4 +153,5 @@ def ended(claim: Claim, decision: Decision, now: datetime = NOW) -> Settlement:
 def numbers_of(records: list[Any]) -> list[int]:
     """Return by which numbers these were made."""
     plain = [one.callback if isinstance(one, Claim) else one for one in records]
-    return [int(one.sid[2:], 16) for one in plain]
+    # The SID of a callback begins with its time.
+    return [int(one.sid[14:], 16) for one in plain]

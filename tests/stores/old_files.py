@@ -21,16 +21,23 @@ NEWEST = len(pending(files("ringback.stores.sqlite") / "migrations", version=0))
 
 def write_old_file(path: Path, *, schema: int) -> Path:
     """Make a file with this schema, and in it the account."""
-    steps = pending(files("ringback.stores.sqlite") / "migrations", version=0)[:schema]
+    # From schema 5 on, what an account signs with stands elsewhere: those before it can say it.
+    _migrate(path, until=min(schema, 4))
+    insert_account(path, OURS)
+    _migrate(path, until=schema)
+    return path
+
+
+def _migrate(path: Path, *, until: int) -> None:
+    steps = pending(files("ringback.stores.sqlite") / "migrations", version=schema_of(path))
     with closing(sqlite3.connect(path)) as connection:
         for function in FUNCTIONS:
             count = function.__code__.co_argcount
             connection.create_function(function.__name__, count, function)
         connection.create_function("device_ip_of", 1, DeviceAddresses().device_ip_of)
         for step in steps:
-            connection.executescript(f"{step.sql}; PRAGMA user_version = {step.version};")
-    insert_account(path, OURS)
-    return path
+            if step.version <= until:
+                connection.executescript(f"{step.sql}; PRAGMA user_version = {step.version};")
 
 
 def upgraded(account_sid: str = OURS) -> Account:

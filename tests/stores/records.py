@@ -9,7 +9,9 @@ from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.network import NETWORKS
 from ringback.core.outcome import Outcome
 from ringback.core.scenario import Step
-from ringback.core.sids import Kind, make_sid
+from ringback.core.shadow import Shadow
+from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
+from ringback.core.source import Source
 from ringback.core.supersim.access_profile import NetworkAccessProfile
 from ringback.core.supersim.billing import BillingPeriod, PeriodType
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
@@ -292,14 +294,29 @@ def callback(
     due: datetime | None = NOW,
     url: str = f"{HOST}/path?foo=bar#cbs=kore",
     key: str | None = None,
+    created: datetime = NOW,
 ) -> Callback:
     return a_callback(
-        sid=sid(Kind.CALLBACK, number),
+        sid=make_sid(Kind.CALLBACK, dated(number.to_bytes(SID_BYTES, "big"), created)),
+        now=created,
         account_sid=account_sid,
         token=f"token {number}",
         due=due,
         url=url,
         idempotency_key=key,
+    )
+
+
+def shadow(number: int, account_sid: str = OURS, source: Source = Source.TWILIO) -> Shadow:
+    """Return the open row of the copy of the callback with this number."""
+    return Shadow(
+        sid=sid(Kind.SHADOW, number),
+        callback_sid=callback(number).sid,
+        account_sid=account_sid,
+        source=source,
+        idempotency_token=f"token {number}",
+        url=callback(number).url.with_parameters("shadow=1"),
+        date_started=NOW + number * SECOND,
     )
 
 

@@ -17,7 +17,7 @@ from tests.stores.records import ODD_INSTANT, ODD_URL, OUR_LANE, OURS, THEIRS, c
 
 async def test_a_callback_comes_back_as_it_was(store: Store) -> None:
     odd = Callback(
-        sid=sid(Kind.CALLBACK, 1),
+        sid=callback(1).sid,
         account_sid=OURS,
         url=ODD_URL,
         method=Method.GET,

@@ -15,6 +15,7 @@ from ringback.ports import CallbackFilter, Claim, Settlement, Transaction, Windo
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
+from tests.stores.asking import numbers_of
 from tests.stores.records import OUR_LANE, OURS, account, callback, row_of, sim
 
 Work = Callable[[Transaction], Any]
@@ -54,7 +55,7 @@ class Bench:
         oldest = self.result(
             lambda tx: tx.callbacks.oldest(OURS, CallbackFilter(), after=None, limit=99)
         )
-        return [int(one.sid[2:], 16) for one in oldest]
+        return numbers_of(oldest)
 
 
 @pytest.fixture

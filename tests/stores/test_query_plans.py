@@ -14,6 +14,7 @@ import pytest
 from ringback.core.account import EVERY
 from ringback.core.message import Direction, MessageStatus
 from ringback.core.scenario import Step
+from ringback.core.source import Source
 from ringback.core.supersim.access_profile import NetworkAccessProfile
 from ringback.core.supersim.billing import BillingPeriod
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
@@ -25,7 +26,7 @@ from ringback.core.wireless.command import Command, Transport
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.core.wireless.usage import Question
-from ringback.ports import Transaction, Which, Window
+from ringback.ports import ShadowFilter, Transaction, Which, Window
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
@@ -336,9 +337,40 @@ def test_sessions_in_a_period_are_found_among_those_of_a_sim_or_a_fleet(
     assert f"{column}=?" in step
 
 
+@pytest.mark.parametrize(
+    ("which", "terms"),
+    [
+        (ShadowFilter(), "(account_sid=?)"),
+        (ShadowFilter(source=Source.KORE, since=NOW), "(account_sid=?)"),
+        (ShadowFilter(callback_sid="CB1"), "(callback_sid=?)"),
+    ],
+)
+def test_copies_and_what_they_are_compared_with_are_found_by_indexes(
+    plans: Plans, which: ShadowFilter, terms: str
+) -> None:
+    steps = plans.of(lambda tx: tx.shadows.page(OURS, which, Window(9)))
+    check([step.replace("CORRELATED SCALAR SUBQUERY", "") for step in steps])
+    assert steps[0].endswith(terms)
+
+
+def test_copies_that_were_left_open_are_found_without_the_others(plans: Plans) -> None:
+    (step,) = plans.of(lambda tx: tx.shadows.left_open())
+    assert step == "SCAN shadows USING INDEX shadows_open"
+
+
 def test_the_next_due_task_is_read_off_the_end_of_an_index(plans: Plans) -> None:
     (step,) = plans.of(lambda tx: tx.tasks.next_due())
     assert step == "SEARCH tasks USING COVERING INDEX tasks_due"
+
+
+@pytest.mark.parametrize("account_sid", [None, OURS])
+def test_totals_are_found_by_the_time_in_the_sids(plans: Plans, account_sid: str | None) -> None:
+    reading, *rest = plans.of(
+        lambda tx: tx.callbacks.totals(since=NOW, until=NOW, account_sid=account_sid)
+    )
+    assert reading.startswith("SEARCH callbacks USING INDEX")
+    assert reading.endswith("(sid>? AND sid<?)")
+    assert [step for step in rest if "SCAN" in step or "ORDER BY" in step] == []
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from ringback.core.addresses import LOOPBACK
 from ringback.core.egress import ANY, Direct, Egresses, Proxy
 from ringback.core.errors import Unusable
 from ringback.core.guard import ANY_PORT, Guard
+from ringback.core.infrastructure import BUILT_IN
 from ringback.core.scenario import NORMAL, SCENARIOS
 from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule
 from ringback.core.source import NOTICE, Hold, Phase, Source
@@ -59,6 +60,8 @@ DEFAULTS_OF_DEV = Settings(
     tls_port=TlsPort(443, else_other=True),
     data=Path("ringback-data"),
     policy=NOTICE,
+    sources=BUILT_IN,
+    egress_of_source={},
     phase="before",
     at=None,
     update_takes=timedelta(milliseconds=500),
@@ -80,12 +83,14 @@ DEFAULTS_OF_DEV = Settings(
     twilio_egress=ANY,
     kore_egress=ANY,
     egress={},
+    shadows=(),
     extra_ca_file=None,
     client_cert_file=None,
     client_key_file=None,
     seal_key=None,
     seal_key_file=None,
     drain=timedelta(milliseconds=750),
+    warn_before=(timedelta(days=30), timedelta(days=7), timedelta(days=1)),
     log_format="text",
     log_level="warning",
 )
@@ -186,6 +191,8 @@ def test_the_flag_for_the_file_beats_the_environment(write_file: WriteFile) -> N
         ("twilio_egress", "127.0.0.2", Direct(("127.0.0.2",))),
         ("kore_egress", "http://u:p@proxy:3128", Proxy("proxy", 3128, "u:p")),
         ("drain", "0s", timedelta(0)),
+        ("warn_before", "none", ()),
+        ("warn_before", "2d, 12h", (timedelta(days=2), timedelta(hours=12))),
     ],
 )
 def test_a_setting_is_read_alike_from_the_flag_and_the_environment(
@@ -234,6 +241,7 @@ def test_a_setting_is_read_alike_from_the_flag_and_the_environment(
             "kore_egress",
             Direct(("127.0.0.2", "127.0.0.3")),
         ),
+        ('warn_before = ["2d", "12h"]', "warn_before", (timedelta(days=2), timedelta(hours=12))),
         ('egress.away = "any"', "egress", {"away": ANY}),
     ],
 )
@@ -258,6 +266,7 @@ BAD_VALUES = [
     ("at", "tomorrow", "'tomorrow' is no date"),
     ("at", "2024-02-30", "'2024-02-30' is no date"),
     ("update_takes", "soon", "'soon' is no duration"),
+    ("warn_before", "7d,soon", "'soon' is no duration"),
     ("update_takes", "-1s", "'-1s' is no duration"),
     ("scenario", "fast", "there is no scenario 'fast'; there are normal, update-fails, "),
     ("scenario", "Slow", "there is no scenario 'Slow'"),
@@ -692,6 +701,16 @@ def test_the_file_holds_an_account_and_a_url_prefix(write_file: WriteFile) -> No
     )
 
 
+@pytest.mark.parametrize(
+    "until",
+    ["2027-06-01", '"2027-06-01"', "2027-06-01T00:00:00Z", "2027-06-01 02:00:00+02:00"],
+)
+def test_a_hold_of_the_file_may_have_an_end(until: str, write_file: WriteFile) -> None:
+    path = write_file(f'[[holds]]\nphase = "before"\naccount_sid = "AC1"\nuntil = {until}')
+    (hold,) = load({"settings": path}, {}).policy.holds
+    assert hold == Hold("before", account_sid="AC1", until=datetime(2027, 6, 1, tzinfo=UTC))
+
+
 def test_holds_alone_leave_the_phases_of_the_notice(write_file: WriteFile) -> None:
     path = write_file('[[holds]]\nphase = "after"\naccount_sid = "AC1"')
     policy = load({"settings": path}, {}).policy
@@ -709,7 +728,7 @@ def test_a_date_without_a_time_begins_a_phase_at_midnight_utc(write_file: WriteF
 
 
 PHASE_FORM = "a phase has name, since, default and may_ask"
-HOLD_FORM = "a hold has phase, and account_sid or url_prefix"
+HOLD_FORM = "a hold has phase, account_sid or url_prefix or both, and may have until"
 
 
 @pytest.mark.parametrize(
@@ -785,6 +804,14 @@ HOLD_FORM = "a hold has phase, and account_sid or url_prefix"
             15,
             f"account_sid = 5 must be text in quotes; {HOLD_FORM}",
             id="a number for an account",
+        ),
+        pytest.param(
+            'account_sid = "AC1"',
+            'account_sid = "AC1"\nuntil = "soon"',
+            16,
+            "until: 'soon' is no date; write it like 2024-10-20 or 2024-10-20T12:00:00Z;"
+            f" {HOLD_FORM}",
+            id="no end of a hold",
         ),
         pytest.param(
             "since = 2025-01-01T00:00:00Z",
@@ -881,3 +908,4 @@ def test_all_that_the_example_offers_can_be_taken_in(
     assert list(settings.scenarios.values()) == [SCENARIOS["slow"]]
     assert [phase.name for phase in settings.policy.phases] == ["before", "after"]
     assert [hold.phase for hold in settings.policy.holds] == ["before"]
+    assert [shadow.percent for shadow in settings.shadows] == [10]

@@ -1,6 +1,6 @@
 """Reading the callback URLs that customers give, by what the operator allows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import lru_cache
 
 from ringback.api.forms import Parameters
@@ -8,6 +8,7 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.egress import Egresses
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.guard import Guard
+from ringback.core.source import Source, SourceName
 
 _MOST_REMEMBERED = 4096
 _USUAL = "CallbackUrl"
@@ -41,8 +42,11 @@ def callback_url(
 class UrlReader:
     """Reads callback URLs; the same few are given again and again, so they are remembered."""
 
-    def __init__(self, guard: Guard, egresses: Egresses) -> None:
+    def __init__(
+        self, guard: Guard, egresses: Egresses, sources: Collection[SourceName] = tuple(Source)
+    ) -> None:
         self._guard = guard
+        self._sources = sources
         self._egresses = egresses
         self._remembered = lru_cache(_MOST_REMEMBERED)(self._read)
 
@@ -56,7 +60,7 @@ class UrlReader:
         return self._remembered(text)
 
     def _read(self, text: str) -> CallbackUrl:
-        url = CallbackUrl.parse(text)
+        url = CallbackUrl.parse(text, self._sources)
         refusal = self._guard.refusal_of(url)
         if refusal is not None:
             raise InvalidCallbackUrl(refusal)

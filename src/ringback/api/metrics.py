@@ -23,12 +23,16 @@ from starlette.routing import BaseRoute
 
 from ringback import __version__
 from ringback.api.routing import resource
+from ringback.core.account import EVERY
 from ringback.core.errors import StoreUnavailable
+from ringback.engine.foresight import Figures
 from ringback.engine.tally import Histogram, Tally
 from ringback.ports import Clock
 
 _OVERDUE_SECONDS: Final = (0, 1, 10, 60, 600, 3600, 86400)
 _EVER: Final = datetime.max.replace(tzinfo=UTC)
+
+NO_POLICY: Final = Figures({}, {}, refusals=0, is_current=True)
 
 Counts = Mapping[tuple[str, ...], int]
 """How many of each; the key holds the values of the labels."""
@@ -41,7 +45,7 @@ class Metrics:
     """What Prometheus asks.
 
     `under_way` and `open_connections` return how many attempts and connections there are now,
-    `datagrams` how many datagrams of devices ended how.
+    `datagrams` how many datagrams of devices ended how, `policy` what is ahead of the policy.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Metrics:
         under_way: Callable[[], int],
         open_connections: Callable[[], int],
         datagrams: Callable[[], Counts] = dict[tuple[str, ...], int],
+        policy: Callable[[], Figures] = lambda: NO_POLICY,
     ) -> None:
         self._tally = tally
         self._clock = clock
@@ -60,6 +65,7 @@ class Metrics:
         self._under_way = under_way
         self._open_connections = open_connections
         self._datagrams = datagrams
+        self._policy = policy
 
     async def show(self, request: Request) -> Response:
         """Answer with all metrics, in the format that is asked for."""
@@ -71,6 +77,7 @@ class Metrics:
                 under_way=self._under_way(),
                 open_connections=self._open_connections(),
                 datagrams=self._datagrams(),
+                policy=self._policy(),
             )
         )
         ProcessCollector(registry=registry)
@@ -101,6 +108,7 @@ class _Snapshot(Collector):
     under_way: int
     open_connections: int
     datagrams: Counts
+    policy: Figures
 
     def collect(self) -> Iterable[Metric]:
         """Yield each metric with its samples."""
@@ -108,6 +116,7 @@ class _Snapshot(Collector):
         yield from self._counters()
         yield from self._histograms()
         yield from self._gauges()
+        yield from self._of_policy()
 
     def _counters(self) -> Iterator[Metric]:
         tally = self.tally
@@ -119,6 +128,11 @@ class _Snapshot(Collector):
         yield _counter(
             "callbacks_ended", "Callbacks that ended", ("source", "status"), tally.endings
         )
+        yield _counter(
+            "shadows", "Copies of callbacks that ended", ("source", "result"), tally.shadows
+        )
+        skipped = {(why,): count for why, count in tally.skipped_copies(EVERY).items()}
+        yield _counter("shadows_skipped", "Copies that were not made", ("reason",), skipped)
         yield _counter("datagrams", "Datagrams to and from devices", ("ending",), self.datagrams)
 
     def _histograms(self) -> Iterator[Metric]:
@@ -156,6 +170,33 @@ class _Snapshot(Collector):
                 ("seconds",),
                 by_age,
             )
+
+    def _of_policy(self) -> Iterator[Metric]:
+        policy = self.policy
+        yield _counter(
+            "policy_reload_failures",
+            "How often a changed settings file could not be used",
+            (),
+            {(): policy.refusals},
+        )
+        yield _gauge(
+            "policy_current",
+            "Whether the policy of the settings file is in force",
+            (),
+            {(): policy.is_current},
+        )
+        yield _gauge(
+            "policy_seconds_to_next_border",
+            "Until the policy changes by its dates",
+            ("change",),
+            {(change,): seconds for change, seconds in policy.seconds_to_borders.items()},
+        )
+        yield _gauge(
+            "policy_dependent_callbacks",
+            "Callbacks of the last week that a source sends now which ends",
+            ("source",),
+            {(source,): count for source, count in policy.dependents.items()},
+        )
 
 
 def _counter(name: str, help_: str, labels: Sequence[str], counts: Counts) -> Metric:

@@ -1,12 +1,17 @@
 """What the resources of every API work with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ringback.api.sign_in import SignIns
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.operations.moment import Moment
 from ringback.ports import Clock, Intake, Store, Wakeup
+
+
+def _none_skipped(_: str) -> Mapping[str, int]:
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,9 @@ class Services:
     intake: Intake
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse
     """Reads a callback URL by the operator's rules; raises InvalidCallbackUrl."""
+    sources: Sources = field(default_factory=lambda: BUILT_IN)
+    skipped_copies: Callable[[str], Mapping[str, int]] = _none_skipped
+    """Says how many copies of an account's callbacks were not made since the start, by reason."""
     gateway: str | None = None
     """Where devices send datagrams to; None without a gateway."""
     sign_ins: SignIns = field(init=False)

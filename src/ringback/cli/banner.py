@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from ringback import __version__
 from ringback.cli.clock import ahead_in_words
 from ringback.cli.dev_file import NO_GATEWAY, NO_TLS, DevFile, path_in
 from ringback.cli.tls_banner import tls_banner
-from ringback.core.source import Phase, Source
+from ringback.core.source import Phase
 from ringback.settings import DATA, Command, Settings
 
 _TEMPLATE = """\
@@ -25,7 +26,7 @@ and Programmable Wireless at {base_url}/wireless
   Wireless SIM         {wireless_sim_sid}
   Devices send to      {gateway}
   Phase                {phase_line}
-                       {phase_help}{clock_line}
+                       {phase_help}{border_lines}{clock_line}
   Data file            {data_file}
                        {dev_file} has all of this for programs
 
@@ -55,8 +56,15 @@ and Programmable Wireless at {base_url}/wireless
 """
 
 
-def banner(dev: DevFile, settings: Settings, phase: Phase, *, ahead: timedelta) -> str:
-    """Return what to say when everything is up."""
+def banner(
+    dev: DevFile,
+    settings: Settings,
+    phase: Phase,
+    *,
+    ahead: timedelta,
+    near: Sequence[str] = (),
+) -> str:
+    """Return what to say when everything is up, with the borders that are near."""
     shown = _TEMPLATE.format(
         version=__version__,
         base_url=dev.base_url,
@@ -70,6 +78,7 @@ def banner(dev: DevFile, settings: Settings, phase: Phase, *, ahead: timedelta) 
         gateway=_gateway_line(dev, settings),
         phase_line=_phase_line(phase),
         phase_help=_phase_help(settings),
+        border_lines="".join(f"\n                       {border}" for border in near),
         clock_line=f"\n  Clock                {ahead_in_words(ahead)}" if ahead else "",
         data_file=dev.data_file,
         dev_file=path_in(settings.data),
@@ -87,9 +96,10 @@ def _gateway_line(dev: DevFile, settings: Settings) -> str:
 
 
 def _phase_line(phase: Phase) -> str:
-    other = next(source for source in Source if source is not phase.default)
-    if other in phase.may_ask:
-        return f"{phase.name}: {phase.default} sends, unless a URL ends with #cbs={other}"
+    others = sorted(phase.may_ask - {phase.default})
+    if others:
+        asked = " or ".join(f"#cbs={other}" for other in others)
+        return f"{phase.name}: {phase.default} sends, unless a URL ends with {asked}"
     return f"{phase.name}: {phase.default} sends, whatever a URL asks for"
 
 

@@ -8,14 +8,12 @@ from ringback.cli.callback_lines import attempt_lines, details, row
 from ringback.cli.portal import Portal, with_portal
 from ringback.cli.replaying import discard, replay
 from ringback.core.callback import CallbackStatus
-from ringback.core.source import Source
 
 _STATUSES = click.Choice([status.value for status in CallbackStatus])
-_SOURCES = click.Choice([source.value for source in Source])
 _limit = click.option(
     "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="So many at most."
 )
-_source = click.option("--source", type=_SOURCES, help="Only those of this source.")
+_source = click.option("--source", metavar="SOURCE", help="Only those of this source.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print the API's answer as it is.")
 
 

@@ -1,7 +1,7 @@
 """Working on the data file itself, with no server or beside one."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -11,7 +11,7 @@ import click
 
 from ringback.cli.options import data_folder
 from ringback.core.account import Account
-from ringback.ports import Transaction
+from ringback.ports import Store, Transaction
 from ringback.settings import ENVIRONMENT, SEAL_KEY, SEAL_KEY_FILE
 from ringback.wiring import open_beside
 
@@ -31,17 +31,21 @@ class DataFile:
 
         Raises Unusable where the folder or the file can't be used, and what the work raises.
         """
+        return self.use(lambda store: store.transact(work))
 
-        async def transact() -> T:
+    def use(self, work: Callable[[Store], Awaitable[T]]) -> T:
+        """Do work of several commits with the data, and return what it returns; else the same."""
+
+        async def use() -> T:
             store = open_beside(
                 self.folder, seal_key=self.seal_key, seal_key_file=self.seal_key_file
             )
             try:
-                return await store.transact(work)
+                return await work(store)
             finally:
                 await store.close()
 
-        return asyncio.run(transact())
+        return asyncio.run(use())
 
 
 class KeyringElsewhere:
@@ -58,26 +62,29 @@ class KeyringElsewhere:
 KEYRING: Final = KeyringElsewhere()
 
 
+def data_file_in(folder: Path, seal_key_file: Path | None) -> DataFile:
+    """Return the data file of a folder; the key may be in the environment."""
+    return DataFile(folder, ENVIRONMENT.get(SEAL_KEY.variable) or None, seal_key_file)
+
+
 def with_data_file(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that say which data file is meant, and hand it the `file`."""
 
     @wraps(command)
     def run(*, data: Path, seal_key_file: Path | None, **options: Any) -> None:
-        seal_key = ENVIRONMENT.get(SEAL_KEY.variable) or None
-        command(file=DataFile(data, seal_key, seal_key_file), **options)
+        command(file=data_file_in(data, seal_key_file), **options)
 
     for option in reversed(_OPTIONS):
         run = option(run)
     return run
 
 
-_OPTIONS: Final = (
-    data_folder("The data folder; made where there is none."),
-    click.option(
-        SEAL_KEY_FILE.flag,
-        type=click.Path(dir_okay=False, path_type=Path),
-        envvar=SEAL_KEY_FILE.variable,
-        metavar=SEAL_KEY_FILE.metavar,
-        help=f"{SEAL_KEY_FILE.help} The key itself can be in {SEAL_KEY.variable} instead.",
-    ),
+seal_key_file_option: Final = click.option(
+    SEAL_KEY_FILE.flag,
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar=SEAL_KEY_FILE.variable,
+    metavar=SEAL_KEY_FILE.metavar,
+    help=f"{SEAL_KEY_FILE.help} The key itself can be in {SEAL_KEY.variable} instead.",
 )
+
+_OPTIONS: Final = (data_folder("The data folder; made where there is none."), seal_key_file_option)

@@ -19,7 +19,7 @@ from ringback.engine.system import SystemClock
 from ringback.engine.virtual_clock import VirtualClock
 from ringback.operations.seeding import Seed, find_or_seed
 from ringback.ports import no_checkpoint
-from ringback.settings import ENVIRONMENT, Command, Settings, load
+from ringback.settings import ENVIRONMENT, Command, Origin, Settings
 from ringback.wiring import DATA_FILE, Parts
 
 
@@ -31,10 +31,11 @@ def dev(*, as_json: bool, **flags: Any) -> None:
 
     Each setting can also be given as RINGBACK_NAME in the environment, or in a settings file.
     """
-    settings = load(flags, ENVIRONMENT, command=Command.DEV)
+    origin = Origin(flags, ENVIRONMENT, Command.DEV)
+    settings = origin.load()
     log_to_stderr(settings.log_format, settings.log_level)
     with bind(settings.host, settings.port) as listener, https_of(settings) as https:
-        uvloop.run(run(settings, listener, as_json=as_json, https=https))
+        uvloop.run(run(settings, listener, as_json=as_json, https=https, origin=origin))
 
 
 async def run(
@@ -44,6 +45,7 @@ async def run(
     as_json: bool,
     https: Https | None = None,
     checkpoint: Callable[[str], None] = no_checkpoint,
+    origin: Origin | None = None,
 ) -> None:
     """Start everything with the notice's account, say so, and serve until a signal says to stop."""
     file = ClockFile(settings.data)
@@ -53,11 +55,19 @@ async def run(
         seed = await _seed(settings, parts)
         dev_file = _dev_file(settings, parts, seed, base_url, https)
         dev_file.write(settings.data)
-        shown = banner(dev_file, settings, parts.phase, ahead=clock.ahead)
+        shown = banner(
+            dev_file, settings, parts.phase, ahead=clock.ahead, near=parts.foresight.near_in_words()
+        )
         click.echo(dev_file.to_line() if as_json else shown)
 
     await serve_until_told(
-        settings, listener, clock=clock, announce=announce, https=https, checkpoint=checkpoint
+        settings,
+        listener,
+        clock=clock,
+        announce=announce,
+        https=https,
+        checkpoint=checkpoint,
+        origin=origin,
     )
 
 

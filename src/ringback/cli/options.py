@@ -44,7 +44,9 @@ def settings_options(command: Command) -> Callable[[F], F]:
 
     def give(function: F) -> F:
         function = click.option(
-            "--settings", metavar="FILE", help="A TOML file with settings, phases and holds."
+            "--settings",
+            metavar="FILE",
+            help="A TOML file with settings, phases, holds and shadows.",
         )(function)
         for setting in reversed([one for one in settings_of(command) if one.has_flag]):
             default = setting.defaults[command]

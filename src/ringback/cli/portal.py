@@ -132,16 +132,15 @@ def with_portal(command: Callable[..., None]) -> Callable[..., None]:
         auth_token: str | None,
         **options: Any,
     ) -> None:
-        portal = _portal(data, server, account_sid, auth_token)
+        portal = portal_of(data, server, account_sid, auth_token)
         command(portal=portal, **options)
 
-    for option in reversed(_OPTIONS):
+    for option in reversed((data_option, *server_options)):
         run = option(run)
     return run
 
 
-_OPTIONS: Final = (
-    data_option,
+server_options: Final = (
     click.option(
         "--server",
         envvar="RINGBACK_SERVER",
@@ -164,7 +163,7 @@ _OPTIONS: Final = (
 )
 
 
-def _portal(
+def portal_of(
     data: Path, server: str | None, account_sid: str | None, auth_token: str | None
 ) -> Portal:
     """Return the portal of the server that is named, or of the `ringback dev` on this machine."""

@@ -98,14 +98,17 @@ def _file_option(flag: str, name: str, help_: str) -> Callable[..., Any]:
 @click.option(
     "--auth-token",
     envvar="RINGBACK_AUTH_TOKEN",
+    show_envvar=True,
     metavar="SECRET",
-    help="The Auth Token that the receiver checks Twilio's callbacks with.",
+    help="The Auth Token that the receiver checks Twilio's callbacks with. Better in the variable:"
+    " whoever can list processes sees what is given here.",
 )
 @click.option(
     "--kore-secret",
     envvar="RINGBACK_KORE_SECRET",
+    show_envvar=True,
     metavar="SECRET",
-    help="The webhook secret that it checks KORE's callbacks with.",
+    help="The webhook secret that it checks KORE's callbacks with, likewise.",
 )
 @click.option(
     "--source",

@@ -10,9 +10,7 @@ import click
 from ringback.cli.moments import ago
 from ringback.cli.portal import Portal, with_portal
 from ringback.core.callback import CallbackStatus
-from ringback.core.source import Source
 
-_SOURCES: Final = [source.value for source in Source]
 _STATUSES: Final = (*(status.value for status in CallbackStatus), "undelivered")
 
 
@@ -22,7 +20,7 @@ _STATUSES: Final = (*(status.value for status in CallbackStatus), "undelivered")
 @click.option("--since", metavar="WHEN", help="All from then on: 2h, or 2026-11-24T10:00Z.")
 @click.option("--until", metavar="WHEN", help="Only those that were created before.")
 @click.option("--status", type=click.Choice(_STATUSES), help="Only those that are so.")
-@click.option("--source", type=click.Choice(_SOURCES), help="Only those of this source.")
+@click.option("--source", metavar="SOURCE", help="Only those of this source.")
 @click.option("--as-other-source", is_flag=True, help="Send new ones, from the other source.")
 @click.option("--yes", is_flag=True, help="Do it; without this it is only said what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object.")

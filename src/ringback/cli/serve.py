@@ -17,7 +17,7 @@ from ringback.cli.schedules import schedule_in_words
 from ringback.cli.serving import serve_until_told
 from ringback.core.errors import RingbackError
 from ringback.engine.system import SystemClock
-from ringback.settings import ENVIRONMENT, Command, Settings, load
+from ringback.settings import ENVIRONMENT, Command, Origin, Settings
 from ringback.wiring import DATA_FILE, Parts
 
 _log = logging.getLogger(__name__)
@@ -34,11 +34,16 @@ def serve(*, as_json: bool, **flags: Any) -> None:
     # A refusal of the settings is a line of the log too, so this can't wait for them.
     log_to_stderr(flags["log_format"] or ENVIRONMENT.get("RINGBACK_LOG_FORMAT", ""), "info")
     try:
-        settings = load(flags, ENVIRONMENT, command=Command.SERVE)
+        origin = Origin(flags, ENVIRONMENT, Command.SERVE)
+        settings = origin.load()
         log_to_stderr(settings.log_format, settings.log_level)
         with bind(settings.host, settings.port) as listener:
             announce = partial(_announce, settings, as_json=as_json)
-            uvloop.run(serve_until_told(settings, listener, clock=SystemClock(), announce=announce))
+            uvloop.run(
+                serve_until_told(
+                    settings, listener, clock=SystemClock(), announce=announce, origin=origin
+                )
+            )
     except RingbackError as refusal:
         _log.error("%s", refusal)
         sys.exit(1)
@@ -52,5 +57,7 @@ async def _announce(settings: Settings, parts: Parts, base_url: str, *, as_json:
     }
     if as_json:
         click.echo(json.dumps(started))
+    if near := parts.foresight.near_in_words():
+        started["borders"] = "; ".join(near)
     extra = {**started, "schedule": schedule_in_words(settings.schedule), "version": __version__}
     _log.info("serving at %s", base_url, extra=extra)

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 
 from ringback.api.server import base_url_of, serve
 from ringback.cli.https import Https
-from ringback.cli.signals import event_of_signals
+from ringback.cli.signals import event_of_signals, on_hangup
 from ringback.engine.system import let_threads_take_turns
 from ringback.ports import Clock, no_checkpoint
-from ringback.settings import Settings
+from ringback.settings import Command, Origin, Settings
 from ringback.wiring import Parts
 
 _log = logging.getLogger(__name__)
@@ -24,17 +24,22 @@ async def serve_until_told(
     announce: Callable[[Parts, str], Awaitable[None]],
     https: Https | None = None,
     checkpoint: Callable[[str], None] = no_checkpoint,
+    origin: Origin | None = None,
 ) -> None:
     """Start the parts, `announce` them with their base URL, and serve until a signal says to stop.
 
-    With `https`, the same is served there too.
+    With `https`, the same is served there too. With the `origin` of the settings, a policy that
+    changes there is taken over.
 
     Raises what ended the engine, should it end by itself.
     """
     let_threads_take_turns()
     # Before anybody is told that there is something to stop.
     stop = event_of_signals()
-    parts = await Parts.start(settings, clock=clock, checkpoint=checkpoint)
+    parts = await Parts.start(settings, clock=clock, checkpoint=checkpoint, origin=origin)
+    # A terminal that is closed says the same, and `ringback dev` ends with it.
+    if parts.reloading is not None and origin is not None and origin.command is Command.SERVE:
+        on_hangup(parts.reloading.look_now)
     try:
         await announce(parts, base_url_of(listener))
         await _serve(parts, listener, https, stop)

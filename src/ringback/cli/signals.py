@@ -1,7 +1,8 @@
-"""How a command that serves is told to stop."""
+"""How a command that serves is told to stop, or to look at its settings."""
 
 import asyncio
 import signal
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -18,6 +19,11 @@ def event_of_signals() -> asyncio.Event:
     for sign in _SIGNS:
         loop.add_signal_handler(sign, partial(_stop, stop, loop))
     return stop
+
+
+def on_hangup(call: Callable[[], None]) -> None:
+    """Have a SIGHUP call this from now on, instead of ending the process."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, call)
 
 
 def _stop(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:

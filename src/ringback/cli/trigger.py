@@ -8,13 +8,13 @@ from typing import Any, Final
 import click
 
 from ringback.cli.portal import Portal, with_portal
-from ringback.cli.triggers.stage import Record, Stage, with_source
+from ringback.cli.triggers.stage import Record, Stage
 from ringback.cli.triggers.table import TRIGGERS
 from ringback.cli.triggers.trigger import Told, Trigger
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Unusable
 from ringback.core.method import Method
-from ringback.core.source import Source
+from ringback.core.retargeting import retargeted
 
 _LISTENER: Final = "http://127.0.0.1:9000/"
 """Where `ringback listen` listens."""
@@ -52,7 +52,7 @@ def _list(ctx: click.Context, _param: click.Parameter, is_asked: bool) -> None:
 @click.option("--payload", metavar="TEXT", help="What an SMS or a datagram says.")
 @click.option(
     "--cbs",
-    type=click.Choice([source.value for source in Source]),
+    metavar="SOURCE",
     help="The source to ask for in the URL's fragment.",
 )
 @click.option(
@@ -95,7 +95,7 @@ def trigger(
     stage = Stage(
         portal=portal,
         product=trigger.product,
-        to=CallbackUrl.parse(with_source(to, Source(cbs) if cbs else None)),
+        to=CallbackUrl.parse(retargeted(to, cbs) if cbs else to, sources=None),
         method=method,
         say=did.append if as_json else click.echo,
         sim=sim or (portal.sim_sid if trigger.product == "supersim" else portal.wireless_sim_sid),

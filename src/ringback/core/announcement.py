@@ -7,12 +7,14 @@ from ringback.core.callback import Callback, Progress
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.events import Event
 from ringback.core.form import encode
+from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.core.method import Method
 from ringback.core.payload import parameters_of
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
-from ringback.core.source import Source, Transition
+from ringback.core.source import Source, SourceName
 from ringback.core.test_event import TEST_EVENT_BYTES, write_test_event
-from ringback.core.tokens import TOKEN_BYTES, make_token
+from ringback.core.tokens import KORE_TOKEN, TOKEN_BYTES, TokenScheme
+from ringback.core.transition import Transition
 
 ANNOUNCEMENT_BYTES: Final = SID_BYTES + TOKEN_BYTES
 """How many bytes of chance a callback needs."""
@@ -64,7 +66,7 @@ def compose(
         source=choice.source,
         source_asked=choice.asked,
         source_reason=choice.reason,
-        idempotency_token=_token(choice.source, chance, now),
+        idempotency_token=_token(transition.sources[choice.source].token, chance, now),
         date_created=now,
         progress=Progress(now, due=due or now),
         idempotency_key=idempotency_key,
@@ -91,7 +93,7 @@ def announce_test(
         source=Source.KORE,
         source_asked=to.source,
         source_reason="a test event comes from kore",
-        idempotency_token=_token(Source.KORE, chance[:ANNOUNCEMENT_BYTES], now),
+        idempotency_token=_token(KORE_TOKEN, chance[:ANNOUNCEMENT_BYTES], now),
         date_created=now,
         progress=Progress(now, due=now),
         is_test=True,
@@ -99,7 +101,14 @@ def announce_test(
     )
 
 
-def repeat(callback: Callback, *, source: Source, chance: bytes, now: datetime) -> Callback:
+def repeat(
+    callback: Callback,
+    *,
+    source: SourceName,
+    chance: bytes,
+    now: datetime,
+    sources: Sources = BUILT_IN,
+) -> Callback:
     """Return a new callback that tells the same from another source, with a token of that one."""
     return Callback(
         sid=_sid(chance, now),
@@ -110,7 +119,7 @@ def repeat(callback: Callback, *, source: Source, chance: bytes, now: datetime) 
         source=source,
         source_asked=callback.source_asked,
         source_reason=f"a person replayed {callback.sid} as {source}",
-        idempotency_token=_token(source, chance, now),
+        idempotency_token=_token(sources[source].token, chance, now),
         date_created=now,
         progress=Progress(now, due=now),
         replay_of=callback.sid,
@@ -121,5 +130,5 @@ def _sid(chance: bytes, now: datetime) -> str:
     return make_sid(Kind.CALLBACK, dated(chance[:SID_BYTES], now))
 
 
-def _token(source: Source, chance: bytes, now: datetime) -> str:
-    return make_token(source, dated(chance[SID_BYTES:], now))
+def _token(scheme: TokenScheme, chance: bytes, now: datetime) -> str:
+    return scheme.make(dated(chance[SID_BYTES:], now))

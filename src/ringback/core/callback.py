@@ -9,7 +9,7 @@ from ringback.core.form import decode
 from ringback.core.method import Method
 from ringback.core.outcome import Outcome, code_of, describe, failure_of, name_of, status_of
 from ringback.core.retry import Decision, Done, GiveUp, NewRound, Round, TryAgain
-from ringback.core.source import Source
+from ringback.core.source import SourceName
 
 
 class CallbackStatus(StrEnum):
@@ -67,8 +67,8 @@ class Callback(NamedTuple):
     method: Method
     body: str
     """The encoded parameters: the body of a POST, the end of a GET's query. Of a test: JSON."""
-    source: Source
-    source_asked: Source | None
+    source: SourceName
+    source_asked: SourceName | None
     source_reason: str
     idempotency_token: str
     date_created: datetime

@@ -6,6 +6,7 @@ header or a signature. What is left is kept letter by letter, since it is what g
 
 import base64
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import AddressValueError, IPv6Address
@@ -14,9 +15,10 @@ from urllib.parse import quote, unquote_to_bytes
 
 from ringback.core.connection import OVERRIDES, Connection, read_override
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.core.source import Source
+from ringback.core.source import Source, SourceName, source_named
 
 MAX_LENGTH: Final = 4096
+_BUILT_IN: Final = tuple(Source)
 _SHOWN: Final = 200
 _FORM: Final = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://"
@@ -53,13 +55,13 @@ class CallbackUrl:
     fragment: str | None = None
     credentials: str | None = field(default=None, repr=False)
     """`user:password` as written in the URL; for an Authorization header and nothing else."""
-    source: Source | None = None
+    source: SourceName | None = None
     connection: Connection = Connection()
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read a callback URL as a customer gives it.
+    def parse(cls, text: str, sources: Collection[SourceName] | None = _BUILT_IN) -> Self:
+        """Read a callback URL as a customer gives it, who may ask for these sources; None: any.
 
         Raises InvalidCallbackUrl, whose message names the part that is wrong.
         """
@@ -70,16 +72,17 @@ class CallbackUrl:
         _check_scheme(text, match["scheme"])
         _check_host(text, match["host"])
         _check_port(text, match["port"])
-        return cls._of(match)._with_fragment_settings()
+        return cls._of(match)._with_fragment_settings(sources)
 
     @classmethod
     def read_back(cls, text: str) -> Self:
         """Read a callback URL that was accepted once, also by rules that are stricter by now.
 
-        What can't be followed any more has no effect: a callback that was promised is sent.
+        What can't be followed any more has no effect: a callback that was promised is sent. It may
+        ask for a source that there is no longer.
         """
         try:
-            return cls.parse(text)
+            return cls.parse(text, sources=None)
         except InvalidCallbackUrl:
             return cls._without_checks(text)
 
@@ -157,6 +160,14 @@ class CallbackUrl:
         query = f"{self.query}&{encoded}" if self.query else encoded
         return replace(self, query=query)
 
+    def with_path(self, path: str) -> Self:
+        """Return this URL with another path; all else stays, its query too.
+
+        >>> CallbackUrl.parse("http://a.example/p?x=1").with_path("/q").wire
+        'http://a.example/q?x=1'
+        """
+        return replace(self, path=path)
+
     def with_warnings(self, *warnings: str) -> Self:
         """Return this URL with more to warn about on its callbacks' records."""
         return replace(self, warnings=(*self.warnings, *warnings))
@@ -184,12 +195,12 @@ class CallbackUrl:
             credentials=match["credentials"],
         )
 
-    def _with_fragment_settings(self) -> Self:
+    def _with_fragment_settings(self, sources: Collection[SourceName] | None) -> Self:
         settings, warnings = _read_fragment(self.fragment or "")
         source, connection = None, self.connection
         for key, value in settings.items():
             if key == "cbs":
-                source = _read_source(value)
+                source = _read_source(value, sources)
             else:
                 connection = read_override(connection, key, value)
         return replace(self, source=source, connection=connection, warnings=tuple(warnings))
@@ -212,11 +223,11 @@ def _read_fragment(fragment: str) -> tuple[dict[str, str], list[str]]:
     return settings, warnings
 
 
-def _read_source(value: str) -> Source:
-    try:
-        return Source(value)
-    except ValueError:
-        raise InvalidCallbackUrl(f"#cbs={value}: cbs must be twilio or kore") from None
+def _read_source(value: str, sources: Collection[SourceName] | None) -> SourceName:
+    if sources is not None and value not in sources:
+        *others, last = sources
+        raise InvalidCallbackUrl(f"#cbs={value}: cbs must be {', '.join(others)} or {last}")
+    return source_named(value)
 
 
 def _unknown_key(key: str) -> str:

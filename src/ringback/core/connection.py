@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.core.source import Source
+from ringback.core.source import Source, SourceName
 
 
 class RetryOn(StrEnum):
@@ -35,12 +35,18 @@ SETTABLE: Final = (
     RetryOn.ALL,
 )
 
-DEFAULT_RETRY_ON: Final[Mapping[Source, frozenset[RetryOn]]] = {
-    Source.TWILIO: frozenset({RetryOn.CONNECT}),
-    Source.KORE: frozenset(
-        {RetryOn.CONNECT, RetryOn.REQUEST_TIMEOUT, RetryOn.LOCKED, RetryOn.SERVER_ERROR}
-    ),
-}
+_AS_KORE: Final = frozenset(
+    {RetryOn.CONNECT, RetryOn.REQUEST_TIMEOUT, RetryOn.LOCKED, RetryOn.SERVER_ERROR}
+)
+
+
+def default_retry_on(source: SourceName) -> frozenset[RetryOn]:
+    """Return what a source tries again where a URL says nothing; a platform's own does as KORE's.
+
+    >>> default_retry_on(Source.TWILIO)
+    frozenset({<RetryOn.CONNECT: 'ct'>})
+    """
+    return frozenset({RetryOn.CONNECT}) if source == Source.TWILIO else _AS_KORE
 
 
 # Without slots: what is derived is worked out once, for the many callbacks that share it.
@@ -72,9 +78,9 @@ class Connection:
         """The limits of a round's first attempt."""
         return limits_of(self, self.total_timeout)
 
-    def retries_on(self, source: Source) -> frozenset[RetryOn]:
+    def retries_on(self, source: SourceName) -> frozenset[RetryOn]:
         """Return what this round tries again when sent by this source."""
-        return DEFAULT_RETRY_ON[source] if self.retry_on is None else self.retry_on
+        return default_retry_on(source) if self.retry_on is None else self.retry_on
 
 
 class Limits(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from ringback.core.connection import Connection
-from ringback.core.source import Source
+from ringback.core.source import SourceName
 
 _PROXY: Final = re.compile(
     r"http://(?:(?P<credentials>[^/?#]*)@)?"
@@ -81,11 +81,11 @@ ANY: Final = Direct()
 class Egresses:
     """All ways out: each source has its own, and `#e=` may name another."""
 
-    by_source: Mapping[Source, Egress] = field(default_factory=dict[Source, Egress])
+    by_source: Mapping[SourceName, Egress] = field(default_factory=dict[SourceName, Egress])
     """A source that is not in here goes out as the machine chooses."""
     named: Mapping[str, Egress] = field(default_factory=dict[str, Egress])
 
-    def choose(self, source: Source | None, connection: Connection, *, turn: int) -> Egress:
+    def choose(self, source: SourceName | None, connection: Connection, *, turn: int) -> Egress:
         """Return the way of an attempt; the names that the URL gives take turns.
 
         A name that nobody defined stands for the source's own way.

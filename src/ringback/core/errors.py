@@ -14,6 +14,7 @@
     │   └── Overloaded          429  too much is waiting already (20429)
     │       └── TooManyFailures      too many wrong credentials came
     ├── SecretGone            what was to sign a request is there no longer
+    ├── SourceGone            where a request was to come from is there no longer
     └── Unusable              Ringback can't work like this: a setting, a port, a file
         └── StoreUnavailable  the database can't be written to just now
 
@@ -127,6 +128,10 @@ class TooManyFailures(Overloaded):
 
 class SecretGone(RingbackError):
     """The webhook secret that was to sign a request is there no longer; no other may."""
+
+
+class SourceGone(RingbackError):
+    """The source that a request was to come from is in the settings no longer; no other may."""
 
 
 class Unusable(RingbackError):

@@ -1,8 +1,8 @@
 """How one attempt can end, and the stable code and the words that its row says it with.
 
 Codes are Twilio's for webhooks (twilio.com/docs/api/errors), the 112xx family. It has none for an
-address that our own guard refuses, nor for ways out that fail, nor for a secret that is gone; such
-an attempt has 11205, there was no connection.
+address that our own guard refuses, nor for ways out that fail, nor for a secret or a source that
+is gone; such an attempt has 11205, there was no connection.
 """
 
 from collections.abc import Mapping
@@ -39,6 +39,8 @@ class Failure(Enum):
     PROTOCOL = ("protocol", 11206, RetryOn.READ)
     SECRET = ("secret", 11205, None)
     """The webhook secret that was to sign the request is gone; nothing was sent."""
+    SOURCE = ("source", 11205, None)
+    """The source that it was to come from is none of the settings' any more; nothing was sent."""
     INTERNAL = ("internal", 11200, None)
     """Ringback itself failed; the log has the traceback."""
 

@@ -22,7 +22,7 @@ from ringback.core.outcome import (
     describe,
 )
 from ringback.core.schedule import LONGEST_WAIT, Schedule
-from ringback.core.source import Source
+from ringback.core.source import SourceName
 
 
 class Round(NamedTuple):
@@ -40,7 +40,7 @@ class Rules:
     """What is tried again, and when."""
 
     connection: Connection
-    source: Source
+    source: SourceName
     schedule: Schedule
 
 
@@ -85,7 +85,7 @@ def decide(
             return NewRound(now, round_.number)
         case Refused(status) if status == GONE:
             return GiveUp(f"{describe(outcome)}: the receiver wants no more")
-        case Unreachable(Failure.GUARD | Failure.SECRET):
+        case Unreachable(Failure.GUARD | Failure.SECRET | Failure.SOURCE):
             return GiveUp(describe(outcome))
         case Refused() | Unreachable():
             why_not = _why_not_within(outcome, rules, round_, now)

@@ -30,6 +30,7 @@ class Kind(StrEnum):
     NETWORK_ACCESS_PROFILE = "HA"
     RATE_PLAN = "WP"
     SETTINGS_UPDATE = "OB"
+    SHADOW = "CC"
     SIM = "HS"
     SMS_COMMAND = "HC"
     WIRELESS_SIM = "DE"

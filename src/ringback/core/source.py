@@ -1,29 +1,44 @@
-"""The two callback infrastructures, and the dated policy that picks one for each callback.
+"""The two callback infrastructures of the notice, and the dated policy that picks one.
 
 The policy is data: phases in the order of their dates, and holds that keep one account or one URL
 prefix in a phase of its own. `NOTICE` is the policy of KORE's notice.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
+from heapq import merge
 from itertools import pairwise
 from typing import Final, Self
 
 from ringback.core.errors import Unusable
 
+SourceName = str
+"""What `#cbs=` says: one of the two built in, or a source that the settings add."""
+
 
 class Source(StrEnum):
-    """A callback infrastructure; its value is what `#cbs=` says."""
+    """A callback infrastructure of the notice."""
 
     TWILIO = "twilio"
     KORE = "kore"
 
 
-BOTH: Final = frozenset(Source)
+BOTH: Final[frozenset[SourceName]] = frozenset(Source)
+_BUILT_IN: Final[Mapping[str, SourceName]] = {source.value: source for source in Source}
 _ORIGIN: Final = re.compile(r"^[^:/?#]+://[^/?#]*")
+
+
+def source_named(text: str) -> SourceName:
+    """Return the name of a source: a member of `Source` for the two built in.
+
+    >>> source_named("kore"), source_named("acme")
+    (<Source.KORE: 'kore'>, 'acme')
+    """
+    return _BUILT_IN.get(text, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +48,8 @@ class Phase:
     name: str
     since: datetime | None
     """The first instant of the phase, in UTC; None for the phase that has always been."""
-    default: Source
-    may_ask: frozenset[Source]
+    default: SourceName
+    may_ask: frozenset[SourceName]
     """The sources that a URL may ask for; asking for another one has no effect."""
 
 
@@ -42,42 +57,55 @@ class Phase:
 class Hold:
     """Keeps some callbacks in a phase of their own, whatever the date says.
 
-    Without an account it is for every account, without a prefix for every URL.
+    Without an account it is for every account, without a prefix for every URL, without an end for
+    good.
     """
 
     phase: str
     account_sid: str | None = None
     url_prefix: str | None = None
+    until: datetime | None = None
+    """The first instant, in UTC, at which it holds no more."""
+
+    def has_ended(self, at: datetime) -> bool:
+        """Whether it holds no more at this instant."""
+        return self.until is not None and self.until <= at
 
     def covers(self, account_sid: str, url: str) -> bool:
-        """Whether a callback of this account to this URL is held."""
-        return self.account_sid in (None, account_sid) and _begins_with(url, self.url_prefix or "")
+        """Whether a callback of this account to this URL is held, until the hold ends."""
+        return self.account_sid in (None, account_sid) and begins_with(url, self.url_prefix or "")
 
     def __str__(self) -> str:
         """Who is held, in words."""
         return self.url_prefix or self.account_sid or "every callback"
 
 
-def _begins_with(url: str, prefix: str) -> bool:
+def begins_with(url: str, prefix: str) -> bool:
     """Whether a URL begins like this; the letter case of its origin says nothing.
 
-    >>> _begins_with("https://a.example/p", "HTTPS://A.example")
+    >>> begins_with("https://a.example/p", "HTTPS://A.example")
     True
-    >>> _begins_with("https://a.example.evil.example/p", "https://a.example")
+    >>> begins_with("https://a.example.evil.example/p", "https://a.example")
     False
     """
-    url, prefix = (_ORIGIN.sub(lambda origin: origin[0].lower(), text) for text in (url, prefix))
+    url, prefix = _with_origin_in_lower_case(url), _with_origin_in_lower_case(prefix)
     ends_in_host = _ORIGIN.fullmatch(prefix) is not None
     goes_on = url[len(prefix) : len(prefix) + 1]
     return url.startswith(prefix) and not (ends_in_host and goes_on not in ("", "/", "?", ":"))
+
+
+# Each callback is compared with each hold, and there may be thousands.
+@lru_cache(maxsize=4096)
+def _with_origin_in_lower_case(text: str) -> str:
+    return _ORIGIN.sub(lambda origin: origin[0].lower(), text)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The source of one callback, and why it is that one."""
 
-    source: Source
-    asked: Source | None
+    source: SourceName
+    asked: SourceName | None
     reason: str
 
 
@@ -85,15 +113,33 @@ class Choice:
 class Policy:
     """Which source sends a callback, by date, account and URL.
 
-    The first hold that covers a callback decides its phase; without one, the date does.
+    The first hold in force that covers a callback decides its phase; without one, the date does.
     """
 
     phases: tuple[Phase, ...]
     holds: tuple[Hold, ...] = ()
+    _numbered: Mapping[str | None, Sequence[tuple[int, Hold]]] = field(
+        init=False, repr=False, compare=False
+    )
+    """The holds by account, with their places: there may be one for each of thousands."""
 
     def __post_init__(self) -> None:
         """Refuse a policy that leaves some instant, source or hold undefined."""
         _check(self.phases, self.holds)
+        numbered = dict[str | None, list[tuple[int, Hold]]]()
+        for place, hold in enumerate(self.holds):
+            numbered.setdefault(hold.account_sid, []).append((place, hold))
+        object.__setattr__(self, "_numbered", numbered)
+
+    @property
+    def sources(self) -> tuple[SourceName, ...]:
+        """The two built in, and all others that some phase sends from or lets a URL ask for.
+
+        >>> NOTICE.sources
+        (<Source.TWILIO: 'twilio'>, <Source.KORE: 'kore'>)
+        """
+        named = set[SourceName]().union(*(phase.may_ask for phase in self.phases))
+        return (*Source, *sorted(named - BOTH))
 
     def held_in(self, phase: str) -> Self:
         """Return this policy with all that no hold covers yet held in this phase."""
@@ -108,28 +154,57 @@ class Policy:
         begun = [phase for phase in self.phases if phase.since is None or phase.since <= at]
         return begun[-1]
 
-    def choose(self, asked: Source | None, *, at: datetime, account_sid: str, url: str) -> Choice:
+    def choose(
+        self, asked: SourceName | None, *, at: datetime, account_sid: str, url: str
+    ) -> Choice:
         """Pick the source of a callback that is created at `at`.
 
         >>> day = datetime(2024, 11, 2, tzinfo=UTC)
         >>> NOTICE.choose(Source.TWILIO, at=day, account_sid="AC1", url="http://a.example").reason
         'twilio ended 2024-11-02'
         """
-        hold, phase = self.phase_of(at=at, account_sid=account_sid, url=url)
+        hold, ended = self._holds_of(at=at, account_sid=account_sid, url=url)
+        choice = self._choose_in(self._phase_in(hold, at), hold, asked, at)
+        for one in ended:
+            if self._choose_in(self._named(one.phase), one, asked, at).source != choice.source:
+                note = f"the hold of {one} in phase {one.phase} ended {one.until:%Y-%m-%d}"
+                return replace(choice, reason=f"{choice.reason}; {note}")
+        return choice
+
+    def phase_of(self, *, at: datetime, account_sid: str, url: str) -> tuple[Hold | None, Phase]:
+        """Return the phase of a callback, and the hold that keeps it there, where one does."""
+        hold, _ = self._holds_of(at=at, account_sid=account_sid, url=url)
+        return hold, self._phase_in(hold, at)
+
+    def _holds_of(
+        self, *, at: datetime, account_sid: str, url: str
+    ) -> tuple[Hold | None, list[Hold]]:
+        """Return the hold in force, and those that went before it until they ended."""
+        ended = list[Hold]()
+        found = (self._numbered.get(whose, ()) for whose in (account_sid, None))
+        for _, hold in merge(*found):
+            if hold.covers(account_sid, url):
+                if not hold.has_ended(at):
+                    return hold, ended
+                ended.append(hold)
+        return None, ended
+
+    def _phase_in(self, hold: Hold | None, at: datetime) -> Phase:
+        return self.phase_at(at) if hold is None else self._named(hold.phase)
+
+    def _named(self, name: str) -> Phase:
+        return next(phase for phase in self.phases if phase.name == name)
+
+    def _choose_in(
+        self, phase: Phase, hold: Hold | None, asked: SourceName | None, at: datetime
+    ) -> Choice:
         if asked is None:
             return Choice(phase.default, None, _why_default(phase, hold))
         if asked in phase.may_ask:
             return Choice(asked, asked, f"the URL asks for it: #cbs={asked}")
         return Choice(phase.default, asked, self._why_not(asked, phase, hold, at))
 
-    def phase_of(self, *, at: datetime, account_sid: str, url: str) -> tuple[Hold | None, Phase]:
-        """Return the phase of a callback, and the hold that keeps it there, where one does."""
-        for hold in self.holds:
-            if hold.covers(account_sid, url):
-                return hold, next(phase for phase in self.phases if phase.name == hold.phase)
-        return None, self.phase_at(at)
-
-    def _why_not(self, asked: Source, phase: Phase, hold: Hold | None, at: datetime) -> str:
+    def _why_not(self, asked: SourceName, phase: Phase, hold: Hold | None, at: datetime) -> str:
         """Say when the source that was asked for stopped, or why it isn't to be had."""
         index = self.phases.index(phase)
         while index > 0 and asked not in self.phases[index - 1].may_ask:
@@ -164,6 +239,8 @@ def _check(phases: Sequence[Phase], holds: Sequence[Hold]) -> None:
         if hold.phase not in names:
             known = ", ".join(names)
             raise Unusable(f"policy: a hold names phase {hold.phase!r}; the phases are {known}")
+        if hold.until is not None and hold.until.utcoffset() is None:
+            raise Unusable(f"policy: the end of the hold of {hold} needs a time zone")
 
 
 def _check_phase(phase: Phase) -> None:
@@ -174,22 +251,6 @@ def _check_phase(phase: Phase) -> None:
             f"policy: phase {phase.name!r} sends from {phase.default} by default,"
             f" so may_ask must have {phase.default} too"
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """The policy in use, and how far its calendar is ahead of the clock (`ringback dev --at`)."""
-
-    policy: Policy
-    ahead: timedelta = timedelta(0)
-
-    def choose(self, asked: Source | None, *, now: datetime, account_sid: str, url: str) -> Choice:
-        """Pick the source of a callback that is created now."""
-        return self.policy.choose(asked, at=now + self.ahead, account_sid=account_sid, url=url)
-
-    def phase_at(self, now: datetime) -> Phase:
-        """Return the phase of the callbacks that no hold of an account or a URL covers."""
-        return self.policy.phase_of(at=now + self.ahead, account_sid="", url="")[1]
 
 
 # The notice says "until" and "after" a date, so the named day itself still belongs to the earlier

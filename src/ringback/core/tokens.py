@@ -4,12 +4,15 @@ A token of one source says nothing about the other's: receivers keep the two apa
 """
 
 import re
-from typing import Final, assert_never
+from dataclasses import dataclass
+from typing import Final, Self
 
 from ringback.core.source import Source
 
 TOKEN_BYTES: Final = 16
 """How many bytes of chance a token is made from."""
+
+_SCHEME: Final = re.compile(r"(?P<prefix>[A-Za-z0-9_.-]{0,32})\{(?P<form>hex|uuid)\}")
 
 TOKEN_FORMS: Final = {
     Source.TWILIO: re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"),
@@ -19,23 +22,38 @@ TOKEN_FORMS: Final = {
 """What a receiver takes for an idempotency token of each source."""
 
 
-def make_token(source: Source, chance: bytes) -> str:
-    """Return the idempotency token of a new callback from 16 bytes of chance.
+@dataclass(frozen=True, slots=True)
+class TokenScheme:
+    """How a source writes its idempotency tokens: a prefix, and chance as a UUID or as hex."""
 
-    >>> make_token(Source.KORE, bytes(range(16)))
-    'RQ000102030405060708090a0b0c0d0e0f'
-    >>> make_token(Source.TWILIO, bytes(range(16)))
-    '00010203-0405-4607-8809-0a0b0c0d0e0f'
-    """
-    if len(chance) != TOKEN_BYTES:
-        raise ValueError(f"a token is made from {TOKEN_BYTES} bytes, not {len(chance)}")
-    match source:
-        case Source.KORE:
-            return f"RQ{chance.hex()}"
-        case Source.TWILIO:
-            return uuid4_text(chance)
-        case _:
-            assert_never(source)
+    prefix: str = ""
+    is_uuid: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a scheme as it stands in the settings.
+
+        Raises ValueError for anything but a prefix and `{hex}` or `{uuid}` behind it.
+
+        >>> TokenScheme.parse("msg_{hex}").make(bytes(16))
+        'msg_00000000000000000000000000000000'
+        """
+        match = _SCHEME.fullmatch(text)
+        if match is None:
+            raise ValueError(
+                f"{text!r} is no form of a token; it must be like {{uuid}}, msg_{{hex}}"
+            )
+        return cls(match["prefix"], match["form"] == "uuid")
+
+    def make(self, chance: bytes) -> str:
+        """Return the idempotency token of a new callback from 16 bytes of chance."""
+        if len(chance) != TOKEN_BYTES:
+            raise ValueError(f"a token is made from {TOKEN_BYTES} bytes, not {len(chance)}")
+        return self.prefix + (uuid4_text(chance) if self.is_uuid else chance.hex())
+
+
+TWILIO_TOKEN: Final = TokenScheme(is_uuid=True)
+KORE_TOKEN: Final = TokenScheme("RQ")
 
 
 def is_token(source: Source, text: str) -> bool:

@@ -5,7 +5,6 @@ the other, so that a busy destination costs no task for each.
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,14 +13,12 @@ from typing import NamedTuple
 
 from ringback.core.callback import Exchange
 from ringback.core.connection import Limits, limits_of
-from ringback.core.errors import SecretGone
-from ringback.core.outcome import Failure, Unreachable
-from ringback.core.rendering import OutgoingRequest, render
+from ringback.core.infrastructure import BUILT_IN, Sources
+from ringback.core.rendering import OutgoingRequest
 from ringback.core.retry import time_left
 from ringback.engine.keyring import Keyring
+from ringback.engine.letter import Letter
 from ringback.ports import Claim, Clock, Transport, no_checkpoint
-
-_log = logging.getLogger(__name__)
 
 
 class Carried(NamedTuple):
@@ -40,24 +37,6 @@ class _Destination:
     workers: int = 0
 
 
-@dataclass(eq=False, slots=True)
-class _Letter:
-    """The request of one attempt, signed each time it is written by the secrets of that moment."""
-
-    claim: Claim
-    keyring: Keyring
-    clock: Clock
-    request: OutgoingRequest | None = None
-    """As it was written last."""
-
-    def write(self) -> OutgoingRequest:
-        """Write it anew."""
-        self.request = None
-        account = self.keyring.newest(self.claim.account)
-        self.request = render(self.claim.callback, account=account, at=self.clock.now())
-        return self.request
-
-
 class Courier:
     """Sends what it is handed, and tells how that went."""
 
@@ -69,6 +48,7 @@ class Courier:
         clock: Clock,
         per_destination: int,
         carried: Callable[[Carried], None],
+        sources: Sources = BUILT_IN,
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
         self._transport = transport
@@ -76,6 +56,7 @@ class Courier:
         self._clock = clock
         self._per_destination = per_destination
         self._carried = carried
+        self._sources = sources
         self._checkpoint = checkpoint
         self._destinations = dict[str, _Destination]()
         self._workers = set[asyncio.Task[None]]()
@@ -142,21 +123,12 @@ class Courier:
     async def _carry(self, claim: Claim) -> None:
         self._checkpoint("claimed")
         now = self._clock.now()
-        letter = _Letter(claim, self._keyring, self._clock)
-        try:
-            exchange = await self._transport.send(
-                letter.write(),
-                limits=_limits_of(claim, now),
-                turn=claim.progress.round_attempts - 1,
-                anew=letter.write,
-            )
-        except SecretGone as gone:
-            exchange = Exchange(Unreachable(Failure.SECRET, str(gone)))
-        except Exception as failure:  # noqa: BLE001 (such an attempt has to be settled, too)
-            number = claim.progress.attempt_count
-            _log.exception("attempt %d of %s failed", number, claim.callback.sid)
-            why = f"Ringback itself failed: {type(failure).__name__}"
-            exchange = Exchange(Unreachable(Failure.INTERNAL, why))
+        letter = Letter(claim.callback, claim.account, self._keyring, self._clock, self._sources)
+        exchange = await letter.send(
+            self._transport,
+            limits=_limits_of(claim, now),
+            turn=claim.progress.round_attempts - 1,
+        )
         self._checkpoint("sent")
         self._carried(Carried(claim, now, letter.request, exchange))
 

@@ -27,6 +27,7 @@ from ringback.core.callback import (
     settle,
 )
 from ringback.core.errors import StoreUnavailable
+from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.core.outcome import Delivered, Outcome, Unknown, Unreachable, status_of
 from ringback.core.retry import Decision, Round, Rules, TryAgain, decide
 from ringback.core.schedule import FAITHFUL, Schedule
@@ -75,8 +76,15 @@ class Limits:
 _LIMITS: Final = Limits()
 
 
+def _tell_nobody(_: Callback) -> None:
+    """Let nobody know of a callback whose first attempt is settled."""
+
+
 class Dispatcher:
-    """The loop that claims what is due, and what becomes of the attempts."""
+    """The loop that claims what is due, and what becomes of the attempts.
+
+    `first_settled` is told of each callback whose first attempt is settled.
+    """
 
     def __init__(
         self,
@@ -88,6 +96,9 @@ class Dispatcher:
         schedule: Schedule = FAITHFUL,
         limits: Limits = _LIMITS,
         tally: Tally | None = None,
+        sources: Sources = BUILT_IN,
+        keyring: Keyring | None = None,
+        first_settled: Callable[[Callback], None] = _tell_nobody,
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
         self._store = store
@@ -99,7 +110,8 @@ class Dispatcher:
         self._bell = Bell(clock)
         self._lanes = Lanes(at_once=limits.at_once, per_destination=limits.per_destination)
         self._backlog = Backlog(limits.backlog)
-        self.keyring = Keyring()
+        self.keyring = keyring or Keyring()
+        self._first_settled = first_settled
         self._settler = Settler(store=store, clock=clock, settled=self._settled)
         self._courier = Courier(
             transport=transport,
@@ -107,6 +119,7 @@ class Dispatcher:
             clock=clock,
             per_destination=limits.per_destination,
             carried=self._carried,
+            sources=sources,
             checkpoint=checkpoint,
         )
         self.intake = Intake(
@@ -255,7 +268,9 @@ class Dispatcher:
     def _settled(self, settlement: Settlement, account: Account | None) -> None:
         """Go on with a callback whose last attempt is durable."""
         self._checkpoint("settled")
-        callback, _, progress = settlement
+        callback, attempt, progress = settlement
+        if attempt.number == 1:
+            self._first_settled(callback)
         if progress.is_under_way and account is not None:
             self._courier.hand_back(Claim(callback, progress, account))
         elif progress.due is not None:

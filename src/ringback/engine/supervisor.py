@@ -1,18 +1,27 @@
 """Starts, watches and drains the loops, in order."""
 
 import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
+from typing import Any
 
 from ringback.engine.dispatcher import Dispatcher
 from ringback.engine.progress import Progress
 
 
 class Supervisor:
-    """The running engine."""
+    """The running engine, and what else is to run for as long as it does."""
 
-    def __init__(self, progress: Progress, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self,
+        progress: Progress,
+        dispatcher: Dispatcher,
+        *,
+        beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
+    ) -> None:
         self._progress = progress
         self._dispatcher = dispatcher
+        self._beside = beside
         self._loops = list[asyncio.Task[None]]()
 
     @property
@@ -26,6 +35,7 @@ class Supervisor:
         self._loops = [
             asyncio.create_task(self._progress.run(), name="progress"),
             asyncio.create_task(self._dispatcher.run(), name="dispatcher"),
+            *(asyncio.create_task(run()) for run in self._beside),
         ]
 
     async def watch(self) -> None:
@@ -36,8 +46,9 @@ class Supervisor:
 
     async def stop(self, *, within: timedelta) -> None:
         """Begin nothing new, and let the attempts under way end within this time."""
-        progress, dispatcher = self._loops
-        progress.cancel()
+        progress, dispatcher, *beside = self._loops
+        for loop in (progress, *beside):
+            loop.cancel()
         await self._dispatcher.stop(within=within)
         # Its last claim may wait for a database that is away.
         dispatcher.cancel()

@@ -9,8 +9,9 @@ from collections import defaultdict
 from itertools import accumulate, product
 from typing import Final
 
+from ringback.core.account import EVERY
 from ringback.core.callback import CallbackStatus
-from ringback.core.source import Source
+from ringback.core.source import Source, SourceName
 
 ATTEMPT_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0)
 """Bounds for an attempt, whose round ends after 15 seconds at the most."""
@@ -63,6 +64,11 @@ class Histogram:
         return list(zip((*self.bounds, float("inf")), accumulate(self.counts), strict=True))
 
 
+def _of_each_source(bounds: tuple[float, ...]) -> defaultdict[SourceName, Histogram]:
+    """Return a histogram for each source; one that the settings add has its own from its first."""
+    return defaultdict(lambda: Histogram(bounds), {s: Histogram(bounds) for s in Source})
+
+
 class Tally:
     """The counts of one process, from its start on."""
 
@@ -75,20 +81,24 @@ class Tally:
             int, dict.fromkeys(product(Source, _ENDINGS), 0)
         )
         """Callbacks that ended, by source and status."""
-        self.attempt_seconds = {source: Histogram(ATTEMPT_SECONDS) for source in Source}
+        self.attempt_seconds = _of_each_source(ATTEMPT_SECONDS)
         self.first_attempt_seconds = Histogram(DELAY_SECONDS)
         """From acceptance to first attempt."""
-        self.delivery_seconds = {source: Histogram(DELAY_SECONDS) for source in Source}
+        self.delivery_seconds = _of_each_source(DELAY_SECONDS)
         """From acceptance to delivery."""
+        self.shadows = defaultdict[tuple[str, str], int](int)
+        """Copies of callbacks that ended, by their source and result."""
+        self.shadows_skipped = defaultdict[tuple[str, str], int](int)
+        """Those that were not made, by account and reason."""
         self.commit_seconds = Histogram(COMMIT_SECONDS)
         """Of the store; written by its own thread."""
 
-    def accepted(self, source: Source, count: int = 1) -> None:
+    def accepted(self, source: SourceName, count: int = 1) -> None:
         """Count callbacks that were taken in."""
         self.acceptances[source] += count
 
     def attempted(
-        self, source: Source, result: str, failure: str | None, duration_ms: float | None
+        self, source: SourceName, result: str, failure: str | None, duration_ms: float | None
     ) -> None:
         """Count an attempt that ended; its duration is None where nobody knows it."""
         self.attempts[source, result, failure or ""] += 1
@@ -99,11 +109,21 @@ class Tally:
         """Count how long a callback waited for its first attempt."""
         self.first_attempt_seconds.add(seconds)
 
-    def ended(self, status: CallbackStatus, source: Source, seconds_since_created: float) -> None:
+    def ended(
+        self, status: CallbackStatus, source: SourceName, seconds_since_created: float
+    ) -> None:
         """Count a callback that nothing more will be done about."""
         self.endings[source, status] += 1
         if status is CallbackStatus.DELIVERED:
             self.delivery_seconds[source].add(seconds_since_created)
+
+    def skipped_copies(self, account_sid: str) -> dict[str, int]:
+        """Return how many copies of an account's callbacks were not made, by reason."""
+        skipped = dict[str, int]()
+        for (owner, why), count in self.shadows_skipped.items():
+            if account_sid in (EVERY, owner):
+                skipped[why] = skipped.get(why, 0) + count
+        return skipped
 
     def committed(self, seconds: float) -> None:
         """Count how long a commit of the store took."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Final, assert_never
 
-from ringback.core.connection import DEFAULT_RETRY_ON
+from ringback.core.connection import default_retry_on
 from ringback.core.source import Source
 from ringback.listener.forwarding import Forwarded
 from ringback.listener.heard import Heard
@@ -204,7 +204,7 @@ def _retry_hint(heard: Heard) -> Iterator[Row]:
     source, family = heard.verdict.source, f"{heard.answered // 100}xx"
     if source is None or family == "2xx":
         return
-    if not {family, str(heard.answered)} & DEFAULT_RETRY_ON[source]:
+    if not {family, str(heard.answered)} & default_retry_on(source):
         wish = family if family in ("4xx", "5xx") else "all"
         yield "", f"{_TRIES_AGAIN[source]}, unless the URL says e.g. #rp={wish}", Tone.HINT
 

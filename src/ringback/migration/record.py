@@ -19,7 +19,10 @@ class Place:
     """Where one callback URL is configured."""
 
     name: str
-    """For people, and to find it again: `fleet HF… SmsCommandsUrl`, `app.py:12`."""
+    """For people, and to find it again: `fleet HF… SmsCommandsUrl`, `app.py:12`.
+
+    No other URL of the same account has it.
+    """
     account_sid: str | None = None
     """Whose URL it is; None where the record doesn't say."""
 
@@ -32,6 +35,10 @@ class Entry:
     url: str
     """As it stands there, with fragment and credentials."""
     method: Method = Method.POST
+    warnings: tuple[str, ...] = ()
+    """What the record knows of it that its text can't tell: it was cut off at an `&`."""
+    fixed: str | None = None
+    """Why the record can't be given another URL in this place; None where it can."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from ringback.core.method import Method
 from ringback.core.scenario import SCENARIOS, Scenario, Step, scenario_in
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
 from ringback.core.simulation import Simulation
-from ringback.core.source import Transition
 from ringback.core.task import Task
+from ringback.core.transition import Transition
 from ringback.ports import Chance, Intake, Keyring, Transaction
 from ringback.ports.records import Named, Owned
 

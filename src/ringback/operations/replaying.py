@@ -13,7 +13,7 @@ from typing import Final, Self
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, repeat
 from ringback.core.callback import Callback, CallbackStatus, discard, replay
 from ringback.core.errors import Conflict
-from ringback.core.source import Source
+from ringback.core.infrastructure import BUILT_IN, Sources, other_than
 from ringback.operations.callbacks import fetch_callback
 from ringback.ports import CallbackFilter, Chance, Intake, Transaction
 
@@ -77,7 +77,9 @@ def from_same_source(*, now: datetime, intake: Intake) -> Replay:
     return send_again
 
 
-def from_other_source(*, now: datetime, chance: Chance, intake: Intake) -> Replay:
+def from_other_source(
+    *, now: datetime, chance: Chance, intake: Intake, sources: Sources = BUILT_IN
+) -> Replay:
     """Return the replay that makes a new callback from the other source, and links the two.
 
     One that has failed is ended as discarded, so that it is not replayed once more with others.
@@ -86,8 +88,14 @@ def from_other_source(*, now: datetime, chance: Chance, intake: Intake) -> Repla
 
     def send_again(tx: Transaction, callback: Callback) -> Callback:
         _refuse_test(callback)
-        source = next(each for each in Source if each is not callback.source)
-        again = repeat(callback, source=source, chance=chance.bytes(ANNOUNCEMENT_BYTES), now=now)
+        source = other_than(callback.source, sources)
+        again = repeat(
+            callback,
+            source=source,
+            chance=chance.bytes(ANNOUNCEMENT_BYTES),
+            now=now,
+            sources=sources,
+        )
         intake.take(tx, again)
         if callback.status is CallbackStatus.FAILED:
             why = f"replayed from {source} as {again.sid}"

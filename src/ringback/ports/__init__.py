@@ -27,6 +27,7 @@ from ringback.ports.records import (
     Which,
     Window,
 )
+from ringback.ports.shadows import Compared, ShadowFilter, Shadows
 from ringback.ports.store import (
     Accounts,
     Afterwards,
@@ -53,6 +54,7 @@ __all__ = [
     "Choices",
     "Claim",
     "Clock",
+    "Compared",
     "Flows",
     "Intake",
     "Keyring",
@@ -61,6 +63,8 @@ __all__ = [
     "NamedRecords",
     "Records",
     "Settlement",
+    "ShadowFilter",
+    "Shadows",
     "Store",
     "SuperSimTables",
     "Tasks",

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from ringback.core.account import Account
 from ringback.core.callback import Attempt, Callback, CallbackStatus, Progress
-from ringback.core.source import Source
+from ringback.core.source import SourceName
 from ringback.ports.records import Window
 
 
@@ -16,7 +16,7 @@ class CallbackFilter:
     """Which callbacks to list; None stands for all."""
 
     statuses: frozenset[CallbackStatus] | None = None
-    source: Source | None = None
+    source: SourceName | None = None
     idempotency_token: str | None = None
     destination: str | None = None
     since: datetime | None = None
@@ -77,8 +77,8 @@ class Totals(NamedTuple):
     account_sid: str
     url: str
     """As records show it: with its fragment, without its credentials."""
-    source: Source
-    source_asked: Source | None
+    source: SourceName
+    source_asked: SourceName | None
     delivered: int
     undelivered: int
     """Failed or discarded."""
@@ -158,4 +158,14 @@ class Callbacks(Protocol):
 
     def due_before(self, instants: Sequence[datetime]) -> list[int]:
         """Return for each instant how many callbacks wait that are due before it."""
+        ...
+
+    def totals(
+        self, *, since: datetime, until: datetime, account_sid: str | None = None
+    ) -> list[Totals]:
+        """Return how those created in this time went, in the order of account, URL and sources.
+
+        Test events and replays from the other source are left out. It goes by the time in their
+        SIDs: what was made before SIDs were dated is not found.
+        """
         ...

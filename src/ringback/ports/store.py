@@ -17,6 +17,7 @@ from ringback.core.scenario import Ending
 from ringback.core.task import Later, Task
 from ringback.ports.callbacks import Callbacks
 from ringback.ports.records import Tasks
+from ringback.ports.shadows import Shadows
 from ringback.ports.tables import SuperSimTables, WirelessTables
 
 T = TypeVar("T")
@@ -162,6 +163,11 @@ class Transaction(Protocol):
     @property
     def callbacks(self) -> Callbacks:
         """The callbacks."""
+        ...
+
+    @property
+    def shadows(self) -> Shadows:
+        """The copies of callbacks."""
         ...
 
     def write_nothing(self) -> None:

@@ -43,12 +43,17 @@ class Counts:
         try:
             before = await self._observer.at_rest()
         except Unusable as failed:
-            return Uncounted(str(failed)), await send()
+            return self._give_up(failed), await send()
         came = await send()
         try:
             return await self._observer.rise(since=before, expected=expected), came
         except Unusable as failed:
-            return Uncounted(str(failed)), came
+            return self._give_up(failed), came
+
+    def _give_up(self, failed: Unusable) -> Uncounted:
+        """Count nothing more: what has failed once costs time, and is not to be trusted."""
+        self._uncounted = str(failed)
+        return Uncounted(self._uncounted)
 
     def disturb(self) -> None:
         """Note that something was sent whose effects were not counted."""

@@ -7,10 +7,11 @@ from datetime import datetime
 from ringback.core.account import Account
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
+from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.core.method import Method
 from ringback.core.outcome import Delivered, Outcome, Refused, describe
 from ringback.core.rendering import OutgoingRequest
-from ringback.core.source import Source
+from ringback.core.source import SourceName
 from ringback.ports import Chance, Transport
 from ringback.probe.forging import without
 from ringback.probe.payloads import PROBE_SIM_SID
@@ -21,22 +22,23 @@ async def gate(
     url: CallbackUrl,
     *,
     method: Method,
-    source: Source,
+    source: SourceName,
     account: Account,
     transport: Transport,
     limits: Limits,
     chance: Chance,
     now: datetime,
     sim_sid: str = PROBE_SIM_SID,
+    sources: Sources = BUILT_IN,
 ) -> str | None:
     """Return why a receiver isn't ready for a source, in one sentence, or None where it is.
 
     It is sent one genuine callback of this account, and where that is accepted, two forgeries at
     once. Connections and limits are those of the caller, who may have many looked at side by side.
     What an account without a secret sends is not signed, so its receiver has nothing to check and
-    is sent the genuine one alone.
+    is sent the genuine one alone. The source may be any of `sources`, also one of the settings.
     """
-    make = Requests(url, account, sim_sid, chance, lambda: now)
+    make = Requests(url, account, sim_sid, chance, lambda: now, sources)
 
     async def send(request: OutgoingRequest) -> Outcome:
         return (await transport.send(request, limits=limits)).outcome
@@ -50,7 +52,7 @@ async def gate(
     return next(filter(None, faults), None)
 
 
-def _forgeries(make: Requests, source: Source, method: Method) -> Mapping[str, OutgoingRequest]:
+def _forgeries(make: Requests, source: SourceName, method: Method) -> Mapping[str, OutgoingRequest]:
     callback = make.callback(source, method)
     right, wrong = make.rendered(callback), make.rendered(callback, make.stranger())
     # Whatever the source's scheme is, its signature is what depends on the secret.

@@ -121,7 +121,7 @@ class Observer:
         self._is_at_rest = False
 
     async def at_rest(self) -> int:
-        """Return the present value, once it stays the same. Raises Unusable."""
+        """Return the present value, once it stays the same; raises Unusable where it doesn't."""
         if self._is_at_rest:
             return await self.read()
         return await self._wait(0, since=await self.read())
@@ -129,7 +129,8 @@ class Observer:
     async def rise(self, *, since: int, expected: int) -> int:
         """Return by how much it went up since then, once that is as expected, and stays so.
 
-        Less is returned after a few seconds, more as soon as the counter rests. Raises Unusable.
+        Less is returned after a few seconds, more as soon as the counter rests. Raises Unusable, as
+        where it doesn't rest.
         """
         return await self._wait(expected, since=since) - since
 
@@ -140,9 +141,11 @@ class Observer:
             now = self._stopwatch()
             is_enough = count >= since + expected
             for_long = now - changed >= self._quiet if is_enough else now - began >= self._longest
-            if for_long or now - began >= 2 * self._longest:
+            if for_long:
                 self._is_at_rest = True
                 return count
+            if now - began >= 2 * self._longest:
+                raise Unusable("the counter does not rest, as if others sent callbacks meanwhile")
             await asyncio.sleep(_PAUSE)
             again = await self.read()
             if again != count:

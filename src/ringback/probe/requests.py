@@ -4,7 +4,7 @@ Pure but for the chance and the time that it is given.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -12,11 +12,12 @@ from ringback.core.account import Account
 from ringback.core.callback import Callback, Progress
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.form import encode
+from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.core.method import Method
 from ringback.core.rendering import OutgoingRequest, render
-from ringback.core.source import Source
+from ringback.core.source import SourceName
 from ringback.core.test_event import TEST_EVENT_BYTES, write_test_event
-from ringback.core.tokens import TOKEN_BYTES, make_token
+from ringback.core.tokens import TOKEN_BYTES
 from ringback.core.webhook_secret import WebhookSecret, WebhookSecrets
 from ringback.ports import Chance
 from ringback.probe.cases import Good
@@ -52,6 +53,7 @@ class Requests:
     sim_sid: str
     chance: Chance
     now: Callable[[], datetime]
+    sources: Sources = field(default_factory=lambda: BUILT_IN)
 
     def good(self, good: Good) -> OutgoingRequest:
         """Return a genuine request."""
@@ -61,7 +63,7 @@ class Requests:
 
     def request(
         self,
-        source: Source,
+        source: SourceName,
         method: Method = Method.POST,
         payload: Payload = Payload.SIM_UPDATE,
         *,
@@ -78,7 +80,7 @@ class Requests:
 
     def callback(
         self,
-        source: Source,
+        source: SourceName,
         method: Method = Method.POST,
         payload: Payload = Payload.SIM_UPDATE,
         *,
@@ -105,11 +107,13 @@ class Requests:
 
     def rendered(self, callback: Callback, account: Account | None = None) -> OutgoingRequest:
         """Return the request of a callback, signed by the account's secrets or by another's."""
-        return render(callback, account=account or self.account, at=self.now())
+        return render(
+            callback, account=account or self.account, at=self.now(), sources=self.sources
+        )
 
-    def token(self, source: Source) -> str:
+    def token(self, source: SourceName) -> str:
         """Return a new idempotency token."""
-        return make_token(source, self.chance.bytes(TOKEN_BYTES))
+        return self.sources[source].token.make(self.chance.bytes(TOKEN_BYTES))
 
     def stranger(self) -> Account:
         """Return an account like this one that signs with other secrets."""

@@ -8,8 +8,12 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from ringback.settings.load import load
+from ringback.settings.editing import held, move_phase, put_hold, release
+from ringback.settings.file import SettingsFile
+from ringback.settings.load import FILE_VARIABLE, load, load_policy
+from ringback.settings.origin import Origin
 from ringback.settings.record import Settings
+from ringback.settings.reloading import Reloading, policy_of
 from ringback.settings.table import (
     DATA,
     SEAL_KEY,
@@ -23,13 +27,23 @@ from ringback.settings.table import (
 __all__ = [
     "DATA",
     "ENVIRONMENT",
+    "FILE_VARIABLE",
     "SEAL_KEY",
     "SEAL_KEY_FILE",
     "SETTINGS",
     "Command",
+    "Origin",
+    "Reloading",
     "Setting",
     "Settings",
+    "SettingsFile",
+    "held",
     "load",
+    "load_policy",
+    "move_phase",
+    "policy_of",
+    "put_hold",
+    "release",
     "settings_of",
 ]
 

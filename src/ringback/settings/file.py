@@ -29,7 +29,14 @@ class SettingsFile:
 
         Raises Unusable where it can't be read, or isn't TOML.
         """
-        text = _text_of(path)
+        return cls.of(path, _text_of(path))
+
+    @classmethod
+    def of(cls, path: str, text: str) -> Self:
+        """Take this for the text of a file.
+
+        Raises Unusable where it isn't TOML.
+        """
         try:
             return cls(path, tomllib.loads(text), text)
         except tomllib.TOMLDecodeError as problem:

@@ -20,7 +20,7 @@ def lines_of(text: str) -> dict[KeyPath, int]:
     """
     lines = dict[KeyPath, int]()
     table: KeyPath = ()
-    for line, statement in _statements(text):
+    for line, statement in statements(text):
         parsed = tomllib.loads(statement)
         if statement.lstrip().startswith("["):
             table = _table_of(parsed, lines)
@@ -32,8 +32,11 @@ def lines_of(text: str) -> dict[KeyPath, int]:
     return lines
 
 
-def _statements(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each statement with the line that it begins on; comments and blank lines count."""
+def statements(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each statement with the line that it begins on; comments and blank lines count.
+
+    Each ends its line, also the last one, which may be empty.
+    """
     begun, statement = 1, ""
     for line, content in enumerate(text.split("\n"), 1):
         statement += f"{content}\n"

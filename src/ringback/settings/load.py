@@ -3,7 +3,7 @@
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, Final, cast
 
@@ -17,11 +17,16 @@ from ringback.settings.file import SettingsFile
 from ringback.settings.given import Given, find, in_file
 from ringback.settings.policy import TABLES, read_policy
 from ringback.settings.record import Settings
+from ringback.settings.shadows import TABLE as SHADOWS
+from ringback.settings.shadows import read_shadows
+from ringback.settings.sources import TABLE as SOURCES
+from ringback.settings.sources import AddedSources
 from ringback.settings.table import (
     EGRESS,
     SCENARIO,
     SETTINGS,
     VARIABLES_OF_CLIENTS,
+    WARN_BEFORE,
     Command,
     Setting,
 )
@@ -29,7 +34,7 @@ from ringback.settings.texts import is_egress_name
 
 FILE_VARIABLE: Final = "RINGBACK_SETTINGS"
 _PREFIX: Final = "RINGBACK_"
-_TABLES: Final = ("egress", "scenarios", *TABLES)
+_TABLES: Final = ("egress", "scenarios", SOURCES, *TABLES, SHADOWS)
 
 
 def load(
@@ -37,23 +42,54 @@ def load(
     environment: Mapping[str, str],
     *,
     command: Command = Command.DEV,
+    file: SettingsFile | None = None,
 ) -> Settings:
     """Return the settings that the flags, the environment and the settings file add up to.
 
+    Without a `file` that was read already, it is the one that the flags or the environment name.
     Raises Unusable, naming the place, for what can't be used.
     """
-    path = flags.get("settings") or environment.get(FILE_VARIABLE)
-    file = SettingsFile.read(path) if path else SettingsFile()
+    if file is None:
+        path = flags.get("settings") or environment.get(FILE_VARIABLE)
+        file = SettingsFile.read(path) if path else SettingsFile()
     _refuse_strangers(environment, file, command)
     given = {
         setting.name: find(setting, command, flags=flags, environment=environment, file=file)
         for setting in SETTINGS
     }
     values = {name: each.read() for name, each in given.items()}
-    policy = read_policy(file)
+    added = AddedSources(file)
+    policy = read_policy(file, added.sources)
     values["phase"] = _phase_to_be_in(given["phase"], values["at"], policy, command)
     _check_certificates(given, values)
-    return Settings(policy=policy, egress=_named_egress(file), scenarios=_scenarios(file), **values)
+    return Settings(
+        policy=policy,
+        sources=added.sources,
+        egress_of_source=added.egresses,
+        egress=_named_egress(file),
+        scenarios=_scenarios(file),
+        shadows=read_shadows(file, added.sources),
+        **values,
+    )
+
+
+def load_policy(
+    file: SettingsFile, environment: Mapping[str, str]
+) -> tuple[Policy, tuple[timedelta, ...]]:
+    """Return a file's policy, and how long before its borders there are warnings.
+
+    Raises Unusable, naming the place, for what of that can't be used.
+    """
+    given = find(WARN_BEFORE, Command.SERVE, flags={}, environment=environment, file=file)
+    return policy_in(file), given.read()
+
+
+def policy_in(file: SettingsFile) -> Policy:
+    """Return the policy of a file, over the sources that it adds.
+
+    Raises Unusable, naming the line, for what of that can't be used.
+    """
+    return read_policy(file, AddedSources(file).sources)
 
 
 # ---- what nobody knows, or not here --------------------------------------------------------------

@@ -9,11 +9,13 @@ from pathlib import Path
 from ringback.core.addresses import Network
 from ringback.core.egress import Egress, Egresses
 from ringback.core.guard import Guard, Ports
+from ringback.core.infrastructure import Sources
 from ringback.core.metering import MEGABYTE
 from ringback.core.scenario import Scenario
 from ringback.core.schedule import Schedule
+from ringback.core.shadow import ShadowRule
 from ringback.core.simulation import EVERYONE, Simulation
-from ringback.core.source import Policy, Source
+from ringback.core.source import Policy, Source, SourceName
 from ringback.settings.texts import Gateway, TlsPort
 
 
@@ -27,6 +29,8 @@ class Settings:
     tls_port: TlsPort
     data: Path
     policy: Policy
+    sources: Sources
+    """The two built in, and those that the settings add."""
     phase: str | None
     """The phase that holds whatever the date; None where the date decides."""
     at: datetime | None
@@ -52,14 +56,19 @@ class Settings:
     backlog_per_account: int
     twilio_egress: Egress
     kore_egress: Egress
+    egress_of_source: Mapping[SourceName, Egress]
+    """Those of the added sources that name one."""
     egress: Mapping[str, Egress]
     """The ways out that a callback URL can name with `#e=`."""
+    shadows: tuple[ShadowRule, ...]
+    """Which callbacks are copied from another source; the first that covers one decides."""
     extra_ca_file: Path | None
     client_cert_file: Path | None
     client_key_file: Path | None
     seal_key: str | None
     seal_key_file: Path | None
     drain: timedelta
+    warn_before: tuple[timedelta, ...]
     log_format: str
     log_level: str
 
@@ -82,5 +91,9 @@ class Settings:
     @property
     def egresses(self) -> Egresses:
         """The ways out of this machine."""
-        own = {Source.TWILIO: self.twilio_egress, Source.KORE: self.kore_egress}
+        own: dict[SourceName, Egress] = {
+            Source.TWILIO: self.twilio_egress,
+            Source.KORE: self.kore_egress,
+            **self.egress_of_source,
+        }
         return Egresses(by_source=own, named=self.egress)

@@ -17,6 +17,7 @@ from ringback.settings.texts import (
     count,
     number,
     read_device_network,
+    read_durations,
     read_gateway,
     read_instant,
     read_networks,
@@ -128,6 +129,15 @@ EGRESS: Final = Setting(
     "A way out that callback URLs name with #e=, in the table [egress] of the file.",
     forms=(list,),
     is_secret=True,
+)
+
+WARN_BEFORE: Final = Setting(
+    "warn_before",
+    read_durations,
+    _same("30d,7d,1d"),
+    "DURATIONS",
+    "How long before the policy changes by its dates that is warned of: a comma list, or none.",
+    forms=(list,),
 )
 
 SCENARIO: Final = Setting(
@@ -352,6 +362,7 @@ SETTINGS: Final = (
         "How long a stop waits for the requests that are under way.",
         forms=(int, float),
     ),
+    WARN_BEFORE,
     Setting(
         "log_format",
         choice("json", "text"),

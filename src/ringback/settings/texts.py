@@ -2,11 +2,12 @@
 
 import ipaddress
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final, NamedTuple
 
 from ringback.core.addresses import LOOPBACK, Network
+from ringback.core.durations import read_duration
 
 # So that a calendar can run on from any of them.
 _FIRST_YEAR: Final = 1970
@@ -132,6 +133,17 @@ def read_networks(text: str) -> tuple[Network, ...]:
     if text == "none":
         return ()
     return tuple(network for name in text.split(",") for network in _networks_of(name.strip()))
+
+
+def read_durations(text: str) -> tuple[timedelta, ...]:
+    """Read a comma list of durations, or `none`.
+
+    >>> read_durations("7d, 1d")
+    (datetime.timedelta(days=7), datetime.timedelta(days=1))
+    """
+    if text == "none":
+        return ()
+    return tuple(read_duration(one.strip()) for one in text.split(","))
 
 
 def is_egress_name(name: str) -> bool:

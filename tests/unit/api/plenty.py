@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from ringback.core.callback import (
+    Callback,
     CallbackStatus,
     Exchange,
     RecordedRequest,
@@ -15,7 +16,9 @@ from ringback.core.callback import (
 from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.months import months_after
 from ringback.core.network import NETWORKS
-from ringback.core.outcome import Refused
+from ringback.core.outcome import Delivered, Refused
+from ringback.core.shadow import SHADOW_BYTES, MarkedByParameter, Shadow, ShadowRule, copy_of
+from ringback.core.source import Source
 from ringback.core.supersim.billing import BillingPeriod, PeriodType
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
@@ -218,3 +221,19 @@ def _add_failed_callback(tx: Transaction) -> None:
         due=None, status=CallbackStatus.FAILED, status_reason="made up", date_updated=NOW
     )
     tx.callbacks.settle([Settlement(callback, row, ended)])
+    _add_copies(tx, callback)
+
+
+def _add_copies(tx: Transaction, callback: Callback) -> None:
+    """One that was taken, and one under way."""
+    rule = ShadowRule(Source.TWILIO, MarkedByParameter("shadow=1"))
+    taken, under_way = (
+        Shadow.opened(
+            copy_of(callback, rule, chance=bytes([number]) * SHADOW_BYTES, now=NOW), of=callback
+        )
+        for number in (1, 2)
+    )
+    tx.shadows.open([taken, under_way])
+    answered = RecordedResponse(200, (("Server", "made up"),), b"fine")
+    exchange = Exchange(Delivered(200), Timings(2.5, None, 0.5, None, 2.0), answered, "192.0.2.1")
+    tx.shadows.settle([taken.settled(exchange, _REQUEST.head, started=NOW)])

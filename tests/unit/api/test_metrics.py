@@ -14,6 +14,7 @@ from ringback.api.metrics import Metrics, metrics_routes
 from ringback.core.callback import CallbackStatus
 from ringback.core.errors import StoreUnavailable
 from ringback.core.source import Source
+from ringback.engine.foresight import Figures
 from ringback.engine.tally import Tally
 from ringback.stores.memory import MemoryStore
 from tests.fakes import NOW, FakeClock
@@ -56,6 +57,9 @@ def caller(tally: Tally, backlog: Backlog) -> Caller:
         under_way=lambda: 3,
         open_connections=lambda: 17,
         datagrams=lambda: {("received",): 5, ("dropped",): 2},
+        policy=lambda: Figures(
+            {"source_ends": 86400.0}, {Source.TWILIO: 12}, refusals=2, is_current=False
+        ),
     )
     return Caller(app_on(MemoryStore(), beside=metrics_routes(metrics)), credentials=None)
 
@@ -73,6 +77,14 @@ def named(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
     return f"ringback_{name}", frozenset(labels.items())
 
 
+async def test_what_is_ahead_of_the_policy_is_told(caller: Caller) -> None:
+    found = await samples(caller)
+    assert found[named("policy_seconds_to_next_border", change="source_ends")] == 86400
+    assert found[named("policy_dependent_callbacks", source="twilio")] == 12
+    assert found[named("policy_reload_failures_total")] == 2
+    assert found[named("policy_current")] == 0
+
+
 async def test_what_was_counted_is_told(caller: Caller, tally: Tally) -> None:
     tally.accepted(Source.KORE, 5)
     tally.attempted(Source.KORE, "delivered", None, 20.0)
@@ -85,6 +97,17 @@ async def test_what_was_counted_is_told(caller: Caller, tally: Tally) -> None:
     unreachable = named("attempts_total", source="kore", result="unreachable", failure="tls")
     assert told[delivered] == told[unreachable] == 1
     assert told[named("callbacks_ended_total", source="twilio", status="failed")] == 1
+
+
+async def test_copies_are_told_by_source_and_result_and_those_that_were_skipped_by_reason(
+    caller: Caller, tally: Tally
+) -> None:
+    tally.shadows[Source.KORE, "refused"] += 3
+    tally.shadows_skipped["AC1", "full"] += 1
+    tally.shadows_skipped["AC2", "full"] += 2
+    told = await samples(caller)
+    assert told[named("shadows_total", source="kore", result="refused")] == 3
+    assert told[named("shadows_skipped_total", reason="full")] == 3
 
 
 async def test_how_long_it_took_is_told_by_source(caller: Caller, tally: Tally) -> None:

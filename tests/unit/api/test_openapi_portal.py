@@ -6,12 +6,18 @@ from typing import Final
 import pytest
 
 from ringback.api.portal.clock import clock_routes
+from ringback.api.portal.policy import policy_routes
 from ringback.api.sign_in import SignIns
+from ringback.core.source import NOTICE, Hold, Policy
+from ringback.core.transition import Transition
+from ringback.engine.foresight import Foresight
+from ringback.engine.policy_in_force import PolicyInForce
 from ringback.engine.timelapse import Timelapse
-from ringback.engine.virtual_clock import VirtualClock
+from ringback.engine.virtual_clock import MOST_AHEAD, VirtualClock
 from ringback.ports import Transaction
 from ringback.stores.memory import MemoryStore
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, CALLBACK_SID, NOW, SIM_SID, a_secret
+from tests.foresights import counted, running
 from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import Call, Document, check, make, operations_in
@@ -31,9 +37,12 @@ ONE: Final = f"{LIST}/{{sid}}"
 DEVICE: Final = "/portal/v1/devices/{sim}"
 DOWNLOAD: Final = "/portal/v1/esim_profiles/{sid}/download"
 REGISTER: Final = "/portal/v1/wireless_sims"
+TOTALS: Final = "/portal/v1/totals"
 TEST_EVENTS: Final = "/portal/v1/test_events"
 REHEARSALS: Final = "/portal/v1/rehearsals"
+SHADOWS: Final = "/portal/v1/shadows"
 SCENARIOS: Final = "/portal/v1/scenarios"
+POLICY: Final = "/portal/v1/policy"
 CLOCK: Final = "/portal/v1/clock"
 NEW: Final = {"url": HOOK, "parameters": {"Order": 7, "Item": ["A1", True]}}
 
@@ -47,6 +56,11 @@ CALLS: Final = (
     Call("GET", ONE, 404, sid="none"),
     Call("GET", f"{ONE}/attempts", 200, sid=CALLBACK_SID),
     Call("GET", f"{ONE}/attempts", 404, sid="none"),
+    Call("GET", SHADOWS, 200),
+    Call("GET", SHADOWS, 200, {"Source": "kore", "CallbackSid": CALLBACK_SID, "PageSize": "1"}),
+    Call("GET", SHADOWS, 400, {"Source": "nobody"}),
+    Call("GET", f"{SHADOWS}/report", 200, {"Since": "2024-01-01T00:00:00Z"}),
+    Call("GET", f"{SHADOWS}/report", 400, {"Since": "yesterday"}),
     Call("POST", LIST, 201, json=NEW),
     Call("POST", LIST, 201, json={"callbacks": [NEW, {**NEW, "idempotency_key": "a"}]}),
     Call("POST", LIST, 400, json={"url": HOOK}),
@@ -60,6 +74,9 @@ CALLS: Final = (
     Call("POST", f"{ONE}/replay", 200, sid=CALLBACK_SID),
     Call("POST", f"{ONE}/replay", 409, {"AsOtherSource": "yes"}, sid=CALLBACK_SID),
     Call("POST", f"{ONE}/replay", 404, sid="none"),
+    Call("GET", TOTALS, 200, {"Since": "2024-01-01T00:00:00Z", "Until": "2025-01-01T00:00:00Z"}),
+    Call("GET", TOTALS, 200),
+    Call("GET", TOTALS, 400, {"Since": "yesterday"}),
     Call("POST", TEST_EVENTS, 201, {"Url": HOOK, "Method": "GET"}),
     Call("POST", TEST_EVENTS, 400),
     Call("POST", REHEARSALS, 201),
@@ -94,6 +111,7 @@ CALLS: Final = (
     Call("GET", SCENARIOS, 200, {"Sim": WIRELESS_SIM_SID}),
     Call("POST", SCENARIOS, 200, {"Scenario": "", "Sim": SIM_SID}),
     Call("POST", SCENARIOS, 400, {"Scenario": "none such"}),
+    Call("GET", POLICY, 200),
     Call("GET", CLOCK, 200),
     Call("POST", CLOCK, 200, {"Advance": "1.5s"}),
     Call("POST", CLOCK, 400, {"Advance": "0"}),
@@ -105,7 +123,16 @@ async def caller(intake: KeepingIntake) -> Caller:
     store, clock = MemoryStore(), VirtualClock.stopped(at=NOW)
     await store.transact(fill_with_plenty)
     await store.transact(_have_secret_to_rehearse)
-    beside = clock_routes(SignIns(store, clock), Timelapse(clock, ()))
+    sign_ins = SignIns(store, clock)
+    policy = Policy(NOTICE.phases, (Hold("before", ACCOUNT_SID, until=NOW),))
+    in_force = PolicyInForce(Transition(policy))
+    foresight = Foresight(in_force, store=store, clock=clock, before=(MOST_AHEAD,))
+    async with running(foresight):
+        await counted(foresight, NOW)
+    beside = [
+        *clock_routes(sign_ins, Timelapse(clock, ())),
+        *policy_routes(sign_ins, foresight),
+    ]
     app = app_on(store, clock=clock, intake=intake, beside=beside)
     return Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
 

@@ -458,6 +458,14 @@ def test_the_banner_says_where_devices_send_to(
     assert f"  Devices send to      {line}\n" in shown
 
 
+def test_the_banner_names_the_borders_that_are_near() -> None:
+    settings = load({}, {})
+    told = DevFile("http://127.0.0.1:8080", *(["x"] * 9))
+    near = ["twilio ends at 2024-11-02T00:00:00Z, in 1 day"]
+    shown = banner(told, settings, settings.policy.phases[0], ahead=timedelta(0), near=near)
+    assert f"or --at 2024-10-20\n                       {near[0]}\n  Data file" in shown
+
+
 def a_portal(base_url: str) -> Portal:
     return Portal(base_url, "AC1", "x")
 

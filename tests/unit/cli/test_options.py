@@ -7,6 +7,8 @@ import pytest
 
 from ringback.cli.main import main
 from ringback.settings import DATA, Command, load, settings_of
+from ringback.settings.load import FILE_VARIABLE
+from ringback.settings.table import SETTINGS
 
 
 def options_of(command: click.Command) -> Iterator[click.Option]:
@@ -20,7 +22,11 @@ def options_of(command: click.Command) -> Iterator[click.Option]:
     yield from (option for option in command.params if isinstance(option, click.Option))
 
 
-VARIABLES = sorted({str(option.envvar) for option in options_of(main) if option.envvar})
+# A setting of any other command is one of the servers', and has to be right.
+OF_SERVERS = {FILE_VARIABLE, *(setting.variable for setting in SETTINGS)} - {DATA.variable}
+VARIABLES = sorted(
+    {str(option.envvar) for option in options_of(main) if option.envvar} - OF_SERVERS
+)
 
 
 @pytest.mark.parametrize("command", list(Command))

@@ -6,13 +6,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ringback.cli.trigger import trigger
-from ringback.cli.triggers.stage import with_source
 from ringback.cli.triggers.table import TRIGGERS, Trigger
-from ringback.core.callback_url import CallbackUrl
 from ringback.core.events import Event
 from ringback.core.payload import PARAMETERS
 from ringback.core.sim_updated import SimUpdated
-from ringback.core.source import Source
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.wireless.events import CommandChanged
 
@@ -154,25 +151,3 @@ def test_what_makes_no_sense_is_refused(words: tuple[str, ...], why: str) -> Non
     result = said(*words, *NEVER_ASKED)
     assert result.exit_code == 2
     assert why in result.output
-
-
-# ---- the source in the fragment ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("url", "asked_for"),
-    [
-        ("http://a.example/", "http://a.example/#cbs=kore"),
-        ("http://a.example/p?x=1&y=2", "http://a.example/p?x=1&y=2#cbs=kore"),
-        ("http://a.example/#", "http://a.example/#cbs=kore"),
-        ("http://a.example/#cbs=twilio", "http://a.example/#cbs=kore"),
-        ("http://a.example/#rc=2&cbs=twilio&rp=5xx", "http://a.example/#rc=2&rp=5xx&cbs=kore"),
-    ],
-)
-def test_a_source_is_asked_for_once(url: str, asked_for: str) -> None:
-    assert with_source(url, Source.KORE) == asked_for
-    assert CallbackUrl.parse(asked_for).source is Source.KORE
-
-
-def test_a_url_stays_as_it_is_where_no_source_is_named() -> None:
-    assert with_source("http://a.example/#cbs=twilio", None) == "http://a.example/#cbs=twilio"

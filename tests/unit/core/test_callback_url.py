@@ -464,11 +464,22 @@ def test_a_url_is_read_back_as_it_was(text: str) -> None:
     assert CallbackUrl.read_back(text) == parse(text)
 
 
+def test_a_url_is_read_back_that_asks_for_a_source_that_there_was() -> None:
+    url = CallbackUrl.read_back("http://a.example/p#rc=2&cbs=acme")
+    assert (url.source, url.connection.retry_count, url.warnings) == ("acme", 2, ())
+
+
+def test_a_url_may_ask_for_a_source_that_the_settings_add() -> None:
+    url = CallbackUrl.parse("http://a.example/p#cbs=acme", ["twilio", "kore", "acme"])
+    assert url.source == "acme"
+    with pytest.raises(InvalidCallbackUrl, match="#cbs=x: cbs must be twilio, kore or acme"):
+        CallbackUrl.parse("http://a.example/p#cbs=x", ["twilio", "kore", "acme"])
+
+
 @pytest.mark.parametrize(
     ("text", "wire"),
     [
         ("http://a.example/p#ct=1&cbs=kore", "http://a.example/p"),
-        ("http://a.example/p?x=1#cbs=other", "http://a.example/p?x=1"),
         ("http://a.example:0/", "http://a.example:0/"),
         ("http://a..example/", "http://a..example/"),
     ],
@@ -484,3 +495,9 @@ def test_a_url_that_is_refused_by_now_is_called_all_the_same(text: str, wire: st
 def test_what_was_never_a_url_can_not_be_read_back() -> None:
     with pytest.raises(ValueError, match="'nonsense' was never a callback URL"):
         CallbackUrl.read_back("nonsense")
+
+
+def test_another_path_leaves_all_else() -> None:
+    url = parse("https://user:pass@a.example:8443/p?x=1#rc=2").with_path("/q/r")
+    assert url.configured == "https://user:pass@a.example:8443/q/r?x=1#rc=2"
+    assert url.connection.retry_count == 2

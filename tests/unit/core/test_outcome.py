@@ -85,6 +85,7 @@ def test_every_failure_has_its_own_label() -> None:
         "proxy_timeout",
         "read_timeout",
         "secret",
+        "source",
         "stale",
         "tls",
         "total_timeout",

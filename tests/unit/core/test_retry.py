@@ -115,7 +115,7 @@ def test_what_is_tried_again(source: Source, fragment: str, retried: list[Outcom
 
 
 def test_the_table_covers_every_failure() -> None:
-    never = {Failure.GUARD, Failure.SECRET, Failure.INTERNAL}
+    never = {Failure.GUARD, Failure.SECRET, Failure.SOURCE, Failure.INTERNAL}
     assert {outcome.failure for outcome in (*CONNECTING, *READING)} | never == set(Failure)
 
 
@@ -136,7 +136,7 @@ def test_gone_ends_the_callback(source: Source, fragment: str) -> None:
 
 
 @pytest.mark.parametrize("schedule", [FAITHFUL, PERSISTENT])
-@pytest.mark.parametrize("failure", [Failure.GUARD, Failure.SECRET])
+@pytest.mark.parametrize("failure", [Failure.GUARD, Failure.SECRET, Failure.SOURCE])
 def test_what_may_not_be_sent_ends_the_callback(failure: Failure, schedule: Schedule) -> None:
     assert after(failed(failure), "rp=all&rc=5", schedule=schedule) == GiveUp("it failed")
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringback.core.errors import Unusable
-from ringback.core.source import BOTH, NOTICE, Choice, Hold, Phase, Policy, Source, Transition
+from ringback.core.source import BOTH, NOTICE, Choice, Hold, Phase, Policy, Source, source_named
 
 TWILIO, KORE = Source.TWILIO, Source.KORE
 URL = "http://your-callback-url.com/path?foo=bar"
@@ -151,6 +151,12 @@ def test_a_policy_of_one_phase_is_enough() -> None:
     )
 
 
+def test_the_sources_of_a_policy_are_the_two_built_in_and_those_of_its_phases() -> None:
+    later = Phase("later", AFTER + DAY, "acme", frozenset({"acme", KORE}))
+    assert NOTICE.sources == (TWILIO, KORE)
+    assert Policy((*NOTICE.phases, later)).sources == (TWILIO, KORE, "acme")
+
+
 # ---- holds
 
 
@@ -220,6 +226,65 @@ def test_a_hold_says_whom_it_holds(hold: Hold, said: str) -> None:
     assert str(hold) == said
 
 
+def test_each_account_has_its_holds_and_those_of_all_in_their_order() -> None:
+    holds = (
+        Hold("before", "AC2"),
+        Hold("before", url_prefix="http://a.example"),
+        Hold("after", "AC1"),
+        Hold("between"),
+    )
+    policy = Policy(NOTICE.phases, holds)
+    held = {
+        (account_sid, url): policy.phase_of(at=AFTER, account_sid=account_sid, url=url)[0]
+        for account_sid in ("AC1", "AC2", "AC3")
+        for url in ("http://a.example/", "http://b.example/")
+    }
+    assert list(held.values()) == [holds[place] for place in (1, 2, 0, 0, 1, 3)]
+
+
+# ---- holds that end
+
+
+def held_until(end: datetime, *others: Hold) -> Policy:
+    return Policy(NOTICE.phases, (Hold("before", "AC1", until=end), *others))
+
+
+def test_a_hold_ends_at_its_end_and_not_before() -> None:
+    policy = held_until(AFTER + DAY)
+    chosen = [choose(None, at, policy).source for at in (AFTER + DAY - MICROSECOND, AFTER + DAY)]
+    assert chosen == [TWILIO, KORE]
+
+
+def test_a_hold_that_ended_is_named_where_it_would_have_given_another_source() -> None:
+    policy = held_until(AFTER + DAY)
+    ended = "the hold of AC1 in phase before ended 2024-11-03"
+    assert choose(None, AFTER + DAY, policy).reason == f"{UNASKED_AFTER}; {ended}"
+    assert choose(TWILIO, AFTER + DAY, policy).reason == f"{TWILIO_ENDED}; {ended}"
+
+
+def test_a_hold_that_ended_is_not_named_where_it_changes_nothing() -> None:
+    policy = held_until(AFTER + DAY)
+    assert choose(KORE, AFTER + DAY, policy).reason == ASKED_KORE
+    assert choose(None, AFTER + DAY, policy, account_sid="AC2").reason == UNASKED_AFTER
+
+
+def test_a_hold_that_ended_is_not_named_where_another_went_before_it() -> None:
+    policy = Policy(NOTICE.phases, (Hold("after", "AC1"), Hold("before", "AC1", until=AFTER)))
+    assert choose(None, AFTER, policy).reason == (
+        "kore is the default of phase after, in which AC1 is held"
+    )
+
+
+def test_where_a_hold_ended_the_next_that_covers_a_callback_decides() -> None:
+    policy = held_until(BETWEEN, Hold("after"), Hold("between", "AC1", until=BETWEEN))
+    assert choose(None, BETWEEN, policy) == Choice(
+        KORE,
+        None,
+        "kore is the default of phase after, in which every callback is held;"
+        " the hold of AC1 in phase before ended 2024-10-16",
+    )
+
+
 # ---- policies that can't be
 
 
@@ -257,6 +322,11 @@ DATELESS = "policy: the first phase must have no date, so that every instant has
             "policy: phase 'odd' sends from twilio by default, so may_ask must have twilio too",
         ),
         ([A, B], [Hold("z")], "policy: a hold names phase 'z'; the phases are a, b"),
+        (
+            [A, B],
+            [Hold("a", "AC1", until=datetime(2024, 10, 16))],  # noqa: DTZ001 - the fault itself
+            "policy: the end of the hold of AC1 needs a time zone",
+        ),
     ],
 )
 def test_a_policy_with_a_gap_is_refused(
@@ -275,26 +345,9 @@ def test_everything_can_be_held_only_in_a_phase_that_exists() -> None:
 # ---- a calendar ahead of the clock
 
 
-def test_a_transition_without_a_lead_goes_by_the_clock() -> None:
-    transition = Transition(NOTICE)
-    assert transition.phase_at(AFTER).name == "after"
-    assert transition.phase_at(AFTER - MICROSECOND).name == "between"
-
-
-def test_a_calendar_that_is_ahead_reaches_the_border_earlier() -> None:
-    transition = Transition(NOTICE, ahead=DAY)
-    chosen = [
-        transition.choose(TWILIO, now=now, account_sid="AC1", url=URL).source
-        for now in (AFTER - DAY - MICROSECOND, AFTER - DAY)
-    ]
-    assert chosen == [TWILIO, KORE]
-    assert transition.phase_at(AFTER - DAY).name == "after"
-
-
-def test_the_phase_in_force_leaves_out_the_holds_of_some() -> None:
-    some = Policy(NOTICE.phases, (Hold("before", "AC1"), Hold("before", url_prefix="http://a")))
-    assert Transition(some).phase_at(AFTER).name == "after"
-    assert Transition(some.held_in("between")).phase_at(AFTER).name == "between"
+def test_a_name_is_one_of_the_two_built_in_or_a_platforms_own() -> None:
+    assert source_named("kore") is Source.KORE
+    assert source_named("acme") == "acme"
 
 
 @pytest.mark.parametrize(

@@ -3,29 +3,30 @@ from uuid import RFC_4122, UUID
 import pytest
 
 from ringback.core.source import Source
-from ringback.core.tokens import is_token, make_token
+from ringback.core.tokens import KORE_TOKEN, TWILIO_TOKEN, TokenScheme, is_token
 
 TWILIO, KORE = Source.TWILIO, Source.KORE
 NOTICE_TWILIO = "ba8db584-d0ca-4379-3749-a4e21471a62e"
 NOTICE_KORE = "RQa48ec9b6ef475034c35566c02b654243"
+NOTHING_BUT_ZEROS = f"RQ{'0' * 32}"
 
 
 def test_a_kore_token_is_rq_and_32_hex_digits() -> None:
     chance = bytes.fromhex("a48ec9b6ef475034c35566c02b654243")
-    assert make_token(KORE, chance) == NOTICE_KORE
+    assert KORE_TOKEN.make(chance) == NOTICE_KORE
 
 
 def test_a_twilio_token_is_a_random_uuid_of_36_characters() -> None:
-    token = make_token(TWILIO, b"\xff" * 16)
+    token = TWILIO_TOKEN.make(b"\xff" * 16)
     assert token == "ffffffff-ffff-4fff-bfff-ffffffffffff"
     assert (UUID(token).version, UUID(token).variant) == (4, RFC_4122)
 
 
-@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize("scheme", [TWILIO_TOKEN, KORE_TOKEN])
 @pytest.mark.parametrize("count", [0, 15, 17])
-def test_a_token_needs_16_bytes(source: Source, count: int) -> None:
+def test_a_token_needs_16_bytes(scheme: TokenScheme, count: int) -> None:
     with pytest.raises(ValueError, match=f"a token is made from 16 bytes, not {count}"):
-        make_token(source, bytes(count))
+        scheme.make(bytes(count))
 
 
 @pytest.mark.parametrize(
@@ -54,3 +55,21 @@ def test_a_token_needs_16_bytes(source: Source, count: int) -> None:
 )
 def test_what_can_be_a_token_of_a_source(source: Source, text: str, expected: bool) -> None:
     assert is_token(source, text) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "token"),
+    [
+        ("{uuid}", "00000000-0000-4000-8000-000000000000"),
+        ("RQ{hex}", NOTHING_BUT_ZEROS),
+        ("msg_{uuid}", "msg_00000000-0000-4000-8000-000000000000"),
+    ],
+)
+def test_a_platforms_own_token_is_a_prefix_and_chance(text: str, token: str) -> None:
+    assert TokenScheme.parse(text).make(bytes(16)) == token
+
+
+@pytest.mark.parametrize("text", ["", "msg_", "{hex}{hex}", "{nanoid}", "a b{hex}", "{hex}\n"])
+def test_what_is_no_form_of_a_token_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no form of a token"):
+        TokenScheme.parse(text)

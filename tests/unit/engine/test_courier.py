@@ -159,6 +159,17 @@ async def test_what_a_secret_that_is_gone_was_to_sign_does_not_leave() -> None:
     assert transport.requests == []
 
 
+async def test_what_a_source_that_is_gone_was_to_send_does_not_leave() -> None:
+    transport = RecordingTransport()
+    bench = Bench(transport)
+    bench.courier.hand(claim_of(a_callback()._replace(source="acme")))
+    await bench.courier.finish()
+    why = "there is no source 'acme' in the settings any more"
+    (one,) = bench.carried
+    assert (one.request, one.exchange) == (None, Exchange(Unreachable(Failure.SOURCE, why)))
+    assert transport.requests == []
+
+
 async def test_nor_does_it_where_the_secret_went_while_a_connection_was_opened() -> None:
     connected, pending = asyncio.Event(), a_secret("pending", name="second")
     transport = RecordingTransport(connecting=connected)
@@ -340,7 +351,7 @@ async def test_a_transport_that_raises_is_a_failure_of_ours(
         "Unreachable(failure=<Failure.INTERNAL: ('internal', 11200, None)>,"
         " why='Ringback itself failed: RuntimeError')"
     )
-    assert caplog.messages == [f"attempt 1 of {sid(7)} failed"]
+    assert caplog.messages == [f"an attempt of {sid(7)} failed"]
 
 
 async def test_what_cant_be_rendered_is_told_without_a_request() -> None:

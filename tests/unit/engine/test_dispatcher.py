@@ -20,7 +20,8 @@ from ringback.core.method import Method
 from ringback.core.outcome import Failure, Refused, Unreachable
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule
-from ringback.core.source import NOTICE, Source, Transition
+from ringback.core.source import NOTICE, Source
+from ringback.core.transition import Transition
 from ringback.engine.dispatcher import Limits
 from ringback.engine.tally import Histogram
 from ringback.ports import Store, Transaction

@@ -22,7 +22,6 @@ from tests.fakes import (
     ACCOUNT_SID,
     NOW,
     SIM_SID,
-    TOKENS,
     FakeClock,
     RecordingTransport,
     SeededChance,
@@ -120,7 +119,7 @@ async def test_a_start_takes_up_what_a_dead_process_left_open() -> None:
     await bench.supervisor.stop(within=SECOND)
     (request,) = bench.transport.requests
     assert [attempt.result for attempt in await attempts_in(store)] == ["unknown", "delivered"]
-    assert TOKENS[a_callback().source] in dict(request.headers).values()
+    assert a_callback().idempotency_token in dict(request.headers).values()
 
 
 async def test_a_start_has_recovered_before_anything_is_sent() -> None:

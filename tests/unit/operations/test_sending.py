@@ -7,7 +7,8 @@ import pytest
 from ringback.core.callback import Callback
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.method import Method
-from ringback.core.source import NOTICE, Source, Transition
+from ringback.core.source import NOTICE, Source
+from ringback.core.transition import Transition
 from ringback.operations.sending import NewCallback, send_callbacks
 from ringback.ports import CallbackFilter, Window
 from ringback.stores.memory import MemoryTransaction

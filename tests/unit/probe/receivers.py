@@ -1,5 +1,6 @@
 """Receivers in this process: right ones, made with the toolkit, and ones with a fault."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from ringback.engine.system import SystemClock, stopwatch
 from ringback.engine.tls import Tls
 from ringback.listener.answers import Answer
 from ringback.listener.server import Server
+from ringback.probe.answers import Answer as ProbeAnswer
 from ringback.probe.cases import CASES, Case
 from ringback.probe.findings import Report
 from ringback.probe.observing import Read
@@ -38,6 +40,8 @@ class Counter:
 
     count: int = 0
     seen: MemorySeen = field(default_factory=MemorySeen)
+    later: set[asyncio.Task[None]] = field(default_factory=set)
+    """Work that is still to be done."""
 
     async def read(self) -> int:
         return self.count
@@ -123,3 +127,8 @@ def named(report: Report) -> set[str]:
 
 def case_called(name: str) -> Case:
     return next(case for case in CASES if case.name == name)
+
+
+def answered(status: int) -> ProbeAnswer:
+    """Return what came where a receiver answered with this status."""
+    return ProbeAnswer(status, None, f"answered {status}", 0.1)

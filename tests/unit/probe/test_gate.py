@@ -9,15 +9,24 @@ from ringback.core.addresses import ANYWHERE
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
 from ringback.core.guard import Guard
+from ringback.core.infrastructure import (
+    BUILT_IN,
+    SIGNATURE_SCHEMES,
+    HeaderLine,
+    Infrastructure,
+    Sources,
+)
 from ringback.core.method import Method
-from ringback.core.source import Source
+from ringback.core.signature import sign_as_standard_webhooks
+from ringback.core.source import Source, SourceName
+from ringback.core.tokens import TokenScheme
 from ringback.engine.sender import Sender
 from ringback.engine.system import stopwatch
 from ringback.listener.answers import Answer
 from ringback.ports import Chance
 from ringback.probe.gate import gate
 from ringback.receiver import ReceivedRequest
-from tests.fakes import NOW, RecordingTransport, SeededChance, an_account
+from tests.fakes import KORE_SECRET, NOW, RecordingTransport, SeededChance, an_account
 from tests.unit.probe.receivers import Counter, Handle, right, served
 
 LIMITS = Limits(connect=1, read=1, total=1)
@@ -35,10 +44,11 @@ async def gated(
     url: str,
     sender: Sender | RecordingTransport,
     *,
-    source: Source = Source.KORE,
+    source: SourceName = Source.KORE,
     method: Method = Method.POST,
     kore_secret: str | None = None,
     chance: Chance | None = None,
+    sources: Sources = BUILT_IN,
 ) -> str | None:
     account = an_account() if kore_secret is None else an_account(kore_secret=kore_secret)
     return await gate(
@@ -50,6 +60,7 @@ async def gated(
         limits=LIMITS,
         chance=chance or SeededChance(),
         now=NOW,
+        sources=sources,
     )
 
 
@@ -128,6 +139,33 @@ async def test_an_account_without_a_secret_signs_nothing_that_could_be_forged() 
     transport = RecordingTransport()
     assert await gated("http://a.example/", transport, kore_secret="") is None
     assert len(transport.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("takes_unsigned", "why"), [(False, None), (True, "it accepts a request without a signature")]
+)
+async def test_a_source_of_the_settings_is_looked_at_in_its_own_way(
+    takes_unsigned: bool, why: str | None, sender: Sender
+) -> None:
+    headers = ("Host: {host}", "Content-Length: {length}", "webhook-id: {token}")
+    headers += ("webhook-timestamp: {timestamp}", "webhook-signature: {signature}")
+    third = Infrastructure(
+        headers=tuple(map(HeaderLine.parse, headers)),
+        signature=SIGNATURE_SCHEMES["standard-webhooks"],
+        token=TokenScheme.parse("msg_{hex}"),
+    )
+
+    async def handle(request: ReceivedRequest) -> Answer:
+        told = dict(request.headers)
+        right = sign_as_standard_webhooks(
+            told["webhook-id"], int(told["webhook-timestamp"]), request.body, secret=KORE_SECRET
+        )
+        given = told.get("webhook-signature", right if takes_unsigned else "")
+        return Answer(200 if given == right else 403)
+
+    async with served(lambda _: handle) as url:
+        name = SourceName("third")
+        assert await gated(url, sender, source=name, sources={name: third}) == why
 
 
 async def test_many_are_looked_at_side_by_side(sender: Sender) -> None:

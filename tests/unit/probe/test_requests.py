@@ -131,6 +131,8 @@ def test_two_callbacks_in_the_wrong_order_are_about_one_command() -> None:
     )
     assert later["CommandSid"] == earlier["CommandSid"]
     assert (later["Status"], earlier["Status"]) == ("delivered", "sent")
+    another = dict(make.callback(Source.KORE, payload=Payload.SMS_COMMAND).parameters)
+    assert another["CommandSid"] != later["CommandSid"]
 
 
 def test_a_repeat_is_of_one_case_and_one_name() -> None:

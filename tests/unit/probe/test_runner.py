@@ -15,7 +15,7 @@ from ringback.probe.cases import CASES, Good
 from ringback.probe.findings import Verdict
 from ringback.probe.runner import NotReached
 from ringback.probe.session import Times
-from ringback.receiver import MemorySeen, ReceivedRequest, Receiver
+from ringback.receiver import MemorySeen, ReceivedRequest, Receiver, Rejected
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.receivers import RecordingReceiver, close_without_answer
 from tests.tls import server_side
@@ -172,33 +172,81 @@ async def test_a_receiver_that_remembers_in_its_process_alone_forgets_on_restart
     assert named(report) == {"forgets-on-restart"}
 
 
-async def test_effects_that_come_after_the_answer_are_waited_for() -> None:
-    counter = Counter()
-    later = set[asyncio.Task[None]]()
+def working_later(counter: Counter, *, checks: bool) -> Callable[[str], Handle]:
+    """Return what makes a receiver without memory that works once it has answered."""
 
-    async def work_later() -> None:
-        await asyncio.sleep(0.1)
+    async def work() -> None:
+        await asyncio.sleep(0.06)
         counter.work()
 
     def make(url: str) -> Handle:
         receiver = Receiver(url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET])
 
         async def handle(request: ReceivedRequest) -> Answer:
+            is_forged = isinstance(receiver.check_request(request), Rejected)
+            if not (checks and is_forged):
+                counter.later.add(asyncio.ensure_future(work()))
+            return Answer(403) if is_forged else OK
+
+        return handle
+
+    return make
+
+
+@pytest.mark.parametrize("checks", [True, False])
+async def test_effects_that_come_after_the_answer_are_waited_for(checks: bool) -> None:
+    counter = Counter()
+    names = ("twilio-post-sim-update", "kore-post-sim-update", "kore-post-hmac")
+    names += ("twilio-repeat-in-series", "forgeries-without-effect")
+    async with served(working_later(counter, checks=checks)) as url:
+        cases = tuple(map(case_called, names))
+        report = await probed(url, cases=cases, read_counter=counter.read)
+        await asyncio.gather(*counter.later)
+    expected = {"not-idempotent-in-series"}
+    assert named(report) == (expected if checks else expected | {"acts-on-forgeries"})
+
+
+async def test_a_receiver_that_keeps_no_tokens_apart_mixes_them() -> None:
+    counter = Counter()
+
+    def make(url: str) -> Handle:
+        receiver = Receiver(url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET])
+        seen = set[str | None]()
+
+        async def handle(request: ReceivedRequest) -> Answer:
             verdict = receiver.check_request(request)
-            later.add(asyncio.ensure_future(work_later()))
-            return OK if not hasattr(verdict, "reason") else Answer(403)
+            if isinstance(verdict, Rejected):
+                return Answer(403)
+            if verdict.token not in seen:
+                counter.work()
+            seen.add(verdict.token)
+            return OK
 
         return handle
 
     async with served(make) as url:
-        cases = tuple(
-            case_called(name)
-            for name in ("twilio-post-sim-update", "kore-post-hmac", "twilio-repeat-in-series")
-        )
-        cases += (case_called("forgeries-without-effect"),)
-        report = await probed(url, cases=cases, read_counter=counter.read)
-        await asyncio.gather(*later)
-    assert named(report) == {"not-idempotent-in-series", "acts-on-forgeries"}
+        report = await probed(url, cases=FEW, read_counter=counter.read)
+    assert named(report) == {"mixes-tokens"}
+
+
+async def test_a_receiver_that_wants_callbacks_in_order_is_told_so() -> None:
+    def make(url: str) -> Handle:
+        handle = right(url, Counter())
+        delivered = set[str]()
+
+        async def in_order(request: ReceivedRequest) -> Answer:
+            told = dict(request.parameters)
+            command = told.get("CommandSid", "")
+            if told.get("Status") == "sent" and command in delivered:
+                return Answer(409)
+            delivered.add(command)
+            return await handle(request)
+
+        return in_order
+
+    async with served(make) as url:
+        report = await probed(url)
+    assert named(report) == {"refuses-swapped-order"}
 
 
 async def test_a_counter_that_counts_something_else_shows_nothing() -> None:

@@ -48,7 +48,9 @@ class PortalOperation(NamedTuple):
 _STATUS: Final = Parameter(
     "Status", {"type": "string", "enum": list(STATUSES)}, "Only those with this status."
 )
-_SOURCE: Final = Parameter("Source", one_of(Source), "Only those from this source.")
+_SOURCE: Final = Parameter(
+    "Source", one_of(Source), "Only those from this source; one that the settings add will do, too."
+)
 _DESTINATION: Final = Parameter("Destination", TEXT, "Only those to the host of this URL.")
 _FILTERS: Final = (
     _SOURCE,
@@ -69,6 +71,7 @@ _REPLAYS: Final = (
     _OTHER,
     Parameter("DryRun", _YES, "Whether only to count."),
 )
+_SINCE: Final = Parameter("Since", INSTANT, "Only copies sent from this instant on.")
 _PAYLOAD: Final = required("Payload", text(shortest=1), "What the device sends.")
 _DATAGRAM: Final = (
     required("Payload", TEXT, "What the device sends: text, or Base64."),
@@ -160,6 +163,20 @@ PORTAL: Final = (
         errors=(409,),
     ),
     PortalOperation(
+        "GET",
+        "/portal/v1/totals",
+        "FetchTotals",
+        "Count how the callbacks of a time went, by account, URL and sources. Test events and"
+        " replays from the other source are left out.",
+        {200: "totals"},
+        (
+            Parameter(
+                "Since", INSTANT, "Those created from this instant on; a day ago without it."
+            ),
+            Parameter("Until", INSTANT, "Those created before this instant; now without it."),
+        ),
+    ),
+    PortalOperation(
         "POST",
         "/portal/v1/test_events",
         "SendTestEvent",
@@ -184,6 +201,27 @@ PORTAL: Final = (
             ),
         ),
         errors=(409,),
+    ),
+    PortalOperation(
+        "GET",
+        "/portal/v1/shadows",
+        "ListShadow",
+        "List copies of callbacks from another source, newest first, beside the first attempts.",
+        {200: "shadow_page"},
+        (
+            _SOURCE,
+            Parameter("CallbackSid", TEXT, "Only copies of this callback."),
+            _SINCE,
+            *PAGES,
+        ),
+    ),
+    PortalOperation(
+        "GET",
+        "/portal/v1/shadows/report",
+        "ReportShadows",
+        "Compare the answers to callbacks and to their copies, URL by URL.",
+        {200: "shadow_report"},
+        (_SINCE,),
     ),
     PortalOperation(
         "GET",
@@ -262,6 +300,13 @@ PORTAL: Final = (
         "Choose a scenario for a SIM, or for the account.",
         {200: "scenario"},
         _SCENARIO,
+    ),
+    PortalOperation(
+        "GET",
+        "/portal/v1/policy",
+        "FetchPolicy",
+        "Show which source sends what, and what is ahead.",
+        {200: "policy"},
     ),
     PortalOperation(
         "GET", "/portal/v1/clock", "FetchClock", "Say what time it is.", {200: "clock"}

@@ -21,12 +21,13 @@ from ringback.api.schemas import (
 )
 from ringback.api.wireless.commands import COMMAND
 from ringback.api.wireless.sims import SIM
+from ringback.core.borders import CHANGES
 from ringback.core.callback import CallbackStatus
 from ringback.core.scenario import SCENARIOS
 from ringback.core.sids import Kind
 from ringback.core.source import Source
 
-_SOURCE: Final = one_of(Source)
+_SOURCE: Final[Schema] = {"type": "string", "examples": [source.value for source in Source]}
 _SCENARIO: Final[Schema] = {"type": "string", "enum": list(SCENARIOS)}
 _MILLISECONDS: Final = or_null({"type": "number", "minimum": 0})
 _SIM_SID: Final[Schema] = {"type": "string", "pattern": "^(HS|DE)[0-9a-fA-F]{32}$"}
@@ -59,12 +60,14 @@ _CALLBACK: Final = object_of(
     date_updated=INSTANT,
 )
 
-_ATTEMPT: Final = object_of(
-    callback_sid=sid_of(Kind.CALLBACK),
-    number=number(1),
-    date_started=INSTANT,
-    duration_ms=_MILLISECONDS,
-    timings=or_null(
+_RESULT: Final[Schema] = {
+    "type": "string",
+    "enum": ["open", "delivered", "refused", "unreachable", "unknown"],
+}
+_SENT: Final[dict[str, Schema]] = {
+    "date_started": INSTANT,
+    "duration_ms": _MILLISECONDS,
+    "timings": or_null(
         object_of(
             look_up_ms=_MILLISECONDS,
             connect_ms=_MILLISECONDS,
@@ -73,18 +76,82 @@ _ATTEMPT: Final = object_of(
             total_ms=_MILLISECONDS,
         )
     ),
-    local_address=or_null(TEXT),
-    proxy=or_null(TEXT),
-    result={
-        "type": "string",
-        "enum": ["open", "delivered", "refused", "unreachable", "unknown"],
-    },
-    status_code=or_null(number()),
-    error_code=or_null(number()),
-    failure=or_null(TEXT),
-    reason=or_null(TEXT),
+    "local_address": or_null(TEXT),
+    "proxy": or_null(TEXT),
+    "result": _RESULT,
+    "status_code": or_null(number()),
+    "error_code": or_null(number()),
+    "failure": or_null(TEXT),
+    "reason": or_null(TEXT),
+    "response": or_null(object_of(status=number(), headers=_HEADERS, body=TEXT, is_cut=FLAG)),
+}
+"""What is known of any request that left."""
+
+_ATTEMPT: Final = object_of(
+    callback_sid=sid_of(Kind.CALLBACK),
+    number=number(1),
+    **_SENT,
     request=or_null(object_of(method=METHOD, url=TEXT, headers=_HEADERS, body=TEXT)),
-    response=or_null(object_of(status=number(), headers=_HEADERS, body=TEXT, is_cut=FLAG)),
+)
+
+_ANSWER: Final = object_of(
+    source=_SOURCE,
+    result=_RESULT,
+    status_code=or_null(number()),
+    failure=or_null(TEXT),
+    duration_ms=_MILLISECONDS,
+    body_excerpt=or_null(TEXT),
+)
+_COMPARISON: Final = object_of(
+    callback_sid=sid_of(Kind.CALLBACK),
+    shadow_sid=sid_of(Kind.SHADOW),
+    url=TEXT,
+    first=_ANSWER,
+    copy=_ANSWER,
+    is_known=FLAG,
+    is_same=FLAG,
+    meaning=TEXT,
+)
+_PERCENTILES: Final = or_null(object_of(p50_ms=_MILLISECONDS, p95_ms=_MILLISECONDS))
+
+_SHADOW: Final = object_of(
+    sid=sid_of(Kind.SHADOW),
+    callback_sid=sid_of(Kind.CALLBACK),
+    account_sid=sid_of(Kind.ACCOUNT),
+    source=_SOURCE,
+    idempotency_token=TEXT,
+    url=TEXT,
+    **_SENT,
+    request=or_null(object_of(line=TEXT, headers=_HEADERS)),
+    comparison={"$ref": "#/components/schemas/comparison"},
+)
+_SHADOW_REPORT: Final = object_of(
+    since=or_null(INSTANT),
+    pairs=number(0),
+    same=number(0),
+    differing=number(0),
+    unknown=number(0),
+    skipped={"type": "object", "additionalProperties": number(0)},
+    urls_left_out=number(0),
+    urls=list_of(
+        object_of(
+            url=TEXT,
+            pairs=number(0),
+            same=number(0),
+            differing=number(0),
+            unknown=number(0),
+            times=object_of(first=_PERCENTILES, copy=_PERCENTILES),
+            differences=list_of(
+                object_of(
+                    first=TEXT,
+                    copy=TEXT,
+                    meaning=TEXT,
+                    count=number(1),
+                    example={"$ref": "#/components/schemas/comparison"},
+                )
+            ),
+        )
+    ),
 )
 
 _NEW_CALLBACK: Final[Schema] = {
@@ -129,6 +196,10 @@ PORTAL_SCHEMAS: Final[Mapping[str, Any]] = {
     "callback_page": _page("callbacks", "callback"),
     "attempt": _ATTEMPT,
     "attempt_page": _page("attempts", "attempt"),
+    "comparison": _COMPARISON,
+    "shadow": _SHADOW,
+    "shadow_page": _page("shadows", "shadow"),
+    "shadow_report": _SHADOW_REPORT,
     "new_callback": _NEW_CALLBACK,
     "new_callbacks": {
         "anyOf": [
@@ -151,6 +222,20 @@ PORTAL_SCHEMAS: Final[Mapping[str, Any]] = {
         replayed=number(0),
         skipped={"type": "object", "additionalProperties": number(0)},
         next=or_null(object_of(After=or_null(TEXT), Until=or_null(INSTANT))),
+    ),
+    "totals": object_of(
+        totals=list_of(
+            object_of(
+                account_sid=sid_of(Kind.ACCOUNT),
+                url=TEXT,
+                source=_SOURCE,
+                source_asked=or_null(_SOURCE),
+                delivered=number(0),
+                undelivered=number(0),
+                retried=number(0),
+                waiting=number(0),
+            )
+        )
     ),
     "rehearsal": object_of(secret_id=TEXT, callbacks=list_of(_refer("callback"))),
     "device": object_of(
@@ -181,6 +266,36 @@ PORTAL_SCHEMAS: Final[Mapping[str, Any]] = {
     "wireless_sim": SIM.schema,
     "scenario": object_of(**_IN_FORCE),
     "scenarios": object_of(**_IN_FORCE, scenarios=list_of(object_of(name=_SCENARIO, meaning=TEXT))),
+    "policy": object_of(
+        date=INSTANT,
+        phase=TEXT,
+        phases=list_of(
+            object_of(name=TEXT, since=or_null(INSTANT), default=_SOURCE, may_ask=list_of(_SOURCE))
+        ),
+        holds=list_of(
+            object_of(
+                phase=TEXT,
+                account_sid=or_null(TEXT),
+                url_prefix=or_null(TEXT),
+                until=or_null(INSTANT),
+                has_ended=FLAG,
+            )
+        ),
+        borders=list_of(
+            object_of(
+                date=INSTANT,
+                change={"type": "string", "enum": [change.label for change in CHANGES]},
+                meaning=TEXT,
+                seconds_left={"type": "number", "minimum": 0},
+            )
+        ),
+        warnings=list_of(TEXT),
+        counted=or_null(INSTANT),
+        dependents=list_of(
+            object_of(source=_SOURCE, accounts=number(0), urls=number(0), callbacks=number(0))
+        ),
+        problem=or_null(TEXT),
+    ),
     "clock": object_of(now=INSTANT, ahead_seconds={"type": "number", "minimum": 0}),
 }
 """By their names in the document."""

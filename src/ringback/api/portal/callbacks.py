@@ -56,7 +56,10 @@ class CallbackResource:
         query: Parameters,
         statuses: frozenset[CallbackStatus] | None,
     ) -> Response:
-        which, paging = read_filter(query, statuses=statuses), read_paging(query)
+        which, paging = (
+            read_filter(query, statuses=statuses, sources=self._services.sources),
+            read_paging(query),
+        )
         callbacks = await self._store.transact(
             lambda tx: tx.callbacks.page(reach, which, paging.window)
         )

@@ -1,12 +1,13 @@
 """Which callbacks a request is about."""
 
+from collections.abc import Collection
 from typing import Final
 
 from ringback.api.forms import Parameters
 from ringback.core.callback import UNDELIVERED, CallbackStatus
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Invalid, InvalidCallbackUrl
-from ringback.core.source import Source
+from ringback.core.source import SourceName
 from ringback.ports import CallbackFilter
 
 STATUSES: Final = {
@@ -19,16 +20,26 @@ FILTERS: Final = ("Source", "IdempotencyToken", "Destination", "CreatedAfter", "
 """The parameters of a list of callbacks beside its status and paging."""
 
 
-def read_filter(query: Parameters, *, statuses: frozenset[CallbackStatus] | None) -> CallbackFilter:
+def read_filter(
+    query: Parameters,
+    *,
+    statuses: frozenset[CallbackStatus] | None,
+    sources: Collection[SourceName],
+) -> CallbackFilter:
     """Return what the parameters of a list ask for."""
     return CallbackFilter(
         statuses=statuses,
-        source=query.choice("Source", Source),
+        source=read_source(query, sources),
         idempotency_token=query.text("IdempotencyToken"),
         destination=read_destination(query),
         since=query.instant("CreatedAfter"),
         until=query.instant("CreatedBefore"),
     )
+
+
+def read_source(parameters: Parameters, sources: Collection[SourceName]) -> SourceName | None:
+    """Return the source that callbacks have to be from, or None where none was given."""
+    return parameters.meaning("Source", {name: name for name in sources})
 
 
 def read_destination(parameters: Parameters) -> str | None:

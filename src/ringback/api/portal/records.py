@@ -60,7 +60,7 @@ def show_attempt(attempt: Attempt) -> dict[str, Any]:
         "number": attempt.number,
         "date_started": attempt.date_started,
         "duration_ms": timings and timings.total,
-        "timings": timings and _show_timings(timings),
+        "timings": timings and show_timings(timings),
         "local_address": attempt.local_address,
         "proxy": attempt.proxy,
         "result": attempt.result,
@@ -69,11 +69,12 @@ def show_attempt(attempt: Attempt) -> dict[str, Any]:
         "failure": attempt.failure,
         "reason": attempt.reason,
         "request": attempt.request and _show_request(attempt.request),
-        "response": attempt.response and _show_response(attempt.response),
+        "response": attempt.response and show_response(attempt.response),
     }
 
 
-def _show_timings(timings: Timings) -> dict[str, float | None]:
+def show_timings(timings: Timings) -> dict[str, float | None]:
+    """Return how long the steps of an exchange took."""
     return {
         "look_up_ms": timings.look_up,
         "connect_ms": timings.connect,
@@ -92,7 +93,8 @@ def _show_request(request: RecordedRequest) -> dict[str, Any]:
     }
 
 
-def _show_response(response: RecordedResponse) -> dict[str, Any]:
+def show_response(response: RecordedResponse) -> dict[str, Any]:
+    """Return what a receiver answered."""
     return {
         "status": response.status,
         "headers": response.headers,

@@ -1,14 +1,15 @@
 """Reading which callbacks are to be replayed, and how."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from ringback.api.forms import Parameters
-from ringback.api.portal.filters import STATUSES, read_destination
+from ringback.api.portal.filters import STATUSES, read_destination, read_source
 from ringback.core.callback import CallbackStatus
 from ringback.core.errors import Invalid
-from ringback.core.source import Source
+from ringback.core.source import SourceName
 from ringback.operations.replaying import ANY, ENDED
 from ringback.ports import CallbackFilter
 
@@ -37,7 +38,9 @@ class AskedReplays:
     """Whether to say only what would be done."""
 
 
-def read_replays(form: Parameters, *, now: datetime) -> AskedReplays:
+def read_replays(
+    form: Parameters, *, now: datetime, sources: Collection[SourceName]
+) -> AskedReplays:
     """Return what the parameters of a replay of many ask for."""
     sids, since = _read_sids(form), form.instant("Since")
     statuses = _read_statuses(form, default=_NOT_DELIVERED if sids else _FAILED)
@@ -48,7 +51,7 @@ def read_replays(form: Parameters, *, now: datetime) -> AskedReplays:
         raise _invalid(f"{beside} goes with Since, not with Sids")
     which = CallbackFilter(
         statuses=statuses,
-        source=form.choice("Source", Source),
+        source=read_source(form, sources),
         destination=read_destination(form),
         since=since,
         # What the replay itself makes is none of its business.

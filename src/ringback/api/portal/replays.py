@@ -72,7 +72,7 @@ class ReplayResource:
         """Send those again that are named, or all since an instant: 200, with the counts."""
         account = await account_of(request, self._services.sign_ins)
         form = await read_form(request, PARAMETERS)
-        asked = read_replays(form, now=self._services.clock.now())
+        asked = read_replays(form, now=self._services.clock.now(), sources=self._services.sources)
         send_again = _dry_run_of(form) if asked.is_dry else self._replay_of(form)
         done, is_all = await self._work_through(account.sid, asked, send_again)
         answer = {
@@ -88,7 +88,8 @@ class ReplayResource:
         services = self._services
         now, intake = services.clock.now(), services.intake
         if form.is_yes("AsOtherSource"):
-            return from_other_source(now=now, chance=services.moment().chance, intake=intake)
+            chance, sources = services.moment().chance, services.sources
+            return from_other_source(now=now, chance=chance, intake=intake, sources=sources)
         return from_same_source(now=now, intake=intake)
 
     async def _work_through(

@@ -10,7 +10,6 @@ from typing import Any, Final, TypeVar
 from ringback.cli.portal import Portal
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Unusable
-from ringback.core.source import Source
 
 T = TypeVar("T")
 Record = dict[str, Any]
@@ -133,16 +132,3 @@ class Stage:
 
 Step = Callable[[Stage], None]
 """Asks the server for one thing, and says what."""
-
-
-def with_source(url: str, source: Source | None) -> str:
-    """Return a callback URL whose fragment asks for a source, beside all else that it asks for.
-
-    >>> with_source("http://a.example/#rc=2&cbs=twilio", Source.KORE)
-    'http://a.example/#rc=2&cbs=kore'
-    """
-    if source is None:
-        return url
-    base, _, fragment = url.partition("#")
-    others = [pair for pair in fragment.split("&") if pair and pair.partition("=")[0] != "cbs"]
-    return f"{base}#{'&'.join([*others, f'cbs={source}'])}"

@@ -4,11 +4,25 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
-from ringback.core.callback import Attempt, Callback, Progress, begin, put_back
-from ringback.ports import CallbackFilter, Claim, Lane, Settlement, Waiting, Window, lane_of
+from ringback.core.callback import UNDELIVERED, Attempt, Callback, Progress, begin, put_back
+from ringback.core.source import SourceName
+from ringback.ports import (
+    CallbackFilter,
+    Claim,
+    Lane,
+    Settlement,
+    Totals,
+    Waiting,
+    Window,
+    lane_of,
+)
 from ringback.stores.memory.accounts import MemoryAccounts
 from ringback.stores.memory.records import of_account, page_of
+
+_What = tuple[str, str, SourceName, SourceName | None]
+_FAR: Final = ("delivered", "undelivered", "retried", "waiting")
 
 
 @dataclass
@@ -86,6 +100,22 @@ class MemoryCallbacks:
         dues = [one.progress.due for one in self.callbacks.values() if one.progress.due]
         return [sum(due < instant for due in dues) for instant in instants]
 
+    def totals(
+        self, *, since: datetime, until: datetime, account_sid: str | None = None
+    ) -> list[Totals]:
+        counted = Counter(
+            (_what_of(callback), _how_far(callback))
+            for callback in self.callbacks.values()
+            if since <= callback.date_created < until
+            and account_sid in (None, callback.account_sid)
+            and not callback.is_test
+            and callback.replay_of is None
+        )
+        return [
+            Totals(*what, *(counted[what, far] for far in _FAR))
+            for what in sorted({what for what, _ in counted}, key=_in_order)
+        ]
+
     def _in_lane(self, lane: Lane) -> list[tuple[datetime, Callback]]:
         own = [one for one in self.callbacks.values() if lane_of(one) == lane]
         return [(one.progress.due, one) for one in own if one.progress.due is not None]
@@ -116,3 +146,21 @@ def _is_wanted(callback: Callback, which: CallbackFilter) -> bool:
         and (which.since is None or which.since <= created)
         and (which.until is None or created < which.until)
     )
+
+
+def _what_of(callback: Callback) -> _What:
+    return callback.account_sid, callback.url.shown, callback.source, callback.source_asked
+
+
+def _in_order(what: _What) -> tuple[str, ...]:
+    *rest, asked = what
+    return (*rest, asked or "")
+
+
+def _how_far(callback: Callback) -> str:
+    """Return for which of the numbers in Totals it counts."""
+    progress = callback.progress
+    if progress.is_ended:
+        return "undelivered" if callback.status in UNDELIVERED else "delivered"
+    failed = progress.attempt_count - progress.is_under_way
+    return "retried" if failed else "waiting"

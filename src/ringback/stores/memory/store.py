@@ -7,6 +7,7 @@ from typing import TypeVar
 from ringback.ports import Afterwards, Transaction, nothing
 from ringback.stores.memory.accounts import MemoryAccounts, MemoryApiClients
 from ringback.stores.memory.callbacks import MemoryCallbacks
+from ringback.stores.memory.shadows import MemoryShadows
 from ringback.stores.memory.supersim import MemorySuperSim
 from ringback.stores.memory.tasks import MemoryScenarios, MemoryTasks
 from ringback.stores.memory.wireless import MemoryWireless
@@ -25,6 +26,7 @@ class MemoryTransaction:
         self.scenarios = MemoryScenarios()
         self.tasks = MemoryTasks()
         self.callbacks = MemoryCallbacks(self.accounts)
+        self.shadows = MemoryShadows(self.callbacks)
         self.endings: list[Afterwards] = []
 
     def write_nothing(self) -> None:

@@ -14,7 +14,7 @@ from ringback.core.callback import (
     begin,
 )
 from ringback.core.method import Method
-from ringback.core.source import Source
+from ringback.core.source import source_named
 from ringback.stores.sqlite.columns import (
     from_us,
     maybe_from_us,
@@ -34,7 +34,6 @@ COLUMNS: Final = (
 """What `read_callback` wants of a row, and of its open attempt."""
 _STATUSES: Final = {status.value: status for status in CallbackStatus}
 _METHODS: Final = {method.value: method for method in Method}
-_SOURCES: Final = {source.value: source for source in Source}
 
 
 def write_callback(callback: Callback) -> Row:
@@ -102,8 +101,8 @@ def read_callback(row: sqlite3.Row) -> Callback:
         parsed,
         _METHODS[method],
         body,
-        _SOURCES[source],
-        source_asked and _SOURCES[source_asked],
+        source_named(source),
+        source_asked and source_named(source_asked),
         source_reason,
         token,
         from_us(created),
@@ -132,13 +131,14 @@ def write_attempt(attempt: Attempt) -> Row:
         attempt.local_address,
         attempt.proxy,
         request and request.head,
-        response and _write_head(response),
+        response and write_response_head(response),
         response and response.body,
         response is not None and response.is_cut,
     )
 
 
-def _write_head(response: RecordedResponse) -> str:
+def write_response_head(response: RecordedResponse) -> str:
+    """Return the status and the headers of an answer for their column."""
     return "\n".join([str(response.status), *map(": ".join, response.headers)])
 
 
@@ -160,7 +160,7 @@ def read_attempt(row: sqlite3.Row, callback: Callback) -> Attempt:
         local_address,
         proxy,
         None if request_head is None else _request_of(request_head, callback),
-        None if head is None else _read_response(head, body, is_cut=bool(is_cut)),
+        None if head is None else read_response(head, body, is_cut=bool(is_cut)),
     )
 
 
@@ -169,7 +169,8 @@ def _request_of(head: str, callback: Callback) -> RecordedRequest:
     return RecordedRequest(method, callback.called.wire, head, callback.sent_body)
 
 
-def _read_response(head: str, body: bytes, *, is_cut: bool) -> RecordedResponse:
+def read_response(head: str, body: bytes, *, is_cut: bool) -> RecordedResponse:
+    """Return the answer that stands in these columns."""
     status, *lines = head.split("\n")
     pairs = (line.partition(": ") for line in lines)
     headers = tuple((name, value) for name, _, value in pairs)

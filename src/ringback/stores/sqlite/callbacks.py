@@ -21,7 +21,18 @@ from ringback.core.callback import (
     begin,
     put_back,
 )
-from ringback.ports import CallbackFilter, Claim, Lane, Settlement, Waiting, Window, lane_of
+from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
+from ringback.core.source import source_named
+from ringback.ports import (
+    CallbackFilter,
+    Claim,
+    Lane,
+    Settlement,
+    Totals,
+    Waiting,
+    Window,
+    lane_of,
+)
 from ringback.stores.sqlite.accounts import SqliteAccounts
 from ringback.stores.sqlite.callback_rows import (
     COLUMNS,
@@ -67,6 +78,20 @@ TABLES: Final = (
 
 _FROM: Final = "callbacks LEFT JOIN open_attempts ON callback_sid = sid"
 _START: Final = (-1, 0)
+# The index of SIDs, which are dated, has them by their time; one by account would have to be read
+# as a whole.
+_TOTALS: Final = f"""
+    SELECT account_sid, url, source, source_asked,
+        sum(status = 'delivered'),
+        sum(status IN ('failed', 'discarded')),
+        sum(status = 'scheduled' AND coalesce(number - 1, attempt_count) > 0),
+        sum(status = 'scheduled' AND coalesce(number - 1, attempt_count) = 0)
+    FROM {_FROM}
+    WHERE sid BETWEEN ? AND ? AND created_us >= ? AND created_us < ?
+        AND account_sid = coalesce(?, account_sid) AND replay_of IS NULL AND NOT is_test
+    GROUP BY account_sid, url, source, source_asked
+    ORDER BY account_sid, url, source, source_asked
+"""
 
 
 class SqliteCallbacks:
@@ -237,6 +262,16 @@ class SqliteCallbacks:
         )
         return [int(all_ - open_) for all_, open_ in zip(due, under_way, strict=True)]
 
+    def totals(
+        self, *, since: datetime, until: datetime, account_sid: str | None = None
+    ) -> list[Totals]:
+        sids = _sid_at(since, b"\0"), _sid_at(until, b"\xff")
+        rows = self._session.read_queued(_TOTALS, (*sids, to_us(since), to_us(until), account_sid))
+        return [
+            Totals(own, url, source_named(source), asked and source_named(asked), *numbers)
+            for own, url, source, asked, *numbers in rows
+        ]
+
     def _one(self, condition: str, *values: str) -> Callback | None:
         row = self._session.read_queued(
             f"SELECT {COLUMNS} FROM {_FROM} WHERE {condition}", values
@@ -287,6 +322,11 @@ class SqliteCallbacks:
         if account is None:
             raise LookupError(f"callback {callback.sid} is of no account")
         return account
+
+
+def _sid_at(instant: datetime, chance: bytes) -> str:
+    """Return the SID of a callback of this instant that has this byte for all its chance."""
+    return make_sid(Kind.CALLBACK, dated(chance * SID_BYTES, max(instant, from_us(0))))
 
 
 def _conditions(which: CallbackFilter) -> list[Condition]:

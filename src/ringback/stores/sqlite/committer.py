@@ -7,8 +7,11 @@ from typing import Any, Final
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Afterwards, Transaction, nothing
 from ringback.stores.sqlite.accounts import SqliteAccounts, SqliteApiClients
-from ringback.stores.sqlite.callbacks import TABLES, SqliteCallbacks
+from ringback.stores.sqlite.callbacks import TABLES as CALLBACK_TABLES
+from ringback.stores.sqlite.callbacks import SqliteCallbacks
 from ringback.stores.sqlite.session import Session
+from ringback.stores.sqlite.shadows import TABLES as SHADOW_TABLES
+from ringback.stores.sqlite.shadows import SqliteShadows
 from ringback.stores.sqlite.supersim import SqliteSuperSim
 from ringback.stores.sqlite.tasks import SqliteScenarios, SqliteTasks
 from ringback.stores.sqlite.wireless import SqliteWireless
@@ -59,6 +62,7 @@ class SqliteTransaction:
         self.scenarios = SqliteScenarios(session)
         self.tasks = SqliteTasks(session)
         self.callbacks = SqliteCallbacks(session, self.accounts)
+        self.shadows = SqliteShadows(session, first_table=len(CALLBACK_TABLES))
         self.endings: list[Afterwards] = []
         self._session = session
 
@@ -77,7 +81,7 @@ class Committer:
 
     def __init__(self, connection: sqlite3.Connection, vault: Vault) -> None:
         self._connection = connection
-        self._session = Session(connection, TABLES)
+        self._session = Session(connection, (*CALLBACK_TABLES, *SHADOW_TABLES))
         self._transaction = SqliteTransaction(self._session, vault)
 
     def commit(self, jobs: list[Job]) -> None:

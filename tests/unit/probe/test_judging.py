@@ -1,16 +1,12 @@
-"""What an answer means for its case, and which fault explains many."""
-
-from datetime import UTC, datetime
+"""What the answers to a case mean."""
 
 import pytest
 
 from ringback.core.outcome import Failure
 from ringback.core.source import Source
 from ringback.probe.answers import Answer
-from ringback.probe.cases import CASES, Case, Forged, Good
-from ringback.probe.explaining import report_of
 from ringback.probe.faults import Fault
-from ringback.probe.findings import Effect, Finding, Report, Uncounted, Verdict
+from ringback.probe.findings import Effect, Uncounted, Verdict
 from ringback.probe.judging import (
     judge_again,
     judge_answers,
@@ -20,15 +16,11 @@ from ringback.probe.judging import (
     judge_times,
     missing_secrets,
 )
-from tests.unit.probe.receivers import case_called
+from tests.unit.probe.receivers import answered, case_called
 
 GOOD = case_called("twilio-post-non-ascii")
 FORGED = case_called("kore-post-hmac")
 AGAIN = case_called("kore-repeat-at-once")
-
-
-def answered(status: int) -> Answer:
-    return Answer(status, None, f"answered {status}", 0.1)
 
 
 def unanswered(failure: Failure) -> Answer:
@@ -144,93 +136,6 @@ def test_the_slowest_answer_decides_whether_a_receiver_is_slow() -> None:
     assert judge_times(case, [], within=5).verdict is Verdict.NOT_RUN
 
 
-def answered_so(good: int, forged: int, **others: int) -> Report:
-    """Return a report in which cases are answered so, but for those whose names are given."""
-    findings = list[Finding]()
-    for case in CASES:
-        status = others.get(case.name.replace("-", "_"))
-        match case.plan:
-            case Good():
-                findings.append(judge_good(case, answered(status or good)))
-            case Forged():
-                findings.append(judge_forged(case, answered(status or forged)))
-            case _:
-                pass
-    return report_of("http://a.example/", datetime(2026, 1, 1, tzinfo=UTC), 1.0, findings)
-
-
-def faults(report: Report) -> list[str]:
-    return [named.fault.label for named in report.faults]
-
-
-def test_a_right_receiver_has_no_fault() -> None:
-    report = answered_so(200, 403)
-    assert report.is_ready
-    assert report.is_complete
-    assert report.count(Verdict.PASSED) == len(report.findings)
-
-
-def test_a_200_to_everything_is_one_fault() -> None:
-    report = answered_so(200, 200)
-    assert faults(report) == ["answers-200-to-everything"]
-    assert {each.fault for each in report.findings} == {None, Fault.ANSWERS_200_TO_EVERYTHING}
-
-
-def test_one_forgery_that_is_refused_leaves_the_others_by_their_own_names() -> None:
-    found = faults(answered_so(200, 200, twilio_post_wrong_secret=403, kore_post_wrong_secret=403))
-    assert "answers-200-to-everything" not in found
-    assert "ignores-twilio-signature" not in found
-    assert {"accepts-changed-body", "accepts-unsigned", "accepts-hmac"} <= set(found)
-
-
-def test_a_family_that_is_not_checked_is_one_fault() -> None:
-    of_kore = {
-        case.name.replace("-", "_"): 200
-        for case in CASES
-        if isinstance(case.plan, Forged) and case.name.startswith("kore-")
-    }
-    assert faults(answered_so(200, 403, **of_kore)) == [
-        "ignores-kore-signature",
-        "accepts-both-families",
-    ]
-
-
-def test_a_source_that_is_always_refused_is_one_fault() -> None:
-    of_kore = {
-        case.name.replace("-", "_"): 401
-        for case in CASES
-        if isinstance(case.plan, Good) and case.name.startswith("kore-")
-    }
-    assert faults(answered_so(200, 403, **of_kore)) == ["refuses-kore"]
-
-
-def test_a_method_that_is_always_refused_is_one_fault() -> None:
-    by_get = {
-        case.name.replace("-", "_"): 405
-        for case in CASES
-        if isinstance(case.plan, Good) and "-get-" in case.name
-    }
-    assert faults(answered_so(200, 403, **by_get)) == ["refuses-get"]
-
-
-def test_one_value_that_is_refused_has_its_own_name() -> None:
-    report = answered_so(200, 403, kore_get_long_values=414, twilio_post_empty_values=403)
-    assert faults(report) == ["refuses-empty-values", "refuses-long-values"]
-    assert report.faults[1].cases == ("kore-get-long-values",)
-
-
-def test_a_receiver_may_know_one_url_alone() -> None:
-    report = answered_so(200, 403, twilio_post_query=403, kore_post_query=403)
-    assert report.is_ready
-    assert report.is_complete
-    assert report.count(Verdict.NOT_FOR_IT) == 2
-
-
-def test_a_receiver_that_leaves_the_query_out_of_what_is_signed_is_told_from_that() -> None:
-    report = answered_so(200, 403, twilio_post_query=403, twilio_post_added_query=200)
-    assert faults(report) == ["refuses-query", "accepts-changed-query"]
-
-
 @pytest.mark.parametrize(
     ("name", "missing"),
     [
@@ -242,21 +147,3 @@ def test_a_receiver_that_leaves_the_query_out_of_what_is_signed_is_told_from_tha
 )
 def test_a_case_says_which_secret_it_lacks(name: str, missing: str | None) -> None:
     assert missing_secrets(case_called(name), frozenset({Source.KORE})) == missing
-
-
-def test_the_cases_of_a_report_are_in_the_order_of_the_table() -> None:
-    cases: list[Case] = [*reversed(CASES[:5])]
-    report = report_of(
-        "http://a.example/",
-        datetime(2026, 1, 1, tzinfo=UTC),
-        1.0,
-        [Finding(case, Verdict.PASSED, "") for case in cases],
-    )
-    assert [finding.case for finding in report.findings] == [*CASES[:5]]
-
-
-def test_each_fault_has_a_name_and_words_of_its_own() -> None:
-    assert len({fault.label for fault in Fault}) == len(Fault)
-    for fault in Fault:
-        assert fault.what.endswith(".")
-        assert fault.mend.endswith(".")

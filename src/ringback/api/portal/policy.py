@@ -1,0 +1,72 @@
+"""The policy over HTTP: which source sends what, and what is ahead."""
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from ringback.api.representation import json_answer
+from ringback.api.routing import resource
+from ringback.api.sign_in import SignIns, reach_of
+from ringback.core.account import EVERY
+from ringback.core.borders import sources_that_end
+from ringback.core.source import Hold
+from ringback.engine.foresight import Foresight
+from ringback.operations.policy_record import policy_record
+
+
+class PolicyResource:
+    """The policy in force."""
+
+    def __init__(self, sign_ins: SignIns, foresight: Foresight) -> None:
+        self._sign_ins = sign_ins
+        self._foresight = foresight
+
+    async def fetch(self, request: Request) -> Response:
+        """Show the policy, as far as it concerns who asks: 200."""
+        reach = await reach_of(request, self._sign_ins)
+        account_sid = None if reach == EVERY else reach
+        foresight = self._foresight
+        policy = foresight.in_force.transition.policy
+        record = policy_record(
+            policy,
+            date=foresight.date,
+            before=foresight.before,
+            concerns=self._concern_of(account_sid),
+        )
+        return json_answer({**record, **self._counted(account_sid)})
+
+    def _counted(self, account_sid: str | None) -> dict[str, Any]:
+        foresight, known = self._foresight, self._foresight.dependents
+        policy = foresight.in_force.transition.policy
+        ending = [] if known is None else sources_that_end(policy, at=foresight.date)
+        return {
+            "counted": None if known is None else known.counted,
+            "dependents": [
+                {"source": source, **known.on(source, account_sid)._asdict()}
+                for source in ending
+                if known is not None
+            ],
+            # The file is the operator's.
+            "problem": foresight.in_force.problem if account_sid is None else None,
+        }
+
+    def _concern_of(self, account_sid: str | None) -> Callable[[Hold], bool]:
+        """Return what says whether a hold is any business of an account: others' URLs are not."""
+        if account_sid is None:
+            return lambda _: True
+        known = self._foresight.dependents
+        deciding = frozenset[Hold | None]() if known is None else known.holding(account_sid)
+
+        def concerns(hold: Hold) -> bool:
+            is_for_all = hold.account_sid is None and hold.url_prefix is None
+            return hold.account_sid == account_sid or is_for_all or hold in deciding
+
+        return concerns
+
+
+def policy_routes(sign_ins: SignIns, foresight: Foresight) -> list[BaseRoute]:
+    """Return the route of the policy."""
+    return [resource("/portal/v1/policy", get=PolicyResource(sign_ins, foresight).fetch)]

@@ -1,0 +1,203 @@
+"""What a callback infrastructure is: its header set, its signature scheme and its token scheme.
+
+Two are built in, those of KORE's notice. A platform with other schemes adds its own in the
+settings, by the same three words and with no code.
+
+Names, letter case and order of the built-in headers are those of the notice; both senders put Host,
+User-Agent and Content-Length first and sort the rest, Twilio's ends with Accept-Encoding.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Self
+
+from ringback.core.signature import (
+    sign_as_kore,
+    sign_as_standard_webhooks,
+    sign_as_twilio,
+    sign_by_hmac_sha256,
+)
+from ringback.core.source import Source, SourceName
+from ringback.core.tokens import KORE_TOKEN, TWILIO_TOKEN, TokenScheme
+
+Values = Mapping[str, str | None]
+"""What a header may tell of one request; None for what this one doesn't have."""
+
+PLACEHOLDERS: Final = (
+    "host",
+    "length",
+    "content_type",
+    "authorization",
+    "token",
+    "signature",
+    "date",
+    "timestamp",
+    "static_proxy",
+)
+"""What stands in braces in a header of a source; a header without its value is left out."""
+
+_HEADER: Final = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+): ?(?P<value>[ -~]*)")
+_PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
+
+
+class HeaderLine(NamedTuple):
+    """One header of a source."""
+
+    name: str
+    template: str
+    """Its value, with placeholders."""
+    placeholders: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a header as it stands in the settings.
+
+        Raises ValueError for what is none, and for a placeholder that there is not.
+
+        >>> HeaderLine.parse("webhook-id: {token}").placeholders
+        ('token',)
+        """
+        match = _HEADER.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text!r} is no header; it must be like 'User-Agent: Example/1.0'")
+        names = tuple(_PLACEHOLDER.findall(match["value"]))
+        for name in names:
+            if name not in PLACEHOLDERS:
+                known = ", ".join(PLACEHOLDERS)
+                raise ValueError(f"{text!r}: there is no {{{name}}}; there are {known}")
+        return cls(match["name"], match["value"], names)
+
+    def fill(self, values: Values) -> str | None:
+        """Return the header's value in one request, or None where it has none."""
+        if not self.placeholders:
+            return self.template
+        if len(self.template) == len(self.placeholders[0]) + 2:  # as nearly all are
+            return values[self.placeholders[0]]
+        if any(values[name] is None for name in self.placeholders):
+            return None
+        return _PLACEHOLDER.sub(lambda found: values[found[1]] or "", self.template)
+
+
+class Signed(NamedTuple):
+    """What of a request a signature may cover."""
+
+    method: str
+    wire: str
+    """The URL that is called."""
+    resource: str
+    """The configured URL without query and fragment."""
+    form: Sequence[tuple[str, str]]
+    """The parameters of the body, decoded."""
+    body: bytes
+    token: str
+    timestamp: int
+    """When it leaves, in seconds since 1970."""
+
+
+class SignatureScheme(NamedTuple):
+    """A way to sign, and with which of an account's secrets."""
+
+    sign: Callable[[Signed, str], str]
+    """Takes what is signed, and the secret."""
+    is_by_auth_token: bool = False
+    """Whether the secret is the account's Auth Token; else it is its webhook secret."""
+
+
+def _as_twilio(signed: Signed, secret: str) -> str:
+    return sign_as_twilio(signed.wire, signed.form, auth_token=secret)
+
+
+def _as_kore(signed: Signed, secret: str) -> str:
+    return sign_as_kore(signed.method, signed.resource, signed.body, secret=secret)
+
+
+def _as_standard_webhooks(signed: Signed, secret: str) -> str:
+    return sign_as_standard_webhooks(signed.token, signed.timestamp, signed.body, secret=secret)
+
+
+def _by_hmac(signed: Signed, secret: str) -> str:
+    return sign_by_hmac_sha256(signed.body, secret=secret)
+
+
+SIGNATURE_SCHEMES: Final[Mapping[str, SignatureScheme]] = {
+    "twilio": SignatureScheme(_as_twilio, is_by_auth_token=True),
+    "kore": SignatureScheme(_as_kore),
+    "standard-webhooks": SignatureScheme(_as_standard_webhooks),
+    "hmac-sha256": SignatureScheme(_by_hmac),
+}
+"""By the name that a source's settings call it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Infrastructure:
+    """A source of callbacks."""
+
+    headers: tuple[HeaderLine, ...]
+    """In the order in which they are sent."""
+    signature: SignatureScheme
+    token: TokenScheme
+    content_type: str = "application/x-www-form-urlencoded; charset=utf-8"
+    """Of a POST."""
+
+
+Sources = Mapping[SourceName, Infrastructure]
+"""All sources that there are, by what `#cbs=` calls them."""
+
+
+def other_than(source: SourceName, sources: Sources) -> SourceName:
+    """Return the source that is meant by the other one: of the notice's two, where it is of them.
+
+    >>> other_than(Source.TWILIO, BUILT_IN)
+    <Source.KORE: 'kore'>
+    """
+    return next(name for name in sources if name != source)
+
+
+def _headers(*lines: str) -> tuple[HeaderLine, ...]:
+    return tuple(map(HeaderLine.parse, lines))
+
+
+FIRST: Final = _headers("Host: {host}")
+"""What a source has whose settings don't name it, in front of its own headers."""
+LAST: Final = _headers(
+    "Content-Length: {length}", "Content-Type: {content_type}", "Authorization: {authorization}"
+)
+"""The same, behind them."""
+
+BUILT_IN: Final[Sources] = {
+    Source.TWILIO: Infrastructure(
+        headers=_headers(
+            "Host: {host}",
+            "User-Agent: TwilioProxy/1.1",
+            "Content-Length: {length}",
+            "Accept: */*",
+            "Authorization: {authorization}",
+            "Content-Type: {content_type}",
+            "I-Twilio-Idempotency-Token: {token}",
+            "X-Home-Region: us1",
+            "X-Twilio-Signature: {signature}",
+            "X-Use-Static-Proxy: {static_proxy}",
+            "Accept-Encoding: gzip",
+        ),
+        signature=SIGNATURE_SCHEMES["twilio"],
+        token=TWILIO_TOKEN,
+        content_type="application/x-www-form-urlencoded; charset=UTF-8",
+    ),
+    Source.KORE: Infrastructure(
+        headers=_headers(
+            "Host: {host}",
+            "User-Agent: KoreProxy/1.1",
+            "Content-Length: {length}",
+            "Accept: */*",
+            "Accept-Encoding: gzip, deflate",
+            "Authorization: {authorization}",
+            "Content-Type: {content_type}",
+            "Date: {date}",
+            "Kore-Idempotency-Token: {token}",
+            "Kore-Signature: {signature}",
+        ),
+        signature=SIGNATURE_SCHEMES["kore"],
+        token=KORE_TOKEN,
+    ),
+}

@@ -1,0 +1,172 @@
+"""Shadows: copies of callbacks from another source, sent to see how they would be answered.
+
+A copy tells the same as its callback, with a token of its own. It is marked, so that a receiver can
+tell it apart, and is sent once: whatever comes of it changes nothing about the callback.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, NamedTuple, Self, assert_never
+
+from ringback.core.callback import Callback, Exchange, Progress, RecordedResponse, Timings
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.infrastructure import BUILT_IN, Sources
+from ringback.core.outcome import code_of, describe, failure_of, name_of, status_of
+from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
+from ringback.core.source import SourceName, begins_with
+from ringback.core.tokens import TOKEN_BYTES
+
+SHADOW_BYTES: Final = SID_BYTES + TOKEN_BYTES
+"""How many bytes of chance a copy needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedByParameter:
+    """The copy goes to the same URL, with this at the end of its query."""
+
+    parameter: str
+    """Encoded: `shadow=1`."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedByPath:
+    """The copy goes to another path of the same origin."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedByUrl:
+    """The copy goes to another URL, by the connection settings in that one's fragment."""
+
+    url: CallbackUrl
+
+
+Mark = MarkedByParameter | MarkedByPath | MarkedByUrl
+"""How a receiver can tell a copy from the callback itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowRule:
+    """Has copies of some callbacks sent from a source.
+
+    Without an account it is for every account, without a prefix for every URL.
+    """
+
+    source: SourceName
+    mark: Mark
+    account_sid: str | None = None
+    url_prefix: str | None = None
+    percent: int = 100
+    """Of the callbacks that it covers; which ones, their SIDs decide."""
+
+    def covers(self, callback: Callback) -> bool:
+        """Whether it is for callbacks of this account, to this URL, from another source."""
+        is_theirs = self.account_sid in (None, callback.account_sid)
+        is_other = callback.source != self.source
+        return is_theirs and is_other and begins_with(callback.url.wire, self.url_prefix or "")
+
+    def takes(self, callback: Callback) -> bool:
+        """Whether it takes this one of the callbacks that it covers: always the same answer."""
+        digest = hashlib.sha256(callback.sid.encode()).digest()
+        return int.from_bytes(digest[:8]) % 100 < self.percent
+
+    def url_of(self, callback: Callback) -> CallbackUrl:
+        """Return where the copy of this callback goes."""
+        match self.mark:
+            case MarkedByParameter(parameter):
+                return callback.url.with_parameters(parameter)
+            case MarkedByPath(path):
+                return callback.url.with_path(path)
+            case MarkedByUrl(url):
+                return url
+            case _:
+                assert_never(self.mark)
+
+
+def rule_for(rules: tuple[ShadowRule, ...], callback: Callback) -> ShadowRule | None:
+    """Return the rule by which this callback is copied, or None where it isn't.
+
+    The first that covers it decides. A test event is not copied: it comes from KORE alone.
+    """
+    if callback.is_test:
+        return None
+    rule = next((one for one in rules if one.covers(callback)), None)
+    return rule if rule is not None and rule.takes(callback) else None
+
+
+def copy_of(
+    callback: Callback,
+    rule: ShadowRule,
+    *,
+    chance: bytes,
+    now: datetime,
+    sources: Sources = BUILT_IN,
+) -> Callback:
+    """Return the copy that this rule makes of a callback, ready to be rendered."""
+    return callback._replace(
+        sid=make_sid(Kind.SHADOW, dated(chance[:SID_BYTES], now)),
+        url=replace(rule.url_of(callback), warnings=()),
+        source=rule.source,
+        source_reason=f"a copy of {callback.sid}",
+        idempotency_token=sources[rule.source].token.make(dated(chance[SID_BYTES:], now)),
+        date_created=now,
+        progress=Progress(now),
+        idempotency_key=None,
+        replay_of=None,
+    )
+
+
+class Shadow(NamedTuple):
+    """The row of a copy: written before its request leaves, settled after it."""
+
+    sid: str
+    callback_sid: str
+    """Of the callback that it is a copy of, whose method and body it has."""
+    account_sid: str
+    source: SourceName
+    idempotency_token: str
+    url: CallbackUrl
+    date_started: datetime
+    result: str = "open"
+    status_code: int | None = None
+    error_code: int | None = None
+    failure: str | None = None
+    reason: str | None = None
+    timings: Timings | None = None
+    local_address: str | None = None
+    proxy: str | None = None
+    request_head: str | None = None
+    """The request line and the headers, as they left."""
+    response: RecordedResponse | None = None
+
+    @classmethod
+    def opened(cls, copy: Callback, *, of: Callback) -> Self:
+        """Return the open row of a copy that is about to leave."""
+        return cls(
+            copy.sid,
+            of.sid,
+            copy.account_sid,
+            copy.source,
+            copy.idempotency_token,
+            copy.url,
+            copy.date_created,
+        )
+
+    def settled(self, exchange: Exchange, head: str | None, *, started: datetime) -> Self:
+        """Return the row with its ending, and the time at which it really started."""
+        outcome, timings, response, local_address, proxy = exchange
+        return self._replace(
+            date_started=started,
+            result=name_of(outcome),
+            status_code=status_of(outcome),
+            error_code=code_of(outcome),
+            failure=failure_of(outcome),
+            reason=describe(outcome),
+            timings=timings,
+            local_address=local_address,
+            proxy=proxy,
+            request_head=head,
+            response=response,
+        )

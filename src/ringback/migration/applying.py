@@ -1,0 +1,351 @@
+"""Carries a plan out, and takes it back.
+
+Laws of this file. The journal is written before the record changes and after. A process that dies
+anywhere leaves every URL in its old or its new form, and the next one goes on from there. What
+moved and got worse goes back before anything else is done.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.migration.canary import Look
+from ringback.migration.credentials import with_credentials_of
+from ringback.migration.journal import Began, Journal, Mark, Step, What
+from ringback.migration.plan import Plan
+from ringback.migration.record import Edit, Ending, Entry, Place, Record
+from ringback.migration.standing import MAY_MOVE, Stand, Standing, stands
+from ringback.migration.watching import ALL, Canary, up_to
+from ringback.ports import Clock, no_checkpoint
+
+_BATCH: Final = 50
+_PROBES_AT_ONCE: Final = 8
+
+
+class Gate(Protocol):
+    """Lets a URL move once its receiver is ready for the other source."""
+
+    async def check(self, entry: Entry) -> str | None:
+        """Return why the receiver isn't ready, in a sentence; None where it is."""
+        ...
+
+
+# ---- what is told meanwhile ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """So many of a step's edits have moved."""
+
+    share: int
+    moved: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotMoved:
+    """An edit is left out, and why."""
+
+    edit: Edit
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """The deliveries of a step are watched, until then."""
+
+    share: int
+    count: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """So many of a step got worse that all of it goes back."""
+
+    share: int
+    worse: int
+    heard: int
+    """How many had callbacks at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worse:
+    """Deliveries of these got worse: they go back, and stay there."""
+
+    share: int
+    count: int
+    behind: Mapping[Place, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """So many edits went back."""
+
+    returned: int
+    of: int
+
+
+News = Moved | NotMoved | Watching | Worse | Stopped | Returned
+Tell = Callable[[News], None]
+
+
+class Ended(StrEnum):
+    """How apply ended."""
+
+    DONE = "done"
+    WENT_BACK = "went back"
+
+
+# ---- the move ------------------------------------------------------------------------------------
+
+
+Due = tuple[Edit, Entry]
+"""An edit, and what is in its place now."""
+
+
+@dataclass(slots=True)
+class Move:
+    """One plan, its record and its journal."""
+
+    plan: Plan
+    record: Record
+    journal: Journal
+    clock: Clock
+    tell: Tell
+    checkpoint: Callable[[str], None] = no_checkpoint
+    _skipped: set[Place] = field(default_factory=set[Place])
+    """Those whose receivers were asked already, and are not ready."""
+
+    async def apply(self, *, gate: Gate | None, canary: Canary | None = None) -> Ended:
+        """Move what hasn't moved yet, step by step; goes on where an earlier one was cut off.
+
+        Without a gate no receiver is asked, without a canary all is one step that nobody watches.
+        Raises Unusable where the record or the journal can't be used; another apply goes on then.
+        """
+        self._begin(canary)
+        await self._see_what_was_cut_off()
+        if self._step is not None and self._step.is_stopped:
+            return await self._go_back()
+        for share in (*(canary.shares if canary else ()), ALL):
+            if not await self._move(share, gate):
+                continue
+            if canary is not None and not await self._watch(canary):
+                return await self._go_back()
+            self._note(What.PASSED)
+        return Ended.DONE
+
+    async def revert(self) -> None:
+        """Give all that this plan moved its old form; goes on where an earlier one was cut off."""
+        self._note(What.REVERTING)
+        await self._see_what_was_cut_off()
+        await self._return(self.journal.progress.edits)
+
+    async def stands(self) -> dict[Place, Stand]:
+        """Return how all edits stand now."""
+        return stands(self.plan, self.journal.progress, await self.record.entries())
+
+    @property
+    def _step(self) -> Step | None:
+        return self.journal.progress.step
+
+    def _note(self, what: What, **more: Any) -> None:
+        self.journal.append(what, at=self.clock.now(), **more)
+        self.checkpoint(what.value)
+
+    def _note_places(self, what: What, places: Mapping[Place, str]) -> None:
+        if places:
+            self.journal.append_places(what, places, at=self.clock.now())
+            self.checkpoint(what.value)
+
+    def _begin(self, canary: Canary | None) -> None:
+        """Note how the plan is applied, where that is news."""
+        soak = canary.soak if canary else timedelta(0)
+        began = Began(canary.shares if canary else (), soak.total_seconds())
+        if self.journal.progress.began != began:
+            self._note(What.BEGAN, plan=self.plan.id, shares=began.shares, soak=began.soak)
+
+    async def _see_what_was_cut_off(self) -> None:
+        """Find out how the edits ended that were being made, or undone, when a process died."""
+        marks = self.journal.progress.marks
+        unsure = [place for place, mark in marks.items() if mark in (Mark.MOVING, Mark.RETURNING)]
+        if not unsure:
+            return
+        found = await self.stands()
+        for what, standings in _AS_FOUND.items():
+            so = {place: "" for place in unsure if found[place].standing in standings}
+            self._note_places(what, so)
+
+    # ---- forward
+
+    async def _move(self, share: int, gate: Gate | None) -> bool:
+        """Move what is still to move up to this share; returns whether a step is to be ended."""
+        if self._step is not None and self._step.watched_until is not None:
+            return True
+        meant = up_to(share, self.plan.edits) - self._skipped
+        due = await self._due(meant, MAY_MOVE)
+        if self._step is None:
+            if not due:
+                return False
+            self._note(What.STEP, share=share)
+        step = self.journal.progress.open_step
+        readiness = None if gate is None else _Readiness(gate)
+        wanted = len(step.places) + len(due)
+        for batch in _batches(due):
+            await self._move_batch(await self._admitted(batch, readiness))
+            self.tell(Moved(step.share, len(step.places), wanted))
+        return True
+
+    async def _due(self, places: Collection[Place], standings: Collection[Standing]) -> list[Due]:
+        """Return the edits of these places that stand in one of these ways."""
+        found = (await self.stands()).items()
+        return [
+            (stand.edit, stand.entry)
+            for place, stand in found
+            if place in places and stand.standing in standings and stand.entry is not None
+        ]
+
+    async def _admitted(
+        self, batch: Sequence[Due], readiness: "_Readiness | None"
+    ) -> Sequence[Due]:
+        """Return those whose receivers are ready; the others are noted as skipped."""
+        if readiness is None:
+            return batch
+        whys = await readiness.whys([entry for _, entry in batch])
+        refused = [(edit, why) for (edit, _), why in zip(batch, whys, strict=True) if why]
+        self._note_places(What.SKIPPED, {edit.place: why for edit, why in refused})
+        for edit, why in refused:
+            self._skipped.add(edit.place)
+            self.tell(NotMoved(edit, why))
+        return [due for due, why in zip(batch, whys, strict=True) if not why]
+
+    async def _move_batch(self, batch: Sequence[Due]) -> None:
+        if not batch:
+            return
+        self.journal.append_edits([edit for edit, _ in batch], at=self.clock.now())
+        self.checkpoint("moving")
+        endings = await self.record.replace([exact(edit, entry) for edit, entry in batch])
+        self.checkpoint("replaced")
+        self._note_endings(batch, endings, What.MOVED)
+
+    def _note_endings(self, batch: Sequence[Due], endings: Sequence[Ending], done: What) -> None:
+        ended = [(edit, ending) for (edit, _), ending in zip(batch, endings, strict=True)]
+        self._note_places(done, {edit.place: "" for edit, how in ended if how is Ending.DONE})
+        self._note_places(
+            What.LEFT, {edit.place: how.value for edit, how in ended if how is not Ending.DONE}
+        )
+        for edit, how in ended:
+            if how is not Ending.DONE:
+                self.tell(NotMoved(edit, _IN_WORDS[how]))
+
+    # ---- watching
+
+    async def _watch(self, canary: Canary) -> bool:
+        """Watch the step for the soak; returns whether it may stay, but for single receivers."""
+        step = self.journal.progress.open_step
+        if not step.places:
+            return True
+        until = step.watched_until or self.clock.now() + canary.soak
+        if step.watched_until is None:
+            self._note(What.SOAKING, until=until.isoformat())
+        edits = [self.journal.progress.edits[place] for place in step.places]
+        self.tell(Watching(step.share, len(edits), until))
+        before = await canary.before(step.began)
+        while True:
+            look = await canary.look(edits, before, began=step.began, now=self.clock.now())
+            await self._leave_behind(step, look)
+            if step.is_stopped:
+                return False
+            self.checkpoint("looked")
+            if self.clock.now() >= until:
+                return True
+            await self.clock.sleep_until(min(self.clock.now() + canary.pause, until))
+
+    async def _leave_behind(self, step: Step, look: Look) -> None:
+        """Have those go back at once that got worse; all of the step, where they are many."""
+        progress = self.journal.progress
+        worse = {place: why for place, why in look.worse.items() if place not in progress.behind}
+        self._note_places(What.WORSE, worse)
+        if worse:
+            self.tell(Worse(step.share, len(step.places), worse))
+        if look.is_general:
+            self._note(What.STOPPED)
+            self.tell(Stopped(step.share, len(look.worse), look.heard))
+        elif there := [
+            place for place in step.places & progress.behind.keys() if self._is_moved(place)
+        ]:
+            await self._return(there)
+
+    def _is_moved(self, place: Place) -> bool:
+        return self.journal.progress.marks.get(place) is Mark.MOVED
+
+    # ---- back
+
+    async def _go_back(self) -> Ended:
+        await self._return(self.journal.progress.open_step.places)
+        self._note(What.WENT_BACK)
+        return Ended.WENT_BACK
+
+    async def _return(self, places: Collection[Place]) -> None:
+        due = await self._due(places, {Standing.MOVED})
+        returned = 0
+        for batch in _batches(due):
+            self._note_places(What.RETURNING, {edit.place: "" for edit, _ in batch})
+            back = [exact(edit.back(), entry) for edit, entry in batch]
+            endings = await self.record.replace(back)
+            self.checkpoint("put back")
+            self._note_endings(batch, endings, What.RETURNED)
+            returned += endings.count(Ending.DONE)
+            self.tell(Returned(returned, len(due)))
+
+
+_AS_FOUND: Final = {
+    What.MOVED: {Standing.MOVED},
+    What.RETURNED: {Standing.RETURNED, Standing.BEHIND},
+    What.LEFT: {Standing.PENDING, Standing.CHANGED, Standing.GONE},
+}
+_IN_WORDS: Final = {
+    Ending.CHANGED: "somebody else has changed it meanwhile",
+    Ending.GONE: "it is there no longer",
+}
+
+
+class _Readiness:
+    """Asks the gate, once for each receiver of an account."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._asked: dict[tuple[str | None, str, str], asyncio.Task[str | None]] = {}
+        self._slots = asyncio.Semaphore(_PROBES_AT_ONCE)
+
+    async def whys(self, entries: Sequence[Entry]) -> list[str | None]:
+        """Return why each is not ready; None for those that are."""
+        return await asyncio.gather(*map(self._why, entries))
+
+    def _why(self, entry: Entry) -> asyncio.Task[str | None]:
+        key = (
+            entry.place.account_sid,
+            CallbackUrl.parse(entry.url, sources=None).wire,
+            entry.method,
+        )
+        if key not in self._asked:
+            self._asked[key] = asyncio.create_task(self._check(entry))
+        return self._asked[key]
+
+    async def _check(self, entry: Entry) -> str | None:
+        async with self._slots:
+            return await self._gate.check(entry)
+
+
+def _batches(due: Sequence[Due]) -> Iterator[Sequence[Due]]:
+    for start in range(0, len(due), _BATCH):
+        yield due[start : start + _BATCH]
+
+
+def exact(edit: Edit, entry: Entry) -> Edit:
+    """Return an edit with the credentials that are in the record."""
+    return replace(edit, old=entry.url, new=with_credentials_of(edit.new, entry.url))

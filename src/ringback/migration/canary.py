@@ -1,0 +1,169 @@
+"""Judges whether the URLs that moved deliver at least as well as before.
+
+Laws of this file. A callback counts once its first attempt has ended; it fails where it is
+undelivered, or still being tried again. Each URL is held to its own share of failures before. It
+got worse where a greater share fails, and either nothing gets through any more, or chance would
+bring about as much in one of a hundred cases at the most. So a receiver that was down before the
+move, too, says nothing against it, and one whose callbacks fail now and then isn't blamed for one
+more. One without callbacks after the move says nothing either.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import exp, lgamma
+from typing import Final, NamedTuple
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.migration.record import Edit, Place
+from ringback.ports import Totals
+
+
+class Target(NamedTuple):
+    """Where callbacks go; several places may have the same one, in any fragment."""
+
+    account_sid: str
+    url: str
+    """Without fragment and credentials."""
+
+
+class Counts(NamedTuple):
+    """How many callbacks went how."""
+
+    delivered: int = 0
+    undelivered: int = 0
+    retried: int = 0
+
+    @property
+    def failing(self) -> int:
+        """Those that are undelivered, or tried again."""
+        return self.undelivered + self.retried
+
+    @property
+    def tried(self) -> int:
+        """All that were tried."""
+        return self.delivered + self.failing
+
+    @property
+    def share(self) -> Fraction:
+        """The share that fails; none where nothing was tried.
+
+        >>> Counts(delivered=3, retried=1).share
+        Fraction(1, 4)
+        """
+        return Fraction(self.failing, self.tried) if self.tried else Fraction(0)
+
+    def __str__(self) -> str:
+        """Say it in figures.
+
+        >>> str(Counts(3, 1)), str(Counts())
+        ('1 of 4 fail (25.0 %)', 'none was tried')
+        """
+        if not self.tried:
+            return "none was tried"
+        return f"{self.failing} of {self.tried} fail ({float(self.share):.1%})".replace("%", " %")
+
+
+_NONE: Final = Counts()
+_UNLIKELY: Final = 0.01
+_SINGLE: Final = 10
+"""One of so many that got worse is a single one; more are a sign of something that all have."""
+
+
+class Watched(NamedTuple):
+    """How one target delivered before it moved, and after."""
+
+    before: Counts
+    after: Counts
+
+    def __str__(self) -> str:
+        """Say it in figures."""
+        return f"{self.after}; before: {self.before}"
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether a greater share fails than before, and it isn't by chance."""
+        if self.after.share <= self.before.share:
+            return False
+        return not self.after.delivered or _by_chance(self.before, self.after) <= _UNLIKELY
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a step of a move delivers."""
+
+    worse: Mapping[Place, str] = field(default_factory=dict[Place, str])
+    """The places whose deliveries got worse, and the figures."""
+    heard: int = 0
+    """How many of its places had callbacks since."""
+
+    @property
+    def is_general(self) -> bool:
+        """Whether so many got worse that it is not the affair of single receivers."""
+        return len(self.worse) > 1 and len(self.worse) * _SINGLE > self.heard
+
+
+def _by_chance(before: Counts, after: Counts) -> float:
+    """Return how probable so many failures after are, had nothing changed: Fisher's exact test.
+
+    >>> round(_by_chance(Counts(100), Counts(0, 1)), 4)
+    0.0099
+    """
+    tried, failing = before.tried + after.tried, before.failing + after.failing
+    most = min(failing, after.tried)
+    logs = [
+        _log_choose(after.tried, count)
+        + _log_choose(before.tried, failing - count)
+        - _log_choose(tried, failing)
+        for count in range(max(after.failing, failing - before.tried), most + 1)
+    ]
+    return sum(map(exp, logs))
+
+
+def _log_choose(of: int, count: int) -> float:
+    return lgamma(of + 1) - lgamma(count + 1) - lgamma(of - count + 1)
+
+
+def look_at(edits: Sequence[Edit], before: Sequence[Totals], after: Sequence[Totals]) -> Look:
+    """Compare how the targets of these edits delivered before they were made, and after.
+
+    After the move what went there by a URL in its new form counts, for the rest hasn't moved;
+    before it all the rest, which an earlier move that went back is no part of. An edit whose
+    account isn't known has no deliveries. All places of a target share its figures: nobody knows
+    which of them a callback was for.
+    """
+    forms = {edit.place: form for edit in edits if (form := _new_form(edit)) is not None}
+    new = set(forms.values())
+    earlier = _by_target(each for each in before if (each.account_sid, each.url) not in new)
+    later = _by_target(each for each in after if (each.account_sid, each.url) in new)
+    watched = {
+        place: Watched(earlier.get(target, _NONE), later.get(target, _NONE))
+        for place, target in ((place, _target(*form)) for place, form in forms.items())
+    }
+    return Look(
+        {place: str(each) for place, each in watched.items() if each.is_worse},
+        heard=sum(1 for each in watched.values() if each.after.tried),
+    )
+
+
+def _new_form(edit: Edit) -> tuple[str, str] | None:
+    """Return the account and the new URL as totals have them; None where nobody knows whose."""
+    owner = edit.place.account_sid
+    return None if owner is None else (owner, CallbackUrl.parse(edit.new, sources=None).shown)
+
+
+def _target(account_sid: str, shown: str) -> Target:
+    return Target(account_sid, shown.partition("#")[0])
+
+
+def _by_target(many: Iterable[Totals]) -> dict[Target, Counts]:
+    found = dict[Target, Counts]()
+    for each in many:
+        target = _target(each.account_sid, each.url)
+        counts = Counts(each.delivered, each.undelivered, each.retried)
+        found[target] = _sum([found.get(target, _NONE), counts])
+    return found
+
+
+def _sum(many: Iterable[Counts]) -> Counts:
+    return Counts(*map(sum, zip(_NONE, *many, strict=True)))

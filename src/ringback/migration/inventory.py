@@ -1,0 +1,133 @@
+"""Which callback URLs there are, what they ask for and get in each phase, and what is odd."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from typing import Any, Final
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import InvalidCallbackUrl
+from ringback.core.guard import Guard
+from ringback.core.source import Policy, SourceName
+from ringback.migration.credentials import shown
+from ringback.migration.record import Entry
+
+_BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
+_PUBLIC: Final = Guard()
+_INWARD_NAMES: Final = re.compile(
+    r"(.*\.)?(localhost|local|internal|lan|home\.arpa)\.?", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One configured URL, as people and programs are shown it."""
+
+    entry: Entry
+    url: str
+    """Without credentials."""
+    fragment: str | None
+    asked: SourceName | None
+    sources: Mapping[str, SourceName]
+    """Where it is sent from, by the name of the phase; empty where it can't be called."""
+    warnings: tuple[str, ...]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What programs are told."""
+        return {
+            "place": self.entry.place.name,
+            "account_sid": self.entry.place.account_sid,
+            "method": self.entry.method,
+            "url": self.url,
+            "fragment": self.fragment,
+            "source_asked": self.asked,
+            "sources": dict(self.sources),
+            "warnings": list(self.warnings),
+        }
+
+
+def inventory(entries: Sequence[Entry], policy: Policy) -> list[Line]:
+    """Return a line for each URL, in the order of the record."""
+    return [_line(entry, policy) for entry in entries]
+
+
+def _line(entry: Entry, policy: Policy) -> Line:
+    beside = (*entry.warnings, *([entry.fixed] if entry.fixed else []))
+    try:
+        url = CallbackUrl.parse(entry.url, policy.sources)
+    except InvalidCallbackUrl as refusal:
+        warnings = beside if entry.fixed else (*beside, refusal.message)
+        return Line(entry, shown(entry.url), None, None, {}, warnings)
+    return Line(
+        entry=entry,
+        url=url.shown,
+        fragment=url.fragment,
+        asked=url.source,
+        sources=sources_by_phase(url, policy, account_sid=entry.place.account_sid),
+        # A store has kept what its own reading of the text warned of.
+        warnings=tuple(dict.fromkeys((*beside, *url.warnings, *_oddities(url)))),
+    )
+
+
+def sources_by_phase(
+    url: CallbackUrl, policy: Policy, *, account_sid: str | None
+) -> dict[str, SourceName]:
+    """Return where a URL is sent from in each phase; the same in all where a hold covers it."""
+    found = dict[str, SourceName]()
+    for phase in policy.phases:
+        at = phase.since or _BEFORE_ALL
+        choice = policy.choose(url.source, at=at, account_sid=account_sid or "", url=url.wire)
+        found[phase.name] = choice.source
+    return found
+
+
+# ---- what is odd about a URL ---------------------------------------------------------------------
+
+
+def _oddities(url: CallbackUrl) -> Iterator[str]:
+    yield from filter(None, (look(url) for look in _LOOKS))
+
+
+def _without_tls(url: CallbackUrl) -> str | None:
+    if url.uses_tls:
+        return None
+    return "it is called without TLS: whoever is on the way can read and change what it is told"
+
+
+def _inward(url: CallbackUrl) -> str | None:
+    if _INWARD_NAMES.fullmatch(url.hostname):
+        return f"{url.hostname} is a name of this machine or network, where no callback comes from"
+    try:
+        ip_address(url.hostname)
+    except ValueError:
+        return None
+    return _PUBLIC.refusal_at(url.hostname)
+
+
+def _several_parameters(url: CallbackUrl) -> str | None:
+    if len([pair for pair in (url.query or "").split("&") if pair]) < 2:
+        return None
+    return (
+        "its query has several parameters: Twilio signs them in their order, so nothing on the way"
+        " may sort them, and KORE signs the URL without them"
+    )
+
+
+def _escaped_too_often(url: CallbackUrl) -> str | None:
+    wire = url.wire.lower()
+    if "%23cbs=" in wire or "%23rc=" in wire:
+        return "its # is written %23, so what follows is no fragment and has no effect"
+    if "&amp;" in wire:
+        return "its & is written &amp;, as HTML has it; in a URL it is &"
+    return None
+
+
+_LOOKS: Final[Sequence[Callable[[CallbackUrl], str | None]]] = (
+    _without_tls,
+    _inward,
+    _several_parameters,
+    _escaped_too_often,
+)

@@ -1,0 +1,280 @@
+"""What has been done of a plan: a file beside it that only grows.
+
+Laws of this file. What is about to change is written and on the disk before the record changes, and
+how it ended after. So whoever reads it knows of every URL that may have changed, wherever the work
+was cut off. A last line that was cut off has never been acted on, and is none.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from ringback.core.errors import Unusable
+from ringback.migration.plan import edit_record, read_edit
+from ringback.migration.record import Edit, Place
+
+Reasons = Mapping[Place, str]
+
+
+class What(StrEnum):
+    """The kinds of lines."""
+
+    BEGAN = "began"
+    """A plan is applied: its id, the shares of the canary, and the soak."""
+    STEP = "step"
+    """A step of it: what moves up to a share."""
+    MOVING = "moving"
+    """These edits are about to be made."""
+    MOVED = "moved"
+    LEFT = "left"
+    """These turned out to be changed by somebody else, gone, or not moved after all."""
+    SKIPPED = "skipped"
+    """The receivers of these are not ready."""
+    SOAKING = "soaking"
+    """All of the step has moved, and is watched from now on."""
+    PASSED = "passed"
+    """The step is done; what stays moved delivers no worse than before."""
+    WORSE = "worse"
+    """Deliveries of these got worse: they go back, and stay there."""
+    STOPPED = "stopped"
+    """They are so many that all of the step goes back."""
+    RETURNING = "returning"
+    """These edits are about to be undone."""
+    RETURNED = "returned"
+    WENT_BACK = "went back"
+    """All of the step is undone."""
+    REVERTING = "reverting"
+    """All of the plan is to be undone."""
+
+
+class Mark(StrEnum):
+    """What the journal says last of an edit."""
+
+    MOVING = "moving"
+    MOVED = "moved"
+    SKIPPED = "skipped"
+    RETURNING = "returning"
+    RETURNED = "returned"
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """How a plan is applied."""
+
+    shares: tuple[int, ...]
+    """Of the canary, in percent; empty where there is none."""
+    soak: float
+    """Seconds."""
+
+
+@dataclass(slots=True)
+class Step:
+    """Edits that move and are watched together."""
+
+    share: int
+    began: datetime
+    places: set[Place] = field(default_factory=set[Place])
+    watched_until: datetime | None = None
+    is_stopped: bool = False
+
+
+@dataclass(slots=True)
+class Progress:
+    """What all lines of a journal add up to."""
+
+    plan_id: str | None = None
+    began: Began | None = None
+    edits: dict[Place, Edit] = field(default_factory=dict[Place, Edit])
+    """All that ever began to move; a plan may have been shortened since."""
+    marks: dict[Place, Mark] = field(default_factory=dict[Place, Mark])
+    whys: dict[Place, str] = field(default_factory=dict[Place, str])
+    """Why an edit was skipped."""
+    behind: dict[Place, str] = field(default_factory=dict[Place, str])
+    """Those whose deliveries got worse, with the figures; they are not moved again."""
+    step: Step | None = None
+    """The one that is under way."""
+
+    def take(self, line: Mapping[str, Any]) -> None:
+        """Go on by a line; raises KeyError, TypeError or ValueError for what is none."""
+        what, at = What(line["ringback_journal"]), datetime.fromisoformat(line["at"])
+        match what:
+            case What.BEGAN:
+                self.plan_id = line["plan"]
+                self.began = Began(tuple(line["shares"]), line["soak"])
+            case What.REVERTING:
+                self.began, self.step = None, None
+            case What.STEP:
+                self.step = Step(line["share"], at)
+            case What.PASSED | What.WENT_BACK:
+                self.step = None
+            case What.STOPPED:
+                self.open_step.is_stopped = True
+            case What.SOAKING:
+                self.open_step.watched_until = datetime.fromisoformat(line["until"])
+            case What.MOVING:
+                self._begin_to_move([read_edit(edit) for edit in line["edits"]])
+            case _:
+                self._mark(what, _places(line))
+
+    @property
+    def open_step(self) -> Step:
+        """The step that is under way; raises ValueError where none is."""
+        if self.step is None:
+            raise ValueError("no step is under way")
+        return self.step
+
+    def _begin_to_move(self, edits: Sequence[Edit]) -> None:
+        for edit in edits:
+            self.edits[edit.place] = edit
+            self.marks[edit.place] = Mark.MOVING
+            self.open_step.places.add(edit.place)
+
+    def _mark(self, what: What, places: Reasons) -> None:
+        match what:
+            case What.LEFT:
+                self.marks = {at: mark for at, mark in self.marks.items() if at not in places}
+                self._take_out_of_step(places)
+            case What.WORSE:
+                self.behind |= places
+            case What.SKIPPED:
+                self.whys |= places
+                self.marks |= dict.fromkeys(places, Mark.SKIPPED)
+                self._take_out_of_step(places)
+            case _:
+                self.marks |= dict.fromkeys(places, Mark(what.value))
+
+    def _take_out_of_step(self, places: Reasons) -> None:
+        """Have a step not be watched for what didn't move, though it was about to."""
+        if self.step is not None:
+            self.step.places -= places.keys()
+
+
+class Journal:
+    """The journal of one plan, which nobody else writes meanwhile."""
+
+    def __init__(self, path: Path, *, plan_id: str) -> None:
+        """Open it, or begin a new one.
+
+        Raises Unusable where another process has it, or it is none of this plan.
+        """
+        self.path = path
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as failure:
+            raise Unusable(f"{path} can't be written: {failure.strerror}") from failure
+        try:
+            self._lock()
+            self.progress = read_journal(path, plan_id=plan_id)
+            self._cut_torn_line()
+        except BaseException:
+            os.close(self._file)
+            raise
+        _sync_folder(path.parent)
+
+    def __enter__(self) -> Self:
+        """Return the journal."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it, and give it free."""
+        os.close(self._file)
+
+    def append(self, what: What, *, at: datetime, **more: Any) -> None:
+        """Add a line; it is on the disk when this returns.
+
+        Raises Unusable where it can't be written: nothing may change then.
+        """
+        line = {"ringback_journal": what.value, "at": at.isoformat(), **more}
+        rest = f"{json.dumps(line, ensure_ascii=False)}\n".encode()
+        try:
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+            os.fsync(self._file)
+        except OSError as failure:
+            raise Unusable(f"{self.path} can't be written: {failure.strerror}") from failure
+        self.progress.take(line)
+
+    def append_edits(self, edits: Sequence[Edit], *, at: datetime) -> None:
+        """Add that these edits are about to be made."""
+        self.append(What.MOVING, at=at, edits=[edit_record(edit) for edit in edits])
+
+    def append_places(self, what: What, places: Reasons, *, at: datetime) -> None:
+        """Add what became of these, and why, where there are any."""
+        if places:
+            listed = [[place.account_sid, place.name, why] for place, why in places.items()]
+            self.append(what, at=at, places=listed)
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Unusable(
+                f"{self.path} is in use: another `ringback migrate` works on this plan;"
+                " wait until it has ended"
+            ) from None
+
+    def _cut_torn_line(self) -> None:
+        content = self.path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.ftruncate(self._file, whole)
+
+
+def journal_of(plan: Path) -> Path:
+    """Return where the journal of a plan is."""
+    return plan.with_name(f"{plan.name}.journal")
+
+
+def read_journal(path: Path, *, plan_id: str) -> Progress:
+    """Return what was done so far; nothing where there is no journal yet.
+
+    Raises Unusable, naming the line, where it can't be read or is of another plan.
+    """
+    progress = Progress()
+    for at, line in _lines(path):
+        try:
+            progress.take(json.loads(line))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise Unusable(f"{path}:{at}: this is no line of a journal; was it edited?") from None
+    if progress.plan_id not in (None, plan_id):
+        raise Unusable(
+            f"{path} is the journal of another plan; it has the way back of that one, so move both"
+            " away, or name this plan otherwise"
+        )
+    return progress
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the whole lines."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return
+    except OSError as failure:
+        raise Unusable(f"{path} can't be read: {failure.strerror}") from failure
+    yield from enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1)
+
+
+def _places(line: Mapping[str, Any]) -> Reasons:
+    return {Place(name, account_sid): why for account_sid, name, why in line["places"]}
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have a file that was made there be found after a power cut too."""
+    descriptor: Final = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

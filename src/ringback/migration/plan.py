@@ -1,0 +1,216 @@
+"""The plan of a move: its exact edits, as a file that can be reviewed before anything changes.
+
+Laws of this file. URLs in a plan are without credentials: an edit is of all the rest, and the
+credentials stay what they are in the record. A plan is JSON Lines, what it is about and then one
+edit on each line, so that lines can be deleted by hand. An edit that isn't what `retargeted` makes
+of its URL is refused: a plan moves URLs to a source, and does nothing else.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, Self
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import InvalidCallbackUrl, Unusable
+from ringback.core.method import Method
+from ringback.core.retargeting import retargeted
+from ringback.core.source import SourceName, source_named
+from ringback.migration.record import Edit, Entry, Place
+from ringback.migration.selecting import Selection, rank
+
+_FORM: Final = 1
+
+
+class LeftOut(StrEnum):
+    """Why a URL is not in a plan."""
+
+    UNREADABLE = "no URL that can be called"
+    FIXED = "can't be changed where it stands"
+    NOT_SELECTED = "not selected"
+    NOT_IN_SHARE = "not in the share"
+    ASKS_ALREADY = "asks for it already"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be changed, where, and why so."""
+
+    id: str
+    """Tells its journal from those of other plans."""
+    to: SourceName
+    made: datetime
+    record: Mapping[str, Any]
+    """Where the record is, as `Record.source` says."""
+    phase: str
+    """The policy's phase when it was made."""
+    selected: tuple[str, ...]
+    percent: int
+    left_out: Mapping[str, int]
+    """How many, by the reason."""
+    edits: tuple[Edit, ...]
+
+    def write(self, path: Path) -> None:
+        """Write it to a new file.
+
+        Raises Unusable where there is a file already, or none can be written.
+        """
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.writelines(f"{json.dumps(line, ensure_ascii=False)}\n" for line in self._lines)
+        except FileExistsError:
+            raise Unusable(f"{path} exists, and may be the way back; name another file") from None
+        except OSError as failure:
+            raise Unusable(f"{path} can't be written: {failure.strerror}") from failure
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a file that was written, and perhaps shortened by hand.
+
+        Raises Unusable, naming the line, for what is no plan or more than a plan may do.
+        """
+        try:
+            first, *others = path.read_text("utf-8").splitlines() or [""]
+        except (OSError, UnicodeDecodeError) as failure:
+            raise Unusable(f"the plan {path} can't be read: {failure}") from None
+        header = _object(first, f"{path}:1")
+        numbered = [(f"{path}:{at}", line) for at, line in enumerate(others, 2) if line.strip()]
+        try:
+            to = source_named(header["to"])
+            return cls(
+                id=header["ringback_plan"]["id"],
+                to=to,
+                made=datetime.fromisoformat(header["made"]),
+                record=header["record"],
+                phase=header["phase"],
+                selected=tuple(header["selected"]),
+                percent=header["percent"],
+                left_out=header["left_out"],
+                edits=_edits(numbered, to),
+            )
+        except (KeyError, TypeError, ValueError):
+            raise Unusable(
+                f"{path}:1: this is no plan; `ringback migrate plan` writes one"
+            ) from None
+
+    @property
+    def _lines(self) -> Iterable[Mapping[str, Any]]:
+        yield {
+            "ringback_plan": {"form": _FORM, "id": self.id},
+            "to": self.to,
+            "made": f"{self.made:%Y-%m-%dT%H:%M:%SZ}",
+            "record": self.record,
+            "phase": self.phase,
+            "selected": self.selected,
+            "percent": self.percent,
+            "edits": len(self.edits),
+            "left_out": self.left_out,
+        }
+        yield from map(edit_record, self.edits)
+
+
+def make_plan(
+    entries: Sequence[Entry],
+    *,
+    to: SourceName,
+    record: Mapping[str, Any],
+    phase: str,
+    now: datetime,
+    plan_id: str,
+    selections: Sequence[Selection] = (),
+    percent: int = 100,
+) -> Plan:
+    """Return the plan that moves these URLs; nothing is changed by it."""
+    found = [_planned(entry, to, selections, percent) for entry in entries]
+    left_out = Counter(each for each in found if isinstance(each, LeftOut))
+    return Plan(
+        id=plan_id,
+        to=to,
+        made=now,
+        record=record,
+        phase=phase,
+        selected=tuple(selection.text for selection in selections),
+        percent=percent,
+        left_out={reason.value: left_out[reason] for reason in LeftOut if left_out[reason]},
+        edits=tuple(each for each in found if isinstance(each, Edit)),
+    )
+
+
+def _planned(
+    entry: Entry, to: SourceName, selections: Sequence[Selection], percent: int
+) -> Edit | LeftOut:
+    try:
+        url, moved = (
+            CallbackUrl.parse(text, sources=None) for text in (entry.url, retargeted(entry.url, to))
+        )
+    except InvalidCallbackUrl:
+        return LeftOut.FIXED if entry.fixed else LeftOut.UNREADABLE
+    if not all(selection.covers(entry, url) for selection in selections):
+        return LeftOut.NOT_SELECTED
+    if url.source == to:
+        return LeftOut.ASKS_ALREADY
+    if entry.fixed:
+        return LeftOut.FIXED
+    if rank(url) * 100 >= percent:
+        return LeftOut.NOT_IN_SHARE
+    return Edit(entry.place, url.shown, moved.shown, entry.method)
+
+
+# ---- edits as lines ------------------------------------------------------------------------------
+
+
+def edit_record(edit: Edit) -> dict[str, Any]:
+    """Return an edit as plans and journals keep it."""
+    return {
+        "place": edit.place.name,
+        "account_sid": edit.place.account_sid,
+        "method": edit.method,
+        "url": edit.old,
+        "new": edit.new,
+    }
+
+
+def read_edit(record: Mapping[str, Any]) -> Edit:
+    """Read an edit back; raises KeyError, TypeError or ValueError for anything else."""
+    place = Place(record["place"], record["account_sid"])
+    return Edit(place, record["url"], record["new"], Method(record["method"]))
+
+
+def _edits(numbered: Sequence[tuple[str, str]], to: SourceName) -> tuple[Edit, ...]:
+    edits = dict[Place, Edit]()
+    for where, line in numbered:
+        edit = _edit(line, to, where)
+        if edit.place in edits:
+            raise Unusable(f"{where}: there is an edit for {edit.place.name} already; delete one")
+        edits[edit.place] = edit
+    return tuple(edits.values())
+
+
+def _edit(line: str, to: SourceName, where: str) -> Edit:
+    record = _object(line, where)
+    try:
+        edit = read_edit(record)
+        old = CallbackUrl.parse(edit.old, sources=None)
+    except (KeyError, TypeError, ValueError, InvalidCallbackUrl):
+        raise Unusable(f"{where}: this is no edit; delete the line, or make a new plan") from None
+    wanted = retargeted(old.shown, to)
+    if old.credentials is not None or edit.new != wanted or edit.new == edit.old:
+        raise Unusable(
+            f"{where}: this edit was altered: the URL of {edit.place.name} would be"
+            f" {wanted} to ask for {to}, and a plan can't change it to anything else"
+        )
+    return edit
+
+
+def _object(line: str, where: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise Unusable(f"{where}: this is no line of a plan: it must be one JSON object")
+    return record  # pyright: ignore[reportUnknownVariableType]

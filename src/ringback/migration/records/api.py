@@ -1,0 +1,124 @@
+"""An account's API as a record, read and changed through the official client."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import InvalidCallbackUrl, Unusable
+from ringback.core.method import Method
+from ringback.migration.record import Deliveries, Edit, Ending, Entry
+from ringback.migration.records.naming import place_of, url_place_of
+from ringback.ports import Totals
+
+if TYPE_CHECKING:
+    from ringback.migration.records.official import Official
+
+_AT_ONCE: Final = 8
+"""Edits that are made at the same moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRecord:
+    """Answers `Record`: the fleets and Programmable Wireless SIMs of one account.
+
+    The API has no compare-and-set: each URL is fetched and compared right before it is changed, and
+    what somebody else changes in between is lost.
+    """
+
+    account_sid: str
+    server: str | None
+    """The base URL of a Ringback; None for Twilio's hosts."""
+    official: "Official"
+
+    @classmethod
+    def open(cls, *, account_sid: str, auth_token: str, server: str | None = None) -> Self:
+        """Return the record of this account; nothing is asked yet.
+
+        Raises Unusable where the official client isn't installed, or the server is no URL.
+        """
+        try:
+            # Only whoever moves through the API has it.
+            from ringback.migration.records.official import Official  # noqa: PLC0415
+        except ModuleNotFoundError as missing:
+            raise Unusable(
+                f"to move URLs through the API, the package {missing.name} is needed, which is not"
+                " installed: pip install 'ringback[migrate]'"
+            ) from None
+        server = None if server is None else _base_url(server)
+        return cls(account_sid, server, Official(account_sid, auth_token, server=server))
+
+    @property
+    def source(self) -> Mapping[str, Any]:
+        """The account, and the server."""
+        return {"kind": "api", "account": self.account_sid, "server": self.server}
+
+    @property
+    def deliveries(self) -> Deliveries | None:
+        """How the callbacks went, which a Ringback knows; None at Twilio's hosts."""
+        return None if self.server is None else _Portal(self.server, self.official)
+
+    async def entries(self) -> Sequence[Entry]:
+        """Return all configured URLs that the API shows: of fleets and then of SIMs.
+
+        Raises Unusable where they can't be read.
+        """
+        told = await asyncio.to_thread(lambda: list(self.official.urls()))
+        return [
+            Entry(place_of(place, account_sid), url, Method(method))
+            for place, account_sid, url, method in told
+        ]
+
+    async def replace(self, edits: Sequence[Edit]) -> Sequence[Ending]:
+        """Make these edits, some at a time.
+
+        Raises Unusable where one can't be made; others may have been made by then.
+        """
+        endings = list[Ending]()
+        for start in range(0, len(edits), _AT_ONCE):
+            some = edits[start : start + _AT_ONCE]
+            made = await asyncio.gather(
+                *(asyncio.to_thread(self._make, edit) for edit in some), return_exceptions=True
+            )
+            for ending in made:
+                if isinstance(ending, BaseException):
+                    raise ending
+                endings.append(ending)
+        return endings
+
+    def _make(self, edit: Edit) -> Ending:
+        place = url_place_of(edit.place)
+        if place is None or edit.place.account_sid not in (None, self.account_sid):
+            return Ending.GONE
+        url = self.official.url_at(place)
+        if url is None:
+            return Ending.GONE
+        if url not in (edit.old, edit.new):
+            return Ending.CHANGED
+        if url != edit.new:
+            self.official.set_url(place, edit.new)
+        return Ending.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class _Portal:
+    """Answers `Deliveries`."""
+
+    server: str
+    official: "Official"
+
+    async def totals(self, *, since: datetime, until: datetime) -> Sequence[Totals]:
+        """Ask the portal."""
+        return await asyncio.to_thread(self.official.totals, self.server, since=since, until=until)
+
+
+def _base_url(text: str) -> str:
+    try:
+        url = CallbackUrl.parse(text)
+    except InvalidCallbackUrl as refused:
+        raise Unusable(f"the server: {refused.message}") from None
+    if url.credentials is not None or url.target != "/" or url.fragment is not None:
+        raise Unusable(f"{url.shown} is no server; it must be like https://ringback.example:8080")
+    return f"{url.scheme}://{url.authority}"

@@ -1,0 +1,176 @@
+"""Callback URLs in source code and configuration, whatever the language.
+
+No language is parsed: a callback URL is found by the name that the APIs give it, in the spellings
+that libraries, forms, shells and configuration have for it, or by a fragment with `cbs`. What is
+put together when a program runs is found too, and can't be changed.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Self
+
+from ringback.core.connection import OVERRIDES
+from ringback.migration.records.notations import (
+    ESCAPED,
+    FORM,
+    FORM_ESCAPED,
+    MARKUP,
+    SHELL,
+    Notation,
+)
+from ringback.migration.records.spots import Spot
+
+_NAME: Final = re.compile(
+    r"""(?<![\w%])
+    (?P<name>[\w.-]{0,40}?(?:(?:sms|ip)[_.-]?commands[_.-]?url|callback[_.-]?ur[li]))
+    (?P<close>["']?\]?)                      # of a key in quotes
+    (?P<sign>
+        \s*:\s*[\w.\[\] |?]+?\s*=\s*         # with a type
+      | \s*(?:=>|:=|[=:]|>|\()\s*
+    )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_WRAPPER: Final = re.compile(r"(?:(?:new\s+)?[A-Za-z_][\w.]*\(\s*)?")
+_LITERAL: Final = re.compile(
+    r"""(?P<prefix>[A-Za-z]{0,2})(?P<quote>\"""|["'`])(?P<raw>(?:\\.|(?!(?P=quote))[^\\\n])*)(?P=quote)""",
+)
+_BARE: Final = re.compile(
+    r"""(?P<raw>(?:https?:|https?%3A|\$\{|\{\{)[^\s"'`<>,;)\]]*)""", re.IGNORECASE
+)
+_EXPRESSION: Final = re.compile(r"[^\n,;]{1,200}")
+_AT_RUN_TIME: Final = re.compile(
+    r"""\b(?:environ|env|getenv|var|local|config|settings)\b|\bENV\[|["'`]\s*[+.]|[+.]\s*["'`]"""
+)
+_GOES_ON: Final = re.compile(r"""\s*\+|\s*%\s*[\w(\[]|\.\w+\(|\s*\.\s*["'$]|\s+\.\s|\s*\|\|""")
+_PLACEHOLDER: Final = re.compile(r"""[{}]|\$\w|%(?:s|d(?![0-9A-Fa-f])|\()|<\w""")
+_IS_URL: Final = re.compile(
+    r"""https?(?:://|:\\/\\/|%3A%2F%2F)|\$[\w{]|\{\{|\{\w|#\{""", re.IGNORECASE
+)
+_WITH_SOURCE: Final = re.compile(
+    r"""https?:(?://|\\/\\/)[^\s"'`<>()#]{0,4096}\#(?:[^\s"'`<>()]{0,200}[&;])?cbs=[\w-]*(?:&[^\s"'`<>()]*)?""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_OPTION: Final = re.compile(r"(?:^|\s)(-d|--data(?:-raw|-binary|-ascii|-urlencode)?)[ =]\s*$")
+_PARAMETERS: Final = re.compile(r"(?:[\w.%+-]+=[^&]*&)*")
+_WORD_ENDS: Final = re.compile(r"""[\s"'`]""")
+_IN_FORM: Final = {
+    '"': re.compile(r'[^"\n]*'),
+    "'": re.compile(r"[^'\n]*"),
+    "`": re.compile(r"[^`\n]*"),
+    "": re.compile(r"""[^\s"'`;|]*"""),
+}
+_LOST: Final = (
+    "what follows its & is not part of it, since a form body goes on with another parameter there;"
+    " write %26"
+)
+_LOST_TO_THE_SHELL: Final = "the shell ends the command at its &; put it in quotes"
+_AROUND: Final = 1000
+"""So many characters in front of a name are looked at; a line of made code may be endless."""
+_NOT_WHOLE: Final = "it is put together when the program runs; change it where that is done"
+
+
+def spots_in_code(text: str, file: str) -> list[Spot]:
+    """Return the callback URLs in a text; the name of its file tells how it is written."""
+    is_markup = file.lower().endswith((".xml", ".html", ".htm", ".plist", ".csproj"))
+    found = [spot for match in _NAME.finditer(text) for spot in _named(text, match, file)]
+    named = {at for spot in found for at in range(spot.start, spot.start + len(spot.raw))}
+    found += [
+        _spot(match.start(), match[0].rstrip(".,;"), ESCAPED)
+        for match in _WITH_SOURCE.finditer(text)
+        if match.start() not in named
+    ]
+    if is_markup:
+        found = [_spot(spot.start, spot.raw, MARKUP) for spot in found]
+    return found
+
+
+def _named(text: str, match: re.Match[str], file: str) -> Iterator[Spot]:
+    """Yield the URL that follows a name, where one does."""
+    line = text.rfind("\n", 0, match.start()) + 1
+    before = text[max(line, match.start() - _AROUND) : match.start()]
+    if match["sign"] == "=" and not match["close"] and not match["name"].isupper():
+        form = _Form.around(before)
+        if form is not None:
+            yield from _in_form(text, match.end(), form)
+            return
+    wrapper = _WRAPPER.match(text, match.end())
+    at = wrapper.end() if wrapper else match.end()
+    if literal := _LITERAL.match(text, at):
+        yield from _in_quotes(text, literal)
+    elif bare := _BARE.match(text, match.end()):
+        yield _bare(bare, file, is_exported=before.lstrip().startswith("export"))
+    else:
+        expression = _EXPRESSION.match(text, match.end())
+        if expression and _AT_RUN_TIME.search(expression[0]):
+            yield Spot(match.end(), expression[0].strip().rstrip(")}"), fixed=_NOT_WHOLE)
+
+
+def _in_quotes(text: str, literal: re.Match[str]) -> Iterator[Spot]:
+    raw, start = literal["raw"], literal.start("raw")
+    if not _IS_URL.match(raw):
+        return
+    goes_on = _GOES_ON.match(text, literal.end())
+    yield _spot(start, raw, ESCAPED, fixed=_NOT_WHOLE if goes_on else None)
+
+
+def _bare(bare: re.Match[str], file: str, *, is_exported: bool) -> Spot:
+    raw = bare["raw"].rstrip(".")
+    if is_exported or file.endswith((".sh", ".bash", ".zsh")):
+        cut, ampersand, _ = raw.partition("&") if "\\&" not in raw else (raw, "", "")
+        fixed = _LOST_TO_THE_SHELL if ampersand else None
+        return _spot(bare.start(), cut, SHELL, fixed=fixed)
+    return _spot(bare.start(), raw, ESCAPED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A form body in which a name is a parameter: of a curl command, or in quotes."""
+
+    option: str | None
+    """The option that gives it to curl."""
+    quote: str
+
+    @classmethod
+    def around(cls, before: str) -> Self | None:
+        """Return the form body that goes on after this text, or None where it doesn't look so."""
+        ends = [end.start() for end in _WORD_ENDS.finditer(before)]
+        start = ends[-1] if ends else -1
+        quote = before[start] if ends and not before[start].isspace() else ""
+        option = _OPTION.search(before[: start if quote else start + 1])
+        if not _PARAMETERS.fullmatch(before, start + 1) or not (option or quote):
+            return None
+        return cls(option and option[1], quote)
+
+
+def _in_form(text: str, start: int, form: _Form) -> Iterator[Spot]:
+    """Yield the URL that is a value in a form body."""
+    match = _IN_FORM[form.quote].match(text, start)
+    raw = match[0] if match else ""
+    if not _IS_URL.match(raw):
+        return
+    is_encoded_by_curl = form.option == "--data-urlencode"
+    if not form.quote and "&" in raw.replace("\\&", ""):
+        yield _spot(start, raw.partition("&")[0], FORM, fixed=_LOST_TO_THE_SHELL)
+    elif is_encoded_by_curl:
+        yield _spot(start, raw, ESCAPED if form.quote else SHELL)
+    else:
+        value, _, rest = raw.partition("&")
+        notation = FORM_ESCAPED if "%3a" in value.lower() else FORM
+        yield _spot(start, value, notation, fixed=_LOST if _is_lost(value, rest) else None)
+
+
+def _is_lost(value: str, rest: str) -> bool:
+    """Whether what follows an & was meant to be part of the URL.
+
+    The APIs' own parameters begin with a capital letter.
+    """
+    key = rest.partition("=")[0]
+    return key in ("cbs", *OVERRIDES) or ("?" in value and key[:1].islower())
+
+
+def _spot(start: int, raw: str, notation: Notation, *, fixed: str | None = None) -> Spot:
+    if _PLACEHOLDER.search(raw):
+        fixed = "it has a placeholder that is filled when the program runs; change it by hand"
+    return Spot(start, raw, notation, fixed=fixed)

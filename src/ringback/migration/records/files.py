@@ -1,0 +1,227 @@
+"""Files as a record: source code, configuration, and tables, changed in place.
+
+A file is read and written as the bytes that it is: what is no UTF-8 in it stays what it is, and so
+do its line endings and its end.
+"""
+
+import asyncio
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import unified_diff
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final, Self
+
+from ringback.core.errors import Unusable
+from ringback.migration.record import Edit, Ending, Entry
+from ringback.migration.records.code import spots_in_code
+from ringback.migration.records.spots import Spot, placed
+from ringback.migration.records.table import spots_in_table
+
+Find = Callable[[str, str], list[Spot]]
+"""Finds the URLs of a text; the second argument is the name of its file."""
+
+_SKIPPED_FOLDERS: Final = frozenset(
+    {
+        *(".git", ".hg", ".svn", ".venv", "venv", ".tox", ".nox", ".terraform", ".idea"),
+        *("node_modules", "bower_components", "vendor", "site-packages", "__pycache__"),
+        *(".mypy_cache", ".pytest_cache", ".ruff_cache", "dist", "build", "target"),
+    }
+)
+_OUR_OWN: Final = ('{"ringback_plan"', '{"ringback_journal"')
+_LARGEST: Final = 1_000_000
+_LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
+_CREDENTIALS: Final = re.compile(
+    r"""(?:(?<=//)|(?<=/\\/))[^\s/?#"'`]*@|(?<=%2F%2F)[^\s/?#&"'`]*?%40""", re.IGNORECASE
+)
+_FILE_AND_LINE: Final = re.compile(r"(?P<file>.*?):[0-9]+(?: .*)?", re.DOTALL)
+
+
+@dataclass(slots=True)
+class FilesRecord:
+    """The URLs in some files; answers `Record`."""
+
+    root: Path
+    """What the paths, and the files' names in places, are relative to."""
+    paths: tuple[str, ...]
+    """Files, and folders with all that is in them."""
+    kind: str
+    find: Find
+    skipped: Counter[str] = field(default_factory=Counter[str])
+    """How many files and folders were left out by the last reading, by the reason."""
+
+    @classmethod
+    def of_code(cls, root: Path, paths: Sequence[str]) -> Self:
+        """Return the record of source code and configuration."""
+        return cls(root, tuple(paths), "files", spots_in_code)
+
+    @classmethod
+    def of_table(cls, root: Path, path: str) -> Self:
+        """Return the record of a CSV file with a column `url` or `callback_url`."""
+        return cls(root, (path,), "csv", spots_in_table)
+
+    @property
+    def source(self) -> Mapping[str, Any]:
+        """What a plan keeps to find the files again."""
+        return {"kind": self.kind, "root": str(self.root), "paths": list(self.paths)}
+
+    async def entries(self) -> Sequence[Entry]:
+        """Return all URLs in the files.
+
+        Raises Unusable where a path that was named can't be read, or a table has no URLs.
+        """
+        return await asyncio.to_thread(self._entries)
+
+    async def replace(self, edits: Sequence[Edit]) -> Sequence[Ending]:
+        """Make these edits; a file with several of them is written once.
+
+        Raises Unusable where a file can't be written.
+        """
+        return await asyncio.to_thread(self._replace, edits)
+
+    def diff(self, edits: Sequence[Edit]) -> str:
+        """Return what the edits would change, as a unified diff without credentials.
+
+        It is of the changed lines alone: those around them often hold keys and tokens.
+        """
+        lines = list[str]()
+        for name, group in self._by_file(edits):
+            old = _read(self.root / name)
+            new, _ = self._edited(old, name, group)
+            before, after = _LINE.findall(old), _LINE.findall(new)
+            lines += unified_diff(before, after, f"a/{name}", f"b/{name}", n=0)
+        whole = (line if line.endswith("\n") else f"{line}\n" for line in lines)
+        return _CREDENTIALS.sub("…@", "".join(whole))
+
+    def _entries(self) -> list[Entry]:
+        self.skipped.clear()
+        return [
+            entry
+            for name, text in self._texts()
+            for _, entry in placed(self.find(text, name), text, name)
+        ]
+
+    def _replace(self, edits: Sequence[Edit]) -> list[Ending]:
+        endings = dict[Edit, Ending]()
+        for name, group in self._by_file(edits):
+            path = self.root / name
+            try:
+                old = _read(path)
+            except Unusable:
+                endings |= dict.fromkeys(group, Ending.GONE)
+                continue
+            new, ended = self._edited(old, name, group)
+            if new != old:
+                _write(path, new)
+            endings |= ended
+        return [endings[edit] for edit in edits]
+
+    def _by_file(self, edits: Sequence[Edit]) -> list[tuple[str, list[Edit]]]:
+        in_order = sorted(edits, key=_file_of)
+        return [(name, list(group)) for name, group in groupby(in_order, key=_file_of)]
+
+    def _edited(
+        self, text: str, name: str, edits: Sequence[Edit]
+    ) -> tuple[str, dict[Edit, Ending]]:
+        """Return a file's new text, and how each edit ended."""
+        spots = {entry.place: spot for spot, entry in placed(self.find(text, name), text, name)}
+        endings, pieces, at = dict[Edit, Ending](), list[str](), 0
+        for edit in sorted(edits, key=lambda edit: _start(spots.get(edit.place))):
+            spot = spots.get(edit.place)
+            endings[edit] = ending = _ending(spot, edit)
+            if spot is not None and ending is Ending.DONE:
+                pieces += [text[at : spot.start], spot.notation.edited(spot.raw, edit.new)]
+                at = spot.start + len(spot.raw)
+        return "".join([*pieces, text[at:]]), endings
+
+    # ---- which files
+
+    def _texts(self) -> Iterator[tuple[str, str]]:
+        for given in self.paths:
+            path = self.root / given
+            if path.is_dir():
+                for file in self._files_in(path):
+                    if (text := self._text_of(file)) is not None:
+                        yield os.path.relpath(file, self.root), text
+            else:
+                yield given, _read(path)
+
+    def _files_in(self, folder: Path) -> Iterator[Path]:
+        for where, folders, files in os.walk(folder):
+            skipped = _SKIPPED_FOLDERS.intersection(folders)
+            self.skipped["folder of tools or of other people's code"] += len(skipped)
+            folders[:] = sorted(set(folders) - skipped)
+            yield from (Path(where, name) for name in sorted(files))
+
+    def _text_of(self, file: Path) -> str | None:
+        try:
+            if not file.is_file() or file.is_symlink():
+                self.skipped["link, or no file"] += 1
+                return None
+            if file.stat().st_size > _LARGEST:
+                self.skipped[f"file of more than {_LARGEST:,} bytes"] += 1
+                return None
+            text = _read(file)
+        except (OSError, Unusable):
+            self.skipped["file that can't be read"] += 1
+            return None
+        if "\0" in text:
+            self.skipped["file that is no text"] += 1
+            return None
+        if text.startswith(_OUR_OWN):
+            self.skipped["plan or journal of a move"] += 1
+            return None
+        return text
+
+
+def _ending(spot: Spot | None, edit: Edit) -> Ending:
+    if spot is None:
+        return Ending.GONE
+    return Ending.DONE if spot.url in (edit.old, edit.new) and not spot.fixed else Ending.CHANGED
+
+
+def _start(spot: Spot | None) -> int:
+    return -1 if spot is None else spot.start
+
+
+def _file_of(edit: Edit) -> str:
+    match = _FILE_AND_LINE.fullmatch(edit.place.name)
+    if match is None:
+        raise Unusable(f"{edit.place.name!r} names no line of a file")
+    return match["file"]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8", "surrogateescape")
+    except OSError as failure:
+        raise Unusable(f"{path} can't be read: {failure.strerror}") from None
+
+
+def _write(path: Path, text: str) -> None:
+    """Put a file of this text in the place of the one that is there, with its mode, at once."""
+    target = path.resolve()
+    fresh = target.with_name(f".{target.name}.ringback-new")
+    try:
+        fresh.unlink(missing_ok=True)
+        mode = target.stat().st_mode & 0o7777
+        with fresh.open("xb") as file:
+            file.write(text.encode("utf-8", "surrogateescape"))
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        fresh.replace(target)
+        _sync(target.parent)
+    except OSError as failure:
+        raise Unusable(f"{path} can't be written: {failure.strerror}") from failure
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

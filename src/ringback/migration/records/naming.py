@@ -1,0 +1,31 @@
+"""What the places of callback URLs in an account are called."""
+
+from typing import Final
+
+from ringback.core.sids import Kind, is_sid
+from ringback.migration.record import Place
+from ringback.operations.callback_urls import UrlPlace
+
+_KINDS: Final = {"fleet": Kind.FLEET, "SIM": Kind.WIRELESS_SIM}
+_WORDS: Final = {kind.value: word for word, kind in _KINDS.items()}
+
+
+def place_of(url_place: UrlPlace, account_sid: str) -> Place:
+    """Return the place of a URL: `fleet HF… SmsCommandsUrl`."""
+    sid, parameter = url_place
+    return Place(f"{_WORDS[sid[:2]]} {sid} {parameter}", account_sid)
+
+
+def url_place_of(place: Place) -> UrlPlace | None:
+    """Return which URL has its place there, or None where no URL can have.
+
+    >>> url_place_of(Place(f"fleet HF{'0' * 32} IpCommandsUrl")).parameter
+    'IpCommandsUrl'
+    >>> url_place_of(Place(f"fleet DE{'0' * 32} IpCommandsUrl"))
+    >>> url_place_of(Place("app.py:12"))
+    """
+    match place.name.split(" "):
+        case [word, sid, parameter] if word in _KINDS and is_sid(sid, _KINDS[word]):
+            return UrlPlace(sid, parameter)
+        case _:
+            return None

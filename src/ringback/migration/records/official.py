@@ -1,0 +1,155 @@
+"""The official client, as a move uses it. Whoever imports this needs the package `twilio`."""
+
+import json
+import re
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+# It ships no types.
+from twilio.base.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
+    TwilioException,
+    TwilioRestException,
+)
+from twilio.http.http_client import TwilioHttpClient  # pyright: ignore[reportMissingTypeStubs]
+from twilio.http.response import Response  # pyright: ignore[reportMissingTypeStubs]
+from twilio.rest import Client  # pyright: ignore[reportMissingTypeStubs]
+
+from ringback.core.errors import Unusable
+from ringback.core.sids import Kind
+from ringback.core.source import source_named
+from ringback.operations.callback_urls import UrlPlace
+from ringback.ports import Totals
+
+_TIMEOUT: Final = 30.0
+"""Seconds for each request."""
+_PAGE_SIZE: Final = 1000
+_SHOWN: Final = 300
+# The client would read the machine's environment, were this empty.
+_ENVIRONMENT: Final = {"TWILIO_EDGE": ""}
+_CREDENTIALS: Final = re.compile(r"//\S*@")
+
+
+class _Resource(NamedTuple):
+    """Where the client has what a URL is configured in, and what it calls the URLs' parameters."""
+
+    path: str
+    urls: Mapping[str, str]
+
+
+_RESOURCES: Final[Mapping[str, _Resource]] = {
+    Kind.FLEET: _Resource(
+        "supersim.v1.fleets",
+        {"SmsCommandsUrl": "sms_commands_url", "IpCommandsUrl": "ip_commands_url"},
+    ),
+    Kind.WIRELESS_SIM: _Resource(
+        "wireless.v1.sims", {"CommandsCallbackUrl": "commands_callback_url"}
+    ),
+}
+
+
+class Told(NamedTuple):
+    """A configured URL as the API tells it."""
+
+    place: UrlPlace
+    account_sid: str
+    url: str
+    method: str
+
+
+class Official:
+    """The URLs of one account; each call waits for the answer.
+
+    Raises Unusable where there is none, or one that can't be used.
+    """
+
+    def __init__(self, account_sid: str, auth_token: str, *, server: str | None) -> None:
+        """Sign in at a Ringback, or else at Twilio's hosts, once something is asked."""
+        client: Any = Client(
+            account_sid,
+            auth_token,
+            http_client=TwilioHttpClient(timeout=_TIMEOUT),
+            environment=_ENVIRONMENT,
+        )
+        if server is not None:
+            client.supersim.base_url = f"{server}/supersim"
+            client.wireless.base_url = f"{server}/wireless"
+        self._client = client
+        self._resources = {kind: attrgetter(each.path)(client) for kind, each in _RESOURCES.items()}
+
+    def urls(self) -> Iterator[Told]:
+        """Yield all configured URLs."""
+        for kind, (path, urls) in _RESOURCES.items():
+            with _translated(path):
+                for one in self._resources[kind].stream(page_size=_PAGE_SIZE):
+                    yield from _told_of(one, urls)
+
+    def url_at(self, place: UrlPlace) -> str | None:
+        """Return the URL in a place, or None where there is none any more."""
+        resource = _RESOURCES.get(place.sid[:2])
+        if resource is None or place.parameter not in resource.urls:
+            return None
+        with _translated(place.sid):
+            try:
+                one = self._one(place).fetch()
+            except TwilioRestException as refused:
+                if refused.status == 404:
+                    return None
+                raise
+        return getattr(one, resource.urls[place.parameter]) or None
+
+    def set_url(self, place: UrlPlace, url: str) -> None:
+        """Change the URL in a place."""
+        parameter = _RESOURCES[place.sid[:2]].urls[place.parameter]
+        with _translated(place.sid):
+            self._one(place).update(**{parameter: url})
+
+    def totals(self, server: str, *, since: datetime, until: datetime) -> list[Totals]:
+        """Return what the portal of a Ringback tells of how the account's callbacks went."""
+        asked = {"Since": since.isoformat(), "Until": until.isoformat()}
+        with _translated("the totals"):
+            answer = self._client.request("GET", f"{server}/portal/v1/totals", params=asked)
+            if answer.status_code != 200:
+                raise TwilioException("Unable to fetch totals", answer)
+            return [_read(shown) for shown in json.loads(answer.text)["totals"]]
+
+    def _one(self, place: UrlPlace) -> Any:
+        return self._resources[place.sid[:2]](place.sid)
+
+
+def _told_of(one: Any, urls: Mapping[str, str]) -> Iterator[Told]:
+    for parameter, name in urls.items():
+        url = getattr(one, name)
+        if url:
+            method = getattr(one, name.replace("url", "method")) or "POST"
+            yield Told(UrlPlace(one.sid, parameter), one.account_sid, url, method)
+
+
+def _read(shown: Mapping[str, Any]) -> Totals:
+    account_sid, url, source, asked, *counts = (shown[name] for name in Totals._fields)
+    return Totals(account_sid, url, source_named(source), asked and source_named(asked), *counts)
+
+
+@contextmanager
+def _translated(what: str) -> Generator[None]:
+    """Raise Unusable for whatever goes wrong with this."""
+    try:
+        yield
+    except TwilioException as refused:
+        raise Unusable(f"{what}: {_CREDENTIALS.sub('//…@', _why(refused))}") from None
+    except OSError as failure:
+        raise Unusable(f"{what}: the API can't be reached: {failure}") from None
+    except (ValueError, KeyError, TypeError) as odd:
+        raise Unusable(f"{what}: the answer is none of the API's: {odd}") from None
+
+
+def _why(refused: Any) -> str:
+    match refused:
+        case TwilioRestException():
+            return f"the API answers {refused.status}: {refused.msg}"
+        case TwilioException(args=[_, Response() as answer]):
+            return f"the API answers {answer.status_code}: {answer.text[:_SHOWN]}"
+        case _:
+            return f"the answer is none of the API's: {refused}"

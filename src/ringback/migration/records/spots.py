@@ -1,0 +1,48 @@
+"""Where callback URLs stand in a text."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ringback.core.method import Method
+from ringback.migration.record import Entry, Place
+from ringback.migration.records.notations import ESCAPED, Notation
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """One URL in a text."""
+
+    start: int
+    raw: str
+    """As it is written there."""
+    notation: Notation = ESCAPED
+    fixed: str | None = None
+    warnings: tuple[str, ...] = ()
+    account_sid: str | None = None
+    method: Method = Method.POST
+    name: str = ""
+    """What it is called there, for people."""
+
+    @property
+    def url(self) -> str:
+        """The URL itself."""
+        return self.notation.url(self.raw)
+
+    def entry(self, place: str) -> Entry:
+        """Return it as an entry of a record."""
+        return Entry(
+            Place(place, self.account_sid), self.url, self.method, self.warnings, self.fixed
+        )
+
+
+def placed(spots: Iterable[Spot], text: str, file: str) -> Iterator[tuple[Spot, Entry]]:
+    """Yield the spots of a file with their places: file and line, and a number beyond the first."""
+    seen = Counter[int]()
+    line, at = 1, 0
+    for spot in sorted(spots, key=lambda spot: spot.start):
+        line, at = line + text.count("\n", at, spot.start), spot.start
+        seen[line] += 1
+        number = f" ({seen[line]})" if seen[line] > 1 else ""
+        name = f" {spot.name}" if spot.name else ""
+        yield spot, spot.entry(f"{file}:{line}{number}{name}")

@@ -1,0 +1,116 @@
+"""A Ringback's data as a record: the configured URLs of one account, or of all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from ringback.core.account import Account
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import InvalidCallbackUrl, Unusable
+from ringback.migration.record import Edit, Ending, Entry
+from ringback.migration.records.naming import place_of, url_place_of
+from ringback.operations.callback_urls import (
+    FIRST,
+    ConfiguredUrl,
+    configured_urls,
+    replace_callback_url,
+)
+from ringback.operations.totals import totals_of
+from ringback.ports import Clock, Store, Totals, Transaction
+
+_BATCH: Final = 100
+"""Edits that share a transaction: a server beside us waits no longer than for these."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRecord:
+    """Answers `Record` and `Deliveries`."""
+
+    store: Store
+    folder: str = field(kw_only=True)
+    """Where the data is, for whoever looks for it again."""
+    clock: Clock = field(kw_only=True)
+    account_sid: str | None = field(default=None, kw_only=True)
+    """Whose URLs are meant; None for all accounts'."""
+
+    @property
+    def source(self) -> Mapping[str, Any]:
+        """The folder, and the account."""
+        return {"kind": "store", "data": self.folder, "account": self.account_sid}
+
+    async def entries(self) -> Sequence[Entry]:
+        """Return all configured URLs: of fleets and then of SIMs, the newest first.
+
+        Raises Unusable where the data can't be read.
+        """
+        found, start = list[Entry](), FIRST
+        while start is not None:
+            page = await self.store.transact(
+                lambda tx, start=start: configured_urls(tx, start, account_sid=self.account_sid)
+            )
+            found += map(_entry_of, page.found)
+            start = page.next
+        return found
+
+    async def replace(self, edits: Sequence[Edit]) -> Sequence[Ending]:
+        """Make these edits, each compared and set in one transaction.
+
+        Raises Unusable, before it changes anything, where a new URL can't be called; and where the
+        data can't be written, which undoes the edits of a transaction together.
+        """
+        for edit in edits:
+            _check(edit)
+        endings = list[Ending]()
+        for start in range(0, len(edits), _BATCH):
+            batch = edits[start : start + _BATCH]
+            endings += await self.store.transact(
+                lambda tx, batch=batch: [self._make(tx, edit) for edit in batch]
+            )
+        return endings
+
+    async def totals(self, *, since: datetime, until: datetime) -> Sequence[Totals]:
+        """Return how the callbacks created in this time went."""
+        return await totals_of(self.store, since=since, until=until, account_sid=self.account_sid)
+
+    async def account(self, sid: str) -> Account | None:
+        """Return an account with the secrets that sign its callbacks, or None."""
+        return await self.store.transact(lambda tx: tx.accounts.get(sid))
+
+    def _make(self, tx: Transaction, edit: Edit) -> Ending:
+        place, owner = url_place_of(edit.place), edit.place.account_sid
+        if place is None or (
+            self.account_sid is not None and owner not in (None, self.account_sid)
+        ):
+            return Ending.GONE
+        ending = replace_callback_url(
+            tx,
+            place,
+            old=edit.old,
+            new=edit.new,
+            account_sid=owner or self.account_sid,
+            read_url=_read_url,
+            now=self.clock.now(),
+        )
+        return Ending(ending)
+
+
+def _read_url(text: str) -> CallbackUrl:
+    # Which sources there are is the server's affair, and a plan names one of them.
+    return CallbackUrl.parse(text, sources=None)
+
+
+def _check(edit: Edit) -> None:
+    try:
+        _read_url(edit.new)
+    except InvalidCallbackUrl as refused:
+        raise Unusable(f"{edit.place.name}: {refused.message}") from None
+
+
+def _entry_of(configured: ConfiguredUrl) -> Entry:
+    return Entry(
+        place_of(configured.place, configured.account_sid),
+        configured.url.configured,
+        configured.method,
+        configured.warnings,
+    )

@@ -1,0 +1,105 @@
+"""Callback URLs in a CSV file.
+
+The csv module reads such a file, and forgets how it was written. Here each cell is known by where
+it stands, so that all but the URLs stays as it was.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ringback.core.errors import Unusable
+from ringback.core.method import Method
+from ringback.migration.records.notations import Notation
+from ringback.migration.records.spots import Spot
+
+_DELIMITERS: Final = ",;\t|"
+_URL: Final = ("url", "callback_url")
+_NAME: Final = ("name", "place")
+_METHOD: Final = ("method", "callback_method")
+_BYTE_ORDER_MARK: Final = "\ufeff"
+CELL: Final = Notation(
+    re.compile(r'""|.', re.DOTALL), lambda token: token[0], lambda text: text.replace('"', '""')
+)
+"""What stands in a cell, in quotes or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    start: int
+    raw: str
+
+    @property
+    def inner(self) -> "_Cell":
+        """The cell without its quotes."""
+        is_quoted = len(self.raw) > 1 and self.raw[0] == self.raw[-1] == '"'
+        return _Cell(self.start + 1, self.raw[1:-1]) if is_quoted else self
+
+    @property
+    def text(self) -> str:
+        return CELL.url(self.inner.raw)
+
+
+def spots_in_table(text: str, file: str) -> list[Spot]:
+    """Return the URLs of a table whose first row names its columns.
+
+    Raises Unusable where none of them is `url` or `callback_url`.
+    """
+    for delimiter in _DELIMITERS:
+        header, *rows = list(_rows(text, delimiter)) or [[]]
+        columns = {
+            cell.text.strip(f" {_BYTE_ORDER_MARK}").lower(): at for at, cell in enumerate(header)
+        }
+        if any(name in columns for name in _URL):
+            return list(_spots(rows, columns))
+    raise Unusable(
+        f"{file}:1: no column is named {' or '.join(_URL)}; account_sid, name and method may be"
+        " there beside it"
+    )
+
+
+def _spots(rows: Sequence[list[_Cell]], columns: Mapping[str, int]) -> Iterator[Spot]:
+    for row in rows:
+        url = _find(row, columns, _URL)
+        if url is None or not url.text.strip():
+            continue
+        method, warnings = _method(row, columns)
+        name, account = (_find(row, columns, names) for names in (_NAME, ("account_sid",)))
+        yield Spot(
+            start=url.inner.start,
+            raw=url.inner.raw,
+            notation=CELL,
+            warnings=warnings,
+            account_sid=(account and account.text) or None,
+            method=method,
+            name=name.text if name else "",
+        )
+
+
+def _method(row: list[_Cell], columns: Mapping[str, int]) -> tuple[Method, tuple[str, ...]]:
+    cell = _find(row, columns, _METHOD)
+    if cell is None or not cell.text:
+        return Method.POST, ()
+    try:
+        return Method(cell.text.upper()), ()
+    except ValueError:
+        return Method.POST, (f"its method is {cell.text!r}; callbacks are sent by POST or GET",)
+
+
+def _find(row: list[_Cell], columns: Mapping[str, int], names: Sequence[str]) -> _Cell | None:
+    found = (columns[name] for name in names if name in columns)
+    return next((row[at] for at in found if at < len(row)), None)
+
+
+def _rows(text: str, delimiter: str) -> Iterator[list[_Cell]]:
+    cell = re.compile(rf'("(?:[^"]|"")*"|[^{re.escape(delimiter)}\r\n]*)(\r?\n|\r|.|$)', re.DOTALL)
+    row, at = list[_Cell](), 0
+    while at < len(text) and (match := cell.match(text, at)):
+        row.append(_Cell(at, match[1]))
+        at = match.end()
+        if match[2] != delimiter:
+            yield row
+            row = []
+    if row:
+        yield row

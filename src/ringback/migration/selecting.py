@@ -1,0 +1,67 @@
+"""Which URLs a plan is about: conditions on them, and a share that is the same each time."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final, Self
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import Unusable
+from ringback.migration.record import Entry
+
+_FORM: Final = re.compile(r"(?P<key>[a-z]+)(?P<sign>!?=)(?P<pattern>.+)")
+_KEYS: Final[Mapping[str, Callable[[Entry, CallbackUrl], str]]] = {
+    "account": lambda entry, _: entry.place.account_sid or "",
+    "place": lambda entry, _: entry.place.name,
+    "url": lambda _, url: url.shown,
+    "source": lambda _, url: url.source or "none",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A condition: `url=https://a.example/*`, `account!=AC…`, `source=none`; `*` is anything."""
+
+    text: str
+    key: str
+    pattern: re.Pattern[str]
+    is_meant: bool
+    """Whether those that match are in, or out."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a condition.
+
+        Raises Unusable for anything else.
+        """
+        match = _FORM.fullmatch(text)
+        if match is None or match["key"] not in _KEYS:
+            raise Unusable(
+                f"{text!r} selects nothing; write {', '.join(f'{key}=…' for key in _KEYS)},"
+                " or != for all others, with * for anything"
+            )
+        pattern = re.compile(".*".join(map(re.escape, match["pattern"].split("*"))), re.DOTALL)
+        return cls(text, match["key"], pattern, is_meant=match["sign"] == "=")
+
+    def covers(self, entry: Entry, url: CallbackUrl) -> bool:
+        """Whether this URL is selected.
+
+        >>> from ringback.migration.record import Place
+        >>> url = "https://a.example/p#cbs=kore"
+        >>> entry = Entry(Place("fleet HF1"), url)
+        >>> Selection.parse("place=fleet*").covers(entry, CallbackUrl.parse(url, sources=None))
+        True
+        >>> Selection.parse("source!=kore").covers(entry, CallbackUrl.parse(url, sources=None))
+        False
+        """
+        found = self.pattern.fullmatch(_KEYS[self.key](entry, url)) is not None
+        return found is self.is_meant
+
+
+def rank(url: CallbackUrl) -> float:
+    """Return where a receiver stands between 0 and 1, by chance, and always in the same place.
+
+    It goes by the URL without its fragment, so that a URL that has moved stands where it stood.
+    """
+    return int.from_bytes(sha256(url.wire.encode()).digest()[:8]) / 2**64

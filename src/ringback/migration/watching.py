@@ -1,0 +1,106 @@
+"""A step of a canary: which edits it moves, and how its deliveries are watched."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Final
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import Unusable
+from ringback.migration.canary import Look
+from ringback.migration.record import Deliveries, Edit, Place
+from ringback.migration.selecting import rank
+from ringback.ports import Totals
+
+Judge = Callable[[Sequence[Edit], Sequence[Totals], Sequence[Totals]], Look]
+"""Says how these edits deliver, by the figures before and after."""
+
+ALL: Final = 100
+_BEFORE: Final = timedelta(days=1)
+_SHORTEST_PAUSE: Final = timedelta(seconds=1)
+_LONGEST_PAUSE: Final = timedelta(minutes=1)
+_LOOKS: Final = 20
+_SETTLES: Final = timedelta(seconds=10)
+"""The first round that is tried again comes 5 s after the one that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """In what shares a plan is moved, and how each of them is watched."""
+
+    shares: tuple[int, ...]
+    """In percent, growing; all others follow as the last step."""
+    soak: timedelta
+    deliveries: Deliveries
+    judge: Judge
+
+    @property
+    def pause(self) -> timedelta:
+        """How long to wait between two looks."""
+        return min(max(self.soak / _LOOKS, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+
+    async def before(self, began: datetime) -> Sequence[Totals]:
+        """Return how deliveries went before a step that began then."""
+        return await self.deliveries.totals(since=began - max(self.soak, _BEFORE), until=began)
+
+    async def look(
+        self, edits: Sequence[Edit], before: Sequence[Totals], *, began: datetime, now: datetime
+    ) -> Look:
+        """Return how a step delivers since it began.
+
+        The newest callbacks are left out: what is about to be tried again hasn't failed yet.
+        """
+        until = max(began, now - min(_SETTLES, self.soak / _LOOKS))
+        return self.judge(edits, before, await self.deliveries.totals(since=began, until=until))
+
+
+def read_shares(text: str) -> tuple[int, ...]:
+    """Return the shares that `10,50` says.
+
+    Raises ValueError for what doesn't grow, or is no share.
+
+    >>> read_shares("10,50")
+    (10, 50)
+    """
+    if not all(
+        share.isascii() and share.isdigit() and len(share) <= 3 for share in text.split(",")
+    ):
+        raise ValueError(f"{text!r} must be shares in percent, like 10 or 10,50")
+    shares = tuple(map(int, text.split(",")))
+    if sorted(set(shares)) != list(shares) or not 1 <= shares[0] <= shares[-1] < ALL:
+        raise ValueError(f"{text!r} must be shares from 1 to 99 percent that grow, like 10,50")
+    return shares
+
+
+def up_to(share: int, edits: Sequence[Edit]) -> set[Place]:
+    """Return where a step moves URLs: so many percent of all, and all places of a receiver at once.
+
+    The same edits come first each time.
+    """
+    in_order = sorted(edits, key=_receiver)
+    wanted, chosen = len(edits) * share / ALL, set[Place]()
+    for _, places in groupby(in_order, key=_receiver):
+        if len(chosen) >= wanted:
+            break
+        chosen |= {edit.place for edit in places}
+    return chosen
+
+
+def watched(deliveries: Deliveries | None) -> Deliveries:
+    """Return the deliveries to watch.
+
+    Raises Unusable where the record has none.
+    """
+    if deliveries is None:
+        raise Unusable(
+            "--canary needs a record that knows how its callbacks go, a Ringback's data folder"
+            " (--data) or its API (--api --server); make a plan of --percent 10 here, and look for"
+            " yourself before the next one"
+        )
+    return deliveries
+
+
+def _receiver(edit: Edit) -> tuple[float, str]:
+    url = CallbackUrl.parse(edit.old, sources=None)
+    return rank(url), url.wire

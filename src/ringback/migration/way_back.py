@@ -1,0 +1,54 @@
+"""What a plan and its way back are worth by the policy: where URLs are sent from then."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ringback.core.borders import borders
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.source import Policy, SourceName
+from ringback.migration.record import Edit
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """What going back does, by the policy."""
+
+    returning: int
+    """So many are sent from their old source again."""
+    staying: Counter[str]
+    """So many are sent from the new source all the same, by the reason."""
+    open_until: datetime | None
+    """When the first of those that return would be sent from the new source again; None for
+    never."""
+
+
+def way_back(edits: Sequence[Edit], to: SourceName, policy: Policy, *, at: datetime) -> WayBack:
+    """Return what taking these edits back would do at this instant."""
+    staying, ends, returning = Counter[str](), list[datetime](), 0
+    ahead = borders(policy, after=at)
+    for edit in edits:
+        url, account_sid = CallbackUrl.parse(edit.old, sources=None), edit.place.account_sid or ""
+        choices = [
+            (since, policy.choose(url.source, at=since, account_sid=account_sid, url=url.wire))
+            for since in (at, *(border.at for border in ahead))
+        ]
+        _, now = choices[0]
+        if now.source == to:
+            staying[now.reason] += 1
+            continue
+        returning += 1
+        ends += [since for since, choice in choices if choice.source == to][:1]
+    return WayBack(returning, staying, min(ends, default=None))
+
+
+def in_vain(edits: Sequence[Edit], to: SourceName, policy: Policy, *, at: datetime) -> Counter[str]:
+    """Return how many edits don't lead to the new source at this instant, by the reason."""
+    found = Counter[str]()
+    for edit in edits:
+        url, account_sid = CallbackUrl.parse(edit.new, sources=None), edit.place.account_sid or ""
+        choice = policy.choose(url.source, at=at, account_sid=account_sid, url=url.wire)
+        if choice.source != to:
+            found[choice.reason] += 1
+    return found

@@ -1,0 +1,168 @@
+"""The callback URLs that accounts have configured: all of them, and one changed for another.
+
+They are those that callbacks go to until somebody changes them: of fleets, and of Programmable
+Wireless SIMs. A URL that came with one request, as of a command, goes as that is over; the one that
+a SIM keeps for its final status, which may be months ahead, counts as configured.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, Final, Literal, NamedTuple
+
+from ringback.core.account import EVERY
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.listener import Listener
+from ringback.core.method import Method
+from ringback.core.sids import Kind
+from ringback.core.supersim.fleet import Fleet
+from ringback.core.wireless.sim import WirelessSim
+from ringback.ports import Records, Transaction, Window
+
+PAGE_SIZE: Final = 1000
+"""Fleets, or SIMs, that are read at once."""
+
+Replaced = Literal["done", "changed", "gone"]
+"""What became of a URL that was to be another: it is; it is a third one; there is none any more."""
+
+
+class UrlPlace(NamedTuple):
+    """Where a callback URL is configured."""
+
+    sid: str
+    """Of the fleet or the SIM."""
+    parameter: str
+    """Of the API, which sets it: `SmsCommandsUrl`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredUrl:
+    """A configured callback URL."""
+
+    place: UrlPlace
+    account_sid: str
+    url: CallbackUrl
+    method: Method
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was odd about the request that gave it, which its text can't tell."""
+        if not self.url.warnings:
+            return ()
+        read_anew = CallbackUrl.read_back(self.url.configured).warnings
+        return tuple(each for each in self.url.warnings if each not in read_anew)
+
+
+class Start(NamedTuple):
+    """Where a page begins: behind which record of which kind."""
+
+    kind: Kind
+    after: str | None = None
+
+
+FIRST: Final = Start(Kind.FLEET)
+
+
+class Page(NamedTuple):
+    """Some configured URLs, and where the next ones begin; None behind the last."""
+
+    found: list[ConfiguredUrl]
+    next: Start | None
+
+
+def configured_urls(
+    tx: Transaction, start: Start = FIRST, *, account_sid: str | None = None, size: int = PAGE_SIZE
+) -> Page:
+    """Return a page of the URLs that an account has configured; without one, of all accounts'."""
+    owner = EVERY if account_sid is None else account_sid
+    records = _records(tx, start.kind).page(owner, {}, Window(size, after=start.after))
+    found = [url for record in records for url in _urls_of(record)]
+    if len(records) == size:
+        return Page(found, start._replace(after=records[-1].sid))
+    return Page(found, _NEXT[start.kind])
+
+
+def replace_callback_url(
+    tx: Transaction,
+    place: UrlPlace,
+    *,
+    old: str,
+    new: str,
+    account_sid: str | None = None,
+    read_url: Callable[[str], CallbackUrl],
+    now: datetime,
+) -> Replaced:
+    """Have callbacks go to `new` where they go to `old`, each with fragment and credentials.
+
+    Its method stays, and so does the warning of an odd request. Where an account is given and the
+    record isn't that one's, the URL is gone. Raises InvalidCallbackUrl, and changes nothing.
+    """
+    records = _records(tx, place.sid[:2])
+    record: _Configuring | None = records.get(place.sid)
+    if record is None or account_sid not in (None, record.account_sid):
+        return "gone"
+    found = {each.place: each for each in _urls_of(record)}.get(place)
+    if found is None:
+        return "gone"
+    text = found.url.configured
+    if text not in (old, new):
+        return "changed"
+    if text != new:
+        url = read_url(new)
+        url = url.with_warnings(*(each for each in found.warnings if each not in url.warnings))
+        hook = _HOOKS[place.sid[:2]][place.parameter]
+        changed = hook.having(record, url)
+        records.save(replace(changed, date_updated=now))
+    return "done"
+
+
+_Configuring = Fleet | WirelessSim
+
+
+@dataclass(frozen=True, slots=True)
+class _Hook:
+    """How a URL stands in a record, and how it is put there."""
+
+    listener: Callable[[Any], Listener]
+    having: Callable[[Any, CallbackUrl], Any]
+
+
+def _of_fleet(name: str) -> _Hook:
+    url, method = f"{name}_url", f"{name}_method"
+    return _Hook(
+        lambda fleet: Listener(getattr(fleet, url), getattr(fleet, method)),
+        lambda fleet, new: replace(fleet, **{url: new}),
+    )
+
+
+def _of_sim(name: str) -> _Hook:
+    return _Hook(
+        attrgetter(name),
+        lambda sim, new: replace(sim, **{name: replace(getattr(sim, name), url=new)}),
+    )
+
+
+_HOOKS: Final[Mapping[str, Mapping[str, _Hook]]] = {
+    Kind.FLEET: {
+        "SmsCommandsUrl": _of_fleet("sms_commands"),
+        "IpCommandsUrl": _of_fleet("ip_commands"),
+    },
+    Kind.WIRELESS_SIM: {
+        "CommandsCallbackUrl": _of_sim("commands_to"),
+        "CallbackUrl": _of_sim("final_to"),
+    },
+}
+_NEXT: Final = {Kind.FLEET: Start(Kind.WIRELESS_SIM), Kind.WIRELESS_SIM: None}
+
+
+def _records(tx: Transaction, kind: str) -> Records[Any]:
+    return tx.supersim.fleets if kind == Kind.FLEET else tx.wireless.sims
+
+
+def _urls_of(record: _Configuring) -> Iterator[ConfiguredUrl]:
+    for parameter, hook in _HOOKS[record.sid[:2]].items():
+        listener = hook.listener(record)
+        if listener.url is not None:
+            place = UrlPlace(record.sid, parameter)
+            yield ConfiguredUrl(place, record.account_sid, listener.url, listener.method)

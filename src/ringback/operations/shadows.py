@@ -1,0 +1,30 @@
+"""Comparing callbacks with their copies."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from ringback.core.comparison import Comparison, Report
+from ringback.ports import Store, Transaction, Window
+
+CHUNK: Final = 500
+"""How many pairs one transaction reads, so that a long report holds up no callback."""
+
+
+async def report_on(store: Store, account_sid: str, *, since: datetime | None) -> Report:
+    """Compare all callbacks of an account that were copied since then, the newest first."""
+    report = Report()
+    after: str | None = None
+    while True:
+        pairs = await store.transact(_chunk(account_sid, after))
+        for pair in pairs:
+            if since is not None and pair.date_started < since:
+                return report
+            report.add(pair)
+        if len(pairs) < CHUNK:
+            return report
+        after = pairs[-1].shadow_sid
+
+
+def _chunk(account_sid: str, after: str | None) -> Callable[[Transaction], list[Comparison]]:
+    return lambda tx: tx.shadows.comparisons(account_sid, Window(CHUNK, after=after))

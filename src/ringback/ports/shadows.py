@@ -1,0 +1,61 @@
+"""The table of copies, and how they compare with what they are copies of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from ringback.core.comparison import Comparison
+from ringback.core.shadow import Shadow
+from ringback.core.source import SourceName
+from ringback.ports.records import Window
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowFilter:
+    """Which copies to list; None stands for all."""
+
+    source: SourceName | None = None
+    """The one that the copy came from."""
+    callback_sid: str | None = None
+    since: datetime | None = None
+    """The first instant of their start."""
+
+
+class Compared(NamedTuple):
+    """A copy, and how it compares with the first attempt of its callback."""
+
+    shadow: Shadow
+    comparison: Comparison
+
+    @property
+    def sid(self) -> str:
+        """The copy's."""
+        return self.shadow.sid
+
+
+class Shadows(Protocol):
+    """Copies of callbacks whose first attempts have ended."""
+
+    def open(self, shadows: Sequence[Shadow]) -> None:
+        """Keep the rows of copies that are about to leave."""
+        ...
+
+    def settle(self, shadows: Sequence[Shadow]) -> None:
+        """Write how copies ended."""
+        ...
+
+    def left_open(self) -> list[Shadow]:
+        """Return those that nobody is sending any more: a dead process's."""
+        ...
+
+    def page(self, account_sid: str, which: ShadowFilter, window: Window) -> list[Compared]:
+        """Return one page, newest first.
+
+        Raises NoSuchPage where the account has no such copy as the window begins at.
+        """
+        ...
+
+    def comparisons(self, account_sid: str, window: Window) -> list[Comparison]:
+        """Return what `page` does of all copies, but no more than how they compare."""
+        ...

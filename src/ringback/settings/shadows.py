@@ -1,0 +1,101 @@
+"""The shadows of the settings file: which callbacks are copied, from which source, where to."""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import InvalidCallbackUrl
+from ringback.core.shadow import Mark, MarkedByParameter, MarkedByPath, MarkedByUrl, ShadowRule
+from ringback.core.source import SourceName
+from ringback.settings.entries import (
+    Wrong,
+    blaming,
+    check_words,
+    entries_of,
+    read_source,
+    read_text,
+)
+from ringback.settings.file import SettingsFile
+
+TABLE: Final = "shadows"
+
+_FORM: Final = (
+    "a shadow has source, account_sid or url_prefix or both, one of parameter, path and url, and"
+    " may have percent"
+)
+_WHO: Final = ("account_sid", "url_prefix")
+_PARAMETER: Final = re.compile(r"[!$%&'()*+,\-./0-9:;=?@A-Z_a-z~]+")
+_PATH: Final = re.compile(r"/[!$%&'()*+,\-./0-9:;=@A-Z_a-z~]*")
+
+
+def read_shadows(file: SettingsFile, sources: Collection[SourceName]) -> tuple[ShadowRule, ...]:
+    """Return the file's shadows from these sources, in their order.
+
+    Raises Unusable, naming the line, for what can't be used.
+    """
+    rules = list[ShadowRule]()
+    for index, entry in entries_of(file, TABLE, _FORM):
+        with blaming(file, TABLE, index, form=_FORM):
+            rules.append(_rule_of(entry, sources))
+    return tuple(rules)
+
+
+def _rule_of(entry: Mapping[str, Any], sources: Collection[SourceName]) -> ShadowRule:
+    check_words(entry, must=("source",), may=(*_WHO, *_MARKS, "percent"))
+    if not any(key in entry for key in _WHO):
+        # A copy is for receivers that know of it, so nobody gets one by an oversight.
+        raise Wrong("source", "it has to say whose callbacks it copies")
+    return ShadowRule(
+        source=read_source(entry["source"], "source", sources),
+        mark=_mark_of(entry),
+        percent=_percent_of(entry),
+        **{key: read_text(entry, key) for key in _WHO if key in entry},
+    )
+
+
+def _mark_of(entry: Mapping[str, Any]) -> Mark:
+    given = [key for key in _MARKS if key in entry]
+    if len(given) != 1:
+        many = f"{' and '.join(given)} exclude each other" if given else "the copy isn't marked"
+        raise Wrong(given[-1] if given else "source", many)
+    (key,) = given
+    return _MARKS[key](read_text(entry, key))
+
+
+def _parameter(text: str) -> Mark:
+    if not _PARAMETER.fullmatch(text):
+        raise Wrong(
+            "parameter", f"parameter = {text!r} can't stand in a query; it is like shadow=1"
+        )
+    return MarkedByParameter(text)
+
+
+def _path(text: str) -> Mark:
+    if not _PATH.fullmatch(text):
+        raise Wrong("path", f"path = {text!r} is no path; it is like /shadow/callbacks")
+    return MarkedByPath(text)
+
+
+def _url(text: str) -> Mark:
+    try:
+        url = CallbackUrl.parse(text)
+    except InvalidCallbackUrl as refusal:
+        raise Wrong("url", f"url: {refusal.message}") from None
+    if url.source is not None:
+        raise Wrong("url", "url: the copy comes from its source; take #cbs= out")
+    return MarkedByUrl(url)
+
+
+_MARKS: Final[Mapping[str, Callable[[str], Mark]]] = {
+    "parameter": _parameter,
+    "path": _path,
+    "url": _url,
+}
+
+
+def _percent_of(entry: Mapping[str, Any]) -> int:
+    percent = entry.get("percent", 100)
+    if type(percent) is not int or not 1 <= percent <= 100:
+        raise Wrong("percent", f"percent = {percent!r} must be a whole number from 1 to 100")
+    return percent

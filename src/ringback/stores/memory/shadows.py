@@ -1,0 +1,74 @@
+"""Copies of callbacks in a plain dictionary."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ringback.core.callback import Attempt, RecordedResponse
+from ringback.core.comparison import EXCERPT, Answer, Comparison
+from ringback.core.shadow import Shadow
+from ringback.ports import Compared, ShadowFilter, Window
+from ringback.stores.memory.callbacks import MemoryCallbacks
+from ringback.stores.memory.records import of_account, page_of
+
+_ALL = ShadowFilter()
+
+
+@dataclass
+class MemoryShadows:
+    """Answers `ports.Shadows`."""
+
+    callbacks: MemoryCallbacks
+    shadows: dict[str, Shadow] = field(default_factory=dict[str, Shadow])
+
+    def open(self, shadows: Sequence[Shadow]) -> None:
+        self.shadows |= {shadow.sid: shadow for shadow in shadows}
+
+    def settle(self, shadows: Sequence[Shadow]) -> None:
+        self.shadows |= {shadow.sid: shadow for shadow in shadows}
+
+    def left_open(self) -> list[Shadow]:
+        return [shadow for shadow in self.shadows.values() if shadow.result == "open"]
+
+    def page(self, account_sid: str, which: ShadowFilter, window: Window) -> list[Compared]:
+        own = of_account(account_sid, self.shadows.values())
+        page = page_of(own, lambda shadow: _is_wanted(shadow, which), window)
+        return [Compared(shadow, self._compare(shadow)) for shadow in page]
+
+    def comparisons(self, account_sid: str, window: Window) -> list[Comparison]:
+        return [comparison for _, comparison in self.page(account_sid, _ALL, window)]
+
+    def _compare(self, shadow: Shadow) -> Comparison:
+        callback = self.callbacks.callbacks[shadow.callback_sid]
+        first = self.callbacks.rows[callback.sid, 1]
+        return Comparison(
+            shadow.sid,
+            callback.sid,
+            callback.url.shown,
+            shadow.date_started,
+            (callback.source, shadow.source),
+            _answer(first),
+            _answer(shadow),
+            _is_same(first.response, shadow.response),
+            (_excerpt(first.response), _excerpt(shadow.response)),
+        )
+
+
+def _answer(row: Attempt | Shadow) -> Answer:
+    milliseconds = None if row.timings is None else row.timings.total
+    return Answer(row.result, row.status_code, row.failure, milliseconds)
+
+
+def _is_same(first: RecordedResponse | None, copy: RecordedResponse | None) -> bool | None:
+    return None if first is None or copy is None else first.body == copy.body
+
+
+def _excerpt(response: RecordedResponse | None) -> bytes | None:
+    return None if response is None else response.body[:EXCERPT]
+
+
+def _is_wanted(shadow: Shadow, which: ShadowFilter) -> bool:
+    return (
+        which.source in (None, shadow.source)
+        and which.callback_sid in (None, shadow.callback_sid)
+        and (which.since is None or which.since <= shadow.date_started)
+    )

@@ -1,0 +1,195 @@
+"""Copies of callbacks in SQLite.
+
+As with attempts, rows are written many to a statement. Where copies are compared, the database does
+that: no body leaves it for it.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from ringback.core.callback import Timings
+from ringback.core.comparison import EXCERPT, Answer, Comparison
+from ringback.core.shadow import Shadow
+from ringback.core.source import source_named
+from ringback.ports import Compared, ShadowFilter, Window
+from ringback.stores.sqlite.callback_rows import read_response, write_response_head
+from ringback.stores.sqlite.columns import from_us, maybe_to_us, read_url, to_us
+from ringback.stores.sqlite.pages import read_page
+from ringback.stores.sqlite.session import Row, Session, Table
+
+_ENDING: Final = (
+    "started_us, result, status_code, error_code, failure, reason, total_ms, look_up_ms,"
+    " connect_ms, tls_ms, first_byte_ms, local_address, proxy, request_head, response_head,"
+    " response_body, response_is_cut"
+)
+_COLUMNS: Final = (
+    f"sid, callback_sid, account_sid, source, idempotency_token, url, credentials, {_ENDING}"
+)
+_SETTLED: Final = ", ".join(f"{name} = new.{name}" for name in _ENDING.split(", "))
+
+TABLES: Final = (
+    Table(
+        before="INSERT INTO shadows (sid, callback_sid, account_sid, source, idempotency_token,"
+        " url, credentials, started_us, result)",
+        columns=9,
+    ),
+    Table(
+        before=f"WITH new (sid, {_ENDING}) AS (",
+        columns=18,
+        after=f") UPDATE shadows SET {_SETTLED} FROM new WHERE shadows.sid = new.sid",
+    ),
+)
+"""Rows that are written many at a time, after those of callbacks."""
+
+
+def _excerpt(body: str) -> str:
+    # What substr gives of an empty blob is NULL.
+    return f"coalesce(substr({body}, 1, {EXCERPT}), {body})"
+
+
+def _of_callback(column: str) -> str:
+    return f"(SELECT {column} FROM callbacks WHERE callbacks.sid = callback_sid)"
+
+
+def _of_first(what: str) -> str:
+    return (
+        f"(SELECT {what} FROM attempts AS first"
+        " WHERE first.callback_sid = shadows.callback_sid AND first.number = 1)"
+    )
+
+
+# As subqueries, since `read_page` finds the rows of a page by the columns of one table.
+_COMPARED: Final = ", ".join(
+    [
+        "sid, callback_sid, source, started_us, result, status_code, failure, total_ms",
+        *map(_of_callback, ("url", "source")),
+        *map(_of_first, ("result", "status_code", "failure", "total_ms")),
+        _of_first("first.response_body = shadows.response_body"),
+        _of_first(_excerpt("first.response_body")),
+        _excerpt("response_body"),
+    ]
+)
+
+
+class SqliteShadows:
+    """Answers `ports.Shadows`."""
+
+    def __init__(self, session: Session, *, first_table: int) -> None:
+        self._session = session
+        self._opened, self._settled = first_table, first_table + 1
+
+    def open(self, shadows: Sequence[Shadow]) -> None:
+        for shadow in shadows:
+            self._session.queue(self._opened, _write_opened(shadow))
+
+    def settle(self, shadows: Sequence[Shadow]) -> None:
+        for shadow in shadows:
+            self._session.touch(shadow.sid)
+            self._session.queue(self._settled, (shadow.sid, *_write_ending(shadow)))
+
+    def left_open(self) -> list[Shadow]:
+        rows = self._session.read_queued(
+            f"SELECT {_COLUMNS} FROM shadows WHERE result = 'open' ORDER BY seq"
+        )
+        return [_read(row) for row in rows]
+
+    def page(self, account_sid: str, which: ShadowFilter, window: Window) -> list[Compared]:
+        columns = f"{_COLUMNS}, {_COMPARED}"
+        rows = self._page(columns, account_sid, which, window)
+        return [Compared(_read(row), _read_comparison(row)) for row in rows]
+
+    def comparisons(self, account_sid: str, window: Window) -> list[Comparison]:
+        rows = self._page(_COMPARED, account_sid, ShadowFilter(), window)
+        return [_read_comparison(row) for row in rows]
+
+    def _page(
+        self, columns: str, account_sid: str, which: ShadowFilter, window: Window
+    ) -> Sequence[sqlite3.Row]:
+        return read_page(
+            self._session.read_queued,
+            "shadows",
+            columns=columns,
+            account_sid=account_sid,
+            conditions=[
+                ("source = ?", which.source),
+                ("callback_sid = ?", which.callback_sid),
+                ("started_us >= ?", maybe_to_us(which.since)),
+            ],
+            window=window,
+        )
+
+
+def _write_opened(shadow: Shadow) -> Row:
+    return (
+        shadow.sid,
+        shadow.callback_sid,
+        shadow.account_sid,
+        shadow.source,
+        shadow.idempotency_token,
+        shadow.url.shown,
+        shadow.url.credentials,
+        to_us(shadow.date_started),
+        shadow.result,
+    )
+
+
+def _write_ending(shadow: Shadow) -> Row:
+    timings: Timings | tuple[None, ...] = shadow.timings or (None,) * 5
+    response = shadow.response
+    return (
+        to_us(shadow.date_started),
+        shadow.result,
+        shadow.status_code,
+        shadow.error_code,
+        shadow.failure,
+        shadow.reason,
+        *timings,
+        shadow.local_address,
+        shadow.proxy,
+        shadow.request_head,
+        response and write_response_head(response),
+        response and response.body,
+        response is not None and response.is_cut,
+    )
+
+
+def _read(row: sqlite3.Row) -> Shadow:
+    sid, callback_sid, account_sid, source, token, url, credentials, started, *rest = row
+    (result, status_code, error_code, failure, reason, *rest) = rest
+    (*timings, local_address, proxy, request_head, head, body, is_cut) = rest[:11]
+    return Shadow(
+        sid,
+        callback_sid,
+        account_sid,
+        source_named(source),
+        token,
+        read_url(url, credentials, "[]"),
+        from_us(started),
+        result,
+        status_code,
+        error_code,
+        failure,
+        reason,
+        None if timings[0] is None else Timings(*timings),
+        local_address,
+        proxy,
+        request_head,
+        None if head is None else read_response(head, body, is_cut=bool(is_cut)),
+    )
+
+
+def _read_comparison(row: sqlite3.Row) -> Comparison:
+    (sid, callback_sid, source, started, result, status_code, failure, total_ms, *rest) = row[-17:]
+    first_url, first_source, *first, is_same_body, first_excerpt, excerpt = rest
+    return Comparison(
+        sid,
+        callback_sid,
+        first_url,
+        from_us(started),
+        (source_named(first_source), source_named(source)),
+        Answer(*first),
+        Answer(result, status_code, failure, total_ms),
+        None if is_same_body is None else bool(is_same_body),
+        (first_excerpt, excerpt),
+    )

@@ -1,0 +1,226 @@
+"""An account's API as the record of a move: the official client, and a real server."""
+
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from twilio.http.http_client import TwilioHttpClient
+from twilio.http.response import Response
+
+from ringback.core.errors import Unusable
+from ringback.core.method import Method
+from ringback.core.source import Source
+from ringback.migration.record import Edit, Ending, Entry, Place
+from ringback.migration.records import official
+from ringback.migration.records.api import ApiRecord
+from ringback.ports import Totals
+from tests.receivers import RecordingReceiver
+from tests.served import Served, served
+
+OLD = "https://user:pass@a.example/p?x=1#rc=2"
+NEW = "https://user:pass@a.example/p?x=1#rc=2&cbs=kore"
+MISSING = "HF" + "0" * 32
+
+
+@pytest_asyncio.fixture
+async def dev(tmp_path: Path) -> AsyncGenerator[Served]:
+    async with served(tmp_path, "--update-takes", "10ms") as dev:
+        yield dev
+
+
+def record_at(dev: Served, **given: str) -> ApiRecord:
+    account = {"account_sid": dev.dev["account_sid"], "auth_token": dev.dev["auth_token"]}
+    return ApiRecord.open(**{**account, "server": dev.dev["base_url"], **given})
+
+
+async def fleet_sid_of(dev: Served) -> str:
+    return (await dev.get("/v1/Fleets")).body["fleets"][0]["sid"]
+
+
+async def test_all_urls_that_the_api_shows_are_read_page_by_page(
+    dev: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(official, "_PAGE_SIZE", 2)
+    profile = (await dev.get("/v1/NetworkAccessProfiles")).body["network_access_profiles"][0]["sid"]
+    sids = list[str]()
+    for _ in range(5):
+        form = {"SmsCommandsUrl": OLD, "SmsCommandsMethod": "GET", "NetworkAccessProfile": profile}
+        sids.append((await dev.post("/v1/Fleets", **form)).body["sid"])
+    await dev.post(f"/v1/Fleets/{sids[0]}", IpCommandsUrl=NEW)
+    await dev.post(dev.wireless_sim_path, CommandsCallbackUrl="http://a.example")
+    own = dev.dev["account_sid"]
+
+    def at(name: str) -> Place:
+        return Place(name, own)
+
+    entries = await record_at(dev).entries()
+    assert [entry for entry in entries if entry.url == OLD] == [
+        Entry(at(f"fleet {sid} SmsCommandsUrl"), OLD, Method.GET) for sid in sids[::-1]
+    ]
+    assert Entry(at(f"fleet {sids[0]} IpCommandsUrl"), NEW) in entries
+    wireless = f"SIM {dev.dev['wireless_sim_sid']} CommandsCallbackUrl"
+    assert entries[-1] == Entry(at(wireless), "http://a.example")
+
+
+async def test_edits_are_made_where_nobody_was_faster_and_undone(dev: Served) -> None:
+    fleet, own = await fleet_sid_of(dev), dev.dev["account_sid"]
+    await dev.post(f"/v1/Fleets/{fleet}", SmsCommandsUrl=OLD, SmsCommandsMethod="GET")
+    await dev.post(dev.wireless_sim_path, CommandsCallbackUrl=OLD)
+    sms, ip = (Place(f"fleet {fleet} {name}Url", own) for name in ("SmsCommands", "IpCommands"))
+    commands = Place(f"SIM {dev.dev['wireless_sim_sid']} CommandsCallbackUrl", own)
+    gone = (
+        ip,
+        Place(f"fleet {MISSING} SmsCommandsUrl", own),
+        Place(f"fleet {fleet} NoSuchUrl", own),
+        Place("app.py:12", own),
+        Place(sms.name, "AC" + "f" * 32),
+    )
+    edits = [Edit(place, OLD, NEW) for place in (sms, commands, *gone, *gone)]
+    await dev.post(f"/v1/Fleets/{fleet}", IpCommandsUrl="")
+    record = record_at(dev)
+    assert await record.replace(edits) == [Ending.DONE] * 2 + [Ending.GONE] * 10
+    assert await record.replace(edits[:2]) == [Ending.DONE] * 2
+    assert await record.replace([Edit(sms, OLD, "https://b.example")]) == [Ending.CHANGED]
+    shown = (await dev.get(f"/v1/Fleets/{fleet}")).body
+    assert (shown["sms_commands_url"], shown["sms_commands_method"]) == (NEW, "GET")
+    assert await record.replace([edit.back() for edit in edits[:2]]) == [Ending.DONE] * 2
+    assert {entry.url for entry in await record.entries()} == {OLD}
+
+
+async def test_what_the_api_refuses_is_told_without_secrets(dev: Served) -> None:
+    fleet = await fleet_sid_of(dev)
+    await dev.post(f"/v1/Fleets/{fleet}", SmsCommandsUrl=OLD)
+    place = Place(f"fleet {fleet} SmsCommandsUrl")
+    edit = Edit(place, OLD, f"{OLD}&cbs=else")
+    with pytest.raises(Unusable, match=f"{fleet}: the API answers 400: .*cbs must be") as refused:
+        await record_at(dev).replace([edit])
+    assert "pass" not in str(refused.value)
+    with pytest.raises(Unusable, match="the API answers 401") as refused:
+        await record_at(dev, auth_token="made-up").entries()
+    assert "made-up" not in str(refused.value)
+
+
+async def test_a_ringback_tells_how_the_callbacks_went(dev: Served) -> None:
+    deliveries = record_at(dev).deliveries
+    assert deliveries is not None
+    since = datetime.now(UTC) - timedelta(hours=1)
+    async with RecordingReceiver() as receiver:
+        url = f"{receiver.url('/a')}#cbs=kore"
+        await dev.post(dev.sim_path, Status="inactive", CallbackUrl=url)
+        await receiver.wait_for(1)
+        await dev.settled()
+    totals = await deliveries.totals(since=since, until=since + timedelta(hours=2))
+    own = dev.dev["account_sid"]
+    assert totals == [Totals(own, url, Source.KORE, Source.KORE, 1, 0, 0, 0)]
+    assert await deliveries.totals(since=since, until=since + timedelta(minutes=1)) == []
+
+
+# ---- without a server ----------------------------------------------------------------------------
+
+
+def opened(**given: Any) -> ApiRecord:
+    return ApiRecord.open(**{"account_sid": "AC1", "auth_token": "made-up", **given})
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, status: int, text: str) -> list[str]:
+    """Have every request answered like this, and return the list of what is asked."""
+    asked = list[str]()
+
+    def request(self: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Response:
+        asked.append(url)
+        return Response(status, text)
+
+    monkeypatch.setattr(TwilioHttpClient, "request", request)
+    return asked
+
+
+def test_without_a_server_it_is_twilios_hosts_that_are_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TWILIO_EDGE", "sydney")
+    asked = answering(monkeypatch, 200, '{"meta": {"key": "fleets"}, "fleets": [], "sims": []}')
+    record = opened()
+    assert list(record.official.urls()) == []
+    assert asked == ["https://supersim.twilio.com/v1/Fleets", "https://wireless.twilio.com/v1/Sims"]
+    assert record.deliveries is None
+
+
+@pytest.mark.parametrize("server", [None, "http://127.0.0.1:8080"])
+def test_its_source_says_where_it_is_found_again(server: str | None) -> None:
+    record = opened(server=server)
+    assert record.source == {"kind": "api", "account": "AC1", "server": server}
+    assert "made-up" not in repr(record)
+
+
+@pytest.mark.parametrize(("status", "text"), [(200, "<html>"), (200, "{}"), (502, "<html>")])
+async def test_an_answer_that_is_none_of_the_apis_is_told(
+    monkeypatch: pytest.MonkeyPatch, status: int, text: str
+) -> None:
+    answering(monkeypatch, status, text)
+    record = opened(server="http://a.example")
+    assert record.deliveries is not None
+    now = datetime.now(UTC)
+    with pytest.raises(Unusable, match=r"^the totals: the (API answers 502|answer is none)"):
+        await record.deliveries.totals(since=now, until=now)
+    with pytest.raises(
+        Unusable, match=r"^supersim.v1.fleets: the (API answers 502|answer is none)"
+    ):
+        await record.entries()
+
+
+async def test_what_the_api_quotes_is_told_without_its_credentials(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answering(monkeypatch, 400, f'{{"message": "{OLD} is odd", "code": 21502}}')
+    with pytest.raises(Unusable, match=r"//…@a.example/p.* is odd") as refused:
+        await opened().replace([Edit(Place(f"fleet {MISSING} SmsCommandsUrl"), OLD, NEW)])
+    assert "pass" not in str(refused.value)
+
+
+async def test_a_server_that_cant_be_reached_is_told() -> None:
+    with pytest.raises(Unusable, match="can't be reached"):
+        await opened(server="http://127.0.0.1:1").entries()
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "ringback",
+        "ftp://a.example",
+        "http://a.example/v1",
+        "http://a:secret@a.example",
+        "http://[:",
+    ],
+)
+def test_what_is_no_server_is_refused(server: str) -> None:
+    with pytest.raises(Unusable) as refused:
+        opened(server=server)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("server", ["http://a.example:8080/", "http://a.example:8080"])
+def test_a_server_may_end_with_a_slash(server: str) -> None:
+    assert opened(server=server).server == "http://a.example:8080"
+
+
+def test_without_the_client_it_says_how_to_get_it() -> None:
+    script = """
+import sys
+sys.modules["twilio"] = None
+from ringback.core.errors import Unusable
+from ringback.migration.records.api import ApiRecord
+try:
+    ApiRecord.open(account_sid="AC1", auth_token="")
+except Unusable as missing:
+    print(missing)
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert "twilio" in said.stdout
+    assert "pip install 'ringback[migrate]'" in said.stdout

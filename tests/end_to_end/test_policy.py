@@ -1,0 +1,91 @@
+"""A policy that changes while a server runs, as an operator changes it: in the file."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+from tests.end_to_end.test_serve import create, metrics, ringback, send, serving
+from tests.served import Served, served
+
+NOWHERE = "http://127.0.0.1:9/hook"
+HOLD = '[[holds]]\nphase = "before"\n'
+
+
+def write(file: Path, text: str) -> None:
+    file.write_text(text)
+
+
+async def why(server: Served) -> tuple[str, str]:
+    """Have a callback made, and return its source and why it is that one."""
+    await send(server, NOWHERE)
+    newest = (await server.callbacks())[0]
+    return newest["source"], newest["source_reason"]
+
+
+async def test_a_server_takes_over_the_policy_of_a_changed_file(tmp_path: Path) -> None:
+    file = tmp_path / "ringback.toml"
+    write(file, "log_level = 'info'\n")
+    credentials = await create(tmp_path)
+    async with serving(tmp_path, "--settings", str(file)) as server:
+        server.dev |= credentials
+        assert (await why(server))[0] == "kore"
+
+        write(file, f"backlog = 7\nlog_level = 'info'\n{HOLD}")
+        await server.wait_for_log("the policy is that of")
+        assert await why(server) == (
+            "twilio",
+            "twilio is the default of phase before, in which every callback is held",
+        )
+
+        write(file, f"{HOLD}until = 'soon'\n")
+        server.process.send_signal(signal.SIGHUP)
+        await server.wait_for_log("the policy stays as it was")
+        assert f"{file}:3: until: 'soon' is no date" in server.log[-1]["message"]
+        assert server.log[-1]["level"] == "error"
+        assert (await why(server))[0] == "twilio"
+        counted = await metrics(server)
+        assert counted["ringback_policy_current"] == 0
+        assert counted["ringback_policy_reload_failures_total"] == 1
+
+        write(file, f"log_level = 'info'\n{HOLD}until = 2025-01-01\n")
+        server.process.send_signal(signal.SIGHUP)
+        await server.wait_for_log("the policy is that of")
+        assert await why(server) == (
+            "kore",
+            "kore is the default of phase after, since 2024-11-02;"
+            " the hold of every callback in phase before ended 2025-01-01",
+        )
+
+        sources = [callback["source"] for callback in await server.callbacks()]
+        assert sources == ["kore", "twilio", "twilio", "kore"]
+        told = (await server.get("/portal/v1/policy")).body
+        assert (told["phase"], told["holds"][0]["has_ended"]) == ("after", True)
+        words = ("--server", server.dev["base_url"], "--account-sid", credentials["account_sid"])
+        secret = ("--auth-token", credentials["auth_token"])
+        shown = await asyncio.to_thread(ringback, "policy", "show", *words, *secret)
+        assert "  every callback  in before  ended 2025-01-01T00:00:00Z\n" in shown.stdout
+        assert "twilio, which ends, sends now what were 0 callbacks to 0 URLs" in shown.stdout
+        assert await server.stop() == 0
+    warnings = [line["message"] for line in server.log if line["level"] == "warning"]
+    assert f"{file}: what changed of backlog needs a restart" in warnings
+
+
+async def test_dev_goes_on_in_its_phase_or_from_its_date(tmp_path: Path) -> None:
+    file, log = tmp_path / "ringback.toml", tmp_path / "log"
+    write(file, "")
+    flags = ("--settings", str(file), "--at", "2024-10-15T12:00:00Z")
+    with log.open("wb") as errors:
+        async with served(tmp_path / "data", *flags, log=errors) as server:
+            told = (await server.get("/portal/v1/policy")).body
+            assert (told["phase"], len(told["borders"])) == ("before", 2)
+            write(file, '[[holds]]\nphase = "after"\nurl_prefix = "http://127.0.0.1:9"\n')
+            while (await why(server))[0] != "kore":
+                pass
+            told = (await server.get("/portal/v1/policy")).body
+            assert (told["phase"], told["date"][:10]) == ("before", "2024-10-15")
+            await server.post("/portal/v1/clock", Advance="1d")
+            assert (await server.get("/portal/v1/policy")).body["phase"] == "between"
+            await server.stop()
+    assert "policy: the default moves from twilio to kore at 2024-10-16T00:00:00Z" in (
+        log.read_text()
+    )

@@ -1,0 +1,193 @@
+"""A whole move: 5,000 URLs through the three phases of the notice, with traffic all the time."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ringback.core.callback import UNDELIVERED, Callback
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.connection import Limits
+from ringback.core.source import Source
+from ringback.engine.sender import Sender
+from ringback.engine.system import SystemChance
+from ringback.migration.applying import Ended, Move, News, Stopped
+from ringback.migration.canary import look_at
+from ringback.migration.journal import Journal, journal_of
+from ringback.migration.plan import Plan, make_plan
+from ringback.migration.record import Entry
+from ringback.migration.records.store import StoreRecord
+from ringback.migration.standing import Standing
+from ringback.migration.watching import Canary
+from ringback.ports import CallbackFilter
+from ringback.probe.gate import gate
+from tests.rehearsal.receivers import Kind
+from tests.rehearsal.world import URLS, World, a_world
+
+SOAK = timedelta(hours=1)
+BETWEEN, AFTER = datetime(2024, 10, 16, tzinfo=UTC), datetime(2024, 11, 2, tzinfo=UTC)
+
+
+@dataclass
+class ReceiverGate:
+    """Answers `Gate` by the probe's quick look, as `ringback migrate apply` has it."""
+
+    record: StoreRecord
+    sender: Sender
+
+    async def check(self, entry: Entry) -> str | None:
+        account = await self.record.account(entry.place.account_sid or "")
+        assert account is not None
+        return await gate(
+            CallbackUrl.parse(entry.url),
+            method=entry.method,
+            source=Source.KORE,
+            account=account,
+            transport=self.sender,
+            limits=Limits(5, 15, 15),
+            chance=SystemChance(),
+            now=self.record.clock.now(),
+        )
+
+
+class Rehearsal:
+    """An operator, with a plan."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self.world = world
+        self.folder = folder
+        self.record = StoreRecord(world.parts.store, folder="", clock=world.clock)
+        self.news = list[News]()
+
+    async def plan(self, name: str) -> Plan:
+        """Make a plan, as a file, and return what that says."""
+        path = self.folder / name
+        plan = make_plan(
+            await self.record.entries(),
+            to=Source.KORE,
+            record=self.record.source,
+            phase="before",
+            now=self.world.clock.now(),
+            plan_id=name,
+        )
+        plan.write(path)
+        return Plan.read(path)
+
+    async def apply(self, plan: Plan) -> Ended:
+        """Apply a plan, a tenth first, while events go on."""
+        canary = Canary((10,), SOAK, self.record, look_at)
+        with self._move(plan) as move:
+            ready = ReceiverGate(self.record, self.world.parts.sender)
+            task = asyncio.create_task(move.apply(gate=ready, canary=canary))
+            await self.world.traffic_until(task, events=URLS // 15)
+            return task.result()
+
+    async def revert(self, plan: Plan) -> None:
+        with self._move(plan) as move:
+            await move.revert()
+
+    async def standings(self, plan: Plan) -> dict[Kind, Counter[Standing]]:
+        """Return how the edits of a plan stand, by what the receivers are like."""
+        with self._move(plan) as move:
+            stands = await move.stands()
+        found = {kind: Counter[Standing]() for kind in Kind}
+        for stand in stands.values():
+            path = CallbackUrl.parse(stand.edit.old).path
+            found[self.world.receivers.kinds[path]][stand.standing] += 1
+        return found
+
+    @contextmanager
+    def _move(self, plan: Plan) -> Generator[Move]:
+        path = journal_of(self.folder / plan.id)
+        with Journal(path, plan_id=plan.id) as journal:
+            yield Move(plan, self.record, journal, self.world.clock, tell=self.news.append)
+
+
+async def urls_of(record: StoreRecord) -> dict[str, str]:
+    return {entry.place.name: entry.url for entry in await record.entries()}
+
+
+@pytest.mark.timeout(240)
+async def test_5000_urls_are_moved_and_brought_back_and_not_one_callback_is_lost(
+    tmp_path: Path,
+) -> None:
+    async with a_world(tmp_path / "data") as world:
+        rehearsal = Rehearsal(world, tmp_path)
+        at_first = await urls_of(rehearsal.record)
+        assert len(at_first) == URLS
+
+        # Until October 15. At the first try something is wrong with many that no probe shows:
+        # the tenth goes back.
+        await world.traffic(URLS)
+        first = await rehearsal.plan("first")
+        assert len(first.edits) == URLS
+        world.receivers.is_gateway_down = True
+        assert await rehearsal.apply(first) is Ended.WENT_BACK
+        assert await urls_of(rehearsal.record) == at_first
+        assert any(isinstance(news, Stopped) for news in rehearsal.news)
+
+        # At the second it is mended. Who isn't ready, or gets worse by himself, stays behind.
+        world.receivers.is_gateway_down = False
+        plan = await rehearsal.plan("second")
+        assert await rehearsal.apply(plan) is Ended.DONE
+        kinds = Counter(world.receivers.kinds.values())
+        assert await rehearsal.standings(plan) == {
+            Kind.BOTH: {Standing.MOVED: kinds[Kind.BOTH]},
+            Kind.KORE: {Standing.MOVED: kinds[Kind.KORE]},
+            Kind.TWILIO: {Standing.SKIPPED: kinds[Kind.TWILIO]},
+            Kind.FRAGILE: {Standing.BEHIND: kinds[Kind.FRAGILE]},
+        }
+
+        # After it, and after November 1.
+        for date in (BETWEEN, AFTER):
+            await world.advance(date - world.clock.now())
+            await world.traffic(URLS)
+
+        await rehearsal.revert(plan)
+        assert await urls_of(rehearsal.record) == at_first
+        await world.traffic(URLS // 10)
+        await world.advance(timedelta(hours=1))
+        await nothing_is_lost(world)
+
+
+async def callbacks_of(world: World, account_sid: str) -> list[Callback]:
+    """Return all callbacks of an account, the oldest first."""
+    found, which = list[Callback](), CallbackFilter()
+    while True:
+        after = found[-1].sid if found else None
+        page = await world.parts.store.transact(
+            lambda tx, after=after: tx.callbacks.oldest(account_sid, which, after=after, limit=1000)
+        )
+        if not page:
+            return found
+        found += page
+
+
+async def nothing_is_lost(world: World) -> None:
+    """See that each event was worked on once, or is listed as undelivered; and none twice."""
+    delivered, undelivered = Counter[str](), Counter[str]()
+    requests = Counter[str]()
+    for account in world.accounts:
+        for callback in await callbacks_of(world, account.sid):
+            payload = dict(callback.parameters)["Payload"]
+            assert callback.progress.is_ended, callback.sid
+            requests[callback.url.path] += callback.progress.attempt_count
+            is_lost = callback.status in UNDELIVERED
+            (undelivered if is_lost else delivered)[payload] += 1
+    assert delivered.keys() | undelivered.keys() == world.told.keys()
+    assert set((delivered + undelivered).values()) == {1}
+    worked = Counter[str]()
+    for path, effects in world.receivers.effects.items():
+        worked += effects
+        assert all(world.told[event].path == path for event in effects)
+    assert worked == delivered
+    # What is listed as undelivered is of receivers that refuse the source that it came from.
+    kinds = Counter(world.told[event].kind for event in undelivered)
+    assert set(kinds) == {Kind.TWILIO, Kind.KORE, Kind.FRAGILE}
+    assert requests == world.receivers.requests
+    assert world.receivers.repeats > 0

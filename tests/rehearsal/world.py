@@ -1,0 +1,172 @@
+"""A platform with 5,000 callback URLs, its customers' receivers, and traffic that doesn't stop."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+from ringback.core.account import Account
+from ringback.core.sids import Kind as SidKind
+from ringback.core.sids import make_sid
+from ringback.core.supersim.sim import Sim
+from ringback.engine.virtual_clock import VirtualClock
+from ringback.operations.accounts import create_account
+from ringback.operations.supersim.devices import receive_datagram, receive_sms
+from ringback.ports import Transaction
+from ringback.settings import Command, load
+from ringback.wiring import Parts
+from tests.fakes import SeededChance, a_fleet, a_profile, a_sim
+from tests.rehearsal.receivers import EVENT, Kind, ManyReceivers
+
+START = datetime(2024, 10, 1, tzinfo=UTC)
+"""In the phase `before` of the notice."""
+ACCOUNTS, FLEETS_EACH = 25, 100
+URLS = ACCOUNTS * FLEETS_EACH * 2
+_FRAGMENTS = ("", "#rc=2", "#cbs=twilio", "#cbs=twilio&rp=5xx,ct", "#x=1&ct=3000")
+_AT_ONCE = 250
+
+
+@dataclass
+class Hook:
+    """One configured URL: of the SMS or of the datagrams of a fleet."""
+
+    path: str
+    url: str
+    kind: Kind
+    sim: Sim
+    is_sms: bool
+
+
+@dataclass
+class World:
+    """Everything that runs."""
+
+    parts: Parts
+    clock: VirtualClock
+    receivers: ManyReceivers
+    accounts: list[Account] = field(default_factory=list[Account])
+    hooks: list[Hook] = field(default_factory=list[Hook])
+    told: dict[str, Hook] = field(default_factory=dict[str, Hook])
+    """By the payload that tells the event, whom it was for."""
+    _random: Random = field(default_factory=lambda: Random(8))
+    _events: int = 0
+    _turn: list[Hook] = field(default_factory=list[Hook])
+
+    async def advance(self, by: timedelta) -> None:
+        """Let time pass, with all that comes due meanwhile."""
+        assert self.parts.timelapse is not None
+        await self.parts.timelapse.advance(by)
+
+    async def traffic(self, events: int) -> None:
+        """Have so many events happen, for each URL in turn, and wait until all have been sent."""
+        due = self._in_turn(events)
+        for start in range(0, events, _AT_ONCE):
+            hooks = due[start : start + _AT_ONCE]
+            await self.parts.store.transact(lambda tx, hooks=hooks: self._tell(tx, hooks))
+        await self.advance(timedelta(seconds=1))
+
+    async def traffic_until(self, task: asyncio.Task[object], *, events: int) -> None:
+        """Have events go on and time pass until a task has ended."""
+        while not task.done():
+            await self.traffic(events)
+            await self.advance(timedelta(minutes=4))
+
+    def _in_turn(self, events: int) -> Sequence[Hook]:
+        while len(self._turn) < events:
+            self._turn += self._random.sample(self.hooks, len(self.hooks))
+        due, self._turn = self._turn[:events], self._turn[events:]
+        return due
+
+    def _tell(self, tx: Transaction, hooks: Sequence[Hook]) -> None:
+        moment = self.parts.services.moment()
+        for hook in hooks:
+            self._events += 1
+            event = f"{EVENT}{self._events}"
+            if hook.is_sms:
+                self.told[event] = hook
+                receive_sms(tx, hook.sim, event, moment)
+            else:
+                self.told[b64encode(event.encode()).decode()] = hook
+                receive_datagram(tx, hook.sim, event.encode(), port=7, moment=moment)
+
+
+@asynccontextmanager
+async def a_world(folder: Path) -> AsyncGenerator[World]:
+    """Run a server in production's manner, with 5,000 URLs on record."""
+    clock = VirtualClock.stopped(START)
+    chance = SeededChance(8)
+    settings = load(
+        {"data": str(folder), "allow": "loopback", "schedule": "5s,5m"}, {}, command=Command.SERVE
+    )
+    async with ManyReceivers() as receivers:
+        parts = await Parts.start(settings, clock=clock, chance=chance)
+        try:
+            world = World(parts, clock, receivers)
+            await parts.store.transact(lambda tx: _configure(tx, world, chance))
+            yield world
+        finally:
+            await parts.stop()
+
+
+def _configure(tx: Transaction, world: World, chance: SeededChance) -> None:
+    numbers = iter(range(URLS))
+    for index in range(ACCOUNTS):
+        name = f"customer {index}"
+        account = create_account(tx, name=name, now=START, chance=chance).account
+        world.accounts.append(account)
+        profile = make_sid(SidKind.NETWORK_ACCESS_PROFILE, chance.bytes(16))
+        tx.supersim.access_profiles.add(
+            a_profile(sid=profile, account_sid=account.sid, unique_name=None)
+        )
+        for _ in range(FLEETS_EACH):
+            _configure_fleet(tx, world, account, profile=profile, chance=chance, numbers=numbers)
+
+
+def _configure_fleet(
+    tx: Transaction,
+    world: World,
+    account: Account,
+    *,
+    profile: str,
+    chance: SeededChance,
+    numbers: Iterator[int],
+) -> None:
+    fleet_sid, sim_sid = (make_sid(kind, chance.bytes(16)) for kind in (SidKind.FLEET, SidKind.SIM))
+    sim = a_sim(
+        sid=sim_sid,
+        account_sid=account.sid,
+        iccid=f"8988307{int(sim_sid[2:14], 16) % 10**12:012}",
+        unique_name=None,
+        fleet_sid=fleet_sid,
+    )
+    own = list[Hook]()
+    for is_sms in (True, False):
+        number = next(numbers)
+        path, kind = f"/r/{number}", _kind_of(number)
+        url = world.receivers.open(path, kind, account) + _FRAGMENTS[number % 5]
+        own.append(Hook(path, url, kind, sim, is_sms))
+    tx.supersim.fleets.add(
+        a_fleet(
+            sid=fleet_sid,
+            account_sid=account.sid,
+            unique_name=None,
+            network_access_profile_sid=profile,
+            sms_commands_url=own[0].url,
+            ip_commands_url=own[1].url,
+        )
+    )
+    tx.supersim.sims.add(sim)
+    world.hooks += own
+
+
+def _kind_of(number: int) -> Kind:
+    """Return what a receiver is like: most accept both, and some in a hundred something less."""
+    if number % 20 == 3:
+        return Kind.TWILIO
+    if number % 50 == 7:
+        return Kind.KORE
+    return Kind.FRAGILE if number % 500 == 11 else Kind.BOTH

@@ -1,0 +1,254 @@
+"""Copies of callbacks: their rows, and how they compare with the first attempts."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from ringback.core.account import EVERY
+from ringback.core.callback import Exchange, RecordedResponse, Timings, settle
+from ringback.core.comparison import EXCERPT, Answer, Comparison
+from ringback.core.errors import NoSuchPage
+from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unreachable
+from ringback.core.shadow import Shadow
+from ringback.core.source import Source
+from ringback.ports import (
+    CallbackFilter,
+    Compared,
+    Settlement,
+    ShadowFilter,
+    Store,
+    Transaction,
+    Window,
+)
+from tests.fakes import NOW
+from tests.stores.asking import claim, keep
+from tests.stores.records import (
+    ODD_INSTANT,
+    ODD_URL,
+    OUR_LANE,
+    OURS,
+    SECOND,
+    THEIRS,
+    callback,
+    shadow,
+)
+from tests.stores.test_settlements import RESPONSES
+
+ALL = ShadowFilter()
+GOOD = Exchange(Delivered(200), Timings(4.0), RecordedResponse(200, (), b"ok"))
+LANES = {OURS: OUR_LANE, THEIRS: OUR_LANE._replace(account_sid=THEIRS)}
+
+
+def settled(opened: Shadow, outcome: Outcome, response: RecordedResponse | None = None) -> Shadow:
+    exchange = Exchange(outcome, Timings(7.0), response)
+    return opened.settled(exchange, "POST /p HTTP/1.1", started=opened.date_started)
+
+
+async def keep_first(store: Store, *numbers: int, of: str = OURS, ending: Exchange = GOOD) -> None:
+    """Keep callbacks whose first attempts ended like this."""
+    await keep(store, *(callback(number, of) for number in numbers))
+    claims = await claim(store, lane=LANES[of])
+    rows = [settle(one.attempt, ending, None, started=NOW) for one in claims]
+    settlements = [
+        Settlement(one.callback, row, one.progress._replace(due=NOW + timedelta(days=1)))
+        for one, row in zip(claims, rows, strict=True)
+    ]
+    await store.transact(lambda tx: tx.callbacks.settle(settlements))
+
+
+async def open_(store: Store, *shadows: Shadow) -> None:
+    await store.transact(lambda tx: tx.shadows.open(shadows))
+
+
+async def settle_(store: Store, *shadows: Shadow) -> None:
+    await store.transact(lambda tx: tx.shadows.settle(shadows))
+
+
+async def page(
+    store: Store, window: Window, which: ShadowFilter = ALL, account_sid: str = OURS
+) -> list[Compared]:
+    return await store.transact(lambda tx: tx.shadows.page(account_sid, which, window))
+
+
+async def rows(store: Store, which: ShadowFilter = ALL) -> list[Shadow]:
+    return [one.shadow for one in await page(store, Window(99), which)]
+
+
+async def comparison(store: Store) -> Comparison:
+    """Return the only one that there is, as both ways to ask for it have it."""
+    (listed,) = await page(store, Window(9))
+    (compared,) = await store.transact(lambda tx: tx.shadows.comparisons(OURS, Window(9)))
+    assert listed.comparison == compared
+    return compared
+
+
+# ---- rows ----------------------------------------------------------------------------------------
+
+
+async def test_a_row_is_open_until_it_is_settled(store: Store) -> None:
+    await keep_first(store, 1, 2)
+    await open_(store, shadow(1), shadow(2))
+    assert await rows(store) == [shadow(2), shadow(1)]
+    ended = settled(shadow(1), Refused(503))
+    await settle_(store, ended)
+    assert await rows(store) == [shadow(2), ended]
+    assert await store.transact(lambda tx: tx.shadows.left_open()) == [shadow(2)]
+
+
+@pytest.mark.parametrize("response", RESPONSES)
+async def test_what_a_receiver_answered_comes_back(
+    store: Store, response: RecordedResponse | None
+) -> None:
+    await keep_first(store, 1)
+    await open_(store, shadow(1))
+    ended = settled(shadow(1), Refused(503), response)
+    await settle_(store, ended)
+    assert await rows(store) == [ended]
+
+
+async def test_everything_else_of_a_copy_comes_back_its_credentials_too(store: Store) -> None:
+    await keep_first(store, 1)
+    opened = shadow(1)._replace(url=replace(ODD_URL, warnings=()), date_started=ODD_INSTANT)
+    await open_(store, opened)
+    exchange = Exchange(
+        Unreachable(Failure.TLS, "no\x00 TLS"),
+        Timings(9.5, 1.25, 2.5, 3.0, 4.0),
+        None,
+        "192.0.2.1",
+        "http://proxy.example:3128",
+    )
+    ended = opened.settled(exchange, "POST /\xe4 HTTP/1.1\r\nA: b", started=ODD_INSTANT + SECOND)
+    await settle_(store, ended)
+    assert await rows(store) == [ended]
+
+
+async def test_opening_and_settling_may_share_a_transaction(store: Store) -> None:
+    await keep_first(store, 1, 2)
+    ended = settled(shadow(1), Delivered(200))
+    await open_(store, shadow(1))
+
+    def work(tx: Transaction) -> list[Shadow]:
+        tx.shadows.settle([ended])
+        tx.shadows.open([shadow(2)])
+        return tx.shadows.left_open()
+
+    assert await store.transact(work) == [shadow(2)]
+    assert await rows(store) == [shadow(2), ended]
+
+
+async def test_a_copy_changes_nothing_about_its_callback(store: Store) -> None:
+    await keep_first(store, 1)
+
+    async def all_of_it() -> object:
+        return await store.transact(
+            lambda tx: (
+                tx.callbacks.page(OURS, CallbackFilter(), Window(9)),
+                tx.callbacks.attempts(callback(1).sid),
+                tx.callbacks.waiting(),
+                tx.callbacks.unfinished(),
+                tx.callbacks.left_open(),
+            )
+        )
+
+    before = await all_of_it()
+    await open_(store, shadow(1))
+    assert await all_of_it() == before
+    await settle_(store, settled(shadow(1), Refused(410)))
+    assert await all_of_it() == before
+
+
+# ---- lists ---------------------------------------------------------------------------------------
+
+
+async def test_a_list_can_be_of_one_source_one_callback_or_since_an_instant(store: Store) -> None:
+    await keep_first(store, 1, 2, 3)
+    from_kore = shadow(2, source=Source.KORE)
+    await open_(store, shadow(1), from_kore, shadow(3))
+    assert await rows(store, ShadowFilter(source=Source.KORE)) == [from_kore]
+    assert await rows(store, ShadowFilter(callback_sid=callback(3).sid)) == [shadow(3)]
+    since = ShadowFilter(since=NOW + 2 * SECOND)
+    assert await rows(store, since) == [shadow(3), from_kore]
+
+
+async def test_a_list_goes_page_by_page(store: Store) -> None:
+    await keep_first(store, *range(5))
+    await open_(store, *map(shadow, range(5)))
+    middle = shadow(2).sid
+    assert [one.shadow for one in await page(store, Window(2))] == [shadow(4), shadow(3)]
+    after = await page(store, Window(9, after=middle))
+    assert [one.sid for one in after] == [shadow(1).sid, shadow(0).sid]
+    before = await page(store, Window(9, before=middle))
+    assert [one.shadow for one in before] == [shadow(4), shadow(3)]
+    compared = await store.transact(
+        lambda tx: tx.shadows.comparisons(OURS, Window(1, after=middle))
+    )
+    assert [one.shadow_sid for one in compared] == [shadow(1).sid]
+
+
+async def test_an_account_sees_its_own_copies_and_the_operator_sees_all(store: Store) -> None:
+    await keep_first(store, 1)
+    await keep_first(store, 2, of=THEIRS)
+    await open_(store, shadow(1), shadow(2, THEIRS))
+    assert await rows(store) == [shadow(1)]
+    everyones = await page(store, Window(9), account_sid=EVERY)
+    assert [one.shadow for one in everyones] == [shadow(2, THEIRS), shadow(1)]
+    with pytest.raises(NoSuchPage):
+        await page(store, Window(9, after=shadow(2).sid))
+
+
+# ---- comparing -----------------------------------------------------------------------------------
+
+
+async def test_a_copy_is_compared_with_the_first_attempt_of_its_callback(store: Store) -> None:
+    await keep_first(store, 1)
+    await open_(store, shadow(1))
+    response = RecordedResponse(401, (), b"bad signature")
+    await settle_(store, settled(shadow(1), Refused(401), response))
+    assert await comparison(store) == Comparison(
+        shadow(1).sid,
+        callback(1).sid,
+        callback(1).url.shown,
+        NOW + SECOND,
+        (Source.KORE, Source.TWILIO),
+        Answer("delivered", 200, None, 4.0),
+        Answer("refused", 401, None, 7.0),
+        is_same_body=False,
+        excerpts=(b"ok", b"bad signature"),
+    )
+
+
+async def test_later_attempts_are_not_compared(store: Store) -> None:
+    await keep_first(store, 1, ending=Exchange(Refused(503)))
+    (again,) = await claim(store, NOW + timedelta(days=2))
+    row = settle(again.attempt, GOOD, None, started=NOW)
+    last = Settlement(again.callback, row, again.progress._replace(due=NOW))
+    await store.transact(lambda tx: tx.callbacks.settle([last]))
+    await open_(store, shadow(1))
+    assert (await comparison(store)).first == Answer("refused", 503)
+
+
+@pytest.mark.parametrize(
+    ("first", "copy", "is_same"),
+    [
+        (b"ok", b"ok", True),
+        (b"", b"", True),
+        (b"ok", b"OK", False),
+        (b"x" * 65536, b"x" * 65535 + b"y", False),
+        (b"ok", None, None),
+        (None, b"ok", None),
+    ],
+)
+async def test_bodies_are_compared_where_there_are_two(
+    store: Store, first: bytes | None, copy: bytes | None, is_same: bool | None
+) -> None:
+    await keep_first(store, 1, ending=GOOD._replace(response=_answering(first)))
+    await open_(store, shadow(1))
+    await settle_(store, settled(shadow(1), Delivered(200), _answering(copy)))
+    found = await comparison(store)
+    assert found.is_same_body is is_same
+    assert found.excerpts == (first and first[:EXCERPT], copy and copy[:EXCERPT])
+
+
+def _answering(body: bytes | None) -> RecordedResponse | None:
+    return None if body is None else RecordedResponse(200, (), body)

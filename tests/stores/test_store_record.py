@@ -1,0 +1,148 @@
+"""A store as the record of a move: its URLs, their edits, and how deliveries went."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import Unusable
+from ringback.core.method import Method
+from ringback.migration.record import Edit, Ending, Entry, Place
+from ringback.migration.records.store import StoreRecord
+from ringback.operations.callback_urls import PAGE_SIZE
+from ringback.ports import Store
+from tests.fakes import NOW, FakeClock
+from tests.stores.asking import keep, table_of
+from tests.stores.records import OURS, SECOND, THEIRS, account, callback, fleet, wireless_sim
+from tests.wireless_fakes import a_listener
+
+OLD, NEW = "https://user:pass@a.example/#rc=2", "https://user:pass@a.example/#rc=2&cbs=kore"
+LATER = NOW + SECOND
+
+
+def record_of(store: Store, **settings: Any) -> StoreRecord:
+    return StoreRecord(store, folder="data", clock=FakeClock(LATER), **settings)
+
+
+def with_sms_url(number: int, account_sid: str = OURS, *, url: str = OLD) -> Any:
+    return replace(fleet(number, account_sid), sms_commands_url=CallbackUrl.parse(url))
+
+
+def place(number: int, account_sid: str | None = OURS) -> Place:
+    return Place(f"fleet {fleet(number).sid} SmsCommandsUrl", account_sid)
+
+
+async def urls_of(store: Store) -> dict[str, str]:
+    return {entry.place.name: entry.url for entry in await record_of(store).entries()}
+
+
+async def test_its_entries_name_places_as_the_api_names_parameters(furnished: Store) -> None:
+    odd = CallbackUrl.parse(OLD).with_warnings("the request was odd")
+    both = replace(with_sms_url(1), ip_commands_url=odd, ip_commands_method=Method.GET)
+    sim = replace(
+        wireless_sim(2, THEIRS),
+        commands_to=a_listener("http://a.example"),
+        final_to=a_listener(NEW),
+    )
+    await keep(furnished, both, sim)
+    assert await record_of(furnished).entries() == [
+        Entry(Place(f"fleet {both.sid} SmsCommandsUrl", OURS), OLD),
+        Entry(Place(f"fleet {both.sid} IpCommandsUrl", OURS), OLD, Method.GET, odd.warnings),
+        Entry(Place(f"SIM {sim.sid} CommandsCallbackUrl", THEIRS), "http://a.example"),
+        Entry(Place(f"SIM {sim.sid} CallbackUrl", THEIRS), NEW),
+    ]
+
+
+async def test_it_reads_more_than_a_page(furnished: Store) -> None:
+    await keep(furnished, *(with_sms_url(number) for number in range(2001, PAGE_SIZE + 2002)))
+    names = {entry.place.name for entry in await record_of(furnished, account_sid=OURS).entries()}
+    assert len(names) == PAGE_SIZE + 1
+
+
+@pytest.mark.parametrize(("account_sid", "owners"), [(None, [THEIRS, OURS]), (OURS, [OURS])])
+async def test_it_is_of_all_accounts_or_of_one(
+    furnished: Store, account_sid: str | None, owners: list[str]
+) -> None:
+    await keep(furnished, with_sms_url(1), with_sms_url(2, THEIRS))
+    entries = await record_of(furnished, account_sid=account_sid).entries()
+    assert [entry.place.account_sid for entry in entries] == owners
+
+
+async def test_its_source_says_where_it_is_found_again(furnished: Store) -> None:
+    source: Mapping[str, Any] = record_of(furnished, account_sid=OURS).source
+    assert source == {"kind": "store", "data": "data", "account": OURS}
+
+
+async def test_edits_are_made_where_nobody_was_faster(furnished: Store) -> None:
+    await keep(furnished, *(with_sms_url(number) for number in (1, 2)), with_sms_url(3, url=NEW))
+    edits = [
+        Edit(place(1), OLD, NEW),
+        Edit(place(2), "https://else.example", NEW),
+        Edit(place(3), OLD, NEW),
+        Edit(place(4), OLD, NEW),
+        Edit(Place("app.py:12", OURS), OLD, NEW),
+        Edit(place(1, THEIRS), OLD, NEW),
+    ]
+    assert await record_of(furnished).replace(edits) == [
+        Ending.DONE,
+        Ending.CHANGED,
+        Ending.DONE,
+        Ending.GONE,
+        Ending.GONE,
+        Ending.GONE,
+    ]
+    assert list((await urls_of(furnished)).values()) == [NEW, OLD, NEW]
+    changed = await furnished.transact(lambda tx: table_of(tx, type(fleet(1))).get(fleet(1).sid))
+    assert changed.date_updated == LATER
+
+
+async def test_an_edit_is_undone_by_the_one_that_leads_back(furnished: Store) -> None:
+    await keep(furnished, with_sms_url(1))
+    edit = Edit(place(1), OLD, NEW)
+    record = record_of(furnished)
+    assert await record.replace([edit]) == [Ending.DONE]
+    assert await record.replace([edit.back()]) == [Ending.DONE]
+    assert list((await urls_of(furnished)).values()) == [OLD]
+
+
+async def test_more_edits_than_a_transaction_has_end_in_their_order(furnished: Store) -> None:
+    numbers = range(1, 204)
+    await keep(furnished, *(with_sms_url(number) for number in numbers if number % 2))
+    edits = [Edit(place(number), OLD, NEW) for number in numbers]
+    assert await record_of(furnished).replace(edits) == [
+        Ending.DONE if number % 2 else Ending.GONE for number in numbers
+    ]
+
+
+async def test_the_record_of_one_account_changes_no_other(furnished: Store) -> None:
+    await keep(furnished, with_sms_url(1, THEIRS))
+    record = record_of(furnished, account_sid=OURS)
+    edits = [Edit(place(1, owner), OLD, NEW) for owner in (None, OURS, THEIRS)]
+    assert await record.replace(edits) == [Ending.GONE] * 3
+    assert list((await urls_of(furnished)).values()) == [OLD]
+
+
+async def test_a_new_url_that_cant_be_called_changes_nothing_at_all(furnished: Store) -> None:
+    await keep(furnished, with_sms_url(1), with_sms_url(2))
+    edits = [Edit(place(1), OLD, NEW), Edit(place(2), OLD, "https://u:pass@a.example/#rc=9")]
+    with pytest.raises(Unusable, match=f"{place(2).name}: .*rc must be") as refused:
+        await record_of(furnished).replace(edits)
+    assert "pass" not in str(refused.value)
+    assert list((await urls_of(furnished)).values()) == [OLD, OLD]
+
+
+@pytest.mark.parametrize(("account_sid", "owners"), [(None, [OURS, THEIRS]), (THEIRS, [THEIRS])])
+async def test_it_knows_how_the_callbacks_of_its_accounts_went(
+    store: Store, account_sid: str | None, owners: list[str]
+) -> None:
+    await keep(store, callback(1), callback(2, THEIRS), callback(3, created=LATER))
+    totals = await record_of(store, account_sid=account_sid).totals(since=NOW, until=LATER)
+    assert [(each.account_sid, each.waiting) for each in totals] == [(own, 1) for own in owners]
+
+
+async def test_it_finds_accounts_with_what_signs_their_callbacks(store: Store) -> None:
+    record = record_of(store)
+    assert await record.account(OURS) == account(OURS)
+    assert await record.account("AC" + "9" * 32) is None

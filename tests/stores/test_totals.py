@@ -1,0 +1,193 @@
+"""How the callbacks of a time went, by account, URL and sources."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ringback.core.callback import CallbackStatus, Progress, advance, begin, discard, put_back
+from ringback.core.outcome import Delivered, Refused
+from ringback.core.retry import Decision, Done, GiveUp, NewRound, TryAgain
+from ringback.core.source import Source
+from ringback.operations.totals import totals_of as in_pieces
+from ringback.ports import Settlement, Store, Totals
+from tests.fakes import NOW
+from tests.stores.asking import claim, keep, settle
+from tests.stores.records import HOST, OURS, SECOND, THEIRS, callback, row_of
+
+URL = f"{HOST}/path?foo=bar#cbs=kore"
+MICROSECOND = timedelta(microseconds=1)
+
+
+async def totals_of(
+    store: Store,
+    *,
+    since: datetime = NOW,
+    until: datetime = NOW + SECOND,
+    account_sid: str | None = None,
+) -> list[Totals]:
+    return await store.transact(
+        lambda tx: tx.callbacks.totals(since=since, until=until, account_sid=account_sid)
+    )
+
+
+def totals(
+    account_sid: str = OURS,
+    *,
+    url: str = URL,
+    source: Source = Source.KORE,
+    asked: Source | None = Source.KORE,
+    delivered: int = 0,
+    undelivered: int = 0,
+    retried: int = 0,
+    waiting: int = 0,
+) -> Totals:
+    return Totals(account_sid, url, source, asked, delivered, undelivered, retried, waiting)
+
+
+async def settle_first(store: Store, decision: Decision) -> None:
+    """Make the attempt that is due the longest, and have this decided after it."""
+    (taken,) = await claim(store, limit=1)
+    outcome = Delivered(204) if isinstance(decision, Done) else Refused(503)
+    after = advance(taken.progress, decision, NOW)
+    if isinstance(decision, TryAgain):
+        after = begin(after, NOW, total_timeout=15 * SECOND)
+    await settle(store, Settlement(taken.callback, row_of(taken, outcome), after))
+
+
+async def test_where_nothing_was_created_there_are_no_totals(store: Store) -> None:
+    assert await totals_of(store) == []
+
+
+@pytest.mark.parametrize(
+    ("decision", "counted"),
+    [
+        (Done(), totals(delivered=1)),
+        (GiveUp("no"), totals(undelivered=1)),
+        (TryAgain(), totals(retried=1)),
+        (NewRound(NOW + SECOND, 1), totals(retried=1)),
+    ],
+)
+async def test_a_callback_counts_for_what_became_of_it(
+    store: Store, decision: Decision, counted: Totals
+) -> None:
+    await keep(store, callback(1))
+    await settle_first(store, decision)
+    assert await totals_of(store) == [counted]
+
+
+async def test_a_discarded_callback_is_undelivered(store: Store) -> None:
+    given = callback(1)
+    await keep(store, given.having(discard(given.progress, "enough", NOW)))
+    assert await totals_of(store) == [totals(undelivered=1)]
+
+
+async def test_a_callback_waits_until_its_first_attempt_has_ended(store: Store) -> None:
+    given = callback(3)
+    begun = given.having(begin(given.progress, NOW, total_timeout=SECOND))
+    await keep(store, callback(1), callback(2, due=NOW + SECOND), begun)
+    assert len(await claim(store)) == 1
+    assert await totals_of(store) == [totals(waiting=3)]
+
+
+async def test_a_second_attempt_that_is_claimed_comes_after_one_that_failed(store: Store) -> None:
+    await keep(store, callback(1))
+    await settle_first(store, NewRound(NOW, 1))
+    assert len(await claim(store)) == 1
+    assert await totals_of(store) == [totals(retried=1)]
+
+
+async def test_an_attempt_that_never_left_has_not_failed(store: Store) -> None:
+    await keep(store, callback(1))
+    claims = await claim(store)
+    await store.transact(lambda tx: tx.callbacks.put_back(claims, NOW))
+    assert put_back(claims[0].progress, NOW).attempt_count == 0
+    assert await totals_of(store) == [totals(waiting=1)]
+
+
+async def test_totals_are_told_apart_by_account_url_and_sources(store: Store) -> None:
+    plain, other = callback(3, url=HOST), callback(5, url=f"{HOST}/q")
+    twilio = callback(6)._replace(source=Source.TWILIO)
+    await keep(store, callback(1), callback(2), callback(4, THEIRS), plain, other, twilio)
+    assert await totals_of(store) == [
+        totals(url=HOST, asked=None, waiting=1),
+        totals(waiting=2),
+        totals(source=Source.TWILIO, waiting=1),
+        totals(url=f"{HOST}/q", asked=None, waiting=1),
+        totals(THEIRS, waiting=1),
+    ]
+
+
+async def test_who_asks_for_no_source_comes_before_who_asks_for_one(store: Store) -> None:
+    asking = callback(1)
+    await keep(store, asking, callback(2)._replace(source_asked=None))
+    assert await totals_of(store) == [totals(asked=None, waiting=1), totals(waiting=1)]
+
+
+async def test_the_totals_of_one_account_leave_out_those_of_others(store: Store) -> None:
+    await keep(store, callback(1), callback(2, THEIRS))
+    assert await totals_of(store, account_sid=THEIRS) == [totals(THEIRS, waiting=1)]
+
+
+async def test_totals_show_no_credentials(store: Store) -> None:
+    await keep(store, callback(1, url="http://user:pass@127.0.0.1:9000/path?foo=bar#cbs=kore"))
+    assert await totals_of(store) == [totals(waiting=1)]
+
+
+async def test_test_events_and_replays_from_the_other_source_do_not_count(store: Store) -> None:
+    again = callback(2)._replace(replay_of=callback(1).sid)
+    await keep(store, callback(1), again, callback(3)._replace(is_test=True))
+    assert await totals_of(store) == [totals(waiting=1)]
+
+
+async def test_a_time_has_its_first_instant_and_not_its_last(store: Store) -> None:
+    instants = (NOW - MICROSECOND, NOW, NOW + SECOND - MICROSECOND, NOW + SECOND)
+    await keep(store, *(callback(n, created=instant) for n, instant in enumerate(instants)))
+    assert await totals_of(store) == [totals(waiting=2)]
+
+
+async def test_a_time_may_end_within_a_millisecond(store: Store) -> None:
+    given = callback(1, created=NOW + MICROSECOND)
+    # The highest that a SID of this millisecond can be.
+    await keep(store, given._replace(sid=f"{given.sid[:14]}{'f' * 20}"))
+    until = NOW + 2 * MICROSECOND
+    assert await totals_of(store, since=NOW + MICROSECOND, until=until) == [totals(waiting=1)]
+    assert await totals_of(store, since=until, until=until + SECOND) == []
+
+
+async def test_a_time_may_be_any_time(store: Store) -> None:
+    await keep(store, callback(1, created=NOW.replace(year=1970)))
+    first, last = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert await totals_of(store, since=first, until=last) == [totals(waiting=1)]
+
+
+async def test_many_outcomes_of_one_url_are_added_up(store: Store) -> None:
+    ended = [(CallbackStatus.DELIVERED, 3), (CallbackStatus.FAILED, 2)]
+    statuses = [status for status, count in ended for _ in range(count)]
+    for number, status in enumerate(statuses):
+        await keep(store, callback(number).having(Progress(NOW, status, attempt_count=1)))
+    assert await totals_of(store) == [totals(delivered=3, undelivered=2)]
+
+
+async def test_read_in_pieces_they_are_what_they_are_as_a_whole(store: Store) -> None:
+    days = [NOW + timedelta(minutes=minute) for minute in range(0, 36 * 60, 131)]
+    statuses = [CallbackStatus.DELIVERED, CallbackStatus.FAILED, CallbackStatus.SCHEDULED]
+    for number, created in enumerate(days):
+        made = callback(
+            number,
+            (OURS, THEIRS)[number % 2],
+            created=created,
+            url=(HOST, f"{HOST}#cbs=kore")[number % 3 == 0],
+        )
+        status, tries = statuses[number % 3], number // 3 % 2
+        await keep(store, made.having(Progress(NOW, status, attempt_count=tries, due=created)))
+    for since, until in ((NOW, days[-1]), (NOW - SECOND, days[-1] + SECOND), (NOW, NOW)):
+        whole = await totals_of(store, since=since, until=until)
+        assert await in_pieces(store, since=since, until=until) == whole
+        own = await totals_of(store, since=since, until=until, account_sid=OURS)
+        assert await in_pieces(store, since=since, until=until, account_sid=OURS) == own
+
+
+async def test_a_long_time_is_read_in_pieces_that_are_not_too_many(store: Store) -> None:
+    await keep(store, callback(1), callback(2, created=NOW.replace(year=1971)))
+    first, last = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert await in_pieces(store, since=first, until=last) == [totals(waiting=2)]

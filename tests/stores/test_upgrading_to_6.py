@@ -1,0 +1,78 @@
+"""A file from before there were copies: what is in it stays, and its callbacks can be copied."""
+
+from pathlib import Path
+
+import pytest
+
+from ringback.core.outcome import Delivered
+from ringback.core.retry import Done
+from ringback.ports import CallbackFilter, ShadowFilter, Window
+from tests.stores.asking import attempts_of, claim, ended, keep, opened, settle
+from tests.stores.old_files import NEWEST, NOW_US, insert, schema_of, upgraded, write_old_file
+from tests.stores.records import OURS, callback, shadow
+from tests.stores.test_shadows import open_, page, settle_, settled
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A file with schema 5, and in it an account with a callback that was delivered."""
+    path = write_old_file(tmp_path / "ringback.db", schema=5)
+    one = callback(1)
+    insert(
+        path,
+        "callbacks",
+        sid=one.sid,
+        account_sid=OURS,
+        url=one.url.shown,
+        warnings="[]",
+        destination=one.url.destination,
+        method="POST",
+        body=one.body,
+        source="kore",
+        source_asked="kore",
+        source_reason=one.source_reason,
+        idempotency_token=one.idempotency_token,
+        created_us=NOW_US,
+        status="scheduled",
+        attempt_count=0,
+        due_us=NOW_US,
+        round_attempts=0,
+        round_number=0,
+        updated_us=NOW_US,
+    )
+    return path
+
+
+async def test_accounts_and_callbacks_are_as_they_were(path: Path) -> None:
+    async with opened(path) as store:
+        assert await store.transact(lambda tx: tx.accounts.all()) == [upgraded()]
+        found = await store.transact(
+            lambda tx: tx.callbacks.page(OURS, CallbackFilter(), Window(9))
+        )
+    assert found == [callback(1)]
+
+
+async def test_there_are_no_copies_at_first(path: Path) -> None:
+    async with opened(path) as store:
+        assert await page(store, Window(9), ShadowFilter()) == []
+        assert await store.transact(lambda tx: tx.shadows.left_open()) == []
+
+
+async def test_its_callbacks_can_be_copied_beside_new_ones(path: Path) -> None:
+    async with opened(path) as store:
+        await keep(store, callback(2))
+        claims = await claim(store)
+        await settle(store, *(ended(one, Done()) for one in claims))
+        await open_(store, shadow(1), shadow(2))
+        copy = settled(shadow(1), Delivered(200))
+        await settle_(store, copy)
+        assert [one.shadow for one in await page(store, Window(9))] == [shadow(2), copy]
+        assert len(await attempts_of(store, 1)) == 1
+
+
+async def test_a_file_is_brought_up_to_date_once(path: Path) -> None:
+    assert schema_of(path) == 5
+    for _ in range(2):
+        async with opened(path) as store:
+            assert await store.transact(lambda tx: tx.accounts.get(OURS)) == upgraded()
+        assert schema_of(path) == NEWEST

@@ -1,0 +1,148 @@
+"""The policy over HTTP: all of it to the operator, to an account what concerns it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from starlette.types import ASGIApp
+
+from ringback.api.portal.policy import policy_routes
+from ringback.api.sign_in import ACT_FOR, SignIns
+from ringback.core.source import NOTICE, Hold, Policy
+from ringback.core.transition import Transition
+from ringback.engine.foresight import Foresight
+from ringback.engine.policy_in_force import PolicyInForce
+from ringback.ports import Store, Transaction
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FakeClock, a_callback, an_api_key
+from tests.foresights import counted, running
+from tests.unit.api.caller import Caller
+from tests.unit.api.world import THEIRS, app_on, refusal
+
+POLICY = "/portal/v1/policy"
+OPERATORS = an_api_key("SK" + "0" * 32, None, "operator's")
+DAY = timedelta(days=1)
+DATE = datetime(2024, 10, 14, tzinfo=UTC)
+END = DATE + 5 * DAY
+HOLDS = (
+    Hold("before", url_prefix="https://ours.example"),
+    Hold("before", url_prefix="https://theirs.example"),
+    Hold("before", ACCOUNT_SID, until=END),
+    Hold("before", THEIRS, until=END),
+    Hold("before", THEIRS, "https://one.example", until=END + DAY),
+    Hold("between", until=DATE),
+)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(DATE)
+
+
+@pytest.fixture
+def in_force() -> PolicyInForce:
+    return PolicyInForce(Transition(Policy(NOTICE.phases, HOLDS)))
+
+
+@pytest.fixture
+async def foresight(store: Store, clock: FakeClock, in_force: PolicyInForce) -> Foresight:
+    def work(tx: Transaction) -> None:
+        tx.accounts.add_key(OPERATORS)
+        for number, (account_sid, url) in enumerate(
+            [
+                (ACCOUNT_SID, "https://ours.example#rc=2"),
+                (ACCOUNT_SID, "https://else.example/"),
+                (THEIRS, "https://theirs.example/"),
+                (THEIRS, "https://else.example/"),
+            ]
+        ):
+            created = DATE - number * DAY - DAY
+            tx.callbacks.add(
+                a_callback(sid=f"CB{number:032x}", account_sid=account_sid, url=url, now=created)
+            )
+
+    await store.transact(work)
+    return Foresight(in_force, store=store, clock=clock, before=(3 * DAY,))
+
+
+@pytest.fixture
+async def app(store: Store, clock: FakeClock, foresight: Foresight) -> ASGIApp:
+    async with running(foresight):
+        await counted(foresight, DATE)
+    return app_on(store, clock=clock, beside=policy_routes(SignIns(store, clock), foresight))
+
+
+@pytest.fixture
+def operator(app: ASGIApp) -> Caller:
+    return Caller(app, credentials=(OPERATORS.sid, "operator's"))
+
+
+async def test_it_says_which_source_sends_and_what_is_ahead(caller: Caller) -> None:
+    answer = await caller.get(POLICY)
+    assert answer.status == 200
+    told = answer.json
+    assert (told["date"], told["phase"]) == ("2024-10-14T00:00:00Z", "before")
+    assert told["phases"][1] == {
+        "name": "between",
+        "since": "2024-10-16T00:00:00Z",
+        "default": "kore",
+        "may_ask": ["kore", "twilio"],
+    }
+    assert told["borders"][0] == {
+        "date": "2024-10-16T00:00:00Z",
+        "change": "default_moves",
+        "meaning": "the default moves from twilio to kore",
+        "seconds_left": 172800.0,
+    }
+    assert told["warnings"] == [
+        "the default moves from twilio to kore at 2024-10-16T00:00:00Z, in 2 days"
+    ]
+
+
+async def test_an_account_sees_no_holds_but_those_that_concern_it(caller: Caller) -> None:
+    told = (await caller.get(POLICY)).json
+    held = [(hold["account_sid"], hold["url_prefix"]) for hold in told["holds"]]
+    assert held == [(None, "https://ours.example"), (ACCOUNT_SID, None), (None, None)]
+    assert [hold["has_ended"] for hold in told["holds"]] == [False, False, True]
+    ends = [one["meaning"] for one in told["borders"] if one["change"] == "holds_end"]
+    assert ends == [f"the hold of {ACCOUNT_SID} in phase before ends"]
+    assert THEIRS not in str(told)
+    assert "theirs.example" not in str(told)
+
+
+async def test_an_account_sees_how_much_of_its_own_depends_on_the_source_that_ends(
+    caller: Caller,
+) -> None:
+    told = (await caller.get(POLICY)).json
+    assert told["counted"] == "2024-10-14T00:00:00Z"
+    assert told["dependents"] == [{"source": "twilio", "accounts": 1, "urls": 2, "callbacks": 2}]
+
+
+async def test_the_operator_sees_all_of_it_or_what_an_account_sees(operator: Caller) -> None:
+    told = (await operator.get(POLICY)).json
+    assert len(told["holds"]) == len(HOLDS)
+    assert told["dependents"] == [{"source": "twilio", "accounts": 2, "urls": 4, "callbacks": 4}]
+    as_account = (await operator.get(POLICY, **{ACT_FOR.lower(): THEIRS})).json
+    assert [hold["account_sid"] for hold in as_account["holds"]] == [None, THEIRS, THEIRS, None]
+
+
+async def test_what_is_wrong_with_the_file_is_the_operators_alone(
+    caller: Caller, operator: Caller, in_force: PolicyInForce
+) -> None:
+    assert (await operator.get(POLICY)).json["problem"] is None
+    in_force.refuse("ringback.toml:3: what is this")
+    assert (await operator.get(POLICY)).json["problem"] == "ringback.toml:3: what is this"
+    assert (await caller.get(POLICY)).json["problem"] is None
+
+
+async def test_before_anything_was_counted_it_says_so(
+    store: Store, clock: FakeClock, in_force: PolicyInForce
+) -> None:
+    foresight = Foresight(in_force, store=store, clock=clock, before=())
+    app = app_on(store, clock=clock, beside=policy_routes(SignIns(store, clock), foresight))
+    told = (await Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN)).get(POLICY)).json
+    assert (told["counted"], told["dependents"]) == (None, [])
+    assert [hold["account_sid"] for hold in told["holds"]] == [ACCOUNT_SID, None]
+
+
+async def test_who_is_not_signed_in_sees_nothing(app: ASGIApp) -> None:
+    answer = await Caller(app, credentials=(ACCOUNT_SID, "wrong")).get(POLICY)
+    assert refusal(answer) == (401, 20003)

@@ -1,0 +1,263 @@
+"""Copies over HTTP: their rows, and how their answers compare with those to the callbacks."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ringback.api.app import create_app
+from ringback.api.portal.shadows import MOST_URLS
+from ringback.core.callback import Exchange, RecordedResponse, Timings, settle
+from ringback.core.outcome import Delivered, Refused
+from ringback.core.shadow import SHADOW_BYTES, MarkedByParameter, Shadow, ShadowRule, copy_of
+from ringback.core.source import Source
+from ringback.operations.shadows import CHUNK
+from ringback.ports import Claim, Settlement, Store, Transaction, lane_of
+from tests.fakes import (
+    ACCOUNT_SID,
+    AUTH_TOKEN,
+    NOW,
+    a_callback,
+)
+from tests.unit.api.caller import Caller
+from tests.unit.api.world import THEIRS, services_on
+
+LIST = "/portal/v1/shadows"
+REPORT = f"{LIST}/report"
+SECOND = timedelta(seconds=1)
+RULE = ShadowRule(Source.TWILIO, MarkedByParameter("shadow=1"))
+URL = "http://user:made-up@a.example/p?x=1#cbs=kore"
+
+
+def answered(status: int, body: bytes, took: float = 4.0) -> Exchange:
+    outcome = Delivered(status) if status < 300 else Refused(status)
+    return Exchange(outcome, Timings(took), RecordedResponse(status, (("A", "b"),), body))
+
+
+GOOD = answered(200, b"ok")
+BAD = answered(401, b"bad signature", 8.0)
+
+
+def add_pair(
+    tx: Transaction,
+    number: int,
+    *,
+    copy: Exchange | None,
+    first: Exchange = GOOD,
+    url: str = URL,
+    account_sid: str = ACCOUNT_SID,
+) -> Shadow:
+    """Keep a callback whose first attempt ended like this, and a copy that ended like that.
+
+    Without an ending the copy is under way.
+    """
+    callback = a_callback(sid=f"CB{number:032x}", url=url, account_sid=account_sid)
+    tx.callbacks.add(callback)
+    ((_, progress, account),) = tx.callbacks.claim(lane_of(callback), NOW, limit=1)
+    row = settle(Claim(callback, progress, account).attempt, first, None, started=NOW)
+    later = progress._replace(due=NOW + timedelta(days=1))
+    tx.callbacks.settle([Settlement(callback, row, later)])
+    now = NOW + number * SECOND
+    shadow = Shadow.opened(
+        copy_of(callback, RULE, chance=number.to_bytes(SHADOW_BYTES), now=now), of=callback
+    )
+    tx.shadows.open([shadow])
+    if copy is not None:
+        shadow = shadow.settled(copy, "POST /p HTTP/1.1\r\nHost: a.example", started=now)
+        tx.shadows.settle([shadow])
+    return shadow
+
+
+async def add(store: Store, number: int, **pair: Any) -> Shadow:
+    return await store.transact(lambda tx: add_pair(tx, number, **pair))
+
+
+async def sids(caller: Caller, **query: str) -> list[str]:
+    asked = "&".join(f"{name}={value}" for name, value in query.items())
+    answer = await caller.get(f"{LIST}?{asked}")
+    assert answer.status == 200
+    return [one["sid"] for one in answer.json["shadows"]]
+
+
+async def test_a_copy_is_shown_with_everything_but_its_secrets(
+    caller: Caller, store: Store
+) -> None:
+    shadow = await add(store, 1, copy=BAD)
+    (shown,) = (await caller.get(LIST)).json["shadows"]
+    assert shown == {
+        "sid": shadow.sid,
+        "callback_sid": f"CB{1:032x}",
+        "account_sid": ACCOUNT_SID,
+        "source": "twilio",
+        "idempotency_token": shadow.idempotency_token,
+        "url": "http://a.example/p?x=1&shadow=1#cbs=kore",
+        "date_started": "2024-07-03T14:40:59Z",
+        "duration_ms": 8.0,
+        "timings": {
+            "look_up_ms": None,
+            "connect_ms": None,
+            "tls_ms": None,
+            "first_byte_ms": None,
+            "total_ms": 8.0,
+        },
+        "local_address": None,
+        "proxy": None,
+        "result": "refused",
+        "status_code": 401,
+        "error_code": 11217,
+        "failure": None,
+        "reason": "the receiver answered 401 Unauthorized",
+        "request": {"line": "POST /p HTTP/1.1", "headers": [["Host", "a.example"]]},
+        "response": {
+            "status": 401,
+            "headers": [["A", "b"]],
+            "body": "bad signature",
+            "is_cut": False,
+        },
+        "comparison": {
+            "callback_sid": f"CB{1:032x}",
+            "shadow_sid": shadow.sid,
+            "url": "http://a.example/p?x=1#cbs=kore",
+            "first": {
+                "source": "kore",
+                "result": "delivered",
+                "status_code": 200,
+                "failure": None,
+                "duration_ms": 4.0,
+                "body_excerpt": "ok",
+            },
+            "copy": {
+                "source": "twilio",
+                "result": "refused",
+                "status_code": 401,
+                "failure": None,
+                "duration_ms": 8.0,
+                "body_excerpt": "bad signature",
+            },
+            "is_known": True,
+            "is_same": False,
+            "meaning": "the receiver refuses twilio's signature",
+        },
+    }
+
+
+async def test_a_copy_under_way_has_no_answer_and_is_not_compared(
+    caller: Caller, store: Store
+) -> None:
+    await add(store, 1, copy=None)
+    (shown,) = (await caller.get(LIST)).json["shadows"]
+    assert (shown["result"], shown["request"], shown["response"]) == ("open", None, None)
+    assert shown["comparison"]["is_known"] is shown["comparison"]["is_same"] is False
+
+
+async def test_a_list_is_filtered_and_paged(caller: Caller, store: Store) -> None:
+    one, two, three = [(await add(store, number, copy=GOOD)).sid for number in (1, 2, 3)]
+    assert await sids(caller) == [three, two, one]
+    assert await sids(caller, Source="kore") == []
+    assert await sids(caller, Source="twilio") == [three, two, one]
+    assert await sids(caller, CallbackSid=f"CB{2:032x}") == [two]
+    assert await sids(caller, Since="2024-07-03T14:41:00Z") == [three, two]
+    first = await caller.get(f"{LIST}?PageSize=2&Since=2024-07-03T14:40:00Z")
+    second = await caller.get(
+        first.json["meta"]["next_page_url"].removeprefix("http://127.0.0.1:8080")
+    )
+    assert [page["sid"] for page in second.json["shadows"]] == [one]
+
+
+async def test_what_a_list_can_not_be_asked_for_is_refused(caller: Caller) -> None:
+    answer = await caller.get(f"{LIST}?Since=yesterday")
+    assert answer.status == 400
+    assert answer.json["message"].startswith("Since='yesterday':")
+
+
+async def test_a_report_tells_for_each_url_what_differs_and_how_long_it_took(
+    caller: Caller, store: Store
+) -> None:
+    await add(store, 1, copy=GOOD, url="http://b.example/")
+    for number in (2, 3):
+        await add(store, number, copy=BAD)
+    await add(store, 4, copy=GOOD)
+    await add(store, 5, copy=answered(200, b"OK"))
+    await add(store, 6, copy=None)
+    report = (await caller.get(REPORT)).json
+    assert {name: report[name] for name in ("pairs", "same", "differing", "unknown")} == {
+        "pairs": 6,
+        "same": 2,
+        "differing": 3,
+        "unknown": 1,
+    }
+    assert (report["since"], report["skipped"], report["urls_left_out"]) == (None, {}, 0)
+    worst, other = report["urls"]
+    assert (worst["url"], worst["pairs"]) == ("http://a.example/p?x=1#cbs=kore", 5)
+    assert worst["times"] == {
+        "first": {"p50_ms": 4.0, "p95_ms": 4.0},
+        "copy": {"p50_ms": 4.0, "p95_ms": 8.0},
+    }
+    assert [
+        (kind["first"], kind["copy"], kind["count"], kind["meaning"])
+        for kind in worst["differences"]
+    ] == [
+        ("200", "401", 2, "the receiver refuses twilio's signature"),
+        ("200", "200", 1, "both were answered alike, but for the body"),
+    ]
+    # The newest of its kind is the example.
+    assert worst["differences"][0]["example"]["callback_sid"] == f"CB{3:032x}"
+    assert (other["url"], other["same"], other["differences"]) == ("http://b.example/", 1, [])
+
+
+async def test_a_report_is_of_what_was_sent_since_then(caller: Caller, store: Store) -> None:
+    for number in (1, 2, 3):
+        await add(store, number, copy=GOOD)
+    report = (await caller.get(f"{REPORT}?Since=2024-07-03T14:41:00Z")).json
+    assert (report["since"], report["pairs"]) == ("2024-07-03T14:41:00Z", 2)
+
+
+async def test_without_any_copy_a_report_is_empty(caller: Caller) -> None:
+    assert (await caller.get(REPORT)).json == {
+        "since": None,
+        "pairs": 0,
+        "same": 0,
+        "differing": 0,
+        "unknown": 0,
+        "skipped": {},
+        "urls": [],
+        "urls_left_out": 0,
+    }
+
+
+async def test_a_long_report_is_read_piece_by_piece_and_tells_of_the_worst_urls(
+    caller: Caller, store: Store
+) -> None:
+    def add_many(tx: Transaction) -> None:
+        for number in range(MOST_URLS + 3):
+            is_worst = number == MOST_URLS + 2
+            url = f"http://{number:03}.example/"
+            add_pair(tx, number, copy=BAD if is_worst else GOOD, url=url)
+
+    await store.transact(add_many)
+    assert MOST_URLS + 3 > CHUNK
+    report = (await caller.get(REPORT)).json
+    assert (report["pairs"], len(report["urls"]), report["urls_left_out"]) == (503, MOST_URLS, 3)
+    assert report["urls"][0]["differing"] == 1
+
+
+async def test_an_account_is_told_of_its_own_copies_alone(caller: Caller, store: Store) -> None:
+    ours = await add(store, 1, copy=GOOD)
+    await add(store, 2, copy=GOOD, account_sid=THEIRS)
+    assert await sids(caller) == [ours.sid]
+    assert (await caller.get(REPORT)).json["pairs"] == 1
+
+
+async def test_how_many_were_skipped_is_asked_for_the_account_that_is_signed_in(
+    store: Store,
+) -> None:
+    services = replace(services_on(store), skipped_copies=lambda account_sid: {account_sid: 7})
+    caller = Caller(create_app(services, beside=()), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    assert (await caller.get(REPORT)).json["skipped"] == {ACCOUNT_SID: 7}
+
+
+@pytest.mark.parametrize("path", [LIST, REPORT])
+async def test_nobody_is_told_without_credentials(store: Store, path: str) -> None:
+    caller = Caller(create_app(services_on(store), beside=()), credentials=None)
+    assert (await caller.get(path)).status == 401

@@ -1,0 +1,332 @@
+"""`ringback policy` on a settings file, and beside a data file."""
+
+import asyncio
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ringback.cli import policy_edits
+from ringback.cli.main import main
+from ringback.core.source import Source
+from ringback.engine.system import SystemClock
+from ringback.ports import Transaction
+from ringback.settings import SettingsFile
+from ringback.wiring import open_beside
+from tests.fakes import ACCOUNT_SID, a_callback, an_account
+
+THEIRS = "AC" + "f" * 32
+POLICY = """\
+# the plan
+[[phases]]
+name = "before"
+default = "twilio"
+may_ask = ["twilio", "kore"]
+
+[[phases]]
+name = "between"
+since = 2997-01-01
+default = "kore"
+may_ask = ["twilio", "kore"]
+
+[[phases]]
+name = "after"
+since = 2998-01-01
+default = "kore"
+may_ask = ["kore"]
+"""
+HOLD = f'\n[[holds]]\nphase = "before"\naccount_sid = "{ACCOUNT_SID}"\nuntil = 2999-01-01\n'
+
+
+class Shell:
+    """Runs `ringback policy` on one settings file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def run(self, *words: str, answer: str = "", **environment: str) -> Result:
+        arguments = ["policy", *words, "--settings", str(self.file)]
+        return CliRunner().invoke(main, arguments, input=answer, env=environment)
+
+    def said(self, *words: str, answer: str = "") -> str:
+        ended = self.run(*words, answer=answer)
+        assert ended.exit_code == 0, ended.output
+        return ended.stdout
+
+    def record(self, *words: str) -> dict[str, Any]:
+        return json.loads(self.said(*words, "--json"))
+
+    def refused(self, *words: str) -> str:
+        ended = self.run(*words)
+        assert ended.exit_code in (1, 2)
+        return ended.stderr
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    file = tmp_path / "ringback.toml"
+    file.write_text(POLICY + HOLD)
+    return Shell(file)
+
+
+# ---- show
+
+
+def test_the_policy_of_a_file_is_shown(shell: Shell) -> None:
+    said = shell.said("show")
+    assert ": phase before is in force\n" in said
+    assert "  between       2997-01-01T00:00:00Z  kore, unless a URL asks for twilio\n" in said
+    assert "  after         2998-01-01T00:00:00Z  kore, whatever a URL asks for\n" in said
+    assert f"holds\n  {ACCOUNT_SID}  in before  until 2999-01-01T00:00:00Z\n" in said
+    assert "ahead\n  2997-01-01T00:00:00Z  the default moves from twilio to kore\n" in said
+    assert "soon" not in said
+
+
+def test_the_record_is_as_the_portal_has_it(shell: Shell) -> None:
+    record = shell.record("show")
+    assert record["phase"] == "before"
+    assert [phase["since"] for phase in record["phases"]] == [
+        None,
+        "2997-01-01T00:00:00Z",
+        "2998-01-01T00:00:00Z",
+    ]
+    assert [border["change"] for border in record["borders"]] == [
+        "default_moves",
+        "source_ends",
+        "holds_end",
+    ]
+
+
+def test_without_a_file_it_is_the_policy_of_the_notice() -> None:
+    ended = CliRunner().invoke(main, ["policy", "show"], env={"RINGBACK_SETTINGS": None})
+    assert ": phase after is in force" in ended.stdout
+    assert "holds\n  none\n\nahead\n  none\n" in ended.stdout
+
+
+def test_the_environment_may_name_the_file(shell: Shell) -> None:
+    environment = {"RINGBACK_SETTINGS": str(shell.file)}
+    ended = CliRunner().invoke(main, ["policy", "show"], env=environment)
+    assert "2997-01-01" in ended.stdout
+
+
+def test_what_is_near_is_shown_as_that(shell: Shell) -> None:
+    soon = datetime.now(UTC) + timedelta(days=3)
+    shell.file.write_text(f"{POLICY}{HOLD.replace('2999-01-01', soon.date().isoformat())}")
+    assert f"soon\n  the hold of {ACCOUNT_SID} in phase before ends at " in shell.said("show")
+
+
+def test_a_file_that_can_not_be_used_is_refused_by_its_line(shell: Shell) -> None:
+    shell.file.write_text(POLICY.replace("2998-01-01", "2996-01-01"))
+    assert f"{shell.file}:13: policy: phase 'after' must begin" in shell.refused("show")
+
+
+# ---- simulate
+
+
+def fill(folder: Path) -> None:
+    """Keep callbacks of yesterday, and one of a month ago."""
+    yesterday = SystemClock().now() - timedelta(days=1)
+    sent = [
+        (ACCOUNT_SID, "https://held.example/", Source.TWILIO, yesterday),
+        (THEIRS, "https://default.example/", Source.TWILIO, yesterday),
+        (THEIRS, "https://default.example/", Source.TWILIO, yesterday),
+        (THEIRS, "https://user:pass@asks.example/#cbs=twilio", Source.TWILIO, yesterday),
+        (THEIRS, "https://moved.example/#cbs=kore", Source.KORE, yesterday),
+        (THEIRS, "https://old.example/", Source.TWILIO, yesterday - timedelta(days=30)),
+    ]
+
+    def keep(tx: Transaction) -> None:
+        tx.accounts.add(an_account(), [])
+        tx.accounts.add(an_account(sid=THEIRS), [])
+        for number, (account_sid, url, source, created) in enumerate(sent):
+            sid = f"CB{int(created.timestamp() * 1000):012x}{number:020x}"
+            tx.callbacks.add(
+                a_callback(sid=sid, account_sid=account_sid, url=url, source=source, now=created)
+            )
+
+    async def work() -> None:
+        store = open_beside(folder)
+        await store.transact(keep)
+        await store.close()
+
+    asyncio.run(work())
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    fill(tmp_path / "data")
+    return str(tmp_path / "data")
+
+
+def test_without_data_a_simulation_says_what_changes_until_then(shell: Shell) -> None:
+    said = shell.said("simulate", "--at", "2997-06-01")
+    first, second, *rest = said.splitlines()
+    assert first == "2997-06-01T00:00:00Z: phase between"
+    assert second.endswith(": phase before, now")
+    assert rest == [
+        "",
+        "until then",
+        "  2997-01-01T00:00:00Z  the default moves from twilio to kore",
+        "",
+        "with --data, the callbacks of the last week are counted",
+    ]
+
+
+def test_with_data_it_says_who_will_be_sent_from_where(shell: Shell, data: str) -> None:
+    said = shell.said("simulate", "--at", "2998-06-01", "--data", data)
+    assert "there were 5 callbacks to 4 URLs of 2 accounts;" in said
+    assert "another source would have sent 3 of them" in said
+    changes, dependents = said.split("will change\n")[1].split("\n\n")
+    assert changes.splitlines() == [
+        f"  {THEIRS}  https://asks.example/#cbs=twilio  1  twilio -> kore  twilio ended 2998-01-01",
+        f"  {THEIRS}  https://default.example/  2  twilio -> kore"
+        "  kore is the default of phase after, since 2998-01-01",
+    ]
+    assert dependents.splitlines() == [
+        "depend on twilio, which ends: 4 callbacks to 3 URLs of 2 accounts",
+        f"  {ACCOUNT_SID}  https://held.example/  1  default",
+        f"  {THEIRS}  https://asks.example/#cbs=twilio  1  asked",
+        f"  {THEIRS}  https://default.example/  2  default",
+    ]
+    assert "user:pass" not in said
+
+
+def test_the_record_of_a_simulation_has_each_phase(shell: Shell, data: str) -> None:
+    week = shell.record("simulate", "--at", "2999-06-01", "--data", data)["last_week"]
+    assert (week["accounts"], week["urls"], week["callbacks"], week["would_move"]) == (2, 4, 5, 4)
+    held = next(one for one in week["called"] if one["account_sid"] == ACCOUNT_SID)
+    assert held["in_phases"] == {"before": "twilio", "between": "twilio", "after": "twilio"}
+    assert held["then"] == {
+        "source": "kore",
+        "reason": "kore is the default of phase after, since 2998-01-01;"
+        f" the hold of {ACCOUNT_SID} in phase before ended 2999-01-01",
+    }
+
+
+def test_a_folder_without_data_is_refused_and_none_is_made(shell: Shell, tmp_path: Path) -> None:
+    folder = tmp_path / "none"
+    refusal = shell.refused("simulate", "--at", "2997-06-01", "--data", str(folder))
+    assert f"there is no ringback.db in {folder}" in refusal
+    assert not folder.exists()
+
+
+def test_a_date_that_is_none_is_refused(shell: Shell) -> None:
+    assert "'soon' is no date" in shell.refused("simulate", "--at", "soon")
+
+
+# ---- set
+
+
+def test_a_change_is_shown_and_made_when_it_is_wanted(shell: Shell) -> None:
+    said = shell.said("set", "phase", "after", "--since", "2998-06-01", answer="y\n")
+    assert "-since = 2998-01-01\n+since = 2998-06-01\n" in said
+    assert shell.file.read_text() == (POLICY + HOLD).replace("2998-01-01", "2998-06-01")
+
+
+@pytest.mark.parametrize("answer", ["n\n", ""])
+def test_a_change_that_is_not_wanted_is_not_made(shell: Shell, answer: str) -> None:
+    ended = shell.run("set", "phase", "after", "--since", "2998-06-01", answer=answer)
+    assert ended.exit_code == 1
+    assert shell.file.read_text() == POLICY + HOLD
+    assert [path.name for path in shell.file.parent.iterdir()] == ["ringback.toml"]
+
+
+def test_a_hold_is_added_extended_kept_for_good_and_released(shell: Shell) -> None:
+    whose = ("--account", THEIRS, "--url-prefix", "https://a.example")
+    shell.said("set", "hold", *whose, "--phase", "before", "--until", "2998-06-01", "--yes")
+    added = f'\n[[holds]]\nphase = "before"\naccount_sid = "{THEIRS}"\n'
+    added += 'url_prefix = "https://a.example"\n'
+    assert shell.file.read_text() == f"{POLICY}{HOLD}{added}until = 2998-06-01\n"
+    shell.said("set", "hold", *whose, "--until", "2999-06-01", "--yes")
+    assert shell.file.read_text() == f"{POLICY}{HOLD}{added}until = 2999-06-01\n"
+    shell.said("set", "hold", *whose, "--phase", "between", "--yes")
+    assert shell.record("show")["holds"][1]["until"] == "2999-06-01T00:00:00Z"
+    shell.said("set", "hold", *whose, "--phase", "before", "--until", "none", "--yes")
+    assert shell.file.read_text() == f"{POLICY}{HOLD}{added}"
+    shell.said("set", "release", *whose, "--yes")
+    assert shell.file.read_text() == POLICY + HOLD
+
+
+def test_what_is_so_already_is_not_asked_for(shell: Shell) -> None:
+    said = shell.said("set", "phase", "after", "--since", "2998-01-01")
+    assert said == "nothing to change\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("phase", "after", "--since", "2996-01-01"), "phase 'after' must begin after 'between'"),
+        (("phase", "later", "--since", "2996-01-01"), "there is no phase 'later'"),
+        (("hold", "--account", THEIRS), "a new hold needs a phase: give --phase"),
+        (("hold", "--account", THEIRS, "--phase", "later"), "a hold names phase 'later'"),
+        (("hold", "--phase", "before"), "--account, --url-prefix or both"),
+        (("hold", "--account", THEIRS, "--until", "soon"), "'soon' is no date"),
+        (("release", "--account", THEIRS), f"there is no hold of {THEIRS}"),
+        (("release", "--account", ""), "--account, --url-prefix or both"),
+    ],
+)
+def test_what_would_leave_no_policy_is_refused_and_changes_nothing(
+    shell: Shell, words: tuple[str, ...], why: str
+) -> None:
+    assert why in shell.refused("set", *words, "--yes")
+    assert shell.file.read_text() == POLICY + HOLD
+
+
+def test_a_file_that_nobody_could_start_with_is_not_written(shell: Shell) -> None:
+    text = f"port = 70000\n{POLICY}"
+    shell.file.write_text(text)
+    refusal = shell.refused("set", "phase", "after", "--since", "2999-01-01", "--yes")
+    assert f"nothing is changed; there would be: {shell.file}:1: port = 70000" in refusal
+    assert shell.file.read_text() == text
+
+
+@pytest.mark.parametrize("line", ['phase = "before"', 'log_level = "info"'])
+def test_a_file_of_either_command_can_be_changed(shell: Shell, line: str) -> None:
+    shell.file.write_text(f"{line}\n{POLICY}")
+    shell.said("set", "phase", "after", "--since", "2999-01-01", "--yes")
+    assert "since = 2999-01-01" in shell.file.read_text()
+
+
+def test_a_file_keeps_its_mode_and_a_link_to_it_stays_one(shell: Shell, tmp_path: Path) -> None:
+    shell.file.chmod(0o640)
+    link = tmp_path / "link.toml"
+    link.symlink_to(shell.file)
+    Shell(link).said("set", "phase", "after", "--since", "2999-01-01", "--yes")
+    assert link.is_symlink()
+    assert shell.file.stat().st_mode & 0o777 == 0o640
+    assert "since = 2999-01-01" in shell.file.read_text()
+
+
+def test_what_somebody_else_changed_meanwhile_is_not_lost(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = policy_edits._check
+
+    def change_meanwhile(file: SettingsFile) -> None:
+        check(file)
+        shell.file.write_text(f"{POLICY}# theirs\n")
+
+    monkeypatch.setattr(policy_edits, "_check", change_meanwhile)
+    refusal = shell.refused("set", "phase", "after", "--since", "2999-01-01", "--yes")
+    assert "was changed by somebody else meanwhile" in refusal
+    assert shell.file.read_text() == f"{POLICY}# theirs\n"
+    assert [path.name for path in shell.file.parent.iterdir()] == ["ringback.toml"]
+
+
+def test_a_file_that_can_not_be_written_is_refused(shell: Shell) -> None:
+    shell.file.with_name(f".ringback.toml.{os.getpid()}.new").touch()
+    refusal = shell.refused("set", "phase", "after", "--since", "2999-01-01", "--yes")
+    assert f"{shell.file} can't be changed: File exists" in refusal
+    assert shell.file.read_text() == POLICY + HOLD
+
+
+def test_without_a_file_there_is_nothing_to_set() -> None:
+    words = ["policy", "set", "phase", "after", "--since", "2999-01-01"]
+    ended = CliRunner().invoke(main, words, env={"RINGBACK_SETTINGS": None})
+    assert ended.stderr == (
+        "ringback: name the settings file with --settings, or in RINGBACK_SETTINGS\n"
+    )

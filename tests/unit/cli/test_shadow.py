@@ -1,0 +1,127 @@
+"""`ringback shadow`, against an emulator in whose store there are copies."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from ringback.cli.main import main
+from ringback.operations.moment import Moment
+from ringback.ports import Transaction
+from ringback.testing import Emulator
+from tests.unit.api.test_shadows import BAD, GOOD, add_pair, answered
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Emulator]:
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def ringback(served: Emulator) -> Emulator:
+    served.reset()
+    return served
+
+
+def run(ringback: Emulator, *words: str) -> str:
+    who = ("--account-sid", ringback.account_sid, "--auth-token", ringback.auth_token)
+    result = CliRunner().invoke(main, ["shadow", *words, "--server", ringback.base_url, *who])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def add(ringback: Emulator, *pairs: dict[str, Any]) -> list[str]:
+    """Keep callbacks with their copies, which were sent long ago; return the copies' SIDs."""
+
+    def keep(tx: Transaction, _: Moment) -> list[str]:
+        return [
+            add_pair(tx, number, account_sid=ringback.account_sid, **pair).sid
+            for number, pair in enumerate(pairs, 1)
+        ]
+
+    return ringback._change(keep)
+
+
+EVER = ("--since", "2024-01-01T00:00:00Z")
+
+
+def test_without_copies_there_is_nothing_to_tell(ringback: Emulator) -> None:
+    assert run(ringback, "list") == (
+        "no copies; [[shadows]] in the settings file says which callbacks get one\n"
+    )
+    assert run(ringback, "report") == "nothing to compare: no copy was sent in that time\n"
+
+
+def test_a_report_says_what_differs_how_often_and_what_that_means(ringback: Emulator) -> None:
+    odd = answered(500, b"oops\x1b[2J\nat line 3", 9.0)
+    other = {"copy": GOOD, "url": "http://b.example/"}
+    sids = add(ringback, {"copy": BAD}, {"copy": BAD}, {"copy": odd}, {"copy": None}, other)
+    assert run(ringback, "report", *EVER).splitlines() == [
+        "5 compared: 1 the same, 3 differing, 1 not known",
+        "",
+        "http://a.example/p?x=1#cbs=kore",
+        "  4 compared: 0 the same, 3 differing, 1 not known",
+        "  callbacks took 4 ms (p95 4 ms), copies 8 ms (p95 9 ms)",
+        "  2 x kore 200, twilio 401: the receiver refuses twilio's signature",
+        f"    such as CB{2:032}, copied as {sids[1]}",
+        "    kore got: ok",
+        "    twilio got: bad signature",
+        "  1 x kore 200, twilio 500: the receiver fails at a request from twilio",
+        f"    such as CB{3:032}, copied as {sids[2]}",
+        "    kore got: ok",
+        "    twilio got: oops [2J at line 3",
+        "",
+        "http://b.example/",
+        "  1 compared: 1 the same, 0 differing",
+        "  callbacks took 4 ms (p95 4 ms), copies 4 ms (p95 4 ms)",
+    ]
+
+
+def test_a_report_is_of_the_last_day_unless_it_is_told_otherwise(ringback: Emulator) -> None:
+    add(ringback, {"copy": GOOD})
+    assert run(ringback, "report") == "nothing to compare: no copy was sent in that time\n"
+
+
+def test_a_report_can_go_answer_by_answer_over_all_pages(
+    ringback: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringback.cli.shadow._PAGE", "2")
+    add(ringback, *[{"copy": GOOD}, {"copy": BAD}] * 2, {"copy": None})
+    rows = run(ringback, "report", *EVER, "--all").splitlines()[-5:]
+    assert [row.partition("  of ")[2] for row in rows] == [
+        f"CB{5:032}  kore 200 | twilio open  how one of them ended is not known",
+        f"CB{4:032}  kore 200 | twilio 401  the receiver refuses twilio's signature",
+        f"CB{3:032}  kore 200 | twilio 200  both were answered alike",
+        f"CB{2:032}  kore 200 | twilio 401  the receiver refuses twilio's signature",
+        f"CB{1:032}  kore 200 | twilio 200  both were answered alike",
+    ]
+    told = json.loads(run(ringback, "report", *EVER, "--all", "--json"))
+    assert [answer["is_same"] for answer in told["answers"]] == [False, False, True, False, True]
+    assert "answers" not in json.loads(run(ringback, "report", *EVER, "--json"))
+
+
+def test_a_list_can_be_of_some_copies_alone(ringback: Emulator) -> None:
+    add(ringback, {"copy": GOOD}, {"copy": BAD}, {"copy": GOOD})
+    assert len(run(ringback, "list").splitlines()) == 3
+    assert len(run(ringback, "list", "--limit", "2").splitlines()) == 2
+    assert len(run(ringback, "list", "--callback", f"CB{2:032}").splitlines()) == 1
+    assert run(ringback, "list", "--source", "kore").startswith("no copies")
+    assert run(ringback, "list", "--since", "1h").startswith("no copies")
+    assert len(json.loads(run(ringback, "list", "--json"))["shadows"]) == 3
+
+
+def test_a_report_says_what_it_has_not_compared_and_what_it_leaves_out(
+    ringback: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringback.api.portal.shadows.MOST_URLS", 1)
+    ringback._server.parts.shadowing._tally.shadows_skipped[ringback.account_sid, "full"] += 12
+    add(ringback, *({"copy": GOOD, "url": f"http://{host}.example/"} for host in "abc"))
+    lines = run(ringback, "report", *EVER).splitlines()
+    assert lines[:2] == [
+        "3 compared: 3 the same, 0 differing",
+        "12 copies skipped since the server's start: too many waited already",
+    ]
+    assert lines[-1] == "and 2 more URLs, with no more differences than these"

@@ -1,0 +1,270 @@
+"""What is ahead of a policy: warned of in time, once each, with whom it concerns."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Final, TypeVar
+
+import pytest
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import StoreUnavailable
+from ringback.core.outlook import Reach, Sent
+from ringback.core.source import NOTICE, Hold, Policy, Source
+from ringback.core.transition import Transition
+from ringback.engine.counting import count_last_week
+from ringback.engine.foresight import Foresight
+from ringback.engine.policy_in_force import PolicyInForce
+from ringback.ports import Store, Transaction
+from ringback.stores.memory import MemoryStore
+from tests.fakes import ACCOUNT_SID, FakeClock, a_callback
+from tests.foresights import counted, running, until
+
+T = TypeVar("T")
+
+TWILIO, KORE = Source.TWILIO, Source.KORE
+DAY: Final = timedelta(days=1)
+HOUR: Final = timedelta(hours=1)
+BETWEEN: Final = datetime(2024, 10, 16, tzinfo=UTC)
+BEFORE: Final = (30 * DAY, 7 * DAY, DAY)
+THEIRS: Final = "AC" + "f" * 32
+NUMBERS: Final = count()
+
+
+class Away:
+    """A store whose database is away until it is put right; it counts how often it is asked."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.is_away = False
+        self.asked = 0
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        self.asked += 1
+        if self.is_away:
+            raise StoreUnavailable("the disk is full")
+        return await self._store.transact(work)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(BETWEEN - 40 * DAY)
+
+
+@pytest.fixture
+def in_force() -> PolicyInForce:
+    return PolicyInForce(Transition(NOTICE))
+
+
+@pytest.fixture
+def away(store: MemoryStore) -> Away:
+    return Away(store)
+
+
+@pytest.fixture
+def foresight(in_force: PolicyInForce, away: Away, clock: FakeClock) -> Foresight:
+    return Foresight(in_force, store=away, clock=clock, before=BEFORE)
+
+
+async def keep(store: Store, created: datetime, *urls: str, account_sid: str = ACCOUNT_SID) -> None:
+    """Keep a callback to each of these URLs, from the source that it asks for, or from twilio."""
+
+    def work(tx: Transaction) -> None:
+        for url in urls:
+            source = Source(CallbackUrl.parse(url).source or TWILIO)
+            sid = f"CB{next(NUMBERS):032x}"
+            tx.callbacks.add(
+                a_callback(sid=sid, url=url, source=source, account_sid=account_sid, now=created)
+            )
+
+    await store.transact(work)
+
+
+def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [line.getMessage() for line in caplog.records if line.levelno == logging.WARNING]
+
+
+# ---- warning
+
+
+async def test_each_time_before_a_border_is_warned_of_once(
+    foresight: Foresight, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = list[str]()
+    async with running(foresight):
+        await counted(foresight, clock.now())
+        assert warned(caplog) == []
+        for left in (30 * DAY, 8 * DAY, 7 * DAY, 2 * DAY, DAY, HOUR, 0 * DAY):
+            clock.set(BETWEEN - left)
+            await counted(foresight, clock.now())
+            await asyncio.sleep(0.01)
+            said += [line.partition(";")[0] for line in warned(caplog) if "default" in line]
+            caplog.clear()
+    moves = "policy: the default moves from twilio to kore"
+    assert said == [
+        f"{moves} at 2024-10-16T00:00:00Z, in 30 days",
+        f"{moves} at 2024-10-16T00:00:00Z, in 7 days",
+        f"{moves} at 2024-10-16T00:00:00Z, in 1 day",
+        f"{moves} now, at 2024-10-16T00:00:00Z",
+    ]
+
+
+async def test_a_warning_comes_at_the_very_instant_and_not_with_the_next_count(
+    foresight: Foresight, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock.set(BETWEEN - DAY - timedelta(minutes=1))
+    async with running(foresight):
+        await until(lambda: warned(caplog))
+        assert "in 1 day" in warned(caplog)[0]
+        caplog.clear()
+        clock.advance(timedelta(minutes=1))
+        await until(lambda: warned(caplog))
+
+
+async def test_a_start_near_a_border_warns_at_once_and_says_whom_it_concerns(
+    foresight: Foresight,
+    store: MemoryStore,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock.set(BETWEEN - 3 * DAY)
+    urls = ("https://a.example/", "https://b.example/", "https://c.example/#cbs=kore")
+    await keep(store, clock.now() - HOUR, *urls)
+    await keep(store, clock.now() - 8 * DAY, "https://too-old.example/")
+    async with running(foresight):
+        await until(lambda: warned(caplog))
+    line = next(line for line in caplog.records if "default" in line.getMessage())
+    assert line.getMessage() == (
+        "policy: the default moves from twilio to kore at 2024-10-16T00:00:00Z, in 3 days;"
+        " of the last week it would change 2 callbacks to 2 URLs of 1 account"
+    )
+    told = {name: vars(line)[name] for name in ("change", "date", "seconds_left", "callbacks")}
+    assert told == {
+        "change": "default_moves",
+        "date": "2024-10-16T00:00:00Z",
+        "seconds_left": 3 * 86400,
+        "callbacks": 2,
+    }
+
+
+async def test_a_calendar_that_is_ahead_warns_earlier(
+    store: MemoryStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    half_an_hour = HOUR / 2
+    in_force = PolicyInForce(Transition(NOTICE, ahead=40 * DAY - half_an_hour))
+    foresight = Foresight(in_force, store=store, clock=clock, before=())
+    assert foresight.date == BETWEEN - half_an_hour
+    async with running(foresight):
+        await counted(foresight, clock.now())
+        clock.advance(half_an_hour)
+        await until(lambda: warned(caplog))
+    assert "now, at 2024-10-16" in warned(caplog)[0]
+
+
+async def test_another_policy_is_looked_at_as_soon_as_it_is_in_force(
+    foresight: Foresight,
+    in_force: PolicyInForce,
+    store: MemoryStore,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await keep(store, clock.now(), "https://a.example/")
+    clock.advance(timedelta(seconds=1))
+    async with running(foresight):
+        await counted(foresight, clock.now())
+        assert warned(caplog) == []
+        end = clock.now() + 2 * DAY
+        in_force.take(Policy(NOTICE.phases, (Hold("after", ACCOUNT_SID, until=end),)))
+        await until(lambda: warned(caplog))
+        assert f"the hold of {ACCOUNT_SID} in phase after ends" in warned(caplog)[0]
+        assert "would change 1 callback to 1 URL" in warned(caplog)[0]
+        assert foresight.dependents is not None
+        assert foresight.dependents.on(KORE) == Reach(1, 1, 1)
+
+
+# ---- counting
+
+
+async def test_who_depends_on_a_source_is_counted_by_account(
+    foresight: Foresight, store: MemoryStore, clock: FakeClock
+) -> None:
+    await keep(store, clock.now() - HOUR, *["https://a.example/"] * 2, "https://b.example/")
+    await keep(store, clock.now() - 6 * DAY, "https://b.example/#cbs=kore", account_sid=THEIRS)
+    await keep(store, clock.now() - 6 * DAY, "https://a.example/", account_sid=THEIRS)
+    async with running(foresight):
+        await counted(foresight, clock.now())
+    known = foresight.dependents
+    assert known is not None
+    assert known.on(TWILIO) == Reach(accounts=2, urls=3, callbacks=4)
+    assert known.on(TWILIO, ACCOUNT_SID) == Reach(accounts=1, urls=2, callbacks=3)
+    assert known.on(KORE, THEIRS) == Reach(accounts=1, urls=1, callbacks=1)
+    assert known.on(KORE, "AC" + "0" * 32) == Reach()
+    assert foresight.figures().dependents == {TWILIO: 4}
+
+
+async def test_it_counts_once_an_hour(
+    foresight: Foresight, away: Away, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(foresight):
+        await counted(foresight, clock.now())
+        asked = away.asked
+        clock.advance(HOUR - timedelta(seconds=1))
+        await asyncio.sleep(0.01)
+        assert away.asked == asked
+        clock.advance(timedelta(seconds=1))
+        await counted(foresight, clock.now())
+        assert away.asked == 2 * asked
+
+
+async def test_much_is_counted_in_many_pieces_of_work(
+    away: Away, store: MemoryStore, clock: FakeClock
+) -> None:
+    now = clock.now()
+    assert await count_last_week(away, now) == []
+    with_nothing, away.asked = away.asked, 0
+    await keep(store, now - timedelta(seconds=1), *["https://a.example/"] * 20)
+    counted_twenty = await count_last_week(away, now, piece=10)
+    assert counted_twenty == [Sent(ACCOUNT_SID, "https://a.example/", TWILIO, None, 20)]
+    assert away.asked > with_nothing
+    away.asked = 0
+    assert await count_last_week(away, now, piece=1_000) == counted_twenty
+    assert away.asked == with_nothing
+
+
+async def test_a_database_that_is_away_is_asked_again_later(
+    foresight: Foresight, away: Away, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock.set(BETWEEN - 3 * DAY)
+    away.is_away = True
+    async with running(foresight):
+        await until(lambda: len(warned(caplog)) > 1)
+        assert "the disk is full; the callbacks of the last week are counted later" in warned(
+            caplog
+        )
+        # It warns all the same, and leaves out what it doesn't know.
+        assert warned(caplog)[-1].endswith("in 20 days")
+        assert foresight.figures().dependents == {}
+        away.is_away = False
+        clock.advance(HOUR)
+        await counted(foresight, clock.now())
+
+
+# ---- what there is to measure
+
+
+def test_the_time_to_the_next_border_is_known_for_each_kind_of_change(
+    foresight: Foresight, in_force: PolicyInForce, clock: FakeClock
+) -> None:
+    assert foresight.figures().seconds_to_borders == {
+        "default_moves": 40 * 86400.0,
+        "source_ends": 57 * 86400.0,
+    }
+    in_force.refuse("ringback.toml:1: what is this")
+    assert (foresight.figures().refusals, foresight.figures().is_current) == (1, False)

@@ -1,0 +1,147 @@
+"""A record that is one real file, and what it takes to move its URLs."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from ringback.core.source import Source
+from ringback.migration.applying import Ended, Gate, Move, News
+from ringback.migration.journal import Journal, journal_of
+from ringback.migration.plan import Plan, make_plan
+from ringback.migration.record import Edit, Ending, Entry, Place
+from ringback.migration.standing import Standing
+from ringback.migration.watching import Canary
+from ringback.ports import no_checkpoint
+
+ACCOUNT = "AC3ba717b1d236e6c4a835e46130267eb4"
+NOW = datetime(2024, 10, 1, tzinfo=UTC)
+
+
+class FileOfUrls:
+    """Answers `Record`: a JSON object of places and URLs, written anew for every edit."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def source(self) -> Mapping[str, Any]:
+        return {"kind": "file of urls"}
+
+    def fill(self, urls: dict[str, str]) -> None:
+        fresh = self.path.with_suffix(".new")
+        fresh.write_text(json.dumps(urls))
+        fresh.replace(self.path)
+
+    def urls(self) -> dict[str, str]:
+        return json.loads(self.path.read_text())
+
+    async def entries(self) -> Sequence[Entry]:
+        return [Entry(Place(name, ACCOUNT), url) for name, url in self.urls().items()]
+
+    async def replace(self, edits: Sequence[Edit]) -> Sequence[Ending]:
+        return [self._replace(edit) for edit in edits]
+
+    def _replace(self, edit: Edit) -> Ending:
+        urls = self.urls()
+        now = urls.get(edit.place.name)
+        if now is None:
+            return Ending.GONE
+        if now not in (edit.old, edit.new):
+            return Ending.CHANGED
+        self.fill({**urls, edit.place.name: edit.new})
+        return Ending.DONE
+
+
+class PassingClock:
+    """Answers `ports.Clock`: whoever sleeps wakes at once, and it is that time then."""
+
+    def __init__(self, start: datetime = NOW) -> None:
+        self._now = start
+        self.slept = list[timedelta]()
+
+    def now(self) -> datetime:
+        return self._now
+
+    async def sleep_until(self, instant: datetime) -> None:
+        await asyncio.sleep(0)
+        self.slept.append(instant - self._now)
+        self._now = max(self._now, instant)
+
+
+@dataclass
+class World:
+    """A record, the plan of its move, and what applying it told."""
+
+    folder: Path
+    record: FileOfUrls = field(init=False)
+    clock: PassingClock = field(default_factory=PassingClock)
+    news: list[News] = field(default_factory=list[News])
+
+    def __post_init__(self) -> None:
+        self.record = FileOfUrls(self.folder / "record.json")
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "move.plan"
+
+    @property
+    def plan(self) -> Plan:
+        return Plan.read(self.path)
+
+    def make_plan(self, **more: Any) -> Plan:
+        plan = make_plan(
+            asyncio.run(self.record.entries()),
+            to=Source.KORE,
+            record=self.record.source,
+            phase="before",
+            now=NOW,
+            plan_id="p1",
+            **more,
+        )
+        plan.write(self.path)
+        return plan
+
+    def begin_anew(self, urls: dict[str, str]) -> None:
+        """Have these URLs in the record, and a plan that nobody has applied."""
+        for path in (self.path, journal_of(self.path)):
+            path.unlink(missing_ok=True)
+        self.record.fill(urls)
+        self.make_plan()
+
+    def journal(self) -> Journal:
+        return Journal(journal_of(self.path), plan_id="p1")
+
+    def move(self, journal: Journal, checkpoint: Callable[[str], None] = no_checkpoint) -> Move:
+        return Move(self.plan, self.record, journal, self.clock, self.news.append, checkpoint)
+
+    def apply(
+        self,
+        *,
+        gate: Gate | None = None,
+        canary: Canary | None = None,
+        checkpoint: Callable[[str], None] = no_checkpoint,
+    ) -> Ended:
+        with self.journal() as journal:
+            return asyncio.run(self.move(journal, checkpoint).apply(gate=gate, canary=canary))
+
+    def revert(self, checkpoint: Callable[[str], None] = no_checkpoint) -> None:
+        with self.journal() as journal:
+            asyncio.run(self.move(journal, checkpoint).revert())
+
+    def standings(self) -> dict[str, Standing]:
+        with self.journal() as journal:
+            found = asyncio.run(self.move(journal).stands())
+        return {place.name: stand.standing for place, stand in found.items()}
+
+
+def urls(count: int) -> dict[str, str]:
+    """So many URLs of as many receivers."""
+    return {f"fleet {n}": f"https://r{n}.example/p?x={n}#rc=2" for n in range(count)}
+
+
+def moved(old: dict[str, str]) -> dict[str, str]:
+    return {name: f"{url}&cbs=kore" for name, url in old.items()}

@@ -1,0 +1,379 @@
+"""A plan is carried out and taken back, whatever the others do meanwhile."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ringback.core.errors import Unusable
+from ringback.migration.applying import Ended, NotMoved, Watching, Worse
+from ringback.migration.canary import Look
+from ringback.migration.journal import journal_of
+from ringback.migration.record import Edit, Ending, Entry, Place
+from ringback.migration.standing import Standing
+from ringback.migration.watching import Canary, up_to
+from ringback.ports import Totals
+from tests.unit.migration.records import ACCOUNT, NOW, World, moved, urls
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def planned(world: World, count: int = 3) -> dict[str, str]:
+    old = urls(count)
+    world.record.fill(old)
+    world.make_plan()
+    return old
+
+
+# ---- apply
+
+
+def test_what_is_planned_is_moved(world: World) -> None:
+    old = planned(world)
+    assert world.apply() is Ended.DONE
+    assert world.record.urls() == moved(old)
+    assert set(world.standings().values()) == {Standing.MOVED}
+
+
+def test_credentials_stay_what_they_are_in_the_record(world: World) -> None:
+    world.record.fill({"a": "https://user:first@a.example/"})
+    world.make_plan()
+    world.record.fill({"a": "https://user:second@a.example/"})
+    world.apply()
+    assert world.record.urls() == {"a": "https://user:second@a.example/#cbs=kore"}
+    world.revert()
+    assert world.record.urls() == {"a": "https://user:second@a.example/"}
+    for file in (world.path, journal_of(world.path)):
+        assert "first" not in file.read_text()
+        assert "second" not in file.read_text()
+
+
+def test_what_somebody_changed_meanwhile_stays_as_it_is(world: World) -> None:
+    old = planned(world)
+    now = {**old, "fleet 1": "https://other.example/"}
+    del now["fleet 2"]
+    world.record.fill(now)
+    world.apply()
+    assert world.record.urls() == {**now, "fleet 0": f"{old['fleet 0']}&cbs=kore"}
+    assert world.standings() == {
+        "fleet 0": Standing.MOVED,
+        "fleet 1": Standing.CHANGED,
+        "fleet 2": Standing.GONE,
+    }
+
+
+def test_what_moves_by_other_hands_stays_when_the_plan_is_reverted(world: World) -> None:
+    old = planned(world, 2)
+    there = {**old, "fleet 0": f"{old['fleet 0']}&cbs=kore"}
+    world.record.fill(there)
+    world.apply()
+    assert world.standings()["fleet 0"] is Standing.THERE
+    world.revert()
+    assert world.record.urls() == there
+
+
+def test_a_line_that_was_deleted_from_the_plan_is_not_moved(world: World) -> None:
+    old = planned(world)
+    lines = world.path.read_text().splitlines(keepends=True)
+    world.path.write_text("".join(line for line in lines if "fleet 1" not in line))
+    world.apply()
+    assert world.record.urls() == {**moved(old), "fleet 1": old["fleet 1"]}
+
+
+def test_what_somebody_put_back_is_not_moved_again(world: World) -> None:
+    old = planned(world, 2)
+    world.apply()
+    world.record.fill({**moved(old), "fleet 0": old["fleet 0"]})
+    world.apply()
+    assert world.record.urls() == {**moved(old), "fleet 0": old["fleet 0"]}
+    assert world.standings()["fleet 0"] is Standing.CHANGED
+
+
+# ---- the gate
+
+
+@dataclass
+class Unready:
+    """Answers `Gate`: receivers of these hosts are not ready."""
+
+    hosts: set[str]
+    asked: list[str] = field(default_factory=list[str])
+
+    async def check(self, entry: Entry) -> str | None:
+        host = entry.url.split("/")[2]
+        self.asked.append(host)
+        return "it answers 200 to everything" if host in self.hosts else None
+
+
+def test_a_receiver_that_is_not_ready_is_skipped_and_told(world: World) -> None:
+    old = planned(world)
+    world.apply(gate=Unready({"r1.example"}))
+    assert world.record.urls() == {**moved(old), "fleet 1": old["fleet 1"]}
+    assert [
+        (news.edit.place.name, news.why) for news in world.news if isinstance(news, NotMoved)
+    ] == [("fleet 1", "it answers 200 to everything")]
+    assert world.standings()["fleet 1"] is Standing.SKIPPED
+
+
+def test_what_was_skipped_moves_once_its_receiver_is_ready(world: World) -> None:
+    old = planned(world)
+    world.apply(gate=Unready({"r1.example"}))
+    world.apply(gate=Unready(set()))
+    assert world.record.urls() == moved(old)
+
+
+def test_a_receiver_is_asked_once_for_all_its_places(world: World) -> None:
+    world.record.fill({name: f"https://a.example/#rc={n}" for n, name in enumerate("abc")})
+    world.make_plan()
+    gate = Unready({"a.example"})
+    world.apply(gate=gate)
+    assert gate.asked == ["a.example"]
+
+
+def test_a_receiver_that_is_not_ready_is_asked_once_in_all_steps(world: World) -> None:
+    planned(world, 4)
+    gate = Unready({f"r{n}.example" for n in range(4)})
+    world.apply(gate=gate, canary=Watched().canary(25, 50))
+    assert sorted(gate.asked) == [f"r{n}.example" for n in range(4)]
+
+
+def test_a_step_in_which_nothing_moved_is_not_watched(world: World) -> None:
+    planned(world, 2)
+    world.apply(gate=Unready({"r0.example", "r1.example"}), canary=Watched().canary(50))
+    assert world.clock.now() == NOW
+
+
+# ---- the canary
+
+
+@dataclass
+class Watched:
+    """Answers `Deliveries`, and judges: after so many looks these places got worse."""
+
+    worse: dict[str, str] = field(default_factory=dict[str, str])
+    after_looks: int = 1
+    looks: int = 0
+    asked: list[tuple[datetime, datetime]] = field(default_factory=list[tuple[datetime, datetime]])
+
+    async def totals(self, *, since: datetime, until: datetime) -> Sequence[Totals]:
+        self.asked.append((since, until))
+        return []
+
+    def judge(
+        self, edits: Sequence[Edit], before: Sequence[Totals], after: Sequence[Totals]
+    ) -> Look:
+        self.looks += 1
+        if self.looks < self.after_looks:
+            return Look()
+        worse = {
+            edit.place: self.worse[edit.place.name]
+            for edit in edits
+            if edit.place.name in self.worse
+        }
+        return Look(worse, heard=len(edits))
+
+    def canary(self, *shares: int, soak: timedelta = HOUR) -> Canary:
+        return Canary(shares, soak, self, self.judge)
+
+
+def test_a_canary_moves_its_share_and_watches_it_before_the_next(world: World) -> None:
+    old = planned(world, 40)
+    watched = Watched()
+    assert world.apply(canary=watched.canary(10, 50)) is Ended.DONE
+    assert world.record.urls() == moved(old)
+    steps = [(news.share, news.count) for news in world.news if isinstance(news, Watching)]
+    assert steps == [(10, 4), (50, 16), (100, 20)]
+    assert world.clock.now() - NOW == 3 * HOUR
+    assert set(world.clock.slept) == {timedelta(minutes=1)}
+    assert watched.asked[0] == (NOW - timedelta(days=1), NOW)
+
+
+def test_a_step_that_delivers_worse_goes_back_and_leaves_behind_who_got_worse(world: World) -> None:
+    old = planned(world, 40)
+    everywhere = dict.fromkeys(old, "9 of 10 were delivered, and 2 of 10 now")
+    watched = Watched(everywhere, after_looks=5)
+    assert world.apply(canary=watched.canary(10)) is Ended.WENT_BACK
+    assert world.record.urls() == old
+    (worse,) = [news for news in world.news if isinstance(news, Worse)]
+    assert len(worse.behind) == 4
+    standings = list(world.standings().values())
+    assert (standings.count(Standing.BEHIND), standings.count(Standing.PENDING)) == (4, 36)
+
+
+def test_a_single_one_that_delivers_worse_goes_back_and_the_move_goes_on(world: World) -> None:
+    old = planned(world, 40)
+    first = sorted(name for name in old if Place(name, ACCOUNT) in _first(world, 10))[0]
+    watched = Watched({first: "worse"}, after_looks=5)
+    assert world.apply(canary=watched.canary(10)) is Ended.DONE
+    assert world.record.urls() == {**moved(old), first: old[first]}
+    assert world.standings()[first] is Standing.BEHIND
+    (worse,) = [news for news in world.news if isinstance(news, Worse)]
+    assert (worse.share, list(worse.behind.values())) == (10, ["worse"])
+
+
+def test_the_next_apply_goes_on_without_those_that_stayed_behind(world: World) -> None:
+    old = planned(world, 40)
+    two = sorted(name for name in old if Place(name, ACCOUNT) in _first(world, 10))[:2]
+    watched = Watched(dict.fromkeys(two, "worse"))
+    assert world.apply(canary=watched.canary(10)) is Ended.WENT_BACK
+    assert world.record.urls() == old
+    assert world.apply(canary=Watched().canary(10)) is Ended.DONE
+    assert world.record.urls() == {**moved(old), **{name: old[name] for name in two}}
+    assert {world.standings()[name] for name in two} == {Standing.BEHIND}
+
+
+def _first(world: World, share: int) -> set[Place]:
+    return up_to(share, world.plan.edits)
+
+
+@pytest.mark.parametrize(("soak", "pause"), [(1, 1), (100, 5), (3600, 60)])
+def test_a_soak_has_twenty_looks_within_reason(soak: int, pause: int) -> None:
+    canary = Watched().canary(10, soak=timedelta(seconds=soak))
+    assert canary.pause == timedelta(seconds=pause)
+
+
+def test_all_places_of_a_receiver_move_in_the_same_step(world: World) -> None:
+    world.record.fill({f"fleet {n}": f"https://r{n // 10}.example/#rc=1" for n in range(40)})
+    world.make_plan()
+    world.apply(canary=Watched().canary(10))
+    steps = [(news.share, news.count) for news in world.news if isinstance(news, Watching)]
+    assert steps == [(10, 10), (100, 30)]
+
+
+def test_what_could_not_be_moved_is_not_watched(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned(world, 4)
+
+    async def replace(edits: Sequence[Edit]) -> Sequence[Ending]:
+        return [Ending.CHANGED, *(Ending.DONE for _ in edits[1:])]
+
+    monkeypatch.setattr(world.record, "replace", replace)
+    world.apply(canary=Watched().canary(50))
+    assert [news.count for news in world.news if isinstance(news, Watching)] == [1, 2]
+
+
+def test_the_last_step_is_watched_too(world: World) -> None:
+    old = planned(world, 10)
+    watched = Watched(dict.fromkeys(old, "worse"), after_looks=70)  # the first soak has 61 looks
+    assert world.apply(canary=watched.canary(10)) is Ended.WENT_BACK
+    assert len([name for name, url in world.record.urls().items() if url == old[name]]) == 9
+
+
+# ---- revert
+
+
+def test_revert_gives_all_that_moved_its_exact_old_form(world: World) -> None:
+    old = {"a": "https://a.example/#", "b": "HTTP://B.example/#cbs=twilio&x", "c": "http://c/"}
+    world.record.fill(old)
+    world.make_plan()
+    world.apply()
+    world.revert()
+    assert world.record.urls() == old
+    assert set(world.standings().values()) == {Standing.RETURNED}
+
+
+def test_revert_leaves_what_somebody_changed_meanwhile(world: World) -> None:
+    old = planned(world)
+    world.apply()
+    world.record.fill({**moved(old), "fleet 0": "https://other.example/"})
+    world.revert()
+    assert world.record.urls() == {**old, "fleet 0": "https://other.example/"}
+
+
+def test_what_went_back_can_be_moved_again(world: World) -> None:
+    old = planned(world)
+    world.apply()
+    world.revert()
+    world.apply()
+    assert world.record.urls() == moved(old)
+
+
+def test_what_is_applied_after_a_revert_begins_anew(world: World) -> None:
+    planned(world, 4)
+    with pytest.raises(KeyboardInterrupt):
+        world.apply(canary=Watched().canary(50), checkpoint=_interrupt_at("looked"))
+    world.revert()
+    with world.journal() as journal:
+        assert journal.progress.began is None
+        assert journal.progress.step is None
+
+
+def _interrupt_at(checkpoint: str) -> Callable[[str], None]:
+    def pass_(name: str) -> None:
+        if name == checkpoint:
+            raise KeyboardInterrupt
+
+    return pass_
+
+
+def test_what_was_skipped_does_not_join_a_step_that_is_watched(world: World) -> None:
+    planned(world, 10)
+    hosts = {edit.old.split("/")[2] for edit in world.plan.edits if edit.place in _first(world, 50)}
+    with pytest.raises(KeyboardInterrupt):
+        world.apply(
+            gate=Unready({min(hosts)}),
+            canary=Watched().canary(50),
+            checkpoint=_interrupt_at("looked"),
+        )
+    world.apply(gate=Unready(set()), canary=Watched().canary(50))
+    steps = [(news.share, news.count) for news in world.news if isinstance(news, Watching)]
+    assert steps == [(50, 4), (50, 4), (100, 6)]
+
+
+def test_a_line_deleted_after_it_moved_still_goes_back(world: World) -> None:
+    old = planned(world)
+    world.apply()
+    world.path.write_text(world.path.read_text().splitlines(keepends=True)[0])
+    world.revert()
+    assert world.record.urls() == old
+
+
+# ---- the journal
+
+
+def test_two_applies_of_one_plan_do_not_run_together(world: World) -> None:
+    planned(world)
+    with world.journal(), pytest.raises(Unusable, match="another `ringback migrate` works on"):
+        world.apply()
+
+
+def test_the_journal_of_another_plan_is_refused(world: World) -> None:
+    planned(world)
+    world.apply()
+    path = journal_of(world.path)
+    path.write_text(path.read_text().replace('"plan": "p1"', '"plan": "p0"'))
+    with pytest.raises(Unusable, match="is the journal of another plan"):
+        world.apply()
+
+
+def test_a_line_that_is_none_is_refused_by_its_number(world: World) -> None:
+    planned(world)
+    world.apply()
+    path = journal_of(world.path)
+    first, *rest = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([first, "{}\n", *rest]))
+    with pytest.raises(Unusable, match=r"move\.plan\.journal:2: this is no line of a journal"):
+        world.apply()
+
+
+def test_the_journal_says_what_was_done_and_when(world: World) -> None:
+    planned(world, 1)
+    world.apply()
+    lines = [json.loads(line) for line in journal_of(world.path).read_text().splitlines()]
+    assert [line["ringback_journal"] for line in lines] == [
+        "began",
+        "step",
+        "moving",
+        "moved",
+        "passed",
+    ]
+    assert {line["at"] for line in lines} == {"2024-10-01T00:00:00+00:00"}

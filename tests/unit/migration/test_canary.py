@@ -1,0 +1,172 @@
+"""Whether moved URLs deliver at least as well as before."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from ringback.core.source import Source
+from ringback.migration.canary import Look, look_at
+from ringback.migration.record import Edit, Place
+from ringback.ports import Totals
+
+OURS, THEIRS = "AC1", "AC2"
+A, B = "https://a.example/p?x=1", "https://b.example/"
+Figures = tuple[int, int, int]
+"""Delivered, undelivered, retried."""
+
+
+def edit(url: str = A, *, name: str = "", account_sid: str | None = OURS) -> Edit:
+    return Edit(Place(name or url, account_sid), f"{url}#rc=2", f"{url}#rc=2&cbs=kore")
+
+
+def totals(
+    figures: Figures,
+    *,
+    url: str = A,
+    fragment: str = "#rc=2",
+    account_sid: str = OURS,
+    waiting: int = 0,
+) -> Totals:
+    asked = Source.KORE if "cbs=kore" in fragment else None
+    return Totals(account_sid, url + fragment, asked or Source.TWILIO, asked, *figures, waiting)
+
+
+def moved(figures: Figures, *, url: str = A, account_sid: str = OURS, waiting: int = 0) -> Totals:
+    return totals(
+        figures, url=url, fragment="#rc=2&cbs=kore", account_sid=account_sid, waiting=waiting
+    )
+
+
+def look(before: Figures, after: Figures) -> Look:
+    return look_at([edit()], [totals(before)], [moved(after)])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_worse"),
+    [
+        # Nothing, or nothing worse.
+        ((0, 0, 0), (0, 0, 0), False),
+        ((9, 0, 0), (0, 0, 0), False),
+        ((9, 0, 0), (9, 0, 0), False),
+        ((0, 0, 0), (1, 0, 0), False),
+        ((9, 1, 0), (90, 5, 5), False),
+        # Nothing gets through any more.
+        ((9, 0, 0), (0, 0, 1), True),
+        ((0, 0, 0), (0, 1, 0), True),
+        ((99, 1, 0), (0, 1, 0), True),
+        # It was so before.
+        ((0, 9, 0), (0, 1, 0), False),
+        ((0, 9, 0), (0, 0, 99), False),
+        # A little more fails, as it may by chance.
+        ((9, 0, 0), (999, 1, 0), False),
+        ((990, 10, 0), (1970, 15, 15), False),
+        ((100, 0, 0), (96, 0, 4), False),
+        # So much more fails that it isn't chance.
+        ((100, 0, 0), (93, 3, 4), True),
+        ((9900, 100, 0), (9800, 100, 100), True),
+        ((90, 10, 0), (70, 20, 10), True),
+    ],
+)
+def test_a_url_is_worse_where_more_fails_than_chance_brings_about(
+    before: Figures, after: Figures, is_worse: bool
+) -> None:
+    assert (look(before, after).worse.keys() == {Place(A, OURS)}) == is_worse
+
+
+def test_what_waits_does_not_count() -> None:
+    found = look_at([edit()], [totals((9, 1, 0), waiting=90)], [moved((0, 0, 0), waiting=900)])
+    assert found == Look({}, heard=0)
+
+
+def why_of(before: Sequence[Totals], after: Sequence[Totals], given: Edit) -> str:
+    return look_at([given], before, after).worse[given.place]
+
+
+def test_before_a_url_counts_in_whatever_form() -> None:
+    before = [
+        totals((1, 0, 0)),
+        totals((2, 1, 0), fragment=""),
+        totals((3, 0, 0), fragment="#rc=5"),
+    ]
+    why = "1 of 1 fail (100.0 %); before: 1 of 7 fail (14.3 %)"
+    assert why_of(before, [moved((0, 1, 0))], edit()) == why
+
+
+def test_an_earlier_move_that_went_back_is_no_measure() -> None:
+    before = [totals((9, 0, 0)), moved((0, 9, 0))]
+    why = "2 of 2 fail (100.0 %); before: 0 of 9 fail (0.0 %)"
+    assert why_of(before, [moved((0, 1, 1))], edit()) == why
+
+
+def test_after_the_move_only_what_has_moved_counts() -> None:
+    after = [moved((9, 0, 0)), totals((0, 9, 0)), totals((0, 9, 0), fragment="")]
+    assert look_at([edit()], [totals((9, 0, 0))], after) == Look({}, heard=1)
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        totals((0, 9, 0), account_sid=THEIRS, fragment="#rc=2&cbs=kore"),
+        totals((0, 9, 0), url=B, fragment="#rc=2&cbs=kore"),
+        totals((0, 9, 0), url=f"{A}&y=2", fragment="#rc=2&cbs=kore"),
+    ],
+    ids=["of another account", "of another URL", "of another query"],
+)
+def test_what_has_not_moved_is_no_matter(strange: Totals) -> None:
+    assert look_at([edit()], [totals((9, 0, 0))], [strange]) == Look({}, heard=0)
+
+
+def test_a_url_with_credentials_is_found_without_them() -> None:
+    given = Edit(Place("p", OURS), "https://u:p@b.example/", "https://u:p@b.example/#cbs=kore")
+    after = totals((0, 1, 0), url=B, fragment="#cbs=kore")
+    assert look_at([given], [totals((2, 0, 0), url=B, fragment="")], [after]).heard == 1
+
+
+def test_the_edits_of_no_known_account_have_no_deliveries() -> None:
+    given = edit(account_sid=None)
+    found = look_at([given, edit(B)], [], [moved((0, 1, 0)), moved((0, 1, 0), url=B)])
+    assert (found.worse.keys(), found.heard) == ({Place(B, OURS)}, 1)
+
+
+# ---- several URLs --------------------------------------------------------------------------------
+
+
+def test_each_url_is_held_to_its_own_share_before() -> None:
+    edits = [edit(A), edit(B)]
+    # One was down before, and gets more of the traffic now.
+    before = [totals((9, 0, 0)), totals((0, 1, 0), url=B)]
+    assert look_at(edits, before, [moved((9, 0, 0)), moved((0, 99, 0), url=B)]).worse == {}
+    # One makes up for the other.
+    before = [totals((99, 0, 0)), totals((0, 99, 0), url=B)]
+    found = look_at(edits, before, [moved((0, 99, 0)), moved((99, 0, 0), url=B)])
+    assert found.worse.keys() == {Place(A, OURS)}
+
+
+def test_a_url_of_two_accounts_is_two() -> None:
+    edits = [edit(), edit(account_sid=THEIRS)]
+    before = [totals((9, 0, 0)), totals((9, 0, 0), account_sid=THEIRS)]
+    after = [moved((9, 0, 0)), moved((0, 1, 0), account_sid=THEIRS)]
+    assert look_at(edits, before, after).worse.keys() == {Place(A, THEIRS)}
+
+
+def test_a_url_that_a_fleet_and_a_sim_have_is_named_for_both() -> None:
+    edits = [edit(name="fleet HF1 SmsCommandsUrl"), edit(name="SIM DE1 CommandsCallbackUrl")]
+    why = "4 of 4 fail (100.0 %); before: 0 of 8 fail (0.0 %)"
+    found = look_at(edits, [totals((8, 0, 0))], [moved((0, 3, 1))])
+    assert found == Look({each.place: why for each in edits}, heard=2)
+
+
+def test_a_url_without_callbacks_before_says_so() -> None:
+    why = "1 of 1 fail (100.0 %); before: none was tried"
+    assert why_of([], [moved((0, 0, 1))], edit()) == why
+
+
+@pytest.mark.parametrize(
+    ("worse", "heard", "is_general"),
+    [(0, 0, False), (1, 1, False), (1, 9, False), (2, 2, True), (2, 19, True), (2, 20, False)],
+)
+def test_it_is_general_where_more_than_a_tenth_got_worse_and_more_than_one(
+    worse: int, heard: int, is_general: bool
+) -> None:
+    places = {Place(str(each), OURS): "" for each in range(worse)}
+    assert Look(places, heard=heard).is_general == is_general

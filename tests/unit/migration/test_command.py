@@ -1,0 +1,491 @@
+"""`ringback migrate` on data folders, tables and files."""
+
+import asyncio
+import csv
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ringback.cli.main import main
+from ringback.core.callback import CallbackStatus
+from ringback.core.sids import Kind, dated, make_sid
+from ringback.migration.record import Edit, Entry
+from ringback.migration.records.store import StoreRecord
+from ringback.ports import Store
+from ringback.receiver import ReceivedRequest, Receiver, Rejected
+from ringback.wiring import open_beside
+from tests.fakes import (
+    ACCOUNT_SID,
+    KORE_SECRET,
+    FakeClock,
+    a_callback,
+    a_fleet,
+    a_profile,
+    an_account,
+)
+from tests.stores.asking import keep
+
+OTHER = "AC" + "1" * 32
+
+
+class Shell:
+    """Runs `ringback migrate` in one folder, with a data folder in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def run(self, *words: str, answers: str | None = None) -> Result:
+        return CliRunner().invoke(main, ["migrate", *words], input=answers)
+
+    def said(self, *words: str, exit_code: int = 0, answers: str | None = None) -> str:
+        ended = self.run(*words, answers=answers)
+        assert ended.exit_code == exit_code, ended.output
+        return ended.output
+
+    def planned(self, *words: str) -> list[dict[str, Any]]:
+        self.said("plan", *words, "--to", "kore", "--out", "move.plan")
+        return [json.loads(line) for line in Path("move.plan").read_text().splitlines()]
+
+    def statuses(self) -> dict[str, str]:
+        lines = self.said("status", "move.plan", "--json").splitlines()
+        return {record["url"]: record["status"] for record in map(json.loads, lines)}
+
+    def with_store(self, work: Callable[[Store], Any]) -> Any:
+        async def run() -> Any:
+            store = open_beside(self.data)
+            try:
+                return await work(store)
+            finally:
+                await store.close()
+
+        return asyncio.run(run())
+
+    def urls(self) -> list[str]:
+        """All URLs that are configured in the data folder."""
+
+        async def read(store: Store) -> Sequence[Entry]:
+            return await StoreRecord(store, folder="", clock=FakeClock()).entries()
+
+        return sorted(entry.url for entry in self.with_store(read))
+
+    def fill(self, *urls: str, account_sid: str = ACCOUNT_SID, number: int = 0) -> None:
+        """Keep an account with a fleet for each of these URLs."""
+        profile = a_profile(sid=f"HA{number:032x}", account_sid=account_sid)
+        fleets = [
+            a_fleet(
+                sid=f"HF{number + at:032x}",
+                account_sid=account_sid,
+                unique_name=None,
+                network_access_profile_sid=profile.sid,
+                sms_commands_url=url,
+            )
+            for at, url in enumerate(urls)
+        ]
+
+        async def keep_all(store: Store) -> None:
+            await store.transact(lambda tx: tx.accounts.add(an_account(sid=account_sid), []))
+            await keep(store, profile, *fleets)
+
+        self.with_store(keep_all)
+
+    def change(self, old: str, new: str) -> None:
+        """Have somebody else give a place another URL."""
+
+        async def replace(store: Store) -> None:
+            record = StoreRecord(store, folder="", clock=FakeClock())
+            (entry,) = [entry for entry in await record.entries() if entry.url == old]
+            await record.replace([Edit(entry.place, old, new)])
+
+        self.with_store(replace)
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    monkeypatch.chdir(tmp_path)
+    return Shell(tmp_path)
+
+
+# ---- a data folder -------------------------------------------------------------------------------
+
+
+def test_urls_in_a_data_folder_move_and_go_back(shell: Shell) -> None:
+    old = ["https://b.example/#cbs=twilio", "https://user:secret@a.example/#rc=2"]
+    shell.fill(*old)
+    header, *edits = shell.planned("--data", "data")
+    assert header["record"] == {"kind": "store", "data": str(shell.data), "account": None}
+    assert len(edits) == 2
+    assert "2  moved" in shell.said("apply", "move.plan", "--no-probe")
+    assert shell.urls() == [
+        "https://b.example/#cbs=kore",
+        "https://user:secret@a.example/#rc=2&cbs=kore",
+    ]
+    assert set(shell.statuses().values()) == {"moved"}
+    shell.said("revert", "move.plan", "--yes")
+    assert shell.urls() == old
+    assert set(shell.statuses().values()) == {"gone back"}
+    for file in (Path("move.plan"), Path("move.plan.journal")):
+        assert "secret" not in file.read_text()
+
+
+def test_one_account_is_meant_where_it_is_named(shell: Shell) -> None:
+    shell.fill("https://a.example/")
+    shell.fill("https://b.example/", account_sid=OTHER, number=100)
+    _, edit = shell.planned("--data", "data", "--account", OTHER)
+    assert (edit["url"], edit["account_sid"]) == ("https://b.example/", OTHER)
+    nobody = shell.run("inventory", "--data", "data", "--account", "AC" + "9" * 32)
+    assert nobody.exit_code == 1
+    assert "there is no account 'AC999" in nobody.stderr
+
+
+def test_an_inventory_says_where_each_url_is_sent_from(shell: Shell) -> None:
+    shell.fill("http://user:secret@a.example/?x=1&y=2#cbs=twilio&foo")
+    said = shell.said("inventory", "--data", "data")
+    assert "POST http://a.example/?x=1&y=2#cbs=twilio&foo" in said
+    assert "asks for twilio; sent from  before: twilio, between: twilio, after: kore" in said
+    assert said.count("the fragment key 'foo' is unknown") == 1
+    assert "1 callback URLs, 1 with warnings" in said
+    assert "secret" not in said
+
+
+def test_an_inventory_goes_by_the_policy_of_a_settings_file(shell: Shell) -> None:
+    shell.fill("https://a.example/")
+    Path("ringback.toml").write_text(
+        '[[holds]]\nphase = "before"\nurl_prefix = "https://a.example"\n'
+    )
+    line = shell.said("inventory", "--data", "data", "--settings", "ringback.toml", "--json")
+    assert set(json.loads(line)["sources"].values()) == {"twilio"}
+
+
+def test_an_inventory_is_written_as_a_table(shell: Shell) -> None:
+    shell.fill("https://a.example/#cbs=kore", "https://b.example/")
+    shell.said("inventory", "--data", "data", "--out", "urls.csv")
+    with Path("urls.csv").open() as file:
+        rows = {row["url"]: row for row in csv.DictReader(file)}
+    assert rows["https://a.example/#cbs=kore"]["before"] == "kore"
+    assert rows["https://b.example/"]["account_sid"] == ACCOUNT_SID
+
+
+def test_a_plan_selects_and_says_what_it_left_out(shell: Shell) -> None:
+    shell.fill("https://a.example/", "https://b.example/", "https://c.example/#cbs=kore")
+    said = shell.said(
+        *("plan", "--data", "data", "--to", "kore", "--out", "move.plan"),
+        *("--select", "url!=https://b.example/*"),
+    )
+    assert "move.plan: 1 URLs to move to kore; nothing is changed yet" in said
+    assert "1 left out: not selected" in said
+    assert "1 left out: asks for it already" in said
+    (edit,) = Path("move.plan").read_text().splitlines()[1:]
+    assert '"url": "https://a.example/"' in edit
+
+
+def test_a_plan_that_comes_too_late_says_so(shell: Shell) -> None:
+    shell.fill("https://a.example/")
+    words = ("plan", "--data", "data", "--to", "twilio")
+    said = shell.said(*words, "--out", "late.plan", "--at", "2024-11-02")
+    assert "1 would not be sent from twilio: twilio ended 2024-11-02" in said
+    assert "would not" not in shell.said(*words, "--out", "early.plan", "--at", "2024-11-01")
+
+
+def test_what_somebody_else_changed_is_told_by_exit_code_4(shell: Shell) -> None:
+    shell.fill("https://a.example/", "https://b.example/")
+    shell.planned("--data", "data")
+    shell.change("https://a.example/", "https://other.example/")
+    said = shell.said("apply", "move.plan", "--no-probe", exit_code=4)
+    assert "1  moved" in said
+    assert "changed by somebody else: it is https://other.example/ now" in said
+
+
+def test_a_revert_says_what_it_is_worth_and_asks(shell: Shell) -> None:
+    shell.fill("https://a.example/", "https://b.example/#cbs=twilio")
+    shell.planned("--data", "data")
+    shell.said("apply", "move.plan", "--no-probe")
+    said = shell.said("revert", "move.plan", "--at", "2024-10-20", answers="n\n", exit_code=1)
+    assert "1 URLs are sent from their old source again, until kore sends" in said
+    assert "at 2024-11-02 00:00Z" in said
+    assert "1 URLs get their old form, and are still sent from kore: kore is the default" in said
+    assert set(shell.statuses().values()) == {"moved"}
+
+
+def test_a_revert_of_nothing_says_so(shell: Shell) -> None:
+    shell.fill("https://a.example/")
+    shell.planned("--data", "data")
+    assert "nothing is to go back" in shell.said("revert", "move.plan")
+    assert not Path("move.plan.journal").exists()
+
+
+# ---- the canary ----------------------------------------------------------------------------------
+
+
+def fail_what_has_moved(shell: Shell, count: int) -> None:
+    """Wait until two URLs have moved, and have a callback to so many of them fail."""
+    moved = list[str]()
+    while len(moved) < 2:
+        time.sleep(0.01)
+        moved = [url for url in shell.urls() if url.endswith("#cbs=kore")]
+    now = datetime.now(UTC)
+    failed = [
+        a_callback(
+            sid=make_sid(Kind.CALLBACK, dated(number.to_bytes(16, "big"), now)),
+            url=url,
+            token=url,
+            now=now,
+            status=CallbackStatus.FAILED,
+            due=None,
+        )
+        for number, url in enumerate(moved[:count])
+    ]
+    shell.with_store(lambda store: keep(store, *failed))
+
+
+@pytest.fixture
+def four(shell: Shell) -> list[str]:
+    """Four URLs, and a plan to move them."""
+    urls = [f"https://r{number}.example/" for number in range(4)]
+    shell.fill(*urls)
+    shell.planned("--data", "data")
+    return urls
+
+
+def applied_while_failing(shell: Shell, count: int, *words: str, exit_code: int) -> str:
+    receiver = threading.Thread(target=fail_what_has_moved, args=[shell, count])
+    receiver.start()
+    said = shell.said("apply", "move.plan", "--no-probe", *words, exit_code=exit_code)
+    receiver.join()
+    return said
+
+
+def test_a_step_in_which_many_deliver_worse_goes_back_with_exit_code_3(
+    shell: Shell, four: list[str]
+) -> None:
+    said = applied_while_failing(shell, 2, "--canary", "50", "--soak", "20s", exit_code=3)
+    assert "50 %: watching 2 until" in said
+    assert "stays behind: 1 of 1 fail (100.0 %); before: none was tried" in said
+    assert "50 %: 2 of the 2 that were called got worse: all go back" in said
+    assert "stopped: a step went back" in said
+    assert shell.urls() == four
+    assert sorted(shell.statuses().values()) == ["pending"] * 2 + ["stays behind"] * 2
+    # The next one goes on in the same shares, without those that stay behind.
+    said = shell.said("apply", "move.plan", "--no-probe", "--soak", "0", exit_code=4)
+    assert "100 %: watching 2 until" in said
+    assert sorted(shell.statuses().values()) == ["moved"] * 2 + ["stays behind"] * 2
+
+
+def test_a_single_one_that_delivers_worse_goes_back_alone(shell: Shell, four: list[str]) -> None:
+    said = applied_while_failing(shell, 1, "--canary", "50", "--soak", "1.5s", exit_code=4)
+    assert "50 %: 1 of 2 deliver worse than before, and go back" in said
+    assert "went back: 1 of 1" in said
+    assert sorted(shell.statuses().values()) == ["moved"] * 3 + ["stays behind"]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--canary", "0"), "must be shares from 1 to 99 percent that grow"),
+        (("--canary", "50,10"), "must be shares from 1 to 99 percent that grow"),
+        (("--canary", "x"), "must be shares in percent, like 10 or 10,50"),
+        (("--soak", "1h"), "--soak is for --canary"),
+        (("--canary", "10", "--soak", "long"), "'long' is no duration"),
+    ],
+)
+def test_a_canary_that_makes_no_sense_is_refused(
+    shell: Shell, words: tuple[str, ...], why: str
+) -> None:
+    shell.fill("https://a.example/")
+    shell.planned("--data", "data")
+    assert why in shell.said("apply", "move.plan", "--no-probe", *words, exit_code=2)
+    assert shell.urls() == ["https://a.example/"]
+
+
+# ---- the probe -----------------------------------------------------------------------------------
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Accepts what its server's check lets through, and refuses all else."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        server = cast("ReceivingServer", self.server)
+        request = ReceivedRequest("POST", self.path, tuple(self.headers.items()), body)
+        self.send_response(200 if server.accepts(request) else 403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        pass
+
+
+class ReceivingServer(ThreadingHTTPServer):
+    accepts: Callable[[ReceivedRequest], bool]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/"
+
+
+@pytest.fixture
+def receivers() -> Iterator[tuple[str, str]]:
+    """A receiver that checks KORE's signatures, and one that accepts everything."""
+    with ReceivingServer(("127.0.0.1", 0), Answering) as right:
+        checking = Receiver(right.url, kore_secrets=[KORE_SECRET])
+        right.accepts = lambda request: not isinstance(checking.receive_request(request), Rejected)
+        with ReceivingServer(("127.0.0.1", 0), Answering) as careless:
+            careless.accepts = lambda _: True
+            threads = [
+                threading.Thread(target=each.serve_forever, args=[0.01])
+                for each in (right, careless)
+            ]
+            for thread in threads:
+                thread.start()
+            yield right.url, careless.url
+            right.shutdown()
+            careless.shutdown()
+            for thread in threads:
+                thread.join()
+
+
+def test_a_receiver_that_is_not_ready_stays(shell: Shell, receivers: tuple[str, str]) -> None:
+    right, careless = receivers
+    shell.fill(right, careless)
+    shell.planned("--data", "data")
+    said = shell.said("apply", "move.plan", "--allow", "loopback", exit_code=4)
+    assert said.count("it accepts a request signed with another secret") == 1
+    assert shell.statuses() == {right: "moved", careless: "skipped"}
+
+
+def test_the_secret_of_files_is_given(shell: Shell, receivers: tuple[str, str]) -> None:
+    right, careless = receivers
+    Path("urls.csv").write_text(f"url\n{right}\n{careless}\n")
+    shell.planned("--csv", "urls.csv")
+    given = ("--write", "--kore-secret", KORE_SECRET, "--allow", "127.0.0.1")
+    shell.said("apply", "move.plan", *given, exit_code=4)
+    assert Path("urls.csv").read_text() == f"url\n{right}#cbs=kore\n{careless}\n"
+    assert KORE_SECRET not in Path("move.plan.journal").read_text()
+
+
+def test_nobody_is_probed_in_ones_own_network_unasked(
+    shell: Shell, receivers: tuple[str, str]
+) -> None:
+    shell.fill(receivers[0])
+    shell.planned("--data", "data")
+    said = shell.said("apply", "move.plan", exit_code=4)
+    assert "127.0.0.1 is not a public address" in said
+
+
+def test_without_the_secret_nothing_is_probed_and_nothing_moves(shell: Shell, app: Path) -> None:
+    before = app.read_text()
+    shell.planned(".")
+    said = shell.said("apply", "move.plan", "--write", exit_code=2)
+    assert "by callbacks that --kore-secret signs: give it, or --no-probe" in said
+    assert app.read_text() == before
+
+
+# ---- files and tables ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def app(shell: Shell) -> Path:
+    path = Path("app.py")
+    path.write_text("callback_url='https://user:secret@a.example/'\n")
+    return path
+
+
+def test_files_are_changed_where_that_is_asked_for(shell: Shell, app: Path) -> None:
+    before = app.read_text()
+    shell.planned(".")
+    said = shell.said("apply", "move.plan", "--no-probe")
+    assert "+callback_url='https://…@a.example/#cbs=kore'" in said
+    assert "nothing is changed; --write changes the files" in said
+    assert app.read_text() == before
+    assert not Path("move.plan.journal").exists()
+    shell.said("apply", "move.plan", "--no-probe", "--write")
+    assert app.read_text() == "callback_url='https://user:secret@a.example/#cbs=kore'\n"
+    assert "-callback_url='https://…@a.example/#cbs=kore'" in shell.said("revert", "move.plan")
+    shell.said("revert", "move.plan", "--write", "--yes")
+    assert app.read_text() == before
+
+
+def test_a_plan_of_files_works_from_any_folder(
+    shell: Shell, app: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell.planned("app.py")
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    shell.said("apply", "../move.plan", "--no-probe", "--write")
+    assert "cbs=kore" in (shell.folder / "app.py").read_text()
+
+
+def test_files_know_no_deliveries_for_a_canary(shell: Shell, app: Path) -> None:
+    shell.planned(".")
+    said = shell.said("apply", "move.plan", "--no-probe", "--write", "--canary", "10", exit_code=1)
+    assert "--canary needs a record that knows how its callbacks go" in said
+    assert not Path("move.plan.journal").exists()
+    assert "cbs" not in app.read_text()
+
+
+def test_what_is_skipped_is_counted(shell: Shell, app: Path) -> None:
+    Path("binary").write_bytes(b"\0")
+    assert "skipped 1: file that is no text" in shell.run("inventory", ".").stderr
+
+
+def test_urls_of_a_table_are_moved_in_place(shell: Shell) -> None:
+    Path("urls.csv").write_text("name;url\nA;https://a.example/\n")
+    shell.planned("--csv", "urls.csv")
+    shell.said("apply", "move.plan", "--no-probe", "--write")
+    assert Path("urls.csv").read_text() == "name;url\nA;https://a.example/#cbs=kore\n"
+
+
+# ---- what is refused -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ((), "say where the URLs are: --data DIR, --api, --csv FILE, or files and folders"),
+        ((".", "--csv", "a.csv"), "PATH and --csv are several records: give one"),
+        (("--api", "--data", "data"), "--api needs the account"),
+    ],
+)
+def test_one_record_has_to_be_named(shell: Shell, words: tuple[str, ...], why: str) -> None:
+    assert why in shell.said("inventory", *words, exit_code=2)
+
+
+def test_a_folder_without_data_is_refused_and_not_made(shell: Shell) -> None:
+    assert "there is no data in" in shell.said("inventory", "--data", "data", exit_code=1)
+    assert not shell.data.exists()
+
+
+def test_a_data_folder_of_the_environment_gives_way_to_what_is_named(
+    shell: Shell, app: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(os.environ, "RINGBACK_DATA", "data")
+    assert "app.py:1" in shell.said("inventory", ".")
+    assert "there is no data in" in shell.said("inventory", exit_code=1)
+
+
+def test_the_api_is_not_asked_without_a_token(shell: Shell) -> None:
+    said = shell.said("inventory", "--api", "--account-sid", ACCOUNT_SID, exit_code=1)
+    assert "give its Auth Token: RINGBACK_AUTH_TOKEN" in said
+
+
+def test_a_source_that_is_none_is_refused(shell: Shell, app: Path) -> None:
+    said = shell.said("plan", ".", "--to", "kor", "--out", "a.plan", exit_code=2)
+    assert "'kor' is no source" in said
+
+
+def test_a_plan_of_an_unknown_record_is_refused(shell: Shell, app: Path) -> None:
+    shell.planned(".")
+    Path("move.plan").write_text(Path("move.plan").read_text().replace('"files"', '"tapes"'))
+    assert "names no record that is known here" in shell.said("status", "move.plan", exit_code=1)

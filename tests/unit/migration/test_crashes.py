@@ -1,0 +1,230 @@
+"""A move is killed anywhere, and goes on: each URL is in its old or its new form all the time."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ringback.migration.applying import Ended, Watching
+from ringback.migration.journal import journal_of
+from ringback.migration.standing import Standing
+from ringback.migration.watching import up_to
+from tests.unit.migration.records import World, moved, urls
+from tests.unit.migration.test_applying import Watched
+
+
+class Killed(BaseException):
+    """No code of ours catches it."""
+
+
+class Executioner:
+    """A checkpoint that dies the Nth time that it is passed."""
+
+    def __init__(self, nth: int) -> None:
+        self._left = nth
+        self.died_at: str | None = None
+
+    def __call__(self, name: str) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self.died_at = name
+            raise Killed(name)
+
+
+FOUR_LOOKS = timedelta(seconds=3)
+
+
+def every_death(prepare: Callable[[], None], work: Callable[[Executioner], object]) -> set[str]:
+    """Do the work again and again, dying one checkpoint later each time, and go on after each."""
+    died_at = set[str]()
+    for nth in range(1, 200):
+        prepare()
+        executioner = Executioner(nth)
+        try:
+            work(executioner)
+        except Killed:
+            assert executioner.died_at is not None
+            died_at.add(executioner.died_at)
+            work(Executioner(0))
+        else:
+            return died_at
+    raise AssertionError("it never ends")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def check(world: World, old: dict[str, str]) -> None:
+    """Each URL is in its old or its new form, and the status says which."""
+    new, now, standings = moved(old), world.record.urls(), world.standings()
+    for name, url in now.items():
+        assert url in (old[name], new[name])
+        assert (standings[name] is Standing.MOVED) == (url == new[name])
+
+
+@pytest.mark.parametrize("nth", range(1, 8))
+def test_apply_that_dies_at_a_checkpoint_is_gone_on_with(world: World, nth: int) -> None:
+    old = urls(120)  # three batches
+    world.record.fill(old)
+    world.make_plan()
+    deaths = 0
+    while deaths < 100:
+        try:
+            world.apply(checkpoint=Executioner(nth))
+            break
+        except Killed:
+            deaths += 1
+            check(world, old)
+        nth += 1
+    assert deaths > 0
+    assert world.record.urls() == moved(old)
+    text = journal_of(world.path).read_text()
+    assert text.count('"ringback_journal": "passed"') == 1
+
+
+def test_a_canary_that_dies_at_any_checkpoint_ends_as_if_it_had_not(world: World) -> None:
+    old = urls(10)
+
+    def prepare() -> None:
+        world.begin_anew(old)
+
+    def work(executioner: Executioner) -> None:
+        try:
+            canary = Watched().canary(50, soak=FOUR_LOOKS)
+            assert world.apply(canary=canary, checkpoint=executioner) is Ended.DONE
+        finally:
+            check(world, old)
+        assert world.record.urls() == moved(old)
+
+    died_at = every_death(prepare, work)
+    assert died_at >= {
+        "began",
+        "step",
+        "moving",
+        "replaced",
+        "moved",
+        "soaking",
+        "looked",
+        "passed",
+    }
+    assert {news.share for news in world.news if isinstance(news, Watching)} == {50, 100}
+
+
+def test_a_soak_that_was_cut_off_ends_when_it_would_have(world: World) -> None:
+    world.record.fill(urls(10))
+    world.make_plan()
+    with pytest.raises(Killed):
+        world.apply(canary=Watched().canary(50), checkpoint=Executioner(20))
+    died = world.clock.now()
+    world.apply(canary=Watched().canary(50))
+    first, again, *_ = [news for news in world.news if isinstance(news, Watching)]
+    assert first == again
+    assert first.until > died
+
+
+GOING_BACK = ["worse", "stopped", "returning", "put back", "returned", "went back"]
+
+
+@pytest.mark.parametrize("nth", range(1, len(GOING_BACK) + 1))
+def test_going_back_that_dies_is_finished_before_anything_else(world: World, nth: int) -> None:
+    old = urls(10)
+    world.record.fill(old)
+    world.make_plan()
+    watched = Watched(dict.fromkeys(old, "worse"))
+    # began, step, moving, replaced, moved, soaking, and then:
+    executioner = Executioner(6 + nth)
+    with pytest.raises(Killed):
+        world.apply(canary=watched.canary(50), checkpoint=executioner)
+    assert executioner.died_at == GOING_BACK[nth - 1]
+    check(world, old)
+    if executioner.died_at != "went back":
+        # Once it is decided, nobody looks again.
+        again = watched if executioner.died_at == "worse" else Watched()
+        assert world.apply(canary=again.canary(50)) is Ended.WENT_BACK
+    assert world.record.urls() == old
+    assert list(world.standings().values()).count(Standing.BEHIND) == 5
+
+
+def test_a_single_one_goes_back_wherever_a_canary_dies(world: World) -> None:
+    old = urls(10)
+
+    def prepare() -> None:
+        world.begin_anew(old)
+
+    def work(executioner: Executioner) -> None:
+        (first, *_) = up_to(50, world.plan.edits)
+        watched = Watched({first.name: "worse"})
+        try:
+            canary = watched.canary(50, soak=FOUR_LOOKS)
+            assert world.apply(canary=canary, checkpoint=executioner) is Ended.DONE
+        finally:
+            check(world, old)
+        assert world.record.urls() == {**moved(old), first.name: old[first.name]}
+        assert world.standings()[first.name] is Standing.BEHIND
+
+    assert every_death(prepare, work) >= {"worse", "returning", "put back", "returned", "passed"}
+
+
+def test_revert_that_dies_at_any_checkpoint_is_gone_on_with(world: World) -> None:
+    old = urls(60)  # two batches
+
+    def prepare() -> None:
+        world.begin_anew(old)
+        world.apply()
+
+    def work(executioner: Executioner) -> None:
+        try:
+            world.revert(executioner)
+        finally:
+            check(world, old)
+        assert world.record.urls() == old
+
+    assert every_death(prepare, work) == {"reverting", "returning", "put back", "returned"}
+
+
+def test_a_line_that_was_cut_off_anywhere_is_gone_on_from(world: World) -> None:
+    old = urls(2)
+    world.record.fill(old)
+    world.make_plan()
+    world.apply()
+    whole = journal_of(world.path).read_bytes()
+    for end in range(0, len(whole), 23):
+        journal_of(world.path).write_bytes(whole[:end])
+        # A "moving" that is not on the disk has never been acted on.
+        world.record.fill(
+            moved(old) if b'"moving"' in whole[: whole.rfind(b"\n", 0, end) + 1] else old
+        )
+        world.apply()
+        assert world.record.urls() == moved(old)
+        assert set(world.standings().values()) == {Standing.MOVED}
+
+
+def test_a_process_that_is_killed_at_random_is_gone_on_with(world: World) -> None:
+    old = urls(120)
+    world.record.fill(old)
+    world.make_plan()
+    chance = random.Random(8)
+    deaths = 0
+    for _ in range(100):
+        child = os.fork()
+        if child == 0:
+            world.apply()
+            os._exit(0)
+        time.sleep(chance.uniform(0, 0.04))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        deaths += os.WIFSIGNALED(status)
+        check(world, old)
+        if world.record.urls() == moved(old):
+            break
+    assert deaths > 0
+    world.apply()
+    assert world.record.urls() == moved(old)
+    assert set(world.standings().values()) == {Standing.MOVED}

@@ -1,0 +1,338 @@
+"""Callback URLs in real files: found, and changed with nothing else."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ringback.core.errors import Unusable
+from ringback.core.method import Method
+from ringback.core.retargeting import retargeted
+from ringback.core.source import Source
+from ringback.migration.record import Edit, Ending, Entry
+from ringback.migration.records.files import FilesRecord
+
+URL = "https://a.example/p?x=1#rc=2"
+MOVED = f"{URL}&cbs=kore"
+
+
+def entries(record: FilesRecord) -> Sequence[Entry]:
+    return asyncio.run(record.entries())
+
+
+def edits(record: FilesRecord) -> list[Edit]:
+    return [
+        Edit(entry.place, entry.url, retargeted(entry.url, Source.KORE), entry.method)
+        for entry in entries(record)
+        if not entry.fixed
+    ]
+
+
+def replace(record: FilesRecord, *some: Edit) -> Sequence[Ending]:
+    return asyncio.run(record.replace(some))
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> FilesRecord:
+    return FilesRecord.of_code(tmp_path, ["."])
+
+
+def put(record: FilesRecord, content: str | bytes, name: str = "app.py") -> Path:
+    path = record.root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+# ---- what is found in code -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("app.py", 'sim.update(callback_url="{}")'),
+        ("app.py", "fleet.update(sms_commands_url='{}',"),
+        ("app.py", 'ip_commands_url: str = "{}"'),
+        ("app.py", 'PARAMETERS["CallbackUrl"] = "{}"'),
+        ("app.py", 'x = """CallbackUrl"""; callback_url = r"{}"'),
+        ("app.js", "sim.update({{ callbackUrl: '{}' }})"),
+        ("app.js", "sim.update({{ callbackUrl: `{}` }})"),
+        ("app.rb", "sim.update(commands_callback_url: '{}')"),
+        ("app.rb", ":callback_url => '{}'"),
+        ("app.php", '"smsCommandsUrl" => "{}"'),
+        ("A.java", '.setCallbackUrl(URI.create("{}"))'),
+        ("A.java", '.setIpCommandsUrl("{}").update();'),
+        ("a.cs", 'smsCommandsUrl: new Uri("{}")'),
+        ("a.go", 'params.SetCallbackUrl("{}")'),
+        ("a.yaml", "callback_url: {}"),
+        ("a.yaml", "  - sms-commands-url: '{}'"),
+        ("a.toml", 'callback_url = "{}"'),
+        ("a.json", '{{"CallbackUrl": "{}"}}'),
+        ("a.json", '{{"Url": {{"CommandsCallbackUrl":"{}"}}}}'),
+        ("a.tf", 'callback_url = "{}"'),
+        (".env", "KORE_CALLBACK_URL={}"),
+        ("a.properties", "twilio.callback.url={}"),
+        ("compose.yaml", '- "CALLBACK_URL={}"'),
+    ],
+)
+def test_a_callback_url_is_found_and_changed(code: FilesRecord, name: str, line: str) -> None:
+    path = put(code, f"\n{line.format(URL)}\nlast", name)
+    found = entries(code)
+    assert [(each.place.name, each.url, each.fixed) for each in found] == [(f"{name}:2", URL, None)]
+    assert replace(code, *edits(code)) == [Ending.DONE]
+    assert path.read_text() == f"\n{line.format(MOVED)}\nlast"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "curl -d CallbackUrl=https://a.example/p#rc=2 \\\n",
+            "https://a.example/p#rc=2%26cbs=kore \\\n",
+        ),
+        (
+            'curl -d "CallbackUrl=https://a.example/p#rc=2"\n',
+            'https://a.example/p#rc=2%26cbs=kore"\n',
+        ),
+        (
+            "curl -d 'Status=active&CallbackUrl=https://a.example/p&CallbackMethod=GET'\n",
+            "https://a.example/p#cbs=kore&CallbackMethod=GET'\n",
+        ),
+        (
+            'curl --data-urlencode "CallbackUrl=https://a.example/p#rc=2"\n',
+            'https://a.example/p#rc=2&cbs=kore"\n',
+        ),
+        (
+            "curl --data-urlencode CallbackUrl=https://a.example/p#rc=2\n",
+            "https://a.example/p#rc=2\\&cbs=kore\n",
+        ),
+        (
+            "body = 'CallbackUrl=https%3A%2F%2Fa.example%2Fp%23rc%3D2&Status=active'\n",
+            "https%3A%2F%2Fa.example%2Fp%23rc%3D2%26cbs%3Dkore&Status=active'\n",
+        ),
+        ('{"callbackUrl": "https:\\/\\/a.example\\/p#rc=2"}\n', 'a.example\\/p#rc=2&cbs=kore"}\n'),
+        ("export CALLBACK_URL=https://a.example/p#rc=2\n", "https://a.example/p#rc=2\\&cbs=kore\n"),
+    ],
+)
+def test_a_url_is_changed_in_the_way_in_which_it_is_written(
+    code: FilesRecord, before: str, after: str
+) -> None:
+    path = put(code, before, "notes.txt")
+    (edit,) = edits(code)
+    assert edit.old in ("https://a.example/p", "https://a.example/p#rc=2")
+    replace(code, edit)
+    assert path.read_text().endswith(after)
+    assert [entry.url for entry in entries(code)] == [edit.new]
+    replace(code, edit.back())
+    assert path.read_text() == before
+
+
+def test_markup_has_its_own_way_with_an_ampersand(code: FilesRecord) -> None:
+    path = put(code, f"<callback_url>{URL}</callback_url>\n", "a.xml")
+    replace(code, *edits(code))
+    assert path.read_text() == f"<callback_url>{URL}&amp;cbs=kore</callback_url>\n"
+
+
+def test_a_url_that_asks_for_a_source_is_found_whatever_it_is_called(code: FilesRecord) -> None:
+    put(code, "see (https://a.example/p#rc=2&cbs=twilio).\nTO = 'https://b.example/#cbs=kore'\n")
+    assert [(entry.place.name, entry.url) for entry in entries(code)] == [
+        ("app.py:1", "https://a.example/p#rc=2&cbs=twilio"),
+        ("app.py:2", "https://b.example/#cbs=kore"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('callback_url=f"https://{host}/p"', "placeholder"),
+        ("callbackUrl: `https://${host}/p`", "placeholder"),
+        ('callback_url: "https://#{host}/p"', "placeholder"),
+        ('callback_url="https://%s/p" % host', "placeholder"),
+        ('callback_url="https://a.example/" + path', "put together"),
+        ('callback_url="https://a.example/{}".format(path)', "placeholder"),
+        ("'callbackUrl' => 'https://a.example/' . $path", "put together"),
+        ('callback_url=base + "/sms"', "put together"),
+        ('callback_url=os.environ["CALLBACK_URL"]', "put together"),
+        ("callbackUrl: process.env.CALLBACK_URL", "put together"),
+        ("callback_url: ${CALLBACK_URL}", "placeholder"),
+        ("curl -d CallbackUrl=$URL/p", "placeholder"),
+        ('curl -d "CallbackUrl=https://a.example/p#rc=2&cbs=kore"', "write %26"),
+        ('curl -d "CallbackUrl=https://a.example/p?x=1&y=2"', "write %26"),
+        ("curl -d CallbackUrl=https://a.example/p?x=1&y=2", "put it in quotes"),
+        ("export CALLBACK_URL=https://a.example/p?x=1&y=2", "put it in quotes"),
+    ],
+)
+def test_what_is_not_whole_is_listed_and_never_changed(
+    code: FilesRecord, line: str, why: str
+) -> None:
+    path = put(code, f"{line}\n")
+    (entry,) = entries(code)
+    assert entry.fixed is not None
+    assert why in entry.fixed
+    assert replace(code, Edit(entry.place, entry.url, f"{entry.url}#cbs=kore")) == [Ending.CHANGED]
+    assert path.read_text() == f"{line}\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "def send(callback_url: str) -> None:",
+        "self.callback_url = callback_url",
+        'callback_url=""',
+        "callbackUrl: string | null",
+        'if "CallbackUrl" in form: ...',
+        "https://a.example/#top",
+        "callback_urls = []",
+    ],
+)
+def test_what_names_no_url_is_not_listed(code: FilesRecord, line: str) -> None:
+    put(code, f"{line}\n")
+    assert not entries(code)
+
+
+def test_several_urls_on_a_line_have_places_of_their_own(code: FilesRecord) -> None:
+    path = put(code, "callback_url='http://a/', sms_commands_url='http://b/'\n")
+    assert [entry.place.name for entry in entries(code)] == ["app.py:1", "app.py:1 (2)"]
+    replace(code, *reversed(edits(code)))
+    assert (
+        path.read_text()
+        == "callback_url='http://a/#cbs=kore', sms_commands_url='http://b/#cbs=kore'\n"
+    )
+
+
+# ---- which files ---------------------------------------------------------------------------------
+
+
+def test_endless_lines_take_no_time(code: FilesRecord) -> None:
+    for number, piece in enumerate(
+        ("-", "a.", "http://a/", "callbackUrl=", "x=&", "'callbackUrl=")
+    ):
+        put(code, piece * (100_000 // len(piece)), f"{number}.js")
+    assert not entries(code)
+
+
+def test_what_is_no_text_or_other_peoples_is_skipped_and_counted(code: FilesRecord) -> None:
+    line = f"callback_url='{URL}'\n"
+    put(code, line, "src/app.py")
+    for folder in ("node_modules", ".git", "src/.venv"):
+        put(code, line, f"{folder}/x.py")
+    put(code, line + "\0", "binary")
+    put(code, line + " " * 1_000_000, "large.txt")
+    put(code, '{"ringback_plan": {"url": "https://a.example/#cbs=kore"}}', "move.plan")
+    (code.root / "link.py").symlink_to("src/app.py")
+    assert [entry.place.name for entry in entries(code)] == ["src/app.py:1"]
+    assert code.skipped == {
+        "folder of tools or of other people's code": 3,
+        "file that is no text": 1,
+        "file of more than 1,000,000 bytes": 1,
+        "link, or no file": 1,
+        "plan or journal of a move": 1,
+    }
+
+
+def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Unusable, match=r"nowhere\.py can't be read: No such file"):
+        entries(FilesRecord.of_code(tmp_path, ["nowhere.py"]))
+
+
+# ---- how they are written ------------------------------------------------------------------------
+
+
+def test_all_bytes_but_those_of_the_edit_stay(code: FilesRecord) -> None:
+    before = b"\xef\xbb\xbf# \xe9t\xe9 \xff\r\ncallback_url = '%b'\r\n\tlast\x0c" % URL.encode()
+    path = put(code, before)
+    path.chmod(0o751)
+    replace(code, *edits(code))
+    assert path.read_bytes() == before.replace(URL.encode(), MOVED.encode())
+    assert path.stat().st_mode & 0o777 == 0o751
+    assert list(code.root.iterdir()) == [path]
+
+
+def test_a_link_that_is_named_itself_still_is_one_after(tmp_path: Path) -> None:
+    (tmp_path / "real.py").write_text(f"callback_url='{URL}'")
+    link = tmp_path / "link.py"
+    link.symlink_to("real.py")
+    record = FilesRecord.of_code(tmp_path, ["link.py"])
+    replace(record, *edits(record))
+    assert link.is_symlink()
+    assert MOVED in (tmp_path / "real.py").read_text()
+
+
+def test_what_is_not_there_as_planned_is_left_alone(code: FilesRecord) -> None:
+    path = put(code, f"callback_url='{URL}'\n")
+    (edit,) = edits(code)
+    path.write_text("callback_url='https://other.example/'\n")
+    assert replace(code, edit) == [Ending.CHANGED]
+    path.write_text("\n")
+    assert replace(code, edit) == [Ending.GONE]
+    path.unlink()
+    assert replace(code, edit) == [Ending.GONE]
+
+
+def test_an_edit_that_is_made_already_is_done(code: FilesRecord) -> None:
+    path = put(code, f"callback_url='{URL}'\n")
+    (edit,) = edits(code)
+    assert [replace(code, edit), replace(code, edit)] == [[Ending.DONE], [Ending.DONE]]
+    assert path.read_text() == f"callback_url='{MOVED}'\n"
+
+
+def test_a_diff_changes_nothing_and_shows_no_secrets(code: FilesRecord) -> None:
+    before = "TOKEN = 'secret'\ncallback_url = 'https://user:secret@a.example/'"
+    path = put(code, before)
+    assert code.diff(edits(code)) == (
+        "--- a/app.py\n"
+        "+++ b/app.py\n"
+        "@@ -2 +2 @@\n"
+        "-callback_url = 'https://…@a.example/'\n"
+        "+callback_url = 'https://…@a.example/#cbs=kore'\n"
+    )
+    assert path.read_text() == before
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+
+def table(tmp_path: Path, text: str) -> FilesRecord:
+    (tmp_path / "urls.csv").write_bytes(text.encode())
+    return FilesRecord.of_table(tmp_path, "urls.csv")
+
+
+def test_a_table_says_whose_urls_they_are_and_what_they_are_called(tmp_path: Path) -> None:
+    record = table(
+        tmp_path,
+        f'Name,callback_url,Method,account_sid,note\r\n"Fleet, A",{URL},get,AC1,x\r\n,,,,\r\nB,http://b/,,,\r\n',
+    )
+    first, second = entries(record)
+    assert (first.place.name, first.place.account_sid, first.method) == (
+        "urls.csv:2 Fleet, A",
+        "AC1",
+        Method.GET,
+    )
+    assert (first.url, second.url, second.place.name) == (URL, "http://b/", "urls.csv:4 B")
+    assert second.place.account_sid is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "url\n{}\n",
+        'id;url;note\r\n1;"{}";"a ""quoted"" note"\r\n2;;\r\n',
+        '\ufeffurl\tnote\n{}\t"two\nlines"\n',
+        'note,url\n  spaces ,"{}"',
+    ],
+)
+def test_a_table_is_written_back_as_it_was_but_for_its_urls(tmp_path: Path, text: str) -> None:
+    record = table(tmp_path, text.format(URL))
+    assert replace(record, *edits(record)) == [Ending.DONE]
+    assert (tmp_path / "urls.csv").read_bytes() == text.format(MOVED).encode()
+
+
+def test_a_table_without_urls_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Unusable, match=r"urls\.csv:1: no column is named url or callback_url"):
+        entries(table(tmp_path, "a,b\n1,2\n"))
+
+
+def test_a_method_that_no_callback_has_is_told(tmp_path: Path) -> None:
+    (entry,) = entries(table(tmp_path, "url,method\nhttp://a/,PUT\n"))
+    assert entry.warnings == ("its method is 'PUT'; callbacks are sent by POST or GET",)

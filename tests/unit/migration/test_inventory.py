@@ -1,0 +1,71 @@
+import pytest
+
+from ringback.core.source import NOTICE, Hold, Policy, Source
+from ringback.migration.inventory import Line, inventory
+from ringback.migration.record import Entry, Place
+from tests.unit.migration.records import ACCOUNT
+
+T, K = Source.TWILIO, Source.KORE
+
+
+def line(url: str, *, policy: Policy = NOTICE, fixed: str | None = None) -> Line:
+    (found,) = inventory([Entry(Place("fleet", ACCOUNT), url, fixed=fixed)], policy)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("url", "sources"),
+    [
+        ("https://a.example/", [T, K, K]),
+        ("https://a.example/#cbs=kore", [K, K, K]),
+        ("https://a.example/#cbs=twilio", [T, T, K]),
+    ],
+)
+def test_a_line_says_where_a_url_is_sent_from_in_each_phase(
+    url: str, sources: list[Source]
+) -> None:
+    found = line(url).sources
+    assert list(found) == ["before", "between", "after"]
+    assert list(found.values()) == sources
+
+
+def test_a_held_url_is_sent_from_the_same_source_in_every_phase() -> None:
+    policy = Policy(NOTICE.phases, (Hold("before", url_prefix="https://a.example/"),))
+    assert set(line("https://a.example/p", policy=policy).sources.values()) == {T}
+
+
+def test_what_is_shown_has_no_credentials() -> None:
+    for url in ("https://user:secret@a.example/p#rc=2", "https:/user:secret@a.example/p"):
+        assert "secret" not in str(line(url).record)
+        assert "a.example/p" in line(url).url
+
+
+@pytest.mark.parametrize(
+    ("url", "warning"),
+    [
+        ("https://a.example/#foo=1", "the fragment key 'foo' is unknown and has no effect"),
+        ("https://a.example/#CBS=kore", "did you mean cbs?"),
+        ("https://a.example/#cbs=KORE", "#cbs=KORE: cbs must be twilio or kore"),
+        ("ftp://a.example/", "callbacks go to http:// or https://, not ftp://"),
+        ("http://a.example/", "without TLS"),
+        ("https://a.example/?x=1&y=2", "its query has several parameters"),
+        ("https://10.0.0.1/", "10.0.0.1 is not a public address"),
+        ("https://[::1]/", "::1 is not a public address"),
+        ("https://localhost/", "localhost is a name of this machine or network"),
+        ("https://a.LOCAL/", "a.LOCAL is a name of this machine or network"),
+        ("https://a.example/%23cbs=kore", "its # is written %23"),
+        ("https://a.example/?x=1&amp;y=2", "its & is written &amp;"),
+    ],
+)
+def test_what_is_odd_about_a_url_is_said(url: str, warning: str) -> None:
+    assert warning in " ".join(line(url).warnings)
+
+
+def test_nothing_is_said_of_a_url_in_good_order() -> None:
+    assert line("https://a.example/p?x=1#rc=2&cbs=kore").warnings == ()
+
+
+def test_why_a_url_cannot_be_changed_is_said_instead_of_why_it_is_none() -> None:
+    assert line("https://{host}/", fixed="it has a placeholder").warnings == (
+        "it has a placeholder",
+    )

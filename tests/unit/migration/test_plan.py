@@ -1,0 +1,167 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ringback.core.errors import Unusable
+from ringback.core.source import Source
+from ringback.migration.plan import Plan, make_plan
+from ringback.migration.record import Entry, Place
+from ringback.migration.selecting import Selection
+from tests.unit.migration.records import ACCOUNT, NOW, urls
+
+OTHER = "AC" + "0" * 32
+ENTRIES = [
+    Entry(Place("fleet 1 SmsCommandsUrl", ACCOUNT), "https://user:secret@a.example/sms#rc=2"),
+    Entry(Place("fleet 1 IpCommandsUrl", ACCOUNT), "https://a.example/ip#cbs=twilio&x"),
+    Entry(Place("fleet 2 SmsCommandsUrl", OTHER), "https://b.example/#cbs=kore"),
+    Entry(Place("fleet 3 SmsCommandsUrl", OTHER), "no URL"),
+    Entry(Place("app.py:3"), "https://c.example/", fixed="it is put together"),
+    Entry(Place("app.py:4"), "https://{c}/", fixed="it has a placeholder"),
+]
+
+
+def plan(*selected: str, to: Source = Source.KORE, percent: int = 100, **more: Any) -> Plan:
+    return make_plan(
+        more.get("entries", ENTRIES),
+        to=to,
+        record={"kind": "test"},
+        phase="before",
+        now=NOW,
+        plan_id="p1",
+        selections=[Selection.parse(text) for text in selected],
+        percent=percent,
+    )
+
+
+def names(found: Plan) -> list[str]:
+    return [edit.place.name for edit in found.edits]
+
+
+def test_a_plan_has_the_exact_edits_and_counts_what_it_leaves_out() -> None:
+    found = plan()
+    assert [(edit.old, edit.new) for edit in found.edits] == [
+        ("https://a.example/sms#rc=2", "https://a.example/sms#rc=2&cbs=kore"),
+        ("https://a.example/ip#cbs=twilio&x", "https://a.example/ip#cbs=kore&x"),
+    ]
+    assert found.left_out == {
+        "no URL that can be called": 1,
+        "can't be changed where it stands": 2,
+        "asks for it already": 1,
+    }
+
+
+def test_a_plan_can_lead_to_twilio() -> None:
+    assert [edit.new for edit in plan(to=Source.TWILIO).edits] == [
+        "https://a.example/sms#rc=2&cbs=twilio",
+        "https://b.example/#cbs=twilio",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("selected", "chosen"),
+    [
+        (("account=" + ACCOUNT,), 2),
+        (("account!=" + ACCOUNT,), 0),
+        (("url=https://a.example/*",), 2),
+        (("url=https://a.example/",), 0),
+        (("url=https://a.example/ip*",), 1),
+        (("place=fleet*", "place=*SmsCommandsUrl"), 1),
+        (("source=none",), 1),
+        (("source=twilio",), 1),
+        (("source!=twilio",), 1),
+    ],
+)
+def test_all_conditions_have_to_hold(selected: tuple[str, ...], chosen: int) -> None:
+    assert len(plan(*selected).edits) == chosen
+
+
+@pytest.mark.parametrize("text", ["", "account", "host=a", "url=", "url~x", "Account=AC1"])
+def test_a_condition_that_says_nothing_is_refused(text: str) -> None:
+    with pytest.raises(Unusable, match="selects nothing; write account=…, place=…, url=…"):
+        Selection.parse(text)
+
+
+def test_a_share_grows_by_others_and_loses_none() -> None:
+    entries = [Entry(Place(name), url) for name, url in urls(300).items()]
+    chosen = [set(names(plan(entries=entries, percent=percent))) for percent in (10, 30, 100)]
+    assert chosen[0] < chosen[1] < chosen[2]
+    assert [20 < len(chosen[0]) < 40, 70 < len(chosen[1]) < 110, len(chosen[2])] == [
+        True,
+        True,
+        300,
+    ]
+    moved = [Entry(Place(name), f"{url}&cbs=twilio") for name, url in reversed(urls(300).items())]
+    assert set(names(plan(entries=moved, percent=10))) == chosen[0]
+
+
+# ---- the file
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    plan("account=" + ACCOUNT).write(tmp_path / "a.plan")
+    return tmp_path / "a.plan"
+
+
+def test_a_plan_is_read_as_it_was_written(path: Path) -> None:
+    assert Plan.read(path) == plan("account=" + ACCOUNT)
+
+
+def test_a_plan_has_one_edit_on_each_line_and_no_credentials(path: Path) -> None:
+    header, *edits = map(json.loads, path.read_text().splitlines())
+    assert header["edits"] == len(edits) == 2
+    assert edits[0] == {
+        "place": "fleet 1 SmsCommandsUrl",
+        "account_sid": ACCOUNT,
+        "method": "POST",
+        "url": "https://a.example/sms#rc=2",
+        "new": "https://a.example/sms#rc=2&cbs=kore",
+    }
+    assert "secret" not in path.read_text()
+
+
+def test_a_plan_never_takes_the_place_of_another_file(path: Path) -> None:
+    with pytest.raises(Unusable, match="exists, and may be the way back"):
+        plan().write(path)
+
+
+def test_lines_may_be_deleted_by_hand(path: Path) -> None:
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([lines[0], "\n", lines[2]]))
+    assert names(Plan.read(path)) == ["fleet 1 IpCommandsUrl"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("ip#cbs=kore&x", "ip#cbs=kore", "this edit was altered"),
+        ("ip#cbs=kore&x", "ip#cbs=twilio&x", "this edit was altered"),
+        ("//a.example/ip#cbs=twilio", "//u:secret@a.example/ip#cbs=twilio", "was altered"),
+        ("https://a.example/ip#cbs=twilio", "ftp://a.example/ip#cbs=twilio", "this is no edit"),
+        ("IpCommandsUrl", "SmsCommandsUrl", "there is an edit for fleet 1 SmsCommandsUrl already"),
+        ('"POST", "url": "https://a.example/ip', '"PUT", "url": "https://a.example/ip', "no edit"),
+        ('{"place": "fleet 1 Ip', '["place": "fleet 1 Ip', "this is no line of a plan"),
+    ],
+)
+def test_an_edit_that_is_something_else_is_refused_by_its_line(
+    path: Path, old: str, new: str, why: str
+) -> None:
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(Unusable, match=rf"a\.plan:3: .*{why}") as refused:
+        Plan.read(path)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["", "{}\n", "[]\n", "no JSON\n", '{"ringback_plan": 1}\n'])
+def test_a_file_that_is_no_plan_is_refused(path: Path, text: str) -> None:
+    path.write_text(text)
+    with pytest.raises(Unusable, match=r"a\.plan:1: this is no "):
+        Plan.read(path)
+
+
+def test_a_plan_whose_goal_was_altered_is_refused(path: Path) -> None:
+    path.write_text(path.read_text().replace('"to": "kore"', '"to": "twilio"'))
+    with pytest.raises(Unusable, match=r"a\.plan:2: this edit was altered"):
+        Plan.read(path)

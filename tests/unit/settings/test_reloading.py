@@ -1,0 +1,206 @@
+"""A changed settings file: its policy is taken over, and whatever else happens is told."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from ringback.core.source import NOTICE, Hold, Policy
+from ringback.core.transition import Transition
+from ringback.engine.policy_in_force import PolicyInForce
+from ringback.settings import Command, Origin, Reloading, policy_of
+from ringback.settings import reloading as module
+from tests.foresights import until
+
+HOLD = '[[holds]]\nphase = "before"\naccount_sid = "AC1"\n'
+HELD = Policy(NOTICE.phases, (Hold("before", "AC1"),))
+
+
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LOOK_EVERY_SECONDS", 0.01)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "ringback.toml"
+    path.write_text("# nothing yet\n")
+    return path
+
+
+@pytest.fixture
+def in_force() -> PolicyInForce:
+    return PolicyInForce(Transition(NOTICE))
+
+
+def write(file: Path, text: str | None) -> None:
+    """Have this in the file; None takes it away."""
+    if text is None:
+        file.unlink()
+    else:
+        file.write_text(text)
+
+
+@asynccontextmanager
+async def reloading(
+    file: Path, in_force: PolicyInForce, command: Command = Command.SERVE, **flags: str
+) -> AsyncGenerator[Reloading]:
+    origin = Origin({"settings": str(file), **flags}, {}, command)
+    looking = Reloading(origin, str(file), in_force, origin.load())
+    loop = asyncio.create_task(looking.run())
+    try:
+        yield looking
+    finally:
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
+
+
+def logged(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
+    return [line.getMessage() for line in caplog.records if line.levelno == level]
+
+
+async def test_a_file_that_changes_puts_its_policy_in_force(
+    file: Path, in_force: PolicyInForce, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with reloading(file, in_force):
+        write(file, HOLD)
+        await until(lambda: in_force.transition.policy == HELD)
+    assert logged(caplog, logging.INFO) == [f"the policy is that of {file} now"]
+    assert logged(caplog, logging.WARNING) == []
+
+
+async def test_a_file_that_another_takes_the_place_of_is_noticed(
+    file: Path, in_force: PolicyInForce
+) -> None:
+    other = file.with_name("other.toml")
+    write(file, "#" * (len(HOLD) - 1) + "\n")
+    write(other, HOLD)
+    for each in (file, other):
+        os.utime(each, (1_700_000_000, 1_700_000_000))
+    async with reloading(file, in_force):
+        other.replace(file)
+        await until(lambda: in_force.transition.policy == HELD)
+
+
+async def test_a_file_that_is_being_written_is_left_alone(
+    file: Path, in_force: PolicyInForce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    def mark(_: str) -> tuple[int, int, int]:
+        """Say that there is more in the file at each of twenty looks."""
+        nonlocal looks
+        looks += 1
+        write(file, HOLD if looks >= 20 else "[[hol")
+        return 0, 0, min(looks, 20)
+
+    async with reloading(file, in_force):
+        monkeypatch.setattr(module, "_mark", mark)
+        await until(lambda: in_force.transition.policy == HELD)
+    assert (in_force.refusals, looks > 20) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (f'{HOLD}until = "soon"', ":4: until: 'soon' is no date"),
+        (f"{HOLD}what is this", ":4: this is not TOML"),
+        ("port = 70000", ":1: port = 70000: '70000' is no port"),
+        (None, "can't be read: No such file or directory"),
+    ],
+)
+async def test_a_file_that_can_not_be_used_changes_nothing_and_is_told_of_once(
+    text: str | None,
+    problem: str,
+    file: Path,
+    in_force: PolicyInForce,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with reloading(file, in_force):
+        write(file, text)
+        await until(lambda: in_force.problem)
+        await asyncio.sleep(0.03)
+        assert in_force.transition.policy == NOTICE
+        (line,) = logged(caplog, logging.ERROR)
+        assert line.startswith("the policy stays as it was: ")
+        assert problem in line
+        assert str(file) in line
+        assert in_force.refusals == 1
+
+        write(file, "# as it was\n")
+        await until(lambda: in_force.problem is None)
+    assert logged(caplog, logging.INFO) == [f"the policy is that of {file} now"]
+
+
+async def test_what_else_changed_needs_a_restart_and_is_named_once(
+    file: Path, in_force: PolicyInForce, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with reloading(file, in_force):
+        write(file, f"backlog = 10\nport = 7777\n{HOLD}")
+        await until(lambda: in_force.transition.policy == HELD)
+        write(file, "backlog = 11\nport = 7777\n")
+        await until(lambda: in_force.transition.policy == NOTICE)
+    assert logged(caplog, logging.WARNING) == [
+        f"{file}: what changed of port, backlog needs a restart"
+    ]
+
+
+async def test_a_source_that_is_new_needs_a_restart_before_a_policy_can_have_it(
+    file: Path, in_force: PolicyInForce
+) -> None:
+    async with reloading(file, in_force):
+        write(
+            file,
+            '[[phases]]\nname = "all"\ndefault = "acme"\nmay_ask = ["acme"]\n'
+            '[sources.acme]\nsignature = "hmac-sha256"\ntoken = "{uuid}"\n'
+            'headers = ["X-Token: {token}", "X-Signature: {signature}"]\n',
+        )
+        await until(lambda: in_force.problem)
+    assert in_force.problem == f"{file}: the policy has sources that need a restart: acme"
+    assert in_force.transition.policy == NOTICE
+
+
+async def test_it_looks_at_once_when_it_is_told_to(
+    file: Path, in_force: PolicyInForce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LOOK_EVERY_SECONDS", 3600)
+    async with reloading(file, in_force) as looking:
+        write(file, HOLD)
+        await asyncio.sleep(0.03)
+        assert in_force.transition.policy == NOTICE
+        looking.look_now()
+        await until(lambda: in_force.transition.policy == HELD)
+
+
+async def test_a_phase_that_dev_is_held_in_stays(file: Path, in_force: PolicyInForce) -> None:
+    async with reloading(file, in_force, Command.DEV, phase="between"):
+        write(file, HOLD)
+        await until(lambda: in_force.transition.policy == HELD.held_in("between"))
+
+
+def test_a_policy_of_settings_is_held_in_their_phase() -> None:
+    held = Origin({"phase": "after"}, {}, Command.DEV).load()
+    by_date = Origin({"at": "2024-10-20"}, {}, Command.DEV).load()
+    assert policy_of(held) == NOTICE.held_in("after")
+    assert policy_of(by_date) == NOTICE
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "path"),
+    [
+        ({"settings": "a.toml"}, {"RINGBACK_SETTINGS": "b.toml"}, "a.toml"),
+        ({"settings": None}, {"RINGBACK_SETTINGS": "b.toml"}, "b.toml"),
+        ({"settings": None}, {"RINGBACK_SETTINGS": ""}, None),
+        ({}, {}, None),
+    ],
+)
+def test_the_file_is_the_one_that_was_named(
+    flags: dict[str, str | None], environment: dict[str, str], path: str | None
+) -> None:
+    assert Origin(flags, environment, Command.SERVE).path == path

@@ -1,0 +1,143 @@
+"""Which callbacks are copied, as the settings file says it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import Unusable
+from ringback.core.shadow import MarkedByParameter, MarkedByPath, MarkedByUrl, ShadowRule
+from ringback.core.source import Source
+from ringback.settings import load
+
+FORM = (
+    "a shadow has source, account_sid or url_prefix or both, one of parameter, path and url, and"
+    " may have percent"
+)
+SHADOW = """
+[[shadows]]
+source = "kore"
+url_prefix = "https://a.example/"
+parameter = "shadow=1"
+percent = 10
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ringback.toml"
+
+
+@pytest.fixture
+def read(path: Path) -> Callable[[str], tuple[ShadowRule, ...]]:
+    """Return the shadows of a file with this text."""
+
+    def read(text: str) -> tuple[ShadowRule, ...]:
+        path.write_text(text, "utf-8")
+        return load({"settings": str(path)}, {}).shadows
+
+    return read
+
+
+Read = Callable[[str], tuple[ShadowRule, ...]]
+
+
+def test_each_way_to_mark_a_copy_is_read(read: Read) -> None:
+    assert read(
+        SHADOW
+        + """
+[[shadows]]
+source = "twilio"
+account_sid = "AC1"
+path = "/shadow/callbacks"
+
+[[shadows]]
+source = "kore"
+account_sid = "AC1"
+url_prefix = "https://b.example"
+url = "https://user:made-up@copies.example/in#ct=300"
+"""
+    ) == (
+        ShadowRule(
+            Source.KORE, MarkedByParameter("shadow=1"), None, "https://a.example/", percent=10
+        ),
+        ShadowRule(Source.TWILIO, MarkedByPath("/shadow/callbacks"), "AC1"),
+        ShadowRule(
+            Source.KORE,
+            MarkedByUrl(CallbackUrl.parse("https://user:made-up@copies.example/in#ct=300")),
+            "AC1",
+            "https://b.example",
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "line", "why"),
+    [
+        ('source = "kore"\n', "", 2, "source is missing"),
+        (
+            'source = "kore"',
+            'source = "korea"',
+            3,
+            "source: 'korea' is no source; it must be twilio or kore",
+        ),
+        ("url_prefix", "prefix", 4, "prefix is not known here"),
+        (
+            'url_prefix = "https://a.example/"\n',
+            "",
+            3,
+            "it has to say whose callbacks it copies",
+        ),
+        ('parameter = "shadow=1"\n', "", 3, "the copy isn't marked"),
+        (
+            "percent",
+            'path = "/x"\npercent',
+            6,
+            "parameter and path exclude each other",
+        ),
+        (
+            '"shadow=1"',
+            '"a b#c"',
+            5,
+            "parameter = 'a b#c' can't stand in a query; it is like shadow=1",
+        ),
+        ('"shadow=1"', "1", 5, "parameter = 1 must be text in quotes"),
+        (
+            'parameter = "shadow=1"',
+            'path = "copies?x=1"',
+            5,
+            "path = 'copies?x=1' is no path; it is like /shadow/callbacks",
+        ),
+        (
+            'parameter = "shadow=1"',
+            'url = "ftp://user:secret@b.example/"',
+            5,
+            "url: '…@b.example/': callbacks go to http:// or https://, not ftp://",
+        ),
+        (
+            'parameter = "shadow=1"',
+            'url = "https://b.example/#cbs=kore"',
+            5,
+            "url: the copy comes from its source; take #cbs= out",
+        ),
+        ("= 10", "= 0", 6, "percent = 0 must be a whole number from 1 to 100"),
+        ("= 10", "= 101", 6, "percent = 101 must be a whole number from 1 to 100"),
+        ("= 10", "= true", 6, "percent = True must be a whole number from 1 to 100"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_its_line(
+    right: str, wrong: str, *, line: int, why: str, read: Read, path: Path
+) -> None:
+    assert right in SHADOW
+    with pytest.raises(Unusable) as refusal:
+        read(SHADOW.replace(right, wrong, 1))
+    assert str(refusal.value) == f"{path}:{line}: {why}; {FORM}"
+
+
+def test_shadows_that_are_no_tables_are_refused(read: Read, path: Path) -> None:
+    with pytest.raises(Unusable) as refusal:
+        read('shadows = "kore"')
+    assert str(refusal.value) == (
+        f"{path}:1: shadows must be written as [[shadows]] tables; {FORM}"
+    )
