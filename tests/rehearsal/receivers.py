@@ -63,9 +63,13 @@ class ManyReceivers:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
-    def open(self, path: str, kind: Kind, account: Account) -> str:
-        """Have a receiver of an account's callbacks, and return its URL."""
-        url = f"http://127.0.0.1:{self.port}{path}"
+    def url(self, path: str) -> str:
+        """Return the URL of a receiver."""
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def open(self, path: str, kind: Kind, account: Account) -> None:
+        """Have a receiver of an account's callbacks."""
+        url = self.url(path)
         self.kinds[path] = kind
         self._receivers[path] = Receiver(
             url,
@@ -73,7 +77,6 @@ class ManyReceivers:
             kore_secrets=[] if kind is Kind.TWILIO else [account.kore_secret],
             seen=MemorySeen(),
         )
-        return url
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

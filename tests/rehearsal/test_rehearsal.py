@@ -16,7 +16,7 @@ from ringback.core.connection import Limits
 from ringback.core.source import Source
 from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance
-from ringback.migration.applying import Ended, Move, News, Stopped
+from ringback.migration.applying import Ended, Move, News, Stopped, Watching
 from ringback.migration.canary import look_at
 from ringback.migration.journal import Journal, journal_of
 from ringback.migration.plan import Plan, make_plan
@@ -84,8 +84,13 @@ class Rehearsal:
         with self._move(plan) as move:
             ready = ReceiverGate(self.record, self.world.parts.sender)
             task = asyncio.create_task(move.apply(gate=ready, canary=canary))
-            await self.world.traffic_until(task, events=URLS // 13)
+            await self.world.traffic_until(task, events=self._traffic)
             return task.result()
+
+    def _traffic(self) -> int:
+        """Return how much goes on: while all are watched, each of them is called."""
+        steps = [news.share for news in self.news if isinstance(news, Watching)]
+        return URLS // 13 if steps[-1:] == [100] else URLS // 60
 
     async def revert(self, plan: Plan) -> None:
         with self._move(plan) as move:
@@ -146,7 +151,7 @@ async def test_5000_urls_are_moved_and_brought_back_and_not_one_callback_is_lost
         # After it, and after November 1.
         for date in (BETWEEN, AFTER):
             await world.advance(date - world.clock.now())
-            await world.traffic(URLS // 2)
+            await world.traffic(URLS // 4)
 
         await rehearsal.revert(plan)
         assert await urls_of(rehearsal.record) == at_first

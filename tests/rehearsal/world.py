@@ -2,7 +2,7 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,10 +11,12 @@ from pathlib import Path
 from random import Random
 
 from ringback.core.account import Account
+from ringback.core.callback_url import CallbackUrl
 from ringback.core.sids import Kind as SidKind
 from ringback.core.sids import make_sid
 from ringback.core.supersim.sim import Sim
 from ringback.engine.virtual_clock import VirtualClock
+from ringback.migration.selecting import rank
 from ringback.operations.accounts import create_account
 from ringback.operations.supersim.devices import receive_datagram, receive_sms
 from ringback.ports import Transaction
@@ -73,10 +75,10 @@ class World:
             await self.parts.store.transact(lambda tx, hooks=hooks: self._tell(tx, hooks))
         await self.advance(timedelta(seconds=1))
 
-    async def traffic_until(self, task: asyncio.Task[object], *, events: int) -> None:
-        """Have events go on and time pass until a task has ended."""
+    async def traffic_until(self, task: asyncio.Task[object], *, events: Callable[[], int]) -> None:
+        """Have events go on, so many each time, and time pass until a task has ended."""
         while not task.done():
-            await self.traffic(events)
+            await self.traffic(events())
             await self.advance(timedelta(minutes=4))
 
     def _in_turn(self, events: int) -> Sequence[Hook]:
@@ -152,8 +154,10 @@ def _configure_fleet(
     own = list[Hook]()
     for is_sms in (True, False):
         number = next(numbers)
-        path, kind = f"/r/{number}", _kind_of(number)
-        url = world.receivers.open(path, kind, account) + _FRAGMENTS[number % 5]
+        path = f"/r/{number}"
+        url = world.receivers.url(path) + _FRAGMENTS[number % 5]
+        kind = _kind_of(number, url)
+        world.receivers.open(path, kind, account)
         own.append(Hook(path, url, kind, sim, is_sms))
     tx.supersim.fleets.add(
         a_fleet(
@@ -169,10 +173,14 @@ def _configure_fleet(
     world.hooks += own
 
 
-def _kind_of(number: int) -> Kind:
-    """Return what a receiver is like: most accept both, and some in a hundred something less."""
-    if number % 20 == 3:
+def _kind_of(number: int, url: str) -> Kind:
+    """Return what a receiver is like: most accept both, and some in a hundred something less.
+
+    None of the fragile ones moves first, so that little traffic is enough meanwhile.
+    """
+    if number % 40 == 3:
         return Kind.TWILIO
-    if number % 50 == 7:
+    if number % 100 == 7:
         return Kind.KORE
-    return Kind.FRAGILE if number % 500 == 11 else Kind.BOTH
+    is_fragile = number % 400 == 11 and rank(CallbackUrl.parse(url)) > 0.2
+    return Kind.FRAGILE if is_fragile else Kind.BOTH

@@ -23,7 +23,7 @@ from ringback.migration.watching import ALL, Canary, up_to
 from ringback.ports import Clock, no_checkpoint
 
 _BATCH: Final = 50
-_PROBES_AT_ONCE: Final = 8
+_PROBES_AT_ONCE: Final = 25
 
 
 class Gate(Protocol):
