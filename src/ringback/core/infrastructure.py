@@ -10,6 +10,7 @@ User-Agent and Content-Length first and sort the rest, Twilio's ends with Accept
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple, Self
 
 from ringback.core.signature import (
@@ -68,12 +69,14 @@ class HeaderLine(NamedTuple):
                 raise ValueError(f"{text!r}: there is no {{{name}}}; there are {known}")
         return cls(match["name"], match["value"], names)
 
+    @property
+    def key(self) -> str | None:
+        """The placeholder that is all of its value; None where there is more to it, or less."""
+        is_all = self.placeholders and self.template == f"{{{self.placeholders[0]}}}"
+        return self.placeholders[0] if is_all else None
+
     def fill(self, values: Values) -> str | None:
         """Return the header's value in one request, or None where it has none."""
-        if not self.placeholders:
-            return self.template
-        if len(self.template) == len(self.placeholders[0]) + 2:  # as nearly all are
-            return values[self.placeholders[0]]
         if any(values[name] is None for name in self.placeholders):
             return None
         return _PLACEHOLDER.sub(lambda found: values[found[1]] or "", self.template)
@@ -88,11 +91,11 @@ class Signed(NamedTuple):
     resource: str
     """The configured URL without query and fragment."""
     form: Sequence[tuple[str, str]]
-    """The parameters of the body, decoded."""
+    """The parameters of the body, decoded; empty where they aren't covered one by one."""
     body: bytes
     token: str
     timestamp: int
-    """When it leaves, in seconds since 1970."""
+    """When it leaves, in seconds since 1970; 0 where that isn't covered."""
 
 
 class SignatureScheme(NamedTuple):
@@ -102,6 +105,10 @@ class SignatureScheme(NamedTuple):
     """Takes what is signed, and the secret."""
     is_by_auth_token: bool = False
     """Whether the secret is the account's Auth Token; else it is its webhook secret."""
+    covers_form: bool = False
+    """Whether it covers the parameters of the body one by one, and not its bytes."""
+    covers_time: bool = False
+    """Whether it covers the time at which a request leaves."""
 
 
 def _as_twilio(signed: Signed, secret: str) -> str:
@@ -121,15 +128,16 @@ def _by_hmac(signed: Signed, secret: str) -> str:
 
 
 SIGNATURE_SCHEMES: Final[Mapping[str, SignatureScheme]] = {
-    "twilio": SignatureScheme(_as_twilio, is_by_auth_token=True),
+    "twilio": SignatureScheme(_as_twilio, is_by_auth_token=True, covers_form=True),
     "kore": SignatureScheme(_as_kore),
-    "standard-webhooks": SignatureScheme(_as_standard_webhooks),
+    "standard-webhooks": SignatureScheme(_as_standard_webhooks, covers_time=True),
     "hmac-sha256": SignatureScheme(_by_hmac),
 }
 """By the name that a source's settings call it."""
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots: what is worked out of the headers is, once for all requests.
+@dataclass(frozen=True)
 class Infrastructure:
     """A source of callbacks."""
 
@@ -140,6 +148,47 @@ class Infrastructure:
     content_type: str = "application/x-www-form-urlencoded; charset=utf-8"
     """Of a POST."""
 
+    @cached_property
+    def needs_time(self) -> bool:
+        """Whether a header, or the signature, tells when a request leaves by seconds since 1970."""
+        return self.signature.covers_time or "timestamp" in self._placeholders
+
+    @cached_property
+    def needs_date(self) -> bool:
+        """Whether a header tells the date."""
+        return "date" in self._placeholders
+
+    def fill(self, values: Values) -> tuple[tuple[str, str], ...]:
+        """Return the headers of one request, without those that it has no value for."""
+        found = list[tuple[str, str]]()
+        for as_it_stands, name, key, header in self._lines:
+            if as_it_stands is not None:
+                found.append(as_it_stands)
+                continue
+            value = values[key] if key is not None else header.fill(values)
+            if value is not None:
+                found.append((name, value))
+        return tuple(found)
+
+    @cached_property
+    def _placeholders(self) -> frozenset[str]:
+        return frozenset(name for header in self.headers for name in header.placeholders)
+
+    @cached_property
+    def _lines(self) -> Sequence["_Line"]:
+        return [
+            (
+                None if header.placeholders else (header.name, header.template),
+                header.name,
+                header.key,
+                header,
+            )
+            for header in self.headers
+        ]
+
+
+_Line = tuple[tuple[str, str] | None, str, str | None, HeaderLine]
+"""A header as it stands, where nothing has to be filled in; else its name, and what fills it."""
 
 Sources = Mapping[SourceName, Infrastructure]
 """All sources that there are, by what `#cbs=` calls them."""

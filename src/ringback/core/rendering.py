@@ -66,9 +66,7 @@ def render(
         raise SourceGone(f"there is no source {callback.source!r} in the settings any more")
     url, body = callback.called, callback.sent_body.encode()
     values = _values_of(callback, url, body, account=account, at=at, source=infrastructure)
-    headers = [(header.name, header.fill(values)) for header in infrastructure.headers]
-    there = tuple([(name, value) for name, value in headers if value is not None])
-    return OutgoingRequest(callback.method, url, there, body, callback.source)
+    return OutgoingRequest(callback.method, url, infrastructure.fill(values), body, callback.source)
 
 
 def _values_of(
@@ -81,8 +79,9 @@ def _values_of(
     source: Infrastructure,
 ) -> Values:
     is_post = callback.method is Method.POST
-    form = callback.parameters if is_post else ()
-    token, scheme, timestamp = callback.idempotency_token, source.signature, int(at.timestamp())
+    token, scheme = callback.idempotency_token, source.signature
+    form = callback.parameters if is_post and scheme.covers_form else ()
+    timestamp = int(at.timestamp()) if source.needs_time else 0
     signed = Signed(callback.method, url.wire, url.resource, form, body, token, timestamp)
     secret = account.auth_token if scheme.is_by_auth_token else _secret_of(callback, account)
     content_type = _JSON if callback.is_test else source.content_type
@@ -93,8 +92,8 @@ def _values_of(
         "authorization": url.authorization,
         "token": token,
         "signature": scheme.sign(signed, secret),
-        "date": f"{at.isoformat()[:19]}Z",
-        "timestamp": str(timestamp),
+        "date": f"{at.isoformat()[:19]}Z" if source.needs_date else None,
+        "timestamp": str(timestamp) if source.needs_time else None,
         "static_proxy": "true" if account.uses_static_proxy else None,
     }
 

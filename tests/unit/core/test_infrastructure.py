@@ -7,10 +7,12 @@ from ringback.core.infrastructure import (
     PLACEHOLDERS,
     SIGNATURE_SCHEMES,
     HeaderLine,
+    Infrastructure,
     Signed,
     other_than,
 )
 from ringback.core.source import Source
+from ringback.core.tokens import TokenScheme
 
 VALUES = {name: f"<{name}>" for name in PLACEHOLDERS}
 SIGNED = Signed(
@@ -22,6 +24,11 @@ SIGNED = Signed(
     token="msg_1",
     timestamp=1614265330,
 )
+
+
+def a_source(*headers: str, scheme: str = "kore") -> Infrastructure:
+    lines = tuple(map(HeaderLine.parse, headers))
+    return Infrastructure(lines, SIGNATURE_SCHEMES[scheme], TokenScheme())
 
 
 @pytest.mark.parametrize(
@@ -42,6 +49,38 @@ def test_a_header_is_filled_with_what_the_request_has(text: str, name: str, valu
 @pytest.mark.parametrize("text", ["Content-Type: {content_type}", "X: {token} {content_type}"])
 def test_a_header_without_its_value_is_left_out(text: str) -> None:
     assert HeaderLine.parse(text).fill({**VALUES, "content_type": None}) is None
+
+
+def test_a_source_fills_its_headers_in_their_order() -> None:
+    source = Infrastructure(
+        tuple(
+            map(HeaderLine.parse, ["A: 1", "B: {token}", "C: {date}", "D: x{token}", "E: {host}"])
+        ),
+        SIGNATURE_SCHEMES["kore"],
+        TokenScheme(),
+    )
+    assert source.fill({**VALUES, "date": None}) == (
+        ("A", "1"),
+        ("B", "<token>"),
+        ("D", "x<token>"),
+        ("E", "<host>"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("scheme", "header", "needs"),
+    [
+        ("kore", "A: 1", (False, False)),
+        ("kore", "A: {date}", (False, True)),
+        ("kore", "A: t={timestamp}", (True, False)),
+        ("standard-webhooks", "A: 1", (True, False)),
+    ],
+)
+def test_a_source_needs_the_time_where_it_tells_or_signs_it(
+    scheme: str, header: str, needs: tuple[bool, bool]
+) -> None:
+    source = a_source(header, scheme=scheme)
+    assert (source.needs_time, source.needs_date) == needs
 
 
 def test_an_empty_signature_is_sent_as_it_is() -> None:
