@@ -1,0 +1,110 @@
+"""`ringback migrate apply` and `revert`, killed at random beside nothing but their files."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from ringback.core.sids import Kind, make_sid
+from ringback.migration.records.store import StoreRecord
+from ringback.ports import Transaction
+from ringback.data_folder import open_beside
+from tests.fakes import FakeClock, SeededChance, a_fleet, a_profile, an_account
+
+FLEETS = 300
+URLS = 2 * FLEETS
+_START = 0.35
+"""About how long the command takes until it has read its plan, in seconds."""
+
+
+def migrate(folder: Path, *words: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "ringback", "migrate", *words]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def said(folder: Path, *words: str) -> str:
+    command = [sys.executable, "-m", "ringback", "migrate", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def fill(folder: Path) -> None:
+    """Make a data folder with 600 URLs."""
+    chance = SeededChance(3)
+
+    def configure(tx: Transaction) -> None:
+        tx.accounts.add(an_account(), [])
+        tx.supersim.access_profiles.add(a_profile())
+        for number in range(FLEETS):
+            urls = [f"https://r{number}.example/{kind}#rc=2&x" for kind in ("sms", "ip")]
+            fleet = a_fleet(
+                sid=make_sid(Kind.FLEET, chance.bytes(16)),
+                unique_name=None,
+                sms_commands_url=urls[0],
+                ip_commands_url=urls[1],
+            )
+            tx.supersim.fleets.add(fleet)
+
+    async def keep() -> None:
+        store = open_beside(folder)
+        await store.transact(configure)
+        await store.close()
+
+    asyncio.run(keep())
+
+
+def urls_in(folder: Path) -> dict[str, str]:
+    async def read() -> dict[str, str]:
+        store = open_beside(folder)
+        try:
+            entries = await StoreRecord(store, folder="", clock=FakeClock()).entries()
+        finally:
+            await store.close()
+        return {entry.place.name: entry.url for entry in entries}
+
+    return asyncio.run(read())
+
+
+def statuses(folder: Path) -> dict[str, str]:
+    lines = said(folder, "status", "move.plan", "--json").splitlines()
+    records: list[dict[str, Any]] = list(map(json.loads, lines))
+    return {record["place"]: record["status"] for record in records}
+
+
+def killed_until_done(folder: Path, random: Random, *words: str, old: dict[str, str]) -> int:
+    """Run a command and kill it until it ends by itself; return how often it was killed."""
+    new = {place: f"{url}&cbs=kore" for place, url in old.items()}
+    for deaths in range(40):
+        process = migrate(folder, *words)
+        time.sleep(_START + random.uniform(0, 0.1) + deaths * 0.15)
+        os.kill(process.pid, signal.SIGKILL)
+        _, problems = process.communicate()
+        if process.returncode == 0:
+            return deaths
+        assert process.returncode == -signal.SIGKILL, problems
+        now, told = urls_in(folder / "data"), statuses(folder)
+        for place, url in now.items():
+            assert url in (old[place], new[place])
+            assert (told[place] == "moved") == (url == new[place])
+    raise AssertionError("it never ended")
+
+
+def test_whatever_dies_each_url_is_old_or_new_and_status_says_which(tmp_path: Path) -> None:
+    random = Random(5)
+    fill(tmp_path / "data")
+    old = urls_in(tmp_path / "data")
+    assert len(old) == URLS
+    said(tmp_path, "plan", "--data", "data", "--to", "kore", "--out", "move.plan")
+    deaths = killed_until_done(tmp_path, random, "apply", "move.plan", "--no-probe", old=old)
+    assert set(urls_in(tmp_path / "data").values()) == {f"{url}&cbs=kore" for url in old.values()}
+    assert Counter(statuses(tmp_path).values()) == {"moved": URLS}
+    deaths += killed_until_done(tmp_path, random, "revert", "move.plan", "--yes", old=old)
+    assert urls_in(tmp_path / "data") == old
+    assert Counter(statuses(tmp_path).values()) == {"gone back": URLS}
+    assert deaths > 1
