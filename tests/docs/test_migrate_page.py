@@ -24,6 +24,7 @@ from ringback.migration.selecting import rank
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs" / "migrate.md").read_text("utf-8")
+MAKEFILE: Final = (ROOT / "Makefile").read_text("utf-8")
 BLOCKS: Final = re.findall(r"^```(\S*)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 SERVE: Final = "make run"
 LEFT_OUT: Final = "…"
@@ -109,7 +110,7 @@ class Terminals:
 
     def _serve(self, command: str) -> None:
         """Do what make does, in the place of the server that ran before."""
-        assert "run: install" in (ROOT / "Makefile").read_text("utf-8")
+        assert "\t@exec $(BIN)/ringback dev $(ARGS)\n" in MAKEFILE
         self.stop()
         flags = re.fullmatch(r'make run(?: ARGS="(.*)")?', command)
         assert flags, command
@@ -175,7 +176,10 @@ def clone(folder: Path) -> None:
 
 
 def free_ports() -> dict[str, int]:
-    """Return a free port for each of the page's; the receivers' are in its order, and draw lots as its do."""
+    """Return a free port for each of the page's.
+
+    The receivers' come in the same order, and are drawn by lot in the same order, as on the page.
+    """
     with ExitStack() as open_:
         while True:
             sockets = [open_.enter_context(socket.socket()) for _ in range(3)]
