@@ -18,11 +18,11 @@ from click.testing import CliRunner, Result
 from ringback.cli.main import main
 from ringback.core.callback import CallbackStatus
 from ringback.core.sids import Kind, dated, make_sid
+from ringback.data_folder import open_beside
 from ringback.migration.record import Edit, Entry
 from ringback.migration.records.store import StoreRecord
 from ringback.ports import Store
 from ringback.receiver import ReceivedRequest, Receiver, Rejected
-from ringback.wiring import open_beside
 from tests.fakes import (
     ACCOUNT_SID,
     KORE_SECRET,
