@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from random import Random
 
@@ -27,7 +28,7 @@ START = datetime(2024, 10, 1, tzinfo=UTC)
 ACCOUNTS, FLEETS_EACH = 25, 100
 URLS = ACCOUNTS * FLEETS_EACH * 2
 _FRAGMENTS = ("", "#rc=2", "#cbs=twilio", "#cbs=twilio&rp=5xx,ct", "#x=1&ct=3000")
-_AT_ONCE = 250
+_AT_ONCE = 500
 
 
 @dataclass
@@ -52,9 +53,12 @@ class World:
     hooks: list[Hook] = field(default_factory=list[Hook])
     told: dict[str, Hook] = field(default_factory=dict[str, Hook])
     """By the payload that tells the event, whom it was for."""
-    _random: Random = field(default_factory=lambda: Random(8))
     _events: int = 0
-    _turn: list[Hook] = field(default_factory=list[Hook])
+    _turn: Iterator[Hook] = field(init=False)
+
+    def call_in_turn(self) -> None:
+        """Have all URLs be called in turn, in an order that has nothing to do with anything."""
+        self._turn = cycle(Random(8).sample(self.hooks, len(self.hooks)))
 
     async def advance(self, by: timedelta) -> None:
         """Let time pass, with all that comes due meanwhile."""
@@ -76,10 +80,7 @@ class World:
             await self.advance(timedelta(minutes=4))
 
     def _in_turn(self, events: int) -> Sequence[Hook]:
-        while len(self._turn) < events:
-            self._turn += self._random.sample(self.hooks, len(self.hooks))
-        due, self._turn = self._turn[:events], self._turn[events:]
-        return due
+        return [next(self._turn) for _ in range(events)]
 
     def _tell(self, tx: Transaction, hooks: Sequence[Hook]) -> None:
         moment = self.parts.services.moment()
@@ -99,14 +100,19 @@ async def a_world(folder: Path) -> AsyncGenerator[World]:
     """Run a server in production's manner, with 5,000 URLs on record."""
     clock = VirtualClock.stopped(START)
     chance = SeededChance(8)
-    settings = load(
-        {"data": str(folder), "allow": "loopback", "schedule": "5s,5m"}, {}, command=Command.SERVE
-    )
+    flags = {
+        "data": str(folder),
+        "allow": "loopback",
+        "schedule": "5s,5m",
+        "per_destination": "500",  # they all have the same address
+    }
+    settings = load(flags, {}, command=Command.SERVE)
     async with ManyReceivers() as receivers:
         parts = await Parts.start(settings, clock=clock, chance=chance)
         try:
             world = World(parts, clock, receivers)
             await parts.store.transact(lambda tx: _configure(tx, world, chance))
+            world.call_in_turn()
             yield world
         finally:
             await parts.stop()

@@ -15,7 +15,8 @@ from ringback.core.addresses import Network
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
 from ringback.core.guard import Guard
-from ringback.core.source import BOTH, Source, SourceName
+from ringback.core.infrastructure import BUILT_IN, Sources
+from ringback.core.source import SourceName
 from ringback.engine.network import SystemNetwork
 from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, stopwatch
@@ -27,6 +28,9 @@ from ringback.ports import Clock, Transport
 from ringback.probe.gate import gate as probe
 from ringback.probe.payloads import PROBE_ACCOUNT_SID
 from ringback.probe.requests import account_of
+from ringback.settings.file import SettingsFile
+from ringback.settings.load import FILE_VARIABLE
+from ringback.settings.sources import AddedSources
 from ringback.settings.texts import read_networks
 
 _LIMITS: Final = Limits(connect=5.0, read=15.0, total=15.0)
@@ -44,16 +48,19 @@ class Probing:
     kore_secret: str | None = field(repr=False)
     allow: tuple[Network, ...]
     extra_ca_file: Path | None
+    sources: Sources
+    """As which there can be probed."""
 
 
 @dataclass(frozen=True, slots=True)
 class _ProbeGate:
     """Answers `Gate`."""
 
-    to: Source
+    to: SourceName
     account_of: AccountOf
     transport: Transport
     clock: Clock
+    sources: Sources
 
     async def check(self, entry: Entry) -> str | None:
         """Send the receiver a genuine callback of the other source, and forgeries."""
@@ -69,6 +76,7 @@ class _ProbeGate:
             limits=_LIMITS,
             chance=SystemChance(),
             now=self.clock.now(),
+            sources=self.sources,
         )
 
 
@@ -77,17 +85,17 @@ async def probing(found: Opened, to: SourceName, how: Probing) -> AsyncGenerator
     """Return what asks receivers whether they are ready; None where that isn't wanted.
 
     Raises click.UsageError where the secret that signs is not at hand, and for a source that the
-    probe can't act as.
+    settings don't have.
     """
     if not how.is_wanted:
         yield None
         return
-    if to not in BOTH:
+    if to not in how.sources:
         raise click.UsageError(
-            f"the probe acts as {' and '.join(Source)}, and not as {to}: give --no-probe"
+            f"receivers are probed before they move, and what {to} sends is in no settings here:"
+            " give the server's with --settings, or --no-probe"
         )
-    source = Source(to)
-    accounts = _accounts_of(found, source, how)
+    accounts = _accounts_of(found, to, how)
     # Who has configured these URLs is often not who runs this: without --allow nobody has requests
     # sent into the operator's own network.
     sender = Sender(
@@ -98,17 +106,18 @@ async def probing(found: Opened, to: SourceName, how: Probing) -> AsyncGenerator
         ),
     )
     try:
-        yield _ProbeGate(source, accounts, sender, found.clock)
+        yield _ProbeGate(to, accounts, sender, found.clock, how.sources)
     finally:
         await sender.close()
 
 
-def _accounts_of(found: Opened, to: Source, how: Probing) -> AccountOf:
+def _accounts_of(found: Opened, to: SourceName, how: Probing) -> AccountOf:
     record = found.record
     if isinstance(record, StoreRecord):
         return lambda sid: record.account(sid or "")
-    if not (how.auth_token if to == Source.TWILIO else how.kore_secret):
-        flag = "--auth-token" if to == Source.TWILIO else "--kore-secret"
+    is_by_auth_token = how.sources[to].signature.is_by_auth_token
+    if not (how.auth_token if is_by_auth_token else how.kore_secret):
+        flag = "--auth-token" if is_by_auth_token else "--kore-secret"
         raise click.UsageError(
             f"receivers are probed before they move, by callbacks that {flag} signs: give it, or"
             " --no-probe"
@@ -132,9 +141,21 @@ def _read_allow(_ctx: click.Context, _param: click.Parameter, text: str) -> tupl
         raise click.BadParameter(str(problem)) from problem
 
 
+def _read_sources(_ctx: click.Context, _param: click.Parameter, path: str | None) -> Sources:
+    return BUILT_IN if path is None else AddedSources(SettingsFile.read(path)).sources
+
+
 def with_probing(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of the probe, and hand it `probes`; `auth_token` it has."""
 
+    @click.option(
+        "--settings",
+        "sources",
+        envvar=FILE_VARIABLE,
+        metavar="FILE",
+        callback=_read_sources,
+        help="A settings file with sources of its own, for the probe to act as one of them.",
+    )
     @click.option(
         "--no-probe", is_flag=True, help="Move without asking receivers if they are ready."
     )
@@ -169,9 +190,10 @@ def with_probing(command: Callable[..., None]) -> Callable[..., None]:
         kore_secret: str | None,
         allow: tuple[Network, ...],
         extra_ca_file: Path | None,
+        sources: Sources,
         **options: Any,
     ) -> None:
-        how = Probing(not no_probe, auth_token, kore_secret, allow, extra_ca_file)
+        how = Probing(not no_probe, auth_token, kore_secret, allow, extra_ca_file, sources)
         command(auth_token=auth_token, probes=how, **options)
 
     return run
