@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -180,15 +181,21 @@ def free_ports() -> dict[str, int]:
 
     The receivers' come in the same order, and are drawn by lot in the same order, as on the page.
     """
-    with ExitStack() as open_:
-        while True:
-            sockets = [open_.enter_context(socket.socket()) for _ in range(3)]
-            for each in sockets:
-                each.bind(("127.0.0.1", 0))
-            server, *receivers = (each.getsockname()[1] for each in sockets)
-            first, second = sorted(receivers)
-            if drawn(second) < 0.5 < drawn(first):
-                return {"8080": server, "9000": first, "9001": second}
+    # Below those that a system gives to connections: one of them could come in between.
+    found = (port for port in random.sample(range(15_000, 30_000), 1000) if is_free(port))
+    while True:
+        server, first, second = next(found), *sorted((next(found), next(found)))
+        if drawn(second) < 0.5 < drawn(first):
+            return {"8080": server, "9000": first, "9001": second}
+
+
+def is_free(port: int) -> bool:
+    with closing(socket.socket()) as attempt:
+        try:
+            attempt.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def drawn(port: int) -> float:
