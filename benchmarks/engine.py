@@ -85,7 +85,7 @@ async def send(sender: Sender, callback: Callback) -> None:
 
 def open_store(folder: Path) -> SqliteStore:
     # Late, so that the reference loop does not carry the whole server in its memory.
-    from ringback.wiring import DATA_FILE
+    from ringback.data_folder import DATA_FILE
 
     return SqliteStore.open(folder / DATA_FILE, _VAULT)
 

@@ -1,10 +1,9 @@
-"""Settings -> the running parts of a server: the only module that names a store."""
+"""Settings -> the running parts of a server."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final, Self
 
 from starlette.routing import BaseRoute
@@ -22,6 +21,7 @@ from ringback.carrier.udp import Received, UdpGateway
 from ringback.core.errors import StoreUnavailable, Unusable
 from ringback.core.source import Phase
 from ringback.core.transition import Transition
+from ringback.data_folder import open_to_serve
 from ringback.engine.backlog import Bounds
 from ringback.engine.dispatcher import Dispatcher, Limits
 from ringback.engine.foresight import Foresight
@@ -44,10 +44,7 @@ from ringback.operations.supersim.devices import receive_datagram_from
 from ringback.ports import Chance, Clock, Store, Transaction, no_checkpoint
 from ringback.settings import Origin, Reloading, Settings, policy_of
 from ringback.stores.sqlite.store import SqliteStore
-from ringback.stores.vault import Vault, has_key_file, make_key_file, new_key
 
-DATA_FILE: Final = "ringback.db"
-KEY_FILE: Final = "ringback.key"
 _SYSTEM_CLOCK: Final = SystemClock()
 _SYSTEM_CHANCE: Final = SystemChance()
 
@@ -94,9 +91,12 @@ class Parts:
         in_force = PolicyInForce(_transition_of(settings, clock.now()))
         gateway = _gateway_of(settings)
         try:
-            path = _data_file(settings.data)
-            vault = _vault_of(settings.data, settings.seal_key, settings.seal_key_file)
-            store = SqliteStore.open(path, vault, committed=tally.committed)
+            store = open_to_serve(
+                settings.data,
+                seal_key=settings.seal_key,
+                seal_key_file=settings.seal_key_file,
+                committed=tally.committed,
+            )
         except BaseException:
             if gateway is not None:
                 gateway.close()
@@ -217,32 +217,6 @@ class Parts:
         await self.store.close()
 
 
-def open_beside(
-    folder: Path, *, seal_key: str | None = None, seal_key_file: Path | None = None
-) -> SqliteStore:
-    """Open the data in this folder for short work, also while a server uses it.
-
-    Raises Unusable where the folder or the file can't be used.
-    """
-    path = _data_file(folder)
-    return SqliteStore.beside(path, _vault_of(folder, seal_key, seal_key_file))
-
-
-def new_seal_key() -> str:
-    """Return a new key to seal the secrets of a data file with."""
-    return new_key()
-
-
-def _vault_of(folder: Path, keys: str | None, file: Path | None) -> Vault:
-    if keys is not None:
-        return Vault(keys.split(","))
-    path = file or folder / KEY_FILE
-    # Beside a sealed data file a new key would open nothing, and pass for the one that was lost.
-    if not has_key_file(path) and not SqliteStore.is_sealed(folder / DATA_FILE):
-        make_key_file(path)
-    return Vault.in_file(path)
-
-
 def _sender_of(settings: Settings) -> Sender:
     tls = Tls(
         ca_files=() if settings.extra_ca_file is None else (settings.extra_ca_file,),
@@ -326,17 +300,6 @@ def _operators_routes(
         policy=foresight.figures,
     )
     return [*health_routes(health), *metrics_routes(metrics)]
-
-
-def _data_file(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as failure:
-        raise Unusable(
-            f"the data folder {folder} can't be made: {failure.strerror};"
-            " choose another with --data"
-        ) from failure
-    return folder / DATA_FILE
 
 
 def _transition_of(settings: Settings, now: datetime) -> Transition:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from ringback.core.errors import Unusable
+from ringback.data_folder import DATA_FILE, KEY_FILE, open_beside
 from ringback.stores.sqlite.store import SqliteStore
 from ringback.stores.vault import Vault, make_key_file, new_key
-from ringback.wiring import DATA_FILE, KEY_FILE, open_beside
 from tests.stores.records import OURS, account
 
 

@@ -25,6 +25,7 @@ from ringback.cli.data_file import KEYRING, DataFile, with_data_file
 from ringback.core.account import Account, AccountStatus, ApiKey
 from ringback.core.api_client import ApiClient
 from ringback.core.schedule import Schedule
+from ringback.data_folder import new_seal_key
 from ringback.engine.system import SystemChance, SystemClock
 from ringback.operations.accounts import (
     NewAccount,
@@ -35,7 +36,6 @@ from ringback.operations.accounts import (
     set_status,
 )
 from ringback.ports import Transaction
-from ringback.wiring import new_seal_key
 
 _CREATED: Final = """\
 account {name!r}; its secrets are shown now, and never again:

@@ -11,9 +11,9 @@ import click
 
 from ringback.cli.options import data_folder
 from ringback.core.account import Account
+from ringback.data_folder import open_beside
 from ringback.ports import Store, Transaction
 from ringback.settings import ENVIRONMENT, SEAL_KEY, SEAL_KEY_FILE
-from ringback.wiring import open_beside
 
 T = TypeVar("T")
 

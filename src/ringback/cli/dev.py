@@ -15,12 +15,13 @@ from ringback.cli.https import Https, https_of
 from ringback.cli.logs import log_to_stderr
 from ringback.cli.options import settings_options
 from ringback.cli.serving import serve_until_told
+from ringback.data_folder import DATA_FILE
 from ringback.engine.system import SystemClock
 from ringback.engine.virtual_clock import VirtualClock
 from ringback.operations.seeding import Seed, find_or_seed
 from ringback.ports import no_checkpoint
 from ringback.settings import ENVIRONMENT, Command, Origin, Settings
-from ringback.wiring import DATA_FILE, Parts
+from ringback.wiring import Parts
 
 
 @click.command()

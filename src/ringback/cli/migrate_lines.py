@@ -48,7 +48,7 @@ def inventory_lines(found: Sequence[Line]) -> Iterator[str]:
             yield f"  {asked}; sent from  {phases}"
         yield from (click.style(f"  warning: {text}", fg="yellow") for text in line.warnings)
     warned = sum(bool(line.warnings) for line in found)
-    yield f"{len(found)} callback URLs, {warned} with warnings"
+    yield f"{_counted(len(found), 'callback URL')}, {warned} with warnings"
 
 
 def inventory_table(found: Sequence[Line]) -> str:
@@ -72,7 +72,8 @@ def inventory_table(found: Sequence[Line]) -> str:
 
 def plan_lines(plan: Plan, path: str, in_vain: Mapping[str, int]) -> Iterator[str]:
     """Yield what a plan is about; `in_vain` has how many edits have no effect, by the reason."""
-    yield f"{path}: {len(plan.edits)} URLs to move to {plan.to}; nothing is changed yet"
+    urls = _counted(len(plan.edits), "URL")
+    yield f"{path}: {urls} to move to {plan.to}; nothing is changed yet"
     for why, number in plan.left_out.items():
         yield f"  {number} left out: {why}"
     for why, number in in_vain.items():
@@ -108,9 +109,15 @@ def way_back_lines(way: WayBack, to: str) -> Iterator[str]:
         "" if until is None else f", until {to} sends the first of them at {until:%Y-%m-%d %H:%M}Z"
     )
     if way.returning:
-        yield f"{way.returning} URLs are sent from their old source again{end}"
+        urls = _counted(way.returning, "URL")
+        yield f"to be sent from the old source again: {urls}{end}"
     for why, number in way.staying.items():
-        yield f"{number} URLs get their old form, and are still sent from {to}: {why}"
+        urls = _counted(number, "URL")
+        yield f"to get the old form, and still be sent from {to}: {urls}: {why}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 # ---- while it runs -------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import click
 
 from ringback.cli.clock_file import ClockFile
 from ringback.core.errors import Unusable
+from ringback.data_folder import DATA_FILE, open_beside
 from ringback.engine.system import SystemClock
 from ringback.engine.virtual_clock import VirtualClock
 from ringback.migration.record import Deliveries, Record
@@ -20,7 +21,6 @@ from ringback.migration.records.store import StoreRecord
 from ringback.operations.accounts import fetch_account
 from ringback.ports import Clock, Store
 from ringback.settings import DATA, ENVIRONMENT, SEAL_KEY, SEAL_KEY_FILE
-from ringback.wiring import DATA_FILE, open_beside
 
 Source = Mapping[str, Any]
 """Which record it is, as plans keep it."""

@@ -17,11 +17,11 @@ from ringback.cli.portal import portal_of, server_options
 from ringback.core.errors import Unusable
 from ringback.core.outlook import Sent
 from ringback.core.periods import iso
+from ringback.data_folder import DATA_FILE
 from ringback.engine.counting import count_last_week
 from ringback.engine.system import SystemClock
 from ringback.operations.policy_record import policy_record
 from ringback.settings import DATA
-from ringback.wiring import DATA_FILE
 
 
 @click.group()

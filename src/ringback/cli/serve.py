@@ -16,9 +16,10 @@ from ringback.cli.options import settings_options
 from ringback.cli.schedules import schedule_in_words
 from ringback.cli.serving import serve_until_told
 from ringback.core.errors import RingbackError
+from ringback.data_folder import DATA_FILE
 from ringback.engine.system import SystemClock
 from ringback.settings import ENVIRONMENT, Command, Origin, Settings
-from ringback.wiring import DATA_FILE, Parts
+from ringback.wiring import Parts
 
 _log = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ from click.testing import CliRunner, Result
 from ringback.cli import policy_edits
 from ringback.cli.main import main
 from ringback.core.source import Source
+from ringback.data_folder import open_beside
 from ringback.engine.system import SystemClock
 from ringback.ports import Transaction
 from ringback.settings import SettingsFile
-from ringback.wiring import open_beside
 from tests.fakes import ACCOUNT_SID, a_callback, an_account
 
 THEIRS = "AC" + "f" * 32

@@ -18,11 +18,11 @@ from click.testing import CliRunner, Result
 from ringback.cli.main import main
 from ringback.core.callback import CallbackStatus
 from ringback.core.sids import Kind, dated, make_sid
+from ringback.data_folder import open_beside
 from ringback.migration.record import Edit, Entry
 from ringback.migration.records.store import StoreRecord
 from ringback.ports import Store
 from ringback.receiver import ReceivedRequest, Receiver, Rejected
-from ringback.wiring import open_beside
 from tests.fakes import (
     ACCOUNT_SID,
     KORE_SECRET,
@@ -156,7 +156,7 @@ def test_an_inventory_says_where_each_url_is_sent_from(shell: Shell) -> None:
     assert "POST http://a.example/?x=1&y=2#cbs=twilio&foo" in said
     assert "asks for twilio; sent from  before: twilio, between: twilio, after: kore" in said
     assert said.count("the fragment key 'foo' is unknown") == 1
-    assert "1 callback URLs, 1 with warnings" in said
+    assert "1 callback URL, 1 with warnings" in said
     assert "secret" not in said
 
 
@@ -184,7 +184,7 @@ def test_a_plan_selects_and_says_what_it_left_out(shell: Shell) -> None:
         *("plan", "--data", "data", "--to", "kore", "--out", "move.plan"),
         *("--select", "url!=https://b.example/*"),
     )
-    assert "move.plan: 1 URLs to move to kore; nothing is changed yet" in said
+    assert "move.plan: 1 URL to move to kore; nothing is changed yet" in said
     assert "1 left out: not selected" in said
     assert "1 left out: asks for it already" in said
     (edit,) = Path("move.plan").read_text().splitlines()[1:]
@@ -213,9 +213,9 @@ def test_a_revert_says_what_it_is_worth_and_asks(shell: Shell) -> None:
     shell.planned("--data", "data")
     shell.said("apply", "move.plan", "--no-probe")
     said = shell.said("revert", "move.plan", "--at", "2024-10-20", answers="n\n", exit_code=1)
-    assert "1 URLs are sent from their old source again, until kore sends" in said
+    assert "to be sent from the old source again: 1 URL, until kore sends" in said
     assert "at 2024-11-02 00:00Z" in said
-    assert "1 URLs get their old form, and are still sent from kore: kore is the default" in said
+    assert "to get the old form, and still be sent from kore: 1 URL: kore is the default" in said
     assert set(shell.statuses().values()) == {"moved"}
 
 

@@ -249,6 +249,47 @@ async def test_a_receiver_that_wants_callbacks_in_order_is_told_so() -> None:
     assert named(report) == {"refuses-swapped-order"}
 
 
+async def test_a_receiver_that_refuses_commands_is_not_blamed_for_their_order() -> None:
+    def make(url: str) -> Handle:
+        handle = right(url, Counter())
+
+        async def without_commands(request: ReceivedRequest) -> Answer:
+            if "CommandSid" in dict(request.parameters):
+                return Answer(400)
+            return await handle(request)
+
+        return without_commands
+
+    async with served(make) as url:
+        report = await probed(url)
+    assert named(report) == {"refuses-payload"}
+    swapped = {each.case.name: each for each in report.findings}["kore-swapped-order"]
+    assert swapped.verdict is Verdict.NOT_RUN
+
+
+async def test_a_receiver_that_goes_by_what_is_told_drops_what_is_told_twice() -> None:
+    counter = Counter()
+
+    def make(url: str) -> Handle:
+        receiver = Receiver(url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET])
+        seen = set[tuple[tuple[str, str], ...]]()
+
+        async def handle(request: ReceivedRequest) -> Answer:
+            if isinstance(receiver.check_request(request), Rejected):
+                return Answer(403)
+            told = tuple(request.parameters)
+            if told not in seen:
+                counter.work()
+            seen.add(told)
+            return OK
+
+        return handle
+
+    async with served(make) as url:
+        report = await probed(url, cases=FEW, read_counter=counter.read)
+    assert named(report) == {"drops-equal-events"}
+
+
 async def test_a_counter_that_counts_something_else_shows_nothing() -> None:
     async def handle(_: ReceivedRequest) -> Answer:
         return OK
