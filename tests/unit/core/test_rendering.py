@@ -5,12 +5,14 @@ import pytest
 
 from ringback.core.callback import Callback, RecordedRequest
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.errors import SecretGone
+from ringback.core.errors import SecretGone, SourceGone
+from ringback.core.infrastructure import SIGNATURE_SCHEMES, HeaderLine, Infrastructure
 from ringback.core.method import Method
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.signature import sign_as_kore, sign_as_twilio
 from ringback.core.source import Source
 from ringback.core.test_event import TEST_EVENT_BYTES, write_test_event
+from ringback.core.tokens import KORE_TOKEN
 from tests.fakes import KORE_SECRET, NOW, a_callback, a_secret, an_account
 
 POST, GET = Method.POST, Method.GET
@@ -449,3 +451,28 @@ def test_nothing_else_signs_in_place_of_a_named_secret_that_is_gone() -> None:
     why = f"^the webhook secret {PENDING.id} that was to sign it is gone$"
     with pytest.raises(SecretGone, match=why):
         render(a_test_event(secret_id=PENDING.id), account=an_account(), at=NOW)
+
+
+# ---- sources that the settings add ---------------------------------------------------------------
+
+
+def test_a_source_of_the_settings_has_its_own_headers_and_the_time_of_the_attempt() -> None:
+    headers = ("Host: {host}", "X-Id: {token}", "X-Sent: {timestamp}", "Length: {length}")
+    acme = Infrastructure(
+        tuple(map(HeaderLine.parse, headers)), SIGNATURE_SCHEMES["hmac-sha256"], KORE_TOKEN
+    )
+    callback = a_callback(body="A=1")._replace(source="acme")
+    request = render(callback, account=an_account(), at=NOW, sources={"acme": acme})
+    assert request.headers == (
+        ("Host", "127.0.0.1:9000"),
+        ("X-Id", callback.idempotency_token),
+        ("X-Sent", "1720017658"),
+        ("Length", "3"),
+    )
+    assert request.source == "acme"
+
+
+def test_a_source_that_is_gone_sends_nothing() -> None:
+    callback = a_callback()._replace(source="acme")
+    with pytest.raises(SourceGone, match="there is no source 'acme' in the settings any more"):
+        render(callback, account=an_account(), at=NOW)

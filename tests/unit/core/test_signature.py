@@ -1,6 +1,11 @@
 import pytest
 
-from ringback.core.signature import sign_as_kore, sign_as_twilio
+from ringback.core.signature import (
+    sign_as_kore,
+    sign_as_standard_webhooks,
+    sign_as_twilio,
+    sign_by_hmac_sha256,
+)
 
 # Published vectors are in tests/contract/test_published_vectors.py.
 
@@ -81,3 +86,34 @@ def test_kore_reads_the_secret_as_utf_8() -> None:
 @pytest.mark.parametrize("method", ["POST", "GET"])
 def test_without_a_secret_the_kore_signature_is_empty(method: str) -> None:
     assert sign_as_kore(method, "http://a", b"b", secret="") == ""
+
+
+# ---- Standard Webhooks, and a plain HMAC ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("secret", ["12345", "whsec_MTIzNDU=", "whsec_MTIzNDU"])
+def test_a_standard_webhooks_secret_is_base64_behind_its_prefix_or_the_key_itself(
+    secret: str,
+) -> None:
+    # By openssl: HMAC-SHA256 of `msg_1.1614265330.{}` with the key 12345.
+    signature = sign_as_standard_webhooks("msg_1", 1614265330, b"{}", secret=secret)
+    assert signature == "v1,1q0CuRN7WHFt/0BKCtxGxLpn19d+WLP9x43ktq4w4J4="
+
+
+def test_a_standard_webhooks_signature_covers_id_time_and_body() -> None:
+    signed = [("msg_1", 1, b"a"), ("msg_2", 1, b"a"), ("msg_1", 2, b"a"), ("msg_1", 1, b"b")]
+    signatures = {
+        sign_as_standard_webhooks(token, at, body, secret="12345") for token, at, body in signed
+    }
+    assert len(signatures) == len(signed)
+
+
+def test_a_plain_hmac_is_githubs() -> None:
+    # docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
+    signature = sign_by_hmac_sha256(b"Hello, World!", secret="It's a Secret to Everybody")
+    assert signature == "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+
+
+def test_without_a_secret_either_signature_is_empty() -> None:
+    assert sign_as_standard_webhooks("msg_1", 1, b"a", secret="") == ""
+    assert sign_by_hmac_sha256(b"a", secret="") == ""
