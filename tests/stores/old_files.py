@@ -12,7 +12,7 @@ from ringback.stores.migrate import pending
 from ringback.stores.sqlite.columns import to_us
 from ringback.stores.sqlite.upgrading import FUNCTIONS, DeviceAddresses, id_of_secret
 from tests.fakes import NOW
-from tests.stores.records import OURS, account
+from tests.stores.records import OURS, account, callback
 
 NOW_US = to_us(NOW)
 NEWEST = len(pending(files("ringback.stores.sqlite") / "migrations", version=0))
@@ -61,6 +61,33 @@ def insert_account(path: Path, account_sid: str) -> None:
         uses_static_proxy=0,
         created_us=NOW_US,
     )
+
+
+def insert_callback(path: Path, number: int, **changed: object) -> None:
+    """Write the row of a callback that waits, but for the columns that schema 1 hasn't got."""
+    one = callback(number)
+    given: dict[str, object] = {
+        "sid": one.sid,
+        "account_sid": OURS,
+        "url": one.url.configured,
+        "credentials": None,
+        "warnings": "[]",
+        "method": "POST",
+        "body": one.body,
+        "source": "kore",
+        "source_asked": "kore",
+        "source_reason": one.source_reason,
+        "idempotency_token": one.idempotency_token,
+        "status": "scheduled",
+        "status_reason": None,
+        "attempt_count": 0,
+        "due_us": NOW_US,
+        "round_attempts": 0,
+        "round_began_us": None,
+        "created_us": NOW_US,
+        "updated_us": NOW_US,
+    }
+    insert(path, "callbacks", **(given | changed))
 
 
 def insert(path: Path, table: str, **values: object) -> None:

@@ -26,43 +26,25 @@ from ringback.stores.sqlite.columns import to_us
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT
 from tests.stores.asking import opened
-from tests.stores.old_files import NEWEST, insert, schema_of, upgraded, write_old_file
+from tests.stores.old_files import (
+    NEWEST,
+    NOW_US,
+    insert,
+    insert_callback,
+    schema_of,
+    upgraded,
+    write_old_file,
+)
 from tests.stores.records import OURS, SECOND, api_key, callback
 
 EARLIER = NOW - timedelta(hours=1)
-BEFORE, NOW_US = to_us(EARLIER), to_us(NOW)
+BEFORE = to_us(EARLIER)
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A file with schema 1, and in it the account."""
     return write_old_file(tmp_path / "ringback.db", schema=1)
-
-
-def insert_callback(path: Path, number: int, **changed: object) -> None:
-    one = callback(number)
-    given: dict[str, object] = {
-        "sid": one.sid,
-        "account_sid": OURS,
-        "url": "http://127.0.0.1:9000/path?foo=bar#cbs=kore",
-        "credentials": None,
-        "warnings": "[]",
-        "method": "POST",
-        "body": one.body,
-        "source": "kore",
-        "source_asked": "kore",
-        "source_reason": one.source_reason,
-        "idempotency_token": one.idempotency_token,
-        "status": "scheduled",
-        "status_reason": None,
-        "attempt_count": 0,
-        "due_us": NOW_US,
-        "round_attempts": 0,
-        "round_began_us": None,
-        "created_us": NOW_US,
-        "updated_us": NOW_US,
-    }
-    insert(path, "callbacks", **(given | changed))
 
 
 def insert_attempt(path: Path, number: int, **changed: object) -> None:

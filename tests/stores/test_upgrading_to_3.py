@@ -26,6 +26,7 @@ from tests.stores.old_files import (
     NOW_US,
     insert,
     insert_account,
+    insert_callback,
     insert_many,
     schema_of,
     write_old_file,
@@ -287,31 +288,10 @@ async def test_a_sim_lives_on_after_its_change(
 
 
 async def test_callbacks_are_as_they_were(path: Path) -> None:
-    one = callback(1)
-    insert(
-        path,
-        "callbacks",
-        sid=one.sid,
-        account_sid=OURS,
-        url=one.url.shown,
-        warnings="[]",
-        destination=one.url.destination,
-        method="POST",
-        body=one.body,
-        source="kore",
-        source_asked="kore",
-        source_reason=one.source_reason,
-        idempotency_token=one.idempotency_token,
-        status="scheduled",
-        attempt_count=0,
-        due_us=NOW_US,
-        round_attempts=0,
-        created_us=NOW_US,
-        updated_us=NOW_US,
-    )
+    insert_callback(path, 1, destination=callback(1).url.destination)
     async with opened(path) as store:
         page = await store.transact(lambda tx: tx.callbacks.page(OURS, CallbackFilter(), Window(9)))
-    assert page == [one]
+    assert page == [callback(1)]
 
 
 async def test_a_file_is_brought_up_to_date_once(path: Path) -> None:

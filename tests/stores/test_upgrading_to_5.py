@@ -18,9 +18,9 @@ from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, SeededChance
 from tests.stores.asking import keep, opened
 from tests.stores.old_files import (
     NEWEST,
-    NOW_US,
     insert,
     insert_account,
+    insert_callback,
     schema_of,
     upgraded,
     write_old_file,
@@ -36,29 +36,7 @@ def path(tmp_path: Path) -> Path:
     for number, account_sid in ((9, OURS), (1, OURS), (5, THEIRS)):
         key = api_key(number, account_sid)
         insert(path, "api_keys", sid=key.sid, account_sid=account_sid, secret=f"secret {number}")
-    one = callback(1)
-    insert(
-        path,
-        "callbacks",
-        sid=one.sid,
-        account_sid=OURS,
-        url="http://127.0.0.1:9000/path?foo=bar#cbs=kore",
-        warnings="[]",
-        destination=one.url.destination,
-        method="POST",
-        body=one.body,
-        source="kore",
-        source_asked="kore",
-        source_reason=one.source_reason,
-        idempotency_token=one.idempotency_token,
-        created_us=NOW_US,
-        status="scheduled",
-        attempt_count=0,
-        due_us=NOW_US,
-        round_attempts=0,
-        round_number=0,
-        updated_us=NOW_US,
-    )
+    insert_callback(path, 1, destination=callback(1).url.destination, round_number=0)
     return path
 
 

@@ -8,7 +8,7 @@ from ringback.core.outcome import Delivered
 from ringback.core.retry import Done
 from ringback.ports import CallbackFilter, ShadowFilter, Window
 from tests.stores.asking import attempts_of, claim, ended, keep, opened, settle
-from tests.stores.old_files import NEWEST, NOW_US, insert, schema_of, upgraded, write_old_file
+from tests.stores.old_files import NEWEST, insert_callback, schema_of, upgraded, write_old_file
 from tests.stores.records import OURS, callback, shadow
 from tests.stores.test_shadows import open_, page, settle_, settled
 
@@ -17,29 +17,7 @@ from tests.stores.test_shadows import open_, page, settle_, settled
 def path(tmp_path: Path) -> Path:
     """A file with schema 5, and in it an account with a callback that was delivered."""
     path = write_old_file(tmp_path / "ringback.db", schema=5)
-    one = callback(1)
-    insert(
-        path,
-        "callbacks",
-        sid=one.sid,
-        account_sid=OURS,
-        url=one.url.shown,
-        warnings="[]",
-        destination=one.url.destination,
-        method="POST",
-        body=one.body,
-        source="kore",
-        source_asked="kore",
-        source_reason=one.source_reason,
-        idempotency_token=one.idempotency_token,
-        created_us=NOW_US,
-        status="scheduled",
-        attempt_count=0,
-        due_us=NOW_US,
-        round_attempts=0,
-        round_number=0,
-        updated_us=NOW_US,
-    )
+    insert_callback(path, 1, destination=callback(1).url.destination, round_number=0)
     return path
 
 

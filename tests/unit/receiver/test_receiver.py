@@ -122,7 +122,9 @@ def test_what_a_get_of_kores_tells_is_not_signed() -> None:
 
 
 @pytest.mark.parametrize(
-    "spell", [dict, list, lambda pairs: {n.upper(): v for n, v in pairs}, iter], ids=repr
+    "spell",
+    [dict, list, lambda pairs: {n.upper(): v for n, v in pairs}, iter],
+    ids=["dict", "list", "upper", "iter"],
 )
 def test_headers_may_come_in_any_form(spell: Any) -> None:
     request = sent()
