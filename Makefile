@@ -19,8 +19,10 @@ install-dev: .venv/.dev ## The same .venv with the pinned tools as well
 run: install ## Start ringback on this machine (ARGS="--help" shows its options)
 	@exec $(BIN)/ringback dev $(ARGS)
 
+# One process for each core, up to four: each may have a PostgreSQL, a Redis and a browser of its own.
+# ARGS="-n 0" is one after the other, with all that a debugger needs.
 test: install-dev ## Run the tests (ARGS="-k name -x" goes to pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 check: install-dev ## Run every check that is not a test; all of them, then say which failed
 	@failed=; \

@@ -1,11 +1,17 @@
 """Options of the whole suite."""
 
 import os
+import signal
 
 import pytest
 
 # Several servers may be tested at once, and only one can have the gateway's usual port.
 os.environ.setdefault("RINGBACK_GATEWAY", "none")
+
+# Where a script runs the suite in the background, its shell has Ctrl-C ignored; what the tests
+# start, and stop by it, would ignore it too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
