@@ -99,6 +99,13 @@ def test_a_hold_in_front_of_the_one_of_everything_still_ends() -> None:
     ]
 
 
+def test_a_hold_that_ends_with_the_one_of_everything_in_front_of_it_never_decided() -> None:
+    end = AFTER + DAY
+    policy = with_holds(Hold("before", until=end), Hold("before", "AC1", until=end))
+    changes = {type(border.change) for border in borders(policy, after=LONG_AGO)}
+    assert changes == {DefaultMoves, SourceEnds}
+
+
 def test_the_end_of_a_hold_of_everything_is_where_its_phase_ends() -> None:
     policy = with_holds(Hold("before", until=AFTER + DAY))
     assert borders(policy, after=LONG_AGO) == [

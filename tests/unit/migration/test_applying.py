@@ -193,7 +193,11 @@ def test_a_canary_moves_its_share_and_watches_it_before_the_next(world: World) -
     assert steps == [(10, 4), (50, 16), (100, 20)]
     assert world.clock.now() - NOW == 3 * HOUR
     assert set(world.clock.slept) == {timedelta(minutes=1)}
-    assert watched.asked[0] == (NOW - timedelta(days=1), NOW)
+    before, first, second, *_ = watched.asked
+    assert before == (NOW - timedelta(days=1), NOW)
+    assert first == (NOW, NOW)
+    # What failed in the last ten seconds may yet be tried again.
+    assert second == (NOW, NOW + timedelta(seconds=50))
 
 
 def test_a_step_that_delivers_worse_goes_back_and_leaves_behind_who_got_worse(world: World) -> None:
@@ -295,6 +299,19 @@ def test_what_went_back_can_be_moved_again(world: World) -> None:
     world.revert()
     world.apply()
     assert world.record.urls() == moved(old)
+
+
+def test_what_was_not_moved_before_apply_died_is_not_taken_back_once_others_moved_it(
+    world: World,
+) -> None:
+    old = planned(world, 1)
+    with pytest.raises(KeyboardInterrupt):
+        world.apply(checkpoint=_interrupt_at("moving"))
+    world.revert()
+    world.record.fill(moved(old))
+    world.revert()
+    assert world.record.urls() == moved(old)
+    assert world.standings() == {"fleet 0": Standing.THERE}
 
 
 def test_what_is_applied_after_a_revert_begins_anew(world: World) -> None:

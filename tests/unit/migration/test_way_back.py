@@ -49,6 +49,12 @@ def test_asking_for_a_source_that_has_ended_is_in_vain() -> None:
     assert in_vain(to_twilio, Source.TWILIO, NOTICE, at=AFTER) == {"twilio ended 2024-11-02": 1}
 
 
+def test_asking_for_a_source_is_in_vain_only_for_whom_no_hold_has_it() -> None:
+    to_twilio = [edit.back() for edit in edits("https://a.example/#cbs=twilio")]
+    policy = Policy(NOTICE.phases, (Hold("before", account_sid="AC1"),))
+    assert in_vain(to_twilio, Source.TWILIO, policy, at=AFTER) == {}
+
+
 def test_the_way_back_of_a_held_url_stays_open() -> None:
     policy = Policy(NOTICE.phases, (Hold("before", account_sid="AC1"),))
     found = way_back(OLD, Source.KORE, policy, at=AFTER)

@@ -6,7 +6,7 @@ from ringback.probe.cases import CASES, Case, Forged, Good
 from ringback.probe.explaining import report_of
 from ringback.probe.faults import Fault
 from ringback.probe.findings import Finding, Report, Verdict
-from ringback.probe.judging import judge_forged, judge_good
+from ringback.probe.judging import judge_forged, judge_good, not_run
 from tests.unit.probe.receivers import answered
 
 
@@ -68,6 +68,15 @@ def test_a_source_that_is_always_refused_is_one_fault() -> None:
         if isinstance(case.plan, Good) and case.name.startswith("kore-")
     }
     assert faults(answered_so(200, 403, **of_kore)) == ["refuses-kore"]
+
+
+def test_a_forgery_that_was_not_sent_shows_no_fault() -> None:
+    forged = [case for case in CASES if isinstance(case.plan, Forged)]
+    findings = [judge_forged(case, answered(200)) for case in forged[1:]]
+    findings.append(not_run(forged[0], "given up"))
+    report = report_of("http://a.example/", datetime(2026, 1, 1, tzinfo=UTC), 1.0, findings)
+    assert report.findings[0].fault is None
+    assert forged[0].name not in report.faults[0].cases
 
 
 def test_a_method_that_is_always_refused_is_one_fault() -> None:

@@ -37,9 +37,11 @@ async def sender() -> AsyncGenerator[Sender]:
     await sender.close()
 
 
-def session(sender: Sender, *, request: float = 5.0, whole: float = 85.0) -> Session:
+def session(
+    sender: Sender, *, request: float = 5.0, whole: float = 85.0, answer: float = 5.0
+) -> Session:
     means = Means(sender, Tls(), SystemClock(), stopwatch)
-    return Session(means, Times(request=request, whole=whole), hiding([]))
+    return Session(means, Times(request=request, whole=whole, answer=answer), hiding([]))
 
 
 def request_to(url: str) -> OutgoingRequest:
@@ -151,3 +153,13 @@ async def test_four_silences_in_a_row_end_a_run_and_an_answer_between_does_not(
         with pytest.raises(Stopped, match="4 requests in a row got no answer"):
             await run.send(request)
         assert len(receiver.requests) == len(replies)
+
+
+async def test_four_late_answers_in_a_row_end_a_run(sender: Sender) -> None:
+    async with RecordingReceiver() as receiver:
+        run, request = session(sender, answer=0.0), request_to(receiver.url())
+        for _ in range(4):
+            await run.send(request)
+        with pytest.raises(Stopped, match="4 answers in a row took longer than 0 s"):
+            await run.send(request)
+        assert len(receiver.requests) == 4

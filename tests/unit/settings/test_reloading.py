@@ -176,6 +176,10 @@ async def test_it_looks_at_once_when_it_is_told_to(
         assert in_force.transition.policy == NOTICE
         looking.look_now()
         await until(lambda: in_force.transition.policy == HELD)
+        reads = list[None]()
+        monkeypatch.setattr(looking, "_load", lambda: reads.append(None))
+        await asyncio.sleep(0.03)
+        assert reads == []
 
 
 async def test_a_phase_that_dev_is_held_in_stays(file: Path, in_force: PolicyInForce) -> None:

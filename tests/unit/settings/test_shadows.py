@@ -72,6 +72,12 @@ url = "https://user:made-up@copies.example/in#ct=300"
     )
 
 
+@pytest.mark.parametrize("percent", [1, 100])
+def test_a_share_may_be_the_smallest_or_all(percent: int, read: Read) -> None:
+    (shadow,) = read(SHADOW.replace("= 10", f"= {percent}"))
+    assert shadow.percent == percent
+
+
 @pytest.mark.parametrize(
     ("right", "wrong", "line", "why"),
     [
