@@ -105,6 +105,19 @@ def borders(policy: Policy, *, after: datetime) -> list[Border]:
     return sorted(found, key=lambda border: border.at)
 
 
+def is_settled(policy: Policy, *, at: datetime) -> bool:
+    """Whether no border comes after this instant, and no hold is in force.
+
+    From then on all depends on what a URL asks for, and nobody on a date or a hold.
+
+    >>> from datetime import UTC
+    >>> from ringback.core.source import NOTICE
+    >>> is_settled(NOTICE, at=datetime(2024, 11, 2, tzinfo=UTC))
+    True
+    """
+    return all(hold.has_ended(at) for hold in policy.holds) and not borders(policy, after=at)
+
+
 def sources_that_end(policy: Policy, *, at: datetime) -> list[SourceName]:
     """Return the sources that have ended by this instant or will end, sorted by name.
 

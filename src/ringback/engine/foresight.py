@@ -13,6 +13,7 @@ from ringback.core.borders import (
     Reminder,
     borders,
     in_words,
+    is_settled,
     next_reminder,
     reminders,
     sources_that_end,
@@ -35,6 +36,8 @@ from ringback.engine.policy_in_force import PolicyInForce
 from ringback.ports import Clock, Store
 
 _COUNT_EVERY: Final = timedelta(hours=1)
+_REST: Final = 1000
+"""So many times as long as it counted it rests, at the least: there may be very much to count."""
 
 _log = logging.getLogger(__name__)
 
@@ -110,6 +113,7 @@ class Foresight:
         self._told = set[Reminder]()
         self._sent: list[Sent] | None = None
         self._counted = clock.now()
+        self._next_count: datetime | None = None
         in_force.listen(self._bell.wake)
 
     @property
@@ -154,21 +158,26 @@ class Foresight:
             reminded = date
             await self._bell.wait(self._next(date))
 
-    def _next(self, date: datetime) -> datetime:
+    def _next(self, date: datetime) -> datetime | None:
         transition = self.in_force.transition
         due = next_reminder(transition.policy, after=date, before=self.before)
-        count = self._counted + _COUNT_EVERY
-        return count if due is None else min(count, due - transition.ahead)
+        reminder = None if due is None else due - transition.ahead
+        return min(filter(None, (self._next_count, reminder)), default=None)
 
     async def _count_at_times(self) -> None:
         now = self._clock.now()
-        if self._sent is not None and self._counted <= now < self._counted + _COUNT_EVERY:
+        if is_settled(self.in_force.transition.policy, at=self.date):
+            # Nobody depends on what changes no more, whoever was called.
+            self._sent, self._next_count = self._sent or [], None
+            return
+        if self._next_count is not None and self._counted <= now < self._next_count:
             return
         self._counted = now
         try:
             self._sent = await count_last_week(self._store, now)
         except StoreUnavailable as failure:
             _log.warning("%s; the callbacks of the last week are counted later", failure)
+        self._next_count = now + max(_COUNT_EVERY, _REST * (self._clock.now() - now))
 
     async def _look_at_dependents(self) -> None:
         if self._sent is None:

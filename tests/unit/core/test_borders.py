@@ -12,6 +12,7 @@ from ringback.core.borders import (
     SourceEnds,
     borders,
     in_words,
+    is_settled,
     next_reminder,
     reminders,
     sources_that_end,
@@ -118,6 +119,26 @@ def test_each_change_has_a_label_of_its_own() -> None:
     labels = {change.label for change in CHANGES}
     assert labels == {"default_moves", "source_ends", "source_begins", "holds_end"}
     assert SourceBegins(KORE).label == "source_begins"
+
+
+# ---- whether there is anything ahead
+
+
+@pytest.mark.parametrize(
+    ("holds", "at", "settled"),
+    [
+        ((), AFTER - MICROSECOND, False),
+        ((), AFTER, True),
+        ((Hold("before", "AC1"),), AFTER + DAY, False),
+        ((Hold("before", "AC1", until=AFTER + DAY),), AFTER + DAY - MICROSECOND, False),
+        ((Hold("before", "AC1", until=AFTER + DAY),), AFTER + DAY, True),
+        ((Hold("after", "AC1", until=AFTER), Hold("before")), AFTER, False),
+    ],
+)
+def test_a_policy_is_settled_once_no_date_is_ahead_and_nobody_is_held(
+    holds: tuple[Hold, ...], at: datetime, settled: object
+) -> None:
+    assert is_settled(with_holds(*holds), at=at) is settled
 
 
 # ---- which sources end

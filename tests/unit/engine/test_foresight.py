@@ -40,9 +40,11 @@ class Away:
         self._store = store
         self.is_away = False
         self.asked = 0
+        self.answers = lambda: None
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         self.asked += 1
+        self.answers()
         if self.is_away:
             raise StoreUnavailable("the disk is full")
         return await self._store.transact(work)
@@ -221,6 +223,68 @@ async def test_it_counts_once_an_hour(
         clock.advance(timedelta(seconds=1))
         await counted(foresight, clock.now())
         assert away.asked == 2 * asked
+
+
+async def test_it_rests_a_thousand_times_as_long_as_it_counts(
+    foresight: Foresight, away: Away, clock: FakeClock
+) -> None:
+    began = clock.now()
+    away.answers = lambda: clock.advance(timedelta(seconds=1))
+    async with running(foresight):
+        await counted(foresight, began)
+        took = clock.now() - began
+        assert 1000 * took > HOUR
+        clock.set(began + 1000 * took - timedelta(seconds=1))
+        await asyncio.sleep(0.01)
+        assert away.asked == took.total_seconds()
+        clock.set(began + 1000 * took)
+        await counted(foresight, began + 1000 * took)
+
+
+async def test_where_nobody_depends_on_a_date_or_a_hold_nothing_is_counted_until_somebody_does(
+    foresight: Foresight, in_force: PolicyInForce, away: Away, store: MemoryStore, clock: FakeClock
+) -> None:
+    clock.set(BETWEEN + 40 * DAY)
+    await keep(store, clock.now() - HOUR, "https://a.example/")
+    async with running(foresight):
+        await until(lambda: foresight.dependents)
+        clock.advance(2 * HOUR)
+        await asyncio.sleep(0.01)
+        assert away.asked == 0
+        assert foresight.figures().dependents == {TWILIO: 0}
+        in_force.take(Policy(NOTICE.phases, (Hold("before", ACCOUNT_SID),)))
+        await counted(foresight, clock.now())
+        assert foresight.figures().dependents == {TWILIO: 1}
+
+
+async def test_whom_the_last_border_concerned_is_still_known_when_it_is_reached(
+    foresight: Foresight, store: MemoryStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    end = datetime(2024, 11, 2, tzinfo=UTC)
+    clock.set(end - HOUR / 2)
+    await keep(store, clock.now() - HOUR, "https://a.example/#cbs=twilio")
+    async with running(foresight):
+        await until(lambda: warned(caplog))
+        caplog.clear()
+        clock.set(end)
+        await until(lambda: warned(caplog))
+    assert warned(caplog) == [
+        "policy: twilio ends now, at 2024-11-02T00:00:00Z;"
+        " of the last week it would change 1 callback to 1 URL of 1 account"
+    ]
+
+
+async def test_once_all_is_settled_it_sleeps(foresight: Foresight, clock: FakeClock) -> None:
+    end = datetime(2024, 11, 2, tzinfo=UTC)
+    clock.set(end - HOUR / 2)
+    async with running(foresight):
+        await counted(foresight, clock.now())
+        for ahead in (HOUR, HOUR):
+            clock.advance(ahead)
+            await asyncio.sleep(0.01)
+        seen = foresight.dependents
+        await asyncio.sleep(0.01)
+        assert foresight.dependents is seen
 
 
 async def test_much_is_counted_in_many_pieces_of_work(
