@@ -26,18 +26,17 @@ from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.transition import Transition
 from ringback.core.webhook_secret import NO_SECRETS, WebhookSecret
+from ringback.data_folder import open_to_serve
 from ringback.engine.dispatcher import Dispatcher
 from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, SystemClock, let_threads_take_turns, stopwatch
 from ringback.ports import CallbackFilter, Transaction, Window
 from ringback.stores.sqlite.store import SqliteStore
-from ringback.stores.vault import Vault, new_key
 
 AT_ONCE: Final = 64
 """How many requests the reference loop has under way, at the most."""
 _CLOCK, _CHANCE = SystemClock(), SystemChance()
 _SECRETS: Final = NO_SECRETS.with_new(WebhookSecret("whs_1", "bench", "secret", _CLOCK.now()))
-_VAULT: Final = Vault([new_key()])
 _ACCOUNT: Final = Account("AC" + "1" * 32, "bench", "token", False, _CLOCK.now(), _SECRETS)
 _EVENT: Final = SimUpdated(_ACCOUNT.sid, "HS" + "2" * 32, "my_super_sim", SimStatus.ACTIVE)
 _LIMITS: Final = limits_of(Connection(), timedelta(seconds=15))
@@ -84,10 +83,7 @@ async def send(sender: Sender, callback: Callback) -> None:
 
 
 def open_store(folder: Path) -> SqliteStore:
-    # Late, so that the reference loop does not carry the whole server in its memory.
-    from ringback.data_folder import DATA_FILE
-
-    return SqliteStore.open(folder / DATA_FILE, _VAULT)
+    return open_to_serve(folder, seal_key=None, seal_key_file=None, committed=lambda _: None)
 
 
 async def fill(store: SqliteStore, callbacks: Iterable[Callback]) -> None:
