@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Self
 
 from starlette.routing import BaseRoute
@@ -41,6 +42,7 @@ from ringback.engine.virtual_clock import VirtualClock
 from ringback.operations.life import Life
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.devices import receive_datagram_from
+from ringback.operations.totals import count_last_week
 from ringback.ports import Chance, Clock, Store, Transaction, no_checkpoint
 from ringback.settings import Origin, Reloading, Settings, policy_of
 from ringback.stores.sqlite.store import SqliteStore
@@ -144,7 +146,12 @@ class Parts:
             clock=clock,
             checkpoint=checkpoint,
         )
-        foresight = Foresight(in_force, store=store, clock=clock, before=settings.warn_before)
+        foresight = Foresight(
+            in_force,
+            count=partial(count_last_week, store),
+            clock=clock,
+            before=settings.warn_before,
+        )
         reloading = _reloading_of(origin, in_force, settings)
         supervisor = Supervisor(
             progress,

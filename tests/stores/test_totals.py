@@ -1,21 +1,27 @@
 """How the callbacks of a time went, by account, URL and sources."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import pytest
 
 from ringback.core.callback import CallbackStatus, Progress, advance, begin, discard, put_back
 from ringback.core.outcome import Delivered, Refused
+from ringback.core.outlook import Sent
 from ringback.core.retry import Decision, Done, GiveUp, NewRound, TryAgain
 from ringback.core.source import Source
+from ringback.operations.totals import count_last_week
 from ringback.operations.totals import totals_of as in_pieces
-from ringback.ports import Settlement, Store, Totals
+from ringback.ports import Settlement, Store, Totals, Transaction
 from tests.fakes import NOW
 from tests.stores.asking import claim, keep, settle
 from tests.stores.records import HOST, OURS, SECOND, THEIRS, callback, row_of
 
 URL = f"{HOST}/path?foo=bar#cbs=kore"
 MICROSECOND = timedelta(microseconds=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+T = TypeVar("T")
 
 
 async def totals_of(
@@ -191,3 +197,38 @@ async def test_a_long_time_is_read_in_pieces_that_are_not_too_many(store: Store)
     await keep(store, callback(1), callback(2, created=NOW.replace(year=1971)))
     first, last = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
     assert await in_pieces(store, since=first, until=last) == [totals(waiting=2)]
+
+
+class Counting:
+    """A store that counts how often it is asked."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.asked = 0
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        self.asked += 1
+        return await self._store.transact(work)
+
+
+@pytest.mark.parametrize(("piece", "least", "most"), [(10, 40, 60), (10_000, 10, 20)])
+async def test_where_there_is_much_the_pieces_are_short(
+    piece: int, least: int, most: int, store: Store
+) -> None:
+    minute = timedelta(minutes=1)
+    await keep(store, *(callback(n, created=NOW + n * minute / 10) for n in range(400)))
+    counting = Counting(store)
+    found = await in_pieces(counting, since=NOW, until=NOW + 40 * minute, piece=piece)
+    assert found == [totals(waiting=400)]
+    assert least <= counting.asked <= most
+
+
+async def test_the_callbacks_of_the_last_week_are_counted_whatever_became_of_them(
+    store: Store,
+) -> None:
+    week = timedelta(days=7)
+    await keep(store, callback(1, created=NOW - week), callback(2, created=NOW - SECOND))
+    delivered = callback(3, created=NOW - DAY)
+    await keep(store, delivered.having(Progress(NOW, CallbackStatus.DELIVERED, attempt_count=1)))
+    await keep(store, callback(4, created=NOW - week - MICROSECOND), callback(5, created=NOW))
+    assert await count_last_week(store, NOW) == [Sent(OURS, URL, Source.KORE, Source.KORE, 3)]

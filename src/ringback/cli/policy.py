@@ -18,9 +18,9 @@ from ringback.core.errors import Unusable
 from ringback.core.outlook import Sent
 from ringback.core.periods import iso
 from ringback.data_folder import DATA_FILE
-from ringback.engine.counting import count_last_week
 from ringback.engine.system import SystemClock
 from ringback.operations.policy_record import policy_record
+from ringback.operations.totals import count_last_week
 from ringback.settings import DATA
 
 

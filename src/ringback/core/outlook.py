@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 from ringback.core.borders import Border
 from ringback.core.source import Choice, Hold, Policy, SourceName
@@ -25,13 +25,6 @@ class Sent(NamedTuple):
     source: SourceName
     asked: SourceName | None
     callbacks: int
-
-    @classmethod
-    def of(
-        cls, account_sid: str, url: str, source: SourceName, asked: SourceName | None, *counts: int
-    ) -> Self:
-        """Return what a row of totals says, whatever became of the callbacks."""
-        return cls(account_sid, url, source, asked, sum(counts))
 
 
 class Why(StrEnum):

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -31,9 +31,8 @@ from ringback.core.outlook import (
 from ringback.core.periods import iso
 from ringback.core.source import Hold, Policy, SourceName
 from ringback.engine.bell import Bell
-from ringback.engine.counting import count_last_week
 from ringback.engine.policy_in_force import PolicyInForce
-from ringback.ports import Clock, Store
+from ringback.ports import Clock
 
 _COUNT_EVERY: Final = timedelta(hours=1)
 _REST: Final = 1000
@@ -98,20 +97,24 @@ class Foresight:
         self,
         in_force: PolicyInForce,
         *,
-        store: Store,
+        count: Callable[[datetime], Awaitable[Sequence[Sent]]],
         clock: Clock,
         before: Sequence[timedelta],
     ) -> None:
+        """Look ahead of a policy; `count` returns what was sent in the week before an instant.
+
+        It may raise StoreUnavailable, and is asked again later.
+        """
         self.in_force = in_force
         self.dependents: Dependents | None = None
         """None until they have been counted, which is at once after the start."""
-        self._store = store
+        self._count = count
         self._clock = clock
         self.before = before
         """How long before a border there is a warning of it."""
         self._bell = Bell(clock)
         self._told = set[Reminder]()
-        self._sent: list[Sent] | None = None
+        self._sent: Sequence[Sent] | None = None
         self._counted = clock.now()
         self._next_count: datetime | None = None
         in_force.listen(self._bell.wake)
@@ -174,7 +177,7 @@ class Foresight:
             return
         self._counted = now
         try:
-            self._sent = await count_last_week(self._store, now)
+            self._sent = await self._count(now)
         except StoreUnavailable as failure:
             _log.warning("%s; the callbacks of the last week are counted later", failure)
         self._next_count = now + max(_COUNT_EVERY, _REST * (self._clock.now() - now))

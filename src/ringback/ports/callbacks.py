@@ -87,6 +87,11 @@ class Totals(NamedTuple):
     waiting: int
     """Not ended yet, and no attempt has failed."""
 
+    @property
+    def callbacks(self) -> int:
+        """How many there are, whatever became of them."""
+        return self.delivered + self.undelivered + self.retried + self.waiting
+
 
 class Callbacks(Protocol):
     """Callbacks and their attempts."""

@@ -1,6 +1,7 @@
 """What the portal really answers is what the document says of it."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import pytest
@@ -14,6 +15,7 @@ from ringback.engine.foresight import Foresight
 from ringback.engine.policy_in_force import PolicyInForce
 from ringback.engine.timelapse import Timelapse
 from ringback.engine.virtual_clock import MOST_AHEAD, VirtualClock
+from ringback.operations.totals import count_last_week
 from ringback.ports import Transaction
 from ringback.stores.memory import MemoryStore
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, CALLBACK_SID, NOW, SIM_SID, a_secret
@@ -126,7 +128,9 @@ async def caller(intake: KeepingIntake) -> Caller:
     sign_ins = SignIns(store, clock)
     policy = Policy(NOTICE.phases, (Hold("before", ACCOUNT_SID, until=NOW),))
     in_force = PolicyInForce(Transition(policy))
-    foresight = Foresight(in_force, store=store, clock=clock, before=(MOST_AHEAD,))
+    foresight = Foresight(
+        in_force, count=partial(count_last_week, store), clock=clock, before=(MOST_AHEAD,)
+    )
     async with running(foresight):
         await counted(foresight, NOW)
     beside = [

@@ -1,6 +1,7 @@
 """The policy over HTTP: all of it to the operator, to an account what concerns it."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from starlette.types import ASGIApp
@@ -11,6 +12,7 @@ from ringback.core.source import NOTICE, Hold, Policy
 from ringback.core.transition import Transition
 from ringback.engine.foresight import Foresight
 from ringback.engine.policy_in_force import PolicyInForce
+from ringback.operations.totals import count_last_week
 from ringback.ports import Store, Transaction
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FakeClock, a_callback, an_api_key
 from tests.foresights import counted, running
@@ -60,7 +62,9 @@ async def foresight(store: Store, clock: FakeClock, in_force: PolicyInForce) -> 
             )
 
     await store.transact(work)
-    return Foresight(in_force, store=store, clock=clock, before=(3 * DAY,))
+    return Foresight(
+        in_force, count=partial(count_last_week, store), clock=clock, before=(3 * DAY,)
+    )
 
 
 @pytest.fixture
@@ -136,7 +140,7 @@ async def test_what_is_wrong_with_the_file_is_the_operators_alone(
 async def test_before_anything_was_counted_it_says_so(
     store: Store, clock: FakeClock, in_force: PolicyInForce
 ) -> None:
-    foresight = Foresight(in_force, store=store, clock=clock, before=())
+    foresight = Foresight(in_force, count=partial(count_last_week, store), clock=clock, before=())
     app = app_on(store, clock=clock, beside=policy_routes(SignIns(store, clock), foresight))
     told = (await Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN)).get(POLICY)).json
     assert (told["counted"], told["dependents"]) == (None, [])

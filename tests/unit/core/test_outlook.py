@@ -29,9 +29,9 @@ def row(
     asked: Source | None = None,
     *,
     account_sid: str = "AC1",
-    counts: tuple[int, int, int, int] = (10, 0, 0, 0),
+    callbacks: int = 10,
 ) -> Sent:
-    return Sent.of(account_sid, url, source, asked, *counts)
+    return Sent(account_sid, url, source, asked, callbacks)
 
 
 def only(policy: Policy, *rows: Sent, now: datetime, then: datetime) -> Prospect:
@@ -79,7 +79,7 @@ def test_a_hold_that_lets_a_url_have_what_it_asks_for_is_what_it_depends_on() ->
 
 
 def test_callbacks_of_one_url_are_counted_together_whatever_source_they_came_from() -> None:
-    rows = [row(source=TWILIO, counts=(1, 2, 3, 4)), row(source=KORE, counts=(0, 0, 0, 5))]
+    rows = [row(source=TWILIO, callbacks=10), row(source=KORE, callbacks=5)]
     found = only(NOTICE, *rows, now=BETWEEN, then=AFTER)
     assert (found.callbacks, found.would_move) == (15, 10)
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import Final, TypeVar
 
@@ -11,12 +12,12 @@ import pytest
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import StoreUnavailable
-from ringback.core.outlook import Reach, Sent
+from ringback.core.outlook import Reach
 from ringback.core.source import NOTICE, Hold, Policy, Source
 from ringback.core.transition import Transition
-from ringback.engine.counting import count_last_week
 from ringback.engine.foresight import Foresight
 from ringback.engine.policy_in_force import PolicyInForce
+from ringback.operations.totals import count_last_week
 from ringback.ports import Store, Transaction
 from ringback.stores.memory import MemoryStore
 from tests.fakes import ACCOUNT_SID, FakeClock, a_callback
@@ -72,7 +73,7 @@ def away(store: MemoryStore) -> Away:
 
 @pytest.fixture
 def foresight(in_force: PolicyInForce, away: Away, clock: FakeClock) -> Foresight:
-    return Foresight(in_force, store=away, clock=clock, before=BEFORE)
+    return Foresight(in_force, count=partial(count_last_week, away), clock=clock, before=BEFORE)
 
 
 async def keep(store: Store, created: datetime, *urls: str, account_sid: str = ACCOUNT_SID) -> None:
@@ -161,7 +162,7 @@ async def test_a_calendar_that_is_ahead_warns_earlier(
 ) -> None:
     half_an_hour = HOUR / 2
     in_force = PolicyInForce(Transition(NOTICE, ahead=40 * DAY - half_an_hour))
-    foresight = Foresight(in_force, store=store, clock=clock, before=())
+    foresight = Foresight(in_force, count=partial(count_last_week, store), clock=clock, before=())
     assert foresight.date == BETWEEN - half_an_hour
     async with running(foresight):
         await counted(foresight, clock.now())
@@ -285,21 +286,6 @@ async def test_once_all_is_settled_it_sleeps(foresight: Foresight, clock: FakeCl
         seen = foresight.dependents
         await asyncio.sleep(0.01)
         assert foresight.dependents is seen
-
-
-async def test_much_is_counted_in_many_pieces_of_work(
-    away: Away, store: MemoryStore, clock: FakeClock
-) -> None:
-    now = clock.now()
-    assert await count_last_week(away, now) == []
-    with_nothing, away.asked = away.asked, 0
-    await keep(store, now - timedelta(seconds=1), *["https://a.example/"] * 20)
-    counted_twenty = await count_last_week(away, now, piece=10)
-    assert counted_twenty == [Sent(ACCOUNT_SID, "https://a.example/", TWILIO, None, 20)]
-    assert away.asked > with_nothing
-    away.asked = 0
-    assert await count_last_week(away, now, piece=1_000) == counted_twenty
-    assert away.asked == with_nothing
 
 
 async def test_a_database_that_is_away_is_asked_again_later(
