@@ -261,6 +261,7 @@ class CallbacksInBothStores(BothStores):
                     [tx.callbacks.next_due(Lane(account_sid, one)) for one in DESTINATIONS],
                     tx.callbacks.unfinished(),
                     tx.callbacks.due_before(instants),
+                    tx.callbacks.date_of(number, since=NOW),
                     tx.callbacks.totals(since=NOW, until=self.now),
                     tx.callbacks.totals(since=NOW, until=self.now, account_sid=account_sid),
                     tx.accounts.get(account_sid),

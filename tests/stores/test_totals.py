@@ -211,16 +211,36 @@ class Counting:
         return await self._store.transact(work)
 
 
-@pytest.mark.parametrize(("piece", "least", "most"), [(10, 40, 60), (10_000, 10, 20)])
-async def test_where_there_is_much_the_pieces_are_short(
-    piece: int, least: int, most: int, store: Store
-) -> None:
+@pytest.mark.parametrize(("piece", "pieces"), [(1, 40), (7, 6), (39, 2), (40, 1), (10_000, 1)])
+async def test_a_piece_is_of_so_many_callbacks(piece: int, pieces: int, store: Store) -> None:
     minute = timedelta(minutes=1)
-    await keep(store, *(callback(n, created=NOW + n * minute / 10) for n in range(400)))
+    await keep(store, *(callback(n, created=NOW + n * n * minute) for n in range(40)))
     counting = Counting(store)
-    found = await in_pieces(counting, since=NOW, until=NOW + 40 * minute, piece=piece)
-    assert found == [totals(waiting=400)]
-    assert least <= counting.asked <= most
+    found = await in_pieces(counting, since=NOW - 3650 * DAY, until=NOW + 2 * DAY, piece=piece)
+    assert found == [totals(waiting=40)]
+    assert counting.asked == pieces
+
+
+async def test_many_of_one_instant_are_one_piece(store: Store) -> None:
+    await keep(store, *(callback(n) for n in range(20)), callback(20, created=NOW + MICROSECOND))
+    counting = Counting(store)
+    found = await in_pieces(counting, since=NOW - HOUR, until=NOW + HOUR, piece=3)
+    assert (found, counting.asked) == ([totals(waiting=21)], 3)
+
+
+async def test_the_callback_that_follows_so_many_others_has_a_date(store: Store) -> None:
+    instants = [NOW + n * SECOND for n in range(3)]
+    await keep(store, *(callback(n, created=instant) for n, instant in enumerate(instants)))
+
+    async def dates(since: datetime) -> list[datetime | None]:
+        return await store.transact(
+            lambda tx: [tx.callbacks.date_of(nth, since=since) for nth in range(4)]
+        )
+
+    assert await dates(NOW - DAY) == [*instants, None]
+    assert await dates(NOW + 999 * MICROSECOND) == [*instants, None]
+    assert await dates(NOW + timedelta(milliseconds=1)) == [*instants[1:], None, None]
+    assert await dates(datetime(1, 1, 1, tzinfo=UTC)) == [*instants, None]
 
 
 async def test_the_callbacks_of_the_last_week_are_counted_whatever_became_of_them(

@@ -4,11 +4,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ringback.core.outlook import WEEK, Sent
-from ringback.ports import Store, Totals
+from ringback.ports import Store, Totals, Transaction
 
-_SHORTEST: Final = timedelta(seconds=1)
-_LONGEST: Final = timedelta(minutes=10)
-_MOST_PIECES: Final = 1000
+_INSTANT: Final = timedelta(milliseconds=1)
+"""How exactly a SID is dated."""
 
 _What = tuple[str, str, str, str | None]
 
@@ -23,26 +22,23 @@ async def totals_of(
 ) -> list[Totals]:
     """Return how those created in this time went, in the order of account, URL and sources.
 
-    `piece` is about how many are read in one transaction, where there are as many before and after
-    it. What happens meanwhile may count in either form. See `ports.Callbacks.totals`.
+    `piece` is how many are read in one transaction, and a few more at the most. What happens
+    meanwhile may count in either form. See `ports.Callbacks.totals`.
 
     Raises StoreUnavailable.
     """
     summed = dict[_What, Totals]()
-    span, longest = _SHORTEST, max(_LONGEST, (until - since) / _MOST_PIECES)
+
+    def read(tx: Transaction) -> tuple[datetime, list[Totals]]:
+        next_one = tx.callbacks.date_of(piece, since=since)
+        end = until if next_one is None else min(max(next_one, since + _INSTANT), until)
+        return end, tx.callbacks.totals(since=since, until=end, account_sid=account_sid)
+
     while since < until:
-        end = since + min(span, until - since)
-        found = await store.transact(
-            lambda tx, start=since, end=end: tx.callbacks.totals(
-                since=start, until=end, account_sid=account_sid
-            )
-        )
+        since, found = await store.transact(read)
         for totals in found:
             what = (totals.account_sid, totals.url, totals.source, totals.source_asked)
             summed[what] = _sum(summed[what], totals) if what in summed else totals
-        of_span = sum(totals.callbacks for totals in found)
-        span = min(max(span * min(2.0, piece / max(of_span, 1)), _SHORTEST), longest)
-        since = end
     return sorted(summed.values(), key=_in_order)
 
 

@@ -165,6 +165,13 @@ class Callbacks(Protocol):
         """Return for each instant how many callbacks wait that are due before it."""
         ...
 
+    def date_of(self, nth: int, *, since: datetime) -> datetime | None:
+        """Return when the callback was created that follows so many others; None where none does.
+
+        They are in the order of their SIDs, from those of the millisecond of `since` on.
+        """
+        ...
+
     def totals(
         self, *, since: datetime, until: datetime, account_sid: str | None = None
     ) -> list[Totals]:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from ringback.core.callback import UNDELIVERED, Attempt, Callback, Progress, begin, put_back
@@ -99,6 +99,12 @@ class MemoryCallbacks:
     def due_before(self, instants: Sequence[datetime]) -> list[int]:
         dues = [one.progress.due for one in self.callbacks.values() if one.progress.due]
         return [sum(due < instant for due in dues) for instant in instants]
+
+    def date_of(self, nth: int, *, since: datetime) -> datetime | None:
+        first = since - timedelta(microseconds=since.microsecond % 1000)
+        found = [one for one in self.callbacks.values() if first <= one.date_created]
+        following = sorted(found, key=lambda one: one.sid)[nth:]
+        return following[0].date_created if following else None
 
     def totals(
         self, *, since: datetime, until: datetime, account_sid: str | None = None

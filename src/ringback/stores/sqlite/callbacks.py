@@ -262,6 +262,13 @@ class SqliteCallbacks:
         )
         return [int(all_ - open_) for all_, open_ in zip(due, under_way, strict=True)]
 
+    def date_of(self, nth: int, *, since: datetime) -> datetime | None:
+        row = self._session.read_queued(
+            "SELECT created_us FROM callbacks WHERE sid >= ? ORDER BY sid LIMIT 1 OFFSET ?",
+            (_sid_at(since, b"\0"), nth),
+        ).fetchone()
+        return row and from_us(row[0])
+
     def totals(
         self, *, since: datetime, until: datetime, account_sid: str | None = None
     ) -> list[Totals]:
