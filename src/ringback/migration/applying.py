@@ -22,7 +22,9 @@ from ringback.migration.standing import MAY_MOVE, Stand, Standing, stands
 from ringback.migration.watching import ALL, Canary, up_to
 from ringback.ports import Clock, no_checkpoint
 
-_BATCH: Final = 50
+_LEAST_BATCH: Final = 50
+_MOST_BATCHES: Final = 100
+"""A record that is one file is read, and written, as a whole for each."""
 _PROBES_AT_ONCE: Final = 25
 
 
@@ -342,8 +344,9 @@ class _Readiness:
 
 
 def _batches(due: Sequence[Due]) -> Iterator[Sequence[Due]]:
-    for start in range(0, len(due), _BATCH):
-        yield due[start : start + _BATCH]
+    size = max(_LEAST_BATCH, -(-len(due) // _MOST_BATCHES))
+    for start in range(0, len(due), size):
+        yield due[start : start + size]
 
 
 def exact(edit: Edit, entry: Entry) -> Edit:

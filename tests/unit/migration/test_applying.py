@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from ringback.core.errors import Unusable
-from ringback.migration.applying import Ended, NotMoved, Watching, Worse
+from ringback.migration.applying import Ended, Moved, NotMoved, Watching, Worse
 from ringback.migration.canary import Look
 from ringback.migration.journal import journal_of
 from ringback.migration.record import Edit, Ending, Entry, Place
 from ringback.migration.standing import Standing
 from ringback.migration.watching import Canary, up_to
 from ringback.ports import Totals
-from tests.unit.migration.records import ACCOUNT, NOW, World, moved, urls
+from tests.unit.migration.records import ACCOUNT, NOW, FileOfUrls, World, moved, urls
 
 HOUR = timedelta(hours=1)
 
@@ -95,6 +95,28 @@ def test_what_somebody_put_back_is_not_moved_again(world: World) -> None:
     world.apply()
     assert world.record.urls() == {**moved(old), "fleet 0": old["fleet 0"]}
     assert world.standings()["fleet 0"] is Standing.CHANGED
+
+
+class InMemory(FileOfUrls):
+    """The same without a file, which is written anew for each edit."""
+
+    def __init__(self) -> None:
+        self._urls = dict[str, str]()
+
+    def fill(self, urls: dict[str, str]) -> None:
+        self._urls = urls
+
+    def urls(self) -> dict[str, str]:
+        return self._urls
+
+
+@pytest.mark.parametrize(("count", "pieces"), [(50, 1), (51, 2), (5001, 99)])
+def test_many_move_in_a_hundred_pieces_at_the_most(count: int, pieces: int, world: World) -> None:
+    world.record = InMemory()
+    old = planned(world, count)
+    world.apply()
+    assert world.record.urls() == moved(old)
+    assert len([news for news in world.news if isinstance(news, Moved)]) == pieces
 
 
 # ---- the gate

@@ -99,9 +99,9 @@ class FilesRecord:
     def _entries(self) -> list[Entry]:
         self.skipped.clear()
         return [
-            entry
+            spot.entry(place)
             for name, text in self._texts()
-            for _, entry in placed(self.find(text, name), text, name)
+            for spot, place in placed(self.find(text, name), text, name)
         ]
 
     def _replace(self, edits: Sequence[Edit]) -> list[Ending]:
@@ -127,7 +127,7 @@ class FilesRecord:
         self, text: str, name: str, edits: Sequence[Edit]
     ) -> tuple[str, dict[Edit, Ending]]:
         """Return a file's new text, and how each edit ended."""
-        spots = {entry.place: spot for spot, entry in placed(self.find(text, name), text, name)}
+        spots = {place: spot for spot, place in placed(self.find(text, name), text, name)}
         endings, pieces, at = dict[Edit, Ending](), list[str](), 0
         for edit in sorted(edits, key=lambda edit: _start(spots.get(edit.place))):
             spot = spots.get(edit.place)

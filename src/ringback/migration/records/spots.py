@@ -29,14 +29,12 @@ class Spot:
         """The URL itself."""
         return self.notation.url(self.raw)
 
-    def entry(self, place: str) -> Entry:
+    def entry(self, place: Place) -> Entry:
         """Return it as an entry of a record."""
-        return Entry(
-            Place(place, self.account_sid), self.url, self.method, self.warnings, self.fixed
-        )
+        return Entry(place, self.url, self.method, self.warnings, self.fixed)
 
 
-def placed(spots: Iterable[Spot], text: str, file: str) -> Iterator[tuple[Spot, Entry]]:
+def placed(spots: Iterable[Spot], text: str, file: str) -> Iterator[tuple[Spot, Place]]:
     """Yield the spots of a file with their places: file and line, and a number beyond the first."""
     seen = Counter[int]()
     line, at = 1, 0
@@ -45,4 +43,4 @@ def placed(spots: Iterable[Spot], text: str, file: str) -> Iterator[tuple[Spot, 
         seen[line] += 1
         number = f" ({seen[line]})" if seen[line] > 1 else ""
         name = f" {spot.name}" if spot.name else ""
-        yield spot, spot.entry(f"{file}:{line}{number}{name}")
+        yield spot, Place(f"{file}:{line}{number}{name}", spot.account_sid)

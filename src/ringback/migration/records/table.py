@@ -38,7 +38,8 @@ class _Cell:
 
     @property
     def text(self) -> str:
-        return CELL.url(self.inner.raw)
+        raw = self.inner.raw
+        return CELL.url(raw) if '"' in raw else raw
 
 
 def spots_in_table(text: str, file: str) -> list[Spot]:
