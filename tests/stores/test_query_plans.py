@@ -363,7 +363,7 @@ def test_the_next_due_task_is_read_off_the_end_of_an_index(plans: Plans) -> None
     assert step == "SEARCH tasks USING COVERING INDEX tasks_due"
 
 
-def test_the_end_of_a_piece_is_found_by_an_index_alone(plans: Plans) -> None:
+def test_the_end_of_a_piece_is_found_by_the_index_of_sids(plans: Plans) -> None:
     (step,) = plans.of(lambda tx: tx.callbacks.date_of(10_000, since=NOW))
     assert step.startswith("SEARCH callbacks USING INDEX")
     assert step.endswith("(sid>?)")

@@ -3,7 +3,7 @@
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -108,8 +108,8 @@ def _plain(value: Any) -> Any:
         case datetime():
             return iso(value)
         case dict():
-            return {name: _plain(inner) for name, inner in value.items()}  # pyright: ignore[reportUnknownVariableType]
+            return {name: _plain(inner) for name, inner in cast("dict[str, Any]", value).items()}
         case list():
-            return [_plain(inner) for inner in value]  # pyright: ignore[reportUnknownVariableType]
+            return [_plain(inner) for inner in cast("list[Any]", value)]
         case _:
             return value

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl, Unusable
@@ -213,4 +213,4 @@ def _object(line: str, where: str) -> dict[str, Any]:
         record = None
     if not isinstance(record, dict):
         raise Unusable(f"{where}: this is no line of a plan: it must be one JSON object")
-    return record  # pyright: ignore[reportUnknownVariableType]
+    return cast("dict[str, Any]", record)

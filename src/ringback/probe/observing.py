@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
@@ -50,10 +50,10 @@ def _integers_in(document: Any) -> Iterator[int]:
         case int():
             yield document
         case dict():
-            for value in document.values():  # pyright: ignore[reportUnknownVariableType]
+            for value in cast("dict[str, Any]", document).values():
                 yield from _integers_in(value)
         case list():
-            for value in document:  # pyright: ignore[reportUnknownVariableType]
+            for value in cast("list[Any]", document):
                 yield from _integers_in(value)
         case _:
             return

@@ -121,7 +121,7 @@ def test_a_length_that_is_no_number_is_refused(length: str) -> None:
     served = CallbackApp(Receiver(URL, kore_secrets=[KORE_SECRET]), never)
     answered: list[str] = []
     environ = environ_of(rendered(Source.KORE), CONTENT_LENGTH=length)
-    served(environ, lambda status, *_: answered.append(status))  # pyright: ignore[reportArgumentType]
+    served(environ, lambda status, *_: answered.append(status))  # pyright: ignore[reportArgumentType] - no write()
     assert answered == ["400 Bad Request"]
 
 
