@@ -1,8 +1,6 @@
 """How the callbacks of a time went, by account, URL and sources."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
 import pytest
 
@@ -13,7 +11,8 @@ from ringback.core.retry import Decision, Done, GiveUp, NewRound, TryAgain
 from ringback.core.source import Source
 from ringback.operations.totals import count_last_week
 from ringback.operations.totals import totals_of as in_pieces
-from ringback.ports import Settlement, Store, Totals, Transaction
+from ringback.ports import Settlement, Store, Totals
+from tests.counting_store import CountingStore
 from tests.fakes import NOW
 from tests.stores.asking import claim, keep, settle
 from tests.stores.records import HOST, OURS, SECOND, THEIRS, callback, row_of
@@ -21,7 +20,6 @@ from tests.stores.records import HOST, OURS, SECOND, THEIRS, callback, row_of
 URL = f"{HOST}/path?foo=bar#cbs=kore"
 MICROSECOND = timedelta(microseconds=1)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-T = TypeVar("T")
 
 
 async def totals_of(
@@ -199,23 +197,11 @@ async def test_a_long_time_is_read_in_pieces_that_are_not_too_many(store: Store)
     assert await in_pieces(store, since=first, until=last) == [totals(waiting=2)]
 
 
-class Counting:
-    """A store that counts how often it is asked."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.asked = 0
-
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
-        self.asked += 1
-        return await self._store.transact(work)
-
-
 @pytest.mark.parametrize(("piece", "pieces"), [(1, 40), (7, 6), (39, 2), (40, 1), (10_000, 1)])
 async def test_a_piece_is_of_so_many_callbacks(piece: int, pieces: int, store: Store) -> None:
     minute = timedelta(minutes=1)
     await keep(store, *(callback(n, created=NOW + n * n * minute) for n in range(40)))
-    counting = Counting(store)
+    counting = CountingStore(store)
     found = await in_pieces(counting, since=NOW - 3650 * DAY, until=NOW + 2 * DAY, piece=piece)
     assert found == [totals(waiting=40)]
     assert counting.asked == pieces
@@ -223,7 +209,7 @@ async def test_a_piece_is_of_so_many_callbacks(piece: int, pieces: int, store: S
 
 async def test_many_of_one_instant_are_one_piece(store: Store) -> None:
     await keep(store, *(callback(n) for n in range(20)), callback(20, created=NOW + MICROSECOND))
-    counting = Counting(store)
+    counting = CountingStore(store)
     found = await in_pieces(counting, since=NOW - HOUR, until=NOW + HOUR, piece=3)
     assert (found, counting.asked) == ([totals(waiting=21)], 3)
 

@@ -107,7 +107,7 @@ class Foresight:
         """
         self.in_force = in_force
         self.dependents: Dependents | None = None
-        """None until they have been counted, which is at once after the start."""
+        """None until they have been counted, or need not be: that is at once after the start."""
         self._count = count
         self._clock = clock
         self.before = before

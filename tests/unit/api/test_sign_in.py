@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import pytest
 from starlette.types import ASGIApp
@@ -13,9 +12,9 @@ from ringback.api.sign_in import ACT_FOR, SignIns
 from ringback.api.tokens import Tokens
 from ringback.core.account import Account, AccountStatus
 from ringback.core.api_client import ApiClient, Area, ClientType
-from ringback.core.errors import NotSignedIn, StoreUnavailable, TooManyFailures
-from ringback.ports import Transaction
+from ringback.core.errors import NotSignedIn, TooManyFailures
 from ringback.stores.memory import MemoryStore
+from tests.counting_store import CountingStore
 from tests.fakes import (
     ACCOUNT_SID,
     AUTH_TOKEN,
@@ -45,24 +44,9 @@ RIGHT = basic(ACCOUNT_SID, AUTH_TOKEN)
 ALMOST_A_SECOND = timedelta(seconds=1) - timedelta(microseconds=1)
 
 
-class CountingStore:
-    """A store in memory that counts what is asked of it, and can be away."""
-
-    def __init__(self) -> None:
-        self.store = MemoryStore()
-        self.asked = 0
-        self.is_away = False
-
-    async def transact(self, work: Callable[[Transaction], Any]) -> Any:
-        self.asked += 1
-        if self.is_away:
-            raise StoreUnavailable("the disk is full")
-        return await self.store.transact(work)
-
-
 @pytest.fixture
 async def store() -> CountingStore:
-    counting = CountingStore()
+    counting = CountingStore(MemoryStore())
     await counting.store.transact(fill)
     return counting
 

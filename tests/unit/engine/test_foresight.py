@@ -2,16 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
-from typing import Final, TypeVar
+from typing import Final
 
 import pytest
 
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.errors import StoreUnavailable
 from ringback.core.outlook import Reach
 from ringback.core.source import NOTICE, Hold, Policy, Source
 from ringback.core.transition import Transition
@@ -20,10 +18,9 @@ from ringback.engine.policy_in_force import PolicyInForce
 from ringback.operations.totals import count_last_week
 from ringback.ports import Store, Transaction
 from ringback.stores.memory import MemoryStore
+from tests.counting_store import CountingStore
 from tests.fakes import ACCOUNT_SID, FakeClock, a_callback
 from tests.foresights import counted, running, until
-
-T = TypeVar("T")
 
 TWILIO, KORE = Source.TWILIO, Source.KORE
 DAY: Final = timedelta(days=1)
@@ -32,23 +29,6 @@ BETWEEN: Final = datetime(2024, 10, 16, tzinfo=UTC)
 BEFORE: Final = (30 * DAY, 7 * DAY, DAY)
 THEIRS: Final = "AC" + "f" * 32
 NUMBERS: Final = count()
-
-
-class Away:
-    """A store whose database is away until it is put right; it counts how often it is asked."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.is_away = False
-        self.asked = 0
-        self.answers = lambda: None
-
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
-        self.asked += 1
-        self.answers()
-        if self.is_away:
-            raise StoreUnavailable("the disk is full")
-        return await self._store.transact(work)
 
 
 @pytest.fixture
@@ -67,12 +47,12 @@ def in_force() -> PolicyInForce:
 
 
 @pytest.fixture
-def away(store: MemoryStore) -> Away:
-    return Away(store)
+def away(store: MemoryStore) -> CountingStore:
+    return CountingStore(store)
 
 
 @pytest.fixture
-def foresight(in_force: PolicyInForce, away: Away, clock: FakeClock) -> Foresight:
+def foresight(in_force: PolicyInForce, away: CountingStore, clock: FakeClock) -> Foresight:
     return Foresight(in_force, count=partial(count_last_week, away), clock=clock, before=BEFORE)
 
 
@@ -213,7 +193,7 @@ async def test_who_depends_on_a_source_is_counted_by_account(
 
 
 async def test_it_counts_once_an_hour(
-    foresight: Foresight, away: Away, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    foresight: Foresight, away: CountingStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with running(foresight):
         await counted(foresight, clock.now())
@@ -227,10 +207,10 @@ async def test_it_counts_once_an_hour(
 
 
 async def test_it_rests_a_thousand_times_as_long_as_it_counts(
-    foresight: Foresight, away: Away, clock: FakeClock
+    foresight: Foresight, away: CountingStore, clock: FakeClock
 ) -> None:
     began = clock.now()
-    away.answers = lambda: clock.advance(timedelta(seconds=10))
+    away.when_asked = lambda: clock.advance(timedelta(seconds=10))
     async with running(foresight):
         await counted(foresight, began)
         took, asked = clock.now() - began, away.asked
@@ -243,7 +223,11 @@ async def test_it_rests_a_thousand_times_as_long_as_it_counts(
 
 
 async def test_where_nobody_depends_on_a_date_or_a_hold_nothing_is_counted_until_somebody_does(
-    foresight: Foresight, in_force: PolicyInForce, away: Away, store: MemoryStore, clock: FakeClock
+    foresight: Foresight,
+    in_force: PolicyInForce,
+    away: CountingStore,
+    store: MemoryStore,
+    clock: FakeClock,
 ) -> None:
     clock.set(BETWEEN + 40 * DAY)
     await keep(store, clock.now() - HOUR, "https://a.example/")
@@ -289,7 +273,7 @@ async def test_once_all_is_settled_it_sleeps(foresight: Foresight, clock: FakeCl
 
 
 async def test_a_database_that_is_away_is_asked_again_later(
-    foresight: Foresight, away: Away, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    foresight: Foresight, away: CountingStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock.set(BETWEEN - 3 * DAY)
     away.is_away = True
