@@ -27,7 +27,7 @@ from ringback.migration.watching import Canary
 from ringback.ports import CallbackFilter
 from ringback.probe.gate import gate
 from tests.rehearsal.receivers import Kind
-from tests.rehearsal.world import URLS, World, a_world
+from tests.rehearsal.world import URLS, SleepersClock, World, a_world
 
 SOAK = timedelta(hours=1)
 BETWEEN, AFTER = datetime(2024, 10, 16, tzinfo=UTC), datetime(2024, 11, 2, tzinfo=UTC)
@@ -61,6 +61,7 @@ class Rehearsal:
     def __init__(self, world: World, folder: Path) -> None:
         self.world = world
         self.folder = folder
+        self.clock = SleepersClock(world.clock)
         self.record = StoreRecord(world.parts.store, folder="", clock=world.clock)
         self.news = list[News]()
 
@@ -84,7 +85,7 @@ class Rehearsal:
         with self._move(plan) as move:
             ready = ReceiverGate(self.record, self.world.parts.sender)
             task = asyncio.create_task(move.apply(gate=ready, canary=canary))
-            await self.world.traffic_until(task, events=self._traffic)
+            await self.world.traffic_until(task, sleeper=self.clock, events=self._traffic)
             return task.result()
 
     def _traffic(self) -> int:
@@ -110,7 +111,7 @@ class Rehearsal:
     def _move(self, plan: Plan) -> Generator[Move]:
         path = journal_of(self.folder / plan.id)
         with Journal(path, plan_id=plan.id) as journal:
-            yield Move(plan, self.record, journal, self.world.clock, tell=self.news.append)
+            yield Move(plan, self.record, journal, self.clock, tell=self.news.append)
 
 
 async def urls_of(record: StoreRecord) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import asyncio
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
@@ -19,7 +19,7 @@ from ringback.engine.virtual_clock import VirtualClock
 from ringback.migration.selecting import rank
 from ringback.operations.accounts import create_account
 from ringback.operations.supersim.devices import receive_datagram, receive_sms
-from ringback.ports import Transaction
+from ringback.ports import Clock, Transaction
 from ringback.settings import Command, load
 from ringback.wiring import Parts
 from tests.fakes import SeededChance, a_fleet, a_profile, a_sim
@@ -75,11 +75,21 @@ class World:
             await self.parts.store.transact(lambda tx, hooks=hooks: self._tell(tx, hooks))
         await self.advance(timedelta(seconds=1))
 
-    async def traffic_until(self, task: asyncio.Task[object], *, events: Callable[[], int]) -> None:
-        """Have events go on, so many each time, and time pass until a task has ended."""
+    async def traffic_until(
+        self, task: asyncio.Task[object], *, sleeper: "SleepersClock", events: Callable[[], int]
+    ) -> None:
+        """Have events go on, so many each time, and time pass until a task has ended.
+
+        Minutes pass only while the task sleeps: what it does takes it no hours, however busy the
+        machine is.
+        """
         while not task.done():
             await self.traffic(events())
-            await self.advance(timedelta(minutes=4))
+            for _ in range(4):
+                await _for_a_moment(lambda: task.done() or sleeper.is_asleep)
+                if task.done() or not sleeper.is_asleep:
+                    break
+                await self.advance(timedelta(minutes=1))
 
     def _in_turn(self, events: int) -> Sequence[Hook]:
         return [next(self._turn) for _ in range(events)]
@@ -95,6 +105,34 @@ class World:
             else:
                 self.told[b64encode(event.encode()).decode()] = hook
                 receive_datagram(tx, hook.sim, event.encode(), port=7, moment=moment)
+
+
+class SleepersClock:
+    """Answers `ports.Clock`: another one, that can tell whether its only user sleeps."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._until: datetime | None = None
+
+    @property
+    def is_asleep(self) -> bool:
+        return self._until is not None and self._until > self.now()
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    async def sleep_until(self, instant: datetime) -> None:
+        self._until = instant
+        await self._clock.sleep_until(instant)
+        self._until = None
+
+
+async def _for_a_moment(condition: Callable[[], bool]) -> None:
+    """Wait until this is so, but not for long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.5):
+            while not condition():  # noqa: ASYNC110 (what is waited for tells nobody)
+                await asyncio.sleep(0.001)
 
 
 @asynccontextmanager
