@@ -43,7 +43,7 @@ format: install-dev ## Format the code and fix what ruff can fix by itself
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-bench: install-dev ## Run the benchmarks (ARGS="--quick --only T1,T4"; --peers adds other tools)
+bench: install-dev ## Run the benchmarks (ARGS="--quick --only T1,T4"; "--against COMMIT" compares)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 simulate: install-dev ## Run the engine through made-up histories (ARGS="--seeds 100000", "--seed 7")

@@ -11,7 +11,9 @@ They start processes of their own:
     drain        an engine that delivers what is in a data file
     looking_up   lists and fetches SIMs in a data file of few, and in one of many
     checking     checks requests as a receiver does, and has other libraries do it
-    server       `ringback serve`, as a customer has it
+    server       `ringback serve`, as a customer has it; `hanging_names` where some names hang
+
+`against` has two commits take turns, and says whether this one is slower.
 
 `engine` is the one module that builds parts of Ringback by hand.
 """

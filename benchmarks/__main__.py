@@ -11,6 +11,7 @@ from typing import Final
 import uvloop
 
 from benchmarks import (
+    against,
     backlog,
     end_to_end,
     footprint,
@@ -20,7 +21,7 @@ from benchmarks import (
     many_sims,
     receiver_checks,
 )
-from benchmarks.figures import Figure, cost, table
+from benchmarks.figures import REFERENCE, Figure, cost, table, to_json
 from benchmarks.peers import contest
 from benchmarks.peers.environment import PeersMissing
 from benchmarks.processes import BenchmarkFailed, Cores, pinned
@@ -47,6 +48,8 @@ _PROFILABLE: Final = ("T1", "T2", "T3", "T4", "T5", "T7", "T10")
 
 def main() -> None:
     given = _arguments()
+    if given.against:
+        sys.exit(_is_slower(given))
     ids = list(given.only or (id_ for id_ in BENCHMARKS if id_ != _PEERS))
     if given.peers and _PEERS not in ids:
         ids.append(_PEERS)
@@ -54,6 +57,10 @@ def main() -> None:
     print(f"Python {platform.python_version()}, {platform.machine()}; {cores}")
     with pinned(cores.load):
         figures, problems = uvloop.run(_measure(ids, cores, given))
+    if given.json:
+        print(*problems, sep="\n")
+        print(to_json(figures))
+        sys.exit(1 if problems else 0)
     if figures:
         print(f"\n{table(figures)}\n\n{cost(figures)}")
     if _PEERS not in ids:
@@ -63,6 +70,15 @@ def main() -> None:
     missed = [f for f in figures if f.target is not None and not f.target.is_met_by(f)]
     print(f"\n{len(missed)} targets missed, {len(problems)} benchmarks without figures")
     sys.exit(1 if problems else 0)
+
+
+def _is_slower(given: argparse.Namespace) -> bool:
+    ids = given.only or against.IDS
+    try:
+        return against.compare(given.against, ids, pairs=given.pairs)
+    except BenchmarkFailed as failure:
+        print(failure)
+        return True
 
 
 async def _measure(
@@ -92,7 +108,7 @@ def _reference(run: Run) -> list[Figure]:
     busy = "" if share > _UNDISTURBED else "; THE MACHINE WAS BUSY, mind the CPU column instead"
     return [
         Figure(
-            "-",
+            REFERENCE,
             "the reference: render and send, nothing else",
             rate,
             "requests/s",
@@ -121,6 +137,21 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--profile", metavar="T1", type=_profilable, help="print where the time of these goes"
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as one line, last")
+    parser.add_argument(
+        "--against",
+        metavar="COMMIT",
+        help="take turns with a commit, and print ratios to it"
+        f" [default of --only: {','.join(against.IDS)}]; fails where this one is slower",
+    )
+    parser.add_argument(
+        "--pairs",
+        metavar="N",
+        type=int,
+        default=against.PAIRS,
+        help=f"how often they take turns [default: {against.PAIRS}; up to {against.MOST_PAIRS}"
+        " where that does not decide]",
     )
     return parser.parse_args()
 

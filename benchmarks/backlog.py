@@ -33,6 +33,7 @@ async def measure(run: Run) -> list[Figure]:
             rate / reference,
             at_least(25_000),
             cpu,
+            workload=f"{count:,} callbacks",
         ),
         Figure(
             "T1",
@@ -49,6 +50,7 @@ async def measure(run: Run) -> list[Figure]:
             "callbacks/s",
             shared / reference,
             cpu_us=_median(both, "cpu_us"),
+            workload=f"{count:,} callbacks",
         ),
     ]
 

@@ -12,7 +12,7 @@ from typing import Final
 from ringback.core.account import Account
 from ringback.core.addresses import LOOPBACK
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
-from ringback.core.callback import Callback, CallbackStatus
+from ringback.core.callback import Callback, CallbackStatus, delivered
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Connection, limits_of
 from ringback.core.guard import Guard
@@ -43,6 +43,7 @@ _LIMITS: Final = limits_of(Connection(), timedelta(seconds=15))
 _WAITING: Final = CallbackFilter(statuses=frozenset({CallbackStatus.SCHEDULED}))
 _ROWS_AT_ONCE: Final = 1000
 ACCOUNT_SID: Final = _ACCOUNT.sid
+AUTH_TOKEN: Final = _ACCOUNT.auth_token
 FLEETS: Final = ("most", "others", "few")
 _FEW: Final = 60
 """How many SIMs pass a filter: the oldest, so that whoever looks through all finds them last."""
@@ -61,6 +62,13 @@ def callbacks_to(url: str, *, due: datetime | None = None) -> Iterator[Callback]
             now=_CLOCK.now(),
         )
         yield callback if due is None else callback.having(callback.progress._replace(due=due))
+
+
+def delivered_to(url: str) -> Iterator[Callback]:
+    """Make callbacks without end that were delivered at the first attempt."""
+    for callback in callbacks_to(url):
+        progress = callback.progress._replace(attempt_count=1)
+        yield callback.having(delivered(progress, callback.date_created))
 
 
 def stamped(callback: Callback, number: int) -> Callback:

@@ -1,13 +1,21 @@
-"""What a benchmark prints: figures, their ratios to the reference of the same run, and targets."""
+"""What a benchmark prints: figures, their ratios to the reference of the same run, and targets.
 
+Figures travel between two commits as JSON. A commit from before that prints the table alone, which
+is read back; it does not say what a figure's workload was.
+"""
+
+import json
 import math
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 _HEADINGS: Final = ("", "what", "figure", "unit", "ratio", "target", "met", "CPU µs")
 _RIGHT: Final = frozenset({2, 4, 7})
 _NOTHING: Final = "-"
+REFERENCE: Final = "-"
+"""The id of the line that the ratios of rates are to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,9 @@ class Figure:
     cpu_us: float | None = None
     """What one callback cost the measured process, over all its threads."""
     note: str = ""
+    workload: str | None = None
+    """What was measured, where the name does not say it; figures of other workloads can't be
+    compared. None where a table was read, which does not have it."""
 
     def cells(self) -> tuple[str, ...]:
         met = _NOTHING if self.target is None else "yes" if self.target.is_met_by(self) else "NO"
@@ -83,6 +94,34 @@ def table(figures: Sequence[Figure]) -> str:
     return "\n".join([*lines, "", *notes] if notes else lines)
 
 
+def to_json(figures: Sequence[Figure]) -> str:
+    """Return the figures as one line of JSON, without their targets."""
+    return json.dumps([{**asdict(figure), "target": None} for figure in figures])
+
+
+def from_json(line: str) -> list[Figure]:
+    """Return the figures of a line that `to_json` made; fields unknown here are left out."""
+    known = Figure.__dataclass_fields__.keys()
+    return [
+        Figure(**{name: value for name, value in fields.items() if name in known})
+        for fields in json.loads(line)
+    ]
+
+
+def from_table(printed: str) -> list[Figure]:
+    """Return the figures of the table in what `make bench` printed.
+
+    >>> from_table("T7  idle: CPU  0.00  % of a core  -  ≤ 1  yes  -")[0].unit
+    '% of a core'
+    """
+    rows = (re.split(r"\s{2,}", line.strip()) for line in printed.splitlines())
+    return [
+        Figure(id_, name, float(_plain(value)), unit, cpu_us=_number_or_none(cpu))
+        for id_, name, value, unit, *_, cpu in (row for row in rows if len(row) == len(_HEADINGS))
+        if re.fullmatch(r"T\d+", id_)
+    ]
+
+
 def cost(figures: Sequence[Figure]) -> str:
     """Return what a callback costs in CPU, by benchmark."""
     lines = [f"  {f.cpu_us:>9,.1f}  {f.id} {f.name}" for f in figures if f.cpu_us is not None]
@@ -100,6 +139,10 @@ def quantile(samples: Sequence[float], share: float) -> float:
     return sorted(samples)[max(0, math.ceil(len(samples) * share) - 1)]
 
 
+def p50(samples: Sequence[float]) -> float:
+    return quantile(samples, 0.5)
+
+
 def p95(samples: Sequence[float]) -> float:
     return quantile(samples, 0.95)
 
@@ -114,6 +157,14 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
         for index, (cell, width) in enumerate(zip(row, widths, strict=True))
     ]
     return "  ".join(cells).rstrip()
+
+
+def _plain(shown: str) -> str:
+    return shown.replace(",", "")
+
+
+def _number_or_none(shown: str) -> float | None:
+    return None if shown == _NOTHING else float(_plain(shown))
 
 
 def _shown(value: float) -> str:

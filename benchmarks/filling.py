@@ -1,14 +1,51 @@
-"""Puts waiting callbacks into a data file, directly: `python -m benchmarks.filling FOLDER ...`."""
+"""Puts callbacks into a data file, directly: `python -m benchmarks.filling FOLDER ...`.
+
+They wait; or, with `--history`, they were delivered long ago. Of those a few are written by the
+store, and multiplied by SQL.
+"""
 
 import argparse
 import json
+import sqlite3
 import time
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
 import uvloop
 
-from benchmarks.engine import callbacks_to, fill, in_a_day, open_store
+from benchmarks.engine import callbacks_to, delivered_to, fill, in_a_day, open_store
+
+_SEED = 1_000
+_MULTIPLY = """
+    INSERT INTO callbacks ({columns})
+    SELECT {columns_but_sid}, 'CB' || printf('%032x', seq + ?) FROM callbacks
+    WHERE seq <= ? ORDER BY seq
+"""
+
+
+async def remember(folder: Path, url: str, count: int) -> dict[str, object]:
+    """Put in callbacks that were delivered."""
+    store = open_store(folder)
+    began = time.perf_counter()
+    await fill(store, islice(delivered_to(url), min(count, _SEED)))
+    await store.close()
+    with closing(sqlite3.connect(folder / "ringback.db")) as connection, connection:
+        _multiply(connection, count)
+    return {"per_second": count / (time.perf_counter() - began)}
+
+
+def _multiply(connection: sqlite3.Connection, count: int) -> None:
+    info = connection.execute("PRAGMA table_info(callbacks)")
+    names = [name for _, name, *_ in info if name not in ("seq", "sid")]
+    statement = _MULTIPLY.format(
+        columns=", ".join([*names, "sid"]), columns_but_sid=", ".join(names)
+    )
+    (there,) = connection.execute("SELECT max(seq) FROM callbacks").fetchone()
+    while there < count:
+        more = min(there, count - there)
+        connection.execute(statement, (there, more))
+        there += more
 
 
 async def run(folder: Path, url: str, count: int, *, is_due: bool) -> dict[str, object]:
@@ -26,8 +63,13 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("count", type=int)
     parser.add_argument("--due", action="store_true", help="due now, not in a day")
+    parser.add_argument("--history", action="store_true", help="delivered, not waiting")
     given = parser.parse_args()
-    print(json.dumps(uvloop.run(run(given.folder, given.url, given.count, is_due=given.due))))
+    if given.history:
+        work = remember(given.folder, given.url, given.count)
+    else:
+        work = run(given.folder, given.url, given.count, is_due=given.due)
+    print(json.dumps(uvloop.run(work)))
 
 
 if __name__ == "__main__":

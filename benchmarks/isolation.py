@@ -1,95 +1,279 @@
-"""T10: what destinations in trouble cost the healthy ones.
+"""T10: what others cost a quiet account, at the API and at its receiver.
 
-Callbacks go to healthy destinations at a steady rate, first alone; then as many more a second go
-to one that never answers, one that refuses connections and one that answers 429. The reference is
-the same load alone, on the same server; each round has a server of its own.
+The quiet account asks for callbacks to healthy destinations at a steady rate, first alone, then
+beside each kind of trouble that another account, or a stranger, makes. The reference is the same
+load alone on the same server; each row has a server of its own.
 """
 
 import asyncio
-from collections.abc import Callable
-from itertools import cycle
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from itertools import cycle, repeat
 from typing import Final
 
-from benchmarks.figures import Figure, p95, p99, ratio_at_most
-from benchmarks.load import Load, open_loop
+from benchmarks.engine import ACCOUNT_SID, AUTH_TOKEN
+from benchmarks.figures import Figure, Target, p50, p95, ratio_at_most
+from benchmarks.load import Load, closed_loop, open_loop
 from benchmarks.processes import BenchmarkFailed
 from benchmarks.run import Run
 from benchmarks.server import Server, a_callback, stamped
 
 _RATE: Final = 200
 _TROUBLED_RATE: Final = 50
+_CLIENTS: Final = 4
 _ALL_COME_WITHIN: Final = 60.0
+_NOTHING: Final = "/portal/v1/callbacks?Status=failed&Source=kore&Destination=http://nobody.example"
+
+Trouble = Callable[[Run, Server], AbstractAsyncContextManager[None]]
+"""Trouble that another account makes on a server for as long as this is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """One row: who is beside the quiet account."""
+
+    name: str
+    trouble: Trouble
+    history: tuple[int, int] = (0, 0)
+    """How many callbacks the other account has had: in full, and where it has to be quick."""
+    seconds: float = 10.0
+    """For how long it is measured; a minute sees the sweep."""
+    options: tuple[str, ...] = ()
+    most_files: int | None = None
+    target: Target | None = ratio_at_most(2)
+
+    def __str__(self) -> str:
+        history = f", with a history of {self.history[0]:,}" if self.history[0] else ""
+        return f"{self.name}{history}"
+
+
+@dataclass(slots=True)
+class Times:
+    """How long requests took to their acceptance, and callbacks to their receiver, in ms."""
+
+    accepted: list[float] = field(default_factory=list[float])
+    received: list[float] = field(default_factory=list[float])
+
+    def add(self, other: "Times") -> None:
+        self.accepted += other.accepted
+        self.received += other.received
 
 
 async def measure(run: Run) -> list[Figure]:
-    seconds = run.size(10.0, quick=3.0)
+    figures, quiet = list[Figure](), Times()
+    for neighbour in NEIGHBOURS:
+        try:
+            alone, beside = await _measure(run, neighbour)
+        except (BenchmarkFailed, TimeoutError) as failure:
+            print(f"T10 beside {neighbour.name} has no figures: {failure or 'it took too long'}")
+            continue
+        quiet.add(alone)
+        for what, ours, reference in (
+            ("accepted", beside.accepted, alone.accepted),
+            ("received", beside.received, alone.received),
+        ):
+            value, floor = p95(ours), p95(reference)
+            name = f"beside {neighbour.name}: {what}, p95"
+            figures.append(
+                Figure(
+                    *("T10", name, value, "ms", value / floor, neighbour.target),
+                    note=f"alone {floor:.1f} ms",
+                    workload=f"{_RATE}/s beside {neighbour}",
+                )
+            )
+    shares = (("p50", p50), ("p95", p95))
+    for what, samples in (("accepted", quiet.accepted), ("received", quiet.received)):
+        figures += [
+            Figure("T10", f"alone, at {_RATE}/s: {what}, {name}", share(samples), "ms")
+            for name, share in shares
+        ]
+    return figures
+
+
+async def _measure(run: Run, neighbour: Neighbour) -> tuple[Times, Times]:
+    """Return how it went alone, and how beside the neighbour."""
+    full, quick = neighbour.history
+    seconds = run.size(neighbour.seconds, quick=2.0)
+    alone, beside = Times(), Times()
+    async with run.filled(run.size(full, quick=quick), are_delivered=bool(full)) as folder:
+        for _ in range(run.rounds):
+            async with run.server(
+                "T10", folder, options=neighbour.options, most_files=neighbour.most_files
+            ) as server:
+                await _quiet(run, server, seconds=0.5)  # warms up
+                alone.add(await _quiet(run, server, seconds=min(seconds, 10.0)))
+                other = server.as_account(ACCOUNT_SID, AUTH_TOKEN)
+                async with neighbour.trouble(run, other):
+                    beside.add(await _quiet(run, server, seconds=seconds))
+    return alone, beside
+
+
+async def _quiet(run: Run, server: Server, *, seconds: float) -> Times:
+    """Return how the quiet account's requests and callbacks went."""
+    await run.receiver.counter.reset()
+    callbacks = cycle([a_callback(f"http://{hook}/mark") for hook in run.receiver.hooks])
+    load = await open_loop(
+        server.place,
+        lambda number: server.create_one(stamped(next(callbacks), number)),
+        rate=_RATE,
+        seconds=seconds,
+    )
+    load.expect_accepted()
+    received = await _received(run, load)
+    return Times(load.latencies, received)
+
+
+async def _received(run: Run, load: Load) -> list[float]:
+    """Return how long the callbacks took; one that is not there after a minute took a minute."""
+    due = dict(enumerate(load.due))
+    deadline = asyncio.get_running_loop().time() + _ALL_COME_WITHIN
+    while len(come := await run.latencies(due)) < len(due):
+        if asyncio.get_running_loop().time() > deadline:
+            break
+        await asyncio.sleep(0.05)
+    return come + [_ALL_COME_WITHIN * 1000] * (len(due) - len(come))
+
+
+# The troubles.
+
+
+@contextlib.asynccontextmanager
+async def _meanwhile(*works: asyncio.Task[None]) -> AsyncGenerator[None]:
+    """Let these go on for as long as this is open; fail where one has failed."""
+    try:
+        yield
+        for work in works:
+            if work.done():
+                await work
+    finally:
+        for work in works:
+            work.cancel()
+        await asyncio.gather(*works, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _three_in_trouble(run: Run, server: Server) -> AsyncGenerator[None]:
     receiver = run.receiver
-    troubled = (
+    urls = (
         f"http://{receiver.hanging}/hang",
         f"http://{receiver.refusing}/hook",
         f"http://{receiver.throttled}/throttle",
     )
-    alone, among = list[float](), list[float]()
-    hung = throttled = 0
-    for _ in range(run.rounds):
-        async with run.server("T10") as server:
-            await _healthy(run, server, (), seconds=0.5)  # warms up
-            alone += await _healthy(run, server, (), seconds=seconds)
-            among += await _healthy(run, server, troubled, seconds=seconds)
-        count = await receiver.counter.count()
-        hung, throttled = hung + count.hung, throttled + count.throttled
-    note = (
-        f"{_TROUBLED_RATE}/s to each of the three; {hung} requests hung, {throttled} were throttled"
-    )
-    return [
-        _figure("all healthy: p95", p95(alone)),
-        _figure("others hang, refuse, throttle: p95", p95(among), p95(alone), note),
-        _figure("all healthy: p99", p99(alone)),
-        _figure("others hang, refuse, throttle: p99", p99(among), p99(alone)),
-    ]
+    works = [asyncio.create_task(_steadily(server, url)) for url in urls]
+    async with _meanwhile(*works):
+        yield
 
 
-def _figure(name: str, value: float, reference: float | None = None, note: str = "") -> Figure:
-    full_name = f"accept to received, at {_RATE}/s, {name}"
-    ratio = None if reference is None else value / reference
-    # The target is set for the p95; it is the line that carries the note.
-    target = ratio_at_most(2) if note else None
-    return Figure("T10", full_name, value, "ms", ratio, target, note=note)
-
-
-async def _healthy(
-    run: Run, server: Server, troubled: tuple[str, ...], *, seconds: float
-) -> list[float]:
-    """Return how long callbacks to healthy destinations took, while these get theirs as well."""
-    await run.receiver.counter.reset()
-    healthy, *others = await asyncio.gather(
-        open_loop(server.place, _marks(run, server), rate=_RATE, seconds=seconds),
-        *(
-            open_loop(server.place, _same(server, url), rate=_TROUBLED_RATE, seconds=seconds)
-            for url in troubled
-        ),
-    )
-    _expect_accepted(healthy, *others)
-    try:
-        await run.receiver.counter.until(healthy.accepted, within=_ALL_COME_WITHIN)
-    except BenchmarkFailed:
-        if not troubled:
-            raise
-    came = await run.latencies(dict(enumerate(healthy.due)))
-    # One that is held up for longer than anyone waits here took at least so long.
-    return came + [_ALL_COME_WITHIN * 1000] * (healthy.accepted - len(came))
-
-
-def _marks(run: Run, server: Server) -> Callable[[int], bytes]:
-    callbacks = cycle([a_callback(f"http://{hook}/mark") for hook in run.receiver.hooks])
-    return lambda number: server.create_one(stamped(next(callbacks), number))
-
-
-def _same(server: Server, url: str) -> Callable[[int], bytes]:
+async def _steadily(server: Server, url: str) -> None:
     request = server.create_one(a_callback(url))
-    return lambda _: request
-
-
-def _expect_accepted(*loads: Load) -> None:
-    for load in loads:
+    while True:
+        load = await open_loop(server.place, lambda _: request, rate=_TROUBLED_RATE, seconds=1.0)
         load.expect_accepted()
+
+
+def _hanging_destinations(full: int, quick: int) -> Trouble:
+    @contextlib.asynccontextmanager
+    async def trouble(run: Run, server: Server) -> AsyncGenerator[None]:
+        port = run.receiver.hanging_port
+        places = [
+            f"127.{1 + n // 250}.{n % 250}.9:{port}" for n in range(run.size(full, quick=quick))
+        ]
+        await _post(server, [f"http://{place}/hang" for place in places])
+        yield
+
+    return trouble
+
+
+def _hanging_names(full: int, quick: int) -> Trouble:
+    @contextlib.asynccontextmanager
+    async def trouble(run: Run, server: Server) -> AsyncGenerator[None]:
+        names = range(run.size(full, quick=quick))
+        await _post(server, [f"http://n{number}.hang.invalid/" for number in names])
+        yield
+
+    return trouble
+
+
+def _dead_destinations(count: int) -> Trouble:
+    @contextlib.asynccontextmanager
+    async def trouble(run: Run, server: Server) -> AsyncGenerator[None]:
+        port = int(run.receiver.refusing.rpartition(":")[2])
+        await _post(server, [f"http://127.0.1.{number}:{port}/#rc=5" for number in range(count)])
+        yield
+
+    return trouble
+
+
+async def _post(server: Server, urls: Sequence[str], *, in_a_batch: int = 500) -> None:
+    """Ask for a callback to each of these."""
+    batches = (urls[at : at + in_a_batch] for at in range(0, len(urls), in_a_batch))
+    requests = [server.create_many([a_callback(url) for url in batch]) for batch in batches]
+    for request in requests:
+        load = await closed_loop(server.place, repeat(request), connections=1, seconds=0)
+        load.expect_accepted()
+
+
+def _clients(request: Callable[[Run, Server], bytes], *, are_limited: bool = False) -> Trouble:
+    """Have four clients send the same request as fast as it is answered."""
+
+    @contextlib.asynccontextmanager
+    async def trouble(run: Run, server: Server) -> AsyncGenerator[None]:
+        async def ask() -> None:
+            while True:
+                load = await closed_loop(
+                    server.place, repeat(request(run, server)), connections=_CLIENTS, seconds=0.5
+                )
+                if not are_limited:
+                    load.expect_accepted()
+
+        async with _meanwhile(asyncio.create_task(ask())):
+            yield
+
+    return trouble
+
+
+def _idle_connections(count: int) -> Trouble:
+    @contextlib.asynccontextmanager
+    async def trouble(run: Run, server: Server) -> AsyncGenerator[None]:
+        host, _, port = server.place.rpartition(":")
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(count):
+                _, writer = await asyncio.open_connection(
+                    host, int(port), local_addr=("127.0.0.9", 0)
+                )
+                stack.callback(writer.close)
+            yield
+
+    return trouble
+
+
+def _a_batch(run: Run, server: Server) -> bytes:
+    return server.create_many([a_callback(run.receiver.hook)] * 1_000)
+
+
+NEIGHBOURS: Final = (
+    Neighbour("three destinations that hang, refuse and throttle", _three_in_trouble),
+    Neighbour("10,000 destinations that hang", _hanging_destinations(10_000, 1_000), seconds=65),
+    Neighbour("2,000 names that hang", _hanging_names(2_000, 500)),
+    Neighbour("a flood of batches", _clients(_a_batch), target=None),
+    Neighbour(
+        "lists in which nothing matches",
+        _clients(lambda _, server: server.get(_NOTHING)),
+        history=(1_000_000, 20_000),
+    ),
+    Neighbour("scrapes", _clients(lambda _, server: server.get("/metrics"))),
+    Neighbour("1,000 idle connections, fewer than one address may have", _idle_connections(1_000)),
+    Neighbour(
+        "1,000 idle connections, more than one address may have",
+        _idle_connections(1_000),
+        most_files=1_024,
+    ),
+    Neighbour(
+        "a history of 1,000,000 and 100 dead destinations",
+        _dead_destinations(100),
+        history=(1_000_000, 20_000),
+        seconds=65,
+    ),
+)

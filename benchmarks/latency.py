@@ -9,7 +9,7 @@ to the receiver, which does nothing for it.
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from benchmarks.figures import Figure, Target, at_most, p95, p99
+from benchmarks.figures import Figure, Target, at_most, p50, p95, p99
 from benchmarks.load import Load, open_loop
 from benchmarks.processes import usage
 from benchmarks.run import Run
@@ -29,6 +29,7 @@ async def to_the_receiver(run: Run) -> list[Figure]:
             samples = await _delivered(run, server, rate=rate, seconds=seconds)
             name = f"accept to received, at {rate}/s"
             figures += [
+                _figure("T4", f"{name}: p50", p50(samples), p50(plain)),
                 _figure("T4", f"{name}: p95", p95(samples), p95(plain), target=at_most(10)),
                 _figure("T4", f"{name}: p99", p99(samples), p99(plain), target=at_most(25)),
             ]
@@ -46,6 +47,7 @@ async def to_acceptance(run: Run) -> list[Figure]:
         cpu = (usage(server.pid).cpu_seconds - cpu) / load.accepted * 1e6
     plain = floor.latencies
     return [
+        _figure("T5", f"{name}: p50", p50(load.latencies), p50(plain)),
         _figure(
             *("T5", f"{name}: p95", p95(load.latencies), p95(plain)),
             target=at_most(5),

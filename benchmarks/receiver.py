@@ -207,6 +207,7 @@ async def main() -> None:
         places = {
             "hooks": [await _listen(reception) for _ in range(HOOK_PORTS)],
             "hanging": await _listen(reception, _host(2)),
+            "hanging_port": int((await _listen(reception, "0.0.0.0")).rpartition(":")[2]),
             "throttled": await _listen(reception, _host(3)),
             "refusing": ":".join(map(str, refusing.getsockname())),
             "control": await _listen(lambda: Control(tally)),

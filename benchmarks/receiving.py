@@ -74,6 +74,8 @@ class Receiver:
 
     hooks: Sequence[str]
     hanging: str
+    hanging_port: int
+    """One at which every address of this machine can be asked."""
     throttled: str
     refusing: str
     control: str

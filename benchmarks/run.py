@@ -1,7 +1,7 @@
 """What one run of the benchmarks has: its receiver, its cores, its sizes, and its reference."""
 
 import tempfile
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,15 +72,30 @@ class Run:
         marks = await self.receiver.counter.marks()
         return [(marks[stamp] - at) / 1e6 for stamp, at in due.items() if stamp in marks]
 
-    def server(self, id_: str, folder: Path | None = None) -> AbstractAsyncContextManager[Server]:
-        """Run a server on the measured core."""
-        return a_server(self.cores.measured, folder, is_profiled=id_ in self.profiled)
+    def server(
+        self,
+        id_: str,
+        folder: Path | None = None,
+        *,
+        options: Sequence[str] = (),
+        most_files: int | None = None,
+    ) -> AbstractAsyncContextManager[Server]:
+        """Run a server on the measured core; see `a_server`."""
+        return a_server(
+            self.cores.measured,
+            folder,
+            is_profiled=id_ in self.profiled,
+            options=options,
+            most_files=most_files,
+        )
 
     @asynccontextmanager
-    async def filled(self, count: int, *, are_due: bool) -> AsyncGenerator[Path]:
-        """Make a data folder with this many callbacks waiting."""
+    async def filled(
+        self, count: int, *, are_due: bool = False, are_delivered: bool = False
+    ) -> AsyncGenerator[Path]:
+        """Make a data folder with this many callbacks, waiting or delivered."""
         with tempfile.TemporaryDirectory(prefix="ringback-") as folder:
-            when = ["--due"] if are_due else []
+            when = ["--due"] * are_due + ["--history"] * are_delivered
             await run_module(
                 "benchmarks.filling",
                 *(folder, self.receiver.hook, count, *when),

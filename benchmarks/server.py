@@ -10,11 +10,12 @@ import tempfile
 import time
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
+from benchmarks.hanging_names import MODULE as HANGING_NAMES
 from benchmarks.processes import BenchmarkFailed, pinned, run_json
 from benchmarks.profiling import MODULE as PROFILER
 
@@ -35,6 +36,14 @@ class Server:
     pid: int
     started_in: float
     """Seconds from the command to its being up."""
+
+    def as_account(self, sid: str, auth_token: str) -> Self:
+        """Return the same server, asked by this account."""
+        return replace(self, credentials=_basic(sid, auth_token))
+
+    def get(self, path: str) -> bytes:
+        """Return the request that reads this path."""
+        return self._request("GET", path, b"")
 
     def create_one(self, callback: Mapping[str, Any]) -> bytes:
         """Return the request that asks for a callback."""
@@ -91,9 +100,18 @@ def stamped(callback: Mapping[str, Any], number: int) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def a_server(
-    cores: frozenset[int], folder: Path | None = None, *, is_profiled: bool = False
+    cores: frozenset[int],
+    folder: Path | None = None,
+    *,
+    is_profiled: bool = False,
+    options: Sequence[str] = (),
+    most_files: int | None = None,
 ) -> AsyncGenerator[Server]:
-    """Run a server on a data folder, a fresh one where none is given."""
+    """Run a server on a data folder, a fresh one where none is given.
+
+    `most_files` is how many files it may have open, connections included. The names under
+    `hang.invalid` are looked up without end.
+    """
     with contextlib.ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ringback-")))
@@ -107,15 +125,16 @@ async def a_server(
             process = await asyncio.create_subprocess_exec(
                 *_ringback(
                     *("serve", "--port", "0", "--data", str(folder), "--json", *_OPTIONS),
+                    *options,
                     is_profiled=is_profiled,
+                    most_files=most_files,
                 ),
                 stdout=subprocess.PIPE,
                 stderr=errors,
             )
         try:
             place = await _place_of(process)
-            user = f"{account['api_key_sid']}:{account['api_key_secret']}"
-            credentials = b64encode(user.encode()).decode()
+            credentials = _basic(account["api_key_sid"], account["api_key_secret"])
             yield Server(place, credentials, process.pid, time.perf_counter() - began)
         finally:
             await _stop(process)
@@ -133,9 +152,16 @@ def _show(log: str, *, is_whole: bool) -> None:
     print(*shown, sep="\n", end="\n" if shown else "", flush=True)
 
 
-def _ringback(*arguments: str, is_profiled: bool = False) -> tuple[str, ...]:
-    profiler = ("-m", PROFILER, "ringback") if is_profiled else ("-m", "ringback")
-    return (sys.executable, *profiler, *arguments)
+def _basic(user: str, password: str) -> str:
+    return b64encode(f"{user}:{password}".encode()).decode()
+
+
+def _ringback(
+    *arguments: str, is_profiled: bool = False, most_files: int | None = None
+) -> tuple[str, ...]:
+    limited = ("prlimit", f"--nofile={most_files}:{most_files}") if most_files else ()
+    profiler = ("-m", PROFILER) if is_profiled else ("-m",)
+    return (*limited, sys.executable, *profiler, HANGING_NAMES, *arguments)
 
 
 async def _place_of(process: asyncio.subprocess.Process) -> str:

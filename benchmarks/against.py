@@ -1,0 +1,238 @@
+"""Whether this commit is slower than another one: `make bench ARGS="--against COMMIT"`.
+
+The two take turns, each with the `benchmarks` and the dependencies of its own, so that what
+disturbs the machine disturbs both; a pair of runs gives one ratio for each figure. What counts is
+the median of 15 pairs. A figure whose median can't be told from its bound by then goes on, up to
+60 pairs.
+"""
+
+import math
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Final, NamedTuple
+
+from benchmarks.figures import REFERENCE, Figure, from_json, from_table
+from benchmarks.processes import BenchmarkFailed
+
+PAIRS: Final = 15
+MOST_PAIRS: Final = 60
+IDS: Final = ("T1", "T2", "T3", "T4", "T5", "T7", "T10")
+"""The benchmarks that decide whether a commit is slower."""
+_MOST_CPU: Final = 1.03
+_MOST_LATENCY: Final = 1.10
+_BY_CPU: Final = frozenset({"T1", "T2", "T3", "T5"})
+_BY_LATENCY: Final = frozenset({"T4", "T5", "T10"})
+_ROOT: Final = Path(__file__).parents[1]
+
+
+class Measure(NamedTuple):
+    """What is compared: the value of a figure, or its CPU."""
+
+    id: str
+    name: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.name}" + (f", {self.what}" if self.what == "CPU µs" else "")
+
+
+@dataclass(slots=True)
+class Comparison:
+    """The ratios of one measure, this commit's to the other's, pair by pair."""
+
+    bound: float | None
+    """What the median may be at the most; None for one that decides nothing."""
+    ratios: list[float] = field(default_factory=list[float])
+
+    @property
+    def median(self) -> float:
+        return median(self.ratios)
+
+    @property
+    def certain(self) -> tuple[float, float]:
+        """Between which ratios the true median lies, with a certainty of 95 %."""
+        ordered, count = sorted(self.ratios), len(self.ratios)
+        # By the normal form of the binomial distribution of how many lie below the median.
+        below = max(0, math.floor((count - 1.96 * math.sqrt(count)) / 2))
+        return ordered[below], ordered[count - 1 - below]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more pairs could still change which side of its bound the median is on."""
+        low, high = self.certain
+        return self.bound is not None and low <= self.bound < high
+
+    @property
+    def is_slower(self) -> bool:
+        return self.bound is not None and self.median > self.bound
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One of the two commits, where it can be run."""
+
+    python: Path
+    folder: Path
+    knows_json: bool
+
+    @classmethod
+    def at(cls, folder: Path) -> "_Side":
+        python = folder / ".venv/bin/python"
+        options = _output(python, "-m", "benchmarks", "--help", folder=folder)
+        return cls(python, folder, "--json" in options)
+
+    def run(self, ids: Sequence[str]) -> list[Figure]:
+        """Run these benchmarks once; return what they measured, without those that failed."""
+        sizes = ("--quick", "--rounds", "1", "--only", ",".join(ids))
+        how = (*sizes, "--json") if self.knows_json else sizes
+        ended = _run(self.python, "-m", "benchmarks", *how, folder=self.folder)
+        try:
+            last = ended.stdout.splitlines()[-1]
+            figures = from_json(last) if self.knows_json else from_table(ended.stdout)
+        except (IndexError, ValueError):
+            figures = []
+        if not figures:
+            raise BenchmarkFailed(f"no figures from {self.folder}: {_said(ended)}")
+        return figures
+
+
+def compare(commit: str, ids: Sequence[str], *, pairs: int = PAIRS) -> bool:
+    """Compare this working tree with a commit; print how, and return whether it is slower.
+
+    Raises BenchmarkFailed where the commit can't be had, or its benchmarks can't be run.
+    """
+    with _worktree(commit) as folder:
+        return compare_sides(_Side.at(_ROOT).run, _Side.at(folder).run, ids, pairs=pairs)
+
+
+def compare_sides(
+    ours: Callable[[Sequence[str]], list[Figure]],
+    theirs: Callable[[Sequence[str]], list[Figure]],
+    ids: Sequence[str],
+    *,
+    pairs: int = PAIRS,
+    most: int = MOST_PAIRS,
+) -> bool:
+    """Have two sides run benchmarks in turn; print how they compare, return whether ours is slower.
+
+    Each is given the benchmarks to run, and returns their figures.
+    """
+    found, left_out = dict[Measure, Comparison](), dict[str, str]()
+    going_on = list(ids)
+    for number in range(max(pairs, most)):
+        if number >= pairs:
+            going_on = [
+                id_ for id_ in ids if any(c.is_open for m, c in found.items() if m.id == id_)
+            ]
+            if not going_on:
+                break
+        first, second = (ours, theirs) if number % 2 else (theirs, ours)
+        one, two = first(going_on), second(going_on)
+        _note(found, left_out, *((one, two) if number % 2 else (two, one)))
+        print(f"pair {number + 1}: {', '.join(going_on)}", flush=True)
+    print(f"\n{_table(found)}\n")
+    print(*(f"left out: {name}: {why}" for name, why in sorted(left_out.items())), sep="\n")
+    return any(comparison.is_slower for comparison in found.values())
+
+
+def _note(
+    found: dict[Measure, Comparison],
+    left_out: dict[str, str],
+    ours: Sequence[Figure],
+    theirs: Sequence[Figure],
+) -> None:
+    others = {(figure.id, figure.name): figure for figure in theirs if figure.id != REFERENCE}
+    for figure in ours:
+        if figure.id == REFERENCE:
+            continue
+        other = others.pop((figure.id, figure.name), None)
+        if why := _incomparable(figure, other):
+            left_out[f"{figure.id} {figure.name}"] = why
+            continue
+        assert other is not None
+        for measure, bound, ratio in _ratios(figure, other):
+            if math.isfinite(ratio):
+                found.setdefault(measure, Comparison(bound)).ratios.append(ratio)
+    for id_, name in others:
+        left_out[f"{id_} {name}"] = "only the other commit measures it"
+
+
+def _incomparable(figure: Figure, other: Figure | None) -> str | None:
+    if other is None:
+        return "the other commit does not measure it"
+    if other.workload is not None and other.workload != figure.workload:
+        return f"its workload is {figure.workload!r} here, and {other.workload!r} there"
+    return None
+
+
+def _ratios(figure: Figure, other: Figure) -> Iterator[tuple[Measure, float | None, float]]:
+    """Yield each measure of a figure with its bound, and its ratio to the other commit's."""
+    is_latency = figure.id in _BY_LATENCY and figure.name.endswith("p50")
+    bound = _MOST_LATENCY if is_latency else None
+    if figure.id == "T7" and figure.unit in ("MB", "% of a core"):
+        bound = _MOST_CPU
+    yield Measure(figure.id, figure.name, figure.unit), bound, _ratio(figure.value, other.value)
+    if figure.cpu_us is not None and other.cpu_us is not None:
+        bound = _MOST_CPU if figure.id in _BY_CPU else None
+        measure = Measure(figure.id, figure.name, "CPU µs")
+        yield measure, bound, _ratio(figure.cpu_us, other.cpu_us)
+
+
+def _ratio(ours: float, theirs: float) -> float:
+    return ours / theirs if theirs else math.nan
+
+
+def _table(found: Mapping[Measure, Comparison]) -> str:
+    """Return a line for each measure: median, spread, bound, verdict."""
+    lines = [f"{'median':>7} {'95 % certain':>14} {'least to most':>14} {'pairs':>5}  may be  what"]
+    for measure, comparison in found.items():
+        low, high = comparison.certain
+        least, most = min(comparison.ratios), max(comparison.ratios)
+        bound = "-" if comparison.bound is None else f"{comparison.bound:.2f}"
+        verdict = "  SLOWER" if comparison.is_slower else ""
+        lines.append(
+            f"{comparison.median:>7.3f} {f'{low:.2f} to {high:.2f}':>14}"
+            f" {f'{least:.2f} to {most:.2f}':>14} {len(comparison.ratios):>5}  {bound:>6}"
+            f"  {measure}{verdict}"
+        )
+    return "\n".join(lines)
+
+
+@contextmanager
+def _worktree(commit: str) -> Iterator[Path]:
+    """Check the commit out beside this one, and install what it needs there."""
+    with tempfile.TemporaryDirectory(prefix="ringback-against-") as folder:
+        place = Path(folder) / "ringback"
+        _output("git", "worktree", "add", "--detach", place, commit, folder=_ROOT)
+        try:
+            # The same interpreter, whatever is called python3 there.
+            python = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
+            _output("make", "install-dev", f"PYTHON={python}", folder=place)
+            yield place
+        finally:
+            _output("git", "worktree", "remove", "--force", place, folder=_ROOT)
+
+
+def _output(*command: str | Path, folder: Path) -> str:
+    """Return what a command prints.
+
+    Raises BenchmarkFailed with what it said where it fails.
+    """
+    ended = _run(*command, folder=folder)
+    if ended.returncode:
+        raise BenchmarkFailed(f"`{' '.join(map(str, command))}` failed: {_said(ended)}")
+    return ended.stdout
+
+
+def _run(*command: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def _said(ended: subprocess.CompletedProcess[str]) -> str:
+    return (ended.stdout + ended.stderr).strip()[-2000:]

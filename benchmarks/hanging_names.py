@@ -1,0 +1,33 @@
+"""The command `ringback` on a machine with names whose server never answers.
+
+    python -m benchmarks.hanging_names serve ...
+
+All names under `hang.invalid` are looked up without end; a resolver that can't be reached would
+have the whole machine wait. All else is the real command's.
+"""
+
+import socket
+import time
+from typing import Any, Final
+
+MODULE: Final = "benchmarks.hanging_names"
+_THEIRS: Final = ".hang.invalid"
+_WITHOUT_END: Final = 3600.0
+_look_up = socket.getaddrinfo
+
+
+def _getaddrinfo(host: Any, *arguments: Any, **named: Any) -> Any:
+    if isinstance(host, str) and host.endswith(_THEIRS):
+        time.sleep(_WITHOUT_END)
+    return _look_up(host, *arguments, **named)
+
+
+def main() -> None:
+    from ringback.__main__ import main as ringback
+
+    socket.getaddrinfo = _getaddrinfo
+    ringback()
+
+
+if __name__ == "__main__":
+    main()
