@@ -159,7 +159,8 @@ async def answer_to(kore: Kore, call: Call, *, host: str, prefix: str = "") -> A
 async def test_each_call_is_answered_as_it_should_be(kore: Kore, call: Call) -> None:
     answer = await answer_to(kore, call, host=call.host)
     assert answer.status == call.status
-    assert answer.headers["access-control-allow-origin"] == "*"
+    # The files name the header, and not what it says; what makes secrets is closed to other origins.
+    assert "access-control-allow-origin" not in answer.headers
     if answer.status >= 400:
         told = answer.json
         link = "more_info" if call.host == IAM else "info"
