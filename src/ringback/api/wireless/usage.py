@@ -192,8 +192,12 @@ _GRANULARITY: Final = Parameter(
     "Granularity", one_of(Period), "How long the periods are; all without it."
 )
 _USAGE: Final = (
-    Parameter("Start", INSTANT, "The first instant; a month before End without it."),
-    Parameter("End", INSTANT, "The last instant; now without it."),
+    Parameter(
+        "Start",
+        INSTANT,
+        "The first instant; a month before End without it. In UTC where it has no zone.",
+    ),
+    Parameter("End", INSTANT, "The last instant; now without it. In UTC where it has no zone."),
     _GRANULARITY,
 )
 
@@ -294,4 +298,5 @@ class UsageResource(WirelessResource):
 
 def _read_question(query: Parameters, now: datetime) -> Question:
     granularity = query.choice("Granularity", Period) or Period.ALL
-    return plan_question(query.instant("Start"), query.instant("End"), granularity, now)
+    start, end = query.instant_or_utc("Start"), query.instant_or_utc("End")
+    return plan_question(start, end, granularity, now)

@@ -250,13 +250,33 @@ async def test_a_period_of_no_length_is_one_record(caller: Caller, path: str) ->
 
 @BOTH
 @pytest.mark.parametrize(
+    ("period", "start", "end"),
+    [
+        # What Twilio's client for Java sends: the time of a ZonedDateTime, and not its zone.
+        ("Start=2024-07-02T11:00:00&End=2024-07-02T12:00:00", "02T11", "02T12"),
+        ("Start=2024-07-01&End=2024-07-03", "01T00", "03T00"),
+        ("Start=2024-07-02&End=2024-07-02T12:00:00%2B02:00", "02T00", "02T10"),
+    ],
+)
+async def test_a_time_without_a_zone_is_utc_and_a_date_its_midnight(
+    caller: Caller, path: str, period: str, start: str, end: str
+) -> None:
+    (record,) = await records(caller, f"{path}?{period}")
+    assert record["period"] == {
+        "start": f"2024-07-{start}:00:00Z",
+        "end": f"2024-07-{end}:00:00Z",
+    }
+
+
+@BOTH
+@pytest.mark.parametrize(
     ("query", "code", "message"),
     [
         ("Granularity=day", 33101, "Granularity='day': Granularity must be one of hourly, daily"),
         ("Granularity=", 33101, "Granularity=''"),
         ("Start=yesterday", 33101, "Start='yesterday': an instant is written like"),
-        ("End=2024-07-02", 33101, "End='2024-07-02': an instant is written like"),
-        ("End=2024-07-02T00:00:00", 33101, "End='2024-07-02T00:00:00': it has no zone"),
+        ("End=2024-02-30", 33101, "End='2024-02-30': the calendar or the clock has no"),
+        ("End=2024-7-2", 33101, "End='2024-7-2': an instant is written like"),
         ("Start=", 33101, "Start='': an instant is written like"),
         (
             "Start=2024-07-02T00:00:00Z&End=2024-07-01T00:00:00Z",
