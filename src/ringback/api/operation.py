@@ -31,6 +31,8 @@ class Many(NamedTuple):
     """An answer that is a page of these."""
 
     shown: Shown[Any]
+    meta: Schema | None = None
+    """What the list says of itself, where that is not what every list says."""
 
 
 class Nothing(NamedTuple):
