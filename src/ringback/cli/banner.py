@@ -74,9 +74,7 @@ def banner(
     shown = _TEMPLATE.format(
         version=__version__,
         base_url=dev.base_url,
-        warning=""
-        if dev.reachable_from == THIS_MACHINE
-        else _WARNING.format(base_url=dev.base_url),
+        warning=_warning(dev),
         account_sid=dev.account_sid,
         auth_token=dev.auth_token,
         api_key_sid=dev.api_key_sid,
