@@ -2,12 +2,13 @@
 
 A kind is the two letters of a SID; `text`, `flag`, `number`, `amount`, `time`, `url`, `list`; the
 options with `|` between them; or the names in an object with `,` between them, and a `,` behind a
-single one. `?` behind it stands for null.
+single one. `?` behind it stands for null, `~` for the empty text.
 
 Behind a parameter, `*` stands for required, `+` for one that no file declares, and `+*` for one
 that is required though no file says so.
 """
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 META: Final = {
@@ -34,6 +35,8 @@ class Row(NamedTuple):
     key: str | None = None
     """Of the list; None where one record is answered."""
     parameters: tuple[str, ...] = ()
+    meta: Mapping[str, str] = META
+    """Of the list."""
 
     @property
     def asked(self) -> str:
@@ -49,8 +52,10 @@ def updated(path: str, fields: dict[str, str], *parameters: str) -> Row:
     return Row("POST", path, (200,), fields, parameters=parameters)
 
 
-def listed(path: str, fields: dict[str, str], key: str, *filters: str) -> Row:
-    return Row("GET", path, (200,), fields, key, (*filters, *PAGES))
+def listed(
+    path: str, fields: dict[str, str], key: str, *filters: str, meta: Mapping[str, str] = META
+) -> Row:
+    return Row("GET", path, (200,), fields, key, (*filters, *PAGES), meta)
 
 
 def fetched(path: str, fields: dict[str, str]) -> Row:

@@ -3,9 +3,10 @@
 `tables` says how to read them. Where KORE's file differs from Twilio's, it is its own.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
-from tests.contract.tables import TOLD, Row, deleted, fetched, listed, made, updated
+from tests.contract.tables import META, TOLD, Row, deleted, fetched, listed, made, updated
 
 _METHOD: Final = "GET|POST"
 _HANDLERS: Final = ("Sms", "SmsFallback", "Voice", "VoiceFallback")
@@ -97,9 +98,17 @@ DATA_SESSION: Final = {
 _KORES_SIM: Final = {"eid" if name == "e_id" else name: kind for name, kind in SIM.items()}
 _KORES_RATE_PLAN: Final = {
     **RATE_PLAN,
-    "usage_notification_url": "url?",
+    "usage_notification_url": "url~",
     "usage_notification_method": _METHOD,
     "data_limit_strategy": "block|throttle",
+}
+# Of usage alone. The file requires the last two, and describes neither.
+_KORES_META_OF_USAGE: Final = {
+    **META,
+    "next_page_url": "url~",
+    "previous_page_url": "url~",
+    "list_key": "text",
+    "direct_token": "flag",
 }
 
 _NAMES: Final = ("UniqueName", "FriendlyName")
@@ -119,7 +128,13 @@ _SETTINGS_OF_COMMAND: Final = ("CommandMode", "IncludeSid", "DeliveryReceiptRequ
 
 
 def _table(
-    sim: dict[str, str], plan: dict[str, str], *, parent: str, made_with: int, strategy: str
+    sim: dict[str, str],
+    plan: dict[str, str],
+    *,
+    parent: str,
+    made_with: int,
+    strategy: str,
+    usage_meta: Mapping[str, str] = META,
 ) -> tuple[Row, ...]:
     """Return the table of one vendor; `parent` is what it calls the SIM that a list is of."""
     under = f"/v1/Sims/{{{parent}}}"
@@ -136,6 +151,7 @@ def _table(
             {"sim_sid": "DE", **USAGE},
             "usage_records",
             *asked,
+            meta=usage_meta,
         ),
         # No Command goes anywhere without a SIM.
         made("/v1/Commands", COMMAND, "Command*", "Sim+*", *TOLD, *_SETTINGS_OF_COMMAND),
@@ -152,11 +168,16 @@ def _table(
         fetched("/v1/RatePlans/{Sid}", plan),
         updated("/v1/RatePlans/{Sid}", plan, *_NAMES, *_NOTIFICATION),
         deleted("/v1/RatePlans/{Sid}"),
-        listed("/v1/UsageRecords", USAGE, "usage_records", *asked),
+        listed("/v1/UsageRecords", USAGE, "usage_records", *asked, meta=usage_meta),
     )
 
 
 TWILIO: Final = _table(SIM, RATE_PLAN, parent="SimSid", made_with=201, strategy="DataLimitStrategy")
 KORE: Final = _table(
-    _KORES_SIM, _KORES_RATE_PLAN, parent="Sid", made_with=200, strategy="DataLimitStrategy+"
+    _KORES_SIM,
+    _KORES_RATE_PLAN,
+    parent="Sid",
+    made_with=200,
+    strategy="DataLimitStrategy+",
+    usage_meta=_KORES_META_OF_USAGE,
 )

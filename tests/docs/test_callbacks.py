@@ -8,13 +8,20 @@ import pytest
 from twilio.rest import Client
 
 from ringback.cli.triggers.table import TRIGGERS, Trigger
+from ringback.core.callback_url import CallbackUrl
 from ringback.core.events import Event
+from ringback.core.form import encode
+from ringback.core.method import Method
 from ringback.core.payload import PARAMETERS
+from ringback.core.rendering import render
 from ringback.core.scenario import SCENARIOS, CarrierFailure, Step
+from ringback.core.signature import sign_as_kore, sign_as_twilio
 from ringback.core.sim_updated import SimUpdated
+from ringback.core.source import Source
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.wireless.events import CommandChanged
 from ringback.testing import Emulator
+from tests.fakes import AUTH_TOKEN, NOW, a_callback, an_account
 
 ROOT = Path(__file__).parents[2]
 CAPTURES = ROOT / "tests/golden/captures"
@@ -60,6 +67,42 @@ def test_each_request_is_shown_as_it_is_captured(shown: tuple[str, str]) -> None
     expected = body if part == "body" else captured.strip()
     assert head.startswith(("GET ", "POST "))
     assert text.replace("\n&", "&") == expected
+
+
+SIGNED: list[tuple[str, str, str, str]] = re.findall(
+    r"^  \| `(https?:[^`]*)` \| `((?:GET|POST) [^`]*)` \| `([^`]*)` \| `([^`]*)` \|$",
+    PAGE,
+    re.MULTILINE,
+)
+
+
+def test_urls_without_a_path_and_with_credentials_are_in_the_table_of_what_is_signed() -> None:
+    urls = [CallbackUrl.parse(row[0]) for row in SIGNED]
+    assert {"", "/"} < {url.path for url in urls}
+    assert any(url.credentials for url in urls)
+    assert {row[1].partition(" ")[0] for row in SIGNED} == {"GET", "POST"}
+
+
+@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize("row", SIGNED, ids=lambda row: " ".join(row[:2]))
+def test_what_is_signed_is_what_the_table_says(
+    row: tuple[str, str, str, str], source: Source
+) -> None:
+    parameters = [("ApiVersion", "v1"), ("SimStatus", "active")]
+    url, line, by_twilio, by_kore = (each.replace("…", encode(parameters)) for each in row)
+    method = Method(line.partition(" ")[0])
+    callback = a_callback(url=url, method=method, source=source, body=encode(parameters))
+    request = render(callback, account=an_account(), at=NOW)
+    headers = dict(request.headers)
+    if source is Source.TWILIO:
+        form = parameters if method is Method.POST else []
+        expected = sign_as_twilio(by_twilio, form, auth_token=AUTH_TOKEN)
+        assert headers["X-Twilio-Signature"] == expected
+    else:
+        expected = sign_as_kore(method, by_kore, request.body, secret=an_account().kore_secret)
+        assert headers["Kore-Signature"] == expected
+    assert request.to_bytes().startswith(f"{line} HTTP/1.1\r\n".encode())
+    assert ("Authorization" in headers) == ("@" in url)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ KEYS = {
     "gateway",
     "tls_url",
     "ca_file",
+    "reachable_from",
 }
 
 
@@ -44,6 +45,33 @@ async def test_dev_json_holds_what_is_printed_and_only_its_owner_can_read_it(
         assert set(dev.dev) == KEYS
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert stat.S_IMODE((tmp_path / "ringback.db").stat().st_mode) == 0o600
+
+
+def test_whoever_can_connect_can_read_the_dev_json_of_this_start(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (tmp_path / "dev.json").write_text('{"base_url": "of the last start"}', "utf-8")
+    command = (sys.executable, "-m", "ringback", "dev", "--port", str(port), "--gateway", "none")
+    with subprocess.Popen(
+        [*command, "--data", str(tmp_path)], stdout=subprocess.DEVNULL
+    ) as process:
+        while not can_connect(port):
+            assert process.poll() is None
+        told = json.loads((tmp_path / "dev.json").read_text("utf-8"))
+        process.kill()
+    assert told["base_url"] == f"http://127.0.0.1:{port}"
+    assert set(told) == KEYS
+
+
+def can_connect(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def test_who_opens_it_to_the_network_is_told(tmp_path: Path) -> None:
+    async with served(tmp_path, "--host", "0.0.0.0") as dev:
+        assert dev.dev["reachable_from"] == "network"
+        assert json.loads((tmp_path / "dev.json").read_text()) == dev.dev
 
 
 async def test_the_seed_is_the_notices_own(tmp_path: Path) -> None:
@@ -102,6 +130,8 @@ async def test_the_banner_names_everything_and_the_commands_to_paste(tmp_path: P
     assert "no gateway" in banner
     assert (dev.pop("tls_url"), dev.pop("ca_file")) == ("none", "none")
     assert "HTTPS" not in banner
+    assert dev.pop("reachable_from") == "this machine"
+    assert "WARNING" not in banner
     for name, value in dev.items():
         assert value in banner, name
     assert "--phase before|between|after" in banner

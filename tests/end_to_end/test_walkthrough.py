@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.receivers import RecordingReceiver
 from tests.served import Answered, Served, served
 
@@ -162,3 +164,16 @@ async def test_the_static_proxy_is_named_where_the_account_has_one(tmp_path: Pat
         (request,) = await receiver.wait_for(1)
 
     assert "X-Use-Static-Proxy: true" in request.headers
+
+
+@pytest.mark.parametrize("api", ["", "/supersim"])
+async def test_the_vendors_own_sample_registers_its_sim(tmp_path: Path, api: str) -> None:
+    async with served(tmp_path, *FAST) as dev:
+        sample = {"Iccid": "89883070000123456789", "RegistrationCode": "H3LL0W0RLD"}
+        made = await dev.post(f"{api}/v1/Sims", **sample)
+        assert (made.status, made.body["status"]) == (201, "new")
+        assert made.body["iccid"] == sample["Iccid"]
+        assert [sim["sid"] for sim in (await dev.get("/v1/Sims")).body["sims"]] == [
+            made.body["sid"],
+            SIM,
+        ]

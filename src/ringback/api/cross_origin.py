@@ -1,7 +1,8 @@
-"""Lets pages of any origin call the vendors' APIs, as both vendors do.
+"""Lets pages of any origin call the two SIM APIs, as both vendors do.
 
-Only those: the portal, health and metrics stay closed to pages of other origins. The header
-lines never change with who asks, so no origin is let in with what its visitor's browser remembers.
+Only those: all that makes or shows secrets (webhook secrets, API clients, tokens, accounts), the
+portal, health and metrics stay closed to pages of other origins. The header lines never change with
+who asks, so no origin is let in with what its visitor's browser remembers.
 """
 
 from typing import Final
@@ -9,14 +10,9 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_OPEN: Final = (
-    "/supersim/",
-    "/wireless/v1/",
-    "/webhook/v1/",
-    "/client/v1/",
-    "/iam/v1/",
-    "/api-services/",
-)
+from ringback.api.addressing import SUPER_SIM, WIRELESS
+
+_OPEN: Final = (f"{SUPER_SIM}/", f"{WIRELESS}/v1/")
 
 CROSS_ORIGIN: Final = {
     "Access-Control-Allow-Origin": "*",

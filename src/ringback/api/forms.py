@@ -3,7 +3,7 @@
 Everything here raises Invalid with a message that names the parameter.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 
 from ringback.api.bodies import media_type_of, read_body
-from ringback.api.instants import read_instant
+from ringback.api.instants import read_instant, read_instant_or_utc
 from ringback.core.codes import SUPER_SIM, Codes
 from ringback.core.errors import Invalid
 
@@ -100,13 +100,11 @@ class Parameters:
 
     def instant(self, name: str) -> datetime | None:
         """Return an instant, or None where it wasn't given."""
-        value = self.values.get(name)
-        if value is None:
-            return None
-        try:
-            return read_instant(value)
-        except ValueError as problem:
-            raise Invalid(f"{name}={value!r}: {problem}", code=self.codes.invalid) from None
+        return self._read(name, read_instant)
+
+    def instant_or_utc(self, name: str) -> datetime | None:
+        """Return an instant, in UTC where it has no zone, or None where it wasn't given."""
+        return self._read(name, read_instant_or_utc)
 
     def number(
         self, name: str, *, low: int, high: int, default: int, code: int | None = None
@@ -128,6 +126,15 @@ class Parameters:
             f"{name}={value!r}: {name} must be a whole number from {low} to {high}",
             code=code or self.codes.invalid,
         )
+
+    def _read(self, name: str, read: Callable[[str], datetime]) -> datetime | None:
+        value = self.values.get(name)
+        if value is None:
+            return None
+        try:
+            return read(value)
+        except ValueError as problem:
+            raise Invalid(f"{name}={value!r}: {problem}", code=self.codes.invalid) from None
 
 
 def read_query(request: Request, known: Collection[str], *, codes: Codes = SUPER_SIM) -> Parameters:

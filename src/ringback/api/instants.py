@@ -1,4 +1,4 @@
-"""Instants as requests give them: ISO 8601, always with a zone."""
+"""Instants as requests give them: ISO 8601, with a zone, or in UTC where the vendors' APIs ask."""
 
 import re
 from datetime import UTC, datetime
@@ -8,6 +8,8 @@ _FORM: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
     r"(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})?"
 )
+
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def read_instant(text: str) -> datetime:
@@ -27,3 +29,19 @@ def read_instant(text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError("the calendar or the clock has no such instant") from None
+
+
+def read_instant_or_utc(text: str) -> datetime:
+    """Return the instant that a text names; without a zone it is in UTC, a date is its midnight.
+
+    Twilio's client for Java sends instants without a zone. Raises as `read_instant`.
+
+    >>> read_instant_or_utc("2026-11-24T10:00:30").isoformat()
+    '2026-11-24T10:00:30+00:00'
+    >>> read_instant_or_utc("2026-11-24").isoformat()
+    '2026-11-24T00:00:00+00:00'
+    """
+    if _DATE.fullmatch(text):
+        return read_instant(f"{text}T00:00Z")
+    match = _FORM.fullmatch(text)
+    return read_instant(text if match is None or match["zone"] else f"{text}Z")

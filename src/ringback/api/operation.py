@@ -31,6 +31,8 @@ class Many(NamedTuple):
     """An answer that is a page of these."""
 
     shown: Shown[Any]
+    meta: Schema | None = None
+    """What the list says of itself, where that is not what every list says."""
 
 
 class Nothing(NamedTuple):
@@ -60,7 +62,9 @@ class Operation(NamedTuple):
 
 PAGES: Final = (
     Parameter("PageSize", number(1, 1000), "How many records a page has; 50 without it."),
-    Parameter("Page", number(0, 10**9 - 1), "What the client counts; it has no other meaning."),
+    Parameter(
+        "Page", number(0, 10**9 - 1), "What the client counts; beyond 0 only with a PageToken."
+    ),
     Parameter("PageToken", TEXT, "Where a page begins; stands in the page URLs of `meta`."),
 )
 """The parameters that every list takes."""

@@ -41,7 +41,7 @@ class Paging:
 
     size: int
     number: int
-    """From 0; what the client counts, nothing more."""
+    """From 0; what the client counts, nothing more. Beyond 0 there is a token."""
     token: str | None
     filters: tuple[tuple[str, str], ...]
 
@@ -62,10 +62,18 @@ def read_paging(parameters: Parameters) -> Paging:
             f"PageToken={token!r} is no page token; use the page URLs of the list's meta",
             code=code,
         )
+    number = parameters.number("Page", low=0, high=10**9 - 1, default=0, code=code)
+    if number > 0 and token is None:
+        # No page is found by its number: that would be the first one under another's.
+        raise Invalid(
+            f"Page={number} has no PageToken, which says where a page begins; use the page URLs of"
+            " the list's meta, or leave Page out for the first page",
+            code=code,
+        )
     is_filter = [name for name in parameters.values if name not in (*PAGING, *parameters.unknown)]
     return Paging(
         size=parameters.number("PageSize", low=1, high=_MOST, default=50, code=code),
-        number=parameters.number("Page", low=0, high=10**9 - 1, default=0, code=code),
+        number=number,
         token=token,
         filters=tuple((name, parameters.values[name]) for name in is_filter),
     )

@@ -17,6 +17,12 @@ def json_answer(value: Mapping[str, object], status: int = 200) -> Response:
     return Response(orjson.dumps(value, option=_DATES), status, media_type="application/json")
 
 
+def shown_once(response: Response) -> Response:
+    """Have nobody in between keep an answer that shows a secret, as RFC 6749, 5.1, has it."""
+    response.headers.update({"Cache-Control": "no-store", "Pragma": "no-cache"})
+    return response
+
+
 def with_unknown(parameters: Parameters, response: Response) -> Response:
     """Name parameters that had no effect in a header, since both vendors ignore them silently."""
     if parameters.unknown:

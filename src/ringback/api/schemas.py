@@ -12,6 +12,8 @@ TEXT: Final[Schema] = {"type": "string"}
 FLAG: Final[Schema] = {"type": "boolean"}
 INSTANT: Final[Schema] = {"type": "string", "format": "date-time"}
 URL: Final[Schema] = {"type": "string", "format": "uri"}
+URL_OR_EMPTY: Final[Schema] = {"type": "string", "anyOf": [{"format": "uri"}, {"maxLength": 0}]}
+"""A URL, or the empty text where KORE's documents know no null."""
 HOOK_URL: Final[Schema] = {"type": "string", "maxLength": 4096}
 """A URL as a parameter, which may be empty to take one away."""
 METHOD: Final[Schema] = {"type": "string", "enum": ["POST", "GET"]}
@@ -65,3 +67,15 @@ def or_null(schema: Schema) -> Schema:
     if "enum" in schema:
         return {**schema, "type": [schema["type"], "null"], "enum": [*schema["enum"], None]}
     return {**schema, "type": [schema["type"], "null"]}
+
+
+META: Final[Schema] = object_of(
+    first_page_url=URL,
+    key={**TEXT, "description": "The name of the array with the records."},
+    next_page_url=or_null(URL),
+    page=number(0),
+    page_size=number(0),
+    previous_page_url=or_null(URL),
+    url=URL,
+)
+"""What every list says of itself."""

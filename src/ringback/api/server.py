@@ -15,6 +15,8 @@ from ringback.api.errors import unreadable
 from ringback.core.errors import Unusable
 
 _GOODBYE_SECONDS: Final = 0.3
+_WAITING: Final = 1024
+"""How many connections may wait to be taken."""
 
 
 class ApiProtocol(HttpToolsProtocol):
@@ -56,6 +58,16 @@ def bind(host: str, port: int, *, flag: str = "--port") -> socket.socket:
 
     Raises Unusable, naming this flag as what to change, where the address can't be had.
     """
+    listener = reserve(host, port, flag=flag)
+    listen(listener, flag=flag)
+    return listener
+
+
+def reserve(host: str, port: int, *, flag: str = "--port") -> socket.socket:
+    """Return a socket that has its address, and takes no connection before it is told to `listen`.
+
+    Raises as `bind`.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio's own loop looks for this protocol by its number before it sets TCP_NODELAY; without
     # that, each short answer waits 40 ms for the client's delayed ACK.
@@ -65,12 +77,27 @@ def bind(host: str, port: int, *, flag: str = "--port") -> socket.socket:
         listener.bind((host, port))
     except OSError as failure:
         listener.close()
-        raise Unusable(
-            f"can't listen on {host}:{port}: {failure.strerror}; choose another with {flag}"
-            " (or --host)"
-        ) from failure
-    listener.listen(1024)
+        raise _taken(host, port, flag, failure) from failure
     return listener
+
+
+def listen(listener: socket.socket, *, flag: str = "--port") -> None:
+    """Take connections from now on; again where it does already.
+
+    Raises as `bind`, and closes: of two that reserve an address at once, one can listen there.
+    """
+    host, port = listener.getsockname()[:2]
+    try:
+        listener.listen(_WAITING)
+    except OSError as failure:
+        listener.close()
+        raise _taken(host, port, flag, failure) from failure
+
+
+def _taken(host: str, port: int, flag: str, failure: OSError) -> Unusable:
+    return Unusable(
+        f"can't listen on {host}:{port}: {failure.strerror}; choose another with {flag} (or --host)"
+    )
 
 
 def base_url_of(listener: socket.socket) -> str:

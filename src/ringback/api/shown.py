@@ -34,6 +34,12 @@ class Field(Generic[R]):
     value: Callable[[R, UrlOf], object]
     vendor: Vendor | None = None
     """None where both have it."""
+    at_kore: Callable[[R, UrlOf], object] | None = None
+    """Where its value comes from in KORE's API, if not from the same."""
+
+    def value_for(self, vendor: Vendor) -> Callable[[R, UrlOf], object]:
+        """Return where its value comes from in this vendor's API."""
+        return self.at_kore if vendor is Vendor.KORE and self.at_kore else self.value
 
 
 class Shown(Generic[R]):
@@ -60,10 +66,14 @@ class Shown(Generic[R]):
             return url_of(request, path)
 
         asked = Vendor.KORE if is_at_kore(request) else Vendor.TWILIO
-        fields = [field for field in self._fields if field.vendor in (None, asked)]
+        fields = [
+            (field.name, field.value_for(asked))
+            for field in self._fields
+            if field.vendor in (None, asked)
+        ]
 
         def show(record: R) -> dict[str, Any]:
-            return {field.name: field.value(record, url) for field in fields}
+            return {name: value(record, url) for name, value in fields}
 
         return show
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ringback.core.account import Account
-from ringback.core.api_client import EVERYTHING, ApiClient, Area, ClientType
+from ringback.core.api_client import EVERYTHING, PRODUCTS, ApiClient, Area, ClientType
 from ringback.core.caller import Caller
 from ringback.core.errors import TokenRefused
 from ringback.operations.sign_in import check_active
@@ -32,11 +32,23 @@ _ID_BYTES: Final = 16
 _ADMIN: Final = ("API Clients", "Accounts", "Webhooks")
 _ACCESS: Final = ("Read", "Write", "Modify", "Delete")
 _CLAIMS: Final = ["iss", "aud", "sub", "exp", "iat", "jti", "client_id", "scopes"]
+_TEXTS: Final = ("sub", "jti", "client_id", "account-id", "client-type")
+_LAST_SECOND: Final = 253_402_300_799
+"""The last second of the calendar: 9999-12-31T23:59:59Z."""
 
 
 class _Loaded(NamedTuple):
     id: str
     private_key: rsa.RSAPrivateKey
+
+
+class _Claims(NamedTuple):
+    """What a token says, read and checked."""
+
+    client_sid: str
+    areas: frozenset[Area]
+    begins: datetime | None
+    until: datetime
 
 
 class Tokens:
@@ -68,29 +80,21 @@ class Tokens:
     async def caller_of(self, token: str) -> Caller:
         """Return who shows this token.
 
-        Raises TokenRefused where it is none of ours, has ended, or its client is gone; Forbidden
-        where the account is suspended.
+        Raises TokenRefused where it is none of ours, says what can't be, has not begun, has ended,
+        or its client is gone; Forbidden where the account is suspended.
         """
         key = self._loaded or await self._kept()
         if key is None:
             raise TokenRefused("this is no token of this server")
-        try:
-            claims = jwt.decode(
-                token,
-                key.private_key.public_key(),
-                [_ALGORITHM],
-                audience=_ISSUER,
-                issuer=_ISSUER,
-                # The time is the server's own, which may be ahead of the machine's.
-                options={"require": _CLAIMS, "verify_exp": False, "verify_iat": False},
-            )
-        except jwt.InvalidTokenError:
-            raise TokenRefused("this is no token of this server") from None
-        until = datetime.fromtimestamp(claims["exp"], UTC)
-        if until <= self._clock.now():
-            raise TokenRefused(f"the token ended at {until:%Y-%m-%dT%H:%M:%SZ}; ask for another")
-        account = await self._store.transact(lambda tx: _account_of(tx, claims["client_id"]))
-        return Caller(account, _areas_in(claims["scopes"]), until)
+        claims = _read_claims(_verified(token, key))
+        now = self._clock.now()
+        if claims.begins is not None and claims.begins > now:
+            raise TokenRefused(f"the token begins at {claims.begins:%Y-%m-%dT%H:%M:%SZ}")
+        if claims.until <= now:
+            ended = f"{claims.until:%Y-%m-%dT%H:%M:%SZ}"
+            raise TokenRefused(f"the token ended at {ended}; ask for another")
+        account = await self._store.transact(lambda tx: _account_of(tx, claims.client_sid))
+        return Caller(account, claims.areas, claims.until)
 
     async def _key(self, chance: Chance) -> _Loaded:
         if self._loaded is None and await self._kept() is None:
@@ -140,7 +144,80 @@ def _scopes_of(client: ApiClient) -> dict[str, Any]:
     return scopes
 
 
-def _areas_in(scopes: dict[str, Any]) -> frozenset[Area]:
-    if "globalResources" in scopes:
-        return EVERYTHING
-    return frozenset(map(Area, scopes["products"]))
+def _verified(token: str, key: _Loaded) -> dict[str, Any]:
+    """Return the claims of a token that this key signed, as they stand in it."""
+    try:
+        return jwt.decode(
+            token,
+            key.private_key.public_key(),
+            [_ALGORITHM],
+            audience=_ISSUER,
+            issuer=_ISSUER,
+            # The time is the server's own, which may be ahead of the machine's.
+            options={
+                "require": _CLAIMS,
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_nbf": False,
+            },
+        )
+    # JSON can be nested deeper than it can be read.
+    except (jwt.InvalidTokenError, RecursionError):
+        raise TokenRefused("this is no token of this server") from None
+
+
+def _read_claims(claims: dict[str, Any]) -> _Claims:
+    """Return what claims say.
+
+    Our key signed them, and another Ringback or another program may have held it: so they can be of
+    any type. Raises TokenRefused, which names the claim that can't be, and doesn't repeat it.
+    """
+    for name in _TEXTS:
+        given = claims.get(name, "")
+        if not isinstance(given, str) or not given.isascii():
+            raise _odd(name, "be text in ASCII")
+    _instant_in(claims, "iat")
+    return _Claims(
+        client_sid=claims["client_id"],
+        areas=_areas_in(claims["scopes"]),
+        begins=_instant_in(claims, "nbf") if "nbf" in claims else None,
+        until=_instant_in(claims, "exp"),
+    )
+
+
+def _instant_in(claims: dict[str, Any], name: str) -> datetime:
+    seconds = claims[name]
+    # A bool is an int too.
+    if type(seconds) is not int or not 0 <= seconds <= _LAST_SECOND:
+        raise _odd(name, f"be a whole number of seconds since 1970, up to {_LAST_SECOND}")
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _areas_in(scopes: object) -> frozenset[Area]:
+    if not isinstance(scopes, dict):
+        raise _odd("scopes", "be an object")
+    held = cast("dict[str, object]", scopes)
+    areas = frozenset(map(_area, _list_in(held, "products")))
+    if "globalResources" not in held:
+        return areas
+    if not all(isinstance(each, dict) for each in _list_in(held, "globalResources")):
+        raise _odd("scopes.globalResources", "be a list of objects")
+    return EVERYTHING
+
+
+def _list_in(scopes: dict[str, object], name: str) -> list[object]:
+    given = scopes.get(name)
+    if not isinstance(given, list):
+        raise _odd(f"scopes.{name}", "be a list")
+    return cast("list[object]", given)
+
+
+def _area(product: object) -> Area:
+    area = next((one for one in PRODUCTS if one == product), None)
+    if area is None:
+        raise _odd("scopes.products", f"hold {', '.join(PRODUCTS)} alone")
+    return area
+
+
+def _odd(name: str, right: str) -> TokenRefused:
+    return TokenRefused(f"the token's claim {name} must {right}; ask for another token")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ringback import __version__
 from ringback.cli.clock import ahead_in_words
-from ringback.cli.dev_file import NO_GATEWAY, NO_TLS, DevFile, path_in
+from ringback.cli.dev_file import NO_GATEWAY, NO_TLS, THIS_MACHINE, DevFile, path_in
 from ringback.cli.tls_banner import tls_banner
 from ringback.core.source import Phase
 from ringback.settings import DATA, Command, Settings
@@ -16,7 +16,7 @@ from ringback.settings import DATA, Command, Settings
 _TEMPLATE = """\
 Ringback {version} serves the Super SIM API at {base_url}  (Ctrl-C stops it)
 and Programmable Wireless at {base_url}/wireless
-
+{warning}
   Account SID          {account_sid}
   Auth Token           {auth_token}
   API key              {api_key_sid}
@@ -55,6 +55,12 @@ and Programmable Wireless at {base_url}/wireless
   {callbacks}
 """
 
+_WARNING = """
+  WARNING  {base_url} is open to the network. Anybody who reaches this machine can call it: what is
+           sent there, these credentials too, is not encrypted, and with them one can have requests
+           sent to what only this machine reaches. --host 127.0.0.1 keeps it to this machine.
+"""
+
 
 def banner(
     dev: DevFile,
@@ -68,6 +74,7 @@ def banner(
     shown = _TEMPLATE.format(
         version=__version__,
         base_url=dev.base_url,
+        warning=_warning(dev),
         account_sid=dev.account_sid,
         auth_token=dev.auth_token,
         api_key_sid=dev.api_key_sid,
@@ -87,6 +94,10 @@ def banner(
         callbacks=_command("callbacks list", settings),
     )
     return shown if dev.tls_url == NO_TLS else shown + tls_banner(dev)
+
+
+def _warning(dev: DevFile) -> str:
+    return "" if dev.reachable_from == THIS_MACHINE else _WARNING.format(base_url=dev.base_url)
 
 
 def _gateway_line(dev: DevFile, settings: Settings) -> str:

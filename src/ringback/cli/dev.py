@@ -7,10 +7,18 @@ from typing import Any
 import click
 import uvloop
 
-from ringback.api.server import bind
+from ringback.api.server import listen, reserve
 from ringback.cli.banner import banner
 from ringback.cli.clock_file import ClockFile
-from ringback.cli.dev_file import NO_GATEWAY, NO_TLS, DevFile, known_key
+from ringback.cli.dev_file import (
+    NETWORK,
+    NO_GATEWAY,
+    NO_TLS,
+    THIS_MACHINE,
+    DevFile,
+    is_loopback,
+    known_key,
+)
 from ringback.cli.https import Https, https_of
 from ringback.cli.logs import log_to_stderr
 from ringback.cli.options import settings_options
@@ -35,7 +43,7 @@ def dev(*, as_json: bool, **flags: Any) -> None:
     origin = Origin(flags, ENVIRONMENT, Command.DEV)
     settings = origin.load()
     log_to_stderr(settings.log_format, settings.log_level)
-    with bind(settings.host, settings.port) as listener, https_of(settings) as https:
+    with reserve(settings.host, settings.port) as listener, https_of(settings) as https:
         uvloop.run(run(settings, listener, as_json=as_json, https=https, origin=origin))
 
 
@@ -48,7 +56,10 @@ async def run(
     checkpoint: Callable[[str], None] = no_checkpoint,
     origin: Origin | None = None,
 ) -> None:
-    """Start everything with the notice's account, say so, and serve until a signal says to stop."""
+    """Start everything with the notice's account, say so, and serve until a signal says to stop.
+
+    Nobody can connect before dev.json is there: whoever finds the port open can read it.
+    """
     file = ClockFile(settings.data)
     clock = VirtualClock(SystemClock(), ahead=file.read(), keep=file.write)
 
@@ -56,6 +67,9 @@ async def run(
         seed = await _seed(settings, parts)
         dev_file = _dev_file(settings, parts, seed, base_url, https)
         dev_file.write(settings.data)
+        listen(listener)
+        if https is not None:
+            listen(https.listener, flag="--tls-port")
         shown = banner(
             dev_file, settings, parts.phase, ahead=clock.ahead, near=parts.foresight.near_in_words()
         )
@@ -98,4 +112,5 @@ def _dev_file(
         gateway=parts.services.gateway or NO_GATEWAY,
         tls_url=NO_TLS if https is None else https.url,
         ca_file=NO_TLS if https is None else str(https.ca_file),
+        reachable_from=THIS_MACHINE if is_loopback(base_url) else NETWORK,
     )

@@ -1,15 +1,19 @@
 """`dev.json`: what `ringback dev` tells the other commands, and whoever can read its folder."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, Self
+from urllib.parse import urlsplit
 
 from ringback.cli.private_file import write_private
 from ringback.core.errors import Unusable
 
 NO_GATEWAY: Final = "none"
 NO_TLS: Final = "none"
+THIS_MACHINE: Final = "this machine"
+NETWORK: Final = "network"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class DevFile:
     """Where HTTPS is served, or `none`."""
     ca_file: str = NO_TLS
     """The certificate to trust for that, or `none`."""
+    reachable_from: str = THIS_MACHINE
+    """Who can connect: `this machine` alone, or the `network`, all machines that reach this one."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -41,7 +47,9 @@ class DevFile:
         """
         path = path_in(folder)
         try:
-            known = json.loads(path.read_text("utf-8"))
+            # A file of an earlier Ringback lacks what is new, and its key is still good.
+            usual = {one.name: one.default for one in fields(cls) if one.default is not MISSING}
+            known = {**usual, **json.loads(path.read_text("utf-8"))}
             return cls(**{field.name: str(known[field.name]) for field in fields(cls)})
         except OSError:
             raise Unusable(
@@ -58,6 +66,11 @@ class DevFile:
     def to_line(self) -> str:
         """Return the file as JSON on one line."""
         return json.dumps(asdict(self))
+
+
+def is_loopback(base_url: str) -> bool:
+    """Whether only this machine can connect to the address in a URL of ours."""
+    return ip_address(urlsplit(base_url).hostname or "").is_loopback
 
 
 def path_in(folder: Path) -> Path:

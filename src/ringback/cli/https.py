@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from ringback.api.addressing import KORE_HOSTS, LOCAL_HOSTS, OTHER_HOSTS, SIM_HOSTS
-from ringback.api.server import bind
+from ringback.api.server import reserve
 from ringback.core.errors import Unusable
 from ringback.engine.system import SystemClock
 from ringback.settings import Settings
@@ -24,6 +24,7 @@ class Https:
     """What HTTPS is served with."""
 
     listener: socket.socket
+    """It has its address; whoever serves has it listen."""
     context: ssl.SSLContext
     ca_file: Path
 
@@ -38,7 +39,9 @@ class Https:
 
 @contextmanager
 def https_of(settings: Settings) -> Generator[Https | None]:
-    """Listen, and find or make the CA, as long as this is entered; None where it isn't asked for.
+    """Hold a port, and find or make the CA, while this is entered; None where it isn't asked for.
+
+    Nobody listens there yet.
 
     Raises Unusable where no port can be had, or the CA can't be used.
     """
@@ -49,25 +52,25 @@ def https_of(settings: Settings) -> Generator[Https | None]:
     from ringback.cli.authority import ca_file_in, find_or_make_ca, server_side
 
     port, else_other = settings.tls_port
-    with bind_first(settings.host, (port, *_ELSE) if else_other else (port,)) as listener:
+    with reserve_first(settings.host, (port, *_ELSE) if else_other else (port,)) as listener:
         now = SystemClock().now()
         ca = find_or_make_ca(settings.data, now=now)
         context = server_side(ca, names_for(address_of(listener)), now=now)
         yield Https(listener, context, ca_file_in(settings.data).absolute())
 
 
-def bind_first(host: str, ports: Sequence[int]) -> socket.socket:
-    """Return a socket that listens on the first of these ports that can be had.
+def reserve_first(host: str, ports: Sequence[int]) -> socket.socket:
+    """Return a socket that has the first of these ports that can be had.
 
     Raises Unusable, naming the flag to change, where none can.
     """
     port, *others = ports
     try:
-        return bind(host, port, flag="--tls-port")
+        return reserve(host, port, flag="--tls-port")
     except Unusable:
         if not others:
             raise
-        return bind_first(host, others)
+        return reserve_first(host, others)
 
 
 def address_of(listener: socket.socket) -> str:

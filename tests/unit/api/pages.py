@@ -11,18 +11,21 @@ _MOST: Final = 10
 Page = dict[str, Any]
 
 
-async def page_at(caller: Caller, url: str) -> Page:
+async def page_at(caller: Caller, url: str, *, origin: str = ORIGIN) -> Page:
     """Return the page that a URL of some meta leads to."""
-    answer = await caller.get(url.removeprefix(ORIGIN))
+    answer = await caller.get(url.removeprefix(origin))
     assert answer.status == 200, answer.body
     return answer.json
 
 
-async def walk(caller: Caller, url: str, *, by: str = "next_page_url") -> AsyncIterator[Page]:
+async def walk(
+    caller: Caller, url: str, *, by: str = "next_page_url", origin: str = ORIGIN
+) -> AsyncIterator[Page]:
     """Yield this page and all that follow; each is asked for after the one before was handled."""
     for _ in range(_MOST):
-        page = await page_at(caller, url)
+        page = await page_at(caller, url, origin=origin)
         yield page
-        if (url := page["meta"][by]) is None:
+        # KORE has the empty text for none, in one list.
+        if not (url := page["meta"][by]):
             return
     raise AssertionError("there are too many pages")

@@ -75,6 +75,11 @@ async def test_what_a_browser_remembers_of_its_visitor_lets_no_origin_in(caller:
     [
         "/portal/v1/callbacks",
         "/portal/v1/wireless_sims",
+        "/webhook/v1/secrets",
+        "/client/v1/clients",
+        "/client/v1/ping",
+        "/iam/v1/accounts",
+        "/api-services/v1/auth/token",
         "/healthz",
         "/openapi.json",
         "/wireless/openapi.json",
@@ -90,6 +95,14 @@ async def test_nothing_else_is_open_to_other_origins(path: str) -> None:
         answer = await caller.call(verb, path, headers={"origin": "https://app.example"})
         assert cross_origin_of(answer) == {}
         assert verb == "GET" or answer.status in (404, 405)
+
+
+@pytest.mark.parametrize("host", ["webhook.api.korewireless.com", "iam.api.korewireless.com"])
+async def test_at_kores_own_hosts_a_bare_path_is_as_closed(
+    at_host: Callable[[str], Caller], host: str
+) -> None:
+    answer = await at_host(host).get("/v1/secrets", origin="https://app.example")
+    assert cross_origin_of(answer) == {}
 
 
 async def _committed() -> None:

@@ -179,6 +179,38 @@ async def test_a_page_token_says_where_and_nothing_more(caller: Caller, store: S
     assert re.search(r"[?&]PageToken=PA" + sid(1) + "$", url)
 
 
+# ---- a page that can't be found ------------------------------------------------------------------
+
+LISTS = {
+    "/v1/Sims": 83600,
+    "/v1/Networks": 83600,
+    "/v1/UsageRecords": 83600,
+    "/wireless/v1/Sims": 33103,
+    "/wireless/v1/UsageRecords": 33103,
+    "/portal/v1/callbacks": 83600,
+    "/portal/v1/shadows": 83600,
+}
+
+
+@pytest.mark.parametrize(("path", "code"), LISTS.items())
+@pytest.mark.parametrize(("number", "token"), [("400", ""), ("1", "&PageToken=")])
+async def test_a_page_by_its_number_alone_is_refused_and_never_the_first_under_another(
+    caller: Caller, path: str, code: int, number: str, token: str
+) -> None:
+    answer = await caller.get(f"{path}?PageSize=1&Page={number}{token}")
+    assert (answer.status, answer.json["code"]) == (400, code)
+    assert "has no PageToken" in answer.json["message"]
+    first = await caller.get(f"{path}?PageSize=1&Page=0{token}")
+    assert (first.status, first.json["meta"]["page"]) == (200, 0)
+
+
+async def test_with_a_token_the_number_is_the_clients(caller: Caller, store: Store) -> None:
+    await add_sims(store, 1, 2)
+    url = (await page_at(caller, "/v1/Sims?PageSize=1"))["meta"]["next_page_url"]
+    page = await page_at(caller, url.replace("Page=1&", "Page=400&"))
+    assert (page["meta"]["page"], sids_of(page)) == (400, [sid(1)])
+
+
 # ---- our own lists have the same form ------------------------------------------------------------
 
 

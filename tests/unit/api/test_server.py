@@ -3,7 +3,10 @@
 import asyncio
 import socket
 
-from ringback.api.server import bind
+import pytest
+
+from ringback.api.server import bind, listen, reserve
+from ringback.core.errors import Unusable
 
 
 async def test_short_answers_do_not_wait_for_more_to_send() -> None:
@@ -20,3 +23,21 @@ async def test_short_answers_do_not_wait_for_more_to_send() -> None:
             assert await accepted
             writer.close()
             await writer.wait_closed()
+
+
+def test_a_reserved_address_takes_no_connection_before_it_is_told_to() -> None:
+    with reserve("127.0.0.1", 0) as listener, socket.socket() as early, socket.socket() as late:
+        with pytest.raises(ConnectionRefusedError):
+            early.connect(listener.getsockname())
+        listen(listener)
+        listen(listener)
+        late.connect(listener.getsockname())
+
+
+def test_of_two_that_reserve_an_address_at_once_one_can_listen_there() -> None:
+    with reserve("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with reserve("127.0.0.1", port) as second:
+            listen(first)
+            with pytest.raises(Unusable, match=f"can't listen on 127.0.0.1:{port}: .* --tls-port"):
+                listen(second, flag="--tls-port")

@@ -12,7 +12,8 @@ from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -20,6 +21,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ringback.api.tokens import Tokens
 from ringback.core.account import AccountStatus
@@ -239,6 +242,137 @@ async def test_where_no_token_was_ever_made_there_is_none(
     nowhere = MemoryStore()
     assert await refusal_of(Tokens(nowhere, clock), token) == NOT_OURS
     assert await nowhere.transact(lambda tx: tx.api_clients.token_key()) is None
+
+
+# ---- what our key signed, and says what can't be -------------------------------------------------
+
+WHOLE = "be a whole number of seconds since 1970, up to 253402300799"
+TEXT = "be text in ASCII"
+ODD: dict[str, tuple[Claims, str]] = {
+    "exp as text": ({"exp": "tomorrow"}, f"exp must {WHOLE}"),
+    "exp as a list": ({"exp": [1]}, f"exp must {WHOLE}"),
+    "exp as a flag": ({"exp": True}, f"exp must {WHOLE}"),
+    "exp with a fraction": ({"exp": 1e10}, f"exp must {WHOLE}"),
+    "exp without an end": ({"exp": float("inf")}, f"exp must {WHOLE}"),
+    "exp that is no number": ({"exp": float("nan")}, f"exp must {WHOLE}"),
+    "exp beyond the calendar": ({"exp": 253402300800}, f"exp must {WHOLE}"),
+    "exp of 400 digits": ({"exp": 10**400}, f"exp must {WHOLE}"),
+    "exp before 1970": ({"exp": -1}, f"exp must {WHOLE}"),
+    "iat as text": ({"iat": "now"}, f"iat must {WHOLE}"),
+    "nbf as text": ({"nbf": "now"}, f"nbf must {WHOLE}"),
+    "client_id as an object": ({"client_id": {"a": 1}}, f"client_id must {TEXT}"),
+    "client_id as a number": ({"client_id": 7}, f"client_id must {TEXT}"),
+    "client_id in half a character": ({"client_id": "\ud800"}, f"client_id must {TEXT}"),
+    "account-id as a list": ({"account-id": []}, f"account-id must {TEXT}"),
+    "client-type as nothing": ({"client-type": None}, f"client-type must {TEXT}"),
+    "scopes as a list": ({"scopes": ["SuperSIM"]}, "scopes must be an object"),
+    "scopes as text": ({"scopes": "globalResources"}, "scopes must be an object"),
+    "no products": ({"scopes": {}}, "scopes.products must be a list"),
+    "products as text": ({"scopes": {"products": "SuperSIM"}}, "scopes.products must be a list"),
+    "another product": (
+        {"scopes": {"products": ["Voice"]}},
+        "scopes.products must hold SuperSIM, ProgrammableWireless alone",
+    ),
+    "a product that none can buy": (
+        {"scopes": {"products": ["GlobalResources"]}},
+        "scopes.products must hold SuperSIM, ProgrammableWireless alone",
+    ),
+    "products in a list": (
+        {"scopes": {"products": [["SuperSIM"]]}},
+        "scopes.products must hold SuperSIM, ProgrammableWireless alone",
+    ),
+    "resources as a flag": (
+        {"scopes": {"products": [], "globalResources": True}},
+        "scopes.globalResources must be a list",
+    ),
+    "resources as texts": (
+        {"scopes": {"products": [], "globalResources": ["Webhooks"]}},
+        "scopes.globalResources must be a list of objects",
+    ),
+}
+
+
+@pytest.mark.parametrize(("claims", "why"), ODD.values(), ids=ODD)
+async def test_a_claim_that_can_not_be_is_named(tokens: Tokens, claims: Claims, why: str) -> None:
+    odd = resigned(lambda held: held.update(claims))(await token_of(tokens))
+    assert await refusal_of(tokens, odd) == f"the token's claim {why}; ask for another token"
+
+
+async def test_a_token_that_has_not_begun_is_refused_by_the_servers_clock(
+    tokens: Tokens, clock: FakeClock
+) -> None:
+    later = NOW + timedelta(minutes=1)
+    begins = {"nbf": int(later.timestamp())}
+    token = resigned(lambda held: held.update(begins))(await token_of(tokens))
+    assert await refusal_of(tokens, token) == f"the token begins at {later:%Y-%m-%dT%H:%M:%SZ}"
+    clock.set(later)
+    assert (await tokens.caller_of(token)).account == an_account()
+
+
+def raw(payload: str, head: str = '{"alg":"RS256"}') -> str:
+    """Return a token of this text, whether it is JSON or not, signed with our key."""
+    parts = [base64.urlsafe_b64encode(one.encode()).rstrip(b"=") for one in (head, payload)]
+    signed = b".".join(parts)
+    signature = KEY.sign(signed, padding.PKCS1v15(), hashes.SHA256())
+    return f"{signed.decode()}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+
+DEEP = "[" * 20_000 + "]" * 20_000
+
+
+@pytest.mark.parametrize(
+    ("payload", "head"),
+    [
+        (f'{{"exp":{DEEP}}}', '{"alg":"RS256"}'),
+        ("{}", f'{{"alg":"RS256","kid":{DEEP}}}'),
+        ("[]", '{"alg":"RS256"}'),
+        ("null", '{"alg":"RS256"}'),
+        ("no JSON", '{"alg":"RS256"}'),
+        ("{}", '{"alg":["RS256"]}'),
+    ],
+    ids=["deep", "deep head", "a list", "null", "no JSON", "a list of algorithms"],
+)
+async def test_what_our_key_signed_and_is_no_object_of_claims_is_no_token(
+    tokens: Tokens, payload: str, head: str
+) -> None:
+    assert await refusal_of(tokens, raw(payload, head)) == NOT_OURS
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+CLAIM = st.sampled_from([*HELD, "account-id", "client-type", "nbf", "products", "globalResources"])
+
+
+async def seen_with(odd: Claims) -> Caller | TokenRefused:
+    """Return who a token signs in whose claims are changed like this, or why nobody."""
+    store = MemoryStore()
+    await store.transact(lambda tx: tx.accounts.add(an_account(), []))
+    await store.transact(lambda tx: tx.api_clients.add(ADMIN))
+    await store.transact(lambda tx: tx.api_clients.keep_token_key(TokenKey("key-1", PEM)))
+    tokens = Tokens(store, FakeClock())
+    claims = claims_in(await token_of(tokens))
+    for name, value in odd.items():
+        holder = claims["scopes"] if name in ("products", "globalResources") else claims
+        if isinstance(holder, dict):
+            holder[name] = value
+    try:
+        return await tokens.caller_of(raw(json.dumps(claims)))
+    except TokenRefused as refused:
+        return refused
+
+
+@settings(max_examples=150, deadline=None)
+@given(odd=st.dictionaries(CLAIM, ANYTHING, min_size=1, max_size=3))
+def test_whatever_its_claims_are_a_token_is_good_or_refused(odd: Claims) -> None:
+    seen = asyncio.run(seen_with(odd))
+    if isinstance(seen, TokenRefused):
+        assert seen.status == 401
+        assert len(seen.message) < 200
+    else:
+        assert seen.account == an_account()
 
 
 # ---- keys ----------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ringback.api.server import bind
-from ringback.cli.https import address_of, bind_first, https_of, names_for
+from ringback.cli.https import address_of, https_of, names_for, reserve_first
 from ringback.core.errors import Unusable
 from ringback.settings import load
 from ringback.settings.texts import TlsPort
@@ -20,9 +20,9 @@ def port_of(listener: socket.socket) -> int:
 
 
 def test_the_first_port_that_can_be_had_is_taken() -> None:
-    with bind(HOST, 0) as holder, bind_first(HOST, (port_of(holder), 0)) as listener:
+    with bind(HOST, 0) as holder, reserve_first(HOST, (port_of(holder), 0)) as listener:
         assert port_of(listener) != port_of(holder)
-    with bind_first(HOST, (port_of_a_free(),)) as listener:
+    with reserve_first(HOST, (port_of_a_free(),)) as listener:
         assert listener.getsockname()[0] == HOST
 
 
@@ -35,7 +35,7 @@ def test_where_no_port_can_be_had_the_refusal_names_the_flag() -> None:
     with bind(HOST, 0) as holder:
         port = port_of(holder)
         with pytest.raises(Unusable) as refused:
-            bind_first(HOST, (port, port))
+            reserve_first(HOST, (port, port))
     assert str(refused.value) == (
         f"can't listen on {HOST}:{port}: Address already in use;"
         " choose another with --tls-port (or --host)"

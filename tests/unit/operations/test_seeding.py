@@ -14,7 +14,7 @@ from ringback.operations.api_keys import create_key
 from ringback.operations.seeding import Seed, find_or_seed
 from ringback.operations.sign_in import sign_in
 from ringback.operations.supersim.billing import list_billing_periods
-from ringback.operations.supersim.sims import fetch_sim
+from ringback.operations.supersim.sims import fetch_sim, register_sim
 from ringback.operations.wireless import sims as wireless_sims
 from ringback.operations.wireless.rate_plans import fetch_rate_plan
 from ringback.operations.wireless.seeding import SIM_SID as WIRELESS_SIM_SID
@@ -63,6 +63,24 @@ def test_its_sim_is_active_in_a_fleet_and_has_the_notices_name() -> None:
     fleet = tx.supersim.fleets.find(ACCOUNT_SID, "my_fleet")
     assert fleet is not None
     assert (sim.sid, sim.status, sim.fleet_sid) == (SIM_SID, SimStatus.ACTIVE, fleet.sid)
+
+
+def test_the_card_that_the_vendors_samples_register_is_free() -> None:
+    tx = MemoryTransaction()
+    seed(tx)
+    sample = {"iccid": "89883070000123456789", "registration_code": "H3LL0W0RLD"}
+    made = register_sim(tx, ACCOUNT_SID, **sample, moment=a_moment(chance=SeededChance(1)))
+    assert (made.status, made.sid != SIM_SID) == (SimStatus.NEW, True)
+
+
+def test_a_store_of_before_keeps_the_card_of_its_sim() -> None:
+    tx = MemoryTransaction()
+    seed(tx, chance=1)
+    sim = fetch_sim(tx, ACCOUNT_SID, SIM_SID)
+    before = replace(sim, iccid="89883070000123456789")
+    tx.supersim.sims.save(before)
+    seed(tx, chance=2)
+    assert fetch_sim(tx, ACCOUNT_SID, SIM_SID) == before
 
 
 def test_it_has_an_active_sim_of_programmable_wireless_too() -> None:

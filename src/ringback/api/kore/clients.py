@@ -15,7 +15,7 @@ from ringback.api.forms import read_query
 from ringback.api.json_bodies import Json
 from ringback.api.kore.documents import Document, missing, read_document, wrong
 from ringback.api.kore.pages import PAGING, read_page
-from ringback.api.representation import json_answer, with_unknown
+from ringback.api.representation import json_answer, shown_once, with_unknown
 from ringback.api.services import Services
 from ringback.api.sign_in import account_of
 from ringback.core.account import Account
@@ -60,7 +60,7 @@ class ClientResource:
             return made, owner
 
         made, owner = await change(self._services, work)
-        return json_answer(_show_new(made, owner), 201)
+        return shown_once(json_answer(_show_new(made, owner), 201))
 
     async def list(self, request: Request) -> Response:
         """List the clients, oldest first."""

@@ -12,7 +12,7 @@ from ringback.api.changes import change
 from ringback.api.forms import read_query
 from ringback.api.kore.documents import Document, missing, read_document, wrong
 from ringback.api.kore.pages import PAGING, read_page
-from ringback.api.representation import json_answer, with_unknown
+from ringback.api.representation import json_answer, shown_once, with_unknown
 from ringback.api.services import Services
 from ringback.api.sign_in import account_of
 from ringback.core.account import Account
@@ -47,7 +47,7 @@ class SecretResource:
             ),
         )
         shown = _show(held) | {"secret": held[1].value}
-        return with_unknown(asked.warned_of, json_answer(shown, 201))
+        return shown_once(with_unknown(asked.warned_of, json_answer(shown, 201)))
 
     async def list(self, request: Request) -> Response:
         """List the secrets, the active one first."""

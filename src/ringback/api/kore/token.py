@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ringback.api.forms import read_form
-from ringback.api.representation import json_answer, with_unknown
+from ringback.api.representation import json_answer, shown_once, with_unknown
 from ringback.api.services import Services
 from ringback.api.sign_in import address_of
 from ringback.core.codes import PLATFORM
@@ -52,8 +52,4 @@ class TokenResource:
             "token_type": "Bearer",
             "scope": " ".join(sorted(client.areas)),
         }
-        # RFC 6749, 5.1: nobody in between may keep a token.
-        kept_by_none = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-        response = with_unknown(form, json_answer(answer))
-        response.headers.update(kept_by_none)
-        return response
+        return shown_once(with_unknown(form, json_answer(answer)))

@@ -5,7 +5,7 @@ from typing import Any, Final, assert_never
 
 from ringback.api.cross_origin import CROSS_ORIGIN
 from ringback.api.operation import Body, Many, Nothing, Operation
-from ringback.api.schemas import TEXT, URL, Schema, list_of, number, object_of, or_null
+from ringback.api.schemas import TEXT, URL, Schema, list_of, number, object_of
 from ringback.api.shown import Shown
 
 _JSON_TYPE: Final = "application/json"
@@ -18,17 +18,6 @@ ERROR: Final[Schema] = object_of(
     status={**number(400, 599), "description": "That of the answer."},
 )
 """The form of every error."""
-
-META: Final[Schema] = object_of(
-    first_page_url=URL,
-    key={**TEXT, "description": "The name of the array with the records."},
-    next_page_url=or_null(URL),
-    page=number(0),
-    page_size=number(0),
-    previous_page_url=or_null(URL),
-    url=URL,
-)
-"""What every list says of itself."""
 
 _WARNING: Final = {
     "description": "Names parameters that the operation doesn't know; they had no effect.",
@@ -109,9 +98,9 @@ def schemas_of(operation: Operation) -> dict[str, Schema]:
         match body:
             case Shown():
                 schemas[body.name] = body.schema
-            case Many(shown):
+            case Many(shown, meta):
                 schemas[shown.name] = shown.schema
-                schemas[f"{shown.name}_page"] = _page_of(shown)
+                schemas[f"{shown.name}_page"] = _page_of(shown, meta)
             case Nothing():
                 pass
             case _:
@@ -141,9 +130,10 @@ def _answer(body: Body, meaning: str) -> dict[str, Any]:
             assert_never(body)
 
 
-def _page_of(shown: Shown[Any]) -> Schema:
+def _page_of(shown: Shown[Any], meta: Schema | None) -> Schema:
     records = list_of({"$ref": f"#/components/schemas/{shown.name}"})
-    return object_of(**{shown.plural: records, "meta": {"$ref": "#/components/schemas/meta"}})
+    usual = {"$ref": "#/components/schemas/meta"}
+    return object_of(**{shown.plural: records, "meta": meta or usual})
 
 
 def _refer(*names: str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Any, Final
 from ringback import __version__
 from ringback.api.openapi.answers import (
     ERROR,
-    META,
     answers_of,
     error_answers,
     headers,
@@ -19,7 +18,7 @@ from ringback.api.openapi.portal import PortalOperation, describe_portal
 from ringback.api.openapi.portal_schemas import PORTAL_SCHEMAS
 from ringback.api.openapi.product import Product
 from ringback.api.operation import Operation
-from ringback.api.schemas import Schema, text
+from ringback.api.schemas import META, Schema, text
 
 Document = dict[str, Any]
 

@@ -131,8 +131,16 @@ _USAGE: Final = (
     Parameter("IsoCountry", TEXT, "Only what was used in this country (ISO 3166-1 alpha-2)."),
     Parameter("Group", one_of(Group), "What records are told apart by."),
     Parameter("Granularity", one_of(Granularity), "How long their periods are; all without it."),
-    Parameter("StartTime", INSTANT, "The first instant; a month before EndTime without it."),
-    Parameter("EndTime", INSTANT, "The instant that is left out; now without it."),
+    Parameter(
+        "StartTime",
+        INSTANT,
+        "The first instant; a month before EndTime without it. In UTC where it has no zone.",
+    ),
+    Parameter(
+        "EndTime",
+        INSTANT,
+        "The instant that is left out; now without it. In UTC where it has no zone.",
+    ),
 )
 
 
@@ -182,8 +190,8 @@ class HistoryResource(Resource):
         paging, now = read_paging(parameters), self._services.clock.now()
         filters = await self._read(lambda tx: _usage_filters(tx, account_sid, parameters))
         query = plan_query(
-            start=parameters.instant("StartTime"),
-            end=parameters.instant("EndTime"),
+            start=parameters.instant_or_utc("StartTime"),
+            end=parameters.instant_or_utc("EndTime"),
             granularity=parameters.choice("Granularity", Granularity) or Granularity.ALL,
             group=parameters.choice("Group", Group),
             filters=filters,

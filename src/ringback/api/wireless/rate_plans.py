@@ -14,11 +14,10 @@ from ringback.api.schemas import (
     FLAG,
     HOOK_URL,
     METHOD,
-    URL,
+    URL_OR_EMPTY,
     list_of,
     number,
     one_of,
-    or_null,
     sid_of,
     text,
 )
@@ -87,7 +86,12 @@ RATE_PLAN: Final = Shown[RatePlan](
     ),
     field("international_roaming_data_limit", _LIMIT),
     *(DATE_CREATED, DATE_UPDATED, link("url", lambda plan: f"{_PATH}/{plan.sid}")),
-    of_vendor(Vendor.KORE, field("usage_notification_url", or_null(URL))),
+    of_vendor(
+        Vendor.KORE,
+        worked_out(
+            "usage_notification_url", URL_OR_EMPTY, lambda plan: plan.usage_notification_url or ""
+        ),
+    ),
     of_vendor(Vendor.KORE, field("usage_notification_method", METHOD)),
     of_vendor(Vendor.KORE, field("data_limit_strategy", one_of(DataLimitStrategy))),
 )

@@ -11,6 +11,7 @@ from ringback.api.schemas import (
     METHOD,
     TEXT,
     URL,
+    URL_OR_EMPTY,
     object_of,
     one_of,
     or_null,
@@ -84,8 +85,15 @@ def _links(sim: WirelessSim, url: UrlOf) -> dict[str, str | None]:
     }
 
 
+def _kores_links(sim: WirelessSim, url: UrlOf) -> dict[str, str]:
+    """Return the links as KORE's document has them: it knows no null there."""
+    return {name: link or "" for name, link in _links(sim, url).items()}
+
+
 _EID: Final = maybe("e_id", TEXT, "eid")
-_LINKS_SCHEMA: Final = object_of(data_sessions=URL, rate_plan=or_null(URL), usage_records=URL)
+_LINKS_SCHEMA: Final = object_of(
+    data_sessions=URL, rate_plan=or_null(URL_OR_EMPTY), usage_records=URL
+)
 
 SIM: Final = Shown[WirelessSim](
     "wireless_sim",
@@ -101,7 +109,7 @@ SIM: Final = Shown[WirelessSim](
     field("commands_callback_method", METHOD, "commands_to.method"),
     *_handler_fields(),
     *(DATE_CREATED, DATE_UPDATED, link("url", lambda sim: f"{_PATH}/{sim.sid}")),
-    Field("links", _LINKS_SCHEMA, _links),
+    Field("links", _LINKS_SCHEMA, _links, at_kore=_kores_links),
     # The documentation calls it deprecated, and nothing says whose address it would be.
     worked_out("ip_address", {"type": "null"}, lambda _: None),
 )

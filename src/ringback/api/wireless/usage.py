@@ -9,13 +9,18 @@ from typing import Any, Final, NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ringback.api.addressing import is_at_kore
 from ringback.api.forms import Parameters
 from ringback.api.operation import PAGES, Many, Operation, Parameter
-from ringback.api.paging import cut, read_paging
+from ringback.api.paging import cut, page_of, read_paging
+from ringback.api.representation import json_answer, with_unknown
 from ringback.api.resource import Call
 from ringback.api.schemas import (
+    FLAG,
     INSTANT,
+    META,
     TEXT,
+    URL_OR_EMPTY,
     Schema,
     list_of,
     number,
@@ -126,6 +131,26 @@ SIM_USAGE: Final = Shown[WirelessUsage](
     field("sim_sid", sid_of(Kind.WIRELESS_SIM)),
     *_USED,
 )
+_META: Final[Schema] = {
+    **META,
+    "properties": {
+        **META["properties"],
+        "next_page_url": or_null(URL_OR_EMPTY),
+        "previous_page_url": or_null(URL_OR_EMPTY),
+        "list_key": {**TEXT, "description": "The same as `key`; at KORE alone."},
+        "direct_token": {**FLAG, "description": "Always false; at KORE alone."},
+    },
+}
+
+
+def _kores_meta(meta: dict[str, Any]) -> dict[str, Any]:
+    """Return the meta of a list as KORE's document has it for usage, and for nothing else.
+
+    It knows no null there, and requires two fields that it doesn't describe. A direct token would
+    be one that says itself what is on a page; ours say which record the page comes after or before.
+    """
+    told = {name: "" if value is None else value for name, value in meta.items()}
+    return {**told, "list_key": meta["key"], "direct_token": False}
 
 
 class SeenSession(NamedTuple):
@@ -192,8 +217,12 @@ _GRANULARITY: Final = Parameter(
     "Granularity", one_of(Period), "How long the periods are; all without it."
 )
 _USAGE: Final = (
-    Parameter("Start", INSTANT, "The first instant; a month before End without it."),
-    Parameter("End", INSTANT, "The last instant; now without it."),
+    Parameter(
+        "Start",
+        INSTANT,
+        "The first instant; a month before End without it. In UTC where it has no zone.",
+    ),
+    Parameter("End", INSTANT, "The last instant; now without it. In UTC where it has no zone."),
     _GRANULARITY,
 )
 
@@ -210,7 +239,7 @@ class UsageResource(WirelessResource):
             "ListAccountUsageRecord",
             "Sum up what the account's SIMs used, newest period first.",
             self.of_account,
-            {200: Many(ACCOUNT_USAGE)},
+            {200: Many(ACCOUNT_USAGE, _META)},
             asked,
         )
         of_one = of_account._replace(
@@ -218,7 +247,7 @@ class UsageResource(WirelessResource):
             name="ListUsageRecord",
             meaning="Sum up what a SIM used, newest period first.",
             handler=self.of_sim,
-            answers={200: Many(SIM_USAGE)},
+            answers={200: Many(SIM_USAGE, _META)},
         )
         sessions = Operation(
             "GET",
@@ -269,7 +298,10 @@ class UsageResource(WirelessResource):
         period = {"Start": iso(question.start), "End": iso(question.end)}
         given = {**dict(paging.filters), **period}
         paging = replace(paging, filters=tuple(given.items()))
-        return self._page(request, call.given, paging, shown, records)
+        page = page_of(shown.plural, records, shown.at(request), paging=paging, request=request)
+        if is_at_kore(request):
+            page["meta"] = _kores_meta(page["meta"])
+        return with_unknown(call.given, json_answer(page))
 
     async def _summed(
         self,
@@ -294,4 +326,5 @@ class UsageResource(WirelessResource):
 
 def _read_question(query: Parameters, now: datetime) -> Question:
     granularity = query.choice("Granularity", Period) or Period.ALL
-    return plan_question(query.instant("Start"), query.instant("End"), granularity, now)
+    start, end = query.instant_or_utc("Start"), query.instant_or_utc("End")
+    return plan_question(start, end, granularity, now)

@@ -13,7 +13,8 @@ from ringback.ports import Transaction
 
 SIM_SID: Final = "HSab3f06be8f5d32caecb91e8a306c6c08"
 SIM_NAME: Final = "my_super_sim"
-_ICCID: Final = "89883070000123456789"
+# Made up: the vendors' samples register 89883070000123456789, and here they have to succeed.
+_ICCID: Final = "89883070240703144058"
 _FLEET_NAME: Final = "my_fleet"
 _PROFILE_NAME: Final = "all_networks"
 _DEVICE_IP: Final = "127.0.0.1"

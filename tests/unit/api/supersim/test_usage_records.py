@@ -188,13 +188,32 @@ async def test_the_start_counts_and_the_end_does_not(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize(
+    ("period", "start", "end"),
+    [
+        # What Twilio's client for Java sends: the time of a ZonedDateTime, and not its zone.
+        ("StartTime=2024-07-02T11:00:00&EndTime=2024-07-02T12:00:00", "02T11", "02T12"),
+        ("StartTime=2024-07-01&EndTime=2024-07-03", "01T00", "03T00"),
+        ("StartTime=2024-07-02&EndTime=2024-07-02T12:00:00%2B02:00", "02T00", "02T10"),
+    ],
+)
+async def test_a_time_without_a_zone_is_utc_and_a_date_its_midnight(
+    caller: Caller, period: str, start: str, end: str
+) -> None:
+    (record,) = await records(caller, f"Sim={SIM_SID}&{period}")
+    assert record["period"] == {
+        "start_time": f"2024-07-{start}:00:00Z",
+        "end_time": f"2024-07-{end}:00:00Z",
+    }
+
+
+@pytest.mark.parametrize(
     ("query", "code", "message"),
     [
         ("Group=country", 83600, "Group='country': Group must be one of sim, fleet, network, iso"),
         ("Granularity=week", 83600, "Granularity='week': Granularity must be one of hour, day"),
         ("StartTime=yesterday", 83600, "StartTime='yesterday': an instant is written like"),
-        ("EndTime=2024-07-02", 83600, "EndTime='2024-07-02': an instant is written like"),
-        ("EndTime=2024-07-02T00:00:00", 83600, "EndTime='2024-07-02T00:00:00': it has no zone"),
+        ("EndTime=2024-02-30", 83600, "EndTime='2024-02-30': the calendar or the clock has no"),
+        ("EndTime=2024-7-2", 83600, "EndTime='2024-7-2': an instant is written like"),
         ("StartTime=", 83600, "StartTime='': an instant is written like"),
         (
             "StartTime=2024-07-02T00:00:00Z&EndTime=2024-07-01T00:00:00Z",

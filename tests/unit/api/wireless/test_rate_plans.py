@@ -41,7 +41,7 @@ PLAN: dict[str, Any] = {
     "url": f"http://127.0.0.1:8080{ONE}",
 }
 ONLY_AT_KORE: dict[str, Any] = {
-    "usage_notification_url": None,
+    "usage_notification_url": "",
     "usage_notification_method": "POST",
     "data_limit_strategy": "block",
 }
@@ -266,7 +266,7 @@ async def test_at_kores_host_an_empty_url_takes_that_of_a_plan_away(at_kore: Cal
     set_to = await at_kore.post(target, {"UsageNotificationUrl": "http://a.example/"})
     assert set_to.json["usage_notification_url"] == "http://a.example/"
     taken = await at_kore.post(target, {"UsageNotificationUrl": ""})
-    assert taken.json["usage_notification_url"] is None
+    assert taken.json["usage_notification_url"] == ""
 
 
 @pytest.mark.parametrize(

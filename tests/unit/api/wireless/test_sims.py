@@ -115,6 +115,17 @@ async def test_a_sim_without_a_plan_has_no_link_to_one(caller: Caller, store: St
     assert (sim["rate_plan_sid"], sim["links"]["rate_plan"]) == (None, None)
 
 
+async def test_at_kores_host_a_sim_without_a_plan_has_no_null_among_its_links(
+    at_host: Callable[[str], Caller], store: Store
+) -> None:
+    at_kore = at_host("programmable-wireless.api.korewireless.com")
+    with_plan = (await at_kore.get(f"/v1/Sims/{WIRELESS_SIM_SID}")).json["links"]["rate_plan"]
+    assert with_plan.endswith(f"/v1/RatePlans/{RATE_PLAN_SID}")
+    await put(store, rate_plan_sid=None, status=WirelessStatus.SUSPENDED)
+    sim = (await at_kore.get(f"/v1/Sims/{WIRELESS_SIM_SID}")).json
+    assert (sim["rate_plan_sid"], sim["links"]["rate_plan"]) == (None, "")
+
+
 @pytest.mark.parametrize("verb", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize("sid", ["DE" + "0" * 32, "nobody", RATE_PLAN_SID])
 async def test_a_sim_that_is_not_there_is_not_found(caller: Caller, verb: str, sid: str) -> None:

@@ -1,5 +1,6 @@
 """Usage Records of an account and of a SIM: what each parameter does, and what is refused."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -250,13 +251,33 @@ async def test_a_period_of_no_length_is_one_record(caller: Caller, path: str) ->
 
 @BOTH
 @pytest.mark.parametrize(
+    ("period", "start", "end"),
+    [
+        # What Twilio's client for Java sends: the time of a ZonedDateTime, and not its zone.
+        ("Start=2024-07-02T11:00:00&End=2024-07-02T12:00:00", "02T11", "02T12"),
+        ("Start=2024-07-01&End=2024-07-03", "01T00", "03T00"),
+        ("Start=2024-07-02&End=2024-07-02T12:00:00%2B02:00", "02T00", "02T10"),
+    ],
+)
+async def test_a_time_without_a_zone_is_utc_and_a_date_its_midnight(
+    caller: Caller, path: str, period: str, start: str, end: str
+) -> None:
+    (record,) = await records(caller, f"{path}?{period}")
+    assert record["period"] == {
+        "start": f"2024-07-{start}:00:00Z",
+        "end": f"2024-07-{end}:00:00Z",
+    }
+
+
+@BOTH
+@pytest.mark.parametrize(
     ("query", "code", "message"),
     [
         ("Granularity=day", 33101, "Granularity='day': Granularity must be one of hourly, daily"),
         ("Granularity=", 33101, "Granularity=''"),
         ("Start=yesterday", 33101, "Start='yesterday': an instant is written like"),
-        ("End=2024-07-02", 33101, "End='2024-07-02': an instant is written like"),
-        ("End=2024-07-02T00:00:00", 33101, "End='2024-07-02T00:00:00': it has no zone"),
+        ("End=2024-02-30", 33101, "End='2024-02-30': the calendar or the clock has no"),
+        ("End=2024-7-2", 33101, "End='2024-7-2': an instant is written like"),
         ("Start=", 33101, "Start='': an instant is written like"),
         (
             "Start=2024-07-02T00:00:00Z&End=2024-07-01T00:00:00Z",
@@ -321,3 +342,41 @@ async def test_the_pages_of_the_first_years_can_be_turned_too(caller: Caller, pa
     assert [page["usage_records"][0]["period"]["start"] for page in pages] == [
         f"0001-01-01T{hour:02}:00:00Z" for hour in (2, 1, 0)
     ]
+
+
+# ---- at KORE's host names ------------------------------------------------------------------------
+
+AT_KORE = "programmable-wireless.api.korewireless.com"
+
+
+@pytest.mark.parametrize("path", ["/v1/UsageRecords", f"/v1/Sims/{WIRELESS_SIM_SID}/UsageRecords"])
+async def test_at_kores_host_usage_says_of_itself_what_kores_document_has(
+    at_host: Callable[[str], Caller], path: str
+) -> None:
+    at_kore = at_host(AT_KORE)
+    first = (await at_kore.get(f"{path}?Granularity=daily&{A_DAY}")).json["meta"]
+    assert list(first)[-2:] == ["list_key", "direct_token"]
+    assert (first["key"], first["list_key"], first["direct_token"]) == (
+        "usage_records",
+        "usage_records",
+        False,
+    )
+    assert (first["previous_page_url"], first["next_page_url"]) == ("", "")
+    url = f"{path}?Granularity=hourly&{A_DAY}&PageSize=20"
+    pages = [one["meta"] async for one in walk(at_kore, url, origin=f"http://{AT_KORE}")]
+    assert [page["page"] for page in pages] == [0, 1]
+    assert pages[-1]["next_page_url"] == ""
+
+
+async def test_elsewhere_and_of_other_lists_meta_has_seven_fields(
+    caller: Caller, at_host: Callable[[str], Caller]
+) -> None:
+    for answer in (
+        await caller.get("/wireless/v1/UsageRecords"),
+        await at_host("wireless.twilio.com").get("/v1/UsageRecords"),
+        await at_host("supersim.api.korewireless.com").get("/v1/UsageRecords"),
+        await at_host(AT_KORE).get("/v1/Sims"),
+    ):
+        meta = answer.json["meta"]
+        assert len(meta) == 7
+        assert (meta["previous_page_url"], meta["next_page_url"]) == (None, None)
