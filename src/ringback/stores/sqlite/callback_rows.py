@@ -1,7 +1,8 @@
 """How callbacks and attempts stand in rows, and back."""
 
 import sqlite3
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from ringback.core.callback import (
     Attempt,
@@ -114,10 +115,10 @@ def read_callback(row: sqlite3.Row) -> Callback:
     )
 
 
-def write_attempt(attempt: Attempt) -> Row:
-    """Return the row of an attempt that has ended."""
+def write_attempt(attempt: Attempt, answer: Row) -> Row:
+    """Return the row of an attempt that has ended, with these columns for its answer."""
     timings: Timings | tuple[None, ...] = attempt.timings or (None,) * 5
-    request, response = attempt.request, attempt.response
+    request = attempt.request
     return (
         attempt.callback_sid,
         attempt.number,
@@ -131,9 +132,7 @@ def write_attempt(attempt: Attempt) -> Row:
         attempt.local_address,
         attempt.proxy,
         request and request.head,
-        response and write_response_head(response),
-        response and response.body,
-        response is not None and response.is_cut,
+        *answer,
     )
 
 
@@ -142,10 +141,18 @@ def write_response_head(response: RecordedResponse) -> str:
     return "\n".join([str(response.status), *map(": ".join, response.headers)])
 
 
+def write_headers(rest: RecordedResponse) -> str:
+    """Return the headers alone, for the column of those that are kept apart."""
+    return "\n".join(map(": ".join, rest.headers))
+
+
 def read_attempt(row: sqlite3.Row, callback: Callback) -> Attempt:
-    """Return the attempt of a row, whose URL and body are its callback's."""
+    """Return the attempt of a row, whose URL and body are its callback's.
+
+    Behind its own columns it has those of `read_response` that are kept apart from it.
+    """
     (sid, number, started, result, status_code, error_code, failure, reason, *rest) = row
-    (*timings, local_address, proxy, request_head, head, body, is_cut) = rest
+    timings, (local_address, proxy, request_head, *answer) = rest[:5], rest[5:]
     return Attempt(
         sid,
         callback.account_sid,
@@ -160,7 +167,7 @@ def read_attempt(row: sqlite3.Row, callback: Callback) -> Attempt:
         local_address,
         proxy,
         None if request_head is None else _request_of(request_head, callback),
-        None if head is None else read_response(head, body, is_cut=bool(is_cut)),
+        read_response(answer),
     )
 
 
@@ -169,9 +176,18 @@ def _request_of(head: str, callback: Callback) -> RecordedRequest:
     return RecordedRequest(method, callback.called.wire, head, callback.sent_body)
 
 
-def read_response(head: str, body: bytes, *, is_cut: bool) -> RecordedResponse:
-    """Return the answer that stands in these columns."""
+def read_response(columns: Sequence[Any]) -> RecordedResponse | None:
+    """Return the answer of these columns: three of a row's own, and four of what is kept apart."""
+    head, body, is_cut, headers_left_out, body_left_out, more_headers, more_body = columns
+    if head is None:
+        return None
     status, *lines = head.split("\n")
+    if more_body is not None:
+        lines += more_headers.split("\n") if more_headers else []
+        body += more_body
+        headers_left_out = body_left_out = None
     pairs = (line.partition(": ") for line in lines)
     headers = tuple((name, value) for name, _, value in pairs)
-    return RecordedResponse(int(status), headers, body, is_cut)
+    return RecordedResponse(
+        int(status), headers, body, bool(is_cut), headers_left_out or 0, body_left_out or 0
+    )
