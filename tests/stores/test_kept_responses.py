@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ringback.core.account import EVERY
-from ringback.core.callback import RecordedResponse, begin
+from ringback.core.callback import Exchange, RecordedResponse, begin
 from ringback.core.outcome import Delivered, Refused
 from ringback.core.response_storage import MOST_BODY, MOST_HEAD, StorageBudget
 from ringback.core.retry import NewRound
@@ -19,7 +19,7 @@ from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT
 from tests.stores.asking import attempts_of, callbacks_on, claim, ended, keep, settle
 from tests.stores.records import OURS, SECOND, THEIRS, account, callback, shadow
-from tests.stores.test_shadows import keep_first, open_, rows, settle_, settled
+from tests.stores.test_shadows import comparison, keep_first, open_, rows, settle_, settled
 
 KIB = 1 << 10
 BUDGET = StorageBudget(in_all=12 * KIB, per_account=8 * KIB)
@@ -186,6 +186,19 @@ async def test_a_copys_answer_makes_room_by_its_age_as_others_do(store: Store) -
     await answer(store, 2, long(7 * KIB))
     assert [one.response for one in await rows(store)] == [shortened(long(6 * KIB))]
     assert await bytes_of(store) == 7 * KIB
+
+
+@pytest.mark.parametrize(("last_byte", "is_same"), [(b"x", True), (b"y", False)])
+async def test_a_copy_is_compared_as_far_as_answers_were_read_also_where_nothing_is_kept(
+    store: Store, last_byte: bytes, is_same: bool
+) -> None:
+    first = long(9 * KIB)
+    await keep_first(store, 1, ending=Exchange(Refused(500), response=first))
+    await open_(store, shadow(1))
+    copy = first._replace(body=first.body[:-1] + last_byte)
+    await settle_(store, settled(shadow(1), Refused(500), copy))
+    assert await bytes_of(store, EVERY) == 0
+    assert (await comparison(store)).is_same_body is is_same
 
 
 # ---- budgets -------------------------------------------------------------------------------------

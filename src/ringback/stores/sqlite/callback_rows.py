@@ -33,6 +33,7 @@ COLUMNS: Final = (
     " updated_us, started_us"
 )
 """What `read_callback` wants of a row, and of its open attempt."""
+_LONG_HEAD: Final = 2048
 _STATUSES: Final = {status.value: status for status in CallbackStatus}
 _METHODS: Final = {method.value: method for method in Method}
 
@@ -115,7 +116,7 @@ def read_callback(row: sqlite3.Row) -> Callback:
     )
 
 
-def write_attempt(attempt: Attempt, answer: Row) -> Row:
+def write_attempt(attempt: Attempt, callback: Callback, answer: Row) -> Row:
     """Return the row of an attempt that has ended, with these columns for its answer."""
     timings: Timings | tuple[None, ...] = attempt.timings or (None,) * 5
     request = attempt.request
@@ -131,9 +132,25 @@ def write_attempt(attempt: Attempt, answer: Row) -> Row:
         *timings,
         attempt.local_address,
         attempt.proxy,
-        request and request.head,
+        request and _write_request_head(request, callback),
         *answer,
     )
+
+
+def _write_request_head(request: RecordedRequest, callback: Callback) -> str:
+    """Return a request's head; one that is long has no target, which is its callback's.
+
+    What a GET tells is in its target, and would stand in the row of each attempt once more.
+    """
+    head = request.head
+    if len(head) <= _LONG_HEAD:
+        return head
+    line = _line(request.method, callback.called.target)
+    return head.replace(line, _line(request.method, ""), 1) if head.startswith(line) else head
+
+
+def _line(method: str, target: str) -> str:
+    return f"{method} {target} HTTP/1.1"
 
 
 def write_response_head(response: RecordedResponse) -> str:
@@ -172,8 +189,10 @@ def read_attempt(row: sqlite3.Row, callback: Callback) -> Attempt:
 
 
 def _request_of(head: str, callback: Callback) -> RecordedRequest:
-    method = head.partition(" ")[0]
-    return RecordedRequest(method, callback.called.wire, head, callback.sent_body)
+    method, called = head.partition(" ")[0], callback.called
+    if head.startswith(_line(method, "")):
+        head = head.replace(_line(method, ""), _line(method, called.target), 1)
+    return RecordedRequest(method, called.wire, head, callback.sent_body)
 
 
 def read_response(columns: Sequence[Any]) -> RecordedResponse | None:

@@ -219,7 +219,7 @@ class SqliteCallbacks:
             answer = self._responses.write(
                 callback.sid, attempt.number, attempt, is_last=not progress.is_under_way
             )
-            queue(_ENDED, write_attempt(attempt, answer))
+            queue(_ENDED, write_attempt(attempt, callback, answer))
             if progress.is_under_way:
                 self._open(callback.sid, progress)
         self._responses.keep_within_budget()
