@@ -19,7 +19,8 @@ from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT
 from tests.stores.asking import attempts_of, callbacks_on, claim, ended, keep, settle
 from tests.stores.records import OURS, SECOND, THEIRS, account, callback, shadow
-from tests.stores.test_shadows import comparison, keep_first, open_, rows, settle_, settled
+from tests.stores.test_shadows import comparison, keep_first, open_, settle_, settled
+from tests.stores.test_shadows import rows as copies_of
 
 KIB = 1 << 10
 BUDGET = StorageBudget(in_all=12 * KIB, per_account=8 * KIB)
@@ -174,7 +175,7 @@ async def test_a_copys_answer_comes_back_whole(store: Store) -> None:
     await open_(store, shadow(1))
     copy = settled(shadow(1), Refused(500), long(6 * KIB))
     await settle_(store, copy)
-    assert await rows(store) == [copy]
+    assert await copies_of(store) == [copy]
     assert await bytes_of(store) == 6 * KIB
 
 
@@ -184,7 +185,7 @@ async def test_a_copys_answer_makes_room_by_its_age_as_others_do(store: Store) -
     copy = settled(shadow(1), Delivered(200), long(6 * KIB))
     await settle_(store, copy)
     await answer(store, 2, long(7 * KIB))
-    assert [one.response for one in await rows(store)] == [shortened(long(6 * KIB))]
+    assert [one.response for one in await copies_of(store)] == [shortened(long(6 * KIB))]
     assert await bytes_of(store) == 7 * KIB
 
 
@@ -318,3 +319,23 @@ async def test_counts_are_right_after_a_start_and_a_smaller_budget_holds(path: P
     with closing(sqlite3.connect(path)) as connection:
         kept = connection.execute("SELECT count(*), sum(size) FROM kept_responses").fetchone()
     assert kept == (4, 8 * KIB)
+
+
+async def test_a_much_smaller_budget_takes_effect_bit_by_bit(path: Path) -> None:
+    roomy = SqliteStore.open(path, VAULT)
+    await roomy.transact(lambda tx: tx.accounts.add(account(), []))
+    await keep(roomy, *map(callback, range(1, 201)))
+    plain = [ended(taken, NewRound(NOW, 1)) for taken in await claim(roomy, limit=200)]
+    rows = [one.attempt._replace(response=long(1)) for one in plain]
+    given = zip(plain, rows, strict=True)
+    await settle(roomy, *(one._replace(attempt=row) for one, row in given))
+    await roomy.close()
+    store = SqliteStore.open(path, VAULT, budget=BUDGET)
+    await keep(store, callback(300, due=NOW - SECOND), callback(301, due=NOW - SECOND))
+    for size in (73 * KIB, 8 * KIB):
+        (taken,) = await claim(store, limit=1)
+        plain_one = ended(taken, NewRound(NOW + 1000 * SECOND, 1))
+        row = plain_one.attempt._replace(response=long(1))
+        await settle(store, plain_one._replace(attempt=row))
+        assert await bytes_of(store) == size
+    await store.close()

@@ -66,7 +66,7 @@ def rest_of(response: RecordedResponse, first: RecordedResponse) -> RecordedResp
 def size_of(rest: RecordedResponse) -> int:
     """Return for how many bytes a rest counts: in whole KiB, since a row has costs of its own.
 
-    So one new answer takes the place of 126 others at the most, however short they are.
+    So one new answer pushes out 128 others at the most, however short they are.
 
     >>> size_of(RecordedResponse(200, (), b"x")), size_of(RecordedResponse(200, (), bytes(1025)))
     (1024, 2048)

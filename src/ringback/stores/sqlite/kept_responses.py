@@ -46,6 +46,8 @@ _DROP_OLDEST: Final = (
 )
 _NONE: Final = (None, None, False)
 _DIGEST_BYTES: Final = 16
+_MOST_PUSHED_OUT: Final = 128
+"""By one rest: no answer is longer than 128 KiB, and none counts for less than 1."""
 
 
 class SqliteKeptResponses:
@@ -55,7 +57,8 @@ class SqliteKeptResponses:
         self._session = session
         self._budget = budget
         self._first_table = first_table
-        self._has_grown = False
+        self._added = 0
+        """How many rests were added since it was last seen to that they are within the budget."""
 
     def bytes_of(self, account_sid: str) -> int:
         row = self._session.read_queued(
@@ -91,20 +94,24 @@ class SqliteKeptResponses:
 
         So the budget in all takes nothing from an account below its share, which is the budget
         divided by the accounts: whoever has most is above the average, and that above the share.
+        Where the budget has become smaller it takes several calls: none drops more than what
+        was added since the last one can have pushed out.
         """
-        if not self._has_grown:
-            return
-        self._has_grown = False
-        while most := self.largest(limit=1):
-            account_sid, size = most[0]
-            if self._budget.has_room_for(in_all=self.bytes_of(EVERY), most_of_one=size):
+        most_drops, self._added = self._added * _MOST_PUSHED_OUT, 0
+        for _ in range(most_drops):
+            largest = self.largest(limit=1)
+            if not largest or self._is_within_budget(largest[0]):
                 return
-            self._session.write(_DROP_OLDEST, [account_sid])
+            self._session.write(_DROP_OLDEST, [largest[0].account_sid])
+
+    def _is_within_budget(self, largest: KeptBytes) -> bool:
+        in_all = self.bytes_of(EVERY)
+        return self._budget.has_room_for(in_all=in_all, most_of_one=largest.bytes)
 
     def _keep(self, sid: str, number: int, ended: Attempt | Shadow, rest: RecordedResponse) -> None:
         owner = sid, ended.account_sid, number, to_us(ended.date_started)
         self._queue(_KEPT, (*owner, size_of(rest), write_headers(rest), rest.body))
-        self._has_grown = True
+        self._added += 1
 
     def _queue(self, table: int, row: Row) -> None:
         self._session.queue(self._first_table + table, row)
