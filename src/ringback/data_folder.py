@@ -15,6 +15,7 @@ from ringback.stores.vault import Vault, has_key_file, make_key_file, new_key
 
 DATA_FILE: Final = "ringback.db"
 KEY_FILE: Final = "ringback.key"
+_BUDGET: Final = StorageBudget()
 
 
 def open_to_serve(
@@ -23,7 +24,7 @@ def open_to_serve(
     seal_key: str | None,
     seal_key_file: Path | None,
     committed: Callable[[float], None],
-    budget: StorageBudget,
+    budget: StorageBudget = _BUDGET,
 ) -> SqliteStore:
     """Open the data in this folder as its only server; `committed` is told how long commits took.
 

@@ -212,15 +212,14 @@ class SqliteCallbacks:
         return [self._claim(read_callback(row), now) for row in rows]
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
-        queue = self._session.queue
+        queue, write_answer = self._session.queue, self._responses.write
         for callback, attempt, progress in settlements:
             self._change(callback, progress)
             queue(_CLOSED, (callback.sid,))
-            answer = self._responses.write(
-                callback.sid, attempt.number, attempt, is_last=not progress.is_under_way
-            )
+            goes_on = progress.is_under_way
+            answer = write_answer(callback.sid, attempt.number, attempt, is_last=not goes_on)
             queue(_ENDED, write_attempt(attempt, callback, answer))
-            if progress.is_under_way:
+            if goes_on:
                 self._open(callback.sid, progress)
         self._responses.keep_within_budget()
 
