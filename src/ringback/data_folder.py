@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from ringback.core.errors import Unusable
+from ringback.core.response_storage import StorageBudget
 from ringback.stores.sqlite.store import SqliteStore
 from ringback.stores.vault import Vault, has_key_file, make_key_file, new_key
 
 DATA_FILE: Final = "ringback.db"
 KEY_FILE: Final = "ringback.key"
+_BUDGET: Final = StorageBudget()
 
 
 def open_to_serve(
@@ -22,13 +24,17 @@ def open_to_serve(
     seal_key: str | None,
     seal_key_file: Path | None,
     committed: Callable[[float], None],
+    budget: StorageBudget = _BUDGET,
 ) -> SqliteStore:
     """Open the data in this folder as its only server; `committed` is told how long commits took.
+
+    `budget` is how much may be kept of long answers.
 
     Raises Unusable where the folder or a file can't be used, or another server has it.
     """
     path = _data_file(folder)
-    return SqliteStore.open(path, _vault_of(folder, seal_key, seal_key_file), committed=committed)
+    vault = _vault_of(folder, seal_key, seal_key_file)
+    return SqliteStore.open(path, vault, committed=committed, budget=budget)
 
 
 def open_beside(

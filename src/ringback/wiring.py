@@ -19,6 +19,7 @@ from ringback.api.portal.policy import policy_routes
 from ringback.api.services import Services
 from ringback.carrier.simulated import SimulatedCarrier
 from ringback.carrier.udp import Received, UdpGateway
+from ringback.core.account import EVERY
 from ringback.core.errors import StoreUnavailable, Unusable
 from ringback.core.source import Phase
 from ringback.core.transition import Transition
@@ -98,6 +99,7 @@ class Parts:
                 seal_key=settings.seal_key,
                 seal_key_file=settings.seal_key_file,
                 committed=tally.committed,
+                budget=settings.storage_budget,
             )
         except BaseException:
             if gateway is not None:
@@ -167,6 +169,7 @@ class Parts:
             read_url=UrlReader(settings.guard, settings.egresses, tuple(settings.sources)),
             sources=settings.sources,
             skipped_copies=tally.skipped_copies,
+            response_storage=settings.storage_budget,
             gateway=gateway and gateway.shown_address,
         )
         timelapse = None
@@ -303,6 +306,7 @@ def _operators_routes(
         due_before=lambda instants: store.transact(lambda tx: tx.callbacks.due_before(instants)),
         under_way=lambda: dispatcher.under_way,
         open_connections=lambda: sender.open_connections,
+        kept_bytes=lambda: store.transact(lambda tx: tx.kept_responses.bytes_of(EVERY)),
         datagrams=lambda: {} if gateway is None else gateway.counts,
         policy=foresight.figures,
     )

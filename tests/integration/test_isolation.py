@@ -17,7 +17,12 @@ from starlette.routing import Route
 from ringback.api.app import all_routes, create_app
 from ringback.core.account import Account
 from ringback.core.api_client import ApiClient
-from ringback.core.callback import CallbackStatus, Exchange, RecordedRequest
+from ringback.core.callback import (
+    CallbackStatus,
+    Exchange,
+    RecordedRequest,
+    RecordedResponse,
+)
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
 from ringback.core.network import NETWORKS
@@ -121,17 +126,18 @@ def furnish_wireless(tx: Transaction, sid: str) -> None:
 
 
 def furnish_callbacks(tx: Transaction, sid: str) -> None:
-    """Add a callback whose only attempt was refused."""
+    """Add a callback whose only attempt was refused, at length."""
     host = f"http://{WHOSE[sid]}.example"
     added = records.callback(NUMBERS[sid], sid, url=f"{host}/hook", key=f"{sid}-key")
     tx.callbacks.add(added)
     ((callback, progress, owner),) = tx.callbacks.claim(lane_of(added), NOW, limit=1)
     request = RecordedRequest("POST", f"{host}/hook", "POST /hook HTTP/1.1", "a=1")
     row = records.row_of(Claim(callback, progress, owner), Refused(503), request)
+    long = RecordedResponse(503, (), f"busy with {host}".encode() * 999)
     ended = progress._replace(
         due=None, status=CallbackStatus.FAILED, status_reason="made up", date_updated=NOW
     )
-    tx.callbacks.settle([Settlement(callback, row, ended)])
+    tx.callbacks.settle([Settlement(callback, row._replace(response=long), ended)])
     copy = records.shadow(NUMBERS[sid], sid)
     tx.shadows.open([copy])
     tx.shadows.settle([copy.settled(Exchange(Delivered(200)), None, started=NOW)])

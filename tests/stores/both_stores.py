@@ -17,7 +17,9 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
+from ringback.core.account import EVERY
 from ringback.core.errors import Invalid
+from ringback.core.response_storage import StorageBudget
 from ringback.ports import CallbackFilter, Claim, Transaction, Window
 from ringback.stores.memory import MemoryStore
 from ringback.stores.sqlite.committer import Committer, Job
@@ -39,6 +41,8 @@ from tests.stores.records import (
 ACCOUNTS = st.sampled_from([OURS, THEIRS])
 NUMBERS = st.integers(0, 11)
 LIMITS = st.sampled_from([0, 1, 2, 3, 9])
+BUDGET = StorageBudget(in_all=12 << 10, per_account=8 << 10)
+"""So little that answers of a few KiB use it up."""
 AHEAD = st.sampled_from([0, 0, 0, 1, 2, 5]).map(lambda seconds: seconds * SECOND)
 
 
@@ -103,7 +107,7 @@ class BothStores(RuleBasedStateMachine):
         super().__init__()
         self._loop = asyncio.Runner()
         self._folder = tempfile.TemporaryDirectory()
-        self._memory = MemoryStore()
+        self._memory = MemoryStore(BUDGET)
         self.connect_file()
         self.asks = list[Ask]()
         self.now = NOW
@@ -119,7 +123,8 @@ class BothStores(RuleBasedStateMachine):
             self._folder.cleanup()
 
     def connect_file(self) -> None:
-        self.committer = Committer(connect(Path(self._folder.name) / "ringback.db", VAULT), VAULT)
+        connection = connect(Path(self._folder.name) / "ringback.db", VAULT)
+        self.committer = Committer(connection, VAULT, BUDGET)
 
     def _begin(self, tx: Transaction) -> None:
         for account_sid, its_fleet in FLEETS.items():
@@ -198,6 +203,8 @@ def everything(tx: Transaction) -> tuple[object, ...]:
     return (
         callbacks,
         [tx.callbacks.attempts(one.sid) for one in callbacks],
+        [tx.kept_responses.bytes_of(sid) for sid in (EVERY, *FLEETS)],
+        [one for one in tx.kept_responses.largest(limit=99) if one.bytes],
         by_sid(tx.callbacks.left_open()),
         [tx.supersim.sims.page(sid, {}, Window(99)) for sid in FLEETS],
         [tx.supersim.sms_commands.page(sid, {}, Window(999)) for sid in FLEETS],

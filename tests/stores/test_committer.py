@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback import CallbackStatus, Progress, advance
+from ringback.core.callback import CallbackStatus, Progress, RecordedResponse, advance
 from ringback.core.errors import StoreUnavailable
 from ringback.core.outcome import Delivered
 from ringback.core.retry import Done
@@ -347,6 +347,25 @@ def test_rows_of_many_pieces_of_work_are_written_together(bench: Bench) -> None:
     assert [statement.split("(")[0].strip() for statement in statements] == [
         "BEGIN IMMEDIATE",
         "INSERT INTO callbacks",
+        "COMMIT",
+    ]
+
+
+@pytest.mark.parametrize("body", [None, b"", b"x" * 1024], ids=["no answer", "empty", "1 KiB"])
+def test_an_ordinary_answer_takes_no_statement_more(bench: Bench, body: bytes | None) -> None:
+    bench.do(add(1))
+    (claimed,) = bench.result(claim)
+    ending = settled(claimed)
+    response = None if body is None else RecordedResponse(200, (("X", "y"),), body)
+    ending = ending._replace(attempt=ending.attempt._replace(response=response))
+    statements = list[str]()
+    bench.connection.set_trace_callback(statements.append)
+    bench.do(lambda tx: tx.callbacks.settle([ending]))
+    assert [" ".join(one.split()[:3]) for one in statements] == [
+        "BEGIN IMMEDIATE",
+        "WITH new (sid,",
+        "DELETE FROM open_attempts",
+        "INSERT INTO attempts",
         "COMMIT",
     ]
 

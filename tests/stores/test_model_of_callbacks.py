@@ -45,9 +45,11 @@ from tests.stores.both_stores import (
 from tests.stores.records import SECOND, account, callback
 
 KEYS = st.sampled_from([None, None, "a", "b"])
+KIB = 1024
 URLS = ("http://127.0.0.1:9000/p#cbs=kore", "http://a:b@127.0.0.1:9000", "https://a.example#tt=900")
 DESTINATIONS = ("http://127.0.0.1:9000", "https://a.example:443")
 STATUSES = st.sampled_from([None, UNDELIVERED, *(frozenset({status}) for status in CallbackStatus)])
+BODIES = st.sampled_from([None, b"\0\xff", *(bytes(KIB + more * KIB) for more in (1, 3, 5))])
 ENDINGS: list[tuple[Outcome, Callable[[timedelta], Decision]]] = [
     (Delivered(204), lambda ahead: Done()),
     (Refused(410), lambda ahead: GiveUp("the receiver wants no more")),
@@ -130,34 +132,36 @@ class CallbacksInBothStores(BothStores):
         return Lane(kept.account_sid, kept.url.destination)
 
     @precondition(lambda self: self._kept)
-    @rule(which=st.integers(0, 99), limit=LIMITS, ending=st.sampled_from(ENDINGS))
+    @rule(which=st.integers(0, 99), limit=LIMITS, ending=st.sampled_from(ENDINGS), body=BODIES)
     def claim_and_settle_at_once(
         self,
         which: int,
         limit: int,
         ending: tuple[Outcome, Callable[[timedelta], Decision]],
+        body: bytes | None,
     ) -> None:
         now, lane, (outcome, decide) = self.now, self._lane(which), ending
 
         def work(tx: Transaction) -> list[Claim]:
             claims = tx.callbacks.claim(lane, now, limit=limit)
-            settlements = [_settlement(claim, outcome, decide(SECOND)) for claim in claims]
+            settlements = [_settlement(claim, outcome, decide(SECOND), body) for claim in claims]
             tx.callbacks.settle(settlements)
             return _going_on(claims, settlements)
 
         self.add(Part(work, self._under_way.extend))
 
     @precondition(lambda self: self._under_way)
-    @rule(most=st.integers(1, 3), ending=st.sampled_from(ENDINGS), ahead=AHEAD)
+    @rule(most=st.integers(1, 3), ending=st.sampled_from(ENDINGS), ahead=AHEAD, body=BODIES)
     def settle(
         self,
         most: int,
         ending: tuple[Outcome, Callable[[timedelta], Decision]],
         ahead: timedelta,
+        body: bytes | None,
     ) -> None:
         claims = self._take(most)
         outcome, decide = ending
-        settlements = [_settlement(claim, outcome, decide(ahead)) for claim in claims]
+        settlements = [_settlement(claim, outcome, decide(ahead), body) for claim in claims]
         going_on = _going_on(claims, settlements)
         self.add(
             Part(
@@ -286,9 +290,13 @@ class CallbacksInBothStores(BothStores):
         self.add(Part(work))
 
 
-def _settlement(claim: Claim, outcome: Outcome, decision: Decision) -> Settlement:
+def _settlement(
+    claim: Claim, outcome: Outcome, decision: Decision, body: bytes | None = None
+) -> Settlement:
     now = claim.progress.date_updated + SECOND
-    response = RecordedResponse(200, (("A", "b"), ("C", "")), b"\0\xff", is_cut=True)
+    response = None
+    if body is not None:
+        response = RecordedResponse(200, (("A", "b"), ("C", "")), body, is_cut=True)
     exchange = Exchange(outcome, Timings(1.5, tls=0.0), response, "127.0.0.1:1", None)
     request = render(claim.callback, account=claim.account, at=now).recorded()
     after = advance(claim.progress, decision, now)

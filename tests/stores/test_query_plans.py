@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 from ringback.core.account import EVERY
+from ringback.core.callback import RecordedResponse
 from ringback.core.message import Direction, MessageStatus
+from ringback.core.response_storage import StorageBudget
+from ringback.core.retry import NewRound
 from ringback.core.scenario import Step
 from ringback.core.source import Source
 from ringback.core.supersim.access_profile import NetworkAccessProfile
@@ -30,9 +33,10 @@ from ringback.ports import ShadowFilter, Transaction, Which, Window
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
-from tests.stores.asking import add, table_of
+from tests.stores.asking import add, ended, table_of
 from tests.stores.records import (
     FLEETS,
+    OUR_LANE,
     OURS,
     PROFILES,
     RATE_PLANS,
@@ -42,6 +46,7 @@ from tests.stores.records import (
     account,
     api_key,
     billing_period,
+    callback,
     command,
     esim_profile,
     fleet,
@@ -131,6 +136,15 @@ class Plans:
         self._do(work)
         self.connection.set_trace_callback(None)
         return [step for statement in statements for step in self._steps(statement)]
+
+    def traced(self, work: Callable[[Transaction], Any], *words: str) -> list[str]:
+        """Return those of the statements that some work runs that have one of these words."""
+        statements = list[str]()
+        self.connection.set_trace_callback(statements.append)
+        self._do(work)
+        self.connection.set_trace_callback(None)
+        # One that runs triggers is told of once more for each.
+        return [one for one in dict.fromkeys(statements) if any(word in one for word in words)]
 
     def _steps(self, statement: str) -> list[str]:
         if statement.split(maxsplit=1)[0] in ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE"):
@@ -367,6 +381,31 @@ def test_the_end_of_a_piece_is_found_by_the_index_of_sids(plans: Plans) -> None:
     (step,) = plans.of(lambda tx: tx.callbacks.date_of(10_000, since=NOW))
     assert step.startswith("SEARCH callbacks USING INDEX")
     assert step.endswith("(sid>?)")
+
+
+def test_what_is_kept_of_long_answers_is_found_counted_and_dropped_by_indexes(
+    plans: Plans,
+) -> None:
+    plans._do(lambda tx: tx.callbacks.add(callback(1)))
+    plans.committer = Committer(plans.connection, VAULT, StorageBudget(0, 0))
+
+    def settle_twice(tx: Transaction) -> None:
+        for _ in range(2):
+            (taken,) = tx.callbacks.claim(OUR_LANE, NOW, limit=1)
+            plain = ended(taken, NewRound(NOW, 1))
+            row = plain.attempt._replace(response=RecordedResponse(200, (), bytes(9999)))
+            tx.callbacks.settle([plain._replace(attempt=row)])
+        tx.callbacks.attempts(callback(1).sid)
+
+    statements = plans.traced(settle_twice, "kept_", "long_")
+    assert len(statements) == 9
+    steps = [step for one in statements for step in plans._steps(one)]
+    # What is replaced is a list of its own, of one row here.
+    check([step for step in steps if step != "SCAN CONSTANT ROW"])
+    triggers = plans.connection.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'")
+    counting = [row[0].split("BEGIN")[1].split(";")[0] for row in triggers]
+    (update,) = [one for one in counting if "UPDATE kept_bytes" in one]
+    check(plans._steps(update.replace("old.size", "1").replace("old.account_sid", "'AC1'")))
 
 
 @pytest.mark.parametrize("account_sid", [None, OURS])

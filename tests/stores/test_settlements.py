@@ -1,6 +1,9 @@
 """How attempts end, and what becomes of their callbacks."""
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -20,9 +23,10 @@ from tests.stores.asking import (
     keep,
     numbers_of,
     oldest_of,
+    opened,
     settle,
 )
-from tests.stores.records import ODD_INSTANT, OUR_LANE, OURS, SECOND, callback, row_of
+from tests.stores.records import ODD_INSTANT, OUR_LANE, OURS, SECOND, account, callback, row_of
 
 DELIVERED = CallbackStatus.DELIVERED
 
@@ -82,6 +86,38 @@ async def test_what_was_sent_comes_back(
     settled = row_of(taken, Delivered(200), request)
     await settle(store, Settlement(taken.callback, settled, taken.progress._replace(due=NOW)))
     assert await attempts_of(store, 1) == [settled]
+
+
+@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9000", f"http://127.0.0.1:9000/{'p' * 4000}?x=1"]
+)
+async def test_what_was_sent_comes_back_however_long_it_is(
+    store: Store, method: Method, url: str
+) -> None:
+    body = "Note=" + "n" * 60_000
+    await keep(store, callback(1, url=url)._replace(method=method, body=body))
+    (taken,) = await claim(store)
+    settled = row_of(taken, Delivered(200), rendered(taken).recorded())
+    await settle(store, Settlement(taken.callback, settled, taken.progress._replace(due=NOW)))
+    assert await attempts_of(store, 1) == [settled]
+
+
+async def test_what_a_get_tells_stands_in_the_file_once_however_many_attempts_there_are(
+    tmp_path: Path,
+) -> None:
+    body, path = "Note=" + "n" * 60_000, tmp_path / "ringback.db"
+    async with opened(path) as store:
+        await store.transact(lambda tx: tx.accounts.add(account(), []))
+        await keep(store, callback(1)._replace(method=Method.GET, body=body))
+        for _ in range(6):
+            (taken,) = await claim(store)
+            settled = row_of(taken, Delivered(200), rendered(taken).recorded())
+            again = taken.progress._replace(due=NOW)
+            await settle(store, Settlement(taken.callback, settled, again))
+    with closing(sqlite3.connect(path)) as connection:
+        (size,) = connection.execute("SELECT sum(length(request_head)) FROM attempts").fetchone()
+    assert size < 6 * 1024
 
 
 @pytest.mark.parametrize("method", Method)

@@ -80,6 +80,8 @@ DEFAULTS_OF_DEV = Settings(
     per_destination=64,
     backlog=1_000_000,
     backlog_per_account=500_000,
+    response_storage=1 << 30,
+    response_storage_per_account=64 << 20,
     twilio_egress=ANY,
     kore_egress=ANY,
     egress={},
@@ -188,6 +190,9 @@ def test_the_flag_for_the_file_beats_the_environment(write_file: WriteFile) -> N
         ("per_destination", "8", 8),
         ("backlog", "1000000000", 1_000_000_000),
         ("backlog_per_account", "7", 7),
+        ("response_storage", "0", 0),
+        ("response_storage", "2TiB", 2 << 40),
+        ("response_storage_per_account", "512KiB", 512 << 10),
         ("twilio_egress", "127.0.0.2", Direct(("127.0.0.2",))),
         ("kore_egress", "http://u:p@proxy:3128", Proxy("proxy", 3128, "u:p")),
         ("drain", "0s", timedelta(0)),
@@ -228,6 +233,7 @@ def test_a_setting_is_read_alike_from_the_flag_and_the_environment(
         ('allow = ["10.0.0.0/8", "loopback"]', "allow", (ip_network("10.0.0.0/8"), *LOOPBACK)),
         ("port = 1111", "port", 1111),
         ("backlog = 10_000", "backlog", 10_000),
+        ("response_storage = 1_048_576", "response_storage", 1 << 20),
         ("callback_ports = 443", "callback_ports", (range(443, 444),)),
         (
             'callback_ports = [443, "8000-8999"]',
@@ -297,6 +303,11 @@ BAD_VALUES = [
     ("at_once", "100001", "'100001' must be a whole number from 1 to 100000"),
     ("backlog", "many", "'many' must be a whole number from 1 to 1000000000"),
     ("backlog", "_", "'_' must be a whole number from 1 to 1000000000"),
+    ("response_storage", "much", "'much' is no size; write it like 512KiB, 64MiB or 1GiB"),
+    ("response_storage", "1GB", "'1GB' is no size"),
+    ("response_storage", "GiB", "'GiB' is no size"),
+    ("response_storage", "-1", "'-1' is no size"),
+    ("response_storage_per_account", "1.5GiB", "'1.5GiB' is no size"),
     ("twilio_egress", "here", "'here' is no address"),
 ]
 

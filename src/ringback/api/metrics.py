@@ -3,6 +3,7 @@
 Nobody signs in for it, as usual for exporters; it belongs behind the operator's firewall.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,9 @@ from ringback.ports import Clock
 _OVERDUE_SECONDS: Final = (0, 1, 10, 60, 600, 3600, 86400)
 _EVER: Final = datetime.max.replace(tzinfo=UTC)
 
+KeptBytes = Callable[[], Awaitable[int]]
+"""Returns how many bytes are kept of long answers."""
+
 NO_POLICY: Final = Figures({}, {}, refusals=0, is_current=True)
 
 Counts = Mapping[tuple[str, ...], int]
@@ -56,6 +60,7 @@ class Metrics:
         due_before: DueBefore,
         under_way: Callable[[], int],
         open_connections: Callable[[], int],
+        kept_bytes: KeptBytes,
         datagrams: Callable[[], Counts] = dict[tuple[str, ...], int],
         policy: Callable[[], Figures] = lambda: NO_POLICY,
     ) -> None:
@@ -64,16 +69,19 @@ class Metrics:
         self._due_before = due_before
         self._under_way = under_way
         self._open_connections = open_connections
+        self._kept_bytes = kept_bytes
         self._datagrams = datagrams
         self._policy = policy
 
     async def show(self, request: Request) -> Response:
         """Answer with all metrics, in the format that is asked for."""
+        waiting, kept_bytes = await asyncio.gather(self._waiting(), self._kept())
         registry = CollectorRegistry(auto_describe=False)
         registry.register(
             _Snapshot(
                 self._tally,
-                await self._waiting(),
+                waiting,
+                kept_bytes,
                 under_way=self._under_way(),
                 open_connections=self._open_connections(),
                 datagrams=self._datagrams(),
@@ -93,6 +101,13 @@ class Metrics:
         except StoreUnavailable:
             return None
 
+    async def _kept(self) -> int | None:
+        """Return how many bytes are kept of long answers; None in an outage."""
+        try:
+            return await self._kept_bytes()
+        except StoreUnavailable:
+            return None
+
 
 def metrics_routes(metrics: Metrics) -> list[BaseRoute]:
     """Return the route for Prometheus."""
@@ -105,6 +120,7 @@ class _Snapshot(Collector):
 
     tally: Tally
     waiting: Sequence[int] | None
+    kept_bytes: int | None
     under_way: int
     open_connections: int
     datagrams: Counts
@@ -155,6 +171,10 @@ class _Snapshot(Collector):
         yield _gauge(
             "connections_open", "Connections to receivers", (), {(): self.open_connections}
         )
+        if self.kept_bytes is not None:
+            yield _gauge(
+                "kept_response_bytes", "Bytes kept of long answers", (), {(): self.kept_bytes}
+            )
         yield _gauge("store_up", "Whether the database answers", (), {(): self.waiting is not None})
         if self.waiting is not None:
             total, *overdue = self.waiting

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ringback.api.sign_in import SignIns
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.infrastructure import BUILT_IN, Sources
+from ringback.core.response_storage import StorageBudget
 from ringback.operations.moment import Moment
 from ringback.ports import Clock, Intake, Store, Wakeup
 
@@ -29,6 +30,8 @@ class Services:
     sources: Sources = field(default_factory=lambda: BUILT_IN)
     skipped_copies: Callable[[str], Mapping[str, int]] = _none_skipped
     """Says how many copies of an account's callbacks were not made since the start, by reason."""
+    response_storage: StorageBudget = field(default_factory=StorageBudget)
+    """How much may be kept of long answers."""
     gateway: str | None = None
     """Where devices send datagrams to; None without a gateway."""
     sign_ins: SignIns = field(init=False)

@@ -6,6 +6,7 @@ from typing import Any, Final
 import click
 
 _COLORS: Final = {"delivered": "green", "failed": "red", "scheduled": "yellow"}
+_UNITS: Final = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _STEPS: Final = {
     "look_up_ms": "look-up",
     "connect_ms": "connect",
@@ -83,4 +84,27 @@ def _request_lines(request: dict[str, Any]) -> Iterator[str]:
 def _response_lines(response: dict[str, Any]) -> Iterator[str]:
     yield f"  < {response['status']}"
     yield from (f"  < {name}: {value}" for name, value in response["headers"])
+    if response["headers_left_out"]:
+        yield f"  < (headers no longer kept: {response['headers_left_out']})"
     yield from (f"  < {line}" for line in response["body"].splitlines()[:20])
+    if response["body_left_out"]:
+        yield f"  < (bytes of the body no longer kept: {response['body_left_out']:,})"
+    if response["is_cut"]:
+        yield "  < (cut off: there was more than was read, or was to come)"
+
+
+def storage_lines(storage: dict[str, Any]) -> Iterator[str]:
+    """Yield how much is kept of long answers, in all and for each account that is named."""
+    yield f"{_size(storage['bytes'])} kept of long answers; {_size(storage['budget'])} may be"
+    for one in storage["accounts"]:
+        yield f"  {one['account_sid']}  {_size(one['bytes'])}"
+
+
+def _size(count: int) -> str:
+    """Return a number of bytes in the unit that suits it.
+
+    >>> _size(1024), _size(67108864)
+    ('1.0 KiB', '64.0 MiB')
+    """
+    name = next((name for name in ("GiB", "MiB") if count >= _UNITS[name]), "KiB")
+    return f"{count / _UNITS[name]:,.1f} {name}"

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from ringback.cli.callback_lines import attempt_lines, details, row
+from ringback.cli.callback_lines import attempt_lines, details, row, storage_lines
 from ringback.cli.portal import Portal, with_portal
 from ringback.cli.replaying import discard, replay
 from ringback.core.callback import CallbackStatus
@@ -81,3 +81,16 @@ def show_callback(*, sid: str, portal: Portal, as_json: bool) -> None:
         click.echo()
         for line in attempt_lines(attempt):
             click.echo(line)
+
+
+@callbacks.command("storage")
+@with_portal
+@_json
+def show_storage(*, portal: Portal, as_json: bool) -> None:
+    """Tell how much is kept of long answers, and how much may be."""
+    storage = portal.get("response_storage")
+    if as_json:
+        click.echo(json.dumps(storage))
+        return
+    for line in storage_lines(storage):
+        click.echo(line)

@@ -131,12 +131,22 @@ class RecordedRequest(NamedTuple):
 
 
 class RecordedResponse(NamedTuple):
-    """What the receiver answered, up to a limit of its body."""
+    """What the receiver answered, as far as it was read, and is kept."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
     is_cut: bool = False
+    """Whether there was more of the body than was read, or was to come."""
+    headers_left_out: int = 0
+    """How many more headers were read, and are not kept."""
+    body_left_out: int = 0
+    """How many more bytes of the body were read, and are not kept."""
+
+    @property
+    def is_shortened(self) -> bool:
+        """Whether less is kept of it than was read."""
+        return self.headers_left_out > 0 or self.body_left_out > 0
 
     def __repr__(self) -> str:
         """Show it without its body, which may be long or secret."""

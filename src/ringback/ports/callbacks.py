@@ -181,3 +181,22 @@ class Callbacks(Protocol):
         SIDs: what was made before SIDs were dated is not found.
         """
         ...
+
+
+class KeptBytes(NamedTuple):
+    """How many bytes are kept of the answers to an account's callbacks, apart from attempts."""
+
+    account_sid: str
+    bytes: int
+
+
+class KeptResponses(Protocol):
+    """What is kept of answers beyond the first part, which stands with their attempts."""
+
+    def bytes_of(self, account_sid: str) -> int:
+        """Return how many bytes are kept for an account; for EVERY, in all."""
+        ...
+
+    def largest(self, *, limit: int) -> list[KeptBytes]:
+        """Return the accounts for which most is kept, the first of them first."""
+        ...

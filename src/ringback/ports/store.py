@@ -15,7 +15,7 @@ from ringback.core.callback import Callback, Progress
 from ringback.core.errand import Errand
 from ringback.core.scenario import Ending
 from ringback.core.task import Later, Task
-from ringback.ports.callbacks import Callbacks
+from ringback.ports.callbacks import Callbacks, KeptResponses
 from ringback.ports.records import Tasks
 from ringback.ports.shadows import Shadows
 from ringback.ports.tables import SuperSimTables, WirelessTables
@@ -168,6 +168,11 @@ class Transaction(Protocol):
     @property
     def shadows(self) -> Shadows:
         """The copies of callbacks."""
+        ...
+
+    @property
+    def kept_responses(self) -> KeptResponses:
+        """What is kept of long answers."""
         ...
 
     def write_nothing(self) -> None:

@@ -11,6 +11,7 @@ from ringback.core.egress import Egress, Egresses
 from ringback.core.guard import Guard, Ports
 from ringback.core.infrastructure import Sources
 from ringback.core.metering import MEGABYTE
+from ringback.core.response_storage import StorageBudget
 from ringback.core.scenario import Scenario
 from ringback.core.schedule import Schedule
 from ringback.core.shadow import ShadowRule
@@ -54,6 +55,10 @@ class Settings:
     per_destination: int
     backlog: int
     backlog_per_account: int
+    response_storage: int
+    """Bytes."""
+    response_storage_per_account: int
+    """Bytes."""
     twilio_egress: Egress
     kore_egress: Egress
     egress_of_source: Mapping[SourceName, Egress]
@@ -76,6 +81,11 @@ class Settings:
     def guard(self) -> Guard:
         """What callbacks may be sent to."""
         return Guard(self.allow, self.callback_ports, self.callback_schemes)
+
+    @property
+    def storage_budget(self) -> StorageBudget:
+        """How much may be kept of long answers."""
+        return StorageBudget(self.response_storage, self.response_storage_per_account)
 
     @property
     def simulation(self) -> Simulation:

@@ -22,6 +22,7 @@ from ringback.settings.texts import (
     read_instant,
     read_networks,
     read_port,
+    read_size,
     read_tls_port,
     read_yes_or_no,
 )
@@ -309,6 +310,23 @@ SETTINGS: Final = (
         _same("500000"),
         "NUMBER",
         "How many of one account may wait before its new ones are answered 429.",
+        forms=(int,),
+    ),
+    Setting(
+        "response_storage",
+        read_size,
+        _same("1GiB"),
+        "SIZE",
+        "How much is kept of receivers' long answers in all, beyond the first KiB that stands with"
+        " each attempt; then the oldest go, of the account that has most.",
+        forms=(int,),
+    ),
+    Setting(
+        "response_storage_per_account",
+        read_size,
+        _same("64MiB"),
+        "SIZE",
+        "How much of it may be one account's; then its oldest go.",
         forms=(int,),
     ),
     Setting(

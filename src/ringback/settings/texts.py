@@ -13,6 +13,7 @@ from ringback.core.durations import read_duration
 _FIRST_YEAR: Final = 1970
 _LAST_YEAR: Final = 2999
 _HIGHEST_PORT: Final = 65535
+_BYTES: Final = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
 def read_port(text: str) -> int:
@@ -59,6 +60,19 @@ def number(*, least: int, most: int) -> Callable[[str], int]:
         raise ValueError(f"{text!r} must be a whole number from {least} to {most}")
 
     return read
+
+
+def read_size(text: str) -> int:
+    """Read a number of bytes.
+
+    >>> read_size("64MiB")
+    67108864
+    """
+    digits = text.rstrip("KMGTiB")
+    unit = text[len(digits) :]
+    if _is_number(digits) and unit in _BYTES:
+        return int(digits) * _BYTES[unit]
+    raise ValueError(f"{text!r} is no size; write it like 512KiB, 64MiB or 1GiB")
 
 
 def read_device_network(text: str) -> IPv4Network:

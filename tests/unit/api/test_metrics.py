@@ -30,11 +30,17 @@ class Backlog:
     def __init__(self, *due: datetime) -> None:
         self.due = due
         self.failure: Exception | None = None
+        self.kept = 0
 
     async def due_before(self, instants: Sequence[datetime]) -> list[int]:
         if self.failure is not None:
             raise self.failure
         return [sum(due < instant for due in self.due) for instant in instants]
+
+    async def kept_bytes(self) -> int:
+        if self.failure is not None:
+            raise self.failure
+        return self.kept
 
 
 @pytest.fixture
@@ -56,6 +62,7 @@ def caller(tally: Tally, backlog: Backlog) -> Caller:
         due_before=backlog.due_before,
         under_way=lambda: 3,
         open_connections=lambda: 17,
+        kept_bytes=backlog.kept_bytes,
         datagrams=lambda: {("received",): 5, ("dropped",): 2},
         policy=lambda: Figures(
             {"source_ends": 86400.0}, {Source.TWILIO: 12}, refusals=2, is_current=False
@@ -169,6 +176,12 @@ async def test_an_outage_of_the_store_hides_the_backlog_and_nothing_else(
     assert told[named("store_up")] == 0
     assert told[named("callbacks_accepted_total", source="kore")] == 1
     assert named("callbacks_waiting") not in told
+    assert named("kept_response_bytes") not in told
+
+
+async def test_what_is_kept_of_long_answers_is_told(caller: Caller, backlog: Backlog) -> None:
+    backlog.kept = 7 << 20
+    assert (await samples(caller))[named("kept_response_bytes")] == 7 << 20
 
 
 async def test_the_datagrams_of_devices_are_counted_by_their_endings(caller: Caller) -> None:

@@ -79,6 +79,7 @@ CALLS: Final = (
     Call("GET", TOTALS, 200, {"Since": "2024-01-01T00:00:00Z", "Until": "2025-01-01T00:00:00Z"}),
     Call("GET", TOTALS, 200),
     Call("GET", TOTALS, 400, {"Since": "yesterday"}),
+    Call("GET", "/portal/v1/response_storage", 200),
     Call("POST", TEST_EVENTS, 201, {"Url": HOOK, "Method": "GET"}),
     Call("POST", TEST_EVENTS, 400),
     Call("POST", REHEARSALS, 201),

@@ -244,6 +244,27 @@ async def test_attempts_are_listed_in_the_order_in_which_they_were_made(
     ]
 
 
+async def test_of_an_earlier_attempt_the_first_part_of_the_answer_is_shown_and_what_is_left_out(
+    caller: Caller, store: Store
+) -> None:
+    await add(store)
+    headers = (("A", "a"), ("B", "b" * 3000))
+    long = RecordedResponse(500, headers, b"x" * 65536, is_cut=True)
+    short = RecordedResponse(200, (), b"")
+    await attempt(
+        store, Exchange(Refused(500), response=long), Exchange(Delivered(200), response=short)
+    )
+    first, _ = (await caller.get(f"{ONE}/attempts")).json["attempts"]
+    assert first["response"] == {
+        "status": 500,
+        "headers": [["A", "a"]],
+        "body": "x" * 1024,
+        "is_cut": True,
+        "headers_left_out": 1,
+        "body_left_out": 64512,
+    }
+
+
 async def test_an_attempt_shows_the_request_as_sent_and_the_answer(
     caller: Caller, store: Store
 ) -> None:
@@ -293,6 +314,8 @@ async def test_an_attempt_shows_the_request_as_sent_and_the_answer(
                 "headers": [["Retry-After", "9"], ["X", "1"]],
                 "body": "busy �",
                 "is_cut": True,
+                "headers_left_out": 0,
+                "body_left_out": 0,
             },
         }
     ]

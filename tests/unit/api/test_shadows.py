@@ -114,6 +114,8 @@ async def test_a_copy_is_shown_with_everything_but_its_secrets(
             "headers": [["A", "b"]],
             "body": "bad signature",
             "is_cut": False,
+            "headers_left_out": 0,
+            "body_left_out": 0,
         },
         "comparison": {
             "callback_sid": f"CB{1:032x}",

@@ -312,3 +312,15 @@ def test_what_is_told_goes_into_the_body_or_the_url(
     )
     assert callback.called.wire == url
     assert callback.sent_body == sent
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "is_shortened"), [(0, 0, False), (1, 0, True), (0, 1, True)]
+)
+def test_a_response_says_whether_less_is_kept_of_it_than_was_read(
+    headers: int, body: int, *, is_shortened: bool
+) -> None:
+    response = RecordedResponse(
+        200, (), b"", is_cut=True, headers_left_out=headers, body_left_out=body
+    )
+    assert response.is_shortened is is_shortened

@@ -177,6 +177,14 @@ PORTAL: Final = (
         ),
     ),
     PortalOperation(
+        "GET",
+        "/portal/v1/response_storage",
+        "FetchResponseStorage",
+        "Tell how many bytes are kept of long answers, beyond what stands with each attempt, and"
+        " how many may be. An operator's key is told it of all accounts, and of the largest.",
+        {200: "response_storage"},
+    ),
+    PortalOperation(
         "POST",
         "/portal/v1/test_events",
         "SendTestEvent",

@@ -83,7 +83,22 @@ _SENT: Final[dict[str, Schema]] = {
     "error_code": or_null(number()),
     "failure": or_null(TEXT),
     "reason": or_null(TEXT),
-    "response": or_null(object_of(status=number(), headers=_HEADERS, body=TEXT, is_cut=FLAG)),
+    "response": or_null(
+        object_of(
+            status=number(),
+            headers=_HEADERS,
+            body=TEXT,
+            is_cut={**FLAG, "description": "Whether there was more of the body than was read."},
+            headers_left_out={
+                **number(0),
+                "description": "How many more headers were read, and are not kept.",
+            },
+            body_left_out={
+                **number(0),
+                "description": "How many more bytes of the body were read, and are not kept.",
+            },
+        )
+    ),
 }
 """What is known of any request that left."""
 
@@ -236,6 +251,11 @@ PORTAL_SCHEMAS: Final[Mapping[str, Any]] = {
                 waiting=number(0),
             )
         )
+    ),
+    "response_storage": object_of(
+        bytes=number(0),
+        budget=number(0),
+        accounts=list_of(object_of(account_sid=sid_of(Kind.ACCOUNT), bytes=number(1))),
     ),
     "rehearsal": object_of(secret_id=TEXT, callbacks=list_of(_refer("callback"))),
     "device": object_of(

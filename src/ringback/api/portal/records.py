@@ -100,4 +100,6 @@ def show_response(response: RecordedResponse) -> dict[str, Any]:
         "headers": response.headers,
         "body": response.body.decode("utf-8", "replace"),
         "is_cut": response.is_cut,
+        "headers_left_out": response.headers_left_out,
+        "body_left_out": response.body_left_out,
     }

@@ -5,6 +5,7 @@ from starlette.routing import BaseRoute
 from ringback.api.portal.callbacks import CallbackResource
 from ringback.api.portal.devices import DeviceResource
 from ringback.api.portal.replays import ReplayResource
+from ringback.api.portal.response_storage import ResponseStorageResource
 from ringback.api.portal.scenarios import ScenarioResource
 from ringback.api.portal.sending import Sending
 from ringback.api.portal.shadows import ShadowResource
@@ -29,6 +30,7 @@ def portal_routes(services: Services) -> list[BaseRoute]:
         resource("/portal/v1/callbacks/{sid}/replay", post=replays.replay),
         resource("/portal/v1/callbacks/{sid}/discard", post=replays.discard),
         resource("/portal/v1/totals", get=TotalsResource(services).list),
+        resource("/portal/v1/response_storage", get=ResponseStorageResource(services).fetch),
         resource("/portal/v1/test_events", post=trials.send),
         resource("/portal/v1/rehearsals", post=trials.rehearse),
         resource("/portal/v1/shadows", get=shadows.list),

@@ -19,6 +19,7 @@ from ringback.ports import (
     lane_of,
 )
 from ringback.stores.memory.accounts import MemoryAccounts
+from ringback.stores.memory.kept_responses import MemoryKeptResponses
 from ringback.stores.memory.records import of_account, page_of
 
 _What = tuple[str, str, SourceName, SourceName | None]
@@ -30,8 +31,10 @@ class MemoryCallbacks:
     """Answers `ports.Callbacks`."""
 
     accounts: MemoryAccounts
+    responses: MemoryKeptResponses
     callbacks: dict[str, Callback] = field(default_factory=dict[str, Callback])
     rows: dict[tuple[str, int], Attempt] = field(default_factory=dict[tuple[str, int], Attempt])
+    """With their whole answers, whatever is kept of them."""
 
     def add(self, callback: Callback) -> None:
         self._keep(callback, callback.progress)
@@ -60,7 +63,9 @@ class MemoryCallbacks:
         return [callback for callback in own[start:] if _is_wanted(callback, which)][:limit]
 
     def attempts(self, callback_sid: str) -> list[Attempt]:
-        return [row for row in self.rows.values() if row.callback_sid == callback_sid]
+        own = [row for row in self.rows.values() if row.callback_sid == callback_sid]
+        shown = [self.responses.shown(callback_sid, row.number, row.response) for row in own]
+        return [row._replace(response=one) for row, one in zip(own, shown, strict=True)]
 
     def change(self, callback: Callback) -> None:
         self.callbacks[callback.sid] = callback
@@ -73,7 +78,12 @@ class MemoryCallbacks:
     def settle(self, settlements: Sequence[Settlement]) -> None:
         for callback, attempt, progress in settlements:
             self.rows[callback.sid, attempt.number] = attempt
+            if not progress.is_under_way:
+                self.responses.replace(
+                    callback.sid, callback.account_sid, attempt.number, attempt.response
+                )
             self._keep(callback, progress)
+        self.responses.keep_within_budget()
 
     def put_back(self, claims: Sequence[Claim], now: datetime) -> None:
         for callback, progress, _ in claims:

@@ -8,6 +8,7 @@ from ringback.core.comparison import EXCERPT, Answer, Comparison
 from ringback.core.shadow import Shadow
 from ringback.ports import Compared, ShadowFilter, Window
 from ringback.stores.memory.callbacks import MemoryCallbacks
+from ringback.stores.memory.kept_responses import MemoryKeptResponses
 from ringback.stores.memory.records import of_account, page_of
 
 _ALL = ShadowFilter()
@@ -18,13 +19,17 @@ class MemoryShadows:
     """Answers `ports.Shadows`."""
 
     callbacks: MemoryCallbacks
+    responses: MemoryKeptResponses
     shadows: dict[str, Shadow] = field(default_factory=dict[str, Shadow])
 
     def open(self, shadows: Sequence[Shadow]) -> None:
         self.shadows |= {shadow.sid: shadow for shadow in shadows}
 
     def settle(self, shadows: Sequence[Shadow]) -> None:
-        self.shadows |= {shadow.sid: shadow for shadow in shadows}
+        for shadow in shadows:
+            self.shadows[shadow.sid] = shadow
+            self.responses.replace(shadow.sid, shadow.account_sid, 1, shadow.response)
+        self.responses.keep_within_budget()
 
     def left_open(self) -> list[Shadow]:
         return [shadow for shadow in self.shadows.values() if shadow.result == "open"]
@@ -32,10 +37,13 @@ class MemoryShadows:
     def page(self, account_sid: str, which: ShadowFilter, window: Window) -> list[Compared]:
         own = of_account(account_sid, self.shadows.values())
         page = page_of(own, lambda shadow: _is_wanted(shadow, which), window)
-        return [Compared(shadow, self._compare(shadow)) for shadow in page]
+        return [Compared(self._shown(shadow), self._compare(shadow)) for shadow in page]
 
     def comparisons(self, account_sid: str, window: Window) -> list[Comparison]:
         return [comparison for _, comparison in self.page(account_sid, _ALL, window)]
+
+    def _shown(self, shadow: Shadow) -> Shadow:
+        return shadow._replace(response=self.responses.shown(shadow.sid, 1, shadow.response))
 
     def _compare(self, shadow: Shadow) -> Comparison:
         callback = self.callbacks.callbacks[shadow.callback_sid]

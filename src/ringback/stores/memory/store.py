@@ -2,31 +2,35 @@
 
 import copy
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
+from ringback.core.response_storage import StorageBudget
 from ringback.ports import Afterwards, Transaction, nothing
 from ringback.stores.memory.accounts import MemoryAccounts, MemoryApiClients
 from ringback.stores.memory.callbacks import MemoryCallbacks
+from ringback.stores.memory.kept_responses import MemoryKeptResponses
 from ringback.stores.memory.shadows import MemoryShadows
 from ringback.stores.memory.supersim import MemorySuperSim
 from ringback.stores.memory.tasks import MemoryScenarios, MemoryTasks
 from ringback.stores.memory.wireless import MemoryWireless
 
 T = TypeVar("T")
+_BUDGET: Final = StorageBudget()
 
 
 class MemoryTransaction:
     """Answers `ports.Transaction`."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: StorageBudget = _BUDGET) -> None:
         self.accounts = MemoryAccounts()
         self.api_clients = MemoryApiClients()
         self.supersim = MemorySuperSim()
         self.wireless = MemoryWireless()
         self.scenarios = MemoryScenarios()
         self.tasks = MemoryTasks()
-        self.callbacks = MemoryCallbacks(self.accounts)
-        self.shadows = MemoryShadows(self.callbacks)
+        self.kept_responses = MemoryKeptResponses(budget)
+        self.callbacks = MemoryCallbacks(self.accounts, self.kept_responses)
+        self.shadows = MemoryShadows(self.callbacks, self.kept_responses)
         self.endings: list[Afterwards] = []
 
     def write_nothing(self) -> None:
@@ -41,8 +45,8 @@ class MemoryTransaction:
 class MemoryStore:
     """Answers `ports.Store`."""
 
-    def __init__(self) -> None:
-        self._tables = MemoryTransaction()
+    def __init__(self, budget: StorageBudget = _BUDGET) -> None:
+        self._tables = MemoryTransaction(budget)
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run the work on a copy, and keep the copy if it succeeds."""

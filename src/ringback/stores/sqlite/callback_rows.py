@@ -1,7 +1,8 @@
 """How callbacks and attempts stand in rows, and back."""
 
 import sqlite3
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from ringback.core.callback import (
     Attempt,
@@ -32,6 +33,7 @@ COLUMNS: Final = (
     " updated_us, started_us"
 )
 """What `read_callback` wants of a row, and of its open attempt."""
+_LONG_HEAD: Final = 2048
 _STATUSES: Final = {status.value: status for status in CallbackStatus}
 _METHODS: Final = {method.value: method for method in Method}
 
@@ -114,10 +116,10 @@ def read_callback(row: sqlite3.Row) -> Callback:
     )
 
 
-def write_attempt(attempt: Attempt) -> Row:
-    """Return the row of an attempt that has ended."""
+def write_attempt(attempt: Attempt, callback: Callback, answer: Row) -> Row:
+    """Return the row of an attempt that has ended, with these columns for its answer."""
     timings: Timings | tuple[None, ...] = attempt.timings or (None,) * 5
-    request, response = attempt.request, attempt.response
+    request = attempt.request
     return (
         attempt.callback_sid,
         attempt.number,
@@ -130,11 +132,25 @@ def write_attempt(attempt: Attempt) -> Row:
         *timings,
         attempt.local_address,
         attempt.proxy,
-        request and request.head,
-        response and write_response_head(response),
-        response and response.body,
-        response is not None and response.is_cut,
+        request and _write_request_head(request, callback),
+        *answer,
     )
+
+
+def _write_request_head(request: RecordedRequest, callback: Callback) -> str:
+    """Return a request's head; one that is long has no target, which is its callback's.
+
+    What a GET tells is in its target, and would stand in the row of each attempt once more.
+    """
+    head = request.head
+    if len(head) <= _LONG_HEAD:
+        return head
+    line = _line(request.method, callback.called.target)
+    return head.replace(line, _line(request.method, ""), 1) if head.startswith(line) else head
+
+
+def _line(method: str, target: str) -> str:
+    return f"{method} {target} HTTP/1.1"
 
 
 def write_response_head(response: RecordedResponse) -> str:
@@ -142,10 +158,18 @@ def write_response_head(response: RecordedResponse) -> str:
     return "\n".join([str(response.status), *map(": ".join, response.headers)])
 
 
+def write_headers(rest: RecordedResponse) -> str:
+    """Return the headers alone, for the column of those that are kept apart."""
+    return "\n".join(map(": ".join, rest.headers))
+
+
 def read_attempt(row: sqlite3.Row, callback: Callback) -> Attempt:
-    """Return the attempt of a row, whose URL and body are its callback's."""
+    """Return the attempt of a row, whose URL and body are its callback's.
+
+    Behind its own columns it has those of `read_response` that are kept apart from it.
+    """
     (sid, number, started, result, status_code, error_code, failure, reason, *rest) = row
-    (*timings, local_address, proxy, request_head, head, body, is_cut) = rest
+    timings, (local_address, proxy, request_head, *answer) = rest[:5], rest[5:]
     return Attempt(
         sid,
         callback.account_sid,
@@ -160,18 +184,29 @@ def read_attempt(row: sqlite3.Row, callback: Callback) -> Attempt:
         local_address,
         proxy,
         None if request_head is None else _request_of(request_head, callback),
-        None if head is None else read_response(head, body, is_cut=bool(is_cut)),
+        read_response(answer),
     )
 
 
 def _request_of(head: str, callback: Callback) -> RecordedRequest:
-    method = head.partition(" ")[0]
-    return RecordedRequest(method, callback.called.wire, head, callback.sent_body)
+    method, called = head.partition(" ")[0], callback.called
+    if head.startswith(_line(method, "")):
+        head = head.replace(_line(method, ""), _line(method, called.target), 1)
+    return RecordedRequest(method, called.wire, head, callback.sent_body)
 
 
-def read_response(head: str, body: bytes, *, is_cut: bool) -> RecordedResponse:
-    """Return the answer that stands in these columns."""
+def read_response(columns: Sequence[Any]) -> RecordedResponse | None:
+    """Return the answer of these columns: three of a row's own, and four of what is kept apart."""
+    head, body, is_cut, headers_left_out, body_left_out, more_headers, more_body = columns
+    if head is None:
+        return None
     status, *lines = head.split("\n")
+    if more_body is not None:
+        lines += more_headers.split("\n") if more_headers else []
+        body += more_body
+        headers_left_out = body_left_out = None
     pairs = (line.partition(": ") for line in lines)
     headers = tuple((name, value) for name, _, value in pairs)
-    return RecordedResponse(int(status), headers, body, is_cut)
+    return RecordedResponse(
+        int(status), headers, body, bool(is_cut), headers_left_out or 0, body_left_out or 0
+    )

@@ -47,6 +47,7 @@ from ringback.stores.sqlite.columns import (
     maybe_to_us,
     to_us,
 )
+from ringback.stores.sqlite.kept_responses import SqliteKeptResponses
 from ringback.stores.sqlite.pages import Condition, read_page
 from ringback.stores.sqlite.session import Session, Table
 
@@ -76,6 +77,15 @@ TABLES: Final = (
 )
 """Rows that are written many at a time, in the order in which their tables allow."""
 
+_ENDED_ATTEMPTS: Final = """
+    SELECT attempts.*, headers_left_out, body_left_out, kept.head, kept.body
+    FROM attempts
+    LEFT JOIN long_responses AS long
+        ON long.sid = callback_sid AND long.number = attempts.number
+    LEFT JOIN kept_responses AS kept
+        ON kept.sid = callback_sid AND kept.number = attempts.number
+    WHERE callback_sid = ? ORDER BY attempts.number
+"""
 _FROM: Final = "callbacks LEFT JOIN open_attempts ON callback_sid = sid"
 _START: Final = (-1, 0)
 # The index of SIDs, which are dated, has them by their time; one by account would have to be read
@@ -97,9 +107,12 @@ _TOTALS: Final = f"""
 class SqliteCallbacks:
     """Answers `ports.Callbacks`."""
 
-    def __init__(self, session: Session, accounts: SqliteAccounts) -> None:
+    def __init__(
+        self, session: Session, accounts: SqliteAccounts, responses: SqliteKeptResponses
+    ) -> None:
         self._session = session
         self._accounts = accounts
+        self._responses = responses
         self._claimed = dict[Lane, tuple[int, int]]()
         """Up to which due time and `seq` a lane is claimed, so that a claim begins behind."""
         self._keyed = dict[tuple[str, str], Callback]()
@@ -171,9 +184,7 @@ class SqliteCallbacks:
         callback = self._one("sid = ?", callback_sid)
         if callback is None:
             return []
-        ended = self._session.read_queued(
-            "SELECT * FROM attempts WHERE callback_sid = ? ORDER BY number", [callback_sid]
-        )
+        ended = self._session.read_queued(_ENDED_ATTEMPTS, [callback_sid])
         under_way = self._session.read_queued(
             "SELECT * FROM open_attempts WHERE callback_sid = ?", [callback_sid]
         )
@@ -201,13 +212,16 @@ class SqliteCallbacks:
         return [self._claim(read_callback(row), now) for row in rows]
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
-        queue = self._session.queue
+        queue, write_answer = self._session.queue, self._responses.write
         for callback, attempt, progress in settlements:
             self._change(callback, progress)
             queue(_CLOSED, (callback.sid,))
-            queue(_ENDED, write_attempt(attempt))
-            if progress.is_under_way:
+            goes_on = progress.is_under_way
+            answer = write_answer(callback.sid, attempt.number, attempt, is_last=not goes_on)
+            queue(_ENDED, write_attempt(attempt, callback, answer))
+            if goes_on:
                 self._open(callback.sid, progress)
+        self._responses.keep_within_budget()
 
     def put_back(self, claims: Sequence[Claim], now: datetime) -> None:
         for callback, progress, _ in claims:

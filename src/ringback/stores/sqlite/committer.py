@@ -5,10 +5,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ringback.core.errors import StoreUnavailable
+from ringback.core.response_storage import StorageBudget
 from ringback.ports import Afterwards, Transaction, nothing
 from ringback.stores.sqlite.accounts import SqliteAccounts, SqliteApiClients
 from ringback.stores.sqlite.callbacks import TABLES as CALLBACK_TABLES
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
+from ringback.stores.sqlite.kept_responses import TABLES as RESPONSE_TABLES
+from ringback.stores.sqlite.kept_responses import SqliteKeptResponses
 from ringback.stores.sqlite.session import Session
 from ringback.stores.sqlite.shadows import TABLES as SHADOW_TABLES
 from ringback.stores.sqlite.shadows import SqliteShadows
@@ -24,6 +27,7 @@ _OF_A_ROW: Final = (
     sqlite3.ProgrammingError,
 )
 """What the database has against a row; all else it has against the file, or the machine."""
+_BUDGET: Final = StorageBudget()
 
 
 class Job:
@@ -54,15 +58,18 @@ class Job:
 class SqliteTransaction:
     """Answers `ports.Transaction`."""
 
-    def __init__(self, session: Session, vault: Vault) -> None:
+    def __init__(self, session: Session, vault: Vault, budget: StorageBudget) -> None:
         self.accounts = SqliteAccounts(session, vault)
         self.api_clients = SqliteApiClients(session, vault)
         self.supersim = SqliteSuperSim(session)
         self.wireless = SqliteWireless(session)
         self.scenarios = SqliteScenarios(session)
         self.tasks = SqliteTasks(session)
-        self.callbacks = SqliteCallbacks(session, self.accounts)
-        self.shadows = SqliteShadows(session, first_table=len(CALLBACK_TABLES))
+        self.kept_responses = SqliteKeptResponses(
+            session, budget, first_table=len(CALLBACK_TABLES + SHADOW_TABLES)
+        )
+        self.callbacks = SqliteCallbacks(session, self.accounts, self.kept_responses)
+        self.shadows = SqliteShadows(session, self.kept_responses, first_table=len(CALLBACK_TABLES))
         self.endings: list[Afterwards] = []
         self._session = session
 
@@ -79,10 +86,12 @@ class SqliteTransaction:
 class Committer:
     """Runs jobs on one connection: all that are given at once share a commit."""
 
-    def __init__(self, connection: sqlite3.Connection, vault: Vault) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, vault: Vault, budget: StorageBudget = _BUDGET
+    ) -> None:
         self._connection = connection
-        self._session = Session(connection, (*CALLBACK_TABLES, *SHADOW_TABLES))
-        self._transaction = SqliteTransaction(self._session, vault)
+        self._session = Session(connection, (*CALLBACK_TABLES, *SHADOW_TABLES, *RESPONSE_TABLES))
+        self._transaction = SqliteTransaction(self._session, vault, budget)
 
     def commit(self, jobs: list[Job]) -> None:
         """Run the jobs and write their endings into them; where it returns, those are durable."""

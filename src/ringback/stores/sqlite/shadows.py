@@ -13,8 +13,9 @@ from ringback.core.comparison import EXCERPT, Answer, Comparison
 from ringback.core.shadow import Shadow
 from ringback.core.source import source_named
 from ringback.ports import Compared, ShadowFilter, Window
-from ringback.stores.sqlite.callback_rows import read_response, write_response_head
+from ringback.stores.sqlite.callback_rows import read_response
 from ringback.stores.sqlite.columns import from_us, maybe_to_us, read_url, to_us
+from ringback.stores.sqlite.kept_responses import SqliteKeptResponses
 from ringback.stores.sqlite.pages import read_page
 from ringback.stores.sqlite.session import Row, Session, Table
 
@@ -59,13 +60,34 @@ def _of_first(what: str) -> str:
     )
 
 
+def _of_long(column: str, *, sid: str) -> str:
+    return f"(SELECT {column} FROM long_responses WHERE sid = {sid} AND number = 1)"
+
+
+def _of_kept(column: str) -> str:
+    return f"(SELECT kept.{column} FROM kept_responses AS kept WHERE kept.sid = shadows.sid)"
+
+
+_APART: Final = ", ".join(
+    [
+        *(_of_long(column, sid="shadows.sid") for column in ("headers_left_out", "body_left_out")),
+        *map(_of_kept, ("head", "body")),
+    ]
+)
+# Where the first parts are the same, the digests say whether the bodies are.
+_IS_SAME_BODY: Final = (
+    "CASE first.response_body = shadows.response_body WHEN 0 THEN 0 WHEN 1 THEN"
+    f" {_of_long('digest', sid='shadows.callback_sid')} IS {_of_long('digest', sid='shadows.sid')}"
+    " END"
+)
+
 # As subqueries, since `read_page` finds the rows of a page by the columns of one table.
 _COMPARED: Final = ", ".join(
     [
         "sid, callback_sid, source, started_us, result, status_code, failure, total_ms",
         *map(_of_callback, ("url", "source")),
         *map(_of_first, ("result", "status_code", "failure", "total_ms")),
-        _of_first("first.response_body = shadows.response_body"),
+        _of_first(_IS_SAME_BODY),
         _of_first(_excerpt("first.response_body")),
         _excerpt("response_body"),
     ]
@@ -75,8 +97,11 @@ _COMPARED: Final = ", ".join(
 class SqliteShadows:
     """Answers `ports.Shadows`."""
 
-    def __init__(self, session: Session, *, first_table: int) -> None:
+    def __init__(
+        self, session: Session, responses: SqliteKeptResponses, *, first_table: int
+    ) -> None:
         self._session = session
+        self._responses = responses
         self._opened, self._settled = first_table, first_table + 1
 
     def open(self, shadows: Sequence[Shadow]) -> None:
@@ -86,16 +111,19 @@ class SqliteShadows:
     def settle(self, shadows: Sequence[Shadow]) -> None:
         for shadow in shadows:
             self._session.touch(shadow.sid)
-            self._session.queue(self._settled, (shadow.sid, *_write_ending(shadow)))
+            answer = self._responses.write(shadow.sid, 1, shadow, is_last=True)
+            self._session.queue(self._settled, (shadow.sid, *_write_ending(shadow, answer)))
+        self._responses.keep_within_budget()
 
     def left_open(self) -> list[Shadow]:
         rows = self._session.read_queued(
-            f"SELECT {_COLUMNS} FROM shadows WHERE result = 'open' ORDER BY seq"
+            f"SELECT {_COLUMNS}, NULL, NULL, NULL, NULL FROM shadows"
+            " WHERE result = 'open' ORDER BY seq"
         )
         return [_read(row) for row in rows]
 
     def page(self, account_sid: str, which: ShadowFilter, window: Window) -> list[Compared]:
-        columns = f"{_COLUMNS}, {_COMPARED}"
+        columns = f"{_COLUMNS}, {_APART}, {_COMPARED}"
         rows = self._page(columns, account_sid, which, window)
         return [Compared(_read(row), _read_comparison(row)) for row in rows]
 
@@ -134,9 +162,8 @@ def _write_opened(shadow: Shadow) -> Row:
     )
 
 
-def _write_ending(shadow: Shadow) -> Row:
+def _write_ending(shadow: Shadow, answer: Row) -> Row:
     timings: Timings | tuple[None, ...] = shadow.timings or (None,) * 5
-    response = shadow.response
     return (
         to_us(shadow.date_started),
         shadow.result,
@@ -148,16 +175,14 @@ def _write_ending(shadow: Shadow) -> Row:
         shadow.local_address,
         shadow.proxy,
         shadow.request_head,
-        response and write_response_head(response),
-        response and response.body,
-        response is not None and response.is_cut,
+        *answer,
     )
 
 
 def _read(row: sqlite3.Row) -> Shadow:
     sid, callback_sid, account_sid, source, token, url, credentials, started, *rest = row
     (result, status_code, error_code, failure, reason, *rest) = rest
-    (*timings, local_address, proxy, request_head, head, body, is_cut) = rest[:11]
+    timings, (local_address, proxy, request_head, *answer) = rest[:5], rest[5:15]
     return Shadow(
         sid,
         callback_sid,
@@ -175,7 +200,7 @@ def _read(row: sqlite3.Row) -> Shadow:
         local_address,
         proxy,
         request_head,
-        None if head is None else read_response(head, body, is_cut=bool(is_cut)),
+        read_response(answer),
     )
 
 

@@ -18,6 +18,7 @@ from time import perf_counter, sleep
 from typing import Final, NamedTuple, Self, TypeVar
 
 from ringback.core.errors import StoreUnavailable, Unusable
+from ringback.core.response_storage import StorageBudget
 from ringback.ports import Transaction
 from ringback.stores.migrate import pending
 from ringback.stores.sqlite.committer import Committer, Job
@@ -43,6 +44,7 @@ _PRAGMAS: Final = (
     "PRAGMA wal_autocheckpoint = 2000",  # pages
 )
 _PREPARED: Final = 256
+_BUDGET: Final = StorageBudget()
 
 
 class _Entry(NamedTuple):
@@ -65,8 +67,9 @@ class SqliteStore:
         vault: Vault,
         lock: FileLock | None,
         committed: Callable[[float], None],
+        budget: StorageBudget = _BUDGET,
     ) -> None:
-        self._committer = Committer(connection, vault)
+        self._committer = Committer(connection, vault, budget)
         self._lock = lock
         self._committed = committed
         self._entries = SimpleQueue[_Entry | None]()
@@ -77,16 +80,22 @@ class SqliteStore:
 
     @classmethod
     def open(
-        cls, path: Path, vault: Vault, *, committed: Callable[[float], None] = _not_told
+        cls,
+        path: Path,
+        vault: Vault,
+        *,
+        committed: Callable[[float], None] = _not_told,
+        budget: StorageBudget = _BUDGET,
     ) -> Self:
         """Open the file, make it where there is none, and bring its schema up to date.
 
-        `committed` is told how many seconds each commit took, in the store's own thread.
+        `committed` is told how many seconds each commit took, in the store's own thread. `budget`
+        is how much may be kept of long answers.
         Raises Unusable where it can't be used, or another process uses it.
         """
         lock = FileLock.take(path.with_suffix(".lock"))
         try:
-            return cls(_open(path, vault), vault, lock, committed)
+            return cls(_open(path, vault), vault, lock, committed, budget)
         except BaseException:
             lock.release()
             raise

@@ -1,0 +1,124 @@
+"""What answers have beyond the first part that stands with their attempts, in SQLite.
+
+An ordinary answer has no more than that, and costs nothing here. Where one has, three rows know of
+it: how much more there was, the rest itself, and, by triggers, how many bytes are kept.
+"""
+
+import hashlib
+from typing import Final
+
+from ringback.core.account import EVERY
+from ringback.core.callback import Attempt, RecordedResponse
+from ringback.core.response_storage import (
+    MOST_BODY,
+    MOST_HEAD,
+    StorageBudget,
+    first_part,
+    rest_of,
+    size_of,
+)
+from ringback.core.shadow import Shadow
+from ringback.ports import KeptBytes
+from ringback.stores.sqlite.callback_rows import write_headers, write_response_head
+from ringback.stores.sqlite.columns import to_us
+from ringback.stores.sqlite.session import Row, Session, Table
+
+_LONG, _REPLACED, _KEPT = range(3)
+
+TABLES: Final = (
+    Table(before="INSERT INTO long_responses", columns=5),
+    Table(before="DELETE FROM kept_responses WHERE (sid) IN (", columns=1, after=")"),
+    Table(
+        before="INSERT INTO kept_responses (sid, account_sid, number, started_us, size, head,"
+        " body)",
+        columns=7,
+    ),
+)
+"""Rows that are written many at a time."""
+
+_LARGEST: Final = (
+    f"SELECT account_sid, bytes FROM kept_bytes WHERE account_sid <> '{EVERY}' AND bytes > 0"
+    " ORDER BY bytes DESC, account_sid DESC LIMIT ?"
+)
+_DROP_OLDEST: Final = (
+    "DELETE FROM kept_responses WHERE seq ="
+    " (SELECT seq FROM kept_responses WHERE account_sid = ? ORDER BY seq LIMIT 1)"
+)
+_NONE: Final = (None, None, False)
+_DIGEST_BYTES: Final = 16
+_MOST_PUSHED_OUT: Final = 128
+"""By one rest: no answer is longer than 128 KiB, and none counts for less than 1."""
+
+
+class SqliteKeptResponses:
+    """Answers `ports.KeptResponses`."""
+
+    def __init__(self, session: Session, budget: StorageBudget, *, first_table: int) -> None:
+        self._session = session
+        self._budget = budget
+        self._first_table = first_table
+        self._added = 0
+        """How many rests were added since it was last seen to that they are within the budget."""
+
+    def bytes_of(self, account_sid: str) -> int:
+        row = self._session.read_queued(
+            "SELECT bytes FROM kept_bytes WHERE account_sid = ?", [account_sid]
+        ).fetchone()
+        return 0 if row is None else row[0]
+
+    def largest(self, *, limit: int) -> list[KeptBytes]:
+        return [KeptBytes(*row) for row in self._session.read_queued(_LARGEST, [limit])]
+
+    def write(self, sid: str, number: int, ended: Attempt | Shadow, *, is_last: bool) -> Row:
+        """Return the columns that a row has of its answer; what there is more is kept apart.
+
+        `sid` is that of the callback, or of the copy. Where the answer is not the last one, since
+        the next attempt is under way already, its rest is not kept at all.
+        """
+        response = ended.response
+        if response is None:
+            return _NONE
+        if number > 1 and is_last:
+            self._queue(_REPLACED, (sid,))
+        head, body = write_response_head(response), response.body
+        if len(head) > MOST_HEAD or len(body) > MOST_BODY:
+            first = first_part(response)
+            head, body = write_response_head(first), first.body
+            self._queue(_LONG, (sid, number, *_what_is_left_out(response, first)))
+            if is_last:
+                self._keep(sid, number, ended, rest_of(response, first))
+        return head, body, response.is_cut
+
+    def keep_within_budget(self) -> None:
+        """Drop the oldest rests of whoever has most, until what is kept is within the budget.
+
+        So the budget in all takes nothing from an account below its share, which is the budget
+        divided by the accounts: whoever has most is above the average, and that above the share.
+        Where the budget has become smaller it takes several calls: none drops more than what
+        was added since the last one can have pushed out.
+        """
+        most_drops, self._added = self._added * _MOST_PUSHED_OUT, 0
+        for _ in range(most_drops):
+            largest = self.largest(limit=1)
+            if not largest or self._is_within_budget(largest[0]):
+                return
+            self._session.write(_DROP_OLDEST, [largest[0].account_sid])
+
+    def _is_within_budget(self, largest: KeptBytes) -> bool:
+        in_all = self.bytes_of(EVERY)
+        return self._budget.has_room_for(in_all=in_all, most_of_one=largest.bytes)
+
+    def _keep(self, sid: str, number: int, ended: Attempt | Shadow, rest: RecordedResponse) -> None:
+        owner = sid, ended.account_sid, number, to_us(ended.date_started)
+        self._queue(_KEPT, (*owner, size_of(rest), write_headers(rest), rest.body))
+        self._added += 1
+
+    def _queue(self, table: int, row: Row) -> None:
+        self._session.queue(self._first_table + table, row)
+
+
+def _what_is_left_out(response: RecordedResponse, first: RecordedResponse) -> Row:
+    digest = None
+    if first.body_left_out:
+        digest = hashlib.sha256(response.body).digest()[:_DIGEST_BYTES]
+    return first.headers_left_out, first.body_left_out, digest
