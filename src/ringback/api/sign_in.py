@@ -3,13 +3,14 @@
 import base64
 import binascii
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from starlette.requests import Request
 
 from ringback.api.addressing import SUPER_SIM, WIRELESS, names_in_path
-from ringback.api.failures import Failures
+from ringback.api.failures import Failures, Tried
 from ringback.api.tokens import Tokens
 from ringback.core.account import EVERY, Account
 from ringback.core.api_client import Area
@@ -50,7 +51,7 @@ class SignIns:
     def __init__(self, store: Store, clock: Clock, *, most: int = _MOST) -> None:
         self.store = store
         self.tokens = Tokens(store, clock)
-        self.failures = Failures()
+        self.of_passwords, self.of_tokens, self.of_clients = (Failures() for _ in range(3))
         self._clock = clock
         self._most = most
         # The oldest first: each is put at the end, and dictionaries keep that order.
@@ -67,23 +68,26 @@ class SignIns:
         known = self._remembered.get(digest)
         if known is not None and known.holds_at(now):
             return known.caller
-        caller = await self._sign_in(authorization, address, now)
-        self._remember(digest, _SignedIn(caller, now))
-        return caller
+        signed_in = await self._sign_in(authorization, address, now)
+        self._remember(digest, signed_in)
+        return signed_in.caller
 
-    async def _sign_in(self, authorization: str | None, address: str, now: datetime) -> Caller:
+    async def _sign_in(self, authorization: str | None, address: str, now: datetime) -> _SignedIn:
         scheme, given = _read(authorization)
         username, _, password = given.partition(":")
-        # A token stands for itself: one that has ended holds up no other from the same address.
-        name = username if scheme == "basic" else given
-        self.failures.check(address, name, now)
-        try:
-            if scheme == "bearer":
-                return await self.tokens.caller_of(given)
-            return await self.store.transact(lambda tx: sign_in(tx, username, password))
-        except NotSignedIn:
-            self.failures.failed(address, name, now)
-            raise
+
+        async def look_at_token() -> _SignedIn:
+            return _SignedIn(await self.tokens.caller_of(given), now)
+
+        async def look_at_password() -> _SignedIn:
+            work = partial(sign_in, username=username, password=password)
+            return _SignedIn(await self.store.transact(work), now)
+
+        if scheme == "bearer":
+            # A token stands for itself: one that has ended holds up no other.
+            return await self.of_tokens.look(Tried.of(given, "", address), now, look_at_token)
+        tried = Tried.of(username, password, address)
+        return await self.of_passwords.look(tried, now, look_at_password)
 
     def _remember(self, digest: bytes, signed_in: _SignedIn) -> None:
         self._remembered.pop(digest, None)
