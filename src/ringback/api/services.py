@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ringback.api.sign_in import SignIns
+from ringback.api.slices import Slices
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.infrastructure import BUILT_IN, Sources
+from ringback.engine.system import stopwatch
 from ringback.operations.moment import Moment
 from ringback.ports import Clock, Intake, Store, Wakeup
 
@@ -29,6 +31,8 @@ class Services:
     sources: Sources = field(default_factory=lambda: BUILT_IN)
     skipped_copies: Callable[[str], Mapping[str, int]] = _none_skipped
     """Says how many copies of an account's callbacks were not made since the start, by reason."""
+    slices: Slices = field(default_factory=lambda: Slices(stopwatch))
+    """Shares the event loop out to big batches."""
     gateway: str | None = None
     """Where devices send datagrams to; None without a gateway."""
     sign_ins: SignIns = field(init=False)
