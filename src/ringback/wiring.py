@@ -16,7 +16,9 @@ from ringback.api.health import Health, health_routes
 from ringback.api.metrics import Metrics, metrics_routes
 from ringback.api.portal.clock import clock_routes
 from ringback.api.portal.policy import policy_routes
+from ringback.api.rate_limit import RateLimit
 from ringback.api.services import Services
+from ringback.api.sign_in import SignIns
 from ringback.carrier.simulated import SimulatedCarrier
 from ringback.carrier.udp import Received, UdpGateway
 from ringback.core.errors import StoreUnavailable, Unusable
@@ -167,6 +169,7 @@ class Parts:
             read_url=UrlReader(settings.guard, settings.egresses, tuple(settings.sources)),
             sources=settings.sources,
             skipped_copies=tally.skipped_copies,
+            rate_limit=RateLimit(settings.rate_limit),
             gateway=gateway and gateway.shown_address,
         )
         timelapse = None
@@ -181,6 +184,7 @@ class Parts:
             sender=sender,
             gateway=gateway,
             foresight=foresight,
+            sign_ins=services.sign_ins,
         )
         beside = [*beside, *policy_routes(services.sign_ins, foresight)]
         if timelapse is not None:
@@ -292,6 +296,7 @@ def _operators_routes(
     sender: Sender,
     gateway: UdpGateway | None,
     foresight: Foresight,
+    sign_ins: SignIns,
 ) -> Sequence[BaseRoute]:
     health = Health(
         commit=lambda: store.transact(lambda tx: tx.write_nothing()),
@@ -304,6 +309,7 @@ def _operators_routes(
         under_way=lambda: dispatcher.under_way,
         open_connections=lambda: sender.open_connections,
         datagrams=lambda: {} if gateway is None else gateway.counts,
+        refusals=lambda: sign_ins.refusals,
         policy=foresight.figures,
     )
     return [*health_routes(health), *metrics_routes(metrics)]

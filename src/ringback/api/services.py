@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from ringback.api.rate_limit import RateLimit
 from ringback.api.sign_in import SignIns
 from ringback.api.slices import Slices
 from ringback.core.callback_url import CallbackUrl
@@ -35,8 +36,11 @@ class Services:
     """Shares the event loop out to big batches."""
     gateway: str | None = None
     """Where devices send datagrams to; None without a gateway."""
+    rate_limit: RateLimit = field(default_factory=RateLimit)
+    """How much each account may ask for."""
     sign_ins: SignIns = field(init=False)
 
     def __post_init__(self) -> None:
         """Sign in by what is in the same store."""
-        object.__setattr__(self, "sign_ins", SignIns(self.store, self.clock))
+        sign_ins = SignIns(self.store, self.clock, rate_limit=self.rate_limit)
+        object.__setattr__(self, "sign_ins", sign_ins)

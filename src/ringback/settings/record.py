@@ -54,6 +54,8 @@ class Settings:
     per_destination: int
     backlog: int
     backlog_per_account: int
+    rate_limit: int | None
+    """Callbacks and other requests that an account may ask for in a second."""
     twilio_egress: Egress
     kore_egress: Egress
     egress_of_source: Mapping[SourceName, Egress]

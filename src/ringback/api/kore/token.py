@@ -15,6 +15,7 @@ from ringback.api.forms import read_form
 from ringback.api.representation import json_answer, with_unknown
 from ringback.api.services import Services
 from ringback.api.sign_in import address_of
+from ringback.core.caller import Caller
 from ringback.core.codes import PLATFORM
 from ringback.core.errors import Invalid, NotSignedIn
 from ringback.operations.api_clients import sign_in_client
@@ -46,6 +47,7 @@ class TokenResource:
         except NotSignedIn as refused:
             told = {"error": "unauthorized_client", "error_description": refused.message}
             return json_answer(told, 401)
+        services.sign_ins.charge(Caller(account), 1)
         token = await services.sign_ins.tokens.make(client, account, services.moment().chance)
         answer = {
             "access_token": token,

@@ -18,7 +18,7 @@ from ringback.api.portal.new_callbacks import items_of, read_one
 from ringback.api.portal.records import show_callback
 from ringback.api.representation import json_answer
 from ringback.api.services import Services
-from ringback.api.sign_in import account_of
+from ringback.api.sign_in import account_of, charge_more
 from ringback.core.callback import Callback
 from ringback.operations.moment import Moment
 from ringback.operations.sending import prepare_callback, send_callbacks
@@ -44,17 +44,20 @@ class Sending:
         account = await account_of(request, self._services.sign_ins)
         body, document = await read_json(request, most=MAX_BODY)
         if isinstance(document, dict) and "callbacks" in document:
-            return await self._send_many(account.sid, body, document)
+            items = items_of(document)
+            # The first one is the request itself.
+            charge_more(request, self._services.sign_ins, len(items) - 1)
+            return await self._send_many(account.sid, body, document, items)
         new = self._prepare(document, account_sid=account.sid, moment=self._services.moment())
         check_names(body, document)
         (callback,) = await self._keep(account.sid, [new.callback])
         return json_answer(_show(callback, new), 201)
 
     async def _send_many(
-        self, account_sid: str, body: bytes, document: dict[str, Json]
+        self, account_sid: str, body: bytes, document: Json, items: list[Json]
     ) -> Response:
         """Do the same with a batch, in slices but for the commit."""
-        items, slices = items_of(document), self._services.slices
+        slices = self._services.slices
         # Again when they are prepared; but nobody prepares what there is no room for.
         self._services.intake.make_room(account_sid, len(items))
         prepare = partial(self._prepare, account_sid=account_sid, moment=self._services.moment())
