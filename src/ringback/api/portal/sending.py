@@ -1,8 +1,7 @@
 """Callbacks as a service: `POST /portal/v1/callbacks` keeps and sends an operator's own events."""
 
 import asyncio
-from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,11 +25,8 @@ from ringback.operations.sending import prepare_callback, send_callbacks
 MAX_BODY: Final = 1024 * 1024
 
 
-class _Prepared(NamedTuple):
-    """A callback that is ready to be kept, and its parameters as they were asked for."""
-
-    callback: Callback
-    parameters: list[tuple[str, str]]
+_Prepared = tuple[Callback, list[tuple[str, str]]]
+"""A callback that is ready to be kept, and its parameters as they were asked for."""
 
 
 class Sending:
@@ -48,30 +44,32 @@ class Sending:
             # The first one is the request itself.
             charge_more(request, self._services.sign_ins, len(items) - 1)
             return await self._send_many(account.sid, body, document, items)
-        new = self._prepare(document, account_sid=account.sid, moment=self._services.moment())
+        new = self._prepare(document, "", account.sid, self._services.moment())
         check_names(body, document)
-        (callback,) = await self._keep(account.sid, [new.callback])
-        return json_answer(_show(callback, new), 201)
+        (callback,) = await self._keep(account.sid, [new[0]])
+        return json_answer(_show((callback, new)), 201)
 
     async def _send_many(
         self, account_sid: str, body: bytes, document: Json, items: list[Json]
     ) -> Response:
         """Do the same with a batch, in slices but for the commit."""
-        slices = self._services.slices
+        services, moment = self._services, self._services.moment()
         # Again when they are prepared; but nobody prepares what there is no room for.
-        self._services.intake.make_room(account_sid, len(items))
-        prepare = partial(self._prepare, account_sid=account_sid, moment=self._services.moment())
-        new = await slices.map(
-            lambda each: prepare(each[1], f"callbacks[{each[0]}]."), enumerate(items)
-        )
+        services.intake.make_room(account_sid, len(items))
+
+        def prepare(numbered: tuple[int, Json]) -> _Prepared:
+            index, item = numbered
+            return self._prepare(item, f"callbacks[{index}].", account_sid, moment)
+
+        new = await services.slices.map(prepare, enumerate(items))
         if may_repeat_names(body, document):
             # As long as it takes, others have the interpreter every half millisecond.
             await asyncio.to_thread(refuse_repeats, body)
-        callbacks = await self._keep(account_sid, [each.callback for each in new])
-        shown = await slices.map(lambda each: _show(*each), zip(callbacks, new, strict=True))
+        callbacks = await self._keep(account_sid, [callback for callback, _ in new])
+        shown = await services.slices.map(_show, zip(callbacks, new, strict=True))
         return json_answer({"callbacks": shown}, 201)
 
-    def _prepare(self, item: Json, at: str = "", *, account_sid: str, moment: Moment) -> _Prepared:
+    def _prepare(self, item: Json, at: str, account_sid: str, moment: Moment) -> _Prepared:
         """Read what is asked for, and make the callback of it; raises Invalid."""
         asked = read_one(item, at, read_url=self._services.read_url, now=moment.now)
         callback = prepare_callback(
@@ -81,7 +79,7 @@ class Sending:
             now=moment.now,
             chance=moment.chance,
         )
-        return _Prepared(callback, asked.parameters)
+        return callback, asked.parameters
 
     async def _keep(self, account_sid: str, callbacks: list[Callback]) -> list[Callback]:
         intake = self._services.intake
@@ -89,7 +87,8 @@ class Sending:
         return await self._services.store.transact(lambda tx: send_callbacks(tx, callbacks, intake))
 
 
-def _show(callback: Callback, prepared: _Prepared) -> dict[str, Any]:
+def _show(kept: tuple[Callback, _Prepared]) -> dict[str, Any]:
+    callback, (prepared, parameters) = kept
     # One that its key led to tells what its own request said.
-    is_as_asked = callback.body == prepared.callback.body
-    return show_callback(callback, prepared.parameters if is_as_asked else None)
+    is_as_asked = callback.body == prepared.body
+    return show_callback(callback, parameters if is_as_asked else None)
