@@ -227,6 +227,38 @@ async def test_a_batch_is_kept_in_one_transaction_that_prepares_nothing(store: S
     assert prepared == [False] * 1000
 
 
+async def test_one_big_batch_at_a_time_is_kept_and_small_ones_do_not_wait_for_it(
+    store: Store,
+) -> None:
+    under_way, most = list[int](), list[int]()
+    may_commit = asyncio.Event()
+
+    class SlowCommits(CountingStore):
+        async def transact(self, work: Callable[[Transaction], T]) -> T:
+            under_way.append(1)
+            most.append(len(under_way))
+            await may_commit.wait()
+            under_way.pop()
+            return await super().transact(work)
+
+    slow = SlowCommits(store)
+    caller = Caller(app_on(slow), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    may_commit.set()
+    await caller.get("/v1/Sims")
+    may_commit.clear()
+    most.clear()
+    big = [asyncio.create_task(send(caller, {"callbacks": [one()] * 201})) for _ in range(4)]
+    while not under_way:  # noqa: ASYNC110 (what is waited for tells nobody)
+        await asyncio.sleep(0.001)
+    small = asyncio.create_task(send(caller, {"callbacks": [one()] * 200}))
+    while len(under_way) < 2:  # noqa: ASYNC110 (as above)
+        await asyncio.sleep(0.001)
+    may_commit.set()
+    answers = await asyncio.gather(*big, small)
+    assert [answer.status for answer in answers] == [201] * 5
+    assert max(most) == 2
+
+
 async def test_names_that_may_repeat_are_looked_for_beside_the_loop(
     caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,8 @@ from ringback.operations.moment import Moment
 from ringback.operations.sending import prepare_callback, send_callbacks
 
 MAX_BODY: Final = 1024 * 1024
+_BIG: Final = 200
+"""More callbacks than this take longer to write than a commit takes to reach the disk."""
 
 
 _Prepared = tuple[Callback, list[tuple[str, str]]]
@@ -34,6 +36,7 @@ class Sending:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._one_big_at_a_time = asyncio.Lock()
 
     async def send(self, request: Request) -> Response:
         """Keep one callback or many, all or none: 201, which means durable."""
@@ -65,7 +68,13 @@ class Sending:
         if may_repeat_names(body, document):
             # As long as it takes, others have the interpreter every half millisecond.
             await asyncio.to_thread(refuse_repeats, body)
-        callbacks = await self._keep(account_sid, [callback for callback, _ in new])
+        prepared = [callback for callback, _ in new]
+        if len(prepared) > _BIG:
+            # Several in one commit would be one long wait for all others.
+            async with self._one_big_at_a_time:
+                callbacks = await self._keep(account_sid, prepared)
+        else:
+            callbacks = await self._keep(account_sid, prepared)
         shown = await services.slices.map(_show, zip(callbacks, new, strict=True))
         return json_answer({"callbacks": shown}, 201)
 
