@@ -16,7 +16,9 @@ from ringback.api.health import Health, health_routes
 from ringback.api.metrics import Metrics, metrics_routes
 from ringback.api.portal.clock import clock_routes
 from ringback.api.portal.policy import policy_routes
+from ringback.api.rate_limit import RateLimit
 from ringback.api.services import Services
+from ringback.api.sign_in import SignIns
 from ringback.carrier.simulated import SimulatedCarrier
 from ringback.carrier.udp import Received, UdpGateway
 from ringback.core.account import EVERY
@@ -170,6 +172,7 @@ class Parts:
             sources=settings.sources,
             skipped_copies=tally.skipped_copies,
             response_storage=settings.storage_budget,
+            rate_limit=RateLimit(settings.rate_limit),
             gateway=gateway and gateway.shown_address,
         )
         timelapse = None
@@ -184,6 +187,7 @@ class Parts:
             sender=sender,
             gateway=gateway,
             foresight=foresight,
+            sign_ins=services.sign_ins,
         )
         beside = [*beside, *policy_routes(services.sign_ins, foresight)]
         if timelapse is not None:
@@ -295,6 +299,7 @@ def _operators_routes(
     sender: Sender,
     gateway: UdpGateway | None,
     foresight: Foresight,
+    sign_ins: SignIns,
 ) -> Sequence[BaseRoute]:
     health = Health(
         commit=lambda: store.transact(lambda tx: tx.write_nothing()),
@@ -308,6 +313,7 @@ def _operators_routes(
         open_connections=lambda: sender.open_connections,
         kept_bytes=lambda: store.transact(lambda tx: tx.kept_responses.bytes_of(EVERY)),
         datagrams=lambda: {} if gateway is None else gateway.counts,
+        refusals=lambda: sign_ins.refusals,
         policy=foresight.figures,
     )
     return [*health_routes(health), *metrics_routes(metrics)]

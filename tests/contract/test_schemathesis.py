@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from ringback.api import failures
 from ringback.api.app import create_app
-from ringback.api.failures import Failures
 from ringback.api.server import base_url_of, bind, serve
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import (
@@ -135,18 +135,18 @@ async def stored(folder: Path) -> AsyncGenerator[SqliteStore]:
 
 
 @pytest.fixture
-def base_url(tmp_path: Path) -> Generator[str]:
+def base_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
     """Serve the application in a thread with a loop of its own."""
+    # Wrong credentials are among what it tries, everywhere.
+    for most in ("MOST_OF_A_NAME", "MOST_OF_A_NAME_IN_ALL", "MOST_OF_AN_ADDRESS"):
+        monkeypatch.setattr(failures, most, 100_000)
     listener, started, stop = bind("127.0.0.1", 0), threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
 
     async def run() -> None:
         async with stored(tmp_path) as store:
             started.set()
-            services = services_on(store)
-            # Wrong credentials are among what it tries, everywhere.
-            services.sign_ins.failures = Failures(most=100_000)
-            await serve(create_app(services), listener, until=stop)
+            await serve(create_app(services_on(store)), listener, until=stop)
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
     thread.start()

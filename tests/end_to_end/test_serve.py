@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -293,6 +294,22 @@ async def metrics(server: Served) -> dict[str, float]:
     lines = (await asyncio.to_thread(read)).splitlines()
     pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     return {series: float(value) for series, value in pairs}
+
+
+async def test_an_account_that_asks_for_more_than_its_rate_has_to_wait_and_is_counted(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path, "--rate-limit", "1") as server:
+        server.dev |= await create(tmp_path)
+        tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+        one = {"url": "https://a.example/", "parameters": {}, "deliver_at": tomorrow}
+        as_json = {"Content-Type": "application/json"}
+        body = json.dumps({"callbacks": [one] * 1000}).encode()
+        first = await server.call("POST", "/portal/v1/callbacks", body=body, headers=as_json)
+        refused = await server.call("POST", "/portal/v1/callbacks", body=body, headers=as_json)
+        told = await metrics(server)
+    assert (first.status, refused.status, refused.body["code"]) == (201, 429, 20429)
+    assert told['ringback_requests_refused_total{reason="rate_limit"}'] == 1
 
 
 async def test_a_supervisor_needs_no_account(tmp_path: Path) -> None:

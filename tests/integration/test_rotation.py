@@ -28,7 +28,7 @@ from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
 from ringback.operations.accounts import fetch_account
 from ringback.operations.moment import Moment
-from ringback.operations.sending import NewCallback, send_callbacks
+from ringback.operations.sending import NewCallback, prepare_callback, send_callbacks
 from ringback.operations.webhook_secrets import change_secret, create_secret
 from ringback.ports import Transaction
 from ringback.receiver.checking import ReceivedRequest as Received
@@ -118,23 +118,17 @@ class Engine:
 
     async def send(self, url: str, number: int) -> None:
         moment = self.moment()
-        wanted = [
-            NewCallback(CallbackUrl.parse(url), Method.POST, f"Number={number + each}")
-            for each in range(BATCH)
-        ]
-
-        def keep(tx: Transaction) -> None:
-            send_callbacks(
-                tx,
+        callbacks = [
+            prepare_callback(
+                NewCallback(CallbackUrl.parse(url), Method.POST, f"Number={number + each}"),
                 ACCOUNT_SID,
-                wanted,
                 transition=moment.transition,
                 now=moment.now,
                 chance=moment.chance,
-                intake=moment.intake,
             )
-
-        await self.store.transact(keep)
+            for each in range(BATCH)
+        ]
+        await self.store.transact(lambda tx: send_callbacks(tx, callbacks, moment.intake))
 
     async def rotate(self) -> None:
         """Make a secret and activate it; note when it may sign, and its predecessor no more."""

@@ -22,12 +22,8 @@ def test_a_sid_has_the_shape_of_its_kind_and_of_no_other(kind: Kind, chance: byt
 
 
 @given(sources, sixteen_bytes)
-def test_a_token_can_be_one_of_its_source_and_of_no_other(source: Source, chance: bytes) -> None:
-    token = BUILT_IN[source].token.make(chance)
-    assert is_token(source, token)
-    # A UUID of 36 characters is within what KORE's tokens may be; 34 are too few for a UUID.
-    assert is_token(Source.KORE, token)
-    assert is_token(Source.TWILIO, token) is (source is Source.TWILIO)
+def test_a_receiver_takes_the_token_of_each_source(source: Source, chance: bytes) -> None:
+    assert is_token(BUILT_IN[source].token.make(chance))
 
 
 @given(sixteen_bytes)
@@ -59,6 +55,6 @@ def test_a_device_has_an_address_that_a_host_of_its_network_can_have(
     assert prefix > 30 or address not in (network.network_address, network.broadcast_address)
 
 
-@given(any_text, sources)
-def test_any_text_is_judged_and_never_breaks_the_judge(text: str, source: Source) -> None:
-    assert is_token(source, text) in (True, False)
+@given(any_text)
+def test_any_text_is_judged_and_never_breaks_the_judge(text: str) -> None:
+    assert is_token(text) in (True, False)

@@ -86,6 +86,7 @@ DEFAULTS_OF_DEV = Settings(
     kore_egress=ANY,
     egress={},
     shadows=(),
+    rate_limit=None,
     extra_ca_file=None,
     client_cert_file=None,
     client_key_file=None,

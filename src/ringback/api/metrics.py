@@ -49,7 +49,8 @@ class Metrics:
     """What Prometheus asks.
 
     `under_way` and `open_connections` return how many attempts and connections there are now,
-    `datagrams` how many datagrams of devices ended how, `policy` what is ahead of the policy.
+    `datagrams` how many datagrams of devices ended how, `refusals` how many requests had to wait
+    and why, `policy` what is ahead of the policy.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Metrics:
         open_connections: Callable[[], int],
         kept_bytes: KeptBytes,
         datagrams: Callable[[], Counts] = dict[tuple[str, ...], int],
+        refusals: Callable[[], Counts] = dict[tuple[str, ...], int],
         policy: Callable[[], Figures] = lambda: NO_POLICY,
     ) -> None:
         self._tally = tally
@@ -71,6 +73,7 @@ class Metrics:
         self._open_connections = open_connections
         self._kept_bytes = kept_bytes
         self._datagrams = datagrams
+        self._refusals = refusals
         self._policy = policy
 
     async def show(self, request: Request) -> Response:
@@ -85,6 +88,7 @@ class Metrics:
                 under_way=self._under_way(),
                 open_connections=self._open_connections(),
                 datagrams=self._datagrams(),
+                refusals=self._refusals(),
                 policy=self._policy(),
             )
         )
@@ -124,6 +128,7 @@ class _Snapshot(Collector):
     under_way: int
     open_connections: int
     datagrams: Counts
+    refusals: Counts
     policy: Figures
 
     def collect(self) -> Iterable[Metric]:
@@ -150,6 +155,7 @@ class _Snapshot(Collector):
         skipped = {(why,): count for why, count in tally.skipped_copies(EVERY).items()}
         yield _counter("shadows_skipped", "Copies that were not made", ("reason",), skipped)
         yield _counter("datagrams", "Datagrams to and from devices", ("ending",), self.datagrams)
+        yield _counter("requests_refused", "Requests that had to wait", ("reason",), self.refusals)
 
     def _histograms(self) -> Iterator[Metric]:
         tally = self.tally

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from ringback.api.rate_limit import RateLimit
 from ringback.api.sign_in import SignIns
+from ringback.api.slices import Slices
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.core.response_storage import StorageBudget
+from ringback.engine.system import stopwatch
 from ringback.operations.moment import Moment
 from ringback.ports import Clock, Intake, Store, Wakeup
 
@@ -32,10 +35,15 @@ class Services:
     """Says how many copies of an account's callbacks were not made since the start, by reason."""
     response_storage: StorageBudget = field(default_factory=StorageBudget)
     """How much may be kept of long answers."""
+    slices: Slices = field(default_factory=lambda: Slices(stopwatch))
+    """Shares the event loop out to big batches."""
     gateway: str | None = None
     """Where devices send datagrams to; None without a gateway."""
+    rate_limit: RateLimit = field(default_factory=RateLimit)
+    """How much each account may ask for."""
     sign_ins: SignIns = field(init=False)
 
     def __post_init__(self) -> None:
         """Sign in by what is in the same store."""
-        object.__setattr__(self, "sign_ins", SignIns(self.store, self.clock))
+        sign_ins = SignIns(self.store, self.clock, rate_limit=self.rate_limit)
+        object.__setattr__(self, "sign_ins", sign_ins)

@@ -2,14 +2,17 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from starlette.requests import Request
 
 from ringback.api.addressing import SUPER_SIM, WIRELESS, names_in_path
-from ringback.api.failures import Failures
+from ringback.api.failures import Failures, Tried
+from ringback.api.rate_limit import RateLimit
 from ringback.api.tokens import Tokens
 from ringback.core.account import EVERY, Account
 from ringback.core.api_client import Area
@@ -23,6 +26,8 @@ from ringback.ports import Clock, Store, Transaction
 ACT_FOR: Final = "Ringback-Account"
 """The header by which an operator's key says for which account it asks."""
 
+_CALLER: Final = "ringback.caller"
+"""Where a request's scope has who makes it."""
 _REMEMBERED_FOR: Final = timedelta(seconds=1)
 _MOST: Final = 10_000
 _AREAS: Final = ((f"{SUPER_SIM}/", Area.SUPER_SIM), (f"{WIRELESS}/", Area.WIRELESS))
@@ -47,14 +52,39 @@ class SignIns:
     is a digest; what was wrong is not remembered, but counted.
     """
 
-    def __init__(self, store: Store, clock: Clock, *, most: int = _MOST) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        rate_limit: RateLimit | None = None,
+        most: int = _MOST,
+    ) -> None:
         self.store = store
         self.tokens = Tokens(store, clock)
-        self.failures = Failures()
+        self.of_passwords, self.of_tokens, self.of_clients = (Failures() for _ in range(3))
+        self.rate_limit = rate_limit or RateLimit()
         self._clock = clock
         self._most = most
         # The oldest first: each is put at the end, and dictionaries keep that order.
         self._remembered = dict[bytes, _SignedIn]()
+
+    @property
+    def refusals(self) -> Mapping[tuple[str, ...], int]:
+        """How many requests had to wait since the start, by the reason."""
+        limiters = (self.of_passwords, self.of_tokens, self.of_clients)
+        return {
+            ("sign_in",): sum(each.refused for each in limiters),
+            ("rate_limit",): self.rate_limit.refused,
+        }
+
+    def charge(self, caller: Caller, cost: int) -> None:
+        """Count what somebody asks for; raises TooManyRequests where it is too much for now.
+
+        The operator may ask for as much as they like.
+        """
+        if self.rate_limit.is_on and caller.account is not None:
+            self.rate_limit.take(caller.account.sid, cost, self._clock.now())
 
     async def caller_of(self, authorization: str | None, address: str = "") -> Caller:
         """Return who an Authorization header signs in, that came from this address.
@@ -67,23 +97,26 @@ class SignIns:
         known = self._remembered.get(digest)
         if known is not None and known.holds_at(now):
             return known.caller
-        caller = await self._sign_in(authorization, address, now)
-        self._remember(digest, _SignedIn(caller, now))
-        return caller
+        signed_in = await self._sign_in(authorization, address, now)
+        self._remember(digest, signed_in)
+        return signed_in.caller
 
-    async def _sign_in(self, authorization: str | None, address: str, now: datetime) -> Caller:
+    async def _sign_in(self, authorization: str | None, address: str, now: datetime) -> _SignedIn:
         scheme, given = _read(authorization)
         username, _, password = given.partition(":")
-        # A token stands for itself: one that has ended holds up no other from the same address.
-        name = username if scheme == "basic" else given
-        self.failures.check(address, name, now)
-        try:
-            if scheme == "bearer":
-                return await self.tokens.caller_of(given)
-            return await self.store.transact(lambda tx: sign_in(tx, username, password))
-        except NotSignedIn:
-            self.failures.failed(address, name, now)
-            raise
+
+        async def look_at_token() -> _SignedIn:
+            return _SignedIn(await self.tokens.caller_of(given), now)
+
+        async def look_at_password() -> _SignedIn:
+            work = partial(sign_in, username=username, password=password)
+            return _SignedIn(await self.store.transact(work), now)
+
+        if scheme == "bearer":
+            # A token stands for itself: one that has ended holds up no other.
+            return await self.of_tokens.look(Tried.of(given, "", address), now, look_at_token)
+        tried = Tried.of(username, password, address)
+        return await self.of_passwords.look(tried, now, look_at_password)
 
     def _remember(self, digest: bytes, signed_in: _SignedIn) -> None:
         self._remembered.pop(digest, None)
@@ -95,11 +128,13 @@ class SignIns:
 async def caller_of(request: Request, sign_ins: SignIns) -> Caller:
     """Return who makes a request.
 
-    Raises what `SignIns.caller_of` does, and Forbidden where the credentials are good, but not for
-    this API.
+    Raises what `SignIns.caller_of` does, TooManyRequests where this is one more than the caller may
+    make now, and Forbidden where the credentials are good, but not for this API.
     """
     header = request.headers.get("authorization")
     caller = await sign_ins.caller_of(header, address_of(request))
+    sign_ins.charge(caller, 1)
+    request.scope[_CALLER] = caller
     path = request.scope["path"]
     area = next((area for prefix, area in _AREAS if path.startswith(prefix)), Area.GLOBAL)
     if not caller.may(area):
@@ -137,6 +172,14 @@ async def reach_of(request: Request, sign_ins: SignIns) -> str:
         return caller.account.sid
     account = await sign_ins.store.transact(lambda tx: _named(tx, request))
     return EVERY if account is None else account.sid
+
+
+def charge_more(request: Request, sign_ins: SignIns, cost: int) -> None:
+    """Count what a request of somebody who is signed in asks for beside itself.
+
+    Raises TooManyRequests where it is too much for now.
+    """
+    sign_ins.charge(request.scope[_CALLER], cost)
 
 
 def address_of(request: Request) -> str:

@@ -18,6 +18,7 @@ from ringback.cli.migrate_records import (
     auth_token_option,
     opened,
     seal_key_option,
+    server_option,
 )
 from ringback.core.durations import read_duration
 from ringback.core.source import Policy
@@ -82,6 +83,7 @@ def _read(read: Callable[[str], T], text: str | None) -> T | None:
 )
 @with_probing
 @seal_key_option
+@server_option
 @auth_token_option
 def apply(
     *,
@@ -91,6 +93,7 @@ def apply(
     soak: timedelta | None,
     probes: Probing,
     seal_key_file: Path | None,
+    server: str | None,
     auth_token: str | None,
 ) -> None:
     """Move the URLs of a PLAN; what was cut off goes on where it was.
@@ -102,7 +105,7 @@ def apply(
     where it can't be done, 3 where deliveries got worse and a step went back, 4 where some stayed
     behind.
     """
-    keys = Keys(auth_token, seal_key_file)
+    keys = Keys(auth_token, seal_key_file, server)
     sys.exit(asyncio.run(_apply(plan, keys, probes, canary=canary, soak=soak, writes=write)))
 
 
@@ -165,15 +168,21 @@ def _canary(
 @_plan
 @click.option("--json", "prints_json", is_flag=True, help="Print one JSON object for each URL.")
 @seal_key_option
+@server_option
 @auth_token_option
 def status(
-    *, plan: Path, prints_json: bool, seal_key_file: Path | None, auth_token: str | None
+    *,
+    plan: Path,
+    prints_json: bool,
+    seal_key_file: Path | None,
+    server: str | None,
+    auth_token: str | None,
 ) -> None:
     """Say where the URLs of a PLAN are: pending, moved, skipped, and why.
 
     The record itself is asked, so this is right also while apply runs, and after it was killed.
     """
-    found = asyncio.run(_look(plan, Keys(auth_token, seal_key_file)))
+    found = asyncio.run(_look(plan, Keys(auth_token, seal_key_file, server)))
     records = (as_json(stand_record(stand)) for stand in found.values())
     for line in records if prints_json else status_lines(found):
         click.echo(line)
@@ -206,6 +215,7 @@ async def _stands(plan: Plan, path: Path, found: Opened) -> Mapping[Place, Stand
 @click.option("--yes", "is_sure", is_flag=True, help="Don't ask.")
 @with_policy_at
 @seal_key_option
+@server_option
 @auth_token_option
 def revert(
     *,
@@ -215,6 +225,7 @@ def revert(
     policy: Policy,
     at: datetime | None,
     seal_key_file: Path | None,
+    server: str | None,
     auth_token: str | None,
 ) -> None:
     """Give all URLs that a PLAN has moved their old form back.
@@ -222,7 +233,7 @@ def revert(
     It says first how many will really be sent from their old source again, by the policy and the
     date. What was cut off goes on where it was. The exit codes are those of apply.
     """
-    keys = Keys(auth_token, seal_key_file)
+    keys = Keys(auth_token, seal_key_file, server)
     sys.exit(asyncio.run(_revert(plan, keys, policy, at=at, writes=write, is_sure=is_sure)))
 
 

@@ -15,7 +15,7 @@ from ringback.data_folder import DATA_FILE, open_beside
 from ringback.engine.system import SystemClock
 from ringback.engine.virtual_clock import VirtualClock
 from ringback.migration.record import Deliveries, Record
-from ringback.migration.records.api import ApiRecord
+from ringback.migration.records.api import ApiRecord, base_url
 from ringback.migration.records.files import FilesRecord
 from ringback.migration.records.store import StoreRecord
 from ringback.operations.accounts import fetch_account
@@ -32,6 +32,8 @@ class Keys:
 
     auth_token: str | None = field(repr=False)
     seal_key_file: Path | None
+    server: str | None
+    """Where the Auth Token may be sent to; None for Twilio's hosts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ async def opened(source: Source, keys: Keys) -> AsyncGenerator[Opened]:
         case {"kind": "store", "data": str(data), "account": account}:
             async with _store(Path(data), account, keys) as store:
                 yield store
-        case {"kind": "api", "account": str(account), "server": server}:
+        case {"kind": "api", "account": str(account), "server": None | str() as server}:
             yield _api(account, server, keys)
         case {"kind": "csv", "root": str(root), "paths": [str(path)]}:
             yield _files(FilesRecord.of_table(Path(root), path))
@@ -89,8 +91,23 @@ def _api(account_sid: str, server: str | None, keys: Keys) -> Opened:
             f"to ask the API for account {account_sid}, give its Auth Token: RINGBACK_AUTH_TOKEN,"
             " or --auth-token"
         )
+    _refuse_another(server, keys.server)
     record = ApiRecord.open(account_sid=account_sid, auth_token=keys.auth_token, server=server)
     return Opened(record, SystemClock(), record.deliveries)
+
+
+def _refuse_another(server: str | None, given: str | None) -> None:
+    """Refuse a server that nobody but the plan names: the Auth Token would be sent there."""
+    of_plan, named = (url and base_url(url) for url in (server, given))
+    if of_plan != named:
+        planned = of_plan or "Twilio's API"
+        said = "is not given" if named is None else f"is {named}"
+        right = "give neither" if of_plan is None else f"give --server {of_plan}"
+        raise Unusable(
+            f"the plan is of {planned}, and --server or RINGBACK_SERVER {said}: nobody was asked,"
+            f" and nobody was sent the Auth Token. Where the plan is right, {right}; else make a"
+            " new one"
+        )
 
 
 def _files(record: FilesRecord) -> Opened:
@@ -105,6 +122,13 @@ auth_token_option: Final = click.option(
     metavar="TOKEN",
     help="The account's Auth Token, for --api, and to probe receivers as Twilio. Better in"
     " RINGBACK_AUTH_TOKEN: whoever can list processes sees what is given here.",
+)
+server_option: Final = click.option(
+    "--server",
+    envvar="RINGBACK_SERVER",
+    metavar="URL",
+    help="With --api, the server to ask instead of Twilio's. The commands on a plan want it again:"
+    " the Auth Token goes to no server that a file alone names.",
 )
 seal_key_option: Final = click.option(
     SEAL_KEY_FILE.flag,
@@ -125,12 +149,7 @@ _OPTIONS: Final = (
     click.option("--account", metavar="SID", help="With --data, those of this account alone."),
     seal_key_option,
     click.option("--api", is_flag=True, help="The URLs that an account has at the official API."),
-    click.option(
-        "--server",
-        envvar="RINGBACK_SERVER",
-        metavar="URL",
-        help="With --api, the server to ask instead of Twilio's.",
-    ),
+    server_option,
     click.option(
         "--account-sid",
         envvar="RINGBACK_ACCOUNT_SID",
@@ -173,7 +192,7 @@ def with_record(command: Callable[..., None]) -> Callable[..., None]:
                 "say where the URLs are: --data DIR, --api, --csv FILE, or files and folders"
             )
         (source,) = sources.values() or [_of_data(data or Path(), account)]
-        command(source=source, keys=Keys(auth_token, seal_key_file), **options)
+        command(source=source, keys=Keys(auth_token, seal_key_file, server), **options)
 
     for option in reversed(_OPTIONS):
         run = option(run)

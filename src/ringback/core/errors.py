@@ -12,7 +12,8 @@
     │   ├── MethodNotAllowed    405  the resource exists, the verb doesn't (20004)
     │   ├── Conflict            409  another change to the same resource is still running
     │   └── Overloaded          429  too much is waiting already (20429)
-    │       └── TooManyFailures      too many wrong credentials came
+    │       ├── TooManyFailures      too many wrong credentials came
+    │       └── TooManyRequests      an account asks for more than its rate allows
     ├── SecretGone            what was to sign a request is there no longer
     ├── SourceGone            where a request was to come from is there no longer
     └── Unusable              Ringback can't work like this: a setting, a port, a file
@@ -124,6 +125,10 @@ class Overloaded(RequestRefused):
 
 class TooManyFailures(Overloaded):
     """So many wrong credentials came that no more are looked at for a while."""
+
+
+class TooManyRequests(Overloaded):
+    """An account asks for more in a second than the operator allows."""
 
 
 class SecretGone(RingbackError):

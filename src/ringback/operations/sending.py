@@ -24,54 +24,52 @@ class NewCallback(NamedTuple):
     """When to send it; None for at once."""
 
 
-def send_callbacks(
-    tx: Transaction,
-    account_sid: str,
-    wanted: Sequence[NewCallback],
-    *,
-    transition: Transition,
-    now: datetime,
-    chance: Chance,
-    intake: Intake,
-) -> list[Callback]:
-    """Keep these callbacks, have them sent, and return their records in the same order.
+def prepare_callback(
+    new: NewCallback, account_sid: str, *, transition: Transition, now: datetime, chance: Chance
+) -> Callback:
+    """Return the callback that this wants sent; nobody keeps it yet."""
+    return compose(
+        new.body,
+        account_sid=account_sid,
+        to=new.url,
+        method=new.method,
+        transition=transition,
+        chance=chance.bytes(ANNOUNCEMENT_BYTES),
+        now=now,
+        due=new.due,
+        idempotency_key=new.idempotency_key,
+    )
 
-    For a key that was seen before, in this list too, nothing is made: the first one's record is
-    returned, whatever it told.
+
+def send_callbacks(
+    tx: Transaction, callbacks: Sequence[Callback], intake: Intake
+) -> list[Callback]:
+    """Keep these new callbacks, have them sent, and return their records in the same order.
+
+    One with a key that was seen before, in this list too, is not kept: the first one's record is
+    returned, whatever it told. All are prepared before, so that the transaction is short.
     """
     # All keys are looked up before anything is added, so that a store may write all in one go.
-    first_with = _known(tx, account_sid, wanted)
+    first_with = _known(tx, callbacks)
     records = list[Callback]()
-    for new in wanted:
-        record = first_with.get(new.idempotency_key)
+    for callback in callbacks:
+        record = first_with.get(callback.idempotency_key)
         if record is None:
-            record = compose(
-                new.body,
-                account_sid=account_sid,
-                to=new.url,
-                method=new.method,
-                transition=transition,
-                chance=chance.bytes(ANNOUNCEMENT_BYTES),
-                now=now,
-                due=new.due,
-                idempotency_key=new.idempotency_key,
-            )
-            intake.take(tx, record)
-            if new.idempotency_key is not None:
-                first_with[new.idempotency_key] = record
+            record = callback
+            intake.take(tx, callback)
+            if callback.idempotency_key is not None:
+                first_with[callback.idempotency_key] = callback
         records.append(record)
     return records
 
 
-def _known(
-    tx: Transaction, account_sid: str, wanted: Sequence[NewCallback]
-) -> dict[str | None, Callback]:
+def _known(tx: Transaction, callbacks: Sequence[Callback]) -> dict[str | None, Callback]:
     """Return the callbacks that were made with these keys, by key; none has the key None."""
     known = dict[str | None, Callback]()
-    for new in wanted:
-        key = new.idempotency_key
+    for callback in callbacks:
+        key = callback.idempotency_key
         if key is not None and key not in known:
-            found = tx.callbacks.with_key(account_sid, key)
+            found = tx.callbacks.with_key(callback.account_sid, key)
             if found is not None:
                 known[key] = found
     return known

@@ -59,6 +59,8 @@ class Settings:
     """Bytes."""
     response_storage_per_account: int
     """Bytes."""
+    rate_limit: int | None
+    """Callbacks and other requests that an account may ask for in a second."""
     twilio_egress: Egress
     kore_egress: Egress
     egress_of_source: Mapping[SourceName, Egress]

@@ -14,7 +14,8 @@ from ringback.engine.policy_in_force import PolicyInForce
 from ringback.settings.origin import Origin
 from ringback.settings.record import Settings
 
-_LOOK_EVERY_SECONDS: Final = 1.0
+# A change is taken over when two looks have found the same, and that within a second.
+_LOOK_EVERY_SECONDS: Final = 0.4
 _TAKES_EFFECT: Final = frozenset({"policy", "phase"})
 
 _Mark = tuple[int, int, int] | None
@@ -30,10 +31,11 @@ def policy_of(settings: Settings) -> Policy:
 
 
 class Reloading:
-    """Looks at the settings file every second, and reads it when it has changed.
+    """Looks at the settings file twice a second and more, and reads it when it has changed.
 
-    A look costs one question to the file system: what tells programs of changes to files differs
-    from system to system, and not every file system has it.
+    What somebody writes to between two looks, or while it is read, is left for a later one. A look
+    costs one question to the file system: what tells programs of changes to files differs from
+    system to system, and not every file system has it.
     """
 
     def __init__(
@@ -63,16 +65,27 @@ class Reloading:
             if self._asked.is_set() or (is_settled and now != self._read):
                 self._asked.clear()
                 self._read = now
-                await self._reload()
+                await self._reload(now)
 
-    async def _reload(self) -> None:
+    async def _reload(self, mark: _Mark) -> None:
+        found = await asyncio.to_thread(self._load_or_problem)
+        if _mark(self._path) != mark:
+            return  # perhaps half of it was read
+        if isinstance(found, Unusable):
+            self._in_force.refuse(str(found))
+            _log.error("the policy stays as it was: %s", found)
+        else:
+            self._take(found)
+
+    def _load_or_problem(self) -> Settings | Unusable:
         try:
-            settings = await asyncio.to_thread(self._load)
+            settings = self._load()
             self._refuse_new_sources(settings.policy)
         except Unusable as problem:
-            self._in_force.refuse(str(problem))
-            _log.error("the policy stays as it was: %s", problem)
-            return
+            return problem
+        return settings
+
+    def _take(self, settings: Settings) -> None:
         self._warn_of_others(settings)
         was_refused = self._in_force.problem is not None
         if self._in_force.take(policy_of(settings)) or was_refused:

@@ -330,6 +330,15 @@ SETTINGS: Final = (
         forms=(int,),
     ),
     Setting(
+        "rate_limit",
+        count(most=1_000_000),
+        _same(""),
+        "NUMBER",
+        "How many callbacks, or other requests, an account may ask the API for in a second; any"
+        " number without it.",
+        forms=(int,),
+    ),
+    Setting(
         "twilio_egress",
         read_egress,
         _same("any"),

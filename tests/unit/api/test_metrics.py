@@ -64,6 +64,7 @@ def caller(tally: Tally, backlog: Backlog) -> Caller:
         open_connections=lambda: 17,
         kept_bytes=backlog.kept_bytes,
         datagrams=lambda: {("received",): 5, ("dropped",): 2},
+        refusals=lambda: {("sign_in",): 2, ("rate_limit",): 3},
         policy=lambda: Figures(
             {"source_ends": 86400.0}, {Source.TWILIO: 12}, refusals=2, is_current=False
         ),
@@ -115,6 +116,12 @@ async def test_copies_are_told_by_source_and_result_and_those_that_were_skipped_
     told = await samples(caller)
     assert told[named("shadows_total", source="kore", result="refused")] == 3
     assert told[named("shadows_skipped_total", reason="full")] == 3
+
+
+async def test_requests_that_had_to_wait_are_told_by_reason(caller: Caller) -> None:
+    told = await samples(caller)
+    assert told[named("requests_refused_total", reason="sign_in")] == 2
+    assert told[named("requests_refused_total", reason="rate_limit")] == 3
 
 
 async def test_how_long_it_took_is_told_by_source(caller: Caller, tally: Tally) -> None:

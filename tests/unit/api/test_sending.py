@@ -1,18 +1,37 @@
 """`POST /portal/v1/callbacks`: an operator's own events, one or many, all or none."""
 
+import asyncio
 import json
+import threading
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+from ringback.api.app import create_app
+from ringback.api.portal import sending
+from ringback.api.slices import Slices
+from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import StoreUnavailable
 from ringback.core.method import Method
-from ringback.ports import Store
-from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW
+from ringback.ports import Store, Transaction
+from tests.counting_store import CountingStore
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, SeededChance, a_moment
 from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Answer, Caller
-from tests.unit.api.world import THEIRS, app_on, called_back, error, only_https, refusal
+from tests.unit.api.world import (
+    THEIRS,
+    app_on,
+    called_back,
+    error,
+    only_https,
+    refusal,
+    services_on,
+)
+
+T = TypeVar("T")
 
 TARGET = "/portal/v1/callbacks"
 URL = "http://user:made-up@a.example/p?x=1#cbs=kore"
@@ -130,8 +149,166 @@ async def test_each_goes_through_the_intake(
     caller: Caller, store: Store, intake: KeepingIntake
 ) -> None:
     await send(caller, {"callbacks": [one(), one()]})
-    assert intake.asked == [(ACCOUNT_SID, 2)]
+    # Before any is prepared, and again right before they are kept.
+    assert intake.asked == [(ACCOUNT_SID, 2)] * 2
     assert intake.taken == [callback.sid for callback in (await called_back(store))[::-1]]
+
+
+# ---- big batches ---------------------------------------------------------------------------------
+
+
+class SlowReading:
+    """Reads URLs in 1/1024 s each by a stopwatch of its own, and counts them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def stopwatch(self) -> float:
+        return self.count / 1024
+
+    def read(self, text: str) -> CallbackUrl:
+        self.count += 1
+        return CallbackUrl.parse(text)
+
+
+class ShortWork(CountingStore):
+    """Notes when a transaction runs, and fails where one prepares what could be prepared before."""
+
+    is_in_transaction = False
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        def noted(tx: Transaction) -> T:
+            self.is_in_transaction = True
+            try:
+                return work(tx)
+            finally:
+                self.is_in_transaction = False
+
+        return await super().transact(noted)
+
+
+async def test_others_have_their_turn_while_a_batch_is_prepared(store: Store) -> None:
+    reading, between = SlowReading(), list[int]()
+    services = replace(
+        services_on(store, read_url=reading.read),
+        slices=Slices(reading.stopwatch, longest=2 / 1024),
+    )
+    caller = Caller(create_app(services), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+
+    async def take_turns() -> None:
+        while True:
+            before = reading.count
+            await asyncio.sleep(0)
+            between.append(reading.count - before)
+
+    others = asyncio.create_task(take_turns())
+    batches = [send(caller, {"callbacks": [one()] * 1000}) for _ in range(3)]
+    answers = await asyncio.gather(*batches)
+    others.cancel()
+    assert [len(answer.json["callbacks"]) for answer in answers] == [1000] * 3
+    assert (sum(between), max(between)) == (3000, 2)
+
+
+async def test_a_batch_is_kept_in_one_transaction_that_prepares_nothing(store: Store) -> None:
+    counting, prepared = ShortWork(store), list[bool]()
+
+    class Chance(SeededChance):
+        def bytes(self, count: int) -> bytes:
+            prepared.append(counting.is_in_transaction)
+            return super().bytes(count)
+
+    services, chance = services_on(counting), Chance()
+    services = replace(services, moment=lambda: a_moment(chance=chance))
+    caller = Caller(create_app(services), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    await caller.get("/v1/Sims")
+    asked = counting.asked
+    await send(caller, {"callbacks": [one(idempotency_key=f"{n}") for n in range(1000)]})
+    assert counting.asked == asked + 1
+    assert prepared == [False] * 1000
+
+
+async def test_one_big_batch_at_a_time_is_kept_and_small_ones_do_not_wait_for_it(
+    store: Store,
+) -> None:
+    under_way, most = list[int](), list[int]()
+    may_commit = asyncio.Event()
+
+    class SlowCommits(CountingStore):
+        async def transact(self, work: Callable[[Transaction], T]) -> T:
+            under_way.append(1)
+            most.append(len(under_way))
+            await may_commit.wait()
+            under_way.pop()
+            return await super().transact(work)
+
+    slow = SlowCommits(store)
+    caller = Caller(app_on(slow), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    may_commit.set()
+    await caller.get("/v1/Sims")
+    may_commit.clear()
+    most.clear()
+    big = [asyncio.create_task(send(caller, {"callbacks": [one()] * 201})) for _ in range(4)]
+    while not under_way:  # noqa: ASYNC110 (what is waited for tells nobody)
+        await asyncio.sleep(0.001)
+    small = asyncio.create_task(send(caller, {"callbacks": [one()] * 200}))
+    while len(under_way) < 2:  # noqa: ASYNC110 (as above)
+        await asyncio.sleep(0.001)
+    may_commit.set()
+    answers = await asyncio.gather(*big, small)
+    assert [answer.status for answer in answers] == [201] * 5
+    assert max(most) == 2
+
+
+async def test_names_that_may_repeat_are_looked_for_beside_the_loop(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads, look = list[threading.Thread](), sending.refuse_repeats
+
+    def refuse_repeats(body: bytes) -> None:
+        threads.append(threading.current_thread())
+        look(body)
+
+    monkeypatch.setattr(sending, "refuse_repeats", refuse_repeats)
+    quoted = json.dumps({"callbacks": [one(parameters={"a": '"'})]}).encode()
+    assert (await send_raw(caller, quoted)).status == 201
+    assert refusal(await send_raw(caller, quoted.replace(b'"a"', b'"a":1,"a"'))) == (400, 83600)
+    assert (await send(caller, {"callbacks": [one()]})).status == 201
+    assert [each is threading.main_thread() for each in threads] == [False, False]
+
+
+async def test_a_batch_that_turns_out_wrong_in_a_later_slice_keeps_nothing(store: Store) -> None:
+    reading = SlowReading()
+    services = replace(
+        services_on(store, read_url=reading.read),
+        slices=Slices(reading.stopwatch, longest=2 / 1024),
+    )
+    caller = Caller(create_app(services), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    answer = await send(caller, {"callbacks": [*[one()] * 999, one(url="nowhere")]})
+    assert refusal(answer) == (400, 11100)
+    assert "callbacks[999].url" in answer.json["message"]
+    assert await called_back(store) == []
+
+
+async def test_there_has_to_be_room_before_a_batch_is_prepared_and_when_it_is_kept(
+    store: Store,
+) -> None:
+    reading, intake = SlowReading(), KeepingIntake(room=1000)
+    services = services_on(store, intake=intake, read_url=reading.read)
+    caller = Caller(create_app(services), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    intake.room = 999
+    assert refusal(await send(caller, {"callbacks": [one()] * 1000})) == (429, 20429)
+    assert reading.count == 0
+
+    def others_come(text: str) -> CallbackUrl:
+        intake.room = 999
+        return reading.read(text)
+
+    intake.room = 1000
+    caller = Caller(
+        app_on(store, intake=intake, read_url=others_come), credentials=(ACCOUNT_SID, AUTH_TOKEN)
+    )
+    assert refusal(await send(caller, {"callbacks": [one()] * 1000})) == (429, 20429)
+    assert await called_back(store) == []
 
 
 # ---- keys ----------------------------------------------------------------------------------------

@@ -231,6 +231,39 @@ async def test_after_the_wait_the_right_credentials_are_looked_at(
     assert (await sign_ins.caller_of(RIGHT, "192.0.2.1")).account == an_account()
 
 
+async def guess(sign_ins: SignIns, number: int, username: str, address: str) -> None:
+    with pytest.raises((NotSignedIn, TooManyFailures)):
+        await sign_ins.caller_of(basic(username, f"wrong {number}"), address)
+
+
+async def test_twenty_wrong_passwords_from_an_owners_own_address_dont_lock_them_out(
+    sign_ins: SignIns, store: CountingStore, clock: FakeClock
+) -> None:
+    await sign_ins.caller_of(RIGHT, "192.0.2.1")
+    clock.advance(timedelta(days=20))
+    for number in range(60):
+        await guess(sign_ins, number, ACCOUNT_SID, "192.0.2.1")
+    assert store.asked == 1 + 20
+    assert (await sign_ins.caller_of(RIGHT, "192.0.2.1")).account == an_account()
+
+
+@pytest.mark.parametrize("username", [ACCOUNT_SID, "AC" + "0" * 32, KEY.sid, "made up", ""])
+async def test_guesses_at_one_sid_from_many_addresses_wait_whether_it_exists_or_not(
+    sign_ins: SignIns, store: CountingStore, username: str
+) -> None:
+    for number in range(60):
+        await guess(sign_ins, number, username, f"192.0.2.{number}")
+    assert store.asked == 50
+
+
+async def test_guesses_at_many_sids_from_one_64_wait(
+    sign_ins: SignIns, store: CountingStore
+) -> None:
+    for number in range(150):
+        await guess(sign_ins, number, f"AC{number:032x}", f"2001:db8::{number:x}")
+    assert store.asked == 100
+
+
 async def test_wrong_tokens_count_and_missing_credentials_dont(sign_ins: SignIns) -> None:
     for _ in range(30):
         with pytest.raises(NotSignedIn):

@@ -17,6 +17,7 @@ from ringback.core.errors import (
     StoreUnavailable,
     TokenRefused,
     TooManyFailures,
+    TooManyRequests,
     Unusable,
 )
 
@@ -54,6 +55,7 @@ def test_a_refusal_has_its_status_and_its_code(
         (Conflict, RequestRefused),
         (Overloaded, RequestRefused),
         (TooManyFailures, Overloaded),
+        (TooManyRequests, Overloaded),
         (SecretGone, RingbackError),
         (SourceGone, RingbackError),
         (Unusable, RingbackError),

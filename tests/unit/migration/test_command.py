@@ -14,6 +14,8 @@ from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner, Result
+from twilio.http.http_client import TwilioHttpClient
+from twilio.http.response import Response
 
 from ringback.cli.main import main
 from ringback.core.callback import CallbackStatus
@@ -478,6 +480,90 @@ def test_a_data_folder_of_the_environment_gives_way_to_what_is_named(
 def test_the_api_is_not_asked_without_a_token(shell: Shell) -> None:
     said = shell.said("inventory", "--api", "--account-sid", ACCOUNT_SID, exit_code=1)
     assert "give its Auth Token: RINGBACK_AUTH_TOKEN" in said
+
+
+HERE, EVIL = "http://a.example:8080", "https://evil.example"
+AT = "http://a.example:8080/"
+"""The same server, written otherwise."""
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Whatever the official client asks, with its credentials; it finds no URLs."""
+    asked = list[str]()
+
+    def request(_: TwilioHttpClient, _method: str, url: str, *_args: Any, **_more: Any) -> Response:
+        asked.append(url)
+        return Response(200, '{"meta": {"key": "fleets"}, "fleets": [], "sims": []}')
+
+    monkeypatch.setattr(TwilioHttpClient, "request", request)
+    monkeypatch.setitem(os.environ, "RINGBACK_AUTH_TOKEN", "made-up")
+    return asked
+
+
+def plan_of_api(shell: Shell, *, server: str | None, altered_to: str | None) -> None:
+    """Plan a move at a server, and have somebody alter the server in the plan."""
+    given = () if server is None else ("--server", server)
+    (header,) = shell.planned("--api", "--account-sid", ACCOUNT_SID, *given)
+    header["record"]["server"] = altered_to
+    Path("move.plan").write_text(json.dumps(header))
+
+
+@pytest.mark.parametrize("command", [("apply", "--no-probe"), ("status",), ("revert", "--yes")])
+@pytest.mark.parametrize(
+    ("planned", "altered_to", "now", "why"),
+    [
+        (
+            HERE,
+            EVIL,
+            HERE,
+            "the plan is of https://evil.example, and --server or RINGBACK_SERVER is http:",
+        ),
+        (None, EVIL, None, "of https://evil.example, and --server or RINGBACK_SERVER is not given"),
+        (
+            HERE,
+            None,
+            HERE,
+            "is of Twilio's API, and --server or RINGBACK_SERVER is http://a.example:8080",
+        ),
+        (
+            HERE,
+            "http://a.example",
+            HERE,
+            "the plan is of http://a.example, and --server or RINGBACK_SERVER is",
+        ),
+        (HERE, "http://A.example:8080@evil.example", HERE, "no server"),
+    ],
+)
+def test_credentials_go_to_no_server_that_a_plan_alone_names(
+    shell: Shell,
+    asked: list[str],
+    *,
+    command: tuple[str, ...],
+    planned: str | None,
+    altered_to: str | None,
+    now: str | None,
+    why: str,
+) -> None:
+    plan_of_api(shell, server=planned, altered_to=altered_to)
+    asked.clear()
+    given = () if now is None else ("--server", now)
+    said = shell.said(command[0], "move.plan", *command[1:], *given, exit_code=1)
+    assert why in " ".join(said.split())
+    assert asked == []
+
+
+@pytest.mark.parametrize("command", [("apply", "--no-probe"), ("status",), ("revert", "--yes")])
+@pytest.mark.parametrize("server", [HERE, AT, None])
+def test_credentials_go_to_the_server_that_plan_and_command_line_name(
+    shell: Shell, asked: list[str], command: tuple[str, ...], server: str | None
+) -> None:
+    plan_of_api(shell, server=server, altered_to=server)
+    asked.clear()
+    given = () if server is None else ("--server", HERE)
+    shell.said(command[0], "move.plan", *command[1:], *given)
+    at = "https://supersim.twilio.com" if server is None else f"{HERE}/supersim"
+    assert asked[0] == f"{at}/v1/Fleets"
 
 
 def test_a_source_that_is_none_is_refused(shell: Shell, app: Path) -> None:

@@ -9,7 +9,7 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.method import Method
 from ringback.core.source import NOTICE, Source
 from ringback.core.transition import Transition
-from ringback.operations.sending import NewCallback, send_callbacks
+from ringback.operations.sending import NewCallback, prepare_callback, send_callbacks
 from ringback.ports import CallbackFilter, Window
 from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_callback, an_account
@@ -41,15 +41,12 @@ def new(
 def send(
     tx: MemoryTransaction, *wanted: NewCallback, intake: KeepingIntake | None = None, seed: int = 0
 ) -> list[Callback]:
-    return send_callbacks(
-        tx,
-        ACCOUNT_SID,
-        wanted,
-        transition=Transition(NOTICE),
-        now=NOW,
-        chance=SeededChance(seed),
-        intake=intake or KeepingIntake(),
-    )
+    chance, transition = SeededChance(seed), Transition(NOTICE)
+    callbacks = [
+        prepare_callback(each, ACCOUNT_SID, transition=transition, now=NOW, chance=chance)
+        for each in wanted
+    ]
+    return send_callbacks(tx, callbacks, intake or KeepingIntake())
 
 
 def kept(tx: MemoryTransaction) -> list[Callback]:

@@ -312,6 +312,19 @@ def test_another_event_is_another_one_whoever_sends_it() -> None:
     accepted(callbacks, sent(Source.KORE, body=BODY.replace("inactive", "active")))
 
 
+@both_sources
+@pytest.mark.parametrize(
+    "token", ["x", "x" * 33, "x" * 44, "x" * 256, f"{'x' * 33}.", f"{'x' * 33}:", "msg 1", "é" * 40]
+)
+def test_any_printable_token_is_known_again(source: Source, token: str) -> None:
+    callbacks = remembering()
+    request = sent(source)
+    headers = ((name, token if "Idempotency" in name else v) for name, v in request.headers)
+    request = replace(request, headers=tuple(headers))
+    assert accepted(callbacks, request).done()
+    assert isinstance(callbacks.receive_request(request), Duplicate)
+
+
 def test_a_callback_without_a_token_is_new_each_time() -> None:
     callbacks = remembering()
     request = sent()

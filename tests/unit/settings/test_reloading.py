@@ -18,6 +18,7 @@ from tests.foresights import until
 
 HOLD = '[[holds]]\nphase = "before"\naccount_sid = "AC1"\n'
 HELD = Policy(NOTICE.phases, (Hold("before", "AC1"),))
+LOOK_EVERY = module._LOOK_EVERY_SECONDS  # pyright: ignore[reportPrivateUsage] (the real one)
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +104,43 @@ async def test_a_file_that_is_being_written_is_left_alone(
         monkeypatch.setattr(module, "_mark", mark)
         await until(lambda: in_force.transition.policy == HELD)
     assert (in_force.refusals, looks > 20) == (0, True)
+
+
+async def test_a_change_takes_two_looks_which_are_less_than_a_second(
+    file: Path, in_force: PolicyInForce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, looks_when_taken = list[None](), list[int]()
+    mark = module._mark  # pyright: ignore[reportPrivateUsage] (counts how often it is asked)
+    monkeypatch.setattr(module, "_mark", lambda path: (looks.append(None), mark(path))[1])
+    monkeypatch.setattr(in_force, "take", lambda _: looks_when_taken.append(len(looks)))
+    async with reloading(file, in_force):
+        looks.clear()
+        write(file, HOLD)
+        await until(lambda: looks_when_taken)
+    # The third makes sure that nobody wrote while it was read.
+    assert (looks_when_taken, 2 * LOOK_EVERY < 1) == ([3], True)
+
+
+async def test_what_changes_while_it_is_read_is_read_again(
+    file: Path, in_force: PolicyInForce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = list[Policy]()
+    async with reloading(file, in_force) as looking:
+        load, take = vars(looking)["_load"], in_force.take
+        monkeypatch.setattr(
+            in_force, "take", lambda policy: (taken.append(policy), take(policy))[1]
+        )
+
+        def load_and_write() -> object:
+            settings = load()
+            if HOLD not in file.read_text():
+                write(file, f"# now whole\n{HOLD}")
+            return settings
+
+        monkeypatch.setattr(looking, "_load", load_and_write)
+        write(file, "# the first half\n")
+        await until(lambda: in_force.transition.policy == HELD)
+    assert taken == [HELD]
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,12 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ringback.api.failures import Tried
 from ringback.api.forms import read_form
 from ringback.api.representation import json_answer, shown_once, with_unknown
 from ringback.api.services import Services
 from ringback.api.sign_in import address_of
+from ringback.core.caller import Caller
 from ringback.core.codes import PLATFORM
 from ringback.core.errors import Invalid, NotSignedIn
 from ringback.operations.api_clients import sign_in_client
@@ -36,15 +38,16 @@ class TokenResource:
             raise Invalid(f"grant_type must be {_GRANT}", code=PLATFORM.invalid)
         client_id, secret = form.required("client_id"), form.required("client_secret")
         address, now = address_of(request), services.clock.now()
-        services.sign_ins.failures.check(address, client_id, now)
         try:
-            client, account = await services.store.transact(
-                lambda tx: sign_in_client(tx, client_id, secret)
+            client, account = await services.sign_ins.of_clients.look(
+                Tried.of(client_id, secret, address),
+                now,
+                lambda: services.store.transact(lambda tx: sign_in_client(tx, client_id, secret)),
             )
         except NotSignedIn as refused:
-            services.sign_ins.failures.failed(address, client_id, now)
             told = {"error": "unauthorized_client", "error_description": refused.message}
             return json_answer(told, 401)
+        services.sign_ins.charge(Caller(account), 1)
         token = await services.sign_ins.tokens.make(client, account, services.moment().chance)
         answer = {
             "access_token": token,

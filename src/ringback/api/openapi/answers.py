@@ -35,7 +35,7 @@ ERRORS: Final[Mapping[int, str]] = {
     404: "There is no such resource, or it is another account's (20404).",
     409: "Another change to the same resource is still being carried out.",
     429: "So many callbacks wait that no more are taken on, or so many wrong credentials came that"
-    " none are looked at for a while (20429).",
+    " none are looked at for a while, or the account asks for more than its rate allows (20429).",
     503: "The database can't be used just now; nothing was changed (20503).",
 }
 """The errors that there are, by their statuses."""

@@ -60,20 +60,15 @@ def read_one(
     return Asked(new, parameters)
 
 
-def read_many(
-    document: dict[str, Json], *, read_url: Callable[[str], CallbackUrl], now: datetime
-) -> list[Asked]:
-    """Return all that a document with a list of `callbacks` asks for."""
+def items_of(document: dict[str, Json]) -> list[Json]:
+    """Return what stands in a document with a list of `callbacks`; none of it is read yet."""
     items = document["callbacks"]
     if len(document) > 1:
         raise _wrong("a body with callbacks has nothing beside them; each has its own fields")
     if not isinstance(items, list) or not 1 <= len(items) <= MOST_AT_ONCE:
         given = f"{len(items)} of them" if isinstance(items, list) else _kind(items)
         raise _wrong(f"callbacks: {given}; it must be a list of 1 to {MOST_AT_ONCE}")
-    return [
-        read_one(item, f"callbacks[{index}].", read_url=read_url, now=now)
-        for index, item in enumerate(items)
-    ]
+    return items
 
 
 def _read_url(value: Json, at: str, read_url: Callable[[str], CallbackUrl]) -> CallbackUrl:

@@ -10,7 +10,7 @@ from ringback.api.portal.records import show_callback
 from ringback.api.portal.replay_forms import CHUNK, PARAMETERS, AskedReplays, read_replays
 from ringback.api.representation import json_answer, with_unknown
 from ringback.api.services import Services
-from ringback.api.sign_in import account_of
+from ringback.api.sign_in import account_of, charge_more
 from ringback.core.errors import Overloaded
 from ringback.operations.replaying import (
     ANY,
@@ -74,7 +74,7 @@ class ReplayResource:
         form = await read_form(request, PARAMETERS)
         asked = read_replays(form, now=self._services.clock.now(), sources=self._services.sources)
         send_again = _dry_run_of(form) if asked.is_dry else self._replay_of(form)
-        done, is_all = await self._work_through(account.sid, asked, send_again)
+        done, is_all = await self._work_through(request, account.sid, asked, send_again)
         answer = {
             "dry_run": asked.is_dry,
             "matched": done.matched,
@@ -93,7 +93,7 @@ class ReplayResource:
         return from_same_source(now=now, intake=intake)
 
     async def _work_through(
-        self, account_sid: str, asked: AskedReplays, send_again: Replay
+        self, request: Request, account_sid: str, asked: AskedReplays, send_again: Replay
     ) -> tuple[Replays, bool]:
         """Replay chunk by chunk; return what came of it, and whether that was all."""
         done = Replays(last=asked.after)
@@ -101,6 +101,7 @@ class ReplayResource:
             try:
                 if not asked.is_dry:
                     self._services.intake.make_room(account_sid, CHUNK)
+                    charge_more(request, self._services.sign_ins, len(asked.sids) or CHUNK)
             except Overloaded:
                 if done.matched:
                     return done, False

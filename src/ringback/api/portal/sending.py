@@ -1,20 +1,34 @@
 """Callbacks as a service: `POST /portal/v1/callbacks` keeps and sends an operator's own events."""
 
+import asyncio
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.json_bodies import Json, check_names, read_json
-from ringback.api.portal.new_callbacks import Asked, read_many, read_one
+from ringback.api.json_bodies import (
+    Json,
+    check_names,
+    may_repeat_names,
+    read_json,
+    refuse_repeats,
+)
+from ringback.api.portal.new_callbacks import items_of, read_one
 from ringback.api.portal.records import show_callback
 from ringback.api.representation import json_answer
 from ringback.api.services import Services
-from ringback.api.sign_in import account_of
+from ringback.api.sign_in import account_of, charge_more
 from ringback.core.callback import Callback
-from ringback.operations.sending import NewCallback, send_callbacks
+from ringback.operations.moment import Moment
+from ringback.operations.sending import prepare_callback, send_callbacks
 
 MAX_BODY: Final = 1024 * 1024
+_BIG: Final = 200
+"""More callbacks than this take longer to write than a commit takes to reach the disk."""
+
+
+_Prepared = tuple[Callback, list[tuple[str, str]]]
+"""A callback that is ready to be kept, and its parameters as they were asked for."""
 
 
 class Sending:
@@ -22,42 +36,68 @@ class Sending:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._one_big_at_a_time = asyncio.Lock()
 
     async def send(self, request: Request) -> Response:
         """Keep one callback or many, all or none: 201, which means durable."""
         account = await account_of(request, self._services.sign_ins)
         body, document = await read_json(request, most=MAX_BODY)
-        is_batch = isinstance(document, dict) and "callbacks" in document
-        asked = self._read(document)
-        check_names(body, document)
-        callbacks = await self._send(account.sid, [each.new for each in asked])
-        shown = list(map(_show, callbacks, asked))
-        return json_answer({"callbacks": shown} if is_batch else shown[0], 201)
-
-    def _read(self, document: Json) -> list[Asked]:
-        read_url, now = self._services.read_url, self._services.clock.now()
         if isinstance(document, dict) and "callbacks" in document:
-            return read_many(document, read_url=read_url, now=now)
-        return [read_one(document, read_url=read_url, now=now)]
+            items = items_of(document)
+            # The first one is the request itself.
+            charge_more(request, self._services.sign_ins, len(items) - 1)
+            return await self._send_many(account.sid, body, document, items)
+        new = self._prepare(document, "", account.sid, self._services.moment())
+        check_names(body, document)
+        (callback,) = await self._keep(account.sid, [new[0]])
+        return json_answer(_show((callback, new)), 201)
 
-    async def _send(self, account_sid: str, wanted: list[NewCallback]) -> list[Callback]:
-        services = self._services
-        services.intake.make_room(account_sid, len(wanted))
-        moment = services.moment()
-        return await services.store.transact(
-            lambda tx: send_callbacks(
-                tx,
-                account_sid,
-                wanted,
-                transition=moment.transition,
-                now=moment.now,
-                chance=moment.chance,
-                intake=moment.intake,
-            )
+    async def _send_many(
+        self, account_sid: str, body: bytes, document: Json, items: list[Json]
+    ) -> Response:
+        """Do the same with a batch, in slices but for the commit."""
+        services, moment = self._services, self._services.moment()
+        # Again when they are prepared; but nobody prepares what there is no room for.
+        services.intake.make_room(account_sid, len(items))
+
+        def prepare(numbered: tuple[int, Json]) -> _Prepared:
+            index, item = numbered
+            return self._prepare(item, f"callbacks[{index}].", account_sid, moment)
+
+        new = await services.slices.map(prepare, enumerate(items))
+        if may_repeat_names(body, document):
+            # As long as it takes, others have the interpreter every half millisecond.
+            await asyncio.to_thread(refuse_repeats, body)
+        prepared = [callback for callback, _ in new]
+        if len(prepared) > _BIG:
+            # Several in one commit would be one long wait for all others.
+            async with self._one_big_at_a_time:
+                callbacks = await self._keep(account_sid, prepared)
+        else:
+            callbacks = await self._keep(account_sid, prepared)
+        shown = await services.slices.map(_show, zip(callbacks, new, strict=True))
+        return json_answer({"callbacks": shown}, 201)
+
+    def _prepare(self, item: Json, at: str, account_sid: str, moment: Moment) -> _Prepared:
+        """Read what is asked for, and make the callback of it; raises Invalid."""
+        asked = read_one(item, at, read_url=self._services.read_url, now=moment.now)
+        callback = prepare_callback(
+            asked.new,
+            account_sid,
+            transition=moment.transition,
+            now=moment.now,
+            chance=moment.chance,
         )
+        return callback, asked.parameters
+
+    async def _keep(self, account_sid: str, callbacks: list[Callback]) -> list[Callback]:
+        intake = self._services.intake
+        intake.make_room(account_sid, len(callbacks))
+        return await self._services.store.transact(lambda tx: send_callbacks(tx, callbacks, intake))
 
 
-def _show(callback: Callback, asked: Asked) -> dict[str, Any]:
+def _show(kept: tuple[Callback, _Prepared]) -> dict[str, Any]:
+    callback, (prepared, parameters) = kept
     # One that its key led to tells what its own request said.
-    is_as_asked = callback.body == asked.new.body
-    return show_callback(callback, asked.parameters if is_as_asked else None)
+    is_as_asked = callback.body == prepared.body
+    return show_callback(callback, parameters if is_as_asked else None)

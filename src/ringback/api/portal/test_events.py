@@ -9,7 +9,7 @@ from ringback.api.forms import read_form
 from ringback.api.portal.records import show_callback
 from ringback.api.representation import json_answer, with_unknown
 from ringback.api.services import Services
-from ringback.api.sign_in import account_of
+from ringback.api.sign_in import account_of, charge_more
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Conflict, Invalid
 from ringback.core.method import Method
@@ -51,6 +51,7 @@ class EventTrials:
         urls = self._read(form.all("Url"))
         destinations = await self._store.transact(lambda tx: _asked(tx, account.sid, urls))
         self._services.intake.make_room(account.sid, len(destinations))
+        charge_more(request, self._services.sign_ins, max(0, len(destinations) - 1))
         moment = self._services.moment()
         pending, events = await self._store.transact(
             lambda tx: rehearse(tx, account.sid, destinations, moment)

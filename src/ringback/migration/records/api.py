@@ -47,7 +47,7 @@ class ApiRecord:
                 f"to move URLs through the API, the package {missing.name} is needed, which is not"
                 " installed: pip install 'ringback[migrate]'"
             ) from None
-        server = None if server is None else _base_url(server)
+        server = None if server is None else base_url(server)
         return cls(account_sid, server, Official(account_sid, auth_token, server=server))
 
     @property
@@ -114,7 +114,11 @@ class _Portal:
         return await asyncio.to_thread(self.official.totals, self.server, since=since, until=until)
 
 
-def _base_url(text: str) -> str:
+def base_url(text: str) -> str:
+    """Return how the URL of a server is written, whatever it ends with.
+
+    Raises Unusable for what is no such URL.
+    """
     try:
         url = CallbackUrl.parse(text)
     except InvalidCallbackUrl as refused:

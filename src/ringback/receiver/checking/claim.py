@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from ringback.core.source import Source
-from ringback.core.tokens import TOKEN_FORMS
+from ringback.core.tokens import is_token
 from ringback.receiver.checking.families import (
     BY_AUTH_TOKEN,
     BY_SHARED_KEY,
@@ -32,7 +32,6 @@ class _Family:
         self.names = frozenset(name.lower() for name in family.headers)
         self.signature = family.signature_header.lower()
         self.token = family.idempotency_header.lower()
-        self.token_form = TOKEN_FORMS[source]
 
 
 _TWILIO: Final = _Family(Source.TWILIO)
@@ -77,7 +76,7 @@ def read_claim(request: ReceivedRequest) -> Claim | Rejected:
 
 def _read_family(family: _Family, fields: Mapping[str, str]) -> Claim | Rejected:
     source, signature, token = family.source, fields.get(family.signature), fields.get(family.token)
-    if token is not None and family.token_form.fullmatch(token) is None:
+    if token is not None and not is_token(token):
         token = None
     scheme = BY_WEBHOOK_SECRET if family is _KORE else _scheme_of_twilio(fields)
     if scheme is None:

@@ -61,7 +61,7 @@ class Genuine:
 
     source: Source
     token: str | None
-    """The idempotency token, which is not signed; None where there is none of the right form."""
+    """The idempotency token, which is not signed; None where it has none that can be a key."""
     is_signed: bool = True
     """False for an account without a secret, whose callbacks the receiver was told to take."""
 

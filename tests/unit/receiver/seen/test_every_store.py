@@ -102,6 +102,29 @@ def test_the_same_token_from_each_source_is_two(kept: Kept) -> None:
     assert [kept.seen.claim(one) for one in visits] == [FIRST, FIRST]
 
 
+@pytest.mark.parametrize(
+    "token",
+    [
+        "x",
+        "x" * 256,
+        "é" * 256,
+        "🚗" * 256,
+        "a.b:c",
+        ":",
+        "{a}:{b}",
+        'it\'s 100 %s \\ "?"',
+        "unpaired:kore",
+    ],
+)
+def test_any_printable_token_is_a_key(kept: Kept, token: str) -> None:
+    assert kept.seen.claim(twilio("a", token)) == FIRST
+    assert isinstance(kept.seen.claim(twilio("b", token)), UnderWay)
+    assert kept.seen.done(twilio("a", token))
+    assert kept.seen.claim(twilio("b", token)) == Done()
+    assert kept.seen.claim(kore("b", token)) == Done()  # the other source's of the same event
+    assert kept.seen.claim(kore("b", f"{token[:-1]}-")) == FIRST
+
+
 # ---- how long it is remembered
 
 

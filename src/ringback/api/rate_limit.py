@@ -1,0 +1,69 @@
+"""How much an account may ask of the API in a second: a token bucket for each account.
+
+A request costs one, a batch one for each of its callbacks. A bucket holds what a second allows, or
+a whole batch where that is more, and fills up evenly. What is refused costs nothing.
+"""
+
+from collections import OrderedDict
+from datetime import datetime
+from math import ceil
+from typing import Final, NamedTuple
+
+from ringback.core.errors import TooManyRequests
+
+LEAST_BURST: Final = 1000
+"""How much every bucket holds at the least: a batch of the largest size."""
+_KEPT: Final = 10_000
+
+
+class _Bucket(NamedTuple):
+    left: float
+    at: datetime
+
+
+class RateLimit:
+    """The bucket of each account; `per_second` is None for no limit."""
+
+    def __init__(self, per_second: int | None = None, *, kept: int = _KEPT) -> None:
+        self.refused = 0
+        """How many requests had to wait."""
+        self._per_second = per_second
+        self._kept = kept
+        # The oldest first: each is put at the end when something is taken. A full one need not be
+        # known, and the oldest are those that had most time to fill.
+        self._buckets = OrderedDict[str, _Bucket]()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is a limit."""
+        return self._per_second is not None
+
+    def take(self, account_sid: str, cost: int, now: datetime) -> None:
+        """Take so much out of an account's bucket.
+
+        Raises TooManyRequests where that isn't in it; nothing is taken out then.
+        """
+        if self._per_second is None or cost == 0:
+            return
+        left = self._left(account_sid, now, self._per_second)
+        if left < cost:
+            self.refused += 1
+            seconds = max(1, ceil((cost - left) / self._per_second))
+            raise TooManyRequests(
+                f"this account may ask for {self._per_second} callbacks and other requests in a"
+                f" second; nothing was done, ask again in {seconds} s",
+                retry_after=seconds,
+            )
+        self._buckets.pop(account_sid, None)
+        self._buckets[account_sid] = _Bucket(left - cost, now)
+        if len(self._buckets) > self._kept:
+            self._buckets.popitem(last=False)
+
+    def _left(self, account_sid: str, now: datetime, per_second: int) -> float:
+        most = max(per_second, LEAST_BURST)
+        bucket = self._buckets.get(account_sid)
+        if bucket is None:
+            return most
+        # A clock that was set back fills nothing, and takes nothing out.
+        seconds = max(0.0, (now - bucket.at).total_seconds())
+        return min(most, bucket.left + seconds * per_second)
