@@ -128,6 +128,7 @@ class Courier:
             self._transport,
             limits=_limits_of(claim, now),
             turn=claim.progress.round_attempts - 1,
+            fresh=claim.fresh,
         )
         self._checkpoint("sent")
         self._carried(Carried(claim, now, letter.request, exchange))

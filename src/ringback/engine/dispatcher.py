@@ -28,7 +28,7 @@ from ringback.core.callback import (
 )
 from ringback.core.errors import StoreUnavailable
 from ringback.core.infrastructure import BUILT_IN, Sources
-from ringback.core.outcome import Delivered, Outcome, Unknown, Unreachable, status_of
+from ringback.core.outcome import Delivered, Failure, Outcome, Unknown, Unreachable, status_of
 from ringback.core.retry import Decision, Round, Rules, TryAgain, decide
 from ringback.core.schedule import FAITHFUL, Schedule
 from ringback.engine.backlog import Backlog, Bounds
@@ -272,7 +272,8 @@ class Dispatcher:
         if attempt.number == 1:
             self._first_settled(callback)
         if progress.is_under_way and account is not None:
-            self._courier.hand_back(Claim(callback, progress, account))
+            is_stale = attempt.failure == Failure.STALE.label
+            self._courier.hand_back(Claim(callback, progress, account, fresh=is_stale))
         elif progress.due is not None:
             self._lanes.expect(lane_of(callback), progress.due)
             self._bell.wake()

@@ -41,14 +41,17 @@ class Opener:
         self._room = room
 
     async def open(
-        self, route: Route, *, limits: Limits, steps: Steps
+        self, route: Route, *, limits: Limits, steps: Steps, fresh: bool = False
     ) -> HttpConnection | Unreachable:
-        """Return a connection that is the caller's, or why there is none."""
+        """Return a connection that is the caller's, or why there is none.
+
+        A fresh one is new even where one is kept.
+        """
         seconds = min(limits.connect, limits.total)
         until = asyncio.get_running_loop().time() + seconds
         try:
             async with asyncio.timeout_at(until):
-                return await self._open(route, until, steps)
+                return await self._open(route, until, steps, fresh=fresh)
         except TimeoutError:
             failure, why = _TOO_SLOW[steps.at]
             if limits.total <= limits.connect:
@@ -56,11 +59,13 @@ class Opener:
             place = route.place if route.proxy is None else f"{route.place} by {route.proxy.shown}"
             return Unreachable(failure, f"no connection to {place} within {seconds:g} s: {why}")
 
-    async def _open(self, route: Route, until: float, steps: Steps) -> HttpConnection | Unreachable:
+    async def _open(
+        self, route: Route, until: float, steps: Steps, *, fresh: bool
+    ) -> HttpConnection | Unreachable:
         addresses = await self._look_up(route.host, steps)
         if isinstance(addresses, Unreachable):
             return addresses
-        if connection := self._pool.take(route, addresses):
+        if not fresh and (connection := self._pool.take(route, addresses)):
             return connection
         peers = [peer for address in addresses if (peer := route.peer_at(address))]
         if not peers:

@@ -32,14 +32,18 @@ class Pool:
     def take(self, route: Route, addresses: Iterable[str]) -> HttpConnection | None:
         """Return an idle connection to one of these addresses, by this route, or None.
 
-        It is the caller's from then on.
+        It is the caller's from then on. One that its receiver has closed meanwhile is none, even
+        where the event loop doesn't know of it yet.
         """
         for address in addresses:
             peer = route.peer_at(address)
-            if idle := peer and self._idle.get(peer):
+            idle = peer and self._idle.get(peer)
+            while idle:
                 connection = idle.pop()
                 del self._until[connection]
-                return connection
+                if connection.is_quiet():
+                    return connection
+                connection.abort()
         return None
 
     def keep(self, connection: HttpConnection, now: float) -> None:

@@ -108,24 +108,27 @@ class Sender:
         *,
         limits: Limits,
         turn: int = 0,
+        fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
     ) -> Exchange:
         """Send it once and return how that ended; never raises for what the receiver does.
 
         `turn` counts the attempts of the same round before this one: it chooses among the ways
-        out that the URL names. After waiting for a connection, what leaves is what `anew` makes:
-        the same for the same URL, signed by the secrets of that moment.
+        out that the URL names. A `fresh` one leaves by a new connection. After waiting for a
+        connection, what leaves is what `anew` makes: the same for the same URL, signed by the
+        secrets of that moment.
         """
         began = self._stopwatch()
         loop = asyncio.get_running_loop()
         now = loop.time()
         if refused := self._refusal(request.url, limits):
             return self._unsent(refused, began)
-        route, steps = self._route(request, turn), None
-        connection = self._pool.take(route, self._resolver.remembered(route.host, now))
+        route, steps, connection = self._route(request, turn), None, None
+        if not fresh:
+            connection = self._pool.take(route, self._resolver.remembered(route.host, now))
         if connection is None:
             steps = Steps(self._stopwatch)
-            connection = await self._opener.open(route, limits=limits, steps=steps)
+            connection = await self._opener.open(route, limits=limits, steps=steps, fresh=fresh)
             if isinstance(connection, Unreachable):
                 return self._unsent(connection, began, route, steps)
         left = self._stopwatch()

@@ -44,6 +44,8 @@ class Claim(NamedTuple):
     """What to tell, and to whom; its own progress is that of before the claim."""
     progress: Progress
     account: Account
+    fresh: bool = False
+    """Whether its request is to leave by a new connection: the last one was stale."""
 
     @property
     def attempt(self) -> Attempt:

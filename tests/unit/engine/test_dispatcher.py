@@ -73,6 +73,7 @@ A, B = "a.example", "b.example"
 REFUSED_BY_GUARD = Exchange(Unreachable(Failure.GUARD, "10.0.0.1 is not a public address"))
 LATE = Exchange(Unreachable(Failure.READ_TIMEOUT, "no answer came"))
 GONE = Exchange(Refused(410))
+STALE = Exchange(Unreachable(Failure.STALE, "it was closed"))
 
 
 def header(request: OutgoingRequest, name: str) -> str:
@@ -93,6 +94,7 @@ class SlowTransport(RecordingTransport):
         *,
         limits: Timeouts,
         turn: int = 0,
+        fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
     ) -> Exchange:
         exchange = await super().send(request, limits=limits, turn=turn, anew=anew)
@@ -361,6 +363,14 @@ async def test_the_attempts_of_a_round_are_told_apart_by_their_turns() -> None:
     transport = RecordingTransport([REFUSED, REFUSED])
     await Bench(store, transport).settle(3)
     assert transport.turns == [0, 1, 2]
+
+
+async def test_the_try_after_a_stale_connection_has_a_fresh_one_and_only_that_one() -> None:
+    store = await a_store(a_callback(url="http://a.example#rc=1", source=Source.KORE))
+    transport = RecordingTransport([REFUSED, STALE])
+    await Bench(store, transport).settle(3)
+    assert transport.fresh == [False, False, True]
+    assert await results_in(store) == ["refused", "unreachable", "delivered"]
 
 
 async def test_a_round_ends_when_its_time_is_used_up() -> None:

@@ -76,7 +76,7 @@ class MemoryCallbacks:
             self._keep(callback, progress)
 
     def put_back(self, claims: Sequence[Claim], now: datetime) -> None:
-        for callback, progress, _ in claims:
+        for callback, progress, *_ in claims:
             self.callbacks[callback.sid] = callback.having(put_back(progress, now))
             del self.rows[callback.sid, progress.attempt_count]
 

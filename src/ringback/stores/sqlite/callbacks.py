@@ -210,7 +210,7 @@ class SqliteCallbacks:
                 self._open(callback.sid, progress)
 
     def put_back(self, claims: Sequence[Claim], now: datetime) -> None:
-        for callback, progress, _ in claims:
+        for callback, progress, *_ in claims:
             self.change(callback.having(put_back(progress, now)))
             self._session.queue(_CLOSED, (callback.sid,))
 
