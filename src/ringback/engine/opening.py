@@ -4,6 +4,7 @@ Law of this file. Whatever goes wrong on the way, no connection is left and no p
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -26,6 +27,9 @@ _TOO_SLOW: Final[Mapping[Step, tuple[Failure, str]]] = {
     Step.PROXY: (Failure.PROXY_TIMEOUT, "the proxy did not answer"),
     Step.TLS: (Failure.CONNECT_TIMEOUT, "TLS was not agreed on"),
 }
+
+
+_log = logging.getLogger(__name__)
 
 
 class Opener:
@@ -69,8 +73,8 @@ class Opener:
             return connection
         peers = [peer for address in addresses if (peer := route.peer_at(address))]
         if not peers:
-            where = ", ".join(addresses)
-            why = f"{route.place} is at {where}, where no local address of this egress leads"
+            _log.debug("%s is at %s", route.place, ", ".join(addresses))
+            why = f"no local address of this egress leads to where {route.place} is"
             return Unreachable(Failure.EGRESS, why)
         return await self._open_in_its_place(peers, route, until, steps)
 

@@ -1,10 +1,12 @@
 """From addresses to a connection: straight, or through a proxy, to the first that lets us.
 
-Law of this file. Where nothing is reached, no connection is left.
+Laws of this file. Where nothing is reached, no connection is left. Whoever asked for the callback
+reads why: no address of a name is in that, nor one of this machine or of a proxy; the log has them.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 
 from ringback.core.egress import Proxy
 from ringback.core.outcome import Failure, Unreachable
@@ -15,6 +17,8 @@ from ringback.engine.route import Peer, Route
 from ringback.engine.steps import Step, Steps
 from ringback.engine.tunnel import Tunnel
 from ringback.engine.words import in_words
+
+_log = logging.getLogger(__name__)
 
 
 class Reach:
@@ -49,9 +53,10 @@ class Reach:
                 async with asyncio.timeout(_share(until, among=len(peers) - index)):
                     reached = await self._reach(peer, steps)
             except TimeoutError:
-                reached = Unreachable(Failure.CONNECT, f"{peer.address}: no answer")
+                reached = Unreachable(Failure.CONNECT, "no answer")
             if not isinstance(reached, Unreachable):
                 return reached
+            _log.debug("no connection to %s at %s: %s", route.place, peer.address, reached.why)
             failures.append(reached)
         return _none_reached(failures, route)
 
@@ -71,9 +76,10 @@ class Reach:
                 local_address=peer.local_address,
             )
         except NoSuchLocalAddress as error:
-            return Unreachable(Failure.EGRESS, f"from {peer.local_address}: {in_words(error)}")
+            _log.debug("can't leave from %s: %s", peer.local_address, in_words(error))
+            return Unreachable(Failure.EGRESS, f"by this egress: {in_words(error)}")
         except OSError as error:
-            return Unreachable(Failure.CONNECT, f"{peer.address}: {in_words(error)}")
+            return Unreachable(Failure.CONNECT, in_words(error))
         return connection
 
     async def _through(self, proxy: Proxy, peer: Peer) -> HttpConnection | Unreachable:
@@ -104,10 +110,11 @@ class Reach:
                     tunnel, address=address, port=proxy.port, local_address=None
                 )
             except OSError as error:
-                errors.append(f"{address}: {in_words(error)}")
+                _log.debug("no proxy %s at %s: %s", proxy.shown, address, in_words(error))
+                errors.append(in_words(error))
             else:
                 return None
-        why = f"could not connect to the proxy {proxy.shown} ({'; '.join(errors)})"
+        why = f"could not connect to the proxy {proxy.shown} ({_all(errors)})"
         return Unreachable(Failure.PROXY, why)
 
 
@@ -119,8 +126,12 @@ def _share(until: float, *, among: int) -> float | None:
     return None if among == 1 else (until - asyncio.get_running_loop().time()) / among
 
 
+def _all(whys: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(whys))
+
+
 def _none_reached(failures: Sequence[Unreachable], route: Route) -> Unreachable:
-    whys = "; ".join(dict.fromkeys(failure.why for failure in failures))
+    whys = _all(failure.why for failure in failures)
     if route.proxy is not None:
         return Unreachable(failures[-1].failure, f"no connection to {route.place}: {whys}")
     if all(failure.failure is Failure.EGRESS for failure in failures):

@@ -3,12 +3,15 @@
 The guard looks at what the look-up yields, never at the text of the host, so that every spelling
 of an address meets it. Who asks connects to one of the addresses returned and looks up nothing
 again: a name that changes its mind in between gains nothing. Of several addresses those that the
-guard refuses are left out; the others are what they would be without them.
+guard refuses are left out; the others are what they would be without them. Whoever asked for the
+callback reads why there is none, and no address of a name in it; the log has those.
 """
 
 import asyncio
+import logging
 from typing import Final, NamedTuple
 
+from ringback.core.addresses import refusal_of_name
 from ringback.core.guard import Guard
 from ringback.core.outcome import Failure, Unreachable
 from ringback.engine.lookup import Resolve
@@ -17,6 +20,7 @@ from ringback.engine.words import in_words
 Addresses = tuple[str, ...]
 
 _MAX_REMEMBERED: Final = 1024
+_log = logging.getLogger(__name__)
 
 
 class _Remembered(NamedTuple):
@@ -126,9 +130,10 @@ class Resolver:
         passed = tuple(address for address, why in refusals.items() if why is None)
         if passed:
             return passed
-        first = candidates[0]
-        whose = "" if host == first else f"{host}: "
-        return Unreachable(Failure.GUARD, f"{whose}{refusals[first]}")
+        _log.info("callbacks may not go to %s, which is at %s", host, ", ".join(candidates))
+        # What a name leads to is for the operator: whoever wrote the URL need not know it.
+        why = refusals[host] if host in refusals else refusal_of_name(host)
+        return Unreachable(Failure.GUARD, str(why))
 
     def _keep(self, host: str, addresses: Addresses) -> None:
         self._remembered.pop(host, None)
