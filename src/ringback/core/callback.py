@@ -209,10 +209,13 @@ def begin(progress: Progress, now: datetime, *, total_timeout: timedelta) -> Pro
     )
 
 
-def put_back(progress: Progress, now: datetime) -> Progress:
-    """Return the progress of a callback whose attempt was begun, but has not left."""
+def put_back(progress: Progress, now: datetime, *, due: datetime | None = None) -> Progress:
+    """Return the progress of a callback whose attempt was begun, but has not left.
+
+    It is due now, or at an instant from which on it may leave.
+    """
     return progress._replace(
-        due=now,
+        due=due or now,
         attempt_count=progress.attempt_count - 1,
         round_attempts=progress.round_attempts - 1,
         round_began=progress.round_began if progress.round_attempts > 1 else None,

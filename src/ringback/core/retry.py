@@ -10,11 +10,12 @@ made again, since nobody can say whether it arrived.
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from ringback.core.connection import Connection, RetryOn
 from ringback.core.outcome import (
     GONE,
+    SHORTAGES,
     Delivered,
     Failure,
     Outcome,
@@ -74,6 +75,7 @@ class GiveUp:
 Decision = Done | TryAgain | NewRound | GiveUp
 
 _DONE = Done()
+_OURS: Final = SHORTAGES | {Failure.INTERNAL}
 
 
 def decide(
@@ -110,7 +112,7 @@ def _why_not_within(
 ) -> str | None:
     """Return why the round does not go on, or None where it does."""
     connection = rules.connection
-    if isinstance(outcome, Unreachable) and outcome.failure is Failure.INTERNAL:
+    if isinstance(outcome, Unreachable) and outcome.failure in _OURS:
         return "not tried again at once, since it is no failure of the receiver"
     retry_on = connection.retries_on(rules.source)
     if not _is_retried(outcome, retry_on):

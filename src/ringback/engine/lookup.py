@@ -5,6 +5,8 @@ hangs can't be ended from outside, so its thread stays until the machine's resol
 """
 
 import asyncio
+import errno
+import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
@@ -17,8 +19,17 @@ Resolve = Callable[[str], Awaitable[Sequence[str]]]
 
 def ask_system(host: str) -> list[str]:
     """Return what `getaddrinfo` knows, in the order to try it; may take its time."""
-    answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    try:
+        answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except socket.gaierror:
+        _see_that_files_can_be_opened()
+        raise
     return [str(sockaddr[0]) for *_, sockaddr in answers]
+
+
+def _see_that_files_can_be_opened() -> None:
+    """Raise OSError where they can't: the C library says then that there is no such name."""
+    os.close(os.open(os.devnull, os.O_RDONLY))
 
 
 class SystemLookUps:
@@ -52,7 +63,14 @@ class SystemLookUps:
         found.set_running_or_notify_cancel()
         # Not the loop's own threads: those are waited for at the end, and a name server that hangs
         # would keep the whole process from stopping.
-        Thread(target=self._answer, args=(host, found), name=f"look-up {host}", daemon=True).start()
+        thread = Thread(
+            target=self._answer, args=(host, found), name=f"look-up {host}", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError as failure:
+            del self._under_way[host]
+            found.set_exception(OSError(errno.ENOMEM, str(failure)))
         return found
 
     def _answer(self, host: str, found: Future[list[str]]) -> None:

@@ -20,6 +20,9 @@ from ringback.engine.route import Peer, Route
 from ringback.engine.steps import Step, Steps
 from ringback.engine.tls import TlsFailed
 
+# In seconds. Where time was up that long ago, the process was held up: what it waited for may be
+# there.
+_HELD_UP: Final = 1.0
 _TOO_SLOW: Final[Mapping[Step, tuple[Failure, str]]] = {
     Step.LOOK_UP: (Failure.NAME, "its name was not looked up"),
     Step.ROOM: (Failure.EGRESS, "all connections that there may be were in use"),
@@ -57,6 +60,8 @@ class Opener:
             async with asyncio.timeout_at(until):
                 return await self._open(route, until, steps, fresh=fresh)
         except TimeoutError:
+            if asyncio.get_running_loop().time() - until > _HELD_UP:
+                return Unreachable(Failure.SHORTAGE, "the process was stopped, or got no time")
             failure, why = _TOO_SLOW[steps.at]
             if limits.total <= limits.connect:
                 failure = Failure.TOTAL_TIMEOUT

@@ -9,11 +9,12 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from ringback.core.egress import Proxy
-from ringback.core.outcome import Failure, Unreachable
+from ringback.core.outcome import SHORTAGES, Failure, Unreachable
 from ringback.engine.connection import HttpConnection
 from ringback.engine.network import Network, NoSuchLocalAddress
 from ringback.engine.resolver import Resolver
 from ringback.engine.route import Peer, Route
+from ringback.engine.shortage import shortage_of
 from ringback.engine.steps import Step, Steps
 from ringback.engine.tunnel import Tunnel
 from ringback.engine.words import in_words
@@ -57,6 +58,8 @@ class Reach:
             if not isinstance(reached, Unreachable):
                 return reached
             _log.debug("no connection to %s at %s: %s", route.place, peer.address, reached.why)
+            if reached.failure is Failure.SHORTAGE:
+                return reached
             failures.append(reached)
         return _none_reached(failures, route)
 
@@ -79,7 +82,7 @@ class Reach:
             _log.debug("can't leave from %s: %s", peer.local_address, in_words(error))
             return Unreachable(Failure.EGRESS, f"by this egress: {in_words(error)}")
         except OSError as error:
-            return Unreachable(Failure.CONNECT, in_words(error))
+            return Unreachable(shortage_of(error) or Failure.CONNECT, in_words(error))
         return connection
 
     async def _through(self, proxy: Proxy, peer: Peer) -> HttpConnection | Unreachable:
@@ -102,6 +105,8 @@ class Reach:
     async def _connect_to_proxy(self, tunnel: Tunnel, proxy: Proxy) -> Unreachable | None:
         found = await self._proxies.look_up(proxy.host)
         if isinstance(found, Unreachable):
+            if found.failure in SHORTAGES:
+                return found
             return Unreachable(Failure.PROXY, f"the proxy {proxy.shown}: {found.why}")
         errors = list[str]()
         for address in found:
@@ -111,6 +116,8 @@ class Reach:
                 )
             except OSError as error:
                 _log.debug("no proxy %s at %s: %s", proxy.shown, address, in_words(error))
+                if shortage := shortage_of(error):
+                    return Unreachable(shortage, in_words(error))
                 errors.append(in_words(error))
             else:
                 return None
@@ -131,6 +138,9 @@ def _all(whys: Iterable[str]) -> str:
 
 
 def _none_reached(failures: Sequence[Unreachable], route: Route) -> Unreachable:
+    short = next((one for one in failures if one.failure in SHORTAGES), None)
+    if short is not None:
+        return short
     whys = _all(failure.why for failure in failures)
     if route.proxy is not None:
         return Unreachable(failures[-1].failure, f"no connection to {route.place}: {whys}")

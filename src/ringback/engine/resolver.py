@@ -15,6 +15,7 @@ from ringback.core.addresses import refusal_of_name
 from ringback.core.guard import Guard
 from ringback.core.outcome import Failure, Unreachable
 from ringback.engine.lookup import Resolve
+from ringback.engine.shortage import shortage_of
 from ringback.engine.words import in_words
 
 Addresses = tuple[str, ...]
@@ -115,6 +116,8 @@ class Resolver:
         except TimeoutError:
             raise
         except OSError as error:
+            if shortage_of(error):
+                return Unreachable(Failure.SHORTAGE, in_words(error))
             return _no_such_name(host, in_words(error))
         except UnicodeError as error:
             return _no_such_name(host, str(error))

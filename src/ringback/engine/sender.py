@@ -19,7 +19,7 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
 from ringback.core.egress import Direct, Egress, Egresses
 from ringback.core.guard import Guard
-from ringback.core.outcome import Failure, Unreachable
+from ringback.core.outcome import SHORTAGES, Failure, Unreachable
 from ringback.core.rendering import OutgoingRequest
 from ringback.engine.connection import HttpConnection
 from ringback.engine.lookup import Resolve, SystemLookUps
@@ -130,6 +130,8 @@ class Sender:
             steps = Steps(self._stopwatch)
             connection = await self._opener.open(route, limits=limits, steps=steps, fresh=fresh)
             if isinstance(connection, Unreachable):
+                if connection.failure in SHORTAGES:
+                    self._pool.clear()
                 return self._unsent(connection, began, route, steps)
         left = self._stopwatch()
         try:

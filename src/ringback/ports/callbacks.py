@@ -60,8 +60,8 @@ class Settlement(NamedTuple):
     """How an attempt ended, and what becomes of its callback."""
 
     callback: Callback
-    attempt: Attempt
-    """The row with its ending."""
+    attempt: Attempt | None
+    """The row with its ending; None where its request has not left, so that there is no row."""
     progress: Progress
     """Of the callback from now on; where it is under way, its next attempt begins."""
 
@@ -140,7 +140,7 @@ class Callbacks(Protocol):
         ...
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Write how attempts ended, and what becomes of their callbacks."""
+        """Write how attempts ended, or that they were none, and what becomes of their callbacks."""
         ...
 
     def put_back(self, claims: Sequence[Claim], now: datetime) -> None:

@@ -180,6 +180,10 @@ def test_a_first_attempt_that_is_put_back_was_never_begun() -> None:
     assert put_back(begun, LATER) == waiting._replace(date_updated=LATER, due=LATER)
 
 
+def test_what_is_put_back_may_be_due_later() -> None:
+    assert put_back(UNDER_WAY, LATER, due=LATER + SECOND).due == LATER + SECOND
+
+
 def test_a_retry_that_is_put_back_keeps_the_beginning_of_its_round() -> None:
     assert put_back(UNDER_WAY, LATER) == UNDER_WAY._replace(
         date_updated=LATER, attempt_count=4, due=LATER, round_attempts=1

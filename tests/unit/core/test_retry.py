@@ -4,7 +4,15 @@ import pytest
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Connection
-from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown, Unreachable
+from ringback.core.outcome import (
+    SHORTAGES,
+    Delivered,
+    Failure,
+    Outcome,
+    Refused,
+    Unknown,
+    Unreachable,
+)
 from ringback.core.retry import (
     Decision,
     Done,
@@ -115,7 +123,7 @@ def test_what_is_tried_again(source: Source, fragment: str, retried: list[Outcom
 
 
 def test_the_table_covers_every_failure() -> None:
-    never = {Failure.GUARD, Failure.SECRET, Failure.SOURCE, Failure.INTERNAL}
+    never = {Failure.GUARD, Failure.SECRET, Failure.SOURCE, Failure.INTERNAL, *SHORTAGES}
     assert {outcome.failure for outcome in (*CONNECTING, *READING)} | never == set(Failure)
 
 

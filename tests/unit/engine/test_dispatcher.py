@@ -13,7 +13,7 @@ from typing import TypeVar
 import pytest
 
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
-from ringback.core.callback import Callback, Exchange, Timings
+from ringback.core.callback import Callback, Exchange, Progress, Timings
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits as Timeouts
 from ringback.core.method import Method
@@ -74,6 +74,8 @@ REFUSED_BY_GUARD = Exchange(Unreachable(Failure.GUARD, "10.0.0.1 is not a public
 LATE = Exchange(Unreachable(Failure.READ_TIMEOUT, "no answer came"))
 GONE = Exchange(Refused(410))
 STALE = Exchange(Unreachable(Failure.STALE, "it was closed"))
+SHORT = Exchange(Unreachable(Failure.SHORTAGE, "Too many open files"))
+NO_PORT = Exchange(Unreachable(Failure.NO_LOCAL_PORT, "Cannot assign requested address"))
 
 
 def header(request: OutgoingRequest, name: str) -> str:
@@ -951,6 +953,92 @@ async def test_the_first_attempt_and_the_delivery_are_timed_from_the_acceptance(
 
     assert sum_and_count(bench.tally.first_attempt_seconds) == (3.0, 1)
     assert sum_and_count(bench.tally.delivery_seconds[Source.KORE]) == (7.0, 1)
+
+
+# ---- what this machine lacks --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("short", [SHORT, NO_PORT], ids=["anything", "ports"])
+async def test_a_callback_that_could_not_leave_is_put_back_without_an_attempt(
+    short: Exchange, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await a_store(a_callback(url="http://a.example#rc=0"))
+    bench = Bench(store, RecordingTransport([short, short]))
+    async with running(bench.dispatcher.run):
+        await all_has_run()
+        first = (await callback_in(store)).progress
+        assert first == Progress(NOW, due=NOW + timedelta(seconds=0.25))
+        assert await results_in(store) == []
+        bench.clock.advance(timedelta(seconds=0.25))
+        await all_has_run()
+        second = (await callback_in(store)).progress
+        assert second.due == NOW + timedelta(seconds=0.75), "each wait is twice as long"
+        bench.clock.advance(timedelta(seconds=0.5))
+        await bench.steps.reach("settled")
+        await all_has_run()
+    assert await results_in(store) == ["delivered"]
+    assert bench.dispatcher.under_way == 0
+    assert len(caplog.messages) == 1, "one line for an outage"
+    assert dict(bench.tally.attempts) == {("kore", "delivered", ""): 1}
+
+
+async def test_a_retry_that_could_not_leave_keeps_its_place_in_its_round() -> None:
+    store = await a_store(a_callback(url="http://a.example#rc=1", source=Source.KORE))
+    bench = Bench(store, RecordingTransport([REFUSED, SHORT, REFUSED]))
+    async with running(bench.dispatcher.run):
+        await all_has_run()
+        progress = (await callback_in(store)).progress
+        assert (progress.attempt_count, progress.round_attempts) == (1, 1)
+        bench.clock.advance(SECOND)
+        await bench.steps.reach("settled", 2)
+        await all_has_run()
+    assert await results_in(store) == ["refused", "refused"]
+    assert (await callback_in(store)).status == "failed"
+
+
+async def test_while_ports_are_short_for_one_destination_others_go_on() -> None:
+    store, sent = await a_store(), list[str]()
+
+    async def send(request: OutgoingRequest) -> Exchange:
+        sent.append(request.url.host)
+        return NO_PORT if request.url.host == A else DELIVERED
+
+    bench = Bench(store, FunctionTransport(send))
+    async with running(bench.dispatcher.run):
+        await bench.take(*callbacks_to(HOST, [1]))
+        await all_has_run()
+        await bench.take(*callbacks_to(HOST, [2]), *callbacks_to(OTHER_HOST, [3]))
+        await all_has_run()
+    assert sent == [A, B]
+    assert (await callback_in(store, sid(2))).progress == Progress(NOW, due=NOW)
+
+
+async def test_while_descriptors_are_short_nothing_is_claimed_until_the_wait_is_over() -> None:
+    store, sent = await a_store(), list[str]()
+
+    async def send(request: OutgoingRequest) -> Exchange:
+        sent.append(request.url.host)
+        return SHORT if len(sent) == 1 else DELIVERED
+
+    bench = Bench(store, FunctionTransport(send))
+    async with running(bench.dispatcher.run):
+        await bench.take(*callbacks_to(HOST, [1]))
+        await all_has_run()
+        await bench.take(*callbacks_to(OTHER_HOST, range(2, 50)))
+        await all_has_run()
+        assert sent == [A]
+        bench.clock.advance(timedelta(seconds=0.25))
+        await bench.steps.reach("settled", 49)
+    assert len(sent) == 50
+
+
+async def test_a_crash_after_a_shortage_finds_nothing_open() -> None:
+    store = await a_store(a_callback())
+    bench = Bench(store, RecordingTransport([SHORT]))
+    async with running(bench.dispatcher.run):
+        await all_has_run()
+    second = Bench(store, RecordingTransport())
+    assert await second.dispatcher.recover() == 0
 
 
 # ---- the end -------------------------------------------------------------------------------------

@@ -72,7 +72,10 @@ class MemoryCallbacks:
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
         for callback, attempt, progress in settlements:
-            self.rows[callback.sid, attempt.number] = attempt
+            if attempt is None:
+                del self.rows[callback.sid, progress.attempt_count + 1]
+            else:
+                self.rows[callback.sid, attempt.number] = attempt
             self._keep(callback, progress)
 
     def put_back(self, claims: Sequence[Claim], now: datetime) -> None:

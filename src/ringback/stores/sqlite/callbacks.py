@@ -205,7 +205,8 @@ class SqliteCallbacks:
         for callback, attempt, progress in settlements:
             self._change(callback, progress)
             queue(_CLOSED, (callback.sid,))
-            queue(_ENDED, write_attempt(attempt))
+            if attempt is not None:
+                queue(_ENDED, write_attempt(attempt))
             if progress.is_under_way:
                 self._open(callback.sid, progress)
 
