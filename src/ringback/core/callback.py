@@ -167,6 +167,8 @@ class Exchange(NamedTuple):
     """The address of ours that the connection left from."""
     proxy: str | None = None
     """The proxy that it went through, without its credentials."""
+    waited: float = 0.0
+    """How long it waited for turns of ours before it began, in seconds; no part of the timings."""
 
 
 class Attempt(NamedTuple):
@@ -273,7 +275,7 @@ def settle(
     attempt: Attempt, exchange: Exchange, request: RecordedRequest | None, *, started: datetime
 ) -> Attempt:
     """Return an open attempt's row with its ending, and the time at which it really started."""
-    outcome, timings, response, local_address, proxy = exchange
+    outcome, timings, response, local_address, proxy, _ = exchange
     return Attempt(
         attempt.callback_sid,
         attempt.account_sid,

@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from ringback.core.callback import Exchange
@@ -131,6 +131,8 @@ class Courier:
             fresh=claim.fresh,
         )
         self._checkpoint("sent")
+        if exchange.waited:
+            now += timedelta(seconds=exchange.waited)
         self._carried(Carried(claim, now, letter.request, exchange))
 
 

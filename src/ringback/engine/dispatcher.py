@@ -244,6 +244,8 @@ class Dispatcher:
         if isinstance(exchange.outcome, Unreachable) and exchange.outcome.failure in SHORTAGES:
             self._put_back(claim, exchange.outcome)
             return
+        if exchange.waited:
+            claim = _later(claim, by=timedelta(seconds=exchange.waited))
         progress = self._after(claim, exchange.outcome, started)
         attempt = settle(claim.attempt, exchange, request and request.recorded(), started=started)
         self._settler.put(Settlement(claim.callback, attempt, progress))
@@ -335,6 +337,13 @@ class Dispatcher:
             ]
         )
         return len(left_open)
+
+
+def _later(claim: Claim, *, by: timedelta) -> Claim:
+    """Have the round of a claim begin later: its time did not pass while it waited for us."""
+    began = claim.progress.round_began
+    progress = claim.progress._replace(round_began=began and began + by)
+    return claim._replace(progress=progress)
 
 
 def _claim(tx: Transaction, ask: Ask, now: datetime) -> tuple[list[Claim], datetime | None]:

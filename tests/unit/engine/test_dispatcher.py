@@ -405,6 +405,20 @@ async def test_a_round_begins_when_its_first_request_leaves_and_not_when_it_was_
     assert (await callback_in(store, sid(2))).status == "delivered"
 
 
+async def test_the_rounds_clock_does_not_run_while_a_turn_of_ours_is_waited_for() -> None:
+    waited, took = 20 * SECOND, 4 * SECOND
+    clock = FakeClock()
+    late = Exchange(Refused(503), waited=waited.total_seconds())
+    transport = SlowTransport(clock, waited + took, [late, late])
+    url = "http://a.example#rc=2&tt=10000"
+    bench = Bench(await a_store(a_callback(url=url, source=Source.KORE)), transport, clock=clock)
+    await bench.settle(3)
+    assert [limits.total for limits in transport.limits] == [10, 6, 2]
+    first, second, _ = await attempts_in(bench.store)
+    assert first.date_started == NOW + waited, "when its own look-up began"
+    assert second.date_started == NOW + waited + took + waited
+
+
 async def test_a_retry_keeps_its_slot_and_is_written_with_the_settlement() -> None:
     store, gate = FailingStore(await a_store()), asyncio.Event()
     endings, sent = iter([REFUSED, DELIVERED]), list[OutgoingRequest]()
