@@ -225,6 +225,19 @@ def put_back(progress: Progress, now: datetime, *, due: datetime | None = None) 
     )
 
 
+def plan_anew(progress: Progress, now: datetime) -> Progress:
+    """Return the progress of a callback that a clock ahead of this instant has made wait.
+
+    It waits as long as it was to wait then, from now on.
+    """
+    if progress.due is None:
+        return progress
+    wait, began = progress.due - progress.date_updated, progress.round_began
+    return progress._replace(
+        due=now + wait, date_updated=now, round_began=None if began is None else min(began, now)
+    )
+
+
 def delivered(progress: Progress, now: datetime) -> Progress:
     """Return the progress of a callback whose attempt was answered as it should be."""
     _, _, _, attempt_count, _, round_attempts, round_began, round_number = progress

@@ -24,6 +24,7 @@ from ringback.core.callback import (
     advance,
     begin,
     delivered,
+    plan_anew,
     put_back,
     settle,
 )
@@ -58,6 +59,7 @@ from ringback.ports import (
     Store,
     Transaction,
     Transport,
+    Waiting,
     lane_of,
     no_checkpoint,
 )
@@ -223,9 +225,22 @@ class Dispatcher:
             await self._bell.wait(min(due or self._next_sweep, self._next_sweep))
 
     async def _sweep(self) -> None:
-        for lane, due in await self._store.transact(lambda tx: tx.callbacks.waiting()):
-            self._lanes.expect(lane, due)
+        ahead = _CLAIMED_AT_ONCE
+        while ahead == _CLAIMED_AT_ONCE:
+            ahead, waiting = await self._store.transact(self._look_through)
+            for lane, due in waiting:
+                self._lanes.expect(lane, due)
+            if ahead:
+                _log.warning("the clock was set back: %d callbacks wait from now on", ahead)
         self._next_sweep = self._clock.now() + _SWEEP
+
+    def _look_through(self, tx: Transaction) -> tuple[int, list[Waiting]]:
+        """Return what waits in each lane, and how many of it a clock that was ahead had put off."""
+        now = self._clock.now()
+        ahead = tx.callbacks.changed_after(now, limit=_CLAIMED_AT_ONCE)
+        for callback in ahead:
+            tx.callbacks.change(callback.having(plan_anew(callback.progress, now)))
+        return len(ahead), tx.callbacks.waiting()
 
     async def _claim(self, asks: list[Ask]) -> None:
         now = self._clock.now()

@@ -159,6 +159,13 @@ class Callbacks(Protocol):
         """Return each lane in which something waits, with the instant at which it is due."""
         ...
 
+    def changed_after(self, instant: datetime, *, limit: int) -> list[Callback]:
+        """Return callbacks that wait, and were changed after this instant: retries, above all.
+
+        What has been waiting since its creation, as it was created, is not among them.
+        """
+        ...
+
     def unfinished(self) -> dict[str, int]:
         """Return how many callbacks of each account have not ended."""
         ...

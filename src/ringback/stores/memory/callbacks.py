@@ -95,6 +95,10 @@ class MemoryCallbacks:
         due = [(lane, self.next_due(lane)) for lane in sorted(lanes)]
         return [Waiting(lane, at) for lane, at in due if at is not None]
 
+    def changed_after(self, instant: datetime, *, limit: int) -> list[Callback]:
+        found = [one for one in self.callbacks.values() if _has_changed(one, instant)]
+        return sorted(found, key=lambda one: one.progress.date_updated)[:limit]
+
     def unfinished(self) -> dict[str, int]:
         unfinished = [one for one in self.callbacks.values() if not one.progress.is_ended]
         return dict(Counter(callback.account_sid for callback in unfinished))
@@ -143,6 +147,12 @@ class MemoryCallbacks:
         if progress.is_under_way:
             attempt = self._claim_of(callback, progress).attempt
             self.rows[callback.sid, attempt.number] = attempt
+
+
+def _has_changed(callback: Callback, after: datetime) -> bool:
+    progress = callback.progress
+    is_new = progress.date_updated == callback.date_created
+    return progress.due is not None and not is_new and progress.date_updated > after
 
 
 def _is_wanted(callback: Callback, which: CallbackFilter) -> bool:

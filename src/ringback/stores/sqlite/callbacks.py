@@ -242,6 +242,15 @@ class SqliteCallbacks:
                 found.append(Waiting(lane, due))
         return found
 
+    def changed_after(self, instant: datetime, *, limit: int) -> list[Callback]:
+        rows = self._session.read_queued(
+            f"SELECT {COLUMNS} FROM {_FROM}"
+            " WHERE due_us IS NOT NULL AND updated_us <> created_us AND updated_us > ?"
+            " AND started_us IS NULL ORDER BY updated_us LIMIT ?",
+            (to_us(instant), limit),
+        )
+        return [read_callback(row) for row in rows.fetchall()]
+
     def unfinished(self) -> dict[str, int]:
         rows = self._session.read_queued(
             "SELECT account_sid, count(*) FROM callbacks INDEXED BY callbacks_scheduled"
