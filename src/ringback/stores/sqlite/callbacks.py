@@ -217,14 +217,15 @@ class SqliteCallbacks:
             self._change(callback, progress)
             queue(_CLOSED, (callback.sid,))
             goes_on = progress.is_under_way
-            answer = write_answer(callback.sid, attempt.number, attempt, is_last=not goes_on)
-            queue(_ENDED, write_attempt(attempt, callback, answer))
+            if attempt is not None:
+                answer = write_answer(callback.sid, attempt.number, attempt, is_last=not goes_on)
+                queue(_ENDED, write_attempt(attempt, callback, answer))
             if goes_on:
                 self._open(callback.sid, progress)
         self._responses.keep_within_budget()
 
     def put_back(self, claims: Sequence[Claim], now: datetime) -> None:
-        for callback, progress, _ in claims:
+        for callback, progress, *_ in claims:
             self.change(callback.having(put_back(progress, now)))
             self._session.queue(_CLOSED, (callback.sid,))
 
@@ -254,6 +255,15 @@ class SqliteCallbacks:
             if due := self.next_due(lane):
                 found.append(Waiting(lane, due))
         return found
+
+    def changed_after(self, instant: datetime, *, limit: int) -> list[Callback]:
+        rows = self._session.read_queued(
+            f"SELECT {COLUMNS} FROM {_FROM}"
+            " WHERE due_us IS NOT NULL AND updated_us <> created_us AND updated_us > ?"
+            " AND started_us IS NULL ORDER BY updated_us LIMIT ?",
+            (to_us(instant), limit),
+        )
+        return [read_callback(row) for row in rows.fetchall()]
 
     def unfinished(self) -> dict[str, int]:
         rows = self._session.read_queued(
