@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from ringback.core.account import Account
@@ -49,6 +50,7 @@ from ringback.ports import (
     Store,
     Transaction,
     Transport,
+    Waiting,
     lane_of,
     no_checkpoint,
 )
@@ -56,6 +58,8 @@ from ringback.ports import (
 _CLAIMED_AT_ONCE: Final = 256
 _SWEEP: Final = timedelta(minutes=1)
 """How often the store is looked through for what nobody has told of."""
+_SWEPT_AT_ONCE: Final = 250
+"""Lanes: a few milliseconds of the store's time, then others have their turn."""
 _MOST_OF_2_BYTES: Final = 0xFFFF
 _OVERLOADED: Final = (429, 503)
 
@@ -211,8 +215,14 @@ class Dispatcher:
             await self._bell.wait(min(due or self._next_sweep, self._next_sweep))
 
     async def _sweep(self) -> None:
-        for lane, due in await self._store.transact(lambda tx: tx.callbacks.waiting()):
-            self._lanes.expect(lane, due)
+        last: Lane | None = None
+        while True:
+            some = await self._store.transact(partial(_waiting_after, last))
+            for lane, due in some:
+                self._lanes.expect(lane, due)
+            if len(some) < _SWEPT_AT_ONCE:
+                break
+            last = some[-1].lane
         self._next_sweep = self._clock.now() + _SWEEP
 
     async def _claim(self, asks: list[Ask]) -> None:
@@ -309,6 +319,10 @@ class Dispatcher:
             ]
         )
         return len(left_open)
+
+
+def _waiting_after(lane: Lane | None, tx: Transaction) -> list[Waiting]:
+    return tx.callbacks.waiting(after=lane, limit=_SWEPT_AT_ONCE)
 
 
 def _claim(tx: Transaction, ask: Ask, now: datetime) -> tuple[list[Claim], datetime | None]:

@@ -153,8 +153,11 @@ class Callbacks(Protocol):
         """Return when the next callback of a lane is due, or None where none is."""
         ...
 
-    def waiting(self) -> list[Waiting]:
-        """Return each lane in which something waits, with the instant at which it is due."""
+    def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[Waiting]:
+        """Return lanes in which something waits, each with the instant at which it is due.
+
+        In their order, from the one after this lane on; so many at the most.
+        """
         ...
 
     def unfinished(self) -> dict[str, int]:

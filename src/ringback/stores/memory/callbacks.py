@@ -87,10 +87,10 @@ class MemoryCallbacks:
     def next_due(self, lane: Lane) -> datetime | None:
         return min((at for at, _ in self._in_lane(lane)), default=None)
 
-    def waiting(self) -> list[Waiting]:
+    def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[Waiting]:
         lanes = {lane_of(callback) for callback in self.callbacks.values()}
-        due = [(lane, self.next_due(lane)) for lane in sorted(lanes)]
-        return [Waiting(lane, at) for lane, at in due if at is not None]
+        due = [(lane, self.next_due(lane)) for lane in sorted(lanes) if not after or lane > after]
+        return [Waiting(lane, at) for lane, at in due if at is not None][:limit]
 
     def unfinished(self) -> dict[str, int]:
         unfinished = [one for one in self.callbacks.values() if not one.progress.is_ended]

@@ -224,18 +224,22 @@ class SqliteCallbacks:
         ]
 
     def next_due(self, lane: Lane) -> datetime | None:
+        # That it is not null says the comparison of rows as well, but not to SQLite: it would not
+        # use the index of what waits, and look through all that the account has ever had.
         row = self._session.read_queued(
             f"SELECT due_us FROM {_FROM} WHERE account_sid = ? AND destination = ?"
-            " AND (due_us, seq) > (?, ?) AND started_us IS NULL ORDER BY due_us, seq LIMIT 1",
+            " AND due_us IS NOT NULL AND (due_us, seq) > (?, ?) AND started_us IS NULL"
+            " ORDER BY due_us, seq LIMIT 1",
             (*lane, *self._claimed.get(lane, _START)),
         ).fetchone()
         return row and from_us(row[0])
 
-    def waiting(self) -> list[Waiting]:
-        self._claimed.clear()
+    def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[Waiting]:
+        if after is None:
+            self._claimed.clear()
         found = list[Waiting]()
-        lane = Lane("", "")
-        while row := self._next_lane(lane):
+        lane = after or Lane("", "")
+        while len(found) != limit and (row := self._next_lane(lane)):
             lane = Lane(*row)
             if due := self.next_due(lane):
                 found.append(Waiting(lane, due))
