@@ -18,8 +18,8 @@ _HISTORY: Final = """
     INSERT INTO callbacks (sid, account_sid, url, warnings, destination, method, body, source,
         source_reason, idempotency_token, created_us, status, attempt_count, round_attempts,
         round_number, updated_us)
-    SELECT format('CB%032x', n), :account_sid, 'https://h' || n % 40 || '.example/', '[]',
-        'https://h' || n % 40 || '.example:443', 'POST', 'A=1', 'twilio', 'made up',
+    SELECT format('CB%032x', n), :account_sid, format('https://h%d.example/', n % 40), '[]',
+        format('https://h%d.example:443', n % 40), 'POST', 'A=1', 'twilio', 'made up',
         format('%036d', n), n * 1000,
         CASE n % 100 WHEN 7 THEN 'discarded' WHEN 13 THEN 'failed' WHEN 57 THEN 'failed'
             ELSE 'delivered' END,
@@ -48,6 +48,11 @@ class CountedStore:
         self.connection.execute(_HISTORY, given)
         self.connection.set_progress_handler(self._count, 1)
         self._made += count
+
+    @property
+    def middle(self) -> str:
+        """The SID of a callback with half of the history before it, and half after it."""
+        return f"CB{self._made // 2:032x}"
 
     def do(self, work: Callable[[Transaction], Any]) -> Any:
         """Do some work in a commit, and return what it returns."""

@@ -1,13 +1,18 @@
 """What the engine asks the store all the time costs the same, however much has been sent before."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import pytest
 
+from ringback.core.account import EVERY
+from ringback.core.callback import UNDELIVERED, CallbackStatus
 from ringback.core.retry import Done
-from ringback.ports import Lane, Transaction
+from ringback.core.source import Source
+from ringback.ports import CallbackFilter, Lane, Transaction, Window
 from tests.fakes import NOW
 from tests.stores.asking import ended
 from tests.stores.history import CountedStore
@@ -15,7 +20,7 @@ from tests.stores.records import OURS, callback
 
 LANES = 40
 LANE = Lane(OURS, "https://h1.example:443")
-LITTLE, MUCH = 1_000, 50_000
+LITTLE, MUCH = 10_000, 50_000
 
 
 def store_with(history: int) -> CountedStore:
@@ -97,3 +102,59 @@ def test_a_sweep_costs_so_much_for_each_lane(stores: tuple[CountedStore, Counted
     half = store.steps_of(lambda tx: tx.callbacks.waiting(limit=LANES // 2))
     assert store.steps_of(lambda tx: tx.callbacks.waiting()) < 2.5 * half
     assert half < 100 * LANES
+
+
+# ---- lists ---------------------------------------------------------------------------------------
+
+EXAMINED = 100
+FILTERS: dict[str, Any] = {
+    "statuses": (
+        None,
+        frozenset({CallbackStatus.SCHEDULED}),
+        frozenset({CallbackStatus.DELIVERED}),
+        frozenset({CallbackStatus.FAILED}),
+        frozenset({CallbackStatus.DISCARDED}),
+        UNDELIVERED,
+    ),
+    "source": (None, Source.KORE),
+    "idempotency_token": (None, "none"),
+    "destination": (None, "https://nowhere.example:443"),
+    "since": (None, NOW + timedelta(days=400)),
+    "until": (None, NOW - timedelta(days=40_000)),
+}
+COMBINATIONS = [
+    CallbackFilter(**dict(zip(FILTERS, values, strict=True)))
+    for values in product(*FILTERS.values())
+]
+
+
+@pytest.mark.parametrize("edge", ["newest", "after", "before"])
+@pytest.mark.parametrize("account_sid", [OURS, EVERY])
+def test_a_page_costs_the_same_after_any_history_whatever_it_is_filtered_by(
+    stores: tuple[CountedStore, CountedStore], account_sid: str, edge: str
+) -> None:
+    def steps_of(store: CountedStore, which: CallbackFilter) -> int:
+        sid = store.middle
+        at = {} if edge == "newest" else {edge: sid}
+        window = replace(Window(50, examining=EXAMINED), **at)
+        return store.steps_of(lambda tx: tx.callbacks.page(account_sid, which, window))
+
+    little, much = ([steps_of(store, one) for one in COMBINATIONS] for store in stores)
+    costs = zip(COMBINATIONS, little, much, strict=True)
+    assert [one for one in costs if one[2] > one[1] + 20 or one[2] > 60 * EXAMINED] == []
+
+
+@pytest.mark.parametrize("account_sid", [OURS, EVERY])
+def test_what_is_replayed_is_looked_for_at_the_same_cost(
+    stores: tuple[CountedStore, CountedStore], account_sid: str
+) -> None:
+    def steps_of(store: CountedStore, which: CallbackFilter) -> int:
+        return store.steps_of(
+            lambda tx: tx.callbacks.oldest(
+                account_sid, which, after=None, limit=50, examining=EXAMINED
+            )
+        )
+
+    for which in COMBINATIONS:
+        little, much = (steps_of(store, which) for store in stores)
+        assert much <= little + 20

@@ -16,7 +16,7 @@ from ringback.api.callback_urls import callback_url
 from ringback.api.changes import change
 from ringback.api.forms import Parameters, read_form, read_query
 from ringback.api.operation import PAGES, Many, Nothing, Operation, Parameter, lists_among, names_of
-from ringback.api.paging import HasSid, Paging, page_of, read_paging
+from ringback.api.paging import EXAMINED, HasSid, Paging, page_of, read_paging
 from ringback.api.representation import json_answer, with_unknown
 from ringback.api.services import Services
 from ringback.api.shown import Shown
@@ -28,7 +28,7 @@ from ringback.core.errors import NoSuchPage
 from ringback.core.listener import Hook
 from ringback.core.method import Method
 from ringback.operations.moment import Moment
-from ringback.ports import Transaction, Window
+from ringback.ports import RecordPage, Transaction, Window
 
 T = TypeVar("T")
 R = TypeVar("R", bound=HasSid)
@@ -208,16 +208,15 @@ class Resource:
         """Run what only looks."""
         return await self._services.store.transact(work)
 
-    async def _all(self, listing: Callable[[Transaction, Window], Sequence[R]]) -> list[R]:
+    async def _all(self, listing: Callable[[Transaction, Window], RecordPage[R]]) -> list[R]:
         """Return all records of a list, read bit by bit, so that others have their turn."""
         records, last = list[R](), None
         while True:
-            page = partial(_page_after, listing, last)
-            some = await self._read(page)
+            some = await self._read(partial(_page_after, listing, last))
             records += some
-            if len(some) < _READ_AT_ONCE:
+            if len(some) < _READ_AT_ONCE and some.stopped_at is None:
                 return records
-            last = some[-1].sid
+            last = some.stopped_at or some[-1].sid
 
     @contextmanager
     def _paging(self) -> Generator[None]:
@@ -250,6 +249,6 @@ class Resource:
 
 
 def _page_after(
-    listing: Callable[[Transaction, Window], Sequence[R]], last: str | None, tx: Transaction
-) -> Sequence[R]:
-    return listing(tx, Window(_READ_AT_ONCE, after=last))
+    listing: Callable[[Transaction, Window], RecordPage[R]], last: str | None, tx: Transaction
+) -> RecordPage[R]:
+    return listing(tx, Window(_READ_AT_ONCE, after=last, examining=EXAMINED))

@@ -43,7 +43,7 @@ from ringback.core.wireless.usage import (
     summarize,
 )
 from ringback.operations.wireless.sims import fetch_sim
-from ringback.ports import Transaction
+from ringback.ports import RecordPage, Transaction
 
 _SIMS: Final = "/wireless/v1/Sims"
 _BILLED: Final[Mapping[str, Schema]] = {"billing_units": TEXT, "billed": {"type": "number"}}
@@ -247,14 +247,14 @@ class UsageResource(WirelessResource):
         call, now = await self._queried(request, PAGES), self._services.clock.now()
         paging = read_paging(call.given)
 
-        def listing(tx: Transaction) -> list[WirelessSession]:
+        def listing(tx: Transaction) -> RecordPage[WirelessSession]:
             sim = fetch_sim(tx, call.account_sid, call.sid)
             which = {"sim_sid": sim.sid}
             return tx.wireless.sessions.between(call.account_sid, which, *ALWAYS, paging.window)
 
         with self._paging():
             sessions = await self._read(listing)
-        seen = [SeenSession(session, now) for session in sessions]
+        seen = RecordPage((SeenSession(session, now) for session in sessions), sessions.stopped_at)
         return self._page(request, call.given, paging, DATA_SESSION, seen)
 
     async def _usage(

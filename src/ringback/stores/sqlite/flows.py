@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Generic
 
-from ringback.ports import Which, Window
+from ringback.ports import RecordPage, Which, Window
 from ringback.ports.records import F
 from ringback.stores.sqlite.columns import maybe_to_us, to_us
 from ringback.stores.sqlite.pages import read_page
@@ -40,16 +40,13 @@ class SqliteFlows(Generic[F]):
 
     def between(
         self, account_sid: str, which: Which, start: datetime, end: datetime, window: Window
-    ) -> list[F]:
-        rows = read_page(
-            self._session.read,
-            self._shape.table,
-            account_sid=account_sid,
-            conditions=[
-                *self._shape.conditions(which),
-                ("created_us < ?", to_us(end)),
-                ("(ended_us IS NULL OR ended_us > ?)", to_us(start)),
-            ],
-            window=window,
+    ) -> RecordPage[F]:
+        overlapping = [
+            ("created_us < ?", to_us(end)),
+            ("(ended_us IS NULL OR ended_us > ?)", to_us(start)),
+        ]
+        listing = self._shape.listing(account_sid, which, overlapping)
+        rows, stopped_at = read_page(
+            self._session.read, listing, account_sid=account_sid, window=window
         )
-        return [self._shape.read(row) for row in rows]
+        return RecordPage(map(self._shape.read, rows), stopped_at)
