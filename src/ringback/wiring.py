@@ -300,7 +300,7 @@ def _operators_routes(
     metrics = Metrics(
         tally,
         clock=clock,
-        due_before=lambda instants: store.transact(lambda tx: tx.callbacks.due_before(instants)),
+        due_before=lambda instants: store.read(lambda tx: tx.callbacks.due_before(instants)),
         under_way=lambda: dispatcher.under_way,
         open_connections=lambda: sender.open_connections,
         datagrams=lambda: {} if gateway is None else gateway.counts,

@@ -81,7 +81,9 @@ class Resource:
             call = await self._listed(request, parameters)
             listing, paging = asked(call), read_paging(call.given)
             with self._paging():
-                records = await self._read(lambda tx: listing(tx, call.account_sid, paging.window))
+                records = await self._read(
+                    call.account_sid, lambda tx: listing(tx, call.account_sid, paging.window)
+                )
             return self._page(request, call.given, paging, shown, records)
 
         return Operation(
@@ -95,7 +97,9 @@ class Resource:
 
         async def handle(request: Request) -> Response:
             call = await self._queried(request)
-            record = await self._read(lambda tx: fetching(tx, call.account_sid, call.sid))
+            record = await self._read(
+                call.account_sid, lambda tx: fetching(tx, call.account_sid, call.sid)
+            )
             return self._show(request, shown, record, 200, call.given)
 
         return Operation("GET", path, f"Fetch{name}", meaning, handle, {200: shown})
@@ -204,15 +208,17 @@ class Resource:
     async def _account(self, request: Request) -> Account:
         return await account_of(request, self._services.sign_ins)
 
-    async def _read(self, work: Callable[[Transaction], T]) -> T:
-        """Run what only looks."""
-        return await self._services.store.transact(work)
+    async def _read(self, account_sid: str, work: Callable[[Transaction], T]) -> T:
+        """Run what only looks, for this account."""
+        return await self._services.store.read(work, asked_by=account_sid)
 
-    async def _all(self, listing: Callable[[Transaction, Window], RecordPage[R]]) -> list[R]:
+    async def _all(
+        self, account_sid: str, listing: Callable[[Transaction, Window], RecordPage[R]]
+    ) -> list[R]:
         """Return all records of a list, read bit by bit, so that others have their turn."""
         records, last = list[R](), None
         while True:
-            some = await self._read(partial(_page_after, listing, last))
+            some = await self._read(account_sid, partial(_page_after, listing, last))
             records += some
             if len(some) < _READ_AT_ONCE and some.stopped_at is None:
                 return records

@@ -884,6 +884,9 @@ class SettlesNothing:
             raise RuntimeError("no such column")
         return await self._store.transact(work)
 
+    async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
+        return await self.transact(work)
+
 
 async def test_an_attempt_that_cant_be_settled_is_told_in_the_log_at_once(
     caplog: pytest.LogCaptureFixture,

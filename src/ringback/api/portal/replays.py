@@ -26,6 +26,7 @@ from ringback.operations.replaying import (
     replay_named,
     replay_oldest,
 )
+from ringback.ports import Transaction
 
 MOST_AT_ONCE: Final = 10_000
 """How many callbacks one call works through."""
@@ -124,11 +125,13 @@ class ReplayResource:
                     tx, account_sid, asked.sids, send_again, statuses=asked.statuses
                 )
             )
-        return await self._store.transact(
-            lambda tx: replay_oldest(
-                tx, account_sid, asked.which, send_again, after=after, limit=CHUNK
-            )
-        )
+
+        def work(tx: Transaction) -> Replays:
+            return replay_oldest(tx, account_sid, asked.which, send_again, after=after, limit=CHUNK)
+
+        if asked.is_dry:
+            return await self._store.read(work, asked_by=account_sid)
+        return await self._store.transact(work)
 
 
 def _dry_run_of(form: Parameters) -> Replay:

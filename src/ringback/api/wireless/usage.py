@@ -239,7 +239,9 @@ class UsageResource(WirelessResource):
     async def of_sim(self, request: Request) -> Response:
         """Sum up the usage of a SIM: 200."""
         call = await self._queried(request, (*_USAGE, *PAGES))
-        sim = await self._read(lambda tx: fetch_sim(tx, call.account_sid, call.sid))
+        sim = await self._read(
+            call.account_sid, lambda tx: fetch_sim(tx, call.account_sid, call.sid)
+        )
         return await self._usage(request, call, sim.sid, SIM_USAGE)
 
     async def data_sessions(self, request: Request) -> Response:
@@ -253,7 +255,7 @@ class UsageResource(WirelessResource):
             return tx.wireless.sessions.between(call.account_sid, which, *ALWAYS, paging.window)
 
         with self._paging():
-            sessions = await self._read(listing)
+            sessions = await self._read(call.account_sid, listing)
         seen = RecordPage((SeenSession(session, now) for session in sessions), sessions.stopped_at)
         return self._page(request, call.given, paging, DATA_SESSION, seen)
 
@@ -284,10 +286,11 @@ class UsageResource(WirelessResource):
             return []
         which, start, end = {"sim_sid": sim_sid}, slots[-1].start, slots[0].end
         sessions = await self._all(
-            lambda tx, window: tx.wireless.sessions.between(account_sid, which, start, end, window)
+            account_sid,
+            lambda tx, window: tx.wireless.sessions.between(account_sid, which, start, end, window),
         )
         tallies = await self._read(
-            lambda tx: tx.wireless.command_uses.tally(account_sid, sim_sid, question)
+            account_sid, lambda tx: tx.wireless.command_uses.tally(account_sid, sim_sid, question)
         )
         return summarize(account_sid, sim_sid, slots, sessions=sessions, tallies=tallies, now=now)
 

@@ -1,4 +1,4 @@
-"""The store in one SQLite file: one thread owns the connection and commits in groups.
+"""The store in one SQLite file: one thread owns the connection that writes, and commits in groups.
 
 Whatever queued up while the last commit ran is done in the next one. So the cost of a commit is
 shared by all who wait for it, no lock is ever fought over, and the event loop is woken once for
@@ -22,6 +22,7 @@ from ringback.ports import Transaction
 from ringback.stores.migrate import pending
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.lock import FileLock
+from ringback.stores.sqlite.readers import Readers
 from ringback.stores.sqlite.sealing import seal_all
 from ringback.stores.sqlite.upgrading import FUNCTIONS, DeviceAddresses
 from ringback.stores.vault import Vault
@@ -67,6 +68,7 @@ class SqliteStore:
         committed: Callable[[float], None],
     ) -> None:
         self._committer = Committer(connection, vault)
+        self._readers = Readers(_path_of(connection), vault)
         self._lock = lock
         self._committed = committed
         self._entries = SimpleQueue[_Entry | None]()
@@ -121,9 +123,16 @@ class SqliteStore:
             raise entry.job.failure
         return entry.job.result
 
+    async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
+        """Run the work beside the commits; see `ports.Store`."""
+        if self._is_closed:
+            raise StoreUnavailable("the database is closed")
+        return await self._readers.read(work, asked_by)
+
     async def close(self) -> None:
         """Finish what is queued, and let go of the file."""
         self._is_closed = True
+        await asyncio.to_thread(self._readers.close)
         self._entries.put(None)
         await asyncio.to_thread(self._thread.join)
         if self._lock is not None:
@@ -187,6 +196,10 @@ def _end(entries: list[_Entry]) -> None:
             _log.exception("what follows a transaction failed")
         if not ended.done():
             ended.set_result(None)
+
+
+def _path_of(connection: sqlite3.Connection) -> Path:
+    return Path(connection.execute("PRAGMA database_list").fetchone()["file"])
 
 
 def _open(path: Path, vault: Vault) -> sqlite3.Connection:
