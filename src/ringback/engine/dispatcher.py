@@ -150,6 +150,11 @@ class Dispatcher:
         return self._backlog.in_all
 
     @property
+    def waiting(self) -> int:
+        """How many callbacks wait, for their turn or for later."""
+        return max(self.unfinished - self.under_way, 0)
+
+    @property
     def is_still(self) -> bool:
         """Whether nothing is under way, and nothing happens until something is due or comes."""
         return self._bell.is_quiet and not self.under_way and self._settler.is_idle
