@@ -20,6 +20,7 @@ from typing import Final, NamedTuple, Self, TypeVar
 from ringback.core.errors import StoreUnavailable, Unusable
 from ringback.ports import Transaction
 from ringback.stores.migrate import pending
+from ringback.stores.sqlite.commit_log import SMALL, CommitLog
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.lock import FileLock
 from ringback.stores.sqlite.readers import Readers
@@ -42,6 +43,8 @@ _PRAGMAS: Final = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -16384",  # KiB
     "PRAGMA wal_autocheckpoint = 2000",  # pages
+    # What the log grew to beyond that while somebody read goes back with the next commit after it.
+    f"PRAGMA journal_size_limit = {SMALL}",
 )
 _PREPARED: Final = 256
 
@@ -68,7 +71,9 @@ class SqliteStore:
         committed: Callable[[float], None],
     ) -> None:
         self._committer = Committer(connection, vault)
-        self._readers = Readers(_path_of(connection), vault)
+        path = _path_of(connection)
+        self._readers = Readers(path, vault)
+        self._log = CommitLog(connection, path, self._readers)
         self._lock = lock
         self._committed = committed
         self._entries = SimpleQueue[_Entry | None]()
@@ -147,6 +152,7 @@ class SqliteStore:
                 self._commit([entry.job for entry in entries])
                 self._committed(perf_counter() - began)
                 _report(entries)
+            self._log.look(perf_counter(), is_idle=not entries)
         self._committer.close()
 
     def _commit(self, jobs: list[Job]) -> None:
@@ -159,9 +165,15 @@ class SqliteStore:
                 job.failure = unavailable
 
     def _take(self) -> tuple[list[_Entry], bool]:
-        """Wait for work; return all that queued up, and whether there can be more."""
+        """Wait for work; return all that queued up, and whether there can be more.
+
+        While the log is to be looked at again, it is not waited for longer than that.
+        """
         entries = list[_Entry]()
-        entry = self._entries.get()
+        try:
+            entry = self._entries.get(timeout=self._log.patience)
+        except Empty:
+            return entries, True
         if self._is_busy:
             sleep(_GATHERING)
         while entry is not None:
