@@ -12,7 +12,10 @@ from ringback.stores.sqlite.session import Session
 
 
 class SqliteFlows(Generic[F]):
-    """Answers `ports.Flows`; the table has the columns `created_us` and `ended_us`."""
+    """Answers `ports.Flows`; the table has the columns `created_us` and `ended_us`.
+
+    Its index `…_ending` has the rows of each SIM by when they end.
+    """
 
     def __init__(self, session: Session, shape: Shape[F]) -> None:
         self._session = session
@@ -31,10 +34,12 @@ class SqliteFlows(Generic[F]):
         )
 
     def of_sim(self, sim_sid: str, *, since: datetime) -> list[F]:
+        # In two parts, so that an index leads to the few that go on, past all that have ended.
+        own = f"SELECT * FROM {self._shape.table} INDEXED BY {self._shape.table}_ending"
         rows = self._session.read(
-            f"SELECT * FROM {self._shape.table}"
-            " WHERE sim_sid = ? AND (ended_us IS NULL OR ended_us > ?) ORDER BY seq",
-            (sim_sid, to_us(since)),
+            f"{own} WHERE sim_sid = ? AND ended_us IS NULL"
+            f" UNION ALL {own} WHERE sim_sid = ? AND ended_us > ? ORDER BY seq",
+            (sim_sid, sim_sid, to_us(since)),
         )
         return [self._shape.read(row) for row in rows]
 

@@ -75,6 +75,7 @@ SIMS: Final = Shape(
         ("account_sid", "rate_plan_sid", "status"),
         ("account_sid", "rate_plan_sid"),
         ("account_sid", "status"),
+        ("rate_plan_sid",),
     ),
 )
 
