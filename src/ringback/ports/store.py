@@ -199,9 +199,11 @@ class Store(Protocol):
         """Run work that only reads and return its result; nobody's commit waits for it.
 
         It sees all that was durable before it began. `asked_by` is an account, or whoever else
-        asks: nobody can have so much read that others wait. What the work raises is raised here;
-        raises RuntimeError for work that writes or wants something done afterwards, ReadTooLong,
-        and StoreUnavailable where the database can't be used just now.
+        asks: one read of theirs runs at a time, so that others need not wait.
+
+        What the work raises is raised here. Raises RuntimeError for work that writes or wants
+        something done afterwards, ReadTooLong, and StoreUnavailable where the database can't be
+        used just now.
         """
         ...
 
