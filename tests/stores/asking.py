@@ -155,3 +155,9 @@ def numbers_of(records: list[Any]) -> list[int]:
     plain = [one.callback if isinstance(one, Claim) else one for one in records]
     # The SID of a callback begins with its time.
     return [int(one.sid[14:], 16) for one in plain]
+
+
+def settled_row(settlement: Settlement) -> Attempt:
+    """Return the row with which a settlement ends an attempt."""
+    assert settlement.attempt is not None
+    return settlement.attempt

@@ -15,7 +15,10 @@ from ringback.ports import CallbackFilter, Claim, Settlement, Transaction, Windo
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
-from tests.stores.asking import numbers_of
+from tests.stores.asking import (
+    numbers_of,
+    settled_row,
+)
 from tests.stores.records import OUR_LANE, OURS, account, callback, row_of, sim
 
 Work = Callable[[Transaction], Any]
@@ -357,7 +360,7 @@ def test_an_ordinary_answer_takes_no_statement_more(bench: Bench, body: bytes | 
     (claimed,) = bench.result(claim)
     ending = settled(claimed)
     response = None if body is None else RecordedResponse(200, (("X", "y"),), body)
-    ending = ending._replace(attempt=ending.attempt._replace(response=response))
+    ending = ending._replace(attempt=settled_row(ending)._replace(response=response))
     statements = list[str]()
     bench.connection.set_trace_callback(statements.append)
     bench.do(lambda tx: tx.callbacks.settle([ending]))

@@ -17,7 +17,15 @@ from ringback.ports import KeptBytes, Lane, Settlement, Store, Transaction, Wind
 from ringback.stores.memory import MemoryStore
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT
-from tests.stores.asking import attempts_of, callbacks_on, claim, ended, keep, settle
+from tests.stores.asking import (
+    attempts_of,
+    callbacks_on,
+    claim,
+    ended,
+    keep,
+    settle,
+    settled_row,
+)
 from tests.stores.records import OURS, SECOND, THEIRS, account, callback, shadow
 from tests.stores.test_shadows import comparison, keep_first, open_, settle_, settled
 from tests.stores.test_shadows import rows as copies_of
@@ -70,7 +78,7 @@ async def answer(
     for response in responses:
         (taken,) = await claim(store, lane=lane(of), limit=1)
         plain = ended(taken, NewRound(NOW, 1))
-        row = plain.attempt._replace(response=response)
+        row = settled_row(plain)._replace(response=response)
         await settle(store, plain._replace(attempt=row))
     await make_due(store, number, NOW + 1000 * SECOND)
 
@@ -163,7 +171,7 @@ async def test_an_answer_after_which_the_round_goes_on_at_once_is_not_the_last(
     await answer(store, 1, long(1, b"a"))
     await keep(store, callback(2))
     (taken,) = await claim(store)
-    row = ended(taken, NewRound(NOW, 1)).attempt._replace(response=long(2, b"b"))
+    row = settled_row(ended(taken, NewRound(NOW, 1)))._replace(response=long(2, b"b"))
     goes_on = begin(taken.progress, NOW, total_timeout=15 * SECOND)
     await settle(store, Settlement(taken.callback, row, goes_on))
     assert (await responses_of(store, 2))[0] == shortened(long(2, b"b"))
@@ -282,7 +290,7 @@ async def test_what_is_undone_is_not_counted(store: Store) -> None:
     plain = ended(taken, NewRound(NOW, 1))
 
     def work(tx: Transaction) -> None:
-        row = plain.attempt._replace(response=long(2 * KIB))
+        row = settled_row(plain)._replace(response=long(2 * KIB))
         tx.callbacks.settle([plain._replace(attempt=row)])
         assert tx.kept_responses.bytes_of(OURS) == 2 * KIB
         raise Broken
@@ -326,7 +334,7 @@ async def test_a_much_smaller_budget_takes_effect_bit_by_bit(path: Path) -> None
     await roomy.transact(lambda tx: tx.accounts.add(account(), []))
     await keep(roomy, *map(callback, range(1, 201)))
     plain = [ended(taken, NewRound(NOW, 1)) for taken in await claim(roomy, limit=200)]
-    rows = [one.attempt._replace(response=long(1)) for one in plain]
+    rows = [settled_row(one)._replace(response=long(1)) for one in plain]
     given = zip(plain, rows, strict=True)
     await settle(roomy, *(one._replace(attempt=row) for one, row in given))
     await roomy.close()
@@ -335,7 +343,7 @@ async def test_a_much_smaller_budget_takes_effect_bit_by_bit(path: Path) -> None
     for size in (73 * KIB, 8 * KIB):
         (taken,) = await claim(store, limit=1)
         plain_one = ended(taken, NewRound(NOW + 1000 * SECOND, 1))
-        row = plain_one.attempt._replace(response=long(1))
+        row = settled_row(plain_one)._replace(response=long(1))
         await settle(store, plain_one._replace(attempt=row))
         assert await bytes_of(store) == size
     await store.close()

@@ -48,7 +48,7 @@ class SignIns:
     """Signs requests in, and remembers for a second who signed in with what.
 
     So a change that another process made takes effect within a second, and a client that makes
-    thousands of calls costs the store one transaction a second for it. What is kept of a password
+    thousands of calls costs the store one read a second for it. What is kept of a password
     is a digest; what was wrong is not remembered, but counted.
     """
 
@@ -110,7 +110,7 @@ class SignIns:
 
         async def look_at_password() -> _SignedIn:
             work = partial(sign_in, username=username, password=password)
-            return _SignedIn(await self.store.transact(work), now)
+            return _SignedIn(await self.store.read(work), now)
 
         if scheme == "bearer":
             # A token stands for itself: one that has ended holds up no other.
@@ -152,7 +152,7 @@ async def account_of(request: Request, sign_ins: SignIns) -> Account:
     caller = await caller_of(request, sign_ins)
     if caller.account is not None:
         return caller.account
-    account = await sign_ins.store.transact(lambda tx: _named(tx, request))
+    account = await sign_ins.store.read(lambda tx: _named(tx, request), asked_by=EVERY)
     if account is None:
         raise Invalid(
             f"an operator's key can do this for any account: say for which in the header {ACT_FOR}",
@@ -170,7 +170,7 @@ async def reach_of(request: Request, sign_ins: SignIns) -> str:
     caller = await caller_of(request, sign_ins)
     if caller.account is not None:
         return caller.account.sid
-    account = await sign_ins.store.transact(lambda tx: _named(tx, request))
+    account = await sign_ins.store.read(lambda tx: _named(tx, request), asked_by=EVERY)
     return EVERY if account is None else account.sid
 
 

@@ -93,7 +93,7 @@ class Tokens:
         if claims.until <= now:
             ended = f"{claims.until:%Y-%m-%dT%H:%M:%SZ}"
             raise TokenRefused(f"the token ended at {ended}; ask for another")
-        account = await self._store.transact(lambda tx: _account_of(tx, claims.client_sid))
+        account = await self._store.read(lambda tx: _account_of(tx, claims.client_sid))
         return Caller(account, claims.areas, claims.until)
 
     async def _key(self, chance: Chance) -> _Loaded:
@@ -105,7 +105,7 @@ class Tokens:
         return cast("_Loaded", self._loaded)
 
     async def _kept(self) -> _Loaded | None:
-        key = await self._store.transact(lambda tx: tx.api_clients.token_key())
+        key = await self._store.read(lambda tx: tx.api_clients.token_key())
         self._loaded = key and _load(key)
         return self._loaded
 

@@ -23,6 +23,7 @@ from ringback.ports.machine import (
 from ringback.ports.records import (
     Flows,
     NamedRecords,
+    RecordPage,
     Records,
     Tasks,
     Updates,
@@ -65,6 +66,7 @@ __all__ = [
     "Lane",
     "LifeCycle",
     "NamedRecords",
+    "RecordPage",
     "Records",
     "Settlement",
     "ShadowFilter",

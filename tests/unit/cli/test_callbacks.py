@@ -1,85 +1,85 @@
-"""`ringback callbacks`, against an emulator in whose store there are long answers."""
+"""`ringback callbacks`, against an emulator that looks at few callbacks for a page."""
 
 import json
 from collections.abc import Iterator
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from ringback.cli.main import main
-from ringback.core.callback import Exchange, RecordedResponse, settle
-from ringback.core.outcome import Refused
+from ringback.core.callback import CallbackStatus, Progress
+from ringback.core.source import Source
 from ringback.operations.moment import Moment
-from ringback.ports import Settlement, Transaction, lane_of
+from ringback.ports import Transaction
 from ringback.testing import Emulator
-from tests.fakes import CALLBACK_SID, NOW, a_callback
+from tests.fakes import NOW, a_callback
+
+WANTED = (3, 4, 17, 28)
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[Emulator]:
+def ringback() -> Iterator[Emulator]:
     with Emulator() as emulator:
+
+        def keep(tx: Transaction, _: Moment) -> None:
+            for number in range(30):
+                one = a_callback(
+                    sid=f"CB{number:032x}",
+                    account_sid=emulator.account_sid,
+                    source=Source.KORE if number in WANTED else Source.TWILIO,
+                    url="http://127.0.0.1:9/",
+                )
+                status = CallbackStatus.FAILED if number in WANTED else CallbackStatus.DELIVERED
+                tx.callbacks.add(one.having(Progress(NOW, status, f"number {number}")))
+
+        emulator._change(keep)
         yield emulator
 
 
-@pytest.fixture
-def ringback(served: Emulator) -> Emulator:
-    served.reset()
-    return served
+@pytest.fixture(autouse=True)
+def few_examined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ringback.api.paging.EXAMINED", 5)
 
 
-def run(ringback: Emulator, *words: str) -> str:
+def run(ringback: Emulator, *words: str) -> Result:
     who = ("--account-sid", ringback.account_sid, "--auth-token", ringback.auth_token)
-    result = CliRunner().invoke(main, ["callbacks", *words, "--server", ringback.base_url, *who])
+    words = ("callbacks", *words, "--server", ringback.base_url, *who)
+    result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
-    return result.output
+    return result
 
 
-def answer(ringback: Emulator, *responses: RecordedResponse) -> None:
-    """Have a callback answered so, one attempt after the other, long ago."""
-
-    def keep(tx: Transaction, _: Moment) -> None:
-        callback = a_callback(account_sid=ringback.account_sid, url="http://a.example")
-        tx.callbacks.add(callback)
-        for response in responses:
-            (taken,) = tx.callbacks.claim(lane_of(callback), NOW, limit=1)
-            exchange = Exchange(Refused(500), response=response)
-            row = settle(taken.attempt, exchange, None, started=NOW)
-            later = NOW if response is not responses[-1] else NOW.replace(year=2999)
-            tx.callbacks.settle([Settlement(callback, row, taken.progress._replace(due=later))])
-
-    ringback._change(keep)
+def numbers_in(output: str) -> list[int]:
+    return [int(line[2:34], 16) for line in output.splitlines() if line.startswith("CB")]
 
 
-LONG = RecordedResponse(500, (("A", "a"), ("B", "b" * 3000)), b"x" * 65536, is_cut=True)
-CUT = "  < (cut off: there was more than was read, or was to come)"
+@pytest.mark.parametrize(
+    "words",
+    [("list", "--source", "kore"), ("undelivered",), ("undelivered", "--source", "kore")],
+    ids=" ".join,
+)
+def test_a_person_sees_what_they_ask_for_however_far_apart_it_is(
+    ringback: Emulator, words: tuple[str, ...]
+) -> None:
+    assert numbers_in(run(ringback, *words).output) == [28, 17, 4, 3]
+    assert numbers_in(run(ringback, *words, "--limit", "3").output) == [28, 17, 4]
 
 
-def test_an_attempt_says_what_of_its_answer_is_no_longer_kept(ringback: Emulator) -> None:
-    answer(ringback, LONG, LONG._replace(body=b"short", headers=()))
-    lines = run(ringback, "show", CALLBACK_SID).splitlines()
-    shown = [line for line in lines if line.startswith("  <")]
-    assert shown == [
-        "  < 500",
-        "  < A: a",
-        "  < (headers no longer kept: 1)",
-        f"  < {'x' * 1024}",
-        "  < (bytes of the body no longer kept: 64,512)",
-        CUT,
-        "  < 500",
-        "  < short",
-        CUT,
-    ]
+def test_nothing_is_said_to_be_there_only_when_all_was_looked_at(ringback: Emulator) -> None:
+    said = run(ringback, "list", "--status", "scheduled").output
+    assert said.startswith("no callbacks")
 
 
-def test_the_last_answer_is_shown_whole(ringback: Emulator) -> None:
-    answer(ringback, LONG._replace(is_cut=False))
-    output = run(ringback, "show", CALLBACK_SID)
-    assert f"  < {'x' * 65536}\n" in output
-    assert "no longer kept" not in output
+def test_as_json_it_is_one_page_that_leads_on(ringback: Emulator) -> None:
+    page = json.loads(run(ringback, "list", "--source", "kore", "--limit", "2", "--json").output)
+    assert [one["sid"][-2:] for one in page["callbacks"]] == ["1c", "11"]
+    assert page["meta"]["next_page_url"] is not None
 
 
-def test_storage_tells_how_much_is_kept_and_how_much_may_be(ringback: Emulator) -> None:
-    answer(ringback, LONG)
-    assert run(ringback, "storage") == "66.0 KiB kept of long answers; 64.0 MiB may be\n"
-    storage = json.loads(run(ringback, "storage", "--json"))
-    assert storage == {"bytes": 66 << 10, "budget": 64 << 20, "accounts": []}
+def test_it_gives_up_at_some_point_and_says_so(
+    ringback: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringback.cli.portal._MOST_PAGES", 3)
+    result = run(ringback, "list", "--source", "kore")
+    assert numbers_in(result.stdout) == [28, 17]
+    assert result.stderr == "gave up after 3 pages; older ones may match as well\n"

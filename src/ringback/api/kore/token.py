@@ -42,7 +42,7 @@ class TokenResource:
             client, account = await services.sign_ins.of_clients.look(
                 Tried.of(client_id, secret, address),
                 now,
-                lambda: services.store.transact(lambda tx: sign_in_client(tx, client_id, secret)),
+                lambda: services.store.read(lambda tx: sign_in_client(tx, client_id, secret)),
             )
         except NotSignedIn as refused:
             told = {"error": "unauthorized_client", "error_description": refused.message}

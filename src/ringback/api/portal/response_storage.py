@@ -26,7 +26,7 @@ class ResponseStorageResource:
         """Tell how much is kept, and how much may be."""
         reach = await reach_of(request, self._services.sign_ins)
         query = read_query(request, ())
-        shown = await self._services.store.transact(lambda tx: self._show(tx, reach))
+        shown = await self._services.store.read(lambda tx: self._show(tx, reach), asked_by=reach)
         return with_unknown(query, json_answer(shown))
 
     def _show(self, tx: Transaction, reach: str) -> dict[str, Any]:

@@ -1,0 +1,85 @@
+"""What `ringback callbacks` shows of long answers, against an emulator that keeps some."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner
+
+from ringback.cli.main import main
+from ringback.core.callback import Exchange, RecordedResponse, settle
+from ringback.core.outcome import Refused
+from ringback.operations.moment import Moment
+from ringback.ports import Settlement, Transaction, lane_of
+from ringback.testing import Emulator
+from tests.fakes import CALLBACK_SID, NOW, a_callback
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Emulator]:
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def ringback(served: Emulator) -> Emulator:
+    served.reset()
+    return served
+
+
+def run(ringback: Emulator, *words: str) -> str:
+    who = ("--account-sid", ringback.account_sid, "--auth-token", ringback.auth_token)
+    result = CliRunner().invoke(main, ["callbacks", *words, "--server", ringback.base_url, *who])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def answer(ringback: Emulator, *responses: RecordedResponse) -> None:
+    """Have a callback answered so, one attempt after the other, long ago."""
+
+    def keep(tx: Transaction, _: Moment) -> None:
+        callback = a_callback(account_sid=ringback.account_sid, url="http://a.example")
+        tx.callbacks.add(callback)
+        for response in responses:
+            (taken,) = tx.callbacks.claim(lane_of(callback), NOW, limit=1)
+            exchange = Exchange(Refused(500), response=response)
+            row = settle(taken.attempt, exchange, None, started=NOW)
+            later = NOW if response is not responses[-1] else NOW.replace(year=2999)
+            tx.callbacks.settle([Settlement(callback, row, taken.progress._replace(due=later))])
+
+    ringback._change(keep)
+
+
+LONG = RecordedResponse(500, (("A", "a"), ("B", "b" * 3000)), b"x" * 65536, is_cut=True)
+CUT = "  < (cut off: there was more than was read, or was to come)"
+
+
+def test_an_attempt_says_what_of_its_answer_is_no_longer_kept(ringback: Emulator) -> None:
+    answer(ringback, LONG, LONG._replace(body=b"short", headers=()))
+    lines = run(ringback, "show", CALLBACK_SID).splitlines()
+    shown = [line for line in lines if line.startswith("  <")]
+    assert shown == [
+        "  < 500",
+        "  < A: a",
+        "  < (headers no longer kept: 1)",
+        f"  < {'x' * 1024}",
+        "  < (bytes of the body no longer kept: 64,512)",
+        CUT,
+        "  < 500",
+        "  < short",
+        CUT,
+    ]
+
+
+def test_the_last_answer_is_shown_whole(ringback: Emulator) -> None:
+    answer(ringback, LONG._replace(is_cut=False))
+    output = run(ringback, "show", CALLBACK_SID)
+    assert f"  < {'x' * 65536}\n" in output
+    assert "no longer kept" not in output
+
+
+def test_storage_tells_how_much_is_kept_and_how_much_may_be(ringback: Emulator) -> None:
+    answer(ringback, LONG)
+    assert run(ringback, "storage") == "66.0 KiB kept of long answers; 64.0 MiB may be\n"
+    storage = json.loads(run(ringback, "storage", "--json"))
+    assert storage == {"bytes": 66 << 10, "budget": 64 << 20, "accounts": []}
