@@ -21,8 +21,9 @@ import pytest
 
 from ringback import ports
 from ringback.core.account import EVERY
-from ringback.core.callback import UNDELIVERED, CallbackStatus
+from ringback.core.callback import UNDELIVERED, CallbackStatus, RecordedResponse
 from ringback.core.outcome import Delivered, Refused
+from ringback.core.response_storage import StorageBudget
 from ringback.core.retry import Done, NewRound
 from ringback.core.scenario import Step
 from ringback.core.source import Source
@@ -35,7 +36,7 @@ from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.session import Session
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT, an_api_client
-from tests.stores.asking import add, ended, table_of
+from tests.stores.asking import add, ended, settled_row, table_of
 from tests.stores.records import (
     FLEETS,
     OUR_LANE,
@@ -145,7 +146,8 @@ class Walk:
 
     def __init__(self) -> None:
         self.recorded = Recorded(connect(":memory:", VAULT))
-        self.committer = Committer(cast("sqlite3.Connection", self.recorded), VAULT)
+        nothing = StorageBudget(in_all=0, per_account=0)
+        self.committer = Committer(cast("sqlite3.Connection", self.recorded), VAULT, nothing)
         self.do(lambda tx: tx.accounts.add(account(), []))
         own = [each[OURS] for each in (PROFILES, FLEETS, SIMS, RATE_PLANS, WIRELESS_SIMS)]
         for record in (*own, *RECORDS, session(1), wireless_session(1)):
@@ -233,6 +235,16 @@ def attempts(tx: Transaction) -> None:
     tx.callbacks.attempts(first.callback.sid)
 
 
+def long_answers(tx: Transaction) -> None:
+    (taken,) = tx.callbacks.claim(OUR_LANE, NOW, limit=1)
+    plain = ended(taken, Done())
+    answer = RecordedResponse(200, (), bytes(9999))
+    tx.callbacks.settle([plain._replace(attempt=settled_row(plain)._replace(response=answer))])
+    tx.callbacks.attempts(taken.callback.sid)
+    tx.kept_responses.bytes_of(OURS)
+    tx.kept_responses.largest(limit=9)
+
+
 def copies(tx: Transaction) -> None:
     tx.shadows.open([shadow(2), shadow(3)])
     tx.shadows.left_open()
@@ -248,6 +260,7 @@ def engine(tx: Transaction) -> None:
     tx.callbacks.unfinished()
     tx.callbacks.due_before([NOW, NOW])
     tx.callbacks.date_of(5, since=NOW)
+    tx.callbacks.changed_after(NOW, limit=9)
     for whose in (OURS, None):
         tx.callbacks.totals(since=NOW, until=NOW, account_sid=whose)
 
@@ -333,6 +346,7 @@ def uses(tx: Transaction) -> None:
 
 STEPS: Final[dict[str, Work]] = {
     "attempts": attempts,
+    "long answers": long_answers,
     "copies": copies,
     "the engine": engine,
     "one callback": one_callback,
@@ -476,6 +490,8 @@ def test_a_statement_that_looks_through_the_history_is_found_out(
     assert walk.recorded.faults() == []
     names = mutant(callbacks_module, old, new)
     tables = walk.committer._transaction
-    tables.callbacks = names[SqliteCallbacks.__name__](tables._session, tables.accounts)
+    tables.callbacks = names[SqliteCallbacks.__name__](
+        tables._session, tables.accounts, tables.kept_responses
+    )
     walk.do(step)
     assert walk.recorded.faults() != []
