@@ -139,6 +139,7 @@ class Process:
                 clock=clock,
             ),
             self.dispatcher,
+            clock=clock,
         )
 
     @property

@@ -45,7 +45,8 @@ class Metrics:
     """What Prometheus asks.
 
     `under_way` and `open_connections` return how many attempts and connections there are now,
-    `datagrams` how many datagrams of devices ended how, `policy` what is ahead of the policy.
+    `datagrams` how many datagrams of devices ended how, `policy` what is ahead of the policy;
+    `is_store_up` says whether the database can be written to.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Metrics:
         open_connections: Callable[[], int],
         datagrams: Callable[[], Counts] = dict[tuple[str, ...], int],
         policy: Callable[[], Figures] = lambda: NO_POLICY,
+        is_store_up: Callable[[], bool] = lambda: True,
     ) -> None:
         self._tally = tally
         self._clock = clock
@@ -66,6 +68,7 @@ class Metrics:
         self._open_connections = open_connections
         self._datagrams = datagrams
         self._policy = policy
+        self._is_store_up = is_store_up
 
     async def show(self, request: Request) -> Response:
         """Answer with all metrics, in the format that is asked for."""
@@ -78,6 +81,7 @@ class Metrics:
                 open_connections=self._open_connections(),
                 datagrams=self._datagrams(),
                 policy=self._policy(),
+                is_store_up=self._is_store_up(),
             )
         )
         ProcessCollector(registry=registry)
@@ -109,6 +113,7 @@ class _Snapshot(Collector):
     open_connections: int
     datagrams: Counts
     policy: Figures
+    is_store_up: bool
 
     def collect(self) -> Iterable[Metric]:
         """Yield each metric with its samples."""
@@ -155,7 +160,8 @@ class _Snapshot(Collector):
         yield _gauge(
             "connections_open", "Connections to receivers", (), {(): self.open_connections}
         )
-        yield _gauge("store_up", "Whether the database answers", (), {(): self.waiting is not None})
+        is_up = self.is_store_up and self.waiting is not None
+        yield _gauge("store_up", "Whether the database can be written to", (), {(): is_up})
         if self.waiting is not None:
             total, *overdue = self.waiting
             yield _gauge(

@@ -14,6 +14,10 @@ def _none_skipped(_: str) -> Mapping[str, int]:
     return {}
 
 
+def _not_counted() -> None:
+    """Let nobody know of a request that is answered 503."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The running parts behind the APIs."""
@@ -31,6 +35,8 @@ class Services:
     """Says how many copies of an account's callbacks were not made since the start, by reason."""
     gateway: str | None = None
     """Where devices send datagrams to; None without a gateway."""
+    refused: Callable[[], None] = _not_counted
+    """Told of each request that is answered 503, since the database is away."""
     sign_ins: SignIns = field(init=False)
 
     def __post_init__(self) -> None:

@@ -69,7 +69,7 @@ class Bench:
             clock=self.clock,
             checkpoint=self.steps,
         )
-        self.supervisor = Supervisor(self.progress, self.dispatcher)
+        self.supervisor = Supervisor(self.progress, self.dispatcher, clock=self.clock)
 
     def _moment(self) -> Moment:
         return a_moment(now=self.clock.now(), intake=self.dispatcher.intake)

@@ -9,11 +9,13 @@ from ringback.ports import Afterwards, Transaction, nothing
 from ringback.stores.sqlite.accounts import SqliteAccounts, SqliteApiClients
 from ringback.stores.sqlite.callbacks import TABLES as CALLBACK_TABLES
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
+from ringback.stores.sqlite.room import Room
 from ringback.stores.sqlite.session import Session
 from ringback.stores.sqlite.shadows import TABLES as SHADOW_TABLES
 from ringback.stores.sqlite.shadows import SqliteShadows
 from ringback.stores.sqlite.supersim import SqliteSuperSim
 from ringback.stores.sqlite.tasks import SqliteScenarios, SqliteTasks
+from ringback.stores.sqlite.watermark import Watermark
 from ringback.stores.sqlite.wireless import SqliteWireless
 from ringback.stores.vault import Vault
 
@@ -54,7 +56,7 @@ class Job:
 class SqliteTransaction:
     """Answers `ports.Transaction`."""
 
-    def __init__(self, session: Session, vault: Vault) -> None:
+    def __init__(self, session: Session, vault: Vault, room: Room) -> None:
         self.accounts = SqliteAccounts(session, vault)
         self.api_clients = SqliteApiClients(session, vault)
         self.supersim = SqliteSuperSim(session)
@@ -65,8 +67,16 @@ class SqliteTransaction:
         self.shadows = SqliteShadows(session, first_table=len(CALLBACK_TABLES))
         self.endings: list[Afterwards] = []
         self._session = session
+        self._room = room
 
     def write_nothing(self) -> None:
+        # A page that is written anew says little of a disk that is full: what was allocated for
+        # the log before can take many of these, and no callback.
+        if not self._room.is_there():
+            raise StoreUnavailable(
+                "the database can't be used just now: database or disk is full"
+                f" (no {self._room.wanted} in {self._room.folder})"
+            )
         (version,) = self._session.read("PRAGMA user_version").fetchone()
         self._session.write(f"PRAGMA user_version = {version}")
 
@@ -79,10 +89,14 @@ class SqliteTransaction:
 class Committer:
     """Runs jobs on one connection: all that are given at once share a commit."""
 
-    def __init__(self, connection: sqlite3.Connection, vault: Vault) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, vault: Vault, watermark: Watermark | None = None
+    ) -> None:
         self._connection = connection
+        self._watermark = watermark
+        self._room = Room.beside(connection)
         self._session = Session(connection, (*CALLBACK_TABLES, *SHADOW_TABLES))
-        self._transaction = SqliteTransaction(self._session, vault)
+        self._transaction = SqliteTransaction(self._session, vault, self._room)
 
     def commit(self, jobs: list[Job]) -> None:
         """Run the jobs and write their endings into them; where it returns, those are durable."""
@@ -102,6 +116,10 @@ class Committer:
                 job.failure = unavailable
             self._roll_back()
 
+    def has_room(self) -> bool:
+        """Whether the disk has room for more."""
+        return self._room.is_there()
+
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
@@ -113,7 +131,12 @@ class Committer:
         for job in jobs:
             self._attempt(job)
         self._session.flush()
-        self._connection.execute("COMMIT")
+        if self._watermark is None:
+            self._connection.execute("COMMIT")
+        else:
+            self._watermark.before_commit()
+            self._connection.execute("COMMIT")
+            self._watermark.after_commit()
 
     def _attempt(self, job: Job) -> None:
         self._transaction.endings = job.begin()
@@ -131,6 +154,8 @@ class Committer:
             self._session.end_job()
 
     def _roll_back(self) -> None:
+        if self._watermark is not None:
+            self._watermark.undone()
         self._transaction.callbacks.begin_commit()
         self._transaction.callbacks.forget()
         try:
