@@ -8,8 +8,8 @@ from ringback.core.errors import Unusable
 from ringback.stores.sqlite.wal import damage_of_wal
 from ringback.stores.sqlite.watermark import Mark, number_in, read_mark, write_mark
 
-QUICK_CHECKED: Final = 64 << 20
-"""Bytes. A server looks through a file up to this size at its start; a longer one takes seconds."""
+_CHECKED_AT_START: Final = ((16 << 20, "integrity_check"), (64 << 20, "quick_check"))
+"""What looks a file through up to a size, in bytes, in a fraction of a second."""
 
 _INSTEAD: Final = (
     "Put it back from a copy; or, if it is to be done without, start the server once with"
@@ -54,9 +54,11 @@ def refuse_older_data(path: Path, connection: sqlite3.Connection, mark: Mark | N
 
 def refuse_damaged_data(path: Path, connection: sqlite3.Connection) -> None:
     """Raise Unusable where a file that is not too long is damaged in itself."""
-    if path.stat().st_size > QUICK_CHECKED:
+    size = path.stat().st_size
+    check = next((check for most, check in _CHECKED_AT_START if size <= most), None)
+    if check is None:
         return
-    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    (found,) = connection.execute(f"PRAGMA {check}(1)").fetchone()
     if found != "ok":
         raise Unusable(f"{path} is damaged: {' '.join(found.split())}. {_INSTEAD}")
 

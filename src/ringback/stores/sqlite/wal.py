@@ -22,8 +22,8 @@ from operator import mul
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Self
 
-MOST_FRAMES: Final = 20_000
-"""A longer WAL takes seconds to look through, and is left to SQLite."""
+MOST_FRAMES: Final = 4_000
+"""Twice as many as a WAL usually has; to look through more takes seconds, and is left to SQLite."""
 
 _WORD: Final = 0xFFFFFFFF
 _MAGIC: Final = 0x377F0682
