@@ -9,7 +9,7 @@ from ringback.ports import Afterwards, Transaction, nothing
 from ringback.stores.sqlite.accounts import SqliteAccounts, SqliteApiClients
 from ringback.stores.sqlite.callbacks import TABLES as CALLBACK_TABLES
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
-from ringback.stores.sqlite.room import Room
+from ringback.stores.sqlite.room import Room, is_want_of_room
 from ringback.stores.sqlite.session import Session
 from ringback.stores.sqlite.shadows import TABLES as SHADOW_TABLES
 from ringback.stores.sqlite.shadows import SqliteShadows
@@ -74,8 +74,8 @@ class SqliteTransaction:
         # the log before can take many of these, and no callback.
         if not self._room.is_there():
             raise StoreUnavailable(
-                "the database can't be used just now: database or disk is full"
-                f" (no {self._room.wanted} in {self._room.folder})"
+                "the database can't be used just now: database or disk is full, there is no room"
+                f" for {self._room.wanted}"
             )
         (version,) = self._session.read("PRAGMA user_version").fetchone()
         self._session.write(f"PRAGMA user_version = {version}")
@@ -106,15 +106,22 @@ class Committer:
             self._roll_back()
             # It shows only when rows are written together whose it is: each by itself, then.
             if len(jobs) > 1:
-                for job in jobs:
-                    self.commit([job])
+                self._commit_each(jobs)
             else:
                 jobs[0].failure = failure
         except sqlite3.Error as failure:
-            unavailable = StoreUnavailable(f"the database can't be used just now: {failure}")
-            for job in jobs:
-                job.failure = unavailable
             self._roll_back()
+            # On a full disk, who only reads must not suffer for who writes; it is known at once.
+            if len(jobs) > 1 and is_want_of_room(failure):
+                self._commit_each(jobs)
+            else:
+                unavailable = StoreUnavailable(f"the database can't be used just now: {failure}")
+                for job in jobs:
+                    job.failure = unavailable
+
+    def _commit_each(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            self.commit([job])
 
     def has_room(self) -> bool:
         """Whether the disk has room for more."""
