@@ -21,6 +21,7 @@ from ringback.data_folder import (
     open_beside,
     upgrade_data,
 )
+from ringback.stores.sqlite import wal
 from ringback.stores.sqlite import watermark as watermarks
 from ringback.stores.sqlite.store import SqliteStore
 from ringback.stores.sqlite.wal import damage_of_wal
@@ -212,6 +213,23 @@ async def test_an_index_from_before_a_power_cut_proves_nothing(
     (killed / INDEX).write_bytes(old)
     monkeypatch.setattr(watermarks, "this_boot", lambda: "another")
     await opened(killed).close()
+
+
+async def test_a_wal_that_another_process_deletes_meanwhile_as_it_closes_is_not_missed(
+    killed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = wal._Index.read
+
+    def read_and_close(path: Path) -> Any:
+        index = read(path)
+        if index is not None:
+            with closing(sqlite3.connect(killed / DATA_FILE)) as other:
+                other.execute("SELECT count(*) FROM accounts").fetchone()
+        return index
+
+    monkeypatch.setattr(wal._Index, "read", read_and_close)
+    assert damage_of_wal(killed / DATA_FILE, is_index_of_this_boot=True) is None
+    assert not (killed / WAL).exists()
 
 
 async def test_a_wal_that_begins_anew_is_not_missed(killed: Path) -> None:

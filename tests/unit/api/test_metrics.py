@@ -29,6 +29,7 @@ class Backlog:
 
     def __init__(self, *due: datetime) -> None:
         self.due = due
+        self.is_writable = True
         self.failure: Exception | None = None
 
     async def due_before(self, instants: Sequence[datetime]) -> list[int]:
@@ -57,6 +58,7 @@ def caller(tally: Tally, backlog: Backlog) -> Caller:
         under_way=lambda: 3,
         open_connections=lambda: 17,
         datagrams=lambda: {("received",): 5, ("dropped",): 2},
+        is_store_up=lambda: backlog.is_writable,
         policy=lambda: Figures(
             {"source_ends": 86400.0}, {Source.TWILIO: 12}, refusals=2, is_current=False
         ),
@@ -169,6 +171,13 @@ async def test_an_outage_of_the_store_hides_the_backlog_and_nothing_else(
     assert told[named("store_up")] == 0
     assert told[named("callbacks_accepted_total", source="kore")] == 1
     assert named("callbacks_waiting") not in told
+
+
+async def test_a_store_that_can_only_be_read_is_not_up(caller: Caller, backlog: Backlog) -> None:
+    backlog.is_writable = False
+    told = await samples(caller)
+    assert told[named("store_up")] == 0
+    assert named("callbacks_waiting") in told
 
 
 async def test_the_datagrams_of_devices_are_counted_by_their_endings(caller: Caller) -> None:

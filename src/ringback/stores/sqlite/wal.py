@@ -92,8 +92,17 @@ def damage_of_wal(database: Path, *, is_index_of_this_boot: bool) -> str | None:
 
     `is_index_of_this_boot` says that the machine has not lost its memory since the last server.
     """
-    # The index first: a server that is at work only adds to the WAL what it then notes there.
-    index = _Index.read(database.with_name(f"{database.name}-shm"))
+    shared = database.with_name(f"{database.name}-shm")
+    while True:
+        # The index first: who is at work only adds to the WAL what it then notes there. And the
+        # last one to close the file deletes the index before the WAL.
+        index = _Index.read(shared)
+        damage = _damage_by(index, database, is_index_of_this_boot=is_index_of_this_boot)
+        if damage is None or _Index.read(shared) == index:
+            return damage
+
+
+def _damage_by(index: _Index | None, database: Path, *, is_index_of_this_boot: bool) -> str | None:
     path = database.with_name(f"{database.name}-wal")
     trusted = index if is_index_of_this_boot else None
     try:
