@@ -40,6 +40,10 @@ DATA_FILE: Final = "ringback.db"
 KEY_FILE: Final = "ringback.key"
 
 
+def _tell_nobody(_: str) -> None:
+    """Let nobody know that a commit failed."""
+
+
 class Upgraded(NamedTuple):
     """Which schema a data file had, which one it has now, and where it is as it was."""
 
@@ -55,7 +59,7 @@ def open_to_serve(
     seal_key: str | None,
     seal_key_file: Path | None,
     committed: Callable[[float], None],
-    unavailable: Callable[[str], None],
+    unavailable: Callable[[str], None] = _tell_nobody,
     accept_data_loss: bool = False,
 ) -> SqliteStore:
     """Open the data in this folder as its only server.
