@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run test check counterparts format bench simulate fuzz soak lock clean
+.PHONY: help install install-dev run test check counterparts format bench simulate fuzz damage soak lock clean
 
 ARGS ?=
 BIN := .venv/bin
@@ -51,6 +51,9 @@ simulate: install-dev ## Run the engine through made-up histories (ARGS="--seeds
 
 fuzz: install-dev ## Throw inputs at the receiver (ARGS="--inputs 1000000", "--seed 7")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+damage: install-dev ## Damage data files, and use them (ARGS="--seeds 10000", "--seed 7")
+	@$(BIN)/python -m tests.damage $(ARGS)
 
 soak: install-dev ## Kill a server again and again, and count (ARGS="--kills 500")
 	@$(BIN)/python -m tests.crash.soak $(ARGS)

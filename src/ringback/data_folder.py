@@ -4,18 +4,55 @@ It is apart from wiring since most commands work on the data and serve nothing: 
 of the time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from ringback.core.errors import Unusable
 from ringback.core.response_storage import StorageBudget
+from ringback.stores.sqlite.checks import DataCheck, check_data
+from ringback.stores.sqlite.lock import FileLock
+from ringback.stores.sqlite.loss import (
+    begin_new_data,
+    forget_lost_data,
+    is_being_made,
+    is_missing,
+    refuse_damaged_wal,
+    refuse_missing_data,
+)
+from ringback.stores.sqlite.opening import is_sealed, open_as_owner, refuse_to_upgrade
+from ringback.stores.sqlite.schema import gap_of, newest
 from ringback.stores.sqlite.store import SqliteStore
 from ringback.stores.vault import Vault, has_key_file, make_key_file, new_key
+
+__all__ = [
+    "DATA_FILE",
+    "KEY_FILE",
+    "DataCheck",
+    "Upgraded",
+    "check_folder",
+    "new_seal_key",
+    "open_beside",
+    "open_to_serve",
+    "upgrade_data",
+]
 
 DATA_FILE: Final = "ringback.db"
 KEY_FILE: Final = "ringback.key"
 _BUDGET: Final = StorageBudget()
+
+
+def _tell_nobody(_: str) -> None:
+    """Let nobody know that a commit failed."""
+
+
+class Upgraded(NamedTuple):
+    """Which schema a data file had, which one it has now, and where it is as it was."""
+
+    before: int
+    after: int
+    copy: Path | None
+    """None where it was up to date."""
 
 
 def open_to_serve(
@@ -24,17 +61,39 @@ def open_to_serve(
     seal_key: str | None,
     seal_key_file: Path | None,
     committed: Callable[[float], None],
+    unavailable: Callable[[str], None] = _tell_nobody,
     budget: StorageBudget = _BUDGET,
+    accept_data_loss: bool = False,
 ) -> SqliteStore:
-    """Open the data in this folder as its only server; `committed` is told how long commits took.
+    """Open the data in this folder as its only server.
 
-    `budget` is how much may be kept of long answers.
+    `committed` is told how long commits took, and `unavailable` why one failed for want of a
+    database. `budget` is how much may be kept of long answers. With `accept_data_loss`, what is
+    missing is taken for lost, and the server goes on with what there is.
 
-    Raises Unusable where the folder or a file can't be used, or another server has it.
+    Raises Unusable where the folder or a file can't be used, has lost something, or another server
+    has it.
     """
     path = _data_file(folder)
-    vault = _vault_of(folder, seal_key, seal_key_file)
-    return SqliteStore.open(path, vault, committed=committed, budget=budget)
+    lock = FileLock.take(path.with_suffix(".lock"))
+    try:
+        if accept_data_loss:
+            forget_lost_data(path)
+        else:
+            _refuse_lost_data(folder)
+        vault = _vault_of(folder, seal_key, seal_key_file)
+    except BaseException:
+        lock.release()
+        raise
+    return SqliteStore.locked(
+        path,
+        vault,
+        lock,
+        committed=committed,
+        unavailable=unavailable,
+        budget=budget,
+        accept_data_loss=accept_data_loss,
+    )
 
 
 def open_beside(
@@ -42,10 +101,47 @@ def open_beside(
 ) -> SqliteStore:
     """Open the data in this folder for short work, also while a server uses it.
 
-    Raises Unusable where the folder or the file can't be used.
+    Raises Unusable where the folder or the file can't be used, has lost something, or has to be
+    upgraded first.
     """
     path = _data_file(folder)
+    _refuse_lost_data(folder, is_in_use=FileLock.holder(path.with_suffix(".lock")) is not None)
+    # Before a key is made.
+    refuse_to_upgrade(path)
     return SqliteStore.beside(path, _vault_of(folder, seal_key, seal_key_file))
+
+
+def upgrade_data(
+    folder: Path, *, seal_key: str | None = None, seal_key_file: Path | None = None
+) -> Upgraded:
+    """Bring the data in this folder up to date, after a copy of its file.
+
+    Raises Unusable where there is none, a server is using it, or it can't be copied.
+    """
+    path = folder / DATA_FILE
+    if is_missing(path):
+        raise Unusable(f"there is no data in {folder}; --data names the folder of a Ringback")
+    lock, copies = FileLock.take(path.with_suffix(".lock")), list[Path]()
+    try:
+        _refuse_lost_data(folder)
+        gap = gap_of(path)
+        vault = _vault_of(folder, seal_key, seal_key_file)
+        open_as_owner(path, vault, copied=copies.append).connection.close()
+    finally:
+        lock.release()
+    after = newest()
+    return Upgraded(gap.present if gap else after, after, copies[0] if copies else None)
+
+
+def check_folder(
+    folder: Path, *, seal_key: str | None = None, seal_key_file: Path | None = None
+) -> Sequence[DataCheck]:
+    """Look through the data in this folder, also while a server uses it; nothing is changed."""
+
+    def vault() -> Vault:
+        return _vault_that_is_there(folder / KEY_FILE, seal_key, seal_key_file)
+
+    return check_data(folder / DATA_FILE, vault)
 
 
 def new_seal_key() -> str:
@@ -53,14 +149,30 @@ def new_seal_key() -> str:
     return new_key()
 
 
+def _refuse_lost_data(folder: Path, *, is_in_use: bool = False) -> None:
+    """Raise Unusable where data was here that is not, before anything is opened or made."""
+    # The key is looked for first: who makes a data file notes that, then makes the key, and takes
+    # the note back once there is data. So a start that died in between has lost nothing.
+    expects_data = has_key_file(folder / KEY_FILE) and not is_being_made(folder / DATA_FILE)
+    refuse_missing_data(folder / DATA_FILE, expects_data=expects_data)
+    # A server that lives has all of it in hand.
+    if not is_in_use:
+        refuse_damaged_wal(folder / DATA_FILE)
+
+
 def _vault_of(folder: Path, keys: str | None, file: Path | None) -> Vault:
-    if keys is not None:
-        return Vault(keys.split(","))
-    path = file or folder / KEY_FILE
+    """Return what opens the secrets; a key is made for a new data file, and only for that."""
+    own, path = folder / KEY_FILE, folder / DATA_FILE
+    if is_missing(path):
+        begin_new_data(path)
     # Beside a sealed data file a new key would open nothing, and pass for the one that was lost.
-    if not has_key_file(path) and not SqliteStore.is_sealed(folder / DATA_FILE):
-        make_key_file(path)
-    return Vault.in_file(path)
+    if keys is None and not has_key_file(file or own) and not is_sealed(path):
+        make_key_file(file or own)
+    return _vault_that_is_there(own, keys, file)
+
+
+def _vault_that_is_there(own: Path, keys: str | None, file: Path | None) -> Vault:
+    return Vault.in_file(file or own) if keys is None else Vault(keys.split(","))
 
 
 def _data_file(folder: Path) -> Path:

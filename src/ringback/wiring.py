@@ -31,7 +31,7 @@ from ringback.engine.dispatcher import Dispatcher, Limits
 from ringback.engine.foresight import Foresight
 from ringback.engine.keyring import Keyring
 from ringback.engine.network import SystemNetwork
-from ringback.engine.outage import outlast
+from ringback.engine.outage import StoreOutage, outlast
 from ringback.engine.policy_in_force import PolicyInForce
 from ringback.engine.progress import Progress
 from ringback.engine.sender import Sender
@@ -84,10 +84,12 @@ class Parts:
         chance: Chance = _SYSTEM_CHANCE,
         checkpoint: Callable[[str], None] = no_checkpoint,
         origin: Origin | None = None,
+        accept_data_loss: bool = False,
     ) -> Self:
         """Open the data file and start the engine; a VirtualClock can be advanced over HTTP, too.
 
-        Where the settings came from a file, its policy is in force also when it changes.
+        Where the settings came from a file, its policy is in force also when it changes. With
+        `accept_data_loss`, a data file that is missing, or has lost something, is no reason not to.
 
         Raises Unusable where the data folder, a file or the gateway's address can't be used.
         """
@@ -95,13 +97,20 @@ class Parts:
         sender = _sender_of(settings)
         in_force = PolicyInForce(_transition_of(settings, clock.now()))
         gateway = _gateway_of(settings)
+        outage = StoreOutage(
+            lambda: store.transact(lambda tx: tx.write_nothing()),
+            clock=clock,
+            stopwatch=stopwatch,
+        )
         try:
             store = open_to_serve(
                 settings.data,
                 seal_key=settings.seal_key,
                 seal_key_file=settings.seal_key_file,
                 committed=tally.committed,
+                unavailable=outage.failed,
                 budget=settings.storage_budget,
+                accept_data_loss=accept_data_loss,
             )
         except BaseException:
             if gateway is not None:
@@ -160,7 +169,9 @@ class Parts:
         supervisor = Supervisor(
             progress,
             dispatcher,
-            beside=[foresight.run, *([] if reloading is None else [reloading.run])],
+            clock=clock,
+            recover=shadowing.recover,
+            beside=[outage.run, foresight.run, *([] if reloading is None else [reloading.run])],
         )
         services = Services(
             store=store,
@@ -174,12 +185,14 @@ class Parts:
             response_storage=settings.storage_budget,
             rate_limit=RateLimit(settings.rate_limit),
             gateway=gateway and gateway.shown_address,
+            refused=outage.refused,
         )
         timelapse = None
         if isinstance(clock, VirtualClock):
             timelapse = Timelapse(clock, (progress, dispatcher, shadowing))
         beside = _operators_routes(
             store=store,
+            outage=outage,
             clock=clock,
             tally=tally,
             supervisor=supervisor,
@@ -193,7 +206,6 @@ class Parts:
         if timelapse is not None:
             beside = [*beside, *clock_routes(services.sign_ins, timelapse)]
         app = create_app(services, beside=beside)
-        await shadowing.recover()
         await supervisor.start()
         if gateway is not None:
             gateway.start(_receiver(store, services))
@@ -292,6 +304,7 @@ def _limits_of(settings: Settings) -> Limits:
 def _operators_routes(
     *,
     store: Store,
+    outage: StoreOutage,
     clock: Clock,
     tally: Tally,
     supervisor: Supervisor,
@@ -302,7 +315,7 @@ def _operators_routes(
     sign_ins: SignIns,
 ) -> Sequence[BaseRoute]:
     health = Health(
-        commit=lambda: store.transact(lambda tx: tx.write_nothing()),
+        commit=outage.commit,
         is_running=lambda: supervisor.is_running,
     )
     metrics = Metrics(
@@ -317,6 +330,7 @@ def _operators_routes(
         datagrams=lambda: {} if gateway is None else gateway.counts,
         refusals=lambda: sign_ins.refusals,
         policy=foresight.figures,
+        is_store_up=lambda: outage.is_over,
     )
     return [*health_routes(health), *metrics_routes(metrics)]
 

@@ -7,6 +7,7 @@ write where it doesn't.
 import asyncio
 import errno
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -127,7 +129,8 @@ async def outlasts(outage: Outage, command: tuple[str, ...], why: str, data: Pat
 
     async with RecordingReceiver(answer=answer) as receiver:
         url = receiver.url("/hook")
-        flags = ("--update-takes", "300ms")
+        # That what goes on by itself tries again is said for who wants to know.
+        flags = ("--update-takes", "300ms", "--log-level", "debug")
         async with in_production(data, credentials, *flags, command=command) as server:
             before = await send(server, {"callbacks": [event(url, "before")] * 3})
             await receiver.wait_for(3)
@@ -144,6 +147,8 @@ async def outlasts(outage: Outage, command: tuple[str, ...], why: str, data: Pat
                 # Once for what can't be settled, and once for the SIM, which is due by then.
                 await server.log.says(f"{AWAY}{why}; trying again", times=2)
             await is_ready_again(server)
+            await server.log.says("the database is back after")
+            assert_said_once(server, why)
             during = await send(server, event(url, "during", key="its key"))
             for sid in (*before, *during):
                 assert (await server.ended(sid))["status"] == "delivered"
@@ -158,6 +163,45 @@ async def outlasts(outage: Outage, command: tuple[str, ...], why: str, data: Pat
     assert received.total() == 5
 
 
+async def test_a_disk_with_room_for_a_page_is_not_ready_where_no_request_can_be_kept(
+    small_disk: Path,
+) -> None:
+    credentials = await create_account(small_disk)
+    big = [event("http://127.0.0.1:9/", "e" * 30_000)] * 10
+    async with in_production(small_disk, credentials) as server:
+        fill(small_disk / "filler")
+        leave_room(small_disk / "filler", 100_000)
+        for _ in range(3):
+            assert (await server.send({"callbacks": big})).status == 503
+        for _ in range(3):
+            assert (await server.get("/readyz")).status == 503
+        assert await store_up(server) == "0.0"
+        (small_disk / "filler").unlink()
+        # Nobody asks, and it finds out.
+        await server.log.says("the database is back after")
+        assert await store_up(server) == "1.0"
+        assert (await server.send({"callbacks": big[:5]})).status == 201
+        said = [line["message"] for line in server.log.lines if line["level"] != "info"]
+    assert len(said) == 2
+    assert said[0].startswith(f"{AWAY}database or disk is full")
+    assert said[1].endswith(" s; 3 requests were refused")
+
+
+def leave_room(filler: Path, size: int) -> None:
+    os.truncate(filler, filler.stat().st_size - size)
+
+
+async def store_up(server: Production) -> str:
+    """Return what the metric says of the database."""
+
+    def ask() -> str:
+        with urlopen(f"{server.dev['base_url']}/metrics") as answer:  # noqa: S310 (it is ours)
+            return answer.read().decode()
+
+    (line,) = re.findall(r"^ringback_store_up (.*)$", await asyncio.to_thread(ask), re.MULTILINE)
+    return line
+
+
 @pytest.mark.parametrize(("outage", "command", "why"), OUTAGES[1:])
 async def test_what_could_not_be_settled_before_the_process_died_is_sent_again(
     outage: Outage, command: tuple[str, ...], why: str, tmp_path: Path
@@ -169,7 +213,7 @@ async def test_what_could_not_be_settled_before_the_process_died_is_sent_again(
             await receiver.wait_for(1)
             async with outage(tmp_path, server):
                 hang.release()
-                await server.log.says(f"{AWAY}{why}; trying again")
+                await server.log.says(f"{AWAY}{why}; requests are refused")
                 await server.kill()
         async with in_production(tmp_path, credentials) as server:
             assert (await server.ended(sid))["status"] == "delivered"
@@ -236,6 +280,15 @@ def assert_unavailable(status: int, told: str, why: str) -> None:
     assert why in told or told == "the database did not commit within 2 s"
 
 
+def assert_said_once(server: Production, why: str) -> None:
+    """See that the log has one line for the outage's beginning, and one for its end."""
+    said = [line for line in server.log.lines if line["level"] in ("warning", "error")]
+    began, ended = [line["message"] for line in said]
+    assert began.startswith(f"{AWAY}{why}")
+    assert began.endswith("; requests are refused with 503 until it can")
+    assert re.fullmatch(r"the database is back after \d+\.\d s; \d requests were refused", ended)
+
+
 async def is_ready_again(server: Production) -> None:
     async with asyncio.timeout(10):
         while (await server.get("/readyz")).status != 200:
@@ -274,3 +327,34 @@ async def test_a_folder_that_can_not_be_written_to_is_refused_until_it_can(
         async with in_production(data, credentials, command=BOUND_BY_MODES) as server:
             assert (await server.ended(sid))["status"] == "delivered"
             assert await server.results(sid) == ["unknown", "delivered"]
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+async def test_on_a_full_disk_a_server_starts_and_goes_on_when_there_is_room(
+    is_killed: bool, small_disk: Path
+) -> None:
+    credentials = await create_account(small_disk)
+    hang = Hang()
+    async with RecordingReceiver(hang) as receiver:
+        async with in_production(small_disk, credentials, "--drain", "10ms") as server:
+            (sid,) = await send(server, event(receiver.url("/hook"), "before"))
+            await receiver.wait_for(1)
+            await (server.kill() if is_killed else server.stop())
+        # What SQLite had beside the file is gone as well, so not even that can be made.
+        fill(small_disk / "filler")
+        hang.release()
+        async with in_production(small_disk, credentials) as server:
+            assert (await server.fetch(sid))["status"] == "scheduled"
+            assert (await server.get("/v1/Sims")).status == 200
+            assert (await server.send(event(receiver.url("/hook"), "during"))).status == 503
+            assert (await server.get("/readyz")).status == 503
+            (small_disk / "filler").unlink()
+            assert (await server.ended(sid))["status"] == "delivered"
+            assert await server.results(sid) == ["unknown", "delivered"]
+            await is_ready_again(server)
+            after = await send(server, event(receiver.url("/hook"), "after"))
+            assert (await server.ended(*after))["status"] == "delivered"
+            # Others can use the file again.
+            await create_account(small_disk)
+            said = [line["message"] for line in server.log.lines if line["level"] == "error"]
+    assert len(said) == 1

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.crash.production import create_account, in_production, spawn
 from tests.receivers import Hang, RecordingReceiver
 from tests.served import Served
 
@@ -390,3 +391,18 @@ async def test_after_the_drain_it_stops_although_a_receiver_hangs(tmp_path: Path
         await receiver.wait_for(1)
         async with asyncio.timeout(3):
             assert await server.stop() == 0
+
+
+async def test_data_that_is_missing_is_refused_until_its_loss_is_accepted(tmp_path: Path) -> None:
+    credentials = await create_account(tmp_path)
+    (tmp_path / "ringback.db").unlink()
+    process = await spawn(tmp_path)
+    _, told = await process.communicate()
+    assert process.returncode == 1
+    (line,) = [json.loads(line) for line in told.splitlines()]
+    assert "ringback.db is not there, but its key or its watermark is." in line["message"]
+    async with in_production(tmp_path, credentials, "--accept-data-loss") as server:
+        assert (await server.get("/readyz")).status == 200
+        assert await server.stop() == 0
+    async with in_production(tmp_path, credentials) as server:
+        assert (await server.get("/readyz")).status == 200

@@ -142,6 +142,7 @@ class Process:
                 clock=clock,
             ),
             self.dispatcher,
+            clock=clock,
         )
 
     @property

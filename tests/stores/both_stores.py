@@ -124,7 +124,7 @@ class BothStores(RuleBasedStateMachine):
 
     def connect_file(self) -> None:
         connection = connect(Path(self._folder.name) / "ringback.db", VAULT)
-        self.committer = Committer(connection, VAULT, BUDGET)
+        self.committer = Committer(connection, VAULT, budget=BUDGET)
 
     def _begin(self, tx: Transaction) -> None:
         for account_sid, its_fleet in FLEETS.items():

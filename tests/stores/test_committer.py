@@ -291,12 +291,28 @@ def test_work_that_is_done_anew_tells_of_each_time_by_itself(bench: Bench) -> No
 
 def test_where_the_database_is_away_all_are_told_that_nothing_is_durable(bench: Bench) -> None:
     told = list[str]()
-    bench.connection.execute("PRAGMA max_page_count = 1")
+    bench.connection.set_authorizer(
+        lambda action, table, *_: (
+            sqlite3.SQLITE_DENY
+            if (action, table) == (sqlite3.SQLITE_INSERT, "callbacks")
+            else sqlite3.SQLITE_OK
+        )
+    )
     failures = bench.failures(
         then(telling(told, "first"), add(*range(999))), telling(told, "second")
     )
     assert failures == [StoreUnavailable, StoreUnavailable]
     assert told == ["first undone", "second undone"]
+
+
+def test_on_a_full_disk_who_only_reads_does_not_suffer_for_who_writes(bench: Bench) -> None:
+    told = list[str]()
+    bench.connection.execute("PRAGMA max_page_count = 1")
+    failures = bench.failures(
+        then(telling(told, "first"), add(*range(999))), telling(told, "second")
+    )
+    assert failures == [StoreUnavailable, None]
+    assert told == ["first undone", "first undone", "second undone", "second durable"]
 
 
 # ---- rows of one callback within one commit

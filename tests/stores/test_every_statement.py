@@ -147,7 +147,7 @@ class Walk:
     def __init__(self) -> None:
         self.recorded = Recorded(connect(":memory:", VAULT))
         nothing = StorageBudget(in_all=0, per_account=0)
-        self.committer = Committer(cast("sqlite3.Connection", self.recorded), VAULT, nothing)
+        self.committer = Committer(cast("sqlite3.Connection", self.recorded), VAULT, budget=nothing)
         self.do(lambda tx: tx.accounts.add(account(), []))
         own = [each[OURS] for each in (PROFILES, FLEETS, SIMS, RATE_PLANS, WIRELESS_SIMS)]
         for record in (*own, *RECORDS, session(1), wireless_session(1)):

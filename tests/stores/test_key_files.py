@@ -9,6 +9,7 @@ import pytest
 
 from ringback.core.errors import Unusable
 from ringback.data_folder import DATA_FILE, KEY_FILE, open_beside
+from ringback.stores.sqlite.opening import is_sealed
 from ringback.stores.sqlite.store import SqliteStore
 from ringback.stores.vault import Vault, make_key_file, new_key
 from tests.stores.records import OURS, account
@@ -88,9 +89,10 @@ async def test_a_key_is_replaced_by_one_in_front_of_it_and_can_go_then(sealed: P
 
 @pytest.mark.parametrize("text", ["", "letter", "\udc80"])
 def test_what_is_no_key_is_refused_without_being_shown(text: str, tmp_path: Path) -> None:
-    (tmp_path / KEY_FILE).write_bytes(text.encode(errors="surrogateescape"))
-    refusal = refusal_of(tmp_path)
-    assert refusal.startswith(f"{tmp_path / KEY_FILE} is no key file: ")
+    path = tmp_path / "our.key"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    refusal = refusal_of(tmp_path, file=path)
+    assert refusal.startswith(f"{path} is no key file: ")
     assert "letter" not in refusal
 
 
@@ -134,10 +136,10 @@ def test_another_key_is_refused_and_neither_is_shown(sealed: Path) -> None:
 
 def test_a_file_that_is_not_there_or_has_nothing_yet_is_not_sealed(tmp_path: Path) -> None:
     path = tmp_path / DATA_FILE
-    assert not SqliteStore.is_sealed(path)
+    assert not is_sealed(path)
     assert not path.exists()
     path.touch()
-    assert not SqliteStore.is_sealed(path)
+    assert not is_sealed(path)
 
 
 async def test_a_file_is_sealed_from_its_first_opening_on_though_it_is_in_use(
@@ -145,9 +147,9 @@ async def test_a_file_is_sealed_from_its_first_opening_on_though_it_is_in_use(
 ) -> None:
     path = tmp_path / DATA_FILE
     store = SqliteStore.open(path, Vault([new_key()]))
-    assert SqliteStore.is_sealed(path)
+    assert is_sealed(path)
     await store.close()
-    assert SqliteStore.is_sealed(path)
+    assert is_sealed(path)
 
 
 async def test_a_file_of_before_there_were_seals_gets_a_key(sealed: Path) -> None:

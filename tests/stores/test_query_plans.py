@@ -396,7 +396,7 @@ def test_what_is_kept_of_long_answers_is_found_counted_and_dropped_by_indexes(
     plans: Plans,
 ) -> None:
     plans._do(lambda tx: tx.callbacks.add(callback(1)))
-    plans.committer = Committer(plans.connection, VAULT, StorageBudget(0, 0))
+    plans.committer = Committer(plans.connection, VAULT, budget=StorageBudget(0, 0))
 
     def settle_twice(tx: Transaction) -> None:
         for _ in range(2):

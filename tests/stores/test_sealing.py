@@ -8,7 +8,7 @@ import pytest
 
 from ringback.core.errors import Unusable
 from ringback.ports import TokenKey
-from ringback.stores.sqlite import store as sqlite_store
+from ringback.stores.sqlite import opening
 from ringback.stores.sqlite.sealing import seal_all
 from ringback.stores.sqlite.store import SqliteStore, connect
 from ringback.stores.vault import Vault, new_key
@@ -28,8 +28,12 @@ def many(number: int) -> str:
 
 
 def bytes_of(folder: Path) -> bytes:
-    """Return all that stands in the data file and in the files beside it."""
-    return b"".join(path.read_bytes() for path in folder.iterdir())
+    """Return all that stands in the data file and in the files beside it, but for the copy.
+
+    That one is for who goes back to the version that didn't seal.
+    """
+    files = [path for path in folder.iterdir() if ".before-" not in path.name]
+    return b"".join(path.read_bytes() for path in files)
 
 
 def found_in(folder: Path) -> list[str]:
@@ -150,7 +154,7 @@ async def test_a_crash_between_the_migration_and_the_sealing_is_made_good(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as crashing:
-        crashing.setattr(sqlite_store, "seal_all", crash)
+        crashing.setattr(opening, "seal_all", crash)
         with pytest.raises(KeyboardInterrupt):
             SqliteStore.open(path, VAULT)
     assert found_in(path.parent)
@@ -201,7 +205,7 @@ def is_wiped(connection: sqlite3.Connection) -> bool:
 
 def test_two_that_seal_at_once_seal_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as unsealed:
-        unsealed.setattr(sqlite_store, "seal_all", lambda *_: None)
+        unsealed.setattr(opening, "seal_all", lambda *_: None)
         one, other = connect(path, VAULT), connect(path, VAULT)
 
     def be_slower(statement: str) -> None:
@@ -220,7 +224,7 @@ def test_what_breaks_off_while_it_seals_leaves_all_as_it_was(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as unsealed:
-        unsealed.setattr(sqlite_store, "seal_all", lambda *_: None)
+        unsealed.setattr(opening, "seal_all", lambda *_: None)
         connection = connect(path, VAULT)
     with closing(connection):
         break_at(connection, "token_keys")

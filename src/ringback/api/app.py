@@ -5,6 +5,8 @@ from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
@@ -21,14 +23,19 @@ from ringback.api.wireless.routes import wireless_operations
 from ringback.core.errors import RequestRefused, StoreUnavailable
 
 # The last one also goes to the server's log, with its traceback.
-_ANSWERED: Final = (RequestRefused, HTTPException, StoreUnavailable, Exception)
+_ANSWERED: Final = (RequestRefused, HTTPException, Exception)
 
 
 def create_app(services: Services, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
     """Return the application that answers all APIs, and what is `beside` them for the operator."""
+
+    def unavailable(request: Request, failure: Exception) -> Response:
+        services.refused()
+        return answer(request, failure)
+
     app = Starlette(
         routes=all_routes(services, beside=beside),
-        exception_handlers=dict.fromkeys(_ANSWERED, answer),
+        exception_handlers={**dict.fromkeys(_ANSWERED, answer), StoreUnavailable: unavailable},
     )
     # A path that ends with a slash is another path; a redirect would turn a POST into a GET.
     app.router.redirect_slashes = False

@@ -1,6 +1,5 @@
 """The form in which errors reach a client: code, message, more_info (info in some), status."""
 
-import logging
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -20,7 +19,6 @@ from ringback.core.errors import (
 )
 
 _LONGEST_PATH: Final = 200
-_log = logging.getLogger(__name__)
 
 
 class _Link(NamedTuple):
@@ -53,7 +51,6 @@ def answer(request: Request, failure: Exception) -> Response:
         case ReadTooLong():
             return _body(503, 20503, str(failure), _link(request))
         case StoreUnavailable():
-            _log.error("%s", failure)
             message = f"{failure}; nothing was changed, try again later"
             return _body(503, 20503, message, _link(request))
         case _:

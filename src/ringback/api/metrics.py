@@ -57,7 +57,8 @@ class Metrics:
 
     `waiting`, `under_way` and `open_connections` return how many callbacks wait and how many
     attempts and connections there are now, `datagrams` how many datagrams of devices ended how,
-    `refusals` how many requests had to wait and why, `policy` what is ahead of the policy.
+    `refusals` how many requests had to wait and why, `policy` what is ahead of the policy;
+    `is_store_up` says whether the database can be written to.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Metrics:
         datagrams: Callable[[], Counts] = dict[tuple[str, ...], int],
         refusals: Callable[[], Counts] = dict[tuple[str, ...], int],
         policy: Callable[[], Figures] = lambda: NO_POLICY,
+        is_store_up: Callable[[], bool] = lambda: True,
     ) -> None:
         self._tally = tally
         self._stored = _Stored(clock, stopwatch, due_before, kept_bytes)
@@ -83,6 +85,7 @@ class Metrics:
         self._datagrams = datagrams
         self._refusals = refusals
         self._policy = policy
+        self._is_store_up = is_store_up
 
     async def show(self, request: Request) -> Response:
         """Answer with all metrics, in the format that is asked for."""
@@ -98,6 +101,7 @@ class Metrics:
                 datagrams=self._datagrams(),
                 refusals=self._refusals(),
                 policy=self._policy(),
+                is_store_up=self._is_store_up(),
             )
         )
         ProcessCollector(registry=registry)
@@ -169,6 +173,7 @@ class _Snapshot(Collector):
     datagrams: Counts
     refusals: Counts
     policy: Figures
+    is_store_up: bool
 
     def collect(self) -> Iterable[Metric]:
         """Yield each metric with its samples."""
@@ -219,7 +224,8 @@ class _Snapshot(Collector):
         yield _gauge(
             "callbacks_waiting", "Callbacks that wait, also for later", (), {(): self.waiting}
         )
-        yield _gauge("store_up", "Whether the database answers", (), {(): self.stored is not None})
+        is_up = self.is_store_up and self.stored is not None
+        yield _gauge("store_up", "Whether the database can be written to", (), {(): is_up})
         if self.stored is not None:
             overdue, kept_bytes = self.stored
             yield _gauge("kept_response_bytes", "Bytes kept of long answers", (), {(): kept_bytes})

@@ -18,6 +18,10 @@ def _none_skipped(_: str) -> Mapping[str, int]:
     return {}
 
 
+def _not_counted() -> None:
+    """Let nobody know of a request that is answered 503."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The running parts behind the APIs."""
@@ -41,6 +45,8 @@ class Services:
     """Where devices send datagrams to; None without a gateway."""
     rate_limit: RateLimit = field(default_factory=RateLimit)
     """How much each account may ask for."""
+    refused: Callable[[], None] = _not_counted
+    """Told of each request that is answered 503, since the database is away."""
     sign_ins: SignIns = field(init=False)
 
     def __post_init__(self) -> None:

@@ -21,7 +21,7 @@ from ringback.cli.dev_file import (
 )
 from ringback.cli.https import Https, https_of
 from ringback.cli.logs import log_to_stderr
-from ringback.cli.options import settings_options
+from ringback.cli.options import accept_data_loss_option, settings_options
 from ringback.cli.serving import serve_until_told
 from ringback.data_folder import DATA_FILE
 from ringback.engine.system import SystemClock
@@ -34,8 +34,9 @@ from ringback.wiring import Parts
 
 @click.command()
 @settings_options(Command.DEV)
+@accept_data_loss_option
 @click.option("--json", "as_json", is_flag=True, help="Print dev.json as one line, no banner.")
-def dev(*, as_json: bool, **flags: Any) -> None:
+def dev(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
     """Serve both SIM APIs with real, signed callbacks from both sources.
 
     Each setting can also be given as RINGBACK_NAME in the environment, or in a settings file.
@@ -44,7 +45,16 @@ def dev(*, as_json: bool, **flags: Any) -> None:
     settings = origin.load()
     log_to_stderr(settings.log_format, settings.log_level)
     with reserve(settings.host, settings.port) as listener, https_of(settings) as https:
-        uvloop.run(run(settings, listener, as_json=as_json, https=https, origin=origin))
+        uvloop.run(
+            run(
+                settings,
+                listener,
+                as_json=as_json,
+                https=https,
+                origin=origin,
+                accept_data_loss=accept_data_loss,
+            )
+        )
 
 
 async def run(
@@ -55,6 +65,7 @@ async def run(
     https: Https | None = None,
     checkpoint: Callable[[str], None] = no_checkpoint,
     origin: Origin | None = None,
+    accept_data_loss: bool = False,
 ) -> None:
     """Start everything with the notice's account, say so, and serve until a signal says to stop.
 
@@ -83,6 +94,7 @@ async def run(
         https=https,
         checkpoint=checkpoint,
         origin=origin,
+        accept_data_loss=accept_data_loss,
     )
 
 

@@ -14,6 +14,7 @@ _COMMANDS: Final = {
     "accounts": "ringback.cli.accounts",
     "callbacks": "ringback.cli.callbacks",
     "clock": "ringback.cli.clock",
+    "db": "ringback.cli.db",
     "dev": "ringback.cli.dev",
     "device": "ringback.cli.device",
     "listen": "ringback.cli.listen",

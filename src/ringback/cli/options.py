@@ -29,6 +29,13 @@ def data_folder(help_: str) -> Callable[[F], F]:
 data_option = data_folder("The data folder of the `ringback dev` to ask.")
 
 
+accept_data_loss_option = click.option(
+    "--accept-data-loss",
+    is_flag=True,
+    help="Start although data that was here is missing or damaged.",
+)
+
+
 def read_url(_ctx: click.Context, _param: click.Parameter, text: str | None) -> CallbackUrl | None:
     """Return the callback URL that an option or an argument gives, where it is given."""
     if text is None:

@@ -12,7 +12,7 @@ import uvloop
 from ringback import __version__
 from ringback.api.server import bind
 from ringback.cli.logs import log_to_stderr
-from ringback.cli.options import settings_options
+from ringback.cli.options import accept_data_loss_option, settings_options
 from ringback.cli.schedules import schedule_in_words
 from ringback.cli.serving import serve_until_told
 from ringback.core.errors import RingbackError
@@ -26,8 +26,9 @@ _log = logging.getLogger(__name__)
 
 @click.command()
 @settings_options(Command.SERVE)
+@accept_data_loss_option
 @click.option("--json", "as_json", is_flag=True, help="Print where it listens, as one line.")
-def serve(*, as_json: bool, **flags: Any) -> None:
+def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
     """Serve in production; `ringback accounts create` makes the accounts.
 
     Each setting can also be given as RINGBACK_NAME in the environment, or in a settings file.
@@ -42,7 +43,12 @@ def serve(*, as_json: bool, **flags: Any) -> None:
             announce = partial(_announce, settings, as_json=as_json)
             uvloop.run(
                 serve_until_told(
-                    settings, listener, clock=SystemClock(), announce=announce, origin=origin
+                    settings,
+                    listener,
+                    clock=SystemClock(),
+                    announce=announce,
+                    origin=origin,
+                    accept_data_loss=accept_data_loss,
                 )
             )
     except RingbackError as refusal:

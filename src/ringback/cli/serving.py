@@ -25,18 +25,25 @@ async def serve_until_told(
     https: Https | None = None,
     checkpoint: Callable[[str], None] = no_checkpoint,
     origin: Origin | None = None,
+    accept_data_loss: bool = False,
 ) -> None:
     """Start the parts, `announce` them with their base URL, and serve until a signal says to stop.
 
     With `https`, the same is served there too. With the `origin` of the settings, a policy that
-    changes there is taken over.
+    changes there is taken over. With `accept_data_loss`, a server goes on with what data there is.
 
     Raises what ended the engine, should it end by itself.
     """
     let_threads_take_turns()
     # Before anybody is told that there is something to stop.
     stop = event_of_signals()
-    parts = await Parts.start(settings, clock=clock, checkpoint=checkpoint, origin=origin)
+    parts = await Parts.start(
+        settings,
+        clock=clock,
+        checkpoint=checkpoint,
+        origin=origin,
+        accept_data_loss=accept_data_loss,
+    )
     # A terminal that is closed says the same, and `ringback dev` ends with it.
     if parts.reloading is not None and origin is not None and origin.command is Command.SERVE:
         on_hangup(parts.reloading.look_now)

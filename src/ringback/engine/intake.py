@@ -8,6 +8,7 @@ What is called within a transaction runs in the thread of the store.
 from collections.abc import Callable
 
 from ringback.core.callback import Callback, Progress, begin
+from ringback.core.errors import StoreUnavailable
 from ringback.engine.backlog import Backlog
 from ringback.engine.lanes import Lanes
 from ringback.engine.tally import Tally
@@ -34,17 +35,34 @@ class Intake:
         self._clock = clock
         self._tally = tally
         self._is_closed = False
+        self._is_paused = False
 
     def close(self) -> None:
         """Send nothing off any more; what comes is kept and waits."""
         self._is_closed = True
+
+    def pause(self) -> None:
+        """Take nothing in, until `resume`: the database is away."""
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """Take callbacks in again."""
+        self._is_paused = False
 
     def make_room(self, account_sid: str, count: int) -> None:
         """See that so many new callbacks may wait; see `ports.Intake`."""
         self._backlog.check(account_sid, count)
 
     def take(self, tx: Transaction, callback: Callback) -> None:
-        """Keep a new callback, and send it off at once where it may go."""
+        """Keep a new callback, and send it off at once where it may go.
+
+        Raises StoreUnavailable while paused.
+        """
+        if self._is_paused:
+            raise StoreUnavailable(
+                "the database can't be used just now: what was left open at the last stop is not"
+                " settled yet"
+            )
         account = tx.accounts.get(callback.account_sid)
         now = self._clock.now()
         if account is not None and self._may_go(callback):

@@ -1,12 +1,15 @@
 """Starts, watches and drains the loops, in order."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
+from ringback.core.errors import StoreUnavailable
 from ringback.engine.dispatcher import Dispatcher
+from ringback.engine.outage import outlast
 from ringback.engine.progress import Progress
+from ringback.ports import Clock
 
 
 class Supervisor:
@@ -17,8 +20,14 @@ class Supervisor:
         progress: Progress,
         dispatcher: Dispatcher,
         *,
+        clock: Clock,
+        recover: Callable[[], Awaitable[object]] | None = None,
         beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> None:
+        """Have an engine run; `recover` is done at the start beside its own recovery."""
+        self._clock = clock
+        self._recover_more = recover
+        self._has_recovered = asyncio.Event()
         self._progress = progress
         self._dispatcher = dispatcher
         self._beside = beside
@@ -30,13 +39,36 @@ class Supervisor:
         return bool(self._loops) and not any(loop.done() for loop in self._loops)
 
     async def start(self) -> None:
-        """Take up what a dead process left open, and start the loops."""
-        await self._dispatcher.recover()
+        """Take up what a dead process left open, and start the loops.
+
+        Where the database can't be written to, that is done as soon as it can. Until then nothing
+        new is taken in: it could not be told from what the dead process left.
+        """
+        try:
+            await self._recover()
+        except StoreUnavailable:
+            self._dispatcher.intake.pause()
         self._loops = [
-            asyncio.create_task(self._progress.run(), name="progress"),
-            asyncio.create_task(self._dispatcher.run(), name="dispatcher"),
+            asyncio.create_task(self._make_progress(), name="progress"),
+            asyncio.create_task(self._dispatch(), name="dispatcher"),
             *(asyncio.create_task(run()) for run in self._beside),
         ]
+
+    async def _recover(self) -> None:
+        if self._recover_more is not None:
+            await self._recover_more()
+        await self._dispatcher.recover()
+        self._has_recovered.set()
+
+    async def _dispatch(self) -> None:
+        if not self._has_recovered.is_set():
+            await outlast(self._recover, clock=self._clock)
+            self._dispatcher.intake.resume()
+        await self._dispatcher.run()
+
+    async def _make_progress(self) -> None:
+        await self._has_recovered.wait()
+        await self._progress.run()
 
     async def watch(self) -> None:
         """Return never; raises what ended a loop, should one end."""

@@ -2,17 +2,18 @@
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import pytest
 from starlette.types import ASGIApp
 
+from ringback.api.app import create_app
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Transaction
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, SIM_SID
 from tests.unit.api.caller import Caller, basic
-from tests.unit.api.world import KEY, KEY_SECRET, app_on, error, refusal
+from tests.unit.api.world import KEY, KEY_SECRET, app_on, error, refusal, services_on
 
 T = TypeVar("T")
 
@@ -297,6 +298,19 @@ async def test_a_store_that_is_away_is_told_as_503() -> None:
         20503,
         "the database can't be used just now: disk full; nothing was changed, try again later",
     )
+
+
+async def test_what_is_refused_in_an_outage_is_counted_and_not_logged_one_by_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    refused = list[None]()
+    store = BrokenStore(StoreUnavailable("the database can't be used just now: disk full"))
+    services = replace(services_on(store), refused=lambda: refused.append(None))
+    caller = Caller(create_app(services), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    for _ in range(3):
+        assert (await caller.get("/v1/Sims")).status == 503
+    assert len(refused) == 3
+    assert caplog.messages == []
 
 
 async def test_a_failure_of_our_own_is_told_in_the_same_form_and_goes_to_the_log() -> None:

@@ -30,6 +30,7 @@ class Backlog:
 
     def __init__(self, *due: datetime) -> None:
         self.due = due
+        self.is_writable = True
         self.failure: Exception | None = None
         self.kept = 0
         self.asked = 0
@@ -75,6 +76,7 @@ def caller(tally: Tally, backlog: Backlog) -> Caller:
         kept_bytes=backlog.kept_bytes,
         datagrams=lambda: {("received",): 5, ("dropped",): 2},
         refusals=lambda: {("sign_in",): 2, ("rate_limit",): 3},
+        is_store_up=lambda: backlog.is_writable,
         policy=lambda: Figures(
             {"source_ends": 86400.0}, {Source.TWILIO: 12}, refusals=2, is_current=False
         ),
@@ -226,6 +228,13 @@ async def test_an_outage_of_the_store_hides_what_is_overdue_and_nothing_else(
 async def test_what_is_kept_of_long_answers_is_told(caller: Caller, backlog: Backlog) -> None:
     backlog.kept = 7 << 20
     assert (await samples(caller))[named("kept_response_bytes")] == 7 << 20
+
+
+async def test_a_store_that_can_only_be_read_is_not_up(caller: Caller, backlog: Backlog) -> None:
+    backlog.is_writable = False
+    told = await samples(caller)
+    assert told[named("store_up")] == 0
+    assert named("callbacks_waiting") in told
 
 
 async def test_the_datagrams_of_devices_are_counted_by_their_endings(caller: Caller) -> None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 import pytest
 
 from ringback.carrier.simulated import SimulatedCarrier
+from ringback.core.errors import StoreUnavailable
 from ringback.core.scenario import Step
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.task import Task
@@ -69,7 +70,7 @@ class Bench:
             clock=self.clock,
             checkpoint=self.steps,
         )
-        self.supervisor = Supervisor(self.progress, self.dispatcher)
+        self.supervisor = Supervisor(self.progress, self.dispatcher, clock=self.clock)
 
     def _moment(self) -> Moment:
         return a_moment(now=self.clock.now(), intake=self.dispatcher.intake)
@@ -133,6 +134,41 @@ async def test_a_start_has_recovered_before_anything_is_sent() -> None:
     assert bench.transport.requests == []
     assert [attempt.result for attempt in await attempts_in(store)] == ["unknown"]
     await bench.supervisor.stop(within=SECOND)
+
+
+async def test_a_start_with_a_database_that_is_away_recovers_when_it_is_back() -> None:
+    there = await a_store(a_callback())
+    store = FailingStore(there)
+    await claim_of(there, a_callback())
+    bench = Bench(store)
+    store.failures_to_come = 3
+    await bench.supervisor.start()
+    assert bench.supervisor.is_running
+    await all_has_run()
+    # Nobody could tell a new attempt from those that are left open.
+    with pytest.raises(StoreUnavailable, match="is not settled yet"):
+        await there.transact(lambda tx: bench.dispatcher.intake.take(tx, a_callback(sid="CB2")))
+    while store.failures_to_come:
+        bench.clock.advance(SECOND)
+        await all_has_run()
+    bench.clock.advance(SECOND)
+    await bench.steps.reach("settled")
+    await store.transact(lambda tx: bench.dispatcher.intake.take(tx, a_callback(sid="CB2")))
+    await bench.supervisor.stop(within=SECOND)
+    attempts = await attempts_in(store)
+    assert [attempt.result for attempt in attempts] == ["unknown", "delivered"]
+
+
+async def test_a_stop_before_the_database_is_back_ends_at_once() -> None:
+    store = FailingStore(await a_store(a_callback()))
+    bench = Bench(store)
+    store.go_away()
+    await bench.supervisor.start()
+    await all_has_run()
+    stopping = asyncio.create_task(bench.supervisor.stop(within=timedelta(0)))
+    await all_has_run()
+    assert stopping.done()
+    assert not bench.supervisor.is_running
 
 
 async def test_a_stop_lets_the_attempts_under_way_end() -> None:

@@ -12,11 +12,13 @@ from ringback.stores.sqlite.callbacks import TABLES as CALLBACK_TABLES
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
 from ringback.stores.sqlite.kept_responses import TABLES as RESPONSE_TABLES
 from ringback.stores.sqlite.kept_responses import SqliteKeptResponses
+from ringback.stores.sqlite.room import Room, is_want_of_room
 from ringback.stores.sqlite.session import Session
 from ringback.stores.sqlite.shadows import TABLES as SHADOW_TABLES
 from ringback.stores.sqlite.shadows import SqliteShadows
 from ringback.stores.sqlite.supersim import SqliteSuperSim
 from ringback.stores.sqlite.tasks import SqliteScenarios, SqliteTasks
+from ringback.stores.sqlite.watermark import Watermark
 from ringback.stores.sqlite.wireless import SqliteWireless
 from ringback.stores.vault import Vault
 
@@ -58,7 +60,9 @@ class Job:
 class SqliteTransaction:
     """Answers `ports.Transaction`."""
 
-    def __init__(self, session: Session, vault: Vault, budget: StorageBudget) -> None:
+    def __init__(
+        self, session: Session, vault: Vault, *, budget: StorageBudget, room: Room
+    ) -> None:
         self.accounts = SqliteAccounts(session, vault)
         self.api_clients = SqliteApiClients(session, vault)
         self.supersim = SqliteSuperSim(session)
@@ -72,8 +76,16 @@ class SqliteTransaction:
         self.shadows = SqliteShadows(session, self.kept_responses, first_table=len(CALLBACK_TABLES))
         self.endings: list[Afterwards] = []
         self._session = session
+        self._room = room
 
     def write_nothing(self) -> None:
+        # A page that is written anew says little of a disk that is full: what was allocated for
+        # the log before can take many of these, and no callback.
+        if not self._room.is_there():
+            raise StoreUnavailable(
+                "the database can't be used just now: database or disk is full, there is no room"
+                f" for {self._room.wanted}"
+            )
         (version,) = self._session.read("PRAGMA user_version").fetchone()
         self._session.write(f"PRAGMA user_version = {version}")
 
@@ -87,11 +99,18 @@ class Committer:
     """Runs jobs on one connection: all that are given at once share a commit."""
 
     def __init__(
-        self, connection: sqlite3.Connection, vault: Vault, budget: StorageBudget = _BUDGET
+        self,
+        connection: sqlite3.Connection,
+        vault: Vault,
+        watermark: Watermark | None = None,
+        *,
+        budget: StorageBudget = _BUDGET,
     ) -> None:
         self._connection = connection
+        self._watermark = watermark
+        self._room = Room.beside(connection)
         self._session = Session(connection, (*CALLBACK_TABLES, *SHADOW_TABLES, *RESPONSE_TABLES))
-        self._transaction = SqliteTransaction(self._session, vault, budget)
+        self._transaction = SqliteTransaction(self._session, vault, budget=budget, room=self._room)
 
     def commit(self, jobs: list[Job]) -> None:
         """Run the jobs and write their endings into them; where it returns, those are durable."""
@@ -101,15 +120,26 @@ class Committer:
             self._roll_back()
             # It shows only when rows are written together whose it is: each by itself, then.
             if len(jobs) > 1:
-                for job in jobs:
-                    self.commit([job])
+                self._commit_each(jobs)
             else:
                 jobs[0].failure = failure
         except sqlite3.Error as failure:
-            unavailable = StoreUnavailable(f"the database can't be used just now: {failure}")
-            for job in jobs:
-                job.failure = unavailable
             self._roll_back()
+            # On a full disk, who only reads must not suffer for who writes; it is known at once.
+            if len(jobs) > 1 and is_want_of_room(failure):
+                self._commit_each(jobs)
+            else:
+                unavailable = StoreUnavailable(f"the database can't be used just now: {failure}")
+                for job in jobs:
+                    job.failure = unavailable
+
+    def _commit_each(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            self.commit([job])
+
+    def has_room(self) -> bool:
+        """Whether the disk has room for more."""
+        return self._room.is_there()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -122,7 +152,12 @@ class Committer:
         for job in jobs:
             self._attempt(job)
         self._session.flush()
-        self._connection.execute("COMMIT")
+        if self._watermark is None:
+            self._connection.execute("COMMIT")
+        else:
+            self._watermark.before_commit()
+            self._connection.execute("COMMIT")
+            self._watermark.after_commit()
 
     def _attempt(self, job: Job) -> None:
         self._transaction.endings = job.begin()
@@ -140,6 +175,8 @@ class Committer:
             self._session.end_job()
 
     def _roll_back(self) -> None:
+        if self._watermark is not None:
+            self._watermark.undone()
         self._transaction.callbacks.begin_commit()
         self._transaction.callbacks.forget()
         try:

@@ -2,12 +2,18 @@
 
 import fcntl
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Self
+from time import sleep
+from typing import Final, Self
 
 from ringback.core.errors import Unusable
+
+_TRIES: Final = 3
+_PAUSE: Final = 0.05
+"""Seconds. Who only asks for the holder has the lock for an instant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,27 +30,56 @@ class FileLock:
         no such file.
         """
         try:
-            file = path.open("a+", encoding="ascii")
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as failure:
             raise Unusable(
                 f"nothing can be written in {path.parent}: {failure.strerror};"
                 " choose another folder with --data"
             ) from failure
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
+        file = os.fdopen(descriptor, "r+", encoding="ascii")
+        if not _lock(file):
+            holder = _named_in(file)
             file.close()
             raise Unusable(
                 f"the data in {path.parent} is in use by process {holder};"
                 " stop it, or choose another folder with --data"
-            ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+            )
+        # On a full disk it names nobody, and holds all the same.
+        with suppress(OSError):
+            name = f"{os.getpid()}\n".encode()
+            os.pwrite(descriptor, name, 0)
+            os.ftruncate(descriptor, len(name))
         return cls(file)
+
+    @staticmethod
+    def holder(path: Path) -> str | None:
+        """Return the process that holds this lock, or None where none does."""
+        try:
+            with path.open(encoding="ascii") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return _named_in(file)
+                return None
+        except OSError:
+            return None
 
     def release(self) -> None:
         """Let another process have it."""
         self.file.close()
+
+
+def _lock(file: TextIOWrapper) -> bool:
+    for turn in range(_TRIES):
+        sleep(_PAUSE if turn else 0)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue
+        return True
+    return False
+
+
+def _named_in(file: TextIOWrapper) -> str:
+    file.seek(0)
+    return file.read().strip() or "unknown"

@@ -21,6 +21,7 @@ from ringback.ports import Transaction
 from ringback.stores.sqlite.callbacks import TABLES as CALLBACK_TABLES
 from ringback.stores.sqlite.committer import SqliteTransaction
 from ringback.stores.sqlite.kept_responses import TABLES as RESPONSE_TABLES
+from ringback.stores.sqlite.room import Room
 from ringback.stores.sqlite.session import Row, Session
 from ringback.stores.sqlite.shadows import TABLES as SHADOW_TABLES
 from ringback.stores.vault import Vault
@@ -69,7 +70,9 @@ class Reader:
         session = ReadingSession(
             self._connection, (*CALLBACK_TABLES, *SHADOW_TABLES, *RESPONSE_TABLES)
         )
-        self._transaction = SqliteTransaction(session, vault, StorageBudget())
+        self._transaction = SqliteTransaction(
+            session, vault, budget=StorageBudget(), room=Room.beside(self._connection)
+        )
 
     def run(self, work: Callable[[Transaction], Any]) -> Any:
         """Run the work, and return what it returns.

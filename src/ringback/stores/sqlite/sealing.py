@@ -42,6 +42,24 @@ def seal_all(connection: sqlite3.Connection, vault: Vault) -> None:
         _wipe(connection)
 
 
+def open_all(connection: sqlite3.Connection, vault: Vault) -> int:
+    """Open every secret, change nothing, and return how many there are.
+
+    Raises Unusable for the first that doesn't open.
+    """
+    if _sealed_with(connection, vault) is None:
+        return 0
+    count = 0
+    for sealed in _ALL:
+        table, owner, column = sealed
+        for whose, value in connection.execute(
+            f"SELECT {owner}, {column} FROM {table} WHERE {column} IS NOT NULL"
+        ):
+            vault.open(value, sealed.place(whose))
+            count += 1
+    return count
+
+
 def _sealed_with(connection: sqlite3.Connection, vault: Vault) -> str | None:
     """Return which of the vault's keys all is sealed with; None where all is in the clear."""
     row = connection.execute("SELECT key_id FROM sealed_with").fetchone()

@@ -7,47 +7,34 @@ all that a commit ended.
 
 import asyncio
 import logging
-import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import closing
-from importlib.resources import files
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import perf_counter, sleep
 from typing import Final, NamedTuple, Self, TypeVar
 
-from ringback.core.errors import StoreUnavailable, Unusable
+from ringback.core.errors import StoreUnavailable
 from ringback.core.response_storage import StorageBudget
 from ringback.ports import Transaction
-from ringback.stores.migrate import pending
-from ringback.stores.sqlite.commit_log import SMALL, CommitLog
+from ringback.stores.sqlite.commit_log import CommitLog
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.lock import FileLock
+from ringback.stores.sqlite.opening import Opened, connect, open_as_owner, open_beside
 from ringback.stores.sqlite.readers import Readers
-from ringback.stores.sqlite.sealing import seal_all
-from ringback.stores.sqlite.upgrading import FUNCTIONS, DeviceAddresses
 from ringback.stores.vault import Vault
+
+__all__ = ["SqliteStore", "connect"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _MOST_AT_ONCE: Final = 500
+_TRY_AGAIN: Final = 1.0
+"""Seconds until a file that others can't open is tried to be shared again."""
 # Seconds. Where several share the commits anyhow, a little patience lets many more: each commit
 # costs more than what is in it.
 _GATHERING: Final = 0.001
-_PRAGMAS: Final = (
-    "PRAGMA page_size = 8192",  # of a new file; a row with its request is up to 1 KiB
-    "PRAGMA journal_mode = WAL",
-    # A commit is on disk when it returns: that is what an acknowledgement means.
-    "PRAGMA synchronous = FULL",
-    "PRAGMA foreign_keys = ON",
-    "PRAGMA cache_size = -16384",  # KiB
-    "PRAGMA wal_autocheckpoint = 2000",  # pages
-    # What the log grew to beyond that while somebody read goes back with the next commit after it.
-    f"PRAGMA journal_size_limit = {SMALL}",
-)
-_PREPARED: Final = 256
 _BUDGET: Final = StorageBudget()
 
 
@@ -58,8 +45,8 @@ class _Entry(NamedTuple):
     ended: asyncio.Future[None]
 
 
-def _not_told(_: float) -> None:
-    """Tell nobody how long a commit took."""
+def _not_told(_: object) -> None:
+    """Tell nobody how long a commit took, or that it failed."""
 
 
 class SqliteStore:
@@ -67,18 +54,25 @@ class SqliteStore:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        opened: Opened,
         vault: Vault,
-        lock: FileLock | None,
-        committed: Callable[[float], None],
+        path: Path,
+        *,
+        lock: FileLock | None = None,
+        committed: Callable[[float], None] = _not_told,
+        unavailable: Callable[[str], None] = _not_told,
         budget: StorageBudget = _BUDGET,
     ) -> None:
-        self._committer = Committer(connection, vault, budget)
-        path = _path_of(connection)
+        """Take an open file over; see `open`."""
+        self._vault = vault
+        self._path = path
+        self._budget = budget
         self._readers = Readers(path, vault)
-        self._log = CommitLog(connection, path, self._readers)
+        self._use(opened)
         self._lock = lock
         self._committed = committed
+        self._unavailable = unavailable
+        self._next_try = 0.0
         self._entries = SimpleQueue[_Entry | None]()
         self._is_closed = False
         self._is_busy = False
@@ -92,39 +86,56 @@ class SqliteStore:
         vault: Vault,
         *,
         committed: Callable[[float], None] = _not_told,
+        unavailable: Callable[[str], None] = _not_told,
         budget: StorageBudget = _BUDGET,
     ) -> Self:
         """Open the file, make it where there is none, and bring its schema up to date.
 
-        `committed` is told how many seconds each commit took, in the store's own thread. `budget`
-        is how much may be kept of long answers.
-        Raises Unusable where it can't be used, or another process uses it.
+        `committed` is told how many seconds each commit took, in the store's own thread, and
+        `unavailable` in the event loop why one failed for want of a database. `budget` is how much
+        may be kept of long answers. Raises Unusable where the file can't be used, has lost
+        something, or is used by another process.
         """
         lock = FileLock.take(path.with_suffix(".lock"))
+        return cls.locked(
+            path, vault, lock, committed=committed, unavailable=unavailable, budget=budget
+        )
+
+    @classmethod
+    def locked(
+        cls,
+        path: Path,
+        vault: Vault,
+        lock: FileLock,
+        *,
+        committed: Callable[[float], None] = _not_told,
+        unavailable: Callable[[str], None] = _not_told,
+        budget: StorageBudget = _BUDGET,
+        accept_data_loss: bool = False,
+    ) -> Self:
+        """Open the file for who has its lock, and let go of that where it can't be used."""
         try:
-            return cls(_open(path, vault), vault, lock, committed, budget)
+            opened = open_as_owner(path, vault, accept_data_loss=accept_data_loss)
         except BaseException:
             lock.release()
             raise
+        return cls(
+            opened,
+            vault,
+            path,
+            lock=lock,
+            committed=committed,
+            unavailable=unavailable,
+            budget=budget,
+        )
 
     @classmethod
     def beside(cls, path: Path, vault: Vault) -> Self:
         """Open the file beside a process that may be using it; for short work, and no claims.
 
-        Raises Unusable where it can't be used.
+        Raises Unusable where it can't be used, has lost something, or has an older schema.
         """
-        return cls(_open(path, vault), vault, None, _not_told)
-
-    @staticmethod
-    def is_sealed(path: Path) -> bool:
-        """Whether there is such a file, with secrets that were sealed; changes nothing.
-
-        Raises Unusable where it can't be read.
-        """
-        try:
-            return path.exists() and _is_sealed(path)
-        except (sqlite3.Error, OSError) as failure:
-            raise _unusable(path, failure) from failure
+        return cls(Opened(open_beside(path, vault)), vault, path)
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run the work in the next commit; see `ports.Store`."""
@@ -141,6 +152,9 @@ class SqliteStore:
         """Run the work beside the commits; see `ports.Store`."""
         if self._is_closed:
             raise StoreUnavailable("the database is closed")
+        if self._reopen is not None:
+            # There was no room for what connections share, so only one has the file.
+            return await self.transact(work)
         return await self._readers.read(work, asked_by)
 
     async def close(self) -> None:
@@ -160,18 +174,48 @@ class SqliteStore:
                 began = perf_counter()
                 self._commit([entry.job for entry in entries])
                 self._committed(perf_counter() - began)
-                _report(entries)
+                self._report(entries)
             self._log.look(perf_counter(), is_idle=not entries)
         self._committer.close()
 
     def _commit(self, jobs: list[Job]) -> None:
         try:
+            if self._reopen is not None:
+                self._try_to_share(self._reopen)
             self._committer.commit(jobs)
         except Exception as failure:  # noqa: BLE001 (without its thread, there is no store)
             _log.exception("a commit failed for no reason that the database gives")
             unavailable = StoreUnavailable(f"the database can't be used just now: {failure!r}")
             for job in jobs:
                 job.failure = unavailable
+
+    def _try_to_share(self, reopen: Callable[[], Opened]) -> None:
+        """Open the file anew, for others too, as soon as there is room for what that takes."""
+        if perf_counter() < self._next_try:
+            return
+        if not self._committer.has_room():
+            self._next_try = perf_counter() + _TRY_AGAIN
+            return
+        self._committer.close()
+        self._use(reopen())
+
+    def _use(self, opened: Opened) -> None:
+        self._committer = Committer(
+            opened.connection, self._vault, opened.watermark, budget=self._budget
+        )
+        self._log = CommitLog(opened.connection, self._path, self._readers)
+        self._reopen = opened.reopen
+
+    def _report(self, entries: list[_Entry]) -> None:
+        """Wake the loop once for all whose work has ended."""
+        loop, failure = entries[0].ended.get_loop(), entries[0].job.failure
+        try:
+            if isinstance(failure, StoreUnavailable):
+                loop.call_soon_threadsafe(self._unavailable, str(failure))
+            loop.call_soon_threadsafe(_end, entries)
+        except RuntimeError:
+            # The loop is gone, and with it whoever waited.
+            return
 
     def _take(self) -> tuple[list[_Entry], bool]:
         """Wait for work; return all that queued up, and whether there can be more.
@@ -199,16 +243,6 @@ class SqliteStore:
         return entries, entry is not None
 
 
-def _report(entries: list[_Entry]) -> None:
-    """Wake the loop once for all whose work has ended."""
-    loop = entries[0].ended.get_loop()
-    try:
-        loop.call_soon_threadsafe(_end, entries)
-    except RuntimeError:
-        # The loop is gone, and with it whoever waited.
-        return
-
-
 def _end(entries: list[_Entry]) -> None:
     for job, ended in entries:
         try:
@@ -217,64 +251,3 @@ def _end(entries: list[_Entry]) -> None:
             _log.exception("what follows a transaction failed")
         if not ended.done():
             ended.set_result(None)
-
-
-def _path_of(connection: sqlite3.Connection) -> Path:
-    return Path(connection.execute("PRAGMA database_list").fetchone()["file"])
-
-
-def _open(path: Path, vault: Vault) -> sqlite3.Connection:
-    try:
-        return connect(path, vault)
-    except (sqlite3.Error, OSError) as failure:
-        raise _unusable(path, failure) from failure
-
-
-def _unusable(path: Path, failure: Exception) -> Unusable:
-    return Unusable(f"{path} can't be used as Ringback's data file: {failure}")
-
-
-def _is_sealed(path: Path) -> bool:
-    # Reading what is in WAL mode can take writing; but never is a file made.
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
-        (knows,) = connection.execute(
-            "SELECT count(*) FROM sqlite_master WHERE name = 'sealed_with'"
-        ).fetchone()
-        return (
-            bool(knows) and connection.execute("SELECT 1 FROM sealed_with").fetchone() is not None
-        )
-
-
-def connect(path: Path | str, vault: Vault) -> sqlite3.Connection:
-    """Return a connection to a file whose schema is up to date, and whose secrets are sealed."""
-    if isinstance(path, Path):
-        # Made before SQLite opens it, since SQLite gives the files beside it the same mode.
-        path.touch(mode=0o600)
-        path.chmod(0o600)
-    connection = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, cached_statements=_PREPARED
-    )
-    try:
-        connection.row_factory = sqlite3.Row
-        for pragma in _PRAGMAS:
-            connection.execute(pragma)
-        _bring_up_to_date(connection)
-        seal_all(connection, vault)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _bring_up_to_date(connection: sqlite3.Connection) -> None:
-    for function in FUNCTIONS:
-        count = function.__code__.co_argcount
-        connection.create_function(function.__name__, count, function, deterministic=True)
-    connection.create_function("device_ip_of", 1, DeviceAddresses().device_ip_of)
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    for step in pending(files("ringback.stores.sqlite") / "migrations", version=version):
-        connection.executescript(
-            f"BEGIN; {step.sql}; PRAGMA user_version = {step.version}; COMMIT;"
-        )
-    # It would keep the addresses that it has given.
-    connection.create_function("device_ip_of", 1, None)

@@ -1,0 +1,52 @@
+"""`ringback db`: look the data file through, and bring it up to date."""
+
+import json
+import sys
+
+import click
+
+from ringback.cli.data_file import DataFile, with_data_file
+from ringback.data_folder import DataCheck, check_folder, upgrade_data
+
+
+@click.group()
+def db() -> None:
+    """Check the data file, and upgrade it."""
+
+
+@db.command("check")
+@with_data_file
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def check(*, file: DataFile, as_json: bool) -> None:
+    """Look for damage and loss; changes nothing.
+
+    Also while a server runs. The exit code is 0 where all is in order, else 1.
+    """
+    checks = check_folder(file.folder, seal_key=file.seal_key, seal_key_file=file.seal_key_file)
+    is_ok = all(one.is_ok for one in checks)
+    if as_json:
+        records = [{"name": one.name, "ok": one.is_ok, "found": one.found} for one in checks]
+        click.echo(json.dumps({"ok": is_ok, "checks": records}))
+    else:
+        click.echo("\n".join(map(_line, checks)))
+    sys.exit(0 if is_ok else 1)
+
+
+@db.command("upgrade")
+@with_data_file
+def upgrade(*, file: DataFile) -> None:
+    """Bring the schema up to date, after a copy.
+
+    No server may be running. A server does the same at its start.
+    """
+    before, after, copy = upgrade_data(
+        file.folder, seal_key=file.seal_key, seal_key_file=file.seal_key_file
+    )
+    if copy is None:
+        click.echo(f"schema {after} is what this Ringback needs: nothing to do")
+    else:
+        click.echo(f"schema {before} is now {after}; {copy} is the data as it was")
+
+
+def _line(one: DataCheck) -> str:
+    return f"{'ok    ' if one.is_ok else 'FAULT '} {one.name:<13} {one.found}"

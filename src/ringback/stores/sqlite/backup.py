@@ -1,0 +1,93 @@
+"""A copy of the data file, for the way back to the version that wrote it."""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from ringback.core.errors import Unusable
+from ringback.stores.sqlite.schema import SchemaGap
+
+_SPARE: Final = 1 << 20
+"""Bytes that are to be free beside the copy."""
+
+
+def copy_before_upgrade(
+    path: Path, connection: sqlite3.Connection, gap: SchemaGap, copied: Callable[[Path], None]
+) -> None:
+    """Copy the data file to `<its name>.before-N`, on disk when this returns; `copied` is told.
+
+    A copy that is there already stays, and the new one gets a number more. Raises Unusable where
+    there is no room, and leaves nothing behind then.
+    """
+    size = _size_of(connection)
+    _check_room(path, gap, size)
+    draft = path.with_name(f"{path.name}.before-{gap.present}.part")
+    try:
+        _copy(connection, draft)
+        target = _name(path, gap)
+        draft.rename(target)
+        _sync(path.parent)
+    except (sqlite3.Error, OSError) as failure:
+        draft.unlink(missing_ok=True)
+        raise _no_copy(path, gap, size, str(failure)) from failure
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    copied(target)
+
+
+def _size_of(connection: sqlite3.Connection) -> int:
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    return pages * page_size
+
+
+def _check_room(path: Path, gap: SchemaGap, size: int) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if free < size + _SPARE:
+        raise _no_copy(path, gap, size, f"the disk has {_megabytes(free)} left")
+
+
+def _no_copy(path: Path, gap: SchemaGap, size: int, why: str) -> Unusable:
+    return Unusable(
+        f"{path} has schema {gap.present} and needs {gap.wanted}, but can't be copied before that:"
+        f" {why}. Nothing was changed. The copy takes {_megabytes(size + _SPARE)} in"
+        f" {path.parent}, and the upgrade itself up to as much again: make room and try again"
+    )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
+
+
+def _name(path: Path, gap: SchemaGap) -> Path:
+    first = path.with_name(f"{path.name}.before-{gap.present}")
+    others = (first.with_name(f"{first.name}-{number}") for number in count(2))
+    return first if not first.exists() else next(one for one in others if not one.exists())
+
+
+def _copy(connection: sqlite3.Connection, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    # Made before SQLite opens it, so that nobody else can read it at any time.
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    with closing(sqlite3.connect(target, isolation_level=None)) as copy:
+        # What is half done is thrown away whole, so it needs no journal.
+        copy.execute("PRAGMA journal_mode = OFF")
+        copy.execute("PRAGMA synchronous = OFF")
+        connection.backup(copy)
+    for path in (target.with_name(f"{target.name}-wal"), target.with_name(f"{target.name}-shm")):
+        path.unlink(missing_ok=True)
+    _sync(target)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

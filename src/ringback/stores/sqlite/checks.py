@@ -1,0 +1,127 @@
+"""Looks a data file through, also beside a server, and changes nothing."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ringback.core.errors import Unusable
+from ringback.stores.sqlite.lock import FileLock
+from ringback.stores.sqlite.loss import is_missing
+from ringback.stores.sqlite.schema import newest, version_of
+from ringback.stores.sqlite.sealing import open_all
+from ringback.stores.sqlite.wal import damage_of_wal
+from ringback.stores.sqlite.watermark import Mark, number_in, read_mark
+from ringback.stores.vault import Vault
+
+_MOST_SHOWN: Final = 20
+"""Faults of one check; a damaged page can make thousands."""
+
+
+class DataCheck(NamedTuple):
+    """What was looked at, and what was found."""
+
+    name: str
+    is_ok: bool
+    found: str
+
+
+class _OpenFile(NamedTuple):
+    """What the checks of an open file look at."""
+
+    connection: sqlite3.Connection
+    mark: Mark | None
+    vault: Callable[[], Vault]
+
+
+def check_data(path: Path, vault: Callable[[], Vault]) -> Sequence[DataCheck]:
+    """Return what was found; after a fault that lets nothing else be looked at, nothing follows."""
+    return list(_checks(path, vault))
+
+
+def _checks(path: Path, vault: Callable[[], Vault]) -> Iterator[DataCheck]:
+    for check in (_check_file(path), _check_wal(path)):
+        yield check
+        if not check.is_ok:
+            # To open the file would destroy what shows the fault.
+            return
+    mark = read_mark(path)
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as opened:
+            opened.row_factory = sqlite3.Row
+            opened.execute("PRAGMA cell_size_check = ON")
+            for name, look in _CHECKS.items():
+                yield _look(name, look, _OpenFile(opened, mark, vault))
+    except sqlite3.Error as failure:
+        yield DataCheck("open", is_ok=False, found=str(failure))
+
+
+def _check_file(path: Path) -> DataCheck:
+    if is_missing(path):
+        return DataCheck("file", is_ok=False, found=f"{path} is missing or empty")
+    return DataCheck("file", is_ok=True, found=f"{path}, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def _check_wal(path: Path) -> DataCheck:
+    wal = path.with_name(f"{path.name}-wal")
+    holder = FileLock.holder(path.with_suffix(".lock"))
+    mark = read_mark(path)
+    if holder is not None:
+        return DataCheck("wal", is_ok=True, found=f"in use by process {holder}")
+    damage = damage_of_wal(path, is_index_of_this_boot=mark is not None and mark.is_of_this_boot)
+    size = wal.stat().st_size if wal.exists() else 0
+    found = damage or (f"{size / 1e6:.1f} MB, whole" if size else "nothing in it")
+    return DataCheck("wal", is_ok=damage is None, found=found)
+
+
+def _look(name: str, look: Callable[[_OpenFile], tuple[bool, str]], opened: _OpenFile) -> DataCheck:
+    try:
+        return DataCheck(name, *look(opened))
+    except (sqlite3.Error, Unusable) as failure:
+        return DataCheck(name, is_ok=False, found=str(failure))
+
+
+# ---- of an open file: whether it is as it should be, and what was found --------------------------
+
+
+def _schema(opened: _OpenFile) -> tuple[bool, str]:
+    version, wanted = version_of(opened.connection), newest()
+    if version == wanted:
+        return True, str(version)
+    what = "run `ringback db upgrade`" if version < wanted else "use the newer Ringback"
+    return False, f"{version}, and this Ringback needs {wanted}: {what}"
+
+
+def _age(opened: _OpenFile) -> tuple[bool, str]:
+    number = number_in(opened.connection)
+    if opened.mark is None:
+        return True, "not known: no server of this version had it so far"
+    if number < opened.mark.number:
+        return False, f"older than what was here: {number}, and {opened.mark.number} was on disk"
+    return True, "as new as what was known to be on disk"
+
+
+def _integrity(opened: _OpenFile) -> tuple[bool, str]:
+    rows = opened.connection.execute(f"PRAGMA integrity_check({_MOST_SHOWN})").fetchall()
+    found = "; ".join(" ".join(text.split()) for (text,) in rows)
+    return found == "ok", found
+
+
+def _foreign_keys(opened: _OpenFile) -> tuple[bool, str]:
+    rows = opened.connection.execute("PRAGMA foreign_key_check").fetchmany(_MOST_SHOWN)
+    lost = [f"row {row['rowid']} of {row['table']} has no {row['parent']}" for row in rows]
+    return not lost, "; ".join(lost) or "ok"
+
+
+def _secrets(opened: _OpenFile) -> tuple[bool, str]:
+    return True, f"{open_all(opened.connection, opened.vault())} secrets open with the key"
+
+
+_CHECKS: Final[dict[str, Callable[[_OpenFile], tuple[bool, str]]]] = {
+    "schema": _schema,
+    "age": _age,
+    "integrity": _integrity,
+    "foreign_keys": _foreign_keys,
+    "secrets": _secrets,
+}

@@ -1,0 +1,85 @@
+"""Refuses a data file of which something is lost, before anything is made or changed."""
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from ringback.core.errors import Unusable
+from ringback.stores.sqlite.wal import damage_of_wal
+from ringback.stores.sqlite.watermark import Mark, number_in, read_mark, write_mark
+
+_CHECKED_AT_START: Final = ((16 << 20, "integrity_check"), (64 << 20, "quick_check"))
+"""What looks a file through up to a size, in bytes, in a fraction of a second."""
+
+_INSTEAD: Final = (
+    "Put it back from a copy; or, if it is to be done without, start the server once with"
+    " --accept-data-loss"
+)
+
+
+def refuse_missing_data(path: Path, *, expects_data: bool) -> None:
+    """Raise Unusable where the data file is missing or empty, and there was data in it.
+
+    `expects_data` says that something beside the watermark shows that there was.
+    """
+    mark = read_mark(path)
+    if is_missing(path) and (expects_data or (mark is not None and mark.number)):
+        what = "is empty" if path.exists() else "is not there"
+        raise Unusable(f"{path} {what}, but its key or its watermark is. {_INSTEAD}")
+
+
+def refuse_damaged_wal(path: Path) -> None:
+    """Raise Unusable where commits in the WAL are lost; to be asked before the file is opened."""
+    mark = read_mark(path)
+    damage = damage_of_wal(path, is_index_of_this_boot=mark is not None and mark.is_of_this_boot)
+    if damage is not None:
+        raise Unusable(
+            f"{damage}: some of what was acknowledged is lost. Leave the folder as it is, and put"
+            " the data back from a backup elsewhere; or copy the folder, and start the server once"
+            " with --accept-data-loss to go on with what is left"
+        )
+
+
+def refuse_older_data(path: Path, connection: sqlite3.Connection, mark: Mark | None) -> None:
+    """Raise Unusable where the data file is older than what is known to have been on disk.
+
+    `mark` is what was known before the file was opened.
+    """
+    if mark is not None and number_in(connection) < mark.number:
+        raise Unusable(
+            f"{path} is older than what was here: its WAL was deleted, or an old copy put in its"
+            f" place. {_INSTEAD}"
+        )
+
+
+def refuse_damaged_data(path: Path, connection: sqlite3.Connection) -> None:
+    """Raise Unusable where a file that is not too long is damaged in itself."""
+    size = path.stat().st_size
+    check = next((check for most, check in _CHECKED_AT_START if size <= most), None)
+    if check is None:
+        return
+    (found,) = connection.execute(f"PRAGMA {check}(1)").fetchone()
+    if found != "ok":
+        raise Unusable(f"{path} is damaged: {' '.join(found.split())}. {_INSTEAD}")
+
+
+def is_missing(path: Path) -> bool:
+    """Whether there is no such file, or nothing in it."""
+    return not path.exists() or not path.stat().st_size
+
+
+def begin_new_data(path: Path) -> None:
+    """Note that a data file is being made, unless that was noted before."""
+    if read_mark(path) is None:
+        write_mark(path, Mark(0))
+
+
+def is_being_made(path: Path) -> bool:
+    """Whether a data file was begun here, and nothing is in it so far."""
+    mark = read_mark(path)
+    return mark is not None and not mark.number
+
+
+def forget_lost_data(path: Path) -> None:
+    """Go on with what there is, as the operator wants: it is what counts from now on."""
+    write_mark(path, Mark(0))

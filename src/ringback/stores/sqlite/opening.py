@@ -1,0 +1,197 @@
+"""Opens the data file: as its owner, or beside it; nothing is opened that has lost something."""
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ringback.core.errors import Unusable
+from ringback.stores.sqlite.backup import copy_before_upgrade
+from ringback.stores.sqlite.commit_log import SMALL
+from ringback.stores.sqlite.loss import refuse_damaged_data, refuse_older_data
+from ringback.stores.sqlite.room import is_want_of_room
+from ringback.stores.sqlite.schema import (
+    BeforeUpgrade,
+    SchemaGap,
+    allow,
+    bring_up_to_date,
+    gap_of,
+    refusal_beside,
+)
+from ringback.stores.sqlite.sealing import seal_all
+from ringback.stores.sqlite.watermark import Mark, Watermark, number_in, read_mark, write_mark
+from ringback.stores.vault import Vault
+
+_log = logging.getLogger(__name__)
+
+_PRAGMAS: Final = (
+    "PRAGMA page_size = 8192",  # of a new file; a row with its request is up to 1 KiB
+    "PRAGMA journal_mode = WAL",
+    # A commit is on disk when it returns: that is what an acknowledgement means.
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA cache_size = -16384",  # KiB
+    "PRAGMA wal_autocheckpoint = 2000",  # pages
+    # What the log grew to beyond that while somebody read goes back with the next commit after it.
+    f"PRAGMA journal_size_limit = {SMALL}",
+    "PRAGMA cell_size_check = ON",  # a damaged page is noticed when it is read
+)
+_PREPARED: Final = 256
+_SEALED_SINCE: Final = 5
+"""The schema from which on secrets are sealed."""
+
+
+Reopen = Callable[[], "Opened"]
+
+
+class Opened(NamedTuple):
+    """An open data file."""
+
+    connection: sqlite3.Connection
+    watermark: Watermark | None = None
+    reopen: Reopen | None = None
+    """Opens it anew: there was no room for what connections share, so this one is alone with it."""
+
+
+def open_as_owner(
+    path: Path,
+    vault: Vault,
+    *,
+    copied: Callable[[Path], None] | None = None,
+    accept_data_loss: bool = False,
+) -> Opened:
+    """Open the file, make it where there is none, and bring its schema up to date after a copy.
+
+    `copied` is told of the copy, in place of the log. Raises Unusable where the file can't be used,
+    or is older than what was here, or damaged; these two can be accepted.
+    """
+    mark = read_mark(path)
+    try:
+        connection, reopen = _connect_as_owner(path, vault, copied)
+        try:
+            if not accept_data_loss:
+                refuse_older_data(path, connection, mark)
+                refuse_damaged_data(path, connection)
+            return Opened(connection, None if reopen else Watermark(connection, path), reopen)
+        except BaseException:
+            connection.close()
+            raise
+    except (sqlite3.Error, OSError) as failure:
+        raise unusable(path, failure) from failure
+
+
+def open_beside(path: Path, vault: Vault) -> sqlite3.Connection:
+    """Open the file beside its owner, or make it where there is none; never upgrade it.
+
+    Raises Unusable where the file can't be used.
+    """
+
+    def refuse(_: sqlite3.Connection, gap: SchemaGap) -> None:
+        raise refusal_beside(path, gap)
+
+    try:
+        mark = read_mark(path)
+        connection = connect(path, vault, before=refuse)
+        try:
+            refuse_older_data(path, connection, mark)
+        except BaseException:
+            connection.close()
+            raise
+    except (sqlite3.Error, OSError) as failure:
+        raise unusable(path, failure) from failure
+    if mark is not None and not mark.number:
+        # It was made just now: from here on there is something to be lost.
+        write_mark(path, Mark(number_in(connection)))
+    return connection
+
+
+def refuse_to_upgrade(path: Path) -> None:
+    """Raise Unusable where the file has another schema, or can't be read; change nothing."""
+    try:
+        gap = gap_of(path)
+    except (sqlite3.Error, OSError) as failure:
+        raise unusable(path, failure) from failure
+    if gap is not None:
+        raise refusal_beside(path, gap)
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether there is such a file, with secrets that were sealed; changes nothing.
+
+    Raises Unusable where it can't be read.
+    """
+    try:
+        return path.exists() and _is_sealed(path)
+    except (sqlite3.Error, OSError) as failure:
+        raise unusable(path, failure) from failure
+
+
+def connect(
+    path: Path | str, vault: Vault, *, before: BeforeUpgrade = allow, alone: bool = False
+) -> sqlite3.Connection:
+    """Return a connection to a file whose schema is up to date, and whose secrets are sealed.
+
+    `before` is called before an older schema is brought up to date. `alone` keeps others out, and
+    needs no shared memory on disk.
+    """
+    if isinstance(path, Path):
+        # Made before SQLite opens it, since SQLite gives the files beside it the same mode.
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, cached_statements=_PREPARED
+    )
+    try:
+        connection.row_factory = sqlite3.Row
+        if alone:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+        bring_up_to_date(connection, before)
+        seal_all(connection, vault)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def unusable(path: Path, failure: Exception) -> Unusable:
+    """Return why a data file can't be used."""
+    return Unusable(f"{path} can't be used as Ringback's data file: {failure}")
+
+
+def _connect_as_owner(
+    path: Path, vault: Vault, copied: Callable[[Path], None] | None
+) -> tuple[sqlite3.Connection, Reopen | None]:
+    def copy(connection: sqlite3.Connection, gap: SchemaGap) -> None:
+        copy_before_upgrade(path, connection, gap, copied or partial(_tell_of_copy, gap))
+
+    try:
+        return connect(path, vault, before=copy), None
+    except sqlite3.OperationalError as failure:
+        if not is_want_of_room(failure):
+            raise
+        _log.warning("%s; until there is room, no other process can use the data", failure)
+    connection = connect(path, vault, before=copy, alone=True)
+    return connection, partial(open_as_owner, path, vault)
+
+
+def _tell_of_copy(gap: SchemaGap, copy: Path) -> None:
+    secrets = "; secrets stand in it in the clear" if gap.present < _SEALED_SINCE else ""
+    _log.warning(
+        "the data is brought from schema %d to %d; %s has it as it was%s", *gap, copy, secrets
+    )
+
+
+def _is_sealed(path: Path) -> bool:
+    # Reading what is in WAL mode can take writing; but never is a file made.
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+        (knows,) = connection.execute(
+            "SELECT count(*) FROM sqlite_master WHERE name = 'sealed_with'"
+        ).fetchone()
+        return (
+            bool(knows) and connection.execute("SELECT 1 FROM sealed_with").fetchone() is not None
+        )

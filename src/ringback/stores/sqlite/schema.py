@@ -1,0 +1,94 @@
+"""The schema of a data file: which one it has, and bringing it up to date."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+from ringback.core.errors import Unusable
+from ringback.stores.migrate import Migration, pending
+from ringback.stores.sqlite.lock import FileLock
+from ringback.stores.sqlite.upgrading import FUNCTIONS, DeviceAddresses
+from ringback.stores.sqlite.watermark import number_in
+
+
+class SchemaGap(NamedTuple):
+    """Which schema a file has, and which one it is to have."""
+
+    present: int
+    wanted: int
+
+
+BeforeUpgrade = Callable[[sqlite3.Connection, SchemaGap], None]
+"""Called before a file that has data gets another schema; what it raises leaves it as it was."""
+
+
+def allow(_: sqlite3.Connection, gap: SchemaGap) -> None:
+    """Have a file brought up to date, and do nothing before."""
+
+
+def gap_of(path: Path) -> SchemaGap | None:
+    """Return how far a file is behind, or None where it is up to date, empty or not there.
+
+    Raises Unusable for a schema that is newer than this Ringback, and sqlite3.Error.
+    """
+    if not path.exists() or not path.stat().st_size:
+        return None
+    # Reading what is in WAL mode can take writing; but never is a file made.
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+        version = version_of(connection)
+        steps = _pending(version)
+    return SchemaGap(version, steps[-1].version) if version and steps else None
+
+
+def refusal_beside(path: Path, gap: SchemaGap) -> Unusable:
+    """Return why a command leaves a file as it is that has an older schema."""
+    holder = FileLock.holder(path.with_suffix(".lock"))
+    who = (
+        "no server is using it: run"
+        if holder is None
+        else f"process {holder} is using it: stop that server, then run"
+    )
+    return Unusable(
+        f"{path} has schema {gap.present}, and this Ringback needs {gap.wanted}. Commands leave"
+        f" that as it is, since a server of the older version could not go on. {who}"
+        f" `ringback db upgrade --data {path.parent}`, or start a server of this version"
+    )
+
+
+def bring_up_to_date(connection: sqlite3.Connection, before: BeforeUpgrade) -> None:
+    """Take all steps that the schema has yet to take, each in a transaction of its own."""
+    version = version_of(connection)
+    steps = _pending(version)
+    if version and steps:
+        before(connection, SchemaGap(version, steps[-1].version))
+    for function in FUNCTIONS:
+        count = function.__code__.co_argcount
+        connection.create_function(function.__name__, count, function, deterministic=True)
+    connection.create_function("device_ip_of", 1, DeviceAddresses().device_ip_of)
+    # The first number of a watermark: from then on the file has data.
+    number = max(1, number_in(connection))
+    for step in steps:
+        connection.executescript(
+            f"BEGIN; {step.sql}; PRAGMA user_version = {step.version};"
+            f" PRAGMA application_id = {number}; COMMIT;"
+        )
+    # It would keep the addresses that it has given.
+    connection.create_function("device_ip_of", 1, None)
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return the schema that a file has; 0 where it is new."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return version
+
+
+def newest() -> int:
+    """Return the schema that this Ringback needs."""
+    return _pending(0)[-1].version
+
+
+def _pending(version: int) -> list[Migration]:
+    return pending(files("ringback.stores.sqlite") / "migrations", version=version)

@@ -1,0 +1,222 @@
+"""Whether the WAL still has all that was committed into it: SQLite itself never says so.
+
+SQLite takes a WAL up to the first frame that is not whole, as if that were its end, and takes one
+that is gone for empty: commits that were acknowledged are lost then, or half of them is mixed with
+what had reached the database already. Two witnesses know better, and both are read here before
+SQLite opens the file, since the first to open it writes them anew.
+
+- The index in shared memory (`-shm`) says up to which frame the WAL is committed. SQLite writes it
+  after the WAL is on disk, so it never says too much, and it survives the death of a process. After
+  a power cut it may be old: then it counts only where it is about this very WAL.
+- A frame whose checksum goes on from that of a commit was written after that commit was on disk. So
+  whatever stands before it must be whole.
+
+A tear in the last commit after a power cut is what nobody can tell from a commit that never was.
+"""
+
+import struct
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
+from operator import mul
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple, Self
+
+MOST_FRAMES: Final = 4_000
+"""Twice as many as a WAL usually has; to look through more takes seconds, and is left to SQLite."""
+
+_WORD: Final = 0xFFFFFFFF
+_MAGIC: Final = 0x377F0682
+"""Its lowest bit says that checksums are of big-endian words."""
+_VERSION: Final = 3_007_000
+_HEAD: Final = struct.Struct(">4I8s2I")
+_FRAME_HEAD: Final = struct.Struct(">2I8s2I")
+_INDEX: Final = struct.Struct("=3I2BH4I8s2I")
+
+Checksum = tuple[int, int]
+
+
+class _Head(NamedTuple):
+    """How a WAL begins."""
+
+    order: str
+    page_size: int
+    salts: bytes
+    checksum: Checksum
+
+
+class _Frame(NamedTuple):
+    """A page as a commit has it; the last one of a commit says so."""
+
+    is_commit: bool
+    salts: bytes
+    checksum: Checksum
+    content: bytes
+    """What its checksum is of."""
+
+
+class _Index(NamedTuple):
+    """What the shared memory says of the WAL."""
+
+    frames: int
+    """How many are committed."""
+    copied: int
+    """How many of them are in the database already."""
+    salts: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """Return what it says, or None where it says nothing."""
+        try:
+            with path.open("rb") as file:
+                text = file.read(2 * _INDEX.size + 4)
+        except OSError:
+            return None
+        first, second = text[: _INDEX.size], text[_INDEX.size : 2 * _INDEX.size]
+        if len(text) < 2 * _INDEX.size + 4 or first != second:
+            return None
+        version, _, _, is_made, _, _, frames, _, _, _, salts, *checksum = _INDEX.unpack(first)
+        if version != _VERSION or not is_made or tuple(checksum) != _sum(first[:40], "=", (0, 0)):
+            return None
+        (copied,) = struct.unpack_from("=I", text, 2 * _INDEX.size)
+        return cls(frames, copied, salts)
+
+    @property
+    def only_in_the_wal(self) -> int:
+        """How many frames are nowhere but in the WAL."""
+        return max(0, self.frames - self.copied)
+
+
+def damage_of_wal(database: Path, *, is_index_of_this_boot: bool) -> str | None:
+    """Return what is wrong with the WAL of a database, or None where nothing is known to be.
+
+    `is_index_of_this_boot` says that the machine has not lost its memory since the last server.
+    """
+    shared = database.with_name(f"{database.name}-shm")
+    while True:
+        # The index first: who is at work only adds to the WAL what it then notes there. And the
+        # last one to close the file deletes the index before the WAL.
+        index = _Index.read(shared)
+        damage = _damage_by(index, database, is_index_of_this_boot=is_index_of_this_boot)
+        if damage is None or _Index.read(shared) == index:
+            return damage
+
+
+def _damage_by(index: _Index | None, database: Path, *, is_index_of_this_boot: bool) -> str | None:
+    path = database.with_name(f"{database.name}-wal")
+    trusted = index if is_index_of_this_boot else None
+    try:
+        with path.open("rb") as file:
+            return _damage(path, file, index, trusted)
+    except FileNotFoundError:
+        return _lost(path, "is gone", trusted)
+    except OSError as failure:
+        return f"{path} can't be read: {failure.strerror}"
+
+
+def _damage(path: Path, file: BinaryIO, index: _Index | None, trusted: _Index | None) -> str | None:
+    text = file.read(_HEAD.size)
+    if len(text) < _HEAD.size:
+        return _lost(path, "is empty", trusted)
+    head = _head_of(text)
+    if head is None:
+        # Its first bytes are written, and are on disk, before the first frame is.
+        return f"the head of {path} is damaged" if file.read(1) and any(text) else None
+    frames = islice(_frames(file, head), MOST_FRAMES)
+    whole, broken = _first_broken(head, frames)
+    if whole == MOST_FRAMES:
+        return None
+    if index is not None and index.salts == head.salts:
+        if whole < index.frames:
+            return f"{path} is damaged in frame {whole + 1} of {index.frames}"
+    elif trusted is not None and not _is_later(head.salts, trusted.salts):
+        return _lost(path, "is not the one that was here", trusted)
+    if _has_gone_on_after(broken, frames, head):
+        return f"{path} is damaged in frame {whole + 1}, and there are commits behind it"
+    return None
+
+
+def _lost(path: Path, what: str, index: _Index | None) -> str | None:
+    if index is None or not index.only_in_the_wal:
+        return None
+    return f"{path} {what}, and with it {index.only_in_the_wal} pages that were committed"
+
+
+def _head_of(text: bytes) -> _Head | None:
+    magic, version, page_size, _, salts, *checksum = _HEAD.unpack(text)
+    if magic & ~1 != _MAGIC or version != _VERSION:
+        return None
+    order = ">" if magic & 1 else "<"
+    if tuple(checksum) != _sum(text[:24], order, (0, 0)):
+        return None
+    return _Head(order, page_size, salts, (checksum[0], checksum[1]))
+
+
+def _frames(file: BinaryIO, head: _Head) -> Iterator[_Frame]:
+    """Yield the frames as they stand there, whole or not."""
+    whole = _FRAME_HEAD.size + head.page_size
+    while len(text := file.read(whole)) == whole:
+        _, size, salts, *checksum = _FRAME_HEAD.unpack_from(text)
+        content = text[:8] + text[_FRAME_HEAD.size :]
+        yield _Frame(size > 0, salts, (checksum[0], checksum[1]), content)
+
+
+def _first_broken(head: _Head, frames: Iterator[_Frame]) -> tuple[int, _Frame | None]:
+    """Return how many frames are whole before the first that isn't, and that one."""
+    before, count = head.checksum, 0
+    for frame in frames:
+        if not _follows(before, frame, head):
+            return count, frame
+        before, count = frame.checksum, count + 1
+    return count, None
+
+
+def _has_gone_on_after(broken: _Frame | None, frames: Iterator[_Frame], head: _Head) -> bool:
+    """Whether something was written after a commit that stands at a break, or behind it."""
+    before = broken
+    for frame in frames:
+        is_commit = before is not None and before.is_commit and before.salts == head.salts
+        if before is not None and is_commit and _follows(before.checksum, frame, head):
+            return True
+        before = frame
+    return False
+
+
+def _follows(before: Checksum, frame: _Frame, head: _Head) -> bool:
+    return frame.salts == head.salts and frame.checksum == _sum(frame.content, head.order, before)
+
+
+def _is_later(salts: bytes, than: bytes) -> bool:
+    """Whether a WAL was begun after another: each counts its first salt one up."""
+    ahead = int.from_bytes(salts[:4], "big") - int.from_bytes(than[:4], "big") & _WORD
+    return 0 < ahead < 1 << 31
+
+
+# ---- checksums -----------------------------------------------------------------------------------
+
+
+def _sum(content: bytes, order: str, before: Checksum) -> Checksum:
+    """Return SQLite's checksum; it goes over pairs of words, and is linear in them."""
+    count = len(content) // 4
+    words = struct.unpack(f"{order}{count}I", content)
+    ones, twos, (a, b, c) = _weights(count // 2)
+    first, second = before
+    return (
+        sum(map(mul, ones, words), a * first + b * second) & _WORD,
+        sum(map(mul, twos, words), b * first + c * second) & _WORD,
+    )
+
+
+@lru_cache(4)
+def _weights(pairs: int) -> tuple[list[int], list[int], tuple[int, int, int]]:
+    """Return how much each word counts in either sum, and how much the sums before it do.
+
+    With each pair (x, y), `first += x + second` and then `second += y + first`.
+    """
+    ones, twos = list[int](), list[int]()
+    a, b, c = 1, 0, 1
+    for _ in range(pairs):
+        ones += [b, a + b & _WORD]
+        twos += [c, b + c & _WORD]
+        a, b, c = a + b & _WORD, b + c & _WORD, b + 2 * c & _WORD
+    return ones[::-1], twos[::-1], (a, b, c)

@@ -1,0 +1,152 @@
+"""Up to which commit the data file is known to be on disk, in a small file beside it.
+
+A data file that is older than that has lost something: its WAL was deleted, or an old copy was put
+in its place. SQLite can't tell. So the data file carries a number that grows (its `application_id`,
+which SQLite leaves to us), once a second at most and within a commit that writes anyway; the file
+beside it has the number after that commit is durable. It is never ahead, whatever dies when, and
+costs no `fsync`.
+
+The file also names the boot of the machine in which a server had the data last: what processes
+left in shared memory is good only as long as that lasts. While a new data file is being made, the
+number is 0: so far there is nothing that could be lost.
+"""
+
+import os
+import re
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import Final, NamedTuple
+
+EVERY: Final = 1.0
+"""Seconds between two numbers."""
+
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+_TEXT: Final = re.compile(r"(\d{10}) ([0-9a-f-]*)\n")
+
+
+class Mark(NamedTuple):
+    """What the file says."""
+
+    number: int
+    boot: str = ""
+    """Empty where no server had the data yet, or no boot has a name here."""
+
+    @property
+    def is_of_this_boot(self) -> bool:
+        """Whether the machine has not been restarted since."""
+        return self.boot != "" and self.boot == this_boot()
+
+
+def mark_path(database: Path) -> Path:
+    """Return which file it is."""
+    return database.with_suffix(".watermark")
+
+
+def read_mark(database: Path) -> Mark | None:
+    """Return what the file says, or None where it is missing or damaged."""
+    try:
+        text = mark_path(database).read_text("ascii")
+    except (OSError, UnicodeDecodeError):
+        return None
+    # A power cut may have come before its first bytes were on disk.
+    found = _TEXT.fullmatch(text) if text else _TEXT.fullmatch(_line(Mark(0)))
+    return found and Mark(int(found[1]), found[2])
+
+
+def write_mark(database: Path, mark: Mark) -> None:
+    """Have the file say this, on disk where that is possible."""
+    with suppress(OSError):
+        descriptor = os.open(mark_path(database), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _write(descriptor, mark)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def number_in(connection: sqlite3.Connection) -> int:
+    """Return the number that the data file has; 0 where it was never given one."""
+    (number,) = connection.execute("PRAGMA application_id").fetchone()
+    return number
+
+
+def this_boot() -> str:
+    """Return a name for the time since the machine was started; empty where it has none."""
+    try:
+        return _BOOT.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+class Watermark:
+    """Numbers the commits of a connection; its owner alone does so."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        database: Path,
+        *,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """Begin with the number that the data file has."""
+        self._connection = connection
+        self._clock = clock
+        if not number_in(connection):
+            # On a full disk it gets its first number later.
+            with suppress(sqlite3.OperationalError):
+                connection.execute("PRAGMA application_id = 1")
+        self._number = number_in(connection)
+        self._boot = this_boot()
+        self._next = clock()
+        self._changes = connection.total_changes
+        self._is_new = False
+        self._file = mark_path(database)
+        if self._number:
+            write_mark(database, Mark(self._number, self._boot))
+
+    def before_commit(self) -> None:
+        """Give the commit a number, where it writes and the last number is old."""
+        changes = self._connection.total_changes
+        if changes == self._changes:
+            return
+        self._changes = changes
+        now = self._clock()
+        if now >= self._next:
+            self._next = now + EVERY
+            self._is_new = True
+            self._connection.execute(f"PRAGMA application_id = {self._number + 1}")
+
+    def after_commit(self) -> None:
+        """Note the number that the commit was given: it is durable now."""
+        if self._is_new:
+            self._is_new = False
+            self._number += 1
+            self._note()
+
+    def undone(self) -> None:
+        """Take the number of a commit back that was undone."""
+        if self._is_new:
+            self._is_new = False
+            self._next = self._clock()
+
+    def _note(self) -> None:
+        with suppress(OSError):
+            descriptor = os.open(self._file, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                _write(descriptor, Mark(self._number, self._boot))
+            finally:
+                os.close(descriptor)
+
+
+def _line(mark: Mark) -> str:
+    return f"{mark.number:010} {mark.boot}\n"
+
+
+def _write(descriptor: int, mark: Mark) -> None:
+    """Write over what stands there: within one sector, so that nobody finds half of it."""
+    line = _line(mark).encode()
+    os.pwrite(descriptor, line, 0)
+    os.ftruncate(descriptor, len(line))

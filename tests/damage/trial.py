@@ -1,0 +1,194 @@
+"""One trial: a data folder as a killed server left it, damaged in one place, and then used.
+
+A byte is flipped, or a page is cut out of the end, or zeroed, in the database, its WAL, or the key
+file. Using the folder is refused, or gives all that was written; where it gives something else,
+`ringback db check` has to find a fault. One thing SQLite can't tell, having no checksums there: a
+byte within the value of a column that nothing refers to. That is counted, and has to be all that
+is different.
+"""
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+from random import Random
+from typing import Any, Final, NamedTuple
+
+from ringback.core.errors import Unusable
+from ringback.data_folder import DATA_FILE, KEY_FILE, check_folder, open_to_serve
+from ringback.ports import CallbackFilter, Transaction, Window
+from ringback.stores.sqlite.store import SqliteStore
+from tests.stores.records import OURS, PROFILES, account, api_key, callback, fleet, sim
+
+WAL: Final = f"{DATA_FILE}-wal"
+INDEX: Final = f"{DATA_FILE}-shm"
+CALLBACKS: Final = 60
+_PAGE: Final = 8192
+
+
+class Ending(StrEnum):
+    """What came of a trial."""
+
+    REFUSED = "refused"
+    RIGHT = "right"
+    FOUND = "found by the check alone"
+    VALUE = "a value is different"
+
+
+class Trial(NamedTuple):
+    """What was done to which file."""
+
+    file: str
+    what: str
+
+
+def opened(folder: Path, *, accept_data_loss: bool = False) -> SqliteStore:
+    """Open a folder as a server does."""
+    return open_to_serve(
+        folder,
+        seal_key=None,
+        seal_key_file=None,
+        committed=lambda _: None,
+        unavailable=lambda _: None,
+        accept_data_loss=accept_data_loss,
+    )
+
+
+async def leave_as_killed(folder: Path, target: Path) -> None:
+    """Make a folder with data, some of it in the WAL alone, as a process leaves it that is killed.
+
+    What SQLite has in shared memory is in its file at once, so a copy has all that a kill leaves.
+    """
+    store = opened(folder)
+    await store.transact(_add_others)
+    for number in range(CALLBACKS):
+        if number == CALLBACKS // 2:
+            await store.close()
+            store = opened(folder)
+        await store.transact(lambda tx, number=number: tx.callbacks.add(callback(number)))
+    shutil.copytree(folder, target)
+    await store.close()
+
+
+def _add_others(tx: Transaction) -> None:
+    tx.accounts.add(account(), [api_key(1)])
+    tx.supersim.access_profiles.add(PROFILES[OURS])
+    tx.supersim.fleets.add(fleet(1))
+    for number in range(1, 6):
+        tx.supersim.sims.add(sim(number))
+
+
+def everything(tx: Transaction) -> dict[str, Any]:
+    """Return what a server reads, by what it is called."""
+    page = tx.callbacks.page(OURS, CallbackFilter(), Window(999))
+    one_by_one = [tx.callbacks.get(OURS, callback(number).sid) for number in range(CALLBACKS)]
+    return {
+        "account": tx.accounts.get(OURS),
+        "keys": tx.accounts.keys_of(OURS),
+        "fleet": tx.supersim.fleets.find(OURS, fleet(1).sid),
+        "sims": tx.supersim.sims.page(OURS, {}, Window(99)),
+        "page": page,
+        "one by one": one_by_one,
+        "unfinished": tx.callbacks.unfinished(),
+        "waiting": [lane for lane, _ in tx.callbacks.waiting()],
+    }
+
+
+async def read_all(folder: Path) -> dict[str, Any]:
+    """Return what a server of this folder reads, and see that it can write."""
+    store = opened(folder)
+    try:
+        found = await store.transact(everything)
+        await store.transact(lambda tx: tx.callbacks.add(callback(CALLBACKS)))
+        return found
+    finally:
+        await store.close()
+
+
+def damage(folder: Path, random: Random) -> Trial:
+    """Damage one place of one file."""
+    name = random.choice([DATA_FILE, DATA_FILE, WAL, WAL, KEY_FILE])
+    path = folder / name
+    text = bytearray(path.read_bytes())
+    ways: list[Callable[[], str]] = [
+        lambda: _flip(text, random),
+        lambda: _flip(text, random),
+        lambda: _cut(text, random),
+        lambda: _zero(text, random),
+    ]
+    what = random.choice(ways)()
+    path.write_bytes(text)
+    return Trial(name, what)
+
+
+def _flip(text: bytearray, random: Random) -> str:
+    # Half of the time where the file says what it is.
+    place = random.randrange(random.choice([min(len(text), 4096), len(text)]))
+    text[place] ^= 1 << random.randrange(8)
+    return f"bit of byte {place}"
+
+
+def _cut(text: bytearray, random: Random) -> str:
+    length = random.randrange(len(text) // _PAGE + 1) * _PAGE
+    length = length or random.randrange(len(text))
+    del text[length:]
+    return f"cut at {length}"
+
+
+def _zero(text: bytearray, random: Random) -> str:
+    place = random.randrange(len(text) // _PAGE + 1) * _PAGE
+    part = text[place : place + _PAGE]
+    text[place : place + _PAGE] = bytes(len(part))
+    return f"zeros from {place}"
+
+
+def try_one(seed: int, base: Path, folder: Path, expected: dict[str, Any]) -> tuple[Trial, Ending]:
+    """Damage a copy of the base, use it, and say what came of it.
+
+    Raises AssertionError where it is used, is wrong, and no check says so.
+    """
+    shutil.copytree(base, folder)
+    trial = damage(folder, Random(seed))
+    # As it is for who looks before anybody uses it.
+    aside = folder.with_name(f"{folder.name}-aside")
+    shutil.copytree(folder, aside)
+    try:
+        found = asyncio.run(read_all(folder))
+    except Unusable:
+        return trial, Ending.REFUSED
+    if found == expected:
+        return trial, Ending.RIGHT
+    if not all(check.is_ok for check in check_folder(aside)):
+        return trial, Ending.FOUND
+    different = {name for name in expected if found[name] != expected[name]}
+    assert _rows(found) == _rows(expected), (seed, trial, different)
+    return trial, Ending.VALUE
+
+
+def _rows(found: dict[str, Any]) -> dict[str, Any]:
+    """Return which rows there are, without what stands in them."""
+    return {
+        "sims": [one.sid for one in found["sims"]],
+        "page": [one.sid for one in found["page"]],
+        "one by one": [one and one.sid for one in found["one by one"]],
+        "unfinished": found["unfinished"],
+    }
+
+
+def make_base(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Return a folder as a killed server left it, and what is in it."""
+    base, copy = folder / "base", folder / "whole"
+    asyncio.run(leave_as_killed(folder / "live", base))
+    shutil.copytree(base, copy)
+    expected = asyncio.run(read_all(copy))
+    shutil.rmtree(copy)
+    return base, expected
+
+
+def drop(folder: Path) -> None:
+    """Forget the folders of a trial."""
+    for path in (folder, folder.with_name(f"{folder.name}-aside")):
+        with suppress(FileNotFoundError):
+            shutil.rmtree(path)

@@ -1,0 +1,147 @@
+"""`ringback db check`: what it looks at, in words and as JSON, and its exit codes."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from ringback.cli.main import main
+from ringback.data_folder import DATA_FILE, KEY_FILE, open_beside
+from ringback.stores.vault import new_key
+from tests.damage.trial import opened
+from tests.stores.records import account
+
+NAMES = ["file", "wal", "schema", "age", "integrity", "foreign_keys", "secrets"]
+
+
+@pytest.fixture
+async def folder(tmp_path: Path) -> Path:
+    """A data folder with an account."""
+    store = open_beside(tmp_path)
+    await store.transact(lambda tx: tx.accounts.add(account(), []))
+    await store.close()
+    return tmp_path
+
+
+def check(folder: Path, *words: str) -> tuple[int, str]:
+    result = CliRunner().invoke(main, ["db", "check", "--data", str(folder), *words])
+    return result.exit_code, result.output
+
+
+def found_in(folder: Path) -> dict[str, Any]:
+    code, said = check(folder, "--json")
+    document = json.loads(said)
+    assert document["ok"] == (code == 0)
+    return document
+
+
+def faults_in(folder: Path) -> dict[str, str]:
+    return {one["name"]: one["found"] for one in found_in(folder)["checks"] if not one["ok"]}
+
+
+def change(folder: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(folder / DATA_FILE, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+async def test_data_in_order_has_a_line_for_each_check(folder: Path) -> None:
+    code, said = check(folder)
+    assert code == 0
+    assert [line.split()[:2] for line in said.splitlines()] == [["ok", name] for name in NAMES]
+    assert "2 secrets open with the key" in said
+
+
+async def test_as_json_it_says_the_same(folder: Path) -> None:
+    document = found_in(folder)
+    assert document["ok"]
+    assert [one["name"] for one in document["checks"]] == NAMES
+
+
+async def test_it_works_beside_a_server_and_says_so(folder: Path) -> None:
+    store = opened(folder)
+    code, said = check(folder)
+    await store.close()
+    assert code == 0
+    assert "in use by process" in said
+
+
+def bytes_in(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+async def test_it_changes_nothing(folder: Path) -> None:
+    before = bytes_in(folder)
+    check(folder)
+    after = bytes_in(folder)
+    assert {name: after[name] for name in before} == before
+
+
+def test_where_there_is_no_data_it_makes_none(tmp_path: Path) -> None:
+    assert list(faults_in(tmp_path)) == ["file"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def give_another_key(folder: Path) -> None:
+    (folder / KEY_FILE).write_text(new_key())
+
+
+def lose_the_key(folder: Path) -> None:
+    (folder / KEY_FILE).unlink()
+
+
+def swap_a_secret(folder: Path) -> None:
+    change(folder, "UPDATE accounts SET auth_token = (SELECT value FROM webhook_secrets)")
+
+
+def lose_a_row(folder: Path) -> None:
+    change(folder, "PRAGMA foreign_keys = OFF", "DELETE FROM accounts")
+
+
+def lose_rows_of_an_index(folder: Path) -> None:
+    change(
+        folder,
+        "PRAGMA writable_schema = ON",
+        "CREATE INDEX empty ON accounts (name) WHERE name = ''",
+        "UPDATE sqlite_master SET sql = 'CREATE INDEX empty ON accounts (name)'"
+        " WHERE name = 'empty'",
+    )
+
+
+@pytest.mark.parametrize(
+    ("harm", "name", "why"),
+    [
+        (give_another_key, "secrets", "are sealed with the key"),
+        (lose_the_key, "secrets", "is gone, and without it nobody can open the secrets"),
+        (swap_a_secret, "secrets", "was sealed for webhook_secrets"),
+        (lose_a_row, "foreign_keys", "of webhook_secrets has no accounts"),
+        (lose_rows_of_an_index, "integrity", "missing from index empty"),
+    ],
+)
+async def test_what_is_wrong_is_found(
+    harm: Callable[[Path], None], name: str, why: str, folder: Path
+) -> None:
+    harm(folder)
+    faults = faults_in(folder)
+    assert list(faults) == [name]
+    assert why in faults[name]
+
+
+async def test_a_schema_that_is_older_is_said_with_what_to_do(folder: Path) -> None:
+    change(folder, "PRAGMA user_version = 1")
+    assert "run `ringback db upgrade`" in faults_in(folder)["schema"]
+
+
+async def test_one_that_is_newer_too(folder: Path) -> None:
+    change(folder, "PRAGMA user_version = 9999")
+    assert "use the newer Ringback" in faults_in(folder)["schema"]
+
+
+def test_a_letter_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / DATA_FILE).write_bytes(b"This is not a database, it is a letter. " * 100)
+    assert "file is not a database" in faults_in(tmp_path)["schema"]
