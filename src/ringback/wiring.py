@@ -13,17 +13,20 @@ from starlette.types import ASGIApp
 from ringback.api.app import create_app
 from ringback.api.callback_urls import UrlReader
 from ringback.api.health import Health, health_routes
-from ringback.api.metrics import Metrics, metrics_routes
+from ringback.api.http.open_connections import OpenConnections
+from ringback.api.metrics import ClientConnections, Metrics, metrics_routes
 from ringback.api.portal.clock import clock_routes
 from ringback.api.portal.policy import policy_routes
 from ringback.api.services import Services
 from ringback.carrier.simulated import SimulatedCarrier
 from ringback.carrier.udp import Received, UdpGateway
+from ringback.core.descriptors import DescriptorShares, divide
 from ringback.core.errors import StoreUnavailable, Unusable
 from ringback.core.source import Phase
 from ringback.core.transition import Transition
 from ringback.data_folder import open_to_serve
 from ringback.engine.backlog import Bounds
+from ringback.engine.descriptors import open_files_limit
 from ringback.engine.dispatcher import Dispatcher, Limits
 from ringback.engine.foresight import Foresight
 from ringback.engine.keyring import Keyring
@@ -71,6 +74,10 @@ class Parts:
     foresight: Foresight
     reloading: Reloading | None
     """What takes over a changed policy; None where there is no settings file."""
+    connections: OpenConnections
+    """Those of clients."""
+    shares: DescriptorShares
+    """How many connections there may be, of clients and to receivers."""
 
     @classmethod
     async def start(
@@ -89,7 +96,9 @@ class Parts:
         Raises Unusable where the data folder, a file or the gateway's address can't be used.
         """
         tally = Tally()
-        sender = _sender_of(settings)
+        shares = divide(open_files_limit(), settings.connections_wanted)
+        connections = OpenConnections(shares.incoming)
+        sender = _sender_of(settings, shares)
         in_force = PolicyInForce(_transition_of(settings, clock.now()))
         gateway = _gateway_of(settings)
         try:
@@ -121,7 +130,7 @@ class Parts:
             clock=clock,
             chance=chance,
             schedule=settings.schedule,
-            limits=_limits_of(settings),
+            limits=_limits_of(settings, shares),
             tally=tally,
             sources=settings.sources,
             keyring=keyring,
@@ -181,6 +190,7 @@ class Parts:
             sender=sender,
             gateway=gateway,
             foresight=foresight,
+            connections=connections,
         )
         beside = [*beside, *policy_routes(services.sign_ins, foresight)]
         if timelapse is not None:
@@ -203,6 +213,8 @@ class Parts:
             gateway=gateway,
             foresight=foresight,
             reloading=reloading,
+            connections=connections,
+            shares=shares,
         )
 
     def break_off(self) -> None:
@@ -224,7 +236,7 @@ class Parts:
         await self.store.close()
 
 
-def _sender_of(settings: Settings) -> Sender:
+def _sender_of(settings: Settings, shares: DescriptorShares) -> Sender:
     tls = Tls(
         ca_files=() if settings.extra_ca_file is None else (settings.extra_ca_file,),
         client_certificate=settings.client_cert_file,
@@ -235,6 +247,7 @@ def _sender_of(settings: Settings) -> Sender:
         guard=settings.guard,
         egresses=settings.egresses,
         network=SystemNetwork(tls),
+        most_open=shares.outgoing,
     )
 
 
@@ -274,9 +287,10 @@ def _receiver(store: Store, services: Services) -> Received:
     return receive
 
 
-def _limits_of(settings: Settings) -> Limits:
+def _limits_of(settings: Settings, shares: DescriptorShares) -> Limits:
     return Limits(
-        at_once=settings.at_once,
+        # One that would have to wait for a connection is better left in the store.
+        at_once=min(settings.at_once, shares.outgoing),
         per_destination=settings.per_destination,
         backlog=Bounds(settings.backlog, settings.backlog_per_account),
     )
@@ -292,6 +306,7 @@ def _operators_routes(
     sender: Sender,
     gateway: UdpGateway | None,
     foresight: Foresight,
+    connections: OpenConnections,
 ) -> Sequence[BaseRoute]:
     health = Health(
         commit=lambda: store.transact(lambda tx: tx.write_nothing()),
@@ -305,6 +320,7 @@ def _operators_routes(
         open_connections=lambda: sender.open_connections,
         datagrams=lambda: {} if gateway is None else gateway.counts,
         policy=foresight.figures,
+        of_clients=lambda: ClientConnections(len(connections), connections.evicted),
     )
     return [*health_routes(health), *metrics_routes(metrics)]
 

@@ -6,7 +6,7 @@ Nobody signs in for it, as usual for exporters; it belongs behind the operator's
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
@@ -32,6 +32,14 @@ from ringback.ports import Clock
 _OVERDUE_SECONDS: Final = (0, 1, 10, 60, 600, 3600, 86400)
 _EVER: Final = datetime.max.replace(tzinfo=UTC)
 
+
+class ClientConnections(NamedTuple):
+    """How many connections of clients there are, and how many had to go for others."""
+
+    open: int
+    evicted: int
+
+
 NO_POLICY: Final = Figures({}, {}, refusals=0, is_current=True)
 
 Counts = Mapping[tuple[str, ...], int]
@@ -45,7 +53,8 @@ class Metrics:
     """What Prometheus asks.
 
     `under_way` and `open_connections` return how many attempts and connections there are now,
-    `datagrams` how many datagrams of devices ended how, `policy` what is ahead of the policy.
+    `datagrams` how many datagrams of devices ended how, `policy` what is ahead of the policy,
+    `of_clients` the connections of those who ask.
     """
 
     def __init__(
@@ -58,6 +67,7 @@ class Metrics:
         open_connections: Callable[[], int],
         datagrams: Callable[[], Counts] = dict[tuple[str, ...], int],
         policy: Callable[[], Figures] = lambda: NO_POLICY,
+        of_clients: Callable[[], ClientConnections] = lambda: ClientConnections(0, 0),
     ) -> None:
         self._tally = tally
         self._clock = clock
@@ -66,6 +76,7 @@ class Metrics:
         self._open_connections = open_connections
         self._datagrams = datagrams
         self._policy = policy
+        self._of_clients = of_clients
 
     async def show(self, request: Request) -> Response:
         """Answer with all metrics, in the format that is asked for."""
@@ -78,6 +89,7 @@ class Metrics:
                 open_connections=self._open_connections(),
                 datagrams=self._datagrams(),
                 policy=self._policy(),
+                of_clients=self._of_clients(),
             )
         )
         ProcessCollector(registry=registry)
@@ -109,6 +121,7 @@ class _Snapshot(Collector):
     open_connections: int
     datagrams: Counts
     policy: Figures
+    of_clients: ClientConnections
 
     def collect(self) -> Iterable[Metric]:
         """Yield each metric with its samples."""
@@ -133,6 +146,12 @@ class _Snapshot(Collector):
         )
         skipped = {(why,): count for why, count in tally.skipped_copies(EVERY).items()}
         yield _counter("shadows_skipped", "Copies that were not made", ("reason",), skipped)
+        yield _counter(
+            "client_connections_evicted",
+            "Connections of clients that had to go for others",
+            (),
+            {(): self.of_clients.evicted},
+        )
         yield _counter("datagrams", "Datagrams to and from devices", ("ending",), self.datagrams)
 
     def _histograms(self) -> Iterator[Metric]:
@@ -154,6 +173,9 @@ class _Snapshot(Collector):
         yield _gauge("callbacks_under_way", "Attempts under way", (), {(): self.under_way})
         yield _gauge(
             "connections_open", "Connections to receivers", (), {(): self.open_connections}
+        )
+        yield _gauge(
+            "client_connections_open", "Connections of clients", (), {(): self.of_clients.open}
         )
         yield _gauge("store_up", "Whether the database answers", (), {(): self.waiting is not None})
         if self.waiting is not None:
