@@ -139,6 +139,15 @@ async def test_what_may_be_read_in_two_ways_gets_one_400_and_its_connection_ends
     assert b"/second" not in [scope["raw_path"] for scope in echo.scopes]
 
 
+@pytest.mark.parametrize("bytes_", REFUSED_BODIES.values(), ids=REFUSED_BODIES)
+async def test_a_body_that_nobody_read_gets_no_answer_of_its_own(bytes_: bytes) -> None:
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(send, status=401)
+
+    async with serving(refuse) as served:
+        assert statuses(await served.tell(bytes_ + SECOND)) == [401]
+
+
 @pytest.mark.parametrize(("bytes_", "body"), READ.values(), ids=READ)
 async def test_what_is_read_ends_where_the_next_request_begins(bytes_: bytes, body: bytes) -> None:
     last = SECOND[:-2] + b"Connection: close\r\n\r\n"

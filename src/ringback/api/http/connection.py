@@ -401,8 +401,11 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._arrival = _let_go(self._arrival)
         if request is not None and request.has_begun:
             self.evict()
-            return
-        self._end(refusal(status, why, self.date_line()))
+        elif self._state is _State.DROPPING:
+            # It has had its answer; a second one would be taken for that of another request.
+            self._linger()
+        else:
+            self._end(refusal(status, why, self.date_line()))
 
     def _end(self, answer: bytes) -> None:
         self.write(answer)
