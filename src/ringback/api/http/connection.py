@@ -183,9 +183,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         """Tell whoever answers that nobody listens."""
         self._state = _State.CLOSING
         self._context.connections.remove(self)
-        if (task := self.answering) is not None:
-            self._context.abandoned.add(task)
-            task.add_done_callback(self._context.abandoned.discard)
+        self._abandon()
         self._arrival = _let_go(self._arrival)
         self._drained = _let_go(self._drained)
 
@@ -397,7 +395,8 @@ class ServerConnection(asyncio.BufferedProtocol):
 
     def _refuse(self, status: int, why: str) -> None:
         """Answer what can't be read, or has not come in time, and close."""
-        request, self._request = self._request, None
+        request = self._request
+        self._abandon()
         self._arrival = _let_go(self._arrival)
         if request is not None and request.has_begun:
             self.evict()
@@ -406,6 +405,13 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._linger()
         else:
             self._end(refusal(status, why, self.date_line()))
+
+    def _abandon(self) -> None:
+        """Have whoever answers end by itself: nobody will hear of it."""
+        if (task := self.answering) is not None:
+            self._request = None
+            self._context.abandoned.add(task)
+            task.add_done_callback(self._context.abandoned.discard)
 
     def _end(self, answer: bytes) -> None:
         self.write(answer)
