@@ -170,12 +170,12 @@ class ServerConnection(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         """Note that the client is slow to take its answer."""
         self._drained = self._loop.create_future()
-        self._unsent = self._unsent_now()
-        self._deadline = self._loop.time() + self._context.timeouts.answer
+        self._expect_taking(self._loop.time())
 
     def resume_writing(self) -> None:
         """Go on."""
         self._drained = _let_go(self._drained)
+        self._unsent = 0
         if self._state is _State.ANSWERING:
             self._deadline = inf
 
@@ -239,7 +239,9 @@ class ServerConnection(asyncio.BufferedProtocol):
             self.write(CONTINUE)
         if not self._parser.is_body_complete:
             self._expect_more()
-        self._arrival = self._loop.create_future()
+        # Several may wait: for the body, and for the client to leave.
+        if self._arrival is None:
+            self._arrival = self._loop.create_future()
         await self._arrival
 
     def write(self, data: bytes) -> None:
@@ -301,9 +303,8 @@ class ServerConnection(asyncio.BufferedProtocol):
         """End what has taken too long."""
         if now < self._deadline:
             return
-        if self._drained is not None and self._unsent_now() < self._unsent:
-            self._unsent = self._unsent_now()
-            self._deadline = now + self._context.timeouts.answer
+        if self._unsent_now() < self._unsent:
+            self._expect_taking(now)
         elif self._drained is not None or self.is_over or self._state is _State.SETTING_UP:
             self.evict()
         elif self._state is _State.WAITING and not self._parser.held:
@@ -428,15 +429,23 @@ class ServerConnection(asyncio.BufferedProtocol):
             return
         self._transport.write_eof()
         self._came = 0
-        self._enter(_State.LINGERING, self._context.timeouts.closing)
+        self._enter_last(_State.LINGERING)
         self._pause_or_resume()
 
     def _close(self) -> None:
         """Close once everything is sent."""
-        self._enter(_State.CLOSING, self._context.timeouts.closing)
+        self._enter_last(_State.CLOSING)
         if self._transport is not None:
-            self._unsent = self._unsent_now()
             self._transport.close()
+
+    def _enter_last(self, state: _State) -> None:
+        self._enter(state, self._context.timeouts.closing)
+        if self._unsent_now():
+            self._expect_taking(self._loop.time())
+
+    def _expect_taking(self, now: float) -> None:
+        self._unsent = self._unsent_now()
+        self._deadline = now + self._context.timeouts.answer
 
     def _enter(self, state: _State, limit: float) -> None:
         self._state = state
