@@ -29,6 +29,7 @@ _BUFFER: Final = 64 * 1024
 _ANY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 (compared with, not listened on)
 _AT_ONCE: Final = 64
 """How many connections are taken before others get a turn."""
+_JUST_NOW_SECONDS: Final = 0.001
 _PAUSE_SECONDS: Final = 0.25
 _ENDING_SECONDS: Final = 1.0
 _GOODBYE_SECONDS: Final = 0.3
@@ -143,6 +144,8 @@ class _Acceptor:
         self._opening = set[asyncio.Task[None]]()
         self._pausing: asyncio.TimerHandle | None = None
         self._is_short = False
+        self._came, self._next = 0.0, 1
+        """When some were taken last, and how many at the most."""
         listener.setblocking(False)  # noqa: FBT003 (the socket module has it so)
         self._resume()
 
@@ -164,7 +167,12 @@ class _Acceptor:
         self._loop.add_reader(self._listener, self._accept_some)
 
     def _accept_some(self) -> None:
-        for _ in range(_AT_ONCE):
+        # To ask whether there is another one costs as much as to take one: it is done where the
+        # last one came only just now.
+        now = self._loop.time()
+        self._next = min(2 * self._next, _AT_ONCE) if now - self._came < _JUST_NOW_SECONDS else 1
+        self._came = now
+        for _ in range(self._next):
             try:
                 sock, address = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
