@@ -13,7 +13,8 @@ from starlette.types import ASGIApp
 from ringback.api.app import create_app
 from ringback.api.callback_urls import UrlReader
 from ringback.api.health import Health, health_routes
-from ringback.api.metrics import Metrics, metrics_routes
+from ringback.api.http.open_connections import OpenConnections
+from ringback.api.metrics import ClientConnections, Metrics, metrics_routes
 from ringback.api.portal.clock import clock_routes
 from ringback.api.portal.policy import policy_routes
 from ringback.api.rate_limit import RateLimit
@@ -22,11 +23,13 @@ from ringback.api.sign_in import SignIns
 from ringback.carrier.simulated import SimulatedCarrier
 from ringback.carrier.udp import Received, UdpGateway
 from ringback.core.account import EVERY
+from ringback.core.descriptors import DescriptorShares, divide
 from ringback.core.errors import StoreUnavailable, Unusable
 from ringback.core.source import Phase
 from ringback.core.transition import Transition
 from ringback.data_folder import open_to_serve
 from ringback.engine.backlog import Bounds
+from ringback.engine.descriptors import open_files_limit
 from ringback.engine.dispatcher import Dispatcher, Limits
 from ringback.engine.foresight import Foresight
 from ringback.engine.keyring import Keyring
@@ -74,6 +77,10 @@ class Parts:
     foresight: Foresight
     reloading: Reloading | None
     """What takes over a changed policy; None where there is no settings file."""
+    connections: OpenConnections
+    """Those of clients."""
+    shares: DescriptorShares
+    """How many connections there may be, of clients and to receivers."""
 
     @classmethod
     async def start(
@@ -94,7 +101,9 @@ class Parts:
         Raises Unusable where the data folder, a file or the gateway's address can't be used.
         """
         tally = Tally()
-        sender = _sender_of(settings)
+        shares = divide(open_files_limit(), settings.connections_wanted)
+        connections = OpenConnections(shares.incoming)
+        sender = _sender_of(settings, shares)
         in_force = PolicyInForce(_transition_of(settings, clock.now()))
         gateway = _gateway_of(settings)
         outage = StoreOutage(
@@ -134,7 +143,7 @@ class Parts:
             clock=clock,
             chance=chance,
             schedule=settings.schedule,
-            limits=_limits_of(settings),
+            limits=_limits_of(settings, shares),
             tally=tally,
             sources=settings.sources,
             keyring=keyring,
@@ -201,6 +210,7 @@ class Parts:
             gateway=gateway,
             foresight=foresight,
             sign_ins=services.sign_ins,
+            connections=connections,
         )
         beside = [*beside, *policy_routes(services.sign_ins, foresight)]
         if timelapse is not None:
@@ -222,6 +232,8 @@ class Parts:
             gateway=gateway,
             foresight=foresight,
             reloading=reloading,
+            connections=connections,
+            shares=shares,
         )
 
     def break_off(self) -> None:
@@ -243,7 +255,7 @@ class Parts:
         await self.store.close()
 
 
-def _sender_of(settings: Settings) -> Sender:
+def _sender_of(settings: Settings, shares: DescriptorShares) -> Sender:
     tls = Tls(
         ca_files=() if settings.extra_ca_file is None else (settings.extra_ca_file,),
         client_certificate=settings.client_cert_file,
@@ -254,6 +266,7 @@ def _sender_of(settings: Settings) -> Sender:
         guard=settings.guard,
         egresses=settings.egresses,
         network=SystemNetwork(tls),
+        most_open=shares.outgoing,
     )
 
 
@@ -293,9 +306,10 @@ def _receiver(store: Store, services: Services) -> Received:
     return receive
 
 
-def _limits_of(settings: Settings) -> Limits:
+def _limits_of(settings: Settings, shares: DescriptorShares) -> Limits:
     return Limits(
-        at_once=settings.at_once,
+        # One that would have to wait for a connection is better left in the store.
+        at_once=min(settings.at_once, shares.outgoing),
         per_destination=settings.per_destination,
         backlog=Bounds(settings.backlog, settings.backlog_per_account),
     )
@@ -313,6 +327,7 @@ def _operators_routes(
     gateway: UdpGateway | None,
     foresight: Foresight,
     sign_ins: SignIns,
+    connections: OpenConnections,
 ) -> Sequence[BaseRoute]:
     health = Health(
         commit=outage.commit,
@@ -331,6 +346,7 @@ def _operators_routes(
         refusals=lambda: sign_ins.refusals,
         policy=foresight.figures,
         is_store_up=lambda: outage.is_over,
+        of_clients=lambda: ClientConnections(len(connections), connections.evicted),
     )
     return [*health_routes(health), *metrics_routes(metrics)]
 

@@ -58,6 +58,10 @@ DEFAULTS_OF_DEV = Settings(
     port=8080,
     tls=False,
     tls_port=TlsPort(443, else_other=True),
+    tls_cert=None,
+    tls_key=None,
+    trusted_proxies=(),
+    max_connections=4096,
     data=Path("ringback-data"),
     policy=NOTICE,
     sources=BUILT_IN,
@@ -607,6 +611,8 @@ def test_files_of_certificates_are_taken_by_their_paths(certificates: Path) -> N
         "extra_ca_file": str(certificates / "ca.pem"),
         "client_cert_file": str(certificates / "cert.pem"),
         "client_key_file": str(certificates / "key.pem"),
+        "tls_cert": str(certificates / "cert.pem"),
+        "tls_key": str(certificates / "key.pem"),
     }
     settings = load(flags, {})
     assert {name: str(getattr(settings, name)) for name in flags} == flags
@@ -624,6 +630,10 @@ def test_files_of_certificates_are_taken_by_their_paths(certificates: Path) -> N
             "belong together",
         ),
         ({"client_key_file": "key.pem"}, "--client-key-file", "has no certificate"),
+        ({"tls_cert": "cert.pem"}, "--tls-cert", "tls_key has to say"),
+        ({"tls_key": "key.pem"}, "--tls-key", "tls_cert has to say"),
+        ({"tls_cert": "none.pem", "tls_key": "key.pem"}, "--tls-cert", "can't be read"),
+        ({"tls_cert": "cert.pem", "tls_key": "other.pem"}, "--tls-cert", "belong together"),
     ],
 )
 def test_a_file_that_can_not_be_used_is_refused_at_once(

@@ -46,8 +46,8 @@ _OF_KORE: Final = re.compile(r"programmable-wireless\..*|.*\.korewireless\.com(:
 """The host names at which an API answers as KORE's does, where that differs from Twilio's."""
 KORE_ALONE: Final = ("/webhook/", "/client/", "/iam/", "/api-services/")
 """What our routes have in front of the paths of the APIs that KORE alone has."""
-_SLASH: Final = "\0"
-"""Stands in paths for a slash that is part of a name; no name has the character itself."""
+_SLASH: Final = "\udc2f"
+"""Stands in paths for a slash that is part of a name; no bytes that a client sends decode to it."""
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
 
@@ -91,7 +91,8 @@ def is_at_kore(request: Request) -> bool:
 
 def own_url(request: Request) -> str:
     """Return the URL of what a request asks for, without its query."""
-    return url_of(request, quote(request.scope["path"]).replace(quote(_SLASH), "%2F"))
+    parts = request.scope["path"].split(_SLASH)
+    return url_of(request, "%2F".join(map(quote, parts)))
 
 
 def names_in_path(request: Request) -> dict[str, str]:
@@ -104,7 +105,7 @@ def _with_slashes_in_names(scope: Scope) -> str:
     raw = scope["raw_path"].decode("latin-1")
     if "%2f" not in raw.lower():
         return scope["path"]
-    return unquote(re.sub("%2f", quote(_SLASH), raw, flags=re.IGNORECASE))
+    return _SLASH.join(unquote(part) for part in re.split("%2f", raw, flags=re.IGNORECASE))
 
 
 def _prefix_for(host: str, path: str) -> str:

@@ -54,12 +54,17 @@ def answer(request: Request, failure: Exception) -> Response:
             message = f"{failure}; nothing was changed, try again later"
             return _body(503, 20503, message, _link(request))
         case _:
-            return _body(500, 20500, "Ringback itself failed; its log says where", _link(request))
+            return failed(_link(request))
 
 
-def unreadable(why: str) -> Response:
+def failed(link: _Link = _TWILIO) -> Response:
+    """Answer where it is our own fault that there is nothing else to say."""
+    return _body(500, 20500, "Ringback itself failed; its log says where", link)
+
+
+def unreadable(why: str, *, status: int = 400) -> Response:
     """Answer what is no HTTP request: a byte in its target, say, that no URL has."""
-    return _body(400, 83600, f"this can't be read as an HTTP/1.1 request: {why}", _TWILIO)
+    return _body(status, 83600, f"this can't be read as an HTTP/1.1 request: {why}", _TWILIO)
 
 
 def _no_route(request: Request, failure: HTTPException) -> Response:

@@ -15,10 +15,10 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from ipaddress import IPv6Address, ip_address
 from math import ceil
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
+from ringback.core.client_address import holder_of, peer_address
 from ringback.core.errors import NotSignedIn, TooManyFailures
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class Tried(NamedTuple):
     @classmethod
     def of(cls, name: str, password: str, address: str) -> Self:
         """Return what somebody at this address tries."""
-        network = _digest(_network_of(address))
+        network = _digest(_holder_of(address))
         return cls(_digest(name), network, _digest(f"{len(name)} {name}{password}"))
 
 
@@ -184,21 +184,10 @@ class _Known:
             places.pop(tried.address + tried.credentials, None)
 
 
-def _network_of(address: str) -> str:
-    """Return the address that failures count for.
-
-    >>> [_network_of(each) for each in ("2001:db8::1:2:3:4", "::ffff:192.0.2.1", "192.0.2.1", "")]
-    ['2001:db8:0:0', '192.0.2.1', '192.0.2.1', '']
-    """
-    try:
-        ip = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if not isinstance(ip, IPv6Address):
-        return str(ip)
-    return str(
-        ip.ipv4_mapped or ":".join(f"{int(part, 16):x}" for part in ip.exploded.split(":")[:4])
-    )
+def _holder_of(address: str) -> str:
+    """Return whom failures at an address count for; what is no address counts for itself."""
+    known = peer_address(address)
+    return address if known is None else holder_of(known)
 
 
 def _digest(text: str) -> bytes:

@@ -43,6 +43,14 @@ _AGAIN_AFTER: Final = 1.0
 KeptBytes = Callable[[], Awaitable[int]]
 """Returns how many bytes are kept of long answers."""
 
+
+class ClientConnections(NamedTuple):
+    """How many connections of clients there are, and how many had to go for others."""
+
+    open: int
+    evicted: int
+
+
 NO_POLICY: Final = Figures({}, {}, refusals=0, is_current=True)
 
 Counts = Mapping[tuple[str, ...], int]
@@ -58,7 +66,8 @@ class Metrics:
     `waiting`, `under_way` and `open_connections` return how many callbacks wait and how many
     attempts and connections there are now, `datagrams` how many datagrams of devices ended how,
     `refusals` how many requests had to wait and why, `policy` what is ahead of the policy;
-    `is_store_up` says whether the database can be written to.
+    `is_store_up` says whether the database can be written to, `of_clients` the connections of
+    those who ask.
     """
 
     def __init__(
@@ -76,6 +85,7 @@ class Metrics:
         refusals: Callable[[], Counts] = dict[tuple[str, ...], int],
         policy: Callable[[], Figures] = lambda: NO_POLICY,
         is_store_up: Callable[[], bool] = lambda: True,
+        of_clients: Callable[[], ClientConnections] = lambda: ClientConnections(0, 0),
     ) -> None:
         self._tally = tally
         self._stored = _Stored(clock, stopwatch, due_before, kept_bytes)
@@ -86,6 +96,7 @@ class Metrics:
         self._refusals = refusals
         self._policy = policy
         self._is_store_up = is_store_up
+        self._of_clients = of_clients
 
     async def show(self, request: Request) -> Response:
         """Answer with all metrics, in the format that is asked for."""
@@ -102,6 +113,7 @@ class Metrics:
                 refusals=self._refusals(),
                 policy=self._policy(),
                 is_store_up=self._is_store_up(),
+                of_clients=self._of_clients(),
             )
         )
         ProcessCollector(registry=registry)
@@ -174,6 +186,7 @@ class _Snapshot(Collector):
     refusals: Counts
     policy: Figures
     is_store_up: bool
+    of_clients: ClientConnections
 
     def collect(self) -> Iterable[Metric]:
         """Yield each metric with its samples."""
@@ -198,6 +211,12 @@ class _Snapshot(Collector):
         )
         skipped = {(why,): count for why, count in tally.skipped_copies(EVERY).items()}
         yield _counter("shadows_skipped", "Copies that were not made", ("reason",), skipped)
+        yield _counter(
+            "client_connections_evicted",
+            "Connections of clients that had to go for others",
+            (),
+            {(): self.of_clients.evicted},
+        )
         yield _counter("datagrams", "Datagrams to and from devices", ("ending",), self.datagrams)
         yield _counter("requests_refused", "Requests that had to wait", ("reason",), self.refusals)
 
@@ -220,6 +239,9 @@ class _Snapshot(Collector):
         yield _gauge("callbacks_under_way", "Attempts under way", (), {(): self.under_way})
         yield _gauge(
             "connections_open", "Connections to receivers", (), {(): self.open_connections}
+        )
+        yield _gauge(
+            "client_connections_open", "Connections of clients", (), {(): self.of_clients.open}
         )
         yield _gauge(
             "callbacks_waiting", "Callbacks that wait, also for later", (), {(): self.waiting}

@@ -1,56 +1,19 @@
 """Serves an ASGI application on a socket that is already bound, until told to stop."""
 
 import asyncio
-import contextlib
 import socket
 import ssl
-from collections.abc import Generator
 from typing import Final
 
-import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from ringback.api.errors import unreadable
+from ringback.api.http.open_connections import OpenConnections
+from ringback.api.http.server import HttpServer
 from ringback.core.errors import Unusable
+from ringback.engine.system import SystemClock
 
-_GOODBYE_SECONDS: Final = 0.3
 _WAITING: Final = 1024
 """How many connections may wait to be taken."""
-
-
-class ApiProtocol(HttpToolsProtocol):
-    """Uvicorn's HTTP, but with our error form where that has plain text."""
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what can't be read, and close."""
-        body = bytes(unreadable(msg).body)
-        head = (
-            "HTTP/1.1 400 Bad Request",
-            "content-type: application/json",
-            f"content-length: {len(body)}",
-            "connection: close",
-        )
-        self.transport.write("\r\n".join([*head, "", ""]).encode() + body)
-        self.transport.close()
-
-    def shutdown(self) -> None:
-        """Close now, or with the end of the request that is under way.
-
-        TLS waits for the client to close too, which one that is idle doesn't do: not for long.
-        """
-        super().shutdown()
-        if self.scheme == "https" and self.transport.is_closing():
-            self.loop.call_later(_GOODBYE_SECONDS, self.transport.abort)
-
-
-class ApiServer(uvicorn.Server):
-    """Uvicorn, less its signal handling: who runs the whole process stops it."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Leave signals alone."""
-        yield
 
 
 def bind(host: str, port: int, *, flag: str = "--port") -> socket.socket:
@@ -100,10 +63,10 @@ def _taken(host: str, port: int, flag: str, failure: OSError) -> Unusable:
     )
 
 
-def base_url_of(listener: socket.socket) -> str:
+def base_url_of(listener: socket.socket, *, scheme: str = "http") -> str:
     """Return the URL at which a listening socket is reached."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 async def serve(
@@ -112,27 +75,13 @@ async def serve(
     *,
     until: asyncio.Event,
     tls: ssl.SSLContext | None = None,
+    most: int = 1024,
 ) -> None:
-    """Serve until the event is set; requests under way get a second to end.
+    """Serve until the event is set, over so many connections; requests under way get a second.
 
     With `tls` it is HTTPS.
     """
-    server = ApiServer(
-        uvicorn.Config(
-            app,
-            http=ApiProtocol,
-            ssl_context_factory=None if tls is None else lambda _, __: tls,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=True,
-            timeout_graceful_shutdown=1,
-        )
-    )
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    stopping = asyncio.create_task(until.wait())
-    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    server.should_exit = True
-    await serving
+    server = HttpServer(app, connections=OpenConnections(most), now=SystemClock().now)
+    server.listen(listener, None if tls is None else lambda: tls)
+    await until.wait()
+    await server.stop()

@@ -35,8 +35,6 @@ def log_to_stderr(form: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextLines() if form == "text" else JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # Its INFO tells of its own starting and stopping, which we say ourselves.
-    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.getLogger().level))
     sys.excepthook = _log_uncaught
 
 

@@ -17,7 +17,10 @@ from ringback.cli.schedules import schedule_in_words
 from ringback.cli.serving import serve_until_told
 from ringback.core.errors import RingbackError
 from ringback.data_folder import DATA_FILE
+from ringback.engine.descriptors import open_files_limit
+from ringback.engine.server_certificate import ServerCertificate
 from ringback.engine.system import SystemClock
+from ringback.ports import Clock
 from ringback.settings import ENVIRONMENT, Command, Origin, Settings
 from ringback.wiring import Parts
 
@@ -40,13 +43,14 @@ def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
         settings = origin.load()
         log_to_stderr(settings.log_format, settings.log_level)
         with bind(settings.host, settings.port) as listener:
-            announce = partial(_announce, settings, as_json=as_json)
+            clock = SystemClock()
             uvloop.run(
                 serve_until_told(
                     settings,
                     listener,
-                    clock=SystemClock(),
-                    announce=announce,
+                    clock=clock,
+                    announce=partial(_announce, settings, as_json=as_json),
+                    certificate=_certificate_of(settings, clock),
                     origin=origin,
                     accept_data_loss=accept_data_loss,
                 )
@@ -54,6 +58,12 @@ def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
     except RingbackError as refusal:
         _log.error("%s", refusal)
         sys.exit(1)
+
+
+def _certificate_of(settings: Settings, clock: Clock) -> ServerCertificate | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return ServerCertificate(settings.tls_cert, settings.tls_key, clock=clock)
 
 
 async def _announce(settings: Settings, parts: Parts, base_url: str, *, as_json: bool) -> None:
@@ -66,5 +76,15 @@ async def _announce(settings: Settings, parts: Parts, base_url: str, *, as_json:
         click.echo(json.dumps(started))
     if near := parts.foresight.near_in_words():
         started["borders"] = "; ".join(near)
-    extra = {**started, "schedule": schedule_in_words(settings.schedule), "version": __version__}
+    room = {
+        "open_files": open_files_limit(),
+        "client_connections": parts.shares.incoming,
+        "sending_connections": parts.shares.outgoing,
+    }
+    extra = {
+        **started,
+        **room,
+        "schedule": schedule_in_words(settings.schedule),
+        "version": __version__,
+    }
     _log.info("serving at %s", base_url, extra=extra)

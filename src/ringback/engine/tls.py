@@ -69,7 +69,7 @@ def _context(
     for path in ca_files:
         _believe(context, path)
     if client_certificate is not None:
-        _introduce(context, client_certificate, client_key or client_certificate)
+        show(context, client_certificate, client_key or client_certificate, "client certificate")
     elif client_key is not None:
         raise Unusable(f"the key {client_key} has no certificate to go with it; give both")
     return context
@@ -85,7 +85,12 @@ def _believe(context: ssl.SSLContext, path: Path) -> None:
         ) from None
 
 
-def _introduce(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+def show(context: ssl.SSLContext, certificate: Path, key: Path, called: str) -> None:
+    """Have these settings show a certificate, which messages call so.
+
+    Raises Unusable, naming the file, where it can't be used.
+    """
+
     def no_password() -> str:
         # Without this, OpenSSL asks whoever sits at the terminal.
         raise Unusable(f"the key {key} is encrypted; give one that needs no password")
@@ -96,7 +101,7 @@ def _introduce(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
         context.load_cert_chain(certificate, key, password=no_password)
     except ssl.SSLError as error:
         raise Unusable(
-            f"the client certificate {certificate} with the key {key} can't be used:"
+            f"the {called} {certificate} with the key {key} can't be used:"
             f" {in_words(error)}; both must be in PEM and belong together"
         ) from None
 

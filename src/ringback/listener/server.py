@@ -1,9 +1,9 @@
 """A small HTTP/1.1 server that hands requests on exactly as they came.
 
 Deliberately raw. The letter case and the order of the headers are what a listener is there to
-show, and the servers at hand (uvicorn, by the rules of ASGI) lower-case header names. It is made
-for a handful of senders on a developer's machine: it keeps connections alive and bounds what it
-reads, and has no time limits.
+show, and the server of the APIs (by the rules of ASGI) lower-cases header names, and refuses what a
+listener had better show. It is made for a handful of senders on a developer's machine: it keeps
+connections alive and bounds what it reads, and has no time limits.
 """
 
 import asyncio

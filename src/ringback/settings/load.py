@@ -12,6 +12,7 @@ from ringback.core.errors import Unusable
 from ringback.core.scenario import Scenario
 from ringback.core.sids import Kind, is_sid
 from ringback.core.source import Policy
+from ringback.engine.server_certificate import server_context
 from ringback.engine.tls import Tls
 from ringback.settings.file import SettingsFile
 from ringback.settings.given import Given, find, in_file
@@ -162,6 +163,9 @@ def _check_certificates(given: Mapping[str, Given], values: Mapping[str, Any]) -
     if certificate is not None or key is not None:
         with _blaming(given["client_cert_file" if certificate else "client_key_file"]):
             Tls(client_certificate=certificate, client_key=key)
+    if (own := values["tls_cert"]) is not None or values["tls_key"] is not None:
+        with _blaming(given["tls_cert" if own else "tls_key"]):
+            server_context(own, values["tls_key"])
 
 
 @contextmanager

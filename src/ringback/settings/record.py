@@ -7,6 +7,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from ringback.core.addresses import Network
+from ringback.core.descriptors import DescriptorShares, outgoing_wanted
 from ringback.core.egress import Egress, Egresses
 from ringback.core.guard import Guard, Ports
 from ringback.core.infrastructure import Sources
@@ -28,6 +29,10 @@ class Settings:
     port: int
     tls: bool
     tls_port: TlsPort
+    tls_cert: Path | None
+    tls_key: Path | None
+    trusted_proxies: tuple[Network, ...]
+    max_connections: int
     data: Path
     policy: Policy
     sources: Sources
@@ -78,6 +83,13 @@ class Settings:
     warn_before: tuple[timedelta, ...]
     log_format: str
     log_level: str
+
+    @property
+    def connections_wanted(self) -> DescriptorShares:
+        """How many connections there may be where nothing else limits them."""
+        return DescriptorShares(
+            incoming=self.max_connections, outgoing=outgoing_wanted(self.at_once)
+        )
 
     @property
     def guard(self) -> Guard:

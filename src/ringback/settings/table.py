@@ -179,6 +179,41 @@ SETTINGS: Final = (
         only=Command.DEV,
         forms=(int,),
     ),
+    Setting(
+        "tls_cert",
+        Path,
+        _same(""),
+        "FILE",
+        "The certificate, with its chain, to serve HTTPS with instead of HTTP (PEM); it is read"
+        " again when it changes.",
+        only=Command.SERVE,
+    ),
+    Setting(
+        "tls_key",
+        Path,
+        _same(""),
+        "FILE",
+        "The key of that certificate (PEM, without a password).",
+        only=Command.SERVE,
+    ),
+    Setting(
+        "trusted_proxies",
+        read_networks,
+        _same("none"),
+        "NETWORKS",
+        "The proxies that are believed whom they pass requests on for (X-Forwarded-For and -Proto):"
+        " a comma list of addresses and networks, or none.",
+        forms=(list,),
+    ),
+    Setting(
+        "max_connections",
+        count(most=100_000),
+        _same("4096"),
+        "NUMBER",
+        "How many connections clients may have open at once; fewer where the limit on open files"
+        " leaves no room for that.",
+        forms=(int,),
+    ),
     DATA,
     Setting(
         "phase",

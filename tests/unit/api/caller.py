@@ -101,7 +101,7 @@ def _scope(method: str, scheme: str, target: bytes, headers: Mapping[str, str]) 
         "http_version": "1.1",
         "method": method,
         "scheme": scheme,
-        # As uvicorn does it: escapes are decoded, and what is not UTF-8 is replaced.
+        # As the server does it: escapes are decoded, and what is not UTF-8 is replaced.
         "path": unquote(path.decode("latin-1")),
         "raw_path": path,
         "root_path": "",

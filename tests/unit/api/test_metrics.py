@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from ringback import __version__
-from ringback.api.metrics import Metrics, metrics_routes
+from ringback.api.metrics import ClientConnections, Metrics, metrics_routes
 from ringback.core.callback import CallbackStatus
 from ringback.core.errors import StoreUnavailable
 from ringback.core.source import Source
@@ -80,6 +80,7 @@ def caller(tally: Tally, backlog: Backlog) -> Caller:
         policy=lambda: Figures(
             {"source_ends": 86400.0}, {Source.TWILIO: 12}, refusals=2, is_current=False
         ),
+        of_clients=lambda: ClientConnections(open=7, evicted=40),
     )
     return Caller(app_on(MemoryStore(), beside=metrics_routes(metrics)), credentials=None)
 
@@ -103,6 +104,12 @@ async def test_what_is_ahead_of_the_policy_is_told(caller: Caller) -> None:
     assert found[named("policy_dependent_callbacks", source="twilio")] == 12
     assert found[named("policy_reload_failures_total")] == 2
     assert found[named("policy_current")] == 0
+
+
+async def test_the_connections_of_clients_are_told_and_how_many_had_to_go(caller: Caller) -> None:
+    found = await samples(caller)
+    assert found[named("client_connections_open")] == 7
+    assert found[named("client_connections_evicted_total")] == 40
 
 
 async def test_what_was_counted_is_told(caller: Caller, tally: Tally) -> None:

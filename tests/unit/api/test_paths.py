@@ -44,6 +44,13 @@ async def test_an_escaped_slash_belongs_to_the_name_and_a_plain_one_does_not(
     assert refusal(await caller.get("/v1/Sims/a/b")) == (404, 20404)
 
 
+@pytest.mark.parametrize("escaped", ["a%00b", "a%00%2Fb", "a%ED%B0%AFb"])
+async def test_no_other_character_is_read_as_a_slash(caller: Caller, escaped: str) -> None:
+    for name in ("a/b", "a//b"):
+        await caller.post(f"/v1/Sims/{SIM_SID}", {"UniqueName": name})
+        assert refusal(await caller.get(f"/v1/Sims/{escaped}")) == (404, 20404)
+
+
 async def test_a_name_with_a_slash_that_nobody_has_is_repeated_as_it_is(caller: Caller) -> None:
     expected = error(404, 20404, "there is no SIM with the SID or unique name 'a/b'")
     assert (await caller.get("/v1/Sims/a%2Fb")).json == expected

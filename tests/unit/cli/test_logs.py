@@ -21,8 +21,8 @@ Read = Callable[[], list[str]]
 @pytest.fixture
 def read(capsys: pytest.CaptureFixture[str]) -> Generator[Read]:
     """Return what was written to stderr since the last reading; logging is left as it was found."""
-    root, uvicorn = logging.getLogger(), logging.getLogger("uvicorn")
-    before = (root.level, root.handlers[:], uvicorn.level, sys.excepthook)
+    root = logging.getLogger()
+    before = (root.level, root.handlers[:], sys.excepthook)
 
     def read() -> list[str]:
         return capsys.readouterr().err.splitlines()
@@ -30,8 +30,7 @@ def read(capsys: pytest.CaptureFixture[str]) -> Generator[Read]:
     yield read
     root.handlers[:] = before[1]
     root.setLevel(before[0])
-    uvicorn.setLevel(before[2])
-    sys.excepthook = before[3]
+    sys.excepthook = before[2]
 
 
 def only(lines: list[str]) -> dict[str, Any]:
@@ -108,13 +107,6 @@ def test_what_is_below_the_level_is_not_said(read: Read) -> None:
     log.info("unheard")
     log.warning("heard")
     assert only(read())["message"] == "heard"
-
-
-def test_the_web_servers_own_comings_and_goings_are_not_said(read: Read) -> None:
-    log_to_stderr("json", "debug")
-    logging.getLogger("uvicorn.error").info("Started server process")
-    logging.getLogger("uvicorn.error").error("an application raised")
-    assert only(read())["message"] == "an application raised"
 
 
 def test_a_second_call_replaces_the_first(read: Read) -> None:

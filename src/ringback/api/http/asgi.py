@@ -1,0 +1,210 @@
+"""Requests -> calls of an ASGI application, and what it sends -> bytes."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Final
+from urllib.parse import unquote
+
+from starlette.types import ASGIApp, Message, Scope
+
+from ringback.api.http.connection import ServerConnection
+from ringback.api.http.head import RequestHead
+from ringback.api.http.responses import BODILESS, head_of, internal_error
+from ringback.core.addresses import Network
+from ringback.core.client_address import client_of
+
+_ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
+_SCHEMES: Final = ("http", "https")
+
+_log = logging.getLogger(__name__)
+
+
+class AsgiServer:
+    """Has an application answer requests.
+
+    What the proxies in `trusted` say of their clients is believed, and of nobody else.
+    """
+
+    def __init__(self, app: ASGIApp, *, trusted: Sequence[Network] = ()) -> None:
+        self._app = app
+        self._trusted = trusted
+        self._has_warned = False
+        self._loop = asyncio.get_running_loop()
+
+    def begin(self, connection: ServerConnection, head: RequestHead) -> "AsgiCall":
+        """Begin to answer a request."""
+        call = AsgiCall(connection, head)
+        scope = self._scope_of(connection, head)
+        call.task = self._loop.create_task(call.run(self._app, scope))
+        return call
+
+    def _scope_of(self, connection: ServerConnection, head: RequestHead) -> Scope:
+        path, client, scheme = head.path.decode("ascii"), connection.peer, connection.scheme
+        if head.is_forwarded:
+            client, scheme = self._forwarded(connection, head)
+        return {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": head.version,
+            "method": head.method,
+            "scheme": scheme,
+            # Escapes are read, and what is not UTF-8 is replaced.
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": head.path,
+            "root_path": "",
+            "query_string": head.query,
+            "headers": head.headers,
+            "client": client,
+            "server": connection.local,
+        }
+
+    def _forwarded(
+        self, connection: ServerConnection, head: RequestHead
+    ) -> tuple[tuple[str, int], str]:
+        """Return whom a request is from, and by which scheme, as a trusted proxy says."""
+        if not connection.is_trusted:
+            self._warn(connection.peer[0])
+            return connection.peer, connection.scheme
+        said = {b"x-forwarded-for": "", b"x-forwarded-proto": ""}
+        for name, value in head.headers:
+            if name in said:
+                said[name] = f"{said[name]},{value.decode('latin-1')}".lstrip(",")
+        host = client_of(connection.peer[0], said[b"x-forwarded-for"], self._trusted)
+        # The nearest proxy's word: it is the last one.
+        scheme = said[b"x-forwarded-proto"].rpartition(",")[2].strip().lower()
+        client = connection.peer if host == connection.peer[0] else (host, 0)
+        return client, scheme if scheme in _SCHEMES else connection.scheme
+
+    def _warn(self, peer: str) -> None:
+        if self._has_warned:
+            return
+        self._has_warned = True
+        _log.warning(
+            "%s sends X-Forwarded-For and is not in trusted_proxies, so that is ignored: if it is a"
+            " proxy, all of its clients count as one; name it in trusted_proxies then",
+            peer,
+            extra={"peer": peer},
+        )
+
+
+class AsgiCall:
+    """One call of the application."""
+
+    __slots__ = (
+        "_connection",
+        "_has_length",
+        "_head",
+        "_is_chunked",
+        "_is_complete",
+        "_is_taken",
+        "_start",
+        "has_begun",
+        "task",
+    )
+
+    task: asyncio.Task[None]
+
+    def __init__(self, connection: ServerConnection, head: RequestHead) -> None:
+        self._connection = connection
+        self._head = head
+        self._start: Message | None = None
+        """The beginning of the answer, until it is sent together with what comes first."""
+        self._is_chunked = False
+        self._is_taken = False
+        """Whether the application has all of the body."""
+        self._is_complete = False
+        self.has_begun = False
+
+    async def run(self, app: ASGIApp, scope: Scope) -> None:
+        """Have the application answer; what it raises is logged, and answered 500."""
+        try:
+            await app(scope, self._receive, self._send)
+        except Exception:  # noqa: BLE001 (nobody but the log can be told)
+            _log.exception("answering %s %s failed", scope["method"], scope["path"])
+        else:
+            if not self._is_complete and not self._connection.is_over:
+                _log.error("%s %s was not answered as a whole", scope["method"], scope["path"])
+        if not self._is_complete:
+            self._break_off()
+
+    def _break_off(self) -> None:
+        if self.has_begun:
+            self._connection.break_off(self)
+        else:
+            self._connection.end_with(self, internal_error(self._connection.date_line()))
+
+    async def _receive(self) -> Message:
+        connection = self._connection
+        while not self._is_taken and not connection.is_over:
+            part = connection.take_body()
+            self._is_taken = connection.is_body_complete
+            if part or (self._is_taken and not connection.is_over):
+                return {"type": "http.request", "body": part, "more_body": not self._is_taken}
+            await connection.arrival()
+        while not connection.is_over and not connection.sends_no_more:
+            await connection.arrival()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.response.start":
+            if self._start is not None or self.has_begun:
+                raise RuntimeError("an answer can be started once")
+            self._start = message
+        elif kind != "http.response.body" or self._is_complete:
+            raise RuntimeError(f"{kind} can't be sent now")
+        else:
+            self._send_body(message.get("body", b""), is_last=not message.get("more_body", False))
+            await self._connection.drained()
+            if self._is_complete:
+                self._connection.end_answer(self)
+
+    def _send_body(self, body: bytes, *, is_last: bool) -> None:
+        head = b"" if self.has_begun else self._begin(is_last=is_last, length=len(body))
+        if self._head.method == "HEAD":
+            body = b""
+        elif self._is_chunked:
+            body = _chunk(body, is_last=is_last)
+        self._is_complete = is_last
+        if head or body:
+            self._connection.write(head + body)
+
+    def _begin(self, *, is_last: bool, length: int) -> bytes:
+        """Return the head of the answer."""
+        start = self._start
+        if start is None:
+            raise RuntimeError("an answer must be started before its body is sent")
+        status, headers = start["status"], start["headers"]
+        more = [self._connection.date_line()]
+        knows_end = True
+        if status not in BODILESS and not _says_length(headers):
+            if is_last:
+                more.append(b"content-length: %d\r\n" % length)
+            elif self._head.version == "1.1":
+                self._is_chunked = True
+                more.append(b"transfer-encoding: chunked\r\n")
+            else:
+                # HTTP/1.0 knows no chunks: it ends where the connection does.
+                knows_end = False
+        if not knows_end:
+            self._connection.close_with_answer()
+        if self._connection.will_close:
+            more.append(b"connection: close\r\n")
+        elif self._head.version == "1.0":
+            more.append(b"connection: keep-alive\r\n")
+        head = head_of(status, headers, *more)
+        self.has_begun = True
+        return head
+
+
+def _says_length(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    for name, _ in headers:  # noqa: SIM110 (each answer comes here; a generator costs twice that)
+        if name == b"content-length":
+            return True
+    return False
+
+
+def _chunk(body: bytes, *, is_last: bool) -> bytes:
+    chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+    return chunk + b"0\r\n\r\n" if is_last else chunk

@@ -1,0 +1,182 @@
+"""The head of a request: bytes -> RequestHead, by one strict grammar; no I/O.
+
+Laws of this file. Two servers must not disagree about where a request ends, so nothing is guessed:
+what RFC 9110 and RFC 9112 let a server accept out of leniency (a bare LF, a folded line, a space
+before a colon, a length that is given twice) is refused. What is refused is never read further.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+MAX_HEADERS: Final = 128
+
+_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+# Possessive, so that no input makes it look at a byte twice.
+_HEAD: Final = re.compile(
+    rb"(" + _TOKEN + rb"{1,32}+) ([\x21\x22\x24-\x7e]++) HTTP/1\.([01])\r\n"
+    rb"((?:" + _TOKEN + rb"++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+)\r\n"
+)
+_FIELD: Final = re.compile(rb"([^:]++):[ \t]*+([^\r]*+)\r\n")
+_LINE: Final = re.compile(_TOKEN + rb"{1,32}+ [\x21\x22\x24-\x7e]++ HTTP/1\.[01]")
+_BARE: Final = re.compile(rb"(?<!\r)\n|\r[^\n]")
+_LENGTH: Final = re.compile(rb"[0-9]{1,15}")
+_HOST: Final = re.compile(
+    rb"(?:[A-Za-z0-9._~%!$&'()*+,;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?"  # RFC 3986, 3.2.2
+)
+_ABSOLUTE: Final = re.compile(rb"https?://([^/?]*)(/[^?]*)?(\?.*)?", re.IGNORECASE)
+
+_FIRST_LINE: Final = (
+    "its first line must be a method, a target and HTTP/1.1, with one space between"
+)
+_LINE_ENDS: Final = "lines must end with CR and LF, and have neither within them"
+_AT_MOST_ONCE: Final = frozenset((b"host", b"content-length", b"transfer-encoding"))
+
+
+class MalformedRequest(Exception):
+    """What came is not a request that can be read; `status` says why, and the connection ends."""
+
+    def __init__(self, why: str, *, status: int = 400) -> None:
+        super().__init__(why)
+        self.why = why
+        self.status = status
+
+
+class RequestHead(NamedTuple):
+    """All of a request but its body."""
+
+    method: str
+    path: bytes
+    """As it came: with its escapes, without its query."""
+    query: bytes
+    version: str
+    """`1.0` or `1.1`."""
+    headers: list[tuple[bytes, bytes]]
+    """In their order; names in lower case."""
+    length: int | None
+    """How many bytes its body has; None for one in chunks."""
+    keeps_alive: bool
+    """Whether its sender lets another request follow on the connection."""
+    expects_continue: bool
+    """Whether its sender holds the body back until it is told to go on."""
+    is_forwarded: bool
+    """Whether it says for whom it was passed on."""
+
+
+def parse_head(data: bytes) -> RequestHead:
+    """Return what a head says; `data` ends with its empty line.
+
+    Raises MalformedRequest for what RFC 9112 doesn't allow, or leaves to the reader.
+    """
+    match = _HEAD.fullmatch(data)
+    if match is None:
+        raise MalformedRequest(_why_not(data))
+    method, target, minor, fields = match.groups()
+    headers, by_name = _headers_of(fields)
+    version = "1.1" if minor == b"1" else "1.0"
+    host = by_name.get(b"host")
+    _check_host(host, version)
+    path, query = _path_of(method, target, host)
+    return RequestHead(
+        method.decode("ascii"),
+        path,
+        query,
+        version,
+        headers,
+        _length_of(by_name, version),
+        _keeps_alive(by_name.get(b"connection"), version),
+        by_name.get(b"expect", b"").lower() == b"100-continue" and version == "1.1",
+        b"x-forwarded-for" in by_name or b"x-forwarded-proto" in by_name,
+    )
+
+
+def refuse_what_can_be_no_head(data: bytes, *, seen: int) -> None:
+    """Raise MalformedRequest where what has come of a head can't become one, whatever follows.
+
+    The first `seen` bytes have been looked at before.
+    """
+    if _BARE.search(data, max(0, seen - 1)):
+        raise MalformedRequest(_LINE_ENDS)
+    # The first line is looked at once: when its end has come.
+    end = data.find(b"\r\n", max(2, seen - 1))
+    if end > 0 and b"\r\n" not in data[2:end]:
+        start = 2 if data.startswith(b"\r\n") else 0
+        if not _LINE.fullmatch(data, start, end):
+            raise MalformedRequest(_FIRST_LINE)
+
+
+def _headers_of(fields: bytes) -> tuple[list[tuple[bytes, bytes]], dict[bytes, bytes]]:
+    """Return all headers in their order, and by name; lists are joined."""
+    headers = [(name.lower(), value.rstrip(b" \t")) for name, value in _FIELD.findall(fields)]
+    if len(headers) > MAX_HEADERS:
+        raise MalformedRequest(f"there are more than {MAX_HEADERS} headers", status=431)
+    by_name = dict(headers)
+    return headers, by_name if len(by_name) == len(headers) else _joined(headers)
+
+
+def _joined(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    by_name = dict[bytes, bytes]()
+    for name, value in headers:
+        if name in by_name and name in _AT_MOST_ONCE:
+            raise MalformedRequest(f"the header {name.decode()} is there twice")
+        by_name[name] = by_name[name] + b"," + value if name in by_name else value
+    return by_name
+
+
+def _length_of(by_name: dict[bytes, bytes], version: str) -> int | None:
+    """Return how long the body is; None where it comes in chunks."""
+    coding, length = by_name.get(b"transfer-encoding"), by_name.get(b"content-length")
+    if coding is not None:
+        if length is not None:
+            raise MalformedRequest("both Content-Length and Transfer-Encoding say how long it is")
+        if version == "1.0":
+            raise MalformedRequest("HTTP/1.0 has no Transfer-Encoding")
+        if coding.lower() != b"chunked":
+            raise MalformedRequest("the only Transfer-Encoding that is read here is chunked")
+        return None
+    if length is None:
+        return 0
+    if not _LENGTH.fullmatch(length):
+        raise MalformedRequest("Content-Length must be one number of at most 15 digits")
+    return int(length)
+
+
+def _path_of(method: bytes, target: bytes, host: bytes | None) -> tuple[bytes, bytes]:
+    """Return a target's path and query."""
+    if target[:1] == b"/":
+        path, _, query = target.partition(b"?")
+        return path, query
+    if target == b"*" and method == b"OPTIONS":
+        return target, b""
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None:
+        raise MalformedRequest("its target must be a path")
+    authority, path, query = match.groups(b"")
+    # A server has to take these (RFC 9112, 3.2.2); which of the two hosts is meant it can't know.
+    if host is not None and authority.lower() != host.lower():
+        raise MalformedRequest("its target and its Host header name different hosts")
+    return path or b"/", query[1:]
+
+
+def _check_host(host: bytes | None, version: str) -> None:
+    if host is None:
+        if version == "1.1":
+            raise MalformedRequest("HTTP/1.1 needs a Host header")
+    elif not _HOST.fullmatch(host):
+        raise MalformedRequest("its Host header is not a host with an optional port")
+
+
+def _keeps_alive(connection: bytes | None, version: str) -> bool:
+    if connection is None:
+        return version == "1.1"
+    options = {option.strip() for option in connection.lower().split(b",")}
+    return b"close" not in options and (version == "1.1" or b"keep-alive" in options)
+
+
+def _why_not(data: bytes) -> str:
+    """Return in words what keeps these bytes from being a head."""
+    line, _, fields = data.partition(b"\r\n")
+    if not _LINE.fullmatch(line):
+        return _FIRST_LINE
+    if _BARE.search(fields):
+        return _LINE_ENDS
+    return "a header must be a name, a colon and a value, on one line"

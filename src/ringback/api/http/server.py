@@ -1,0 +1,214 @@
+"""Takes connections from listening sockets, and ends them in order.
+
+Laws of this file. That no more connections can be taken is an outage, and neither an end nor a
+reason to try without a pause: those who wait are taken once it is over.
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from functools import lru_cache, partial
+from typing import Final
+
+from starlette.types import ASGIApp
+
+from ringback.api.http.asgi import AsgiServer
+from ringback.api.http.connection import ServerConnection, ServerContext
+from ringback.api.http.limits import ServerTimeouts
+from ringback.api.http.open_connections import OpenConnections
+from ringback.api.http.responses import DateHeader
+from ringback.core.addresses import Network
+from ringback.core.client_address import holder_of, is_in, peer_address
+
+_BUFFER: Final = 64 * 1024
+_ANY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 (compared with, not listened on)
+_AT_ONCE: Final = 64
+"""How many connections are taken before others get a turn."""
+_JUST_NOW_SECONDS: Final = 0.001
+_PAUSE_SECONDS: Final = 0.25
+_ENDING_SECONDS: Final = 1.0
+_GOODBYE_SECONDS: Final = 0.3
+_SHORTAGE: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+_TIMEOUTS: Final = ServerTimeouts()
+
+ContextOf = Callable[[], ssl.SSLContext]
+"""Returns what a new connection is served TLS with; another one once a certificate is renewed."""
+
+_log = logging.getLogger(__name__)
+
+
+class HttpServer:
+    """Serves an application on any number of sockets, over `connections` in all."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        connections: OpenConnections,
+        now: Callable[[], datetime],
+        trusted: Sequence[Network] = (),
+        timeouts: ServerTimeouts = _TIMEOUTS,
+    ) -> None:
+        self._loop = loop = asyncio.get_running_loop()
+        # Most come from an address that has come before.
+        self._known = lru_cache(1024)(partial(_known, trusted))
+        self._connections = connections
+        self._context = ServerContext(
+            begin=AsgiServer(app, trusted=trusted).begin,
+            connections=connections,
+            timeouts=timeouts,
+            date=DateHeader(loop, now),
+            buffer=memoryview(bytearray(_BUFFER)),
+        )
+        self._acceptors = list[_Acceptor]()
+
+    def listen(self, listener: socket.socket, tls: ContextOf | None = None) -> None:
+        """Take connections from this socket from now on; with `tls` they are HTTPS."""
+        host, port, *_ = listener.getsockname()
+        local = None if host in _ANY_ADDRESS else (host, port)
+        scheme = "http" if tls is None else "https"
+
+        def new_connection(sock: socket.socket, host: str, port: int) -> ServerConnection:
+            address, holder, is_trusted = self._known(host)
+            return ServerConnection(
+                self._context,
+                sock,
+                (address, port),
+                local=local,
+                scheme=scheme,
+                holder=holder,
+                is_trusted=is_trusted,
+            )
+
+        self._acceptors.append(_Acceptor(listener, new_connection, self._connections, tls))
+
+    async def stop(self) -> None:
+        """Close the sockets and all connections; requests under way get a second to end."""
+        acceptors, self._acceptors = self._acceptors, []
+        for acceptor in acceptors:
+            acceptor.close()
+        for connection in self._connections:
+            connection.stop()
+        await self._end_requests()
+        await self._say_goodbye()
+        for acceptor in acceptors:
+            await acceptor.ended()
+
+    async def _end_requests(self) -> None:
+        answering = (connection.answering for connection in self._connections)
+        tasks = {*filter(None, answering), *self._context.abandoned}
+        if tasks:
+            _, pending = await asyncio.wait(tasks, timeout=_ENDING_SECONDS)
+            for task in pending:
+                task.cancel()
+            if pending:
+                _log.warning("%d requests were cut off by the stop", len(pending))
+                await asyncio.wait(pending)
+
+    async def _say_goodbye(self) -> None:
+        """Let TLS wait for its clients to close too, which idle ones don't do: not for long."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._connections.emptied(), _GOODBYE_SECONDS)
+        for connection in self._connections:
+            connection.evict()
+        await self._connections.emptied()
+
+
+def _known(trusted: Sequence[Network], host: str) -> tuple[str, str, bool]:
+    """Return the address of a peer, what it counts for, and whether it is trusted."""
+    address = peer_address(host)
+    peer = host if address is None else str(address)
+    return peer, holder_of(address), address is not None and is_in(address, trusted)
+
+
+class _Acceptor:
+    """Takes the connections of one listening socket."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        new_connection: Callable[[socket.socket, str, int], ServerConnection],
+        connections: OpenConnections,
+        tls: ContextOf | None,
+    ) -> None:
+        self._listener = listener
+        self._new_connection = new_connection
+        self._connections = connections
+        self._tls = tls
+        self._loop = asyncio.get_running_loop()
+        self._opening = set[asyncio.Task[None]]()
+        self._pausing: asyncio.TimerHandle | None = None
+        self._is_short = False
+        self._came, self._next = 0.0, 1
+        """When some were taken last, and how many at the most."""
+        listener.setblocking(False)  # noqa: FBT003 (the socket module has it so)
+        self._resume()
+
+    def close(self) -> None:
+        """Take no more; whoever still waits is refused."""
+        if self._pausing is not None:
+            self._pausing.cancel()
+        else:
+            self._loop.remove_reader(self._listener)
+        self._listener.close()
+
+    async def ended(self) -> None:
+        """Wait until no connection is being set up."""
+        if self._opening:
+            await asyncio.wait(self._opening)
+
+    def _resume(self) -> None:
+        self._pausing = None
+        self._loop.add_reader(self._listener, self._accept_some)
+
+    def _accept_some(self) -> None:
+        # To ask whether there is another one costs as much as to take one: it is done where the
+        # last one came only just now.
+        now = self._loop.time()
+        self._next = min(2 * self._next, _AT_ONCE) if now - self._came < _JUST_NOW_SECONDS else 1
+        self._came = now
+        for _ in range(self._next):
+            try:
+                sock, address = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as problem:
+                self._pause(problem)
+                return
+            if self._is_short:
+                self._is_short = False
+                _log.info("connections of clients are taken again")
+            self._take(sock, address[0], address[1])
+
+    def _pause(self, problem: OSError) -> None:
+        """Leave those who wait waiting for a moment: the socket stays readable all the time."""
+        self._loop.remove_reader(self._listener)
+        self._pausing = self._loop.call_later(_PAUSE_SECONDS, self._resume)
+        if not self._is_short:
+            self._is_short = True
+            raise_it = " (raise the limit on open files)" if problem.errno in _SHORTAGE else ""
+            _log.error("connections of clients have to wait: %s%s", problem.strerror, raise_it)
+
+    def _take(self, sock: socket.socket, host: str, port: int) -> None:
+        connection = self._new_connection(sock, host, port)
+        if not self._connections.admit(connection):
+            sock.close()
+            return
+        task = self._loop.create_task(self._open(connection, sock))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    async def _open(self, connection: ServerConnection, sock: socket.socket) -> None:
+        context = None if self._tls is None else self._tls()
+        try:
+            await self._loop.connect_accepted_socket(lambda: connection, sock, ssl=context)
+        except (OSError, ssl.SSLError) as problem:
+            # It went away, or speaks no TLS.
+            _log.debug("a connection could not be set up: %s", problem)
+            self._connections.remove(connection)
+            sock.close()
