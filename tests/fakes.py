@@ -117,6 +117,7 @@ class RecordingTransport:
         self.requests: list[OutgoingRequest] = []
         self.limits: list[Limits] = []
         self.turns: list[int] = []
+        self.fresh: list[bool] = []
         self._script = iter(tuple(script))
         self._gate = gate
         self._connecting = connecting
@@ -127,10 +128,12 @@ class RecordingTransport:
         *,
         limits: Limits,
         turn: int = 0,
+        fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
     ) -> Exchange:
         self.limits.append(limits)
         self.turns.append(turn)
+        self.fresh.append(fresh)
         if self._connecting is not None:
             await self._connecting.wait()
             request = request if anew is None else anew()

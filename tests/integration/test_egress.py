@@ -115,7 +115,7 @@ class TestALocalAddress:
         assert failure_of(exchange) is Failure.EGRESS
         assert why_of(exchange) == (
             f"could not leave for hooks.example port {receiver.port}"
-            " (from 192.0.2.77: Cannot assign requested address)"
+            " (by this egress: Cannot assign requested address)"
         )
         assert receiver.connections == 0
         assert sender.open_connections == 0
@@ -126,7 +126,7 @@ class TestALocalAddress:
         exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
         assert failure_of(exchange) is Failure.EGRESS
         assert why_of(exchange) == (
-            "hooks.example port 80 is at 2001:db8::1, where no local address of this egress leads"
+            "no local address of this egress leads to where hooks.example port 80 is"
         )
         assert network.connected == []
 

@@ -241,11 +241,36 @@ class TestAUrl:
 
 
 class TestAName:
-    async def test_of_private_addresses_is_refused_with_the_first_of_them(
-        self, sender: Sender
+    async def test_of_private_addresses_is_refused_and_only_the_log_has_them(
+        self, sender: Sender, caplog: pytest.LogCaptureFixture
     ) -> None:
+        caplog.set_level("INFO", "ringback")
         exchange = await sender.send(post("http://private.example/"), limits=LIMITS)
-        assert why_of(exchange).startswith("private.example: 10.0.0.7 is not a public address")
+        assert why_of(exchange) == (
+            "private.example does not lead to a public address;"
+            " callbacks are sent to those, and to what the settings allow"
+        )
+        assert caplog.messages == [
+            "callbacks may not go to private.example, which is at 10.0.0.7, 192.168.1.1"
+        ]
+
+    @pytest.mark.parametrize("name", NAMES)
+    async def test_is_never_said_with_its_addresses(self, sender: Sender, name: str) -> None:
+        why = why_of(await sender.send(post(f"http://{name}/"), limits=LIMITS))
+        assert [address for address in NAMES[name] if address in why.replace(name, "")] == []
+
+    async def test_that_may_lead_inside_is_not_said_with_its_address_where_nobody_answers(
+        self, network: WatchedNetwork, unused_tcp_port: int
+    ) -> None:
+        sender = Sender(
+            stopwatch=stopwatch,
+            guard=Guard(LOOPBACK),
+            network=network,
+            resolve=resolve_to("127.0.0.9"),
+        )
+        exchange = await sender.send(post(f"http://a.example:{unused_tcp_port}/"), limits=LIMITS)
+        assert failure_of(exchange) is Failure.CONNECT
+        assert "127.0.0.9" not in why_of(exchange)
 
     @pytest.mark.parametrize("answers", [("10.0.0.7", "127.0.0.1"), ("127.0.0.1", "10.0.0.7")])
     async def test_of_mixed_addresses_leads_to_the_permitted_ones_alone(

@@ -125,7 +125,7 @@ def furnish_callbacks(tx: Transaction, sid: str) -> None:
     host = f"http://{WHOSE[sid]}.example"
     added = records.callback(NUMBERS[sid], sid, url=f"{host}/hook", key=f"{sid}-key")
     tx.callbacks.add(added)
-    ((callback, progress, owner),) = tx.callbacks.claim(lane_of(added), NOW, limit=1)
+    ((callback, progress, owner, _),) = tx.callbacks.claim(lane_of(added), NOW, limit=1)
     request = RecordedRequest("POST", f"{host}/hook", "POST /hook HTTP/1.1", "a=1")
     row = records.row_of(Claim(callback, progress, owner), Refused(503), request)
     ended = progress._replace(

@@ -181,7 +181,7 @@ class TestAProxyThatFails:
         assert exchange.outcome == Unreachable(
             Failure.PROXY,
             f"no connection to 127.0.0.1 port {receiver.port}: could not connect to the proxy"
-            f" http://127.0.0.1:{unused_tcp_port} (127.0.0.1: Connection refused)",
+            f" http://127.0.0.1:{unused_tcp_port} (Connection refused)",
         )
         assert exchange.proxy == f"http://127.0.0.1:{unused_tcp_port}"
 

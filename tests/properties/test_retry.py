@@ -67,17 +67,19 @@ rules_and_lives = rules().flatmap(lambda given: st.tuples(st.just(given), lives(
 
 
 @given(rules_and_lives)
-def test_a_round_never_has_more_than_rc_and_one_attempts_but_for_unknown_ones(
+def test_a_round_never_has_more_than_rc_and_one_attempts_but_for_unknown_and_stale_ones(
     given: tuple[Rules, list[Attempt]],
 ) -> None:
     rules, life = given
     rounds = Counter(one.begun.round_number for one in life if not isinstance(one.outcome, Unknown))
+    most, after_stale = rules.connection.retry_count + 1, False
     for one in life:
-        assert one.begun.round_attempts <= rules.connection.retry_count + 1
+        assert one.begun.round_attempts <= most + after_stale
+        after_stale = isinstance(one.outcome, Unreachable) and one.outcome.failure is Failure.STALE
         if isinstance(one.outcome, Unknown):
             # Its round begins anew.
             rounds.pop(one.begun.round_number, None)
-    assert all(count <= rules.connection.retry_count + 1 for count in rounds.values())
+    assert all(count <= most + 1 for count in rounds.values())
 
 
 @given(rules_and_lives)

@@ -48,12 +48,15 @@ class WatchedTransport:
         *,
         limits: Timeouts,
         turn: int = 0,
+        fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
     ) -> Exchange:
         if self.is_closed:
             self._watch.violated("stopped", f"a request to {request.url.wire} is begun")
         with self._watch.sending(request, limits.total, turn):
-            return await self._transport.send(request, limits=limits, turn=turn, anew=anew)
+            return await self._transport.send(
+                request, limits=limits, turn=turn, fresh=fresh, anew=anew
+            )
 
 
 class Process:

@@ -207,7 +207,7 @@ class Watch:
                 self.violated("final", f"{sid} was {before.status} and is {row.status} now")
         elif before.is_under_way and row.due is not None and row.round_attempts == 0:
             self._began_to_wait(promise, before, row)
-        if row.round_attempts > promise.callback.url.connection.retry_count + 1:
+        if row.round_attempts > self._most_of_a_round(promise, row):
             self.violated("rounds", f"{sid} is tried for the {row.round_attempts}th time")
         if before is not None:
             self.waited_for[sid] = before.due
@@ -216,6 +216,18 @@ class Watch:
             self.due_since[sid] = self.now() + max(0.0, wait)
         if row.status == "discarded" and not promise.discards:
             self.violated("failed", f"nobody has discarded {sid}")
+
+    def _most_of_a_round(self, promise: Promise, row: Row) -> int:
+        most = promise.callback.url.connection.retry_count + 1
+        if row.round_attempts <= most:
+            return most
+        # A kept connection that turned out to be closed has one more try follow it.
+        found = self.database.read(
+            "SELECT failure FROM attempts WHERE callback_sid = ? AND number = ?",
+            promise.callback.sid,
+            row.attempts - row.is_under_way,
+        )
+        return most + (bool(found) and (found[0][0] == "stale" or not row.is_under_way))
 
     def _kept(self, promise: Promise) -> None:
         if promise.answer == "refused":

@@ -15,7 +15,7 @@ from tests.fakes import NOW
 from tests.stores.records import OURS, account, callback
 
 NOW_US = to_us(NOW)
-NEWEST = len(pending(files("ringback.stores.sqlite") / "migrations", version=0))
+NEWEST = pending(files("ringback.stores.sqlite") / "migrations", version=0)[-1].version
 """The schema that a file has when it is up to date."""
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.callback import Attempt, CallbackStatus, Progress, begin
+from ringback.core.callback import Attempt, CallbackStatus, Progress, begin, put_back
 from ringback.core.outcome import Refused
 from ringback.core.retry import Decision, Done, GiveUp
 from ringback.core.schedule import PERSISTENT
@@ -180,6 +180,21 @@ async def test_what_was_put_back_is_claimed_with_the_same_number(store: Store) -
     await store.transact(lambda tx: tx.callbacks.put_back(claims, NOW))
     (again,) = await claim(store, NOW + SECOND)
     assert (again.attempt.number, again.attempt.date_started) == (1, NOW + SECOND)
+
+
+async def test_what_did_not_leave_is_settled_without_a_row_and_may_be_due_later(
+    store: Store,
+) -> None:
+    await keep(store, callback(1), callback(2))
+    (first, second) = await claim(store)
+    later = put_back(first.progress, NOW, due=NOW + SECOND)
+    await settle(store, Settlement(first.callback, None, later), ended(second, Done()))
+    assert (await found(store, 1)).progress == Progress(NOW, due=NOW + SECOND)
+    assert await attempts_of(store, 1) == []
+    assert await store.transact(lambda tx: tx.callbacks.left_open()) == []
+    assert await claim(store) == []
+    (again,) = await claim(store, NOW + SECOND)
+    assert (again.callback.sid, again.attempt.number) == (first.callback.sid, 1)
 
 
 async def test_putting_nothing_back_changes_nothing(store: Store) -> None:

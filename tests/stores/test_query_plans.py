@@ -282,6 +282,7 @@ OTHER: dict[str, Callable[[Transaction], Any]] = {
     "an API client": lambda tx: tx.api_clients.get("apiclient_1"),
     "the API clients of an account": lambda tx: tx.api_clients.of(OURS),
     "an API client that is taken back": lambda tx: tx.api_clients.remove("apiclient_1"),
+    "what was changed by a clock ahead": lambda tx: tx.callbacks.changed_after(NOW, limit=9),
     "a callback": lambda tx: tx.callbacks.find("CB1"),
     "an ICCID": lambda tx: tx.supersim.sims.first({"iccid": ICCID}),
     "an address": lambda tx: tx.supersim.sims.first({"device_ip": "127.64.0.1"}),
@@ -356,6 +357,11 @@ def test_copies_and_what_they_are_compared_with_are_found_by_indexes(
 def test_copies_that_were_left_open_are_found_without_the_others(plans: Plans) -> None:
     (step,) = plans.of(lambda tx: tx.shadows.left_open())
     assert step == "SCAN shadows USING INDEX shadows_open"
+
+
+def test_what_a_clock_ahead_has_changed_is_read_off_the_end_of_an_index(plans: Plans) -> None:
+    step, _ = plans.of(lambda tx: tx.callbacks.changed_after(NOW, limit=9))
+    assert step == "SEARCH callbacks USING INDEX callbacks_changed (updated_us>?)"
 
 
 def test_the_next_due_task_is_read_off_the_end_of_an_index(plans: Plans) -> None:

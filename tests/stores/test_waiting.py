@@ -1,13 +1,14 @@
 """What is left open, what waits, and how much."""
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
-from ringback.core.callback import CallbackStatus, Progress, advance
+from ringback.core.callback import Callback, CallbackStatus, Progress, advance
 from ringback.core.outcome import Unknown
 from ringback.core.retry import Done, GiveUp
-from ringback.ports import Lane, Settlement, Store, Waiting
+from ringback.ports import Lane, Settlement, Store, Transaction, Waiting
 from tests.fakes import NOW
-from tests.stores.asking import claim, ended, keep, settle
+from tests.stores.asking import claim, ended, keep, numbers_of, settle
 from tests.stores.records import (
     ODD_INSTANT,
     OUR_LANE,
@@ -20,7 +21,7 @@ from tests.stores.records import (
     row_of,
 )
 
-ELSEWHERE = "https://else.example/"
+HERE, ELSEWHERE = "https://here.example/", "https://else.example/"
 
 
 async def test_what_is_under_way_is_left_open_until_it_is_settled(store: Store) -> None:
@@ -97,6 +98,30 @@ async def test_what_waits_and_what_is_under_way_is_unfinished(store: Store) -> N
 async def test_an_account_without_anything_unfinished_is_not_named(store: Store) -> None:
     await keep(store, callback(1).having(Progress(NOW, CallbackStatus.FAILED)))
     assert await store.transact(lambda tx: tx.callbacks.unfinished()) == {}
+
+
+async def test_what_was_changed_after_an_instant_is_told_in_that_order(store: Store) -> None:
+    def changed(number: int, at: datetime, *, url: str = HERE) -> Callback:
+        return callback(number, url=url).having(Progress(at, due=NOW, attempt_count=1))
+
+    await keep(
+        store,
+        changed(1, NOW + 3 * SECOND),
+        changed(2, NOW + 2 * SECOND),
+        changed(3, NOW + SECOND),
+        callback(4, created=NOW + 9 * SECOND),
+        callback(5).having(Progress(NOW + 9 * SECOND, CallbackStatus.FAILED)),
+        changed(6, NOW + 9 * SECOND, url=ELSEWHERE),
+    )
+    await claim(store, lane=Lane(OURS, "https://else.example:443"))
+
+    def after(instant: datetime, limit: int = 9) -> Callable[[Transaction], list[int]]:
+        return lambda tx: numbers_of(tx.callbacks.changed_after(instant, limit=limit))
+
+    assert await store.transact(after(NOW)) == [3, 2, 1]
+    assert await store.transact(after(NOW, 2)) == [3, 2]
+    assert await store.transact(after(NOW + 2 * SECOND)) == [1]
+    assert await store.transact(after(NOW + 3 * SECOND)) == []
 
 
 async def test_how_many_wait_is_told_for_each_instant(store: Store) -> None:

@@ -34,6 +34,8 @@ _INWARD: Final[tuple[Network, ...]] = (
     ip_network("3fff::/20"),  # for documentation, RFC 9637
 )
 
+_WHERE_TO: Final = "callbacks are sent to those, and to what the settings allow"
+
 # NAT64, RFC 6052: the last four bytes are an IPv4 address.
 _NAT64: Final = ip_network("64:ff9b::/96")
 
@@ -52,10 +54,12 @@ def refusal(text: str, *, allowed: Sequence[Network] = ()) -> str | None:
         return None
     if all(_is_public(address) for address in (outer, inner)):
         return None
-    return (
-        f"{text} is not a public address; callbacks are sent to those,"
-        " and to what the settings allow"
-    )
+    return f"{text} is not a public address; {_WHERE_TO}"
+
+
+def refusal_of_name(host: str) -> str:
+    """Return why no callback may be sent to a name, without where the name leads."""
+    return f"{host} does not lead to a public address; {_WHERE_TO}"
 
 
 def _is_public(address: Address) -> bool:

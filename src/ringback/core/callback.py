@@ -167,6 +167,8 @@ class Exchange(NamedTuple):
     """The address of ours that the connection left from."""
     proxy: str | None = None
     """The proxy that it went through, without its credentials."""
+    waited: float = 0.0
+    """How long it waited for turns of ours before it began, in seconds; no part of the timings."""
 
 
 class Attempt(NamedTuple):
@@ -209,14 +211,30 @@ def begin(progress: Progress, now: datetime, *, total_timeout: timedelta) -> Pro
     )
 
 
-def put_back(progress: Progress, now: datetime) -> Progress:
-    """Return the progress of a callback whose attempt was begun, but has not left."""
+def put_back(progress: Progress, now: datetime, *, due: datetime | None = None) -> Progress:
+    """Return the progress of a callback whose attempt was begun, but has not left.
+
+    It is due now, or at an instant from which on it may leave.
+    """
     return progress._replace(
-        due=now,
+        due=due or now,
         attempt_count=progress.attempt_count - 1,
         round_attempts=progress.round_attempts - 1,
         round_began=progress.round_began if progress.round_attempts > 1 else None,
         date_updated=now,
+    )
+
+
+def plan_anew(progress: Progress, now: datetime) -> Progress:
+    """Return the progress of a callback that a clock ahead of this instant has made wait.
+
+    It waits as long as it was to wait then, from now on.
+    """
+    if progress.due is None:
+        return progress
+    wait, began = progress.due - progress.date_updated, progress.round_began
+    return progress._replace(
+        due=now + wait, date_updated=now, round_began=None if began is None else min(began, now)
     )
 
 
@@ -270,7 +288,7 @@ def settle(
     attempt: Attempt, exchange: Exchange, request: RecordedRequest | None, *, started: datetime
 ) -> Attempt:
     """Return an open attempt's row with its ending, and the time at which it really started."""
-    outcome, timings, response, local_address, proxy = exchange
+    outcome, timings, response, local_address, proxy, _ = exchange
     return Attempt(
         attempt.callback_sid,
         attempt.account_sid,

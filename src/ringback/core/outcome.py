@@ -1,8 +1,8 @@
 """How one attempt can end, and the stable code and the words that its row says it with.
 
 Codes are Twilio's for webhooks (twilio.com/docs/api/errors), the 112xx family. It has none for an
-address that our own guard refuses, nor for ways out that fail, nor for a secret or a source that
-is gone; such an attempt has 11205, there was no connection.
+address that our own guard refuses, nor for ways out that fail or that are used up, nor for a secret
+or a source that is gone; such an attempt has 11205, there was no connection.
 """
 
 from collections.abc import Mapping
@@ -41,6 +41,10 @@ class Failure(Enum):
     """The webhook secret that was to sign the request is gone; nothing was sent."""
     SOURCE = ("source", 11205, None)
     """The source that it was to come from is none of the settings' any more; nothing was sent."""
+    SHORTAGE = ("shortage", 11205, None)
+    """This machine lacked descriptors, buffers or time to connect with; nothing was sent."""
+    NO_LOCAL_PORT = ("no_local_port", 11205, None)
+    """All local ports were taken towards the receiver's address; nothing was sent."""
     INTERNAL = ("internal", 11200, None)
     """Ringback itself failed; the log has the traceback."""
 
@@ -83,6 +87,8 @@ class Unknown:
 
 Outcome = Delivered | Refused | Unreachable | Unknown
 
+SHORTAGES: Final = frozenset({Failure.SHORTAGE, Failure.NO_LOCAL_PORT})
+"""What this machine lacked: no request has left, and its callback is put back."""
 GONE: Final = 410
 _REASONS: Final[Mapping[int, str]] = {status.value: status.phrase for status in HTTPStatus}
 

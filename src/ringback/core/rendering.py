@@ -33,6 +33,8 @@ class OutgoingRequest:
     body: bytes
     source: SourceName | None = None
     """The infrastructure that it comes from; None where it is none of ours."""
+    account_sid: str = ""
+    """On whose behalf it is sent; empty where there are no accounts."""
     head: str = field(init=False, repr=False, compare=False)
     """The request line and the headers, as they go on the wire."""
 
@@ -66,7 +68,10 @@ def render(
         raise SourceGone(f"there is no source {callback.source!r} in the settings any more")
     url, body = callback.called, callback.sent_body.encode()
     values = _values_of(callback, url, body, account=account, at=at, source=infrastructure)
-    return OutgoingRequest(callback.method, url, infrastructure.fill(values), body, callback.source)
+    headers = infrastructure.fill(values)
+    return OutgoingRequest(
+        callback.method, url, headers, body, callback.source, callback.account_sid
+    )
 
 
 def _values_of(

@@ -1,18 +1,21 @@
 """After an attempt: is the callback done, tried again, or given up?
 
 One round: the first attempt and at most `rc` more, at once, while `tt` lasts, for the failures
-that `rp` names. Beyond it there is a schedule, whose rounds come whatever the failure was. An
-attempt whose ending is unknown is always made again, since nobody can say whether it arrived.
+that `rp` names; and one beyond `rc` after a kept connection that turned out to be closed: keeping
+it was our choice, and the receiver may never have seen the request. Beyond the round there is a
+schedule, whose rounds come whatever the failure was. An attempt whose ending is unknown is always
+made again, since nobody can say whether it arrived.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from ringback.core.connection import Connection, RetryOn
 from ringback.core.outcome import (
     GONE,
+    SHORTAGES,
     Delivered,
     Failure,
     Outcome,
@@ -72,6 +75,7 @@ class GiveUp:
 Decision = Done | TryAgain | NewRound | GiveUp
 
 _DONE = Done()
+_OURS: Final = SHORTAGES | {Failure.INTERNAL}
 
 
 def decide(
@@ -108,12 +112,12 @@ def _why_not_within(
 ) -> str | None:
     """Return why the round does not go on, or None where it does."""
     connection = rules.connection
-    if isinstance(outcome, Unreachable) and outcome.failure is Failure.INTERNAL:
+    if isinstance(outcome, Unreachable) and outcome.failure in _OURS:
         return "not tried again at once, since it is no failure of the receiver"
     retry_on = connection.retries_on(rules.source)
     if not _is_retried(outcome, retry_on):
         return f"not tried again, since the retry policy is rp={','.join(sorted(retry_on))}"
-    if round_.attempts > connection.retry_count:
+    if round_.attempts > connection.retry_count + _is_stale(outcome):
         return f"not tried again, since rc={connection.retry_count}"
     if time_left(connection, round_, now) <= timedelta(0):
         return f"no time left, since tt={connection.total_timeout_ms} ms"
@@ -161,6 +165,10 @@ def read_retry_after(text: str, now: datetime) -> timedelta:
         return (at.replace(tzinfo=UTC) if at.tzinfo is None else at) - now
     except (ValueError, OverflowError):
         return timedelta(0)
+
+
+def _is_stale(outcome: Refused | Unreachable) -> bool:
+    return isinstance(outcome, Unreachable) and outcome.failure is Failure.STALE
 
 
 def _is_retried(outcome: Refused | Unreachable, retry_on: frozenset[RetryOn]) -> bool:

@@ -156,7 +156,7 @@ class Shadow(NamedTuple):
 
     def settled(self, exchange: Exchange, head: str | None, *, started: datetime) -> Self:
         """Return the row with its ending, and the time at which it really started."""
-        outcome, timings, response, local_address, proxy = exchange
+        outcome, timings, response, local_address, proxy, _ = exchange
         return self._replace(
             date_started=started,
             result=name_of(outcome),

@@ -6,6 +6,7 @@ itself.
 """
 
 import asyncio
+import select
 import ssl
 from collections.abc import Callable
 from typing import Final, cast
@@ -18,6 +19,11 @@ from ringback.engine.words import in_words
 
 _MAX_LOCATION: Final = 500
 _MAX_RETRY_AFTER: Final = 100
+# In seconds. An alarm that comes later than this found the process held up (stopped, or starved of
+# processor time): what came meanwhile may lie in the socket, unread.
+_HELD_UP: Final = 0.25
+# In seconds; long enough for an event loop to read what is there, on any of them.
+_LAST_LOOK: Final = 0.01
 _DELIVERED: Final = {status: Delivered(status) for status in range(200, 300)}
 
 
@@ -61,6 +67,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._waiting: asyncio.Future[Ending] | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = self._read_limit = self._heard = self._until = 0.0
+        self._has_looked_again = False
+        self._poll: select.poll | None = None
 
     def exchange(self, request: bytes, *, read: float, until: float) -> asyncio.Future[Ending]:
         """Send the request; return how that ended, once it did.
@@ -76,10 +84,18 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.is_reusable = False
         self._heard = now = self._loop.time()
         self._read_limit, self._until = read, until
+        self._has_looked_again = False
         due = now + read
         self._see_to_it_that_it_ends(due if due < until else until)
         self.transport.write(request)
         return waiting
+
+    def is_quiet(self) -> bool:
+        """Whether nothing has come over an idle connection that the event loop has not read yet.
+
+        What comes unasked is an end, or nothing to be trusted: no request may follow.
+        """
+        return self._poll is None or not self._poll.poll(0)
 
     def close(self) -> None:
         """Close politely; for a connection without an exchange under way."""
@@ -101,6 +117,10 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.transport = cast("asyncio.Transport", transport)
         sockname: tuple[str, int] | None = transport.get_extra_info("sockname")
         self.local_address = sockname[0] if sockname else None
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            self._poll = select.poll()
+            self._poll.register(sock.fileno(), select.POLLIN)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (the loop's signature)
         """Return where the next bytes go."""
@@ -170,7 +190,11 @@ class HttpConnection(asyncio.BufferedProtocol):
             return
         now = self._loop.time()
         due = self._heard + self._read_limit
-        if now >= self._until:
+        if now - min(due, self._until) > _HELD_UP and not self._has_looked_again:
+            # Timers may go off before the loop reads what came while the process was held up.
+            self._has_looked_again = True
+            self._see_to_it_that_it_ends(now + _LAST_LOOK)
+        elif now >= self._until:
             self._break(Failure.TOTAL_TIMEOUT, "the answer was not complete when time was up")
         elif now >= due:
             what = "part of the answer" if self._answer.has_begun else "answer"

@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from ringback.core.callback import Exchange
@@ -128,8 +128,11 @@ class Courier:
             self._transport,
             limits=_limits_of(claim, now),
             turn=claim.progress.round_attempts - 1,
+            fresh=claim.fresh,
         )
         self._checkpoint("sent")
+        if exchange.waited:
+            now += timedelta(seconds=exchange.waited)
         self._carried(Carried(claim, now, letter.request, exchange))
 
 

@@ -24,11 +24,21 @@ from ringback.core.callback import (
     advance,
     begin,
     delivered,
+    plan_anew,
+    put_back,
     settle,
 )
 from ringback.core.errors import StoreUnavailable
 from ringback.core.infrastructure import BUILT_IN, Sources
-from ringback.core.outcome import Delivered, Outcome, Unknown, Unreachable, status_of
+from ringback.core.outcome import (
+    SHORTAGES,
+    Delivered,
+    Failure,
+    Outcome,
+    Unknown,
+    Unreachable,
+    status_of,
+)
 from ringback.core.retry import Decision, Round, Rules, TryAgain, decide
 from ringback.core.schedule import FAITHFUL, Schedule
 from ringback.engine.backlog import Backlog, Bounds
@@ -49,6 +59,7 @@ from ringback.ports import (
     Store,
     Transaction,
     Transport,
+    Waiting,
     lane_of,
     no_checkpoint,
 )
@@ -56,6 +67,8 @@ from ringback.ports import (
 _CLAIMED_AT_ONCE: Final = 256
 _SWEEP: Final = timedelta(minutes=1)
 """How often the store is looked through for what nobody has told of."""
+_OUTAGE_ENDS_AFTER: Final = timedelta(minutes=1)
+"""How long nothing may be short until the next shortage is news."""
 _MOST_OF_2_BYTES: Final = 0xFFFF
 _OVERLOADED: Final = (429, 503)
 
@@ -130,6 +143,7 @@ class Dispatcher:
             clock=clock,
             tally=self._tally,
         )
+        self._last_short = dict[Failure, datetime]()
         self._next_sweep = clock.now()
         self._is_stopping = False
         self._loop_ended = asyncio.Event()
@@ -211,9 +225,22 @@ class Dispatcher:
             await self._bell.wait(min(due or self._next_sweep, self._next_sweep))
 
     async def _sweep(self) -> None:
-        for lane, due in await self._store.transact(lambda tx: tx.callbacks.waiting()):
-            self._lanes.expect(lane, due)
+        ahead = _CLAIMED_AT_ONCE
+        while ahead == _CLAIMED_AT_ONCE:
+            ahead, waiting = await self._store.transact(self._look_through)
+            for lane, due in waiting:
+                self._lanes.expect(lane, due)
+            if ahead:
+                _log.warning("the clock was set back: %d callbacks wait from now on", ahead)
         self._next_sweep = self._clock.now() + _SWEEP
+
+    def _look_through(self, tx: Transaction) -> tuple[int, list[Waiting]]:
+        """Return what waits in each lane, and how many of it a clock that was ahead had put off."""
+        now = self._clock.now()
+        ahead = tx.callbacks.changed_after(now, limit=_CLAIMED_AT_ONCE)
+        for callback in ahead:
+            tx.callbacks.change(callback.having(plan_anew(callback.progress, now)))
+        return len(ahead), tx.callbacks.waiting()
 
     async def _claim(self, asks: list[Ask]) -> None:
         now = self._clock.now()
@@ -229,11 +256,26 @@ class Dispatcher:
     def _carried(self, carried: Carried) -> None:
         """Decide what follows an attempt, and have it written."""
         claim, started, request, exchange = carried
+        if isinstance(exchange.outcome, Unreachable) and exchange.outcome.failure in SHORTAGES:
+            self._put_back(claim, exchange.outcome)
+            return
+        if exchange.waited:
+            claim = _later(claim, by=timedelta(seconds=exchange.waited))
         progress = self._after(claim, exchange.outcome, started)
         attempt = settle(claim.attempt, exchange, request and request.recorded(), started=started)
         self._settler.put(Settlement(claim.callback, attempt, progress))
         self._learn(lane_of(claim.callback), exchange.outcome, 0 if progress.is_under_way else 1)
         self._count(claim, attempt)
+
+    def _put_back(self, claim: Claim, shortage: Unreachable) -> None:
+        """Have no attempt been made, where this machine had nothing to make it with."""
+        now, failure = self._clock.now(), shortage.failure
+        is_general = failure is Failure.SHORTAGE
+        due = self._lanes.rest(lane_of(claim.callback), now, all_lanes=is_general)
+        self._settler.put(Settlement(claim.callback, None, put_back(claim.progress, now, due=due)))
+        last, self._last_short[failure] = self._last_short.get(failure), now
+        if last is None or now - last > _OUTAGE_ENDS_AFTER:
+            _log.warning("callbacks wait, and nothing of them is lost: %s", shortage.why)
 
     def _after(self, claim: Claim, outcome: Outcome, started: datetime) -> Progress:
         now, progress = self._clock.now(), claim.progress
@@ -269,10 +311,11 @@ class Dispatcher:
         """Go on with a callback whose last attempt is durable."""
         self._checkpoint("settled")
         callback, attempt, progress = settlement
-        if attempt.number == 1:
+        if attempt is not None and attempt.number == 1:
             self._first_settled(callback)
         if progress.is_under_way and account is not None:
-            self._courier.hand_back(Claim(callback, progress, account))
+            is_stale = attempt is not None and attempt.failure == Failure.STALE.label
+            self._courier.hand_back(Claim(callback, progress, account, fresh=is_stale))
         elif progress.due is not None:
             self._lanes.expect(lane_of(callback), progress.due)
             self._bell.wake()
@@ -309,6 +352,13 @@ class Dispatcher:
             ]
         )
         return len(left_open)
+
+
+def _later(claim: Claim, *, by: timedelta) -> Claim:
+    """Have the round of a claim begin later: its time did not pass while it waited for us."""
+    began = claim.progress.round_began
+    progress = claim.progress._replace(round_began=began and began + by)
+    return claim._replace(progress=progress)
 
 
 def _claim(tx: Transaction, ask: Ask, now: datetime) -> tuple[list[Claim], datetime | None]:

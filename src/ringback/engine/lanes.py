@@ -5,7 +5,8 @@ bounded by shares of what is free, as switches share their buffers (Choudhury an
 account may hold as many slots as it leaves free, and a lane as many as its account leaves itself.
 So whoever floods or hangs takes half, the next one a third, and something is left for everybody.
 Beside that each lane has a window, as TCP has: it grows by one with each answer, and is halved by
-a failure, so that a destination that fails or hangs soon holds next to nothing.
+a failure, so that a destination that fails or hangs soon holds next to nothing. Where it is this
+machine that lacks something, no window changes: the lane rests for a while, or all of them do.
 
 New callbacks ask for their slot in the thread of the store, all else runs in the event loop; hence
 the lock.
@@ -19,6 +20,7 @@ from itertools import count
 from threading import Lock
 from typing import Final, NamedTuple
 
+from ringback.engine.shortage import NO_TIME, Rest
 from ringback.ports import Lane
 
 _FIRST_WINDOW: Final = 16
@@ -45,6 +47,8 @@ class _State:
     next_due: datetime | None = None
     """When the first of those that wait in the store is due."""
     is_ready: bool = False
+    rest: Rest | None = None
+    """Where this machine had no port left towards its destination."""
 
 
 class Ask(NamedTuple):
@@ -67,6 +71,8 @@ class Lanes:
         """Accounts with lanes that are ready; the first one is next."""
         self._future: list[tuple[datetime, int, _State]] = []
         self._order = count()
+        self._rest = Rest()
+        """Of all lanes."""
         self._forget_beyond = _MOST_IDLE
         self._lock = Lock()
 
@@ -80,7 +86,8 @@ class Lanes:
         with self._lock:
             state = self._state_of(lane)
             is_behind = state.next_due is not None and state.next_due <= now
-            if is_behind or self._room_of(state) <= 0:
+            may_rest = self._rest.until is not None or state.rest is not None
+            if is_behind or (may_rest and self._rests(state, now)) or self._room_of(state) <= 0:
                 return False
             self._take(state, 1)
             return True
@@ -96,6 +103,9 @@ class Lanes:
             state = self._lanes[lane]
             if state.window < self._most_per_lane:
                 state.window += 1
+            if state.rest is not None:
+                state.rest.length = NO_TIME
+            self._rest.length = NO_TIME
             self._return(state, slots)
 
     def failed(self, lane: Lane, *, slots: int) -> None:
@@ -104,6 +114,16 @@ class Lanes:
             state = self._lanes[lane]
             state.window = max(state.window // 2, _LEAST_WINDOW)
             self._return(state, slots)
+
+    def rest(self, lane: Lane, now: datetime, *, all_lanes: bool) -> datetime:
+        """Return a slot unused, and until when nothing more of this lane, or of all, is claimed."""
+        with self._lock:
+            state = self._lanes[lane]
+            self._return(state, 1)
+            if all_lanes:
+                return self._rest.take(now)
+            state.rest = state.rest or Rest()
+            return state.rest.take(now)
 
     def expect(self, lane: Lane, due: datetime) -> None:
         """Note that something waits in the store."""
@@ -127,6 +147,8 @@ class Lanes:
         The lanes asked for count as empty until `claimed` says otherwise.
         """
         with self._lock:
+            if not self._rest.is_over(now):
+                return []
             self._make_ready(now)
             quantum = max(1, limit // max(1, sum(len(account.ready) for account in self._turn)))
             asks, skipped = list[Ask](), deque[_Account]()
@@ -142,6 +164,8 @@ class Lanes:
     def next_due(self) -> datetime | None:
         """Return when the next lane becomes due; those due already wait for slots."""
         with self._lock:
+            if self._rest.until is not None:
+                return self._rest.until
             while self._future and self._is_outdated(*self._future[0]):
                 heapq.heappop(self._future)
             return self._future[0][0] if self._future else None
@@ -177,7 +201,12 @@ class Lanes:
         state.account.taken += count
         self._taken += count
 
+    def _rests(self, state: _State, now: datetime) -> bool:
+        return not self._rest.is_over(now) or not (state.rest is None or state.rest.is_over(now))
+
     def _wait(self, state: _State, due: datetime) -> None:
+        if state.rest is not None and state.rest.until is not None:
+            due = max(due, state.rest.until)
         state.next_due = due
         self._come_back_at(due, state)
 

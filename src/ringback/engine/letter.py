@@ -37,10 +37,14 @@ class Letter:
         )
         return self.request
 
-    async def send(self, transport: Transport, *, limits: Limits, turn: int = 0) -> Exchange:
+    async def send(
+        self, transport: Transport, *, limits: Limits, turn: int = 0, fresh: bool = False
+    ) -> Exchange:
         """Write it, send it once, and return how that ended; see `ports.Transport`."""
         try:
-            return await transport.send(self.write(), limits=limits, turn=turn, anew=self.write)
+            return await transport.send(
+                self.write(), limits=limits, turn=turn, fresh=fresh, anew=self.write
+            )
         except SecretGone as gone:
             return Exchange(Unreachable(Failure.SECRET, str(gone)))
         except SourceGone as gone:

@@ -6,9 +6,11 @@ hands a protocol a transport and calls it as an event loop would.
 """
 
 import asyncio
+import errno
 import socket
 from typing import Any, Final, Protocol, cast
 
+from ringback.engine.shortage import shortage_of
 from ringback.engine.tls import Tls, check_name, tls_failure
 
 # How long a receiver may take to say goodbye when an idle TLS connection is closed, in seconds.
@@ -35,8 +37,8 @@ class Network(Protocol):
         The connection leaves from the local address, or from any where that is None; its
         transport's extra info `sockname` begins with the address that was taken.
 
-        Raises NoSuchLocalAddress, or another OSError where there is no connection. Where this is
-        cancelled, no connection is left.
+        Raises NoSuchLocalAddress, or another OSError where there is no connection; its number says
+        what this machine lacks, if it does. Where this is cancelled, no connection is left.
         """
         ...
 
@@ -110,14 +112,32 @@ async def _connected_socket(address: str, port: int, local_address: str | None) 
         if local_address is not None:
             _leave_from(sock, local_address)
         await asyncio.get_running_loop().sock_connect(sock, (address, port))
-    except BaseException:
+    except BaseException as failure:
         sock.close()
+        if isinstance(failure, OSError) and failure.errno == errno.EADDRNOTAVAIL:
+            _see_that_a_way_leads_there(family, address, port)
         raise
     return sock
+
+
+def _see_that_a_way_leads_there(family: int, address: str, port: int) -> None:
+    """Raise OSError where this machine has no address that could lead there.
+
+    Linux says `EADDRNOTAVAIL` for that as it does where all ports are taken; but a datagram socket
+    has ports of its own.
+    """
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect((address, port))
+        except OSError:
+            raise OSError(errno.ENETUNREACH, "no local address leads there") from None
 
 
 def _leave_from(sock: socket.socket, local_address: str) -> None:
     try:
         sock.bind((local_address, 0))
     except OSError as error:
+        # All its ports may be taken; that it is not there at all has a number of its own.
+        if error.errno != errno.EADDRNOTAVAIL and shortage_of(error) is not None:
+            raise
         raise NoSuchLocalAddress(error.errno, error.strerror) from error

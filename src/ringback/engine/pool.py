@@ -32,14 +32,18 @@ class Pool:
     def take(self, route: Route, addresses: Iterable[str]) -> HttpConnection | None:
         """Return an idle connection to one of these addresses, by this route, or None.
 
-        It is the caller's from then on.
+        It is the caller's from then on. One that its receiver has closed meanwhile is none, even
+        where the event loop doesn't know of it yet.
         """
         for address in addresses:
             peer = route.peer_at(address)
-            if idle := peer and self._idle.get(peer):
+            idle = peer and self._idle.get(peer)
+            while idle:
                 connection = idle.pop()
                 del self._until[connection]
-                return connection
+                if connection.is_quiet():
+                    return connection
+                connection.abort()
         return None
 
     def keep(self, connection: HttpConnection, now: float) -> None:
@@ -68,6 +72,11 @@ class Pool:
     def make_room(self) -> None:
         """Close the connection that has been idle for longest, at once, if any is idle."""
         if self._until:
+            self._first().abort()
+
+    def clear(self) -> None:
+        """Close all that is idle, at once: this machine needs what they hold."""
+        while self._until:
             self._first().abort()
 
     async def close(self) -> None:

@@ -1,20 +1,25 @@
 """From addresses to a connection: straight, or through a proxy, to the first that lets us.
 
-Law of this file. Where nothing is reached, no connection is left.
+Laws of this file. Where nothing is reached, no connection is left. Whoever asked for the callback
+reads why: no address of a name is in that, nor one of this machine or of a proxy; the log has them.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 
 from ringback.core.egress import Proxy
-from ringback.core.outcome import Failure, Unreachable
+from ringback.core.outcome import SHORTAGES, Failure, Unreachable
 from ringback.engine.connection import HttpConnection
 from ringback.engine.network import Network, NoSuchLocalAddress
 from ringback.engine.resolver import Resolver
 from ringback.engine.route import Peer, Route
+from ringback.engine.shortage import shortage_of
 from ringback.engine.steps import Step, Steps
 from ringback.engine.tunnel import Tunnel
 from ringback.engine.words import in_words
+
+_log = logging.getLogger(__name__)
 
 
 class Reach:
@@ -49,8 +54,11 @@ class Reach:
                 async with asyncio.timeout(_share(until, among=len(peers) - index)):
                     reached = await self._reach(peer, steps)
             except TimeoutError:
-                reached = Unreachable(Failure.CONNECT, f"{peer.address}: no answer")
+                reached = Unreachable(Failure.CONNECT, "no answer")
             if not isinstance(reached, Unreachable):
+                return reached
+            _log.debug("no connection to %s at %s: %s", route.place, peer.address, reached.why)
+            if reached.failure is Failure.SHORTAGE:
                 return reached
             failures.append(reached)
         return _none_reached(failures, route)
@@ -71,9 +79,10 @@ class Reach:
                 local_address=peer.local_address,
             )
         except NoSuchLocalAddress as error:
-            return Unreachable(Failure.EGRESS, f"from {peer.local_address}: {in_words(error)}")
+            _log.debug("can't leave from %s: %s", peer.local_address, in_words(error))
+            return Unreachable(Failure.EGRESS, f"by this egress: {in_words(error)}")
         except OSError as error:
-            return Unreachable(Failure.CONNECT, f"{peer.address}: {in_words(error)}")
+            return Unreachable(shortage_of(error) or Failure.CONNECT, in_words(error))
         return connection
 
     async def _through(self, proxy: Proxy, peer: Peer) -> HttpConnection | Unreachable:
@@ -96,6 +105,8 @@ class Reach:
     async def _connect_to_proxy(self, tunnel: Tunnel, proxy: Proxy) -> Unreachable | None:
         found = await self._proxies.look_up(proxy.host)
         if isinstance(found, Unreachable):
+            if found.failure in SHORTAGES:
+                return found
             return Unreachable(Failure.PROXY, f"the proxy {proxy.shown}: {found.why}")
         errors = list[str]()
         for address in found:
@@ -104,10 +115,13 @@ class Reach:
                     tunnel, address=address, port=proxy.port, local_address=None
                 )
             except OSError as error:
-                errors.append(f"{address}: {in_words(error)}")
+                _log.debug("no proxy %s at %s: %s", proxy.shown, address, in_words(error))
+                if shortage := shortage_of(error):
+                    return Unreachable(shortage, in_words(error))
+                errors.append(in_words(error))
             else:
                 return None
-        why = f"could not connect to the proxy {proxy.shown} ({'; '.join(errors)})"
+        why = f"could not connect to the proxy {proxy.shown} ({_all(errors)})"
         return Unreachable(Failure.PROXY, why)
 
 
@@ -119,8 +133,15 @@ def _share(until: float, *, among: int) -> float | None:
     return None if among == 1 else (until - asyncio.get_running_loop().time()) / among
 
 
+def _all(whys: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(whys))
+
+
 def _none_reached(failures: Sequence[Unreachable], route: Route) -> Unreachable:
-    whys = "; ".join(dict.fromkeys(failure.why for failure in failures))
+    short = next((one for one in failures if one.failure in SHORTAGES), None)
+    if short is not None:
+        return short
+    whys = _all(failure.why for failure in failures)
     if route.proxy is not None:
         return Unreachable(failures[-1].failure, f"no connection to {route.place}: {whys}")
     if all(failure.failure is Failure.EGRESS for failure in failures):

@@ -3,20 +3,29 @@
 The guard looks at what the look-up yields, never at the text of the host, so that every spelling
 of an address meets it. Who asks connects to one of the addresses returned and looks up nothing
 again: a name that changes its mind in between gains nothing. Of several addresses those that the
-guard refuses are left out; the others are what they would be without them.
+guard refuses are left out; the others are what they would be without them. Whoever asked for the
+callback reads why there is none, and no address of a name in it; the log has those.
 """
 
 import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final, NamedTuple
 
+from ringback.core.addresses import refusal_of_name
 from ringback.core.guard import Guard
 from ringback.core.outcome import Failure, Unreachable
+from ringback.engine.fair_turns import EVERYBODY, FairTurns, TurnRequest
 from ringback.engine.lookup import Resolve
+from ringback.engine.shortage import shortage_of
 from ringback.engine.words import in_words
 
 Addresses = tuple[str, ...]
 
 _MAX_REMEMBERED: Final = 1024
+_log = logging.getLogger(__name__)
 
 
 class _Remembered(NamedTuple):
@@ -24,21 +33,33 @@ class _Remembered(NamedTuple):
     until: float
 
 
+def nothing_goes_on(_: str) -> None:
+    """Know of no look-up that goes on when nobody waits for it any more."""
+
+
+_Begun = asyncio.Future[asyncio.Task[Addresses | Unreachable]]
+
+
 class _UnderWay:
-    """A look-up, and how many wait for it."""
+    """A look-up, or one that waits for a turn, and how many wait for it."""
 
     def __init__(self) -> None:
-        self.task: asyncio.Task[Addresses | Unreachable]
+        self.begun: _Begun = asyncio.get_running_loop().create_future()
+        """The look-up, once it has a turn."""
         self.waiting = 0
-        self.has_turn = False
+        self.requests = dict[str, TurnRequest]()
+        """For its turn: one of each account that wants it, and the first that is there counts."""
 
 
 class Resolver:
     """Looks names up, each at most once at a time, and remembers the answers for a short while.
 
     What failed or was refused is not remembered: the next attempt looks again. Times are in
-    seconds. `at_once` look-ups are under way at the same time; further names wait their turn, and
-    one that is not answered within the `limit` makes way for them.
+    seconds. `at_once` look-ups are under way at the same time, shared out among accounts; further
+    names wait their turn. One that is not answered within the `limit` has failed. Its turn is free
+    when the look-up has really ended (`still_asking` returns what goes on); who asks for it until
+    then joins it, and within `remember_hanging` after an end without an answer has failed at once:
+    so a name takes no turn again and again.
     """
 
     def __init__(
@@ -46,64 +67,135 @@ class Resolver:
         *,
         guard: Guard,
         resolve: Resolve,
+        still_asking: Callable[[str], Future[list[str]] | None] = nothing_goes_on,
         remember: float = 5.0,
+        remember_hanging: float = 10.0,
         limit: float = 5.0,
-        at_once: int = 64,
+        at_once: int = 128,
     ) -> None:
         self._guard = guard
         self._resolve = resolve
+        self._still_asking = still_asking
         self._remember = remember
+        self._remember_hanging = remember_hanging
         self._limit = limit
-        self._turns = asyncio.Semaphore(at_once)
+        self._turns = FairTurns(at_once)
         self._remembered: dict[str, _Remembered] = {}
         self._under_way: dict[str, _UnderWay] = {}
+        self._hung = dict[str, float]()
+        """Until when a name that hung is not asked for again."""
+        self._going_on = set[str]()
+        """Names that hang still, and hold a turn."""
 
     def remembered(self, host: str, now: float) -> Addresses:
         """Return what a recent look-up found, or nothing; `now` is by the loop's clock."""
         known = self._remembered.get(host)
         return known.addresses if known is not None and known.until > now else ()
 
-    async def look_up(self, host: str) -> Addresses | Unreachable:
-        """Return at least one address that the guard lets pass, or why there is none."""
-        if known := self.remembered(host, asyncio.get_running_loop().time()):
+    async def look_up(
+        self,
+        host: str,
+        *,
+        account: str = EVERYBODY,
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> Addresses | Unreachable:
+        """Return at least one address that the guard lets pass, or why there is none.
+
+        `waiting` is entered while there is no turn for this account.
+        """
+        now = asyncio.get_running_loop().time()
+        if known := self.remembered(host, now):
             return known
-        under_way = self._under_way.get(host) or self._begin(host)
+        if self._hung.get(host, now) > now and host not in self._going_on:
+            return self._no_answer_for(host)
+        under_way = self._under_way.get(host)
+        if under_way is None:
+            self._under_way[host] = under_way = _UnderWay()
         under_way.waiting += 1
         try:
             # A name server that hangs costs one look-up for each name, however many callbacks
             # wait for it; so the look-up outlives whoever asked first.
-            return await asyncio.shield(under_way.task)
+            return await asyncio.shield(await self._begun(host, under_way, account, waiting))
         finally:
             under_way.waiting -= 1
-            if not under_way.waiting and not under_way.has_turn:
-                self._end(host, under_way)  # so that nobody joins what is being cancelled
-                under_way.task.cancel()
+            if not under_way.waiting and not under_way.begun.done():
+                self._withdraw(under_way)
+                del self._under_way[host]
 
     async def close(self) -> None:
         """Give up the look-ups under way."""
-        tasks = [under_way.task for under_way in self._under_way.values()]
+        tasks = [one.begun.result() for one in self._under_way.values() if one.begun.done()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _begin(self, host: str) -> _UnderWay:
-        self._under_way[host] = under_way = _UnderWay()
-        under_way.task = asyncio.create_task(self._in_turn(host, under_way))
-        under_way.task.add_done_callback(lambda _: self._end(host, under_way))
-        return under_way
+    async def _begun(
+        self,
+        host: str,
+        under_way: _UnderWay,
+        account: str,
+        waiting: Callable[[], AbstractContextManager[None]],
+    ) -> asyncio.Task[Addresses | Unreachable]:
+        """Return the look-up once it has a turn, this account's or another's."""
+        begun = under_way.begun
+        if not begun.done() and host in self._going_on:
+            # It has its turn still: who asks again joins it.
+            self._begin(host, under_way, None)
+        elif not begun.done() and account not in under_way.requests:
+            under_way.requests[account] = self._turns.ask(
+                account, lambda: self._begin(host, under_way, account)
+            )
+        if begun.done():
+            return begun.result()
+        with waiting():
+            return await asyncio.shield(begun)
 
-    def _end(self, host: str, under_way: _UnderWay) -> None:
-        if self._under_way.get(host) is under_way:
-            del self._under_way[host]
+    def _begin(self, host: str, under_way: _UnderWay, account: str | None) -> None:
+        task = asyncio.create_task(self._in_turn(host, account))
+        task.add_done_callback(lambda _: self._under_way.pop(host))
+        self._withdraw(under_way)
+        under_way.begun.set_result(task)
 
-    async def _in_turn(self, host: str, under_way: _UnderWay) -> Addresses | Unreachable:
-        async with self._turns:
-            under_way.has_turn = True
-            try:
-                async with asyncio.timeout(self._limit):
-                    return await self._look_up(host)
-            except TimeoutError:
-                return _no_such_name(host, f"no answer came within {self._limit:g} s")
+    def _withdraw(self, under_way: _UnderWay) -> None:
+        for request in under_way.requests.values():
+            self._turns.withdraw(request)
+
+    async def _in_turn(self, host: str, account: str | None) -> Addresses | Unreachable:
+        try:
+            async with asyncio.timeout(self._limit):
+                return await self._look_up(host)
+        except TimeoutError:
+            self._note_hanging(host)
+            return self._no_answer_for(host)
+        finally:
+            if account is not None:
+                self._end_turn(host, account)
+
+    def _end_turn(self, host: str, account: str) -> None:
+        goes_on = self._still_asking(host)
+        if goes_on is None:
+            self._turns.give_back(account)
+            return
+        self._going_on.add(host)
+        asyncio.wrap_future(goes_on).add_done_callback(lambda end: self._ended(host, account, end))
+
+    def _ended(self, host: str, account: str, end: asyncio.Future[list[str]]) -> None:
+        """Return the turn of a look-up for which nobody waited any more."""
+        self._going_on.discard(host)
+        if end.cancelled() or end.exception() is not None:
+            self._note_hanging(host)
+        else:
+            self._hung.pop(host, None)
+        self._turns.give_back(account)
+
+    def _note_hanging(self, host: str) -> None:
+        self._hung.pop(host, None)
+        if len(self._hung) >= _MAX_REMEMBERED:
+            del self._hung[next(iter(self._hung))]
+        self._hung[host] = asyncio.get_running_loop().time() + self._remember_hanging
+
+    def _no_answer_for(self, host: str) -> Unreachable:
+        return _no_such_name(host, f"no answer came within {self._limit:g} s")
 
     async def _look_up(self, host: str) -> Addresses | Unreachable:
         try:
@@ -111,6 +203,8 @@ class Resolver:
         except TimeoutError:
             raise
         except OSError as error:
+            if shortage_of(error):
+                return Unreachable(Failure.SHORTAGE, in_words(error))
             return _no_such_name(host, in_words(error))
         except UnicodeError as error:
             return _no_such_name(host, str(error))
@@ -126,9 +220,10 @@ class Resolver:
         passed = tuple(address for address, why in refusals.items() if why is None)
         if passed:
             return passed
-        first = candidates[0]
-        whose = "" if host == first else f"{host}: "
-        return Unreachable(Failure.GUARD, f"{whose}{refusals[first]}")
+        _log.info("callbacks may not go to %s, which is at %s", host, ", ".join(candidates))
+        # What a name leads to is for the operator: whoever wrote the URL need not know it.
+        why = refusals[host] if host in refusals else refusal_of_name(host)
+        return Unreachable(Failure.GUARD, str(why))
 
     def _keep(self, host: str, addresses: Addresses) -> None:
         self._remembered.pop(host, None)

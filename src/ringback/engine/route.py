@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.egress import Egress, Proxy
+from ringback.engine.fair_turns import EVERYBODY
 
 
 class Peer(NamedTuple):
@@ -30,6 +31,8 @@ class Route(NamedTuple):
     egress: Egress
     turn: int
     """Which of the egress's own addresses it is the turn of."""
+    account: str = EVERYBODY
+    """On whose behalf; what is scarce is shared out among accounts."""
 
     @property
     def place(self) -> str:
@@ -67,7 +70,7 @@ class Route(NamedTuple):
         )
 
 
-def route_of(url: CallbackUrl, egress: Egress, turn: int) -> Route:
+def route_of(url: CallbackUrl, egress: Egress, turn: int, account: str = EVERYBODY) -> Route:
     """Return the way to a URL."""
     says_name = url.connection.sni is not False
-    return Route(url.hostname, url.port, url.uses_tls, says_name, egress, turn)
+    return Route(url.hostname, url.port, url.uses_tls, says_name, egress, turn, account)

@@ -19,7 +19,7 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
 from ringback.core.egress import Direct, Egress, Egresses
 from ringback.core.guard import Guard
-from ringback.core.outcome import Failure, Unreachable
+from ringback.core.outcome import SHORTAGES, Failure, Unreachable
 from ringback.core.rendering import OutgoingRequest
 from ringback.engine.connection import HttpConnection
 from ringback.engine.lookup import Resolve, SystemLookUps
@@ -27,7 +27,7 @@ from ringback.engine.network import Network, SystemNetwork
 from ringback.engine.opening import Opener
 from ringback.engine.pool import KeepAlive, Pool
 from ringback.engine.reach import Reach
-from ringback.engine.resolver import Resolver
+from ringback.engine.resolver import Resolver, nothing_goes_on
 from ringback.engine.room import Room
 from ringback.engine.route import Peer, Route, route_of
 from ringback.engine.steps import Steps
@@ -46,7 +46,8 @@ class Sender:
     The stopwatch says how long an exchange took: seconds, finer than the loop's own clock; all
     limits are kept by the loop's. Without a `network` and a `resolve` of their own, they are this
     machine's. Names are remembered for `remember_names` seconds, and looked up for `name_limit`
-    seconds at most, `names_at_once` of them at the same time. No more than `most_open` connections
+    seconds at most, `names_at_once` of them at the same time, shared out among the accounts that
+    requests are sent for. No more than `most_open` connections
     are open at once, in use or kept; the default leaves others some of the 1024 files that a
     process may usually open.
     """
@@ -61,7 +62,7 @@ class Sender:
         resolve: Resolve | None = None,
         remember_names: float = 5.0,
         name_limit: float = 5.0,
-        names_at_once: int = 64,
+        names_at_once: int = 128,
         keep_alive: KeepAlive = _KEEP_ALIVE,
         most_open: int = 900,
     ) -> None:
@@ -74,10 +75,12 @@ class Sender:
         self._room = Room(most_open, make_room=self._pool.make_room)
         network = network or SystemNetwork()
         resolve = resolve or SystemLookUps()
+        still_asking = resolve.under_way if isinstance(resolve, SystemLookUps) else nothing_goes_on
         self._resolver, self._proxies = (
             Resolver(
                 guard=of_theirs,
                 resolve=resolve,
+                still_asking=still_asking,
                 remember=remember_names,
                 limit=name_limit,
                 at_once=names_at_once,
@@ -108,40 +111,48 @@ class Sender:
         *,
         limits: Limits,
         turn: int = 0,
+        fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
     ) -> Exchange:
         """Send it once and return how that ended; never raises for what the receiver does.
 
         `turn` counts the attempts of the same round before this one: it chooses among the ways
-        out that the URL names. After waiting for a connection, what leaves is what `anew` makes:
-        the same for the same URL, signed by the secrets of that moment.
+        out that the URL names. A `fresh` one leaves by a new connection. After waiting for a
+        connection, what leaves is what `anew` makes: the same for the same URL, signed by the
+        secrets of that moment.
         """
         began = self._stopwatch()
         loop = asyncio.get_running_loop()
         now = loop.time()
         if refused := self._refusal(request.url, limits):
             return self._unsent(refused, began)
-        route, steps = self._route(request, turn), None
-        connection = self._pool.take(route, self._resolver.remembered(route.host, now))
+        route, steps, connection = self._route(request, turn), None, None
+        if not fresh:
+            connection = self._pool.take(route, self._resolver.remembered(route.host, now))
         if connection is None:
             steps = Steps(self._stopwatch)
-            connection = await self._opener.open(route, limits=limits, steps=steps)
+            connection = await self._opener.open(route, limits=limits, steps=steps, fresh=fresh)
             if isinstance(connection, Unreachable):
+                if connection.failure in SHORTAGES:
+                    self._pool.clear()
                 return self._unsent(connection, began, route, steps)
+        waited = 0.0 if steps is None else steps.waited
         left = self._stopwatch()
         try:
             if steps is not None and anew is not None:
                 request = anew()
             # From here to the writing nothing is waited for.
             outcome, response = await connection.exchange(
-                request.to_bytes(), read=limits.read, until=now + limits.total
+                request.to_bytes(), read=limits.read, until=now + waited + limits.total
             )
         except BaseException:
             connection.abort()
             raise
         self._keep(connection, loop.time())
         timings = self._timings(began, left, connection.first_byte, steps)
-        return Exchange(outcome, timings, response, connection.local_address, route.proxy_shown)
+        return Exchange(
+            outcome, timings, response, connection.local_address, route.proxy_shown, waited
+        )
 
     async def close(self) -> None:
         """Close idle connections; for when nothing is being sent any more."""
@@ -157,7 +168,7 @@ class Sender:
 
     def _route(self, request: OutgoingRequest, turn: int) -> Route:
         egress = self._egresses.choose(request.source, request.url.connection, turn=turn)
-        return route_of(request.url, egress, self._turn_of(egress))
+        return route_of(request.url, egress, self._turn_of(egress), request.account_sid)
 
     def _turn_of(self, egress: Egress) -> int:
         if isinstance(egress, Direct) and egress.local_addresses:
@@ -172,7 +183,8 @@ class Sender:
         steps: Steps | None = None,
     ) -> Exchange:
         proxy = None if route is None else route.proxy_shown
-        return Exchange(why, self._timings(began, began, None, steps), proxy=proxy)
+        waited = 0.0 if steps is None else steps.waited
+        return Exchange(why, self._timings(began, began, None, steps), proxy=proxy, waited=waited)
 
     def _timings(
         self, began: float, left: float, first_byte: float | None, steps: Steps | None
@@ -181,12 +193,12 @@ class Sender:
         waited = None if first_byte is None else (first_byte - left) * 1000
         if steps is None:
             return Timings(total, None, None, None, waited)
-        return steps.timings(total=total, first_byte=waited)
+        return steps.timings(total=total - steps.held_up * 1000, first_byte=waited)
 
     def _keep(self, connection: HttpConnection, now: float) -> None:
         if not connection.is_reusable:
             return
-        if self._room.waiting:
+        if self._room.is_waited_for:
             connection.abort()
         else:
             self._pool.keep(connection, now)

@@ -268,6 +268,7 @@ class Shadowing:
         self._checkpoint("shadow_sent")
         head = None if letter.request is None else letter.request.recorded().head
         opened = Shadow.opened(copy, of=callback)
+        started += timedelta(seconds=exchange.waited)
         self._ended.append(opened.settled(exchange, head, started=started))
         self._go_on()
 

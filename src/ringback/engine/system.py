@@ -7,6 +7,9 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
+_LONGEST_NAP: Final = 60.0
+"""Seconds."""
+
 stopwatch = time.perf_counter
 """Seconds from some instant on; for how long a thing took, to the microsecond."""
 
@@ -28,8 +31,16 @@ class SystemClock:
         return datetime.now(UTC)
 
     async def sleep_until(self, instant: datetime) -> None:
-        """Return at this instant, or at once where it has passed."""
-        await asyncio.sleep(max(0.0, (instant - self.now()).total_seconds()))
+        """Return at this instant, or at once where it has passed.
+
+        Where the clock is put forward meanwhile that is found within a minute; where it is set
+        back, it returns after as much time as it took to be, and whoever asked looks again.
+        """
+        left = (instant - self.now()).total_seconds()
+        while left > 0:
+            nap = min(left, _LONGEST_NAP)
+            await asyncio.sleep(nap)
+            left = min(left - nap, (instant - self.now()).total_seconds())
 
 
 class SystemChance:

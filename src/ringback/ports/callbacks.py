@@ -44,6 +44,8 @@ class Claim(NamedTuple):
     """What to tell, and to whom; its own progress is that of before the claim."""
     progress: Progress
     account: Account
+    fresh: bool = False
+    """Whether its request is to leave by a new connection: the last one was stale."""
 
     @property
     def attempt(self) -> Attempt:
@@ -58,8 +60,8 @@ class Settlement(NamedTuple):
     """How an attempt ended, and what becomes of its callback."""
 
     callback: Callback
-    attempt: Attempt
-    """The row with its ending."""
+    attempt: Attempt | None
+    """The row with its ending; None where its request has not left, so that there is no row."""
     progress: Progress
     """Of the callback from now on; where it is under way, its next attempt begins."""
 
@@ -138,7 +140,7 @@ class Callbacks(Protocol):
         ...
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Write how attempts ended, and what becomes of their callbacks."""
+        """Write how attempts ended, or that they were none, and what becomes of their callbacks."""
         ...
 
     def put_back(self, claims: Sequence[Claim], now: datetime) -> None:
@@ -155,6 +157,13 @@ class Callbacks(Protocol):
 
     def waiting(self) -> list[Waiting]:
         """Return each lane in which something waits, with the instant at which it is due."""
+        ...
+
+    def changed_after(self, instant: datetime, *, limit: int) -> list[Callback]:
+        """Return callbacks that wait, and were changed after this instant: retries, above all.
+
+        What has been waiting since its creation, as it was created, is not among them.
+        """
         ...
 
     def unfinished(self) -> dict[str, int]:

@@ -40,14 +40,15 @@ class Transport(Protocol):
         *,
         limits: Limits,
         turn: int = 0,
+        fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
     ) -> Exchange:
         """Send it once and return how that ended; never raises for what the receiver does.
 
         `turn` counts the attempts of the same round before this one, from 0; where the URL names
-        several ways out of this machine, they take turns. Where the request had to wait for a
-        connection, `anew` makes the one that leaves in its place; what it raises is raised here,
-        and nothing leaves.
+        several ways out of this machine, they take turns. A `fresh` one leaves by a connection
+        that carried no other request. Where the request had to wait for a connection, `anew` makes
+        the one that leaves in its place; what it raises is raised here, and nothing leaves.
         """
         ...
 

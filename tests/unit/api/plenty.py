@@ -27,7 +27,7 @@ from ringback.core.supersim.sim import SimStatus
 from ringback.core.supersim.usage import DataSession
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.core.wireless.usage import CommandUse
-from ringback.ports import Claim, Lane, Settlement, Transaction
+from ringback.ports import Lane, Settlement, Transaction
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, PROFILE_SID, SIM_SID, a_callback, a_sim
 from tests.unit.api.world import fill
 from tests.wireless_fakes import (
@@ -212,11 +212,10 @@ def _add_failed_callback(tx: Transaction) -> None:
     """A callback whose only attempt was refused."""
     tx.callbacks.add(a_callback())
     (claimed,) = tx.callbacks.claim(Lane(ACCOUNT_SID, "http://127.0.0.1:9000"), NOW, limit=1)
-    callback, progress, account = claimed
+    callback, progress = claimed.callback, claimed.progress
     answered = RecordedResponse(503, (("Server", "made up"),), b"not now")
     exchange = Exchange(Refused(503), Timings(2.5, None, 0.5, None, 2.0), answered)
-    opened = Claim(callback, progress, account).attempt
-    row = settle(opened, exchange, _REQUEST, started=NOW)
+    row = settle(claimed.attempt, exchange, _REQUEST, started=NOW)
     ended = progress._replace(
         due=None, status=CallbackStatus.FAILED, status_reason="made up", date_updated=NOW
     )

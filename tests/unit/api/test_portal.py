@@ -41,7 +41,7 @@ async def attempt(
 
     def work(tx: Transaction) -> None:
         for exchange in exchanges:
-            for callback, progress, account in tx.callbacks.claim(LANE, NOW, limit=1):
+            for callback, progress, account, _ in tx.callbacks.claim(LANE, NOW, limit=1):
                 opened = Claim(callback, progress, account).attempt
                 row = settle(opened, exchange, request, started=NOW)
                 again = progress._replace(due=NOW)

@@ -54,7 +54,7 @@ def add_pair(
     """
     callback = a_callback(sid=f"CB{number:032x}", url=url, account_sid=account_sid)
     tx.callbacks.add(callback)
-    ((_, progress, account),) = tx.callbacks.claim(lane_of(callback), NOW, limit=1)
+    ((_, progress, account, _),) = tx.callbacks.claim(lane_of(callback), NOW, limit=1)
     row = settle(Claim(callback, progress, account).attempt, first, None, started=NOW)
     later = progress._replace(due=NOW + timedelta(days=1))
     tx.callbacks.settle([Settlement(callback, row, later)])

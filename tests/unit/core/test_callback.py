@@ -15,6 +15,7 @@ from ringback.core.callback import (
     advance,
     begin,
     discard,
+    plan_anew,
     put_back,
     replay,
     settle,
@@ -178,6 +179,27 @@ def test_a_first_attempt_that_is_put_back_was_never_begun() -> None:
     waiting = Progress(NOW, attempt_count=4, due=NOW, round_number=2)
     begun = begin(waiting, LATER, total_timeout=TOTAL)
     assert put_back(begun, LATER) == waiting._replace(date_updated=LATER, due=LATER)
+
+
+def test_what_a_clock_ahead_has_planned_waits_as_long_from_now_on() -> None:
+    ahead = LATER + 1_000_000 * SECOND
+    planned = Progress(ahead, attempt_count=3, due=ahead + 9 * SECOND, round_number=2)
+    assert plan_anew(planned, NOW) == planned._replace(date_updated=NOW, due=NOW + 9 * SECOND)
+
+
+def test_a_round_that_a_clock_ahead_has_begun_begins_now() -> None:
+    planned = Progress(LATER, due=LATER, round_attempts=1, round_began=LATER)
+    assert plan_anew(planned, NOW).round_began == NOW
+    begun = planned._replace(round_began=NOW - SECOND)
+    assert plan_anew(begun, NOW).round_began == NOW - SECOND
+
+
+def test_what_does_not_wait_is_not_planned_anew() -> None:
+    assert plan_anew(UNDER_WAY, NOW) == UNDER_WAY
+
+
+def test_what_is_put_back_may_be_due_later() -> None:
+    assert put_back(UNDER_WAY, LATER, due=LATER + SECOND).due == LATER + SECOND
 
 
 def test_a_retry_that_is_put_back_keeps_the_beginning_of_its_round() -> None:

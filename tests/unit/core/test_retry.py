@@ -4,7 +4,15 @@ import pytest
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Connection
-from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown, Unreachable
+from ringback.core.outcome import (
+    SHORTAGES,
+    Delivered,
+    Failure,
+    Outcome,
+    Refused,
+    Unknown,
+    Unreachable,
+)
 from ringback.core.retry import (
     Decision,
     Done,
@@ -115,8 +123,25 @@ def test_what_is_tried_again(source: Source, fragment: str, retried: list[Outcom
 
 
 def test_the_table_covers_every_failure() -> None:
-    never = {Failure.GUARD, Failure.SECRET, Failure.SOURCE, Failure.INTERNAL}
+    never = {Failure.GUARD, Failure.SECRET, Failure.SOURCE, Failure.INTERNAL, *SHORTAGES}
     assert {outcome.failure for outcome in (*CONNECTING, *READING)} | never == set(Failure)
+
+
+# ---- after a kept connection that turned out to be closed
+
+
+@pytest.mark.parametrize("rc", [0, 1, 5])
+def test_one_more_try_follows_a_stale_connection_whatever_rc_is(rc: int) -> None:
+    stale = failed(Failure.STALE)
+    assert after(stale, f"rc={rc}", attempts=rc + 1) == AGAIN
+    assert after(failed(Failure.CONNECT), f"rc={rc}", attempts=rc + 1) != AGAIN
+    assert after(stale, f"rc={rc}", attempts=rc + 2) != AGAIN, "a fresh one can't be stale"
+
+
+def test_no_try_follows_a_stale_connection_where_rp_or_the_time_says_so() -> None:
+    stale = failed(Failure.STALE)
+    assert after(stale, "rc=0&rp=5xx") != AGAIN
+    assert after(stale, "rc=0&tt=1000", spent=SECOND) != AGAIN
 
 
 # ---- what ends the callback, or begins a new round, whatever rp says

@@ -116,6 +116,7 @@ class FunctionTransport:
         *,
         limits: Timeouts,
         turn: int = 0,
+        fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
     ) -> Exchange:
         return await self._send(request)
@@ -141,6 +142,7 @@ class GatedTransport:
         *,
         limits: Timeouts,
         turn: int = 0,
+        fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
     ) -> Exchange:
         host = request.url.host

@@ -13,7 +13,7 @@ from typing import TypeVar
 import pytest
 
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
-from ringback.core.callback import Callback, Exchange, Timings
+from ringback.core.callback import Callback, Exchange, Progress, Timings
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits as Timeouts
 from ringback.core.method import Method
@@ -73,6 +73,9 @@ A, B = "a.example", "b.example"
 REFUSED_BY_GUARD = Exchange(Unreachable(Failure.GUARD, "10.0.0.1 is not a public address"))
 LATE = Exchange(Unreachable(Failure.READ_TIMEOUT, "no answer came"))
 GONE = Exchange(Refused(410))
+STALE = Exchange(Unreachable(Failure.STALE, "it was closed"))
+SHORT = Exchange(Unreachable(Failure.SHORTAGE, "Too many open files"))
+NO_PORT = Exchange(Unreachable(Failure.NO_LOCAL_PORT, "Cannot assign requested address"))
 
 
 def header(request: OutgoingRequest, name: str) -> str:
@@ -93,6 +96,7 @@ class SlowTransport(RecordingTransport):
         *,
         limits: Timeouts,
         turn: int = 0,
+        fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
     ) -> Exchange:
         exchange = await super().send(request, limits=limits, turn=turn, anew=anew)
@@ -363,6 +367,14 @@ async def test_the_attempts_of_a_round_are_told_apart_by_their_turns() -> None:
     assert transport.turns == [0, 1, 2]
 
 
+async def test_the_try_after_a_stale_connection_has_a_fresh_one_and_only_that_one() -> None:
+    store = await a_store(a_callback(url="http://a.example#rc=1", source=Source.KORE))
+    transport = RecordingTransport([REFUSED, STALE])
+    await Bench(store, transport).settle(3)
+    assert transport.fresh == [False, False, True]
+    assert await results_in(store) == ["refused", "unreachable", "delivered"]
+
+
 async def test_a_round_ends_when_its_time_is_used_up() -> None:
     clock = FakeClock()
     transport = SlowTransport(clock, 3 * SECOND, [REFUSED] * 9)
@@ -391,6 +403,20 @@ async def test_a_round_begins_when_its_first_request_leaves_and_not_when_it_was_
     await Bench(store, transport, clock=clock, limits=Limits(per_destination=1)).settle(3)
     assert [limits.total for limits in transport.limits] == [15.0, 15.0, 5.0]
     assert (await callback_in(store, sid(2))).status == "delivered"
+
+
+async def test_the_rounds_clock_does_not_run_while_a_turn_of_ours_is_waited_for() -> None:
+    waited, took = 20 * SECOND, 4 * SECOND
+    clock = FakeClock()
+    late = Exchange(Refused(503), waited=waited.total_seconds())
+    transport = SlowTransport(clock, waited + took, [late, late])
+    url = "http://a.example#rc=2&tt=10000"
+    bench = Bench(await a_store(a_callback(url=url, source=Source.KORE)), transport, clock=clock)
+    await bench.settle(3)
+    assert [limits.total for limits in transport.limits] == [10, 6, 2]
+    first, second, _ = await attempts_in(bench.store)
+    assert first.date_started == NOW + waited, "when its own look-up began"
+    assert second.date_started == NOW + waited + took + waited
 
 
 async def test_a_retry_keeps_its_slot_and_is_written_with_the_settlement() -> None:
@@ -941,6 +967,92 @@ async def test_the_first_attempt_and_the_delivery_are_timed_from_the_acceptance(
 
     assert sum_and_count(bench.tally.first_attempt_seconds) == (3.0, 1)
     assert sum_and_count(bench.tally.delivery_seconds[Source.KORE]) == (7.0, 1)
+
+
+# ---- what this machine lacks --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("short", [SHORT, NO_PORT], ids=["anything", "ports"])
+async def test_a_callback_that_could_not_leave_is_put_back_without_an_attempt(
+    short: Exchange, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await a_store(a_callback(url="http://a.example#rc=0"))
+    bench = Bench(store, RecordingTransport([short, short]))
+    async with running(bench.dispatcher.run):
+        await all_has_run()
+        first = (await callback_in(store)).progress
+        assert first == Progress(NOW, due=NOW + timedelta(seconds=0.25))
+        assert await results_in(store) == []
+        bench.clock.advance(timedelta(seconds=0.25))
+        await all_has_run()
+        second = (await callback_in(store)).progress
+        assert second.due == NOW + timedelta(seconds=0.75), "each wait is twice as long"
+        bench.clock.advance(timedelta(seconds=0.5))
+        await bench.steps.reach("settled")
+        await all_has_run()
+    assert await results_in(store) == ["delivered"]
+    assert bench.dispatcher.under_way == 0
+    assert len(caplog.messages) == 1, "one line for an outage"
+    assert dict(bench.tally.attempts) == {("kore", "delivered", ""): 1}
+
+
+async def test_a_retry_that_could_not_leave_keeps_its_place_in_its_round() -> None:
+    store = await a_store(a_callback(url="http://a.example#rc=1", source=Source.KORE))
+    bench = Bench(store, RecordingTransport([REFUSED, SHORT, REFUSED]))
+    async with running(bench.dispatcher.run):
+        await all_has_run()
+        progress = (await callback_in(store)).progress
+        assert (progress.attempt_count, progress.round_attempts) == (1, 1)
+        bench.clock.advance(SECOND)
+        await bench.steps.reach("settled", 2)
+        await all_has_run()
+    assert await results_in(store) == ["refused", "refused"]
+    assert (await callback_in(store)).status == "failed"
+
+
+async def test_while_ports_are_short_for_one_destination_others_go_on() -> None:
+    store, sent = await a_store(), list[str]()
+
+    async def send(request: OutgoingRequest) -> Exchange:
+        sent.append(request.url.host)
+        return NO_PORT if request.url.host == A else DELIVERED
+
+    bench = Bench(store, FunctionTransport(send))
+    async with running(bench.dispatcher.run):
+        await bench.take(*callbacks_to(HOST, [1]))
+        await all_has_run()
+        await bench.take(*callbacks_to(HOST, [2]), *callbacks_to(OTHER_HOST, [3]))
+        await all_has_run()
+    assert sent == [A, B]
+    assert (await callback_in(store, sid(2))).progress == Progress(NOW, due=NOW)
+
+
+async def test_while_descriptors_are_short_nothing_is_claimed_until_the_wait_is_over() -> None:
+    store, sent = await a_store(), list[str]()
+
+    async def send(request: OutgoingRequest) -> Exchange:
+        sent.append(request.url.host)
+        return SHORT if len(sent) == 1 else DELIVERED
+
+    bench = Bench(store, FunctionTransport(send))
+    async with running(bench.dispatcher.run):
+        await bench.take(*callbacks_to(HOST, [1]))
+        await all_has_run()
+        await bench.take(*callbacks_to(OTHER_HOST, range(2, 50)))
+        await all_has_run()
+        assert sent == [A]
+        bench.clock.advance(timedelta(seconds=0.25))
+        await bench.steps.reach("settled", 49)
+    assert len(sent) == 50
+
+
+async def test_a_crash_after_a_shortage_finds_nothing_open() -> None:
+    store = await a_store(a_callback())
+    bench = Bench(store, RecordingTransport([SHORT]))
+    async with running(bench.dispatcher.run):
+        await all_has_run()
+    second = Bench(store, RecordingTransport())
+    assert await second.dispatcher.recover() == 0
 
 
 # ---- the end -------------------------------------------------------------------------------------

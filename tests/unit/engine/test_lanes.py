@@ -558,3 +558,61 @@ def test_threads_never_take_the_same_slot() -> None:
 
     run_at_once(*[take_the_one_slot] * 4)
     assert set(under_way) == {1}
+
+
+# ---- rests ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("all_lanes", [False, True])
+def test_a_rest_returns_the_slots_and_leaves_the_window_as_it_is(all_lanes: bool) -> None:
+    lanes = many()
+    assert take_all(lanes, A1) == 16
+    until = {lanes.rest(A1, NOW, all_lanes=all_lanes) for _ in range(16)}
+    assert until == {NOW + SECOND / 4}, "all that fail at once wait together"
+    assert lanes.under_way == 0
+    lanes.expect(A1, NOW)
+    assert claim_all(lanes) == {}
+    assert not lanes.try_take(A1, NOW)
+    assert lanes.next_due() == NOW + SECOND / 4
+    assert claim_all(lanes, now=NOW + SECOND / 4) == {A1: 16}
+
+
+def test_a_lane_that_rests_keeps_no_other_waiting() -> None:
+    lanes = many()
+    assert lanes.try_take(A1, NOW)
+    lanes.rest(A1, NOW, all_lanes=False)
+    assert not lanes.try_take(A1, NOW)
+    assert lanes.try_take(A2, NOW)
+    assert lanes.try_take(B1, NOW)
+
+
+def rests(lanes: Lanes, count: int) -> list[float]:
+    """How long so many rests are, one right after the other, in seconds."""
+    now, lengths = NOW, list[float]()
+    for _ in range(count):
+        assert lanes.try_take(A1, now)
+        until = lanes.rest(A1, now, all_lanes=True)
+        lengths.append((until - now).total_seconds())
+        now = until
+    return lengths
+
+
+def test_rests_grow_up_to_eight_seconds() -> None:
+    assert rests(many(), 8) == [0.25, 0.5, 1, 2, 4, 8, 8, 8]
+
+
+def test_after_something_got_through_a_rest_is_short_again() -> None:
+    lanes = many()
+    rests(lanes, 5)
+    later = NOW + 60 * SECOND
+    assert lanes.try_take(A1, later)
+    lanes.answered(A1, slots=1)
+    assert lanes.try_take(A1, later)
+    assert lanes.rest(A1, later, all_lanes=True) == later + SECOND / 4
+
+
+def test_a_clock_that_is_set_back_prolongs_no_rest() -> None:
+    lanes = many()
+    assert lanes.try_take(A1, NOW)
+    lanes.rest(A1, NOW, all_lanes=True)
+    assert lanes.try_take(A1, NOW - 3600 * SECOND)

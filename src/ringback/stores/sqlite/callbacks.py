@@ -205,12 +205,13 @@ class SqliteCallbacks:
         for callback, attempt, progress in settlements:
             self._change(callback, progress)
             queue(_CLOSED, (callback.sid,))
-            queue(_ENDED, write_attempt(attempt))
+            if attempt is not None:
+                queue(_ENDED, write_attempt(attempt))
             if progress.is_under_way:
                 self._open(callback.sid, progress)
 
     def put_back(self, claims: Sequence[Claim], now: datetime) -> None:
-        for callback, progress, _ in claims:
+        for callback, progress, *_ in claims:
             self.change(callback.having(put_back(progress, now)))
             self._session.queue(_CLOSED, (callback.sid,))
 
@@ -240,6 +241,15 @@ class SqliteCallbacks:
             if due := self.next_due(lane):
                 found.append(Waiting(lane, due))
         return found
+
+    def changed_after(self, instant: datetime, *, limit: int) -> list[Callback]:
+        rows = self._session.read_queued(
+            f"SELECT {COLUMNS} FROM {_FROM}"
+            " WHERE due_us IS NOT NULL AND updated_us <> created_us AND updated_us > ?"
+            " AND started_us IS NULL ORDER BY updated_us LIMIT ?",
+            (to_us(instant), limit),
+        )
+        return [read_callback(row) for row in rows.fetchall()]
 
     def unfinished(self) -> dict[str, int]:
         rows = self._session.read_queued(

@@ -1,0 +1,308 @@
+"""Names whose server never answers: nobody else waits for them, and they take no turn twice."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ringback.core.addresses import LOOPBACK
+from ringback.core.callback import Exchange
+from ringback.core.connection import Limits
+from ringback.core.guard import Guard
+from ringback.core.outcome import Delivered, Failure
+from ringback.core.rendering import OutgoingRequest
+from ringback.engine.dispatcher import Dispatcher
+from ringback.engine.lookup import SystemLookUps
+from ringback.engine.sender import Sender
+from ringback.engine.system import SystemChance, SystemClock, stopwatch
+from ringback.stores.memory import MemoryStore
+from tests.fakes import a_callback, an_account
+from tests.networks import MadeUpNetwork, MadeUpTime
+from tests.receivers import OK, RecordingReceiver
+from tests.sending import LIMITS, failure_of, post, resolve_to, why_of
+from tests.unit.engine.parts import OTHER_ACCOUNT_SID, all_has_run, running, sid
+
+HOSTILE, QUIET = "AC" + "a" * 32, "AC" + "b" * 32
+
+
+class HangingMachine:
+    """A resolver of which the names that begin like this hang until they are let go."""
+
+    def __init__(self) -> None:
+        self.asked = list[str]()
+        self.released = threading.Event()
+
+    def __call__(self, host: str) -> list[str]:
+        self.asked.append(host)
+        if host.startswith("hangs"):
+            self.released.wait(timeout=30)
+        return ["127.0.0.1"]
+
+    async def has_asked(self, count: int) -> None:
+        """Return once so many names were asked for."""
+        async with asyncio.timeout(10):
+            while len(self.asked) < count:  # noqa: ASYNC110 (threads ring no bell)
+                await asyncio.sleep(0.001)
+
+    async def is_over(self) -> None:
+        """Return once no look-up is under way in any thread, and the loop knows."""
+        async with asyncio.timeout(10):
+            while any(  # noqa: ASYNC110 (threads ring no bell)
+                one.name.startswith("look-up") for one in threading.enumerate()
+            ):
+                await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)
+
+
+def of(account: str, url: str) -> OutgoingRequest:
+    return replace(post(url), account_sid=account)
+
+
+def send_all(
+    sender: Sender, account: str, receiver: RecordingReceiver, hosts: list[str]
+) -> list[asyncio.Task[Exchange]]:
+    return [
+        asyncio.create_task(sender.send(of(account, receiver.url(host=host)), limits=LIMITS))
+        for host in hosts
+    ]
+
+
+async def cancel(tasks: list[asyncio.Task[Exchange]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_hanging_names_of_one_account_leave_the_others_half_of_the_turns() -> None:
+    machine = HangingMachine()
+    sender = Sender(
+        stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=SystemLookUps(machine), names_at_once=8
+    )
+    async with RecordingReceiver() as receiver:
+        names = [f"hangs-{number}.example" for number in range(2000)]
+        hanging = send_all(sender, HOSTILE, receiver, names)
+        await machine.has_asked(4)
+        quiet = [f"quiet-{number}.example" for number in range(30)]
+        exchanges = await asyncio.gather(*send_all(sender, QUIET, receiver, quiet))
+        assert [exchange.outcome for exchange in exchanges] == [Delivered(200)] * 30
+        assert [host for host in machine.asked if host.startswith("hangs")] == names[:4]
+        await cancel(hanging)
+        machine.released.set()
+        await sender.close()
+
+
+async def test_threads_that_hang_hold_their_turns_until_they_end() -> None:
+    machine = HangingMachine()
+    sender = Sender(
+        stopwatch=stopwatch,
+        guard=Guard(LOOPBACK),
+        resolve=SystemLookUps(machine),
+        names_at_once=4,
+        name_limit=0.5,
+    )
+    async with RecordingReceiver() as receiver:
+        hanging = send_all(sender, HOSTILE, receiver, [f"hangs-{n}.example" for n in range(50)])
+        first = await asyncio.gather(*hanging[:2])
+        assert [failure_of(one) for one in first] == [Failure.NAME] * 2
+        await asyncio.sleep(0.2)
+        assert len(machine.asked) == 2, "no thread more, though both have had their time"
+        (good,) = send_all(sender, QUIET, receiver, ["quiet.example"])
+        assert (await good).outcome == Delivered(200)
+        machine.released.set()
+        rest = await asyncio.gather(*hanging[2:])
+        assert {exchange.outcome for exchange in rest} == {Delivered(200)}
+        await sender.close()
+
+
+async def test_a_name_that_another_account_waits_for_is_asked_in_the_first_turn_of_either() -> None:
+    machine = HangingMachine()
+    sender = Sender(
+        stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=SystemLookUps(machine), names_at_once=4
+    )
+    async with RecordingReceiver() as receiver:
+        names = [*(f"hangs-{number}.example" for number in range(50)), "shared.example"]
+        hanging = send_all(sender, HOSTILE, receiver, names)
+        await asyncio.sleep(0)
+        (good,) = send_all(sender, QUIET, receiver, ["shared.example"])
+        assert (await good).outcome == Delivered(200)
+        assert (await hanging[-1]).outcome == Delivered(200), "it profits by the other's turn"
+        await cancel(hanging)
+        machine.released.set()
+        await sender.close()
+
+
+async def test_no_callback_to_a_healthy_receiver_fails_for_a_turn_of_ours() -> None:
+    machine, store = HangingMachine(), MemoryStore()
+    sender = Sender(
+        stopwatch=stopwatch,
+        guard=Guard(LOOPBACK),
+        resolve=SystemLookUps(machine),
+        names_at_once=8,
+        remember_names=0,
+        name_limit=2,
+    )
+    dispatcher = Dispatcher(
+        store=store, transport=sender, clock=SystemClock(), chance=SystemChance()
+    )
+    async with RecordingReceiver() as receiver:
+        hanging = [
+            a_callback(sid=sid(n), url=receiver.url("/#rc=0", host=f"hangs-{n}.example"))
+            for n in range(200)
+        ]
+        healthy = [
+            a_callback(
+                sid=sid(n),
+                account_sid=OTHER_ACCOUNT_SID,
+                url=receiver.url("/#rc=0&ct=3000", host=f"quiet-{n}.example"),
+            )
+            for n in range(200, 230)
+        ]
+        await store.transact(lambda tx: tx.accounts.add(an_account(), []))
+        await store.transact(lambda tx: tx.accounts.add(an_account(sid=OTHER_ACCOUNT_SID), []))
+        await store.transact(lambda tx: [tx.callbacks.add(one) for one in [*hanging, *healthy]])
+        await dispatcher.recover()
+        async with asyncio.timeout(30), running(dispatcher.run):
+            await receiver.wait_for(30)
+            while dispatcher.unfinished > 200:  # noqa: ASYNC110 (it rings no bell at its end)
+                await asyncio.sleep(0.01)
+        found = await store.transact(
+            lambda tx: [tx.callbacks.get(OTHER_ACCOUNT_SID, one.sid) for one in healthy]
+        )
+        assert [one and one.status for one in found] == ["delivered"] * 30
+        machine.released.set()
+        await sender.close()
+
+
+def in_made_up_time(story: Callable[[MadeUpTime], Coroutine[Any, Any, None]]) -> None:
+    loop = MadeUpTime()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(story(loop))
+
+
+def a_sender(
+    loop: MadeUpTime, resolve: Callable[[str], Awaitable[list[str]]], **how: Any
+) -> Sender:
+    network = MadeUpNetwork(lambda _: OK, after=0.001)
+    return Sender(stopwatch=loop.time, network=network, resolve=resolve, **how)
+
+
+def test_waiting_for_a_turn_is_no_part_of_the_callbacks_time() -> None:
+    async def slowly(host: str) -> list[str]:
+        await asyncio.sleep(4)
+        return ["198.0.0.1"]
+
+    async def story(loop: MadeUpTime) -> None:
+        sender = a_sender(loop, slowly, names_at_once=1)
+        limits = Limits(connect=4.5, read=5, total=5)
+        sends = [sender.send(post(f"http://{n}.example/"), limits=limits) for n in range(10)]
+        exchanges = await asyncio.gather(*sends)
+        assert [exchange.outcome for exchange in exchanges] == [Delivered(200)] * 10
+        assert [exchange.waited for exchange in exchanges] == pytest.approx(
+            [4.0 * number for number in range(10)]
+        )
+        for timings in (exchange.timings for exchange in exchanges):
+            assert timings is not None
+            assert timings.look_up == pytest.approx(4000)
+            assert timings.total == pytest.approx(4002)
+        await sender.close()
+
+    in_made_up_time(story)
+
+
+def test_a_name_that_hung_is_not_asked_again_for_ten_seconds() -> None:
+    asked = list[float]()
+
+    async def story(loop: MadeUpTime) -> None:
+        async def hang(host: str) -> list[str]:
+            asked.append(loop.time())
+            await asyncio.Event().wait()
+            return []
+
+        sender, whys = a_sender(loop, hang, name_limit=4), list[str]()
+        for at in (0.0, 5.5, 13.5, 15.5):
+            await asyncio.sleep(at - loop.time())
+            whys.append(why_of(await sender.send(post("http://hangs.example/"), limits=LIMITS)))
+        assert asked == pytest.approx([0.0, 15.5])
+        assert set(whys[:3]) == {
+            "the host hangs.example could not be looked up: no answer came within 4 s"
+        }
+        await sender.close()
+
+    in_made_up_time(story)
+
+
+async def test_who_asks_for_a_name_that_hangs_still_joins_its_look_up() -> None:
+    # As where a datagram was lost: the machine's resolver asks again just when our limit is over.
+    machine = HangingMachine()
+    sender = Sender(
+        stopwatch=stopwatch,
+        guard=Guard(LOOPBACK),
+        resolve=SystemLookUps(machine),
+        name_limit=0.5,
+        names_at_once=2,
+    )
+    async with RecordingReceiver() as receiver:
+        request = of(HOSTILE, receiver.url(host="hangs.example"))
+        assert failure_of(await sender.send(request, limits=LIMITS)) is Failure.NAME
+        again = asyncio.create_task(sender.send(request, limits=LIMITS))
+        await all_has_run()
+        machine.released.set()
+        assert (await again).outcome == Delivered(200)
+        assert machine.asked == ["hangs.example"]
+        await sender.close()
+
+
+async def test_a_name_that_hung_and_has_no_answer_in_the_end_is_remembered_from_then_on() -> None:
+    machine, asked = threading.Event(), list[str]()
+
+    def ask(host: str) -> list[str]:
+        asked.append(host)
+        machine.wait(timeout=30)
+        raise OSError("no name server could be reached")
+
+    sender = Sender(stopwatch=stopwatch, resolve=SystemLookUps(ask), name_limit=0.5)
+    request = post("http://hangs.example/")
+    assert failure_of(await sender.send(request, limits=LIMITS)) is Failure.NAME
+    machine.set()
+    await HangingMachine().is_over()
+    assert failure_of(await sender.send(request, limits=LIMITS)) is Failure.NAME
+    assert asked == ["hangs.example"]
+    await sender.close()
+
+
+async def test_a_name_that_answers_late_is_asked_again_at_once() -> None:
+    machine = HangingMachine()
+    sender = Sender(
+        stopwatch=stopwatch,
+        guard=Guard(LOOPBACK),
+        resolve=SystemLookUps(machine),
+        name_limit=0.5,
+    )
+    async with RecordingReceiver() as receiver:
+        request = post(receiver.url(host="hangs.example"))
+        assert failure_of(await sender.send(request, limits=LIMITS)) is Failure.NAME
+        assert failure_of(await sender.send(request, limits=LIMITS)) is Failure.NAME
+        assert len(machine.asked) == 1
+        machine.released.set()
+        await machine.is_over()
+        assert (await sender.send(request, limits=LIMITS)).outcome == Delivered(200)
+        await sender.close()
+
+
+async def test_places_for_connections_go_to_the_accounts_that_wait_in_turn() -> None:
+    sender = Sender(
+        stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=resolve_to("127.0.0.1"), most_open=1
+    )
+    async with RecordingReceiver(
+        answer=lambda _: b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    ) as receiver:
+        many = send_all(sender, HOSTILE, receiver, [f"a-{number}.example" for number in range(50)])
+        await asyncio.sleep(0)
+        (quiet,) = send_all(sender, QUIET, receiver, ["b.example"])
+        assert (await quiet).outcome == Delivered(200)
+        assert sum(task.done() for task in many) <= 2
+        await asyncio.gather(*many)
+        await sender.close()

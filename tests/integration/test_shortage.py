@@ -1,0 +1,185 @@
+"""A machine that has nothing left to send by: callbacks wait, and none is the worse for it."""
+
+import asyncio
+import errno
+import socket
+import sys
+
+import pytest
+
+from ringback.core.addresses import LOOPBACK
+from ringback.core.guard import Guard
+from ringback.core.outcome import Delivered, Failure, Unreachable
+from ringback.engine.lookup import SystemLookUps
+from ringback.engine.network import SystemNetwork
+from ringback.engine.sender import Sender
+from ringback.engine.system import stopwatch
+from tests.receivers import OK, RecordingReceiver
+from tests.sending import LIMITS, failure_of, post, resolve_to
+
+COUNT = 150
+
+# Delivers so many callbacks with fewer descriptors than the receiver's answers take at once.
+DELIVERING = """
+import asyncio, logging, resource, sys
+from ringback.core.addresses import LOOPBACK
+from ringback.core.guard import Guard
+from ringback.engine.dispatcher import Dispatcher
+from ringback.engine.sender import Sender
+from ringback.engine.system import SystemChance, SystemClock, stopwatch
+from ringback.stores.memory import MemoryStore
+from tests.fakes import a_callback, an_account
+
+async def main(url, count):
+    logging.basicConfig(level="WARNING", stream=sys.stderr)
+    store = MemoryStore()
+    sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK), remember_names=0)
+    dispatcher = Dispatcher(
+        store=store, transport=sender, clock=SystemClock(), chance=SystemChance()
+    )
+    callbacks = [a_callback(sid=f"CB{number:032}", url=url) for number in range(count)]
+    await store.transact(lambda tx: tx.accounts.add(an_account(), []))
+    await store.transact(lambda tx: [tx.callbacks.add(one) for one in callbacks])
+    await dispatcher.recover()
+    running = asyncio.create_task(dispatcher.run())
+    while dispatcher.unfinished:
+        await asyncio.sleep(0.05)
+    for one in callbacks:
+        kept, rows = await store.transact(
+            lambda tx: (tx.callbacks.find(one.sid), tx.callbacks.attempts(one.sid))
+        )
+        print(kept.status, *(row.result for row in rows))
+    running.cancel()
+    await sender.close()
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))
+asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+"""
+
+
+async def slowly(writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(0.05)
+    writer.write(OK)
+    await writer.drain()
+
+
+async def test_no_callback_fails_for_want_of_descriptors_and_none_is_attempted() -> None:
+    async with RecordingReceiver(answer=lambda _: slowly) as receiver:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", DELIVERING, receiver.url("/#rc=0", host="localhost")),
+            str(COUNT),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(60):
+                output, errors = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        requests = len(receiver.requests)
+    assert output.decode().splitlines() == ["delivered delivered"] * COUNT
+    assert requests == COUNT
+    lines = [line for line in errors.decode().splitlines() if "callbacks wait" in line]
+    assert lines == [
+        "WARNING:ringback.engine.dispatcher:callbacks wait, and nothing of them is lost:"
+        " Too many open files"
+    ]
+
+
+class ShortNetwork(SystemNetwork):
+    """Raises this for every connection, after the first few."""
+
+    def __init__(self, number: int, *, after: int = 0) -> None:
+        super().__init__()
+        self._error = OSError(number, "made up")
+        self._left = after
+
+    async def connect(
+        self,
+        protocol: asyncio.BufferedProtocol,
+        *,
+        address: str,
+        port: int,
+        local_address: str | None,
+    ) -> None:
+        if not self._left:
+            raise self._error
+        self._left -= 1
+        await super().connect(protocol, address=address, port=port, local_address=local_address)
+
+
+@pytest.mark.parametrize(
+    ("number", "failure"),
+    [
+        (errno.EMFILE, Failure.SHORTAGE),
+        (errno.ENFILE, Failure.SHORTAGE),
+        (errno.ENOBUFS, Failure.SHORTAGE),
+        (errno.ENOMEM, Failure.SHORTAGE),
+        (errno.EADDRNOTAVAIL, Failure.NO_LOCAL_PORT),
+        (errno.ECONNREFUSED, Failure.CONNECT),
+    ],
+)
+async def test_what_this_machine_lacks_is_told_apart_from_what_a_receiver_does(
+    number: int, failure: Failure
+) -> None:
+    network = ShortNetwork(number)
+    sender = Sender(stopwatch=stopwatch, network=network, resolve=resolve_to("198.18.0.1"))
+    sender = Sender(
+        stopwatch=stopwatch, guard=Guard(LOOPBACK), network=network, resolve=resolve_to("127.0.0.1")
+    )
+    exchange = await sender.send(post("http://a.example/"), limits=LIMITS)
+    assert failure_of(exchange) is failure
+    assert sender.open_connections == 0
+
+
+async def test_idle_connections_are_closed_for_what_they_hold() -> None:
+    async with RecordingReceiver() as one, RecordingReceiver() as other:
+        sender = Sender(
+            stopwatch=stopwatch, guard=Guard(LOOPBACK), network=ShortNetwork(errno.EMFILE, after=1)
+        )
+        assert (await sender.send(post(one.url()), limits=LIMITS)).outcome == Delivered(200)
+        assert sender.open_connections == 1
+        await sender.send(post(other.url()), limits=LIMITS)
+        await one.wait_for_ended(1)
+        assert sender.open_connections == 0
+        await sender.close()
+
+
+async def test_a_look_up_without_descriptors_is_no_failure_of_the_name() -> None:
+    def ask(host: str) -> list[str]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    sender = Sender(stopwatch=stopwatch, resolve=SystemLookUps(ask))
+    exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
+    assert exchange.outcome == Unreachable(Failure.SHORTAGE, "Too many open files")
+
+
+async def test_a_look_up_without_a_thread_is_no_failure_of_the_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start(self: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("ringback.engine.lookup.Thread.start", start)
+    sender = Sender(stopwatch=stopwatch)
+    exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
+    assert failure_of(exchange) is Failure.SHORTAGE
+
+
+async def test_an_address_to_which_no_way_leads_is_the_receivers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Linux has one number for no port and for no address to leave from.
+    async def connect(self: object, sock: socket.socket, address: object) -> None:
+        raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(type(loop), "sock_connect", connect)
+    sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
+    no_port = await sender.send(post("http://127.0.0.1/"), limits=LIMITS)
+    assert failure_of(no_port) is Failure.NO_LOCAL_PORT
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: (_ for _ in ()).throw(OSError(99, "")))
+    no_way = await sender.send(post("http://127.0.0.1/"), limits=LIMITS)
+    assert failure_of(no_way) is Failure.CONNECT

@@ -1,0 +1,104 @@
+"""Receivers that close silently after an answer: the engine's own way, over real sockets."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from ringback.core.addresses import LOOPBACK
+from ringback.core.guard import Guard
+from ringback.core.outcome import Delivered, Failure
+from ringback.engine.dispatcher import Dispatcher
+from ringback.engine.pool import KeepAlive
+from ringback.engine.sender import Sender
+from ringback.engine.system import SystemChance, SystemClock, stopwatch
+from ringback.stores.sqlite.store import SqliteStore
+from tests.fakes import ACCOUNT_SID, VAULT, a_callback, an_account
+from tests.receivers import OK, RecordingReceiver, answer_and_close
+from tests.sending import LIMITS, failure_of, post
+from tests.unit.engine.parts import running, sid
+
+COUNT = 500
+
+
+@pytest.fixture
+async def sender() -> AsyncIterator[Sender]:
+    sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK), keep_alive=KeepAlive(seconds=3600))
+    yield sender
+    await sender.close()
+
+
+async def deliver_all(folder: Path) -> tuple[list[str], int, int]:
+    """Return how the callbacks ended, and how many attempts and requests there were."""
+    store = SqliteStore.open(folder / "ringback.db", VAULT)
+    sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
+    dispatcher = Dispatcher(
+        store=store, transport=sender, clock=SystemClock(), chance=SystemChance()
+    )
+    async with RecordingReceiver(answer=lambda _: answer_and_close(OK)) as receiver:
+        callbacks = [
+            a_callback(sid=sid(number), url=receiver.url("/#rc=0")) for number in range(COUNT)
+        ]
+        await store.transact(lambda tx: tx.accounts.add(an_account(), []))
+        await store.transact(lambda tx: [tx.callbacks.add(one) for one in callbacks])
+        await dispatcher.recover()
+        async with asyncio.timeout(60), running(dispatcher.run):
+            while dispatcher.unfinished:  # noqa: ASYNC110 (it rings no bell at its end)
+                await asyncio.sleep(0.01)
+        await sender.close()
+        requests = len(receiver.requests)
+    ended = await store.transact(
+        lambda tx: [tx.callbacks.get(ACCOUNT_SID, one.sid) for one in callbacks]
+    )
+    rows = await store.transact(
+        lambda tx: [row for one in callbacks for row in tx.callbacks.attempts(one.sid)]
+    )
+    await store.close()
+    return [str(one and one.status) for one in ended], len(rows), requests
+
+
+@pytest.mark.parametrize("factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop])
+def test_none_of_many_callbacks_fails_even_without_retries(factory: object, tmp_path: Path) -> None:
+    with asyncio.Runner(loop_factory=factory) as runner:  # pyright: ignore[reportArgumentType]
+        statuses, rows, requests = runner.run(deliver_all(tmp_path))
+    assert statuses == ["delivered"] * COUNT
+    assert requests <= rows
+
+
+async def test_a_connection_that_was_closed_before_the_request_is_not_used(sender: Sender) -> None:
+    # The next request follows in the very step in which the answer is there, as a worker's does:
+    # the loop had no chance yet to read the end that came right behind the answer.
+    async with RecordingReceiver(answer=lambda _: answer_and_close(OK)) as receiver:
+        for _ in range(20):
+            first = await sender.send(post(receiver.url()), limits=LIMITS)
+            assert first.outcome == Delivered(200)
+            # The end is in the socket, and nothing has read it: no step of the loop is taken.
+            end_of_the_wait = asyncio.get_running_loop().time() + 0.005
+            while asyncio.get_running_loop().time() < end_of_the_wait:
+                pass
+        assert len(receiver.requests) == 20
+        assert receiver.connections == 20
+
+
+async def test_a_fresh_request_leaves_by_a_new_connection_though_one_is_kept(
+    sender: Sender,
+) -> None:
+    async with RecordingReceiver() as receiver:
+        await sender.send(post(receiver.url()), limits=LIMITS)
+        exchange = await sender.send(post(receiver.url()), limits=LIMITS, fresh=True)
+        assert exchange.outcome == Delivered(200)
+        assert receiver.connections == 2
+
+
+async def test_what_was_sent_over_a_connection_that_is_closed_meanwhile_is_still_stale(
+    sender: Sender,
+) -> None:
+    async def close(writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with RecordingReceiver(OK, close) as receiver:
+        await sender.send(post(receiver.url()), limits=LIMITS)
+        exchange = await sender.send(post(receiver.url()), limits=LIMITS)
+        assert failure_of(exchange) is Failure.STALE

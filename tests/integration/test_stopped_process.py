@@ -1,0 +1,63 @@
+"""A process that is stopped and goes on: answers that came meanwhile count."""
+
+import asyncio
+import signal
+import sys
+
+import pytest
+
+from tests.receivers import Hang, RecordingReceiver
+
+COUNT = 50
+READ_LIMIT = 0.5
+
+# Sends so many requests at once, and says how each ended.
+SENDING = """
+import asyncio, sys
+from ringback.core.addresses import LOOPBACK
+from ringback.core.connection import Limits
+from ringback.core.guard import Guard
+from ringback.engine.sender import Sender
+from ringback.engine.system import stopwatch
+from tests.sending import post
+
+async def main(url, count, read):
+    sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
+    limits = Limits(connect=10, read=read, total=10)
+    sends = [sender.send(post(url), limits=limits) for _ in range(count)]
+    for exchange in await asyncio.gather(*sends):
+        print(type(exchange.outcome).__name__)
+    await sender.close()
+
+url, count, read, loop = sys.argv[1:]
+if loop == "uvloop":
+    import uvloop
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main(url, int(count), float(read)))
+else:
+    asyncio.run(main(url, int(count), float(read)))
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_what_came_while_it_was_stopped_is_read_before_time_is_up(loop: str) -> None:
+    hangs = [Hang() for _ in range(COUNT)]
+    async with RecordingReceiver(*hangs) as receiver:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", SENDING, receiver.url(), str(COUNT), str(READ_LIMIT), loop),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            await receiver.wait_for(COUNT)
+            process.send_signal(signal.SIGSTOP)
+            for hang in hangs:
+                hang.release()
+            await asyncio.sleep(3 * READ_LIMIT)
+            process.send_signal(signal.SIGCONT)
+            async with asyncio.timeout(20):
+                output, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    assert output.decode().split() == ["Delivered"] * COUNT

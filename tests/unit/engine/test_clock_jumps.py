@@ -1,0 +1,106 @@
+"""A clock that jumps a century ahead, and is right again: retries come as if it had not."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from ringback.core.schedule import LONGEST_WAIT, PERSISTENT, Schedule
+from ringback.ports import Store
+from tests.fakes import ACCOUNT_SID, NOW, RecordingTransport, a_callback, an_account
+from tests.unit.engine.parts import (
+    HOST,
+    NOT_CONNECTED,
+    REFUSED,
+    Bench,
+    SteadyChance,
+    a_store,
+    add,
+    all_has_run,
+    callback_in,
+    results_in,
+    running,
+    sid,
+)
+
+SECOND = timedelta(seconds=1)
+CENTURY = timedelta(days=36525)
+URL = f"{HOST}#rc=0"
+
+
+async def due_of(store: Store) -> datetime:
+    due = (await callback_in(store)).progress.due
+    assert due is not None
+    return due
+
+
+@pytest.mark.parametrize("own", [None, Schedule.parse("30d")], ids=["server's", "account's own"])
+async def test_a_retry_that_was_planned_then_waits_as_long_from_now(own: Schedule | None) -> None:
+    store = await a_store(a_callback(url=URL), account=an_account(schedule=own))
+    bench = Bench(store, RecordingTransport([NOT_CONNECTED]), schedule=PERSISTENT)
+    bench.clock.set(NOW + CENTURY)
+    await bench.settle()
+    planned = await due_of(store)
+    assert planned > NOW + CENTURY
+    right = Bench(store, RecordingTransport(), schedule=PERSISTENT)
+    await right.dispatcher.recover()
+    longest = max(*((own or PERSISTENT).waits), LONGEST_WAIT)
+    due = await due_of(store)
+    assert due == NOW + (planned - NOW - CENTURY)
+    assert due <= NOW + longest * 1.2
+    async with running(right.dispatcher.run):
+        right.clock.set(due)
+        await right.steps.reach("settled")
+        await all_has_run()
+    assert await results_in(store) == ["unreachable", "delivered"]
+
+
+async def test_it_is_found_by_the_minutes_look_of_the_same_process(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = await a_store(a_callback(url=URL))
+    bench = Bench(store, RecordingTransport([REFUSED]), schedule=PERSISTENT)
+    bench.clock.set(NOW + CENTURY)
+    async with running(bench.dispatcher.run):
+        await bench.steps.reach("settled")
+        await all_has_run()
+        # It is right again, and somebody wakes the loop.
+        bench.clock.set(NOW)
+        await bench.take(a_callback(sid=sid(2), url=f"{HOST}:81"))
+        await all_has_run()
+        due = await due_of(store)
+        assert due == NOW + timedelta(seconds=4), "5 s, less a fifth"
+        bench.clock.set(due)
+        await bench.steps.reach("settled", 3)
+    assert "the clock was set back: 1 callbacks wait from now on" in caplog.text
+
+
+async def test_what_its_customer_scheduled_stays() -> None:
+    far = NOW + CENTURY
+    store = await a_store(a_callback(due=far))
+    await Bench(store, RecordingTransport()).dispatcher.recover()
+    assert (await callback_in(store)).progress.due == far
+
+
+async def test_more_than_one_look_takes_are_all_found() -> None:
+    later = NOW + CENTURY
+    store = await a_store()
+    await add(
+        store,
+        *(
+            a_callback(sid=sid(n), url=URL, attempt_count=1, due=later, updated=later - SECOND)
+            for n in range(600)
+        ),
+    )
+    await Bench(store, RecordingTransport()).dispatcher.recover()
+    found = await store.transact(
+        lambda tx: [tx.callbacks.get(ACCOUNT_SID, sid(n)) for n in range(600)]
+    )
+    assert {one and one.progress.due for one in found} == {NOW + SECOND}
+
+
+async def test_a_clock_that_only_goes_on_changes_nothing() -> None:
+    waiting = a_callback(url=URL, attempt_count=1, due=NOW + 9 * SECOND, updated=NOW)
+    store = await a_store(waiting)
+    bench = Bench(store, RecordingTransport(), chance=SteadyChance())
+    await bench.dispatcher.recover()
+    assert await callback_in(store) == waiting
