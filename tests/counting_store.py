@@ -15,12 +15,22 @@ class CountingStore:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.asked = 0
+        self.transactions = 0
+        """How many of these could write."""
         self.is_away = False
         self.when_asked: Callable[[], object] = lambda: None
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
+        self._ask()
+        self.transactions += 1
+        return await self.store.transact(work)
+
+    async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
+        self._ask()
+        return await self.store.read(work, asked_by=asked_by)
+
+    def _ask(self) -> None:
         self.asked += 1
         self.when_asked()
         if self.is_away:
             raise StoreUnavailable("the disk is full")
-        return await self.store.transact(work)

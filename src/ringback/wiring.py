@@ -300,7 +300,9 @@ def _operators_routes(
     metrics = Metrics(
         tally,
         clock=clock,
-        due_before=lambda instants: store.transact(lambda tx: tx.callbacks.due_before(instants)),
+        stopwatch=stopwatch,
+        due_before=lambda instants: store.read(lambda tx: tx.callbacks.due_before(instants)),
+        waiting=lambda: dispatcher.waiting,
         under_way=lambda: dispatcher.under_way,
         open_connections=lambda: sender.open_connections,
         datagrams=lambda: {} if gateway is None else gateway.counts,

@@ -164,6 +164,9 @@ class SimStore:
             raise entry.job.failure
         return entry.job.result
 
+    async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
+        return await self.transact(work)
+
     def close(self) -> None:
         self._is_closed = True
 

@@ -1,15 +1,21 @@
 """Pages of records: by the place of one of them, so that new ones shift nothing."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from ringback.core.account import EVERY
+from ringback.core.callback import UNDELIVERED, CallbackStatus
 from ringback.core.errors import Invalid
+from ringback.core.source import Source
 from ringback.core.supersim.sim import SimStatus
-from ringback.ports import Store, Window
-from tests.stores.asking import callbacks_on, keep, sims_on
-from tests.stores.records import THEIRS, callback, sim
+from ringback.ports import CallbackFilter, RecordPage, Store, Transaction, Window
+from ringback.stores.memory import MemoryStore
+from tests.fakes import NOW
+from tests.stores.asking import callbacks_on, keep, numbers_of, sims_on
+from tests.stores.records import OURS, SECOND, SIMS, THEIRS, callback, session, sim
 
 
 async def test_a_page_is_newest_first_whatever_the_sids_are(store: Store) -> None:
@@ -119,3 +125,135 @@ async def test_a_record_that_left_the_filter_still_marks_its_page(store: Store) 
     await store.transact(lambda tx: tx.supersim.sims.save(replace(sim(1), status=SimStatus.READY)))
     assert await sims_on(store, Window(9, after=sim(1).sid), status=SimStatus.NEW) == [sim(0)]
     assert await sims_on(store, Window(9, before=sim(1).sid), status=SimStatus.NEW) == [sim(2)]
+
+
+# ---- pages that look at no more than so many records ---------------------------------------------
+
+
+Page = RecordPage[Any]
+KINDS: dict[str, Callable[[Transaction, str, Window], Page]] = {
+    "callbacks by source": lambda tx, whose, window: tx.callbacks.page(
+        whose, CallbackFilter(source=Source.TWILIO), window
+    ),
+    "failed callbacks": lambda tx, whose, window: tx.callbacks.page(
+        whose, CallbackFilter(frozenset({CallbackStatus.FAILED})), window
+    ),
+    "undelivered callbacks": lambda tx, whose, window: tx.callbacks.page(
+        whose, CallbackFilter(UNDELIVERED), window
+    ),
+    "callbacks of a token": lambda tx, whose, window: tx.callbacks.page(
+        whose, CallbackFilter(idempotency_token="token 7"), window
+    ),
+    "SIMs by status": lambda tx, whose, window: tx.supersim.sims.page(
+        whose, {"status": SimStatus.READY}, window
+    ),
+    "SIMs by two things": lambda tx, whose, window: tx.supersim.sims.page(
+        whose, {"status": SimStatus.READY, "iccid": sim(3).iccid}, window
+    ),
+    "sessions": lambda tx, whose, window: tx.supersim.sessions.between(
+        whose, {}, NOW + 3 * SECOND, NOW + 4 * SECOND, window
+    ),
+}
+
+
+async def keep_some(store: Store) -> None:
+    """Keep thirty of each, of which few are wanted, and they are far apart."""
+    ended = (CallbackStatus.FAILED, CallbackStatus.DISCARDED, CallbackStatus.DELIVERED)
+    for number in range(30):
+        source = Source.TWILIO if number in (4, 5, 22) else Source.KORE
+        status = ended[0] if number in (3, 19) else ended[1 + (number % 2 or not number)]
+        one = callback(number)._replace(source=source)
+        flow = replace(session(number), date_created=NOW + number * SECOND / 8)
+        await keep(
+            store,
+            one.having(one.progress._replace(status=status, due=None)),
+            replace(
+                sim(number),
+                status=SimStatus.READY if number % 9 == 3 or number == 4 else SimStatus.NEW,
+            ),
+            replace(flow, date_ended=NOW + (number % 10) * SECOND / 2),
+        )
+
+
+@pytest.mark.parametrize("whose", [OURS, EVERY])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [1, 2, 50])
+async def test_pages_that_look_at_few_records_are_the_list_together(
+    furnished: Store, kind: str, whose: str, size: int
+) -> None:
+    await keep_some(furnished)
+
+    async def page(**edge: str | None) -> Page:
+        window = Window(size, examining=4, **edge)
+        return await furnished.transact(lambda tx: KINDS[kind](tx, whose, window))
+
+    whole = await furnished.transact(lambda tx: KINDS[kind](tx, whose, Window(99)))
+    assert whole
+    assert whole.stopped_at is None
+    sids = [one.sid for one in whole]
+    assert await _walked(page, "after", size) == sids
+    assert (await _walked(page, "before", size, start=callback_or(kind)))[::-1] == sids
+
+
+def callback_or(kind: str) -> str:
+    """Return the SID of the oldest record of a kind, which is not wanted."""
+    oldest = {"SIMs": SIMS[OURS], "sess": session(0)}
+    return oldest.get(kind[:4], callback(0)).sid
+
+
+async def _walked(
+    page: Callable[..., Awaitable[Page]], direction: str, size: int, start: str | None = None
+) -> list[str]:
+    """Return the SIDs of a whole list as one meets them that goes this way."""
+    found, edge = list[str](), start
+    for _ in range(60):
+        some = await page(**{direction: edge})
+        assert len(some) <= size
+        sids = [one.sid for one in some]
+        found += sids if direction == "after" else sids[::-1]
+        last = sids and sids[-1 if direction == "after" else 0]
+        edge = some.stopped_at or last
+        if some.stopped_at is None and len(some) < size:
+            return found
+    raise AssertionError("there is no end of it")
+
+
+async def test_a_page_that_is_full_has_not_stopped_anywhere(furnished: Store) -> None:
+    await keep_some(furnished)
+    which, window = CallbackFilter(source=Source.KORE), Window(3, examining=4)
+    page = await furnished.transact(lambda tx: tx.callbacks.page(OURS, which, window))
+    assert (numbers_of(page), page.stopped_at) == ([29, 28, 27], None)
+
+
+async def test_a_page_says_where_it_stopped(furnished: Store) -> None:
+    await keep_some(furnished)
+    which, window = CallbackFilter(source=Source.TWILIO), Window(9, examining=8)
+    page = await furnished.transact(lambda tx: tx.callbacks.page(OURS, which, window))
+    assert (numbers_of(page), page.stopped_at) == ([22], callback(22).sid)
+
+
+async def test_what_an_index_leads_to_needs_no_looking_at(furnished: Store) -> None:
+    await keep_some(furnished)
+    if isinstance(furnished, MemoryStore):
+        return
+    for kind in ("undelivered callbacks", "callbacks of a token", "SIMs by status"):
+        window = Window(9, examining=2)
+        work = KINDS[kind]
+        page = await furnished.transact(lambda tx, work=work, window=window: work(tx, OURS, window))
+        assert (len(page) > 0, page.stopped_at) == (True, None)
+
+
+async def test_the_oldest_are_looked_for_among_so_many(furnished: Store) -> None:
+    await keep_some(furnished)
+    which, after, found = CallbackFilter(source=Source.TWILIO), None, list[int]()
+    for _ in range(9):
+        page = await furnished.transact(
+            lambda tx, after=after: tx.callbacks.oldest(
+                OURS, which, after=after, limit=2, examining=5
+            )
+        )
+        found += numbers_of(page)
+        after = page.stopped_at or (page[-1].sid if page else None)
+        if page.stopped_at is None and len(page) < 2:
+            break
+    assert found == [4, 5, 22]

@@ -137,6 +137,24 @@ async def test_opening_and_settling_may_share_a_transaction(store: Store) -> Non
     assert await rows(store) == [shadow(2), ended]
 
 
+async def test_copies_are_looked_for_among_so_many(store: Store) -> None:
+    await keep_first(store, *range(1, 10))
+    for number in range(1, 10):
+        await open_(
+            store, shadow(number, source=Source.KORE if number in (2, 7) else Source.TWILIO)
+        )
+    which, after, found, stops = ShadowFilter(source=Source.KORE), None, list[Shadow](), 0
+    while True:
+        window = Window(4, after=after, examining=3)
+        some = await store.transact(lambda tx, window=window: tx.shadows.page(OURS, which, window))
+        found += [one.shadow for one in some]
+        if some.stopped_at is None:
+            break
+        after, stops = some.stopped_at, stops + 1
+    assert [one.callback_sid for one in found] == [callback(7).sid, callback(2).sid]
+    assert stops == 3
+
+
 async def test_a_copy_changes_nothing_about_its_callback(store: Store) -> None:
     await keep_first(store, 1)
 

@@ -84,6 +84,17 @@ async def test_what_waits_is_told_once_for_each_lane_with_its_earliest_instant(
     ]
 
 
+async def test_what_waits_is_told_bit_by_bit(store: Store) -> None:
+    await keep(
+        store, callback(1), callback(2, url=ELSEWHERE), callback(3, THEIRS), callback(4, THEIRS)
+    )
+    whole = await store.transact(lambda tx: tx.callbacks.waiting())
+    first = await store.transact(lambda tx: tx.callbacks.waiting(limit=2))
+    rest = await store.transact(lambda tx: tx.callbacks.waiting(after=first[-1].lane, limit=2))
+    assert [lane for lane, _ in first + rest] == sorted(lane for lane, _ in whole)
+    assert len(rest) == 1
+
+
 async def test_nothing_waits_in_an_empty_store(empty: Store) -> None:
     assert await empty.transact(lambda tx: tx.callbacks.waiting()) == []
 

@@ -13,6 +13,7 @@ from ringback.core.errors import (
     MethodNotAllowed,
     NotFound,
     Overloaded,
+    ReadTooLong,
     RequestRefused,
     StoreUnavailable,
     TokenRefused,
@@ -49,6 +50,8 @@ def answer(request: Request, failure: Exception) -> Response:
             return _form(request, failure)
         case HTTPException():
             return _no_route(request, failure)
+        case ReadTooLong():
+            return _body(503, 20503, str(failure), _link(request))
         case StoreUnavailable():
             _log.error("%s", failure)
             message = f"{failure}; nothing was changed, try again later"

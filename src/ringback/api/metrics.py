@@ -1,11 +1,14 @@
 """`/metrics`: the counts of this process in Prometheus' text format.
 
-Nobody signs in for it, as usual for exporters; it belongs behind the operator's firewall.
+Nobody signs in for it, as usual for exporters; it belongs behind the operator's firewall. All of it
+is kept as it changes, but for the callbacks that are overdue: those are counted now and then, so
+that asking often costs little.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -30,7 +33,12 @@ from ringback.engine.tally import Histogram, Tally
 from ringback.ports import Clock
 
 _OVERDUE_SECONDS: Final = (0, 1, 10, 60, 600, 3600, 86400)
-_EVER: Final = datetime.max.replace(tzinfo=UTC)
+_COUNTED_FOR: Final = 10.0
+"""How many seconds a count of what is overdue stands at least."""
+_OF_THE_TIME: Final = 100
+"""It also stands so many times as long as it took, so that most of the time nobody counts."""
+_AGAIN_AFTER: Final = 1.0
+"""After how many seconds it is tried again where the database could not be used."""
 
 NO_POLICY: Final = Figures({}, {}, refusals=0, is_current=True)
 
@@ -44,8 +52,9 @@ DueBefore = Callable[[Sequence[datetime]], Awaitable[Sequence[int]]]
 class Metrics:
     """What Prometheus asks.
 
-    `under_way` and `open_connections` return how many attempts and connections there are now,
-    `datagrams` how many datagrams of devices ended how, `policy` what is ahead of the policy.
+    `waiting`, `under_way` and `open_connections` return how many callbacks wait and how many
+    attempts and connections there are now, `datagrams` how many datagrams of devices ended how,
+    `policy` what is ahead of the policy.
     """
 
     def __init__(
@@ -53,15 +62,17 @@ class Metrics:
         tally: Tally,
         *,
         clock: Clock,
+        stopwatch: Callable[[], float],
         due_before: DueBefore,
+        waiting: Callable[[], int],
         under_way: Callable[[], int],
         open_connections: Callable[[], int],
         datagrams: Callable[[], Counts] = dict[tuple[str, ...], int],
         policy: Callable[[], Figures] = lambda: NO_POLICY,
     ) -> None:
         self._tally = tally
-        self._clock = clock
-        self._due_before = due_before
+        self._overdue = _Overdue(clock, stopwatch, due_before)
+        self._waiting = waiting
         self._under_way = under_way
         self._open_connections = open_connections
         self._datagrams = datagrams
@@ -73,7 +84,8 @@ class Metrics:
         registry.register(
             _Snapshot(
                 self._tally,
-                await self._waiting(),
+                await self._overdue.counts(),
+                waiting=self._waiting(),
                 under_way=self._under_way(),
                 open_connections=self._open_connections(),
                 datagrams=self._datagrams(),
@@ -84,12 +96,36 @@ class Metrics:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(registry), headers={"Content-Type": content_type})
 
-    async def _waiting(self) -> Sequence[int] | None:
-        """Return how many wait, and how many are overdue by each age; None in an outage."""
+
+class _Overdue:
+    """How many callbacks are overdue by each age; counted once for all who ask within a time."""
+
+    def __init__(self, clock: Clock, stopwatch: Callable[[], float], due_before: DueBefore) -> None:
+        self._clock = clock
+        self._stopwatch = stopwatch
+        self._due_before = due_before
+        self._one_at_a_time = asyncio.Lock()
+        self._counts: Sequence[int] | None = None
+        self._until = stopwatch()
+
+    async def counts(self) -> Sequence[int] | None:
+        """Return the count for each age; None in an outage of the store."""
+        async with self._one_at_a_time:
+            began = self._stopwatch()
+            if began < self._until:
+                return self._counts
+            self._counts = await self._count()
+            ended = self._stopwatch()
+            stands = max(_COUNTED_FOR, _OF_THE_TIME * (ended - began))
+            self._until = ended + (_AGAIN_AFTER if self._counts is None else stands)
+            return self._counts
+
+    async def _count(self) -> Sequence[int] | None:
         now = self._clock.now()
-        overdue = [now - timedelta(seconds=seconds) for seconds in _OVERDUE_SECONDS]
         try:
-            return await self._due_before([_EVER, *overdue])
+            return await self._due_before(
+                [now - timedelta(seconds=seconds) for seconds in _OVERDUE_SECONDS]
+            )
         except StoreUnavailable:
             return None
 
@@ -104,7 +140,8 @@ class _Snapshot(Collector):
     """All metrics at one moment."""
 
     tally: Tally
-    waiting: Sequence[int] | None
+    overdue: Sequence[int] | None
+    waiting: int
     under_way: int
     open_connections: int
     datagrams: Counts
@@ -155,15 +192,13 @@ class _Snapshot(Collector):
         yield _gauge(
             "connections_open", "Connections to receivers", (), {(): self.open_connections}
         )
-        yield _gauge("store_up", "Whether the database answers", (), {(): self.waiting is not None})
-        if self.waiting is not None:
-            total, *overdue = self.waiting
-            yield _gauge(
-                "callbacks_waiting", "Callbacks that wait, also for later", (), {(): total}
-            )
-            by_age = {
-                (str(age),): count for age, count in zip(_OVERDUE_SECONDS, overdue, strict=True)
-            }
+        yield _gauge(
+            "callbacks_waiting", "Callbacks that wait, also for later", (), {(): self.waiting}
+        )
+        yield _gauge("store_up", "Whether the database answers", (), {(): self.overdue is not None})
+        if self.overdue is not None:
+            ages = map(str, _OVERDUE_SECONDS)
+            by_age = {(age,): count for age, count in zip(ages, self.overdue, strict=True)}
             yield _gauge(
                 "callbacks_overdue",
                 "Callbacks due for at least so many seconds",

@@ -1,7 +1,9 @@
 """Pages of a list, with the `meta` object of both vendors.
 
 A page token is `PA` or `PB` and the SID of the record that the page comes after or before, so
-records that are added while somebody pages neither repeat nor hide one.
+records that are added while somebody pages neither repeat nor hide one. Where filters match few, a
+page can have fewer records than asked for, or none, and another one still follows: so many are
+looked at for it, and no more.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,13 +16,15 @@ from starlette.requests import Request
 from ringback.api.addressing import own_url
 from ringback.api.forms import Parameters
 from ringback.core.errors import Invalid, NoSuchPage
-from ringback.ports import Window
+from ringback.ports import RecordPage, Window
 
 PAGING: Final = ("PageSize", "Page", "PageToken")
 """The parameters that every list takes."""
 
 _AFTER, _BEFORE = "PA", "PB"
 _MOST: Final = 1000
+EXAMINED: Final = 10_000
+"""How many records are looked at for a page; it takes a few hundredths of a second."""
 
 
 class HasSid(Protocol):
@@ -50,8 +54,8 @@ class Paging:
         """The records to read: those of the page, and one more to see whether there is another."""
         sid = self.token and self.token[len(_AFTER) :]
         if self.token and self.token.startswith(_BEFORE):
-            return Window(self.size + 1, before=sid)
-        return Window(self.size + 1, after=sid)
+            return Window(self.size + 1, before=sid, examining=EXAMINED)
+        return Window(self.size + 1, after=sid, examining=EXAMINED)
 
 
 def read_paging(parameters: Parameters) -> Paging:
@@ -92,24 +96,36 @@ def page_of(
     request: Request,
 ) -> dict[str, Any]:
     """Return one page of a list as it is answered; the records are those of `paging.window`."""
-    has_more = len(records) > paging.size
+    stopped_at = records.stopped_at if isinstance(records, RecordPage) else None
+    has_more = len(records) > paging.size or stopped_at is not None
     if paging.window.before is not None:
-        records = records[-paging.size :]
+        shown = records[-paging.size :]
         has_previous, has_next = has_more, True
     else:
-        records = records[: paging.size]
+        shown = records[: paging.size]
         has_previous, has_next = paging.token is not None, has_more
+    first, last = _edges(shown, stopped_at, paging)
     url = _PageUrls(own_url(request), paging)
     return {
-        key: [show(record) for record in records],
+        key: [show(record) for record in shown],
         "meta": {
             **_meta(key, url.at(paging.number, paging.token), page_size=paging.size),
             "first_page_url": url.at(0),
-            "next_page_url": url.next(records) if has_next else None,
+            "next_page_url": url.next(last) if has_next else None,
             "page": paging.number,
-            "previous_page_url": url.previous(records) if has_previous else None,
+            "previous_page_url": url.previous(first) if has_previous else None,
         },
     }
+
+
+def _edges(
+    shown: Sequence[HasSid], stopped_at: str | None, paging: Paging
+) -> tuple[str | None, str | None]:
+    """Return the SIDs that the previous page leads up to, and that the next one follows."""
+    first, last = (shown[0].sid, shown[-1].sid) if shown else (stopped_at, stopped_at)
+    if paging.window.before is None:
+        return first, stopped_at or last
+    return stopped_at or first, last
 
 
 def whole_list(key: str, shown: Sequence[dict[str, Any]], *, request: Request) -> dict[str, Any]:
@@ -142,9 +158,9 @@ class _PageUrls:
             pairs.append(("PageToken", token))
         return f"{self.base}?{urlencode(pairs)}"
 
-    def next(self, records: Sequence[HasSid]) -> str | None:
-        return self.at(self.paging.number + 1, _AFTER + records[-1].sid) if records else None
+    def next(self, last: str | None) -> str | None:
+        return None if last is None else self.at(self.paging.number + 1, _AFTER + last)
 
-    def previous(self, records: Sequence[HasSid]) -> str | None:
-        before = max(self.paging.number - 1, 0)
-        return self.at(before, _BEFORE + records[0].sid) if records else None
+    def previous(self, first: str | None) -> str | None:
+        number = max(self.paging.number - 1, 0)
+        return None if first is None else self.at(number, _BEFORE + first)

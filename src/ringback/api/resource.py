@@ -16,7 +16,7 @@ from ringback.api.callback_urls import callback_url
 from ringback.api.changes import change
 from ringback.api.forms import Parameters, read_form, read_query
 from ringback.api.operation import PAGES, Many, Nothing, Operation, Parameter, lists_among, names_of
-from ringback.api.paging import HasSid, Paging, page_of, read_paging
+from ringback.api.paging import EXAMINED, HasSid, Paging, page_of, read_paging
 from ringback.api.representation import json_answer, with_unknown
 from ringback.api.services import Services
 from ringback.api.shown import Shown
@@ -28,7 +28,7 @@ from ringback.core.errors import NoSuchPage
 from ringback.core.listener import Hook
 from ringback.core.method import Method
 from ringback.operations.moment import Moment
-from ringback.ports import Transaction, Window
+from ringback.ports import RecordPage, Transaction, Window
 
 T = TypeVar("T")
 R = TypeVar("R", bound=HasSid)
@@ -81,7 +81,9 @@ class Resource:
             call = await self._listed(request, parameters)
             listing, paging = asked(call), read_paging(call.given)
             with self._paging():
-                records = await self._read(lambda tx: listing(tx, call.account_sid, paging.window))
+                records = await self._read(
+                    call.account_sid, lambda tx: listing(tx, call.account_sid, paging.window)
+                )
             return self._page(request, call.given, paging, shown, records)
 
         return Operation(
@@ -95,7 +97,9 @@ class Resource:
 
         async def handle(request: Request) -> Response:
             call = await self._queried(request)
-            record = await self._read(lambda tx: fetching(tx, call.account_sid, call.sid))
+            record = await self._read(
+                call.account_sid, lambda tx: fetching(tx, call.account_sid, call.sid)
+            )
             return self._show(request, shown, record, 200, call.given)
 
         return Operation("GET", path, f"Fetch{name}", meaning, handle, {200: shown})
@@ -204,20 +208,21 @@ class Resource:
     async def _account(self, request: Request) -> Account:
         return await account_of(request, self._services.sign_ins)
 
-    async def _read(self, work: Callable[[Transaction], T]) -> T:
-        """Run what only looks."""
-        return await self._services.store.transact(work)
+    async def _read(self, account_sid: str, work: Callable[[Transaction], T]) -> T:
+        """Run what only looks, for this account."""
+        return await self._services.store.read(work, asked_by=account_sid)
 
-    async def _all(self, listing: Callable[[Transaction, Window], Sequence[R]]) -> list[R]:
+    async def _all(
+        self, account_sid: str, listing: Callable[[Transaction, Window], RecordPage[R]]
+    ) -> list[R]:
         """Return all records of a list, read bit by bit, so that others have their turn."""
         records, last = list[R](), None
         while True:
-            page = partial(_page_after, listing, last)
-            some = await self._read(page)
+            some = await self._read(account_sid, partial(_page_after, listing, last))
             records += some
-            if len(some) < _READ_AT_ONCE:
+            if len(some) < _READ_AT_ONCE and some.stopped_at is None:
                 return records
-            last = some[-1].sid
+            last = some.stopped_at or some[-1].sid
 
     @contextmanager
     def _paging(self) -> Generator[None]:
@@ -250,6 +255,6 @@ class Resource:
 
 
 def _page_after(
-    listing: Callable[[Transaction, Window], Sequence[R]], last: str | None, tx: Transaction
-) -> Sequence[R]:
-    return listing(tx, Window(_READ_AT_ONCE, after=last))
+    listing: Callable[[Transaction, Window], RecordPage[R]], last: str | None, tx: Transaction
+) -> RecordPage[R]:
+    return listing(tx, Window(_READ_AT_ONCE, after=last, examining=EXAMINED))

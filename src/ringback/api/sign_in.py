@@ -43,7 +43,7 @@ class SignIns:
     """Signs requests in, and remembers for a second who signed in with what.
 
     So a change that another process made takes effect within a second, and a client that makes
-    thousands of calls costs the store one transaction a second for it. What is kept of a password
+    thousands of calls costs the store one read a second for it. What is kept of a password
     is a digest; what was wrong is not remembered, but counted.
     """
 
@@ -80,7 +80,7 @@ class SignIns:
         try:
             if scheme == "bearer":
                 return await self.tokens.caller_of(given)
-            return await self.store.transact(lambda tx: sign_in(tx, username, password))
+            return await self.store.read(lambda tx: sign_in(tx, username, password))
         except NotSignedIn:
             self.failures.failed(address, name, now)
             raise
@@ -117,7 +117,7 @@ async def account_of(request: Request, sign_ins: SignIns) -> Account:
     caller = await caller_of(request, sign_ins)
     if caller.account is not None:
         return caller.account
-    account = await sign_ins.store.transact(lambda tx: _named(tx, request))
+    account = await sign_ins.store.read(lambda tx: _named(tx, request), asked_by=EVERY)
     if account is None:
         raise Invalid(
             f"an operator's key can do this for any account: say for which in the header {ACT_FOR}",
@@ -135,7 +135,7 @@ async def reach_of(request: Request, sign_ins: SignIns) -> str:
     caller = await caller_of(request, sign_ins)
     if caller.account is not None:
         return caller.account.sid
-    account = await sign_ins.store.transact(lambda tx: _named(tx, request))
+    account = await sign_ins.store.read(lambda tx: _named(tx, request), asked_by=EVERY)
     return EVERY if account is None else account.sid
 
 

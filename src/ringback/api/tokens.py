@@ -89,7 +89,7 @@ class Tokens:
         until = datetime.fromtimestamp(claims["exp"], UTC)
         if until <= self._clock.now():
             raise TokenRefused(f"the token ended at {until:%Y-%m-%dT%H:%M:%SZ}; ask for another")
-        account = await self._store.transact(lambda tx: _account_of(tx, claims["client_id"]))
+        account = await self._store.read(lambda tx: _account_of(tx, claims["client_id"]))
         return Caller(account, _areas_in(claims["scopes"]), until)
 
     async def _key(self, chance: Chance) -> _Loaded:
@@ -101,7 +101,7 @@ class Tokens:
         return cast("_Loaded", self._loaded)
 
     async def _kept(self) -> _Loaded | None:
-        key = await self._store.transact(lambda tx: tx.api_clients.token_key())
+        key = await self._store.read(lambda tx: tx.api_clients.token_key())
         self._loaded = key and _load(key)
         return self._loaded
 

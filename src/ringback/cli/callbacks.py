@@ -36,8 +36,8 @@ def list_callbacks(
     *, portal: Portal, status: str | None, source: str | None, limit: int, as_json: bool
 ) -> None:
     """List callbacks, newest first."""
-    query = {"Status": status, "Source": source, "PageSize": str(limit)}
-    page = portal.get("callbacks", query=query)
+    query = {"Status": status, "Source": source}
+    page = portal.newest("callbacks", query=query, limit=limit)
     if as_json:
         click.echo(json.dumps(page))
     elif not page["callbacks"]:
@@ -54,7 +54,7 @@ def list_callbacks(
 @_json
 def list_undelivered(*, portal: Portal, source: str | None, limit: int, as_json: bool) -> None:
     """List the callbacks that ended without a delivery, newest first, and say why."""
-    page = portal.get("undelivered", query={"Source": source, "PageSize": str(limit)})
+    page = portal.newest("undelivered", query={"Source": source}, limit=limit)
     if as_json:
         click.echo(json.dumps(page))
     elif not page["callbacks"]:

@@ -80,7 +80,7 @@ async def _store(data: Path, account: str | None, keys: Keys) -> AsyncGenerator[
 
 
 async def _account_sid(store: Store, sid_or_kore_id: str) -> str:
-    return (await store.transact(lambda tx: fetch_account(tx, sid_or_kore_id))).sid
+    return (await store.read(lambda tx: fetch_account(tx, sid_or_kore_id))).sid
 
 
 def _api(account_sid: str, server: str | None, keys: Keys) -> Opened:

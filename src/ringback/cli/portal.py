@@ -5,7 +5,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
@@ -21,6 +21,8 @@ from ringback.engine.system import SystemClock
 
 # A replay of thousands works on them as long as it is waited for.
 _TIMEOUT_SECONDS: Final = 60
+_MOST_PAGES: Final = 1000
+"""How many pages are asked for in vain; the server looks at 10,000 records for each."""
 Given = Mapping[str, str | Sequence[str] | None]
 """Parameters; None leaves one out, and one that repeats has many values."""
 _NOTHING: Final[Given] = {}
@@ -69,6 +71,33 @@ class Portal:
         Raises Unusable where the server can't be reached, or refuses.
         """
         return self._ask(path, query=_encode(query))
+
+    def pages(self, *path: str, query: Given = _NOTHING) -> Iterator[dict[str, Any]]:
+        """Yield the pages of a list one by one; else as `get`."""
+        asked: Given | None = query
+        while asked is not None:
+            page = self.get(*path, query=asked)
+            yield page
+            asked = _next_of(page)
+
+    def newest(self, name: str, *, query: Given, limit: int) -> dict[str, Any]:
+        """Return a page of a list with this many records, from as many pages as that takes.
+
+        Where few records match the filters, the server answers bit by bit. A note says where this
+        gave up. Raises what `get` does.
+        """
+        found = list[dict[str, Any]]()
+        asked, page = query, dict[str, Any]()
+        for _ in range(_MOST_PAGES):
+            page = self.get(name, query={**asked, "PageSize": str(limit - len(found))})
+            key = page["meta"]["key"]
+            found += page[key]
+            further, page = _next_of(page), {**page, key: found}
+            if further is None or len(found) >= limit:
+                return page
+            asked = further
+        click.echo(f"gave up after {_MOST_PAGES} pages; older ones may match as well", err=True)
+        return page
 
     def post(self, *path: str, form: Given = _NOTHING) -> dict[str, Any]:
         """Return what the portal answers to a form that is posted; else as `get`."""
@@ -181,6 +210,14 @@ def portal_of(
     if any(given.values()):
         raise Unusable(f"to ask another server than `ringback dev`, give {missing} as well")
     return Portal.of(DevFile.read(data))
+
+
+def _next_of(page: Mapping[str, Any]) -> Given | None:
+    """Return the query of the page that follows this one, or None."""
+    further: str | None = page["meta"]["next_page_url"]
+    if further is None:
+        return None
+    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(further).query))
 
 
 def _encode(parameters: Given) -> str:

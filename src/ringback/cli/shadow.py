@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
 
 import click
 
@@ -52,9 +51,8 @@ def list_shadows(
         "Since": ago(since, portal.now),
         "Source": source,
         "CallbackSid": callback,
-        "PageSize": str(limit),
     }
-    page = portal.get("shadows", query=query)
+    page = portal.newest("shadows", query=query, limit=limit)
     if as_json:
         click.echo(json.dumps(page))
     elif not page["shadows"]:
@@ -86,14 +84,8 @@ def report(*, portal: Portal, since: str, shows_all: bool, as_json: bool) -> Non
 
 def _all(portal: Portal, since: str | None) -> Iterator[dict[str, Any]]:
     """Yield all copies, page by page."""
-    query: Mapping[str, str | None] = {"Since": since, "PageSize": _PAGE}
-    while True:
-        page = portal.get("shadows", query=query)
+    for page in portal.pages("shadows", query={"Since": since, "PageSize": _PAGE}):
         yield from page["shadows"]
-        further: str | None = page["meta"]["next_page_url"]
-        if further is None:
-            return
-        query = dict(parse_qsl(urlsplit(further).query))
 
 
 def _row(one: Mapping[str, Any]) -> str:

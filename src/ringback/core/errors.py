@@ -16,7 +16,8 @@
     ├── SecretGone            what was to sign a request is there no longer
     ├── SourceGone            where a request was to come from is there no longer
     └── Unusable              Ringback can't work like this: a setting, a port, a file
-        └── StoreUnavailable  the database can't be written to just now
+        └── StoreUnavailable  the database can't be used just now
+            └── ReadTooLong        what was asked for takes too long to read
 
 Which class it is says whose turn it is; the code says exactly what is wrong. Codes are those of the
 Super SIM API (83xxx), of Programmable Wireless (33xxx), of the platform under them (20xxx) and of
@@ -140,3 +141,7 @@ class Unusable(RingbackError):
 
 class StoreUnavailable(Unusable):
     """The database can't be used just now; nothing of what was asked has been done."""
+
+
+class ReadTooLong(StoreUnavailable):
+    """What was asked for takes too long to read; who asks for less gets it."""

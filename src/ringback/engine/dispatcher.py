@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from ringback.core.account import Account
@@ -67,6 +68,8 @@ from ringback.ports import (
 _CLAIMED_AT_ONCE: Final = 256
 _SWEEP: Final = timedelta(minutes=1)
 """How often the store is looked through for what nobody has told of."""
+_SWEPT_AT_ONCE: Final = 250
+"""Lanes: a few milliseconds of the store's time, then others have their turn."""
 _OUTAGE_ENDS_AFTER: Final = timedelta(minutes=1)
 """How long nothing may be short until the next shortage is news."""
 _MOST_OF_2_BYTES: Final = 0xFFFF
@@ -160,6 +163,11 @@ class Dispatcher:
         return self._backlog.in_all
 
     @property
+    def waiting(self) -> int:
+        """How many callbacks wait, for their turn or for later."""
+        return max(self.unfinished - self.under_way, 0)
+
+    @property
     def is_still(self) -> bool:
         """Whether nothing is under way, and nothing happens until something is due or comes."""
         return self._bell.is_quiet and not self.under_way and self._settler.is_idle
@@ -225,22 +233,24 @@ class Dispatcher:
             await self._bell.wait(min(due or self._next_sweep, self._next_sweep))
 
     async def _sweep(self) -> None:
-        ahead = _CLAIMED_AT_ONCE
-        while ahead == _CLAIMED_AT_ONCE:
-            ahead, waiting = await self._store.transact(self._look_through)
-            for lane, due in waiting:
-                self._lanes.expect(lane, due)
+        last, is_over = None, False
+        while not is_over:
+            ahead, some = await self._store.transact(partial(self._look_through, last))
             if ahead:
                 _log.warning("the clock was set back: %d callbacks wait from now on", ahead)
+            for lane, due in some:
+                self._lanes.expect(lane, due)
+            if ahead < _CLAIMED_AT_ONCE:
+                last, is_over = some[-1].lane if some else None, len(some) < _SWEPT_AT_ONCE
         self._next_sweep = self._clock.now() + _SWEEP
 
-    def _look_through(self, tx: Transaction) -> tuple[int, list[Waiting]]:
-        """Return what waits in each lane, and how many of it a clock that was ahead had put off."""
-        now = self._clock.now()
-        ahead = tx.callbacks.changed_after(now, limit=_CLAIMED_AT_ONCE)
-        for callback in ahead:
-            tx.callbacks.change(callback.having(plan_anew(callback.progress, now)))
-        return len(ahead), tx.callbacks.waiting()
+    def _look_through(self, last: Lane | None, tx: Transaction) -> tuple[int, list[Waiting]]:
+        """Return what waits in the lanes behind the last one.
+
+        What a clock that was ahead has put off waits from now on; how much that was comes first.
+        """
+        ahead = 0 if last else _plan_anew(tx, self._clock.now())
+        return ahead, tx.callbacks.waiting(after=last, limit=_SWEPT_AT_ONCE)
 
     async def _claim(self, asks: list[Ask]) -> None:
         now = self._clock.now()
@@ -352,6 +362,13 @@ class Dispatcher:
             ]
         )
         return len(left_open)
+
+
+def _plan_anew(tx: Transaction, now: datetime) -> int:
+    ahead = tx.callbacks.changed_after(now, limit=_CLAIMED_AT_ONCE)
+    for callback in ahead:
+        tx.callbacks.change(callback.having(plan_anew(callback.progress, now)))
+    return len(ahead)
 
 
 def _later(claim: Claim, *, by: timedelta) -> Claim:

@@ -14,6 +14,8 @@ from ringback.ports import Records, Transaction, Window
 M = TypeVar("M", SmsCommand, Command)
 
 MOST: Final = 100
+_EXAMINED: Final = 10_000
+"""Among how many of a SIM's newest messages those to its device are looked for."""
 _CAME: Final = (MessageStatus.SENT, MessageStatus.DELIVERED)
 
 
@@ -46,5 +48,5 @@ def arrivals_at(tx: Transaction, card: Card) -> list[Arrival]:
 
 def _newest(messages: Records[M], card: Card) -> list[M]:
     which = {"sim_sid": card.sid, "direction": Direction.TO_SIM}
-    newest = messages.page(card.account_sid, which, Window(MOST))
+    newest = messages.page(card.account_sid, which, Window(MOST, examining=_EXAMINED))
     return [one for one in newest if one.status in _CAME]

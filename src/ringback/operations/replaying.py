@@ -6,7 +6,7 @@ had it. A replay from the other source is another callback with a token of its o
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Self
 
@@ -20,6 +20,8 @@ from ringback.ports import CallbackFilter, Chance, Intake, Transaction
 ANY: Final = frozenset(CallbackStatus)
 ENDED: Final = ANY - {CallbackStatus.SCHEDULED}
 _CONFLICT: Final = 20409
+_EXAMINED: Final = 1000
+"""How many callbacks one transaction looks at: a few milliseconds, in which nobody commits."""
 
 UNDER_WAY: Final = "under_way"
 UNKNOWN: Final = "unknown"
@@ -42,6 +44,8 @@ class Replays:
     """How many were not replayed, by the reason: under way, of another status, unknown, a test."""
     last: str | None = None
     """The SID of the last one that was looked at."""
+    has_more: bool = False
+    """Whether others may follow it."""
 
     @property
     def replayed(self) -> int:
@@ -51,7 +55,10 @@ class Replays:
     def __add__(self, later: Self) -> Self:
         """Return both together."""
         return type(self)(
-            self.matched + later.matched, self.skipped + later.skipped, later.last or self.last
+            self.matched + later.matched,
+            self.skipped + later.skipped,
+            later.last or self.last,
+            later.has_more,
         )
 
 
@@ -154,8 +161,10 @@ def replay_oldest(
     limit: int,
 ) -> Replays:
     """Send the oldest of these callbacks again that were created after the one with this SID."""
-    oldest = tx.callbacks.oldest(account_sid, which, after=after, limit=limit)
-    return _replay(tx, oldest, send_again, statuses=ANY)
+    oldest = tx.callbacks.oldest(account_sid, which, after=after, limit=limit, examining=_EXAMINED)
+    done = _replay(tx, oldest, send_again, statuses=ANY)
+    has_more = oldest.stopped_at is not None or len(oldest) == limit
+    return replace(done, last=oldest.stopped_at or done.last, has_more=has_more)
 
 
 def discard_callback(

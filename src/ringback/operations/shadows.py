@@ -16,7 +16,7 @@ async def report_on(store: Store, account_sid: str, *, since: datetime | None) -
     report = Report()
     after: str | None = None
     while True:
-        pairs = await store.transact(_chunk(account_sid, after))
+        pairs = await store.read(_chunk(account_sid, after), asked_by=account_sid)
         for pair in pairs:
             if since is not None and pair.date_started < since:
                 return report

@@ -21,6 +21,7 @@ from ringback.ports.machine import (
 from ringback.ports.records import (
     Flows,
     NamedRecords,
+    RecordPage,
     Records,
     Tasks,
     Updates,
@@ -61,6 +62,7 @@ __all__ = [
     "Lane",
     "LifeCycle",
     "NamedRecords",
+    "RecordPage",
     "Records",
     "Settlement",
     "ShadowFilter",

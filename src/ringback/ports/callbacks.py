@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from ringback.core.account import Account
 from ringback.core.callback import Attempt, Callback, CallbackStatus, Progress
 from ringback.core.source import SourceName
-from ringback.ports.records import Window
+from ringback.ports.records import RecordPage, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +114,26 @@ class Callbacks(Protocol):
         """Return the callback of this account that was made with this key, or None."""
         ...
 
-    def page(self, account_sid: str, which: CallbackFilter, window: Window) -> list[Callback]:
+    def page(self, account_sid: str, which: CallbackFilter, window: Window) -> RecordPage[Callback]:
         """Return one page, newest first.
 
-        Raises Invalid where the account has no such record as the window begins at.
+        Raises NoSuchPage where the account has no such record as the window begins at.
         """
         ...
 
     def oldest(
-        self, account_sid: str, which: CallbackFilter, *, after: str | None, limit: int
-    ) -> list[Callback]:
-        """Return callbacks in the order of their creation, from the one after this SID on."""
+        self,
+        account_sid: str,
+        which: CallbackFilter,
+        *,
+        after: str | None,
+        limit: int,
+        examining: int | None = None,
+    ) -> RecordPage[Callback]:
+        """Return callbacks in the order of their creation, from the one after this SID on.
+
+        `examining` is as that of a Window.
+        """
         ...
 
     def attempts(self, callback_sid: str) -> list[Attempt]:
@@ -155,8 +164,11 @@ class Callbacks(Protocol):
         """Return when the next callback of a lane is due, or None where none is."""
         ...
 
-    def waiting(self) -> list[Waiting]:
-        """Return each lane in which something waits, with the instant at which it is due."""
+    def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[Waiting]:
+        """Return lanes in which something waits, each with the instant at which it is due.
+
+        In their order, from the one after this lane on; so many at the most.
+        """
         ...
 
     def changed_after(self, instant: datetime, *, limit: int) -> list[Callback]:

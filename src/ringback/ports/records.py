@@ -1,6 +1,6 @@
 """Tables of records that are all alike: kept, found, listed by what their fields hold."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -62,6 +62,28 @@ class Window:
     """The SID of the record that this page follows."""
     before: str | None = None
     """The SID of the record that this page leads up to."""
+    examining: int | None = None
+    """About how many records may be looked at for it; None for as many as it takes.
+
+    Those count that are looked at in vain: where an index leads to what is wanted, none are.
+    """
+
+
+T = TypeVar("T")
+
+
+class RecordPage(list[T]):
+    """The records of a page, newest first."""
+
+    def __init__(self, records: Iterable[T] = (), stopped_at: str | None = None) -> None:
+        """Keep the records.
+
+        `stopped_at` is the SID of the last record that was looked at, where that ended before the
+        page was full. Others may follow: the next page comes after this record, or before it where
+        the page was one that leads up to a record.
+        """
+        super().__init__(records)
+        self.stopped_at = stopped_at
 
 
 class Records(Protocol[R]):
@@ -87,7 +109,7 @@ class Records(Protocol[R]):
         """Return the oldest record of any account whose fields are these, or None."""
         ...
 
-    def page(self, account_sid: str, which: Which, window: Window) -> list[R]:
+    def page(self, account_sid: str, which: Which, window: Window) -> RecordPage[R]:
         """Return one page of an account's records whose fields are these, newest first.
 
         Raises NoSuchPage where the account has, and had, no such record as the window begins at.
@@ -144,7 +166,7 @@ class Flows(Protocol[F]):
 
     def between(
         self, account_sid: str, which: Which, start: datetime, end: datetime, window: Window
-    ) -> list[F]:
+    ) -> RecordPage[F]:
         """Return those of an account that overlap a period and whose fields are these."""
         ...
 

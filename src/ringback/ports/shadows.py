@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from ringback.core.comparison import Comparison
 from ringback.core.shadow import Shadow
 from ringback.core.source import SourceName
-from ringback.ports.records import Window
+from ringback.ports.records import RecordPage, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Shadows(Protocol):
         """Return those that nobody is sending any more: a dead process's."""
         ...
 
-    def page(self, account_sid: str, which: ShadowFilter, window: Window) -> list[Compared]:
+    def page(self, account_sid: str, which: ShadowFilter, window: Window) -> RecordPage[Compared]:
         """Return one page, newest first.
 
         Raises NoSuchPage where the account has no such copy as the window begins at.

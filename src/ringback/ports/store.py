@@ -195,6 +195,18 @@ class Store(Protocol):
         """
         ...
 
+    async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
+        """Run work that only reads and return its result; nobody's commit waits for it.
+
+        It sees all that was durable before it began. `asked_by` is an account, or whoever else
+        asks: one read of theirs runs at a time, so that others need not wait.
+
+        What the work raises is raised here. Raises RuntimeError for work that writes or wants
+        something done afterwards, ReadTooLong, and StoreUnavailable where the database can't be
+        used just now.
+        """
+        ...
+
 
 class Intake(Protocol):
     """Takes new callbacks in: keeps them, and has them sent."""

@@ -282,6 +282,9 @@ class BrokenStore:
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         raise self.failure
 
+    async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
+        return await self.transact(work)
+
 
 def on_a_store_with(failure: Exception) -> Caller:
     return Caller(app_on(BrokenStore(failure)), credentials=(ACCOUNT_SID, AUTH_TOKEN))

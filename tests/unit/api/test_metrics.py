@@ -1,7 +1,8 @@
 """Metrics, read back by the official parser."""
 
+import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from prometheus_client.openmetrics.parser import (
@@ -30,8 +31,15 @@ class Backlog:
     def __init__(self, *due: datetime) -> None:
         self.due = due
         self.failure: Exception | None = None
+        self.asked = 0
+        self.takes = 0.0
+        """How many seconds it takes to count them."""
+        self.time = 0.0
 
     async def due_before(self, instants: Sequence[datetime]) -> list[int]:
+        self.asked += 1
+        await asyncio.sleep(0)
+        self.time += self.takes
         if self.failure is not None:
             raise self.failure
         return [sum(due < instant for due in self.due) for instant in instants]
@@ -53,7 +61,9 @@ def caller(tally: Tally, backlog: Backlog) -> Caller:
     metrics = Metrics(
         tally,
         clock=FakeClock(),
+        stopwatch=lambda: backlog.time,
         due_before=backlog.due_before,
+        waiting=lambda: 5,
         under_way=lambda: 3,
         open_connections=lambda: 17,
         datagrams=lambda: {("received",): 5, ("dropped",): 2},
@@ -152,23 +162,50 @@ async def test_the_backlog_is_told_by_its_age(caller: Caller, backlog: Backlog) 
     assert overdue == {"0": 4, "1": 4, "10": 3, "60": 2, "600": 2, "3600": 2, "86400": 1}
 
 
-async def test_a_callback_for_the_end_of_the_calendar_waits_too(
+async def test_what_is_overdue_is_counted_once_for_all_who_ask_within_ten_seconds(
     caller: Caller, backlog: Backlog
 ) -> None:
-    backlog.due = (datetime(9999, 12, 31, tzinfo=UTC),)
-    assert (await samples(caller))[named("callbacks_waiting")] == 1
+    for _ in range(5):
+        await asyncio.gather(*(samples(caller) for _ in range(4)))
+        backlog.time += 1.9
+    assert backlog.asked == 1
+    backlog.due = (NOW - timedelta(seconds=5),)
+    backlog.time += 0.5
+    assert (await samples(caller))[named("callbacks_overdue", seconds="1")] == 1
+    assert backlog.asked == 2
 
 
-async def test_an_outage_of_the_store_hides_the_backlog_and_nothing_else(
+async def test_counting_takes_a_hundredth_of_the_time_at_the_most(
+    caller: Caller, backlog: Backlog
+) -> None:
+    backlog.takes = 0.5
+    for _ in range(300):
+        await samples(caller)
+        backlog.time += 1
+    assert backlog.asked == 6
+
+
+async def test_a_count_that_failed_is_tried_again_soon(caller: Caller, backlog: Backlog) -> None:
+    backlog.failure = StoreUnavailable("the disk is full")
+    assert (await samples(caller))[named("store_up")] == 0
+    backlog.failure = None
+    assert (await samples(caller))[named("store_up")] == 0
+    backlog.time += 1
+    assert (await samples(caller))[named("store_up")] == 1
+
+
+async def test_an_outage_of_the_store_hides_what_is_overdue_and_nothing_else(
     caller: Caller, backlog: Backlog, tally: Tally
 ) -> None:
     tally.accepted(Source.KORE)
     assert (await samples(caller))[named("store_up")] == 1
     backlog.failure = StoreUnavailable("the disk is full")
+    backlog.time += 10
     told = await samples(caller)
     assert told[named("store_up")] == 0
     assert told[named("callbacks_accepted_total", source="kore")] == 1
-    assert named("callbacks_waiting") not in told
+    assert told[named("callbacks_waiting")] == 5
+    assert named("callbacks_overdue", seconds="0") not in told
 
 
 async def test_the_datagrams_of_devices_are_counted_by_their_endings(caller: Caller) -> None:

@@ -238,6 +238,9 @@ class NoStore(MemoryStore):
     async def transact(self, work: object) -> Any:
         raise StoreUnavailable("the disk is full")
 
+    async def read(self, work: object, *, asked_by: str = "") -> Any:
+        raise StoreUnavailable("the disk is full")
+
 
 async def test_a_database_that_is_gone_is_answered_as_the_document_says(
     api: Api, document: Document

@@ -19,6 +19,7 @@ from ringback.core.source import Source
 from ringback.ports import Claim, Lane, Settlement, Store, Transaction
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, SIM_SID, TOKENS, a_callback
 from tests.unit.api.caller import Caller
+from tests.unit.api.pages import walk
 from tests.unit.api.world import THEIRS, error
 
 LIST = "/portal/v1/callbacks"
@@ -218,6 +219,34 @@ async def test_undelivered_is_paged_and_filtered(caller: Caller, store: Store) -
     assert [each["sid"] for each in page["callbacks"]] == [sids["failed"]]
     assert page["meta"]["next_page_url"] is None
     assert (await caller.get(f"{UNDELIVERED}?Source=twilio")).json["callbacks"] == []
+
+
+@pytest.fixture
+def few_examined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ringback.api.paging.EXAMINED", 3)
+
+
+@pytest.mark.usefixtures("few_examined")
+async def test_pages_for_which_few_are_looked_at_lead_through_the_whole_list(
+    caller: Caller, store: Store
+) -> None:
+    wanted = (1, 2, 9)
+    for number in range(14):
+        source = Source.KORE if number in wanted else Source.TWILIO
+        await add(store, sid=f"CB{number:032x}", source=source)
+    pages = [page async for page in walk(caller, f"{LIST}?Source=kore&PageSize=2")]
+    found = [[int(one["sid"][2:], 16) for one in page["callbacks"]] for page in pages]
+    assert found == [[], [9], [], [2], [1]]
+    back = [page async for page in walk(caller, _previous(pages[-1]), by="previous_page_url")]
+    found = [[int(one["sid"][2:], 16) for one in page["callbacks"]] for page in back]
+    assert [number for page in found for number in page] == [2, 9]
+    # From each page one can go on either way, also from one that is empty.
+    onwards = [page async for page in walk(caller, back[0]["meta"]["next_page_url"])]
+    assert [one["sid"] for page in onwards for one in page["callbacks"]] == [f"CB{1:032x}"]
+
+
+def _previous(page: dict[str, Any]) -> str:
+    return page["meta"]["previous_page_url"]
 
 
 async def test_undelivered_has_its_status_and_takes_no_other(caller: Caller) -> None:

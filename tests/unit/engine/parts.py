@@ -84,6 +84,9 @@ class FailingStore:
             raise StoreUnavailable("the database can't be used just now: disk I/O error")
         return await self._store.transact(work)
 
+    async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
+        return await self.transact(work)
+
 
 class PausedStore:
     """A store that a test can pause: before a transaction begins, or before its end is told."""
@@ -102,6 +105,9 @@ class PausedStore:
         result = await self._store.transact(work)
         await self.may_tell.wait()
         return result
+
+    async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
+        return await self.transact(work)
 
 
 class FunctionTransport:

@@ -773,6 +773,26 @@ async def test_a_crash_in_the_middle_of_a_round_costs_no_round_of_the_schedule()
     assert await rounds(bench, most=99) == [0.8 * wait for wait in PERSISTENT_WAITS]
 
 
+async def test_many_lanes_are_taken_up_bit_by_bit_so_that_others_have_their_turn(
+    tmp_path: Path,
+) -> None:
+    sqlite = SqliteStore.open(tmp_path / "ringback.db", VAULT)
+    await sqlite.transact(lambda tx: tx.accounts.add(an_account(), []))
+    waiting = [
+        a_callback(sid=f"CB{number:032x}", url=f"https://h{number}.example/")
+        for number in range(600)
+    ]
+    await sqlite.transact(lambda tx: [tx.callbacks.add(one) for one in waiting])
+    store, transport = FailingStore(sqlite), RecordingTransport()
+    bench = Bench(store, transport)
+    await bench.dispatcher.recover()
+    # What was left open, how much there is, and the lanes in three parts.
+    assert store.transactions == 5
+    await bench.settle(600)
+    assert len(transport.requests) == 600
+    await sqlite.close()
+
+
 async def test_nothing_left_open_is_nothing_to_recover() -> None:
     store = await a_store(a_callback())
     bench = Bench(store, RecordingTransport())
@@ -889,6 +909,9 @@ class SettlesNothing:
         if self.is_broken:
             raise RuntimeError("no such column")
         return await self._store.transact(work)
+
+    async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
+        return await self.transact(work)
 
 
 async def test_an_attempt_that_cant_be_settled_is_told_in_the_log_at_once(

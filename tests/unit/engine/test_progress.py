@@ -220,6 +220,9 @@ class WatchedStore:
         self.seen.append((status, calls, is_open))
         return result
 
+    async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
+        return await self.transact(work)
+
 
 async def test_nobody_sees_the_new_status_without_the_callback() -> None:
     store = WatchedStore(await a_store_with(an_update()))

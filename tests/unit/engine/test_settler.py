@@ -211,6 +211,9 @@ class Particular:
 
         return await self._store.transact(checked)
 
+    async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
+        return await self.transact(work)
+
 
 async def test_one_that_cant_be_kept_does_not_take_the_others_with_it(
     caplog: pytest.LogCaptureFixture,

@@ -419,6 +419,9 @@ class ForgetfulStore:
 
         return await self._store.transact(checked)
 
+    async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
+        return await self.transact(work)
+
 
 async def test_an_ending_that_cannot_be_written_leaves_the_row_open(
     caplog: pytest.LogCaptureFixture,

@@ -87,6 +87,9 @@ class BreakingStore:
             raise RuntimeError("the disk is made of sand")
         return await self._store.transact(work)
 
+    async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
+        return await self.transact(work)
+
 
 async def begin_update(store: Store) -> None:
     def work(tx: Transaction) -> None:

@@ -71,7 +71,7 @@ class AccountResource:
             family = family_of(tx, account)
             return family if wanted is None else [in_family(tx, account, wanted)], family
 
-        found, family = await self._services.store.transact(work)
+        found, family = await self._services.store.read(work, asked_by=account.sid)
         return query, found, {one.sid: one for one in family}
 
     async def _account(self, request: Request) -> Account:

@@ -69,7 +69,9 @@ class ClientResource:
         for name in PAGING:
             query.required(name)
         wanted = query.choice("client_type", ClientType)
-        clients = await self._services.store.transact(lambda tx: tx.api_clients.of(account.sid))
+        clients = await self._services.store.read(
+            lambda tx: tx.api_clients.of(account.sid), asked_by=account.sid
+        )
         found = [client for client in clients if wanted in (None, client.type)]
         page = read_page(found, query, request)
         shown = [_show(client, account) for client in page.records]
@@ -85,7 +87,7 @@ class ClientResource:
             client = fetch_client(tx, sid, owners)
             return client, owners[client.account_sid]
 
-        client, owner = await self._services.store.transact(work)
+        client, owner = await self._services.store.read(work, asked_by=account.sid)
         return json_answer({"client": _show(client, owner)})
 
     async def ping(self, request: Request) -> Response:

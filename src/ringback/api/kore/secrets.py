@@ -54,7 +54,9 @@ class SecretResource:
         account = await self._account(request)
         query = read_query(request, ("status", *PAGING), codes=PLATFORM)
         status = query.choice("status", SecretStatus)
-        current = await self._services.store.transact(lambda tx: fetch_account(tx, account.sid))
+        current = await self._services.store.read(
+            lambda tx: fetch_account(tx, account.sid), asked_by=account.sid
+        )
         found = [held for held in current.webhook_secrets.all if status in (None, held[0])]
         page = read_page(found, query, request)
         shown = {"data": list(map(_show, page.records)), "meta_data": page.meta}

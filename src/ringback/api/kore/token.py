@@ -38,7 +38,7 @@ class TokenResource:
         address, now = address_of(request), services.clock.now()
         services.sign_ins.failures.check(address, client_id, now)
         try:
-            client, account = await services.store.transact(
+            client, account = await services.store.read(
                 lambda tx: sign_in_client(tx, client_id, secret)
             )
         except NotSignedIn as refused:

@@ -38,14 +38,18 @@ class CallbackResource:
         """Fetch one callback."""
         account = await account_of(request, self._services.sign_ins)
         sid = request.path_params["sid"]
-        callback = await self._store.transact(lambda tx: fetch_callback(tx, account.sid, sid))
+        callback = await self._store.read(
+            lambda tx: fetch_callback(tx, account.sid, sid), asked_by=account.sid
+        )
         return json_answer(show_callback(callback))
 
     async def attempts(self, request: Request) -> Response:
         """List all attempts of a callback, in the order in which they were made."""
         account = await account_of(request, self._services.sign_ins)
         sid = request.path_params["sid"]
-        attempts = await self._store.transact(lambda tx: fetch_attempts(tx, account.sid, sid))
+        attempts = await self._store.read(
+            lambda tx: fetch_attempts(tx, account.sid, sid), asked_by=account.sid
+        )
         shown = [show_attempt(attempt) for attempt in attempts]
         return json_answer(whole_list("attempts", shown, request=request))
 
@@ -60,8 +64,8 @@ class CallbackResource:
             read_filter(query, statuses=statuses, sources=self._services.sources),
             read_paging(query),
         )
-        callbacks = await self._store.transact(
-            lambda tx: tx.callbacks.page(reach, which, paging.window)
+        callbacks = await self._store.read(
+            lambda tx: tx.callbacks.page(reach, which, paging.window), asked_by=reach
         )
         page = page_of("callbacks", callbacks, show_callback, paging=paging, request=request)
         return with_unknown(query, json_answer(page))

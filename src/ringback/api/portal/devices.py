@@ -45,8 +45,8 @@ class DeviceResource:
         sim, moment = request.path_params["sim"], self._services.moment()
         gateway = self._services.gateway
         return json_answer(
-            await self._services.store.transact(
-                lambda tx: _show(tx, account.sid, sim, moment, gateway)
+            await self._services.store.read(
+                lambda tx: _show(tx, account.sid, sim, moment, gateway), asked_by=account.sid
             )
         )
 
@@ -98,8 +98,8 @@ class DeviceResource:
         """Show the newest SMS and Commands that have come to the device: 200."""
         account = await account_of(request, self._services.sign_ins)
         sim = request.path_params["sim"]
-        arrived = await self._services.store.transact(
-            lambda tx: arrivals_at(tx, fetch_card(tx, account.sid, sim))
+        arrived = await self._services.store.read(
+            lambda tx: arrivals_at(tx, fetch_card(tx, account.sid, sim)), asked_by=account.sid
         )
         shown = [{"sid": one.sid, "date": one.date, "hex": one.message.hex()} for one in arrived]
         return json_answer({"messages": shown})

@@ -26,10 +26,13 @@ from ringback.operations.replaying import (
     replay_named,
     replay_oldest,
 )
+from ringback.ports import Transaction
 
 MOST_AT_ONCE: Final = 10_000
 """How many callbacks one call works through."""
 
+_MOST_CHUNKS: Final = 400
+"""Each may look at a thousand callbacks in vain."""
 _LONGEST_REASON: Final = 200
 
 
@@ -97,7 +100,7 @@ class ReplayResource:
     ) -> tuple[Replays, bool]:
         """Replay chunk by chunk; return what came of it, and whether that was all."""
         done = Replays(last=asked.after)
-        while done.matched < MOST_AT_ONCE:
+        for _ in range(_MOST_CHUNKS):
             try:
                 if not asked.is_dry:
                     self._services.intake.make_room(account_sid, CHUNK)
@@ -107,8 +110,10 @@ class ReplayResource:
                 raise
             chunk = await self._chunk(account_sid, asked, send_again, after=done.last)
             done += chunk
-            if asked.sids or chunk.matched < CHUNK:
+            if not done.has_more:
                 return done, True
+            if done.matched >= MOST_AT_ONCE:
+                break
         return done, False
 
     async def _chunk(
@@ -120,11 +125,13 @@ class ReplayResource:
                     tx, account_sid, asked.sids, send_again, statuses=asked.statuses
                 )
             )
-        return await self._store.transact(
-            lambda tx: replay_oldest(
-                tx, account_sid, asked.which, send_again, after=after, limit=CHUNK
-            )
-        )
+
+        def work(tx: Transaction) -> Replays:
+            return replay_oldest(tx, account_sid, asked.which, send_again, after=after, limit=CHUNK)
+
+        if asked.is_dry:
+            return await self._store.read(work, asked_by=account_sid)
+        return await self._store.transact(work)
 
 
 def _dry_run_of(form: Parameters) -> Replay:

@@ -29,8 +29,9 @@ class ScenarioResource:
         account = await account_of(request, self._services.sign_ins)
         query = read_query(request, ("Sim",))
         moment, sim = self._services.moment(), query.text("Sim")
-        explained = await self._services.store.transact(
-            lambda tx: explain_scenario(tx, account.sid, sim=sim, moment=moment)
+        explained = await self._services.store.read(
+            lambda tx: explain_scenario(tx, account.sid, sim=sim, moment=moment),
+            asked_by=account.sid,
         )
         known = [{"name": each.name, "meaning": each.meaning} for each in SCENARIOS.values()]
         return with_unknown(query, json_answer({**show_scenario(explained), "scenarios": known}))

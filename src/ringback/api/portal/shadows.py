@@ -47,7 +47,9 @@ class ShadowResource:
             since=query.instant("Since"),
         )
         paging = read_paging(query)
-        found = await self._store.transact(lambda tx: tx.shadows.page(reach, which, paging.window))
+        found = await self._store.read(
+            lambda tx: tx.shadows.page(reach, which, paging.window), asked_by=reach
+        )
         page = page_of("shadows", found, _show_shadow, paging=paging, request=request)
         return with_unknown(query, json_answer(page))
 

@@ -49,7 +49,9 @@ class EventTrials:
         account = await account_of(request, self._services.sign_ins)
         form = await read_form(request, ("Url",), lists=("Url",))
         urls = self._read(form.all("Url"))
-        destinations = await self._store.transact(lambda tx: _asked(tx, account.sid, urls))
+        destinations = await self._store.read(
+            lambda tx: _asked(tx, account.sid, urls), asked_by=account.sid
+        )
         self._services.intake.make_room(account.sid, len(destinations))
         moment = self._services.moment()
         pending, events = await self._store.transact(

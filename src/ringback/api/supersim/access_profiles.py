@@ -172,7 +172,9 @@ class AccessProfileResource(Resource):
     async def fetch_network(self, request: Request) -> Response:
         """Fetch a network of a profile: 200."""
         call, sid = await self._queried(request), request.path_params["network_sid"]
-        profile = await self._read(lambda tx: fetch_access_profile(tx, call.account_sid, call.sid))
+        profile = await self._read(
+            call.account_sid, lambda tx: fetch_access_profile(tx, call.account_sid, call.sid)
+        )
         network = NetworkInProfile(fetch_network_of(profile, sid), profile.sid)
         return self._show(request, NETWORK_IN_PROFILE, network, 200, call.given)
 

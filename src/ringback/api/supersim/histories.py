@@ -180,7 +180,9 @@ class HistoryResource(Resource):
         call = await self._queried(request, (*_USAGE, *PAGES))
         parameters, account_sid = call.given, call.account_sid
         paging, now = read_paging(parameters), self._services.clock.now()
-        filters = await self._read(lambda tx: _usage_filters(tx, account_sid, parameters))
+        filters = await self._read(
+            account_sid, lambda tx: _usage_filters(tx, account_sid, parameters)
+        )
         query = plan_query(
             start=parameters.instant("StartTime"),
             end=parameters.instant("EndTime"),
@@ -189,7 +191,9 @@ class HistoryResource(Resource):
             filters=filters,
             now=now,
         )
-        sessions = await self._all(lambda tx, window: sessions_of(tx, account_sid, query, window))
+        sessions = await self._all(
+            account_sid, lambda tx, window: sessions_of(tx, account_sid, query, window)
+        )
         records = cut(summarize(account_sid, query, sessions, now), paging.window)
         # So that all pages are about one period, however long somebody takes to turn them.
         period = {"StartTime": iso(query.start), "EndTime": iso(query.end)}

@@ -43,7 +43,7 @@ from ringback.core.wireless.usage import (
     summarize,
 )
 from ringback.operations.wireless.sims import fetch_sim
-from ringback.ports import Transaction
+from ringback.ports import RecordPage, Transaction
 
 _SIMS: Final = "/wireless/v1/Sims"
 _BILLED: Final[Mapping[str, Schema]] = {"billing_units": TEXT, "billed": {"type": "number"}}
@@ -239,7 +239,9 @@ class UsageResource(WirelessResource):
     async def of_sim(self, request: Request) -> Response:
         """Sum up the usage of a SIM: 200."""
         call = await self._queried(request, (*_USAGE, *PAGES))
-        sim = await self._read(lambda tx: fetch_sim(tx, call.account_sid, call.sid))
+        sim = await self._read(
+            call.account_sid, lambda tx: fetch_sim(tx, call.account_sid, call.sid)
+        )
         return await self._usage(request, call, sim.sid, SIM_USAGE)
 
     async def data_sessions(self, request: Request) -> Response:
@@ -247,14 +249,14 @@ class UsageResource(WirelessResource):
         call, now = await self._queried(request, PAGES), self._services.clock.now()
         paging = read_paging(call.given)
 
-        def listing(tx: Transaction) -> list[WirelessSession]:
+        def listing(tx: Transaction) -> RecordPage[WirelessSession]:
             sim = fetch_sim(tx, call.account_sid, call.sid)
             which = {"sim_sid": sim.sid}
             return tx.wireless.sessions.between(call.account_sid, which, *ALWAYS, paging.window)
 
         with self._paging():
-            sessions = await self._read(listing)
-        seen = [SeenSession(session, now) for session in sessions]
+            sessions = await self._read(call.account_sid, listing)
+        seen = RecordPage((SeenSession(session, now) for session in sessions), sessions.stopped_at)
         return self._page(request, call.given, paging, DATA_SESSION, seen)
 
     async def _usage(
@@ -284,10 +286,11 @@ class UsageResource(WirelessResource):
             return []
         which, start, end = {"sim_sid": sim_sid}, slots[-1].start, slots[0].end
         sessions = await self._all(
-            lambda tx, window: tx.wireless.sessions.between(account_sid, which, start, end, window)
+            account_sid,
+            lambda tx, window: tx.wireless.sessions.between(account_sid, which, start, end, window),
         )
         tallies = await self._read(
-            lambda tx: tx.wireless.command_uses.tally(account_sid, sim_sid, question)
+            account_sid, lambda tx: tx.wireless.command_uses.tally(account_sid, sim_sid, question)
         )
         return summarize(account_sid, sim_sid, slots, sessions=sessions, tallies=tallies, now=now)
 

@@ -46,7 +46,7 @@ class StoreRecord:
         """
         found, start = list[Entry](), FIRST
         while start is not None:
-            page = await self.store.transact(
+            page = await self.store.read(
                 lambda tx, start=start: configured_urls(tx, start, account_sid=self.account_sid)
             )
             found += map(_entry_of, page.found)
@@ -75,7 +75,7 @@ class StoreRecord:
 
     async def account(self, sid: str) -> Account | None:
         """Return an account with the secrets that sign its callbacks, or None."""
-        return await self.store.transact(lambda tx: tx.accounts.get(sid))
+        return await self.store.read(lambda tx: tx.accounts.get(sid))
 
     def _make(self, tx: Transaction, edit: Edit) -> Ending:
         place, owner = url_place_of(edit.place), edit.place.account_sid

@@ -9,7 +9,7 @@ from ringback.core.supersim.usage import DataSession, UsageQuery
 from ringback.operations.metering import add_burst, end_flows, end_when_used, used_since
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.billing import current_period
-from ringback.ports import Transaction, Window
+from ringback.ports import RecordPage, Transaction, Window
 
 
 def plan_data(tx: Transaction, sim: Sim, moment: Moment) -> None:
@@ -51,7 +51,7 @@ def is_out_of_data(tx: Transaction, sim: Sim, fleet: Fleet, moment: Moment) -> b
 
 def sessions_of(
     tx: Transaction, account_sid: str, query: UsageQuery, window: Window
-) -> list[DataSession]:
+) -> RecordPage[DataSession]:
     """Return one page of the sessions that a query is about."""
     return tx.supersim.sessions.between(account_sid, query.filters, query.start, query.end, window)
 

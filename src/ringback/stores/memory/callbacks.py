@@ -12,6 +12,7 @@ from ringback.ports import (
     CallbackFilter,
     Claim,
     Lane,
+    RecordPage,
     Settlement,
     Totals,
     Waiting,
@@ -19,7 +20,7 @@ from ringback.ports import (
     lane_of,
 )
 from ringback.stores.memory.accounts import MemoryAccounts
-from ringback.stores.memory.records import of_account, page_of
+from ringback.stores.memory.records import first_of, of_account, page_of
 
 _What = tuple[str, str, SourceName, SourceName | None]
 _FAR: Final = ("delivered", "undelivered", "retried", "waiting")
@@ -47,17 +48,23 @@ class MemoryCallbacks:
         own = of_account(account_sid, self.callbacks.values())
         return next((one for one in own if one.idempotency_key == idempotency_key), None)
 
-    def page(self, account_sid: str, which: CallbackFilter, window: Window) -> list[Callback]:
+    def page(self, account_sid: str, which: CallbackFilter, window: Window) -> RecordPage[Callback]:
         own = of_account(account_sid, self.callbacks.values())
         return page_of(own, lambda callback: _is_wanted(callback, which), window)
 
     def oldest(
-        self, account_sid: str, which: CallbackFilter, *, after: str | None, limit: int
-    ) -> list[Callback]:
+        self,
+        account_sid: str,
+        which: CallbackFilter,
+        *,
+        after: str | None,
+        limit: int,
+        examining: int | None = None,
+    ) -> RecordPage[Callback]:
         own = of_account(account_sid, self.callbacks.values())
         sids = [callback.sid for callback in own]
         start = sids.index(after) + 1 if after in sids else 0
-        return [callback for callback in own[start:] if _is_wanted(callback, which)][:limit]
+        return first_of(own[start:], lambda one: _is_wanted(one, which), limit, examining)
 
     def attempts(self, callback_sid: str) -> list[Attempt]:
         return [row for row in self.rows.values() if row.callback_sid == callback_sid]
@@ -90,10 +97,10 @@ class MemoryCallbacks:
     def next_due(self, lane: Lane) -> datetime | None:
         return min((at for at, _ in self._in_lane(lane)), default=None)
 
-    def waiting(self) -> list[Waiting]:
+    def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[Waiting]:
         lanes = {lane_of(callback) for callback in self.callbacks.values()}
-        due = [(lane, self.next_due(lane)) for lane in sorted(lanes)]
-        return [Waiting(lane, at) for lane, at in due if at is not None]
+        due = [(lane, self.next_due(lane)) for lane in sorted(lanes) if not after or lane > after]
+        return [Waiting(lane, at) for lane, at in due if at is not None][:limit]
 
     def changed_after(self, instant: datetime, *, limit: int) -> list[Callback]:
         found = [one for one in self.callbacks.values() if _has_changed(one, instant)]

@@ -1,13 +1,13 @@
 """Records in plain dictionaries, and how they are found and paged."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Generic, NamedTuple
 
 from ringback.core.account import EVERY
 from ringback.core.errors import NoSuchPage
-from ringback.ports import Which, Window
+from ringback.ports import RecordPage, Which, Window
 from ringback.ports.records import F, N, R, U
 
 _NONE: Final[Mapping[str, Collection[str]]] = {}
@@ -44,7 +44,7 @@ class MemoryRecords(Generic[R]):
     def first(self, which: Which) -> R | None:
         return next((one for one in self.records.values() if has(one, which)), None)
 
-    def page(self, account_sid: str, which: Which, window: Window) -> list[R]:
+    def page(self, account_sid: str, which: Which, window: Window) -> RecordPage[R]:
         own = of_account(account_sid, self.records.values())
         gone = {
             sid: one.older for sid, one in self.removed.items() if account_sid in (EVERY, one.owner)
@@ -103,7 +103,7 @@ class MemoryFlows(Generic[F]):
 
     def between(
         self, account_sid: str, which: Which, start: datetime, end: datetime, window: Window
-    ) -> list[F]:
+    ) -> RecordPage[F]:
         def is_wanted(flow: F) -> bool:
             is_over = flow.date_ended is not None and flow.date_ended <= start
             return flow.date_created < end and not is_over and has(flow, which)
@@ -126,19 +126,29 @@ def page_of(
     is_wanted: Callable[[R], bool],
     window: Window,
     gone: Mapping[str, Collection[str]] = _NONE,
-) -> list[R]:
+) -> RecordPage[R]:
     """Return one page of the records that are wanted, newest first.
 
     `gone` has what is older than records that were removed.
     """
-    newest_first = list(records)[::-1]
+    newer, older = list[R](), list(records)[::-1]
     edge = window.after if window.before is None else window.before
-    if edge is None:
-        return list(filter(is_wanted, newest_first))[: window.size]
-    newer, older = _parted(newest_first, edge, gone)
+    if edge is not None:
+        newer, older = _parted(older, edge, gone)
     if window.before is None:
-        return list(filter(is_wanted, older))[: window.size]
-    return list(filter(is_wanted, newer))[-window.size :]
+        return first_of(older, is_wanted, window.size, window.examining)
+    page = first_of(newer[::-1], is_wanted, window.size, window.examining)
+    return RecordPage(page[::-1], page.stopped_at)
+
+
+def first_of(
+    records: Sequence[R], is_wanted: Callable[[R], bool], limit: int, examining: int | None
+) -> RecordPage[R]:
+    """Return so many of the records that are wanted; no more than so many are looked at."""
+    looked_at = records[:examining]
+    found = list(filter(is_wanted, looked_at))[:limit]
+    is_short = len(found) < limit and len(looked_at) == examining
+    return RecordPage(found, looked_at[-1].sid if is_short else None)
 
 
 def _parted(

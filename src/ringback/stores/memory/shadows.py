@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ringback.core.callback import Attempt, RecordedResponse
 from ringback.core.comparison import EXCERPT, Answer, Comparison
 from ringback.core.shadow import Shadow
-from ringback.ports import Compared, ShadowFilter, Window
+from ringback.ports import Compared, RecordPage, ShadowFilter, Window
 from ringback.stores.memory.callbacks import MemoryCallbacks
 from ringback.stores.memory.records import of_account, page_of
 
@@ -29,10 +29,11 @@ class MemoryShadows:
     def left_open(self) -> list[Shadow]:
         return [shadow for shadow in self.shadows.values() if shadow.result == "open"]
 
-    def page(self, account_sid: str, which: ShadowFilter, window: Window) -> list[Compared]:
+    def page(self, account_sid: str, which: ShadowFilter, window: Window) -> RecordPage[Compared]:
         own = of_account(account_sid, self.shadows.values())
         page = page_of(own, lambda shadow: _is_wanted(shadow, which), window)
-        return [Compared(shadow, self._compare(shadow)) for shadow in page]
+        compared = (Compared(shadow, self._compare(shadow)) for shadow in page)
+        return RecordPage(compared, page.stopped_at)
 
     def comparisons(self, account_sid: str, window: Window) -> list[Comparison]:
         return [comparison for _, comparison in self.page(account_sid, _ALL, window)]

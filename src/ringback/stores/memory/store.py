@@ -59,3 +59,16 @@ class MemoryStore:
         for ending in endings:
             ending.durable()
         return result
+
+    async def read(
+        self,
+        work: Callable[[Transaction], T],
+        *,
+        asked_by: str = "",  # noqa: ARG002 (nobody waits here)
+    ) -> T:
+        """Run the work on a copy, and see that it has changed nothing."""
+        tables = copy.deepcopy(self._tables)
+        result = work(tables)
+        if vars(tables) != vars(self._tables):
+            raise RuntimeError("this work was only to read, and writes")
+        return result

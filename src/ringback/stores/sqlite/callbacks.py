@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from ringback.core.account import Account
+from ringback.core.account import EVERY, Account
 from ringback.core.callback import (
     UNDELIVERED,
     Attempt,
@@ -27,6 +27,7 @@ from ringback.ports import (
     CallbackFilter,
     Claim,
     Lane,
+    RecordPage,
     Settlement,
     Totals,
     Waiting,
@@ -47,7 +48,14 @@ from ringback.stores.sqlite.columns import (
     maybe_to_us,
     to_us,
 )
-from ringback.stores.sqlite.pages import Condition, read_page
+from ringback.stores.sqlite.pages import (
+    Condition,
+    Listing,
+    Stretch,
+    read_page,
+    read_stretch,
+    whose,
+)
 from ringback.stores.sqlite.session import Session, Table
 
 _NEW, _CHANGED, _CLOSED, _OPENED, _ENDED = range(5)
@@ -78,6 +86,7 @@ TABLES: Final = (
 
 _FROM: Final = "callbacks LEFT JOIN open_attempts ON callback_sid = sid"
 _START: Final = (-1, 0)
+_SCHEDULED: Final = frozenset({CallbackStatus.SCHEDULED})
 # The index of SIDs, which are dated, has them by their time; one by account would have to be read
 # as a whole.
 _TOTALS: Final = f"""
@@ -143,29 +152,27 @@ class SqliteCallbacks:
         ).fetchone()
         return row and self.get(account_sid, row["sid"])
 
-    def page(self, account_sid: str, which: CallbackFilter, window: Window) -> list[Callback]:
-        rows = read_page(
-            self._session.read_queued,
-            _FROM,
-            columns=COLUMNS,
-            account_sid=account_sid,
-            conditions=_conditions(which),
-            window=window,
-        )
-        return [read_callback(row) for row in rows]
+    def page(self, account_sid: str, which: CallbackFilter, window: Window) -> RecordPage[Callback]:
+        read, listing = self._session.read_queued, _listing(account_sid, which)
+        rows, stopped_at = read_page(read, listing, account_sid=account_sid, window=window)
+        return RecordPage(map(read_callback, rows), stopped_at)
 
     def oldest(
-        self, account_sid: str, which: CallbackFilter, *, after: str | None, limit: int
-    ) -> list[Callback]:
-        conditions = [pair for pair in _conditions(which) if pair[1] is not None]
-        clauses = "".join(f" AND {text}" for text, _ in conditions)
-        rows = self._session.read_queued(
-            f"SELECT {COLUMNS} FROM {_FROM} WHERE account_sid = ?{clauses}"
-            " AND seq > coalesce((SELECT seq FROM callbacks WHERE account_sid = ? AND sid = ?), 0)"
-            " ORDER BY seq LIMIT ?",
-            [account_sid, *(value for _, value in conditions), account_sid, after, limit],
-        )
-        return [read_callback(row) for row in rows]
+        self,
+        account_sid: str,
+        which: CallbackFilter,
+        *,
+        after: str | None,
+        limit: int,
+        examining: int | None = None,
+    ) -> RecordPage[Callback]:
+        edge = self._session.read_queued(
+            "SELECT seq FROM callbacks WHERE account_sid = ? AND sid = ?", (account_sid, after)
+        ).fetchone()
+        stretch = Stretch(limit, examining, edge and edge["seq"], is_ascending=True)
+        listing = _listing(account_sid, which)
+        rows, stopped_at = read_stretch(self._session.read_queued, listing, stretch)
+        return RecordPage(map(read_callback, rows), stopped_at)
 
     def attempts(self, callback_sid: str) -> list[Attempt]:
         callback = self._one("sid = ?", callback_sid)
@@ -225,18 +232,22 @@ class SqliteCallbacks:
         ]
 
     def next_due(self, lane: Lane) -> datetime | None:
+        # That it is not null says the comparison of rows as well, but not to SQLite: it would not
+        # use the index of what waits, and look through all that the account has ever had.
         row = self._session.read_queued(
             f"SELECT due_us FROM {_FROM} WHERE account_sid = ? AND destination = ?"
-            " AND (due_us, seq) > (?, ?) AND started_us IS NULL ORDER BY due_us, seq LIMIT 1",
+            " AND due_us IS NOT NULL AND (due_us, seq) > (?, ?) AND started_us IS NULL"
+            " ORDER BY due_us, seq LIMIT 1",
             (*lane, *self._claimed.get(lane, _START)),
         ).fetchone()
         return row and from_us(row[0])
 
-    def waiting(self) -> list[Waiting]:
-        self._claimed.clear()
+    def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[Waiting]:
+        if after is None:
+            self._claimed.clear()
         found = list[Waiting]()
-        lane = Lane("", "")
-        while row := self._next_lane(lane):
+        lane = after or Lane("", "")
+        while len(found) != limit and (row := self._next_lane(lane)):
             lane = Lane(*row)
             if due := self.next_due(lane):
                 found.append(Waiting(lane, due))
@@ -346,22 +357,53 @@ def _sid_at(instant: datetime, chance: bytes) -> str:
     return make_sid(Kind.CALLBACK, dated(chance * SID_BYTES, max(instant, from_us(0))))
 
 
-def _conditions(which: CallbackFilter) -> list[Condition]:
-    return [
-        *_status_conditions(which.statuses),
-        ("source = ?", which.source),
-        ("idempotency_token = ?", which.idempotency_token),
-        ("destination = ?", which.destination),
-        ("created_us >= ?", maybe_to_us(which.since)),
-        ("created_us < ?", maybe_to_us(which.until)),
-    ]
+def _listing(account_sid: str, which: CallbackFilter) -> Listing:
+    """Return the list of an account's callbacks, read by the index that leaves the fewest rows.
+
+    By which that is has to be said, since nothing is known here of what is in the columns.
+    """
+    index, found, looked_at = _by_index(account_sid, which)
+    return Listing(
+        "callbacks",
+        found,
+        [
+            *looked_at,
+            ("source = ?", which.source),
+            ("destination = ?", which.destination),
+            ("created_us >= ?", maybe_to_us(which.since)),
+            ("created_us < ?", maybe_to_us(which.until)),
+        ],
+        COLUMNS,
+        index,
+        "LEFT JOIN open_attempts ON callback_sid = sid",
+    )
 
 
-def _status_conditions(statuses: frozenset[CallbackStatus] | None) -> list[Condition]:
-    if statuses == UNDELIVERED:
-        # Word for word as the index has it, so that it is used; the second is always true.
-        return [("status IN ('failed', 'discarded') AND 1 = ?", 1)]
-    if statuses is None:
-        return []
-    marks = ", ".join(f"'{status}'" for status in sorted(statuses))
-    return [(f"status IN ({marks}) AND 1 = ?", 1)]
+def _by_index(
+    account_sid: str, which: CallbackFilter
+) -> tuple[str, list[Condition], list[Condition]]:
+    """Return an index, what it has the rows by, and what else has to be looked at."""
+    owner, statuses = whose(account_sid), which.statuses
+    some = [] if statuses is None else [_with_status(statuses)]
+    of_all = account_sid == EVERY
+    if which.idempotency_token is not None:
+        token = "idempotency_token = ?", which.idempotency_token
+        return "INDEXED BY callbacks_by_token", [token], [owner, *some]
+    if statuses and statuses <= UNDELIVERED:
+        index = "callbacks_undelivered_of_all" if of_all else "callbacks_undelivered"
+        only = [] if statuses == UNDELIVERED else some
+        return f"INDEXED BY {index}", [owner, _with_status(UNDELIVERED)], only
+    if of_all:
+        return "NOT INDEXED", [], some
+    if statuses == _SCHEDULED:
+        return "INDEXED BY callbacks_scheduled", [owner, ("status = 'scheduled' AND 1 = ?", 1)], []
+    return "INDEXED BY callbacks_of_account", [owner], some
+
+
+def _with_status(statuses: frozenset[CallbackStatus]) -> Condition:
+    """Return the condition that a row has one of these statuses; what comes after is always true.
+
+    The undelivered ones are word for word as the indexes have them, so that they are used.
+    """
+    marks = ", ".join(f"'{status}'" for status in sorted(statuses, reverse=True))
+    return f"status IN ({marks}) AND 1 = ?", 1

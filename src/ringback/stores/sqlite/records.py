@@ -1,13 +1,13 @@
 """Tables of records that are all alike: one row for each, one or more columns for each field."""
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Generic, TypeVar
 
-from ringback.ports import Which, Window
+from ringback.ports import RecordPage, Which, Window
 from ringback.ports.records import N, R, U
 from ringback.stores.sqlite.fields import Field
-from ringback.stores.sqlite.pages import Condition, read_page
+from ringback.stores.sqlite.pages import Condition, Listing, read_page, whose
 from ringback.stores.sqlite.session import Session, SqlValue
 
 T = TypeVar("T")
@@ -18,8 +18,19 @@ _PLACES_KEPT: Final = 100_000
 class Shape(Generic[T]):
     """How records of one kind stand in the rows of their table."""
 
-    def __init__(self, table: str, make: Callable[..., T], *fields: Field) -> None:
+    def __init__(
+        self,
+        table: str,
+        make: Callable[..., T],
+        *fields: Field,
+        indexes: Sequence[tuple[str, ...]] = (),
+    ) -> None:
+        """`indexes` has the columns by which an index has the rows in the order of `seq`.
+
+        Those come first that leave the fewest rows.
+        """
         self.table = table
+        self._indexes = (*indexes, ("account_sid",))
         self._make = make
         self._fields = fields
         self._by_name = {field.name: field for field in fields}
@@ -49,6 +60,14 @@ class Shape(Generic[T]):
     def conditions(self, which: Which) -> list[Condition]:
         """Return what the rows of such records have in their columns; None where that is open."""
         return [self._condition(name, value) for name, value in which.items()]
+
+    def listing(self, account_sid: str, which: Which, further: Sequence[Condition] = ()) -> Listing:
+        """Return the list of an account's records that are these, and fulfil what is further."""
+        given = [whose(account_sid), *self.conditions(which)]
+        left = {text.split()[0]: (text, value) for text, value in given if value is not None}
+        best = next((columns for columns in self._indexes if left.keys() >= set(columns)), ())
+        found = [left.pop(column) for column in best]
+        return Listing(self.table, found, [*left.values(), *further])
 
     def _condition(self, name: str, value: object) -> Condition:
         field = self._by_name[name]
@@ -91,15 +110,12 @@ class SqliteRecords(Generic[R]):
         ).fetchone()
         return row and self._shape.read(row)
 
-    def page(self, account_sid: str, which: Which, window: Window) -> list[R]:
-        rows = read_page(
-            self._session.read,
-            self._shape.table,
-            account_sid=account_sid,
-            conditions=self._shape.conditions(which),
-            window=window,
+    def page(self, account_sid: str, which: Which, window: Window) -> RecordPage[R]:
+        listing = self._shape.listing(account_sid, which)
+        rows, stopped_at = read_page(
+            self._session.read, listing, account_sid=account_sid, window=window
         )
-        return [self._shape.read(row) for row in rows]
+        return RecordPage(map(self._shape.read, rows), stopped_at)
 
 
 class SqliteNamedRecords(SqliteRecords[N]):

@@ -12,10 +12,10 @@ from ringback.core.callback import Timings
 from ringback.core.comparison import EXCERPT, Answer, Comparison
 from ringback.core.shadow import Shadow
 from ringback.core.source import source_named
-from ringback.ports import Compared, ShadowFilter, Window
+from ringback.ports import Compared, RecordPage, ShadowFilter, Window
 from ringback.stores.sqlite.callback_rows import read_response, write_response_head
 from ringback.stores.sqlite.columns import from_us, maybe_to_us, read_url, to_us
-from ringback.stores.sqlite.pages import read_page
+from ringback.stores.sqlite.pages import Listing, read_page, whose
 from ringback.stores.sqlite.session import Row, Session, Table
 
 _ENDING: Final = (
@@ -94,30 +94,33 @@ class SqliteShadows:
         )
         return [_read(row) for row in rows]
 
-    def page(self, account_sid: str, which: ShadowFilter, window: Window) -> list[Compared]:
+    def page(self, account_sid: str, which: ShadowFilter, window: Window) -> RecordPage[Compared]:
         columns = f"{_COLUMNS}, {_COMPARED}"
-        rows = self._page(columns, account_sid, which, window)
-        return [Compared(_read(row), _read_comparison(row)) for row in rows]
+        rows, stopped_at = self._page(columns, account_sid, which, window)
+        compared = (Compared(_read(row), _read_comparison(row)) for row in rows)
+        return RecordPage(compared, stopped_at)
 
     def comparisons(self, account_sid: str, window: Window) -> list[Comparison]:
-        rows = self._page(_COMPARED, account_sid, ShadowFilter(), window)
+        rows, _ = self._page(_COMPARED, account_sid, ShadowFilter(), window)
         return [_read_comparison(row) for row in rows]
 
     def _page(
         self, columns: str, account_sid: str, which: ShadowFilter, window: Window
-    ) -> Sequence[sqlite3.Row]:
-        return read_page(
-            self._session.read_queued,
+    ) -> tuple[Sequence[sqlite3.Row], str | None]:
+        owner, callback = whose(account_sid), ("callback_sid = ?", which.callback_sid)
+        found, looked_at = ([owner], []) if which.callback_sid is None else ([callback], [owner])
+        listing = Listing(
             "shadows",
-            columns=columns,
-            account_sid=account_sid,
-            conditions=[
+            found,
+            [
+                *looked_at,
                 ("source = ?", which.source),
-                ("callback_sid = ?", which.callback_sid),
                 ("started_us >= ?", maybe_to_us(which.since)),
             ],
-            window=window,
+            columns,
         )
+        read = self._session.read_queued
+        return read_page(read, listing, account_sid=account_sid, window=window)
 
 
 def _write_opened(shadow: Shadow) -> Row:

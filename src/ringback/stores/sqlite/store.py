@@ -1,4 +1,4 @@
-"""The store in one SQLite file: one thread owns the connection and commits in groups.
+"""The store in one SQLite file: one thread owns the connection that writes, and commits in groups.
 
 Whatever queued up while the last commit ran is done in the next one. So the cost of a commit is
 shared by all who wait for it, no lock is ever fought over, and the event loop is woken once for
@@ -20,8 +20,10 @@ from typing import Final, NamedTuple, Self, TypeVar
 from ringback.core.errors import StoreUnavailable, Unusable
 from ringback.ports import Transaction
 from ringback.stores.migrate import pending
+from ringback.stores.sqlite.commit_log import SMALL, CommitLog
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.lock import FileLock
+from ringback.stores.sqlite.readers import Readers
 from ringback.stores.sqlite.sealing import seal_all
 from ringback.stores.sqlite.upgrading import FUNCTIONS, DeviceAddresses
 from ringback.stores.vault import Vault
@@ -41,6 +43,8 @@ _PRAGMAS: Final = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -16384",  # KiB
     "PRAGMA wal_autocheckpoint = 2000",  # pages
+    # What the log grew to beyond that while somebody read goes back with the next commit after it.
+    f"PRAGMA journal_size_limit = {SMALL}",
 )
 _PREPARED: Final = 256
 
@@ -67,6 +71,9 @@ class SqliteStore:
         committed: Callable[[float], None],
     ) -> None:
         self._committer = Committer(connection, vault)
+        path = _path_of(connection)
+        self._readers = Readers(path, vault)
+        self._log = CommitLog(connection, path, self._readers)
         self._lock = lock
         self._committed = committed
         self._entries = SimpleQueue[_Entry | None]()
@@ -121,9 +128,16 @@ class SqliteStore:
             raise entry.job.failure
         return entry.job.result
 
+    async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
+        """Run the work beside the commits; see `ports.Store`."""
+        if self._is_closed:
+            raise StoreUnavailable("the database is closed")
+        return await self._readers.read(work, asked_by)
+
     async def close(self) -> None:
         """Finish what is queued, and let go of the file."""
         self._is_closed = True
+        await asyncio.to_thread(self._readers.close)
         self._entries.put(None)
         await asyncio.to_thread(self._thread.join)
         if self._lock is not None:
@@ -138,6 +152,7 @@ class SqliteStore:
                 self._commit([entry.job for entry in entries])
                 self._committed(perf_counter() - began)
                 _report(entries)
+            self._log.look(perf_counter(), is_idle=not entries)
         self._committer.close()
 
     def _commit(self, jobs: list[Job]) -> None:
@@ -150,9 +165,15 @@ class SqliteStore:
                 job.failure = unavailable
 
     def _take(self) -> tuple[list[_Entry], bool]:
-        """Wait for work; return all that queued up, and whether there can be more."""
+        """Wait for work; return all that queued up, and whether there can be more.
+
+        While the log is to be looked at again, it is not waited for longer than that.
+        """
         entries = list[_Entry]()
-        entry = self._entries.get()
+        try:
+            entry = self._entries.get(timeout=self._log.patience)
+        except Empty:
+            return entries, True
         if self._is_busy:
             sleep(_GATHERING)
         while entry is not None:
@@ -187,6 +208,10 @@ def _end(entries: list[_Entry]) -> None:
             _log.exception("what follows a transaction failed")
         if not ended.done():
             ended.set_result(None)
+
+
+def _path_of(connection: sqlite3.Connection) -> Path:
+    return Path(connection.execute("PRAGMA database_list").fetchone()["file"])
 
 
 def _open(path: Path, vault: Vault) -> sqlite3.Connection:

@@ -59,6 +59,7 @@ FLEETS: Final = Shape(
     url("ip_commands_url"),
     one_of("ip_commands_method", Method),
     *DATED,
+    indexes=(("account_sid", "network_access_profile_sid"),),
 )
 
 SIMS: Final = Shape(
@@ -73,6 +74,12 @@ SIMS: Final = Shape(
     maybe_instant("ready_since", "ready_since_us"),
     plain("sms_while_ready"),
     *DATED,
+    indexes=(
+        ("iccid",),
+        ("account_sid", "fleet_sid", "status"),
+        ("account_sid", "fleet_sid"),
+        ("account_sid", "status"),
+    ),
 )
 
 SMS_COMMANDS: Final = Shape(
@@ -85,6 +92,11 @@ SMS_COMMANDS: Final = Shape(
     one_of("direction", Direction),
     *_CALLED_BACK,
     *DATED,
+    indexes=(
+        ("account_sid", "sim_sid"),
+        ("account_sid", "status"),
+        ("account_sid", "direction"),
+    ),
 )
 
 IP_COMMANDS: Final = Shape(
@@ -101,6 +113,12 @@ IP_COMMANDS: Final = Shape(
     plain("payload"),
     *_CALLED_BACK,
     *DATED,
+    indexes=(
+        ("account_sid", "sim_sid"),
+        ("account_sid", "sim_iccid"),
+        ("account_sid", "status"),
+        ("account_sid", "direction"),
+    ),
 )
 
 ESIM_PROFILES: Final = Shape(
@@ -118,6 +136,11 @@ ESIM_PROFILES: Final = Shape(
     plain("error_message"),
     *_CALLED_BACK,
     *DATED,
+    indexes=(
+        ("account_sid", "eid"),
+        ("account_sid", "sim_sid"),
+        ("account_sid", "status"),
+    ),
 )
 
 SETTINGS_UPDATES: Final = Shape(
@@ -129,6 +152,10 @@ SETTINGS_UPDATES: Final = Shape(
     one_of("status", SettingsStatus),
     maybe_instant("date_completed", "completed_us"),
     *DATED,
+    indexes=(
+        ("account_sid", "sim_sid"),
+        ("account_sid", "status"),
+    ),
 )
 
 BILLING_PERIODS: Final = Shape(
@@ -140,6 +167,7 @@ BILLING_PERIODS: Final = Shape(
     instant("start_time", "start_us"),
     instant("end_time", "end_us"),
     *DATED,
+    indexes=(("account_sid", "sim_sid"),),
 )
 
 SESSIONS: Final = Shape(
@@ -154,6 +182,10 @@ SESSIONS: Final = Shape(
     plain("download_per_hour"),
     instant("date_created", "created_us"),
     maybe_instant("date_ended", "ended_us"),
+    indexes=(
+        ("sim_sid",),
+        ("fleet_sid",),
+    ),
 )
 
 SIM_UPDATES: Final = Shape(

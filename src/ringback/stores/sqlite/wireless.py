@@ -68,6 +68,15 @@ SIMS: Final = Shape(
         fields.plain("commands_while_ready"),
     ),
     fields.maybe_instant("metered_since", "metered_since_us"),
+    indexes=(
+        ("iccid",),
+        ("account_sid", "registration_code"),
+        ("account_sid", "eid"),
+        ("account_sid", "rate_plan_sid", "status"),
+        ("account_sid", "rate_plan_sid"),
+        ("account_sid", "status"),
+        ("rate_plan_sid",),
+    ),
 )
 
 SIM_UPDATES: Final = Shape(
@@ -95,6 +104,13 @@ COMMANDS: Final = Shape(
     *(fields.one_of("command_mode", PayloadType), fields.one_of("transport", Transport)),
     *(fields.one_of("status", MessageStatus), fields.one_of("direction", Direction)),
     *(fields.one_of("include_sid", IncludeSid), fields.flag("delivery_receipt_requested")),
+    indexes=(
+        ("account_sid", "sim_sid", "status"),
+        ("account_sid", "sim_sid"),
+        ("account_sid", "status"),
+        ("account_sid", "direction"),
+        ("account_sid", "transport"),
+    ),
 )
 
 SESSIONS: Final = Shape(
@@ -113,6 +129,7 @@ SESSIONS: Final = Shape(
         fields.one_of("radio_link", RadioLink),
     ),
     *(fields.instant("date_created", "created_us"), fields.maybe_instant("date_ended", "ended_us")),
+    indexes=(("sim_sid",),),
 )
 
 

@@ -1,0 +1,84 @@
+"""Keeping the log of commits short: SQLite's write-ahead log, the file that ends in `-wal`.
+
+SQLite writes it from the start again once all of it is in the database and nobody reads what stands
+in it. While somebody reads all the time it grows, and what it has grown to would stay. So when it
+is large, new reads wait until those under way have ended, which takes no longer than a read may,
+and then it is cut. Where nothing more is committed it is cut as well.
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from ringback.stores.sqlite.readers import Readers
+
+SMALL: Final = 20 * 1024 * 1024
+"""Bytes: a little more than the 2000 pages after which SQLite tries to begin it again."""
+_LARGE: Final = 4 * SMALL
+_LOOK_EVERY: Final = 1.0
+_HELD: Final = 0.02
+"""In seconds: how often it is looked at, and how often while reads are held up for it."""
+_BUSY_TIMEOUT: Final = 5000
+"""Milliseconds, as Python sets it: for work beside another process."""
+
+
+class CommitLog:
+    """The log of one database, looked after by the thread that commits."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, readers: Readers) -> None:
+        self._connection = connection
+        self._path = path.with_name(f"{path.name}-wal")
+        self._readers = readers
+        self._look_at = 0.0
+        self._is_held = False
+        self._is_in_question = True
+
+    @property
+    def patience(self) -> float | None:
+        """How many seconds to wait for work at the most before `look`; None for ever."""
+        if self._is_held:
+            return _HELD
+        return _LOOK_EVERY if self._is_in_question else None
+
+    def look(self, now: float, *, is_idle: bool) -> None:
+        """Cut the log where it is too long and nobody reads; for after each commit, and when idle.
+
+        `now` is what the stopwatch says.
+        """
+        if not is_idle:
+            self._is_in_question = True
+        if not is_idle and now < self._look_at:
+            return
+        self._look_at = now + (_HELD if self._is_held else _LOOK_EVERY)
+        size = self._size()
+        if size > _LARGE or self._is_held:
+            self._hold()
+        elif is_idle:
+            # It stays in question while somebody else keeps it from being cut.
+            self._is_in_question = size > SMALL and not self._cut()
+
+    def _hold(self) -> None:
+        """Hold up new reads until those under way have ended, and cut it then."""
+        self._is_held = True
+        if self._readers.hold():
+            self._cut()
+            self._is_held = False
+            self._readers.release()
+
+    def _size(self) -> int:
+        try:
+            return self._path.stat().st_size
+        except OSError:
+            return 0
+
+    def _cut(self) -> bool:
+        """Write what it has into the database, and cut it; False where another process reads."""
+        try:
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            is_busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not is_busy
+        except sqlite3.Error:
+            # The next commit meets with the same trouble, and tells of it.
+            return False
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT}")

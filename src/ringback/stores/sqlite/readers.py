@@ -1,0 +1,235 @@
+"""Reading beside the commits: connections that can only read, each in a thread of its own.
+
+What reads sees all that was committed before it began, and neither waits for a commit nor has one
+wait. There are few threads, and whoever asks has one of them at a time: who asks for much at once
+waits for their own reads, and others find a thread. It is also the faster way, since threads of one
+process are in each other's way.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final, NamedTuple, NoReturn
+
+from ringback.core.errors import ReadTooLong, StoreUnavailable
+from ringback.ports import Transaction
+from ringback.stores.sqlite.callbacks import TABLES as CALLBACK_TABLES
+from ringback.stores.sqlite.committer import SqliteTransaction
+from ringback.stores.sqlite.session import Row, Session
+from ringback.stores.sqlite.shadows import TABLES as SHADOW_TABLES
+from ringback.stores.vault import Vault
+
+MOST_THREADS: Final = 4
+LONGEST: Final = 5.0
+"""How many seconds a read may take; as long, the log of what is committed can't be shortened."""
+_STEPS: Final = 20_000
+"""After how many steps SQLite asks whether it may go on: about a millisecond."""
+_PRAGMAS: Final = ("PRAGMA query_only = ON", "PRAGMA cache_size = -1024")  # KiB
+
+
+class ReadingSession(Session):
+    """A session in which nothing is written."""
+
+    def queue(self, table: int, row: Row) -> NoReturn:  # noqa: ARG002 (as Session has them)
+        """Refuse it."""
+        raise _writes()
+
+    def write(
+        self,
+        statement: str,  # noqa: ARG002 (as Session has them)
+        values: Sequence[Any] = (),  # noqa: ARG002
+    ) -> NoReturn:
+        """Refuse it."""
+        raise _writes()
+
+
+class Reader:
+    """Runs work on one connection that can only read."""
+
+    def __init__(self, path: Path, vault: Vault, *, longest: float = LONGEST) -> None:
+        """Open the file; raises sqlite3.Error."""
+        self._longest = longest
+        self._until = 0.0
+        self._connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        self._connection.row_factory = sqlite3.Row
+        for pragma in _PRAGMAS:
+            self._connection.execute(pragma)
+        self._connection.set_progress_handler(self._is_overdue, _STEPS)
+        session = ReadingSession(self._connection, (*CALLBACK_TABLES, *SHADOW_TABLES))
+        self._transaction = SqliteTransaction(session, vault)
+
+    def run(self, work: Callable[[Transaction], Any]) -> Any:
+        """Run the work, and return what it returns.
+
+        Raises ReadTooLong, sqlite3.Error, and what the work raises.
+        """
+        self._until = perf_counter() + self._longest
+        self._transaction.accounts.forget()
+        self._connection.execute("BEGIN")
+        try:
+            result = work(self._transaction)
+            if self._transaction.endings:
+                raise _writes()
+            return result
+        except sqlite3.OperationalError:
+            if not self._is_overdue():
+                raise
+            raise ReadTooLong(
+                f"what was asked for takes longer than {self._longest:g} s to read, and was broken"
+                " off: ask for less at once, by a filter or a shorter time"
+            ) from None
+        finally:
+            self._transaction.endings.clear()
+            self._connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def _is_overdue(self) -> bool:
+        return perf_counter() > self._until
+
+
+class _Read(NamedTuple):
+    """A piece of work, who asks for it, and who waits for it."""
+
+    work: Callable[[Transaction], Any]
+    asked_by: str
+    ended: asyncio.Future[Any]
+
+
+class Readers:
+    """Threads that read, of which so many are started as are needed at the same time."""
+
+    def __init__(
+        self, path: Path, vault: Vault, *, most: int = MOST_THREADS, longest: float = LONGEST
+    ) -> None:
+        self._path = path
+        self._vault = vault
+        self._most = most
+        self._longest = longest
+        self._changed = threading.Condition()
+        # Whoever was served last is at the end.
+        self._waiting = dict[str, deque[_Read]]()
+        self._running = set[str]()
+        self._threads = list[threading.Thread]()
+        self._is_held = False
+        self._is_closed = False
+
+    async def read(self, work: Callable[[Transaction], Any], asked_by: str) -> Any:
+        """Run the work in turn; see `ports.Store`."""
+        read = _Read(work, asked_by, asyncio.get_running_loop().create_future())
+        with self._changed:
+            self._waiting.setdefault(asked_by, deque()).append(read)
+            if len(self._threads) < min(self._most, self._asked_for()):
+                self._start()
+            self._changed.notify()
+        return await read.ended
+
+    def hold(self) -> bool:
+        """Begin no more reads until `release`; return whether none is under way."""
+        with self._changed:
+            self._is_held = True
+            return not self._running
+
+    def release(self) -> None:
+        """Begin reads again."""
+        with self._changed:
+            self._is_held = False
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Finish what waits, and let go of the file."""
+        with self._changed:
+            self._is_closed, self._is_held = True, False
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _asked_for(self) -> int:
+        """Return how many threads could be at work."""
+        return len(self._running | self._waiting.keys())
+
+    def _start(self) -> None:
+        name = f"ringback-reader-{len(self._threads)}"
+        thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _run(self) -> None:
+        reader: Reader | None = None
+        while (read := self._take()) is not None:
+            try:
+                reader = reader or Reader(self._path, self._vault, longest=self._longest)
+                result, failure = reader.run(read.work), None
+            except sqlite3.Error as trouble:
+                reader = _closed(reader)
+                result, failure = (
+                    None,
+                    StoreUnavailable(f"the database can't be read just now: {trouble}"),
+                )
+            except Exception as own:  # noqa: BLE001 (it is the caller's, and raised there)
+                result, failure = None, own
+            self._end(read)
+            _report(read.ended, result, failure)
+        _closed(reader)
+
+    def _take(self) -> _Read | None:
+        """Wait for the next read; None where there will be none."""
+        with self._changed:
+            while (read := self._next()) is None:
+                if self._is_closed and not self._waiting:
+                    return None
+                self._changed.wait()
+            self._running.add(read.asked_by)
+            return read
+
+    def _next(self) -> _Read | None:
+        """Take the first read of whoever has waited longest among those who have no thread."""
+        asked_by = next((one for one in self._waiting if one not in self._running), None)
+        if asked_by is None or self._is_held:
+            return None
+        waiting = self._waiting.pop(asked_by)
+        read = waiting.popleft()
+        if waiting:
+            self._waiting[asked_by] = waiting
+        return read
+
+    def _end(self, read: _Read) -> None:
+        with self._changed:
+            self._running.remove(read.asked_by)
+            self._changed.notify_all()
+
+
+def _report(ended: asyncio.Future[Any], result: Any, failure: Exception | None) -> None:
+    def end() -> None:
+        if ended.done():
+            return
+        if failure is None:
+            ended.set_result(result)
+        else:
+            ended.set_exception(failure)
+
+    try:
+        ended.get_loop().call_soon_threadsafe(end)
+    except RuntimeError:
+        # The loop is gone, and with it whoever waited.
+        return
+
+
+def _closed(reader: Reader | None) -> None:
+    if reader is not None:
+        reader.close()
+
+
+def _writes() -> RuntimeError:
+    return RuntimeError("this work was only to read, and writes; Store.transact is for that")

@@ -1,0 +1,73 @@
+"""Databases with much in them, made by SQL, and how much SQLite does for a piece of work.
+
+What is counted are the steps of SQLite's virtual machine: the same on every machine, at any load.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from ringback.ports import Transaction
+from ringback.stores.sqlite.committer import Committer, Job
+from ringback.stores.sqlite.store import connect
+from tests.fakes import VAULT
+from tests.stores.records import OURS, THEIRS, account
+
+# Of a hundred, one is discarded and two have failed; most go to the destinations that also wait.
+_HISTORY: Final = """
+    WITH RECURSIVE numbers (n) AS (SELECT :first UNION ALL SELECT n + 1 FROM numbers LIMIT :count)
+    INSERT INTO callbacks (sid, account_sid, url, warnings, destination, method, body, source,
+        source_reason, idempotency_token, created_us, status, attempt_count, round_attempts,
+        round_number, updated_us)
+    SELECT format('CB%032x', n), :account_sid, format('https://h%d.example/', n % 40), '[]',
+        format('https://h%d.example:443', n % 40), 'POST', 'A=1', 'twilio', 'made up',
+        format('%036d', n), n * 1000,
+        CASE n % 100 WHEN 7 THEN 'discarded' WHEN 13 THEN 'failed' WHEN 57 THEN 'failed'
+            ELSE 'delivered' END,
+        1, 1, 0, n * 1000
+    FROM numbers
+"""
+
+
+class CountedStore:
+    """A database with two accounts, which counts the steps that SQLite takes."""
+
+    def __init__(self, path: str = ":memory:") -> None:
+        self.connection = connect(path, VAULT)
+        self.committer = Committer(self.connection, VAULT)
+        self.steps = 0
+        """How many steps SQLite's virtual machine has taken."""
+        self._made = 0
+        self.connection.set_progress_handler(self._count, 1)
+        for sid in (OURS, THEIRS):
+            self.do(lambda tx, sid=sid: tx.accounts.add(account(sid), []))
+
+    def make_history(self, count: int, account_sid: str = OURS) -> None:
+        """Have so many more callbacks that have ended."""
+        given = {"first": self._made + 1, "count": count, "account_sid": account_sid}
+        self.connection.set_progress_handler(None, 0)  # a call for each step takes time
+        self.connection.execute(_HISTORY, given)
+        self.connection.set_progress_handler(self._count, 1)
+        self._made += count
+
+    @property
+    def middle(self) -> str:
+        """The SID of a callback with half of the history before it, and half after it."""
+        return f"CB{self._made // 2:032x}"
+
+    def do(self, work: Callable[[Transaction], Any]) -> Any:
+        """Do some work in a commit, and return what it returns."""
+        job = Job(work)
+        self.committer.commit([job])
+        if job.failure is not None:
+            raise job.failure
+        return job.result
+
+    def steps_of(self, work: Callable[[Transaction], Any]) -> int:
+        """Do some work, and return how many steps of SQLite's virtual machine it took."""
+        before = self.steps
+        self.do(work)
+        return self.steps - before
+
+    def _count(self) -> int:
+        self.steps += 1
+        return 0

@@ -1,0 +1,481 @@
+"""Every statement that SQLite is given, examined: which index finds its rows, and in which order.
+
+A walk runs all methods of all tables, with every combination of filters, and each place in the code
+that runs a statement has to be among what it came by. So a statement that is new is examined too,
+or the walk fails. SQLite is asked about the statements as they are run: with their values bound,
+not written out, since it knows more about a value that it can see.
+"""
+
+import ast
+import re
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations, product
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, cast
+
+import pytest
+
+from ringback import ports
+from ringback.core.account import EVERY
+from ringback.core.callback import UNDELIVERED, CallbackStatus
+from ringback.core.outcome import Delivered, Refused
+from ringback.core.retry import Done, NewRound
+from ringback.core.scenario import Step
+from ringback.core.source import Source
+from ringback.core.supersim.billing import BillingPeriod
+from ringback.core.wireless.usage import Question
+from ringback.ports import CallbackFilter, Lane, ShadowFilter, Transaction, Window
+from ringback.stores.sqlite import callbacks as callbacks_module
+from ringback.stores.sqlite.callbacks import SqliteCallbacks
+from ringback.stores.sqlite.committer import Committer, Job
+from ringback.stores.sqlite.session import Session
+from ringback.stores.sqlite.store import connect
+from tests.fakes import NOW, VAULT, an_api_client
+from tests.stores.asking import add, ended, table_of
+from tests.stores.records import (
+    FLEETS,
+    OUR_LANE,
+    OURS,
+    PROFILES,
+    RATE_PLANS,
+    SECOND,
+    SIMS,
+    WIRELESS_SIMS,
+    account,
+    api_key,
+    callback,
+    command_use,
+    session,
+    shadow,
+    task,
+    update_of,
+    wireless_session,
+)
+from tests.stores.test_query_plans import FILTERS, RECORDS
+from tests.stores.test_shadows import settled
+from tests.wireless_fakes import a_wireless_update
+
+Work = Callable[[Transaction], Any]
+Place = tuple[str, int]
+"""A file of the store, and a line in it."""
+
+STORE: Final = Path(callbacks_module.__file__).parent
+AT_THE_START: Final = {"sealing.py", "store.py", "upgrading.py", "readers.py", "commit_log.py"}
+"""What opens the file, or looks after it: no statements about what is in it."""
+
+ALLOWED: Final = (
+    # what the statement is, the step of its plan, and why it may be so
+    (r"", r"SCAN (new|\d+-ROW VALUES CLAUSE|\d+ CONSTANT ROWS?|CONSTANT ROW)", "its own values"),
+    (r"FROM open_attempts|count", r"SCAN open_attempts", "no more than are under way at once"),
+    (r"FROM shadows WHERE result = 'open'", r"SCAN shadows USING INDEX shadows_open", "those"),
+    (r"SELECT account_sid, count", r"SCAN .* INDEX callbacks_scheduled", "once, at the start"),
+    (r"SELECT total\(due_us", r"SCAN .* INDEX callbacks_due", "now and then, beside the commits"),
+    (r"FROM accounts WHERE true", r"SCAN accounts", "all that there are are asked for"),
+    (r"token_keys", r"SCAN token_keys", "has one row"),
+    (r"GROUP BY account_sid, url", r"USE TEMP B-TREE FOR GROUP BY", "of one piece of a time"),
+    (r"FROM command_uses", r"USE TEMP B-TREE", "of the time that is asked for"),
+    (r"_sessions_ending WHERE sim_sid", r"USE TEMP B-TREE FOR ORDER BY", "few that have not ended"),
+    (
+        r"^SELECT (?!.*account_sid = \?).* ORDER BY seq (ASC|DESC) LIMIT",
+        r"SCAN \w+( USING INDEX callbacks_undelivered_of_all)?$",
+        "of all accounts, in its own order, and no more than a page may look at",
+    ),
+)
+
+
+# ---- what is run ---------------------------------------------------------------------------------
+
+
+class Recorded:
+    """A connection that keeps what it is given, with its values and the place that gave it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.statements = dict[str, Sequence[Any]]()
+
+    @property
+    def in_transaction(self) -> bool:
+        return self.connection.in_transaction
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        self.statements.setdefault(statement, values)
+        return self.connection.execute(statement, values)
+
+    def faults(self) -> list[tuple[str, str]]:
+        """Return each statement with a step of its plan that it may not have."""
+        return [
+            (statement, step)
+            for statement, values in self.statements.items()
+            for step in self._steps(statement, values)
+            if _is_fault(statement, step)
+        ]
+
+    def first_step(self, statement: str) -> str:
+        """Return the first step of the plan of a statement."""
+        return self._steps(statement, self.statements[statement])[0]
+
+    def _steps(self, statement: str, values: Sequence[Any]) -> list[str]:
+        if not statement.startswith(
+            ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "\n    SELECT")
+        ):
+            return []
+        plan = self.connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)
+        return [row["detail"] for row in plan]
+
+
+def _is_fault(statement: str, step: str) -> bool:
+    words = " ".join(statement.split())
+    if "INDEX callbacks_of_account" in step and "LIMIT" not in statement:
+        return True
+    if "SCAN" not in step and "TEMP B-TREE" not in step:
+        return False
+    if "SCALAR SUBQUERY" in step:
+        return False
+    return not any(
+        re.search(about, words) and re.search(allowed, step) for about, allowed, _ in ALLOWED
+    )
+
+
+class Walk:
+    """A database with something of everything, and all that was run on it."""
+
+    def __init__(self) -> None:
+        self.recorded = Recorded(connect(":memory:", VAULT))
+        self.committer = Committer(cast("sqlite3.Connection", self.recorded), VAULT)
+        self.do(lambda tx: tx.accounts.add(account(), []))
+        own = [each[OURS] for each in (PROFILES, FLEETS, SIMS, RATE_PLANS, WIRELESS_SIMS)]
+        for record in (*own, *RECORDS, session(1), wireless_session(1)):
+            self.do(lambda tx, record=record: add(tx, record))
+        for number in range(1, 9):
+            self.do(lambda tx, number=number: tx.callbacks.add(callback(number, key=str(number))))
+
+    def do(self, work: Work) -> Any:
+        job = Job(work)
+        self.committer.commit([job])
+        if job.failure is not None:
+            raise job.failure
+        return job.result
+
+
+# ---- the walk ------------------------------------------------------------------------------------
+
+EDGES: Final = ({}, {"after": 1}, {"before": 1})
+STATUSES: Final = (None, *(frozenset({one}) for one in CallbackStatus), UNDELIVERED)
+
+
+def windows(sid: str) -> Iterator[Window]:
+    for edge, examining in product(EDGES, (None, 1)):
+        yield replace(Window(3, examining=examining), **dict.fromkeys(edge, sid))
+
+
+def lists_of_callbacks(tx: Transaction) -> None:
+    filters = product(
+        STATUSES, (None, Source.KORE), (None, "token"), (None, "d"), (None, NOW), (None, NOW)
+    )
+    for which in (CallbackFilter(*some) for some in filters):
+        for whose in (OURS, EVERY):
+            for window in windows(callback(1).sid):
+                tx.callbacks.page(whose, which, window)
+        for examining in (None, 1):
+            sid = callback(1).sid
+            tx.callbacks.oldest(OURS, which, after=sid, limit=9, examining=examining)
+
+
+def lists_of_copies(tx: Transaction) -> None:
+    tx.shadows.open([shadow(1)])
+    filters = product((None, Source.KORE), (None, callback(1).sid), (None, NOW))
+    for some, whose in product(filters, (OURS, EVERY)):
+        for window in windows(shadow(1).sid):
+            tx.shadows.page(whose, ShadowFilter(*some), window)
+            tx.shadows.comparisons(whose, window)
+
+
+def lists_of(kind: type) -> Work:
+    """Return the walk through the lists of one kind of record."""
+
+    def work(tx: Transaction) -> None:
+        sid = next(one.sid for one in RECORDS if isinstance(one, kind))
+        some = FILTERS[kind].items()
+        # Billing Periods are listed for one SIM.
+        for size in range(kind is BillingPeriod, len(some) + 1):
+            for which in map(dict[str, object], combinations(some, size)):
+                for whose in (OURS, EVERY):
+                    for window in windows(sid):
+                        table_of(tx, kind).page(whose, which, window)
+
+    return work
+
+
+def sessions(tx: Transaction) -> None:
+    for flows, one, filters in (
+        (tx.supersim.sessions, session(1), ("sim_sid", "fleet_sid")),
+        (tx.wireless.sessions, wireless_session(1), ("sim_sid",)),
+    ):
+        for size in range(len(filters) + 1):
+            for names in combinations(filters, size):
+                which = {name: getattr(one, name) for name in names}
+                for window in windows(one.sid):
+                    flows.between(OURS, which, NOW, NOW + SECOND, window)
+        flows.of_sim(one.sim_sid, since=NOW)
+        flows.get(one.sid)
+        flows.end(one.sid, NOW)
+
+
+def attempts(tx: Transaction) -> None:
+    first, second, third = tx.callbacks.claim(OUR_LANE, NOW, limit=3)
+    tx.callbacks.settle([ended(first, Done())])
+    tx.callbacks.settle([ended(second, NewRound(NOW + SECOND, 1))])
+    tx.callbacks.put_back([third], NOW)
+    tx.callbacks.attempts(first.callback.sid)
+
+
+def copies(tx: Transaction) -> None:
+    tx.shadows.open([shadow(2), shadow(3)])
+    tx.shadows.left_open()
+    tx.shadows.settle([settled(shadow(2), Delivered(200)), settled(shadow(3), Refused(500))])
+
+
+def engine(tx: Transaction) -> None:
+    for lane in (OUR_LANE, Lane(OURS, "x")):
+        tx.callbacks.next_due(lane)
+    tx.callbacks.waiting()
+    tx.callbacks.waiting(after=OUR_LANE, limit=1)
+    tx.callbacks.left_open()
+    tx.callbacks.unfinished()
+    tx.callbacks.due_before([NOW, NOW])
+    tx.callbacks.date_of(5, since=NOW)
+    for whose in (OURS, None):
+        tx.callbacks.totals(since=NOW, until=NOW, account_sid=whose)
+
+
+def one_callback(tx: Transaction) -> None:
+    tx.callbacks.get(OURS, callback(1).sid)
+    tx.callbacks.find(callback(1).sid)
+    tx.callbacks.change(callback(8))
+    tx.callbacks.with_key(OURS, "none")
+    tx.callbacks.with_key(OURS, "1")
+
+
+def accounts(tx: Transaction) -> None:
+    tx.accounts.get(OURS)
+    tx.accounts.all()
+    tx.accounts.with_kore_id("x")
+    tx.accounts.children_of(OURS)
+    tx.accounts.save(account())
+    tx.accounts.add_key(api_key(1))
+    tx.accounts.key(api_key(1).sid)
+    tx.accounts.keys_of(OURS)
+    tx.accounts.keys_of(None)
+    tx.accounts.remove_key(api_key(1).sid)
+
+
+def clients(tx: Transaction) -> None:
+    client = replace(an_api_client(), account_sid=OURS)
+    tx.api_clients.add(client)
+    tx.api_clients.get(client.sid)
+    tx.api_clients.of(OURS)
+    tx.api_clients.remove(client.sid)
+    tx.api_clients.keep_token_key(ports.TokenKey("1", "key"))
+    tx.api_clients.token_key()
+
+
+def tasks(tx: Transaction) -> None:
+    tx.tasks.put(task(1))
+    tx.tasks.due(NOW, limit=9)
+    tx.tasks.next_due()
+    tx.tasks.due_of(task(1).subject_sid, Step.UPDATE_SIM)
+    tx.tasks.take(task(1))
+    tx.tasks.drop(task(1).subject_sid, Step.UPDATE_SIM)
+    for name in ("none", None):
+        tx.scenarios.put(OURS, name)
+    tx.scenarios.get(OURS)
+
+
+def records(tx: Transaction) -> None:
+    for record in RECORDS:
+        table = table_of(tx, type(record))
+        table.get(record.sid)
+        table.save(record)
+        if hasattr(record, "unique_name"):
+            table.find(OURS, record.sid)
+            table.find(OURS, "a name")
+    sim, wireless = SIMS[OURS], WIRELESS_SIMS[OURS]
+    tx.supersim.sims.first({"iccid": sim.iccid})
+    tx.supersim.sims.first({"device_ip": "127.64.0.1"})
+    tx.wireless.sims.first({"iccid": wireless.iccid})
+    tx.wireless.sims.first({"rate_plan_sid": RATE_PLANS[OURS].sid})
+    tx.wireless.commands.remove("CC")
+
+
+def updates(tx: Transaction) -> None:
+    tx.supersim.sim_updates.add(update_of(SIMS[OURS]))
+    tx.wireless.sim_updates.add(
+        a_wireless_update(sim_sid=WIRELESS_SIMS[OURS].sid, account_sid=OURS)
+    )
+    tx.supersim.sim_updates.get("x")
+    tx.supersim.sim_updates.end("x")
+    tx.wireless.sim_updates.get("x")
+    tx.wireless.sim_updates.first({"to_rate_plan_sid": "x"})
+    tx.wireless.sim_updates.end("x")
+
+
+def uses(tx: Transaction) -> None:
+    sim = WIRELESS_SIMS[OURS].sid
+    tx.wireless.command_uses.add(command_use())
+    question = Question(NOW, NOW + SECOND, SECOND)
+    for sim_sid in (None, sim):
+        tx.wireless.command_uses.tally(OURS, sim_sid, question)
+
+
+STEPS: Final[dict[str, Work]] = {
+    "attempts": attempts,
+    "copies": copies,
+    "the engine": engine,
+    "one callback": one_callback,
+    "lists of callbacks": lists_of_callbacks,
+    "lists of copies": lists_of_copies,
+    **{f"lists of {kind.__name__}": lists_of(kind) for kind in FILTERS},
+    "sessions": sessions,
+    "accounts": accounts,
+    "clients": clients,
+    "tasks": tasks,
+    "records": records,
+    "updates": updates,
+    "uses": uses,
+    "nothing": lambda tx: tx.write_nothing(),
+}
+
+
+# ---- what it came by -----------------------------------------------------------------------------
+
+
+def places_in(tree: ast.AST, name: str) -> Iterator[tuple[str, int, int]]:
+    """Yield the calls that run a statement, or have one run."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        by_name = isinstance(node.func, ast.Name) and node.func.id in ("read", "queue")
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        if by_name or called in ("read", "read_queued", "write", "queue"):
+            owner = ast.unparse(node.func)
+            if by_name or "session" in owner:
+                yield name, node.lineno, node.end_lineno or node.lineno
+
+
+def all_places() -> set[tuple[str, int, int]]:
+    files = [file for file in STORE.glob("*.py") if file.name not in AT_THE_START]
+    return {place for file in files for place in places_in(ast.parse(file.read_text()), file.name)}
+
+
+@pytest.fixture(scope="module")
+def walked() -> tuple[Walk, set[Place]]:
+    """Walk once; return what was run, and from where."""
+    passed = set[Place]()
+
+    def noting(method: Any) -> Any:
+        def note(*args: Any) -> Any:
+            frame = sys._getframe(1)
+            passed.add((Path(frame.f_code.co_filename).name, frame.f_lineno))
+            return method(*args)
+
+        return note
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("read", "read_queued", "write", "queue"):
+            patch.setattr(Session, name, noting(getattr(Session, name)))
+        walk = Walk()
+        for step in STEPS.values():
+            walk.do(step)
+    return walk, passed
+
+
+def test_no_statement_reads_a_whole_table_or_sorts_what_it_found(
+    walked: tuple[Walk, set[Place]],
+) -> None:
+    recorded = walked[0].recorded
+    assert len(recorded.statements) > 300
+    assert recorded.faults() == []
+
+
+def test_a_page_is_read_by_the_index_by_which_its_end_was_found(
+    walked: tuple[Walk, set[Place]],
+) -> None:
+    recorded, pairs = walked[0].recorded, 0
+    for end in recorded.statements:
+        found = re.fullmatch(r"SELECT seq, sid FROM (.+?) +WHERE (.+) ORDER BY .*", end)
+        if found is None:
+            continue
+        table, where = map(re.escape, found.groups())
+        page_of = re.compile(rf".* FROM {table} +(LEFT JOIN .*)?WHERE {where} AND \? .= seq.*")
+        for page in filter(page_of.fullmatch, recorded.statements):
+            steps = [recorded.first_step(statement) for statement in (end, page)]
+            assert re.search(r"(seq|rowid)[<>]|\(iccid=", steps[1])  # of which there is one
+            assert _index_in(steps[0]) == _index_in(steps[1]), (page, steps)
+            pairs += 1
+    assert pairs > 100
+
+
+def _index_in(step: str) -> str:
+    """Return the index that a step goes by; empty where that is the table's own order."""
+    found = re.search(r"INDEX (\w+)", step.replace("INTEGER PRIMARY KEY", ""))
+    return "" if found is None else found[1]
+
+
+def test_the_walk_comes_by_each_place_that_runs_a_statement(
+    walked: tuple[Walk, set[Place]],
+) -> None:
+    passed = walked[1]
+    missed = [
+        (name, first)
+        for name, first, last in all_places()
+        if not any((name, line) in passed for line in range(first, last + 1))
+    ]
+    assert len(all_places()) > 60
+    assert missed == []
+
+
+def test_each_exception_is_needed(walked: tuple[Walk, set[Place]]) -> None:
+    recorded = walked[0].recorded
+    steps = [
+        (" ".join(statement.split()), step)
+        for statement, values in recorded.statements.items()
+        for step in recorded._steps(statement, values)
+    ]
+    assert [
+        why
+        for about, allowed, why in ALLOWED
+        if not any(re.search(about, words) and re.search(allowed, step) for words, step in steps)
+    ] == []
+
+
+def mutant(module: ModuleType, old: str, new: str) -> dict[str, Any]:
+    """Return what is in a module of which one piece is another one."""
+    source = Path(module.__file__ or "").read_text()
+    assert source.count(old) == 1
+    names: dict[str, Any] = {"__name__": "mutant"}
+    exec(compile(source.replace(old, new), "mutant", "exec"), names)  # noqa: S102 (our own source)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "step"),
+    [
+        (" AND due_us IS NOT NULL AND (due_us, seq) >", " AND (due_us, seq) >", engine),
+        ("INDEXED BY callbacks_by_token", "NOT INDEXED", lists_of_callbacks),
+    ],
+    ids=["when a lane is due, as it was", "a token without its index"],
+)
+def test_a_statement_that_looks_through_the_history_is_found_out(
+    old: str, new: str, step: Work
+) -> None:
+    walk = Walk()
+    assert walk.recorded.faults() == []
+    names = mutant(callbacks_module, old, new)
+    tables = walk.committer._transaction
+    tables.callbacks = names[SqliteCallbacks.__name__](tables._session, tables.accounts)
+    walk.do(step)
+    assert walk.recorded.faults() != []

@@ -1,0 +1,160 @@
+"""What the engine asks the store all the time costs the same, however much has been sent before."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+
+from ringback.core.account import EVERY
+from ringback.core.callback import UNDELIVERED, CallbackStatus
+from ringback.core.retry import Done
+from ringback.core.source import Source
+from ringback.ports import CallbackFilter, Lane, Transaction, Window
+from tests.fakes import NOW
+from tests.stores.asking import ended
+from tests.stores.history import CountedStore
+from tests.stores.records import OURS, callback
+
+LANES = 40
+LANE = Lane(OURS, "https://h1.example:443")
+LITTLE, MUCH = 10_000, 50_000
+
+
+def store_with(history: int) -> CountedStore:
+    """Return a store in which, after so many that have ended, two wait in each lane."""
+    store = CountedStore()
+    store.make_history(history)
+    waiting = [
+        callback(history + number, url=f"https://h{number % LANES}.example/", key=str(number))
+        for number in range(1, 2 * LANES + 1)
+    ]
+    store.do(lambda tx: [tx.callbacks.add(one) for one in waiting])
+    store.connection.execute("VACUUM")
+    return store
+
+
+def settle_one(tx: Transaction) -> None:
+    (claim,) = tx.callbacks.claim(LANE, NOW, limit=1)
+    tx.callbacks.settle([ended(claim, Done())])
+
+
+def claim_and_put_back(tx: Transaction) -> None:
+    tx.callbacks.put_back(tx.callbacks.claim(LANE, NOW, limit=9), NOW)
+
+
+WORK: dict[str, Callable[[Transaction], Any]] = {
+    "the sweep": lambda tx: tx.callbacks.waiting(),
+    "a slice of the sweep": lambda tx: tx.callbacks.waiting(after=LANE, limit=5),
+    "a claim": lambda tx: tx.callbacks.claim(LANE, NOW, limit=9),
+    "a claim of what has been waiting": lambda tx: tx.callbacks.claim(
+        LANE, NOW + timedelta(days=9), limit=1
+    ),
+    "when a lane is due": lambda tx: tx.callbacks.next_due(LANE),
+    "when a lane is due in which nothing waits": lambda tx: tx.callbacks.next_due(
+        Lane(OURS, "https://h1.example:444")
+    ),
+    "the lanes of nobody": lambda tx: tx.callbacks.waiting(after=Lane("B", "")),
+    "an ending": settle_one,
+    "what is put back": claim_and_put_back,
+    "a key": lambda tx: tx.callbacks.with_key(OURS, "1"),
+    "a new callback": lambda tx: (
+        tx.callbacks.add(callback(10**6, key="new")),
+        tx.callbacks.find(callback(10**6).sid),
+    ),
+    "what was left open": lambda tx: tx.callbacks.left_open(),
+    "how much has not ended": lambda tx: tx.callbacks.unfinished(),
+}
+
+
+@pytest.fixture(scope="module")
+def stores() -> tuple[CountedStore, CountedStore]:
+    return store_with(LITTLE), store_with(MUCH)
+
+
+class _Undone(Exception):
+    """Ends a piece of work whose doings are not wanted."""
+
+
+@pytest.mark.parametrize("work", WORK.values(), ids=WORK)
+def test_what_the_engine_asks_costs_the_same_after_any_history(
+    stores: tuple[CountedStore, CountedStore], work: Callable[[Transaction], Any]
+) -> None:
+    def undone(tx: Transaction) -> None:
+        work(tx)
+        raise _Undone
+
+    counts = list[int]()
+    for store in stores:
+        before = store.steps
+        with pytest.raises(_Undone):
+            store.do(undone)
+        counts.append(store.steps - before)
+    little, much = counts
+    # SQLite counts in jumps, so that a few steps more or less mean nothing.
+    assert 0 < much <= little + 10
+
+
+def test_a_sweep_costs_so_much_for_each_lane(stores: tuple[CountedStore, CountedStore]) -> None:
+    store = stores[1]
+    half = store.steps_of(lambda tx: tx.callbacks.waiting(limit=LANES // 2))
+    assert store.steps_of(lambda tx: tx.callbacks.waiting()) < 2.5 * half
+    assert half < 100 * LANES
+
+
+# ---- lists ---------------------------------------------------------------------------------------
+
+EXAMINED = 100
+FILTERS: dict[str, Any] = {
+    "statuses": (
+        None,
+        frozenset({CallbackStatus.SCHEDULED}),
+        frozenset({CallbackStatus.DELIVERED}),
+        frozenset({CallbackStatus.FAILED}),
+        frozenset({CallbackStatus.DISCARDED}),
+        UNDELIVERED,
+    ),
+    "source": (None, Source.KORE),
+    "idempotency_token": (None, "none"),
+    "destination": (None, "https://nowhere.example:443"),
+    "since": (None, NOW + timedelta(days=400)),
+    "until": (None, NOW - timedelta(days=40_000)),
+}
+COMBINATIONS = [
+    CallbackFilter(**dict(zip(FILTERS, values, strict=True)))
+    for values in product(*FILTERS.values())
+]
+
+
+@pytest.mark.parametrize("edge", ["newest", "after", "before"])
+@pytest.mark.parametrize("account_sid", [OURS, EVERY])
+def test_a_page_costs_the_same_after_any_history_whatever_it_is_filtered_by(
+    stores: tuple[CountedStore, CountedStore], account_sid: str, edge: str
+) -> None:
+    def steps_of(store: CountedStore, which: CallbackFilter) -> int:
+        sid = store.middle
+        at = {} if edge == "newest" else {edge: sid}
+        window = replace(Window(50, examining=EXAMINED), **at)
+        return store.steps_of(lambda tx: tx.callbacks.page(account_sid, which, window))
+
+    little, much = ([steps_of(store, one) for one in COMBINATIONS] for store in stores)
+    costs = zip(COMBINATIONS, little, much, strict=True)
+    assert [one for one in costs if one[2] > one[1] + 20 or one[2] > 60 * EXAMINED] == []
+
+
+@pytest.mark.parametrize("account_sid", [OURS, EVERY])
+def test_what_is_replayed_is_looked_for_at_the_same_cost(
+    stores: tuple[CountedStore, CountedStore], account_sid: str
+) -> None:
+    def steps_of(store: CountedStore, which: CallbackFilter) -> int:
+        return store.steps_of(
+            lambda tx: tx.callbacks.oldest(
+                account_sid, which, after=None, limit=50, examining=EXAMINED
+            )
+        )
+
+    for which in COMBINATIONS:
+        little, much = (steps_of(store, which) for store in stores)
+        assert much <= little + 20
