@@ -322,9 +322,10 @@ class World:
         until = self._scheduler.now + self._longest_wait()
         while self._scheduler.now < until and not self._scheduler.is_stopped:
             if self._is_idle():
-                # Nothing may happen any more: no request, no change.
+                # Nothing may happen any more, but for what somebody still asks for.
                 self._scheduler.run(self._scheduler.now + 90.0)
-                return
+                if self._is_idle():
+                    return
             self._scheduler.run(self._scheduler.now + step)
             step = min(step * 1.5, 600.0)
 
