@@ -14,7 +14,8 @@ from ringback.core.method import Method
 from ringback.core.schedule import Schedule
 from ringback.core.source import NOTICE
 from ringback.core.transition import Transition
-from ringback.ports import CallbackFilter, Chance, Clock, Intake, Store, Transaction
+from ringback.ports import CallbackFilter, Chance, Intake, Store, Transaction
+from tests.simulation.loop import SimClock
 from tests.simulation.plan import Asked, Plan, Request
 from tests.simulation.watch import Watch
 
@@ -31,7 +32,7 @@ class Customers:
         accounts: list[Account],
         watch: Watch,
         random: Random,
-        clock: Clock,
+        clock: SimClock,
         chance: Chance,
     ) -> None:
         self._plan = plan
@@ -114,7 +115,10 @@ class Customers:
         fragment = f"#{asked.fragment}" if asked.fragment else ""
         host = f"[{place.host}]" if ":" in place.host else place.host
         url = f"{place.scheme}://{host}:{place.port}{asked.path}{fragment}"
-        now = self._clock.now()
+        due = None
+        if asked.delay is not None:
+            # By the customer's own clock.
+            due = self._clock.true() + timedelta(seconds=asked.delay)
         return compose(
             asked.body,
             account_sid=account.sid,
@@ -122,8 +126,8 @@ class Customers:
             method=Method(asked.method),
             transition=_TRANSITION,
             chance=self._chance.bytes(ANNOUNCEMENT_BYTES),
-            now=now,
-            due=None if asked.delay is None else now + timedelta(seconds=asked.delay),
+            now=self._clock.now(),
+            due=due,
             idempotency_key=key,
         )
 

@@ -33,6 +33,10 @@ INVARIANTS: Final = {
     " attempt is open.",
     "guarded": "No connection is ever opened to an address that the guard refuses.",
     "fair": "What goes to a healthy destination leaves in time, whatever others do.",
+    "apart": "Whatever one account asks for, and however much there is: 95 of 100 requests of"
+    " another one are acknowledged, and sent, within twice the time that they take without it.",
+    "ours": "What this machine has nothing left of, and what others do, is no fault of a receiver:"
+    " no attempt is counted for it, and no callback fails by it.",
     "stopped": "A stop begins no request, and leaves no attempt open where it ends within its"
     " time.",
     "sound": "No loop of the engine ends by itself, no task fails unseen, and no attempt ends by a"

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, Final
 
-from tests.simulation.scheduler import Entry, Scheduler
+from tests.simulation.scheduler import Entry, Gate, Scheduler
 
 START: Final = datetime(2024, 10, 15, 23, 59, 45, tzinfo=UTC)
 """So that the transition's first cut-over falls into every run."""
@@ -45,6 +45,8 @@ class SimLoop(AbstractEventLoop):
     def __init__(
         self, scheduler: Scheduler, *, on_failure: Callable[[dict[str, Any]], None]
     ) -> None:
+        self.gate = Gate()
+        """Through which all goes that its process does."""
         self._scheduler = scheduler
         self._on_failure = on_failure
         self._numbers = count()
@@ -149,6 +151,7 @@ class SimLoop(AbstractEventLoop):
             at=at,
             context=context or copy_context(),
             fail=self._failed,
+            gate=self.gate,
         )
 
     def _run(self, callback: Callable[..., object], *args: Any) -> None:
@@ -170,7 +173,11 @@ class SimClock:
         """How far it has been set forward, or back."""
 
     def now(self) -> datetime:
-        return START + self.ahead + timedelta(seconds=self._scheduler.now)
+        return self.true() + self.ahead
+
+    def true(self) -> datetime:
+        """Return what others have for the time."""
+        return START + timedelta(seconds=self._scheduler.now)
 
     async def sleep_until(self, instant: datetime) -> None:
         await asyncio.sleep(max(0.0, (instant - self.now()).total_seconds()))

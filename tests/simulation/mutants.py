@@ -5,10 +5,12 @@ by its name, so that a mutant that doesn't fit the engine any more fails to star
 """
 
 import asyncio
-from collections.abc import Generator
+import math
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import count, islice
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -20,16 +22,20 @@ from ringback.core.outcome import Delivered, Failure, Outcome, Unknown, Unreacha
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.retry import Decision, Done, decide
 from ringback.core.schedule import Schedule
-from ringback.engine import courier, dispatcher, letter
+from ringback.engine import connection, courier, dispatcher, letter
 from ringback.engine.backlog import Backlog
 from ringback.engine.bell import Bell
 from ringback.engine.courier import Carried, Courier
 from ringback.engine.dispatcher import Dispatcher
+from ringback.engine.fair_turns import FairTurns
 from ringback.engine.intake import Intake
 from ringback.engine.lanes import Lanes
 from ringback.ports import Claim, Lane, lane_of
 from ringback.stores.sqlite import callbacks
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
+from ringback.stores.sqlite.columns import from_us
+from tests.simulation.plan import Plan
+from tests.simulation.seeds import plan_of
 from tests.simulation.store import SimStore
 
 Patch = tuple[object, str, object]
@@ -43,6 +49,12 @@ class Mutant:
     patches: tuple[Patch, ...]
     within: int
     """In how many seeds it is found out."""
+    where: Callable[[Plan], object]
+    """Of which worlds."""
+
+    def seeds(self) -> Iterator[int]:
+        """Return the seeds in one of which it is found out."""
+        return islice((seed for seed in count() if self.where(plan_of(seed))), self.within)
 
     @contextmanager
     def applied(self) -> Generator[None]:
@@ -55,8 +67,13 @@ class Mutant:
             yield
 
 
-def _mutant(breaks: str, *patches: Patch, within: int = 30) -> Mutant:
-    return Mutant(breaks, patches, within)
+def _mutant(
+    breaks: str,
+    *patches: Patch,
+    within: int = 30,
+    where: Callable[[Plan], object] = lambda plan: not plan.is_large,
+) -> Mutant:
+    return Mutant(breaks, patches, within, where)
 
 
 _carry = Courier._carry
@@ -167,6 +184,28 @@ def _stumble(self: Lanes, lane: Lane, *, slots: int) -> None:
     raise KeyError(lane)
 
 
+def _may_have_all(self: FairTurns, account: str) -> bool:
+    return self.taken < self._count
+
+
+def _look_through_all(self: SqliteCallbacks, lane: Lane) -> datetime | None:
+    row = self._session.read_queued(
+        "SELECT due_us FROM callbacks LEFT JOIN open_attempts ON callback_sid = sid"
+        " WHERE account_sid = ? AND destination = ? AND (due_us, seq) > (?, ?)"
+        " AND started_us IS NULL ORDER BY due_us, seq LIMIT 1",
+        (*lane, *self._claimed.get(lane, (-1, 0))),
+    ).fetchone()
+    return row and from_us(row[0])
+
+
+def _has_leaps(plan: Plan) -> bool:
+    return any(abs(by) > timedelta(days=1) for _, by in plan.jumps)
+
+
+def _has_silent_names(plan: Plan) -> bool:
+    return any(place.names == "silent" for place in plan.places)
+
+
 MUTANTS: Final = {
     "settles before it sends": _mutant("final", (Courier, "_carry", _carry_settled_first)),
     "tells of another answer": _mutant("true", (dispatcher, "settle", _settle_as_another)),
@@ -201,6 +240,24 @@ MUTANTS: Final = {
     "never rings": _mutant("prompt", (Bell, "wake", lambda self: None)),
     "never sleeps": _mutant("lively", (Bell, "wait", _wait_for_nothing)),
     "only counts up": _mutant("idle", (Backlog, "change", _count_up_alone)),
+    "looks through all that there was": _mutant(
+        "apart",
+        (SqliteCallbacks, "next_due", _look_through_all),
+        within=2,
+        where=lambda plan: plan.is_large,
+    ),
+    "lets one account have all look-ups": _mutant(
+        "fair", (FairTurns, "_may_have", _may_have_all), where=_has_silent_names
+    ),
+    "lets a wrong clock's plans stand": _mutant(
+        "ended", (dispatcher, "_plan_anew", lambda tx, now: 0), where=_has_leaps, within=80
+    ),
+    "counts what it has nothing left for": _mutant(
+        "ours", (dispatcher, "SHORTAGES", frozenset[Failure]()), where=lambda plan: plan.lacks
+    ),
+    "believes alarms that are late": _mutant(
+        "repeated", (connection, "_HELD_UP", math.inf), where=lambda plan: plan.freezes
+    ),
     "stumbles over an answer": _mutant("sound", (Lanes, "answered", _stumble)),
 }
 """Broken engines by what they do."""

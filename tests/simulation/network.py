@@ -1,11 +1,10 @@
-"""The network of a simulation: answers `engine.network.Network` for one process, and look-ups.
+"""The network of a simulation: answers `engine.network.Network` for one process.
 
 What was written before a process died still arrives, as it does in life; nothing else of it does.
 """
 
 import asyncio
 import errno
-import socket
 from collections import deque
 from collections.abc import Callable
 from itertools import pairwise
@@ -14,9 +13,11 @@ from typing import Protocol
 
 from ringback.core.outcome import Failure
 from ringback.engine.tls import TlsFailed
-from tests.simulation.plan import PRIVATE, Place
+from tests.simulation.loop import SimLoop
+from tests.simulation.plan import PRIVATE
 from tests.simulation.receivers import Answer, Part, ReceivedRequest, Receiver, Say, Welcome
 from tests.simulation.scheduler import Scheduler
+from tests.simulation.shortage import Machine
 
 
 class Observer(Protocol):
@@ -78,8 +79,18 @@ class Link:
             said += after
             arrives = self._said = max(self._said, said + self._latency())
             asked = self._asked if is_last else None
+            if asked is not None:
+                self._scheduler.do(
+                    self._transport.arrived, asked, at=arrives, origin=self._transport
+                )
             self._scheduler.do(
-                self._transport.take, what, asked, at=arrives, origin=self._transport
+                self._transport.take,
+                what,
+                asked,
+                at=arrives,
+                origin=self._transport,
+                gate=self._transport.gate,
+                is_input=True,
             )
             if isinstance(what, Say):
                 self._scheduler.do(self.close, at=said, origin=self)
@@ -108,6 +119,7 @@ class SimTransport(asyncio.Transport):
         super().__init__({"sockname": ("192.0.2.1", 40000)})
         self.observer = network.observer
         self.receiver = receiver
+        self.gate = network.loop.gate
         self._network = network
         self._protocol = protocol
         self._link = Link(self, receiver, network.scheduler, network.random)
@@ -138,6 +150,11 @@ class SimTransport(asyncio.Transport):
 
     def abort(self) -> None:
         self._end(None)
+
+    def arrived(self, asked: int) -> None:
+        """Note that an answer is there, where the process is stopped and can't see it yet."""
+        if self.gate.is_shut and not self._is_closing and not self._network.is_dead():
+            self.observer.answered(asked)
 
     def take(self, what: bytes | Say, asked: int | None) -> None:
         """Hand over what came from the receiver, as an event loop does."""
@@ -179,10 +196,11 @@ class SimNetwork:
         *,
         scheduler: Scheduler,
         random: Random,
-        loop: asyncio.AbstractEventLoop,
+        loop: SimLoop,
         receivers: dict[tuple[str, int], Receiver],
         observer: Observer,
         is_dead: Callable[[], bool],
+        machine: Machine,
         writing: Callable[[], None],
         written: Callable[[], None],
     ) -> None:
@@ -193,6 +211,7 @@ class SimNetwork:
         self.is_dead = is_dead
         self.writing = writing
         self.written = written
+        self._machine = machine
         self._receivers = receivers
 
     async def connect(
@@ -205,6 +224,7 @@ class SimNetwork:
     ) -> None:
         if self.is_dead():
             raise OSError("the process is dead")
+        self._machine.open_connection()
         self.observer.connecting(address)
         receiver = self._receivers.get((address, port))
         if receiver is None:
@@ -235,46 +255,6 @@ class SimNetwork:
         if not transport.receiver.accepts_tls():
             raise TlsFailed(Failure.CERTIFICATE_EXPIRED, "certificate has expired")
         protocol.connection_made(transport)
-
-
-class Names:
-    """Answers `engine.lookup.Resolve`: the name server of the world."""
-
-    def __init__(self, places: tuple[Place, ...], scheduler: Scheduler, random: Random) -> None:
-        self.is_sound = False
-        self._places = {place.host: place for place in places}
-        self._random = random
-        self._scheduler = scheduler
-
-    async def __call__(self, host: str) -> list[str]:
-        place, random = self._places.get(host), self._random
-        if place is None or place.names == "literal":
-            return [host]
-        kind = "quick" if self.is_sound else place.names
-        await asyncio.sleep(random.uniform(0.0005, 0.02))
-        addresses = list(place.addresses)
-        match kind:
-            case "slow":
-                await asyncio.sleep(random.uniform(0.0, 6.0))
-            case "failing" if random.random() < 0.6:
-                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-            case "hanging" if random.random() < 0.6:
-                await asyncio.get_running_loop().create_future()
-            case "changing":
-                random.shuffle(addresses)
-                addresses = addresses[:1]
-            case "several":
-                # One of them leads nowhere.
-                addresses.insert(random.randrange(3), "93.184.255.1")
-            case "private":
-                addresses = [random.choice(PRIVATE)]
-            case "rebound":
-                addresses += random.sample(PRIVATE, 2)
-                random.shuffle(addresses)
-                addresses = addresses[: random.randint(1, 3)]
-            case _:
-                pass
-        return addresses
 
 
 def is_private(address: str) -> bool:

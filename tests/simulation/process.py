@@ -24,12 +24,15 @@ from ringback.engine.supervisor import Supervisor
 from ringback.operations.life import Life
 from ringback.operations.moment import Moment
 from ringback.ports import Chance, Transport
+from tests.simulation.database import Database
 from tests.simulation.loop import SimClock, SimLoop
-from tests.simulation.network import Names, SimNetwork
+from tests.simulation.names import Names, SimLookUps
+from tests.simulation.network import SimNetwork
 from tests.simulation.plan import Plan, Stop
 from tests.simulation.receivers import Receiver
-from tests.simulation.scheduler import Scheduler
-from tests.simulation.store import Database, SimStore
+from tests.simulation.scheduler import Gate, Scheduler
+from tests.simulation.shortage import Machine
+from tests.simulation.store import SimStore
 from tests.simulation.watch import Watch
 
 
@@ -72,6 +75,7 @@ class Process:
         database: Database,
         receivers: dict[tuple[str, int], Receiver],
         names: Names,
+        machine: Machine,
         clock: SimClock,
         chance: Chance,
         watch: Watch,
@@ -100,10 +104,11 @@ class Process:
                 receivers=receivers,
                 observer=watch,
                 is_dead=lambda: self.is_dead,
+                machine=machine,
                 writing=lambda: self._pass("writing"),
                 written=lambda: self._pass("written"),
             ),
-            resolve=names,
+            resolve=SimLookUps(names, self.loop),
             names_at_once=bounds.names_at_once,
             keep_alive=KeepAlive(per_peer=bounds.kept_per_peer, in_all=bounds.kept_in_all),
             most_open=bounds.most_open,
@@ -149,6 +154,11 @@ class Process:
     def is_idle(self) -> bool:
         """Whether it counts nothing as unfinished or under way."""
         return not self.dispatcher.under_way and not self.dispatcher.unfinished
+
+    @property
+    def gate(self) -> Gate:
+        """Through which all goes that it does."""
+        return self.loop.gate
 
     @property
     def open_connections(self) -> int:

@@ -7,7 +7,8 @@ every event loop keeps it. Entries of different origins may swap: outside they d
 sockets and timers that race, so that correct code has to be content with any order.
 
 Time stands still but for a tick at each step, jumps to the next timer when nothing is ready, and
-now and then jumps a bit further, as it does for a process that the machine does not let run.
+now and then jumps a bit further, as it does for a process that the machine does not let run. What
+one process does goes through a gate, which can be shut while the rest of the world goes on.
 """
 
 import heapq
@@ -31,10 +32,29 @@ class Order(Enum):
     ANY = 1.0
 
 
+class Gate:
+    """Through which goes all that one process does: while it is shut, the process is stopped."""
+
+    def __init__(self) -> None:
+        self.is_shut = False
+        self.held = list["Entry"]()
+        """What was to happen since it was shut."""
+
+
 class Entry:
     """Something that is to happen."""
 
-    __slots__ = ("_action", "_args", "_at", "_context", "_fail", "is_cancelled", "origin")
+    __slots__ = (
+        "_action",
+        "_args",
+        "_at",
+        "_context",
+        "_fail",
+        "gate",
+        "is_cancelled",
+        "is_input",
+        "origin",
+    )
 
     def __init__(
         self,
@@ -45,8 +65,13 @@ class Entry:
         at: float = 0.0,
         context: Context | None = None,
         fail: Callable[[BaseException], None] | None = None,
+        gate: Gate | None = None,
+        is_input: bool = False,
     ) -> None:
         self.origin = origin
+        self.gate = gate
+        self.is_input = is_input
+        """Whether it hands over what the machine has buffered for the process."""
         self.is_cancelled = False
         self._action = action
         self._args = args
@@ -111,11 +136,30 @@ class Scheduler:
         """Let it happen at this time; what has the same time becomes ready in this order."""
         heapq.heappush(self._timers, (when, next(self._order), entry))
 
-    def do(self, action: Callable[..., object], *args: Any, at: float, origin: object) -> Entry:
-        """Let something of the world happen at this time."""
-        entry = Entry(origin, action, args)
+    def do(
+        self,
+        action: Callable[..., object],
+        *args: Any,
+        at: float,
+        origin: object,
+        gate: Gate | None = None,
+        is_input: bool = False,
+    ) -> Entry:
+        """Let something of the world happen at this time, or what a process does by its gate."""
+        entry = Entry(origin, action, args, gate=gate, is_input=is_input)
         self.at(at, entry)
         return entry
+
+    def open(self, gate: Gate) -> None:
+        """Let a process go on: with the input that was buffered, or the timers that are late.
+
+        Event loops differ in what they do first; either is done before anything that follows.
+        """
+        held, gate.held, gate.is_shut = gate.held, [], False
+        is_input_first = self._chance() < 0.5
+        for entry in sorted(held, key=lambda entry: entry.is_input is not is_input_first):
+            if not entry.is_cancelled:
+                entry.run()
 
     def run(self, until: float) -> None:
         """Let everything happen up to this time, unless it is stopped before."""
@@ -133,7 +177,9 @@ class Scheduler:
         if not self._ready:
             return True
         entry = self._ready.pop(self._pick())
-        if not entry.is_cancelled:
+        if entry.gate is not None and entry.gate.is_shut:
+            entry.gate.held.append(entry)
+        elif not entry.is_cancelled:
             if self.on_step:
                 before = self.on_step.pop(self.steps, None)
                 if before is not None:

@@ -144,6 +144,38 @@ def test_a_killed_loop_runs_nothing_more() -> None:
     assert seen == ["begins"]
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_a_stopped_process_finds_its_input_and_its_late_timers_when_it_goes_on(seed: int) -> None:
+    scheduler, seen = Scheduler(Random(seed), order=Order.ANY), list[str]()
+    loop = SimLoop(scheduler, on_failure=lambda _: None)
+    loop.call_at(1.0, seen.append, "timer")
+    loop.call_at(9.0, seen.append, "timer to come")
+    scheduler.do(seen.append, "input", at=2.0, origin=seen, gate=loop.gate, is_input=True)
+    scheduler.do(seen.append, "elsewhere", at=3.0, origin=scheduler)
+    loop.gate.is_shut = True
+    scheduler.run(5.0)
+    while_stopped = list(seen)
+    scheduler.open(loop.gate)
+
+    assert while_stopped == ["elsewhere"]
+    assert sorted(seen[1:]) == ["input", "timer"]
+
+
+def test_event_loops_differ_in_what_they_do_first_after_a_stop() -> None:
+    firsts = set[str]()
+    for seed in range(20):
+        scheduler, seen = Scheduler(Random(seed)), list[str]()
+        loop = SimLoop(scheduler, on_failure=lambda _: None)
+        loop.call_at(1.0, seen.append, "timer")
+        scheduler.do(seen.append, "input", at=2.0, origin=seen, gate=loop.gate, is_input=True)
+        loop.gate.is_shut = True
+        scheduler.run(5.0)
+        scheduler.open(loop.gate)
+        firsts.add(seen[0])
+
+    assert firsts == {"input", "timer"}
+
+
 def test_the_wall_clock_can_be_set_while_time_goes_on() -> None:
     scheduler = Scheduler(Random(0))
     clock = SimClock(scheduler)

@@ -18,27 +18,33 @@ from ringback.core.rendering import OutgoingRequest
 from ringback.core.schedule import Schedule
 from ringback.core.source import Source
 from ringback.stores.sqlite.columns import to_us
+from tests.simulation.database import Database
 from tests.simulation.invariants import Violated
 from tests.simulation.network import is_private
 from tests.simulation.plan import Bounds
 from tests.simulation.receivers import Answer, ReceivedRequest
-from tests.simulation.store import Database
+from tests.simulation.shortage import SHORT_OF, Machine
 from tests.simulation.trace import Trace
 
 _TOKEN: Final = re.compile(rb"\r\n(?:I-Twilio|Kore)-Idempotency-Token: (\S+)")
 _NOTHING_LEFT: Final = frozenset({"name", "guard", "connect", "connect_timeout", "egress", "tls"})
+_OURS: Final = ("shortage", "no_local_port")
 _FAIR: Final = 1.0
 """Seconds that a callback may wait for others."""
 _AFTER_OUTAGE: Final = 2.0
 """Seconds after which a store that was away is tried again, and more."""
+_AFTER_SHORTAGE: Final = 8.0
+"""Seconds that are waited, at the most, after nothing was left of what a connection takes."""
 _SECOND: Final = 1_000_000
 # An attempt under way may be told by its open row alone, or by its callback's as well.
 _STATE: Final = (
     "SELECT sid, number, started_us, status, CASE WHEN number IS NULL THEN due_us END,"
     " coalesce(number, attempt_count),"
     " round_attempts + (number IS NOT NULL AND due_us IS NOT NULL), round_number, updated_us"
-    " FROM callbacks LEFT JOIN open_attempts ON callback_sid = sid ORDER BY seq"
+    " FROM callbacks LEFT JOIN open_attempts ON callback_sid = sid"
 )
+_ALL: Final = f"{_STATE} ORDER BY seq"
+_ONE: Final = f"{_STATE} WHERE sid = ?"
 _INSTANT: Final = 0.001
 """Seconds; less than any limit, more than rounding and what one step takes."""
 
@@ -105,6 +111,7 @@ class Watch:
     """All that is known from outside of the engine."""
 
     database: Database
+    machine: Machine
     trace: Trace
     bounds: Bounds
     now: Callable[[], float]
@@ -112,6 +119,8 @@ class Watch:
     fair_to: frozenset[str]
     """Accounts whose callbacks to healthy destinations nobody may delay."""
     on_violation: Callable[[Violated], None]
+    sees_all: bool
+    """Whether it looks at all callbacks, and not at those alone that were written."""
     life: int = 0
     """The number of the present process."""
     promises: dict[str, Promise] = field(default_factory=dict)
@@ -135,6 +144,10 @@ class Watch:
     """What a probe has found to be waiting."""
     healthy: frozenset[str] = frozenset()
     """Destinations at which nothing goes wrong."""
+    waits: dict[str, list[float]] = field(
+        default_factory=lambda: {"acknowledged": list[float](), "sent": list[float]()}
+    )
+    """How long those waited whom nobody may delay, until this."""
 
     def violated(self, name: str, what: str) -> None:
         """Say that an invariant does not hold."""
@@ -156,6 +169,8 @@ class Watch:
 
     def accepted(self, batch: list[Promise]) -> None:
         for promise in batch:
+            if promise.callback.account_sid in self.fair_to:
+                self.waits["acknowledged"].append(self.now() - promise.asked_at)
             promise.answer = "accepted"
             if promise.callback.sid not in self.rows:
                 self.violated("kept", f"{promise.callback.sid} was acknowledged, and is not there")
@@ -170,14 +185,18 @@ class Watch:
 
     def durable(self) -> None:
         """Look at what a commit has changed."""
-        found = self.database.read(_STATE)
+        touched, self.database.touched = self.database.touched, {}
+        if self.sees_all:
+            found = self.database.read(_ALL)
+            if len(found) < len(self.states):
+                self.violated("kept", "a callback is gone")
+        else:
+            found = [row for sid in touched for row in self.database.read(_ONE, sid)]
         for values in found:
             sid = values[0]
             if self.states.get(sid) != values:
                 self.states[sid] = values
                 self._look_at(*values)
-        if len(found) < len(self.states):
-            self.violated("kept", "a callback is gone")
 
     def _look_at(self, sid: str, number: int | None, started: int, *values: Any) -> None:
         before, row = self.rows.get(sid), Row(*values)
@@ -300,10 +319,12 @@ class Watch:
 
     def _is_in_time(self, promise: Promise, sent: Sent) -> None:
         callback = promise.callback
-        if callback.account_sid not in self.fair_to or callback.url.destination not in self.healthy:
+        if not self._is_untroubled(callback):
             return
         since = self.due_since.get(sent.sid, promise.asked_at)
         late = sent.left_at - max(since, promise.asked_at)
+        if sent.number == 1:
+            self.waits["sent"].append(late)
         if late > _FAIR:
             self.violated("fair", f"{sent.sid} left {late:.3f} s late")
 
@@ -341,10 +362,15 @@ class Watch:
     def probe(self, ready_since: float) -> None:
         """See what waits although nothing is under way; called every second or so.
 
-        Who waits at two calls in a row has waited for no reason, unless the store was away.
+        Who waits at two calls in a row has waited for no reason, unless the store was away, or the
+        machine short of something.
         """
         now, waiting = self.now(), set[str]()
-        since = max(ready_since, self.database.was_away + _AFTER_OUTAGE)
+        since = max(
+            ready_since,
+            self.database.was_away + _AFTER_OUTAGE,
+            self.machine.was_short + _AFTER_SHORTAGE,
+        )
         for sid, row in self.rows.items():
             if row.due is not None and max(self.due_since[sid], since) < now - _FAIR:
                 waiting.add(sid)
@@ -389,10 +415,16 @@ class Watch:
             self.violated("numbered", f"{sid} has attempts {numbers}, and counts {row.attempts}")
         for attempt in attempts:
             self._compare(sid, attempt)
+            if attempt.result != "delivered" and self._is_untroubled(promise.callback):
+                self.violated("ours", f"attempt {attempt.number} of {sid} is {attempt.result}")
         self._justify(promise, row, attempts)
         results = [attempt.result for attempt in attempts]
         if not promise.replays and "delivered" in results[:-1]:
             self.violated("final", f"{sid} was delivered before its last attempt: {results}")
+
+    def _is_untroubled(self, callback: Callback) -> bool:
+        is_fair = callback.account_sid in self.fair_to
+        return is_fair and callback.url.destination in self.healthy
 
     def _compare(self, sid: str, attempt: _Attempt) -> None:
         number, result, status, failure, reason = attempt
@@ -406,6 +438,8 @@ class Watch:
                 self.violated("true", f"{where}, and yet it has left")
         elif failure == "internal":
             self.violated("sound", where)
+        if failure in _OURS or any(words in (reason or "") for words in SHORT_OF):
+            self.violated("ours", where)
         if sent is not None and sent.is_answered and sent.answer and sent.answer.status:
             has_its_answer = status == sent.answer.status
             if not has_its_answer and result != "unknown":

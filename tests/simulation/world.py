@@ -5,7 +5,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import Random
 from typing import Final, cast
@@ -16,24 +16,30 @@ from ringback.engine import lanes as lanes_module
 from ringback.stores.sqlite.committer import Committer, Job
 from tests.fakes import VAULT, an_account
 from tests.simulation.customers import Customers
+from tests.simulation.database import Database
 from tests.simulation.invariants import Violated
+from tests.simulation.isolation import worse
 from tests.simulation.loop import SimClock
-from tests.simulation.network import Names
-from tests.simulation.plan import FAULTS_LAST, Bounds, Plan, Request, Stop, plan_of
+from tests.simulation.names import Names
+from tests.simulation.plan import FAULTS_LAST, Bounds, Plan, Request, Stop
 from tests.simulation.process import Process
 from tests.simulation.receivers import Receiver
 from tests.simulation.scheduler import Scheduler
-from tests.simulation.store import Database
+from tests.simulation.seeds import plan_of
+from tests.simulation.shortage import Machine
 from tests.simulation.trace import Trace
 from tests.simulation.watch import Watch
 
 _MOST_STEPS: Final = 20_000
 """A run takes some thousands; one that takes so many spins."""
+_MOST_STEPS_EACH: Final = 200
+"""Beside that, for each callback."""
 _ASKED_AGAIN: Final = 0.3
 """Seconds after which customers ask again where nobody listens."""
 _PROBED_FOR: Final = FAULTS_LAST + 60.0
 _SLACK: Final = 180.0
 """Seconds that everything may take beside the waits that were asked for."""
+_ASTRAY: Final = timedelta(days=1)
 
 
 class SimChance:
@@ -56,6 +62,8 @@ class Result:
     requests: int
     virtual_seconds: float
     trace: Trace
+    waits: dict[str, list[float]]
+    """Of accounts that make no trouble: until their requests were acknowledged, and left."""
 
 
 class World:
@@ -71,7 +79,8 @@ class World:
         self._clock = SimClock(self._scheduler)
         self._chance = SimChance(self._random("chance"))
         self._database = Database(self._scheduler, self._random("database"), plan, self._trace)
-        self._names = Names(plan.places, self._scheduler, self._random("names"))
+        self._machine = Machine(plan, self._scheduler, self._random("machine"), self._trace)
+        self._names = Names(plan, self._scheduler, self._random("names"), self._machine)
         self._network_random = self._random("network")
         self._receivers = {
             f"{place.host}:{place.port}": Receiver(
@@ -86,12 +95,14 @@ class World:
         }
         self._watch = Watch(
             database=self._database,
+            machine=self._machine,
             trace=self._trace,
             bounds=plan.bounds,
             now=lambda: self._scheduler.now,
             clock=self._clock.now,
             fair_to=frozenset(f"AC{number:032}" for number in plan.fair_to),
             on_violation=self._on_violation,
+            sees_all=not plan.has_many,
             healthy=frozenset(
                 f"{place.scheme}://{place.host}:{place.port}"
                 for place in plan.places
@@ -104,6 +115,7 @@ class World:
         ]
         self._keep(self._accounts)
         self._database.on_durable = self._watch.durable
+        self._database.on_runaway = self._runs_away
         self._customers = Customers(
             plan=plan,
             accounts=self._accounts,
@@ -119,11 +131,13 @@ class World:
         self._crashes = list(plan.crashes)
         self._deaths = list(plan.deaths)
         self._are_faults_over = False
+        asked = sum(len(request.callbacks) for request in plan.requests)
+        self._most_steps = _MOST_STEPS + asked * _MOST_STEPS_EACH
 
     def run(self) -> Result:
         """Let everything happen, and judge it."""
         self._begin()
-        self._scheduler.run(FAULTS_LAST)
+        self._scheduler.run(self._plan.faults_last)
         self._end_faults()
         self._run_until_idle()
         if self._violated is None:
@@ -140,6 +154,7 @@ class World:
             len(self._watch.sent),
             self._scheduler.now,
             self._trace,
+            self._watch.waits,
         )
 
     def _random(self, whose: str) -> Random:
@@ -159,7 +174,7 @@ class World:
 
     def _begin(self) -> None:
         self._database.is_sound = False
-        self._scheduler.on_step[_MOST_STEPS] = self._spins
+        self._scheduler.on_step[self._most_steps] = self._spins
         self._start()
         for request in self._plan.requests:
             self._at(request.at, self._ask, request)
@@ -169,8 +184,10 @@ class World:
             self._at(at, self._discard)
         for stop in self._plan.stops:
             self._at(stop.at, self._stop, stop)
+        for begins, ends in self._plan.freezes:
+            self._at(begins, self._freeze, ends)
         for at, by in self._plan.jumps:
-            self._at(at, self._jump, by)
+            self._scheduler.do(self._jump, by, at=at, origin=self._clock)
         self._at(1.0, self._probe)
 
     def _at(self, when: float, action: Callable[..., None], *args: object) -> None:
@@ -187,6 +204,7 @@ class World:
             database=self._database,
             receivers=self._addresses,
             names=self._names,
+            machine=self._machine,
             clock=self._clock,
             chance=self._chance,
             watch=self._watch,
@@ -233,6 +251,18 @@ class World:
         self._trace.note(self._scheduler.now, "jump", f"{by.total_seconds():+g} s")
         self._clock.ahead += by
 
+    def _freeze(self, until: float) -> None:
+        process = self._process
+        if process is not None and not process.gate.is_shut:
+            self._trace.note(self._scheduler.now, "freeze")
+            process.gate.is_shut = True
+            self._at(until, self._thaw, process)
+
+    def _thaw(self, process: Process) -> None:
+        if process.gate.is_shut:
+            self._trace.note(self._scheduler.now, "thaw")
+            self._scheduler.open(process.gate)
+
     def _ask(self, request: Request) -> None:
         process = self._up()
         if process is None:
@@ -257,7 +287,8 @@ class World:
     def _probe(self) -> None:
         """See that nothing waits for no reason; a clock that was set, or a stall, may be one."""
         process, plan = self._up(), self._plan
-        if process and not process.dispatcher.under_way and not plan.jumps and not plan.stalls:
+        may_be_late = plan.jumps or plan.stalls or plan.freezes
+        if process and not process.dispatcher.under_way and not may_be_late:
             self._watch.probe(process.ready_since)
         if self._scheduler.now < _PROBED_FOR:
             self._at(self._scheduler.now + 1.0, self._probe)
@@ -267,7 +298,10 @@ class World:
         return process if process and process.is_ready and not process.is_dead else None
 
     def _spins(self) -> None:
-        self._watch.violated("lively", f"{_MOST_STEPS} steps were taken")
+        self._watch.violated("lively", f"{self._most_steps} steps were taken")
+
+    def _runs_away(self) -> None:
+        self._watch.violated("apart", "a commit that does not end keeps all others waiting")
 
     # The end.
 
@@ -277,6 +311,7 @@ class World:
         self._scheduler.may_stall = False
         self._database.is_sound = True
         self._names.is_sound = True
+        self._machine.is_sound = True
         for receiver in self._receivers.values():
             receiver.is_healthy = True
         if self._process is not None:
@@ -287,9 +322,10 @@ class World:
         until = self._scheduler.now + self._longest_wait()
         while self._scheduler.now < until and not self._scheduler.is_stopped:
             if self._is_idle():
-                # Nothing may happen any more: no request, no change.
+                # Nothing may happen any more, but for what somebody still asks for.
                 self._scheduler.run(self._scheduler.now + 90.0)
-                return
+                if self._is_idle():
+                    return
             self._scheduler.run(self._scheduler.now + step)
             step = min(step * 1.5, 600.0)
 
@@ -300,7 +336,8 @@ class World:
     def _longest_wait(self) -> float:
         schedules = [self._plan.schedule, *filter(None, self._plan.account_schedules)]
         waits = [wait.total_seconds() for one in schedules for wait in one.waits[:3]]
-        jumps = sum(abs(by.total_seconds()) for _, by in self._plan.jumps)
+        # What waits for a clock that has gone astray is due again when that is put right.
+        jumps = sum(abs(by.total_seconds()) for _, by in self._plan.jumps if abs(by) < _ASTRAY)
         return max([*waits, 300.0]) * 1.2 + jumps + _SLACK
 
     def _judge(self) -> None:
@@ -337,13 +374,17 @@ def _set_constants(claimed_at_once: int, first_window: int, most_idle: int) -> N
 
 
 def run(seed: int) -> Result:
-    """Run the world of a seed."""
+    """Run the world of a seed, and where it has one its calm version, to compare the two."""
     plan = plan_of(seed)
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         with _small(plan.bounds):
-            return World(plan).run()
+            result = World(plan).run()
+            if plan.calm is not None and result.violated is None:
+                what = worse(result.waits, World(plan.calm).run().waits)
+                result = replace(result, violated=Violated("apart", what) if what else None)
+            return result
     finally:
         logging.disable(disabled)
         asyncio._set_running_loop(None)

@@ -256,6 +256,7 @@ def engine(tx: Transaction) -> None:
         tx.callbacks.next_due(lane)
     tx.callbacks.waiting()
     tx.callbacks.waiting(after=OUR_LANE, limit=1)
+    tx.callbacks.changed_after(NOW, limit=9)
     tx.callbacks.left_open()
     tx.callbacks.unfinished()
     tx.callbacks.due_before([NOW, NOW])

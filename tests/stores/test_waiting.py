@@ -120,8 +120,9 @@ async def test_what_was_changed_after_an_instant_is_told_in_that_order(store: St
         changed(1, NOW + 3 * SECOND),
         changed(2, NOW + 2 * SECOND),
         changed(3, NOW + SECOND),
-        callback(4, created=NOW + 9 * SECOND),
+        callback(4, created=NOW + 9 * SECOND, due=NOW + 99 * SECOND),
         callback(5).having(Progress(NOW + 9 * SECOND, CallbackStatus.FAILED)),
+        callback(7, created=NOW + 4 * SECOND, due=NOW + 4 * SECOND),
         changed(6, NOW + 9 * SECOND, url=ELSEWHERE),
     )
     await claim(store, lane=Lane(OURS, "https://else.example:443"))
@@ -129,10 +130,10 @@ async def test_what_was_changed_after_an_instant_is_told_in_that_order(store: St
     def after(instant: datetime, limit: int = 9) -> Callable[[Transaction], list[int]]:
         return lambda tx: numbers_of(tx.callbacks.changed_after(instant, limit=limit))
 
-    assert await store.transact(after(NOW)) == [3, 2, 1]
+    assert await store.transact(after(NOW)) == [3, 2, 1, 7]
     assert await store.transact(after(NOW, 2)) == [3, 2]
-    assert await store.transact(after(NOW + 2 * SECOND)) == [1]
-    assert await store.transact(after(NOW + 3 * SECOND)) == []
+    assert await store.transact(after(NOW + 2 * SECOND)) == [1, 7]
+    assert await store.transact(after(NOW + 4 * SECOND)) == []
 
 
 async def test_how_many_wait_is_told_for_each_instant(store: Store) -> None:

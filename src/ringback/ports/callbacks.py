@@ -172,9 +172,9 @@ class Callbacks(Protocol):
         ...
 
     def changed_after(self, instant: datetime, *, limit: int) -> list[Callback]:
-        """Return callbacks that wait, and were changed after this instant: retries, above all.
+        """Return callbacks that wait, and were written after this instant: retries, above all.
 
-        What has been waiting since its creation, as it was created, is not among them.
+        What its customer has put off, and waits as it was created, is not among them.
         """
         ...
 

@@ -104,3 +104,13 @@ async def test_a_clock_that_only_goes_on_changes_nothing() -> None:
     bench = Bench(store, RecordingTransport(), chance=SteadyChance())
     await bench.dispatcher.recover()
     assert await callback_in(store) == waiting
+
+
+async def test_what_was_to_go_at_once_then_goes_now() -> None:
+    ahead = NOW + CENTURY
+    store = await a_store(a_callback(now=ahead, due=ahead))
+    right = Bench(store, RecordingTransport())
+    await right.dispatcher.recover()
+    assert await due_of(store) == NOW
+    await right.settle()
+    assert await results_in(store) == ["delivered"]

@@ -168,8 +168,8 @@ class MemoryCallbacks:
 
 def _has_changed(callback: Callback, after: datetime) -> bool:
     progress = callback.progress
-    is_new = progress.date_updated == callback.date_created
-    return progress.due is not None and not is_new and progress.date_updated > after
+    is_put_off = callback.date_created == progress.date_updated != progress.due
+    return progress.due is not None and not is_put_off and progress.date_updated > after
 
 
 def _is_wanted(callback: Callback, which: CallbackFilter) -> bool:

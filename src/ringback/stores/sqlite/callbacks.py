@@ -270,8 +270,8 @@ class SqliteCallbacks:
     def changed_after(self, instant: datetime, *, limit: int) -> list[Callback]:
         rows = self._session.read_queued(
             f"SELECT {COLUMNS} FROM {_FROM}"
-            " WHERE due_us IS NOT NULL AND updated_us <> created_us AND updated_us > ?"
-            " AND started_us IS NULL ORDER BY updated_us LIMIT ?",
+            " WHERE due_us IS NOT NULL AND (updated_us <> created_us OR due_us = created_us)"
+            " AND updated_us > ? AND started_us IS NULL ORDER BY updated_us LIMIT ?",
             (to_us(instant), limit),
         )
         return [read_callback(row) for row in rows.fetchall()]
