@@ -200,7 +200,7 @@ async def test_where_the_database_is_away_it_is_taken_in_later(
     tmp_path: Path, device: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock, sign = VirtualClock.stopped(SystemClock().now()), tmp_path / "away"
-    caplog.set_level(logging.WARNING)
+    caplog.set_level(logging.DEBUG, "ringback.engine.outage")
     with writing_nothing_while(sign):
         async with RecordingReceiver() as receiver, running(tmp_path, clock=clock) as server:
             await server.tell(receiver.url("/up"))
