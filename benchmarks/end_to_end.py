@@ -50,11 +50,11 @@ async def batches(run: Run) -> list[Figure]:
 async def _measure(run: Run, id_: str, name: str, batch: int, target: Target) -> list[Figure]:
     plain, passages = list[float](), list[Passage]()
     async with run.server(id_) as server:
-        await _pass_through(run, server, batch, seconds=run.size(2.0, quick=0.5))  # warms up
+        await pass_through(run, server, batch, seconds=run.size(2.0, quick=0.5))  # warms up
         for _ in range(run.rounds):
             plain.append((await run.plain()).per_second)
             passages.append(
-                await _pass_through(run, server, batch, seconds=run.size(6.0, quick=2.0))
+                await pass_through(run, server, batch, seconds=run.size(6.0, quick=2.0))
             )
     reference = median(plain)
     accepted = median(passage.accepted for passage in passages)
@@ -71,7 +71,8 @@ async def _measure(run: Run, id_: str, name: str, batch: int, target: Target) ->
     ]
 
 
-async def _pass_through(run: Run, server: Server, batch: int, *, seconds: float) -> Passage:
+async def pass_through(run: Run, server: Server, batch: int, *, seconds: float) -> Passage:
+    """Have callbacks asked for, so many by a request, and wait until all are settled."""
     counter = run.receiver.counter
     await counter.reset()
     cpu, began = usage(server.pid).cpu_seconds, perf_counter()

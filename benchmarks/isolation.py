@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import cycle, repeat
 from typing import Final
 
+from benchmarks.end_to_end import pass_through
 from benchmarks.engine import ACCOUNT_SID, AUTH_TOKEN
 from benchmarks.figures import Figure, Target, p50, p95, ratio_at_most
 from benchmarks.load import Load, closed_loop, open_loop
@@ -23,6 +24,7 @@ from benchmarks.server import Server, a_callback, stamped
 _RATE: Final = 200
 _TROUBLED_RATE: Final = 50
 _CLIENTS: Final = 4
+_BATCH: Final = 1_000
 _ALL_COME_WITHIN: Final = 60.0
 _NOTHING: Final = "/portal/v1/callbacks?Status=failed&Source=kore&Destination=http://nobody.example"
 
@@ -63,7 +65,7 @@ class Times:
 
 async def measure(run: Run) -> list[Figure]:
     figures, quiet = list[Figure](), Times()
-    for neighbour in NEIGHBOURS:
+    for neighbour in (*NEIGHBOURS, await _limited_flood(run)):
         try:
             alone, beside = await _measure(run, neighbour)
         except (BenchmarkFailed, TimeoutError) as failure:
@@ -90,6 +92,18 @@ async def measure(run: Run) -> list[Figure]:
             for name, share in shares
         ]
     return figures
+
+
+async def _limited_flood(run: Run) -> Neighbour:
+    """Return the flood of batches where an account may ask for half of what the server can do."""
+    async with run.server("T10") as server:
+        seconds = run.size(5.0, quick=2.0)
+        capacity = (await pass_through(run, server, _BATCH, seconds=seconds)).settled
+    return Neighbour(
+        "a flood of batches, with a limit at half of what the server can do",
+        _clients(_a_batch, are_limited=True),
+        options=("--rate-limit", str(int(capacity / 2))),
+    )
 
 
 async def _measure(run: Run, neighbour: Neighbour) -> tuple[Times, Times]:
@@ -250,7 +264,7 @@ def _idle_connections(count: int) -> Trouble:
 
 
 def _a_batch(run: Run, server: Server) -> bytes:
-    return server.create_many([a_callback(run.receiver.hook)] * 1_000)
+    return server.create_many([a_callback(run.receiver.hook)] * _BATCH)
 
 
 NEIGHBOURS: Final = (
