@@ -31,6 +31,10 @@ _BY_LATENCY: Final = frozenset({"T4", "T5", "T10"})
 _ROOT: Final = Path(__file__).parents[1]
 
 
+Runner = Callable[[Sequence[str]], list[Figure]]
+"""Runs benchmarks, and returns their figures."""
+
+
 class Measure(NamedTuple):
     """What is compared: the value of a figure, or its CPU."""
 
@@ -112,8 +116,8 @@ def compare(commit: str, ids: Sequence[str], *, pairs: int = PAIRS) -> bool:
 
 
 def compare_sides(
-    ours: Callable[[Sequence[str]], list[Figure]],
-    theirs: Callable[[Sequence[str]], list[Figure]],
+    ours: Runner,
+    theirs: Runner,
     ids: Sequence[str],
     *,
     pairs: int = PAIRS,
@@ -121,46 +125,62 @@ def compare_sides(
 ) -> bool:
     """Have two sides run benchmarks in turn; print how they compare, return whether ours is slower.
 
-    Each is given the benchmarks to run, and returns their figures.
+    What was compared by then is printed also where it is interrupted.
     """
-    found, left_out = dict[Measure, Comparison](), dict[str, str]()
-    going_on = list(ids)
-    for number in range(max(pairs, most)):
-        if number >= pairs:
-            going_on = [
-                id_ for id_ in ids if any(c.is_open for m, c in found.items() if m.id == id_)
-            ]
+    comparisons = Comparisons()
+    try:
+        for number in range(max(pairs, most)):
+            going_on = ids if number < pairs else comparisons.undecided(ids)
             if not going_on:
                 break
-        first, second = (ours, theirs) if number % 2 else (theirs, ours)
-        one, two = first(going_on), second(going_on)
-        _note(found, left_out, *((one, two) if number % 2 else (two, one)))
-        print(f"pair {number + 1}: {', '.join(going_on)}", flush=True)
-    print(f"\n{_table(found)}\n")
-    print(*(f"left out: {name}: {why}" for name, why in sorted(left_out.items())), sep="\n")
-    return any(comparison.is_slower for comparison in found.values())
+            if number % 2:
+                mine, other = ours(going_on), theirs(going_on)
+            else:
+                other, mine = theirs(going_on), ours(going_on)
+            comparisons.add(mine, other)
+            print(f"pair {number + 1}: {', '.join(going_on)}", flush=True)
+    finally:
+        print(f"\n{comparisons}")
+    return comparisons.is_slower
 
 
-def _note(
-    found: dict[Measure, Comparison],
-    left_out: dict[str, str],
-    ours: Sequence[Figure],
-    theirs: Sequence[Figure],
-) -> None:
-    others = {(figure.id, figure.name): figure for figure in theirs if figure.id != REFERENCE}
-    for figure in ours:
-        if figure.id == REFERENCE:
-            continue
-        other = others.pop((figure.id, figure.name), None)
-        if why := _incomparable(figure, other):
-            left_out[f"{figure.id} {figure.name}"] = why
-            continue
-        assert other is not None
-        for measure, bound, ratio in _ratios(figure, other):
-            if math.isfinite(ratio):
-                found.setdefault(measure, Comparison(bound)).ratios.append(ratio)
-    for id_, name in others:
-        left_out[f"{id_} {name}"] = "only the other commit measures it"
+@dataclass(slots=True)
+class Comparisons:
+    """What was compared so far, and what can't be."""
+
+    found: dict[Measure, Comparison] = field(default_factory=dict[Measure, Comparison])
+    left_out: dict[str, str] = field(default_factory=dict[str, str])
+
+    def add(self, ours: Sequence[Figure], theirs: Sequence[Figure]) -> None:
+        """Add the figures of a pair of runs."""
+        others = {(figure.id, figure.name): figure for figure in theirs if figure.id != REFERENCE}
+        for figure in ours:
+            if figure.id == REFERENCE:
+                continue
+            other = others.pop((figure.id, figure.name), None)
+            if why := _incomparable(figure, other):
+                self.left_out[f"{figure.id} {figure.name}"] = why
+                continue
+            assert other is not None
+            for measure, bound, ratio in _ratios(figure, other):
+                if math.isfinite(ratio):
+                    self.found.setdefault(measure, Comparison(bound)).ratios.append(ratio)
+        for id_, name in others:
+            self.left_out[f"{id_} {name}"] = "only the other commit measures it"
+
+    def undecided(self, ids: Sequence[str]) -> list[str]:
+        """Return the benchmarks of which a measure can't be told from its bound yet."""
+        still_open = {measure.id for measure, one in self.found.items() if one.is_open}
+        return [id_ for id_ in ids if id_ in still_open]
+
+    @property
+    def is_slower(self) -> bool:
+        """Whether the median of a measure is beyond its bound."""
+        return any(comparison.is_slower for comparison in self.found.values())
+
+    def __str__(self) -> str:
+        out = (f"left out: {name}: {why}" for name, why in sorted(self.left_out.items()))
+        return "\n".join([_table(self.found), "", *out])
 
 
 def _incomparable(figure: Figure, other: Figure | None) -> str | None:
