@@ -1,8 +1,8 @@
 """`/metrics`: the counts of this process in Prometheus' text format.
 
 Nobody signs in for it, as usual for exporters; it belongs behind the operator's firewall. All of it
-is kept as it changes, but for the callbacks that are overdue: those are counted now and then, so
-that asking often costs little.
+is kept as it changes, but for the callbacks that are overdue: those are counted now and then. And
+whoever asks again within half a second gets the same answer, so that asking often costs little.
 """
 
 import asyncio
@@ -32,6 +32,8 @@ from ringback.engine.foresight import Figures
 from ringback.engine.tally import Histogram, Tally
 from ringback.ports import Clock
 
+_SHOWN_FOR: Final = 0.5
+"""How many seconds an answer stands: writing it costs milliseconds."""
 _OVERDUE_SECONDS: Final = (0, 1, 10, 60, 600, 3600, 86400)
 _COUNTED_FOR: Final = 10.0
 """How many seconds a count of what is overdue stands at least."""
@@ -86,6 +88,7 @@ class Metrics:
         policy: Callable[[], Figures] = lambda: NO_POLICY,
         is_store_up: Callable[[], bool] = lambda: True,
         of_clients: Callable[[], ClientConnections] = lambda: ClientConnections(0, 0),
+        shown_for: float = _SHOWN_FOR,
     ) -> None:
         self._tally = tally
         self._stored = _Stored(clock, stopwatch, due_before, kept_bytes)
@@ -97,9 +100,20 @@ class Metrics:
         self._policy = policy
         self._is_store_up = is_store_up
         self._of_clients = of_clients
+        self._stopwatch = stopwatch
+        self._shown_for = shown_for
+        self._shown = _Shown("", b"", until=stopwatch())
 
     async def show(self, request: Request) -> Response:
         """Answer with all metrics, in the format that is asked for."""
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        if not self._shown.is_good_for(content_type, self._stopwatch()):
+            written = encode(await self._collected())
+            until = self._stopwatch() + self._shown_for
+            self._shown = _Shown(content_type, written, until)
+        return Response(self._shown.text, headers={"Content-Type": content_type})
+
+    async def _collected(self) -> CollectorRegistry:
         stored = await self._stored.counts()
         registry = CollectorRegistry(auto_describe=False)
         registry.register(
@@ -117,8 +131,18 @@ class Metrics:
             )
         )
         ProcessCollector(registry=registry)
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), headers={"Content-Type": content_type})
+        return registry
+
+
+class _Shown(NamedTuple):
+    """What was answered last."""
+
+    content_type: str
+    text: bytes
+    until: float
+
+    def is_good_for(self, content_type: str, now: float) -> bool:
+        return now < self.until and content_type == self.content_type
 
 
 class _Counts(NamedTuple):

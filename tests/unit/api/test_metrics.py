@@ -64,11 +64,16 @@ def backlog() -> Backlog:
 
 @pytest.fixture
 def caller(tally: Tally, backlog: Backlog) -> Caller:
-    """A client without credentials."""
+    """A client without credentials, for whom everything is written anew."""
+    return caller_of(tally, backlog, shown_for=0)
+
+
+def caller_of(tally: Tally, backlog: Backlog, *, shown_for: float) -> Caller:
     metrics = Metrics(
         tally,
         clock=FakeClock(),
         stopwatch=lambda: backlog.time,
+        shown_for=shown_for,
         due_before=backlog.due_before,
         waiting=lambda: 5,
         under_way=lambda: 3,
@@ -196,6 +201,20 @@ async def test_what_is_overdue_is_counted_once_for_all_who_ask_within_ten_second
     backlog.time += 0.5
     assert (await samples(caller))[named("callbacks_overdue", seconds="1")] == 1
     assert backlog.asked == 2
+
+
+async def test_whoever_asks_again_at_once_gets_what_was_written_already(
+    tally: Tally, backlog: Backlog
+) -> None:
+    caller = caller_of(tally, backlog, shown_for=0.5)
+    first = await samples(caller)
+    tally.accepted(Source.KORE, 1)
+    backlog.time += 0.4
+    assert await samples(caller) == first
+    in_another_form = await caller.get("/metrics", accept="application/openmetrics-text")
+    assert in_another_form.headers["content-type"].startswith("application/openmetrics-text")
+    backlog.time += 0.6
+    assert (await samples(caller))[named("callbacks_accepted_total", source="kore")] == 1
 
 
 async def test_counting_takes_a_hundredth_of_the_time_at_the_most(
