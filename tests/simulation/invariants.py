@@ -37,8 +37,8 @@ INVARIANTS: Final = {
     " another one are acknowledged, and sent, within twice the time that they take without it.",
     "ours": "What this machine has nothing left of, and what others do, is no fault of a receiver:"
     " no attempt is counted for it, and no callback fails by it.",
-    "stopped": "A stop begins no request, and leaves no attempt open where it ends within its"
-    " time.",
+    "stopped": "A stop begins no request, and leaves no attempt of its process open where it ends"
+    " within its time; nor one of an earlier process, unless the database was away.",
     "sound": "No loop of the engine ends by itself, no task fails unseen, and no attempt ends by a"
     " fault of ours.",
     "lively": "The engine never spins: it is idle when there is nothing to do.",

@@ -30,6 +30,7 @@ from ringback.engine.dispatcher import Dispatcher
 from ringback.engine.fair_turns import FairTurns
 from ringback.engine.intake import Intake
 from ringback.engine.lanes import Lanes
+from ringback.engine.supervisor import Supervisor
 from ringback.ports import Claim, Lane, lane_of
 from ringback.stores.sqlite import callbacks
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
@@ -198,6 +199,17 @@ def _look_through_all(self: SqliteCallbacks, lane: Lane) -> datetime | None:
     return row and from_us(row[0])
 
 
+async def _dispatch_unrecovered(self: Supervisor) -> None:
+    self._has_recovered.set()
+    self._dispatcher.intake.resume()
+    await self._dispatcher.run()
+
+
+def _is_stopped_with_its_store_there(plan: Plan) -> bool:
+    is_away = plan.outages or plan.failing_commits or plan.full_disk or plan.lacks
+    return bool(plan.stops) and not is_away and not plan.is_large
+
+
 def _has_leaps(plan: Plan) -> bool:
     return any(abs(by) > timedelta(days=1) for _, by in plan.jumps)
 
@@ -237,6 +249,17 @@ MUTANTS: Final = {
     "sends one too many to a place": _mutant("bounded", (Courier, "_employ", _send_to_one_more)),
     "gives all slots to the first": _mutant("fair", (Lanes, "_room_of", _room_for_all), within=150),
     "recovers nothing": _mutant("ended", (Dispatcher, "_settle_left_open", lambda self, tx: 0)),
+    "leaves what was left open to the next start": _mutant(
+        "stopped",
+        (Dispatcher, "_settle_left_open", lambda self, tx: 0),
+        where=_is_stopped_with_its_store_there,
+    ),
+    "recovers at the start or never": _mutant(
+        "ended",
+        (Supervisor, "_dispatch", _dispatch_unrecovered),
+        where=lambda plan: plan.full_disk,
+        within=40,
+    ),
     "never rings": _mutant("prompt", (Bell, "wake", lambda self: None)),
     "never sleeps": _mutant("lively", (Bell, "wait", _wait_for_nothing)),
     "only counts up": _mutant("idle", (Backlog, "change", _count_up_alone)),

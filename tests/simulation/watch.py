@@ -123,6 +123,7 @@ class Watch:
     """Whether it looks at all callbacks, and not at those alone that were written."""
     life: int = 0
     """The number of the present process."""
+    life_began: float = 0.0
     promises: dict[str, Promise] = field(default_factory=dict)
     by_token: dict[str, Promise] = field(default_factory=dict)
     states: dict[str, tuple[Any, ...]] = field(default_factory=dict)
@@ -381,9 +382,24 @@ class Watch:
     # What it all came to.
 
     def began(self, life: int) -> None:
-        self.life = life
+        self.life, self.life_began = life, self.now()
         self.under_way = Counter()
         self.trace.note(self.now(), "start", life)
+
+    def stopped(self) -> None:
+        """See that a stop that has ended within its time leaves no attempt open.
+
+        What earlier processes left open may be so still where the database was away in this life:
+        it is taken up when that is back, which no stop waits for.
+        """
+        may_be_unsettled = self.database.was_away >= self.life_began
+        left = {
+            sid: number
+            for sid, number in self.open.items()
+            if self.opened_in[sid, number] == self.life or not may_be_unsettled
+        }
+        if left:
+            self.violated("stopped", f"attempts are left open: {left}")
 
     def has_ended(self) -> bool:
         """Whether nothing of what is kept is still to be sent."""

@@ -182,7 +182,7 @@ class Dispatcher:
         It also takes up what waits.
         """
         count = await self._store.transact(self._settle_left_open)
-        self._backlog.start_with(await self._store.transact(lambda tx: tx.callbacks.unfinished()))
+        await self._store.transact(self._count_unfinished)
         await self._sweep()
         return count
 
@@ -347,6 +347,11 @@ class Dispatcher:
             self._tally.first_attempt_after(
                 (attempt.date_started - callback.date_created).total_seconds()
             )
+
+    def _count_unfinished(self, tx: Transaction) -> None:
+        unfinished = tx.callbacks.unfinished()
+        # In its turn: whoever replays or discards something in the meantime is counted after it.
+        tx.afterwards(lambda: self._backlog.start_with(unfinished))
 
     def _settle_left_open(self, tx: Transaction) -> int:
         left_open = tx.callbacks.left_open()

@@ -13,7 +13,7 @@ from typing import TypeVar
 import pytest
 
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
-from ringback.core.callback import Callback, Exchange, Progress, Timings
+from ringback.core.callback import Callback, Exchange, Progress, Timings, discard
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits as Timeouts
 from ringback.core.method import Method
@@ -799,6 +799,28 @@ async def test_nothing_left_open_is_nothing_to_recover() -> None:
     assert await bench.dispatcher.recover() == 0
     assert await callback_in(store) == a_callback()
     assert bench.dispatcher.unfinished == 1
+
+
+async def test_what_a_person_discards_while_the_engine_recovers_counts_as_ended() -> None:
+    inner = await a_store(a_callback())
+    store = PausedStore(inner)
+    bench = Bench(store, RecordingTransport())
+    store.may_tell.clear()
+    recovering = asyncio.create_task(bench.dispatcher.recover())
+    await all_has_run()
+    store.may_begin.clear()
+    store.may_tell.set()
+    await all_has_run()
+    store.may_tell.clear()
+    store.may_begin.set()
+    await all_has_run()
+    # What is left open is settled, and what there is is counted, which nobody has been told yet.
+    assert store.transactions == 2
+    discarded = discard(a_callback().progress, "no use", NOW)
+    await inner.transact(lambda tx: bench.dispatcher.intake.change(tx, a_callback(), discarded))
+    store.may_tell.set()
+    await recovering
+    assert bench.dispatcher.unfinished == 0
 
 
 # ---- what goes wrong -----------------------------------------------------------------------------

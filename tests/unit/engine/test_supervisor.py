@@ -171,6 +171,26 @@ async def test_a_stop_before_the_database_is_back_ends_at_once() -> None:
     assert not bench.supervisor.is_running
 
 
+async def test_a_stop_leaves_what_was_not_recovered_yet_to_the_next_start() -> None:
+    there = await a_store(a_callback())
+    await claim_of(there, a_callback())
+    store = FailingStore(there)
+    bench = Bench(store)
+    store.go_away()
+    await bench.supervisor.start()
+    store.failures_to_come = 0
+    # It is not looked for before a second has passed that the database is back.
+    await bench.supervisor.stop(within=10 * SECOND)
+    assert bench.transport.requests == []
+    assert [attempt.result for attempt in await attempts_in(there)] == ["open"]
+    next_one = Bench(there)
+    await next_one.supervisor.start()
+    await next_one.steps.reach("settled")
+    await next_one.supervisor.stop(within=SECOND)
+    attempts = await attempts_in(there)
+    assert [attempt.result for attempt in attempts] == ["unknown", "delivered"]
+
+
 async def test_a_stop_lets_the_attempts_under_way_end() -> None:
     gate = asyncio.Event()
     store = await a_store(a_callback())
