@@ -3,9 +3,13 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from ringback.engine.connection import HttpConnection
 from ringback.engine.route import Peer, Route
+
+_MOST_CLOSERS: Final = 1024
+"""Of how many peers it is known that they close what is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +30,17 @@ class Pool:
         self._idle: dict[Peer, list[HttpConnection]] = {}
         self._until: dict[HttpConnection, float] = {}
         """When each is closed; the first to go comes first."""
+        self._closers: dict[Peer, None] = {}
+        """Who has closed a kept connection; the first to be forgotten comes first."""
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
 
     def take(self, route: Route, addresses: Iterable[str]) -> HttpConnection | None:
         """Return an idle connection to one of these addresses, by this route, or None.
 
-        It is the caller's from then on. One that its receiver has closed meanwhile is none, even
-        where the event loop doesn't know of it yet.
+        It is the caller's from then on. Where a receiver is known to close such connections, each
+        is looked at first: the event loop may not have read the end yet. For all others that would
+        cost more than it is worth: a look lets go of the interpreter's lock.
         """
         for address in addresses:
             peer = route.peer_at(address)
@@ -41,7 +48,7 @@ class Pool:
             while idle:
                 connection = idle.pop()
                 del self._until[connection]
-                if connection.is_quiet():
+                if peer not in self._closers or connection.is_quiet():
                     return connection
                 connection.abort()
         return None
@@ -68,6 +75,15 @@ class Pool:
         """Keep a connection no longer; does nothing where it is in use."""
         if self._until.pop(connection, None) is not None:
             self._idle[connection.peer].remove(connection)
+
+    def lost(self, connection: HttpConnection) -> None:
+        """Keep a connection no longer that is over, and know by it who closes what is kept."""
+        self.forget(connection)
+        if connection.was_kept:
+            self._closers.pop(connection.peer, None)
+            if len(self._closers) >= _MOST_CLOSERS:
+                del self._closers[next(iter(self._closers))]
+            self._closers[connection.peer] = None
 
     def make_room(self) -> None:
         """Close the connection that has been idle for longest, at once, if any is idle."""

@@ -205,5 +205,5 @@ class Sender:
 
     def _new_connection(self, peer: Peer) -> HttpConnection:
         return HttpConnection(
-            peer, buffer=self._buffer, stopwatch=self._stopwatch, on_lost=self._pool.forget
+            peer, buffer=self._buffer, stopwatch=self._stopwatch, on_lost=self._pool.lost
         )
