@@ -2,9 +2,16 @@
 
 A request costs one, a batch one for each of its callbacks. A bucket holds what a second allows, or
 a whole batch where that is more, and fills up evenly. What is refused costs nothing.
+
+How large a batch is shows only when it has been read. So one that was let in may owe what is not
+there any more, and until that is made up, requests are refused by their heads alone. They are
+answered after a pause: a client that asks again at once, and does nothing else, asks a few times a
+second over each of its connections, and not as often as the server can say no.
 """
 
+import asyncio
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from math import ceil
 from typing import Final, NamedTuple
@@ -14,6 +21,12 @@ from ringback.core.errors import TooManyRequests
 LEAST_BURST: Final = 1000
 """How much every bucket holds at the least: a batch of the largest size."""
 _KEPT: Final = 10_000
+_PAUSE: Final = 0.25
+"""Seconds: less than the shortest `Retry-After`."""
+
+
+async def _pause() -> None:
+    await asyncio.sleep(_PAUSE)
 
 
 class _Bucket(NamedTuple):
@@ -24,11 +37,18 @@ class _Bucket(NamedTuple):
 class RateLimit:
     """The bucket of each account; `per_second` is None for no limit."""
 
-    def __init__(self, per_second: int | None = None, *, kept: int = _KEPT) -> None:
+    def __init__(
+        self,
+        per_second: int | None = None,
+        *,
+        kept: int = _KEPT,
+        pause: Callable[[], Awaitable[None]] = _pause,
+    ) -> None:
         self.refused = 0
         """How many requests had to wait."""
         self._per_second = per_second
         self._kept = kept
+        self._pause = pause
         # The oldest first: each is put at the end when something is taken. A full one need not be
         # known, and the oldest are those that had most time to fill.
         self._buckets = OrderedDict[str, _Bucket]()
@@ -38,17 +58,27 @@ class RateLimit:
         """Whether there is a limit."""
         return self._per_second is not None
 
-    def take(self, account_sid: str, cost: int, now: datetime) -> None:
+    async def let_in(self, account_sid: str, now: datetime) -> None:
+        """Take what a request costs; raises TooManyRequests, after a pause."""
+        try:
+            self.take(account_sid, 1, now)
+        except TooManyRequests:
+            await self._pause()
+            raise
+
+    def take(self, account_sid: str, cost: int, now: datetime, *, may_owe: bool = False) -> None:
         """Take so much out of an account's bucket.
 
-        Raises TooManyRequests where that isn't in it; nothing is taken out then.
+        Raises TooManyRequests where that isn't in it, or the account owes something already where
+        it may do so; nothing is taken out then.
         """
         if self._per_second is None or cost == 0:
             return
         left = self._left(account_sid, now, self._per_second)
-        if left < cost:
+        needed = 0 if may_owe else cost
+        if left < needed:
             self.refused += 1
-            seconds = max(1, ceil((cost - left) / self._per_second))
+            seconds = max(1, ceil((needed - left) / self._per_second))
             raise TooManyRequests(
                 f"this account may ask for {self._per_second} callbacks and other requests in a"
                 f" second; nothing was done, ask again in {seconds} s",

@@ -78,13 +78,18 @@ class SignIns:
             ("rate_limit",): self.rate_limit.refused,
         }
 
-    def charge(self, caller: Caller, cost: int) -> None:
-        """Count what somebody asks for; raises TooManyRequests where it is too much for now.
+    async def let_in(self, caller: Caller) -> None:
+        """Count a request; raises TooManyRequests where it is too much for now, after a pause.
 
         The operator may ask for as much as they like.
         """
         if self.rate_limit.is_on and caller.account is not None:
-            self.rate_limit.take(caller.account.sid, cost, self._clock.now())
+            await self.rate_limit.let_in(caller.account.sid, self._clock.now())
+
+    def charge(self, caller: Caller, cost: int, *, may_owe: bool = False) -> None:
+        """Count what a request asks for beside itself; raises TooManyRequests, see `RateLimit`."""
+        if self.rate_limit.is_on and caller.account is not None:
+            self.rate_limit.take(caller.account.sid, cost, self._clock.now(), may_owe=may_owe)
 
     async def caller_of(self, authorization: str | None, address: str = "") -> Caller:
         """Return who an Authorization header signs in, that came from this address.
@@ -133,7 +138,7 @@ async def caller_of(request: Request, sign_ins: SignIns) -> Caller:
     """
     header = request.headers.get("authorization")
     caller = await sign_ins.caller_of(header, address_of(request))
-    sign_ins.charge(caller, 1)
+    await sign_ins.let_in(caller)
     request.scope[_CALLER] = caller
     path = request.scope["path"]
     area = next((area for prefix, area in _AREAS if path.startswith(prefix)), Area.GLOBAL)
@@ -174,12 +179,13 @@ async def reach_of(request: Request, sign_ins: SignIns) -> str:
     return EVERY if account is None else account.sid
 
 
-def charge_more(request: Request, sign_ins: SignIns, cost: int) -> None:
+def charge_more(request: Request, sign_ins: SignIns, cost: int, *, may_owe: bool = False) -> None:
     """Count what a request of somebody who is signed in asks for beside itself.
 
-    Raises TooManyRequests where it is too much for now.
+    Raises TooManyRequests where it is too much for now; where it may be owed, only where something
+    is owed already.
     """
-    sign_ins.charge(request.scope[_CALLER], cost)
+    sign_ins.charge(request.scope[_CALLER], cost, may_owe=may_owe)
 
 
 def address_of(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""Long work on many items, a few milliseconds at a time: in between, others have their turn."""
+"""Long work on many items, a little at a time: in between, others have their turn."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -7,8 +7,8 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-_LONGEST: Final = 0.002
-"""Seconds: as long as few requests of other clients take."""
+_LONGEST: Final = 0.00025
+"""Seconds. A request takes several turns of the loop, and may find a slice in front of each."""
 
 
 class Slices:

@@ -66,6 +66,9 @@ from ringback.ports import (
 )
 
 _CLAIMED_AT_ONCE: Final = 256
+_CLAIMED_BESIDE_OTHERS: Final = 32
+"""What is claimed at once is sent and settled almost at once, too, and others wait meanwhile: for
+the event loop, and for the commits that write it. One account alone has nobody wait."""
 _SWEEP: Final = timedelta(minutes=1)
 """How often the store is looked through for what nobody has told of."""
 _SWEPT_AT_ONCE: Final = 250
@@ -225,7 +228,11 @@ class Dispatcher:
         # A clock that was set back must not put it off.
         if not timedelta(0) < self._next_sweep - self._clock.now() <= _SWEEP:
             await outlast(self._sweep, clock=self._clock)
-        asks = self._lanes.due(self._clock.now(), limit=_CLAIMED_AT_ONCE)
+        now = self._clock.now()
+        limit = _CLAIMED_AT_ONCE
+        if self._lanes.are_shared(now):
+            limit = min(limit, _CLAIMED_BESIDE_OTHERS)
+        asks = self._lanes.due(now, limit=limit)
         if asks:
             await self._claim(asks)
         else:

@@ -15,7 +15,7 @@ the lock.
 import heapq
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from threading import Lock
 from typing import Final, NamedTuple
@@ -29,6 +29,8 @@ _LEAST_WINDOW: Final = 2
 _CLAIMED_AHEAD: Final = 4
 _MOST_IDLE: Final = 10_000
 _FEW: Final = 64
+_TOGETHER: Final = timedelta(seconds=1)
+"""How long after two accounts had slots one after the other they count as there together."""
 
 
 @dataclass(eq=False, slots=True)
@@ -67,6 +69,10 @@ class Lanes:
         self._taken = 0
         self._lanes = dict[Lane, _State]()
         self._accounts = dict[str, _Account]()
+        self._latest: _Account | None = None
+        """Who was the last to get a slot."""
+        self._latest_since: datetime | None = None
+        """Since when that is another one than before."""
         self._turn = deque[_Account]()
         """Accounts with lanes that are ready; the first one is next."""
         self._future: list[tuple[datetime, int, _State]] = []
@@ -90,6 +96,7 @@ class Lanes:
             if is_behind or (may_rest and self._rests(state, now)) or self._room_of(state) <= 0:
                 return False
             self._take(state, 1)
+            self._note(state.account, now)
             return True
 
     def give_back(self, lane: Lane, count: int = 1) -> None:
@@ -157,9 +164,15 @@ class Lanes:
                 limit -= room
                 state.next_due = None
                 self._take(state, room)
+                self._note(state.account, now)
                 asks.append(Ask(state.lane, room))
             self._turn.extendleft(reversed(skipped))
             return asks
+
+    def are_shared(self, now: datetime) -> bool:
+        """Whether several accounts have had slots of late, so that one may wait for another."""
+        since = self._latest_since
+        return since is not None and abs(now - since) < _TOGETHER
 
     def next_due(self) -> datetime | None:
         """Return when the next lane becomes due; those due already wait for slots."""
@@ -200,6 +213,13 @@ class Lanes:
         state.taken += count
         state.account.taken += count
         self._taken += count
+
+    def _note(self, account: _Account, now: datetime) -> None:
+        """Note who gets a slot; whoever is alone is never another one than before."""
+        if account is not self._latest:
+            if self._latest is not None:
+                self._latest_since = now
+            self._latest = account
 
     def _rests(self, state: _State, now: datetime) -> bool:
         return not self._rest.is_over(now) or not (state.rest is None or state.rest.is_over(now))

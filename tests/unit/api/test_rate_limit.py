@@ -1,5 +1,6 @@
 """How much an account may ask for in a second."""
 
+import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -100,9 +101,14 @@ class World:
 
     def __init__(self, store: Store) -> None:
         self.clock = FakeClock()
-        self.services = replace(services_on(store, clock=self.clock), rate_limit=RateLimit(10))
+        self.pauses = 0
+        limit = RateLimit(10, pause=self._pause)
+        self.services = replace(services_on(store, clock=self.clock), rate_limit=limit)
         self.app = create_app(self.services)
         self.ours = Caller(self.app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
+
+    async def _pause(self) -> None:
+        self.pauses += 1
 
     async def use_up(self, but: int = 0) -> None:
         assert (await send(self.ours, 1000 - but)).status == 201
@@ -124,7 +130,7 @@ async def send(caller: Caller, count: int | None) -> Answer:
 async def test_callbacks_and_requests_count_alike_and_what_is_too_much_is_not_taken(
     world: World, store: Store
 ) -> None:
-    await world.use_up(but=3)
+    await world.use_up(but=2)
     assert (await send(world.ours, None)).status == 201
     assert (await world.ours.get("/v1/Sims")).status == 200
     before = len(await called_back(store))
@@ -137,12 +143,36 @@ async def test_callbacks_and_requests_count_alike_and_what_is_too_much_is_not_ta
     assert world.services.sign_ins.refusals == {("sign_in",): 0, ("rate_limit",): 2}
 
 
-async def test_a_batch_that_is_too_much_says_when_it_will_not_be(world: World) -> None:
+async def test_a_batch_that_was_let_in_owes_what_is_not_there_and_the_next_ones_wait(
+    world: World, store: Store
+) -> None:
     await world.use_up(but=1)
+    assert (await send(world.ours, 1000)).status == 201
+    before = len(await called_back(store))
     answer = await send(world.ours, 1000)
     assert (refusal(answer), answer.headers["retry-after"]) == ((429, 20429), "100")
-    world.clock.advance(100 * SECOND)
+    assert len(await called_back(store)) == before
+    world.clock.advance(99 * SECOND)
+    assert refusal(await world.ours.get("/v1/Sims")) == (429, 20429)
+    world.clock.advance(SECOND)
     assert (await send(world.ours, 1000)).status == 201
+
+
+async def test_what_is_refused_is_refused_by_its_head_and_after_a_pause(world: World) -> None:
+    await world.use_up()
+    headers = {"content-type": "application/json"}
+    # Whoever reads that body is told that it is cut off.
+    ours = await world.ours.call("POST", CALLBACKS, b"{", headers=headers, breaks_off=True)
+    assert (refusal(ours), world.pauses) == ((429, 20429), 1)
+    world.clock.advance(SECOND)
+    assert (await world.ours.get("/v1/Sims")).status == 200
+    assert world.pauses == 1
+
+
+async def test_of_batches_that_come_together_only_the_first_one_may_owe(world: World) -> None:
+    await world.use_up(but=4)
+    answers = await asyncio.gather(*(send(world.ours, 1000) for _ in range(4)))
+    assert sorted(answer.status for answer in answers) == [201, 429, 429, 429]
 
 
 async def test_all_credentials_of_an_account_share_its_limit_and_no_others(

@@ -86,3 +86,9 @@ async def test_what_the_work_raises_ends_it_and_holds_up_no_other(work: Work) ->
     with pytest.raises(ZeroDivisionError):
         await slices.map(lambda item: 1 / item, [1, 0, 1])
     assert await slices.map(work.do, [1]) == [2]
+
+
+async def test_a_slice_is_over_after_a_quarter_of_a_millisecond(work: Work) -> None:
+    async with work.others():
+        await Slices(work.stopwatch).map(work.do, range(100))
+    assert (max(work.between_turns), work.items) == (1, 100)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
+from unittest import mock
 
 import pytest
 
@@ -24,7 +25,7 @@ from ringback.core.source import NOTICE, Source
 from ringback.core.transition import Transition
 from ringback.engine.dispatcher import Limits
 from ringback.engine.tally import Histogram
-from ringback.ports import Store, Transaction
+from ringback.ports import Claim, Lane, Store, Transaction
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import (
     ACCOUNT_SID,
@@ -771,6 +772,57 @@ async def test_a_crash_in_the_middle_of_a_round_costs_no_round_of_the_schedule()
     bench = Bench(store, RecordingTransport([REFUSED] * 99), schedule=PERSISTENT)
     await bench.dispatcher.recover()
     assert await rounds(bench, most=99) == [0.8 * wait for wait in PERSISTENT_WAITS]
+
+
+class ClaimCounts:
+    """A store that notes how many callbacks each claim took."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.claims = list[int]()
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        def counted(tx: Transaction) -> T:
+            claim, counts = tx.callbacks.claim, list[int]()
+
+            def counting(lane: Lane, now: datetime, *, limit: int) -> list[Claim]:
+                claims = claim(lane, now, limit=limit)
+                counts.append(len(claims))
+                return claims
+
+            with mock.patch.object(tx.callbacks, "claim", counting):
+                result = work(tx)
+            self.claims += [sum(counts)] if counts else []
+            return result
+
+        return await self._store.transact(counted)
+
+    async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
+        return await self._store.read(work, asked_by=asked_by)
+
+
+@pytest.mark.parametrize(
+    ("accounts", "claims"),
+    [
+        pytest.param([ACCOUNT_SID, ACCOUNT_SID], [96], id="alone"),
+        pytest.param([ACCOUNT_SID, OTHER_ACCOUNT_SID], [32, 32, 32], id="beside another"),
+    ],
+)
+async def test_less_is_claimed_at_once_where_another_account_may_wait_for_it(
+    accounts: list[str], claims: list[int]
+) -> None:
+    waiting = [
+        a_callback(sid=sid(number), url=f"https://{number % 8}.example/") for number in range(96)
+    ]
+    store = await a_store(*waiting)
+    await store.transact(lambda tx: tx.accounts.add(an_account(sid=OTHER_ACCOUNT_SID), []))
+    counts = ClaimCounts(store)
+    bench = Bench(counts, GatedTransport())
+    for number, account in enumerate(accounts, start=100):
+        await bench.take(a_callback(sid=sid(number), url=OTHER_HOST, account_sid=account))
+    async with running(bench.dispatcher.run):
+        await all_has_run()
+    assert [count for count in counts.claims if count] == claims
 
 
 async def test_many_lanes_are_taken_up_bit_by_bit_so_that_others_have_their_turn(

@@ -616,3 +616,40 @@ def test_a_clock_that_is_set_back_prolongs_no_rest() -> None:
     assert lanes.try_take(A1, NOW)
     lanes.rest(A1, NOW, all_lanes=True)
     assert lanes.try_take(A1, NOW - 3600 * SECOND)
+
+
+# ---- several accounts ----------------------------------------------------------------------------
+
+
+def test_lanes_are_shared_for_a_second_after_another_account_got_a_slot() -> None:
+    lanes = many()
+    for lane in (A1, A2, B1):
+        assert not lanes.are_shared(NOW)
+        assert lanes.try_take(lane, NOW)
+    assert lanes.are_shared(NOW + 0.9 * SECOND)
+    assert not lanes.are_shared(NOW + SECOND)
+
+
+def test_whoever_only_waits_shares_nothing_until_its_turn_comes() -> None:
+    lanes = many()
+    lanes.try_take(A1, NOW)
+    lanes.expect(B1, NOW)
+    assert not lanes.are_shared(NOW)
+    assert claim_all(lanes)[B1] == 16
+    assert lanes.are_shared(NOW)
+
+
+def test_one_account_alone_shares_with_nobody_however_many_lanes_it_has() -> None:
+    lanes = many()
+    for lane in (A1, A2, A3, A1):
+        lanes.try_take(lane, NOW)
+        lanes.expect(lane, NOW)
+    claim_all(lanes)
+    assert not lanes.are_shared(NOW)
+
+
+def test_a_clock_that_is_set_back_leaves_nobody_together_for_ever() -> None:
+    lanes = many()
+    lanes.try_take(A1, NOW)
+    lanes.try_take(B1, NOW)
+    assert not lanes.are_shared(NOW - 3600 * SECOND)

@@ -47,7 +47,7 @@ class TokenResource:
         except NotSignedIn as refused:
             told = {"error": "unauthorized_client", "error_description": refused.message}
             return json_answer(told, 401)
-        services.sign_ins.charge(Caller(account), 1)
+        await services.sign_ins.let_in(Caller(account))
         token = await services.sign_ins.tokens.make(client, account, services.moment().chance)
         answer = {
             "access_token": token,

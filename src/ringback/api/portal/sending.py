@@ -45,7 +45,7 @@ class Sending:
         if isinstance(document, dict) and "callbacks" in document:
             items = items_of(document)
             # The first one is the request itself.
-            charge_more(request, self._services.sign_ins, len(items) - 1)
+            charge_more(request, self._services.sign_ins, len(items) - 1, may_owe=True)
             return await self._send_many(account.sid, body, document, items)
         new = self._prepare(document, "", account.sid, self._services.moment())
         check_names(body, document)
