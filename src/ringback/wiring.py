@@ -19,6 +19,7 @@ from ringback.api.portal.clock import clock_routes
 from ringback.api.portal.policy import policy_routes
 from ringback.api.rate_limit import RateLimit
 from ringback.api.services import Services
+from ringback.api.shared_work import SharedWork
 from ringback.api.sign_in import SignIns
 from ringback.carrier.simulated import SimulatedCarrier
 from ringback.carrier.udp import Received, UdpGateway
@@ -55,6 +56,8 @@ from ringback.stores.sqlite.store import SqliteStore
 
 _SYSTEM_CLOCK: Final = SystemClock()
 _SYSTEM_CHANCE: Final = SystemChance()
+_BETWEEN_PROBES: Final = 0.1
+"""Seconds between two times that somebody who asks `/readyz` has the database written to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +333,7 @@ def _operators_routes(
     connections: OpenConnections,
 ) -> Sequence[BaseRoute]:
     health = Health(
-        commit=outage.commit,
+        commit=SharedWork(outage.commit, pause=_BETWEEN_PROBES),
         is_running=lambda: supervisor.is_running,
     )
     metrics = Metrics(

@@ -1,13 +1,13 @@
 """`/metrics`: the counts of this process in Prometheus' text format.
 
 Nobody signs in for it, as usual for exporters; it belongs behind the operator's firewall. All of it
-is kept as it changes, but for the callbacks that are overdue: those are counted now and then. And
-whoever asks again within half a second gets the same answer, so that asking often costs little.
+is kept as it changes, but for the callbacks that are overdue: those are counted now and then. It is
+written twice a second at the most, for all who wait for it: asking without end costs little.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -26,14 +26,15 @@ from starlette.routing import BaseRoute
 
 from ringback import __version__
 from ringback.api.routing import resource
+from ringback.api.shared_work import SharedWork
 from ringback.core.account import EVERY
 from ringback.core.errors import StoreUnavailable
 from ringback.engine.foresight import Figures
 from ringback.engine.tally import Histogram, Tally
 from ringback.ports import Clock
 
-_SHOWN_FOR: Final = 0.5
-"""How many seconds an answer stands: writing it costs milliseconds."""
+_PAUSE: Final = 0.5
+"""Seconds between two times that they are collected: writing them costs milliseconds."""
 _OVERDUE_SECONDS: Final = (0, 1, 10, 60, 600, 3600, 86400)
 _COUNTED_FOR: Final = 10.0
 """How many seconds a count of what is overdue stands at least."""
@@ -88,7 +89,7 @@ class Metrics:
         policy: Callable[[], Figures] = lambda: NO_POLICY,
         is_store_up: Callable[[], bool] = lambda: True,
         of_clients: Callable[[], ClientConnections] = lambda: ClientConnections(0, 0),
-        shown_for: float = _SHOWN_FOR,
+        pause: float = _PAUSE,
     ) -> None:
         self._tally = tally
         self._stored = _Stored(clock, stopwatch, due_before, kept_bytes)
@@ -100,20 +101,21 @@ class Metrics:
         self._policy = policy
         self._is_store_up = is_store_up
         self._of_clients = of_clients
-        self._stopwatch = stopwatch
-        self._shown_for = shown_for
-        self._shown = _Shown("", b"", until=stopwatch())
+        self._collected = SharedWork(self._collect, pause=pause)
+        self._written = _Written(CollectorRegistry())
 
     async def show(self, request: Request) -> Response:
         """Answer with all metrics, in the format that is asked for."""
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        if not self._shown.is_good_for(content_type, self._stopwatch()):
-            written = encode(await self._collected())
-            until = self._stopwatch() + self._shown_for
-            self._shown = _Shown(content_type, written, until)
-        return Response(self._shown.text, headers={"Content-Type": content_type})
+        registry = await self._collected()
+        if self._written.registry is not registry:
+            self._written = _Written(registry)
+        texts = self._written.texts
+        if content_type not in texts:
+            texts[content_type] = encode(registry)
+        return Response(texts[content_type], headers={"Content-Type": content_type})
 
-    async def _collected(self) -> CollectorRegistry:
+    async def _collect(self) -> CollectorRegistry:
         stored = await self._stored.counts()
         registry = CollectorRegistry(auto_describe=False)
         registry.register(
@@ -134,15 +136,12 @@ class Metrics:
         return registry
 
 
-class _Shown(NamedTuple):
-    """What was answered last."""
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What was collected last, as it was written in each format that was asked for."""
 
-    content_type: str
-    text: bytes
-    until: float
-
-    def is_good_for(self, content_type: str, now: float) -> bool:
-        return now < self.until and content_type == self.content_type
+    registry: CollectorRegistry
+    texts: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
 
 class _Counts(NamedTuple):

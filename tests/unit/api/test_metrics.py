@@ -65,15 +65,15 @@ def backlog() -> Backlog:
 @pytest.fixture
 def caller(tally: Tally, backlog: Backlog) -> Caller:
     """A client without credentials, for whom everything is written anew."""
-    return caller_of(tally, backlog, shown_for=0)
+    return caller_of(tally, backlog, pause=0)
 
 
-def caller_of(tally: Tally, backlog: Backlog, *, shown_for: float) -> Caller:
+def caller_of(tally: Tally, backlog: Backlog, *, pause: float) -> Caller:
     metrics = Metrics(
         tally,
         clock=FakeClock(),
         stopwatch=lambda: backlog.time,
-        shown_for=shown_for,
+        pause=pause,
         due_before=backlog.due_before,
         waiting=lambda: 5,
         under_way=lambda: 3,
@@ -203,18 +203,17 @@ async def test_what_is_overdue_is_counted_once_for_all_who_ask_within_ten_second
     assert backlog.asked == 2
 
 
-async def test_whoever_asks_again_at_once_gets_what_was_written_already(
+async def test_those_who_ask_at_once_get_what_was_collected_for_all_in_their_own_format(
     tally: Tally, backlog: Backlog
 ) -> None:
-    caller = caller_of(tally, backlog, shown_for=0.5)
-    first = await samples(caller)
-    tally.accepted(Source.KORE, 1)
-    backlog.time += 0.4
-    assert await samples(caller) == first
-    in_another_form = await caller.get("/metrics", accept="application/openmetrics-text")
-    assert in_another_form.headers["content-type"].startswith("application/openmetrics-text")
-    backlog.time += 0.6
-    assert (await samples(caller))[named("callbacks_accepted_total", source="kore")] == 1
+    caller = caller_of(tally, backlog, pause=3600)
+    one, other, in_another_format = await asyncio.gather(
+        caller.get("/metrics"),
+        caller.get("/metrics"),
+        caller.get("/metrics", accept="application/openmetrics-text"),
+    )
+    assert one.body == other.body
+    assert in_another_format.headers["content-type"].startswith("application/openmetrics-text")
 
 
 async def test_counting_takes_a_hundredth_of_the_time_at_the_most(
