@@ -2,7 +2,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from ringback.core.addresses import ANYWHERE, LOOPBACK, refusal
+from ringback.core.addresses import ANYWHERE, LOOPBACK, refusal, refusal_of_name
 
 
 @pytest.mark.parametrize(
@@ -142,3 +142,10 @@ def test_all_may_be_allowed(address: str) -> None:
 def test_what_is_no_address_is_not_judged() -> None:
     with pytest.raises(ValueError, match="localhost"):
         refusal("localhost")
+
+
+def test_a_name_is_refused_without_where_it_leads() -> None:
+    assert refusal_of_name("db.internal") == (
+        "db.internal does not lead to a public address;"
+        " callbacks are sent to those, and to what the settings allow"
+    )
