@@ -125,7 +125,8 @@ def compare_sides(
 ) -> bool:
     """Have two sides run benchmarks in turn; print how they compare, return whether ours is slower.
 
-    What was compared by then is printed also where it is interrupted.
+    What was compared by then is printed also before it goes on with what is undecided, and where it
+    is interrupted.
     """
     comparisons = Comparisons()
     try:
@@ -133,6 +134,8 @@ def compare_sides(
             going_on = ids if number < pairs else comparisons.undecided(ids)
             if not going_on:
                 break
+            if number == pairs:
+                print(f"\n{comparisons}\n", flush=True)
             if number % 2:
                 mine, other = ours(going_on), theirs(going_on)
             else:

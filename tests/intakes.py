@@ -1,8 +1,12 @@
-"""An intake that sends nothing: it keeps what it is given, and notes what it was asked."""
+"""Intakes that send nothing: they keep what they are given, and note what they were asked."""
+
+from collections.abc import Sequence
 
 from ringback.core.callback import Callback, Progress
+from ringback.core.callback_text import read_new
 from ringback.core.errors import Overloaded
-from ringback.ports import Transaction
+from ringback.operations.sending import send_callbacks
+from ringback.ports import Intake, Store, Transaction
 
 
 class KeepingIntake:
@@ -27,3 +31,18 @@ class KeepingIntake:
         self.asked.append((account_sid, count))
         if count > self.room:
             raise Overloaded("too many wait; ask again in 5 s", retry_after=5)
+
+
+class BatchesAtOnce:
+    """Answers `ports.BatchIntake`, and keeps each batch as a whole."""
+
+    def __init__(self, store: Store, intake: Intake) -> None:
+        self._store = store
+        self._intake = intake
+
+    async def keep(
+        self, account_sid: str, callbacks: Sequence[Callback], texts: Sequence[str]
+    ) -> list[Callback]:
+        assert list(map(read_new, texts)) == callbacks
+        self._intake.make_room(account_sid, len(callbacks))
+        return await self._store.transact(lambda tx: send_callbacks(tx, callbacks, self._intake))

@@ -66,8 +66,8 @@ class Served:
         return Answered(answer.status, names, json.loads(text) if text else None)
 
     async def callbacks(self) -> list[dict[str, Any]]:
-        """Return the newest callbacks on record."""
-        return (await self.get("/portal/v1/callbacks")).body["callbacks"]
+        """Return the newest callbacks on record, up to 1,000."""
+        return (await self.get("/portal/v1/callbacks", PageSize="1000")).body["callbacks"]
 
     async def attempts(self, callback: dict[str, Any]) -> list[dict[str, Any]]:
         path = f"/portal/v1/callbacks/{callback['sid']}/attempts"

@@ -30,6 +30,7 @@ from ringback.core.source import Phase
 from ringback.core.transition import Transition
 from ringback.data_folder import open_to_serve
 from ringback.engine.backlog import Bounds
+from ringback.engine.batch_intake import BatchIntake
 from ringback.engine.descriptors import open_files_limit
 from ringback.engine.dispatcher import Dispatcher, Limits
 from ringback.engine.foresight import Foresight
@@ -48,6 +49,7 @@ from ringback.engine.tls import Tls
 from ringback.engine.virtual_clock import VirtualClock
 from ringback.operations.life import Life
 from ringback.operations.moment import Moment
+from ringback.operations.sending import send_callbacks
 from ringback.operations.supersim.devices import receive_datagram_from
 from ringback.operations.totals import count_last_week
 from ringback.ports import Chance, Clock, Store, Transaction, no_checkpoint
@@ -154,6 +156,15 @@ class Parts:
             checkpoint=checkpoint,
         )
 
+        batch_intake = BatchIntake(
+            store=store,
+            clock=clock,
+            stopwatch=stopwatch,
+            intake=dispatcher.intake,
+            add=send_callbacks,
+            are_others_there=lambda: dispatcher.is_shared,
+        )
+
         def moment() -> Moment:
             return Moment(
                 clock.now(),
@@ -183,7 +194,12 @@ class Parts:
             dispatcher,
             clock=clock,
             recover=shadowing.recover,
-            beside=[outage.run, foresight.run, *([] if reloading is None else [reloading.run])],
+            beside=[
+                batch_intake.run,
+                outage.run,
+                foresight.run,
+                *([] if reloading is None else [reloading.run]),
+            ],
         )
         services = Services(
             store=store,
@@ -191,6 +207,7 @@ class Parts:
             moment=moment,
             progress=progress,
             intake=dispatcher.intake,
+            batch_intake=batch_intake,
             read_url=UrlReader(settings.guard, settings.egresses, tuple(settings.sources)),
             sources=settings.sources,
             skipped_copies=tally.skipped_copies,

@@ -22,6 +22,7 @@ class _Steps(NamedTuple):
 _NO_STEPS: Final = _Steps("", "")
 # What is about to be committed, by the statement that tells it.
 _STEPS: Final = {
+    "INSERT INTO batched_callbacks": _Steps("writing_down", "written_down"),
     "INSERT INTO callbacks": _Steps("keeping", "kept"),
     "INSERT INTO attempts": _Steps("settling", "recorded"),
 }
@@ -30,8 +31,9 @@ _STEPS: Final = {
 def passing(checkpoint: Callable[[str], None]) -> AbstractContextManager[object]:
     """Have commits pass checkpoints.
 
-    `keeping` and `kept` are before and after one with new callbacks, `settling` and `recorded` one
-    with endings of attempts.
+    `keeping` and `kept` are before and after one with new callbacks, `writing_down` and
+    `written_down` one with a big batch of them, `settling` and `recorded` one with endings of
+    attempts.
     """
 
     class Passing(sqlite3.Connection):

@@ -131,7 +131,8 @@ class Client:
 
     def _invent(self) -> list[tuple[Asked, dict[str, Any]]]:
         """Think of an event, or of several."""
-        size = self._chance.choices([1, self._chance.randint(2, 20)], weights=[3, 1])[0]
+        some, many = self._chance.randint(2, 20), self._chance.randint(65, 300)
+        size = self._chance.choices([1, some, many], weights=[300, 100, 1])[0]
         batch = next(self._promises.batches)
         return [self._one(f"{batch}.{number}", batch) for number in range(size)]
 

@@ -1,9 +1,10 @@
 """A process is killed at each named step, and at none in particular; the next one makes up for it.
 
 The steps: `carried_out` (a SIM's change, before it is committed) and `announced` (after it);
-`keeping` and `kept` (before and after the commit with a new callback); `claimed` (its attempt's row
-is on disk, and nothing has left), `sent` (its answer is there); `settling` and `recorded` (before
-and after the commit with an attempt's ending), `settled` (the engine knows of it).
+`keeping` and `kept` (before and after the commit with a new callback), `writing_down` and
+`written_down` (that with a big batch); `claimed` (its attempt's row is on disk, and nothing has
+left), `sent` (its answer is there); `settling` and `recorded` (before and after the commit with an
+attempt's ending), `settled` (the engine knows of it).
 """
 
 import asyncio
@@ -287,6 +288,36 @@ async def test_a_batch_survives_a_kill_at_each_step(
     assert [received[f"Event={name}".encode()] for name in names] == counts
     tokens = Counter(line.partition(": ")[2] for line in tokens_of(receiver.requests))
     assert [tokens[known[sid]["idempotency_token"]] for sid in again] == counts
+
+
+@pytest.mark.parametrize(
+    ("step", "kept"),
+    [("writing_down", 0), ("written_down", 300), ("keeping", 300), ("kept", 300), ("kept:2", 300)],
+)
+async def test_a_big_batch_is_kept_whole_or_not_at_all_at_each_step(
+    tmp_path: Path, step: str, kept: int
+) -> None:
+    names = [f"{number}" for number in range(300)]
+    async with RecordingReceiver() as receiver:
+        wanted = {"callbacks": [event(receiver.url("/a"), name) for name in names]}
+        async with served(tmp_path, "--die-at", step, command=WORKER) as doomed:
+            assert await ask(doomed, wanted) is None
+            assert await doomed.process.wait() == KILLED
+
+        async with served(tmp_path) as dev:
+            await receiver.wait_for(kept)
+            before = await all_ended(dev)
+            assert len(before) == kept
+            again = await ask(dev, wanted)
+            assert again is not None
+            assert len(set(again)) == 300
+            assert set(before) <= set(again)
+            await receiver.wait_for(300)
+            known = await all_ended(dev)
+            assert sorted(known) == sorted(again)
+
+    assert {callback["status"] for callback in known.values()} == {"delivered"}
+    assert {request.body for request in receiver.requests} == {f"Event={n}".encode() for n in names}
 
 
 async def test_kill_9_between_the_answer_and_the_callback_loses_nothing(tmp_path: Path) -> None:

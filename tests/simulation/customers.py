@@ -8,13 +8,14 @@ from typing import Final
 from ringback.core.account import Account
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, compose
 from ringback.core.callback import UNDELIVERED, Callback, CallbackStatus, discard, replay
+from ringback.core.callback_text import write_new
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Invalid, Overloaded, StoreUnavailable
 from ringback.core.method import Method
 from ringback.core.schedule import Schedule
 from ringback.core.source import NOTICE
 from ringback.core.transition import Transition
-from ringback.ports import CallbackFilter, Chance, Intake, Store, Transaction
+from ringback.ports import BatchIntake, CallbackFilter, Chance, Intake, Store, Transaction
 from tests.simulation.loop import SimClock
 from tests.simulation.plan import Asked, Plan, Request
 from tests.simulation.watch import Watch
@@ -42,7 +43,15 @@ class Customers:
         self._clock = clock
         self._chance = chance
 
-    async def ask(self, request: Request, *, store: Store, intake: Intake, life: int) -> None:
+    async def ask(
+        self,
+        request: Request,
+        *,
+        store: Store,
+        intake: Intake,
+        batch_intake: BatchIntake,
+        life: int,
+    ) -> None:
         """Ask for callbacks, all or none of them."""
         account = self._accounts[request.callbacks[0].account]
         callbacks = [self._compose(asked, account, request.key) for asked in request.callbacks]
@@ -58,9 +67,16 @@ class Customers:
                 raise Invalid("the last one is wrong", code=20001)
             return True
 
-        try:
+        async def take_in() -> bool:
+            if request.is_big:
+                texts = list(map(write_new, callbacks))
+                records = await batch_intake.keep(account.sid, callbacks, texts)
+                return [record.sid for record in records] == [one.sid for one in callbacks]
             intake.make_room(account.sid, len(callbacks))
-            is_new = await store.transact(accept)
+            return await store.transact(accept)
+
+        try:
+            is_new = await take_in()
         except (StoreUnavailable, Overloaded, Invalid) as failure:
             if life == self._watch.life:
                 self._watch.trace.note(self._watch.now(), "refused", type(failure).__name__)

@@ -16,6 +16,8 @@ _MOST: Final = 2.0
 """How many times as long others may wait."""
 _TRIFLE: Final = {"acknowledged": 0.0, "sent": 0.05}
 """Seconds: 95 of 100 may or may not find a connection that is kept, and a new one takes so long."""
+_BIG: Final = 64
+"""Larger batches are taken in as the API takes in those."""
 _FLOODS_LAST: Final = 10.0
 """Seconds in which all that is too much is asked for."""
 _OFTEN: Final = 40
@@ -173,7 +175,8 @@ def _flood(random: Random, account: int, places: Sequence[int], *, size: int) ->
     """Return a batch to these places in turn."""
     at = random.uniform(0, _FLOODS_LAST)
     wanted = [places[number % len(places)] for number in range(size)]
-    return Request(at, tuple(_plain(random, account, place) for place in wanted))
+    asked = tuple(_plain(random, account, place) for place in wanted)
+    return Request(at, asked, is_big=size > _BIG)
 
 
 def _plain(random: Random, account: int, place: int) -> Asked:

@@ -6,7 +6,7 @@ by its name, so that a mutant that doesn't fit the engine any more fails to star
 
 import asyncio
 import math
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,8 +22,9 @@ from ringback.core.outcome import Delivered, Failure, Outcome, Unknown, Unreacha
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.retry import Decision, Done, decide
 from ringback.core.schedule import Schedule
-from ringback.engine import connection, courier, dispatcher, letter
+from ringback.engine import batch_intake, connection, courier, dispatcher, letter
 from ringback.engine.backlog import Backlog
+from ringback.engine.batch_intake import BatchIntake
 from ringback.engine.bell import Bell
 from ringback.engine.courier import Carried, Courier
 from ringback.engine.dispatcher import Dispatcher
@@ -85,6 +86,19 @@ _carried = Dispatcher._carried
 _change = Backlog.change
 _commit = SimStore._commit
 _failed = Lanes.failed
+
+
+async def _keep_in_parts(
+    self: BatchIntake, account_sid: str, callbacks: Sequence[Callback], _: Sequence[str]
+) -> list[Callback]:
+    self._intake.make_room(account_sid, len(callbacks))
+    records = list[Callback]()
+    for one in callbacks:
+        part = [one]
+        records += await self._store.transact(
+            lambda tx, part=part: self._add(tx, part, self._intake)
+        )
+    return records
 
 
 async def _carry_settled_first(self: Courier, claim: Claim) -> None:
@@ -279,7 +293,11 @@ MUTANTS: Final = {
         "ours", (dispatcher, "SHORTAGES", frozenset[Failure]()), where=lambda plan: plan.lacks
     ),
     "believes alarms that are late": _mutant(
-        "repeated", (connection, "_HELD_UP", math.inf), where=lambda plan: plan.freezes
+        "repeated", (connection, "_HELD_UP", math.inf), where=lambda plan: plan.freezes, within=100
+    ),
+    "writes no batch down": _mutant("whole", (BatchIntake, "keep", _keep_in_parts)),
+    "leaves what there was of a batch": _mutant(
+        "ended", (batch_intake, "_find_left", lambda tx: {})
     ),
     "stumbles over an answer": _mutant("sound", (Lanes, "answered", _stumble)),
 }

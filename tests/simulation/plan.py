@@ -82,6 +82,8 @@ class Request:
     key: str | None = None
     is_refused: bool = False
     """Whether the last thing that the API finds is that it can't be done."""
+    is_big: bool = False
+    """Whether it is taken in as a big batch is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from ringback.core.simulation import Simulation
 from ringback.core.source import NOTICE
 from ringback.core.transition import Transition
 from ringback.engine.backlog import Bounds
+from ringback.engine.batch_intake import BatchIntake
 from ringback.engine.dispatcher import Dispatcher, Limits
 from ringback.engine.pool import KeepAlive
 from ringback.engine.progress import Progress
@@ -23,6 +24,7 @@ from ringback.engine.sender import Sender
 from ringback.engine.supervisor import Supervisor
 from ringback.operations.life import Life
 from ringback.operations.moment import Moment
+from ringback.operations.sending import send_callbacks
 from ringback.ports import Chance, Transport
 from tests.simulation.database import Database
 from tests.simulation.loop import SimClock, SimLoop
@@ -128,6 +130,15 @@ class Process:
             checkpoint=self._pass,
         )
 
+        self.batch_intake = BatchIntake(
+            store=self.store,
+            clock=clock,
+            stopwatch=self.loop.time,
+            intake=self.dispatcher.intake,
+            add=send_callbacks,
+            are_others_there=lambda: self.dispatcher.is_shared,
+        )
+
         def moment() -> Moment:
             simulation = Simulation(timedelta(seconds=1))
             return Moment(
@@ -148,6 +159,7 @@ class Process:
             ),
             self.dispatcher,
             clock=clock,
+            beside=[self.batch_intake.run],
         )
 
     @property

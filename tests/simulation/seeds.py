@@ -184,7 +184,9 @@ def _request(random: Random, at: float, *, accounts: int, places: int) -> Reques
         for _ in range(size)
     )
     key = f"key-{random.randrange(3)}" if size == 1 and random.random() < 0.3 else None
-    return Request(at, asked, key, is_refused=random.random() < 0.05)
+    is_refused = random.random() < 0.05
+    is_big = not is_refused and random.random() < 0.2
+    return Request(at, asked, key, is_refused, is_big)
 
 
 def _fragment(random: Random) -> str:

@@ -45,6 +45,11 @@ _STATE: Final = (
 )
 _ALL: Final = f"{_STATE} ORDER BY seq"
 _ONE: Final = f"{_STATE} WHERE sid = ?"
+_IS_KEPT: Final = (
+    "SELECT 1 FROM (SELECT ? AS sid) AS asked WHERE EXISTS"
+    " (SELECT 1 FROM callbacks WHERE callbacks.sid = asked.sid) OR EXISTS"
+    " (SELECT 1 FROM batched_callbacks WHERE instr(callback, asked.sid))"
+)
 _INSTANT: Final = 0.001
 """Seconds; less than any limit, more than rounding and what one step takes."""
 
@@ -255,7 +260,7 @@ class Watch:
         first = promise.batch[0]
         for other in promise.batch if promise is first else (first,):
             sid = other.callback.sid
-            if not self.database.read("SELECT 1 FROM callbacks WHERE sid = ?", sid):
+            if not self.database.read(_IS_KEPT, sid):
                 self.violated("whole", f"{sid} was not kept with the rest of its batch")
 
     def _began_to_wait(self, promise: Promise, before: Row, row: Row) -> None:
@@ -403,7 +408,7 @@ class Watch:
 
     def has_ended(self) -> bool:
         """Whether nothing of what is kept is still to be sent."""
-        return all(row.is_ended for row in self.rows.values())
+        return not self._has_batches() and all(row.is_ended for row in self.rows.values())
 
     def conclude(self) -> None:
         """Compare all rows with what customers and receivers know."""
@@ -413,6 +418,11 @@ class Watch:
                 self._conclude(promise, row)
         if self.open:
             self.violated("idle", f"attempts are open: {self.open}")
+        if self._has_batches():
+            self.violated("ended", "a part of a batch is still to be added")
+
+    def _has_batches(self) -> bool:
+        return bool(self.database.read("SELECT 1 FROM batched_callbacks LIMIT 1"))
 
     def _conclude(self, promise: Promise, row: Row) -> None:
         sid = promise.callback.sid

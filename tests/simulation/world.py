@@ -4,13 +4,15 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import Random
 from typing import Final, cast
+from unittest.mock import patch
 
 from ringback.core.account import Account
+from ringback.engine import batch_intake as batch_intake_module
 from ringback.engine import dispatcher as dispatcher_module
 from ringback.engine import lanes as lanes_module
 from ringback.stores.sqlite.committer import Committer, Job
@@ -269,9 +271,14 @@ class World:
             if not self._are_faults_over:
                 self._at(self._scheduler.now + _ASKED_AGAIN, self._ask, request)
             return
-        store, intake = process.store, process.dispatcher.intake
         process.loop.create_task(
-            self._customers.ask(request, store=store, intake=intake, life=process.number)
+            self._customers.ask(
+                request,
+                store=process.store,
+                intake=process.dispatcher.intake,
+                batch_intake=process.batch_intake,
+                life=process.number,
+            )
         )
 
     def _replay(self) -> None:
@@ -355,22 +362,17 @@ class World:
 @contextmanager
 def _small(bounds: Bounds) -> Iterator[None]:
     """Make the engine's own constants small, so that what is rare in life is common here."""
-    before = (
-        dispatcher_module._CLAIMED_AT_ONCE,
-        lanes_module._FIRST_WINDOW,
-        lanes_module._MOST_IDLE,
+    small = (
+        (dispatcher_module, "_CLAIMED_AT_ONCE", bounds.claimed_at_once),
+        (batch_intake_module, "_FEW", min(bounds.claimed_at_once, batch_intake_module._FEW)),
+        (batch_intake_module, "_MANY", min(bounds.claimed_at_once, batch_intake_module._MANY)),
+        (lanes_module, "_FIRST_WINDOW", bounds.first_window),
+        (lanes_module, "_MOST_IDLE", bounds.most_idle_lanes),
     )
-    _set_constants(bounds.claimed_at_once, bounds.first_window, bounds.most_idle_lanes)
-    try:
+    with ExitStack() as constants:
+        for module, name, value in small:
+            constants.enter_context(patch.object(module, name, value))
         yield
-    finally:
-        _set_constants(*before)
-
-
-def _set_constants(claimed_at_once: int, first_window: int, most_idle: int) -> None:
-    dispatcher_module._CLAIMED_AT_ONCE = claimed_at_once
-    lanes_module._FIRST_WINDOW = first_window
-    lanes_module._MOST_IDLE = most_idle
 
 
 def run(seed: int) -> Result:

@@ -266,6 +266,12 @@ def engine(tx: Transaction) -> None:
         tx.callbacks.totals(since=NOW, until=NOW, account_sid=whose)
 
 
+def batches(tx: Transaction) -> None:
+    tx.batches.add(["a", "b"])
+    tx.batches.all()
+    tx.batches.remove([1])
+
+
 def one_callback(tx: Transaction) -> None:
     tx.callbacks.get(OURS, callback(1).sid)
     tx.callbacks.find(callback(1).sid)
@@ -350,6 +356,7 @@ STEPS: Final[dict[str, Work]] = {
     "long answers": long_answers,
     "copies": copies,
     "the engine": engine,
+    "batches": batches,
     "one callback": one_callback,
     "lists of callbacks": lists_of_callbacks,
     "lists of copies": lists_of_copies,

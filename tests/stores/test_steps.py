@@ -64,6 +64,7 @@ WORK: dict[str, Callable[[Transaction], Any]] = {
         tx.callbacks.add(callback(10**6, key="new")),
         tx.callbacks.find(callback(10**6).sid),
     ),
+    "a batch": lambda tx: tx.batches.remove(tx.batches.add(["x"])),
     "what was left open": lambda tx: tx.callbacks.left_open(),
     "how much has not ended": lambda tx: tx.callbacks.unfinished(),
 }

@@ -65,6 +65,8 @@ def do_everything_and_break(tx: Transaction) -> None:
     tx.callbacks.add(callback(9))
     claims = tx.callbacks.claim(OUR_LANE, NOW, limit=9)
     tx.callbacks.settle([ended(taken, Done()) for taken in claims])
+    tx.batches.add(["c", "d"])
+    tx.batches.remove([1])
     raise Broken
 
 
@@ -87,6 +89,7 @@ def everything(tx: Transaction) -> tuple[object, ...]:
         tx.callbacks.page(OURS, ALL_CALLBACKS, Window(99)),
         tx.callbacks.attempts(callback(1).sid),
         tx.callbacks.left_open(),
+        tx.batches.all(),
     )
 
 

@@ -11,7 +11,7 @@ from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.core.response_storage import StorageBudget
 from ringback.engine.system import stopwatch
 from ringback.operations.moment import Moment
-from ringback.ports import Clock, Intake, Store, Wakeup
+from ringback.ports import BatchIntake, Clock, Intake, Store, Wakeup
 
 
 def _none_skipped(_: str) -> Mapping[str, int]:
@@ -32,6 +32,7 @@ class Services:
     """Gives what an operation works with now."""
     progress: Wakeup
     intake: Intake
+    batch_intake: BatchIntake
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse
     """Reads a callback URL by the operator's rules; raises InvalidCallbackUrl."""
     sources: Sources = field(default_factory=lambda: BUILT_IN)

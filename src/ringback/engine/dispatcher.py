@@ -171,6 +171,11 @@ class Dispatcher:
         return max(self.unfinished - self.under_way, 0)
 
     @property
+    def is_shared(self) -> bool:
+        """Whether several accounts have had callbacks sent of late."""
+        return self._lanes.are_shared(self._clock.now())
+
+    @property
     def is_still(self) -> bool:
         """Whether nothing is under way, and nothing happens until something is due or comes."""
         return self._bell.is_quiet and not self.under_way and self._settler.is_idle
@@ -228,11 +233,10 @@ class Dispatcher:
         # A clock that was set back must not put it off.
         if not timedelta(0) < self._next_sweep - self._clock.now() <= _SWEEP:
             await outlast(self._sweep, clock=self._clock)
-        now = self._clock.now()
         limit = _CLAIMED_AT_ONCE
-        if self._lanes.are_shared(now):
+        if self.is_shared:
             limit = min(limit, _CLAIMED_BESIDE_OTHERS)
-        asks = self._lanes.due(now, limit=limit)
+        asks = self._lanes.due(self._clock.now(), limit=limit)
         if asks:
             await self._claim(asks)
         else:

@@ -1,6 +1,7 @@
 """Every boundary, as small Protocols: what the inside needs from the outside."""
 
 from ringback.ports.callbacks import (
+    Batches,
     CallbackFilter,
     Callbacks,
     Claim,
@@ -35,6 +36,7 @@ from ringback.ports.store import (
     Accounts,
     Afterwards,
     ApiClients,
+    BatchIntake,
     Choices,
     Intake,
     Keyring,
@@ -50,6 +52,8 @@ __all__ = [
     "Accounts",
     "Afterwards",
     "ApiClients",
+    "BatchIntake",
+    "Batches",
     "CallbackFilter",
     "Callbacks",
     "Carrier",

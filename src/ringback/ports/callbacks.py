@@ -204,6 +204,25 @@ class Callbacks(Protocol):
         ...
 
 
+class Batches(Protocol):
+    """Big batches of new callbacks, durable as a whole before they are callbacks one by one."""
+
+    def add(self, callbacks: Sequence[str]) -> range:
+        """Keep a batch, each callback as the text of `core.callback_text`; return their numbers.
+
+        They grow from batch to batch.
+        """
+        ...
+
+    def all(self) -> dict[int, str]:
+        """Return the callbacks of all batches by their numbers, in the order of these."""
+        ...
+
+    def remove(self, numbers: Sequence[int]) -> None:
+        """Forget those with these numbers: they have been added to the callbacks."""
+        ...
+
+
 class KeptBytes(NamedTuple):
     """How many bytes are kept of the answers to an account's callbacks, apart from attempts."""
 

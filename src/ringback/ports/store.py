@@ -15,7 +15,7 @@ from ringback.core.callback import Callback, Progress
 from ringback.core.errand import Errand
 from ringback.core.scenario import Ending
 from ringback.core.task import Later, Task
-from ringback.ports.callbacks import Callbacks, KeptResponses
+from ringback.ports.callbacks import Batches, Callbacks, KeptResponses
 from ringback.ports.records import Tasks
 from ringback.ports.shadows import Shadows
 from ringback.ports.tables import SuperSimTables, WirelessTables
@@ -166,6 +166,11 @@ class Transaction(Protocol):
         ...
 
     @property
+    def batches(self) -> Batches:
+        """Big batches of callbacks that are still to be added to them."""
+        ...
+
+    @property
     def shadows(self) -> Shadows:
         """The copies of callbacks."""
         ...
@@ -228,6 +233,21 @@ class Intake(Protocol):
         """See that so many new callbacks may wait.
 
         Raises Overloaded where too many are waiting already.
+        """
+        ...
+
+
+class BatchIntake(Protocol):
+    """Takes big batches of new callbacks in, so that others need not wait for them."""
+
+    async def keep(
+        self, account_sid: str, callbacks: Sequence[Callback], texts: Sequence[str]
+    ) -> list[Callback]:
+        """Keep new callbacks of an account, all or none; `texts` are by `core.callback_text`.
+
+        Returns their records, in the same order, when all are kept; see `send_callbacks`. What is
+        begun goes on where the caller is cancelled. Raises Overloaded as `Intake.make_room`, and
+        StoreUnavailable where none are kept.
         """
         ...
 

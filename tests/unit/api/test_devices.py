@@ -26,7 +26,7 @@ from tests.fakes import (
     a_moment,
     a_sim,
 )
-from tests.intakes import KeepingIntake
+from tests.intakes import BatchesAtOnce, KeepingIntake
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import THEIR_SIM, THEIR_WIRELESS_SIM, Rung, called_back, refusal
 from tests.wireless_fakes import WIRELESS_SIM_SID, a_command, a_wireless_sim
@@ -235,6 +235,7 @@ async def test_it_shows_the_gateway_and_who_is_told(
         moment=lambda: a_moment(intake=intake),
         progress=Rung(),
         intake=intake,
+        batch_intake=BatchesAtOnce(store, intake),
         gateway="127.0.0.1:6969",
     )
     caller = Caller(create_app(services), credentials=(ACCOUNT_SID, AUTH_TOKEN))

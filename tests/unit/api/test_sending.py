@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -13,13 +13,14 @@ import pytest
 from ringback.api.app import create_app
 from ringback.api.portal import sending
 from ringback.api.slices import Slices
+from ringback.core.callback import Callback
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import StoreUnavailable
 from ringback.core.method import Method
 from ringback.ports import Store, Transaction
 from tests.counting_store import CountingStore
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, SeededChance, a_moment
-from tests.intakes import KeepingIntake
+from tests.intakes import BatchesAtOnce, KeepingIntake
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.world import (
     THEIRS,
@@ -227,36 +228,27 @@ async def test_a_batch_is_kept_in_one_transaction_that_prepares_nothing(store: S
     assert prepared == [False] * 1000
 
 
-async def test_one_big_batch_at_a_time_is_kept_and_small_ones_do_not_wait_for_it(
-    store: Store,
+@pytest.mark.parametrize(("count", "is_big"), [(64, False), (65, True)])
+async def test_a_big_batch_is_left_to_those_who_add_it_little_by_little(
+    store: Store, count: int, is_big: bool
 ) -> None:
-    under_way, most = list[int](), list[int]()
-    may_commit = asyncio.Event()
+    asked = list[tuple[str, int]]()
 
-    class SlowCommits(CountingStore):
-        async def transact(self, work: Callable[[Transaction], T]) -> T:
-            under_way.append(1)
-            most.append(len(under_way))
-            await may_commit.wait()
-            under_way.pop()
-            return await super().transact(work)
+    class Batches(BatchesAtOnce):
+        async def keep(
+            self, account_sid: str, callbacks: Sequence[Callback], texts: Sequence[str]
+        ) -> list[Callback]:
+            asked.append((account_sid, len(callbacks)))
+            return await super().keep(account_sid, callbacks, texts)
 
-    slow = SlowCommits(store)
-    caller = Caller(app_on(slow), credentials=(ACCOUNT_SID, AUTH_TOKEN))
-    may_commit.set()
-    await caller.get("/v1/Sims")
-    may_commit.clear()
-    most.clear()
-    big = [asyncio.create_task(send(caller, {"callbacks": [one()] * 201})) for _ in range(4)]
-    while not under_way:  # noqa: ASYNC110 (what is waited for tells nobody)
-        await asyncio.sleep(0.001)
-    small = asyncio.create_task(send(caller, {"callbacks": [one()] * 200}))
-    while len(under_way) < 2:  # noqa: ASYNC110 (as above)
-        await asyncio.sleep(0.001)
-    may_commit.set()
-    answers = await asyncio.gather(*big, small)
-    assert [answer.status for answer in answers] == [201] * 5
-    assert max(most) == 2
+    services = services_on(store)
+    services = replace(services, batch_intake=Batches(store, services.intake))
+    caller = Caller(create_app(services), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    answer = await send(caller, {"callbacks": [one(parameters={"n": n}) for n in range(count)]})
+    told = [each["parameters"] for each in answer.json["callbacks"]]
+    assert told == [{"n": str(n)} for n in range(count)]
+    assert asked == ([(ACCOUNT_SID, count)] if is_big else [])
+    assert len(await called_back(store)) == count
 
 
 async def test_names_that_may_repeat_are_looked_for_beside_the_loop(

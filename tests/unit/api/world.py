@@ -23,7 +23,7 @@ from tests.fakes import (
     an_account,
     an_api_key,
 )
-from tests.intakes import KeepingIntake
+from tests.intakes import BatchesAtOnce, KeepingIntake
 from tests.unit.api.caller import Answer
 from tests.wireless_fakes import a_rate_plan, a_wireless_sim
 
@@ -93,6 +93,7 @@ def services_on(
         moment=lambda: a_moment(now=on.now(), chance=chance, intake=takes_in),
         progress=progress or Rung(),
         intake=takes_in,
+        batch_intake=BatchesAtOnce(store, takes_in),
         read_url=read_url,
     )
 

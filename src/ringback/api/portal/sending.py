@@ -19,12 +19,13 @@ from ringback.api.representation import json_answer
 from ringback.api.services import Services
 from ringback.api.sign_in import account_of, charge_more
 from ringback.core.callback import Callback
+from ringback.core.callback_text import write_new
 from ringback.operations.moment import Moment
 from ringback.operations.sending import prepare_callback, send_callbacks
 
 MAX_BODY: Final = 1024 * 1024
-_BIG: Final = 200
-"""More callbacks than this take longer to write than a commit takes to reach the disk."""
+_BIG: Final = 64
+"""More callbacks than this would keep all others waiting for a commit of their own."""
 
 
 _Prepared = tuple[Callback, list[tuple[str, str]]]
@@ -36,7 +37,6 @@ class Sending:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._one_big_at_a_time = asyncio.Lock()
 
     async def send(self, request: Request) -> Response:
         """Keep one callback or many, all or none: 201, which means durable."""
@@ -70,9 +70,8 @@ class Sending:
             await asyncio.to_thread(refuse_repeats, body)
         prepared = [callback for callback, _ in new]
         if len(prepared) > _BIG:
-            # Several in one commit would be one long wait for all others.
-            async with self._one_big_at_a_time:
-                callbacks = await self._keep(account_sid, prepared)
+            texts = await services.slices.map(write_new, prepared)
+            callbacks = await services.batch_intake.keep(account_sid, prepared, texts)
         else:
             callbacks = await self._keep(account_sid, prepared)
         shown = await services.slices.map(_show, zip(callbacks, new, strict=True))

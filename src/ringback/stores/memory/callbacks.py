@@ -166,6 +166,27 @@ class MemoryCallbacks:
             self.rows[callback.sid, attempt.number] = attempt
 
 
+@dataclass
+class MemoryBatches:
+    """Answers `ports.Batches`."""
+
+    kept: dict[int, str] = field(default_factory=dict[int, str])
+    next_number: int = 1
+
+    def add(self, callbacks: Sequence[str]) -> range:
+        numbers = range(self.next_number, self.next_number + len(callbacks))
+        self.kept.update(zip(numbers, callbacks, strict=True))
+        self.next_number = numbers.stop
+        return numbers
+
+    def all(self) -> dict[int, str]:
+        return dict(self.kept)
+
+    def remove(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            self.kept.pop(number, None)
+
+
 def _has_changed(callback: Callback, after: datetime) -> bool:
     progress = callback.progress
     is_put_off = callback.date_created == progress.date_updated != progress.due

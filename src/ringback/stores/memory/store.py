@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 from ringback.core.response_storage import StorageBudget
 from ringback.ports import Afterwards, Transaction, nothing
 from ringback.stores.memory.accounts import MemoryAccounts, MemoryApiClients
-from ringback.stores.memory.callbacks import MemoryCallbacks
+from ringback.stores.memory.callbacks import MemoryBatches, MemoryCallbacks
 from ringback.stores.memory.kept_responses import MemoryKeptResponses
 from ringback.stores.memory.shadows import MemoryShadows
 from ringback.stores.memory.supersim import MemorySuperSim
@@ -30,6 +30,7 @@ class MemoryTransaction:
         self.tasks = MemoryTasks()
         self.kept_responses = MemoryKeptResponses(budget)
         self.callbacks = MemoryCallbacks(self.accounts, self.kept_responses)
+        self.batches = MemoryBatches()
         self.shadows = MemoryShadows(self.callbacks, self.kept_responses)
         self.endings: list[Afterwards] = []
 

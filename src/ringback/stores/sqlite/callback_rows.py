@@ -14,15 +14,14 @@ from ringback.core.callback import (
     Timings,
     begin,
 )
+from ringback.core.callback_text import read_url, write_warnings
 from ringback.core.method import Method
 from ringback.core.source import source_named
 from ringback.stores.sqlite.columns import (
     from_us,
     maybe_from_us,
     maybe_to_us,
-    read_url,
     to_us,
-    write_warnings,
 )
 from ringback.stores.sqlite.session import Row
 

@@ -1,12 +1,7 @@
 """How values of the core stand in columns, and back."""
 
-import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Final
-
-from ringback.core.callback_url import CallbackUrl
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -30,16 +25,3 @@ def maybe_to_us(instant: datetime | None) -> int | None:
 def maybe_from_us(count: int | None) -> datetime | None:
     """Return the instant of a count of microseconds, and None as it is."""
     return None if count is None else from_us(count)
-
-
-# Most callbacks go to few URLs, and reading one costs as much as the rest of its row.
-@lru_cache(maxsize=4096)
-def read_url(shown: str, credentials: str | None, warnings: str) -> CallbackUrl:
-    """Return the callback URL that was kept in three columns."""
-    url = CallbackUrl.read_back(shown).with_credentials(credentials)
-    return replace(url, warnings=tuple(json.loads(warnings)))
-
-
-def write_warnings(url: CallbackUrl | None) -> str:
-    """Return the warnings of a callback URL for their column."""
-    return json.dumps(url.warnings) if url and url.warnings else "[]"

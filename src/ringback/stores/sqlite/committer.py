@@ -8,6 +8,8 @@ from ringback.core.errors import StoreUnavailable
 from ringback.core.response_storage import StorageBudget
 from ringback.ports import Afterwards, Transaction, nothing
 from ringback.stores.sqlite.accounts import SqliteAccounts, SqliteApiClients
+from ringback.stores.sqlite.batches import TABLES as BATCH_TABLES
+from ringback.stores.sqlite.batches import SqliteBatches
 from ringback.stores.sqlite.callbacks import TABLES as CALLBACK_TABLES
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
 from ringback.stores.sqlite.kept_responses import TABLES as RESPONSE_TABLES
@@ -30,6 +32,7 @@ _OF_A_ROW: Final = (
 )
 """What the database has against a row; all else it has against the file, or the machine."""
 _BUDGET: Final = StorageBudget()
+_TABLES: Final = (*CALLBACK_TABLES, *SHADOW_TABLES, *RESPONSE_TABLES, *BATCH_TABLES)
 
 
 class Job:
@@ -74,6 +77,9 @@ class SqliteTransaction:
         )
         self.callbacks = SqliteCallbacks(session, self.accounts, self.kept_responses)
         self.shadows = SqliteShadows(session, self.kept_responses, first_table=len(CALLBACK_TABLES))
+        self.batches = SqliteBatches(
+            session, first_table=len(CALLBACK_TABLES + SHADOW_TABLES + RESPONSE_TABLES)
+        )
         self.endings: list[Afterwards] = []
         self._session = session
         self._room = room
@@ -109,7 +115,7 @@ class Committer:
         self._connection = connection
         self._watermark = watermark
         self._room = Room.beside(connection)
-        self._session = Session(connection, (*CALLBACK_TABLES, *SHADOW_TABLES, *RESPONSE_TABLES))
+        self._session = Session(connection, _TABLES)
         self._transaction = SqliteTransaction(self._session, vault, budget=budget, room=self._room)
 
     def commit(self, jobs: list[Job]) -> None:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from ringback.core.callback_text import read_url, write_warnings
 from ringback.stores.sqlite.columns import (
     from_us,
     maybe_from_us,
     maybe_to_us,
-    read_url,
     to_us,
-    write_warnings,
 )
 from ringback.stores.sqlite.session import SqlValue
 

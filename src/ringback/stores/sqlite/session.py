@@ -14,7 +14,7 @@ SqlValue = str | int | float | bytes | None
 Row = tuple[SqlValue, ...]
 
 # Few different sizes, so that their statements stay prepared.
-_CHUNKS: Final = (256, 64, 16, 4, 1)
+_CHUNKS: Final = (256, 64, 16, 8, 4, 2, 1)
 
 
 class Table:

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from ringback.core.callback import Timings
+from ringback.core.callback_text import read_url
 from ringback.core.comparison import EXCERPT, Answer, Comparison
 from ringback.core.shadow import Shadow
 from ringback.core.source import source_named
 from ringback.ports import Compared, RecordPage, ShadowFilter, Window
 from ringback.stores.sqlite.callback_rows import read_response
-from ringback.stores.sqlite.columns import from_us, maybe_to_us, read_url, to_us
+from ringback.stores.sqlite.columns import from_us, maybe_to_us, to_us
 from ringback.stores.sqlite.kept_responses import SqliteKeptResponses
 from ringback.stores.sqlite.pages import Listing, read_page, whose
 from ringback.stores.sqlite.session import Row, Session, Table

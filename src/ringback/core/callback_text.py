@@ -1,0 +1,69 @@
+"""A new callback as a line of text, and back: for what is durable before it is a row of its own."""
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from functools import lru_cache
+
+from ringback.core.callback import Callback, Progress
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.method import Method
+from ringback.core.source import source_named
+
+
+def write_new(callback: Callback) -> str:
+    """Return a callback that `compose` has made as text."""
+    url = callback.url
+    due = callback.progress.due
+    return json.dumps(
+        [
+            callback.sid,
+            callback.account_sid,
+            url.shown,
+            url.credentials,
+            write_warnings(url),
+            callback.method,
+            callback.body,
+            callback.source,
+            callback.source_asked,
+            callback.source_reason,
+            callback.idempotency_token,
+            callback.idempotency_key,
+            callback.date_created.isoformat(),
+            due and due.isoformat(),
+        ]
+    )
+
+
+def read_new(text: str) -> Callback:
+    """Return the callback of a text that `write_new` has made."""
+    sid, account_sid, shown, credentials, warnings, method, body, *rest = json.loads(text)
+    source, asked, reason, token, key, created, due = rest
+    date_created = datetime.fromisoformat(created)
+    return Callback(
+        sid=sid,
+        account_sid=account_sid,
+        url=read_url(shown, credentials, warnings),
+        method=Method(method),
+        body=body,
+        source=source_named(source),
+        source_asked=asked and source_named(asked),
+        source_reason=reason,
+        idempotency_token=token,
+        date_created=date_created,
+        progress=Progress(date_created, due=due and datetime.fromisoformat(due)),
+        idempotency_key=key,
+    )
+
+
+# Most callbacks go to few URLs, and reading one costs as much as the rest of a callback.
+@lru_cache(maxsize=4096)
+def read_url(shown: str, credentials: str | None, warnings: str) -> CallbackUrl:
+    """Return the callback URL that was kept as these three texts."""
+    url = CallbackUrl.read_back(shown).with_credentials(credentials)
+    return replace(url, warnings=tuple(json.loads(warnings)))
+
+
+def write_warnings(url: CallbackUrl | None) -> str:
+    """Return the warnings of a callback URL as the text that `read_url` reads."""
+    return json.dumps(url.warnings) if url and url.warnings else "[]"

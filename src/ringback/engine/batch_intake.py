@@ -1,0 +1,171 @@
+"""Takes big batches in: each is durable as a whole first, and then added a few at a time.
+
+One commit that adds a thousand callbacks keeps all others waiting for as long as that takes. So the
+first one only writes the batch down, and small ones make its callbacks, which leave others their
+turn. What a dead process left is added by the next: a batch is kept whole or not at all.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from ringback.core.callback import Callback
+from ringback.core.callback_text import read_new
+from ringback.engine.fair_turns import FairTurns
+from ringback.engine.outage import outlast
+from ringback.ports import Clock, Intake, Store, Transaction
+
+_FEW: Final = 4
+"""How many are added at once where several accounts have callbacks to send."""
+_MANY: Final = 64
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+Add = Callable[[Transaction, Sequence[Callback], Intake], list[Callback]]
+"""Keeps new callbacks, and returns their records; see `operations.sending.send_callbacks`."""
+
+
+@dataclass(eq=False, slots=True)
+class _Batch:
+    """A batch that is durable."""
+
+    numbers: Sequence[int]
+    """Those that it is kept under until all of it is added."""
+    callbacks: Sequence[Callback]
+    added: asyncio.Future[list[Callback]]
+    records: list[Callback] = field(default_factory=list[Callback])
+    failure: Exception | None = None
+    """Why one of it can't be kept."""
+
+
+class BatchIntake:
+    """Answers `ports.BatchIntake`; see `run`."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        stopwatch: Callable[[], float],
+        intake: Intake,
+        add: Add,
+        are_others_there: Callable[[], bool],
+    ) -> None:
+        """Take batches in; `stopwatch` returns seconds."""
+        self._store = store
+        self._clock = clock
+        self._stopwatch = stopwatch
+        self._intake = intake
+        self._add = add
+        self._are_others_there = are_others_there
+        self._turns = FairTurns(1)
+        self._batches = deque[_Batch]()
+        """Those that are to be added, in their order."""
+        self._bell = asyncio.Event()
+
+    async def keep(
+        self, account_sid: str, callbacks: Sequence[Callback], texts: Sequence[str]
+    ) -> list[Callback]:
+        """Keep a batch; see `ports.BatchIntake`."""
+        added = asyncio.get_running_loop().create_future()
+
+        def write_down(tx: Transaction) -> None:
+            batch = _Batch(tx.batches.add(texts), callbacks, added)
+            tx.afterwards(lambda: self._expect(batch))
+
+        async with self._turn_of(account_sid):
+            self._intake.make_room(account_sid, len(callbacks))
+            await self._store.transact(write_down)
+            return await added
+
+    async def run(self) -> None:
+        """Add to the callbacks what is durable, and what a dead process left; for ever."""
+        left = await self._outlast(_find_left)
+        # One that has come meanwhile, and somebody waits for, may be among them.
+        for batch in self._batches:
+            for number in batch.numbers:
+                left.pop(number, None)
+        if left:
+            nobody = asyncio.get_running_loop().create_future()
+            callbacks = [one for one in left.values() if one is not None]
+            self._batches.appendleft(_Batch(list(left), callbacks, nobody))
+        while True:
+            while self._batches:
+                await self._add_all(self._batches[0])
+                self._batches.popleft()
+            await self._bell.wait()
+            self._bell.clear()
+
+    @contextlib.asynccontextmanager
+    async def _turn_of(self, account_sid: str) -> AsyncGenerator[None]:
+        """Wait for the turn of an account: one batch at a time is added."""
+        there = asyncio.Event()
+        request = self._turns.ask(account_sid, there.set)
+        try:
+            await there.wait()
+            yield
+        finally:
+            if request.is_granted:
+                self._turns.give_back(account_sid)
+            else:
+                self._turns.withdraw(request)
+
+    def _expect(self, batch: _Batch) -> None:
+        self._batches.append(batch)
+        self._bell.set()
+
+    async def _add_all(self, batch: _Batch) -> None:
+        at = 0
+        while part := batch.callbacks[at : at + self._most]:
+            began = self._stopwatch()
+            await self._add_part(batch, part)
+            at += len(part)
+            if self._are_others_there():
+                # So that half of the time is theirs.
+                await asyncio.sleep(self._stopwatch() - began)
+        await self._outlast(lambda tx: tx.batches.remove(batch.numbers))
+        if batch.added.done():
+            return
+        if batch.failure is None:
+            batch.added.set_result(batch.records)
+        else:
+            batch.added.set_exception(batch.failure)
+
+    @property
+    def _most(self) -> int:
+        return _FEW if self._are_others_there() else _MANY
+
+    async def _add_part(self, batch: _Batch, part: Sequence[Callback]) -> None:
+        try:
+            batch.records += await self._outlast(lambda tx: self._add(tx, part, self._intake))
+        except Exception as failure:  # noqa: BLE001 (one that can't be kept takes no other with it)
+            if len(part) > 1:
+                for one in part:
+                    await self._add_part(batch, [one])
+            else:
+                _log.exception("%s, which is one of a batch, can't be kept", part[0].sid)
+                batch.failure = failure
+
+    def _outlast(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
+        return outlast(lambda: self._store.transact(work), clock=self._clock)
+
+
+def _find_left(tx: Transaction) -> dict[int, Callback | None]:
+    """Return what a dead process wrote down, by its numbers; None for what there is nothing to do.
+
+    That was added already, or can't be read.
+    """
+    left = dict[int, Callback | None]()
+    for number, text in tx.batches.all().items():
+        try:
+            callback = read_new(text)
+            left[number] = None if tx.callbacks.find(callback.sid) else callback
+        except ValueError:
+            _log.exception("a callback of a batch that a dead process left can't be read")
+            left[number] = None
+    return left

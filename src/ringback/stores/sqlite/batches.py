@@ -1,0 +1,46 @@
+"""Big batches of new callbacks in SQLite, until all of one are added to the others."""
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Final
+
+from ringback.stores.sqlite.session import Session, Table
+
+_NEW, _ADDED = range(2)
+
+TABLES: Final = (
+    Table(before="INSERT INTO batched_callbacks (number, callback)", columns=2),
+    Table(before="DELETE FROM batched_callbacks WHERE (number) IN (", columns=1, after=")"),
+)
+"""Rows that are written many at a time, in the order in which their tables allow."""
+
+
+class SqliteBatches:
+    """Answers `ports.Batches`."""
+
+    def __init__(self, session: Session, *, first_table: int) -> None:
+        self._session = session
+        self._first_table = first_table
+        self._numbers: count[int] | None = None
+        """Those to come. One that was given to what has been undone is not given again."""
+
+    def add(self, callbacks: Sequence[str]) -> range:
+        if self._numbers is None:
+            (last,) = self._session.read(
+                "SELECT coalesce(max(number), 0) FROM batched_callbacks"
+            ).fetchone()
+            self._numbers = count(last + 1)
+        rows = [(next(self._numbers), callback) for callback in callbacks]
+        for row in rows:
+            self._session.queue(self._first_table + _NEW, row)
+        return range(rows[0][0], rows[-1][0] + 1)
+
+    def all(self) -> dict[int, str]:
+        rows = self._session.read_queued(
+            "SELECT number, callback FROM batched_callbacks WHERE number > 0 ORDER BY number"
+        )
+        return dict(tuple(row) for row in rows.fetchall())
+
+    def remove(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            self._session.queue(self._first_table + _ADDED, (number,))

@@ -1,0 +1,92 @@
+"""A new callback as text, and back."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringback.core.announcement import ANNOUNCEMENT_BYTES, compose
+from ringback.core.callback import Callback
+from ringback.core.callback_text import read_new, read_url, write_new, write_warnings
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.method import Method
+from ringback.core.source import NOTICE
+from ringback.core.transition import Transition
+
+NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
+PLAIN = CallbackUrl.parse("https://a.example/path")
+
+
+def a_new_callback(
+    url: CallbackUrl = PLAIN,
+    *,
+    body: str = "a=1",
+    now: datetime = NOON,
+    due: datetime | None = None,
+    key: str | None = None,
+    method: Method = Method.POST,
+) -> Callback:
+    return compose(
+        body,
+        account_sid="AC1",
+        to=url,
+        method=method,
+        transition=Transition(NOTICE),
+        chance=bytes(range(ANNOUNCEMENT_BYTES)),
+        now=now,
+        due=due,
+        idempotency_key=key,
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://a.example/path",
+        "http://user:made-up@a.example:8080/?q=1#rc=2&cbs=kore",
+        "https://a.example/#cbs=twilio",
+        "https://a.example/#e=nowhere&unknown=1",
+    ],
+)
+def test_a_callback_is_the_same_afterwards_with_all_of_its_url(text: str) -> None:
+    callback = a_new_callback(CallbackUrl.parse(text))
+    again = read_new(write_new(callback))
+    assert again == callback
+    assert (again.url.credentials, again.warnings, again.url.wire) == (
+        callback.url.credentials,
+        callback.warnings,
+        callback.url.wire,
+    )
+
+
+@given(
+    body=st.text(),
+    key=st.none() | st.text(),
+    now=st.datetimes(
+        min_value=datetime(2000, 1, 1),  # noqa: DTZ001 (it adds the zone itself)
+        max_value=datetime(9000, 1, 1),  # noqa: DTZ001
+        timezones=st.just(UTC),
+    ),
+    ahead=st.none() | st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=366)),
+    method=st.sampled_from(Method),
+)
+def test_a_callback_is_the_same_afterwards_whatever_it_tells(
+    body: str, key: str | None, now: datetime, ahead: timedelta | None, method: Method
+) -> None:
+    due = None if ahead is None else now + ahead
+    callback = a_new_callback(body=body, key=key, now=now, due=due, method=method)
+    again = read_new(write_new(callback))
+    assert again == callback
+    assert type(again.method) is type(callback.method)
+    assert type(again.source) is type(callback.source)
+
+
+def test_it_is_one_line() -> None:
+    assert "\n" not in write_new(a_new_callback(body="a\nb"))
+
+
+def test_a_url_is_read_back_with_what_was_odd_about_it() -> None:
+    url = PLAIN.with_warnings("it is odd").with_credentials("user:made-up")
+    assert read_url(url.shown, url.credentials, write_warnings(url)) == url
+    assert write_warnings(PLAIN) == write_warnings(None) == "[]"
