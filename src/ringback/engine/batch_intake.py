@@ -6,10 +6,9 @@ turn. What a dead process left is added by the next: a batch is kept whole or no
 """
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -64,6 +63,7 @@ class BatchIntake:
         self._add = add
         self._are_others_there = are_others_there
         self._turns = FairTurns(1)
+        """One batch is added at a time."""
         self._batches = deque[_Batch]()
         """Those that are to be added, in their order."""
         self._bell = asyncio.Event()
@@ -78,10 +78,13 @@ class BatchIntake:
             batch = _Batch(tx.batches.add(texts), callbacks, added)
             tx.afterwards(lambda: self._expect(batch))
 
-        async with self._turn_of(account_sid):
+        await self._turns.take(account_sid)
+        try:
             self._intake.make_room(account_sid, len(callbacks))
             await self._store.transact(write_down)
             return await added
+        finally:
+            self._turns.give_back(account_sid)
 
     async def run(self) -> None:
         """Add to the callbacks what is durable, and what a dead process left; for ever."""
@@ -100,20 +103,6 @@ class BatchIntake:
                 self._batches.popleft()
             await self._bell.wait()
             self._bell.clear()
-
-    @contextlib.asynccontextmanager
-    async def _turn_of(self, account_sid: str) -> AsyncGenerator[None]:
-        """Wait for the turn of an account: one batch at a time is added."""
-        there = asyncio.Event()
-        request = self._turns.ask(account_sid, there.set)
-        try:
-            await there.wait()
-            yield
-        finally:
-            if request.is_granted:
-                self._turns.give_back(account_sid)
-            else:
-                self._turns.withdraw(request)
 
     def _expect(self, batch: _Batch) -> None:
         self._batches.append(batch)

@@ -5,6 +5,7 @@ an account may hold is bounded besides, as slots are in `lanes`: as many as it l
 holds on to turns takes half of them, the next one a third, and something is left for everybody.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -45,6 +46,19 @@ class FairTurns:
             return False
         self._take(account)
         return True
+
+    async def take(self, account: str) -> None:
+        """Wait for a turn, and take it."""
+        there = asyncio.Event()
+        request = self.ask(account, there.set)
+        try:
+            await there.wait()
+        except BaseException:
+            if request.is_granted:
+                self.give_back(account)
+            else:
+                self.withdraw(request)
+            raise
 
     def ask(self, account: str, granted: Callable[[], None]) -> TurnRequest:
         """Have this called once there is a turn, which is held from then on; at once, maybe."""

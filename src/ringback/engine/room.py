@@ -1,6 +1,5 @@
 """A bound on how many connections are open at once."""
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -43,17 +42,8 @@ class Room:
         if self._turns.try_take(account):
             return
         self._make_room()
-        entered = asyncio.Event()
-        request = self._turns.ask(account, entered.set)
-        try:
-            with waiting():
-                await entered.wait()
-        except BaseException:
-            if request.is_granted:
-                self.leave(account)
-            else:
-                self._turns.withdraw(request)
-            raise
+        with waiting():
+            await self._turns.take(account)
 
     def leave(self, account: str = EVERYBODY) -> None:
         """Give a place back."""

@@ -1,5 +1,7 @@
 """Turns: how many an account may hold, and who is next."""
 
+import asyncio
+
 from ringback.engine.fair_turns import FairTurns
 
 
@@ -80,3 +82,28 @@ def test_nobody_overtakes_the_others_of_the_same_account() -> None:
     assert bench.given == ["A"]
     assert not bench.turns.try_take("A")
     assert bench.turns.try_take("B")
+
+
+async def test_who_waits_gets_the_turn_that_comes_free_and_who_gives_up_does_not() -> None:
+    turns = FairTurns(1)
+    await turns.take("A")
+    given_up, waiting = (asyncio.create_task(turns.take("A")) for _ in range(2))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    turns.give_back("A")
+    await waiting
+    assert (turns.taken, turns.are_waited_for) == (1, False)
+
+
+async def test_a_turn_that_comes_as_somebody_gives_up_is_the_next_ones() -> None:
+    turns = FairTurns(1)
+    await turns.take("A")
+    given_up, waiting = (asyncio.create_task(turns.take("A")) for _ in range(2))
+    await asyncio.sleep(0)
+    turns.give_back("A")
+    given_up.cancel()
+    async with asyncio.timeout(1):
+        await waiting
+    assert turns.taken == 1
