@@ -32,7 +32,8 @@ _OF_A_ROW: Final = (
 )
 """What the database has against a row; all else it has against the file, or the machine."""
 _BUDGET: Final = StorageBudget()
-_TABLES: Final = (*CALLBACK_TABLES, *SHADOW_TABLES, *RESPONSE_TABLES, *BATCH_TABLES)
+TABLES: Final = (*CALLBACK_TABLES, *SHADOW_TABLES, *RESPONSE_TABLES, *BATCH_TABLES)
+"""All rows that a session writes many at a time."""
 
 
 class Job:
@@ -115,7 +116,7 @@ class Committer:
         self._connection = connection
         self._watermark = watermark
         self._room = Room.beside(connection)
-        self._session = Session(connection, _TABLES)
+        self._session = Session(connection, TABLES)
         self._transaction = SqliteTransaction(self._session, vault, budget=budget, room=self._room)
 
     def commit(self, jobs: list[Job]) -> None:

@@ -18,12 +18,9 @@ from typing import Any, Final, NamedTuple, NoReturn
 from ringback.core.errors import ReadTooLong, StoreUnavailable
 from ringback.core.response_storage import StorageBudget
 from ringback.ports import Transaction
-from ringback.stores.sqlite.callbacks import TABLES as CALLBACK_TABLES
-from ringback.stores.sqlite.committer import SqliteTransaction
-from ringback.stores.sqlite.kept_responses import TABLES as RESPONSE_TABLES
+from ringback.stores.sqlite.committer import TABLES, SqliteTransaction
 from ringback.stores.sqlite.room import Room
 from ringback.stores.sqlite.session import Row, Session
-from ringback.stores.sqlite.shadows import TABLES as SHADOW_TABLES
 from ringback.stores.vault import Vault
 
 MOST_THREADS: Final = 4
@@ -67,9 +64,7 @@ class Reader:
         for pragma in _PRAGMAS:
             self._connection.execute(pragma)
         self._connection.set_progress_handler(self._is_overdue, _STEPS)
-        session = ReadingSession(
-            self._connection, (*CALLBACK_TABLES, *SHADOW_TABLES, *RESPONSE_TABLES)
-        )
+        session = ReadingSession(self._connection, TABLES)
         self._transaction = SqliteTransaction(
             session, vault, budget=StorageBudget(), room=Room.beside(self._connection)
         )
@@ -169,8 +164,15 @@ class Readers:
     def _start(self) -> None:
         name = f"ringback-reader-{len(self._threads)}"
         thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as trouble:
+            # Where there are others, those do all of it.
+            if not self._threads:
+                self._waiting.clear()
+                raise StoreUnavailable(f"the database can't be read just now: {trouble}") from None
+        else:
+            self._threads.append(thread)
 
     def _run(self) -> None:
         reader: Reader | None = None
