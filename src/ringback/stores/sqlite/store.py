@@ -32,10 +32,9 @@ _log = logging.getLogger(__name__)
 _MOST_AT_ONCE: Final = 500
 _TRY_AGAIN: Final = 1.0
 """Seconds until a file that others can't open is tried to be shared again."""
-# Seconds. Where many share the commits anyhow, a little patience lets many more: each commit costs
-# more than what is in it. For few it would be a longer wait than the commit.
+# Seconds. Where several share the commits anyhow, a little patience lets many more: each commit
+# costs more than what is in it.
 _GATHERING: Final = 0.001
-_MANY: Final = 3
 _BUDGET: Final = StorageBudget()
 
 
@@ -240,7 +239,7 @@ class SqliteStore:
                 entry = self._entries.get_nowait()
             except Empty:
                 break
-        self._is_busy = len(entries) >= _MANY
+        self._is_busy = len(entries) > 1
         return entries, entry is not None
 
 
