@@ -251,6 +251,38 @@ async def test_a_big_batch_is_left_to_those_who_add_it_little_by_little(
     assert len(await called_back(store)) == count
 
 
+async def test_an_account_has_so_many_on_their_way_at_once_and_others_have_theirs(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "_MOST_ARRIVING", 300)
+    waiting, may_go_on = asyncio.Semaphore(0), asyncio.Event()
+
+    class Batches(BatchesAtOnce):
+        async def keep(
+            self, account_sid: str, callbacks: Sequence[Callback], texts: Sequence[str]
+        ) -> list[Callback]:
+            waiting.release()
+            await may_go_on.wait()
+            return await super().keep(account_sid, callbacks, texts)
+
+    services = services_on(store)
+    app = create_app(replace(services, batch_intake=Batches(store, services.intake)))
+    ours, theirs = (Caller(app, credentials=(sid, AUTH_TOKEN)) for sid in (ACCOUNT_SID, THEIRS))
+    full = {"callbacks": [one()] * 100}
+    tasks = [asyncio.create_task(send(ours, full)) for _ in range(3)]
+    for _ in tasks:
+        await waiting.acquire()
+    refused = await send(ours, {"callbacks": [one()]})
+    assert refusal(refused) == (429, 20429)
+    assert refused.headers["retry-after"] == "1"
+    assert "300 callbacks of this account are being taken in" in refused.json["message"]
+    tasks.append(asyncio.create_task(send(theirs, full)))
+    may_go_on.set()
+    answers = await asyncio.gather(*tasks)
+    assert [answer.status for answer in answers] == [201] * 4
+    assert (await send(ours, full)).status == 201
+
+
 async def test_names_that_may_repeat_are_looked_for_beside_the_loop(
     caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,9 @@
 """Callbacks as a service: `POST /portal/v1/callbacks` keeps and sends an operator's own events."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -13,19 +16,24 @@ from ringback.api.json_bodies import (
     read_json,
     refuse_repeats,
 )
-from ringback.api.portal.new_callbacks import items_of, read_one
+from ringback.api.portal.new_callbacks import MOST_AT_ONCE, items_of, read_one
 from ringback.api.portal.records import show_callback
 from ringback.api.representation import json_answer
 from ringback.api.services import Services
 from ringback.api.sign_in import account_of, charge_more
 from ringback.core.callback import Callback
 from ringback.core.callback_text import write_new
+from ringback.core.errors import Overloaded
 from ringback.operations.moment import Moment
 from ringback.operations.sending import prepare_callback, send_callbacks
 
 MAX_BODY: Final = 1024 * 1024
 _BIG: Final = 64
 """More callbacks than this would keep all others waiting for a commit of their own."""
+
+
+_MOST_ARRIVING: Final = 20 * MOST_AT_ONCE
+"""How many callbacks of an account's batches may be prepared, or wait for their turn, at once."""
 
 
 _Prepared = tuple[Callback, list[tuple[str, str]]]
@@ -37,6 +45,7 @@ class Sending:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._arriving_of = Counter[str]()
 
     async def send(self, request: Request) -> Response:
         """Keep one callback or many, all or none: 201, which means durable."""
@@ -44,13 +53,30 @@ class Sending:
         body, document = await read_json(request, most=MAX_BODY)
         if isinstance(document, dict) and "callbacks" in document:
             items = items_of(document)
-            # The first one is the request itself.
-            charge_more(request, self._services.sign_ins, len(items) - 1, may_owe=True)
-            return await self._send_many(account.sid, body, document, items)
+            with self._arriving(account.sid, len(items)):
+                # The first one is the request itself.
+                charge_more(request, self._services.sign_ins, len(items) - 1, may_owe=True)
+                return await self._send_many(account.sid, body, document, items)
         new = self._prepare(document, "", account.sid, self._services.moment())
         check_names(body, document)
         (callback,) = await self._keep(account.sid, [new[0]])
         return json_answer(_show((callback, new)), 201)
+
+    @contextmanager
+    def _arriving(self, account_sid: str, count: int) -> Generator[None]:
+        """Count what is held in memory, also for clients that have gone; raises Overloaded."""
+        there = self._arriving_of[account_sid]
+        if there + count > _MOST_ARRIVING:
+            raise Overloaded(
+                f"{there} callbacks of this account are being taken in, and with these {count} it"
+                f" were more than {_MOST_ARRIVING}; nothing was done, ask again in 1 s",
+                retry_after=1,
+            )
+        self._arriving_of[account_sid] += count
+        try:
+            yield
+        finally:
+            self._arriving_of[account_sid] -= count
 
     async def _send_many(
         self, account_sid: str, body: bytes, document: Json, items: list[Json]
