@@ -9,11 +9,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from ringback.core.callback import Callback
 from ringback.core.callback_text import read_new
+from ringback.core.errors import ReadTooLong, StoreUnavailable
 from ringback.engine.fair_turns import FairTurns
 from ringback.engine.outage import outlast
 from ringback.ports import Clock, Intake, Store, Transaction
@@ -130,8 +132,16 @@ class BatchIntake:
         return _FEW if self._are_others_there() else _MANY
 
     async def _add_part(self, batch: _Batch, part: Sequence[Callback]) -> None:
+        def add(tx: Transaction) -> list[Callback]:
+            return self._add(tx, part, self._intake)
+
         try:
-            batch.records += await self._outlast(lambda tx: self._add(tx, part, self._intake))
+            try:
+                records = await self._store.transact(add)
+            except StoreUnavailable:
+                await self._answer_at_once(batch)
+                records = await self._outlast(add)
+            batch.records += records
         except Exception as failure:  # noqa: BLE001 (one that can't be kept takes no other with it)
             if len(part) > 1:
                 for one in part:
@@ -140,8 +150,22 @@ class BatchIntake:
                 _log.exception("%s, which is one of a batch, can't be kept", part[0].sid)
                 batch.failure = failure
 
+    async def _answer_at_once(self, batch: _Batch) -> None:
+        """Tell that a batch is durable, where the rest has to wait until the database is back."""
+        rest = batch.callbacks[len(batch.records) :]
+        with suppress(StoreUnavailable, ReadTooLong):
+            rest = await self._store.read(lambda tx: [_known_as(tx, callback) for callback in rest])
+        if not batch.added.done() and batch.failure is None:
+            batch.added.set_result([*batch.records, *rest])
+
     def _outlast(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
         return outlast(lambda: self._store.transact(work), clock=self._clock)
+
+
+def _known_as(tx: Transaction, callback: Callback) -> Callback:
+    """Return the callback that its key led to, as far as is known; itself where it has none."""
+    key = callback.idempotency_key
+    return (key and tx.callbacks.with_key(callback.account_sid, key)) or callback
 
 
 def _find_left(tx: Transaction) -> dict[int, Callback | None]:

@@ -245,9 +245,10 @@ class BatchIntake(Protocol):
     ) -> list[Callback]:
         """Keep new callbacks of an account, all or none; `texts` are by `core.callback_text`.
 
-        Returns their records, in the same order, when all are kept; see `send_callbacks`. What is
-        begun goes on where the caller is cancelled. Raises Overloaded as `Intake.make_room`, and
-        StoreUnavailable where none are kept.
+        Returns their records, in the same order, when all are added; see `send_callbacks`. Where
+        the database goes away in the middle, it returns at once what they will be: they are
+        durable. What is begun goes on where the caller is cancelled. Raises Overloaded as
+        `Intake.make_room`, and StoreUnavailable where none are kept.
         """
         ...
 

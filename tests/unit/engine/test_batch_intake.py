@@ -42,6 +42,9 @@ class Bench:
     clock: FakeClock = field(default_factory=FakeClock)
     sizes: list[int] = field(default_factory=list[int])
     """How many callbacks were added at a time."""
+    added_before_outage: int | None = None
+    """After how many the database goes away, for two commits; None for never."""
+    outage: int = 2
     unkept: str = ""
     """The body of a callback that can't be kept."""
 
@@ -58,6 +61,9 @@ class Bench:
     def _add(
         self, tx: Transaction, callbacks: Sequence[Callback], intake: Intake
     ) -> list[Callback]:
+        if self.added_before_outage == sum(self.sizes) and self.outage:
+            self.outage -= 1
+            raise StoreUnavailable("the database can't be used just now: disk I/O error")
         if any(callback.body == self.unkept for callback in callbacks):
             raise ValueError("it can't be kept")
         self.sizes += [len(callbacks)] if callbacks else []
@@ -245,19 +251,30 @@ async def test_a_database_that_is_away_keeps_none() -> None:
     assert await kept(store) == [3]
 
 
-async def test_a_database_that_goes_away_in_the_middle_keeps_all_when_it_is_back() -> None:
-    store = FailingStore(MemoryStore())
-    bench = Bench(store)
-    waiting = bench.keep(*range(20))
-    await all_has_run()
-    store.failures_to_come = 2
+@pytest.mark.parametrize("added", [0, 4, 16])
+async def test_where_the_database_goes_away_in_the_middle_it_is_told_as_durable_at_once(
+    added: int,
+) -> None:
+    bench = Bench(added_before_outage=added)
     async with bench.running():
-        for _ in range(2):
-            await all_has_run()
-            assert not waiting.done()
-            bench.clock.advance(PAUSE)
-        assert numbers_of(await waiting) == list(range(20))
-    assert await kept(store) == list(range(20))
+        assert numbers_of(await bench.keep(*range(20))) == list(range(20))
+        assert await kept(bench.store) == list(range(added))
+        bench.clock.advance(PAUSE)
+        await all_has_run()
+    assert await kept(bench.store) == list(range(20))
+    assert await left(bench.store) == 0
+
+
+async def test_what_is_told_at_once_is_what_keys_lead_to() -> None:
+    bench = Bench(added_before_outage=0)
+    before, again = (a_new(number)._replace(idempotency_key="k") for number in (1, 2))
+    await bench.store.transact(lambda tx: tx.callbacks.add(before))
+    async with bench.running():
+        records = await bench.keep_all([*map(a_new, range(3, 8)), again])
+        assert numbers_of(records) == [*range(3, 8), 1]
+        bench.clock.advance(PAUSE)
+        await all_has_run()
+    assert await kept(bench.store) == [1, *range(3, 8)]
 
 
 async def test_one_that_cannot_be_kept_fails_its_batch_and_no_other(
