@@ -8,7 +8,7 @@ turn. What a dead process left is added by the next: a batch is kept whole or no
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -68,6 +68,8 @@ class BatchIntake:
         """One batch is added at a time."""
         self._batches = deque[_Batch]()
         """Those that are to be added, in their order."""
+        self._is_held_up = False
+        """Whether nothing can be added, since the database is away."""
         self._bell = asyncio.Event()
 
     async def keep(
@@ -76,21 +78,24 @@ class BatchIntake:
         """Keep a batch; see `ports.BatchIntake`."""
         added = asyncio.get_running_loop().create_future()
 
-        def write_down(tx: Transaction) -> None:
+        def write_down(tx: Transaction) -> _Batch:
             batch = _Batch(tx.batches.add(texts), callbacks, added)
             tx.afterwards(lambda: self._expect(batch))
+            return batch
 
         await self._turns.take(account_sid)
         try:
             self._intake.make_room(account_sid, len(callbacks))
-            await self._store.transact(write_down)
+            batch = await self._store.transact(write_down)
+            if self._is_held_up:
+                await self._answer_at_once(batch)
             return await added
         finally:
             self._turns.give_back(account_sid)
 
     async def run(self) -> None:
         """Add to the callbacks what is durable, and what a dead process left; for ever."""
-        left = await self._outlast(_find_left)
+        left = await self._do(_find_left)
         # One that has come meanwhile, and somebody waits for, may be among them.
         for batch in self._batches:
             for number in batch.numbers:
@@ -119,29 +124,20 @@ class BatchIntake:
             if self._are_others_there():
                 # So that half of the time is theirs.
                 await asyncio.sleep(self._stopwatch() - began)
-        await self._outlast(lambda tx: tx.batches.remove(batch.numbers))
-        if batch.added.done():
-            return
-        if batch.failure is None:
-            batch.added.set_result(batch.records)
-        else:
-            batch.added.set_exception(batch.failure)
+        if not batch.added.done():
+            if batch.failure is None:
+                batch.added.set_result(batch.records)
+            else:
+                batch.added.set_exception(batch.failure)
+        await self._do(lambda tx: tx.batches.remove(batch.numbers))
 
     @property
     def _most(self) -> int:
         return _FEW if self._are_others_there() else _MANY
 
     async def _add_part(self, batch: _Batch, part: Sequence[Callback]) -> None:
-        def add(tx: Transaction) -> list[Callback]:
-            return self._add(tx, part, self._intake)
-
         try:
-            try:
-                records = await self._store.transact(add)
-            except StoreUnavailable:
-                await self._answer_at_once(batch)
-                records = await self._outlast(add)
-            batch.records += records
+            batch.records += await self._do(lambda tx: self._add(tx, part, self._intake))
         except Exception as failure:  # noqa: BLE001 (one that can't be kept takes no other with it)
             if len(part) > 1:
                 for one in part:
@@ -152,14 +148,26 @@ class BatchIntake:
 
     async def _answer_at_once(self, batch: _Batch) -> None:
         """Tell that a batch is durable, where the rest has to wait until the database is back."""
+        if batch.added.done():
+            return
         rest = batch.callbacks[len(batch.records) :]
         with suppress(StoreUnavailable, ReadTooLong):
             rest = await self._store.read(lambda tx: [_known_as(tx, callback) for callback in rest])
         if not batch.added.done() and batch.failure is None:
             batch.added.set_result([*batch.records, *rest])
 
-    def _outlast(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
-        return outlast(lambda: self._store.transact(work), clock=self._clock)
+    async def _do(self, work: Callable[[Transaction], T]) -> T:
+        """Return what the work returns; where the database is away, nobody waits for its return."""
+        try:
+            return await self._store.transact(work)
+        except StoreUnavailable:
+            self._is_held_up = True
+            for batch in tuple(self._batches):
+                await self._answer_at_once(batch)
+            try:
+                return await outlast(lambda: self._store.transact(work), clock=self._clock)
+            finally:
+                self._is_held_up = False
 
 
 def _known_as(tx: Transaction, callback: Callback) -> Callback:

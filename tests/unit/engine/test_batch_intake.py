@@ -265,6 +265,39 @@ async def test_where_the_database_goes_away_in_the_middle_it_is_told_as_durable_
     assert await left(bench.store) == 0
 
 
+async def test_those_that_come_while_the_database_is_away_are_told_as_durable_too() -> None:
+    bench = Bench(added_before_outage=0)
+    async with bench.running():
+        await bench.keep(*range(5))
+        # There is room to write it down, and none to add it.
+        assert numbers_of(await bench.keep(*range(5, 10))) == list(range(5, 10))
+        assert await kept(bench.store) == []
+        bench.clock.advance(PAUSE)
+        await all_has_run()
+        assert numbers_of(await bench.keep(10)) == [10]
+    assert await kept(bench.store) == list(range(11))
+
+
+async def test_where_one_cannot_be_removed_any_more_it_is_told() -> None:
+    store = FailingStore(MemoryStore())
+    bench = Bench(store)
+    async with bench.running():
+        await all_has_run()
+        original = bench._add
+
+        def go_away(tx: Transaction, part: Sequence[Callback], intake: Intake) -> list[Callback]:
+            store.failures_to_come = 2
+            return original(tx, part, intake)
+
+        bench.batches._add = go_away
+        assert numbers_of(await bench.keep(1, 2)) == [1, 2]
+        await all_has_run()
+        assert await left(store._store) == 2
+        bench.clock.advance(PAUSE)
+        await all_has_run()
+    assert await left(store) == 0
+
+
 async def test_what_is_told_at_once_is_what_keys_lead_to() -> None:
     bench = Bench(added_before_outage=0)
     before, again = (a_new(number)._replace(idempotency_key="k") for number in (1, 2))
