@@ -5,7 +5,7 @@ import json
 import sys
 from base64 import b64encode
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -53,15 +53,16 @@ class Served:
 
     def _call(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answered:
         pair = f"{self.dev['api_key_sid']}:{self.dev['api_key_secret']}".encode()
-        connection = HTTPConnection(self.dev["base_url"].removeprefix("http://"), timeout=20)
         sent = {
             "Authorization": f"Basic {b64encode(pair).decode()}",
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        connection.request(method, path, body, sent | headers)
-        answer = connection.getresponse()
-        text = answer.read()
-        connection.close()
+        place = self.dev["base_url"].removeprefix("http://")
+        # Closed also where the server goes away before it has answered.
+        with closing(HTTPConnection(place, timeout=20)) as connection:
+            connection.request(method, path, body, sent | headers)
+            answer = connection.getresponse()
+            text = answer.read()
         names = {name.lower(): value for name, value in answer.getheaders()}
         return Answered(answer.status, names, json.loads(text) if text else None)
 
