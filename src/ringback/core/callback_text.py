@@ -4,11 +4,14 @@ import json
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
+from typing import Any, Final, cast
 
 from ringback.core.callback import Callback, Progress
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.method import Method
 from ringback.core.source import source_named
+
+_KINDS: Final = (str, type(None))
 
 
 def write_new(callback: Callback) -> str:
@@ -36,8 +39,13 @@ def write_new(callback: Callback) -> str:
 
 
 def read_new(text: str) -> Callback:
-    """Return the callback of a text that `write_new` has made."""
-    sid, account_sid, shown, credentials, warnings, method, body, *rest = json.loads(text)
+    """Return the callback of a text that `write_new` has made; raises ValueError for another."""
+    fields = json.loads(text)
+    if not isinstance(fields, list):
+        raise ValueError("it is no list")
+    if not all(isinstance(one, _KINDS) for one in cast("list[object]", fields)):
+        raise ValueError("it is no list of texts")
+    sid, account_sid, shown, credentials, warnings, method, body, *rest = cast("list[Any]", fields)
     source, asked, reason, token, key, created, due = rest
     date_created = datetime.fromisoformat(created)
     return Callback(

@@ -36,12 +36,18 @@ class _Batch:
     """A batch that is durable."""
 
     numbers: Sequence[int]
-    """Those that it is kept under until all of it is added."""
+    """Those that its callbacks are written down under until all are added."""
     callbacks: Sequence[Callback]
     added: asyncio.Future[list[Callback]]
     records: list[Callback] = field(default_factory=list[Callback])
-    failure: Exception | None = None
-    """Why one of it can't be kept."""
+    failures: dict[str, Exception] = field(default_factory=dict[str, Exception])
+    """Why some can't be added, by their SIDs."""
+
+    @property
+    def settled(self) -> list[int]:
+        """The numbers of those that need not be written down any more."""
+        pairs = zip(self.numbers, self.callbacks, strict=True)
+        return [number for number, callback in pairs if callback.sid not in self.failures]
 
 
 class BatchIntake:
@@ -102,8 +108,7 @@ class BatchIntake:
                 left.pop(number, None)
         if left:
             nobody = asyncio.get_running_loop().create_future()
-            callbacks = [one for one in left.values() if one is not None]
-            self._batches.appendleft(_Batch(list(left), callbacks, nobody))
+            self._batches.appendleft(_Batch(list(left), list(left.values()), nobody))
         while True:
             while self._batches:
                 await self._add_all(self._batches[0])
@@ -125,11 +130,11 @@ class BatchIntake:
                 # So that half of the time is theirs.
                 await asyncio.sleep(self._stopwatch() - began)
         if not batch.added.done():
-            if batch.failure is None:
+            if not batch.failures:
                 batch.added.set_result(batch.records)
             else:
-                batch.added.set_exception(batch.failure)
-        await self._do(lambda tx: tx.batches.remove(batch.numbers))
+                batch.added.set_exception(next(iter(batch.failures.values())))
+        await self._do(lambda tx: tx.batches.remove(batch.settled))
 
     @property
     def _most(self) -> int:
@@ -143,8 +148,9 @@ class BatchIntake:
                 for one in part:
                     await self._add_part(batch, [one])
             else:
-                _log.exception("%s, which is one of a batch, can't be kept", part[0].sid)
-                batch.failure = failure
+                sid = part[0].sid
+                _log.exception("%s of a batch can't be added; the next start tries it again", sid)
+                batch.failures[sid] = failure
 
     async def _answer_at_once(self, batch: _Batch) -> None:
         """Tell that a batch is durable, where the rest has to wait until the database is back."""
@@ -153,7 +159,7 @@ class BatchIntake:
         rest = batch.callbacks[len(batch.records) :]
         with suppress(StoreUnavailable, ReadTooLong):
             rest = await self._store.read(lambda tx: [_known_as(tx, callback) for callback in rest])
-        if not batch.added.done() and batch.failure is None:
+        if not batch.added.done() and not batch.failures:
             batch.added.set_result([*batch.records, *rest])
 
     async def _do(self, work: Callable[[Transaction], T]) -> T:
@@ -176,17 +182,20 @@ def _known_as(tx: Transaction, callback: Callback) -> Callback:
     return (key and tx.callbacks.with_key(callback.account_sid, key)) or callback
 
 
-def _find_left(tx: Transaction) -> dict[int, Callback | None]:
-    """Return what a dead process wrote down, by its numbers; None for what there is nothing to do.
-
-    That was added already, or can't be read.
-    """
-    left = dict[int, Callback | None]()
+def _find_left(tx: Transaction) -> dict[int, Callback]:
+    """Return what a dead process wrote down and did not add, by its numbers."""
+    left, added = dict[int, Callback](), list[int]()
     for number, text in tx.batches.all().items():
         try:
             callback = read_new(text)
-            left[number] = None if tx.callbacks.find(callback.sid) else callback
         except ValueError:
-            _log.exception("a callback of a batch that a dead process left can't be read")
-            left[number] = None
+            _log.exception(
+                "callback %d of those written down can't be read, and stays there", number
+            )
+            continue
+        if tx.callbacks.find(callback.sid) is None:
+            left[number] = callback
+        else:
+            added.append(number)
+    tx.batches.remove(added)
     return left

@@ -16,7 +16,7 @@ from ringback.stores.vault import new_key
 from tests.damage.trial import opened
 from tests.stores.records import account
 
-NAMES = ["file", "wal", "schema", "age", "integrity", "foreign_keys", "secrets"]
+NAMES = ["file", "wal", "schema", "age", "integrity", "foreign_keys", "secrets", "batches"]
 
 
 @pytest.fixture
@@ -113,6 +113,10 @@ def lose_rows_of_an_index(folder: Path) -> None:
     )
 
 
+def damage_a_batch(folder: Path) -> None:
+    change(folder, "INSERT INTO batched_callbacks VALUES (1, '[\"CB')")
+
+
 @pytest.mark.parametrize(
     ("harm", "name", "why"),
     [
@@ -121,6 +125,7 @@ def lose_rows_of_an_index(folder: Path) -> None:
         (swap_a_secret, "secrets", "was sealed for webhook_secrets"),
         (lose_a_row, "foreign_keys", "of webhook_secrets has no accounts"),
         (lose_rows_of_an_index, "integrity", "missing from index empty"),
+        (damage_a_batch, "batches", "1 of 1 callbacks still to be added can't be read"),
     ],
 )
 async def test_what_is_wrong_is_found(

@@ -1,5 +1,6 @@
 """A new callback as text, and back."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -80,6 +81,20 @@ def test_a_callback_is_the_same_afterwards_whatever_it_tells(
     assert again == callback
     assert type(again.method) is type(callback.method)
     assert type(again.source) is type(callback.source)
+
+
+@pytest.mark.parametrize("text", ["", "7", "null", "{}", "[]", '["CB"]', '[7, "a"]'])
+def test_another_text_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"no list|Expecting value|not enough values"):
+        read_new(text)
+
+
+def test_one_with_a_byte_changed_is_read_or_refused() -> None:
+    text = write_new(a_new_callback(due=NOON))
+    for place in range(len(text)):
+        for byte in '"[,0n\\':
+            with suppress(ValueError):
+                assert isinstance(read_new(text[:place] + byte + text[place + 1 :]), Callback)
 
 
 def test_it_is_one_line() -> None:

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ringback.core.callback_text import read_new
 from ringback.core.errors import Unusable
 from ringback.stores.sqlite.lock import FileLock
 from ringback.stores.sqlite.loss import is_missing
@@ -118,10 +119,27 @@ def _secrets(opened: _OpenFile) -> tuple[bool, str]:
     return True, f"{open_all(opened.connection, opened.vault())} secrets open with the key"
 
 
+def _batches(opened: _OpenFile) -> tuple[bool, str]:
+    texts = opened.connection.execute("SELECT callback FROM batched_callbacks").fetchall()
+    unreadable = sum(not _can_be_read(text) for (text,) in texts)
+    if unreadable:
+        return False, f"{unreadable} of {len(texts)} callbacks still to be added can't be read"
+    return True, f"{len(texts)} callbacks still to be added"
+
+
+def _can_be_read(text: str) -> bool:
+    try:
+        read_new(text)
+    except ValueError:
+        return False
+    return True
+
+
 _CHECKS: Final[dict[str, Callable[[_OpenFile], tuple[bool, str]]]] = {
     "schema": _schema,
     "age": _age,
     "integrity": _integrity,
     "foreign_keys": _foreign_keys,
     "secrets": _secrets,
+    "batches": _batches,
 }
