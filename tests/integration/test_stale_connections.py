@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pytest
 import uvloop
@@ -10,8 +12,10 @@ import uvloop
 from ringback.core.addresses import LOOPBACK
 from ringback.core.guard import Guard
 from ringback.core.outcome import Delivered, Failure
+from ringback.engine import pool as pool_module
+from ringback.engine.connection import HttpConnection
 from ringback.engine.dispatcher import Dispatcher
-from ringback.engine.pool import KeepAlive
+from ringback.engine.pool import KeepAlive, Pool
 from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
 from ringback.stores.sqlite.store import SqliteStore
@@ -105,3 +109,17 @@ async def test_what_was_sent_over_a_connection_that_is_closed_meanwhile_is_still
         await sender.send(post(receiver.url()), limits=LIMITS)
         exchange = await sender.send(post(receiver.url()), limits=LIMITS)
         assert failure_of(exchange) is Failure.STALE
+
+
+def test_of_so_many_it_is_known_that_their_connections_end_the_latest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @dataclass(eq=False)
+    class Lost:
+        peer: str
+
+    monkeypatch.setattr(pool_module, "_MOST_CLOSERS", 3)
+    pool = Pool(KeepAlive())
+    for peer in "abcbde":
+        pool.lost(cast("HttpConnection", Lost(peer)))
+    assert "".join(map(str, pool._closers)) == "bde"

@@ -90,11 +90,6 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.transport.write(request)
         return waiting
 
-    @property
-    def was_kept(self) -> bool:
-        """Whether an exchange has ended over it that allowed for another one."""
-        return not self._is_fresh
-
     def is_quiet(self) -> bool:
         """Whether nothing has come over an idle connection that the event loop has not read yet.
 

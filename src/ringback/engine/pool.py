@@ -9,7 +9,7 @@ from ringback.engine.connection import HttpConnection
 from ringback.engine.route import Peer, Route
 
 _MOST_CLOSERS: Final = 1024
-"""Of how many peers it is known that they close what is kept."""
+"""Of how many peers it is known that connections to them end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Pool:
         self._until: dict[HttpConnection, float] = {}
         """When each is closed; the first to go comes first."""
         self._closers: dict[Peer, None] = {}
-        """Who has closed a kept connection; the first to be forgotten comes first."""
+        """Peers to which connections have ended; the first to be forgotten comes first."""
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
 
@@ -77,13 +77,12 @@ class Pool:
             self._idle[connection.peer].remove(connection)
 
     def lost(self, connection: HttpConnection) -> None:
-        """Keep a connection no longer that is over, and know by it who closes what is kept."""
+        """Keep a connection no longer that is over, and look at those to its peer from now on."""
         self.forget(connection)
-        if connection.was_kept:
-            self._closers.pop(connection.peer, None)
-            if len(self._closers) >= _MOST_CLOSERS:
-                del self._closers[next(iter(self._closers))]
-            self._closers[connection.peer] = None
+        self._closers.pop(connection.peer, None)
+        if len(self._closers) >= _MOST_CLOSERS:
+            del self._closers[next(iter(self._closers))]
+        self._closers[connection.peer] = None
 
     def make_room(self) -> None:
         """Close the connection that has been idle for longest, at once, if any is idle."""

@@ -204,15 +204,23 @@ async def test_what_is_overdue_is_counted_once_for_all_who_ask_within_ten_second
 
 
 async def test_those_who_ask_at_once_get_what_was_collected_for_all_in_their_own_format(
-    tally: Tally, backlog: Backlog
+    tally: Tally,
 ) -> None:
-    caller = caller_of(tally, backlog, pause=3600)
+    collected = list[None]()
+
+    class CountedBacklog(Backlog):
+        async def kept_bytes(self) -> int:
+            collected.append(None)
+            return await super().kept_bytes()
+
+    caller = caller_of(tally, CountedBacklog(), pause=3600)
     one, other, in_another_format = await asyncio.gather(
         caller.get("/metrics"),
         caller.get("/metrics"),
         caller.get("/metrics", accept="application/openmetrics-text"),
     )
     assert one.body == other.body
+    assert len(collected) == 1
     assert in_another_format.headers["content-type"].startswith("application/openmetrics-text")
 
 

@@ -173,6 +173,8 @@ async def test_of_batches_that_come_together_only_the_first_one_may_owe(world: W
     await world.use_up(but=4)
     answers = await asyncio.gather(*(send(world.ours, 1000) for _ in range(4)))
     assert sorted(answer.status for answer in answers) == [201, 429, 429, 429]
+    refused = [answer for answer in answers if answer.status == 429]
+    assert {answer.headers["retry-after"] for answer in refused} == {"100"}
 
 
 async def test_all_credentials_of_an_account_share_its_limit_and_no_others(
