@@ -10,7 +10,7 @@ from itertools import repeat
 
 import pytest
 
-from benchmarks.against import MOST_PAIRS, compare_sides
+from benchmarks.against import MOST_PAIRS, PAIRS, compare_sides
 from benchmarks.figures import Figure, from_json, from_table, table, to_json
 
 
@@ -62,12 +62,17 @@ def test_more_than_three_percent_of_cpu_are_slower(ours: float, *, is_slower: bo
     assert compare_sides(Side(repeat(ours)), Side(repeat(100.0)), ["T2"]) is is_slower
 
 
-def test_more_pairs_are_run_where_the_ratios_lie_on_both_sides_of_the_bound() -> None:
+def test_more_pairs_are_run_where_the_ratios_lie_on_both_sides_of_the_bound(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     wavering = Side(iter([100.0, 110.0] * MOST_PAIRS))
 
     compare_sides(wavering, Side(repeat(100.0)), ["T2"])
 
     assert len(wavering.asked) == MOST_PAIRS
+    told, *rest = capsys.readouterr().out.split("\n median")[1:]
+    assert f"pair {PAIRS + 1}" in told, "what is known by then is told before it goes on"
+    assert len(rest) == 1
 
 
 def test_what_is_decided_is_not_run_again() -> None:

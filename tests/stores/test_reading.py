@@ -221,6 +221,7 @@ async def test_where_no_thread_can_be_started_that_is_told_or_the_others_read(
         patch.setattr(threading.Thread, "start", refuse)
         with pytest.raises(StoreUnavailable, match="can't start new thread"):
             await sqlite.read(how_many)
+    assert not sqlite._readers._waiting
     assert await sqlite.read(how_many) == 0
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)

@@ -108,7 +108,7 @@ class BatchIntake:
                 left.pop(number, None)
         if left:
             nobody = asyncio.get_running_loop().create_future()
-            self._batches.appendleft(_Batch(list(left), list(left.values()), nobody))
+            self._batches.append(_Batch(list(left), list(left.values()), nobody))
         while True:
             while self._batches:
                 await self._add_all(self._batches[0])
