@@ -1,7 +1,6 @@
 """Clients without credentials that open connections, and send heads, as many as they like."""
 
 import asyncio
-import os
 import resource
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -110,6 +109,11 @@ async def test_a_thousand_connections_are_within_the_share_of_one_address(tmp_pa
             assert (await reader.readline()).split()[1] == b"200"
 
 
+def next_descriptor_of(pid: int) -> int:
+    """Return the number behind all those of a process's open files."""
+    return max(int(file.name) for file in Path(f"/proc/{pid}/fd").iterdir()) + 1
+
+
 async def test_where_no_file_can_be_opened_clients_wait_and_are_answered_afterwards(
     tmp_path: Path,
 ) -> None:
@@ -119,7 +123,7 @@ async def test_where_no_file_can_be_opened_clients_wait_and_are_answered_afterwa
         pid = server.process.pid
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         # All numbers below are taken, so that the next one is refused.
-        taken = max(int(name) for name in os.listdir(f"/proc/{pid}/fd")) + 1  # noqa: PTH208
+        taken = next_descriptor_of(pid)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))
         assert taken > 3
         async with opened(server, 5, WHOLE) as waiting:

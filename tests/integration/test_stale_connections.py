@@ -1,7 +1,7 @@
 """Receivers that close silently after an answer: the engine's own way, over real sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -64,8 +64,10 @@ async def deliver_all(folder: Path) -> tuple[list[str], int, int]:
 
 
 @pytest.mark.parametrize("factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop])
-def test_none_of_many_callbacks_fails_even_without_retries(factory: object, tmp_path: Path) -> None:
-    with asyncio.Runner(loop_factory=factory) as runner:  # pyright: ignore[reportArgumentType]
+def test_none_of_many_callbacks_fails_even_without_retries(
+    factory: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path
+) -> None:
+    with asyncio.Runner(loop_factory=factory) as runner:
         statuses, rows, requests = runner.run(deliver_all(tmp_path))
     assert statuses == ["delivered"] * COUNT
     assert requests <= rows

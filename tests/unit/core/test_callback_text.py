@@ -66,7 +66,7 @@ def test_a_callback_is_the_same_afterwards_with_all_of_its_url(text: str) -> Non
     key=st.none() | st.text(),
     now=st.datetimes(
         min_value=datetime(2000, 1, 1),  # noqa: DTZ001 (it adds the zone itself)
-        max_value=datetime(9000, 1, 1),  # noqa: DTZ001
+        max_value=datetime(9000, 1, 1),  # noqa: DTZ001 (likewise)
         timezones=st.just(UTC),
     ),
     ahead=st.none() | st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=366)),
