@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -22,6 +21,7 @@ import pytest
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.migration.selecting import rank
+from tests.ports import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs" / "migrate.md").read_text("utf-8")
@@ -181,21 +181,10 @@ def free_ports() -> dict[str, int]:
 
     The receivers' come in the same order, and are drawn by lot in the same order, as on the page.
     """
-    # Below those that a system gives to connections: one of them could come in between.
-    found = (port for port in random.sample(range(15_000, 30_000), 1000) if is_free(port))
     while True:
-        server, first, second = next(found), *sorted((next(found), next(found)))
+        first, second = sorted((free_port(), free_port()))
         if drawn(second) < 0.5 < drawn(first):
-            return {"8080": server, "9000": first, "9001": second}
-
-
-def is_free(port: int) -> bool:
-    with closing(socket.socket()) as attempt:
-        try:
-            attempt.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+            return {"8080": free_port(), "9000": first, "9001": second}
 
 
 def drawn(port: int) -> float:

@@ -18,6 +18,7 @@ from twilio.rest import Client
 from ringback.core.source import Source
 from ringback.settings import load
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
+from tests.ports import free_port
 from tests.receivers import RecordingReceiver
 from tests.senders import rendered
 from tests.served import Served, served
@@ -76,9 +77,7 @@ async def test_the_official_client_reaches_each_product_where_it_is_told_to(tmp_
 def test_the_receiver_is_short_and_does_the_work_of_each_callback_once(tmp_path: Path) -> None:
     (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(program.splitlines()) <= 15
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with running(program.replace("9000", str(port)), tmp_path) as receiver:
         url = f"http://127.0.0.1:{port}/path?foo=bar"
         requests = [rendered(source, url=url).to_bytes() for source in Source]

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tests.ports import free_port
+
 EXAMPLES: Final = Path(__file__).parents[2] / "examples" / "frameworks"
 GATEWAY: Final = Path(__file__).with_name("lambda_gateway.py")
 # Two parameters, written in a way in which nobody would write them who had read and rebuilt them.
@@ -109,15 +111,9 @@ def running(
 ) -> Generator[App]:
     """Run an example."""
     folder.mkdir()
-    app = App(a_free_port(), folder, command, auth_token, kore_secret)
+    app = App(free_port(), folder, command, auth_token, kore_secret)
     app.start()
     try:
         yield app
     finally:
         app.kill()
-
-
-def a_free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return bound.getsockname()[1]

@@ -10,6 +10,7 @@ import sys
 from base64 import b64encode
 from pathlib import Path
 
+from tests.ports import free_port
 from tests.receivers import Hang, RecordingReceiver
 from tests.served import served
 
@@ -48,8 +49,7 @@ async def test_dev_json_holds_what_is_printed_and_only_its_owner_can_read_it(
 
 
 def test_whoever_can_connect_can_read_the_dev_json_of_this_start(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     (tmp_path / "dev.json").write_text('{"base_url": "of the last start"}', "utf-8")
     command = (sys.executable, "-m", "ringback", "dev", "--port", str(port), "--gateway", "none")
     with subprocess.Popen(

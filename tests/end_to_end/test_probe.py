@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
+from tests.ports import free_port
 
 EXAMPLE: Final = Path(__file__).parents[2] / "examples/frameworks/wsgi_app.py"
 # Starts the example anew, in place of the one that runs.
@@ -66,8 +67,7 @@ class App:
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     app = App(tmp_path, port)
     subprocess.run(app.start, cwd=tmp_path, env=app.environment, check=True)
     _wait_for(port)

@@ -17,6 +17,7 @@ from ringback.engine.answer import MAX_BODY
 from ringback.engine.pool import KeepAlive
 from ringback.engine.sender import Sender
 from ringback.engine.system import stopwatch
+from tests.ports import free_port
 from tests.receivers import (
     OK,
     Hang,
@@ -47,10 +48,7 @@ async def receiver() -> AsyncIterator[RecordingReceiver]:
 
 @pytest.fixture
 def closed_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    return free_port()
 
 
 @contextlib.contextmanager

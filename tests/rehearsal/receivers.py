@@ -40,6 +40,8 @@ class ManyReceivers:
         """How often each event had an effect, by the path."""
         self.requests = Counter[str]()
         """How many callbacks came, by the path; the probe's are none."""
+        self.refused = set[str]()
+        """The events that were turned away by what the receiver is like, or by its gateway."""
         self.repeats = 0
         self.is_gateway_down = False
         """Whether a third of all fail at what KORE sends them in earnest."""
@@ -105,6 +107,7 @@ class ManyReceivers:
             self.requests[path] += 1
         is_from_kore = bool(request.values("Kore-Signature"))
         if is_from_kore and is_ours and self._fails(path):
+            self.refused.add(event)
             return 400, False
         worked = list[str]()
 

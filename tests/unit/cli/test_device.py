@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -24,6 +23,7 @@ from ringback.operations.supersim.seeding import SIM_NAME, SIM_SID
 from ringback.operations.wireless.seeding import SIM_NAME as WIRELESS_NAME
 from ringback.operations.wireless.seeding import SIM_SID as WIRELESS_SID
 from ringback.settings import load
+from tests.ports import free_port
 from tests.receivers import RecordingReceiver
 from tests.served import Served, served
 
@@ -73,12 +73,6 @@ def port_of(said: str) -> int:
     return int(said.rpartition(":")[2])
 
 
-def a_free_port() -> str:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        return str(free.getsockname()[1])
-
-
 async def ringback(*words: str, data: Path, fails: bool = False) -> str:
     """Run a command in this process, and return what it says: where it fails, about that."""
     given = [*words, "--data", str(data)]
@@ -92,7 +86,7 @@ async def commands(dev: Served) -> list[dict[str, Any]]:
 
 
 async def test_a_datagram_is_sent_from_the_devices_own_address(tmp_path: Path) -> None:
-    port = a_free_port()
+    port = str(free_port())
     async with RecordingReceiver() as receiver, served(tmp_path, *GATEWAY) as dev:
         untold = await ringback("device", "send", "hello", "--port", port, data=tmp_path)
         await dev.post("/v1/Fleets/my_fleet", IpCommandsUrl=receiver.url("/up"))
@@ -114,7 +108,7 @@ async def test_a_datagram_is_sent_from_the_devices_own_address(tmp_path: Path) -
 
 
 async def test_the_same_text_again_is_another_command(tmp_path: Path) -> None:
-    words = ("device", "send", "hello", "--port", a_free_port(), "--json")
+    words = ("device", "send", "hello", "--port", str(free_port()), "--json")
     async with served(tmp_path, *GATEWAY) as dev:
         said = [json.loads(await ringback(*words, data=tmp_path)) for _ in range(2)]
         kept = await commands(dev)
@@ -148,7 +142,7 @@ async def test_from_a_sim_that_is_inactive_nothing_is_sent(tmp_path: Path) -> No
 
 
 async def test_a_datagram_that_the_gateway_refuses_is_said_to_be(tmp_path: Path) -> None:
-    words = ("device", "send", "x", "--port", a_free_port())
+    words = ("device", "send", "x", "--port", str(free_port()))
     async with served(tmp_path, *GATEWAY, "--data-per-day", "0") as dev:
         await dev.post("/v1/Fleets/my_fleet", DataLimit="1")
         # The same text, from the same port, that was taken in before is no sign of this one.
@@ -200,7 +194,7 @@ async def send(dev: Served, port: int, payload: str, kind: str = "text") -> None
 
 
 async def test_it_shows_datagrams_and_sms_and_ends_after_so_many(tmp_path: Path) -> None:
-    port = a_free_port()
+    port = str(free_port())
     words = ("--json", "--port", port, "--count", "3")
     async with served(tmp_path, *GATEWAY, *AT_ONCE) as dev:
         await dev.post("/v1/SmsCommands", Sim=SIM_SID, Payload="before its time")
@@ -227,7 +221,7 @@ async def test_it_shows_datagrams_and_sms_and_ends_after_so_many(tmp_path: Path)
 
 
 async def test_it_shows_them_to_people_and_stops_on_request(tmp_path: Path) -> None:
-    port = a_free_port()
+    port = str(free_port())
     async with (
         served(tmp_path, *GATEWAY, *AT_ONCE) as dev,
         receiving("--port", port, data=tmp_path) as process,

@@ -18,6 +18,7 @@ from ringback.ports import Transaction
 from ringback.receiver.checking import Secrets, check
 from ringback.receiver.checking.verdict import Genuine
 from ringback.testing import Emulator
+from tests.ports import free_port
 from tests.receivers import OK
 
 
@@ -54,9 +55,7 @@ def new_pending(ringback: Emulator) -> tuple[str, str]:
 @pytest.fixture
 def nobody() -> str:
     """A URL where nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}/"
+    return f"http://127.0.0.1:{free_port()}/"
 
 
 def test_a_test_event_that_is_accepted_is_shown_with_its_answer(ringback: Emulator) -> None:
