@@ -101,10 +101,10 @@ async def test_threads_that_hang_hold_their_turns_until_they_end() -> None:
         guard=Guard(LOOPBACK),
         resolve=SystemLookUps(machine),
         names_at_once=4,
-        name_limit=0.5,
+        name_limit=1,
     )
     async with RecordingReceiver() as receiver:
-        hanging = send_all(sender, HOSTILE, receiver, [f"hangs-{n}.example" for n in range(50)])
+        hanging = send_all(sender, HOSTILE, receiver, [f"hangs-{n}.example" for n in range(10)])
         first = await asyncio.gather(*hanging[:2])
         assert [failure_of(one) for one in first] == [Failure.NAME] * 2
         await asyncio.sleep(0.2)
