@@ -272,6 +272,9 @@ async def test_a_callback_goes_out_signed_and_is_counted(tmp_path: Path) -> None
         assert "User-Agent: KoreProxy/1.1" in request.headers
         assert (await server.settled())["status"] == "delivered"
         told = await metrics(server)
+        # It is counted once the commit is known in which it can be read already.
+        while not told['ringback_callbacks_ended_total{source="kore",status="delivered"}']:
+            told = await metrics(server)
     assert told['ringback_callbacks_accepted_total{source="kore"}'] == 1
     assert told['ringback_attempts_total{failure="",result="delivered",source="kore"}'] == 1
     assert told['ringback_callbacks_ended_total{source="kore",status="delivered"}'] == 1
