@@ -72,6 +72,7 @@ ALLOWED: Final = (
     # what the statement is, the step of its plan, and why it may be so
     (r"", r"SCAN (new|\d+-ROW VALUES CLAUSE|\d+ CONSTANT ROWS?|CONSTANT ROW)", "its own values"),
     (r"FROM open_attempts|count", r"SCAN open_attempts", "no more than are under way at once"),
+    (r"FROM batched_callbacks", r"SCAN batched_callbacks", "all that is left, once, at the start"),
     (r"FROM shadows WHERE result = 'open'", r"SCAN shadows USING INDEX shadows_open", "those"),
     (r"SELECT account_sid, count", r"SCAN .* INDEX callbacks_scheduled", "once, at the start"),
     (r"SELECT total\(due_us", r"SCAN .* INDEX callbacks_due", "now and then, beside the commits"),

@@ -304,7 +304,6 @@ OTHER: dict[str, Callable[[Transaction], Any]] = {
     "the API clients of an account": lambda tx: tx.api_clients.of(OURS),
     "an API client that is taken back": lambda tx: tx.api_clients.remove("apiclient_1"),
     "what was changed by a clock ahead": lambda tx: tx.callbacks.changed_after(NOW, limit=9),
-    "batches": lambda tx: tx.batches.all(),
     "a callback": lambda tx: tx.callbacks.find("CB1"),
     "an ICCID": lambda tx: tx.supersim.sims.first({"iccid": ICCID}),
     "an address": lambda tx: tx.supersim.sims.first({"device_ip": "127.64.0.1"}),

@@ -11,7 +11,8 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.method import Method
 from ringback.core.source import source_named
 
-_KINDS: Final = (str, type(None))
+_MAY_LACK: Final = frozenset({3, 8, 11, 13})
+"""The places of what not every callback has: credentials, a source asked for, a key, a due time."""
 
 
 def write_new(callback: Callback) -> str:
@@ -43,15 +44,20 @@ def read_new(text: str) -> Callback:
     fields = json.loads(text)
     if not isinstance(fields, list):
         raise ValueError("it is no list")
-    if not all(isinstance(one, _KINDS) for one in cast("list[object]", fields)):
-        raise ValueError("it is no list of texts")
+    for place, one in enumerate(cast("list[object]", fields)):
+        if not isinstance(one, str) and not (one is None and place in _MAY_LACK):
+            raise ValueError(f"field {place} is {one!r}, which is no text")
     sid, account_sid, shown, credentials, warnings, method, body, *rest = cast("list[Any]", fields)
     source, asked, reason, token, key, created, due = rest
     date_created = datetime.fromisoformat(created)
+    try:
+        url = read_url(shown, credentials, warnings)
+    except TypeError:
+        raise ValueError(f"the URL's warnings are {warnings!r}, which is no list") from None
     return Callback(
         sid=sid,
         account_sid=account_sid,
-        url=read_url(shown, credentials, warnings),
+        url=url,
         method=Method(method),
         body=body,
         source=source_named(source),

@@ -30,11 +30,8 @@ from ringback.operations.sending import prepare_callback, send_callbacks
 MAX_BODY: Final = 1024 * 1024
 _BIG: Final = 64
 """More callbacks than this would keep all others waiting for a commit of their own."""
-
-
 _MOST_ARRIVING: Final = 20 * MOST_AT_ONCE
 """How many callbacks of an account's batches may be prepared, or wait for their turn, at once."""
-
 
 _Prepared = tuple[Callback, list[tuple[str, str]]]
 """A callback that is ready to be kept, and its parameters as they were asked for."""

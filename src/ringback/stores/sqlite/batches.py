@@ -37,7 +37,7 @@ class SqliteBatches:
 
     def all(self) -> dict[int, str]:
         rows = self._session.read_queued(
-            "SELECT number, callback FROM batched_callbacks WHERE number > 0 ORDER BY number"
+            "SELECT number, callback FROM batched_callbacks ORDER BY number"
         )
         return dict(tuple(row) for row in rows.fetchall())
 
