@@ -28,8 +28,8 @@ from ringback.core.transition import Transition
 from ringback.core.webhook_secret import NO_SECRETS, WebhookSecret
 from ringback.data_folder import open_to_serve
 from ringback.engine.dispatcher import Dispatcher
-from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, SystemClock, let_threads_take_turns, stopwatch
+from ringback.http_client.http_sender import HttpSender
 from ringback.ports import CallbackFilter, Transaction, Window
 from ringback.stores.sqlite.store import SqliteStore
 
@@ -80,11 +80,11 @@ def in_a_day() -> datetime:
     return _CLOCK.now() + timedelta(days=1)
 
 
-def a_sender() -> Sender:
-    return Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
+def a_sender() -> HttpSender:
+    return HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
 
 
-async def send(sender: Sender, callback: Callback) -> None:
+async def send(sender: HttpSender, callback: Callback) -> None:
     """Render and send a callback: all that the reference does."""
     request = render(callback, account=_ACCOUNT, at=_CLOCK.now())
     await sender.send(request, limits=_LIMITS)

@@ -11,15 +11,15 @@ from typing import Final
 
 from ringback.core.account import Account, ApiKey
 from ringback.core.api_client import LIFETIMES, ApiClient, Area, ClientType
-from ringback.core.callback import Callback, CallbackStatus, Exchange, Progress
+from ringback.core.callback import Callback, CallbackStatus, Progress
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
 from ringback.core.form import encode
+from ringback.core.http_exchange import Exchange, OutgoingRequest
 from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
 from ringback.core.method import Method
 from ringback.core.outcome import Delivered
 from ringback.core.payload import parameters_of
-from ringback.core.rendering import OutgoingRequest
 from ringback.core.schedule import Schedule
 from ringback.core.secret_hash import hash_secret
 from ringback.core.sim_updated import SimUpdated

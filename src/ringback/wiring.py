@@ -31,28 +31,28 @@ from ringback.core.transition import Transition
 from ringback.data_folder import open_to_serve
 from ringback.engine.backlog import Bounds
 from ringback.engine.batch_intake import BatchIntake
-from ringback.engine.descriptors import open_files_limit
 from ringback.engine.dispatcher import Dispatcher, Limits
 from ringback.engine.foresight import Foresight
 from ringback.engine.keyring import Keyring
-from ringback.engine.network import SystemNetwork
 from ringback.engine.outage import StoreOutage, outlast
 from ringback.engine.policy_in_force import PolicyInForce
 from ringback.engine.progress import Progress
-from ringback.engine.sender import Sender
 from ringback.engine.shadowing import Shadowing
 from ringback.engine.supervisor import Supervisor
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
 from ringback.engine.tally import Tally
 from ringback.engine.timelapse import Timelapse
-from ringback.engine.tls import Tls
 from ringback.engine.virtual_clock import VirtualClock
+from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.tls import ClientTls
 from ringback.operations.life import Life
 from ringback.operations.moment import Moment
 from ringback.operations.sending import send_callbacks
 from ringback.operations.supersim.devices import receive_datagram_from
 from ringback.operations.totals import count_last_week
 from ringback.ports import Chance, Clock, Store, Transaction, no_checkpoint
+from ringback.runtime.open_files import open_files_limit
 from ringback.settings import Origin, Reloading, Settings, policy_of
 from ringback.stores.sqlite.store import SqliteStore
 
@@ -71,7 +71,7 @@ class Parts:
     """The phase of the transition in which everything started."""
     supervisor: Supervisor
     shadowing: Shadowing
-    sender: Sender
+    sender: HttpSender
     store: SqliteStore
     drain: timedelta
     timelapse: Timelapse | None
@@ -275,13 +275,13 @@ class Parts:
         await self.store.close()
 
 
-def _sender_of(settings: Settings, shares: DescriptorShares) -> Sender:
-    tls = Tls(
+def _sender_of(settings: Settings, shares: DescriptorShares) -> HttpSender:
+    tls = ClientTls(
         ca_files=() if settings.extra_ca_file is None else (settings.extra_ca_file,),
         client_certificate=settings.client_cert_file,
         client_key=settings.client_key_file,
     )
-    return Sender(
+    return HttpSender(
         stopwatch=stopwatch,
         guard=settings.guard,
         egresses=settings.egresses,
@@ -343,7 +343,7 @@ def _operators_routes(
     tally: Tally,
     supervisor: Supervisor,
     dispatcher: Dispatcher,
-    sender: Sender,
+    sender: HttpSender,
     gateway: UdpGateway | None,
     foresight: Foresight,
     sign_ins: SignIns,

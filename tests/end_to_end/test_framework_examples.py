@@ -15,8 +15,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from ringback.core.http_exchange import OutgoingRequest
 from ringback.core.method import Method
-from ringback.core.rendering import OutgoingRequest
 from ringback.core.source import Source
 from ringback.receiver import SqliteSeen
 from ringback.receiver.seen.visit import Ours, Visit

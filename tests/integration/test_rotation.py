@@ -21,11 +21,11 @@ from ringback.core.simulation import Simulation
 from ringback.core.source import NOTICE
 from ringback.core.transition import Transition
 from ringback.core.webhook_secret import SecretStatus, WebhookSecret
-from ringback.engine.connection import HttpConnection
 from ringback.engine.dispatcher import Dispatcher, Limits
-from ringback.engine.network import SystemNetwork
-from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
+from ringback.http_client.http_connection import HttpConnection
+from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.network_backend import SystemNetwork
 from ringback.operations.accounts import fetch_account
 from ringback.operations.moment import Moment
 from ringback.operations.sending import NewCallback, prepare_callback, send_callbacks
@@ -179,7 +179,7 @@ async def on_this_machine(host: str) -> list[str]:
 async def running(data: Path) -> AsyncIterator[Engine]:
     """Run an engine whose account has one secret."""
     written = list[Written]()
-    sender = Sender(
+    sender = HttpSender(
         stopwatch=stopwatch,
         guard=Guard(LOOPBACK),
         network=SlowNetwork(written),

@@ -17,7 +17,7 @@ import asyncio, sys
 from ringback.core.addresses import LOOPBACK
 from ringback.core.connection import Limits
 from ringback.core.guard import Guard
-from ringback.engine.sender import Sender
+from ringback.http_client.http_sender import Sender
 from ringback.engine.system import stopwatch
 from tests.sending import post
 

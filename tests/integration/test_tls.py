@@ -15,14 +15,14 @@ import uvloop
 from cryptography.hazmat.primitives import serialization
 
 from ringback.core.addresses import LOOPBACK
-from ringback.core.callback import Exchange
 from ringback.core.errors import Unusable
 from ringback.core.guard import Guard
+from ringback.core.http_exchange import Exchange
 from ringback.core.outcome import Delivered, Failure
-from ringback.engine.network import SystemNetwork
-from ringback.engine.sender import Sender
 from ringback.engine.system import stopwatch
-from ringback.engine.tls import Tls, TlsFailed, check_name
+from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.tls import ClientTls, TlsFailed, check_name
 from tests.receivers import ReceivedRequest, RecordingReceiver, Reply, drip_in_parts
 from tests.sending import LIMITS, failure_of, post, resolve_to, why_of
 from tests.tls import server_side
@@ -44,8 +44,8 @@ def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
     return tmp_path / "ca.pem"
 
 
-def sender_with(tls: Tls, *addresses: str) -> Sender:
-    return Sender(
+def sender_with(tls: ClientTls, *addresses: str) -> HttpSender:
+    return HttpSender(
         stopwatch=stopwatch,
         guard=Guard(LOOPBACK),
         network=SystemNetwork(tls),
@@ -54,14 +54,14 @@ def sender_with(tls: Tls, *addresses: str) -> Sender:
 
 
 @pytest.fixture
-async def trusting(ca_file: Path) -> AsyncIterator[Sender]:
-    sender = sender_with(Tls(ca_files=[ca_file]))
+async def trusting(ca_file: Path) -> AsyncIterator[HttpSender]:
+    sender = sender_with(ClientTls(ca_files=[ca_file]))
     yield sender
     await sender.close()
 
 
 class TestAConnection:
-    async def test_carries_many_requests(self, trusting: Sender, authority: trustme.CA) -> None:
+    async def test_carries_many_requests(self, trusting: HttpSender, authority: trustme.CA) -> None:
         tls = server_side(authority.issue_cert("hooks.example"))
         async with RecordingReceiver(tls=tls) as receiver:
             for host in ("hooks.example", "hooks.example", "hooks.example."):
@@ -70,7 +70,7 @@ class TestAConnection:
             assert receiver.requests[0].headers[0] == f"Host: hooks.example:{receiver.port}"
             assert receiver.connections == 2, "one for each spelling of the host"
 
-    async def test_is_timed(self, trusting: Sender, authority: trustme.CA) -> None:
+    async def test_is_timed(self, trusting: HttpSender, authority: trustme.CA) -> None:
         tls = server_side(authority.issue_cert("hooks.example"))
         async with RecordingReceiver(tls=tls) as receiver:
             url = receiver.url(host="hooks.example")
@@ -80,7 +80,7 @@ class TestAConnection:
             assert exchange.local_address == "127.0.0.1"
 
     async def test_of_an_address_is_verified_too(
-        self, trusting: Sender, authority: trustme.CA
+        self, trusting: HttpSender, authority: trustme.CA
     ) -> None:
         async with RecordingReceiver(tls=server_side(authority.issue_cert("127.0.0.1"))) as it:
             exchange = await trusting.send(post(it.url()), limits=LIMITS)
@@ -89,7 +89,7 @@ class TestAConnection:
     @pytest.mark.parametrize("fragment", ["", "#sni=n"])
     @pytest.mark.parametrize("host", ["hooks.example", "127.0.0.1"])
     async def test_with_a_certificate_for_another_name_is_certificate_name(
-        self, trusting: Sender, authority: trustme.CA, host: str, fragment: str
+        self, trusting: HttpSender, authority: trustme.CA, host: str, fragment: str
     ) -> None:
         tls = server_side(authority.issue_cert("elsewhere.example"))
         exchange = await self.refused(trusting, tls, host, fragment)
@@ -97,7 +97,7 @@ class TestAConnection:
 
     @pytest.mark.parametrize("fragment", ["", "#sni=n"])
     async def test_with_an_expired_certificate_is_certificate_expired(
-        self, trusting: Sender, authority: trustme.CA, fragment: str
+        self, trusting: HttpSender, authority: trustme.CA, fragment: str
     ) -> None:
         long_ago = datetime(2020, 1, 1, tzinfo=UTC)
         tls = server_side(authority.issue_cert("hooks.example", not_after=long_ago))
@@ -107,27 +107,27 @@ class TestAConnection:
 
     @pytest.mark.parametrize("fragment", ["", "#sni=n"])
     async def test_with_a_certificate_of_a_stranger_is_certificate_untrusted(
-        self, trusting: Sender, fragment: str
+        self, trusting: HttpSender, fragment: str
     ) -> None:
         tls = server_side(trustme.CA().issue_cert("hooks.example"))
         exchange = await self.refused(trusting, tls, "hooks.example", fragment)
         assert failure_of(exchange) is Failure.CERTIFICATE_UNTRUSTED
 
-    async def test_with_somebody_who_speaks_none_is_tls(self, trusting: Sender) -> None:
+    async def test_with_somebody_who_speaks_none_is_tls(self, trusting: HttpSender) -> None:
         async def speak_plainly(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
             writer.close()
 
         assert await failure_of_handshake(trusting, speak_plainly) is Failure.TLS
 
-    async def test_with_somebody_who_hangs_up_is_tls(self, trusting: Sender) -> None:
+    async def test_with_somebody_who_hangs_up_is_tls(self, trusting: HttpSender) -> None:
         async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.close()
 
         assert await failure_of_handshake(trusting, hang_up) is Failure.TLS
 
     async def refused(
-        self, sender: Sender, tls: ssl.SSLContext, host: str, fragment: str
+        self, sender: HttpSender, tls: ssl.SSLContext, host: str, fragment: str
     ) -> Exchange:
         async with RecordingReceiver(tls=tls) as receiver:
             url = receiver.url("/" + fragment, host=host)
@@ -158,7 +158,7 @@ class TestTheNameOfTheHost:
         tls.sni_callback = lambda connection, name, context: names.append(name)
 
         async def story() -> None:
-            sender = sender_with(Tls(ca_files=[ca_file]))
+            sender = sender_with(ClientTls(ca_files=[ca_file]))
             async with RecordingReceiver(tls=tls) as receiver:
                 url = receiver.url(f"/{fragment}", host="hooks.example.")
                 for _ in range(2):
@@ -172,7 +172,7 @@ class TestTheNameOfTheHost:
         assert names == [said]
 
     async def test_said_and_unsaid_are_different_connections(
-        self, trusting: Sender, authority: trustme.CA
+        self, trusting: HttpSender, authority: trustme.CA
     ) -> None:
         tls = server_side(authority.issue_cert("hooks.example"))
         async with RecordingReceiver(tls=tls) as receiver:
@@ -251,7 +251,7 @@ class TestTheClientCertificate:
     async def test_is_shown_to_those_who_ask(
         self, asking: ssl.SSLContext, ca_file: Path, certificate: Path, fragment: str
     ) -> None:
-        tls = Tls(
+        tls = ClientTls(
             ca_files=[ca_file],
             client_certificate=certificate,
             client_key=certificate.with_suffix(".key"),
@@ -280,7 +280,7 @@ class TestTheClientCertificate:
                 is_over.wait(timeout=10)
 
         async def story(port: int) -> Exchange:
-            sender = sender_with(Tls(ca_files=[ca_file]))
+            sender = sender_with(ClientTls(ca_files=[ca_file]))
             url = f"https://hooks.example:{port}/"
             exchange = await sender.send(post(url), limits=LIMITS)
             await sender.close()
@@ -299,13 +299,13 @@ class TestTheClientCertificate:
     def test_may_have_its_key_in_its_own_file(self, authority: trustme.CA, tmp_path: Path) -> None:
         both = authority.issue_cert("sender.example").private_key_and_cert_chain_pem
         both.write_to_path(str(tmp_path / "both.pem"))
-        Tls(client_certificate=tmp_path / "both.pem")
+        ClientTls(client_certificate=tmp_path / "both.pem")
 
     def test_without_a_file_is_unusable(self, certificate: Path, tmp_path: Path) -> None:
         with pytest.raises(Unusable, match=r"gone\.pem can't be read: No such file or directory"):
-            Tls(client_certificate=tmp_path / "gone.pem")
+            ClientTls(client_certificate=tmp_path / "gone.pem")
         with pytest.raises(Unusable, match=r"gone\.key can't be read"):
-            Tls(client_certificate=certificate, client_key=tmp_path / "gone.key")
+            ClientTls(client_certificate=certificate, client_key=tmp_path / "gone.key")
 
     def test_with_the_key_of_another_is_unusable(
         self, certificate: Path, authority: trustme.CA, tmp_path: Path
@@ -313,12 +313,12 @@ class TestTheClientCertificate:
         other = tmp_path / "other.key"
         authority.issue_cert("other.example").private_key_pem.write_to_path(str(other))
         with pytest.raises(Unusable, match=r"client\.pem with the key .*other\.key can't be used"):
-            Tls(client_certificate=certificate, client_key=other)
+            ClientTls(client_certificate=certificate, client_key=other)
 
     def test_that_is_none_is_unusable(self, tmp_path: Path) -> None:
         (tmp_path / "odd.pem").write_text("not a certificate\n")
         with pytest.raises(Unusable, match=r"odd\.pem.*must be in PEM and belong together"):
-            Tls(client_certificate=tmp_path / "odd.pem")
+            ClientTls(client_certificate=tmp_path / "odd.pem")
 
     def test_with_an_encrypted_key_is_unusable(
         self, authority: trustme.CA, certificate: Path, tmp_path: Path
@@ -334,30 +334,30 @@ class TestTheClientCertificate:
             )
         )
         with pytest.raises(Unusable, match=r"locked\.key is encrypted"):
-            Tls(client_certificate=certificate, client_key=locked)
+            ClientTls(client_certificate=certificate, client_key=locked)
 
     def test_that_is_a_key_alone_is_unusable(self, certificate: Path) -> None:
         with pytest.raises(Unusable, match="has no certificate to go with it"):
-            Tls(client_key=certificate)
+            ClientTls(client_key=certificate)
 
 
 class TestAFileOfAuthorities:
     def test_that_is_not_there_is_unusable(self, tmp_path: Path) -> None:
         with pytest.raises(Unusable, match=r"the file .*gone\.pem can't be read"):
-            Tls(ca_files=[tmp_path / "gone.pem"])
+            ClientTls(ca_files=[tmp_path / "gone.pem"])
 
     @pytest.mark.parametrize("content", ["", "not a certificate\n"])
     def test_that_holds_none_is_unusable(self, tmp_path: Path, content: str) -> None:
         (tmp_path / "odd.pem").write_text(content)
         with pytest.raises(Unusable, match=r"the CA file .*odd\.pem can't be used: .*in PEM"):
-            Tls(ca_files=[tmp_path / "odd.pem"])
+            ClientTls(ca_files=[tmp_path / "odd.pem"])
 
     async def test_may_be_one_of_several(
         self, authority: trustme.CA, ca_file: Path, tmp_path: Path
     ) -> None:
         other = trustme.CA()
         other.cert_pem.write_to_path(str(tmp_path / "other.pem"))
-        sender = sender_with(Tls(ca_files=[ca_file, tmp_path / "other.pem"]))
+        sender = sender_with(ClientTls(ca_files=[ca_file, tmp_path / "other.pem"]))
         for signer in (authority, other):
             tls = server_side(signer.issue_cert("hooks.example"))
             async with RecordingReceiver(tls=tls) as receiver:
@@ -382,7 +382,7 @@ def test_answers_read_into_one_buffer_do_not_mix(
         return drip_in_parts(head + request.body, of=4000)
 
     async def story() -> list[bytes | None]:
-        sender = sender_with(Tls(ca_files=[ca_file]))
+        sender = sender_with(ClientTls(ca_files=[ca_file]))
         async with RecordingReceiver(answer=echo, tls=tls) as receiver:
             url = receiver.url(host="hooks.example")
             sends = [sender.send(post(url, body), limits=LIMITS) for body in bodies]
@@ -395,7 +395,7 @@ def test_answers_read_into_one_buffer_do_not_mix(
 
 
 async def failure_of_handshake(
-    sender: Sender,
+    sender: HttpSender,
     behave: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> Failure | None:
     server = await asyncio.start_server(behave, "127.0.0.1", 0)

@@ -15,24 +15,26 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from ringback.core import retry
-from ringback.core.callback import Attempt, Callback, Exchange, Progress, settle
+from ringback.core.callback import Attempt, Callback, Progress, settle
 from ringback.core.connection import Limits
 from ringback.core.guard import Guard
+from ringback.core.http_exchange import Exchange, OutgoingRequest
 from ringback.core.outcome import Delivered, Failure, Outcome, Unknown, Unreachable
-from ringback.core.rendering import OutgoingRequest, render
+from ringback.core.rendering import render
 from ringback.core.retry import Decision, Done, decide
 from ringback.core.schedule import Schedule
-from ringback.engine import batch_intake, connection, courier, dispatcher, letter
+from ringback.engine import batch_intake, courier, dispatcher, letter
 from ringback.engine.backlog import Backlog
 from ringback.engine.batch_intake import BatchIntake
 from ringback.engine.bell import Bell
 from ringback.engine.courier import Carried, Courier
 from ringback.engine.dispatcher import Dispatcher
-from ringback.engine.fair_turns import FairTurns
 from ringback.engine.intake import Intake
 from ringback.engine.lanes import Lanes
 from ringback.engine.supervisor import Supervisor
+from ringback.http_client import http_connection
 from ringback.ports import Claim, Lane, lane_of
+from ringback.runtime.fair_semaphore import FairSemaphore
 from ringback.stores.sqlite import callbacks
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
 from ringback.stores.sqlite.columns import from_us
@@ -199,7 +201,7 @@ def _stumble(self: Lanes, lane: Lane, *, slots: int) -> None:
     raise KeyError(lane)
 
 
-def _may_have_all(self: FairTurns, account: str) -> bool:
+def _may_have_all(self: FairSemaphore, account: str) -> bool:
     return self.taken < self._count
 
 
@@ -284,7 +286,7 @@ MUTANTS: Final = {
         where=lambda plan: plan.is_large,
     ),
     "lets one account have all look-ups": _mutant(
-        "fair", (FairTurns, "_may_have", _may_have_all), where=_has_silent_names
+        "fair", (FairSemaphore, "_may_have", _may_have_all), where=_has_silent_names
     ),
     "lets a wrong clock's plans stand": _mutant(
         "ended", (dispatcher, "_plan_anew", lambda tx, now: 0), where=_has_leaps, within=80
@@ -293,7 +295,10 @@ MUTANTS: Final = {
         "ours", (dispatcher, "SHORTAGES", frozenset[Failure]()), where=lambda plan: plan.lacks
     ),
     "believes alarms that are late": _mutant(
-        "repeated", (connection, "_HELD_UP", math.inf), where=lambda plan: plan.freezes, within=100
+        "repeated",
+        (http_connection, "_HELD_UP", math.inf),
+        where=lambda plan: plan.freezes,
+        within=100,
     ),
     "writes no batch down": _mutant("whole", (BatchIntake, "keep", _keep_in_parts)),
     "leaves what there was of a batch": _mutant(

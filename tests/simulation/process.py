@@ -8,20 +8,19 @@ from random import Random
 from typing import Any
 
 from ringback.carrier.simulated import SimulatedCarrier
-from ringback.core.callback import Exchange
 from ringback.core.connection import Limits as Timeouts
 from ringback.core.errors import StoreUnavailable
-from ringback.core.rendering import OutgoingRequest
+from ringback.core.http_exchange import Exchange, OutgoingRequest
 from ringback.core.simulation import Simulation
 from ringback.core.source import NOTICE
 from ringback.core.transition import Transition
 from ringback.engine.backlog import Bounds
 from ringback.engine.batch_intake import BatchIntake
 from ringback.engine.dispatcher import Dispatcher, Limits
-from ringback.engine.pool import KeepAlive
 from ringback.engine.progress import Progress
-from ringback.engine.sender import Sender
 from ringback.engine.supervisor import Supervisor
+from ringback.http_client.connection_pool import KeepAliveLimits
+from ringback.http_client.http_sender import HttpSender
 from ringback.operations.life import Life
 from ringback.operations.moment import Moment
 from ringback.operations.sending import send_callbacks
@@ -97,7 +96,7 @@ class Process:
         asyncio._set_running_loop(self.loop)
         self.store = SimStore(database, self.loop, lambda: self.is_dead)
         bounds = plan.bounds
-        self._sender = Sender(
+        self._sender = HttpSender(
             stopwatch=self.loop.time,
             network=SimNetwork(
                 scheduler=scheduler,
@@ -112,7 +111,7 @@ class Process:
             ),
             resolve=SimLookUps(names, self.loop),
             names_at_once=bounds.names_at_once,
-            keep_alive=KeepAlive(per_peer=bounds.kept_per_peer, in_all=bounds.kept_in_all),
+            keep_alive=KeepAliveLimits(per_peer=bounds.kept_per_peer, in_all=bounds.kept_in_all),
             most_open=bounds.most_open,
         )
         self._transport = WatchedTransport(self._sender, watch)

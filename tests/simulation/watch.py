@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from ringback.core.callback import Callback
+from ringback.core.http_exchange import OutgoingRequest
 from ringback.core.method import Method
-from ringback.core.rendering import OutgoingRequest
 from ringback.core.schedule import Schedule
 from ringback.core.source import Source
 from ringback.stores.sqlite.columns import to_us

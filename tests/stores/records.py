@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 from ringback.core.account import Account, ApiKey
-from ringback.core.callback import Attempt, Callback, Exchange, RecordedRequest, settle
+from ringback.core.callback import Attempt, Callback, settle
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.http_exchange import Exchange, RecordedRequest
 from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.network import NETWORKS
 from ringback.core.outcome import Outcome

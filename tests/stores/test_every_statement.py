@@ -21,7 +21,8 @@ import pytest
 
 from ringback import ports
 from ringback.core.account import EVERY
-from ringback.core.callback import UNDELIVERED, CallbackStatus, RecordedResponse
+from ringback.core.callback import UNDELIVERED, CallbackStatus
+from ringback.core.http_exchange import RecordedResponse
 from ringback.core.outcome import Delivered, Refused
 from ringback.core.response_storage import StorageBudget
 from ringback.core.retry import Done, NewRound

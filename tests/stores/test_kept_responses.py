@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ringback.core.account import EVERY
-from ringback.core.callback import Exchange, RecordedResponse, begin
+from ringback.core.callback import begin
+from ringback.core.http_exchange import Exchange, RecordedResponse
 from ringback.core.outcome import Delivered, Refused
 from ringback.core.response_storage import MOST_BODY, MOST_HEAD, StorageBudget
 from ringback.core.retry import NewRound

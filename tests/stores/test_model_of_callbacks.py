@@ -16,15 +16,13 @@ from ringback.core.callback import (
     UNDELIVERED,
     Callback,
     CallbackStatus,
-    Exchange,
-    RecordedResponse,
-    Timings,
     advance,
     begin,
     discard,
     replay,
 )
 from ringback.core.callback import settle as settled
+from ringback.core.http_exchange import Exchange, RecordedResponse, Timings
 from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown, Unreachable
 from ringback.core.rendering import render
 from ringback.core.retry import Decision, Done, GiveUp, NewRound, TryAgain

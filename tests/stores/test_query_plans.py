@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ringback.core.account import EVERY
-from ringback.core.callback import RecordedResponse
+from ringback.core.http_exchange import RecordedResponse
 from ringback.core.message import Direction, MessageStatus
 from ringback.core.response_storage import StorageBudget
 from ringback.core.retry import NewRound

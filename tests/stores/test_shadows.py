@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 
 from ringback.core.account import EVERY
-from ringback.core.callback import Exchange, RecordedResponse, Timings, settle
+from ringback.core.callback import settle
 from ringback.core.comparison import EXCERPT, Answer, Comparison
 from ringback.core.errors import NoSuchPage
+from ringback.core.http_exchange import Exchange, RecordedResponse, Timings
 from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unreachable
 from ringback.core.shadow import Shadow
 from ringback.core.source import Source

@@ -8,17 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.callback import (
-    Attempt,
-    Callback,
-    CallbackStatus,
-    Progress,
-    RecordedRequest,
-    RecordedResponse,
-    Timings,
-)
+from ringback.core.callback import Attempt, Callback, CallbackStatus, Progress
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Unusable
+from ringback.core.http_exchange import RecordedRequest, RecordedResponse, Timings
 from ringback.core.method import Method
 from ringback.core.source import Source
 from ringback.ports import CallbackFilter, Lane, Waiting, Window

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ringback.core.account import EVERY
-from ringback.core.callback import Attempt, RecordedResponse
+from ringback.core.callback import Attempt
+from ringback.core.http_exchange import RecordedResponse
 from ringback.core.response_storage import MOST_BODY
 from ringback.core.retry import NewRound
 from ringback.ports import CallbackFilter, Window

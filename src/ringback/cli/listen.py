@@ -21,8 +21,8 @@ from ringback.core.durations import read_duration
 from ringback.core.errors import InvalidCallbackUrl, Unusable
 from ringback.core.guard import Guard
 from ringback.core.source import Source
-from ringback.engine.sender import Sender
 from ringback.engine.system import SystemClock, stopwatch
+from ringback.http_client.http_sender import HttpSender
 from ringback.listener.answers import UNAVAILABLE, Behave, FailAlways, FailFirst, Manners
 from ringback.listener.heard import Heard
 from ringback.listener.reception import Orders, Reception
@@ -118,7 +118,7 @@ def listen(
         delay=delay,
     )
     # What is passed on goes where the person at this keyboard says.
-    sender = Sender(stopwatch=stopwatch, guard=Guard(ANYWHERE))
+    sender = HttpSender(stopwatch=stopwatch, guard=Guard(ANYWHERE))
     reception = Reception(
         orders,
         find_account=partial(_account_in, data),

@@ -17,10 +17,10 @@ from ringback.core.connection import Limits
 from ringback.core.guard import Guard
 from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.core.source import SourceName
-from ringback.engine.network import SystemNetwork
-from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, stopwatch
-from ringback.engine.tls import Tls
+from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.tls import ClientTls
 from ringback.migration.applying import Gate
 from ringback.migration.record import Entry
 from ringback.migration.records.store import StoreRecord
@@ -98,11 +98,11 @@ async def probing(found: Opened, to: SourceName, how: Probing) -> AsyncGenerator
     accounts = _accounts_of(found, to, how)
     # Who has configured these URLs is often not who runs this: without --allow nobody has requests
     # sent into the operator's own network.
-    sender = Sender(
+    sender = HttpSender(
         stopwatch=stopwatch,
         guard=Guard(how.allow),
         network=SystemNetwork(
-            Tls(ca_files=() if how.extra_ca_file is None else (how.extra_ca_file,))
+            ClientTls(ca_files=() if how.extra_ca_file is None else (how.extra_ca_file,))
         ),
     )
     try:

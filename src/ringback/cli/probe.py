@@ -19,11 +19,11 @@ from ringback.core.guard import Guard
 from ringback.core.method import Method
 from ringback.core.sids import Kind, is_sid
 from ringback.core.source import Source
-from ringback.engine.network import SystemNetwork
-from ringback.engine.pool import KeepAlive
-from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
-from ringback.engine.tls import Tls
+from ringback.http_client.connection_pool import KeepAliveLimits
+from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.tls import ClientTls
 from ringback.probe.cases import CASES, SOURCES, Case
 from ringback.probe.commands import carry_out, read_command
 from ringback.probe.findings import Report, Verdict
@@ -253,14 +253,14 @@ async def _run(
         account_sid, auth_token=auth_token, kore_secret=kore_secret, at=clock.now()
     )
     given = {Source.TWILIO: auth_token, Source.KORE: kore_secret}
-    tls = Tls(ca_files=() if extra_ca_file is None else (extra_ca_file,))
+    tls = ClientTls(ca_files=() if extra_ca_file is None else (extra_ca_file,))
     # A receiver that closes a kept connection is no fault, so none is kept. And what is probed is
     # where the person at this keyboard says, on this machine or not.
-    sender = Sender(
+    sender = HttpSender(
         stopwatch=stopwatch,
         guard=Guard(ANYWHERE),
         network=SystemNetwork(tls),
-        keep_alive=KeepAlive(per_peer=0),
+        keep_alive=KeepAliveLimits(per_peer=0),
     )
     try:
         return await run_probe(
@@ -276,7 +276,7 @@ async def _run(
         await sender.close()
 
 
-def _counter(text: str, sender: Sender) -> Callable[[], Any]:
+def _counter(text: str, sender: HttpSender) -> Callable[[], Any]:
     try:
         return counter_of(text, sender)
     except ValueError as error:

@@ -17,10 +17,10 @@ from ringback.cli.schedules import schedule_in_words
 from ringback.cli.serving import serve_until_told
 from ringback.core.errors import RingbackError
 from ringback.data_folder import DATA_FILE
-from ringback.engine.descriptors import open_files_limit
-from ringback.engine.server_certificate import ServerCertificate
 from ringback.engine.system import SystemClock
 from ringback.ports import Clock
+from ringback.runtime.open_files import open_files_limit
+from ringback.runtime.server_certificate import ServerCertificate
 from ringback.settings import ENVIRONMENT, Command, Origin, Settings
 from ringback.wiring import Parts
 

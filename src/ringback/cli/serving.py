@@ -10,10 +10,10 @@ from ringback.api.server import base_url_of
 from ringback.cli.https import Https
 from ringback.cli.signals import event_of_signals, on_hangup
 from ringback.core.descriptors import DescriptorShares, needed_for
-from ringback.engine.descriptors import raise_limit
-from ringback.engine.server_certificate import ServerCertificate
 from ringback.engine.system import SystemClock, let_threads_take_turns
 from ringback.ports import Clock, no_checkpoint
+from ringback.runtime.open_files import raise_limit
+from ringback.runtime.server_certificate import ServerCertificate
 from ringback.settings import Command, Origin, Reloading, Settings
 from ringback.wiring import Parts
 

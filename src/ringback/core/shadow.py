@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, NamedTuple, Self, assert_never
 
-from ringback.core.callback import Callback, Exchange, Progress, RecordedResponse, Timings
+from ringback.core.callback import Callback, Progress
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.http_exchange import Exchange, RecordedResponse, Timings
 from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.core.outcome import code_of, describe, failure_of, name_of, status_of
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid

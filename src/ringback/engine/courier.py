@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from ringback.core.callback import Exchange
 from ringback.core.connection import Limits, limits_of
+from ringback.core.http_exchange import Exchange, OutgoingRequest
 from ringback.core.infrastructure import BUILT_IN, Sources
-from ringback.core.rendering import OutgoingRequest
 from ringback.core.retry import time_left
 from ringback.engine.keyring import Keyring
 from ringback.engine.letter import Letter

@@ -20,7 +20,6 @@ from ringback.core.callback import (
     Attempt,
     Callback,
     CallbackStatus,
-    Exchange,
     Progress,
     advance,
     begin,
@@ -30,6 +29,7 @@ from ringback.core.callback import (
     settle,
 )
 from ringback.core.errors import StoreUnavailable
+from ringback.core.http_exchange import Exchange
 from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.core.outcome import (
     SHORTAGES,

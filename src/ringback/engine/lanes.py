@@ -20,7 +20,7 @@ from itertools import count
 from threading import Lock
 from typing import Final, NamedTuple
 
-from ringback.engine.shortage import NO_TIME, Rest
+from ringback.engine.backoff import NO_TIME, Backoff
 from ringback.ports import Lane
 
 _FIRST_WINDOW: Final = 16
@@ -49,7 +49,7 @@ class _State:
     next_due: datetime | None = None
     """When the first of those that wait in the store is due."""
     is_ready: bool = False
-    rest: Rest | None = None
+    rest: Backoff | None = None
     """Where this machine had no port left towards its destination."""
 
 
@@ -77,7 +77,7 @@ class Lanes:
         """Accounts with lanes that are ready; the first one is next."""
         self._future: list[tuple[datetime, int, _State]] = []
         self._order = count()
-        self._rest = Rest()
+        self._rest = Backoff()
         """Of all lanes."""
         self._forget_beyond = _MOST_IDLE
         self._lock = Lock()
@@ -129,7 +129,7 @@ class Lanes:
             self._return(state, 1)
             if all_lanes:
                 return self._rest.take(now)
-            state.rest = state.rest or Rest()
+            state.rest = state.rest or Backoff()
             return state.rest.take(now)
 
     def expect(self, lane: Lane, due: datetime) -> None:

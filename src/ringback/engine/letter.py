@@ -4,12 +4,13 @@ import logging
 from dataclasses import dataclass, field
 
 from ringback.core.account import Account
-from ringback.core.callback import Callback, Exchange
+from ringback.core.callback import Callback
 from ringback.core.connection import Limits
 from ringback.core.errors import SecretGone, SourceGone
+from ringback.core.http_exchange import Exchange, OutgoingRequest
 from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.core.outcome import Failure, Unreachable
-from ringback.core.rendering import OutgoingRequest, render
+from ringback.core.rendering import render
 from ringback.engine.keyring import Keyring
 from ringback.ports import Clock, Transport
 

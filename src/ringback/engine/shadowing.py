@@ -17,7 +17,8 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from ringback.core.account import Account
-from ringback.core.callback import Callback, Exchange
+from ringback.core.callback import Callback
+from ringback.core.http_exchange import Exchange
 from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.core.outcome import Unknown
 from ringback.core.shadow import SHADOW_BYTES, Shadow, ShadowRule, copy_of, rule_for

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Final
 
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.http_exchange import Headers, OutgoingRequest
 from ringback.core.method import Method
-from ringback.core.rendering import Headers, OutgoingRequest
 from ringback.core.signature import sign_as_kore
 from ringback.core.source import Source
 from ringback.probe.cases import Forgery

@@ -12,8 +12,8 @@ from ringback.core.errors import Unusable
 from ringback.core.scenario import Scenario
 from ringback.core.sids import Kind, is_sid
 from ringback.core.source import Policy
-from ringback.engine.server_certificate import server_context
-from ringback.engine.tls import Tls
+from ringback.http_client.tls import ClientTls
+from ringback.runtime.server_certificate import server_context
 from ringback.settings.file import SettingsFile
 from ringback.settings.given import Given, find, in_file
 from ringback.settings.policy import TABLES, read_policy
@@ -159,10 +159,10 @@ def _check_certificates(given: Mapping[str, Given], values: Mapping[str, Any]) -
     )
     if extra is not None:
         with _blaming(given["extra_ca_file"]):
-            Tls(ca_files=[extra])
+            ClientTls(ca_files=[extra])
     if certificate is not None or key is not None:
         with _blaming(given["client_cert_file" if certificate else "client_key_file"]):
-            Tls(client_certificate=certificate, client_key=key)
+            ClientTls(client_certificate=certificate, client_key=key)
     if (own := values["tls_cert"]) is not None or values["tls_key"] is not None:
         with _blaming(given["tls_cert" if own else "tls_key"]):
             server_context(own, values["tls_key"])

@@ -4,15 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from ringback.core.callback import (
-    Callback,
-    CallbackStatus,
-    Exchange,
-    RecordedRequest,
-    RecordedResponse,
-    Timings,
-    settle,
-)
+from ringback.core.callback import Callback, CallbackStatus, settle
+from ringback.core.http_exchange import Exchange, RecordedRequest, RecordedResponse, Timings
 from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.months import months_after
 from ringback.core.network import NETWORKS

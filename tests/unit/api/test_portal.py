@@ -5,15 +5,9 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback import (
-    CallbackStatus,
-    Exchange,
-    RecordedRequest,
-    RecordedResponse,
-    Timings,
-    settle,
-)
+from ringback.core.callback import CallbackStatus, settle
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.http_exchange import Exchange, RecordedRequest, RecordedResponse, Timings
 from ringback.core.outcome import Delivered, Refused
 from ringback.core.source import Source
 from ringback.ports import Claim, Lane, Settlement, Store, Transaction

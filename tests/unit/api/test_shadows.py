@@ -8,7 +8,8 @@ import pytest
 
 from ringback.api.app import create_app
 from ringback.api.portal.shadows import MOST_URLS
-from ringback.core.callback import Exchange, RecordedResponse, Timings, settle
+from ringback.core.callback import settle
+from ringback.core.http_exchange import Exchange, RecordedResponse, Timings
 from ringback.core.outcome import Delivered, Refused
 from ringback.core.shadow import SHADOW_BYTES, MarkedByParameter, Shadow, ShadowRule, copy_of
 from ringback.core.source import Source

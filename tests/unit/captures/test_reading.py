@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ringback.captures import Capture, Form, UnreadableCapture, choose, read_captures
 from ringback.core.account import Account
 from ringback.core.callback import Callback
-from ringback.core.rendering import OutgoingRequest, render
+from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.rendering import render
 from ringback.core.source import Source
 from ringback.receiver import Accepted, Receiver
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW

@@ -15,7 +15,8 @@ from click.testing import CliRunner, Result
 
 from ringback.cli.dev_file import DevFile
 from ringback.cli.main import main
-from ringback.core.rendering import OutgoingRequest, render
+from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.rendering import render
 from ringback.core.signature import sign_as_twilio
 from ringback.core.source import Source
 from tests.fakes import (

@@ -7,11 +7,7 @@ from ringback.core.callback import (
     Attempt,
     Callback,
     CallbackStatus,
-    Exchange,
     Progress,
-    RecordedRequest,
-    RecordedResponse,
-    Timings,
     advance,
     begin,
     discard,
@@ -21,6 +17,7 @@ from ringback.core.callback import (
     settle,
 )
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.http_exchange import Exchange, RecordedRequest, RecordedResponse, Timings
 from ringback.core.method import Method
 from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown, Unreachable
 from ringback.core.retry import Decision, Done, GiveUp, NewRound, Round, TryAgain
@@ -107,18 +104,6 @@ def test_a_callback_knows_where_it_is_in_its_rounds() -> None:
 
 def test_a_round_without_a_beginning_began_with_the_last_change() -> None:
     assert Progress(NOW, round_attempts=1).round == Round(1, NOW, 0)
-
-
-def test_a_recorded_request_tells_its_headers_in_their_order() -> None:
-    head = "POST / HTTP/1.1\r\nHost: a.example\r\nX: a: b\r\nX: \r\nx: c"
-    request = RecordedRequest("POST", "http://a.example/", head, "")
-    assert request.headers == [("Host", "a.example"), ("X", "a: b"), ("X", ""), ("x", "c")]
-
-
-def test_an_answer_is_whole_unless_it_is_said_to_be_cut_and_prints_without_its_body() -> None:
-    response = RecordedResponse(200, (), b"a long answer")
-    assert not response.is_cut
-    assert repr(response) == "RecordedResponse(status=200, headers=())"
 
 
 def test_a_new_row_is_open() -> None:
@@ -334,15 +319,3 @@ def test_what_is_told_goes_into_the_body_or_the_url(
     )
     assert callback.called.wire == url
     assert callback.sent_body == sent
-
-
-@pytest.mark.parametrize(
-    ("headers", "body", "is_shortened"), [(0, 0, False), (1, 0, True), (0, 1, True)]
-)
-def test_a_response_says_whether_less_is_kept_of_it_than_was_read(
-    headers: int, body: int, *, is_shortened: bool
-) -> None:
-    response = RecordedResponse(
-        200, (), b"", is_cut=True, headers_left_out=headers, body_left_out=body
-    )
-    assert response.is_shortened is is_shortened

@@ -1,7 +1,8 @@
 import pytest
 
-from ringback.core.callback import Callback, Exchange, RecordedResponse, Timings
+from ringback.core.callback import Callback
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.http_exchange import Exchange, RecordedResponse, Timings
 from ringback.core.method import Method
 from ringback.core.outcome import Refused, Unknown
 from ringback.core.rendering import render

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from ringback.core.account import Account
-from ringback.core.callback import Attempt, Callback, Exchange
+from ringback.core.callback import Attempt, Callback
 from ringback.core.connection import Limits as Timeouts
 from ringback.core.errors import StoreUnavailable
+from ringback.core.http_exchange import Exchange, OutgoingRequest
 from ringback.core.outcome import Delivered, Failure, Refused, Unreachable
-from ringback.core.rendering import OutgoingRequest
 from ringback.core.schedule import FAITHFUL, Schedule
 from ringback.engine.dispatcher import Dispatcher, Limits
 from ringback.engine.tally import Tally

@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from ringback.core.account import Account
-from ringback.core.callback import Callback, Exchange, begin
+from ringback.core.callback import Callback, begin
 from ringback.core.connection import Limits as Timeouts
+from ringback.core.http_exchange import Exchange, OutgoingRequest
 from ringback.core.outcome import Failure, Unreachable
-from ringback.core.rendering import OutgoingRequest
 from ringback.core.signature import sign_as_kore
 from ringback.engine.courier import Carried, Courier
 from ringback.engine.keyring import Keyring

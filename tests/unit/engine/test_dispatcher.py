@@ -14,12 +14,12 @@ from unittest import mock
 import pytest
 
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
-from ringback.core.callback import Callback, Exchange, Progress, Timings, discard
+from ringback.core.callback import Callback, Progress, discard
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits as Timeouts
+from ringback.core.http_exchange import Exchange, OutgoingRequest, Timings
 from ringback.core.method import Method
 from ringback.core.outcome import Failure, Refused, Unreachable
-from ringback.core.rendering import OutgoingRequest
 from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule
 from ringback.core.source import NOTICE, Source
 from ringback.core.transition import Transition

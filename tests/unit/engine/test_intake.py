@@ -7,15 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.callback import (
-    Callback,
-    CallbackStatus,
-    Exchange,
-    Progress,
-    discard,
-    replay,
-)
+from ringback.core.callback import Callback, CallbackStatus, Progress, discard, replay
 from ringback.core.errors import Overloaded
+from ringback.core.http_exchange import Exchange
 from ringback.core.schedule import PERSISTENT
 from ringback.core.source import Source
 from ringback.engine.backlog import Bounds

@@ -7,7 +7,8 @@ from typing import TypeVar
 import pytest
 
 from ringback.core.account import Account
-from ringback.core.callback import Exchange, delivered, settle
+from ringback.core.callback import delivered, settle
+from ringback.core.http_exchange import Exchange
 from ringback.core.outcome import Delivered
 from ringback.engine.settler import Settler
 from ringback.ports import Claim, Settlement, Store, Transaction

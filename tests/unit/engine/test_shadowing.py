@@ -9,11 +9,11 @@ from typing import TypeVar
 
 import pytest
 
-from ringback.core.callback import Callback, CallbackStatus, Exchange
+from ringback.core.callback import Callback, CallbackStatus
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.http_exchange import Exchange, OutgoingRequest
 from ringback.core.method import Method
 from ringback.core.outcome import Delivered, Failure, Refused, Unreachable
-from ringback.core.rendering import OutgoingRequest
 from ringback.core.shadow import (
     Mark,
     MarkedByParameter,

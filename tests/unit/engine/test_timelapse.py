@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from ringback.core.callback import Callback, Exchange
-from ringback.core.rendering import OutgoingRequest
+from ringback.core.callback import Callback
+from ringback.core.http_exchange import Exchange, OutgoingRequest
 from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule
 from ringback.engine.bell import Bell
 from ringback.engine.dispatcher import Dispatcher

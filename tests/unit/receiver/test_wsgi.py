@@ -8,8 +8,8 @@ from wsgiref.validate import validator
 
 import pytest
 
+from ringback.core.http_exchange import OutgoingRequest
 from ringback.core.method import Method
-from ringback.core.rendering import OutgoingRequest
 from ringback.core.source import Source
 from ringback.receiver import Callback, MemorySeen, Receiver
 from ringback.receiver.checking import ReceivedRequest

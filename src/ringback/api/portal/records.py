@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ringback.core.callback import Attempt, Callback, RecordedRequest, RecordedResponse, Timings
+from ringback.core.callback import Attempt, Callback
+from ringback.core.http_exchange import RecordedRequest, RecordedResponse, Timings
 
 Pairs = Sequence[tuple[str, str]]
 

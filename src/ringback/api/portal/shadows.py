@@ -12,7 +12,6 @@ from ringback.api.portal.records import show_response, show_timings
 from ringback.api.representation import json_answer, with_unknown
 from ringback.api.services import Services
 from ringback.api.sign_in import reach_of
-from ringback.core.callback import RecordedRequest
 from ringback.core.comparison import (
     Answer,
     Comparison,
@@ -22,6 +21,7 @@ from ringback.core.comparison import (
     meaning_of,
     percentiles,
 )
+from ringback.core.http_exchange import RecordedRequest
 from ringback.core.source import SourceName
 from ringback.operations.shadows import report_on
 from ringback.ports import Compared, ShadowFilter

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ringback.core.account import EVERY
-from ringback.core.callback import RecordedResponse
+from ringback.core.http_exchange import RecordedResponse
 from ringback.core.response_storage import StorageBudget, first_part, rest_of, size_of
 from ringback.ports import KeptBytes
 

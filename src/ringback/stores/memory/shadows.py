@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ringback.core.callback import Attempt, RecordedResponse
+from ringback.core.callback import Attempt
 from ringback.core.comparison import EXCERPT, Answer, Comparison
+from ringback.core.http_exchange import RecordedResponse
 from ringback.core.shadow import Shadow
 from ringback.ports import Compared, RecordPage, ShadowFilter, Window
 from ringback.stores.memory.callbacks import MemoryCallbacks

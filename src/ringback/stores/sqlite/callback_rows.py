@@ -4,17 +4,9 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ringback.core.callback import (
-    Attempt,
-    Callback,
-    CallbackStatus,
-    Progress,
-    RecordedRequest,
-    RecordedResponse,
-    Timings,
-    begin,
-)
+from ringback.core.callback import Attempt, Callback, CallbackStatus, Progress, begin
 from ringback.core.callback_text import read_url, write_warnings
+from ringback.core.http_exchange import RecordedRequest, RecordedResponse, Timings
 from ringback.core.method import Method
 from ringback.core.source import source_named
 from ringback.stores.sqlite.columns import (

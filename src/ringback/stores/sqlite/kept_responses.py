@@ -8,7 +8,8 @@ import hashlib
 from typing import Final
 
 from ringback.core.account import EVERY
-from ringback.core.callback import Attempt, RecordedResponse
+from ringback.core.callback import Attempt
+from ringback.core.http_exchange import RecordedResponse
 from ringback.core.response_storage import (
     MOST_BODY,
     MOST_HEAD,

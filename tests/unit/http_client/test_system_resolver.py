@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from ringback.engine.lookup import SystemLookUps
+from ringback.http_client.system_resolver import SystemResolver
 
 
 class Machine:
@@ -21,7 +21,7 @@ class Machine:
 
 async def test_a_name_is_looked_up_once_at_a_time() -> None:
     machine = Machine()
-    resolve = SystemLookUps(machine)
+    resolve = SystemResolver(machine)
     both = asyncio.gather(resolve("hooks.example"), resolve("hooks.example"))
     await asyncio.sleep(0)
     machine.released.set()
@@ -31,7 +31,7 @@ async def test_a_name_is_looked_up_once_at_a_time() -> None:
 
 async def test_who_stops_waiting_takes_nothing_from_who_asks_next() -> None:
     machine = Machine()
-    resolve = SystemLookUps(machine)
+    resolve = SystemResolver(machine)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await resolve("hooks.example")
@@ -44,7 +44,7 @@ async def test_who_stops_waiting_takes_nothing_from_who_asks_next() -> None:
 
 async def test_a_look_up_is_under_way_until_its_thread_ends_whoever_waits() -> None:
     machine = Machine()
-    resolve = SystemLookUps(machine)
+    resolve = SystemResolver(machine)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await resolve("hooks.example")
@@ -60,11 +60,11 @@ async def test_whoever_asked_hears_of_an_error(error: Exception) -> None:
     def fail(host: str) -> list[str]:
         raise error
 
-    resolve = SystemLookUps(fail)
+    resolve = SystemResolver(fail)
     for _ in range(2):
         with pytest.raises(type(error)):
             await resolve("hooks.example")
 
 
 async def test_the_machine_itself_reads_an_address_in_any_spelling() -> None:
-    assert await SystemLookUps()("0x7f.1") == ["127.0.0.1"]
+    assert await SystemResolver()("0x7f.1") == ["127.0.0.1"]

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ringback.engine.fair_turns import FairTurns
+from ringback.runtime.fair_semaphore import FairSemaphore
 
 
 class Turns:
@@ -10,7 +10,7 @@ class Turns:
 
     def __init__(self, count: int, *, shared: bool = True) -> None:
         self.given = list[str]()
-        self.turns = FairTurns(count, shared=shared)
+        self.turns = FairSemaphore(count, shared=shared)
 
     def ask(self, account: str, times: int = 1) -> None:
         for _ in range(times):
@@ -63,7 +63,7 @@ def test_where_turns_are_not_shared_out_one_account_may_hold_all() -> None:
 
 
 def test_who_waits_no_longer_gets_none() -> None:
-    turns, given = FairTurns(1), list[str]()
+    turns, given = FairSemaphore(1), list[str]()
     assert turns.try_take("A")
     one = turns.ask("B", lambda: given.append("one"))
     turns.ask("B", lambda: given.append("other"))
@@ -85,7 +85,7 @@ def test_nobody_overtakes_the_others_of_the_same_account() -> None:
 
 
 async def test_who_waits_gets_the_turn_that_comes_free_and_who_gives_up_does_not() -> None:
-    turns = FairTurns(1)
+    turns = FairSemaphore(1)
     await turns.take("A")
     given_up, waiting = (asyncio.create_task(turns.take("A")) for _ in range(2))
     await asyncio.sleep(0)
@@ -98,7 +98,7 @@ async def test_who_waits_gets_the_turn_that_comes_free_and_who_gives_up_does_not
 
 
 async def test_a_turn_that_comes_as_somebody_gives_up_is_the_next_ones() -> None:
-    turns = FairTurns(1)
+    turns = FairSemaphore(1)
     await turns.take("A")
     given_up, waiting = (asyncio.create_task(turns.take("A")) for _ in range(2))
     await asyncio.sleep(0)

@@ -14,33 +14,32 @@ from itertools import count
 from typing import Final
 
 from ringback.core.addresses import ANYWHERE
-from ringback.core.callback import Exchange, Timings
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
 from ringback.core.egress import Direct, Egress, Egresses
 from ringback.core.guard import Guard
+from ringback.core.http_exchange import Exchange, OutgoingRequest, Timings
 from ringback.core.outcome import SHORTAGES, Failure, Unreachable
-from ringback.core.rendering import OutgoingRequest
-from ringback.engine.connection import HttpConnection
-from ringback.engine.lookup import Resolve, SystemLookUps
-from ringback.engine.network import Network, SystemNetwork
-from ringback.engine.opening import Opener
-from ringback.engine.pool import KeepAlive, Pool
-from ringback.engine.reach import Reach
-from ringback.engine.resolver import Resolver, nothing_goes_on
-from ringback.engine.room import Room
-from ringback.engine.route import Peer, Route, route_of
-from ringback.engine.steps import Steps
+from ringback.http_client.connect_timing import ConnectTiming
+from ringback.http_client.connection_limiter import ConnectionLimiter
+from ringback.http_client.connection_pool import ConnectionPool, KeepAliveLimits
+from ringback.http_client.connector import Connector
+from ringback.http_client.dialer import Dialer
+from ringback.http_client.egress_route import EgressRoute, Peer, route_of
+from ringback.http_client.http_connection import HttpConnection
+from ringback.http_client.network_backend import NetworkBackend, SystemNetwork
+from ringback.http_client.resolver import Resolver, nothing_goes_on
+from ringback.http_client.system_resolver import Resolve, SystemResolver
 
 _GUARD: Final = Guard()
 _EGRESSES: Final = Egresses()
-_KEEP_ALIVE: Final = KeepAlive()
+_KEEP_ALIVE: Final = KeepAliveLimits()
 # One for all connections of a sender: an event loop fills it and has it emptied in one step, and a
 # plain Protocol would be handed fresh memory for every read.
 _BUFFER: Final = 64 * 1024
 
 
-class Sender:
+class HttpSender:
     """Sends finished requests over HTTP/1.1 and TLS, keeping connections open in between.
 
     The stopwatch says how long an exchange took: seconds, finer than the loop's own clock; all
@@ -58,12 +57,12 @@ class Sender:
         stopwatch: Callable[[], float],
         guard: Guard = _GUARD,
         egresses: Egresses = _EGRESSES,
-        network: Network | None = None,
+        network: NetworkBackend | None = None,
         resolve: Resolve | None = None,
         remember_names: float = 5.0,
         name_limit: float = 5.0,
         names_at_once: int = 128,
-        keep_alive: KeepAlive = _KEEP_ALIVE,
+        keep_alive: KeepAliveLimits = _KEEP_ALIVE,
         most_open: int = 900,
     ) -> None:
         self._stopwatch = stopwatch
@@ -71,11 +70,11 @@ class Sender:
         self._egresses = egresses
         self._turns = defaultdict[Direct, "count[int]"](count)
         self._buffer = memoryview(bytearray(_BUFFER))
-        self._pool = Pool(keep_alive)
-        self._room = Room(most_open, make_room=self._pool.make_room)
+        self._pool = ConnectionPool(keep_alive)
+        self._limiter = ConnectionLimiter(most_open, make_room=self._pool.make_room)
         network = network or SystemNetwork()
-        resolve = resolve or SystemLookUps()
-        still_asking = resolve.under_way if isinstance(resolve, SystemLookUps) else nothing_goes_on
+        resolve = resolve or SystemResolver()
+        still_asking = resolve.under_way if isinstance(resolve, SystemResolver) else nothing_goes_on
         self._resolver, self._proxies = (
             Resolver(
                 guard=of_theirs,
@@ -87,23 +86,23 @@ class Sender:
             )
             for of_theirs in (guard, Guard(ANYWHERE))
         )
-        self._opener = Opener(
+        self._connector = Connector(
             network=network,
             resolver=self._resolver,
-            reach=Reach(
+            dialer=Dialer(
                 network=network,
                 proxies=self._proxies,
                 new_connection=self._new_connection,
                 buffer=self._buffer,
             ),
             pool=self._pool,
-            room=self._room,
+            limiter=self._limiter,
         )
 
     @property
     def open_connections(self) -> int:
         """How many connections are open, in use or kept, or about to be."""
-        return self._room.taken
+        return self._limiter.taken
 
     async def send(
         self,
@@ -126,20 +125,22 @@ class Sender:
         now = loop.time()
         if refused := self._refusal(request.url, limits):
             return self._unsent(refused, began)
-        route, steps, connection = self._route(request, turn), None, None
+        route, timing, connection = self._route(request, turn), None, None
         if not fresh:
             connection = self._pool.take(route, self._resolver.remembered(route.host, now))
         if connection is None:
-            steps = Steps(self._stopwatch)
-            connection = await self._opener.open(route, limits=limits, steps=steps, fresh=fresh)
+            timing = ConnectTiming(self._stopwatch)
+            connection = await self._connector.open(
+                route, limits=limits, timing=timing, fresh=fresh
+            )
             if isinstance(connection, Unreachable):
                 if connection.failure in SHORTAGES:
                     self._pool.clear()
-                return self._unsent(connection, began, route, steps)
-        waited = 0.0 if steps is None else steps.waited
+                return self._unsent(connection, began, route, timing)
+        waited = 0.0 if timing is None else timing.waited
         left = self._stopwatch()
         try:
-            if steps is not None and anew is not None:
+            if timing is not None and anew is not None:
                 request = anew()
             # From here to the writing nothing is waited for.
             outcome, response = await connection.exchange(
@@ -149,7 +150,7 @@ class Sender:
             connection.abort()
             raise
         self._keep(connection, loop.time())
-        timings = self._timings(began, left, connection.first_byte, steps)
+        timings = self._timings(began, left, connection.first_byte, timing)
         return Exchange(
             outcome, timings, response, connection.local_address, route.proxy_shown, waited
         )
@@ -166,7 +167,7 @@ class Sender:
         why = self._guard.refusal_of(url)
         return None if why is None else Unreachable(Failure.GUARD, why)
 
-    def _route(self, request: OutgoingRequest, turn: int) -> Route:
+    def _route(self, request: OutgoingRequest, turn: int) -> EgressRoute:
         egress = self._egresses.choose(request.source, request.url.connection, turn=turn)
         return route_of(request.url, egress, self._turn_of(egress), request.account_sid)
 
@@ -179,26 +180,26 @@ class Sender:
         self,
         why: Unreachable,
         began: float,
-        route: Route | None = None,
-        steps: Steps | None = None,
+        route: EgressRoute | None = None,
+        timing: ConnectTiming | None = None,
     ) -> Exchange:
         proxy = None if route is None else route.proxy_shown
-        waited = 0.0 if steps is None else steps.waited
-        return Exchange(why, self._timings(began, began, None, steps), proxy=proxy, waited=waited)
+        waited = 0.0 if timing is None else timing.waited
+        return Exchange(why, self._timings(began, began, None, timing), proxy=proxy, waited=waited)
 
     def _timings(
-        self, began: float, left: float, first_byte: float | None, steps: Steps | None
+        self, began: float, left: float, first_byte: float | None, timing: ConnectTiming | None
     ) -> Timings:
         total = (self._stopwatch() - began) * 1000
         waited = None if first_byte is None else (first_byte - left) * 1000
-        if steps is None:
+        if timing is None:
             return Timings(total, None, None, None, waited)
-        return steps.timings(total=total - steps.held_up * 1000, first_byte=waited)
+        return timing.timings(total=total - timing.held_up * 1000, first_byte=waited)
 
     def _keep(self, connection: HttpConnection, now: float) -> None:
         if not connection.is_reusable:
             return
-        if self._room.is_waited_for:
+        if self._limiter.is_waited_for:
             connection.abort()
         else:
             self._pool.keep(connection, now)

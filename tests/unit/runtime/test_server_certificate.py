@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from ringback.core.errors import Unusable
-from ringback.engine.server_certificate import ServerCertificate, server_context
+from ringback.runtime.server_certificate import ServerCertificate, server_context
 from tests.fakes import FakeClock
 from tests.foresights import until
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.egress import Egress, Proxy
-from ringback.engine.fair_turns import EVERYBODY
+from ringback.runtime.fair_semaphore import EVERYBODY
 
 
 class Peer(NamedTuple):
@@ -21,7 +21,7 @@ class Peer(NamedTuple):
     proxy: Proxy | None
 
 
-class Route(NamedTuple):
+class EgressRoute(NamedTuple):
     """The way of one request."""
 
     host: str
@@ -70,7 +70,7 @@ class Route(NamedTuple):
         )
 
 
-def route_of(url: CallbackUrl, egress: Egress, turn: int, account: str = EVERYBODY) -> Route:
+def route_of(url: CallbackUrl, egress: Egress, turn: int, account: str = EVERYBODY) -> EgressRoute:
     """Return the way to a URL."""
     says_name = url.connection.sni is not False
-    return Route(url.hostname, url.port, url.uses_tls, says_name, egress, turn, account)
+    return EgressRoute(url.hostname, url.port, url.uses_tls, says_name, egress, turn, account)

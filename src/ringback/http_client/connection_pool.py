@@ -5,15 +5,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from ringback.engine.connection import HttpConnection
-from ringback.engine.route import Peer, Route
+from ringback.http_client.egress_route import EgressRoute, Peer
+from ringback.http_client.http_connection import HttpConnection
 
 _MOST_CLOSERS: Final = 1024
 """Of how many peers it is known that connections to them end."""
 
 
 @dataclass(frozen=True, slots=True)
-class KeepAlive:
+class KeepAliveLimits:
     """How long, and how many, connections are kept open between requests."""
 
     seconds: float = 4.0
@@ -22,10 +22,10 @@ class KeepAlive:
     in_all: int = 512
 
 
-class Pool:
+class ConnectionPool:
     """Idle connections; the one that was used last is used next."""
 
-    def __init__(self, limits: KeepAlive) -> None:
+    def __init__(self, limits: KeepAliveLimits) -> None:
         self._limits = limits
         self._idle: dict[Peer, list[HttpConnection]] = {}
         self._until: dict[HttpConnection, float] = {}
@@ -35,7 +35,7 @@ class Pool:
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
 
-    def take(self, route: Route, addresses: Iterable[str]) -> HttpConnection | None:
+    def take(self, route: EgressRoute, addresses: Iterable[str]) -> HttpConnection | None:
         """Return an idle connection to one of these addresses, by this route, or None.
 
         It is the caller's from then on. Where a receiver is known to close such connections, each

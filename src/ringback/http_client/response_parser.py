@@ -4,7 +4,7 @@ from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from ringback.core.callback import RecordedResponse
+from ringback.core.http_exchange import RecordedResponse
 
 MAX_HEAD: Final = 64 * 1024
 MAX_BODY: Final = 64 * 1024
@@ -13,7 +13,7 @@ _MAX_READ: Final = 16 * MAX_BODY
 _TOO_MANY_HEADERS: Final = f"the receiver's answer has headers of more than {MAX_HEAD} bytes"
 
 
-class AnswerReader:
+class ResponseParser:
     """Puts answers together from their parts, one after the other."""
 
     def __init__(self) -> None:

@@ -32,7 +32,7 @@ def _see_that_files_can_be_opened() -> None:
     os.close(os.open(os.devnull, os.O_RDONLY))
 
 
-class SystemLookUps:
+class SystemResolver:
     """Answers `Resolve`: asks in a thread for each name, and never twice at a time for one.
 
     `ask` may block: it returns the addresses of a host, or raises OSError or UnicodeError.

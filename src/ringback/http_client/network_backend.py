@@ -1,4 +1,4 @@
-"""The boundary to the network: all that touches sockets and TLS is behind `Network`.
+"""The boundary to the network: all that touches sockets and TLS is behind `NetworkBackend`.
 
 What is connected, and what is said over it, is decided on this side of it; so the sender runs just
 as well in a simulated network, on an event loop whose time is simulated as well. Such a network
@@ -10,8 +10,8 @@ import errno
 import socket
 from typing import Any, Final, Protocol, cast
 
-from ringback.engine.shortage import shortage_of
-from ringback.engine.tls import Tls, check_name, tls_failure
+from ringback.http_client.tls import ClientTls, check_name, tls_failure
+from ringback.runtime.os_errors import shortage_of
 
 # How long a receiver may take to say goodbye when an idle TLS connection is closed, in seconds.
 _TLS_GOODBYE: Final = 1.0
@@ -21,7 +21,7 @@ class NoSuchLocalAddress(OSError):
     """The address to leave from can't be had on this machine."""
 
 
-class Network(Protocol):
+class NetworkBackend(Protocol):
     """Connections to addresses, and TLS on top of them."""
 
     async def connect(
@@ -59,10 +59,10 @@ class Network(Protocol):
 
 
 class SystemNetwork:
-    """Answers `Network` with this machine's own; a TLS of one's own believes other authorities."""
+    """The `NetworkBackend` of this machine: its sockets, and OpenSSL."""
 
-    def __init__(self, tls: Tls | None = None) -> None:
-        self._tls = Tls() if tls is None else tls
+    def __init__(self, tls: ClientTls | None = None) -> None:
+        self._tls = ClientTls() if tls is None else tls
 
     async def connect(
         self,

@@ -15,7 +15,7 @@ EVERYBODY: Final = ""
 
 
 @dataclass(eq=False, slots=True)
-class TurnRequest:
+class SemaphoreWaiter:
     """Someone who waits for a turn, and what to call when it is there."""
 
     account: str
@@ -23,7 +23,7 @@ class TurnRequest:
     is_granted: bool = False
 
 
-class FairTurns:
+class FairSemaphore:
     """Turns for one event loop. Where they are not `shared`, one account may hold all of them."""
 
     def __init__(self, count: int, *, shared: bool = True) -> None:
@@ -32,7 +32,7 @@ class FairTurns:
         self._count = count
         self._shared = shared
         self._held = dict[str, int]()
-        self._waiting = dict[str, dict[TurnRequest, None]]()
+        self._waiting = dict[str, dict[SemaphoreWaiter, None]]()
         """What each account waits for, in its order; the account whose turn is next comes first."""
 
     @property
@@ -60,14 +60,14 @@ class FairTurns:
                 self.withdraw(request)
             raise
 
-    def ask(self, account: str, granted: Callable[[], None]) -> TurnRequest:
+    def ask(self, account: str, granted: Callable[[], None]) -> SemaphoreWaiter:
         """Have this called once there is a turn, which is held from then on; at once, maybe."""
-        request = TurnRequest(account, granted)
+        request = SemaphoreWaiter(account, granted)
         self._waiting.setdefault(account, {})[request] = None
         self._hand_out()
         return request
 
-    def withdraw(self, request: TurnRequest) -> None:
+    def withdraw(self, request: SemaphoreWaiter) -> None:
         """Wait no longer; does nothing where the turn is there already."""
         queue = self._waiting.get(request.account, {})
         queue.pop(request, None)

@@ -4,8 +4,8 @@ import resource
 
 import pytest
 
-from ringback.engine import descriptors
-from ringback.engine.descriptors import open_files_limit, raise_limit
+from ringback.runtime import open_files
+from ringback.runtime.open_files import open_files_limit, raise_limit
 
 UNLIMITED = resource.RLIM_INFINITY
 
@@ -43,20 +43,20 @@ def test_it_is_raised_to_what_is_enough_or_may_be(
     soft: int, hard: int, needed: int, then: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = Limits(soft, hard)
-    monkeypatch.setattr(descriptors.resource, "getrlimit", limits.getrlimit)
-    monkeypatch.setattr(descriptors.resource, "setrlimit", limits.setrlimit)
+    monkeypatch.setattr(open_files.resource, "getrlimit", limits.getrlimit)
+    monkeypatch.setattr(open_files.resource, "setrlimit", limits.setrlimit)
     assert raise_limit(needed) == then
     assert limits.now == (then, hard)
 
 
 def test_where_it_can_not_be_raised_it_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = Limits(256, 1024, may_raise=False)
-    monkeypatch.setattr(descriptors.resource, "getrlimit", limits.getrlimit)
-    monkeypatch.setattr(descriptors.resource, "setrlimit", limits.setrlimit)
+    monkeypatch.setattr(open_files.resource, "getrlimit", limits.getrlimit)
+    monkeypatch.setattr(open_files.resource, "setrlimit", limits.setrlimit)
     assert raise_limit(5000) == 256
 
 
 def test_no_limit_is_counted_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = Limits(UNLIMITED, UNLIMITED)
-    monkeypatch.setattr(descriptors.resource, "getrlimit", limits.getrlimit)
+    monkeypatch.setattr(open_files.resource, "getrlimit", limits.getrlimit)
     assert open_files_limit() == raise_limit(5000) == 65_536

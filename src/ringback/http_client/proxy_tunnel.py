@@ -12,7 +12,7 @@ from typing import Final, cast
 
 from ringback.core.egress import Proxy
 from ringback.core.outcome import Failure, Unreachable
-from ringback.engine.words import in_words
+from ringback.runtime.os_errors import error_text
 
 _MAX_HEAD: Final = 16 * 1024
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [^\r\n]*)?\r?\n")
@@ -20,7 +20,7 @@ _END_OF_HEAD: Final = re.compile(rb"\r?\n\r?\n")
 _REASONS: Final = {status.value: f" {status.phrase}" for status in HTTPStatus}
 
 
-class Tunnel(asyncio.BufferedProtocol):
+class ProxyTunnel(asyncio.BufferedProtocol):
     """A connection to a proxy, on its way to be one to a receiver."""
 
     def __init__(self, proxy: Proxy, *, buffer: memoryview) -> None:
@@ -70,7 +70,7 @@ class Tunnel(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the proxy is gone."""
-        self._conclude(self._silence(f" ({in_words(exc)})" if isinstance(exc, OSError) else ""))
+        self._conclude(self._silence(f" ({error_text(exc)})" if isinstance(exc, OSError) else ""))
 
     def _verdict(self, *, more: bytes) -> Unreachable | None:
         line = _STATUS_LINE.match(self._head)

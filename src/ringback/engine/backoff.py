@@ -4,38 +4,15 @@ None of that is a receiver's fault, and nothing has left: the callback is put ba
 attempt.
 """
 
-import errno
-import socket
 from datetime import datetime, timedelta
 from typing import Final
-
-from ringback.core.outcome import Failure
 
 NO_TIME: Final = timedelta(0)
 _FIRST: Final = timedelta(milliseconds=250)
 _LONGEST: Final = timedelta(seconds=8)
 
-# Descriptors, buffers, memory.
-_SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-# Towards one address, as all ports are taken for it alone.
-_NO_PORT: Final = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE})
 
-
-def shortage_of(error: OSError) -> Failure | None:
-    """Return what this machine lacked where an error says that, or None.
-
-    >>> shortage_of(OSError(errno.EMFILE, "Too many open files"))
-    <Failure.SHORTAGE: ('shortage', 11205, None)>
-    """
-    if isinstance(error, socket.gaierror):
-        # Its numbers are others.
-        return Failure.SHORTAGE if error.errno == socket.EAI_MEMORY else None
-    if error.errno in _SCARCE:
-        return Failure.SHORTAGE
-    return Failure.NO_LOCAL_PORT if error.errno in _NO_PORT else None
-
-
-class Rest:
+class Backoff:
     """A rest after a shortage; each is twice as long as the last, until something got through."""
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
 """One HTTP/1.1 connection: a finished request goes out as it is, one answer comes back.
 
 Laws of this file. One request at a time, and none is ever sent twice. What the receiver does is
-an `Ending`, not an exception. A connection that can't be trusted with another request closes
-itself.
+an `ExchangeEnding`, not an exception. A connection that can't be trusted with another request
+closes itself.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ import ssl
 from collections.abc import Callable
 from typing import Final, cast
 
-from ringback.core.callback import RecordedResponse
+from ringback.core.http_exchange import RecordedResponse
 from ringback.core.outcome import Delivered, Failure, Refused, Unreachable, answered
-from ringback.engine.answer import AnswerReader
-from ringback.engine.route import Peer
-from ringback.engine.words import in_words
+from ringback.http_client.egress_route import Peer
+from ringback.http_client.response_parser import ResponseParser
+from ringback.runtime.os_errors import error_text
 
 _MAX_LOCATION: Final = 500
 _MAX_RETRY_AFTER: Final = 100
@@ -27,7 +27,7 @@ _LAST_LOOK: Final = 0.01
 _DELIVERED: Final = {status: Delivered(status) for status in range(200, 300)}
 
 
-Ending = tuple[Delivered | Refused | Unreachable, RecordedResponse | None]
+ExchangeEnding = tuple[Delivered | Refused | Unreachable, RecordedResponse | None]
 """How one exchange ended, and as much of the answer as came."""
 
 
@@ -62,15 +62,17 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self.gone: asyncio.Future[None] = self._loop.create_future()
         """Done when the connection is over."""
-        self._answer = AnswerReader()
+        self._answer = ResponseParser()
         self._is_fresh = True
-        self._waiting: asyncio.Future[Ending] | None = None
+        self._waiting: asyncio.Future[ExchangeEnding] | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = self._read_limit = self._heard = self._until = 0.0
         self._has_looked_again = False
         self._poll: select.poll | None = None
 
-    def exchange(self, request: bytes, *, read: float, until: float) -> asyncio.Future[Ending]:
+    def exchange(
+        self, request: bytes, *, read: float, until: float
+    ) -> asyncio.Future[ExchangeEnding]:
         """Send the request; return how that ended, once it did.
 
         `read` bounds each wait for a part of the answer, in seconds; `until`, on the loop's
@@ -160,7 +162,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._break(*self._closed_early(error))
 
     def _closed_early(self, error: Exception | None) -> tuple[Failure, str]:
-        because = f" ({in_words(error)})" if isinstance(error, OSError) else ""
+        because = f" ({error_text(error)})" if isinstance(error, OSError) else ""
         if self._answer.has_begun:
             when = "in the middle of its answer"
             return Failure.CLOSED, f"the receiver closed the connection {when}{because}"
@@ -220,7 +222,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._settle((self.broken, self._answer.so_far()))
         self.abort()
 
-    def _settle(self, ending: Ending) -> None:
+    def _settle(self, ending: ExchangeEnding) -> None:
         waiting, self._waiting = self._waiting, None
         if waiting is not None and not waiting.done():
             waiting.set_result(ending)

@@ -17,10 +17,9 @@ from typing import Final, NamedTuple
 from ringback.core.addresses import refusal_of_name
 from ringback.core.guard import Guard
 from ringback.core.outcome import Failure, Unreachable
-from ringback.engine.fair_turns import EVERYBODY, FairTurns, TurnRequest
-from ringback.engine.lookup import Resolve
-from ringback.engine.shortage import shortage_of
-from ringback.engine.words import in_words
+from ringback.http_client.system_resolver import Resolve
+from ringback.runtime.fair_semaphore import EVERYBODY, FairSemaphore, SemaphoreWaiter
+from ringback.runtime.os_errors import error_text, shortage_of
 
 Addresses = tuple[str, ...]
 
@@ -47,7 +46,7 @@ class _UnderWay:
         self.begun: _Begun = asyncio.get_running_loop().create_future()
         """The look-up, once it has a turn."""
         self.waiting = 0
-        self.requests = dict[str, TurnRequest]()
+        self.requests = dict[str, SemaphoreWaiter]()
         """For its turn: one of each account that wants it, and the first that is there counts."""
 
 
@@ -79,7 +78,7 @@ class Resolver:
         self._remember = remember
         self._remember_hanging = remember_hanging
         self._limit = limit
-        self._turns = FairTurns(at_once)
+        self._turns = FairSemaphore(at_once)
         self._remembered: dict[str, _Remembered] = {}
         self._under_way: dict[str, _UnderWay] = {}
         self._hung = dict[str, float]()
@@ -204,8 +203,8 @@ class Resolver:
             raise
         except OSError as error:
             if shortage_of(error):
-                return Unreachable(Failure.SHORTAGE, in_words(error))
-            return _no_such_name(host, in_words(error))
+                return Unreachable(Failure.SHORTAGE, error_text(error))
+            return _no_such_name(host, error_text(error))
         except UnicodeError as error:
             return _no_such_name(host, str(error))
         found = self._guarded(host, tuple(dict.fromkeys(candidates)))

@@ -10,19 +10,18 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ringback.core.egress import Proxy
 from ringback.core.outcome import SHORTAGES, Failure, Unreachable
-from ringback.engine.connection import HttpConnection
-from ringback.engine.network import Network, NoSuchLocalAddress
-from ringback.engine.resolver import Resolver
-from ringback.engine.route import Peer, Route
-from ringback.engine.shortage import shortage_of
-from ringback.engine.steps import Step, Steps
-from ringback.engine.tunnel import Tunnel
-from ringback.engine.words import in_words
+from ringback.http_client.connect_timing import ConnectStep, ConnectTiming
+from ringback.http_client.egress_route import EgressRoute, Peer
+from ringback.http_client.http_connection import HttpConnection
+from ringback.http_client.network_backend import NetworkBackend, NoSuchLocalAddress
+from ringback.http_client.proxy_tunnel import ProxyTunnel
+from ringback.http_client.resolver import Resolver
+from ringback.runtime.os_errors import error_text, shortage_of
 
 _log = logging.getLogger(__name__)
 
 
-class Reach:
+class Dialer:
     """Connects to one of several addresses; TLS is not its business.
 
     A proxy's address is the operator's own choice, so `proxies` looks it up without a guard.
@@ -31,7 +30,7 @@ class Reach:
     def __init__(
         self,
         *,
-        network: Network,
+        network: NetworkBackend,
         proxies: Resolver,
         new_connection: Callable[[Peer], HttpConnection],
         buffer: memoryview,
@@ -42,7 +41,7 @@ class Reach:
         self._buffer = buffer
 
     async def first_of(
-        self, peers: Sequence[Peer], route: Route, *, until: float, steps: Steps
+        self, peers: Sequence[Peer], route: EgressRoute, *, until: float, timing: ConnectTiming
     ) -> HttpConnection | Unreachable:
         """Return a connection to the first peer that lets us, or why none did.
 
@@ -52,7 +51,7 @@ class Reach:
         for index, peer in enumerate(peers):
             try:
                 async with asyncio.timeout(_share(until, among=len(peers) - index)):
-                    reached = await self._reach(peer, steps)
+                    reached = await self._reach(peer, timing)
             except TimeoutError:
                 reached = Unreachable(Failure.CONNECT, "no answer")
             if not isinstance(reached, Unreachable):
@@ -63,10 +62,10 @@ class Reach:
             failures.append(reached)
         return _none_reached(failures, route)
 
-    async def _reach(self, peer: Peer, steps: Steps) -> HttpConnection | Unreachable:
+    async def _reach(self, peer: Peer, timing: ConnectTiming) -> HttpConnection | Unreachable:
         if peer.proxy is None:
             return await self._straight(peer)
-        steps.at = Step.PROXY
+        timing.at = ConnectStep.PROXY
         return await self._through(peer.proxy, peer)
 
     async def _straight(self, peer: Peer) -> HttpConnection | Unreachable:
@@ -79,14 +78,14 @@ class Reach:
                 local_address=peer.local_address,
             )
         except NoSuchLocalAddress as error:
-            _log.debug("can't leave from %s: %s", peer.local_address, in_words(error))
-            return Unreachable(Failure.EGRESS, f"by this egress: {in_words(error)}")
+            _log.debug("can't leave from %s: %s", peer.local_address, error_text(error))
+            return Unreachable(Failure.EGRESS, f"by this egress: {error_text(error)}")
         except OSError as error:
-            return Unreachable(shortage_of(error) or Failure.CONNECT, in_words(error))
+            return Unreachable(shortage_of(error) or Failure.CONNECT, error_text(error))
         return connection
 
     async def _through(self, proxy: Proxy, peer: Peer) -> HttpConnection | Unreachable:
-        tunnel = Tunnel(proxy, buffer=self._buffer)
+        tunnel = ProxyTunnel(proxy, buffer=self._buffer)
         if failed := await self._connect_to_proxy(tunnel, proxy):
             return failed
         try:
@@ -102,7 +101,7 @@ class Reach:
         connection.connection_made(tunnel.transport)
         return connection
 
-    async def _connect_to_proxy(self, tunnel: Tunnel, proxy: Proxy) -> Unreachable | None:
+    async def _connect_to_proxy(self, tunnel: ProxyTunnel, proxy: Proxy) -> Unreachable | None:
         found = await self._proxies.look_up(proxy.host)
         if isinstance(found, Unreachable):
             if found.failure in SHORTAGES:
@@ -115,10 +114,10 @@ class Reach:
                     tunnel, address=address, port=proxy.port, local_address=None
                 )
             except OSError as error:
-                _log.debug("no proxy %s at %s: %s", proxy.shown, address, in_words(error))
+                _log.debug("no proxy %s at %s: %s", proxy.shown, address, error_text(error))
                 if shortage := shortage_of(error):
-                    return Unreachable(shortage, in_words(error))
-                errors.append(in_words(error))
+                    return Unreachable(shortage, error_text(error))
+                errors.append(error_text(error))
             else:
                 return None
         why = f"could not connect to the proxy {proxy.shown} ({_all(errors)})"
@@ -137,7 +136,7 @@ def _all(whys: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(whys))
 
 
-def _none_reached(failures: Sequence[Unreachable], route: Route) -> Unreachable:
+def _none_reached(failures: Sequence[Unreachable], route: EgressRoute) -> Unreachable:
     short = next((one for one in failures if one.failure in SHORTAGES), None)
     if short is not None:
         return short

@@ -11,44 +11,50 @@ from typing import Final
 
 from ringback.core.connection import Limits
 from ringback.core.outcome import Failure, Unreachable
-from ringback.engine.connection import HttpConnection
-from ringback.engine.network import Network
-from ringback.engine.pool import Pool
-from ringback.engine.reach import Reach
-from ringback.engine.resolver import Addresses, Resolver
-from ringback.engine.room import Room
-from ringback.engine.route import Peer, Route
-from ringback.engine.steps import Step, Steps
-from ringback.engine.tls import TlsFailed
+from ringback.http_client.connect_timing import ConnectStep, ConnectTiming
+from ringback.http_client.connection_limiter import ConnectionLimiter
+from ringback.http_client.connection_pool import ConnectionPool
+from ringback.http_client.dialer import Dialer
+from ringback.http_client.egress_route import EgressRoute, Peer
+from ringback.http_client.http_connection import HttpConnection
+from ringback.http_client.network_backend import NetworkBackend
+from ringback.http_client.resolver import Addresses, Resolver
+from ringback.http_client.tls import TlsFailed
 
 # In seconds. Where time was up that long ago, the process was held up: what it waited for may be
 # there.
 _HELD_UP: Final = 1.0
-_TOO_SLOW: Final[Mapping[Step, tuple[Failure, str]]] = {
-    Step.LOOK_UP: (Failure.NAME, "its name was not looked up"),
-    Step.CONNECT: (Failure.CONNECT_TIMEOUT, "it did not answer"),
-    Step.PROXY: (Failure.PROXY_TIMEOUT, "the proxy did not answer"),
-    Step.TLS: (Failure.CONNECT_TIMEOUT, "TLS was not agreed on"),
+_TOO_SLOW: Final[Mapping[ConnectStep, tuple[Failure, str]]] = {
+    ConnectStep.LOOK_UP: (Failure.NAME, "its name was not looked up"),
+    ConnectStep.CONNECT: (Failure.CONNECT_TIMEOUT, "it did not answer"),
+    ConnectStep.PROXY: (Failure.PROXY_TIMEOUT, "the proxy did not answer"),
+    ConnectStep.TLS: (Failure.CONNECT_TIMEOUT, "TLS was not agreed on"),
 }
 
 
 _log = logging.getLogger(__name__)
 
 
-class Opener:
+class Connector:
     """Opens connections where none is kept."""
 
     def __init__(
-        self, *, network: Network, resolver: Resolver, reach: Reach, pool: Pool, room: Room
+        self,
+        *,
+        network: NetworkBackend,
+        resolver: Resolver,
+        dialer: Dialer,
+        pool: ConnectionPool,
+        limiter: ConnectionLimiter,
     ) -> None:
         self._network = network
         self._resolver = resolver
-        self._reach = reach
+        self._dialer = dialer
         self._pool = pool
-        self._room = room
+        self._limiter = limiter
 
     async def open(
-        self, route: Route, *, limits: Limits, steps: Steps, fresh: bool = False
+        self, route: EgressRoute, *, limits: Limits, timing: ConnectTiming, fresh: bool = False
     ) -> HttpConnection | Unreachable:
         """Return a connection that is the caller's, or why there is none.
 
@@ -56,21 +62,21 @@ class Opener:
         """
         seconds = min(limits.connect, limits.total)
         try:
-            async with asyncio.timeout(seconds) as steps.limit:
-                return await self._open(route, steps, fresh=fresh)
+            async with asyncio.timeout(seconds) as timing.limit:
+                return await self._open(route, timing, fresh=fresh)
         except TimeoutError:
-            if asyncio.get_running_loop().time() - steps.until > _HELD_UP:
+            if asyncio.get_running_loop().time() - timing.until > _HELD_UP:
                 return Unreachable(Failure.SHORTAGE, "the process was stopped, or got no time")
-            failure, why = _TOO_SLOW[steps.at]
+            failure, why = _TOO_SLOW[timing.at]
             if limits.total <= limits.connect:
                 failure = Failure.TOTAL_TIMEOUT
             place = route.place if route.proxy is None else f"{route.place} by {route.proxy.shown}"
             return Unreachable(failure, f"no connection to {place} within {seconds:g} s: {why}")
 
     async def _open(
-        self, route: Route, steps: Steps, *, fresh: bool
+        self, route: EgressRoute, timing: ConnectTiming, *, fresh: bool
     ) -> HttpConnection | Unreachable:
-        addresses = await self._look_up(route, steps)
+        addresses = await self._look_up(route, timing)
         if isinstance(addresses, Unreachable):
             return addresses
         if not fresh and (connection := self._pool.take(route, addresses)):
@@ -80,43 +86,45 @@ class Opener:
             _log.debug("%s is at %s", route.place, ", ".join(addresses))
             why = f"no local address of this egress leads to where {route.place} is"
             return Unreachable(Failure.EGRESS, why)
-        return await self._open_in_its_place(peers, route, steps)
+        return await self._open_in_its_place(peers, route, timing)
 
-    async def _look_up(self, route: Route, steps: Steps) -> Addresses | Unreachable:
+    async def _look_up(self, route: EgressRoute, timing: ConnectTiming) -> Addresses | Unreachable:
         if known := self._resolver.remembered(route.host, asyncio.get_running_loop().time()):
             return known
-        with steps.taking(Step.LOOK_UP):
+        with timing.taking(ConnectStep.LOOK_UP):
             return await self._resolver.look_up(
-                route.host, account=route.account, waiting=steps.waiting
+                route.host, account=route.account, waiting=timing.waiting
             )
 
     async def _open_in_its_place(
-        self, peers: Sequence[Peer], route: Route, steps: Steps
+        self, peers: Sequence[Peer], route: EgressRoute, timing: ConnectTiming
     ) -> HttpConnection | Unreachable:
-        await self._room.enter(route.account, waiting=steps.waiting)
+        await self._limiter.enter(route.account, waiting=timing.waiting)
         try:
-            connection = await self._connect(peers, route, steps)
+            connection = await self._connect(peers, route, timing)
         except BaseException:
-            self._room.leave(route.account)
+            self._limiter.leave(route.account)
             raise
         if isinstance(connection, Unreachable):
-            self._room.leave(route.account)
+            self._limiter.leave(route.account)
         else:
-            connection.gone.add_done_callback(lambda _: self._room.leave(route.account))
+            connection.gone.add_done_callback(lambda _: self._limiter.leave(route.account))
         return connection
 
     async def _connect(
-        self, peers: Sequence[Peer], route: Route, steps: Steps
+        self, peers: Sequence[Peer], route: EgressRoute, timing: ConnectTiming
     ) -> HttpConnection | Unreachable:
-        with steps.taking(Step.CONNECT):
-            connection = await self._reach.first_of(peers, route, until=steps.until, steps=steps)
+        with timing.taking(ConnectStep.CONNECT):
+            connection = await self._dialer.first_of(
+                peers, route, until=timing.until, timing=timing
+            )
         if isinstance(connection, Unreachable) or not route.uses_tls:
             return connection
-        with steps.taking(Step.TLS):
+        with timing.taking(ConnectStep.TLS):
             return await self._secured(connection, route)
 
     async def _secured(
-        self, connection: HttpConnection, route: Route
+        self, connection: HttpConnection, route: EgressRoute
     ) -> HttpConnection | Unreachable:
         try:
             if connection.broken is not None:

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from ringback.core.errors import Unusable
 from ringback.core.outcome import Failure
-from ringback.engine.words import in_words
+from ringback.runtime.certificate_files import load_certificate, require_readable
+from ringback.runtime.os_errors import error_text
 
 _CERTIFICATE_FAILURES: Final[Mapping[int, Failure]] = {
     # OpenSSL's X509_V_ERR_... numbers.
@@ -35,7 +36,7 @@ class TlsFailed(Exception):
         self.why = why
 
 
-class Tls:
+class ClientTls:
     """Makes connections verified ones.
 
     Beside the machine's own authorities it believes those in `ca_files`. Where a receiver asks who
@@ -69,56 +70,31 @@ def _context(
     for path in ca_files:
         _believe(context, path)
     if client_certificate is not None:
-        show(context, client_certificate, client_key or client_certificate, "client certificate")
+        load_certificate(
+            context, client_certificate, client_key or client_certificate, "client certificate"
+        )
     elif client_key is not None:
         raise Unusable(f"the key {client_key} has no certificate to go with it; give both")
     return context
 
 
 def _believe(context: ssl.SSLContext, path: Path) -> None:
-    _see_that_it_is_there(path)
+    require_readable(path)
     try:
         context.load_verify_locations(path)
     except ssl.SSLError as error:
         raise Unusable(
-            f"the CA file {path} can't be used: {in_words(error)}; it must hold certificates in PEM"
+            f"the CA file {path} can't be used: {error_text(error)};"
+            " it must hold certificates in PEM"
         ) from None
-
-
-def show(context: ssl.SSLContext, certificate: Path, key: Path, called: str) -> None:
-    """Have these settings show a certificate, which messages call so.
-
-    Raises Unusable, naming the file, where it can't be used.
-    """
-
-    def no_password() -> str:
-        # Without this, OpenSSL asks whoever sits at the terminal.
-        raise Unusable(f"the key {key} is encrypted; give one that needs no password")
-
-    for path in (certificate, key):
-        _see_that_it_is_there(path)
-    try:
-        context.load_cert_chain(certificate, key, password=no_password)
-    except ssl.SSLError as error:
-        raise Unusable(
-            f"the {called} {certificate} with the key {key} can't be used:"
-            f" {in_words(error)}; both must be in PEM and belong together"
-        ) from None
-
-
-def _see_that_it_is_there(path: Path) -> None:
-    try:
-        path.read_bytes()
-    except OSError as error:
-        raise Unusable(f"the file {path} can't be read: {in_words(error)}") from None
 
 
 def tls_failure(error: OSError) -> TlsFailed:
     """Return what an error in a handshake means."""
     if isinstance(error, ssl.SSLCertVerificationError):
         failure = _CERTIFICATE_FAILURES.get(error.verify_code, Failure.TLS)
-        return TlsFailed(failure, in_words(error))
-    return TlsFailed(Failure.TLS, in_words(error))
+        return TlsFailed(failure, error_text(error))
+    return TlsFailed(Failure.TLS, error_text(error))
 
 
 def check_name(certificate: Mapping[str, Any], host: str) -> None:
@@ -132,7 +108,7 @@ def check_name(certificate: Mapping[str, Any], host: str) -> None:
     >>> check_name({"subjectAltName": (("DNS", "*.example.com"),)}, "hooks.example.com")
     >>> check_name({"subjectAltName": (("DNS", "*.example.com"),)}, "a.hooks.example.com")
     Traceback (most recent call last):
-    ringback.engine.tls.TlsFailed: the certificate is not for a.hooks.example.com
+    ringback.http_client.tls.TlsFailed: the certificate is not for a.hooks.example.com
     """
     names: Sequence[tuple[str, str]] = certificate.get("subjectAltName", ())
     if not any(_is_named(host, kind, name) for kind, name in names):

@@ -5,10 +5,10 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from enum import Enum, auto
 
-from ringback.core.callback import Timings
+from ringback.core.http_exchange import Timings
 
 
-class Step(Enum):
+class ConnectStep(Enum):
     """What a connection waits for on its way to be one."""
 
     LOOK_UP = auto()
@@ -19,7 +19,7 @@ class Step(Enum):
     TLS = auto()
 
 
-class Steps:
+class ConnectTiming:
     """How far one connection has come; the stopwatch counts seconds.
 
     Waiting for a turn of ours is no step, and takes no time: limits and timings go on after it.
@@ -29,13 +29,13 @@ class Steps:
     """What ends it."""
 
     def __init__(self, stopwatch: Callable[[], float]) -> None:
-        self.at = Step.LOOK_UP
+        self.at = ConnectStep.LOOK_UP
         self.waited = 0.0
         """How long it waited for turns of ours, in seconds of the loop's clock."""
         self.held_up = 0.0
         """The same by the stopwatch."""
         self._stopwatch = stopwatch
-        self._took: dict[Step, float] = {}
+        self._took: dict[ConnectStep, float] = {}
 
     @property
     def until(self) -> float:
@@ -58,7 +58,7 @@ class Steps:
             self.limit.reschedule(until + waited)
 
     @contextmanager
-    def taking(self, step: Step) -> Generator[None]:
+    def taking(self, step: ConnectStep) -> Generator[None]:
         """Be at this step, and note how long it took, however it ends."""
         self.at = step
         began, held_up = self._stopwatch(), self.held_up
@@ -71,4 +71,10 @@ class Steps:
     def timings(self, *, total: float, first_byte: float | None = None) -> Timings:
         """Return how long everything took; all times are in milliseconds."""
         took = self._took.get
-        return Timings(total, took(Step.LOOK_UP), took(Step.CONNECT), took(Step.TLS), first_byte)
+        return Timings(
+            total,
+            took(ConnectStep.LOOK_UP),
+            took(ConnectStep.CONNECT),
+            took(ConnectStep.TLS),
+            first_byte,
+        )

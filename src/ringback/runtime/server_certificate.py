@@ -16,8 +16,8 @@ from typing import Final
 from cryptography import x509
 
 from ringback.core.errors import Unusable
-from ringback.engine.tls import show
 from ringback.ports import Clock
+from ringback.runtime.certificate_files import load_certificate
 
 _LOOK_EVERY_SECONDS: Final = 1.0
 
@@ -41,7 +41,7 @@ def server_context(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    show(context, certificate, key, "certificate")
+    load_certificate(context, certificate, key, "certificate")
     if now is not None:
         _refuse_outside_of_its_time(certificate, now)
     return context

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from ringback.engine.fair_turns import EVERYBODY, FairTurns
+from ringback.runtime.fair_semaphore import EVERYBODY, FairSemaphore
 
 
-class Room:
+class ConnectionLimiter:
     """Counts open connections; who opens one too many waits until another is over.
 
     Accounts that wait take turns. What one may have open is bound by `lanes`; how many connections
@@ -16,7 +16,7 @@ class Room:
     """
 
     def __init__(self, most: int, *, make_room: Callable[[], None]) -> None:
-        self._turns = FairTurns(most, shared=False)
+        self._turns = FairSemaphore(most, shared=False)
         self._make_room = make_room
 
     @property
