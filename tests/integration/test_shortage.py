@@ -25,7 +25,7 @@ import asyncio, logging, resource, sys
 from ringback.core.addresses import LOOPBACK
 from ringback.core.guard import Guard
 from ringback.engine.dispatcher import Dispatcher
-from ringback.http_client.http_sender import Sender
+from ringback.http_client.http_sender import HttpSender
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
 from ringback.stores.memory import MemoryStore
 from tests.fakes import a_callback, an_account
@@ -33,7 +33,7 @@ from tests.fakes import a_callback, an_account
 async def main(url, count):
     logging.basicConfig(level="WARNING", stream=sys.stderr)
     store = MemoryStore()
-    sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK), remember_names=0)
+    sender = HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK), remember_names=0)
     dispatcher = Dispatcher(
         store=store, transport=sender, clock=SystemClock(), chance=SystemChance()
     )

@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import pytest
 import uvloop
@@ -14,9 +12,7 @@ from ringback.core.guard import Guard
 from ringback.core.outcome import Delivered, Failure
 from ringback.engine.dispatcher import Dispatcher
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
-from ringback.http_client import connection_pool as pool_module
-from ringback.http_client.connection_pool import ConnectionPool, KeepAliveLimits
-from ringback.http_client.http_connection import HttpConnection
+from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpSender
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import ACCOUNT_SID, VAULT, a_callback, an_account
@@ -115,17 +111,3 @@ async def test_what_was_sent_over_a_connection_that_is_closed_meanwhile_is_still
         await sender.send(post(receiver.url()), limits=LIMITS)
         exchange = await sender.send(post(receiver.url()), limits=LIMITS)
         assert failure_of(exchange) is Failure.STALE
-
-
-def test_of_so_many_it_is_known_that_their_connections_end_the_latest(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    @dataclass(eq=False)
-    class Lost:
-        peer: str
-
-    monkeypatch.setattr(pool_module, "_MOST_CLOSERS", 3)
-    pool = ConnectionPool(KeepAliveLimits())
-    for peer in "abcbde":
-        pool.lost(cast("HttpConnection", Lost(peer)))
-    assert "".join(map(str, pool._closers)) == "bde"

@@ -1,7 +1,6 @@
-"""What this machine can lack to send by, and how long it rests before it tries again.
+"""How long sending rests after this machine lacked something to send by.
 
-None of that is a receiver's fault, and nothing has left: the callback is put back, without an
-attempt.
+That is no receiver's fault, and nothing has left: the callback is put back, without an attempt.
 """
 
 from datetime import datetime, timedelta
@@ -13,7 +12,7 @@ _LONGEST: Final = timedelta(seconds=8)
 
 
 class Backoff:
-    """A rest after a shortage; each is twice as long as the last, until something got through."""
+    """A rest after a shortage, twice as long as the last one until something gets through."""
 
     def __init__(self) -> None:
         self.until: datetime | None = None

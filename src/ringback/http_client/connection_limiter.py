@@ -9,8 +9,8 @@ from ringback.runtime.fair_semaphore import EVERYBODY, FairSemaphore
 class ConnectionLimiter:
     """Counts open connections; who opens one too many waits until another is over.
 
-    Accounts that wait take turns. What one may have open is bound by `lanes`; how many connections
-    were its own says nothing, since others use those that are kept.
+    Accounts that wait take turns. One may hold all places: whoever sends for it bounds what it has
+    under way, and a kept connection serves others than the account that it was opened for.
 
     `make_room` is called when somebody has to wait: it may close a connection that is not needed.
     """

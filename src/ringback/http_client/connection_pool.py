@@ -17,7 +17,7 @@ class KeepAliveLimits:
     """How long, and how many, connections are kept open between requests."""
 
     seconds: float = 4.0
-    """Less than the 5 s after which common servers close, so that few turn out stale."""
+    """Less than the 5 s after which common servers close, so that few turn out to be closed."""
     per_peer: int = 64
     in_all: int = 512
 

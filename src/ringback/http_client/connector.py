@@ -81,6 +81,7 @@ class Connector:
             return addresses
         if not fresh and (connection := self._pool.take(route, addresses)):
             return connection
+        # From here on only addresses travel: what the guard has looked at is what is connected to.
         peers = [peer for address in addresses if (peer := route.peer_at(address))]
         if not peers:
             _log.debug("%s is at %s", route.place, ", ".join(addresses))

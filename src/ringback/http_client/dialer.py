@@ -1,7 +1,7 @@
 """From addresses to a connection: straight, or through a proxy, to the first that lets us.
 
-Laws of this file. Where nothing is reached, no connection is left. Whoever asked for the callback
-reads why: no address of a name is in that, nor one of this machine or of a proxy; the log has them.
+Laws of this file. Where nothing is reached, no connection is left. Whoever wrote the URL reads
+why: no address of a name is in that, nor one of this machine or of a proxy; the log has them.
 """
 
 import asyncio
@@ -58,6 +58,7 @@ class Dialer:
                 return reached
             _log.debug("no connection to %s at %s: %s", route.place, peer.address, reached.why)
             if reached.failure is Failure.SHORTAGE:
+                # The next address would lack the same; a port may still be free towards another.
                 return reached
             failures.append(reached)
         return _none_reached(failures, route)
@@ -97,6 +98,7 @@ class Dialer:
             tunnel.transport.abort()
             return refused
         connection = self._new_connection(peer)
+        # Nothing may be awaited up to here: what came in between would go to the tunnel.
         tunnel.transport.set_protocol(connection)
         connection.connection_made(tunnel.transport)
         return connection

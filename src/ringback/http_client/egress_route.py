@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.egress import Egress, Proxy
+from ringback.core.egress import Direct, Egress, Proxy
 from ringback.runtime.fair_semaphore import EVERYBODY
 
 
@@ -48,26 +48,17 @@ class EgressRoute(NamedTuple):
     @property
     def proxy_shown(self) -> str | None:
         """The proxy as records show it, without its credentials."""
-        return self.egress.shown if isinstance(self.egress, Proxy) else None
+        return None if self.proxy is None else self.proxy.shown
 
     def peer_at(self, address: str) -> Peer | None:
         """Return what to connect to for this address, or None where this way doesn't lead there."""
-        egress, local_address, proxy = self.egress, None, None
-        if isinstance(egress, Proxy):
-            proxy = egress
-        elif egress.local_addresses:
+        egress, local_address = self.egress, None
+        if isinstance(egress, Direct) and egress.local_addresses:
             local_address = egress.local_address(towards=address, turn=self.turn)
             if local_address is None:
                 return None
-        return Peer(
-            self.host,
-            self.port,
-            address,
-            self.uses_tls,
-            self.says_name,
-            local_address,
-            proxy,
-        )
+        host, port, uses_tls, says_name, *_ = self
+        return Peer(host, port, address, uses_tls, says_name, local_address, self.proxy)
 
 
 def route_of(url: CallbackUrl, egress: Egress, turn: int, account: str = EVERYBODY) -> EgressRoute:

@@ -95,7 +95,8 @@ class HttpConnection(asyncio.BufferedProtocol):
     def is_quiet(self) -> bool:
         """Whether nothing has come over an idle connection that the event loop has not read yet.
 
-        What comes unasked is an end, or nothing to be trusted: no request may follow.
+        What comes unasked is an end, or nothing to be trusted: no request may follow. Only the
+        system knows of it in time: one step of the loop may end an exchange and begin the next.
         """
         return self._poll is None or not self._poll.poll(0)
 
@@ -144,7 +145,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._settle_answer()
 
     def eof_received(self) -> None:
-        """Note that the receiver sends no more."""
+        """Note that the receiver sends no more: whatever it still reads, it can't answer."""
         self._end(None)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -1,10 +1,11 @@
-"""Host names -> the addresses that a callback may be sent to.
+"""Host names -> the addresses that a request may be sent to.
 
 The guard looks at what the look-up yields, never at the text of the host, so that every spelling
 of an address meets it. Who asks connects to one of the addresses returned and looks up nothing
 again: a name that changes its mind in between gains nothing. Of several addresses those that the
-guard refuses are left out; the others are what they would be without them. Whoever asked for the
-callback reads why there is none, and no address of a name in it; the log has those.
+guard refuses are left out; the others are what they would be without them. Whoever wrote the URL
+reads why there is none, and no address of a name in it, lest names be used to map a network; the
+log has those.
 """
 
 import asyncio

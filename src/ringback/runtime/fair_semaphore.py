@@ -1,8 +1,8 @@
-"""A number of turns at once, handed out among accounts, whoever came first.
+"""A semaphore whose turns are handed out among accounts, whoever came first.
 
 Accounts that wait get the next turn one after the other, so a long queue of one is no other's. What
-an account may hold is bounded besides, as slots are in `lanes`: as many as it leaves free. Whoever
-holds on to turns takes half of them, the next one a third, and something is left for everybody.
+an account may hold is bounded besides: as many turns as it leaves free. So one that holds on to
+its turns has half of them, the next one a third, and something is left for everybody.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ class SemaphoreWaiter:
 
 
 class FairSemaphore:
-    """Turns for one event loop. Where they are not `shared`, one account may hold all of them."""
+    """Turns for one event loop; where they are not `shared`, one account may hold all of them."""
 
     def __init__(self, count: int, *, shared: bool = True) -> None:
         self.taken = 0

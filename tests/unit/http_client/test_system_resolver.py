@@ -1,8 +1,13 @@
+"""The machine's own look-ups: one for a name at a time, in threads that may hang."""
+
 import asyncio
+import errno
+import socket
 import threading
 
 import pytest
 
+from ringback.http_client import system_resolver
 from ringback.http_client.system_resolver import SystemResolver
 
 
@@ -68,3 +73,51 @@ async def test_whoever_asked_hears_of_an_error(error: Exception) -> None:
 
 async def test_the_machine_itself_reads_an_address_in_any_spelling() -> None:
     assert await SystemResolver()("0x7f.1") == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
+async def test_an_address_is_known_without_asking(address: str) -> None:
+    assert await SystemResolver(_refuse)(address) == [address]
+
+
+@pytest.mark.parametrize("host", ["192.0.2.01", "2001:DB8::1", "a.example"])
+async def test_any_other_spelling_is_left_to_the_machine(host: str) -> None:
+    with pytest.raises(OSError, match=f"asked for {host}"):
+        await SystemResolver(_refuse)(host)
+
+
+def _refuse(host: str) -> list[str]:
+    raise OSError(f"asked for {host}")
+
+
+def test_a_name_that_is_none_is_told_apart_from_a_machine_without_descriptors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The C library says of both that there is no such name.
+    def no_such_name(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    def no_descriptor(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(system_resolver.socket, "getaddrinfo", no_such_name)
+    with pytest.raises(socket.gaierror):
+        system_resolver.ask_system("a.example")
+    monkeypatch.setattr(system_resolver.os, "open", no_descriptor)
+    with pytest.raises(OSError, match="Too many open files"):
+        system_resolver.ask_system("a.example")
+
+
+async def test_a_machine_without_threads_lacks_memory_and_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start(self: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    resolve = SystemResolver(lambda host: ["192.0.2.1"])
+    with monkeypatch.context() as without:
+        without.setattr(system_resolver.Thread, "start", start)
+        with pytest.raises(OSError, match="new thread") as failed:
+            await resolve("a.example")
+    assert failed.value.errno == errno.ENOMEM
+    assert await resolve("a.example") == ["192.0.2.1"]
