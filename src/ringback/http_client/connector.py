@@ -12,7 +12,6 @@ from typing import Final
 from ringback.core.connection import Limits
 from ringback.core.outcome import Failure, Unreachable
 from ringback.http_client.connect_timing import ConnectStep, ConnectTiming
-from ringback.http_client.connection_limiter import ConnectionLimiter
 from ringback.http_client.connection_pool import ConnectionPool
 from ringback.http_client.dialer import Dialer
 from ringback.http_client.egress_route import EgressRoute, Peer
@@ -20,6 +19,7 @@ from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.network_backend import NetworkBackend
 from ringback.http_client.resolver import Addresses, Resolver
 from ringback.http_client.tls import TlsFailed
+from ringback.runtime.fair_semaphore import FairSemaphore
 
 # In seconds. Where time was up that long ago, the process was held up: what it waited for may be
 # there.
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 class Connector:
-    """Opens connections where none is kept."""
+    """Opens connections where none is kept, each in one of a number of places."""
 
     def __init__(
         self,
@@ -45,13 +45,13 @@ class Connector:
         resolver: Resolver,
         dialer: Dialer,
         pool: ConnectionPool,
-        limiter: ConnectionLimiter,
+        places: FairSemaphore,
     ) -> None:
         self._network = network
         self._resolver = resolver
         self._dialer = dialer
         self._pool = pool
-        self._limiter = limiter
+        self._places = places
 
     async def open(
         self, route: EgressRoute, *, limits: Limits, timing: ConnectTiming, fresh: bool = False
@@ -100,25 +100,26 @@ class Connector:
     async def _open_in_its_place(
         self, peers: Sequence[Peer], route: EgressRoute, timing: ConnectTiming
     ) -> HttpConnection | Unreachable:
-        await self._limiter.enter(route.account, waiting=timing.waiting)
+        if not self._places.try_take(route.account):
+            self._pool.make_room()
+            with timing.waiting():
+                await self._places.take(route.account)
         try:
             connection = await self._connect(peers, route, timing)
         except BaseException:
-            self._limiter.leave(route.account)
+            self._places.give_back(route.account)
             raise
         if isinstance(connection, Unreachable):
-            self._limiter.leave(route.account)
+            self._places.give_back(route.account)
         else:
-            connection.gone.add_done_callback(lambda _: self._limiter.leave(route.account))
+            connection.gone.add_done_callback(lambda _: self._places.give_back(route.account))
         return connection
 
     async def _connect(
         self, peers: Sequence[Peer], route: EgressRoute, timing: ConnectTiming
     ) -> HttpConnection | Unreachable:
         with timing.taking(ConnectStep.CONNECT):
-            connection = await self._dialer.first_of(
-                peers, route, until=timing.until, timing=timing
-            )
+            connection = await self._dialer.first_of(peers, route, timing)
         if isinstance(connection, Unreachable) or not route.uses_tls:
             return connection
         with timing.taking(ConnectStep.TLS):

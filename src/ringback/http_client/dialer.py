@@ -41,7 +41,7 @@ class Dialer:
         self._buffer = buffer
 
     async def first_of(
-        self, peers: Sequence[Peer], route: EgressRoute, *, until: float, timing: ConnectTiming
+        self, peers: Sequence[Peer], route: EgressRoute, timing: ConnectTiming
     ) -> HttpConnection | Unreachable:
         """Return a connection to the first peer that lets us, or why none did.
 
@@ -50,7 +50,7 @@ class Dialer:
         failures = list[Unreachable]()
         for index, peer in enumerate(peers):
             try:
-                async with asyncio.timeout(_share(until, among=len(peers) - index)):
+                async with asyncio.timeout(_share(timing.until, among=len(peers) - index)):
                     reached = await self._reach(peer, timing)
             except TimeoutError:
                 reached = Unreachable(Failure.CONNECT, "no answer")

@@ -21,15 +21,15 @@ from ringback.core.guard import Guard
 from ringback.core.http_exchange import Exchange, OutgoingRequest, Timings
 from ringback.core.outcome import SHORTAGES, Failure, Unreachable
 from ringback.http_client.connect_timing import ConnectTiming
-from ringback.http_client.connection_limiter import ConnectionLimiter
 from ringback.http_client.connection_pool import ConnectionPool, KeepAliveLimits
 from ringback.http_client.connector import Connector
 from ringback.http_client.dialer import Dialer
 from ringback.http_client.egress_route import EgressRoute, Peer, route_of
 from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.network_backend import NetworkBackend, SystemNetwork
-from ringback.http_client.resolver import Resolver, nothing_goes_on
+from ringback.http_client.resolver import Resolver
 from ringback.http_client.system_resolver import Resolve, SystemResolver
+from ringback.runtime.fair_semaphore import FairSemaphore
 
 _GUARD: Final = Guard()
 _EGRESSES: Final = Egresses()
@@ -71,10 +71,12 @@ class HttpSender:
         self._turns = defaultdict[Direct, "count[int]"](count)
         self._buffer = memoryview(bytearray(_BUFFER))
         self._pool = ConnectionPool(keep_alive)
-        self._limiter = ConnectionLimiter(most_open, make_room=self._pool.make_room)
+        # One account may hold all places: whoever sends for it bounds what it has under way, and a
+        # kept connection serves others than the account that it was opened for.
+        self._places = FairSemaphore(most_open, shared=False)
         network = network or SystemNetwork()
         resolve = resolve or SystemResolver()
-        still_asking = resolve.under_way if isinstance(resolve, SystemResolver) else nothing_goes_on
+        still_asking = resolve.under_way if isinstance(resolve, SystemResolver) else None
         self._resolver, self._proxies = (
             Resolver(
                 guard=of_theirs,
@@ -96,13 +98,13 @@ class HttpSender:
                 buffer=self._buffer,
             ),
             pool=self._pool,
-            limiter=self._limiter,
+            places=self._places,
         )
 
     @property
     def open_connections(self) -> int:
         """How many connections are open, in use or kept, or about to be."""
-        return self._limiter.taken
+        return self._places.taken
 
     async def send(
         self,
@@ -199,7 +201,7 @@ class HttpSender:
     def _keep(self, connection: HttpConnection, now: float) -> None:
         if not connection.is_reusable:
             return
-        if self._limiter.is_waited_for:
+        if self._places.are_waited_for:
             connection.abort()
         else:
             self._pool.keep(connection, now)

@@ -30,11 +30,8 @@ _log = logging.getLogger(__name__)
 
 class _Remembered(NamedTuple):
     addresses: Addresses
+    """None of a name that hung, which is not asked for again until then."""
     until: float
-
-
-def nothing_goes_on(_: str) -> None:
-    """Know of no look-up that goes on when nobody waits for it any more."""
 
 
 _Begun = asyncio.Future[asyncio.Task[Addresses | Unreachable]]
@@ -67,7 +64,7 @@ class Resolver:
         *,
         guard: Guard,
         resolve: Resolve,
-        still_asking: Callable[[str], Future[list[str]] | None] = nothing_goes_on,
+        still_asking: Callable[[str], Future[list[str]] | None] | None = None,
         remember: float = 5.0,
         remember_hanging: float = 10.0,
         limit: float = 5.0,
@@ -82,8 +79,6 @@ class Resolver:
         self._turns = FairSemaphore(at_once)
         self._remembered: dict[str, _Remembered] = {}
         self._under_way: dict[str, _UnderWay] = {}
-        self._hung = dict[str, float]()
-        """Until when a name that hung is not asked for again."""
         self._going_on = set[str]()
         """Names that hang still, and hold a turn."""
 
@@ -103,11 +98,12 @@ class Resolver:
 
         `waiting` is entered while there is no turn for this account.
         """
-        now = asyncio.get_running_loop().time()
-        if known := self.remembered(host, now):
-            return known
-        if self._hung.get(host, now) > now and host not in self._going_on:
-            return self._no_answer_for(host)
+        known, now = self._remembered.get(host), asyncio.get_running_loop().time()
+        if known is not None and known.until > now:
+            if known.addresses:
+                return known.addresses
+            if host not in self._going_on:
+                return self._no_answer_for(host)
         under_way = self._under_way.get(host)
         if under_way is None:
             self._under_way[host] = under_way = _UnderWay()
@@ -165,14 +161,14 @@ class Resolver:
             async with asyncio.timeout(self._limit):
                 return await self._look_up(host)
         except TimeoutError:
-            self._note_hanging(host)
+            self._keep(host, (), self._remember_hanging)
             return self._no_answer_for(host)
         finally:
             if account is not None:
                 self._end_turn(host, account)
 
     def _end_turn(self, host: str, account: str) -> None:
-        goes_on = self._still_asking(host)
+        goes_on = self._still_asking and self._still_asking(host)
         if goes_on is None:
             self._turns.give_back(account)
             return
@@ -183,16 +179,10 @@ class Resolver:
         """Return the turn of a look-up for which nobody waited any more."""
         self._going_on.discard(host)
         if end.cancelled() or end.exception() is not None:
-            self._note_hanging(host)
-        else:
-            self._hung.pop(host, None)
+            self._keep(host, (), self._remember_hanging)
+        elif host in self._remembered and not self._remembered[host].addresses:
+            del self._remembered[host]
         self._turns.give_back(account)
-
-    def _note_hanging(self, host: str) -> None:
-        self._hung.pop(host, None)
-        if len(self._hung) >= _MAX_REMEMBERED:
-            del self._hung[next(iter(self._hung))]
-        self._hung[host] = asyncio.get_running_loop().time() + self._remember_hanging
 
     def _no_answer_for(self, host: str) -> Unreachable:
         return _no_such_name(host, f"no answer came within {self._limit:g} s")
@@ -210,7 +200,7 @@ class Resolver:
             return _no_such_name(host, str(error))
         found = self._guarded(host, tuple(dict.fromkeys(candidates)))
         if not isinstance(found, Unreachable):
-            self._keep(host, found)
+            self._keep(host, found, self._remember)
         return found
 
     def _guarded(self, host: str, candidates: Addresses) -> Addresses | Unreachable:
@@ -225,11 +215,11 @@ class Resolver:
         why = refusals[host] if host in refusals else refusal_of_name(host)
         return Unreachable(Failure.GUARD, str(why))
 
-    def _keep(self, host: str, addresses: Addresses) -> None:
+    def _keep(self, host: str, addresses: Addresses, seconds: float) -> None:
         self._remembered.pop(host, None)
         if len(self._remembered) >= _MAX_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
-        until = asyncio.get_running_loop().time() + self._remember
+        until = asyncio.get_running_loop().time() + seconds
         self._remembered[host] = _Remembered(addresses, until)
 
 

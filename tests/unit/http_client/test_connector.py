@@ -13,7 +13,6 @@ from ringback.core.connection import Limits
 from ringback.core.egress import ANY, Direct, Egress, Proxy
 from ringback.core.outcome import Failure, Unreachable
 from ringback.http_client.connect_timing import ConnectTiming
-from ringback.http_client.connection_limiter import ConnectionLimiter
 from ringback.http_client.connection_pool import ConnectionPool, KeepAliveLimits
 from ringback.http_client.connector import Connector
 from ringback.http_client.dialer import Dialer
@@ -21,6 +20,7 @@ from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.network_backend import NetworkBackend, SystemNetwork
 from ringback.http_client.resolver import Resolver
 from ringback.http_client.tls import ClientTls, TlsFailed
+from ringback.runtime.fair_semaphore import FairSemaphore
 from tests.networks import MadeUpNetwork, MadeUpTime
 from tests.ports import free_port
 from tests.proxies import RecordingProxy
@@ -43,7 +43,7 @@ class Parts:
 
     def __post_init__(self) -> None:
         self.pool = ConnectionPool(KeepAliveLimits(seconds=3600))
-        self.limiter = ConnectionLimiter(self.most, make_room=self.pool.make_room)
+        self.places = FairSemaphore(self.most, shared=False)
         dialer = Dialer(
             network=self.network,
             proxies=a_resolver(HERE),
@@ -55,7 +55,7 @@ class Parts:
             resolver=self.resolver,
             dialer=dialer,
             pool=self.pool,
-            limiter=self.limiter,
+            places=self.places,
         )
 
     async def open(
@@ -92,11 +92,11 @@ async def test_a_connection_takes_a_place_until_it_is_gone() -> None:
     async with RecordingReceiver() as receiver:
         connection = a_connected(await parts.open(receiver.port))
         assert await status_over(connection) == 200
-        assert parts.limiter.taken == 1
+        assert parts.places.taken == 1
         connection.close()
         await connection.gone
         await all_has_run()
-        assert parts.limiter.taken == 0
+        assert parts.places.taken == 0
 
 
 @pytest.mark.parametrize(("fresh", "count"), [(False, 1), (True, 2)])
@@ -110,7 +110,7 @@ async def test_one_that_is_kept_to_an_address_just_found_is_taken_unless_it_has_
         second = a_connected(await parts.open(receiver.port, fresh=fresh))
         assert (second is first) is not fresh
         assert await status_over(second) == 200
-        assert parts.limiter.taken == receiver.connections == count
+        assert parts.places.taken == receiver.connections == count
         second.close()
         await parts.pool.close()
 
@@ -142,7 +142,7 @@ async def test_a_place_is_free_again_where_nobody_is_reached() -> None:
     parts = Parts()
     reached = await parts.open(free_port())
     assert isinstance(reached, Unreachable)
-    assert (reached.failure, parts.limiter.taken) == (Failure.CONNECT, 0)
+    assert (reached.failure, parts.places.taken) == (Failure.CONNECT, 0)
 
 
 async def test_who_gives_up_leaves_neither_a_connection_nor_a_place() -> None:
@@ -157,7 +157,18 @@ async def test_who_gives_up_leaves_neither_a_connection_nor_a_place() -> None:
         with pytest.raises(asyncio.CancelledError):
             await opening
         await receiver.wait_for_ended(1)
-        assert parts.limiter.taken == 0
+        assert parts.places.taken == 0
+
+
+async def test_an_idle_connection_makes_room_for_one_to_another_place() -> None:
+    parts = Parts(most=1)
+    async with RecordingReceiver() as one, RecordingReceiver() as other:
+        first = a_connected(await parts.open(one.port))
+        parts.pool.keep(first, asyncio.get_running_loop().time())
+        second = a_connected(await parts.open(other.port))
+        await one.wait_for_ended(1)
+        assert parts.places.taken == 1
+        second.close()
 
 
 def test_waiting_for_a_place_takes_none_of_the_time_to_connect() -> None:
@@ -211,7 +222,7 @@ def test_what_is_too_slow_is_told_by_the_step_that_it_is_at(
         limits = Limits(connect=5, read=5, total=total)
         reached = await its.open(443, tls=True, limits=limits)
         await its.resolver.close()
-        return reached, loop.elapsed, its.limiter.taken
+        return reached, loop.elapsed, its.places.taken
 
     reached, elapsed, taken = in_made_up_time(story)
     told = failure if total > 5 else Failure.TOTAL_TIMEOUT
@@ -277,7 +288,7 @@ async def test_a_certificate_of_another_leaves_neither_a_connection_nor_a_place(
     assert isinstance(reached, Unreachable)
     assert reached.failure is Failure.CERTIFICATE_NAME
     assert reached.why.startswith(f"no TLS connection to a.example port {receiver.port}: ")
-    assert parts.limiter.taken == 0
+    assert parts.places.taken == 0
 
 
 def test_a_receiver_that_speaks_before_tls_is_not_spoken_to() -> None:
