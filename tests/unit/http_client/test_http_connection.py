@@ -167,7 +167,9 @@ async def test_what_comes_unasked_ends_an_idle_connection(unasked: bytes) -> Non
         await connection.gone
         assert set(lost) == {connection}
         expected = Failure.PROTOCOL if unasked else Failure.CLOSED
-        assert failure_of(await exchange(connection)) is expected
+        ending = connection.exchange(REQUEST, read=5, until=asyncio.get_running_loop().time() + 5)
+        assert ending.done(), "at once"
+        assert failure_of(ending.result()) is expected
         there.setblocking(False)
         assert there.recv(100) == b"", "and nothing was sent"
         there.close()
