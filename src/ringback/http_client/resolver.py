@@ -10,7 +10,7 @@ log has those.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, NamedTuple
@@ -198,19 +198,19 @@ class Resolver:
             return _no_such_name(host, error_text(error))
         except UnicodeError as error:
             return _no_such_name(host, str(error))
-        found = self._guarded(host, tuple(dict.fromkeys(candidates)))
+        found = self._guarded(host, candidates)
         if not isinstance(found, Unreachable):
             self._keep(host, found, self._remember)
         return found
 
-    def _guarded(self, host: str, candidates: Addresses) -> Addresses | Unreachable:
+    def _guarded(self, host: str, candidates: Sequence[str]) -> Addresses | Unreachable:
         if not candidates:
             return _no_such_name(host, "it has no address")
         refusals = {address: self._guard.refusal_at(address) for address in candidates}
         passed = tuple(address for address, why in refusals.items() if why is None)
         if passed:
             return passed
-        _log.info("callbacks may not go to %s, which is at %s", host, ", ".join(candidates))
+        _log.info("callbacks may not go to %s, which is at %s", host, ", ".join(refusals))
         # What a name leads to is for the operator: whoever wrote the URL need not know it.
         why = refusals[host] if host in refusals else refusal_of_name(host)
         return Unreachable(Failure.GUARD, str(why))
