@@ -8,11 +8,11 @@ from ringback.api.operation import Operation
 from ringback.api.services import Services
 from ringback.api.supersim.routes import supersim_operations
 from ringback.api.wireless.routes import wireless_operations
-from ringback.stores.memory import MemoryStore
 from tests.contract import supersim_table, supersim_world, wireless_table, wireless_world
 from tests.contract.published import Description, description, is_there
 from tests.contract.tables import Row
 from tests.contract.worlds import World
+from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import services_on
 

@@ -18,8 +18,8 @@ from ringback.engine.dispatcher import Dispatcher
 from ringback.engine.lookup import SystemLookUps
 from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
-from ringback.stores.memory import MemoryStore
 from tests.fakes import a_callback, an_account
+from tests.memory_store import MemoryStore
 from tests.networks import MadeUpNetwork, MadeUpTime
 from tests.receivers import OK, RecordingReceiver
 from tests.sending import LIMITS, failure_of, post, resolve_to, why_of

@@ -27,7 +27,7 @@ from ringback.core.guard import Guard
 from ringback.engine.dispatcher import Dispatcher
 from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
-from ringback.stores.memory import MemoryStore
+from tests.memory_store import MemoryStore
 from tests.fakes import a_callback, an_account
 
 async def main(url, count):

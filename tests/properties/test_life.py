@@ -36,8 +36,8 @@ from ringback.operations.supersim.devices import (
 from ringback.operations.supersim.esim_profiles import Order, order_esim_profile
 from ringback.operations.supersim.sims import Updated, UpdateRequest, register_sim, update_sim
 from ringback.ports import Transaction
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, TAKES, a_fleet, a_profile
+from tests.memory_store import MemoryTransaction
 from tests.properties.walking import CHILD, Walk, pauses, picks, scenarios, urls
 
 CONNECTED: Final = (SimStatus.READY, SimStatus.ACTIVE)

@@ -9,8 +9,8 @@ from ringback.core.errors import Invalid, NotFound
 from ringback.core.webhook_secret import SecretStatus
 from ringback.engine.keyring import Keyring
 from ringback.operations.webhook_secrets import change_secret, create_secret
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, SeededChance, an_account
+from tests.memory_store import MemoryTransaction
 
 ACTIVE, PENDING = SecretStatus.ACTIVE, SecretStatus.PENDING
 NAMES = st.sampled_from([None, "a", "b", ""])

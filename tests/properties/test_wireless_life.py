@@ -36,8 +36,8 @@ from ringback.operations.wireless.sims import (
     update_sim,
 )
 from ringback.ports import Transaction
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, TAKES
+from tests.memory_store import MemoryTransaction
 from tests.properties.walking import CHILD, DAY, HOUR, Walk, pauses, picks, urls
 from tests.wireless_fakes import a_rate_plan
 

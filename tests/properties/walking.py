@@ -25,8 +25,8 @@ from ringback.engine.progress import Progress
 from ringback.operations.life import Life
 from ringback.operations.moment import Moment
 from ringback.ports import Transaction
-from ringback.stores.memory import MemoryStore, MemoryTransaction
 from tests.fakes import ACCOUNT_SID, TAKES, FakeClock, SeededChance, a_moment, an_account
+from tests.memory_store import MemoryStore, MemoryTransaction
 
 T = TypeVar("T")
 

@@ -21,10 +21,10 @@ from ringback.core.account import EVERY
 from ringback.core.errors import Invalid
 from ringback.core.response_storage import StorageBudget
 from ringback.ports import CallbackFilter, Claim, Transaction, Window
-from ringback.stores.memory import MemoryStore
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
+from tests.memory_store import MemoryStore
 from tests.stores.records import (
     FLEETS,
     OURS,

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from ringback.ports import Store
-from ringback.stores.memory import MemoryStore
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import VAULT
+from tests.memory_store import MemoryStore
 from tests.stores.asking import keep
 from tests.stores.records import (
     FLEETS,

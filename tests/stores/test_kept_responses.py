@@ -14,9 +14,9 @@ from ringback.core.outcome import Delivered, Refused
 from ringback.core.response_storage import MOST_BODY, MOST_HEAD, StorageBudget
 from ringback.core.retry import NewRound
 from ringback.ports import KeptBytes, Lane, Settlement, Store, Transaction, Window, lane_of
-from ringback.stores.memory import MemoryStore
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT
+from tests.memory_store import MemoryStore
 from tests.stores.asking import (
     attempts_of,
     callbacks_on,

@@ -29,8 +29,8 @@ from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown,
 from ringback.core.rendering import render
 from ringback.core.retry import Decision, Done, GiveUp, NewRound, TryAgain
 from ringback.ports import CallbackFilter, Claim, Lane, Settlement, Transaction, Window
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import NOW, signing_with
+from tests.memory_store import MemoryTransaction
 from tests.stores.both_stores import (
     ACCOUNTS,
     AHEAD,

@@ -17,8 +17,8 @@ from ringback.core.errors import StoreUnavailable
 from ringback.core.source import Source
 from ringback.engine.foresight import Figures
 from ringback.engine.tally import Tally
-from ringback.stores.memory import MemoryStore
 from tests.fakes import NOW, FakeClock
+from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import app_on
 

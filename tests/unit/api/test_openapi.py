@@ -21,7 +21,7 @@ from ringback.api.services import Services
 from ringback.api.sign_in import SignIns
 from ringback.core.payload import PARAMETERS
 from ringback.engine.timelapse import Timelapse
-from ringback.stores.memory import MemoryStore
+from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import SUPER_SIM, WIRELESS, Api, Document, operations_in
 from tests.unit.api.world import app_on

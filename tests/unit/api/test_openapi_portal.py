@@ -17,10 +17,10 @@ from ringback.engine.timelapse import Timelapse
 from ringback.engine.virtual_clock import MOST_AHEAD, VirtualClock
 from ringback.operations.totals import count_last_week
 from ringback.ports import Transaction
-from ringback.stores.memory import MemoryStore
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, CALLBACK_SID, NOW, SIM_SID, a_secret
 from tests.foresights import counted, running
 from tests.intakes import KeepingIntake
+from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import Call, Document, check, make, operations_in
 from tests.unit.api.plenty import (

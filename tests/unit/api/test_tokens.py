@@ -30,8 +30,8 @@ from ringback.core.api_client import EVERYTHING, LIFETIMES, ApiClient, Area, Cli
 from ringback.core.caller import Caller
 from ringback.core.errors import Forbidden, TokenRefused
 from ringback.ports import Store, TokenKey
-from ringback.stores.memory import MemoryStore
 from tests.fakes import ACCOUNT_SID, NOW, FakeClock, SeededChance, an_account, an_api_client
+from tests.memory_store import MemoryStore
 
 ADMIN = an_api_client()
 STANDARD = an_api_client(

@@ -16,8 +16,8 @@ from ringback.core.schedule import FAITHFUL, Schedule
 from ringback.engine.dispatcher import Dispatcher, Limits
 from ringback.engine.tally import Tally
 from ringback.ports import Chance, Claim, Lane, Store, Transaction, Transport, lane_of
-from ringback.stores.memory import MemoryStore
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, FakeClock, a_callback, an_account
+from tests.memory_store import MemoryStore
 
 T = TypeVar("T")
 

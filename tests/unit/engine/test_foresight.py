@@ -17,10 +17,10 @@ from ringback.engine.foresight import Foresight
 from ringback.engine.policy_in_force import PolicyInForce
 from ringback.operations.totals import count_last_week
 from ringback.ports import Store, Transaction
-from ringback.stores.memory import MemoryStore
 from tests.counting_store import CountingStore
 from tests.fakes import ACCOUNT_SID, FakeClock, a_callback
 from tests.foresights import counted, running, until
+from tests.memory_store import MemoryStore
 
 TWILIO, KORE = Source.TWILIO, Source.KORE
 DAY: Final = timedelta(days=1)

@@ -30,7 +30,6 @@ from ringback.ports import (
     Transaction,
     Window,
 )
-from ringback.stores.memory import MemoryStore
 from tests.fakes import (
     ACCOUNT_SID,
     FLEET_SID,
@@ -44,6 +43,7 @@ from tests.fakes import (
     an_update,
 )
 from tests.intakes import KeepingIntake
+from tests.memory_store import MemoryStore
 from tests.unit.engine.parts import FailingStore, Steps, a_store, all_has_run, running
 
 T = TypeVar("T")

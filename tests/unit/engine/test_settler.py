@@ -11,8 +11,8 @@ from ringback.core.callback import Exchange, delivered, settle
 from ringback.core.outcome import Delivered
 from ringback.engine.settler import Settler
 from ringback.ports import Claim, Settlement, Store, Transaction
-from ringback.stores.memory import MemoryStore
 from tests.fakes import ACCOUNT_SID, NOW, FakeClock, a_callback, an_account
+from tests.memory_store import MemoryStore
 from tests.unit.engine.parts import (
     HOST,
     FailingStore,

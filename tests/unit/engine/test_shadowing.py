@@ -31,7 +31,6 @@ from ringback.engine.timelapse import Timelapse
 from ringback.engine.virtual_clock import VirtualClock
 from ringback.ports import Clock, Store, Transaction, Transport
 from ringback.receiver.checking import Genuine, Rejected, Secrets, check
-from ringback.stores.memory.shadows import MemoryShadows
 from tests.fakes import (
     ACCOUNT_SID,
     AUTH_TOKEN,
@@ -44,6 +43,7 @@ from tests.fakes import (
     an_account,
     signing_with,
 )
+from tests.memory_store.shadows import MemoryShadows
 from tests.senders import received
 from tests.unit.engine.parts import (
     HOST,

@@ -20,8 +20,8 @@ from ringback.operations.accounts import (
 )
 from ringback.operations.sign_in import sign_in
 from ringback.ports import Chance
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import NOW, SeededChance
+from tests.memory_store import MemoryTransaction
 
 CHANCE = SeededChance()
 

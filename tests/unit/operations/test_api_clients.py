@@ -17,8 +17,8 @@ from ringback.operations.api_clients import (
     fetch_client,
     sign_in_client,
 )
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, SeededChance, an_account
+from tests.memory_store import MemoryTransaction
 
 THEIRS = "AC" + "f" * 32
 

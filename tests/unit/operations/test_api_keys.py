@@ -6,8 +6,8 @@ from ringback.core.caller import OPERATOR
 from ringback.core.errors import Invalid, NotFound, NotSignedIn
 from ringback.operations.api_keys import create_key, delete_key
 from ringback.operations.sign_in import sign_in
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, SeededChance, an_account
+from tests.memory_store import MemoryTransaction
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.wireless.command import IncludeSid
 from ringback.operations.arrivals import MOST, Arrival, arrivals_at
 from ringback.operations.cards import Card
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import NOW, a_sim
+from tests.memory_store import MemoryTransaction
 from tests.unit.core.builders import an_sms
 from tests.wireless_fakes import COMMAND_SID, a_command, a_wireless_sim
 

@@ -10,8 +10,8 @@ from ringback.engine.keyring import Keyring
 from ringback.operations.auth_tokens import create_secondary, delete_secondary, promote_secondary
 from ringback.operations.sign_in import sign_in
 from ringback.ports import Transaction
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, SeededChance, an_account
+from tests.memory_store import MemoryTransaction
 
 KEYRING = Keyring()
 

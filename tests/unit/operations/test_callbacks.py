@@ -5,8 +5,8 @@ import pytest
 from ringback.core.errors import NotFound
 from ringback.operations.callbacks import fetch_attempts, fetch_callback
 from ringback.ports import Lane
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback, an_account
+from tests.memory_store import MemoryTransaction
 
 LANE = Lane(ACCOUNT_SID, "http://127.0.0.1:9000")
 

@@ -17,8 +17,8 @@ from ringback.operations.cards import (
     wireless_of,
 )
 from ringback.ports import Transaction
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, SIM_SID, UNIQUE_NAME, a_fleet, a_moment, a_sim
+from tests.memory_store import MemoryTransaction
 from tests.wireless_fakes import WIRELESS_NAME, WIRELESS_SIM_SID, a_rate_plan, a_wireless_sim
 
 THEIRS = "AC" + "f" * 32

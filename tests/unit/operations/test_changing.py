@@ -7,8 +7,8 @@ import pytest
 from ringback.engine.keyring import Keyring
 from ringback.operations.changing import keep_changed
 from ringback.ports import Transaction
-from ringback.stores.memory import MemoryStore
 from tests.fakes import ACCOUNT_SID, an_account
+from tests.memory_store import MemoryStore
 
 CHANGED = replace(an_account(), auth_token="changed")
 

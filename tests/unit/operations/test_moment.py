@@ -12,9 +12,9 @@ from ringback.core.sids import Kind
 from ringback.core.sim_updated import SimUpdated
 from ringback.core.simulation import Simulation
 from ringback.core.task import Task
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_moment, a_sim
 from tests.intakes import KeepingIntake
+from tests.memory_store import MemoryTransaction
 from tests.wireless_fakes import a_wireless_sim
 
 FOR_SIM, BY_NAME, SET_FOR_SIM, FOR_ACCOUNT, SET_FOR_ACCOUNT, SET_FOR_ALL = (

@@ -6,8 +6,8 @@ import pytest
 
 from ringback.core.errors import Invalid
 from ringback.operations.moving import check_is_new, check_target
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, SIM_SID, an_account
+from tests.memory_store import MemoryTransaction
 
 CHILD, GRANDCHILD, STRANGER = ("AC" + letter * 32 for letter in "bcd")
 

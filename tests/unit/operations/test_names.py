@@ -5,8 +5,8 @@ import pytest
 from ringback.core.codes import WIRELESS
 from ringback.core.errors import Invalid
 from ringback.operations.names import check_name_is_free
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, FLEET_SID, a_fleet, a_sim
+from tests.memory_store import MemoryTransaction
 
 THEIRS = "AC" + "f" * 32
 OTHER_SID = "HF" + "d" * 32

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from ringback.operations.owners import owner_of
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import a_callback
+from tests.memory_store import MemoryTransaction
 from tests.stores.asking import add
 from tests.stores.records import (
     OURS,

@@ -23,9 +23,9 @@ from ringback.operations.replaying import (
     replay_oldest,
 )
 from ringback.ports import CallbackFilter, Window
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, SeededChance, a_callback, an_account
 from tests.intakes import KeepingIntake
+from tests.memory_store import MemoryTransaction
 
 THEIRS = "AC" + "f" * 32
 STRANGER = "CB" + "9" * 32

@@ -19,7 +19,6 @@ from ringback.operations.wireless import sims as wireless_sims
 from ringback.operations.wireless.rate_plans import fetch_rate_plan
 from ringback.operations.wireless.seeding import SIM_SID as WIRELESS_SIM_SID
 from ringback.ports import Window
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import (
     ACCOUNT_SID,
     NOW,
@@ -29,6 +28,7 @@ from tests.fakes import (
     an_account,
     an_api_key,
 )
+from tests.memory_store import MemoryTransaction
 
 
 def seed(

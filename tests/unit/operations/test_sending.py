@@ -11,9 +11,9 @@ from ringback.core.source import NOTICE, Source
 from ringback.core.transition import Transition
 from ringback.operations.sending import NewCallback, prepare_callback, send_callbacks
 from ringback.ports import CallbackFilter, Window
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_callback, an_account
 from tests.intakes import KeepingIntake
+from tests.memory_store import MemoryTransaction
 
 THEIRS = "AC" + "f" * 32
 LATER = NOW + timedelta(days=3)

@@ -11,8 +11,8 @@ from ringback.core.kore_ids import KoreKind, is_kore_id
 from ringback.core.webhook_secret import SecretStatus
 from ringback.engine.keyring import Keyring
 from ringback.operations.webhook_secrets import Held, change_secret, create_secret
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, KORE_SECRET, NOW, SeededChance, an_account
+from tests.memory_store import MemoryTransaction
 
 ACTIVE, PENDING = SecretStatus.ACTIVE, SecretStatus.PENDING
 LATER = NOW + timedelta(hours=1)

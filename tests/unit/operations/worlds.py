@@ -12,8 +12,8 @@ from ringback.core.task import Later
 from ringback.operations.life import Life
 from ringback.operations.moment import Moment
 from ringback.ports import CallbackFilter, Window
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, TAKES, SeededChance, a_moment, an_account
+from tests.memory_store import MemoryTransaction
 
 INSTANT: Final = timedelta(microseconds=1)
 DAY: Final = timedelta(days=1)

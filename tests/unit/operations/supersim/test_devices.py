@@ -21,9 +21,9 @@ from ringback.operations.supersim.devices import (
     receive_sms,
     transfer_data,
 )
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_fleet, a_moment, a_sim
 from tests.intakes import KeepingIntake
+from tests.memory_store import MemoryTransaction
 from tests.unit.core.builders import an_esim_profile
 from tests.unit.operations.supersim.bench import TO, World
 

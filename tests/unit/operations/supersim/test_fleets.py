@@ -21,7 +21,6 @@ from ringback.operations.supersim.fleets import (
     update_fleet,
 )
 from ringback.ports import Window
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import (
     ACCOUNT_SID,
     FLEET_SID,
@@ -32,6 +31,7 @@ from tests.fakes import (
     a_moment,
     a_profile,
 )
+from tests.memory_store import MemoryTransaction
 
 THEIRS = "AC" + "f" * 32
 OTHER_PROFILE = "HA" + "e" * 32

@@ -28,7 +28,6 @@ from ringback.operations.supersim.sims import (
     update_sim,
 )
 from ringback.ports import CallbackFilter, Window
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import (
     ACCOUNT_SID,
     FLEET_SID,
@@ -41,6 +40,7 @@ from tests.fakes import (
     an_account,
     an_update,
 )
+from tests.memory_store import MemoryTransaction
 
 THEIRS: Final = "AC" + "f" * 32
 OTHER_SIM: Final = "HS" + "e" * 32

@@ -29,8 +29,8 @@ from ringback.operations.wireless.sims import (
     update_sim,
 )
 from ringback.ports import CallbackFilter, Window
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, TAKES, a_moment, an_account
+from tests.memory_store import MemoryTransaction
 from tests.unit.operations.wireless.bench import (
     ASKS,
     OTHER_PLAN,

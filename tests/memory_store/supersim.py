@@ -11,7 +11,7 @@ from ringback.core.supersim.settings_update import SettingsUpdate
 from ringback.core.supersim.sim import Sim
 from ringback.core.supersim.sim_update import SimUpdate
 from ringback.core.supersim.usage import DataSession
-from ringback.stores.memory.records import (
+from tests.memory_store.records import (
     MemoryFlows,
     MemoryNamedRecords,
     MemoryRecords,

@@ -19,9 +19,9 @@ from ringback.ports import (
     Window,
     lane_of,
 )
-from ringback.stores.memory.accounts import MemoryAccounts
-from ringback.stores.memory.kept_responses import MemoryKeptResponses
-from ringback.stores.memory.records import first_of, of_account, page_of
+from tests.memory_store.accounts import MemoryAccounts
+from tests.memory_store.kept_responses import MemoryKeptResponses
+from tests.memory_store.records import first_of, of_account, page_of
 
 _What = tuple[str, str, SourceName, SourceName | None]
 _FAR: Final = ("delivered", "undelivered", "retried", "waiting")

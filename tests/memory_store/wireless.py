@@ -9,7 +9,7 @@ from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.sim_update import WirelessUpdate
 from ringback.core.wireless.usage import CommandUse, Question, Tally
-from ringback.stores.memory.records import (
+from tests.memory_store.records import (
     MemoryFlows,
     MemoryNamedRecords,
     MemoryRecords,

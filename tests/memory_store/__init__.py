@@ -3,6 +3,6 @@
 It says in the fewest words what every other store has to do; they are compared with it.
 """
 
-from ringback.stores.memory.store import MemoryStore, MemoryTransaction
+from tests.memory_store.store import MemoryStore, MemoryTransaction
 
 __all__ = ["MemoryStore", "MemoryTransaction"]

@@ -6,13 +6,13 @@ from typing import Final, TypeVar
 
 from ringback.core.response_storage import StorageBudget
 from ringback.ports import Afterwards, Transaction, nothing
-from ringback.stores.memory.accounts import MemoryAccounts, MemoryApiClients
-from ringback.stores.memory.callbacks import MemoryBatches, MemoryCallbacks
-from ringback.stores.memory.kept_responses import MemoryKeptResponses
-from ringback.stores.memory.shadows import MemoryShadows
-from ringback.stores.memory.supersim import MemorySuperSim
-from ringback.stores.memory.tasks import MemoryScenarios, MemoryTasks
-from ringback.stores.memory.wireless import MemoryWireless
+from tests.memory_store.accounts import MemoryAccounts, MemoryApiClients
+from tests.memory_store.callbacks import MemoryBatches, MemoryCallbacks
+from tests.memory_store.kept_responses import MemoryKeptResponses
+from tests.memory_store.shadows import MemoryShadows
+from tests.memory_store.supersim import MemorySuperSim
+from tests.memory_store.tasks import MemoryScenarios, MemoryTasks
+from tests.memory_store.wireless import MemoryWireless
 
 T = TypeVar("T")
 _BUDGET: Final = StorageBudget()
@@ -69,7 +69,7 @@ class MemoryStore:
         self,
         work: Callable[[Transaction], T],
         *,
-        asked_by: str = "",  # noqa: ARG002 (nobody waits here)
+        asked_by: str = "",
     ) -> T:
         """Run the work on a copy, and see that it has changed nothing."""
         tables = copy.deepcopy(self._tables)

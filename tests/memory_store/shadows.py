@@ -7,9 +7,9 @@ from ringback.core.callback import Attempt, RecordedResponse
 from ringback.core.comparison import EXCERPT, Answer, Comparison
 from ringback.core.shadow import Shadow
 from ringback.ports import Compared, RecordPage, ShadowFilter, Window
-from ringback.stores.memory.callbacks import MemoryCallbacks
-from ringback.stores.memory.kept_responses import MemoryKeptResponses
-from ringback.stores.memory.records import of_account, page_of
+from tests.memory_store.callbacks import MemoryCallbacks
+from tests.memory_store.kept_responses import MemoryKeptResponses
+from tests.memory_store.records import of_account, page_of
 
 _ALL = ShadowFilter()
 
