@@ -38,19 +38,19 @@ from ringback.engine.keyring import Keyring
 from ringback.engine.network import SystemNetwork
 from ringback.engine.outage import StoreOutage, outlast
 from ringback.engine.policy_in_force import PolicyInForce
-from ringback.engine.progress import Progress
 from ringback.engine.sender import Sender
 from ringback.engine.shadowing import Shadowing
 from ringback.engine.supervisor import Supervisor
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
 from ringback.engine.tally import Tally
+from ringback.engine.task_runner import TaskRunner
 from ringback.engine.timelapse import Timelapse
 from ringback.engine.tls import Tls
 from ringback.engine.virtual_clock import VirtualClock
-from ringback.operations.life import Life
 from ringback.operations.moment import Moment
 from ringback.operations.sending import send_callbacks
 from ringback.operations.supersim.devices import receive_datagram_from
+from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.operations.totals import count_last_week
 from ringback.ports import Chance, Clock, Store, Transaction, no_checkpoint
 from ringback.settings import Origin, Reloading, Settings, policy_of
@@ -175,10 +175,11 @@ class Parts:
                 keyring,
             )
 
-        progress = Progress(
+        progress = TaskRunner(
             store=store,
             carrier=gateway or SimulatedCarrier(),
-            life=Life(moment),
+            handlers=TASK_HANDLERS,
+            context=moment,
             clock=clock,
             checkpoint=checkpoint,
         )

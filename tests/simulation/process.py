@@ -19,12 +19,12 @@ from ringback.engine.backlog import Bounds
 from ringback.engine.batch_intake import BatchIntake
 from ringback.engine.dispatcher import Dispatcher, Limits
 from ringback.engine.pool import KeepAlive
-from ringback.engine.progress import Progress
 from ringback.engine.sender import Sender
 from ringback.engine.supervisor import Supervisor
-from ringback.operations.life import Life
+from ringback.engine.task_runner import TaskRunner
 from ringback.operations.moment import Moment
 from ringback.operations.sending import send_callbacks
+from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import Chance, Transport
 from tests.simulation.database import Database
 from tests.simulation.loop import SimClock, SimLoop
@@ -151,10 +151,11 @@ class Process:
             )
 
         self._supervisor = Supervisor(
-            Progress(
+            TaskRunner(
                 store=self.store,
                 carrier=SimulatedCarrier(),
-                life=Life(moment),
+                handlers=TASK_HANDLERS,
+                context=moment,
                 clock=clock,
             ),
             self.dispatcher,

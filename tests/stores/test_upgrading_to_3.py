@@ -16,7 +16,7 @@ from ringback.core.supersim.billing import PeriodType
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.task import Task
-from ringback.operations.life import Life
+from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import CallbackFilter, Store, Transaction, Window
 from ringback.stores.sqlite.columns import to_us
 from tests.fakes import NOW, a_moment
@@ -265,12 +265,12 @@ async def test_a_sim_lives_on_after_its_change(
     insert_fleet(path, 1)
     insert_sim(path, 1, "scheduled", fleet_sid=fleet(1).sid)
     insert_update(path, 1, "ready", to_fleet_sid=fleet(1).sid)
-    life = Life(lambda: a_moment(now=NOW))
 
     def live(tx: Transaction) -> None:
         for task in tx.tasks.due(NOW, limit=9):
             if tx.tasks.take(task):
-                life.end(tx, task, ending if task.step is Step.UPDATE_SIM else CARRIED_OUT)
+                ended = ending if task.step is Step.UPDATE_SIM else CARRIED_OUT
+                TASK_HANDLERS[task.step].end(tx, task, ended, a_moment(now=NOW))
 
     async with opened(path) as store:
         await store.transact(live)

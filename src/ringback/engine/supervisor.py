@@ -8,7 +8,7 @@ from typing import Any
 from ringback.core.errors import StoreUnavailable
 from ringback.engine.dispatcher import Dispatcher
 from ringback.engine.outage import outlast
-from ringback.engine.progress import Progress
+from ringback.engine.task_runner import TaskRunner
 from ringback.ports import Clock
 
 
@@ -17,7 +17,7 @@ class Supervisor:
 
     def __init__(
         self,
-        progress: Progress,
+        task_runner: TaskRunner[Any],
         dispatcher: Dispatcher,
         *,
         clock: Clock,
@@ -28,7 +28,7 @@ class Supervisor:
         self._clock = clock
         self._recover_more = recover
         self._has_recovered = asyncio.Event()
-        self._progress = progress
+        self._task_runner = task_runner
         self._dispatcher = dispatcher
         self._beside = beside
         self._loops = list[asyncio.Task[None]]()
@@ -49,7 +49,7 @@ class Supervisor:
         except StoreUnavailable:
             self._dispatcher.intake.pause()
         self._loops = [
-            asyncio.create_task(self._make_progress(), name="progress"),
+            asyncio.create_task(self._run_tasks(), name="tasks"),
             asyncio.create_task(self._dispatch(), name="dispatcher"),
             *(asyncio.create_task(run()) for run in self._beside),
         ]
@@ -66,9 +66,9 @@ class Supervisor:
             self._dispatcher.intake.resume()
         await self._dispatcher.run()
 
-    async def _make_progress(self) -> None:
+    async def _run_tasks(self) -> None:
         await self._has_recovered.wait()
-        await self._progress.run()
+        await self._task_runner.run()
 
     async def watch(self) -> None:
         """Return never; raises what ended a loop, should one end."""
@@ -78,8 +78,8 @@ class Supervisor:
 
     async def stop(self, *, within: timedelta) -> None:
         """Begin nothing new, and let the attempts under way end within this time."""
-        progress, dispatcher, *beside = self._loops
-        for loop in (progress, *beside):
+        tasks, dispatcher, *beside = self._loops
+        for loop in (tasks, *beside):
             loop.cancel()
         await self._dispatcher.stop(within=within)
         # Its last claim may wait for a database that is away.

@@ -6,9 +6,9 @@ from typing import Protocol
 
 from ringback.core.callback import Exchange
 from ringback.core.connection import Limits
-from ringback.core.errand import Errand
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.scenario import Ending
+from ringback.core.task import Errand
 
 
 class Clock(Protocol):

@@ -14,10 +14,10 @@ from ringback.core.scenario import Step
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.task import Task
 from ringback.engine.dispatcher import Dispatcher
-from ringback.engine.progress import Progress
 from ringback.engine.supervisor import Supervisor
-from ringback.operations.life import Life
+from ringback.engine.task_runner import TaskRunner
 from ringback.operations.moment import Moment
+from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import Carrier, Store, Transaction
 from tests.fakes import (
     ACCOUNT_SID,
@@ -63,14 +63,15 @@ class Bench:
             chance=SeededChance(),
             checkpoint=self.steps,
         )
-        self.progress = Progress(
+        self.task_runner = TaskRunner(
             store=self.store,
             carrier=self.carrier,
-            life=Life(self._moment),
+            handlers=TASK_HANDLERS,
+            context=self._moment,
             clock=self.clock,
             checkpoint=self.steps,
         )
-        self.supervisor = Supervisor(self.progress, self.dispatcher, clock=self.clock)
+        self.supervisor = Supervisor(self.task_runner, self.dispatcher, clock=self.clock)
 
     def _moment(self) -> Moment:
         return a_moment(now=self.clock.now(), intake=self.dispatcher.intake)
@@ -212,7 +213,7 @@ async def test_a_stop_begins_nothing_new() -> None:
     await bench.supervisor.start()
     await bench.supervisor.stop(within=SECOND)
     await store.transact(lambda tx: bench.dispatcher.intake.take(tx, a_callback()))
-    bench.progress.wake()
+    bench.task_runner.wake()
     bench.clock.advance(SECOND)
     await all_has_run()
     assert bench.steps.passed == []

@@ -17,7 +17,7 @@ from ringback.operations.moment import Moment
 from ringback.operations.supersim.commands import check_sms
 from ringback.operations.supersim.data import is_out_of_data, use_data
 from ringback.operations.supersim.esim_profiles import fetch_esim_profile
-from ringback.operations.supersim.life_of_sims import plan_activation
+from ringback.operations.supersim.sim_lifecycle import plan_activation
 from ringback.ports import Transaction
 
 

@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-from ringback.core.errand import Errand
 from ringback.core.listener import NOBODY
 from ringback.core.readiness import when_active
 from ringback.core.scenario import Ending, Step, failure_in
 from ringback.core.sim_updated import SimUpdated
-from ringback.core.task import Task
+from ringback.core.task import Errand, Task
 from ringback.core.wireless.sim import CANCELED_AFTER, FINAL, WirelessSim, WirelessStatus
 from ringback.core.wireless.sim_update import WirelessUpdate, finalize, finish
 from ringback.operations.metering import used_since

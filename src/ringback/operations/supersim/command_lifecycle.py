@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from ringback.core.errand import Errand
 from ringback.core.message import MessageStatus
 from ringback.core.scenario import CarrierFailure, Ending, NoAnswer, Step, failure_in
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.events import IpCommandChanged, SmsCommandChanged
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import Sim, SimStatus
-from ringback.core.task import Later, Task
+from ringback.core.task import BeginResult, Errand, Later, Task
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.data import is_out_of_data
 from ringback.operations.supersim.devices import count_sms
@@ -23,7 +22,7 @@ from ringback.ports import Records, Transaction
 C = TypeVar("C", SmsCommand, IpCommand)
 
 
-def begin_sms(tx: Transaction, task: Task, moment: Moment) -> Errand | Ending | Later | None:
+def begin_sms(tx: Transaction, task: Task, moment: Moment) -> BeginResult:
     """Have the network send an SMS."""
     return _begin(tx, task, tx.supersim.sms_commands, _why_no_sms, moment)
 
@@ -60,7 +59,7 @@ def end_confirmation(tx: Transaction, task: Task, ending: Ending, moment: Moment
     _change_sms(tx, found, MessageStatus.DELIVERED, failure, moment)
 
 
-def begin_datagram(tx: Transaction, task: Task, moment: Moment) -> Errand | Ending | Later | None:
+def begin_datagram(tx: Transaction, task: Task, moment: Moment) -> BeginResult:
     """Have the network send a datagram."""
     return _begin(tx, task, tx.supersim.ip_commands, _why_no_datagram, moment)
 
@@ -93,7 +92,7 @@ def _begin(
     commands: Records[C],
     why_not: Callable[[Transaction, Sim, Fleet, Moment], CarrierFailure | None],
     moment: Moment,
-) -> Errand | Ending | Later | None:
+) -> BeginResult:
     """Return the errand, or why no command can reach the device, whatever the network does."""
     found = _found(tx, task, commands)
     if found is None:

@@ -13,7 +13,6 @@ from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.task import Task
-from ringback.operations.life import Life
 from ringback.operations.scenarios import choose_scenario
 from ringback.operations.supersim.commands import NewDatagram, NewSms, send_datagram, send_sms
 from ringback.operations.supersim.devices import transfer_data
@@ -255,8 +254,7 @@ def test_in_the_scenario_slow_everything_takes_twenty_times_as_long() -> None:
 @pytest.mark.parametrize("step", [Step.SEND_SMS, Step.CONFIRM_SMS, Step.SEND_IP])
 def test_a_step_of_a_command_that_is_gone_does_nothing(step: Step) -> None:
     world = world_with()
-    life = Life(world.moment)
     task = Task(step, "HC" + "0" * 32, ACCOUNT_SID, NOW)
-    assert life.begin(world.tx, task) is None
-    life.end(world.tx, task, CARRIED_OUT)
+    assert world.begin_task(task) is None
+    world.end_task(task, CARRIED_OUT)
     assert world.told() == []

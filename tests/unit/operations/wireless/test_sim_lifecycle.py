@@ -13,7 +13,6 @@ from ringback.core.scenario import CARRIED_OUT, SCENARIOS, CarrierFailure, NoAns
 from ringback.core.simulation import Simulation
 from ringback.core.task import Task
 from ringback.core.wireless.sim import WirelessStatus
-from ringback.operations.life import Life
 from ringback.operations.wireless.devices import receive_text
 from tests.fakes import ACCOUNT_SID, NOW, TAKES
 from tests.unit.operations.wireless.bench import ASKS, ASKS_URL, OTHER_PLAN, World, sim_that_is
@@ -497,9 +496,9 @@ def test_a_reset_and_a_change_that_overlap_are_both_carried_out_and_told() -> No
 )
 def test_a_step_of_a_sim_that_is_gone_does_nothing(step: Step) -> None:
     world = World()
-    life, task = Life(world.moment), Task(step, "DE" + "0" * 32, ACCOUNT_SID, NOW)
-    assert life.begin(world.tx, task) in (None, CARRIED_OUT)
-    life.end(world.tx, task, FAILURE)
+    task = Task(step, "DE" + "0" * 32, ACCOUNT_SID, NOW)
+    assert world.begin_task(task) in (None, CARRIED_OUT)
+    world.end_task(task, FAILURE)
     assert list(world.tx.wireless.sims.records) == [WIRELESS_SIM_SID]
     assert (world.tx.tasks.tasks, world.told()) == ({}, [])
 

@@ -10,7 +10,6 @@ from ringback.core.supersim.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, 
 from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.task import Task
-from ringback.operations.life import Life
 from ringback.operations.supersim.devices import download_profile
 from ringback.operations.supersim.esim_profiles import Order, order_esim_profile
 from tests.fakes import ACCOUNT_SID, NOW, TAKES, a_sim
@@ -211,8 +210,7 @@ def test_settings_that_cant_be_written_fail(ending: Ending) -> None:
 )
 def test_a_step_of_what_is_gone_does_nothing(step: Step) -> None:
     world = World()
-    life = Life(world.moment)
     task = Task(step, "HP" + "0" * 32, ACCOUNT_SID, NOW)
-    assert life.begin(world.tx, task) is None
-    life.end(world.tx, task, CARRIED_OUT)
+    assert world.begin_task(task) is None
+    world.end_task(task, CARRIED_OUT)
     assert world.tx.tasks.tasks == {}

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import datetime
 
-from ringback.core.errand import Errand
 from ringback.core.message import Direction, MessageStatus
 from ringback.core.scenario import (
     CARRIED_OUT,
@@ -14,18 +13,18 @@ from ringback.core.scenario import (
     Step,
     failure_in,
 )
-from ringback.core.task import Later, Task
+from ringback.core.task import BeginResult, Errand, Later, Task
 from ringback.core.wireless.command import Command
 from ringback.core.wireless.events import CommandChanged
 from ringback.core.wireless.sim import CHANGING, WirelessSim, WirelessStatus
 from ringback.operations.moment import Moment
 from ringback.operations.wireless.commands import forget_command, has_messages_there
 from ringback.operations.wireless.devices import note_use
-from ringback.operations.wireless.life_of_sims import plan_final
+from ringback.operations.wireless.sim_lifecycle import plan_final
 from ringback.ports import Transaction
 
 
-def begin_command(tx: Transaction, task: Task, moment: Moment) -> Errand | Ending | Later | None:
+def begin_command(tx: Transaction, task: Task, moment: Moment) -> BeginResult:
     """Have the network send a Command, unless it can't be sent whatever the network does."""
     command = tx.wireless.commands.get(task.subject_sid)
     if command is None:

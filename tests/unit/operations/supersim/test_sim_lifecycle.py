@@ -9,7 +9,6 @@ from ringback.core.scenario import CarrierFailure, NoAnswer, Step
 from ringback.core.supersim.billing import PeriodType
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.task import Task
-from ringback.operations.life import Life
 from ringback.operations.supersim.billing import list_billing_periods
 from ringback.operations.supersim.commands import NewSms, send_sms
 from ringback.operations.supersim.devices import receive_sms, transfer_data
@@ -90,10 +89,9 @@ def test_another_fleet_counts_from_its_beginning() -> None:
 @pytest.mark.parametrize("step", [Step.UPDATE_SIM, Step.ACTIVATE_SIM, Step.RENEW_PERIOD])
 def test_a_step_of_a_sim_that_is_gone_does_nothing(step: Step) -> None:
     world = World()
-    life = Life(world.moment)
     task = Task(step, "HS" + "0" * 32, ACCOUNT_SID, NOW)
-    begun = life.begin(world.tx, task)
-    life.end(world.tx, task, FAILURE)
+    begun = world.begin_task(task)
+    world.end_task(task, FAILURE)
     assert begun is None or step is not Step.UPDATE_SIM
     assert list(world.tx.supersim.sims.records) == [SIM_SID]
     assert world.tx.tasks.tasks == {}

@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-from ringback.core.errand import Errand
 from ringback.core.readiness import when_active
 from ringback.core.scenario import Ending, Step
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.supersim.sim_update import finish, moved
-from ringback.core.task import Task
+from ringback.core.task import Errand, Task
 from ringback.operations.metering import used_since
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.billing import begin_period, renew_period

@@ -14,7 +14,6 @@ from ringback.core.wireless.command import IncludeSid
 from ringback.core.wireless.rate_plan import RatePlan, Zone
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.core.wireless.usage import CommandUse
-from ringback.operations.life import Life
 from ringback.operations.wireless.commands import NewCommand, send_command
 from ringback.operations.wireless.devices import receive_text
 from ringback.operations.wireless.sims import delete_sim
@@ -200,7 +199,7 @@ def test_a_command_that_the_network_sent_while_its_sim_was_deleted_was_sent(worl
     sid = send(world, wants_receipt=False)
     world.tx.wireless.sims.remove(WIRELESS_SIM_SID)
     task = Task(Step.SEND_COMMAND, sid, ACCOUNT_SID, NOW)
-    Life(world.moment).end(world.tx, task, CARRIED_OUT)
+    world.end_task(task, CARRIED_OUT)
     assert statuses_told(world) == [("sent", None)]
     assert world.tx.wireless.command_uses.uses == []
 
@@ -348,7 +347,7 @@ def test_a_command_is_not_forgotten_before_its_end_was_told(world: World) -> Non
 
 @pytest.mark.parametrize("step", [Step.SEND_COMMAND, Step.CONFIRM_COMMAND, Step.FORGET_COMMAND])
 def test_a_step_of_a_command_that_is_gone_does_nothing(world: World, step: Step) -> None:
-    life, task = Life(world.moment), Task(step, "DC" + "0" * 32, ACCOUNT_SID, NOW)
-    assert life.begin(world.tx, task) is None
-    life.end(world.tx, task, CARRIED_OUT)
+    task = Task(step, "DC" + "0" * 32, ACCOUNT_SID, NOW)
+    assert world.begin_task(task) is None
+    world.end_task(task, CARRIED_OUT)
     assert (world.told(), world.tx.wireless.commands.records) == ([], {})

@@ -7,18 +7,17 @@ Checkpoints: `carried_out`, before the transaction; `announced`, after it.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
-from ringback.core.errand import Errand
 from ringback.core.errors import StoreUnavailable
-from ringback.core.scenario import Ending, NoAnswer
-from ringback.core.task import Later, Task
+from ringback.core.scenario import Ending, NoAnswer, Step
+from ringback.core.task import BeginResult, Errand, Later, Task
 from ringback.engine.bell import Bell
 from ringback.engine.outage import outlast
-from ringback.ports import Carrier, Clock, LifeCycle, Store, Transaction, no_checkpoint
+from ringback.ports import Carrier, Clock, Store, TaskHandler, Transaction, no_checkpoint
 
 PAUSE: Final = timedelta(hours=1)
 """After which a task is tried again that couldn't be begun or ended."""
@@ -26,26 +25,29 @@ _AT_ONCE: Final = 100
 
 _log = logging.getLogger(__name__)
 
+C = TypeVar("C")
 T = TypeVar("T")
-Begun = tuple[Task, Errand | Ending | Later | None]
+Begun = tuple[Task, BeginResult]
 Ended = tuple[Task, Ending | None]
 
 
-class Progress:
-    """The loop that has due tasks carried out."""
+class TaskRunner(Generic[C]):
+    """The loop that has due tasks carried out, each kind by its handler."""
 
     def __init__(
         self,
         *,
         store: Store,
         carrier: Carrier,
-        life: LifeCycle,
+        handlers: Mapping[Step, TaskHandler[C]],
+        context: Callable[[], C],
         clock: Clock,
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
         self._store = store
         self._carrier = carrier
-        self._life = life
+        self._handlers = handlers
+        self._context = context
         self._clock = clock
         self._checkpoint = checkpoint
         self._bell = Bell(clock)
@@ -118,8 +120,8 @@ class Progress:
             for one in ended:
                 await self._alone(one[0], partial(self._end, one))
 
-    def _begin(self, task: Task, tx: Transaction) -> Errand | Ending | Later | None:
-        begun = self._life.begin(tx, task)
+    def _begin(self, task: Task, tx: Transaction) -> BeginResult:
+        begun = self._handlers[task.step].begin(tx, task, self._context())
         if isinstance(begun, Later):
             tx.tasks.put(task._replace(due=begun.until))
         return begun
@@ -127,7 +129,7 @@ class Progress:
     def _end(self, one: Ended, tx: Transaction) -> None:
         task, ending = one
         if tx.tasks.take(task) and ending is not None:
-            self._life.end(tx, task, ending)
+            self._handlers[task.step].end(tx, task, ending, self._context())
 
     async def _alone(self, task: Task, work: Callable[[Transaction], T]) -> T | None:
         """Return what the work on one task returns; where it fails, put the task off."""

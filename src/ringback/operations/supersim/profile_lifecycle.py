@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Final
 
-from ringback.core.errand import Errand
 from ringback.core.errors import Invalid
 from ringback.core.scenario import CarriedOut, CarrierFailure, Ending, Step, failure_in
 from ringback.core.supersim.esim_profile import (
@@ -15,7 +14,7 @@ from ringback.core.supersim.esim_profile import (
 )
 from ringback.core.supersim.events import EsimProfileChanged
 from ringback.core.supersim.settings_update import SettingsStatus
-from ringback.core.task import Task
+from ringback.core.task import Errand, Task
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.sims import add_sim
 from ringback.ports import Transaction

@@ -1,6 +1,6 @@
 """Progress: changes are carried out when due, and each one's ending is one transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -9,24 +9,23 @@ import pytest
 
 from ringback.carrier.simulated import SimulatedCarrier
 from ringback.core.callback import Callback
-from ringback.core.errand import Errand
 from ringback.core.method import Method
 from ringback.core.scenario import CarriedOut, CarrierFailure, Ending, Step
 from ringback.core.simulation import Simulation
 from ringback.core.source import Source
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.supersim.sim_update import SimUpdate
-from ringback.core.task import Later, Task
-from ringback.engine.progress import PAUSE, Progress
-from ringback.operations.life import Life
+from ringback.core.task import BeginResult, Errand, Task
+from ringback.engine.task_runner import PAUSE, TaskRunner
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.commands import NewSms, send_sms
+from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import (
     CallbackFilter,
     Carrier,
     Chance,
-    LifeCycle,
     Store,
+    TaskHandler,
     Transaction,
     Window,
 )
@@ -66,7 +65,7 @@ class FailingCarrier:
 
 @dataclass
 class Bench:
-    """Progress and what it works with."""
+    """A task runner and what it works with."""
 
     store: Store
     carrier: Carrier = field(default_factory=SimulatedCarrier)
@@ -75,13 +74,14 @@ class Bench:
     intake: KeepingIntake = field(default_factory=KeepingIntake)
     steps: Steps = field(default_factory=Steps)
     checkpoint: Callable[[str], None] | None = None
-    life: LifeCycle | None = None
+    handlers: Mapping[Step, TaskHandler[Moment]] = field(default_factory=lambda: TASK_HANDLERS)
 
     def __post_init__(self) -> None:
-        self.progress = Progress(
+        self.task_runner = TaskRunner(
             store=self.store,
             carrier=self.carrier,
-            life=self.life or Life(self.moment),
+            handlers=self.handlers,
+            context=self.moment,
             clock=self.clock,
             checkpoint=self.checkpoint or self.steps,
         )
@@ -128,7 +128,7 @@ async def called_back(store: Store) -> list[Callback]:
 
 async def test_a_change_that_is_not_due_is_left_alone() -> None:
     store = await a_store_with(an_update(), due=NOW + timedelta(microseconds=1))
-    assert await Bench(store).progress.step() == 0
+    assert await Bench(store).task_runner.step() == 0
     assert await sim_in(store) == SCHEDULED
     assert await called_back(store) == []
 
@@ -136,7 +136,7 @@ async def test_a_change_that_is_not_due_is_left_alone() -> None:
 async def test_a_due_change_gives_the_sim_its_new_status_and_fleet() -> None:
     store = await a_store_with(an_update(to_status=SimStatus.INACTIVE, to_fleet_sid=OTHER_FLEET))
     bench = Bench(store, clock=FakeClock(NOW + 5 * SECOND))
-    assert await bench.progress.step() == 1
+    assert await bench.task_runner.step() == 1
     assert await sim_in(store) == a_sim(
         status=SimStatus.INACTIVE, fleet_sid=OTHER_FLEET, date_updated=NOW + 5 * SECOND
     )
@@ -145,7 +145,7 @@ async def test_a_due_change_gives_the_sim_its_new_status_and_fleet() -> None:
 async def test_a_due_change_calls_back_at_once() -> None:
     store = await a_store_with(an_update(callback_method=Method.GET))
     bench = Bench(store)
-    await bench.progress.step()
+    await bench.task_runner.step()
     (callback,) = await called_back(store)
     assert (callback.progress.due, callback.method) == (NOW, Method.GET)
     assert callback.source is Source.KORE
@@ -161,20 +161,20 @@ async def test_a_due_change_calls_back_at_once() -> None:
 
 async def test_a_change_without_a_url_calls_nobody_back() -> None:
     store = await a_store_with(an_update(callback_url=None))
-    await Bench(store).progress.step()
+    await Bench(store).task_runner.step()
     assert (await sim_in(store)).status is SimStatus.INACTIVE
     assert await called_back(store) == []
 
 
 async def test_a_change_that_the_network_fails_gives_back_the_previous_status_and_fleet() -> None:
     store = await a_store_with(an_update(from_status=SimStatus.ACTIVE, to_fleet_sid=OTHER_FLEET))
-    await Bench(store, FailingCarrier(FAILURE)).progress.step()
+    await Bench(store, FailingCarrier(FAILURE)).task_runner.step()
     assert await sim_in(store) == a_sim(status=SimStatus.ACTIVE, fleet_sid=FLEET_SID)
 
 
 async def test_a_change_that_the_network_fails_calls_back_with_its_error() -> None:
     store = await a_store_with(an_update(from_status=SimStatus.ACTIVE))
-    await Bench(store, FailingCarrier(FAILURE)).progress.step()
+    await Bench(store, FailingCarrier(FAILURE)).task_runner.step()
     (callback,) = await called_back(store)
     assert callback.parameters[3:] == [
         ("SimStatus", "active"),
@@ -187,7 +187,7 @@ async def test_a_change_that_the_network_fails_calls_back_with_its_error() -> No
 async def test_a_change_is_carried_out_once() -> None:
     store = await a_store_with(an_update())
     bench = Bench(store)
-    assert [await bench.progress.step() for _ in range(2)] == [1, 0]
+    assert [await bench.task_runner.step() for _ in range(2)] == [1, 0]
     assert len(await called_back(store)) == 1
 
 
@@ -195,7 +195,7 @@ async def test_a_name_given_meanwhile_stays() -> None:
     store = await a_store_with(an_update())
     renamed = a_sim(status=SimStatus.SCHEDULED, unique_name="renamed")
     await store.transact(lambda tx: tx.supersim.sims.save(renamed))
-    await Bench(store).progress.step()
+    await Bench(store).task_runner.step()
     (callback,) = await called_back(store)
     assert (await sim_in(store)).unique_name == "renamed"
     assert ("SimUniqueName", "renamed") in callback.parameters
@@ -226,7 +226,7 @@ class WatchedStore:
 
 async def test_nobody_sees_the_new_status_without_the_callback() -> None:
     store = WatchedStore(await a_store_with(an_update()))
-    await Bench(store).progress.step()
+    await Bench(store).task_runner.step()
     assert list(dict.fromkeys(store.seen)) == [
         (SimStatus.SCHEDULED, 0, True),
         (SimStatus.INACTIVE, 1, False),
@@ -242,7 +242,7 @@ class BrokenChance:
 
 async def test_where_the_callback_cant_be_made_the_sim_stays_as_it_was() -> None:
     store = await a_store_with(an_update())
-    await Bench(store, chance=BrokenChance()).progress.step()
+    await Bench(store, chance=BrokenChance()).task_runner.step()
     assert await sim_in(store) == SCHEDULED
     assert await store.transact(lambda tx: tx.supersim.sim_updates.get(SIM_SID)) == an_update()
 
@@ -253,10 +253,10 @@ async def test_a_change_that_somebody_else_ended_meanwhile_calls_nobody_back_aga
 
     class SlowCarrier:
         async def carry_out(self, errand: Errand) -> Ending:
-            await other.progress.step()
+            await other.task_runner.step()
             return CarriedOut()
 
-    await Bench(store, SlowCarrier()).progress.step()
+    await Bench(store, SlowCarrier()).task_runner.step()
     assert len(await called_back(store)) == 1
 
 
@@ -266,7 +266,7 @@ async def test_a_change_that_somebody_else_ended_meanwhile_calls_nobody_back_aga
 async def test_the_loop_carries_a_change_out_at_its_instant_and_not_before() -> None:
     store = await a_store_with(an_update(), due=NOW + SECOND)
     bench = Bench(store)
-    async with running(bench.progress.run):
+    async with running(bench.task_runner.run):
         bench.clock.advance(SECOND - timedelta(microseconds=1))
         await all_has_run()
         assert await sim_in(store) == SCHEDULED
@@ -278,10 +278,10 @@ async def test_the_loop_carries_a_change_out_at_its_instant_and_not_before() -> 
 async def test_the_loop_sees_a_new_change_when_it_is_woken() -> None:
     store = await a_store_with()
     bench = Bench(store)
-    async with running(bench.progress.run):
+    async with running(bench.task_runner.run):
         await all_has_run()
         await store.transact(lambda tx: begin(tx, an_update(), NOW + SECOND))
-        bench.progress.wake()
+        bench.task_runner.wake()
         await all_has_run()
         bench.clock.advance(SECOND)
         await bench.steps.reach("announced")
@@ -291,10 +291,10 @@ async def test_the_loop_sees_a_new_change_when_it_is_woken() -> None:
 async def test_a_restart_takes_up_what_was_open() -> None:
     store = await a_store_with(an_update(), due=NOW + SECOND)
     first = Bench(store)
-    async with running(first.progress.run):
+    async with running(first.task_runner.run):
         await all_has_run()
     second = Bench(store, clock=FakeClock(NOW + timedelta(days=1)))
-    async with running(second.progress.run):
+    async with running(second.task_runner.run):
         await second.steps.reach("announced")
     assert (await sim_in(store)).status is SimStatus.INACTIVE
     assert len(await called_back(store)) == 1
@@ -306,16 +306,16 @@ async def test_a_crash_between_the_network_and_the_store_carries_the_change_out_
 
     store = await a_store_with(an_update())
     with pytest.raises(SystemExit, match="carried_out"):
-        await Bench(store, checkpoint=die).progress.step()
+        await Bench(store, checkpoint=die).task_runner.step()
     assert await sim_in(store) == SCHEDULED
-    assert await Bench(store).progress.step() == 1
+    assert await Bench(store).task_runner.step() == 1
     assert len(await called_back(store)) == 1
 
 
 async def test_an_idle_loop_leaves_the_store_alone() -> None:
     store = FailingStore(await a_store_with())
     bench = Bench(store)
-    async with running(bench.progress.run):
+    async with running(bench.task_runner.run):
         await all_has_run()
         before = store.transactions
         bench.clock.advance(timedelta(days=1))
@@ -337,7 +337,7 @@ async def test_more_changes_than_one_step_takes_are_all_carried_out() -> None:
 
     await store.transact(work)
     bench = Bench(store)
-    async with running(bench.progress.run):
+    async with running(bench.task_runner.run):
         await bench.steps.reach("announced", 3)
     assert len(await called_back(store)) == 250
     assert await store.transact(lambda tx: tx.tasks.due(NOW, limit=1)) == []
@@ -347,7 +347,7 @@ async def test_a_store_that_is_away_for_a_moment_is_asked_again() -> None:
     store = FailingStore(await a_store_with(an_update()))
     store.failures_to_come = 1
     bench = Bench(store)
-    async with running(bench.progress.run):
+    async with running(bench.task_runner.run):
         await all_has_run()
         bench.clock.advance(SECOND)
         await all_has_run()
@@ -364,7 +364,7 @@ class BrokenCarrier:
 async def test_a_carrier_that_breaks_down_fails_the_update_and_not_the_server() -> None:
     store = await a_store_with(an_update())
     bench = Bench(store, carrier=BrokenCarrier())
-    await bench.progress.step()
+    await bench.task_runner.step()
     (callback,) = await called_back(store)
     told = dict(callback.parameters)
     assert (told["SimStatus"], told["ErrorCode"]) == ("active", "83004")
@@ -373,20 +373,21 @@ async def test_a_carrier_that_breaks_down_fails_the_update_and_not_the_server() 
 # ---- one task and the others ---------------------------------------------------------------------
 
 
-class SoreLife:
-    """A life cycle that can't do with one SIM what it is asked to do."""
+class SoreUpdates:
+    """Handlers that can't do with one SIM what they are asked to do."""
 
-    def __init__(self, life: LifeCycle, sore_sid: str, *, where: str) -> None:
-        self._life = life
+    def __init__(self, sore_sid: str, *, where: str) -> None:
         self.sore_sid: str | None = sore_sid
         self._where = where
+        self._real = TASK_HANDLERS[Step.UPDATE_SIM]
+        self.table = {Step.UPDATE_SIM: TaskHandler(self._begin, self._end)}
 
-    def begin(self, tx: Transaction, task: Task) -> Errand | Ending | Later | None:
+    def _begin(self, tx: Transaction, task: Task, moment: Moment) -> BeginResult:
         self._wince("begin", task)
-        return self._life.begin(tx, task)
+        return self._real.begin(tx, task, moment)
 
-    def end(self, tx: Transaction, task: Task, ending: Ending) -> None:
-        self._life.end(tx, task, ending)
+    def _end(self, tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+        self._real.end(tx, task, ending, moment)
         self._wince("end", task)
 
     def _wince(self, where: str, task: Task) -> None:
@@ -412,10 +413,8 @@ async def test_a_task_that_cant_go_on_is_put_off_and_stops_no_other(
     where: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     store, other = await a_store_with_two()
-    bench = Bench(store)
-    life = SoreLife(Life(bench.moment), SIM_SID, where=where)
-    sore = Bench(store, life=life, clock=bench.clock)
-    await sore.progress.step()
+    sore = Bench(store, handlers=SoreUpdates(SIM_SID, where=where).table)
+    await sore.task_runner.step()
     assert await sim_in(store) == SCHEDULED
     assert await store.transact(lambda tx: tx.supersim.sim_updates.get(other.sid)) is None
     assert [dict(one.parameters)["SimSid"] for one in await called_back(store)] == [other.sid]
@@ -426,13 +425,12 @@ async def test_a_task_that_cant_go_on_is_put_off_and_stops_no_other(
 
 async def test_a_task_that_was_put_off_goes_on_when_it_can() -> None:
     store, _ = await a_store_with_two()
-    bench = Bench(store)
-    life = SoreLife(Life(bench.moment), SIM_SID, where="end")
-    sore = Bench(store, life=life, clock=bench.clock)
-    async with running(sore.progress.run):
+    updates = SoreUpdates(SIM_SID, where="end")
+    sore = Bench(store, handlers=updates.table)
+    async with running(sore.task_runner.run):
         await sore.steps.reach("announced")
-        life.sore_sid = None
-        bench.clock.advance(PAUSE)
+        updates.sore_sid = None
+        sore.clock.advance(PAUSE)
         await sore.steps.reach("announced", 2)
     assert (await sim_in(store)).status is SimStatus.INACTIVE
     assert len(await called_back(store)) == 2
@@ -455,7 +453,7 @@ async def test_what_the_network_did_is_not_done_again_for_want_of_a_store() -> N
     store = FailingStore(await a_store_with(an_update()))
     carrier = CountingCarrier(store)
     bench = Bench(store, carrier)
-    async with running(bench.progress.run):
+    async with running(bench.task_runner.run):
         for _ in range(3):
             await all_has_run()
             bench.clock.advance(SECOND)
@@ -470,8 +468,8 @@ async def test_a_task_that_has_to_wait_for_another_comes_behind_it_at_the_same_i
     sms = await store.transact(
         lambda tx: send_sms(tx, ACCOUNT_SID, NewSms(SIM_SID, "hello"), at_once)
     )
-    progress = Bench(store).progress
-    assert [await progress.step() for _ in range(3)] == [2, 1, 0]
+    runner = Bench(store).task_runner
+    assert [await runner.step() for _ in range(3)] == [2, 1, 0]
     told = await store.transact(lambda tx: tx.supersim.sms_commands.get(sms.sid))
     # The SIM was inactive by then; before its change, the SMS would have gone out.
     assert told is not None
