@@ -28,11 +28,11 @@ class MemoryShadows:
     def settle(self, shadows: Sequence[Shadow]) -> None:
         for shadow in shadows:
             self.shadows[shadow.sid] = shadow
-            self.responses.replace(shadow.sid, shadow.account_sid, 1, shadow.response)
+            self.responses.replace(shadow.sid, shadow.account_sid, 1, shadow.attempt.response)
         self.responses.keep_within_budget()
 
     def left_open(self) -> list[Shadow]:
-        return [shadow for shadow in self.shadows.values() if shadow.result == "open"]
+        return [shadow for shadow in self.shadows.values() if shadow.attempt.result == "open"]
 
     def page(self, account_sid: str, which: ShadowFilter, window: Window) -> RecordPage[Compared]:
         own = of_account(account_sid, self.shadows.values())
@@ -44,25 +44,27 @@ class MemoryShadows:
         return [comparison for _, comparison in self.page(account_sid, _ALL, window)]
 
     def _shown(self, shadow: Shadow) -> Shadow:
-        return shadow._replace(response=self.responses.shown(shadow.sid, 1, shadow.response))
+        response = self.responses.shown(shadow.sid, 1, shadow.attempt.response)
+        return shadow._replace(attempt=shadow.attempt._replace(response=response))
 
     def _compare(self, shadow: Shadow) -> Comparison:
-        callback = self.callbacks.callbacks[shadow.callback_sid]
+        copy = shadow.attempt
+        callback = self.callbacks.callbacks[copy.callback_sid]
         first = self.callbacks.rows[callback.sid, 1]
         return Comparison(
             shadow.sid,
             callback.sid,
             callback.url.shown,
-            shadow.date_started,
+            copy.date_started,
             (callback.source, shadow.source),
             _answer(first),
-            _answer(shadow),
-            _is_same(first.response, shadow.response),
-            (_excerpt(first.response), _excerpt(shadow.response)),
+            _answer(copy),
+            _is_same(first.response, copy.response),
+            (_excerpt(first.response), _excerpt(copy.response)),
         )
 
 
-def _answer(row: Attempt | Shadow) -> Answer:
+def _answer(row: Attempt) -> Answer:
     milliseconds = None if row.timings is None else row.timings.total
     return Answer(row.result, row.status_code, row.failure, milliseconds)
 
@@ -78,6 +80,6 @@ def _excerpt(response: RecordedResponse | None) -> bytes | None:
 def _is_wanted(shadow: Shadow, which: ShadowFilter) -> bool:
     return (
         which.source in (None, shadow.source)
-        and which.callback_sid in (None, shadow.callback_sid)
-        and (which.since is None or which.since <= shadow.date_started)
+        and which.callback_sid in (None, shadow.attempt.callback_sid)
+        and (which.since is None or which.since <= shadow.attempt.date_started)
     )

@@ -311,13 +311,16 @@ def shadow(number: int, account_sid: str = OURS, source: Source = Source.TWILIO)
     """Return the open row of the copy of the callback with this number."""
     return Shadow(
         sid=sid(Kind.SHADOW, number),
-        callback_sid=callback(number).sid,
-        account_sid=account_sid,
         source=source,
         idempotency_token=f"token {number}",
         url=callback(number).url.with_parameters("shadow=1"),
-        date_started=NOW + number * SECOND,
+        attempt=Attempt(callback(number).sid, account_sid, 1, NOW + number * SECOND),
     )
+
+
+def request_of(shadow: Shadow, head: str = "POST /p HTTP/1.1") -> RecordedRequest:
+    """Return the request of a copy, with the body that all callbacks of `callback` have."""
+    return RecordedRequest("POST", shadow.url.wire, head, callback(1).body)
 
 
 def row_of(claim: Claim, outcome: Outcome, request: RecordedRequest | None = None) -> Attempt:

@@ -193,7 +193,7 @@ async def test_a_copys_answer_makes_room_by_its_age_as_others_do(store: Store) -
     copy = settled(shadow(1), Delivered(200), long(6 * KIB))
     await settle_(store, copy)
     await answer(store, 2, long(7 * KIB))
-    assert [one.response for one in await copies_of(store)] == [shortened(long(6 * KIB))]
+    assert [one.attempt.response for one in await copies_of(store)] == [shortened(long(6 * KIB))]
     assert await bytes_of(store) == 7 * KIB
 
 

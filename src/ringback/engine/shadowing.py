@@ -229,7 +229,7 @@ class Shadowing:
             await self._commit_one_by_one(ended, picked, failure)
             return
         for shadow in ended:
-            self._tally.shadows[shadow.source, shadow.result] += 1
+            self._tally.shadows[shadow.source, shadow.attempt.result] += 1
             self._checkpoint("shadow_settled")
         for one, account in zip(picked, accounts, strict=True):
             task = asyncio.create_task(self._send(one, account))
@@ -266,17 +266,17 @@ class Shadowing:
         finally:
             self._leave(copy)
         self._checkpoint("shadow_sent")
-        head = None if letter.request is None else letter.request.recorded().head
+        request = letter.request and letter.request.recorded()
         opened = Shadow.opened(copy, of=callback)
         started += timedelta(seconds=exchange.waited)
-        self._ended.append(opened.settled(exchange, head, started=started))
+        self._ended.append(opened.settled(exchange, request, started=started))
         self._go_on()
 
     def _settle_left_open(self, tx: Transaction) -> int:
         left_open = tx.shadows.left_open()
         tx.shadows.settle(
             [
-                shadow.settled(Exchange(Unknown()), None, started=shadow.date_started)
+                shadow.settled(Exchange(Unknown()), None, started=shadow.attempt.date_started)
                 for shadow in left_open
             ]
         )

@@ -235,4 +235,4 @@ def _add_copies(tx: Transaction, callback: Callback) -> None:
     tx.shadows.open([taken, under_way])
     answered = RecordedResponse(200, (("Server", "made up"),), b"fine")
     exchange = Exchange(Delivered(200), Timings(2.5, None, 0.5, None, 2.0), answered, "192.0.2.1")
-    tx.shadows.settle([taken.settled(exchange, _REQUEST.head, started=NOW)])
+    tx.shadows.settle([taken.settled(exchange, _REQUEST, started=NOW)])

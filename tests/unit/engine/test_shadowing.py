@@ -137,7 +137,7 @@ def _rows(tx: Transaction) -> list[Shadow]:
 
 
 async def results_in(store: Store) -> list[str]:
-    return [row.result for row in await rows_in(store)]
+    return [row.attempt.result for row in await rows_in(store)]
 
 
 def marked(requests: list[OutgoingRequest]) -> list[OutgoingRequest]:
@@ -258,8 +258,8 @@ async def test_a_transport_that_breaks_down_is_an_ending_too() -> None:
     bench = Bench(store, FunctionTransport(break_down))
     await bench.consider(a_callback())
     (row,) = await rows_in(store)
-    assert (row.result, row.failure) == ("unreachable", "internal")
-    assert row.request_head is not None
+    assert (row.attempt.result, row.attempt.failure) == ("unreachable", "internal")
+    assert row.attempt.request is not None
 
 
 async def test_the_time_limits_of_the_copys_own_url_hold() -> None:
@@ -289,8 +289,8 @@ async def test_the_recorded_request_hides_credentials() -> None:
     bench = Bench(store, RecordingTransport())
     await bench.consider(a_callback(url="http://user:made-up@a.example/"))
     (row,) = await rows_in(store)
-    assert row.request_head is not None
-    assert "Authorization: (hidden)" in row.request_head
+    assert row.attempt.request is not None
+    assert "Authorization: (hidden)" in row.attempt.request.head
 
 
 # ---- how many ------------------------------------------------------------------------------------
@@ -354,7 +354,7 @@ async def test_what_is_more_than_may_wait_is_skipped_and_counted() -> None:
     transport.open("b.example")
     await bench.steps.reach("shadow_settled", 6)
     assert bench.shadowing.is_still
-    assert {row.callback_sid for row in await rows_in(store)} == {
+    assert {row.attempt.callback_sid for row in await rows_in(store)} == {
         sid(number) for number in (1, 2, 3, 4, 10, 11)
     }
 

@@ -54,13 +54,22 @@ def show_parameters(pairs: Pairs) -> dict[str, str | list[str]]:
 
 def show_attempt(attempt: Attempt) -> dict[str, Any]:
     """Return an attempt's record."""
-    timings = attempt.timings
     return {
         "callback_sid": attempt.callback_sid,
         "number": attempt.number,
+        **show_ending(attempt),
+        "request": attempt.request and _show_request(attempt.request),
+        "response": attempt.response and show_response(attempt.response),
+    }
+
+
+def show_ending(attempt: Attempt) -> dict[str, Any]:
+    """Return what the records of attempts and of copies have alike."""
+    timings = attempt.timings
+    return {
         "date_started": attempt.date_started,
         "duration_ms": timings and timings.total,
-        "timings": timings and show_timings(timings),
+        "timings": timings and _show_timings(timings),
         "local_address": attempt.local_address,
         "proxy": attempt.proxy,
         "result": attempt.result,
@@ -68,13 +77,10 @@ def show_attempt(attempt: Attempt) -> dict[str, Any]:
         "error_code": attempt.error_code,
         "failure": attempt.failure,
         "reason": attempt.reason,
-        "request": attempt.request and _show_request(attempt.request),
-        "response": attempt.response and show_response(attempt.response),
     }
 
 
-def show_timings(timings: Timings) -> dict[str, float | None]:
-    """Return how long the steps of an exchange took."""
+def _show_timings(timings: Timings) -> dict[str, float | None]:
     return {
         "look_up_ms": timings.look_up,
         "connect_ms": timings.connect,

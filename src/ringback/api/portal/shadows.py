@@ -8,7 +8,7 @@ from starlette.responses import Response
 from ringback.api.forms import read_query
 from ringback.api.paging import PAGING, page_of, read_paging
 from ringback.api.portal.filters import read_source
-from ringback.api.portal.records import show_response, show_timings
+from ringback.api.portal.records import show_ending, show_response
 from ringback.api.representation import json_answer, with_unknown
 from ringback.api.services import Services
 from ringback.api.sign_in import reach_of
@@ -66,33 +66,23 @@ class ShadowResource:
 
 def _show_shadow(compared: Compared) -> dict[str, Any]:
     shadow, comparison = compared
-    timings = shadow.timings
+    attempt = shadow.attempt
     return {
         "sid": shadow.sid,
-        "callback_sid": shadow.callback_sid,
+        "callback_sid": attempt.callback_sid,
         "account_sid": shadow.account_sid,
         "source": shadow.source,
         "idempotency_token": shadow.idempotency_token,
         "url": shadow.url.shown,
-        "date_started": shadow.date_started,
-        "duration_ms": timings and timings.total,
-        "timings": timings and show_timings(timings),
-        "local_address": shadow.local_address,
-        "proxy": shadow.proxy,
-        "result": shadow.result,
-        "status_code": shadow.status_code,
-        "error_code": shadow.error_code,
-        "failure": shadow.failure,
-        "reason": shadow.reason,
-        "request": None if shadow.request_head is None else _show_head(shadow.request_head),
-        "response": shadow.response and show_response(shadow.response),
+        **show_ending(attempt),
+        "request": attempt.request and _show_head(attempt.request),
+        "response": attempt.response and show_response(attempt.response),
         "comparison": _show_comparison(comparison),
     }
 
 
-def _show_head(head: str) -> dict[str, Any]:
-    line = head.partition("\r\n")[0]
-    return {"line": line, "headers": RecordedRequest("", "", head, "").headers}
+def _show_head(request: RecordedRequest) -> dict[str, Any]:
+    return {"line": request.head.partition("\r\n")[0], "headers": request.headers}
 
 
 def _show_comparison(pair: Comparison) -> dict[str, Any]:
