@@ -13,16 +13,14 @@ from ringback.core.account import Account
 from ringback.core.addresses import LOOPBACK
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
 from ringback.core.callback import Callback, CallbackStatus, delivered
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.connection import Connection, limits_of
 from ringback.core.guard import Guard
-from ringback.core.method import Method
 from ringback.core.rendering import render
 from ringback.core.sids import SID_BYTES, Kind, make_sid
 from ringback.core.sim_updated import SimUpdated
 from ringback.core.source import NOTICE
-from ringback.core.supersim.access_profile import NetworkAccessProfile
-from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.transition import Transition
 from ringback.core.webhook_secret import NO_SECRETS, WebhookSecret

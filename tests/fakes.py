@@ -12,11 +12,10 @@ from typing import Final
 from ringback.core.account import Account, ApiKey
 from ringback.core.api_client import LIFETIMES, ApiClient, Area, ClientType
 from ringback.core.callback import Callback, CallbackStatus, Exchange, Progress
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.connection import Limits
 from ringback.core.form import encode
 from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
-from ringback.core.method import Method
 from ringback.core.outcome import Delivered
 from ringback.core.payload import parameters_of
 from ringback.core.rendering import OutgoingRequest
@@ -25,8 +24,7 @@ from ringback.core.secret_hash import hash_secret
 from ringback.core.sim_updated import SimUpdated
 from ringback.core.simulation import Simulation
 from ringback.core.source import NOTICE, Source
-from ringback.core.supersim.access_profile import NetworkAccessProfile
-from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.supersim.sim_update import SimUpdate
 from ringback.core.transition import Transition

@@ -1,6 +1,6 @@
 """The sender's side: requests rendered and signed by the code that sends the real ones."""
 
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.source import Source
 from ringback.receiver.checking import ReceivedRequest

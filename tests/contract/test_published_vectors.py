@@ -2,8 +2,7 @@
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.rendering import render
 from ringback.core.signature import sign_as_kore, sign_as_twilio
 from ringback.core.source import Source

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 from ringback.core.callback import Callback
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.sim_updated import SimUpdated
 from ringback.core.source import Source

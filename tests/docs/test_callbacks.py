@@ -8,11 +8,9 @@ import pytest
 from twilio.rest import Client
 
 from ringback.cli.triggers.table import TRIGGERS, Trigger
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.events import Event
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.form import encode
-from ringback.core.method import Method
-from ringback.core.payload import PARAMETERS
+from ringback.core.payload import PARAMETERS, Event
 from ringback.core.rendering import render
 from ringback.core.scenario import SCENARIOS, CarrierFailure, Step
 from ringback.core.signature import sign_as_kore, sign_as_twilio

@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.source import Source
 from ringback.receiver import SqliteSeen

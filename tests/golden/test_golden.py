@@ -13,11 +13,10 @@ from typing import Final
 import pytest
 
 from ringback.core.account import Account
-from ringback.core.events import Event
+from ringback.core.callback_url import Method
 from ringback.core.form import encode
 from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.method import Method
-from ringback.core.payload import PARAMETERS, parameters_of
+from ringback.core.payload import PARAMETERS, Event, parameters_of
 from ringback.core.rendering import render
 from ringback.core.sim_updated import SimUpdated
 from ringback.core.source import Source

@@ -6,7 +6,7 @@ of the second is that tunnel's.
 
 import pytest
 
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.source import Source
 from ringback.core.supersim.sim import SimStatus

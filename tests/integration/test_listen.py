@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from ringback.cli.dev_file import DevFile
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.source import Source
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, KORE_SECRET, SIM_SID, TOKENS

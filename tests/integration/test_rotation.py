@@ -14,9 +14,8 @@ from random import Random
 from typing import Any, Final, NamedTuple, cast
 
 from ringback.core.addresses import LOOPBACK
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.guard import Guard
-from ringback.core.method import Method
 from ringback.core.simulation import Simulation
 from ringback.core.source import NOTICE
 from ringback.core.transition import Transition

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ringback.core.account import Account
 from ringback.core.callback import Callback
+from ringback.core.callback_url import Method
 from ringback.core.form import encode
-from ringback.core.method import Method
 from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown, Unreachable
 from ringback.core.schedule import Schedule
 from ringback.core.source import Source

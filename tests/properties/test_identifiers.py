@@ -5,9 +5,9 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.core.device_address import device_address
 from ringback.core.infrastructure import BUILT_IN
 from ringback.core.sids import Kind, is_sid, make_sid
+from ringback.core.simulation import device_address
 from ringback.core.source import Source
 from ringback.core.supersim.esim_profile import make_iccid, make_matching_id
 from ringback.core.tokens import KORE_TOKEN, TWILIO_TOKEN, is_token

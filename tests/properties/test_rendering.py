@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ringback.core.account import Account
 from ringback.core.callback import Callback
+from ringback.core.callback_url import Method
 from ringback.core.form import encode
-from ringback.core.method import Method
 from ringback.core.rendering import render
 from ringback.core.source import Source
 from tests.fakes import NOW, a_callback

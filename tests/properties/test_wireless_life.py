@@ -14,12 +14,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
+from ringback.core.calendar import months_after
 from ringback.core.callback import Callback
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.listener import NOBODY, Hook, Listener
 from ringback.core.message import MessageStatus, PayloadType
-from ringback.core.method import Method
-from ringback.core.months import months_after
 from ringback.core.scenario import SCENARIOS, Scenario, Step
 from ringback.core.task import Task
 from ringback.core.wireless.command import Command

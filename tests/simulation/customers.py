@@ -9,9 +9,8 @@ from ringback.core.account import Account
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, compose
 from ringback.core.callback import UNDELIVERED, Callback, CallbackStatus, discard, replay
 from ringback.core.callback_text import write_new
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Invalid, Overloaded, StoreUnavailable
-from ringback.core.method import Method
 from ringback.core.schedule import Schedule
 from ringback.core.source import NOTICE
 from ringback.core.transition import Transition

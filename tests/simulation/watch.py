@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from ringback.core.callback import Callback
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.schedule import Schedule
 from ringback.core.source import Source

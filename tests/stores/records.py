@@ -12,15 +12,13 @@ from ringback.core.scenario import Step
 from ringback.core.shadow import Shadow
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
 from ringback.core.source import Source
-from ringback.core.supersim.access_profile import NetworkAccessProfile
-from ringback.core.supersim.billing import BillingPeriod, PeriodType
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
-from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.supersim.sim_update import SimUpdate
-from ringback.core.supersim.usage import DataSession
+from ringback.core.supersim.usage import BillingPeriod, DataSession, PeriodType
 from ringback.core.task import Task
 from ringback.core.wireless.command import Command
 from ringback.core.wireless.data_session import WirelessSession

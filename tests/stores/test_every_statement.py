@@ -27,7 +27,7 @@ from ringback.core.response_storage import StorageBudget
 from ringback.core.retry import Done, NewRound
 from ringback.core.scenario import Step
 from ringback.core.source import Source
-from ringback.core.supersim.billing import BillingPeriod
+from ringback.core.supersim.usage import BillingPeriod
 from ringback.core.wireless.usage import Question
 from ringback.ports import CallbackFilter, Lane, ShadowFilter, Transaction, Window
 from ringback.stores.sqlite import callbacks as callbacks_module

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ringback.core.callback import Attempt, CallbackStatus, RecordedResponse, Timings, begin
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.core.outcome import Delivered
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.retry import Decision, Done, GiveUp, NewRound, TryAgain

@@ -7,9 +7,9 @@ import pytest
 
 from ringback.core.account import EVERY
 from ringback.core.callback import Exchange, RecordedResponse, Timings, settle
+from ringback.core.callback_url import Method
 from ringback.core.comparison import EXCERPT, Answer, Comparison
 from ringback.core.errors import NoSuchPage
-from ringback.core.method import Method
 from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unreachable
 from ringback.core.rendering import render
 from ringback.core.shadow import SHADOW_BYTES, MarkedByParameter, Shadow, ShadowRule, copy_of

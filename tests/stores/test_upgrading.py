@@ -17,9 +17,8 @@ from ringback.core.callback import (
     RecordedResponse,
     Timings,
 )
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Unusable
-from ringback.core.method import Method
 from ringback.core.source import Source
 from ringback.ports import CallbackFilter, Lane, Waiting, Window
 from ringback.stores.sqlite.columns import to_us

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from ringback.core.device_address import device_address
 from ringback.core.scenario import CARRIED_OUT, CarrierFailure, Ending, Step
 from ringback.core.sids import Kind, is_sid
-from ringback.core.supersim.access_profile import NetworkAccessProfile
-from ringback.core.supersim.billing import PeriodType
-from ringback.core.supersim.fleet import Fleet
+from ringback.core.simulation import device_address
+from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.supersim.usage import PeriodType
 from ringback.core.task import Task
 from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import CallbackFilter, Store, Transaction, Window

@@ -22,11 +22,9 @@ from ringback.api.services import Services
 from ringback.api.shown import Shown
 from ringback.api.sign_in import account_of, reach_of
 from ringback.core.account import Account
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.codes import SUPER_SIM, Codes
-from ringback.core.errors import NoSuchPage
+from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.errors import SUPER_SIM, Codes, NoSuchPage
 from ringback.core.listener import Hook
-from ringback.core.method import Method
 from ringback.operations.moment import Moment
 from ringback.ports import RecordPage, Transaction, Window
 

@@ -15,8 +15,7 @@ from ringback.api.failures import Failures, Tried
 from ringback.api.rate_limit import RateLimit
 from ringback.api.tokens import Tokens
 from ringback.core.account import EVERY, Account
-from ringback.core.api_client import Area
-from ringback.core.caller import Caller
+from ringback.core.api_client import Area, Caller
 from ringback.core.errors import Forbidden, Invalid, NotFound, NotSignedIn
 from ringback.operations.accounts import fetch_account
 from ringback.operations.owners import owner_of

@@ -16,8 +16,8 @@ from ringback.cli.options import data_option, read_url
 from ringback.cli.signals import event_of_signals
 from ringback.cli.tones import styled
 from ringback.core.addresses import ANYWHERE
+from ringback.core.calendar import read_duration
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.durations import read_duration
 from ringback.core.errors import InvalidCallbackUrl, Unusable
 from ringback.core.guard import Guard
 from ringback.core.source import Source

@@ -20,7 +20,7 @@ from ringback.cli.migrate_records import (
     seal_key_option,
     server_option,
 )
-from ringback.core.durations import read_duration
+from ringback.core.calendar import read_duration
 from ringback.core.source import Policy
 from ringback.migration.applying import Ended, Move, exact
 from ringback.migration.canary import look_at

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from ringback.core.durations import read_duration
+from ringback.core.calendar import read_duration
 
 Now = Callable[[], datetime]
 """Says what time it is for the server, which is asked only where that matters."""

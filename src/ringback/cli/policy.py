@@ -14,9 +14,9 @@ from ringback.cli.policy_lines import lines_of_policy, lines_of_simulation
 from ringback.cli.policy_options import instant, policy_file_option, policy_of_file
 from ringback.cli.policy_simulation import simulation_record
 from ringback.cli.portal import portal_of, server_options
+from ringback.core.calendar import iso
 from ringback.core.errors import Unusable
 from ringback.core.outlook import Sent
-from ringback.core.periods import iso
 from ringback.data_folder import DATA_FILE
 from ringback.engine.system import SystemClock
 from ringback.operations.policy_record import policy_record

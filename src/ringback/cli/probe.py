@@ -12,11 +12,10 @@ import click
 
 from ringback.cli.options import read_url
 from ringback.core.addresses import ANYWHERE
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.durations import read_duration
+from ringback.core.calendar import read_duration
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import RingbackError, Unusable
 from ringback.core.guard import Guard
-from ringback.core.method import Method
 from ringback.core.sids import Kind, is_sid
 from ringback.core.source import Source
 from ringback.engine.network import SystemNetwork

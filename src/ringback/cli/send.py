@@ -8,7 +8,7 @@ import click
 
 from ringback.cli.moments import ahead
 from ringback.cli.portal import Portal, with_portal
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 
 
 def _read_parameters(

@@ -7,7 +7,7 @@ import click
 from ringback.cli.awaiting import attempts_of_ended
 from ringback.cli.callback_lines import attempt_lines
 from ringback.cli.portal import Portal, with_portal
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 
 # So that pytest, which goes by names, looks for no tests here.
 __test__ = dict[str, str]()

@@ -11,9 +11,8 @@ from ringback.cli.portal import Portal, with_portal
 from ringback.cli.triggers.stage import Record, Stage
 from ringback.cli.triggers.table import TRIGGERS
 from ringback.cli.triggers.trigger import Told, Trigger
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Unusable
-from ringback.core.method import Method
 from ringback.core.retargeting import retargeted
 
 _LISTENER: Final = "http://127.0.0.1:9000/"

@@ -4,12 +4,10 @@ from datetime import datetime
 from typing import Final
 
 from ringback.core.callback import Callback, Progress
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.events import Event
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.form import encode
 from ringback.core.infrastructure import BUILT_IN, Sources
-from ringback.core.method import Method
-from ringback.core.payload import parameters_of
+from ringback.core.payload import Event, parameters_of
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
 from ringback.core.source import Source, SourceName
 from ringback.core.test_event import TEST_EVENT_BYTES, write_test_event

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar, Final, NamedTuple
 
-from ringback.core.periods import DAY, HOUR, iso
+from ringback.core.calendar import DAY, HOUR, iso
 from ringback.core.source import Hold, Phase, Policy, SourceName
 
 _JUST_BEFORE: Final = timedelta(microseconds=1)

@@ -4,9 +4,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Self, assert_never
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.form import decode
-from ringback.core.method import Method
 from ringback.core.outcome import Outcome, code_of, describe, failure_of, name_of, status_of
 from ringback.core.retry import Decision, Done, GiveUp, NewRound, Round, TryAgain
 from ringback.core.source import SourceName

@@ -7,8 +7,7 @@ from functools import lru_cache
 from typing import Any, Final, cast
 
 from ringback.core.callback import Callback, Progress
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.source import source_named
 
 _MAY_LACK: Final = frozenset({3, 8, 11, 13})

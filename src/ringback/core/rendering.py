@@ -11,10 +11,9 @@ from typing import Final
 
 from ringback.core.account import Account
 from ringback.core.callback import Callback, RecordedRequest
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import SecretGone, SourceGone
 from ringback.core.infrastructure import BUILT_IN, Infrastructure, Signed, Sources, Values
-from ringback.core.method import Method
 from ringback.core.source import SourceName
 
 Headers = tuple[tuple[str, str], ...]

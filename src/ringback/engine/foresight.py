@@ -18,6 +18,7 @@ from ringback.core.borders import (
     reminders,
     sources_that_end,
 )
+from ringback.core.calendar import iso
 from ringback.core.errors import StoreUnavailable
 from ringback.core.outlook import (
     Prospect,
@@ -28,7 +29,6 @@ from ringback.core.outlook import (
     prospects,
     reach,
 )
-from ringback.core.periods import iso
 from ringback.core.source import Hold, Policy, SourceName
 from ringback.engine.bell import Bell
 from ringback.engine.policy_in_force import PolicyInForce

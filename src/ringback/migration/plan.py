@@ -15,9 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self, cast
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import InvalidCallbackUrl, Unusable
-from ringback.core.method import Method
 from ringback.core.retargeting import retargeted
 from ringback.core.source import SourceName, source_named
 from ringback.migration.record import Edit, Entry, Place

@@ -7,8 +7,7 @@ from typing import Final
 
 from ringback.core.account import Account
 from ringback.core.api_client import LIFETIMES, ApiClient, Area, ClientType
-from ringback.core.codes import PLATFORM
-from ringback.core.errors import NotFound, NotSignedIn
+from ringback.core.errors import PLATFORM, NotFound, NotSignedIn
 from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
 from ringback.core.secret_hash import hash_secret
 from ringback.operations.names import check_label

@@ -5,9 +5,8 @@ from datetime import datetime
 from typing import NamedTuple, TypedDict
 
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.events import Event
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.payload import Event
 from ringback.core.scenario import SCENARIOS, Scenario, Step, scenario_in
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
 from ringback.core.simulation import Simulation

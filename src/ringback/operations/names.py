@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from ringback.core.codes import SUPER_SIM, Codes
-from ringback.core.errors import Invalid
+from ringback.core.errors import SUPER_SIM, Codes, Invalid
 from ringback.ports import NamedRecords
 from ringback.ports.records import N
 

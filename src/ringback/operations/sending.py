@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, compose
 from ringback.core.callback import Callback
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.transition import Transition
 from ringback.ports import Chance, Intake, Transaction
 

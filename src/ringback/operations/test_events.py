@@ -6,9 +6,8 @@ from typing import Final
 from ringback.core.account import Account
 from ringback.core.announcement import ANNOUNCEMENT_OF_TEST_BYTES, announce_test
 from ringback.core.callback import Callback
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Conflict, NotFound
-from ringback.core.method import Method
 from ringback.core.webhook_secret import WebhookSecret
 from ringback.operations.accounts import fetch_account
 from ringback.operations.destinations import Destination

@@ -5,8 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from ringback.core.account import Account
-from ringback.core.codes import PLATFORM
-from ringback.core.errors import Invalid, NotFound
+from ringback.core.errors import PLATFORM, Invalid, NotFound
 from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
 from ringback.core.webhook_secret import SecretStatus, WebhookSecret
 from ringback.operations.changing import keep_changed

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.core.source import Source
 from ringback.probe.cases import CASES, Forged, Forgery, Good, Group
 from ringback.probe.faults import Fault

@@ -5,8 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.rendering import Headers, OutgoingRequest
 from ringback.core.signature import sign_as_kore
 from ringback.core.source import Source

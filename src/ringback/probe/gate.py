@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from ringback.core.account import Account
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.connection import Limits
 from ringback.core.infrastructure import BUILT_IN, Sources
-from ringback.core.method import Method
 from ringback.core.outcome import Delivered, Outcome, Refused, describe
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.source import SourceName

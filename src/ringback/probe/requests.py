@@ -10,10 +10,9 @@ from typing import Final
 
 from ringback.core.account import Account
 from ringback.core.callback import Callback, Progress
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.form import encode
 from ringback.core.infrastructure import BUILT_IN, Sources
-from ringback.core.method import Method
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.source import SourceName
 from ringback.core.test_event import TEST_EVENT_BYTES, write_test_event

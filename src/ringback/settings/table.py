@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from ringback.core.durations import read_duration
+from ringback.core.calendar import read_duration
 from ringback.core.egress import read_egress
 from ringback.core.guard import read_ports, read_schemes
 from ringback.core.scenario import scenario_called

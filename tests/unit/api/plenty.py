@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
+from ringback.core.calendar import months_after
 from ringback.core.callback import (
     Callback,
     CallbackStatus,
@@ -14,17 +15,15 @@ from ringback.core.callback import (
     settle,
 )
 from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.months import months_after
 from ringback.core.network import NETWORKS
 from ringback.core.outcome import Delivered, Refused
 from ringback.core.shadow import SHADOW_BYTES, MarkedByParameter, Shadow, ShadowRule, copy_of
 from ringback.core.source import Source
-from ringback.core.supersim.billing import BillingPeriod, PeriodType
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
 from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.supersim.sim import SimStatus
-from ringback.core.supersim.usage import DataSession
+from ringback.core.supersim.usage import BillingPeriod, DataSession, PeriodType
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.core.wireless.usage import CommandUse
 from ringback.ports import Lane, Settlement, Transaction

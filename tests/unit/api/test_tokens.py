@@ -26,8 +26,7 @@ from hypothesis import strategies as st
 
 from ringback.api.tokens import Tokens
 from ringback.core.account import AccountStatus
-from ringback.core.api_client import EVERYTHING, LIFETIMES, ApiClient, Area, ClientType
-from ringback.core.caller import Caller
+from ringback.core.api_client import EVERYTHING, LIFETIMES, ApiClient, Area, Caller, ClientType
 from ringback.core.errors import Forbidden, TokenRefused
 from ringback.ports import Store, TokenKey
 from tests.fakes import ACCOUNT_SID, NOW, FakeClock, SeededChance, an_account, an_api_client

@@ -7,8 +7,7 @@ from click.testing import CliRunner, Result
 
 from ringback.cli.trigger import trigger
 from ringback.cli.triggers.table import TRIGGERS, Trigger
-from ringback.core.events import Event
-from ringback.core.payload import PARAMETERS
+from ringback.core.payload import PARAMETERS, Event
 from ringback.core.sim_updated import SimUpdated
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.wireless.events import CommandChanged

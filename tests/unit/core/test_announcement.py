@@ -12,8 +12,7 @@ from ringback.core.announcement import (
     repeat,
 )
 from ringback.core.callback import Callback, CallbackStatus, Progress
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.source import NOTICE, Hold, Policy, Source
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.test_event import write_test_event

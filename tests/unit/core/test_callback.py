@@ -20,8 +20,7 @@ from ringback.core.callback import (
     replay,
     settle,
 )
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown, Unreachable
 from ringback.core.retry import Decision, Done, GiveUp, NewRound, Round, TryAgain
 from ringback.core.source import Source

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, compose
 from ringback.core.callback import Callback
 from ringback.core.callback_text import read_new, read_url, write_new, write_warnings
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.source import NOTICE
 from ringback.core.transition import Transition
 

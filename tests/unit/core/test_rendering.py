@@ -4,10 +4,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringback.core.callback import Callback, RecordedRequest
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import SecretGone, SourceGone
 from ringback.core.infrastructure import SIGNATURE_SCHEMES, HeaderLine, Infrastructure
-from ringback.core.method import Method
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.signature import sign_as_kore, sign_as_twilio
 from ringback.core.source import Source

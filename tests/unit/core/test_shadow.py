@@ -9,8 +9,7 @@ from ringback.core.callback import (
     Timings,
     settle,
 )
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.outcome import Refused, Unknown
 from ringback.core.rendering import render
 from ringback.core.shadow import (

@@ -15,9 +15,8 @@ import pytest
 
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
 from ringback.core.callback import Callback, Exchange, Progress, Timings, discard
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.connection import Limits as Timeouts
-from ringback.core.method import Method
 from ringback.core.outcome import Failure, Refused, Unreachable
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule

@@ -10,8 +10,7 @@ from typing import TypeVar
 import pytest
 
 from ringback.core.callback import Callback, CallbackStatus, Exchange
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.outcome import Delivered, Failure, Refused, Unreachable
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.shadow import (

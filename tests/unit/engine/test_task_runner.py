@@ -9,7 +9,7 @@ import pytest
 
 from ringback.carrier.simulated import SimulatedCarrier
 from ringback.core.callback import Callback
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.core.scenario import CarriedOut, CarrierFailure, Ending, Step
 from ringback.core.simulation import Simulation
 from ringback.core.source import Source

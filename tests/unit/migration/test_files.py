@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ringback.core.callback_url import Method
 from ringback.core.errors import Unusable
-from ringback.core.method import Method
 from ringback.core.retargeting import retargeted
 from ringback.core.source import Source
 from ringback.migration.record import Edit, Ending, Entry

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ringback.core.caller import OPERATOR
+from ringback.core.api_client import OPERATOR
 from ringback.core.errors import Invalid, NotFound, NotSignedIn
 from ringback.operations.api_keys import create_key, delete_key
 from ringback.operations.sign_in import sign_in

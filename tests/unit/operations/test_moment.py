@@ -5,8 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.scenario import NORMAL, SCENARIOS, Step
 from ringback.core.sids import Kind
 from ringback.core.sim_updated import SimUpdated

@@ -2,8 +2,7 @@
 
 import pytest
 
-from ringback.core.codes import WIRELESS
-from ringback.core.errors import Invalid
+from ringback.core.errors import WIRELESS, Invalid
 from ringback.operations.names import check_name_is_free
 from tests.fakes import ACCOUNT_SID, FLEET_SID, a_fleet, a_sim
 from tests.memory_store import MemoryTransaction

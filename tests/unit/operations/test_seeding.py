@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from ringback.core.scenario import Step
-from ringback.core.supersim.billing import PeriodType
 from ringback.core.supersim.sim import SimStatus
+from ringback.core.supersim.usage import PeriodType
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.api_keys import create_key
 from ringback.operations.seeding import Seed, find_or_seed

@@ -5,8 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from ringback.core.callback import Callback
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.source import NOTICE, Source
 from ringback.core.transition import Transition
 from ringback.operations.sending import NewCallback, prepare_callback, send_callbacks

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from ringback.core.addresses import ANYWHERE
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.connection import Limits
 from ringback.core.guard import Guard
 from ringback.core.infrastructure import (
@@ -16,7 +16,6 @@ from ringback.core.infrastructure import (
     Infrastructure,
     Sources,
 )
-from ringback.core.method import Method
 from ringback.core.signature import sign_as_standard_webhooks
 from ringback.core.source import Source, SourceName
 from ringback.core.tokens import TokenScheme

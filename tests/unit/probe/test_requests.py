@@ -2,9 +2,8 @@
 
 import pytest
 
-from ringback.core.events import Event
-from ringback.core.method import Method
-from ringback.core.payload import PARAMETERS
+from ringback.core.callback_url import Method
+from ringback.core.payload import PARAMETERS, Event
 from ringback.core.source import Source
 from ringback.probe.cases import CASES, Case, Forged, Forgery, Good
 from ringback.probe.forging import forge

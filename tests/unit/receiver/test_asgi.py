@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.source import Source
 from ringback.receiver import Callback, MemorySeen, Receiver

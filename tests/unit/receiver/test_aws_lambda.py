@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.core.source import Source
 from ringback.receiver import Callback, MemorySeen, Receiver
 from ringback.receiver.aws_lambda import lambda_handler, request_of

@@ -8,7 +8,7 @@ from wsgiref.validate import validator
 
 import pytest
 
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.source import Source
 from ringback.receiver import Callback, MemorySeen, Receiver

@@ -20,7 +20,7 @@ from ringback.api.services import Services
 from ringback.api.sign_in import account_of
 from ringback.core.account import Account
 from ringback.core.api_client import PRODUCTS, ApiClient, Area, ClientType
-from ringback.core.codes import PLATFORM
+from ringback.core.errors import PLATFORM
 from ringback.operations.api_clients import NewClient, create_client, fetch_client
 from ringback.operations.family import family_of, in_family
 from ringback.operations.moment import Moment

@@ -8,8 +8,7 @@ from starlette.requests import Request
 
 from ringback.api.forms import MAX_BODY, Parameters
 from ringback.api.json_bodies import Json, check_names, read_json
-from ringback.core.codes import PLATFORM
-from ringback.core.errors import Invalid
+from ringback.core.errors import PLATFORM, Invalid
 
 _DEEPEST: Final = 8
 

@@ -16,7 +16,7 @@ from ringback.api.representation import json_answer, shown_once, with_unknown
 from ringback.api.services import Services
 from ringback.api.sign_in import account_of
 from ringback.core.account import Account
-from ringback.core.codes import PLATFORM
+from ringback.core.errors import PLATFORM
 from ringback.core.webhook_secret import SecretStatus
 from ringback.operations.accounts import fetch_account
 from ringback.operations.webhook_secrets import Held, change_secret, create_secret

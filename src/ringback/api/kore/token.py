@@ -15,9 +15,8 @@ from ringback.api.forms import read_form
 from ringback.api.representation import json_answer, shown_once, with_unknown
 from ringback.api.services import Services
 from ringback.api.sign_in import address_of
-from ringback.core.caller import Caller
-from ringback.core.codes import PLATFORM
-from ringback.core.errors import Invalid, NotSignedIn
+from ringback.core.api_client import Caller
+from ringback.core.errors import PLATFORM, Invalid, NotSignedIn
 from ringback.operations.api_clients import sign_in_client
 
 _GRANT: Final = "client_credentials"

@@ -10,8 +10,7 @@ from types import NoneType
 from typing import Any, ClassVar, Final, NamedTuple, get_args, get_origin, get_type_hints
 
 from ringback.api.schemas import INSTANT, TEXT, Schema, number, one_of, sid_of, text
-from ringback.core.events import Event
-from ringback.core.payload import PARAMETERS
+from ringback.core.payload import PARAMETERS, Event
 from ringback.core.sids import Kind
 
 _FORM_TYPE: Final = "application/x-www-form-urlencoded"

@@ -11,7 +11,7 @@ from ringback.api.forms import Parameters, read_form
 from ringback.api.representation import json_answer, with_unknown
 from ringback.api.routing import resource
 from ringback.api.sign_in import SignIns, caller_of
-from ringback.core.durations import read_duration
+from ringback.core.calendar import read_duration
 from ringback.core.errors import Invalid
 from ringback.engine.timelapse import Timelapse
 from ringback.engine.virtual_clock import MOST_AHEAD

@@ -10,9 +10,8 @@ from ringback.api.portal.records import show_callback
 from ringback.api.representation import json_answer, with_unknown
 from ringback.api.services import Services
 from ringback.api.sign_in import account_of, charge_more
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Conflict, Invalid
-from ringback.core.method import Method
 from ringback.operations.accounts import fetch_account
 from ringback.operations.destinations import MOST, Destination, destinations_of, named
 from ringback.operations.test_events import pending_of, rehearse, send_test_event

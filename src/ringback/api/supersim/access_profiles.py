@@ -26,7 +26,7 @@ from ringback.api.shown import (
 )
 from ringback.core.network import Network
 from ringback.core.sids import Kind
-from ringback.core.supersim.access_profile import NetworkAccessProfile
+from ringback.core.supersim.fleet import NetworkAccessProfile
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.access_profiles import (
     add_network,

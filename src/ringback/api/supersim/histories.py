@@ -22,13 +22,14 @@ from ringback.api.shown import (
     maybe,
     worked_out,
 )
-from ringback.core.periods import iso
+from ringback.core.calendar import iso
 from ringback.core.sids import Kind, is_sid
-from ringback.core.supersim.billing import BillingPeriod, PeriodType
 from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.supersim.usage import (
+    BillingPeriod,
     Granularity,
     Group,
+    PeriodType,
     UsageRecord,
     plan_query,
     summarize,

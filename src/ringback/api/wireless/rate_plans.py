@@ -34,8 +34,8 @@ from ringback.api.shown import (
     worked_out,
 )
 from ringback.api.wireless.resource import WirelessResource
+from ringback.core.callback_url import Method
 from ringback.core.errors import Invalid
-from ringback.core.method import Method
 from ringback.core.sids import Kind
 from ringback.core.wireless.rate_plan import (
     DATA_LIMITS,

@@ -4,8 +4,7 @@ from typing import ClassVar
 
 from ringback.api.forms import Parameters
 from ringback.api.resource import Call, Resource
-from ringback.core.codes import WIRELESS, Codes
-from ringback.core.errors import InvalidCallbackUrl
+from ringback.core.errors import WIRELESS, Codes, InvalidCallbackUrl
 from ringback.core.listener import Listener
 
 

@@ -34,7 +34,7 @@ from ringback.api.shown import (
     worked_out,
 )
 from ringback.api.wireless.resource import WirelessResource
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.core.sids import Kind
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.operations.wireless.sims import (

@@ -31,9 +31,9 @@ from ringback.api.schemas import (
 )
 from ringback.api.shown import Field, Shown, field, maybe, worked_out
 from ringback.api.wireless.resource import WirelessResource
+from ringback.core.calendar import ALWAYS, iso
 from ringback.core.message import Direction
 from ringback.core.metering import price_of
-from ringback.core.periods import ALWAYS, iso
 from ringback.core.sids import Kind
 from ringback.core.wireless.data_session import WirelessSession
 from ringback.core.wireless.radio import PLACES, RadioLink, cell_of, imei_of

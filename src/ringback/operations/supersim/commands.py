@@ -4,10 +4,9 @@ from base64 import b64decode
 from binascii import Error as NotBase64
 from dataclasses import dataclass
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Invalid
 from ringback.core.message import Direction, MessageStatus, PayloadType, fault_in_text
-from ringback.core.method import Method
 from ringback.core.scenario import Step
 from ringback.core.sids import Kind
 from ringback.core.supersim.command import LONGEST_DATAGRAM, IpCommand, IpStatus, SmsCommand

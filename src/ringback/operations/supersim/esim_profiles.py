@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Invalid
-from ringback.core.method import Method
 from ringback.core.scenario import Step
 from ringback.core.sids import Kind
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus

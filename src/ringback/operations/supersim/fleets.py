@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ringback.core.callback_url import Method
 from ringback.core.listener import Hook
-from ringback.core.method import Method
 from ringback.core.sids import Kind
 from ringback.core.supersim.fleet import DATA_LIMIT, Fleet
 from ringback.operations.finding import fetch_named, named_in

@@ -4,13 +4,12 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.device_address import device_address
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Invalid
-from ringback.core.method import Method
 from ringback.core.scenario import Step
 from ringback.core.sids import Kind
 from ringback.core.sim_updated import SimUpdated
+from ringback.core.simulation import device_address
 from ringback.core.supersim.sim import (
     AlreadySo,
     Assigned,

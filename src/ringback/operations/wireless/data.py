@@ -4,9 +4,9 @@ A SIM is on one network, drawn by lot from those that its plan lets it use; so i
 one zone, by the month that began with its first connection.
 """
 
+from ringback.core.calendar import month_around
 from ringback.core.errors import Invalid
 from ringback.core.metering import MEGABYTE
-from ringback.core.months import month_around
 from ringback.core.network import Network
 from ringback.core.scenario import Step
 from ringback.core.sids import Kind

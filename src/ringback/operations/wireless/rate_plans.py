@@ -3,9 +3,8 @@
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ringback.core.codes import WIRELESS
-from ringback.core.errors import Invalid
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
+from ringback.core.errors import WIRELESS, Invalid
 from ringback.core.sids import Kind
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.operations.finding import fetch_named, named_in

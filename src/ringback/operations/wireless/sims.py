@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple, assert_never
 
-from ringback.core.codes import WIRELESS
-from ringback.core.errors import Conflict, Invalid
+from ringback.core.errors import WIRELESS, Conflict, Invalid
 from ringback.core.listener import NOBODY, Hook, Listener
 from ringback.core.scenario import Step
 from ringback.core.sids import Kind

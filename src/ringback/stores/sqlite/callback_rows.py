@@ -15,8 +15,7 @@ from ringback.core.callback import (
     begin,
 )
 from ringback.core.callback_text import read_url, write_warnings
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.source import source_named
 from ringback.stores.sqlite.columns import (
     from_us,

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from ringback.core.callback_text import read_url
+from ringback.core.callback_url import Method
 from ringback.core.comparison import EXCERPT, Answer, Comparison
-from ringback.core.method import Method
 from ringback.core.shadow import Shadow
 from ringback.core.source import source_named
 from ringback.ports import Compared, RecordPage, ShadowFilter, Window

@@ -2,9 +2,9 @@
 
 from typing import Final
 
+from ringback.core.callback_url import Method
 from ringback.core.listener import Listener
 from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.method import Method
 from ringback.core.wireless.command import Command, IncludeSid, Transport
 from ringback.core.wireless.data_session import WirelessSession
 from ringback.core.wireless.radio import RadioLink

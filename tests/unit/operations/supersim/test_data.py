@@ -5,8 +5,8 @@ from typing import Final
 
 import pytest
 
+from ringback.core.calendar import months_after
 from ringback.core.errors import Invalid
-from ringback.core.months import months_after
 from ringback.core.network import NETWORKS
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.supersim.usage import DataSession, Granularity, UsageQuery

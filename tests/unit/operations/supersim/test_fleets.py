@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Invalid, NotFound, RequestRefused
-from ringback.core.method import Method
 from ringback.core.supersim.fleet import Fleet
 from ringback.operations.supersim.fleets import (
     FleetSettings,

@@ -6,8 +6,8 @@ from typing import Final
 import pytest
 
 from ringback.core.scenario import CarrierFailure, NoAnswer, Step
-from ringback.core.supersim.billing import PeriodType
 from ringback.core.supersim.sim import SimStatus
+from ringback.core.supersim.usage import PeriodType
 from ringback.core.task import Task
 from ringback.operations.supersim.billing import list_billing_periods
 from ringback.operations.supersim.commands import NewSms, send_sms

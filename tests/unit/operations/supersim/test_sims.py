@@ -11,11 +11,10 @@ from typing import Final
 import pytest
 
 from ringback.core.callback import Callback
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.device_address import device_address
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Conflict, Invalid, NotFound, RequestRefused
-from ringback.core.method import Method
 from ringback.core.scenario import Step
+from ringback.core.simulation import device_address
 from ringback.core.source import Source
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.task import Task

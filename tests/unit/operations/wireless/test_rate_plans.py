@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import pytest
 
+from ringback.core.callback_url import Method
 from ringback.core.errors import Invalid, NotFound, RequestRefused
-from ringback.core.method import Method
 from ringback.core.wireless.rate_plan import DataLimitStrategy, DataMetering, RatePlan
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.wireless.rate_plans import (

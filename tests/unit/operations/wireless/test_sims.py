@@ -9,10 +9,9 @@ from typing import Final
 import pytest
 
 from ringback.core.callback import Callback
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Conflict, Invalid, NotFound, RequestRefused
 from ringback.core.listener import NOBODY, Hook, Listener
-from ringback.core.method import Method
 from ringback.core.scenario import SCENARIOS, Step
 from ringback.core.source import Source
 from ringback.core.task import Task

@@ -4,8 +4,8 @@ from typing import get_args
 
 import pytest
 
+from ringback.core.callback_url import Method
 from ringback.core.form import encode
-from ringback.core.method import Method
 from ringback.core.payload import PARAMETERS, parameters_of
 from ringback.core.rendering import render
 from ringback.core.source import Source
