@@ -47,8 +47,8 @@ from ringback.engine.task_runner import TaskRunner
 from ringback.engine.timelapse import Timelapse
 from ringback.engine.tls import Tls
 from ringback.engine.virtual_clock import VirtualClock
+from ringback.operations.create_callbacks import send_callbacks
 from ringback.operations.moment import Moment
-from ringback.operations.sending import send_callbacks
 from ringback.operations.supersim.devices import receive_datagram_from
 from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.operations.totals import count_last_week

@@ -26,8 +26,8 @@ from ringback.engine.network import SystemNetwork
 from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
 from ringback.operations.accounts import fetch_account
+from ringback.operations.create_callbacks import NewCallback, prepare_callback, send_callbacks
 from ringback.operations.moment import Moment
-from ringback.operations.sending import NewCallback, prepare_callback, send_callbacks
 from ringback.operations.webhook_secrets import change_secret, create_secret
 from ringback.ports import Transaction
 from ringback.receiver.checking import ReceivedRequest as Received

@@ -22,8 +22,8 @@ from ringback.engine.pool import KeepAlive
 from ringback.engine.sender import Sender
 from ringback.engine.supervisor import Supervisor
 from ringback.engine.task_runner import TaskRunner
+from ringback.operations.create_callbacks import send_callbacks
 from ringback.operations.moment import Moment
-from ringback.operations.sending import send_callbacks
 from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import Chance, Transport
 from tests.simulation.database import Database

@@ -18,7 +18,7 @@ from ringback.core.account import EVERY, Account
 from ringback.core.api_client import Area, Caller
 from ringback.core.errors import Forbidden, Invalid, NotFound, NotSignedIn
 from ringback.operations.accounts import fetch_account
-from ringback.operations.owners import owner_of
+from ringback.operations.lookups import owner_of
 from ringback.operations.sign_in import sign_in
 from ringback.ports import Clock, Store, Transaction
 

@@ -1,4 +1,4 @@
-"""Accounts: made, found, changed; their secrets are shown once."""
+"""Accounts and their subaccounts: made, found, changed; what signs for them is made here, too."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -6,18 +6,20 @@ from typing import Final
 
 from ringback.core.account import Account, AccountStatus
 from ringback.core.errors import Invalid, NotFound
+from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
 from ringback.core.schedule import Schedule
 from ringback.core.sids import SID_BYTES, Kind, make_sid
-from ringback.core.webhook_secret import NO_SECRETS
+from ringback.core.sim_updated import AnySim
+from ringback.core.webhook_secret import NO_SECRETS, WebhookSecret
 from ringback.operations.api_keys import NewKey, create_key
-from ringback.operations.changing import keep_changed
-from ringback.operations.names import check_label
-from ringback.operations.webhook_secrets import make_secret
+from ringback.operations.unique_names import check_label
 from ringback.ports import Chance, Keyring, Transaction
 
 _INVALID_VALUE: Final = 83600
 _FIRST: Final = "first"
 _TOKEN_BYTES: Final = 16
+_SECRET_BYTES: Final = 9
+"""The samples in KORE's documentation have 18 hex digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +111,57 @@ def set_status(
     return keep_changed(tx, replace(account, status=status), keyring)
 
 
+def keep_changed(tx: Transaction, account: Account, keyring: Keyring) -> Account:
+    """Keep the new state of an account, have callbacks be signed by it, and return it."""
+    changed = replace(account, revision=account.revision + 1)
+    tx.accounts.save(changed)
+    tx.afterwards(lambda: keyring.learn(changed))
+    return changed
+
+
+def family_of(tx: Transaction, account: Account) -> list[Account]:
+    """Return an account, as it is now, and its subaccounts, oldest first."""
+    return [tx.accounts.get(account.sid) or account, *tx.accounts.children_of(account.sid)]
+
+
+def in_family(tx: Transaction, account: Account, kore_id: str) -> Account:
+    """Return the account with this id, which is the account itself or a subaccount of it.
+
+    Raises NotFound for any other, whether there is one or not.
+    """
+    for one in family_of(tx, account):
+        if one.kore_id == kore_id:
+            return one
+    raise NotFound(f"there is no account {kore_id!r} among {account.kore_id} and its subaccounts")
+
+
+def check_transfer(
+    tx: Transaction, sim: AnySim, account_sid: str, *, not_permitted: int, not_new: int
+) -> None:
+    """Check that a SIM can be moved to another account; else raises Invalid with these codes."""
+    target = tx.accounts.get(account_sid)
+    if target is None or target.parent_sid != sim.account_sid:
+        raise Invalid(
+            f"AccountSid={account_sid!r}: a SIM can be moved only to {sim.account_sid} or one of"
+            " its subaccounts",
+            code=not_permitted,
+        )
+    if sim.status.value != "new":
+        raise Invalid(
+            f"SIM {sim.sid} is {sim.status}; only one that is new can be moved to another account",
+            code=not_new,
+        )
+
+
 def make_auth_token(chance: Chance) -> str:
     """Return a new Auth Token."""
     return chance.bytes(_TOKEN_BYTES).hex()
+
+
+def make_secret(name: str, now: datetime, chance: Chance) -> WebhookSecret:
+    """Return a new webhook secret, which nobody has yet."""
+    secret_id = make_kore_id(KoreKind.WEBHOOK_SECRET, now, chance.bytes(ULID_BYTES))
+    return WebhookSecret(secret_id, name, chance.bytes(_SECRET_BYTES).hex(), now)
 
 
 def _check_parent(tx: Transaction, sid: str | None) -> None:

@@ -10,8 +10,8 @@ from ringback.core.api_client import LIFETIMES, ApiClient, Area, ClientType
 from ringback.core.errors import PLATFORM, NotFound, NotSignedIn
 from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
 from ringback.core.secret_hash import hash_secret
-from ringback.operations.names import check_label
 from ringback.operations.sign_in import check_active
+from ringback.operations.unique_names import check_label
 from ringback.ports import Chance, Transaction
 
 _SECRET_BYTES: Final = 24

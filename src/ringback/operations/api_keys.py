@@ -8,7 +8,7 @@ from ringback.core.account import ApiKey
 from ringback.core.errors import NotFound
 from ringback.core.secret_hash import hash_secret
 from ringback.core.sids import SID_BYTES, Kind, make_sid
-from ringback.operations.names import check_label
+from ringback.operations.unique_names import check_label
 from ringback.ports import Chance, Transaction
 
 _SECRET_BYTES: Final = 16

@@ -9,8 +9,7 @@ from dataclasses import replace
 
 from ringback.core.account import Account
 from ringback.core.errors import NotFound
-from ringback.operations.accounts import fetch_account, make_auth_token
-from ringback.operations.changing import keep_changed
+from ringback.operations.accounts import fetch_account, keep_changed, make_auth_token
 from ringback.ports import Chance, Keyring, Transaction
 
 

@@ -4,9 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ringback.core.account import Account
-from ringback.operations.accounts import create_account
+from ringback.operations.accounts import create_account, keep_changed
 from ringback.operations.api_keys import NewKey, create_key, delete_key
-from ringback.operations.changing import keep_changed
 from ringback.operations.moment import Moment
 from ringback.operations.supersim import seeding as supersim
 from ringback.operations.wireless import seeding as wireless

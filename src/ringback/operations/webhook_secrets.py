@@ -2,27 +2,16 @@
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from ringback.core.account import Account
 from ringback.core.errors import PLATFORM, Invalid, NotFound
-from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
 from ringback.core.webhook_secret import SecretStatus, WebhookSecret
-from ringback.operations.changing import keep_changed
-from ringback.operations.names import check_label
+from ringback.operations.accounts import keep_changed, make_secret
+from ringback.operations.unique_names import check_label
 from ringback.ports import Chance, Keyring, Transaction
-
-# The samples in KORE's documentation have 18 hex digits.
-_VALUE_BYTES: Final = 9
 
 Held = tuple[SecretStatus, WebhookSecret]
 """A secret, and where it is in its life."""
-
-
-def make_secret(name: str, now: datetime, chance: Chance) -> WebhookSecret:
-    """Return a new secret, which nobody has yet."""
-    secret_id = make_kore_id(KoreKind.WEBHOOK_SECRET, now, chance.bytes(ULID_BYTES))
-    return WebhookSecret(secret_id, name, chance.bytes(_VALUE_BYTES).hex(), now)
 
 
 def create_secret(

@@ -15,7 +15,7 @@ from ringback.core.errors import Overloaded, StoreUnavailable
 from ringback.engine import batch_intake
 from ringback.engine.batch_intake import BatchIntake
 from ringback.engine.outage import PAUSE
-from ringback.operations.sending import send_callbacks
+from ringback.operations.create_callbacks import send_callbacks
 from ringback.ports import CallbackFilter, Intake, Store, Transaction, Window
 from tests.fakes import ACCOUNT_SID, FakeClock, a_callback, an_account
 from tests.intakes import KeepingIntake

@@ -16,8 +16,7 @@ from ringback.api.services import Services
 from ringback.api.sign_in import account_of
 from ringback.core.account import Account
 from ringback.core.errors import PLATFORM, Forbidden
-from ringback.operations.accounts import create_bare_account
-from ringback.operations.family import family_of, in_family
+from ringback.operations.accounts import create_bare_account, family_of, in_family
 from ringback.ports import Transaction
 
 _FILTER: Final = "account_id"

@@ -21,8 +21,8 @@ from ringback.api.sign_in import account_of
 from ringback.core.account import Account
 from ringback.core.api_client import PRODUCTS, ApiClient, Area, ClientType
 from ringback.core.errors import PLATFORM
+from ringback.operations.accounts import family_of, in_family
 from ringback.operations.api_clients import NewClient, create_client, fetch_client
-from ringback.operations.family import family_of, in_family
 from ringback.operations.moment import Moment
 from ringback.ports import Transaction
 

@@ -11,7 +11,7 @@ from ringback.api.representation import json_answer, with_unknown
 from ringback.api.services import Services
 from ringback.api.sign_in import account_of, reach_of
 from ringback.core.callback import UNDELIVERED, CallbackStatus
-from ringback.operations.callbacks import fetch_attempts, fetch_callback
+from ringback.operations.lookups import fetch_attempts, fetch_callback
 
 
 class CallbackResource:

@@ -21,8 +21,14 @@ from ringback.core.message import PayloadType
 from ringback.core.supersim.sim import Sim
 from ringback.core.wireless.command import Command
 from ringback.core.wireless.sim import WirelessSim
-from ringback.operations.arrivals import arrivals_at
-from ringback.operations.cards import Card, fetch_card, supersim_of, transfer_data, wireless_of
+from ringback.operations.any_sim import (
+    EitherSim,
+    arrivals_at,
+    fetch_any_sim,
+    supersim_of,
+    transfer_data,
+    wireless_of,
+)
 from ringback.operations.metering import MOST_AT_ONCE
 from ringback.operations.moment import Moment
 from ringback.operations.supersim import devices as supersim
@@ -99,7 +105,7 @@ class DeviceResource:
         account = await account_of(request, self._services.sign_ins)
         sim = request.path_params["sim"]
         arrived = await self._services.store.read(
-            lambda tx: arrivals_at(tx, fetch_card(tx, account.sid, sim)), asked_by=account.sid
+            lambda tx: arrivals_at(tx, fetch_any_sim(tx, account.sid, sim)), asked_by=account.sid
         )
         shown = [{"sid": one.sid, "date": one.date, "hex": one.message.hex()} for one in arrived]
         return json_answer({"messages": shown})
@@ -115,7 +121,7 @@ class DeviceResource:
             raise Invalid("give Upload or Download: how many bytes are used", code=20002)
 
         def use(tx: Transaction, moment: Moment) -> str:
-            user = fetch_card(tx, account.sid, sim)
+            user = fetch_any_sim(tx, account.sid, sim)
             transfer_data(tx, user, upload=upload, download=download, moment=moment)
             return user.sid
 
@@ -150,7 +156,7 @@ def _payload_of(form: Parameters) -> bytes:
 def _show(
     tx: Transaction, account_sid: str, sid_or_name: str, moment: Moment, gateway: str | None
 ) -> dict[str, Any]:
-    card = fetch_card(tx, account_sid, sid_or_name)
+    card = fetch_any_sim(tx, account_sid, sid_or_name)
     scenario, reason = moment.in_force_for_sim(tx, card)
     return {
         "sim_sid": card.sid,
@@ -162,7 +168,7 @@ def _show(
     }
 
 
-def _reached(tx: Transaction, card: Card, gateway: str | None) -> dict[str, Any]:
+def _reached(tx: Transaction, card: EitherSim, gateway: str | None) -> dict[str, Any]:
     """Return how a device is reached, and who is told of what it sends."""
     match card:
         case Sim():

@@ -13,7 +13,7 @@ from ringback.api.json_bodies import Json
 from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Invalid
 from ringback.core.form import encode
-from ringback.operations.sending import NewCallback
+from ringback.operations.create_callbacks import NewCallback
 
 MOST_AT_ONCE: Final = 1000
 MAX_ENCODED: Final = 64 * 1024

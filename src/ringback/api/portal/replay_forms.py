@@ -10,7 +10,7 @@ from ringback.api.portal.filters import STATUSES, read_destination, read_source
 from ringback.core.callback import CallbackStatus
 from ringback.core.errors import Invalid
 from ringback.core.source import SourceName
-from ringback.operations.replaying import ANY, ENDED
+from ringback.operations.replay import ANY, ENDED
 from ringback.ports import CallbackFilter
 
 CHUNK: Final = 500

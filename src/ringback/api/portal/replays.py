@@ -12,7 +12,7 @@ from ringback.api.representation import json_answer, with_unknown
 from ringback.api.services import Services
 from ringback.api.sign_in import account_of, charge_more
 from ringback.core.errors import Overloaded
-from ringback.operations.replaying import (
+from ringback.operations.replay import (
     ANY,
     ENDED,
     Replay,

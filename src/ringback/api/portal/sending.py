@@ -24,8 +24,8 @@ from ringback.api.sign_in import account_of, charge_more
 from ringback.core.callback import Callback
 from ringback.core.callback_text import write_new
 from ringback.core.errors import Overloaded
+from ringback.operations.create_callbacks import prepare_callback, send_callbacks
 from ringback.operations.moment import Moment
-from ringback.operations.sending import prepare_callback, send_callbacks
 
 MAX_BODY: Final = 1024 * 1024
 _BIG: Final = 64

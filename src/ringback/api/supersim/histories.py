@@ -35,7 +35,7 @@ from ringback.core.supersim.usage import (
     summarize,
 )
 from ringback.operations.supersim.billing import list_billing_periods
-from ringback.operations.supersim.data import sessions_of
+from ringback.operations.supersim.data_sessions import sessions_of
 from ringback.operations.supersim.settings_updates import list_settings_updates
 from ringback.operations.supersim.sims import fetch_sim
 from ringback.ports import Transaction, Window

@@ -15,7 +15,7 @@ from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.task import BeginResult, Errand, Later, Task
 from ringback.operations.moment import Moment
-from ringback.operations.supersim.data import is_out_of_data
+from ringback.operations.supersim.data_sessions import is_out_of_data
 from ringback.operations.supersim.devices import count_sms
 from ringback.ports import Records, Transaction
 

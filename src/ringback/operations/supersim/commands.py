@@ -10,7 +10,7 @@ from ringback.core.message import Direction, MessageStatus, PayloadType, fault_i
 from ringback.core.scenario import Step
 from ringback.core.sids import Kind
 from ringback.core.supersim.command import LONGEST_DATAGRAM, IpCommand, IpStatus, SmsCommand
-from ringback.operations.finding import fetch_owned
+from ringback.operations.lookups import fetch_owned
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.sims import sim_filter, sim_named
 from ringback.ports import Transaction, Window

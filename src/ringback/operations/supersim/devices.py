@@ -15,7 +15,7 @@ from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.commands import check_sms
-from ringback.operations.supersim.data import is_out_of_data, use_data
+from ringback.operations.supersim.data_sessions import is_out_of_data, use_data
 from ringback.operations.supersim.esim_profiles import fetch_esim_profile
 from ringback.operations.supersim.sim_lifecycle import plan_activation
 from ringback.ports import Transaction

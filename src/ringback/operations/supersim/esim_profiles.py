@@ -7,7 +7,7 @@ from ringback.core.errors import Invalid
 from ringback.core.scenario import Step
 from ringback.core.sids import Kind
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
-from ringback.operations.finding import fetch_owned
+from ringback.operations.lookups import fetch_owned
 from ringback.operations.moment import Moment
 from ringback.ports import Transaction, Window
 

@@ -10,7 +10,7 @@ from ringback.core.task import Errand, Task
 from ringback.operations.metering import used_since
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.billing import begin_period, renew_period
-from ringback.operations.supersim.data import plan_data
+from ringback.operations.supersim.data_sessions import plan_data
 from ringback.operations.supersim.settings_updates import schedule_settings
 from ringback.ports import Transaction
 

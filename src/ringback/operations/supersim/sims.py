@@ -20,11 +20,11 @@ from ringback.core.supersim.sim import (
     plan_change,
 )
 from ringback.core.supersim.sim_update import SimUpdate
-from ringback.operations.finding import fetch_named, named_in
+from ringback.operations.accounts import check_transfer
+from ringback.operations.lookups import fetch_named, named_in
 from ringback.operations.moment import Moment
-from ringback.operations.moving import check_is_new, check_target
-from ringback.operations.names import check_name_is_free
 from ringback.operations.supersim.fleets import fleet_named
+from ringback.operations.unique_names import check_name_is_free
 from ringback.ports import Transaction, Window
 
 _ICCID: Final = re.compile(r"89[0-9]{16,20}")
@@ -191,8 +191,7 @@ def _moved(tx: Transaction, sim: Sim, account_sid: str | None, moment: Moment) -
     """Return the SIM in the account that it is to be moved to."""
     if account_sid is None or account_sid == sim.account_sid:
         return sim
-    check_target(tx, sim.account_sid, account_sid, code=20409)
-    check_is_new(sim.sid, sim.status, code=83010)
+    check_transfer(tx, sim, account_sid, not_permitted=20409, not_new=83010)
     return replace(sim, account_sid=account_sid, fleet_sid=None, date_updated=moment.now)
 
 

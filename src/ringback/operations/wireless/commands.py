@@ -16,9 +16,9 @@ from ringback.core.wireless.command import (
     fault_in,
 )
 from ringback.core.wireless.sim import WirelessSim
-from ringback.operations.finding import fetch_owned
+from ringback.operations.lookups import fetch_owned
 from ringback.operations.moment import Moment
-from ringback.operations.wireless.data import plan_of, zone_of_sim
+from ringback.operations.wireless.data_sessions import plan_of, zone_of_sim
 from ringback.operations.wireless.sims import sim_named
 from ringback.ports import Transaction, Window
 

@@ -11,7 +11,7 @@ from ringback.core.wireless.sim import CANCELED_AFTER, FINAL, WirelessSim, Wirel
 from ringback.core.wireless.sim_update import WirelessUpdate, finalize, finish
 from ringback.operations.metering import used_since
 from ringback.operations.moment import Moment
-from ringback.operations.wireless.data import plan_data
+from ringback.operations.wireless.data_sessions import plan_data
 from ringback.ports import Transaction
 
 

@@ -22,11 +22,11 @@ from ringback.core.wireless.sim import (
     plan_change,
 )
 from ringback.core.wireless.sim_update import WirelessUpdate
-from ringback.operations.finding import fetch_named, named_in
+from ringback.operations.accounts import check_transfer
+from ringback.operations.lookups import fetch_named, named_in
 from ringback.operations.metering import end_flows
 from ringback.operations.moment import Moment
-from ringback.operations.moving import check_is_new, check_target
-from ringback.operations.names import check_name_is_free
+from ringback.operations.unique_names import check_name_is_free
 from ringback.operations.wireless.rate_plans import rate_plan_named
 from ringback.ports import Transaction, Window
 
@@ -185,8 +185,7 @@ def _moved(tx: Transaction, sim: WirelessSim, account_sid: str | None) -> Wirele
     """Return the SIM in the account that it is to be moved to, without the plan of its own."""
     if account_sid is None or account_sid == sim.account_sid:
         return sim
-    check_target(tx, sim.account_sid, account_sid, code=_NOT_PERMITTED)
-    check_is_new(sim.sid, sim.status, code=_NOT_PERMITTED)
+    check_transfer(tx, sim, account_sid, not_permitted=_NOT_PERMITTED, not_new=_NOT_PERMITTED)
     return replace(sim, account_sid=account_sid, rate_plan_sid=None)
 
 

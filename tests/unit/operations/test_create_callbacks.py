@@ -8,7 +8,7 @@ from ringback.core.callback import Callback
 from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.source import NOTICE, Source
 from ringback.core.transition import Transition
-from ringback.operations.sending import NewCallback, prepare_callback, send_callbacks
+from ringback.operations.create_callbacks import NewCallback, prepare_callback, send_callbacks
 from ringback.ports import CallbackFilter, Window
 from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_callback, an_account
 from tests.intakes import KeepingIntake

@@ -3,7 +3,7 @@
 import pytest
 
 from ringback.core.errors import Invalid, NotFound
-from ringback.operations.finding import fetch_named, fetch_owned, named_in
+from ringback.operations.lookups import fetch_named, fetch_owned, named_in
 from tests.fakes import ACCOUNT_SID, SIM_SID, UNIQUE_NAME, a_sim
 from tests.memory_store import MemoryTransaction
 

@@ -7,11 +7,11 @@ import pytest
 from ringback.core.errors import Invalid, NotFound, RequestRefused
 from ringback.core.supersim.sim import Sim
 from ringback.core.wireless.sim import WirelessSim
-from ringback.operations.cards import (
-    Card,
-    card_named,
-    fetch_card,
-    find_card,
+from ringback.operations.any_sim import (
+    EitherSim,
+    any_sim_named,
+    fetch_any_sim,
+    find_any_sim,
     supersim_of,
     transfer_data,
     wireless_of,
@@ -23,7 +23,7 @@ from tests.wireless_fakes import WIRELESS_NAME, WIRELESS_SIM_SID, a_rate_plan, a
 
 THEIRS = "AC" + "f" * 32
 OURS, WIRELESS = a_sim(), a_wireless_sim()
-Find = Callable[[Transaction, str, str], Card | None]
+Find = Callable[[Transaction, str, str], EitherSim | None]
 
 
 @pytest.fixture
@@ -47,11 +47,11 @@ def tx() -> MemoryTransaction:
     ],
 )
 def test_a_sim_of_either_product_is_found_by_its_sid_or_name(
-    tx: MemoryTransaction, asked: str, card: Card
+    tx: MemoryTransaction, asked: str, card: EitherSim
 ) -> None:
-    assert find_card(tx, ACCOUNT_SID, asked) == card
-    assert fetch_card(tx, ACCOUNT_SID, asked) == card
-    assert card_named(tx, ACCOUNT_SID, asked) == card
+    assert find_any_sim(tx, ACCOUNT_SID, asked) == card
+    assert fetch_any_sim(tx, ACCOUNT_SID, asked) == card
+    assert any_sim_named(tx, ACCOUNT_SID, asked) == card
 
 
 @pytest.mark.parametrize(
@@ -61,19 +61,19 @@ def test_a_sim_of_either_product_is_found_by_its_sid_or_name(
 def test_a_sim_that_the_account_has_not_is_not_found(
     tx: MemoryTransaction, account_sid: str, asked: str
 ) -> None:
-    assert find_card(tx, account_sid, asked) is None
-    for fetch in (fetch_card, supersim_of, wireless_of):
+    assert find_any_sim(tx, account_sid, asked) is None
+    for fetch in (fetch_any_sim, supersim_of, wireless_of):
         with pytest.raises(NotFound) as missed:
             fetch(tx, account_sid, asked)
         assert missed.value.message == f"there is no SIM with the SID or unique name {asked!r}"
     with pytest.raises(Invalid) as refused:
-        card_named(tx, account_sid, asked)
+        any_sim_named(tx, account_sid, asked)
     assert refused.value.code == 83005
 
 
 def test_a_name_that_a_sim_of_each_product_has_names_neither(tx: MemoryTransaction) -> None:
     tx.wireless.sims.save(a_wireless_sim(unique_name=UNIQUE_NAME))
-    finders: list[Find] = [find_card, fetch_card, card_named]
+    finders: list[Find] = [find_any_sim, fetch_any_sim, any_sim_named]
     for find in finders:
         with pytest.raises(Invalid) as refused:
             find(tx, ACCOUNT_SID, UNIQUE_NAME)
@@ -82,7 +82,7 @@ def test_a_name_that_a_sim_of_each_product_has_names_neither(tx: MemoryTransacti
             f"'my_super_sim' is the unique name of {SIM_SID} and of {WIRELESS_SIM_SID}; name the"
             " SIM by its SID",
         )
-    assert find_card(tx, ACCOUNT_SID, WIRELESS_SIM_SID) is not None
+    assert find_any_sim(tx, ACCOUNT_SID, WIRELESS_SIM_SID) is not None
     assert supersim_of(tx, ACCOUNT_SID, UNIQUE_NAME).sid == SIM_SID
     assert wireless_of(tx, ACCOUNT_SID, UNIQUE_NAME).sid == WIRELESS_SIM_SID
 
@@ -91,7 +91,7 @@ def test_a_name_that_another_account_uses_for_the_other_product_names_our_sim(
     tx: MemoryTransaction,
 ) -> None:
     tx.wireless.sims.save(a_wireless_sim(unique_name=UNIQUE_NAME, account_sid=THEIRS))
-    assert find_card(tx, ACCOUNT_SID, UNIQUE_NAME) == OURS
+    assert find_any_sim(tx, ACCOUNT_SID, UNIQUE_NAME) == OURS
 
 
 def test_a_sim_of_the_product_that_is_wanted_is_returned(tx: MemoryTransaction) -> None:
@@ -115,7 +115,7 @@ def test_a_sim_of_the_other_product_is_refused(tx: MemoryTransaction) -> None:
     )
 
 
-def used(tx: MemoryTransaction, card: Card) -> list[tuple[int, int]]:
+def used(tx: MemoryTransaction, card: EitherSim) -> list[tuple[int, int]]:
     moment = a_moment()
     flows = [*tx.supersim.sessions.flows.values(), *tx.wireless.sessions.flows.values()]
     own = [flow for flow in flows if flow.sim_sid == card.sid]
@@ -140,7 +140,7 @@ def test_what_can_not_be_used_is_refused_with_the_code_of_its_product(
     with pytest.raises(RequestRefused) as refused:
         transfer_data(
             tx,
-            fetch_card(tx, ACCOUNT_SID, sim_sid),
+            fetch_any_sim(tx, ACCOUNT_SID, sim_sid),
             upload=300,
             download=700,
             moment=a_moment(),

@@ -14,7 +14,7 @@ from ringback.core.announcement import ANNOUNCEMENT_BYTES, repeat
 from ringback.core.callback import Callback, CallbackStatus, discard, replay
 from ringback.core.errors import Conflict
 from ringback.core.infrastructure import BUILT_IN, Sources, other_than
-from ringback.operations.callbacks import fetch_callback
+from ringback.operations.lookups import fetch_callback
 from ringback.ports import CallbackFilter, Chance, Intake, Transaction
 
 ANY: Final = frozenset(CallbackStatus)

@@ -3,7 +3,7 @@
 import pytest
 
 from ringback.core.errors import NotFound
-from ringback.operations.callbacks import fetch_attempts, fetch_callback
+from ringback.operations.lookups import fetch_attempts, fetch_callback
 from ringback.ports import Lane
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback, an_account
 from tests.memory_store import MemoryTransaction

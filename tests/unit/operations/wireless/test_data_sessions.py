@@ -14,7 +14,7 @@ from ringback.core.wireless.radio import RadioLink
 from ringback.core.wireless.rate_plan import DataLimitStrategy, RatePlan, Zone
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.operations.metering import used_since
-from ringback.operations.wireless.data import network_of, plan_of
+from ringback.operations.wireless.data_sessions import network_of, plan_of
 from tests.fakes import ACCOUNT_SID, NOW, TAKES
 from tests.unit.operations.wireless.bench import (
     OTHER_PLAN,

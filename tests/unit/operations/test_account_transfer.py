@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from ringback.core.errors import Invalid
-from ringback.operations.moving import check_is_new, check_target
-from tests.fakes import ACCOUNT_SID, SIM_SID, an_account
+from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.operations.accounts import check_transfer
+from tests.fakes import ACCOUNT_SID, SIM_SID, a_sim, an_account
 from tests.memory_store import MemoryTransaction
 
 CHILD, GRANDCHILD, STRANGER = ("AC" + letter * 32 for letter in "bcd")
@@ -23,9 +24,13 @@ def tx() -> MemoryTransaction:
     return tx
 
 
+def sim_of(account_sid: str) -> Sim:
+    return a_sim(account_sid=account_sid, status=SimStatus.NEW)
+
+
 @pytest.mark.parametrize(("owner", "target"), [(ACCOUNT_SID, CHILD), (CHILD, GRANDCHILD)])
 def test_a_sim_can_be_moved_to_a_subaccount(tx: MemoryTransaction, owner: str, target: str) -> None:
-    check_target(tx, owner, target, code=33201)
+    check_transfer(tx, sim_of(owner), target, not_permitted=33201, not_new=83010)
 
 
 @pytest.mark.parametrize(
@@ -43,22 +48,21 @@ def test_a_sim_can_be_moved_nowhere_else(
     tx: MemoryTransaction, owner: str, target: str, code: int
 ) -> None:
     with pytest.raises(Invalid) as refused:
-        check_target(tx, owner, target, code=code)
+        check_transfer(tx, sim_of(owner), target, not_permitted=code, not_new=83010)
     assert (refused.value.code, refused.value.message) == (
         code,
         f"AccountSid={target!r}: a SIM can be moved only to {owner} or one of its subaccounts",
     )
 
 
-def test_a_sim_that_is_new_can_be_moved() -> None:
-    check_is_new(SIM_SID, "new", code=33201)
-
-
-@pytest.mark.parametrize("status", ["ready", "active", "scheduled", "canceled"])
+@pytest.mark.parametrize("status", ["ready", "active", "scheduled", "inactive"])
 @pytest.mark.parametrize("code", [83010, 33201])
-def test_a_sim_that_was_used_can_not_be_moved(status: str, code: int) -> None:
+def test_a_sim_that_was_used_can_not_be_moved(
+    tx: MemoryTransaction, status: str, code: int
+) -> None:
+    sim = a_sim(status=SimStatus(status))
     with pytest.raises(Invalid) as refused:
-        check_is_new(SIM_SID, status, code=code)
+        check_transfer(tx, sim, CHILD, not_permitted=20409, not_new=code)
     assert (refused.value.code, refused.value.message) == (
         code,
         f"SIM {SIM_SID} is {status}; only one that is new can be moved to another account",

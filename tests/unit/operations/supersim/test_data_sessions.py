@@ -10,7 +10,7 @@ from ringback.core.errors import Invalid
 from ringback.core.network import NETWORKS
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.supersim.usage import DataSession, Granularity, UsageQuery
-from ringback.operations.supersim.data import is_out_of_data, sessions_of, used_since
+from ringback.operations.supersim.data_sessions import is_out_of_data, sessions_of, used_since
 from ringback.operations.supersim.devices import transfer_data
 from ringback.operations.supersim.fleets import FleetSettings, update_fleet
 from ringback.ports import Window

@@ -3,7 +3,7 @@
 import pytest
 
 from ringback.core.errors import WIRELESS, Invalid
-from ringback.operations.names import check_name_is_free
+from ringback.operations.unique_names import check_name_is_free
 from tests.fakes import ACCOUNT_SID, FLEET_SID, a_fleet, a_sim
 from tests.memory_store import MemoryTransaction
 

@@ -6,15 +6,14 @@ import pytest
 
 from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.wireless.command import IncludeSid
-from ringback.operations.arrivals import MOST, Arrival, arrivals_at
-from ringback.operations.cards import Card
+from ringback.operations.any_sim import MOST, Arrival, EitherSim, arrivals_at
 from tests.fakes import NOW, a_sim
 from tests.memory_store import MemoryTransaction
 from tests.unit.core.builders import an_sms
 from tests.wireless_fakes import COMMAND_SID, a_command, a_wireless_sim
 
 LATER = NOW + timedelta(minutes=1)
-CARDS: list[Card] = [a_sim(), a_wireless_sim()]
+CARDS: list[EitherSim] = [a_sim(), a_wireless_sim()]
 PRODUCTS = ["Super SIM", "Programmable Wireless"]
 
 
@@ -46,7 +45,7 @@ def keep(
 
 
 @pytest.mark.parametrize(("card", "prefix"), [(CARDS[0], "HC"), (CARDS[1], "DC")], ids=PRODUCTS)
-def test_what_came_to_a_device_is_told_newest_first(card: Card, prefix: str) -> None:
+def test_what_came_to_a_device_is_told_newest_first(card: EitherSim, prefix: str) -> None:
     tx = MemoryTransaction()
     keep(tx, 1, text="first")
     keep(tx, 2, text="\xe4", status=MessageStatus.SENT)
@@ -66,7 +65,7 @@ def test_what_came_to_a_device_is_told_newest_first(card: Card, prefix: str) -> 
     ],
 )
 def test_what_did_not_come_to_a_device_is_not_told(
-    card: Card, status: MessageStatus, direction: Direction
+    card: EitherSim, status: MessageStatus, direction: Direction
 ) -> None:
     tx = MemoryTransaction()
     keep(tx, status=status, direction=direction)
@@ -78,14 +77,14 @@ def test_what_did_not_come_to_a_device_is_not_told(
     [a_sim(sid="HS" + "e" * 32), a_wireless_sim(sid="DE" + "e" * 32)],
     ids=PRODUCTS,
 )
-def test_what_came_to_another_device_is_not_told(card: Card) -> None:
+def test_what_came_to_another_device_is_not_told(card: EitherSim) -> None:
     tx = MemoryTransaction()
     keep(tx)
     assert arrivals_at(tx, card) == []
 
 
 @pytest.mark.parametrize("card", CARDS, ids=PRODUCTS)
-def test_only_the_newest_are_told(card: Card) -> None:
+def test_only_the_newest_are_told(card: EitherSim) -> None:
     tx = MemoryTransaction()
     for number in range(MOST + 1):
         keep(tx, number)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ringback.engine.keyring import Keyring
-from ringback.operations.changing import keep_changed
+from ringback.operations.accounts import keep_changed
 from ringback.ports import Transaction
 from tests.fakes import ACCOUNT_SID, an_account
 from tests.memory_store import MemoryStore

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ringback.operations.owners import owner_of
+from ringback.operations.lookups import owner_of
 from tests.fakes import a_callback
 from tests.memory_store import MemoryTransaction
 from tests.stores.asking import add

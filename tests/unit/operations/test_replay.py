@@ -10,7 +10,7 @@ import pytest
 from ringback.core.callback import Callback, CallbackStatus, Progress
 from ringback.core.errors import Conflict, NotFound
 from ringback.core.source import Source
-from ringback.operations.replaying import (
+from ringback.operations.replay import (
     Replay,
     Replays,
     discard_callback,
