@@ -35,7 +35,7 @@ from ringback.engine.supervisor import Supervisor
 from ringback.ports import Claim, Lane, lane_of
 from ringback.stores.sqlite import callbacks
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
-from ringback.stores.sqlite.columns import from_us
+from ringback.stores.sqlite.fields import from_us
 from tests.simulation.plan import Plan
 from tests.simulation.seeds import plan_of
 from tests.simulation.store import SimStore

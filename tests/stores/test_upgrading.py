@@ -21,7 +21,7 @@ from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Unusable
 from ringback.core.source import Source
 from ringback.ports import CallbackFilter, Lane, Waiting, Window
-from ringback.stores.sqlite.columns import to_us
+from ringback.stores.sqlite.fields import to_us
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT
 from tests.stores.asking import opened

@@ -17,7 +17,7 @@ from ringback.core.callback import (
 from ringback.core.callback_text import read_url, write_warnings
 from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.source import source_named
-from ringback.stores.sqlite.columns import (
+from ringback.stores.sqlite.fields import (
     from_us,
     maybe_from_us,
     maybe_to_us,

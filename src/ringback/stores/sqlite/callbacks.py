@@ -44,7 +44,7 @@ from ringback.stores.sqlite.callback_rows import (
     write_progress,
     write_request_head,
 )
-from ringback.stores.sqlite.columns import (
+from ringback.stores.sqlite.fields import (
     from_us,
     maybe_to_us,
     to_us,

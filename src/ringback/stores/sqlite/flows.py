@@ -5,7 +5,7 @@ from typing import Generic
 
 from ringback.ports import RecordPage, Which, Window
 from ringback.ports.records import F
-from ringback.stores.sqlite.columns import maybe_to_us, to_us
+from ringback.stores.sqlite.fields import maybe_to_us, to_us
 from ringback.stores.sqlite.pages import read_page
 from ringback.stores.sqlite.records import Shape, SqliteRecords
 from ringback.stores.sqlite.session import Session

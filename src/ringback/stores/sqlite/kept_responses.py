@@ -19,7 +19,7 @@ from ringback.core.response_storage import (
 )
 from ringback.ports import KeptBytes
 from ringback.stores.sqlite.callback_rows import write_headers, write_response_head
-from ringback.stores.sqlite.columns import to_us
+from ringback.stores.sqlite.fields import to_us
 from ringback.stores.sqlite.session import Row, Session, Table
 
 _LONG, _REPLACED, _KEPT = range(3)

@@ -15,7 +15,7 @@ from ringback.core.shadow import Shadow
 from ringback.core.source import source_named
 from ringback.ports import Compared, RecordPage, ShadowFilter, Window
 from ringback.stores.sqlite.callback_rows import read_attempt, write_attempt
-from ringback.stores.sqlite.columns import from_us, maybe_to_us, to_us
+from ringback.stores.sqlite.fields import from_us, maybe_to_us, to_us
 from ringback.stores.sqlite.kept_responses import SqliteKeptResponses
 from ringback.stores.sqlite.pages import Listing, read_page, whose
 from ringback.stores.sqlite.session import Row, Session, Table

@@ -13,7 +13,7 @@ from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
 from ringback.core.kore_ids import id_of_account as kore_id_of_account
 from ringback.core.secret_hash import hash_secret
 from ringback.core.simulation import device_address
-from ringback.stores.sqlite.columns import from_us
+from ringback.stores.sqlite.fields import from_us
 
 _DEVICES: Final = IPv4Network("127.64.0.0/10")
 
