@@ -5,7 +5,6 @@ What is sent to a SIM whose change is being carried out waits for the end of tha
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
 
 from ringback.core.message import MessageStatus
 from ringback.core.scenario import CarrierFailure, Ending, NoAnswer, Step, failure_in
@@ -13,62 +12,60 @@ from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.events import IpCommandChanged, SmsCommandChanged
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import Sim, SimStatus
-from ringback.core.task import BeginResult, Errand, Later, Task
+from ringback.core.task import BeginResult, Later, Task
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.data_sessions import is_out_of_data
 from ringback.operations.supersim.devices import count_sms
-from ringback.ports import Records, Transaction
+from ringback.operations.supersim.sims import with_sim
+from ringback.ports import Transaction
 
-C = TypeVar("C", SmsCommand, IpCommand)
+_Sms = tuple[SmsCommand, Sim]
+_Datagram = tuple[IpCommand, Sim]
 
 
-def begin_sms(tx: Transaction, task: Task, moment: Moment) -> BeginResult:
+def find_sms(tx: Transaction, sid: str) -> _Sms | None:
+    """Return an SMS Command and its SIM."""
+    return with_sim(tx, tx.supersim.sms_commands.get(sid))
+
+
+def find_datagram(tx: Transaction, sid: str) -> _Datagram | None:
+    """Return an IP Command and its SIM."""
+    return with_sim(tx, tx.supersim.ip_commands.get(sid))
+
+
+def begin_sms(tx: Transaction, task: Task, found: _Sms, moment: Moment) -> BeginResult:
     """Have the network send an SMS."""
-    return _begin(tx, task, tx.supersim.sms_commands, _why_no_sms, moment)
+    return _begin(tx, task, found, _why_no_sms, moment)
 
 
-def end_sms(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+def end_sms(tx: Transaction, task: Task, found: _Sms, ending: Ending, moment: Moment) -> None:
     """Keep what became of an SMS; where it was sent, its confirmation is awaited."""
-    found = _found(tx, task, tx.supersim.sms_commands)
-    if found is None:
-        return
     command, sim = found
     failure = failure_in(ending, unanswered=20500)
     _change_sms(tx, found, MessageStatus.SENT, failure, moment)
     if failure is None:
-        scenario = moment.scenario_of_sim(tx, sim)
-        moment.begin_step(tx, Step.CONFIRM_SMS, command.sid, command.account_sid, scenario)
+        moment.begin_step(tx, Step.CONFIRM_SMS, command, sim)
         count_sms(tx, sim, moment)
 
 
-def begin_confirmation(tx: Transaction, task: Task, moment: Moment) -> Errand | None:
-    """Have the network confirm an SMS."""
-    found = _found(tx, task, tx.supersim.sms_commands)
-    if found is None:
-        return None
-    command, sim = found
-    return Errand(task.step, moment.scenario_of_sim(tx, sim), command, sim)
-
-
-def end_confirmation(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+def end_confirmation(
+    tx: Transaction, task: Task, found: _Sms, ending: Ending, moment: Moment
+) -> None:
     """Keep that an SMS was delivered or failed; one that nobody confirms stays sent for good."""
-    found = _found(tx, task, tx.supersim.sms_commands)
-    if found is None or isinstance(ending, NoAnswer):
-        return
-    failure = failure_in(ending, unanswered=20500)
-    _change_sms(tx, found, MessageStatus.DELIVERED, failure, moment)
+    if not isinstance(ending, NoAnswer):
+        failure = failure_in(ending, unanswered=20500)
+        _change_sms(tx, found, MessageStatus.DELIVERED, failure, moment)
 
 
-def begin_datagram(tx: Transaction, task: Task, moment: Moment) -> BeginResult:
+def begin_datagram(tx: Transaction, task: Task, found: _Datagram, moment: Moment) -> BeginResult:
     """Have the network send a datagram."""
-    return _begin(tx, task, tx.supersim.ip_commands, _why_no_datagram, moment)
+    return _begin(tx, task, found, _why_no_datagram, moment)
 
 
-def end_datagram(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+def end_datagram(
+    tx: Transaction, task: Task, found: _Datagram, ending: Ending, moment: Moment
+) -> None:
     """Keep what became of a datagram."""
-    found = _found(tx, task, tx.supersim.ip_commands)
-    if found is None:
-        return
     command, sim = found
     failure = failure_in(ending, unanswered=83400)
     if failure is None:
@@ -80,23 +77,14 @@ def end_datagram(tx: Transaction, task: Task, ending: Ending, moment: Moment) ->
     moment.tell(tx, event, command.callback_url, command.callback_method)
 
 
-def _found(tx: Transaction, task: Task, commands: Records[C]) -> tuple[C, Sim] | None:
-    command = commands.get(task.subject_sid)
-    sim = None if command is None else tx.supersim.sims.get(command.sim_sid)
-    return None if command is None or sim is None else (command, sim)
-
-
 def _begin(
     tx: Transaction,
     task: Task,
-    commands: Records[C],
+    found: _Sms | _Datagram,
     why_not: Callable[[Transaction, Sim, Fleet, Moment], CarrierFailure | None],
     moment: Moment,
 ) -> BeginResult:
     """Return the errand, or why no command can reach the device, whatever the network does."""
-    found = _found(tx, task, commands)
-    if found is None:
-        return None
     command, sim = found
     if sim.status is SimStatus.SCHEDULED:
         # Which of the two comes first must not depend on how many tasks are done at a time.
@@ -105,8 +93,7 @@ def _begin(
     fleet = None if sim.fleet_sid is None else tx.supersim.fleets.get(sim.fleet_sid)
     if not sim.is_connected or fleet is None:
         return CarrierFailure(83401, f"the SIM is {sim.status}, so its device is not attached")
-    scenario = moment.scenario_of_sim(tx, sim)
-    return why_not(tx, sim, fleet, moment) or Errand(task.step, scenario, command, sim)
+    return why_not(tx, sim, fleet, moment) or moment.errand(tx, task, command, sim)
 
 
 def _why_no_sms(tx: Transaction, sim: Sim, fleet: Fleet, moment: Moment) -> CarrierFailure | None:
@@ -127,7 +114,7 @@ def _why_no_datagram(
 
 def _change_sms(
     tx: Transaction,
-    found: tuple[SmsCommand, Sim],
+    found: _Sms,
     status: MessageStatus,
     failure: CarrierFailure | None,
     moment: Moment,

@@ -54,8 +54,7 @@ def send_sms(tx: Transaction, account_sid: str, new: NewSms, moment: Moment) -> 
         callback_method=new.callback_method,
     )
     tx.supersim.sms_commands.add(command)
-    scenario = moment.scenario_of_sim(tx, sim)
-    moment.begin_step(tx, Step.SEND_SMS, command.sid, account_sid, scenario)
+    moment.begin_step(tx, Step.SEND_SMS, command, sim)
     return command
 
 
@@ -77,8 +76,7 @@ def send_datagram(tx: Transaction, account_sid: str, new: NewDatagram, moment: M
         callback_method=new.callback_method,
     )
     tx.supersim.ip_commands.add(command)
-    scenario = moment.scenario_of_sim(tx, sim)
-    moment.begin_step(tx, Step.SEND_IP, command.sid, account_sid, scenario)
+    moment.begin_step(tx, Step.SEND_IP, command, sim)
     return command
 
 

@@ -112,8 +112,7 @@ def download_profile(tx: Transaction, account_sid: str, sid: str, moment: Moment
             f"eSIM Profile {sid} is {profile.status}; only one that is available can be downloaded",
             code=83600,
         )
-    scenario = moment.scenario_of_account(tx, account_sid)
-    moment.begin_step(tx, Step.DOWNLOAD_PROFILE, sid, account_sid, scenario)
+    moment.begin_step(tx, Step.DOWNLOAD_PROFILE, profile, None)
     return profile
 
 

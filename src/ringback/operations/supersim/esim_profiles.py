@@ -41,8 +41,7 @@ def order_esim_profile(
         callback_method=order.callback_method,
     )
     tx.supersim.esim_profiles.add(profile)
-    scenario = moment.scenario_of_account(tx, account_sid)
-    moment.begin_step(tx, Step.RESERVE_PROFILE, profile.sid, account_sid, scenario)
+    moment.begin_step(tx, Step.RESERVE_PROFILE, profile, None)
     return profile
 
 

@@ -13,10 +13,11 @@ from ringback.core.supersim.esim_profile import (
     make_matching_id,
 )
 from ringback.core.supersim.events import EsimProfileChanged
-from ringback.core.supersim.settings_update import SettingsStatus
-from ringback.core.task import Errand, Task
+from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.supersim.sim import Sim
+from ringback.core.task import Task
 from ringback.operations.moment import Moment
-from ringback.operations.supersim.sims import add_sim
+from ringback.operations.supersim.sims import add_sim, with_sim
 from ringback.ports import Transaction
 
 _TO: Final = {
@@ -36,23 +37,25 @@ _TOLD: Final = frozenset({EsimStatus.AVAILABLE, EsimStatus.DOWNLOADED, EsimStatu
 """The statuses that whoever ordered the profile is told of."""
 
 
-def begin_profile(tx: Transaction, task: Task, moment: Moment) -> Errand | None:
-    """Have the network take a step with a profile."""
-    profile = tx.supersim.esim_profiles.get(task.subject_sid)
-    if profile is None:
-        return None
-    scenario = moment.scenario_of_account(tx, profile.account_sid)
-    return Errand(task.step, scenario, profile, None)
+def find_profile(tx: Transaction, sid: str) -> tuple[EsimProfile, None] | None:
+    """Return a profile, which is of no SIM yet."""
+    profile = tx.supersim.esim_profiles.get(sid)
+    return None if profile is None else (profile, None)
 
 
-def end_profile(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+def find_settings(tx: Transaction, sid: str) -> tuple[SettingsUpdate, Sim] | None:
+    """Return a Settings Update and its SIM."""
+    return with_sim(tx, tx.supersim.settings_updates.get(sid))
+
+
+def end_profile(
+    tx: Transaction, task: Task, found: tuple[EsimProfile, None], ending: Ending, moment: Moment
+) -> None:
     """Keep what became of a profile, and tell whoever ordered it.
 
     Whether an order can be met shows when its profile is offered, not when it is reserved.
     """
-    profile = tx.supersim.esim_profiles.get(task.subject_sid)
-    if profile is None:
-        return
+    profile, _ = found
     failure = failure_in(ending, unanswered=20500)
     if failure is not None and task.step is Step.INSTALL_PROFILE:
         # The life cycle knows no such failure: the device has the profile, installed or not.
@@ -68,29 +71,17 @@ def end_profile(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> 
         event = EsimProfileChanged.of(profile)
         moment.tell(tx, event, profile.callback_url, profile.callback_method)
     if profile.status is not EsimStatus.FAILED and task.step in _NEXT:
-        scenario = moment.scenario_of_account(tx, profile.account_sid)
-        moment.begin_step(tx, _NEXT[task.step], profile.sid, profile.account_sid, scenario)
+        moment.begin_step(tx, _NEXT[task.step], profile, None)
 
 
-def begin_settings(tx: Transaction, task: Task, moment: Moment) -> Errand | None:
-    """Have the network write settings to a card."""
-    update = tx.supersim.settings_updates.get(task.subject_sid)
-    sim = None if update is None else tx.supersim.sims.get(update.sim_sid)
-    if update is None or sim is None:
-        return None
-    return Errand(task.step, moment.scenario_of_sim(tx, sim), update, sim)
-
-
-def end_settings(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+def end_settings(
+    tx: Transaction, task: Task, found: tuple[SettingsUpdate, Sim], ending: Ending, moment: Moment
+) -> None:
     """Keep what became of a Settings Update; nobody is told."""
-    update = tx.supersim.settings_updates.get(task.subject_sid)
-    sim = None if update is None else tx.supersim.sims.get(update.sim_sid)
-    if update is None or sim is None:
-        return
+    update, sim = found
     if task.step is Step.BEGIN_SETTINGS:
         tx.supersim.settings_updates.save(update.moved(SettingsStatus.IN_PROGRESS, moment.now))
-        scenario = moment.scenario_of_sim(tx, sim)
-        moment.begin_step(tx, Step.END_SETTINGS, update.sid, update.account_sid, scenario)
+        moment.begin_step(tx, Step.END_SETTINGS, update, sim)
         return
     is_done = isinstance(ending, CarriedOut)
     status = SettingsStatus.SUCCESSFUL if is_done else SettingsStatus.FAILED

@@ -5,35 +5,32 @@ from dataclasses import replace
 from ringback.core.readiness import when_active
 from ringback.core.scenario import Ending, Step
 from ringback.core.supersim.sim import Sim, SimStatus
-from ringback.core.supersim.sim_update import finish, moved
-from ringback.core.task import Errand, Task
+from ringback.core.supersim.sim_update import SimUpdate, finish, moved
+from ringback.core.task import Task
 from ringback.operations.metering import used_since
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.billing import begin_period, renew_period
 from ringback.operations.supersim.data_sessions import plan_data
 from ringback.operations.supersim.settings_updates import schedule_settings
+from ringback.operations.supersim.sims import with_sim
 from ringback.ports import Transaction
 
 
-def begin_update(tx: Transaction, task: Task, moment: Moment) -> Errand | None:
-    """Have the network change a SIM."""
-    sim, update = (
-        tx.supersim.sims.get(task.subject_sid),
-        tx.supersim.sim_updates.get(task.subject_sid),
-    )
-    if sim is None or update is None:
-        return None
-    return Errand(task.step, moment.scenario_of_sim(tx, sim), update, sim)
+def find_update(tx: Transaction, sid: str) -> tuple[SimUpdate, Sim] | None:
+    """Return the change of a SIM that is being carried out, and the SIM."""
+    return with_sim(tx, tx.supersim.sim_updates.get(sid))
 
 
-def end_update(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+def find_sim(tx: Transaction, sid: str) -> Sim | None:
+    """Return a SIM."""
+    return tx.supersim.sims.get(sid)
+
+
+def end_update(
+    tx: Transaction, task: Task, found: tuple[SimUpdate, Sim], ending: Ending, moment: Moment
+) -> None:
     """Keep what became of a SIM, and tell whoever asked for the change."""
-    sim, update = (
-        tx.supersim.sims.get(task.subject_sid),
-        tx.supersim.sim_updates.get(task.subject_sid),
-    )
-    if sim is None or update is None:
-        return
+    update, sim = found
     tx.supersim.sim_updates.end(sim.sid)
     finished, event = finish(sim, update, ending, moment.now)
     tx.supersim.sims.save(finished)
@@ -42,22 +39,19 @@ def end_update(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> N
     moment.tell(tx, event, update.callback_url, update.callback_method)
 
 
-def activate(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+def activate(tx: Transaction, task: Task, sim: Sim, ending: Ending, moment: Moment) -> None:
     """Have a SIM that was ready long enough, or was used enough, become active."""
-    sim = tx.supersim.sims.get(task.subject_sid)
-    if sim is not None and sim.status is SimStatus.READY:
+    if sim.status is SimStatus.READY:
         sim = moved(sim, SimStatus.ACTIVE, moment.now)
         tx.supersim.sims.save(sim)
         follow(tx, sim, moment)
 
 
-def renew(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+def renew(tx: Transaction, task: Task, sim: Sim, ending: Ending, moment: Moment) -> None:
     """Begin a SIM's next Billing Period, in which it may use its fleet's data limit again."""
-    sim = tx.supersim.sims.get(task.subject_sid)
-    if sim is not None:
-        sim = _as_it_still_is(tx, sim)
-        renew_period(tx, sim, moment)
-        plan_data(tx, sim, moment)
+    sim = _as_it_still_is(tx, sim)
+    renew_period(tx, sim, moment)
+    plan_data(tx, sim, moment)
 
 
 def follow(tx: Transaction, sim: Sim, moment: Moment) -> None:
@@ -66,7 +60,7 @@ def follow(tx: Transaction, sim: Sim, moment: Moment) -> None:
     plan_data(tx, sim, moment)
     plan_activation(tx, sim, moment)
     if sim.is_connected:
-        schedule_settings(tx, sim, moment.scenario_of_sim(tx, sim), moment)
+        schedule_settings(tx, sim, moment)
 
 
 def plan_activation(tx: Transaction, sim: Sim, moment: Moment) -> None:

@@ -26,6 +26,7 @@ from ringback.operations.moment import Moment
 from ringback.operations.supersim.fleets import fleet_named
 from ringback.operations.unique_names import check_name_is_free
 from ringback.ports import Transaction, Window
+from ringback.ports.records import U
 
 _ICCID: Final = re.compile(r"89[0-9]{16,20}")
 _REGISTRATION_CODE: Final = re.compile(r"[A-Za-z0-9]{10}")
@@ -103,6 +104,12 @@ def sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Sim:
     return named_in(tx.supersim.sims, account_sid, ("Sim", sid_or_name), "SIM", code=83005)
 
 
+def with_sim(tx: Transaction, record: U | None) -> tuple[U, Sim] | None:
+    """Return a record with the SIM that it is of; None where one of them is gone."""
+    sim = None if record is None else tx.supersim.sims.get(record.sim_sid)
+    return None if record is None or sim is None else (record, sim)
+
+
 def sim_filter(
     tx: Transaction, account_sid: str, sid_or_name: str | None
 ) -> dict[str, object] | None:
@@ -158,8 +165,7 @@ def update_sim(
             moment.tell(tx, SimUpdated.of(sim), asked.callback_url, asked.callback_method)
         case Underway():
             tx.supersim.sim_updates.add(_update_of(sim, change, asked))
-            scenario = moment.scenario_of_sim(tx, sim)
-            moment.begin_step(tx, Step.UPDATE_SIM, sim.sid, sim.account_sid, scenario)
+            moment.begin_step(tx, Step.UPDATE_SIM, sim, sim)
             sim = replace(sim, status=SimStatus.SCHEDULED, date_updated=moment.now)
         case _:
             assert_never(change)

@@ -9,11 +9,10 @@ from ringback.core.scenario import (
     CarrierFailure,
     Ending,
     NoAnswer,
-    Scenario,
     Step,
     failure_in,
 )
-from ringback.core.task import BeginResult, Errand, Later, Task
+from ringback.core.task import BeginResult, Later, Task
 from ringback.core.wireless.command import Command
 from ringback.core.wireless.events import CommandChanged
 from ringback.core.wireless.sim import CHANGING, WirelessSim, WirelessStatus
@@ -23,55 +22,42 @@ from ringback.operations.wireless.devices import note_use
 from ringback.operations.wireless.sim_lifecycle import plan_final
 from ringback.ports import Transaction
 
+_Found = tuple[Command, WirelessSim | None]
 
-def begin_command(tx: Transaction, task: Task, moment: Moment) -> BeginResult:
+
+def find_command(tx: Transaction, sid: str) -> _Found | None:
+    """Return a Command, and its SIM where that is not deleted."""
+    command = tx.wireless.commands.get(sid)
+    return None if command is None else (command, tx.wireless.sims.get(command.sim_sid))
+
+
+def begin_command(tx: Transaction, task: Task, found: _Found, moment: Moment) -> BeginResult:
     """Have the network send a Command, unless it can't be sent whatever the network does."""
-    command = tx.wireless.commands.get(task.subject_sid)
-    if command is None:
-        return None
-    sim = tx.wireless.sims.get(command.sim_sid)
+    command, sim = found
     if sim is not None and sim.status in CHANGING:
         change = _first_due(tx, sim.sid, Step.TAKE_ON_CHANGE, Step.CHANGE_SIM)
         return Later(max(change or moment.now, moment.now))
-    why_not = _why_not(tx, sim, moment)
-    if sim is None or why_not is not None:
-        return why_not
-    return Errand(task.step, moment.scenario_of_sim(tx, sim), command, sim)
+    return _why_not(tx, sim, moment) or moment.errand(tx, task, command, sim)
 
 
-def end_command(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+def end_command(tx: Transaction, task: Task, found: _Found, ending: Ending, moment: Moment) -> None:
     """Keep what became of a Command; where a receipt was asked for, it is awaited."""
-    command = tx.wireless.commands.get(task.subject_sid)
-    if command is None:
-        return
+    command, sim = found
     failure = failure_in(ending, unanswered=33000)
     status = MessageStatus.SENT if failure is None else MessageStatus.FAILED
     command = command.moved(status, moment.now)
     tx.wireless.commands.save(command)
-    sim = tx.wireless.sims.get(command.sim_sid)
     if failure is None and sim is not None:
         _count(tx, sim, moment)
     if failure is None and command.delivery_receipt_requested:
-        scenario = _scenario(tx, command, sim, moment)
-        moment.begin_step(tx, Step.CONFIRM_COMMAND, command.sid, command.account_sid, scenario)
+        moment.begin_step(tx, Step.CONFIRM_COMMAND, command, sim)
     else:
         _tell(tx, command, failure, moment)
 
 
-def begin_receipt(tx: Transaction, task: Task, moment: Moment) -> Errand | None:
-    """Have the network confirm a Command."""
-    command = tx.wireless.commands.get(task.subject_sid)
-    if command is None:
-        return None
-    sim = tx.wireless.sims.get(command.sim_sid)
-    return Errand(task.step, _scenario(tx, command, sim, moment), command, sim)
-
-
-def end_receipt(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+def end_receipt(tx: Transaction, task: Task, found: _Found, ending: Ending, moment: Moment) -> None:
     """Keep that a Command was delivered or failed; one that nobody confirms stays sent."""
-    command = tx.wireless.commands.get(task.subject_sid)
-    if command is None:
-        return
+    command, _ = found
     failure = None
     if not isinstance(ending, NoAnswer):
         failure = failure_in(ending, unanswered=33000)
@@ -81,18 +67,17 @@ def end_receipt(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> 
     _tell(tx, command, failure, moment)
 
 
-def begin_forgetting(tx: Transaction, task: Task, moment: Moment) -> Ending | Later | None:
+def begin_forgetting(tx: Transaction, task: Task, found: _Found, moment: Moment) -> BeginResult:
     """Let a Command be forgotten that is still there, once nothing more is to be told of it."""
-    if tx.wireless.commands.get(task.subject_sid) is None:
-        return None
     due = _first_due(tx, task.subject_sid, Step.SEND_COMMAND, Step.CONFIRM_COMMAND)
     return CARRIED_OUT if due is None else Later(max(due, moment.now))
 
 
-def end_forgetting(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+def end_forgetting(
+    tx: Transaction, task: Task, found: _Found, ending: Ending, moment: Moment
+) -> None:
     """Forget a Command that could be read for long enough."""
-    if tx.wireless.commands.get(task.subject_sid) is not None:
-        forget_command(tx, task.subject_sid)
+    forget_command(tx, task.subject_sid)
 
 
 def _why_not(tx: Transaction, sim: WirelessSim | None, moment: Moment) -> CarrierFailure | None:
@@ -119,14 +104,6 @@ def _count(tx: Transaction, sim: WirelessSim, moment: Moment) -> None:
         sim = replace(sim, commands_while_ready=sim.commands_while_ready + 1)
         tx.wireless.sims.save(sim)
         plan_final(tx, sim, moment)
-
-
-def _scenario(
-    tx: Transaction, command: Command, sim: WirelessSim | None, moment: Moment
-) -> Scenario:
-    if sim is None:
-        return moment.scenario_of_account(tx, command.account_sid)
-    return moment.scenario_of_sim(tx, sim)
 
 
 def _tell(

@@ -69,8 +69,7 @@ def send_command(tx: Transaction, account_sid: str, new: NewCommand, moment: Mom
         told=new.told,
     )
     keep_command(tx, command, moment)
-    scenario = moment.scenario_of_sim(tx, sim)
-    moment.begin_step(tx, Step.SEND_COMMAND, command.sid, account_sid, scenario)
+    moment.begin_step(tx, Step.SEND_COMMAND, command, sim)
     return command
 
 

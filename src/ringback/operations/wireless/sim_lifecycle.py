@@ -6,7 +6,7 @@ from ringback.core.listener import NOBODY
 from ringback.core.readiness import when_active
 from ringback.core.scenario import Ending, Step, failure_in
 from ringback.core.sim_updated import SimUpdated
-from ringback.core.task import Errand, Task
+from ringback.core.task import Task
 from ringback.core.wireless.sim import CANCELED_AFTER, FINAL, WirelessSim, WirelessStatus
 from ringback.core.wireless.sim_update import WirelessUpdate, finalize, finish
 from ringback.operations.metering import used_since
@@ -14,32 +14,37 @@ from ringback.operations.moment import Moment
 from ringback.operations.wireless.data_sessions import plan_data
 from ringback.ports import Transaction
 
+_Change = tuple[WirelessUpdate, WirelessSim]
 
-def take_on(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+
+def find_sim(tx: Transaction, sid: str) -> WirelessSim | None:
+    """Return a SIM."""
+    return tx.wireless.sims.get(sid)
+
+
+def find_change(tx: Transaction, sid: str) -> _Change | None:
+    """Return the change of a SIM, and the SIM."""
+    update, sim = tx.wireless.sim_updates.get(sid), tx.wireless.sims.get(sid)
+    return None if update is None or sim is None else (update, sim)
+
+
+def find_reset(tx: Transaction, sid: str) -> tuple[WirelessSim, WirelessSim] | None:
+    """Return a SIM as what a reset is about, and as the SIM."""
+    sim = tx.wireless.sims.get(sid)
+    return None if sim is None else (sim, sim)
+
+
+def take_on(tx: Transaction, task: Task, sim: WirelessSim, ending: Ending, moment: Moment) -> None:
     """Have the network begin with a change that was scheduled."""
-    sim = tx.wireless.sims.get(task.subject_sid)
-    if sim is None or sim.status is not WirelessStatus.SCHEDULED:
-        return
-    tx.wireless.sims.save(replace(sim, status=WirelessStatus.UPDATING, date_updated=moment.now))
-    scenario = moment.scenario_of_sim(tx, sim)
-    moment.begin_step(tx, Step.CHANGE_SIM, sim.sid, sim.account_sid, scenario)
+    if sim.status is WirelessStatus.SCHEDULED:
+        updating = replace(sim, status=WirelessStatus.UPDATING, date_updated=moment.now)
+        tx.wireless.sims.save(updating)
+        moment.begin_step(tx, Step.CHANGE_SIM, sim, sim)
 
 
-def begin_change(tx: Transaction, task: Task, moment: Moment) -> Errand | None:
-    """Have the network change a SIM."""
-    found = _changing(tx, task)
-    if found is None:
-        return None
-    sim, update = found
-    return Errand(task.step, moment.scenario_of_sim(tx, sim), update, sim)
-
-
-def end_change(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+def end_change(tx: Transaction, task: Task, found: _Change, ending: Ending, moment: Moment) -> None:
     """Keep what became of a SIM, and tell whoever asked for the change."""
-    found = _changing(tx, task)
-    if found is None:
-        return
-    sim, update = found
+    update, sim = found
     tx.wireless.sim_updates.end(sim.sid)
     done, event = finish(sim, update, ending, moment.now)
     tx.wireless.sims.save(done)
@@ -47,10 +52,11 @@ def end_change(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> N
     follow(tx, done, moment)
 
 
-def end_in_final(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+def end_in_final(
+    tx: Transaction, task: Task, sim: WirelessSim, ending: Ending, moment: Moment
+) -> None:
     """Give a SIM the status that it gets by itself, and tell whoever asked for the one before."""
-    sim = tx.wireless.sims.get(task.subject_sid)
-    if sim is None or sim.status not in FINAL:
+    if sim.status not in FINAL:
         # Its change is being carried out: what follows from that plans it anew.
         return
     done, event, told = finalize(sim, moment.now)
@@ -59,30 +65,26 @@ def end_in_final(tx: Transaction, task: Task, ending: Ending, moment: Moment) ->
     follow(tx, done, moment)
 
 
-def begin_reset(tx: Transaction, task: Task, moment: Moment) -> Errand | None:
-    """Have the network reset a SIM's connectivity."""
-    sim = tx.wireless.sims.get(task.subject_sid)
-    return sim and Errand(task.step, moment.scenario_of_sim(tx, sim), sim, sim)
-
-
-def end_reset(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+def end_reset(
+    tx: Transaction,
+    task: Task,
+    found: tuple[WirelessSim, WirelessSim],
+    ending: Ending,
+    moment: Moment,
+) -> None:
     """Note that a reset is over, and tell whoever asked for it."""
-    sim = tx.wireless.sims.get(task.subject_sid)
-    if sim is None:
-        return
+    sim, _ = found
     done = replace(sim, is_resetting=False, reset_to=NOBODY, date_updated=moment.now)
     tx.wireless.sims.save(done)
     event = SimUpdated.of(done, failure_in(ending, unanswered=33000))
     moment.tell(tx, event, sim.reset_to.url, sim.reset_to.method)
 
 
-def meter(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+def meter(tx: Transaction, task: Task, sim: WirelessSim, ending: Ending, moment: Moment) -> None:
     """Look again at what a SIM may use."""
-    sim = tx.wireless.sims.get(task.subject_sid)
-    if sim is not None:
-        update = tx.wireless.sim_updates.get(sim.sid)
-        # Until a change is carried out, the network has the SIM as it was.
-        plan_data(tx, sim if update is None else replace(sim, status=update.from_status), moment)
+    update = tx.wireless.sim_updates.get(sim.sid)
+    # Until a change is carried out, the network has the SIM as it was.
+    plan_data(tx, sim if update is None else replace(sim, status=update.from_status), moment)
 
 
 def follow(tx: Transaction, sim: WirelessSim, moment: Moment) -> None:
@@ -110,10 +112,3 @@ def plan_final(tx: Transaction, sim: WirelessSim, moment: Moment) -> None:
             flows=sessions.of_sim(sim.sid, since=moment.now),
         )
     moment.put_off(tx, Step.FINALIZE_SIM, sim, due)
-
-
-def _changing(tx: Transaction, task: Task) -> tuple[WirelessSim, WirelessUpdate] | None:
-    """Return the SIM that a task is of, and its change."""
-    update = tx.wireless.sim_updates.get(task.subject_sid)
-    sim = update and tx.wireless.sims.get(update.sim_sid)
-    return (sim, update) if sim is not None and update is not None else None

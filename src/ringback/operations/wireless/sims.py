@@ -243,12 +243,11 @@ def _wish(tx: Transaction, sim: WirelessSim, asked: UpdateRequest) -> Wish:
 
 def _begun(tx: Transaction, sim: WirelessSim, moment: Moment) -> WirelessSim:
     """Have the network carry a change out, or wait until the operator takes it on."""
-    scenario = moment.scenario_of_sim(tx, sim)
-    if scenario.wait_before(Step.TAKE_ON_CHANGE):
+    if moment.scenario_of_sim(tx, sim).wait_before(Step.TAKE_ON_CHANGE):
         step, status = Step.TAKE_ON_CHANGE, WirelessStatus.SCHEDULED
     else:
         step, status = Step.CHANGE_SIM, WirelessStatus.UPDATING
-    moment.begin_step(tx, step, sim.sid, sim.account_sid, scenario)
+    moment.begin_step(tx, step, sim, sim)
     return replace(sim, status=status)
 
 
@@ -268,6 +267,5 @@ def _check_reset(sim: WirelessSim, asked: UpdateRequest) -> None:
 
 def _resetting(tx: Transaction, sim: WirelessSim, told: Listener, moment: Moment) -> WirelessSim:
     """Have the network reset a SIM's connectivity."""
-    scenario = moment.scenario_of_sim(tx, sim)
-    moment.begin_step(tx, Step.RESET_SIM, sim.sid, sim.account_sid, scenario)
+    moment.begin_step(tx, Step.RESET_SIM, sim, sim)
     return replace(sim, is_resetting=True, reset_to=told)
