@@ -69,8 +69,8 @@ class MemoryUpdates(Generic[U]):
 
     updates: dict[str, U] = field(default_factory=dict[str, U])
 
-    def add(self, update: U) -> None:
-        self.updates[update.sim_sid] = update
+    def add(self, record: U) -> None:
+        self.updates[record.sim_sid] = record
 
     def get(self, sim_sid: str) -> U | None:
         return self.updates.get(sim_sid)
@@ -88,8 +88,8 @@ class MemoryFlows(Generic[F]):
 
     flows: dict[str, F] = field(default_factory=dict[str, F])
 
-    def add(self, flow: F) -> None:
-        self.flows[flow.sid] = flow
+    def add(self, record: F) -> None:
+        self.flows[record.sid] = record
 
     def get(self, sid: str) -> F | None:
         return self.flows.get(sid)

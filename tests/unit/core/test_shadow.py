@@ -169,7 +169,7 @@ def test_a_row_is_open_first() -> None:
         url=copy.url,
         attempt=Attempt(CALLBACK_SID, ACCOUNT_SID, 1, NOW),
     )
-    assert row.attempt.result == "open"
+    assert (row.account_sid, row.attempt.result) == (ACCOUNT_SID, "open")
 
 
 def test_a_row_is_settled_with_all_that_is_known_of_the_request() -> None:
