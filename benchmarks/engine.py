@@ -17,14 +17,13 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Connection, limits_of
 from ringback.core.guard import Guard
 from ringback.core.method import Method
+from ringback.core.policy.source_policy import NOTICE
 from ringback.core.rendering import render
 from ringback.core.sids import SID_BYTES, Kind, make_sid
 from ringback.core.sim_updated import SimUpdated
-from ringback.core.source import NOTICE
 from ringback.core.supersim.access_profile import NetworkAccessProfile
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import Sim, SimStatus
-from ringback.core.transition import Transition
 from ringback.core.webhook_secret import NO_SECRETS, WebhookSecret
 from ringback.data_folder import open_to_serve
 from ringback.engine.dispatcher import Dispatcher
@@ -57,7 +56,7 @@ def callbacks_to(url: str, *, due: datetime | None = None) -> Iterator[Callback]
             _EVENT,
             to=target,
             method=Method.POST,
-            transition=Transition(NOTICE),
+            policy=NOTICE,
             chance=_CHANCE.bytes(ANNOUNCEMENT_BYTES),
             now=_CLOCK.now(),
         )

@@ -6,8 +6,8 @@ from ringback.core.callback import Exchange
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
 from ringback.core.outcome import Failure, Unreachable
+from ringback.core.policy.source_policy import Source
 from ringback.core.rendering import OutgoingRequest
-from ringback.core.source import Source
 from ringback.engine.sender import Sender
 from tests.receivers import RecordingReceiver, Reply
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Self
@@ -26,18 +26,15 @@ from ringback.carrier.udp import Received, UdpGateway
 from ringback.core.account import EVERY
 from ringback.core.descriptors import DescriptorShares, divide
 from ringback.core.errors import StoreUnavailable, Unusable
-from ringback.core.source import Phase
-from ringback.core.transition import Transition
+from ringback.core.policy.source_policy import Phase, Policy
 from ringback.data_folder import open_to_serve
 from ringback.engine.backlog import Bounds
 from ringback.engine.batch_intake import BatchIntake
 from ringback.engine.descriptors import open_files_limit
 from ringback.engine.dispatcher import Dispatcher, Limits
-from ringback.engine.foresight import Foresight
 from ringback.engine.keyring import Keyring
 from ringback.engine.network import SystemNetwork
 from ringback.engine.outage import StoreOutage, outlast
-from ringback.engine.policy_in_force import PolicyInForce
 from ringback.engine.progress import Progress
 from ringback.engine.sender import Sender
 from ringback.engine.shadowing import Shadowing
@@ -52,8 +49,11 @@ from ringback.operations.moment import Moment
 from ringback.operations.sending import send_callbacks
 from ringback.operations.supersim.devices import receive_datagram_from
 from ringback.operations.totals import count_last_week
+from ringback.policy.active_policy import ActivePolicy
+from ringback.policy.policy_monitor import PolicyMonitor
+from ringback.policy.policy_reloader import PolicyReloader
 from ringback.ports import Chance, Clock, Store, Transaction, no_checkpoint
-from ringback.settings import Origin, Reloading, Settings, policy_of
+from ringback.settings import Settings, SettingsSource
 from ringback.stores.sqlite.store import SqliteStore
 
 _SYSTEM_CLOCK: Final = SystemClock()
@@ -79,8 +79,8 @@ class Parts:
     services: Services
     gateway: UdpGateway | None
     """Where devices send to, and get from; None without a gateway."""
-    foresight: Foresight
-    reloading: Reloading | None
+    policy_monitor: PolicyMonitor
+    policy_reloader: PolicyReloader | None
     """What takes over a changed policy; None where there is no settings file."""
     connections: OpenConnections
     """Those of clients."""
@@ -95,7 +95,7 @@ class Parts:
         clock: Clock = _SYSTEM_CLOCK,
         chance: Chance = _SYSTEM_CHANCE,
         checkpoint: Callable[[str], None] = no_checkpoint,
-        origin: Origin | None = None,
+        origin: SettingsSource | None = None,
         accept_data_loss: bool = False,
     ) -> Self:
         """Open the data file and start the engine; a VirtualClock can be advanced over HTTP, too.
@@ -109,7 +109,7 @@ class Parts:
         shares = divide(open_files_limit(), settings.connections_wanted)
         connections = OpenConnections(shares.incoming)
         sender = _sender_of(settings, shares)
-        in_force = PolicyInForce(_transition_of(settings, clock.now()))
+        active_policy = ActivePolicy(_policy_from(settings, clock.now()))
         gateway = _gateway_of(settings)
         outage = StoreOutage(
             lambda: store.transact(lambda tx: tx.write_nothing()),
@@ -169,10 +169,11 @@ class Parts:
             return Moment(
                 clock.now(),
                 chance,
-                in_force.transition,
+                active_policy.policy,
                 dispatcher.intake,
                 settings.simulation,
                 keyring,
+                settings.sources,
             )
 
         progress = Progress(
@@ -182,13 +183,13 @@ class Parts:
             clock=clock,
             checkpoint=checkpoint,
         )
-        foresight = Foresight(
-            in_force,
+        policy_monitor = PolicyMonitor(
+            active_policy,
             count=partial(count_last_week, store),
             clock=clock,
             before=settings.warn_before,
         )
-        reloading = _reloading_of(origin, in_force, settings)
+        policy_reloader = _policy_reloader_of(origin, active_policy, settings)
         supervisor = Supervisor(
             progress,
             dispatcher,
@@ -197,8 +198,8 @@ class Parts:
             beside=[
                 batch_intake.run,
                 outage.run,
-                foresight.run,
-                *([] if reloading is None else [reloading.run]),
+                policy_monitor.run,
+                *([] if policy_reloader is None else [policy_reloader.run]),
             ],
         )
         services = Services(
@@ -228,11 +229,11 @@ class Parts:
             dispatcher=dispatcher,
             sender=sender,
             gateway=gateway,
-            foresight=foresight,
+            policy_monitor=policy_monitor,
             sign_ins=services.sign_ins,
             connections=connections,
         )
-        beside = [*beside, *policy_routes(services.sign_ins, foresight)]
+        beside = [*beside, *policy_routes(services.sign_ins, policy_monitor)]
         if timelapse is not None:
             beside = [*beside, *clock_routes(services.sign_ins, timelapse)]
         app = create_app(services, beside=beside)
@@ -241,7 +242,7 @@ class Parts:
             gateway.start(_receiver(store, services))
         return cls(
             app=app,
-            phase=in_force.transition.phase_at(clock.now()),
+            phase=policy_monitor.policy.general_phase(policy_monitor.date),
             supervisor=supervisor,
             shadowing=shadowing,
             sender=sender,
@@ -250,8 +251,8 @@ class Parts:
             timelapse=timelapse,
             services=services,
             gateway=gateway,
-            foresight=foresight,
-            reloading=reloading,
+            policy_monitor=policy_monitor,
+            policy_reloader=policy_reloader,
             connections=connections,
             shares=shares,
         )
@@ -345,7 +346,7 @@ def _operators_routes(
     dispatcher: Dispatcher,
     sender: Sender,
     gateway: UdpGateway | None,
-    foresight: Foresight,
+    policy_monitor: PolicyMonitor,
     sign_ins: SignIns,
     connections: OpenConnections,
 ) -> Sequence[BaseRoute]:
@@ -364,21 +365,22 @@ def _operators_routes(
         kept_bytes=lambda: store.read(lambda tx: tx.kept_responses.bytes_of(EVERY)),
         datagrams=lambda: {} if gateway is None else gateway.counts,
         refusals=lambda: sign_ins.refusals,
-        policy=foresight.figures,
+        policy=policy_monitor.figures,
         is_store_up=lambda: outage.is_over,
         of_clients=lambda: ClientConnections(len(connections), connections.evicted),
     )
     return [*health_routes(health), *metrics_routes(metrics)]
 
 
-def _transition_of(settings: Settings, now: datetime) -> Transition:
+def _policy_from(settings: Settings, now: datetime) -> Policy:
+    """Return the policy of a server that starts now, with its calendar at the date asked for."""
     ahead = timedelta(0) if settings.at is None else settings.at - now
-    return Transition(policy_of(settings), ahead, settings.sources)
+    return replace(settings.effective_policy, ahead=ahead)
 
 
-def _reloading_of(
-    origin: Origin | None, in_force: PolicyInForce, settings: Settings
-) -> Reloading | None:
+def _policy_reloader_of(
+    origin: SettingsSource | None, active: ActivePolicy, settings: Settings
+) -> PolicyReloader | None:
     if origin is None or origin.path is None:
         return None
-    return Reloading(origin, origin.path, in_force, settings)
+    return PolicyReloader(origin.path, partial(origin.reload_policy, settings), active)

@@ -9,9 +9,9 @@ from twilio.request_validator import RequestValidator
 
 from ringback.core.callback import Callback
 from ringback.core.method import Method
+from ringback.core.policy.source_policy import Source
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.sim_updated import SimUpdated
-from ringback.core.source import Source
 from ringback.core.supersim.sim import SimStatus
 from tests.fakes import NOW, a_callback, an_account, an_event
 from tests.properties.strategies import callbacks

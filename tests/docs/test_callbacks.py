@@ -13,11 +13,11 @@ from ringback.core.events import Event
 from ringback.core.form import encode
 from ringback.core.method import Method
 from ringback.core.payload import PARAMETERS
+from ringback.core.policy.source_policy import Source
 from ringback.core.rendering import render
 from ringback.core.scenario import SCENARIOS, CarrierFailure, Step
 from ringback.core.signature import sign_as_kore, sign_as_twilio
 from ringback.core.sim_updated import SimUpdated
-from ringback.core.source import Source
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.wireless.events import CommandChanged
 from ringback.testing import Emulator

@@ -26,7 +26,7 @@ from ringback.core.connection import OVERRIDES
 from ringback.core.outcome import Failure
 from ringback.engine.shadowing import ShadowLimits
 from ringback.engine.timelapse import Timelapse
-from ringback.settings import SETTINGS, Command, Setting
+from ringback.settings import SETTINGS, Setting, SettingsCommand
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs/reference.md").read_text("utf-8")
@@ -63,10 +63,12 @@ def test_each_setting_is_documented_with_its_defaults(setting: Setting) -> None:
     flag, _, key, *defaults, _ = (cell.strip() for cell in rows[0].strip("|").split("|"))
     assert flag == (f"`{setting.flag}`" if setting.has_flag else NOT_THERE)
     assert key == f"`{setting.name}`"
-    assert defaults == [_cell(setting, command) for command in (Command.DEV, Command.SERVE)]
+    assert defaults == [
+        _cell(setting, command) for command in (SettingsCommand.DEV, SettingsCommand.SERVE)
+    ]
 
 
-def _cell(setting: Setting, command: Command) -> str:
+def _cell(setting: Setting, command: SettingsCommand) -> str:
     """What the table has for a command: a dash where it has no such setting."""
     default = setting.defaults[command]
     if not setting.is_for(command):

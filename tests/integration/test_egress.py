@@ -8,8 +8,8 @@ from ringback.core.addresses import ANYWHERE, LOOPBACK
 from ringback.core.egress import Direct, Egresses
 from ringback.core.guard import Guard
 from ringback.core.outcome import Delivered, Failure
+from ringback.core.policy.source_policy import Source
 from ringback.core.rendering import OutgoingRequest
-from ringback.core.source import Source
 from ringback.engine.sender import Sender
 from ringback.engine.system import stopwatch
 from tests.networks import WatchedNetwork

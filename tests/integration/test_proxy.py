@@ -13,7 +13,7 @@ from ringback.core.connection import Limits
 from ringback.core.egress import Egresses, read_egress
 from ringback.core.guard import Guard
 from ringback.core.outcome import Delivered, Failure, Unreachable
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.engine.network import SystemNetwork
 from ringback.engine.sender import Sender
 from ringback.engine.system import stopwatch

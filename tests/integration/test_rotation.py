@@ -17,9 +17,8 @@ from ringback.core.addresses import LOOPBACK
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.guard import Guard
 from ringback.core.method import Method
+from ringback.core.policy.source_policy import NOTICE
 from ringback.core.simulation import Simulation
-from ringback.core.source import NOTICE
-from ringback.core.transition import Transition
 from ringback.core.webhook_secret import SecretStatus, WebhookSecret
 from ringback.engine.connection import HttpConnection
 from ringback.engine.dispatcher import Dispatcher, Limits
@@ -110,7 +109,7 @@ class Engine:
         return Moment(
             SystemClock().now(),
             SystemChance(),
-            Transition(NOTICE),
+            NOTICE,
             self.dispatcher.intake,
             Simulation(TAKES),
             self.dispatcher.keyring,
@@ -122,7 +121,8 @@ class Engine:
             prepare_callback(
                 NewCallback(CallbackUrl.parse(url), Method.POST, f"Number={number + each}"),
                 ACCOUNT_SID,
-                transition=moment.transition,
+                policy=moment.policy,
+                sources=moment.sources,
                 now=moment.now,
                 chance=moment.chance,
             )

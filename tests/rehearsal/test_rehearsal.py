@@ -13,7 +13,7 @@ import pytest
 from ringback.core.callback import UNDELIVERED, Callback
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance
 from ringback.migration.applying import Ended, Move, News, Stopped, Watching

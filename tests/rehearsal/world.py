@@ -20,7 +20,7 @@ from ringback.migration.selecting import rank
 from ringback.operations.accounts import create_account
 from ringback.operations.supersim.devices import receive_datagram, receive_sms
 from ringback.ports import Clock, Transaction
-from ringback.settings import Command, load
+from ringback.settings import SettingsCommand, load
 from ringback.wiring import Parts
 from tests.fakes import SeededChance, a_fleet, a_profile, a_sim
 from tests.rehearsal.receivers import EVENT, Kind, ManyReceivers
@@ -146,7 +146,7 @@ async def a_world(folder: Path) -> AsyncGenerator[World]:
         "schedule": "5s,5m",
         "per_destination": "500",  # they all have the same address
     }
-    settings = load(flags, {}, command=Command.SERVE)
+    settings = load(flags, {}, command=SettingsCommand.SERVE)
     async with ManyReceivers() as receivers:
         parts = await Parts.start(settings, clock=clock, chance=chance)
         try:

@@ -11,10 +11,9 @@ from ringback.carrier.simulated import SimulatedCarrier
 from ringback.core.callback import Exchange
 from ringback.core.connection import Limits as Timeouts
 from ringback.core.errors import StoreUnavailable
+from ringback.core.policy.source_policy import NOTICE
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.simulation import Simulation
-from ringback.core.source import NOTICE
-from ringback.core.transition import Transition
 from ringback.engine.backlog import Bounds
 from ringback.engine.batch_intake import BatchIntake
 from ringback.engine.dispatcher import Dispatcher, Limits
@@ -144,7 +143,7 @@ class Process:
             return Moment(
                 clock.now(),
                 chance,
-                Transition(NOTICE),
+                NOTICE,
                 self.dispatcher.intake,
                 simulation,
                 self.dispatcher.keyring,

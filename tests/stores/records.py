@@ -8,10 +8,10 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.network import NETWORKS
 from ringback.core.outcome import Outcome
+from ringback.core.policy.source_policy import Source
 from ringback.core.scenario import Step
 from ringback.core.shadow import Shadow
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
-from ringback.core.source import Source
 from ringback.core.supersim.access_profile import NetworkAccessProfile
 from ringback.core.supersim.billing import BillingPeriod, PeriodType
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand

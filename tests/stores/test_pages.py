@@ -9,7 +9,7 @@ import pytest
 from ringback.core.account import EVERY
 from ringback.core.callback import UNDELIVERED, CallbackStatus
 from ringback.core.errors import Invalid
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.core.supersim.sim import SimStatus
 from ringback.ports import CallbackFilter, RecordPage, Store, Transaction, Window
 from ringback.stores.memory import MemoryStore

@@ -15,10 +15,10 @@ import pytest
 from ringback.core.account import EVERY
 from ringback.core.callback import RecordedResponse
 from ringback.core.message import Direction, MessageStatus
+from ringback.core.policy.source_policy import Source
 from ringback.core.response_storage import StorageBudget
 from ringback.core.retry import NewRound
 from ringback.core.scenario import Step
-from ringback.core.source import Source
 from ringback.core.supersim.access_profile import NetworkAccessProfile
 from ringback.core.supersim.billing import BillingPeriod
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand

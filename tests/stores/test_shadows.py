@@ -10,8 +10,8 @@ from ringback.core.callback import Exchange, RecordedResponse, Timings, settle
 from ringback.core.comparison import EXCERPT, Answer, Comparison
 from ringback.core.errors import NoSuchPage
 from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unreachable
+from ringback.core.policy.source_policy import Source
 from ringback.core.shadow import Shadow
-from ringback.core.source import Source
 from ringback.ports import (
     CallbackFilter,
     Compared,

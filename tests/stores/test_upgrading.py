@@ -20,7 +20,7 @@ from ringback.core.callback import (
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Unusable
 from ringback.core.method import Method
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.ports import CallbackFilter, Lane, Waiting, Window
 from ringback.stores.sqlite.columns import to_us
 from ringback.stores.sqlite.store import SqliteStore

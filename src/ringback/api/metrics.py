@@ -29,8 +29,8 @@ from ringback.api.routing import resource
 from ringback.api.shared_work import SharedWork
 from ringback.core.account import EVERY
 from ringback.core.errors import StoreUnavailable
-from ringback.engine.foresight import Figures
 from ringback.engine.tally import Histogram, Tally
+from ringback.policy.policy_monitor import PolicyMetrics
 from ringback.ports import Clock
 
 _PAUSE: Final = 0.5
@@ -54,7 +54,7 @@ class ClientConnections(NamedTuple):
     evicted: int
 
 
-NO_POLICY: Final = Figures({}, {}, refusals=0, is_current=True)
+NO_POLICY: Final = PolicyMetrics({}, {}, refusals=0, is_current=True)
 
 Counts = Mapping[tuple[str, ...], int]
 """How many of each; the key holds the values of the labels."""
@@ -86,7 +86,7 @@ class Metrics:
         kept_bytes: KeptBytes,
         datagrams: Callable[[], Counts] = dict[tuple[str, ...], int],
         refusals: Callable[[], Counts] = dict[tuple[str, ...], int],
-        policy: Callable[[], Figures] = lambda: NO_POLICY,
+        policy: Callable[[], PolicyMetrics] = lambda: NO_POLICY,
         is_store_up: Callable[[], bool] = lambda: True,
         of_clients: Callable[[], ClientConnections] = lambda: ClientConnections(0, 0),
         pause: float = _PAUSE,
@@ -207,7 +207,7 @@ class _Snapshot(Collector):
     open_connections: int
     datagrams: Counts
     refusals: Counts
-    policy: Figures
+    policy: PolicyMetrics
     is_store_up: bool
     of_clients: ClientConnections
 
@@ -301,7 +301,7 @@ class _Snapshot(Collector):
             "policy_seconds_to_next_border",
             "Until the policy changes by its dates",
             ("change",),
-            {(change,): seconds for change, seconds in policy.seconds_to_borders.items()},
+            {(change,): seconds for change, seconds in policy.seconds_to_changes.items()},
         )
         yield _gauge(
             "policy_dependent_callbacks",

@@ -10,8 +10,8 @@ from ringback import __version__
 from ringback.cli.clock import ahead_in_words
 from ringback.cli.dev_file import NO_GATEWAY, NO_TLS, THIS_MACHINE, DevFile, path_in
 from ringback.cli.tls_banner import tls_banner
-from ringback.core.source import Phase
-from ringback.settings import DATA, Command, Settings
+from ringback.core.policy.source_policy import Phase
+from ringback.settings import DATA, Settings, SettingsCommand
 
 _TEMPLATE = """\
 Ringback {version} serves the Super SIM API at {base_url}  (Ctrl-C stops it)
@@ -123,7 +123,7 @@ def _command(words: str, settings: Settings) -> str:
     program = _program()
     # The folder is named only where it isn't the one that every command looks in by itself.
     folder = str(settings.data)
-    named = "" if folder == DATA.defaults[Command.DEV] else f" --data {shlex.quote(folder)}"
+    named = "" if folder == DATA.defaults[SettingsCommand.DEV] else f" --data {shlex.quote(folder)}"
     return f"{program} {words}{named}"
 
 

@@ -28,12 +28,12 @@ from ringback.engine.system import SystemClock
 from ringback.engine.virtual_clock import VirtualClock
 from ringback.operations.seeding import Seed, find_or_seed
 from ringback.ports import no_checkpoint
-from ringback.settings import ENVIRONMENT, Command, Origin, Settings
+from ringback.settings import ENVIRONMENT, Settings, SettingsCommand, SettingsSource
 from ringback.wiring import Parts
 
 
 @click.command()
-@settings_options(Command.DEV)
+@settings_options(SettingsCommand.DEV)
 @accept_data_loss_option
 @click.option("--json", "as_json", is_flag=True, help="Print dev.json as one line, no banner.")
 def dev(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
@@ -41,7 +41,7 @@ def dev(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
 
     Each setting can also be given as RINGBACK_NAME in the environment, or in a settings file.
     """
-    origin = Origin(flags, ENVIRONMENT, Command.DEV)
+    origin = SettingsSource(flags, ENVIRONMENT, SettingsCommand.DEV)
     settings = origin.load()
     log_to_stderr(settings.log_format, settings.log_level)
     with reserve(settings.host, settings.port) as listener, https_of(settings) as https:
@@ -64,7 +64,7 @@ async def run(
     as_json: bool,
     https: Https | None = None,
     checkpoint: Callable[[str], None] = no_checkpoint,
-    origin: Origin | None = None,
+    origin: SettingsSource | None = None,
     accept_data_loss: bool = False,
 ) -> None:
     """Start everything with the notice's account, say so, and serve until a signal says to stop.
@@ -82,7 +82,11 @@ async def run(
         if https is not None:
             listen(https.listener, flag="--tls-port")
         shown = banner(
-            dev_file, settings, parts.phase, ahead=clock.ahead, near=parts.foresight.near_in_words()
+            dev_file,
+            settings,
+            parts.phase,
+            ahead=clock.ahead,
+            near=parts.policy_monitor.near_in_words(),
         )
         click.echo(dev_file.to_line() if as_json else shown)
 

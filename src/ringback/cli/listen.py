@@ -20,7 +20,7 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.durations import read_duration
 from ringback.core.errors import InvalidCallbackUrl, Unusable
 from ringback.core.guard import Guard
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.engine.sender import Sender
 from ringback.engine.system import SystemClock, stopwatch
 from ringback.listener.answers import UNAVAILABLE, Behave, FailAlways, FailFirst, Manners

@@ -12,7 +12,7 @@ from ringback.cli.migrate_lines import as_json, inventory_lines, inventory_table
 from ringback.cli.migrate_policy import with_policy, with_policy_at
 from ringback.cli.migrate_records import Keys, Opened, Source, opened, with_record
 from ringback.core.errors import Unusable
-from ringback.core.source import Policy, SourceName, source_named
+from ringback.core.policy.source_policy import Policy, SourceName, source_named
 from ringback.engine.system import SystemChance
 from ringback.migration.inventory import inventory as inventory_of
 from ringback.migration.plan import Plan, make_plan

@@ -21,7 +21,7 @@ from ringback.cli.migrate_records import (
     server_option,
 )
 from ringback.core.durations import read_duration
-from ringback.core.source import Policy
+from ringback.core.policy.source_policy import Policy
 from ringback.migration.applying import Ended, Move, exact
 from ringback.migration.canary import look_at
 from ringback.migration.journal import Began, Journal, Progress, journal_of, read_journal

@@ -16,7 +16,7 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
 from ringback.core.guard import Guard
 from ringback.core.infrastructure import BUILT_IN, Sources
-from ringback.core.source import SourceName
+from ringback.core.policy.source_policy import SourceName
 from ringback.engine.network import SystemNetwork
 from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, stopwatch
@@ -30,8 +30,8 @@ from ringback.probe.payloads import PROBE_ACCOUNT_SID
 from ringback.probe.requests import account_of
 from ringback.settings.file import SettingsFile
 from ringback.settings.load import FILE_VARIABLE
+from ringback.settings.parsers import read_networks
 from ringback.settings.sources import AddedSources
-from ringback.settings.texts import read_networks
 
 _LIMITS: Final = Limits(connect=5.0, read=15.0, total=15.0)
 

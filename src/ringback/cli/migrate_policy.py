@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from ringback.core.source import NOTICE, Policy
+from ringback.core.policy.source_policy import NOTICE, Policy
 from ringback.settings.file import SettingsFile
 from ringback.settings.load import FILE_VARIABLE
+from ringback.settings.parsers import read_instant
 from ringback.settings.policy import read_policy
 from ringback.settings.sources import AddedSources
-from ringback.settings.texts import read_instant
 
 
 def _read_policy(_ctx: click.Context, _param: click.Parameter, path: str | None) -> Policy:

@@ -8,7 +8,7 @@ import click
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.settings import DATA, Command, Setting, settings_of
+from ringback.settings import DATA, Setting, SettingsCommand, settings_of
 
 F = TypeVar("F", bound=Callable[..., None])
 
@@ -19,7 +19,7 @@ def data_folder(help_: str) -> Callable[[F], F]:
         "--data",
         type=click.Path(file_okay=False, path_type=Path),
         envvar=DATA.variable,
-        default=DATA.defaults[Command.SERVE],
+        default=DATA.defaults[SettingsCommand.SERVE],
         show_default=True,
         metavar=DATA.metavar,
         help=help_,
@@ -46,7 +46,7 @@ def read_url(_ctx: click.Context, _param: click.Parameter, text: str | None) -> 
         raise click.BadParameter(refusal.message) from refusal
 
 
-def settings_options(command: Command) -> Callable[[F], F]:
+def settings_options(command: SettingsCommand) -> Callable[[F], F]:
     """Return what gives a command a flag for each of its settings, and one for their file."""
 
     def give(function: F) -> F:

@@ -15,11 +15,11 @@ from ringback.cli.policy_options import instant, policy_file_option, policy_of_f
 from ringback.cli.policy_simulation import simulation_record
 from ringback.cli.portal import portal_of, server_options
 from ringback.core.errors import Unusable
-from ringback.core.outlook import Sent
 from ringback.core.periods import iso
+from ringback.core.policy.policy_impact import DeliveryCount
+from ringback.core.policy.policy_json import policy_record
 from ringback.data_folder import DATA_FILE
 from ringback.engine.system import SystemClock
-from ringback.operations.policy_record import policy_record
 from ringback.operations.totals import count_last_week
 from ringback.settings import DATA
 
@@ -96,7 +96,7 @@ def simulate(
     click.echo(json.dumps(record) if as_json else "\n".join(lines_of_simulation(record)))
 
 
-def _count(file: DataFile, now: datetime) -> list[Sent]:
+def _count(file: DataFile, now: datetime) -> list[DeliveryCount]:
     if not (file.folder / DATA_FILE).exists():
         raise Unusable(f"there is no {DATA_FILE} in {file.folder}; name its folder with --data")
     return file.use(lambda store: count_last_week(store, now))

@@ -12,10 +12,10 @@ import click
 
 from ringback.cli.policy_options import file_named, instant, policy_file_option
 from ringback.core.errors import Unusable
-from ringback.core.source import Hold
+from ringback.core.policy.source_policy import Hold
 from ringback.settings import (
     FILE_VARIABLE,
-    Command,
+    SettingsCommand,
     SettingsFile,
     held,
     load,
@@ -145,10 +145,10 @@ def _edit(settings: str | None, edit: Callable[[SettingsFile], str], *, asks: bo
 def _check(file: SettingsFile) -> None:
     """See that one of the commands that have settings can start with this."""
     try:
-        load({}, {}, command=Command.SERVE, file=file)
+        load({}, {}, command=SettingsCommand.SERVE, file=file)
     except Unusable as problem:
         try:
-            load({}, {}, command=Command.DEV, file=file)
+            load({}, {}, command=SettingsCommand.DEV, file=file)
         except Unusable:
             raise Unusable(f"nothing is changed; there would be: {problem}") from None
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ringback.core.outlook import Reach
+from ringback.core.policy.policy_impact import PolicyImpact
 
 Record = Mapping[str, Any]
 
@@ -72,8 +72,8 @@ def _dependents_line(one: Record) -> str:
     return f"{one['source']}, which ends, sends now what were {_reach(one)}"
 
 
-def _reach(counted: Record) -> Reach:
-    return Reach(counted["accounts"], counted["urls"], counted["callbacks"])
+def _reach(counted: Record) -> PolicyImpact:
+    return PolicyImpact(counted["accounts"], counted["urls"], counted["callbacks"])
 
 
 def _change_line(one: Record) -> str:

@@ -6,9 +6,9 @@ from typing import Final
 
 import click
 
-from ringback.core.source import Policy
+from ringback.core.policy.source_policy import Policy
 from ringback.settings import ENVIRONMENT, FILE_VARIABLE, SettingsFile, load_policy
-from ringback.settings.texts import read_instant
+from ringback.settings.parsers import read_instant
 
 policy_file_option: Final = click.option(
     "--settings",
@@ -27,7 +27,7 @@ def file_named(settings: str | None) -> SettingsFile | None:
 
 
 def policy_of_file(settings: str | None) -> tuple[Policy, Sequence[timedelta]]:
-    """Return the policy of the settings file, and how long before its borders is warned of them.
+    """Return the policy of the settings file, and how long before its changes there is a warning.
 
     Raises Unusable, naming the line, for what can't be used.
     """

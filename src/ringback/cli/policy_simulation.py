@@ -4,23 +4,33 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from ringback.core.borders import borders, sources_that_end
-from ringback.core.outlook import WEEK, Prospect, Sent, depending_on, in_phases, prospects, reach
-from ringback.core.source import Choice, Policy
-from ringback.operations.policy_record import border_record
+from ringback.core.policy.policy_changes import policy_changes, sources_that_end
+from ringback.core.policy.policy_impact import (
+    WEEK,
+    DeliveryCount,
+    UrlForecast,
+    depending_on,
+    forecast_urls,
+    impact_of,
+    source_by_phase,
+)
+from ringback.core.policy.policy_json import change_record
+from ringback.core.policy.source_policy import Policy, SourceSelection
 
 
 def simulation_record(
-    policy: Policy, sent: Sequence[Sent] | None, *, now: datetime, then: datetime
+    policy: Policy, sent: Sequence[DeliveryCount] | None, *, now: datetime, then: datetime
 ) -> dict[str, Any]:
     """Return what the policy does at a date, and to what was sent in the last week, if known."""
     record: dict[str, Any] = {
         "now": now,
-        "phase_now": _general_phase(policy, now),
+        "phase_now": policy.general_phase(now).name,
         "at": then,
-        "phase": _general_phase(policy, then),
+        "phase": policy.general_phase(then).name,
         "borders": [
-            border_record(border, now) for border in borders(policy, after=now) if border.at <= then
+            change_record(change, now)
+            for change in policy_changes(policy, after=now)
+            if change.at <= then
         ],
         "last_week": None,
     }
@@ -30,26 +40,22 @@ def simulation_record(
 
 
 def _last_week(
-    policy: Policy, sent: Sequence[Sent], *, now: datetime, then: datetime
+    policy: Policy, sent: Sequence[DeliveryCount], *, now: datetime, then: datetime
 ) -> dict[str, Any]:
-    found = prospects(policy, sent, now=now, then=then)
+    found = forecast_urls(policy, sent, now=now, then=then)
     return {
         "since": now - WEEK,
-        **reach(found)._asdict(),
+        **impact_of(found)._asdict(),
         "would_move": sum(one.would_move for one in found),
         "dependents": [
-            {"source": str(source), **reach(depending_on(source, found))._asdict()}
+            {"source": str(source), **impact_of(depending_on(source, found))._asdict()}
             for source in sources_that_end(policy, at=now)
         ],
-        "called": [_prospect_record(policy, one) for one in found],
+        "called": [_forecast_record(policy, one) for one in found],
     }
 
 
-def _general_phase(policy: Policy, at: datetime) -> str:
-    return policy.phase_of(at=at, account_sid="", url="")[1].name
-
-
-def _prospect_record(policy: Policy, one: Prospect) -> dict[str, Any]:
+def _forecast_record(policy: Policy, one: UrlForecast) -> dict[str, Any]:
     return {
         "account_sid": one.account_sid,
         "url": one.url,
@@ -60,9 +66,9 @@ def _prospect_record(policy: Policy, one: Prospect) -> dict[str, Any]:
         "why_now": one.why.value,
         "then": _choice_record(one.then),
         "changes": one.changes,
-        "in_phases": {name: str(source) for name, source in in_phases(policy, one).items()},
+        "in_phases": {name: str(source) for name, source in source_by_phase(policy, one).items()},
     }
 
 
-def _choice_record(choice: Choice) -> dict[str, str]:
+def _choice_record(choice: SourceSelection) -> dict[str, str]:
     return {"source": str(choice.source), "reason": choice.reason}

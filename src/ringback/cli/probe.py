@@ -17,8 +17,8 @@ from ringback.core.durations import read_duration
 from ringback.core.errors import RingbackError, Unusable
 from ringback.core.guard import Guard
 from ringback.core.method import Method
+from ringback.core.policy.source_policy import Source
 from ringback.core.sids import Kind, is_sid
-from ringback.core.source import Source
 from ringback.engine.network import SystemNetwork
 from ringback.engine.pool import KeepAlive
 from ringback.engine.sender import Sender

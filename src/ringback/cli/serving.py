@@ -13,8 +13,9 @@ from ringback.core.descriptors import DescriptorShares, needed_for
 from ringback.engine.descriptors import raise_limit
 from ringback.engine.server_certificate import ServerCertificate
 from ringback.engine.system import SystemClock, let_threads_take_turns
+from ringback.policy.policy_reloader import PolicyReloader
 from ringback.ports import Clock, no_checkpoint
-from ringback.settings import Command, Origin, Reloading, Settings
+from ringback.settings import Settings, SettingsCommand, SettingsSource
 from ringback.wiring import Parts
 
 _log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ async def serve_until_told(
     https: Https | None = None,
     certificate: ServerCertificate | None = None,
     checkpoint: Callable[[str], None] = no_checkpoint,
-    origin: Origin | None = None,
+    origin: SettingsSource | None = None,
     accept_data_loss: bool = False,
 ) -> None:
     """Start the parts, `announce` them with their base URL, and serve until a signal says to stop.
@@ -53,8 +54,8 @@ async def serve_until_told(
         accept_data_loss=accept_data_loss,
     )
     # A terminal that is closed says the same, and `ringback dev` ends with it.
-    if origin is not None and origin.command is Command.SERVE:
-        _look_on_hangup(parts.reloading, certificate)
+    if origin is not None and origin.command is SettingsCommand.SERVE:
+        _look_on_hangup(parts.policy_reloader, certificate)
     try:
         if parts.shares != wanted:
             _warn_of_shortage(limit, parts.shares, wanted)
@@ -72,9 +73,11 @@ async def serve_until_told(
     _log.info("stopped")
 
 
-def _look_on_hangup(reloading: Reloading | None, certificate: ServerCertificate | None) -> None:
+def _look_on_hangup(
+    policy_reloader: PolicyReloader | None, certificate: ServerCertificate | None
+) -> None:
     """Have a SIGHUP look at the files that are looked at anyway, where there are any."""
-    looks = [each.look_now for each in (reloading, certificate) if each is not None]
+    looks = [each.look_now for each in (policy_reloader, certificate) if each is not None]
 
     def look() -> None:
         for look_now in looks:

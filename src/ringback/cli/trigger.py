@@ -14,7 +14,7 @@ from ringback.cli.triggers.trigger import Told, Trigger
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Unusable
 from ringback.core.method import Method
-from ringback.core.retargeting import retargeted
+from ringback.core.policy.source_override import override_source
 
 _LISTENER: Final = "http://127.0.0.1:9000/"
 """Where `ringback listen` listens."""
@@ -95,7 +95,7 @@ def trigger(
     stage = Stage(
         portal=portal,
         product=trigger.product,
-        to=CallbackUrl.parse(retargeted(to, cbs) if cbs else to, sources=None),
+        to=CallbackUrl.parse(override_source(to, cbs) if cbs else to, sources=None),
         method=method,
         say=did.append if as_json else click.echo,
         sim=sim or (portal.sim_sid if trigger.product == "supersim" else portal.wireless_sim_sid),

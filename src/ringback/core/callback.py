@@ -8,8 +8,8 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.form import decode
 from ringback.core.method import Method
 from ringback.core.outcome import Outcome, code_of, describe, failure_of, name_of, status_of
+from ringback.core.policy.source_policy import SourceName
 from ringback.core.retry import Decision, Done, GiveUp, NewRound, Round, TryAgain
-from ringback.core.source import SourceName
 
 
 class CallbackStatus(StrEnum):

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from ringback.core.connection import OVERRIDES, Connection, read_override
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.core.source import Source, SourceName, source_named
+from ringback.core.policy.source_policy import Source, SourceName, source_named
 
 MAX_LENGTH: Final = 4096
 _BUILT_IN: Final = tuple(Source)

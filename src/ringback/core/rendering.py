@@ -15,7 +15,7 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import SecretGone, SourceGone
 from ringback.core.infrastructure import BUILT_IN, Infrastructure, Signed, Sources, Values
 from ringback.core.method import Method
-from ringback.core.source import SourceName
+from ringback.core.policy.source_policy import SourceName
 
 Headers = tuple[tuple[str, str], ...]
 

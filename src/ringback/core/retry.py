@@ -24,8 +24,8 @@ from ringback.core.outcome import (
     Unreachable,
     describe,
 )
+from ringback.core.policy.source_policy import SourceName
 from ringback.core.schedule import LONGEST_WAIT, Schedule
-from ringback.core.source import SourceName
 
 
 class Round(NamedTuple):

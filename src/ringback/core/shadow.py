@@ -13,8 +13,8 @@ from ringback.core.callback import Callback, Exchange, Progress, RecordedRespons
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.core.outcome import code_of, describe, failure_of, name_of, status_of
+from ringback.core.policy.source_policy import SourceName, begins_with
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
-from ringback.core.source import SourceName, begins_with
 from ringback.core.tokens import TOKEN_BYTES
 
 SHADOW_BYTES: Final = SID_BYTES + TOKEN_BYTES

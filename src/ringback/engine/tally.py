@@ -11,7 +11,7 @@ from typing import Final
 
 from ringback.core.account import EVERY
 from ringback.core.callback import CallbackStatus
-from ringback.core.source import Source, SourceName
+from ringback.core.policy.source_policy import Source, SourceName
 
 ATTEMPT_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0)
 """Bounds for an attempt, whose round ends after 15 seconds at the most."""

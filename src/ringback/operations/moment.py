@@ -1,18 +1,19 @@
 """What an operation works with beside its transaction: the time, chance, and the network."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, TypedDict
 
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.events import Event
+from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.core.method import Method
+from ringback.core.policy.source_policy import Policy
 from ringback.core.scenario import SCENARIOS, Scenario, Step, scenario_in
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
 from ringback.core.simulation import Simulation
 from ringback.core.task import Task
-from ringback.core.transition import Transition
 from ringback.ports import Chance, Intake, Keyring, Transaction
 from ringback.ports.records import Named, Owned
 
@@ -39,10 +40,11 @@ class Moment:
 
     now: datetime
     chance: Chance
-    transition: Transition
+    policy: Policy
     intake: Intake
     simulation: Simulation
     keyring: Keyring
+    sources: Sources = field(default_factory=lambda: BUILT_IN)
 
     def sid(self, kind: Kind) -> str:
         """Return the SID of a new resource."""
@@ -65,7 +67,8 @@ class Moment:
             event,
             to=url,
             method=method,
-            transition=self.transition,
+            policy=self.policy,
+            sources=self.sources,
             chance=self.chance.bytes(ANNOUNCEMENT_BYTES),
             now=self.now,
         )

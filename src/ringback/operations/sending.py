@@ -7,8 +7,9 @@ from typing import NamedTuple
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, compose
 from ringback.core.callback import Callback
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.infrastructure import Sources
 from ringback.core.method import Method
-from ringback.core.transition import Transition
+from ringback.core.policy.source_policy import Policy
 from ringback.ports import Chance, Intake, Transaction
 
 
@@ -25,7 +26,13 @@ class NewCallback(NamedTuple):
 
 
 def prepare_callback(
-    new: NewCallback, account_sid: str, *, transition: Transition, now: datetime, chance: Chance
+    new: NewCallback,
+    account_sid: str,
+    *,
+    policy: Policy,
+    sources: Sources,
+    now: datetime,
+    chance: Chance,
 ) -> Callback:
     """Return the callback that this wants sent; nobody keeps it yet."""
     return compose(
@@ -33,7 +40,8 @@ def prepare_callback(
         account_sid=account_sid,
         to=new.url,
         method=new.method,
-        transition=transition,
+        policy=policy,
+        sources=sources,
         chance=chance.bytes(ANNOUNCEMENT_BYTES),
         now=now,
         due=new.due,

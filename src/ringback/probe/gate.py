@@ -10,8 +10,8 @@ from ringback.core.connection import Limits
 from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.core.method import Method
 from ringback.core.outcome import Delivered, Outcome, Refused, describe
+from ringback.core.policy.source_policy import SourceName
 from ringback.core.rendering import OutgoingRequest
-from ringback.core.source import SourceName
 from ringback.ports import Chance, Transport
 from ringback.probe.forging import without
 from ringback.probe.payloads import PROBE_SIM_SID

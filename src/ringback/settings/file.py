@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from ringback.core.errors import Unusable
-from ringback.settings.lines import KeyPath, lines_of
+from ringback.settings.toml_lines import KeyPath, lines_of
 
 _WHERE: Final = re.compile(r" \(at line (?P<line>[0-9]+), column (?P<column>[0-9]+)\)$")
 _NOTHING: Final[Mapping[str, Any]] = {}

@@ -9,15 +9,16 @@ from typing import Any, Final, cast
 
 from ringback.core.egress import Egress
 from ringback.core.errors import Unusable
+from ringback.core.policy.source_policy import Policy
 from ringback.core.scenario import Scenario
 from ringback.core.sids import Kind, is_sid
-from ringback.core.source import Policy
 from ringback.engine.server_certificate import server_context
 from ringback.engine.tls import Tls
 from ringback.settings.file import SettingsFile
-from ringback.settings.given import Given, find, in_file
+from ringback.settings.parsers import is_egress_name
 from ringback.settings.policy import TABLES, read_policy
-from ringback.settings.record import Settings
+from ringback.settings.raw_setting import RawSetting, find, in_file
+from ringback.settings.settings import Settings
 from ringback.settings.shadows import TABLE as SHADOWS
 from ringback.settings.shadows import read_shadows
 from ringback.settings.sources import TABLE as SOURCES
@@ -28,10 +29,9 @@ from ringback.settings.table import (
     SETTINGS,
     VARIABLES_OF_CLIENTS,
     WARN_BEFORE,
-    Command,
     Setting,
+    SettingsCommand,
 )
-from ringback.settings.texts import is_egress_name
 
 FILE_VARIABLE: Final = "RINGBACK_SETTINGS"
 _PREFIX: Final = "RINGBACK_"
@@ -42,7 +42,7 @@ def load(
     flags: Mapping[str, str | None],
     environment: Mapping[str, str],
     *,
-    command: Command = Command.DEV,
+    command: SettingsCommand = SettingsCommand.DEV,
     file: SettingsFile | None = None,
 ) -> Settings:
     """Return the settings that the flags, the environment and the settings file add up to.
@@ -77,11 +77,11 @@ def load(
 def load_policy(
     file: SettingsFile, environment: Mapping[str, str]
 ) -> tuple[Policy, tuple[timedelta, ...]]:
-    """Return a file's policy, and how long before its borders there are warnings.
+    """Return a file's policy, and how long before its changes there are warnings.
 
     Raises Unusable, naming the place, for what of that can't be used.
     """
-    given = find(WARN_BEFORE, Command.SERVE, flags={}, environment=environment, file=file)
+    given = find(WARN_BEFORE, SettingsCommand.SERVE, flags={}, environment=environment, file=file)
     return policy_in(file), given.read()
 
 
@@ -96,7 +96,9 @@ def policy_in(file: SettingsFile) -> Policy:
 # ---- what nobody knows, or not here --------------------------------------------------------------
 
 
-def _refuse_strangers(environment: Mapping[str, str], file: SettingsFile, command: Command) -> None:
+def _refuse_strangers(
+    environment: Mapping[str, str], file: SettingsFile, command: SettingsCommand
+) -> None:
     """Refuse a name that is no setting, and one that is a setting of the other command alone."""
     of_file = {setting.name: setting for setting in SETTINGS}
     for name in file.table:
@@ -113,7 +115,7 @@ def _refuse_stranger(
     name: str,
     known: Mapping[str, Setting],
     place: str,
-    command: Command,
+    command: SettingsCommand,
     *,
     beside: Sequence[str],
 ) -> None:
@@ -138,13 +140,13 @@ def _what_is_meant(name: str, names: Sequence[str]) -> str:
 
 
 def _phase_to_be_in(
-    given: Given, at: datetime | None, policy: Policy, command: Command
+    given: RawSetting, at: datetime | None, policy: Policy, command: SettingsCommand
 ) -> str | None:
     """Return the phase asked for; without one, `ringback dev` is in the first, unless by date."""
     names = [known.name for known in policy.phases]
     phase = given.text
     if not phase:
-        return names[0] if command is Command.DEV and at is None else None
+        return names[0] if command is SettingsCommand.DEV and at is None else None
     if at is not None:
         raise Unusable("--phase and --at exclude each other: give a phase, or a date that has one")
     if phase not in names:
@@ -152,7 +154,7 @@ def _phase_to_be_in(
     return phase
 
 
-def _check_certificates(given: Mapping[str, Given], values: Mapping[str, Any]) -> None:
+def _check_certificates(given: Mapping[str, RawSetting], values: Mapping[str, Any]) -> None:
     """See now that the files can be used, as the sender will use them."""
     extra, certificate, key = (
         values[f"{name}_file"] for name in ("extra_ca", "client_cert", "client_key")
@@ -169,7 +171,7 @@ def _check_certificates(given: Mapping[str, Given], values: Mapping[str, Any]) -
 
 
 @contextmanager
-def _blaming(given: Given) -> Generator[None]:
+def _blaming(given: RawSetting) -> Generator[None]:
     try:
         yield
     except Unusable as problem:

@@ -1,20 +1,21 @@
 """The phases and holds of the settings file."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, cast
 
-from ringback.core.source import NOTICE, Hold, Phase, Policy, SourceName
-from ringback.settings.entries import (
-    Wrong,
+from ringback.core.policy.source_policy import NOTICE, Hold, Phase, Policy, SourceName
+from ringback.settings.file import SettingsFile
+from ringback.settings.parsers import read_instant
+from ringback.settings.toml_tables import (
+    TableEntryError,
     blaming,
     check_words,
     entries_of,
     read_source,
     read_text,
 )
-from ringback.settings.file import SettingsFile
-from ringback.settings.texts import read_instant
 
 TABLES: Final = ("phases", "holds")
 
@@ -32,11 +33,13 @@ def read_policy(file: SettingsFile, sources: Collection[SourceName]) -> Policy:
         with blaming(file, "phases", index, form=_PHASE):
             # Checked one by one, so that the line is that of the first which doesn't fit.
             phases = Policy((*phases, _phase_of(entry, sources))).phases
-    policy = Policy(phases or NOTICE.phases)
+    policy, holds = Policy(phases or NOTICE.phases), list[Hold]()
     for index, entry in entries_of(file, "holds", _HOLD):
         with blaming(file, "holds", index, form=_HOLD):
-            policy = Policy(policy.phases, (*policy.holds, _hold_of(entry)))
-    return policy
+            hold = _hold_of(entry)
+            policy.check(hold)
+        holds.append(hold)
+    return replace(policy, holds=tuple(holds))
 
 
 def _phase_of(entry: Mapping[str, Any], sources: Collection[SourceName]) -> Phase:
@@ -55,13 +58,13 @@ def _instant_of(entry: Mapping[str, Any], key: str) -> datetime | None:
     try:
         return read_instant(str(entry[key]))
     except ValueError as problem:
-        raise Wrong(key, f"{key}: {problem}") from None
+        raise TableEntryError(key, f"{key}: {problem}") from None
 
 
 def _may_ask_of(entry: Mapping[str, Any], sources: Collection[SourceName]) -> frozenset[SourceName]:
     names = entry["may_ask"]
     if not isinstance(names, list):
-        raise Wrong("may_ask", f"may_ask = {names!r} must be a list of sources")
+        raise TableEntryError("may_ask", f"may_ask = {names!r} must be a list of sources")
     return frozenset(read_source(name, "may_ask", sources) for name in cast("list[Any]", names))
 
 

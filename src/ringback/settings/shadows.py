@@ -6,17 +6,17 @@ from typing import Any, Final
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
+from ringback.core.policy.source_policy import SourceName
 from ringback.core.shadow import Mark, MarkedByParameter, MarkedByPath, MarkedByUrl, ShadowRule
-from ringback.core.source import SourceName
-from ringback.settings.entries import (
-    Wrong,
+from ringback.settings.file import SettingsFile
+from ringback.settings.toml_tables import (
+    TableEntryError,
     blaming,
     check_words,
     entries_of,
     read_source,
     read_text,
 )
-from ringback.settings.file import SettingsFile
 
 TABLE: Final = "shadows"
 
@@ -45,7 +45,7 @@ def _rule_of(entry: Mapping[str, Any], sources: Collection[SourceName]) -> Shado
     check_words(entry, must=("source",), may=(*_WHO, *_MARKS, "percent"))
     if not any(key in entry for key in _WHO):
         # A copy is for receivers that know of it, so nobody gets one by an oversight.
-        raise Wrong("source", "it has to say whose callbacks it copies")
+        raise TableEntryError("source", "it has to say whose callbacks it copies")
     return ShadowRule(
         source=read_source(entry["source"], "source", sources),
         mark=_mark_of(entry),
@@ -58,14 +58,14 @@ def _mark_of(entry: Mapping[str, Any]) -> Mark:
     given = [key for key in _MARKS if key in entry]
     if len(given) != 1:
         many = f"{' and '.join(given)} exclude each other" if given else "the copy isn't marked"
-        raise Wrong(given[-1] if given else "source", many)
+        raise TableEntryError(given[-1] if given else "source", many)
     (key,) = given
     return _MARKS[key](read_text(entry, key))
 
 
 def _parameter(text: str) -> Mark:
     if not _PARAMETER.fullmatch(text):
-        raise Wrong(
+        raise TableEntryError(
             "parameter", f"parameter = {text!r} can't stand in a query; it is like shadow=1"
         )
     return MarkedByParameter(text)
@@ -73,7 +73,7 @@ def _parameter(text: str) -> Mark:
 
 def _path(text: str) -> Mark:
     if not _PATH.fullmatch(text):
-        raise Wrong("path", f"path = {text!r} is no path; it is like /shadow/callbacks")
+        raise TableEntryError("path", f"path = {text!r} is no path; it is like /shadow/callbacks")
     return MarkedByPath(text)
 
 
@@ -81,9 +81,9 @@ def _url(text: str) -> Mark:
     try:
         url = CallbackUrl.parse(text)
     except InvalidCallbackUrl as refusal:
-        raise Wrong("url", f"url: {refusal.message}") from None
+        raise TableEntryError("url", f"url: {refusal.message}") from None
     if url.source is not None:
-        raise Wrong("url", "url: the copy comes from its source; take #cbs= out")
+        raise TableEntryError("url", "url: the copy comes from its source; take #cbs= out")
     return MarkedByUrl(url)
 
 
@@ -97,5 +97,7 @@ _MARKS: Final[Mapping[str, Callable[[str], Mark]]] = {
 def _percent_of(entry: Mapping[str, Any]) -> int:
     percent = entry.get("percent", 100)
     if type(percent) is not int or not 1 <= percent <= 100:
-        raise Wrong("percent", f"percent = {percent!r} must be a whole number from 1 to 100")
+        raise TableEntryError(
+            "percent", f"percent = {percent!r} must be a whole number from 1 to 100"
+        )
     return percent

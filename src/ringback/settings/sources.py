@@ -16,11 +16,11 @@ from ringback.core.infrastructure import (
     SignatureScheme,
     Sources,
 )
-from ringback.core.source import SourceName
+from ringback.core.policy.source_policy import SourceName
 from ringback.core.tokens import TokenScheme
-from ringback.settings.entries import Wrong, blaming, check_words, read_text
 from ringback.settings.file import SettingsFile
-from ringback.settings.given import without_secret
+from ringback.settings.raw_setting import without_secret
+from ringback.settings.toml_tables import TableEntryError, blaming, check_words, read_text
 
 T = TypeVar("T")
 Entry = Mapping[str, Any]
@@ -89,22 +89,24 @@ def _signature_of(entry: Entry) -> SignatureScheme:
     name = read_text(entry, "signature")
     if name not in SIGNATURE_SCHEMES:
         known = ", ".join(SIGNATURE_SCHEMES)
-        raise Wrong("signature", f"{name!r} is no scheme of signatures; there are {known}")
+        raise TableEntryError(
+            "signature", f"{name!r} is no scheme of signatures; there are {known}"
+        )
     return SIGNATURE_SCHEMES[name]
 
 
 def _headers_of(entry: Entry) -> tuple[HeaderLine, ...]:
     given = entry["headers"]
     if not isinstance(given, list):
-        raise Wrong("headers", "headers must be a list of texts")
+        raise TableEntryError("headers", "headers must be a list of texts")
     own = [_parsed("headers", HeaderLine.parse, str(line)) for line in cast("list[Any]", given)]
     names = [header.name.lower() for header in own]
     twice = next((each for each in names if names.count(each) > 1), None)
     if twice is not None:
-        raise Wrong("headers", f"the header {twice} is there twice")
+        raise TableEntryError("headers", f"the header {twice} is there twice")
     for needed in ("token", "signature"):
         if not any(needed in header.placeholders for header in own):
-            raise Wrong("headers", f"no header has {{{needed}}}")
+            raise TableEntryError("headers", f"no header has {{{needed}}}")
     first, last = (
         [header for header in each if header.name.lower() not in names] for each in (FIRST, LAST)
     )
@@ -114,7 +116,7 @@ def _headers_of(entry: Entry) -> tuple[HeaderLine, ...]:
 def _content_type_of(entry: Entry) -> str:
     given = read_text(entry, "content_type")
     if not _TEXT.fullmatch(given):
-        raise Wrong("content_type", f"{given!r} is no content type")
+        raise TableEntryError("content_type", f"{given!r} is no content type")
     return given
 
 
@@ -124,11 +126,11 @@ def _egress_of(_name: str, entry: Entry) -> Egress:
         return read_egress(given)
     except ValueError as problem:
         shown = f"{without_secret(given)!r} can't be used as an egress"
-        raise Wrong("egress", shown if "@" in given else str(problem)) from None
+        raise TableEntryError("egress", shown if "@" in given else str(problem)) from None
 
 
 def _parsed(key: str, parse: Callable[[str], T], text: str) -> T:
     try:
         return parse(text)
     except ValueError as problem:
-        raise Wrong(key, str(problem)) from None
+        raise TableEntryError(key, str(problem)) from None

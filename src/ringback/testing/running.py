@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from ringback.api.server import base_url_of, bind, serve
 from ringback.engine.virtual_clock import VirtualClock
 from ringback.operations.seeding import Seed, find_or_seed
-from ringback.settings import Command, Settings, load
+from ringback.settings import Settings, SettingsCommand, load
 from ringback.testing.chance import SeededChance
 from ringback.testing.receiver import Receiver
 from ringback.wiring import Parts
@@ -110,7 +110,7 @@ class Running:
     def _settings(self) -> Settings:
         given = {"update_takes": "0s", "gateway": "none", "data_per_day": "0", "drain": "0s"}
         fixed = {"data": str(self._folder), "seed": str(self._seed)}
-        return load({**given, **self._given, **fixed}, {}, command=Command.DEV)
+        return load({**given, **self._given, **fixed}, {}, command=SettingsCommand.DEV)
 
 
 class _PresentApp:

@@ -17,8 +17,8 @@ from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.months import months_after
 from ringback.core.network import NETWORKS
 from ringback.core.outcome import Delivered, Refused
+from ringback.core.policy.source_policy import Source
 from ringback.core.shadow import SHADOW_BYTES, MarkedByParameter, Shadow, ShadowRule, copy_of
-from ringback.core.source import Source
 from ringback.core.supersim.billing import BillingPeriod, PeriodType
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus

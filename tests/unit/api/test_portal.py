@@ -15,7 +15,7 @@ from ringback.core.callback import (
 )
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.outcome import Delivered, Refused
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.ports import Claim, Lane, Settlement, Store, Transaction
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, SIM_SID, TOKENS, a_callback
 from tests.unit.api.caller import Caller

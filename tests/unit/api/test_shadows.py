@@ -10,8 +10,8 @@ from ringback.api.app import create_app
 from ringback.api.portal.shadows import MOST_URLS
 from ringback.core.callback import Exchange, RecordedResponse, Timings, settle
 from ringback.core.outcome import Delivered, Refused
+from ringback.core.policy.source_policy import Source
 from ringback.core.shadow import SHADOW_BYTES, MarkedByParameter, Shadow, ShadowRule, copy_of
-from ringback.core.source import Source
 from ringback.operations.shadows import CHUNK
 from ringback.ports import Claim, Settlement, Store, Transaction, lane_of
 from tests.fakes import (

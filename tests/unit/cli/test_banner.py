@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from ringback.cli.banner import banner
 from ringback.cli.dev_file import NETWORK, DevFile
-from ringback.core.source import NOTICE
+from ringback.core.policy.source_policy import NOTICE
 from ringback.settings import load
 
 

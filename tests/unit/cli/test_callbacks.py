@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from ringback.cli.main import main
 from ringback.core.callback import CallbackStatus, Progress
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.operations.moment import Moment
 from ringback.ports import Transaction
 from ringback.testing import Emulator

@@ -10,7 +10,7 @@ from ringback.api.server import bind
 from ringback.cli.https import address_of, https_of, names_for, reserve_first
 from ringback.core.errors import Unusable
 from ringback.settings import load
-from ringback.settings.texts import TlsPort
+from ringback.settings.parsers import TlsPort
 
 HOST = "127.0.0.1"
 

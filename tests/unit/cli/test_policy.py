@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from ringback.cli import policy_edits
 from ringback.cli.main import main
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.data_folder import open_beside
 from ringback.engine.system import SystemClock
 from ringback.ports import Transaction

@@ -15,9 +15,9 @@ from click.testing import CliRunner, Result
 
 from ringback.cli.dev_file import DevFile
 from ringback.cli.main import main
+from ringback.core.policy.source_policy import Source
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.signature import sign_as_twilio
-from ringback.core.source import Source
 from tests.fakes import (
     ACCOUNT_SID,
     AUTH_TOKEN,

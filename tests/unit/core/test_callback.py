@@ -23,8 +23,8 @@ from ringback.core.callback import (
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.method import Method
 from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown, Unreachable
+from ringback.core.policy.source_policy import Source
 from ringback.core.retry import Decision, Done, GiveUp, NewRound, Round, TryAgain
-from ringback.core.source import Source
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback
 
 SECOND = timedelta(seconds=1)

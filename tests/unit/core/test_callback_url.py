@@ -3,7 +3,7 @@ import pytest
 from ringback.core.callback_url import MAX_LENGTH, CallbackUrl
 from ringback.core.connection import Connection, RetryOn
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 
 parse = CallbackUrl.parse
 

@@ -13,6 +13,7 @@ from ringback.core.outcome import (
     Unknown,
     Unreachable,
 )
+from ringback.core.policy.source_policy import Source
 from ringback.core.retry import (
     Decision,
     Done,
@@ -26,7 +27,6 @@ from ringback.core.retry import (
     time_left,
 )
 from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule
-from ringback.core.source import Source
 from tests.fakes import NOW
 
 TWILIO, KORE = Source.TWILIO, Source.KORE

@@ -4,6 +4,7 @@ from ringback.core.callback import Callback, Exchange, RecordedResponse, Timings
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.method import Method
 from ringback.core.outcome import Refused, Unknown
+from ringback.core.policy.source_policy import Source
 from ringback.core.rendering import render
 from ringback.core.shadow import (
     SHADOW_BYTES,
@@ -16,7 +17,6 @@ from ringback.core.shadow import (
     copy_of,
     rule_for,
 )
-from ringback.core.source import Source
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback, an_account
 
 MARK = MarkedByParameter("shadow=1")

@@ -19,10 +19,9 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits as Timeouts
 from ringback.core.method import Method
 from ringback.core.outcome import Failure, Refused, Unreachable
+from ringback.core.policy.source_policy import NOTICE, Source
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule
-from ringback.core.source import NOTICE, Source
-from ringback.core.transition import Transition
 from ringback.engine.dispatcher import Limits
 from ringback.engine.tally import Histogram
 from ringback.ports import Claim, Lane, Store, Transaction
@@ -463,7 +462,7 @@ async def test_a_cut_over_between_two_attempts_keeps_source_and_token() -> None:
         an_event(),
         to=CallbackUrl.parse("http://a.example"),
         method=Method.POST,
-        transition=Transition(NOTICE),
+        policy=NOTICE,
         chance=SeededChance().bytes(ANNOUNCEMENT_BYTES),
         now=clock.now(),
     )

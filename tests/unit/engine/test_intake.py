@@ -16,8 +16,8 @@ from ringback.core.callback import (
     replay,
 )
 from ringback.core.errors import Overloaded
+from ringback.core.policy.source_policy import Source
 from ringback.core.schedule import PERSISTENT
-from ringback.core.source import Source
 from ringback.engine.backlog import Bounds
 from ringback.engine.dispatcher import Limits
 from ringback.ports import Transaction

@@ -11,9 +11,9 @@ from ringback.carrier.simulated import SimulatedCarrier
 from ringback.core.callback import Callback
 from ringback.core.errand import Errand
 from ringback.core.method import Method
+from ringback.core.policy.source_policy import Source
 from ringback.core.scenario import CarriedOut, CarrierFailure, Ending, Step
 from ringback.core.simulation import Simulation
-from ringback.core.source import Source
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.supersim.sim_update import SimUpdate
 from ringback.core.task import Later, Task

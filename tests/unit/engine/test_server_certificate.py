@@ -14,7 +14,7 @@ import trustme
 from ringback.core.errors import Unusable
 from ringback.engine.server_certificate import ServerCertificate, server_context
 from tests.fakes import FakeClock
-from tests.foresights import until
+from tests.policy_monitors import until
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 CA = trustme.CA()

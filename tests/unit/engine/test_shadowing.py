@@ -13,6 +13,7 @@ from ringback.core.callback import Callback, CallbackStatus, Exchange
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.method import Method
 from ringback.core.outcome import Delivered, Failure, Refused, Unreachable
+from ringback.core.policy.source_policy import BOTH, Source
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.shadow import (
     Mark,
@@ -22,7 +23,6 @@ from ringback.core.shadow import (
     Shadow,
     ShadowRule,
 )
-from ringback.core.source import BOTH, Source
 from ringback.engine.dispatcher import Dispatcher
 from ringback.engine.keyring import Keyring
 from ringback.engine.shadowing import Shadowing, ShadowLimits

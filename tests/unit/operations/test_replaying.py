@@ -9,7 +9,7 @@ import pytest
 
 from ringback.core.callback import Callback, CallbackStatus, Progress
 from ringback.core.errors import Conflict, NotFound
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.operations.replaying import (
     Replay,
     Replays,

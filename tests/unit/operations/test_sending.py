@@ -6,9 +6,9 @@ import pytest
 
 from ringback.core.callback import Callback
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.infrastructure import BUILT_IN
 from ringback.core.method import Method
-from ringback.core.source import NOTICE, Source
-from ringback.core.transition import Transition
+from ringback.core.policy.source_policy import NOTICE, Source
 from ringback.operations.sending import NewCallback, prepare_callback, send_callbacks
 from ringback.ports import CallbackFilter, Window
 from ringback.stores.memory import MemoryTransaction
@@ -41,9 +41,9 @@ def new(
 def send(
     tx: MemoryTransaction, *wanted: NewCallback, intake: KeepingIntake | None = None, seed: int = 0
 ) -> list[Callback]:
-    chance, transition = SeededChance(seed), Transition(NOTICE)
+    chance = SeededChance(seed)
     callbacks = [
-        prepare_callback(each, ACCOUNT_SID, transition=transition, now=NOW, chance=chance)
+        prepare_callback(each, ACCOUNT_SID, policy=NOTICE, sources=BUILT_IN, now=NOW, chance=chance)
         for each in wanted
     ]
     return send_callbacks(tx, callbacks, intake or KeepingIntake())

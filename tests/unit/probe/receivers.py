@@ -9,7 +9,7 @@ from typing import Final
 from ringback.core.addresses import ANYWHERE
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.guard import Guard
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.engine.network import SystemNetwork
 from ringback.engine.pool import KeepAlive
 from ringback.engine.sender import Sender

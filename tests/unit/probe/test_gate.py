@@ -17,8 +17,8 @@ from ringback.core.infrastructure import (
     Sources,
 )
 from ringback.core.method import Method
+from ringback.core.policy.source_policy import Source, SourceName
 from ringback.core.signature import sign_as_standard_webhooks
-from ringback.core.source import Source, SourceName
 from ringback.core.tokens import TokenScheme
 from ringback.engine.sender import Sender
 from ringback.engine.system import stopwatch

@@ -8,7 +8,7 @@ import pytest
 import trustme
 
 from ringback.core.errors import Unusable
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.engine.tls import Tls
 from ringback.listener.answers import Answer
 from ringback.probe.cases import CASES, Good

@@ -8,8 +8,8 @@ import pytest
 from ringback.core.addresses import ANYWHERE
 from ringback.core.guard import Guard
 from ringback.core.outcome import Failure
+from ringback.core.policy.source_policy import Source
 from ringback.core.rendering import OutgoingRequest
-from ringback.core.source import Source
 from ringback.engine.sender import Sender
 from ringback.engine.system import SystemClock, stopwatch
 from ringback.engine.tls import Tls

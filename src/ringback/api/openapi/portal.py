@@ -21,8 +21,8 @@ from ringback.api.schemas import (
     text,
 )
 from ringback.core.message import PayloadType
+from ringback.core.policy.source_policy import Source
 from ringback.core.scenario import SCENARIOS
-from ringback.core.source import Source
 from ringback.operations.destinations import MOST
 from ringback.operations.metering import MOST_AT_ONCE
 

@@ -21,11 +21,11 @@ from ringback.api.schemas import (
 )
 from ringback.api.wireless.commands import COMMAND
 from ringback.api.wireless.sims import SIM
-from ringback.core.borders import CHANGES
 from ringback.core.callback import CallbackStatus
+from ringback.core.policy.policy_changes import POLICY_CHANGE_KINDS
+from ringback.core.policy.source_policy import Source
 from ringback.core.scenario import SCENARIOS
 from ringback.core.sids import Kind
-from ringback.core.source import Source
 
 _SOURCE: Final[Schema] = {"type": "string", "examples": [source.value for source in Source]}
 _SCENARIO: Final[Schema] = {"type": "string", "enum": list(SCENARIOS)}
@@ -304,7 +304,7 @@ PORTAL_SCHEMAS: Final[Mapping[str, Any]] = {
         borders=list_of(
             object_of(
                 date=INSTANT,
-                change={"type": "string", "enum": [change.label for change in CHANGES]},
+                change={"type": "string", "enum": [change.label for change in POLICY_CHANGE_KINDS]},
                 meaning=TEXT,
                 seconds_left={"type": "number", "minimum": 0},
             )

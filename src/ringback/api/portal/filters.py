@@ -7,7 +7,7 @@ from ringback.api.forms import Parameters
 from ringback.core.callback import UNDELIVERED, CallbackStatus
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Invalid, InvalidCallbackUrl
-from ringback.core.source import SourceName
+from ringback.core.policy.source_policy import SourceName
 from ringback.ports import CallbackFilter
 
 STATUSES: Final = {

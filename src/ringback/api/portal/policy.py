@@ -11,37 +11,37 @@ from ringback.api.representation import json_answer
 from ringback.api.routing import resource
 from ringback.api.sign_in import SignIns, reach_of
 from ringback.core.account import EVERY
-from ringback.core.borders import sources_that_end
-from ringback.core.source import Hold
-from ringback.engine.foresight import Foresight
-from ringback.operations.policy_record import policy_record
+from ringback.core.policy.policy_changes import sources_that_end
+from ringback.core.policy.policy_json import policy_record
+from ringback.core.policy.source_policy import Hold
+from ringback.policy.policy_monitor import PolicyMonitor
 
 
 class PolicyResource:
     """The policy in force."""
 
-    def __init__(self, sign_ins: SignIns, foresight: Foresight) -> None:
+    def __init__(self, sign_ins: SignIns, monitor: PolicyMonitor) -> None:
         self._sign_ins = sign_ins
-        self._foresight = foresight
+        self._monitor = monitor
 
     async def fetch(self, request: Request) -> Response:
         """Show the policy, as far as it concerns who asks: 200."""
         reach = await reach_of(request, self._sign_ins)
         account_sid = None if reach == EVERY else reach
-        foresight = self._foresight
-        policy = foresight.in_force.transition.policy
+        monitor = self._monitor
+        policy = monitor.policy
         record = policy_record(
             policy,
-            date=foresight.date,
-            before=foresight.before,
+            date=monitor.date,
+            before=monitor.before,
             concerns=self._concern_of(account_sid),
         )
         return json_answer({**record, **self._counted(account_sid)})
 
     def _counted(self, account_sid: str | None) -> dict[str, Any]:
-        foresight, known = self._foresight, self._foresight.dependents
-        policy = foresight.in_force.transition.policy
-        ending = [] if known is None else sources_that_end(policy, at=foresight.date)
+        monitor, known = self._monitor, self._monitor.dependents
+        policy = monitor.policy
+        ending = [] if known is None else sources_that_end(policy, at=monitor.date)
         return {
             "counted": None if known is None else known.counted,
             "dependents": [
@@ -50,14 +50,14 @@ class PolicyResource:
                 if known is not None
             ],
             # The file is the operator's.
-            "problem": foresight.in_force.problem if account_sid is None else None,
+            "problem": monitor.active.problem if account_sid is None else None,
         }
 
     def _concern_of(self, account_sid: str | None) -> Callable[[Hold], bool]:
         """Return what says whether a hold is any business of an account: others' URLs are not."""
         if account_sid is None:
             return lambda _: True
-        known = self._foresight.dependents
+        known = self._monitor.dependents
         deciding = frozenset[Hold | None]() if known is None else known.holding(account_sid)
 
         def concerns(hold: Hold) -> bool:
@@ -67,6 +67,6 @@ class PolicyResource:
         return concerns
 
 
-def policy_routes(sign_ins: SignIns, foresight: Foresight) -> list[BaseRoute]:
+def policy_routes(sign_ins: SignIns, monitor: PolicyMonitor) -> list[BaseRoute]:
     """Return the route of the policy."""
-    return [resource("/portal/v1/policy", get=PolicyResource(sign_ins, foresight).fetch)]
+    return [resource("/portal/v1/policy", get=PolicyResource(sign_ins, monitor).fetch)]

@@ -9,7 +9,7 @@ from ringback.api.forms import Parameters
 from ringback.api.portal.filters import STATUSES, read_destination, read_source
 from ringback.core.callback import CallbackStatus
 from ringback.core.errors import Invalid
-from ringback.core.source import SourceName
+from ringback.core.policy.source_policy import SourceName
 from ringback.operations.replaying import ANY, ENDED
 from ringback.ports import CallbackFilter
 

@@ -106,7 +106,8 @@ class Sending:
         callback = prepare_callback(
             asked.new,
             account_sid,
-            transition=moment.transition,
+            policy=moment.policy,
+            sources=moment.sources,
             now=moment.now,
             chance=moment.chance,
         )

@@ -22,7 +22,7 @@ from ringback.core.comparison import (
     meaning_of,
     percentiles,
 )
-from ringback.core.source import SourceName
+from ringback.core.policy.source_policy import SourceName
 from ringback.operations.shadows import report_on
 from ringback.ports import Compared, ShadowFilter
 

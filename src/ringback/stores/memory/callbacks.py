@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ringback.core.callback import UNDELIVERED, Attempt, Callback, Progress, begin, put_back
-from ringback.core.source import SourceName
+from ringback.core.policy.source_policy import SourceName
 from ringback.ports import (
     CallbackFilter,
     Claim,

@@ -16,7 +16,7 @@ from ringback.core.callback import (
 )
 from ringback.core.callback_text import read_url, write_warnings
 from ringback.core.method import Method
-from ringback.core.source import source_named
+from ringback.core.policy.source_policy import source_named
 from ringback.stores.sqlite.columns import (
     from_us,
     maybe_from_us,

@@ -21,8 +21,8 @@ from ringback.core.callback import (
     begin,
     put_back,
 )
+from ringback.core.policy.source_policy import source_named
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
-from ringback.core.source import source_named
 from ringback.ports import (
     CallbackFilter,
     Claim,

@@ -11,8 +11,8 @@ from typing import Final
 from ringback.core.callback import Timings
 from ringback.core.callback_text import read_url
 from ringback.core.comparison import EXCERPT, Answer, Comparison
+from ringback.core.policy.source_policy import source_named
 from ringback.core.shadow import Shadow
-from ringback.core.source import source_named
 from ringback.ports import Compared, RecordPage, ShadowFilter, Window
 from ringback.stores.sqlite.callback_rows import read_response
 from ringback.stores.sqlite.columns import from_us, maybe_to_us, to_us

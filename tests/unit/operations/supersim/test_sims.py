@@ -15,8 +15,8 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.device_address import device_address
 from ringback.core.errors import Conflict, Invalid, NotFound, RequestRefused
 from ringback.core.method import Method
+from ringback.core.policy.source_policy import Source
 from ringback.core.scenario import Step
-from ringback.core.source import Source
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.task import Task
 from ringback.operations.supersim.sims import (

@@ -13,8 +13,8 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Conflict, Invalid, NotFound, RequestRefused
 from ringback.core.listener import NOBODY, Hook, Listener
 from ringback.core.method import Method
+from ringback.core.policy.source_policy import Source
 from ringback.core.scenario import SCENARIOS, Step
-from ringback.core.source import Source
 from ringback.core.task import Task
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.operations.wireless.sims import (

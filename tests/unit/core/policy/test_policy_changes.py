@@ -2,22 +2,22 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.core.borders import (
-    CHANGES,
-    Border,
-    DefaultMoves,
-    HoldsEnd,
-    Reminder,
-    SourceBegins,
-    SourceEnds,
-    borders,
+from ringback.core.policy.policy_changes import (
+    POLICY_CHANGE_KINDS,
+    DefaultChanged,
+    HoldsEnded,
+    PolicyChange,
+    PolicyChangeReminder,
+    SourceAdded,
+    SourceRetired,
     in_words,
     is_settled,
     next_reminder,
+    policy_changes,
     reminders,
     sources_that_end,
 )
-from ringback.core.source import BOTH, NOTICE, Hold, Phase, Policy, Source
+from ringback.core.policy.source_policy import BOTH, NOTICE, Hold, Phase, Policy, Source
 
 TWILIO, KORE = Source.TWILIO, Source.KORE
 BETWEEN = datetime(2024, 10, 16, tzinfo=UTC)
@@ -27,8 +27,8 @@ MICROSECOND = timedelta(microseconds=1)
 DAY = timedelta(days=1)
 BEFORE = (30 * DAY, 7 * DAY, DAY)
 
-MOVES = Border(BETWEEN, DefaultMoves(TWILIO, KORE))
-ENDS = Border(AFTER, SourceEnds(TWILIO))
+MOVES = PolicyChange(BETWEEN, DefaultChanged(TWILIO, KORE))
+ENDS = PolicyChange(AFTER, SourceRetired(TWILIO))
 
 
 def with_holds(*holds: Hold) -> Policy:
@@ -47,78 +47,78 @@ def with_holds(*holds: Hold) -> Policy:
         (AFTER, []),
     ],
 )
-def test_the_notice_has_two_borders(after: datetime, ahead: list[Border]) -> None:
-    assert borders(NOTICE, after=after) == ahead
+def test_the_notice_has_two_changes(after: datetime, ahead: list[PolicyChange]) -> None:
+    assert policy_changes(NOTICE, after=after) == ahead
 
 
-def test_a_border_at_which_several_things_change_says_each() -> None:
+def test_a_change_at_which_several_things_change_says_each() -> None:
     policy = Policy(
         (
             Phase("old", None, TWILIO, frozenset({TWILIO})),
             Phase("new", BETWEEN, KORE, frozenset({KORE})),
         )
     )
-    changes = [str(change) for _, change in borders(policy, after=LONG_AGO)]
+    changes = [str(change) for _, change in policy_changes(policy, after=LONG_AGO)]
     assert changes == ["the default moves from twilio to kore", "twilio ends", "kore begins"]
 
 
-def test_a_phase_that_changes_nothing_has_no_border() -> None:
+def test_a_phase_that_changes_nothing_has_no_change() -> None:
     policy = Policy((*NOTICE.phases, Phase("later", AFTER + DAY, KORE, frozenset({KORE}))))
-    assert borders(policy, after=AFTER) == []
+    assert policy_changes(policy, after=AFTER) == []
 
 
-def test_the_end_of_a_hold_is_a_border() -> None:
+def test_the_end_of_a_hold_is_a_change() -> None:
     hold = Hold("before", "AC1", until=AFTER + DAY)
     policy = with_holds(Hold("after", "AC2"), hold)
-    assert borders(policy, after=AFTER) == [Border(AFTER + DAY, HoldsEnd((hold,)))]
-    assert str(HoldsEnd((hold,))) == "the hold of AC1 in phase before ends"
-    assert borders(policy, after=AFTER + DAY) == []
+    assert policy_changes(policy, after=AFTER) == [PolicyChange(AFTER + DAY, HoldsEnded((hold,)))]
+    assert str(HoldsEnded((hold,))) == "the hold of AC1 in phase before ends"
+    assert policy_changes(policy, after=AFTER + DAY) == []
 
 
-def test_holds_that_end_at_once_are_one_border() -> None:
+def test_holds_that_end_at_once_are_one_change() -> None:
     one, two, later = (
         Hold("before", name, until=AFTER + days * DAY)
         for name, days in (("AC1", 1), ("AC2", 1), ("AC3", 2))
     )
     policy = with_holds(later, one, two)
-    assert borders(policy, after=AFTER) == [
-        Border(AFTER + DAY, HoldsEnd((one, two))),
-        Border(AFTER + 2 * DAY, HoldsEnd((later,))),
+    assert policy_changes(policy, after=AFTER) == [
+        PolicyChange(AFTER + DAY, HoldsEnded((one, two))),
+        PolicyChange(AFTER + 2 * DAY, HoldsEnded((later,))),
     ]
-    assert str(HoldsEnd((one, two))) == "2 holds end"
+    assert str(HoldsEnded((one, two))) == "2 holds end"
 
 
 def test_where_everything_is_held_the_dates_change_nothing() -> None:
     policy = with_holds(Hold("before"), Hold("after", "AC1", until=AFTER))
-    assert borders(policy, after=LONG_AGO) == []
+    assert policy_changes(policy, after=LONG_AGO) == []
 
 
 def test_a_hold_in_front_of_the_one_of_everything_still_ends() -> None:
     hold = Hold("after", "AC1", until=AFTER)
-    assert borders(with_holds(hold, Hold("before")), after=LONG_AGO) == [
-        Border(AFTER, HoldsEnd((hold,)))
+    assert policy_changes(with_holds(hold, Hold("before")), after=LONG_AGO) == [
+        PolicyChange(AFTER, HoldsEnded((hold,)))
     ]
 
 
 def test_a_hold_that_ends_with_the_one_of_everything_in_front_of_it_never_decided() -> None:
     end = AFTER + DAY
     policy = with_holds(Hold("before", until=end), Hold("before", "AC1", until=end))
-    changes = {type(border.change) for border in borders(policy, after=LONG_AGO)}
-    assert changes == {DefaultMoves, SourceEnds}
+    changes = {type(change.kind) for change in policy_changes(policy, after=LONG_AGO)}
+    assert changes == {DefaultChanged, SourceRetired}
 
 
 def test_the_end_of_a_hold_of_everything_is_where_its_phase_ends() -> None:
     policy = with_holds(Hold("before", until=AFTER + DAY))
-    assert borders(policy, after=LONG_AGO) == [
-        Border(AFTER + DAY, DefaultMoves(TWILIO, KORE)),
-        Border(AFTER + DAY, SourceEnds(TWILIO)),
+    assert policy_changes(policy, after=LONG_AGO) == [
+        PolicyChange(AFTER + DAY, DefaultChanged(TWILIO, KORE)),
+        PolicyChange(AFTER + DAY, SourceRetired(TWILIO)),
     ]
 
 
 def test_each_change_has_a_label_of_its_own() -> None:
-    labels = {change.label for change in CHANGES}
+    labels = {change.label for change in POLICY_CHANGE_KINDS}
     assert labels == {"default_moves", "source_ends", "source_begins", "holds_end"}
-    assert SourceBegins(KORE).label == "source_begins"
+    assert SourceAdded(KORE).label == "source_begins"
 
 
 # ---- whether there is anything ahead
@@ -173,21 +173,23 @@ def test_where_everything_is_held_no_source_ends() -> None:
         (MICROSECOND, DAY),
     ],
 )
-def test_a_reminder_says_within_which_time_a_border_lies(
+def test_a_reminder_says_within_which_time_a_change_lies(
     left: timedelta, within: timedelta
 ) -> None:
     policy, at = Policy(NOTICE.phases[:2]), BETWEEN - left
-    assert reminders(policy, since=at, at=at, before=BEFORE) == [Reminder(MOVES, within)]
+    assert reminders(policy, since=at, at=at, before=BEFORE) == [
+        PolicyChangeReminder(MOVES, within)
+    ]
 
 
-def test_a_border_that_is_far_has_no_reminder() -> None:
+def test_a_change_that_is_far_has_no_reminder() -> None:
     at = BETWEEN - 30 * DAY - MICROSECOND
     assert reminders(NOTICE, since=at, at=at, before=BEFORE) == []
 
 
-def test_a_border_that_was_reached_since_is_told_of_once_more() -> None:
+def test_a_change_that_was_reached_since_is_told_of_once_more() -> None:
     reached = reminders(NOTICE, since=AFTER - DAY, at=AFTER + DAY, before=BEFORE)
-    assert reached == [Reminder(ENDS, timedelta(0))]
+    assert reached == [PolicyChangeReminder(ENDS, timedelta(0))]
     assert reminders(NOTICE, since=AFTER, at=AFTER, before=BEFORE) == []
 
 
@@ -195,11 +197,11 @@ def test_reminders_come_due_one_after_the_other() -> None:
     due, at = list[datetime](), LONG_AGO
     while (following := next_reminder(NOTICE, after=at, before=BEFORE)) is not None:
         due.append(at := following)
-    of_both = {border - time for border in (BETWEEN, AFTER) for time in (*BEFORE, 0 * DAY)}
+    of_both = {change - time for change in (BETWEEN, AFTER) for time in (*BEFORE, 0 * DAY)}
     assert due == sorted(of_both)
 
 
-def test_without_times_before_it_a_border_is_told_of_when_it_is_there() -> None:
+def test_without_times_before_it_a_change_is_told_of_when_it_is_there() -> None:
     assert next_reminder(NOTICE, after=LONG_AGO, before=()) == BETWEEN
 
 
@@ -214,6 +216,6 @@ def test_without_times_before_it_a_border_is_told_of_when_it_is_there() -> None:
         (0 * DAY, "now, at 2024-10-16T00:00:00Z"),
     ],
 )
-def test_when_a_border_is_is_said_in_words(left: timedelta, said: str) -> None:
+def test_when_a_change_is_is_said_in_words(left: timedelta, said: str) -> None:
     expected = f"the default moves from twilio to kore {said}"
     assert in_words(MOVES, BETWEEN - left) == expected

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ringback.core.errors import Unusable
 from ringback.settings.file import SettingsFile
-from ringback.settings.table import Command, Setting
+from ringback.settings.table import Setting, SettingsCommand
 
 _LONGEST_SHOWN: Final = 80
 _IN_WORDS: Final[Mapping[type, str]] = {
@@ -23,7 +23,7 @@ _IN_WORDS: Final[Mapping[type, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class RawSetting:
     """The text of a setting; `where` begins each refusal of it."""
 
     setting: Setting
@@ -54,27 +54,29 @@ class Given:
 
 def find(
     setting: Setting,
-    command: Command,
+    command: SettingsCommand,
     *,
     flags: Mapping[str, str | None],
     environment: Mapping[str, str],
     file: SettingsFile,
-) -> Given:
+) -> RawSetting:
     """Return a setting's text, from the highest place that has one.
 
     Raises Unusable where the file has something else than text for it.
     """
     default = setting.defaults[command]
     if (flag := flags.get(setting.name)) is not None:
-        return Given(setting, setting.flag, flag, default)
+        return RawSetting(setting, setting.flag, flag, default)
     if (variable := environment.get(setting.variable)) is not None:
-        return Given(setting, setting.variable, variable, default)
+        return RawSetting(setting, setting.variable, variable, default)
     if (value := file.table.get(setting.name)) is not None:
         return in_file(setting, value, file, setting.name, default=default)
-    return Given(setting, "the default", default, default)
+    return RawSetting(setting, "the default", default, default)
 
 
-def in_file(setting: Setting, value: Any, file: SettingsFile, *keys: str, default: str) -> Given:
+def in_file(
+    setting: Setting, value: Any, file: SettingsFile, *keys: str, default: str
+) -> RawSetting:
     """Return what the file has for a setting, under these keys.
 
     Raises Unusable where that is nothing that the setting can be.
@@ -84,7 +86,7 @@ def in_file(setting: Setting, value: Any, file: SettingsFile, *keys: str, defaul
     if not _is_one_of(value, (str, *setting.forms)):
         forms = dict.fromkeys(_IN_WORDS[form] for form in (str, *setting.forms))
         raise Unusable(f"{where}: this must be {' or '.join(forms)}")
-    return Given(setting, where, as_text(value), default)
+    return RawSetting(setting, where, as_text(value), default)
 
 
 def _is_one_of(value: Any, forms: tuple[type, ...]) -> bool:

@@ -1,8 +1,8 @@
 import pytest
 
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.retargeting import retargeted
-from ringback.core.source import Source
+from ringback.core.policy.source_override import override_source
+from ringback.core.policy.source_policy import Source
 
 
 @pytest.mark.parametrize(
@@ -29,14 +29,17 @@ from ringback.core.source import Source
     ],
 )
 def test_a_source_is_asked_for_once_and_all_else_stays(url: str, asks_for_kore: str) -> None:
-    assert retargeted(url, Source.KORE) == asks_for_kore
+    assert override_source(url, Source.KORE) == asks_for_kore
     assert CallbackUrl.parse(asks_for_kore).source == Source.KORE
 
 
 def test_a_url_that_asks_already_stays_as_it_is() -> None:
     for url in ("http://a.example/#cbs=twilio", "http://a.example/#&cbs=twilio&&rc=1&"):
-        assert retargeted(url, Source.TWILIO) == url
+        assert override_source(url, Source.TWILIO) == url
 
 
 def test_a_key_in_another_letter_case_is_another_key() -> None:
-    assert retargeted("http://a.example/#CBS=x", Source.KORE) == "http://a.example/#CBS=x&cbs=kore"
+    assert (
+        override_source("http://a.example/#CBS=x", Source.KORE)
+        == "http://a.example/#CBS=x&cbs=kore"
+    )

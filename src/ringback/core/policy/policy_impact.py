@@ -1,4 +1,4 @@
-"""What a policy means for the callbacks that there were: who is sent from where, now and then."""
+"""What a policy means for the last week's callbacks: which source sends them, now and later."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Final, NamedTuple
 
-from ringback.core.borders import Border
-from ringback.core.source import Choice, Hold, Policy, SourceName
+from ringback.core.policy.policy_changes import PolicyChange
+from ringback.core.policy.source_policy import Hold, Policy, SourceName, SourceSelection
 
 WEEK: Final = timedelta(days=7)
 """How far back callbacks are counted."""
@@ -16,8 +16,8 @@ _JUST_BEFORE: Final = timedelta(microseconds=1)
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
-class Sent(NamedTuple):
-    """How many callbacks of one account to one URL asked for one source and came from one."""
+class DeliveryCount(NamedTuple):
+    """How many callbacks of one account to one URL were sent by one source."""
 
     account_sid: str
     url: str
@@ -27,8 +27,8 @@ class Sent(NamedTuple):
     callbacks: int
 
 
-class Why(StrEnum):
-    """Why a URL is sent from its source."""
+class SelectionReason(StrEnum):
+    """Why a source sends to a URL."""
 
     ASKED = "asked"
     """The URL asks for it."""
@@ -38,8 +38,8 @@ class Why(StrEnum):
     """It is the default."""
 
 
-class Reach(NamedTuple):
-    """How much something concerns."""
+class PolicyImpact(NamedTuple):
+    """How many accounts, URLs and callbacks are concerned."""
 
     accounts: int = 0
     urls: int = 0
@@ -58,8 +58,8 @@ def _counted(count: int, what: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Prospect:
-    """What a policy has for one URL of one account."""
+class UrlForecast:
+    """Which source sends to one URL of one account, now and at another date."""
 
     account_sid: str
     url: str
@@ -69,9 +69,9 @@ class Prospect:
     """How many there were."""
     would_move: int
     """How many of them came from another source than they would then."""
-    now: Choice
-    then: Choice
-    why: Why
+    now: SourceSelection
+    then: SourceSelection
+    why: SelectionReason
     """Of the choice now."""
     hold: Hold | None
     """What holds it now."""
@@ -87,20 +87,20 @@ class Prospect:
         return self.now.source != self.then.source
 
 
-def prospects(
-    policy: Policy, sent: Iterable[Sent], *, now: datetime, then: datetime
-) -> list[Prospect]:
-    """Return what the policy has for each URL that was called, by account and URL."""
+def forecast_urls(
+    policy: Policy, sent: Iterable[DeliveryCount], *, now: datetime, then: datetime
+) -> list[UrlForecast]:
+    """Return a forecast for each URL that was called, in the order of account and URL."""
     ordered = sorted(sent, key=_configured)
     by_date = Policy(policy.phases)
     return [
-        _prospect(policy, by_date, list(rows), now=now, then=then)
+        _forecast(policy, by_date, list(rows), now=now, then=then)
         for _, rows in groupby(ordered, key=_configured)
     ]
 
 
-def in_phases(policy: Policy, one: Prospect) -> dict[str, SourceName]:
-    """Return from where a URL is sent as each phase begins, by the phase's name."""
+def source_by_phase(policy: Policy, one: UrlForecast) -> dict[str, SourceName]:
+    """Return the source that sends to a URL as each phase begins, by the phase's name."""
     return {
         phase.name: policy.choose(
             one.asked, at=phase.since or _LONG_AGO, account_sid=one.account_sid, url=one.wire
@@ -109,43 +109,45 @@ def in_phases(policy: Policy, one: Prospect) -> dict[str, SourceName]:
     }
 
 
-def reach(found: Iterable[Prospect]) -> Reach:
-    """Return how many accounts, URLs and callbacks these are."""
+def impact_of(found: Iterable[UrlForecast]) -> PolicyImpact:
+    """Return how many accounts, URLs and callbacks these forecasts are of."""
     found = list(found)
-    return Reach(
+    return PolicyImpact(
         accounts=len({one.account_sid for one in found}),
         urls=len({(one.account_sid, one.url) for one in found}),
         callbacks=sum(one.callbacks for one in found),
     )
 
 
-def depending_on(source: SourceName, found: Iterable[Prospect]) -> list[Prospect]:
-    """Return those that this source sends now."""
+def depending_on(source: SourceName, found: Iterable[UrlForecast]) -> list[UrlForecast]:
+    """Return the URLs that this source sends to now."""
     return [one for one in found if one.now.source == source]
 
 
-def changed_at(border: Border, policy: Policy, sent: Iterable[Sent]) -> list[Prospect]:
-    """Return those that another source sends from this border on."""
-    found = prospects(policy, sent, now=border.at - _JUST_BEFORE, then=border.at)
+def changed_at(
+    change: PolicyChange, policy: Policy, sent: Iterable[DeliveryCount]
+) -> list[UrlForecast]:
+    """Return the URLs that another source sends to from this change on."""
+    found = forecast_urls(policy, sent, now=change.at - _JUST_BEFORE, then=change.at)
     return [one for one in found if one.changes]
 
 
-def _configured(row: Sent) -> tuple[str, str, str]:
+def _configured(row: DeliveryCount) -> tuple[str, str, str]:
     return row.account_sid, row.url, row.asked or ""
 
 
-def _prospect(
-    policy: Policy, by_date: Policy, rows: Sequence[Sent], *, now: datetime, then: datetime
-) -> Prospect:
+def _forecast(
+    policy: Policy, by_date: Policy, rows: Sequence[DeliveryCount], *, now: datetime, then: datetime
+) -> UrlForecast:
     account_sid, url, _, asked, _ = rows[0]
     wire = _wire(url)
 
-    def choose(at: datetime, by: Policy = policy) -> Choice:
+    def choose(at: datetime, by: Policy = policy) -> SourceSelection:
         return by.choose(asked, at=at, account_sid=account_sid, url=wire)
 
     chosen_now = choose(now)
     chosen_then = chosen_now if then == now else choose(then)
-    return Prospect(
+    return UrlForecast(
         account_sid=account_sid,
         url=url,
         asked=asked,
@@ -162,7 +164,7 @@ def _wire(url: str) -> str:
     return url.partition("#")[0]
 
 
-def _why(choice: Choice, by_date: Choice) -> Why:
+def _why(choice: SourceSelection, by_date: SourceSelection) -> SelectionReason:
     if choice.source != by_date.source:
-        return Why.HELD
-    return Why.ASKED if choice.source == choice.asked else Why.DEFAULT
+        return SelectionReason.HELD
+    return SelectionReason.ASKED if choice.source == choice.asked else SelectionReason.DEFAULT

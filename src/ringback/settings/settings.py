@@ -12,13 +12,13 @@ from ringback.core.egress import Egress, Egresses
 from ringback.core.guard import Guard, Ports
 from ringback.core.infrastructure import Sources
 from ringback.core.metering import MEGABYTE
+from ringback.core.policy.source_policy import Policy, Source, SourceName
 from ringback.core.response_storage import StorageBudget
 from ringback.core.scenario import Scenario
 from ringback.core.schedule import Schedule
 from ringback.core.shadow import ShadowRule
 from ringback.core.simulation import EVERYONE, Simulation
-from ringback.core.source import Policy, Source, SourceName
-from ringback.settings.texts import Gateway, TlsPort
+from ringback.settings.parsers import Gateway, TlsPort
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,11 @@ class Settings:
     warn_before: tuple[timedelta, ...]
     log_format: str
     log_level: str
+
+    @property
+    def effective_policy(self) -> Policy:
+        """The policy, held in one phase where the settings name it."""
+        return self.policy if self.phase is None else self.policy.held_in(self.phase)
 
     @property
     def connections_wanted(self) -> DescriptorShares:

@@ -1,4 +1,4 @@
-"""The borders ahead in a policy's calendar: what changes at which instant, and when to remind."""
+"""What a policy changes by its dates: each change with its instant, and when to warn of it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Final, NamedTuple
 
 from ringback.core.periods import DAY, HOUR, iso
-from ringback.core.source import Hold, Phase, Policy, SourceName
+from ringback.core.policy.source_policy import Hold, Policy, SourceName
 
 _JUST_BEFORE: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class DefaultMoves:
+class DefaultChanged:
     """Another source sends what asks for none."""
 
     label: ClassVar[str] = "default_moves"
@@ -25,7 +25,7 @@ class DefaultMoves:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceEnds:
+class SourceRetired:
     """A source can't be asked for any more."""
 
     label: ClassVar[str] = "source_ends"
@@ -37,7 +37,7 @@ class SourceEnds:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceBegins:
+class SourceAdded:
     """A source can be asked for from now on."""
 
     label: ClassVar[str] = "source_begins"
@@ -49,7 +49,7 @@ class SourceBegins:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldsEnd:
+class HoldsEnded:
     """Some callbacks are held no longer."""
 
     label: ClassVar[str] = "holds_end"
@@ -63,59 +63,59 @@ class HoldsEnd:
         return f"the hold of {hold} in phase {hold.phase} ends"
 
 
-Change = DefaultMoves | SourceEnds | SourceBegins | HoldsEnd
-CHANGES: Final = (DefaultMoves, SourceEnds, SourceBegins, HoldsEnd)
+PolicyChangeKind = DefaultChanged | SourceRetired | SourceAdded | HoldsEnded
+POLICY_CHANGE_KINDS: Final = (DefaultChanged, SourceRetired, SourceAdded, HoldsEnded)
 
 
-class Border(NamedTuple):
-    """An instant from which on a policy does something else."""
+class PolicyChange(NamedTuple):
+    """A change that a policy makes by itself, and the first instant at which it has effect."""
 
     at: datetime
-    change: Change
+    kind: PolicyChangeKind
 
 
-class Reminder(NamedTuple):
-    """A border that is near enough to be told of."""
+class PolicyChangeReminder(NamedTuple):
+    """A change that is near enough to be warned of."""
 
-    border: Border
+    change: PolicyChange
     within: timedelta
-    """The narrowest of the times before a border within which it lies; zero once it is there."""
+    """The shortest of the times before a change at which to warn; zero once it is there."""
 
 
-def borders(policy: Policy, *, after: datetime) -> list[Border]:
-    """Return the borders that come after this instant, in their order.
+def policy_changes(policy: Policy, *, after: datetime) -> list[PolicyChange]:
+    """Return the changes that come after this instant, in their order.
 
     >>> from datetime import UTC
-    >>> from ringback.core.source import NOTICE
-    >>> [str(change) for _, change in borders(NOTICE, after=datetime.fromtimestamp(0, UTC))]
+    >>> from ringback.core.policy.source_policy import NOTICE
+    >>> [str(kind) for _, kind in policy_changes(NOTICE, after=datetime.fromtimestamp(0, UTC))]
     ['the default moves from twilio to kore', 'twilio ends']
     """
     general = _without_holds_of_some(policy)
     instants = {phase.since for phase in policy.phases} | {hold.until for hold in general.holds}
     found = [
-        Border(at, change)
+        PolicyChange(at, kind)
         for at in sorted(at for at in instants if at is not None and at > after)
-        for change in _changes(general, at)
+        for kind in _general_changes(general, at)
     ]
     found += (
-        Border(at, HoldsEnd(tuple(holds)))
+        PolicyChange(at, HoldsEnded(tuple(holds)))
         for at, holds in _ends_of_holds(policy).items()
         if at > after
     )
-    return sorted(found, key=lambda border: border.at)
+    return sorted(found, key=lambda change: change.at)
 
 
 def is_settled(policy: Policy, *, at: datetime) -> bool:
-    """Whether no border comes after this instant, and no hold is in force.
+    """Whether no change comes after this instant, and no hold is in force.
 
     From then on all depends on what a URL asks for, and nobody on a date or a hold.
 
     >>> from datetime import UTC
-    >>> from ringback.core.source import NOTICE
+    >>> from ringback.core.policy.source_policy import NOTICE
     >>> is_settled(NOTICE, at=datetime(2024, 11, 2, tzinfo=UTC))
     True
     """
-    return all(hold.has_ended(at) for hold in policy.holds) and not borders(policy, after=at)
+    return all(hold.has_ended(at) for hold in policy.holds) and not policy_changes(policy, after=at)
 
 
 def sources_that_end(policy: Policy, *, at: datetime) -> list[SourceName]:
@@ -124,28 +124,30 @@ def sources_that_end(policy: Policy, *, at: datetime) -> list[SourceName]:
     Holds may keep callbacks with a source that has ended.
     """
     begun = (phase for phase in policy.phases if phase.since is None or phase.since <= at)
-    ended = {source for phase in begun for source in phase.may_ask} - _general(policy, at).may_ask
+    ended = {source for phase in begun for source in phase.may_ask} - policy.general_phase(
+        at
+    ).may_ask
     ahead = {
-        border.change.source
-        for border in borders(policy, after=at)
-        if isinstance(border.change, SourceEnds)
+        change.kind.source
+        for change in policy_changes(policy, after=at)
+        if isinstance(change.kind, SourceRetired)
     }
     return sorted(ended | ahead)
 
 
 def reminders(
     policy: Policy, *, since: datetime, at: datetime, before: Sequence[timedelta]
-) -> list[Reminder]:
-    """Return the borders that are near at an instant, and those that were reached since another.
+) -> list[PolicyChangeReminder]:
+    """Return the changes that are near at an instant, and those that were reached since another.
 
-    `before` says how long before a border it is near.
+    `before` has how long before a change it is near.
     """
-    found = list[Reminder]()
-    for border in borders(policy, after=since):
-        left = max(border.at - at, timedelta(0))
+    found = list[PolicyChangeReminder]()
+    for change in policy_changes(policy, after=since):
+        left = max(change.at - at, timedelta(0))
         within = [time for time in (timedelta(0), *before) if left <= time]
         if within:
-            found.append(Reminder(border, min(within)))
+            found.append(PolicyChangeReminder(change, min(within)))
     return found
 
 
@@ -154,33 +156,34 @@ def next_reminder(
 ) -> datetime | None:
     """Return the first instant after this one at which there is another reminder; None for none."""
     instants = [
-        border.at - time
-        for border in borders(policy, after=after)
+        change.at - time
+        for change in policy_changes(policy, after=after)
         for time in (timedelta(0), *before)
     ]
     return min((instant for instant in instants if instant > after), default=None)
 
 
-def in_words(border: Border, date: datetime) -> str:
-    """Return what changes at a border, and when that is, as seen from this date.
+def in_words(change: PolicyChange, date: datetime) -> str:
+    """Return what changes, and when that is, as seen from this date.
 
-    >>> in_words(Border(datetime(2024, 11, 2), SourceEnds("twilio")), datetime(2024, 11, 1))
+    >>> ends = PolicyChange(datetime(2024, 11, 2), SourceRetired("twilio"))
+    >>> in_words(ends, datetime(2024, 11, 1))
     'twilio ends at 2024-11-02T00:00:00Z, in 1 day'
     """
-    left = border.at - date
+    left = change.at - date
     if left <= timedelta(0):
-        return f"{border.change} now, at {iso(border.at)}"
+        return f"{change.kind} now, at {iso(change.at)}"
     count, unit = (left // HOUR, "hour") if left < DAY else (left // DAY, "day")
     span = f"in {count} {unit}{'' if count == 1 else 's'}" if count else "within the hour"
-    return f"{border.change} at {iso(border.at)}, {span}"
+    return f"{change.kind} at {iso(change.at)}, {span}"
 
 
-def _changes(general: Policy, at: datetime) -> Iterator[Change]:
-    old, new = _general(general, at - _JUST_BEFORE), _general(general, at)
+def _general_changes(general: Policy, at: datetime) -> Iterator[PolicyChangeKind]:
+    old, new = general.general_phase(at - _JUST_BEFORE), general.general_phase(at)
     if old.default != new.default:
-        yield DefaultMoves(old.default, new.default)
-    yield from map(SourceEnds, sorted(old.may_ask - new.may_ask))
-    yield from map(SourceBegins, sorted(new.may_ask - old.may_ask))
+        yield DefaultChanged(old.default, new.default)
+    yield from map(SourceRetired, sorted(old.may_ask - new.may_ask))
+    yield from map(SourceAdded, sorted(new.may_ask - old.may_ask))
 
 
 def _ends_of_holds(policy: Policy) -> dict[datetime, list[Hold]]:
@@ -200,11 +203,6 @@ def _ends_of_holds(policy: Policy) -> dict[datetime, list[Hold]]:
 
 def _without_holds_of_some(policy: Policy) -> Policy:
     return Policy(policy.phases, tuple(hold for hold in policy.holds if _is_for_all(hold)))
-
-
-def _general(policy: Policy, at: datetime) -> Phase:
-    """Return the phase of the callbacks that no hold of an account or a URL covers."""
-    return policy.phase_of(at=at, account_sid="", url="")[1]
 
 
 def _is_for_all(hold: Hold) -> bool:

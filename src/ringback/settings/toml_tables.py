@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from ringback.core.errors import Unusable
-from ringback.core.source import SourceName, source_named
+from ringback.core.policy.source_policy import SourceName, source_named
 from ringback.settings.file import SettingsFile
 
 
-class Wrong(ValueError):
+class TableEntryError(ValueError):
     """A word of an entry that can't be used."""
 
     def __init__(self, key: str, problem: str) -> None:
@@ -35,7 +35,7 @@ def blaming(file: SettingsFile, *keys: str | int, form: str) -> Generator[None]:
     """Have what is wrong with the entry under these keys be refused as Unusable, with its line."""
     try:
         yield
-    except Wrong as wrong:
+    except TableEntryError as wrong:
         raise Unusable(f"{file.place(*keys, wrong.key)}: {wrong}; {form}") from None
     except Unusable as problem:
         raise Unusable(f"{file.place(*keys)}: {problem}") from None
@@ -45,17 +45,17 @@ def check_words(entry: Mapping[str, Any], *, must: tuple[str, ...], may: tuple[s
     """Raise Wrong for a word that is not known in an entry, or missing."""
     for key in entry:
         if key not in (*must, *may):
-            raise Wrong(key, f"{key} is not known here")
+            raise TableEntryError(key, f"{key} is not known here")
     for key in must:
         if key not in entry:
-            raise Wrong(key, f"{key} is missing")
+            raise TableEntryError(key, f"{key} is missing")
 
 
 def read_text(entry: Mapping[str, Any], key: str) -> str:
     """Return a text of an entry; raises Wrong for anything else."""
     value = entry[key]
     if not isinstance(value, str):
-        raise Wrong(key, f"{key} = {value!r} must be text in quotes")
+        raise TableEntryError(key, f"{key} = {value!r} must be text in quotes")
     return value
 
 
@@ -64,5 +64,5 @@ def read_source(name: Any, key: str, sources: Collection[SourceName]) -> SourceN
     if not isinstance(name, str) or name not in sources:
         *others, last = sources
         known = f"{', '.join(others)} or {last}"
-        raise Wrong(key, f"{key}: {name!r} is no source; it must be {known}")
+        raise TableEntryError(key, f"{key}: {name!r} is no source; it must be {known}")
     return source_named(name)

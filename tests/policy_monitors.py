@@ -1,16 +1,16 @@
-"""Running a foresight for a test, until it knows what it is to know."""
+"""Running a monitor for a test, until it knows what it is to know."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from ringback.engine.foresight import Foresight
+from ringback.policy.policy_monitor import PolicyMonitor
 
 
 @asynccontextmanager
-async def running(foresight: Foresight) -> AsyncGenerator[None]:
-    loop = asyncio.create_task(foresight.run())
+async def running(monitor: PolicyMonitor) -> AsyncGenerator[None]:
+    loop = asyncio.create_task(monitor.run())
     try:
         yield
     finally:
@@ -25,6 +25,6 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def counted(foresight: Foresight, at: datetime) -> None:
+async def counted(monitor: PolicyMonitor, at: datetime) -> None:
     """Return when it has counted at this instant."""
-    await until(lambda: foresight.dependents and foresight.dependents.counted == at)
+    await until(lambda: monitor.dependents and monitor.dependents.counted == at)

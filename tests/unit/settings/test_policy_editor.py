@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ringback.core.errors import Unusable
-from ringback.core.source import NOTICE, Hold
+from ringback.core.policy.source_policy import NOTICE, Hold
 from ringback.settings import SettingsFile, held, move_phase, put_hold, release
 from ringback.settings.load import policy_in
 

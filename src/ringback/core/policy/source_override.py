@@ -1,18 +1,18 @@
-"""A callback URL's text -> the text that asks for another source, and is else the same.
+"""Changes the text of a callback URL so that it asks for another source, and nothing else.
 
-It works on the text, not on a `CallbackUrl`: somebody wrote it, so all that is not meant stays
-letter by letter: credentials, the order of the keys, and keys that nobody knows.
+It works on the text, not on a `CallbackUrl`: a customer wrote it, so all the rest stays letter by
+letter: credentials, the order of the keys, and unknown keys.
 """
 
-from ringback.core.source import SourceName
+from ringback.core.policy.source_policy import SourceName
 
 
-def retargeted(url: str, source: SourceName) -> str:
+def override_source(url: str, source: SourceName) -> str:
     """Return a callback URL whose fragment asks for this source, once.
 
-    >>> retargeted("http://a.example/p#rc=2", "kore")
+    >>> override_source("http://a.example/p#rc=2", "kore")
     'http://a.example/p#rc=2&cbs=kore'
-    >>> retargeted("http://a.example/p#cbs=twilio&rc=2", "kore")
+    >>> override_source("http://a.example/p#cbs=twilio&rc=2", "kore")
     'http://a.example/p#cbs=kore&rc=2'
     """
     base, _, fragment = url.partition("#")

@@ -12,12 +12,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from ringback.core.errors import Unusable
-from ringback.core.source import NOTICE, Hold, Phase, Policy
+from ringback.core.policy.source_policy import NOTICE, Hold, Phase, Policy
 from ringback.settings.file import SettingsFile
-from ringback.settings.given import as_toml
-from ringback.settings.lines import statements
 from ringback.settings.load import policy_in
 from ringback.settings.policy import TABLES
+from ringback.settings.raw_setting import as_toml
+from ringback.settings.toml_lines import statements
 
 _VALUE: Final = r"""(?P<value>"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^"'#\n]*?)"""
 _LINE: Final = re.compile(rf"(?P<head>\s*[^=]+=\s*){_VALUE}(?P<tail>\s*(?:\#[^\n]*)?\n)")

@@ -1,10 +1,11 @@
-"""On which line of a TOML file each key stands, which `tomllib` does not say.
+"""The line of each key in a TOML file, which `tomllib` does not say.
 
 No grammar of our own: a file is taken apart into its statements by handing `tomllib` one line after
 the other, until what it has is whole.
 """
 
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -18,12 +19,15 @@ def lines_of(text: str) -> dict[KeyPath, int]:
     >>> lines_of('port = 1\n\n[[holds]]\nphase = "after"\n')
     {('port',): 1, ('holds',): 3, ('holds', 0): 3, ('holds', 0, 'phase'): 4}
     """
-    lines = dict[KeyPath, int]()
+    lines, opened = dict[KeyPath, int](), Counter[KeyPath]()
     table: KeyPath = ()
     for line, statement in statements(text):
         parsed = tomllib.loads(statement)
         if statement.lstrip().startswith("["):
-            table = _table_of(parsed, lines)
+            table = _table_of(parsed)
+            if statement.lstrip().startswith("[["):
+                opened[table] += 1
+                table = (*table, opened[table] - 1)
             paths = [table[:length] for length in range(1, len(table) + 1)]
         else:
             paths = [(*table, *path) for path in _paths_in(parsed)]
@@ -53,19 +57,13 @@ def _is_whole(statement: str) -> bool:
     return True
 
 
-def _table_of(header: Mapping[str, Any], lines: Mapping[KeyPath, int]) -> KeyPath:
-    """Return the path that a header opens; a `[[header]]` opens one more of its name."""
+def _table_of(header: Mapping[str, Any]) -> KeyPath:
     path: KeyPath = ()
     inner: Any = header
     while inner and isinstance(inner, dict):
         ((key, inner),) = cast("dict[str, Any]", inner).items()
         path = (*path, key)
-    if isinstance(inner, dict):
-        return path
-    index = 0
-    while (*path, index) in lines:
-        index += 1
-    return (*path, index)
+    return path
 
 
 def _paths_in(value: Any) -> Iterator[KeyPath]:

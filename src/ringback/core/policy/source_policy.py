@@ -7,7 +7,7 @@ prefix in a phase of its own. `NOTICE` is the policy of KORE's notice.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from heapq import merge
@@ -101,7 +101,7 @@ def _with_origin_in_lower_case(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SourceSelection:
     """The source of one callback, and why it is that one."""
 
     source: SourceName
@@ -118,18 +118,30 @@ class Policy:
 
     phases: tuple[Phase, ...]
     holds: tuple[Hold, ...] = ()
-    _numbered: Mapping[str | None, Sequence[tuple[int, Hold]]] = field(
+    ahead: timedelta = timedelta(0)
+    """How far its calendar is ahead of the clock (`ringback dev --at`)."""
+    _by_account: Mapping[str | None, Sequence[tuple[int, Hold]]] = field(
         init=False, repr=False, compare=False
     )
     """The holds by account, with their places: there may be one for each of thousands."""
 
     def __post_init__(self) -> None:
         """Refuse a policy that leaves some instant, source or hold undefined."""
-        _check(self.phases, self.holds)
-        numbered = dict[str | None, list[tuple[int, Hold]]]()
+        _check_phases(self.phases)
+        by_account = dict[str | None, list[tuple[int, Hold]]]()
         for place, hold in enumerate(self.holds):
-            numbered.setdefault(hold.account_sid, []).append((place, hold))
-        object.__setattr__(self, "_numbered", numbered)
+            self.check(hold)
+            by_account.setdefault(hold.account_sid, []).append((place, hold))
+        object.__setattr__(self, "_by_account", by_account)
+
+    def check(self, hold: Hold) -> None:
+        """Raise Unusable for a hold that this policy can't have."""
+        names = [phase.name for phase in self.phases]
+        if hold.phase not in names:
+            known = ", ".join(names)
+            raise Unusable(f"policy: a hold names phase {hold.phase!r}; the phases are {known}")
+        if hold.until is not None and hold.until.utcoffset() is None:
+            raise Unusable(f"policy: the end of the hold of {hold} needs a time zone")
 
     @property
     def sources(self) -> tuple[SourceName, ...]:
@@ -143,7 +155,11 @@ class Policy:
 
     def held_in(self, phase: str) -> Self:
         """Return this policy with all that no hold covers yet held in this phase."""
-        return type(self)(self.phases, (*self.holds, Hold(phase)))
+        return replace(self, holds=(*self.holds, Hold(phase)))
+
+    def date_at(self, now: datetime) -> datetime:
+        """Return the instant in the policy's calendar, which all other methods go by."""
+        return now + self.ahead
 
     def phase_at(self, at: datetime) -> Phase:
         """Return the phase that the date alone gives.
@@ -156,7 +172,7 @@ class Policy:
 
     def choose(
         self, asked: SourceName | None, *, at: datetime, account_sid: str, url: str
-    ) -> Choice:
+    ) -> SourceSelection:
         """Pick the source of a callback that is created at `at`.
 
         >>> day = datetime(2024, 11, 2, tzinfo=UTC)
@@ -176,12 +192,16 @@ class Policy:
         hold, _ = self._holds_of(at=at, account_sid=account_sid, url=url)
         return hold, self._phase_in(hold, at)
 
+    def general_phase(self, at: datetime) -> Phase:
+        """Return the phase of the callbacks that no hold of an account or a URL covers."""
+        return self.phase_of(at=at, account_sid="", url="")[1]
+
     def _holds_of(
         self, *, at: datetime, account_sid: str, url: str
     ) -> tuple[Hold | None, list[Hold]]:
         """Return the hold in force, and those that went before it until they ended."""
         ended = list[Hold]()
-        found = (self._numbered.get(whose, ()) for whose in (account_sid, None))
+        found = (self._by_account.get(whose, ()) for whose in (account_sid, None))
         for _, hold in merge(*found):
             if hold.covers(account_sid, url):
                 if not hold.has_ended(at):
@@ -197,12 +217,12 @@ class Policy:
 
     def _choose_in(
         self, phase: Phase, hold: Hold | None, asked: SourceName | None, at: datetime
-    ) -> Choice:
+    ) -> SourceSelection:
         if asked is None:
-            return Choice(phase.default, None, _why_default(phase, hold))
+            return SourceSelection(phase.default, None, _why_default(phase, hold))
         if asked in phase.may_ask:
-            return Choice(asked, asked, f"the URL asks for it: #cbs={asked}")
-        return Choice(phase.default, asked, self._why_not(asked, phase, hold, at))
+            return SourceSelection(asked, asked, f"the URL asks for it: #cbs={asked}")
+        return SourceSelection(phase.default, asked, self._why_not(asked, phase, hold, at))
 
     def _why_not(self, asked: SourceName, phase: Phase, hold: Hold | None, at: datetime) -> str:
         """Say when the source that was asked for stopped, or why it isn't to be had."""
@@ -223,7 +243,7 @@ def _why_default(phase: Phase, hold: Hold | None) -> str:
     return default if phase.since is None else f"{default}, since {phase.since:%Y-%m-%d}"
 
 
-def _check(phases: Sequence[Phase], holds: Sequence[Hold]) -> None:
+def _check_phases(phases: Sequence[Phase]) -> None:
     names = [phase.name for phase in phases]
     if not phases or phases[0].since is not None:
         raise Unusable("policy: the first phase must have no date, so that every instant has one")
@@ -235,12 +255,6 @@ def _check(phases: Sequence[Phase], holds: Sequence[Hold]) -> None:
             raise Unusable(f"policy: two phases are named {name!r}; each needs its own name")
     for phase in phases:
         _check_phase(phase)
-    for hold in holds:
-        if hold.phase not in names:
-            known = ", ".join(names)
-            raise Unusable(f"policy: a hold names phase {hold.phase!r}; the phases are {known}")
-        if hold.until is not None and hold.until.utcoffset() is None:
-            raise Unusable(f"policy: the end of the hold of {hold} needs a time zone")
 
 
 def _check_phase(phase: Phase) -> None:

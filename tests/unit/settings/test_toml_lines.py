@@ -2,7 +2,7 @@
 
 import tomllib
 
-from ringback.settings.lines import KeyPath, lines_of
+from ringback.settings.toml_lines import KeyPath, lines_of
 
 TEXT = '''\
 # port = 1

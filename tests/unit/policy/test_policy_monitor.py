@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
@@ -10,17 +11,16 @@ from typing import Final
 import pytest
 
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.outlook import Reach
-from ringback.core.source import NOTICE, Hold, Policy, Source
-from ringback.core.transition import Transition
-from ringback.engine.foresight import Foresight
-from ringback.engine.policy_in_force import PolicyInForce
+from ringback.core.policy.policy_impact import PolicyImpact
+from ringback.core.policy.source_policy import NOTICE, Hold, Policy, Source
 from ringback.operations.totals import count_last_week
+from ringback.policy.active_policy import ActivePolicy
+from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.ports import Store, Transaction
 from ringback.stores.memory import MemoryStore
 from tests.counting_store import CountingStore
 from tests.fakes import ACCOUNT_SID, FakeClock, a_callback
-from tests.foresights import counted, running, until
+from tests.policy_monitors import counted, running, until
 
 TWILIO, KORE = Source.TWILIO, Source.KORE
 DAY: Final = timedelta(days=1)
@@ -42,8 +42,8 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def in_force() -> PolicyInForce:
-    return PolicyInForce(Transition(NOTICE))
+def active() -> ActivePolicy:
+    return ActivePolicy(NOTICE)
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ def away(store: MemoryStore) -> CountingStore:
 
 
 @pytest.fixture
-def foresight(in_force: PolicyInForce, away: CountingStore, clock: FakeClock) -> Foresight:
-    return Foresight(in_force, count=partial(count_last_week, away), clock=clock, before=BEFORE)
+def monitor(active: ActivePolicy, away: CountingStore, clock: FakeClock) -> PolicyMonitor:
+    return PolicyMonitor(active, count=partial(count_last_week, away), clock=clock, before=BEFORE)
 
 
 async def keep(store: Store, created: datetime, *urls: str, account_sid: str = ACCOUNT_SID) -> None:
@@ -77,16 +77,16 @@ def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
 # ---- warning
 
 
-async def test_each_time_before_a_border_is_warned_of_once(
-    foresight: Foresight, clock: FakeClock, caplog: pytest.LogCaptureFixture
+async def test_each_time_before_a_change_is_warned_of_once(
+    monitor: PolicyMonitor, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     said = list[str]()
-    async with running(foresight):
-        await counted(foresight, clock.now())
+    async with running(monitor):
+        await counted(monitor, clock.now())
         assert warned(caplog) == []
         for left in (30 * DAY, 8 * DAY, 7 * DAY, 2 * DAY, DAY, HOUR, 0 * DAY):
             clock.set(BETWEEN - left)
-            await counted(foresight, clock.now())
+            await counted(monitor, clock.now())
             await asyncio.sleep(0.01)
             said += [line.partition(";")[0] for line in warned(caplog) if "default" in line]
             caplog.clear()
@@ -100,10 +100,10 @@ async def test_each_time_before_a_border_is_warned_of_once(
 
 
 async def test_a_warning_comes_at_the_very_instant_and_not_with_the_next_count(
-    foresight: Foresight, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    monitor: PolicyMonitor, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock.set(BETWEEN - DAY - timedelta(minutes=1))
-    async with running(foresight):
+    async with running(monitor):
         await until(lambda: warned(caplog))
         assert "in 1 day" in warned(caplog)[0]
         caplog.clear()
@@ -111,8 +111,8 @@ async def test_a_warning_comes_at_the_very_instant_and_not_with_the_next_count(
         await until(lambda: warned(caplog))
 
 
-async def test_a_start_near_a_border_warns_at_once_and_says_whom_it_concerns(
-    foresight: Foresight,
+async def test_a_start_near_a_change_warns_at_once_and_says_whom_it_concerns(
+    monitor: PolicyMonitor,
     store: MemoryStore,
     clock: FakeClock,
     caplog: pytest.LogCaptureFixture,
@@ -121,7 +121,7 @@ async def test_a_start_near_a_border_warns_at_once_and_says_whom_it_concerns(
     urls = ("https://a.example/", "https://b.example/", "https://c.example/#cbs=kore")
     await keep(store, clock.now() - HOUR, *urls)
     await keep(store, clock.now() - 8 * DAY, "https://too-old.example/")
-    async with running(foresight):
+    async with running(monitor):
         await until(lambda: warned(caplog))
     line = next(line for line in caplog.records if "default" in line.getMessage())
     assert line.getMessage() == (
@@ -141,114 +141,117 @@ async def test_a_calendar_that_is_ahead_warns_earlier(
     store: MemoryStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     half_an_hour = HOUR / 2
-    in_force = PolicyInForce(Transition(NOTICE, ahead=40 * DAY - half_an_hour))
-    foresight = Foresight(in_force, count=partial(count_last_week, store), clock=clock, before=())
-    assert foresight.date == BETWEEN - half_an_hour
-    async with running(foresight):
-        await counted(foresight, clock.now())
+    active = ActivePolicy(replace(NOTICE, ahead=40 * DAY - half_an_hour))
+    monitor = PolicyMonitor(active, count=partial(count_last_week, store), clock=clock, before=())
+    assert monitor.date == BETWEEN - half_an_hour
+    async with running(monitor):
+        await counted(monitor, clock.now())
         clock.advance(half_an_hour)
         await until(lambda: warned(caplog))
     assert "now, at 2024-10-16" in warned(caplog)[0]
 
 
 async def test_another_policy_is_looked_at_as_soon_as_it_is_in_force(
-    foresight: Foresight,
-    in_force: PolicyInForce,
+    monitor: PolicyMonitor,
+    active: ActivePolicy,
     store: MemoryStore,
     clock: FakeClock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     await keep(store, clock.now(), "https://a.example/")
     clock.advance(timedelta(seconds=1))
-    async with running(foresight):
-        await counted(foresight, clock.now())
+    async with running(monitor):
+        await counted(monitor, clock.now())
         assert warned(caplog) == []
         end = clock.now() + 2 * DAY
-        in_force.take(Policy(NOTICE.phases, (Hold("after", ACCOUNT_SID, until=end),)))
+        active.activate(Policy(NOTICE.phases, (Hold("after", ACCOUNT_SID, until=end),)))
         await until(lambda: warned(caplog))
         assert f"the hold of {ACCOUNT_SID} in phase after ends" in warned(caplog)[0]
         assert "would change 1 callback to 1 URL" in warned(caplog)[0]
-        assert foresight.dependents is not None
-        assert foresight.dependents.on(KORE) == Reach(1, 1, 1)
+        assert monitor.dependents is not None
+        assert monitor.dependents.on(KORE) == PolicyImpact(1, 1, 1)
 
 
 # ---- counting
 
 
 async def test_who_depends_on_a_source_is_counted_by_account(
-    foresight: Foresight, store: MemoryStore, clock: FakeClock
+    monitor: PolicyMonitor, store: MemoryStore, clock: FakeClock
 ) -> None:
     await keep(store, clock.now() - HOUR, *["https://a.example/"] * 2, "https://b.example/")
     await keep(store, clock.now() - 6 * DAY, "https://b.example/#cbs=kore", account_sid=THEIRS)
     await keep(store, clock.now() - 6 * DAY, "https://a.example/", account_sid=THEIRS)
-    async with running(foresight):
-        await counted(foresight, clock.now())
-    known = foresight.dependents
+    async with running(monitor):
+        await counted(monitor, clock.now())
+    known = monitor.dependents
     assert known is not None
-    assert known.on(TWILIO) == Reach(accounts=2, urls=3, callbacks=4)
-    assert known.on(TWILIO, ACCOUNT_SID) == Reach(accounts=1, urls=2, callbacks=3)
-    assert known.on(KORE, THEIRS) == Reach(accounts=1, urls=1, callbacks=1)
-    assert known.on(KORE, "AC" + "0" * 32) == Reach()
-    assert foresight.figures().dependents == {TWILIO: 4}
+    assert known.on(TWILIO) == PolicyImpact(accounts=2, urls=3, callbacks=4)
+    assert known.on(TWILIO, ACCOUNT_SID) == PolicyImpact(accounts=1, urls=2, callbacks=3)
+    assert known.on(KORE, THEIRS) == PolicyImpact(accounts=1, urls=1, callbacks=1)
+    assert known.on(KORE, "AC" + "0" * 32) == PolicyImpact()
+    assert monitor.figures().dependents == {TWILIO: 4}
 
 
 async def test_it_counts_once_an_hour(
-    foresight: Foresight, away: CountingStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    monitor: PolicyMonitor,
+    away: CountingStore,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with running(foresight):
-        await counted(foresight, clock.now())
+    async with running(monitor):
+        await counted(monitor, clock.now())
         asked = away.asked
         clock.advance(HOUR - timedelta(seconds=1))
         await asyncio.sleep(0.01)
         assert away.asked == asked
         clock.advance(timedelta(seconds=1))
-        await counted(foresight, clock.now())
+        await counted(monitor, clock.now())
         assert away.asked == 2 * asked
 
 
 async def test_it_rests_a_thousand_times_as_long_as_it_counts(
-    foresight: Foresight, away: CountingStore, clock: FakeClock
+    monitor: PolicyMonitor, away: CountingStore, clock: FakeClock
 ) -> None:
     began = clock.now()
     away.when_asked = lambda: clock.advance(timedelta(seconds=10))
-    async with running(foresight):
-        await counted(foresight, began)
+    async with running(monitor):
+        await counted(monitor, began)
         took, asked = clock.now() - began, away.asked
         assert 1000 * took > HOUR
         clock.set(began + 1000 * took - timedelta(seconds=1))
         await asyncio.sleep(0.01)
         assert away.asked == asked
         clock.set(began + 1000 * took)
-        await counted(foresight, began + 1000 * took)
+        await counted(monitor, began + 1000 * took)
 
 
 async def test_where_nobody_depends_on_a_date_or_a_hold_nothing_is_counted_until_somebody_does(
-    foresight: Foresight,
-    in_force: PolicyInForce,
+    monitor: PolicyMonitor,
+    active: ActivePolicy,
     away: CountingStore,
     store: MemoryStore,
     clock: FakeClock,
 ) -> None:
     clock.set(BETWEEN + 40 * DAY)
     await keep(store, clock.now() - HOUR, "https://a.example/")
-    async with running(foresight):
-        await until(lambda: foresight.dependents)
+    async with running(monitor):
+        await until(lambda: monitor.dependents)
         clock.advance(2 * HOUR)
         await asyncio.sleep(0.01)
         assert away.asked == 0
-        assert foresight.figures().dependents == {TWILIO: 0}
-        in_force.take(Policy(NOTICE.phases, (Hold("before", ACCOUNT_SID),)))
-        await counted(foresight, clock.now())
-        assert foresight.figures().dependents == {TWILIO: 1}
+        assert monitor.figures().dependents == {TWILIO: 0}
+        active.activate(Policy(NOTICE.phases, (Hold("before", ACCOUNT_SID),)))
+        await counted(monitor, clock.now())
+        assert monitor.figures().dependents == {TWILIO: 1}
 
 
-async def test_whom_the_last_border_concerned_is_still_known_when_it_is_reached(
-    foresight: Foresight, store: MemoryStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+async def test_whom_the_last_change_concerned_is_still_known_when_it_is_reached(
+    monitor: PolicyMonitor, store: MemoryStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     end = datetime(2024, 11, 2, tzinfo=UTC)
     clock.set(end - HOUR / 2)
     await keep(store, clock.now() - HOUR, "https://a.example/#cbs=twilio")
-    async with running(foresight):
+    async with running(monitor):
         await until(lambda: warned(caplog))
         caplog.clear()
         clock.set(end)
@@ -259,46 +262,49 @@ async def test_whom_the_last_border_concerned_is_still_known_when_it_is_reached(
     ]
 
 
-async def test_once_all_is_settled_it_sleeps(foresight: Foresight, clock: FakeClock) -> None:
+async def test_once_all_is_settled_it_sleeps(monitor: PolicyMonitor, clock: FakeClock) -> None:
     end = datetime(2024, 11, 2, tzinfo=UTC)
     clock.set(end - HOUR / 2)
-    async with running(foresight):
-        await counted(foresight, clock.now())
+    async with running(monitor):
+        await counted(monitor, clock.now())
         for ahead in (HOUR, HOUR):
             clock.advance(ahead)
             await asyncio.sleep(0.01)
-        seen = foresight.dependents
+        seen = monitor.dependents
         await asyncio.sleep(0.01)
-        assert foresight.dependents is seen
+        assert monitor.dependents is seen
 
 
 async def test_a_database_that_is_away_is_asked_again_later(
-    foresight: Foresight, away: CountingStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    monitor: PolicyMonitor,
+    away: CountingStore,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     clock.set(BETWEEN - 3 * DAY)
     away.is_away = True
-    async with running(foresight):
+    async with running(monitor):
         await until(lambda: len(warned(caplog)) > 1)
         assert "the disk is full; the callbacks of the last week are counted later" in warned(
             caplog
         )
         # It warns all the same, and leaves out what it doesn't know.
         assert warned(caplog)[-1].endswith("in 20 days")
-        assert foresight.figures().dependents == {}
+        assert monitor.figures().dependents == {}
         away.is_away = False
         clock.advance(HOUR)
-        await counted(foresight, clock.now())
+        await counted(monitor, clock.now())
 
 
 # ---- what there is to measure
 
 
-def test_the_time_to_the_next_border_is_known_for_each_kind_of_change(
-    foresight: Foresight, in_force: PolicyInForce, clock: FakeClock
+def test_the_time_to_the_next_change_is_known_for_each_kind_of_change(
+    monitor: PolicyMonitor, active: ActivePolicy, clock: FakeClock
 ) -> None:
-    assert foresight.figures().seconds_to_borders == {
+    assert monitor.figures().seconds_to_changes == {
         "default_moves": 40 * 86400.0,
         "source_ends": 57 * 86400.0,
     }
-    in_force.refuse("ringback.toml:1: what is this")
-    assert (foresight.figures().refusals, foresight.figures().is_current) == (1, False)
+    active.refuse("ringback.toml:1: what is this")
+    assert (monitor.figures().refusals, monitor.figures().is_current) == (1, False)

@@ -5,16 +5,17 @@ import logging
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from ringback.core.source import NOTICE, Hold, Policy
-from ringback.core.transition import Transition
-from ringback.engine.policy_in_force import PolicyInForce
-from ringback.settings import Command, Origin, Reloading, policy_of
-from ringback.settings import reloading as module
-from tests.foresights import until
+from ringback.core.policy.source_policy import NOTICE, Hold, Policy
+from ringback.policy import policy_reloader as module
+from ringback.policy.active_policy import ActivePolicy
+from ringback.policy.policy_reloader import PolicyReloader
+from ringback.settings import SettingsCommand, SettingsSource
+from tests.policy_monitors import until
 
 HOLD = '[[holds]]\nphase = "before"\naccount_sid = "AC1"\n'
 HELD = Policy(NOTICE.phases, (Hold("before", "AC1"),))
@@ -34,8 +35,8 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def in_force() -> PolicyInForce:
-    return PolicyInForce(Transition(NOTICE))
+def active() -> ActivePolicy:
+    return ActivePolicy(NOTICE)
 
 
 def write(file: Path, text: str | None) -> None:
@@ -48,10 +49,13 @@ def write(file: Path, text: str | None) -> None:
 
 @asynccontextmanager
 async def reloading(
-    file: Path, in_force: PolicyInForce, command: Command = Command.SERVE, **flags: str
-) -> AsyncGenerator[Reloading]:
-    origin = Origin({"settings": str(file), **flags}, {}, command)
-    looking = Reloading(origin, str(file), in_force, origin.load())
+    file: Path,
+    active: ActivePolicy,
+    command: SettingsCommand = SettingsCommand.SERVE,
+    **flags: str,
+) -> AsyncGenerator[PolicyReloader]:
+    origin = SettingsSource({"settings": str(file), **flags}, {}, command)
+    looking = PolicyReloader(str(file), partial(origin.reload_policy, origin.load()), active)
     loop = asyncio.create_task(looking.run())
     try:
         yield looking
@@ -65,31 +69,31 @@ def logged(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
 
 
 async def test_a_file_that_changes_puts_its_policy_in_force(
-    file: Path, in_force: PolicyInForce, caplog: pytest.LogCaptureFixture
+    file: Path, active: ActivePolicy, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    async with reloading(file, in_force):
+    async with reloading(file, active):
         write(file, HOLD)
-        await until(lambda: in_force.transition.policy == HELD)
+        await until(lambda: active.policy == HELD)
     assert logged(caplog, logging.INFO) == [f"the policy is that of {file} now"]
     assert logged(caplog, logging.WARNING) == []
 
 
 async def test_a_file_that_another_takes_the_place_of_is_noticed(
-    file: Path, in_force: PolicyInForce
+    file: Path, active: ActivePolicy
 ) -> None:
     other = file.with_name("other.toml")
     write(file, "#" * (len(HOLD) - 1) + "\n")
     write(other, HOLD)
     for each in (file, other):
         os.utime(each, (1_700_000_000, 1_700_000_000))
-    async with reloading(file, in_force):
+    async with reloading(file, active):
         other.replace(file)
-        await until(lambda: in_force.transition.policy == HELD)
+        await until(lambda: active.policy == HELD)
 
 
 async def test_a_file_that_is_being_written_is_left_alone(
-    file: Path, in_force: PolicyInForce, monkeypatch: pytest.MonkeyPatch
+    file: Path, active: ActivePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = 0
 
@@ -100,20 +104,20 @@ async def test_a_file_that_is_being_written_is_left_alone(
         write(file, HOLD if looks >= 20 else "[[hol")
         return 0, 0, min(looks, 20)
 
-    async with reloading(file, in_force):
+    async with reloading(file, active):
         monkeypatch.setattr(module, "_mark", mark)
-        await until(lambda: in_force.transition.policy == HELD)
-    assert (in_force.refusals, looks > 20) == (0, True)
+        await until(lambda: active.policy == HELD)
+    assert (active.refusals, looks > 20) == (0, True)
 
 
 async def test_a_change_takes_two_looks_which_are_less_than_a_second(
-    file: Path, in_force: PolicyInForce, monkeypatch: pytest.MonkeyPatch
+    file: Path, active: ActivePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks, looks_when_taken = list[None](), list[int]()
     mark = module._mark  # pyright: ignore[reportPrivateUsage] (counts how often it is asked)
     monkeypatch.setattr(module, "_mark", lambda path: (looks.append(None), mark(path))[1])
-    monkeypatch.setattr(in_force, "take", lambda _: looks_when_taken.append(len(looks)))
-    async with reloading(file, in_force):
+    monkeypatch.setattr(active, "activate", lambda _: looks_when_taken.append(len(looks)))
+    async with reloading(file, active):
         looks.clear()
         write(file, HOLD)
         await until(lambda: looks_when_taken)
@@ -122,13 +126,13 @@ async def test_a_change_takes_two_looks_which_are_less_than_a_second(
 
 
 async def test_what_changes_while_it_is_read_is_read_again(
-    file: Path, in_force: PolicyInForce, monkeypatch: pytest.MonkeyPatch
+    file: Path, active: ActivePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = list[Policy]()
-    async with reloading(file, in_force) as looking:
-        load, take = vars(looking)["_load"], in_force.take
+    async with reloading(file, active) as looking:
+        load, activate = vars(looking)["_load"], active.activate
         monkeypatch.setattr(
-            in_force, "take", lambda policy: (taken.append(policy), take(policy))[1]
+            active, "activate", lambda policy: (taken.append(policy), activate(policy))[1]
         )
 
         def load_and_write() -> object:
@@ -139,7 +143,7 @@ async def test_what_changes_while_it_is_read_is_read_again(
 
         monkeypatch.setattr(looking, "_load", load_and_write)
         write(file, "# the first half\n")
-        await until(lambda: in_force.transition.policy == HELD)
+        await until(lambda: active.policy == HELD)
     assert taken == [HELD]
 
 
@@ -156,81 +160,81 @@ async def test_a_file_that_can_not_be_used_changes_nothing_and_is_told_of_once(
     text: str | None,
     problem: str,
     file: Path,
-    in_force: PolicyInForce,
+    active: ActivePolicy,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    async with reloading(file, in_force):
+    async with reloading(file, active):
         write(file, text)
-        await until(lambda: in_force.problem)
+        await until(lambda: active.problem)
         await asyncio.sleep(0.03)
-        assert in_force.transition.policy == NOTICE
+        assert active.policy == NOTICE
         (line,) = logged(caplog, logging.ERROR)
         assert line.startswith("the policy stays as it was: ")
         assert problem in line
         assert str(file) in line
-        assert in_force.refusals == 1
+        assert active.refusals == 1
 
         write(file, "# as it was\n")
-        await until(lambda: in_force.problem is None)
+        await until(lambda: active.problem is None)
     assert logged(caplog, logging.INFO) == [f"the policy is that of {file} now"]
 
 
 async def test_what_else_changed_needs_a_restart_and_is_named_once(
-    file: Path, in_force: PolicyInForce, caplog: pytest.LogCaptureFixture
+    file: Path, active: ActivePolicy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with reloading(file, in_force):
+    async with reloading(file, active):
         write(file, f"backlog = 10\nport = 7777\n{HOLD}")
-        await until(lambda: in_force.transition.policy == HELD)
+        await until(lambda: active.policy == HELD)
         write(file, "backlog = 11\nport = 7777\n")
-        await until(lambda: in_force.transition.policy == NOTICE)
+        await until(lambda: active.policy == NOTICE)
     assert logged(caplog, logging.WARNING) == [
         f"{file}: what changed of port, backlog needs a restart"
     ]
 
 
 async def test_a_source_that_is_new_needs_a_restart_before_a_policy_can_have_it(
-    file: Path, in_force: PolicyInForce
+    file: Path, active: ActivePolicy
 ) -> None:
-    async with reloading(file, in_force):
+    async with reloading(file, active):
         write(
             file,
             '[[phases]]\nname = "all"\ndefault = "acme"\nmay_ask = ["acme"]\n'
             '[sources.acme]\nsignature = "hmac-sha256"\ntoken = "{uuid}"\n'
             'headers = ["X-Token: {token}", "X-Signature: {signature}"]\n',
         )
-        await until(lambda: in_force.problem)
-    assert in_force.problem == f"{file}: the policy has sources that need a restart: acme"
-    assert in_force.transition.policy == NOTICE
+        await until(lambda: active.problem)
+    assert active.problem == f"{file}: the policy has sources that need a restart: acme"
+    assert active.policy == NOTICE
 
 
 async def test_it_looks_at_once_when_it_is_told_to(
-    file: Path, in_force: PolicyInForce, monkeypatch: pytest.MonkeyPatch
+    file: Path, active: ActivePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_LOOK_EVERY_SECONDS", 3600)
-    async with reloading(file, in_force) as looking:
+    async with reloading(file, active) as looking:
         write(file, HOLD)
         await asyncio.sleep(0.03)
-        assert in_force.transition.policy == NOTICE
+        assert active.policy == NOTICE
         looking.look_now()
-        await until(lambda: in_force.transition.policy == HELD)
+        await until(lambda: active.policy == HELD)
         reads = list[None]()
         monkeypatch.setattr(looking, "_load", lambda: reads.append(None))
         await asyncio.sleep(0.03)
         assert reads == []
 
 
-async def test_a_phase_that_dev_is_held_in_stays(file: Path, in_force: PolicyInForce) -> None:
-    async with reloading(file, in_force, Command.DEV, phase="between"):
+async def test_a_phase_that_dev_is_held_in_stays(file: Path, active: ActivePolicy) -> None:
+    async with reloading(file, active, SettingsCommand.DEV, phase="between"):
         write(file, HOLD)
-        await until(lambda: in_force.transition.policy == HELD.held_in("between"))
+        await until(lambda: active.policy == HELD.held_in("between"))
 
 
 def test_a_policy_of_settings_is_held_in_their_phase() -> None:
-    held = Origin({"phase": "after"}, {}, Command.DEV).load()
-    by_date = Origin({"at": "2024-10-20"}, {}, Command.DEV).load()
-    assert policy_of(held) == NOTICE.held_in("after")
-    assert policy_of(by_date) == NOTICE
+    held = SettingsSource({"phase": "after"}, {}, SettingsCommand.DEV).load()
+    by_date = SettingsSource({"at": "2024-10-20"}, {}, SettingsCommand.DEV).load()
+    assert held.effective_policy == NOTICE.held_in("after")
+    assert by_date.effective_policy == NOTICE
 
 
 @pytest.mark.parametrize(
@@ -245,4 +249,4 @@ def test_a_policy_of_settings_is_held_in_their_phase() -> None:
 def test_the_file_is_the_one_that_was_named(
     flags: dict[str, str | None], environment: dict[str, str], path: str | None
 ) -> None:
-    assert Origin(flags, environment, Command.SERVE).path == path
+    assert SettingsSource(flags, environment, SettingsCommand.SERVE).path == path

@@ -1,10 +1,20 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from ringback.core.errors import Unusable
-from ringback.core.source import BOTH, NOTICE, Choice, Hold, Phase, Policy, Source, source_named
+from ringback.core.policy.source_policy import (
+    BOTH,
+    NOTICE,
+    Hold,
+    Phase,
+    Policy,
+    Source,
+    SourceSelection,
+    source_named,
+)
 
 TWILIO, KORE = Source.TWILIO, Source.KORE
 URL = "http://your-callback-url.com/path?foo=bar"
@@ -20,11 +30,11 @@ def choose(
     policy: Policy = NOTICE,
     account_sid: str = "AC1",
     url: str = URL,
-) -> Choice:
+) -> SourceSelection:
     return policy.choose(asked, at=at, account_sid=account_sid, url=url)
 
 
-# ---- the notice, phase by phase, fragment by fragment, at each border
+# ---- the notice, phase by phase, fragment by fragment, at each date
 
 
 @pytest.mark.parametrize(
@@ -80,7 +90,7 @@ TWILIO_ENDED = "twilio ended 2024-11-02"
 def test_the_notice_picks_the_source_and_says_why(
     at: datetime, asked: Source | None, source: Source, reason: str
 ) -> None:
-    assert choose(asked, at) == Choice(source, asked, reason)
+    assert choose(asked, at) == SourceSelection(source, asked, reason)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +144,7 @@ def test_a_source_that_never_was_is_said_not_to_be_had() -> None:
     assert choose(KORE, AFTER, Policy((early, late))).reason == (
         "kore is not to be had in phase late"
     )
-    assert choose(KORE, BETWEEN - DAY, Policy((early, late))) == Choice(
+    assert choose(KORE, BETWEEN - DAY, Policy((early, late))) == SourceSelection(
         TWILIO, KORE, "kore is not to be had in phase early"
     )
 
@@ -146,7 +156,7 @@ def test_a_source_ended_with_the_first_of_the_phases_without_it() -> None:
 
 def test_a_policy_of_one_phase_is_enough() -> None:
     policy = Policy((Phase("always", None, KORE, BOTH),))
-    assert choose(None, BETWEEN, policy) == Choice(
+    assert choose(None, BETWEEN, policy) == SourceSelection(
         KORE, None, "kore is the default of phase always"
     )
 
@@ -183,7 +193,7 @@ def test_a_hold_keeps_its_account_or_its_urls_in_a_phase(
 
 def test_a_held_callback_goes_by_its_phase_and_says_so() -> None:
     policy = Policy(NOTICE.phases, (Hold("before", account_sid="AC1"),))
-    assert choose(None, AFTER, policy) == Choice(
+    assert choose(None, AFTER, policy) == SourceSelection(
         TWILIO, None, "twilio is the default of phase before, in which AC1 is held"
     )
 
@@ -196,8 +206,8 @@ def test_a_held_url_may_still_ask_for_what_its_phase_permits() -> None:
 def test_a_source_has_not_ended_for_a_held_callback_before_its_last_day() -> None:
     policy = Policy(NOTICE.phases, (Hold("after", account_sid="AC1"),))
     before = "twilio is not to be had in phase after, in which AC1 is held"
-    assert choose(TWILIO, AFTER - MICROSECOND, policy) == Choice(KORE, TWILIO, before)
-    assert choose(TWILIO, AFTER, policy) == Choice(KORE, TWILIO, "twilio ended 2024-11-02")
+    assert choose(TWILIO, AFTER - MICROSECOND, policy) == SourceSelection(KORE, TWILIO, before)
+    assert choose(TWILIO, AFTER, policy) == SourceSelection(KORE, TWILIO, "twilio ended 2024-11-02")
 
 
 def test_the_first_hold_that_covers_a_callback_decides() -> None:
@@ -209,7 +219,7 @@ def test_the_first_hold_that_covers_a_callback_decides() -> None:
 def test_holding_everything_leaves_the_holds_that_there_were_in_force() -> None:
     policy = Policy(NOTICE.phases, (Hold("before", "AC1"),)).held_in("after")
     assert choose(None, BETWEEN, policy).source is TWILIO
-    assert choose(None, BETWEEN - DAY, policy, account_sid="AC2") == Choice(
+    assert choose(None, BETWEEN - DAY, policy, account_sid="AC2") == SourceSelection(
         KORE, None, "kore is the default of phase after, in which every callback is held"
     )
 
@@ -277,7 +287,7 @@ def test_a_hold_that_ended_is_not_named_where_another_went_before_it() -> None:
 
 def test_where_a_hold_ended_the_next_that_covers_a_callback_decides() -> None:
     policy = held_until(BETWEEN, Hold("after"), Hold("between", "AC1", until=BETWEEN))
-    assert choose(None, BETWEEN, policy) == Choice(
+    assert choose(None, BETWEEN, policy) == SourceSelection(
         KORE,
         None,
         "kore is the default of phase after, in which every callback is held;"
@@ -343,6 +353,23 @@ def test_everything_can_be_held_only_in_a_phase_that_exists() -> None:
 
 
 # ---- a calendar ahead of the clock
+
+
+def test_a_calendar_that_is_ahead_reaches_a_phase_earlier() -> None:
+    policy = replace(NOTICE, ahead=DAY)
+    assert NOTICE.general_phase(NOTICE.date_at(AFTER - DAY)).name == "between"
+    assert policy.general_phase(policy.date_at(AFTER - DAY)).name == "after"
+    assert policy.general_phase(policy.date_at(AFTER - DAY - MICROSECOND)).name == "between"
+    assert policy.held_in("before").ahead == DAY
+
+
+def test_the_general_phase_leaves_out_the_holds_of_some() -> None:
+    some = Policy(NOTICE.phases, (Hold("before", "AC1"), Hold("before", url_prefix="http://a")))
+    assert some.general_phase(AFTER).name == "after"
+    assert some.held_in("between").general_phase(AFTER).name == "between"
+
+
+# ---- names and prefixes
 
 
 def test_a_name_is_one_of_the_two_built_in_or_a_platforms_own() -> None:
