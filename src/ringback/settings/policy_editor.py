@@ -1,18 +1,20 @@
 """Changes the policy in the text of a settings file, and no other letter of it.
 
 The text is taken apart into its statements. What an edit is to come to is worked out as a policy,
-too: a text that would say anything else, or more, is refused.
+too: a text that would say anything else, or more, is refused. `tomlkit` 0.15 was tried in its place:
+it moves comments to other tables, puts tables together that stand apart, and ends new lines in a
+file with CRLF by LF.
 """
 
 import re
 import tomllib
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, Final
 
 from ringback.core.errors import Unusable
-from ringback.core.policy.source_policy import NOTICE, Hold, Phase, Policy
+from ringback.core.policy.source_policy import Hold, Policy
 from ringback.settings.file import SettingsFile
 from ringback.settings.load import policy_in
 from ringback.settings.policy import TABLES
@@ -29,20 +31,19 @@ def move_phase(file: SettingsFile, name: str, since: datetime) -> str:
     Where the file leaves the phases to the notice, they are written out. Raises Unusable where
     there is no such phase, or the dates would not follow each other.
     """
-    policy = policy_in(file)
-    index = next((i for i, phase in enumerate(policy.phases) if phase.name == name), None)
-    if index is None:
-        known = ", ".join(phase.name for phase in policy.phases)
-        raise Unusable(f"there is no phase {name!r}; the policy has {known}")
-    moved = replace(policy.phases[index], since=since)
-    phases = (*policy.phases[:index], moved, *policy.phases[index + 1 :])
-    text = _Text(file)
-    if "phases" not in file.table:
-        for phase in NOTICE.phases:
-            text.append("phases", _phase_table(moved if phase.name == name else phase))
+    policy, text = policy_in(file), _Text(file)
+    names = [phase.name for phase in policy.phases]
+    if name not in names:
+        raise Unusable(f"there is no phase {name!r}; the policy has {', '.join(names)}")
+    phases = list(policy.phases)
+    index = names.index(name)
+    phases[index] = replace(phases[index], since=since)
+    if "phases" in file.table:
+        text.set("phases", index, "since", since)
     else:
-        text.set(("phases", index), "since", _date(since))
-    return text.checked(Policy(phases, policy.holds))
+        for phase in phases:
+            text.append("phases", {**asdict(phase), "may_ask": sorted(phase.may_ask)})
+    return text.checked(replace(policy, phases=tuple(phases)))
 
 
 def put_hold(file: SettingsFile, hold: Hold) -> str:
@@ -51,24 +52,27 @@ def put_hold(file: SettingsFile, hold: Hold) -> str:
     A new one goes before all that would keep it from ever deciding. Raises Unusable where its
     phase doesn't exist.
     """
-    policy = policy_in(file)
-    text, holds, index = _Text(file), policy.holds, _index_of(policy, hold)
-    if index is not None:
-        text.set(("holds", index), "phase", as_toml(hold.phase))
-        text.set(("holds", index), "until", None if hold.until is None else _date(hold.until))
-        return text.checked(Policy(policy.phases, (*holds[:index], hold, *holds[index + 1 :])))
-    index = next((i for i, other in enumerate(holds) if _covers_all_of(other, hold)), len(holds))
-    if index == len(holds):
-        text.append("holds", _hold_table(hold))
+    policy, text = policy_in(file), _Text(file)
+    holds = list(policy.holds)
+    if (index := _index_of(policy, hold.account_sid, hold.url_prefix)) is not None:
+        text.set("holds", index, "phase", hold.phase)
+        text.set("holds", index, "until", hold.until)
+        holds[index] = hold
     else:
-        text.insert(("holds", index), _hold_table(hold))
-    return text.checked(Policy(policy.phases, (*holds[:index], hold, *holds[index:])))
+        covered = (hold.account_sid or "", hold.url_prefix or "")
+        index = next((i for i, one in enumerate(holds) if one.covers(*covered)), len(holds))
+        if index == len(holds):
+            text.append("holds", asdict(hold))
+        else:
+            text.insert("holds", index, asdict(hold))
+        holds.insert(index, hold)
+    return text.checked(replace(policy, holds=tuple(holds)))
 
 
 def held(file: SettingsFile, account_sid: str | None, url_prefix: str | None) -> Hold | None:
     """Return the hold of just this account and this prefix, where the file has one."""
     policy = policy_in(file)
-    index = _index_of(policy, Hold("", account_sid, url_prefix))
+    index = _index_of(policy, account_sid, url_prefix)
     return None if index is None else policy.holds[index]
 
 
@@ -77,14 +81,18 @@ def release(file: SettingsFile, account_sid: str | None, url_prefix: str | None)
 
     Raises Unusable where there is none.
     """
-    policy = policy_in(file)
-    index = _index_of(policy, Hold("", account_sid, url_prefix))
+    policy, text = policy_in(file), _Text(file)
+    index = _index_of(policy, account_sid, url_prefix)
     if index is None:
         whose = " and ".join(filter(None, (account_sid, url_prefix))) or "every callback"
         raise Unusable(f"there is no hold of {whose}; `ringback policy show` lists those there are")
-    text = _Text(file)
-    text.remove(("holds", index))
-    return text.checked(Policy(policy.phases, policy.holds[:index] + policy.holds[index + 1 :]))
+    text.remove("holds", index)
+    return text.checked(replace(policy, holds=policy.holds[:index] + policy.holds[index + 1 :]))
+
+
+def _index_of(policy: Policy, account_sid: str | None, url_prefix: str | None) -> int | None:
+    whose = [(hold.account_sid, hold.url_prefix) for hold in policy.holds]
+    return whose.index((account_sid, url_prefix)) if (account_sid, url_prefix) in whose else None
 
 
 class _Text:
@@ -95,44 +103,40 @@ class _Text:
         self._parts = [part for _, part in statements(file.text)]
         self._newline = "\r\n" if "\r\n" in file.text else "\n"
 
-    def set(self, table: tuple[str, int], key: str, value: str | None) -> None:
+    def set(self, name: str, index: int, key: str, value: str | datetime | None) -> None:
         """Have a table say this under a key; None takes the key out."""
-        body = self._body(table)
-        index = next((i for i in body if key in tomllib.loads(self._parts[i])), None)
-        if index is None and value is None:
-            return
-        if index is None:
-            last = max(i for i in body if tomllib.loads(self._parts[i]))
+        keys = self._keys(self._headers(name)[index])
+        if key in keys and value is None:
+            del self._parts[keys[key]]
+        elif key in keys:
+            self._replace(keys[key], key, _as_toml(value))
+        elif value is not None:
+            last = max(keys.values())
             indent = self._parts[last][: -len(self._parts[last].lstrip())]
-            self._parts.insert(last + 1, f"{indent}{key} = {value}{self._newline}")
-        elif value is None:
-            del self._parts[index]
-        else:
-            self._replace(index, key, value)
+            self._parts.insert(last + 1, f"{indent}{key} = {_as_toml(value)}{self._newline}")
 
-    def append(self, name: str, lines: list[str]) -> None:
+    def append(self, name: str, table: Mapping[str, Any]) -> None:
         """Put a table at the end of the file."""
-        self._refuse_inline(name)
+        self._headers(name)
         while self._parts and not self._parts[-1].strip():
             self._parts.pop()
         blank = [self._newline] if self._parts else []
-        self._parts += [*blank, *self._table(name, lines), "\n"]
+        self._parts += [*blank, *self._lines(name, table), "\n"]
 
-    def insert(self, table: tuple[str, int], lines: list[str]) -> None:
+    def insert(self, name: str, index: int, table: Mapping[str, Any]) -> None:
         """Put a table before another one of its name, and before what comments on that."""
-        index = self._header(table)
-        while index > 0 and self._parts[index - 1].lstrip().startswith("#"):
-            index -= 1
-        self._parts[index:index] = [*self._table(table[0], lines), self._newline]
+        place = self._headers(name)[index]
+        while place > 0 and self._parts[place - 1].lstrip().startswith("#"):
+            place -= 1
+        self._parts[place:place] = [*self._lines(name, table), self._newline]
 
-    def remove(self, table: tuple[str, int]) -> None:
+    def remove(self, name: str, index: int) -> None:
         """Take a table out."""
-        index = self._header(table)
-        last = max((i for i in self._body(table) if tomllib.loads(self._parts[i])), default=index)
-        del self._parts[index : last + 1]
-        is_blank = [not part.strip() for part in self._parts[max(index - 1, 0) : index + 1]]
-        if index > 0 and is_blank == [True, True]:
-            del self._parts[index - 1]
+        place = self._headers(name)[index]
+        del self._parts[place : max(self._keys(place).values(), default=place) + 1]
+        is_blank = [not part.strip() for part in self._parts[max(place - 1, 0) : place + 1]]
+        if place > 0 and is_blank == [True, True]:
+            del self._parts[place - 1]
 
     def checked(self, policy: Policy) -> str:
         """Return the text; raises Unusable where it says anything else than it is to say."""
@@ -143,85 +147,55 @@ class _Text:
             raise Unusable(f"{self._file.path} is written in a way that can't be edited here")
         return text
 
-    def _table(self, name: str, lines: list[str]) -> Iterator[str]:
-        yield from (f"{line}{self._newline}" for line in (f"[[{name}]]", *lines))
+    def _headers(self, name: str) -> list[int]:
+        """Return the places of the headers `[[name]]`; raises Unusable for another way to write."""
+        places = [
+            place
+            for place, part in enumerate(self._parts)
+            if part.lstrip().startswith("[[") and name in tomllib.loads(part)
+        ]
+        if not places and name in self._file.table:
+            place = self._file.place(name)
+            raise Unusable(f"{place}: to edit {name} here, they must be [[{name}]] tables")
+        return places
 
-    def _replace(self, index: int, key: str, value: str) -> None:
-        match = _LINE.fullmatch(self._parts[index])
+    def _keys(self, header: int) -> dict[str, int]:
+        """Return the places of the keys in the table below a header."""
+        places = dict[str, int]()
+        for place, part in enumerate(self._parts[header + 1 :], header + 1):
+            if part.lstrip().startswith("["):
+                break
+            places.update(dict.fromkeys(tomllib.loads(part), place))
+        return places
+
+    def _lines(self, name: str, table: Mapping[str, Any]) -> list[str]:
+        values = [f"{key} = {_as_toml(value)}" for key, value in table.items() if value]
+        return [f"{line}{self._newline}" for line in (f"[[{name}]]", *values)]
+
+    def _replace(self, place: int, key: str, value: str) -> None:
+        match = _LINE.fullmatch(self._parts[place])
         if match is None:
             raise Unusable(
-                f"{self._file.path}: {self._parts[index].strip()!r} can't be edited here;"
+                f"{self._file.path}: {self._parts[place].strip()!r} can't be edited here;"
                 f" write it like {key} = {value}"
             )
         was_quoted = match["value"].startswith(("'", '"'))
         shown = as_toml(value) if was_quoted and not value.startswith('"') else value
-        self._parts[index] = f"{match['head']}{shown}{match['tail']}"
-
-    def _header(self, table: tuple[str, int]) -> int:
-        self._refuse_inline(table[0])
-        headers = [
-            index
-            for index, part in enumerate(self._parts)
-            if part.lstrip().startswith("[[") and table[0] in tomllib.loads(part)
-        ]
-        return headers[table[1]]
-
-    def _body(self, table: tuple[str, int]) -> range:
-        begin = self._header(table) + 1
-        end = begin
-        while end < len(self._parts) and not self._parts[end].lstrip().startswith("["):
-            end += 1
-        return range(begin, end)
-
-    def _refuse_inline(self, name: str) -> None:
-        if name in self._file.table and not any(
-            part.lstrip().startswith("[[") and name in tomllib.loads(part) for part in self._parts
-        ):
-            place = self._file.place(name)
-            raise Unusable(f"{place}: to edit {name} here, they must be [[{name}]] tables")
-
-
-def _index_of(policy: Policy, hold: Hold) -> int | None:
-    same = (hold.account_sid, hold.url_prefix)
-    return next(
-        (i for i, one in enumerate(policy.holds) if (one.account_sid, one.url_prefix) == same), None
-    )
-
-
-def _covers_all_of(other: Hold, hold: Hold) -> bool:
-    return other.covers(hold.account_sid or "", hold.url_prefix or "")
+        self._parts[place] = f"{match['head']}{shown}{match['tail']}"
 
 
 def _rest(file: SettingsFile) -> dict[str, Any]:
     return {name: value for name, value in file.table.items() if name not in TABLES}
 
 
-def _phase_table(phase: Phase) -> list[str]:
-    since = [] if phase.since is None else [f"since = {_date(phase.since)}"]
-    return [
-        f"name = {as_toml(phase.name)}",
-        *since,
-        f"default = {as_toml(str(phase.default))}",
-        f"may_ask = {as_toml(sorted(map(str, phase.may_ask)))}",
-    ]
-
-
-def _hold_table(hold: Hold) -> list[str]:
-    words = {
-        "phase": hold.phase,
-        "account_sid": hold.account_sid,
-        "url_prefix": hold.url_prefix,
-    }
-    until = [] if hold.until is None else [f"until = {_date(hold.until)}"]
-    return [*(f"{key} = {as_toml(text)}" for key, text in words.items() if text), *until]
-
-
-def _date(instant: datetime) -> str:
-    """Return an instant in UTC as TOML has it, shortened to a date where that is all.
+def _as_toml(value: Any) -> str:
+    """Return a value as TOML has it; an instant is in UTC, and a date where that is all.
 
     >>> from datetime import UTC
-    >>> _date(datetime(2027, 6, 1, tzinfo=UTC)), _date(datetime(2027, 6, 1, 12, tzinfo=UTC))
+    >>> _as_toml(datetime(2027, 6, 1, tzinfo=UTC)), _as_toml(datetime(2027, 6, 1, 12, tzinfo=UTC))
     ('2027-06-01', '2027-06-01T12:00:00Z')
     """
-    day, _, time = instant.isoformat().removesuffix("+00:00").partition("T")
+    if not isinstance(value, datetime):
+        return as_toml(value)
+    day, _, time = value.isoformat().removesuffix("+00:00").partition("T")
     return day if time == "00:00:00" else f"{day}T{time}Z"
