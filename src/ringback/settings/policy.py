@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, cast
 
 from ringback.core.policy.source_policy import NOTICE, Hold, Phase, Policy, SourceName
@@ -10,10 +11,9 @@ from ringback.settings.file import SettingsFile
 from ringback.settings.parsers import read_instant
 from ringback.settings.toml_tables import (
     TableEntryError,
-    blaming,
-    check_words,
-    entries_of,
+    check_keys,
     read_source,
+    read_tables,
     read_text,
 )
 
@@ -28,22 +28,20 @@ def read_policy(file: SettingsFile, sources: Collection[SourceName]) -> Policy:
 
     Raises Unusable, naming the line, for what can't be used.
     """
-    phases: tuple[Phase, ...] = ()
-    for index, entry in entries_of(file, "phases", _PHASE):
-        with blaming(file, "phases", index, form=_PHASE):
-            # Checked one by one, so that the line is that of the first which doesn't fit.
-            phases = Policy((*phases, _phase_of(entry, sources))).phases
-    policy, holds = Policy(phases or NOTICE.phases), list[Hold]()
-    for index, entry in entries_of(file, "holds", _HOLD):
-        with blaming(file, "holds", index, form=_HOLD):
-            hold = _hold_of(entry)
-            policy.check(hold)
-        holds.append(hold)
+    phases = list[Phase]()
+
+    def add_phase(entry: Mapping[str, Any]) -> None:
+        # Checked one by one, so that the line is that of the first which doesn't fit.
+        phases[:] = Policy((*phases, _phase_of(entry, sources))).phases
+
+    read_tables(file, "phases", _PHASE, add_phase)
+    policy = Policy(tuple(phases) or NOTICE.phases)
+    holds = read_tables(file, "holds", _HOLD, partial(_hold_of, policy))
     return replace(policy, holds=tuple(holds))
 
 
 def _phase_of(entry: Mapping[str, Any], sources: Collection[SourceName]) -> Phase:
-    check_words(entry, must=("name", "default", "may_ask"), may=("since",))
+    check_keys(entry, must=("name", "default", "may_ask"), may=("since",))
     return Phase(
         name=read_text(entry, "name"),
         since=_instant_of(entry, "since"),
@@ -68,7 +66,9 @@ def _may_ask_of(entry: Mapping[str, Any], sources: Collection[SourceName]) -> fr
     return frozenset(read_source(name, "may_ask", sources) for name in cast("list[Any]", names))
 
 
-def _hold_of(entry: Mapping[str, Any]) -> Hold:
-    check_words(entry, must=("phase",), may=("account_sid", "url_prefix", "until"))
+def _hold_of(policy: Policy, entry: Mapping[str, Any]) -> Hold:
+    check_keys(entry, must=("phase",), may=("account_sid", "url_prefix", "until"))
     words = {key: read_text(entry, key) for key in entry if key != "until"}
-    return Hold(**words, until=_instant_of(entry, "until"))
+    hold = Hold(**words, until=_instant_of(entry, "until"))
+    policy.check(hold)
+    return hold

@@ -1,9 +1,9 @@
 """Changes the policy in the text of a settings file, and no other letter of it.
 
 The text is taken apart into its statements. What an edit is to come to is worked out as a policy,
-too: a text that would say anything else, or more, is refused. `tomlkit` 0.15 was tried in its place:
-it moves comments to other tables, puts tables together that stand apart, and ends new lines in a
-file with CRLF by LF.
+too: a text that would say anything else, or more, is refused. `tomlkit` 0.15 can't take its place:
+it gives comments to other tables, puts tables together that are apart, and ends new lines by LF
+alone in a file with CRLF.
 """
 
 import re

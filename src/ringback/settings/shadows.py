@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any, Final
 
 from ringback.core.callback_url import CallbackUrl
@@ -11,10 +12,9 @@ from ringback.core.shadow import Mark, MarkedByParameter, MarkedByPath, MarkedBy
 from ringback.settings.file import SettingsFile
 from ringback.settings.toml_tables import (
     TableEntryError,
-    blaming,
-    check_words,
-    entries_of,
+    check_keys,
     read_source,
+    read_tables,
     read_text,
 )
 
@@ -34,15 +34,11 @@ def read_shadows(file: SettingsFile, sources: Collection[SourceName]) -> tuple[S
 
     Raises Unusable, naming the line, for what can't be used.
     """
-    rules = list[ShadowRule]()
-    for index, entry in entries_of(file, TABLE, _FORM):
-        with blaming(file, TABLE, index, form=_FORM):
-            rules.append(_rule_of(entry, sources))
-    return tuple(rules)
+    return tuple(read_tables(file, TABLE, _FORM, partial(_rule_of, sources)))
 
 
-def _rule_of(entry: Mapping[str, Any], sources: Collection[SourceName]) -> ShadowRule:
-    check_words(entry, must=("source",), may=(*_WHO, *_MARKS, "percent"))
+def _rule_of(sources: Collection[SourceName], entry: Mapping[str, Any]) -> ShadowRule:
+    check_keys(entry, must=("source",), may=(*_WHO, *_MARKS, "percent"))
     if not any(key in entry for key in _WHO):
         # A copy is for receivers that know of it, so nobody gets one by an oversight.
         raise TableEntryError("source", "it has to say whose callbacks it copies")

@@ -20,7 +20,7 @@ from ringback.core.policy.source_policy import SourceName
 from ringback.core.tokens import TokenScheme
 from ringback.settings.file import SettingsFile
 from ringback.settings.raw_setting import without_secret
-from ringback.settings.toml_tables import TableEntryError, blaming, check_words, read_text
+from ringback.settings.toml_tables import TableEntryError, check_keys, naming_the_line, read_text
 
 T = TypeVar("T")
 Entry = Mapping[str, Any]
@@ -64,7 +64,7 @@ def _entries_of(file: SettingsFile) -> Iterator[tuple[str, Entry]]:
 
 
 def _read(file: SettingsFile, name: str, read: Callable[[str, Entry], T], entry: Entry) -> T:
-    with blaming(file, TABLE, name, form=_FORM):
+    with naming_the_line(file, TABLE, name, form=_FORM):
         return read(name, entry)
 
 
@@ -75,7 +75,7 @@ def _source_of(name: str, entry: Entry) -> Infrastructure:
         raise Unusable(
             f"the name {name!r} can't stand in a URL; letters in lower case, digits and - can"
         )
-    check_words(entry, must=("signature", "token", "headers"), may=("content_type", "egress"))
+    check_keys(entry, must=("signature", "token", "headers"), may=("content_type", "egress"))
     content_type = {"content_type": _content_type_of(entry)} if "content_type" in entry else {}
     return Infrastructure(
         headers=_headers_of(entry),

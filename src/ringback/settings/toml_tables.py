@@ -1,38 +1,44 @@
-"""Tables of the settings file that are written as `[[name]]`, and what stands in their entries."""
+"""Reads tables of the settings file, such as `[[holds]]`, and the values in them."""
 
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from ringback.core.errors import Unusable
 from ringback.core.policy.source_policy import SourceName, source_named
 from ringback.settings.file import SettingsFile
 
+T = TypeVar("T")
+
 
 class TableEntryError(ValueError):
-    """A word of an entry that can't be used."""
+    """A key of a table, or its value, that can't be used."""
 
     def __init__(self, key: str, problem: str) -> None:
         super().__init__(problem)
         self.key = key
 
 
-def entries_of(file: SettingsFile, name: str, form: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the entries of a table with their indexes; `form` says what one has.
+def read_tables(
+    file: SettingsFile, name: str, form: str, read: Callable[[dict[str, Any]], T]
+) -> list[T]:
+    """Return what `read` makes of each `[[name]]` table; `form` says in words what one has.
 
-    Raises Unusable, naming the line, where it is written otherwise.
+    Raises Unusable, naming the line, for what `read` refuses, and for anything but tables.
     """
-    entries = file.table.get(name, [])
-    for index, entry in enumerate(cast("list[Any]", entries) if isinstance(entries, list) else [0]):
-        if not isinstance(entry, dict):
+    tables, found = file.table.get(name, []), list[T]()
+    for index, table in enumerate(cast("list[Any]", tables) if isinstance(tables, list) else [0]):
+        if not isinstance(table, dict):
             place = file.place(name, index)
             raise Unusable(f"{place}: {name} must be written as [[{name}]] tables; {form}")
-        yield index, cast("dict[str, Any]", entry)
+        with naming_the_line(file, name, index, form=form):
+            found.append(read(cast("dict[str, Any]", table)))
+    return found
 
 
 @contextmanager
-def blaming(file: SettingsFile, *keys: str | int, form: str) -> Generator[None]:
-    """Have what is wrong with the entry under these keys be refused as Unusable, with its line."""
+def naming_the_line(file: SettingsFile, *keys: str | int, form: str) -> Generator[None]:
+    """Turn what is wrong with the table under these keys into Unusable, with its line."""
     try:
         yield
     except TableEntryError as wrong:
@@ -41,8 +47,8 @@ def blaming(file: SettingsFile, *keys: str | int, form: str) -> Generator[None]:
         raise Unusable(f"{file.place(*keys)}: {problem}") from None
 
 
-def check_words(entry: Mapping[str, Any], *, must: tuple[str, ...], may: tuple[str, ...]) -> None:
-    """Raise Wrong for a word that is not known in an entry, or missing."""
+def check_keys(entry: Mapping[str, Any], *, must: tuple[str, ...], may: tuple[str, ...]) -> None:
+    """Raise TableEntryError for a key of a table that is not known, or missing."""
     for key in entry:
         if key not in (*must, *may):
             raise TableEntryError(key, f"{key} is not known here")
@@ -52,7 +58,7 @@ def check_words(entry: Mapping[str, Any], *, must: tuple[str, ...], may: tuple[s
 
 
 def read_text(entry: Mapping[str, Any], key: str) -> str:
-    """Return a text of an entry; raises Wrong for anything else."""
+    """Return a text of a table; raises TableEntryError for anything else."""
     value = entry[key]
     if not isinstance(value, str):
         raise TableEntryError(key, f"{key} = {value!r} must be text in quotes")
@@ -60,7 +66,7 @@ def read_text(entry: Mapping[str, Any], key: str) -> str:
 
 
 def read_source(name: Any, key: str, sources: Collection[SourceName]) -> SourceName:
-    """Return the source that a word names, one of these; raises Wrong where there is none such."""
+    """Return the one of these sources with this name; raises TableEntryError for any other."""
     if not isinstance(name, str) or name not in sources:
         *others, last = sources
         known = f"{', '.join(others)} or {last}"
