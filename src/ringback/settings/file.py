@@ -1,4 +1,4 @@
-"""The settings file: what stands in it, and on which line."""
+"""The settings file: its content, and the line of each key."""
 
 import re
 import tomllib
@@ -17,7 +17,7 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 @dataclass(frozen=True)
 class SettingsFile:
-    """A file that was read; one that nobody named is empty."""
+    """A settings file that was read; it is empty where none is named."""
 
     path: str = ""
     table: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
@@ -33,7 +33,7 @@ class SettingsFile:
 
     @classmethod
     def of(cls, path: str, text: str) -> Self:
-        """Take this for the text of a file.
+        """Return a file with this text.
 
         Raises Unusable where it isn't TOML.
         """

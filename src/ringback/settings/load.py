@@ -53,7 +53,7 @@ def load(
     if file is None:
         path = flags.get("settings") or environment.get(FILE_VARIABLE)
         file = SettingsFile.read(path) if path else SettingsFile()
-    _refuse_strangers(environment, file, command)
+    _refuse_unknown_names(environment, file, command)
     given = {
         setting.name: find(setting, command, flags=flags, environment=environment, file=file)
         for setting in SETTINGS
@@ -93,25 +93,25 @@ def policy_in(file: SettingsFile) -> Policy:
     return read_policy(file, AddedSources(file).sources)
 
 
-# ---- what nobody knows, or not here --------------------------------------------------------------
+# ---- unknown names, and those of the other command -----------------------------------------------
 
 
-def _refuse_strangers(
+def _refuse_unknown_names(
     environment: Mapping[str, str], file: SettingsFile, command: SettingsCommand
 ) -> None:
-    """Refuse a name that is no setting, and one that is a setting of the other command alone."""
+    """Refuse a name that is not a setting, and one that only the other command has."""
     of_file = {setting.name: setting for setting in SETTINGS}
     for name in file.table:
         if name not in _TABLES:
-            _refuse_stranger(name, of_file, file.place(name), command, beside=_TABLES)
+            _refuse_unknown(name, of_file, file.place(name), command, beside=_TABLES)
     of_environment = {setting.variable: setting for setting in SETTINGS}
     for name in sorted(environment.keys() - VARIABLES_OF_CLIENTS - {FILE_VARIABLE}):
         if name.startswith(_PREFIX):
             place = "the environment"
-            _refuse_stranger(name, of_environment, place, command, beside=(FILE_VARIABLE,))
+            _refuse_unknown(name, of_environment, place, command, beside=(FILE_VARIABLE,))
 
 
-def _refuse_stranger(
+def _refuse_unknown(
     name: str,
     known: Mapping[str, Setting],
     place: str,
@@ -136,7 +136,7 @@ def _what_is_meant(name: str, names: Sequence[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
 
 
-# ---- what goes together --------------------------------------------------------------------------
+# ---- settings that depend on each other ----------------------------------------------------------
 
 
 def _phase_to_be_in(
@@ -155,7 +155,7 @@ def _phase_to_be_in(
 
 
 def _check_certificates(given: Mapping[str, RawSetting], values: Mapping[str, Any]) -> None:
-    """See now that the files can be used, as the sender will use them."""
+    """Check that the files can be used as the sender will use them."""
     extra, certificate, key = (
         values[f"{name}_file"] for name in ("extra_ca", "client_cert", "client_key")
     )

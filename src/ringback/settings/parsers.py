@@ -1,4 +1,4 @@
-"""How the text of a setting is read; each raises ValueError for what it can't use."""
+"""Readers of the text of a setting; each raises ValueError for a text that it can't use."""
 
 import ipaddress
 from collections.abc import Callable

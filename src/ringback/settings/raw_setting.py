@@ -1,4 +1,4 @@
-"""What somebody gave a setting, and where: the text to read, and how to name its place."""
+"""The text of a setting before it is read, and the place that it came from."""
 
 import json
 import re
@@ -24,7 +24,7 @@ _IN_WORDS: Final[Mapping[type, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class RawSetting:
-    """The text of a setting; `where` begins each refusal of it."""
+    """The text of a setting; `where` names its place at the head of each error message."""
 
     setting: Setting
     where: str
@@ -32,7 +32,7 @@ class RawSetting:
     default: str
 
     def read(self) -> Any:
-        """Return what the text says; None for an empty one, where the setting may have none.
+        """Return the value of the text; None for an empty one, where the setting needs no value.
 
         Raises Unusable, naming the place.
         """
@@ -46,8 +46,8 @@ class RawSetting:
             raise self.refused(str(problem)) from None
 
     def refused(self, problem: str) -> Unusable:
-        """Return the refusal of this value."""
-        if self.setting.is_secret and _tells_of(problem, self.text):
+        """Return the error that refuses this value."""
+        if self.setting.is_secret and _shows_secret(problem, self.text):
             problem = "this can't be used; its help says what can"
         return Unusable(f"{self.where}: {problem}")
 
@@ -60,9 +60,9 @@ def find(
     environment: Mapping[str, str],
     file: SettingsFile,
 ) -> RawSetting:
-    """Return a setting's text, from the highest place that has one.
+    """Return a setting's text from the first place that has it: flag, environment, file, default.
 
-    Raises Unusable where the file has something else than text for it.
+    Raises Unusable where the file has a value of another type than the setting.
     """
     default = setting.defaults[command]
     if (flag := flags.get(setting.name)) is not None:
@@ -77,9 +77,9 @@ def find(
 def in_file(
     setting: Setting, value: Any, file: SettingsFile, *keys: str, default: str
 ) -> RawSetting:
-    """Return what the file has for a setting, under these keys.
+    """Return the value in the file for a setting, under these keys.
 
-    Raises Unusable where that is nothing that the setting can be.
+    Raises Unusable where that is of another type than the setting.
     """
     shown = without_secret(as_toml(value)) if setting.is_secret else as_toml(value)
     where = f"{file.place(*keys)}: {keys[-1]} = {shown[:_LONGEST_SHOWN]}"
@@ -137,7 +137,7 @@ def without_secret(text: str) -> str:
     return f"{scheme if slashes else ''}{slashes}***@{tail}" if at else text
 
 
-def _tells_of(problem: str, text: str) -> bool:
-    """Whether a message tells some part of the credentials in this text."""
+def _shows_secret(problem: str, text: str) -> bool:
+    """Whether a message shows some part of the credentials in this text."""
     secret = text.rpartition("@")[0].rpartition("//")[2]
     return any(part in problem for part in re.split("[:@,]", secret) if part)

@@ -1,4 +1,4 @@
-"""What the settings add up to."""
+"""All settings of a server, as values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -27,7 +27,7 @@ class SettingsSource:
         return self.flags.get("settings") or self.environment.get(FILE_VARIABLE) or None
 
     def load(self) -> Settings:
-        """Return what they add up to, with what the file has now.
+        """Return the settings, with the file as it is now.
 
         Raises Unusable, naming the place, for what can't be used.
         """

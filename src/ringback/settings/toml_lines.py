@@ -14,7 +14,7 @@ KeyPath = tuple[str | int, ...]
 
 
 def lines_of(text: str) -> dict[KeyPath, int]:
-    r"""Return the line on which each key of a well-formed document first stands, from 1.
+    r"""Return the first line of each key in a well-formed document, counted from 1.
 
     >>> lines_of('port = 1\n\n[[holds]]\nphase = "after"\n')
     {('port',): 1, ('holds',): 3, ('holds', 0): 3, ('holds', 0, 'phase'): 4}

@@ -17,7 +17,7 @@ from typing import Final, Self
 from ringback.core.errors import Unusable
 
 SourceName = str
-"""What `#cbs=` says: one of the two built in, or a source that the settings add."""
+"""The name of a source in `#cbs=`: one of the two built in, or one that the settings add."""
 
 
 class Source(StrEnum):
@@ -43,7 +43,7 @@ def source_named(text: str) -> SourceName:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of time in which one default and one set of permitted sources hold."""
+    """A period with one default source and one set of sources that a URL may ask for."""
 
     name: str
     since: datetime | None
@@ -55,20 +55,20 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Keeps some callbacks in a phase of their own, whatever the date says.
+    """Keeps some callbacks in a phase of their own, whatever the date is.
 
-    Without an account it is for every account, without a prefix for every URL, without an end for
-    good.
+    Without an account it is for every account; without a prefix, for every URL; without an end, it
+    never ends.
     """
 
     phase: str
     account_sid: str | None = None
     url_prefix: str | None = None
     until: datetime | None = None
-    """The first instant, in UTC, at which it holds no more."""
+    """The first instant, in UTC, at which it has ended."""
 
     def has_ended(self, at: datetime) -> bool:
-        """Whether it holds no more at this instant."""
+        """Whether it has ended at this instant."""
         return self.until is not None and self.until <= at
 
     def covers(self, account_sid: str, url: str) -> bool:
@@ -76,12 +76,12 @@ class Hold:
         return self.account_sid in (None, account_sid) and begins_with(url, self.url_prefix or "")
 
     def __str__(self) -> str:
-        """Who is held, in words."""
+        """The URL prefix or account that is held, in words."""
         return self.url_prefix or self.account_sid or "every callback"
 
 
 def begins_with(url: str, prefix: str) -> bool:
-    """Whether a URL begins like this; the letter case of its origin says nothing.
+    """Whether a URL begins with a prefix; the letter case of its origin doesn't matter.
 
     >>> begins_with("https://a.example/p", "HTTPS://A.example")
     True
@@ -102,7 +102,7 @@ def _with_origin_in_lower_case(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SourceSelection:
-    """The source of one callback, and why it is that one."""
+    """The source of one callback, and the reason for it."""
 
     source: SourceName
     asked: SourceName | None
@@ -154,7 +154,7 @@ class Policy:
         return (*Source, *sorted(named - BOTH))
 
     def held_in(self, phase: str) -> Self:
-        """Return this policy with all that no hold covers yet held in this phase."""
+        """Return this policy with every callback that no hold covers held in this phase."""
         return replace(self, holds=(*self.holds, Hold(phase)))
 
     def date_at(self, now: datetime) -> datetime:
@@ -225,7 +225,7 @@ class Policy:
         return SourceSelection(phase.default, asked, self._why_not(asked, phase, hold, at))
 
     def _why_not(self, asked: SourceName, phase: Phase, hold: Hold | None, at: datetime) -> str:
-        """Say when the source that was asked for stopped, or why it isn't to be had."""
+        """Say when the source that was asked for ended, or why it can't be had."""
         index = self.phases.index(phase)
         while index > 0 and asked not in self.phases[index - 1].may_ask:
             index -= 1
