@@ -15,6 +15,7 @@ from ringback.core.callback import Callback, CallbackStatus, Exchange, Progress
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
 from ringback.core.form import encode
+from ringback.core.infrastructure import BUILT_IN
 from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
 from ringback.core.method import Method
 from ringback.core.outcome import Delivered
@@ -306,6 +307,7 @@ def a_moment(
         intake=intake or KeepingIntake(),
         simulation=simulation or Simulation(TAKES),
         keyring=Keyring(),
+        sources=BUILT_IN,
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, cast
 from ringback.core.addresses import LOOPBACK
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.guard import Guard
+from ringback.core.infrastructure import BUILT_IN
 from ringback.core.method import Method
 from ringback.core.policy.source_policy import NOTICE
 from ringback.core.simulation import Simulation
@@ -113,6 +114,7 @@ class Engine:
             self.dispatcher.intake,
             Simulation(TAKES),
             self.dispatcher.keyring,
+            BUILT_IN,
         )
 
     async def send(self, url: str, number: int) -> None:
@@ -121,10 +123,7 @@ class Engine:
             prepare_callback(
                 NewCallback(CallbackUrl.parse(url), Method.POST, f"Number={number + each}"),
                 ACCOUNT_SID,
-                policy=moment.policy,
-                sources=moment.sources,
-                now=moment.now,
-                chance=moment.chance,
+                moment,
             )
             for each in range(BATCH)
         ]

@@ -11,6 +11,7 @@ from ringback.carrier.simulated import SimulatedCarrier
 from ringback.core.callback import Exchange
 from ringback.core.connection import Limits as Timeouts
 from ringback.core.errors import StoreUnavailable
+from ringback.core.infrastructure import BUILT_IN
 from ringback.core.policy.source_policy import NOTICE
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.simulation import Simulation
@@ -147,6 +148,7 @@ class Process:
                 self.dispatcher.intake,
                 simulation,
                 self.dispatcher.keyring,
+                BUILT_IN,
             )
 
         self._supervisor = Supervisor(

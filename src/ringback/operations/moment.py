@@ -1,13 +1,13 @@
 """What an operation works with beside its transaction: the time, chance, and the network."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, TypedDict
 
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.events import Event
-from ringback.core.infrastructure import BUILT_IN, Sources
+from ringback.core.infrastructure import Sources
 from ringback.core.method import Method
 from ringback.core.policy.source_policy import Policy
 from ringback.core.scenario import SCENARIOS, Scenario, Step, scenario_in
@@ -44,7 +44,7 @@ class Moment:
     intake: Intake
     simulation: Simulation
     keyring: Keyring
-    sources: Sources = field(default_factory=lambda: BUILT_IN)
+    sources: Sources
 
     def sid(self, kind: Kind) -> str:
         """Return the SID of a new resource."""

@@ -7,10 +7,9 @@ from typing import NamedTuple
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, compose
 from ringback.core.callback import Callback
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.infrastructure import Sources
 from ringback.core.method import Method
-from ringback.core.policy.source_policy import Policy
-from ringback.ports import Chance, Intake, Transaction
+from ringback.operations.moment import Moment
+from ringback.ports import Intake, Transaction
 
 
 class NewCallback(NamedTuple):
@@ -25,25 +24,17 @@ class NewCallback(NamedTuple):
     """When to send it; None for at once."""
 
 
-def prepare_callback(
-    new: NewCallback,
-    account_sid: str,
-    *,
-    policy: Policy,
-    sources: Sources,
-    now: datetime,
-    chance: Chance,
-) -> Callback:
+def prepare_callback(new: NewCallback, account_sid: str, moment: Moment) -> Callback:
     """Return the callback that this wants sent; nobody keeps it yet."""
     return compose(
         new.body,
         account_sid=account_sid,
         to=new.url,
         method=new.method,
-        policy=policy,
-        sources=sources,
-        chance=chance.bytes(ANNOUNCEMENT_BYTES),
-        now=now,
+        policy=moment.policy,
+        sources=moment.sources,
+        chance=moment.chance.bytes(ANNOUNCEMENT_BYTES),
+        now=moment.now,
         due=new.due,
         idempotency_key=new.idempotency_key,
     )

@@ -61,10 +61,7 @@ class PolicyDependents:
         return cls(
             counted,
             {account_sid: list(its) for account_sid, its in by_account},
-            {
-                source: impact_of(depending_on(source, found))
-                for source in {one.now.source for one in found}
-            },
+            {source: impact_of(depending_on(source, found)) for source in policy.sources},
         )
 
     def on(self, source: SourceName, account_sid: str | None = None) -> PolicyImpact:
@@ -141,17 +138,22 @@ class PolicyMonitor:
         date = self.date
         return [in_words(reminder.change, date) for reminder in self.near()]
 
+    def depending_on_ends(self, account_sid: str | None = None) -> dict[SourceName, PolicyImpact]:
+        """Return how much depends on each source that ends, of an account or of all."""
+        if self.dependents is None:
+            return {}
+        ending = sources_that_end(self.policy, at=self.date)
+        return {source: self.dependents.on(source, account_sid) for source in ending}
+
     def figures(self) -> PolicyMetrics:
         """Return the figures of the policy now."""
         policy, date = self.policy, self.date
         seconds = dict[str, float]()
         for change in policy_changes(policy, after=date):
             seconds.setdefault(change.kind.label, (change.at - date).total_seconds())
-        known = self.dependents
-        ending = [] if known is None else sources_that_end(policy, at=date)
         return PolicyMetrics(
             seconds_to_changes=seconds,
-            dependents={source: known.on(source).callbacks for source in ending if known},
+            dependents={source: on.callbacks for source, on in self.depending_on_ends().items()},
             refusals=self.active.refusals,
             is_current=self.active.problem is None,
         )

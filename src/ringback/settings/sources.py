@@ -20,7 +20,7 @@ from ringback.core.policy.source_policy import SourceName
 from ringback.core.tokens import TokenScheme
 from ringback.settings.file import SettingsFile
 from ringback.settings.raw_setting import without_secret
-from ringback.settings.toml_tables import TableEntryError, check_keys, naming_the_line, read_text
+from ringback.settings.toml_tables import TableError, check_keys, naming_the_line, read_text
 
 T = TypeVar("T")
 Entry = Mapping[str, Any]
@@ -89,24 +89,22 @@ def _signature_of(entry: Entry) -> SignatureScheme:
     name = read_text(entry, "signature")
     if name not in SIGNATURE_SCHEMES:
         known = ", ".join(SIGNATURE_SCHEMES)
-        raise TableEntryError(
-            "signature", f"{name!r} is no scheme of signatures; there are {known}"
-        )
+        raise TableError("signature", f"{name!r} is no scheme of signatures; there are {known}")
     return SIGNATURE_SCHEMES[name]
 
 
 def _headers_of(entry: Entry) -> tuple[HeaderLine, ...]:
     given = entry["headers"]
     if not isinstance(given, list):
-        raise TableEntryError("headers", "headers must be a list of texts")
+        raise TableError("headers", "headers must be a list of texts")
     own = [_parsed("headers", HeaderLine.parse, str(line)) for line in cast("list[Any]", given)]
     names = [header.name.lower() for header in own]
     twice = next((each for each in names if names.count(each) > 1), None)
     if twice is not None:
-        raise TableEntryError("headers", f"the header {twice} is there twice")
+        raise TableError("headers", f"the header {twice} is there twice")
     for needed in ("token", "signature"):
         if not any(needed in header.placeholders for header in own):
-            raise TableEntryError("headers", f"no header has {{{needed}}}")
+            raise TableError("headers", f"no header has {{{needed}}}")
     first, last = (
         [header for header in each if header.name.lower() not in names] for each in (FIRST, LAST)
     )
@@ -116,7 +114,7 @@ def _headers_of(entry: Entry) -> tuple[HeaderLine, ...]:
 def _content_type_of(entry: Entry) -> str:
     given = read_text(entry, "content_type")
     if not _TEXT.fullmatch(given):
-        raise TableEntryError("content_type", f"{given!r} is no content type")
+        raise TableError("content_type", f"{given!r} is no content type")
     return given
 
 
@@ -126,11 +124,11 @@ def _egress_of(_name: str, entry: Entry) -> Egress:
         return read_egress(given)
     except ValueError as problem:
         shown = f"{without_secret(given)!r} can't be used as an egress"
-        raise TableEntryError("egress", shown if "@" in given else str(problem)) from None
+        raise TableError("egress", shown if "@" in given else str(problem)) from None
 
 
 def _parsed(key: str, parse: Callable[[str], T], text: str) -> T:
     try:
         return parse(text)
     except ValueError as problem:
-        raise TableEntryError(key, str(problem)) from None
+        raise TableError(key, str(problem)) from None

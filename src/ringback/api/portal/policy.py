@@ -11,7 +11,6 @@ from ringback.api.representation import json_answer
 from ringback.api.routing import resource
 from ringback.api.sign_in import SignIns, reach_of
 from ringback.core.account import EVERY
-from ringback.core.policy.policy_changes import sources_that_end
 from ringback.core.policy.policy_json import policy_record
 from ringback.core.policy.source_policy import Hold
 from ringback.policy.policy_monitor import PolicyMonitor
@@ -28,43 +27,31 @@ class PolicyResource:
         """Show the policy, as far as it concerns who asks: 200."""
         reach = await reach_of(request, self._sign_ins)
         account_sid = None if reach == EVERY else reach
-        monitor = self._monitor
-        policy = monitor.policy
+        monitor, concerns = self._monitor, self._concern_of(account_sid)
         record = policy_record(
-            policy,
-            date=monitor.date,
-            before=monitor.before,
-            concerns=self._concern_of(account_sid),
+            monitor.policy, date=monitor.date, before=monitor.before, concerns=concerns
         )
         return json_answer({**record, **self._counted(account_sid)})
 
     def _counted(self, account_sid: str | None) -> dict[str, Any]:
         monitor, known = self._monitor, self._monitor.dependents
-        policy = monitor.policy
-        ending = [] if known is None else sources_that_end(policy, at=monitor.date)
         return {
             "counted": None if known is None else known.counted,
             "dependents": [
-                {"source": source, **known.on(source, account_sid)._asdict()}
-                for source in ending
-                if known is not None
+                {"source": source, **impact._asdict()}
+                for source, impact in monitor.depending_on_ends(account_sid).items()
             ],
             # The file is the operator's.
             "problem": monitor.active.problem if account_sid is None else None,
         }
 
     def _concern_of(self, account_sid: str | None) -> Callable[[Hold], bool]:
-        """Return what says whether a hold is any business of an account: others' URLs are not."""
+        """Return whether a hold concerns an account, as a function: others' URLs don't."""
         if account_sid is None:
             return lambda _: True
         known = self._monitor.dependents
         deciding = frozenset[Hold | None]() if known is None else known.holding(account_sid)
-
-        def concerns(hold: Hold) -> bool:
-            is_for_all = hold.account_sid is None and hold.url_prefix is None
-            return hold.account_sid == account_sid or is_for_all or hold in deciding
-
-        return concerns
+        return lambda hold: hold.account_sid == account_sid or hold.is_for_all or hold in deciding
 
 
 def policy_routes(sign_ins: SignIns, monitor: PolicyMonitor) -> list[BaseRoute]:

@@ -191,7 +191,7 @@ def _ends_of_holds(policy: Policy) -> dict[datetime, list[Hold]]:
     ends = dict[datetime, list[Hold]]()
     for_all = list[Hold]()
     for hold in policy.holds:
-        if _is_for_all(hold):
+        if hold.is_for_all:
             for_all.append(hold)
         # A hold of all goes before all that follow.
         elif hold.until is not None and all(
@@ -202,8 +202,4 @@ def _ends_of_holds(policy: Policy) -> dict[datetime, list[Hold]]:
 
 
 def _without_holds_of_some(policy: Policy) -> Policy:
-    return Policy(policy.phases, tuple(hold for hold in policy.holds if _is_for_all(hold)))
-
-
-def _is_for_all(hold: Hold) -> bool:
-    return hold.account_sid is None and hold.url_prefix is None
+    return Policy(policy.phases, tuple(hold for hold in policy.holds if hold.is_for_all))

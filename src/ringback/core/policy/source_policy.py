@@ -67,6 +67,11 @@ class Hold:
     until: datetime | None = None
     """The first instant, in UTC, at which it has ended."""
 
+    @property
+    def is_for_all(self) -> bool:
+        """Whether it holds every callback."""
+        return self.account_sid is None and self.url_prefix is None
+
     def has_ended(self, at: datetime) -> bool:
         """Whether it has ended at this instant."""
         return self.until is not None and self.until <= at
