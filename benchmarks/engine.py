@@ -27,7 +27,7 @@ from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.transition import Transition
 from ringback.core.webhook_secret import NO_SECRETS, WebhookSecret
 from ringback.data_folder import open_to_serve
-from ringback.engine.dispatcher import Dispatcher
+from ringback.engine.delivery_service import DeliveryService
 from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, SystemClock, let_threads_take_turns, stopwatch
 from ringback.ports import CallbackFilter, Transaction, Window
@@ -130,13 +130,13 @@ async def engine_on(store: SqliteStore) -> AsyncGenerator[None]:
     """Deliver what is due in a store, from a start of the engine to its stop."""
     let_threads_take_turns()
     sender = a_sender()
-    dispatcher = Dispatcher(store=store, transport=sender, clock=_CLOCK, chance=_CHANCE)
-    await dispatcher.recover()
-    running = asyncio.create_task(dispatcher.run())
+    delivery = DeliveryService(store=store, transport=sender, clock=_CLOCK, chance=_CHANCE)
+    await delivery.recover()
+    running = asyncio.create_task(delivery.run())
     try:
         yield
     finally:
-        await dispatcher.stop(within=timedelta(seconds=1))
+        await delivery.stop(within=timedelta(seconds=1))
         await running
         await sender.close()
 

@@ -31,8 +31,8 @@ from ringback.core.transition import Transition
 from ringback.data_folder import open_to_serve
 from ringback.engine.backlog import Bounds
 from ringback.engine.batch_intake import BatchIntake
+from ringback.engine.delivery_service import DeliveryLimits, DeliveryService
 from ringback.engine.descriptors import open_files_limit
-from ringback.engine.dispatcher import Dispatcher, Limits
 from ringback.engine.foresight import Foresight
 from ringback.engine.keyring import Keyring
 from ringback.engine.network import SystemNetwork
@@ -142,16 +142,16 @@ class Parts:
             sources=settings.sources,
             checkpoint=checkpoint,
         )
-        dispatcher = Dispatcher(
+        delivery = DeliveryService(
             store=store,
             transport=sender,
             clock=clock,
             chance=chance,
             schedule=settings.schedule,
             limits=_limits_of(settings, shares),
-            tally=tally,
+            counters=tally,
             sources=settings.sources,
-            keyring=keyring,
+            signing_keys=keyring,
             first_settled=shadowing.consider,
             checkpoint=checkpoint,
         )
@@ -160,9 +160,9 @@ class Parts:
             store=store,
             clock=clock,
             stopwatch=stopwatch,
-            intake=dispatcher.intake,
+            intake=delivery.queue,
             add=send_callbacks,
-            are_others_there=lambda: dispatcher.is_shared,
+            are_others_there=lambda: delivery.is_shared,
         )
 
         def moment() -> Moment:
@@ -170,7 +170,7 @@ class Parts:
                 clock.now(),
                 chance,
                 in_force.transition,
-                dispatcher.intake,
+                delivery.queue,
                 settings.simulation,
                 keyring,
             )
@@ -191,7 +191,7 @@ class Parts:
         reloading = _reloading_of(origin, in_force, settings)
         supervisor = Supervisor(
             progress,
-            dispatcher,
+            delivery,
             clock=clock,
             recover=shadowing.recover,
             beside=[
@@ -206,7 +206,7 @@ class Parts:
             clock=clock,
             moment=moment,
             progress=progress,
-            intake=dispatcher.intake,
+            intake=delivery.queue,
             batch_intake=batch_intake,
             read_url=UrlReader(settings.guard, settings.egresses, tuple(settings.sources)),
             sources=settings.sources,
@@ -218,14 +218,14 @@ class Parts:
         )
         timelapse = None
         if isinstance(clock, VirtualClock):
-            timelapse = Timelapse(clock, (progress, dispatcher, shadowing))
+            timelapse = Timelapse(clock, (progress, delivery, shadowing))
         beside = _operators_routes(
             store=store,
             outage=outage,
             clock=clock,
             tally=tally,
             supervisor=supervisor,
-            dispatcher=dispatcher,
+            delivery=delivery,
             sender=sender,
             gateway=gateway,
             foresight=foresight,
@@ -326,8 +326,8 @@ def _receiver(store: Store, services: Services) -> Received:
     return receive
 
 
-def _limits_of(settings: Settings, shares: DescriptorShares) -> Limits:
-    return Limits(
+def _limits_of(settings: Settings, shares: DescriptorShares) -> DeliveryLimits:
+    return DeliveryLimits(
         # One that would have to wait for a connection is better left in the store.
         at_once=min(settings.at_once, shares.outgoing),
         per_destination=settings.per_destination,
@@ -342,7 +342,7 @@ def _operators_routes(
     clock: Clock,
     tally: Tally,
     supervisor: Supervisor,
-    dispatcher: Dispatcher,
+    delivery: DeliveryService,
     sender: Sender,
     gateway: UdpGateway | None,
     foresight: Foresight,
@@ -358,8 +358,8 @@ def _operators_routes(
         clock=clock,
         stopwatch=stopwatch,
         due_before=lambda instants: store.read(lambda tx: tx.callbacks.due_before(instants)),
-        waiting=lambda: dispatcher.waiting,
-        under_way=lambda: dispatcher.under_way,
+        waiting=lambda: delivery.waiting,
+        under_way=lambda: delivery.under_way,
         open_connections=lambda: sender.open_connections,
         kept_bytes=lambda: store.read(lambda tx: tx.kept_responses.bytes_of(EVERY)),
         datagrams=lambda: {} if gateway is None else gateway.counts,

@@ -14,7 +14,7 @@ from ringback.core.connection import Limits
 from ringback.core.guard import Guard
 from ringback.core.outcome import Delivered, Failure
 from ringback.core.rendering import OutgoingRequest
-from ringback.engine.dispatcher import Dispatcher
+from ringback.engine.delivery_service import DeliveryService
 from ringback.engine.lookup import SystemLookUps
 from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
@@ -144,7 +144,7 @@ async def test_no_callback_to_a_healthy_receiver_fails_for_a_turn_of_ours() -> N
         remember_names=0,
         name_limit=2,
     )
-    dispatcher = Dispatcher(
+    delivery = DeliveryService(
         store=store, transport=sender, clock=SystemClock(), chance=SystemChance()
     )
     async with RecordingReceiver() as receiver:
@@ -163,10 +163,10 @@ async def test_no_callback_to_a_healthy_receiver_fails_for_a_turn_of_ours() -> N
         await store.transact(lambda tx: tx.accounts.add(an_account(), []))
         await store.transact(lambda tx: tx.accounts.add(an_account(sid=OTHER_ACCOUNT_SID), []))
         await store.transact(lambda tx: [tx.callbacks.add(one) for one in [*hanging, *healthy]])
-        await dispatcher.recover()
-        async with asyncio.timeout(30), running(dispatcher.run):
+        await delivery.recover()
+        async with asyncio.timeout(30), running(delivery.run):
             await receiver.wait_for(30)
-            while dispatcher.unfinished > 200:  # noqa: ASYNC110 (it rings no bell at its end)
+            while delivery.unfinished > 200:  # noqa: ASYNC110 (it rings no bell at its end)
                 await asyncio.sleep(0.01)
         found = await store.transact(
             lambda tx: [tx.callbacks.get(OTHER_ACCOUNT_SID, one.sid) for one in healthy]

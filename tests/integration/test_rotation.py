@@ -22,7 +22,7 @@ from ringback.core.source import NOTICE
 from ringback.core.transition import Transition
 from ringback.core.webhook_secret import SecretStatus, WebhookSecret
 from ringback.engine.connection import HttpConnection
-from ringback.engine.dispatcher import Dispatcher, Limits
+from ringback.engine.delivery_service import DeliveryLimits, DeliveryService
 from ringback.engine.network import SystemNetwork
 from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
@@ -99,7 +99,7 @@ class Engine:
     """What sends, as a server has it, and what was asked of it."""
 
     store: SqliteStore
-    dispatcher: Dispatcher
+    delivery: DeliveryService
     written: list[Written]
     good_from: dict[str, float] = field(default_factory=dict[str, float])
     """When the activation of each secret began."""
@@ -111,9 +111,9 @@ class Engine:
             SystemClock().now(),
             SystemChance(),
             Transition(NOTICE),
-            self.dispatcher.intake,
+            self.delivery.queue,
             Simulation(TAKES),
-            self.dispatcher.keyring,
+            self.delivery.signing_keys,
         )
 
     async def send(self, url: str, number: int) -> None:
@@ -188,16 +188,16 @@ async def running(data: Path) -> AsyncIterator[Engine]:
     store = SqliteStore.open(data / "ringback.db", VAULT)
     account = an_account()
     await store.transact(lambda tx: tx.accounts.add(account, []))
-    dispatcher = Dispatcher(
+    delivery = DeliveryService(
         store=store,
         transport=sender,
         clock=SystemClock(),
         chance=SystemChance(),
-        limits=Limits(per_destination=8),
+        limits=DeliveryLimits(per_destination=8),
     )
-    loop = asyncio.create_task(dispatcher.run())
-    yield Engine(store, dispatcher, written, {account.kore_secret: -FOREVER})
-    await dispatcher.stop(within=TAKES)
+    loop = asyncio.create_task(delivery.run())
+    yield Engine(store, delivery, written, {account.kore_secret: -FOREVER})
+    await delivery.stop(within=TAKES)
     await loop
     await sender.close()
     await store.close()
@@ -236,7 +236,7 @@ async def under_load(engine: Engine, port: int, work: Callable[[], Awaitable[Non
 
     await asyncio.gather(load(), work())
     async with asyncio.timeout(20):
-        while engine.dispatcher.unfinished:  # noqa: ASYNC110 (nothing tells of the last one)
+        while engine.delivery.unfinished:  # noqa: ASYNC110 (nothing tells of the last one)
             await asyncio.sleep(0.01)
 
 

@@ -24,7 +24,7 @@ DELIVERING = """
 import asyncio, logging, resource, sys
 from ringback.core.addresses import LOOPBACK
 from ringback.core.guard import Guard
-from ringback.engine.dispatcher import Dispatcher
+from ringback.engine.delivery_service import DeliveryService
 from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
 from ringback.stores.memory import MemoryStore
@@ -34,15 +34,15 @@ async def main(url, count):
     logging.basicConfig(level="WARNING", stream=sys.stderr)
     store = MemoryStore()
     sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK), remember_names=0)
-    dispatcher = Dispatcher(
+    delivery = DeliveryService(
         store=store, transport=sender, clock=SystemClock(), chance=SystemChance()
     )
     callbacks = [a_callback(sid=f"CB{number:032}", url=url) for number in range(count)]
     await store.transact(lambda tx: tx.accounts.add(an_account(), []))
     await store.transact(lambda tx: [tx.callbacks.add(one) for one in callbacks])
-    await dispatcher.recover()
-    running = asyncio.create_task(dispatcher.run())
-    while dispatcher.unfinished:
+    await delivery.recover()
+    running = asyncio.create_task(delivery.run())
+    while delivery.unfinished:
         await asyncio.sleep(0.05)
     for one in callbacks:
         kept, rows = await store.transact(
@@ -83,7 +83,7 @@ async def test_no_callback_fails_for_want_of_descriptors_and_none_is_attempted()
     assert requests == COUNT
     lines = [line for line in errors.decode().splitlines() if "callbacks wait" in line]
     assert lines == [
-        "WARNING:ringback.engine.dispatcher:callbacks wait, and nothing of them is lost:"
+        "WARNING:ringback.engine.fair_scheduler:callbacks wait, and nothing of them is lost:"
         " Too many open files"
     ]
 

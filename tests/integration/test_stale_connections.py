@@ -14,7 +14,7 @@ from ringback.core.guard import Guard
 from ringback.core.outcome import Delivered, Failure
 from ringback.engine import pool as pool_module
 from ringback.engine.connection import HttpConnection
-from ringback.engine.dispatcher import Dispatcher
+from ringback.engine.delivery_service import DeliveryService
 from ringback.engine.pool import KeepAlive, Pool
 from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
@@ -38,7 +38,7 @@ async def deliver_all(folder: Path) -> tuple[list[str], int, int]:
     """Return how the callbacks ended, and how many attempts and requests there were."""
     store = SqliteStore.open(folder / "ringback.db", VAULT)
     sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
-    dispatcher = Dispatcher(
+    delivery = DeliveryService(
         store=store, transport=sender, clock=SystemClock(), chance=SystemChance()
     )
     async with RecordingReceiver(answer=lambda _: answer_and_close(OK)) as receiver:
@@ -47,9 +47,9 @@ async def deliver_all(folder: Path) -> tuple[list[str], int, int]:
         ]
         await store.transact(lambda tx: tx.accounts.add(an_account(), []))
         await store.transact(lambda tx: [tx.callbacks.add(one) for one in callbacks])
-        await dispatcher.recover()
-        async with asyncio.timeout(60), running(dispatcher.run):
-            while dispatcher.unfinished:  # noqa: ASYNC110 (it rings no bell at its end)
+        await delivery.recover()
+        async with asyncio.timeout(60), running(delivery.run):
+            while delivery.unfinished:  # noqa: ASYNC110 (it rings no bell at its end)
                 await asyncio.sleep(0.01)
         await sender.close()
         requests = len(receiver.requests)

@@ -17,7 +17,7 @@ from ringback.core.source import NOTICE
 from ringback.core.transition import Transition
 from ringback.engine.backlog import Bounds
 from ringback.engine.batch_intake import BatchIntake
-from ringback.engine.dispatcher import Dispatcher, Limits
+from ringback.engine.delivery_service import DeliveryLimits, DeliveryService
 from ringback.engine.pool import KeepAlive
 from ringback.engine.progress import Progress
 from ringback.engine.sender import Sender
@@ -116,13 +116,13 @@ class Process:
             most_open=bounds.most_open,
         )
         self._transport = WatchedTransport(self._sender, watch)
-        self.dispatcher = Dispatcher(
+        self.delivery = DeliveryService(
             store=self.store,
             transport=self._transport,
             clock=clock,
             chance=chance,
             schedule=plan.schedule,
-            limits=Limits(
+            limits=DeliveryLimits(
                 at_once=bounds.at_once,
                 per_destination=bounds.per_destination,
                 backlog=Bounds(bounds.backlog, bounds.backlog),
@@ -134,9 +134,9 @@ class Process:
             store=self.store,
             clock=clock,
             stopwatch=self.loop.time,
-            intake=self.dispatcher.intake,
+            intake=self.delivery.queue,
             add=send_callbacks,
-            are_others_there=lambda: self.dispatcher.is_shared,
+            are_others_there=lambda: self.delivery.is_shared,
         )
 
         def moment() -> Moment:
@@ -145,9 +145,9 @@ class Process:
                 clock.now(),
                 chance,
                 Transition(NOTICE),
-                self.dispatcher.intake,
+                self.delivery.queue,
                 simulation,
-                self.dispatcher.keyring,
+                self.delivery.signing_keys,
             )
 
         self._supervisor = Supervisor(
@@ -157,7 +157,7 @@ class Process:
                 life=Life(moment),
                 clock=clock,
             ),
-            self.dispatcher,
+            self.delivery,
             clock=clock,
             beside=[self.batch_intake.run],
         )
@@ -165,7 +165,7 @@ class Process:
     @property
     def is_idle(self) -> bool:
         """Whether it counts nothing as unfinished or under way."""
-        return not self.dispatcher.under_way and not self.dispatcher.unfinished
+        return not self.delivery.under_way and not self.delivery.unfinished
 
     @property
     def gate(self) -> Gate:

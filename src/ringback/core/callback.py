@@ -8,7 +8,8 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.form import decode
 from ringback.core.method import Method
 from ringback.core.outcome import Outcome, code_of, describe, failure_of, name_of, status_of
-from ringback.core.retry import Decision, Done, GiveUp, NewRound, Round, TryAgain
+from ringback.core.retry import Decision, Done, GiveUp, NewRound, Round, Rules, TryAgain
+from ringback.core.schedule import FAITHFUL, Schedule
 from ringback.core.source import SourceName
 
 
@@ -53,6 +54,11 @@ class Progress(NamedTuple):
     def round(self) -> Round:
         """Where a callback with an attempt under way is in its rounds."""
         return Round(self.round_attempts, self.round_began or self.date_updated, self.round_number)
+
+    def held_up(self, by: timedelta) -> Self:
+        """Return the progress of a callback whose round's time did not pass for so long."""
+        began = self.round_began
+        return self._replace(round_began=None if began is None else began + by)
 
 
 class Callback(NamedTuple):
@@ -108,6 +114,10 @@ class Callback(NamedTuple):
     def status(self) -> CallbackStatus:
         """Where it is on its way."""
         return self.progress.status
+
+    def retry_rules(self, schedule: Schedule) -> Rules:
+        """Return the rules for its retries; of a test event no schedule makes more than a round."""
+        return Rules(self.url.connection, self.source, FAITHFUL if self.is_test else schedule)
 
     def having(self, progress: Progress) -> Self:
         """Return the callback with this progress."""

@@ -21,8 +21,8 @@ from ringback.core.callback import Callback, Exchange
 from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.core.outcome import Unknown
 from ringback.core.shadow import SHADOW_BYTES, Shadow, ShadowRule, copy_of, rule_for
+from ringback.engine.callback_sender import CallbackSender
 from ringback.engine.keyring import Keyring
-from ringback.engine.letter import Letter
 from ringback.engine.outage import outlast
 from ringback.engine.tally import Tally
 from ringback.ports import Chance, Clock, Store, Transaction, Transport, no_checkpoint
@@ -85,8 +85,7 @@ class Shadowing:
     ) -> None:
         self._rules = tuple(rules)
         self._store = store
-        self._transport = transport
-        self._keyring = keyring
+        self._sender = CallbackSender(transport, signing_keys=keyring, clock=clock, sources=sources)
         self._clock = clock
         self._chance = chance
         self._tally = tally
@@ -257,16 +256,13 @@ class Shadowing:
     async def _send(self, one: _Copied, account: Account) -> None:
         self._checkpoint("shadow_opened")
         callback, copy = one
-        letter, started = (
-            Letter(copy, account, self._keyring, self._clock, self._sources),
-            self._clock.now(),
-        )
+        started, limits = self._clock.now(), copy.url.connection.limits
         try:
-            exchange = await letter.send(self._transport, limits=copy.url.connection.limits)
+            exchange, request = await self._sender.render_and_send(copy, account, limits=limits)
         finally:
             self._leave(copy)
         self._checkpoint("shadow_sent")
-        head = None if letter.request is None else letter.request.recorded().head
+        head = None if request is None else request.recorded().head
         opened = Shadow.opened(copy, of=callback)
         started += timedelta(seconds=exchange.waited)
         self._ended.append(opened.settled(exchange, head, started=started))

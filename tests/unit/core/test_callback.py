@@ -23,7 +23,8 @@ from ringback.core.callback import (
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.method import Method
 from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown, Unreachable
-from ringback.core.retry import Decision, Done, GiveUp, NewRound, Round, TryAgain
+from ringback.core.retry import Decision, Done, GiveUp, NewRound, Round, Rules, TryAgain
+from ringback.core.schedule import FAITHFUL, PERSISTENT
 from ringback.core.source import Source
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback
 
@@ -107,6 +108,19 @@ def test_a_callback_knows_where_it_is_in_its_rounds() -> None:
 
 def test_a_round_without_a_beginning_began_with_the_last_change() -> None:
     assert Progress(NOW, round_attempts=1).round == Round(1, NOW, 0)
+
+
+def test_a_round_that_was_held_up_began_later() -> None:
+    assert UNDER_WAY.held_up(SECOND).round_began == NOW
+    assert Progress(NOW).held_up(SECOND) == Progress(NOW)
+
+
+def test_a_schedule_goes_on_for_all_but_test_events() -> None:
+    of_url = a_callback().url.connection
+    assert a_callback(source=Source.KORE).retry_rules(PERSISTENT) == Rules(
+        of_url, Source.KORE, PERSISTENT
+    )
+    assert a_callback(is_test=True).retry_rules(PERSISTENT).schedule == FAITHFUL
 
 
 def test_a_recorded_request_tells_its_headers_in_their_order() -> None:

@@ -13,7 +13,7 @@ from ringback.core.errors import StoreUnavailable
 from ringback.core.outcome import Delivered, Failure, Refused, Unreachable
 from ringback.core.rendering import OutgoingRequest
 from ringback.core.schedule import FAITHFUL, Schedule
-from ringback.engine.dispatcher import Dispatcher, Limits
+from ringback.engine.delivery_service import DeliveryLimits, DeliveryService
 from ringback.engine.tally import Tally
 from ringback.ports import Chance, Claim, Lane, Store, Transaction, Transport, lane_of
 from ringback.stores.memory import MemoryStore
@@ -177,32 +177,32 @@ class SteadyChance:
 
 @dataclass
 class Bench:
-    """A dispatcher, and what it works with."""
+    """A delivery, and what it works with."""
 
     store: Store
     transport: Transport
     schedule: Schedule = FAITHFUL
-    limits: Limits = field(default_factory=Limits)
+    limits: DeliveryLimits = field(default_factory=DeliveryLimits)
     chance: Chance = field(default_factory=SteadyChance)
     clock: FakeClock = field(default_factory=FakeClock)
     steps: Steps = field(default_factory=Steps)
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
-        self.dispatcher = Dispatcher(
+        self.delivery = DeliveryService(
             store=self.store,
             transport=self.transport,
             clock=self.clock,
             chance=self.chance,
             schedule=self.schedule,
             limits=self.limits,
-            tally=self.tally,
+            counters=self.tally,
             checkpoint=self.steps,
         )
 
     async def settle(self, count: int = 1) -> None:
         """Run until this many attempts are settled, and until nothing more is due."""
-        async with running(self.dispatcher.run):
+        async with running(self.delivery.run):
             await self.steps.reach("settled", count)
             await all_has_run()
 
@@ -211,7 +211,7 @@ class Bench:
 
         def work(tx: Transaction) -> None:
             for callback in callbacks:
-                self.dispatcher.intake.take(tx, callback)
+                self.delivery.queue.take(tx, callback)
 
         await self.store.transact(work)
 

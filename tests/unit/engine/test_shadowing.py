@@ -23,7 +23,7 @@ from ringback.core.shadow import (
     ShadowRule,
 )
 from ringback.core.source import BOTH, Source
-from ringback.engine.dispatcher import Dispatcher
+from ringback.engine.delivery_service import DeliveryService
 from ringback.engine.keyring import Keyring
 from ringback.engine.shadowing import Shadowing, ShadowLimits
 from ringback.engine.tally import Tally
@@ -70,7 +70,7 @@ T = TypeVar("T")
 
 @dataclass
 class Bench:
-    """What copies callbacks, and a dispatcher that sends them."""
+    """What copies callbacks, and a delivery that sends them."""
 
     store: Store
     transport: Transport
@@ -93,21 +93,21 @@ class Bench:
             limits=self.limits,
             checkpoint=self.steps,
         )
-        self.dispatcher = Dispatcher(
+        self.delivery = DeliveryService(
             store=self.store,
             transport=self.transport,
             clock=self.clock,
             chance=SeededChance(),
-            tally=self.tally,
-            keyring=self.keyring,
+            counters=self.tally,
+            signing_keys=self.keyring,
             first_settled=self.shadowing.consider,
             checkpoint=self.steps,
         )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        await self.dispatcher.recover()
-        async with running(self.dispatcher.run):
+        await self.delivery.recover()
+        async with running(self.delivery.run):
             yield
             await all_has_run()
 
@@ -247,7 +247,7 @@ async def test_a_copy_that_fails_is_not_tried_again_and_does_not_count(ending: E
         (Source.KORE, CallbackStatus.DELIVERED): 1
     }
     assert sum(bench.tally.attempts.values()) == 1
-    assert bench.dispatcher.unfinished == bench.dispatcher.under_way == 0
+    assert bench.delivery.unfinished == bench.delivery.under_way == 0
 
 
 async def test_a_transport_that_breaks_down_is_an_ending_too() -> None:

@@ -8,11 +8,12 @@ Beside that each lane has a window, as TCP has: it grows by one with each answer
 a failure, so that a destination that fails or hangs soon holds next to nothing. Where it is this
 machine that lacks something, no window changes: the lane rests for a while, or all of them do.
 
-New callbacks ask for their slot in the thread of the store, all else runs in the event loop; hence
-the lock.
+New callbacks ask for their slot in the thread of the store, within the transaction that keeps them:
+a slot decides whether that opens an attempt. All else runs in the event loop; hence the lock.
 """
 
 import heapq
+import logging
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,9 +21,15 @@ from itertools import count
 from threading import Lock
 from typing import Final, NamedTuple
 
+from ringback.core.outcome import Failure, Outcome, Unreachable, status_of
 from ringback.engine.shortage import NO_TIME, Rest
 from ringback.ports import Lane
 
+_CLAIMED_AT_ONCE: Final = 256
+_CLAIMED_BESIDE_OTHERS: Final = 32
+"""What is claimed at once is sent and settled almost at once, too, and others wait meanwhile: for
+the event loop, and for the commits that write it. One account alone has nobody wait."""
+_OVERLOADED: Final = (429, 503)
 _FIRST_WINDOW: Final = 16
 _LEAST_WINDOW: Final = 2
 # So that the next ones are claimed while the last ones are being sent and settled.
@@ -31,6 +38,10 @@ _MOST_IDLE: Final = 10_000
 _FEW: Final = 64
 _TOGETHER: Final = timedelta(seconds=1)
 """How long after two accounts had slots one after the other they count as there together."""
+_SHORTAGE_ENDS_AFTER: Final = timedelta(minutes=1)
+"""How long nothing may be short until the next shortage is news."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
@@ -53,14 +64,14 @@ class _State:
     """Where this machine had no port left towards its destination."""
 
 
-class Ask(NamedTuple):
+class ClaimQuota(NamedTuple):
     """How many callbacks of a lane to claim; as many slots are taken for them."""
 
     lane: Lane
     limit: int
 
 
-class Lanes:
+class FairScheduler:
     """All lanes in which something waits or is under way."""
 
     def __init__(self, *, at_once: int, per_destination: int) -> None:
@@ -79,6 +90,7 @@ class Lanes:
         self._order = count()
         self._rest = Rest()
         """Of all lanes."""
+        self._last_short = dict[Failure, datetime]()
         self._forget_beyond = _MOST_IDLE
         self._lock = Lock()
 
@@ -104,6 +116,13 @@ class Lanes:
         with self._lock:
             self._return(self._lanes[lane], count)
 
+    def ended(self, lane: Lane, outcome: Outcome, *, slots: int) -> None:
+        """Return slots after an attempt, and learn from it how much the destination can take."""
+        if isinstance(outcome, Unreachable) or status_of(outcome) in _OVERLOADED:
+            self.failed(lane, slots=slots)
+        else:
+            self.answered(lane, slots=slots)
+
     def answered(self, lane: Lane, *, slots: int) -> None:
         """Return slots, and widen the lane's window: its destination has answered."""
         with self._lock:
@@ -122,12 +141,13 @@ class Lanes:
             state.window = max(state.window // 2, _LEAST_WINDOW)
             self._return(state, slots)
 
-    def rest(self, lane: Lane, now: datetime, *, all_lanes: bool) -> datetime:
+    def rest(self, lane: Lane, now: datetime, shortage: Unreachable) -> datetime:
         """Return a slot unused, and until when nothing more of this lane, or of all, is claimed."""
+        self._warn_of(shortage, now)
         with self._lock:
             state = self._lanes[lane]
             self._return(state, 1)
-            if all_lanes:
+            if shortage.failure is Failure.SHORTAGE:
                 return self._rest.take(now)
             state.rest = state.rest or Rest()
             return state.rest.take(now)
@@ -139,35 +159,40 @@ class Lanes:
             if state.next_due is None or due < state.next_due:
                 self._wait(state, due)
 
-    def claimed(self, ask: Ask, count: int, *, next_due: datetime | None) -> None:
-        """Note how many callbacks an ask has yielded, and when the next of its lane is due."""
+    def claimed(self, quota: ClaimQuota, count: int, *, next_due: datetime | None) -> None:
+        """Note how many callbacks a quota has yielded, and when the next of its lane is due."""
         with self._lock:
-            state = self._lanes[ask.lane]
-            self._take(state, count - ask.limit)
+            state = self._lanes[quota.lane]
+            self._take(state, count - quota.limit)
             # Something that is due earlier may have come since the store was asked.
             if next_due is not None and (state.next_due is None or next_due < state.next_due):
                 self._wait(state, next_due)
 
-    def due(self, now: datetime, *, limit: int) -> list[Ask]:
+    def due(self, now: datetime, *, limit: int | None = None) -> list[ClaimQuota]:
         """Take slots for callbacks that are due, an account and a lane in turn; at most `limit`.
 
-        The lanes asked for count as empty until `claimed` says otherwise.
+        Without a limit there are fewer where accounts share the engine. The lanes of the quotas
+        count as empty until `claimed` says otherwise.
         """
+        if limit is None:
+            limit = _CLAIMED_AT_ONCE
+            if self.are_shared(now):
+                limit = min(limit, _CLAIMED_BESIDE_OTHERS)
         with self._lock:
             if not self._rest.is_over(now):
                 return []
             self._make_ready(now)
             quantum = max(1, limit // max(1, sum(len(account.ready) for account in self._turn)))
-            asks, skipped = list[Ask](), deque[_Account]()
+            quotas, skipped = list[ClaimQuota](), deque[_Account]()
             while limit > 0 and (state := self._next_in_turn(skipped)):
                 room = min(self._room_of(state), quantum, limit)
                 limit -= room
                 state.next_due = None
                 self._take(state, room)
                 self._note(state.account, now)
-                asks.append(Ask(state.lane, room))
+                quotas.append(ClaimQuota(state.lane, room))
             self._turn.extendleft(reversed(skipped))
-            return asks
+            return quotas
 
     def are_shared(self, now: datetime) -> bool:
         """Whether several accounts have had slots of late, so that one may wait for another."""
@@ -182,6 +207,12 @@ class Lanes:
             while self._future and self._is_outdated(*self._future[0]):
                 heapq.heappop(self._future)
             return self._future[0][0] if self._future else None
+
+    def _warn_of(self, shortage: Unreachable, now: datetime) -> None:
+        last = self._last_short.get(shortage.failure)
+        self._last_short[shortage.failure] = now
+        if last is None or now - last > _SHORTAGE_ENDS_AFTER:
+            _log.warning("callbacks wait, and nothing of them is lost: %s", shortage.why)
 
     def _state_of(self, lane: Lane) -> _State:
         state = self._lanes.get(lane)

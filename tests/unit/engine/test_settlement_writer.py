@@ -1,4 +1,4 @@
-"""The settler: what ended while the last commit ran shares the next one, and nothing is lost."""
+"""What ended while the last commit ran shares the next one, and nothing is lost."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -9,7 +9,7 @@ import pytest
 from ringback.core.account import Account
 from ringback.core.callback import Exchange, delivered, settle
 from ringback.core.outcome import Delivered
-from ringback.engine.settler import Settler
+from ringback.engine.settlement_writer import SettlementWriter
 from ringback.ports import Claim, Settlement, Store, Transaction
 from ringback.stores.memory import MemoryStore
 from tests.fakes import ACCOUNT_SID, NOW, FakeClock, a_callback, an_account
@@ -31,18 +31,18 @@ SECOND = timedelta(seconds=1)
 
 
 class Bench:
-    """A settler, and what it says."""
+    """A writer, and what it says."""
 
     def __init__(self, store: Store) -> None:
         self.clock = FakeClock()
         self.settled = list[str]()
         """The SIDs of callbacks whose settlements are durable."""
         self.accounts = list[Account | None]()
-        self.settler = Settler(store=store, clock=self.clock, settled=self._note)
+        self.writer = SettlementWriter(self._note, store=store, clock=self.clock)
 
     def put(self, settlements: Sequence[Settlement]) -> None:
         for settlement in settlements:
-            self.settler.put(settlement)
+            self.writer.add(settlement)
 
     def _note(self, settlement: Settlement, account: Account | None) -> None:
         self.settled.append(settlement.callback.sid)
@@ -80,7 +80,7 @@ async def test_a_settlement_is_durable_before_anybody_is_told() -> None:
     await all_has_run()
     assert bench.settled == []
     paused.may_begin.set()
-    await bench.settler.finish()
+    await bench.writer.finish()
     assert bench.settled == sids(1)
     assert await results_in(store, sid(1)) == ["delivered"]
 
@@ -90,7 +90,7 @@ async def test_what_ends_at_the_same_time_shares_a_transaction() -> None:
     counted = FailingStore(store)
     bench = Bench(counted)
     bench.put([settlement_of(one) for one in claims])
-    await bench.settler.finish()
+    await bench.writer.finish()
     assert counted.transactions == 1
     assert bench.settled == sids(1, 2, 3)
 
@@ -108,7 +108,7 @@ async def test_what_ends_while_a_commit_runs_shares_the_next_one() -> None:
         await all_has_run()
     assert (paused.transactions, bench.settled) == (1, [])
     paused.may_tell.set()
-    await bench.settler.finish()
+    await bench.writer.finish()
     assert paused.transactions == 2
     assert bench.settled == sids(1, 2, 3, 4)
 
@@ -118,7 +118,7 @@ async def test_what_ends_after_the_last_commit_is_written_as_well() -> None:
     bench = Bench(store)
     for one in claims:
         bench.put([settlement_of(one)])
-        await bench.settler.finish()
+        await bench.writer.finish()
     assert bench.settled == sids(1, 2)
 
 
@@ -130,11 +130,11 @@ async def test_what_is_put_while_the_others_are_told_is_written_as_well() -> Non
     def put_the_next(settlement: Settlement, _: Account | None) -> None:
         told.append(settlement.callback.sid)
         if settlement is first:
-            settler.put(second)
+            writer.add(second)
 
-    settler = Settler(store=store, clock=FakeClock(), settled=put_the_next)
-    settler.put(first)
-    await settler.finish()
+    writer = SettlementWriter(put_the_next, store=store, clock=FakeClock())
+    writer.add(first)
+    await writer.finish()
     assert told == sids(1, 2)
     assert (await callback_in(store, sid(2))).status == "delivered"
 
@@ -146,7 +146,7 @@ async def test_the_order_is_kept() -> None:
         bench.put([settlement_of(one)])
         if one.callback.sid.endswith("0"):
             await all_has_run()
-    await bench.settler.finish()
+    await bench.writer.finish()
     assert bench.settled == sids(*range(30, 0, -1))
 
 
@@ -171,9 +171,9 @@ async def test_only_who_goes_on_is_told_their_account() -> None:
     store, claims = await claimed(1, 2)
     bench = Bench(store)
     bench.put([going_on(claims[0])])
-    await bench.settler.finish()
+    await bench.writer.finish()
     bench.put([settlement_of(claims[1])])
-    await bench.settler.finish()
+    await bench.writer.finish()
     assert bench.accounts == [an_account(), None]
     assert await results_in(store, sid(1)) == ["delivered", "open"]
 
@@ -184,13 +184,13 @@ async def test_who_goes_on_has_the_account_as_it_is_by_then() -> None:
     await store.transact(lambda tx: tx.accounts.save(rotated))
     bench = Bench(store)
     bench.put([going_on(claims[0])])
-    await bench.settler.finish()
+    await bench.writer.finish()
     assert bench.accounts == [rotated]
 
 
 async def test_with_nothing_to_write_it_is_finished_at_once() -> None:
     store = FailingStore(await a_store(a_callback()))
-    await Bench(store).settler.finish()
+    await Bench(store).writer.finish()
     assert store.transactions == 0
 
 
@@ -221,7 +221,7 @@ async def test_one_that_cant_be_kept_does_not_take_the_others_with_it(
     store, claims = await claimed(1, 2, 3)
     bench = Bench(Particular(store, sid(2)))
     bench.put([settlement_of(one) for one in claims])
-    await bench.settler.finish()
+    await bench.writer.finish()
     assert bench.settled == sids(1, 3)
     assert await results_in(store, sid(2)) == ["open"]
     assert caplog.messages == [f"an attempt of {sid(2)} stays open until the next start settles it"]
@@ -233,5 +233,5 @@ async def test_after_one_that_cant_be_kept_it_goes_on() -> None:
     bench = Bench(Particular(store, sid(1)))
     for one in claims:
         bench.put([settlement_of(one)])
-        await bench.settler.finish()
+        await bench.writer.finish()
     assert bench.settled == sids(2)

@@ -1,4 +1,4 @@
-"""Takes new callbacks in: a transaction keeps them, and sends off those for which there is a slot.
+"""Takes new callbacks in: a transaction keeps them, and claims those for which there is a slot.
 
 The row of such a callback's first attempt is opened by the very transaction that keeps it, so that
 writing ahead costs no commit of its own. All others wait in the store until they are claimed.
@@ -10,35 +10,32 @@ from collections.abc import Callable
 from ringback.core.callback import Callback, Progress, begin
 from ringback.core.errors import StoreUnavailable
 from ringback.engine.backlog import Backlog
-from ringback.engine.lanes import Lanes
-from ringback.engine.tally import Tally
+from ringback.engine.fair_scheduler import FairScheduler
 from ringback.ports import Claim, Clock, Transaction, Wakeup, lane_of
 
 
-class Intake:
-    """Answers `ports.Intake`."""
+class DeliveryQueue:
+    """Answers `ports.Intake`; `claimed` gets each callback that may be sent at once."""
 
     def __init__(
         self,
         *,
-        lanes: Lanes,
+        scheduler: FairScheduler,
         backlog: Backlog,
-        send_off: Callable[[Claim], None],
-        bell: Wakeup,
+        claimed: Callable[[Claim], None],
+        wakeup: Wakeup,
         clock: Clock,
-        tally: Tally,
     ) -> None:
-        self._lanes = lanes
+        self._scheduler = scheduler
         self._backlog = backlog
-        self._send_off = send_off
-        self._bell = bell
+        self._claimed = claimed
+        self._wakeup = wakeup
         self._clock = clock
-        self._tally = tally
         self._is_closed = False
         self._is_paused = False
 
     def close(self) -> None:
-        """Send nothing off any more; what comes is kept and waits."""
+        """Claim nothing any more; what comes is kept and waits."""
         self._is_closed = True
 
     def pause(self) -> None:
@@ -54,7 +51,7 @@ class Intake:
         self._backlog.check(account_sid, count)
 
     def take(self, tx: Transaction, callback: Callback) -> None:
-        """Keep a new callback, and send it off at once where it may go.
+        """Keep a new callback, and claim it at once where it may go.
 
         Raises StoreUnavailable while paused.
         """
@@ -83,33 +80,28 @@ class Intake:
     def _may_go(self, callback: Callback) -> bool:
         due, now = callback.progress.due, self._clock.now()
         is_due = due is not None and due <= now
-        return is_due and not self._is_closed and self._lanes.try_take(lane_of(callback), now)
+        return is_due and not self._is_closed and self._scheduler.try_take(lane_of(callback), now)
 
     def _taken(self, claim: Claim) -> None:
-        self._accepted(claim.callback)
-        self._send_off(claim)
+        self._backlog.accepted(claim.callback)
+        self._claimed(claim)
 
     def _free(self, callback: Callback) -> None:
-        self._lanes.give_back(lane_of(callback))
-        self._bell.wake()
+        self._scheduler.give_back(lane_of(callback))
+        self._wakeup.wake()
 
     def _kept(self, callback: Callback) -> None:
-        self._accepted(callback)
+        self._backlog.accepted(callback)
         self._expect(callback, callback.progress)
 
     def _changed(self, callback: Callback, progress: Progress) -> None:
-        by = callback.progress.is_ended - progress.is_ended
-        if by < 0:
-            took = (progress.date_updated - callback.date_created).total_seconds()
-            self._tally.ended(progress.status, callback.source, took)
-        self._backlog.change(callback.account_sid, by)
+        if progress.is_ended and not callback.progress.is_ended:
+            self._backlog.ended(callback, progress)
+        elif callback.progress.is_ended and not progress.is_ended:
+            self._backlog.change(callback.account_sid, 1)
         self._expect(callback, progress)
-
-    def _accepted(self, callback: Callback) -> None:
-        self._tally.accepted(callback.source, 1)
-        self._backlog.change(callback.account_sid, 1)
 
     def _expect(self, callback: Callback, progress: Progress) -> None:
         if progress.due is not None:
-            self._lanes.expect(lane_of(callback), progress.due)
-            self._bell.wake()
+            self._scheduler.expect(lane_of(callback), progress.due)
+            self._wakeup.wake()

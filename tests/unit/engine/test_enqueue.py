@@ -19,7 +19,7 @@ from ringback.core.errors import Overloaded
 from ringback.core.schedule import PERSISTENT
 from ringback.core.source import Source
 from ringback.engine.backlog import Bounds
-from ringback.engine.dispatcher import Limits
+from ringback.engine.delivery_service import DeliveryLimits
 from ringback.ports import Transaction
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import (
@@ -58,7 +58,7 @@ FIRST_WINDOW = 16
 
 async def change(bench: Bench, sid_: str, progress: Progress) -> None:
     callback = await callback_in(bench.store, sid_)
-    await bench.store.transact(lambda tx: bench.dispatcher.intake.change(tx, callback, progress))
+    await bench.store.transact(lambda tx: bench.delivery.queue.change(tx, callback, progress))
 
 
 # ---- with a slot ---------------------------------------------------------------------------------
@@ -73,7 +73,7 @@ async def test_a_new_callback_is_claimed_by_the_transaction_that_keeps_it() -> N
     assert callback.progress.is_under_way
     assert (callback.progress.attempt_count, callback.progress.date_updated) == (1, NOW)
     assert await results_in(store, callback.sid) == ["open"]
-    assert bench.dispatcher.under_way == 1
+    assert bench.delivery.under_way == 1
 
 
 async def test_a_new_callback_is_sent_without_the_loop() -> None:
@@ -83,7 +83,7 @@ async def test_a_new_callback_is_sent_without_the_loop() -> None:
     await bench.steps.reach("settled")
     assert len(transport.requests) == 1
     assert (await callback_in(store)).status == "delivered"
-    assert bench.dispatcher.under_way == 0
+    assert bench.delivery.under_way == 0
 
 
 async def test_a_callback_from_its_acceptance_to_its_delivery_takes_two_transactions() -> None:
@@ -110,7 +110,7 @@ async def test_nothing_leaves_before_the_transaction_has_ended() -> None:
 
 async def test_many_in_one_transaction_leave_in_their_order() -> None:
     transport = RecordingTransport()
-    bench = Bench(await a_store(), transport, limits=Limits(per_destination=1))
+    bench = Bench(await a_store(), transport, limits=DeliveryLimits(per_destination=1))
     urls = [f"{HOST}/{number}" for number in range(10)]
     await bench.take(*(a_callback(sid=sid(number), url=url) for number, url in enumerate(urls)))
     await bench.steps.reach("settled", 10)
@@ -132,11 +132,11 @@ async def test_where_there_is_no_slot_it_waits_for_one() -> None:
     store, transport = await a_store(), GatedTransport()
     bench = Bench(store, transport)
     await bench.take(*callbacks_to(HOST, range(FIRST_WINDOW + 1)))
-    assert bench.dispatcher.under_way == FIRST_WINDOW
+    assert bench.delivery.under_way == FIRST_WINDOW
     waiting = await callback_in(store, sid(FIRST_WINDOW))
     assert (waiting.progress.due, waiting.progress.attempt_count) == (NOW, 0)
     assert await results_in(store, sid(FIRST_WINDOW)) == []
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         transport.open(A)
         await bench.steps.reach("settled", FIRST_WINDOW + 1)
     assert (await callback_in(store, sid(FIRST_WINDOW))).status == "delivered"
@@ -144,8 +144,8 @@ async def test_where_there_is_no_slot_it_waits_for_one() -> None:
 
 async def test_a_new_callback_does_not_overtake_what_is_due_in_its_lane() -> None:
     store, transport = await a_store(*callbacks_to(f"{HOST}/first", [1])), RecordingTransport()
-    bench = Bench(store, transport, limits=Limits(per_destination=1))
-    await bench.dispatcher.recover()
+    bench = Bench(store, transport, limits=DeliveryLimits(per_destination=1))
+    await bench.delivery.recover()
     await bench.take(*callbacks_to(f"{HOST}/second", [2]))
     await all_has_run()
     assert transport.requests == []
@@ -156,7 +156,7 @@ async def test_a_new_callback_does_not_overtake_what_is_due_in_its_lane() -> Non
 async def test_what_is_due_in_one_lane_holds_up_no_other() -> None:
     store, transport = await a_store(*callbacks_to(HOST, [1])), RecordingTransport()
     bench = Bench(store, transport)
-    await bench.dispatcher.recover()
+    await bench.delivery.recover()
     await bench.take(*callbacks_to(OTHER_HOST, [2]))
     await bench.steps.reach("settled")
     assert (await callback_in(store, sid(2))).status == "delivered"
@@ -165,12 +165,12 @@ async def test_what_is_due_in_one_lane_holds_up_no_other() -> None:
 async def test_a_callback_for_later_waits_for_its_instant() -> None:
     store, transport = await a_store(), RecordingTransport()
     bench = Bench(store, transport)
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await all_has_run()
         await bench.take(a_callback(due=NOW + SECOND))
         bench.clock.advance(SECOND - timedelta(microseconds=1))
         await all_has_run()
-        assert (transport.requests, bench.dispatcher.under_way) == ([], 0)
+        assert (transport.requests, bench.delivery.under_way) == ([], 0)
         bench.clock.advance(timedelta(microseconds=1))
         await bench.steps.reach("settled")
     assert len(transport.requests) == 1
@@ -179,7 +179,7 @@ async def test_a_callback_for_later_waits_for_its_instant() -> None:
 async def test_what_waits_wakes_the_loop() -> None:
     transport = RecordingTransport()
     bench = Bench(await a_store(), transport)
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await all_has_run()
         await bench.take(*callbacks_to(HOST, range(FIRST_WINDOW + 4)))
         await bench.steps.reach("settled", FIRST_WINDOW + 4)
@@ -196,15 +196,15 @@ async def test_a_transaction_that_is_undone_sends_nothing_and_gives_its_slots_ba
 
     def work(tx: Transaction) -> None:
         for callback in callbacks_to(HOST, range(3)):
-            bench.dispatcher.intake.take(tx, callback)
-        held.append(bench.dispatcher.under_way)
+            bench.delivery.queue.take(tx, callback)
+        held.append(bench.delivery.under_way)
         raise ValueError("the fourth one is wrong")
 
     with pytest.raises(ValueError, match="fourth"):
         await store.transact(work)
     await all_has_run()
     assert held == [3]
-    assert (bench.dispatcher.under_way, bench.dispatcher.unfinished) == (0, 0)
+    assert (bench.delivery.under_way, bench.delivery.unfinished) == (0, 0)
     assert transport.requests == []
     assert await store.transact(lambda tx: tx.callbacks.unfinished()) == {}
 
@@ -220,11 +220,11 @@ async def test_a_callback_that_cant_be_kept_gives_its_slot_back(
 
     def work(tx: Transaction) -> None:
         monkeypatch.setattr(tx.callbacks, "add", keep_nothing)
-        bench.dispatcher.intake.take(tx, a_callback())
+        bench.delivery.queue.take(tx, a_callback())
 
     with pytest.raises(ValueError, match="can't be kept"):
         await store.transact(work)
-    assert bench.dispatcher.under_way == 0
+    assert bench.delivery.under_way == 0
 
 
 async def test_a_slot_that_is_given_back_goes_at_once_to_who_waits_for_it(tmp_path: Path) -> None:
@@ -235,13 +235,13 @@ async def test_a_slot_that_is_given_back_goes_at_once_to_who_waits_for_it(tmp_pa
 
     def fill_the_lane_and_fail(tx: Transaction) -> None:
         for callback in callbacks_to(HOST, range(FIRST_WINDOW)):
-            bench.dispatcher.intake.take(tx, callback)
+            bench.delivery.queue.take(tx, callback)
         loop.call_soon_threadsafe(bench.steps, "filled")
         assert may_fail.wait(10)
         raise ValueError("undone")
 
-    await bench.dispatcher.recover()
-    async with running(bench.dispatcher.run):
+    await bench.delivery.recover()
+    async with running(bench.delivery.run):
         await bench.take(a_callback(url=HOST, due=NOW + SECOND))
         failing = asyncio.create_task(store.transact(fill_the_lane_and_fail))
         await bench.steps.reach("filled")
@@ -252,7 +252,7 @@ async def test_a_slot_that_is_given_back_goes_at_once_to_who_waits_for_it(tmp_pa
             await failing
         await bench.steps.reach("settled")
     await store.close()
-    assert bench.dispatcher.under_way == 0
+    assert bench.delivery.under_way == 0
 
 
 async def test_a_commit_that_is_made_again_sends_once_and_holds_one_slot(tmp_path: Path) -> None:
@@ -271,27 +271,27 @@ async def test_a_commit_that_is_made_again_sends_once_and_holds_one_slot(tmp_pat
     _, _, failure = await asyncio.gather(blocking, good, bad, return_exceptions=True)
     await all_has_run()
     assert "UNIQUE" in str(failure)
-    assert (bench.dispatcher.under_way, bench.dispatcher.unfinished) == (1, 1)
+    assert (bench.delivery.under_way, bench.delivery.unfinished) == (1, 1)
     assert len(transport.requests) == 1
     transport.open(A)
     await bench.steps.reach("settled")
-    assert bench.dispatcher.under_way == 0
+    assert bench.delivery.under_way == 0
     await store.close()
 
 
 # ---- how many may wait ---------------------------------------------------------------------------
 
 
-def bounded(*, in_all: int = 100, per_account: int = 100) -> Limits:
-    return Limits(backlog=Bounds(in_all=in_all, per_account=per_account))
+def bounded(*, in_all: int = 100, per_account: int = 100) -> DeliveryLimits:
+    return DeliveryLimits(backlog=Bounds(in_all=in_all, per_account=per_account))
 
 
 async def test_there_is_room_up_to_the_bound_and_none_beyond() -> None:
     bench = Bench(await a_store(), GatedTransport(), limits=bounded(per_account=3))
     await bench.take(*callbacks_to(HOST, [1, 2]))
-    bench.dispatcher.intake.make_room(ACCOUNT_SID, 1)
+    bench.delivery.queue.make_room(ACCOUNT_SID, 1)
     with pytest.raises(Overloaded) as refused:
-        bench.dispatcher.intake.make_room(ACCOUNT_SID, 2)
+        bench.delivery.queue.make_room(ACCOUNT_SID, 2)
     assert (refused.value.status, refused.value.retry_after) == (429, 5)
 
 
@@ -299,18 +299,18 @@ async def test_one_account_takes_no_room_from_another_until_there_is_none_at_all
     limits = bounded(per_account=2, in_all=3)
     bench = Bench(await a_store(), GatedTransport(), limits=limits)
     await bench.take(*callbacks_to(HOST, [1, 2]))
-    bench.dispatcher.intake.make_room(OTHER_ACCOUNT_SID, 1)
+    bench.delivery.queue.make_room(OTHER_ACCOUNT_SID, 1)
     with pytest.raises(Overloaded):
-        bench.dispatcher.intake.make_room(OTHER_ACCOUNT_SID, 2)
+        bench.delivery.queue.make_room(OTHER_ACCOUNT_SID, 2)
 
 
 async def test_what_a_dead_process_had_taken_on_counts_from_the_start() -> None:
     store = await a_store(*callbacks_to(HOST, [1, 2]), a_callback(status=CallbackStatus.FAILED))
     bench = Bench(store, GatedTransport(), limits=bounded(per_account=2))
-    await bench.dispatcher.recover()
-    assert bench.dispatcher.unfinished == 2
+    await bench.delivery.recover()
+    assert bench.delivery.unfinished == 2
     with pytest.raises(Overloaded):
-        bench.dispatcher.intake.make_room(ACCOUNT_SID, 1)
+        bench.delivery.queue.make_room(ACCOUNT_SID, 1)
 
 
 @pytest.mark.parametrize("ending", [DELIVERED, REFUSED], ids=["delivered", "failed"])
@@ -319,8 +319,8 @@ async def test_a_callback_that_ends_makes_room(ending: Exchange) -> None:
     bench = Bench(await a_store(), transport, limits=bounded(per_account=1))
     await bench.take(a_callback(url=f"{HOST}#rc=0"))
     await bench.steps.reach("settled")
-    assert bench.dispatcher.unfinished == 0
-    bench.dispatcher.intake.make_room(ACCOUNT_SID, 1)
+    assert bench.delivery.unfinished == 0
+    bench.delivery.queue.make_room(ACCOUNT_SID, 1)
 
 
 async def test_a_callback_that_is_tried_again_does_not() -> None:
@@ -330,7 +330,7 @@ async def test_a_callback_that_is_tried_again_does_not() -> None:
     await bench.take(a_callback(url=f"{HOST}#rc=0"))
     await bench.steps.reach("settled")
     with pytest.raises(Overloaded):
-        bench.dispatcher.intake.make_room(ACCOUNT_SID, 1)
+        bench.delivery.queue.make_room(ACCOUNT_SID, 1)
 
 
 # ---- replays and discards ------------------------------------------------------------------------
@@ -345,13 +345,13 @@ def a_failed_callback() -> Callback:
 async def test_a_callback_that_is_replayed_is_sent_at_once() -> None:
     store, transport = await a_store(a_failed_callback()), RecordingTransport()
     bench = Bench(store, transport)
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await all_has_run()
         callback = await callback_in(store)
         await change(bench, callback.sid, replay(callback.progress, NOW))
-        assert bench.dispatcher.unfinished == 1
+        assert bench.delivery.unfinished == 1
         await bench.steps.reach("settled")
-    assert bench.dispatcher.unfinished == 0
+    assert bench.delivery.unfinished == 0
     after = await callback_in(store)
     assert (after.status, after.progress.attempt_count) == ("delivered", 4)
 
@@ -359,25 +359,25 @@ async def test_a_callback_that_is_replayed_is_sent_at_once() -> None:
 async def test_a_callback_that_is_discarded_is_not_sent() -> None:
     store, transport = await a_store(), RecordingTransport()
     bench = Bench(store, transport)
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await bench.take(a_callback(due=NOW + SECOND))
         callback = await callback_in(store)
         await change(bench, callback.sid, discard(callback.progress, "a person said so", NOW))
-        assert bench.dispatcher.unfinished == 0
+        assert bench.delivery.unfinished == 0
         bench.clock.advance(3600 * SECOND)
         await all_has_run()
     assert transport.requests == []
-    assert bench.dispatcher.under_way == 0
+    assert bench.delivery.under_way == 0
     assert (await callback_in(store)).status == "discarded"
 
 
 async def test_a_failed_callback_that_is_discarded_counts_as_ended_once() -> None:
     store = await a_store(a_failed_callback())
     bench = Bench(store, RecordingTransport())
-    await bench.dispatcher.recover()
+    await bench.delivery.recover()
     callback = await callback_in(store)
     await change(bench, callback.sid, discard(callback.progress, "a person said so", NOW))
-    assert bench.dispatcher.unfinished == 0
+    assert bench.delivery.unfinished == 0
 
 
 async def test_a_change_that_is_undone_changes_no_count() -> None:
@@ -386,14 +386,14 @@ async def test_a_change_that_is_undone_changes_no_count() -> None:
     callback = await callback_in(store)
 
     def work(tx: Transaction) -> None:
-        bench.dispatcher.intake.change(tx, callback, replay(callback.progress, NOW))
+        bench.delivery.queue.change(tx, callback, replay(callback.progress, NOW))
         raise ValueError("undone")
 
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         with pytest.raises(ValueError, match="undone"):
             await store.transact(work)
         await all_has_run()
-    assert (bench.dispatcher.unfinished, transport.requests) == (0, [])
+    assert (bench.delivery.unfinished, transport.requests) == (0, [])
 
 
 # ---- the end, and the figures --------------------------------------------------------------------
@@ -402,11 +402,11 @@ async def test_a_change_that_is_undone_changes_no_count() -> None:
 async def test_after_a_stop_what_comes_is_kept_and_waits() -> None:
     store, transport = await a_store(), RecordingTransport()
     bench = Bench(store, transport)
-    await bench.dispatcher.stop(within=SECOND)
+    await bench.delivery.stop(within=SECOND)
     await bench.take(a_callback())
     await all_has_run()
     assert await callback_in(store) == a_callback()
-    assert (transport.requests, bench.dispatcher.under_way) == ([], 0)
+    assert (transport.requests, bench.delivery.under_way) == ([], 0)
 
 
 async def test_all_that_is_accepted_is_counted_by_source_once_it_is_durable() -> None:
@@ -420,7 +420,7 @@ async def test_all_that_is_accepted_is_counted_by_source_once_it_is_durable() ->
     assert dict(bench.tally.acceptances) == {Source.KORE: 1, Source.TWILIO: 2}
 
     def work(tx: Transaction) -> None:
-        bench.dispatcher.intake.take(tx, a_callback(sid=sid(4)))
+        bench.delivery.queue.take(tx, a_callback(sid=sid(4)))
         raise ValueError("undone")
 
     with pytest.raises(ValueError, match="undone"):

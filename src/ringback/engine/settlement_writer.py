@@ -11,11 +11,14 @@ from ringback.ports import Clock, Settlement, Store, Transaction
 _log = logging.getLogger(__name__)
 
 
-class Settler:
-    """Collects settlements and makes them durable, in their order."""
+class SettlementWriter:
+    """Makes settlements durable in their order, and calls `settled` for each of them.
+
+    The account comes with those whose next attempt is under way: as it is by then.
+    """
 
     def __init__(
-        self, *, store: Store, clock: Clock, settled: Callable[[Settlement, Account | None], None]
+        self, settled: Callable[[Settlement, Account | None], None], *, store: Store, clock: Clock
     ) -> None:
         self._store = store
         self._clock = clock
@@ -25,10 +28,10 @@ class Settler:
 
     @property
     def is_idle(self) -> bool:
-        """Whether all that was put is durable, and told."""
+        """Whether all that was added is durable, and followed up."""
         return self._writing is None
 
-    def put(self, settlement: Settlement) -> None:
+    def add(self, settlement: Settlement) -> None:
         """Have this written soon."""
         self._waiting.append(settlement)
         if self._writing is None:

@@ -1,4 +1,4 @@
-"""The dispatcher: every request is an attempt row, written before it leaves and settled after."""
+"""The delivery: every request is an attempt row, written before it leaves and settled after."""
 
 import asyncio
 import sqlite3
@@ -23,7 +23,7 @@ from ringback.core.rendering import OutgoingRequest
 from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule
 from ringback.core.source import NOTICE, Source
 from ringback.core.transition import Transition
-from ringback.engine.dispatcher import Limits
+from ringback.engine.delivery_service import DeliveryLimits
 from ringback.engine.tally import Histogram
 from ringback.ports import Claim, Lane, Store, Transaction
 from ringback.stores.sqlite.store import SqliteStore
@@ -175,7 +175,7 @@ async def test_an_attempt_starts_when_its_request_leaves_and_not_when_it_was_cla
     clock = FakeClock()
     transport = SlowTransport(clock, 5 * SECOND, [])
     store = await a_store(*callbacks_to(HOST, [1, 2]))
-    await Bench(store, transport, clock=clock, limits=Limits(per_destination=1)).settle(2)
+    await Bench(store, transport, clock=clock, limits=DeliveryLimits(per_destination=1)).settle(2)
     started = [(await attempts_in(store, sid(number)))[0].date_started for number in (1, 2)]
     assert started == [NOW, NOW + 5 * SECOND]
 
@@ -186,7 +186,7 @@ async def test_an_attempt_starts_when_its_request_leaves_and_not_when_it_was_cla
 async def test_a_callback_that_is_not_due_waits_for_its_instant() -> None:
     store, transport = await a_store(a_callback(due=NOW + SECOND)), RecordingTransport()
     bench = Bench(store, transport)
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await all_has_run()
         bench.clock.advance(SECOND - MICROSECOND)
         await all_has_run()
@@ -201,7 +201,7 @@ async def test_what_is_due_later_in_a_lane_goes_at_its_instant_too() -> None:
         a_callback(sid=sid(1), url=HOST), a_callback(sid=sid(2), url=HOST, due=NOW + 30 * SECOND)
     )
     bench = Bench(store, RecordingTransport())
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await bench.steps.reach("settled")
         await all_has_run()
         bench.clock.advance(30 * SECOND)
@@ -214,7 +214,7 @@ async def test_the_longest_due_goes_first() -> None:
         *(a_callback(sid=sid(n), url=f"{HOST}/{n}", due=NOW - n * SECOND) for n in (1, 3, 2))
     )
     transport = RecordingTransport()
-    await Bench(store, transport, limits=Limits(per_destination=1)).settle(3)
+    await Bench(store, transport, limits=DeliveryLimits(per_destination=1)).settle(3)
     assert [request.url.path for request in transport.requests] == ["/3", "/2", "/1"]
 
 
@@ -222,7 +222,7 @@ async def test_an_idle_dispatcher_looks_into_the_store_once_a_minute() -> None:
     store = FailingStore(await a_store())
     bench = Bench(store, RecordingTransport())
     seen = list[int]()
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         for seconds in (0, 59, 1, 59, 1):
             bench.clock.advance(seconds * SECOND)
             await all_has_run()
@@ -233,7 +233,7 @@ async def test_an_idle_dispatcher_looks_into_the_store_once_a_minute() -> None:
 async def test_what_nobody_told_of_is_found_within_a_minute() -> None:
     store, transport = await a_store(), RecordingTransport()
     bench = Bench(store, transport)
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await all_has_run()
         await add(store, a_callback())
         bench.clock.advance(60 * SECOND)
@@ -245,7 +245,7 @@ async def test_what_comes_while_its_lane_is_being_claimed_does_not_wait_for_that
     later = a_callback(sid=sid(1), url=HOST, due=NOW + 3600 * SECOND)
     store = PausedStore(await a_store(a_callback(sid=sid(2), url=HOST, due=NOW + SECOND), later))
     bench = Bench(store, RecordingTransport())
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await all_has_run()
         store.may_tell.clear()
         bench.clock.advance(SECOND)
@@ -401,7 +401,7 @@ async def test_a_round_begins_when_its_first_request_leaves_and_not_when_it_was_
     # The first one takes ten seconds; then both attempts of the second one take four each.
     transport = SlowTransport(clock, 10 * SECOND, [DELIVERED, REFUSED])
     store = await a_store(first, second)
-    await Bench(store, transport, clock=clock, limits=Limits(per_destination=1)).settle(3)
+    await Bench(store, transport, clock=clock, limits=DeliveryLimits(per_destination=1)).settle(3)
     assert [limits.total for limits in transport.limits] == [15.0, 15.0, 5.0]
     assert (await callback_in(store, sid(2))).status == "delivered"
 
@@ -436,11 +436,11 @@ async def test_a_retry_keeps_its_slot_and_is_written_with_the_settlement() -> No
     # One to keep the callback, and one that settles its attempt and opens the next.
     assert store.transactions == 2
     assert await results_in(store) == ["refused", "open"]
-    assert bench.dispatcher.under_way == 1
+    assert bench.delivery.under_way == 1
     gate.set()
     await bench.steps.reach("settled", 2)
     assert await results_in(store) == ["refused", "delivered"]
-    assert bench.dispatcher.under_way == 0
+    assert bench.delivery.under_way == 0
 
 
 async def test_a_retry_goes_before_what_is_ready_for_its_destination() -> None:
@@ -452,7 +452,7 @@ async def test_a_retry_goes_before_what_is_ready_for_its_destination() -> None:
         return REFUSED if paths == ["/1"] else DELIVERED
 
     store = await a_store(*(a_callback(sid=sid(n), url=f"{HOST}/{n}") for n in range(1, 5)))
-    await Bench(store, FunctionTransport(send), limits=Limits(per_destination=1)).settle(5)
+    await Bench(store, FunctionTransport(send), limits=DeliveryLimits(per_destination=1)).settle(5)
     # The second one had left by the time at which the ending of the first one was durable.
     assert paths == ["/1", "/2", "/1", "/3", "/4"]
 
@@ -480,7 +480,7 @@ async def test_a_cut_over_between_two_attempts_keeps_source_and_token() -> None:
 async def rounds(bench: Bench, *, most: int) -> list[float]:
     """Run through a callback's rounds; return how many seconds it waited for each but the first."""
     waits = list[float]()
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         for number in range(1, most + 1):
             await bench.steps.reach("settled", number)
             due = (await callback_in(bench.store)).progress.due
@@ -520,11 +520,11 @@ async def test_between_two_rounds_nothing_is_sent_and_no_slot_is_held() -> None:
     store = await a_store(one_attempt_a_round())
     transport = RecordingTransport([REFUSED])
     bench = Bench(store, transport, schedule=PERSISTENT)
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await bench.steps.reach("settled")
         bench.clock.advance(4 * SECOND - MICROSECOND)
         await all_has_run()
-        assert (len(transport.requests), bench.dispatcher.under_way) == (1, 0)
+        assert (len(transport.requests), bench.delivery.under_way) == (1, 0)
         bench.clock.advance(MICROSECOND)
         await bench.steps.reach("settled", 2)
     assert (await callback_in(store)).status == "delivered"
@@ -538,7 +538,7 @@ async def test_the_next_round_is_known_as_soon_as_it_is_durable() -> None:
         return REFUSED
 
     bench = Bench(store, FunctionTransport(refuse_and_hold_the_store), schedule=PERSISTENT)
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await bench.steps.reach("sent")
         await all_has_run()
         store.may_begin.set()
@@ -562,7 +562,7 @@ async def test_each_round_has_all_its_retries_and_all_its_time() -> None:
     transport = SlowTransport(clock, 4 * SECOND, [REFUSED] * 4)
     store = await a_store(a_callback(url=f"{HOST}#rc=1", source=Source.KORE))
     bench = Bench(store, transport, schedule=Schedule.parse("5s"), clock=clock)
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await bench.steps.reach("settled", 2)
         clock.advance(4 * SECOND)
         await bench.steps.reach("settled", 4)
@@ -628,7 +628,7 @@ async def test_a_restart_goes_on_with_the_schedule_where_it_was() -> None:
     first = Bench(store, transport, schedule=PERSISTENT)
     assert await rounds(first, most=3) == [4.0, 240.0, 1440.0]
     second = Bench(store, transport, schedule=PERSISTENT, clock=first.clock)
-    await second.dispatcher.recover()
+    await second.delivery.recover()
     assert await rounds(second, most=1) == [5760.0]
 
 
@@ -638,8 +638,8 @@ async def test_a_restart_goes_on_with_the_schedule_where_it_was() -> None:
 async def test_at_most_so_many_requests_go_to_one_destination_at_once() -> None:
     transport = GatedTransport()
     store = await a_store(*callbacks_to(HOST, range(10)))
-    bench = Bench(store, transport, limits=Limits(per_destination=3))
-    async with running(bench.dispatcher.run):
+    bench = Bench(store, transport, limits=DeliveryLimits(per_destination=3))
+    async with running(bench.delivery.run):
         await all_has_run()
         assert transport.under_way == {A: 3}
         transport.open(A)
@@ -651,16 +651,16 @@ async def test_no_more_are_under_way_than_there_are_slots() -> None:
     transport = GatedTransport()
     hosts = [f"http://host-{number}.example" for number in range(20)]
     store = await a_store(*(a_callback(sid=sid(n), url=host) for n, host in enumerate(hosts)))
-    bench = Bench(store, transport, limits=Limits(at_once=10))
-    async with running(bench.dispatcher.run):
+    bench = Bench(store, transport, limits=DeliveryLimits(at_once=10))
+    async with running(bench.delivery.run):
         await all_has_run()
         # One account takes no more than half, whatever waits.
-        assert bench.dispatcher.under_way == 5
+        assert bench.delivery.under_way == 5
         assert len(await store.transact(lambda tx: tx.callbacks.left_open())) == 5
         for number in range(20):
             transport.open(f"host-{number}.example")
         await bench.steps.reach("settled", 20)
-    assert bench.dispatcher.under_way == 0
+    assert bench.delivery.under_way == 0
 
 
 NOT_FOUND = Exchange(Refused(404))
@@ -692,7 +692,7 @@ async def test_a_destination_gets_more_with_each_answer_and_half_after_a_failure
     await bench.take(a_callback(url=f"{HOST}#rc=0"))
     await bench.steps.reach("settled")
     await bench.take(*callbacks_to(HOST, range(100)))
-    assert bench.dispatcher.under_way == room
+    assert bench.delivery.under_way == room
 
 
 async def test_a_slow_receiver_holds_nobody_else_up() -> None:
@@ -701,8 +701,8 @@ async def test_a_slow_receiver_holds_nobody_else_up() -> None:
     store = await a_store(
         *callbacks_to(HOST, range(100)), *callbacks_to(OTHER_HOST, range(100, 120))
     )
-    bench = Bench(store, transport, limits=Limits(at_once=64, per_destination=2))
-    async with running(bench.dispatcher.run):
+    bench = Bench(store, transport, limits=DeliveryLimits(at_once=64, per_destination=2))
+    async with running(bench.delivery.run):
         await bench.steps.reach("settled", 20)
     assert await store.transact(lambda tx: tx.callbacks.unfinished()) == {ACCOUNT_SID: 100}
     assert transport.under_way[A] == 2
@@ -713,10 +713,10 @@ async def test_an_account_whose_receivers_all_hang_holds_no_other_account_up() -
     hosts = [f"http://hanging-{number}.example" for number in range(30)]
     store = await a_store(*(a_callback(sid=sid(n), url=host) for n, host in enumerate(hosts)))
     await store.transact(lambda tx: tx.accounts.add(an_account(sid=OTHER_ACCOUNT_SID), []))
-    bench = Bench(store, transport, limits=Limits(at_once=12))
-    async with running(bench.dispatcher.run):
+    bench = Bench(store, transport, limits=DeliveryLimits(at_once=12))
+    async with running(bench.delivery.run):
         await all_has_run()
-        assert bench.dispatcher.under_way == 6
+        assert bench.delivery.under_way == 6
         transport.open(B)
         theirs = [
             a_callback(sid=sid(number), url=OTHER_HOST, account_sid=OTHER_ACCOUNT_SID)
@@ -734,7 +734,7 @@ async def test_what_a_dead_worker_left_open_is_unknown_and_due_again() -> None:
     store = await a_store(a_callback())
     await claim_of(store, a_callback())
     clock = FakeClock(NOW + 60 * SECOND)
-    assert await Bench(store, RecordingTransport(), clock=clock).dispatcher.recover() == 1
+    assert await Bench(store, RecordingTransport(), clock=clock).delivery.recover() == 1
     callback, (attempt,) = await callback_in(store), await attempts_in(store)
     assert (attempt.result, attempt.error_code) == ("unknown", 11200)
     assert (callback.status, callback.progress.due) == ("scheduled", NOW + 60 * SECOND)
@@ -748,7 +748,7 @@ async def test_what_a_dead_worker_left_open_is_sent_again_with_the_same_token(
     store, transport = await a_store(callback), RecordingTransport()
     await claim_of(store, callback)
     bench = Bench(store, transport)
-    await bench.dispatcher.recover()
+    await bench.delivery.recover()
     await bench.settle()
     (request,) = transport.requests
     assert TOKENS[source] in dict(request.headers).values()
@@ -760,7 +760,7 @@ async def test_after_a_crash_the_round_begins_anew() -> None:
     await claim_of(store, a_callback())
     transport = RecordingTransport([REFUSED, REFUSED])
     bench = Bench(store, transport, clock=FakeClock(NOW + 3600 * SECOND))
-    await bench.dispatcher.recover()
+    await bench.delivery.recover()
     await bench.settle(2)
     assert [limits.total for limits in transport.limits] == [15.0, 15.0]
     assert (await callback_in(store)).progress.attempt_count == 3
@@ -770,7 +770,7 @@ async def test_a_crash_in_the_middle_of_a_round_costs_no_round_of_the_schedule()
     store = await a_store(one_attempt_a_round())
     await claim_of(store, a_callback(url=HOST))
     bench = Bench(store, RecordingTransport([REFUSED] * 99), schedule=PERSISTENT)
-    await bench.dispatcher.recover()
+    await bench.delivery.recover()
     assert await rounds(bench, most=99) == [0.8 * wait for wait in PERSISTENT_WAITS]
 
 
@@ -820,7 +820,7 @@ async def test_less_is_claimed_at_once_where_another_account_may_wait_for_it(
     bench = Bench(counts, GatedTransport())
     for number, account in enumerate(accounts, start=100):
         await bench.take(a_callback(sid=sid(number), url=OTHER_HOST, account_sid=account))
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await all_has_run()
     assert [count for count in counts.claims if count] == claims
 
@@ -837,7 +837,7 @@ async def test_many_lanes_are_taken_up_bit_by_bit_so_that_others_have_their_turn
     await sqlite.transact(lambda tx: [tx.callbacks.add(one) for one in waiting])
     store, transport = FailingStore(sqlite), RecordingTransport()
     bench = Bench(store, transport)
-    await bench.dispatcher.recover()
+    await bench.delivery.recover()
     # What was left open, how much there is, and the lanes in three parts.
     assert store.transactions == 5
     await bench.settle(600)
@@ -848,9 +848,9 @@ async def test_many_lanes_are_taken_up_bit_by_bit_so_that_others_have_their_turn
 async def test_nothing_left_open_is_nothing_to_recover() -> None:
     store = await a_store(a_callback())
     bench = Bench(store, RecordingTransport())
-    assert await bench.dispatcher.recover() == 0
+    assert await bench.delivery.recover() == 0
     assert await callback_in(store) == a_callback()
-    assert bench.dispatcher.unfinished == 1
+    assert bench.delivery.unfinished == 1
 
 
 async def test_what_a_person_discards_while_the_engine_recovers_counts_as_ended() -> None:
@@ -858,7 +858,7 @@ async def test_what_a_person_discards_while_the_engine_recovers_counts_as_ended(
     store = PausedStore(inner)
     bench = Bench(store, RecordingTransport())
     store.may_tell.clear()
-    recovering = asyncio.create_task(bench.dispatcher.recover())
+    recovering = asyncio.create_task(bench.delivery.recover())
     await all_has_run()
     store.may_begin.clear()
     store.may_tell.set()
@@ -869,10 +869,10 @@ async def test_what_a_person_discards_while_the_engine_recovers_counts_as_ended(
     # What is left open is settled, and what there is is counted, which nobody has been told yet.
     assert store.transactions == 2
     discarded = discard(a_callback().progress, "no use", NOW)
-    await inner.transact(lambda tx: bench.dispatcher.intake.change(tx, a_callback(), discarded))
+    await inner.transact(lambda tx: bench.delivery.queue.change(tx, a_callback(), discarded))
     store.may_tell.set()
     await recovering
-    assert bench.dispatcher.unfinished == 0
+    assert bench.delivery.unfinished == 0
 
 
 # ---- what goes wrong -----------------------------------------------------------------------------
@@ -924,10 +924,10 @@ async def test_a_store_that_is_away_while_claiming_is_asked_again_every_second(
 ) -> None:
     store, transport = FailingStore(await a_store(a_callback())), RecordingTransport()
     bench = Bench(store, transport)
-    await bench.dispatcher.recover()
+    await bench.delivery.recover()
     before = store.transactions
     store.failures_to_come = 3
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         for failure in (1, 2, 3):
             await store.steps.reach("failed", failure)
             await all_has_run()
@@ -949,7 +949,7 @@ async def test_a_store_that_is_away_while_settling_costs_no_second_request() -> 
         return DELIVERED
 
     bench = Bench(store, FunctionTransport(send_and_lose_the_store))
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         for failure in (1, 2, 3):
             await store.steps.reach("failed", failure)
             await all_has_run()
@@ -963,7 +963,7 @@ async def test_a_store_that_is_away_at_the_minutes_look_is_asked_again() -> None
     store = FailingStore(await a_store(a_callback()))
     store.failures_to_come = 1
     bench = Bench(store, RecordingTransport())
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await all_has_run()
         bench.clock.advance(SECOND)
         await bench.steps.reach("settled")
@@ -996,7 +996,7 @@ async def test_an_attempt_that_cant_be_settled_is_told_in_the_log_at_once(
         return DELIVERED
 
     bench = Bench(store, FunctionTransport(send))
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await all_has_run()
     assert "stays open until the next start settles it" in caplog.text
     assert "no such column" in caplog.text
@@ -1007,7 +1007,7 @@ async def test_a_fault_in_the_store_ends_the_loop_for_all_to_see() -> None:
     store.is_broken = True
     bench = Bench(store, RecordingTransport())
     with pytest.raises(RuntimeError, match="no such column"):
-        await bench.dispatcher.run()
+        await bench.delivery.run()
 
 
 # ---- what is told and counted --------------------------------------------------------------------
@@ -1039,7 +1039,7 @@ async def test_attempts_and_endings_are_counted() -> None:
     )
     timed = Exchange(Refused(503), Timings(total=20.0))
     transport = RecordingTransport([timed, timed, NOT_CONNECTED, DELIVERED])
-    bench = Bench(store, transport, limits=Limits(per_destination=1))
+    bench = Bench(store, transport, limits=DeliveryLimits(per_destination=1))
     await bench.settle(4)
     assert dict(bench.tally.attempts) == {
         ("kore", "refused", ""): 2,
@@ -1073,7 +1073,7 @@ async def test_a_callback_that_could_not_leave_is_put_back_without_an_attempt(
 ) -> None:
     store = await a_store(a_callback(url="http://a.example#rc=0"))
     bench = Bench(store, RecordingTransport([short, short]))
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await all_has_run()
         first = (await callback_in(store)).progress
         assert first == Progress(NOW, due=NOW + timedelta(seconds=0.25))
@@ -1086,7 +1086,7 @@ async def test_a_callback_that_could_not_leave_is_put_back_without_an_attempt(
         await bench.steps.reach("settled")
         await all_has_run()
     assert await results_in(store) == ["delivered"]
-    assert bench.dispatcher.under_way == 0
+    assert bench.delivery.under_way == 0
     assert len(caplog.messages) == 1, "one line for an outage"
     assert dict(bench.tally.attempts) == {("kore", "delivered", ""): 1}
 
@@ -1094,7 +1094,7 @@ async def test_a_callback_that_could_not_leave_is_put_back_without_an_attempt(
 async def test_a_retry_that_could_not_leave_keeps_its_place_in_its_round() -> None:
     store = await a_store(a_callback(url="http://a.example#rc=1", source=Source.KORE))
     bench = Bench(store, RecordingTransport([REFUSED, SHORT, REFUSED]))
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await all_has_run()
         progress = (await callback_in(store)).progress
         assert (progress.attempt_count, progress.round_attempts) == (1, 1)
@@ -1113,7 +1113,7 @@ async def test_while_ports_are_short_for_one_destination_others_go_on() -> None:
         return NO_PORT if request.url.host == A else DELIVERED
 
     bench = Bench(store, FunctionTransport(send))
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await bench.take(*callbacks_to(HOST, [1]))
         await all_has_run()
         await bench.take(*callbacks_to(HOST, [2]), *callbacks_to(OTHER_HOST, [3]))
@@ -1130,7 +1130,7 @@ async def test_while_descriptors_are_short_nothing_is_claimed_until_the_wait_is_
         return SHORT if len(sent) == 1 else DELIVERED
 
     bench = Bench(store, FunctionTransport(send))
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await bench.take(*callbacks_to(HOST, [1]))
         await all_has_run()
         await bench.take(*callbacks_to(OTHER_HOST, range(2, 50)))
@@ -1144,10 +1144,10 @@ async def test_while_descriptors_are_short_nothing_is_claimed_until_the_wait_is_
 async def test_a_crash_after_a_shortage_finds_nothing_open() -> None:
     store = await a_store(a_callback())
     bench = Bench(store, RecordingTransport([SHORT]))
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await all_has_run()
     second = Bench(store, RecordingTransport())
-    assert await second.dispatcher.recover() == 0
+    assert await second.delivery.recover() == 0
 
 
 # ---- the end -------------------------------------------------------------------------------------
@@ -1156,9 +1156,9 @@ async def test_a_crash_after_a_shortage_finds_nothing_open() -> None:
 async def test_a_stop_waits_for_the_attempts_under_way() -> None:
     transport, store = GatedTransport(), await a_store(*callbacks_to(HOST, [1]))
     bench = Bench(store, transport)
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await bench.steps.reach("claimed")
-        stopping = asyncio.create_task(bench.dispatcher.stop(within=10 * SECOND))
+        stopping = asyncio.create_task(bench.delivery.stop(within=10 * SECOND))
         await all_has_run()
         assert not stopping.done()
         transport.open(A)
@@ -1168,16 +1168,16 @@ async def test_a_stop_waits_for_the_attempts_under_way() -> None:
 
 async def test_a_stop_ends_the_loop_in_peace() -> None:
     bench = Bench(await a_store(), RecordingTransport())
-    loop = asyncio.create_task(bench.dispatcher.run())
+    loop = asyncio.create_task(bench.delivery.run())
     await all_has_run()
-    await bench.dispatcher.stop(within=10 * SECOND)
+    await bench.delivery.stop(within=10 * SECOND)
     assert loop.done()
     await loop
 
 
 async def test_a_stop_with_nothing_under_way_returns_at_once() -> None:
     bench = Bench(await a_store(), RecordingTransport())
-    stopping = asyncio.create_task(bench.dispatcher.stop(within=timedelta(days=1)))
+    stopping = asyncio.create_task(bench.delivery.stop(within=timedelta(days=1)))
     await all_has_run()
     assert stopping.done()
 
@@ -1185,9 +1185,9 @@ async def test_a_stop_with_nothing_under_way_returns_at_once() -> None:
 async def test_after_a_stop_nothing_more_is_claimed() -> None:
     store, transport = await a_store(a_callback(due=NOW + SECOND)), RecordingTransport()
     bench = Bench(store, transport)
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await all_has_run()
-        await bench.dispatcher.stop(within=SECOND)
+        await bench.delivery.stop(within=SECOND)
         bench.clock.advance(3600 * SECOND)
         await all_has_run()
     assert transport.requests == []
@@ -1196,11 +1196,11 @@ async def test_after_a_stop_nothing_more_is_claimed() -> None:
 
 async def test_what_has_not_left_at_a_stop_is_put_back_as_if_it_had_never_been_claimed() -> None:
     transport, store = GatedTransport(), await a_store()
-    bench = Bench(store, transport, limits=Limits(per_destination=1))
+    bench = Bench(store, transport, limits=DeliveryLimits(per_destination=1))
     await bench.take(*callbacks_to(HOST, [1, 2, 3]))
     await bench.steps.reach("claimed")
     bench.clock.advance(SECOND)
-    stopping = asyncio.create_task(bench.dispatcher.stop(within=10 * SECOND))
+    stopping = asyncio.create_task(bench.delivery.stop(within=10 * SECOND))
     await all_has_run()
     transport.open(A)
     await stopping
@@ -1216,13 +1216,13 @@ async def test_what_has_not_left_at_a_stop_is_put_back_as_if_it_had_never_been_c
 
 async def test_what_was_put_back_is_sent_by_the_next_start() -> None:
     transport, store = GatedTransport(), await a_store()
-    first = Bench(store, transport, limits=Limits(per_destination=1))
+    first = Bench(store, transport, limits=DeliveryLimits(per_destination=1))
     await first.take(*callbacks_to(HOST, [1, 2]))
     await first.steps.reach("claimed")
     transport.open(A)
-    await first.dispatcher.stop(within=10 * SECOND)
+    await first.delivery.stop(within=10 * SECOND)
     second = Bench(store, transport)
-    assert await second.dispatcher.recover() == 0
+    assert await second.delivery.recover() == 0
     await second.settle()
     assert [await results_in(store, sid(number)) for number in (1, 2)] == [["delivered"]] * 2
     assert len(transport.requests) == 2
@@ -1232,16 +1232,16 @@ async def test_a_round_that_a_stop_interrupts_goes_on_at_the_next_start() -> Non
     gate, store = asyncio.Event(), await a_store(a_callback(source=Source.KORE))
     transport = RecordingTransport([REFUSED], gate=gate)
     first = Bench(store, transport)
-    async with running(first.dispatcher.run):
+    async with running(first.delivery.run):
         await first.steps.reach("claimed")
-        stopping = asyncio.create_task(first.dispatcher.stop(within=10 * SECOND))
+        stopping = asyncio.create_task(first.delivery.stop(within=10 * SECOND))
         await all_has_run()
         gate.set()
         await stopping
     progress = (await callback_in(store)).progress
     assert (progress.due, progress.attempt_count, progress.round_attempts) == (NOW, 1, 1)
     second = Bench(store, transport)
-    assert await second.dispatcher.recover() == 0
+    assert await second.delivery.recover() == 0
     await second.settle()
     assert await results_in(store) == ["refused", "delivered"]
     assert transport.turns == [0, 1]
@@ -1255,11 +1255,11 @@ async def test_a_retry_that_was_begun_but_has_not_left_at_a_stop_is_put_back() -
         return REFUSED
 
     bench = Bench(store, FunctionTransport(refuse))
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await bench.steps.reach("sent")
         await all_has_run()
         # Durable by now: the first attempt's ending, and the second one's beginning.
-        stopping = asyncio.create_task(bench.dispatcher.stop(within=10 * SECOND))
+        stopping = asyncio.create_task(bench.delivery.stop(within=10 * SECOND))
         await all_has_run()
         store.may_tell.set()
         await stopping
@@ -1281,9 +1281,9 @@ async def test_a_round_that_a_stop_interrupts_opens_no_attempt_that_could_stay_o
 
     transport = RecordingTransport([REFUSED], gate=gate)
     bench = Bench(store, transport, steps=ThenGoAway())
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await bench.steps.reach("claimed")
-        stopping = asyncio.create_task(bench.dispatcher.stop(within=10 * SECOND))
+        stopping = asyncio.create_task(bench.delivery.stop(within=10 * SECOND))
         await all_has_run()
         gate.set()
         await stopping
@@ -1296,7 +1296,7 @@ async def test_a_stop_waits_for_what_is_answered_to_be_durable() -> None:
     bench = Bench(store, transport)
     await bench.take(*callbacks_to(HOST, [1]))
     await bench.steps.reach("claimed")
-    stopping = asyncio.create_task(bench.dispatcher.stop(within=10 * SECOND))
+    stopping = asyncio.create_task(bench.delivery.stop(within=10 * SECOND))
     store.failures_to_come = 1
     transport.open(A)
     await store.steps.reach("failed")
@@ -1314,7 +1314,7 @@ async def test_what_is_answered_in_time_is_settled_and_what_is_not_stays_open() 
     await bench.steps.reach("claimed", 2)
     transport.open(B)
     await bench.steps.reach("settled")
-    await bench.dispatcher.stop(within=timedelta(0))
+    await bench.delivery.stop(within=timedelta(0))
     assert await results_in(store, sid(1)) == ["open"]
     assert await results_in(store, sid(2)) == ["delivered"]
 
@@ -1324,10 +1324,10 @@ async def test_what_stays_open_at_a_stop_is_unknown_to_the_next_start() -> None:
     first = Bench(store, transport)
     await first.take(*callbacks_to(HOST, [1]))
     await first.steps.reach("claimed")
-    await first.dispatcher.stop(within=timedelta(0))
+    await first.delivery.stop(within=timedelta(0))
     transport.open(A)
     second = Bench(store, transport)
-    assert await second.dispatcher.recover() == 1
+    assert await second.delivery.recover() == 1
     await second.settle()
     assert await results_in(store, sid(1)) == ["unknown", "delivered"]
     assert len(transport.requests) == 2
@@ -1340,12 +1340,12 @@ async def test_a_stop_in_the_middle_of_a_claim_puts_back_what_was_claimed(
     store = PausedStore(await a_store(a_callback(due=NOW + SECOND)))
     transport = RecordingTransport()
     bench = Bench(store, transport)
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await all_has_run()
         store.may_tell.clear()
         bench.clock.advance(SECOND)
         await all_has_run()
-        stopping = asyncio.create_task(bench.dispatcher.stop(within=within))
+        stopping = asyncio.create_task(bench.delivery.stop(within=within))
         await all_has_run()
         assert not stopping.done()
         store.may_tell.set()
@@ -1363,14 +1363,14 @@ async def test_what_is_being_accepted_in_the_moment_of_a_stop_is_put_back(tmp_pa
     is_stopping = threading.Event()
 
     def take_it_and_wait_for_the_stop(tx: Transaction) -> None:
-        bench.dispatcher.intake.take(tx, a_callback())
+        bench.delivery.queue.take(tx, a_callback())
         loop.call_soon_threadsafe(bench.steps, "taken")
         assert is_stopping.wait(10)
 
     loop = asyncio.get_running_loop()
     taking = asyncio.create_task(store.transact(take_it_and_wait_for_the_stop))
     await bench.steps.reach("taken")
-    stopping = asyncio.create_task(bench.dispatcher.stop(within=10 * SECOND))
+    stopping = asyncio.create_task(bench.delivery.stop(within=10 * SECOND))
     await all_has_run()
     is_stopping.set()
     await asyncio.gather(taking, stopping)
@@ -1385,16 +1385,16 @@ async def test_a_store_that_is_away_at_the_stop_is_told_and_leaves_all_to_the_ne
 ) -> None:
     memory = await a_store()
     store, transport = FailingStore(memory), GatedTransport()
-    bench = Bench(store, transport, limits=Limits(per_destination=1))
+    bench = Bench(store, transport, limits=DeliveryLimits(per_destination=1))
     await bench.take(*callbacks_to(HOST, [1, 2]))
     await bench.steps.reach("claimed")
     store.go_away()
-    await bench.dispatcher.stop(within=timedelta(0))
+    await bench.delivery.stop(within=timedelta(0))
     assert caplog.messages == [
         "the database can't be used just now: disk I/O error; the next start settles what is open"
     ]
     second = Bench(memory, RecordingTransport())
-    assert await second.dispatcher.recover() == 2
+    assert await second.delivery.recover() == 2
     await second.settle(2)
     assert [await results_in(memory, sid(number)) for number in (1, 2)] == [
         ["unknown", "delivered"],
@@ -1408,9 +1408,9 @@ async def test_a_loop_that_waits_for_a_store_does_not_keep_a_stop_beyond_its_tim
     store = FailingStore(await a_store(a_callback()))
     store.go_away()
     bench = Bench(store, RecordingTransport())
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await store.steps.reach("failed")
-        await bench.dispatcher.stop(within=timedelta(0))
+        await bench.delivery.stop(within=timedelta(0))
     assert "the next start settles what is open" in caplog.text
 
 
@@ -1424,6 +1424,6 @@ async def test_a_settlement_that_waits_for_a_store_does_not_keep_a_stop_beyond_i
     bench = Bench(store, FunctionTransport(send))
     await bench.take(a_callback())
     await store.steps.reach("failed")
-    await bench.dispatcher.stop(within=timedelta(0))
+    await bench.delivery.stop(within=timedelta(0))
     store.failures_to_come = 0
     assert await results_in(store) == ["open"]

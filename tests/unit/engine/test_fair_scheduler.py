@@ -10,8 +10,9 @@ from threading import Barrier, Thread
 
 import pytest
 
-from ringback.engine import lanes as lanes_module
-from ringback.engine.lanes import Ask, Lanes
+from ringback.core.outcome import Failure, Unreachable
+from ringback.engine import fair_scheduler as scheduler_module
+from ringback.engine.fair_scheduler import ClaimQuota, FairScheduler
 from ringback.ports import Lane, lane_of
 from tests.fakes import ACCOUNT_SID, NOW, a_callback
 
@@ -19,25 +20,27 @@ SECOND = timedelta(seconds=1)
 A1, A2, A3 = (Lane("account A", f"destination {number}") for number in (1, 2, 3))
 B1, B2 = (Lane("account B", f"destination {number}") for number in (1, 2))
 C1 = Lane("account C", "destination 1")
+SHORTAGE = Unreachable(Failure.SHORTAGE, "too many open files")
+NO_PORT = Unreachable(Failure.NO_LOCAL_PORT, "all ports are taken")
 
 
-def many(*, at_once: int = 1000, per_destination: int = 64) -> Lanes:
+def many(*, at_once: int = 1000, per_destination: int = 64) -> FairScheduler:
     """Return lanes with slots enough for what a test is not about."""
-    return Lanes(at_once=at_once, per_destination=per_destination)
+    return FairScheduler(at_once=at_once, per_destination=per_destination)
 
 
-def take_all(lanes: Lanes, lane: Lane) -> int:
+def take_all(lanes: FairScheduler, lane: Lane) -> int:
     """Take slots one by one until there is none; return how many there were."""
     return next(taken for taken in count() if not lanes.try_take(lane, NOW))
 
 
-def widen(lanes: Lanes, lane: Lane, by: int) -> None:
+def widen(lanes: FairScheduler, lane: Lane, by: int) -> None:
     for _ in range(by):
         lanes.answered(lane, slots=0)
 
 
-def claim_all(lanes: Lanes, *, limit: int = 1000, now: datetime = NOW) -> dict[Lane, int]:
-    """Claim as the dispatcher does, where each lane has no end, until nothing more may be.
+def claim_all(lanes: FairScheduler, *, limit: int = 1000, now: datetime = NOW) -> dict[Lane, int]:
+    """Claim as the delivery does, where each lane has no end, until nothing more may be.
 
     Return how many slots each lane got.
     """
@@ -216,20 +219,20 @@ def test_a_lane_is_due_at_its_instant_and_not_before() -> None:
     lanes = many()
     lanes.expect(A1, NOW + SECOND)
     assert lanes.due(NOW + SECOND - timedelta(microseconds=1), limit=10) == []
-    assert lanes.due(NOW + SECOND, limit=10) == [Ask(A1, 10)]
+    assert lanes.due(NOW + SECOND, limit=10) == [ClaimQuota(A1, 10)]
 
 
 def test_slots_are_taken_for_what_is_asked() -> None:
     lanes = many()
     lanes.expect(A1, NOW)
-    assert lanes.due(NOW, limit=10) == [Ask(A1, 10)]
+    assert lanes.due(NOW, limit=10) == [ClaimQuota(A1, 10)]
     assert lanes.under_way == 10
 
 
 def test_a_lane_asks_for_no_more_than_its_window() -> None:
     lanes = many()
     lanes.expect(A1, NOW)
-    assert lanes.due(NOW, limit=1000) == [Ask(A1, 16)]
+    assert lanes.due(NOW, limit=1000) == [ClaimQuota(A1, 16)]
 
 
 def test_what_an_ask_did_not_yield_comes_back() -> None:
@@ -248,7 +251,7 @@ def test_a_lane_that_has_more_is_due_again_when_that_is() -> None:
     lanes.claimed(ask, 3, next_due=NOW + SECOND)
     assert lanes.next_due() == NOW + SECOND
     assert lanes.due(NOW, limit=10) == []
-    assert lanes.due(NOW + SECOND, limit=10) == [Ask(A1, 10)]
+    assert lanes.due(NOW + SECOND, limit=10) == [ClaimQuota(A1, 10)]
 
 
 def test_accounts_take_turns_however_many_lanes_they_have() -> None:
@@ -256,7 +259,7 @@ def test_accounts_take_turns_however_many_lanes_they_have() -> None:
     for lane in (A1, A2, A3, B1):
         lanes.expect(lane, NOW)
     asks = lanes.due(NOW, limit=4)
-    assert asks == [Ask(A1, 1), Ask(B1, 1), Ask(A2, 1), Ask(A3, 1)]
+    assert asks == [ClaimQuota(A1, 1), ClaimQuota(B1, 1), ClaimQuota(A2, 1), ClaimQuota(A3, 1)]
 
 
 def test_the_lanes_of_an_account_take_turns() -> None:
@@ -295,7 +298,7 @@ def test_the_limit_is_shared_by_the_lanes_that_are_due() -> None:
     lanes = many()
     for lane in (A1, B1, C1):
         lanes.expect(lane, NOW)
-    assert lanes.due(NOW, limit=30) == [Ask(A1, 10), Ask(B1, 10), Ask(C1, 10)]
+    assert lanes.due(NOW, limit=30) == [ClaimQuota(A1, 10), ClaimQuota(B1, 10), ClaimQuota(C1, 10)]
 
 
 def test_a_thousand_lanes_of_one_account_hold_no_other_account_up() -> None:
@@ -310,19 +313,19 @@ def test_an_account_without_room_is_passed_over_and_keeps_its_place() -> None:
     lanes = many(at_once=6)
     for lane in (A1, A2, A3):
         lanes.expect(lane, NOW)
-    assert lanes.due(NOW, limit=100) == [Ask(A1, 2), Ask(A2, 1)]
+    assert lanes.due(NOW, limit=100) == [ClaimQuota(A1, 2), ClaimQuota(A2, 1)]
     lanes.expect(B1, NOW)
     lanes.expect(C1, NOW)
-    assert lanes.due(NOW, limit=1) == [Ask(B1, 1)]
+    assert lanes.due(NOW, limit=1) == [ClaimQuota(B1, 1)]
     lanes.give_back(A1, 2)
     # Two may go on now; the account that was passed over is in front.
-    assert lanes.due(NOW, limit=1) == [Ask(A3, 1)]
+    assert lanes.due(NOW, limit=1) == [ClaimQuota(A3, 1)]
 
 
 # ---- lanes without room --------------------------------------------------------------------------
 
 
-def a_full_lane() -> Lanes:
+def a_full_lane() -> FairScheduler:
     """Return lanes of which one has its whole window under way, and more that is due."""
     lanes = many()
     lanes.expect(A1, NOW)
@@ -339,13 +342,13 @@ def test_a_lane_whose_window_is_full_asks_for_nothing() -> None:
 def test_a_lane_whose_window_is_full_comes_back_when_a_slot_is_given_back() -> None:
     lanes = a_full_lane()
     lanes.give_back(A1)
-    assert lanes.due(NOW, limit=10) == [Ask(A1, 1)]
+    assert lanes.due(NOW, limit=10) == [ClaimQuota(A1, 1)]
 
 
 def test_a_lane_whose_window_is_full_comes_back_with_an_answer() -> None:
     lanes = a_full_lane()
     lanes.answered(A1, slots=1)
-    assert lanes.due(NOW, limit=10) == [Ask(A1, 2)]
+    assert lanes.due(NOW, limit=10) == [ClaimQuota(A1, 2)]
 
 
 def test_a_lane_whose_window_was_halved_comes_back_once_it_has_room() -> None:
@@ -356,7 +359,7 @@ def test_a_lane_whose_window_was_halved_comes_back_once_it_has_room() -> None:
         lanes.give_back(A1)
     assert lanes.due(NOW, limit=10) == []
     lanes.give_back(A1)
-    assert lanes.due(NOW, limit=10) == [Ask(A1, 1)]
+    assert lanes.due(NOW, limit=10) == [ClaimQuota(A1, 1)]
 
 
 def test_a_retry_that_keeps_its_slot_brings_nothing_back() -> None:
@@ -381,7 +384,7 @@ def test_something_due_earlier_brings_its_lane_forward() -> None:
     lanes.expect(A1, NOW + 3 * SECOND)
     lanes.expect(A1, NOW + SECOND)
     assert lanes.next_due() == NOW + SECOND
-    assert lanes.due(NOW + SECOND, limit=5) == [Ask(A1, 5)]
+    assert lanes.due(NOW + SECOND, limit=5) == [ClaimQuota(A1, 5)]
 
 
 def test_once_claimed_a_lane_is_not_due_at_a_former_instant() -> None:
@@ -415,7 +418,7 @@ def test_what_comes_while_its_lane_is_being_claimed_is_not_forgotten() -> None:
     # The claim has seen one that is due, and one for later; then something new came that is due.
     lanes.expect(A1, NOW)
     lanes.claimed(ask, 1, next_due=NOW + 3600 * SECOND)
-    assert lanes.due(NOW, limit=16) == [Ask(A1, 15)]
+    assert lanes.due(NOW, limit=16) == [ClaimQuota(A1, 15)]
 
 
 def test_what_is_due_later_does_not_pile_up_with_each_answer() -> None:
@@ -445,7 +448,7 @@ def test_what_is_due_later_does_not_pile_up_with_each_claim() -> None:
 def test_idle_lanes_and_accounts_are_forgotten_beyond_a_bound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(lanes_module, "_MOST_IDLE", 10)
+    monkeypatch.setattr(scheduler_module, "_MOST_IDLE", 10)
     lanes = many()
     for number in range(1000):
         lane = Lane(f"account {number}", "destination")
@@ -456,7 +459,7 @@ def test_idle_lanes_and_accounts_are_forgotten_beyond_a_bound(
 
 
 def test_what_is_under_way_or_waits_is_never_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes_module, "_MOST_IDLE", 10)
+    monkeypatch.setattr(scheduler_module, "_MOST_IDLE", 10)
     lanes = many()
     assert lanes.try_take(A1, NOW)
     lanes.expect(B1, NOW + SECOND)
@@ -474,13 +477,13 @@ def test_what_is_under_way_or_waits_is_never_forgotten(monkeypatch: pytest.Monke
     (later,) = lanes.due(NOW + SECOND, limit=1)
     lanes.claimed(later, 1, next_due=None)
     lanes.answered(B1, slots=1)
-    assert (later, lanes.under_way) == (Ask(B1, 1), 0)
+    assert (later, lanes.under_way) == (ClaimQuota(B1, 1), 0)
 
 
 # ---- two threads ---------------------------------------------------------------------------------
 
 
-def take_and_give_back(lanes: Lanes, seed: int, highest: list[int]) -> None:
+def take_and_give_back(lanes: FairScheduler, seed: int, highest: list[int]) -> None:
     """Take slots and give them back in some order, and hold none in the end."""
     random, held = Random(seed), list[Lane]()
     for _ in range(3000):
@@ -494,20 +497,20 @@ def take_and_give_back(lanes: Lanes, seed: int, highest: list[int]) -> None:
         lanes.give_back(lane)
 
 
-def claim_and_answer(lanes: Lanes, seed: int, highest: list[int]) -> None:
+def claim_and_answer(lanes: FairScheduler, seed: int, highest: list[int]) -> None:
     """Claim what is due, some of which is there, and have it all answered."""
     random = Random(seed)
     for number in range(3000):
         lanes.expect(random.choice((A1, A2, B1, B2, C1)), NOW + timedelta(microseconds=number))
         for lane, limit in lanes.due(NOW + timedelta(microseconds=number), limit=8):
             yielded = random.randint(0, limit)
-            lanes.claimed(Ask(lane, limit), yielded, next_due=None)
+            lanes.claimed(ClaimQuota(lane, limit), yielded, next_due=None)
             highest.append(lanes.under_way)
             for _ in range(yielded):
                 end(lanes, lane, random)
 
 
-def end(lanes: Lanes, lane: Lane, random: Random) -> None:
+def end(lanes: FairScheduler, lane: Lane, random: Random) -> None:
     match random.randrange(3):
         case 0:
             lanes.give_back(lane)
@@ -563,11 +566,11 @@ def test_threads_never_take_the_same_slot() -> None:
 # ---- rests ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("all_lanes", [False, True])
-def test_a_rest_returns_the_slots_and_leaves_the_window_as_it_is(all_lanes: bool) -> None:
+@pytest.mark.parametrize("shortage", [NO_PORT, SHORTAGE])
+def test_a_rest_returns_the_slots_and_leaves_the_window_as_it_is(shortage: Unreachable) -> None:
     lanes = many()
     assert take_all(lanes, A1) == 16
-    until = {lanes.rest(A1, NOW, all_lanes=all_lanes) for _ in range(16)}
+    until = {lanes.rest(A1, NOW, shortage) for _ in range(16)}
     assert until == {NOW + SECOND / 4}, "all that fail at once wait together"
     assert lanes.under_way == 0
     lanes.expect(A1, NOW)
@@ -580,18 +583,18 @@ def test_a_rest_returns_the_slots_and_leaves_the_window_as_it_is(all_lanes: bool
 def test_a_lane_that_rests_keeps_no_other_waiting() -> None:
     lanes = many()
     assert lanes.try_take(A1, NOW)
-    lanes.rest(A1, NOW, all_lanes=False)
+    lanes.rest(A1, NOW, NO_PORT)
     assert not lanes.try_take(A1, NOW)
     assert lanes.try_take(A2, NOW)
     assert lanes.try_take(B1, NOW)
 
 
-def rests(lanes: Lanes, count: int) -> list[float]:
+def rests(lanes: FairScheduler, count: int) -> list[float]:
     """How long so many rests are, one right after the other, in seconds."""
     now, lengths = NOW, list[float]()
     for _ in range(count):
         assert lanes.try_take(A1, now)
-        until = lanes.rest(A1, now, all_lanes=True)
+        until = lanes.rest(A1, now, SHORTAGE)
         lengths.append((until - now).total_seconds())
         now = until
     return lengths
@@ -608,13 +611,13 @@ def test_after_something_got_through_a_rest_is_short_again() -> None:
     assert lanes.try_take(A1, later)
     lanes.answered(A1, slots=1)
     assert lanes.try_take(A1, later)
-    assert lanes.rest(A1, later, all_lanes=True) == later + SECOND / 4
+    assert lanes.rest(A1, later, SHORTAGE) == later + SECOND / 4
 
 
 def test_a_clock_that_is_set_back_prolongs_no_rest() -> None:
     lanes = many()
     assert lanes.try_take(A1, NOW)
-    lanes.rest(A1, NOW, all_lanes=True)
+    lanes.rest(A1, NOW, SHORTAGE)
     assert lanes.try_take(A1, NOW - 3600 * SECOND)
 
 
