@@ -30,6 +30,11 @@ class DeliveryWorkers:
         self._per_destination = per_destination
         self._destinations = dict[str, _Destination]()
         self._workers = set[asyncio.Task[None]]()
+        self._idle = list[asyncio.Future[_Destination]]()
+        """Of each worker that waits: what to give it the next destination by."""
+        self._busy = 0
+        self._all_are_idle = asyncio.Event()
+        self._all_are_idle.set()
         self._is_closed = False
 
     def add(self, claim: Claim) -> None:
@@ -47,6 +52,9 @@ class DeliveryWorkers:
     def close(self) -> None:
         """Deliver nothing more: what has not left by now, or is added later, is unsent."""
         self._is_closed = True
+        for worker in self._idle:
+            worker.cancel()
+        self._idle.clear()
 
     def take_unsent(self) -> list[Claim]:
         """Return what has not left, and forget it."""
@@ -58,11 +66,11 @@ class DeliveryWorkers:
 
     async def finish(self) -> None:
         """Return when the requests under way are answered, or given up."""
-        while self._workers:
-            await asyncio.wait(self._workers)
+        await self._all_are_idle.wait()
 
     async def cancel(self) -> None:
-        """Wait no longer for answers."""
+        """Wait no longer for answers, and deliver nothing more."""
+        self.close()
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
@@ -75,17 +83,36 @@ class DeliveryWorkers:
         return destination
 
     def _employ(self, destination: _Destination) -> None:
-        if destination.workers < self._per_destination and not self._is_closed:
-            destination.workers += 1
+        if destination.workers >= self._per_destination or self._is_closed:
+            return
+        destination.workers += 1
+        self._busy += 1
+        self._all_are_idle.clear()
+        if self._idle:
+            self._idle.pop().set_result(destination)
+        else:
             worker = asyncio.create_task(self._work(destination))
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
 
     async def _work(self, destination: _Destination) -> None:
-        try:
-            while destination.ready and not self._is_closed:
-                await self._deliver(destination.ready.popleft())
-        finally:
-            destination.workers -= 1
-            if not destination.workers and not destination.ready:
-                self._destinations.pop(destination.name, None)
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                while destination.ready and not self._is_closed:
+                    await self._deliver(destination.ready.popleft())
+            finally:
+                self._leave(destination)
+            if self._is_closed:
+                return
+            next_one = loop.create_future()
+            self._idle.append(next_one)
+            destination = await next_one
+
+    def _leave(self, destination: _Destination) -> None:
+        destination.workers -= 1
+        if not destination.workers and not destination.ready:
+            self._destinations.pop(destination.name, None)
+        self._busy -= 1
+        if not self._busy:
+            self._all_are_idle.set()
