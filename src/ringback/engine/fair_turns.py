@@ -1,8 +1,9 @@
 """A number of turns at once, handed out among accounts, whoever came first.
 
 Accounts that wait get the next turn one after the other, so a long queue of one is no other's. What
-an account may hold is bounded besides, as slots are in `lanes`: as many as it leaves free. Whoever
-holds on to turns takes half of them, the next one a third, and something is left for everybody.
+an account may hold is bounded besides, as slots are in `fair_scheduler`: as many as it leaves free.
+Whoever holds on to turns takes half of them, the next one a third, and something is left for
+everybody.
 """
 
 import asyncio

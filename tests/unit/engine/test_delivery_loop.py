@@ -218,7 +218,7 @@ async def test_the_longest_due_goes_first() -> None:
     assert [request.url.path for request in transport.requests] == ["/3", "/2", "/1"]
 
 
-async def test_an_idle_dispatcher_looks_into_the_store_once_a_minute() -> None:
+async def test_an_idle_loop_looks_into_the_store_once_a_minute() -> None:
     store = FailingStore(await a_store())
     bench = Bench(store, RecordingTransport())
     seen = list[int]()

@@ -149,6 +149,29 @@ async def test_an_idle_destination_is_forgotten() -> None:
     assert bench.workers._destinations == {}
 
 
+async def test_a_worker_without_work_is_woken_and_no_other_is_started() -> None:
+    bench, at_first = Bench(A, B), len(asyncio.all_tasks())
+    for claim in (*claims_to(HOST, range(10)), *claims_to(OTHER_HOST, range(10))):
+        bench.workers.add(claim)
+        await bench.workers.finish()
+    assert len(bench.ended) == 20
+    assert len(asyncio.all_tasks()) == at_first + 1
+
+
+async def test_a_worker_takes_all_that_ends_at_once_without_letting_others_run() -> None:
+    turns, seen = list[None](), list[int]()
+
+    async def deliver(_: Claim) -> None:
+        seen.append(len(turns))
+
+    workers = DeliveryWorkers(deliver, per_destination=2)
+    for claim in claims_to(HOST, range(20)):
+        workers.add(claim)
+    asyncio.get_running_loop().call_soon(turns.append, None)
+    await workers.finish()
+    assert seen == [0] * 20
+
+
 # ---- the end -------------------------------------------------------------------------------------
 
 
@@ -217,3 +240,13 @@ async def test_what_is_cancelled_does_not_end_and_nothing_else_begins() -> None:
     assert bench.ended == []
     assert bench.under_way == {A: 0}
     assert [one.callback.sid for one in bench.workers.take_unsent()] == sids(2, 3, 4)
+
+
+async def test_once_closed_no_worker_waits_for_more() -> None:
+    bench, at_first = Bench(A), len(asyncio.all_tasks())
+    for claim in claims_to(HOST, range(5)):
+        bench.workers.add(claim)
+    await bench.workers.finish()
+    bench.workers.close()
+    await all_has_run()
+    assert len(asyncio.all_tasks()) == at_first

@@ -195,7 +195,7 @@ async def test_what_comes_of_something_due_is_done_on_the_way_as_well() -> None:
     assert bench.sent == [("/at-once", NOW + DAY), ("/an-hour-later", NOW + DAY + HOUR)]
 
 
-async def test_the_dispatchers_sweep_is_no_reason_to_stop_on_the_way() -> None:
+async def test_the_minutes_sweep_is_no_reason_to_stop_on_the_way() -> None:
     told = list[timedelta]()
     clock = VirtualClock(FakeClock(), keep=told.append)
     bench = Bench(await a_store(to("/", 1, NOW + DAY)), clock=clock)
