@@ -9,8 +9,8 @@ from ringback.engine.fair_turns import EVERYBODY, FairTurns
 class Room:
     """Counts open connections; who opens one too many waits until another is over.
 
-    Accounts that wait take turns. What one may have open is bound by `fair_scheduler`; how many connections
-    were its own says nothing, since others use those that are kept.
+    Accounts that wait take turns. What one may have open is bound by `fair_scheduler`; how many
+    connections were its own says nothing, since others use those that are kept.
 
     `make_room` is called when somebody has to wait: it may close a connection that is not needed.
     """
