@@ -15,8 +15,8 @@ from ringback.api.callback_urls import UrlReader
 from ringback.api.health import Health, health_routes
 from ringback.api.http.open_connections import OpenConnections
 from ringback.api.metrics import ClientConnections, Metrics, metrics_routes
-from ringback.api.portal.clock import clock_routes
-from ringback.api.portal.policy import policy_routes
+from ringback.api.portal.clock import ClockResource
+from ringback.api.portal.policy import PolicyResource
 from ringback.api.rate_limit import RateLimit
 from ringback.api.services import Services
 from ringback.api.shared_work import SharedWork
@@ -232,10 +232,10 @@ class Parts:
             sign_ins=services.sign_ins,
             connections=connections,
         )
-        beside = [*beside, *policy_routes(services.sign_ins, foresight)]
+        portal = PolicyResource(services, foresight).operations()
         if timelapse is not None:
-            beside = [*beside, *clock_routes(services.sign_ins, timelapse)]
-        app = create_app(services, beside=beside)
+            portal += ClockResource(services, timelapse).operations()
+        app = create_app(services, portal=portal, beside=beside)
         await supervisor.start()
         if gateway is not None:
             gateway.start(_receiver(store, services))

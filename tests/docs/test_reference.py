@@ -9,18 +9,12 @@ import click
 import pytest
 from starlette.routing import Route
 
+from ringback.api.app import all_routes
 from ringback.api.health import Health, health_routes
-from ringback.api.kore.routes import kore_routes
 from ringback.api.metrics import Metrics, metrics_routes
-from ringback.api.openapi.routes import openapi_routes
-from ringback.api.operation import routes_of
-from ringback.api.portal.clock import clock_routes
-from ringback.api.portal.routes import portal_routes
+from ringback.api.portal.clock import ClockResource
 from ringback.api.portal.shadows import MOST_URLS
 from ringback.api.services import Services
-from ringback.api.sign_in import SignIns
-from ringback.api.supersim.routes import supersim_operations
-from ringback.api.wireless.routes import wireless_operations
 from ringback.cli.main import main
 from ringback.core.connection import OVERRIDES
 from ringback.core.outcome import Failure
@@ -83,16 +77,12 @@ class NoServices:
 
 def test_each_route_is_documented() -> None:
     services = cast("Services", NoServices())
-    supersim, wireless = supersim_operations(services), wireless_operations(services)
-    described = openapi_routes(supersim, wireless)
-    apis = [*routes_of([*supersim, *wireless]), *described, *portal_routes(services)]
-    apis += kore_routes(services)
+    clock = ClockResource(services, cast("Timelapse", Timelapse))
     beside = [
-        *clock_routes(cast("SignIns", SignIns), cast("Timelapse", Timelapse)),
         *health_routes(cast("Health", Health)),
         *metrics_routes(cast("Metrics", Metrics)),
     ]
-    for route in [*apis, *beside]:
+    for route in all_routes(services, portal=clock.operations(), beside=beside):
         assert isinstance(route, Route)
         if route.path.startswith("/docs/"):
             continue  # what the page itself loads

@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 from starlette.routing import BaseRoute
 
 from ringback.api.routing import Handler, resource
-from ringback.api.schemas import METHOD, TEXT, Schema, number
-from ringback.api.shown import Shown
+from ringback.api.schemas import METHOD, TEXT, Schema, number, text
+from ringback.api.shown import JsonObject, Shown
 
 
 class Parameter(NamedTuple):
@@ -58,6 +58,8 @@ class Operation(NamedTuple):
     """The name of the callback that it leads to."""
     conflicts: bool = False
     """Whether it can be refused because something else is being done to the same resource."""
+    takes_json: JsonObject | None = None
+    """What it takes as its body, instead of a form."""
 
 
 PAGES: Final = (
@@ -77,6 +79,14 @@ CALLED_BACK: Final = (
         " and how it is retried.",
     ),
     Parameter("CallbackMethod", METHOD, "How they are told; POST without it."),
+)
+
+
+LONGEST_NAME: Final = 64
+UNIQUE_NAME: Final = Parameter(
+    "UniqueName",
+    text(longest=LONGEST_NAME),
+    "A name that can be used instead of the SID; empty to take it away.",
 )
 
 

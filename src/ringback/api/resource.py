@@ -1,10 +1,10 @@
-"""What the resources of the SIM APIs have in common: sign-in, one transaction, the answer.
+"""What the resources of the APIs have in common: sign-in, one transaction, the answer.
 
-`lists`, `fetches`, `creates` and `updates` make an operation out of what only that one knows: what
+`lists`, `fetches`, `changes` and the others make an operation out of what only that one knows: what
 it takes, what it shows, and the work that it is in a transaction.
 """
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import ClassVar, Final, NamedTuple, TypeVar
@@ -13,9 +13,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ringback.api.callback_urls import callback_url
-from ringback.api.changes import change
 from ringback.api.forms import Parameters, read_form, read_query
-from ringback.api.operation import PAGES, Many, Nothing, Operation, Parameter, lists_among, names_of
+from ringback.api.operation import (
+    PAGES,
+    Body,
+    Many,
+    Nothing,
+    Operation,
+    Parameter,
+    lists_among,
+    names_of,
+)
 from ringback.api.paging import EXAMINED, HasSid, Paging, page_of, read_paging
 from ringback.api.representation import json_answer, with_unknown
 from ringback.api.services import Services
@@ -23,19 +31,20 @@ from ringback.api.shown import Shown
 from ringback.api.sign_in import account_of, reach_of
 from ringback.core.account import Account
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.codes import SUPER_SIM, Codes
-from ringback.core.errors import NoSuchPage
+from ringback.core.codes import SUPER_SIM, WIRELESS, Codes
+from ringback.core.errors import InvalidCallbackUrl, NoSuchPage
 from ringback.core.listener import Hook
 from ringback.core.method import Method
 from ringback.operations.moment import Moment
 from ringback.ports import RecordPage, Transaction, Window
 
 T = TypeVar("T")
-R = TypeVar("R", bound=HasSid)
+R = TypeVar("R")
+S = TypeVar("S", bound=HasSid)
 
 Fetching = Callable[[Transaction, str, str], R]
 """Returns an account's record by its SID, or its unique name; raises NotFound."""
-Listing = Callable[[Transaction, str, Window], Sequence[R]]
+Listing = Callable[[Transaction, str, Window], Sequence[S]]
 """Returns a page of an account's records."""
 Deleting = Callable[[Transaction, str, str, Moment], None]
 """Deletes an account's record by its SID, or its unique name; raises NotFound."""
@@ -50,9 +59,11 @@ class Call(NamedTuple):
     """What a request asks for, and who asks."""
 
     account_sid: str
+    """EVERY for an operator's key where an operation is about all accounts."""
     sid: str
     """Which resource its path names, by SID or unique name; empty where it names none."""
     given: Parameters
+    request: Request
 
 
 class Resource:
@@ -64,30 +75,56 @@ class Resource:
     def __init__(self, services: Services) -> None:
         self._services = services
 
+    def operation(
+        self,
+        verb: str,
+        path: str,
+        name: str,
+        meaning: str,
+        work: Callable[[Call], Awaitable[Response]],
+        *,
+        answers: Mapping[int, Body],
+        takes: Sequence[Parameter] = (),
+        for_all: bool = False,
+        calls_back: str | None = None,
+        conflicts: bool = False,
+    ) -> Operation:
+        """Return the operation that this work is; it takes a form with a POST, else a query.
+
+        With `for_all` an operator's key asks for all accounts, unless it names one.
+        """
+
+        async def handle(request: Request) -> Response:
+            call = await self._call(request, takes, for_all=for_all)
+            return with_unknown(call.given, await work(call))
+
+        return Operation(verb, path, name, meaning, handle, answers, takes, calls_back, conflicts)
+
     def lists(
         self,
         path: str,
         name: str,
         meaning: str,
-        shown: Shown[R],
-        asked: Callable[[Call], Listing[R]],
+        shown: Shown[S],
+        asked: Callable[[Call], Listing[S]],
         *,
         takes: Sequence[Parameter] = (),
     ) -> Operation:
         """Return the operation that lists records of this name."""
-        parameters = (*takes, *PAGES)
 
-        async def handle(request: Request) -> Response:
-            call = await self._listed(request, parameters)
+        async def work(call: Call) -> Response:
             listing, paging = asked(call), read_paging(call.given)
             with self._paging():
                 records = await self._read(
                     call.account_sid, lambda tx: listing(tx, call.account_sid, paging.window)
                 )
-            return self._page(request, call.given, paging, shown, records)
+            return self._page(call, paging, shown, records)
 
-        return Operation(
-            "GET", path, f"List{name}", meaning, handle, {200: Many(shown)}, parameters
+        return self.operation(
+            *("GET", path, f"List{name}", meaning, work),
+            answers={200: Many(shown)},
+            takes=(*takes, *PAGES),
+            for_all=True,
         )
 
     def fetches(
@@ -95,31 +132,29 @@ class Resource:
     ) -> Operation:
         """Return the operation that fetches a record of this name."""
 
-        async def handle(request: Request) -> Response:
-            call = await self._queried(request)
+        async def work(call: Call) -> Response:
             record = await self._read(
                 call.account_sid, lambda tx: fetching(tx, call.account_sid, call.sid)
             )
-            return self._show(request, shown, record, 200, call.given)
+            return self._show(call, shown, record)
 
-        return Operation("GET", path, f"Fetch{name}", meaning, handle, {200: shown})
+        return self.operation("GET", path, f"Fetch{name}", meaning, work, answers={200: shown})
 
     def deletes(
         self, path: str, name: str, meaning: str, deleting: Deleting, *, conflicts: bool = False
     ) -> Operation:
         """Return the operation that deletes a record of this name."""
 
-        async def handle(request: Request) -> Response:
-            call = await self._queried(request)
+        async def work(call: Call) -> Response:
             await self._change(lambda tx, moment: deleting(tx, call.account_sid, call.sid, moment))
-            return with_unknown(call.given, Response(status_code=204))
+            return Response(status_code=204)
 
         answers = {204: Nothing()}
-        return Operation(
-            "DELETE", path, f"Delete{name}", meaning, handle, answers, conflicts=conflicts
+        return self.operation(
+            *("DELETE", path, f"Delete{name}", meaning, work), answers=answers, conflicts=conflicts
         )
 
-    def creates(
+    def changes(
         self,
         path: str,
         name: str,
@@ -127,64 +162,38 @@ class Resource:
         shown: Shown[R],
         asked: Callable[[Call], Change[R]],
         *,
-        takes: Sequence[Parameter],
+        takes: Sequence[Parameter] = (),
+        status: int = 200,
         calls_back: str | None = None,
+        conflicts: bool = False,
     ) -> Operation:
-        """Return the operation that makes a record of this name."""
-        handle = self._writing(shown, takes, asked, 201)
-        return Operation(
-            "POST", path, f"Create{name}", meaning, handle, {201: shown}, takes, calls_back
+        """Return the operation of this whole name that changes something by a POST."""
+
+        async def work(call: Call) -> Response:
+            return self._show(call, shown, await self._change(asked(call)), status)
+
+        return self.operation(
+            *("POST", path, name, meaning, work),
+            answers={status: shown},
+            takes=takes,
+            calls_back=calls_back,
+            conflicts=conflicts,
         )
 
-    def updates(
-        self,
-        path: str,
-        name: str,
-        meaning: str,
-        shown: Shown[R],
-        asked: Callable[[Call], Change[R]],
-        *,
-        takes: Sequence[Parameter],
-        calls_back: str | None = None,
-    ) -> Operation:
-        """Return the operation that updates a record of this name."""
-        handle = self._writing(shown, takes, asked, 200)
-        return Operation(
-            "POST", path, f"Update{name}", meaning, handle, {200: shown}, takes, calls_back
-        )
-
-    def _writing(
-        self,
-        shown: Shown[R],
-        takes: Sequence[Parameter],
-        asked: Callable[[Call], Change[R]],
-        status: int,
-    ) -> Callable[[Request], Awaitable[Response]]:
-        async def handle(request: Request) -> Response:
-            call = await self._posted(request, takes)
-            record = await self._change(asked(call))
-            return self._show(request, shown, record, status, call.given)
-
-        return handle
-
-    async def _listed(self, request: Request, parameters: Sequence[Parameter]) -> Call:
-        """Return what a request for a list asks for; an operator's is about all accounts."""
-        reach = await reach_of(request, self._services.sign_ins)
-        query = read_query(request, names_of(parameters), codes=self.codes)
-        return Call(reach, request.path_params.get("sid", ""), query)
-
-    async def _queried(self, request: Request, parameters: Sequence[Parameter] = ()) -> Call:
-        """Return what a request with a query asks for."""
-        account = await self._account(request)
-        query = read_query(request, names_of(parameters), codes=self.codes)
-        return Call(account.sid, request.path_params.get("sid", ""), query)
-
-    async def _posted(self, request: Request, parameters: Sequence[Parameter]) -> Call:
-        """Return what a request with a form asks for."""
-        account = await self._account(request)
-        names, lists = names_of(parameters), lists_among(parameters)
-        form = await read_form(request, names, lists=lists, codes=self.codes)
-        return Call(account.sid, request.path_params.get("sid", ""), form)
+    async def _call(
+        self, request: Request, takes: Sequence[Parameter], *, for_all: bool = False
+    ) -> Call:
+        """Return what a request asks for, with a form or a query."""
+        if for_all:
+            account_sid = await reach_of(request, self._services.sign_ins)
+        else:
+            account_sid = (await self._account(request)).sid
+        names = names_of(takes)
+        if request.method == "POST":
+            given = await read_form(request, names, lists=lists_among(takes), codes=self.codes)
+        else:
+            given = read_query(request, names, codes=self.codes)
+        return Call(account_sid, next(iter(request.path_params.values()), ""), given, request)
 
     def _called_back(self, call: Call) -> tuple[CallbackUrl | None, Method]:
         """Return whom a request wants to be told of what comes of it, and how.
@@ -205,6 +214,16 @@ class Resource:
             method=form.choice(f"{name}Method", Method),
         )
 
+    def _address(self, form: Parameters, name: str) -> str | None:
+        """Return a URL that is only kept, empty to take it away, or None where it wasn't given."""
+        text = form.text(name)
+        if not text:
+            return text
+        try:
+            return self._services.read_url(text).configured
+        except InvalidCallbackUrl as refused:
+            raise InvalidCallbackUrl(f"{name}: {refused.message}") from None
+
     async def _account(self, request: Request) -> Account:
         return await account_of(request, self._services.sign_ins)
 
@@ -213,10 +232,10 @@ class Resource:
         return await self._services.store.read(work, asked_by=account_sid)
 
     async def _all(
-        self, account_sid: str, listing: Callable[[Transaction, Window], RecordPage[R]]
-    ) -> list[R]:
+        self, account_sid: str, listing: Callable[[Transaction, Window], RecordPage[S]]
+    ) -> list[S]:
         """Return all records of a list, read bit by bit, so that others have their turn."""
-        records, last = list[R](), None
+        records, last = list[S](), None
         while True:
             some = await self._read(account_sid, partial(_page_after, listing, last))
             records += some
@@ -234,27 +253,30 @@ class Resource:
 
     async def _change(self, work: Callable[[Transaction, Moment], T]) -> T:
         """Run what changes something, and let what is due of it be seen at once."""
-        return await change(self._services, work)
+        moment = self._services.moment()
+        result = await self._services.store.transact(lambda tx: work(tx, moment))
+        self._services.progress.wake()
+        return result
 
-    def _page(
-        self,
-        request: Request,
-        query: Parameters,
-        paging: Paging,
-        shown: Shown[R],
-        records: Sequence[R],
-    ) -> Response:
+    def _page(self, call: Call, paging: Paging, shown: Shown[S], records: Sequence[S]) -> Response:
         """Answer with one page of a list."""
-        page = page_of(shown.plural, records, shown.at(request), paging=paging, request=request)
-        return with_unknown(query, json_answer(page))
+        show = shown.at(call.request)
+        return json_answer(
+            page_of(shown.plural, records, show, paging=paging, request=call.request)
+        )
 
-    def _show(
-        self, request: Request, shown: Shown[R], record: R, status: int, given: Parameters
-    ) -> Response:
-        return with_unknown(given, json_answer(shown.at(request)(record), status))
+    def _show(self, call: Call, shown: Shown[R], record: R, status: int = 200) -> Response:
+        """Answer with a record."""
+        return json_answer(shown.at(call.request)(record), status)
+
+
+class WirelessResource(Resource):
+    """The operations on one kind of resource of Programmable Wireless."""
+
+    codes: ClassVar[Codes] = WIRELESS
 
 
 def _page_after(
-    listing: Callable[[Transaction, Window], RecordPage[R]], last: str | None, tx: Transaction
-) -> RecordPage[R]:
+    listing: Callable[[Transaction, Window], RecordPage[S]], last: str | None, tx: Transaction
+) -> RecordPage[S]:
     return listing(tx, Window(_READ_AT_ONCE, after=last, examining=EXAMINED))

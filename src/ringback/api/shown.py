@@ -1,10 +1,11 @@
 """How records stand in answers: one table of fields, from which answers and documents are made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from functools import partial
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from starlette.requests import Request
 
@@ -13,6 +14,7 @@ from ringback.api.schemas import INSTANT, TEXT, URL, Schema, object_of, or_null,
 from ringback.core.sids import Kind
 
 R = TypeVar("R")
+R_contra = TypeVar("R_contra", contravariant=True)
 
 UrlOf = Callable[[str], str]
 """From a path of our routes to the URL at which the asking client reaches it."""
@@ -25,19 +27,28 @@ class Vendor(Enum):
     KORE = auto()
 
 
+class Show(Protocol[R_contra]):
+    """Shows a record; fields whose values are at hand are not worked out again."""
+
+    def __call__(self, record: R_contra, /, **known: object) -> dict[str, Any]:
+        """Return it as it stands in an answer."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Field(Generic[R]):
     """A field of an answer: its name, its schema, and where its value comes from."""
 
     name: str
     schema: Schema
-    value: Callable[[R, UrlOf], object]
+    value: Callable[[R, UrlOf], object] | str
+    """What works it out, or the attribute of the record that it is."""
     vendor: Vendor | None = None
     """None where both have it."""
     at_kore: Callable[[R, UrlOf], object] | None = None
     """Where its value comes from in KORE's API, if not from the same."""
 
-    def value_for(self, vendor: Vendor) -> Callable[[R, UrlOf], object]:
+    def value_for(self, vendor: Vendor) -> Callable[[R, UrlOf], object] | str:
         """Return where its value comes from in this vendor's API."""
         return self.at_kore if vendor is Vendor.KORE and self.at_kore else self.value
 
@@ -45,11 +56,15 @@ class Field(Generic[R]):
 class Shown(Generic[R]):
     """Records of one kind as answers show them."""
 
-    def __init__(self, name: str, plural: str, *fields: Field[R]) -> None:
+    def __init__(
+        self, name: str, plural: str, *fields: Field[R], parts: "Sequence[Shown[Any]]" = ()
+    ) -> None:
         self.name = name
         """Of its schema in documents."""
         self.plural = plural
         """The key of a list of them."""
+        self.parts = parts
+        """What its schema refers to by name."""
         self._fields = fields
 
     @property
@@ -59,29 +74,60 @@ class Shown(Generic[R]):
         needed = [field.name for field in self._fields if field.vendor is None]
         return {**schema, "required": needed}
 
-    def at(self, request: Request) -> Callable[[R], dict[str, Any]]:
+    def at(self, request: Request) -> Show[R]:
         """Return what shows a record to whoever asks."""
+        return self.show_by(
+            partial(url_of, request), Vendor.KORE if is_at_kore(request) else Vendor.TWILIO
+        )
 
-        def url(path: str) -> str:
-            return url_of(request, path)
-
-        asked = Vendor.KORE if is_at_kore(request) else Vendor.TWILIO
+    def show_by(self, url: UrlOf, asked: Vendor = Vendor.TWILIO) -> Show[R]:
+        """Return what shows a record with such URLs, as the API of this vendor has it."""
         fields = [
             (field.name, field.value_for(asked))
             for field in self._fields
             if field.vendor in (None, asked)
         ]
+        names = [name for name, _ in fields]
+        # One look at a record fetches all that stands in it as it is, since lists can be long; what
+        # is worked out only gets its place by that.
+        read = attrgetter(
+            *(value if isinstance(value, str) else "__class__" for _, value in fields)
+        )
+        others = [(name, value) for name, value in fields if not isinstance(value, str)]
 
-        def show(record: R) -> dict[str, Any]:
-            return {name: value(record, url) for name, value in fields}
+        def show(record: R, /, **known: object) -> dict[str, Any]:
+            shown: dict[str, Any] = dict(zip(names, read(record), strict=True))
+            for name, value in others:
+                shown[name] = known[name] if name in known else value(record, url)
+            return shown
+
+        return show
+
+
+class JsonObject(Shown[Mapping[str, object]]):
+    """An object that whoever answers writes itself, by this schema."""
+
+    def __init__(self, name: str, schema: Schema, *parts: Shown[Any]) -> None:
+        super().__init__(name, "", parts=parts)
+        self._schema = schema
+
+    @property
+    def schema(self) -> Schema:
+        """The schema of it."""
+        return self._schema
+
+    def show_by(self, url: UrlOf, asked: Vendor = Vendor.TWILIO) -> Show[Mapping[str, object]]:
+        """Return what shows it as it is."""
+
+        def show(record: Mapping[str, object], /, **_: object) -> dict[str, Any]:
+            return dict(record)
 
         return show
 
 
 def field(name: str, schema: Schema = TEXT, attribute: str | None = None) -> Field[Any]:
     """Return a field that shows an attribute of the same name, or of another one."""
-    get = attrgetter(attribute or name)
-    return Field(name, schema, lambda record, _: get(record))
+    return Field(name, schema, attribute or name)
 
 
 def maybe(name: str, schema: Schema = TEXT, attribute: str | None = None) -> Field[Any]:
@@ -92,6 +138,12 @@ def maybe(name: str, schema: Schema = TEXT, attribute: str | None = None) -> Fie
 def worked_out(name: str, schema: Schema, value: Callable[[Any], object]) -> Field[Any]:
     """Return a field whose value is worked out from the record."""
     return Field(name, schema, lambda record, _: value(record))
+
+
+def nested(name: str, of: Shown[Any], attribute: str | None = None) -> Field[Any]:
+    """Return a field that shows a record within the record, or null."""
+    get, show = attrgetter(attribute or name), of.show_by(str)
+    return Field(name, or_null(of.schema), lambda record, _: (inner := get(record)) and show(inner))
 
 
 def of_vendor(vendor: Vendor, field: Field[Any]) -> Field[Any]:

@@ -6,9 +6,10 @@ from typing import Final
 
 import pytest
 
-from ringback.api.portal.clock import clock_routes
-from ringback.api.portal.policy import policy_routes
-from ringback.api.sign_in import SignIns
+from ringback.api.operation import Operation
+from ringback.api.portal.clock import ClockResource
+from ringback.api.portal.policy import PolicyResource
+from ringback.api.services import Services
 from ringback.core.source import NOTICE, Hold, Policy
 from ringback.core.transition import Transition
 from ringback.engine.foresight import Foresight
@@ -126,7 +127,6 @@ async def caller(intake: KeepingIntake) -> Caller:
     store, clock = MemoryStore(), VirtualClock.stopped(at=NOW)
     await store.transact(fill_with_plenty)
     await store.transact(_have_secret_to_rehearse)
-    sign_ins = SignIns(store, clock)
     policy = Policy(NOTICE.phases, (Hold("before", ACCOUNT_SID, until=NOW),))
     in_force = PolicyInForce(Transition(policy))
     foresight = Foresight(
@@ -134,11 +134,12 @@ async def caller(intake: KeepingIntake) -> Caller:
     )
     async with running(foresight):
         await counted(foresight, NOW)
-    beside = [
-        *clock_routes(sign_ins, Timelapse(clock, ())),
-        *policy_routes(sign_ins, foresight),
-    ]
-    app = app_on(store, clock=clock, intake=intake, beside=beside)
+
+    def beside(services: Services) -> list[Operation]:
+        clocks = ClockResource(services, Timelapse(clock, ()))
+        return [*clocks.operations(), *PolicyResource(services, foresight).operations()]
+
+    app = app_on(store, clock=clock, intake=intake, portal=beside)
     return Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
 
 

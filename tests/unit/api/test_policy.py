@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 from starlette.types import ASGIApp
 
-from ringback.api.portal.policy import policy_routes
-from ringback.api.sign_in import ACT_FOR, SignIns
+from ringback.api.portal.policy import PolicyResource
+from ringback.api.sign_in import ACT_FOR
 from ringback.core.source import NOTICE, Hold, Policy
 from ringback.core.transition import Transition
 from ringback.engine.foresight import Foresight
@@ -67,11 +67,15 @@ async def foresight(store: Store, clock: FakeClock, in_force: PolicyInForce) -> 
     )
 
 
+def app_with(foresight: Foresight, store: Store, clock: FakeClock) -> ASGIApp:
+    return app_on(store, clock=clock, portal=lambda on: PolicyResource(on, foresight).operations())
+
+
 @pytest.fixture
 async def app(store: Store, clock: FakeClock, foresight: Foresight) -> ASGIApp:
     async with running(foresight):
         await counted(foresight, DATE)
-    return app_on(store, clock=clock, beside=policy_routes(SignIns(store, clock), foresight))
+    return app_with(foresight, store, clock)
 
 
 @pytest.fixture
@@ -141,7 +145,7 @@ async def test_before_anything_was_counted_it_says_so(
     store: Store, clock: FakeClock, in_force: PolicyInForce
 ) -> None:
     foresight = Foresight(in_force, count=partial(count_last_week, store), clock=clock, before=())
-    app = app_on(store, clock=clock, beside=policy_routes(SignIns(store, clock), foresight))
+    app = app_with(foresight, store, clock)
     told = (await Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN)).get(POLICY)).json
     assert (told["counted"], told["dependents"]) == (None, [])
     assert [hold["account_sid"] for hold in told["holds"]] == [ACCOUNT_SID, None]

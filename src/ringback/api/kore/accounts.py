@@ -8,12 +8,10 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.changes import change
 from ringback.api.forms import Parameters, read_query
 from ringback.api.kore.documents import read_document
 from ringback.api.representation import json_answer, with_unknown
-from ringback.api.services import Services
-from ringback.api.sign_in import account_of
+from ringback.api.resource import Resource
 from ringback.core.account import Account
 from ringback.core.codes import PLATFORM
 from ringback.core.errors import Forbidden
@@ -24,11 +22,8 @@ from ringback.ports import Transaction
 _FILTER: Final = "account_id"
 
 
-class AccountResource:
+class AccountResource(Resource):
     """An account and its subaccounts."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     async def create(self, request: Request) -> Response:
         """Make a subaccount: 200, as KORE answers it."""
@@ -38,8 +33,7 @@ class AccountResource:
         asked.text("description")
         if account.parent_sid is not None:
             raise Forbidden(f"{account.kore_id} is a subaccount, and has none of its own")
-        made = await change(
-            self._services,
+        made = await self._change(
             lambda tx, moment: create_bare_account(
                 tx, name=name, now=moment.now, chance=moment.chance, parent_sid=account.sid
             ),
@@ -71,11 +65,8 @@ class AccountResource:
             family = family_of(tx, account)
             return family if wanted is None else [in_family(tx, account, wanted)], family
 
-        found, family = await self._services.store.read(work, asked_by=account.sid)
+        found, family = await self._read(account.sid, work)
         return query, found, {one.sid: one for one in family}
-
-    async def _account(self, request: Request) -> Account:
-        return await account_of(request, self._services.sign_ins)
 
 
 def _show(account: Account, family: dict[str, Account]) -> dict[str, Any]:

@@ -10,14 +10,12 @@ from typing import Any, Final, cast
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.changes import change
 from ringback.api.forms import read_query
 from ringback.api.json_bodies import Json
 from ringback.api.kore.documents import Document, missing, read_document, wrong
 from ringback.api.kore.pages import PAGING, read_page
 from ringback.api.representation import json_answer, shown_once, with_unknown
-from ringback.api.services import Services
-from ringback.api.sign_in import account_of
+from ringback.api.resource import Resource
 from ringback.core.account import Account
 from ringback.core.api_client import PRODUCTS, ApiClient, Area, ClientType
 from ringback.core.codes import PLATFORM
@@ -29,11 +27,8 @@ from ringback.ports import Transaction
 _KNOWN: Final = ("account_id", "name", "locked", "scopes")
 
 
-class ClientResource:
+class ClientResource(Resource):
     """The API clients of an account."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     async def create(self, request: Request) -> Response:
         """Make a client for products: 201, with its secret, which is shown only now."""
@@ -59,7 +54,7 @@ class ClientResource:
             )
             return made, owner
 
-        made, owner = await change(self._services, work)
+        made, owner = await self._change(work)
         return shown_once(json_answer(_show_new(made, owner), 201))
 
     async def list(self, request: Request) -> Response:
@@ -69,9 +64,7 @@ class ClientResource:
         for name in PAGING:
             query.required(name)
         wanted = query.choice("client_type", ClientType)
-        clients = await self._services.store.read(
-            lambda tx: tx.api_clients.of(account.sid), asked_by=account.sid
-        )
+        clients = await self._read(account.sid, lambda tx: tx.api_clients.of(account.sid))
         found = [client for client in clients if wanted in (None, client.type)]
         page = read_page(found, query, request)
         shown = [_show(client, account) for client in page.records]
@@ -87,15 +80,12 @@ class ClientResource:
             client = fetch_client(tx, sid, owners)
             return client, owners[client.account_sid]
 
-        client, owner = await self._services.store.read(work, asked_by=account.sid)
+        client, owner = await self._read(account.sid, work)
         return json_answer({"client": _show(client, owner)})
 
     async def ping(self, request: Request) -> Response:
         """Say that somebody answers; nobody has to sign in for it."""
         return json_answer({"status": "OK"})
-
-    async def _account(self, request: Request) -> Account:
-        return await account_of(request, self._services.sign_ins)
 
 
 def _products_in(asked: Document) -> list[Area]:

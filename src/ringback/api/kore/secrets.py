@@ -8,14 +8,11 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.changes import change
 from ringback.api.forms import read_query
 from ringback.api.kore.documents import Document, missing, read_document, wrong
 from ringback.api.kore.pages import PAGING, read_page
 from ringback.api.representation import json_answer, shown_once, with_unknown
-from ringback.api.services import Services
-from ringback.api.sign_in import account_of
-from ringback.core.account import Account
+from ringback.api.resource import Resource
 from ringback.core.codes import PLATFORM
 from ringback.core.webhook_secret import SecretStatus
 from ringback.operations.accounts import fetch_account
@@ -24,19 +21,15 @@ from ringback.operations.webhook_secrets import Held, change_secret, create_secr
 _KNOWN: Final = ("Name", "Status")
 
 
-class SecretResource:
+class SecretResource(Resource):
     """The webhook secrets of an account."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     async def create(self, request: Request) -> Response:
         """Make a secret: 201, with its value, which is shown only now."""
         account = await self._account(request)
         asked = await read_document(request, _KNOWN[:1])
         name = asked.required("Name")
-        held = await change(
-            self._services,
+        held = await self._change(
             lambda tx, moment: create_secret(
                 tx,
                 fetch_account(tx, account.sid),
@@ -54,9 +47,7 @@ class SecretResource:
         account = await self._account(request)
         query = read_query(request, ("status", *PAGING), codes=PLATFORM)
         status = query.choice("status", SecretStatus)
-        current = await self._services.store.read(
-            lambda tx: fetch_account(tx, account.sid), asked_by=account.sid
-        )
+        current = await self._read(account.sid, lambda tx: fetch_account(tx, account.sid))
         found = [held for held in current.webhook_secrets.all if status in (None, held[0])]
         page = read_page(found, query, request)
         shown = {"data": list(map(_show, page.records)), "meta_data": page.meta}
@@ -70,8 +61,7 @@ class SecretResource:
         if name is None and status is None:
             raise missing("Name or Status")
         secret_id = request.path_params["id"]
-        held = await change(
-            self._services,
+        held = await self._change(
             lambda tx, moment: change_secret(
                 tx,
                 fetch_account(tx, account.sid),
@@ -83,9 +73,6 @@ class SecretResource:
             ),
         )
         return with_unknown(asked.warned_of, json_answer(_show(held)))
-
-    async def _account(self, request: Request) -> Account:
-        return await account_of(request, self._services.sign_ins)
 
 
 def _status_in(asked: Document) -> SecretStatus | None:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from ringback.api.failures import Tried
 from ringback.api.forms import read_form
 from ringback.api.representation import json_answer, shown_once, with_unknown
-from ringback.api.services import Services
+from ringback.api.resource import Resource
 from ringback.api.sign_in import address_of
 from ringback.core.caller import Caller
 from ringback.core.codes import PLATFORM
@@ -24,11 +24,8 @@ _GRANT: Final = "client_credentials"
 _KNOWN: Final = ("grant_type", "client_id", "client_secret")
 
 
-class TokenResource:
+class TokenResource(Resource):
     """The exchange of credentials for tokens."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     async def exchange(self, request: Request) -> Response:
         """Give out a token: 200; 401 in OAuth's form for wrong credentials."""

@@ -40,6 +40,20 @@ Callbacks = Mapping[str, Sequence[DescribedCallback]]
 """By what an operation's `calls_back` says."""
 
 
+class Product(NamedTuple):
+    """A SIM product: it has an API and a document of its own."""
+
+    name: str
+    prefix: str
+    """What its paths have in front, which says that they are its."""
+    callbacks: Callbacks
+
+    @property
+    def described(self) -> list[DescribedCallback]:
+        """All callbacks that it sends."""
+        return [described for group in self.callbacks.values() for described in group]
+
+
 _MAY_BE_EMPTY: Final = ("payload", "command")
 
 # What a parameter holds that its name doesn't say.

@@ -1,12 +1,12 @@
 """Where the documents are published: `/openapi.json` and `/wireless/openapi.json`."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from ringback.api.addressing import SUPER_SIM, WIRELESS, is_at_home, url_of
 from ringback.api.openapi.docs_page import docs_routes
@@ -33,17 +33,13 @@ class Publishing:
 
 
 def openapi_routes(
-    supersim: Sequence[Operation],
-    wireless: Sequence[Operation] = (),
-    *,
-    beside: Collection[BaseRoute] = (),
+    supersim: Sequence[Operation], wireless: Sequence[Operation] = ()
 ) -> list[BaseRoute]:
     """Return the routes of the documents of both products, and of the pages that show them.
 
-    What of the portal there is `beside` the operations is described in that of Super SIM.
+    The operations of the portal are described in that of Super SIM.
     """
-    paths = {route.path for route in beside if isinstance(route, Route)}
-    of_supersim = Publishing(lambda: _of_supersim(supersim, paths), _servers_of_supersim)
+    of_supersim = Publishing(lambda: _of_supersim(supersim), _servers_of_supersim)
     of_wireless = Publishing(lambda: _of_wireless(wireless), _servers_of_wireless)
     return [
         resource("/openapi.json", get=of_supersim.show),
@@ -55,12 +51,11 @@ def openapi_routes(
 # What describes an API is a tenth of what a start would have to import, and few ask for it.
 
 
-def _of_supersim(operations: Sequence[Operation], paths: Collection[str]) -> Document:
+def _of_supersim(operations: Sequence[Operation]) -> Document:
     from ringback.api.openapi.document import document_of  # noqa: PLC0415 (see above)
-    from ringback.api.openapi.portal import served  # noqa: PLC0415 (likewise)
     from ringback.api.openapi.supersim import PRODUCT  # noqa: PLC0415 (likewise)
 
-    return document_of(PRODUCT, operations, served(paths))
+    return document_of(PRODUCT, operations)
 
 
 def _of_wireless(operations: Sequence[Operation]) -> Document:

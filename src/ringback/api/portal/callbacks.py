@@ -1,71 +1,61 @@
 """Looking at callbacks and their attempts over HTTP."""
 
-from starlette.requests import Request
+from typing import Final
+
 from starlette.responses import Response
 
-from ringback.api.forms import Parameters, read_query
-from ringback.api.paging import PAGING, page_of, read_paging, whole_list
-from ringback.api.portal.filters import FILTERS, STATUSES, read_filter
-from ringback.api.portal.records import show_attempt, show_callback
-from ringback.api.representation import json_answer, with_unknown
-from ringback.api.services import Services
-from ringback.api.sign_in import account_of, reach_of
-from ringback.core.callback import UNDELIVERED, CallbackStatus
+from ringback.api.operation import Many, Operation
+from ringback.api.paging import whole_list
+from ringback.api.portal.filters import FILTERS, STATUS, STATUSES, read_filter
+from ringback.api.portal.records import ATTEMPT, CALLBACK
+from ringback.api.representation import json_answer
+from ringback.api.resource import Call, Listing, Resource
+from ringback.core.callback import UNDELIVERED, Callback, CallbackStatus
 from ringback.operations.callbacks import fetch_attempts, fetch_callback
 
+CALLBACKS: Final = "/portal/v1/callbacks"
 
-class CallbackResource:
+
+class CallbackResource(Resource):
     """What is known of callbacks."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._store = services.store
+    def operations(self) -> list[Operation]:
+        """Return the operations that look."""
+        one, lists = f"{CALLBACKS}/{{sid}}", "List callbacks, newest first."
+        undelivered = "List callbacks that failed or were discarded, newest first."
+        return [
+            self.lists(
+                CALLBACKS, "Callback", lists, CALLBACK, self._list, takes=(STATUS, *FILTERS)
+            ),
+            self.lists(
+                "/portal/v1/undelivered",
+                "Undelivered",
+                undelivered,
+                CALLBACK,
+                lambda call: self._listing(call, UNDELIVERED),
+                takes=FILTERS,
+            ),
+            self.fetches(one, "Callback", "Fetch a callback.", CALLBACK, fetch_callback),
+            self.operation(
+                "GET",
+                f"{one}/attempts",
+                "ListAttempt",
+                "List a callback's attempts, oldest first, with requests and answers.",
+                self._attempts,
+                answers={200: Many(ATTEMPT)},
+            ),
+        ]
 
-    async def list(self, request: Request) -> Response:
-        """List callbacks, newest first."""
-        reach = await reach_of(request, self._services.sign_ins)
-        query = read_query(request, ("Status", *FILTERS, *PAGING))
-        statuses = query.meaning("Status", STATUSES)
-        return await self._page(request, reach, query, statuses)
+    def _list(self, call: Call) -> Listing[Callback]:
+        return self._listing(call, call.given.meaning("Status", STATUSES))
 
-    async def undelivered(self, request: Request) -> Response:
-        """List the callbacks that ended without a delivery, newest first."""
-        reach = await reach_of(request, self._services.sign_ins)
-        query = read_query(request, (*FILTERS, *PAGING))
-        return await self._page(request, reach, query, UNDELIVERED)
+    def _listing(self, call: Call, statuses: frozenset[CallbackStatus] | None) -> Listing[Callback]:
+        which = read_filter(call.given, statuses=statuses, sources=self._services.sources)
+        return lambda tx, reach, window: tx.callbacks.page(reach, which, window)
 
-    async def fetch(self, request: Request) -> Response:
-        """Fetch one callback."""
-        account = await account_of(request, self._services.sign_ins)
-        sid = request.path_params["sid"]
-        callback = await self._store.read(
-            lambda tx: fetch_callback(tx, account.sid, sid), asked_by=account.sid
+    async def _attempts(self, call: Call) -> Response:
+        attempts = await self._read(
+            call.account_sid, lambda tx: fetch_attempts(tx, call.account_sid, call.sid)
         )
-        return json_answer(show_callback(callback))
-
-    async def attempts(self, request: Request) -> Response:
-        """List all attempts of a callback, in the order in which they were made."""
-        account = await account_of(request, self._services.sign_ins)
-        sid = request.path_params["sid"]
-        attempts = await self._store.read(
-            lambda tx: fetch_attempts(tx, account.sid, sid), asked_by=account.sid
-        )
-        shown = [show_attempt(attempt) for attempt in attempts]
-        return json_answer(whole_list("attempts", shown, request=request))
-
-    async def _page(
-        self,
-        request: Request,
-        reach: str,
-        query: Parameters,
-        statuses: frozenset[CallbackStatus] | None,
-    ) -> Response:
-        which, paging = (
-            read_filter(query, statuses=statuses, sources=self._services.sources),
-            read_paging(query),
-        )
-        callbacks = await self._store.read(
-            lambda tx: tx.callbacks.page(reach, which, paging.window), asked_by=reach
-        )
-        page = page_of("callbacks", callbacks, show_callback, paging=paging, request=request)
-        return with_unknown(query, json_answer(page))
+        shown = list(map(ATTEMPT.at(call.request), attempts))
+        return json_answer(whole_list("attempts", shown, request=call.request))

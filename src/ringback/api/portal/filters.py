@@ -4,10 +4,12 @@ from collections.abc import Collection
 from typing import Final
 
 from ringback.api.forms import Parameters
+from ringback.api.operation import Parameter
+from ringback.api.schemas import INSTANT, TEXT, one_of
 from ringback.core.callback import UNDELIVERED, CallbackStatus
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Invalid, InvalidCallbackUrl
-from ringback.core.source import SourceName
+from ringback.core.source import Source, SourceName
 from ringback.ports import CallbackFilter
 
 STATUSES: Final = {
@@ -16,7 +18,20 @@ STATUSES: Final = {
 }
 """What a parameter may say of the status, and what it stands for."""
 
-FILTERS: Final = ("Source", "IdempotencyToken", "Destination", "CreatedAfter", "CreatedBefore")
+STATUS: Final = Parameter(
+    "Status", {"type": "string", "enum": list(STATUSES)}, "Only those with this status."
+)
+OF_SOURCE: Final = Parameter(
+    "Source", one_of(Source), "Only those from this source; one that the settings add will do, too."
+)
+DESTINATION: Final = Parameter("Destination", TEXT, "Only those to the host of this URL.")
+FILTERS: Final = (
+    OF_SOURCE,
+    Parameter("IdempotencyToken", TEXT, "Only the one with this token."),
+    DESTINATION,
+    Parameter("CreatedAfter", INSTANT, "Only those from this instant on."),
+    Parameter("CreatedBefore", INSTANT, "Only those before this instant."),
+)
 """The parameters of a list of callbacks beside its status and paging."""
 
 

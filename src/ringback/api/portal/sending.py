@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -16,11 +17,26 @@ from ringback.api.json_bodies import (
     read_json,
     refuse_repeats,
 )
-from ringback.api.portal.new_callbacks import MOST_AT_ONCE, items_of, read_one
-from ringback.api.portal.records import show_callback
+from ringback.api.operation import Operation
+from ringback.api.portal.callbacks import CALLBACKS
+from ringback.api.portal.new_callbacks import MAX_KEY, MOST_AT_ONCE, items_of, read_one
+from ringback.api.portal.records import CALLBACK, show_parameters
 from ringback.api.representation import json_answer
+from ringback.api.resource import Resource
+from ringback.api.schemas import (
+    INSTANT,
+    METHOD,
+    URL,
+    Schema,
+    list_of,
+    object_of,
+    or_null,
+    refer,
+    text,
+)
 from ringback.api.services import Services
-from ringback.api.sign_in import account_of, charge_more
+from ringback.api.shown import JsonObject, Show
+from ringback.api.sign_in import charge_more
 from ringback.core.callback import Callback
 from ringback.core.callback_text import write_new
 from ringback.core.errors import Overloaded
@@ -37,27 +53,70 @@ _Prepared = tuple[Callback, list[tuple[str, str]]]
 """A callback that is ready to be kept, and its parameters as they were asked for."""
 
 
-class Sending:
+_SCALAR: Final[Schema] = {"type": ["string", "number", "boolean"]}
+NEW_CALLBACK: Final = JsonObject(
+    "new_callback",
+    {
+        "type": "object",
+        "properties": {
+            "url": {**URL, "description": "A callback URL, with its fragment."},
+            "parameters": {
+                "type": "object",
+                "additionalProperties": {"anyOf": [_SCALAR, {**list_of(_SCALAR), "minItems": 1}]},
+                "description": "What to tell. At most 200 values and 64 KiB when encoded.",
+            },
+            "method": METHOD,
+            "idempotency_key": {
+                **or_null(text(shortest=1, longest=MAX_KEY)),
+                "description": "One that was used before makes no second callback.",
+            },
+            "deliver_at": {**or_null(INSTANT), "description": "Not before; up to 366 days ahead."},
+        },
+        "required": ["url", "parameters"],
+        "additionalProperties": False,
+    },
+)
+_NEW: Final = refer(NEW_CALLBACK.name)
+_BATCH: Final[Schema] = {**list_of(_NEW), "minItems": 1, "maxItems": MOST_AT_ONCE}
+NEW_CALLBACKS: Final = JsonObject(
+    "new_callbacks", {"anyOf": [_NEW, object_of(callbacks=_BATCH)]}, NEW_CALLBACK
+)
+_SENT: Final = refer(CALLBACK.name)
+SENT_CALLBACKS: Final = JsonObject(
+    "sent_callbacks", {"anyOf": [_SENT, object_of(callbacks=list_of(_SENT))]}, CALLBACK
+)
+
+
+class Sending(Resource):
     """Takes new callbacks in."""
 
     def __init__(self, services: Services) -> None:
-        self._services = services
+        super().__init__(services)
         self._arriving_of = Counter[str]()
+
+    def operations(self) -> list[Operation]:
+        """Return the operation that does."""
+        sends = (
+            "Send an event of one's own, or up to 1,000: all or none. 201 means that it is durable."
+        )
+        answers = {201: SENT_CALLBACKS}
+        operation = Operation("POST", CALLBACKS, "SendCallback", sends, self.send, answers)
+        return [operation._replace(takes_json=NEW_CALLBACKS)]
 
     async def send(self, request: Request) -> Response:
         """Keep one callback or many, all or none: 201, which means durable."""
-        account = await account_of(request, self._services.sign_ins)
+        account = await self._account(request)
         body, document = await read_json(request, most=MAX_BODY)
         if isinstance(document, dict) and "callbacks" in document:
             items = items_of(document)
             with self._arriving(account.sid, len(items)):
                 # The first one is the request itself.
                 charge_more(request, self._services.sign_ins, len(items) - 1, may_owe=True)
-                return await self._send_many(account.sid, body, document, items)
+                return await self._send_many(request, account.sid, body, document, items)
         new = self._prepare(document, "", account.sid, self._services.moment())
         check_names(body, document)
         (callback,) = await self._keep(account.sid, [new[0]])
-        return json_answer(_show((callback, new)), 201)
+        return json_answer(_show(CALLBACK.at(request), (callback, new)), 201)
 
     @contextmanager
     def _arriving(self, account_sid: str, count: int) -> Generator[None]:
@@ -76,7 +135,7 @@ class Sending:
             self._arriving_of[account_sid] -= count
 
     async def _send_many(
-        self, account_sid: str, body: bytes, document: Json, items: list[Json]
+        self, request: Request, account_sid: str, body: bytes, document: Json, items: list[Json]
     ) -> Response:
         """Do the same with a batch, in slices but for the commit."""
         services, moment = self._services, self._services.moment()
@@ -97,7 +156,8 @@ class Sending:
             callbacks = await services.batch_intake.keep(account_sid, prepared, texts)
         else:
             callbacks = await self._keep(account_sid, prepared)
-        shown = await services.slices.map(_show, zip(callbacks, new, strict=True))
+        show = partial(_show, CALLBACK.at(request))
+        shown = await services.slices.map(show, zip(callbacks, new, strict=True))
         return json_answer({"callbacks": shown}, 201)
 
     def _prepare(self, item: Json, at: str, account_sid: str, moment: Moment) -> _Prepared:
@@ -118,8 +178,8 @@ class Sending:
         return await self._services.store.transact(lambda tx: send_callbacks(tx, callbacks, intake))
 
 
-def _show(kept: tuple[Callback, _Prepared]) -> dict[str, Any]:
+def _show(show: Show[Callback], kept: tuple[Callback, _Prepared]) -> dict[str, Any]:
     callback, (prepared, parameters) = kept
-    # One that its key led to tells what its own request said.
+    # One that its key led to tells what its own request said; all others need no decoding.
     is_as_asked = callback.body == prepared.body
-    return show_callback(callback, parameters if is_as_asked else None)
+    return show(callback, parameters=show_parameters(parameters)) if is_as_asked else show(callback)

@@ -4,13 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.naming import LONGEST_NAME, UNIQUE_NAME
-from ringback.api.operation import Nothing, Operation, Parameter, required
+from ringback.api.operation import (
+    LONGEST_NAME,
+    UNIQUE_NAME,
+    Nothing,
+    Operation,
+    Parameter,
+    required,
+)
 from ringback.api.paging import cut
-from ringback.api.representation import with_unknown
 from ringback.api.resource import Call, Change, Listing, Resource
 from ringback.api.schemas import TEXT, list_of, object_of, sid_of
 from ringback.api.shown import (
@@ -126,13 +130,24 @@ class AccessProfileResource(Resource):
     def _operations_on_profiles(self) -> list[Operation]:
         name, one, shown = "NetworkAccessProfile", f"{_PATH}/{{sid}}", ACCESS_PROFILE
         return [
-            self.creates(
-                _PATH, name, "Make a Network Access Profile.", shown, _create, takes=_CREATE
+            self.changes(
+                _PATH,
+                f"Create{name}",
+                "Make a Network Access Profile.",
+                shown,
+                _create,
+                takes=_CREATE,
+                status=201,
             ),
             self.lists(_PATH, name, "List Network Access Profiles, newest first.", shown, _list),
             self.fetches(one, name, "Fetch a Network Access Profile.", shown, fetch_access_profile),
-            self.updates(
-                one, name, "Rename a Network Access Profile.", shown, _rename, takes=_RENAME
+            self.changes(
+                one,
+                f"Update{name}",
+                "Rename a Network Access Profile.",
+                shown,
+                _rename,
+                takes=_RENAME,
             ),
         ]
 
@@ -143,48 +158,47 @@ class AccessProfileResource(Resource):
             self.lists(
                 networks, name, "List the networks of a Network Access Profile.", shown, _list_of
             ),
-            self.creates(
+            self.changes(
                 networks,
-                name,
+                f"Create{name}",
                 "Add a network to a Network Access Profile.",
                 shown,
                 _add,
                 takes=_ADD,
+                status=201,
             ),
-            Operation(
+            self.operation(
                 "GET",
                 one,
                 f"Fetch{name}",
                 "Fetch a network of a Network Access Profile.",
-                self.fetch_network,
-                {200: shown},
+                self._fetch_network,
+                answers={200: shown},
             ),
-            Operation(
+            self.operation(
                 "DELETE",
                 one,
                 f"Delete{name}",
                 "Take a network out of a Network Access Profile.",
-                self.remove_network,
-                {204: Nothing()},
+                self._remove_network,
+                answers={204: Nothing()},
             ),
         ]
 
-    async def fetch_network(self, request: Request) -> Response:
-        """Fetch a network of a profile: 200."""
-        call, sid = await self._queried(request), request.path_params["network_sid"]
+    async def _fetch_network(self, call: Call) -> Response:
+        sid = call.request.path_params["network_sid"]
         profile = await self._read(
             call.account_sid, lambda tx: fetch_access_profile(tx, call.account_sid, call.sid)
         )
         network = NetworkInProfile(fetch_network_of(profile, sid), profile.sid)
-        return self._show(request, NETWORK_IN_PROFILE, network, 200, call.given)
+        return self._show(call, NETWORK_IN_PROFILE, network)
 
-    async def remove_network(self, request: Request) -> Response:
-        """Take a network out of a profile: 204."""
-        call, sid = await self._queried(request), request.path_params["network_sid"]
+    async def _remove_network(self, call: Call) -> Response:
+        sid = call.request.path_params["network_sid"]
         await self._change(
             lambda tx, moment: remove_network(tx, call.account_sid, call.sid, sid, moment)
         )
-        return with_unknown(call.given, Response(status_code=204))
+        return Response(status_code=204)
 
 
 def _create(call: Call) -> Change[NetworkAccessProfile]:

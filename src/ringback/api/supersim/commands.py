@@ -102,14 +102,15 @@ class SmsCommandResource(Resource):
         """Return them."""
         name = "SmsCommand"
         return [
-            self.creates(
+            self.changes(
                 _SMS_PATH,
-                name,
+                f"Create{name}",
                 "Send an SMS to a SIM's device.",
                 SMS_COMMAND,
                 self._send,
                 takes=_NEW_SMS,
                 calls_back="smsCommandToSim",
+                status=201,
             ),
             self.lists(
                 _SMS_PATH,
@@ -137,14 +138,15 @@ class IpCommandResource(Resource):
         """Return them."""
         name = "IpCommand"
         return [
-            self.creates(
+            self.changes(
                 _IP_PATH,
-                name,
+                f"Create{name}",
                 "Send a datagram to a SIM's device.",
                 IP_COMMAND,
                 self._send,
                 takes=_NEW_DATAGRAM,
                 calls_back="ipCommandToSim",
+                status=201,
             ),
             self.lists(
                 _IP_PATH,

@@ -69,14 +69,15 @@ class EsimProfileResource(Resource):
         """Return them."""
         name = "EsimProfile"
         return [
-            self.creates(
+            self.changes(
                 _PATH,
-                name,
+                f"Create{name}",
                 "Order an eSIM Profile.",
                 ESIM_PROFILE,
                 self._order,
                 takes=_ORDER,
                 calls_back="esimProfileChanged",
+                status=201,
             ),
             self.lists(
                 _PATH,

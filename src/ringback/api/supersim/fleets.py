@@ -4,8 +4,7 @@ from functools import partial
 from typing import Final
 
 from ringback.api.forms import Parameters
-from ringback.api.naming import LONGEST_NAME, UNIQUE_NAME
-from ringback.api.operation import Operation, Parameter, required
+from ringback.api.operation import LONGEST_NAME, UNIQUE_NAME, Operation, Parameter, required
 from ringback.api.resource import Call, Change, Listing, Resource
 from ringback.api.schemas import FLAG, HOOK_URL, METHOD, TEXT, number, sid_of, text
 from ringback.api.shown import (
@@ -84,13 +83,26 @@ class FleetResource(Resource):
         """Return them."""
         one, told = f"{_PATH}/{{sid}}", "commandFromSim"
         return [
-            self.creates(
-                _PATH, "Fleet", "Make a fleet.", FLEET, self._create, takes=_CREATE, calls_back=told
+            self.changes(
+                _PATH,
+                "CreateFleet",
+                "Make a fleet.",
+                FLEET,
+                self._create,
+                takes=_CREATE,
+                calls_back=told,
+                status=201,
             ),
             self.lists(_PATH, "Fleet", "List fleets, newest first.", FLEET, _list, takes=_FILTERS),
             self.fetches(one, "Fleet", "Fetch a fleet.", FLEET, fetch_fleet),
-            self.updates(
-                one, "Fleet", "Update a fleet.", FLEET, self._update, takes=_UPDATE, calls_back=told
+            self.changes(
+                one,
+                "UpdateFleet",
+                "Update a fleet.",
+                FLEET,
+                self._update,
+                takes=_UPDATE,
+                calls_back=told,
             ),
         ]
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from ringback.api.forms import Parameters
@@ -172,20 +171,18 @@ class HistoryResource(Resource):
                 IP_ADDRESS,
                 _ip_addresses,
             ),
-            Operation(
+            self.operation(
                 "GET",
                 "/supersim/v1/UsageRecords",
                 "ListUsageRecord",
                 "Sum up how much data was used, newest period first.",
-                self.usage_records,
-                {200: Many(USAGE_RECORD)},
-                (*_USAGE, *PAGES),
+                self._usage_records,
+                answers={200: Many(USAGE_RECORD)},
+                takes=(*_USAGE, *PAGES),
             ),
         ]
 
-    async def usage_records(self, request: Request) -> Response:
-        """Sum up usage: 200."""
-        call = await self._queried(request, (*_USAGE, *PAGES))
+    async def _usage_records(self, call: Call) -> Response:
         parameters, account_sid = call.given, call.account_sid
         paging, now = read_paging(parameters), self._services.clock.now()
         filters = await self._read(
@@ -207,7 +204,7 @@ class HistoryResource(Resource):
         period = {"StartTime": iso(query.start), "EndTime": iso(query.end)}
         given = {**dict(paging.filters), **period}
         paging = replace(paging, filters=tuple(given.items()))
-        return self._page(request, parameters, paging, USAGE_RECORD, records)
+        return self._page(call, paging, USAGE_RECORD, records)
 
 
 def _settings_updates(call: Call) -> Listing[SettingsUpdate]:

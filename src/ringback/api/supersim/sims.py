@@ -4,11 +4,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.naming import LONGEST_NAME, UNIQUE_NAME
-from ringback.api.operation import CALLED_BACK, Operation, Parameter, required
+from ringback.api.operation import (
+    CALLED_BACK,
+    LONGEST_NAME,
+    UNIQUE_NAME,
+    Operation,
+    Parameter,
+    required,
+)
 from ringback.api.resource import Call, Change, Listing, Resource
 from ringback.api.schemas import one_of, sid_of, text
 from ringback.api.shown import (
@@ -80,33 +85,36 @@ class SimResource(Resource):
     def operations(self) -> list[Operation]:
         """Return them."""
         return [
-            self.creates(
-                _PATH, "Sim", "Register a SIM to the account.", SIM, _register, takes=_REGISTER
+            self.changes(
+                _PATH,
+                "CreateSim",
+                "Register a SIM to the account.",
+                SIM,
+                _register,
+                takes=_REGISTER,
+                status=201,
             ),
             self.lists(_PATH, "Sim", "List SIMs, newest first.", SIM, _list, takes=_FILTERS),
             self.fetches(_ONE, "Sim", "Fetch a SIM.", SIM, fetch_sim),
-            Operation(
+            self.operation(
                 "POST",
                 _ONE,
                 "UpdateSim",
                 "Update a SIM. 202 means that the network is carrying a change out.",
-                self.update,
-                {200: SIM, 202: SIM},
-                _UPDATE,
+                self._update,
+                answers={200: SIM, 202: SIM},
+                takes=_UPDATE,
                 calls_back="simUpdated",
                 conflicts=True,
             ),
         ]
 
-    async def update(self, request: Request) -> Response:
-        """Update a SIM: 202 where the network has to carry a change out, else 200."""
-        call = await self._posted(request, _UPDATE)
+    async def _update(self, call: Call) -> Response:
         asked = self._read_update(call)
         updated = await self._change(
             lambda tx, moment: update_sim(tx, call.account_sid, call.sid, asked, moment)
         )
-        status = 202 if updated.is_underway else 200
-        return self._show(request, SIM, updated.sim, status, call.given)
+        return self._show(call, SIM, updated.sim, 202 if updated.is_underway else 200)
 
     def _read_update(self, call: Call) -> UpdateRequest:
         form = call.given

@@ -4,10 +4,10 @@ from functools import partial
 from typing import Final
 
 from ringback.api.operation import CALLED_BACK, Operation, Parameter, required
-from ringback.api.resource import Call, Change, Listing
+from ringback.api.resource import Call, Change, Listing, WirelessResource
 from ringback.api.schemas import FLAG, TEXT, one_of, sid_of, text
 from ringback.api.shown import ACCOUNT_SID, DATE_CREATED, DATE_UPDATED, Shown, field, link
-from ringback.api.wireless.resource import WirelessResource
+from ringback.core.listener import Listener
 from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.sids import Kind
 from ringback.core.wireless.command import Command, IncludeSid, Transport
@@ -66,8 +66,15 @@ class CommandResource(WirelessResource):
         sends = "Send a Command to a SIM's device."
         lists = "List Commands in both directions, newest first."
         return [
-            self.creates(
-                _PATH, "Command", sends, COMMAND, self._send, takes=_NEW, calls_back="commandToSim"
+            self.changes(
+                _PATH,
+                "CreateCommand",
+                sends,
+                COMMAND,
+                self._send,
+                takes=_NEW,
+                calls_back="commandToSim",
+                status=201,
             ),
             self.lists(_PATH, "Command", lists, COMMAND, _list, takes=_FILTERS),
             self.fetches(one, "Command", "Fetch a Command.", COMMAND, fetch_command),
@@ -84,7 +91,7 @@ class CommandResource(WirelessResource):
             mode=form.choice("CommandMode", PayloadType) or PayloadType.TEXT,
             include_sid=form.choice("IncludeSid", IncludeSid) or IncludeSid.NONE,
             wants_receipt=form.flag("DeliveryReceiptRequested") is not False,
-            told=self._told(call),
+            told=Listener(*self._called_back(call)),
         )
         return lambda tx, moment: send_command(tx, call.account_sid, new, moment)
 

@@ -2,14 +2,12 @@
 
 from typing import Any, Final
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from ringback.api.addressing import is_at_kore
 from ringback.api.forms import Parameters
-from ringback.api.naming import LONGEST_NAME, UNIQUE_NAME
-from ringback.api.operation import Operation, Parameter
-from ringback.api.resource import Call, Change, Listing
+from ringback.api.operation import LONGEST_NAME, UNIQUE_NAME, Operation, Parameter
+from ringback.api.resource import Call, Change, Listing, WirelessResource
 from ringback.api.schemas import (
     FLAG,
     HOOK_URL,
@@ -33,7 +31,6 @@ from ringback.api.shown import (
     of_vendor,
     worked_out,
 )
-from ringback.api.wireless.resource import WirelessResource
 from ringback.core.errors import Invalid
 from ringback.core.method import Method
 from ringback.core.sids import Kind
@@ -137,29 +134,29 @@ class RatePlanResource(WirelessResource):
         """Return them."""
         name = "RatePlan"
         return [
-            Operation(
+            self.operation(
                 "POST",
                 _PATH,
                 "CreateRatePlan",
                 "Make a rate plan. At KORE's host names the status is 200.",
-                self.create,
-                {200: RATE_PLAN, 201: RATE_PLAN},
-                _CREATE,
+                self._create,
+                answers={200: RATE_PLAN, 201: RATE_PLAN},
+                takes=_CREATE,
             ),
             self.lists(_PATH, name, "List rate plans, newest first.", RATE_PLAN, _list),
             self.fetches(_ONE, name, "Fetch a rate plan.", RATE_PLAN, fetch_rate_plan),
-            self.updates(_ONE, name, "Rename a rate plan.", RATE_PLAN, self._rename, takes=_RENAME),
+            self.changes(
+                _ONE, f"Update{name}", "Rename a rate plan.", RATE_PLAN, self._rename, takes=_RENAME
+            ),
             self.deletes(_ONE, name, "Delete a rate plan that no SIM has.", delete_rate_plan),
         ]
 
-    async def create(self, request: Request) -> Response:
-        """Make a rate plan: 201, and 200 where KORE's description of the API has that."""
-        call = await self._posted(request, _CREATE)
+    async def _create(self, call: Call) -> Response:
         names, allowed = self._names(call.given), _allowed(call.given)
         plan = await self._change(
             lambda tx, moment: create_rate_plan(tx, call.account_sid, names, allowed, moment)
         )
-        return self._show(request, RATE_PLAN, plan, 200 if is_at_kore(request) else 201, call.given)
+        return self._show(call, RATE_PLAN, plan, 200 if is_at_kore(call.request) else 201)
 
     def _rename(self, call: Call) -> Change[RatePlan]:
         names = self._names(call.given)

@@ -3,9 +3,8 @@
 from functools import partial
 from typing import Any, Final
 
-from ringback.api.naming import LONGEST_NAME, UNIQUE_NAME
-from ringback.api.operation import CALLED_BACK, Operation, Parameter
-from ringback.api.resource import Call, Change, Listing
+from ringback.api.operation import CALLED_BACK, LONGEST_NAME, UNIQUE_NAME, Operation, Parameter
+from ringback.api.resource import Call, Change, Listing, WirelessResource
 from ringback.api.schemas import (
     HOOK_URL,
     METHOD,
@@ -33,7 +32,7 @@ from ringback.api.shown import (
     of_vendor,
     worked_out,
 )
-from ringback.api.wireless.resource import WirelessResource
+from ringback.core.listener import Listener
 from ringback.core.method import Method
 from ringback.core.sids import Kind
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
@@ -147,19 +146,20 @@ class SimResource(WirelessResource):
 
     def operations(self) -> list[Operation]:
         """Return them."""
-        update = self.updates(
+        update = self.changes(
             _ONE,
-            "Sim",
+            "UpdateSim",
             "Update a SIM. Its status says whether the network is carrying a change out.",
             SIM,
             self._update,
             takes=_UPDATE,
             calls_back="simUpdated",
+            conflicts=True,
         )
         return [
             self.lists(_PATH, "Sim", "List SIMs, newest first.", SIM, _list, takes=_FILTERS),
             self.fetches(_ONE, "Sim", "Fetch a SIM.", SIM, fetch_sim),
-            update._replace(conflicts=True),
+            update,
             self.deletes(_ONE, "Sim", "Delete a SIM.", delete_sim, conflicts=True),
         ]
 
@@ -174,7 +174,7 @@ class SimResource(WirelessResource):
             account_sid=form.text("AccountSid"),
             commands_to=self._hook(form, "CommandsCallback"),
             handlers=self._handlers(call),
-            told=self._told(call),
+            told=Listener(*self._called_back(call)),
         )
         return lambda tx, moment: update_sim(tx, call.account_sid, call.sid, asked, moment)
 
