@@ -123,7 +123,7 @@ def kore_routes(services: Services) -> list[BaseRoute]:
     return [
         resource("/api-services/v1/auth/token", post=tokens.exchange),
         resource("/webhook/v1/secrets", get=secrets.list, post=secrets.create),
-        resource("/webhook/v1/secrets/{id}", patch=secrets.change),
+        resource("/webhook/v1/secrets/{id}", patch=secrets.update),
         resource("/client/v1/clients", get=clients.list, post=clients.create),
         resource("/client/v1/clients/{client_id}", get=clients.fetch),
         resource("/client/v1/ping", get=clients.ping),

@@ -54,6 +54,7 @@ class ClientConnections(NamedTuple):
     evicted: int
 
 
+_OF_COPIES: Final = ("source", "result")
 NO_POLICY: Final = Figures({}, {}, refusals=0, is_current=True)
 
 Counts = Mapping[tuple[str, ...], int]
@@ -61,6 +62,14 @@ Counts = Mapping[tuple[str, ...], int]
 
 DueBefore = Callable[[Sequence[datetime]], Awaitable[Sequence[int]]]
 """Returns for each instant how many callbacks wait that are due before it."""
+
+
+class _Counts(NamedTuple):
+    """What is counted in the store."""
+
+    overdue: Sequence[int]
+    """How many callbacks are overdue by each age."""
+    kept_bytes: int
 
 
 class Metrics:
@@ -118,22 +127,56 @@ class Metrics:
     async def _collect(self) -> CollectorRegistry:
         stored = await self._stored.counts()
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(
-            _Snapshot(
-                self._tally,
-                stored,
-                waiting=self._waiting(),
-                under_way=self._under_way(),
-                open_connections=self._open_connections(),
-                datagrams=self._datagrams(),
-                refusals=self._refusals(),
-                policy=self._policy(),
-                is_store_up=self._is_store_up(),
-                of_clients=self._of_clients(),
-            )
-        )
+        registry.register(_Collected([*self._counts(), *self._gauges(stored), *self._of_policy()]))
         ProcessCollector(registry=registry)
         return registry
+
+    def _counts(self) -> Iterator[Metric]:
+        tally, evicted = self._tally, self._of_clients().evicted
+        accepted, attempts = tally.acceptances, tally.attempts
+        skipped = tally.skipped_copies(EVERY)
+        yield _gauge("info", "The version that runs", {__version__: 1}, "version")
+        yield _counter("callbacks_accepted", "Callbacks taken in", accepted, "source")
+        yield _counter("attempts", "Attempts that ended", attempts, "source", "result", "failure")
+        yield _counter("callbacks_ended", "Callbacks that ended", tally.endings, "source", "status")
+        yield _counter("shadows", "Copies of callbacks that ended", tally.shadows, *_OF_COPIES)
+        yield _counter("shadows_skipped", "Copies that were not made", skipped, "reason")
+        gone = "Connections of clients that had to go for others"
+        yield _counter("client_connections_evicted", gone, evicted)
+        yield _counter("datagrams", "Datagrams to and from devices", self._datagrams(), "ending")
+        yield _counter("requests_refused", "Requests that had to wait", self._refusals(), "reason")
+        took, delivery = "How long attempts took", "From acceptance to delivery"
+        first, commits = "From acceptance to the first attempt", "How long commits took"
+        yield _histogram("attempt_duration_seconds", took, tally.attempt_seconds)
+        yield _histogram("delivery_seconds", delivery, tally.delivery_seconds)
+        yield _histogram("first_attempt_seconds", first, {None: tally.first_attempt_seconds})
+        yield _histogram("store_commit_seconds", commits, {None: tally.commit_seconds})
+
+    def _gauges(self, stored: _Counts | None) -> Iterator[Metric]:
+        open_connections, of_clients = self._open_connections(), self._of_clients().open
+        yield _gauge("callbacks_under_way", "Attempts under way", self._under_way())
+        yield _gauge("connections_open", "Connections to receivers", open_connections)
+        yield _gauge("client_connections_open", "Connections of clients", of_clients)
+        yield _gauge("callbacks_waiting", "Callbacks that wait, also for later", self._waiting())
+        is_up = self._is_store_up() and stored is not None
+        yield _gauge("store_up", "Whether the database can be written to", is_up)
+        if stored is not None:
+            overdue, kept_bytes = stored
+            by_age = dict(zip(map(str, _OVERDUE_SECONDS), overdue, strict=True))
+            due = "Callbacks due for at least so many seconds"
+            yield _gauge("kept_response_bytes", "Bytes kept of long answers", kept_bytes)
+            yield _gauge("callbacks_overdue", due, by_age, "seconds")
+
+    def _of_policy(self) -> Iterator[Metric]:
+        policy = self._policy()
+        refused = "How often a changed settings file could not be used"
+        in_force = "Whether the policy of the settings file is in force"
+        dependents = "Callbacks of the last week that a source sends now which ends"
+        ahead, changes = policy.seconds_to_borders, "Until the policy changes by its dates"
+        yield _counter("policy_reload_failures", refused, policy.refusals)
+        yield _gauge("policy_current", in_force, policy.is_current)
+        yield _gauge("policy_seconds_to_next_border", changes, ahead, "change")
+        yield _gauge("policy_dependent_callbacks", dependents, policy.dependents, "source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +185,6 @@ class _Written:
 
     registry: CollectorRegistry
     texts: dict[str, bytes] = field(default_factory=dict[str, bytes])
-
-
-class _Counts(NamedTuple):
-    """What is counted in the store."""
-
-    overdue: Sequence[int]
-    """How many callbacks are overdue by each age."""
-    kept_bytes: int
 
 
 class _Stored:
@@ -197,133 +232,32 @@ def metrics_routes(metrics: Metrics) -> list[BaseRoute]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # a registry keys its collectors by identity
-class _Snapshot(Collector):
+class _Collected(Collector):
     """All metrics at one moment."""
 
-    tally: Tally
-    stored: _Counts | None
-    waiting: int
-    under_way: int
-    open_connections: int
-    datagrams: Counts
-    refusals: Counts
-    policy: Figures
-    is_store_up: bool
-    of_clients: ClientConnections
+    metrics: Sequence[Metric]
 
     def collect(self) -> Iterable[Metric]:
-        """Yield each metric with its samples."""
-        yield _gauge("info", "The version that runs", ("version",), {(__version__,): 1})
-        yield from self._counters()
-        yield from self._histograms()
-        yield from self._gauges()
-        yield from self._of_policy()
-
-    def _counters(self) -> Iterator[Metric]:
-        tally = self.tally
-        accepted = {(source,): count for source, count in tally.acceptances.items()}
-        yield _counter("callbacks_accepted", "Callbacks taken in", ("source",), accepted)
-        yield _counter(
-            "attempts", "Attempts that ended", ("source", "result", "failure"), tally.attempts
-        )
-        yield _counter(
-            "callbacks_ended", "Callbacks that ended", ("source", "status"), tally.endings
-        )
-        yield _counter(
-            "shadows", "Copies of callbacks that ended", ("source", "result"), tally.shadows
-        )
-        skipped = {(why,): count for why, count in tally.skipped_copies(EVERY).items()}
-        yield _counter("shadows_skipped", "Copies that were not made", ("reason",), skipped)
-        yield _counter(
-            "client_connections_evicted",
-            "Connections of clients that had to go for others",
-            (),
-            {(): self.of_clients.evicted},
-        )
-        yield _counter("datagrams", "Datagrams to and from devices", ("ending",), self.datagrams)
-        yield _counter("requests_refused", "Requests that had to wait", ("reason",), self.refusals)
-
-    def _histograms(self) -> Iterator[Metric]:
-        tally = self.tally
-        yield _histogram(
-            "attempt_duration_seconds", "How long attempts took", tally.attempt_seconds
-        )
-        yield _histogram("delivery_seconds", "From acceptance to delivery", tally.delivery_seconds)
-        yield _histogram(
-            "first_attempt_seconds",
-            "From acceptance to the first attempt",
-            {None: tally.first_attempt_seconds},
-        )
-        yield _histogram(
-            "store_commit_seconds", "How long commits took", {None: tally.commit_seconds}
-        )
-
-    def _gauges(self) -> Iterator[Metric]:
-        yield _gauge("callbacks_under_way", "Attempts under way", (), {(): self.under_way})
-        yield _gauge(
-            "connections_open", "Connections to receivers", (), {(): self.open_connections}
-        )
-        yield _gauge(
-            "client_connections_open", "Connections of clients", (), {(): self.of_clients.open}
-        )
-        yield _gauge(
-            "callbacks_waiting", "Callbacks that wait, also for later", (), {(): self.waiting}
-        )
-        is_up = self.is_store_up and self.stored is not None
-        yield _gauge("store_up", "Whether the database can be written to", (), {(): is_up})
-        if self.stored is not None:
-            overdue, kept_bytes = self.stored
-            yield _gauge("kept_response_bytes", "Bytes kept of long answers", (), {(): kept_bytes})
-            ages = map(str, _OVERDUE_SECONDS)
-            by_age = {(age,): count for age, count in zip(ages, overdue, strict=True)}
-            yield _gauge(
-                "callbacks_overdue",
-                "Callbacks due for at least so many seconds",
-                ("seconds",),
-                by_age,
-            )
-
-    def _of_policy(self) -> Iterator[Metric]:
-        policy = self.policy
-        yield _counter(
-            "policy_reload_failures",
-            "How often a changed settings file could not be used",
-            (),
-            {(): policy.refusals},
-        )
-        yield _gauge(
-            "policy_current",
-            "Whether the policy of the settings file is in force",
-            (),
-            {(): policy.is_current},
-        )
-        yield _gauge(
-            "policy_seconds_to_next_border",
-            "Until the policy changes by its dates",
-            ("change",),
-            {(change,): seconds for change, seconds in policy.seconds_to_borders.items()},
-        )
-        yield _gauge(
-            "policy_dependent_callbacks",
-            "Callbacks of the last week that a source sends now which ends",
-            ("source",),
-            {(source,): count for source, count in policy.dependents.items()},
-        )
+        """Return each metric with its samples."""
+        return self.metrics
 
 
-def _counter(name: str, help_: str, labels: Sequence[str], counts: Counts) -> Metric:
-    family = CounterMetricFamily(f"ringback_{name}", help_, labels=labels)
-    for values, count in counts.items():
-        family.add_metric(values, count)
-    return family
+_Values = Mapping[tuple[str, ...], float] | Mapping[str, float] | float
+"""A value for each value of the one label, for each combination of several, or only one."""
 
 
-def _gauge(
-    name: str, help_: str, labels: Sequence[str], values: Mapping[tuple[str, ...], float]
-) -> Metric:
-    family = GaugeMetricFamily(f"ringback_{name}", help_, labels=labels)
-    for label_values, value in values.items():
-        family.add_metric(label_values, value)
+def _counter(name: str, help_: str, counts: _Values, *labels: str) -> Metric:
+    return _filled(CounterMetricFamily(f"ringback_{name}", help_, labels=labels), counts)
+
+
+def _gauge(name: str, help_: str, values: _Values, *labels: str) -> Metric:
+    return _filled(GaugeMetricFamily(f"ringback_{name}", help_, labels=labels), values)
+
+
+def _filled(family: CounterMetricFamily | GaugeMetricFamily, values: _Values) -> Metric:
+    by_label = values if isinstance(values, Mapping) else {(): values}
+    for label, value in by_label.items():
+        family.add_metric((label,) if isinstance(label, str) else label, value)
     return family
 
 

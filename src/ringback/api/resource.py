@@ -6,8 +6,9 @@ it takes, what it shows, and the work that it is in a transaction.
 
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Final, NamedTuple, TypeVar
+from typing import ClassVar, Final, Generic, NamedTuple, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,7 +33,7 @@ from ringback.api.sign_in import account_of, reach_of
 from ringback.core.account import Account
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.codes import SUPER_SIM, WIRELESS, Codes
-from ringback.core.errors import InvalidCallbackUrl, NoSuchPage
+from ringback.core.errors import NoSuchPage
 from ringback.core.listener import Hook
 from ringback.core.method import Method
 from ringback.operations.moment import Moment
@@ -100,59 +101,9 @@ class Resource:
 
         return Operation(verb, path, name, meaning, handle, answers, takes, calls_back, conflicts)
 
-    def lists(
-        self,
-        path: str,
-        name: str,
-        meaning: str,
-        shown: Shown[S],
-        asked: Callable[[Call], Listing[S]],
-        *,
-        takes: Sequence[Parameter] = (),
-    ) -> Operation:
-        """Return the operation that lists records of this name."""
-
-        async def work(call: Call) -> Response:
-            listing, paging = asked(call), read_paging(call.given)
-            with self._paging():
-                records = await self._read(
-                    call.account_sid, lambda tx: listing(tx, call.account_sid, paging.window)
-                )
-            return self._page(call, paging, shown, records)
-
-        return self.operation(
-            *("GET", path, f"List{name}", meaning, work),
-            answers={200: Many(shown)},
-            takes=(*takes, *PAGES),
-            for_all=True,
-        )
-
-    def fetches(
-        self, path: str, name: str, meaning: str, shown: Shown[R], fetching: Fetching[R]
-    ) -> Operation:
-        """Return the operation that fetches a record of this name."""
-
-        async def work(call: Call) -> Response:
-            record = await self._read(
-                call.account_sid, lambda tx: fetching(tx, call.account_sid, call.sid)
-            )
-            return self._show(call, shown, record)
-
-        return self.operation("GET", path, f"Fetch{name}", meaning, work, answers={200: shown})
-
-    def deletes(
-        self, path: str, name: str, meaning: str, deleting: Deleting, *, conflicts: bool = False
-    ) -> Operation:
-        """Return the operation that deletes a record of this name."""
-
-        async def work(call: Call) -> Response:
-            await self._change(lambda tx, moment: deleting(tx, call.account_sid, call.sid, moment))
-            return Response(status_code=204)
-
-        answers = {204: Nothing()}
-        return self.operation(
-            *("DELETE", path, f"Delete{name}", meaning, work), answers=answers, conflicts=conflicts
-        )
+    def on(self, path: str, name: str, shown: Shown[R]) -> "RecordOperations[R]":
+        """Return what makes the operations on records of this name at this path."""
+        return RecordOperations(self, path, name, shown)
 
     def changes(
         self,
@@ -170,7 +121,7 @@ class Resource:
         """Return the operation of this whole name that changes something by a POST."""
 
         async def work(call: Call) -> Response:
-            return self._show(call, shown, await self._change(asked(call)), status)
+            return self.show(call, shown, await self.change(asked(call)), status)
 
         return self.operation(
             *("POST", path, name, meaning, work),
@@ -216,18 +167,13 @@ class Resource:
 
     def _address(self, form: Parameters, name: str) -> str | None:
         """Return a URL that is only kept, empty to take it away, or None where it wasn't given."""
-        text = form.text(name)
-        if not text:
-            return text
-        try:
-            return self._services.read_url(text).configured
-        except InvalidCallbackUrl as refused:
-            raise InvalidCallbackUrl(f"{name}: {refused.message}") from None
+        url = callback_url(form, self._services.read_url, name)
+        return form.text(name) if url is None else url.configured
 
     async def _account(self, request: Request) -> Account:
         return await account_of(request, self._services.sign_ins)
 
-    async def _read(self, account_sid: str, work: Callable[[Transaction], T]) -> T:
+    async def read(self, account_sid: str, work: Callable[[Transaction], T]) -> T:
         """Run what only looks, for this account."""
         return await self._services.store.read(work, asked_by=account_sid)
 
@@ -237,37 +183,137 @@ class Resource:
         """Return all records of a list, read bit by bit, so that others have their turn."""
         records, last = list[S](), None
         while True:
-            some = await self._read(account_sid, partial(_page_after, listing, last))
+            some = await self.read(account_sid, partial(_page_after, listing, last))
             records += some
             if len(some) < _READ_AT_ONCE and some.stopped_at is None:
                 return records
             last = some.stopped_at or some[-1].sid
 
     @contextmanager
-    def _paging(self) -> Generator[None]:
+    def paging(self) -> Generator[None]:
         """Have a page that there isn't be refused with the code of this API."""
         try:
             yield
         except NoSuchPage as refused:
             raise NoSuchPage(refused.sid, code=self.codes.paging) from None
 
-    async def _change(self, work: Callable[[Transaction, Moment], T]) -> T:
+    async def change(self, work: Callable[[Transaction, Moment], T]) -> T:
         """Run what changes something, and let what is due of it be seen at once."""
         moment = self._services.moment()
         result = await self._services.store.transact(lambda tx: work(tx, moment))
         self._services.progress.wake()
         return result
 
-    def _page(self, call: Call, paging: Paging, shown: Shown[S], records: Sequence[S]) -> Response:
+    def show_page(
+        self, call: Call, paging: Paging, shown: Shown[S], records: Sequence[S]
+    ) -> Response:
         """Answer with one page of a list."""
         show = shown.at(call.request)
         return json_answer(
             page_of(shown.plural, records, show, paging=paging, request=call.request)
         )
 
-    def _show(self, call: Call, shown: Shown[R], record: R, status: int = 200) -> Response:
+    def show(self, call: Call, shown: Shown[R], record: R, status: int = 200) -> Response:
         """Answer with a record."""
         return json_answer(shown.at(call.request)(record), status)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOperations(Generic[R]):
+    """Makes the operations that most kinds of records have."""
+
+    resource: Resource
+    path: str
+    """Of all of them; each has its SID or unique name behind it."""
+    name: str
+    """As operations are named in documents."""
+    shown: Shown[R]
+
+    def lists(
+        self: "RecordOperations[S]",
+        meaning: str,
+        asked: Callable[[Call], Listing[S]],
+        *,
+        takes: Sequence[Parameter] = (),
+    ) -> Operation:
+        """Return the operation that lists them."""
+
+        async def work(call: Call) -> Response:
+            listing, paging = asked(call), read_paging(call.given)
+            with self.resource.paging():
+                records = await self.resource.read(
+                    call.account_sid, lambda tx: listing(tx, call.account_sid, paging.window)
+                )
+            return self.resource.show_page(call, paging, self.shown, records)
+
+        return self.resource.operation(
+            *("GET", self.path, f"List{self.name}", meaning, work),
+            answers={200: Many(self.shown)},
+            takes=(*takes, *PAGES),
+            for_all=True,
+        )
+
+    def fetches(self, meaning: str, fetching: Fetching[R]) -> Operation:
+        """Return the operation that fetches one."""
+
+        async def work(call: Call) -> Response:
+            record = await self.resource.read(
+                call.account_sid, lambda tx: fetching(tx, call.account_sid, call.sid)
+            )
+            return self.resource.show(call, self.shown, record)
+
+        return self.resource.operation(
+            *("GET", f"{self.path}/{{sid}}", f"Fetch{self.name}", meaning, work),
+            answers={200: self.shown},
+        )
+
+    def deletes(self, meaning: str, deleting: Deleting, *, conflicts: bool = False) -> Operation:
+        """Return the operation that deletes one."""
+
+        async def work(call: Call) -> Response:
+            await self.resource.change(
+                lambda tx, moment: deleting(tx, call.account_sid, call.sid, moment)
+            )
+            return Response(status_code=204)
+
+        return self.resource.operation(
+            *("DELETE", f"{self.path}/{{sid}}", f"Delete{self.name}", meaning, work),
+            answers={204: Nothing()},
+            conflicts=conflicts,
+        )
+
+    def creates(
+        self,
+        meaning: str,
+        asked: Callable[[Call], Change[R]],
+        *,
+        takes: Sequence[Parameter],
+        calls_back: str | None = None,
+    ) -> Operation:
+        """Return the operation that makes one."""
+        return self.resource.changes(
+            *(self.path, f"Create{self.name}", meaning, self.shown, asked),
+            takes=takes,
+            status=201,
+            calls_back=calls_back,
+        )
+
+    def updates(
+        self,
+        meaning: str,
+        asked: Callable[[Call], Change[R]],
+        *,
+        takes: Sequence[Parameter],
+        calls_back: str | None = None,
+        conflicts: bool = False,
+    ) -> Operation:
+        """Return the operation that updates one."""
+        return self.resource.changes(
+            *(f"{self.path}/{{sid}}", f"Update{self.name}", meaning, self.shown, asked),
+            takes=takes,
+            calls_back=calls_back,
+            conflicts=conflicts,
+        )
 
 
 class WirelessResource(Resource):

@@ -33,7 +33,7 @@ class AccountResource(Resource):
         asked.text("description")
         if account.parent_sid is not None:
             raise Forbidden(f"{account.kore_id} is a subaccount, and has none of its own")
-        made = await self._change(
+        made = await self.change(
             lambda tx, moment: create_bare_account(
                 tx, name=name, now=moment.now, chance=moment.chance, parent_sid=account.sid
             ),
@@ -65,7 +65,7 @@ class AccountResource(Resource):
             family = family_of(tx, account)
             return family if wanted is None else [in_family(tx, account, wanted)], family
 
-        found, family = await self._read(account.sid, work)
+        found, family = await self.read(account.sid, work)
         return query, found, {one.sid: one for one in family}
 
 

@@ -54,7 +54,7 @@ class ClientResource(Resource):
             )
             return made, owner
 
-        made, owner = await self._change(work)
+        made, owner = await self.change(work)
         return shown_once(json_answer(_show_new(made, owner), 201))
 
     async def list(self, request: Request) -> Response:
@@ -64,7 +64,7 @@ class ClientResource(Resource):
         for name in PAGING:
             query.required(name)
         wanted = query.choice("client_type", ClientType)
-        clients = await self._read(account.sid, lambda tx: tx.api_clients.of(account.sid))
+        clients = await self.read(account.sid, lambda tx: tx.api_clients.of(account.sid))
         found = [client for client in clients if wanted in (None, client.type)]
         page = read_page(found, query, request)
         shown = [_show(client, account) for client in page.records]
@@ -80,7 +80,7 @@ class ClientResource(Resource):
             client = fetch_client(tx, sid, owners)
             return client, owners[client.account_sid]
 
-        client, owner = await self._read(account.sid, work)
+        client, owner = await self.read(account.sid, work)
         return json_answer({"client": _show(client, owner)})
 
     async def ping(self, request: Request) -> Response:

@@ -29,7 +29,7 @@ class SecretResource(Resource):
         account = await self._account(request)
         asked = await read_document(request, _KNOWN[:1])
         name = asked.required("Name")
-        held = await self._change(
+        held = await self.change(
             lambda tx, moment: create_secret(
                 tx,
                 fetch_account(tx, account.sid),
@@ -47,13 +47,13 @@ class SecretResource(Resource):
         account = await self._account(request)
         query = read_query(request, ("status", *PAGING), codes=PLATFORM)
         status = query.choice("status", SecretStatus)
-        current = await self._read(account.sid, lambda tx: fetch_account(tx, account.sid))
+        current = await self.read(account.sid, lambda tx: fetch_account(tx, account.sid))
         found = [held for held in current.webhook_secrets.all if status in (None, held[0])]
         page = read_page(found, query, request)
         shown = {"data": list(map(_show, page.records)), "meta_data": page.meta}
         return with_unknown(query, json_answer(shown))
 
-    async def change(self, request: Request) -> Response:
+    async def update(self, request: Request) -> Response:
         """Give a secret another name, or activate it: 200."""
         account = await self._account(request)
         asked = await read_document(request, _KNOWN)
@@ -61,7 +61,7 @@ class SecretResource(Resource):
         if name is None and status is None:
             raise missing("Name or Status")
         secret_id = request.path_params["id"]
-        held = await self._change(
+        held = await self.change(
             lambda tx, moment: change_secret(
                 tx,
                 fetch_account(tx, account.sid),

@@ -21,24 +21,19 @@ class CallbackResource(Resource):
 
     def operations(self) -> list[Operation]:
         """Return the operations that look."""
-        one, lists = f"{CALLBACKS}/{{sid}}", "List callbacks, newest first."
-        undelivered = "List callbacks that failed or were discarded, newest first."
+        callbacks = self.on(CALLBACKS, "Callback", CALLBACK)
+        undelivered = self.on("/portal/v1/undelivered", "Undelivered", CALLBACK)
         return [
-            self.lists(
-                CALLBACKS, "Callback", lists, CALLBACK, self._list, takes=(STATUS, *FILTERS)
-            ),
-            self.lists(
-                "/portal/v1/undelivered",
-                "Undelivered",
-                undelivered,
-                CALLBACK,
+            callbacks.lists("List callbacks, newest first.", self._list, takes=(STATUS, *FILTERS)),
+            callbacks.fetches("Fetch a callback.", fetch_callback),
+            undelivered.lists(
+                "List callbacks that failed or were discarded, newest first.",
                 lambda call: self._listing(call, UNDELIVERED),
                 takes=FILTERS,
             ),
-            self.fetches(one, "Callback", "Fetch a callback.", CALLBACK, fetch_callback),
             self.operation(
                 "GET",
-                f"{one}/attempts",
+                f"{CALLBACKS}/{{sid}}/attempts",
                 "ListAttempt",
                 "List a callback's attempts, oldest first, with requests and answers.",
                 self._attempts,
@@ -54,7 +49,7 @@ class CallbackResource(Resource):
         return lambda tx, reach, window: tx.callbacks.page(reach, which, window)
 
     async def _attempts(self, call: Call) -> Response:
-        attempts = await self._read(
+        attempts = await self.read(
             call.account_sid, lambda tx: fetch_attempts(tx, call.account_sid, call.sid)
         )
         shown = list(map(ATTEMPT.at(call.request), attempts))

@@ -182,11 +182,11 @@ class DeviceResource(Resource):
     async def _fetch(self, call: Call) -> Response:
         moment, gateway = self._services.moment(), self._services.gateway
         return json_answer(
-            await self._read(call.account_sid, lambda tx: _show(tx, call, moment, gateway))
+            await self.read(call.account_sid, lambda tx: _show(tx, call, moment, gateway))
         )
 
     async def _inbox(self, call: Call) -> Response:
-        arrived = await self._read(
+        arrived = await self.read(
             call.account_sid, lambda tx: arrivals_at(tx, fetch_card(tx, call.account_sid, call.sid))
         )
         shown = [{"sid": one.sid, "date": one.date, "hex": one.message.hex()} for one in arrived]

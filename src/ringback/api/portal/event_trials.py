@@ -72,10 +72,10 @@ class EventTrials(Resource):
 
     async def _rehearse(self, call: Call) -> Response:
         account_sid, urls = call.account_sid, self._read_urls(call.given.all("Url"))
-        destinations = await self._read(account_sid, lambda tx: _asked(tx, account_sid, urls))
+        destinations = await self.read(account_sid, lambda tx: _asked(tx, account_sid, urls))
         self._services.intake.make_room(account_sid, len(destinations))
         charge_more(call.request, self._services.sign_ins, max(0, len(destinations) - 1))
-        pending, events = await self._change(
+        pending, events = await self.change(
             lambda tx, moment: rehearse(tx, account_sid, destinations, moment)
         )
         shown = list(map(CALLBACK.at(call.request), events))

@@ -104,7 +104,7 @@ class ReplayResource(Resource):
                 tx, call.account_sid, call.sid, send_again, statuses=ENDED if is_new else ANY
             )
         )
-        return self._show(call, CALLBACK, callback, 201 if is_new else 200)
+        return self.show(call, CALLBACK, callback, 201 if is_new else 200)
 
     async def _replay_many(self, call: Call) -> Response:
         now, sources = self._services.clock.now(), self._services.sources
@@ -165,7 +165,7 @@ class ReplayResource(Resource):
             return replay_oldest(tx, account_sid, asked.which, send_again, after=after, limit=CHUNK)
 
         if asked.is_dry:
-            return await self._read(account_sid, work)
+            return await self.read(account_sid, work)
         return await self._services.store.transact(work)
 
 

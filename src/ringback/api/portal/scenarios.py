@@ -54,7 +54,7 @@ class ScenarioResource(Resource):
 
     async def _list(self, call: Call) -> Response:
         moment, sim = self._services.moment(), call.given.text("Sim")
-        explained = await self._read(
+        explained = await self.read(
             call.account_sid,
             lambda tx: explain_scenario(tx, call.account_sid, sim=sim, moment=moment),
         )

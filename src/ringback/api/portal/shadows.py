@@ -172,13 +172,11 @@ class ShadowResource(Resource):
 
     def operations(self) -> list[Operation]:
         """Return the operations on copies."""
+        shadows = self.on("/portal/v1/shadows", "Shadow", SHADOW)
         return [
-            self.lists(
-                "/portal/v1/shadows",
-                "Shadow",
+            shadows.lists(
                 "List copies of callbacks from another source, newest first, beside the first"
                 " attempts.",
-                SHADOW,
                 self._list,
                 takes=_FILTERS,
             ),

@@ -95,7 +95,7 @@ class TotalsResource(Resource):
 
     async def _response_storage(self, call: Call) -> Response:
         return json_answer(
-            await self._read(call.account_sid, lambda tx: self._kept(tx, call.account_sid))
+            await self.read(call.account_sid, lambda tx: self._kept(tx, call.account_sid))
         )
 
     def _kept(self, tx: Transaction, reach: str) -> Mapping[str, object]:

@@ -111,7 +111,6 @@ _CREATE: Final = (
         "The networks that SIMs may use, one parameter for each; all there are without any.",
     ),
 )
-_RENAME: Final = (UNIQUE_NAME,)
 _ADD: Final = (required("Network", sid_of(Kind.NETWORK), "The SID of a network."),)
 _NETWORK_FILTERS: Final = (
     Parameter("IsoCountry", TEXT, "Only those of this country (ISO 3166-1 alpha-2)."),
@@ -125,77 +124,41 @@ class AccessProfileResource(Resource):
 
     def operations(self) -> list[Operation]:
         """Return them."""
-        return [*self._operations_on_profiles(), *self._operations_on_networks()]
-
-    def _operations_on_profiles(self) -> list[Operation]:
-        name, one, shown = "NetworkAccessProfile", f"{_PATH}/{{sid}}", ACCESS_PROFILE
+        profiles = self.on(_PATH, "NetworkAccessProfile", ACCESS_PROFILE)
+        path, name = f"{_PATH}/{{sid}}/Networks", "NetworkAccessProfileNetwork"
+        networks, one = self.on(path, name, NETWORK_IN_PROFILE), f"{path}/{{network_sid}}"
+        fetches = "Fetch a network of a Network Access Profile."
+        removes = "Take a network out of a Network Access Profile."
         return [
-            self.changes(
-                _PATH,
-                f"Create{name}",
-                "Make a Network Access Profile.",
-                shown,
-                _create,
-                takes=_CREATE,
-                status=201,
+            profiles.creates("Make a Network Access Profile.", _create, takes=_CREATE),
+            profiles.lists(
+                "List Network Access Profiles, newest first.", lambda _: list_access_profiles
             ),
-            self.lists(_PATH, name, "List Network Access Profiles, newest first.", shown, _list),
-            self.fetches(one, name, "Fetch a Network Access Profile.", shown, fetch_access_profile),
-            self.changes(
-                one,
-                f"Update{name}",
-                "Rename a Network Access Profile.",
-                shown,
-                _rename,
-                takes=_RENAME,
-            ),
-        ]
-
-    def _operations_on_networks(self) -> list[Operation]:
-        name, networks = "NetworkAccessProfileNetwork", f"{_PATH}/{{sid}}/Networks"
-        one, shown = f"{networks}/{{network_sid}}", NETWORK_IN_PROFILE
-        return [
-            self.lists(
-                networks, name, "List the networks of a Network Access Profile.", shown, _list_of
-            ),
-            self.changes(
-                networks,
-                f"Create{name}",
-                "Add a network to a Network Access Profile.",
-                shown,
-                _add,
-                takes=_ADD,
-                status=201,
+            profiles.fetches("Fetch a Network Access Profile.", fetch_access_profile),
+            profiles.updates("Rename a Network Access Profile.", _rename, takes=(UNIQUE_NAME,)),
+            networks.lists("List the networks of a Network Access Profile.", _list_of),
+            networks.creates("Add a network to a Network Access Profile.", _add, takes=_ADD),
+            self.operation(
+                *("GET", one, f"Fetch{name}", fetches, self._fetch_network),
+                answers={200: NETWORK_IN_PROFILE},
             ),
             self.operation(
-                "GET",
-                one,
-                f"Fetch{name}",
-                "Fetch a network of a Network Access Profile.",
-                self._fetch_network,
-                answers={200: shown},
-            ),
-            self.operation(
-                "DELETE",
-                one,
-                f"Delete{name}",
-                "Take a network out of a Network Access Profile.",
-                self._remove_network,
+                *("DELETE", one, f"Delete{name}", removes, self._remove_network),
                 answers={204: Nothing()},
             ),
         ]
 
     async def _fetch_network(self, call: Call) -> Response:
         sid = call.request.path_params["network_sid"]
-        profile = await self._read(
+        profile = await self.read(
             call.account_sid, lambda tx: fetch_access_profile(tx, call.account_sid, call.sid)
         )
         network = NetworkInProfile(fetch_network_of(profile, sid), profile.sid)
-        return self._show(call, NETWORK_IN_PROFILE, network)
+        return self.show(call, NETWORK_IN_PROFILE, network)
 
     async def _remove_network(self, call: Call) -> Response:
         sid = call.request.path_params["network_sid"]
-        await self._change(
+        await self.change(
             lambda tx, moment: remove_network(tx, call.account_sid, call.sid, sid, moment)
         )
         return Response(status_code=204)
@@ -207,10 +170,6 @@ def _create(call: Call) -> Change[NetworkAccessProfile]:
     return lambda tx, moment: create_access_profile(
         tx, call.account_sid, unique_name=name, networks=networks, moment=moment
     )
-
-
-def _list(call: Call) -> Listing[NetworkAccessProfile]:
-    return list_access_profiles
 
 
 def _rename(call: Call) -> Change[NetworkAccessProfile]:
@@ -247,22 +206,11 @@ class NetworkResource(Resource):
 
     def operations(self) -> list[Operation]:
         """Return them."""
-        one, name = f"{_NETWORKS_PATH}/{{sid}}", "Network"
+        networks = self.on(_NETWORKS_PATH, "Network", NETWORK)
         return [
-            self.lists(
-                _NETWORKS_PATH,
-                name,
-                "List the networks that there are.",
-                NETWORK,
-                _list_all,
-                takes=_NETWORK_FILTERS,
-            ),
-            self.fetches(one, name, "Fetch a network.", NETWORK, _fetch),
+            networks.lists("List the networks that there are.", _list_all, takes=_NETWORK_FILTERS),
+            networks.fetches("Fetch a network.", lambda _, __, sid: fetch_network(sid)),
         ]
-
-
-def _fetch(_tx: Transaction, _account_sid: str, sid: str) -> Network:
-    return fetch_network(sid)
 
 
 def _list_all(call: Call) -> Listing[Network]:

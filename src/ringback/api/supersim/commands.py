@@ -100,29 +100,15 @@ class SmsCommandResource(Resource):
 
     def operations(self) -> list[Operation]:
         """Return them."""
-        name = "SmsCommand"
+        commands, told = self.on(_SMS_PATH, "SmsCommand", SMS_COMMAND), "smsCommandToSim"
+        sends, lists = (
+            "Send an SMS to a SIM's device.",
+            "List SMS Commands in both directions, newest first.",
+        )
         return [
-            self.changes(
-                _SMS_PATH,
-                f"Create{name}",
-                "Send an SMS to a SIM's device.",
-                SMS_COMMAND,
-                self._send,
-                takes=_NEW_SMS,
-                calls_back="smsCommandToSim",
-                status=201,
-            ),
-            self.lists(
-                _SMS_PATH,
-                name,
-                "List SMS Commands in both directions, newest first.",
-                SMS_COMMAND,
-                _list_sms,
-                takes=_SMS_FILTERS,
-            ),
-            self.fetches(
-                f"{_SMS_PATH}/{{sid}}", name, "Fetch an SMS Command.", SMS_COMMAND, fetch_sms
-            ),
+            commands.creates(sends, self._send, takes=_NEW_SMS, calls_back=told),
+            commands.lists(lists, _list_sms, takes=_SMS_FILTERS),
+            commands.fetches("Fetch an SMS Command.", fetch_sms),
         ]
 
     def _send(self, call: Call) -> Change[SmsCommand]:
@@ -136,29 +122,15 @@ class IpCommandResource(Resource):
 
     def operations(self) -> list[Operation]:
         """Return them."""
-        name = "IpCommand"
+        commands, told = self.on(_IP_PATH, "IpCommand", IP_COMMAND), "ipCommandToSim"
+        sends, lists = (
+            "Send a datagram to a SIM's device.",
+            "List IP Commands in both directions, newest first.",
+        )
         return [
-            self.changes(
-                _IP_PATH,
-                f"Create{name}",
-                "Send a datagram to a SIM's device.",
-                IP_COMMAND,
-                self._send,
-                takes=_NEW_DATAGRAM,
-                calls_back="ipCommandToSim",
-                status=201,
-            ),
-            self.lists(
-                _IP_PATH,
-                name,
-                "List IP Commands in both directions, newest first.",
-                IP_COMMAND,
-                _list_datagrams,
-                takes=_IP_FILTERS,
-            ),
-            self.fetches(
-                f"{_IP_PATH}/{{sid}}", name, "Fetch an IP Command.", IP_COMMAND, fetch_datagram
-            ),
+            commands.creates(sends, self._send, takes=_NEW_DATAGRAM, calls_back=told),
+            commands.lists(lists, _list_datagrams, takes=_IP_FILTERS),
+            commands.fetches("Fetch an IP Command.", fetch_datagram),
         ]
 
     def _send(self, call: Call) -> Change[IpCommand]:

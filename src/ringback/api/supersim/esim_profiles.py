@@ -67,29 +67,11 @@ class EsimProfileResource(Resource):
 
     def operations(self) -> list[Operation]:
         """Return them."""
-        name = "EsimProfile"
+        profiles, told = self.on(_PATH, "EsimProfile", ESIM_PROFILE), "esimProfileChanged"
         return [
-            self.changes(
-                _PATH,
-                f"Create{name}",
-                "Order an eSIM Profile.",
-                ESIM_PROFILE,
-                self._order,
-                takes=_ORDER,
-                calls_back="esimProfileChanged",
-                status=201,
-            ),
-            self.lists(
-                _PATH,
-                name,
-                "List eSIM Profiles, newest first.",
-                ESIM_PROFILE,
-                _list,
-                takes=_FILTERS,
-            ),
-            self.fetches(
-                f"{_PATH}/{{sid}}", name, "Fetch an eSIM Profile.", ESIM_PROFILE, fetch_esim_profile
-            ),
+            profiles.creates("Order an eSIM Profile.", self._order, takes=_ORDER, calls_back=told),
+            profiles.lists("List eSIM Profiles, newest first.", _list, takes=_FILTERS),
+            profiles.fetches("Fetch an eSIM Profile.", fetch_esim_profile),
         ]
 
     def _order(self, call: Call) -> Change[EsimProfile]:

@@ -81,29 +81,12 @@ class FleetResource(Resource):
 
     def operations(self) -> list[Operation]:
         """Return them."""
-        one, told = f"{_PATH}/{{sid}}", "commandFromSim"
+        fleets, told = self.on(_PATH, "Fleet", FLEET), "commandFromSim"
         return [
-            self.changes(
-                _PATH,
-                "CreateFleet",
-                "Make a fleet.",
-                FLEET,
-                self._create,
-                takes=_CREATE,
-                calls_back=told,
-                status=201,
-            ),
-            self.lists(_PATH, "Fleet", "List fleets, newest first.", FLEET, _list, takes=_FILTERS),
-            self.fetches(one, "Fleet", "Fetch a fleet.", FLEET, fetch_fleet),
-            self.changes(
-                one,
-                "UpdateFleet",
-                "Update a fleet.",
-                FLEET,
-                self._update,
-                takes=_UPDATE,
-                calls_back=told,
-            ),
+            fleets.creates("Make a fleet.", self._create, takes=_CREATE, calls_back=told),
+            fleets.lists("List fleets, newest first.", _list, takes=_FILTERS),
+            fleets.fetches("Fetch a fleet.", fetch_fleet),
+            fleets.updates("Update a fleet.", self._update, takes=_UPDATE, calls_back=told),
         ]
 
     def _create(self, call: Call) -> Change[Fleet]:

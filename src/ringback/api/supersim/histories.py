@@ -38,7 +38,7 @@ from ringback.operations.supersim.settings_updates import list_settings_updates
 from ringback.operations.supersim.sims import fetch_sim
 from ringback.ports import Transaction, Window
 
-_SIMS: Final = "/supersim/v1/Sims"
+_ONE_SIM: Final = "/supersim/v1/Sims/{sid}"
 
 
 class DeviceAddress(NamedTuple):
@@ -148,29 +148,15 @@ class HistoryResource(Resource):
 
     def operations(self) -> list[Operation]:
         """Return them."""
+        updates = self.on("/supersim/v1/SettingsUpdates", "SettingsUpdate", SETTINGS_UPDATE)
+        periods = self.on(f"{_ONE_SIM}/BillingPeriods", "BillingPeriod", BILLING_PERIOD)
+        addresses = self.on(f"{_ONE_SIM}/IpAddresses", "SimIpAddress", IP_ADDRESS)
         return [
-            self.lists(
-                "/supersim/v1/SettingsUpdates",
-                "SettingsUpdate",
-                "List Settings Updates, newest first.",
-                SETTINGS_UPDATE,
-                _settings_updates,
-                takes=_SETTINGS_FILTERS,
+            updates.lists(
+                "List Settings Updates, newest first.", _settings_updates, takes=_SETTINGS_FILTERS
             ),
-            self.lists(
-                f"{_SIMS}/{{sid}}/BillingPeriods",
-                "BillingPeriod",
-                "List a SIM's Billing Periods, newest first.",
-                BILLING_PERIOD,
-                _billing_periods,
-            ),
-            self.lists(
-                f"{_SIMS}/{{sid}}/IpAddresses",
-                "SimIpAddress",
-                "List the addresses of a SIM's device.",
-                IP_ADDRESS,
-                _ip_addresses,
-            ),
+            periods.lists("List a SIM's Billing Periods, newest first.", _billing_periods),
+            addresses.lists("List the addresses of a SIM's device.", _ip_addresses),
             self.operation(
                 "GET",
                 "/supersim/v1/UsageRecords",
@@ -185,7 +171,7 @@ class HistoryResource(Resource):
     async def _usage_records(self, call: Call) -> Response:
         parameters, account_sid = call.given, call.account_sid
         paging, now = read_paging(parameters), self._services.clock.now()
-        filters = await self._read(
+        filters = await self.read(
             account_sid, lambda tx: _usage_filters(tx, account_sid, parameters)
         )
         query = plan_query(
@@ -204,7 +190,7 @@ class HistoryResource(Resource):
         period = {"StartTime": iso(query.start), "EndTime": iso(query.end)}
         given = {**dict(paging.filters), **period}
         paging = replace(paging, filters=tuple(given.items()))
-        return self._page(call, paging, USAGE_RECORD, records)
+        return self.show_page(call, paging, USAGE_RECORD, records)
 
 
 def _settings_updates(call: Call) -> Listing[SettingsUpdate]:

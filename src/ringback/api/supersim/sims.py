@@ -37,7 +37,6 @@ from ringback.operations.supersim.sims import (
 )
 
 _PATH: Final = "/supersim/v1/Sims"
-_ONE: Final = f"{_PATH}/{{sid}}"
 
 SIM: Final = Shown[Sim](
     "sim",
@@ -84,21 +83,14 @@ class SimResource(Resource):
 
     def operations(self) -> list[Operation]:
         """Return them."""
+        sims = self.on(_PATH, "Sim", SIM)
         return [
-            self.changes(
-                _PATH,
-                "CreateSim",
-                "Register a SIM to the account.",
-                SIM,
-                _register,
-                takes=_REGISTER,
-                status=201,
-            ),
-            self.lists(_PATH, "Sim", "List SIMs, newest first.", SIM, _list, takes=_FILTERS),
-            self.fetches(_ONE, "Sim", "Fetch a SIM.", SIM, fetch_sim),
+            sims.creates("Register a SIM to the account.", _register, takes=_REGISTER),
+            sims.lists("List SIMs, newest first.", _list, takes=_FILTERS),
+            sims.fetches("Fetch a SIM.", fetch_sim),
             self.operation(
                 "POST",
-                _ONE,
+                f"{_PATH}/{{sid}}",
                 "UpdateSim",
                 "Update a SIM. 202 means that the network is carrying a change out.",
                 self._update,
@@ -111,10 +103,10 @@ class SimResource(Resource):
 
     async def _update(self, call: Call) -> Response:
         asked = self._read_update(call)
-        updated = await self._change(
+        updated = await self.change(
             lambda tx, moment: update_sim(tx, call.account_sid, call.sid, asked, moment)
         )
-        return self._show(call, SIM, updated.sim, 202 if updated.is_underway else 200)
+        return self.show(call, SIM, updated.sim, 202 if updated.is_underway else 200)
 
     def _read_update(self, call: Call) -> UpdateRequest:
         form = call.given

@@ -62,25 +62,16 @@ class CommandResource(WirelessResource):
 
     def operations(self) -> list[Operation]:
         """Return them."""
-        one = f"{_PATH}/{{sid}}"
-        sends = "Send a Command to a SIM's device."
-        lists = "List Commands in both directions, newest first."
+        commands, told = self.on(_PATH, "Command", COMMAND), "commandToSim"
+        sends, lists = (
+            "Send a Command to a SIM's device.",
+            "List Commands in both directions, newest first.",
+        )
         return [
-            self.changes(
-                _PATH,
-                "CreateCommand",
-                sends,
-                COMMAND,
-                self._send,
-                takes=_NEW,
-                calls_back="commandToSim",
-                status=201,
-            ),
-            self.lists(_PATH, "Command", lists, COMMAND, _list, takes=_FILTERS),
-            self.fetches(one, "Command", "Fetch a Command.", COMMAND, fetch_command),
-            self.deletes(
-                one, "Command", "Delete a Command; it isn't sent any more.", delete_command
-            ),
+            commands.creates(sends, self._send, takes=_NEW, calls_back=told),
+            commands.lists(lists, _list, takes=_FILTERS),
+            commands.fetches("Fetch a Command.", fetch_command),
+            commands.deletes("Delete a Command; it isn't sent any more.", delete_command),
         ]
 
     def _send(self, call: Call) -> Change[Command]:

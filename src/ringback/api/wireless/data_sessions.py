@@ -81,15 +81,8 @@ class DataSessionResource(WirelessResource):
 
     def operations(self) -> list[Operation]:
         """Return it."""
-        return [
-            self.lists(
-                "/wireless/v1/Sims/{sid}/DataSessions",
-                "DataSession",
-                "List a SIM's Data Sessions, newest first.",
-                DATA_SESSION,
-                self._list,
-            )
-        ]
+        sessions = self.on("/wireless/v1/Sims/{sid}/DataSessions", "DataSession", DATA_SESSION)
+        return [sessions.lists("List a SIM's Data Sessions, newest first.", self._list)]
 
     def _list(self, call: Call) -> Listing[SeenSession]:
         now = self._services.clock.now()

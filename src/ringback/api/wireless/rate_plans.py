@@ -7,7 +7,7 @@ from starlette.responses import Response
 from ringback.api.addressing import is_at_kore
 from ringback.api.forms import Parameters
 from ringback.api.operation import LONGEST_NAME, UNIQUE_NAME, Operation, Parameter
-from ringback.api.resource import Call, Change, Listing, WirelessResource
+from ringback.api.resource import Call, Change, WirelessResource
 from ringback.api.schemas import (
     FLAG,
     HOOK_URL,
@@ -51,7 +51,6 @@ from ringback.operations.wireless.rate_plans import (
 )
 
 _PATH: Final = "/wireless/v1/RatePlans"
-_ONE: Final = f"{_PATH}/{{sid}}"
 _LIMIT: Final = number(*DATA_LIMITS)
 
 # By their parameters: what a plan allows, and the field that has it.
@@ -132,7 +131,7 @@ class RatePlanResource(WirelessResource):
 
     def operations(self) -> list[Operation]:
         """Return them."""
-        name = "RatePlan"
+        plans = self.on(_PATH, "RatePlan", RATE_PLAN)
         return [
             self.operation(
                 "POST",
@@ -143,20 +142,18 @@ class RatePlanResource(WirelessResource):
                 answers={200: RATE_PLAN, 201: RATE_PLAN},
                 takes=_CREATE,
             ),
-            self.lists(_PATH, name, "List rate plans, newest first.", RATE_PLAN, _list),
-            self.fetches(_ONE, name, "Fetch a rate plan.", RATE_PLAN, fetch_rate_plan),
-            self.changes(
-                _ONE, f"Update{name}", "Rename a rate plan.", RATE_PLAN, self._rename, takes=_RENAME
-            ),
-            self.deletes(_ONE, name, "Delete a rate plan that no SIM has.", delete_rate_plan),
+            plans.lists("List rate plans, newest first.", lambda _: list_rate_plans),
+            plans.fetches("Fetch a rate plan.", fetch_rate_plan),
+            plans.updates("Rename a rate plan.", self._rename, takes=_RENAME),
+            plans.deletes("Delete a rate plan that no SIM has.", delete_rate_plan),
         ]
 
     async def _create(self, call: Call) -> Response:
         names, allowed = self._names(call.given), _allowed(call.given)
-        plan = await self._change(
+        plan = await self.change(
             lambda tx, moment: create_rate_plan(tx, call.account_sid, names, allowed, moment)
         )
-        return self._show(call, RATE_PLAN, plan, 200 if is_at_kore(call.request) else 201)
+        return self.show(call, RATE_PLAN, plan, 200 if is_at_kore(call.request) else 201)
 
     def _rename(self, call: Call) -> Change[RatePlan]:
         names = self._names(call.given)
@@ -169,10 +166,6 @@ class RatePlanResource(WirelessResource):
             usage_notification_url=self._address(form, "UsageNotificationUrl"),
             usage_notification_method=form.choice("UsageNotificationMethod", Method),
         )
-
-
-def _list(call: Call) -> Listing[RatePlan]:
-    return list_rate_plans
 
 
 def _allowed(form: Parameters) -> dict[str, Any]:

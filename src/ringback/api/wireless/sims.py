@@ -46,7 +46,6 @@ from ringback.operations.wireless.sims import (
 )
 
 _PATH: Final = "/wireless/v1/Sims"
-_ONE: Final = f"{_PATH}/{{sid}}"
 _RESETTING: Final = {"type": "string", "enum": ["resetting"]}
 
 # What would handle calls, and SMS that are no Commands: deprecated, and only kept.
@@ -146,21 +145,15 @@ class SimResource(WirelessResource):
 
     def operations(self) -> list[Operation]:
         """Return them."""
-        update = self.changes(
-            _ONE,
-            "UpdateSim",
-            "Update a SIM. Its status says whether the network is carrying a change out.",
-            SIM,
-            self._update,
-            takes=_UPDATE,
-            calls_back="simUpdated",
-            conflicts=True,
-        )
+        sims = self.on(_PATH, "Sim", SIM)
+        updates = "Update a SIM. Its status says whether the network is carrying a change out."
         return [
-            self.lists(_PATH, "Sim", "List SIMs, newest first.", SIM, _list, takes=_FILTERS),
-            self.fetches(_ONE, "Sim", "Fetch a SIM.", SIM, fetch_sim),
-            update,
-            self.deletes(_ONE, "Sim", "Delete a SIM.", delete_sim, conflicts=True),
+            sims.lists("List SIMs, newest first.", _list, takes=_FILTERS),
+            sims.fetches("Fetch a SIM.", fetch_sim),
+            sims.updates(
+                updates, self._update, takes=_UPDATE, calls_back="simUpdated", conflicts=True
+            ),
+            sims.deletes("Delete a SIM.", delete_sim, conflicts=True),
         ]
 
     def _update(self, call: Call) -> Change[WirelessSim]:

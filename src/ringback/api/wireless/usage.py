@@ -192,7 +192,7 @@ class UsageResource(WirelessResource):
         return await self._usage(call, None, ACCOUNT_USAGE)
 
     async def _of_sim(self, call: Call) -> Response:
-        sim = await self._read(
+        sim = await self.read(
             call.account_sid, lambda tx: fetch_sim(tx, call.account_sid, call.sid)
         )
         return await self._usage(call, sim.sid, SIM_USAGE)
@@ -202,7 +202,7 @@ class UsageResource(WirelessResource):
     ) -> Response:
         paging, now = read_paging(call.given), self._services.clock.now()
         question = _read_question(call.given, now)
-        with self._paging():
+        with self.paging():
             slots = cut(question.slots(), paging.window)
         records = await self._summed(call.account_sid, sim_sid, question, slots, now)
         # So that all pages are about one period, however long somebody takes to turn them.
@@ -231,7 +231,7 @@ class UsageResource(WirelessResource):
             account_sid,
             lambda tx, window: tx.wireless.sessions.between(account_sid, which, start, end, window),
         )
-        tallies = await self._read(
+        tallies = await self.read(
             account_sid, lambda tx: tx.wireless.command_uses.tally(account_sid, sim_sid, question)
         )
         return summarize(account_sid, sim_sid, slots, sessions=sessions, tallies=tallies, now=now)
