@@ -299,6 +299,7 @@ def a_moment(
     transition: Transition | None = None,
     intake: Intake | None = None,
     simulation: Simulation | None = None,
+    keyring: Keyring | None = None,
 ) -> Moment:
     return Moment(
         now=now,
@@ -306,7 +307,7 @@ def a_moment(
         transition=transition or Transition(NOTICE),
         intake=intake or KeepingIntake(),
         simulation=simulation or Simulation(TAKES),
-        keyring=Keyring(),
+        keyring=keyring or Keyring(),
     )
 
 

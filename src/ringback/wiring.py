@@ -169,10 +169,10 @@ class Parts:
             return Moment(
                 clock.now(),
                 chance,
+                keyring,
                 in_force.transition,
                 dispatcher.intake,
                 settings.simulation,
-                keyring,
             )
 
         progress = Progress(

@@ -110,10 +110,10 @@ class Engine:
         return Moment(
             SystemClock().now(),
             SystemChance(),
+            self.dispatcher.keyring,
             Transition(NOTICE),
             self.dispatcher.intake,
             Simulation(TAKES),
-            self.dispatcher.keyring,
         )
 
     async def send(self, url: str, number: int) -> None:
@@ -122,9 +122,7 @@ class Engine:
             prepare_callback(
                 NewCallback(CallbackUrl.parse(url), Method.POST, f"Number={number + each}"),
                 ACCOUNT_SID,
-                transition=moment.transition,
-                now=moment.now,
-                chance=moment.chance,
+                moment,
             )
             for each in range(BATCH)
         ]
@@ -143,23 +141,18 @@ class Engine:
         return account.kore_secret
 
     def _create(self, tx: Transaction) -> WebhookSecret:
-        now = self.moment()
         account = fetch_account(tx, ACCOUNT_SID)
-        _, secret = create_secret(
-            tx, account, "next", now=now.now, chance=now.chance, keyring=now.keyring
-        )
+        _, secret = create_secret(tx, account, "next", self.moment())
         return secret
 
     def _activate(self, tx: Transaction, secret_id: str) -> None:
-        now = self.moment()
         change_secret(
             tx,
             fetch_account(tx, ACCOUNT_SID),
             secret_id,
             name=None,
             status=SecretStatus.ACTIVE,
-            now=now.now,
-            keyring=now.keyring,
+            moment=self.moment(),
         )
 
     def good_at(self, instant: float) -> tuple[str, ...]:

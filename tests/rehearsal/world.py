@@ -22,7 +22,7 @@ from ringback.operations.supersim.devices import receive_datagram, receive_sms
 from ringback.ports import Clock, Transaction
 from ringback.settings import Command, load
 from ringback.wiring import Parts
-from tests.fakes import SeededChance, a_fleet, a_profile, a_sim
+from tests.fakes import SeededChance, a_fleet, a_moment, a_profile, a_sim
 from tests.rehearsal.receivers import EVENT, Kind, ManyReceivers
 
 START = datetime(2024, 10, 1, tzinfo=UTC)
@@ -162,7 +162,7 @@ def _configure(tx: Transaction, world: World, chance: SeededChance) -> None:
     numbers = iter(range(URLS))
     for index in range(ACCOUNTS):
         name = f"customer {index}"
-        account = create_account(tx, name=name, now=START, chance=chance).account
+        account = create_account(tx, name=name, moment=a_moment(now=START, chance=chance)).account
         world.accounts.append(account)
         profile = make_sid(SidKind.NETWORK_ACCESS_PROFILE, chance.bytes(16))
         tx.supersim.access_profiles.add(

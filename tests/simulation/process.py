@@ -144,10 +144,10 @@ class Process:
             return Moment(
                 clock.now(),
                 chance,
+                self.dispatcher.keyring,
                 Transition(NOTICE),
                 self.dispatcher.intake,
                 simulation,
-                self.dispatcher.keyring,
             )
 
         self._supervisor = Supervisor(

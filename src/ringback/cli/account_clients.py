@@ -13,9 +13,8 @@ from ringback.cli.account_records import (
     say,
     say_all,
 )
-from ringback.cli.data_file import DataFile, with_data_file
+from ringback.cli.data_file import DataFile, account_context, with_data_file
 from ringback.core.api_client import LIFETIMES, PRODUCTS, ApiClient, Area, ClientType
-from ringback.engine.system import SystemChance, SystemClock
 from ringback.operations.accounts import fetch_account
 from ringback.operations.api_clients import NewClient, create_client, delete_client
 from ringback.ports import Transaction
@@ -68,7 +67,7 @@ def create(
     """Make an API client of the account SID and print its secret, once."""
     if admin and products:
         raise click.UsageError("an admin client is good for everything: leave --product out")
-    now, chance = SystemClock().now(), SystemChance()
+    moment = account_context()
 
     def make(tx: Transaction) -> NewClient:
         return create_client(
@@ -77,8 +76,7 @@ def create(
             name,
             type=ClientType.ADMIN if admin else ClientType.STANDARD,
             products=[Area(product) for product in products] or PRODUCTS,
-            now=now,
-            chance=chance,
+            moment=moment,
             lifetime=LIFETIMES[lifetime],
         )
 

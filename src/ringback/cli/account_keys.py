@@ -13,8 +13,7 @@ from ringback.cli.account_records import (
     say,
     say_all,
 )
-from ringback.cli.data_file import DataFile, with_data_file
-from ringback.engine.system import SystemChance, SystemClock
+from ringback.cli.data_file import DataFile, account_context, with_data_file
 from ringback.operations.accounts import fetch_account
 from ringback.operations.api_keys import NewKey, create_key, delete_key
 from ringback.ports import Transaction
@@ -54,10 +53,10 @@ def create(
 ) -> None:
     """Make an API key and print its secret, once."""
     _check_whose(account, operator=operator)
-    now, chance = SystemClock().now(), SystemChance()
+    moment = account_context()
 
     def make(tx: Transaction) -> NewKey:
-        return create_key(tx, _owner(tx, account), name, now=now, chance=chance)
+        return create_key(tx, _owner(tx, account), name, moment)
 
     made = file.transact(make)
     record = {**key_record(made.key), "secret": made.secret}

@@ -5,8 +5,7 @@ from typing import Final
 import click
 
 from ringback.cli.account_records import json_option, say
-from ringback.cli.data_file import KEYRING, DataFile, with_data_file
-from ringback.engine.system import SystemChance
+from ringback.cli.data_file import DataFile, account_context, with_data_file
 from ringback.operations.auth_tokens import create_secondary, delete_secondary, promote_secondary
 
 _CREATED: Final = """\
@@ -29,7 +28,7 @@ def token() -> None:
 @json_option
 def create(*, sid: str, file: DataFile, as_json: bool) -> None:
     """Make a secondary Auth Token and print it, once; one that was there is gone."""
-    account = file.transact(lambda tx: create_secondary(tx, sid, SystemChance(), KEYRING))
+    account = file.transact(lambda tx: create_secondary(tx, sid, account_context()))
     record = {
         "account_sid": account.sid,
         "secondary_auth_token": account.secondary_auth_token,
@@ -45,7 +44,7 @@ def promote(*, sid: str, file: DataFile) -> None:
 
     From then on it signs the callbacks from Twilio's infrastructure. There is no way back.
     """
-    account = file.transact(lambda tx: promote_secondary(tx, sid, KEYRING))
+    account = file.transact(lambda tx: promote_secondary(tx, sid, account_context()))
     click.echo(
         f"account {account.sid}: the secondary Auth Token is the primary one, and signs callbacks;"
         " the one before is gone"
@@ -57,5 +56,5 @@ def promote(*, sid: str, file: DataFile) -> None:
 @with_data_file
 def delete(*, sid: str, file: DataFile) -> None:
     """Take the secondary Auth Token back: nobody signs in with it any more."""
-    account = file.transact(lambda tx: delete_secondary(tx, sid, KEYRING))
+    account = file.transact(lambda tx: delete_secondary(tx, sid, account_context()))
     click.echo(f"account {account.sid}: the secondary Auth Token is gone")

@@ -21,12 +21,11 @@ from ringback.cli.account_records import (
     secret_records,
 )
 from ringback.cli.account_tokens import token
-from ringback.cli.data_file import KEYRING, DataFile, with_data_file
+from ringback.cli.data_file import DataFile, account_context, with_data_file
 from ringback.core.account import Account, AccountStatus, ApiKey
 from ringback.core.api_client import ApiClient
 from ringback.core.schedule import Schedule
 from ringback.data_folder import new_seal_key
-from ringback.engine.system import SystemChance, SystemClock
 from ringback.operations.accounts import (
     NewAccount,
     create_account,
@@ -99,11 +98,11 @@ def create(
     as_json: bool,
 ) -> None:
     """Make an account and print its credentials, once."""
-    now, chance = SystemClock().now(), SystemChance()
+    moment = account_context()
 
     def make(tx: Transaction) -> NewAccount | Account:
         make_one = create_bare_account if bare else create_account
-        return make_one(tx, name=name, schedule=schedule, now=now, chance=chance, parent_sid=parent)
+        return make_one(tx, name=name, schedule=schedule, moment=moment, parent_sid=parent)
 
     shown = _credentials(file.transact(make))
     words = _CREATED if bare else _CREATED + _CREDENTIALS
@@ -171,7 +170,7 @@ def new_key() -> None:
 
 
 def _set_status(file: DataFile, sid: str, status: AccountStatus) -> None:
-    account = file.transact(lambda tx: set_status(tx, sid, status, KEYRING))
+    account = file.transact(lambda tx: set_status(tx, sid, status, account_context()))
     click.echo(f"account {account.sid} ({account.name}) is {status.value}")
 
 

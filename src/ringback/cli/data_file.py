@@ -12,6 +12,8 @@ import click
 from ringback.cli.options import data_folder
 from ringback.core.account import Account
 from ringback.data_folder import open_beside
+from ringback.engine.system import SystemChance, SystemClock
+from ringback.operations.moment import AccountContext
 from ringback.ports import Store, Transaction
 from ringback.settings import ENVIRONMENT, SEAL_KEY, SEAL_KEY_FILE
 
@@ -59,7 +61,9 @@ class KeyringElsewhere:
         """Leave it to the server to find out."""
 
 
-KEYRING: Final = KeyringElsewhere()
+def account_context() -> AccountContext:
+    """Return what an operation on accounts works with now, beside a server or without one."""
+    return AccountContext(SystemClock().now(), SystemChance(), KeyringElsewhere())
 
 
 def data_file_in(folder: Path, seal_key_file: Path | None) -> DataFile:

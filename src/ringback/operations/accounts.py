@@ -1,7 +1,6 @@
 """Accounts: made, found, changed; their secrets are shown once."""
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Final
 
 from ringback.core.account import Account, AccountStatus
@@ -11,9 +10,10 @@ from ringback.core.sids import SID_BYTES, Kind, make_sid
 from ringback.core.webhook_secret import NO_SECRETS
 from ringback.operations.api_keys import NewKey, create_key
 from ringback.operations.changing import keep_changed
+from ringback.operations.moment import AccountContext
 from ringback.operations.names import check_label
 from ringback.operations.webhook_secrets import make_secret
-from ringback.ports import Chance, Keyring, Transaction
+from ringback.ports import Chance, Transaction
 
 _INVALID_VALUE: Final = 83600
 _FIRST: Final = "first"
@@ -32,8 +32,7 @@ def create_account(
     tx: Transaction,
     *,
     name: str,
-    now: datetime,
-    chance: Chance,
+    moment: AccountContext,
     schedule: Schedule | None = None,
     sid: str | None = None,
     parent_sid: str | None = None,
@@ -44,20 +43,19 @@ def create_account(
     for a parent that isn't there or that is a subaccount itself.
     """
     bare = create_bare_account(
-        tx, name=name, now=now, chance=chance, schedule=schedule, sid=sid, parent_sid=parent_sid
+        tx, name=name, moment=moment, schedule=schedule, sid=sid, parent_sid=parent_sid
     )
-    secrets = NO_SECRETS.with_new(make_secret(_FIRST, now, chance))
+    secrets = NO_SECRETS.with_new(make_secret(_FIRST, moment))
     account = replace(bare, webhook_secrets=secrets)
     tx.accounts.save(account)
-    return NewAccount(account, create_key(tx, account.sid, _FIRST, now=now, chance=chance))
+    return NewAccount(account, create_key(tx, account.sid, _FIRST, moment))
 
 
 def create_bare_account(
     tx: Transaction,
     *,
     name: str,
-    now: datetime,
-    chance: Chance,
+    moment: AccountContext,
     schedule: Schedule | None = None,
     sid: str | None = None,
     parent_sid: str | None = None,
@@ -69,11 +67,11 @@ def create_bare_account(
     check_label(name, "an account's name")
     _check_parent(tx, parent_sid)
     account = Account(
-        sid=sid or make_sid(Kind.ACCOUNT, chance.bytes(SID_BYTES)),
+        sid=sid or make_sid(Kind.ACCOUNT, moment.chance.bytes(SID_BYTES)),
         name=name,
-        auth_token=make_auth_token(chance),
+        auth_token=make_auth_token(moment.chance),
         uses_static_proxy=False,
-        date_created=now,
+        date_created=moment.now,
         schedule=schedule,
         parent_sid=parent_sid,
     )
@@ -98,7 +96,7 @@ def fetch_account(tx: Transaction, sid_or_kore_id: str) -> Account:
 
 
 def set_status(
-    tx: Transaction, sid_or_kore_id: str, status: AccountStatus, keyring: Keyring
+    tx: Transaction, sid_or_kore_id: str, status: AccountStatus, moment: AccountContext
 ) -> Account:
     """Suspend an account, or have it be active again, and return it; raises NotFound.
 
@@ -106,7 +104,7 @@ def set_status(
     kept: its callbacks are still sent.
     """
     account = fetch_account(tx, sid_or_kore_id)
-    return keep_changed(tx, replace(account, status=status), keyring)
+    return keep_changed(tx, replace(account, status=status), moment)
 
 
 def make_auth_token(chance: Chance) -> str:

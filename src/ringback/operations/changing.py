@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 from ringback.core.account import Account
-from ringback.ports import Keyring, Transaction
+from ringback.operations.moment import AccountContext
+from ringback.ports import Transaction
 
 
-def keep_changed(tx: Transaction, account: Account, keyring: Keyring) -> Account:
+def keep_changed(tx: Transaction, account: Account, moment: AccountContext) -> Account:
     """Keep the new state of an account, have callbacks be signed by it, and return it."""
     changed = replace(account, revision=account.revision + 1)
     tx.accounts.save(changed)
-    tx.afterwards(lambda: keyring.learn(changed))
+    tx.afterwards(lambda: moment.keyring.learn(changed))
     return changed

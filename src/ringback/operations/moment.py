@@ -34,15 +34,21 @@ class Stamp(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """One instant, and everything that is the same for all operations."""
+class AccountContext:
+    """One instant, and what operations on accounts work with, also where no server runs."""
 
     now: datetime
     chance: Chance
+    keyring: Keyring
+
+
+@dataclass(frozen=True, slots=True)
+class Moment(AccountContext):
+    """One instant, and everything that is the same for all operations."""
+
     transition: Transition
     intake: Intake
     simulation: Simulation
-    keyring: Keyring
 
     def sid(self, kind: Kind) -> str:
         """Return the SID of a new resource."""

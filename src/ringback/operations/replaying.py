@@ -7,15 +7,15 @@ had it. A replay from the other source is another callback with a token of its o
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Final, Self
 
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, repeat
 from ringback.core.callback import Callback, CallbackStatus, discard, replay
 from ringback.core.errors import Conflict
-from ringback.core.infrastructure import BUILT_IN, Sources, other_than
+from ringback.core.infrastructure import other_than
 from ringback.operations.callbacks import fetch_callback
-from ringback.ports import CallbackFilter, Chance, Intake, Transaction
+from ringback.operations.moment import Moment
+from ringback.ports import CallbackFilter, Transaction
 
 ANY: Final = frozenset(CallbackStatus)
 ENDED: Final = ANY - {CallbackStatus.SCHEDULED}
@@ -73,25 +73,24 @@ def only_look_at_other(_tx: Transaction, callback: Callback) -> Callback:
     return callback
 
 
-def from_same_source(*, now: datetime, intake: Intake) -> Replay:
+def from_same_source(moment: Moment) -> Replay:
     """Return the replay that makes a callback due again, from its first round on."""
 
     def send_again(tx: Transaction, callback: Callback) -> Callback:
-        progress = replay(callback.progress, now)
-        intake.change(tx, callback, progress)
+        progress = replay(callback.progress, moment.now)
+        moment.intake.change(tx, callback, progress)
         return callback.having(progress)
 
     return send_again
 
 
-def from_other_source(
-    *, now: datetime, chance: Chance, intake: Intake, sources: Sources = BUILT_IN
-) -> Replay:
+def from_other_source(moment: Moment) -> Replay:
     """Return the replay that makes a new callback from the other source, and links the two.
 
     One that has failed is ended as discarded, so that it is not replayed once more with others.
     For a test event the replay raises OfKoreAlone.
     """
+    sources = moment.transition.sources
 
     def send_again(tx: Transaction, callback: Callback) -> Callback:
         _refuse_test(callback)
@@ -99,14 +98,14 @@ def from_other_source(
         again = repeat(
             callback,
             source=source,
-            chance=chance.bytes(ANNOUNCEMENT_BYTES),
-            now=now,
+            chance=moment.chance.bytes(ANNOUNCEMENT_BYTES),
+            now=moment.now,
             sources=sources,
         )
-        intake.take(tx, again)
+        moment.intake.take(tx, again)
         if callback.status is CallbackStatus.FAILED:
             why = f"replayed from {source} as {again.sid}"
-            intake.change(tx, callback, discard(callback.progress, why, now))
+            moment.intake.change(tx, callback, discard(callback.progress, why, moment.now))
         return again
 
     return send_again
@@ -168,7 +167,7 @@ def replay_oldest(
 
 
 def discard_callback(
-    tx: Transaction, account_sid: str, sid: str, why: str, *, now: datetime, intake: Intake
+    tx: Transaction, account_sid: str, sid: str, why: str, moment: Moment
 ) -> Callback:
     """End a callback that shall not be sent any more.
 
@@ -179,8 +178,8 @@ def discard_callback(
     if callback.status in (CallbackStatus.DELIVERED, CallbackStatus.DISCARDED):
         because = f" ({callback.progress.status_reason})" if callback.progress.status_reason else ""
         raise _conflict(f"{sid} is {callback.status} already{because}; it can't be discarded")
-    progress = discard(callback.progress, why, now)
-    intake.change(tx, callback, progress)
+    progress = discard(callback.progress, why, moment.now)
+    moment.intake.change(tx, callback, progress)
     return callback.having(progress)
 
 

@@ -8,8 +8,8 @@ from ringback.core.announcement import ANNOUNCEMENT_BYTES, compose
 from ringback.core.callback import Callback
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.method import Method
-from ringback.core.transition import Transition
-from ringback.ports import Chance, Intake, Transaction
+from ringback.operations.moment import Moment
+from ringback.ports import Intake, Transaction
 
 
 class NewCallback(NamedTuple):
@@ -24,18 +24,16 @@ class NewCallback(NamedTuple):
     """When to send it; None for at once."""
 
 
-def prepare_callback(
-    new: NewCallback, account_sid: str, *, transition: Transition, now: datetime, chance: Chance
-) -> Callback:
+def prepare_callback(new: NewCallback, account_sid: str, moment: Moment) -> Callback:
     """Return the callback that this wants sent; nobody keeps it yet."""
     return compose(
         new.body,
         account_sid=account_sid,
         to=new.url,
         method=new.method,
-        transition=transition,
-        chance=chance.bytes(ANNOUNCEMENT_BYTES),
-        now=now,
+        transition=moment.transition,
+        chance=moment.chance.bytes(ANNOUNCEMENT_BYTES),
+        now=moment.now,
         due=new.due,
         idempotency_key=new.idempotency_key,
     )

@@ -44,9 +44,7 @@ def new_pending(ringback: Emulator) -> tuple[str, str]:
 
     def make(tx: Transaction, moment: Moment) -> tuple[str, str]:
         account = fetch_account(tx, ringback.account_sid)
-        _, secret = create_secret(
-            tx, account, "next", now=moment.now, chance=moment.chance, keyring=moment.keyring
-        )
+        _, secret = create_secret(tx, account, "next", moment)
         return secret.id, secret.value
 
     return ringback._change(make)

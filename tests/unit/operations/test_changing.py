@@ -8,7 +8,7 @@ from ringback.engine.keyring import Keyring
 from ringback.operations.changing import keep_changed
 from ringback.ports import Transaction
 from ringback.stores.memory import MemoryStore
-from tests.fakes import ACCOUNT_SID, an_account
+from tests.fakes import ACCOUNT_SID, a_moment, an_account
 
 CHANGED = replace(an_account(), auth_token="changed")
 
@@ -24,14 +24,14 @@ async def test_a_change_is_kept_as_a_newer_state(store: MemoryStore) -> None:
     for revision in (1, 2):
         known = await store.transact(lambda tx: tx.accounts.get(ACCOUNT_SID))
         assert known is not None
-        kept = await store.transact(lambda tx, a=known: keep_changed(tx, a, Keyring()))
+        kept = await store.transact(lambda tx, a=known: keep_changed(tx, a, a_moment()))
         assert kept == replace(known, revision=revision)
         assert await store.transact(lambda tx: tx.accounts.get(ACCOUNT_SID)) == kept
 
 
 async def test_callbacks_are_signed_by_it_from_then_on(store: MemoryStore) -> None:
     keyring = Keyring()
-    kept = await store.transact(lambda tx: keep_changed(tx, CHANGED, keyring))
+    kept = await store.transact(lambda tx: keep_changed(tx, CHANGED, a_moment(keyring=keyring)))
     assert keyring.newest(an_account()) == kept
 
 
@@ -39,7 +39,7 @@ async def test_what_is_not_durable_signs_nothing(store: MemoryStore) -> None:
     keyring = Keyring()
 
     def break_off(tx: Transaction) -> None:
-        keep_changed(tx, CHANGED, keyring)
+        keep_changed(tx, CHANGED, a_moment(keyring=keyring))
         assert keyring.newest(an_account()) == an_account()
         raise ZeroDivisionError
 

@@ -24,7 +24,14 @@ from ringback.operations.replaying import (
 )
 from ringback.ports import CallbackFilter, Window
 from ringback.stores.memory import MemoryTransaction
-from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, SeededChance, a_callback, an_account
+from tests.fakes import (
+    ACCOUNT_SID,
+    CALLBACK_SID,
+    NOW,
+    a_callback,
+    a_moment,
+    an_account,
+)
 from tests.intakes import KeepingIntake
 
 THEIRS = "AC" + "f" * 32
@@ -48,12 +55,12 @@ def intake() -> KeepingIntake:
 
 @pytest.fixture
 def again(intake: KeepingIntake) -> Replay:
-    return from_same_source(now=NOON, intake=intake)
+    return from_same_source(a_moment(now=NOON, intake=intake))
 
 
 @pytest.fixture
 def elsewhere(intake: KeepingIntake) -> Replay:
-    return from_other_source(now=NOON, chance=SeededChance(), intake=intake)
+    return from_other_source(a_moment(now=NOON, intake=intake))
 
 
 def sid(number: int) -> str:
@@ -182,7 +189,7 @@ def test_what_the_account_does_not_have_is_not_found(
     with pytest.raises(NotFound):
         replay_callback(tx, ACCOUNT_SID, wanted, again, statuses=ANY)
     with pytest.raises(NotFound):
-        discard_callback(tx, ACCOUNT_SID, wanted, "why", now=NOON, intake=intake)
+        discard_callback(tx, ACCOUNT_SID, wanted, "why", a_moment(now=NOON, intake=intake))
 
 
 # ---- many ----------------------------------------------------------------------------------------
@@ -260,7 +267,7 @@ def test_counts_add_up() -> None:
 
 
 def discard(tx: MemoryTransaction, which: str, why: str = "not needed") -> Callback:
-    return discard_callback(tx, ACCOUNT_SID, which, why, now=NOON, intake=KeepingIntake())
+    return discard_callback(tx, ACCOUNT_SID, which, why, a_moment(now=NOON))
 
 
 @pytest.mark.parametrize(("status", "due"), [(SCHEDULED, NOW), (FAILED, None)])

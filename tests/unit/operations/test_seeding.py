@@ -126,7 +126,7 @@ def test_a_known_key_that_opens_nothing_here_is_known_no_longer(wrong: str) -> N
 def test_keys_of_other_names_are_left_alone() -> None:
     tx = MemoryTransaction()
     seed(tx, chance=1)
-    own = create_key(tx, ACCOUNT_SID, "mine", now=NOW, chance=SeededChance(3))
+    own = create_key(tx, ACCOUNT_SID, "mine", a_moment(chance=SeededChance(3)))
     again = seed(tx, chance=2)
     assert tx.accounts.keys_of(ACCOUNT_SID) == [own.key, again.api_key.key]
 

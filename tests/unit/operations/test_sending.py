@@ -7,12 +7,11 @@ import pytest
 from ringback.core.callback import Callback
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.method import Method
-from ringback.core.source import NOTICE, Source
-from ringback.core.transition import Transition
+from ringback.core.source import Source
 from ringback.operations.sending import NewCallback, prepare_callback, send_callbacks
 from ringback.ports import CallbackFilter, Window
 from ringback.stores.memory import MemoryTransaction
-from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_callback, an_account
+from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_callback, a_moment, an_account
 from tests.intakes import KeepingIntake
 
 THEIRS = "AC" + "f" * 32
@@ -41,11 +40,8 @@ def new(
 def send(
     tx: MemoryTransaction, *wanted: NewCallback, intake: KeepingIntake | None = None, seed: int = 0
 ) -> list[Callback]:
-    chance, transition = SeededChance(seed), Transition(NOTICE)
-    callbacks = [
-        prepare_callback(each, ACCOUNT_SID, transition=transition, now=NOW, chance=chance)
-        for each in wanted
-    ]
+    moment = a_moment(chance=SeededChance(seed))
+    callbacks = [prepare_callback(each, ACCOUNT_SID, moment) for each in wanted]
     return send_callbacks(tx, callbacks, intake or KeepingIntake())
 
 

@@ -35,7 +35,7 @@ class AccountResource(Resource):
             raise Forbidden(f"{account.kore_id} is a subaccount, and has none of its own")
         made = await self.change(
             lambda tx, moment: create_bare_account(
-                tx, name=name, now=moment.now, chance=moment.chance, parent_sid=account.sid
+                tx, name=name, moment=moment, parent_sid=account.sid
             ),
         )
         return with_unknown(asked.warned_of, json_answer(_show(made, {account.sid: account})))

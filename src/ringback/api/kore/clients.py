@@ -48,8 +48,7 @@ class ClientResource(Resource):
                 name,
                 type=ClientType.STANDARD,
                 products=products,
-                now=moment.now,
-                chance=moment.chance,
+                moment=moment,
                 locked=locked,
             )
             return made, owner

@@ -34,9 +34,7 @@ class SecretResource(Resource):
                 tx,
                 fetch_account(tx, account.sid),
                 name,
-                now=moment.now,
-                chance=moment.chance,
-                keyring=moment.keyring,
+                moment,
             ),
         )
         shown = _show(held) | {"secret": held[1].value}
@@ -68,8 +66,7 @@ class SecretResource(Resource):
                 secret_id,
                 name=name,
                 status=status,
-                now=moment.now,
-                keyring=moment.keyring,
+                moment=moment,
             ),
         )
         return with_unknown(asked.warned_of, json_answer(_show(held)))

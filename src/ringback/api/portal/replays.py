@@ -122,12 +122,8 @@ class ReplayResource(Resource):
         )
 
     def _replay_of(self, form: Parameters) -> Replay:
-        services = self._services
-        now, intake = services.clock.now(), services.intake
-        if form.is_yes("AsOtherSource"):
-            chance, sources = services.moment().chance, services.sources
-            return from_other_source(now=now, chance=chance, intake=intake, sources=sources)
-        return from_same_source(now=now, intake=intake)
+        replay = from_other_source if form.is_yes("AsOtherSource") else from_same_source
+        return replay(self._services.moment())
 
     async def _work_through(
         self, call: Call, asked: AskedReplays, send_again: Replay
@@ -172,9 +168,7 @@ class ReplayResource(Resource):
 def _discard(call: Call) -> Change[Callback]:
     call.given.required("Reason")
     why = call.given.label("Reason", longest=_LONGEST_REASON) or ""
-    return lambda tx, moment: discard_callback(
-        tx, call.account_sid, call.sid, why, now=moment.now, intake=moment.intake
-    )
+    return lambda tx, moment: discard_callback(tx, call.account_sid, call.sid, why, moment)
 
 
 def _dry_run_of(form: Parameters) -> Replay:

@@ -163,14 +163,7 @@ class Sending(Resource):
     def _prepare(self, item: Json, at: str, account_sid: str, moment: Moment) -> _Prepared:
         """Read what is asked for, and make the callback of it; raises Invalid."""
         asked = read_one(item, at, read_url=self._services.read_url, now=moment.now)
-        callback = prepare_callback(
-            asked.new,
-            account_sid,
-            transition=moment.transition,
-            now=moment.now,
-            chance=moment.chance,
-        )
-        return callback, asked.parameters
+        return prepare_callback(asked.new, account_sid, moment), asked.parameters
 
     async def _keep(self, account_sid: str, callbacks: list[Callback]) -> list[Callback]:
         intake = self._services.intake
