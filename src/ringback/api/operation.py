@@ -3,13 +3,14 @@
 Routes and documents are both made from lists of these.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from starlette.routing import BaseRoute
 
 from ringback.api.routing import Handler, resource
-from ringback.api.schemas import METHOD, TEXT, Schema, number, text
+from ringback.api.schemas import METHOD, TEXT, Schema, number, one_of, text
 from ringback.api.shown import JsonObject, Shown
 
 
@@ -20,6 +21,14 @@ class Parameter(NamedTuple):
     schema: Schema = TEXT
     meaning: str = ""
     is_required: bool = False
+    options: Collection[StrEnum] | None = None
+    """What a filter can be; None for any text."""
+
+
+def filtered(name: str, meaning: str, options: Collection[StrEnum] | None = None) -> Parameter:
+    """Return a parameter of a list that leaves only some records, by a text or one of these."""
+    schema = TEXT if options is None else one_of(options)
+    return Parameter(name, schema, meaning, options=options)
 
 
 def required(name: str, schema: Schema, meaning: str) -> Parameter:
@@ -88,6 +97,15 @@ UNIQUE_NAME: Final = Parameter(
     text(longest=LONGEST_NAME),
     "A name that can be used instead of the SID; empty to take it away.",
 )
+
+
+def as_field(name: str) -> str:
+    """Return what stands for a parameter in records and code.
+
+    >>> as_field("SmsFallbackUrl")
+    'sms_fallback_url'
+    """
+    return "".join(f"_{each}" if each.isupper() else each for each in name).lower()[1:]
 
 
 def names_of(parameters: Sequence[Parameter]) -> tuple[str, ...]:

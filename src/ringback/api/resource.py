@@ -22,6 +22,7 @@ from ringback.api.operation import (
     Nothing,
     Operation,
     Parameter,
+    as_field,
     lists_among,
     names_of,
 )
@@ -232,11 +233,29 @@ class RecordOperations(Generic[R]):
     def lists(
         self: "RecordOperations[S]",
         meaning: str,
+        listing: Callable[..., Sequence[S]],
+        *filters: Parameter,
+    ) -> Operation:
+        """Return the operation that lists them; a filter is an argument of the `Listing`."""
+
+        def asked(call: Call) -> Listing[S]:
+            return partial(listing, **{as_field(each.name): read(call, each) for each in filters})
+
+        def read(call: Call, each: Parameter) -> str | None:
+            if each.options is None:
+                return call.given.text(each.name)
+            return call.given.choice(each.name, each.options)
+
+        return self.lists_for(meaning, asked, takes=filters)
+
+    def lists_for(
+        self: "RecordOperations[S]",
+        meaning: str,
         asked: Callable[[Call], Listing[S]],
         *,
         takes: Sequence[Parameter] = (),
     ) -> Operation:
-        """Return the operation that lists them."""
+        """Return the operation that lists what a request asks for."""
 
         async def work(call: Call) -> Response:
             listing, paging = asked(call), read_paging(call.given)

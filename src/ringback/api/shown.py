@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
 from operator import attrgetter
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from starlette.requests import Request
 
@@ -174,3 +174,9 @@ def links(**paths: Callable[[Any], str]) -> Field[Any]:
 ACCOUNT_SID = field("account_sid", sid_of(Kind.ACCOUNT))
 DATE_CREATED = field("date_created", INSTANT)
 DATE_UPDATED = field("date_updated", INSTANT)
+DATES: Final = (DATE_CREATED, DATE_UPDATED)
+
+
+def dated_at(path: str) -> tuple[Field[Any], ...]:
+    """Return when a record was created and updated, and its own URL, under this path."""
+    return (*DATES, link("url", lambda record: f"{path}/{record.sid}"))

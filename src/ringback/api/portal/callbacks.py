@@ -24,9 +24,11 @@ class CallbackResource(Resource):
         callbacks = self.on(CALLBACKS, "Callback", CALLBACK)
         undelivered = self.on("/portal/v1/undelivered", "Undelivered", CALLBACK)
         return [
-            callbacks.lists("List callbacks, newest first.", self._list, takes=(STATUS, *FILTERS)),
+            callbacks.lists_for(
+                "List callbacks, newest first.", self._list, takes=(STATUS, *FILTERS)
+            ),
             callbacks.fetches("Fetch a callback.", fetch_callback),
-            undelivered.lists(
+            undelivered.lists_for(
                 "List callbacks that failed or were discarded, newest first.",
                 lambda call: self._listing(call, UNDELIVERED),
                 takes=FILTERS,

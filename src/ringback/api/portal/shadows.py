@@ -174,7 +174,7 @@ class ShadowResource(Resource):
         """Return the operations on copies."""
         shadows = self.on("/portal/v1/shadows", "Shadow", SHADOW)
         return [
-            shadows.lists(
+            shadows.lists_for(
                 "List copies of callbacks from another source, newest first, beside the first"
                 " attempts.",
                 self._list,

@@ -12,6 +12,7 @@ from ringback.api.operation import (
     Nothing,
     Operation,
     Parameter,
+    filtered,
     required,
 )
 from ringback.api.paging import cut
@@ -19,9 +20,8 @@ from ringback.api.resource import Call, Change, Listing, Resource
 from ringback.api.schemas import TEXT, list_of, object_of, sid_of
 from ringback.api.shown import (
     ACCOUNT_SID,
-    DATE_CREATED,
-    DATE_UPDATED,
     Shown,
+    dated_at,
     field,
     link,
     links,
@@ -75,9 +75,7 @@ ACCESS_PROFILE: Final = Shown[NetworkAccessProfile](
     field("sid", sid_of(Kind.NETWORK_ACCESS_PROFILE)),
     maybe("unique_name"),
     ACCOUNT_SID,
-    DATE_CREATED,
-    DATE_UPDATED,
-    link("url", lambda profile: f"{_PATH}/{profile.sid}"),
+    *dated_at(_PATH),
     links(networks=lambda profile: f"{_PATH}/{profile.sid}/Networks"),
 )
 
@@ -113,9 +111,9 @@ _CREATE: Final = (
 )
 _ADD: Final = (required("Network", sid_of(Kind.NETWORK), "The SID of a network."),)
 _NETWORK_FILTERS: Final = (
-    Parameter("IsoCountry", TEXT, "Only those of this country (ISO 3166-1 alpha-2)."),
-    Parameter("Mcc", TEXT, "Only those with this mobile country code."),
-    Parameter("Mnc", TEXT, "Only those with this mobile network code."),
+    filtered("IsoCountry", "Only those of this country (ISO 3166-1 alpha-2)."),
+    filtered("Mcc", "Only those with this mobile country code."),
+    filtered("Mnc", "Only those with this mobile network code."),
 )
 
 
@@ -131,12 +129,10 @@ class AccessProfileResource(Resource):
         removes = "Take a network out of a Network Access Profile."
         return [
             profiles.creates("Make a Network Access Profile.", _create, takes=_CREATE),
-            profiles.lists(
-                "List Network Access Profiles, newest first.", lambda _: list_access_profiles
-            ),
+            profiles.lists("List Network Access Profiles, newest first.", list_access_profiles),
             profiles.fetches("Fetch a Network Access Profile.", fetch_access_profile),
             profiles.updates("Rename a Network Access Profile.", _rename, takes=(UNIQUE_NAME,)),
-            networks.lists("List the networks of a Network Access Profile.", _list_of),
+            networks.lists_for("List the networks of a Network Access Profile.", _list_of),
             networks.creates("Add a network to a Network Access Profile.", _add, takes=_ADD),
             self.operation(
                 *("GET", one, f"Fetch{name}", fetches, self._fetch_network),
@@ -208,14 +204,10 @@ class NetworkResource(Resource):
         """Return them."""
         networks = self.on(_NETWORKS_PATH, "Network", NETWORK)
         return [
-            networks.lists("List the networks that there are.", _list_all, takes=_NETWORK_FILTERS),
+            networks.lists("List the networks that there are.", _list_all, *_NETWORK_FILTERS),
             networks.fetches("Fetch a network.", lambda _, __, sid: fetch_network(sid)),
         ]
 
 
-def _list_all(call: Call) -> Listing[Network]:
-    query = call.given
-    networks = list_networks(
-        iso_country=query.text("IsoCountry"), mcc=query.text("Mcc"), mnc=query.text("Mnc")
-    )
-    return lambda _, __, window: cut(networks, window)
+def _list_all(_: Transaction, __: str, window: Window, **which: str | None) -> Sequence[Network]:
+    return cut(list_networks(**which), window)

@@ -2,20 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, Final, NamedTuple
 
 from starlette.responses import Response
 
 from ringback.api.forms import Parameters
-from ringback.api.operation import PAGES, Many, Operation, Parameter
+from ringback.api.operation import PAGES, Many, Operation, Parameter, filtered
 from ringback.api.paging import cut, read_paging
 from ringback.api.resource import Call, Listing, Resource
 from ringback.api.schemas import INSTANT, TEXT, list_of, number, object_of, one_of, or_null, sid_of
 from ringback.api.shown import (
     ACCOUNT_SID,
-    DATE_CREATED,
-    DATE_UPDATED,
+    DATES,
     Shown,
     field,
     maybe,
@@ -61,8 +59,7 @@ SETTINGS_UPDATE: Final = Shown[SettingsUpdate](
         lambda update: [package._asdict() for package in update.packages],
     ),
     maybe("date_completed", INSTANT),
-    DATE_CREATED,
-    DATE_UPDATED,
+    *DATES,
 )
 
 BILLING_PERIOD: Final = Shown[BillingPeriod](
@@ -74,8 +71,7 @@ BILLING_PERIOD: Final = Shown[BillingPeriod](
     field("start_time", INSTANT),
     field("end_time", INSTANT),
     field("period_type", one_of(PeriodType)),
-    DATE_CREATED,
-    DATE_UPDATED,
+    *DATES,
 )
 
 IP_ADDRESS: Final = Shown[DeviceAddress](
@@ -120,8 +116,8 @@ USAGE_RECORD: Final = Shown[UsageRecord](
 )
 
 _SETTINGS_FILTERS: Final = (
-    Parameter("Sim", TEXT, "Only those of this SIM: its SID or unique name."),
-    Parameter("Status", one_of(SettingsStatus), "Only those with this status."),
+    filtered("Sim", "Only those of this SIM: its SID or unique name."),
+    filtered("Status", "Only those with this status.", SettingsStatus),
 )
 _USAGE: Final = (
     Parameter("Sim", TEXT, "Only what this SIM used: its SID or unique name."),
@@ -153,10 +149,10 @@ class HistoryResource(Resource):
         addresses = self.on(f"{_ONE_SIM}/IpAddresses", "SimIpAddress", IP_ADDRESS)
         return [
             updates.lists(
-                "List Settings Updates, newest first.", _settings_updates, takes=_SETTINGS_FILTERS
+                "List Settings Updates, newest first.", list_settings_updates, *_SETTINGS_FILTERS
             ),
-            periods.lists("List a SIM's Billing Periods, newest first.", _billing_periods),
-            addresses.lists("List the addresses of a SIM's device.", _ip_addresses),
+            periods.lists_for("List a SIM's Billing Periods, newest first.", _billing_periods),
+            addresses.lists_for("List the addresses of a SIM's device.", _ip_addresses),
             self.operation(
                 "GET",
                 "/supersim/v1/UsageRecords",
@@ -191,11 +187,6 @@ class HistoryResource(Resource):
         given = {**dict(paging.filters), **period}
         paging = replace(paging, filters=tuple(given.items()))
         return self.show_page(call, paging, USAGE_RECORD, records)
-
-
-def _settings_updates(call: Call) -> Listing[SettingsUpdate]:
-    status = call.given.choice("Status", SettingsStatus)
-    return partial(list_settings_updates, sim=call.given.text("Sim"), status=status)
 
 
 def _billing_periods(call: Call) -> Listing[BillingPeriod]:

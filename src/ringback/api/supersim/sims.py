@@ -1,7 +1,6 @@
 """SIMs over HTTP: `/v1/Sims`, and what hangs under one."""
 
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 from starlette.responses import Response
@@ -12,17 +11,16 @@ from ringback.api.operation import (
     UNIQUE_NAME,
     Operation,
     Parameter,
+    filtered,
     required,
 )
-from ringback.api.resource import Call, Change, Listing, Resource
+from ringback.api.resource import Call, Change, Resource
 from ringback.api.schemas import one_of, sid_of, text
 from ringback.api.shown import (
     ACCOUNT_SID,
-    DATE_CREATED,
-    DATE_UPDATED,
     Shown,
+    dated_at,
     field,
-    link,
     links,
     maybe,
 )
@@ -47,9 +45,7 @@ SIM: Final = Shown[Sim](
     field("iccid"),
     field("status", one_of(SimStatus)),
     maybe("fleet_sid", sid_of(Kind.FLEET)),
-    DATE_CREATED,
-    DATE_UPDATED,
-    link("url", lambda sim: f"{_PATH}/{sim.sid}"),
+    *dated_at(_PATH),
     links(
         billing_periods=lambda sim: f"{_PATH}/{sim.sid}/BillingPeriods",
         sim_ip_addresses=lambda sim: f"{_PATH}/{sim.sid}/IpAddresses",
@@ -61,9 +57,9 @@ _REGISTER: Final = (
     required("RegistrationCode", text(pattern="^[A-Za-z0-9]{10}$"), "Printed with it."),
 )
 _FILTERS: Final = (
-    Parameter("Status", one_of(SimStatus), "Only those with this status."),
-    Parameter("Fleet", meaning="Only those in this fleet: its SID or unique name."),
-    Parameter("Iccid", meaning="Only the one with this ICCID."),
+    filtered("Status", "Only those with this status.", SimStatus),
+    filtered("Fleet", "Only those in this fleet: its SID or unique name."),
+    filtered("Iccid", "Only the one with this ICCID."),
 )
 _UPDATE: Final = (
     UNIQUE_NAME,
@@ -86,7 +82,7 @@ class SimResource(Resource):
         sims = self.on(_PATH, "Sim", SIM)
         return [
             sims.creates("Register a SIM to the account.", _register, takes=_REGISTER),
-            sims.lists("List SIMs, newest first.", _list, takes=_FILTERS),
+            sims.lists("List SIMs, newest first.", list_sims, *_FILTERS),
             sims.fetches("Fetch a SIM.", fetch_sim),
             self.operation(
                 "POST",
@@ -125,14 +121,4 @@ def _register(call: Call) -> Change[Sim]:
     code = call.given.required("RegistrationCode", code=83001)
     return lambda tx, moment: register_sim(
         tx, call.account_sid, iccid=iccid, registration_code=code, moment=moment
-    )
-
-
-def _list(call: Call) -> Listing[Sim]:
-    query = call.given
-    return partial(
-        list_sims,
-        status=query.choice("Status", SimStatus),
-        fleet=query.text("Fleet"),
-        iccid=query.text("Iccid"),
     )

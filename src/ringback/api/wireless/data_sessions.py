@@ -82,7 +82,7 @@ class DataSessionResource(WirelessResource):
     def operations(self) -> list[Operation]:
         """Return it."""
         sessions = self.on("/wireless/v1/Sims/{sid}/DataSessions", "DataSession", DATA_SESSION)
-        return [sessions.lists("List a SIM's Data Sessions, newest first.", self._list)]
+        return [sessions.lists_for("List a SIM's Data Sessions, newest first.", self._list)]
 
     def _list(self, call: Call) -> Listing[SeenSession]:
         now = self._services.clock.now()

@@ -21,12 +21,10 @@ from ringback.api.schemas import (
 )
 from ringback.api.shown import (
     ACCOUNT_SID,
-    DATE_CREATED,
-    DATE_UPDATED,
     Shown,
     Vendor,
+    dated_at,
     field,
-    link,
     maybe,
     of_vendor,
     worked_out,
@@ -81,7 +79,7 @@ RATE_PLAN: Final = Shown[RatePlan](
         lambda plan: list(plan.international_roaming),
     ),
     field("international_roaming_data_limit", _LIMIT),
-    *(DATE_CREATED, DATE_UPDATED, link("url", lambda plan: f"{_PATH}/{plan.sid}")),
+    *dated_at(_PATH),
     of_vendor(
         Vendor.KORE,
         worked_out(
@@ -142,7 +140,7 @@ class RatePlanResource(WirelessResource):
                 answers={200: RATE_PLAN, 201: RATE_PLAN},
                 takes=_CREATE,
             ),
-            plans.lists("List rate plans, newest first.", lambda _: list_rate_plans),
+            plans.lists("List rate plans, newest first.", list_rate_plans),
             plans.fetches("Fetch a rate plan.", fetch_rate_plan),
             plans.updates("Rename a rate plan.", self._rename, takes=_RENAME),
             plans.deletes("Delete a rate plan that no SIM has.", delete_rate_plan),

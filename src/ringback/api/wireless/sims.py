@@ -3,8 +3,16 @@
 from functools import partial
 from typing import Any, Final
 
-from ringback.api.operation import CALLED_BACK, LONGEST_NAME, UNIQUE_NAME, Operation, Parameter
-from ringback.api.resource import Call, Change, Listing, WirelessResource
+from ringback.api.operation import (
+    CALLED_BACK,
+    LONGEST_NAME,
+    UNIQUE_NAME,
+    Operation,
+    Parameter,
+    as_field,
+    filtered,
+)
+from ringback.api.resource import Call, Change, WirelessResource
 from ringback.api.schemas import (
     HOOK_URL,
     METHOD,
@@ -19,15 +27,13 @@ from ringback.api.schemas import (
 )
 from ringback.api.shown import (
     ACCOUNT_SID,
-    DATE_CREATED,
-    DATE_UPDATED,
     Field,
     Shown,
     UrlOf,
     Vendor,
     configured,
+    dated_at,
     field,
-    link,
     maybe,
     of_vendor,
     worked_out,
@@ -44,6 +50,7 @@ from ringback.operations.wireless.sims import (
     list_sims,
     update_sim,
 )
+from ringback.ports import Transaction, Window
 
 _PATH: Final = "/wireless/v1/Sims"
 _RESETTING: Final = {"type": "string", "enum": ["resetting"]}
@@ -52,19 +59,10 @@ _RESETTING: Final = {"type": "string", "enum": ["resetting"]}
 _HANDLERS: Final = ("Sms", "SmsFallback", "Voice", "VoiceFallback")
 
 
-def _as_field(parameter: str) -> str:
-    """Return the field of an answer that shows a parameter.
-
-    >>> _as_field("SmsFallbackUrl")
-    'sms_fallback_url'
-    """
-    return "".join(f"_{each}" if each.isupper() else each for each in parameter).lower()[1:]
-
-
 def _handler_fields() -> list[Field[Any]]:
     shown = list[Field[Any]]()
     for name in _HANDLERS:
-        url, method = _as_field(f"{name}Url"), _as_field(f"{name}Method")
+        url, method = as_field(f"{name}Url"), as_field(f"{name}Method")
         shown.append(worked_out(url, or_null(URL), partial(_handler, url, None)))
         shown.append(worked_out(method, METHOD, partial(_handler, method, Method.POST)))
     return shown
@@ -106,18 +104,18 @@ SIM: Final = Shown[WirelessSim](
     configured("commands_callback_url", "commands_to.url"),
     field("commands_callback_method", METHOD, "commands_to.method"),
     *_handler_fields(),
-    *(DATE_CREATED, DATE_UPDATED, link("url", lambda sim: f"{_PATH}/{sim.sid}")),
+    *dated_at(_PATH),
     Field("links", _LINKS_SCHEMA, _links, at_kore=_kores_links),
     # The documentation calls it deprecated, and nothing says whose address it would be.
     worked_out("ip_address", {"type": "null"}, lambda _: None),
 )
 
 _FILTERS: Final = (
-    Parameter("Status", one_of(WirelessStatus), "Only those with this status."),
-    Parameter("Iccid", TEXT, "Only the one with this ICCID."),
-    Parameter("RatePlan", TEXT, "Only those with this rate plan: its SID or unique name."),
-    Parameter("EId", TEXT, "Only those with this eUICC identifier; deprecated."),
-    Parameter("SimRegistrationCode", TEXT, "Only the one with this registration code."),
+    filtered("Status", "Only those with this status.", WirelessStatus),
+    filtered("Iccid", "Only the one with this ICCID."),
+    filtered("RatePlan", "Only those with this rate plan: its SID or unique name."),
+    filtered("EId", "Only those with this eUICC identifier; deprecated."),
+    filtered("SimRegistrationCode", "Only the one with this registration code."),
 )
 _UPDATE: Final = (
     UNIQUE_NAME,
@@ -148,7 +146,7 @@ class SimResource(WirelessResource):
         sims = self.on(_PATH, "Sim", SIM)
         updates = "Update a SIM. Its status says whether the network is carrying a change out."
         return [
-            sims.lists("List SIMs, newest first.", _list, takes=_FILTERS),
+            sims.lists("List SIMs, newest first.", _list, *_FILTERS),
             sims.fetches("Fetch a SIM.", fetch_sim),
             sims.updates(
                 updates, self._update, takes=_UPDATE, calls_back="simUpdated", conflicts=True
@@ -174,18 +172,19 @@ class SimResource(WirelessResource):
     def _handlers(self, call: Call) -> dict[str, str]:
         given = dict[str, str | None]()
         for name in _HANDLERS:
-            given[_as_field(f"{name}Url")] = self._address(call.given, f"{name}Url")
-            given[_as_field(f"{name}Method")] = call.given.choice(f"{name}Method", Method)
+            given[as_field(f"{name}Url")] = self._address(call.given, f"{name}Url")
+            given[as_field(f"{name}Method")] = call.given.choice(f"{name}Method", Method)
         return {name: value for name, value in given.items() if value is not None}
 
 
-def _list(call: Call) -> Listing[WirelessSim]:
-    query = call.given
-    which = SimFilter(
-        status=query.choice("Status", WirelessStatus),
-        iccid=query.text("Iccid"),
-        rate_plan=query.text("RatePlan"),
-        eid=query.text("EId"),
-        registration_code=query.text("SimRegistrationCode"),
-    )
-    return partial(list_sims, which=which)
+def _list(
+    tx: Transaction,
+    account_sid: str,
+    window: Window,
+    *,
+    e_id: str | None,
+    sim_registration_code: str | None,
+    **others: Any,
+) -> list[WirelessSim]:
+    which = SimFilter(eid=e_id, registration_code=sim_registration_code, **others)
+    return list_sims(tx, account_sid, window, which=which)
