@@ -18,7 +18,7 @@ from ringback.api.kore.clients import ClientResource
 from ringback.api.kore.secrets import SecretResource
 from ringback.api.kore.token import TokenResource
 from ringback.api.openapi.routes import openapi_routes
-from ringback.api.operation import Operation, routes_of
+from ringback.api.operation import Operation, resource, routes_of
 from ringback.api.portal.callbacks import CallbackResource
 from ringback.api.portal.devices import DeviceResource
 from ringback.api.portal.event_trials import EventTrials
@@ -27,7 +27,6 @@ from ringback.api.portal.scenarios import ScenarioResource
 from ringback.api.portal.sending import Sending
 from ringback.api.portal.shadows import ShadowResource
 from ringback.api.portal.totals import TotalsResource
-from ringback.api.routing import resource
 from ringback.api.services import Services
 from ringback.api.supersim.access_profiles import AccessProfileResource, NetworkResource
 from ringback.api.supersim.commands import IpCommandResource, SmsCommandResource

@@ -7,8 +7,9 @@ written twice a second at the most, for all who wait for it: asking without end 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any, Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -25,7 +26,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from ringback import __version__
-from ringback.api.routing import resource
+from ringback.api.operation import resource
 from ringback.api.shared_work import SharedWork
 from ringback.core.account import EVERY
 from ringback.core.errors import StoreUnavailable
@@ -72,6 +73,7 @@ class _Counts(NamedTuple):
     kept_bytes: int
 
 
+@dataclass(slots=True, eq=False)
 class Metrics:
     """What Prometheus asks.
 
@@ -82,35 +84,29 @@ class Metrics:
     those who ask.
     """
 
-    def __init__(
-        self,
-        tally: Tally,
-        *,
-        clock: Clock,
-        stopwatch: Callable[[], float],
-        due_before: DueBefore,
-        waiting: Callable[[], int],
-        under_way: Callable[[], int],
-        open_connections: Callable[[], int],
-        kept_bytes: KeptBytes,
-        datagrams: Callable[[], Counts] = dict[tuple[str, ...], int],
-        refusals: Callable[[], Counts] = dict[tuple[str, ...], int],
-        policy: Callable[[], Figures] = lambda: NO_POLICY,
-        is_store_up: Callable[[], bool] = lambda: True,
-        of_clients: Callable[[], ClientConnections] = lambda: ClientConnections(0, 0),
-        pause: float = _PAUSE,
-    ) -> None:
-        self._tally = tally
-        self._stored = _Stored(clock, stopwatch, due_before, kept_bytes)
-        self._waiting = waiting
-        self._under_way = under_way
-        self._open_connections = open_connections
-        self._datagrams = datagrams
-        self._refusals = refusals
-        self._policy = policy
-        self._is_store_up = is_store_up
-        self._of_clients = of_clients
-        self._collected = SharedWork(self._collect, pause=pause)
+    tally: Tally
+    _: KW_ONLY
+    clock: Clock
+    stopwatch: Callable[[], float]
+    due_before: DueBefore
+    waiting: Callable[[], int]
+    under_way: Callable[[], int]
+    open_connections: Callable[[], int]
+    kept_bytes: KeptBytes
+    datagrams: Callable[[], Counts] = dict[tuple[str, ...], int]
+    refusals: Callable[[], Counts] = dict[tuple[str, ...], int]
+    policy: Callable[[], Figures] = lambda: NO_POLICY
+    is_store_up: Callable[[], bool] = lambda: True
+    of_clients: Callable[[], ClientConnections] = lambda: ClientConnections(0, 0)
+    pause: float = _PAUSE
+    _stored: "_Stored" = field(init=False)
+    _collected: SharedWork[CollectorRegistry] = field(init=False)
+    _written: "_Written" = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with nothing collected."""
+        self._stored = _Stored(self.clock, self.stopwatch, self.due_before, self.kept_bytes)
+        self._collected = SharedWork(self._collect, pause=self.pause)
         self._written = _Written(CollectorRegistry())
 
     async def show(self, request: Request) -> Response:
@@ -132,7 +128,7 @@ class Metrics:
         return registry
 
     def _counts(self) -> Iterator[Metric]:
-        tally, evicted = self._tally, self._of_clients().evicted
+        tally, evicted = self.tally, self.of_clients().evicted
         accepted, attempts = tally.acceptances, tally.attempts
         skipped = tally.skipped_copies(EVERY)
         yield _gauge("info", "The version that runs", {__version__: 1}, "version")
@@ -143,8 +139,8 @@ class Metrics:
         yield _counter("shadows_skipped", "Copies that were not made", skipped, "reason")
         gone = "Connections of clients that had to go for others"
         yield _counter("client_connections_evicted", gone, evicted)
-        yield _counter("datagrams", "Datagrams to and from devices", self._datagrams(), "ending")
-        yield _counter("requests_refused", "Requests that had to wait", self._refusals(), "reason")
+        yield _counter("datagrams", "Datagrams to and from devices", self.datagrams(), "ending")
+        yield _counter("requests_refused", "Requests that had to wait", self.refusals(), "reason")
         took, delivery = "How long attempts took", "From acceptance to delivery"
         first, commits = "From acceptance to the first attempt", "How long commits took"
         yield _histogram("attempt_duration_seconds", took, tally.attempt_seconds)
@@ -153,12 +149,12 @@ class Metrics:
         yield _histogram("store_commit_seconds", commits, {None: tally.commit_seconds})
 
     def _gauges(self, stored: _Counts | None) -> Iterator[Metric]:
-        open_connections, of_clients = self._open_connections(), self._of_clients().open
-        yield _gauge("callbacks_under_way", "Attempts under way", self._under_way())
+        open_connections, of_clients = self.open_connections(), self.of_clients().open
+        yield _gauge("callbacks_under_way", "Attempts under way", self.under_way())
         yield _gauge("connections_open", "Connections to receivers", open_connections)
         yield _gauge("client_connections_open", "Connections of clients", of_clients)
-        yield _gauge("callbacks_waiting", "Callbacks that wait, also for later", self._waiting())
-        is_up = self._is_store_up() and stored is not None
+        yield _gauge("callbacks_waiting", "Callbacks that wait, also for later", self.waiting())
+        is_up = self.is_store_up() and stored is not None
         yield _gauge("store_up", "Whether the database can be written to", is_up)
         if stored is not None:
             overdue, kept_bytes = stored
@@ -168,7 +164,7 @@ class Metrics:
             yield _gauge("callbacks_overdue", due, by_age, "seconds")
 
     def _of_policy(self) -> Iterator[Metric]:
-        policy = self._policy()
+        policy = self.policy()
         refused = "How often a changed settings file could not be used"
         in_force = "Whether the policy of the settings file is in force"
         dependents = "Callbacks of the last week that a source sends now which ends"
@@ -187,41 +183,35 @@ class _Written:
     texts: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
 
+@dataclass(slots=True, eq=False)
 class _Stored:
     """What is counted in the store; once for all who ask within a time."""
 
-    def __init__(
-        self,
-        clock: Clock,
-        stopwatch: Callable[[], float],
-        due_before: DueBefore,
-        kept_bytes: KeptBytes,
-    ) -> None:
-        self._clock = clock
-        self._stopwatch = stopwatch
-        self._due_before = due_before
-        self._kept_bytes = kept_bytes
-        self._one_at_a_time = asyncio.Lock()
-        self._counts: _Counts | None = None
-        self._until = stopwatch()
+    clock: Clock
+    stopwatch: Callable[[], float]
+    due_before: DueBefore
+    kept_bytes: KeptBytes
+    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+    known: _Counts | None = None
+    until: float = -inf
 
     async def counts(self) -> _Counts | None:
         """Return what there is of each; None in an outage of the store."""
-        async with self._one_at_a_time:
-            began = self._stopwatch()
-            if began < self._until:
-                return self._counts
-            self._counts = await self._count()
-            ended = self._stopwatch()
+        async with self.one_at_a_time:
+            began = self.stopwatch()
+            if began < self.until:
+                return self.known
+            self.known = await self._count()
+            ended = self.stopwatch()
             stands = max(_COUNTED_FOR, _OF_THE_TIME * (ended - began))
-            self._until = ended + (_AGAIN_AFTER if self._counts is None else stands)
-            return self._counts
+            self.until = ended + (_AGAIN_AFTER if self.known is None else stands)
+            return self.known
 
     async def _count(self) -> _Counts | None:
-        now = self._clock.now()
+        now = self.clock.now()
         ages = [now - timedelta(seconds=seconds) for seconds in _OVERDUE_SECONDS]
         try:
-            return _Counts(await self._due_before(ages), await self._kept_bytes())
+            return _Counts(await self.due_before(ages), await self.kept_bytes())
         except StoreUnavailable:
             return None
 

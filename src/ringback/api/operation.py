@@ -3,15 +3,19 @@
 Routes and documents are both made from lists of these.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from starlette.routing import BaseRoute
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
-from ringback.api.routing import Handler, resource
+from ringback.api.addressing import names_in_path
 from ringback.api.schemas import METHOD, TEXT, Schema, number, one_of, text
 from ringback.api.shown import JsonObject, Shown
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Parameter(NamedTuple):
@@ -122,8 +126,21 @@ def routes_of(operations: Sequence[Operation]) -> list[BaseRoute]:
     """Return one route for each path of these operations."""
     by_path = dict[str, dict[str, Handler]]()
     for operation in operations:
-        by_path.setdefault(operation.path, {})[operation.verb] = operation.handler
-    return [
-        resource(path, get=verbs.get("GET"), post=verbs.get("POST"), delete=verbs.get("DELETE"))
-        for path, verbs in by_path.items()
-    ]
+        by_path.setdefault(operation.path, {})[operation.verb.lower()] = operation.handler
+    return [resource(path, **by_verb) for path, by_verb in by_path.items()]
+
+
+def resource(path: str, **by_verb: Handler) -> Route:
+    """Return the route of a path, with a handler for each of its verbs in lower case.
+
+    There is one for each path, so that a wrong verb is told all the right ones.
+    """
+    handlers = {verb.upper(): handler for verb, handler in by_verb.items()}
+    if "get" in by_verb:
+        handlers["HEAD"] = by_verb["get"]
+
+    async def answer(request: Request) -> Response:
+        request.scope["path_params"] = names_in_path(request)
+        return await handlers[request.method](request)
+
+    return Route(path, answer, methods=list(handlers))

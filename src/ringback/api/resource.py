@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Final, Generic, NamedTuple, TypeVar
+from typing import ClassVar, Final, Generic, NamedTuple, TypedDict, TypeVar, Unpack
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,9 +27,8 @@ from ringback.api.operation import (
     names_of,
 )
 from ringback.api.paging import EXAMINED, HasSid, Paging, page_of, read_paging
-from ringback.api.representation import json_answer, with_unknown
 from ringback.api.services import Services
-from ringback.api.shown import Shown
+from ringback.api.shown import Shown, json_answer, with_unknown
 from ringback.api.sign_in import account_of, reach_of
 from ringback.core.account import Account
 from ringback.core.callback_url import CallbackUrl
@@ -68,6 +67,14 @@ class Call(NamedTuple):
     request: Request
 
 
+class AboutOperation(TypedDict, total=False):
+    """What an operation may have beside its work and its answers; see `Operation`."""
+
+    takes: Sequence[Parameter]
+    calls_back: str
+    conflicts: bool
+
+
 class Resource:
     """The operations on one kind of resource."""
 
@@ -86,21 +93,23 @@ class Resource:
         work: Callable[[Call], Awaitable[Response]],
         *,
         answers: Mapping[int, Body],
-        takes: Sequence[Parameter] = (),
         for_all: bool = False,
-        calls_back: str | None = None,
-        conflicts: bool = False,
+        **about: Unpack[AboutOperation],
     ) -> Operation:
         """Return the operation that this work is; it takes a form with a POST, else a query.
 
         With `for_all` an operator's key asks for all accounts, unless it names one.
         """
+        takes = about.get("takes", ())
 
         async def handle(request: Request) -> Response:
             call = await self._call(request, takes, for_all=for_all)
-            return with_unknown(call.given, await work(call))
+            return with_unknown(call.given.unknown, await work(call))
 
-        return Operation(verb, path, name, meaning, handle, answers, takes, calls_back, conflicts)
+        operation = Operation(verb, path, name, meaning, handle, answers, takes)
+        return operation._replace(
+            calls_back=about.get("calls_back"), conflicts=about.get("conflicts", False)
+        )
 
     def on(self, path: str, name: str, shown: Shown[R]) -> "RecordOperations[R]":
         """Return what makes the operations on records of this name at this path."""
@@ -114,10 +123,8 @@ class Resource:
         shown: Shown[R],
         asked: Callable[[Call], Change[R]],
         *,
-        takes: Sequence[Parameter] = (),
         status: int = 200,
-        calls_back: str | None = None,
-        conflicts: bool = False,
+        **about: Unpack[AboutOperation],
     ) -> Operation:
         """Return the operation of this whole name that changes something by a POST."""
 
@@ -125,11 +132,7 @@ class Resource:
             return self.show(call, shown, await self.change(asked(call)), status)
 
         return self.operation(
-            *("POST", path, name, meaning, work),
-            answers={status: shown},
-            takes=takes,
-            calls_back=calls_back,
-            conflicts=conflicts,
+            *("POST", path, name, meaning, work), answers={status: shown}, **about
         )
 
     async def _call(
@@ -286,7 +289,9 @@ class RecordOperations(Generic[R]):
             answers={200: self.shown},
         )
 
-    def deletes(self, meaning: str, deleting: Deleting, *, conflicts: bool = False) -> Operation:
+    def deletes(
+        self, meaning: str, deleting: Deleting, **about: Unpack[AboutOperation]
+    ) -> Operation:
         """Return the operation that deletes one."""
 
         async def work(call: Call) -> Response:
@@ -298,40 +303,29 @@ class RecordOperations(Generic[R]):
         return self.resource.operation(
             *("DELETE", f"{self.path}/{{sid}}", f"Delete{self.name}", meaning, work),
             answers={204: Nothing()},
-            conflicts=conflicts,
+            **about,
         )
 
     def creates(
         self,
         meaning: str,
         asked: Callable[[Call], Change[R]],
-        *,
-        takes: Sequence[Parameter],
-        calls_back: str | None = None,
+        **about: Unpack[AboutOperation],
     ) -> Operation:
         """Return the operation that makes one."""
         return self.resource.changes(
-            *(self.path, f"Create{self.name}", meaning, self.shown, asked),
-            takes=takes,
-            status=201,
-            calls_back=calls_back,
+            *(self.path, f"Create{self.name}", meaning, self.shown, asked), status=201, **about
         )
 
     def updates(
         self,
         meaning: str,
         asked: Callable[[Call], Change[R]],
-        *,
-        takes: Sequence[Parameter],
-        calls_back: str | None = None,
-        conflicts: bool = False,
+        **about: Unpack[AboutOperation],
     ) -> Operation:
         """Return the operation that updates one."""
         return self.resource.changes(
-            *(f"{self.path}/{{sid}}", f"Update{self.name}", meaning, self.shown, asked),
-            takes=takes,
-            calls_back=calls_back,
-            conflicts=conflicts,
+            *(f"{self.path}/{{sid}}", f"Update{self.name}", meaning, self.shown, asked), **about
         )
 
 

@@ -1,4 +1,4 @@
-"""How records stand in answers: one table of fields, from which answers and documents are made."""
+"""How records stand in answers: a table of fields, from which answers and documents are made."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,9 @@ from functools import partial
 from operator import attrgetter
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+import orjson
 from starlette.requests import Request
+from starlette.responses import Response
 
 from ringback.api.addressing import is_at_kore, url_of
 from ringback.api.schemas import INSTANT, TEXT, URL, Schema, object_of, or_null, sid_of
@@ -15,6 +17,9 @@ from ringback.core.sids import Kind
 
 R = TypeVar("R")
 R_contra = TypeVar("R_contra", contravariant=True)
+
+# Written out as `periods.iso` does.
+_DATES: Final = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
 
 UrlOf = Callable[[str], str]
 """From a path of our routes to the URL at which the asking client reaches it."""
@@ -180,3 +185,22 @@ DATES: Final = (DATE_CREATED, DATE_UPDATED)
 def dated_at(path: str) -> tuple[Field[Any], ...]:
     """Return when a record was created and updated, and its own URL, under this path."""
     return (*DATES, link("url", lambda record: f"{path}/{record.sid}"))
+
+
+def json_answer(value: Mapping[str, object], status: int = 200) -> Response:
+    """Return the answer that has this as its JSON body; instants in it are in UTC."""
+    return Response(orjson.dumps(value, option=_DATES), status, media_type="application/json")
+
+
+def shown_once(response: Response) -> Response:
+    """Have nobody in between keep an answer that shows a secret, as RFC 6749, 5.1, has it."""
+    response.headers.update({"Cache-Control": "no-store", "Pragma": "no-cache"})
+    return response
+
+
+def with_unknown(unknown: Sequence[str], response: Response) -> Response:
+    """Name parameters that had no effect in a header, since both vendors ignore them silently."""
+    if unknown:
+        names = ", ".join(ascii(name)[:80] for name in unknown[:10])
+        response.headers["Ringback-Warning"] = f"unknown parameters, without effect: {names}"
+    return response

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from ringback.api.forms import Parameters, read_query
 from ringback.api.kore.documents import read_document
-from ringback.api.representation import json_answer, with_unknown
 from ringback.api.resource import Resource
+from ringback.api.shown import json_answer, with_unknown
 from ringback.core.account import Account
 from ringback.core.codes import PLATFORM
 from ringback.core.errors import Forbidden
@@ -38,13 +38,13 @@ class AccountResource(Resource):
                 tx, name=name, moment=moment, parent_sid=account.sid
             ),
         )
-        return with_unknown(asked.warned_of, json_answer(_show(made, {account.sid: account})))
+        return with_unknown(asked.unknown, json_answer(_show(made, {account.sid: account})))
 
     async def fetch_all(self, request: Request) -> Response:
         """Show the account and its subaccounts, or one of them."""
         query, found, family = await self._asked_for(request)
         shown = [_show(one, family) for one in found]
-        return with_unknown(query, json_answer({"accounts": shown}))
+        return with_unknown(query.unknown, json_answer({"accounts": shown}))
 
     async def mappings(self, request: Request) -> Response:
         """Say which Account SIDs belong to their ids."""
@@ -52,7 +52,7 @@ class AccountResource(Resource):
         platforms = [
             {"id": one.kore_id, "legacy_account_id": one.sid, "platform": "twilio"} for one in found
         ]
-        return with_unknown(query, json_answer({"platforms": platforms}))
+        return with_unknown(query.unknown, json_answer({"platforms": platforms}))
 
     async def _asked_for(
         self, request: Request

@@ -14,8 +14,8 @@ from ringback.api.forms import read_query
 from ringback.api.json_bodies import Json
 from ringback.api.kore.documents import Document, missing, read_document, wrong
 from ringback.api.kore.pages import PAGING, read_page
-from ringback.api.representation import json_answer, shown_once, with_unknown
 from ringback.api.resource import Resource
+from ringback.api.shown import json_answer, shown_once, with_unknown
 from ringback.core.account import Account
 from ringback.core.api_client import PRODUCTS, ApiClient, Area, ClientType
 from ringback.core.codes import PLATFORM
@@ -67,7 +67,7 @@ class ClientResource(Resource):
         found = [client for client in clients if wanted in (None, client.type)]
         page = read_page(found, query, request)
         shown = [_show(client, account) for client in page.records]
-        return with_unknown(query, json_answer({"meta": page.meta, "clients": shown}))
+        return with_unknown(query.unknown, json_answer({"meta": page.meta, "clients": shown}))
 
     async def fetch(self, request: Request) -> Response:
         """Fetch one client, of the account or of a subaccount of it."""

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from ringback.api.forms import read_query
 from ringback.api.kore.documents import Document, missing, read_document, wrong
 from ringback.api.kore.pages import PAGING, read_page
-from ringback.api.representation import json_answer, shown_once, with_unknown
 from ringback.api.resource import Resource
+from ringback.api.shown import json_answer, shown_once, with_unknown
 from ringback.core.codes import PLATFORM
 from ringback.core.webhook_secret import SecretStatus
 from ringback.operations.accounts import fetch_account
@@ -38,7 +38,7 @@ class SecretResource(Resource):
             ),
         )
         shown = _show(held) | {"secret": held[1].value}
-        return shown_once(with_unknown(asked.warned_of, json_answer(shown, 201)))
+        return shown_once(with_unknown(asked.unknown, json_answer(shown, 201)))
 
     async def list(self, request: Request) -> Response:
         """List the secrets, the active one first."""
@@ -49,7 +49,7 @@ class SecretResource(Resource):
         found = [held for held in current.webhook_secrets.all if status in (None, held[0])]
         page = read_page(found, query, request)
         shown = {"data": list(map(_show, page.records)), "meta_data": page.meta}
-        return with_unknown(query, json_answer(shown))
+        return with_unknown(query.unknown, json_answer(shown))
 
     async def update(self, request: Request) -> Response:
         """Give a secret another name, or activate it: 200."""
@@ -69,7 +69,7 @@ class SecretResource(Resource):
                 moment=moment,
             ),
         )
-        return with_unknown(asked.warned_of, json_answer(_show(held)))
+        return with_unknown(asked.unknown, json_answer(_show(held)))
 
 
 def _status_in(asked: Document) -> SecretStatus | None:

@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from ringback.api.failures import Tried
 from ringback.api.forms import read_form
-from ringback.api.representation import json_answer, shown_once, with_unknown
 from ringback.api.resource import Resource
+from ringback.api.shown import json_answer, shown_once, with_unknown
 from ringback.api.sign_in import address_of
 from ringback.core.caller import Caller
 from ringback.core.codes import PLATFORM
@@ -52,4 +52,4 @@ class TokenResource(Resource):
             "token_type": "Bearer",
             "scope": " ".join(sorted(client.areas)),
         }
-        return shown_once(with_unknown(form, json_answer(answer)))
+        return shown_once(with_unknown(form.unknown, json_answer(answer)))

@@ -1,19 +1,47 @@
-"""Looking at callbacks and their attempts over HTTP."""
+"""Looking at callbacks and their attempts over HTTP, and which of them a request is about."""
 
+from collections.abc import Collection
 from typing import Final
 
 from starlette.responses import Response
 
-from ringback.api.operation import Many, Operation
+from ringback.api.forms import Parameters
+from ringback.api.operation import Many, Operation, Parameter
 from ringback.api.paging import whole_list
-from ringback.api.portal.filters import FILTERS, STATUS, STATUSES, read_filter
 from ringback.api.portal.records import ATTEMPT, CALLBACK
-from ringback.api.representation import json_answer
 from ringback.api.resource import Call, Listing, Resource
+from ringback.api.schemas import INSTANT, TEXT, one_of
+from ringback.api.shown import json_answer
 from ringback.core.callback import UNDELIVERED, Callback, CallbackStatus
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import Invalid, InvalidCallbackUrl
+from ringback.core.source import Source, SourceName
 from ringback.operations.callbacks import fetch_attempts, fetch_callback
+from ringback.ports import CallbackFilter
 
 CALLBACKS: Final = "/portal/v1/callbacks"
+
+STATUSES: Final = {
+    **{status.value: frozenset({status}) for status in CallbackStatus},
+    "undelivered": UNDELIVERED,
+}
+"""What a parameter may say of the status, and what it stands for."""
+
+STATUS: Final = Parameter(
+    "Status", {"type": "string", "enum": list(STATUSES)}, "Only those with this status."
+)
+OF_SOURCE: Final = Parameter(
+    "Source", one_of(Source), "Only those from this source; one that the settings add will do, too."
+)
+DESTINATION: Final = Parameter("Destination", TEXT, "Only those to the host of this URL.")
+FILTERS: Final = (
+    OF_SOURCE,
+    Parameter("IdempotencyToken", TEXT, "Only the one with this token."),
+    DESTINATION,
+    Parameter("CreatedAfter", INSTANT, "Only those from this instant on."),
+    Parameter("CreatedBefore", INSTANT, "Only those before this instant."),
+)
+"""The parameters of a list of callbacks beside its status and paging."""
 
 
 class CallbackResource(Resource):
@@ -56,3 +84,36 @@ class CallbackResource(Resource):
         )
         shown = list(map(ATTEMPT.at(call.request), attempts))
         return json_answer(whole_list("attempts", shown, request=call.request))
+
+
+def read_filter(
+    query: Parameters,
+    *,
+    statuses: frozenset[CallbackStatus] | None,
+    sources: Collection[SourceName],
+) -> CallbackFilter:
+    """Return what the parameters of a list ask for."""
+    return CallbackFilter(
+        statuses=statuses,
+        source=read_source(query, sources),
+        idempotency_token=query.text("IdempotencyToken"),
+        destination=read_destination(query),
+        since=query.instant("CreatedAfter"),
+        until=query.instant("CreatedBefore"),
+    )
+
+
+def read_source(parameters: Parameters, sources: Collection[SourceName]) -> SourceName | None:
+    """Return the source that callbacks have to be from, or None where none was given."""
+    return parameters.meaning("Source", {name: name for name in sources})
+
+
+def read_destination(parameters: Parameters) -> str | None:
+    """Return the scheme, host and port of a URL in one spelling, or None where none was given."""
+    text = parameters.text("Destination")
+    if text is None:
+        return None
+    try:
+        return CallbackUrl.parse(text).destination
+    except InvalidCallbackUrl as refusal:
+        raise Invalid(f"Destination: {refusal.message}", code=83600) from None

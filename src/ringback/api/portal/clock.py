@@ -7,11 +7,10 @@ from starlette.responses import Response
 
 from ringback.api.forms import Parameters
 from ringback.api.operation import Operation, required
-from ringback.api.representation import json_answer
 from ringback.api.resource import Call, Resource
 from ringback.api.schemas import INSTANT, SECONDS, object_of, text
 from ringback.api.services import Services
-from ringback.api.shown import JsonObject
+from ringback.api.shown import JsonObject, json_answer
 from ringback.core.durations import read_duration
 from ringback.core.errors import Invalid
 from ringback.engine.timelapse import Timelapse

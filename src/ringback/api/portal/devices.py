@@ -10,7 +10,6 @@ from starlette.responses import Response
 from ringback.api.forms import Parameters
 from ringback.api.operation import Operation, Parameter, required
 from ringback.api.portal.scenarios import NAME_OF_SCENARIO
-from ringback.api.representation import json_answer
 from ringback.api.resource import Call, Change, Resource
 from ringback.api.schemas import (
     FLAG,
@@ -25,7 +24,7 @@ from ringback.api.schemas import (
     sid_of,
     text,
 )
-from ringback.api.shown import JsonObject
+from ringback.api.shown import JsonObject, json_answer
 from ringback.api.supersim.commands import IP_COMMAND, SMS_COMMAND
 from ringback.api.supersim.esim_profiles import ESIM_PROFILE
 from ringback.api.wireless.commands import COMMAND

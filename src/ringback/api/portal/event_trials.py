@@ -7,10 +7,9 @@ from starlette.responses import Response
 
 from ringback.api.operation import Operation, Parameter, required
 from ringback.api.portal.records import CALLBACK
-from ringback.api.representation import json_answer
 from ringback.api.resource import Call, Change, Resource
 from ringback.api.schemas import METHOD, TEXT, URL, list_of, object_of, refer
-from ringback.api.shown import JsonObject
+from ringback.api.shown import JsonObject, json_answer
 from ringback.api.sign_in import charge_more
 from ringback.core.callback import Callback
 from ringback.core.callback_url import CallbackUrl

@@ -6,7 +6,6 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from ringback.api.operation import Operation
-from ringback.api.representation import json_answer
 from ringback.api.resource import Call, Resource
 from ringback.api.schemas import (
     FLAG,
@@ -20,7 +19,7 @@ from ringback.api.schemas import (
     or_null,
 )
 from ringback.api.services import Services
-from ringback.api.shown import JsonObject
+from ringback.api.shown import JsonObject, json_answer
 from ringback.core.account import EVERY
 from ringback.core.borders import CHANGES, sources_that_end
 from ringback.core.source import Hold

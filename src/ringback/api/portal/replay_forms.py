@@ -7,7 +7,7 @@ from typing import Final
 
 from ringback.api.forms import Parameters
 from ringback.api.operation import Parameter
-from ringback.api.portal.filters import (
+from ringback.api.portal.callbacks import (
     DESTINATION,
     OF_SOURCE,
     STATUS,

@@ -15,10 +15,9 @@ from ringback.api.portal.replay_forms import (
     AskedReplays,
     read_replays,
 )
-from ringback.api.representation import json_answer
 from ringback.api.resource import Call, Change, Resource
 from ringback.api.schemas import COUNTS, FLAG, INSTANT, TEXT, number, object_of, or_null, text
-from ringback.api.shown import JsonObject
+from ringback.api.shown import JsonObject, json_answer
 from ringback.api.sign_in import charge_more
 from ringback.core.callback import Callback
 from ringback.core.errors import Overloaded

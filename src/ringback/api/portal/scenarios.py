@@ -5,10 +5,9 @@ from typing import Final
 from starlette.responses import Response
 
 from ringback.api.operation import Operation, Parameter, required
-from ringback.api.representation import json_answer
 from ringback.api.resource import Call, Change, Resource
 from ringback.api.schemas import SIM_SID, TEXT, Schema, list_of, object_of
-from ringback.api.shown import JsonObject, Shown, field, maybe
+from ringback.api.shown import JsonObject, Shown, field, json_answer, maybe
 from ringback.core.scenario import SCENARIOS
 from ringback.operations.moment import Moment
 from ringback.operations.scenarios import Explained, choose_scenario, explain_scenario

@@ -21,7 +21,6 @@ from ringback.api.operation import Operation
 from ringback.api.portal.callbacks import CALLBACKS
 from ringback.api.portal.new_callbacks import MAX_KEY, MOST_AT_ONCE, items_of, read_one
 from ringback.api.portal.records import CALLBACK, show_parameters
-from ringback.api.representation import json_answer
 from ringback.api.resource import Resource
 from ringback.api.schemas import (
     INSTANT,
@@ -35,7 +34,7 @@ from ringback.api.schemas import (
     text,
 )
 from ringback.api.services import Services
-from ringback.api.shown import JsonObject, Show
+from ringback.api.shown import JsonObject, Show, json_answer
 from ringback.api.sign_in import charge_more
 from ringback.core.callback import Callback
 from ringback.core.callback_text import write_new

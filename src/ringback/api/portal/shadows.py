@@ -6,9 +6,8 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from ringback.api.operation import Operation, Parameter
-from ringback.api.portal.filters import OF_SOURCE, read_source
+from ringback.api.portal.callbacks import OF_SOURCE, read_source
 from ringback.api.portal.records import CALLBACK_SID, HEADERS, MILLISECONDS, RESULT, exchange
-from ringback.api.representation import json_answer
 from ringback.api.resource import Call, Listing, Resource
 from ringback.api.schemas import (
     COUNTS,
@@ -23,7 +22,7 @@ from ringback.api.schemas import (
     refer,
     sid_of,
 )
-from ringback.api.shown import JsonObject, Shown, field, worked_out
+from ringback.api.shown import JsonObject, Shown, field, json_answer, worked_out
 from ringback.core.callback import RecordedRequest
 from ringback.core.comparison import Answer, Comparison, OfUrl, meaning_of, percentiles
 from ringback.core.sids import Kind

@@ -7,10 +7,9 @@ from typing import Final
 from starlette.responses import Response
 
 from ringback.api.operation import Operation, Parameter
-from ringback.api.representation import json_answer
 from ringback.api.resource import Call, Resource
 from ringback.api.schemas import INSTANT, SOURCE, TEXT, list_of, number, object_of, or_null, sid_of
-from ringback.api.shown import JsonObject
+from ringback.api.shown import JsonObject, json_answer
 from ringback.core.account import EVERY
 from ringback.core.sids import Kind
 from ringback.operations.totals import totals_of

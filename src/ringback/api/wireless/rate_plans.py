@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from ringback.api.addressing import is_at_kore
 from ringback.api.forms import Parameters
-from ringback.api.operation import LONGEST_NAME, UNIQUE_NAME, Operation, Parameter
+from ringback.api.operation import LONGEST_NAME, UNIQUE_NAME, Operation, Parameter, as_field
 from ringback.api.resource import Call, Change, WirelessResource
 from ringback.api.schemas import (
     FLAG,
@@ -51,18 +51,8 @@ from ringback.operations.wireless.rate_plans import (
 _PATH: Final = "/wireless/v1/RatePlans"
 _LIMIT: Final = number(*DATA_LIMITS)
 
-# By their parameters: what a plan allows, and the field that has it.
-_FLAGS: Final = {
-    "DataEnabled": "data_enabled",
-    "MessagingEnabled": "messaging_enabled",
-    "VoiceEnabled": "voice_enabled",
-    "NationalRoamingEnabled": "national_roaming_enabled",
-}
-_NUMBERS: Final = {
-    "DataLimit": "data_limit",
-    "NationalRoamingDataLimit": "national_roaming_data_limit",
-    "InternationalRoamingDataLimit": "international_roaming_data_limit",
-}
+_FLAGS: Final = ("DataEnabled", "MessagingEnabled", "VoiceEnabled", "NationalRoamingEnabled")
+_LIMITS: Final = ("DataLimit", "NationalRoamingDataLimit", "InternationalRoamingDataLimit")
 
 RATE_PLAN: Final = Shown[RatePlan](
     "rate_plan",
@@ -177,11 +167,8 @@ def _allowed(form: Parameters) -> dict[str, Any]:
             code=form.codes.invalid,
         )
     given = {
-        **{name: form.flag(parameter) for parameter, name in _FLAGS.items()},
-        **{
-            name: form.maybe_number(parameter, low=low, high=high)
-            for parameter, name in _NUMBERS.items()
-        },
+        **{as_field(name): form.flag(name) for name in _FLAGS},
+        **{as_field(name): form.maybe_number(name, low=low, high=high) for name in _LIMITS},
         "data_metering": form.choice("DataMetering", DataMetering),
         "data_limit_strategy": form.choice("DataLimitStrategy", DataLimitStrategy),
         "international_roaming": tuple(sorted(set(services))),

@@ -1,6 +1,6 @@
 """Usage Records over HTTP: `/v1/UsageRecords`, and those of one SIM."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +12,6 @@ from ringback.api.addressing import is_at_kore
 from ringback.api.forms import Parameters
 from ringback.api.operation import PAGES, Many, Operation, Parameter
 from ringback.api.paging import cut, page_of, read_paging
-from ringback.api.representation import json_answer
 from ringback.api.resource import Call, WirelessResource
 from ringback.api.schemas import (
     FLAG,
@@ -28,7 +27,7 @@ from ringback.api.schemas import (
     or_null,
     sid_of,
 )
-from ringback.api.shown import Field, Shown, field, worked_out
+from ringback.api.shown import Field, Shown, field, json_answer, worked_out
 from ringback.core.message import Direction
 from ringback.core.metering import price_of
 from ringback.core.periods import iso
@@ -45,73 +44,63 @@ from ringback.core.wireless.usage import (
 )
 from ringback.operations.wireless.sims import fetch_sim
 
-_BILLED: Final[Mapping[str, Schema]] = {"billing_units": TEXT, "billed": {"type": "number"}}
-_MESSAGES: Final[Mapping[str, Schema]] = {
-    **_BILLED,
-    "total": number(0),
-    "from_sim": number(0),
-    "to_sim": number(0),
-}
-_BYTES: Final[Mapping[str, Schema]] = {
-    **_BILLED,
-    "total": number(0),
-    "upload": number(0),
-    "download": number(0),
-    "units": TEXT,
-}
 
-
-def _commands(used: Used) -> dict[str, object]:
-    """Return how many Commands there were. None is billed, as in the published samples."""
-    sent, got = (used.commands.get(way, 0) for way in (Direction.FROM_SIM, Direction.TO_SIM))
-    return {
-        "billing_units": "USD",
-        "billed": 0,
-        "total": sent + got,
-        "from_sim": sent,
-        "to_sim": got,
-    }
-
-
-def _data(used: Used) -> dict[str, object]:
-    total = used.upload + used.download
-    return {
-        "billing_units": "USD",
-        "billed": _as_number(price_of(total)),
-        "total": total,
-        "upload": used.upload,
-        "download": used.download,
-        "units": "bytes",
-    }
-
-
-def _as_number(amount: Decimal) -> float:
+def _number(amount: Decimal) -> float:
     return float(amount) if amount else 0
 
 
-def _with_places(shape: Mapping[str, Schema]) -> Schema:
-    """Return the schema of what is told as a whole and by place."""
+def _count(used: Used, *ways: Direction) -> int:
+    return sum(used.commands.get(way, 0) for way in ways)
+
+
+_BILLING_UNITS: Final = worked_out("billing_units", TEXT, lambda _: "USD")
+_PRICE: Final[Schema] = {"type": "number"}
+# None is billed, as in the published samples.
+_COMMANDS: Final = Shown[Used](
+    "commands",
+    "",
+    _BILLING_UNITS,
+    worked_out("billed", _PRICE, lambda _: 0),
+    worked_out("total", number(0), lambda used: _count(used, *Direction)),
+    worked_out("from_sim", number(0), lambda used: _count(used, Direction.FROM_SIM)),
+    worked_out("to_sim", number(0), lambda used: _count(used, Direction.TO_SIM)),
+)
+_DATA: Final = Shown[Used](
+    "data",
+    "",
+    _BILLING_UNITS,
+    worked_out("billed", _PRICE, lambda used: _number(price_of(used.upload + used.download))),
+    worked_out("total", number(0), lambda used: used.upload + used.download),
+    field("upload", number(0)),
+    field("download", number(0)),
+    worked_out("units", TEXT, lambda _: "bytes"),
+)
+
+
+def _by_place(name: str, of: Shown[Used]) -> Field[Any]:
+    """Return a field that tells this as a whole and by place."""
+    shape, show = of.schema["properties"], of.show_by(str)
     place, abroad = object_of(**shape), object_of(country_code=TEXT, **shape)
     places = {Zone.HOME: place, Zone.NATIONAL: place, Zone.INTERNATIONAL: list_of(abroad)}
-    return object_of(**shape, **{zone.value: schema for zone, schema in places.items()})
 
+    def value(record: WirelessUsage) -> dict[str, object]:
+        return {
+            **show(record.used_in(*Zone)),
+            Zone.HOME.value: show(record.used_in(Zone.HOME)),
+            Zone.NATIONAL.value: show(record.used_in(Zone.NATIONAL)),
+            Zone.INTERNATIONAL.value: [
+                {"country_code": country, **show(used)} for country, used in record.abroad()
+            ],
+        }
 
-def _by_place(
-    record: WirelessUsage, show: Callable[[Used], dict[str, object]]
-) -> dict[str, object]:
-    abroad = [{"country_code": country, **show(used)} for country, used in record.abroad()]
-    return {
-        **show(record.used_in(*Zone)),
-        Zone.HOME.value: show(record.used_in(Zone.HOME)),
-        Zone.NATIONAL.value: show(record.used_in(Zone.NATIONAL)),
-        Zone.INTERNATIONAL.value: abroad,
-    }
+    by_zone = {zone.value: schema for zone, schema in places.items()}
+    return worked_out(name, object_of(**shape, **by_zone), value)
 
 
 _USED: Final[list[Field[Any]]] = [
     field("account_sid", sid_of(Kind.ACCOUNT)),
-    worked_out("commands", _with_places(_MESSAGES), lambda record: _by_place(record, _commands)),
-    worked_out("data", _with_places(_BYTES), lambda record: _by_place(record, _data)),
+    _by_place("commands", _COMMANDS),
+    _by_place("data", _DATA),
     worked_out(
         "period",
         object_of(start=INSTANT, end=INSTANT),
