@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
 from operator import attrgetter
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import orjson
 from starlette.requests import Request
@@ -16,7 +16,6 @@ from ringback.api.schemas import INSTANT, TEXT, URL, Schema, object_of, or_null,
 from ringback.core.sids import Kind
 
 R = TypeVar("R")
-R_contra = TypeVar("R_contra", contravariant=True)
 
 # Written out as `periods.iso` does.
 _DATES: Final = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
@@ -30,14 +29,6 @@ class Vendor(Enum):
 
     TWILIO = auto()
     KORE = auto()
-
-
-class Show(Protocol[R_contra]):
-    """Shows a record; fields whose values are at hand are not worked out again."""
-
-    def __call__(self, record: R_contra, /, **known: object) -> dict[str, Any]:
-        """Return it as it stands in an answer."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +49,24 @@ class Field(Generic[R]):
         return self.at_kore if vendor is Vendor.KORE and self.at_kore else self.value
 
 
+class _Layout(NamedTuple):
+    """How the API of one vendor shows a record."""
+
+    names: Sequence[str]
+    """All fields in their order."""
+    read: Callable[[Any], Sequence[object]]
+    """Reads at once all that stands in a record as it is; something else in place of the rest."""
+    worked_out: Sequence[tuple[str, Callable[[Any, UrlOf], object]]]
+
+    def show(self, url: UrlOf, record: object) -> dict[str, Any]:
+        """Return a record as it is answered."""
+        # Lists can be long: one look for all fields takes half the time of one for each.
+        shown: dict[str, Any] = dict(zip(self.names, self.read(record), strict=False))
+        for name, value in self.worked_out:
+            shown[name] = value(record, url)
+        return shown
+
+
 class Shown(Generic[R]):
     """Records of one kind as answers show them."""
 
@@ -71,6 +80,7 @@ class Shown(Generic[R]):
         self.parts = parts
         """What its schema refers to by name."""
         self._fields = fields
+        self._layouts = {vendor: _layout(fields, vendor) for vendor in Vendor if fields}
 
     @property
     def schema(self) -> Schema:
@@ -79,55 +89,48 @@ class Shown(Generic[R]):
         needed = [field.name for field in self._fields if field.vendor is None]
         return {**schema, "required": needed}
 
-    def at(self, request: Request) -> Show[R]:
+    def at(self, request: Request) -> Callable[[R], dict[str, Any]]:
         """Return what shows a record to whoever asks."""
         return self.show_by(
             partial(url_of, request), Vendor.KORE if is_at_kore(request) else Vendor.TWILIO
         )
 
-    def show_by(self, url: UrlOf, asked: Vendor = Vendor.TWILIO) -> Show[R]:
+    def show_by(self, url: UrlOf, asked: Vendor = Vendor.TWILIO) -> Callable[[R], dict[str, Any]]:
         """Return what shows a record with such URLs, as the API of this vendor has it."""
-        fields = [
-            (field.name, field.value_for(asked))
-            for field in self._fields
-            if field.vendor in (None, asked)
-        ]
-        names = [name for name, _ in fields]
-        # One look at a record fetches all that stands in it as it is, since lists can be long; what
-        # is worked out only gets its place by that.
-        read = attrgetter(
-            *(value if isinstance(value, str) else "__class__" for _, value in fields)
-        )
-        others = [(name, value) for name, value in fields if not isinstance(value, str)]
-
-        def show(record: R, /, **known: object) -> dict[str, Any]:
-            shown: dict[str, Any] = dict(zip(names, read(record), strict=True))
-            for name, value in others:
-                shown[name] = known[name] if name in known else value(record, url)
-            return shown
-
-        return show
+        return partial(self._layouts[asked].show, url)
 
 
-class JsonObject(Shown[Mapping[str, object]]):
-    """An object that whoever answers writes itself, by this schema."""
+class JsonObject(Shown[Any]):
+    """An object that whoever answers writes, or this function, by this schema."""
 
-    def __init__(self, name: str, schema: Schema, *parts: Shown[Any]) -> None:
-        super().__init__(name, "", parts=parts)
+    def __init__(
+        self,
+        name: str,
+        schema: Schema,
+        *parts: Shown[Any],
+        plural: str = "",
+        show: Callable[[Any], dict[str, Any]] = dict,
+    ) -> None:
+        super().__init__(name, plural, parts=parts)
         self._schema = schema
+        self._show = show
 
     @property
     def schema(self) -> Schema:
         """The schema of it."""
         return self._schema
 
-    def show_by(self, url: UrlOf, asked: Vendor = Vendor.TWILIO) -> Show[Mapping[str, object]]:
-        """Return what shows it as it is."""
+    def show_by(self, url: UrlOf, asked: Vendor = Vendor.TWILIO) -> Callable[[Any], dict[str, Any]]:
+        """Return what shows it, to whomever."""
+        return self._show
 
-        def show(record: Mapping[str, object], /, **_: object) -> dict[str, Any]:
-            return dict(record)
 
-        return show
+def _layout(fields: Sequence[Field[Any]], asked: Vendor) -> _Layout:
+    shown = [field for field in fields if field.vendor in (None, asked)]
+    values = {field.name: field.value_for(asked) for field in shown}
+    read = attrgetter(*(one if isinstance(one, str) else "__class__" for one in values.values()))
+    others = [(name, one) for name, one in values.items() if not isinstance(one, str)]
+    return _Layout(tuple(values), read, others)
 
 
 def field(name: str, schema: Schema = TEXT, attribute: str | None = None) -> Field[Any]:

@@ -51,6 +51,16 @@ async def attempt(
     await store.transact(work)
 
 
+async def test_what_a_request_for_one_record_does_not_know_is_named(
+    caller: Caller, store: Store
+) -> None:
+    await add(store)
+    for target in (ONE, f"{ONE}/attempts", f"/portal/v1/devices/{SIM_SID}"):
+        answer = await caller.get(f"{target}?Odd=1")
+        warned = answer.headers["ringback-warning"]
+        assert (answer.status, warned) == (200, "unknown parameters, without effect: 'Odd'")
+
+
 async def test_a_callback_is_shown_with_everything_but_its_secrets(
     caller: Caller, store: Store
 ) -> None:

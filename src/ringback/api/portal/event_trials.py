@@ -6,7 +6,7 @@ from typing import Final
 from starlette.responses import Response
 
 from ringback.api.operation import Operation, Parameter, required
-from ringback.api.portal.records import CALLBACK
+from ringback.api.portal.records import CALLBACK, show_callback
 from ringback.api.resource import Call, Change, Resource
 from ringback.api.schemas import METHOD, TEXT, URL, list_of, object_of, refer
 from ringback.api.shown import JsonObject, json_answer
@@ -77,7 +77,7 @@ class EventTrials(Resource):
         pending, events = await self.change(
             lambda tx, moment: rehearse(tx, account_sid, destinations, moment)
         )
-        shown = list(map(CALLBACK.at(call.request), events))
+        shown = list(map(show_callback, events))
         return json_answer({"secret_id": pending.id, "callbacks": shown}, 201)
 
     def _read_urls(self, urls: Sequence[str]) -> list[CallbackUrl]:

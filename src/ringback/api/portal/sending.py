@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -20,7 +19,7 @@ from ringback.api.json_bodies import (
 from ringback.api.operation import Operation
 from ringback.api.portal.callbacks import CALLBACKS
 from ringback.api.portal.new_callbacks import MAX_KEY, MOST_AT_ONCE, items_of, read_one
-from ringback.api.portal.records import CALLBACK, show_parameters
+from ringback.api.portal.records import CALLBACK, show_callback
 from ringback.api.resource import Resource
 from ringback.api.schemas import (
     INSTANT,
@@ -34,7 +33,7 @@ from ringback.api.schemas import (
     text,
 )
 from ringback.api.services import Services
-from ringback.api.shown import JsonObject, Show, json_answer
+from ringback.api.shown import JsonObject, json_answer
 from ringback.api.sign_in import charge_more
 from ringback.core.callback import Callback
 from ringback.core.callback_text import write_new
@@ -111,11 +110,11 @@ class Sending(Resource):
             with self._arriving(account.sid, len(items)):
                 # The first one is the request itself.
                 charge_more(request, self._services.sign_ins, len(items) - 1, may_owe=True)
-                return await self._send_many(request, account.sid, body, document, items)
+                return await self._send_many(account.sid, body, document, items)
         new = self._prepare(document, "", account.sid, self._services.moment())
         check_names(body, document)
         (callback,) = await self._keep(account.sid, [new[0]])
-        return json_answer(_show(CALLBACK.at(request), (callback, new)), 201)
+        return json_answer(_show((callback, new)), 201)
 
     @contextmanager
     def _arriving(self, account_sid: str, count: int) -> Generator[None]:
@@ -134,7 +133,7 @@ class Sending(Resource):
             self._arriving_of[account_sid] -= count
 
     async def _send_many(
-        self, request: Request, account_sid: str, body: bytes, document: Json, items: list[Json]
+        self, account_sid: str, body: bytes, document: Json, items: list[Json]
     ) -> Response:
         """Do the same with a batch, in slices but for the commit."""
         services, moment = self._services, self._services.moment()
@@ -155,8 +154,7 @@ class Sending(Resource):
             callbacks = await services.batch_intake.keep(account_sid, prepared, texts)
         else:
             callbacks = await self._keep(account_sid, prepared)
-        show = partial(_show, CALLBACK.at(request))
-        shown = await services.slices.map(show, zip(callbacks, new, strict=True))
+        shown = await services.slices.map(_show, zip(callbacks, new, strict=True))
         return json_answer({"callbacks": shown}, 201)
 
     def _prepare(self, item: Json, at: str, account_sid: str, moment: Moment) -> _Prepared:
@@ -170,8 +168,8 @@ class Sending(Resource):
         return await self._services.store.transact(lambda tx: send_callbacks(tx, callbacks, intake))
 
 
-def _show(show: Show[Callback], kept: tuple[Callback, _Prepared]) -> dict[str, Any]:
+def _show(kept: tuple[Callback, _Prepared]) -> dict[str, Any]:
     callback, (prepared, parameters) = kept
-    # One that its key led to tells what its own request said; all others need no decoding.
+    # One that its key led to tells what its own request said.
     is_as_asked = callback.body == prepared.body
-    return show(callback, parameters=show_parameters(parameters)) if is_as_asked else show(callback)
+    return show_callback(callback, parameters if is_as_asked else None)
