@@ -1,13 +1,12 @@
 """What can only be looked at: Settings Updates, Billing Periods, addresses, Usage Records."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from starlette.responses import Response
 
 from ringback.api.forms import Parameters
-from ringback.api.operation import PAGES, Many, Operation, Parameter, filtered
+from ringback.api.operation import PAGES, Many, Operation, Parameter, as_field, filtered
 from ringback.api.paging import cut, read_paging
 from ringback.api.resource import Call, Listing, Resource
 from ringback.api.schemas import INSTANT, TEXT, list_of, number, object_of, one_of, or_null, sid_of
@@ -183,9 +182,7 @@ class HistoryResource(Resource):
         )
         records = cut(summarize(account_sid, query, sessions, now), paging.window)
         # So that all pages are about one period, however long somebody takes to turn them.
-        period = {"StartTime": iso(query.start), "EndTime": iso(query.end)}
-        given = {**dict(paging.filters), **period}
-        paging = replace(paging, filters=tuple(given.items()))
+        paging = paging.about(StartTime=iso(query.start), EndTime=iso(query.end))
         return self.show_page(call, paging, USAGE_RECORD, records)
 
 
@@ -208,13 +205,11 @@ def _ip_addresses(call: Call) -> Listing[DeviceAddress]:
 def _usage_filters(tx: Transaction, account_sid: str, query: Parameters) -> Mapping[str, str]:
     """Return what sessions must have; one that nothing can be of where there is no such record."""
     filters = dict[str, str]()
-    sim, fleet = query.text("Sim"), query.text("Fleet")
-    if sim is not None:
-        found = tx.supersim.sims.find(account_sid, sim)
-        filters["sim_sid"] = sim if found is None else found.sid
-    if fleet is not None:
-        group = tx.supersim.fleets.find(account_sid, fleet)
-        filters["fleet_sid"] = fleet if group is None else group.sid
+    for name, records in (("Sim", tx.supersim.sims), ("Fleet", tx.supersim.fleets)):
+        asked = query.text(name)
+        if asked is not None:
+            found = records.find(account_sid, asked)
+            filters[f"{as_field(name)}_sid"] = asked if found is None else found.sid
     network, country = query.text("Network"), query.text("IsoCountry")
     if network is not None:
         filters["network_sid"] = network

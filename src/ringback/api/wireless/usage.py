@@ -1,7 +1,6 @@
 """Usage Records over HTTP: `/v1/UsageRecords`, and those of one SIM."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -195,9 +194,7 @@ class UsageResource(WirelessResource):
             slots = cut(question.slots(), paging.window)
         records = await self._summed(call.account_sid, sim_sid, question, slots, now)
         # So that all pages are about one period, however long somebody takes to turn them.
-        period = {"Start": iso(question.start), "End": iso(question.end)}
-        given = {**dict(paging.filters), **period}
-        paging = replace(paging, filters=tuple(given.items()))
+        paging = paging.about(Start=iso(question.start), End=iso(question.end))
         show = shown.at(call.request)
         page = page_of(shown.plural, records, show, paging=paging, request=call.request)
         if is_at_kore(call.request):
