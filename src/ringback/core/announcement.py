@@ -8,11 +8,11 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.events import Event
 from ringback.core.form import encode
 from ringback.core.infrastructure import BUILT_IN, Sources
+from ringback.core.kore_test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.core.method import Method
 from ringback.core.payload import parameters_of
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
 from ringback.core.source import Source, SourceName
-from ringback.core.test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.core.tokens import KORE_TOKEN, TOKEN_BYTES, TokenScheme
 from ringback.core.transition import Transition
 

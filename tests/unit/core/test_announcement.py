@@ -13,10 +13,10 @@ from ringback.core.announcement import (
 )
 from ringback.core.callback import Callback, CallbackStatus, Progress
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.kore_test_event import write_test_event
 from ringback.core.method import Method
 from ringback.core.source import NOTICE, Hold, Policy, Source
 from ringback.core.supersim.sim import SimStatus
-from ringback.core.test_event import write_test_event
 from ringback.core.transition import Transition
 from tests.fakes import ACCOUNT_SID, a_callback, an_event
 

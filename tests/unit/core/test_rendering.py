@@ -7,11 +7,11 @@ from ringback.core.callback import Callback, RecordedRequest
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import SecretGone, SourceGone
 from ringback.core.infrastructure import SIGNATURE_SCHEMES, HeaderLine, Infrastructure
+from ringback.core.kore_test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.core.method import Method
 from ringback.core.rendering import OutgoingRequest, render
 from ringback.core.signature import sign_as_kore, sign_as_twilio
 from ringback.core.source import Source
-from ringback.core.test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.core.tokens import KORE_TOKEN
 from tests.fakes import KORE_SECRET, NOW, a_callback, a_secret, an_account
 

@@ -15,7 +15,7 @@ from ringback.core.errors import Conflict, Invalid
 from ringback.core.method import Method
 from ringback.operations.accounts import fetch_account
 from ringback.operations.destinations import MOST, Destination, destinations_of, named
-from ringback.operations.test_events import pending_of, rehearse, send_test_event
+from ringback.operations.kore_test_events import pending_of, rehearse, send_test_event
 from ringback.ports import Transaction
 
 _NOWHERE: Final = 20409

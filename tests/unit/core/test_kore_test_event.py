@@ -2,8 +2,8 @@ import json
 import re
 from datetime import UTC, datetime
 
+from ringback.core.kore_test_event import TEST_EVENT_BYTES, as_text, write_test_event
 from ringback.core.signature import sign_as_kore
-from ringback.core.test_event import TEST_EVENT_BYTES, as_text, write_test_event
 
 AT = datetime(2024, 9, 25, 19, 9, 48, 584208, tzinfo=UTC)
 DOCUMENTED = (
