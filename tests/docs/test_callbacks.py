@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from twilio.rest import Client
 
-from ringback.cli.triggers.table import TRIGGERS, Trigger
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.events import Event
 from ringback.core.form import encode
@@ -21,6 +20,7 @@ from ringback.core.source import Source
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.wireless.events import CommandChanged
 from ringback.testing import Emulator
+from ringback.triggers import TRIGGERS, Trigger
 from tests.fakes import AUTH_TOKEN, NOW, a_callback, an_account
 
 ROOT = Path(__file__).parents[2]

@@ -7,13 +7,11 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import click
-
-from ringback.cli.options import data_folder
+from ringback.cli.options import data_folder, seal_key_file_option, with_options
 from ringback.core.account import Account
 from ringback.data_folder import open_beside
 from ringback.ports import Store, Transaction
-from ringback.settings import ENVIRONMENT, SEAL_KEY, SEAL_KEY_FILE
+from ringback.settings import ENVIRONMENT, SEAL_KEY
 
 T = TypeVar("T")
 
@@ -48,7 +46,7 @@ class DataFile:
         return asyncio.run(use())
 
 
-class KeyringElsewhere:
+class NoLocalSigningKeys:
     """Answers `ports.Keyring`, and has nothing to do.
 
     What signs is another process. With each callback that it claims it reads the account anew, and
@@ -59,7 +57,7 @@ class KeyringElsewhere:
         """Leave it to the server to find out."""
 
 
-KEYRING: Final = KeyringElsewhere()
+NO_LOCAL_KEYS: Final = NoLocalSigningKeys()
 
 
 def data_file_in(folder: Path, seal_key_file: Path | None) -> DataFile:
@@ -70,21 +68,9 @@ def data_file_in(folder: Path, seal_key_file: Path | None) -> DataFile:
 def with_data_file(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that say which data file is meant, and hand it the `file`."""
 
+    @with_options(data_folder("The data folder; made where there is none."), seal_key_file_option())
     @wraps(command)
     def run(*, data: Path, seal_key_file: Path | None, **options: Any) -> None:
         command(file=data_file_in(data, seal_key_file), **options)
 
-    for option in reversed(_OPTIONS):
-        run = option(run)
     return run
-
-
-seal_key_file_option: Final = click.option(
-    SEAL_KEY_FILE.flag,
-    type=click.Path(dir_okay=False, path_type=Path),
-    envvar=SEAL_KEY_FILE.variable,
-    metavar=SEAL_KEY_FILE.metavar,
-    help=f"{SEAL_KEY_FILE.help} The key itself can be in {SEAL_KEY.variable} instead.",
-)
-
-_OPTIONS: Final = (data_folder("The data folder; made where there is none."), seal_key_file_option)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from ringback.cli.options import read_url
+from ringback.cli.options import file_option, json_option, read_by, read_url
 from ringback.core.addresses import ANYWHERE
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.durations import read_duration
@@ -29,7 +29,7 @@ from ringback.probe.commands import carry_out, read_command
 from ringback.probe.findings import Report, Verdict
 from ringback.probe.observing import counter_of
 from ringback.probe.payloads import PROBE_ACCOUNT_SID, PROBE_SIM_SID
-from ringback.probe.report.as_json import as_json
+from ringback.probe.report.as_json import as_json as report_as_json
 from ringback.probe.report.html import as_html
 from ringback.probe.report.junit import as_junit
 from ringback.probe.report.text import Line, as_few_lines, as_lines, as_table
@@ -46,31 +46,17 @@ _COLOURS: Final = {
 }
 
 
-def _read_time(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
-    try:
-        seconds = read_duration(text) / timedelta(seconds=1)
-    except ValueError as refusal:
-        raise click.BadParameter(str(refusal)) from refusal
+def _seconds(text: str) -> float:
+    seconds = read_duration(text) / timedelta(seconds=1)
     if not 0 < seconds <= 60:
-        raise click.BadParameter(f"{text!r} must be more than nothing, and at most 1m")
+        raise ValueError(f"{text!r} must be more than nothing, and at most 1m")
     return seconds
 
 
-def _read_words(
-    _ctx: click.Context, _param: click.Parameter, text: str | None
-) -> tuple[str, ...] | None:
-    if text is None:
-        return None
-    try:
-        return read_command(text)
-    except ValueError as refusal:
-        raise click.BadParameter(str(refusal)) from refusal
-
-
-def _sid_of(kind: Kind) -> Callable[[click.Context, click.Parameter, str], str]:
-    def read(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
+def _sid_of(kind: Kind) -> Callable[[str], str]:
+    def read(text: str) -> str:
         if not is_sid(text, kind):
-            raise click.BadParameter(f"{text!r} is no SID; it is {kind} and 32 hex digits")
+            raise ValueError(f"{text!r} is no SID; it is {kind} and 32 hex digits")
         return text
 
     return read
@@ -82,14 +68,8 @@ def _time_option(flag: str, default: str, help_: str) -> Callable[..., Any]:
         metavar="DURATION",
         default=default,
         show_default=True,
-        callback=_read_time,
+        callback=read_by(_seconds),
         help=help_,
-    )
-
-
-def _file_option(flag: str, name: str, help_: str) -> Callable[..., Any]:
-    return click.option(
-        flag, name, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help=help_
     )
 
 
@@ -128,30 +108,30 @@ def _file_option(flag: str, name: str, help_: str) -> Callable[..., Any]:
 @click.option(
     "--restart",
     metavar="COMMAND",
-    callback=_read_words,
+    callback=read_by(read_command),
     help="Restart the receiver with this, to see what it still knows then.",
 )
 @click.option(
     "--account-sid",
     metavar="SID",
     default=PROBE_ACCOUNT_SID,
-    callback=_sid_of(Kind.ACCOUNT),
+    callback=read_by(_sid_of(Kind.ACCOUNT)),
     help="The account that the callbacks tell of; one of the probe's own without it.",
 )
 @click.option(
     "--sim-sid",
     metavar="SID",
     default=PROBE_SIM_SID,
-    callback=_sid_of(Kind.SIM),
+    callback=read_by(_sid_of(Kind.SIM)),
     help="The Super SIM that they tell of, likewise.",
 )
 @_time_option("--timeout", "15s", "Give a request up after so long, as the sources do.")
 @_time_option("--slow", "5s", "Take it for a fault where an answer takes longer.")
 @_time_option("--settle", "300ms", "Believe a counter that stays the same for so long.")
-@_file_option("--extra-ca-file", "extra_ca_file", "Believe these certificates too (PEM).")
-@click.option("--json", "prints_json", is_flag=True, help="Print one JSON object.")
-@_file_option("--junit", "junit", "Write the report to this file as JUnit XML, too.")
-@_file_option("--html", "html", "Write the report to this file as an HTML page, too.")
+@file_option("--extra-ca-file", "Believe these certificates too (PEM).")
+@json_option
+@file_option("--junit", "Write the report to this file as JUnit XML, too.")
+@file_option("--html", "Write the report to this file as an HTML page, too.")
 @click.option(
     "--ci",
     is_flag=True,
@@ -173,7 +153,7 @@ def probe(
     slow: float,
     settle: float,
     extra_ca_file: Path | None,
-    prints_json: bool,
+    as_json: bool,
     junit: Path | None,
     html: Path | None,
     ci: bool,
@@ -219,8 +199,8 @@ def probe(
     except RingbackError as refusal:
         click.echo(f"ringback: {refusal}", err=True)
         sys.exit(_NOTHING_SAID)
-    if prints_json:
-        click.echo(as_json(report))
+    if as_json:
+        click.echo(report_as_json(report))
     else:
         _print(as_few_lines(report) if ci else as_lines(report), has_colours=not ci)
     sys.exit(_exit_code(report, ci=ci))

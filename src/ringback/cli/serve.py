@@ -12,9 +12,9 @@ import uvloop
 from ringback import __version__
 from ringback.api.server import bind
 from ringback.cli.logs import log_to_stderr
-from ringback.cli.options import accept_data_loss_option, settings_options
-from ringback.cli.schedules import schedule_in_words
-from ringback.cli.serving import serve_until_told
+from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
+from ringback.cli.output import schedule_in_words
+from ringback.cli.server_runner import serve_until_told
 from ringback.core.errors import RingbackError
 from ringback.data_folder import DATA_FILE
 from ringback.engine.descriptors import open_files_limit
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 @click.command()
 @settings_options(Command.SERVE)
 @accept_data_loss_option
-@click.option("--json", "as_json", is_flag=True, help="Print where it listens, as one line.")
+@json_flag("Print where it listens, as one line.")
 def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
     """Serve in production; `ringback accounts create` makes the accounts.
 

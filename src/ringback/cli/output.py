@@ -1,0 +1,34 @@
+"""How commands print: JSON for programs or lines for people, instants and schedules."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import click
+
+from ringback.core.schedule import SCHEDULES, Schedule
+
+
+def say(record: Mapping[str, Any], words: str | Iterable[str], *, as_json: bool) -> None:
+    """Print a record, as JSON or else as these words, or lines."""
+    if as_json:
+        click.echo(json.dumps(record))
+        return
+    for line in [words] if isinstance(words, str) else words:
+        click.echo(line)
+
+
+def instant(at: datetime) -> str:
+    """Return an instant as the APIs write it."""
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def schedule_in_words(schedule: Schedule) -> str:
+    """Return a schedule's name, else its waits.
+
+    >>> schedule_in_words(Schedule.parse("persistent")), schedule_in_words(Schedule.parse("5s,1m"))
+    ('persistent', '5s,60s')
+    """
+    names = (name for name, waits in SCHEDULES.items() if waits == schedule.waits)
+    return next(names, ",".join(f"{wait.total_seconds():g}s" for wait in schedule.waits))

@@ -1,0 +1,161 @@
+"""The steps that triggers of Super SIM are made of: each asks for one thing, and reports it."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from ringback.core.errors import Unusable
+from ringback.core.message import PayloadType
+from ringback.core.supersim.esim_profile import make_iccid
+from ringback.core.supersim.sim import MOVES, SimStatus
+from ringback.engine.system import SystemChance
+from ringback.portal_client import JsonObject
+from ringback.triggers.trigger import TriggerRun, TriggerStep
+
+_DEVICE_PORT: Final = "4000"
+_REGISTRATION_CODE: Final = "R1NGBACK00"
+
+
+def bring_to(*wanted: SimStatus) -> TriggerStep:
+    """Return what brings the SIM into one of these statuses, the first for choice, untold."""
+
+    def bring(run: TriggerRun) -> None:
+        sim = run.fetch_sim()
+        while (status := SimStatus(sim["status"])) not in wanted:
+            towards = wanted[0] if wanted[0] in MOVES[status] else SimStatus.ACTIVE
+            run.report(
+                f"SIM {sim['sid']} is {status}; first it becomes {towards}, without a callback"
+            )
+            _update(run, sim, Status=towards)
+            sim = run.fetch_sim()
+            if sim["status"] != towards:
+                raise Unusable(
+                    f"SIM {sim['sid']} did not become {towards}: is its scenario to fail?"
+                )
+        run.sim = sim["sid"]
+        run.report(f"SIM {sim['sid']} is {status}")
+
+    return bring
+
+
+def _update(run: TriggerRun, sim: JsonObject, **form: str) -> None:
+    """Update a SIM; one that is in no fleet yet gets the account's newest."""
+    fleet = {} if sim["fleet_sid"] else {"Fleet": run.newest("Fleets", "fleets")}
+    run.api.post("Sims", sim["sid"], form={**fleet, **form})
+
+
+def take_new_sim(run: TriggerRun) -> None:
+    """Register a fresh SIM, unless the one that is named is new."""
+    if run.sim is not None:
+        sim = run.fetch_sim()
+        if sim["status"] == SimStatus.NEW:
+            run.report(f"SIM {sim['sid']} is new")
+            return
+    form = {
+        "Iccid": make_iccid(SystemChance().bytes(8)),
+        "RegistrationCode": _REGISTRATION_CODE,
+    }
+    sim = run.api.post("Sims", form=form)
+    run.sim = sim["sid"]
+    run.report(f"SIM {sim['sid']} is registered, with the ICCID {sim['iccid']}; it is new")
+
+
+def update_to(status: SimStatus) -> TriggerStep:
+    """Return what asks for a status of the SIM, with a callback."""
+
+    def update(run: TriggerRun) -> None:
+        sim = run.fetch_sim()
+        run.subject = sim["sid"]
+        run.report(f"it is asked to be {status}, with {run.callback_in_words}")
+        _update(run, sim, Status=status, **run.callback_parameters)
+
+    return update
+
+
+def send_sms(run: TriggerRun) -> None:
+    """Send an SMS to the device."""
+    run.subject = _sms(run, run.payload, run.callback_parameters)
+    run.report(f"SMS Command {run.subject} is to be sent, with {run.callback_in_words}")
+
+
+def overtake_sms(run: TriggerRun) -> None:
+    """Wait until no confirmation of the SMS can come any more.
+
+    One that is sent after it was sent is begun after its confirmation would have been.
+    """
+    run.first_callbacks(1)
+    later = _sms(run, "After that one", {})
+    run.wait_until(
+        lambda: run.api.get("SmsCommands", later),
+        lambda sms: sms["status"] != "queued",
+        "a later SMS",
+    )
+    sms = run.api.get("SmsCommands", run.subject)
+    run.report(f"a later one, {later}, has overtaken it: it is {sms['status']}, and stays so")
+
+
+def _sms(run: TriggerRun, payload: str, called_back: Mapping[str, str]) -> str:
+    form = {"Sim": run.sim, "Payload": payload, **called_back}
+    return run.api.post("SmsCommands", form=form)["sid"]
+
+
+def send_datagram(run: TriggerRun) -> None:
+    """Send a datagram to the device."""
+    form = {
+        "Sim": run.sim,
+        "Payload": run.payload,
+        "DevicePort": _DEVICE_PORT,
+        **run.callback_parameters,
+    }
+    run.subject = run.api.post("IpCommands", form=form)["sid"]
+    run.report(f"IP Command {run.subject} is to be sent, with {run.callback_in_words}")
+
+
+def listen_to_fleet(prefix: str) -> TriggerStep:
+    """Return what has the SIM's fleet tell of what its devices send, until the end."""
+
+    def listen(run: TriggerRun) -> None:
+        path = ("Fleets", run.fetch_sim()["fleet_sid"])
+        before = run.api.get(*path)
+        url, method = (before[f"{prefix.lower()}_commands_{part}"] for part in ("url", "method"))
+        names = f"{prefix}CommandsUrl", f"{prefix}CommandsMethod"
+
+        def put_back() -> None:
+            run.api.post(*path, form=dict(zip(names, (url or "", method), strict=True)))
+            run.report(f"{names[0]} of the Fleet is what it was")
+
+        run.undo.callback(put_back)
+        there = (run.to.configured, run.method)
+        run.api.post(*path, form=dict(zip(names, there, strict=True)))
+        run.report(f"{names[0]} of Fleet {path[1]} is {run.to.shown} ({run.method})")
+
+    return listen
+
+
+def device_sends_sms(run: TriggerRun) -> None:
+    """Have the device send an SMS."""
+    _device_sends(run, "sms", {})
+
+
+def device_sends_datagram(run: TriggerRun) -> None:
+    """Have the device send a datagram."""
+    _device_sends(run, "ip", {"PayloadType": PayloadType.TEXT})
+
+
+def _device_sends(run: TriggerRun, kind: str, form: Mapping[str, str]) -> None:
+    path = ("devices", run.sim or "", kind)
+    run.subject = run.portal.post(*path, form={"Payload": run.payload, **form})["sid"]
+    run.report(f"the device has sent {run.subject}")
+
+
+def order_profile(run: TriggerRun) -> None:
+    """Order an eSIM Profile."""
+    form = {"GenerateMatchingId": "true", **run.callback_parameters}
+    run.subject = run.api.post("ESimProfiles", form=form)["sid"]
+    run.report(f"eSIM Profile {run.subject} is ordered, with {run.callback_in_words}")
+
+
+def download_profile(run: TriggerRun) -> None:
+    """Have a device download the profile, once it can."""
+    run.first_callbacks(1)
+    run.portal.post("esim_profiles", run.subject, "download")
+    run.report("it is available, and a device downloads it")
