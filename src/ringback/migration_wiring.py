@@ -3,7 +3,7 @@
 What `wiring` is to the server, this is to `ringback migrate`.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,8 +148,7 @@ def _files(record: FilesRecord) -> OpenedUrlSource:
 class ProbeOptions:
     """How receivers are probed before they move."""
 
-    is_wanted: bool
-    auth_token: str | None = field(repr=False)
+    no_probe: bool
     kore_secret: str | None = field(repr=False)
     allow: tuple[Network, ...]
     extra_ca_file: Path | None
@@ -161,16 +160,15 @@ class ProbeOptions:
 class _ProbeGate:
     """Answers `Gate`."""
 
+    found: OpenedUrlSource
     to: SourceName
-    account_of: Callable[[str | None], Awaitable[Account | None]]
-    """Finds whose secrets sign towards the receivers of an account."""
+    how: ProbeOptions
+    auth_token: str | None = field(repr=False)
     transport: Transport
-    clock: Clock
-    sources: Sources
 
     async def check(self, entry: Entry) -> str | None:
         """Send the receiver a genuine callback of the other source, and forgeries."""
-        account = await self.account_of(entry.place.account_sid)
+        account = await self._account(entry.place.account_sid)
         if account is None:
             return f"account {entry.place.account_sid} is not there any more"
         return await probe(
@@ -181,52 +179,49 @@ class _ProbeGate:
             transport=self.transport,
             limits=_LIMITS,
             chance=SystemChance(),
-            now=self.clock.now(),
-            sources=self.sources,
+            now=self.found.clock.now(),
+            sources=self.how.sources,
+        )
+
+    async def _account(self, sid: str | None) -> Account | None:
+        """Return whose secrets sign towards the receivers of an account."""
+        if isinstance(self.found.record, StoreRecord):
+            return await self.found.record.account(sid or "")
+        return account_of(
+            sid or PROBE_ACCOUNT_SID,
+            auth_token=self.auth_token,
+            kore_secret=self.how.kore_secret,
+            at=self.found.clock.now(),
         )
 
 
 @asynccontextmanager
 async def readiness_gate(
-    found: OpenedUrlSource, to: SourceName, how: ProbeOptions
+    found: OpenedUrlSource, to: SourceName, how: ProbeOptions, auth_token: str | None
 ) -> AsyncGenerator[Gate | None]:
     """Return what asks receivers whether they are ready; None where that isn't wanted.
 
-    The source is one of `how`, which has the secret that signs for it unless `found` has it.
+    The source is one of `how`, and `missing_secret` has found none.
     """
-    if not how.is_wanted:
+    if how.no_probe:
         yield None
         return
     # Who has configured these URLs is often not who runs this: without --allow nobody has requests
     # sent into the operator's own network.
-    sender = Sender(
-        stopwatch=stopwatch,
-        guard=Guard(how.allow),
-        network=SystemNetwork(
-            Tls(ca_files=() if how.extra_ca_file is None else (how.extra_ca_file,))
-        ),
-    )
-    record = found.record
-
-    async def account(sid: str | None) -> Account | None:
-        if isinstance(record, StoreRecord):
-            return await record.account(sid or "")
-        return account_of(
-            sid or PROBE_ACCOUNT_SID,
-            auth_token=how.auth_token,
-            kore_secret=how.kore_secret,
-            at=found.clock.now(),
-        )
-
+    tls = Tls(ca_files=() if how.extra_ca_file is None else (how.extra_ca_file,))
+    sender = Sender(stopwatch=stopwatch, guard=Guard(how.allow), network=SystemNetwork(tls))
     try:
-        yield _ProbeGate(to, account, sender, found.clock, how.sources)
+        yield _ProbeGate(found, to, how, auth_token, sender)
     finally:
         await sender.close()
 
 
-def lacks_secret(found: OpenedUrlSource, to: SourceName, how: ProbeOptions) -> str | None:
-    """Return which secret the probe of a source needs and lacks: `auth_token` or `kore_secret`."""
+def missing_secret(
+    found: OpenedUrlSource, to: SourceName, how: ProbeOptions, auth_token: str | None
+) -> str | None:
+    """Return the secret that the probe of a source needs and lacks, by its name; else None."""
     if isinstance(found.record, StoreRecord):
         return None
-    needed = "auth_token" if how.sources[to].signature.is_by_auth_token else "kore_secret"
-    return None if getattr(how, needed) else needed
+    if how.sources[to].signature.is_by_auth_token:
+        return None if auth_token else "auth_token"
+    return None if how.kore_secret else "kore_secret"

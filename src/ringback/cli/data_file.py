@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import wraps
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from ringback.cli.options import data_folder, seal_key_file_option, with_options
+from ringback.cli.options import data_folder, handing, seal_key_file_option
 from ringback.core.account import Account
 from ringback.data_folder import open_beside
 from ringback.ports import Store, Transaction
@@ -60,17 +59,15 @@ class NoLocalSigningKeys:
 NO_LOCAL_KEYS: Final = NoLocalSigningKeys()
 
 
-def data_file_in(folder: Path, seal_key_file: Path | None) -> DataFile:
+def data_file_in(data: Path, seal_key_file: Path | None) -> DataFile:
     """Return the data file of a folder; the key may be in the environment."""
-    return DataFile(folder, ENVIRONMENT.get(SEAL_KEY.variable) or None, seal_key_file)
+    return DataFile(data, ENVIRONMENT.get(SEAL_KEY.variable) or None, seal_key_file)
 
 
-def with_data_file(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say which data file is meant, and hand it the `file`."""
-
-    @with_options(data_folder("The data folder; made where there is none."), seal_key_file_option())
-    @wraps(command)
-    def run(*, data: Path, seal_key_file: Path | None, **options: Any) -> None:
-        command(file=data_file_in(data, seal_key_file), **options)
-
-    return run
+with_data_file: Final = handing(
+    "file",
+    data_file_in,
+    data_folder("The data folder; made where there is none."),
+    seal_key_file_option(),
+)
+"""Gives a command the options that say which data file is meant, and hands it the `file`."""

@@ -26,7 +26,7 @@ _COMMANDS: Final = {
     "send": "ringback.cli.send",
     "serve": "ringback.cli.serve",
     "shadow": "ringback.cli.shadow",
-    "test-event": "ringback.cli.kore_test_event",
+    "test-event": "ringback.cli.send",
     "trigger": "ringback.cli.trigger",
     "verify": "ringback.cli.verify.command",
 }

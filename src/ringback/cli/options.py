@@ -1,6 +1,9 @@
 """Options that several commands share, and how they are read."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -29,6 +32,38 @@ def with_options(*options: Option[Any]) -> Option[F]:
         return command
 
     return give
+
+
+def handing(name: str, make: Callable[..., Any], *options: Option[Any]) -> Option[Any]:
+    """Return what gives a command these options, and hands it what `make` makes of them by a name.
+
+    `make` takes all that its signature names, and leaves the rest to the command.
+    """
+    taken = tuple(signature(make).parameters)
+
+    def give(command: Callable[..., None]) -> Callable[..., None]:
+        @with_options(*options)
+        @wraps(command)
+        def run(**given: Any) -> None:
+            made = make(**{option: given.pop(option) for option in taken})
+            command(**given, **{name: made})
+
+        return run
+
+    return give
+
+
+def run_async(command: Callable[..., Coroutine[Any, Any, int | None]]) -> Callable[..., None]:
+    """Let a command be a coroutine, which can return its exit code."""
+
+    @wraps(command)
+    def run(**options: Any) -> None:
+        import asyncio
+
+        if code := asyncio.run(command(**options)):
+            sys.exit(code)
+
+    return run
 
 
 def read_by(

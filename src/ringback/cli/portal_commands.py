@@ -1,13 +1,12 @@
 """What commands that ask a running server share: which server that is, and how its lists print."""
 
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from ringback.cli.options import Option, data_option, with_options
+from ringback.cli.options import Option, data_option, handing, with_options
 from ringback.cli.output import say
 from ringback.core.errors import Unusable
 from ringback.dev_environment.dev_file import DevFile
@@ -34,28 +33,6 @@ server_options: Final[Option[Any]] = with_options(
         " list processes sees what is given here.",
     ),
 )
-
-
-def with_portal(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say which server to ask, and hand it the `portal`."""
-
-    @with_options(data_option, server_options)
-    @wraps(command)
-    def run(
-        *,
-        data: Path,
-        server: str | None,
-        account_sid: str | None,
-        auth_token: str | None,
-        **options: Any,
-    ) -> None:
-        if server or account_sid or auth_token:
-            portal = named_portal(server, account_sid, auth_token)
-        else:
-            portal = portal_of(DevFile.read(data))
-        command(portal=portal, **options)
-
-    return run
 
 
 def named_portal(
@@ -88,6 +65,18 @@ def portal_of(dev: DevFile) -> PortalClient:
         sim_sid=dev.sim_sid,
         wireless_sim_sid=dev.wireless_sim_sid,
     )
+
+
+def _asked_portal(
+    data: Path, server: str | None, account_sid: str | None, auth_token: str | None
+) -> PortalClient:
+    if server or account_sid or auth_token:
+        return named_portal(server, account_sid, auth_token)
+    return portal_of(DevFile.read(data))
+
+
+with_portal: Final = handing("portal", _asked_portal, data_option, server_options)
+"""Gives a command the options that say which server to ask, and hands it the `portal`."""
 
 
 def say_newest(

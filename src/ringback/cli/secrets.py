@@ -2,20 +2,17 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import click
 
-from ringback.cli.options import json_answer_option
+from ringback.cli.options import handing, json_answer_option
 from ringback.cli.output import say
 from ringback.cli.portal_commands import with_portal
 from ringback.core.errors import Unusable
 from ringback.core.webhook_secret import SecretStatus
 from ringback.portal_client import PortalClient
-
-_ROOT: Final = "webhook/v1"
 
 _CREATED: Final = """\
 webhook secret {name!r}; its value is shown now, and never again:
@@ -39,14 +36,12 @@ _NO_WAY_BACK: Final = (
 )
 
 
-def with_secrets(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `with_portal`, and hand it the API of webhook secrets."""
+def _secrets_api(portal: PortalClient) -> PortalClient:
+    return portal.for_api("webhook/v1")
 
-    @wraps(command)
-    def run(*, portal: PortalClient, **options: Any) -> None:
-        command(api=portal.for_api(_ROOT), **options)
 
-    return with_portal(run)
+with_secrets: Final = handing("api", _secrets_api, with_portal)
+"""Gives a command the options of `with_portal`, and hands it the API of webhook secrets."""
 
 
 @click.group()

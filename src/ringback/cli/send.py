@@ -1,12 +1,13 @@
-"""`ringback send`: an event of one's own, from the shell."""
+"""`ringback send` and `test-event`: an event of one's own, or KORE's test event, from the shell."""
 
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from typing import IO
 
 import click
 
-from ringback.cli.callback_output import warning_lines
+from ringback.cli.callback_output import attempt_lines, warning_lines
 from ringback.cli.options import json_answer_option, method_option
 from ringback.cli.output import say
 from ringback.cli.portal_commands import with_portal
@@ -78,3 +79,21 @@ def _lines(callbacks: Iterable[JsonObject]) -> Iterator[str]:
     for callback in callbacks:
         yield f"{callback['sid']}  {callback['source']}: {callback['source_reason']}"
         yield from warning_lines(callback)
+
+
+@click.command("test-event")
+@click.argument("url")
+@with_portal
+@method_option("How to send it; a GET has no body, and so no event in it.")
+def test_event(*, url: str, portal: PortalClient, method: str) -> None:
+    """Send KORE's test event to URL, and show what was sent and how it was answered.
+
+    The exit code is 1 where it was not accepted.
+    """
+    callback = portal.post("test_events", form={"Url": url, "Method": method})
+    (attempts,) = portal.attempts_when_ended([callback["sid"]])
+    for attempt in attempts:
+        for line in attempt_lines(attempt):
+            click.echo(line)
+    if not attempts or attempts[-1]["result"] != "delivered":
+        sys.exit(1)

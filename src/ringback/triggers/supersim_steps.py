@@ -1,6 +1,5 @@
 """The steps that triggers of Super SIM are made of: each asks for one thing, and reports it."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from ringback.core.errors import Unusable
@@ -12,7 +11,6 @@ from ringback.portal_client import JsonObject
 from ringback.triggers.trigger import TriggerRun, TriggerStep
 
 _DEVICE_PORT: Final = "4000"
-_REGISTRATION_CODE: Final = "R1NGBACK00"
 
 
 def bring_to(*wanted: SimStatus) -> TriggerStep:
@@ -50,10 +48,7 @@ def take_new_sim(run: TriggerRun) -> None:
         if sim["status"] == SimStatus.NEW:
             run.report(f"SIM {sim['sid']} is new")
             return
-    form = {
-        "Iccid": make_iccid(SystemChance().bytes(8)),
-        "RegistrationCode": _REGISTRATION_CODE,
-    }
+    form = {"Iccid": make_iccid(SystemChance().bytes(8)), "RegistrationCode": "R1NGBACK00"}
     sim = run.api.post("Sims", form=form)
     run.sim = sim["sid"]
     run.report(f"SIM {sim['sid']} is registered, with the ICCID {sim['iccid']}; it is new")
@@ -73,8 +68,8 @@ def update_to(status: SimStatus) -> TriggerStep:
 
 def send_sms(run: TriggerRun) -> None:
     """Send an SMS to the device."""
-    run.subject = _sms(run, run.payload, run.callback_parameters)
-    run.report(f"SMS Command {run.subject} is to be sent, with {run.callback_in_words}")
+    said = "SMS Command {} is to be sent"
+    run.create("SmsCommands", said, Sim=run.sim, Payload=run.payload)
 
 
 def overtake_sms(run: TriggerRun) -> None:
@@ -83,7 +78,8 @@ def overtake_sms(run: TriggerRun) -> None:
     One that is sent after it was sent is begun after its confirmation would have been.
     """
     run.first_callbacks(1)
-    later = _sms(run, "After that one", {})
+    form = {"Sim": run.sim, "Payload": "After that one"}
+    later = run.api.post("SmsCommands", form=form)["sid"]
     run.wait_until(
         lambda: run.api.get("SmsCommands", later),
         lambda sms: sms["status"] != "queued",
@@ -93,21 +89,11 @@ def overtake_sms(run: TriggerRun) -> None:
     run.report(f"a later one, {later}, has overtaken it: it is {sms['status']}, and stays so")
 
 
-def _sms(run: TriggerRun, payload: str, called_back: Mapping[str, str]) -> str:
-    form = {"Sim": run.sim, "Payload": payload, **called_back}
-    return run.api.post("SmsCommands", form=form)["sid"]
-
-
 def send_datagram(run: TriggerRun) -> None:
     """Send a datagram to the device."""
-    form = {
-        "Sim": run.sim,
-        "Payload": run.payload,
-        "DevicePort": _DEVICE_PORT,
-        **run.callback_parameters,
-    }
-    run.subject = run.api.post("IpCommands", form=form)["sid"]
-    run.report(f"IP Command {run.subject} is to be sent, with {run.callback_in_words}")
+    said = "IP Command {} is to be sent"
+    form = {"Sim": run.sim, "Payload": run.payload, "DevicePort": _DEVICE_PORT}
+    run.create("IpCommands", said, **form)
 
 
 def listen_to_fleet(prefix: str) -> TriggerStep:
@@ -115,43 +101,29 @@ def listen_to_fleet(prefix: str) -> TriggerStep:
 
     def listen(run: TriggerRun) -> None:
         path = ("Fleets", run.fetch_sim()["fleet_sid"])
-        before = run.api.get(*path)
-        url, method = (before[f"{prefix.lower()}_commands_{part}"] for part in ("url", "method"))
-        names = f"{prefix}CommandsUrl", f"{prefix}CommandsMethod"
-
-        def put_back() -> None:
-            run.api.post(*path, form=dict(zip(names, (url or "", method), strict=True)))
-            run.report(f"{names[0]} of the Fleet is what it was")
-
-        run.undo.callback(put_back)
-        there = (run.to.configured, run.method)
-        run.api.post(*path, form=dict(zip(names, there, strict=True)))
-        run.report(f"{names[0]} of Fleet {path[1]} is {run.to.shown} ({run.method})")
+        fleet = run.api.get(*path)
+        before = {
+            f"{prefix}CommandsUrl": fleet[f"{prefix.lower()}_commands_url"] or "",
+            f"{prefix}CommandsMethod": fleet[f"{prefix.lower()}_commands_method"],
+        }
+        run.set_until_the_end("Fleet", *path, before=before)
 
     return listen
 
 
 def device_sends_sms(run: TriggerRun) -> None:
     """Have the device send an SMS."""
-    _device_sends(run, "sms", {})
+    run.send_from_device("sms")
 
 
 def device_sends_datagram(run: TriggerRun) -> None:
     """Have the device send a datagram."""
-    _device_sends(run, "ip", {"PayloadType": PayloadType.TEXT})
-
-
-def _device_sends(run: TriggerRun, kind: str, form: Mapping[str, str]) -> None:
-    path = ("devices", run.sim or "", kind)
-    run.subject = run.portal.post(*path, form={"Payload": run.payload, **form})["sid"]
-    run.report(f"the device has sent {run.subject}")
+    run.send_from_device("ip", PayloadType=PayloadType.TEXT)
 
 
 def order_profile(run: TriggerRun) -> None:
     """Order an eSIM Profile."""
-    form = {"GenerateMatchingId": "true", **run.callback_parameters}
-    run.subject = run.api.post("ESimProfiles", form=form)["sid"]
-    run.report(f"eSIM Profile {run.subject} is ordered, with {run.callback_in_words}")
+    run.create("ESimProfiles", "eSIM Profile {} is ordered", GenerateMatchingId="true")
 
 
 def download_profile(run: TriggerRun) -> None:

@@ -115,6 +115,30 @@ class TriggerRun:
             )
         return answer
 
+    def create(self, resource: str, said: str, **form: str | None) -> None:
+        """Ask for a new record that calls back, and report it; `said` has `{}` for its SID."""
+        self.subject = self.api.post(resource, form={**form, **self.callback_parameters})["sid"]
+        self.report(f"{said.format(self.subject)}, with {self.callback_in_words}")
+
+    def send_from_device(self, kind: str, **form: str) -> None:
+        """Have the device send the payload."""
+        path = ("devices", self.sim or "", kind)
+        self.subject = self.portal.post(*path, form={"Payload": self.payload, **form})["sid"]
+        self.report(f"the device has sent {self.subject}")
+
+    def set_until_the_end(self, whose: str, *path: str, before: Mapping[str, str]) -> None:
+        """Have a record call back where this run does, by the two fields that `before` has."""
+        url_field = next(iter(before))
+
+        def put_back() -> None:
+            self.api.post(*path, form=before)
+            self.report(f"{url_field} of the {whose} is what it was")
+
+        self.undo.callback(put_back)
+        here = dict(zip(before, (self.to.configured, self.method), strict=True))
+        self.api.post(*path, form=here)
+        self.report(f"{url_field} of {whose} {path[1]} is {self.to.shown} ({self.method})")
+
     def _callbacks_of_subject(self) -> list[JsonObject]:
         found = list[JsonObject]()
         for callback in self._newest(_LOOKED_THROUGH):

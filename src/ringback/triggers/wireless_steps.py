@@ -68,13 +68,8 @@ def use_much_data(run: TriggerRun) -> None:
 
 def send(**form: str) -> TriggerStep:
     """Return what sends a Command to the device."""
-
-    def command(run: TriggerRun) -> None:
-        asked = {"Sim": run.sim, "Command": run.payload, **form, **run.callback_parameters}
-        run.subject = run.api.post("Commands", form=asked)["sid"]
-        run.report(f"Command {run.subject} is to be sent, with {run.callback_in_words}")
-
-    return command
+    said = "Command {} is to be sent"
+    return lambda run: run.create("Commands", said, Sim=run.sim, Command=run.payload, **form)
 
 
 def listen_to_sim(run: TriggerRun) -> None:
@@ -84,22 +79,12 @@ def listen_to_sim(run: TriggerRun) -> None:
         "CommandsCallbackUrl": sim["commands_callback_url"] or "",
         "CommandsCallbackMethod": sim["commands_callback_method"],
     }
-
-    def put_back() -> None:
-        run.api.post("Sims", sim["sid"], form=before)
-        run.report("CommandsCallbackUrl of the SIM is what it was")
-
-    run.undo.callback(put_back)
-    there = dict(zip(before, (run.to.configured, run.method), strict=True))
-    run.api.post("Sims", sim["sid"], form=there)
-    run.report(f"CommandsCallbackUrl of SIM {sim['sid']} is {run.to.shown} ({run.method})")
+    run.set_until_the_end("SIM", "Sims", sim["sid"], before=before)
 
 
 def device_sends(run: TriggerRun) -> None:
     """Have the device send a Command."""
-    form = {"Payload": run.payload}
-    run.subject = run.portal.post("devices", run.sim or "", "commands", form=form)["sid"]
-    run.report(f"the device has sent {run.subject}")
+    run.send_from_device("commands")
 
 
 def device_sends_too_much(run: TriggerRun) -> None:

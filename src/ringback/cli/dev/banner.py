@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -103,22 +104,13 @@ def banner(
 ) -> str:
     """Return what to say when everything is up, with the borders that are near."""
     shown = _TEMPLATE.format(
+        **asdict(replace(dev, gateway=_gateway_line(dev, settings))),
         version=__version__,
-        base_url=dev.base_url,
         warning=_warning(dev),
-        account_sid=dev.account_sid,
-        auth_token=dev.auth_token,
-        api_key_sid=dev.api_key_sid,
-        api_key_secret=dev.api_key_secret,
-        kore_secret=dev.kore_secret,
-        sim_sid=dev.sim_sid,
-        wireless_sim_sid=dev.wireless_sim_sid,
-        gateway=_gateway_line(dev, settings),
         phase_line=_phase_line(phase),
         phase_help=_phase_help(settings),
         border_lines="".join(f"\n                       {border}" for border in near),
         clock_line=f"\n  Clock                {ahead_in_words(ahead)}" if ahead else "",
-        data_file=dev.data_file,
         dev_file=path_in(settings.data),
         first_source=phase.default,
         listen=_command("listen", settings),

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import socket
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import click
@@ -54,7 +55,7 @@ def receive(portal: PortalClient, sim: str, port: int, *, count: int | None, as_
     """
     shown = portal.get("devices", sim)
     address, kind = shown["device_ip"], _KINDS[shown["product"]]
-    receiver = _Receiver(portal, shown["sim_sid"], kind, count, as_json=as_json)
+    receiver = _Receiver(portal, shown["sim_sid"], kind, count, as_json)
     if address is None:
         asyncio.run(receiver.run(None))
         return
@@ -80,20 +81,17 @@ def _why_not_listening(failure: OSError, address: str, port: int) -> str:
             return f"can't listen at {address}:{port}: {failure.strerror}"
 
 
+@dataclass
 class _Receiver:
     """Shows messages in the order in which they come."""
 
-    def __init__(
-        self, portal: PortalClient, sim_sid: str, kind: _Kind, count: int | None, *, as_json: bool
-    ) -> None:
-        self._portal = portal
-        self._sim_sid = sim_sid
-        self._kind = kind
-        self._left = count
-        self._as_json = as_json
-        self._clock = SystemClock()
-        self._messages = asyncio.Queue[DeviceMessage]()
-        self._seen = set[str]()
+    portal: PortalClient
+    sim_sid: str
+    kind: _Kind
+    left: int | None
+    as_json: bool
+    _messages: asyncio.Queue[DeviceMessage] = field(default_factory=asyncio.Queue[DeviceMessage])
+    _seen: set[str] = field(default_factory=set[str])
 
     async def run(self, bound: socket.socket | None) -> None:
         """Show what comes to this socket, and by the inbox, until there is nothing more to show."""
@@ -111,11 +109,11 @@ class _Receiver:
 
     def _say_where(self, bound: socket.socket | None) -> None:
         if bound is None:
-            where, said = self._sim_sid, f"waiting for Commands to {self._sim_sid}"
+            where, said = self.sim_sid, f"waiting for Commands to {self.sim_sid}"
         else:
             where = "{}:{}".format(*bound.getsockname())
             said = f"listening at {where} (UDP)"
-        click.echo(json.dumps({"listening": where}) if self._as_json else said)
+        click.echo(json.dumps({"listening": where}) if self.as_json else said)
 
     def _read(self, bound: socket.socket) -> None:
         payload, (address, port) = bound.recvfrom(_LARGEST)
@@ -127,26 +125,26 @@ class _Receiver:
                 if message["sid"] not in self._seen:
                     self._seen.add(message["sid"])
                     payload = bytes.fromhex(message["hex"])
-                    self._messages.put_nowait(DeviceMessage(*self._kind, payload))
+                    self._messages.put_nowait(DeviceMessage(*self.kind, payload))
             await asyncio.sleep(_EVERY)
 
     async def _inbox(self) -> list[dict[str, Any]]:
         """Return the messages that have come, newest first; none while no server answers."""
         try:
-            answer = await asyncio.to_thread(self._portal.get, "devices", self._sim_sid, "inbox")
+            answer = await asyncio.to_thread(self.portal.get, "devices", self.sim_sid, "inbox")
         except PortalClientError:
             return []
         return answer["messages"]
 
     async def _show_all(self) -> None:
-        while self._left is None or self._left > 0:
+        while self.left is None or self.left > 0:
             message = await self._messages.get()
             click.echo(self._line(message))
-            self._left = None if self._left is None else self._left - 1
+            self.left = None if self.left is None else self.left - 1
 
     def _line(self, message: DeviceMessage) -> str:
-        now = self._clock.now()
-        if self._as_json:
+        now = SystemClock().now()
+        if self.as_json:
             return json.dumps(
                 {
                     "time": f"{now:%Y-%m-%dT%H:%M:%SZ}",

@@ -1,6 +1,5 @@
 """`ringback migrate apply`, `status` and `revert`: a plan is carried out, looked at, taken back."""
 
-import asyncio
 import sys
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
@@ -17,7 +16,7 @@ from ringback.cli.migrate.output import (
     status_lines,
     way_back_lines,
 )
-from ringback.cli.options import json_flag, read_by
+from ringback.cli.options import json_flag, read_by, run_async
 from ringback.core.durations import read_duration
 from ringback.core.source import Policy, SourceName
 from ringback.migration.applying import Ended, Move, exact
@@ -33,7 +32,7 @@ from ringback.migration_wiring import (
     OpenedUrlSource,
     ProbeOptions,
     UrlSourceCredentials,
-    lacks_secret,
+    missing_secret,
     open_url_source,
     readiness_gate,
 )
@@ -43,7 +42,7 @@ _LEFT_BEHIND: Final = 4
 _SOAK: Final = timedelta(hours=1)
 _LOOKS: Final = 5
 
-_plan = click.argument("plan", type=click.Path(path_type=Path))
+_plan = click.argument("path", metavar="PLAN", type=click.Path(path_type=Path))
 _write = click.option(
     "--write", is_flag=True, help="Change files in place; without it, the diff is printed."
 )
@@ -70,15 +69,16 @@ _write = click.option(
 )
 @with_probing
 @with_credentials
-def apply(
+@run_async
+async def apply(
     *,
-    plan: Path,
+    path: Path,
     write: bool,
     canary: tuple[int, ...] | None,
     soak: timedelta | None,
     probes: ProbeOptions,
     credentials: UrlSourceCredentials,
-) -> None:
+) -> int:
     """Move the URLs of a PLAN; what was cut off goes on where it was.
 
     Each receiver is probed first: one that doesn't accept a genuine callback of the other source,
@@ -88,21 +88,9 @@ def apply(
     where it can't be done, 3 where deliveries got worse and a step went back, 4 where some stayed
     behind.
     """
-    sys.exit(asyncio.run(_apply(plan, credentials, probes, canary=canary, soak=soak, writes=write)))
-
-
-async def _apply(
-    path: Path,
-    credentials: UrlSourceCredentials,
-    probes: ProbeOptions,
-    *,
-    canary: tuple[int, ...] | None,
-    soak: timedelta | None,
-    writes: bool,
-) -> int:
     plan = Plan.read(path)
     async with open_url_source(plan.record, credentials) as found:
-        if isinstance(found.record, FilesRecord) and not writes:
+        if isinstance(found.record, FilesRecord) and not write:
             _print_diff(found.record, await _stands(plan, path, found), MAY_MOVE)
             return 0
         began = read_journal(journal_of(path), plan_id=plan.id).began
@@ -110,8 +98,9 @@ async def _apply(
         with Journal(journal_of(path), plan_id=plan.id) as journal:
             teller = ProgressPrinter(sys.stdout.isatty())
             move = Move(plan, found.record, journal, found.clock, teller)
-            _check_probing(found, plan.to, probes)
-            async with readiness_gate(found, plan.to, probes) as gate:
+            probing = (found, plan.to, probes, credentials.auth_token)
+            _check_probing(*probing)
+            async with readiness_gate(*probing) as gate:
                 ended = await move.apply(gate=gate, canary=watch)
             after = await move.stands()
     _say_status(after, teller)
@@ -125,17 +114,19 @@ async def _apply(
     return _LEFT_BEHIND if any(stand.standing in LEFT_BEHIND for stand in after.values()) else 0
 
 
-def _check_probing(found: OpenedUrlSource, to: SourceName, how: ProbeOptions) -> None:
+def _check_probing(
+    found: OpenedUrlSource, to: SourceName, how: ProbeOptions, auth_token: str | None
+) -> None:
     """Refuse to probe as a source that no settings here have, or without the secret that signs."""
-    if not how.is_wanted:
+    if how.no_probe:
         return
     if to not in how.sources:
         raise click.UsageError(
             f"receivers are probed before they move, and what {to} sends is in no settings here:"
             " give the server's with --settings, or --no-probe"
         )
-    if lacking := lacks_secret(found, to, how):
-        flag = f"--{lacking.replace('_', '-')}"
+    if missing := missing_secret(found, to, how, auth_token):
+        flag = f"--{missing.replace('_', '-')}"
         raise click.UsageError(
             f"receivers are probed before they move, by callbacks that {flag} signs: give it, or"
             " --no-probe"
@@ -168,26 +159,18 @@ def _canary(
 @_plan
 @json_flag("Print one JSON object for each URL.")
 @with_credentials
-def status(
-    *,
-    plan: Path,
-    as_json: bool,
-    credentials: UrlSourceCredentials,
-) -> None:
+@run_async
+async def status(*, path: Path, as_json: bool, credentials: UrlSourceCredentials) -> None:
     """Say where the URLs of a PLAN are: pending, moved, skipped, and why.
 
     The record itself is asked, so this is right also while apply runs, and after it was killed.
     """
-    found = asyncio.run(_look(plan, credentials))
-    records = (json_line(stand_record(stand)) for stand in found.values())
-    for line in records if as_json else status_lines(found):
-        click.echo(line)
-
-
-async def _look(path: Path, credentials: UrlSourceCredentials) -> Mapping[Place, Stand]:
     plan = Plan.read(path)
     async with open_url_source(plan.record, credentials) as found:
-        return await _stands(plan, path, found)
+        edits = await _stands(plan, path, found)
+    records = (json_line(stand_record(stand)) for stand in edits.values())
+    for line in records if as_json else status_lines(edits):
+        click.echo(line)
 
 
 async def _stands(plan: Plan, path: Path, found: OpenedUrlSource) -> Mapping[Place, Stand]:
@@ -211,32 +194,21 @@ async def _stands(plan: Plan, path: Path, found: OpenedUrlSource) -> Mapping[Pla
 @click.option("--yes", "is_sure", is_flag=True, help="Don't ask.")
 @with_policy_at
 @with_credentials
-def revert(
+@run_async
+async def revert(
     *,
-    plan: Path,
+    path: Path,
     write: bool,
     is_sure: bool,
     policy: Policy,
     at: datetime | None,
     credentials: UrlSourceCredentials,
-) -> None:
+) -> int:
     """Give all URLs that a PLAN has moved their old form back.
 
     It says first how many will really be sent from their old source again, by the policy and the
     date. What was cut off goes on where it was. The exit codes are those of apply.
     """
-    sys.exit(asyncio.run(_revert(plan, credentials, policy, at=at, writes=write, is_sure=is_sure)))
-
-
-async def _revert(
-    path: Path,
-    credentials: UrlSourceCredentials,
-    policy: Policy,
-    *,
-    at: datetime | None,
-    writes: bool,
-    is_sure: bool,
-) -> int:
     plan = Plan.read(path)
     async with open_url_source(plan.record, credentials) as found:
         before = await _stands(plan, path, found)
@@ -247,7 +219,7 @@ async def _revert(
         way = way_back(moved, plan.to, policy, at=at or found.clock.now())
         for line in way_back_lines(way, plan.to):
             click.echo(line)
-        if isinstance(found.record, FilesRecord) and not writes:
+        if isinstance(found.record, FilesRecord) and not write:
             _print_diff(found.record, before, {Standing.MOVED}, turned=Edit.back)
             return 0
         if not is_sure:

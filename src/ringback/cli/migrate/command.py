@@ -1,6 +1,5 @@
 """`ringback migrate`: move callback URLs to another source by a plan, and back."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -10,12 +9,12 @@ import click
 from ringback.cli.migrate.apply_and_revert import apply, revert, status
 from ringback.cli.migrate.options import with_policy, with_policy_at, with_url_source
 from ringback.cli.migrate.output import inventory_lines, inventory_table, json_line, plan_lines
-from ringback.cli.options import file_option, json_flag
+from ringback.cli.options import file_option, json_flag, run_async
 from ringback.core.errors import Unusable
 from ringback.core.source import Policy, SourceName, source_named
 from ringback.engine.system import SystemChance
 from ringback.migration.inventory import inventory as inventory_of
-from ringback.migration.plan import Plan, make_plan
+from ringback.migration.plan import make_plan
 from ringback.migration.record import Entry
 from ringback.migration.records.files import FilesRecord
 from ringback.migration.selecting import Selection
@@ -43,10 +42,10 @@ migrate.add_command(revert)
 @with_policy
 @json_flag("Print one JSON object for each URL.")
 @file_option("--out", "Write a CSV file instead.")
-def inventory(
+@run_async
+async def inventory(
     *,
-    source: UrlSourceSpec,
-    credentials: UrlSourceCredentials,
+    source: tuple[UrlSourceSpec, UrlSourceCredentials],
     policy: Policy,
     as_json: bool,
     out: Path | None,
@@ -55,7 +54,8 @@ def inventory(
 
     PATH is source code or configuration, files and folders.
     """
-    found = inventory_of(asyncio.run(_entries(source, credentials)), policy)
+    async with open_url_source(*source) as opened:
+        found = inventory_of(await _read(opened), policy)
     if out is not None:
         _write(out, inventory_table(found))
         click.echo(f"{out}: {len(found)} callback URLs")
@@ -84,10 +84,10 @@ def inventory(
     help="Only such a share of the receivers; a larger share has these among it.",
 )
 @file_option("--out", "Where the plan is written to.", required=True)
-def plan(
+@run_async
+async def plan(
     *,
-    source: UrlSourceSpec,
-    credentials: UrlSourceCredentials,
+    source: tuple[UrlSourceSpec, UrlSourceCredentials],
     policy: Policy,
     at: datetime | None,
     to: str,
@@ -99,26 +99,24 @@ def plan(
 
     The file has one edit on each line: review it, and delete the lines of what is to stay.
     """
-    planned = asyncio.run(
-        _planned(
-            source,
-            credentials,
-            to=_source(to, policy),
-            policy=policy,
-            at=at,
-            selections=[Selection.parse(text) for text in selected],
+    target = _source(to, policy)
+    selections = [Selection.parse(text) for text in selected]
+    async with open_url_source(*source) as found:
+        now = found.clock.now()
+        planned = make_plan(
+            await _read(found),
+            to=target,
+            record=found.record.source,
+            phase=policy.phase_at(at or now).name,
+            now=now,
+            plan_id=SystemChance().bytes(8).hex(),
+            selections=selections,
             percent=percent,
         )
-    )
     planned.write(out)
     without_effect = in_vain(planned.edits, planned.to, policy, at=at or planned.made)
     for line in plan_lines(planned, str(out), without_effect):
         click.echo(line)
-
-
-async def _entries(source: UrlSourceSpec, credentials: UrlSourceCredentials) -> Sequence[Entry]:
-    async with open_url_source(source, credentials) as found:
-        return await _read(found)
 
 
 async def _read(found: OpenedUrlSource) -> Sequence[Entry]:
@@ -128,30 +126,6 @@ async def _read(found: OpenedUrlSource) -> Sequence[Entry]:
             if number:
                 click.echo(f"skipped {number}: {why}", err=True)
     return entries
-
-
-async def _planned(
-    source: UrlSourceSpec,
-    credentials: UrlSourceCredentials,
-    *,
-    to: SourceName,
-    policy: Policy,
-    at: datetime | None,
-    selections: Sequence[Selection],
-    percent: int,
-) -> Plan:
-    async with open_url_source(source, credentials) as found:
-        now = found.clock.now()
-        return make_plan(
-            await _read(found),
-            to=to,
-            record=found.record.source,
-            phase=policy.phase_at(at or now).name,
-            now=now,
-            plan_id=SystemChance().bytes(8).hex(),
-            selections=selections,
-            percent=percent,
-        )
 
 
 def _source(text: str, policy: Policy) -> SourceName:

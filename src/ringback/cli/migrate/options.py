@@ -1,7 +1,6 @@
 """Options of `ringback migrate`: where the URLs are, the policy, and how receivers are probed."""
 
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,11 +10,11 @@ from ringback.cli.options import (
     Option,
     data_folder,
     file_option,
+    handing,
     read_by,
     seal_key_file_option,
     with_options,
 )
-from ringback.core.addresses import Network
 from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.core.source import NOTICE, Policy
 from ringback.migration_wiring import ProbeOptions, UrlSourceCredentials, UrlSourceSpec
@@ -44,76 +43,64 @@ _server = click.option(
 _seal_key: Option[Any] = seal_key_file_option("For --data: ")
 
 
-def with_credentials(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that open what a plan names, and hand it the `credentials`."""
-
-    @with_options(_seal_key, _server, _auth_token)
-    @wraps(command)
-    def run(
-        *, seal_key_file: Path | None, server: str | None, auth_token: str | None, **options: Any
-    ) -> None:
-        credentials = UrlSourceCredentials(auth_token, seal_key_file, server)
-        command(credentials=credentials, **options)
-
-    return run
+with_credentials: Final = handing(
+    "credentials", UrlSourceCredentials, _seal_key, _server, _auth_token
+)
+"""Gives a command the options that open what a plan names, and hands it the `credentials`."""
 
 
 # ---- where the URLs are --------------------------------------------------------------------------
 
 
+def _source_of(
+    *,
+    paths: tuple[str, ...],
+    data: Path | None,
+    account: str | None,
+    api: bool,
+    account_sid: str | None,
+    csv: str | None,
+    credentials: UrlSourceCredentials,
+) -> tuple[UrlSourceSpec, UrlSourceCredentials]:
+    given = {
+        "PATH": _files("files", *paths) if paths else None,
+        "--csv": _files("csv", csv) if csv else None,
+        "--api": _of_api(account_sid, credentials.server) if api else None,
+        "--data": _of_data(data, account) if data and not _is_from_environment() else None,
+    }
+    sources = {name: source for name, source in given.items() if source is not None}
+    if len(sources) > 1:
+        raise click.UsageError(f"{' and '.join(sources)} are several records: give one")
+    if not sources and data is None:
+        raise click.UsageError(
+            "say where the URLs are: --data DIR, --api, --csv FILE, or files and folders"
+        )
+    (source,) = sources.values() or [_of_data(data or Path(), account)]
+    return source, credentials
+
+
+_url_source_options: Final = with_options(
+    click.argument("paths", nargs=-1, metavar="[PATH]..."),
+    data_folder("The URLs in the data folder of a Ringback, also while it runs.", default=None),
+    click.option("--account", metavar="SID", help="With --data, those of this account alone."),
+    _seal_key,
+    click.option("--api", is_flag=True, help="The URLs that an account has at the official API."),
+    _server,
+    click.option(
+        "--account-sid",
+        envvar="RINGBACK_ACCOUNT_SID",
+        metavar="SID",
+        help="With --api, whose URLs.",
+    ),
+    _auth_token,
+    click.option("--csv", metavar="FILE", help="The URLs in a table, with a column `url`."),
+)
+
+
 def with_url_source(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say where URLs are; hand it `source` and `credentials`."""
-
-    @with_options(
-        click.argument("paths", nargs=-1, metavar="[PATH]..."),
-        data_folder("The URLs in the data folder of a Ringback, also while it runs.", default=None),
-        click.option("--account", metavar="SID", help="With --data, those of this account alone."),
-        _seal_key,
-        click.option(
-            "--api", is_flag=True, help="The URLs that an account has at the official API."
-        ),
-        _server,
-        click.option(
-            "--account-sid",
-            envvar="RINGBACK_ACCOUNT_SID",
-            metavar="SID",
-            help="With --api, whose URLs.",
-        ),
-        _auth_token,
-        click.option("--csv", metavar="FILE", help="The URLs in a table, with a column `url`."),
-    )
-    @wraps(command)
-    def run(
-        *,
-        paths: tuple[str, ...],
-        data: Path | None,
-        account: str | None,
-        seal_key_file: Path | None,
-        api: bool,
-        server: str | None,
-        account_sid: str | None,
-        auth_token: str | None,
-        csv: str | None,
-        **options: Any,
-    ) -> None:
-        given = {
-            "PATH": _files("files", *paths) if paths else None,
-            "--csv": _files("csv", csv) if csv else None,
-            "--api": _of_api(account_sid, server) if api else None,
-            "--data": _of_data(data, account) if data and not _is_from_environment() else None,
-        }
-        sources = {name: source for name, source in given.items() if source is not None}
-        if len(sources) > 1:
-            raise click.UsageError(f"{' and '.join(sources)} are several records: give one")
-        if not sources and data is None:
-            raise click.UsageError(
-                "say where the URLs are: --data DIR, --api, --csv FILE, or files and folders"
-            )
-        (source,) = sources.values() or [_of_data(data or Path(), account)]
-        credentials = UrlSourceCredentials(auth_token, seal_key_file, server)
-        command(source=source, credentials=credentials, **options)
-
-    return run
+    """Give a command the options that say where URLs are; hand it the `source` to be opened."""
+    handed = handing("source", _source_of)(command)
+    return _url_source_options(handing("credentials", UrlSourceCredentials)(handed))
 
 
 def _is_from_environment() -> bool:
@@ -171,56 +158,40 @@ def _read_sources(_ctx: click.Context, _param: click.Parameter, path: str | None
     return BUILT_IN if path is None else AddedSources(SettingsFile.read(path)).sources
 
 
-def with_probing(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of the probe, and hand it `probes`; `auth_token` it has."""
-
-    @with_options(
-        click.option(
-            "--settings",
-            "sources",
-            envvar=FILE_VARIABLE,
-            metavar="FILE",
-            callback=_read_sources,
-            help="A settings file with sources of its own, for the probe to act as one of them.",
-        ),
-        click.option(
-            "--no-probe", is_flag=True, help="Move without asking receivers if they are ready."
-        ),
-        click.option(
-            "--kore-secret",
-            envvar="RINGBACK_KORE_SECRET",
-            metavar="SECRET",
-            help="What KORE's callbacks to the receivers are signed with, for the probe; a data"
-            " folder has that itself.",
-        ),
-        click.option(
-            "--allow",
-            envvar="RINGBACK_ALLOW",
-            metavar="NETWORKS",
-            default="none",
-            show_default=True,
-            callback=read_by(read_networks),
-            help="Networks, beside the public ones, where receivers are probed:"
-            " 10.0.0.0/8,loopback.",
-        ),
-        file_option(
-            "--extra-ca-file",
-            "Believe the certificates of these authorities too (PEM).",
-            envvar="RINGBACK_EXTRA_CA_FILE",
-        ),
-    )
-    @wraps(command)
-    def run(
-        *,
-        auth_token: str | None,
-        no_probe: bool,
-        kore_secret: str | None,
-        allow: tuple[Network, ...],
-        extra_ca_file: Path | None,
-        sources: Sources,
-        **options: Any,
-    ) -> None:
-        how = ProbeOptions(not no_probe, auth_token, kore_secret, allow, extra_ca_file, sources)
-        command(auth_token=auth_token, probes=how, **options)
-
-    return run
+with_probing: Final = handing(
+    "probes",
+    ProbeOptions,
+    click.option(
+        "--settings",
+        "sources",
+        envvar=FILE_VARIABLE,
+        metavar="FILE",
+        callback=_read_sources,
+        help="A settings file with sources of its own, for the probe to act as one of them.",
+    ),
+    click.option(
+        "--no-probe", is_flag=True, help="Move without asking receivers if they are ready."
+    ),
+    click.option(
+        "--kore-secret",
+        envvar="RINGBACK_KORE_SECRET",
+        metavar="SECRET",
+        help="What KORE's callbacks to the receivers are signed with, for the probe; a data folder"
+        " has that itself.",
+    ),
+    click.option(
+        "--allow",
+        envvar="RINGBACK_ALLOW",
+        metavar="NETWORKS",
+        default="none",
+        show_default=True,
+        callback=read_by(read_networks),
+        help="Networks, beside the public ones, where receivers are probed: 10.0.0.0/8,loopback.",
+    ),
+    file_option(
+        "--extra-ca-file",
+        "Believe the certificates of these authorities too (PEM).",
+        envvar="RINGBACK_EXTRA_CA_FILE",
+    ),
+)
+"""Gives a command the options of the probe, and hands it `probes`."""
