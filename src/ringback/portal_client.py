@@ -122,13 +122,15 @@ class PortalClient:
         encoded = _encode(form).encode()
         return self._ask(path, body=encoded, kind="application/x-www-form-urlencoded")
 
-    def post_json(self, *path: str, body: bytes) -> JsonObject:
-        """Return the answer to a JSON body that is posted."""
-        return self._ask(path, body=body, kind="application/json")
+    def post_json(self, *path: str, body: Mapping[str, Any] | bytes) -> JsonObject:
+        """Return the answer to a JSON body that is posted; it may be encoded already."""
+        encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self._ask(path, body=encoded, kind="application/json")
 
-    def patch_json(self, *path: str, body: bytes) -> JsonObject:
+    def patch_json(self, *path: str, body: Mapping[str, Any]) -> JsonObject:
         """Return the answer to a change that is asked for in JSON."""
-        return self._ask(path, body=body, kind="application/json", method="PATCH")
+        encoded = json.dumps(body).encode()
+        return self._ask(path, body=encoded, kind="application/json", method="PATCH")
 
     def now(self) -> datetime:
         """Return the server's time, which is the machine's unless its clock was advanced."""

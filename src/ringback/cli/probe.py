@@ -1,7 +1,5 @@
 """`ringback probe`: is this receiver ready for both sources, and if not, why not?"""
 
-import asyncio
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
@@ -10,7 +8,14 @@ from typing import Any, Final
 
 import click
 
-from ringback.cli.options import file_option, json_option, read_by, read_url
+from ringback.cli.options import (
+    file_option,
+    handing,
+    json_option,
+    read_by,
+    read_url,
+    run_async,
+)
 from ringback.core.addresses import ANYWHERE
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.durations import read_duration
@@ -62,15 +67,20 @@ def _sid_of(kind: Kind) -> Callable[[str], str]:
     return read
 
 
-def _time_option(flag: str, default: str, help_: str) -> Callable[..., Any]:
+def _time_option(flag: str, name: str, default: str, help_: str) -> Callable[..., Any]:
     return click.option(
         flag,
+        name,
         metavar="DURATION",
         default=default,
         show_default=True,
         callback=read_by(_seconds),
         help=help_,
     )
+
+
+def _times(request: float, answer: float, quiet: float) -> Times:
+    return Times(request=request, answer=answer, quiet=quiet)
 
 
 @click.command()
@@ -125,9 +135,17 @@ def _time_option(flag: str, default: str, help_: str) -> Callable[..., Any]:
     callback=read_by(_sid_of(Kind.SIM)),
     help="The Super SIM that they tell of, likewise.",
 )
-@_time_option("--timeout", "15s", "Give a request up after so long, as the sources do.")
-@_time_option("--slow", "5s", "Take it for a fault where an answer takes longer.")
-@_time_option("--settle", "300ms", "Believe a counter that stays the same for so long.")
+@handing(
+    "times",
+    _times,
+    _time_option(
+        "--timeout", "request", "15s", "Give a request up after so long, as the sources do."
+    ),
+    _time_option("--slow", "answer", "5s", "Take it for a fault where an answer takes longer."),
+    _time_option(
+        "--settle", "quiet", "300ms", "Believe a counter that stays the same for so long."
+    ),
+)
 @file_option("--extra-ca-file", "Believe these certificates too (PEM).")
 @json_option
 @file_option("--junit", "Write the report to this file as JUnit XML, too.")
@@ -138,7 +156,8 @@ def _time_option(flag: str, default: str, help_: str) -> Callable[..., Any]:
     help="Print what didn't pass alone, without colours, and end with 3 where not all was shown.",
 )
 @click.option("--list", "lists", is_flag=True, help="Show all cases and faults, and send nothing.")
-def probe(
+@run_async
+async def probe(
     *,
     url: CallbackUrl | None,
     auth_token: str | None,
@@ -149,16 +168,14 @@ def probe(
     restart: tuple[str, ...] | None,
     account_sid: str,
     sim_sid: str,
-    timeout: float,
-    slow: float,
-    settle: float,
+    times: Times,
     extra_ca_file: Path | None,
     as_json: bool,
     junit: Path | None,
     html: Path | None,
     ci: bool,
     lists: bool,
-) -> None:
+) -> int:
     """Act as both sources towards the receiver at URL, and say what it gets wrong.
 
     URL is the callback URL exactly as it is configured at the sender. The receiver gets real
@@ -172,7 +189,7 @@ def probe(
     )
     if lists:
         _print(as_table(cases), has_colours=False)
-        return
+        return 0
     if url is None:
         raise click.UsageError("give the URL of the receiver")
     if not (auth_token or kore_secret):
@@ -181,29 +198,41 @@ def probe(
             " --kore-secret (RINGBACK_KORE_SECRET) or both"
         )
     try:
-        report = asyncio.run(
-            _run(
-                cases,
-                url,
-                auth_token=auth_token,
-                kore_secret=kore_secret,
-                sids=(account_sid, sim_sid),
-                observe=observe,
-                restart=restart,
-                times=Times(request=timeout, answer=slow, quiet=settle),
-                extra_ca_file=extra_ca_file,
-            )
+        clock, tls = SystemClock(), Tls(ca_files=() if extra_ca_file is None else (extra_ca_file,))
+        account = account_of(
+            account_sid, auth_token=auth_token, kore_secret=kore_secret, at=clock.now()
         )
+        given = {Source.TWILIO: auth_token, Source.KORE: kore_secret}
+        # A receiver that closes a kept connection is no fault, so none is kept. And what is probed
+        # is where the person at this keyboard says, on this machine or not.
+        sender = Sender(
+            stopwatch=stopwatch,
+            guard=Guard(ANYWHERE),
+            network=SystemNetwork(tls),
+            keep_alive=KeepAlive(per_peer=0),
+        )
+        try:
+            report = await run_probe(
+                cases,
+                Requests(url, account, sim_sid, SystemChance(), clock.now),
+                has=frozenset(source for source, secret in given.items() if secret),
+                means=Means(sender, tls, clock, stopwatch),
+                times=times,
+                read_counter=None if observe is None else _counter(observe, sender),
+                restart=None if restart is None else partial(_restart, restart),
+            )
+        finally:
+            await sender.close()
         _write(junit, lambda: as_junit(report))
         _write(html, lambda: as_html(report).encode())
     except RingbackError as refusal:
         click.echo(f"ringback: {refusal}", err=True)
-        sys.exit(_NOTHING_SAID)
+        return _NOTHING_SAID
     if as_json:
         click.echo(report_as_json(report))
     else:
         _print(as_few_lines(report) if ci else as_lines(report), has_colours=not ci)
-    sys.exit(_exit_code(report, ci=ci))
+    return _exit_code(report, ci=ci)
 
 
 def _chosen(source: Source | None, method: Method | None) -> Sequence[Case]:
@@ -214,46 +243,6 @@ def _chosen(source: Source | None, method: Method | None) -> Sequence[Case]:
         if (source is None or case.needs <= {source})
         and (method is None or case.method in (None, method))
     ]
-
-
-async def _run(
-    cases: Sequence[Case],
-    url: CallbackUrl,
-    *,
-    auth_token: str | None,
-    kore_secret: str | None,
-    sids: tuple[str, str],
-    observe: str | None,
-    restart: tuple[str, ...] | None,
-    times: Times,
-    extra_ca_file: Path | None,
-) -> Report:
-    clock, account_sid, sim_sid = SystemClock(), *sids
-    account = account_of(
-        account_sid, auth_token=auth_token, kore_secret=kore_secret, at=clock.now()
-    )
-    given = {Source.TWILIO: auth_token, Source.KORE: kore_secret}
-    tls = Tls(ca_files=() if extra_ca_file is None else (extra_ca_file,))
-    # A receiver that closes a kept connection is no fault, so none is kept. And what is probed is
-    # where the person at this keyboard says, on this machine or not.
-    sender = Sender(
-        stopwatch=stopwatch,
-        guard=Guard(ANYWHERE),
-        network=SystemNetwork(tls),
-        keep_alive=KeepAlive(per_peer=0),
-    )
-    try:
-        return await run_probe(
-            cases,
-            Requests(url, account, sim_sid, SystemChance(), clock.now),
-            has=frozenset(source for source, secret in given.items() if secret),
-            means=Means(sender, tls, clock, stopwatch),
-            times=times,
-            read_counter=None if observe is None else _counter(observe, sender),
-            restart=None if restart is None else partial(_restart, restart),
-        )
-    finally:
-        await sender.close()
 
 
 def _counter(text: str, sender: Sender) -> Callable[[], Any]:

@@ -1,6 +1,5 @@
 """`ringback secrets`: webhook secrets of a running server, over the API that KORE has for them."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -58,7 +57,7 @@ def secrets() -> None:
 @json_answer_option
 def create(*, name: str, api: PortalClient, as_json: bool) -> None:
     """Make a secret and print its value, once; one that was pending is gone."""
-    made = api.post_json("secrets", body=_body({"Name": name}))
+    made = api.post_json("secrets", body={"Name": name})
     words = _CREATED + (_PENDING if made["status"] == SecretStatus.PENDING else _ACTIVE)
     say(made, words.format(**made), as_json=as_json)
 
@@ -80,7 +79,7 @@ def list_(*, api: PortalClient, as_json: bool) -> None:
 @json_answer_option
 def rename(*, secret_id: str, name: str, api: PortalClient, as_json: bool) -> None:
     """Give a secret another name."""
-    changed = api.patch_json("secrets", secret_id, body=_body({"Name": name}))
+    changed = api.patch_json("secrets", secret_id, body={"Name": name})
     say(changed, _row(changed), as_json=as_json)
 
 
@@ -97,7 +96,7 @@ def activate(*, secret_id: str | None, api: PortalClient, yes: bool, as_json: bo
     pending = _pending(api, secret_id)
     if not yes:
         _ask(pending)
-    body = _body({"Status": SecretStatus.ACTIVE.value})
+    body = {"Status": SecretStatus.ACTIVE.value}
     changed = api.patch_json("secrets", pending["id"], body=body)
     say(changed, f"{_row(changed)}\n{_ACTIVATED}", as_json=as_json)
 
@@ -148,10 +147,6 @@ def _ask(pending: Mapping[str, Any]) -> None:
 
 def _row(secret: Mapping[str, Any]) -> str:
     return f"{secret['id']}  {secret['last_modified']}  {secret['status']:7}  {secret['name']}"
-
-
-def _body(properties: Mapping[str, str]) -> bytes:
-    return json.dumps(properties).encode()
 
 
 def _is_accepted(attempts: Sequence[Mapping[str, Any]]) -> bool:

@@ -1,6 +1,5 @@
 """`ringback send` and `test-event`: an event of one's own, or KORE's test event, from the shell."""
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from typing import IO
@@ -66,7 +65,7 @@ def send(
     if file is None:
         due = ahead(deliver_at, portal)
         asked = {"url": url, "method": method, "parameters": parameters}
-        body = json.dumps(asked | {"idempotency_key": key, "deliver_at": due}).encode()
+        body = asked | {"idempotency_key": key, "deliver_at": due}
     elif parameters or key or deliver_at:
         raise click.UsageError("with --file, what to send stands in the file alone")
     else:

@@ -8,11 +8,10 @@ from ringback.cli.accounts.output import client_record, client_row, client_scope
 from ringback.cli.data_file import DataFile, with_data_file
 from ringback.cli.options import json_lines_option, json_option
 from ringback.cli.output import say
-from ringback.core.api_client import LIFETIMES, PRODUCTS, ApiClient, Area, ClientType
+from ringback.core.api_client import LIFETIMES, PRODUCTS, Area, ClientType
 from ringback.engine.system import SystemChance, SystemClock
 from ringback.operations.accounts import fetch_account
-from ringback.operations.api_clients import NewClient, create_client, delete_client
-from ringback.ports import Transaction
+from ringback.operations.api_clients import create_client, delete_client
 
 _CREATED: Final = """\
 API client {name!r} of account {account_sid}; its secret is shown now, and never again:
@@ -63,9 +62,8 @@ def create(
     if admin and products:
         raise click.UsageError("an admin client is good for everything: leave --product out")
     now, chance = SystemClock().now(), SystemChance()
-
-    def make(tx: Transaction) -> NewClient:
-        return create_client(
+    made = file.transact(
+        lambda tx: create_client(
             tx,
             fetch_account(tx, sid).sid,
             name,
@@ -75,8 +73,7 @@ def create(
             chance=chance,
             lifetime=LIFETIMES[lifetime],
         )
-
-    made = file.transact(make)
+    )
     record = {**client_record(made.client), "client_secret": made.secret}
     words = _CREATED.format(**record, scope=client_scope(made.client))
     say(record, words, as_json=as_json)
@@ -88,12 +85,9 @@ def create(
 @json_lines_option
 def list_(*, sid: str, file: DataFile, as_json: bool) -> None:
     """List the API clients of the account SID, oldest first; no secrets."""
-
-    def look(tx: Transaction) -> list[ApiClient]:
-        return tx.api_clients.of(fetch_account(tx, sid).sid)
-
+    found = file.transact(lambda tx: tx.api_clients.of(fetch_account(tx, sid).sid))
     say_all(
-        ((client_record(client), client_row(client)) for client in file.transact(look)),
+        ((client_record(client), client_row(client)) for client in found),
         "no API clients; `ringback accounts clients create SID NAME` makes one",
         as_json=as_json,
     )

@@ -90,12 +90,11 @@ def create(
 ) -> None:
     """Make an account and print its credentials, once."""
     now, chance = SystemClock().now(), SystemChance()
-
-    def make(tx: Transaction) -> NewAccount | Account:
-        make_one = create_bare_account if bare else create_account
-        return make_one(tx, name=name, schedule=schedule, now=now, chance=chance, parent_sid=parent)
-
-    shown = _credentials(file.transact(make))
+    make = create_bare_account if bare else create_account
+    made = file.transact(
+        lambda tx: make(tx, name=name, schedule=schedule, now=now, chance=chance, parent_sid=parent)
+    )
+    shown = _credentials(made)
     words = _CREATED if bare else _CREATED + _CREDENTIALS
     say(shown, words.format(**shown), as_json=as_json)
 

@@ -10,7 +10,7 @@ from ringback.cli.options import json_lines_option, json_option, with_options
 from ringback.cli.output import say
 from ringback.engine.system import SystemChance, SystemClock
 from ringback.operations.accounts import fetch_account
-from ringback.operations.api_keys import NewKey, create_key, delete_key
+from ringback.operations.api_keys import create_key, delete_key
 from ringback.ports import Transaction
 
 _CREATED: Final = """\
@@ -47,11 +47,9 @@ def create(
     """Make an API key and print its secret, once."""
     _check_whose(account, operator=operator)
     now, chance = SystemClock().now(), SystemChance()
-
-    def make(tx: Transaction) -> NewKey:
-        return create_key(tx, _owner(tx, account), name, now=now, chance=chance)
-
-    made = file.transact(make)
+    made = file.transact(
+        lambda tx: create_key(tx, _owner(tx, account), name, now=now, chance=chance)
+    )
     record = {**key_record(made.key), "secret": made.secret}
     owner = made.key.account_sid or _OPERATOR
     say(record, _CREATED.format(**record, owner=owner), as_json=as_json)

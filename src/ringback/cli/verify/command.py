@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -23,24 +22,8 @@ _UNREADABLE: Final = 2
 _URL_MAY_BE_WRONG: Final = 2
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _Secrets:
-    """What is given to check with, or found."""
-
-    auth_tokens: tuple[str, ...]
-    kore_secrets: tuple[str, ...]
-    shared_keys: tuple[str, ...]
-    pending_kore_secrets: tuple[str, ...]
-
-    def receiver(self, url: str | Callable[[ReceivedRequest], str]) -> Receiver:
-        """Return the receiver that an application with these has at this URL."""
-        return Receiver(
-            url,
-            twilio_auth_tokens=self.auth_tokens,
-            kore_secrets=self.kore_secrets,
-            twilio_shared_keys=self.shared_keys,
-            pending_kore_secrets=self.pending_kore_secrets,
-        )
+_Receivers = Callable[[str | Callable[[ReceivedRequest], str]], Receiver]
+"""Returns the receiver that an application with certain secrets has at a URL."""
 
 
 def _secret_option(flag: str, help_: str) -> Callable[..., Any]:
@@ -81,8 +64,16 @@ def verify(
     The exit code is 0 where it is genuine, 1 where it is rejected, 2 where nothing can be said.
     """
     try:
-        secrets = _secrets(_Secrets(auth_token, kore_secret, shared_key, pending_kore_secret), data)
-        found = _find(choose(read_captures(_read(file)), entry), url, secrets)
+        if not (auth_token or kore_secret or shared_key):
+            auth_token, kore_secret = _secrets_of_dev(data)
+        receiver_at = partial(
+            Receiver,
+            twilio_auth_tokens=auth_token,
+            kore_secrets=kore_secret,
+            twilio_shared_keys=shared_key,
+            pending_kore_secrets=pending_kore_secret,
+        )
+        found = _find(choose(read_captures(_read(file)), entry), url, receiver_at)
     except (UnreadableCapture, RingbackError) as refusal:
         click.echo(f"ringback: {refusal}", err=True)
         sys.exit(_UNREADABLE)
@@ -99,9 +90,7 @@ def _read(file: BinaryIO) -> bytes:
     return file.read()
 
 
-def _secrets(given: _Secrets, data: Path) -> _Secrets:
-    if given.auth_tokens or given.kore_secrets or given.shared_keys:
-        return given
+def _secrets_of_dev(data: Path) -> tuple[tuple[str], tuple[str]]:
     try:
         dev = DevFile.read(data)
     except Unusable:
@@ -109,20 +98,20 @@ def _secrets(given: _Secrets, data: Path) -> _Secrets:
             f"no secret is given, and there is no dev.json of `ringback dev` in {data}: give"
             " --auth-token, --kore-secret or --shared-key, or the folder with --data"
         ) from None
-    return _Secrets((dev.auth_token,), (dev.kore_secret,), (), given.pending_kore_secrets)
+    return (dev.auth_token,), (dev.kore_secret,)
 
 
 # ---- finding out --------------------------------------------------------------------------------
 
 
-def _find(capture: Capture, url: str | None, secrets: _Secrets) -> VerificationResult:
+def _find(capture: Capture, url: str | None, receiver_at: _Receivers) -> VerificationResult:
     if url is not None:
-        result, split = _check(capture, secrets.receiver(url)), SplitUrl.of(url)
+        result, split = _check(capture, receiver_at(url)), SplitUrl.of(url)
         shown = f"{split}{split.fragment}"  # without credentials
         return VerificationResult(capture=capture, urls=(shown,), result=result, is_url_given=True)
     urls = _urls_named_by(capture)
     # As functions, since a URL of its own has no places for tenants, whatever braces it has.
-    results = [(named, _check(capture, secrets.receiver(partial(_same, named)))) for named in urls]
+    results = [(named, _check(capture, receiver_at(partial(_same, named)))) for named in urls]
     best = min(results, key=_rank)
     urls = [best[0]] if _rank(best) < _URL_MAY_BE_WRONG else urls
     return VerificationResult(capture=capture, urls=tuple(urls), result=best[1], is_url_given=False)
