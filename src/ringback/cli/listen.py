@@ -12,8 +12,8 @@ from typing import Final
 import click
 
 from ringback.cli.options import data_option, json_lines_option, read_by, read_url
+from ringback.cli.output import styled
 from ringback.cli.signals import event_of_signals, first_of
-from ringback.cli.verify.output import styled
 from ringback.core.addresses import ANYWHERE
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.durations import read_duration

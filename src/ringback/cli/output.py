@@ -1,13 +1,25 @@
-"""How commands print: JSON for programs or lines for people, instants and schedules."""
+"""How commands print: JSON for programs or lines for people, colours, instants and schedules."""
 
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from ringback.core.schedule import SCHEDULES, Schedule
+
+if TYPE_CHECKING:
+    from ringback.listener.report import Line
+
+# By the names of tones: most commands show none, and start without the listener.
+_STYLES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "TITLE": {"bold": True},
+    "PLAIN": {},
+    "GOOD": {"fg": "green"},
+    "BAD": {"fg": "red"},
+    "HINT": {"fg": "yellow"},
+}
 
 
 def say(record: Mapping[str, Any], words: str | Iterable[str], *, as_json: bool) -> None:
@@ -17,6 +29,11 @@ def say(record: Mapping[str, Any], words: str | Iterable[str], *, as_json: bool)
         return
     for line in [words] if isinstance(words, str) else words:
         click.echo(line)
+
+
+def styled(line: "Line") -> str:
+    """Return a line in the colour of its tone."""
+    return click.style(line.text, **_STYLES[line.tone.name])
 
 
 def instant(at: datetime) -> str:

@@ -10,8 +10,9 @@ import click
 
 from ringback.captures import Capture, UnreadableCapture, choose, read_captures
 from ringback.cli.options import data_option, json_option
+from ringback.cli.output import styled
 from ringback.cli.verify import output
-from ringback.cli.verify.output import VerificationResult, styled
+from ringback.cli.verify.output import VerificationResult
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl, RingbackError, Unusable
 from ringback.dev_environment.dev_file import DevFile

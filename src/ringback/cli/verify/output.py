@@ -1,12 +1,10 @@
 """What `ringback verify` says: lines for people, or one JSON object for programs."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
-
-import click
 
 from ringback.captures import Capture
 from ringback.listener.report import Line, Row, Tone, aligned
@@ -19,13 +17,6 @@ _NAMED: Final = (
 _NOT_SIGNED: Final = (
     "not signed: KORE signs no query, so whoever has seen such a request can change them"
 )
-_STYLES: Final[Mapping[Tone, Mapping[str, Any]]] = {
-    Tone.TITLE: {"bold": True},
-    Tone.PLAIN: {},
-    Tone.GOOD: {"fg": "green"},
-    Tone.BAD: {"fg": "red"},
-    Tone.HINT: {"fg": "yellow"},
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +71,6 @@ def as_json(found: VerificationResult) -> str:
         },
         default=_plain,
     )
-
-
-def styled(line: Line) -> str:
-    """Return a line in the colour of its tone."""
-    return click.style(line.text, **_STYLES[line.tone])
 
 
 def _rejected(found: VerificationResult) -> Rejected | None:
