@@ -8,7 +8,7 @@ import asyncio
 import copy
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import is_dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
@@ -41,33 +41,6 @@ picks = st.sampled_from([0, 0, 1, 2, 3])
 pauses = st.none() | st.sampled_from([TAKES, 2 * TAKES, HOUR, DAY, 3 * DAY, 40 * DAY])
 """How long a walk waits after a step, for hypothesis leaves some rules out of each walk."""
 scenarios = st.none() | st.sampled_from(list(SCENARIOS.values()))
-
-
-class SharingTables(MemoryTransaction):
-    """Tables whose copies share what never changes, since there are many copies."""
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "SharingTables":
-        memo |= {id(one): one for one in _frozen_in(self)}
-        copied = SharingTables()
-        vars(copied).update(copy.deepcopy(vars(self), memo))
-        return copied
-
-
-def _frozen_in(tables: object) -> Iterator[object]:
-    for value in vars(tables).values():
-        match value:
-            case dict():
-                yield from filter(_is_frozen, value.values())
-            case list():
-                yield from filter(_is_frozen, value)
-            case _ if hasattr(value, "__dict__"):
-                yield from _frozen_in(value)
-            case _:
-                pass
-
-
-def _is_frozen(value: Any) -> bool:
-    return isinstance(value, tuple) or (is_dataclass(value) and value.__hash__ is not None)
 
 
 class WatchedLife:
@@ -105,7 +78,6 @@ class Walk(RuleBasedStateMachine):
         self.clock = FakeClock()
         self.chance = SeededChance()
         self.store = MemoryStore()
-        self.store._tables = SharingTables()
         self.life = WatchedLife(Life(self.moment), self.observe)
         self.progress = Progress(
             store=self.store, carrier=SimulatedCarrier(), life=self.life, clock=self.clock
