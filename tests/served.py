@@ -7,10 +7,15 @@ from base64 import b64encode
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlencode
+
+from click.testing import CliRunner, Result
+
+from ringback.cli.main import main
 
 DEV = ("-m", "ringback", "dev")
 
@@ -90,6 +95,12 @@ class Served:
         """Have it stop as Ctrl-C does, and return its exit code."""
         self.process.terminate()
         return await self.process.wait()
+
+
+async def in_this_process(*words: str, **variables: str) -> Result:
+    """Run a command as its users do, but for the process of its own, which takes long to start."""
+    run = partial(CliRunner().invoke, env=variables, catch_exceptions=False)
+    return await asyncio.to_thread(run, main, words)
 
 
 @asynccontextmanager
