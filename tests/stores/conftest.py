@@ -1,5 +1,7 @@
 """The stores that every test of the suite runs with."""
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -22,22 +24,33 @@ from tests.stores.records import (
 )
 
 
+@pytest.fixture(scope="session")
+def new_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data file with nothing in it; to make its tables takes longer than most tests."""
+    path = tmp_path_factory.mktemp("new") / "ringback.db"
+
+    async def make() -> None:
+        await SqliteStore.open(path, VAULT).close()
+
+    asyncio.run(make())
+    return path
+
+
 @pytest.fixture
-async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore.open(tmp_path / "ringback.db", VAULT)
+async def sqlite(tmp_path: Path, new_file: Path) -> AsyncIterator[SqliteStore]:
+    path = tmp_path / "ringback.db"
+    shutil.copy(new_file, path)
+    store = SqliteStore.open(path, VAULT)
     yield store
     await store.close()
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-async def empty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+def empty(request: pytest.FixtureRequest) -> Store:
     """A store with nothing in it."""
     if request.param == "memory":
-        yield MemoryStore()
-        return
-    store = SqliteStore.open(tmp_path / "ringback.db", VAULT)
-    yield store
-    await store.close()
+        return MemoryStore()
+    return request.getfixturevalue("sqlite")
 
 
 @pytest.fixture
