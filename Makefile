@@ -20,11 +20,9 @@ install-dev: .venv/.dev ## The same .venv with the pinned tools as well
 run: install ## Start ringback on this machine (ARGS="--help" shows its options)
 	@exec $(BIN)/ringback dev $(ARGS)
 
-# One process for each core, up to four: each may have a PostgreSQL, a Redis and a browser of its own.
-# ARGS="-n 0" is one after the other, with all that a debugger needs. What is compiled is kept, since
-# hundreds of tests start a process that would compile all of it again.
-PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest \
-         --numprocesses auto --maxprocesses 4 --dist worksteal
+# ARGS="-n 0" is one test after the other, with all that a debugger needs. What is compiled is kept,
+# since hundreds of tests start a process that would compile all of it again.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 test: install-dev ## Run the tests (ARGS="-k name -x" goes to pytest)
 	@$(PYTEST) $(ARGS)

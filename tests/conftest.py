@@ -20,3 +20,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="rewrite tests/golden/captures, to be read as a diff",
     )
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one for each core, and one for while others wait; up to four, see tests/ports.py."""
+    return min(1 + (os.cpu_count() or 1), 4)

@@ -16,8 +16,11 @@ from urllib.parse import urlencode
 from click.testing import CliRunner, Result
 
 from ringback.cli.main import main
+from tests.forked import Forked
 
-DEV = ("-m", "ringback", "dev")
+DEV = ("ringback", "dev")
+# Its usual port may be taken by another server that is being tested.
+USUAL = ("--port", "0", "--gateway", "none", "--json", "--data")
 
 
 @dataclass
@@ -33,7 +36,8 @@ class Answered:
 class Served:
     """A server that runs; `dev` is its dev.json."""
 
-    process: asyncio.subprocess.Process
+    process: Any
+    """A Forked, or one of asyncio's."""
     dev: dict[str, str]
 
     @property
@@ -108,10 +112,24 @@ async def served(
     data: Path, *flags: str, command: tuple[str, ...] = DEV, log: IO[bytes] | None = None
 ) -> AsyncGenerator[Served]:
     """Run a server on this data folder and any free port; what it logs goes to a file, if any."""
-    # Its usual port may be taken by another server that is being tested.
-    usual = ("--port", "0", "--gateway", "none", "--json", "--data", str(data))
+    process = Forked((*command, *USUAL, str(data), *flags), log)
+    try:
+        async with asyncio.timeout(20):
+            yield Served(process, json.loads(await process.first_line()))
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        process.close()
+
+
+@asynccontextmanager
+async def served_alone(
+    data: Path, *, command: tuple[str, ...], log: IO[bytes]
+) -> AsyncGenerator[Served]:
+    """Do the same with a process that is no fork."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, *command, *usual, *flags),
+        *(sys.executable, "-m", *command, *USUAL, str(data)),
         stdout=asyncio.subprocess.PIPE,
         stderr=log,
     )
