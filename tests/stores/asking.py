@@ -1,8 +1,10 @@
 """What tests ask a store to do."""
 
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,7 @@ from ringback.ports import (
     Which,
     Window,
 )
-from ringback.stores.sqlite.store import SqliteStore
+from ringback.stores.sqlite.store import SqliteStore, connect
 from tests.fakes import NOW, VAULT
 from tests.stores.records import OUR_LANE, OURS, callback, row_of
 
@@ -61,6 +63,15 @@ _TABLES: dict[type, str] = {
     WirelessSession: "wireless.sessions",
     Callback: "callbacks",
 }
+
+
+@cache
+def new_file() -> bytes:
+    """Return a data file with nothing in it; to make its tables takes longer than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ringback.db"
+        connect(path, VAULT).close()
+        return path.read_bytes()
 
 
 @asynccontextmanager

@@ -1,7 +1,5 @@
 """The stores that every test of the suite runs with."""
 
-import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +9,7 @@ from ringback.ports import Store
 from ringback.stores.memory import MemoryStore
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import VAULT
-from tests.stores.asking import keep
+from tests.stores.asking import keep, new_file
 from tests.stores.records import (
     FLEETS,
     OURS,
@@ -24,22 +22,10 @@ from tests.stores.records import (
 )
 
 
-@pytest.fixture(scope="session")
-def new_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data file with nothing in it; to make its tables takes longer than most tests."""
-    path = tmp_path_factory.mktemp("new") / "ringback.db"
-
-    async def make() -> None:
-        await SqliteStore.open(path, VAULT).close()
-
-    asyncio.run(make())
-    return path
-
-
 @pytest.fixture
-async def sqlite(tmp_path: Path, new_file: Path) -> AsyncIterator[SqliteStore]:
+async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     path = tmp_path / "ringback.db"
-    shutil.copy(new_file, path)
+    path.write_bytes(new_file())
     store = SqliteStore.open(path, VAULT)
     yield store
     await store.close()
