@@ -1,9 +1,13 @@
-"""Options of the whole suite."""
+"""Options of the whole suite, and the servers that are started once, for whoever asks first."""
 
 import os
 import signal
 
 import pytest
+
+from tests.databases import postgres_dsn, redis_socket
+
+__all__ = ["postgres_dsn", "redis_socket"]
 
 # Several servers may be tested at once, and only one can have the gateway's usual port.
 os.environ.setdefault("RINGBACK_GATEWAY", "none")
