@@ -40,7 +40,7 @@ def test_all_invariants_hold_in_a_large_world() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)  # two of the large worlds take a minute where others use the machine
+@pytest.mark.timeout(1800)  # ten seconds, and as many minutes where much else uses the machine
 @pytest.mark.parametrize("first", range(0, 1_000, 50))
 def test_all_invariants_hold_in_every_seed(first: int) -> None:
     assert violated_in(range(first, first + 50)) == []
