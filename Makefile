@@ -2,7 +2,8 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run test check counterparts format bench simulate fuzz damage soak lock clean
+.PHONY: help install install-dev run test test-long check counterparts format bench simulate fuzz \
+        damage soak lock clean
 
 ARGS ?=
 BIN := .venv/bin
@@ -19,10 +20,15 @@ install-dev: .venv/.dev ## The same .venv with the pinned tools as well
 run: install ## Start ringback on this machine (ARGS="--help" shows its options)
 	@exec $(BIN)/ringback dev $(ARGS)
 
-# One process for each core, up to four: each may have a PostgreSQL, a Redis and a browser of its own.
-# ARGS="-n 0" is one after the other, with all that a debugger needs.
+# ARGS="-n 0" is one test after the other, with all that a debugger needs. What is compiled is kept,
+# since hundreds of tests start a process that would compile all of it again.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
 test: install-dev ## Run the tests (ARGS="-k name -x" goes to pytest)
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
+	@$(PYTEST) $(ARGS)
+
+test-long: install-dev ## Run at length what `make test` has a short form of
+	@$(PYTEST) -m long $(ARGS)
 
 check: install-dev ## Run every check that is not a test; all of them, then say which failed
 	@failed=; \

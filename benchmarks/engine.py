@@ -13,23 +13,20 @@ from ringback.core.account import Account
 from ringback.core.addresses import LOOPBACK
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
 from ringback.core.callback import Callback, CallbackStatus, delivered
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.connection import Connection, limits_of
 from ringback.core.guard import Guard
-from ringback.core.method import Method
+from ringback.core.policy.source_policy import NOTICE
 from ringback.core.rendering import render
 from ringback.core.sids import SID_BYTES, Kind, make_sid
 from ringback.core.sim_updated import SimUpdated
-from ringback.core.source import NOTICE
-from ringback.core.supersim.access_profile import NetworkAccessProfile
-from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.sim import Sim, SimStatus
-from ringback.core.transition import Transition
 from ringback.core.webhook_secret import NO_SECRETS, WebhookSecret
 from ringback.data_folder import open_to_serve
-from ringback.engine.dispatcher import Dispatcher
-from ringback.engine.sender import Sender
+from ringback.engine.delivery_service import DeliveryService
 from ringback.engine.system import SystemChance, SystemClock, let_threads_take_turns, stopwatch
+from ringback.http_client.http_sender import HttpSender
 from ringback.ports import CallbackFilter, Transaction, Window
 from ringback.stores.sqlite.store import SqliteStore
 
@@ -57,7 +54,7 @@ def callbacks_to(url: str, *, due: datetime | None = None) -> Iterator[Callback]
             _EVENT,
             to=target,
             method=Method.POST,
-            transition=Transition(NOTICE),
+            policy=NOTICE,
             chance=_CHANCE.bytes(ANNOUNCEMENT_BYTES),
             now=_CLOCK.now(),
         )
@@ -80,11 +77,11 @@ def in_a_day() -> datetime:
     return _CLOCK.now() + timedelta(days=1)
 
 
-def a_sender() -> Sender:
-    return Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
+def a_sender() -> HttpSender:
+    return HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
 
 
-async def send(sender: Sender, callback: Callback) -> None:
+async def send(sender: HttpSender, callback: Callback) -> None:
     """Render and send a callback: all that the reference does."""
     request = render(callback, account=_ACCOUNT, at=_CLOCK.now())
     await sender.send(request, limits=_LIMITS)
@@ -130,13 +127,13 @@ async def engine_on(store: SqliteStore) -> AsyncGenerator[None]:
     """Deliver what is due in a store, from a start of the engine to its stop."""
     let_threads_take_turns()
     sender = a_sender()
-    dispatcher = Dispatcher(store=store, transport=sender, clock=_CLOCK, chance=_CHANCE)
-    await dispatcher.recover()
-    running = asyncio.create_task(dispatcher.run())
+    delivery = DeliveryService(store=store, transport=sender, clock=_CLOCK, chance=_CHANCE)
+    await delivery.recover()
+    running = asyncio.create_task(delivery.run())
     try:
         yield
     finally:
-        await dispatcher.stop(within=timedelta(seconds=1))
+        await delivery.stop(within=timedelta(seconds=1))
         await running
         await sender.close()
 

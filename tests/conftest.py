@@ -1,9 +1,13 @@
-"""Options of the whole suite."""
+"""Options of the whole suite, and the servers that are started once, for whoever asks first."""
 
 import os
 import signal
 
 import pytest
+
+from tests.databases import postgres_dsn, redis_socket
+
+__all__ = ["postgres_dsn", "redis_socket"]
 
 # Several servers may be tested at once, and only one can have the gateway's usual port.
 os.environ.setdefault("RINGBACK_GATEWAY", "none")
@@ -20,3 +24,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="rewrite tests/golden/captures, to be read as a diff",
     )
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one for each core, and one for while others wait; up to four, see tests/ports.py."""
+    return min(1 + (os.cpu_count() or 1), 4)

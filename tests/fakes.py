@@ -11,25 +11,23 @@ from typing import Final
 
 from ringback.core.account import Account, ApiKey
 from ringback.core.api_client import LIFETIMES, ApiClient, Area, ClientType
-from ringback.core.callback import Callback, CallbackStatus, Exchange, Progress
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback import Callback, CallbackStatus, Progress
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.connection import Limits
 from ringback.core.form import encode
+from ringback.core.http_exchange import Exchange, OutgoingRequest
+from ringback.core.infrastructure import BUILT_IN
 from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
-from ringback.core.method import Method
 from ringback.core.outcome import Delivered
 from ringback.core.payload import parameters_of
-from ringback.core.rendering import OutgoingRequest
+from ringback.core.policy.source_policy import NOTICE, Policy, Source
 from ringback.core.schedule import Schedule
 from ringback.core.secret_hash import hash_secret
 from ringback.core.sim_updated import SimUpdated
 from ringback.core.simulation import Simulation
-from ringback.core.source import NOTICE, Source
-from ringback.core.supersim.access_profile import NetworkAccessProfile
-from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.supersim.sim_update import SimUpdate
-from ringback.core.transition import Transition
 from ringback.core.webhook_secret import NO_SECRETS, WebhookSecret, WebhookSecrets
 from ringback.engine.keyring import Keyring
 from ringback.operations.moment import Moment
@@ -296,17 +294,19 @@ def a_moment(
     *,
     now: datetime = NOW,
     chance: Chance | None = None,
-    transition: Transition | None = None,
+    policy: Policy | None = None,
     intake: Intake | None = None,
     simulation: Simulation | None = None,
+    keyring: Keyring | None = None,
 ) -> Moment:
     return Moment(
         now=now,
         chance=chance or SeededChance(),
-        transition=transition or Transition(NOTICE),
+        policy=policy or NOTICE,
         intake=intake or KeepingIntake(),
         simulation=simulation or Simulation(TAKES),
-        keyring=Keyring(),
+        keyring=keyring or Keyring(),
+        sources=BUILT_IN,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ringback.core.callback import Callback, Progress
 from ringback.core.callback_text import read_new
 from ringback.core.errors import Overloaded
-from ringback.operations.sending import send_callbacks
+from ringback.operations.create_callbacks import send_callbacks
 from ringback.ports import Intake, Store, Transaction
 
 

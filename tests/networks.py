@@ -5,17 +5,17 @@ import selectors
 from collections.abc import Callable
 from typing import Any, cast
 
-from ringback.engine.network import Network
-from ringback.engine.tls import TlsFailed
+from ringback.http_client.network_backend import NetworkBackend
+from ringback.http_client.tls import TlsFailed
 
 
 class WatchedNetwork:
-    """Answers `Network`: keeps what is connected to, then lets another network do it.
+    """Answers `NetworkBackend`: keeps what is connected to, then lets another network do it.
 
     Without another one every connection is refused.
     """
 
-    def __init__(self, network: Network | None = None) -> None:
+    def __init__(self, network: NetworkBackend | None = None) -> None:
         self.connected: list[tuple[str, int]] = []
         self.left_from: list[str | None] = []
         self._network = network
@@ -92,7 +92,7 @@ class MadeUpTransport(asyncio.Transport):
 
 
 class MadeUpNetwork:
-    """Answers `Network` without any: every address is a receiver that answers like this."""
+    """Answers `NetworkBackend` without any: every address is a receiver that answers like this."""
 
     def __init__(
         self,

@@ -1,8 +1,9 @@
 """The sender's side: requests rendered and signed by the code that sends the real ones."""
 
-from ringback.core.method import Method
-from ringback.core.rendering import OutgoingRequest, render
-from ringback.core.source import Source
+from ringback.core.callback_url import Method
+from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.policy.source_policy import Source
+from ringback.core.rendering import render
 from ringback.receiver.checking import ReceivedRequest
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, a_callback, an_account
 

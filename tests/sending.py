@@ -2,13 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 
-from ringback.core.callback import Exchange
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
+from ringback.core.http_exchange import Exchange, OutgoingRequest
 from ringback.core.outcome import Failure, Unreachable
-from ringback.core.rendering import OutgoingRequest
-from ringback.core.source import Source
-from ringback.engine.sender import Sender
+from ringback.core.policy.source_policy import Source
+from ringback.http_client.http_sender import HttpSender
 from tests.receivers import RecordingReceiver, Reply
 
 LIMITS = Limits(connect=5, read=5, total=10)
@@ -43,7 +42,7 @@ def why_of(exchange: Exchange) -> str:
     return exchange.outcome.why
 
 
-async def answer_to(sender: Sender, *script: Reply, limits: Limits = LIMITS) -> Exchange:
+async def answer_to(sender: HttpSender, *script: Reply, limits: Limits = LIMITS) -> Exchange:
     """Return how the last of as many requests as there are replies ends."""
     async with RecordingReceiver(*script) as receiver:
         exchanges = [await sender.send(post(receiver.url()), limits=limits) for _ in script]

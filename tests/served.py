@@ -7,12 +7,20 @@ from base64 import b64encode
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlencode
 
-DEV = ("-m", "ringback", "dev")
+from click.testing import CliRunner, Result
+
+from ringback.cli.main import main
+from tests.forked import Forked
+
+DEV = ("ringback", "dev")
+# Its usual port may be taken by another server that is being tested.
+USUAL = ("--port", "0", "--gateway", "none", "--json", "--data")
 
 
 @dataclass
@@ -28,7 +36,8 @@ class Answered:
 class Served:
     """A server that runs; `dev` is its dev.json."""
 
-    process: asyncio.subprocess.Process
+    process: Any
+    """A Forked, or one of asyncio's."""
     dev: dict[str, str]
 
     @property
@@ -92,15 +101,35 @@ class Served:
         return await self.process.wait()
 
 
+async def in_this_process(*words: str, **variables: str) -> Result:
+    """Run a command as its users do, but for the process of its own, which takes long to start."""
+    run = partial(CliRunner().invoke, env=variables, catch_exceptions=False)
+    return await asyncio.to_thread(run, main, words)
+
+
 @asynccontextmanager
 async def served(
     data: Path, *flags: str, command: tuple[str, ...] = DEV, log: IO[bytes] | None = None
 ) -> AsyncGenerator[Served]:
     """Run a server on this data folder and any free port; what it logs goes to a file, if any."""
-    # Its usual port may be taken by another server that is being tested.
-    usual = ("--port", "0", "--gateway", "none", "--json", "--data", str(data))
+    process = Forked((*command, *USUAL, str(data), *flags), log)
+    try:
+        async with asyncio.timeout(20):
+            yield Served(process, json.loads(await process.first_line()))
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        process.close()
+
+
+@asynccontextmanager
+async def served_alone(
+    data: Path, *, command: tuple[str, ...], log: IO[bytes]
+) -> AsyncGenerator[Served]:
+    """Do the same with a process that is no fork."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, *command, *usual, *flags),
+        *(sys.executable, "-m", *command, *USUAL, str(data)),
         stdout=asyncio.subprocess.PIPE,
         stderr=log,
     )

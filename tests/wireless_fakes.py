@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.listener import NOBODY, Listener
 from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.method import Method
 from ringback.core.network import NETWORKS
 from ringback.core.wireless.command import Command, IncludeSid, Transport
 from ringback.core.wireless.data_session import WirelessSession

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Self
@@ -15,8 +15,8 @@ from ringback.api.callback_urls import UrlReader
 from ringback.api.health import Health, health_routes
 from ringback.api.http.open_connections import OpenConnections
 from ringback.api.metrics import ClientConnections, Metrics, metrics_routes
-from ringback.api.portal.clock import clock_routes
-from ringback.api.portal.policy import policy_routes
+from ringback.api.portal.clock import ClockEndpoints
+from ringback.api.portal.policy import PolicyEndpoints
 from ringback.api.rate_limit import RateLimit
 from ringback.api.services import Services
 from ringback.api.shared_work import SharedWork
@@ -26,34 +26,34 @@ from ringback.carrier.udp import Received, UdpGateway
 from ringback.core.account import EVERY
 from ringback.core.descriptors import DescriptorShares, divide
 from ringback.core.errors import StoreUnavailable, Unusable
-from ringback.core.source import Phase
-from ringback.core.transition import Transition
+from ringback.core.policy.source_policy import Phase, Policy
 from ringback.data_folder import open_to_serve
 from ringback.engine.backlog import Bounds
 from ringback.engine.batch_intake import BatchIntake
-from ringback.engine.descriptors import open_files_limit
-from ringback.engine.dispatcher import Dispatcher, Limits
-from ringback.engine.foresight import Foresight
+from ringback.engine.delivery_service import DeliveryLimits, DeliveryService
 from ringback.engine.keyring import Keyring
-from ringback.engine.network import SystemNetwork
 from ringback.engine.outage import StoreOutage, outlast
-from ringback.engine.policy_in_force import PolicyInForce
-from ringback.engine.progress import Progress
-from ringback.engine.sender import Sender
 from ringback.engine.shadowing import Shadowing
 from ringback.engine.supervisor import Supervisor
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
 from ringback.engine.tally import Tally
+from ringback.engine.task_runner import TaskRunner
 from ringback.engine.timelapse import Timelapse
-from ringback.engine.tls import Tls
 from ringback.engine.virtual_clock import VirtualClock
-from ringback.operations.life import Life
+from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.tls import ClientTls
+from ringback.operations.create_callbacks import send_callbacks
 from ringback.operations.moment import Moment
-from ringback.operations.sending import send_callbacks
 from ringback.operations.supersim.devices import receive_datagram_from
+from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.operations.totals import count_last_week
+from ringback.policy.active_policy import ActivePolicy
+from ringback.policy.policy_monitor import PolicyMonitor
+from ringback.policy.policy_reloader import PolicyReloader
 from ringback.ports import Chance, Clock, Store, Transaction, no_checkpoint
-from ringback.settings import Origin, Reloading, Settings, policy_of
+from ringback.runtime.open_files import open_files_limit
+from ringback.settings import Settings, SettingsSource
 from ringback.stores.sqlite.store import SqliteStore
 
 _SYSTEM_CLOCK: Final = SystemClock()
@@ -71,7 +71,7 @@ class Parts:
     """The phase of the transition in which everything started."""
     supervisor: Supervisor
     shadowing: Shadowing
-    sender: Sender
+    sender: HttpSender
     store: SqliteStore
     drain: timedelta
     timelapse: Timelapse | None
@@ -79,8 +79,8 @@ class Parts:
     services: Services
     gateway: UdpGateway | None
     """Where devices send to, and get from; None without a gateway."""
-    foresight: Foresight
-    reloading: Reloading | None
+    policy_monitor: PolicyMonitor
+    policy_reloader: PolicyReloader | None
     """What takes over a changed policy; None where there is no settings file."""
     connections: OpenConnections
     """Those of clients."""
@@ -95,7 +95,7 @@ class Parts:
         clock: Clock = _SYSTEM_CLOCK,
         chance: Chance = _SYSTEM_CHANCE,
         checkpoint: Callable[[str], None] = no_checkpoint,
-        origin: Origin | None = None,
+        origin: SettingsSource | None = None,
         accept_data_loss: bool = False,
     ) -> Self:
         """Open the data file and start the engine; a VirtualClock can be advanced over HTTP, too.
@@ -109,7 +109,7 @@ class Parts:
         shares = divide(open_files_limit(), settings.connections_wanted)
         connections = OpenConnections(shares.incoming)
         sender = _sender_of(settings, shares)
-        in_force = PolicyInForce(_transition_of(settings, clock.now()))
+        active_policy = ActivePolicy(_policy_from(settings, clock.now()))
         gateway = _gateway_of(settings)
         outage = StoreOutage(
             lambda: store.transact(lambda tx: tx.write_nothing()),
@@ -142,16 +142,16 @@ class Parts:
             sources=settings.sources,
             checkpoint=checkpoint,
         )
-        dispatcher = Dispatcher(
+        delivery = DeliveryService(
             store=store,
             transport=sender,
             clock=clock,
             chance=chance,
             schedule=settings.schedule,
             limits=_limits_of(settings, shares),
-            tally=tally,
+            counters=tally,
             sources=settings.sources,
-            keyring=keyring,
+            signing_keys=keyring,
             first_settled=shadowing.consider,
             checkpoint=checkpoint,
         )
@@ -160,45 +160,47 @@ class Parts:
             store=store,
             clock=clock,
             stopwatch=stopwatch,
-            intake=dispatcher.intake,
+            intake=delivery.queue,
             add=send_callbacks,
-            are_others_there=lambda: dispatcher.is_shared,
+            are_others_there=lambda: delivery.is_shared,
         )
 
         def moment() -> Moment:
             return Moment(
                 clock.now(),
                 chance,
-                in_force.transition,
-                dispatcher.intake,
-                settings.simulation,
                 keyring,
+                active_policy.policy,
+                delivery.queue,
+                settings.simulation,
+                settings.sources,
             )
 
-        progress = Progress(
+        progress = TaskRunner(
             store=store,
             carrier=gateway or SimulatedCarrier(),
-            life=Life(moment),
+            handlers=TASK_HANDLERS,
+            context=moment,
             clock=clock,
             checkpoint=checkpoint,
         )
-        foresight = Foresight(
-            in_force,
+        policy_monitor = PolicyMonitor(
+            active_policy,
             count=partial(count_last_week, store),
             clock=clock,
             before=settings.warn_before,
         )
-        reloading = _reloading_of(origin, in_force, settings)
+        policy_reloader = _policy_reloader_of(origin, active_policy, settings)
         supervisor = Supervisor(
             progress,
-            dispatcher,
+            delivery,
             clock=clock,
             recover=shadowing.recover,
             beside=[
                 batch_intake.run,
                 outage.run,
-                foresight.run,
-                *([] if reloading is None else [reloading.run]),
+                policy_monitor.run,
+                *([] if policy_reloader is None else [policy_reloader.run]),
             ],
         )
         services = Services(
@@ -206,7 +208,7 @@ class Parts:
             clock=clock,
             moment=moment,
             progress=progress,
-            intake=dispatcher.intake,
+            intake=delivery.queue,
             batch_intake=batch_intake,
             read_url=UrlReader(settings.guard, settings.egresses, tuple(settings.sources)),
             sources=settings.sources,
@@ -218,30 +220,30 @@ class Parts:
         )
         timelapse = None
         if isinstance(clock, VirtualClock):
-            timelapse = Timelapse(clock, (progress, dispatcher, shadowing))
+            timelapse = Timelapse(clock, (progress, delivery, shadowing))
         beside = _operators_routes(
             store=store,
             outage=outage,
             clock=clock,
             tally=tally,
             supervisor=supervisor,
-            dispatcher=dispatcher,
+            delivery=delivery,
             sender=sender,
             gateway=gateway,
-            foresight=foresight,
+            policy_monitor=policy_monitor,
             sign_ins=services.sign_ins,
             connections=connections,
         )
-        beside = [*beside, *policy_routes(services.sign_ins, foresight)]
+        portal = PolicyEndpoints(services, policy_monitor).operations()
         if timelapse is not None:
-            beside = [*beside, *clock_routes(services.sign_ins, timelapse)]
-        app = create_app(services, beside=beside)
+            portal += ClockEndpoints(services, timelapse).operations()
+        app = create_app(services, portal=portal, beside=beside)
         await supervisor.start()
         if gateway is not None:
             gateway.start(_receiver(store, services))
         return cls(
             app=app,
-            phase=in_force.transition.phase_at(clock.now()),
+            phase=policy_monitor.policy.general_phase(policy_monitor.date),
             supervisor=supervisor,
             shadowing=shadowing,
             sender=sender,
@@ -250,8 +252,8 @@ class Parts:
             timelapse=timelapse,
             services=services,
             gateway=gateway,
-            foresight=foresight,
-            reloading=reloading,
+            policy_monitor=policy_monitor,
+            policy_reloader=policy_reloader,
             connections=connections,
             shares=shares,
         )
@@ -275,13 +277,13 @@ class Parts:
         await self.store.close()
 
 
-def _sender_of(settings: Settings, shares: DescriptorShares) -> Sender:
-    tls = Tls(
+def _sender_of(settings: Settings, shares: DescriptorShares) -> HttpSender:
+    tls = ClientTls(
         ca_files=() if settings.extra_ca_file is None else (settings.extra_ca_file,),
         client_certificate=settings.client_cert_file,
         client_key=settings.client_key_file,
     )
-    return Sender(
+    return HttpSender(
         stopwatch=stopwatch,
         guard=settings.guard,
         egresses=settings.egresses,
@@ -326,8 +328,8 @@ def _receiver(store: Store, services: Services) -> Received:
     return receive
 
 
-def _limits_of(settings: Settings, shares: DescriptorShares) -> Limits:
-    return Limits(
+def _limits_of(settings: Settings, shares: DescriptorShares) -> DeliveryLimits:
+    return DeliveryLimits(
         # One that would have to wait for a connection is better left in the store.
         at_once=min(settings.at_once, shares.outgoing),
         per_destination=settings.per_destination,
@@ -342,10 +344,10 @@ def _operators_routes(
     clock: Clock,
     tally: Tally,
     supervisor: Supervisor,
-    dispatcher: Dispatcher,
-    sender: Sender,
+    delivery: DeliveryService,
+    sender: HttpSender,
     gateway: UdpGateway | None,
-    foresight: Foresight,
+    policy_monitor: PolicyMonitor,
     sign_ins: SignIns,
     connections: OpenConnections,
 ) -> Sequence[BaseRoute]:
@@ -358,27 +360,28 @@ def _operators_routes(
         clock=clock,
         stopwatch=stopwatch,
         due_before=lambda instants: store.read(lambda tx: tx.callbacks.due_before(instants)),
-        waiting=lambda: dispatcher.waiting,
-        under_way=lambda: dispatcher.under_way,
+        waiting=lambda: delivery.waiting,
+        under_way=lambda: delivery.under_way,
         open_connections=lambda: sender.open_connections,
         kept_bytes=lambda: store.read(lambda tx: tx.kept_responses.bytes_of(EVERY)),
         datagrams=lambda: {} if gateway is None else gateway.counts,
         refusals=lambda: sign_ins.refusals,
-        policy=foresight.figures,
+        policy=policy_monitor.figures,
         is_store_up=lambda: outage.is_over,
         of_clients=lambda: ClientConnections(len(connections), connections.evicted),
     )
     return [*health_routes(health), *metrics_routes(metrics)]
 
 
-def _transition_of(settings: Settings, now: datetime) -> Transition:
+def _policy_from(settings: Settings, now: datetime) -> Policy:
+    """Return the policy of a server that starts now, with its calendar at the date asked for."""
     ahead = timedelta(0) if settings.at is None else settings.at - now
-    return Transition(policy_of(settings), ahead, settings.sources)
+    return replace(settings.effective_policy, ahead=ahead)
 
 
-def _reloading_of(
-    origin: Origin | None, in_force: PolicyInForce, settings: Settings
-) -> Reloading | None:
+def _policy_reloader_of(
+    origin: SettingsSource | None, active: ActivePolicy, settings: Settings
+) -> PolicyReloader | None:
     if origin is None or origin.path is None:
         return None
-    return Reloading(origin, origin.path, in_force, settings)
+    return PolicyReloader(origin.path, partial(origin.reload_policy, settings), active)

@@ -4,15 +4,14 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ringback.api.addressing import SUPER_SIM, WIRELESS
+from ringback.api.app import supersim_operations, wireless_operations
 from ringback.api.operation import Operation
 from ringback.api.services import Services
-from ringback.api.supersim.routes import supersim_operations
-from ringback.api.wireless.routes import wireless_operations
-from ringback.stores.memory import MemoryStore
 from tests.contract import supersim_table, supersim_world, wireless_table, wireless_world
 from tests.contract.published import Description, description, is_there
 from tests.contract.tables import Row
 from tests.contract.worlds import World
+from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import services_on
 

@@ -9,12 +9,11 @@ from typing import Final
 
 from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.network import NETWORKS
-from ringback.core.supersim.billing import BillingPeriod, PeriodType
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
 from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.supersim.sim import SimStatus
-from ringback.core.supersim.usage import DataSession
+from ringback.core.supersim.usage import BillingPeriod, DataSession, PeriodType
 from ringback.ports import Transaction
 from tests.contract.worlds import ACCOUNT, SUBACCOUNT, World, sample
 from tests.fakes import NOW, a_fleet, a_profile, a_sim

@@ -9,9 +9,9 @@ import jsonschema_rs
 import pytest
 from starlette.types import ASGIApp
 
-from ringback.stores.memory import MemoryStore
 from tests.contract.published import FOLDER
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, an_account
+from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.world import app_on
 

@@ -12,9 +12,9 @@ import pytest_asyncio
 from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 
+from ringback.core.callback_url import Method
 from ringback.core.errors import Unusable
-from ringback.core.method import Method
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.migration.record import Edit, Ending, Entry, Place
 from ringback.migration.records import official
 from ringback.migration.records.api import ApiRecord

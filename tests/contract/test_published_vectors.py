@@ -2,11 +2,10 @@
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.policy.source_policy import Source
 from ringback.core.rendering import render
 from ringback.core.signature import sign_as_kore, sign_as_twilio
-from ringback.core.source import Source
 from tests.fakes import NOW, a_callback, an_account
 
 # ---- KORE: docs.korewireless.com/developers/how-to/webhooks/validate-webhook-signatures

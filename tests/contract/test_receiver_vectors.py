@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from ringback.core.account import Account
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver import (
     Accepted,
     Duplicate,

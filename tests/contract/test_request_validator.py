@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 from ringback.core.callback import Callback
-from ringback.core.method import Method
-from ringback.core.rendering import OutgoingRequest, render
+from ringback.core.callback_url import Method
+from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.policy.source_policy import Source
+from ringback.core.rendering import render
 from ringback.core.sim_updated import SimUpdated
-from ringback.core.source import Source
 from ringback.core.supersim.sim import SimStatus
 from tests.fakes import NOW, a_callback, an_account, an_event
 from tests.properties.strategies import callbacks

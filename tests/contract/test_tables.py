@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 import pytest
 
-from ringback.stores.memory import MemoryStore
 from tests.contract.contracts import CONTRACTS, PUBLISHED, Contract, name_of
 from tests.contract.published import form_schema, record_schema, successes_of
 from tests.contract.tables import Row
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN
+from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.plenty import fill_with_plenty
 from tests.unit.api.world import app_on

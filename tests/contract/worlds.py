@@ -9,8 +9,8 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from ringback.ports import Transaction
-from ringback.stores.memory import MemoryStore
 from tests.fakes import AUTH_TOKEN, an_account
+from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import app_on
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
 
-from tests.served import Answered, Served
+from tests.served import Answered, Served, in_this_process
 
 RINGBACK = ("-m", "ringback")
 AWAY = "the database can't be used just now: "
@@ -101,12 +101,9 @@ class Production(Served):
 async def create_account(data: Path, *flags: str) -> dict[str, str]:
     """Make an account, and return its credentials."""
     words = ("accounts", "create", "Acme", "--json", "--data", str(data), *flags)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *RINGBACK, *words, stdout=asyncio.subprocess.PIPE
-    )
-    told, _ = await process.communicate()
-    assert process.returncode == 0
-    return json.loads(told)
+    ended = await in_this_process(*words)
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    return json.loads(ended.stdout)
 
 
 async def spawn(

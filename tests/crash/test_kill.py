@@ -23,7 +23,7 @@ import pytest
 from tests.receivers import Hang, ReceivedRequest, RecordingReceiver
 from tests.served import Served, served
 
-WORKER = ("-m", "tests.crash.worker")
+WORKER = ("tests.crash.worker",)
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 KILLED = -signal.SIGKILL
 

@@ -12,7 +12,7 @@ from argparse import ArgumentParser
 from itertools import count
 
 from ringback.api.server import bind
-from ringback.cli.dev import run
+from ringback.cli.dev.command import run
 from ringback.settings import load
 from tests.crash.driver import passing
 

@@ -7,20 +7,18 @@ from pathlib import Path
 import pytest
 from twilio.rest import Client
 
-from ringback.cli.triggers.table import TRIGGERS, Trigger
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.events import Event
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.form import encode
-from ringback.core.method import Method
-from ringback.core.payload import PARAMETERS
+from ringback.core.payload import PARAMETERS, Event
+from ringback.core.policy.source_policy import Source
 from ringback.core.rendering import render
 from ringback.core.scenario import SCENARIOS, CarrierFailure, Step
 from ringback.core.signature import sign_as_kore, sign_as_twilio
 from ringback.core.sim_updated import SimUpdated
-from ringback.core.source import Source
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.wireless.events import CommandChanged
 from ringback.testing import Emulator
+from ringback.triggers import TRIGGERS, Trigger
 from tests.fakes import AUTH_TOKEN, NOW, a_callback, an_account
 
 ROOT = Path(__file__).parents[2]

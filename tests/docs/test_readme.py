@@ -15,7 +15,7 @@ from pathlib import Path
 
 from twilio.rest import Client
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.settings import load
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.ports import free_port

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from ringback import receiver
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver import Callback, Reason, events
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.senders import rendered

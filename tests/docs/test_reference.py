@@ -9,24 +9,18 @@ import click
 import pytest
 from starlette.routing import Route
 
+from ringback.api.app import all_routes
 from ringback.api.health import Health, health_routes
-from ringback.api.kore.routes import kore_routes
 from ringback.api.metrics import Metrics, metrics_routes
-from ringback.api.openapi.routes import openapi_routes
-from ringback.api.operation import routes_of
-from ringback.api.portal.clock import clock_routes
-from ringback.api.portal.routes import portal_routes
+from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.shadows import MOST_URLS
 from ringback.api.services import Services
-from ringback.api.sign_in import SignIns
-from ringback.api.supersim.routes import supersim_operations
-from ringback.api.wireless.routes import wireless_operations
 from ringback.cli.main import main
 from ringback.core.connection import OVERRIDES
 from ringback.core.outcome import Failure
 from ringback.engine.shadowing import ShadowLimits
 from ringback.engine.timelapse import Timelapse
-from ringback.settings import SETTINGS, Command, Setting
+from ringback.settings import SETTINGS, Setting, SettingsCommand
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs/reference.md").read_text("utf-8")
@@ -63,10 +57,12 @@ def test_each_setting_is_documented_with_its_defaults(setting: Setting) -> None:
     flag, _, key, *defaults, _ = (cell.strip() for cell in rows[0].strip("|").split("|"))
     assert flag == (f"`{setting.flag}`" if setting.has_flag else NOT_THERE)
     assert key == f"`{setting.name}`"
-    assert defaults == [_cell(setting, command) for command in (Command.DEV, Command.SERVE)]
+    assert defaults == [
+        _cell(setting, command) for command in (SettingsCommand.DEV, SettingsCommand.SERVE)
+    ]
 
 
-def _cell(setting: Setting, command: Command) -> str:
+def _cell(setting: Setting, command: SettingsCommand) -> str:
     """What the table has for a command: a dash where it has no such setting."""
     default = setting.defaults[command]
     if not setting.is_for(command):
@@ -83,16 +79,12 @@ class NoServices:
 
 def test_each_route_is_documented() -> None:
     services = cast("Services", NoServices())
-    supersim, wireless = supersim_operations(services), wireless_operations(services)
-    described = openapi_routes(supersim, wireless)
-    apis = [*routes_of([*supersim, *wireless]), *described, *portal_routes(services)]
-    apis += kore_routes(services)
+    clock = ClockEndpoints(services, cast("Timelapse", Timelapse))
     beside = [
-        *clock_routes(cast("SignIns", SignIns), cast("Timelapse", Timelapse)),
         *health_routes(cast("Health", Health)),
         *metrics_routes(cast("Metrics", Metrics)),
     ]
-    for route in [*apis, *beside]:
+    for route in all_routes(services, portal=clock.operations(), beside=beside):
         assert isinstance(route, Route)
         if route.path.startswith("/docs/"):
             continue  # what the page itself loads

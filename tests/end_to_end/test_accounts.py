@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from ringback.cli.main import main
 from tests.served import Answered, Served, served
 
-SERVE = ("-m", "ringback", "serve", "--log-level", "error")
+SERVE = ("ringback", "serve", "--log-level", "error")
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -15,9 +15,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from ringback.core.method import Method
-from ringback.core.rendering import OutgoingRequest
-from ringback.core.source import Source
+from ringback.core.callback_url import Method
+from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.policy.source_policy import Source
 from ringback.receiver import SqliteSeen
 from ringback.receiver.seen.visit import Ours, Visit
 from ringback.testing import Emulator, SentCallback

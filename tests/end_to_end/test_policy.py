@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 from tests.end_to_end.test_serve import create, metrics, ringback, send, serving
-from tests.foresights import until
+from tests.policy_monitors import until
 from tests.served import Served, served
 
 NOWHERE = "http://127.0.0.1:9/hook"

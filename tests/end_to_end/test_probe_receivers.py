@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import pytest
 
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.probe.cases import CASES, Case
 from ringback.probe.faults import Fault
 from ringback.probe.findings import Report, Verdict

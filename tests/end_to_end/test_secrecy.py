@@ -17,9 +17,9 @@ import pytest
 
 from ringback.data_folder import KEY_FILE
 from tests.receivers import RecordingReceiver
-from tests.served import Answered, Served, served
+from tests.served import Answered, Served, served_alone
 
-SERVE: Final = ("-m", "ringback", "serve", "--log-level", "debug", "--allow", "loopback")
+SERVE: Final = ("ringback", "serve", "--log-level", "debug", "--allow", "loopback")
 OPEN: Final = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/client/v1/ping")
 """What answers without credentials."""
 JSON: Final = {"Content-Type": "application/json"}
@@ -217,7 +217,7 @@ async def test_no_secret_is_to_be_found_afterwards(tmp_path: Path) -> None:
     with log.open("wb") as lines:
         async with (
             RecordingReceiver() as receiver,
-            served(folder, command=SERVE, log=lines) as server,
+            served_alone(folder, command=SERVE, log=lines) as server,
         ):
             office = Office(server, folder, traces)
             made = await furnish(office)

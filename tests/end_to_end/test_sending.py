@@ -2,13 +2,11 @@
 
 import asyncio
 import json
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
 from tests.receivers import ReceivedRequest, RecordingReceiver
-from tests.served import Answered, Served, served
+from tests.served import Answered, Served, in_this_process, served
 
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 NEVER_ASKED = {
@@ -26,16 +24,10 @@ async def send(server: Served, document: Any) -> Answered:
 
 async def ringback(*words: str, data: Path | None, fails: bool = False, **variables: str) -> str:
     """Run a command of the shell, and return what it says: where it fails, about that."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ringback", *words),
-        *(() if data is None else ("--data", str(data))),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **variables},
-    )
-    out, err = await process.communicate()
-    assert (process.returncode != 0) is fails, err.decode()
-    return (err if fails else out).decode()
+    given = words if data is None else (*words, "--data", str(data))
+    ended = await in_this_process(*given, **variables)
+    assert (ended.exit_code != 0) is fails, ended.output
+    return ended.stderr if fails else ended.stdout
 
 
 async def settled(server: Served, sid: str) -> dict[str, Any]:

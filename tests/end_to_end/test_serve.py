@@ -18,7 +18,7 @@ import pytest
 
 from tests.crash.production import create_account, in_production, spawn
 from tests.receivers import Hang, RecordingReceiver
-from tests.served import Served
+from tests.served import Served, in_this_process
 
 ICCID = "8988307000000000001"
 SECRETS = ("auth_token", "api_key_secret", "kore_secret")
@@ -33,8 +33,8 @@ def ringback(*words: str) -> subprocess.CompletedProcess[str]:
 async def create(data: Path, name: str = "Acme", *flags: str) -> dict[str, str]:
     """Make an account, and return its credentials."""
     words = ("accounts", "create", name, "--json", "--data", str(data), *flags)
-    made = await asyncio.to_thread(ringback, *words)
-    assert (made.returncode, made.stderr) == (0, "")
+    made = await in_this_process(*words)
+    assert (made.exit_code, made.stderr) == (0, "")
     return json.loads(made.stdout)
 
 

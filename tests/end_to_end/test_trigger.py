@@ -10,13 +10,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from ringback.cli.dev_file import DevFile
-from ringback.cli.portal import Portal
-from ringback.cli.triggers.stage import Stage
-from ringback.cli.triggers.table import TRIGGERS, Trigger
+from ringback.cli.portal_commands import portal_of
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Unusable
+from ringback.dev_environment.dev_file import DevFile
 from ringback.operations.wireless.seeding import SIM_SID as WIRELESS_SIM_SID
+from ringback.triggers import TRIGGERS, Trigger
+from ringback.triggers.trigger import TriggerRun
 from tests.end_to_end.test_sending import ringback
 from tests.fakes import SIM_SID
 from tests.receivers import ReceivedRequest, RecordingReceiver
@@ -321,15 +321,15 @@ async def test_a_network_that_takes_too_long_is_told_of(tmp_path: Path) -> None:
     async with served(tmp_path, "--update-takes", "1h"):
 
         def pull() -> None:
-            stage = Stage(
+            run = TriggerRun(
                 product="supersim",
-                portal=Portal.of(DevFile.read(tmp_path)),
+                portal=portal_of(DevFile.read(tmp_path)),
                 to=CallbackUrl.parse(NOBODY),
                 method="POST",
-                say=lambda _: None,
+                report=lambda _: None,
                 patience=0,
             )
-            TRIGGERS["esim.available"].pull(stage)
+            TRIGGERS["esim.available"].pull(run)
 
         with pytest.raises(Unusable, match=r"what is to be told did not come within 0 s; where"):
             await asyncio.to_thread(pull)

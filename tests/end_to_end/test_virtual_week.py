@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ringback.core.callback import Attempt, Callback, CallbackStatus
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.engine.virtual_clock import VirtualClock
 from ringback.operations.seeding import Seed, find_or_seed
 from ringback.ports import CallbackFilter, Transaction

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, quote_plus
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver import ReceivedRequest, Receiver
 
 NOW: Final = datetime(2024, 7, 3, 14, 40, 58, tzinfo=UTC)

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from random import Random
 from typing import Final
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from tests.fuzz.genuine import (
     NOW,
     PENDING,

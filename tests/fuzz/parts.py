@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from hypothesis import strategies as st
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver import (
     Accepted,
     Answer,

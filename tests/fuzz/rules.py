@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver import Callback
 from tests.fuzz.genuine import (
     PLACE,

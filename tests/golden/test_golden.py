@@ -13,19 +13,18 @@ from typing import Final
 import pytest
 
 from ringback.core.account import Account
-from ringback.core.events import Event
+from ringback.core.callback_url import Method
 from ringback.core.form import encode
+from ringback.core.kore_test_event import as_text
 from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.method import Method
-from ringback.core.payload import PARAMETERS, parameters_of
+from ringback.core.payload import PARAMETERS, Event, parameters_of
+from ringback.core.policy.source_policy import Source
 from ringback.core.rendering import render
 from ringback.core.sim_updated import SimUpdated
-from ringback.core.source import Source
 from ringback.core.supersim.command import IpStatus
 from ringback.core.supersim.esim_profile import EsimStatus
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.supersim.sim import SimStatus
-from ringback.core.test_event import as_text
 from ringback.core.wireless.events import CommandChanged
 from ringback.core.wireless.sim import WirelessStatus
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, UNIQUE_NAME, a_callback, an_account, an_event

@@ -6,9 +6,10 @@ of the second is that tunnel's.
 
 import pytest
 
-from ringback.core.method import Method
-from ringback.core.rendering import OutgoingRequest, render
-from ringback.core.source import Source
+from ringback.core.callback_url import Method
+from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.policy.source_policy import Source
+from ringback.core.rendering import render
 from ringback.core.supersim.sim import SimStatus
 from tests.fakes import NOW, a_callback, an_account, an_event
 

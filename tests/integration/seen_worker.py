@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver.seen import (
     Done,
     MemorySeen,

@@ -7,11 +7,11 @@ import pytest
 from ringback.core.addresses import ANYWHERE, LOOPBACK
 from ringback.core.egress import Direct, Egresses
 from ringback.core.guard import Guard
+from ringback.core.http_exchange import OutgoingRequest
 from ringback.core.outcome import Delivered, Failure
-from ringback.core.rendering import OutgoingRequest
-from ringback.core.source import Source
-from ringback.engine.sender import Sender
+from ringback.core.policy.source_policy import Source
 from ringback.engine.system import stopwatch
+from ringback.http_client.http_sender import HttpSender
 from tests.networks import WatchedNetwork
 from tests.receivers import RecordingReceiver
 from tests.sending import LIMITS, failure_of, post, resolve_to, why_of
@@ -25,8 +25,8 @@ EGRESSES = Egresses(
 
 
 @pytest.fixture
-async def sender() -> AsyncIterator[Sender]:
-    sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK), egresses=EGRESSES)
+async def sender() -> AsyncIterator[HttpSender]:
+    sender = HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK), egresses=EGRESSES)
     yield sender
     await sender.close()
 
@@ -44,7 +44,7 @@ def from_source(source: Source | None, url: str) -> OutgoingRequest:
 
 class TestASource:
     async def test_leaves_from_its_own_address(
-        self, sender: Sender, receiver: RecordingReceiver
+        self, sender: HttpSender, receiver: RecordingReceiver
     ) -> None:
         request = from_source(Source.TWILIO, receiver.url())
         exchange = await sender.send(request, limits=LIMITS)
@@ -53,7 +53,7 @@ class TestASource:
         assert receiver.clients == ["127.0.0.9"]
 
     async def test_with_a_pool_leaves_from_each_address_in_turn(
-        self, sender: Sender, receiver: RecordingReceiver
+        self, sender: HttpSender, receiver: RecordingReceiver
     ) -> None:
         request = from_source(Source.KORE, receiver.url())
         exchanges = [await sender.send(request, limits=LIMITS) for _ in range(6)]
@@ -62,7 +62,7 @@ class TestASource:
         assert receiver.clients == ["127.0.0.2", "127.0.0.3"], "connections are kept all the same"
 
     async def test_does_not_take_part_in_the_turns_of_another(
-        self, sender: Sender, receiver: RecordingReceiver
+        self, sender: HttpSender, receiver: RecordingReceiver
     ) -> None:
         for _ in range(2):
             await sender.send(from_source(Source.TWILIO, receiver.url()), limits=LIMITS)
@@ -72,7 +72,7 @@ class TestASource:
     async def test_without_an_egress_leaves_as_the_machine_chooses(
         self, receiver: RecordingReceiver
     ) -> None:
-        sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
+        sender = HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
         exchange = await sender.send(from_source(Source.KORE, receiver.url()), limits=LIMITS)
         assert exchange.local_address == "127.0.0.1"
         assert exchange.proxy is None
@@ -81,7 +81,7 @@ class TestASource:
 
 class TestANameInTheUrl:
     async def test_takes_its_turn_with_the_others(
-        self, sender: Sender, receiver: RecordingReceiver
+        self, sender: HttpSender, receiver: RecordingReceiver
     ) -> None:
         request = from_source(Source.TWILIO, receiver.url("/#e=dublin,ashburn"))
         for turn in range(3):
@@ -89,7 +89,7 @@ class TestANameInTheUrl:
         assert receiver.clients == ["127.0.0.4", "127.0.0.5"]
 
     async def test_that_nobody_defined_leaves_by_the_sources_own_way(
-        self, sender: Sender, receiver: RecordingReceiver
+        self, sender: HttpSender, receiver: RecordingReceiver
     ) -> None:
         request = from_source(Source.TWILIO, receiver.url("/#e=unheard-of"))
         await sender.send(request, limits=LIMITS)
@@ -100,8 +100,8 @@ class TestALocalAddress:
     @staticmethod
     def sender_from(
         *addresses: str, to: tuple[str, ...] = ("127.0.0.1",), network: WatchedNetwork | None = None
-    ) -> Sender:
-        return Sender(
+    ) -> HttpSender:
+        return HttpSender(
             stopwatch=stopwatch,
             guard=Guard(ANYWHERE),
             egresses=Egresses(by_source={Source.KORE: Direct(addresses)}),

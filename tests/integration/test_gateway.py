@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from ringback.core.errors import Unusable
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.engine.outage import PAUSE
 from ringback.engine.system import SystemClock
 from ringback.engine.virtual_clock import VirtualClock

@@ -9,17 +9,16 @@ from typing import Any
 import pytest
 
 from ringback.core.addresses import LOOPBACK
-from ringback.core.callback import Exchange
 from ringback.core.connection import Limits
 from ringback.core.guard import Guard
+from ringback.core.http_exchange import Exchange, OutgoingRequest
 from ringback.core.outcome import Delivered, Failure
-from ringback.core.rendering import OutgoingRequest
-from ringback.engine.dispatcher import Dispatcher
-from ringback.engine.lookup import SystemLookUps
-from ringback.engine.sender import Sender
+from ringback.engine.delivery_service import DeliveryService
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
-from ringback.stores.memory import MemoryStore
+from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.system_resolver import SystemResolver
 from tests.fakes import a_callback, an_account
+from tests.memory_store import MemoryStore
 from tests.networks import MadeUpNetwork, MadeUpTime
 from tests.receivers import OK, RecordingReceiver
 from tests.sending import LIMITS, failure_of, post, resolve_to, why_of
@@ -62,7 +61,7 @@ def of(account: str, url: str) -> OutgoingRequest:
 
 
 def send_all(
-    sender: Sender, account: str, receiver: RecordingReceiver, hosts: list[str]
+    sender: HttpSender, account: str, receiver: RecordingReceiver, hosts: list[str]
 ) -> list[asyncio.Task[Exchange]]:
     return [
         asyncio.create_task(sender.send(of(account, receiver.url(host=host)), limits=LIMITS))
@@ -78,8 +77,8 @@ async def cancel(tasks: list[asyncio.Task[Exchange]]) -> None:
 
 async def test_hanging_names_of_one_account_leave_the_others_half_of_the_turns() -> None:
     machine = HangingMachine()
-    sender = Sender(
-        stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=SystemLookUps(machine), names_at_once=8
+    sender = HttpSender(
+        stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=SystemResolver(machine), names_at_once=8
     )
     async with RecordingReceiver() as receiver:
         names = [f"hangs-{number}.example" for number in range(2000)]
@@ -96,10 +95,10 @@ async def test_hanging_names_of_one_account_leave_the_others_half_of_the_turns()
 
 async def test_threads_that_hang_hold_their_turns_until_they_end() -> None:
     machine = HangingMachine()
-    sender = Sender(
+    sender = HttpSender(
         stopwatch=stopwatch,
         guard=Guard(LOOPBACK),
-        resolve=SystemLookUps(machine),
+        resolve=SystemResolver(machine),
         names_at_once=4,
         name_limit=1,
     )
@@ -119,8 +118,8 @@ async def test_threads_that_hang_hold_their_turns_until_they_end() -> None:
 
 async def test_a_name_that_another_account_waits_for_is_asked_in_the_first_turn_of_either() -> None:
     machine = HangingMachine()
-    sender = Sender(
-        stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=SystemLookUps(machine), names_at_once=4
+    sender = HttpSender(
+        stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=SystemResolver(machine), names_at_once=4
     )
     async with RecordingReceiver() as receiver:
         names = [*(f"hangs-{number}.example" for number in range(50)), "shared.example"]
@@ -136,15 +135,15 @@ async def test_a_name_that_another_account_waits_for_is_asked_in_the_first_turn_
 
 async def test_no_callback_to_a_healthy_receiver_fails_for_a_turn_of_ours() -> None:
     machine, store = HangingMachine(), MemoryStore()
-    sender = Sender(
+    sender = HttpSender(
         stopwatch=stopwatch,
         guard=Guard(LOOPBACK),
-        resolve=SystemLookUps(machine),
+        resolve=SystemResolver(machine),
         names_at_once=8,
         remember_names=0,
         name_limit=2,
     )
-    dispatcher = Dispatcher(
+    delivery = DeliveryService(
         store=store, transport=sender, clock=SystemClock(), chance=SystemChance()
     )
     async with RecordingReceiver() as receiver:
@@ -163,10 +162,10 @@ async def test_no_callback_to_a_healthy_receiver_fails_for_a_turn_of_ours() -> N
         await store.transact(lambda tx: tx.accounts.add(an_account(), []))
         await store.transact(lambda tx: tx.accounts.add(an_account(sid=OTHER_ACCOUNT_SID), []))
         await store.transact(lambda tx: [tx.callbacks.add(one) for one in [*hanging, *healthy]])
-        await dispatcher.recover()
-        async with asyncio.timeout(30), running(dispatcher.run):
+        await delivery.recover()
+        async with asyncio.timeout(30), running(delivery.run):
             await receiver.wait_for(30)
-            while dispatcher.unfinished > 200:  # noqa: ASYNC110 (it rings no bell at its end)
+            while delivery.unfinished > 200:  # noqa: ASYNC110 (it rings no bell at its end)
                 await asyncio.sleep(0.01)
         found = await store.transact(
             lambda tx: [tx.callbacks.get(OTHER_ACCOUNT_SID, one.sid) for one in healthy]
@@ -184,9 +183,9 @@ def in_made_up_time(story: Callable[[MadeUpTime], Coroutine[Any, Any, None]]) ->
 
 def a_sender(
     loop: MadeUpTime, resolve: Callable[[str], Awaitable[list[str]]], **how: Any
-) -> Sender:
+) -> HttpSender:
     network = MadeUpNetwork(lambda _: OK, after=0.001)
-    return Sender(stopwatch=loop.time, network=network, resolve=resolve, **how)
+    return HttpSender(stopwatch=loop.time, network=network, resolve=resolve, **how)
 
 
 def test_waiting_for_a_turn_is_no_part_of_the_callbacks_time() -> None:
@@ -237,10 +236,10 @@ def test_a_name_that_hung_is_not_asked_again_for_ten_seconds() -> None:
 async def test_who_asks_for_a_name_that_hangs_still_joins_its_look_up() -> None:
     # As where a datagram was lost: the machine's resolver asks again just when our limit is over.
     machine = HangingMachine()
-    sender = Sender(
+    sender = HttpSender(
         stopwatch=stopwatch,
         guard=Guard(LOOPBACK),
-        resolve=SystemLookUps(machine),
+        resolve=SystemResolver(machine),
         name_limit=0.5,
         names_at_once=2,
     )
@@ -263,7 +262,7 @@ async def test_a_name_that_hung_and_has_no_answer_in_the_end_is_remembered_from_
         machine.wait(timeout=30)
         raise OSError("no name server could be reached")
 
-    sender = Sender(stopwatch=stopwatch, resolve=SystemLookUps(ask), name_limit=0.5)
+    sender = HttpSender(stopwatch=stopwatch, resolve=SystemResolver(ask), name_limit=0.5)
     request = post("http://hangs.example/")
     assert failure_of(await sender.send(request, limits=LIMITS)) is Failure.NAME
     machine.set()
@@ -275,10 +274,10 @@ async def test_a_name_that_hung_and_has_no_answer_in_the_end_is_remembered_from_
 
 async def test_a_name_that_answers_late_is_asked_again_at_once() -> None:
     machine = HangingMachine()
-    sender = Sender(
+    sender = HttpSender(
         stopwatch=stopwatch,
         guard=Guard(LOOPBACK),
-        resolve=SystemLookUps(machine),
+        resolve=SystemResolver(machine),
         name_limit=0.5,
     )
     async with RecordingReceiver() as receiver:
@@ -293,7 +292,7 @@ async def test_a_name_that_answers_late_is_asked_again_at_once() -> None:
 
 
 async def test_places_for_connections_go_to_the_accounts_that_wait_in_turn() -> None:
-    sender = Sender(
+    sender = HttpSender(
         stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=resolve_to("127.0.0.1"), most_open=1
     )
     async with RecordingReceiver(

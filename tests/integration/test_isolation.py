@@ -17,13 +17,9 @@ from starlette.routing import Route
 from ringback.api.app import all_routes, create_app
 from ringback.core.account import Account
 from ringback.core.api_client import ApiClient
-from ringback.core.callback import (
-    CallbackStatus,
-    Exchange,
-    RecordedRequest,
-    RecordedResponse,
-)
+from ringback.core.callback import CallbackStatus
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.http_exchange import Exchange, RecordedRequest, RecordedResponse
 from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
 from ringback.core.network import NETWORKS
 from ringback.core.outcome import Delivered, Refused

@@ -13,10 +13,10 @@ from typing import Any, cast
 
 import pytest
 
-from ringback.cli.dev_file import DevFile
-from ringback.core.method import Method
-from ringback.core.rendering import OutgoingRequest
-from ringback.core.source import Source
+from ringback.core.callback_url import Method
+from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.policy.source_policy import Source
+from ringback.dev_environment.dev_file import DevFile
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, KORE_SECRET, SIM_SID, TOKENS
 from tests.receivers import RecordingReceiver, Reply
 from tests.senders import BODY, rendered

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from ringback.core.callback import Exchange
 from ringback.core.connection import Limits
+from ringback.core.http_exchange import Exchange
 from ringback.core.outcome import Delivered, Failure, Unreachable
-from ringback.engine.pool import KeepAlive
-from ringback.engine.sender import Sender
-from ringback.engine.tls import TlsFailed
+from ringback.http_client.connection_pool import KeepAliveLimits
+from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.tls import TlsFailed
 from tests.networks import MadeUpNetwork, MadeUpTime
 from tests.receivers import OK
 from tests.sending import LIMITS, failure_of, post, resolve_to, why_of
@@ -19,7 +19,7 @@ def send_in(
     loop: MadeUpTime, network: MadeUpNetwork, *urls: str, limits: Limits = LIMITS
 ) -> list[Exchange]:
     async def story() -> list[Exchange]:
-        sender = Sender(stopwatch=loop.time, network=network, resolve=resolve_to("198.0.0.1"))
+        sender = HttpSender(stopwatch=loop.time, network=network, resolve=resolve_to("198.0.0.1"))
         exchanges = [await sender.send(post(url), limits=limits) for url in urls]
         await sender.close()
         return exchanges
@@ -67,7 +67,7 @@ def test_a_shorter_limit_than_the_request_before_had_is_kept_too() -> None:
 
     async def story() -> tuple[Exchange, float]:
         network = MadeUpNetwork(lambda _: next(answers), after=1)
-        sender = Sender(stopwatch=loop.time, network=network, resolve=resolve_to("198.0.0.1"))
+        sender = HttpSender(stopwatch=loop.time, network=network, resolve=resolve_to("198.0.0.1"))
         request = post("http://hooks.example/")
         await sender.send(request, limits=Limits(connect=5, read=3600, total=3600))
         began = loop.elapsed
@@ -119,11 +119,11 @@ def test_a_connection_that_is_kept_for_long_is_still_good() -> None:
 
     async def story() -> list[object]:
         network = MadeUpNetwork(lambda _: OK, after=1)
-        sender = Sender(
+        sender = HttpSender(
             stopwatch=loop.time,
             network=network,
             resolve=resolve_to("198.0.0.1"),
-            keep_alive=KeepAlive(seconds=86400),
+            keep_alive=KeepAliveLimits(seconds=86400),
         )
         outcomes = list[object]()
         for _ in range(2):

@@ -13,11 +13,11 @@ from ringback.core.connection import Limits
 from ringback.core.egress import Egresses, read_egress
 from ringback.core.guard import Guard
 from ringback.core.outcome import Delivered, Failure, Unreachable
-from ringback.core.source import Source
-from ringback.engine.network import SystemNetwork
-from ringback.engine.sender import Sender
+from ringback.core.policy.source_policy import Source
 from ringback.engine.system import stopwatch
-from ringback.engine.tls import Tls
+from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.tls import ClientTls
 from tests.networks import WatchedNetwork
 from tests.proxies import ESTABLISHED, RecordingProxy, Refusal
 from tests.receivers import OK, RecordingReceiver, reset
@@ -28,13 +28,13 @@ SHORT = Limits(connect=0.05, read=5, total=5)
 
 
 def sender_through(
-    proxy: str, *, network: WatchedNetwork | None = None, tls: Tls | None = None
-) -> Sender:
+    proxy: str, *, network: WatchedNetwork | None = None, tls: ClientTls | None = None
+) -> HttpSender:
     async def resolve(host: str) -> list[str]:
         addresses = {"private.example": ["10.0.0.7"], "two.example": ["127.0.0.9", "127.0.0.1"]}
         return addresses.get(host, ["127.0.0.1"])
 
-    return Sender(
+    return HttpSender(
         stopwatch=stopwatch,
         guard=Guard(LOOPBACK),
         egresses=Egresses(by_source={Source.KORE: read_egress(proxy)}),
@@ -43,7 +43,7 @@ def sender_through(
     )
 
 
-def through(proxy: RecordingProxy) -> Sender:
+def through(proxy: RecordingProxy) -> HttpSender:
     return sender_through(f"http://proxy.example:{proxy.port}")
 
 
@@ -89,7 +89,7 @@ class TestARequest:
         self, receiver: RecordingReceiver
     ) -> None:
         async with RecordingProxy() as proxy:
-            sender = Sender(
+            sender = HttpSender(
                 stopwatch=stopwatch,
                 guard=Guard(LOOPBACK),
                 egresses=Egresses(named={"p": read_egress(f"http://127.0.0.1:{proxy.port}")}),
@@ -144,7 +144,7 @@ class TestTheGuard:
     @pytest.mark.parametrize("host", ["private.example", "10.0.0.7"])
     async def test_looks_at_the_receiver_before_the_proxy_hears_of_it(self, host: str) -> None:
         async with RecordingProxy() as proxy:
-            sender = Sender(
+            sender = HttpSender(
                 stopwatch=stopwatch,
                 egresses=Egresses(
                     by_source={Source.KORE: read_egress(f"http://127.0.0.1:{proxy.port}")}
@@ -157,7 +157,7 @@ class TestTheGuard:
 
     async def test_trusts_the_address_of_the_proxy(self) -> None:
         network = WatchedNetwork()
-        sender = Sender(
+        sender = HttpSender(
             stopwatch=stopwatch,
             egresses=Egresses(by_source={Source.KORE: read_egress("http://10.0.0.1:3128")}),
             resolve=lambda host: _just("10.0.0.1" if host == "10.0.0.1" else "198.0.0.1"),
@@ -189,7 +189,7 @@ class TestAProxyThatFails:
         async def resolve(host: str) -> list[str]:
             return [] if host == "proxy.example" else ["127.0.0.1"]
 
-        sender = Sender(
+        sender = HttpSender(
             stopwatch=stopwatch,
             guard=Guard(LOOPBACK),
             egresses=Egresses(by_source={Source.KORE: read_egress("http://proxy.example:3128")}),
@@ -286,12 +286,12 @@ class TestTls:
         return trustme.CA()
 
     @pytest.fixture
-    def tls(self, authority: trustme.CA, tmp_path: Path) -> Tls:
+    def tls(self, authority: trustme.CA, tmp_path: Path) -> ClientTls:
         authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-        return Tls(ca_files=[tmp_path / "ca.pem"])
+        return ClientTls(ca_files=[tmp_path / "ca.pem"])
 
     async def test_is_with_the_host_although_the_proxy_hears_only_its_address(
-        self, authority: trustme.CA, tls: Tls
+        self, authority: trustme.CA, tls: ClientTls
     ) -> None:
         certificate = server_side(authority.issue_cert("hooks.example"))
         async with RecordingReceiver(tls=certificate) as receiver, RecordingProxy() as proxy:
@@ -306,7 +306,7 @@ class TestTls:
             await sender.close()
 
     async def test_with_the_wrong_host_is_not_the_proxys_fault(
-        self, authority: trustme.CA, tls: Tls
+        self, authority: trustme.CA, tls: ClientTls
     ) -> None:
         certificate = server_side(authority.issue_cert("elsewhere.example"))
         async with RecordingReceiver(tls=certificate) as receiver, RecordingProxy() as proxy:
@@ -331,7 +331,7 @@ class TestTls:
 def test_all_of_it_works_on_uvloop_too(tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    tls = Tls(ca_files=[tmp_path / "ca.pem"])
+    tls = ClientTls(ca_files=[tmp_path / "ca.pem"])
     certificate = server_side(authority.issue_cert("hooks.example"))
 
     async def outcomes(begin: Callable[[], RecordingReceiver]) -> list[object]:

@@ -14,21 +14,20 @@ from random import Random
 from typing import Any, Final, NamedTuple, cast
 
 from ringback.core.addresses import LOOPBACK
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.guard import Guard
-from ringback.core.method import Method
+from ringback.core.infrastructure import BUILT_IN
+from ringback.core.policy.source_policy import NOTICE
 from ringback.core.simulation import Simulation
-from ringback.core.source import NOTICE
-from ringback.core.transition import Transition
 from ringback.core.webhook_secret import SecretStatus, WebhookSecret
-from ringback.engine.connection import HttpConnection
-from ringback.engine.dispatcher import Dispatcher, Limits
-from ringback.engine.network import SystemNetwork
-from ringback.engine.sender import Sender
+from ringback.engine.delivery_service import DeliveryLimits, DeliveryService
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
+from ringback.http_client.http_connection import HttpConnection
+from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.network_backend import SystemNetwork
 from ringback.operations.accounts import fetch_account
+from ringback.operations.create_callbacks import NewCallback, prepare_callback, send_callbacks
 from ringback.operations.moment import Moment
-from ringback.operations.sending import NewCallback, prepare_callback, send_callbacks
 from ringback.operations.webhook_secrets import change_secret, create_secret
 from ringback.ports import Transaction
 from ringback.receiver.checking import ReceivedRequest as Received
@@ -99,7 +98,7 @@ class Engine:
     """What sends, as a server has it, and what was asked of it."""
 
     store: SqliteStore
-    dispatcher: Dispatcher
+    delivery: DeliveryService
     written: list[Written]
     good_from: dict[str, float] = field(default_factory=dict[str, float])
     """When the activation of each secret began."""
@@ -110,10 +109,11 @@ class Engine:
         return Moment(
             SystemClock().now(),
             SystemChance(),
-            Transition(NOTICE),
-            self.dispatcher.intake,
+            self.delivery.signing_keys,
+            NOTICE,
+            self.delivery.queue,
             Simulation(TAKES),
-            self.dispatcher.keyring,
+            BUILT_IN,
         )
 
     async def send(self, url: str, number: int) -> None:
@@ -122,9 +122,7 @@ class Engine:
             prepare_callback(
                 NewCallback(CallbackUrl.parse(url), Method.POST, f"Number={number + each}"),
                 ACCOUNT_SID,
-                transition=moment.transition,
-                now=moment.now,
-                chance=moment.chance,
+                moment,
             )
             for each in range(BATCH)
         ]
@@ -143,23 +141,18 @@ class Engine:
         return account.kore_secret
 
     def _create(self, tx: Transaction) -> WebhookSecret:
-        now = self.moment()
         account = fetch_account(tx, ACCOUNT_SID)
-        _, secret = create_secret(
-            tx, account, "next", now=now.now, chance=now.chance, keyring=now.keyring
-        )
+        _, secret = create_secret(tx, account, "next", self.moment())
         return secret
 
     def _activate(self, tx: Transaction, secret_id: str) -> None:
-        now = self.moment()
         change_secret(
             tx,
             fetch_account(tx, ACCOUNT_SID),
             secret_id,
             name=None,
             status=SecretStatus.ACTIVE,
-            now=now.now,
-            keyring=now.keyring,
+            moment=self.moment(),
         )
 
     def good_at(self, instant: float) -> tuple[str, ...]:
@@ -179,7 +172,7 @@ async def on_this_machine(host: str) -> list[str]:
 async def running(data: Path) -> AsyncIterator[Engine]:
     """Run an engine whose account has one secret."""
     written = list[Written]()
-    sender = Sender(
+    sender = HttpSender(
         stopwatch=stopwatch,
         guard=Guard(LOOPBACK),
         network=SlowNetwork(written),
@@ -188,16 +181,16 @@ async def running(data: Path) -> AsyncIterator[Engine]:
     store = SqliteStore.open(data / "ringback.db", VAULT)
     account = an_account()
     await store.transact(lambda tx: tx.accounts.add(account, []))
-    dispatcher = Dispatcher(
+    delivery = DeliveryService(
         store=store,
         transport=sender,
         clock=SystemClock(),
         chance=SystemChance(),
-        limits=Limits(per_destination=8),
+        limits=DeliveryLimits(per_destination=8),
     )
-    loop = asyncio.create_task(dispatcher.run())
-    yield Engine(store, dispatcher, written, {account.kore_secret: -FOREVER})
-    await dispatcher.stop(within=TAKES)
+    loop = asyncio.create_task(delivery.run())
+    yield Engine(store, delivery, written, {account.kore_secret: -FOREVER})
+    await delivery.stop(within=TAKES)
     await loop
     await sender.close()
     await store.close()
@@ -236,7 +229,7 @@ async def under_load(engine: Engine, port: int, work: Callable[[], Awaitable[Non
 
     await asyncio.gather(load(), work())
     async with asyncio.timeout(20):
-        while engine.dispatcher.unfinished:  # noqa: ASYNC110 (nothing tells of the last one)
+        while engine.delivery.unfinished:  # noqa: ASYNC110 (nothing tells of the last one)
             await asyncio.sleep(0.01)
 
 

@@ -15,7 +15,7 @@ from typing import IO
 
 import pytest
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver.seen import Seen
 from tests.integration.seen_worker import DONE, READY, Order, deliver, opened
 

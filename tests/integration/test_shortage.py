@@ -10,10 +10,10 @@ import pytest
 from ringback.core.addresses import LOOPBACK
 from ringback.core.guard import Guard
 from ringback.core.outcome import Delivered, Failure, Unreachable
-from ringback.engine.lookup import SystemLookUps
-from ringback.engine.network import SystemNetwork
-from ringback.engine.sender import Sender
 from ringback.engine.system import stopwatch
+from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.system_resolver import SystemResolver
 from tests.receivers import OK, RecordingReceiver
 from tests.sending import LIMITS, failure_of, post, resolve_to
 
@@ -24,25 +24,25 @@ DELIVERING = """
 import asyncio, logging, resource, sys
 from ringback.core.addresses import LOOPBACK
 from ringback.core.guard import Guard
-from ringback.engine.dispatcher import Dispatcher
-from ringback.engine.sender import Sender
+from ringback.engine.delivery_service import DeliveryService
+from ringback.http_client.http_sender import HttpSender
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
-from ringback.stores.memory import MemoryStore
+from tests.memory_store import MemoryStore
 from tests.fakes import a_callback, an_account
 
 async def main(url, count):
     logging.basicConfig(level="WARNING", stream=sys.stderr)
     store = MemoryStore()
-    sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK), remember_names=0)
-    dispatcher = Dispatcher(
+    sender = HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK), remember_names=0)
+    delivery = DeliveryService(
         store=store, transport=sender, clock=SystemClock(), chance=SystemChance()
     )
     callbacks = [a_callback(sid=f"CB{number:032}", url=url) for number in range(count)]
     await store.transact(lambda tx: tx.accounts.add(an_account(), []))
     await store.transact(lambda tx: [tx.callbacks.add(one) for one in callbacks])
-    await dispatcher.recover()
-    running = asyncio.create_task(dispatcher.run())
-    while dispatcher.unfinished:
+    await delivery.recover()
+    running = asyncio.create_task(delivery.run())
+    while delivery.unfinished:
         await asyncio.sleep(0.05)
     for one in callbacks:
         kept, rows = await store.transact(
@@ -83,7 +83,7 @@ async def test_no_callback_fails_for_want_of_descriptors_and_none_is_attempted()
     assert requests == COUNT
     lines = [line for line in errors.decode().splitlines() if "callbacks wait" in line]
     assert lines == [
-        "WARNING:ringback.engine.dispatcher:callbacks wait, and nothing of them is lost:"
+        "WARNING:ringback.engine.fair_scheduler:callbacks wait, and nothing of them is lost:"
         " Too many open files"
     ]
 
@@ -125,8 +125,8 @@ async def test_what_this_machine_lacks_is_told_apart_from_what_a_receiver_does(
     number: int, failure: Failure
 ) -> None:
     network = ShortNetwork(number)
-    sender = Sender(stopwatch=stopwatch, network=network, resolve=resolve_to("198.18.0.1"))
-    sender = Sender(
+    sender = HttpSender(stopwatch=stopwatch, network=network, resolve=resolve_to("198.18.0.1"))
+    sender = HttpSender(
         stopwatch=stopwatch, guard=Guard(LOOPBACK), network=network, resolve=resolve_to("127.0.0.1")
     )
     exchange = await sender.send(post("http://a.example/"), limits=LIMITS)
@@ -136,7 +136,7 @@ async def test_what_this_machine_lacks_is_told_apart_from_what_a_receiver_does(
 
 async def test_idle_connections_are_closed_for_what_they_hold() -> None:
     async with RecordingReceiver() as one, RecordingReceiver() as other:
-        sender = Sender(
+        sender = HttpSender(
             stopwatch=stopwatch, guard=Guard(LOOPBACK), network=ShortNetwork(errno.EMFILE, after=1)
         )
         assert (await sender.send(post(one.url()), limits=LIMITS)).outcome == Delivered(200)
@@ -151,7 +151,7 @@ async def test_a_look_up_without_descriptors_is_no_failure_of_the_name() -> None
     def ask(host: str) -> list[str]:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    sender = Sender(stopwatch=stopwatch, resolve=SystemLookUps(ask))
+    sender = HttpSender(stopwatch=stopwatch, resolve=SystemResolver(ask))
     exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
     assert exchange.outcome == Unreachable(Failure.SHORTAGE, "Too many open files")
 
@@ -162,8 +162,8 @@ async def test_a_look_up_without_a_thread_is_no_failure_of_the_name(
     def start(self: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("ringback.engine.lookup.Thread.start", start)
-    sender = Sender(stopwatch=stopwatch)
+    monkeypatch.setattr("ringback.http_client.system_resolver.Thread.start", start)
+    sender = HttpSender(stopwatch=stopwatch)
     exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
     assert failure_of(exchange) is Failure.SHORTAGE
 
@@ -177,7 +177,7 @@ async def test_an_address_to_which_no_way_leads_is_the_receivers(
 
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(type(loop), "sock_connect", connect)
-    sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
+    sender = HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
     no_port = await sender.send(post("http://127.0.0.1/"), limits=LIMITS)
     assert failure_of(no_port) is Failure.NO_LOCAL_PORT
     monkeypatch.setattr(socket.socket, "connect", lambda *_: (_ for _ in ()).throw(OSError(99, "")))

@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import pytest
 import uvloop
@@ -12,12 +10,10 @@ import uvloop
 from ringback.core.addresses import LOOPBACK
 from ringback.core.guard import Guard
 from ringback.core.outcome import Delivered, Failure
-from ringback.engine import pool as pool_module
-from ringback.engine.connection import HttpConnection
-from ringback.engine.dispatcher import Dispatcher
-from ringback.engine.pool import KeepAlive, Pool
-from ringback.engine.sender import Sender
+from ringback.engine.delivery_service import DeliveryService
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
+from ringback.http_client.connection_pool import KeepAliveLimits
+from ringback.http_client.http_sender import HttpSender
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import ACCOUNT_SID, VAULT, a_callback, an_account
 from tests.receivers import OK, RecordingReceiver, answer_and_close
@@ -28,8 +24,10 @@ COUNT = 500
 
 
 @pytest.fixture
-async def sender() -> AsyncIterator[Sender]:
-    sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK), keep_alive=KeepAlive(seconds=3600))
+async def sender() -> AsyncIterator[HttpSender]:
+    sender = HttpSender(
+        stopwatch=stopwatch, guard=Guard(LOOPBACK), keep_alive=KeepAliveLimits(seconds=3600)
+    )
     yield sender
     await sender.close()
 
@@ -37,8 +35,8 @@ async def sender() -> AsyncIterator[Sender]:
 async def deliver_all(folder: Path) -> tuple[list[str], int, int]:
     """Return how the callbacks ended, and how many attempts and requests there were."""
     store = SqliteStore.open(folder / "ringback.db", VAULT)
-    sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
-    dispatcher = Dispatcher(
+    sender = HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
+    delivery = DeliveryService(
         store=store, transport=sender, clock=SystemClock(), chance=SystemChance()
     )
     async with RecordingReceiver(answer=lambda _: answer_and_close(OK)) as receiver:
@@ -47,9 +45,9 @@ async def deliver_all(folder: Path) -> tuple[list[str], int, int]:
         ]
         await store.transact(lambda tx: tx.accounts.add(an_account(), []))
         await store.transact(lambda tx: [tx.callbacks.add(one) for one in callbacks])
-        await dispatcher.recover()
-        async with asyncio.timeout(60), running(dispatcher.run):
-            while dispatcher.unfinished:  # noqa: ASYNC110 (it rings no bell at its end)
+        await delivery.recover()
+        async with asyncio.timeout(60), running(delivery.run):
+            while delivery.unfinished:  # noqa: ASYNC110 (it rings no bell at its end)
                 await asyncio.sleep(0.01)
         await sender.close()
         requests = len(receiver.requests)
@@ -73,7 +71,9 @@ def test_none_of_many_callbacks_fails_even_without_retries(
     assert requests <= rows
 
 
-async def test_a_connection_that_was_closed_before_the_request_is_not_used(sender: Sender) -> None:
+async def test_a_connection_that_was_closed_before_the_request_is_not_used(
+    sender: HttpSender,
+) -> None:
     # The next request follows in the very step in which the answer is there, as a worker's does:
     # the loop had no chance yet to read the end that came right behind the answer.
     async with RecordingReceiver(answer=lambda _: answer_and_close(OK)) as receiver:
@@ -92,7 +92,7 @@ async def test_a_connection_that_was_closed_before_the_request_is_not_used(sende
 
 
 async def test_a_fresh_request_leaves_by_a_new_connection_though_one_is_kept(
-    sender: Sender,
+    sender: HttpSender,
 ) -> None:
     async with RecordingReceiver() as receiver:
         await sender.send(post(receiver.url()), limits=LIMITS)
@@ -102,7 +102,7 @@ async def test_a_fresh_request_leaves_by_a_new_connection_though_one_is_kept(
 
 
 async def test_what_was_sent_over_a_connection_that_is_closed_meanwhile_is_still_stale(
-    sender: Sender,
+    sender: HttpSender,
 ) -> None:
     async def close(writer: asyncio.StreamWriter) -> None:
         writer.close()
@@ -111,17 +111,3 @@ async def test_what_was_sent_over_a_connection_that_is_closed_meanwhile_is_still
         await sender.send(post(receiver.url()), limits=LIMITS)
         exchange = await sender.send(post(receiver.url()), limits=LIMITS)
         assert failure_of(exchange) is Failure.STALE
-
-
-def test_of_so_many_it_is_known_that_their_connections_end_the_latest(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    @dataclass(eq=False)
-    class Lost:
-        peer: str
-
-    monkeypatch.setattr(pool_module, "_MOST_CLOSERS", 3)
-    pool = Pool(KeepAlive())
-    for peer in "abcbde":
-        pool.lost(cast("HttpConnection", Lost(peer)))
-    assert "".join(map(str, pool._closers)) == "bde"

@@ -17,12 +17,12 @@ import asyncio, sys
 from ringback.core.addresses import LOOPBACK
 from ringback.core.connection import Limits
 from ringback.core.guard import Guard
-from ringback.engine.sender import Sender
+from ringback.http_client.http_sender import HttpSender
 from ringback.engine.system import stopwatch
 from tests.sending import post
 
 async def main(url, count, read):
-    sender = Sender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
+    sender = HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
     limits = Limits(connect=10, read=read, total=10)
     sends = [sender.send(post(url), limits=limits) for _ in range(count)]
     for exchange in await asyncio.gather(*sends):

@@ -12,17 +12,15 @@ from pathlib import Path
 import pytest
 import trustme
 import uvloop
-from cryptography.hazmat.primitives import serialization
 
 from ringback.core.addresses import LOOPBACK
-from ringback.core.callback import Exchange
-from ringback.core.errors import Unusable
 from ringback.core.guard import Guard
+from ringback.core.http_exchange import Exchange
 from ringback.core.outcome import Delivered, Failure
-from ringback.engine.network import SystemNetwork
-from ringback.engine.sender import Sender
 from ringback.engine.system import stopwatch
-from ringback.engine.tls import Tls, TlsFailed, check_name
+from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.tls import ClientTls
 from tests.receivers import ReceivedRequest, RecordingReceiver, Reply, drip_in_parts
 from tests.sending import LIMITS, failure_of, post, resolve_to, why_of
 from tests.tls import server_side
@@ -44,8 +42,8 @@ def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
     return tmp_path / "ca.pem"
 
 
-def sender_with(tls: Tls, *addresses: str) -> Sender:
-    return Sender(
+def sender_with(tls: ClientTls, *addresses: str) -> HttpSender:
+    return HttpSender(
         stopwatch=stopwatch,
         guard=Guard(LOOPBACK),
         network=SystemNetwork(tls),
@@ -54,14 +52,14 @@ def sender_with(tls: Tls, *addresses: str) -> Sender:
 
 
 @pytest.fixture
-async def trusting(ca_file: Path) -> AsyncIterator[Sender]:
-    sender = sender_with(Tls(ca_files=[ca_file]))
+async def trusting(ca_file: Path) -> AsyncIterator[HttpSender]:
+    sender = sender_with(ClientTls(ca_files=[ca_file]))
     yield sender
     await sender.close()
 
 
 class TestAConnection:
-    async def test_carries_many_requests(self, trusting: Sender, authority: trustme.CA) -> None:
+    async def test_carries_many_requests(self, trusting: HttpSender, authority: trustme.CA) -> None:
         tls = server_side(authority.issue_cert("hooks.example"))
         async with RecordingReceiver(tls=tls) as receiver:
             for host in ("hooks.example", "hooks.example", "hooks.example."):
@@ -70,7 +68,7 @@ class TestAConnection:
             assert receiver.requests[0].headers[0] == f"Host: hooks.example:{receiver.port}"
             assert receiver.connections == 2, "one for each spelling of the host"
 
-    async def test_is_timed(self, trusting: Sender, authority: trustme.CA) -> None:
+    async def test_is_timed(self, trusting: HttpSender, authority: trustme.CA) -> None:
         tls = server_side(authority.issue_cert("hooks.example"))
         async with RecordingReceiver(tls=tls) as receiver:
             url = receiver.url(host="hooks.example")
@@ -80,7 +78,7 @@ class TestAConnection:
             assert exchange.local_address == "127.0.0.1"
 
     async def test_of_an_address_is_verified_too(
-        self, trusting: Sender, authority: trustme.CA
+        self, trusting: HttpSender, authority: trustme.CA
     ) -> None:
         async with RecordingReceiver(tls=server_side(authority.issue_cert("127.0.0.1"))) as it:
             exchange = await trusting.send(post(it.url()), limits=LIMITS)
@@ -89,7 +87,7 @@ class TestAConnection:
     @pytest.mark.parametrize("fragment", ["", "#sni=n"])
     @pytest.mark.parametrize("host", ["hooks.example", "127.0.0.1"])
     async def test_with_a_certificate_for_another_name_is_certificate_name(
-        self, trusting: Sender, authority: trustme.CA, host: str, fragment: str
+        self, trusting: HttpSender, authority: trustme.CA, host: str, fragment: str
     ) -> None:
         tls = server_side(authority.issue_cert("elsewhere.example"))
         exchange = await self.refused(trusting, tls, host, fragment)
@@ -97,7 +95,7 @@ class TestAConnection:
 
     @pytest.mark.parametrize("fragment", ["", "#sni=n"])
     async def test_with_an_expired_certificate_is_certificate_expired(
-        self, trusting: Sender, authority: trustme.CA, fragment: str
+        self, trusting: HttpSender, authority: trustme.CA, fragment: str
     ) -> None:
         long_ago = datetime(2020, 1, 1, tzinfo=UTC)
         tls = server_side(authority.issue_cert("hooks.example", not_after=long_ago))
@@ -107,27 +105,27 @@ class TestAConnection:
 
     @pytest.mark.parametrize("fragment", ["", "#sni=n"])
     async def test_with_a_certificate_of_a_stranger_is_certificate_untrusted(
-        self, trusting: Sender, fragment: str
+        self, trusting: HttpSender, fragment: str
     ) -> None:
         tls = server_side(trustme.CA().issue_cert("hooks.example"))
         exchange = await self.refused(trusting, tls, "hooks.example", fragment)
         assert failure_of(exchange) is Failure.CERTIFICATE_UNTRUSTED
 
-    async def test_with_somebody_who_speaks_none_is_tls(self, trusting: Sender) -> None:
+    async def test_with_somebody_who_speaks_none_is_tls(self, trusting: HttpSender) -> None:
         async def speak_plainly(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
             writer.close()
 
         assert await failure_of_handshake(trusting, speak_plainly) is Failure.TLS
 
-    async def test_with_somebody_who_hangs_up_is_tls(self, trusting: Sender) -> None:
+    async def test_with_somebody_who_hangs_up_is_tls(self, trusting: HttpSender) -> None:
         async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.close()
 
         assert await failure_of_handshake(trusting, hang_up) is Failure.TLS
 
     async def refused(
-        self, sender: Sender, tls: ssl.SSLContext, host: str, fragment: str
+        self, sender: HttpSender, tls: ssl.SSLContext, host: str, fragment: str
     ) -> Exchange:
         async with RecordingReceiver(tls=tls) as receiver:
             url = receiver.url("/" + fragment, host=host)
@@ -158,7 +156,7 @@ class TestTheNameOfTheHost:
         tls.sni_callback = lambda connection, name, context: names.append(name)
 
         async def story() -> None:
-            sender = sender_with(Tls(ca_files=[ca_file]))
+            sender = sender_with(ClientTls(ca_files=[ca_file]))
             async with RecordingReceiver(tls=tls) as receiver:
                 url = receiver.url(f"/{fragment}", host="hooks.example.")
                 for _ in range(2):
@@ -172,7 +170,7 @@ class TestTheNameOfTheHost:
         assert names == [said]
 
     async def test_said_and_unsaid_are_different_connections(
-        self, trusting: Sender, authority: trustme.CA
+        self, trusting: HttpSender, authority: trustme.CA
     ) -> None:
         tls = server_side(authority.issue_cert("hooks.example"))
         async with RecordingReceiver(tls=tls) as receiver:
@@ -180,54 +178,6 @@ class TestTheNameOfTheHost:
                 url = receiver.url(f"/{fragment}", host="hooks.example")
                 await trusting.send(post(url), limits=LIMITS)
             assert receiver.connections == 2
-
-    @pytest.mark.parametrize(
-        ("names", "host"),
-        [
-            ([("DNS", "hooks.example")], "hooks.example"),
-            ([("DNS", "Hooks.Example")], "hooks.eXample"),
-            ([("DNS", "other.example"), ("DNS", "hooks.example")], "hooks.example"),
-            ([("DNS", "*.hooks.example")], "a.hooks.example"),
-            ([("IP Address", "192.0.2.1")], "192.0.2.1"),
-            ([("IP Address", "2001:DB8:0:0:0:0:0:1\n")], "2001:db8::1"),
-        ],
-    )
-    def test_is_one_of_those_in_the_certificate(
-        self, names: list[tuple[str, str]], host: str
-    ) -> None:
-        check_name({"subjectAltName": names}, host)
-
-    @pytest.mark.parametrize(
-        ("names", "host"),
-        [
-            ([], "hooks.example"),
-            ([("DNS", "hooks.example")], "a.hooks.example"),
-            ([("DNS", "hooks.example")], "hooks.example.evil.example"),
-            ([("DNS", "*.hooks.example")], "hooks.example"),
-            ([("DNS", "*.hooks.example")], "a.b.hooks.example"),
-            ([("DNS", "*.hooks.example")], ".hooks.example"),
-            ([("DNS", "*.example")], "hooks.example"),
-            ([("DNS", "*")], "hooks.example"),
-            ([("DNS", "*.*.example")], "a.hooks.example"),
-            ([("DNS", "ho*.hooks.example")], "horse.hooks.example"),
-            ([("DNS", "a.*.example")], "a.hooks.example"),
-            ([("DNS", "hooks.example\x00.evil.example")], "hooks.example"),
-            ([("DNS", "192.0.2.1")], "192.0.2.1"),
-            ([("DNS", "*.0.2.1")], "192.0.2.1"),
-            ([("IP Address", "192.0.2.2")], "192.0.2.1"),
-            ([("IP Address", "192.0.2.1")], "hooks.example"),
-            ([("URI", "hooks.example"), ("email", "hooks.example")], "hooks.example"),
-        ],
-    )
-    def test_is_nothing_else(self, names: list[tuple[str, str]], host: str) -> None:
-        with pytest.raises(TlsFailed, match=f"the certificate is not for {host}") as refused:
-            check_name({"subjectAltName": names}, host)
-        assert refused.value.failure is Failure.CERTIFICATE_NAME
-
-    def test_is_not_a_common_name(self) -> None:
-        subject = ((("commonName", "hooks.example"),),)
-        with pytest.raises(TlsFailed):
-            check_name({"subject": subject}, "hooks.example")
 
 
 class TestTheClientCertificate:
@@ -251,7 +201,7 @@ class TestTheClientCertificate:
     async def test_is_shown_to_those_who_ask(
         self, asking: ssl.SSLContext, ca_file: Path, certificate: Path, fragment: str
     ) -> None:
-        tls = Tls(
+        tls = ClientTls(
             ca_files=[ca_file],
             client_certificate=certificate,
             client_key=certificate.with_suffix(".key"),
@@ -280,7 +230,7 @@ class TestTheClientCertificate:
                 is_over.wait(timeout=10)
 
         async def story(port: int) -> Exchange:
-            sender = sender_with(Tls(ca_files=[ca_file]))
+            sender = sender_with(ClientTls(ca_files=[ca_file]))
             url = f"https://hooks.example:{port}/"
             exchange = await sender.send(post(url), limits=LIMITS)
             await sender.close()
@@ -296,68 +246,14 @@ class TestTheClientCertificate:
         assert "the receiver refused the TLS connection" in why_of(exchange)
         assert "certificate required" in why_of(exchange)
 
-    def test_may_have_its_key_in_its_own_file(self, authority: trustme.CA, tmp_path: Path) -> None:
-        both = authority.issue_cert("sender.example").private_key_and_cert_chain_pem
-        both.write_to_path(str(tmp_path / "both.pem"))
-        Tls(client_certificate=tmp_path / "both.pem")
-
-    def test_without_a_file_is_unusable(self, certificate: Path, tmp_path: Path) -> None:
-        with pytest.raises(Unusable, match=r"gone\.pem can't be read: No such file or directory"):
-            Tls(client_certificate=tmp_path / "gone.pem")
-        with pytest.raises(Unusable, match=r"gone\.key can't be read"):
-            Tls(client_certificate=certificate, client_key=tmp_path / "gone.key")
-
-    def test_with_the_key_of_another_is_unusable(
-        self, certificate: Path, authority: trustme.CA, tmp_path: Path
-    ) -> None:
-        other = tmp_path / "other.key"
-        authority.issue_cert("other.example").private_key_pem.write_to_path(str(other))
-        with pytest.raises(Unusable, match=r"client\.pem with the key .*other\.key can't be used"):
-            Tls(client_certificate=certificate, client_key=other)
-
-    def test_that_is_none_is_unusable(self, tmp_path: Path) -> None:
-        (tmp_path / "odd.pem").write_text("not a certificate\n")
-        with pytest.raises(Unusable, match=r"odd\.pem.*must be in PEM and belong together"):
-            Tls(client_certificate=tmp_path / "odd.pem")
-
-    def test_with_an_encrypted_key_is_unusable(
-        self, authority: trustme.CA, certificate: Path, tmp_path: Path
-    ) -> None:
-        plain = certificate.with_suffix(".key").read_bytes()
-        key = serialization.load_pem_private_key(plain, password=None)
-        locked = tmp_path / "locked.key"
-        locked.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.BestAvailableEncryption(b"hunter2"),
-            )
-        )
-        with pytest.raises(Unusable, match=r"locked\.key is encrypted"):
-            Tls(client_certificate=certificate, client_key=locked)
-
-    def test_that_is_a_key_alone_is_unusable(self, certificate: Path) -> None:
-        with pytest.raises(Unusable, match="has no certificate to go with it"):
-            Tls(client_key=certificate)
-
 
 class TestAFileOfAuthorities:
-    def test_that_is_not_there_is_unusable(self, tmp_path: Path) -> None:
-        with pytest.raises(Unusable, match=r"the file .*gone\.pem can't be read"):
-            Tls(ca_files=[tmp_path / "gone.pem"])
-
-    @pytest.mark.parametrize("content", ["", "not a certificate\n"])
-    def test_that_holds_none_is_unusable(self, tmp_path: Path, content: str) -> None:
-        (tmp_path / "odd.pem").write_text(content)
-        with pytest.raises(Unusable, match=r"the CA file .*odd\.pem can't be used: .*in PEM"):
-            Tls(ca_files=[tmp_path / "odd.pem"])
-
     async def test_may_be_one_of_several(
         self, authority: trustme.CA, ca_file: Path, tmp_path: Path
     ) -> None:
         other = trustme.CA()
         other.cert_pem.write_to_path(str(tmp_path / "other.pem"))
-        sender = sender_with(Tls(ca_files=[ca_file, tmp_path / "other.pem"]))
+        sender = sender_with(ClientTls(ca_files=[ca_file, tmp_path / "other.pem"]))
         for signer in (authority, other):
             tls = server_side(signer.issue_cert("hooks.example"))
             async with RecordingReceiver(tls=tls) as receiver:
@@ -382,7 +278,7 @@ def test_answers_read_into_one_buffer_do_not_mix(
         return drip_in_parts(head + request.body, of=4000)
 
     async def story() -> list[bytes | None]:
-        sender = sender_with(Tls(ca_files=[ca_file]))
+        sender = sender_with(ClientTls(ca_files=[ca_file]))
         async with RecordingReceiver(answer=echo, tls=tls) as receiver:
             url = receiver.url(host="hooks.example")
             sends = [sender.send(post(url, body), limits=LIMITS) for body in bodies]
@@ -395,7 +291,7 @@ def test_answers_read_into_one_buffer_do_not_mix(
 
 
 async def failure_of_handshake(
-    sender: Sender,
+    sender: HttpSender,
     behave: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> Failure | None:
     server = await asyncio.start_server(behave, "127.0.0.1", 0)

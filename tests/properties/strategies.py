@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from ringback.core.account import Account
 from ringback.core.callback import Callback
+from ringback.core.callback_url import Method
 from ringback.core.form import encode
-from ringback.core.method import Method
 from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown, Unreachable
+from ringback.core.policy.source_policy import Source
 from ringback.core.schedule import Schedule
-from ringback.core.source import Source
 from tests.fakes import a_callback, an_account
 
 # All that a URL may hold, less what ends the part.

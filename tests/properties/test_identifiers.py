@@ -5,10 +5,10 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.core.device_address import device_address
 from ringback.core.infrastructure import BUILT_IN
+from ringback.core.policy.source_policy import Source
 from ringback.core.sids import Kind, is_sid, make_sid
-from ringback.core.source import Source
+from ringback.core.simulation import device_address
 from ringback.core.supersim.esim_profile import make_iccid, make_matching_id
 from ringback.core.tokens import KORE_TOKEN, TWILIO_TOKEN, is_token
 from tests.properties.strategies import any_text, sixteen_bytes, sources

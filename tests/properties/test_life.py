@@ -14,16 +14,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.calendar import months_after
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.message import MESSAGE_MOVES, MessageStatus, PayloadType
-from ringback.core.method import Method
-from ringback.core.months import months_after
-from ringback.core.supersim.billing import PeriodType
 from ringback.core.supersim.command import IP_MOVES, IpStatus
 from ringback.core.supersim.esim_profile import ESIM_MOVES, EsimStatus
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.settings_update import SETTINGS_MOVES, SettingsStatus
 from ringback.core.supersim.sim import MOVES, REQUESTABLE, Sim, SimStatus
+from ringback.core.supersim.usage import PeriodType
 from ringback.core.task import Task
 from ringback.operations.scenarios import choose_scenario
 from ringback.operations.supersim.commands import NewDatagram, NewSms, send_datagram, send_sms
@@ -36,8 +35,8 @@ from ringback.operations.supersim.devices import (
 from ringback.operations.supersim.esim_profiles import Order, order_esim_profile
 from ringback.operations.supersim.sims import Updated, UpdateRequest, register_sim, update_sim
 from ringback.ports import Transaction
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, TAKES, a_fleet, a_profile
+from tests.memory_store import MemoryTransaction
 from tests.properties.walking import CHILD, Walk, pauses, picks, scenarios, urls
 
 CONNECTED: Final = (SimStatus.READY, SimStatus.ACTIVE)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from ringback.core.account import Account
 from ringback.core.callback import Callback
+from ringback.core.callback_url import Method
 from ringback.core.form import encode
-from ringback.core.method import Method
+from ringback.core.policy.source_policy import Source
 from ringback.core.rendering import render
-from ringback.core.source import Source
 from tests.fakes import NOW, a_callback
 from tests.properties.strategies import accounts, callbacks, methods, parameters, sources, urls
 

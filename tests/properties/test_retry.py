@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ringback.core.callback import CallbackStatus, Progress, advance, begin, put_back
 from ringback.core.connection import limits_of
 from ringback.core.outcome import GONE, Delivered, Failure, Outcome, Refused, Unknown, Unreachable
+from ringback.core.policy.source_policy import Source
 from ringback.core.retry import (
     Decision,
     Done,
@@ -21,7 +22,6 @@ from ringback.core.retry import (
     time_left,
 )
 from ringback.core.schedule import LONGEST_WAIT, Schedule
-from ringback.core.source import Source
 from tests.fakes import NOW, a_callback
 from tests.properties.strategies import any_text, chances, outcomes, schedules, sources, urls
 

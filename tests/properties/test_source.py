@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.core.source import BOTH, NOTICE, Hold, Phase, Policy, Source
+from ringback.core.policy.source_policy import BOTH, NOTICE, Hold, Phase, Policy, Source
 from tests.properties.strategies import any_text, sources, urls
 
 instants = st.datetimes(

@@ -4,9 +4,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ringback.core.calendar import months_after
 from ringback.core.errors import Invalid
 from ringback.core.metering import total_between, when_used
-from ringback.core.months import months_after
 from ringback.core.supersim.usage import DataSession, Granularity, Group, plan_query
 from tests.fakes import NOW
 from tests.unit.core.builders import a_session

@@ -7,10 +7,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from ringback.core.errors import Invalid, NotFound
 from ringback.core.webhook_secret import SecretStatus
-from ringback.engine.keyring import Keyring
 from ringback.operations.webhook_secrets import change_secret, create_secret
-from ringback.stores.memory import MemoryTransaction
-from tests.fakes import ACCOUNT_SID, NOW, SeededChance, an_account
+from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_moment, an_account
+from tests.memory_store import MemoryTransaction
 
 ACTIVE, PENDING = SecretStatus.ACTIVE, SecretStatus.PENDING
 NAMES = st.sampled_from([None, "a", "b", ""])
@@ -44,9 +43,7 @@ class Secrets(RuleBasedStateMachine):
                 self.tx,
                 account,
                 name or "",
-                now=self.now,
-                chance=self.chance,
-                keyring=Keyring(),
+                a_moment(now=self.now, chance=self.chance),
             )
         except Invalid:
             assert not name
@@ -69,8 +66,7 @@ class Secrets(RuleBasedStateMachine):
                 secret_id,
                 name=name,
                 status=status,
-                now=self.now,
-                keyring=Keyring(),
+                moment=a_moment(now=self.now),
             )
         except NotFound:
             assert had is None

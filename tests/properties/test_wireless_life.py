@@ -14,12 +14,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
+from ringback.core.calendar import months_after
 from ringback.core.callback import Callback
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.listener import NOBODY, Hook, Listener
 from ringback.core.message import MessageStatus, PayloadType
-from ringback.core.method import Method
-from ringback.core.months import months_after
 from ringback.core.scenario import SCENARIOS, Scenario, Step
 from ringback.core.task import Task
 from ringback.core.wireless.command import Command
@@ -36,8 +35,8 @@ from ringback.operations.wireless.sims import (
     update_sim,
 )
 from ringback.ports import Transaction
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, TAKES
+from tests.memory_store import MemoryTransaction
 from tests.properties.walking import CHILD, DAY, HOUR, Walk, pauses, picks, urls
 from tests.wireless_fakes import a_rate_plan
 

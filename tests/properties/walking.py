@@ -8,7 +8,7 @@ import asyncio
 import copy
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import is_dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
@@ -17,16 +17,15 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from ringback.carrier.simulated import SimulatedCarrier
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.errand import Errand
 from ringback.core.errors import RequestRefused
 from ringback.core.scenario import SCENARIOS, Ending
-from ringback.core.task import Later, Task
-from ringback.engine.progress import Progress
-from ringback.operations.life import Life
+from ringback.core.task import BeginResult, Task
+from ringback.engine.task_runner import TaskRunner
 from ringback.operations.moment import Moment
-from ringback.ports import Transaction
-from ringback.stores.memory import MemoryStore, MemoryTransaction
+from ringback.operations.task_handlers import TASK_HANDLERS
+from ringback.ports import TaskHandler, Transaction
 from tests.fakes import ACCOUNT_SID, TAKES, FakeClock, SeededChance, a_moment, an_account
+from tests.memory_store import MemoryStore, MemoryTransaction
 
 T = TypeVar("T")
 
@@ -43,49 +42,25 @@ pauses = st.none() | st.sampled_from([TAKES, 2 * TAKES, HOUR, DAY, 3 * DAY, 40 *
 scenarios = st.none() | st.sampled_from(list(SCENARIOS.values()))
 
 
-class SharingTables(MemoryTransaction):
-    """Tables whose copies share what never changes, since there are many copies."""
+class WatchedHandlers:
+    """Hand on to the handlers of tasks; each ending is looked at within its transaction."""
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "SharingTables":
-        memo |= {id(one): one for one in _frozen_in(self)}
-        copied = SharingTables()
-        vars(copied).update(copy.deepcopy(vars(self), memo))
-        return copied
-
-
-def _frozen_in(tables: object) -> Iterator[object]:
-    for value in vars(tables).values():
-        match value:
-            case dict():
-                yield from filter(_is_frozen, value.values())
-            case list():
-                yield from filter(_is_frozen, value)
-            case _ if hasattr(value, "__dict__"):
-                yield from _frozen_in(value)
-            case _:
-                pass
-
-
-def _is_frozen(value: Any) -> bool:
-    return isinstance(value, tuple) or (is_dataclass(value) and value.__hash__ is not None)
-
-
-class WatchedLife:
-    """Answers `ports.LifeCycle` by handing on; each ending is looked at within its transaction."""
-
-    def __init__(self, life: Life, observe: Callable[[Transaction, Task], None]) -> None:
-        self._life = life
+    def __init__(self, observe: Callable[[Transaction, Task], None]) -> None:
         self._observe = observe
         self.failures = list[Exception]()
+        self.table = {step: self._watched(one) for step, one in TASK_HANDLERS.items()}
 
-    def begin(self, tx: Transaction, task: Task) -> Errand | Ending | Later | None:
-        with self._noted():
-            return self._life.begin(tx, task)
+    def _watched(self, handler: TaskHandler[Moment]) -> TaskHandler[Moment]:
+        def begin(tx: Transaction, task: Task, moment: Moment) -> BeginResult:
+            with self._noted():
+                return handler.begin(tx, task, moment)
 
-    def end(self, tx: Transaction, task: Task, ending: Ending) -> None:
-        with self._noted():
-            self._life.end(tx, task, ending)
-            self._observe(tx, task)
+        def end(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+            with self._noted():
+                handler.end(tx, task, ending, moment)
+                self._observe(tx, task)
+
+        return TaskHandler(begin, end)
 
     @contextmanager
     def _noted(self) -> Iterator[None]:
@@ -105,10 +80,13 @@ class Walk(RuleBasedStateMachine):
         self.clock = FakeClock()
         self.chance = SeededChance()
         self.store = MemoryStore()
-        self.store._tables = SharingTables()
-        self.life = WatchedLife(Life(self.moment), self.observe)
-        self.progress = Progress(
-            store=self.store, carrier=SimulatedCarrier(), life=self.life, clock=self.clock
+        self.handlers = WatchedHandlers(self.observe)
+        self.task_runner = TaskRunner(
+            store=self.store,
+            carrier=SimulatedCarrier(),
+            handlers=self.handlers.table,
+            context=self.moment,
+            clock=self.clock,
         )
         self.run(self.store.transact(self.set_up))
 
@@ -188,5 +166,5 @@ class Walk(RuleBasedStateMachine):
         self.all_is_done()
 
     def step(self) -> None:
-        assert self.run(self.progress.step()), "a task is due, and is never done"
-        assert self.life.failures == []
+        assert self.run(self.task_runner.step()), "a task is due, and is never done"
+        assert self.handlers.failures == []

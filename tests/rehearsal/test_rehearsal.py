@@ -13,9 +13,9 @@ import pytest
 from ringback.core.callback import UNDELIVERED, Callback
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
-from ringback.core.source import Source
-from ringback.engine.sender import Sender
+from ringback.core.policy.source_policy import Source
 from ringback.engine.system import SystemChance
+from ringback.http_client.http_sender import HttpSender
 from ringback.migration.applying import Ended, Move, News, Stopped, Watching
 from ringback.migration.canary import look_at
 from ringback.migration.journal import Journal, journal_of
@@ -38,7 +38,7 @@ class ReceiverGate:
     """Answers `Gate` by the probe's quick look, as `ringback migrate apply` has it."""
 
     record: StoreRecord
-    sender: Sender
+    sender: HttpSender
 
     async def check(self, entry: Entry) -> str | None:
         account = await self.record.account(entry.place.account_sid or "")

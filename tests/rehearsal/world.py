@@ -20,9 +20,9 @@ from ringback.migration.selecting import rank
 from ringback.operations.accounts import create_account
 from ringback.operations.supersim.devices import receive_datagram, receive_sms
 from ringback.ports import Clock, Transaction
-from ringback.settings import Command, load
+from ringback.settings import SettingsCommand, load
 from ringback.wiring import Parts
-from tests.fakes import SeededChance, a_fleet, a_profile, a_sim
+from tests.fakes import SeededChance, a_fleet, a_moment, a_profile, a_sim
 from tests.rehearsal.receivers import EVENT, Kind, ManyReceivers
 
 START = datetime(2024, 10, 1, tzinfo=UTC)
@@ -146,7 +146,7 @@ async def a_world(folder: Path) -> AsyncGenerator[World]:
         "schedule": "5s,5m",
         "per_destination": "500",  # they all have the same address
     }
-    settings = load(flags, {}, command=Command.SERVE)
+    settings = load(flags, {}, command=SettingsCommand.SERVE)
     async with ManyReceivers() as receivers:
         parts = await Parts.start(settings, clock=clock, chance=chance)
         try:
@@ -162,7 +162,7 @@ def _configure(tx: Transaction, world: World, chance: SeededChance) -> None:
     numbers = iter(range(URLS))
     for index in range(ACCOUNTS):
         name = f"customer {index}"
-        account = create_account(tx, name=name, now=START, chance=chance).account
+        account = create_account(tx, name=name, moment=a_moment(now=START, chance=chance)).account
         world.accounts.append(account)
         profile = make_sid(SidKind.NETWORK_ACCESS_PROFILE, chance.bytes(16))
         tx.supersim.access_profiles.add(

@@ -3,24 +3,19 @@
 from collections.abc import Callable
 from datetime import timedelta
 from random import Random
-from typing import Final
 
 from ringback.core.account import Account
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, compose
 from ringback.core.callback import UNDELIVERED, Callback, CallbackStatus, discard, replay
 from ringback.core.callback_text import write_new
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Invalid, Overloaded, StoreUnavailable
-from ringback.core.method import Method
+from ringback.core.policy.source_policy import NOTICE
 from ringback.core.schedule import Schedule
-from ringback.core.source import NOTICE
-from ringback.core.transition import Transition
 from ringback.ports import BatchIntake, CallbackFilter, Chance, Intake, Store, Transaction
 from tests.simulation.loop import SimClock
 from tests.simulation.plan import Asked, Plan, Request
 from tests.simulation.watch import Watch
-
-_TRANSITION: Final = Transition(NOTICE)
 
 
 class Customers:
@@ -140,7 +135,7 @@ class Customers:
             account_sid=account.sid,
             to=CallbackUrl.parse(url),
             method=Method(asked.method),
-            transition=_TRANSITION,
+            policy=NOTICE,
             chance=self._chance.bytes(ANNOUNCEMENT_BYTES),
             now=self._clock.now(),
             due=due,

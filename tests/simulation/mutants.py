@@ -11,31 +11,35 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count, islice
-from typing import Any, Final
+from typing import Any, Final, cast
 from unittest.mock import patch
 
 from ringback.core import retry
-from ringback.core.callback import Attempt, Callback, Exchange, Progress, settle
-from ringback.core.connection import Limits
+from ringback.core.callback import Attempt, Callback, Progress, settle
+from ringback.core.connection import Connection, Limits
 from ringback.core.guard import Guard
+from ringback.core.http_exchange import Exchange, OutgoingRequest
 from ringback.core.outcome import Delivered, Failure, Outcome, Unknown, Unreachable
-from ringback.core.rendering import OutgoingRequest, render
-from ringback.core.retry import Decision, Done, decide
+from ringback.core.rendering import render
+from ringback.core.retry import Decision, Done, Round, decide
 from ringback.core.schedule import Schedule
-from ringback.engine import batch_intake, connection, courier, dispatcher, letter
+from ringback.engine import batch_intake, callback_sender, delivery_loop, due_callbacks
 from ringback.engine.backlog import Backlog
 from ringback.engine.batch_intake import BatchIntake
 from ringback.engine.bell import Bell
-from ringback.engine.courier import Carried, Courier
-from ringback.engine.dispatcher import Dispatcher
-from ringback.engine.fair_turns import FairTurns
-from ringback.engine.intake import Intake
-from ringback.engine.lanes import Lanes
+from ringback.engine.callback_sender import CallbackSender
+from ringback.engine.delivery_loop import DeliveryLoop
+from ringback.engine.delivery_service import DeliveryService
+from ringback.engine.delivery_workers import DeliveryWorkers
+from ringback.engine.enqueue import DeliveryQueue
+from ringback.engine.fair_scheduler import FairScheduler
 from ringback.engine.supervisor import Supervisor
+from ringback.http_client import http_connection
 from ringback.ports import Claim, Lane, lane_of
+from ringback.runtime.fair_semaphore import FairSemaphore
 from ringback.stores.sqlite import callbacks
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
-from ringback.stores.sqlite.columns import from_us
+from ringback.stores.sqlite.fields import from_us
 from tests.simulation.plan import Plan
 from tests.simulation.seeds import plan_of
 from tests.simulation.store import SimStore
@@ -78,14 +82,14 @@ def _mutant(
     return Mutant(breaks, patches, within, where)
 
 
-_carry = Courier._carry
-_hand = Courier.hand
+_attempt = DeliveryLoop._attempt
+_add = DeliveryWorkers.add
 _wait_after = Schedule.wait_after
-_employ = Courier._employ
-_carried = Dispatcher._carried
+_employ = DeliveryWorkers._employ
+_render_and_send = CallbackSender.render_and_send
 _change = Backlog.change
 _commit = SimStore._commit
-_failed = Lanes.failed
+_failed = FairScheduler.failed
 
 
 async def _keep_in_parts(
@@ -101,18 +105,29 @@ async def _keep_in_parts(
     return records
 
 
-async def _carry_settled_first(self: Courier, claim: Claim) -> None:
-    now = self._clock.now()
-    self._carried(Carried(claim, now, None, Exchange(Delivered(200))))
-    request = render(claim.callback, account=claim.account, at=now)
-    await self._transport.send(request, limits=claim.callback.url.connection.limits)
+class _Delivered:
+    """Takes each callback for delivered, and sends none."""
+
+    async def render_and_send(self, *_: Any, **how: Any) -> tuple[Exchange, None]:
+        return Exchange(Delivered(200)), None
+
+
+async def _attempt_settled_first(self: DeliveryLoop, claim: Claim) -> None:
+    sender, nowhere = self.sender, _Delivered()
+    self.sender = cast("CallbackSender", nowhere)
+    try:
+        await _attempt(self, claim)
+    finally:
+        self.sender = sender
+    limits = claim.callback.url.connection.limits
+    await sender.render_and_send(claim.callback, claim.account, limits=limits)
 
 
 def _open_nothing(self: SqliteCallbacks, sid: str, progress: object) -> None:
     pass
 
 
-def _keep_slots(self: Lanes, lane: Lane, *, slots: int) -> None:
+def _keep_slots(self: FairScheduler, lane: Lane, *, slots: int) -> None:
     _failed(self, lane, slots=0)
 
 
@@ -123,13 +138,13 @@ def _render_anew(callback: Callback, **how: Any) -> OutgoingRequest:
     return render(callback, **how)
 
 
-def _go_at_once(self: Intake, callback: Callback) -> bool:
-    return self._lanes.try_take(lane_of(callback), self._clock.now())
+def _go_at_once(self: DeliveryQueue, callback: Callback) -> bool:
+    return self._scheduler.try_take(lane_of(callback), self._clock.now())
 
 
-def _hand_twice(self: Courier, claim: Claim) -> None:
-    _hand(self, claim)
-    _hand(self, claim)
+def _add_twice(self: DeliveryWorkers, claim: Claim) -> None:
+    _add(self, claim)
+    _add(self, claim)
 
 
 def _believe(outcome: Outcome, **how: Any) -> Decision:
@@ -141,7 +156,7 @@ def _wait_half(self: Schedule, round_number: int, *, chance: float) -> timedelta
     return None if wait is None else wait / 2
 
 
-def _send_to_one_more(self: Courier, destination: Any) -> None:
+def _send_to_one_more(self: DeliveryWorkers, destination: Any) -> None:
     self._per_destination += 1
     try:
         _employ(self, destination)
@@ -154,27 +169,28 @@ def _report_first(self: SimStore, entries: list[Any]) -> None:
     self._later(lambda: _commit(self, []), 0.01)
 
 
-async def _put_nothing_back(self: Dispatcher) -> None:
+async def _put_nothing_back(self: DeliveryService) -> None:
     pass
 
 
-def _limit_to_half(claim: Claim, now: datetime) -> Limits:
-    limits = claim.callback.url.connection.limits
-    return limits._replace(total=limits.total / 2)
+def _limit_to_half(http_connection: Connection, round_: Round, now: datetime) -> Limits:
+    return http_connection.limits._replace(total=http_connection.limits.total / 2)
 
 
-def _carried_unanswered(self: Dispatcher, carried: Carried) -> None:
-    if isinstance(carried.exchange.outcome, Delivered):
-        lost = Exchange(Unreachable(Failure.CLOSED, "the answer got lost"))
-        carried = carried._replace(exchange=lost)
-    _carried(self, carried)
+async def _send_unanswered(
+    self: CallbackSender, *what: Any, **how: Any
+) -> tuple[Exchange, OutgoingRequest | None]:
+    exchange, request = await _render_and_send(self, *what, **how)
+    if isinstance(exchange.outcome, Delivered):
+        exchange = Exchange(Unreachable(Failure.CLOSED, "the answer got lost"))
+    return exchange, request
 
 
 def _wait_once(self: Schedule, round_number: int, *, chance: float) -> timedelta | None:
     return None if round_number else _wait_after(self, round_number, chance=chance)
 
 
-def _room_for_all(self: Lanes, state: Any) -> int:
+def _room_for_all(self: FairScheduler, state: Any) -> int:
     return self._at_once - self._taken
 
 
@@ -195,11 +211,11 @@ def _settle_as_another(attempt: Attempt, exchange: Exchange, *rest: Any, **how: 
     return settled._replace(status_code=settled.status_code and 204)
 
 
-def _stumble(self: Lanes, lane: Lane, *, slots: int) -> None:
+def _stumble(self: FairScheduler, lane: Lane, *, slots: int) -> None:
     raise KeyError(lane)
 
 
-def _may_have_all(self: FairTurns, account: str) -> bool:
+def _may_have_all(self: FairSemaphore, account: str) -> bool:
     return self.taken < self._count
 
 
@@ -213,10 +229,10 @@ def _look_through_all(self: SqliteCallbacks, lane: Lane) -> datetime | None:
     return row and from_us(row[0])
 
 
-async def _dispatch_unrecovered(self: Supervisor) -> None:
+async def _deliver_unrecovered(self: Supervisor) -> None:
     self._has_recovered.set()
-    self._dispatcher.intake.resume()
-    await self._dispatcher.run()
+    self._delivery.queue.resume()
+    await self._delivery.run()
 
 
 def _is_stopped_with_its_store_there(plan: Plan) -> bool:
@@ -233,18 +249,20 @@ def _has_silent_names(plan: Plan) -> bool:
 
 
 MUTANTS: Final = {
-    "settles before it sends": _mutant("final", (Courier, "_carry", _carry_settled_first)),
-    "tells of another answer": _mutant("true", (dispatcher, "settle", _settle_as_another)),
+    "settles before it sends": _mutant("final", (DeliveryLoop, "_attempt", _attempt_settled_first)),
+    "tells of another answer": _mutant("true", (delivery_loop, "settle", _settle_as_another)),
     "opens no row": _mutant("whole", (SqliteCallbacks, "_open", _open_nothing)),
-    "keeps slots": _mutant("ended", (Lanes, "failed", _keep_slots)),
-    "retries with a new token": _mutant("same", (letter, "render", _render_anew)),
-    "ignores deliver_at": _mutant("punctual", (Intake, "_may_go", _go_at_once)),
-    "hands a claim over twice": _mutant("logged", (Courier, "hand", _hand_twice)),
-    "takes unknown for delivered": _mutant("delivered", (dispatcher, "decide", _believe)),
+    "keeps slots": _mutant("ended", (FairScheduler, "failed", _keep_slots)),
+    "retries with a new token": _mutant("same", (callback_sender, "render", _render_anew)),
+    "ignores deliver_at": _mutant("punctual", (DeliveryQueue, "_may_go", _go_at_once)),
+    "hands a claim over twice": _mutant("logged", (DeliveryWorkers, "add", _add_twice)),
+    "takes unknown for delivered": _mutant("delivered", (delivery_loop, "decide", _believe)),
     "acknowledges before it commits": _mutant("kept", (SimStore, "_commit", _report_first)),
-    "goes on after a stop": _mutant("stopped", (Courier, "close", lambda self: None), within=60),
+    "goes on after a stop": _mutant(
+        "stopped", (DeliveryWorkers, "close", lambda self: None), within=60
+    ),
     "puts nothing back": _mutant(
-        "stopped", (Dispatcher, "_put_back_unsent", _put_nothing_back), within=100
+        "stopped", (DeliveryService, "_put_back_unsent", _put_nothing_back), within=100
     ),
     "numbers what it puts back": _mutant(
         "numbered", (callbacks, "put_back", _number_on), within=100
@@ -258,19 +276,25 @@ MUTANTS: Final = {
     "ignores rc": _mutant(
         "rounds", (retry, "_why_not_within", lambda outcome, rules, round_, now: None)
     ),
-    "halves tt": _mutant("timed", (courier, "_limits_of", _limit_to_half)),
-    "loses answers": _mutant("repeated", (Dispatcher, "_carried", _carried_unanswered)),
-    "sends one too many to a place": _mutant("bounded", (Courier, "_employ", _send_to_one_more)),
-    "gives all slots to the first": _mutant("fair", (Lanes, "_room_of", _room_for_all), within=150),
-    "recovers nothing": _mutant("ended", (Dispatcher, "_settle_left_open", lambda self, tx: 0)),
+    "halves tt": _mutant("timed", (delivery_loop, "attempt_timeouts", _limit_to_half)),
+    "loses answers": _mutant("repeated", (CallbackSender, "render_and_send", _send_unanswered)),
+    "sends one too many to a place": _mutant(
+        "bounded", (DeliveryWorkers, "_employ", _send_to_one_more)
+    ),
+    "gives all slots to the first": _mutant(
+        "fair", (FairScheduler, "_room_of", _room_for_all), within=150
+    ),
+    "recovers nothing": _mutant(
+        "ended", (DeliveryService, "_settle_left_open", lambda self, tx: 0)
+    ),
     "leaves what was left open to the next start": _mutant(
         "stopped",
-        (Dispatcher, "_settle_left_open", lambda self, tx: 0),
+        (DeliveryService, "_settle_left_open", lambda self, tx: 0),
         where=_is_stopped_with_its_store_there,
     ),
     "recovers at the start or never": _mutant(
         "ended",
-        (Supervisor, "_dispatch", _dispatch_unrecovered),
+        (Supervisor, "_deliver", _deliver_unrecovered),
         where=lambda plan: plan.full_disk,
         within=40,
     ),
@@ -284,21 +308,24 @@ MUTANTS: Final = {
         where=lambda plan: plan.is_large,
     ),
     "lets one account have all look-ups": _mutant(
-        "fair", (FairTurns, "_may_have", _may_have_all), where=_has_silent_names
+        "fair", (FairSemaphore, "_may_have", _may_have_all), where=_has_silent_names
     ),
     "lets a wrong clock's plans stand": _mutant(
-        "ended", (dispatcher, "_plan_anew", lambda tx, now: 0), where=_has_leaps, within=80
+        "ended", (due_callbacks, "_plan_anew", lambda tx, now: 0), where=_has_leaps, within=80
     ),
     "counts what it has nothing left for": _mutant(
-        "ours", (dispatcher, "SHORTAGES", frozenset[Failure]()), where=lambda plan: plan.lacks
+        "ours", (delivery_loop, "SHORTAGES", frozenset[Failure]()), where=lambda plan: plan.lacks
     ),
     "believes alarms that are late": _mutant(
-        "repeated", (connection, "_HELD_UP", math.inf), where=lambda plan: plan.freezes, within=100
+        "repeated",
+        (http_connection, "_HELD_UP", math.inf),
+        where=lambda plan: plan.freezes,
+        within=100,
     ),
     "writes no batch down": _mutant("whole", (BatchIntake, "keep", _keep_in_parts)),
     "leaves what there was of a batch": _mutant(
         "ended", (batch_intake, "_find_left", lambda tx: {})
     ),
-    "stumbles over an answer": _mutant("sound", (Lanes, "answered", _stumble)),
+    "stumbles over an answer": _mutant("sound", (FairScheduler, "answered", _stumble)),
 }
 """Broken engines by what they do."""

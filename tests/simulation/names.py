@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from random import Random
 from typing import Final
 
-from ringback.engine.lookup import SystemLookUps
+from ringback.http_client.system_resolver import SystemResolver
 from tests.simulation.loop import SimLoop
 from tests.simulation.plan import PRIVATE, Plan, is_within
 from tests.simulation.scheduler import Scheduler
@@ -19,7 +19,7 @@ _GIVES_UP: Final = 30.0
 """Seconds after which the machine waits no longer for a name server."""
 
 
-class SimLookUps(SystemLookUps):
+class SimLookUps(SystemResolver):
     """The look-ups of one process, each in a task where the real ones are in threads."""
 
     def __init__(self, names: "Names", loop: SimLoop) -> None:

@@ -12,7 +12,7 @@ from random import Random
 from typing import Protocol
 
 from ringback.core.outcome import Failure
-from ringback.engine.tls import TlsFailed
+from ringback.http_client.tls import TlsFailed
 from tests.simulation.loop import SimLoop
 from tests.simulation.plan import PRIVATE
 from tests.simulation.receivers import Answer, Part, ReceivedRequest, Receiver, Say, Welcome

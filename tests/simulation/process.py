@@ -8,23 +8,22 @@ from random import Random
 from typing import Any
 
 from ringback.carrier.simulated import SimulatedCarrier
-from ringback.core.callback import Exchange
 from ringback.core.connection import Limits as Timeouts
 from ringback.core.errors import StoreUnavailable
-from ringback.core.rendering import OutgoingRequest
+from ringback.core.http_exchange import Exchange, OutgoingRequest
+from ringback.core.infrastructure import BUILT_IN
+from ringback.core.policy.source_policy import NOTICE
 from ringback.core.simulation import Simulation
-from ringback.core.source import NOTICE
-from ringback.core.transition import Transition
 from ringback.engine.backlog import Bounds
 from ringback.engine.batch_intake import BatchIntake
-from ringback.engine.dispatcher import Dispatcher, Limits
-from ringback.engine.pool import KeepAlive
-from ringback.engine.progress import Progress
-from ringback.engine.sender import Sender
+from ringback.engine.delivery_service import DeliveryLimits, DeliveryService
 from ringback.engine.supervisor import Supervisor
-from ringback.operations.life import Life
+from ringback.engine.task_runner import TaskRunner
+from ringback.http_client.connection_pool import KeepAliveLimits
+from ringback.http_client.http_sender import HttpSender
+from ringback.operations.create_callbacks import send_callbacks
 from ringback.operations.moment import Moment
-from ringback.operations.sending import send_callbacks
+from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import Chance, Transport
 from tests.simulation.database import Database
 from tests.simulation.loop import SimClock, SimLoop
@@ -97,7 +96,7 @@ class Process:
         asyncio._set_running_loop(self.loop)
         self.store = SimStore(database, self.loop, lambda: self.is_dead)
         bounds = plan.bounds
-        self._sender = Sender(
+        self._sender = HttpSender(
             stopwatch=self.loop.time,
             network=SimNetwork(
                 scheduler=scheduler,
@@ -112,17 +111,17 @@ class Process:
             ),
             resolve=SimLookUps(names, self.loop),
             names_at_once=bounds.names_at_once,
-            keep_alive=KeepAlive(per_peer=bounds.kept_per_peer, in_all=bounds.kept_in_all),
+            keep_alive=KeepAliveLimits(per_peer=bounds.kept_per_peer, in_all=bounds.kept_in_all),
             most_open=bounds.most_open,
         )
         self._transport = WatchedTransport(self._sender, watch)
-        self.dispatcher = Dispatcher(
+        self.delivery = DeliveryService(
             store=self.store,
             transport=self._transport,
             clock=clock,
             chance=chance,
             schedule=plan.schedule,
-            limits=Limits(
+            limits=DeliveryLimits(
                 at_once=bounds.at_once,
                 per_destination=bounds.per_destination,
                 backlog=Bounds(bounds.backlog, bounds.backlog),
@@ -134,9 +133,9 @@ class Process:
             store=self.store,
             clock=clock,
             stopwatch=self.loop.time,
-            intake=self.dispatcher.intake,
+            intake=self.delivery.queue,
             add=send_callbacks,
-            are_others_there=lambda: self.dispatcher.is_shared,
+            are_others_there=lambda: self.delivery.is_shared,
         )
 
         def moment() -> Moment:
@@ -144,20 +143,22 @@ class Process:
             return Moment(
                 clock.now(),
                 chance,
-                Transition(NOTICE),
-                self.dispatcher.intake,
+                self.delivery.signing_keys,
+                NOTICE,
+                self.delivery.queue,
                 simulation,
-                self.dispatcher.keyring,
+                BUILT_IN,
             )
 
         self._supervisor = Supervisor(
-            Progress(
+            TaskRunner(
                 store=self.store,
                 carrier=SimulatedCarrier(),
-                life=Life(moment),
+                handlers=TASK_HANDLERS,
+                context=moment,
                 clock=clock,
             ),
-            self.dispatcher,
+            self.delivery,
             clock=clock,
             beside=[self.batch_intake.run],
         )
@@ -165,7 +166,7 @@ class Process:
     @property
     def is_idle(self) -> bool:
         """Whether it counts nothing as unfinished or under way."""
-        return not self.dispatcher.under_way and not self.dispatcher.unfinished
+        return not self.delivery.under_way and not self.delivery.unfinished
 
     @property
     def gate(self) -> Gate:

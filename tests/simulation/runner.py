@@ -3,7 +3,6 @@
 import multiprocessing
 import traceback
 from collections.abc import Iterable, Iterator
-from multiprocessing.pool import Pool
 from typing import NamedTuple
 
 from tests.simulation.world import run
@@ -29,12 +28,7 @@ def judge(seed: int) -> Verdict:
     return Verdict(seed, violated, result.steps, result.requests, result.virtual_seconds)
 
 
-def workers() -> Pool:
-    """Return one process for each core."""
-    return multiprocessing.get_context("forkserver").Pool()
-
-
 def judge_all(seeds: Iterable[int]) -> Iterator[Verdict]:
     """Run seeds over all cores; yield their verdicts as they come."""
-    with workers() as pool:
+    with multiprocessing.get_context("forkserver").Pool() as pool:
         yield from pool.imap_unordered(judge, seeds, chunksize=20)

@@ -6,42 +6,44 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 import pytest
 
 from tests.simulation.invariants import INVARIANTS
 from tests.simulation.mutants import MUTANTS
-from tests.simulation.runner import Verdict, judge, workers
+from tests.simulation.runner import Verdict, judge
+from tests.simulation.seeds import plan_of
 from tests.simulation.world import run
 
-_SEEDS: Final = 1_000
-_AT_ONCE: Final = 100
 _DIGESTS: Final = (
     "from tests.simulation.world import run\n"
     "print(*(run(seed).trace.digest() for seed in range(30)), sep='\\n')"
 )
 
 
-Judged = Callable[[range], list[Verdict]]
+def violated_in(seeds: Iterable[int]) -> list[Verdict]:
+    return [one for one in map(judge, seeds) if one.violated is not None]
 
 
-@pytest.fixture(scope="module")
-def judged() -> Iterator[Judged]:
-    """Judge all seeds over all cores; a test waits for the verdicts that it asks for."""
-    with workers() as pool:
-        found = [pool.apply_async(judge, [seed]) for seed in range(_SEEDS)]
-        yield lambda seeds: [found[seed].get() for seed in seeds]
+@pytest.mark.parametrize("first", range(0, 200, 25))
+def test_all_invariants_hold_in_some_seeds(first: int) -> None:
+    small = [seed for seed in range(first, first + 25) if not plan_of(seed).is_large]
+
+    assert violated_in(small) == []
 
 
-# The first one to ask may have to wait for nearly all of them.
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("first", range(0, _SEEDS, _AT_ONCE))
-def test_all_invariants_hold_in_every_seed(first: int, judged: Judged) -> None:
-    verdicts = judged(range(first, first + _AT_ONCE))
+def test_all_invariants_hold_in_a_large_world() -> None:
+    assert plan_of(375).is_large
+    assert violated_in([375]) == []
 
-    assert [(one.seed, one.violated) for one in verdicts if one.violated is not None] == []
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)  # ten seconds, and as many minutes where much else uses the machine
+@pytest.mark.parametrize("first", range(0, 1_000, 50))
+def test_all_invariants_hold_in_every_seed(first: int) -> None:
+    assert violated_in(range(first, first + 50)) == []
 
 
 @pytest.mark.parametrize("name", MUTANTS)

@@ -13,11 +13,11 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from ringback.core.callback import Callback
-from ringback.core.method import Method
-from ringback.core.rendering import OutgoingRequest
+from ringback.core.callback_url import Method
+from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.policy.source_policy import Source
 from ringback.core.schedule import Schedule
-from ringback.core.source import Source
-from ringback.stores.sqlite.columns import to_us
+from ringback.stores.sqlite.fields import to_us
 from tests.simulation.database import Database
 from tests.simulation.invariants import Violated
 from tests.simulation.network import is_private

@@ -13,8 +13,8 @@ from unittest.mock import patch
 
 from ringback.core.account import Account
 from ringback.engine import batch_intake as batch_intake_module
-from ringback.engine import dispatcher as dispatcher_module
-from ringback.engine import lanes as lanes_module
+from ringback.engine import due_callbacks as due_callbacks_module
+from ringback.engine import fair_scheduler as scheduler_module
 from ringback.stores.sqlite.committer import Committer, Job
 from tests.fakes import VAULT, an_account
 from tests.simulation.customers import Customers
@@ -275,7 +275,7 @@ class World:
             self._customers.ask(
                 request,
                 store=process.store,
-                intake=process.dispatcher.intake,
+                intake=process.delivery.queue,
                 batch_intake=process.batch_intake,
                 life=process.number,
             )
@@ -283,19 +283,19 @@ class World:
 
     def _replay(self) -> None:
         if (process := self._up()) is not None:
-            store, intake = process.store, process.dispatcher.intake
+            store, intake = process.store, process.delivery.queue
             process.loop.create_task(self._customers.replay_some(store=store, intake=intake))
 
     def _discard(self) -> None:
         if (process := self._up()) is not None:
-            store, intake = process.store, process.dispatcher.intake
+            store, intake = process.store, process.delivery.queue
             process.loop.create_task(self._customers.discard_some(store=store, intake=intake))
 
     def _probe(self) -> None:
         """See that nothing waits for no reason; a clock that was set, or a stall, may be one."""
         process, plan = self._up(), self._plan
         may_be_late = plan.jumps or plan.stalls or plan.freezes
-        if process and not process.dispatcher.under_way and not may_be_late:
+        if process and not process.delivery.under_way and not may_be_late:
             self._watch.probe(process.ready_since)
         if self._scheduler.now < _PROBED_FOR:
             self._at(self._scheduler.now + 1.0, self._probe)
@@ -353,7 +353,7 @@ class World:
         if process is None:
             self._watch.violated("sound", "the engine is not there any more")
         elif not process.is_idle:
-            counts = f"{process.dispatcher.under_way} and {process.dispatcher.unfinished}"
+            counts = f"{process.delivery.under_way} and {process.delivery.unfinished}"
             self._watch.violated("idle", f"{counts} count as under way and unfinished")
         elif process.open_connections:
             self._watch.violated("idle", f"{process.open_connections} connections are open")
@@ -363,11 +363,12 @@ class World:
 def _small(bounds: Bounds) -> Iterator[None]:
     """Make the engine's own constants small, so that what is rare in life is common here."""
     small = (
-        (dispatcher_module, "_CLAIMED_AT_ONCE", bounds.claimed_at_once),
+        (scheduler_module, "_CLAIMED_AT_ONCE", bounds.claimed_at_once),
+        (due_callbacks_module, "_PLANNED_ANEW_AT_ONCE", bounds.claimed_at_once),
         (batch_intake_module, "_FEW", min(bounds.claimed_at_once, batch_intake_module._FEW)),
         (batch_intake_module, "_MANY", min(bounds.claimed_at_once, batch_intake_module._MANY)),
-        (lanes_module, "_FIRST_WINDOW", bounds.first_window),
-        (lanes_module, "_MOST_IDLE", bounds.most_idle_lanes),
+        (scheduler_module, "_FIRST_WINDOW", bounds.first_window),
+        (scheduler_module, "_MOST_IDLE", bounds.most_idle_lanes),
     )
     with ExitStack() as constants:
         for module, name, value in small:

@@ -1,8 +1,10 @@
 """What tests ask a store to do."""
 
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -10,15 +12,13 @@ from typing import Any
 from ringback.core.callback import Attempt, Callback, advance
 from ringback.core.outcome import Delivered, Refused
 from ringback.core.retry import Decision, Done
-from ringback.core.supersim.access_profile import NetworkAccessProfile
-from ringback.core.supersim.billing import BillingPeriod
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
-from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.settings_update import SettingsUpdate
 from ringback.core.supersim.sim import Sim
 from ringback.core.supersim.sim_update import SimUpdate
-from ringback.core.supersim.usage import DataSession
+from ringback.core.supersim.usage import BillingPeriod, DataSession
 from ringback.core.task import Task
 from ringback.core.wireless.command import Command
 from ringback.core.wireless.data_session import WirelessSession
@@ -36,7 +36,7 @@ from ringback.ports import (
     Which,
     Window,
 )
-from ringback.stores.sqlite.store import SqliteStore
+from ringback.stores.sqlite.store import SqliteStore, connect
 from tests.fakes import NOW, VAULT
 from tests.stores.records import OUR_LANE, OURS, callback, row_of
 
@@ -61,6 +61,15 @@ _TABLES: dict[type, str] = {
     WirelessSession: "wireless.sessions",
     Callback: "callbacks",
 }
+
+
+@cache
+def new_file() -> bytes:
+    """Return a data file with nothing in it; to make its tables takes longer than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ringback.db"
+        connect(path, VAULT).close()
+        return path.read_bytes()
 
 
 @asynccontextmanager

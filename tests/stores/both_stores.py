@@ -21,10 +21,11 @@ from ringback.core.account import EVERY
 from ringback.core.errors import Invalid
 from ringback.core.response_storage import StorageBudget
 from ringback.ports import CallbackFilter, Claim, Transaction, Window
-from ringback.stores.memory import MemoryStore
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
+from tests.memory_store import MemoryStore
+from tests.stores.asking import new_file
 from tests.stores.records import (
     FLEETS,
     OURS,
@@ -107,6 +108,7 @@ class BothStores(RuleBasedStateMachine):
         super().__init__()
         self._loop = asyncio.Runner()
         self._folder = tempfile.TemporaryDirectory()
+        (Path(self._folder.name) / "ringback.db").write_bytes(new_file())
         self._memory = MemoryStore(BUDGET)
         self.connect_file()
         self.asks = list[Ask]()

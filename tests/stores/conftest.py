@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from ringback.ports import Store
-from ringback.stores.memory import MemoryStore
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import VAULT
-from tests.stores.asking import keep
+from tests.memory_store import MemoryStore
+from tests.stores.asking import keep, new_file
 from tests.stores.records import (
     FLEETS,
     OURS,
@@ -24,20 +24,19 @@ from tests.stores.records import (
 
 @pytest.fixture
 async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore.open(tmp_path / "ringback.db", VAULT)
+    path = tmp_path / "ringback.db"
+    path.write_bytes(new_file())
+    store = SqliteStore.open(path, VAULT)
     yield store
     await store.close()
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-async def empty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+def empty(request: pytest.FixtureRequest) -> Store:
     """A store with nothing in it."""
     if request.param == "memory":
-        yield MemoryStore()
-        return
-    store = SqliteStore.open(tmp_path / "ringback.db", VAULT)
-    yield store
-    await store.close()
+        return MemoryStore()
+    return request.getfixturevalue("sqlite")
 
 
 @pytest.fixture

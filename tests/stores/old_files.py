@@ -9,7 +9,7 @@ from pathlib import Path
 from ringback.core.account import Account
 from ringback.core.webhook_secret import WebhookSecrets
 from ringback.stores.migrate import pending
-from ringback.stores.sqlite.columns import to_us
+from ringback.stores.sqlite.fields import to_us
 from ringback.stores.sqlite.upgrading import FUNCTIONS, DeviceAddresses, id_of_secret
 from tests.fakes import NOW
 from tests.stores.records import OURS, account, callback

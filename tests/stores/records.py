@@ -3,24 +3,23 @@
 from datetime import UTC, datetime, timedelta
 
 from ringback.core.account import Account, ApiKey
-from ringback.core.callback import Attempt, Callback, Exchange, RecordedRequest, settle
+from ringback.core.callback import Attempt, Callback, settle
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.http_exchange import Exchange, RecordedRequest
 from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.network import NETWORKS
 from ringback.core.outcome import Outcome
+from ringback.core.policy.source_policy import Source
 from ringback.core.scenario import Step
 from ringback.core.shadow import Shadow
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
-from ringback.core.source import Source
-from ringback.core.supersim.access_profile import NetworkAccessProfile
-from ringback.core.supersim.billing import BillingPeriod, PeriodType
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
-from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.supersim.sim_update import SimUpdate
-from ringback.core.supersim.usage import DataSession
+from ringback.core.supersim.usage import BillingPeriod, DataSession, PeriodType
 from ringback.core.task import Task
 from ringback.core.wireless.command import Command
 from ringback.core.wireless.data_session import WirelessSession
@@ -311,13 +310,16 @@ def shadow(number: int, account_sid: str = OURS, source: Source = Source.TWILIO)
     """Return the open row of the copy of the callback with this number."""
     return Shadow(
         sid=sid(Kind.SHADOW, number),
-        callback_sid=callback(number).sid,
-        account_sid=account_sid,
         source=source,
         idempotency_token=f"token {number}",
         url=callback(number).url.with_parameters("shadow=1"),
-        date_started=NOW + number * SECOND,
+        attempt=Attempt(callback(number).sid, account_sid, 1, NOW + number * SECOND),
     )
+
+
+def request_of(shadow: Shadow, head: str = "POST /p HTTP/1.1") -> RecordedRequest:
+    """Return the request of a copy, with the body that all callbacks of `callback` have."""
+    return RecordedRequest("POST", shadow.url.wire, head, callback(1).body)
 
 
 def row_of(claim: Claim, outcome: Outcome, request: RecordedRequest | None = None) -> Attempt:

@@ -4,7 +4,7 @@ import pytest
 
 from ringback.core.callback import UNDELIVERED, CallbackStatus, Progress
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.ports import CallbackFilter, Store, Window
 from tests.fakes import NOW
 from tests.stores.asking import callbacks_on, keep, numbers_of, oldest_of

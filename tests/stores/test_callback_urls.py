@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.core.method import Method
 from ringback.operations.callback_urls import (
     FIRST,
     ConfiguredUrl,

@@ -5,10 +5,9 @@ from datetime import timedelta
 import pytest
 
 from ringback.core.callback import Callback, CallbackStatus, Progress, discard
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.policy.source_policy import Source
 from ringback.core.sids import Kind
-from ringback.core.source import Source
 from ringback.ports import Store, Transaction, Window
 from tests.fakes import NOW
 from tests.stores.asking import callbacks_on, found, keep, oldest_of

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback import CallbackStatus, Progress, RecordedResponse, advance
+from ringback.core.callback import CallbackStatus, Progress, advance
 from ringback.core.errors import StoreUnavailable
+from ringback.core.http_exchange import RecordedResponse
 from ringback.core.outcome import Delivered
 from ringback.core.retry import Done
 from ringback.ports import CallbackFilter, Claim, Settlement, Transaction, Window

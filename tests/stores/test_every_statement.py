@@ -21,13 +21,14 @@ import pytest
 
 from ringback import ports
 from ringback.core.account import EVERY
-from ringback.core.callback import UNDELIVERED, CallbackStatus, RecordedResponse
+from ringback.core.callback import UNDELIVERED, CallbackStatus
+from ringback.core.http_exchange import RecordedResponse
 from ringback.core.outcome import Delivered, Refused
+from ringback.core.policy.source_policy import Source
 from ringback.core.response_storage import StorageBudget
 from ringback.core.retry import Done, NewRound
 from ringback.core.scenario import Step
-from ringback.core.source import Source
-from ringback.core.supersim.billing import BillingPeriod
+from ringback.core.supersim.usage import BillingPeriod
 from ringback.core.wireless.usage import Question
 from ringback.ports import CallbackFilter, Lane, ShadowFilter, Transaction, Window
 from ringback.stores.sqlite import callbacks as callbacks_module

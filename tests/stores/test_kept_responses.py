@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from ringback.core.account import EVERY
-from ringback.core.callback import Exchange, RecordedResponse, begin
+from ringback.core.callback import begin
+from ringback.core.http_exchange import Exchange, RecordedResponse
 from ringback.core.outcome import Delivered, Refused
 from ringback.core.response_storage import MOST_BODY, MOST_HEAD, StorageBudget
 from ringback.core.retry import NewRound
 from ringback.ports import KeptBytes, Lane, Settlement, Store, Transaction, Window, lane_of
-from ringback.stores.memory import MemoryStore
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT
+from tests.memory_store import MemoryStore
 from tests.stores.asking import (
     attempts_of,
     callbacks_on,
@@ -193,7 +194,7 @@ async def test_a_copys_answer_makes_room_by_its_age_as_others_do(store: Store) -
     copy = settled(shadow(1), Delivered(200), long(6 * KIB))
     await settle_(store, copy)
     await answer(store, 2, long(7 * KIB))
-    assert [one.response for one in await copies_of(store)] == [shortened(long(6 * KIB))]
+    assert [one.attempt.response for one in await copies_of(store)] == [shortened(long(6 * KIB))]
     assert await bytes_of(store) == 7 * KIB
 
 

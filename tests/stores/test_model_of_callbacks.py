@@ -16,21 +16,19 @@ from ringback.core.callback import (
     UNDELIVERED,
     Callback,
     CallbackStatus,
-    Exchange,
-    RecordedResponse,
-    Timings,
     advance,
     begin,
     discard,
     replay,
 )
 from ringback.core.callback import settle as settled
+from ringback.core.http_exchange import Exchange, RecordedResponse, Timings
 from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown, Unreachable
 from ringback.core.rendering import render
 from ringback.core.retry import Decision, Done, GiveUp, NewRound, TryAgain
 from ringback.ports import CallbackFilter, Claim, Lane, Settlement, Transaction, Window
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import NOW, signing_with
+from tests.memory_store import MemoryTransaction
 from tests.stores.both_stores import (
     ACCOUNTS,
     AHEAD,

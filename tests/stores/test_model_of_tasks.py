@@ -14,8 +14,8 @@ from ringback.core.message import Direction, MessageStatus
 from ringback.core.scenario import Step
 from ringback.core.task import Task
 from ringback.ports import Transaction, Window
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import NOW
+from tests.memory_store import MemoryTransaction
 from tests.stores.both_stores import (
     ACCOUNTS,
     AHEAD,

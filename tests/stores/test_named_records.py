@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from ringback.core.supersim.access_profile import NetworkAccessProfile
-from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.sim import Sim
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim

@@ -9,11 +9,11 @@ import pytest
 from ringback.core.account import EVERY
 from ringback.core.callback import UNDELIVERED, CallbackStatus
 from ringback.core.errors import Invalid
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.core.supersim.sim import SimStatus
 from ringback.ports import CallbackFilter, RecordPage, Store, Transaction, Window
-from ringback.stores.memory import MemoryStore
 from tests.fakes import NOW
+from tests.memory_store import MemoryStore
 from tests.stores.asking import callbacks_on, keep, numbers_of, sims_on
 from tests.stores.records import OURS, SECOND, SIMS, THEIRS, callback, session, sim
 

@@ -13,19 +13,18 @@ from typing import Any
 import pytest
 
 from ringback.core.account import EVERY
-from ringback.core.callback import RecordedResponse
+from ringback.core.http_exchange import RecordedResponse
 from ringback.core.message import Direction, MessageStatus
+from ringback.core.policy.source_policy import Source
 from ringback.core.response_storage import StorageBudget
 from ringback.core.retry import NewRound
 from ringback.core.scenario import Step
-from ringback.core.source import Source
-from ringback.core.supersim.access_profile import NetworkAccessProfile
-from ringback.core.supersim.billing import BillingPeriod
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
-from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.supersim.usage import BillingPeriod
 from ringback.core.wireless.command import Command, Transport
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus

@@ -6,18 +6,17 @@ from typing import Any
 
 import pytest
 
+from ringback.core.callback_url import Method
 from ringback.core.listener import Listener
 from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.method import Method
 from ringback.core.network import NETWORKS
 from ringback.core.sids import Kind
-from ringback.core.supersim.access_profile import NetworkAccessProfile
-from ringback.core.supersim.billing import BillingPeriod, PeriodType
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
-from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.supersim.usage import BillingPeriod, PeriodType
 from ringback.core.wireless.command import Command, IncludeSid, Transport
 from ringback.core.wireless.rate_plan import DataLimitStrategy, DataMetering, RatePlan
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus

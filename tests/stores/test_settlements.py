@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.callback import Attempt, CallbackStatus, RecordedResponse, Timings, begin
-from ringback.core.method import Method
+from ringback.core.callback import Attempt, CallbackStatus, begin
+from ringback.core.callback_url import Method
+from ringback.core.http_exchange import OutgoingRequest, RecordedResponse, Timings
 from ringback.core.outcome import Delivered
-from ringback.core.rendering import OutgoingRequest, render
+from ringback.core.policy.source_policy import Source
+from ringback.core.rendering import render
 from ringback.core.retry import Decision, Done, GiveUp, NewRound, TryAgain
-from ringback.core.source import Source
 from ringback.ports import CallbackFilter, Claim, Settlement, Store, Transaction
 from tests.fakes import NOW
 from tests.stores.asking import (

@@ -6,12 +6,15 @@ from datetime import timedelta
 import pytest
 
 from ringback.core.account import EVERY
-from ringback.core.callback import Exchange, RecordedResponse, Timings, settle
+from ringback.core.callback import settle
+from ringback.core.callback_url import Method
 from ringback.core.comparison import EXCERPT, Answer, Comparison
 from ringback.core.errors import NoSuchPage
+from ringback.core.http_exchange import Exchange, RecordedResponse, Timings
 from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unreachable
-from ringback.core.shadow import Shadow
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
+from ringback.core.rendering import render
+from ringback.core.shadow import SHADOW_BYTES, MarkedByParameter, Shadow, ShadowRule, copy_of
 from ringback.ports import (
     CallbackFilter,
     Compared,
@@ -31,6 +34,7 @@ from tests.stores.records import (
     SECOND,
     THEIRS,
     callback,
+    request_of,
     shadow,
 )
 from tests.stores.test_settlements import RESPONSES
@@ -42,7 +46,7 @@ LANES = {OURS: OUR_LANE, THEIRS: OUR_LANE._replace(account_sid=THEIRS)}
 
 def settled(opened: Shadow, outcome: Outcome, response: RecordedResponse | None = None) -> Shadow:
     exchange = Exchange(outcome, Timings(7.0), response)
-    return opened.settled(exchange, "POST /p HTTP/1.1", started=opened.date_started)
+    return opened.settled(exchange, request_of(opened), started=opened.attempt.date_started)
 
 
 async def keep_first(store: Store, *numbers: int, of: str = OURS, ending: Exchange = GOOD) -> None:
@@ -109,7 +113,10 @@ async def test_what_a_receiver_answered_comes_back(
 
 async def test_everything_else_of_a_copy_comes_back_its_credentials_too(store: Store) -> None:
     await keep_first(store, 1)
-    opened = shadow(1)._replace(url=replace(ODD_URL, warnings=()), date_started=ODD_INSTANT)
+    opened = shadow(1)._replace(
+        url=replace(ODD_URL, warnings=()),
+        attempt=shadow(1).attempt._replace(date_started=ODD_INSTANT),
+    )
     await open_(store, opened)
     exchange = Exchange(
         Unreachable(Failure.TLS, "no\x00 TLS"),
@@ -118,9 +125,31 @@ async def test_everything_else_of_a_copy_comes_back_its_credentials_too(store: S
         "192.0.2.1",
         "http://proxy.example:3128",
     )
-    ended = opened.settled(exchange, "POST /\xe4 HTTP/1.1\r\nA: b", started=ODD_INSTANT + SECOND)
+    request = request_of(opened, "POST /\xe4 HTTP/1.1\r\nA: b")
+    ended = opened.settled(exchange, request, started=ODD_INSTANT + SECOND)
     await settle_(store, ended)
     assert await rows(store) == [ended]
+
+
+@pytest.mark.parametrize("length", [1, 4000], ids=["short", "long"])
+async def test_the_request_of_a_get_comes_back_with_all_that_it_tells(
+    store: Store, length: int
+) -> None:
+    told = callback(1)._replace(method=Method.GET, body=f"A={'x' * length}")
+    await keep(store, told)
+    (one,) = await claim(store)
+    ended = Settlement(
+        told, settle(one.attempt, GOOD, None, started=NOW), one.progress._replace(due=NOW)
+    )
+    await store.transact(lambda tx: tx.callbacks.settle([ended]))
+    rule = ShadowRule(Source.TWILIO, MarkedByParameter("shadow=1"))
+    copy = copy_of(told, rule, chance=bytes(SHADOW_BYTES), now=NOW)
+    opened = Shadow.opened(copy, of=told)
+    await open_(store, opened)
+    request = render(copy, account=one.account, at=NOW).recorded()
+    settled = opened.settled(GOOD, request, started=NOW)
+    await settle_(store, settled)
+    assert await rows(store) == [settled]
 
 
 async def test_opening_and_settling_may_share_a_transaction(store: Store) -> None:
@@ -151,7 +180,7 @@ async def test_copies_are_looked_for_among_so_many(store: Store) -> None:
         if some.stopped_at is None:
             break
         after, stops = some.stopped_at, stops + 1
-    assert [one.callback_sid for one in found] == [callback(7).sid, callback(2).sid]
+    assert [one.attempt.callback_sid for one in found] == [callback(7).sid, callback(2).sid]
     assert stops == 3
 
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from ringback.core.callback_url import Method
 from ringback.core.listener import NOBODY, Listener
-from ringback.core.method import Method
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.supersim.sim_update import SimUpdate
 from ringback.core.wireless.sim import WirelessStatus

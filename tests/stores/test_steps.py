@@ -10,8 +10,8 @@ import pytest
 
 from ringback.core.account import EVERY
 from ringback.core.callback import UNDELIVERED, CallbackStatus
+from ringback.core.policy.source_policy import Source
 from ringback.core.retry import Done
-from ringback.core.source import Source
 from ringback.ports import CallbackFilter, Lane, Transaction, Window
 from tests.fakes import NOW
 from tests.stores.asking import ended

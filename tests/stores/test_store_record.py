@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Unusable
-from ringback.core.method import Method
 from ringback.migration.record import Edit, Ending, Entry, Place
 from ringback.migration.records.store import StoreRecord
 from ringback.operations.callback_urls import PAGE_SIZE

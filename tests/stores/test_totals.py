@@ -6,9 +6,9 @@ import pytest
 
 from ringback.core.callback import CallbackStatus, Progress, advance, begin, discard, put_back
 from ringback.core.outcome import Delivered, Refused
-from ringback.core.outlook import Sent
+from ringback.core.policy.policy_impact import DeliveryCount
+from ringback.core.policy.source_policy import Source
 from ringback.core.retry import Decision, Done, GiveUp, NewRound, TryAgain
-from ringback.core.source import Source
 from ringback.operations.totals import count_last_week
 from ringback.operations.totals import totals_of as in_pieces
 from ringback.ports import Settlement, Store, Totals
@@ -237,4 +237,6 @@ async def test_the_callbacks_of_the_last_week_are_counted_whatever_became_of_the
     delivered = callback(3, created=NOW - DAY)
     await keep(store, delivered.having(Progress(NOW, CallbackStatus.DELIVERED, attempt_count=1)))
     await keep(store, callback(4, created=NOW - week - MICROSECOND), callback(5, created=NOW))
-    assert await count_last_week(store, NOW) == [Sent(OURS, URL, Source.KORE, Source.KORE, 3)]
+    assert await count_last_week(store, NOW) == [
+        DeliveryCount(OURS, URL, Source.KORE, Source.KORE, 3)
+    ]

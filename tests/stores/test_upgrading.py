@@ -8,21 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.callback import (
-    Attempt,
-    Callback,
-    CallbackStatus,
-    Progress,
-    RecordedRequest,
-    RecordedResponse,
-    Timings,
-)
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback import Attempt, Callback, CallbackStatus, Progress
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Unusable
-from ringback.core.method import Method
-from ringback.core.source import Source
+from ringback.core.http_exchange import RecordedRequest, RecordedResponse, Timings
+from ringback.core.policy.source_policy import Source
 from ringback.ports import CallbackFilter, Lane, Waiting, Window
-from ringback.stores.sqlite.columns import to_us
+from ringback.stores.sqlite.fields import to_us
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT
 from tests.stores.asking import opened

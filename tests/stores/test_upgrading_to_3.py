@@ -8,17 +8,16 @@ from typing import Any
 
 import pytest
 
-from ringback.core.device_address import device_address
 from ringback.core.scenario import CARRIED_OUT, CarrierFailure, Ending, Step
 from ringback.core.sids import Kind, is_sid
-from ringback.core.supersim.access_profile import NetworkAccessProfile
-from ringback.core.supersim.billing import PeriodType
-from ringback.core.supersim.fleet import Fleet
+from ringback.core.simulation import device_address
+from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.supersim.usage import PeriodType
 from ringback.core.task import Task
-from ringback.operations.life import Life
+from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import CallbackFilter, Store, Transaction, Window
-from ringback.stores.sqlite.columns import to_us
+from ringback.stores.sqlite.fields import to_us
 from tests.fakes import NOW, a_moment
 from tests.stores.asking import opened
 from tests.stores.old_files import (
@@ -265,12 +264,12 @@ async def test_a_sim_lives_on_after_its_change(
     insert_fleet(path, 1)
     insert_sim(path, 1, "scheduled", fleet_sid=fleet(1).sid)
     insert_update(path, 1, "ready", to_fleet_sid=fleet(1).sid)
-    life = Life(lambda: a_moment(now=NOW))
 
     def live(tx: Transaction) -> None:
         for task in tx.tasks.due(NOW, limit=9):
             if tx.tasks.take(task):
-                life.end(tx, task, ending if task.step is Step.UPDATE_SIM else CARRIED_OUT)
+                ended = ending if task.step is Step.UPDATE_SIM else CARRIED_OUT
+                TASK_HANDLERS[task.step].end(tx, task, ended, a_moment(now=NOW))
 
     async with opened(path) as store:
         await store.transact(live)

@@ -10,11 +10,10 @@ from ringback.core.account import Account, AccountStatus
 from ringback.core.errors import NotSignedIn
 from ringback.core.kore_ids import KoreKind, is_kore_id
 from ringback.core.webhook_secret import SecretStatus
-from ringback.engine.keyring import Keyring
 from ringback.operations.sign_in import sign_in
 from ringback.operations.webhook_secrets import change_secret, create_secret
 from ringback.ports import CallbackFilter, Transaction, Window
-from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, SeededChance
+from tests.fakes import AUTH_TOKEN, KORE_SECRET, a_moment
 from tests.stores.asking import keep, opened
 from tests.stores.old_files import (
     NEWEST,
@@ -79,9 +78,7 @@ async def test_its_secret_can_be_rotated_like_any_other(path: Path) -> None:
     def rotate(tx: Transaction) -> list[str]:
         """Return what the account signed with on the way."""
         signed_with = list[str]()
-        _, made = create_secret(
-            tx, account_in(tx), "next", now=NOW, chance=SeededChance(), keyring=Keyring()
-        )
+        _, made = create_secret(tx, account_in(tx), "next", a_moment())
         signed_with.append(account_in(tx).kore_secret)
         change_secret(
             tx,
@@ -89,8 +86,7 @@ async def test_its_secret_can_be_rotated_like_any_other(path: Path) -> None:
             made.id,
             name=None,
             status=SecretStatus.ACTIVE,
-            now=NOW,
-            keyring=Keyring(),
+            moment=a_moment(),
         )
         return [*signed_with, account_in(tx).kore_secret, made.value]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ringback.core.account import EVERY
-from ringback.core.callback import Attempt, RecordedResponse
+from ringback.core.callback import Attempt
+from ringback.core.http_exchange import RecordedResponse
 from ringback.core.response_storage import MOST_BODY
 from ringback.core.retry import NewRound
 from ringback.ports import CallbackFilter, Window
@@ -72,7 +73,7 @@ async def test_long_answers_are_whole_and_compared_as_before(path: Path) -> None
         assert await attempts_of(store, 1) == [
             Attempt(callback(1).sid, OURS, 1, NOW, "refused", 500, response=WHOLE)
         ]
-        assert [one.response for one in await rows(store)] == [WHOLE]
+        assert [one.attempt.response for one in await rows(store)] == [WHOLE]
         assert (await comparison(store)).is_same_body
         assert await store.transact(lambda tx: tx.kept_responses.bytes_of(EVERY)) == 0
 

@@ -15,13 +15,13 @@ from ringback.core.egress import ANY, Direct, Egresses, Proxy
 from ringback.core.errors import Unusable
 from ringback.core.guard import ANY_PORT, Guard
 from ringback.core.infrastructure import BUILT_IN
+from ringback.core.policy.source_policy import NOTICE, Hold, Phase, Source
 from ringback.core.scenario import NORMAL, SCENARIOS
 from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule
-from ringback.core.source import NOTICE, Hold, Phase, Source
-from ringback.settings import SETTINGS, Command, Setting, Settings, load
-from ringback.settings.given import Given
+from ringback.settings import SETTINGS, Setting, Settings, SettingsCommand, load
+from ringback.settings.parsers import Gateway, TlsPort
+from ringback.settings.raw_setting import RawSetting
 from ringback.settings.table import EGRESS
-from ringback.settings.texts import Gateway, TlsPort
 from tests.fakes import SIM_SID
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ def refusal_of(
     flags: Mapping[str, str | None],
     environment: Mapping[str, str] | None = None,
     *,
-    command: Command = Command.DEV,
+    command: SettingsCommand = SettingsCommand.DEV,
 ) -> str:
     with pytest.raises(Unusable) as refused:
         load(flags, environment or {}, command=command)
@@ -108,7 +108,7 @@ def test_without_anything_said_the_defaults_of_dev_hold() -> None:
 
 
 def test_serve_trusts_nobody_persists_drains_longer_simulates_less_and_goes_by_the_date() -> None:
-    assert load({}, {}, command=Command.SERVE) == replace(
+    assert load({}, {}, command=SettingsCommand.SERVE) == replace(
         DEFAULTS_OF_DEV,
         phase=None,
         data_per_day=0,
@@ -474,7 +474,7 @@ SETTINGS_OF_SERVE = ["log_format", "log_level"]
 @pytest.mark.parametrize("name", SETTINGS_OF_DEV)
 def test_serve_refuses_a_variable_that_is_for_dev(name: str) -> None:
     variable = f"RINGBACK_{name.upper()}"
-    assert refusal_of({}, {variable: "x"}, command=Command.SERVE) == (
+    assert refusal_of({}, {variable: "x"}, command=SettingsCommand.SERVE) == (
         f"the environment: {variable} is a setting of `ringback dev`, and this is"
         " `ringback serve`; take it out"
     )
@@ -483,7 +483,7 @@ def test_serve_refuses_a_variable_that_is_for_dev(name: str) -> None:
 @pytest.mark.parametrize("name", SETTINGS_OF_DEV)
 def test_serve_refuses_a_line_that_is_for_dev(name: str, write_file: WriteFile) -> None:
     path = write_file(f'port = 0\n{name} = "x"')
-    assert refusal_of({"settings": path}, command=Command.SERVE) == (
+    assert refusal_of({"settings": path}, command=SettingsCommand.SERVE) == (
         f"{path}:2: {name} is a setting of `ringback dev`, and this is `ringback serve`;"
         " take it out"
     )
@@ -498,7 +498,7 @@ def test_dev_refuses_what_is_for_serve(name: str) -> None:
 @pytest.mark.parametrize("name", [setting.name for setting in SETTINGS if setting.only is None])
 def test_all_other_settings_are_for_both(name: str, write_file: WriteFile) -> None:
     path = write_file(f"{name} = {{}}")
-    for command in Command:
+    for command in SettingsCommand:
         assert "this must be text" in refusal_of({"settings": path}, command=command)
 
 
@@ -506,7 +506,7 @@ def test_all_other_settings_are_for_both(name: str, write_file: WriteFile) -> No
     ("name", "text"), [("log_format", "xml"), ("log_level", "loud"), ("log_level", "INFO")]
 )
 def test_how_serve_logs_is_one_of_few_words(name: str, text: str) -> None:
-    refusal = refusal_of({name: text}, command=Command.SERVE)
+    refusal = refusal_of({name: text}, command=SettingsCommand.SERVE)
     assert refusal.startswith(f"--{name.replace('_', '-')}: '{text}' must be ")
 
 
@@ -539,7 +539,9 @@ def test_a_message_that_would_tell_the_password_is_not_passed_on() -> None:
     def tell(text: str) -> None:
         raise ValueError(f"I can't read {text}")
 
-    given = Given(replace(EGRESS, read=tell), "--kore-egress", "http://user:secret@proxy", "any")
+    given = RawSetting(
+        replace(EGRESS, read=tell), "--kore-egress", "http://user:secret@proxy", "any"
+    )
     with pytest.raises(Unusable) as refused:
         given.read()
     assert str(refused.value) == "--kore-egress: this can't be used; its help says what can"
@@ -678,7 +680,7 @@ def test_an_unknown_phase_is_refused_by_the_place_that_it_came_from() -> None:
 
 
 def test_serve_takes_the_phases_of_the_file_and_their_dates(write_file: WriteFile) -> None:
-    settings = load({"settings": write_file(POLICY)}, {}, command=Command.SERVE)
+    settings = load({"settings": write_file(POLICY)}, {}, command=SettingsCommand.SERVE)
     assert settings.phase is None
     assert [phase.name for phase in settings.policy.phases] == ["old", "new"]
 
@@ -898,7 +900,7 @@ def test_a_policy_that_is_no_table_is_refused_by_its_line(
 
 def uncommented(text: str) -> str:
     """The example with all that its comments offer to serve; of the rest, the tables alone."""
-    names = [setting.name for setting in SETTINGS if setting.is_for(Command.SERVE)]
+    names = [setting.name for setting in SETTINGS if setting.is_for(SettingsCommand.SERVE)]
     head, mark, tables = text.partition("# ---- tables")
     setting = re.compile(rf"^# (?=({'|'.join(names)}) = )", re.MULTILINE)
     return (
@@ -909,8 +911,10 @@ def uncommented(text: str) -> str:
 
 
 def test_the_example_as_it_stands_is_what_serve_does_anyway() -> None:
-    example = load({"settings": str(ROOT / "docs/ringback.toml")}, {}, command=Command.SERVE)
-    assert example == load({}, {}, command=Command.SERVE)
+    example = load(
+        {"settings": str(ROOT / "docs/ringback.toml")}, {}, command=SettingsCommand.SERVE
+    )
+    assert example == load({}, {}, command=SettingsCommand.SERVE)
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
@@ -924,7 +928,7 @@ def test_all_that_the_example_offers_can_be_taken_in(
 ) -> None:
     example = (ROOT / "docs/ringback.toml").read_text("utf-8")
     in_place = re.sub(r'"(?=(ca|cert|key)\.pem")', f'"{certificates}/', uncommented(example))
-    settings = load({"settings": write_file(in_place)}, {}, command=Command.SERVE)
+    settings = load({"settings": write_file(in_place)}, {}, command=SettingsCommand.SERVE)
     assert settings.client_key_file == certificates / "key.pem"
     assert settings.egress == {"dublin": Direct(("192.0.2.7",))}
     assert list(settings.scenarios.values()) == [SCENARIOS["slow"]]

@@ -4,8 +4,7 @@ from typing import Final
 
 from starlette.requests import Request
 
-from ringback.core.codes import SUPER_SIM
-from ringback.core.errors import Invalid
+from ringback.core.errors import SUPER_SIM, Invalid
 
 _MAX_DISCARDED: Final = 64 * 1024 * 1024
 

@@ -8,7 +8,7 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.egress import Egresses
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.guard import Guard
-from ringback.core.source import Source, SourceName
+from ringback.core.policy.source_policy import Source, SourceName
 
 _MOST_REMEMBERED = 4096
 _USUAL = "CallbackUrl"

@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ringback.api.addressing import SUPER_SIM, WIRELESS
 
-_OPEN: Final = (f"{SUPER_SIM}/", f"{WIRELESS}/v1/")
+OPEN: Final = (f"{SUPER_SIM}/", f"{WIRELESS}/v1/")
+"""What our routes have in front of the paths that are open to them."""
 
 CROSS_ORIGIN: Final = {
     "Access-Control-Allow-Origin": "*",
@@ -37,7 +38,7 @@ class CrossOrigin:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on, or answer it: 204."""
-        if scope["type"] != "http" or not scope["path"].startswith(_OPEN):
+        if scope["type"] != "http" or not scope["path"].startswith(OPEN):
             await self._app(scope, receive, send)
             return
 

@@ -14,8 +14,7 @@ from starlette.requests import Request
 
 from ringback.api.bodies import media_type_of, read_body
 from ringback.api.instants import read_instant, read_instant_or_utc
-from ringback.core.codes import SUPER_SIM, Codes
-from ringback.core.errors import Invalid
+from ringback.core.errors import SUPER_SIM, Codes, Invalid
 
 MAX_BODY: Final = 64 * 1024
 """The longest form body that is read, in bytes."""

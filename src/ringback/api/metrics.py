@@ -7,8 +7,9 @@ written twice a second at the most, for all who wait for it: asking without end 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any, Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -25,12 +26,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from ringback import __version__
-from ringback.api.routing import resource
+from ringback.api.operation import resource
 from ringback.api.shared_work import SharedWork
 from ringback.core.account import EVERY
 from ringback.core.errors import StoreUnavailable
-from ringback.engine.foresight import Figures
 from ringback.engine.tally import Histogram, Tally
+from ringback.policy.policy_monitor import PolicyMetrics
 from ringback.ports import Clock
 
 _PAUSE: Final = 0.5
@@ -54,7 +55,8 @@ class ClientConnections(NamedTuple):
     evicted: int
 
 
-NO_POLICY: Final = Figures({}, {}, refusals=0, is_current=True)
+_OF_COPIES: Final = ("source", "result")
+NO_POLICY: Final = PolicyMetrics({}, {}, refusals=0, is_current=True)
 
 Counts = Mapping[tuple[str, ...], int]
 """How many of each; the key holds the values of the labels."""
@@ -63,6 +65,15 @@ DueBefore = Callable[[Sequence[datetime]], Awaitable[Sequence[int]]]
 """Returns for each instant how many callbacks wait that are due before it."""
 
 
+class _Counts(NamedTuple):
+    """What is counted in the store."""
+
+    overdue: Sequence[int]
+    """How many callbacks are overdue by each age."""
+    kept_bytes: int
+
+
+@dataclass(slots=True, eq=False)
 class Metrics:
     """What Prometheus asks.
 
@@ -73,35 +84,29 @@ class Metrics:
     those who ask.
     """
 
-    def __init__(
-        self,
-        tally: Tally,
-        *,
-        clock: Clock,
-        stopwatch: Callable[[], float],
-        due_before: DueBefore,
-        waiting: Callable[[], int],
-        under_way: Callable[[], int],
-        open_connections: Callable[[], int],
-        kept_bytes: KeptBytes,
-        datagrams: Callable[[], Counts] = dict[tuple[str, ...], int],
-        refusals: Callable[[], Counts] = dict[tuple[str, ...], int],
-        policy: Callable[[], Figures] = lambda: NO_POLICY,
-        is_store_up: Callable[[], bool] = lambda: True,
-        of_clients: Callable[[], ClientConnections] = lambda: ClientConnections(0, 0),
-        pause: float = _PAUSE,
-    ) -> None:
-        self._tally = tally
-        self._stored = _Stored(clock, stopwatch, due_before, kept_bytes)
-        self._waiting = waiting
-        self._under_way = under_way
-        self._open_connections = open_connections
-        self._datagrams = datagrams
-        self._refusals = refusals
-        self._policy = policy
-        self._is_store_up = is_store_up
-        self._of_clients = of_clients
-        self._collected = SharedWork(self._collect, pause=pause)
+    tally: Tally
+    _: KW_ONLY
+    clock: Clock
+    stopwatch: Callable[[], float]
+    due_before: DueBefore
+    waiting: Callable[[], int]
+    under_way: Callable[[], int]
+    open_connections: Callable[[], int]
+    kept_bytes: KeptBytes
+    datagrams: Callable[[], Counts] = dict[tuple[str, ...], int]
+    refusals: Callable[[], Counts] = dict[tuple[str, ...], int]
+    policy: Callable[[], PolicyMetrics] = lambda: NO_POLICY
+    is_store_up: Callable[[], bool] = lambda: True
+    of_clients: Callable[[], ClientConnections] = lambda: ClientConnections(0, 0)
+    pause: float = _PAUSE
+    _stored: "_Stored" = field(init=False)
+    _collected: SharedWork[CollectorRegistry] = field(init=False)
+    _written: "_Written" = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with nothing collected."""
+        self._stored = _Stored(self.clock, self.stopwatch, self.due_before, self.kept_bytes)
+        self._collected = SharedWork(self._collect, pause=self.pause)
         self._written = _Written(CollectorRegistry())
 
     async def show(self, request: Request) -> Response:
@@ -118,22 +123,56 @@ class Metrics:
     async def _collect(self) -> CollectorRegistry:
         stored = await self._stored.counts()
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(
-            _Snapshot(
-                self._tally,
-                stored,
-                waiting=self._waiting(),
-                under_way=self._under_way(),
-                open_connections=self._open_connections(),
-                datagrams=self._datagrams(),
-                refusals=self._refusals(),
-                policy=self._policy(),
-                is_store_up=self._is_store_up(),
-                of_clients=self._of_clients(),
-            )
-        )
+        registry.register(_Collected([*self._counts(), *self._gauges(stored), *self._of_policy()]))
         ProcessCollector(registry=registry)
         return registry
+
+    def _counts(self) -> Iterator[Metric]:
+        tally, evicted = self.tally, self.of_clients().evicted
+        accepted, attempts = tally.acceptances, tally.attempts
+        skipped = tally.skipped_copies(EVERY)
+        yield _gauge("info", "The version that runs", {__version__: 1}, "version")
+        yield _counter("callbacks_accepted", "Callbacks taken in", accepted, "source")
+        yield _counter("attempts", "Attempts that ended", attempts, "source", "result", "failure")
+        yield _counter("callbacks_ended", "Callbacks that ended", tally.endings, "source", "status")
+        yield _counter("shadows", "Copies of callbacks that ended", tally.shadows, *_OF_COPIES)
+        yield _counter("shadows_skipped", "Copies that were not made", skipped, "reason")
+        gone = "Connections of clients that had to go for others"
+        yield _counter("client_connections_evicted", gone, evicted)
+        yield _counter("datagrams", "Datagrams to and from devices", self.datagrams(), "ending")
+        yield _counter("requests_refused", "Requests that had to wait", self.refusals(), "reason")
+        took, delivery = "How long attempts took", "From acceptance to delivery"
+        first, commits = "From acceptance to the first attempt", "How long commits took"
+        yield _histogram("attempt_duration_seconds", took, tally.attempt_seconds)
+        yield _histogram("delivery_seconds", delivery, tally.delivery_seconds)
+        yield _histogram("first_attempt_seconds", first, {None: tally.first_attempt_seconds})
+        yield _histogram("store_commit_seconds", commits, {None: tally.commit_seconds})
+
+    def _gauges(self, stored: _Counts | None) -> Iterator[Metric]:
+        open_connections, of_clients = self.open_connections(), self.of_clients().open
+        yield _gauge("callbacks_under_way", "Attempts under way", self.under_way())
+        yield _gauge("connections_open", "Connections to receivers", open_connections)
+        yield _gauge("client_connections_open", "Connections of clients", of_clients)
+        yield _gauge("callbacks_waiting", "Callbacks that wait, also for later", self.waiting())
+        is_up = self.is_store_up() and stored is not None
+        yield _gauge("store_up", "Whether the database can be written to", is_up)
+        if stored is not None:
+            overdue, kept_bytes = stored
+            by_age = dict(zip(map(str, _OVERDUE_SECONDS), overdue, strict=True))
+            due = "Callbacks due for at least so many seconds"
+            yield _gauge("kept_response_bytes", "Bytes kept of long answers", kept_bytes)
+            yield _gauge("callbacks_overdue", due, by_age, "seconds")
+
+    def _of_policy(self) -> Iterator[Metric]:
+        policy = self.policy()
+        refused = "How often a changed settings file could not be used"
+        in_force = "Whether the policy of the settings file is in force"
+        dependents = "Callbacks of the last week that a source sends now which ends"
+        ahead, changes = policy.seconds_to_changes, "Until the policy changes by its dates"
+        yield _counter("policy_reload_failures", refused, policy.refusals)
+        yield _gauge("policy_current", in_force, policy.is_current)
+        yield _gauge("policy_seconds_to_next_border", changes, ahead, "change")
+        yield _gauge("policy_dependent_callbacks", dependents, policy.dependents, "source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,49 +183,35 @@ class _Written:
     texts: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
 
-class _Counts(NamedTuple):
-    """What is counted in the store."""
-
-    overdue: Sequence[int]
-    """How many callbacks are overdue by each age."""
-    kept_bytes: int
-
-
+@dataclass(slots=True, eq=False)
 class _Stored:
     """What is counted in the store; once for all who ask within a time."""
 
-    def __init__(
-        self,
-        clock: Clock,
-        stopwatch: Callable[[], float],
-        due_before: DueBefore,
-        kept_bytes: KeptBytes,
-    ) -> None:
-        self._clock = clock
-        self._stopwatch = stopwatch
-        self._due_before = due_before
-        self._kept_bytes = kept_bytes
-        self._one_at_a_time = asyncio.Lock()
-        self._counts: _Counts | None = None
-        self._until = stopwatch()
+    clock: Clock
+    stopwatch: Callable[[], float]
+    due_before: DueBefore
+    kept_bytes: KeptBytes
+    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+    known: _Counts | None = None
+    until: float = -inf
 
     async def counts(self) -> _Counts | None:
         """Return what there is of each; None in an outage of the store."""
-        async with self._one_at_a_time:
-            began = self._stopwatch()
-            if began < self._until:
-                return self._counts
-            self._counts = await self._count()
-            ended = self._stopwatch()
+        async with self.one_at_a_time:
+            began = self.stopwatch()
+            if began < self.until:
+                return self.known
+            self.known = await self._count()
+            ended = self.stopwatch()
             stands = max(_COUNTED_FOR, _OF_THE_TIME * (ended - began))
-            self._until = ended + (_AGAIN_AFTER if self._counts is None else stands)
-            return self._counts
+            self.until = ended + (_AGAIN_AFTER if self.known is None else stands)
+            return self.known
 
     async def _count(self) -> _Counts | None:
-        now = self._clock.now()
+        now = self.clock.now()
         ages = [now - timedelta(seconds=seconds) for seconds in _OVERDUE_SECONDS]
         try:
-            return _Counts(await self._due_before(ages), await self._kept_bytes())
+            return _Counts(await self.due_before(ages), await self.kept_bytes())
         except StoreUnavailable:
             return None
 
@@ -197,133 +222,32 @@ def metrics_routes(metrics: Metrics) -> list[BaseRoute]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # a registry keys its collectors by identity
-class _Snapshot(Collector):
+class _Collected(Collector):
     """All metrics at one moment."""
 
-    tally: Tally
-    stored: _Counts | None
-    waiting: int
-    under_way: int
-    open_connections: int
-    datagrams: Counts
-    refusals: Counts
-    policy: Figures
-    is_store_up: bool
-    of_clients: ClientConnections
+    metrics: Sequence[Metric]
 
     def collect(self) -> Iterable[Metric]:
-        """Yield each metric with its samples."""
-        yield _gauge("info", "The version that runs", ("version",), {(__version__,): 1})
-        yield from self._counters()
-        yield from self._histograms()
-        yield from self._gauges()
-        yield from self._of_policy()
-
-    def _counters(self) -> Iterator[Metric]:
-        tally = self.tally
-        accepted = {(source,): count for source, count in tally.acceptances.items()}
-        yield _counter("callbacks_accepted", "Callbacks taken in", ("source",), accepted)
-        yield _counter(
-            "attempts", "Attempts that ended", ("source", "result", "failure"), tally.attempts
-        )
-        yield _counter(
-            "callbacks_ended", "Callbacks that ended", ("source", "status"), tally.endings
-        )
-        yield _counter(
-            "shadows", "Copies of callbacks that ended", ("source", "result"), tally.shadows
-        )
-        skipped = {(why,): count for why, count in tally.skipped_copies(EVERY).items()}
-        yield _counter("shadows_skipped", "Copies that were not made", ("reason",), skipped)
-        yield _counter(
-            "client_connections_evicted",
-            "Connections of clients that had to go for others",
-            (),
-            {(): self.of_clients.evicted},
-        )
-        yield _counter("datagrams", "Datagrams to and from devices", ("ending",), self.datagrams)
-        yield _counter("requests_refused", "Requests that had to wait", ("reason",), self.refusals)
-
-    def _histograms(self) -> Iterator[Metric]:
-        tally = self.tally
-        yield _histogram(
-            "attempt_duration_seconds", "How long attempts took", tally.attempt_seconds
-        )
-        yield _histogram("delivery_seconds", "From acceptance to delivery", tally.delivery_seconds)
-        yield _histogram(
-            "first_attempt_seconds",
-            "From acceptance to the first attempt",
-            {None: tally.first_attempt_seconds},
-        )
-        yield _histogram(
-            "store_commit_seconds", "How long commits took", {None: tally.commit_seconds}
-        )
-
-    def _gauges(self) -> Iterator[Metric]:
-        yield _gauge("callbacks_under_way", "Attempts under way", (), {(): self.under_way})
-        yield _gauge(
-            "connections_open", "Connections to receivers", (), {(): self.open_connections}
-        )
-        yield _gauge(
-            "client_connections_open", "Connections of clients", (), {(): self.of_clients.open}
-        )
-        yield _gauge(
-            "callbacks_waiting", "Callbacks that wait, also for later", (), {(): self.waiting}
-        )
-        is_up = self.is_store_up and self.stored is not None
-        yield _gauge("store_up", "Whether the database can be written to", (), {(): is_up})
-        if self.stored is not None:
-            overdue, kept_bytes = self.stored
-            yield _gauge("kept_response_bytes", "Bytes kept of long answers", (), {(): kept_bytes})
-            ages = map(str, _OVERDUE_SECONDS)
-            by_age = {(age,): count for age, count in zip(ages, overdue, strict=True)}
-            yield _gauge(
-                "callbacks_overdue",
-                "Callbacks due for at least so many seconds",
-                ("seconds",),
-                by_age,
-            )
-
-    def _of_policy(self) -> Iterator[Metric]:
-        policy = self.policy
-        yield _counter(
-            "policy_reload_failures",
-            "How often a changed settings file could not be used",
-            (),
-            {(): policy.refusals},
-        )
-        yield _gauge(
-            "policy_current",
-            "Whether the policy of the settings file is in force",
-            (),
-            {(): policy.is_current},
-        )
-        yield _gauge(
-            "policy_seconds_to_next_border",
-            "Until the policy changes by its dates",
-            ("change",),
-            {(change,): seconds for change, seconds in policy.seconds_to_borders.items()},
-        )
-        yield _gauge(
-            "policy_dependent_callbacks",
-            "Callbacks of the last week that a source sends now which ends",
-            ("source",),
-            {(source,): count for source, count in policy.dependents.items()},
-        )
+        """Return each metric with its samples."""
+        return self.metrics
 
 
-def _counter(name: str, help_: str, labels: Sequence[str], counts: Counts) -> Metric:
-    family = CounterMetricFamily(f"ringback_{name}", help_, labels=labels)
-    for values, count in counts.items():
-        family.add_metric(values, count)
-    return family
+_Values = Mapping[tuple[str, ...], float] | Mapping[str, float] | float
+"""A value for each value of the one label, for each combination of several, or only one."""
 
 
-def _gauge(
-    name: str, help_: str, labels: Sequence[str], values: Mapping[tuple[str, ...], float]
-) -> Metric:
-    family = GaugeMetricFamily(f"ringback_{name}", help_, labels=labels)
-    for label_values, value in values.items():
-        family.add_metric(label_values, value)
+def _counter(name: str, help_: str, counts: _Values, *labels: str) -> Metric:
+    return _filled(CounterMetricFamily(f"ringback_{name}", help_, labels=labels), counts)
+
+
+def _gauge(name: str, help_: str, values: _Values, *labels: str) -> Metric:
+    return _filled(GaugeMetricFamily(f"ringback_{name}", help_, labels=labels), values)
+
+
+def _filled(family: CounterMetricFamily | GaugeMetricFamily, values: _Values) -> Metric:
+    by_label = values if isinstance(values, Mapping) else {(): values}
+    for label, value in by_label.items():
+        family.add_metric((label,) if isinstance(label, str) else label, value)
     return family
 
 

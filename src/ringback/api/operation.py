@@ -3,14 +3,19 @@
 Routes and documents are both made from lists of these.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from starlette.routing import BaseRoute
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
-from ringback.api.routing import Handler, resource
-from ringback.api.schemas import METHOD, TEXT, Schema, number
-from ringback.api.shown import Shown
+from ringback.api.addressing import names_in_path
+from ringback.api.schemas import METHOD, TEXT, Schema, number, one_of, text
+from ringback.api.shown import JsonObject, Shown
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Parameter(NamedTuple):
@@ -20,6 +25,14 @@ class Parameter(NamedTuple):
     schema: Schema = TEXT
     meaning: str = ""
     is_required: bool = False
+    options: Collection[StrEnum] | None = None
+    """What a filter can be; None for any text."""
+
+
+def filtered(name: str, meaning: str, options: Collection[StrEnum] | None = None) -> Parameter:
+    """Return a parameter of a list that leaves only some records, by a text or one of these."""
+    schema = TEXT if options is None else one_of(options)
+    return Parameter(name, schema, meaning, options=options)
 
 
 def required(name: str, schema: Schema, meaning: str) -> Parameter:
@@ -58,6 +71,8 @@ class Operation(NamedTuple):
     """The name of the callback that it leads to."""
     conflicts: bool = False
     """Whether it can be refused because something else is being done to the same resource."""
+    takes_json: JsonObject | None = None
+    """What it takes as its body, instead of a form."""
 
 
 PAGES: Final = (
@@ -80,6 +95,23 @@ CALLED_BACK: Final = (
 )
 
 
+LONGEST_NAME: Final = 64
+UNIQUE_NAME: Final = Parameter(
+    "UniqueName",
+    text(longest=LONGEST_NAME),
+    "A name that can be used instead of the SID; empty to take it away.",
+)
+
+
+def as_field(name: str) -> str:
+    """Return what stands for a parameter in records and code.
+
+    >>> as_field("SmsFallbackUrl")
+    'sms_fallback_url'
+    """
+    return "".join(f"_{each}" if each.isupper() else each for each in name).lower()[1:]
+
+
 def names_of(parameters: Sequence[Parameter]) -> tuple[str, ...]:
     """Return the names of parameters."""
     return tuple(parameter.name for parameter in parameters)
@@ -94,8 +126,21 @@ def routes_of(operations: Sequence[Operation]) -> list[BaseRoute]:
     """Return one route for each path of these operations."""
     by_path = dict[str, dict[str, Handler]]()
     for operation in operations:
-        by_path.setdefault(operation.path, {})[operation.verb] = operation.handler
-    return [
-        resource(path, get=verbs.get("GET"), post=verbs.get("POST"), delete=verbs.get("DELETE"))
-        for path, verbs in by_path.items()
-    ]
+        by_path.setdefault(operation.path, {})[operation.verb.lower()] = operation.handler
+    return [resource(path, **by_verb) for path, by_verb in by_path.items()]
+
+
+def resource(path: str, **by_verb: Handler) -> Route:
+    """Return the route of a path, with a handler for each of its verbs in lower case.
+
+    There is one for each path, so that a wrong verb is told all the right ones.
+    """
+    handlers = {verb.upper(): handler for verb, handler in by_verb.items()}
+    if "get" in by_verb:
+        handlers["HEAD"] = by_verb["get"]
+
+    async def answer(request: Request) -> Response:
+        request.scope["path_params"] = names_in_path(request)
+        return await handlers[request.method](request)
+
+    return Route(path, answer, methods=list(handlers))

@@ -7,8 +7,8 @@ looked at for it, and no more.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol, Self, TypeVar
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -56,6 +56,10 @@ class Paging:
         if self.token and self.token.startswith(_BEFORE):
             return Window(self.size + 1, before=sid, examining=EXAMINED)
         return Window(self.size + 1, after=sid, examining=EXAMINED)
+
+    def about(self, **filters: str) -> Self:
+        """Return the same page with these filters, so that all pages are about one thing."""
+        return replace(self, filters=tuple({**dict(self.filters), **filters}.items()))
 
 
 def read_paging(parameters: Parameters) -> Paging:

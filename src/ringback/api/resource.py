@@ -1,41 +1,49 @@
-"""What the resources of the SIM APIs have in common: sign-in, one transaction, the answer.
+"""What the resources of the APIs have in common: sign-in, one transaction, the answer.
 
-`lists`, `fetches`, `creates` and `updates` make an operation out of what only that one knows: what
+`lists`, `fetches`, `changes` and the others make an operation out of what only that one knows: what
 it takes, what it shows, and the work that it is in a transaction.
 """
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Final, NamedTuple, TypeVar
+from typing import ClassVar, Final, Generic, NamedTuple, TypedDict, TypeVar, Unpack
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ringback.api.callback_urls import callback_url
-from ringback.api.changes import change
 from ringback.api.forms import Parameters, read_form, read_query
-from ringback.api.operation import PAGES, Many, Nothing, Operation, Parameter, lists_among, names_of
+from ringback.api.operation import (
+    PAGES,
+    Body,
+    Many,
+    Nothing,
+    Operation,
+    Parameter,
+    as_field,
+    lists_among,
+    names_of,
+)
 from ringback.api.paging import EXAMINED, HasSid, Paging, page_of, read_paging
-from ringback.api.representation import json_answer, with_unknown
 from ringback.api.services import Services
-from ringback.api.shown import Shown
+from ringback.api.shown import Shown, json_answer, with_unknown
 from ringback.api.sign_in import account_of, reach_of
 from ringback.core.account import Account
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.codes import SUPER_SIM, Codes
-from ringback.core.errors import NoSuchPage
+from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.errors import SUPER_SIM, WIRELESS, Codes, NoSuchPage
 from ringback.core.listener import Hook
-from ringback.core.method import Method
 from ringback.operations.moment import Moment
 from ringback.ports import RecordPage, Transaction, Window
 
 T = TypeVar("T")
-R = TypeVar("R", bound=HasSid)
+R = TypeVar("R")
+S = TypeVar("S", bound=HasSid)
 
 Fetching = Callable[[Transaction, str, str], R]
 """Returns an account's record by its SID, or its unique name; raises NotFound."""
-Listing = Callable[[Transaction, str, Window], Sequence[R]]
+Listing = Callable[[Transaction, str, Window], Sequence[S]]
 """Returns a page of an account's records."""
 Deleting = Callable[[Transaction, str, str, Moment], None]
 """Deletes an account's record by its SID, or its unique name; raises NotFound."""
@@ -50,9 +58,19 @@ class Call(NamedTuple):
     """What a request asks for, and who asks."""
 
     account_sid: str
+    """EVERY for an operator's key where an operation is about all accounts."""
     sid: str
     """Which resource its path names, by SID or unique name; empty where it names none."""
     given: Parameters
+    request: Request
+
+
+class AboutOperation(TypedDict, total=False):
+    """What an operation may have beside its work and its answers; see `Operation`."""
+
+    takes: Sequence[Parameter]
+    calls_back: str
+    conflicts: bool
 
 
 class Resource:
@@ -64,62 +82,38 @@ class Resource:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    def lists(
+    def operation(
         self,
+        verb: str,
         path: str,
         name: str,
         meaning: str,
-        shown: Shown[R],
-        asked: Callable[[Call], Listing[R]],
+        work: Callable[[Call], Awaitable[Response]],
         *,
-        takes: Sequence[Parameter] = (),
+        answers: Mapping[int, Body],
+        for_all: bool = False,
+        **about: Unpack[AboutOperation],
     ) -> Operation:
-        """Return the operation that lists records of this name."""
-        parameters = (*takes, *PAGES)
+        """Return the operation that this work is; it takes a form with a POST, else a query.
+
+        With `for_all` an operator's key asks for all accounts, unless it names one.
+        """
+        takes = about.get("takes", ())
 
         async def handle(request: Request) -> Response:
-            call = await self._listed(request, parameters)
-            listing, paging = asked(call), read_paging(call.given)
-            with self._paging():
-                records = await self._read(
-                    call.account_sid, lambda tx: listing(tx, call.account_sid, paging.window)
-                )
-            return self._page(request, call.given, paging, shown, records)
+            call = await self._call(request, takes, for_all=for_all)
+            return with_unknown(call.given.unknown, await work(call))
 
-        return Operation(
-            "GET", path, f"List{name}", meaning, handle, {200: Many(shown)}, parameters
+        operation = Operation(verb, path, name, meaning, handle, answers, takes)
+        return operation._replace(
+            calls_back=about.get("calls_back"), conflicts=about.get("conflicts", False)
         )
 
-    def fetches(
-        self, path: str, name: str, meaning: str, shown: Shown[R], fetching: Fetching[R]
-    ) -> Operation:
-        """Return the operation that fetches a record of this name."""
+    def on(self, path: str, name: str, shown: Shown[R]) -> "RecordOperations[R]":
+        """Return what makes the operations on records of this name at this path."""
+        return RecordOperations(self, path, name, shown)
 
-        async def handle(request: Request) -> Response:
-            call = await self._queried(request)
-            record = await self._read(
-                call.account_sid, lambda tx: fetching(tx, call.account_sid, call.sid)
-            )
-            return self._show(request, shown, record, 200, call.given)
-
-        return Operation("GET", path, f"Fetch{name}", meaning, handle, {200: shown})
-
-    def deletes(
-        self, path: str, name: str, meaning: str, deleting: Deleting, *, conflicts: bool = False
-    ) -> Operation:
-        """Return the operation that deletes a record of this name."""
-
-        async def handle(request: Request) -> Response:
-            call = await self._queried(request)
-            await self._change(lambda tx, moment: deleting(tx, call.account_sid, call.sid, moment))
-            return with_unknown(call.given, Response(status_code=204))
-
-        answers = {204: Nothing()}
-        return Operation(
-            "DELETE", path, f"Delete{name}", meaning, handle, answers, conflicts=conflicts
-        )
-
-    def creates(
+    def changes(
         self,
         path: str,
         name: str,
@@ -127,64 +121,32 @@ class Resource:
         shown: Shown[R],
         asked: Callable[[Call], Change[R]],
         *,
-        takes: Sequence[Parameter],
-        calls_back: str | None = None,
+        status: int = 200,
+        **about: Unpack[AboutOperation],
     ) -> Operation:
-        """Return the operation that makes a record of this name."""
-        handle = self._writing(shown, takes, asked, 201)
-        return Operation(
-            "POST", path, f"Create{name}", meaning, handle, {201: shown}, takes, calls_back
+        """Return the operation of this whole name that changes something by a POST."""
+
+        async def work(call: Call) -> Response:
+            return self.show(call, shown, await self.change(asked(call)), status)
+
+        return self.operation(
+            *("POST", path, name, meaning, work), answers={status: shown}, **about
         )
 
-    def updates(
-        self,
-        path: str,
-        name: str,
-        meaning: str,
-        shown: Shown[R],
-        asked: Callable[[Call], Change[R]],
-        *,
-        takes: Sequence[Parameter],
-        calls_back: str | None = None,
-    ) -> Operation:
-        """Return the operation that updates a record of this name."""
-        handle = self._writing(shown, takes, asked, 200)
-        return Operation(
-            "POST", path, f"Update{name}", meaning, handle, {200: shown}, takes, calls_back
-        )
-
-    def _writing(
-        self,
-        shown: Shown[R],
-        takes: Sequence[Parameter],
-        asked: Callable[[Call], Change[R]],
-        status: int,
-    ) -> Callable[[Request], Awaitable[Response]]:
-        async def handle(request: Request) -> Response:
-            call = await self._posted(request, takes)
-            record = await self._change(asked(call))
-            return self._show(request, shown, record, status, call.given)
-
-        return handle
-
-    async def _listed(self, request: Request, parameters: Sequence[Parameter]) -> Call:
-        """Return what a request for a list asks for; an operator's is about all accounts."""
-        reach = await reach_of(request, self._services.sign_ins)
-        query = read_query(request, names_of(parameters), codes=self.codes)
-        return Call(reach, request.path_params.get("sid", ""), query)
-
-    async def _queried(self, request: Request, parameters: Sequence[Parameter] = ()) -> Call:
-        """Return what a request with a query asks for."""
-        account = await self._account(request)
-        query = read_query(request, names_of(parameters), codes=self.codes)
-        return Call(account.sid, request.path_params.get("sid", ""), query)
-
-    async def _posted(self, request: Request, parameters: Sequence[Parameter]) -> Call:
-        """Return what a request with a form asks for."""
-        account = await self._account(request)
-        names, lists = names_of(parameters), lists_among(parameters)
-        form = await read_form(request, names, lists=lists, codes=self.codes)
-        return Call(account.sid, request.path_params.get("sid", ""), form)
+    async def _call(
+        self, request: Request, takes: Sequence[Parameter], *, for_all: bool = False
+    ) -> Call:
+        """Return what a request asks for, with a form or a query."""
+        if for_all:
+            account_sid = await reach_of(request, self._services.sign_ins)
+        else:
+            account_sid = (await self._account(request)).sid
+        names = names_of(takes)
+        if request.method == "POST":
+            given = await read_form(request, names, lists=lists_among(takes), codes=self.codes)
+        else:
+            given = read_query(request, names, codes=self.codes)
+        return Call(account_sid, next(iter(request.path_params.values()), ""), given, request)
 
     def _called_back(self, call: Call) -> tuple[CallbackUrl | None, Method]:
         """Return whom a request wants to be told of what comes of it, and how.
@@ -205,56 +167,173 @@ class Resource:
             method=form.choice(f"{name}Method", Method),
         )
 
+    def _address(self, form: Parameters, name: str) -> str | None:
+        """Return a URL that is only kept, empty to take it away, or None where it wasn't given."""
+        url = callback_url(form, self._services.read_url, name)
+        return form.text(name) if url is None else url.configured
+
     async def _account(self, request: Request) -> Account:
         return await account_of(request, self._services.sign_ins)
 
-    async def _read(self, account_sid: str, work: Callable[[Transaction], T]) -> T:
+    async def read(self, account_sid: str, work: Callable[[Transaction], T]) -> T:
         """Run what only looks, for this account."""
         return await self._services.store.read(work, asked_by=account_sid)
 
     async def _all(
-        self, account_sid: str, listing: Callable[[Transaction, Window], RecordPage[R]]
-    ) -> list[R]:
+        self, account_sid: str, listing: Callable[[Transaction, Window], RecordPage[S]]
+    ) -> list[S]:
         """Return all records of a list, read bit by bit, so that others have their turn."""
-        records, last = list[R](), None
+        records, last = list[S](), None
         while True:
-            some = await self._read(account_sid, partial(_page_after, listing, last))
+            some = await self.read(account_sid, partial(_page_after, listing, last))
             records += some
             if len(some) < _READ_AT_ONCE and some.stopped_at is None:
                 return records
             last = some.stopped_at or some[-1].sid
 
     @contextmanager
-    def _paging(self) -> Generator[None]:
+    def paging(self) -> Generator[None]:
         """Have a page that there isn't be refused with the code of this API."""
         try:
             yield
         except NoSuchPage as refused:
             raise NoSuchPage(refused.sid, code=self.codes.paging) from None
 
-    async def _change(self, work: Callable[[Transaction, Moment], T]) -> T:
+    async def change(self, work: Callable[[Transaction, Moment], T]) -> T:
         """Run what changes something, and let what is due of it be seen at once."""
-        return await change(self._services, work)
+        moment = self._services.moment()
+        result = await self._services.store.transact(lambda tx: work(tx, moment))
+        self._services.progress.wake()
+        return result
 
-    def _page(
-        self,
-        request: Request,
-        query: Parameters,
-        paging: Paging,
-        shown: Shown[R],
-        records: Sequence[R],
+    def show_page(
+        self, call: Call, paging: Paging, shown: Shown[S], records: Sequence[S]
     ) -> Response:
         """Answer with one page of a list."""
-        page = page_of(shown.plural, records, shown.at(request), paging=paging, request=request)
-        return with_unknown(query, json_answer(page))
+        show = shown.at(call.request)
+        return json_answer(
+            page_of(shown.plural, records, show, paging=paging, request=call.request)
+        )
 
-    def _show(
-        self, request: Request, shown: Shown[R], record: R, status: int, given: Parameters
-    ) -> Response:
-        return with_unknown(given, json_answer(shown.at(request)(record), status))
+    def show(self, call: Call, shown: Shown[R], record: R, status: int = 200) -> Response:
+        """Answer with a record."""
+        return json_answer(shown.at(call.request)(record), status)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOperations(Generic[R]):
+    """Makes the operations that most kinds of records have."""
+
+    resource: Resource
+    path: str
+    """Of all of them; each has its SID or unique name behind it."""
+    name: str
+    """As operations are named in documents."""
+    shown: Shown[R]
+
+    def lists(
+        self: "RecordOperations[S]",
+        meaning: str,
+        listing: Callable[..., Sequence[S]],
+        *filters: Parameter,
+    ) -> Operation:
+        """Return the operation that lists them; a filter is an argument of the `Listing`."""
+
+        def asked(call: Call) -> Listing[S]:
+            return partial(listing, **{as_field(each.name): read(call, each) for each in filters})
+
+        def read(call: Call, each: Parameter) -> str | None:
+            if each.options is None:
+                return call.given.text(each.name)
+            return call.given.choice(each.name, each.options)
+
+        return self.lists_for(meaning, asked, takes=filters)
+
+    def lists_for(
+        self: "RecordOperations[S]",
+        meaning: str,
+        asked: Callable[[Call], Listing[S]],
+        *,
+        takes: Sequence[Parameter] = (),
+    ) -> Operation:
+        """Return the operation that lists what a request asks for."""
+
+        async def work(call: Call) -> Response:
+            listing, paging = asked(call), read_paging(call.given)
+            with self.resource.paging():
+                records = await self.resource.read(
+                    call.account_sid, lambda tx: listing(tx, call.account_sid, paging.window)
+                )
+            return self.resource.show_page(call, paging, self.shown, records)
+
+        return self.resource.operation(
+            *("GET", self.path, f"List{self.name}", meaning, work),
+            answers={200: Many(self.shown)},
+            takes=(*takes, *PAGES),
+            for_all=True,
+        )
+
+    def fetches(self, meaning: str, fetching: Fetching[R]) -> Operation:
+        """Return the operation that fetches one."""
+
+        async def work(call: Call) -> Response:
+            record = await self.resource.read(
+                call.account_sid, lambda tx: fetching(tx, call.account_sid, call.sid)
+            )
+            return self.resource.show(call, self.shown, record)
+
+        return self.resource.operation(
+            *("GET", f"{self.path}/{{sid}}", f"Fetch{self.name}", meaning, work),
+            answers={200: self.shown},
+        )
+
+    def deletes(
+        self, meaning: str, deleting: Deleting, **about: Unpack[AboutOperation]
+    ) -> Operation:
+        """Return the operation that deletes one."""
+
+        async def work(call: Call) -> Response:
+            await self.resource.change(
+                lambda tx, moment: deleting(tx, call.account_sid, call.sid, moment)
+            )
+            return Response(status_code=204)
+
+        return self.resource.operation(
+            *("DELETE", f"{self.path}/{{sid}}", f"Delete{self.name}", meaning, work),
+            answers={204: Nothing()},
+            **about,
+        )
+
+    def creates(
+        self,
+        meaning: str,
+        asked: Callable[[Call], Change[R]],
+        **about: Unpack[AboutOperation],
+    ) -> Operation:
+        """Return the operation that makes one."""
+        return self.resource.changes(
+            *(self.path, f"Create{self.name}", meaning, self.shown, asked), status=201, **about
+        )
+
+    def updates(
+        self,
+        meaning: str,
+        asked: Callable[[Call], Change[R]],
+        **about: Unpack[AboutOperation],
+    ) -> Operation:
+        """Return the operation that updates one."""
+        return self.resource.changes(
+            *(f"{self.path}/{{sid}}", f"Update{self.name}", meaning, self.shown, asked), **about
+        )
+
+
+class WirelessEndpoints(Resource):
+    """The operations on one kind of resource of Programmable Wireless."""
+
+    codes: ClassVar[Codes] = WIRELESS
 
 
 def _page_after(
-    listing: Callable[[Transaction, Window], RecordPage[R]], last: str | None, tx: Transaction
-) -> RecordPage[R]:
+    listing: Callable[[Transaction, Window], RecordPage[S]], last: str | None, tx: Transaction
+) -> RecordPage[S]:
     return listing(tx, Window(_READ_AT_ONCE, after=last, examining=EXAMINED))

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from enum import StrEnum
 from typing import Any, Final
 
+from ringback.core.policy.source_policy import Source
 from ringback.core.sids import Kind
 
 Schema = dict[str, Any]
@@ -17,6 +18,16 @@ URL_OR_EMPTY: Final[Schema] = {"type": "string", "anyOf": [{"format": "uri"}, {"
 HOOK_URL: Final[Schema] = {"type": "string", "maxLength": 4096}
 """A URL as a parameter, which may be empty to take one away."""
 METHOD: Final[Schema] = {"type": "string", "enum": ["POST", "GET"]}
+YES_OR_NO: Final[Schema] = {"type": "string", "enum": ["yes", "no"]}
+SIM_SID: Final[Schema] = {"type": "string", "pattern": "^(HS|DE)[0-9a-fA-F]{32}$"}
+"""The SID of a SIM of either product."""
+COUNTS: Final[Schema] = {
+    "type": "object",
+    "additionalProperties": {"type": "integer", "minimum": 0},
+}
+"""How often there was what, by name."""
+SECONDS: Final[Schema] = {"type": "number", "minimum": 0}
+SOURCE: Final[Schema] = {"type": "string", "examples": [source.value for source in Source]}
 
 
 def sid_of(kind: Kind) -> Schema:
@@ -60,6 +71,11 @@ def object_of(**fields: Schema) -> Schema:
         "required": list(fields),
         "additionalProperties": False,
     }
+
+
+def refer(name: str) -> Schema:
+    """Return a reference to a schema by its name in the document."""
+    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def or_null(schema: Schema) -> Schema:

@@ -1,18 +1,24 @@
-"""How records stand in answers: one table of fields, from which answers and documents are made."""
+"""How records stand in answers: a table of fields, from which answers and documents are made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from functools import partial
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
+import orjson
 from starlette.requests import Request
+from starlette.responses import Response
 
 from ringback.api.addressing import is_at_kore, url_of
 from ringback.api.schemas import INSTANT, TEXT, URL, Schema, object_of, or_null, sid_of
 from ringback.core.sids import Kind
 
 R = TypeVar("R")
+
+# Written out as `periods.iso` does.
+_DATES: Final = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
 
 UrlOf = Callable[[str], str]
 """From a path of our routes to the URL at which the asking client reaches it."""
@@ -31,26 +37,50 @@ class Field(Generic[R]):
 
     name: str
     schema: Schema
-    value: Callable[[R, UrlOf], object]
+    value: Callable[[R, UrlOf], object] | str
+    """What works it out, or the attribute of the record that it is."""
     vendor: Vendor | None = None
     """None where both have it."""
     at_kore: Callable[[R, UrlOf], object] | None = None
     """Where its value comes from in KORE's API, if not from the same."""
 
-    def value_for(self, vendor: Vendor) -> Callable[[R, UrlOf], object]:
+    def value_for(self, vendor: Vendor) -> Callable[[R, UrlOf], object] | str:
         """Return where its value comes from in this vendor's API."""
         return self.at_kore if vendor is Vendor.KORE and self.at_kore else self.value
+
+
+class _Layout(NamedTuple):
+    """How the API of one vendor shows a record."""
+
+    names: Sequence[str]
+    """All fields in their order."""
+    read: Callable[[Any], Sequence[object]]
+    """Reads at once all that stands in a record as it is; something else in place of the rest."""
+    worked_out: Sequence[tuple[str, Callable[[Any, UrlOf], object]]]
+
+    def show(self, url: UrlOf, record: object) -> dict[str, Any]:
+        """Return a record as it is answered."""
+        # Lists can be long: one look for all fields takes half the time of one for each.
+        shown: dict[str, Any] = dict(zip(self.names, self.read(record), strict=False))
+        for name, value in self.worked_out:
+            shown[name] = value(record, url)
+        return shown
 
 
 class Shown(Generic[R]):
     """Records of one kind as answers show them."""
 
-    def __init__(self, name: str, plural: str, *fields: Field[R]) -> None:
+    def __init__(
+        self, name: str, plural: str, *fields: Field[R], parts: "Sequence[Shown[Any]]" = ()
+    ) -> None:
         self.name = name
         """Of its schema in documents."""
         self.plural = plural
         """The key of a list of them."""
+        self.parts = parts
+        """What its schema refers to by name."""
         self._fields = fields
+        self._layouts = {vendor: _layout(fields, vendor) for vendor in Vendor if fields}
 
     @property
     def schema(self) -> Schema:
@@ -61,27 +91,51 @@ class Shown(Generic[R]):
 
     def at(self, request: Request) -> Callable[[R], dict[str, Any]]:
         """Return what shows a record to whoever asks."""
+        return self.show_by(
+            partial(url_of, request), Vendor.KORE if is_at_kore(request) else Vendor.TWILIO
+        )
 
-        def url(path: str) -> str:
-            return url_of(request, path)
+    def show_by(self, url: UrlOf, asked: Vendor = Vendor.TWILIO) -> Callable[[R], dict[str, Any]]:
+        """Return what shows a record with such URLs, as the API of this vendor has it."""
+        return partial(self._layouts[asked].show, url)
 
-        asked = Vendor.KORE if is_at_kore(request) else Vendor.TWILIO
-        fields = [
-            (field.name, field.value_for(asked))
-            for field in self._fields
-            if field.vendor in (None, asked)
-        ]
 
-        def show(record: R) -> dict[str, Any]:
-            return {name: value(record, url) for name, value in fields}
+class JsonObject(Shown[Any]):
+    """An object that whoever answers writes, or this function, by this schema."""
 
-        return show
+    def __init__(
+        self,
+        name: str,
+        schema: Schema,
+        *parts: Shown[Any],
+        plural: str = "",
+        show: Callable[[Any], dict[str, Any]] = dict,
+    ) -> None:
+        super().__init__(name, plural, parts=parts)
+        self._schema = schema
+        self._show = show
+
+    @property
+    def schema(self) -> Schema:
+        """The schema of it."""
+        return self._schema
+
+    def show_by(self, url: UrlOf, asked: Vendor = Vendor.TWILIO) -> Callable[[Any], dict[str, Any]]:
+        """Return what shows it, to whomever."""
+        return self._show
+
+
+def _layout(fields: Sequence[Field[Any]], asked: Vendor) -> _Layout:
+    shown = [field for field in fields if field.vendor in (None, asked)]
+    values = {field.name: field.value_for(asked) for field in shown}
+    read = attrgetter(*(one if isinstance(one, str) else "__class__" for one in values.values()))
+    others = [(name, one) for name, one in values.items() if not isinstance(one, str)]
+    return _Layout(tuple(values), read, others)
 
 
 def field(name: str, schema: Schema = TEXT, attribute: str | None = None) -> Field[Any]:
     """Return a field that shows an attribute of the same name, or of another one."""
-    get = attrgetter(attribute or name)
-    return Field(name, schema, lambda record, _: get(record))
+    return Field(name, schema, attribute or name)
 
 
 def maybe(name: str, schema: Schema = TEXT, attribute: str | None = None) -> Field[Any]:
@@ -92,6 +146,12 @@ def maybe(name: str, schema: Schema = TEXT, attribute: str | None = None) -> Fie
 def worked_out(name: str, schema: Schema, value: Callable[[Any], object]) -> Field[Any]:
     """Return a field whose value is worked out from the record."""
     return Field(name, schema, lambda record, _: value(record))
+
+
+def nested(name: str, of: Shown[Any], attribute: str | None = None) -> Field[Any]:
+    """Return a field that shows a record within the record, or null."""
+    get, show = attrgetter(attribute or name), of.show_by(str)
+    return Field(name, or_null(of.schema), lambda record, _: (inner := get(record)) and show(inner))
 
 
 def of_vendor(vendor: Vendor, field: Field[Any]) -> Field[Any]:
@@ -122,3 +182,28 @@ def links(**paths: Callable[[Any], str]) -> Field[Any]:
 ACCOUNT_SID = field("account_sid", sid_of(Kind.ACCOUNT))
 DATE_CREATED = field("date_created", INSTANT)
 DATE_UPDATED = field("date_updated", INSTANT)
+DATES: Final = (DATE_CREATED, DATE_UPDATED)
+
+
+def dated_at(path: str) -> tuple[Field[Any], ...]:
+    """Return when a record was created and updated, and its own URL, under this path."""
+    return (*DATES, link("url", lambda record: f"{path}/{record.sid}"))
+
+
+def json_answer(value: Mapping[str, object], status: int = 200) -> Response:
+    """Return the answer that has this as its JSON body; instants in it are in UTC."""
+    return Response(orjson.dumps(value, option=_DATES), status, media_type="application/json")
+
+
+def shown_once(response: Response) -> Response:
+    """Have nobody in between keep an answer that shows a secret, as RFC 6749, 5.1, has it."""
+    response.headers.update({"Cache-Control": "no-store", "Pragma": "no-cache"})
+    return response
+
+
+def with_unknown(unknown: Sequence[str], response: Response) -> Response:
+    """Name parameters that had no effect in a header, since both vendors ignore them silently."""
+    if unknown:
+        names = ", ".join(ascii(name)[:80] for name in unknown[:10])
+        response.headers["Ringback-Warning"] = f"unknown parameters, without effect: {names}"
+    return response

@@ -15,11 +15,10 @@ from ringback.api.failures import Failures, Tried
 from ringback.api.rate_limit import RateLimit
 from ringback.api.tokens import Tokens
 from ringback.core.account import EVERY, Account
-from ringback.core.api_client import Area
-from ringback.core.caller import Caller
+from ringback.core.api_client import Area, Caller
 from ringback.core.errors import Forbidden, Invalid, NotFound, NotSignedIn
 from ringback.operations.accounts import fetch_account
-from ringback.operations.owners import owner_of
+from ringback.operations.lookups import owner_of
 from ringback.operations.sign_in import sign_in
 from ringback.ports import Clock, Store, Transaction
 

@@ -19,8 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ringback.core.account import Account
-from ringback.core.api_client import EVERYTHING, PRODUCTS, ApiClient, Area, ClientType
-from ringback.core.caller import Caller
+from ringback.core.api_client import EVERYTHING, PRODUCTS, ApiClient, Area, Caller, ClientType
 from ringback.core.errors import TokenRefused
 from ringback.operations.sign_in import check_active
 from ringback.ports import Chance, Clock, Store, TokenKey, Transaction

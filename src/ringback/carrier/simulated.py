@@ -1,7 +1,7 @@
 """A network that does as it is asked, or as its scenario has it."""
 
-from ringback.core.errand import Errand
 from ringback.core.scenario import Ending
+from ringback.core.task import Errand
 
 
 class SimulatedCarrier:

@@ -14,11 +14,11 @@ from typing import Final, Self
 
 from ringback.carrier.inbox import MOST, Datagram, Inbox
 from ringback.carrier.sparing import SparingLog
-from ringback.core.errand import Errand
 from ringback.core.errors import RequestRefused, Unusable
 from ringback.core.scenario import CARRIED_OUT, CarriedOut, CarrierFailure, Ending
 from ringback.core.supersim.command import LONGEST_DATAGRAM, IpCommand
 from ringback.core.supersim.sim import Sim
+from ringback.core.task import Errand
 from ringback.ports import Carrier
 
 Received = Callable[[str, int, bytes], Awaitable[None]]

@@ -1,20 +1,25 @@
 """`ringback callbacks`: what was sent, from which source and why, and what became of it."""
 
-import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import click
 
-from ringback.cli.callback_lines import attempt_lines, details, row, storage_lines
-from ringback.cli.portal import Portal, with_portal
-from ringback.cli.replaying import discard, replay
+from ringback.cli.callback_output import attempt_lines, details, row, storage_lines
+from ringback.cli.options import json_answer_option, json_flag, limit_option
+from ringback.cli.output import say
+from ringback.cli.portal_commands import say_newest, with_portal
+from ringback.cli.time_arguments import ago
 from ringback.core.callback import CallbackStatus
+from ringback.portal_client import JsonObject, PortalClient
 
-_STATUSES = click.Choice([status.value for status in CallbackStatus])
-_limit = click.option(
-    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="So many at most."
-)
+_STATUSES: Final = tuple(status.value for status in CallbackStatus)
 _source = click.option("--source", metavar="SOURCE", help="Only those of this source.")
-_json = click.option("--json", "as_json", is_flag=True, help="Print the API's answer as it is.")
+
+
+def _status(*choices: str) -> Any:
+    return click.option("--status", type=click.Choice(choices), help="Only those that are so.")
 
 
 @click.group()
@@ -22,75 +27,135 @@ def callbacks() -> None:
     """See callbacks: their requests, answers, and why they came from their source."""
 
 
-callbacks.add_command(replay)
-callbacks.add_command(discard)
-
-
 @callbacks.command("list")
 @with_portal
-@click.option("--status", type=_STATUSES, help="Only those that are so.")
+@_status(*_STATUSES)
 @_source
-@_limit
-@_json
+@limit_option
+@json_answer_option
 def list_callbacks(
-    *, portal: Portal, status: str | None, source: str | None, limit: int, as_json: bool
+    *, portal: PortalClient, status: str | None, source: str | None, limit: int, as_json: bool
 ) -> None:
     """List callbacks, newest first."""
     query = {"Status": status, "Source": source}
-    page = portal.newest("callbacks", query=query, limit=limit)
-    if as_json:
-        click.echo(json.dumps(page))
-    elif not page["callbacks"]:
-        click.echo("no callbacks; update a SIM with a CallbackUrl, and there will be one")
-    else:
-        for callback in page["callbacks"]:
-            click.echo(row(callback))
+    nothing = "no callbacks; update a SIM with a CallbackUrl, and there will be one"
+    say_newest(portal, "callbacks", row, query=query, limit=limit, nothing=nothing, as_json=as_json)
 
 
 @callbacks.command("undelivered")
 @with_portal
 @_source
-@_limit
-@_json
-def list_undelivered(*, portal: Portal, source: str | None, limit: int, as_json: bool) -> None:
+@limit_option
+@json_answer_option
+def list_undelivered(
+    *, portal: PortalClient, source: str | None, limit: int, as_json: bool
+) -> None:
     """List the callbacks that ended without a delivery, newest first, and say why."""
-    page = portal.newest("undelivered", query={"Source": source}, limit=limit)
-    if as_json:
-        click.echo(json.dumps(page))
-    elif not page["callbacks"]:
-        click.echo("nothing is undelivered")
-    else:
-        for callback in page["callbacks"]:
-            click.echo(f"{row(callback)}\n  {callback['status_reason']}")
+    say_newest(
+        portal,
+        "undelivered",
+        lambda callback: f"{row(callback)}\n  {callback['status_reason']}",
+        query={"Source": source},
+        limit=limit,
+        nothing="nothing is undelivered",
+        as_json=as_json,
+    )
 
 
 @callbacks.command("show")
 @click.argument("sid")
 @with_portal
-@_json
-def show_callback(*, sid: str, portal: Portal, as_json: bool) -> None:
+@json_answer_option
+def show_callback(*, sid: str, portal: PortalClient, as_json: bool) -> None:
     """Show one callback: why this source, and each request and answer as it was."""
     callback = portal.get("callbacks", sid)
     attempts = portal.get("callbacks", sid, "attempts")["attempts"]
-    if as_json:
-        click.echo(json.dumps({**callback, "attempts": attempts}))
-        return
-    for line in details(callback):
-        click.echo(line)
+    say({**callback, "attempts": attempts}, _lines(callback, attempts), as_json=as_json)
+
+
+def _lines(callback: JsonObject, attempts: Sequence[JsonObject]) -> Iterator[str]:
+    yield from details(callback)
     for attempt in attempts:
-        click.echo()
-        for line in attempt_lines(attempt):
-            click.echo(line)
+        yield ""
+        yield from attempt_lines(attempt)
 
 
 @callbacks.command("storage")
 @with_portal
-@_json
-def show_storage(*, portal: Portal, as_json: bool) -> None:
+@json_answer_option
+def show_storage(*, portal: PortalClient, as_json: bool) -> None:
     """Tell how much is kept of long answers, and how much may be."""
     storage = portal.get("response_storage")
-    if as_json:
-        click.echo(json.dumps(storage))
-        return
-    for line in storage_lines(storage):
-        click.echo(line)
+    say(storage, storage_lines(storage), as_json=as_json)
+
+
+@callbacks.command("replay")
+@click.argument("sids", metavar="[SID]...", nargs=-1)
+@with_portal
+@click.option("--since", metavar="WHEN", help="All from then on: 2h, or 2026-11-24T10:00Z.")
+@click.option("--until", metavar="WHEN", help="Only those that were created before.")
+@_status(*_STATUSES, "undelivered")
+@_source
+@click.option("--as-other-source", is_flag=True, help="Send new ones, from the other source.")
+@click.option("--yes", is_flag=True, help="Do it; without this it is only said what would be done.")
+@json_flag("Print the counts as one JSON object.")
+def replay(
+    *,
+    sids: tuple[str, ...],
+    portal: PortalClient,
+    since: str | None,
+    until: str | None,
+    status: str | None,
+    source: str | None,
+    as_other_source: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Send callbacks again: those that are named, or all that failed since a time.
+
+    They keep source, token and payload, so that a receiver can tell that it had one already.
+    """
+    form = {
+        "Sids": ",".join(sids) or None,
+        "Since": ago(since, portal),
+        "Until": ago(until, portal),
+        "Status": status,
+        "Source": source,
+        "AsOtherSource": "yes" if as_other_source else "no",
+        "DryRun": "no" if yes else "yes",
+    }
+    counts = _work_through(portal, form)
+    say(counts, _in_words(counts), as_json=as_json)
+
+
+@callbacks.command("discard")
+@click.argument("sid")
+@with_portal
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it stays on the record.")
+def discard(*, sid: str, portal: PortalClient, reason: str) -> None:
+    """Give a callback up: it is not sent any more, unless somebody replays it."""
+    callback = portal.post("callbacks", sid, "discard", form={"Reason": reason})
+    click.echo(f"{callback['sid']}  {callback['status']}: {callback['status_reason']}")
+
+
+def _work_through(portal: PortalClient, form: Mapping[str, str | None]) -> dict[str, Any]:
+    """Have all be replayed, call by call, and return the counts of all calls."""
+    matched, replayed, skipped = 0, 0, Counter[str]()
+    further: Mapping[str, str] | None = {}
+    while further is not None:
+        answer = portal.post("replays", form={**form, **further})
+        matched += answer["matched"]
+        replayed += answer["replayed"]
+        skipped.update(answer["skipped"])
+        further = answer["next"]
+    is_dry = form["DryRun"] == "yes"
+    return {"dry_run": is_dry, "matched": matched, "replayed": replayed, "skipped": skipped}
+
+
+def _in_words(counts: Mapping[str, Any]) -> str:
+    told = "would be replayed" if counts["dry_run"] else "replayed"
+    skipped = "".join(
+        f"; {count} skipped: {why.replace('_', ' ')}" for why, count in counts["skipped"].items()
+    )
+    hint = "; --yes does it" if counts["dry_run"] and counts["replayed"] else ""
+    return f"{counts['replayed']} of {counts['matched']} {told}{skipped}{hint}"

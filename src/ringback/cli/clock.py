@@ -1,14 +1,16 @@
 """`ringback clock`: the time of a running `ringback dev`, and how it is made later."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
 import click
 
-from ringback.cli.portal import Portal, with_portal
+from ringback.cli.options import json_answer_option
+from ringback.cli.output import say
+from ringback.cli.portal_commands import with_portal
+from ringback.portal_client import PortalClient
 
 # All that comes due is done before the answer, and each hanging receiver takes its real time.
 _PATIENCE_SECONDS: Final = 24 * 3600
@@ -17,10 +19,6 @@ _UNITS: Final = (
     ("h", timedelta(hours=1)),
     ("m", timedelta(minutes=1)),
     ("s", timedelta(seconds=1)),
-)
-
-_json: Callable[[Callable[..., None]], Callable[..., None]] = click.option(
-    "--json", "as_json", is_flag=True, help="Print the API's answer as it is."
 )
 
 
@@ -32,8 +30,8 @@ def clock() -> None:
 @clock.command("advance")
 @click.argument("duration")
 @with_portal
-@_json
-def advance(*, duration: str, portal: Portal, as_json: bool) -> None:
+@json_answer_option
+def advance(*, duration: str, portal: PortalClient, as_json: bool) -> None:
     """Let DURATION pass at once: 90s, 5m, 2h or 3d.
 
     Retries, callbacks for later and changes of SIMs that come due are done on the way, in their
@@ -45,15 +43,15 @@ def advance(*, duration: str, portal: Portal, as_json: bool) -> None:
 
 @clock.command("show")
 @with_portal
-@_json
-def show(*, portal: Portal, as_json: bool) -> None:
+@json_answer_option
+def show(*, portal: PortalClient, as_json: bool) -> None:
     """Show what time it is, and how far ahead of this machine's time that is."""
     _say(portal.get("clock"), as_json=as_json)
 
 
 def _say(answer: Mapping[str, Any], *, as_json: bool) -> None:
     ahead = timedelta(seconds=answer["ahead_seconds"])
-    click.echo(json.dumps(answer) if as_json else f"{answer['now']}  {ahead_in_words(ahead)}")
+    say(answer, f"{answer['now']}  {ahead_in_words(ahead)}", as_json=as_json)
 
 
 def ahead_in_words(ahead: timedelta) -> str:

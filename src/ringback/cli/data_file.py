@@ -3,17 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import wraps
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-import click
-
-from ringback.cli.options import data_folder
+from ringback.cli.options import data_folder, handing, seal_key_file_option
 from ringback.core.account import Account
 from ringback.data_folder import open_beside
+from ringback.engine.system import SystemChance, SystemClock
+from ringback.operations.moment import AccountContext
 from ringback.ports import Store, Transaction
-from ringback.settings import ENVIRONMENT, SEAL_KEY, SEAL_KEY_FILE
+from ringback.settings import ENVIRONMENT, SEAL_KEY
 
 T = TypeVar("T")
 
@@ -48,7 +47,7 @@ class DataFile:
         return asyncio.run(use())
 
 
-class KeyringElsewhere:
+class NoLocalSigningKeys:
     """Answers `ports.Keyring`, and has nothing to do.
 
     What signs is another process. With each callback that it claims it reads the account anew, and
@@ -59,32 +58,20 @@ class KeyringElsewhere:
         """Leave it to the server to find out."""
 
 
-KEYRING: Final = KeyringElsewhere()
+def account_context() -> AccountContext:
+    """Return what an operation on accounts works with now, beside a server or without one."""
+    return AccountContext(SystemClock().now(), SystemChance(), NoLocalSigningKeys())
 
 
-def data_file_in(folder: Path, seal_key_file: Path | None) -> DataFile:
+def data_file_in(data: Path, seal_key_file: Path | None) -> DataFile:
     """Return the data file of a folder; the key may be in the environment."""
-    return DataFile(folder, ENVIRONMENT.get(SEAL_KEY.variable) or None, seal_key_file)
+    return DataFile(data, ENVIRONMENT.get(SEAL_KEY.variable) or None, seal_key_file)
 
 
-def with_data_file(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say which data file is meant, and hand it the `file`."""
-
-    @wraps(command)
-    def run(*, data: Path, seal_key_file: Path | None, **options: Any) -> None:
-        command(file=data_file_in(data, seal_key_file), **options)
-
-    for option in reversed(_OPTIONS):
-        run = option(run)
-    return run
-
-
-seal_key_file_option: Final = click.option(
-    SEAL_KEY_FILE.flag,
-    type=click.Path(dir_okay=False, path_type=Path),
-    envvar=SEAL_KEY_FILE.variable,
-    metavar=SEAL_KEY_FILE.metavar,
-    help=f"{SEAL_KEY_FILE.help} The key itself can be in {SEAL_KEY.variable} instead.",
+with_data_file: Final = handing(
+    "file",
+    data_file_in,
+    data_folder("The data folder; made where there is none."),
+    seal_key_file_option(),
 )
-
-_OPTIONS: Final = (data_folder("The data folder; made where there is none."), seal_key_file_option)
+"""Gives a command the options that say which data file is meant, and hands it the `file`."""

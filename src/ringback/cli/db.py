@@ -1,11 +1,12 @@
 """`ringback db`: look the data file through, and bring it up to date."""
 
-import json
 import sys
 
 import click
 
 from ringback.cli.data_file import DataFile, with_data_file
+from ringback.cli.options import json_option
+from ringback.cli.output import say
 from ringback.data_folder import DataCheck, check_folder, upgrade_data
 
 
@@ -16,7 +17,7 @@ def db() -> None:
 
 @db.command("check")
 @with_data_file
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def check(*, file: DataFile, as_json: bool) -> None:
     """Look for damage and loss; changes nothing.
 
@@ -24,11 +25,8 @@ def check(*, file: DataFile, as_json: bool) -> None:
     """
     checks = check_folder(file.folder, seal_key=file.seal_key, seal_key_file=file.seal_key_file)
     is_ok = all(one.is_ok for one in checks)
-    if as_json:
-        records = [{"name": one.name, "ok": one.is_ok, "found": one.found} for one in checks]
-        click.echo(json.dumps({"ok": is_ok, "checks": records}))
-    else:
-        click.echo("\n".join(map(_line, checks)))
+    records = [{"name": one.name, "ok": one.is_ok, "found": one.found} for one in checks]
+    say({"ok": is_ok, "checks": records}, map(_line, checks), as_json=as_json)
     sys.exit(0 if is_ok else 1)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -11,23 +11,23 @@ from typing import Final
 
 import click
 
-from ringback.cli.dev_file import DevFile
-from ringback.cli.options import data_option, read_url
-from ringback.cli.signals import event_of_signals
-from ringback.cli.tones import styled
+from ringback.cli.options import data_option, json_lines_option, read_by, read_url
+from ringback.cli.output import styled
+from ringback.cli.signals import event_of_signals, first_of
 from ringback.core.addresses import ANYWHERE
+from ringback.core.calendar import read_duration
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.durations import read_duration
 from ringback.core.errors import InvalidCallbackUrl, Unusable
 from ringback.core.guard import Guard
-from ringback.core.source import Source
-from ringback.engine.sender import Sender
+from ringback.core.policy.source_policy import Source
+from ringback.dev_environment.dev_file import DevFile
 from ringback.engine.system import SystemClock, stopwatch
+from ringback.http_client.http_sender import HttpSender
+from ringback.listener import report
 from ringback.listener.answers import UNAVAILABLE, Behave, FailAlways, FailFirst, Manners
 from ringback.listener.heard import Heard
 from ringback.listener.reception import Orders, Reception
 from ringback.listener.record import Account, secrets_of
-from ringback.listener.report import as_json, as_lines
 from ringback.listener.seen import SeenTokens
 from ringback.listener.server import Server
 from ringback.receiver.checking import Secrets
@@ -35,13 +35,10 @@ from ringback.receiver.checking import Secrets
 _LONGEST_DELAY: Final = timedelta(hours=1)
 
 
-def _read_delay(_ctx: click.Context, _param: click.Parameter, text: str) -> timedelta:
-    try:
-        delay = read_duration(text)
-    except ValueError as refusal:
-        raise click.BadParameter(str(refusal)) from refusal
+def _delay(text: str) -> timedelta:
+    delay = read_duration(text)
     if delay > _LONGEST_DELAY:
-        raise click.BadParameter(f"{text!r} is too long; at most 1h")
+        raise ValueError(f"{text!r} is too long; at most 1h")
     return delay
 
 
@@ -86,10 +83,10 @@ def _read_delay(_ctx: click.Context, _param: click.Parameter, text: str) -> time
     "--delay",
     metavar="DURATION",
     default="0s",
-    callback=_read_delay,
+    callback=read_by(_delay),
     help="Answer only after so long, such as 500ms or 3s.",
 )
-@click.option("--json", "prints_json", is_flag=True, help="Print one JSON object for each line.")
+@json_lines_option
 @click.option("-v", "--verbose", is_flag=True, help="Show requests exactly as received, too.")
 def listen(
     *,
@@ -103,7 +100,7 @@ def listen(
     fail: int | None,
     fail_first: int | None,
     delay: timedelta,
-    prints_json: bool,
+    as_json: bool,
     verbose: bool,
 ) -> None:
     """Receive callbacks, and say of each what it is and whether its signature is right.
@@ -118,20 +115,20 @@ def listen(
         delay=delay,
     )
     # What is passed on goes where the person at this keyboard says.
-    sender = Sender(stopwatch=stopwatch, guard=Guard(ANYWHERE))
+    sender = HttpSender(stopwatch=stopwatch, guard=Guard(ANYWHERE))
     reception = Reception(
         orders,
         find_account=partial(_account_in, data),
         seen=SeenTokens(),
         clock=SystemClock(),
         transport=sender,
-        show=_print_json if prints_json else partial(_print_lines, verbose=verbose),
+        show=_print_json if as_json else partial(_print_lines, verbose=verbose),
     )
 
     def announce(address: str) -> None:
-        click.echo(json.dumps({"listening": address}) if prints_json else f"listening on {address}")
+        click.echo(json.dumps({"listening": address}) if as_json else f"listening on {address}")
         secrets = secrets_of(_account_in(data), given=orders.secrets)
-        click.echo(_what_is_checked(secrets, data), err=prints_json)
+        click.echo(_what_is_checked(secrets, data), err=as_json)
 
     asyncio.run(_serve(reception, host, port, announce))
 
@@ -184,11 +181,11 @@ def _what_is_checked(secrets: Secrets, data: Path) -> str:
 
 
 def _print_json(heard: Heard) -> None:
-    click.echo(as_json(heard))
+    click.echo(report.as_json(heard))
 
 
 def _print_lines(heard: Heard, *, verbose: bool) -> None:
-    lines = as_lines(heard, verbose=verbose)
+    lines = report.as_lines(heard, verbose=verbose)
     click.echo("\n".join(["", *map(styled, lines)]))
 
 
@@ -204,19 +201,9 @@ async def _serve(
         raise Unusable(_why_not_listening(failure, host, port)) from failure
     try:
         announce(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
-        await _first_of(stop.wait(), server.wait_broken())
+        await first_of(stop.wait(), server.wait_broken())
     finally:
         await server.stop()
-
-
-async def _first_of(*awaited: Coroutine[None, None, object]) -> None:
-    """Wait for the first of these to end, give up the others, and raise what it raised."""
-    tasks = [asyncio.ensure_future(one) for one in awaited]
-    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
-    for task in done:
-        task.result()
 
 
 def _why_not_listening(failure: OSError, host: str, port: int) -> str:

@@ -33,12 +33,12 @@ def log_to_stderr(form: str, level: str) -> None:
     It is also where an exception goes that nobody caught.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(TextLines() if form == "text" else JsonLines())
+    handler.setFormatter(TextLogFormatter() if form == "text" else JsonLogFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     sys.excepthook = _log_uncaught
 
 
-class JsonLines(BaseJsonFormatter):
+class JsonLogFormatter(BaseJsonFormatter):
     """One JSON object for each line: time, level, logger and message, then what else is known."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class JsonLines(BaseJsonFormatter):
         return json.dumps(told, default=str)
 
 
-class TextLines(logging.Formatter):
+class TextLogFormatter(logging.Formatter):
     """Time, level, logger, message, and what else is known as `name=value`."""
 
     def __init__(self) -> None:

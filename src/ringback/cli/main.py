@@ -11,28 +11,28 @@ from ringback.core.errors import RingbackError
 
 # Imported when asked for: each start costs only what its own command needs.
 _COMMANDS: Final = {
-    "accounts": "ringback.cli.accounts",
+    "accounts": "ringback.cli.accounts.command",
     "callbacks": "ringback.cli.callbacks",
     "clock": "ringback.cli.clock",
     "db": "ringback.cli.db",
-    "dev": "ringback.cli.dev",
-    "device": "ringback.cli.device",
+    "dev": "ringback.cli.dev.command",
+    "device": "ringback.cli.device.command",
     "listen": "ringback.cli.listen",
-    "migrate": "ringback.cli.migrate",
-    "policy": "ringback.cli.policy",
+    "migrate": "ringback.cli.migrate.command",
+    "policy": "ringback.cli.policy.command",
     "probe": "ringback.cli.probe",
     "scenario": "ringback.cli.scenario",
     "secrets": "ringback.cli.secrets",
     "send": "ringback.cli.send",
     "serve": "ringback.cli.serve",
     "shadow": "ringback.cli.shadow",
-    "test-event": "ringback.cli.test_event",
+    "test-event": "ringback.cli.send",
     "trigger": "ringback.cli.trigger",
-    "verify": "ringback.cli.verify",
+    "verify": "ringback.cli.verify.command",
 }
 
 
-class Commands(click.Group):
+class LazyCommands(click.Group):
     """The commands, each in a module of its own name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -53,7 +53,7 @@ class Commands(click.Group):
             sys.exit(1)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
     """Callbacks for IoT SIM platforms, from two infrastructures."""

@@ -1,34 +1,115 @@
-"""Options that several commands share."""
+"""Options that several commands share, and how they are read."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from inspect import signature
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.settings import DATA, Command, Setting, settings_of
+from ringback.settings import DATA, SEAL_KEY, SEAL_KEY_FILE, Setting, SettingsCommand, settings_of
 
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., None])
+Option = Callable[[F], F]
+"""Gives a command an option, or several."""
 
 
-def data_folder(help_: str) -> Callable[[F], F]:
-    """Return the option that names a data folder, for a command that has no other settings."""
-    return click.option(
-        "--data",
-        type=click.Path(file_okay=False, path_type=Path),
-        envvar=DATA.variable,
-        default=DATA.defaults[Command.SERVE],
-        show_default=True,
-        metavar=DATA.metavar,
-        help=help_,
-    )
+# ---- how options are made ------------------------------------------------------------------------
 
 
-data_option = data_folder("The data folder of the `ringback dev` to ask.")
+def with_options(*options: Option[Any]) -> Option[F]:
+    """Return what gives a command these options, in this order."""
+
+    def give(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return give
 
 
+def handing(name: str, make: Callable[..., Any], *options: Option[Any]) -> Option[Any]:
+    """Return what gives a command these options, and hands it what `make` makes of them by a name.
+
+    `make` takes all that its signature names, and leaves the rest to the command.
+    """
+    taken = tuple(signature(make).parameters)
+
+    def give(command: Callable[..., None]) -> Callable[..., None]:
+        @with_options(*options)
+        @wraps(command)
+        def run(**given: Any) -> None:
+            made = make(**{option: given.pop(option) for option in taken})
+            command(**given, **{name: made})
+
+        return run
+
+    return give
+
+
+def run_async(command: Callable[..., Coroutine[Any, Any, int | None]]) -> Callable[..., None]:
+    """Let a command be a coroutine, which can return its exit code."""
+
+    @wraps(command)
+    def run(**options: Any) -> None:
+        import asyncio
+
+        if code := asyncio.run(command(**options)):
+            sys.exit(code)
+
+    return run
+
+
+def read_by(
+    parse: Callable[[str], T],
+) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
+    """Return what reads an option's value where it is given; a ValueError is the user's mistake."""
+
+    def read(_ctx: click.Context, _param: click.Parameter, text: str | None) -> T | None:
+        try:
+            return None if text is None else parse(text)
+        except ValueError as problem:
+            raise click.BadParameter(str(problem)) from problem
+        except InvalidCallbackUrl as refusal:
+            raise click.BadParameter(refusal.message) from refusal
+
+    return read
+
+
+def json_flag(help_: str) -> Option[F]:
+    """Return the flag `--json`, which a command knows as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help=help_)
+
+
+def file_option(flag: str, help_: str, **more: Any) -> Option[F]:
+    """Return an option that names a file."""
+    path = click.Path(dir_okay=False, path_type=Path)
+    named: dict[str, Any] = {"metavar": "FILE", **more}
+    return click.option(flag, type=path, help=help_, **named)
+
+
+def method_option(help_: str) -> Option[F]:
+    """Return the option that says by which method a callback is sent."""
+    methods = click.Choice([method.value for method in Method])
+    return click.option("--method", type=methods, default="POST", show_default=True, help=help_)
+
+
+# ---- what callbacks and settings are about -------------------------------------------------------
+
+read_url = read_by(CallbackUrl.parse)
+
+json_option: Final[Option[Any]] = json_flag("Print one JSON object.")
+json_lines_option: Final[Option[Any]] = json_flag("Print one JSON object for each line.")
+json_answer_option: Final[Option[Any]] = json_flag("Print the API's answer as it is.")
+
+limit_option: Final = click.option(
+    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="So many at most."
+)
 accept_data_loss_option = click.option(
     "--accept-data-loss",
     is_flag=True,
@@ -36,40 +117,48 @@ accept_data_loss_option = click.option(
 )
 
 
-def read_url(_ctx: click.Context, _param: click.Parameter, text: str | None) -> CallbackUrl | None:
-    """Return the callback URL that an option or an argument gives, where it is given."""
-    if text is None:
-        return None
-    try:
-        return CallbackUrl.parse(text)
-    except InvalidCallbackUrl as refusal:
-        raise click.BadParameter(refusal.message) from refusal
+def data_folder(
+    help_: str, *, default: str | None = DATA.defaults[SettingsCommand.SERVE]
+) -> Option[F]:
+    """Return the option that names a data folder, for a command that has no other settings."""
+    return click.option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        envvar=DATA.variable,
+        default=default,
+        show_default=True,
+        metavar=DATA.metavar,
+        help=help_,
+    )
 
 
-def settings_options(command: Command) -> Callable[[F], F]:
+data_option: Final[Option[Any]] = data_folder("The data folder of the `ringback dev` to ask.")
+
+
+def seal_key_file_option(of_what: str = "") -> Option[F]:
+    """Return the option that names the file with the key that seals the data's secrets."""
+    return file_option(
+        SEAL_KEY_FILE.flag,
+        f"{of_what}{SEAL_KEY_FILE.help} The key itself can be in {SEAL_KEY.variable} instead.",
+        envvar=SEAL_KEY_FILE.variable,
+        metavar=SEAL_KEY_FILE.metavar,
+    )
+
+
+def settings_options(command: SettingsCommand) -> Option[F]:
     """Return what gives a command a flag for each of its settings, and one for their file."""
-
-    def give(function: F) -> F:
-        function = click.option(
-            "--settings",
-            metavar="FILE",
-            help="A TOML file with settings, phases, holds and shadows.",
-        )(function)
-        for setting in reversed([one for one in settings_of(command) if one.has_flag]):
-            default = setting.defaults[command]
-            shown = f"  [default: {default}]" if default else ""
-            function = click.option(
-                setting.flag,
-                setting.name,
-                metavar=setting.metavar,
-                help=setting.help + shown,
-                **_without_value(setting),
-            )(function)
-        return function
-
-    return give
+    file = click.option(
+        "--settings", metavar="FILE", help="A TOML file with settings, phases, holds and shadows."
+    )
+    settings = [setting for setting in settings_of(command) if setting.has_flag]
+    return with_options(*(_settings_option(setting, command) for setting in settings), file)
 
 
-def _without_value(setting: Setting) -> dict[str, Any]:
-    """Return what lets a flag that says yes or no stand alone, for yes."""
-    return {"is_flag": False, "flag_value": "yes"} if setting.is_yes_or_no else {}
+def _settings_option(setting: Setting, command: SettingsCommand) -> Option[Any]:
+    default = setting.defaults[command]
+    shown = f"  [default: {default}]" if default else ""
+    # What lets a flag that says yes or no stand alone, for yes.
+    alone: dict[str, Any] = {"is_flag": False, "flag_value": "yes"} if setting.is_yes_or_no else {}
+    return click.option(
+        setting.flag, setting.name, metavar=setting.metavar, help=setting.help + shown, **alone
+    )

@@ -1,7 +1,5 @@
 """`ringback probe`: is this receiver ready for both sources, and if not, why not?"""
 
-import asyncio
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
@@ -10,26 +8,32 @@ from typing import Any, Final
 
 import click
 
-from ringback.cli.options import read_url
+from ringback.cli.options import (
+    file_option,
+    handing,
+    json_option,
+    read_by,
+    read_url,
+    run_async,
+)
 from ringback.core.addresses import ANYWHERE
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.durations import read_duration
+from ringback.core.calendar import read_duration
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import RingbackError, Unusable
 from ringback.core.guard import Guard
-from ringback.core.method import Method
+from ringback.core.policy.source_policy import Source
 from ringback.core.sids import Kind, is_sid
-from ringback.core.source import Source
-from ringback.engine.network import SystemNetwork
-from ringback.engine.pool import KeepAlive
-from ringback.engine.sender import Sender
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
-from ringback.engine.tls import Tls
+from ringback.http_client.connection_pool import KeepAliveLimits
+from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.tls import ClientTls
 from ringback.probe.cases import CASES, SOURCES, Case
 from ringback.probe.commands import carry_out, read_command
 from ringback.probe.findings import Report, Verdict
 from ringback.probe.observing import counter_of
 from ringback.probe.payloads import PROBE_ACCOUNT_SID, PROBE_SIM_SID
-from ringback.probe.report.as_json import as_json
+from ringback.probe.report.as_json import as_json as report_as_json
 from ringback.probe.report.html import as_html
 from ringback.probe.report.junit import as_junit
 from ringback.probe.report.text import Line, as_few_lines, as_lines, as_table
@@ -46,51 +50,36 @@ _COLOURS: Final = {
 }
 
 
-def _read_time(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
-    try:
-        seconds = read_duration(text) / timedelta(seconds=1)
-    except ValueError as refusal:
-        raise click.BadParameter(str(refusal)) from refusal
+def _seconds(text: str) -> float:
+    seconds = read_duration(text) / timedelta(seconds=1)
     if not 0 < seconds <= 60:
-        raise click.BadParameter(f"{text!r} must be more than nothing, and at most 1m")
+        raise ValueError(f"{text!r} must be more than nothing, and at most 1m")
     return seconds
 
 
-def _read_words(
-    _ctx: click.Context, _param: click.Parameter, text: str | None
-) -> tuple[str, ...] | None:
-    if text is None:
-        return None
-    try:
-        return read_command(text)
-    except ValueError as refusal:
-        raise click.BadParameter(str(refusal)) from refusal
-
-
-def _sid_of(kind: Kind) -> Callable[[click.Context, click.Parameter, str], str]:
-    def read(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
+def _sid_of(kind: Kind) -> Callable[[str], str]:
+    def read(text: str) -> str:
         if not is_sid(text, kind):
-            raise click.BadParameter(f"{text!r} is no SID; it is {kind} and 32 hex digits")
+            raise ValueError(f"{text!r} is no SID; it is {kind} and 32 hex digits")
         return text
 
     return read
 
 
-def _time_option(flag: str, default: str, help_: str) -> Callable[..., Any]:
+def _time_option(flag: str, name: str, default: str, help_: str) -> Callable[..., Any]:
     return click.option(
         flag,
+        name,
         metavar="DURATION",
         default=default,
         show_default=True,
-        callback=_read_time,
+        callback=read_by(_seconds),
         help=help_,
     )
 
 
-def _file_option(flag: str, name: str, help_: str) -> Callable[..., Any]:
-    return click.option(
-        flag, name, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help=help_
-    )
+def _times(request: float, answer: float, quiet: float) -> Times:
+    return Times(request=request, answer=answer, quiet=quiet)
 
 
 @click.command()
@@ -128,37 +117,46 @@ def _file_option(flag: str, name: str, help_: str) -> Callable[..., Any]:
 @click.option(
     "--restart",
     metavar="COMMAND",
-    callback=_read_words,
+    callback=read_by(read_command),
     help="Restart the receiver with this, to see what it still knows then.",
 )
 @click.option(
     "--account-sid",
     metavar="SID",
     default=PROBE_ACCOUNT_SID,
-    callback=_sid_of(Kind.ACCOUNT),
+    callback=read_by(_sid_of(Kind.ACCOUNT)),
     help="The account that the callbacks tell of; one of the probe's own without it.",
 )
 @click.option(
     "--sim-sid",
     metavar="SID",
     default=PROBE_SIM_SID,
-    callback=_sid_of(Kind.SIM),
+    callback=read_by(_sid_of(Kind.SIM)),
     help="The Super SIM that they tell of, likewise.",
 )
-@_time_option("--timeout", "15s", "Give a request up after so long, as the sources do.")
-@_time_option("--slow", "5s", "Take it for a fault where an answer takes longer.")
-@_time_option("--settle", "300ms", "Believe a counter that stays the same for so long.")
-@_file_option("--extra-ca-file", "extra_ca_file", "Believe these certificates too (PEM).")
-@click.option("--json", "prints_json", is_flag=True, help="Print one JSON object.")
-@_file_option("--junit", "junit", "Write the report to this file as JUnit XML, too.")
-@_file_option("--html", "html", "Write the report to this file as an HTML page, too.")
+@handing(
+    "times",
+    _times,
+    _time_option(
+        "--timeout", "request", "15s", "Give a request up after so long, as the sources do."
+    ),
+    _time_option("--slow", "answer", "5s", "Take it for a fault where an answer takes longer."),
+    _time_option(
+        "--settle", "quiet", "300ms", "Believe a counter that stays the same for so long."
+    ),
+)
+@file_option("--extra-ca-file", "Believe these certificates too (PEM).")
+@json_option
+@file_option("--junit", "Write the report to this file as JUnit XML, too.")
+@file_option("--html", "Write the report to this file as an HTML page, too.")
 @click.option(
     "--ci",
     is_flag=True,
     help="Print what didn't pass alone, without colours, and end with 3 where not all was shown.",
 )
 @click.option("--list", "lists", is_flag=True, help="Show all cases and faults, and send nothing.")
-def probe(
+@run_async
+async def probe(
     *,
     url: CallbackUrl | None,
     auth_token: str | None,
@@ -169,16 +167,14 @@ def probe(
     restart: tuple[str, ...] | None,
     account_sid: str,
     sim_sid: str,
-    timeout: float,
-    slow: float,
-    settle: float,
+    times: Times,
     extra_ca_file: Path | None,
-    prints_json: bool,
+    as_json: bool,
     junit: Path | None,
     html: Path | None,
     ci: bool,
     lists: bool,
-) -> None:
+) -> int:
     """Act as both sources towards the receiver at URL, and say what it gets wrong.
 
     URL is the callback URL exactly as it is configured at the sender. The receiver gets real
@@ -192,7 +188,7 @@ def probe(
     )
     if lists:
         _print(as_table(cases), has_colours=False)
-        return
+        return 0
     if url is None:
         raise click.UsageError("give the URL of the receiver")
     if not (auth_token or kore_secret):
@@ -201,29 +197,44 @@ def probe(
             " --kore-secret (RINGBACK_KORE_SECRET) or both"
         )
     try:
-        report = asyncio.run(
-            _run(
-                cases,
-                url,
-                auth_token=auth_token,
-                kore_secret=kore_secret,
-                sids=(account_sid, sim_sid),
-                observe=observe,
-                restart=restart,
-                times=Times(request=timeout, answer=slow, quiet=settle),
-                extra_ca_file=extra_ca_file,
-            )
+        clock, tls = (
+            SystemClock(),
+            ClientTls(ca_files=() if extra_ca_file is None else (extra_ca_file,)),
         )
+        account = account_of(
+            account_sid, auth_token=auth_token, kore_secret=kore_secret, at=clock.now()
+        )
+        given = {Source.TWILIO: auth_token, Source.KORE: kore_secret}
+        # A receiver that closes a kept connection is no fault, so none is kept. And what is probed
+        # is where the person at this keyboard says, on this machine or not.
+        sender = HttpSender(
+            stopwatch=stopwatch,
+            guard=Guard(ANYWHERE),
+            network=SystemNetwork(tls),
+            keep_alive=KeepAliveLimits(per_peer=0),
+        )
+        try:
+            report = await run_probe(
+                cases,
+                Requests(url, account, sim_sid, SystemChance(), clock.now),
+                has=frozenset(source for source, secret in given.items() if secret),
+                means=Means(sender, tls, clock, stopwatch),
+                times=times,
+                read_counter=None if observe is None else _counter(observe, sender),
+                restart=None if restart is None else partial(_restart, restart),
+            )
+        finally:
+            await sender.close()
         _write(junit, lambda: as_junit(report))
         _write(html, lambda: as_html(report).encode())
     except RingbackError as refusal:
         click.echo(f"ringback: {refusal}", err=True)
-        sys.exit(_NOTHING_SAID)
-    if prints_json:
-        click.echo(as_json(report))
+        return _NOTHING_SAID
+    if as_json:
+        click.echo(report_as_json(report))
     else:
         _print(as_few_lines(report) if ci else as_lines(report), has_colours=not ci)
-    sys.exit(_exit_code(report, ci=ci))
+    return _exit_code(report, ci=ci)
 
 
 def _chosen(source: Source | None, method: Method | None) -> Sequence[Case]:
@@ -236,47 +247,7 @@ def _chosen(source: Source | None, method: Method | None) -> Sequence[Case]:
     ]
 
 
-async def _run(
-    cases: Sequence[Case],
-    url: CallbackUrl,
-    *,
-    auth_token: str | None,
-    kore_secret: str | None,
-    sids: tuple[str, str],
-    observe: str | None,
-    restart: tuple[str, ...] | None,
-    times: Times,
-    extra_ca_file: Path | None,
-) -> Report:
-    clock, account_sid, sim_sid = SystemClock(), *sids
-    account = account_of(
-        account_sid, auth_token=auth_token, kore_secret=kore_secret, at=clock.now()
-    )
-    given = {Source.TWILIO: auth_token, Source.KORE: kore_secret}
-    tls = Tls(ca_files=() if extra_ca_file is None else (extra_ca_file,))
-    # A receiver that closes a kept connection is no fault, so none is kept. And what is probed is
-    # where the person at this keyboard says, on this machine or not.
-    sender = Sender(
-        stopwatch=stopwatch,
-        guard=Guard(ANYWHERE),
-        network=SystemNetwork(tls),
-        keep_alive=KeepAlive(per_peer=0),
-    )
-    try:
-        return await run_probe(
-            cases,
-            Requests(url, account, sim_sid, SystemChance(), clock.now),
-            has=frozenset(source for source, secret in given.items() if secret),
-            means=Means(sender, tls, clock, stopwatch),
-            times=times,
-            read_counter=None if observe is None else _counter(observe, sender),
-            restart=None if restart is None else partial(_restart, restart),
-        )
-    finally:
-        await sender.close()
-
-
-def _counter(text: str, sender: Sender) -> Callable[[], Any]:
+def _counter(text: str, sender: HttpSender) -> Callable[[], Any]:
     try:
         return counter_of(text, sender)
     except ValueError as error:

@@ -1,10 +1,13 @@
 """`ringback scenario`: how the simulated network behaves, and why like that."""
 
-import json
+from collections.abc import Iterator
 
 import click
 
-from ringback.cli.portal import Portal, with_portal
+from ringback.cli.options import json_answer_option
+from ringback.cli.output import say
+from ringback.cli.portal_commands import with_portal
+from ringback.portal_client import JsonObject, PortalClient
 
 
 @click.command()
@@ -12,9 +15,9 @@ from ringback.cli.portal import Portal, with_portal
 @with_portal
 @click.option("--sim", metavar="SIM", help="For this SIM alone: a SID or a unique name.")
 @click.option("--reset", is_flag=True, help="Take the choice back.")
-@click.option("--json", "as_json", is_flag=True, help="Print the API's answer as it is.")
+@json_answer_option
 def scenario(
-    *, name: str | None, portal: Portal, sim: str | None, reset: bool, as_json: bool
+    *, name: str | None, portal: PortalClient, sim: str | None, reset: bool, as_json: bool
 ) -> None:
     """Have the network behave like the scenario NAME, towards the account or one SIM.
 
@@ -26,10 +29,11 @@ def scenario(
         answer = portal.get("scenarios", query={"Sim": sim})
     else:
         answer = portal.post("scenarios", form={"Scenario": name or "", "Sim": sim})
-    if as_json:
-        click.echo(json.dumps(answer))
-        return
+    say(answer, _lines(answer), as_json=as_json)
+
+
+def _lines(answer: JsonObject) -> Iterator[str]:
     whose = answer["sim_sid"] or "account"
-    click.echo(f"{whose}  {answer['scenario']}: {answer['meaning']}  ({answer['reason']})")
+    yield f"{whose}  {answer['scenario']}: {answer['meaning']}  ({answer['reason']})"
     for known in answer.get("scenarios", ()):
-        click.echo(f"  {known['name']:16} {known['meaning']}")
+        yield f"  {known['name']:16} {known['meaning']}"

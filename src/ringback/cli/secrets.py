@@ -1,20 +1,17 @@
 """`ringback secrets`: webhook secrets of a running server, over the API that KORE has for them."""
 
-import json
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import wraps
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import click
 
-from ringback.cli.portal import Portal, with_portal
-from ringback.cli.rehearsing import rehearse
+from ringback.cli.options import handing, json_answer_option
+from ringback.cli.output import say
+from ringback.cli.portal_commands import with_portal
 from ringback.core.errors import Unusable
 from ringback.core.webhook_secret import SecretStatus
-
-_ROOT: Final = "webhook/v1"
+from ringback.portal_client import PortalClient
 
 _CREATED: Final = """\
 webhook secret {name!r}; its value is shown now, and never again:
@@ -37,19 +34,13 @@ _NO_WAY_BACK: Final = (
     " stops at once, and there is no way back. Activate?"
 )
 
-_json: Final = click.option(
-    "--json", "as_json", is_flag=True, help="Print the API's answer as it is."
-)
+
+def _secrets_api(portal: PortalClient) -> PortalClient:
+    return portal.for_api("webhook/v1")
 
 
-def with_secrets(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `with_portal`, and hand it the API of webhook secrets."""
-
-    @wraps(command)
-    def run(*, portal: Portal, **options: Any) -> None:
-        command(api=replace(portal, root=_ROOT), **options)
-
-    return with_portal(run)
+with_secrets: Final = handing("api", _secrets_api, with_portal)
+"""Gives a command the options of `with_portal`, and hands it the API of webhook secrets."""
 
 
 @click.group()
@@ -63,48 +54,41 @@ def secrets() -> None:
 @secrets.command("create")
 @click.argument("name")
 @with_secrets
-@_json
-def create(*, name: str, api: Portal, as_json: bool) -> None:
+@json_answer_option
+def create(*, name: str, api: PortalClient, as_json: bool) -> None:
     """Make a secret and print its value, once; one that was pending is gone."""
-    made = api.post_json("secrets", body=_body({"Name": name}))
+    made = api.post_json("secrets", body={"Name": name})
     words = _CREATED + (_PENDING if made["status"] == SecretStatus.PENDING else _ACTIVE)
-    click.echo(json.dumps(made) if as_json else words.format(**made))
+    say(made, words.format(**made), as_json=as_json)
 
 
 @secrets.command("list")
 @with_secrets
-@_json
-def list_(*, api: Portal, as_json: bool) -> None:
+@json_answer_option
+def list_(*, api: PortalClient, as_json: bool) -> None:
     """List the secrets, without their values."""
     page = api.get("secrets")
-    if as_json:
-        click.echo(json.dumps(page))
-        return
-    for secret in page["data"]:
-        click.echo(_row(secret))
-    if not page["data"]:
-        click.echo(
-            "no secrets, so KORE's signatures are empty; `ringback secrets create NAME` makes one"
-        )
+    nothing = "no secrets, so KORE's signatures are empty; `ringback secrets create NAME` makes one"
+    say(page, [*map(_row, page["data"])] or nothing, as_json=as_json)
 
 
 @secrets.command("rename")
 @click.argument("secret_id", metavar="ID")
 @click.argument("name")
 @with_secrets
-@_json
-def rename(*, secret_id: str, name: str, api: Portal, as_json: bool) -> None:
+@json_answer_option
+def rename(*, secret_id: str, name: str, api: PortalClient, as_json: bool) -> None:
     """Give a secret another name."""
-    changed = api.patch_json("secrets", secret_id, body=_body({"Name": name}))
-    click.echo(json.dumps(changed) if as_json else _row(changed))
+    changed = api.patch_json("secrets", secret_id, body={"Name": name})
+    say(changed, _row(changed), as_json=as_json)
 
 
 @secrets.command("activate")
 @click.argument("secret_id", metavar="[ID]", required=False)
 @with_secrets
 @click.option("--yes", is_flag=True, help="Don't ask whether that is meant.")
-@_json
-def activate(*, secret_id: str | None, api: Portal, yes: bool, as_json: bool) -> None:
+@json_answer_option
+def activate(*, secret_id: str | None, api: PortalClient, yes: bool, as_json: bool) -> None:
     """Have the pending secret sign, in place of the active one, which stops at once.
 
     There is no way back.
@@ -112,12 +96,37 @@ def activate(*, secret_id: str | None, api: Portal, yes: bool, as_json: bool) ->
     pending = _pending(api, secret_id)
     if not yes:
         _ask(pending)
-    body = _body({"Status": SecretStatus.ACTIVE.value})
+    body = {"Status": SecretStatus.ACTIVE.value}
     changed = api.patch_json("secrets", pending["id"], body=body)
-    click.echo(json.dumps(changed) if as_json else f"{_row(changed)}\n{_ACTIVATED}")
+    say(changed, f"{_row(changed)}\n{_ACTIVATED}", as_json=as_json)
 
 
-def _pending(api: Portal, secret_id: str | None) -> Mapping[str, Any]:
+@secrets.command("rehearse")
+@click.argument("urls", metavar="[URL]...", nargs=-1)
+@with_portal
+def rehearse(*, urls: tuple[str, ...], portal: PortalClient) -> None:
+    """Send test events that the pending secret signs, and report who accepts them.
+
+    They go to all that the account has configured, and to where its newest callbacks went; or to
+    each URL that is given. The exit code is 1 unless all accept.
+    """
+    answer = portal.post("rehearsals", form={"Url": urls})
+    callbacks = answer["callbacks"]
+    accepted = 0
+    all_attempts = portal.attempts_when_ended([each["sid"] for each in callbacks])
+    for callback, attempts in zip(callbacks, all_attempts, strict=True):
+        accepted += _is_accepted(attempts)
+        ending, more = _ending(attempts)
+        click.echo(f"{ending}  {callback['method']:<4}  {callback['url']}{more}")
+    click.echo(
+        f"{accepted} of {len(callbacks)} accepted;"
+        f" activate with `ringback secrets activate {answer['secret_id']}`"
+    )
+    if accepted < len(callbacks):
+        sys.exit(1)
+
+
+def _pending(api: PortalClient, secret_id: str | None) -> Mapping[str, Any]:
     """Return the pending secret, which has to be the one that is meant."""
     found = api.get("secrets", query={"status": SecretStatus.PENDING.value})["data"]
     for secret in found:
@@ -140,8 +149,18 @@ def _row(secret: Mapping[str, Any]) -> str:
     return f"{secret['id']}  {secret['last_modified']}  {secret['status']:7}  {secret['name']}"
 
 
-def _body(properties: Mapping[str, str]) -> bytes:
-    return json.dumps(properties).encode()
+def _is_accepted(attempts: Sequence[Mapping[str, Any]]) -> bool:
+    return bool(attempts) and attempts[-1]["result"] == "delivered"
 
 
-secrets.add_command(rehearse)
+def _ending(attempts: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Return how the last attempt ended: what stands before its URL, and what behind it."""
+    match attempts:
+        case [*_, {"result": "delivered"}]:
+            return click.style(f"{'accepted':<12}", fg="green"), ""
+        case [*_, {"result": "refused", "status_code": status}]:
+            return click.style(f"{f'refused {status}':<12}", fg="red"), ""
+        case [*_, {"result": "unreachable", "failure": failure}]:
+            return click.style(f"{'unreachable':<12}", fg="red"), f"  {failure}"
+        case _:
+            return click.style(f"{'no answer':<12}", fg="yellow"), ""

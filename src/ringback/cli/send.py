@@ -1,14 +1,17 @@
-"""`ringback send`: an event of one's own, from the shell."""
+"""`ringback send` and `test-event`: an event of one's own, or KORE's test event, from the shell."""
 
-import json
-from collections.abc import Iterator
-from typing import IO, Any
+import sys
+from collections.abc import Iterable, Iterator
+from typing import IO
 
 import click
 
-from ringback.cli.moments import ahead
-from ringback.cli.portal import Portal, with_portal
-from ringback.core.method import Method
+from ringback.cli.callback_output import attempt_lines, warning_lines
+from ringback.cli.options import json_answer_option, method_option
+from ringback.cli.output import say
+from ringback.cli.portal_commands import with_portal
+from ringback.cli.time_arguments import ahead
+from ringback.portal_client import JsonObject, PortalClient
 
 
 def _read_parameters(
@@ -35,23 +38,17 @@ def _read_parameters(
     callback=_read_parameters,
     help="What to tell; as many as there are, and a name more than once where it repeats.",
 )
-@click.option(
-    "--method",
-    type=click.Choice([method.value for method in Method]),
-    default="POST",
-    show_default=True,
-    help="How to send it.",
-)
+@method_option("How to send it.")
 @click.option("--key", metavar="TEXT", help="Send nothing where this key was used before.")
 @click.option("--deliver-at", metavar="WHEN", help="Not before: 2h, or 2026-11-24T10:00Z.")
 @click.option(
     "--file", type=click.File("rb"), help="Send what this JSON file holds instead; - is the input."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the API's answer as it is.")
+@json_answer_option
 def send(
     *,
     url: str | None,
-    portal: Portal,
+    portal: PortalClient,
     parameters: dict[str, list[str]],
     method: str,
     key: str | None,
@@ -66,23 +63,36 @@ def send(
     if (url is None) is (file is None):
         raise click.UsageError("give either a URL, or --file")
     if file is None:
-        due = ahead(deliver_at, portal.now)
+        due = ahead(deliver_at, portal)
         asked = {"url": url, "method": method, "parameters": parameters}
-        body = json.dumps(asked | {"idempotency_key": key, "deliver_at": due}).encode()
+        body = asked | {"idempotency_key": key, "deliver_at": due}
     elif parameters or key or deliver_at:
         raise click.UsageError("with --file, what to send stands in the file alone")
     else:
         body = file.read()
     answer = portal.post_json("callbacks", body=body)
-    if as_json:
-        click.echo(json.dumps(answer))
-    else:
-        for callback in answer.get("callbacks", [answer]):
-            for line in _lines(callback):
-                click.echo(line)
+    say(answer, _lines(answer.get("callbacks", [answer])), as_json=as_json)
 
 
-def _lines(callback: dict[str, Any]) -> Iterator[str]:
-    yield f"{callback['sid']}  {callback['source']}: {callback['source_reason']}"
-    for warning in callback["warnings"]:
-        yield click.style(f"  warning  {warning}", fg="yellow")
+def _lines(callbacks: Iterable[JsonObject]) -> Iterator[str]:
+    for callback in callbacks:
+        yield f"{callback['sid']}  {callback['source']}: {callback['source_reason']}"
+        yield from warning_lines(callback)
+
+
+@click.command("test-event")
+@click.argument("url")
+@with_portal
+@method_option("How to send it; a GET has no body, and so no event in it.")
+def test_event(*, url: str, portal: PortalClient, method: str) -> None:
+    """Send KORE's test event to URL, and show what was sent and how it was answered.
+
+    The exit code is 1 where it was not accepted.
+    """
+    callback = portal.post("test_events", form={"Url": url, "Method": method})
+    (attempts,) = portal.attempts_when_ended([callback["sid"]])
+    for attempt in attempts:
+        for line in attempt_lines(attempt):
+            click.echo(line)
+    if not attempts or attempts[-1]["result"] != "delivered":
+        sys.exit(1)

@@ -12,25 +12,25 @@ import uvloop
 from ringback import __version__
 from ringback.api.server import bind
 from ringback.cli.logs import log_to_stderr
-from ringback.cli.options import accept_data_loss_option, settings_options
-from ringback.cli.schedules import schedule_in_words
-from ringback.cli.serving import serve_until_told
+from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
+from ringback.cli.output import schedule_in_words
+from ringback.cli.server_runner import serve_until_told
 from ringback.core.errors import RingbackError
 from ringback.data_folder import DATA_FILE
-from ringback.engine.descriptors import open_files_limit
-from ringback.engine.server_certificate import ServerCertificate
 from ringback.engine.system import SystemClock
 from ringback.ports import Clock
-from ringback.settings import ENVIRONMENT, Command, Origin, Settings
+from ringback.runtime.open_files import open_files_limit
+from ringback.runtime.server_certificate import ServerCertificate
+from ringback.settings import ENVIRONMENT, Settings, SettingsCommand, SettingsSource
 from ringback.wiring import Parts
 
 _log = logging.getLogger(__name__)
 
 
 @click.command()
-@settings_options(Command.SERVE)
+@settings_options(SettingsCommand.SERVE)
 @accept_data_loss_option
-@click.option("--json", "as_json", is_flag=True, help="Print where it listens, as one line.")
+@json_flag("Print where it listens, as one line.")
 def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
     """Serve in production; `ringback accounts create` makes the accounts.
 
@@ -39,7 +39,7 @@ def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
     # A refusal of the settings is a line of the log too, so this can't wait for them.
     log_to_stderr(flags["log_format"] or ENVIRONMENT.get("RINGBACK_LOG_FORMAT", ""), "info")
     try:
-        origin = Origin(flags, ENVIRONMENT, Command.SERVE)
+        origin = SettingsSource(flags, ENVIRONMENT, SettingsCommand.SERVE)
         settings = origin.load()
         log_to_stderr(settings.log_format, settings.log_level)
         with bind(settings.host, settings.port) as listener:
@@ -74,7 +74,7 @@ async def _announce(settings: Settings, parts: Parts, base_url: str, *, as_json:
     }
     if as_json:
         click.echo(json.dumps(started))
-    if near := parts.foresight.near_in_words():
+    if near := parts.policy_monitor.near_in_words():
         started["borders"] = "; ".join(near)
     room = {
         "open_files": open_files_limit(),

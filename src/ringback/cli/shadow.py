@@ -1,16 +1,18 @@
 """`ringback shadow`: how callbacks are answered when they come from the other source."""
 
-import json
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, Final
 
 import click
 
-from ringback.cli.moments import ago
-from ringback.cli.portal import Portal, with_portal
+from ringback.cli.options import json_answer_option, limit_option
+from ringback.cli.output import say
+from ringback.cli.portal_commands import say_newest, with_portal
+from ringback.cli.time_arguments import ago
+from ringback.portal_client import PortalClient
 
 _PAGE: Final = "500"
-_json = click.option("--json", "as_json", is_flag=True, help="Print the API's answer as it is.")
 
 
 def _since(default: str | None) -> Any:
@@ -33,13 +35,11 @@ def shadow() -> None:
 @_since(None)
 @click.option("--source", metavar="SOURCE", help="Only copies from this source.")
 @click.option("--callback", metavar="SID", help="Only copies of this callback.")
-@click.option(
-    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="So many at most."
-)
-@_json
+@limit_option
+@json_answer_option
 def list_shadows(
     *,
-    portal: Portal,
+    portal: PortalClient,
     since: str | None,
     source: str | None,
     callback: str | None,
@@ -48,41 +48,30 @@ def list_shadows(
 ) -> None:
     """List copies, newest first, each with the answer to its callback beside its own."""
     query = {
-        "Since": ago(since, portal.now),
+        "Since": ago(since, portal),
         "Source": source,
         "CallbackSid": callback,
     }
-    page = portal.newest("shadows", query=query, limit=limit)
-    if as_json:
-        click.echo(json.dumps(page))
-    elif not page["shadows"]:
-        click.echo("no copies; [[shadows]] in the settings file says which callbacks get one")
-    else:
-        for one in page["shadows"]:
-            click.echo(_row(one))
+    nothing = "no copies; [[shadows]] in the settings file says which callbacks get one"
+    say_newest(portal, "shadows", _row, query=query, limit=limit, nothing=nothing, as_json=as_json)
 
 
 @shadow.command("report")
 @with_portal
 @_since("24h")
 @click.option("--all", "shows_all", is_flag=True, help="Show it answer by answer, too.")
-@_json
-def report(*, portal: Portal, since: str, shows_all: bool, as_json: bool) -> None:
+@json_answer_option
+def report(*, portal: PortalClient, since: str, shows_all: bool, as_json: bool) -> None:
     """Say for each URL which answers were the same, which differ, and what that means."""
-    start = ago(since, portal.now)
+    start = ago(since, portal)
     found = portal.get("shadows", "report", query={"Since": start})
     pairs = _all(portal, start) if shows_all else iter(())
-    if as_json:
-        answers = {"answers": [one["comparison"] for one in pairs]} if shows_all else {}
-        click.echo(json.dumps({**found, **answers}))
-        return
-    for line in _lines(found):
-        click.echo(line)
-    for one in pairs:
-        click.echo(_row(one))
+    if as_json and shows_all:
+        found["answers"] = [one["comparison"] for one in pairs]
+    say(found, chain(_lines(found), map(_row, pairs)), as_json=as_json)
 
 
-def _all(portal: Portal, since: str | None) -> Iterator[dict[str, Any]]:
+def _all(portal: PortalClient, since: str | None) -> Iterator[dict[str, Any]]:
     """Yield all copies, page by page."""
     for page in portal.pages("shadows", query={"Since": since, "PageSize": _PAGE}):
         yield from page["shadows"]

@@ -1,8 +1,8 @@
-"""How a command that serves is told to stop, or to look at its settings."""
+"""How a command that goes on and on is told to stop, or to look at its settings."""
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Final
 
@@ -24,6 +24,19 @@ def event_of_signals() -> asyncio.Event:
 def on_hangup(call: Callable[[], None]) -> None:
     """Have a SIGHUP call this from now on, instead of ending the process."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, call)
+
+
+async def first_of(*awaited: Coroutine[None, None, object]) -> None:
+    """Wait for the first of these to end, end the others, and raise what it raised."""
+    tasks = [asyncio.ensure_future(one) for one in awaited]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _stop(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,25 +1,26 @@
 """`ringback trigger`: one word, and a callback arrives that is the real thing."""
 
-import json
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from itertools import chain
 from typing import Any, Final
 
 import click
 
-from ringback.cli.portal import Portal, with_portal
-from ringback.cli.triggers.stage import Record, Stage
-from ringback.cli.triggers.table import TRIGGERS
-from ringback.cli.triggers.trigger import Told, Trigger
+from ringback.cli.callback_output import status_in_colour, warning_lines
+from ringback.cli.options import method_option
+from ringback.cli.output import say
+from ringback.cli.portal_commands import with_portal
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Unusable
-from ringback.core.method import Method
-from ringback.core.retargeting import retargeted
+from ringback.core.policy.source_override import override_source
+from ringback.portal_client import JsonObject, PortalClient
+from ringback.triggers import TRIGGERS, Trigger
+from ringback.triggers.trigger import ExpectedParameters, TriggerRun
 
 _LISTENER: Final = "http://127.0.0.1:9000/"
 """Where `ringback listen` listens."""
 _PAYLOAD: Final = "Hello from Ringback"
-_COLORS: Final = {"delivered": "green", "failed": "red", "scheduled": "yellow"}
 _TELLING: Final = ("SimStatus", "Status", "CommandStatus", "ErrorCode")
 """The parameters that say what became of it."""
 _NO_CONNECTION: Final = frozenset({"connect", "connect_timeout"})
@@ -37,11 +38,8 @@ def _find(_ctx: click.Context, _param: click.Parameter, name: str | None) -> Tri
 def _list(ctx: click.Context, _param: click.Parameter, is_asked: bool) -> None:
     if not is_asked:
         return
-    if ctx.params.get("as_json"):
-        click.echo(json.dumps({"triggers": list(map(_described, TRIGGERS.values()))}))
-    else:
-        for line in _table():
-            click.echo(line)
+    described = {"triggers": list(map(_described, TRIGGERS.values()))}
+    say(described, _table(), as_json=bool(ctx.params.get("as_json")))
     ctx.exit()
 
 
@@ -55,13 +53,7 @@ def _list(ctx: click.Context, _param: click.Parameter, is_asked: bool) -> None:
     metavar="SOURCE",
     help="The source to ask for in the URL's fragment.",
 )
-@click.option(
-    "--method",
-    type=click.Choice([method.value for method in Method]),
-    default="POST",
-    show_default=True,
-    help="How the callback is sent.",
-)
+@method_option("How the callback is sent.")
 @click.option(
     "--to",
     metavar="URL",
@@ -81,7 +73,7 @@ def trigger(
     method: str,
     to: str,
     as_json: bool,
-    portal: Portal,
+    portal: PortalClient,
 ) -> None:
     """Have happen what NAME says, and see its callbacks arrive.
 
@@ -92,23 +84,19 @@ def trigger(
         raise click.UsageError("say what is to happen; --list shows all names")
     _check_options(trigger, sim=sim, payload=payload)
     did = list[str]()
-    stage = Stage(
+    run = TriggerRun(
         portal=portal,
         product=trigger.product,
-        to=CallbackUrl.parse(retargeted(to, cbs) if cbs else to, sources=None),
+        to=CallbackUrl.parse(override_source(to, cbs) if cbs else to, sources=None),
         method=method,
-        say=did.append if as_json else click.echo,
+        report=did.append if as_json else click.echo,
         sim=sim or (portal.sim_sid if trigger.product == "supersim" else portal.wireless_sim_sid),
         payload=_PAYLOAD if payload is None else payload,
     )
-    callbacks = [stage.settled(callback) for callback in trigger.pull(stage)]
-    if as_json:
-        click.echo(json.dumps({"trigger": trigger.name, "did": did, "callbacks": callbacks}))
-    else:
-        for callback in callbacks:
-            for line in _lines(callback):
-                click.echo(line)
-    _complain(trigger, callbacks, stage)
+    callbacks = [run.settled(callback) for callback in trigger.pull(run)]
+    record = {"trigger": trigger.name, "did": did, "callbacks": callbacks}
+    say(record, chain.from_iterable(map(_lines, callbacks)), as_json=as_json)
+    _complain(trigger, callbacks, run)
 
 
 def _check_options(trigger: Trigger, *, sim: str | None, payload: str | None) -> None:
@@ -122,7 +110,7 @@ def _described(trigger: Trigger) -> dict[str, Any]:
     return {
         "name": trigger.name,
         "meaning": trigger.words,
-        "callbacks": [dict(told) for told in trigger.calls_back],
+        "callbacks": [dict(expected) for expected in trigger.calls_back],
     }
 
 
@@ -133,24 +121,23 @@ def _table() -> Iterator[str]:
         yield f"{'':{width}}  calls back: {'; '.join(map(_in_words, trigger.calls_back))}"
 
 
-def _in_words(told: Told) -> str:
-    return " ".join(f"{name}={value}" for name, value in told.items())
+def _in_words(parameters: ExpectedParameters) -> str:
+    return " ".join(f"{name}={value}" for name, value in parameters.items())
 
 
-def _lines(callback: Record) -> Iterator[str]:
-    status = click.style(callback["status"], fg=_COLORS.get(callback["status"]))
+def _lines(callback: JsonObject) -> Iterator[str]:
+    status = status_in_colour(callback)
     yield f"{callback['sid']}  {_told_by(callback)}  by {callback['method']}: {status}"
     yield f"  {callback['source']}: {callback['source_reason']}"
-    for warning in callback["warnings"]:
-        yield click.style(f"  warning  {warning}", fg="yellow")
+    yield from warning_lines(callback)
 
 
-def _told_by(callback: Record) -> str:
+def _told_by(callback: JsonObject) -> str:
     told = callback["parameters"]
     return _in_words({name: told[name] for name in _TELLING if name in told})
 
 
-def _complain(trigger: Trigger, callbacks: Sequence[Record], stage: Stage) -> None:
+def _complain(trigger: Trigger, callbacks: Sequence[JsonObject], run: TriggerRun) -> None:
     """Raise Unusable where anything came otherwise than it should have."""
     if not trigger.is_as_promised(callbacks):
         came = "; ".join(_told_by(callback) for callback in callbacks)
@@ -159,14 +146,14 @@ def _complain(trigger: Trigger, callbacks: Sequence[Record], stage: Stage) -> No
         raise Unusable(f"{trigger.name} is for {promised}, but what came is {came}: {why}")
     for callback in callbacks:
         if callback["status"] != "delivered":
-            raise Unusable(_why_not_delivered(callback, stage))
+            raise Unusable(_why_not_delivered(callback, run))
 
 
-def _why_not_delivered(callback: Record, stage: Stage) -> str:
-    attempts = stage.portal.get("callbacks", callback["sid"], "attempts")["attempts"]
+def _why_not_delivered(callback: JsonObject, run: TriggerRun) -> str:
+    attempts = run.portal.get("callbacks", callback["sid"], "attempts")["attempts"]
     if attempts and attempts[-1]["failure"] in _NO_CONNECTION:
         return (
-            f"nothing listens at {stage.to.shown}; start `ringback listen`, or say with --to who is"
+            f"nothing listens at {run.to.shown}; start `ringback listen`, or say with --to who is"
             " to be called back"
         )
     last = attempts[-1]["reason"] if attempts else callback["status_reason"]

@@ -4,17 +4,14 @@ from datetime import datetime
 from typing import Final
 
 from ringback.core.callback import Callback, Progress
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.events import Event
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.form import encode
 from ringback.core.infrastructure import BUILT_IN, Sources
-from ringback.core.method import Method
-from ringback.core.payload import parameters_of
+from ringback.core.kore_test_event import TEST_EVENT_BYTES, write_test_event
+from ringback.core.payload import Event, parameters_of
+from ringback.core.policy.source_policy import Policy, Source, SourceName
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
-from ringback.core.source import Source, SourceName
-from ringback.core.test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.core.tokens import KORE_TOKEN, TOKEN_BYTES, TokenScheme
-from ringback.core.transition import Transition
 
 ANNOUNCEMENT_BYTES: Final = SID_BYTES + TOKEN_BYTES
 """How many bytes of chance a callback needs."""
@@ -27,9 +24,10 @@ def announce(
     *,
     to: CallbackUrl,
     method: Method,
-    transition: Transition,
+    policy: Policy,
     chance: bytes,
     now: datetime,
+    sources: Sources = BUILT_IN,
 ) -> Callback:
     """Return the callback, due at once, that tells this event to this URL."""
     return compose(
@@ -37,9 +35,10 @@ def announce(
         account_sid=event.account_sid,
         to=to,
         method=method,
-        transition=transition,
+        policy=policy,
         chance=chance,
         now=now,
+        sources=sources,
     )
 
 
@@ -49,14 +48,15 @@ def compose(
     account_sid: str,
     to: CallbackUrl,
     method: Method,
-    transition: Transition,
+    policy: Policy,
     chance: bytes,
     now: datetime,
     due: datetime | None = None,
     idempotency_key: str | None = None,
+    sources: Sources = BUILT_IN,
 ) -> Callback:
     """Return the callback that sends this encoded body to this URL, at once or when it is due."""
-    choice = transition.choose(to.source, now=now, account_sid=account_sid, url=to.wire)
+    choice = policy.choose(to.source, at=policy.date_at(now), account_sid=account_sid, url=to.wire)
     return Callback(
         sid=_sid(chance, now),
         account_sid=account_sid,
@@ -66,7 +66,7 @@ def compose(
         source=choice.source,
         source_asked=choice.asked,
         source_reason=choice.reason,
-        idempotency_token=_token(transition.sources[choice.source].token, chance, now),
+        idempotency_token=_token(sources[choice.source].token, chance, now),
         date_created=now,
         progress=Progress(now, due=due or now),
         idempotency_key=idempotency_key,

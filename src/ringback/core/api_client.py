@@ -1,10 +1,11 @@
-"""API clients: what signs in to KORE's APIs, and what its tokens may do."""
+"""API clients, which sign in to KORE's APIs, and what whoever is signed in may do."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from ringback.core.account import Account
 from ringback.core.secret_hash import is_secret_of
 
 
@@ -63,3 +64,22 @@ class ApiClient:
     def opens_with(self, secret: str) -> bool:
         """Whether this is its secret, compared in constant time."""
         return is_secret_of(self.secret_hash, secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An account's own credentials, or the operator's."""
+
+    account: Account | None
+    """None for the operator, who sees every account."""
+    areas: frozenset[Area] = EVERYTHING
+    until: datetime | None = None
+    """When the credentials end; None for those that don't by themselves."""
+
+    def may(self, area: Area) -> bool:
+        """Whether the credentials are good for this."""
+        return area in self.areas
+
+
+OPERATOR: Final = Caller(None)
+"""Whoever has an operator's key."""

@@ -4,12 +4,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Self, assert_never
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.form import decode
-from ringback.core.method import Method
-from ringback.core.outcome import Outcome, code_of, describe, failure_of, name_of, status_of
-from ringback.core.retry import Decision, Done, GiveUp, NewRound, Round, TryAgain
-from ringback.core.source import SourceName
+from ringback.core.http_exchange import Exchange, RecordedRequest, RecordedResponse, Timings
+from ringback.core.outcome import code_of, describe, failure_of, name_of, status_of
+from ringback.core.policy.source_policy import SourceName
+from ringback.core.retry import Decision, Done, GiveUp, NewRound, Round, Rules, TryAgain
+from ringback.core.schedule import FAITHFUL, Schedule
 
 
 class CallbackStatus(StrEnum):
@@ -53,6 +54,11 @@ class Progress(NamedTuple):
     def round(self) -> Round:
         """Where a callback with an attempt under way is in its rounds."""
         return Round(self.round_attempts, self.round_began or self.date_updated, self.round_number)
+
+    def held_up(self, by: timedelta) -> Self:
+        """Return the progress of a callback whose round's time did not pass for so long."""
+        began = self.round_began
+        return self._replace(round_began=None if began is None else began + by)
 
 
 class Callback(NamedTuple):
@@ -109,76 +115,13 @@ class Callback(NamedTuple):
         """Where it is on its way."""
         return self.progress.status
 
+    def retry_rules(self, schedule: Schedule) -> Rules:
+        """Return the rules for its retries; of a test event no schedule makes more than a round."""
+        return Rules(self.url.connection, self.source, FAITHFUL if self.is_test else schedule)
+
     def having(self, progress: Progress) -> Self:
         """Return the callback with this progress."""
         return self._replace(progress=progress)
-
-
-class RecordedRequest(NamedTuple):
-    """A request as it left, with its secret parts hidden."""
-
-    method: str
-    url: str
-    head: str
-    """The request line and the headers, each line as it left."""
-    body: str
-
-    @property
-    def headers(self) -> list[tuple[str, str]]:
-        """The headers in their order."""
-        lines = self.head.split("\r\n")[1:]
-        return [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
-
-
-class RecordedResponse(NamedTuple):
-    """What the receiver answered, as far as it was read, and is kept."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-    is_cut: bool = False
-    """Whether there was more of the body than was read, or was to come."""
-    headers_left_out: int = 0
-    """How many more headers were read, and are not kept."""
-    body_left_out: int = 0
-    """How many more bytes of the body were read, and are not kept."""
-
-    @property
-    def is_shortened(self) -> bool:
-        """Whether less is kept of it than was read."""
-        return self.headers_left_out > 0 or self.body_left_out > 0
-
-    def __repr__(self) -> str:
-        """Show it without its body, which may be long or secret."""
-        return f"RecordedResponse(status={self.status}, headers={self.headers})"
-
-
-class Timings(NamedTuple):
-    """How long the steps of one exchange took, in milliseconds; None for a step not taken.
-
-    Each step is timed by itself; `first_byte` runs from the request's leaving, `total` from the
-    beginning of the attempt to its end.
-    """
-
-    total: float
-    look_up: float | None = None
-    connect: float | None = None
-    tls: float | None = None
-    first_byte: float | None = None
-
-
-class Exchange(NamedTuple):
-    """All that is known of an attempt after it: its ending, and how it went."""
-
-    outcome: Outcome
-    timings: Timings | None = None
-    response: RecordedResponse | None = None
-    local_address: str | None = None
-    """The address of ours that the connection left from."""
-    proxy: str | None = None
-    """The proxy that it went through, without its credentials."""
-    waited: float = 0.0
-    """How long it waited for turns of ours before it began, in seconds; no part of the timings."""
 
 
 class Attempt(NamedTuple):

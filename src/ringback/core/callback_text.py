@@ -7,9 +7,8 @@ from functools import lru_cache
 from typing import Any, Final, cast
 
 from ringback.core.callback import Callback, Progress
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
-from ringback.core.source import source_named
+from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.policy.source_policy import source_named
 
 _MAY_LACK: Final = frozenset({3, 8, 11, 13})
 """The places of what not every callback has: credentials, a source asked for, a key, a due time."""

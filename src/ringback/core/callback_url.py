@@ -1,4 +1,4 @@
-"""A callback URL: its fragment settings, and what of it goes on the wire.
+"""A callback URL: its fragment settings, what of it goes on the wire, and by which method.
 
 Laws of this file. The fragment and the credentials never leave with the request line, the Host
 header or a signature. What is left is kept letter by letter, since it is what gets signed.
@@ -8,6 +8,7 @@ import base64
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import cached_property
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final, Self
@@ -15,7 +16,15 @@ from urllib.parse import quote, unquote_to_bytes
 
 from ringback.core.connection import OVERRIDES, Connection, read_override
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.core.source import Source, SourceName, source_named
+from ringback.core.policy.source_policy import Source, SourceName, source_named
+
+
+class Method(StrEnum):
+    """The methods that a callback can be sent with."""
+
+    POST = "POST"
+    GET = "GET"
+
 
 MAX_LENGTH: Final = 4096
 _BUILT_IN: Final = tuple(Source)

@@ -11,7 +11,7 @@ from datetime import datetime
 from math import ceil
 from typing import Final, NamedTuple
 
-from ringback.core.source import SourceName
+from ringback.core.policy.source_policy import SourceName
 
 EXCERPT: Final = 300
 """How many bytes of a body an excerpt has."""

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.core.source import Source, SourceName
+from ringback.core.policy.source_policy import Source, SourceName
 
 
 class RetryOn(StrEnum):

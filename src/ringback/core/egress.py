@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from ringback.core.connection import Connection
-from ringback.core.source import SourceName
+from ringback.core.policy.source_policy import SourceName
 
 _PROXY: Final = re.compile(
     r"http://(?:(?P<credentials>[^/?#]*)@)?"

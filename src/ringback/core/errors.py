@@ -1,4 +1,4 @@
-"""What can be wrong with what somebody asks of us.
+"""What can be wrong with what somebody asks of us, and the codes that say so.
 
     RingbackError
     ├── RequestRefused        a request that can't be carried out
@@ -26,7 +26,7 @@ webhooks (11100).
 A message says what was given, what is wrong and what would be right. It never holds a secret.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final, NamedTuple
 
 
 class RingbackError(Exception):
@@ -150,3 +150,24 @@ class StoreUnavailable(Unusable):
 
 class ReadTooLong(StoreUnavailable):
     """What was asked for takes too long to read; who asks for less gets it."""
+
+
+class Codes(NamedTuple):
+    """The codes of one API."""
+
+    invalid: int
+    """A value that can't be used."""
+    missing: int
+    """A parameter that has to be given."""
+    paging: int
+    """A page that there can't be."""
+    name_taken: int
+    """A unique name that another record has."""
+
+
+SUPER_SIM: Final = Codes(invalid=83600, missing=20002, paging=83600, name_taken=83011)
+"""Those of Super SIM, and of our own portal."""
+PLATFORM: Final = Codes(invalid=20001, missing=20002, paging=20001, name_taken=20001)
+"""Those of KORE's global resources: accounts, API clients and webhook secrets."""
+WIRELESS: Final = Codes(invalid=33101, missing=33102, paging=33103, name_taken=33101)
+"""Those of Programmable Wireless, which has none for a name that is taken."""

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NamedTuple, Self
 
+from ringback.core.policy.source_policy import Source, SourceName
 from ringback.core.signature import (
     sign_as_kore,
     sign_as_standard_webhooks,
     sign_as_twilio,
     sign_by_hmac_sha256,
 )
-from ringback.core.source import Source, SourceName
 from ringback.core.tokens import KORE_TOKEN, TWILIO_TOKEN, TokenScheme
 
 Values = Mapping[str, str | None]

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
 
 
 @dataclass(frozen=True, slots=True)

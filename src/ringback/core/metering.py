@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from ringback.core.periods import HOUR
+from ringback.core.calendar import HOUR
 
 INSTANT: Final = timedelta(microseconds=1)
 """The shortest time that is told apart."""

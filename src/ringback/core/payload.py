@@ -1,12 +1,15 @@
-"""Event to ordered parameters: the names and the order that receivers see, in one table."""
+"""Events to ordered parameters: the names and the order that receivers see, in one table."""
 
 from collections.abc import Mapping
 from typing import Final
 
-from ringback.core.events import Event
 from ringback.core.sim_updated import SimUpdated
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.wireless.events import CommandChanged
+
+Event = SimUpdated | SmsCommandChanged | IpCommandChanged | EsimProfileChanged | CommandChanged
+"""All that a customer can be told, whatever the product."""
+
 
 # For each kind of event: the parameter's name, and the field of the event that gives its value.
 # Which of them are sourced and which inferred is in docs/callbacks.md.

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
+from ringback.core.calendar import months_after
 from ringback.core.metering import Flow, when_used
-from ringback.core.months import months_after
 
 READY_MONTHS: Final = 3
 """After so many months it is active."""

@@ -4,55 +4,17 @@ What comes out of here is what is signed, what is sent, what is recorded and wha
 Which headers there are, in which order and with what in them: `infrastructure` says it.
 """
 
-import re
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from ringback.core.account import Account
-from ringback.core.callback import Callback, RecordedRequest
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback import Callback
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import SecretGone, SourceGone
+from ringback.core.http_exchange import OutgoingRequest
 from ringback.core.infrastructure import BUILT_IN, Infrastructure, Signed, Sources, Values
-from ringback.core.method import Method
-from ringback.core.source import SourceName
-
-Headers = tuple[tuple[str, str], ...]
 
 _JSON: Final = "application/json; charset=utf-8"
-_AUTHORIZATION: Final = re.compile(r"^(Authorization: )[^\r\n]*", re.MULTILINE)
-
-
-@dataclass(slots=True)  # not frozen, since that takes longer to make than signing does
-class OutgoingRequest:
-    """A finished request; order and letter case are part of it."""
-
-    method: str
-    url: CallbackUrl
-    headers: Headers
-    body: bytes
-    source: SourceName | None = None
-    """The infrastructure that it comes from; None where it is none of ours."""
-    account_sid: str = ""
-    """On whose behalf it is sent; empty where there are no accounts."""
-    head: str = field(init=False, repr=False, compare=False)
-    """The request line and the headers, as they go on the wire."""
-
-    def __post_init__(self) -> None:
-        """Put the head together, once for the wire and the record."""
-        lines = [f"{self.method} {self.url.target} HTTP/1.1", *map(": ".join, self.headers)]
-        self.head = "\r\n".join(lines)
-
-    def to_bytes(self) -> bytes:
-        """Return the request as it goes on the wire."""
-        return b"%b\r\n\r\n%b" % (self.head.encode("latin-1"), self.body)
-
-    def recorded(self) -> RecordedRequest:
-        """Return the request for its attempt row; credentials are hidden."""
-        head = self.head
-        if self.url.credentials is not None:
-            head = _AUTHORIZATION.sub(r"\1(hidden)", head)
-        return RecordedRequest(self.method, self.url.wire, head, self.body.decode(errors="replace"))
 
 
 def render(

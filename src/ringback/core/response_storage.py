@@ -8,7 +8,7 @@ its round goes on at once is never the last one.
 from dataclasses import dataclass
 from typing import Final
 
-from ringback.core.callback import RecordedResponse
+from ringback.core.http_exchange import RecordedResponse
 
 MOST_HEAD: Final = 2048
 """How many characters the first part has of status and headers, in whole lines.

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple, assert_never
 
-from ringback.core.connection import Connection, RetryOn
+from ringback.core.connection import Connection, Limits, RetryOn, limits_of
 from ringback.core.outcome import (
     GONE,
     SHORTAGES,
@@ -24,8 +24,8 @@ from ringback.core.outcome import (
     Unreachable,
     describe,
 )
+from ringback.core.policy.source_policy import SourceName
 from ringback.core.schedule import LONGEST_WAIT, Schedule
-from ringback.core.source import SourceName
 
 
 class Round(NamedTuple):
@@ -105,6 +105,15 @@ def decide(
 def time_left(connection: Connection, round_: Round, now: datetime) -> timedelta:
     """Return how long the next attempt of this round may take, by `tt`."""
     return round_.began + connection.total_timeout - now
+
+
+def attempt_timeouts(connection: Connection, round_: Round, now: datetime) -> Limits:
+    """Return how long an attempt may take; the first one has all the time of its round."""
+    if round_.attempts == 1:
+        return connection.limits
+    # The clock may have been set back since the round began.
+    left = min(time_left(connection, round_, now), connection.total_timeout)
+    return limits_of(connection, left)
 
 
 def _why_not_within(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Self
 
-from ringback.core.durations import read_duration
+from ringback.core.calendar import read_duration
 
 LONGEST_WAIT: Final = timedelta(hours=10)
 """The most that a receiver can ask for with Retry-After."""

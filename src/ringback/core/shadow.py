@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, NamedTuple, Self, assert_never
 
-from ringback.core.callback import Callback, Exchange, Progress, RecordedResponse, Timings
+from ringback.core.callback import Attempt, Callback, Progress, settle
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.http_exchange import Exchange, RecordedRequest
 from ringback.core.infrastructure import BUILT_IN, Sources
-from ringback.core.outcome import code_of, describe, failure_of, name_of, status_of
+from ringback.core.policy.source_policy import SourceName, begins_with
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
-from ringback.core.source import SourceName, begins_with
 from ringback.core.tokens import TOKEN_BYTES
 
 SHADOW_BYTES: Final = SID_BYTES + TOKEN_BYTES
@@ -122,51 +122,25 @@ class Shadow(NamedTuple):
     """The row of a copy: written before its request leaves, settled after it."""
 
     sid: str
-    callback_sid: str
-    """Of the callback that it is a copy of, whose method and body it has."""
-    account_sid: str
     source: SourceName
     idempotency_token: str
     url: CallbackUrl
-    date_started: datetime
-    result: str = "open"
-    status_code: int | None = None
-    error_code: int | None = None
-    failure: str | None = None
-    reason: str | None = None
-    timings: Timings | None = None
-    local_address: str | None = None
-    proxy: str | None = None
-    request_head: str | None = None
-    """The request line and the headers, as they left."""
-    response: RecordedResponse | None = None
+    attempt: Attempt
+    """Its only one, by the SID of the callback that it is a copy of."""
+
+    @property
+    def account_sid(self) -> str:
+        """The account of the callback."""
+        return self.attempt.account_sid
 
     @classmethod
     def opened(cls, copy: Callback, *, of: Callback) -> Self:
         """Return the open row of a copy that is about to leave."""
-        return cls(
-            copy.sid,
-            of.sid,
-            copy.account_sid,
-            copy.source,
-            copy.idempotency_token,
-            copy.url,
-            copy.date_created,
-        )
+        attempt = Attempt(of.sid, copy.account_sid, 1, copy.date_created)
+        return cls(copy.sid, copy.source, copy.idempotency_token, copy.url, attempt)
 
-    def settled(self, exchange: Exchange, head: str | None, *, started: datetime) -> Self:
+    def settled(
+        self, exchange: Exchange, request: RecordedRequest | None, *, started: datetime
+    ) -> Self:
         """Return the row with its ending, and the time at which it really started."""
-        outcome, timings, response, local_address, proxy, _ = exchange
-        return self._replace(
-            date_started=started,
-            result=name_of(outcome),
-            status_code=status_of(outcome),
-            error_code=code_of(outcome),
-            failure=failure_of(outcome),
-            reason=describe(outcome),
-            timings=timings,
-            local_address=local_address,
-            proxy=proxy,
-            request_head=head,
-            response=response,
-        )
+        return self._replace(attempt=settle(self.attempt, exchange, request, started=started))

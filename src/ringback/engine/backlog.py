@@ -1,14 +1,19 @@
 """How much waits, and how much more may."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from ringback.core.callback import Callback, CallbackStatus, Progress
 from ringback.core.errors import Overloaded
+from ringback.engine.tally import Tally
 
 _ASK_AGAIN: Final = 5
 """Seconds; a backlog of any size has moved on by then."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +25,14 @@ class Bounds:
 
 
 class Backlog:
-    """The callbacks that have been accepted and have not ended, by account."""
+    """The callbacks that have been accepted and have not ended, by account.
 
-    def __init__(self, bounds: Bounds) -> None:
+    The counters are told when one is accepted, and when one ends.
+    """
+
+    def __init__(self, bounds: Bounds, counters: Tally) -> None:
         self._bounds = bounds
+        self._counters = counters
         self._unfinished = Counter[str]()
         self._in_all = 0
 
@@ -36,6 +45,19 @@ class Backlog:
         """Take up what is in the store."""
         self._unfinished = Counter(unfinished)
         self._in_all = sum(unfinished.values())
+
+    def accepted(self, callback: Callback) -> None:
+        """Note that a new callback is unfinished."""
+        self._counters.accepted(callback.source)
+        self.change(callback.account_sid, 1)
+
+    def ended(self, callback: Callback, progress: Progress) -> None:
+        """Note that a callback has come to this ending."""
+        self.change(callback.account_sid, -1)
+        took = (progress.date_updated - callback.date_created).total_seconds()
+        self._counters.ended(progress.status, callback.source, took)
+        if progress.status is CallbackStatus.FAILED:
+            _log.warning("callback %s failed: %s", callback.sid, progress.status_reason)
 
     def change(self, account_sid: str, by: int) -> None:
         """Note that so many callbacks more, or fewer, are unfinished."""

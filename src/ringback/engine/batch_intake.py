@@ -16,9 +16,9 @@ from typing import Final, TypeVar
 from ringback.core.callback import Callback
 from ringback.core.callback_text import read_new
 from ringback.core.errors import ReadTooLong, StoreUnavailable
-from ringback.engine.fair_turns import FairTurns
 from ringback.engine.outage import outlast
 from ringback.ports import Clock, Intake, Store, Transaction
+from ringback.runtime.fair_semaphore import FairSemaphore
 
 _FEW: Final = 4
 """How many are added at once where several accounts have callbacks to send."""
@@ -70,7 +70,7 @@ class BatchIntake:
         self._intake = intake
         self._add = add
         self._are_others_there = are_others_there
-        self._turns = FairTurns(1)
+        self._turns = FairSemaphore(1)
         """One batch is added at a time."""
         self._batches = deque[_Batch]()
         """Those that are to be added, in their order."""

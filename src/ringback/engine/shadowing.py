@@ -17,12 +17,13 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from ringback.core.account import Account
-from ringback.core.callback import Callback, Exchange
+from ringback.core.callback import Callback
+from ringback.core.http_exchange import Exchange
 from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.core.outcome import Unknown
 from ringback.core.shadow import SHADOW_BYTES, Shadow, ShadowRule, copy_of, rule_for
+from ringback.engine.callback_sender import CallbackSender
 from ringback.engine.keyring import Keyring
-from ringback.engine.letter import Letter
 from ringback.engine.outage import outlast
 from ringback.engine.tally import Tally
 from ringback.ports import Chance, Clock, Store, Transaction, Transport, no_checkpoint
@@ -85,8 +86,7 @@ class Shadowing:
     ) -> None:
         self._rules = tuple(rules)
         self._store = store
-        self._transport = transport
-        self._keyring = keyring
+        self._sender = CallbackSender(transport, signing_keys=keyring, clock=clock, sources=sources)
         self._clock = clock
         self._chance = chance
         self._tally = tally
@@ -229,7 +229,7 @@ class Shadowing:
             await self._commit_one_by_one(ended, picked, failure)
             return
         for shadow in ended:
-            self._tally.shadows[shadow.source, shadow.result] += 1
+            self._tally.shadows[shadow.source, shadow.attempt.result] += 1
             self._checkpoint("shadow_settled")
         for one, account in zip(picked, accounts, strict=True):
             task = asyncio.create_task(self._send(one, account))
@@ -257,26 +257,23 @@ class Shadowing:
     async def _send(self, one: _Copied, account: Account) -> None:
         self._checkpoint("shadow_opened")
         callback, copy = one
-        letter, started = (
-            Letter(copy, account, self._keyring, self._clock, self._sources),
-            self._clock.now(),
-        )
+        started, limits = self._clock.now(), copy.url.connection.limits
         try:
-            exchange = await letter.send(self._transport, limits=copy.url.connection.limits)
+            exchange, request = await self._sender.render_and_send(copy, account, limits=limits)
         finally:
             self._leave(copy)
         self._checkpoint("shadow_sent")
-        head = None if letter.request is None else letter.request.recorded().head
+        recorded = request and request.recorded()
         opened = Shadow.opened(copy, of=callback)
         started += timedelta(seconds=exchange.waited)
-        self._ended.append(opened.settled(exchange, head, started=started))
+        self._ended.append(opened.settled(exchange, recorded, started=started))
         self._go_on()
 
     def _settle_left_open(self, tx: Transaction) -> int:
         left_open = tx.shadows.left_open()
         tx.shadows.settle(
             [
-                shadow.settled(Exchange(Unknown()), None, started=shadow.date_started)
+                shadow.settled(Exchange(Unknown()), None, started=shadow.attempt.date_started)
                 for shadow in left_open
             ]
         )

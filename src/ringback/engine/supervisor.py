@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from ringback.core.errors import StoreUnavailable
-from ringback.engine.dispatcher import Dispatcher
+from ringback.engine.delivery_service import DeliveryService
 from ringback.engine.outage import outlast
-from ringback.engine.progress import Progress
+from ringback.engine.task_runner import TaskRunner
 from ringback.ports import Clock
 
 
@@ -17,8 +17,8 @@ class Supervisor:
 
     def __init__(
         self,
-        progress: Progress,
-        dispatcher: Dispatcher,
+        task_runner: TaskRunner[Any],
+        delivery: DeliveryService,
         *,
         clock: Clock,
         recover: Callable[[], Awaitable[object]] | None = None,
@@ -28,8 +28,8 @@ class Supervisor:
         self._clock = clock
         self._recover_more = recover
         self._has_recovered = asyncio.Event()
-        self._progress = progress
-        self._dispatcher = dispatcher
+        self._task_runner = task_runner
+        self._delivery = delivery
         self._beside = beside
         self._loops = list[asyncio.Task[None]]()
 
@@ -47,28 +47,28 @@ class Supervisor:
         try:
             await self._recover()
         except StoreUnavailable:
-            self._dispatcher.intake.pause()
+            self._delivery.queue.pause()
         self._loops = [
-            asyncio.create_task(self._make_progress(), name="progress"),
-            asyncio.create_task(self._dispatch(), name="dispatcher"),
+            asyncio.create_task(self._run_tasks(), name="tasks"),
+            asyncio.create_task(self._deliver(), name="delivery"),
             *(asyncio.create_task(run()) for run in self._beside),
         ]
 
     async def _recover(self) -> None:
         if self._recover_more is not None:
             await self._recover_more()
-        await self._dispatcher.recover()
+        await self._delivery.recover()
         self._has_recovered.set()
 
-    async def _dispatch(self) -> None:
+    async def _deliver(self) -> None:
         if not self._has_recovered.is_set():
             await outlast(self._recover, clock=self._clock)
-            self._dispatcher.intake.resume()
-        await self._dispatcher.run()
+            self._delivery.queue.resume()
+        await self._delivery.run()
 
-    async def _make_progress(self) -> None:
+    async def _run_tasks(self) -> None:
         await self._has_recovered.wait()
-        await self._progress.run()
+        await self._task_runner.run()
 
     async def watch(self) -> None:
         """Return never; raises what ended a loop, should one end."""
@@ -78,10 +78,10 @@ class Supervisor:
 
     async def stop(self, *, within: timedelta) -> None:
         """Begin nothing new, and let the attempts under way end within this time."""
-        progress, dispatcher, *beside = self._loops
-        for loop in (progress, *beside):
+        tasks, delivery, *beside = self._loops
+        for loop in (tasks, *beside):
             loop.cancel()
-        await self._dispatcher.stop(within=within)
+        await self._delivery.stop(within=within)
         # Its last claim may wait for a database that is away.
-        dispatcher.cancel()
+        delivery.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)

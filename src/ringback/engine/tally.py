@@ -10,8 +10,8 @@ from itertools import accumulate, product
 from typing import Final
 
 from ringback.core.account import EVERY
-from ringback.core.callback import CallbackStatus
-from ringback.core.source import Source, SourceName
+from ringback.core.callback import Attempt, Callback, CallbackStatus
+from ringback.core.policy.source_policy import Source, SourceName
 
 ATTEMPT_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0)
 """Bounds for an attempt, whose round ends after 15 seconds at the most."""
@@ -96,6 +96,14 @@ class Tally:
     def accepted(self, source: SourceName, count: int = 1) -> None:
         """Count callbacks that were taken in."""
         self.acceptances[source] += count
+
+    def attempt_ended(self, callback: Callback, attempt: Attempt) -> None:
+        """Count an attempt of a callback by its settled row."""
+        took = None if attempt.timings is None else attempt.timings.total
+        self.attempted(callback.source, attempt.result, attempt.failure, took)
+        if attempt.number == 1:
+            waited = attempt.date_started - callback.date_created
+            self.first_attempt_after(waited.total_seconds())
 
     def attempted(
         self, source: SourceName, result: str, failure: str | None, duration_ms: float | None

@@ -5,8 +5,8 @@ from typing import Final
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
+from ringback.core.http_exchange import Headers, OutgoingRequest
 from ringback.core.outcome import Unreachable, describe
-from ringback.core.rendering import Headers, OutgoingRequest
 from ringback.listener.answers import Answer
 from ringback.ports import Transport
 from ringback.receiver.checking import ReceivedRequest

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.core.rendering import OutgoingRequest
+from ringback.core.http_exchange import OutgoingRequest
 from ringback.ports import Transport
 from ringback.receiver.checking import Secrets, Sent
 

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Final, assert_never
 
 from ringback.core.connection import default_retry_on
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.listener.forwarding import Forwarded
 from ringback.listener.heard import Heard
 from ringback.listener.seen import Seen

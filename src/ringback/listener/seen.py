@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 
 REMEMBERED: Final = 10_000
 

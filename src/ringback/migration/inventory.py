@@ -10,7 +10,7 @@ from typing import Any, Final
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.guard import Guard
-from ringback.core.source import Policy, SourceName
+from ringback.core.policy.source_policy import Policy, SourceName
 from ringback.migration.credentials import shown
 from ringback.migration.record import Entry
 

@@ -2,8 +2,8 @@
 
 Laws of this file. URLs in a plan are without credentials: an edit is of all the rest, and the
 credentials stay what they are in the record. A plan is JSON Lines, what it is about and then one
-edit on each line, so that lines can be deleted by hand. An edit that isn't what `retargeted` makes
-of its URL is refused: a plan moves URLs to a source, and does nothing else.
+edit on each line, so that lines can be deleted by hand. An edit that isn't what `override_source`
+makes of its URL is refused: a plan moves URLs to a source, and does nothing else.
 """
 
 import json
@@ -15,11 +15,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self, cast
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import InvalidCallbackUrl, Unusable
-from ringback.core.method import Method
-from ringback.core.retargeting import retargeted
-from ringback.core.source import SourceName, source_named
+from ringback.core.policy.source_override import override_source
+from ringback.core.policy.source_policy import SourceName, source_named
 from ringback.migration.record import Edit, Entry, Place
 from ringback.migration.selecting import Selection, rank
 
@@ -145,7 +144,8 @@ def _planned(
 ) -> Edit | LeftOut:
     try:
         url, moved = (
-            CallbackUrl.parse(text, sources=None) for text in (entry.url, retargeted(entry.url, to))
+            CallbackUrl.parse(text, sources=None)
+            for text in (entry.url, override_source(entry.url, to))
         )
     except InvalidCallbackUrl:
         return LeftOut.FIXED if entry.fixed else LeftOut.UNREADABLE
@@ -197,7 +197,7 @@ def _edit(line: str, to: SourceName, where: str) -> Edit:
         old = CallbackUrl.parse(edit.old, sources=None)
     except (KeyError, TypeError, ValueError, InvalidCallbackUrl):
         raise Unusable(f"{where}: this is no edit; delete the line, or make a new plan") from None
-    wanted = retargeted(old.shown, to)
+    wanted = override_source(old.shown, to)
     if old.credentials is not None or edit.new != wanted or edit.new == edit.old:
         raise Unusable(
             f"{where}: this edit was altered: the URL of {edit.place.name} would be"

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.ports import Totals
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ringback.core.borders import borders
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.source import Policy, SourceName
+from ringback.core.policy.policy_changes import policy_changes
+from ringback.core.policy.source_policy import Policy, SourceName
 from ringback.migration.record import Edit
 
 
@@ -27,12 +27,12 @@ class WayBack:
 def way_back(edits: Sequence[Edit], to: SourceName, policy: Policy, *, at: datetime) -> WayBack:
     """Return what taking these edits back would do at this instant."""
     staying, ends, returning = Counter[str](), list[datetime](), 0
-    ahead = borders(policy, after=at)
+    ahead = policy_changes(policy, after=at)
     for edit in edits:
         url, account_sid = CallbackUrl.parse(edit.old, sources=None), edit.place.account_sid or ""
         choices = [
             (since, policy.choose(url.source, at=since, account_sid=account_sid, url=url.wire))
-            for since in (at, *(border.at for border in ahead))
+            for since in (at, *(change.at for change in ahead))
         ]
         _, now = choices[0]
         if now.source == to:

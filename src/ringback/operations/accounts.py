@@ -1,23 +1,25 @@
-"""Accounts: made, found, changed; their secrets are shown once."""
+"""Accounts and their subaccounts: made, found, changed; what signs for them is made here, too."""
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Final
 
 from ringback.core.account import Account, AccountStatus
 from ringback.core.errors import Invalid, NotFound
+from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
 from ringback.core.schedule import Schedule
 from ringback.core.sids import SID_BYTES, Kind, make_sid
-from ringback.core.webhook_secret import NO_SECRETS
+from ringback.core.sim_updated import AnySim
+from ringback.core.webhook_secret import NO_SECRETS, WebhookSecret
 from ringback.operations.api_keys import NewKey, create_key
-from ringback.operations.changing import keep_changed
-from ringback.operations.names import check_label
-from ringback.operations.webhook_secrets import make_secret
-from ringback.ports import Chance, Keyring, Transaction
+from ringback.operations.moment import AccountContext
+from ringback.operations.unique_names import check_label
+from ringback.ports import Chance, Transaction
 
 _INVALID_VALUE: Final = 83600
 _FIRST: Final = "first"
 _TOKEN_BYTES: Final = 16
+_SECRET_BYTES: Final = 9
+"""The samples in KORE's documentation have 18 hex digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,7 @@ def create_account(
     tx: Transaction,
     *,
     name: str,
-    now: datetime,
-    chance: Chance,
+    moment: AccountContext,
     schedule: Schedule | None = None,
     sid: str | None = None,
     parent_sid: str | None = None,
@@ -44,20 +45,19 @@ def create_account(
     for a parent that isn't there or that is a subaccount itself.
     """
     bare = create_bare_account(
-        tx, name=name, now=now, chance=chance, schedule=schedule, sid=sid, parent_sid=parent_sid
+        tx, name=name, moment=moment, schedule=schedule, sid=sid, parent_sid=parent_sid
     )
-    secrets = NO_SECRETS.with_new(make_secret(_FIRST, now, chance))
+    secrets = NO_SECRETS.with_new(make_secret(_FIRST, moment))
     account = replace(bare, webhook_secrets=secrets)
     tx.accounts.save(account)
-    return NewAccount(account, create_key(tx, account.sid, _FIRST, now=now, chance=chance))
+    return NewAccount(account, create_key(tx, account.sid, _FIRST, moment))
 
 
 def create_bare_account(
     tx: Transaction,
     *,
     name: str,
-    now: datetime,
-    chance: Chance,
+    moment: AccountContext,
     schedule: Schedule | None = None,
     sid: str | None = None,
     parent_sid: str | None = None,
@@ -69,11 +69,11 @@ def create_bare_account(
     check_label(name, "an account's name")
     _check_parent(tx, parent_sid)
     account = Account(
-        sid=sid or make_sid(Kind.ACCOUNT, chance.bytes(SID_BYTES)),
+        sid=sid or make_sid(Kind.ACCOUNT, moment.chance.bytes(SID_BYTES)),
         name=name,
-        auth_token=make_auth_token(chance),
+        auth_token=make_auth_token(moment.chance),
         uses_static_proxy=False,
-        date_created=now,
+        date_created=moment.now,
         schedule=schedule,
         parent_sid=parent_sid,
     )
@@ -98,7 +98,7 @@ def fetch_account(tx: Transaction, sid_or_kore_id: str) -> Account:
 
 
 def set_status(
-    tx: Transaction, sid_or_kore_id: str, status: AccountStatus, keyring: Keyring
+    tx: Transaction, sid_or_kore_id: str, status: AccountStatus, moment: AccountContext
 ) -> Account:
     """Suspend an account, or have it be active again, and return it; raises NotFound.
 
@@ -106,12 +106,60 @@ def set_status(
     kept: its callbacks are still sent.
     """
     account = fetch_account(tx, sid_or_kore_id)
-    return keep_changed(tx, replace(account, status=status), keyring)
+    return keep_changed(tx, replace(account, status=status), moment)
+
+
+def keep_changed(tx: Transaction, account: Account, moment: AccountContext) -> Account:
+    """Keep the new state of an account, have callbacks be signed by it, and return it."""
+    changed = replace(account, revision=account.revision + 1)
+    tx.accounts.save(changed)
+    tx.afterwards(lambda: moment.keyring.learn(changed))
+    return changed
+
+
+def family_of(tx: Transaction, account: Account) -> list[Account]:
+    """Return an account, as it is now, and its subaccounts, oldest first."""
+    return [tx.accounts.get(account.sid) or account, *tx.accounts.children_of(account.sid)]
+
+
+def in_family(tx: Transaction, account: Account, kore_id: str) -> Account:
+    """Return the account with this id, which is the account itself or a subaccount of it.
+
+    Raises NotFound for any other, whether there is one or not.
+    """
+    for one in family_of(tx, account):
+        if one.kore_id == kore_id:
+            return one
+    raise NotFound(f"there is no account {kore_id!r} among {account.kore_id} and its subaccounts")
+
+
+def check_transfer(
+    tx: Transaction, sim: AnySim, account_sid: str, *, not_permitted: int, not_new: int
+) -> None:
+    """Check that a SIM can be moved to another account; else raises Invalid with these codes."""
+    target = tx.accounts.get(account_sid)
+    if target is None or target.parent_sid != sim.account_sid:
+        raise Invalid(
+            f"AccountSid={account_sid!r}: a SIM can be moved only to {sim.account_sid} or one of"
+            " its subaccounts",
+            code=not_permitted,
+        )
+    if sim.status.value != "new":
+        raise Invalid(
+            f"SIM {sim.sid} is {sim.status}; only one that is new can be moved to another account",
+            code=not_new,
+        )
 
 
 def make_auth_token(chance: Chance) -> str:
     """Return a new Auth Token."""
     return chance.bytes(_TOKEN_BYTES).hex()
+
+
+def make_secret(name: str, moment: AccountContext) -> WebhookSecret:
+    """Return a new webhook secret, which nobody has yet."""
+    secret_id = make_kore_id(KoreKind.WEBHOOK_SECRET, moment.now, moment.chance.bytes(ULID_BYTES))
+    return WebhookSecret(secret_id, name, moment.chance.bytes(_SECRET_BYTES).hex(), moment.now)
 
 
 def _check_parent(tx: Transaction, sid: str | None) -> None:

@@ -2,18 +2,18 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from ringback.core.account import Account
 from ringback.core.api_client import LIFETIMES, ApiClient, Area, ClientType
-from ringback.core.codes import PLATFORM
-from ringback.core.errors import NotFound, NotSignedIn
+from ringback.core.errors import PLATFORM, NotFound, NotSignedIn
 from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
 from ringback.core.secret_hash import hash_secret
-from ringback.operations.names import check_label
+from ringback.operations.moment import AccountContext
 from ringback.operations.sign_in import check_active
-from ringback.ports import Chance, Transaction
+from ringback.operations.unique_names import check_label
+from ringback.ports import Transaction
 
 _SECRET_BYTES: Final = 24
 _USUAL_LIFETIME: Final = LIFETIMES["1h"]
@@ -34,22 +34,21 @@ def create_client(
     *,
     type: ClientType,  # noqa: A002 (as the client has it)
     products: Collection[Area],
-    now: datetime,
-    chance: Chance,
+    moment: AccountContext,
     lifetime: timedelta = _USUAL_LIFETIME,
     locked: bool | None = None,
 ) -> NewClient:
     """Make a client of an account; raises Invalid for a name that nobody could read."""
     check_label(name, "a client's name", code=PLATFORM.invalid)
-    secret = chance.bytes(_SECRET_BYTES).hex()
+    secret = moment.chance.bytes(_SECRET_BYTES).hex()
     client = ApiClient(
-        sid=make_kore_id(KoreKind.API_CLIENT, now, chance.bytes(ULID_BYTES)),
+        sid=make_kore_id(KoreKind.API_CLIENT, moment.now, moment.chance.bytes(ULID_BYTES)),
         account_sid=account_sid,
         name=name,
         secret_hash=hash_secret(secret),
         type=type,
         products=frozenset(products),
-        date_created=now,
+        date_created=moment.now,
         lifetime=lifetime,
         locked=locked,
     )

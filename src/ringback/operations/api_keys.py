@@ -1,15 +1,15 @@
 """API keys: made, listed, taken back; of an account, or of the operator."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Final
 
 from ringback.core.account import ApiKey
 from ringback.core.errors import NotFound
 from ringback.core.secret_hash import hash_secret
 from ringback.core.sids import SID_BYTES, Kind, make_sid
-from ringback.operations.names import check_label
-from ringback.ports import Chance, Transaction
+from ringback.operations.moment import AccountContext
+from ringback.operations.unique_names import check_label
+from ringback.ports import Transaction
 
 _SECRET_BYTES: Final = 16
 
@@ -23,20 +23,20 @@ class NewKey:
 
 
 def create_key(
-    tx: Transaction, account_sid: str | None, name: str, *, now: datetime, chance: Chance
+    tx: Transaction, account_sid: str | None, name: str, moment: AccountContext
 ) -> NewKey:
     """Make a key for an account; for None one for the operator, who sees every account.
 
     Raises Invalid for a name that nobody could read.
     """
     check_label(name, "a key's name")
-    secret = chance.bytes(_SECRET_BYTES).hex()
+    secret = moment.chance.bytes(_SECRET_BYTES).hex()
     key = ApiKey(
-        sid=make_sid(Kind.API_KEY, chance.bytes(SID_BYTES)),
+        sid=make_sid(Kind.API_KEY, moment.chance.bytes(SID_BYTES)),
         account_sid=account_sid,
         name=name,
         secret_hash=hash_secret(secret),
-        date_created=now,
+        date_created=moment.now,
     )
     tx.accounts.add_key(key)
     return NewKey(key, secret)

@@ -12,9 +12,8 @@ from operator import attrgetter
 from typing import Any, Final, Literal, NamedTuple
 
 from ringback.core.account import EVERY
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.listener import Listener
-from ringback.core.method import Method
 from ringback.core.sids import Kind
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.wireless.sim import WirelessSim

@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from ringback.core.calendar import HOUR
 from ringback.core.metering import INSTANT, total_between, when_used
-from ringback.core.periods import HOUR
 from ringback.ports import Flows
 from ringback.ports.records import F
 

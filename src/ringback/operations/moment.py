@@ -5,14 +5,16 @@ from datetime import datetime
 from typing import NamedTuple, TypedDict
 
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.events import Event
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.infrastructure import Sources
+from ringback.core.payload import Event
+from ringback.core.policy.source_policy import Policy
 from ringback.core.scenario import SCENARIOS, Scenario, Step, scenario_in
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
 from ringback.core.simulation import Simulation
-from ringback.core.task import Task
-from ringback.core.transition import Transition
+from ringback.core.supersim.sim import Sim
+from ringback.core.task import Errand, Subject, Task
+from ringback.core.wireless.sim import WirelessSim
 from ringback.ports import Chance, Intake, Keyring, Transaction
 from ringback.ports.records import Named, Owned
 
@@ -34,15 +36,22 @@ class Stamp(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """One instant, and everything that is the same for all operations."""
+class AccountContext:
+    """One instant, and what operations on accounts work with, also where no server runs."""
 
     now: datetime
     chance: Chance
-    transition: Transition
+    keyring: Keyring
+
+
+@dataclass(frozen=True, slots=True)
+class Moment(AccountContext):
+    """One instant, and everything that is the same for all operations."""
+
+    policy: Policy
     intake: Intake
     simulation: Simulation
-    keyring: Keyring
+    sources: Sources
 
     def sid(self, kind: Kind) -> str:
         """Return the SID of a new resource."""
@@ -65,18 +74,27 @@ class Moment:
             event,
             to=url,
             method=method,
-            transition=self.transition,
+            policy=self.policy,
+            sources=self.sources,
             chance=self.chance.bytes(ANNOUNCEMENT_BYTES),
             now=self.now,
         )
         self.intake.take(tx, callback)
 
-    def begin_step(
-        self, tx: Transaction, step: Step, subject_sid: str, account_sid: str, scenario: Scenario
-    ) -> None:
-        """Have the network take a step, after as long as that takes in this scenario."""
+    def begin_step(self, tx: Transaction, step: Step, subject: Owned, sim: Named | None) -> None:
+        """Have the network take a step, after as long as that takes for this SIM.
+
+        Without a SIM it is as long as it takes for the account.
+        """
+        scenario = self._scenario_of(tx, sim, subject.account_sid)
         due = self.now + self.simulation.takes * scenario.slowness + scenario.wait_before(step)
-        tx.tasks.put(Task(step, subject_sid, account_sid, due))
+        tx.tasks.put(Task(step, subject.sid, subject.account_sid, due))
+
+    def errand(
+        self, tx: Transaction, task: Task, subject: Subject, sim: Sim | WirelessSim | None
+    ) -> Errand:
+        """Return what the network has to do for a task, behaving as it does towards this SIM."""
+        return Errand(task.step, self._scenario_of(tx, sim, task.account_sid), subject, sim)
 
     def put_off(self, tx: Transaction, step: Step, sim: Owned, until: datetime) -> None:
         """Have a step of a SIM come due at this instant."""
@@ -86,9 +104,10 @@ class Moment:
         """Return how the network behaves towards a SIM."""
         return self.in_force_for_sim(tx, sim).scenario
 
-    def scenario_of_account(self, tx: Transaction, account_sid: str) -> Scenario:
-        """Return how the network behaves towards an account."""
-        return self.in_force_for_account(tx, account_sid).scenario
+    def _scenario_of(self, tx: Transaction, sim: Named | None, account_sid: str) -> Scenario:
+        if sim is None:
+            return self.in_force_for_account(tx, account_sid).scenario
+        return self.scenario_of_sim(tx, sim)
 
     def in_force_for_sim(self, tx: Transaction, sim: Named) -> Prevailing:
         """Return the scenario of a SIM, and why that one.

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from ringback.core.scenario import Scenario
-from ringback.operations.cards import card_named
+from ringback.operations.any_sim import any_sim_named
 from ringback.operations.moment import Moment, Prevailing
 from ringback.ports import Transaction
 
@@ -25,7 +25,7 @@ def choose_scenario(
 
     Returns the SID that it is for. Raises Invalid where there is no such SIM (83005).
     """
-    subject = account_sid if sim is None else card_named(tx, account_sid, sim).sid
+    subject = account_sid if sim is None else any_sim_named(tx, account_sid, sim).sid
     tx.scenarios.put(subject, None if scenario is None else scenario.name)
     return subject
 
@@ -37,6 +37,6 @@ def explain_scenario(
     if sim is None:
         in_force = moment.in_force_for_account(tx, account_sid)
         return Explained(None, tx.scenarios.get(account_sid), in_force)
-    found = card_named(tx, account_sid, sim)
+    found = any_sim_named(tx, account_sid, sim)
     in_force = moment.in_force_for_sim(tx, found)
     return Explained(found.sid, tx.scenarios.get(found.sid), in_force)

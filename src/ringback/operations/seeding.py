@@ -4,9 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ringback.core.account import Account
-from ringback.operations.accounts import create_account
+from ringback.operations.accounts import create_account, keep_changed
 from ringback.operations.api_keys import NewKey, create_key, delete_key
-from ringback.operations.changing import keep_changed
 from ringback.operations.moment import Moment
 from ringback.operations.supersim import seeding as supersim
 from ringback.operations.wireless import seeding as wireless
@@ -42,7 +41,7 @@ def find_or_seed(
     account = tx.accounts.get(ACCOUNT_SID) or _plant(tx, moment)
     if account.uses_static_proxy != uses_static_proxy:
         changed = replace(account, uses_static_proxy=uses_static_proxy)
-        account = keep_changed(tx, changed, moment.keyring)
+        account = keep_changed(tx, changed, moment)
     supersim.address_first_sim(tx)
     wireless.plant_where_missing(tx, ACCOUNT_SID, moment)
     key = _known_key(tx, known) or _new_key(tx, moment)
@@ -63,12 +62,10 @@ def _new_key(tx: Transaction, moment: Moment) -> NewKey:
     for key in tx.accounts.keys_of(ACCOUNT_SID):
         if key.name == _KEY_NAME:
             delete_key(tx, key.sid)
-    return create_key(tx, ACCOUNT_SID, _KEY_NAME, now=moment.now, chance=moment.chance)
+    return create_key(tx, ACCOUNT_SID, _KEY_NAME, moment)
 
 
 def _plant(tx: Transaction, moment: Moment) -> Account:
-    account = create_account(
-        tx, name=_ACCOUNT_NAME, now=moment.now, chance=moment.chance, sid=ACCOUNT_SID
-    ).account
+    account = create_account(tx, name=_ACCOUNT_NAME, moment=moment, sid=ACCOUNT_SID).account
     supersim.plant(tx, ACCOUNT_SID, moment)
     return account

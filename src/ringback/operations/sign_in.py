@@ -1,7 +1,7 @@
 """Who is asking: credentials to an account, or to the operator."""
 
 from ringback.core.account import Account, ApiKey
-from ringback.core.caller import OPERATOR, Caller
+from ringback.core.api_client import OPERATOR, Caller
 from ringback.core.errors import Forbidden, NotSignedIn
 from ringback.core.secret_hash import is_same
 from ringback.core.sids import Kind

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ringback.core.account import EVERY
-from ringback.core.outlook import WEEK, Sent
+from ringback.core.policy.policy_impact import WEEK, DeliveryCount
 from ringback.ports import Store, Totals, Transaction
 
 _INSTANT: Final = timedelta(milliseconds=1)
@@ -43,14 +43,14 @@ async def totals_of(
     return sorted(summed.values(), key=_in_order)
 
 
-async def count_last_week(store: Store, now: datetime) -> list[Sent]:
+async def count_last_week(store: Store, now: datetime) -> list[DeliveryCount]:
     """Return how many callbacks were created within the week before this instant, by URL.
 
     Raises StoreUnavailable.
     """
     found = await totals_of(store, since=now - WEEK, until=now)
     return [
-        Sent(each.account_sid, each.url, each.source, each.source_asked, each.callbacks)
+        DeliveryCount(each.account_sid, each.url, each.source, each.source_asked, each.callbacks)
         for each in found
     ]
 

@@ -1,42 +1,28 @@
 """Webhook secrets, as KORE's API has them; see `core.webhook_secret` for their life cycle."""
 
 from dataclasses import replace
-from datetime import datetime
-from typing import Final
 
 from ringback.core.account import Account
-from ringback.core.codes import PLATFORM
-from ringback.core.errors import Invalid, NotFound
-from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
+from ringback.core.errors import PLATFORM, Invalid, NotFound
 from ringback.core.webhook_secret import SecretStatus, WebhookSecret
-from ringback.operations.changing import keep_changed
-from ringback.operations.names import check_label
-from ringback.ports import Chance, Keyring, Transaction
-
-# The samples in KORE's documentation have 18 hex digits.
-_VALUE_BYTES: Final = 9
+from ringback.operations.accounts import keep_changed, make_secret
+from ringback.operations.moment import AccountContext
+from ringback.operations.unique_names import check_label
+from ringback.ports import Transaction
 
 Held = tuple[SecretStatus, WebhookSecret]
 """A secret, and where it is in its life."""
 
 
-def make_secret(name: str, now: datetime, chance: Chance) -> WebhookSecret:
-    """Return a new secret, which nobody has yet."""
-    secret_id = make_kore_id(KoreKind.WEBHOOK_SECRET, now, chance.bytes(ULID_BYTES))
-    return WebhookSecret(secret_id, name, chance.bytes(_VALUE_BYTES).hex(), now)
-
-
-def create_secret(
-    tx: Transaction, account: Account, name: str, *, now: datetime, chance: Chance, keyring: Keyring
-) -> Held:
+def create_secret(tx: Transaction, account: Account, name: str, moment: AccountContext) -> Held:
     """Make a secret: the first is active at once, a later one is pending.
 
     A secret that was pending is gone. Raises Invalid for a name that nobody could read.
     """
     check_label(name, "a secret's name", code=PLATFORM.invalid)
-    secret = make_secret(name, now, chance)
+    secret = make_secret(name, moment)
     secrets = account.webhook_secrets.with_new(secret)
-    keep_changed(tx, replace(account, webhook_secrets=secrets), keyring)
+    keep_changed(tx, replace(account, webhook_secrets=secrets), moment)
     return _held(secrets.find(secret.id), secret.id)
 
 
@@ -47,8 +33,7 @@ def change_secret(
     *,
     name: str | None,
     status: SecretStatus | None,
-    now: datetime,
-    keyring: Keyring,
+    moment: AccountContext,
 ) -> Held:
     """Give a secret another name, activate it, or both; None leaves things as they are.
 
@@ -59,10 +44,10 @@ def change_secret(
     had, _ = _held(secrets.find(secret_id), secret_id)
     if name is not None:
         check_label(name, "a secret's name", code=PLATFORM.invalid)
-        secrets = secrets.with_name(secret_id, name, now)
+        secrets = secrets.with_name(secret_id, name, moment.now)
     match had, status:
         case SecretStatus.PENDING, SecretStatus.ACTIVE:
-            secrets = secrets.with_activated(now)
+            secrets = secrets.with_activated(moment.now)
         case SecretStatus.ACTIVE, SecretStatus.PENDING:
             raise Invalid(
                 f"Status='pending': {secret_id} is active, and that can't be undone; create another"
@@ -72,7 +57,7 @@ def change_secret(
         case _:
             pass
     if secrets != account.webhook_secrets:
-        keep_changed(tx, replace(account, webhook_secrets=secrets), keyring)
+        keep_changed(tx, replace(account, webhook_secrets=secrets), moment)
     return _held(secrets.find(secret_id), secret_id)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from ringback.core.account import Account
 from ringback.core.callback import Attempt, Callback, CallbackStatus, Progress
-from ringback.core.source import SourceName
+from ringback.core.policy.source_policy import SourceName
 from ringback.ports.records import RecordPage, Window
 
 

@@ -4,11 +4,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from ringback.core.callback import Exchange
 from ringback.core.connection import Limits
-from ringback.core.errand import Errand
-from ringback.core.rendering import OutgoingRequest
+from ringback.core.http_exchange import Exchange, OutgoingRequest
 from ringback.core.scenario import Ending
+from ringback.core.task import Errand
 
 
 class Clock(Protocol):

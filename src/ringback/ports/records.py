@@ -128,7 +128,7 @@ class NamedRecords(Records[N], Protocol[N]):
 class Updates(Protocol[U]):
     """The changes of SIMs that the network is carrying out; a SIM has at most one."""
 
-    def add(self, update: U) -> None:
+    def add(self, record: U) -> None:
         """Keep a new change."""
         ...
 
@@ -148,7 +148,7 @@ class Updates(Protocol[U]):
 class Flows(Protocol[F]):
     """The flows of data that SIMs have, and had."""
 
-    def add(self, flow: F) -> None:
+    def add(self, record: F) -> None:
         """Keep a new one."""
         ...
 

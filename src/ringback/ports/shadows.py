@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from ringback.core.comparison import Comparison
+from ringback.core.policy.source_policy import SourceName
 from ringback.core.shadow import Shadow
-from ringback.core.source import SourceName
 from ringback.ports.records import RecordPage, Window
 
 

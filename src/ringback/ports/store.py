@@ -7,19 +7,19 @@ transaction, so that a store may run many such functions in one commit, or run o
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from ringback.core.account import Account, ApiKey
 from ringback.core.api_client import ApiClient
 from ringback.core.callback import Callback, Progress
-from ringback.core.errand import Errand
 from ringback.core.scenario import Ending
-from ringback.core.task import Later, Task
+from ringback.core.task import BeginResult, Task
 from ringback.ports.callbacks import Batches, Callbacks, KeptResponses
 from ringback.ports.records import Tasks
 from ringback.ports.shadows import Shadows
 from ringback.ports.tables import SuperSimTables, WirelessTables
 
+C = TypeVar("C")
 T = TypeVar("T")
 
 
@@ -261,16 +261,10 @@ class Keyring(Protocol):
         ...
 
 
-class LifeCycle(Protocol):
-    """What becomes of resources by themselves, in two transactions for each task."""
+class TaskHandler(NamedTuple, Generic[C]):
+    """How one kind of task is done, in two transactions; both are given the caller's context."""
 
-    def begin(self, tx: Transaction, task: Task) -> Errand | Ending | Later | None:
-        """Return what the network has to do; an ending where that is nothing.
-
-        Later where it isn't the task's turn yet, None for one that means nothing any more.
-        """
-        ...
-
-    def end(self, tx: Transaction, task: Task, ending: Ending) -> None:
-        """Do what follows from how the network ended it."""
-        ...
+    begin: Callable[[Transaction, Task, C], BeginResult]
+    """Returns what the network has to do."""
+    end: Callable[[Transaction, Task, Ending, C], None]
+    """Does what follows from how the network ended it."""

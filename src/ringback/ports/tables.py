@@ -2,15 +2,13 @@
 
 from typing import Protocol
 
-from ringback.core.supersim.access_profile import NetworkAccessProfile
-from ringback.core.supersim.billing import BillingPeriod
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
-from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.settings_update import SettingsUpdate
 from ringback.core.supersim.sim import Sim
 from ringback.core.supersim.sim_update import SimUpdate
-from ringback.core.supersim.usage import DataSession
+from ringback.core.supersim.usage import BillingPeriod, DataSession
 from ringback.core.wireless.command import Command
 from ringback.core.wireless.data_session import WirelessSession
 from ringback.core.wireless.rate_plan import RatePlan

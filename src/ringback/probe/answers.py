@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import quote, quote_plus
 
-from ringback.core.callback import Exchange
+from ringback.core.http_exchange import Exchange, OutgoingRequest
 from ringback.core.outcome import Failure, Unreachable, describe, status_of
-from ringback.core.rendering import OutgoingRequest
 from ringback.receiver.checking.families import FAMILIES
 
 _SHOWN: Final = 100

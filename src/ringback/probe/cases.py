@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from ringback.core.method import Method
-from ringback.core.source import Source
+from ringback.core.callback_url import Method
+from ringback.core.policy.source_policy import Source
 from ringback.probe.faults import Fault
 from ringback.probe.payloads import KINDS, UNUSUAL, Payload
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ringback.core.errors import Unusable
-from ringback.engine.words import in_words
+from ringback.runtime.os_errors import error_text
 
 
 def read_command(text: str) -> tuple[str, ...]:
@@ -41,7 +41,7 @@ async def run(words: Sequence[str], *, within: float) -> tuple[int, bytes]:
             *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
         )
     except OSError as error:
-        raise Unusable(f"the command {name} can't be run: {in_words(error)}") from None
+        raise Unusable(f"the command {name} can't be run: {error_text(error)}") from None
     try:
         async with asyncio.timeout(within):
             output, _ = await process.communicate()

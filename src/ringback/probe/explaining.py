@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from ringback.core.method import Method
-from ringback.core.source import Source
+from ringback.core.callback_url import Method
+from ringback.core.policy.source_policy import Source
 from ringback.probe.cases import CASES, Forged, Forgery, Good, Group
 from ringback.probe.faults import Fault
 from ringback.probe.findings import Finding, Named, Report, Verdict

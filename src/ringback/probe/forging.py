@@ -5,11 +5,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
-from ringback.core.rendering import Headers, OutgoingRequest
+from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.http_exchange import Headers, OutgoingRequest
+from ringback.core.policy.source_policy import Source
 from ringback.core.signature import sign_as_kore
-from ringback.core.source import Source
 from ringback.probe.cases import Forgery
 from ringback.probe.requests import MORE, Requests
 from ringback.receiver.checking.families import FAMILIES

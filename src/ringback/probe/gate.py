@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from ringback.core.account import Account
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.connection import Limits
+from ringback.core.http_exchange import OutgoingRequest
 from ringback.core.infrastructure import BUILT_IN, Sources
-from ringback.core.method import Method
 from ringback.core.outcome import Delivered, Outcome, Refused, describe
-from ringback.core.rendering import OutgoingRequest
-from ringback.core.source import SourceName
+from ringback.core.policy.source_policy import SourceName
 from ringback.ports import Chance, Transport
 from ringback.probe.forging import without
 from ringback.probe.payloads import PROBE_SIM_SID

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.probe.answers import Answer
 from ringback.probe.cases import SOURCES, Case, Good
 from ringback.probe.faults import Fault

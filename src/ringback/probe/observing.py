@@ -9,8 +9,8 @@ from typing import Any, Final, cast
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.connection import Limits
 from ringback.core.errors import Unusable
+from ringback.core.http_exchange import OutgoingRequest
 from ringback.core.outcome import describe
-from ringback.core.rendering import OutgoingRequest
 from ringback.ports import Transport
 from ringback.probe.commands import read_command, run
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from ringback.core.events import Event
+from ringback.core.callback_url import Method
 from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.method import Method
-from ringback.core.payload import parameters_of
+from ringback.core.payload import Event, parameters_of
 from ringback.core.sim_updated import SimUpdated
 from ringback.core.supersim.command import IpStatus
 from ringback.core.supersim.esim_profile import EsimStatus

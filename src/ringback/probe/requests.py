@@ -10,13 +10,13 @@ from typing import Final
 
 from ringback.core.account import Account
 from ringback.core.callback import Callback, Progress
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.form import encode
+from ringback.core.http_exchange import OutgoingRequest
 from ringback.core.infrastructure import BUILT_IN, Sources
-from ringback.core.method import Method
-from ringback.core.rendering import OutgoingRequest, render
-from ringback.core.source import SourceName
-from ringback.core.test_event import TEST_EVENT_BYTES, write_test_event
+from ringback.core.kore_test_event import TEST_EVENT_BYTES, write_test_event
+from ringback.core.policy.source_policy import SourceName
+from ringback.core.rendering import render
 from ringback.core.tokens import TOKEN_BYTES
 from ringback.core.webhook_secret import WebhookSecret, WebhookSecrets
 from ringback.ports import Chance

@@ -9,11 +9,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeVar, assert_never
 
+from ringback.core.callback_url import Method
 from ringback.core.errors import Unusable
-from ringback.core.method import Method
+from ringback.core.http_exchange import OutgoingRequest
 from ringback.core.outcome import Failure
-from ringback.core.rendering import OutgoingRequest
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.probe.answers import Answer, Hide, hiding, shown
 from ringback.probe.cases import (
     SOURCES,

@@ -10,15 +10,14 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from ringback.core.callback import Exchange
 from ringback.core.connection import Limits
+from ringback.core.http_exchange import Exchange, OutgoingRequest
 from ringback.core.outcome import Failure, Unreachable
-from ringback.core.rendering import OutgoingRequest
-from ringback.engine.tls import Tls
-from ringback.engine.words import in_words
+from ringback.http_client.tls import ClientTls
 from ringback.ports import Clock, Transport
 from ringback.probe.answers import Answer, Hide
 from ringback.probe.wire import Wire
+from ringback.runtime.os_errors import error_text
 
 # Servers for development have room for five connections that wait.
 _AT_ONCE: Final = 4
@@ -51,7 +50,7 @@ class Means:
     """What a run works with."""
 
     transport: Transport
-    tls: Tls
+    tls: ClientTls
     """For connections in the probe's own hands; the transport has its own."""
     clock: Clock
     stopwatch: Callable[[], float]
@@ -90,7 +89,7 @@ class Session:
                     for _ in range(copies)
                 ]
             except OSError as error:
-                why = f"no connection: {in_words(error)}"
+                why = f"no connection: {error_text(error)}"
                 return [self._heard(Exchange(Unreachable(Failure.CONNECT, why)))]
             for wire in wires:
                 wire.say(request)

@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Self
 
-from ringback.core.callback import Exchange, Timings
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.http_exchange import Exchange, OutgoingRequest, Timings
 from ringback.core.outcome import Failure, Unreachable, answered
-from ringback.core.rendering import OutgoingRequest
-from ringback.engine.answer import AnswerReader
-from ringback.engine.tls import Tls
-from ringback.engine.words import in_words
+from ringback.http_client.response_parser import ResponseParser
+from ringback.http_client.tls import ClientTls
+from ringback.runtime.os_errors import error_text
 
 _PART: Final = 64 * 1024
 
@@ -30,7 +29,9 @@ class Wire:
         self._began = stopwatch()
 
     @classmethod
-    async def open(cls, url: CallbackUrl, *, tls: Tls, stopwatch: Callable[[], float]) -> Self:
+    async def open(
+        cls, url: CallbackUrl, *, tls: ClientTls, stopwatch: Callable[[], float]
+    ) -> Self:
         """Connect, over TLS where the URL says so; raises OSError where there is no connection."""
         context = tls.context(says_name=True) if url.uses_tls else None
         reader, writer = await asyncio.open_connection(url.hostname, url.port, ssl=context)
@@ -57,14 +58,14 @@ class Wire:
 
     async def answer(self, *, within: float) -> Exchange:
         """Return how the request ended."""
-        answer = AnswerReader()
+        answer = ResponseParser()
         try:
             async with asyncio.timeout(within):
                 outcome = await self._read(answer)
         except TimeoutError:
             outcome = Unreachable(Failure.READ_TIMEOUT, f"no answer came for {within:g} s")
         except OSError as error:
-            why = f"the receiver closed the connection without answering ({in_words(error)})"
+            why = f"the receiver closed the connection without answering ({error_text(error)})"
             outcome = Unreachable(Failure.CLOSED, why)
         taken = Timings((self._stopwatch() - self._began) * 1000)
         if isinstance(outcome, Unreachable):
@@ -72,7 +73,7 @@ class Wire:
         response = answer.response()
         return Exchange(answered(response.status), taken, response)
 
-    async def _read(self, answer: AnswerReader) -> Unreachable | None:
+    async def _read(self, answer: ResponseParser) -> Unreachable | None:
         while not (answer.is_complete or answer.is_cut):
             part = await self._reader.read(_PART)
             if not part:

@@ -10,7 +10,7 @@ Needs the standard library alone.
 """
 
 from ringback.core.errors import InvalidCallbackUrl, Unusable
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver.callback import Callback
 from ringback.receiver.checking import Genuine, Reason, ReceivedRequest, Rejected
 from ringback.receiver.receiver import Receiver, read_request

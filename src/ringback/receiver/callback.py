@@ -7,7 +7,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver.checking.bodies import HASH_PARAMETER, compacted
 from ringback.receiver.checking.request import ReceivedRequest
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ringback.core.errors import Unusable
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver.callback import Callback, read_date
 from ringback.receiver.checking.basis import Secrets
 from ringback.receiver.checking.claim import Claim, read_claim

@@ -8,19 +8,18 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from ringback.settings.editing import held, move_phase, put_hold, release
 from ringback.settings.file import SettingsFile
 from ringback.settings.load import FILE_VARIABLE, load, load_policy
-from ringback.settings.origin import Origin
-from ringback.settings.record import Settings
-from ringback.settings.reloading import Reloading, policy_of
+from ringback.settings.policy_editor import held, move_phase, put_hold, release
+from ringback.settings.settings import Settings
+from ringback.settings.settings_source import SettingsSource
 from ringback.settings.table import (
     DATA,
     SEAL_KEY,
     SEAL_KEY_FILE,
     SETTINGS,
-    Command,
     Setting,
+    SettingsCommand,
     settings_of,
 )
 
@@ -31,17 +30,15 @@ __all__ = [
     "SEAL_KEY",
     "SEAL_KEY_FILE",
     "SETTINGS",
-    "Command",
-    "Origin",
-    "Reloading",
     "Setting",
     "Settings",
+    "SettingsCommand",
     "SettingsFile",
+    "SettingsSource",
     "held",
     "load",
     "load_policy",
     "move_phase",
-    "policy_of",
     "put_hold",
     "release",
     "settings_of",

@@ -1,4 +1,4 @@
-"""The settings file: what stands in it, and on which line."""
+"""The settings file: its content, and the line of each key."""
 
 import re
 import tomllib
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from ringback.core.errors import Unusable
-from ringback.settings.lines import KeyPath, lines_of
+from ringback.settings.toml_lines import KeyPath, lines_of
 
 _WHERE: Final = re.compile(r" \(at line (?P<line>[0-9]+), column (?P<column>[0-9]+)\)$")
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -17,7 +17,7 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 @dataclass(frozen=True)
 class SettingsFile:
-    """A file that was read; one that nobody named is empty."""
+    """A settings file that was read; it is empty where none is named."""
 
     path: str = ""
     table: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
@@ -33,7 +33,7 @@ class SettingsFile:
 
     @classmethod
     def of(cls, path: str, text: str) -> Self:
-        """Take this for the text of a file.
+        """Return a file with this text.
 
         Raises Unusable where it isn't TOML.
         """

@@ -9,15 +9,16 @@ from typing import Any, Final, cast
 
 from ringback.core.egress import Egress
 from ringback.core.errors import Unusable
+from ringback.core.policy.source_policy import Policy
 from ringback.core.scenario import Scenario
 from ringback.core.sids import Kind, is_sid
-from ringback.core.source import Policy
-from ringback.engine.server_certificate import server_context
-from ringback.engine.tls import Tls
+from ringback.http_client.tls import ClientTls
+from ringback.runtime.server_certificate import server_context
 from ringback.settings.file import SettingsFile
-from ringback.settings.given import Given, find, in_file
+from ringback.settings.parsers import is_egress_name
 from ringback.settings.policy import TABLES, read_policy
-from ringback.settings.record import Settings
+from ringback.settings.raw_setting import RawSetting, find, in_file
+from ringback.settings.settings import Settings
 from ringback.settings.shadows import TABLE as SHADOWS
 from ringback.settings.shadows import read_shadows
 from ringback.settings.sources import TABLE as SOURCES
@@ -28,10 +29,9 @@ from ringback.settings.table import (
     SETTINGS,
     VARIABLES_OF_CLIENTS,
     WARN_BEFORE,
-    Command,
     Setting,
+    SettingsCommand,
 )
-from ringback.settings.texts import is_egress_name
 
 FILE_VARIABLE: Final = "RINGBACK_SETTINGS"
 _PREFIX: Final = "RINGBACK_"
@@ -42,7 +42,7 @@ def load(
     flags: Mapping[str, str | None],
     environment: Mapping[str, str],
     *,
-    command: Command = Command.DEV,
+    command: SettingsCommand = SettingsCommand.DEV,
     file: SettingsFile | None = None,
 ) -> Settings:
     """Return the settings that the flags, the environment and the settings file add up to.
@@ -53,7 +53,7 @@ def load(
     if file is None:
         path = flags.get("settings") or environment.get(FILE_VARIABLE)
         file = SettingsFile.read(path) if path else SettingsFile()
-    _refuse_strangers(environment, file, command)
+    _refuse_unknown_names(environment, file, command)
     given = {
         setting.name: find(setting, command, flags=flags, environment=environment, file=file)
         for setting in SETTINGS
@@ -77,11 +77,11 @@ def load(
 def load_policy(
     file: SettingsFile, environment: Mapping[str, str]
 ) -> tuple[Policy, tuple[timedelta, ...]]:
-    """Return a file's policy, and how long before its borders there are warnings.
+    """Return a file's policy, and how long before its changes there are warnings.
 
     Raises Unusable, naming the place, for what of that can't be used.
     """
-    given = find(WARN_BEFORE, Command.SERVE, flags={}, environment=environment, file=file)
+    given = find(WARN_BEFORE, SettingsCommand.SERVE, flags={}, environment=environment, file=file)
     return policy_in(file), given.read()
 
 
@@ -93,27 +93,29 @@ def policy_in(file: SettingsFile) -> Policy:
     return read_policy(file, AddedSources(file).sources)
 
 
-# ---- what nobody knows, or not here --------------------------------------------------------------
+# ---- unknown names, and those of the other command -----------------------------------------------
 
 
-def _refuse_strangers(environment: Mapping[str, str], file: SettingsFile, command: Command) -> None:
-    """Refuse a name that is no setting, and one that is a setting of the other command alone."""
+def _refuse_unknown_names(
+    environment: Mapping[str, str], file: SettingsFile, command: SettingsCommand
+) -> None:
+    """Refuse a name that is not a setting, and one that only the other command has."""
     of_file = {setting.name: setting for setting in SETTINGS}
     for name in file.table:
         if name not in _TABLES:
-            _refuse_stranger(name, of_file, file.place(name), command, beside=_TABLES)
+            _refuse_unknown(name, of_file, file.place(name), command, beside=_TABLES)
     of_environment = {setting.variable: setting for setting in SETTINGS}
     for name in sorted(environment.keys() - VARIABLES_OF_CLIENTS - {FILE_VARIABLE}):
         if name.startswith(_PREFIX):
             place = "the environment"
-            _refuse_stranger(name, of_environment, place, command, beside=(FILE_VARIABLE,))
+            _refuse_unknown(name, of_environment, place, command, beside=(FILE_VARIABLE,))
 
 
-def _refuse_stranger(
+def _refuse_unknown(
     name: str,
     known: Mapping[str, Setting],
     place: str,
-    command: Command,
+    command: SettingsCommand,
     *,
     beside: Sequence[str],
 ) -> None:
@@ -134,17 +136,17 @@ def _what_is_meant(name: str, names: Sequence[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
 
 
-# ---- what goes together --------------------------------------------------------------------------
+# ---- settings that depend on each other ----------------------------------------------------------
 
 
 def _phase_to_be_in(
-    given: Given, at: datetime | None, policy: Policy, command: Command
+    given: RawSetting, at: datetime | None, policy: Policy, command: SettingsCommand
 ) -> str | None:
     """Return the phase asked for; without one, `ringback dev` is in the first, unless by date."""
     names = [known.name for known in policy.phases]
     phase = given.text
     if not phase:
-        return names[0] if command is Command.DEV and at is None else None
+        return names[0] if command is SettingsCommand.DEV and at is None else None
     if at is not None:
         raise Unusable("--phase and --at exclude each other: give a phase, or a date that has one")
     if phase not in names:
@@ -152,24 +154,24 @@ def _phase_to_be_in(
     return phase
 
 
-def _check_certificates(given: Mapping[str, Given], values: Mapping[str, Any]) -> None:
-    """See now that the files can be used, as the sender will use them."""
+def _check_certificates(given: Mapping[str, RawSetting], values: Mapping[str, Any]) -> None:
+    """Check that the files can be used as the sender will use them."""
     extra, certificate, key = (
         values[f"{name}_file"] for name in ("extra_ca", "client_cert", "client_key")
     )
     if extra is not None:
         with _blaming(given["extra_ca_file"]):
-            Tls(ca_files=[extra])
+            ClientTls(ca_files=[extra])
     if certificate is not None or key is not None:
         with _blaming(given["client_cert_file" if certificate else "client_key_file"]):
-            Tls(client_certificate=certificate, client_key=key)
+            ClientTls(client_certificate=certificate, client_key=key)
     if (own := values["tls_cert"]) is not None or values["tls_key"] is not None:
         with _blaming(given["tls_cert" if own else "tls_key"]):
             server_context(own, values["tls_key"])
 
 
 @contextmanager
-def _blaming(given: Given) -> Generator[None]:
+def _blaming(given: RawSetting) -> Generator[None]:
     try:
         yield
     except Unusable as problem:

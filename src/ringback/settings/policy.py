@@ -1,20 +1,21 @@
 """The phases and holds of the settings file."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, cast
 
-from ringback.core.source import NOTICE, Hold, Phase, Policy, SourceName
-from ringback.settings.entries import (
-    Wrong,
-    blaming,
-    check_words,
-    entries_of,
+from ringback.core.policy.source_policy import NOTICE, Hold, Phase, Policy, SourceName
+from ringback.settings.file import SettingsFile
+from ringback.settings.parsers import read_instant
+from ringback.settings.toml_tables import (
+    TableError,
+    check_keys,
     read_source,
+    read_tables,
     read_text,
 )
-from ringback.settings.file import SettingsFile
-from ringback.settings.texts import read_instant
 
 TABLES: Final = ("phases", "holds")
 
@@ -23,24 +24,24 @@ _HOLD: Final = "a hold has phase, account_sid or url_prefix or both, and may hav
 
 
 def read_policy(file: SettingsFile, sources: Collection[SourceName]) -> Policy:
-    """Return the file's policy over these sources; what it leaves out is the notice's.
+    """Return the file's policy over these sources; phases that it leaves out are the notice's.
 
     Raises Unusable, naming the line, for what can't be used.
     """
-    phases: tuple[Phase, ...] = ()
-    for index, entry in entries_of(file, "phases", _PHASE):
-        with blaming(file, "phases", index, form=_PHASE):
-            # Checked one by one, so that the line is that of the first which doesn't fit.
-            phases = Policy((*phases, _phase_of(entry, sources))).phases
-    policy = Policy(phases or NOTICE.phases)
-    for index, entry in entries_of(file, "holds", _HOLD):
-        with blaming(file, "holds", index, form=_HOLD):
-            policy = Policy(policy.phases, (*policy.holds, _hold_of(entry)))
-    return policy
+    phases = list[Phase]()
+
+    def add_phase(entry: Mapping[str, Any]) -> None:
+        # Checked one by one, so that the line is that of the first which doesn't fit.
+        phases[:] = Policy((*phases, _phase_of(entry, sources))).phases
+
+    read_tables(file, "phases", _PHASE, add_phase)
+    policy = Policy(tuple(phases) or NOTICE.phases)
+    holds = read_tables(file, "holds", _HOLD, partial(_hold_of, policy))
+    return replace(policy, holds=tuple(holds))
 
 
 def _phase_of(entry: Mapping[str, Any], sources: Collection[SourceName]) -> Phase:
-    check_words(entry, must=("name", "default", "may_ask"), may=("since",))
+    check_keys(entry, must=("name", "default", "may_ask"), may=("since",))
     return Phase(
         name=read_text(entry, "name"),
         since=_instant_of(entry, "since"),
@@ -55,17 +56,19 @@ def _instant_of(entry: Mapping[str, Any], key: str) -> datetime | None:
     try:
         return read_instant(str(entry[key]))
     except ValueError as problem:
-        raise Wrong(key, f"{key}: {problem}") from None
+        raise TableError(key, f"{key}: {problem}") from None
 
 
 def _may_ask_of(entry: Mapping[str, Any], sources: Collection[SourceName]) -> frozenset[SourceName]:
     names = entry["may_ask"]
     if not isinstance(names, list):
-        raise Wrong("may_ask", f"may_ask = {names!r} must be a list of sources")
+        raise TableError("may_ask", f"may_ask = {names!r} must be a list of sources")
     return frozenset(read_source(name, "may_ask", sources) for name in cast("list[Any]", names))
 
 
-def _hold_of(entry: Mapping[str, Any]) -> Hold:
-    check_words(entry, must=("phase",), may=("account_sid", "url_prefix", "until"))
+def _hold_of(policy: Policy, entry: Mapping[str, Any]) -> Hold:
+    check_keys(entry, must=("phase",), may=("account_sid", "url_prefix", "until"))
     words = {key: read_text(entry, key) for key in entry if key != "until"}
-    return Hold(**words, until=_instant_of(entry, "until"))
+    hold = Hold(**words, until=_instant_of(entry, "until"))
+    policy.check(hold)
+    return hold

@@ -2,21 +2,21 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any, Final
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
+from ringback.core.policy.source_policy import SourceName
 from ringback.core.shadow import Mark, MarkedByParameter, MarkedByPath, MarkedByUrl, ShadowRule
-from ringback.core.source import SourceName
-from ringback.settings.entries import (
-    Wrong,
-    blaming,
-    check_words,
-    entries_of,
+from ringback.settings.file import SettingsFile
+from ringback.settings.toml_tables import (
+    TableError,
+    check_keys,
     read_source,
+    read_tables,
     read_text,
 )
-from ringback.settings.file import SettingsFile
 
 TABLE: Final = "shadows"
 
@@ -34,18 +34,14 @@ def read_shadows(file: SettingsFile, sources: Collection[SourceName]) -> tuple[S
 
     Raises Unusable, naming the line, for what can't be used.
     """
-    rules = list[ShadowRule]()
-    for index, entry in entries_of(file, TABLE, _FORM):
-        with blaming(file, TABLE, index, form=_FORM):
-            rules.append(_rule_of(entry, sources))
-    return tuple(rules)
+    return tuple(read_tables(file, TABLE, _FORM, partial(_rule_of, sources)))
 
 
-def _rule_of(entry: Mapping[str, Any], sources: Collection[SourceName]) -> ShadowRule:
-    check_words(entry, must=("source",), may=(*_WHO, *_MARKS, "percent"))
+def _rule_of(sources: Collection[SourceName], entry: Mapping[str, Any]) -> ShadowRule:
+    check_keys(entry, must=("source",), may=(*_WHO, *_MARKS, "percent"))
     if not any(key in entry for key in _WHO):
         # A copy is for receivers that know of it, so nobody gets one by an oversight.
-        raise Wrong("source", "it has to say whose callbacks it copies")
+        raise TableError("source", "it has to say whose callbacks it copies")
     return ShadowRule(
         source=read_source(entry["source"], "source", sources),
         mark=_mark_of(entry),
@@ -58,14 +54,14 @@ def _mark_of(entry: Mapping[str, Any]) -> Mark:
     given = [key for key in _MARKS if key in entry]
     if len(given) != 1:
         many = f"{' and '.join(given)} exclude each other" if given else "the copy isn't marked"
-        raise Wrong(given[-1] if given else "source", many)
+        raise TableError(given[-1] if given else "source", many)
     (key,) = given
     return _MARKS[key](read_text(entry, key))
 
 
 def _parameter(text: str) -> Mark:
     if not _PARAMETER.fullmatch(text):
-        raise Wrong(
+        raise TableError(
             "parameter", f"parameter = {text!r} can't stand in a query; it is like shadow=1"
         )
     return MarkedByParameter(text)
@@ -73,7 +69,7 @@ def _parameter(text: str) -> Mark:
 
 def _path(text: str) -> Mark:
     if not _PATH.fullmatch(text):
-        raise Wrong("path", f"path = {text!r} is no path; it is like /shadow/callbacks")
+        raise TableError("path", f"path = {text!r} is no path; it is like /shadow/callbacks")
     return MarkedByPath(text)
 
 
@@ -81,9 +77,9 @@ def _url(text: str) -> Mark:
     try:
         url = CallbackUrl.parse(text)
     except InvalidCallbackUrl as refusal:
-        raise Wrong("url", f"url: {refusal.message}") from None
+        raise TableError("url", f"url: {refusal.message}") from None
     if url.source is not None:
-        raise Wrong("url", "url: the copy comes from its source; take #cbs= out")
+        raise TableError("url", "url: the copy comes from its source; take #cbs= out")
     return MarkedByUrl(url)
 
 
@@ -97,5 +93,5 @@ _MARKS: Final[Mapping[str, Callable[[str], Mark]]] = {
 def _percent_of(entry: Mapping[str, Any]) -> int:
     percent = entry.get("percent", 100)
     if type(percent) is not int or not 1 <= percent <= 100:
-        raise Wrong("percent", f"percent = {percent!r} must be a whole number from 1 to 100")
+        raise TableError("percent", f"percent = {percent!r} must be a whole number from 1 to 100")
     return percent

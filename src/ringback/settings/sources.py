@@ -16,11 +16,11 @@ from ringback.core.infrastructure import (
     SignatureScheme,
     Sources,
 )
-from ringback.core.source import SourceName
+from ringback.core.policy.source_policy import SourceName
 from ringback.core.tokens import TokenScheme
-from ringback.settings.entries import Wrong, blaming, check_words, read_text
 from ringback.settings.file import SettingsFile
-from ringback.settings.given import without_secret
+from ringback.settings.raw_setting import without_secret
+from ringback.settings.toml_tables import TableError, check_keys, naming_the_line, read_text
 
 T = TypeVar("T")
 Entry = Mapping[str, Any]
@@ -64,7 +64,7 @@ def _entries_of(file: SettingsFile) -> Iterator[tuple[str, Entry]]:
 
 
 def _read(file: SettingsFile, name: str, read: Callable[[str, Entry], T], entry: Entry) -> T:
-    with blaming(file, TABLE, name, form=_FORM):
+    with naming_the_line(file, TABLE, name, form=_FORM):
         return read(name, entry)
 
 
@@ -75,7 +75,7 @@ def _source_of(name: str, entry: Entry) -> Infrastructure:
         raise Unusable(
             f"the name {name!r} can't stand in a URL; letters in lower case, digits and - can"
         )
-    check_words(entry, must=("signature", "token", "headers"), may=("content_type", "egress"))
+    check_keys(entry, must=("signature", "token", "headers"), may=("content_type", "egress"))
     content_type = {"content_type": _content_type_of(entry)} if "content_type" in entry else {}
     return Infrastructure(
         headers=_headers_of(entry),
@@ -89,22 +89,22 @@ def _signature_of(entry: Entry) -> SignatureScheme:
     name = read_text(entry, "signature")
     if name not in SIGNATURE_SCHEMES:
         known = ", ".join(SIGNATURE_SCHEMES)
-        raise Wrong("signature", f"{name!r} is no scheme of signatures; there are {known}")
+        raise TableError("signature", f"{name!r} is no scheme of signatures; there are {known}")
     return SIGNATURE_SCHEMES[name]
 
 
 def _headers_of(entry: Entry) -> tuple[HeaderLine, ...]:
     given = entry["headers"]
     if not isinstance(given, list):
-        raise Wrong("headers", "headers must be a list of texts")
+        raise TableError("headers", "headers must be a list of texts")
     own = [_parsed("headers", HeaderLine.parse, str(line)) for line in cast("list[Any]", given)]
     names = [header.name.lower() for header in own]
     twice = next((each for each in names if names.count(each) > 1), None)
     if twice is not None:
-        raise Wrong("headers", f"the header {twice} is there twice")
+        raise TableError("headers", f"the header {twice} is there twice")
     for needed in ("token", "signature"):
         if not any(needed in header.placeholders for header in own):
-            raise Wrong("headers", f"no header has {{{needed}}}")
+            raise TableError("headers", f"no header has {{{needed}}}")
     first, last = (
         [header for header in each if header.name.lower() not in names] for each in (FIRST, LAST)
     )
@@ -114,7 +114,7 @@ def _headers_of(entry: Entry) -> tuple[HeaderLine, ...]:
 def _content_type_of(entry: Entry) -> str:
     given = read_text(entry, "content_type")
     if not _TEXT.fullmatch(given):
-        raise Wrong("content_type", f"{given!r} is no content type")
+        raise TableError("content_type", f"{given!r} is no content type")
     return given
 
 
@@ -124,11 +124,11 @@ def _egress_of(_name: str, entry: Entry) -> Egress:
         return read_egress(given)
     except ValueError as problem:
         shown = f"{without_secret(given)!r} can't be used as an egress"
-        raise Wrong("egress", shown if "@" in given else str(problem)) from None
+        raise TableError("egress", shown if "@" in given else str(problem)) from None
 
 
 def _parsed(key: str, parse: Callable[[str], T], text: str) -> T:
     try:
         return parse(text)
     except ValueError as problem:
-        raise Wrong(key, str(problem)) from None
+        raise TableError(key, str(problem)) from None

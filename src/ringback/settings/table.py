@@ -7,12 +7,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from ringback.core.durations import read_duration
+from ringback.core.calendar import read_duration
 from ringback.core.egress import read_egress
 from ringback.core.guard import read_ports, read_schemes
 from ringback.core.scenario import scenario_called
 from ringback.core.schedule import Schedule
-from ringback.settings.texts import (
+from ringback.settings.parsers import (
     choice,
     count,
     number,
@@ -28,7 +28,7 @@ from ringback.settings.texts import (
 )
 
 
-class Command(StrEnum):
+class SettingsCommand(StrEnum):
     """A command that settings are for."""
 
     DEV = "dev"
@@ -41,11 +41,11 @@ class Setting:
 
     name: str
     read: Callable[[str], Any]
-    defaults: Mapping[Command, str]
+    defaults: Mapping[SettingsCommand, str]
     """For each command, in the form in which people write it; empty for none."""
     metavar: str
     help: str
-    only: Command | None = None
+    only: SettingsCommand | None = None
     """The command that it is a setting of; None for both. The other one goes by its default."""
     forms: tuple[type, ...] = ()
     """What it may be in the file, beside text."""
@@ -69,7 +69,7 @@ class Setting:
         """The environment's name for it."""
         return f"RINGBACK_{self.name.upper()}"
 
-    def is_for(self, command: Command) -> bool:
+    def is_for(self, command: SettingsCommand) -> bool:
         """Whether this command has it."""
         return self.only in (None, command)
 
@@ -85,13 +85,13 @@ VARIABLES_OF_CLIENTS: Final = frozenset(
 """What the commands that ask a server read from the same environment; no settings of a server."""
 
 
-def settings_of(command: Command) -> list[Setting]:
+def settings_of(command: SettingsCommand) -> list[Setting]:
     """Return the settings that a command has."""
     return [setting for setting in SETTINGS if setting.is_for(command)]
 
 
-def _same(default: str) -> Mapping[Command, str]:
-    return dict.fromkeys(Command, default)
+def _same(default: str) -> Mapping[SettingsCommand, str]:
+    return dict.fromkeys(SettingsCommand, default)
 
 
 SEAL_KEY: Final = Setting(
@@ -166,7 +166,7 @@ SETTINGS: Final = (
         "YES|NO",
         "Whether HTTPS is served too, for the vendors' host names, with a CA kept in the data"
         " folder.",
-        only=Command.DEV,
+        only=SettingsCommand.DEV,
         forms=(bool,),
     ),
     Setting(
@@ -176,7 +176,7 @@ SETTINGS: Final = (
         "PORT",
         "The port of HTTPS; 0 takes any free one, a + behind it lets it be 8443 or any free one"
         " where that one can't be had.",
-        only=Command.DEV,
+        only=SettingsCommand.DEV,
         forms=(int,),
     ),
     Setting(
@@ -186,7 +186,7 @@ SETTINGS: Final = (
         "FILE",
         "The certificate, with its chain, to serve HTTPS with instead of HTTP (PEM); it is read"
         " again when it changes.",
-        only=Command.SERVE,
+        only=SettingsCommand.SERVE,
     ),
     Setting(
         "tls_key",
@@ -194,7 +194,7 @@ SETTINGS: Final = (
         _same(""),
         "FILE",
         "The key of that certificate (PEM, without a password).",
-        only=Command.SERVE,
+        only=SettingsCommand.SERVE,
     ),
     Setting(
         "trusted_proxies",
@@ -221,7 +221,7 @@ SETTINGS: Final = (
         _same(""),
         "NAME",
         "The phase of the transition to be in: before, between or after.  [default: before]",
-        only=Command.DEV,
+        only=SettingsCommand.DEV,
     ),
     Setting(
         "at",
@@ -229,7 +229,7 @@ SETTINGS: Final = (
         _same(""),
         "DATE",
         "The date (UTC) at which the transition's calendar starts, instead of a phase.",
-        only=Command.DEV,
+        only=SettingsCommand.DEV,
         forms=(date,),
     ),
     Setting(
@@ -244,7 +244,7 @@ SETTINGS: Final = (
     Setting(
         "data_per_day",
         number(least=0, most=1_000_000),
-        {Command.DEV: "1", Command.SERVE: "0"},
+        {SettingsCommand.DEV: "1", SettingsCommand.SERVE: "0"},
         "MB",
         "How much data each connected SIM uses by itself in a day, about.",
         forms=(int,),
@@ -260,14 +260,14 @@ SETTINGS: Final = (
     Setting(
         "devices",
         read_device_network,
-        {Command.DEV: "127.64.0.0/10", Command.SERVE: "100.64.0.0/10"},
+        {SettingsCommand.DEV: "127.64.0.0/10", SettingsCommand.SERVE: "100.64.0.0/10"},
         "NETWORK",
         "Where the addresses of SIMs' devices come from (IPv4).",
     ),
     Setting(
         "gateway",
         read_gateway,
-        {Command.DEV: "127.0.0.1:6969+", Command.SERVE: "none"},
+        {SettingsCommand.DEV: "127.0.0.1:6969+", SettingsCommand.SERVE: "none"},
         "ADDRESS:PORT",
         "Where devices send datagrams to, and get them from (UDP); a + behind it lets it be any"
         " free port where that one is taken; none for no gateway.",
@@ -278,13 +278,13 @@ SETTINGS: Final = (
         _same("no"),
         "YES|NO",
         "Whether Twilio's source says that it sends through its static proxy.",
-        only=Command.DEV,
+        only=SettingsCommand.DEV,
         forms=(bool,),
     ),
     Setting(
         "allow",
         read_networks,
-        {Command.DEV: "loopback", Command.SERVE: "none"},
+        {SettingsCommand.DEV: "loopback", SettingsCommand.SERVE: "none"},
         "NETWORKS",
         "Networks, beside the public ones, that callbacks may go to: a comma list like"
         " 10.0.0.0/8,loopback, or none.",
@@ -309,7 +309,7 @@ SETTINGS: Final = (
     Setting(
         "schedule",
         Schedule.parse,
-        {Command.DEV: "faithful", Command.SERVE: "persistent"},
+        {SettingsCommand.DEV: "faithful", SettingsCommand.SERVE: "persistent"},
         "SCHEDULE",
         "When a failed round is tried again: faithful (never), persistent (over 27 hours),"
         " or waits of your own like 5s,1m,10m.",
@@ -419,7 +419,7 @@ SETTINGS: Final = (
     Setting(
         "drain",
         read_duration,
-        {Command.DEV: "750ms", Command.SERVE: "20s"},
+        {SettingsCommand.DEV: "750ms", SettingsCommand.SERVE: "20s"},
         "DURATION",
         "How long a stop waits for the requests that are under way.",
         forms=(int, float),
@@ -428,17 +428,17 @@ SETTINGS: Final = (
     Setting(
         "log_format",
         choice("json", "text"),
-        {Command.DEV: "text", Command.SERVE: "json"},
+        {SettingsCommand.DEV: "text", SettingsCommand.SERVE: "json"},
         "json|text",
         "How log lines are written to stderr.",
-        only=Command.SERVE,
+        only=SettingsCommand.SERVE,
     ),
     Setting(
         "log_level",
         choice("debug", "info", "warning", "error"),
-        {Command.DEV: "warning", Command.SERVE: "info"},
+        {SettingsCommand.DEV: "warning", SettingsCommand.SERVE: "info"},
         "LEVEL",
         "The least that is logged: debug, info, warning or error.",
-        only=Command.SERVE,
+        only=SettingsCommand.SERVE,
     ),
 )

@@ -8,8 +8,13 @@ from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
 from ringback.core.supersim.sim import Sim
 from ringback.core.wireless.command import Command
-from ringback.operations.arrivals import arrivals_at
-from ringback.operations.cards import fetch_card, supersim_of, transfer_data, wireless_of
+from ringback.operations.any_sim import (
+    arrivals_at,
+    fetch_any_sim,
+    supersim_of,
+    transfer_data,
+    wireless_of,
+)
 from ringback.operations.moment import Moment
 from ringback.operations.supersim import devices as supersim
 from ringback.operations.wireless import devices as wireless
@@ -70,7 +75,8 @@ class Device:
         """Return the newest SMS or Commands that have come to it, the newest first."""
         return self.look(
             lambda tx, _: [
-                one.message for one in arrivals_at(tx, fetch_card(tx, self.account_sid, self.sim))
+                one.message
+                for one in arrivals_at(tx, fetch_any_sim(tx, self.account_sid, self.sim))
             ]
         )
 
@@ -79,7 +85,7 @@ class Device:
         self.change(
             lambda tx, moment: transfer_data(
                 tx,
-                fetch_card(tx, self.account_sid, self.sim),
+                fetch_any_sim(tx, self.account_sid, self.sim),
                 upload=upload,
                 download=download,
                 moment=moment,

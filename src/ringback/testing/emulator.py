@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from ringback.core.durations import read_duration
+from ringback.core.calendar import read_duration
 from ringback.core.scenario import scenario_called
 from ringback.core.wireless.sim import make_iccid
 from ringback.engine.system import SystemClock

@@ -4,6 +4,8 @@ import asyncio
 import shutil
 from collections.abc import Coroutine, Mapping
 from datetime import datetime
+from hashlib import shake_128
+from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
 from threading import Thread
@@ -14,10 +16,22 @@ from starlette.types import Receive, Scope, Send
 from ringback.api.server import base_url_of, bind, serve
 from ringback.engine.virtual_clock import VirtualClock
 from ringback.operations.seeding import Seed, find_or_seed
-from ringback.settings import Command, Settings, load
-from ringback.testing.chance import SeededChance
+from ringback.settings import Settings, SettingsCommand, load
 from ringback.testing.receiver import Receiver
 from ringback.wiring import Parts
+
+
+class SeededChance:
+    """Answers `ports.Chance`; not for secrets that matter."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._numbers = count()
+
+    def bytes(self, count: int) -> bytes:
+        """Return the next bytes of this seed's."""
+        return shake_128(f"{self._seed} {next(self._numbers)}".encode()).digest(count)
+
 
 T = TypeVar("T")
 
@@ -110,7 +124,7 @@ class Running:
     def _settings(self) -> Settings:
         given = {"update_takes": "0s", "gateway": "none", "data_per_day": "0", "drain": "0s"}
         fixed = {"data": str(self._folder), "seed": str(self._seed)}
-        return load({**given, **self._given, **fixed}, {}, command=Command.DEV)
+        return load({**given, **self._given, **fixed}, {}, command=SettingsCommand.DEV)
 
 
 class _PresentApp:

@@ -6,9 +6,9 @@ import pytest
 from starlette.types import ASGIApp
 
 from ringback.ports import Store
-from ringback.stores.memory import MemoryStore
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FakeClock
 from tests.intakes import KeepingIntake
+from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import SUPER_SIM, WIRELESS, Api
 from tests.unit.api.world import Rung, app_on, fill

@@ -6,12 +6,11 @@ from typing import Any, Final, NamedTuple
 
 import jsonschema_rs
 
+from ringback.api.app import supersim_operations, wireless_operations
 from ringback.api.openapi import supersim, wireless
-from ringback.api.openapi.product import Product
+from ringback.api.openapi.callbacks import Product
 from ringback.api.operation import Operation
 from ringback.api.services import Services
-from ringback.api.supersim.routes import supersim_operations
-from ringback.api.wireless.routes import wireless_operations
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.plenty import NETWORK_SID
 

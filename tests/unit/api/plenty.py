@@ -4,27 +4,19 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from ringback.core.callback import (
-    Callback,
-    CallbackStatus,
-    Exchange,
-    RecordedRequest,
-    RecordedResponse,
-    Timings,
-    settle,
-)
+from ringback.core.calendar import months_after
+from ringback.core.callback import Callback, CallbackStatus, settle
+from ringback.core.http_exchange import Exchange, RecordedRequest, RecordedResponse, Timings
 from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.months import months_after
 from ringback.core.network import NETWORKS
 from ringback.core.outcome import Delivered, Refused
+from ringback.core.policy.source_policy import Source
 from ringback.core.shadow import SHADOW_BYTES, MarkedByParameter, Shadow, ShadowRule, copy_of
-from ringback.core.source import Source
-from ringback.core.supersim.billing import BillingPeriod, PeriodType
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
 from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.supersim.sim import SimStatus
-from ringback.core.supersim.usage import DataSession
+from ringback.core.supersim.usage import BillingPeriod, DataSession, PeriodType
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.core.wireless.usage import CommandUse
 from ringback.ports import Lane, Settlement, Transaction
@@ -235,4 +227,4 @@ def _add_copies(tx: Transaction, callback: Callback) -> None:
     tx.shadows.open([taken, under_way])
     answered = RecordedResponse(200, (("Server", "made up"),), b"fine")
     exchange = Exchange(Delivered(200), Timings(2.5, None, 0.5, None, 2.0), answered, "192.0.2.1")
-    tx.shadows.settle([taken.settled(exchange, _REQUEST.head, started=NOW)])
+    tx.shadows.settle([taken.settled(exchange, _REQUEST, started=NOW)])

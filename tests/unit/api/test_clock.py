@@ -4,8 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.api.portal.clock import clock_routes
-from ringback.api.sign_in import SignIns
+from ringback.api.portal.clock import ClockEndpoints
 from ringback.engine.timelapse import Timelapse
 from ringback.engine.virtual_clock import MOST_AHEAD, VirtualClock
 from ringback.ports import Store
@@ -24,10 +23,9 @@ def virtual() -> VirtualClock:
 
 @pytest.fixture
 def on_clock(store: Store, virtual: VirtualClock) -> Caller:
-    beside = clock_routes(SignIns(store, virtual), Timelapse(virtual, ()))
-    return Caller(
-        app_on(store, clock=virtual, beside=beside), credentials=(ACCOUNT_SID, AUTH_TOKEN)
-    )
+    timelapse = Timelapse(virtual, ())
+    app = app_on(store, clock=virtual, portal=lambda on: ClockEndpoints(on, timelapse).operations())
+    return Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
 
 
 async def test_it_says_what_time_it_is(on_clock: Caller, virtual: VirtualClock) -> None:

@@ -7,8 +7,8 @@ from starlette.types import ASGIApp
 
 from ringback.api.cross_origin import CROSS_ORIGIN
 from ringback.api.health import Health, health_routes
-from ringback.stores.memory import MemoryStore
 from tests.fakes import SIM_SID
+from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.world import app_on
 

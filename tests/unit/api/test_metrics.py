@@ -14,11 +14,11 @@ from ringback import __version__
 from ringback.api.metrics import ClientConnections, Metrics, metrics_routes
 from ringback.core.callback import CallbackStatus
 from ringback.core.errors import StoreUnavailable
-from ringback.core.source import Source
-from ringback.engine.foresight import Figures
+from ringback.core.policy.source_policy import Source
 from ringback.engine.tally import Tally
-from ringback.stores.memory import MemoryStore
+from ringback.policy.policy_monitor import PolicyMetrics
 from tests.fakes import NOW, FakeClock
+from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import app_on
 
@@ -87,7 +87,7 @@ def caller_of(tally: Tally, backlog: Backlog, *, pause: float) -> Caller:
         datagrams=lambda: {("received",): 5, ("dropped",): 2},
         refusals=lambda: {("sign_in",): 2, ("rate_limit",): 3},
         is_store_up=lambda: backlog.is_writable,
-        policy=lambda: Figures(
+        policy=lambda: PolicyMetrics(
             {"source_ends": 86400.0}, {Source.TWILIO: 12}, refusals=2, is_current=False
         ),
         of_clients=lambda: ClientConnections(open=7, evicted=40),

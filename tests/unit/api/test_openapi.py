@@ -12,16 +12,11 @@ from starlette.types import ASGIApp
 
 from ringback.api.openapi.document import document_of
 from ringback.api.operation import Operation
-from ringback.api.paging import PAGING
-from ringback.api.portal.clock import clock_routes
-from ringback.api.portal.filters import FILTERS
-from ringback.api.portal.replay_forms import PARAMETERS as REPLAYS
-from ringback.api.portal.wireless_sims import PARAMETERS as CARDS
+from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.services import Services
-from ringback.api.sign_in import SignIns
 from ringback.core.payload import PARAMETERS
 from ringback.engine.timelapse import Timelapse
-from ringback.stores.memory import MemoryStore
+from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import SUPER_SIM, WIRELESS, Api, Document, operations_in
 from tests.unit.api.world import app_on
@@ -114,8 +109,8 @@ def test_the_portal_is_in_that_of_super_sim_alone(
 
 
 async def test_it_has_each_route_of_the_portal_that_is_served(of_supersim: Document) -> None:
-    clock = clock_routes(cast("SignIns", None), cast("Timelapse", None))
-    app = app_on(MemoryStore(), beside=clock)
+    timelapse = cast("Timelapse", None)
+    app = app_on(MemoryStore(), portal=lambda on: ClockEndpoints(on, timelapse).operations())
     with_clock = (await Caller(app, credentials=None).get("/openapi.json")).json
     portal = operations_in(with_clock, "/portal/")
     assert portal == {(verb, f"/portal{path}") for verb, path in routes_in(app, "/portal")}
@@ -126,18 +121,6 @@ async def test_it_has_each_route_of_the_portal_that_is_served(of_supersim: Docum
 async def test_the_portal_hangs_at_the_server_itself(of_supersim: Document) -> None:
     for path, item in of_supersim["paths"].items():
         assert item.get("servers") == ([{"url": "/"}] if path.startswith("/portal/") else None)
-
-
-async def test_the_portal_has_the_parameters_that_it_reads(of_supersim: Document) -> None:
-    paths = of_supersim["paths"]
-    listed = {each["name"] for each in paths["/portal/v1/callbacks"]["get"]["parameters"]}
-    assert listed == {"Status", *FILTERS, *PAGING}
-    undelivered = {each["name"] for each in paths["/portal/v1/undelivered"]["get"]["parameters"]}
-    assert undelivered == {*FILTERS, *PAGING}
-    replays = form_of(of_supersim, "post", "/portal/v1/replays")["properties"]
-    assert set(replays) == set(REPLAYS)
-    cards = form_of(of_supersim, "post", "/portal/v1/wireless_sims")["properties"]
-    assert set(cards) == set(CARDS)
 
 
 async def test_each_reference_leads_somewhere(document: Document) -> None:

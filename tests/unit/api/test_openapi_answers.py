@@ -11,9 +11,9 @@ from starlette.types import ASGIApp
 from ringback.api.openapi.answers import ERRORS
 from ringback.core.account import AccountStatus
 from ringback.core.errors import StoreUnavailable
-from ringback.stores.memory import MemoryStore
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FLEET_SID, PROFILE_SID, SIM_SID, an_account
 from tests.intakes import KeepingIntake
+from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import (
     SUPER_SIM,

@@ -10,14 +10,13 @@ from ringback.api.openapi.callbacks import (
     header_parameters,
     payload_of,
 )
-from ringback.core.events import Event
+from ringback.core.callback_url import Method
 from ringback.core.form import encode
 from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.method import Method
-from ringback.core.payload import parameters_of
+from ringback.core.payload import Event, parameters_of
+from ringback.core.policy.source_policy import Source
 from ringback.core.rendering import render
 from ringback.core.sim_updated import SimUpdated
-from ringback.core.source import Source
 from ringback.core.supersim.command import IpStatus
 from ringback.core.supersim.esim_profile import EsimStatus
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged

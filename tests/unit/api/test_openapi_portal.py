@@ -6,21 +6,21 @@ from typing import Final
 
 import pytest
 
-from ringback.api.portal.clock import clock_routes
-from ringback.api.portal.policy import policy_routes
-from ringback.api.sign_in import SignIns
-from ringback.core.source import NOTICE, Hold, Policy
-from ringback.core.transition import Transition
-from ringback.engine.foresight import Foresight
-from ringback.engine.policy_in_force import PolicyInForce
+from ringback.api.operation import Operation
+from ringback.api.portal.clock import ClockEndpoints
+from ringback.api.portal.policy import PolicyEndpoints
+from ringback.api.services import Services
+from ringback.core.policy.source_policy import NOTICE, Hold, Policy
 from ringback.engine.timelapse import Timelapse
 from ringback.engine.virtual_clock import MOST_AHEAD, VirtualClock
 from ringback.operations.totals import count_last_week
+from ringback.policy.active_policy import ActivePolicy
+from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.ports import Transaction
-from ringback.stores.memory import MemoryStore
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, CALLBACK_SID, NOW, SIM_SID, a_secret
-from tests.foresights import counted, running
 from tests.intakes import KeepingIntake
+from tests.memory_store import MemoryStore
+from tests.policy_monitors import counted, running
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import Call, Document, check, make, operations_in
 from tests.unit.api.plenty import (
@@ -126,19 +126,19 @@ async def caller(intake: KeepingIntake) -> Caller:
     store, clock = MemoryStore(), VirtualClock.stopped(at=NOW)
     await store.transact(fill_with_plenty)
     await store.transact(_have_secret_to_rehearse)
-    sign_ins = SignIns(store, clock)
     policy = Policy(NOTICE.phases, (Hold("before", ACCOUNT_SID, until=NOW),))
-    in_force = PolicyInForce(Transition(policy))
-    foresight = Foresight(
-        in_force, count=partial(count_last_week, store), clock=clock, before=(MOST_AHEAD,)
+    active = ActivePolicy(policy)
+    monitor = PolicyMonitor(
+        active, count=partial(count_last_week, store), clock=clock, before=(MOST_AHEAD,)
     )
-    async with running(foresight):
-        await counted(foresight, NOW)
-    beside = [
-        *clock_routes(sign_ins, Timelapse(clock, ())),
-        *policy_routes(sign_ins, foresight),
-    ]
-    app = app_on(store, clock=clock, intake=intake, beside=beside)
+    async with running(monitor):
+        await counted(monitor, NOW)
+
+    def beside(services: Services) -> list[Operation]:
+        clocks = ClockEndpoints(services, Timelapse(clock, ()))
+        return [*clocks.operations(), *PolicyEndpoints(services, monitor).operations()]
+
+    app = app_on(store, clock=clock, intake=intake, portal=beside)
     return Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
 
 

@@ -4,8 +4,8 @@ import pytest
 from starlette.types import ASGIApp
 
 from ringback.ports import Store
-from ringback.stores.memory import MemoryStore
 from tests.fakes import AUTH_TOKEN, FLEET_SID, PROFILE_SID, SIM_SID
+from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
 from tests.unit.api.plenty import (
     ESIM_SID,

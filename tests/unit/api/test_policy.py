@@ -6,16 +6,15 @@ from functools import partial
 import pytest
 from starlette.types import ASGIApp
 
-from ringback.api.portal.policy import policy_routes
-from ringback.api.sign_in import ACT_FOR, SignIns
-from ringback.core.source import NOTICE, Hold, Policy
-from ringback.core.transition import Transition
-from ringback.engine.foresight import Foresight
-from ringback.engine.policy_in_force import PolicyInForce
+from ringback.api.portal.policy import PolicyEndpoints
+from ringback.api.sign_in import ACT_FOR
+from ringback.core.policy.source_policy import NOTICE, Hold, Policy
 from ringback.operations.totals import count_last_week
+from ringback.policy.active_policy import ActivePolicy
+from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.ports import Store, Transaction
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FakeClock, a_callback, an_api_key
-from tests.foresights import counted, running
+from tests.policy_monitors import counted, running
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import THEIRS, app_on, refusal
 
@@ -40,12 +39,12 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def in_force() -> PolicyInForce:
-    return PolicyInForce(Transition(Policy(NOTICE.phases, HOLDS)))
+def active() -> ActivePolicy:
+    return ActivePolicy(Policy(NOTICE.phases, HOLDS))
 
 
 @pytest.fixture
-async def foresight(store: Store, clock: FakeClock, in_force: PolicyInForce) -> Foresight:
+async def monitor(store: Store, clock: FakeClock, active: ActivePolicy) -> PolicyMonitor:
     def work(tx: Transaction) -> None:
         tx.accounts.add_key(OPERATORS)
         for number, (account_sid, url) in enumerate(
@@ -62,16 +61,20 @@ async def foresight(store: Store, clock: FakeClock, in_force: PolicyInForce) -> 
             )
 
     await store.transact(work)
-    return Foresight(
-        in_force, count=partial(count_last_week, store), clock=clock, before=(3 * DAY,)
+    return PolicyMonitor(
+        active, count=partial(count_last_week, store), clock=clock, before=(3 * DAY,)
     )
 
 
+def app_with(monitor: PolicyMonitor, store: Store, clock: FakeClock) -> ASGIApp:
+    return app_on(store, clock=clock, portal=lambda on: PolicyEndpoints(on, monitor).operations())
+
+
 @pytest.fixture
-async def app(store: Store, clock: FakeClock, foresight: Foresight) -> ASGIApp:
-    async with running(foresight):
-        await counted(foresight, DATE)
-    return app_on(store, clock=clock, beside=policy_routes(SignIns(store, clock), foresight))
+async def app(store: Store, clock: FakeClock, monitor: PolicyMonitor) -> ASGIApp:
+    async with running(monitor):
+        await counted(monitor, DATE)
+    return app_with(monitor, store, clock)
 
 
 @pytest.fixture
@@ -129,19 +132,19 @@ async def test_the_operator_sees_all_of_it_or_what_an_account_sees(operator: Cal
 
 
 async def test_what_is_wrong_with_the_file_is_the_operators_alone(
-    caller: Caller, operator: Caller, in_force: PolicyInForce
+    caller: Caller, operator: Caller, active: ActivePolicy
 ) -> None:
     assert (await operator.get(POLICY)).json["problem"] is None
-    in_force.refuse("ringback.toml:3: what is this")
+    active.refuse("ringback.toml:3: what is this")
     assert (await operator.get(POLICY)).json["problem"] == "ringback.toml:3: what is this"
     assert (await caller.get(POLICY)).json["problem"] is None
 
 
 async def test_before_anything_was_counted_it_says_so(
-    store: Store, clock: FakeClock, in_force: PolicyInForce
+    store: Store, clock: FakeClock, active: ActivePolicy
 ) -> None:
-    foresight = Foresight(in_force, count=partial(count_last_week, store), clock=clock, before=())
-    app = app_on(store, clock=clock, beside=policy_routes(SignIns(store, clock), foresight))
+    monitor = PolicyMonitor(active, count=partial(count_last_week, store), clock=clock, before=())
+    app = app_with(monitor, store, clock)
     told = (await Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN)).get(POLICY)).json
     assert (told["counted"], told["dependents"]) == (None, [])
     assert [hold["account_sid"] for hold in told["holds"]] == [ACCOUNT_SID, None]

@@ -5,17 +5,11 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback import (
-    CallbackStatus,
-    Exchange,
-    RecordedRequest,
-    RecordedResponse,
-    Timings,
-    settle,
-)
+from ringback.core.callback import CallbackStatus, settle
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.http_exchange import Exchange, RecordedRequest, RecordedResponse, Timings
 from ringback.core.outcome import Delivered, Refused
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.ports import Claim, Lane, Settlement, Store, Transaction
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, SIM_SID, TOKENS, a_callback
 from tests.unit.api.caller import Caller
@@ -49,6 +43,16 @@ async def attempt(
                 tx.callbacks.settle([Settlement(callback, row, again)])
 
     await store.transact(work)
+
+
+async def test_what_a_request_for_one_record_does_not_know_is_named(
+    caller: Caller, store: Store
+) -> None:
+    await add(store)
+    for target in (ONE, f"{ONE}/attempts", f"/portal/v1/devices/{SIM_SID}"):
+        answer = await caller.get(f"{target}?Odd=1")
+        warned = answer.headers["ringback-warning"]
+        assert (answer.status, warned) == (200, "unknown parameters, without effect: 'Odd'")
 
 
 async def test_a_callback_is_shown_with_everything_but_its_secrets(

@@ -7,7 +7,6 @@ from starlette.routing import Route
 
 from ringback.api.app import all_routes
 from ringback.core.errors import ReadTooLong
-from ringback.stores.memory import MemoryStore
 from tests.counting_store import CountingStore
 from tests.fakes import (
     ACCOUNT_SID,
@@ -18,6 +17,7 @@ from tests.fakes import (
     SIM_SID,
     an_api_key,
 )
+from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
 from tests.unit.api.plenty import fill_with_plenty
 from tests.unit.api.test_errors import BrokenStore

@@ -8,7 +8,7 @@ import pytest
 
 from ringback.core.callback import Callback, CallbackStatus
 from ringback.core.errors import Overloaded
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.ports import CallbackFilter, Store
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, VAULT, FakeClock, a_callback

@@ -3,7 +3,8 @@
 import pytest
 from starlette.types import ASGIApp
 
-from ringback.core.callback import Exchange, RecordedResponse, settle
+from ringback.core.callback import settle
+from ringback.core.http_exchange import Exchange, RecordedResponse
 from ringback.core.outcome import Refused
 from ringback.ports import Settlement, Store, Transaction, lane_of
 from tests.fakes import ACCOUNT_SID, NOW, a_callback, an_api_key

@@ -14,9 +14,8 @@ from ringback.api.app import create_app
 from ringback.api.portal import sending
 from ringback.api.slices import Slices
 from ringback.core.callback import Callback
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import StoreUnavailable
-from ringback.core.method import Method
 from ringback.ports import Store, Transaction
 from tests.counting_store import CountingStore
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, SeededChance, a_moment

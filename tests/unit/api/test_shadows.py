@@ -8,10 +8,11 @@ import pytest
 
 from ringback.api.app import create_app
 from ringback.api.portal.shadows import MOST_URLS
-from ringback.core.callback import Exchange, RecordedResponse, Timings, settle
+from ringback.core.callback import settle
+from ringback.core.http_exchange import Exchange, RecordedRequest, RecordedResponse, Timings
 from ringback.core.outcome import Delivered, Refused
+from ringback.core.policy.source_policy import Source
 from ringback.core.shadow import SHADOW_BYTES, MarkedByParameter, Shadow, ShadowRule, copy_of
-from ringback.core.source import Source
 from ringback.operations.shadows import CHUNK
 from ringback.ports import Claim, Settlement, Store, Transaction, lane_of
 from tests.fakes import (
@@ -64,7 +65,8 @@ def add_pair(
     )
     tx.shadows.open([shadow])
     if copy is not None:
-        shadow = shadow.settled(copy, "POST /p HTTP/1.1\r\nHost: a.example", started=now)
+        request = RecordedRequest("POST", url, "POST /p HTTP/1.1\r\nHost: a.example", "A=1")
+        shadow = shadow.settled(copy, request, started=now)
         tx.shadows.settle([shadow])
     return shadow
 

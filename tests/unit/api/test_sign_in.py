@@ -13,7 +13,6 @@ from ringback.api.tokens import Tokens
 from ringback.core.account import Account, AccountStatus
 from ringback.core.api_client import ApiClient, Area, ClientType
 from ringback.core.errors import NotSignedIn, TooManyFailures
-from ringback.stores.memory import MemoryStore
 from tests.counting_store import CountingStore
 from tests.fakes import (
     ACCOUNT_SID,
@@ -27,6 +26,7 @@ from tests.fakes import (
     an_api_client,
     an_api_key,
 )
+from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Answer, Caller, basic
 from tests.unit.api.world import (
     KEY,

@@ -7,6 +7,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from ringback.api.app import create_app
+from ringback.api.operation import Operation
 from ringback.api.services import Services
 from ringback.core.callback import Callback
 from ringback.core.callback_url import CallbackUrl
@@ -105,11 +106,12 @@ def app_on(
     progress: Wakeup | None = None,
     intake: Intake | None = None,
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse,
+    portal: Callable[[Services], Sequence[Operation]] = lambda _: (),
     beside: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
     """Return the application, working with this store."""
     services = services_on(store, clock=clock, progress=progress, intake=intake, read_url=read_url)
-    return create_app(services, beside=beside)
+    return create_app(services, portal=portal(services), beside=beside)
 
 
 async def called_back(store: Store) -> list[Callback]:

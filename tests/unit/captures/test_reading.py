@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from ringback.captures import Capture, Form, UnreadableCapture, choose, read_captures
 from ringback.core.account import Account
 from ringback.core.callback import Callback
-from ringback.core.rendering import OutgoingRequest, render
-from ringback.core.source import Source
+from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.policy.source_policy import Source
+from ringback.core.rendering import render
 from ringback.receiver import Accepted, Receiver
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW
 from tests.golden.test_golden import ALL, CAPTURES, TEST_EVENTS

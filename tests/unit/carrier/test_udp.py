@@ -12,11 +12,11 @@ import pytest
 
 from ringback.carrier.simulated import SimulatedCarrier
 from ringback.carrier.udp import Received, UdpGateway
-from ringback.core.errand import Errand
 from ringback.core.errors import NotFound, Unusable
 from ringback.core.message import Direction, PayloadType
 from ringback.core.scenario import CARRIED_OUT, SCENARIOS, CarrierFailure, Ending, Step
 from ringback.core.supersim.command import IpCommand, IpStatus
+from ringback.core.task import Errand
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, a_sim, an_update
 
 HOST = "127.0.0.1"

@@ -7,7 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from ringback.cli.main import main
-from ringback.core.callback import Exchange, RecordedResponse, settle
+from ringback.core.callback import settle
+from ringback.core.http_exchange import Exchange, RecordedResponse
 from ringback.core.outcome import Refused
 from ringback.operations.moment import Moment
 from ringback.ports import Settlement, Transaction, lane_of

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from ringback.cli.main import main
 from ringback.core.callback import CallbackStatus, Progress
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.operations.moment import Moment
 from ringback.ports import Transaction
 from ringback.testing import Emulator
@@ -79,7 +79,7 @@ def test_as_json_it_is_one_page_that_leads_on(ringback: Emulator) -> None:
 def test_it_gives_up_at_some_point_and_says_so(
     ringback: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ringback.cli.portal._MOST_PAGES", 3)
+    monkeypatch.setattr("ringback.portal_client._MOST_PAGES", 3)
     result = run(ringback, "list", "--source", "kore")
     assert numbers_in(result.stdout) == [28, 17]
     assert result.stderr == "gave up after 3 pages; older ones may match as well\n"

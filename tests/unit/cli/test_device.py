@@ -13,15 +13,15 @@ from urllib.parse import parse_qsl
 import pytest
 from click.testing import CliRunner
 
-from ringback.cli.banner import banner
-from ringback.cli.dev_file import DevFile
-from ringback.cli.device import read_size
-from ringback.cli.device_sending import at_address, gateway_near
+from ringback.cli.dev.banner import banner
+from ringback.cli.device.command import read_size
+from ringback.cli.device.send_datagram import at_address, gateway_near
 from ringback.cli.main import main
-from ringback.cli.portal import Portal
+from ringback.dev_environment.dev_file import DevFile
 from ringback.operations.supersim.seeding import SIM_NAME, SIM_SID
 from ringback.operations.wireless.seeding import SIM_NAME as WIRELESS_NAME
 from ringback.operations.wireless.seeding import SIM_SID as WIRELESS_SID
+from ringback.portal_client import PortalClient
 from ringback.settings import load
 from tests.ports import free_port
 from tests.receivers import RecordingReceiver
@@ -460,8 +460,8 @@ def test_the_banner_names_the_borders_that_are_near() -> None:
     assert f"or --at 2024-10-20\n                       {near[0]}\n  Data file" in shown
 
 
-def a_portal(base_url: str) -> Portal:
-    return Portal(base_url, "AC1", "x")
+def a_portal(base_url: str) -> PortalClient:
+    return PortalClient(base_url, "AC1", "x")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import click
 import pytest
 
 from ringback.cli.main import main
-from ringback.settings import DATA, Command, load, settings_of
+from ringback.settings import DATA, SettingsCommand, load, settings_of
 from ringback.settings.load import FILE_VARIABLE
 from ringback.settings.table import SETTINGS
 
@@ -29,8 +29,10 @@ VARIABLES = sorted(
 )
 
 
-@pytest.mark.parametrize("command", list(Command))
-def test_a_server_has_a_flag_for_each_of_its_settings_and_for_no_other(command: Command) -> None:
+@pytest.mark.parametrize("command", list(SettingsCommand))
+def test_a_server_has_a_flag_for_each_of_its_settings_and_for_no_other(
+    command: SettingsCommand,
+) -> None:
     found = main.get_command(click.Context(main), command.value)
     assert found is not None
     names = {name for option in options_of(found) for name in option.opts}
@@ -38,10 +40,10 @@ def test_a_server_has_a_flag_for_each_of_its_settings_and_for_no_other(command: 
     assert names == settings | {"--settings", "--json", "--accept-data-loss"}
 
 
-@pytest.mark.parametrize("command", list(Command))
+@pytest.mark.parametrize("command", list(SettingsCommand))
 @pytest.mark.parametrize("variable", VARIABLES)
 def test_what_other_commands_read_from_the_environment_keeps_no_server_from_starting(
-    variable: str, command: Command
+    variable: str, command: SettingsCommand
 ) -> None:
     settings = load({}, {variable: "x"}, command=command)
     assert settings.port == 8080

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from ringback.cli import policy_edits
 from ringback.cli.main import main
-from ringback.core.source import Source
+from ringback.cli.policy import set_command
+from ringback.core.policy.source_policy import Source
 from ringback.data_folder import open_beside
 from ringback.engine.system import SystemClock
 from ringback.ports import Transaction
@@ -304,13 +304,13 @@ def test_a_file_keeps_its_mode_and_a_link_to_it_stays_one(shell: Shell, tmp_path
 def test_what_somebody_else_changed_meanwhile_is_not_lost(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check = policy_edits._check
+    check = set_command._check
 
     def change_meanwhile(file: SettingsFile) -> None:
         check(file)
         shell.file.write_text(f"{POLICY}# theirs\n")
 
-    monkeypatch.setattr(policy_edits, "_check", change_meanwhile)
+    monkeypatch.setattr(set_command, "_check", change_meanwhile)
     refusal = shell.refused("set", "phase", "after", "--since", "2999-01-01", "--yes")
     assert "was changed by somebody else meanwhile" in refusal
     assert shell.file.read_text() == f"{POLICY}# theirs\n"

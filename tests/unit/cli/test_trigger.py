@@ -6,21 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ringback.cli.trigger import trigger
-from ringback.cli.triggers.table import TRIGGERS, Trigger
-from ringback.core.events import Event
-from ringback.core.payload import PARAMETERS
-from ringback.core.sim_updated import SimUpdated
-from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
-from ringback.core.wireless.events import CommandChanged
-
-KINDS: dict[str, type[Event]] = {
-    "sim": SimUpdated,
-    "sms": SmsCommandChanged,
-    "ip": IpCommandChanged,
-    "esim": EsimProfileChanged,
-    "wireless": SimUpdated,
-    "command": CommandChanged,
-}
+from ringback.triggers import TRIGGERS, Trigger
 
 NEVER_ASKED = (
     *("--server", "http://127.0.0.1:9"),
@@ -33,81 +19,6 @@ each_trigger = pytest.mark.parametrize("pulled", TRIGGERS.values(), ids=TRIGGERS
 
 def said(*words: str) -> Result:
     return CliRunner().invoke(trigger, words)
-
-
-# ---- the table -----------------------------------------------------------------------------------
-
-
-def test_there_is_a_trigger_for_each_callback_and_outcome() -> None:
-    assert list(TRIGGERS) == [
-        "sim.active",
-        "sim.ready",
-        "sim.inactive",
-        "sim.failed",
-        "sim.unchanged",
-        "sms.sent",
-        "sms.delivered",
-        "sms.failed",
-        "sms.unconfirmed",
-        "sms.received",
-        "ip.sent",
-        "ip.failed",
-        "ip.unattached",
-        "ip.received",
-        "esim.available",
-        "esim.failed",
-        "esim.downloaded",
-        "wireless.active",
-        "wireless.ready",
-        "wireless.activated",
-        "wireless.suspended",
-        "wireless.deactivated",
-        "wireless.failed",
-        "wireless.unchanged",
-        "wireless.reset",
-        "wireless.reset-failed",
-        "command.delivered",
-        "command.sent",
-        "command.unconfirmed",
-        "command.failed",
-        "command.received",
-        "command.cut-off",
-    ]
-
-
-@each_trigger
-def test_what_a_trigger_promises_are_parameters_of_its_callback(pulled: Trigger) -> None:
-    kind, _, _ = pulled.name.partition(".")
-    known = {name for name, _ in PARAMETERS[KINDS[kind]]}
-    assert pulled.calls_back
-    assert all(told.keys() <= known for told in pulled.calls_back)
-
-
-def a_record(**parameters: str) -> dict[str, dict[str, str]]:
-    return {"parameters": parameters}
-
-
-@each_trigger
-def test_a_trigger_asks_the_api_of_the_product_whose_callback_it_is(pulled: Trigger) -> None:
-    kind, _, _ = pulled.name.partition(".")
-    assert pulled.product == ("wireless" if kind in ("wireless", "command") else "supersim")
-
-
-@pytest.mark.parametrize(
-    ("statuses", "is_so"),
-    [
-        (["sent", "delivered"], True),
-        (["sent"], False),
-        (["delivered", "sent"], False),
-        (["sent", "failed"], False),
-        (["sent", "delivered", "delivered"], False),
-    ],
-)
-def test_a_promise_is_kept_by_the_same_callbacks_in_the_same_order(
-    statuses: list[str], is_so: bool
-) -> None:
-    records = [a_record(Status=status, Direction="to_sim") for status in statuses]
-    assert TRIGGERS["sms.delivered"].is_as_promised(records) is is_so
 
 
 # ---- the list ------------------------------------------------------------------------------------

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from ringback.cli.dev_file import DevFile
 from ringback.cli.main import main
-from ringback.core.rendering import OutgoingRequest, render
+from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.policy.source_policy import Source
+from ringback.core.rendering import render
 from ringback.core.signature import sign_as_twilio
-from ringback.core.source import Source
+from ringback.dev_environment.dev_file import DevFile
 from tests.fakes import (
     ACCOUNT_SID,
     AUTH_TOKEN,

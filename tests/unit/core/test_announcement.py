@@ -12,12 +12,10 @@ from ringback.core.announcement import (
     repeat,
 )
 from ringback.core.callback import Callback, CallbackStatus, Progress
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
-from ringback.core.source import NOTICE, Hold, Policy, Source
+from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.kore_test_event import write_test_event
+from ringback.core.policy.source_policy import NOTICE, Hold, Policy, Source
 from ringback.core.supersim.sim import SimStatus
-from ringback.core.test_event import write_test_event
-from ringback.core.transition import Transition
 from tests.fakes import ACCOUNT_SID, a_callback, an_event
 
 CHANCE = bytes(range(32))
@@ -30,7 +28,7 @@ def announced(url: str, *, now: datetime = BEFORE, policy: Policy = NOTICE) -> C
         an_event(sim_status=SimStatus.INACTIVE),
         to=CallbackUrl.parse(url),
         method=Method.POST,
-        transition=Transition(policy),
+        policy=policy,
         chance=CHANCE,
         now=now,
     )
@@ -123,7 +121,7 @@ def composed(
         account_sid=ACCOUNT_SID,
         to=CallbackUrl.parse("http://a.example/#cbs=kore"),
         method=Method.GET,
-        transition=Transition(NOTICE),
+        policy=NOTICE,
         chance=CHANCE,
         now=now,
         due=due,

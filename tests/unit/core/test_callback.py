@@ -7,11 +7,7 @@ from ringback.core.callback import (
     Attempt,
     Callback,
     CallbackStatus,
-    Exchange,
     Progress,
-    RecordedRequest,
-    RecordedResponse,
-    Timings,
     advance,
     begin,
     discard,
@@ -20,11 +16,12 @@ from ringback.core.callback import (
     replay,
     settle,
 )
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.http_exchange import Exchange, RecordedRequest, RecordedResponse, Timings
 from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown, Unreachable
-from ringback.core.retry import Decision, Done, GiveUp, NewRound, Round, TryAgain
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
+from ringback.core.retry import Decision, Done, GiveUp, NewRound, Round, Rules, TryAgain
+from ringback.core.schedule import FAITHFUL, PERSISTENT
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback
 
 SECOND = timedelta(seconds=1)
@@ -109,16 +106,17 @@ def test_a_round_without_a_beginning_began_with_the_last_change() -> None:
     assert Progress(NOW, round_attempts=1).round == Round(1, NOW, 0)
 
 
-def test_a_recorded_request_tells_its_headers_in_their_order() -> None:
-    head = "POST / HTTP/1.1\r\nHost: a.example\r\nX: a: b\r\nX: \r\nx: c"
-    request = RecordedRequest("POST", "http://a.example/", head, "")
-    assert request.headers == [("Host", "a.example"), ("X", "a: b"), ("X", ""), ("x", "c")]
+def test_a_round_that_was_held_up_began_later() -> None:
+    assert UNDER_WAY.held_up(SECOND).round_began == NOW
+    assert Progress(NOW).held_up(SECOND) == Progress(NOW)
 
 
-def test_an_answer_is_whole_unless_it_is_said_to_be_cut_and_prints_without_its_body() -> None:
-    response = RecordedResponse(200, (), b"a long answer")
-    assert not response.is_cut
-    assert repr(response) == "RecordedResponse(status=200, headers=())"
+def test_a_schedule_goes_on_for_all_but_test_events() -> None:
+    of_url = a_callback().url.connection
+    assert a_callback(source=Source.KORE).retry_rules(PERSISTENT) == Rules(
+        of_url, Source.KORE, PERSISTENT
+    )
+    assert a_callback(is_test=True).retry_rules(PERSISTENT).schedule == FAITHFUL
 
 
 def test_a_new_row_is_open() -> None:
@@ -334,15 +332,3 @@ def test_what_is_told_goes_into_the_body_or_the_url(
     )
     assert callback.called.wire == url
     assert callback.sent_body == sent
-
-
-@pytest.mark.parametrize(
-    ("headers", "body", "is_shortened"), [(0, 0, False), (1, 0, True), (0, 1, True)]
-)
-def test_a_response_says_whether_less_is_kept_of_it_than_was_read(
-    headers: int, body: int, *, is_shortened: bool
-) -> None:
-    response = RecordedResponse(
-        200, (), b"", is_cut=True, headers_left_out=headers, body_left_out=body
-    )
-    assert response.is_shortened is is_shortened

@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 from ringback.core.announcement import ANNOUNCEMENT_BYTES, compose
 from ringback.core.callback import Callback
 from ringback.core.callback_text import read_new, read_url, write_new, write_warnings
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
-from ringback.core.source import NOTICE
-from ringback.core.transition import Transition
+from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.policy.source_policy import NOTICE
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 PLAIN = CallbackUrl.parse("https://a.example/path")
@@ -34,7 +32,7 @@ def a_new_callback(
         account_sid="AC1",
         to=url,
         method=method,
-        transition=Transition(NOTICE),
+        policy=NOTICE,
         chance=bytes(range(ANNOUNCEMENT_BYTES)),
         now=now,
         due=due,

@@ -1,9 +1,14 @@
 import pytest
 
-from ringback.core.callback_url import MAX_LENGTH, CallbackUrl
+from ringback.core.callback_url import MAX_LENGTH, CallbackUrl, Method
 from ringback.core.connection import Connection, RetryOn
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
+
+
+def test_a_method_is_its_name_on_the_wire() -> None:
+    assert [str(method) for method in Method] == ["POST", "GET"]
+
 
 parse = CallbackUrl.parse
 

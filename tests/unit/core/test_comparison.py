@@ -9,7 +9,7 @@ from ringback.core.comparison import (
     meaning_of,
     percentiles,
 )
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from tests.fakes import NOW
 
 SOURCES = (Source.TWILIO, Source.KORE)

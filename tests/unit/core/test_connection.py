@@ -12,7 +12,7 @@ from ringback.core.connection import (
     read_override,
 )
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 
 
 def test_the_defaults_are_those_of_both_vendors() -> None:

@@ -2,7 +2,7 @@ import pytest
 
 from ringback.core.connection import Connection
 from ringback.core.egress import ANY, Direct, Egress, Egresses, Proxy, read_egress
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 
 POOL = Direct(("192.0.2.1", "192.0.2.2"))
 FIXED = Direct(("192.0.2.9",))

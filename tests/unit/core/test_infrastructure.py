@@ -11,7 +11,7 @@ from ringback.core.infrastructure import (
     Signed,
     other_than,
 )
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.core.tokens import TokenScheme
 
 VALUES = {name: f"<{name}>" for name in PLACEHOLDERS}

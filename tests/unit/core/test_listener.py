@@ -1,8 +1,7 @@
 import pytest
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.listener import NOBODY, Hook, Listener
-from ringback.core.method import Method
 
 OLD, NEW = (CallbackUrl.parse(f"https://{name}.example") for name in ("old", "new"))
 BEFORE = Listener(OLD, Method.GET)

@@ -1,12 +1,11 @@
-from dataclasses import fields
+from dataclasses import FrozenInstanceError, fields
 from typing import get_args
 
 import pytest
 
-from ringback.core.events import Event
 from ringback.core.form import encode
 from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.payload import PARAMETERS, parameters_of
+from ringback.core.payload import PARAMETERS, Event, parameters_of
 from ringback.core.scenario import CarrierFailure
 from ringback.core.sim_updated import SimUpdated
 from ringback.core.supersim.command import IpStatus
@@ -18,6 +17,29 @@ from ringback.core.wireless.sim import WirelessStatus
 from tests.fakes import ACCOUNT_SID, SIM_SID, a_sim, an_event
 from tests.unit.core.builders import ICCID, a_datagram, an_esim_profile, an_sms
 from tests.wireless_fakes import COMMAND_SID, WIRELESS_SIM_SID, a_command, a_wireless_sim
+
+OF_EACH_KIND: list[Event] = [
+    an_event(),
+    SmsCommandChanged.of(an_sms(), a_sim()),
+    IpCommandChanged.of(a_datagram(), a_sim()),
+    EsimProfileChanged.of(an_esim_profile()),
+    CommandChanged.of(a_command(), "meter_1"),
+]
+
+
+def test_there_is_an_event_of_each_kind() -> None:
+    assert [type(event) for event in OF_EACH_KIND] == list(get_args(Event))
+
+
+@pytest.mark.parametrize("event", OF_EACH_KIND, ids=lambda event: type(event).__name__)
+def test_an_event_says_which_version_of_the_api_it_is_of(event: Event) -> None:
+    assert event.api_version == "v1"
+
+
+@pytest.mark.parametrize("event", OF_EACH_KIND, ids=lambda event: type(event).__name__)
+def test_an_event_does_not_change_once_it_has_happened(event: Event) -> None:
+    with pytest.raises(FrozenInstanceError):
+        event.account_sid = "AC0"  # pyright: ignore[reportAttributeAccessIssue] - the point
 
 
 def test_a_sim_update_is_told_by_the_five_parameters_of_the_notice() -> None:

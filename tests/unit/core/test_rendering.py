@@ -3,15 +3,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.core.callback import Callback, RecordedRequest
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback import Callback
+from ringback.core.callback_url import Method
 from ringback.core.errors import SecretGone, SourceGone
+from ringback.core.http_exchange import OutgoingRequest, RecordedRequest
 from ringback.core.infrastructure import SIGNATURE_SCHEMES, HeaderLine, Infrastructure
-from ringback.core.method import Method
-from ringback.core.rendering import OutgoingRequest, render
+from ringback.core.kore_test_event import TEST_EVENT_BYTES, write_test_event
+from ringback.core.policy.source_policy import Source
+from ringback.core.rendering import render
 from ringback.core.signature import sign_as_kore, sign_as_twilio
-from ringback.core.source import Source
-from ringback.core.test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.core.tokens import KORE_TOKEN
 from tests.fakes import KORE_SECRET, NOW, a_callback, a_secret, an_account
 
@@ -350,16 +350,6 @@ def test_the_record_has_the_head_as_it_left() -> None:
 @pytest.mark.parametrize("source", Source)
 def test_a_request_says_which_infrastructure_it_comes_from(source: Source) -> None:
     assert rendered(source).source is source
-
-
-def test_a_request_of_nobodys_comes_from_none() -> None:
-    url = CallbackUrl.parse("http://a.example/")
-    assert OutgoingRequest("GET", url, (), b"").source is None
-
-
-def test_the_record_of_a_body_that_is_no_text_shows_what_can_be_shown() -> None:
-    request = OutgoingRequest("POST", CallbackUrl.parse("http://a.example/"), (), b"A=\xff")
-    assert request.recorded().body == "A=\ufffd"
 
 
 # ---- from one attempt to the next

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ringback.core.callback import RecordedResponse
+from ringback.core.http_exchange import RecordedResponse
 from ringback.core.response_storage import (
     MOST_BODY,
     MOST_HEAD,

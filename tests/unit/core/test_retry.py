@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.connection import Connection
+from ringback.core.connection import Connection, Limits
 from ringback.core.outcome import (
     SHORTAGES,
     Delivered,
@@ -13,6 +13,7 @@ from ringback.core.outcome import (
     Unknown,
     Unreachable,
 )
+from ringback.core.policy.source_policy import Source
 from ringback.core.retry import (
     Decision,
     Done,
@@ -21,12 +22,12 @@ from ringback.core.retry import (
     Round,
     Rules,
     TryAgain,
+    attempt_timeouts,
     decide,
     read_retry_after,
     time_left,
 )
 from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule
-from ringback.core.source import Source
 from tests.fakes import NOW
 
 TWILIO, KORE = Source.TWILIO, Source.KORE
@@ -392,3 +393,22 @@ def test_what_can_not_be_read_asks_for_nothing(text: str) -> None:
 def test_the_time_left_is_what_tt_leaves_of_the_round(spent_ms: int, left_ms: int) -> None:
     round_ = Round(1, NOW - timedelta(milliseconds=spent_ms))
     assert time_left(Connection(), round_, NOW) == timedelta(milliseconds=left_ms)
+
+
+URL = CallbackUrl.parse("http://a.example#ct=1000&rt=2000&tt=3000")
+
+
+@pytest.mark.parametrize("waited", [0, 3600], ids=["at once", "after it waited for its turn"])
+def test_a_first_attempt_has_all_the_time_of_its_round(waited: int) -> None:
+    later = NOW + timedelta(seconds=waited)
+    timeouts = attempt_timeouts(URL.connection, Round(1, NOW), later)
+    assert timeouts == Limits(connect=1.0, read=2.0, total=3.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "left"), [(0, 3.0), (1, 2.0), (-60, 3.0)], ids=["no time", "1 s", "clock set back"]
+)
+def test_a_retry_has_what_is_left_and_never_more_than_its_round(seconds: int, left: float) -> None:
+    later = NOW + timedelta(seconds=seconds)
+    timeouts = attempt_timeouts(URL.connection, Round(2, NOW), later)
+    assert timeouts == Limits(connect=1.0, read=2.0, total=left)

@@ -1,9 +1,10 @@
 import pytest
 
-from ringback.core.callback import Callback, Exchange, RecordedResponse, Timings
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback import Attempt, Callback, settle
+from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.http_exchange import Exchange, RecordedRequest, RecordedResponse, Timings
 from ringback.core.outcome import Refused, Unknown
+from ringback.core.policy.source_policy import Source
 from ringback.core.rendering import render
 from ringback.core.shadow import (
     SHADOW_BYTES,
@@ -16,7 +17,6 @@ from ringback.core.shadow import (
     copy_of,
     rule_for,
 )
-from ringback.core.source import Source
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback, an_account
 
 MARK = MarkedByParameter("shadow=1")
@@ -157,14 +157,12 @@ def test_a_row_is_open_first() -> None:
     row = Shadow.opened(copy, of=callback)
     assert row == Shadow(
         sid=copy.sid,
-        callback_sid=CALLBACK_SID,
-        account_sid=ACCOUNT_SID,
         source=Source.KORE,
         idempotency_token=copy.idempotency_token,
         url=copy.url,
-        date_started=NOW,
+        attempt=Attempt(CALLBACK_SID, ACCOUNT_SID, 1, NOW),
     )
-    assert row.result == "open"
+    assert (row.account_sid, row.attempt.result) == (ACCOUNT_SID, "open")
 
 
 def test_a_row_is_settled_with_all_that_is_known_of_the_request() -> None:
@@ -173,21 +171,13 @@ def test_a_row_is_settled_with_all_that_is_known_of_the_request() -> None:
     timings = Timings(12.5)
     exchange = Exchange(Refused(503), timings, response, "192.0.2.1", "http://proxy:3128")
     later = NOW.replace(second=59)
-    assert opened.settled(exchange, "POST / HTTP/1.1", started=later) == opened._replace(
-        date_started=later,
-        result="refused",
-        status_code=503,
-        error_code=11217,
-        reason="the receiver answered 503 Service Unavailable",
-        timings=timings,
-        local_address="192.0.2.1",
-        proxy="http://proxy:3128",
-        request_head="POST / HTTP/1.1",
-        response=response,
+    request = RecordedRequest("POST", "http://a.example/", "POST / HTTP/1.1", "A=1")
+    assert opened.settled(exchange, request, started=later) == opened._replace(
+        attempt=settle(opened.attempt, exchange, request, started=later)
     )
 
 
 def test_what_a_crash_left_open_is_unknown() -> None:
     opened = Shadow.opened(copied(told()), of=told())
-    row = opened.settled(Exchange(Unknown()), None, started=opened.date_started)
-    assert (row.result, row.request_head) == ("unknown", None)
+    row = opened.settled(Exchange(Unknown()), None, started=opened.attempt.date_started)
+    assert (row.attempt.result, row.attempt.request) == ("unknown", None)

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from ringback.core.account import Account
-from ringback.core.callback import Attempt, Callback, Exchange
+from ringback.core.callback import Attempt, Callback
 from ringback.core.connection import Limits as Timeouts
 from ringback.core.errors import StoreUnavailable
+from ringback.core.http_exchange import Exchange, OutgoingRequest
 from ringback.core.outcome import Delivered, Failure, Refused, Unreachable
-from ringback.core.rendering import OutgoingRequest
 from ringback.core.schedule import FAITHFUL, Schedule
-from ringback.engine.dispatcher import Dispatcher, Limits
+from ringback.engine.delivery_service import DeliveryLimits, DeliveryService
 from ringback.engine.tally import Tally
 from ringback.ports import Chance, Claim, Lane, Store, Transaction, Transport, lane_of
-from ringback.stores.memory import MemoryStore
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, FakeClock, a_callback, an_account
+from tests.memory_store import MemoryStore
 
 T = TypeVar("T")
 
@@ -177,32 +177,32 @@ class SteadyChance:
 
 @dataclass
 class Bench:
-    """A dispatcher, and what it works with."""
+    """A delivery, and what it works with."""
 
     store: Store
     transport: Transport
     schedule: Schedule = FAITHFUL
-    limits: Limits = field(default_factory=Limits)
+    limits: DeliveryLimits = field(default_factory=DeliveryLimits)
     chance: Chance = field(default_factory=SteadyChance)
     clock: FakeClock = field(default_factory=FakeClock)
     steps: Steps = field(default_factory=Steps)
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
-        self.dispatcher = Dispatcher(
+        self.delivery = DeliveryService(
             store=self.store,
             transport=self.transport,
             clock=self.clock,
             chance=self.chance,
             schedule=self.schedule,
             limits=self.limits,
-            tally=self.tally,
+            counters=self.tally,
             checkpoint=self.steps,
         )
 
     async def settle(self, count: int = 1) -> None:
         """Run until this many attempts are settled, and until nothing more is due."""
-        async with running(self.dispatcher.run):
+        async with running(self.delivery.run):
             await self.steps.reach("settled", count)
             await all_has_run()
 
@@ -211,7 +211,7 @@ class Bench:
 
         def work(tx: Transaction) -> None:
             for callback in callbacks:
-                self.dispatcher.intake.take(tx, callback)
+                self.delivery.queue.take(tx, callback)
 
         await self.store.transact(work)
 

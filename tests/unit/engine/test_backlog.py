@@ -4,12 +4,13 @@ import pytest
 
 from ringback.core.errors import Overloaded
 from ringback.engine.backlog import Backlog, Bounds
+from ringback.engine.tally import Tally
 
 OURS, THEIRS = "account A", "account B"
 
 
 def a_backlog(unfinished: dict[str, int], *, in_all: int = 100, per_account: int = 100) -> Backlog:
-    backlog = Backlog(Bounds(in_all=in_all, per_account=per_account))
+    backlog = Backlog(Bounds(in_all=in_all, per_account=per_account), Tally())
     backlog.start_with(unfinished)
     return backlog
 
@@ -74,7 +75,7 @@ def test_a_start_counts_what_is_in_the_store_and_nothing_from_before() -> None:
 
 
 def test_a_million_may_wait_unless_told_otherwise() -> None:
-    backlog = Backlog(Bounds())
+    backlog = Backlog(Bounds(), Tally())
     backlog.check(OURS, 1_000_000)
     with pytest.raises(Overloaded):
         backlog.check(OURS, 1_000_001)

@@ -15,11 +15,11 @@ from ringback.core.errors import Overloaded, StoreUnavailable
 from ringback.engine import batch_intake
 from ringback.engine.batch_intake import BatchIntake
 from ringback.engine.outage import PAUSE
-from ringback.operations.sending import send_callbacks
+from ringback.operations.create_callbacks import send_callbacks
 from ringback.ports import CallbackFilter, Intake, Store, Transaction, Window
-from ringback.stores.memory import MemoryStore
 from tests.fakes import ACCOUNT_SID, FakeClock, a_callback, an_account
 from tests.intakes import KeepingIntake
+from tests.memory_store import MemoryStore
 from tests.stores.asking import opened
 from tests.unit.engine.parts import (
     OTHER_ACCOUNT_SID,

@@ -42,12 +42,12 @@ async def test_a_retry_that_was_planned_then_waits_as_long_from_now(own: Schedul
     planned = await due_of(store)
     assert planned > NOW + CENTURY
     right = Bench(store, RecordingTransport(), schedule=PERSISTENT)
-    await right.dispatcher.recover()
+    await right.delivery.recover()
     longest = max(*((own or PERSISTENT).waits), LONGEST_WAIT)
     due = await due_of(store)
     assert due == NOW + (planned - NOW - CENTURY)
     assert due <= NOW + longest * 1.2
-    async with running(right.dispatcher.run):
+    async with running(right.delivery.run):
         right.clock.set(due)
         await right.steps.reach("settled")
         await all_has_run()
@@ -60,7 +60,7 @@ async def test_it_is_found_by_the_minutes_look_of_the_same_process(
     store = await a_store(a_callback(url=URL))
     bench = Bench(store, RecordingTransport([REFUSED]), schedule=PERSISTENT)
     bench.clock.set(NOW + CENTURY)
-    async with running(bench.dispatcher.run):
+    async with running(bench.delivery.run):
         await bench.steps.reach("settled")
         await all_has_run()
         # It is right again, and somebody wakes the loop.
@@ -77,7 +77,7 @@ async def test_it_is_found_by_the_minutes_look_of_the_same_process(
 async def test_what_its_customer_scheduled_stays() -> None:
     far = NOW + CENTURY
     store = await a_store(a_callback(due=far))
-    await Bench(store, RecordingTransport()).dispatcher.recover()
+    await Bench(store, RecordingTransport()).delivery.recover()
     assert (await callback_in(store)).progress.due == far
 
 
@@ -91,7 +91,7 @@ async def test_more_than_one_look_takes_are_all_found() -> None:
             for n in range(600)
         ),
     )
-    await Bench(store, RecordingTransport()).dispatcher.recover()
+    await Bench(store, RecordingTransport()).delivery.recover()
     found = await store.transact(
         lambda tx: [tx.callbacks.get(ACCOUNT_SID, sid(n)) for n in range(600)]
     )
@@ -102,7 +102,7 @@ async def test_a_clock_that_only_goes_on_changes_nothing() -> None:
     waiting = a_callback(url=URL, attempt_count=1, due=NOW + 9 * SECOND, updated=NOW)
     store = await a_store(waiting)
     bench = Bench(store, RecordingTransport(), chance=SteadyChance())
-    await bench.dispatcher.recover()
+    await bench.delivery.recover()
     assert await callback_in(store) == waiting
 
 
@@ -110,7 +110,7 @@ async def test_what_was_to_go_at_once_then_goes_now() -> None:
     ahead = NOW + CENTURY
     store = await a_store(a_callback(now=ahead, due=ahead))
     right = Bench(store, RecordingTransport())
-    await right.dispatcher.recover()
+    await right.delivery.recover()
     assert await due_of(store) == NOW
     await right.settle()
     assert await results_in(store) == ["delivered"]

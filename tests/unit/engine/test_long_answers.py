@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from ringback.core.callback import Exchange, RecordedResponse
+from ringback.core.http_exchange import Exchange, RecordedResponse
 from ringback.core.outcome import Refused
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import VAULT, FakeClock, RecordingTransport, an_account

@@ -9,11 +9,11 @@ from typing import TypeVar
 
 import pytest
 
-from ringback.core.callback import Callback, CallbackStatus, Exchange
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback import Callback, CallbackStatus
+from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.http_exchange import Exchange, OutgoingRequest
 from ringback.core.outcome import Delivered, Failure, Refused, Unreachable
-from ringback.core.rendering import OutgoingRequest
+from ringback.core.policy.source_policy import BOTH, Source
 from ringback.core.shadow import (
     Mark,
     MarkedByParameter,
@@ -22,8 +22,7 @@ from ringback.core.shadow import (
     Shadow,
     ShadowRule,
 )
-from ringback.core.source import BOTH, Source
-from ringback.engine.dispatcher import Dispatcher
+from ringback.engine.delivery_service import DeliveryService
 from ringback.engine.keyring import Keyring
 from ringback.engine.shadowing import Shadowing, ShadowLimits
 from ringback.engine.tally import Tally
@@ -31,7 +30,6 @@ from ringback.engine.timelapse import Timelapse
 from ringback.engine.virtual_clock import VirtualClock
 from ringback.ports import Clock, Store, Transaction, Transport
 from ringback.receiver.checking import Genuine, Rejected, Secrets, check
-from ringback.stores.memory.shadows import MemoryShadows
 from tests.fakes import (
     ACCOUNT_SID,
     AUTH_TOKEN,
@@ -44,6 +42,7 @@ from tests.fakes import (
     an_account,
     signing_with,
 )
+from tests.memory_store.shadows import MemoryShadows
 from tests.senders import received
 from tests.unit.engine.parts import (
     HOST,
@@ -70,7 +69,7 @@ T = TypeVar("T")
 
 @dataclass
 class Bench:
-    """What copies callbacks, and a dispatcher that sends them."""
+    """What copies callbacks, and a delivery that sends them."""
 
     store: Store
     transport: Transport
@@ -93,21 +92,21 @@ class Bench:
             limits=self.limits,
             checkpoint=self.steps,
         )
-        self.dispatcher = Dispatcher(
+        self.delivery = DeliveryService(
             store=self.store,
             transport=self.transport,
             clock=self.clock,
             chance=SeededChance(),
-            tally=self.tally,
-            keyring=self.keyring,
+            counters=self.tally,
+            signing_keys=self.keyring,
             first_settled=self.shadowing.consider,
             checkpoint=self.steps,
         )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        await self.dispatcher.recover()
-        async with running(self.dispatcher.run):
+        await self.delivery.recover()
+        async with running(self.delivery.run):
             yield
             await all_has_run()
 
@@ -137,7 +136,7 @@ def _rows(tx: Transaction) -> list[Shadow]:
 
 
 async def results_in(store: Store) -> list[str]:
-    return [row.result for row in await rows_in(store)]
+    return [row.attempt.result for row in await rows_in(store)]
 
 
 def marked(requests: list[OutgoingRequest]) -> list[OutgoingRequest]:
@@ -247,7 +246,7 @@ async def test_a_copy_that_fails_is_not_tried_again_and_does_not_count(ending: E
         (Source.KORE, CallbackStatus.DELIVERED): 1
     }
     assert sum(bench.tally.attempts.values()) == 1
-    assert bench.dispatcher.unfinished == bench.dispatcher.under_way == 0
+    assert bench.delivery.unfinished == bench.delivery.under_way == 0
 
 
 async def test_a_transport_that_breaks_down_is_an_ending_too() -> None:
@@ -258,8 +257,8 @@ async def test_a_transport_that_breaks_down_is_an_ending_too() -> None:
     bench = Bench(store, FunctionTransport(break_down))
     await bench.consider(a_callback())
     (row,) = await rows_in(store)
-    assert (row.result, row.failure) == ("unreachable", "internal")
-    assert row.request_head is not None
+    assert (row.attempt.result, row.attempt.failure) == ("unreachable", "internal")
+    assert row.attempt.request is not None
 
 
 async def test_the_time_limits_of_the_copys_own_url_hold() -> None:
@@ -289,8 +288,8 @@ async def test_the_recorded_request_hides_credentials() -> None:
     bench = Bench(store, RecordingTransport())
     await bench.consider(a_callback(url="http://user:made-up@a.example/"))
     (row,) = await rows_in(store)
-    assert row.request_head is not None
-    assert "Authorization: (hidden)" in row.request_head
+    assert row.attempt.request is not None
+    assert "Authorization: (hidden)" in row.attempt.request.head
 
 
 # ---- how many ------------------------------------------------------------------------------------
@@ -354,7 +353,7 @@ async def test_what_is_more_than_may_wait_is_skipped_and_counted() -> None:
     transport.open("b.example")
     await bench.steps.reach("shadow_settled", 6)
     assert bench.shadowing.is_still
-    assert {row.callback_sid for row in await rows_in(store)} == {
+    assert {row.attempt.callback_sid for row in await rows_in(store)} == {
         sid(number) for number in (1, 2, 3, 4, 10, 11)
     }
 

@@ -13,11 +13,11 @@ from ringback.core.errors import StoreUnavailable
 from ringback.core.scenario import Step
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.task import Task
-from ringback.engine.dispatcher import Dispatcher
-from ringback.engine.progress import Progress
+from ringback.engine.delivery_service import DeliveryService
 from ringback.engine.supervisor import Supervisor
-from ringback.operations.life import Life
+from ringback.engine.task_runner import TaskRunner
 from ringback.operations.moment import Moment
+from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import Carrier, Store, Transaction
 from tests.fakes import (
     ACCOUNT_SID,
@@ -56,24 +56,25 @@ class Bench:
     steps: Steps = field(default_factory=Steps)
 
     def __post_init__(self) -> None:
-        self.dispatcher = Dispatcher(
+        self.delivery = DeliveryService(
             store=self.store,
             transport=self.transport,
             clock=self.clock,
             chance=SeededChance(),
             checkpoint=self.steps,
         )
-        self.progress = Progress(
+        self.task_runner = TaskRunner(
             store=self.store,
             carrier=self.carrier,
-            life=Life(self._moment),
+            handlers=TASK_HANDLERS,
+            context=self._moment,
             clock=self.clock,
             checkpoint=self.steps,
         )
-        self.supervisor = Supervisor(self.progress, self.dispatcher, clock=self.clock)
+        self.supervisor = Supervisor(self.task_runner, self.delivery, clock=self.clock)
 
     def _moment(self) -> Moment:
-        return a_moment(now=self.clock.now(), intake=self.dispatcher.intake)
+        return a_moment(now=self.clock.now(), intake=self.delivery.queue)
 
 
 class BreakingStore:
@@ -147,13 +148,13 @@ async def test_a_start_with_a_database_that_is_away_recovers_when_it_is_back() -
     await all_has_run()
     # Nobody could tell a new attempt from those that are left open.
     with pytest.raises(StoreUnavailable, match="is not settled yet"):
-        await there.transact(lambda tx: bench.dispatcher.intake.take(tx, a_callback(sid="CB2")))
+        await there.transact(lambda tx: bench.delivery.queue.take(tx, a_callback(sid="CB2")))
     while store.failures_to_come:
         bench.clock.advance(SECOND)
         await all_has_run()
     bench.clock.advance(SECOND)
     await bench.steps.reach("settled")
-    await store.transact(lambda tx: bench.dispatcher.intake.take(tx, a_callback(sid="CB2")))
+    await store.transact(lambda tx: bench.delivery.queue.take(tx, a_callback(sid="CB2")))
     await bench.supervisor.stop(within=SECOND)
     attempts = await attempts_in(store)
     assert [attempt.result for attempt in attempts] == ["unknown", "delivered"]
@@ -211,8 +212,8 @@ async def test_a_stop_begins_nothing_new() -> None:
     bench = Bench(store)
     await bench.supervisor.start()
     await bench.supervisor.stop(within=SECOND)
-    await store.transact(lambda tx: bench.dispatcher.intake.take(tx, a_callback()))
-    bench.progress.wake()
+    await store.transact(lambda tx: bench.delivery.queue.take(tx, a_callback()))
+    bench.task_runner.wake()
     bench.clock.advance(SECOND)
     await all_has_run()
     assert bench.steps.passed == []

@@ -8,11 +8,11 @@ from itertools import pairwise
 
 import pytest
 
-from ringback.core.callback import Callback, Exchange
-from ringback.core.rendering import OutgoingRequest
+from ringback.core.callback import Callback
+from ringback.core.http_exchange import Exchange, OutgoingRequest
 from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule
 from ringback.engine.bell import Bell
-from ringback.engine.dispatcher import Dispatcher
+from ringback.engine.delivery_service import DeliveryService
 from ringback.engine.timelapse import BrokenOff, Timelapse
 from ringback.engine.virtual_clock import VirtualClock
 from ringback.ports import Store, Transaction, Transport
@@ -40,7 +40,7 @@ DAY = timedelta(days=1)
 
 
 class Errands:
-    """A loop beside the dispatcher: it runs errands at their times, one after the other."""
+    """A loop beside the delivery: it runs errands at their times, one after the other."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self.done = list[tuple[str, datetime]]()
@@ -74,7 +74,7 @@ class Errands:
 
 
 class Bench:
-    """A dispatcher and errands, by a clock that stands still, and what was done when."""
+    """A delivery and errands, by a clock that stands still, and what was done when."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class Bench:
         """The path of each request, and when it left."""
         self.transport = transport or FunctionTransport(self.note)
         self.steps = Steps()
-        self.dispatcher = Dispatcher(
+        self.delivery = DeliveryService(
             store=store,
             transport=self.transport,
             clock=self.clock,
@@ -99,7 +99,7 @@ class Bench:
             checkpoint=self.steps,
         )
         self.errands = Errands(self.clock)
-        self.timelapse = Timelapse(self.clock, (self.errands, self.dispatcher))
+        self.timelapse = Timelapse(self.clock, (self.errands, self.delivery))
 
     async def note(self, request: OutgoingRequest) -> Exchange:
         self.sent.append((request.url.path, self.clock.now()))
@@ -107,13 +107,13 @@ class Bench:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        await self.dispatcher.recover()
-        async with running(self.dispatcher.run), running(self.errands.run):
+        await self.delivery.recover()
+        async with running(self.delivery.run), running(self.errands.run):
             yield
 
     async def take(self, callback: Callback) -> None:
         def work(tx: Transaction) -> None:
-            self.dispatcher.intake.take(tx, callback)
+            self.delivery.queue.take(tx, callback)
 
         await self.store.transact(work)
 
@@ -195,7 +195,7 @@ async def test_what_comes_of_something_due_is_done_on_the_way_as_well() -> None:
     assert bench.sent == [("/at-once", NOW + DAY), ("/an-hour-later", NOW + DAY + HOUR)]
 
 
-async def test_the_dispatchers_sweep_is_no_reason_to_stop_on_the_way() -> None:
+async def test_the_minutes_sweep_is_no_reason_to_stop_on_the_way() -> None:
     told = list[timedelta]()
     clock = VirtualClock(FakeClock(), keep=told.append)
     bench = Bench(await a_store(to("/", 1, NOW + DAY)), clock=clock)
@@ -249,7 +249,7 @@ async def test_time_stands_still_until_an_ending_is_durable() -> None:
         gate.set()
         await bench.steps.reach("sent")
         await all_has_run()
-        assert not bench.dispatcher.is_still
+        assert not bench.delivery.is_still
         assert (bench.clock.now(), task.done()) == (NOW + HOUR, False)
         store.may_tell.set()
     assert bench.clock.now() == NOW + DAY
@@ -328,7 +328,7 @@ class SurprisingErrands(Errands):
 async def test_what_comes_while_it_is_asked_what_is_due_is_done_before_time_passes() -> None:
     bench = Bench(await a_store())
     errands = SurprisingErrands(bench.clock)
-    timelapse = Timelapse(bench.clock, (errands, bench.dispatcher))
+    timelapse = Timelapse(bench.clock, (errands, bench.delivery))
     async with bench.running(), running(errands.run):
         await all_has_run()
         errands.surprise = lambda: bench.take(to("/", 1, NOW))

@@ -3,7 +3,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.listener.answers import FailFirst
 from ringback.listener.heard import Heard
 from ringback.listener.reception import Orders, Reception

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from ringback.core.method import Method
-from ringback.core.source import Source
+from ringback.core.callback_url import Method
+from ringback.core.policy.source_policy import Source
 from ringback.listener.answers import Answer, FailFirst
 from ringback.listener.forwarding import Forwarded
 from ringback.listener.heard import Heard

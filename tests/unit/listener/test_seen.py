@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.listener.seen import Seen, SeenTokens
 from tests.fakes import NOW
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.migration.applying import Ended, Gate, Move, News
 from ringback.migration.journal import Journal, journal_of
 from ringback.migration.plan import Plan, make_plan

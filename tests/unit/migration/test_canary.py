@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.migration.canary import Look, look_at
 from ringback.migration.record import Edit, Place
 from ringback.ports import Totals

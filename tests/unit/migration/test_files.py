@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from ringback.core.callback_url import Method
 from ringback.core.errors import Unusable
-from ringback.core.method import Method
-from ringback.core.retargeting import retargeted
-from ringback.core.source import Source
+from ringback.core.policy.source_override import override_source
+from ringback.core.policy.source_policy import Source
 from ringback.migration.record import Edit, Ending, Entry
 from ringback.migration.records.files import FilesRecord
 
@@ -23,7 +23,7 @@ def entries(record: FilesRecord) -> Sequence[Entry]:
 
 def edits(record: FilesRecord) -> list[Edit]:
     return [
-        Edit(entry.place, entry.url, retargeted(entry.url, Source.KORE), entry.method)
+        Edit(entry.place, entry.url, override_source(entry.url, Source.KORE), entry.method)
         for entry in entries(record)
         if not entry.fixed
     ]

@@ -1,6 +1,6 @@
 import pytest
 
-from ringback.core.source import NOTICE, Hold, Policy, Source
+from ringback.core.policy.source_policy import NOTICE, Hold, Policy, Source
 from ringback.migration.inventory import Line, inventory
 from ringback.migration.record import Entry, Place
 from tests.unit.migration.records import ACCOUNT

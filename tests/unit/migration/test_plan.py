@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ringback.core.errors import Unusable
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.migration.plan import Plan, make_plan
 from ringback.migration.record import Entry, Place
 from ringback.migration.selecting import Selection

@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.core.retargeting import retargeted
-from ringback.core.source import NOTICE, Hold, Policy, Source
+from ringback.core.policy.source_override import override_source
+from ringback.core.policy.source_policy import NOTICE, Hold, Policy, Source
 from ringback.migration.record import Edit, Place
 from ringback.migration.way_back import in_vain, way_back
 
@@ -12,7 +12,7 @@ BETWEEN, AFTER = datetime(2024, 10, 16, tzinfo=UTC), datetime(2024, 11, 2, tzinf
 
 def edits(*urls: str) -> list[Edit]:
     return [
-        Edit(Place(str(at), "AC1"), url, retargeted(url, Source.KORE))
+        Edit(Place(str(at), "AC1"), url, override_source(url, Source.KORE))
         for at, url in enumerate(urls)
     ]
 

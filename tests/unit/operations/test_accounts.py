@@ -9,7 +9,6 @@ from ringback.core.account import AccountStatus
 from ringback.core.errors import Invalid, NotFound
 from ringback.core.schedule import PERSISTENT, Schedule
 from ringback.core.webhook_secret import NO_SECRETS
-from ringback.engine.keyring import Keyring
 from ringback.operations.accounts import (
     NewAccount,
     create_account,
@@ -20,8 +19,8 @@ from ringback.operations.accounts import (
 )
 from ringback.operations.sign_in import sign_in
 from ringback.ports import Chance
-from ringback.stores.memory import MemoryTransaction
-from tests.fakes import NOW, SeededChance
+from tests.fakes import NOW, SeededChance, a_moment
+from tests.memory_store import MemoryTransaction
 
 CHANCE = SeededChance()
 
@@ -35,7 +34,7 @@ def create(
     parent_sid: str | None = None,
 ) -> NewAccount:
     return create_account(
-        tx, name=name, schedule=schedule, now=NOW, chance=chance, parent_sid=parent_sid
+        tx, name=name, schedule=schedule, moment=a_moment(chance=chance), parent_sid=parent_sid
     )
 
 
@@ -130,7 +129,9 @@ def test_a_subaccount_has_no_subaccounts() -> None:
 def test_an_account_as_kore_makes_it_has_no_webhook_secret_and_no_key() -> None:
     tx = MemoryTransaction()
     parent = create(tx).account
-    made = create_bare_account(tx, name="Acme", now=NOW, chance=CHANCE, parent_sid=parent.sid)
+    made = create_bare_account(
+        tx, name="Acme", moment=a_moment(chance=CHANCE), parent_sid=parent.sid
+    )
     assert tx.accounts.get(made.sid) == made
     assert made.webhook_secrets == NO_SECRETS
     assert tx.accounts.keys_of(made.sid) == []
@@ -140,9 +141,9 @@ def test_an_account_as_kore_makes_it_has_no_webhook_secret_and_no_key() -> None:
 def test_such_an_account_is_refused_what_any_other_is() -> None:
     tx = MemoryTransaction()
     with pytest.raises(Invalid, match="1 to 64 printable characters"):
-        create_bare_account(tx, name="", now=NOW, chance=CHANCE)
+        create_bare_account(tx, name="", moment=a_moment())
     with pytest.raises(Invalid, match="there is no account 'AC0' to be the parent"):
-        create_bare_account(tx, name="Acme", now=NOW, chance=CHANCE, parent_sid="AC0")
+        create_bare_account(tx, name="Acme", moment=a_moment(chance=CHANCE), parent_sid="AC0")
     assert list_accounts(tx) == []
 
 
@@ -171,11 +172,11 @@ def test_an_account_is_suspended_and_active_again_each_time_a_newer_state() -> N
     tx = MemoryTransaction()
     account = create(tx).account
     for revision, status in enumerate((AccountStatus.SUSPENDED, AccountStatus.ACTIVE), start=1):
-        changed = set_status(tx, account.kore_id, status, Keyring())
+        changed = set_status(tx, account.kore_id, status, a_moment())
         assert changed == replace(account, status=status, revision=revision)
         assert tx.accounts.get(account.sid) == changed
 
 
 def test_an_account_that_is_not_there_cant_be_suspended() -> None:
     with pytest.raises(NotFound):
-        set_status(MemoryTransaction(), "AC0", AccountStatus.SUSPENDED, Keyring())
+        set_status(MemoryTransaction(), "AC0", AccountStatus.SUSPENDED, a_moment())

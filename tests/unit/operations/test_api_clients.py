@@ -8,7 +8,6 @@ from ringback.core.account import AccountStatus
 from ringback.core.api_client import LIFETIMES, Area, ClientType
 from ringback.core.errors import Forbidden, Invalid, NotFound, NotSignedIn
 from ringback.core.kore_ids import KoreKind, is_kore_id
-from ringback.engine.keyring import Keyring
 from ringback.operations.accounts import set_status
 from ringback.operations.api_clients import (
     NewClient,
@@ -17,8 +16,8 @@ from ringback.operations.api_clients import (
     fetch_client,
     sign_in_client,
 )
-from ringback.stores.memory import MemoryTransaction
-from tests.fakes import ACCOUNT_SID, NOW, SeededChance, an_account
+from tests.fakes import ACCOUNT_SID, NOW, a_moment, an_account
+from tests.memory_store import MemoryTransaction
 
 THEIRS = "AC" + "f" * 32
 
@@ -40,8 +39,7 @@ def create(
         name,
         type=ClientType.STANDARD,
         products=[Area.SUPER_SIM],
-        now=NOW,
-        chance=SeededChance(),
+        moment=a_moment(),
         lifetime=lifetime,
         locked=True,
     )
@@ -77,7 +75,7 @@ def test_wrong_credentials_are_told_the_same_whatever_is_wrong(tx: MemoryTransac
 
 def test_a_client_of_a_suspended_account_is_told_so(tx: MemoryTransaction) -> None:
     made = create(tx)
-    set_status(tx, ACCOUNT_SID, AccountStatus.SUSPENDED, Keyring())
+    set_status(tx, ACCOUNT_SID, AccountStatus.SUSPENDED, a_moment())
     with pytest.raises(Forbidden, match=f"account {ACCOUNT_SID} is suspended"):
         sign_in_client(tx, made.client.sid, made.secret)
     with pytest.raises(NotSignedIn):

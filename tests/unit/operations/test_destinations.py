@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.operations.destinations import MOST, Destination, destinations_of, named
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, a_callback, a_fleet, an_account
+from tests.memory_store import MemoryTransaction
 from tests.wireless_fakes import a_listener, a_wireless_sim
 
 THEIRS = "AC" + "f" * 32

@@ -7,8 +7,8 @@ import pytest
 from ringback.core.metering import INSTANT
 from ringback.core.supersim.usage import DataSession
 from ringback.operations.metering import add_burst, end_flows, end_when_used, used_since
-from ringback.stores.memory.records import MemoryFlows
 from tests.fakes import NOW, SIM_SID
+from tests.memory_store.records import MemoryFlows
 from tests.unit.core.builders import a_session
 
 HOUR = timedelta(hours=1)

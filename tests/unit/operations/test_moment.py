@@ -5,16 +5,17 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.scenario import NORMAL, SCENARIOS, Step
 from ringback.core.sids import Kind
 from ringback.core.sim_updated import SimUpdated
 from ringback.core.simulation import Simulation
-from ringback.core.task import Task
-from ringback.stores.memory import MemoryTransaction
+from ringback.core.supersim.sim import Sim
+from ringback.core.task import Errand, Task
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_moment, a_sim
 from tests.intakes import KeepingIntake
+from tests.memory_store import MemoryTransaction
+from tests.unit.core.builders import an_esim_profile, an_sms
 from tests.wireless_fakes import a_wireless_sim
 
 FOR_SIM, BY_NAME, SET_FOR_SIM, FOR_ACCOUNT, SET_FOR_ACCOUNT, SET_FOR_ALL = (
@@ -62,10 +63,28 @@ def test_without_a_url_nothing_is_told() -> None:
 @pytest.mark.parametrize(("name", "times"), [("normal", 1), ("slow", 20)])
 def test_a_step_takes_as_long_as_steps_take_in_its_scenario(name: str, times: int) -> None:
     tx = MemoryTransaction()
-    a_moment().begin_step(tx, Step.SEND_SMS, "HC1", ACCOUNT_SID, SCENARIOS[name])
+    a_moment().begin_step(tx, Step.SEND_SMS, an_sms(), a_sim(unique_name=f"meter+{name}"))
     assert tx.tasks.due(datetime.max.replace(tzinfo=NOW.tzinfo), limit=9) == [
-        Task(Step.SEND_SMS, "HC1", ACCOUNT_SID, NOW + times * TAKES)
+        Task(Step.SEND_SMS, an_sms().sid, ACCOUNT_SID, NOW + times * TAKES)
     ]
+
+
+def test_a_step_of_no_sim_takes_as_long_as_in_its_accounts_scenario() -> None:
+    tx = MemoryTransaction()
+    tx.scenarios.put(ACCOUNT_SID, "slow")
+    a_moment().begin_step(tx, Step.RESERVE_PROFILE, an_esim_profile(), None)
+    assert tx.tasks.due_of(an_esim_profile().sid, Step.RESERVE_PROFILE) == NOW + 20 * TAKES
+
+
+@pytest.mark.parametrize("sim", [None, a_sim(unique_name="meter+slow")])
+def test_the_network_takes_a_step_in_the_scenario_of_the_sim_or_else_of_the_account(
+    sim: Sim | None,
+) -> None:
+    tx, task = MemoryTransaction(), Task(Step.SEND_SMS, an_sms().sid, ACCOUNT_SID, NOW)
+    tx.scenarios.put(ACCOUNT_SID, "sms-fails")
+    errand = a_moment().errand(tx, task, an_sms(), sim)
+    scenario = SCENARIOS["sms-fails" if sim is None else "slow"]
+    assert errand == Errand(Step.SEND_SMS, scenario, an_sms(), sim)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +99,7 @@ def test_a_step_waits_for_the_network_as_its_scenario_has_it(
     name: str, step: Step, wait: timedelta
 ) -> None:
     tx = MemoryTransaction()
-    a_moment().begin_step(tx, step, SIM_SID, ACCOUNT_SID, SCENARIOS[name])
+    a_moment().begin_step(tx, step, a_sim(), a_sim(unique_name=f"meter+{name}"))
     assert tx.tasks.due_of(SIM_SID, step) == NOW + TAKES + wait
 
 
@@ -122,9 +141,9 @@ def test_a_sim_of_either_product_has_the_scenario_that_its_name_asks_for() -> No
 def test_of_all_scenarios_of_an_account_the_chosen_one_is_in_force() -> None:
     tx = MemoryTransaction()
     moment = a_moment(simulation=Simulation(TAKES, scenarios={ACCOUNT_SID: SET_FOR_ACCOUNT}))
-    assert moment.scenario_of_account(tx, ACCOUNT_SID) == SET_FOR_ACCOUNT
+    assert moment.in_force_for_account(tx, ACCOUNT_SID).scenario == SET_FOR_ACCOUNT
     tx.scenarios.put(ACCOUNT_SID, FOR_ACCOUNT.name)
-    assert moment.scenario_of_account(tx, ACCOUNT_SID) == FOR_ACCOUNT
+    assert moment.in_force_for_account(tx, ACCOUNT_SID).scenario == FOR_ACCOUNT
 
 
 def test_a_choice_that_an_older_version_knew_is_none() -> None:

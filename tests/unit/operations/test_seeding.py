@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from ringback.core.scenario import Step
-from ringback.core.supersim.billing import PeriodType
 from ringback.core.supersim.sim import SimStatus
+from ringback.core.supersim.usage import PeriodType
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.api_keys import create_key
 from ringback.operations.seeding import Seed, find_or_seed
@@ -19,7 +19,6 @@ from ringback.operations.wireless import sims as wireless_sims
 from ringback.operations.wireless.rate_plans import fetch_rate_plan
 from ringback.operations.wireless.seeding import SIM_SID as WIRELESS_SIM_SID
 from ringback.ports import Window
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import (
     ACCOUNT_SID,
     NOW,
@@ -29,6 +28,7 @@ from tests.fakes import (
     an_account,
     an_api_key,
 )
+from tests.memory_store import MemoryTransaction
 
 
 def seed(
@@ -126,7 +126,7 @@ def test_a_known_key_that_opens_nothing_here_is_known_no_longer(wrong: str) -> N
 def test_keys_of_other_names_are_left_alone() -> None:
     tx = MemoryTransaction()
     seed(tx, chance=1)
-    own = create_key(tx, ACCOUNT_SID, "mine", now=NOW, chance=SeededChance(3))
+    own = create_key(tx, ACCOUNT_SID, "mine", a_moment(chance=SeededChance(3)))
     again = seed(tx, chance=2)
     assert tx.accounts.keys_of(ACCOUNT_SID) == [own.key, again.api_key.key]
 

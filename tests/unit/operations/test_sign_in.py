@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from ringback.core.account import AccountStatus
-from ringback.core.caller import OPERATOR
+from ringback.core.api_client import OPERATOR
 from ringback.core.errors import Forbidden, NotSignedIn
 from ringback.operations.sign_in import sign_in
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, an_account, an_api_key
+from tests.memory_store import MemoryTransaction
 
 KEY_SECRET = "made-up-key-secret"
 KEY = an_api_key(secret=KEY_SECRET)

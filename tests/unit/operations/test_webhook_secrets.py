@@ -11,8 +11,8 @@ from ringback.core.kore_ids import KoreKind, is_kore_id
 from ringback.core.webhook_secret import SecretStatus
 from ringback.engine.keyring import Keyring
 from ringback.operations.webhook_secrets import Held, change_secret, create_secret
-from ringback.stores.memory import MemoryTransaction
-from tests.fakes import ACCOUNT_SID, KORE_SECRET, NOW, SeededChance, an_account
+from tests.fakes import ACCOUNT_SID, KORE_SECRET, NOW, SeededChance, a_moment, an_account
+from tests.memory_store import MemoryTransaction
 
 ACTIVE, PENDING = SecretStatus.ACTIVE, SecretStatus.PENDING
 LATER = NOW + timedelta(hours=1)
@@ -32,9 +32,8 @@ class Ours:
         return self.tx.accounts.accounts[ACCOUNT_SID]
 
     def create(self, name: str = "next") -> Held:
-        return create_secret(
-            self.tx, self.account, name, now=NOW, chance=self.chance, keyring=self.keyring
-        )
+        moment = a_moment(chance=self.chance, keyring=self.keyring)
+        return create_secret(self.tx, self.account, name, moment)
 
     def change(
         self, secret_id: str, *, name: str | None = None, status: SecretStatus | None = None
@@ -45,8 +44,7 @@ class Ours:
             secret_id,
             name=name,
             status=status,
-            now=LATER,
-            keyring=self.keyring,
+            moment=a_moment(now=LATER, keyring=self.keyring),
         )
 
     @property

@@ -5,15 +5,14 @@ from ipaddress import IPv4Network
 from typing import Final
 
 from ringback.core.callback import Callback
-from ringback.core.errand import Errand
 from ringback.core.scenario import Ending, Step
 from ringback.core.simulation import Simulation
-from ringback.core.task import Later
-from ringback.operations.life import Life
+from ringback.core.task import BeginResult, Errand, Later, Task
 from ringback.operations.moment import Moment
+from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import CallbackFilter, Window
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, TAKES, SeededChance, a_moment, an_account
+from tests.memory_store import MemoryTransaction
 
 INSTANT: Final = timedelta(microseconds=1)
 DAY: Final = timedelta(days=1)
@@ -44,16 +43,21 @@ class TimedWorld:
 
     def step(self) -> None:
         """Have done what is due now, all at a time, as the loop does it."""
-        life = Life(self.moment)
         due = self.tx.tasks.due(self.now, limit=100)
-        begun = [(task, life.begin(self.tx, task)) for task in due]
+        begun = [(task, self.begin_task(task)) for task in due]
         for task, errand in begun:
             if isinstance(errand, Later):
                 self.tx.tasks.put(task._replace(due=errand.until))
                 continue
             ending = self._carried_out(errand) if isinstance(errand, Errand) else errand
             if self.tx.tasks.take(task) and ending is not None:
-                life.end(self.tx, task, ending)
+                self.end_task(task, ending)
+
+    def begin_task(self, task: Task) -> BeginResult:
+        return TASK_HANDLERS[task.step].begin(self.tx, task, self.moment())
+
+    def end_task(self, task: Task, ending: Ending) -> None:
+        TASK_HANDLERS[task.step].end(self.tx, task, ending, self.moment())
 
     def callbacks(self) -> list[Callback]:
         """Return the callbacks that were made, in their order."""

@@ -9,12 +9,12 @@ from typing import Final
 from ringback.core.addresses import ANYWHERE
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.guard import Guard
-from ringback.core.source import Source
-from ringback.engine.network import SystemNetwork
-from ringback.engine.pool import KeepAlive
-from ringback.engine.sender import Sender
+from ringback.core.policy.source_policy import Source
 from ringback.engine.system import SystemClock, stopwatch
-from ringback.engine.tls import Tls
+from ringback.http_client.connection_pool import KeepAliveLimits
+from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.tls import ClientTls
 from ringback.listener.answers import Answer
 from ringback.listener.server import Server
 from ringback.probe.answers import Answer as ProbeAnswer
@@ -96,15 +96,15 @@ async def probed(
     times: Times = TIMES,
     read_counter: Read | None = None,
     restart: Restart | None = None,
-    tls: Tls | None = None,
+    tls: ClientTls | None = None,
 ) -> Report:
     """Probe the receiver at a URL."""
-    tls = tls or Tls()
-    sender = Sender(
+    tls = tls or ClientTls()
+    sender = HttpSender(
         stopwatch=stopwatch,
         guard=Guard(ANYWHERE),
         network=SystemNetwork(tls),
-        keep_alive=KeepAlive(per_peer=0),
+        keep_alive=KeepAliveLimits(per_peer=0),
     )
     try:
         return await probe(

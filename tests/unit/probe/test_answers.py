@@ -1,7 +1,6 @@
-from ringback.core.callback import Exchange, RecordedResponse, Timings
 from ringback.core.callback_url import CallbackUrl
+from ringback.core.http_exchange import Exchange, OutgoingRequest, RecordedResponse, Timings
 from ringback.core.outcome import Delivered, Failure, Refused, Unreachable
-from ringback.core.rendering import OutgoingRequest
 from ringback.probe.answers import Answer, hiding, shown
 
 PLAIN = (("Content-Type", "text/plain; charset=utf-8"),)

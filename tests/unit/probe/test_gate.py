@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from ringback.core.addresses import ANYWHERE
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.connection import Limits
 from ringback.core.guard import Guard
 from ringback.core.infrastructure import (
@@ -16,12 +16,11 @@ from ringback.core.infrastructure import (
     Infrastructure,
     Sources,
 )
-from ringback.core.method import Method
+from ringback.core.policy.source_policy import Source, SourceName
 from ringback.core.signature import sign_as_standard_webhooks
-from ringback.core.source import Source, SourceName
 from ringback.core.tokens import TokenScheme
-from ringback.engine.sender import Sender
 from ringback.engine.system import stopwatch
+from ringback.http_client.http_sender import HttpSender
 from ringback.listener.answers import Answer
 from ringback.ports import Chance
 from ringback.probe.gate import gate
@@ -34,15 +33,15 @@ BOTH_SOURCES = [Source.TWILIO, Source.KORE]
 
 
 @pytest.fixture
-async def sender() -> AsyncGenerator[Sender]:
-    sender = Sender(stopwatch=stopwatch, guard=Guard(ANYWHERE))
+async def sender() -> AsyncGenerator[HttpSender]:
+    sender = HttpSender(stopwatch=stopwatch, guard=Guard(ANYWHERE))
     yield sender
     await sender.close()
 
 
 async def gated(
     url: str,
-    sender: Sender | RecordingTransport,
+    sender: HttpSender | RecordingTransport,
     *,
     source: SourceName = Source.KORE,
     method: Method = Method.POST,
@@ -67,7 +66,7 @@ async def gated(
 @pytest.mark.parametrize("source", BOTH_SOURCES)
 @pytest.mark.parametrize("method", [Method.POST, Method.GET])
 async def test_a_right_receiver_is_let_through(
-    sender: Sender, source: Source, method: Method
+    sender: HttpSender, source: Source, method: Method
 ) -> None:
     async with served(lambda url: right(url, Counter()), "/hook?tenant=7") as url:
         assert await gated(url, sender, source=source, method=method) is None
@@ -112,13 +111,13 @@ def always(status: int) -> Handle:
     ],
 )
 async def test_a_receiver_that_is_not_ready_is_told_why(
-    handle: Handle, why: str, sender: Sender
+    handle: Handle, why: str, sender: HttpSender
 ) -> None:
     async with served(lambda _: handle) as url:
         assert await gated(url, sender) == why
 
 
-async def test_a_forgery_that_is_answered_with_a_5xx_is_not_refused(sender: Sender) -> None:
+async def test_a_forgery_that_is_answered_with_a_5xx_is_not_refused(sender: HttpSender) -> None:
     def make(url: str) -> Handle:
         handle = right(url, Counter())
 
@@ -145,7 +144,7 @@ async def test_an_account_without_a_secret_signs_nothing_that_could_be_forged() 
     ("takes_unsigned", "why"), [(False, None), (True, "it accepts a request without a signature")]
 )
 async def test_a_source_of_the_settings_is_looked_at_in_its_own_way(
-    takes_unsigned: bool, why: str | None, sender: Sender
+    takes_unsigned: bool, why: str | None, sender: HttpSender
 ) -> None:
     headers = ("Host: {host}", "Content-Length: {length}", "webhook-id: {token}")
     headers += ("webhook-timestamp: {timestamp}", "webhook-signature: {signature}")
@@ -168,7 +167,7 @@ async def test_a_source_of_the_settings_is_looked_at_in_its_own_way(
         assert await gated(url, sender, source=name, sources={name: third}) == why
 
 
-async def test_many_are_looked_at_side_by_side(sender: Sender) -> None:
+async def test_many_are_looked_at_side_by_side(sender: HttpSender) -> None:
     chance = SeededChance()
     async with served(lambda url: right(url, Counter())) as url:
         found = await asyncio.gather(*(gated(url, sender, chance=chance) for _ in range(50)))

@@ -3,7 +3,7 @@
 import pytest
 
 from ringback.core.outcome import Failure
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.probe.answers import Answer
 from ringback.probe.faults import Fault
 from ringback.probe.findings import Effect, Uncounted, Verdict

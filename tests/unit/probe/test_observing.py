@@ -5,8 +5,8 @@ import pytest
 from ringback.core.addresses import ANYWHERE
 from ringback.core.errors import InvalidCallbackUrl, Unusable
 from ringback.core.guard import Guard
-from ringback.engine.sender import Sender
 from ringback.engine.system import stopwatch
+from ringback.http_client.http_sender import HttpSender
 from ringback.probe.commands import carry_out
 from ringback.probe.observing import Observer, counter_of, read_count
 from tests.fakes import RecordingTransport
@@ -33,7 +33,7 @@ async def test_a_counter_is_read_over_http() -> None:
         b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
     ]
     async with RecordingReceiver(*replies) as receiver:
-        sender = Sender(stopwatch=stopwatch, guard=Guard(ANYWHERE))
+        sender = HttpSender(stopwatch=stopwatch, guard=Guard(ANYWHERE))
         read = counter_of(receiver.url("/count?key=s3cret", host="u:p@127.0.0.1"), sender)
         assert await read() == 5
         with pytest.raises(Unusable, match="404") as refusal:

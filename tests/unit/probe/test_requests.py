@@ -2,10 +2,9 @@
 
 import pytest
 
-from ringback.core.events import Event
-from ringback.core.method import Method
-from ringback.core.payload import PARAMETERS
-from ringback.core.source import Source
+from ringback.core.callback_url import Method
+from ringback.core.payload import PARAMETERS, Event
+from ringback.core.policy.source_policy import Source
 from ringback.probe.cases import CASES, Case, Forged, Forgery, Good
 from ringback.probe.forging import forge
 from ringback.probe.payloads import KINDS, UNUSUAL, About, Payload, told

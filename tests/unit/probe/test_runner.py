@@ -8,8 +8,8 @@ import pytest
 import trustme
 
 from ringback.core.errors import Unusable
-from ringback.core.source import Source
-from ringback.engine.tls import Tls
+from ringback.core.policy.source_policy import Source
+from ringback.http_client.tls import ClientTls
 from ringback.listener.answers import Answer
 from ringback.probe.cases import CASES, Good
 from ringback.probe.findings import Verdict
@@ -411,7 +411,9 @@ async def test_certificates_are_verified(tmp_path: Path) -> None:
         with pytest.raises(NotReached, match="--extra-ca-file"):
             await probed(receiver.url(), cases=cases)
         assert receiver.requests == []
-        report = await probed(receiver.url(), cases=cases, tls=Tls(ca_files=[tmp_path / "ca.pem"]))
+        report = await probed(
+            receiver.url(), cases=cases, tls=ClientTls(ca_files=[tmp_path / "ca.pem"])
+        )
     assert report.count(Verdict.NOT_OBSERVED) == 3
     assert len(receiver.requests) == 1 + 2 + 4 + 2
 

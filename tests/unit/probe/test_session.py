@@ -7,12 +7,12 @@ import pytest
 
 from ringback.core.addresses import ANYWHERE
 from ringback.core.guard import Guard
+from ringback.core.http_exchange import OutgoingRequest
 from ringback.core.outcome import Failure
-from ringback.core.rendering import OutgoingRequest
-from ringback.core.source import Source
-from ringback.engine.sender import Sender
+from ringback.core.policy.source_policy import Source
 from ringback.engine.system import SystemClock, stopwatch
-from ringback.engine.tls import Tls
+from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.tls import ClientTls
 from ringback.probe.answers import hiding
 from ringback.probe.session import Means, Session, Stopped, Times
 from tests.receivers import (
@@ -31,16 +31,16 @@ BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
 
 
 @pytest.fixture
-async def sender() -> AsyncGenerator[Sender]:
-    sender = Sender(stopwatch=stopwatch, guard=Guard(ANYWHERE))
+async def sender() -> AsyncGenerator[HttpSender]:
+    sender = HttpSender(stopwatch=stopwatch, guard=Guard(ANYWHERE))
     yield sender
     await sender.close()
 
 
 def session(
-    sender: Sender, *, request: float = 5.0, whole: float = 85.0, answer: float = 5.0
+    sender: HttpSender, *, request: float = 5.0, whole: float = 85.0, answer: float = 5.0
 ) -> Session:
-    means = Means(sender, Tls(), SystemClock(), stopwatch)
+    means = Means(sender, ClientTls(), SystemClock(), stopwatch)
     return Session(means, Times(request=request, whole=whole, answer=answer), hiding([]))
 
 
@@ -48,21 +48,21 @@ def request_to(url: str) -> OutgoingRequest:
     return requests_to(url).request(Source.KORE)
 
 
-async def test_a_request_is_sent_again_as_long_as_that_is_asked_for(sender: Sender) -> None:
+async def test_a_request_is_sent_again_as_long_as_that_is_asked_for(sender: HttpSender) -> None:
     async with RecordingReceiver(UNAVAILABLE, close_without_answer) as receiver:
         answers = await session(sender).until_accepted(request_to(receiver.url()))
         assert [answer.status for answer in answers] == [503, None, 200]
         assert len({request.raw for request in receiver.requests}) == 1
 
 
-async def test_a_refusal_is_not_asked_for_twice(sender: Sender) -> None:
+async def test_a_refusal_is_not_asked_for_twice(sender: HttpSender) -> None:
     refusal = b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"
     async with RecordingReceiver(refusal) as receiver:
         answers = await session(sender).until_accepted(request_to(receiver.url()))
         assert [answer.status for answer in answers] == [403]
 
 
-async def test_who_hangs_up_leaves_before_the_answer(sender: Sender) -> None:
+async def test_who_hangs_up_leaves_before_the_answer(sender: HttpSender) -> None:
     async with RecordingReceiver(hang := Hang()) as receiver:
         await session(sender).hang_up(request_to(receiver.url()))
         [request] = await receiver.wait_for(1)
@@ -71,7 +71,7 @@ async def test_who_hangs_up_leaves_before_the_answer(sender: Sender) -> None:
     assert request.body.startswith(b"ApiVersion=v1")
 
 
-async def test_a_connection_drops_at_the_first_byte_of_the_answer(sender: Sender) -> None:
+async def test_a_connection_drops_at_the_first_byte_of_the_answer(sender: HttpSender) -> None:
     broken = asyncio.Event()
 
     async def one_byte(writer: asyncio.StreamWriter) -> None:
@@ -85,7 +85,7 @@ async def test_a_connection_drops_at_the_first_byte_of_the_answer(sender: Sender
         await receiver.wait_for_ended(1)
 
 
-async def test_an_answer_that_does_not_come_is_no_reason_to_stay(sender: Sender) -> None:
+async def test_an_answer_that_does_not_come_is_no_reason_to_stay(sender: HttpSender) -> None:
     async with RecordingReceiver(hang := Hang(), reset) as receiver:
         url = receiver.url()
         for _ in range(2):
@@ -111,7 +111,7 @@ async def test_an_answer_that_does_not_come_is_no_reason_to_stay(sender: Sender)
     ],
 )
 async def test_each_copy_that_is_sent_at_once_has_an_ending_of_its_own(
-    reply: bytes, status: int | None, failure: Failure | None, sender: Sender
+    reply: bytes, status: int | None, failure: Failure | None, sender: HttpSender
 ) -> None:
     async with RecordingReceiver(reply) as receiver:
         answers = await session(sender, request=0.2).send_at_once(
@@ -121,7 +121,7 @@ async def test_each_copy_that_is_sent_at_once_has_an_ending_of_its_own(
     assert endings == {(200, None), (status, failure)}
 
 
-async def test_nobody_to_send_copies_to_is_an_ending(sender: Sender) -> None:
+async def test_nobody_to_send_copies_to_is_an_ending(sender: HttpSender) -> None:
     async with RecordingReceiver() as receiver:
         url = receiver.url()
     answers = await session(sender).send_at_once(request_to(url), copies=2)
@@ -129,13 +129,13 @@ async def test_nobody_to_send_copies_to_is_an_ending(sender: Sender) -> None:
     assert answers[0].words == "no connection: Connection refused"
 
 
-async def test_who_starts_anew_is_waited_for(sender: Sender) -> None:
+async def test_who_starts_anew_is_waited_for(sender: HttpSender) -> None:
     async with RecordingReceiver(close_without_answer, BAD_GATEWAY) as receiver:
         assert await session(sender).until_it_is_up(lambda: request_to(receiver.url()))
         assert len(receiver.requests) == 3
 
 
-async def test_who_never_comes_back_is_not_waited_for_beyond_the_end(sender: Sender) -> None:
+async def test_who_never_comes_back_is_not_waited_for_beyond_the_end(sender: HttpSender) -> None:
     async with RecordingReceiver() as receiver:
         url = receiver.url()
     with pytest.raises(Stopped, match=r"the probe ended after 0\.2 s"):
@@ -143,7 +143,7 @@ async def test_who_never_comes_back_is_not_waited_for_beyond_the_end(sender: Sen
 
 
 async def test_four_silences_in_a_row_end_a_run_and_an_answer_between_does_not(
-    sender: Sender,
+    sender: HttpSender,
 ) -> None:
     replies = [Hang(), Hang(), Hang(), OK, Hang(), Hang(), Hang(), Hang()]
     async with RecordingReceiver(*replies) as receiver:
@@ -155,7 +155,7 @@ async def test_four_silences_in_a_row_end_a_run_and_an_answer_between_does_not(
         assert len(receiver.requests) == len(replies)
 
 
-async def test_four_late_answers_in_a_row_end_a_run(sender: Sender) -> None:
+async def test_four_late_answers_in_a_row_end_a_run(sender: HttpSender) -> None:
     async with RecordingReceiver() as receiver:
         run, request = session(sender, answer=0.0), request_to(receiver.url())
         for _ in range(4):

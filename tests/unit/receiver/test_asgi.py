@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ringback.core.method import Method
-from ringback.core.rendering import OutgoingRequest
-from ringback.core.source import Source
+from ringback.core.callback_url import Method
+from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.policy.source_policy import Source
 from ringback.receiver import Callback, MemorySeen, Receiver
 from ringback.receiver.asgi import CallbackApp, request_of
 from tests.fakes import AUTH_TOKEN, KORE_SECRET

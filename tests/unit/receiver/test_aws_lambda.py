@@ -6,8 +6,8 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from ringback.core.method import Method
-from ringback.core.source import Source
+from ringback.core.callback_url import Method
+from ringback.core.policy.source_policy import Source
 from ringback.receiver import Callback, MemorySeen, Receiver
 from ringback.receiver.aws_lambda import lambda_handler, request_of
 from tests.fakes import AUTH_TOKEN, KORE_SECRET

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver import Callback, ReceivedRequest
 from ringback.receiver.callback import read_date
 from ringback.receiver.events import TestEvent, UnknownEvent

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.receiver import (
     Accepted,
     Answer,

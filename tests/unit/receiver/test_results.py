@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver import (
     Accepted,
     Answer,

@@ -8,9 +8,9 @@ from wsgiref.validate import validator
 
 import pytest
 
-from ringback.core.method import Method
-from ringback.core.rendering import OutgoingRequest
-from ringback.core.source import Source
+from ringback.core.callback_url import Method
+from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.policy.source_policy import Source
 from ringback.receiver import Callback, MemorySeen, Receiver
 from ringback.receiver.checking import ReceivedRequest
 from ringback.receiver.wsgi import BadBody, CallbackApp, request_of

@@ -7,8 +7,8 @@ import pytest
 
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Unusable
+from ringback.core.policy.source_policy import Source
 from ringback.core.shadow import MarkedByParameter, MarkedByPath, MarkedByUrl, ShadowRule
-from ringback.core.source import Source
 from ringback.settings import load
 
 FORM = (

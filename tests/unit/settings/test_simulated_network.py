@@ -10,7 +10,7 @@ import pytest
 from ringback.core.errors import Unusable
 from ringback.core.scenario import NORMAL, SCENARIOS, Scenario
 from ringback.core.simulation import EVERYONE, Simulation
-from ringback.settings import Command, load
+from ringback.settings import SettingsCommand, load
 from tests.fakes import ACCOUNT_SID, SIM_SID
 from tests.wireless_fakes import WIRELESS_SIM_SID
 
@@ -36,10 +36,13 @@ def refusal_of(path: str) -> str:
 
 @pytest.mark.parametrize(
     ("command", "devices", "data_per_day"),
-    [(Command.DEV, "127.64.0.0/10", 1_000_000), (Command.SERVE, "100.64.0.0/10", 0)],
+    [
+        (SettingsCommand.DEV, "127.64.0.0/10", 1_000_000),
+        (SettingsCommand.SERVE, "100.64.0.0/10", 0),
+    ],
 )
 def test_without_anything_said_the_simulated_network_is_normal(
-    command: Command, devices: str, data_per_day: int
+    command: SettingsCommand, devices: str, data_per_day: int
 ) -> None:
     assert load({}, {}, command=command).simulation == Simulation(
         takes=timedelta(milliseconds=500),

@@ -7,9 +7,9 @@ import pytest
 from ringback.core.egress import Direct
 from ringback.core.errors import Unusable
 from ringback.core.infrastructure import BUILT_IN, SIGNATURE_SCHEMES
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.core.tokens import TokenScheme
-from ringback.settings import Command, Settings, load
+from ringback.settings import Settings, SettingsCommand, load
 
 ACME = """\
 [sources.acme]
@@ -22,7 +22,7 @@ headers = ["User-Agent: Acme/1.0", "X-Id: {token}", "X-Signature: sha256={signat
 def loaded(tmp_path: Path, text: str) -> Settings:
     path = tmp_path / "ringback.toml"
     path.write_text(text)
-    return load({"settings": str(path)}, {}, command=Command.SERVE)
+    return load({"settings": str(path)}, {}, command=SettingsCommand.SERVE)
 
 
 def refusal_of(tmp_path: Path, text: str) -> str:

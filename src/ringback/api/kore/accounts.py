@@ -8,27 +8,20 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.changes import change
 from ringback.api.forms import Parameters, read_query
 from ringback.api.kore.documents import read_document
-from ringback.api.representation import json_answer, with_unknown
-from ringback.api.services import Services
-from ringback.api.sign_in import account_of
+from ringback.api.resource import Resource
+from ringback.api.shown import json_answer, with_unknown
 from ringback.core.account import Account
-from ringback.core.codes import PLATFORM
-from ringback.core.errors import Forbidden
-from ringback.operations.accounts import create_bare_account
-from ringback.operations.family import family_of, in_family
+from ringback.core.errors import PLATFORM, Forbidden
+from ringback.operations.accounts import create_bare_account, family_of, in_family
 from ringback.ports import Transaction
 
 _FILTER: Final = "account_id"
 
 
-class AccountResource:
+class AccountEndpoints(Resource):
     """An account and its subaccounts."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     async def create(self, request: Request) -> Response:
         """Make a subaccount: 200, as KORE answers it."""
@@ -38,19 +31,18 @@ class AccountResource:
         asked.text("description")
         if account.parent_sid is not None:
             raise Forbidden(f"{account.kore_id} is a subaccount, and has none of its own")
-        made = await change(
-            self._services,
+        made = await self.change(
             lambda tx, moment: create_bare_account(
-                tx, name=name, now=moment.now, chance=moment.chance, parent_sid=account.sid
+                tx, name=name, moment=moment, parent_sid=account.sid
             ),
         )
-        return with_unknown(asked.warned_of, json_answer(_show(made, {account.sid: account})))
+        return with_unknown(asked.unknown, json_answer(_show(made, {account.sid: account})))
 
     async def fetch_all(self, request: Request) -> Response:
         """Show the account and its subaccounts, or one of them."""
         query, found, family = await self._asked_for(request)
         shown = [_show(one, family) for one in found]
-        return with_unknown(query, json_answer({"accounts": shown}))
+        return with_unknown(query.unknown, json_answer({"accounts": shown}))
 
     async def mappings(self, request: Request) -> Response:
         """Say which Account SIDs belong to their ids."""
@@ -58,7 +50,7 @@ class AccountResource:
         platforms = [
             {"id": one.kore_id, "legacy_account_id": one.sid, "platform": "twilio"} for one in found
         ]
-        return with_unknown(query, json_answer({"platforms": platforms}))
+        return with_unknown(query.unknown, json_answer({"platforms": platforms}))
 
     async def _asked_for(
         self, request: Request
@@ -71,11 +63,8 @@ class AccountResource:
             family = family_of(tx, account)
             return family if wanted is None else [in_family(tx, account, wanted)], family
 
-        found, family = await self._services.store.read(work, asked_by=account.sid)
+        found, family = await self.read(account.sid, work)
         return query, found, {one.sid: one for one in family}
-
-    async def _account(self, request: Request) -> Account:
-        return await account_of(request, self._services.sign_ins)
 
 
 def _show(account: Account, family: dict[str, Account]) -> dict[str, Any]:

@@ -10,30 +10,25 @@ from typing import Any, Final, cast
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.changes import change
 from ringback.api.forms import read_query
 from ringback.api.json_bodies import Json
 from ringback.api.kore.documents import Document, missing, read_document, wrong
 from ringback.api.kore.pages import PAGING, read_page
-from ringback.api.representation import json_answer, shown_once, with_unknown
-from ringback.api.services import Services
-from ringback.api.sign_in import account_of
+from ringback.api.resource import Resource
+from ringback.api.shown import json_answer, shown_once, with_unknown
 from ringback.core.account import Account
 from ringback.core.api_client import PRODUCTS, ApiClient, Area, ClientType
-from ringback.core.codes import PLATFORM
+from ringback.core.errors import PLATFORM
+from ringback.operations.accounts import family_of, in_family
 from ringback.operations.api_clients import NewClient, create_client, fetch_client
-from ringback.operations.family import family_of, in_family
 from ringback.operations.moment import Moment
 from ringback.ports import Transaction
 
 _KNOWN: Final = ("account_id", "name", "locked", "scopes")
 
 
-class ClientResource:
+class ClientEndpoints(Resource):
     """The API clients of an account."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     async def create(self, request: Request) -> Response:
         """Make a client for products: 201, with its secret, which is shown only now."""
@@ -53,13 +48,12 @@ class ClientResource:
                 name,
                 type=ClientType.STANDARD,
                 products=products,
-                now=moment.now,
-                chance=moment.chance,
+                moment=moment,
                 locked=locked,
             )
             return made, owner
 
-        made, owner = await change(self._services, work)
+        made, owner = await self.change(work)
         return shown_once(json_answer(_show_new(made, owner), 201))
 
     async def list(self, request: Request) -> Response:
@@ -69,13 +63,11 @@ class ClientResource:
         for name in PAGING:
             query.required(name)
         wanted = query.choice("client_type", ClientType)
-        clients = await self._services.store.read(
-            lambda tx: tx.api_clients.of(account.sid), asked_by=account.sid
-        )
+        clients = await self.read(account.sid, lambda tx: tx.api_clients.of(account.sid))
         found = [client for client in clients if wanted in (None, client.type)]
         page = read_page(found, query, request)
         shown = [_show(client, account) for client in page.records]
-        return with_unknown(query, json_answer({"meta": page.meta, "clients": shown}))
+        return with_unknown(query.unknown, json_answer({"meta": page.meta, "clients": shown}))
 
     async def fetch(self, request: Request) -> Response:
         """Fetch one client, of the account or of a subaccount of it."""
@@ -87,15 +79,12 @@ class ClientResource:
             client = fetch_client(tx, sid, owners)
             return client, owners[client.account_sid]
 
-        client, owner = await self._services.store.read(work, asked_by=account.sid)
+        client, owner = await self.read(account.sid, work)
         return json_answer({"client": _show(client, owner)})
 
     async def ping(self, request: Request) -> Response:
         """Say that somebody answers; nobody has to sign in for it."""
         return json_answer({"status": "OK"})
-
-    async def _account(self, request: Request) -> Account:
-        return await account_of(request, self._services.sign_ins)
 
 
 def _products_in(asked: Document) -> list[Area]:

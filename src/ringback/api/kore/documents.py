@@ -6,10 +6,9 @@ from typing import Final
 
 from starlette.requests import Request
 
-from ringback.api.forms import MAX_BODY, Parameters
+from ringback.api.forms import MAX_BODY
 from ringback.api.json_bodies import Json, check_names, read_json
-from ringback.core.codes import PLATFORM
-from ringback.core.errors import Invalid
+from ringback.core.errors import PLATFORM, Invalid
 
 _DEEPEST: Final = 8
 
@@ -21,11 +20,6 @@ class Document:
     values: dict[str, Json]
     unknown: tuple[str, ...]
     """Names that the operation doesn't know."""
-
-    @property
-    def warned_of(self) -> Parameters:
-        """What an answer has to name as having had no effect."""
-        return Parameters({}, self.unknown, codes=PLATFORM)
 
     def text(self, name: str) -> str | None:
         """Return a text, or None where it wasn't given."""

@@ -8,15 +8,12 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.changes import change
 from ringback.api.forms import read_query
 from ringback.api.kore.documents import Document, missing, read_document, wrong
 from ringback.api.kore.pages import PAGING, read_page
-from ringback.api.representation import json_answer, shown_once, with_unknown
-from ringback.api.services import Services
-from ringback.api.sign_in import account_of
-from ringback.core.account import Account
-from ringback.core.codes import PLATFORM
+from ringback.api.resource import Resource
+from ringback.api.shown import json_answer, shown_once, with_unknown
+from ringback.core.errors import PLATFORM
 from ringback.core.webhook_secret import SecretStatus
 from ringback.operations.accounts import fetch_account
 from ringback.operations.webhook_secrets import Held, change_secret, create_secret
@@ -24,45 +21,37 @@ from ringback.operations.webhook_secrets import Held, change_secret, create_secr
 _KNOWN: Final = ("Name", "Status")
 
 
-class SecretResource:
+class SecretEndpoints(Resource):
     """The webhook secrets of an account."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     async def create(self, request: Request) -> Response:
         """Make a secret: 201, with its value, which is shown only now."""
         account = await self._account(request)
         asked = await read_document(request, _KNOWN[:1])
         name = asked.required("Name")
-        held = await change(
-            self._services,
+        held = await self.change(
             lambda tx, moment: create_secret(
                 tx,
                 fetch_account(tx, account.sid),
                 name,
-                now=moment.now,
-                chance=moment.chance,
-                keyring=moment.keyring,
+                moment,
             ),
         )
         shown = _show(held) | {"secret": held[1].value}
-        return shown_once(with_unknown(asked.warned_of, json_answer(shown, 201)))
+        return shown_once(with_unknown(asked.unknown, json_answer(shown, 201)))
 
     async def list(self, request: Request) -> Response:
         """List the secrets, the active one first."""
         account = await self._account(request)
         query = read_query(request, ("status", *PAGING), codes=PLATFORM)
         status = query.choice("status", SecretStatus)
-        current = await self._services.store.read(
-            lambda tx: fetch_account(tx, account.sid), asked_by=account.sid
-        )
+        current = await self.read(account.sid, lambda tx: fetch_account(tx, account.sid))
         found = [held for held in current.webhook_secrets.all if status in (None, held[0])]
         page = read_page(found, query, request)
         shown = {"data": list(map(_show, page.records)), "meta_data": page.meta}
-        return with_unknown(query, json_answer(shown))
+        return with_unknown(query.unknown, json_answer(shown))
 
-    async def change(self, request: Request) -> Response:
+    async def update(self, request: Request) -> Response:
         """Give a secret another name, or activate it: 200."""
         account = await self._account(request)
         asked = await read_document(request, _KNOWN)
@@ -70,22 +59,17 @@ class SecretResource:
         if name is None and status is None:
             raise missing("Name or Status")
         secret_id = request.path_params["id"]
-        held = await change(
-            self._services,
+        held = await self.change(
             lambda tx, moment: change_secret(
                 tx,
                 fetch_account(tx, account.sid),
                 secret_id,
                 name=name,
                 status=status,
-                now=moment.now,
-                keyring=moment.keyring,
+                moment=moment,
             ),
         )
-        return with_unknown(asked.warned_of, json_answer(_show(held)))
-
-    async def _account(self, request: Request) -> Account:
-        return await account_of(request, self._services.sign_ins)
+        return with_unknown(asked.unknown, json_answer(_show(held)))
 
 
 def _status_in(asked: Document) -> SecretStatus | None:

@@ -12,23 +12,19 @@ from starlette.responses import Response
 
 from ringback.api.failures import Tried
 from ringback.api.forms import read_form
-from ringback.api.representation import json_answer, shown_once, with_unknown
-from ringback.api.services import Services
+from ringback.api.resource import Resource
+from ringback.api.shown import json_answer, shown_once, with_unknown
 from ringback.api.sign_in import address_of
-from ringback.core.caller import Caller
-from ringback.core.codes import PLATFORM
-from ringback.core.errors import Invalid, NotSignedIn
+from ringback.core.api_client import Caller
+from ringback.core.errors import PLATFORM, Invalid, NotSignedIn
 from ringback.operations.api_clients import sign_in_client
 
 _GRANT: Final = "client_credentials"
 _KNOWN: Final = ("grant_type", "client_id", "client_secret")
 
 
-class TokenResource:
+class TokenEndpoints(Resource):
     """The exchange of credentials for tokens."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     async def exchange(self, request: Request) -> Response:
         """Give out a token: 200; 401 in OAuth's form for wrong credentials."""
@@ -55,4 +51,4 @@ class TokenResource:
             "token_type": "Bearer",
             "scope": " ".join(sorted(client.areas)),
         }
-        return shown_once(with_unknown(form, json_answer(answer)))
+        return shown_once(with_unknown(form.unknown, json_answer(answer)))

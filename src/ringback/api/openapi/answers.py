@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final, assert_never
 
-from ringback.api.cross_origin import CROSS_ORIGIN
+from ringback.api.cross_origin import CROSS_ORIGIN, OPEN
 from ringback.api.operation import Body, Many, Nothing, Operation
-from ringback.api.schemas import TEXT, URL, Schema, list_of, number, object_of
+from ringback.api.schemas import TEXT, URL, Schema, list_of, number, object_of, refer
 from ringback.api.shown import Shown
 
 _JSON_TYPE: Final = "application/json"
@@ -59,10 +59,10 @@ def headers() -> dict[str, Any]:
 
 def error_answers() -> dict[str, Any]:
     """Return all errors, by the names under which operations refer to them."""
-    return {str(status): error_answer(status, *CROSS_ORIGIN) for status in ERRORS}
+    return {str(status): _error_answer(status, *CROSS_ORIGIN) for status in ERRORS}
 
 
-def error_answer(status: int, *beside: str) -> dict[str, Any]:
+def _error_answer(status: int, *beside: str) -> dict[str, Any]:
     """Return an error as it is answered, with these headers beside its own."""
     own = [_HEADERS_OF_ERRORS[status]] if status in _HEADERS_OF_ERRORS else []
     described = {"description": ERRORS[status], **content_of("error")}
@@ -71,41 +71,46 @@ def error_answer(status: int, *beside: str) -> dict[str, Any]:
 
 def content_of(name: str) -> dict[str, Any]:
     """Return a body that is JSON of this schema."""
-    return {"content": {_JSON_TYPE: {"schema": {"$ref": f"#/components/schemas/{name}"}}}}
-
-
-def warned(*beside: str) -> dict[str, Any]:
-    """Return the headers of an answer that succeeds: its warnings, and these."""
-    return {"headers": _refer("Ringback-Warning", *beside)}
+    return {"content": {_JSON_TYPE: {"schema": refer(name)}}}
 
 
 def answers_of(operation: Operation) -> dict[str, Any]:
     """Return what an operation can answer, by status."""
+    is_open = operation.path.startswith(OPEN)
+    headers = _refer("Ringback-Warning", *(CROSS_ORIGIN if is_open else ()))
     good = {
-        str(status): _answer(body, operation.meaning) for status, body in operation.answers.items()
+        str(status): {"description": operation.meaning, "headers": headers, **_body(body)}
+        for status, body in operation.answers.items()
     }
     bad = {
         str(status): {"$ref": f"#/components/responses/{status}"}
+        if is_open
+        else _error_answer(status)
         for status in _errors_of(operation)
     }
     return good | bad
 
 
 def schemas_of(operation: Operation) -> dict[str, Schema]:
-    """Return the named schemas that an operation's answers refer to."""
-    schemas = dict[str, Schema]()
+    """Return the named schemas that an operation takes and answers with."""
+    asked = operation.takes_json
+    schemas = {} if asked is None else _schemas_of(asked)
     for body in operation.answers.values():
         match body:
             case Shown():
-                schemas[body.name] = body.schema
+                schemas |= _schemas_of(body)
             case Many(shown, meta):
-                schemas[shown.name] = shown.schema
-                schemas[f"{shown.name}_page"] = _page_of(shown, meta)
+                schemas |= _schemas_of(shown) | {f"{shown.name}_page": _page_of(shown, meta)}
             case Nothing():
                 pass
             case _:
                 assert_never(body)
     return schemas
+
+
+def _schemas_of(shown: Shown[Any]) -> dict[str, Schema]:
+    parts = {part.name: part.schema for part in shown.parts}
+    return {shown.name: shown.schema, **parts}
 
 
 def _errors_of(operation: Operation) -> list[int]:
@@ -117,23 +122,21 @@ def _errors_of(operation: Operation) -> list[int]:
     return [*statuses, 429, 503]
 
 
-def _answer(body: Body, meaning: str) -> dict[str, Any]:
-    sent = {"description": meaning, **warned(*CROSS_ORIGIN)}
+def _body(body: Body) -> dict[str, Any]:
     match body:
         case Shown():
-            return sent | content_of(body.name)
+            return content_of(body.name)
         case Many(shown):
-            return sent | content_of(f"{shown.name}_page")
+            return content_of(f"{shown.name}_page")
         case Nothing():
-            return sent | {"description": "Done; there is no body."}
+            return {"description": "Done; there is no body."}
         case _:
             assert_never(body)
 
 
 def _page_of(shown: Shown[Any], meta: Schema | None) -> Schema:
-    records = list_of({"$ref": f"#/components/schemas/{shown.name}"})
-    usual = {"$ref": "#/components/schemas/meta"}
-    return object_of(**{shown.plural: records, "meta": meta or usual})
+    records = list_of(refer(shown.name))
+    return object_of(**{shown.plural: records, "meta": meta or refer("meta")})
 
 
 def _refer(*names: str) -> dict[str, Any]:

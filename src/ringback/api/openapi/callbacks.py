@@ -10,8 +10,7 @@ from types import NoneType
 from typing import Any, ClassVar, Final, NamedTuple, get_args, get_origin, get_type_hints
 
 from ringback.api.schemas import INSTANT, TEXT, Schema, number, one_of, sid_of, text
-from ringback.core.events import Event
-from ringback.core.payload import PARAMETERS
+from ringback.core.payload import PARAMETERS, Event
 from ringback.core.sids import Kind
 
 _FORM_TYPE: Final = "application/x-www-form-urlencoded"
@@ -38,6 +37,20 @@ class DescribedCallback(NamedTuple):
 
 Callbacks = Mapping[str, Sequence[DescribedCallback]]
 """By what an operation's `calls_back` says."""
+
+
+class Product(NamedTuple):
+    """A SIM product: it has an API and a document of its own."""
+
+    name: str
+    prefix: str
+    """What its paths have in front, which says that they are its."""
+    callbacks: Callbacks
+
+    @property
+    def described(self) -> list[DescribedCallback]:
+        """All callbacks that it sends."""
+        return [described for group in self.callbacks.values() for described in group]
 
 
 _MAY_BE_EMPTY: Final = ("payload", "command")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from ringback.api.addressing import WIRELESS
-from ringback.api.routing import resource
+from ringback.api.operation import resource
 
 # An MkDocs plugin, but also the most recent package that carries Swagger UI without a framework.
 # Only its files are used, so it is found, and never imported. See docs/decisions/0010-openapi.md.
@@ -61,16 +61,10 @@ _HEADERS: Final = {
 }
 
 
-class _File(NamedTuple):
-    """A file of the package, and what it holds."""
-
-    path: str
-    media_type: str
-
-
-_FILES: Final[Mapping[str, _File]] = {
-    "swagger-ui.css": _File("swagger-ui/stylesheets/swagger-ui.css", "text/css"),
-    "swagger-ui-bundle.js": _File("swagger-ui/javascripts/swagger-ui-bundle.js", "text/javascript"),
+# Where a file is in the package, and what it holds.
+_FILES: Final[Mapping[str, tuple[str, str]]] = {
+    "swagger-ui.css": ("swagger-ui/stylesheets/swagger-ui.css", "text/css"),
+    "swagger-ui-bundle.js": ("swagger-ui/javascripts/swagger-ui-bundle.js", "text/javascript"),
 }
 
 
@@ -89,8 +83,9 @@ async def show_file(request: Request) -> Response:
     file = _FILES.get(request.path_params["name"])
     if file is None:
         raise HTTPException(404)
-    content = await asyncio.to_thread((_folder() / file.path).read_bytes)
-    return Response(content, media_type=file.media_type, headers=_HEADERS)
+    path, media_type = file
+    content = await asyncio.to_thread((_folder() / path).read_bytes)
+    return Response(content, media_type=media_type, headers=_HEADERS)
 
 
 def docs_routes() -> list[BaseRoute]:

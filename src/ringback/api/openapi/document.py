@@ -8,20 +8,19 @@ from ringback import __version__
 from ringback.api.openapi.answers import (
     ERROR,
     answers_of,
+    content_of,
     error_answers,
     headers,
     schemas_of,
 )
-from ringback.api.openapi.asked import asked_of
-from ringback.api.openapi.callbacks import callback_of, header_parameters, payload_of
-from ringback.api.openapi.portal import PortalOperation, describe_portal
-from ringback.api.openapi.portal_schemas import PORTAL_SCHEMAS
-from ringback.api.openapi.product import Product
-from ringback.api.operation import Operation
+from ringback.api.openapi.callbacks import Product, callback_of, header_parameters, payload_of
+from ringback.api.operation import Operation, Parameter
 from ringback.api.schemas import META, Schema, text
 
 Document = dict[str, Any]
 
+_PORTAL: Final = "/portal/"
+_FORM_TYPE: Final = "application/x-www-form-urlencoded"
 _VERSIONED: Final = re.compile("/v1/([A-Za-z]+)")
 _PLACE: Final = re.compile(r"\{([a-z_]+)\}")
 
@@ -40,13 +39,12 @@ The {name} API, as Ringback answers it, and the callbacks that it sends{portal}.
 def document_of(
     product: Product,
     operations: Sequence[Operation],
-    portal: Sequence[PortalOperation] = (),
     *,
     servers: Sequence[Mapping[str, str]] = (),
 ) -> Document:
     """Return the document of a product's operations, as reached at these servers."""
-    tags = list(dict.fromkeys(map(_tag_of, operations))) + (["Portal"] if portal else [])
-    beside = ", and Ringback's own portal" if portal else ""
+    tags = dict.fromkeys(map(_tag_of, operations))
+    beside = ", and Ringback's own portal" if "Portal" in tags else ""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -58,8 +56,8 @@ def document_of(
         "servers": list(servers),
         "security": [{"basic": []}],
         "tags": [{"name": tag} for tag in tags],
-        "paths": _paths_of(product, operations) | _portal_paths_of(portal),
-        "components": _components_of(product, operations, PORTAL_SCHEMAS if portal else {}),
+        "paths": _paths_of(product, operations),
+        "components": _components_of(product, operations),
     }
 
 
@@ -72,18 +70,13 @@ def _paths_of(product: Product, operations: Sequence[Operation]) -> dict[str, An
     return paths
 
 
-def _portal_paths_of(operations: Sequence[PortalOperation]) -> dict[str, Any]:
-    paths = dict[str, Any]()
-    for operation in operations:
-        # Its paths have no other prefix, whatever the host: they hang at the document's server.
-        item = {**_path_item(operation.path), "servers": [{"url": "/"}]}
-        paths.setdefault(operation.path, item)[operation.verb.lower()] = describe_portal(operation)
-    return paths
-
-
 def _path_item(path: str) -> dict[str, Any]:
     places = [f"#/components/parameters/{name}" for name in _PLACE.findall(path)]
-    return {"parameters": [{"$ref": place} for place in places]} if places else {}
+    item: dict[str, Any] = {"parameters": [{"$ref": place} for place in places]} if places else {}
+    if path.startswith(_PORTAL):
+        # Its paths have no other prefix, whatever the host: they hang at the document's server.
+        item["servers"] = [{"url": "/"}]
+    return item
 
 
 def _describe(product: Product, operation: Operation) -> dict[str, Any]:
@@ -91,7 +84,7 @@ def _describe(product: Product, operation: Operation) -> dict[str, Any]:
         "operationId": operation.name,
         "tags": [_tag_of(operation)],
         "summary": operation.meaning,
-        **asked_of(operation.verb, operation.parameters),
+        **_asked_of(operation),
         "responses": answers_of(operation),
     }
     if operation.calls_back is not None:
@@ -102,16 +95,44 @@ def _describe(product: Product, operation: Operation) -> dict[str, Any]:
     return described
 
 
-def _components_of(
-    product: Product, operations: Sequence[Operation], portal: Mapping[str, Schema]
-) -> dict[str, Any]:
+def _asked_of(operation: Operation) -> dict[str, Any]:
+    """Return what an operation takes: JSON, or a form with a POST, else a query."""
+    if operation.takes_json is not None:
+        return {"requestBody": {"required": True, **content_of(operation.takes_json.name)}}
+    parameters = operation.parameters
+    if not parameters:
+        return {}
+    if operation.verb != "POST":
+        return {"parameters": [_in_query(parameter) for parameter in parameters]}
+    is_required = any(parameter.is_required for parameter in parameters)
+    content = {_FORM_TYPE: {"schema": _form_of(parameters)}}
+    return {"requestBody": {"required": is_required, "content": content}}
+
+
+def _in_query(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "in": "query",
+        "description": parameter.meaning,
+        "required": parameter.is_required,
+        "schema": parameter.schema,
+    }
+
+
+def _form_of(parameters: Sequence[Parameter]) -> Schema:
+    fields = {each.name: {**each.schema, "description": each.meaning} for each in parameters}
+    needed = [parameter.name for parameter in parameters if parameter.is_required]
+    return {"type": "object", "properties": fields} | ({"required": needed} if needed else {})
+
+
+def _components_of(product: Product, operations: Sequence[Operation]) -> dict[str, Any]:
     described = product.described
     schemas: dict[str, Schema] = {"error": ERROR, "meta": META}
     for operation in operations:
         schemas |= schemas_of(operation)
     return {
         "securitySchemes": {"basic": {"type": "http", "scheme": "basic"}},
-        "schemas": {**schemas, **portal} | {each.name: payload_of(each) for each in described},
+        "schemas": schemas | {each.name: payload_of(each) for each in described},
         "parameters": _places() | header_parameters(),
         "headers": headers(),
         "responses": error_answers(),
@@ -140,5 +161,7 @@ def _places() -> dict[str, Any]:
 
 def _tag_of(operation: Operation) -> str:
     """Return the heading under which an operation stands: what its path begins with."""
+    if operation.path.startswith(_PORTAL):
+        return "Portal"
     found = _VERSIONED.search(operation.path)
     return operation.path if found is None else found[1]

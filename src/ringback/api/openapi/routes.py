@@ -1,17 +1,17 @@
 """Where the documents are published: `/openapi.json` and `/wireless/openapi.json`."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from ringback.api.addressing import SUPER_SIM, WIRELESS, is_at_home, url_of
 from ringback.api.openapi.docs_page import docs_routes
-from ringback.api.operation import Operation
-from ringback.api.routing import resource
+from ringback.api.operation import Operation, resource
 
 Document = dict[str, Any]
 Servers = list[dict[str, str]]
@@ -33,18 +33,14 @@ class Publishing:
 
 
 def openapi_routes(
-    supersim: Sequence[Operation],
-    wireless: Sequence[Operation] = (),
-    *,
-    beside: Collection[BaseRoute] = (),
+    supersim: Sequence[Operation], wireless: Sequence[Operation] = ()
 ) -> list[BaseRoute]:
     """Return the routes of the documents of both products, and of the pages that show them.
 
-    What of the portal there is `beside` the operations is described in that of Super SIM.
+    The operations of the portal are described in that of Super SIM.
     """
-    paths = {route.path for route in beside if isinstance(route, Route)}
-    of_supersim = Publishing(lambda: _of_supersim(supersim, paths), _servers_of_supersim)
-    of_wireless = Publishing(lambda: _of_wireless(wireless), _servers_of_wireless)
+    of_supersim = Publishing(partial(_made, SUPER_SIM, supersim), _servers_of_supersim)
+    of_wireless = Publishing(partial(_made, WIRELESS, wireless), _servers_of_wireless)
     return [
         resource("/openapi.json", get=of_supersim.show),
         resource(f"{WIRELESS}/openapi.json", get=of_wireless.show),
@@ -52,22 +48,12 @@ def openapi_routes(
     ]
 
 
-# What describes an API is a tenth of what a start would have to import, and few ask for it.
+def _made(prefix: str, operations: Sequence[Operation]) -> Document:
+    # What describes an API is a tenth of what a start would have to import, and few ask for it.
+    from ringback.api.openapi import document, supersim, wireless  # noqa: PLC0415 (see above)
 
-
-def _of_supersim(operations: Sequence[Operation], paths: Collection[str]) -> Document:
-    from ringback.api.openapi.document import document_of  # noqa: PLC0415 (see above)
-    from ringback.api.openapi.portal import served  # noqa: PLC0415 (likewise)
-    from ringback.api.openapi.supersim import PRODUCT  # noqa: PLC0415 (likewise)
-
-    return document_of(PRODUCT, operations, served(paths))
-
-
-def _of_wireless(operations: Sequence[Operation]) -> Document:
-    from ringback.api.openapi.document import document_of  # noqa: PLC0415 (see above)
-    from ringback.api.openapi.wireless import PRODUCT  # noqa: PLC0415 (likewise)
-
-    return document_of(PRODUCT, operations)
+    product = supersim.PRODUCT if prefix == SUPER_SIM else wireless.PRODUCT
+    return document.document_of(product, operations)
 
 
 def _servers_of_supersim(request: Request) -> Servers:

@@ -3,8 +3,7 @@
 from typing import Final
 
 from ringback.api.addressing import SUPER_SIM
-from ringback.api.openapi.callbacks import Callbacks, DescribedCallback
-from ringback.api.openapi.product import Product
+from ringback.api.openapi.callbacks import Callbacks, DescribedCallback, Product
 from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.sids import Kind
 from ringback.core.sim_updated import SimUpdated

@@ -3,8 +3,7 @@
 from typing import Final
 
 from ringback.api.addressing import WIRELESS
-from ringback.api.openapi.callbacks import DescribedCallback
-from ringback.api.openapi.product import Product
+from ringback.api.openapi.callbacks import DescribedCallback, Product
 from ringback.core.message import MessageStatus
 from ringback.core.sids import Kind
 from ringback.core.sim_updated import SimUpdated

@@ -1,71 +1,119 @@
-"""Looking at callbacks and their attempts over HTTP."""
+"""Looking at callbacks and their attempts over HTTP, and which of them a request is about."""
 
-from starlette.requests import Request
+from collections.abc import Collection
+from typing import Final
+
 from starlette.responses import Response
 
-from ringback.api.forms import Parameters, read_query
-from ringback.api.paging import PAGING, page_of, read_paging, whole_list
-from ringback.api.portal.filters import FILTERS, STATUSES, read_filter
-from ringback.api.portal.records import show_attempt, show_callback
-from ringback.api.representation import json_answer, with_unknown
-from ringback.api.services import Services
-from ringback.api.sign_in import account_of, reach_of
-from ringback.core.callback import UNDELIVERED, CallbackStatus
-from ringback.operations.callbacks import fetch_attempts, fetch_callback
+from ringback.api.forms import Parameters
+from ringback.api.operation import Many, Operation, Parameter
+from ringback.api.paging import whole_list
+from ringback.api.portal.records import ATTEMPT, CALLBACK
+from ringback.api.resource import Call, Listing, Resource
+from ringback.api.schemas import INSTANT, TEXT, one_of
+from ringback.api.shown import json_answer
+from ringback.core.callback import UNDELIVERED, Callback, CallbackStatus
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import Invalid, InvalidCallbackUrl
+from ringback.core.policy.source_policy import Source, SourceName
+from ringback.operations.lookups import fetch_attempts, fetch_callback
+from ringback.ports import CallbackFilter
+
+CALLBACKS: Final = "/portal/v1/callbacks"
+
+STATUSES: Final = {
+    **{status.value: frozenset({status}) for status in CallbackStatus},
+    "undelivered": UNDELIVERED,
+}
+"""What a parameter may say of the status, and what it stands for."""
+
+STATUS: Final = Parameter(
+    "Status", {"type": "string", "enum": list(STATUSES)}, "Only those with this status."
+)
+OF_SOURCE: Final = Parameter(
+    "Source", one_of(Source), "Only those from this source; one that the settings add will do, too."
+)
+DESTINATION: Final = Parameter("Destination", TEXT, "Only those to the host of this URL.")
+FILTERS: Final = (
+    OF_SOURCE,
+    Parameter("IdempotencyToken", TEXT, "Only the one with this token."),
+    DESTINATION,
+    Parameter("CreatedAfter", INSTANT, "Only those from this instant on."),
+    Parameter("CreatedBefore", INSTANT, "Only those before this instant."),
+)
+"""The parameters of a list of callbacks beside its status and paging."""
 
 
-class CallbackResource:
+class CallbackEndpoints(Resource):
     """What is known of callbacks."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._store = services.store
+    def operations(self) -> list[Operation]:
+        """Return the operations that look."""
+        callbacks = self.on(CALLBACKS, "Callback", CALLBACK)
+        undelivered = self.on("/portal/v1/undelivered", "Undelivered", CALLBACK)
+        return [
+            callbacks.lists_for(
+                "List callbacks, newest first.", self._list, takes=(STATUS, *FILTERS)
+            ),
+            callbacks.fetches("Fetch a callback.", fetch_callback),
+            undelivered.lists_for(
+                "List callbacks that failed or were discarded, newest first.",
+                lambda call: self._listing(call, UNDELIVERED),
+                takes=FILTERS,
+            ),
+            self.operation(
+                "GET",
+                f"{CALLBACKS}/{{sid}}/attempts",
+                "ListAttempt",
+                "List a callback's attempts, oldest first, with requests and answers.",
+                self._attempts,
+                answers={200: Many(ATTEMPT)},
+            ),
+        ]
 
-    async def list(self, request: Request) -> Response:
-        """List callbacks, newest first."""
-        reach = await reach_of(request, self._services.sign_ins)
-        query = read_query(request, ("Status", *FILTERS, *PAGING))
-        statuses = query.meaning("Status", STATUSES)
-        return await self._page(request, reach, query, statuses)
+    def _list(self, call: Call) -> Listing[Callback]:
+        return self._listing(call, call.given.meaning("Status", STATUSES))
 
-    async def undelivered(self, request: Request) -> Response:
-        """List the callbacks that ended without a delivery, newest first."""
-        reach = await reach_of(request, self._services.sign_ins)
-        query = read_query(request, (*FILTERS, *PAGING))
-        return await self._page(request, reach, query, UNDELIVERED)
+    def _listing(self, call: Call, statuses: frozenset[CallbackStatus] | None) -> Listing[Callback]:
+        which = read_filter(call.given, statuses=statuses, sources=self._services.sources)
+        return lambda tx, reach, window: tx.callbacks.page(reach, which, window)
 
-    async def fetch(self, request: Request) -> Response:
-        """Fetch one callback."""
-        account = await account_of(request, self._services.sign_ins)
-        sid = request.path_params["sid"]
-        callback = await self._store.read(
-            lambda tx: fetch_callback(tx, account.sid, sid), asked_by=account.sid
+    async def _attempts(self, call: Call) -> Response:
+        attempts = await self.read(
+            call.account_sid, lambda tx: fetch_attempts(tx, call.account_sid, call.sid)
         )
-        return json_answer(show_callback(callback))
+        shown = list(map(ATTEMPT.at(call.request), attempts))
+        return json_answer(whole_list("attempts", shown, request=call.request))
 
-    async def attempts(self, request: Request) -> Response:
-        """List all attempts of a callback, in the order in which they were made."""
-        account = await account_of(request, self._services.sign_ins)
-        sid = request.path_params["sid"]
-        attempts = await self._store.read(
-            lambda tx: fetch_attempts(tx, account.sid, sid), asked_by=account.sid
-        )
-        shown = [show_attempt(attempt) for attempt in attempts]
-        return json_answer(whole_list("attempts", shown, request=request))
 
-    async def _page(
-        self,
-        request: Request,
-        reach: str,
-        query: Parameters,
-        statuses: frozenset[CallbackStatus] | None,
-    ) -> Response:
-        which, paging = (
-            read_filter(query, statuses=statuses, sources=self._services.sources),
-            read_paging(query),
-        )
-        callbacks = await self._store.read(
-            lambda tx: tx.callbacks.page(reach, which, paging.window), asked_by=reach
-        )
-        page = page_of("callbacks", callbacks, show_callback, paging=paging, request=request)
-        return with_unknown(query, json_answer(page))
+def read_filter(
+    query: Parameters,
+    *,
+    statuses: frozenset[CallbackStatus] | None,
+    sources: Collection[SourceName],
+) -> CallbackFilter:
+    """Return what the parameters of a list ask for."""
+    return CallbackFilter(
+        statuses=statuses,
+        source=read_source(query, sources),
+        idempotency_token=query.text("IdempotencyToken"),
+        destination=read_destination(query),
+        since=query.instant("CreatedAfter"),
+        until=query.instant("CreatedBefore"),
+    )
+
+
+def read_source(parameters: Parameters, sources: Collection[SourceName]) -> SourceName | None:
+    """Return the source that callbacks have to be from, or None where none was given."""
+    return parameters.meaning("Source", {name: name for name in sources})
+
+
+def read_destination(parameters: Parameters) -> str | None:
+    """Return the scheme, host and port of a URL in one spelling, or None where none was given."""
+    text = parameters.text("Destination")
+    if text is None:
+        return None
+    try:
+        return CallbackUrl.parse(text).destination
+    except InvalidCallbackUrl as refusal:
+        raise Invalid(f"Destination: {refusal.message}", code=83600) from None

@@ -3,42 +3,62 @@
 from datetime import timedelta
 from typing import Final
 
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
 
-from ringback.api.forms import Parameters, read_form
-from ringback.api.representation import json_answer, with_unknown
-from ringback.api.routing import resource
-from ringback.api.sign_in import SignIns, caller_of
-from ringback.core.durations import read_duration
+from ringback.api.forms import Parameters
+from ringback.api.operation import Operation, required
+from ringback.api.resource import Call, Resource
+from ringback.api.schemas import INSTANT, SECONDS, object_of, text
+from ringback.api.services import Services
+from ringback.api.shown import JsonObject, json_answer
+from ringback.core.calendar import read_duration
 from ringback.core.errors import Invalid
 from ringback.engine.timelapse import Timelapse
 from ringback.engine.virtual_clock import MOST_AHEAD
 
+_PATH: Final = "/portal/v1/clock"
 _INVALID_VALUE: Final = 83600
 
+CLOCK: Final = JsonObject("clock", object_of(now=INSTANT, ahead_seconds=SECONDS))
+_ADVANCE: Final = (
+    required("Advance", text(pattern="^[0-9]+(ms|s|m|h|d)$"), "How much: 90s, 2h or 3d."),
+)
 
-class ClockResource:
+
+class ClockEndpoints(Resource):
     """What time it is, and how it is made later."""
 
-    def __init__(self, sign_ins: SignIns, timelapse: Timelapse) -> None:
-        self._sign_ins = sign_ins
+    def __init__(self, services: Services, timelapse: Timelapse) -> None:
+        super().__init__(services)
         self._timelapse = timelapse
 
-    async def fetch(self, request: Request) -> Response:
-        """Say what time it is: 200."""
-        await caller_of(request, self._sign_ins)
-        return self._answer()
+    def operations(self) -> list[Operation]:
+        """Return the operations on the clock."""
+        advances = "Let time pass, and answer when all that came due is done."
+        answers = {200: CLOCK}
+        return [
+            self.operation(
+                *("GET", _PATH, "FetchClock", "Say what time it is.", self._fetch),
+                answers=answers,
+                for_all=True,
+            ),
+            self.operation(
+                *("POST", _PATH, "AdvanceClock", advances, self._advance),
+                answers=answers,
+                takes=_ADVANCE,
+                for_all=True,
+            ),
+        ]
 
-    async def advance(self, request: Request) -> Response:
-        """Let time pass, and answer when all that came due has been worked through: 200."""
-        await caller_of(request, self._sign_ins)
-        form = await read_form(request, ("Advance",))
-        await self._timelapse.advance(self._read(form))
-        return with_unknown(form, self._answer())
+    async def _fetch(self, call: Call) -> Response:
+        clock = self._timelapse.clock
+        return json_answer({"now": clock.now(), "ahead_seconds": clock.ahead.total_seconds()})
 
-    def _read(self, form: Parameters) -> timedelta:
+    async def _advance(self, call: Call) -> Response:
+        await self._timelapse.advance(self._read_advance(call.given))
+        return await self._fetch(call)
+
+    def _read_advance(self, form: Parameters) -> timedelta:
         text = form.required("Advance")
         try:
             by = read_duration(text)
@@ -52,13 +72,3 @@ class ClockResource:
                 code=_INVALID_VALUE,
             )
         return by
-
-    def _answer(self) -> Response:
-        clock = self._timelapse.clock
-        return json_answer({"now": clock.now(), "ahead_seconds": clock.ahead.total_seconds()})
-
-
-def clock_routes(sign_ins: SignIns, timelapse: Timelapse) -> list[BaseRoute]:
-    """Return the route of the clock."""
-    clock = ClockResource(sign_ins, timelapse)
-    return [resource("/portal/v1/clock", get=clock.fetch, post=clock.advance)]

@@ -2,137 +2,262 @@
 
 from base64 import b64decode
 from binascii import Error as NotBase64
+from collections.abc import Mapping
 from typing import Any, Final, assert_never
 
-from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.changes import change
-from ringback.api.forms import Parameters, read_form
-from ringback.api.representation import json_answer, with_unknown
-from ringback.api.services import Services
-from ringback.api.sign_in import account_of
+from ringback.api.forms import Parameters
+from ringback.api.operation import Operation, Parameter, required
+from ringback.api.portal.scenarios import NAME_OF_SCENARIO
+from ringback.api.resource import Call, Change, Resource
+from ringback.api.schemas import (
+    FLAG,
+    INSTANT,
+    SIM_SID,
+    TEXT,
+    list_of,
+    number,
+    object_of,
+    one_of,
+    or_null,
+    sid_of,
+    text,
+)
+from ringback.api.shown import JsonObject, json_answer
 from ringback.api.supersim.commands import IP_COMMAND, SMS_COMMAND
 from ringback.api.supersim.esim_profiles import ESIM_PROFILE
 from ringback.api.wireless.commands import COMMAND
+from ringback.api.wireless.sims import SIM
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import Invalid
 from ringback.core.message import PayloadType
+from ringback.core.sids import Kind
+from ringback.core.supersim.command import IpCommand, SmsCommand
+from ringback.core.supersim.esim_profile import EsimProfile
 from ringback.core.supersim.sim import Sim
 from ringback.core.wireless.command import Command
-from ringback.core.wireless.sim import WirelessSim
-from ringback.operations.arrivals import arrivals_at
-from ringback.operations.cards import Card, fetch_card, supersim_of, transfer_data, wireless_of
+from ringback.core.wireless.sim import WirelessSim, make_iccid
+from ringback.operations.any_sim import (
+    EitherSim,
+    arrivals_at,
+    fetch_any_sim,
+    supersim_of,
+    transfer_data,
+    wireless_of,
+)
 from ringback.operations.metering import MOST_AT_ONCE
 from ringback.operations.moment import Moment
 from ringback.operations.supersim import devices as supersim
 from ringback.operations.wireless import devices as wireless
+from ringback.operations.wireless.sims import Card as NewCard
+from ringback.operations.wireless.sims import register_sim
 from ringback.ports import Transaction
 
+_DEVICE: Final = "/portal/v1/devices/{sim}"
 _USUAL_PORT: Final = 4000
 _HIGHEST_PORT: Final = 65535
+_LONGEST: Final = 64
+
+DEVICE: Final = JsonObject(
+    "device",
+    object_of(
+        sim_sid=SIM_SID,
+        sim_unique_name=or_null(TEXT),
+        sim_status=TEXT,
+        product={"type": "string", "enum": ["supersim", "wireless"]},
+        device_ip=or_null(TEXT),
+        gateway=or_null(TEXT),
+        fleet_sid=or_null(sid_of(Kind.FLEET)),
+        rate_plan_sid=or_null(sid_of(Kind.RATE_PLAN)),
+        ip_commands_url=or_null(TEXT),
+        sms_commands_url=or_null(TEXT),
+        commands_callback_url=or_null(TEXT),
+        scenario=NAME_OF_SCENARIO,
+        scenario_reason=TEXT,
+    ),
+)
+USED_DATA: Final = JsonObject(
+    "used_data",
+    object_of(
+        sim_sid=SIM_SID, data_upload=number(0), data_download=number(0), data_total=number(0)
+    ),
+)
+_HEX: Final = text(pattern="^([0-9a-f]{2})*$")
+INBOX: Final = JsonObject(
+    "inbox", object_of(messages=list_of(object_of(sid=TEXT, date=INSTANT, hex=_HEX)))
+)
+
+_SMS: Final = (required("Payload", text(shortest=1), "What the device sends."),)
+_KIND: Final = Parameter("PayloadType", one_of(PayloadType), "What Payload is; text without it.")
+_CONTENT: Final = "What the device sends: text, or Base64."
+_DATAGRAM: Final = (
+    required("Payload", TEXT, _CONTENT),
+    _KIND,
+    Parameter("DevicePort", number(1, _HIGHEST_PORT), "The device's UDP port; 4000 without it."),
+)
+_COMMAND: Final = (required("Payload", text(shortest=1), _CONTENT), _KIND)
+_DATA: Final = (
+    Parameter("Upload", number(0, MOST_AT_ONCE), "Bytes up."),
+    Parameter("Download", number(0, MOST_AT_ONCE), "Bytes down."),
+)
+_CARD: Final = (
+    Parameter(
+        "Iccid", text(pattern="^(89[0-9]{16,20})?$"), "The card's number; made up without it."
+    ),
+    Parameter("RegistrationCode", text(longest=_LONGEST), "Printed with it."),
+    Parameter("EId", text(longest=_LONGEST), "The number of its chip."),
+    Parameter("Narrowband", FLAG, "Whether it is a Narrowband SIM; it isn't without it."),
+)
 
 
-class DeviceResource:
-    """What the device of a SIM does; each path names the SIM by its SID or unique name."""
+class DeviceEndpoints(Resource):
+    """What the device of a SIM does; most paths name the SIM by its SID or unique name."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def operations(self) -> list[Operation]:
+        """Return the operations on devices, and on the cards in them."""
+        return [
+            self.operation(
+                "GET",
+                _DEVICE,
+                "FetchDevice",
+                "Show how a SIM's device is reached, and what holds for it.",
+                self._fetch,
+                answers={200: DEVICE},
+            ),
+            self.operation(
+                "GET",
+                f"{_DEVICE}/inbox",
+                "FetchInbox",
+                "List the newest SMS or Commands that have come to a SIM's device.",
+                self._inbox,
+                answers={200: INBOX},
+            ),
+            *self._sending(),
+            self.changes(
+                f"{_DEVICE}/data",
+                "UseData",
+                "Have a SIM's device use data, at once.",
+                USED_DATA,
+                _use_data,
+                takes=_DATA,
+            ),
+            self.changes(
+                "/portal/v1/esim_profiles/{sid}/download",
+                "DownloadEsimProfile",
+                "Have a device download an eSIM Profile.",
+                ESIM_PROFILE,
+                _download,
+                status=202,
+                conflicts=True,
+            ),
+            self.changes(
+                "/portal/v1/wireless_sims",
+                "RegisterWirelessSim",
+                "Register a Programmable Wireless SIM, which that API has no operation for.",
+                SIM,
+                _register,
+                takes=_CARD,
+                status=201,
+            ),
+        ]
 
-    async def fetch(self, request: Request) -> Response:
-        """Show how a device is reached, and what holds for it: 200."""
-        account = await account_of(request, self._services.sign_ins)
-        sim, moment = request.path_params["sim"], self._services.moment()
-        gateway = self._services.gateway
+    def _sending(self) -> list[Operation]:
+        """Return the operations that have a device send something."""
+        sms, datagram = "Have a SIM's device send an SMS.", "Have a SIM's device send a datagram."
+        command = "Have the device of a Programmable Wireless SIM send a Command."
+        return [
+            self.changes(
+                *(f"{_DEVICE}/sms", "SendSmsFromDevice", sms, SMS_COMMAND, _send_sms),
+                takes=_SMS,
+                status=201,
+            ),
+            self.changes(
+                *(f"{_DEVICE}/ip", "SendDatagramFromDevice", datagram, IP_COMMAND, _send_datagram),
+                takes=_DATAGRAM,
+                status=201,
+            ),
+            self.changes(
+                *(f"{_DEVICE}/commands", "SendCommandFromDevice", command, COMMAND, _send_command),
+                takes=_COMMAND,
+                status=201,
+            ),
+        ]
+
+    async def _fetch(self, call: Call) -> Response:
+        moment, gateway = self._services.moment(), self._services.gateway
         return json_answer(
-            await self._services.store.read(
-                lambda tx: _show(tx, account.sid, sim, moment, gateway), asked_by=account.sid
-            )
+            await self.read(call.account_sid, lambda tx: _show(tx, call, moment, gateway))
         )
 
-    async def send_sms(self, request: Request) -> Response:
-        """Send an SMS: 201."""
-        account = await account_of(request, self._services.sign_ins)
-        form = await read_form(request, ("Payload",))
-        sim, payload = request.path_params["sim"], form.required("Payload")
-        command = await change(
-            self._services,
-            lambda tx, moment: supersim.receive_sms(
-                tx, supersim_of(tx, account.sid, sim), payload, moment
-            ),
-        )
-        return with_unknown(form, json_answer(SMS_COMMAND.at(request)(command), 201))
-
-    async def send_datagram(self, request: Request) -> Response:
-        """Send a datagram, with no socket of its own: 201."""
-        account = await account_of(request, self._services.sign_ins)
-        form = await read_form(request, ("Payload", "PayloadType", "DevicePort"))
-        sim, payload = request.path_params["sim"], _payload_of(form)
-        port = form.number("DevicePort", low=1, high=_HIGHEST_PORT, default=_USUAL_PORT)
-        command = await change(
-            self._services,
-            lambda tx, moment: supersim.receive_datagram(
-                tx, supersim_of(tx, account.sid, sim), payload, port=port, moment=moment
-            ),
-        )
-        return with_unknown(form, json_answer(IP_COMMAND.at(request)(command), 201))
-
-    async def send_command(self, request: Request) -> Response:
-        """Send a Command: 201."""
-        account = await account_of(request, self._services.sign_ins)
-        form = await read_form(request, ("Payload", "PayloadType"))
-        sim, text = request.path_params["sim"], form.required("Payload")
-        is_text = form.choice("PayloadType", PayloadType) is not PayloadType.BINARY
-        payload = b"" if is_text else _payload_of(form)
-
-        def send(tx: Transaction, moment: Moment) -> Command:
-            sender = wireless_of(tx, account.sid, sim)
-            if is_text:
-                return wireless.receive_text(tx, sender, text, moment)
-            return wireless.receive_bytes(tx, sender, payload, moment)
-
-        command = await change(self._services, send)
-        return with_unknown(form, json_answer(COMMAND.at(request)(command), 201))
-
-    async def inbox(self, request: Request) -> Response:
-        """Show the newest SMS and Commands that have come to the device: 200."""
-        account = await account_of(request, self._services.sign_ins)
-        sim = request.path_params["sim"]
-        arrived = await self._services.store.read(
-            lambda tx: arrivals_at(tx, fetch_card(tx, account.sid, sim)), asked_by=account.sid
+    async def _inbox(self, call: Call) -> Response:
+        arrived = await self.read(
+            call.account_sid,
+            lambda tx: arrivals_at(tx, fetch_any_sim(tx, call.account_sid, call.sid)),
         )
         shown = [{"sid": one.sid, "date": one.date, "hex": one.message.hex()} for one in arrived]
         return json_answer({"messages": shown})
 
-    async def use_data(self, request: Request) -> Response:
-        """Use data, at once: 200."""
-        account = await account_of(request, self._services.sign_ins)
-        form = await read_form(request, ("Upload", "Download"))
-        sim = request.path_params["sim"]
-        upload = form.number("Upload", low=0, high=MOST_AT_ONCE, default=0)
-        download = form.number("Download", low=0, high=MOST_AT_ONCE, default=0)
-        if not upload + download:
-            raise Invalid("give Upload or Download: how many bytes are used", code=20002)
 
-        def use(tx: Transaction, moment: Moment) -> str:
-            user = fetch_card(tx, account.sid, sim)
-            transfer_data(tx, user, upload=upload, download=download, moment=moment)
-            return user.sid
+def _send_sms(call: Call) -> Change[SmsCommand]:
+    payload = call.given.required("Payload")
+    return lambda tx, moment: supersim.receive_sms(
+        tx, supersim_of(tx, call.account_sid, call.sid), payload, moment
+    )
 
-        sid = await change(self._services, use)
-        used = {"sim_sid": sid, "data_upload": upload, "data_download": download}
-        return with_unknown(form, json_answer({**used, "data_total": upload + download}))
 
-    async def download_profile(self, request: Request) -> Response:
-        """Download an eSIM Profile, which takes its time: 202."""
-        account = await account_of(request, self._services.sign_ins)
-        form = await read_form(request, ())
-        sid = request.path_params["sid"]
-        profile = await change(
-            self._services,
-            lambda tx, moment: supersim.download_profile(tx, account.sid, sid, moment),
-        )
-        return with_unknown(form, json_answer(ESIM_PROFILE.at(request)(profile), 202))
+def _send_datagram(call: Call) -> Change[IpCommand]:
+    payload = _payload_of(call.given)
+    port = call.given.number("DevicePort", low=1, high=_HIGHEST_PORT, default=_USUAL_PORT)
+    return lambda tx, moment: supersim.receive_datagram(
+        tx, supersim_of(tx, call.account_sid, call.sid), payload, port=port, moment=moment
+    )
+
+
+def _send_command(call: Call) -> Change[Command]:
+    text = call.given.required("Payload")
+    is_text = call.given.choice("PayloadType", PayloadType) is not PayloadType.BINARY
+    payload = b"" if is_text else _payload_of(call.given)
+
+    def send(tx: Transaction, moment: Moment) -> Command:
+        sender = wireless_of(tx, call.account_sid, call.sid)
+        if is_text:
+            return wireless.receive_text(tx, sender, text, moment)
+        return wireless.receive_bytes(tx, sender, payload, moment)
+
+    return send
+
+
+def _use_data(call: Call) -> Change[Mapping[str, object]]:
+    upload = call.given.number("Upload", low=0, high=MOST_AT_ONCE, default=0)
+    download = call.given.number("Download", low=0, high=MOST_AT_ONCE, default=0)
+    if not upload + download:
+        raise Invalid("give Upload or Download: how many bytes are used", code=20002)
+
+    def use(tx: Transaction, moment: Moment) -> Mapping[str, object]:
+        user = fetch_any_sim(tx, call.account_sid, call.sid)
+        transfer_data(tx, user, upload=upload, download=download, moment=moment)
+        used = {"sim_sid": user.sid, "data_upload": upload, "data_download": download}
+        return {**used, "data_total": upload + download}
+
+    return use
+
+
+def _download(call: Call) -> Change[EsimProfile]:
+    return lambda tx, moment: supersim.download_profile(tx, call.account_sid, call.sid, moment)
+
+
+def _register(call: Call) -> Change[WirelessSim]:
+    """Return what registers a card, or one that is made up."""
+    form = call.given
+    iccid, is_narrowband = form.text("Iccid"), form.flag("Narrowband") or False
+    code, eid = (form.label(name, longest=_LONGEST) or None for name in ("RegistrationCode", "EId"))
+
+    def register(tx: Transaction, moment: Moment) -> WirelessSim:
+        number = iccid or make_iccid(moment.chance.bytes(8))
+        return register_sim(tx, call.account_sid, NewCard(number, code, eid, is_narrowband), moment)
+
+    return register
 
 
 def _payload_of(form: Parameters) -> bytes:
@@ -147,12 +272,11 @@ def _payload_of(form: Parameters) -> bytes:
         ) from None
 
 
-def _show(
-    tx: Transaction, account_sid: str, sid_or_name: str, moment: Moment, gateway: str | None
-) -> dict[str, Any]:
-    card = fetch_card(tx, account_sid, sid_or_name)
+def _show(tx: Transaction, call: Call, moment: Moment, gateway: str | None) -> dict[str, Any]:
+    card = fetch_any_sim(tx, call.account_sid, call.sid)
     scenario, reason = moment.in_force_for_sim(tx, card)
     return {
+        **dict.fromkeys(DEVICE.schema["properties"]),
         "sim_sid": card.sid,
         "sim_unique_name": card.unique_name,
         "sim_status": card.status,
@@ -162,7 +286,7 @@ def _show(
     }
 
 
-def _reached(tx: Transaction, card: Card, gateway: str | None) -> dict[str, Any]:
+def _reached(tx: Transaction, card: EitherSim, gateway: str | None) -> dict[str, Any]:
     """Return how a device is reached, and who is told of what it sends."""
     match card:
         case Sim():
@@ -172,20 +296,13 @@ def _reached(tx: Transaction, card: Card, gateway: str | None) -> dict[str, Any]
                 "device_ip": card.device_ip,
                 "gateway": gateway,
                 "fleet_sid": card.fleet_sid,
-                "rate_plan_sid": None,
                 "ip_commands_url": fleet and _shown(fleet.ip_commands_url),
                 "sms_commands_url": fleet and _shown(fleet.sms_commands_url),
-                "commands_callback_url": None,
             }
         case WirelessSim():
             return {
                 "product": "wireless",
-                "device_ip": None,
-                "gateway": None,
-                "fleet_sid": None,
                 "rate_plan_sid": card.rate_plan_sid,
-                "ip_commands_url": None,
-                "sms_commands_url": None,
                 "commands_callback_url": _shown(card.commands_to.url),
             }
         case _:

@@ -10,11 +10,10 @@ from typing import Final, NamedTuple
 
 from ringback.api.instants import read_instant
 from ringback.api.json_bodies import Json
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Invalid
 from ringback.core.form import encode
-from ringback.core.method import Method
-from ringback.operations.sending import NewCallback
+from ringback.operations.create_callbacks import NewCallback
 
 MOST_AT_ONCE: Final = 1000
 MAX_ENCODED: Final = 64 * 1024

@@ -1,15 +1,67 @@
-"""How callbacks and attempts stand in the portal's answers."""
+"""How callbacks, their attempts and their copies stand in the portal's answers."""
 
 from collections.abc import Sequence
-from typing import Any
+from operator import attrgetter
+from typing import Any, Final
 
-from ringback.core.callback import Attempt, Callback, RecordedRequest, RecordedResponse, Timings
+from ringback.api.schemas import (
+    FLAG,
+    INSTANT,
+    METHOD,
+    SECONDS,
+    SOURCE,
+    TEXT,
+    Schema,
+    list_of,
+    number,
+    object_of,
+    one_of,
+    or_null,
+    sid_of,
+)
+from ringback.api.shown import (
+    Field,
+    JsonObject,
+    Shown,
+    field,
+    maybe,
+    nested,
+    worked_out,
+)
+from ringback.core.callback import Attempt, Callback, CallbackStatus
+from ringback.core.sids import Kind
+
+CALLBACK_SID: Final = field("callback_sid", sid_of(Kind.CALLBACK))
+MILLISECONDS: Final = or_null(SECONDS)
+HEADERS: Final = list_of({"type": "array", "items": TEXT, "minItems": 2, "maxItems": 2})
+RESULT: Final[Schema] = {
+    "type": "string",
+    "enum": ["open", "delivered", "refused", "unreachable", "unknown"],
+}
+
 
 Pairs = Sequence[tuple[str, str]]
 
 
+def show_parameters(pairs: Pairs) -> dict[str, str | list[str]]:
+    """Return parameters by name; the values of a name that repeats are a list.
+
+    >>> show_parameters([("a", "1"), ("b", "2"), ("a", "3")])
+    {'a': ['1', '3'], 'b': '2'}
+    """
+    shown: dict[str, str | list[str]] = dict(pairs)
+    if len(shown) < len(pairs):
+        for name in shown:
+            values = [value for other, value in pairs if other == name]
+            shown[name] = values if len(values) > 1 else values[0]
+    return shown
+
+
 def show_callback(callback: Callback, parameters: Pairs | None = None) -> dict[str, Any]:
-    """Return a callback's record; whoever has its parameters at hand spares decoding them."""
+    """Return a callback's record; whoever has its parameters at hand spares decoding them.
+
+    Written out, since a table would take half as long again, for each callback that is sent.
+    """
     pairs = callback.parameters if parameters is None else parameters
     progress = callback.progress
     return {
@@ -38,68 +90,88 @@ def show_callback(callback: Callback, parameters: Pairs | None = None) -> dict[s
     }
 
 
-def show_parameters(pairs: Pairs) -> dict[str, str | list[str]]:
-    """Return parameters by name; the values of a name that repeats are a list.
+CALLBACK: Final = JsonObject(
+    "callback",
+    object_of(
+        sid=sid_of(Kind.CALLBACK),
+        account_sid=sid_of(Kind.ACCOUNT),
+        url=TEXT,
+        method=METHOD,
+        body=TEXT,
+        parameters={"type": "object", "additionalProperties": {"type": ["string", "array"]}},
+        source=SOURCE,
+        source_asked=or_null(SOURCE),
+        source_reason=TEXT,
+        warnings=list_of(TEXT),
+        idempotency_token=TEXT,
+        idempotency_key=or_null(TEXT),
+        replay_of=or_null(sid_of(Kind.CALLBACK)),
+        is_test=FLAG,
+        secret_id=or_null(TEXT),
+        status=one_of(CallbackStatus),
+        status_reason=or_null(TEXT),
+        attempt_count=number(0),
+        round=number(0),
+        date_next_attempt=or_null(INSTANT),
+        date_created=INSTANT,
+        date_updated=INSTANT,
+    ),
+    plural="callbacks",
+    show=show_callback,
+)
 
-    >>> show_parameters([("a", "1"), ("b", "2"), ("a", "3")])
-    {'a': ['1', '3'], 'b': '2'}
+_TIMINGS: Final = Shown[Any](
+    "timings",
+    "",
+    *(
+        field(f"{step}_ms", MILLISECONDS, step)
+        for step in ("look_up", "connect", "tls", "first_byte", "total")
+    ),
+)
+_REQUEST: Final = Shown[Any](
+    "request", "", field("method", METHOD), field("url"), field("headers", HEADERS), field("body")
+)
+_CUT: Final = "Whether there was more of the body than was read."
+_HEADERS_LEFT_OUT: Final = "How many more headers were read, and are not kept."
+_BODY_LEFT_OUT: Final = "How many more bytes of the body were read, and are not kept."
+_RESPONSE: Final = Shown[Any](
+    "response",
+    "",
+    field("status", number()),
+    field("headers", HEADERS),
+    worked_out("body", TEXT, lambda response: response.body.decode("utf-8", "replace")),
+    field("is_cut", {**FLAG, "description": _CUT}),
+    field("headers_left_out", {**number(0), "description": _HEADERS_LEFT_OUT}),
+    field("body_left_out", {**number(0), "description": _BODY_LEFT_OUT}),
+)
+
+
+def exchange(request: Field[Any], of: str = "") -> list[Field[Any]]:
+    """Return the fields of a request that left, with this one for the request itself.
+
+    They are of the record, or of what stands in it at `of`, as in `shadow.`.
     """
-    shown: dict[str, str | list[str]] = dict(pairs)
-    if len(shown) < len(pairs):
-        for name in shown:
-            values = [value for other, value in pairs if other == name]
-            shown[name] = values if len(values) > 1 else values[0]
-    return shown
+    timings = attrgetter(f"{of}timings")
+    return [
+        field("date_started", INSTANT, f"{of}date_started"),
+        worked_out("duration_ms", MILLISECONDS, lambda one: (it := timings(one)) and it.total),
+        nested("timings", _TIMINGS, f"{of}timings"),
+        maybe("local_address", attribute=f"{of}local_address"),
+        maybe("proxy", attribute=f"{of}proxy"),
+        field("result", RESULT, f"{of}result"),
+        maybe("status_code", number(), f"{of}status_code"),
+        maybe("error_code", number(), f"{of}error_code"),
+        maybe("failure", attribute=f"{of}failure"),
+        maybe("reason", attribute=f"{of}reason"),
+        request,
+        nested("response", _RESPONSE, f"{of}response"),
+    ]
 
 
-def show_attempt(attempt: Attempt) -> dict[str, Any]:
-    """Return an attempt's record."""
-    timings = attempt.timings
-    return {
-        "callback_sid": attempt.callback_sid,
-        "number": attempt.number,
-        "date_started": attempt.date_started,
-        "duration_ms": timings and timings.total,
-        "timings": timings and show_timings(timings),
-        "local_address": attempt.local_address,
-        "proxy": attempt.proxy,
-        "result": attempt.result,
-        "status_code": attempt.status_code,
-        "error_code": attempt.error_code,
-        "failure": attempt.failure,
-        "reason": attempt.reason,
-        "request": attempt.request and _show_request(attempt.request),
-        "response": attempt.response and show_response(attempt.response),
-    }
-
-
-def show_timings(timings: Timings) -> dict[str, float | None]:
-    """Return how long the steps of an exchange took."""
-    return {
-        "look_up_ms": timings.look_up,
-        "connect_ms": timings.connect,
-        "tls_ms": timings.tls,
-        "first_byte_ms": timings.first_byte,
-        "total_ms": timings.total,
-    }
-
-
-def _show_request(request: RecordedRequest) -> dict[str, Any]:
-    return {
-        "method": request.method,
-        "url": request.url,
-        "headers": request.headers,
-        "body": request.body,
-    }
-
-
-def show_response(response: RecordedResponse) -> dict[str, Any]:
-    """Return what a receiver answered."""
-    return {
-        "status": response.status,
-        "headers": response.headers,
-        "body": response.body.decode("utf-8", "replace"),
-        "is_cut": response.is_cut,
-        "headers_left_out": response.headers_left_out,
-        "body_left_out": response.body_left_out,
-    }
+ATTEMPT: Final = Shown[Attempt](
+    "attempt",
+    "attempts",
+    CALLBACK_SID,
+    field("number", number(1)),
+    *exchange(nested("request", _REQUEST)),
+)

@@ -6,18 +6,41 @@ from datetime import datetime
 from typing import Final
 
 from ringback.api.forms import Parameters
-from ringback.api.portal.filters import STATUSES, read_destination, read_source
+from ringback.api.operation import Parameter
+from ringback.api.portal.callbacks import (
+    DESTINATION,
+    OF_SOURCE,
+    STATUS,
+    STATUSES,
+    read_destination,
+    read_source,
+)
+from ringback.api.schemas import INSTANT, TEXT, YES_OR_NO
 from ringback.core.callback import CallbackStatus
 from ringback.core.errors import Invalid
-from ringback.core.source import SourceName
-from ringback.operations.replaying import ANY, ENDED
+from ringback.core.policy.source_policy import SourceName
+from ringback.operations.replay import ANY, ENDED
 from ringback.ports import CallbackFilter
 
 CHUNK: Final = 500
 """How many callbacks are replayed in one transaction; as many can be named."""
 
 _OF_SINCE: Final = ("Since", "Until", "Source", "Destination", "After")
-PARAMETERS: Final = ("Sids", "Status", "AsOtherSource", "DryRun", *_OF_SINCE)
+
+AS_OTHER: Final = Parameter(
+    "AsOtherSource", YES_OR_NO, "Whether to send a new one from the other source."
+)
+PARAMETERS: Final = (
+    Parameter("Sids", TEXT, "Up to 500 SIDs, with commas between."),
+    Parameter("Since", INSTANT, "Instead of Sids: all from this instant on."),
+    Parameter("Until", INSTANT, "Those before this instant."),
+    STATUS,
+    OF_SOURCE,
+    DESTINATION,
+    Parameter("After", TEXT, "Where to go on, as `next` of the call before has it."),
+    AS_OTHER,
+    Parameter("DryRun", YES_OR_NO, "Whether only to count."),
+)
 
 _FAILED: Final = frozenset({CallbackStatus.FAILED})
 _NOT_DELIVERED: Final = ANY - {CallbackStatus.DELIVERED}

@@ -2,17 +2,26 @@
 
 from typing import Final
 
-from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.forms import Parameters, read_form
-from ringback.api.portal.records import show_callback
-from ringback.api.portal.replay_forms import CHUNK, PARAMETERS, AskedReplays, read_replays
-from ringback.api.representation import json_answer, with_unknown
-from ringback.api.services import Services
-from ringback.api.sign_in import account_of, charge_more
+from ringback.api.forms import Parameters
+from ringback.api.operation import Operation, required
+from ringback.api.portal.callbacks import CALLBACKS
+from ringback.api.portal.records import CALLBACK
+from ringback.api.portal.replay_forms import (
+    AS_OTHER,
+    CHUNK,
+    PARAMETERS,
+    AskedReplays,
+    read_replays,
+)
+from ringback.api.resource import Call, Change, Resource
+from ringback.api.schemas import COUNTS, FLAG, INSTANT, TEXT, number, object_of, or_null, text
+from ringback.api.shown import JsonObject, json_answer
+from ringback.api.sign_in import charge_more
+from ringback.core.callback import Callback
 from ringback.core.errors import Overloaded
-from ringback.operations.replaying import (
+from ringback.operations.replay import (
     ANY,
     ENDED,
     Replay,
@@ -36,80 +45,100 @@ _MOST_CHUNKS: Final = 400
 _LONGEST_REASON: Final = 200
 
 
-class ReplayResource:
+REPLAYS: Final = JsonObject(
+    "replays",
+    object_of(
+        dry_run=FLAG,
+        matched=number(0),
+        replayed=number(0),
+        skipped=COUNTS,
+        next=or_null(object_of(After=or_null(TEXT), Until=or_null(INSTANT))),
+    ),
+)
+_REASON: Final = required(
+    "Reason", text(shortest=1, longest=_LONGEST_REASON), "Stays on its record."
+)
+
+
+class ReplayEndpoints(Resource):
     """The operations on what was not delivered."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._store = services.store
+    def operations(self) -> list[Operation]:
+        """Return them."""
+        one, discards = f"{CALLBACKS}/{{sid}}", "Give a callback up."
+        replays = "Send a callback again. 201 means a new one, from the other source."
+        return [
+            self.operation(
+                "POST",
+                f"{one}/replay",
+                "ReplayCallback",
+                replays,
+                self._replay,
+                answers={200: CALLBACK, 201: CALLBACK},
+                takes=(AS_OTHER,),
+                conflicts=True,
+            ),
+            self.changes(
+                *(f"{one}/discard", "DiscardCallback", discards, CALLBACK, _discard),
+                takes=(_REASON,),
+                conflicts=True,
+            ),
+            self.operation(
+                "POST",
+                "/portal/v1/replays",
+                "ReplayCallbacks",
+                "Send many again.",
+                self._replay_many,
+                answers={200: REPLAYS},
+                takes=PARAMETERS,
+            ),
+        ]
 
-    async def replay(self, request: Request) -> Response:
-        """Send one callback again: 200, or 201 where that is a new one from the other source."""
-        account = await account_of(request, self._services.sign_ins)
-        form = await read_form(request, ("AsOtherSource",))
-        is_new = form.is_yes("AsOtherSource")
-        statuses = ENDED if is_new else ANY
-        sid, send_again = request.path_params["sid"], self._replay_of(form)
-        self._services.intake.make_room(account.sid, 1)
-        callback = await self._store.transact(
-            lambda tx: replay_callback(tx, account.sid, sid, send_again, statuses=statuses)
-        )
-        answer = json_answer(show_callback(callback), 201 if is_new else 200)
-        return with_unknown(form, answer)
-
-    async def discard(self, request: Request) -> Response:
-        """End a callback that shall not be sent any more: 200."""
-        account = await account_of(request, self._services.sign_ins)
-        form = await read_form(request, ("Reason",))
-        form.required("Reason")
-        why = form.label("Reason", longest=_LONGEST_REASON) or ""
-        sid, services = request.path_params["sid"], self._services
-        callback = await self._store.transact(
-            lambda tx: discard_callback(
-                tx, account.sid, sid, why, now=services.clock.now(), intake=services.intake
+    async def _replay(self, call: Call) -> Response:
+        is_new = call.given.is_yes("AsOtherSource")
+        send_again = self._replay_of(call.given)
+        self._services.intake.make_room(call.account_sid, 1)
+        callback = await self._services.store.transact(
+            lambda tx: replay_callback(
+                tx, call.account_sid, call.sid, send_again, statuses=ENDED if is_new else ANY
             )
         )
-        return with_unknown(form, json_answer(show_callback(callback)))
+        return self.show(call, CALLBACK, callback, 201 if is_new else 200)
 
-    async def replay_many(self, request: Request) -> Response:
-        """Send those again that are named, or all since an instant: 200, with the counts."""
-        account = await account_of(request, self._services.sign_ins)
-        form = await read_form(request, PARAMETERS)
-        asked = read_replays(form, now=self._services.clock.now(), sources=self._services.sources)
-        send_again = _dry_run_of(form) if asked.is_dry else self._replay_of(form)
-        done, is_all = await self._work_through(request, account.sid, asked, send_again)
-        answer = {
-            "dry_run": asked.is_dry,
-            "matched": done.matched,
-            "replayed": done.replayed,
-            "skipped": done.skipped,
-            "next": None if is_all else _next(asked, done),
-        }
-        return with_unknown(form, json_answer(answer))
+    async def _replay_many(self, call: Call) -> Response:
+        now, sources = self._services.clock.now(), self._services.sources
+        asked = read_replays(call.given, now=now, sources=sources)
+        send_again = _dry_run_of(call.given) if asked.is_dry else self._replay_of(call.given)
+        done, is_all = await self._work_through(call, asked, send_again)
+        return json_answer(
+            {
+                "dry_run": asked.is_dry,
+                "matched": done.matched,
+                "replayed": done.replayed,
+                "skipped": done.skipped,
+                "next": None if is_all else _next(asked, done),
+            }
+        )
 
     def _replay_of(self, form: Parameters) -> Replay:
-        services = self._services
-        now, intake = services.clock.now(), services.intake
-        if form.is_yes("AsOtherSource"):
-            chance, sources = services.moment().chance, services.sources
-            return from_other_source(now=now, chance=chance, intake=intake, sources=sources)
-        return from_same_source(now=now, intake=intake)
+        replay = from_other_source if form.is_yes("AsOtherSource") else from_same_source
+        return replay(self._services.moment())
 
     async def _work_through(
-        self, request: Request, account_sid: str, asked: AskedReplays, send_again: Replay
+        self, call: Call, asked: AskedReplays, send_again: Replay
     ) -> tuple[Replays, bool]:
         """Replay chunk by chunk; return what came of it, and whether that was all."""
         done = Replays(last=asked.after)
         for _ in range(_MOST_CHUNKS):
             try:
                 if not asked.is_dry:
-                    self._services.intake.make_room(account_sid, CHUNK)
-                    charge_more(request, self._services.sign_ins, len(asked.sids) or CHUNK)
+                    self._services.intake.make_room(call.account_sid, CHUNK)
+                    charge_more(call.request, self._services.sign_ins, len(asked.sids) or CHUNK)
             except Overloaded:
                 if done.matched:
                     return done, False
                 raise
-            chunk = await self._chunk(account_sid, asked, send_again, after=done.last)
+            chunk = await self._chunk(call.account_sid, asked, send_again, after=done.last)
             done += chunk
             if not done.has_more:
                 return done, True
@@ -121,7 +150,7 @@ class ReplayResource:
         self, account_sid: str, asked: AskedReplays, send_again: Replay, *, after: str | None
     ) -> Replays:
         if asked.sids:
-            return await self._store.transact(
+            return await self._services.store.transact(
                 lambda tx: replay_named(
                     tx, account_sid, asked.sids, send_again, statuses=asked.statuses
                 )
@@ -131,8 +160,14 @@ class ReplayResource:
             return replay_oldest(tx, account_sid, asked.which, send_again, after=after, limit=CHUNK)
 
         if asked.is_dry:
-            return await self._store.read(work, asked_by=account_sid)
-        return await self._store.transact(work)
+            return await self.read(account_sid, work)
+        return await self._services.store.transact(work)
+
+
+def _discard(call: Call) -> Change[Callback]:
+    call.given.required("Reason")
+    why = call.given.label("Reason", longest=_LONGEST_REASON) or ""
+    return lambda tx, moment: discard_callback(tx, call.account_sid, call.sid, why, moment)
 
 
 def _dry_run_of(form: Parameters) -> Replay:

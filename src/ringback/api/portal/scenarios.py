@@ -1,62 +1,72 @@
 """How the simulated network behaves, over HTTP: towards one SIM, or the whole account."""
 
-from typing import Any, Final
+from typing import Final
 
-from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.changes import change
-from ringback.api.forms import read_form, read_query
-from ringback.api.representation import json_answer, with_unknown
-from ringback.api.services import Services
-from ringback.api.sign_in import account_of
+from ringback.api.operation import Operation, Parameter, required
+from ringback.api.resource import Call, Change, Resource
+from ringback.api.schemas import SIM_SID, TEXT, Schema, list_of, object_of
+from ringback.api.shown import JsonObject, Shown, field, json_answer, maybe
 from ringback.core.scenario import SCENARIOS
 from ringback.operations.moment import Moment
 from ringback.operations.scenarios import Explained, choose_scenario, explain_scenario
 from ringback.ports import Transaction
 
-_TO_CHOOSE: Final = ("Scenario", "Sim")
+_PATH: Final = "/portal/v1/scenarios"
+NAME_OF_SCENARIO: Final[Schema] = {"type": "string", "enum": list(SCENARIOS)}
+
+SCENARIO: Final = Shown[Explained](
+    "scenario",
+    "scenarios",
+    field("scenario", NAME_OF_SCENARIO, "in_force.scenario.name"),
+    field("meaning", attribute="in_force.scenario.meaning"),
+    field("reason", attribute="in_force.reason"),
+    maybe("chosen"),
+    maybe("sim_sid", SIM_SID),
+)
+_KNOWN: Final = list_of(object_of(name=NAME_OF_SCENARIO, meaning=TEXT))
+ALL_SCENARIOS: Final = JsonObject(
+    "scenarios", object_of(**SCENARIO.schema["properties"], scenarios=_KNOWN)
+)
+_FOR_SIM: Final = (Parameter("Sim", TEXT, "For this SIM: its SID or unique name."),)
+_CHOICE: Final = (
+    required("Scenario", {"type": "string", "enum": [*SCENARIOS, ""]}, "Empty to choose none."),
+    Parameter("Sim", TEXT, "The SIM that it is for; the account without it."),
+)
 
 
-class ScenarioResource:
+class ScenarioEndpoints(Resource):
     """The scenarios, and which one is in force."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def operations(self) -> list[Operation]:
+        """Return the operations on scenarios."""
+        lists = "List the scenarios of the simulated network, and say which is in force."
+        chooses = "Choose a scenario for a SIM, or for the account."
+        answers = {200: ALL_SCENARIOS}
+        return [
+            self.operation(
+                *("GET", _PATH, "ListScenario", lists, self._list), answers=answers, takes=_FOR_SIM
+            ),
+            self.changes(_PATH, "ChooseScenario", chooses, SCENARIO, _choose, takes=_CHOICE),
+        ]
 
-    async def list(self, request: Request) -> Response:
-        """Show all scenarios, and the one of a SIM or the account: 200."""
-        account = await account_of(request, self._services.sign_ins)
-        query = read_query(request, ("Sim",))
-        moment, sim = self._services.moment(), query.text("Sim")
-        explained = await self._services.store.read(
-            lambda tx: explain_scenario(tx, account.sid, sim=sim, moment=moment),
-            asked_by=account.sid,
+    async def _list(self, call: Call) -> Response:
+        moment, sim = self._services.moment(), call.given.text("Sim")
+        explained = await self.read(
+            call.account_sid,
+            lambda tx: explain_scenario(tx, call.account_sid, sim=sim, moment=moment),
         )
         known = [{"name": each.name, "meaning": each.meaning} for each in SCENARIOS.values()]
-        return with_unknown(query, json_answer({**show_scenario(explained), "scenarios": known}))
-
-    async def choose(self, request: Request) -> Response:
-        """Choose a scenario for a SIM or the account, or take the choice back: 200."""
-        account = await account_of(request, self._services.sign_ins)
-        form = await read_form(request, _TO_CHOOSE)
-        form.given("Scenario")
-        sim, chosen = form.text("Sim"), form.meaning("Scenario", {**SCENARIOS, "": None})
-
-        def choose(tx: Transaction, moment: Moment) -> Explained:
-            choose_scenario(tx, account.sid, sim=sim, scenario=chosen)
-            return explain_scenario(tx, account.sid, sim=sim, moment=moment)
-
-        return with_unknown(form, json_answer(show_scenario(await change(self._services, choose))))
+        return json_answer({**SCENARIO.at(call.request)(explained), "scenarios": known})
 
 
-def show_scenario(explained: Explained) -> dict[str, Any]:
-    """Return what is in force, and why."""
-    scenario, reason = explained.in_force
-    return {
-        "scenario": scenario.name,
-        "meaning": scenario.meaning,
-        "reason": reason,
-        "chosen": explained.chosen,
-        "sim_sid": explained.sim_sid,
-    }
+def _choose(call: Call) -> Change[Explained]:
+    call.given.given("Scenario")
+    sim, chosen = call.given.text("Sim"), call.given.meaning("Scenario", {**SCENARIOS, "": None})
+
+    def choose(tx: Transaction, moment: Moment) -> Explained:
+        choose_scenario(tx, call.account_sid, sim=sim, scenario=chosen)
+        return explain_scenario(tx, call.account_sid, sim=sim, moment=moment)
+
+    return choose

@@ -16,16 +16,30 @@ from ringback.api.json_bodies import (
     read_json,
     refuse_repeats,
 )
-from ringback.api.portal.new_callbacks import MOST_AT_ONCE, items_of, read_one
-from ringback.api.portal.records import show_callback
-from ringback.api.representation import json_answer
+from ringback.api.operation import Operation
+from ringback.api.portal.callbacks import CALLBACKS
+from ringback.api.portal.new_callbacks import MAX_KEY, MOST_AT_ONCE, items_of, read_one
+from ringback.api.portal.records import CALLBACK, show_callback
+from ringback.api.resource import Resource
+from ringback.api.schemas import (
+    INSTANT,
+    METHOD,
+    URL,
+    Schema,
+    list_of,
+    object_of,
+    or_null,
+    refer,
+    text,
+)
 from ringback.api.services import Services
-from ringback.api.sign_in import account_of, charge_more
+from ringback.api.shown import JsonObject, json_answer
+from ringback.api.sign_in import charge_more
 from ringback.core.callback import Callback
 from ringback.core.callback_text import write_new
 from ringback.core.errors import Overloaded
+from ringback.operations.create_callbacks import prepare_callback, send_callbacks
 from ringback.operations.moment import Moment
-from ringback.operations.sending import prepare_callback, send_callbacks
 
 MAX_BODY: Final = 1024 * 1024
 _BIG: Final = 64
@@ -37,16 +51,59 @@ _Prepared = tuple[Callback, list[tuple[str, str]]]
 """A callback that is ready to be kept, and its parameters as they were asked for."""
 
 
-class Sending:
+_SCALAR: Final[Schema] = {"type": ["string", "number", "boolean"]}
+NEW_CALLBACK: Final = JsonObject(
+    "new_callback",
+    {
+        "type": "object",
+        "properties": {
+            "url": {**URL, "description": "A callback URL, with its fragment."},
+            "parameters": {
+                "type": "object",
+                "additionalProperties": {"anyOf": [_SCALAR, {**list_of(_SCALAR), "minItems": 1}]},
+                "description": "What to tell. At most 200 values and 64 KiB when encoded.",
+            },
+            "method": METHOD,
+            "idempotency_key": {
+                **or_null(text(shortest=1, longest=MAX_KEY)),
+                "description": "One that was used before makes no second callback.",
+            },
+            "deliver_at": {**or_null(INSTANT), "description": "Not before; up to 366 days ahead."},
+        },
+        "required": ["url", "parameters"],
+        "additionalProperties": False,
+    },
+)
+_NEW: Final = refer(NEW_CALLBACK.name)
+_BATCH: Final[Schema] = {**list_of(_NEW), "minItems": 1, "maxItems": MOST_AT_ONCE}
+NEW_CALLBACKS: Final = JsonObject(
+    "new_callbacks", {"anyOf": [_NEW, object_of(callbacks=_BATCH)]}, NEW_CALLBACK
+)
+_SENT: Final = refer(CALLBACK.name)
+SENT_CALLBACKS: Final = JsonObject(
+    "sent_callbacks", {"anyOf": [_SENT, object_of(callbacks=list_of(_SENT))]}, CALLBACK
+)
+
+
+class Sending(Resource):
     """Takes new callbacks in."""
 
     def __init__(self, services: Services) -> None:
-        self._services = services
+        super().__init__(services)
         self._arriving_of = Counter[str]()
+
+    def operations(self) -> list[Operation]:
+        """Return the operation that does."""
+        sends = (
+            "Send an event of one's own, or up to 1,000: all or none. 201 means that it is durable."
+        )
+        answers = {201: SENT_CALLBACKS}
+        operation = Operation("POST", CALLBACKS, "SendCallback", sends, self.send, answers)
+        return [operation._replace(takes_json=NEW_CALLBACKS)]
 
     async def send(self, request: Request) -> Response:
         """Keep one callback or many, all or none: 201, which means durable."""
-        account = await account_of(request, self._services.sign_ins)
+        account = await self._account(request)
         body, document = await read_json(request, most=MAX_BODY)
         if isinstance(document, dict) and "callbacks" in document:
             items = items_of(document)
@@ -103,14 +160,7 @@ class Sending:
     def _prepare(self, item: Json, at: str, account_sid: str, moment: Moment) -> _Prepared:
         """Read what is asked for, and make the callback of it; raises Invalid."""
         asked = read_one(item, at, read_url=self._services.read_url, now=moment.now)
-        callback = prepare_callback(
-            asked.new,
-            account_sid,
-            transition=moment.transition,
-            now=moment.now,
-            chance=moment.chance,
-        )
-        return callback, asked.parameters
+        return prepare_callback(asked.new, account_sid, moment), asked.parameters
 
     async def _keep(self, account_sid: str, callbacks: list[Callback]) -> list[Callback]:
         intake = self._services.intake

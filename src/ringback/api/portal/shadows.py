@@ -1,113 +1,37 @@
 """Copies of callbacks over HTTP, and how their answers compare."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.forms import read_query
-from ringback.api.paging import PAGING, page_of, read_paging
-from ringback.api.portal.filters import read_source
-from ringback.api.portal.records import show_response, show_timings
-from ringback.api.representation import json_answer, with_unknown
-from ringback.api.services import Services
-from ringback.api.sign_in import reach_of
-from ringback.core.callback import RecordedRequest
-from ringback.core.comparison import (
-    Answer,
-    Comparison,
-    OfUrl,
-    Percentiles,
-    Report,
-    meaning_of,
-    percentiles,
+from ringback.api.operation import Operation, Parameter
+from ringback.api.portal.callbacks import OF_SOURCE, read_source
+from ringback.api.portal.records import CALLBACK_SID, HEADERS, MILLISECONDS, RESULT, exchange
+from ringback.api.resource import Call, Listing, Resource
+from ringback.api.schemas import (
+    COUNTS,
+    FLAG,
+    INSTANT,
+    SOURCE,
+    TEXT,
+    list_of,
+    number,
+    object_of,
+    or_null,
+    refer,
+    sid_of,
 )
-from ringback.core.source import SourceName
+from ringback.api.shown import JsonObject, Shown, field, json_answer, worked_out
+from ringback.core.comparison import Answer, Comparison, OfUrl, meaning_of, percentiles
+from ringback.core.http_exchange import RecordedRequest
+from ringback.core.policy.source_policy import SourceName
+from ringback.core.sids import Kind
 from ringback.operations.shadows import report_on
 from ringback.ports import Compared, ShadowFilter
 
 MOST_URLS: Final = 500
 """How many URLs a report tells of: those with most differences."""
-
-
-class ShadowResource:
-    """What is known of copies."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._store = services.store
-
-    async def list(self, request: Request) -> Response:
-        """List copies, newest first."""
-        reach = await reach_of(request, self._services.sign_ins)
-        query = read_query(request, ("Source", "CallbackSid", "Since", *PAGING))
-        which = ShadowFilter(
-            source=read_source(query, self._services.sources),
-            callback_sid=query.text("CallbackSid"),
-            since=query.instant("Since"),
-        )
-        paging = read_paging(query)
-        found = await self._store.read(
-            lambda tx: tx.shadows.page(reach, which, paging.window), asked_by=reach
-        )
-        page = page_of("shadows", found, _show_shadow, paging=paging, request=request)
-        return with_unknown(query, json_answer(page))
-
-    async def report(self, request: Request) -> Response:
-        """Compare all answers, URL by URL."""
-        reach = await reach_of(request, self._services.sign_ins)
-        query = read_query(request, ("Since",))
-        since = query.instant("Since")
-        report = await report_on(self._store, reach, since=since)
-        skipped = self._services.skipped_copies(reach)
-        shown = {"since": since, **_show_report(report), "skipped": skipped}
-        return with_unknown(query, json_answer(shown))
-
-
-def _show_shadow(compared: Compared) -> dict[str, Any]:
-    shadow, comparison = compared
-    timings = shadow.timings
-    return {
-        "sid": shadow.sid,
-        "callback_sid": shadow.callback_sid,
-        "account_sid": shadow.account_sid,
-        "source": shadow.source,
-        "idempotency_token": shadow.idempotency_token,
-        "url": shadow.url.shown,
-        "date_started": shadow.date_started,
-        "duration_ms": timings and timings.total,
-        "timings": timings and show_timings(timings),
-        "local_address": shadow.local_address,
-        "proxy": shadow.proxy,
-        "result": shadow.result,
-        "status_code": shadow.status_code,
-        "error_code": shadow.error_code,
-        "failure": shadow.failure,
-        "reason": shadow.reason,
-        "request": None if shadow.request_head is None else _show_head(shadow.request_head),
-        "response": shadow.response and show_response(shadow.response),
-        "comparison": _show_comparison(comparison),
-    }
-
-
-def _show_head(head: str) -> dict[str, Any]:
-    line = head.partition("\r\n")[0]
-    return {"line": line, "headers": RecordedRequest("", "", head, "").headers}
-
-
-def _show_comparison(pair: Comparison) -> dict[str, Any]:
-    callback, copy = pair.sources
-    first_excerpt, excerpt = pair.excerpts
-    return {
-        "callback_sid": pair.callback_sid,
-        "shadow_sid": pair.shadow_sid,
-        "url": pair.url,
-        "first": _show_answer(pair.first, callback, first_excerpt),
-        "copy": _show_answer(pair.copy, copy, excerpt),
-        "is_known": pair.is_known,
-        "is_same": pair.is_known and pair.is_same,
-        "meaning": meaning_of(pair),
-    }
 
 
 def _show_answer(answer: Answer, source: SourceName, excerpt: bytes | None) -> dict[str, Any]:
@@ -121,41 +45,171 @@ def _show_answer(answer: Answer, source: SourceName, excerpt: bytes | None) -> d
     }
 
 
-def _show_report(report: Report) -> dict[str, Any]:
-    urls = report.urls
-    return {
-        "pairs": sum(one.pairs for one in urls),
-        "same": sum(one.same for one in urls),
-        "differing": sum(one.differing.total() for one in urls),
-        "unknown": sum(one.unknown for one in urls),
-        "urls": [_show_url(one) for one in urls[:MOST_URLS]],
-        "urls_left_out": len(urls[MOST_URLS:]),
-    }
+_ANSWER: Final = object_of(
+    source=SOURCE,
+    result=RESULT,
+    status_code=or_null(number()),
+    failure=or_null(TEXT),
+    duration_ms=MILLISECONDS,
+    body_excerpt=or_null(TEXT),
+)
+COMPARISON: Final = Shown[Comparison](
+    "comparison",
+    "comparisons",
+    CALLBACK_SID,
+    field("shadow_sid", sid_of(Kind.SHADOW)),
+    field("url"),
+    worked_out(
+        "first", _ANSWER, lambda pair: _show_answer(pair.first, pair.sources[0], pair.excerpts[0])
+    ),
+    worked_out(
+        "copy", _ANSWER, lambda pair: _show_answer(pair.copy, pair.sources[1], pair.excerpts[1])
+    ),
+    field("is_known", FLAG),
+    worked_out("is_same", FLAG, lambda pair: pair.is_known and pair.is_same),
+    worked_out("meaning", TEXT, meaning_of),
+)
+_show_comparison: Final = COMPARISON.show_by(str)
 
 
-def _show_url(one: OfUrl) -> dict[str, Any]:
-    return {
-        "url": one.url,
-        "pairs": one.pairs,
-        "same": one.same,
-        "differing": one.differing.total(),
-        "unknown": one.unknown,
-        "times": {
-            "first": _show_times(percentiles(one.times_of_first)),
-            "copy": _show_times(percentiles(one.times_of_copy)),
+def _show_head(request: RecordedRequest | None) -> Mapping[str, object] | None:
+    if request is None:
+        return None
+    return {"line": request.head.partition("\r\n")[0], "headers": request.headers}
+
+
+SHADOW: Final = Shown[Compared](
+    "shadow",
+    "shadows",
+    field("sid", sid_of(Kind.SHADOW)),
+    field("callback_sid", sid_of(Kind.CALLBACK), "shadow.attempt.callback_sid"),
+    field("account_sid", sid_of(Kind.ACCOUNT), "shadow.account_sid"),
+    field("source", SOURCE, "shadow.source"),
+    field("idempotency_token", attribute="shadow.idempotency_token"),
+    field("url", attribute="shadow.url.shown"),
+    *exchange(
+        worked_out(
+            "request",
+            or_null(object_of(line=TEXT, headers=HEADERS)),
+            lambda one: _show_head(one.shadow.attempt.request),
+        ),
+        of="shadow.attempt.",
+    ),
+    worked_out("comparison", refer(COMPARISON.name), lambda one: _show_comparison(one.comparison)),
+    parts=(COMPARISON,),
+)
+
+_TIMES: Final = or_null(object_of(p50_ms=MILLISECONDS, p95_ms=MILLISECONDS))
+_DIFFERENCE: Final = object_of(
+    first=TEXT, copy=TEXT, meaning=TEXT, count=number(1), example=refer(COMPARISON.name)
+)
+
+
+def _show_times(times: list[float]) -> dict[str, float] | None:
+    found = percentiles(times)
+    return None if found is None else {"p50_ms": found.p50, "p95_ms": found.p95}
+
+
+def _show_differences(one: OfUrl) -> list[dict[str, Any]]:
+    return [
+        {
+            "first": kind.first,
+            "copy": kind.copy,
+            "meaning": meaning_of(one.examples[kind]),
+            "count": count,
+            "example": _show_comparison(one.examples[kind]),
+        }
+        for kind, count in one.differing.most_common()
+    ]
+
+
+_OF_URL: Final = Shown[OfUrl](
+    "url",
+    "urls",
+    field("url"),
+    field("pairs", number(0)),
+    field("same", number(0)),
+    worked_out("differing", number(0), lambda one: one.differing.total()),
+    field("unknown", number(0)),
+    worked_out(
+        "times",
+        object_of(first=_TIMES, copy=_TIMES),
+        lambda one: {
+            "first": _show_times(one.times_of_first),
+            "copy": _show_times(one.times_of_copy),
         },
-        "differences": [
+    ),
+    worked_out("differences", list_of(_DIFFERENCE), _show_differences),
+)
+_show_url: Final = _OF_URL.show_by(str)
+REPORT: Final = JsonObject(
+    "shadow_report",
+    object_of(
+        since=or_null(INSTANT),
+        pairs=number(0),
+        same=number(0),
+        differing=number(0),
+        unknown=number(0),
+        urls=list_of(_OF_URL.schema),
+        urls_left_out=number(0),
+        skipped=COUNTS,
+    ),
+    COMPARISON,
+)
+
+_SINCE: Final = Parameter("Since", INSTANT, "Only copies sent from this instant on.")
+_FILTERS: Final = (
+    OF_SOURCE,
+    Parameter("CallbackSid", TEXT, "Only copies of this callback."),
+    _SINCE,
+)
+
+
+class ShadowEndpoints(Resource):
+    """What is known of copies."""
+
+    def operations(self) -> list[Operation]:
+        """Return the operations on copies."""
+        shadows = self.on("/portal/v1/shadows", "Shadow", SHADOW)
+        return [
+            shadows.lists_for(
+                "List copies of callbacks from another source, newest first, beside the first"
+                " attempts.",
+                self._list,
+                takes=_FILTERS,
+            ),
+            self.operation(
+                "GET",
+                "/portal/v1/shadows/report",
+                "ReportShadows",
+                "Compare the answers to callbacks and to their copies, URL by URL.",
+                self._report,
+                answers={200: REPORT},
+                takes=(_SINCE,),
+                for_all=True,
+            ),
+        ]
+
+    def _list(self, call: Call) -> Listing[Compared]:
+        which = ShadowFilter(
+            source=read_source(call.given, self._services.sources),
+            callback_sid=call.given.text("CallbackSid"),
+            since=call.given.instant("Since"),
+        )
+        return lambda tx, reach, window: tx.shadows.page(reach, which, window)
+
+    async def _report(self, call: Call) -> Response:
+        since, services = call.given.instant("Since"), self._services
+        urls = (await report_on(services.store, call.account_sid, since=since)).urls
+        return json_answer(
             {
-                "first": kind.first,
-                "copy": kind.copy,
-                "meaning": meaning_of(one.examples[kind]),
-                "count": count,
-                "example": _show_comparison(one.examples[kind]),
+                "since": since,
+                "pairs": sum(one.pairs for one in urls),
+                "same": sum(one.same for one in urls),
+                "differing": sum(one.differing.total() for one in urls),
+                "unknown": sum(one.unknown for one in urls),
+                "urls": list(map(_show_url, urls[:MOST_URLS])),
+                "urls_left_out": len(urls[MOST_URLS:]),
+                "skipped": services.skipped_copies(call.account_sid),
             }
-            for kind, count in one.differing.most_common()
-        ],
-    }
-
-
-def _show_times(times: Percentiles | None) -> dict[str, float] | None:
-    return None if times is None else {"p50_ms": times.p50, "p95_ms": times.p95}
+        )

@@ -1,40 +1,105 @@
-"""How the callbacks of a time went, over HTTP."""
+"""How the callbacks of a time went, and how much is kept of long answers, over HTTP."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.forms import read_query
-from ringback.api.representation import json_answer, with_unknown
-from ringback.api.services import Services
-from ringback.api.sign_in import reach_of
+from ringback.api.operation import Operation, Parameter
+from ringback.api.resource import Call, Resource
+from ringback.api.schemas import INSTANT, SOURCE, TEXT, list_of, number, object_of, or_null, sid_of
+from ringback.api.shown import JsonObject, json_answer
 from ringback.core.account import EVERY
+from ringback.core.sids import Kind
 from ringback.operations.totals import totals_of
+from ringback.ports import Transaction
 
-SINCE: Final = "Since"
-UNTIL: Final = "Until"
+MOST_ACCOUNTS: Final = 500
+"""Of how many accounts an operator's key is told what is kept: those for which that is most."""
 _DAY: Final = timedelta(days=1)
 _INSTANT: Final = timedelta(microseconds=1)
+_ACCOUNT: Final = sid_of(Kind.ACCOUNT)
+
+TOTALS: Final = JsonObject(
+    "totals",
+    object_of(
+        totals=list_of(
+            object_of(
+                account_sid=_ACCOUNT,
+                url=TEXT,
+                source=SOURCE,
+                source_asked=or_null(SOURCE),
+                delivered=number(0),
+                undelivered=number(0),
+                retried=number(0),
+                waiting=number(0),
+            )
+        )
+    ),
+)
+RESPONSE_STORAGE: Final = JsonObject(
+    "response_storage",
+    object_of(
+        bytes=number(0),
+        budget=number(0),
+        accounts=list_of(object_of(account_sid=_ACCOUNT, bytes=number(1))),
+    ),
+)
+_TIME: Final = (
+    Parameter("Since", INSTANT, "Those created from this instant on; a day ago without it."),
+    Parameter("Until", INSTANT, "Those created before this instant; now without it."),
+)
 
 
-class TotalsResource:
-    """The totals of one account, or for an operator's key of all."""
+class TotalsEndpoints(Resource):
+    """The figures of one account, or for an operator's key of all."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def operations(self) -> list[Operation]:
+        """Return the operations that count."""
+        return [
+            self.operation(
+                "GET",
+                "/portal/v1/totals",
+                "FetchTotals",
+                "Count how the callbacks of a time went, by account, URL and sources. Test events"
+                " and replays from the other source are left out.",
+                self._totals,
+                answers={200: TOTALS},
+                takes=_TIME,
+                for_all=True,
+            ),
+            self.operation(
+                "GET",
+                "/portal/v1/response_storage",
+                "FetchResponseStorage",
+                "Tell how many bytes are kept of long answers, beyond what stands with each"
+                " attempt, and how many may be. An operator's key is told it of all accounts, and"
+                " of the largest.",
+                self._response_storage,
+                answers={200: RESPONSE_STORAGE},
+                for_all=True,
+            ),
+        ]
 
-    async def list(self, request: Request) -> Response:
-        """List the totals of what was created in a time, by account, URL and sources."""
-        reach = await reach_of(request, self._services.sign_ins)
-        query = read_query(request, (SINCE, UNTIL))
+    async def _totals(self, call: Call) -> Response:
         now = self._services.clock.now()
         found = await totals_of(
             self._services.store,
-            since=query.instant(SINCE) or now - _DAY,
-            until=query.instant(UNTIL) or now + _INSTANT,  # so that this one counts
-            account_sid=None if reach == EVERY else reach,
+            since=call.given.instant("Since") or now - _DAY,
+            until=call.given.instant("Until") or now + _INSTANT,  # so that this one counts
+            account_sid=None if call.account_sid == EVERY else call.account_sid,
         )
-        shown = [totals._asdict() for totals in found]
-        return with_unknown(query, json_answer({"totals": shown}))
+        return json_answer({"totals": [totals._asdict() for totals in found]})
+
+    async def _response_storage(self, call: Call) -> Response:
+        return json_answer(
+            await self.read(call.account_sid, lambda tx: self._kept(tx, call.account_sid))
+        )
+
+    def _kept(self, tx: Transaction, reach: str) -> Mapping[str, object]:
+        budget, kept = self._services.response_storage, tx.kept_responses
+        if reach != EVERY:
+            return {"bytes": kept.bytes_of(reach), "budget": budget.per_account, "accounts": []}
+        accounts = [one._asdict() for one in kept.largest(limit=MOST_ACCOUNTS)]
+        return {"bytes": kept.bytes_of(EVERY), "budget": budget.in_all, "accounts": accounts}

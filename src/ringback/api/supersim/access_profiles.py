@@ -4,20 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.naming import LONGEST_NAME, UNIQUE_NAME
-from ringback.api.operation import Nothing, Operation, Parameter, required
+from ringback.api.operation import (
+    LONGEST_NAME,
+    UNIQUE_NAME,
+    Nothing,
+    Operation,
+    Parameter,
+    filtered,
+    required,
+)
 from ringback.api.paging import cut
-from ringback.api.representation import with_unknown
 from ringback.api.resource import Call, Change, Listing, Resource
 from ringback.api.schemas import TEXT, list_of, object_of, sid_of
 from ringback.api.shown import (
     ACCOUNT_SID,
-    DATE_CREATED,
-    DATE_UPDATED,
     Shown,
+    dated_at,
     field,
     link,
     links,
@@ -26,7 +30,7 @@ from ringback.api.shown import (
 )
 from ringback.core.network import Network
 from ringback.core.sids import Kind
-from ringback.core.supersim.access_profile import NetworkAccessProfile
+from ringback.core.supersim.fleet import NetworkAccessProfile
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.access_profiles import (
     add_network,
@@ -71,9 +75,7 @@ ACCESS_PROFILE: Final = Shown[NetworkAccessProfile](
     field("sid", sid_of(Kind.NETWORK_ACCESS_PROFILE)),
     maybe("unique_name"),
     ACCOUNT_SID,
-    DATE_CREATED,
-    DATE_UPDATED,
-    link("url", lambda profile: f"{_PATH}/{profile.sid}"),
+    *dated_at(_PATH),
     links(networks=lambda profile: f"{_PATH}/{profile.sid}/Networks"),
 )
 
@@ -107,84 +109,55 @@ _CREATE: Final = (
         "The networks that SIMs may use, one parameter for each; all there are without any.",
     ),
 )
-_RENAME: Final = (UNIQUE_NAME,)
 _ADD: Final = (required("Network", sid_of(Kind.NETWORK), "The SID of a network."),)
 _NETWORK_FILTERS: Final = (
-    Parameter("IsoCountry", TEXT, "Only those of this country (ISO 3166-1 alpha-2)."),
-    Parameter("Mcc", TEXT, "Only those with this mobile country code."),
-    Parameter("Mnc", TEXT, "Only those with this mobile network code."),
+    filtered("IsoCountry", "Only those of this country (ISO 3166-1 alpha-2)."),
+    filtered("Mcc", "Only those with this mobile country code."),
+    filtered("Mnc", "Only those with this mobile network code."),
 )
 
 
-class AccessProfileResource(Resource):
+class AccessProfileEndpoints(Resource):
     """The operations on Network Access Profiles, and on the networks in one."""
 
     def operations(self) -> list[Operation]:
         """Return them."""
-        return [*self._operations_on_profiles(), *self._operations_on_networks()]
-
-    def _operations_on_profiles(self) -> list[Operation]:
-        name, one, shown = "NetworkAccessProfile", f"{_PATH}/{{sid}}", ACCESS_PROFILE
+        profiles = self.on(_PATH, "NetworkAccessProfile", ACCESS_PROFILE)
+        path, name = f"{_PATH}/{{sid}}/Networks", "NetworkAccessProfileNetwork"
+        networks, one = self.on(path, name, NETWORK_IN_PROFILE), f"{path}/{{network_sid}}"
+        fetches = "Fetch a network of a Network Access Profile."
+        removes = "Take a network out of a Network Access Profile."
         return [
-            self.creates(
-                _PATH, name, "Make a Network Access Profile.", shown, _create, takes=_CREATE
+            profiles.creates("Make a Network Access Profile.", _create, takes=_CREATE),
+            profiles.lists("List Network Access Profiles, newest first.", list_access_profiles),
+            profiles.fetches("Fetch a Network Access Profile.", fetch_access_profile),
+            profiles.updates("Rename a Network Access Profile.", _rename, takes=(UNIQUE_NAME,)),
+            networks.lists_for("List the networks of a Network Access Profile.", _list_of),
+            networks.creates("Add a network to a Network Access Profile.", _add, takes=_ADD),
+            self.operation(
+                *("GET", one, f"Fetch{name}", fetches, self._fetch_network),
+                answers={200: NETWORK_IN_PROFILE},
             ),
-            self.lists(_PATH, name, "List Network Access Profiles, newest first.", shown, _list),
-            self.fetches(one, name, "Fetch a Network Access Profile.", shown, fetch_access_profile),
-            self.updates(
-                one, name, "Rename a Network Access Profile.", shown, _rename, takes=_RENAME
+            self.operation(
+                *("DELETE", one, f"Delete{name}", removes, self._remove_network),
+                answers={204: Nothing()},
             ),
         ]
 
-    def _operations_on_networks(self) -> list[Operation]:
-        name, networks = "NetworkAccessProfileNetwork", f"{_PATH}/{{sid}}/Networks"
-        one, shown = f"{networks}/{{network_sid}}", NETWORK_IN_PROFILE
-        return [
-            self.lists(
-                networks, name, "List the networks of a Network Access Profile.", shown, _list_of
-            ),
-            self.creates(
-                networks,
-                name,
-                "Add a network to a Network Access Profile.",
-                shown,
-                _add,
-                takes=_ADD,
-            ),
-            Operation(
-                "GET",
-                one,
-                f"Fetch{name}",
-                "Fetch a network of a Network Access Profile.",
-                self.fetch_network,
-                {200: shown},
-            ),
-            Operation(
-                "DELETE",
-                one,
-                f"Delete{name}",
-                "Take a network out of a Network Access Profile.",
-                self.remove_network,
-                {204: Nothing()},
-            ),
-        ]
-
-    async def fetch_network(self, request: Request) -> Response:
-        """Fetch a network of a profile: 200."""
-        call, sid = await self._queried(request), request.path_params["network_sid"]
-        profile = await self._read(
+    async def _fetch_network(self, call: Call) -> Response:
+        sid = call.request.path_params["network_sid"]
+        profile = await self.read(
             call.account_sid, lambda tx: fetch_access_profile(tx, call.account_sid, call.sid)
         )
         network = NetworkInProfile(fetch_network_of(profile, sid), profile.sid)
-        return self._show(request, NETWORK_IN_PROFILE, network, 200, call.given)
+        return self.show(call, NETWORK_IN_PROFILE, network)
 
-    async def remove_network(self, request: Request) -> Response:
-        """Take a network out of a profile: 204."""
-        call, sid = await self._queried(request), request.path_params["network_sid"]
-        await self._change(
+    async def _remove_network(self, call: Call) -> Response:
+        sid = call.request.path_params["network_sid"]
+        await self.change(
             lambda tx, moment: remove_network(tx, call.account_sid, call.sid, sid, moment)
         )
-        return with_unknown(call.given, Response(status_code=204))
+        return Response(status_code=204)
 
 
 def _create(call: Call) -> Change[NetworkAccessProfile]:
@@ -193,10 +166,6 @@ def _create(call: Call) -> Change[NetworkAccessProfile]:
     return lambda tx, moment: create_access_profile(
         tx, call.account_sid, unique_name=name, networks=networks, moment=moment
     )
-
-
-def _list(call: Call) -> Listing[NetworkAccessProfile]:
-    return list_access_profiles
 
 
 def _rename(call: Call) -> Change[NetworkAccessProfile]:
@@ -228,32 +197,17 @@ def _add(call: Call) -> Change[NetworkInProfile]:
     return change
 
 
-class NetworkResource(Resource):
+class NetworkEndpoints(Resource):
     """The operations on networks."""
 
     def operations(self) -> list[Operation]:
         """Return them."""
-        one, name = f"{_NETWORKS_PATH}/{{sid}}", "Network"
+        networks = self.on(_NETWORKS_PATH, "Network", NETWORK)
         return [
-            self.lists(
-                _NETWORKS_PATH,
-                name,
-                "List the networks that there are.",
-                NETWORK,
-                _list_all,
-                takes=_NETWORK_FILTERS,
-            ),
-            self.fetches(one, name, "Fetch a network.", NETWORK, _fetch),
+            networks.lists("List the networks that there are.", _list_all, *_NETWORK_FILTERS),
+            networks.fetches("Fetch a network.", lambda _, __, sid: fetch_network(sid)),
         ]
 
 
-def _fetch(_tx: Transaction, _account_sid: str, sid: str) -> Network:
-    return fetch_network(sid)
-
-
-def _list_all(call: Call) -> Listing[Network]:
-    query = call.given
-    networks = list_networks(
-        iso_country=query.text("IsoCountry"), mcc=query.text("Mcc"), mnc=query.text("Mnc")
-    )
-    return lambda _, __, window: cut(networks, window)
+def _list_all(_: Transaction, __: str, window: Window, **which: str | None) -> Sequence[Network]:
+    return cut(list_networks(**which), window)

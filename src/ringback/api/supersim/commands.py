@@ -1,20 +1,11 @@
 """SMS and IP Commands over HTTP: `/v1/SmsCommands` and `/v1/IpCommands`."""
 
-from functools import partial
 from typing import Final
 
-from ringback.api.operation import CALLED_BACK, Operation, Parameter, required
-from ringback.api.resource import Call, Change, Listing, Resource
+from ringback.api.operation import CALLED_BACK, Operation, Parameter, filtered, required
+from ringback.api.resource import Call, Change, Resource
 from ringback.api.schemas import TEXT, number, one_of, sid_of, text
-from ringback.api.shown import (
-    ACCOUNT_SID,
-    DATE_CREATED,
-    DATE_UPDATED,
-    Shown,
-    field,
-    link,
-    maybe,
-)
+from ringback.api.shown import ACCOUNT_SID, Shown, dated_at, field, maybe
 from ringback.core.message import LONGEST_SMS, Direction, MessageStatus, PayloadType
 from ringback.core.sids import Kind
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
@@ -42,9 +33,7 @@ SMS_COMMAND: Final = Shown[SmsCommand](
     field("payload"),
     field("status", one_of(MessageStatus)),
     field("direction", one_of(Direction)),
-    DATE_CREATED,
-    DATE_UPDATED,
-    link("url", lambda command: f"{_SMS_PATH}/{command.sid}"),
+    *dated_at(_SMS_PATH),
 )
 
 IP_COMMAND: Final = Shown[IpCommand](
@@ -60,14 +49,12 @@ IP_COMMAND: Final = Shown[IpCommand](
     field("device_port", number(0, _HIGHEST_PORT)),
     field("payload_type", one_of(PayloadType)),
     field("payload"),
-    DATE_CREATED,
-    DATE_UPDATED,
-    link("url", lambda command: f"{_IP_PATH}/{command.sid}"),
+    *dated_at(_IP_PATH),
 )
 
 _SIM: Final = required("Sim", TEXT, "The SIM to send it to: its SID or unique name.")
-_OF_SIM: Final = Parameter("Sim", TEXT, "Only those of this SIM: its SID or unique name.")
-_DIRECTION: Final = Parameter("Direction", one_of(Direction), "Only those in this direction.")
+_OF_SIM: Final = filtered("Sim", "Only those of this SIM: its SID or unique name.")
+_DIRECTION: Final = filtered("Direction", "Only those in this direction.", Direction)
 _NEW_SMS: Final = (
     _SIM,
     required(
@@ -77,7 +64,7 @@ _NEW_SMS: Final = (
 )
 _SMS_FILTERS: Final = (
     _OF_SIM,
-    Parameter("Status", one_of(MessageStatus), "Only those with this status."),
+    filtered("Status", "Only those with this status.", MessageStatus),
     _DIRECTION,
 )
 _NEW_DATAGRAM: Final = (
@@ -89,39 +76,26 @@ _NEW_DATAGRAM: Final = (
 )
 _IP_FILTERS: Final = (
     _OF_SIM,
-    Parameter("SimIccid", TEXT, "Only those of the SIM with this ICCID."),
-    Parameter("Status", one_of(IpStatus), "Only those with this status."),
+    filtered("SimIccid", "Only those of the SIM with this ICCID."),
+    filtered("Status", "Only those with this status.", IpStatus),
     _DIRECTION,
 )
 
 
-class SmsCommandResource(Resource):
+class SmsCommandEndpoints(Resource):
     """The operations on SMS Commands."""
 
     def operations(self) -> list[Operation]:
         """Return them."""
-        name = "SmsCommand"
+        commands, told = self.on(_SMS_PATH, "SmsCommand", SMS_COMMAND), "smsCommandToSim"
+        sends, lists = (
+            "Send an SMS to a SIM's device.",
+            "List SMS Commands in both directions, newest first.",
+        )
         return [
-            self.creates(
-                _SMS_PATH,
-                name,
-                "Send an SMS to a SIM's device.",
-                SMS_COMMAND,
-                self._send,
-                takes=_NEW_SMS,
-                calls_back="smsCommandToSim",
-            ),
-            self.lists(
-                _SMS_PATH,
-                name,
-                "List SMS Commands in both directions, newest first.",
-                SMS_COMMAND,
-                _list_sms,
-                takes=_SMS_FILTERS,
-            ),
-            self.fetches(
-                f"{_SMS_PATH}/{{sid}}", name, "Fetch an SMS Command.", SMS_COMMAND, fetch_sms
-            ),
+            commands.creates(sends, self._send, takes=_NEW_SMS, calls_back=told),
+            commands.lists(lists, list_sms, *_SMS_FILTERS),
+            commands.fetches("Fetch an SMS Command.", fetch_sms),
         ]
 
     def _send(self, call: Call) -> Change[SmsCommand]:
@@ -130,33 +104,20 @@ class SmsCommandResource(Resource):
         return lambda tx, moment: send_sms(tx, call.account_sid, new, moment)
 
 
-class IpCommandResource(Resource):
+class IpCommandEndpoints(Resource):
     """The operations on IP Commands."""
 
     def operations(self) -> list[Operation]:
         """Return them."""
-        name = "IpCommand"
+        commands, told = self.on(_IP_PATH, "IpCommand", IP_COMMAND), "ipCommandToSim"
+        sends, lists = (
+            "Send a datagram to a SIM's device.",
+            "List IP Commands in both directions, newest first.",
+        )
         return [
-            self.creates(
-                _IP_PATH,
-                name,
-                "Send a datagram to a SIM's device.",
-                IP_COMMAND,
-                self._send,
-                takes=_NEW_DATAGRAM,
-                calls_back="ipCommandToSim",
-            ),
-            self.lists(
-                _IP_PATH,
-                name,
-                "List IP Commands in both directions, newest first.",
-                IP_COMMAND,
-                _list_datagrams,
-                takes=_IP_FILTERS,
-            ),
-            self.fetches(
-                f"{_IP_PATH}/{{sid}}", name, "Fetch an IP Command.", IP_COMMAND, fetch_datagram
-            ),
+            commands.creates(sends, self._send, takes=_NEW_DATAGRAM, calls_back=told),
+            commands.lists(lists, list_datagrams, *_IP_FILTERS),
+            commands.fetches("Fetch an IP Command.", fetch_datagram),
         ]
 
     def _send(self, call: Call) -> Change[IpCommand]:
@@ -167,24 +128,3 @@ class IpCommandResource(Resource):
         kind = form.choice("PayloadType", PayloadType) or PayloadType.TEXT
         new = NewDatagram(sim, payload, kind, port, *self._called_back(call))
         return lambda tx, moment: send_datagram(tx, call.account_sid, new, moment)
-
-
-def _list_sms(call: Call) -> Listing[SmsCommand]:
-    query = call.given
-    return partial(
-        list_sms,
-        sim=query.text("Sim"),
-        status=query.choice("Status", MessageStatus),
-        direction=query.choice("Direction", Direction),
-    )
-
-
-def _list_datagrams(call: Call) -> Listing[IpCommand]:
-    query = call.given
-    return partial(
-        list_datagrams,
-        sim=query.text("Sim"),
-        sim_iccid=query.text("SimIccid"),
-        status=query.choice("Status", IpStatus),
-        direction=query.choice("Direction", Direction),
-    )

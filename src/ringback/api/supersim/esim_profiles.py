@@ -1,20 +1,11 @@
 """eSIM Profiles over HTTP: `/v1/ESimProfiles`."""
 
-from functools import partial
 from typing import Final
 
-from ringback.api.operation import CALLED_BACK, Operation, Parameter
-from ringback.api.resource import Call, Change, Listing, Resource
-from ringback.api.schemas import FLAG, TEXT, one_of, sid_of, text
-from ringback.api.shown import (
-    ACCOUNT_SID,
-    DATE_CREATED,
-    DATE_UPDATED,
-    Shown,
-    field,
-    link,
-    maybe,
-)
+from ringback.api.operation import CALLED_BACK, Operation, Parameter, filtered
+from ringback.api.resource import Call, Change, Resource
+from ringback.api.schemas import FLAG, one_of, sid_of, text
+from ringback.api.shown import ACCOUNT_SID, Shown, dated_at, field, maybe
 from ringback.core.errors import Invalid
 from ringback.core.sids import Kind
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus, is_eid
@@ -41,9 +32,7 @@ ESIM_PROFILE: Final = Shown[EsimProfile](
     maybe("activation_code"),
     maybe("error_code"),
     maybe("error_message"),
-    DATE_CREATED,
-    DATE_UPDATED,
-    link("url", lambda profile: f"{_PATH}/{profile.sid}"),
+    *dated_at(_PATH),
 )
 
 _ORDER: Final = (
@@ -56,39 +45,22 @@ _ORDER: Final = (
     *CALLED_BACK,
 )
 _FILTERS: Final = (
-    Parameter("Eid", TEXT, "Only those for this chip."),
-    Parameter("SimSid", TEXT, "Only the one of this SIM."),
-    Parameter("Status", one_of(EsimStatus), "Only those with this status."),
+    filtered("Eid", "Only those for this chip."),
+    filtered("SimSid", "Only the one of this SIM."),
+    filtered("Status", "Only those with this status.", EsimStatus),
 )
 
 
-class EsimProfileResource(Resource):
+class EsimProfileEndpoints(Resource):
     """The operations on eSIM Profiles."""
 
     def operations(self) -> list[Operation]:
         """Return them."""
-        name = "EsimProfile"
+        profiles, told = self.on(_PATH, "EsimProfile", ESIM_PROFILE), "esimProfileChanged"
         return [
-            self.creates(
-                _PATH,
-                name,
-                "Order an eSIM Profile.",
-                ESIM_PROFILE,
-                self._order,
-                takes=_ORDER,
-                calls_back="esimProfileChanged",
-            ),
-            self.lists(
-                _PATH,
-                name,
-                "List eSIM Profiles, newest first.",
-                ESIM_PROFILE,
-                _list,
-                takes=_FILTERS,
-            ),
-            self.fetches(
-                f"{_PATH}/{{sid}}", name, "Fetch an eSIM Profile.", ESIM_PROFILE, fetch_esim_profile
-            ),
+            profiles.creates("Order an eSIM Profile.", self._order, takes=_ORDER, calls_back=told),
+            profiles.lists("List eSIM Profiles, newest first.", list_esim_profiles, *_FILTERS),
+            profiles.fetches("Fetch an eSIM Profile.", fetch_esim_profile),
         ]
 
     def _order(self, call: Call) -> Change[EsimProfile]:
@@ -98,16 +70,6 @@ class EsimProfileResource(Resource):
             *self._called_back(call),
         )
         return lambda tx, moment: order_esim_profile(tx, call.account_sid, order, moment)
-
-
-def _list(call: Call) -> Listing[EsimProfile]:
-    query = call.given
-    return partial(
-        list_esim_profiles,
-        eid=query.text("Eid"),
-        sim_sid=query.text("SimSid"),
-        status=query.choice("Status", EsimStatus),
-    )
 
 
 def _checked_eid(eid: str | None) -> str | None:

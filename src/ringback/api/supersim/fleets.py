@@ -1,24 +1,19 @@
 """Fleets over HTTP: `/v1/Fleets`."""
 
-from functools import partial
 from typing import Final
 
 from ringback.api.forms import Parameters
-from ringback.api.naming import LONGEST_NAME, UNIQUE_NAME
-from ringback.api.operation import Operation, Parameter, required
-from ringback.api.resource import Call, Change, Listing, Resource
-from ringback.api.schemas import FLAG, HOOK_URL, METHOD, TEXT, number, sid_of, text
-from ringback.api.shown import (
-    ACCOUNT_SID,
-    DATE_CREATED,
-    DATE_UPDATED,
-    Shown,
-    configured,
-    field,
-    link,
-    maybe,
-    worked_out,
+from ringback.api.operation import (
+    LONGEST_NAME,
+    UNIQUE_NAME,
+    Operation,
+    Parameter,
+    filtered,
+    required,
 )
+from ringback.api.resource import Call, Change, Resource
+from ringback.api.schemas import FLAG, HOOK_URL, METHOD, number, sid_of, text
+from ringback.api.shown import ACCOUNT_SID, Shown, configured, dated_at, field, maybe, worked_out
 from ringback.core.sids import Kind
 from ringback.core.supersim.fleet import DATA_LIMITS, Fleet
 from ringback.operations.supersim.fleets import (
@@ -37,9 +32,7 @@ FLEET: Final = Shown[Fleet](
     ACCOUNT_SID,
     field("sid", sid_of(Kind.FLEET)),
     maybe("unique_name"),
-    DATE_CREATED,
-    DATE_UPDATED,
-    link("url", lambda fleet: f"{_PATH}/{fleet.sid}"),
+    *dated_at(_PATH),
     field("data_enabled", FLAG),
     field("data_limit", number(*DATA_LIMITS)),
     worked_out("data_metering", {"type": "string", "enum": ["payg"]}, lambda _: "payg"),
@@ -72,26 +65,22 @@ _CREATE: Final = (
     *_SETTINGS,
 )
 _UPDATE: Final = (*_SETTINGS, Parameter("NetworkAccessProfile", text(shortest=1), _PROFILE))
-_FILTERS: Final = (
-    Parameter("NetworkAccessProfile", TEXT, "Only those that use it: its SID or unique name."),
+_OF_PROFILE: Final = filtered(
+    "NetworkAccessProfile", "Only those that use it: its SID or unique name."
 )
 
 
-class FleetResource(Resource):
+class FleetEndpoints(Resource):
     """The operations on fleets."""
 
     def operations(self) -> list[Operation]:
         """Return them."""
-        one, told = f"{_PATH}/{{sid}}", "commandFromSim"
+        fleets, told = self.on(_PATH, "Fleet", FLEET), "commandFromSim"
         return [
-            self.creates(
-                _PATH, "Fleet", "Make a fleet.", FLEET, self._create, takes=_CREATE, calls_back=told
-            ),
-            self.lists(_PATH, "Fleet", "List fleets, newest first.", FLEET, _list, takes=_FILTERS),
-            self.fetches(one, "Fleet", "Fetch a fleet.", FLEET, fetch_fleet),
-            self.updates(
-                one, "Fleet", "Update a fleet.", FLEET, self._update, takes=_UPDATE, calls_back=told
-            ),
+            fleets.creates("Make a fleet.", self._create, takes=_CREATE, calls_back=told),
+            fleets.lists("List fleets, newest first.", list_fleets, _OF_PROFILE),
+            fleets.fetches("Fetch a fleet.", fetch_fleet),
+            fleets.updates("Update a fleet.", self._update, takes=_UPDATE, calls_back=told),
         ]
 
     def _create(self, call: Call) -> Change[Fleet]:
@@ -120,8 +109,3 @@ class FleetResource(Resource):
             sms_commands=self._hook(form, "SmsCommands"),
             ip_commands=self._hook(form, "IpCommands"),
         )
-
-
-def _list(call: Call) -> Listing[Fleet]:
-    profile = call.given.text("NetworkAccessProfile")
-    return partial(list_fleets, network_access_profile=profile)

@@ -1,45 +1,42 @@
 """What can only be looked at: Settings Updates, Billing Periods, addresses, Usage Records."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import partial
 from typing import Any, Final, NamedTuple
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from ringback.api.forms import Parameters
-from ringback.api.operation import PAGES, Many, Operation, Parameter
+from ringback.api.operation import PAGES, Many, Operation, Parameter, as_field, filtered
 from ringback.api.paging import cut, read_paging
 from ringback.api.resource import Call, Listing, Resource
 from ringback.api.schemas import INSTANT, TEXT, list_of, number, object_of, one_of, or_null, sid_of
 from ringback.api.shown import (
     ACCOUNT_SID,
-    DATE_CREATED,
-    DATE_UPDATED,
+    DATES,
     Shown,
     field,
     maybe,
     worked_out,
 )
-from ringback.core.periods import iso
+from ringback.core.calendar import iso
 from ringback.core.sids import Kind, is_sid
-from ringback.core.supersim.billing import BillingPeriod, PeriodType
 from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.supersim.usage import (
+    BillingPeriod,
     Granularity,
     Group,
+    PeriodType,
     UsageRecord,
     plan_query,
     summarize,
 )
 from ringback.operations.supersim.billing import list_billing_periods
-from ringback.operations.supersim.data import sessions_of
+from ringback.operations.supersim.data_sessions import sessions_of
 from ringback.operations.supersim.settings_updates import list_settings_updates
 from ringback.operations.supersim.sims import fetch_sim
 from ringback.ports import Transaction, Window
 
-_SIMS: Final = "/supersim/v1/Sims"
+_ONE_SIM: Final = "/supersim/v1/Sims/{sid}"
 
 
 class DeviceAddress(NamedTuple):
@@ -62,8 +59,7 @@ SETTINGS_UPDATE: Final = Shown[SettingsUpdate](
         lambda update: [package._asdict() for package in update.packages],
     ),
     maybe("date_completed", INSTANT),
-    DATE_CREATED,
-    DATE_UPDATED,
+    *DATES,
 )
 
 BILLING_PERIOD: Final = Shown[BillingPeriod](
@@ -75,8 +71,7 @@ BILLING_PERIOD: Final = Shown[BillingPeriod](
     field("start_time", INSTANT),
     field("end_time", INSTANT),
     field("period_type", one_of(PeriodType)),
-    DATE_CREATED,
-    DATE_UPDATED,
+    *DATES,
 )
 
 IP_ADDRESS: Final = Shown[DeviceAddress](
@@ -121,8 +116,8 @@ USAGE_RECORD: Final = Shown[UsageRecord](
 )
 
 _SETTINGS_FILTERS: Final = (
-    Parameter("Sim", TEXT, "Only those of this SIM: its SID or unique name."),
-    Parameter("Status", one_of(SettingsStatus), "Only those with this status."),
+    filtered("Sim", "Only those of this SIM: its SID or unique name."),
+    filtered("Status", "Only those with this status.", SettingsStatus),
 )
 _USAGE: Final = (
     Parameter("Sim", TEXT, "Only what this SIM used: its SID or unique name."),
@@ -144,51 +139,35 @@ _USAGE: Final = (
 )
 
 
-class HistoryResource(Resource):
+class HistoryEndpoints(Resource):
     """The lists that the network and the clock write by themselves."""
 
     def operations(self) -> list[Operation]:
         """Return them."""
+        updates = self.on("/supersim/v1/SettingsUpdates", "SettingsUpdate", SETTINGS_UPDATE)
+        periods = self.on(f"{_ONE_SIM}/BillingPeriods", "BillingPeriod", BILLING_PERIOD)
+        addresses = self.on(f"{_ONE_SIM}/IpAddresses", "SimIpAddress", IP_ADDRESS)
         return [
-            self.lists(
-                "/supersim/v1/SettingsUpdates",
-                "SettingsUpdate",
-                "List Settings Updates, newest first.",
-                SETTINGS_UPDATE,
-                _settings_updates,
-                takes=_SETTINGS_FILTERS,
+            updates.lists(
+                "List Settings Updates, newest first.", list_settings_updates, *_SETTINGS_FILTERS
             ),
-            self.lists(
-                f"{_SIMS}/{{sid}}/BillingPeriods",
-                "BillingPeriod",
-                "List a SIM's Billing Periods, newest first.",
-                BILLING_PERIOD,
-                _billing_periods,
-            ),
-            self.lists(
-                f"{_SIMS}/{{sid}}/IpAddresses",
-                "SimIpAddress",
-                "List the addresses of a SIM's device.",
-                IP_ADDRESS,
-                _ip_addresses,
-            ),
-            Operation(
+            periods.lists_for("List a SIM's Billing Periods, newest first.", _billing_periods),
+            addresses.lists_for("List the addresses of a SIM's device.", _ip_addresses),
+            self.operation(
                 "GET",
                 "/supersim/v1/UsageRecords",
                 "ListUsageRecord",
                 "Sum up how much data was used, newest period first.",
-                self.usage_records,
-                {200: Many(USAGE_RECORD)},
-                (*_USAGE, *PAGES),
+                self._usage_records,
+                answers={200: Many(USAGE_RECORD)},
+                takes=(*_USAGE, *PAGES),
             ),
         ]
 
-    async def usage_records(self, request: Request) -> Response:
-        """Sum up usage: 200."""
-        call = await self._queried(request, (*_USAGE, *PAGES))
+    async def _usage_records(self, call: Call) -> Response:
         parameters, account_sid = call.given, call.account_sid
         paging, now = read_paging(parameters), self._services.clock.now()
-        filters = await self._read(
+        filters = await self.read(
             account_sid, lambda tx: _usage_filters(tx, account_sid, parameters)
         )
         query = plan_query(
@@ -204,15 +183,8 @@ class HistoryResource(Resource):
         )
         records = cut(summarize(account_sid, query, sessions, now), paging.window)
         # So that all pages are about one period, however long somebody takes to turn them.
-        period = {"StartTime": iso(query.start), "EndTime": iso(query.end)}
-        given = {**dict(paging.filters), **period}
-        paging = replace(paging, filters=tuple(given.items()))
-        return self._page(request, parameters, paging, USAGE_RECORD, records)
-
-
-def _settings_updates(call: Call) -> Listing[SettingsUpdate]:
-    status = call.given.choice("Status", SettingsStatus)
-    return partial(list_settings_updates, sim=call.given.text("Sim"), status=status)
+        paging = paging.about(StartTime=iso(query.start), EndTime=iso(query.end))
+        return self.show_page(call, paging, USAGE_RECORD, records)
 
 
 def _billing_periods(call: Call) -> Listing[BillingPeriod]:
@@ -234,13 +206,11 @@ def _ip_addresses(call: Call) -> Listing[DeviceAddress]:
 def _usage_filters(tx: Transaction, account_sid: str, query: Parameters) -> Mapping[str, str]:
     """Return what sessions must have; one that nothing can be of where there is no such record."""
     filters = dict[str, str]()
-    sim, fleet = query.text("Sim"), query.text("Fleet")
-    if sim is not None:
-        found = tx.supersim.sims.find(account_sid, sim)
-        filters["sim_sid"] = sim if found is None else found.sid
-    if fleet is not None:
-        group = tx.supersim.fleets.find(account_sid, fleet)
-        filters["fleet_sid"] = fleet if group is None else group.sid
+    for name, records in (("Sim", tx.supersim.sims), ("Fleet", tx.supersim.fleets)):
+        asked = query.text(name)
+        if asked is not None:
+            found = records.find(account_sid, asked)
+            filters[f"{as_field(name)}_sid"] = asked if found is None else found.sid
     network, country = query.text("Network"), query.text("IsoCountry")
     if network is not None:
         filters["network_sid"] = network

@@ -1,23 +1,26 @@
 """SIMs over HTTP: `/v1/Sims`, and what hangs under one."""
 
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
-from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.naming import LONGEST_NAME, UNIQUE_NAME
-from ringback.api.operation import CALLED_BACK, Operation, Parameter, required
-from ringback.api.resource import Call, Change, Listing, Resource
+from ringback.api.operation import (
+    CALLED_BACK,
+    LONGEST_NAME,
+    UNIQUE_NAME,
+    Operation,
+    Parameter,
+    filtered,
+    required,
+)
+from ringback.api.resource import Call, Change, Resource
 from ringback.api.schemas import one_of, sid_of, text
 from ringback.api.shown import (
     ACCOUNT_SID,
-    DATE_CREATED,
-    DATE_UPDATED,
     Shown,
+    dated_at,
     field,
-    link,
     links,
     maybe,
 )
@@ -32,7 +35,6 @@ from ringback.operations.supersim.sims import (
 )
 
 _PATH: Final = "/supersim/v1/Sims"
-_ONE: Final = f"{_PATH}/{{sid}}"
 
 SIM: Final = Shown[Sim](
     "sim",
@@ -43,9 +45,7 @@ SIM: Final = Shown[Sim](
     field("iccid"),
     field("status", one_of(SimStatus)),
     maybe("fleet_sid", sid_of(Kind.FLEET)),
-    DATE_CREATED,
-    DATE_UPDATED,
-    link("url", lambda sim: f"{_PATH}/{sim.sid}"),
+    *dated_at(_PATH),
     links(
         billing_periods=lambda sim: f"{_PATH}/{sim.sid}/BillingPeriods",
         sim_ip_addresses=lambda sim: f"{_PATH}/{sim.sid}/IpAddresses",
@@ -57,9 +57,9 @@ _REGISTER: Final = (
     required("RegistrationCode", text(pattern="^[A-Za-z0-9]{10}$"), "Printed with it."),
 )
 _FILTERS: Final = (
-    Parameter("Status", one_of(SimStatus), "Only those with this status."),
-    Parameter("Fleet", meaning="Only those in this fleet: its SID or unique name."),
-    Parameter("Iccid", meaning="Only the one with this ICCID."),
+    filtered("Status", "Only those with this status.", SimStatus),
+    filtered("Fleet", "Only those in this fleet: its SID or unique name."),
+    filtered("Iccid", "Only the one with this ICCID."),
 )
 _UPDATE: Final = (
     UNIQUE_NAME,
@@ -74,39 +74,35 @@ _UPDATE: Final = (
 )
 
 
-class SimResource(Resource):
+class SimEndpoints(Resource):
     """The operations on SIMs."""
 
     def operations(self) -> list[Operation]:
         """Return them."""
+        sims = self.on(_PATH, "Sim", SIM)
         return [
-            self.creates(
-                _PATH, "Sim", "Register a SIM to the account.", SIM, _register, takes=_REGISTER
-            ),
-            self.lists(_PATH, "Sim", "List SIMs, newest first.", SIM, _list, takes=_FILTERS),
-            self.fetches(_ONE, "Sim", "Fetch a SIM.", SIM, fetch_sim),
-            Operation(
+            sims.creates("Register a SIM to the account.", _register, takes=_REGISTER),
+            sims.lists("List SIMs, newest first.", list_sims, *_FILTERS),
+            sims.fetches("Fetch a SIM.", fetch_sim),
+            self.operation(
                 "POST",
-                _ONE,
+                f"{_PATH}/{{sid}}",
                 "UpdateSim",
                 "Update a SIM. 202 means that the network is carrying a change out.",
-                self.update,
-                {200: SIM, 202: SIM},
-                _UPDATE,
+                self._update,
+                answers={200: SIM, 202: SIM},
+                takes=_UPDATE,
                 calls_back="simUpdated",
                 conflicts=True,
             ),
         ]
 
-    async def update(self, request: Request) -> Response:
-        """Update a SIM: 202 where the network has to carry a change out, else 200."""
-        call = await self._posted(request, _UPDATE)
+    async def _update(self, call: Call) -> Response:
         asked = self._read_update(call)
-        updated = await self._change(
+        updated = await self.change(
             lambda tx, moment: update_sim(tx, call.account_sid, call.sid, asked, moment)
         )
-        status = 202 if updated.is_underway else 200
-        return self._show(request, SIM, updated.sim, status, call.given)
+        return self.show(call, SIM, updated.sim, 202 if updated.is_underway else 200)
 
     def _read_update(self, call: Call) -> UpdateRequest:
         form = call.given
@@ -125,14 +121,4 @@ def _register(call: Call) -> Change[Sim]:
     code = call.given.required("RegistrationCode", code=83001)
     return lambda tx, moment: register_sim(
         tx, call.account_sid, iccid=iccid, registration_code=code, moment=moment
-    )
-
-
-def _list(call: Call) -> Listing[Sim]:
-    query = call.given
-    return partial(
-        list_sims,
-        status=query.choice("Status", SimStatus),
-        fleet=query.text("Fleet"),
-        iccid=query.text("Iccid"),
     )

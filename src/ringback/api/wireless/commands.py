@@ -1,13 +1,12 @@
 """Commands over HTTP: `/v1/Commands`."""
 
-from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from ringback.api.operation import CALLED_BACK, Operation, Parameter, required
-from ringback.api.resource import Call, Change, Listing
+from ringback.api.operation import CALLED_BACK, Operation, Parameter, filtered, required
+from ringback.api.resource import Call, Change, WirelessEndpoints
 from ringback.api.schemas import FLAG, TEXT, one_of, sid_of, text
-from ringback.api.shown import ACCOUNT_SID, DATE_CREATED, DATE_UPDATED, Shown, field, link
-from ringback.api.wireless.resource import WirelessResource
+from ringback.api.shown import ACCOUNT_SID, Shown, dated_at, field
+from ringback.core.listener import Listener
 from ringback.core.message import Direction, MessageStatus, PayloadType
 from ringback.core.sids import Kind
 from ringback.core.wireless.command import Command, IncludeSid, Transport
@@ -19,6 +18,7 @@ from ringback.operations.wireless.commands import (
     list_commands,
     send_command,
 )
+from ringback.ports import Transaction, Window
 
 _PATH: Final = "/wireless/v1/Commands"
 
@@ -29,7 +29,7 @@ COMMAND: Final = Shown[Command](
     *(field("command"), field("command_mode", one_of(PayloadType))),
     *(field("transport", one_of(Transport)), field("delivery_receipt_requested", FLAG)),
     *(field("status", one_of(MessageStatus)), field("direction", one_of(Direction))),
-    *(DATE_CREATED, DATE_UPDATED, link("url", lambda command: f"{_PATH}/{command.sid}")),
+    *dated_at(_PATH),
 )
 
 _NEW: Final = (
@@ -50,30 +50,29 @@ _NEW: Final = (
     ),
 )
 _FILTERS: Final = (
-    Parameter("Sim", TEXT, "Only those of this SIM: its SID or unique name."),
-    Parameter("Status", one_of(MessageStatus), "Only those with this status."),
-    Parameter("Direction", one_of(Direction), "Only those in this direction."),
-    Parameter("Transport", one_of(Transport), "Only those that travel like this."),
+    filtered("Sim", "Only those of this SIM: its SID or unique name."),
+    filtered("Status", "Only those with this status.", MessageStatus),
+    filtered("Direction", "Only those in this direction.", Direction),
+    filtered("Transport", "Only those that travel like this.", Transport),
 )
 
 
-class CommandResource(WirelessResource):
+class CommandEndpoints(WirelessEndpoints):
     """The operations on Commands."""
 
     def operations(self) -> list[Operation]:
         """Return them."""
-        one = f"{_PATH}/{{sid}}"
-        sends = "Send a Command to a SIM's device."
-        lists = "List Commands in both directions, newest first."
+        commands = self.on(_PATH, "Command", COMMAND)
         return [
-            self.creates(
-                _PATH, "Command", sends, COMMAND, self._send, takes=_NEW, calls_back="commandToSim"
+            commands.creates(
+                "Send a Command to a SIM's device.",
+                self._send,
+                takes=_NEW,
+                calls_back="commandToSim",
             ),
-            self.lists(_PATH, "Command", lists, COMMAND, _list, takes=_FILTERS),
-            self.fetches(one, "Command", "Fetch a Command.", COMMAND, fetch_command),
-            self.deletes(
-                one, "Command", "Delete a Command; it isn't sent any more.", delete_command
-            ),
+            commands.lists("List Commands in both directions, newest first.", _list, *_FILTERS),
+            commands.fetches("Fetch a Command.", fetch_command),
+            commands.deletes("Delete a Command; it isn't sent any more.", delete_command),
         ]
 
     def _send(self, call: Call) -> Change[Command]:
@@ -84,14 +83,10 @@ class CommandResource(WirelessResource):
             mode=form.choice("CommandMode", PayloadType) or PayloadType.TEXT,
             include_sid=form.choice("IncludeSid", IncludeSid) or IncludeSid.NONE,
             wants_receipt=form.flag("DeliveryReceiptRequested") is not False,
-            told=self._told(call),
+            told=Listener(*self._called_back(call)),
         )
         return lambda tx, moment: send_command(tx, call.account_sid, new, moment)
 
 
-def _list(call: Call) -> Listing[Command]:
-    query = call.given
-    status, way = query.choice("Status", MessageStatus), query.choice("Direction", Direction)
-    transport = query.choice("Transport", Transport)
-    which = CommandFilter(query.text("Sim"), status, way, transport)
-    return partial(list_commands, which=which)
+def _list(tx: Transaction, account_sid: str, window: Window, **which: Any) -> list[Command]:
+    return list_commands(tx, account_sid, window, which=CommandFilter(**which))

@@ -2,14 +2,12 @@
 
 from typing import Any, Final
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from ringback.api.addressing import is_at_kore
 from ringback.api.forms import Parameters
-from ringback.api.naming import LONGEST_NAME, UNIQUE_NAME
-from ringback.api.operation import Operation, Parameter
-from ringback.api.resource import Call, Change, Listing
+from ringback.api.operation import LONGEST_NAME, UNIQUE_NAME, Operation, Parameter, as_field
+from ringback.api.resource import Call, Change, WirelessEndpoints
 from ringback.api.schemas import (
     FLAG,
     HOOK_URL,
@@ -23,19 +21,16 @@ from ringback.api.schemas import (
 )
 from ringback.api.shown import (
     ACCOUNT_SID,
-    DATE_CREATED,
-    DATE_UPDATED,
     Shown,
     Vendor,
+    dated_at,
     field,
-    link,
     maybe,
     of_vendor,
     worked_out,
 )
-from ringback.api.wireless.resource import WirelessResource
+from ringback.core.callback_url import Method
 from ringback.core.errors import Invalid
-from ringback.core.method import Method
 from ringback.core.sids import Kind
 from ringback.core.wireless.rate_plan import (
     DATA_LIMITS,
@@ -54,21 +49,10 @@ from ringback.operations.wireless.rate_plans import (
 )
 
 _PATH: Final = "/wireless/v1/RatePlans"
-_ONE: Final = f"{_PATH}/{{sid}}"
 _LIMIT: Final = number(*DATA_LIMITS)
 
-# By their parameters: what a plan allows, and the field that has it.
-_FLAGS: Final = {
-    "DataEnabled": "data_enabled",
-    "MessagingEnabled": "messaging_enabled",
-    "VoiceEnabled": "voice_enabled",
-    "NationalRoamingEnabled": "national_roaming_enabled",
-}
-_NUMBERS: Final = {
-    "DataLimit": "data_limit",
-    "NationalRoamingDataLimit": "national_roaming_data_limit",
-    "InternationalRoamingDataLimit": "international_roaming_data_limit",
-}
+_FLAGS: Final = ("DataEnabled", "MessagingEnabled", "VoiceEnabled", "NationalRoamingEnabled")
+_LIMITS: Final = ("DataLimit", "NationalRoamingDataLimit", "InternationalRoamingDataLimit")
 
 RATE_PLAN: Final = Shown[RatePlan](
     "rate_plan",
@@ -85,7 +69,7 @@ RATE_PLAN: Final = Shown[RatePlan](
         lambda plan: list(plan.international_roaming),
     ),
     field("international_roaming_data_limit", _LIMIT),
-    *(DATE_CREATED, DATE_UPDATED, link("url", lambda plan: f"{_PATH}/{plan.sid}")),
+    *dated_at(_PATH),
     of_vendor(
         Vendor.KORE,
         worked_out(
@@ -130,36 +114,34 @@ _CREATE: Final = (
 )
 
 
-class RatePlanResource(WirelessResource):
+class RatePlanEndpoints(WirelessEndpoints):
     """The operations on rate plans."""
 
     def operations(self) -> list[Operation]:
         """Return them."""
-        name = "RatePlan"
+        plans = self.on(_PATH, "RatePlan", RATE_PLAN)
         return [
-            Operation(
+            self.operation(
                 "POST",
                 _PATH,
                 "CreateRatePlan",
                 "Make a rate plan. At KORE's host names the status is 200.",
-                self.create,
-                {200: RATE_PLAN, 201: RATE_PLAN},
-                _CREATE,
+                self._create,
+                answers={200: RATE_PLAN, 201: RATE_PLAN},
+                takes=_CREATE,
             ),
-            self.lists(_PATH, name, "List rate plans, newest first.", RATE_PLAN, _list),
-            self.fetches(_ONE, name, "Fetch a rate plan.", RATE_PLAN, fetch_rate_plan),
-            self.updates(_ONE, name, "Rename a rate plan.", RATE_PLAN, self._rename, takes=_RENAME),
-            self.deletes(_ONE, name, "Delete a rate plan that no SIM has.", delete_rate_plan),
+            plans.lists("List rate plans, newest first.", list_rate_plans),
+            plans.fetches("Fetch a rate plan.", fetch_rate_plan),
+            plans.updates("Rename a rate plan.", self._rename, takes=_RENAME),
+            plans.deletes("Delete a rate plan that no SIM has.", delete_rate_plan),
         ]
 
-    async def create(self, request: Request) -> Response:
-        """Make a rate plan: 201, and 200 where KORE's description of the API has that."""
-        call = await self._posted(request, _CREATE)
+    async def _create(self, call: Call) -> Response:
         names, allowed = self._names(call.given), _allowed(call.given)
-        plan = await self._change(
+        plan = await self.change(
             lambda tx, moment: create_rate_plan(tx, call.account_sid, names, allowed, moment)
         )
-        return self._show(request, RATE_PLAN, plan, 200 if is_at_kore(request) else 201, call.given)
+        return self.show(call, RATE_PLAN, plan, 200 if is_at_kore(call.request) else 201)
 
     def _rename(self, call: Call) -> Change[RatePlan]:
         names = self._names(call.given)
@@ -174,10 +156,6 @@ class RatePlanResource(WirelessResource):
         )
 
 
-def _list(call: Call) -> Listing[RatePlan]:
-    return list_rate_plans
-
-
 def _allowed(form: Parameters) -> dict[str, Any]:
     """Return what a plan is to allow, by the names of its fields."""
     low, high = DATA_LIMITS
@@ -189,11 +167,8 @@ def _allowed(form: Parameters) -> dict[str, Any]:
             code=form.codes.invalid,
         )
     given = {
-        **{name: form.flag(parameter) for parameter, name in _FLAGS.items()},
-        **{
-            name: form.maybe_number(parameter, low=low, high=high)
-            for parameter, name in _NUMBERS.items()
-        },
+        **{as_field(name): form.flag(name) for name in _FLAGS},
+        **{as_field(name): form.maybe_number(name, low=low, high=high) for name in _LIMITS},
         "data_metering": form.choice("DataMetering", DataMetering),
         "data_limit_strategy": form.choice("DataLimitStrategy", DataLimitStrategy),
         "international_roaming": tuple(sorted(set(services))),

@@ -3,9 +3,16 @@
 from functools import partial
 from typing import Any, Final
 
-from ringback.api.naming import LONGEST_NAME, UNIQUE_NAME
-from ringback.api.operation import CALLED_BACK, Operation, Parameter
-from ringback.api.resource import Call, Change, Listing
+from ringback.api.operation import (
+    CALLED_BACK,
+    LONGEST_NAME,
+    UNIQUE_NAME,
+    Operation,
+    Parameter,
+    as_field,
+    filtered,
+)
+from ringback.api.resource import Call, Change, WirelessEndpoints
 from ringback.api.schemas import (
     HOOK_URL,
     METHOD,
@@ -20,21 +27,19 @@ from ringback.api.schemas import (
 )
 from ringback.api.shown import (
     ACCOUNT_SID,
-    DATE_CREATED,
-    DATE_UPDATED,
     Field,
     Shown,
     UrlOf,
     Vendor,
     configured,
+    dated_at,
     field,
-    link,
     maybe,
     of_vendor,
     worked_out,
 )
-from ringback.api.wireless.resource import WirelessResource
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
+from ringback.core.listener import Listener
 from ringback.core.sids import Kind
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.operations.wireless.sims import (
@@ -45,28 +50,19 @@ from ringback.operations.wireless.sims import (
     list_sims,
     update_sim,
 )
+from ringback.ports import Transaction, Window
 
 _PATH: Final = "/wireless/v1/Sims"
-_ONE: Final = f"{_PATH}/{{sid}}"
 _RESETTING: Final = {"type": "string", "enum": ["resetting"]}
 
 # What would handle calls, and SMS that are no Commands: deprecated, and only kept.
 _HANDLERS: Final = ("Sms", "SmsFallback", "Voice", "VoiceFallback")
 
 
-def _as_field(parameter: str) -> str:
-    """Return the field of an answer that shows a parameter.
-
-    >>> _as_field("SmsFallbackUrl")
-    'sms_fallback_url'
-    """
-    return "".join(f"_{each}" if each.isupper() else each for each in parameter).lower()[1:]
-
-
 def _handler_fields() -> list[Field[Any]]:
     shown = list[Field[Any]]()
     for name in _HANDLERS:
-        url, method = _as_field(f"{name}Url"), _as_field(f"{name}Method")
+        url, method = as_field(f"{name}Url"), as_field(f"{name}Method")
         shown.append(worked_out(url, or_null(URL), partial(_handler, url, None)))
         shown.append(worked_out(method, METHOD, partial(_handler, method, Method.POST)))
     return shown
@@ -108,18 +104,18 @@ SIM: Final = Shown[WirelessSim](
     configured("commands_callback_url", "commands_to.url"),
     field("commands_callback_method", METHOD, "commands_to.method"),
     *_handler_fields(),
-    *(DATE_CREATED, DATE_UPDATED, link("url", lambda sim: f"{_PATH}/{sim.sid}")),
+    *dated_at(_PATH),
     Field("links", _LINKS_SCHEMA, _links, at_kore=_kores_links),
     # The documentation calls it deprecated, and nothing says whose address it would be.
     worked_out("ip_address", {"type": "null"}, lambda _: None),
 )
 
 _FILTERS: Final = (
-    Parameter("Status", one_of(WirelessStatus), "Only those with this status."),
-    Parameter("Iccid", TEXT, "Only the one with this ICCID."),
-    Parameter("RatePlan", TEXT, "Only those with this rate plan: its SID or unique name."),
-    Parameter("EId", TEXT, "Only those with this eUICC identifier; deprecated."),
-    Parameter("SimRegistrationCode", TEXT, "Only the one with this registration code."),
+    filtered("Status", "Only those with this status.", WirelessStatus),
+    filtered("Iccid", "Only the one with this ICCID."),
+    filtered("RatePlan", "Only those with this rate plan: its SID or unique name."),
+    filtered("EId", "Only those with this eUICC identifier; deprecated."),
+    filtered("SimRegistrationCode", "Only the one with this registration code."),
 )
 _UPDATE: Final = (
     UNIQUE_NAME,
@@ -142,25 +138,20 @@ _UPDATE: Final = (
 )
 
 
-class SimResource(WirelessResource):
+class SimEndpoints(WirelessEndpoints):
     """The operations on SIMs."""
 
     def operations(self) -> list[Operation]:
         """Return them."""
-        update = self.updates(
-            _ONE,
-            "Sim",
-            "Update a SIM. Its status says whether the network is carrying a change out.",
-            SIM,
-            self._update,
-            takes=_UPDATE,
-            calls_back="simUpdated",
-        )
+        sims = self.on(_PATH, "Sim", SIM)
+        updates = "Update a SIM. Its status says whether the network is carrying a change out."
         return [
-            self.lists(_PATH, "Sim", "List SIMs, newest first.", SIM, _list, takes=_FILTERS),
-            self.fetches(_ONE, "Sim", "Fetch a SIM.", SIM, fetch_sim),
-            update._replace(conflicts=True),
-            self.deletes(_ONE, "Sim", "Delete a SIM.", delete_sim, conflicts=True),
+            sims.lists("List SIMs, newest first.", _list, *_FILTERS),
+            sims.fetches("Fetch a SIM.", fetch_sim),
+            sims.updates(
+                updates, self._update, takes=_UPDATE, calls_back="simUpdated", conflicts=True
+            ),
+            sims.deletes("Delete a SIM.", delete_sim, conflicts=True),
         ]
 
     def _update(self, call: Call) -> Change[WirelessSim]:
@@ -174,25 +165,26 @@ class SimResource(WirelessResource):
             account_sid=form.text("AccountSid"),
             commands_to=self._hook(form, "CommandsCallback"),
             handlers=self._handlers(call),
-            told=self._told(call),
+            told=Listener(*self._called_back(call)),
         )
         return lambda tx, moment: update_sim(tx, call.account_sid, call.sid, asked, moment)
 
     def _handlers(self, call: Call) -> dict[str, str]:
         given = dict[str, str | None]()
         for name in _HANDLERS:
-            given[_as_field(f"{name}Url")] = self._address(call.given, f"{name}Url")
-            given[_as_field(f"{name}Method")] = call.given.choice(f"{name}Method", Method)
+            given[as_field(f"{name}Url")] = self._address(call.given, f"{name}Url")
+            given[as_field(f"{name}Method")] = call.given.choice(f"{name}Method", Method)
         return {name: value for name, value in given.items() if value is not None}
 
 
-def _list(call: Call) -> Listing[WirelessSim]:
-    query = call.given
-    which = SimFilter(
-        status=query.choice("Status", WirelessStatus),
-        iccid=query.text("Iccid"),
-        rate_plan=query.text("RatePlan"),
-        eid=query.text("EId"),
-        registration_code=query.text("SimRegistrationCode"),
-    )
-    return partial(list_sims, which=which)
+def _list(
+    tx: Transaction,
+    account_sid: str,
+    window: Window,
+    *,
+    e_id: str | None,
+    sim_registration_code: str | None,
+    **others: Any,
+) -> list[WirelessSim]:
+    which = SimFilter(eid=e_id, registration_code=sim_registration_code, **others)
+    return list_sims(tx, account_sid, window, which=which)

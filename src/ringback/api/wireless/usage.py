@@ -1,20 +1,17 @@
-"""Usage Records and Data Sessions over HTTP."""
+"""Usage Records over HTTP: `/v1/UsageRecords`, and those of one SIM."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from ringback.api.addressing import is_at_kore
 from ringback.api.forms import Parameters
 from ringback.api.operation import PAGES, Many, Operation, Parameter
 from ringback.api.paging import cut, page_of, read_paging
-from ringback.api.representation import json_answer, with_unknown
-from ringback.api.resource import Call
+from ringback.api.resource import Call, WirelessEndpoints
 from ringback.api.schemas import (
     FLAG,
     INSTANT,
@@ -29,14 +26,11 @@ from ringback.api.schemas import (
     or_null,
     sid_of,
 )
-from ringback.api.shown import Field, Shown, field, maybe, worked_out
-from ringback.api.wireless.resource import WirelessResource
+from ringback.api.shown import Field, Shown, field, json_answer, worked_out
+from ringback.core.calendar import iso
 from ringback.core.message import Direction
 from ringback.core.metering import price_of
-from ringback.core.periods import ALWAYS, iso
 from ringback.core.sids import Kind
-from ringback.core.wireless.data_session import WirelessSession
-from ringback.core.wireless.radio import PLACES, RadioLink, cell_of, imei_of
 from ringback.core.wireless.rate_plan import Zone
 from ringback.core.wireless.usage import (
     Period,
@@ -48,76 +42,64 @@ from ringback.core.wireless.usage import (
     summarize,
 )
 from ringback.operations.wireless.sims import fetch_sim
-from ringback.ports import RecordPage, Transaction
-
-_SIMS: Final = "/wireless/v1/Sims"
-_BILLED: Final[Mapping[str, Schema]] = {"billing_units": TEXT, "billed": {"type": "number"}}
-_MESSAGES: Final[Mapping[str, Schema]] = {
-    **_BILLED,
-    "total": number(0),
-    "from_sim": number(0),
-    "to_sim": number(0),
-}
-_BYTES: Final[Mapping[str, Schema]] = {
-    **_BILLED,
-    "total": number(0),
-    "upload": number(0),
-    "download": number(0),
-    "units": TEXT,
-}
 
 
-def _commands(used: Used) -> dict[str, object]:
-    """Return how many Commands there were. None is billed, as in the published samples."""
-    sent, got = (used.commands.get(way, 0) for way in (Direction.FROM_SIM, Direction.TO_SIM))
-    return {
-        "billing_units": "USD",
-        "billed": 0,
-        "total": sent + got,
-        "from_sim": sent,
-        "to_sim": got,
-    }
-
-
-def _data(used: Used) -> dict[str, object]:
-    total = used.upload + used.download
-    return {
-        "billing_units": "USD",
-        "billed": _as_number(price_of(total)),
-        "total": total,
-        "upload": used.upload,
-        "download": used.download,
-        "units": "bytes",
-    }
-
-
-def _as_number(amount: Decimal) -> float:
+def _number(amount: Decimal) -> float:
     return float(amount) if amount else 0
 
 
-def _with_places(shape: Mapping[str, Schema]) -> Schema:
-    """Return the schema of what is told as a whole and by place."""
+def _count(used: Used, *ways: Direction) -> int:
+    return sum(used.commands.get(way, 0) for way in ways)
+
+
+_BILLING_UNITS: Final = worked_out("billing_units", TEXT, lambda _: "USD")
+_PRICE: Final[Schema] = {"type": "number"}
+# None is billed, as in the published samples.
+_COMMANDS: Final = Shown[Used](
+    "commands",
+    "",
+    _BILLING_UNITS,
+    worked_out("billed", _PRICE, lambda _: 0),
+    worked_out("total", number(0), lambda used: _count(used, *Direction)),
+    worked_out("from_sim", number(0), lambda used: _count(used, Direction.FROM_SIM)),
+    worked_out("to_sim", number(0), lambda used: _count(used, Direction.TO_SIM)),
+)
+_DATA: Final = Shown[Used](
+    "data",
+    "",
+    _BILLING_UNITS,
+    worked_out("billed", _PRICE, lambda used: _number(price_of(used.upload + used.download))),
+    worked_out("total", number(0), lambda used: used.upload + used.download),
+    field("upload", number(0)),
+    field("download", number(0)),
+    worked_out("units", TEXT, lambda _: "bytes"),
+)
+
+
+def _by_place(name: str, of: Shown[Used]) -> Field[Any]:
+    """Return a field that tells this as a whole and by place."""
+    shape, show = of.schema["properties"], of.show_by(str)
     place, abroad = object_of(**shape), object_of(country_code=TEXT, **shape)
     places = {Zone.HOME: place, Zone.NATIONAL: place, Zone.INTERNATIONAL: list_of(abroad)}
-    return object_of(**shape, **{zone.value: schema for zone, schema in places.items()})
 
+    def value(record: WirelessUsage) -> dict[str, object]:
+        return {
+            **show(record.used_in(*Zone)),
+            Zone.HOME.value: show(record.used_in(Zone.HOME)),
+            Zone.NATIONAL.value: show(record.used_in(Zone.NATIONAL)),
+            Zone.INTERNATIONAL.value: [
+                {"country_code": country, **show(used)} for country, used in record.abroad()
+            ],
+        }
 
-def _by_place(
-    record: WirelessUsage, show: Callable[[Used], dict[str, object]]
-) -> dict[str, object]:
-    abroad = [{"country_code": country, **show(used)} for country, used in record.abroad()]
-    return {
-        **show(record.used_in(*Zone)),
-        Zone.HOME.value: show(record.used_in(Zone.HOME)),
-        Zone.NATIONAL.value: show(record.used_in(Zone.NATIONAL)),
-        Zone.INTERNATIONAL.value: abroad,
-    }
+    by_zone = {zone.value: schema for zone, schema in places.items()}
+    return worked_out(name, object_of(**shape, **by_zone), value)
 
 
 _USED: Final[list[Field[Any]]] = [
     field("account_sid", sid_of(Kind.ACCOUNT)),
-    worked_out("commands", _with_places(_MESSAGES), lambda record: _by_place(record, _commands)),
-    worked_out("data", _with_places(_BYTES), lambda record: _by_place(record, _data)),
+    _by_place("commands", _COMMANDS),
+    _by_place("data", _DATA),
     worked_out(
         "period",
         object_of(start=INSTANT, end=INSTANT),
@@ -153,66 +135,6 @@ def _kores_meta(meta: dict[str, Any]) -> dict[str, Any]:
     return {**told, "list_key": meta["key"], "direct_token": False}
 
 
-class SeenSession(NamedTuple):
-    """A Data Session, as it is seen at an instant."""
-
-    session: WirelessSession
-    now: datetime
-
-    @property
-    def sid(self) -> str:
-        """Which session it is."""
-        return self.session.sid
-
-    @property
-    def end(self) -> datetime | None:
-        """When it ended; None for one that goes on."""
-        ended = self.session.date_ended
-        return ended if ended is not None and ended <= self.now else None
-
-    @property
-    def identifiers(self) -> tuple[str, str]:
-        """The codes of its network, of the country and in it."""
-        return self.session.network.identifiers[0]
-
-    @property
-    def cell(self) -> str:
-        """The cell of its network that its device is in."""
-        return cell_of(self.session.iccid, self.session.network)
-
-    @property
-    def location(self) -> dict[str, float]:
-        """Where that is, about."""
-        place = PLACES[self.session.network.iso_country]
-        return {"lat": place.lat, "lon": place.lon}
-
-
-DATA_SESSION: Final = Shown[SeenSession](
-    "wireless_data_session",
-    "data_sessions",
-    *(field("sid", sid_of(Kind.DATA_SESSION)), field("sim_sid", attribute="session.sim_sid")),
-    field("account_sid", sid_of(Kind.ACCOUNT), "session.account_sid"),
-    field("radio_link", one_of(RadioLink), "session.radio_link"),
-    worked_out("operator_mcc", TEXT, lambda seen: seen.identifiers[0]),
-    worked_out("operator_mnc", TEXT, lambda seen: seen.identifiers[1]),
-    worked_out(
-        "operator_country", TEXT, lambda seen: PLACES[seen.session.network.iso_country].code
-    ),
-    field("operator_name", attribute="session.network.friendly_name"),
-    field("cell_id", attribute="cell"),
-    field(
-        "cell_location_estimate",
-        object_of(lat={"type": "number"}, lon={"type": "number"}),
-        "location",
-    ),
-    worked_out("packets_uploaded", number(0), lambda seen: seen.session.packets(seen.now)[0]),
-    worked_out("packets_downloaded", number(0), lambda seen: seen.session.packets(seen.now)[1]),
-    worked_out("last_updated", INSTANT, lambda seen: seen.session.last_updated(seen.now)),
-    field("start", INSTANT, "session.date_created"),
-    maybe("end", INSTANT),
-    worked_out("imei", or_null(TEXT), lambda seen: imei_of(seen.session.iccid)),
-)
-
 _GRANULARITY: Final = Parameter(
     "Granularity", one_of(Period), "How long the periods are; all without it."
 )
@@ -227,83 +149,57 @@ _USAGE: Final = (
 )
 
 
-class UsageResource(WirelessResource):
+class UsageEndpoints(WirelessEndpoints):
     """The lists that say what was used."""
 
     def operations(self) -> list[Operation]:
         """Return them."""
-        asked, of_sim = (*_USAGE, *PAGES), f"{_SIMS}/{{sid}}"
-        of_account = Operation(
-            "GET",
-            "/wireless/v1/UsageRecords",
-            "ListAccountUsageRecord",
-            "Sum up what the account's SIMs used, newest period first.",
-            self.of_account,
-            {200: Many(ACCOUNT_USAGE, _META)},
-            asked,
-        )
-        of_one = of_account._replace(
-            path=f"{of_sim}/UsageRecords",
-            name="ListUsageRecord",
-            meaning="Sum up what a SIM used, newest period first.",
-            handler=self.of_sim,
-            answers={200: Many(SIM_USAGE, _META)},
-        )
-        sessions = Operation(
-            "GET",
-            f"{of_sim}/DataSessions",
-            "ListDataSession",
-            "List a SIM's Data Sessions, newest first.",
-            self.data_sessions,
-            {200: Many(DATA_SESSION)},
-            PAGES,
-        )
-        return [of_account, of_one, sessions]
+        asked = (*_USAGE, *PAGES)
+        return [
+            self.operation(
+                "GET",
+                "/wireless/v1/UsageRecords",
+                "ListAccountUsageRecord",
+                "Sum up what the account's SIMs used, newest period first.",
+                self._of_account,
+                answers={200: Many(ACCOUNT_USAGE, _META)},
+                takes=asked,
+            ),
+            self.operation(
+                "GET",
+                "/wireless/v1/Sims/{sid}/UsageRecords",
+                "ListUsageRecord",
+                "Sum up what a SIM used, newest period first.",
+                self._of_sim,
+                answers={200: Many(SIM_USAGE, _META)},
+                takes=asked,
+            ),
+        ]
 
-    async def of_account(self, request: Request) -> Response:
-        """Sum up the usage of an account: 200."""
-        call = await self._queried(request, (*_USAGE, *PAGES))
-        return await self._usage(request, call, None, ACCOUNT_USAGE)
+    async def _of_account(self, call: Call) -> Response:
+        return await self._usage(call, None, ACCOUNT_USAGE)
 
-    async def of_sim(self, request: Request) -> Response:
-        """Sum up the usage of a SIM: 200."""
-        call = await self._queried(request, (*_USAGE, *PAGES))
-        sim = await self._read(
+    async def _of_sim(self, call: Call) -> Response:
+        sim = await self.read(
             call.account_sid, lambda tx: fetch_sim(tx, call.account_sid, call.sid)
         )
-        return await self._usage(request, call, sim.sid, SIM_USAGE)
-
-    async def data_sessions(self, request: Request) -> Response:
-        """List the Data Sessions of a SIM: 200."""
-        call, now = await self._queried(request, PAGES), self._services.clock.now()
-        paging = read_paging(call.given)
-
-        def listing(tx: Transaction) -> RecordPage[WirelessSession]:
-            sim = fetch_sim(tx, call.account_sid, call.sid)
-            which = {"sim_sid": sim.sid}
-            return tx.wireless.sessions.between(call.account_sid, which, *ALWAYS, paging.window)
-
-        with self._paging():
-            sessions = await self._read(call.account_sid, listing)
-        seen = RecordPage((SeenSession(session, now) for session in sessions), sessions.stopped_at)
-        return self._page(request, call.given, paging, DATA_SESSION, seen)
+        return await self._usage(call, sim.sid, SIM_USAGE)
 
     async def _usage(
-        self, request: Request, call: Call, sim_sid: str | None, shown: Shown[WirelessUsage]
+        self, call: Call, sim_sid: str | None, shown: Shown[WirelessUsage]
     ) -> Response:
         paging, now = read_paging(call.given), self._services.clock.now()
         question = _read_question(call.given, now)
-        with self._paging():
+        with self.paging():
             slots = cut(question.slots(), paging.window)
         records = await self._summed(call.account_sid, sim_sid, question, slots, now)
         # So that all pages are about one period, however long somebody takes to turn them.
-        period = {"Start": iso(question.start), "End": iso(question.end)}
-        given = {**dict(paging.filters), **period}
-        paging = replace(paging, filters=tuple(given.items()))
-        page = page_of(shown.plural, records, shown.at(request), paging=paging, request=request)
-        if is_at_kore(request):
+        paging = paging.about(Start=iso(question.start), End=iso(question.end))
+        show = shown.at(call.request)
+        page = page_of(shown.plural, records, show, paging=paging, request=call.request)
+        if is_at_kore(call.request):
             page["meta"] = _kores_meta(page["meta"])
-        return with_unknown(call.given, json_answer(page))
+        return json_answer(page)
 
     async def _summed(
         self,
@@ -321,7 +217,7 @@ class UsageResource(WirelessResource):
             account_sid,
             lambda tx, window: tx.wireless.sessions.between(account_sid, which, start, end, window),
         )
-        tallies = await self._read(
+        tallies = await self.read(
             account_sid, lambda tx: tx.wireless.command_uses.tally(account_sid, sim_sid, question)
         )
         return summarize(account_sid, sim_sid, slots, sessions=sessions, tallies=tallies, now=now)

@@ -10,9 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.message import Direction, MessageStatus, PayloadType, check_move
-from ringback.core.method import Method
 
 LONGEST_DATAGRAM: Final = 1300
 """Bytes of an IP Command's payload."""

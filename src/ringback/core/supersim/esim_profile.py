@@ -10,8 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
 
 _EID: Final = re.compile(r"[0-9a-fA-F]{32}")
 

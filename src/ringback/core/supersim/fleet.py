@@ -1,11 +1,24 @@
-"""Fleets: SIMs that share settings, and the URLs that are told what their devices send."""
+"""Fleets: SIMs that share settings, networks, and the URLs that are told what devices send."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkAccessProfile:
+    """A named list of networks."""
+
+    sid: str
+    account_sid: str
+    unique_name: str | None
+    network_sids: tuple[str, ...]
+    """In the order in which they were added; without any, the SIMs may use all there are."""
+    date_created: datetime
+    date_updated: datetime
+
 
 DATA_LIMIT: Final = 1000
 """MB; the default of the create parameter. The resource's own text says 250; our ruling is 1000."""

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.method import Method
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.scenario import Ending, failure_in
 from ringback.core.sim_updated import SimUpdated
 from ringback.core.supersim.sim import Sim, SimStatus

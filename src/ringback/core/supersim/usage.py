@@ -1,4 +1,4 @@
-"""Usage Records: how much data the SIMs of an account use, by what and by when."""
+"""Usage Records: how much data the SIMs of an account use, by what and by when. Billing Periods."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,10 +6,17 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from ringback.core.calendar import (
+    DAY,
+    HOUR,
+    floor,
+    iso,
+    months_after,
+    next_boundary,
+    periods_between,
+)
 from ringback.core.errors import Invalid
 from ringback.core.metering import Flow, bytes_of, price_of
-from ringback.core.months import months_after
-from ringback.core.periods import DAY, HOUR, floor, iso, next_boundary, periods_between
 
 _MONTHS_KEPT: Final = 18
 _LONGEST_BY_SIM: Final = timedelta(days=31)
@@ -163,3 +170,24 @@ def _fits(session: DataSession, filters: Mapping[str, str]) -> bool:
 
 def _too_long(what: str, longest: timedelta, *, code: int) -> Invalid:
     return Invalid(f"with {what}, at most {longest.days} days can be asked for", code=code)
+
+
+class PeriodType(StrEnum):
+    """What is billed: having a SIM ready, or having it active."""
+
+    READY = "ready"
+    ACTIVE = "active"
+
+
+@dataclass(frozen=True, slots=True)
+class BillingPeriod:
+    """One period of one SIM."""
+
+    sid: str
+    account_sid: str
+    sim_sid: str
+    period_type: PeriodType
+    start_time: datetime
+    end_time: datetime
+    date_created: datetime
+    date_updated: datetime

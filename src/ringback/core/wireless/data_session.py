@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from ringback.core.calendar import HOUR
 from ringback.core.metering import Flow
 from ringback.core.network import NETWORKS, Network, network_with
-from ringback.core.periods import HOUR
 from ringback.core.wireless.radio import RadioLink
 from ringback.core.wireless.rate_plan import Zone, zone_of
 

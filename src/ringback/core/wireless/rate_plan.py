@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.core.network import NETWORKS, Network
 
 

@@ -11,12 +11,19 @@ from enum import StrEnum
 from operator import itemgetter
 from typing import Final, NamedTuple
 
+from ringback.core.calendar import (
+    DAY,
+    HOUR,
+    floor,
+    iso,
+    months_after,
+    next_boundary,
+    periods_between,
+)
 from ringback.core.errors import Invalid
 from ringback.core.message import Direction
 from ringback.core.metering import bytes_of
-from ringback.core.months import months_after
 from ringback.core.network import Network, network_with
-from ringback.core.periods import DAY, HOUR, floor, iso, next_boundary, periods_between
 from ringback.core.wireless.data_session import WirelessSession
 from ringback.core.wireless.rate_plan import Zone, zone_of
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import InvalidCallbackUrl, Unusable
-from ringback.core.method import Method
 from ringback.migration.record import Deliveries, Edit, Ending, Entry
 from ringback.migration.records.naming import place_of, url_place_of
 from ringback.ports import Totals

@@ -18,8 +18,8 @@ from twilio.http.response import Response  # pyright: ignore[reportMissingTypeSt
 from twilio.rest import Client  # pyright: ignore[reportMissingTypeStubs]
 
 from ringback.core.errors import Unusable
+from ringback.core.policy.source_policy import source_named
 from ringback.core.sids import Kind
-from ringback.core.source import source_named
 from ringback.operations.callback_urls import UrlPlace
 from ringback.ports import Totals
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.migration.record import Entry, Place
 from ringback.migration.records.notations import ESCAPED, Notation
 

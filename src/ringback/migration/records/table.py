@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ringback.core.callback_url import Method
 from ringback.core.errors import Unusable
-from ringback.core.method import Method
 from ringback.migration.records.notations import Notation
 from ringback.migration.records.spots import Spot
 

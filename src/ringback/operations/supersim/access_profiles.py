@@ -6,10 +6,10 @@ from dataclasses import replace
 from ringback.core.errors import Invalid, NotFound
 from ringback.core.network import NETWORKS, Network, network_with
 from ringback.core.sids import Kind
-from ringback.core.supersim.access_profile import NetworkAccessProfile
-from ringback.operations.finding import fetch_named, named_in
+from ringback.core.supersim.fleet import NetworkAccessProfile
+from ringback.operations.lookups import fetch_named, named_in
 from ringback.operations.moment import Moment
-from ringback.operations.names import check_name_is_free
+from ringback.operations.unique_names import check_name_is_free
 from ringback.ports import Transaction, Window
 
 

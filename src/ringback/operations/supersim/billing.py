@@ -3,11 +3,11 @@
 from dataclasses import replace
 from datetime import datetime
 
-from ringback.core.months import months_after
+from ringback.core.calendar import months_after
 from ringback.core.scenario import Step
 from ringback.core.sids import Kind
-from ringback.core.supersim.billing import BillingPeriod, PeriodType
 from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.supersim.usage import BillingPeriod, PeriodType
 from ringback.operations.moment import Moment
 from ringback.ports import Transaction, Window
 

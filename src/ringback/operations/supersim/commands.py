@@ -4,14 +4,13 @@ from base64 import b64decode
 from binascii import Error as NotBase64
 from dataclasses import dataclass
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Invalid
 from ringback.core.message import Direction, MessageStatus, PayloadType, fault_in_text
-from ringback.core.method import Method
 from ringback.core.scenario import Step
 from ringback.core.sids import Kind
 from ringback.core.supersim.command import LONGEST_DATAGRAM, IpCommand, IpStatus, SmsCommand
-from ringback.operations.finding import fetch_owned
+from ringback.operations.lookups import fetch_owned
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.sims import sim_filter, sim_named
 from ringback.ports import Transaction, Window
@@ -55,8 +54,7 @@ def send_sms(tx: Transaction, account_sid: str, new: NewSms, moment: Moment) -> 
         callback_method=new.callback_method,
     )
     tx.supersim.sms_commands.add(command)
-    scenario = moment.scenario_of_sim(tx, sim)
-    moment.begin_step(tx, Step.SEND_SMS, command.sid, account_sid, scenario)
+    moment.begin_step(tx, Step.SEND_SMS, command, sim)
     return command
 
 
@@ -78,8 +76,7 @@ def send_datagram(tx: Transaction, account_sid: str, new: NewDatagram, moment: M
         callback_method=new.callback_method,
     )
     tx.supersim.ip_commands.add(command)
-    scenario = moment.scenario_of_sim(tx, sim)
-    moment.begin_step(tx, Step.SEND_IP, command.sid, account_sid, scenario)
+    moment.begin_step(tx, Step.SEND_IP, command, sim)
     return command
 
 

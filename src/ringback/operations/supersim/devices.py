@@ -15,9 +15,9 @@ from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.commands import check_sms
-from ringback.operations.supersim.data import is_out_of_data, use_data
+from ringback.operations.supersim.data_sessions import is_out_of_data, use_data
 from ringback.operations.supersim.esim_profiles import fetch_esim_profile
-from ringback.operations.supersim.life_of_sims import plan_activation
+from ringback.operations.supersim.sim_lifecycle import plan_activation
 from ringback.ports import Transaction
 
 
@@ -112,8 +112,7 @@ def download_profile(tx: Transaction, account_sid: str, sid: str, moment: Moment
             f"eSIM Profile {sid} is {profile.status}; only one that is available can be downloaded",
             code=83600,
         )
-    scenario = moment.scenario_of_account(tx, account_sid)
-    moment.begin_step(tx, Step.DOWNLOAD_PROFILE, sid, account_sid, scenario)
+    moment.begin_step(tx, Step.DOWNLOAD_PROFILE, profile, None)
     return profile
 
 

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Invalid
-from ringback.core.method import Method
 from ringback.core.scenario import Step
 from ringback.core.sids import Kind
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
-from ringback.operations.finding import fetch_owned
+from ringback.operations.lookups import fetch_owned
 from ringback.operations.moment import Moment
 from ringback.ports import Transaction, Window
 
@@ -42,8 +41,7 @@ def order_esim_profile(
         callback_method=order.callback_method,
     )
     tx.supersim.esim_profiles.add(profile)
-    scenario = moment.scenario_of_account(tx, account_sid)
-    moment.begin_step(tx, Step.RESERVE_PROFILE, profile.sid, account_sid, scenario)
+    moment.begin_step(tx, Step.RESERVE_PROFILE, profile, None)
     return profile
 
 

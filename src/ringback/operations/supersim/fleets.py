@@ -3,14 +3,14 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ringback.core.callback_url import Method
 from ringback.core.listener import Hook
-from ringback.core.method import Method
 from ringback.core.sids import Kind
 from ringback.core.supersim.fleet import DATA_LIMIT, Fleet
-from ringback.operations.finding import fetch_named, named_in
+from ringback.operations.lookups import fetch_named, named_in
 from ringback.operations.moment import Moment
-from ringback.operations.names import check_name_is_free
 from ringback.operations.supersim.access_profiles import access_profile_named
+from ringback.operations.unique_names import check_name_is_free
 from ringback.ports import Transaction, Window
 
 

@@ -7,8 +7,8 @@ from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.access_profiles import create_access_profile
 from ringback.operations.supersim.fleets import FleetSettings, create_fleet
-from ringback.operations.supersim.life_of_sims import follow
 from ringback.operations.supersim.settings_updates import add_written_settings
+from ringback.operations.supersim.sim_lifecycle import follow
 from ringback.ports import Transaction
 
 SIM_SID: Final = "HSab3f06be8f5d32caecb91e8a306c6c08"

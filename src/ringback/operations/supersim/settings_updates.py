@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ringback.core.scenario import Scenario, Step
+from ringback.core.scenario import Step
 from ringback.core.sids import Kind
 from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.supersim.sim import Sim
@@ -11,13 +11,13 @@ from ringback.operations.supersim.sims import sim_filter
 from ringback.ports import Transaction, Window
 
 
-def schedule_settings(tx: Transaction, sim: Sim, scenario: Scenario, moment: Moment) -> None:
+def schedule_settings(tx: Transaction, sim: Sim, moment: Moment) -> None:
     """Have the base settings written to a card that has none yet."""
     if tx.supersim.settings_updates.page(sim.account_sid, {"sim_sid": sim.sid}, Window(1)):
         return
     update = _update_of(sim, SettingsStatus.SCHEDULED, moment)
     tx.supersim.settings_updates.add(update)
-    moment.begin_step(tx, Step.BEGIN_SETTINGS, update.sid, update.account_sid, scenario)
+    moment.begin_step(tx, Step.BEGIN_SETTINGS, update, sim)
 
 
 def add_written_settings(tx: Transaction, sim: Sim, moment: Moment) -> None:

@@ -4,13 +4,12 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.device_address import device_address
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Invalid
-from ringback.core.method import Method
 from ringback.core.scenario import Step
 from ringback.core.sids import Kind
 from ringback.core.sim_updated import SimUpdated
+from ringback.core.simulation import device_address
 from ringback.core.supersim.sim import (
     AlreadySo,
     Assigned,
@@ -21,12 +20,13 @@ from ringback.core.supersim.sim import (
     plan_change,
 )
 from ringback.core.supersim.sim_update import SimUpdate
-from ringback.operations.finding import fetch_named, named_in
+from ringback.operations.accounts import check_transfer
+from ringback.operations.lookups import fetch_named, named_in
 from ringback.operations.moment import Moment
-from ringback.operations.moving import check_is_new, check_target
-from ringback.operations.names import check_name_is_free
 from ringback.operations.supersim.fleets import fleet_named
+from ringback.operations.unique_names import check_name_is_free
 from ringback.ports import Transaction, Window
+from ringback.ports.records import U
 
 _ICCID: Final = re.compile(r"89[0-9]{16,20}")
 _REGISTRATION_CODE: Final = re.compile(r"[A-Za-z0-9]{10}")
@@ -104,6 +104,12 @@ def sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Sim:
     return named_in(tx.supersim.sims, account_sid, ("Sim", sid_or_name), "SIM", code=83005)
 
 
+def with_sim(tx: Transaction, record: U | None) -> tuple[U, Sim] | None:
+    """Return a record with the SIM that it is of; None where one of them is gone."""
+    sim = None if record is None else tx.supersim.sims.get(record.sim_sid)
+    return None if record is None or sim is None else (record, sim)
+
+
 def sim_filter(
     tx: Transaction, account_sid: str, sid_or_name: str | None
 ) -> dict[str, object] | None:
@@ -159,8 +165,7 @@ def update_sim(
             moment.tell(tx, SimUpdated.of(sim), asked.callback_url, asked.callback_method)
         case Underway():
             tx.supersim.sim_updates.add(_update_of(sim, change, asked))
-            scenario = moment.scenario_of_sim(tx, sim)
-            moment.begin_step(tx, Step.UPDATE_SIM, sim.sid, sim.account_sid, scenario)
+            moment.begin_step(tx, Step.UPDATE_SIM, sim, sim)
             sim = replace(sim, status=SimStatus.SCHEDULED, date_updated=moment.now)
         case _:
             assert_never(change)
@@ -192,8 +197,7 @@ def _moved(tx: Transaction, sim: Sim, account_sid: str | None, moment: Moment) -
     """Return the SIM in the account that it is to be moved to."""
     if account_sid is None or account_sid == sim.account_sid:
         return sim
-    check_target(tx, sim.account_sid, account_sid, code=20409)
-    check_is_new(sim.sid, sim.status, code=83010)
+    check_transfer(tx, sim, account_sid, not_permitted=20409, not_new=83010)
     return replace(sim, account_sid=account_sid, fleet_sid=None, date_updated=moment.now)
 
 

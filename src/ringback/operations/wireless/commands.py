@@ -16,9 +16,9 @@ from ringback.core.wireless.command import (
     fault_in,
 )
 from ringback.core.wireless.sim import WirelessSim
-from ringback.operations.finding import fetch_owned
+from ringback.operations.lookups import fetch_owned
 from ringback.operations.moment import Moment
-from ringback.operations.wireless.data import plan_of, zone_of_sim
+from ringback.operations.wireless.data_sessions import plan_of, zone_of_sim
 from ringback.operations.wireless.sims import sim_named
 from ringback.ports import Transaction, Window
 
@@ -69,8 +69,7 @@ def send_command(tx: Transaction, account_sid: str, new: NewCommand, moment: Mom
         told=new.told,
     )
     keep_command(tx, command, moment)
-    scenario = moment.scenario_of_sim(tx, sim)
-    moment.begin_step(tx, Step.SEND_COMMAND, command.sid, account_sid, scenario)
+    moment.begin_step(tx, Step.SEND_COMMAND, command, sim)
     return command
 
 

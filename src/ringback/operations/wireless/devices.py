@@ -14,8 +14,8 @@ from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.usage import CommandUse
 from ringback.operations.moment import Moment
 from ringback.operations.wireless.commands import has_messages_there, keep_command, transport_of
-from ringback.operations.wireless.data import network_of, plan_of, use_data
-from ringback.operations.wireless.life_of_sims import plan_final
+from ringback.operations.wireless.data_sessions import network_of, plan_of, use_data
+from ringback.operations.wireless.sim_lifecycle import plan_final
 from ringback.ports import Transaction
 
 _WARNING: Final = CarrierFailure(33111, "the Command was too long, and is cut off")

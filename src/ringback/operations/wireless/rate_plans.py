@@ -3,14 +3,13 @@
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ringback.core.codes import WIRELESS
-from ringback.core.errors import Invalid
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
+from ringback.core.errors import WIRELESS, Invalid
 from ringback.core.sids import Kind
 from ringback.core.wireless.rate_plan import RatePlan
-from ringback.operations.finding import fetch_named, named_in
+from ringback.operations.lookups import fetch_named, named_in
 from ringback.operations.moment import Moment
-from ringback.operations.names import check_name_is_free
+from ringback.operations.unique_names import check_name_is_free
 from ringback.ports import Transaction, Window
 
 

@@ -5,8 +5,8 @@ from typing import Final
 
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus, moved
 from ringback.operations.moment import Moment
-from ringback.operations.wireless.life_of_sims import follow
 from ringback.operations.wireless.rate_plans import PlanNames, create_rate_plan
+from ringback.operations.wireless.sim_lifecycle import follow
 from ringback.ports import Transaction
 
 # Made up, since the notice shows none; the number has the form of a published sample.

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple, assert_never
 
-from ringback.core.codes import WIRELESS
-from ringback.core.errors import Conflict, Invalid
+from ringback.core.errors import WIRELESS, Conflict, Invalid
 from ringback.core.listener import NOBODY, Hook, Listener
 from ringback.core.scenario import Step
 from ringback.core.sids import Kind
@@ -23,11 +22,11 @@ from ringback.core.wireless.sim import (
     plan_change,
 )
 from ringback.core.wireless.sim_update import WirelessUpdate
-from ringback.operations.finding import fetch_named, named_in
+from ringback.operations.accounts import check_transfer
+from ringback.operations.lookups import fetch_named, named_in
 from ringback.operations.metering import end_flows
 from ringback.operations.moment import Moment
-from ringback.operations.moving import check_is_new, check_target
-from ringback.operations.names import check_name_is_free
+from ringback.operations.unique_names import check_name_is_free
 from ringback.operations.wireless.rate_plans import rate_plan_named
 from ringback.ports import Transaction, Window
 
@@ -186,8 +185,7 @@ def _moved(tx: Transaction, sim: WirelessSim, account_sid: str | None) -> Wirele
     """Return the SIM in the account that it is to be moved to, without the plan of its own."""
     if account_sid is None or account_sid == sim.account_sid:
         return sim
-    check_target(tx, sim.account_sid, account_sid, code=_NOT_PERMITTED)
-    check_is_new(sim.sid, sim.status, code=_NOT_PERMITTED)
+    check_transfer(tx, sim, account_sid, not_permitted=_NOT_PERMITTED, not_new=_NOT_PERMITTED)
     return replace(sim, account_sid=account_sid, rate_plan_sid=None)
 
 
@@ -245,12 +243,11 @@ def _wish(tx: Transaction, sim: WirelessSim, asked: UpdateRequest) -> Wish:
 
 def _begun(tx: Transaction, sim: WirelessSim, moment: Moment) -> WirelessSim:
     """Have the network carry a change out, or wait until the operator takes it on."""
-    scenario = moment.scenario_of_sim(tx, sim)
-    if scenario.wait_before(Step.TAKE_ON_CHANGE):
+    if moment.scenario_of_sim(tx, sim).wait_before(Step.TAKE_ON_CHANGE):
         step, status = Step.TAKE_ON_CHANGE, WirelessStatus.SCHEDULED
     else:
         step, status = Step.CHANGE_SIM, WirelessStatus.UPDATING
-    moment.begin_step(tx, step, sim.sid, sim.account_sid, scenario)
+    moment.begin_step(tx, step, sim, sim)
     return replace(sim, status=status)
 
 
@@ -270,6 +267,5 @@ def _check_reset(sim: WirelessSim, asked: UpdateRequest) -> None:
 
 def _resetting(tx: Transaction, sim: WirelessSim, told: Listener, moment: Moment) -> WirelessSim:
     """Have the network reset a SIM's connectivity."""
-    scenario = moment.scenario_of_sim(tx, sim)
-    moment.begin_step(tx, Step.RESET_SIM, sim.sid, sim.account_sid, scenario)
+    moment.begin_step(tx, Step.RESET_SIM, sim, sim)
     return replace(sim, is_resetting=True, reset_to=told)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.core.tokens import is_token
 from ringback.receiver.checking.families import (
     BY_AUTH_TOKEN,

@@ -13,7 +13,7 @@ from typing import Final
 from ringback.core.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.form import encode
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver.checking.bodies import HASH_PARAMETER, hash_of
 from ringback.receiver.checking.claim import Claim
 from ringback.receiver.checking.request import ReceivedRequest, read_form

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 
 SETTINGS_HEADER: Final = "X-Twilio-Webhooks-Signature-Settings"
 """Says that Twilio has signed with a shared key, and by which algorithm."""

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from ringback.core.form import encode
 from ringback.core.payload import PARAMETERS
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver.checking.basis import Basis, Secrets, is_same
 from ringback.receiver.checking.differences import describe_change
 from ringback.receiver.checking.families import FAMILIES

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Self, assert_never
 
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver.checking.request import ReceivedRequest
 
 DEFAULT_PORTS: Final = {"http": "80", "https": "443"}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import Final
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 
 
 class Reason(StrEnum):

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
 
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
+from ringback.core.policy.source_policy import Source
 from ringback.core.signature import sign_as_kore, sign_as_twilio
-from ringback.core.source import Source
 from ringback.receiver.checking.basis import Basis, Secrets
 from ringback.receiver.checking.bodies import (
     HASH_PARAMETER,

@@ -11,8 +11,8 @@ from enum import StrEnum
 from types import NoneType
 from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
-from ringback.core.events import Event as Told
 from ringback.core.payload import PARAMETERS
+from ringback.core.payload import Event as Told
 from ringback.core.sids import Kind
 from ringback.core.sim_updated import SimUpdated
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged

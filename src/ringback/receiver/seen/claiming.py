@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeVar
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver.seen.visit import Claimed, Done, Ours, UnderWay, Visit
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import islice
 from threading import Lock
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver import system
 from ringback.receiver.seen import claiming
 from ringback.receiver.seen.claiming import Row, other

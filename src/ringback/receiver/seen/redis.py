@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import Any, Final, Protocol, assert_never
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver.seen.claiming import comparable, other, remembered
 from ringback.receiver.seen.visit import Claimed, Done, Ours, SeenUnavailable, UnderWay, Visit
 

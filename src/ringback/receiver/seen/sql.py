@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol, Self
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver.seen.claiming import Row, other
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 
 
 @dataclass(frozen=True, slots=True)

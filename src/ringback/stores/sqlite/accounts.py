@@ -9,7 +9,7 @@ from ringback.core.api_client import ApiClient, Area, ClientType
 from ringback.core.schedule import Schedule
 from ringback.core.webhook_secret import SecretStatus, WebhookSecret, WebhookSecrets
 from ringback.ports import TokenKey
-from ringback.stores.sqlite.columns import from_us, to_us
+from ringback.stores.sqlite.fields import from_us, to_us
 from ringback.stores.sqlite.sealing import (
     AUTH_TOKEN,
     SECONDARY_AUTH_TOKEN,

@@ -4,20 +4,12 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ringback.core.callback import (
-    Attempt,
-    Callback,
-    CallbackStatus,
-    Progress,
-    RecordedRequest,
-    RecordedResponse,
-    Timings,
-    begin,
-)
+from ringback.core.callback import Attempt, Callback, CallbackStatus, Progress, begin
 from ringback.core.callback_text import read_url, write_warnings
-from ringback.core.method import Method
-from ringback.core.source import source_named
-from ringback.stores.sqlite.columns import (
+from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.http_exchange import RecordedRequest, RecordedResponse, Timings
+from ringback.core.policy.source_policy import source_named
+from ringback.stores.sqlite.fields import (
     from_us,
     maybe_from_us,
     maybe_to_us,
@@ -115,13 +107,10 @@ def read_callback(row: sqlite3.Row) -> Callback:
     )
 
 
-def write_attempt(attempt: Attempt, callback: Callback, answer: Row) -> Row:
-    """Return the row of an attempt that has ended, with these columns for its answer."""
+def write_attempt(attempt: Attempt, head: str | None, answer: Row) -> Row:
+    """Return the columns of an attempt from its start on, with this head and this answer."""
     timings: Timings | tuple[None, ...] = attempt.timings or (None,) * 5
-    request = attempt.request
     return (
-        attempt.callback_sid,
-        attempt.number,
         to_us(attempt.date_started),
         attempt.result,
         attempt.status_code,
@@ -131,12 +120,12 @@ def write_attempt(attempt: Attempt, callback: Callback, answer: Row) -> Row:
         *timings,
         attempt.local_address,
         attempt.proxy,
-        request and _write_request_head(request, callback),
+        head,
         *answer,
     )
 
 
-def _write_request_head(request: RecordedRequest, callback: Callback) -> str:
+def write_request_head(request: RecordedRequest, callback: Callback) -> str:
     """Return a request's head; one that is long has no target, which is its callback's.
 
     What a GET tells is in its target, and would stand in the row of each attempt once more.
@@ -162,17 +151,18 @@ def write_headers(rest: RecordedResponse) -> str:
     return "\n".join(map(": ".join, rest.headers))
 
 
-def read_attempt(row: sqlite3.Row, callback: Callback) -> Attempt:
-    """Return the attempt of a row, whose URL and body are its callback's.
+def read_attempt(
+    columns: Sequence[Any], *, of: tuple[str, str, int], called: CallbackUrl, body: str
+) -> Attempt:
+    """Return the attempt of its columns from its start on.
 
+    `of` is what an Attempt begins with; the URL that was called and the body stand elsewhere.
     Behind its own columns it has those of `read_response` that are kept apart from it.
     """
-    (sid, number, started, result, status_code, error_code, failure, reason, *rest) = row
-    timings, (local_address, proxy, request_head, *answer) = rest[:5], rest[5:]
+    started, result, status_code, error_code, failure, reason, *rest = columns
+    timings, (local_address, proxy, head, *answer) = rest[:5], rest[5:15]
     return Attempt(
-        sid,
-        callback.account_sid,
-        number,
+        *of,
         from_us(started),
         result,
         status_code,
@@ -182,16 +172,16 @@ def read_attempt(row: sqlite3.Row, callback: Callback) -> Attempt:
         None if timings[0] is None else Timings(*timings),
         local_address,
         proxy,
-        None if request_head is None else _request_of(request_head, callback),
+        None if head is None else _read_request(head, called, body),
         read_response(answer),
     )
 
 
-def _request_of(head: str, callback: Callback) -> RecordedRequest:
-    method, called = head.partition(" ")[0], callback.called
+def _read_request(head: str, called: CallbackUrl, body: str) -> RecordedRequest:
+    method = head.partition(" ")[0]
     if head.startswith(_line(method, "")):
         head = head.replace(_line(method, ""), _line(method, called.target), 1)
-    return RecordedRequest(method, called.wire, head, callback.sent_body)
+    return RecordedRequest(method, called.wire, head, body)
 
 
 def read_response(columns: Sequence[Any]) -> RecordedResponse | None:

@@ -21,8 +21,8 @@ from ringback.core.callback import (
     begin,
     put_back,
 )
+from ringback.core.policy.source_policy import source_named
 from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
-from ringback.core.source import source_named
 from ringback.ports import (
     CallbackFilter,
     Claim,
@@ -42,8 +42,9 @@ from ringback.stores.sqlite.callback_rows import (
     write_attempt,
     write_callback,
     write_progress,
+    write_request_head,
 )
-from ringback.stores.sqlite.columns import (
+from ringback.stores.sqlite.fields import (
     from_us,
     maybe_to_us,
     to_us,
@@ -195,12 +196,13 @@ class SqliteCallbacks:
         under_way = self._session.read_queued(
             "SELECT * FROM open_attempts WHERE callback_sid = ?", [callback_sid]
         )
+        called, body, of = callback.called, callback.sent_body, (callback.sid, callback.account_sid)
         return [
-            *(read_attempt(row, callback) for row in ended),
             *(
-                Attempt(sid, callback.account_sid, number, from_us(started))
-                for sid, number, started in under_way
+                read_attempt(columns, of=(*of, number), called=called, body=body)
+                for _, number, *columns in ended
             ),
+            *(Attempt(*of, number, from_us(started)) for _, number, started in under_way),
         ]
 
     def change(self, callback: Callback) -> None:
@@ -225,8 +227,10 @@ class SqliteCallbacks:
             queue(_CLOSED, (callback.sid,))
             goes_on = progress.is_under_way
             if attempt is not None:
-                answer = write_answer(callback.sid, attempt.number, attempt, is_last=not goes_on)
-                queue(_ENDED, write_attempt(attempt, callback, answer))
+                head = attempt.request and write_request_head(attempt.request, callback)
+                answer = write_answer(callback.sid, attempt, is_last=not goes_on)
+                row = callback.sid, attempt.number, *write_attempt(attempt, head, answer)
+                queue(_ENDED, row)
             if goes_on:
                 self._open(callback.sid, progress)
         self._responses.keep_within_budget()

@@ -1,32 +1,21 @@
 """Flows of data in SQLite: rows that begin, may end, and are asked for by the time between."""
 
 from datetime import datetime
-from typing import Generic
 
 from ringback.ports import RecordPage, Which, Window
 from ringback.ports.records import F
-from ringback.stores.sqlite.columns import maybe_to_us, to_us
-from ringback.stores.sqlite.pages import read_page
-from ringback.stores.sqlite.records import Shape, SqliteRecords
-from ringback.stores.sqlite.session import Session
+from ringback.stores.sqlite.fields import maybe_to_us, to_us
+from ringback.stores.sqlite.records import SqliteTable
 
 
-class SqliteFlows(Generic[F]):
+class SqliteFlows(SqliteTable[F]):
     """Answers `ports.Flows`; the table has the columns `created_us` and `ended_us`.
 
     Its index `…_ending` has the rows of each SIM by when they end.
     """
 
-    def __init__(self, session: Session, shape: Shape[F]) -> None:
-        self._session = session
-        self._shape = shape
-        self._records = SqliteRecords(session, shape)
-
-    def add(self, flow: F) -> None:
-        self._records.add(flow)
-
     def get(self, sid: str) -> F | None:
-        return self._records.get(sid)
+        return self.first({"sid": sid})
 
     def end(self, sid: str, at: datetime | None) -> None:
         self._session.write(
@@ -50,8 +39,4 @@ class SqliteFlows(Generic[F]):
             ("created_us < ?", to_us(end)),
             ("(ended_us IS NULL OR ended_us > ?)", to_us(start)),
         ]
-        listing = self._shape.listing(account_sid, which, overlapping)
-        rows, stopped_at = read_page(
-            self._session.read, listing, account_sid=account_sid, window=window
-        )
-        return RecordPage(map(self._shape.read, rows), stopped_at)
+        return self._listed(account_sid, which, window, overlapping)

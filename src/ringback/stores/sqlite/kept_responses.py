@@ -8,7 +8,8 @@ import hashlib
 from typing import Final
 
 from ringback.core.account import EVERY
-from ringback.core.callback import Attempt, RecordedResponse
+from ringback.core.callback import Attempt
+from ringback.core.http_exchange import RecordedResponse
 from ringback.core.response_storage import (
     MOST_BODY,
     MOST_HEAD,
@@ -17,10 +18,9 @@ from ringback.core.response_storage import (
     rest_of,
     size_of,
 )
-from ringback.core.shadow import Shadow
 from ringback.ports import KeptBytes
 from ringback.stores.sqlite.callback_rows import write_headers, write_response_head
-from ringback.stores.sqlite.columns import to_us
+from ringback.stores.sqlite.fields import to_us
 from ringback.stores.sqlite.session import Row, Session, Table
 
 _LONG, _REPLACED, _KEPT = range(3)
@@ -69,13 +69,13 @@ class SqliteKeptResponses:
     def largest(self, *, limit: int) -> list[KeptBytes]:
         return [KeptBytes(*row) for row in self._session.read_queued(_LARGEST, [limit])]
 
-    def write(self, sid: str, number: int, ended: Attempt | Shadow, *, is_last: bool) -> Row:
+    def write(self, sid: str, attempt: Attempt, *, is_last: bool) -> Row:
         """Return the columns that a row has of its answer; what there is more is kept apart.
 
         `sid` is that of the callback, or of the copy. Where the answer is not the last one, since
         the next attempt is under way already, its rest is not kept at all.
         """
-        response = ended.response
+        response, number = attempt.response, attempt.number
         if response is None:
             return _NONE
         if number > 1 and is_last:
@@ -86,7 +86,7 @@ class SqliteKeptResponses:
             head, body = write_response_head(first), first.body
             self._queue(_LONG, (sid, number, *_what_is_left_out(response, first)))
             if is_last:
-                self._keep(sid, number, ended, rest_of(response, first))
+                self._keep(sid, attempt, rest_of(response, first))
         return head, body, response.is_cut
 
     def keep_within_budget(self) -> None:
@@ -108,8 +108,8 @@ class SqliteKeptResponses:
         in_all = self.bytes_of(EVERY)
         return self._budget.has_room_for(in_all=in_all, most_of_one=largest.bytes)
 
-    def _keep(self, sid: str, number: int, ended: Attempt | Shadow, rest: RecordedResponse) -> None:
-        owner = sid, ended.account_sid, number, to_us(ended.date_started)
+    def _keep(self, sid: str, attempt: Attempt, rest: RecordedResponse) -> None:
+        owner = sid, attempt.account_sid, attempt.number, to_us(attempt.date_started)
         self._queue(_KEPT, (*owner, size_of(rest), write_headers(rest), rest.body))
         self._added += 1
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeVar
 
 from ringback.ports import RecordPage, Which, Window
 from ringback.ports.records import N, R, U
@@ -74,15 +74,39 @@ class Shape(Generic[T]):
         return f"{field.columns[0]} = ?", None if value is None else field.write(value)[0]
 
 
-class SqliteRecords(Generic[R]):
-    """Answers `ports.Records`."""
+class SqliteTable(Generic[T]):
+    """What all tables of records have alike."""
 
-    def __init__(self, session: Session, shape: Shape[R]) -> None:
+    _IN_ORDER: ClassVar = "ORDER BY seq"
+
+    def __init__(self, session: Session, shape: Shape[T]) -> None:
         self._session = session
         self._shape = shape
 
-    def add(self, record: R) -> None:
+    def add(self, record: T) -> None:
         self._session.write(self._shape.insert, self._shape.values(record))
+
+    def first(self, which: Which) -> T | None:
+        given = [pair for pair in self._shape.conditions(which) if pair[1] is not None]
+        clauses = " AND ".join(text for text, _ in given) or "true"
+        row = self._session.read(
+            f"SELECT * FROM {self._shape.table} WHERE {clauses} {self._IN_ORDER} LIMIT 1",
+            [value for _, value in given],
+        ).fetchone()
+        return row and self._shape.read(row)
+
+    def _listed(
+        self, account_sid: str, which: Which, window: Window, further: Sequence[Condition] = ()
+    ) -> RecordPage[T]:
+        listing = self._shape.listing(account_sid, which, further)
+        rows, stopped_at = read_page(
+            self._session.read, listing, account_sid=account_sid, window=window
+        )
+        return RecordPage(map(self._shape.read, rows), stopped_at)
+
+
+class SqliteRecords(SqliteTable[R]):
+    """Answers `ports.Records`."""
 
     def save(self, record: R) -> None:
         self._session.write(self._shape.update, self._shape.changed_values(record, record.sid))
@@ -103,19 +127,8 @@ class SqliteRecords(Generic[R]):
     def get(self, sid: str) -> R | None:
         return self.first({"sid": sid})
 
-    def first(self, which: Which) -> R | None:
-        clauses, values = _given(self._shape.conditions(which))
-        row = self._session.read(
-            f"SELECT * FROM {self._shape.table} WHERE {clauses} ORDER BY seq LIMIT 1", values
-        ).fetchone()
-        return row and self._shape.read(row)
-
     def page(self, account_sid: str, which: Which, window: Window) -> RecordPage[R]:
-        listing = self._shape.listing(account_sid, which)
-        rows, stopped_at = read_page(
-            self._session.read, listing, account_sid=account_sid, window=window
-        )
-        return RecordPage(map(self._shape.read, rows), stopped_at)
+        return self._listed(account_sid, which, window)
 
 
 class SqliteNamedRecords(SqliteRecords[N]):
@@ -128,31 +141,13 @@ class SqliteNamedRecords(SqliteRecords[N]):
         return self.first(by_sid) or self.first(by_name)
 
 
-class SqliteUpdates(Generic[U]):
-    """Answers `ports.Updates`."""
+class SqliteUpdates(SqliteTable[U]):
+    """Answers `ports.Updates`; a SIM has one row at most, so these need no order."""
 
-    def __init__(self, session: Session, shape: Shape[U]) -> None:
-        self._session = session
-        self._shape = shape
-
-    def add(self, update: U) -> None:
-        self._session.write(self._shape.insert, self._shape.values(update))
+    _IN_ORDER: ClassVar = ""
 
     def get(self, sim_sid: str) -> U | None:
         return self.first({"sim_sid": sim_sid})
 
-    def first(self, which: Which) -> U | None:
-        clauses, values = _given(self._shape.conditions(which))
-        row = self._session.read(
-            f"SELECT * FROM {self._shape.table} WHERE {clauses} LIMIT 1", values
-        ).fetchone()
-        return row and self._shape.read(row)
-
     def end(self, sim_sid: str) -> None:
         self._session.write(f"DELETE FROM {self._shape.table} WHERE sim_sid = ?", [sim_sid])
-
-
-def _given(conditions: Iterable[Condition]) -> tuple[str, list[SqlValue]]:
-    """Return what rows are picked by, without what is open, and the values for it."""
-    given = [pair for pair in conditions if pair[1] is not None]
-    return " AND ".join(text for text, _ in given) or "true", [value for _, value in given]

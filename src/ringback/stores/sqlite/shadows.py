@@ -8,14 +8,14 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from ringback.core.callback import Timings
 from ringback.core.callback_text import read_url
+from ringback.core.callback_url import Method
 from ringback.core.comparison import EXCERPT, Answer, Comparison
+from ringback.core.policy.source_policy import source_named
 from ringback.core.shadow import Shadow
-from ringback.core.source import source_named
 from ringback.ports import Compared, RecordPage, ShadowFilter, Window
-from ringback.stores.sqlite.callback_rows import read_response
-from ringback.stores.sqlite.columns import from_us, maybe_to_us, to_us
+from ringback.stores.sqlite.callback_rows import read_attempt, write_attempt
+from ringback.stores.sqlite.fields import from_us, maybe_to_us, to_us
 from ringback.stores.sqlite.kept_responses import SqliteKeptResponses
 from ringback.stores.sqlite.pages import Listing, read_page, whose
 from ringback.stores.sqlite.session import Row, Session, Table
@@ -24,9 +24,6 @@ _ENDING: Final = (
     "started_us, result, status_code, error_code, failure, reason, total_ms, look_up_ms,"
     " connect_ms, tls_ms, first_byte_ms, local_address, proxy, request_head, response_head,"
     " response_body, response_is_cut"
-)
-_COLUMNS: Final = (
-    f"sid, callback_sid, account_sid, source, idempotency_token, url, credentials, {_ENDING}"
 )
 _SETTLED: Final = ", ".join(f"{name} = new.{name}" for name in _ENDING.split(", "))
 
@@ -69,6 +66,8 @@ def _of_kept(column: str) -> str:
     return f"(SELECT kept.{column} FROM kept_responses AS kept WHERE kept.sid = shadows.sid)"
 
 
+_OWN: Final = "sid, callback_sid, account_sid, source, idempotency_token, url, credentials"
+_TOLD: Final = f"{_of_callback('method')}, {_of_callback('body')}"
 _APART: Final = ", ".join(
     [
         *(_of_long(column, sid="shadows.sid") for column in ("headers_left_out", "body_left_out")),
@@ -112,19 +111,21 @@ class SqliteShadows:
     def settle(self, shadows: Sequence[Shadow]) -> None:
         for shadow in shadows:
             self._session.touch(shadow.sid)
-            answer = self._responses.write(shadow.sid, 1, shadow, is_last=True)
-            self._session.queue(self._settled, (shadow.sid, *_write_ending(shadow, answer)))
+            answer = self._responses.write(shadow.sid, shadow.attempt, is_last=True)
+            head = shadow.attempt.request and shadow.attempt.request.head
+            columns = write_attempt(shadow.attempt, head, answer)
+            self._session.queue(self._settled, (shadow.sid, *columns))
         self._responses.keep_within_budget()
 
     def left_open(self) -> list[Shadow]:
         rows = self._session.read_queued(
-            f"SELECT {_COLUMNS}, NULL, NULL, NULL, NULL FROM shadows"
+            f"SELECT {_OWN}, 'POST', '', {_ENDING}, NULL, NULL, NULL, NULL FROM shadows"
             " WHERE result = 'open' ORDER BY seq"
         )
         return [_read(row) for row in rows]
 
     def page(self, account_sid: str, which: ShadowFilter, window: Window) -> RecordPage[Compared]:
-        columns = f"{_COLUMNS}, {_APART}, {_COMPARED}"
+        columns = f"{_OWN}, {_TOLD}, {_ENDING}, {_APART}, {_COMPARED}"
         rows, stopped_at = self._page(columns, account_sid, which, window)
         compared = (Compared(_read(row), _read_comparison(row)) for row in rows)
         return RecordPage(compared, stopped_at)
@@ -153,59 +154,30 @@ class SqliteShadows:
 
 
 def _write_opened(shadow: Shadow) -> Row:
+    attempt = shadow.attempt
     return (
         shadow.sid,
-        shadow.callback_sid,
-        shadow.account_sid,
+        attempt.callback_sid,
+        attempt.account_sid,
         shadow.source,
         shadow.idempotency_token,
         shadow.url.shown,
         shadow.url.credentials,
-        to_us(shadow.date_started),
-        shadow.result,
-    )
-
-
-def _write_ending(shadow: Shadow, answer: Row) -> Row:
-    timings: Timings | tuple[None, ...] = shadow.timings or (None,) * 5
-    return (
-        to_us(shadow.date_started),
-        shadow.result,
-        shadow.status_code,
-        shadow.error_code,
-        shadow.failure,
-        shadow.reason,
-        *timings,
-        shadow.local_address,
-        shadow.proxy,
-        shadow.request_head,
-        *answer,
+        to_us(attempt.date_started),
+        attempt.result,
     )
 
 
 def _read(row: sqlite3.Row) -> Shadow:
-    sid, callback_sid, account_sid, source, token, url, credentials, started, *rest = row
-    (result, status_code, error_code, failure, reason, *rest) = rest
-    timings, (local_address, proxy, request_head, *answer) = rest[:5], rest[5:15]
-    return Shadow(
-        sid,
-        callback_sid,
-        account_sid,
-        source_named(source),
-        token,
-        read_url(url, credentials, "[]"),
-        from_us(started),
-        result,
-        status_code,
-        error_code,
-        failure,
-        reason,
-        None if timings[0] is None else Timings(*timings),
-        local_address,
-        proxy,
-        request_head,
-        read_response(answer),
+    sid, callback_sid, account_sid, source, token, url, credentials, method, body, *columns = row
+    parsed, is_post = read_url(url, credentials, "[]"), method == Method.POST
+    attempt = read_attempt(
+        columns,
+        of=(callback_sid, account_sid, 1),
+        called=parsed if is_post else parsed.with_parameters(body),
+        body=body if is_post else "",
     )
+    return Shadow(sid, source_named(source), token, parsed, attempt)
 
 
 def _read_comparison(row: sqlite3.Row) -> Comparison:

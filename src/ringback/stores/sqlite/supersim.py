@@ -2,17 +2,15 @@
 
 from typing import Final
 
+from ringback.core.callback_url import Method
 from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.method import Method
-from ringback.core.supersim.access_profile import NetworkAccessProfile
-from ringback.core.supersim.billing import BillingPeriod, PeriodType
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
-from ringback.core.supersim.fleet import Fleet
+from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.supersim.sim_update import SimUpdate
-from ringback.core.supersim.usage import DataSession
+from ringback.core.supersim.usage import BillingPeriod, DataSession, PeriodType
 from ringback.stores.sqlite.fields import (
     DATED,
     OWNED,

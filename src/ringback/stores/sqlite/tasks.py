@@ -4,7 +4,7 @@ from datetime import datetime
 
 from ringback.core.scenario import Step
 from ringback.core.task import Task
-from ringback.stores.sqlite.columns import from_us, maybe_from_us, to_us
+from ringback.stores.sqlite.fields import from_us, maybe_from_us, to_us
 from ringback.stores.sqlite.session import Session
 
 

@@ -9,11 +9,11 @@ from itertools import count
 from typing import Any, Final
 
 from ringback.core.callback_url import CallbackUrl
-from ringback.core.device_address import device_address
 from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
 from ringback.core.kore_ids import id_of_account as kore_id_of_account
 from ringback.core.secret_hash import hash_secret
-from ringback.stores.sqlite.columns import from_us
+from ringback.core.simulation import device_address
+from ringback.stores.sqlite.fields import from_us
 
 _DEVICES: Final = IPv4Network("127.64.0.0/10")
 

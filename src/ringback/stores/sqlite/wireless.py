@@ -2,9 +2,9 @@
 
 from typing import Final
 
+from ringback.core.callback_url import Method
 from ringback.core.listener import Listener
 from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.method import Method
 from ringback.core.wireless.command import Command, IncludeSid, Transport
 from ringback.core.wireless.data_session import WirelessSession
 from ringback.core.wireless.radio import RadioLink
@@ -13,7 +13,7 @@ from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.core.wireless.sim_update import WirelessUpdate
 from ringback.core.wireless.usage import CommandUse, Question, Tally
 from ringback.stores.sqlite import fields
-from ringback.stores.sqlite.columns import to_us
+from ringback.stores.sqlite.fields import to_us
 from ringback.stores.sqlite.flows import SqliteFlows
 from ringback.stores.sqlite.records import Shape, SqliteNamedRecords, SqliteRecords, SqliteUpdates
 from ringback.stores.sqlite.session import Session

@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 
 from ringback.api.http.open_connections import OpenConnections
-from tests.foresights import until
+from tests.policy_monitors import until
 
 
 class Connection:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.core.scenario import Step
 from ringback.core.task import Task
 from ringback.operations.supersim.devices import receive_datagram, receive_sms

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.core.scenario import Step
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.task import Task

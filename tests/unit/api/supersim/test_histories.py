@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.supersim.billing import BillingPeriod, PeriodType
 from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.supersim.usage import BillingPeriod, PeriodType
 from ringback.ports import Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, a_sim
 from tests.unit.api.caller import Caller

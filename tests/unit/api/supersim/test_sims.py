@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.core.scenario import Step
 from ringback.core.task import Task
 from ringback.ports import Store, Transaction, Window

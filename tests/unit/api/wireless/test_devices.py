@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.listener import Listener
 from ringback.core.message import MessageStatus, PayloadType
-from ringback.core.method import Method
 from ringback.core.scenario import Step
 from ringback.core.wireless.command import IncludeSid
 from ringback.core.wireless.sim import WirelessStatus

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.listener import Listener
-from ringback.core.method import Method
 from ringback.core.scenario import Step
 from ringback.core.task import Task
 from ringback.core.wireless.sim import WirelessStatus

@@ -3,8 +3,8 @@ from itertools import product
 
 import pytest
 
+from ringback.core.callback_url import Method
 from ringback.core.message import MESSAGE_MOVES, MessageStatus, PayloadType
-from ringback.core.method import Method
 from ringback.core.supersim.command import IP_MOVES, LONGEST_DATAGRAM, IpStatus
 from tests.fakes import NOW
 from tests.unit.core.builders import a_datagram, an_sms

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.core.supersim.esim_profile import (
     ESIM_MOVES,
     SMDP_PLUS_ADDRESS,

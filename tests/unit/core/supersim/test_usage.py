@@ -3,13 +3,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ringback.core.calendar import months_after
 from ringback.core.errors import Invalid
 from ringback.core.metering import MEGABYTE
 from ringback.core.supersim.usage import (
     FIELD_OF,
+    BillingPeriod,
     DataSession,
     Granularity,
     Group,
+    PeriodType,
     UsageQuery,
     UsageRecord,
     plan_query,
@@ -339,3 +342,21 @@ def test_what_is_charged_is_text_with_cents_or_a_zero(
     upload: int, download: int, billed: str
 ) -> None:
     assert UsageRecord(ACCOUNT_SID, NOW, NOW, {}, upload, download).billed == billed
+
+
+def test_the_types_of_a_period_are_those_of_the_api() -> None:
+    assert list(PeriodType) == ["ready", "active"]
+
+
+def test_a_period_is_of_one_sim_and_one_type() -> None:
+    period = BillingPeriod(
+        sid=f"HB{'1' * 32}",
+        account_sid=ACCOUNT_SID,
+        sim_sid=SIM_SID,
+        period_type=PeriodType.ACTIVE,
+        start_time=NOW,
+        end_time=months_after(NOW),
+        date_created=NOW,
+        date_updated=NOW,
+    )
+    assert period.end_time - period.start_time == timedelta(days=31)

@@ -1,6 +1,6 @@
 import pytest
 
-from ringback.core.method import Method
+from ringback.core.callback_url import Method
 from ringback.core.network import NETWORKS
 from ringback.core.wireless.rate_plan import (
     DATA_LIMIT,

@@ -7,7 +7,7 @@ from ringback.core.callback_url import CallbackUrl
 from ringback.core.scenario import Step
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import Sim, SimStatus
-from ringback.operations.supersim.life_of_sims import follow
+from ringback.operations.supersim.sim_lifecycle import follow
 from ringback.operations.supersim.sims import UpdateRequest, update_sim
 from tests.fakes import ACCOUNT_SID, SIM_SID, TAKES, a_fleet, a_profile, a_sim
 from tests.unit.operations.worlds import TimedWorld

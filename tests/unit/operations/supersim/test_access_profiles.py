@@ -21,8 +21,8 @@ from ringback.operations.supersim.access_profiles import (
     rename_access_profile,
 )
 from ringback.ports import Window
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, PROFILE_SID, TAKES, a_moment, a_profile
+from tests.memory_store import MemoryTransaction
 
 THEIRS = "AC" + "f" * 32
 NOWHERE = "HW" + "0" * 32

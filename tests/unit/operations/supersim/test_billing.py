@@ -7,10 +7,10 @@ from typing import Final
 
 import pytest
 
-from ringback.core.months import months_after
+from ringback.core.calendar import months_after
 from ringback.core.scenario import CarrierFailure, Step
-from ringback.core.supersim.billing import BillingPeriod, PeriodType
 from ringback.core.supersim.sim import SimStatus
+from ringback.core.supersim.usage import BillingPeriod, PeriodType
 from ringback.operations.supersim.billing import (
     begin_period,
     current_period,

@@ -5,9 +5,9 @@ from typing import Final
 
 import pytest
 
+from ringback.core.callback_url import Method
 from ringback.core.errors import Invalid, NotFound
 from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.method import Method
 from ringback.core.scenario import Step
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.sim import SimStatus

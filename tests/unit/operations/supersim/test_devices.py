@@ -7,9 +7,9 @@ from typing import Final
 
 import pytest
 
+from ringback.core.callback_url import Method
 from ringback.core.errors import Conflict, Invalid, NotFound, Overloaded
 from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.method import Method
 from ringback.core.scenario import Step
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimStatus
@@ -21,9 +21,9 @@ from ringback.operations.supersim.devices import (
     receive_sms,
     transfer_data,
 )
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_fleet, a_moment, a_sim
 from tests.intakes import KeepingIntake
+from tests.memory_store import MemoryTransaction
 from tests.unit.core.builders import an_esim_profile
 from tests.unit.operations.supersim.bench import TO, World
 

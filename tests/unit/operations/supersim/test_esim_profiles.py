@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import pytest
 
+from ringback.core.callback_url import Method
 from ringback.core.errors import Invalid, NotFound
-from ringback.core.method import Method
 from ringback.core.scenario import Step
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.operations.supersim.esim_profiles import (

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Invalid, NotFound, RequestRefused
-from ringback.core.method import Method
 from ringback.core.supersim.fleet import Fleet
 from ringback.operations.supersim.fleets import (
     FleetSettings,
@@ -21,7 +20,6 @@ from ringback.operations.supersim.fleets import (
     update_fleet,
 )
 from ringback.ports import Window
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import (
     ACCOUNT_SID,
     FLEET_SID,
@@ -32,6 +30,7 @@ from tests.fakes import (
     a_moment,
     a_profile,
 )
+from tests.memory_store import MemoryTransaction
 
 THEIRS = "AC" + "f" * 32
 OTHER_PROFILE = "HA" + "e" * 32

@@ -9,8 +9,8 @@ import pytest
 from ringback.core.errors import Invalid
 from ringback.core.supersim.sim import SimStatus
 from ringback.operations.supersim.sims import UpdateRequest, update_sim
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_fleet, a_moment, a_sim, an_account
+from tests.memory_store import MemoryTransaction
 from tests.unit.operations.supersim.bench import URL
 
 CHILD: Final = "AC" + "c" * 32

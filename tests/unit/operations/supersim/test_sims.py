@@ -11,12 +11,11 @@ from typing import Final
 import pytest
 
 from ringback.core.callback import Callback
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.device_address import device_address
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Conflict, Invalid, NotFound, RequestRefused
-from ringback.core.method import Method
+from ringback.core.policy.source_policy import Source
 from ringback.core.scenario import Step
-from ringback.core.source import Source
+from ringback.core.simulation import device_address
 from ringback.core.supersim.sim import Sim, SimStatus
 from ringback.core.task import Task
 from ringback.operations.supersim.sims import (
@@ -28,7 +27,6 @@ from ringback.operations.supersim.sims import (
     update_sim,
 )
 from ringback.ports import CallbackFilter, Window
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import (
     ACCOUNT_SID,
     FLEET_SID,
@@ -41,6 +39,7 @@ from tests.fakes import (
     an_account,
     an_update,
 )
+from tests.memory_store import MemoryTransaction
 
 THEIRS: Final = "AC" + "f" * 32
 OTHER_SIM: Final = "HS" + "e" * 32

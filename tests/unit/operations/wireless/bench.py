@@ -14,7 +14,7 @@ from ringback.core.wireless.sim import CONNECTED, FINAL, WirelessSim, WirelessSt
 from ringback.operations.scenarios import choose_scenario
 from ringback.operations.wireless.commands import NewCommand, send_command
 from ringback.operations.wireless.devices import transfer_data
-from ringback.operations.wireless.life_of_sims import follow
+from ringback.operations.wireless.sim_lifecycle import follow
 from ringback.operations.wireless.sims import UpdateRequest, update_sim
 from tests.fakes import ACCOUNT_SID, NOW, TAKES
 from tests.unit.operations.worlds import TimedWorld

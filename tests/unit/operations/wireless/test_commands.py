@@ -7,9 +7,9 @@ from typing import Final
 
 import pytest
 
+from ringback.core.callback_url import Method
 from ringback.core.errors import Invalid, NotFound
 from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.method import Method
 from ringback.core.scenario import SCENARIOS, Step
 from ringback.core.wireless.command import Command, IncludeSid, Transport
 from ringback.core.wireless.rate_plan import RatePlan

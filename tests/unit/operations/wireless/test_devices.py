@@ -8,9 +8,9 @@ from typing import Final
 
 import pytest
 
+from ringback.core.callback_url import Method
 from ringback.core.errors import Invalid, Overloaded
 from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.method import Method
 from ringback.core.network import network_with
 from ringback.core.scenario import Step
 from ringback.core.wireless.command import Command, Transport

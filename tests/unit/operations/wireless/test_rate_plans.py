@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import pytest
 
+from ringback.core.callback_url import Method
 from ringback.core.errors import Invalid, NotFound, RequestRefused
-from ringback.core.method import Method
 from ringback.core.wireless.rate_plan import DataLimitStrategy, DataMetering, RatePlan
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.wireless.rate_plans import (
@@ -22,8 +22,8 @@ from ringback.operations.wireless.rate_plans import (
     rename_rate_plan,
 )
 from ringback.ports import Window
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, TAKES, a_moment
+from tests.memory_store import MemoryTransaction
 from tests.unit.operations.wireless.bench import OTHER_PLAN, THEIRS, World, sim_that_is
 from tests.wireless_fakes import RATE_PLAN_SID, WIRELESS_SIM_SID, a_rate_plan, a_wireless_sim
 

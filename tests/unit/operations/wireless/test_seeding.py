@@ -10,8 +10,8 @@ from ringback.operations.wireless.rate_plans import fetch_rate_plan
 from ringback.operations.wireless.seeding import SIM_NAME, SIM_SID, plant_where_missing
 from ringback.operations.wireless.sims import fetch_sim
 from ringback.ports import Window
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, a_moment, an_account
+from tests.memory_store import MemoryTransaction
 from tests.wireless_fakes import RATE_PLAN_SID, a_rate_plan, a_wireless_sim
 
 

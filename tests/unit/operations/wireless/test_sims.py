@@ -9,12 +9,11 @@ from typing import Final
 import pytest
 
 from ringback.core.callback import Callback
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_url import CallbackUrl, Method
 from ringback.core.errors import Conflict, Invalid, NotFound, RequestRefused
 from ringback.core.listener import NOBODY, Hook, Listener
-from ringback.core.method import Method
+from ringback.core.policy.source_policy import Source
 from ringback.core.scenario import SCENARIOS, Step
-from ringback.core.source import Source
 from ringback.core.task import Task
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.operations.wireless.sims import (
@@ -29,8 +28,8 @@ from ringback.operations.wireless.sims import (
     update_sim,
 )
 from ringback.ports import CallbackFilter, Window
-from ringback.stores.memory import MemoryTransaction
 from tests.fakes import ACCOUNT_SID, NOW, TAKES, a_moment, an_account
+from tests.memory_store import MemoryTransaction
 from tests.unit.operations.wireless.bench import (
     ASKS,
     OTHER_PLAN,

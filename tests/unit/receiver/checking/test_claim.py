@@ -2,7 +2,7 @@
 
 import pytest
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver.checking import Reason, ReceivedRequest, Rejected
 from ringback.receiver.checking.claim import Claim, read_claim
 from ringback.receiver.checking.families import BY_AUTH_TOKEN, BY_SHARED_KEY, BY_WEBHOOK_SECRET

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ringback.core.callback_url import Method
 from ringback.core.form import encode
-from ringback.core.method import Method
+from ringback.core.policy.source_policy import Source
 from ringback.core.signature import sign_as_kore, sign_as_twilio
-from ringback.core.source import Source
 from ringback.receiver.checking import (
     Genuine,
     Reason,

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringback.core.events import Event as Told
 from ringback.core.form import decode, encode
 from ringback.core.payload import PARAMETERS, parameters_of
+from ringback.core.payload import Event as Told
 from ringback.receiver.events import (
     CommandChanged,
     EsimProfileChanged,

@@ -4,11 +4,11 @@ from typing import get_args
 
 import pytest
 
+from ringback.core.callback_url import Method
 from ringback.core.form import encode
-from ringback.core.method import Method
 from ringback.core.payload import PARAMETERS, parameters_of
+from ringback.core.policy.source_policy import Source
 from ringback.core.rendering import render
-from ringback.core.source import Source
 from ringback.receiver import events
 from ringback.receiver.checking import ReceivedRequest
 from ringback.receiver.events import Event, TestEvent, UnknownEvent, read_event

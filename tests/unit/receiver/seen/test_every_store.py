@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver.seen import Done, Ours, UnderWay, Visit
 from tests.unit.receiver.seen.kept import Kept, opener
 from tests.unit.receiver.seen.visits import HOUR, SECOND, visit

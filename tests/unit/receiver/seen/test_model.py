@@ -14,7 +14,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver.seen import UnderWay, Visit
 from ringback.receiver.seen.visit import Claimed
 from tests.unit.receiver.seen.kept import Kept, opener

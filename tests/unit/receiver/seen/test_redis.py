@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver.seen import Done, Ours, RedisSeen, SeenUnavailable, UnderWay, Visit
 from tests.unit.receiver.seen.visits import HOUR, MILLISECOND, SECOND, visit
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver.seen import Done, Ours, SeenUnavailable, SqliteSeen, UnderWay
 from ringback.receiver.seen import sqlite as module
 from ringback.receiver.seen.visit import Claimed
@@ -25,7 +25,7 @@ from tests.unit.receiver.seen.visits import HOUR, Clock, visit
 _ASK = """
 import sys
 from datetime import timedelta
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver.seen import SeenUnavailable, SqliteSeen, Visit
 
 time = timedelta(hours=1)
@@ -41,7 +41,7 @@ except SeenUnavailable as failure:
 _FORKED = """
 import os, sys, threading
 from datetime import timedelta
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver.seen import SqliteSeen, Visit
 
 def visit(token, owner):

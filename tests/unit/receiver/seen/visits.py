@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from ringback.core.source import Source
+from ringback.core.policy.source_policy import Source
 from ringback.receiver.seen import Visit
 
 MILLISECOND = timedelta(milliseconds=1)

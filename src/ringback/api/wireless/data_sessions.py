@@ -1,0 +1,95 @@
+"""Data Sessions over HTTP: `/v1/Sims/{sid}/DataSessions`."""
+
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from ringback.api.operation import Operation
+from ringback.api.resource import Call, Listing, WirelessEndpoints
+from ringback.api.schemas import INSTANT, TEXT, number, object_of, one_of, or_null, sid_of
+from ringback.api.shown import Shown, field, maybe, worked_out
+from ringback.core.calendar import ALWAYS
+from ringback.core.sids import Kind
+from ringback.core.wireless.data_session import WirelessSession
+from ringback.core.wireless.radio import PLACES, RadioLink, cell_of, imei_of
+from ringback.operations.wireless.sims import fetch_sim
+from ringback.ports import RecordPage, Transaction, Window
+
+
+class SeenSession(NamedTuple):
+    """A Data Session, as it is seen at an instant."""
+
+    session: WirelessSession
+    now: datetime
+
+    @property
+    def sid(self) -> str:
+        """Which session it is."""
+        return self.session.sid
+
+    @property
+    def end(self) -> datetime | None:
+        """When it ended; None for one that goes on."""
+        ended = self.session.date_ended
+        return ended if ended is not None and ended <= self.now else None
+
+    @property
+    def identifiers(self) -> tuple[str, str]:
+        """The codes of its network, of the country and in it."""
+        return self.session.network.identifiers[0]
+
+    @property
+    def cell(self) -> str:
+        """The cell of its network that its device is in."""
+        return cell_of(self.session.iccid, self.session.network)
+
+    @property
+    def location(self) -> dict[str, float]:
+        """Where that is, about."""
+        place = PLACES[self.session.network.iso_country]
+        return {"lat": place.lat, "lon": place.lon}
+
+
+DATA_SESSION: Final = Shown[SeenSession](
+    "wireless_data_session",
+    "data_sessions",
+    *(field("sid", sid_of(Kind.DATA_SESSION)), field("sim_sid", attribute="session.sim_sid")),
+    field("account_sid", sid_of(Kind.ACCOUNT), "session.account_sid"),
+    field("radio_link", one_of(RadioLink), "session.radio_link"),
+    worked_out("operator_mcc", TEXT, lambda seen: seen.identifiers[0]),
+    worked_out("operator_mnc", TEXT, lambda seen: seen.identifiers[1]),
+    worked_out(
+        "operator_country", TEXT, lambda seen: PLACES[seen.session.network.iso_country].code
+    ),
+    field("operator_name", attribute="session.network.friendly_name"),
+    field("cell_id", attribute="cell"),
+    field(
+        "cell_location_estimate",
+        object_of(lat={"type": "number"}, lon={"type": "number"}),
+        "location",
+    ),
+    worked_out("packets_uploaded", number(0), lambda seen: seen.session.packets(seen.now)[0]),
+    worked_out("packets_downloaded", number(0), lambda seen: seen.session.packets(seen.now)[1]),
+    worked_out("last_updated", INSTANT, lambda seen: seen.session.last_updated(seen.now)),
+    field("start", INSTANT, "session.date_created"),
+    maybe("end", INSTANT),
+    worked_out("imei", or_null(TEXT), lambda seen: imei_of(seen.session.iccid)),
+)
+
+
+class DataSessionEndpoints(WirelessEndpoints):
+    """The operation on Data Sessions."""
+
+    def operations(self) -> list[Operation]:
+        """Return it."""
+        sessions = self.on("/wireless/v1/Sims/{sid}/DataSessions", "DataSession", DATA_SESSION)
+        return [sessions.lists_for("List a SIM's Data Sessions, newest first.", self._list)]
+
+    def _list(self, call: Call) -> Listing[SeenSession]:
+        now = self._services.clock.now()
+
+        def listing(tx: Transaction, account_sid: str, window: Window) -> RecordPage[SeenSession]:
+            which = {"sim_sid": fetch_sim(tx, account_sid, call.sid).sid}
+            sessions = tx.wireless.sessions.between(account_sid, which, *ALWAYS, window)
+            return RecordPage((SeenSession(each, now) for each in sessions), sessions.stopped_at)
+
+        return listing

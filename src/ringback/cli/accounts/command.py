@@ -1,0 +1,206 @@
+"""`ringback accounts`: who may use this server. Works on the data folder, beside a server too."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import click
+
+from ringback.cli.accounts.auth_token import token
+from ringback.cli.accounts.clients import clients
+from ringback.cli.accounts.keys import keys
+from ringback.cli.accounts.output import (
+    account_record,
+    account_row,
+    client_record,
+    client_row,
+    key_record,
+    key_row,
+    say_all,
+    secret_records,
+)
+from ringback.cli.data_file import DataFile, account_context, with_data_file
+from ringback.cli.options import json_lines_option, json_option, read_by
+from ringback.cli.output import say
+from ringback.core.account import Account, AccountStatus, ApiKey
+from ringback.core.api_client import ApiClient
+from ringback.core.schedule import Schedule
+from ringback.data_folder import new_seal_key
+from ringback.operations.accounts import (
+    NewAccount,
+    create_account,
+    create_bare_account,
+    fetch_account,
+    list_accounts,
+    set_status,
+)
+from ringback.ports import Transaction
+
+_CREATED: Final = """\
+account {name!r}; its secrets are shown now, and never again:
+
+  Account SID          {account_sid}
+  KORE account id      {kore_id}
+  Auth Token           {auth_token}"""
+
+_CREDENTIALS: Final = """
+  API key              {api_key_sid}
+  API key secret       {api_key_secret}
+  KORE webhook secret  {kore_secret}"""
+
+
+@click.group()
+def accounts() -> None:
+    """Make accounts, and see to their credentials; also while `ringback serve` runs.
+
+    SID is an account's SID (AC…), or its id at KORE (acct_…).
+    """
+
+
+accounts.add_command(keys)
+accounts.add_command(token)
+accounts.add_command(clients)
+
+
+@accounts.command("create")
+@click.argument("name")
+@with_data_file
+@click.option(
+    "--schedule",
+    callback=read_by(Schedule.parse),
+    metavar="SCHEDULE",
+    help="When its callbacks are tried again: faithful, persistent or waits like 5s,1m;"
+    " without it, as the server's setting says.",
+)
+@click.option(
+    "--parent", metavar="SID", help="The account whose subaccount it is to be; SIMs can move there."
+)
+@click.option(
+    "--bare", is_flag=True, help="As KORE makes them: without a webhook secret or an API key."
+)
+@json_option
+def create(
+    *,
+    name: str,
+    file: DataFile,
+    schedule: Schedule | None,
+    parent: str | None,
+    bare: bool,
+    as_json: bool,
+) -> None:
+    """Make an account and print its credentials, once."""
+    moment = account_context()
+    make = create_bare_account if bare else create_account
+    made = file.transact(
+        lambda tx: make(tx, name=name, schedule=schedule, moment=moment, parent_sid=parent)
+    )
+    shown = _credentials(made)
+    words = _CREATED if bare else _CREATED + _CREDENTIALS
+    say(shown, words.format(**shown), as_json=as_json)
+
+
+@accounts.command("list")
+@with_data_file
+@json_lines_option
+def list_(*, file: DataFile, as_json: bool) -> None:
+    """List all accounts, oldest first; no secrets."""
+    found = file.transact(list_accounts)
+    say_all(
+        ((account_record(account), account_row(account)) for account in found),
+        "no accounts; `ringback accounts create NAME` makes one",
+        as_json=as_json,
+    )
+
+
+@accounts.command("show")
+@click.argument("sid")
+@with_data_file
+@json_option
+def show(*, sid: str, file: DataFile, as_json: bool) -> None:
+    """Show an account and what signs in to it; no secrets."""
+
+    def look(tx: Transaction) -> tuple[Account, list[ApiKey], list[ApiClient]]:
+        account = fetch_account(tx, sid)
+        return account, tx.accounts.keys_of(account.sid), tx.api_clients.of(account.sid)
+
+    account, its_keys, its_clients = file.transact(look)
+    record = {
+        **account_record(account),
+        "has_secondary_auth_token": account.secondary_auth_token is not None,
+        "api_keys": [key_record(key) for key in its_keys],
+        "api_clients": [client_record(client) for client in its_clients],
+        "webhook_secrets": secret_records(account),
+    }
+    say(record, "\n".join(_lines(record, its_keys, its_clients)), as_json=as_json)
+
+
+@accounts.command("suspend")
+@click.argument("sid")
+@with_data_file
+def suspend(*, sid: str, file: DataFile) -> None:
+    """Let nobody sign in to an account, nor to its subaccounts.
+
+    What was promised before is kept: its callbacks are still sent.
+    """
+    _set_status(file, sid, AccountStatus.SUSPENDED)
+
+
+@accounts.command("resume")
+@click.argument("sid")
+@with_data_file
+def resume(*, sid: str, file: DataFile) -> None:
+    """Have a suspended account be active again."""
+    _set_status(file, sid, AccountStatus.ACTIVE)
+
+
+@accounts.command("new-key")
+def new_key() -> None:
+    """Print a new key to seal the secrets of a data file with; it is kept nowhere."""
+    click.echo(new_seal_key())
+
+
+def _set_status(file: DataFile, sid: str, status: AccountStatus) -> None:
+    account = file.transact(lambda tx: set_status(tx, sid, status, account_context()))
+    click.echo(f"account {account.sid} ({account.name}) is {status.value}")
+
+
+def _credentials(made: NewAccount | Account) -> dict[str, str | None]:
+    match made:
+        case NewAccount(account, api_key):
+            key_sid, key_secret = api_key.key.sid, api_key.secret
+        case Account() as account:
+            key_sid = key_secret = None
+    return {
+        **account_record(account),
+        "auth_token": account.auth_token,
+        "api_key_sid": key_sid,
+        "api_key_secret": key_secret,
+        "kore_secret": account.kore_secret or None,
+    }
+
+
+def _lines(
+    record: dict[str, Any], its_keys: list[ApiKey], its_clients: list[ApiClient]
+) -> list[str]:
+    secondary = "one, which signs nothing yet" if record["has_secondary_auth_token"] else "none"
+    secrets = [
+        f"{secret['id']}  {secret['last_modified']}  {secret['name']}  {secret['status']}"
+        for secret in record["webhook_secrets"]
+    ]
+    return [
+        f"account {record['name']!r}",
+        "",
+        f"  Account SID           {record['account_sid']}",
+        f"  KORE account id       {record['kore_id']}",
+        f"  status                {record['status']}",
+        f"  subaccount of         {record['parent_sid'] or 'none'}",
+        f"  schedule              {record['schedule'] or 'as the server has it'}",
+        f"  made                  {record['date_created']}",
+        f"  secondary Auth Token  {secondary}",
+        *_listed("API keys", map(key_row, its_keys)),
+        *_listed("API clients", map(client_row, its_clients)),
+        *_listed("webhook secrets", secrets),
+    ]
+
+
+def _listed(what: str, rows: Iterable[str]) -> list[str]:
+    return ["", f"  {what}", *(f"    {row}" for row in list(rows) or ["none"])]

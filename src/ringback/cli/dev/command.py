@@ -1,0 +1,132 @@
+"""`ringback dev`: the whole system on a laptop, in one process and one file."""
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import click
+import uvloop
+
+from ringback.api.server import listen, reserve
+from ringback.cli.dev.banner import banner
+from ringback.cli.logs import log_to_stderr
+from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
+from ringback.cli.server_runner import serve_until_told
+from ringback.data_folder import DATA_FILE
+from ringback.dev_environment.clock_file import ClockFile
+from ringback.dev_environment.dev_file import (
+    NETWORK,
+    NO_GATEWAY,
+    NO_TLS,
+    THIS_MACHINE,
+    DevFile,
+    is_loopback,
+    known_key,
+)
+from ringback.dev_environment.dev_https import DevHttps, https_of
+from ringback.engine.system import SystemClock
+from ringback.engine.virtual_clock import VirtualClock
+from ringback.operations.seeding import Seed, find_or_seed
+from ringback.ports import no_checkpoint
+from ringback.settings import ENVIRONMENT, Settings, SettingsCommand, SettingsSource
+from ringback.wiring import Parts
+
+
+@click.command()
+@settings_options(SettingsCommand.DEV)
+@accept_data_loss_option
+@json_flag("Print dev.json as one line, no banner.")
+def dev(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
+    """Serve both SIM APIs with real, signed callbacks from both sources.
+
+    Each setting can also be given as RINGBACK_NAME in the environment, or in a settings file.
+    """
+    origin = SettingsSource(flags, ENVIRONMENT, SettingsCommand.DEV)
+    settings = origin.load()
+    log_to_stderr(settings.log_format, settings.log_level)
+    with reserve(settings.host, settings.port) as listener, https_of(settings) as https:
+        uvloop.run(
+            run(
+                settings,
+                listener,
+                as_json=as_json,
+                https=https,
+                origin=origin,
+                accept_data_loss=accept_data_loss,
+            )
+        )
+
+
+async def run(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    as_json: bool,
+    https: DevHttps | None = None,
+    checkpoint: Callable[[str], None] = no_checkpoint,
+    origin: SettingsSource | None = None,
+    accept_data_loss: bool = False,
+) -> None:
+    """Start everything with the notice's account, say so, and serve until a signal says to stop.
+
+    Nobody can connect before dev.json is there: whoever finds the port open can read it.
+    """
+    file = ClockFile(settings.data)
+    clock = VirtualClock(SystemClock(), ahead=file.read(), keep=file.write)
+
+    async def announce(parts: Parts, base_url: str) -> None:
+        seed = await _seed(settings, parts)
+        dev_file = _dev_file(settings, parts, seed, base_url, https)
+        dev_file.write(settings.data)
+        listen(listener)
+        if https is not None:
+            listen(https.listener, flag="--tls-port")
+        shown = banner(
+            dev_file,
+            settings,
+            parts.phase,
+            ahead=clock.ahead,
+            near=parts.policy_monitor.near_in_words(),
+        )
+        click.echo(dev_file.to_line() if as_json else shown)
+
+    await serve_until_told(
+        settings,
+        listener,
+        clock=clock,
+        announce=announce,
+        https=https,
+        checkpoint=checkpoint,
+        origin=origin,
+        accept_data_loss=accept_data_loss,
+    )
+
+
+async def _seed(settings: Settings, parts: Parts) -> Seed:
+    moment = parts.services.moment()
+    return await parts.store.transact(
+        lambda tx: find_or_seed(
+            tx, moment, uses_static_proxy=settings.static_proxy, known=known_key(settings.data)
+        )
+    )
+
+
+def _dev_file(
+    settings: Settings, parts: Parts, seed: Seed, base_url: str, https: DevHttps | None
+) -> DevFile:
+    return DevFile(
+        base_url=base_url,
+        account_sid=seed.account.sid,
+        auth_token=seed.account.auth_token,
+        api_key_sid=seed.api_key.key.sid,
+        api_key_secret=seed.api_key.secret,
+        kore_secret=seed.account.kore_secret,
+        sim_sid=seed.sim_sid,
+        wireless_sim_sid=seed.wireless_sim_sid,
+        phase=parts.phase.name,
+        data_file=str(settings.data / DATA_FILE),
+        gateway=parts.services.gateway or NO_GATEWAY,
+        tls_url=NO_TLS if https is None else https.url,
+        ca_file=NO_TLS if https is None else str(https.ca_file),
+        reachable_from=THIS_MACHINE if is_loopback(base_url) else NETWORK,
+    )

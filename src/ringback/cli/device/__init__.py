@@ -1,0 +1,4 @@
+"""`ringback device`: plays the device of a SIM, over UDP where that is possible.
+
+Start with `command`.
+"""

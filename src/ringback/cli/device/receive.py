@@ -1,0 +1,159 @@
+"""Shows what comes to a SIM's device: datagrams at its address; SMS and Commands by its inbox."""
+
+import asyncio
+import errno
+import json
+import socket
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import click
+
+from ringback.cli.device.send_datagram import at_address
+from ringback.cli.signals import event_of_signals, first_of
+from ringback.core.errors import Unusable
+from ringback.engine.system import SystemClock
+from ringback.portal_client import PortalClient, PortalClientError
+
+_EVERY: Final = 1.0
+"""Seconds after which the API is asked for SMS again."""
+
+
+class _Kind(NamedTuple):
+    """What comes by the inbox."""
+
+    name: str
+    sender: str
+    """The number that it comes from, for the device."""
+
+
+_KINDS: Final = {"supersim": _Kind("sms", "000"), "wireless": _Kind("command", "2936")}
+_LARGEST: Final = 65535
+
+
+class DeviceMessage(NamedTuple):
+    """What came to a device."""
+
+    kind: str
+    sender: str
+    payload: bytes
+
+    @property
+    def text(self) -> str | None:
+        """The payload where it is text that can be shown."""
+        try:
+            text = self.payload.decode()
+        except UnicodeDecodeError:
+            return None
+        return text if text.isprintable() else None
+
+
+def receive(portal: PortalClient, sim: str, port: int, *, count: int | None, as_json: bool) -> None:
+    """Show what comes until told to stop, or until it was so much.
+
+    Raises Unusable where this machine can't have the device's address.
+    """
+    shown = portal.get("devices", sim)
+    address, kind = shown["device_ip"], _KINDS[shown["product"]]
+    receiver = _Receiver(portal, shown["sim_sid"], kind, count, as_json)
+    if address is None:
+        asyncio.run(receiver.run(None))
+        return
+    try:
+        bound = at_address(address, port)
+    except OSError as failure:
+        raise Unusable(_why_not_listening(failure, address, port)) from None
+    with bound:
+        bound.settimeout(0)
+        asyncio.run(receiver.run(bound))
+
+
+def _why_not_listening(failure: OSError, address: str, port: int) -> str:
+    match failure.errno:
+        case errno.EADDRINUSE:
+            return f"UDP port {port} of {address} is taken; choose another with --port"
+        case errno.EADDRNOTAVAIL:
+            return (
+                f"{address}, the device's address, is none of this machine's; on macOS,"
+                f" `sudo ifconfig lo0 alias {address}` adds it until the next restart"
+            )
+        case _:
+            return f"can't listen at {address}:{port}: {failure.strerror}"
+
+
+@dataclass
+class _Receiver:
+    """Shows messages in the order in which they come."""
+
+    portal: PortalClient
+    sim_sid: str
+    kind: _Kind
+    left: int | None
+    as_json: bool
+    _messages: asyncio.Queue[DeviceMessage] = field(default_factory=asyncio.Queue[DeviceMessage])
+    _seen: set[str] = field(default_factory=set[str])
+
+    async def run(self, bound: socket.socket | None) -> None:
+        """Show what comes to this socket, and by the inbox, until there is nothing more to show."""
+        stop = event_of_signals()
+        self._seen = {message["sid"] for message in await self._inbox()}
+        loop = asyncio.get_running_loop()
+        if bound is not None:
+            loop.add_reader(bound, self._read, bound)
+        self._say_where(bound)
+        try:
+            await first_of(stop.wait(), self._show_all(), self._poll())
+        finally:
+            if bound is not None:
+                loop.remove_reader(bound)
+
+    def _say_where(self, bound: socket.socket | None) -> None:
+        if bound is None:
+            where, said = self.sim_sid, f"waiting for Commands to {self.sim_sid}"
+        else:
+            where = "{}:{}".format(*bound.getsockname())
+            said = f"listening at {where} (UDP)"
+        click.echo(json.dumps({"listening": where}) if self.as_json else said)
+
+    def _read(self, bound: socket.socket) -> None:
+        payload, (address, port) = bound.recvfrom(_LARGEST)
+        self._messages.put_nowait(DeviceMessage("ip", f"{address}:{port}", payload))
+
+    async def _poll(self) -> None:
+        while True:
+            for message in reversed(await self._inbox()):
+                if message["sid"] not in self._seen:
+                    self._seen.add(message["sid"])
+                    payload = bytes.fromhex(message["hex"])
+                    self._messages.put_nowait(DeviceMessage(*self.kind, payload))
+            await asyncio.sleep(_EVERY)
+
+    async def _inbox(self) -> list[dict[str, Any]]:
+        """Return the messages that have come, newest first; none while no server answers."""
+        try:
+            answer = await asyncio.to_thread(self.portal.get, "devices", self.sim_sid, "inbox")
+        except PortalClientError:
+            return []
+        return answer["messages"]
+
+    async def _show_all(self) -> None:
+        while self.left is None or self.left > 0:
+            message = await self._messages.get()
+            click.echo(self._line(message))
+            self.left = None if self.left is None else self.left - 1
+
+    def _line(self, message: DeviceMessage) -> str:
+        now = SystemClock().now()
+        if self.as_json:
+            return json.dumps(
+                {
+                    "time": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+                    "kind": message.kind,
+                    "from": message.sender,
+                    "text": message.text,
+                    "hex": message.payload.hex(),
+                }
+            )
+        shown = message.payload.hex(" ") if message.text is None else message.text
+        size = f"{len(message.payload)} B"
+        return f"{now:%H:%M:%SZ}  {message.kind:3}  {message.sender}  {size}  {shown}".rstrip()

@@ -1,0 +1,267 @@
+"""`ringback migrate apply`, `status` and `revert`: a plan is carried out, looked at, taken back."""
+
+import sys
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import click
+
+from ringback.cli.migrate.options import with_credentials, with_policy_at, with_probing
+from ringback.cli.migrate.output import (
+    ProgressPrinter,
+    json_line,
+    stand_record,
+    status_lines,
+    way_back_lines,
+)
+from ringback.cli.options import json_flag, read_by, run_async
+from ringback.core.calendar import read_duration
+from ringback.core.policy.source_policy import Policy, SourceName
+from ringback.migration.applying import Ended, Move, exact
+from ringback.migration.canary import look_at
+from ringback.migration.journal import Began, Journal, Progress, journal_of, read_journal
+from ringback.migration.plan import Plan
+from ringback.migration.record import Edit, Place
+from ringback.migration.records.files import FilesRecord
+from ringback.migration.standing import LEFT_BEHIND, MAY_MOVE, Stand, Standing, stands
+from ringback.migration.watching import Canary, read_shares, watched
+from ringback.migration.way_back import way_back
+from ringback.migration_wiring import (
+    OpenedUrlSource,
+    ProbeOptions,
+    UrlSourceCredentials,
+    missing_secret,
+    open_url_source,
+    readiness_gate,
+)
+
+_WENT_BACK: Final = 3
+_LEFT_BEHIND: Final = 4
+_SOAK: Final = timedelta(hours=1)
+_LOOKS: Final = 5
+
+_plan = click.argument("path", metavar="PLAN", type=click.Path(path_type=Path))
+_write = click.option(
+    "--write", is_flag=True, help="Change files in place; without it, the diff is printed."
+)
+
+
+# ---- apply ---------------------------------------------------------------------------------------
+
+
+@click.command()
+@_plan
+@_write
+@click.option(
+    "--canary",
+    callback=read_by(read_shares),
+    metavar="SHARES",
+    help="Move this share first, in percent, or several one after the other (10,50), and go on"
+    " while they deliver no worse than before; what got worse goes back, or all of a step.",
+)
+@click.option(
+    "--soak",
+    callback=read_by(read_duration),
+    metavar="DURATION",
+    help="How long each step of a canary is watched, like 30m.  [default: 1h]",
+)
+@with_probing
+@with_credentials
+@run_async
+async def apply(
+    *,
+    path: Path,
+    write: bool,
+    canary: tuple[int, ...] | None,
+    soak: timedelta | None,
+    probes: ProbeOptions,
+    credentials: UrlSourceCredentials,
+) -> int:
+    """Move the URLs of a PLAN; what was cut off goes on where it was.
+
+    Each receiver is probed first: one that doesn't accept a genuine callback of the other source,
+    or accepts a forgery, is skipped.
+
+    Beside the plan, PLAN.journal has what was done. The exit code is 0 where all have moved, 1
+    where it can't be done, 3 where deliveries got worse and a step went back, 4 where some stayed
+    behind.
+    """
+    plan = Plan.read(path)
+    async with open_url_source(plan.record, credentials) as found:
+        if isinstance(found.record, FilesRecord) and not write:
+            _print_diff(found.record, await _stands(plan, path, found), MAY_MOVE)
+            return 0
+        began = read_journal(journal_of(path), plan_id=plan.id).began
+        watch = _canary(found, began, shares=canary, soak=soak)
+        with Journal(journal_of(path), plan_id=plan.id) as journal:
+            teller = ProgressPrinter(sys.stdout.isatty())
+            move = Move(plan, found.record, journal, found.clock, teller)
+            probing = (found, plan.to, probes, credentials.auth_token)
+            _check_probing(*probing)
+            async with readiness_gate(*probing) as gate:
+                ended = await move.apply(gate=gate, canary=watch)
+            after = await move.stands()
+    _say_status(after, teller)
+    if ended is Ended.WENT_BACK:
+        click.echo(
+            f"stopped: a step went back. `ringback migrate apply {path}` goes on with all but those"
+            " that stay behind",
+            err=True,
+        )
+        return _WENT_BACK
+    return _LEFT_BEHIND if any(stand.standing in LEFT_BEHIND for stand in after.values()) else 0
+
+
+def _check_probing(
+    found: OpenedUrlSource, to: SourceName, how: ProbeOptions, auth_token: str | None
+) -> None:
+    """Refuse to probe as a source that no settings here have, or without the secret that signs."""
+    if how.no_probe:
+        return
+    if to not in how.sources:
+        raise click.UsageError(
+            f"receivers are probed before they move, and what {to} sends is in no settings here:"
+            " give the server's with --settings, or --no-probe"
+        )
+    if missing := missing_secret(found, to, how, auth_token):
+        flag = f"--{missing.replace('_', '-')}"
+        raise click.UsageError(
+            f"receivers are probed before they move, by callbacks that {flag} signs: give it, or"
+            " --no-probe"
+        )
+
+
+def _canary(
+    found: OpenedUrlSource,
+    began: Began | None,
+    *,
+    shares: tuple[int, ...] | None,
+    soak: timedelta | None,
+) -> Canary | None:
+    """Return the canary that is asked for, else the one with which the plan began."""
+    if shares is None and began is not None:
+        shares = began.shares
+    if not shares:
+        if soak is not None:
+            raise click.UsageError("--soak is for --canary: say which share moves first")
+        return None
+    if soak is None:
+        soak = timedelta(seconds=began.soak) if began is not None and began.soak else _SOAK
+    return Canary(shares, soak, watched(found.deliveries), look_at)
+
+
+# ---- status --------------------------------------------------------------------------------------
+
+
+@click.command()
+@_plan
+@json_flag("Print one JSON object for each URL.")
+@with_credentials
+@run_async
+async def status(*, path: Path, as_json: bool, credentials: UrlSourceCredentials) -> None:
+    """Say where the URLs of a PLAN are: pending, moved, skipped, and why.
+
+    The record itself is asked, so this is right also while apply runs, and after it was killed.
+    """
+    plan = Plan.read(path)
+    async with open_url_source(plan.record, credentials) as found:
+        edits = await _stands(plan, path, found)
+    records = (json_line(stand_record(stand)) for stand in edits.values())
+    for line in records if as_json else status_lines(edits):
+        click.echo(line)
+
+
+async def _stands(plan: Plan, path: Path, found: OpenedUrlSource) -> Mapping[Place, Stand]:
+    """Return how all edits stand, by a record and a journal of the same moment."""
+    after, entries = Progress(), ()
+    for _ in range(_LOOKS):
+        before = read_journal(journal_of(path), plan_id=plan.id)
+        entries = await found.record.entries()
+        after = read_journal(journal_of(path), plan_id=plan.id)
+        if after.marks == before.marks:
+            break
+    return stands(plan, after, entries)
+
+
+# ---- revert --------------------------------------------------------------------------------------
+
+
+@click.command()
+@_plan
+@_write
+@click.option("--yes", "is_sure", is_flag=True, help="Don't ask.")
+@with_policy_at
+@with_credentials
+@run_async
+async def revert(
+    *,
+    path: Path,
+    write: bool,
+    is_sure: bool,
+    policy: Policy,
+    at: datetime | None,
+    credentials: UrlSourceCredentials,
+) -> int:
+    """Give all URLs that a PLAN has moved their old form back.
+
+    It says first how many will really be sent from their old source again, by the policy and the
+    date. What was cut off goes on where it was. The exit codes are those of apply.
+    """
+    plan = Plan.read(path)
+    async with open_url_source(plan.record, credentials) as found:
+        before = await _stands(plan, path, found)
+        moved = [each.edit for each in before.values() if each.standing is Standing.MOVED]
+        if not moved:
+            click.echo("nothing is to go back: no URL is where this plan has moved it")
+            return 0
+        way = way_back(moved, plan.to, policy, at=at or found.clock.now())
+        for line in way_back_lines(way, plan.to):
+            click.echo(line)
+        if isinstance(found.record, FilesRecord) and not write:
+            _print_diff(found.record, before, {Standing.MOVED}, turned=Edit.back)
+            return 0
+        if not is_sure:
+            click.confirm(f"take {len(moved)} URLs back?", abort=True)
+        with Journal(journal_of(path), plan_id=plan.id) as journal:
+            teller = ProgressPrinter(sys.stdout.isatty())
+            move = Move(plan, found.record, journal, found.clock, teller)
+            await move.revert()
+            after = await move.stands()
+    _say_status(after, teller)
+    is_all_back = all(after[edit.place].standing in _BACK for edit in moved)
+    return 0 if is_all_back else _LEFT_BEHIND
+
+
+_BACK: Final = (Standing.RETURNED, Standing.BEHIND)
+
+
+def _say_status(found: Mapping[Place, Stand], teller: ProgressPrinter) -> None:
+    teller.end()
+    for line in status_lines(found, told=teller.told):
+        click.echo(line)
+
+
+# ---- files, without --write ----------------------------------------------------------------------
+
+
+def _same(edit: Edit) -> Edit:
+    return edit
+
+
+def _print_diff(
+    record: FilesRecord,
+    found: Mapping[Place, Stand],
+    standings: Collection[Standing],
+    *,
+    turned: Callable[[Edit], Edit] = _same,
+) -> None:
+    """Print what would be changed: the edits that stand in one of these ways."""
+    edits = [
+        exact(turned(stand.edit), stand.entry)
+        for stand in found.values()
+        if stand.entry is not None and stand.standing in standings
+    ]
+    click.echo(record.diff(edits), nl=False)
+    click.echo("nothing is changed; --write changes the files", err=True)

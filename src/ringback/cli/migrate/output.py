@@ -1,0 +1,173 @@
+"""How inventories, plans and their progress read in a terminal, in JSON and in CSV."""
+
+import csv
+import io
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import click
+
+from ringback.migration.applying import Moved, News, NotMoved, Returned, Stopped, Watching, Worse
+from ringback.migration.inventory import Line
+from ringback.migration.plan import Plan
+from ringback.migration.record import Place
+from ringback.migration.standing import Stand, Standing, count
+from ringback.migration.way_back import WayBack
+
+_COLORS: Final = {
+    Standing.MOVED: "green",
+    Standing.SKIPPED: "yellow",
+    Standing.BEHIND: "red",
+    Standing.CHANGED: "yellow",
+    Standing.GONE: "yellow",
+}
+_TOLD_ONE_BY_ONE: Final = frozenset(
+    {Standing.SKIPPED, Standing.BEHIND, Standing.CHANGED, Standing.GONE}
+)
+
+
+def json_line(record: Mapping[str, Any]) -> str:
+    """Return a record on one line."""
+    return json.dumps(record, ensure_ascii=False)
+
+
+# ---- inventory -----------------------------------------------------------------------------------
+
+
+def inventory_lines(found: Sequence[Line]) -> Iterator[str]:
+    """Yield an inventory for people: a block for each URL, and how many there are."""
+    for line in found:
+        account = f"  {line.entry.place.account_sid}" if line.entry.place.account_sid else ""
+        yield click.style(line.entry.place.name, bold=True) + account
+        yield f"  {line.entry.method} {line.url}"
+        if line.sources:
+            asked = f"asks for {line.asked}" if line.asked else "asks for nothing"
+            phases = ", ".join(f"{phase}: {source}" for phase, source in line.sources.items())
+            yield f"  {asked}; sent from  {phases}"
+        yield from (click.style(f"  warning: {text}", fg="yellow") for text in line.warnings)
+    warned = sum(bool(line.warnings) for line in found)
+    yield f"{_counted(len(found), 'callback URL')}, {warned} with warnings"
+
+
+def inventory_table(found: Sequence[Line]) -> str:
+    """Return an inventory as CSV; a column for each phase says where a URL is sent from."""
+    phases = list(dict.fromkeys(phase for line in found for phase in line.sources))
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(
+        ["place", "account_sid", "method", "url", "fragment", "source_asked", *phases, "warnings"]
+    )
+    for line in found:
+        record = line.record
+        sources = [line.sources.get(phase, "") for phase in phases]
+        keys = ("place", "account_sid", "method", "url", "fragment", "source_asked")
+        table.writerow([*(record[key] for key in keys), *sources, "; ".join(line.warnings)])
+    return text.getvalue()
+
+
+# ---- plans ---------------------------------------------------------------------------------------
+
+
+def plan_lines(plan: Plan, path: str, in_vain: Mapping[str, int]) -> Iterator[str]:
+    """Yield what a plan is about; `in_vain` has how many edits have no effect, by the reason."""
+    urls = _counted(len(plan.edits), "URL")
+    yield f"{path}: {urls} to move to {plan.to}; nothing is changed yet"
+    for why, number in plan.left_out.items():
+        yield f"  {number} left out: {why}"
+    for why, number in in_vain.items():
+        yield click.style(f"  {number} would not be sent from {plan.to}: {why}", fg="yellow")
+
+
+def stand_record(stand: Stand) -> dict[str, Any]:
+    """Return how an edit stands, for programs."""
+    return {
+        "place": stand.edit.place.name,
+        "account_sid": stand.edit.place.account_sid,
+        "url": stand.edit.old,
+        "new": stand.edit.new,
+        "status": stand.standing.value,
+        "why": stand.why,
+    }
+
+
+def status_lines(found: Mapping[Place, Stand], *, told: Collection[Place] = ()) -> Iterator[str]:
+    """Yield how many edits stand in each way, and those that need a look, but for those told."""
+    for standing, number in count(found).items():
+        yield click.style(f"{number:>7}  {standing}", fg=_COLORS.get(standing))
+    for stand in found.values():
+        if stand.standing in _TOLD_ONE_BY_ONE and stand.edit.place not in told:
+            why = f": {stand.why}" if stand.why else ""
+            yield f"{stand.edit.place.name}  {stand.edit.old}\n  {stand.standing}{why}"
+
+
+def way_back_lines(way: WayBack, to: str) -> Iterator[str]:
+    """Yield what going back does, by the policy."""
+    until = way.open_until
+    end = (
+        "" if until is None else f", until {to} sends the first of them at {until:%Y-%m-%d %H:%M}Z"
+    )
+    if way.returning:
+        urls = _counted(way.returning, "URL")
+        yield f"to be sent from the old source again: {urls}{end}"
+    for why, number in way.staying.items():
+        urls = _counted(number, "URL")
+        yield f"to get the old form, and still be sent from {to}: {urls}: {why}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+# ---- while it runs -------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class ProgressPrinter:
+    """Prints what happens while a plan is carried out."""
+
+    is_terminal: bool
+    """Whether a line of progress can take the place of the one before."""
+    told: set[Place] = field(default_factory=set[Place])
+    """The edits of which it was said why they didn't move."""
+    _is_open: bool = False
+
+    def __call__(self, news: News) -> None:
+        """Print some news."""
+        match news:
+            case Moved(share, moved, of):
+                self._progress(f"{share} %: moved {moved} of {of}")
+            case Returned(returned, of):
+                self._progress(f"went back: {returned} of {of}")
+            case NotMoved(edit, why):
+                self.told.add(edit.place)
+                self._say(f"not moved: {edit.place.name}  {edit.old}\n  {why}", fg="yellow")
+            case Watching(share, number, until):
+                self._say(f"{share} %: watching {number} until {until:%Y-%m-%dT%H:%M:%SZ}")
+            case Worse(share, number, behind):
+                words = f"{share} %: {len(behind)} of {number} deliver worse than before"
+                self._say(f"{words}, and go back", fg="red")
+                for place, why in behind.items():
+                    self.told.add(place)
+                    self._say(f"{place.name}\n  stays behind: {why}")
+            case Stopped(share, worse, heard):
+                words = f"{share} %: {worse} of the {heard} that were called got worse"
+                self._say(f"{words}: all go back", fg="red")
+
+    def end(self) -> None:
+        """End a line of progress."""
+        if self._is_open:
+            click.echo()
+        self._is_open = False
+
+    def _progress(self, text: str) -> None:
+        if self.is_terminal:
+            click.echo(f"\r{text}\033[K", nl=False)
+            self._is_open = True
+        else:
+            click.echo(text)
+
+    def _say(self, text: str, *, fg: str | None = None) -> None:
+        self.end()
+        click.echo(click.style(text, fg=fg))

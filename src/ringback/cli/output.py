@@ -1,0 +1,51 @@
+"""How commands print: JSON for programs or lines for people, colours, instants and schedules."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from ringback.core.schedule import SCHEDULES, Schedule
+
+if TYPE_CHECKING:
+    from ringback.listener.report import Line
+
+# By the names of tones: most commands show none, and start without the listener.
+_STYLES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "TITLE": {"bold": True},
+    "PLAIN": {},
+    "GOOD": {"fg": "green"},
+    "BAD": {"fg": "red"},
+    "HINT": {"fg": "yellow"},
+}
+
+
+def say(record: Mapping[str, Any], words: str | Iterable[str], *, as_json: bool) -> None:
+    """Print a record, as JSON or else as these words, or lines."""
+    if as_json:
+        click.echo(json.dumps(record))
+        return
+    for line in [words] if isinstance(words, str) else words:
+        click.echo(line)
+
+
+def styled(line: "Line") -> str:
+    """Return a line in the colour of its tone."""
+    return click.style(line.text, **_STYLES[line.tone.name])
+
+
+def instant(at: datetime) -> str:
+    """Return an instant as the APIs write it."""
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def schedule_in_words(schedule: Schedule) -> str:
+    """Return a schedule's name, else its waits.
+
+    >>> schedule_in_words(Schedule.parse("persistent")), schedule_in_words(Schedule.parse("5s,1m"))
+    ('persistent', '5s,60s')
+    """
+    names = (name for name, waits in SCHEDULES.items() if waits == schedule.waits)
+    return next(names, ",".join(f"{wait.total_seconds():g}s" for wait in schedule.waits))

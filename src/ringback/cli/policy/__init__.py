@@ -1,0 +1,4 @@
+"""`ringback policy`: shows, simulates and changes the policy.
+
+Start with `command`.
+"""

@@ -1,0 +1,39 @@
+"""What the commands about the policy have in common: its file, and dates."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+import click
+
+from ringback.cli.options import read_by
+from ringback.core.policy.source_policy import Policy
+from ringback.settings import ENVIRONMENT, FILE_VARIABLE, SettingsFile, load_policy
+from ringback.settings.parsers import read_instant
+
+policy_file_option: Final = click.option(
+    "--settings",
+    metavar="FILE",
+    help=f"The settings file that has the policy; else {FILE_VARIABLE} names it.",
+)
+
+
+def file_named(settings: str | None) -> SettingsFile | None:
+    """Return the settings file, as it is now; None where none is named.
+
+    Raises Unusable where it can't be read.
+    """
+    path = settings or ENVIRONMENT.get(FILE_VARIABLE)
+    return SettingsFile.read(path) if path else None
+
+
+def policy_of_file(settings: str | None) -> tuple[Policy, Sequence[timedelta]]:
+    """Return the policy of the settings file, and how long before its changes there is a warning.
+
+    Raises Unusable, naming the line, for what can't be used.
+    """
+    return load_policy(file_named(settings) or SettingsFile(), ENVIRONMENT)
+
+
+instant: Final = read_by(read_instant)
+"""Reads a date of the command line."""

@@ -1,0 +1,85 @@
+"""What `ringback policy` says to people."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ringback.core.policy.policy_impact import PolicyImpact
+
+Record = Mapping[str, Any]
+
+
+def lines_of_policy(record: Record) -> Iterator[str]:
+    """Yield a policy's record, as the portal has it, line by line."""
+    yield f"{record['date']}: phase {record['phase']} is in force"
+    yield from _listed("phases", [_phase_line(phase) for phase in record["phases"]])
+    yield from _listed("holds", [_hold_line(hold) for hold in record["holds"]])
+    yield from _listed("ahead", [_border_line(border) for border in record["borders"]])
+    if record["warnings"]:
+        yield from _listed("soon", record["warnings"])
+    if "dependents" in record:
+        counted = f"callbacks of the last week, counted {record['counted'] or 'not yet'}"
+        yield from _listed(counted, [_dependents_line(one) for one in record["dependents"]])
+    if record.get("problem"):
+        yield from _listed("not in force", [record["problem"]])
+
+
+def lines_of_simulation(record: Record) -> Iterator[str]:
+    """Yield what a simulation found out, line by line."""
+    yield f"{record['at']}: phase {record['phase']}"
+    yield f"{record['now']}: phase {record['phase_now']}, now"
+    yield from _listed("until then", [_border_line(border) for border in record["borders"]])
+    yield ""
+    week = record["last_week"]
+    if week is None:
+        yield "with --data, the callbacks of the last week are counted"
+        return
+    yield f"since {week['since']} there were {_reach(week)};"
+    yield f"another source would have sent {week['would_move']} of them"
+    changing = [one for one in week["called"] if one["changes"]]
+    yield from _listed("will change", [_change_line(one) for one in changing])
+    for dependents in week["dependents"]:
+        source = dependents["source"]
+        on_it = [one for one in week["called"] if one["now"]["source"] == source]
+        lines = [f"{_url_line(one)}  {one['why_now']}" for one in on_it]
+        yield from _listed(f"depend on {source}, which ends: {_reach(dependents)}", lines)
+
+
+def _listed(what: str, lines: Sequence[str]) -> Iterator[str]:
+    yield ""
+    yield what
+    yield from (f"  {line}" for line in lines or ["none"])
+
+
+def _phase_line(phase: Record) -> str:
+    others = " or ".join(source for source in phase["may_ask"] if source != phase["default"])
+    asked = f"unless a URL asks for {others}" if others else "whatever a URL asks for"
+    since = phase["since"] or "from the beginning"
+    return f"{phase['name']:<12}  {since:<20}  {phase['default']}, {asked}"
+
+
+def _hold_line(hold: Record) -> str:
+    who = "  ".join(filter(None, (hold["account_sid"], hold["url_prefix"]))) or "every callback"
+    verb = "ended" if hold["has_ended"] else "until"
+    until = f"{verb} {hold['until']}" if hold["until"] else "for good"
+    return f"{who}  in {hold['phase']}  {until}"
+
+
+def _border_line(border: Record) -> str:
+    return f"{border['date']}  {border['meaning']}"
+
+
+def _dependents_line(one: Record) -> str:
+    return f"{one['source']}, which ends, sends now what were {_reach(one)}"
+
+
+def _reach(counted: Record) -> PolicyImpact:
+    return PolicyImpact(counted["accounts"], counted["urls"], counted["callbacks"])
+
+
+def _change_line(one: Record) -> str:
+    change = f"{one['now']['source']} -> {one['then']['source']}"
+    return f"{_url_line(one)}  {change}  {one['then']['reason']}"
+
+
+def _url_line(one: Record) -> str:
+    return f"{one['account_sid']}  {one['url']}  {one['callbacks']}"

@@ -1,0 +1,180 @@
+"""`ringback policy set`: changes the policy in the settings file, and leaves the rest as it is."""
+
+import os
+import shutil
+from collections.abc import Callable
+from datetime import datetime
+from difflib import unified_diff
+from pathlib import Path
+from typing import Final
+
+import click
+
+from ringback.cli.options import with_options
+from ringback.cli.policy.options import file_named, instant, policy_file_option
+from ringback.core.errors import Unusable
+from ringback.core.policy.source_policy import Hold
+from ringback.settings import (
+    FILE_VARIABLE,
+    SettingsCommand,
+    SettingsFile,
+    held,
+    load,
+    move_phase,
+    put_hold,
+    release,
+)
+
+_NO_END: Final = "none"
+
+_yes_option: Final = click.option("--yes", is_flag=True, help="Don't ask.")
+
+
+def _given(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str | None:
+    return text or None
+
+
+_whose: Final = with_options(
+    click.option(
+        "--account", callback=_given, metavar="SID", help="For the callbacks of this account."
+    ),
+    click.option(
+        "--url-prefix",
+        callback=_given,
+        metavar="URL",
+        help="For the callback URLs that begin like this.",
+    ),
+)
+"""Say whom a hold is for."""
+
+
+def _until(ctx: click.Context, param: click.Parameter, text: str | None) -> datetime | str | None:
+    return text if text == _NO_END else instant(ctx, param, text)
+
+
+@click.group("set")
+def set_() -> None:
+    """Change a phase or a hold in the settings file; comments and all else stay.
+
+    What would change is shown, and asked for. A server that uses the file takes it over.
+    """
+
+
+@set_.command("phase")
+@click.argument("name")
+@click.option(
+    "--since", required=True, callback=instant, metavar="DATE", help="When it is to begin (UTC)."
+)
+@policy_file_option
+@_yes_option
+def phase(*, name: str, since: datetime, settings: str | None, yes: bool) -> None:
+    """Have a phase begin at another date."""
+    _edit(settings, lambda file: move_phase(file, name, since), asks=not yes)
+
+
+@set_.command("hold")
+@_whose
+@click.option("--phase", "name", metavar="NAME", help="The phase to hold it in.")
+@click.option(
+    "--until",
+    callback=_until,
+    metavar="DATE",
+    help=f"When the hold is to end (UTC); {_NO_END} for good.",
+)
+@policy_file_option
+@_yes_option
+def hold(
+    *,
+    account: str | None,
+    url_prefix: str | None,
+    name: str | None,
+    until: datetime | str | None,
+    settings: str | None,
+    yes: bool,
+) -> None:
+    """Hold an account, a URL prefix or both in a phase.
+
+    A hold that there is keeps its phase or its end where none is given.
+    """
+
+    def edit(file: SettingsFile) -> str:
+        there = held(file, account, url_prefix)
+        to_be = name or (there and there.phase)
+        if to_be is None:
+            raise Unusable("a new hold needs a phase: give --phase")
+        end = None if there is None else there.until
+        if until is not None:
+            end = until if isinstance(until, datetime) else None
+        return put_hold(file, Hold(to_be, account, url_prefix, end))
+
+    _check_whose(account, url_prefix)
+    _edit(settings, edit, asks=not yes)
+
+
+@set_.command("release")
+@_whose
+@policy_file_option
+@_yes_option
+def release_(
+    *, account: str | None, url_prefix: str | None, settings: str | None, yes: bool
+) -> None:
+    """Take the hold of an account, a URL prefix or both away."""
+    _check_whose(account, url_prefix)
+    _edit(settings, lambda file: release(file, account, url_prefix), asks=not yes)
+
+
+def _check_whose(account: str | None, url_prefix: str | None) -> None:
+    if not account and not url_prefix:
+        raise click.UsageError("say whose callbacks are meant: --account, --url-prefix or both")
+
+
+def _edit(settings: str | None, edit: Callable[[SettingsFile], str], *, asks: bool) -> None:
+    file = file_named(settings)
+    if file is None:
+        raise Unusable(f"name the settings file with --settings, or in {FILE_VARIABLE}")
+    text = edit(file)
+    if text == file.text:
+        click.echo("nothing to change")
+        return
+    _check(SettingsFile.of(file.path, text))
+    click.echo("".join(_diff(file, text)), nl=False)
+    if asks:
+        click.confirm(f"Change {file.path}?", abort=True)
+    _write(file, text)
+    click.echo(f"{file.path} is changed")
+
+
+def _check(file: SettingsFile) -> None:
+    """See that one of the commands that have settings can start with this."""
+    try:
+        load({}, {}, command=SettingsCommand.SERVE, file=file)
+    except Unusable as problem:
+        try:
+            load({}, {}, command=SettingsCommand.DEV, file=file)
+        except Unusable:
+            raise Unusable(f"nothing is changed; there would be: {problem}") from None
+
+
+def _diff(file: SettingsFile, text: str) -> list[str]:
+    old, new = (each.splitlines(keepends=True) for each in (file.text, text))
+    lines = unified_diff(old, new, f"{file.path} (now)", f"{file.path} (then)")
+    return [line if line.endswith("\n") else f"{line}\n" for line in lines]
+
+
+def _write(file: SettingsFile, text: str) -> None:
+    """Put the new text in the place of the old, wholly or not at all."""
+    path = Path(file.path).resolve()
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with fresh.open("xb") as written:
+            written.write(text.encode())
+            written.flush()
+            os.fsync(written.fileno())
+        shutil.copymode(path, fresh)
+        if path.read_bytes() != file.text.encode():
+            raise Unusable(f"{file.path} was changed by somebody else meanwhile; do it once more")
+        fresh.replace(path)
+    except OSError as failure:
+        raise Unusable(f"{file.path} can't be changed: {failure.strerror}") from None
+    finally:
+        fresh.unlink(missing_ok=True)

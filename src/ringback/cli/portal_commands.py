@@ -1,0 +1,96 @@
+"""What commands that ask a running server share: which server that is, and how its lists print."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from ringback.cli.options import Option, data_option, handing, with_options
+from ringback.cli.output import say
+from ringback.core.errors import Unusable
+from ringback.dev_environment.dev_file import DevFile
+from ringback.portal_client import JsonObject, PortalClient, RequestParameters
+
+server_options: Final[Option[Any]] = with_options(
+    click.option(
+        "--server",
+        envvar="RINGBACK_SERVER",
+        metavar="URL",
+        help="The server to ask instead, like https://ringback.example:8080.",
+    ),
+    click.option(
+        "--account-sid",
+        envvar="RINGBACK_ACCOUNT_SID",
+        metavar="SID",
+        help="Who asks it: an Account SID, or an API key's SID.",
+    ),
+    click.option(
+        "--auth-token",
+        envvar="RINGBACK_AUTH_TOKEN",
+        metavar="TOKEN",
+        help="The Auth Token, or the API key's secret. Better in RINGBACK_AUTH_TOKEN: whoever can"
+        " list processes sees what is given here.",
+    ),
+)
+
+
+def named_portal(
+    server: str | None, account_sid: str | None, auth_token: str | None
+) -> PortalClient:
+    """Return the portal of the server that is named.
+
+    Raises Unusable where anything is missing, or the URL is none.
+    """
+    if server and account_sid and auth_token:
+        base_url = server.rstrip("/")
+        if not base_url.lower().startswith(("http://", "https://")):
+            raise Unusable(f"{server!r} is no server; --server is like https://host:8080")
+        return PortalClient(base_url, account_sid, auth_token)
+    given = {
+        "--server": server,
+        "--account-sid": account_sid,
+        "--auth-token (RINGBACK_AUTH_TOKEN)": auth_token,
+    }
+    missing = " and ".join(name for name, value in given.items() if not value)
+    raise Unusable(f"to ask another server than `ringback dev`, give {missing} as well")
+
+
+def portal_of(dev: DevFile) -> PortalClient:
+    """Return the portal of a running `ringback dev`."""
+    return PortalClient(
+        dev.base_url,
+        dev.account_sid,
+        dev.auth_token,
+        sim_sid=dev.sim_sid,
+        wireless_sim_sid=dev.wireless_sim_sid,
+    )
+
+
+def _asked_portal(
+    data: Path, server: str | None, account_sid: str | None, auth_token: str | None
+) -> PortalClient:
+    if server or account_sid or auth_token:
+        return named_portal(server, account_sid, auth_token)
+    return portal_of(DevFile.read(data))
+
+
+with_portal: Final = handing("portal", _asked_portal, data_option, server_options)
+"""Gives a command the options that say which server to ask, and hands it the `portal`."""
+
+
+def say_newest(
+    portal: PortalClient,
+    name: str,
+    row: Callable[[JsonObject], str],
+    *,
+    query: RequestParameters,
+    limit: int,
+    nothing: str,
+    as_json: bool,
+) -> None:
+    """Print so many of the newest records of a portal's list: a row for each, or the page."""
+    page, pages_in_vain = portal.newest(name, query=query, limit=limit)
+    if pages_in_vain:
+        click.echo(f"gave up after {pages_in_vain} pages; older ones may match as well", err=True)
+    say(page, [*map(row, page[page["meta"]["key"]])] or nothing, as_json=as_json)

@@ -1,0 +1,129 @@
+"""How `ringback dev` and `ringback serve` run: start everything, say so, serve, stop in order."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+
+from ringback.api.http.server import HttpServer
+from ringback.api.server import base_url_of
+from ringback.cli.signals import event_of_signals, on_hangup
+from ringback.core.descriptors import DescriptorShares, needed_for
+from ringback.dev_environment.dev_https import DevHttps
+from ringback.engine.system import SystemClock, let_threads_take_turns
+from ringback.policy.policy_reloader import PolicyReloader
+from ringback.ports import Clock, no_checkpoint
+from ringback.runtime.open_files import raise_limit
+from ringback.runtime.server_certificate import ServerCertificate
+from ringback.settings import Settings, SettingsCommand, SettingsSource
+from ringback.wiring import Parts
+
+_log = logging.getLogger(__name__)
+
+
+async def serve_until_told(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    clock: Clock,
+    announce: Callable[[Parts, str], Awaitable[None]],
+    https: DevHttps | None = None,
+    certificate: ServerCertificate | None = None,
+    checkpoint: Callable[[str], None] = no_checkpoint,
+    origin: SettingsSource | None = None,
+    accept_data_loss: bool = False,
+) -> None:
+    """Start the parts, `announce` them with their base URL, and serve until a signal says to stop.
+
+    With `https`, the same is served there too; with a `certificate`, the listener itself is HTTPS.
+    With the `origin` of the settings, a policy that changes there is taken over. With
+    `accept_data_loss`, a server goes on with what data there is.
+
+    Raises what ended the engine, should it end by itself.
+    """
+    let_threads_take_turns()
+    wanted = settings.connections_wanted
+    limit = raise_limit(needed_for(wanted))
+    # Before anybody is told that there is something to stop.
+    stop = event_of_signals()
+    parts = await Parts.start(
+        settings,
+        clock=clock,
+        checkpoint=checkpoint,
+        origin=origin,
+        accept_data_loss=accept_data_loss,
+    )
+    # A terminal that is closed says the same, and `ringback dev` ends with it.
+    if origin is not None and origin.command is SettingsCommand.SERVE:
+        _look_on_hangup(parts.policy_reloader, certificate)
+    try:
+        if parts.shares != wanted:
+            _warn_of_shortage(limit, parts.shares, wanted)
+        scheme = "http" if certificate is None else "https"
+        await announce(parts, base_url_of(listener, scheme=scheme))
+        server = _server_of(parts, settings)
+        server.listen(listener, None if certificate is None else certificate.context)
+        if https is not None:
+            server.listen(https.listener, lambda: https.context)
+        await _serve(parts, server, certificate, stop)
+        drain = settings.drain.total_seconds()
+        _log.info("stopping; what is under way has %g s", drain, extra={"drain_seconds": drain})
+    finally:
+        await parts.stop()
+    _log.info("stopped")
+
+
+def _look_on_hangup(
+    policy_reloader: PolicyReloader | None, certificate: ServerCertificate | None
+) -> None:
+    """Have a SIGHUP look at the files that are looked at anyway, where there are any."""
+    looks = [each.look_now for each in (policy_reloader, certificate) if each is not None]
+
+    def look() -> None:
+        for look_now in looks:
+            look_now()
+
+    if looks:
+        on_hangup(look)
+
+
+def _server_of(parts: Parts, settings: Settings) -> HttpServer:
+    return HttpServer(
+        parts.app,
+        connections=parts.connections,
+        now=SystemClock().now,
+        trusted=settings.trusted_proxies,
+    )
+
+
+async def _serve(
+    parts: Parts,
+    server: HttpServer,
+    certificate: ServerCertificate | None,
+    stop: asyncio.Event,
+) -> None:
+    """Serve until told to stop, or the engine fails."""
+    watching = asyncio.create_task(parts.supervisor.watch())
+    watching.add_done_callback(lambda _: stop.set())
+    renewing = None if certificate is None else asyncio.create_task(certificate.watch())
+    await stop.wait()
+    parts.break_off()
+    await server.stop()
+    if renewing is not None:
+        renewing.cancel()
+    if watching.done():
+        await watching
+    watching.cancel()
+
+
+def _warn_of_shortage(limit: int, shares: DescriptorShares, wanted: DescriptorShares) -> None:
+    _log.warning(
+        "the limit of %d open files leaves %d connections for clients and %d for sending, instead"
+        " of %d and %d; raise the hard limit (ulimit -Hn, LimitNOFILE) to %d",
+        limit,
+        shares.incoming,
+        shares.outgoing,
+        wanted.incoming,
+        wanted.outgoing,
+        needed_for(wanted),
+    )

@@ -1,0 +1,4 @@
+"""`ringback verify`: says whether a captured request is genuine.
+
+Start with `command`.
+"""

@@ -1,0 +1,138 @@
+"""What `ringback verify` says: lines for people, or one JSON object for programs."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final
+
+from ringback.captures import Capture
+from ringback.listener.report import Line, Row, Tone, aligned
+from ringback.receiver import Callback, Rejected
+from ringback.receiver.events import Event, UnknownEvent, read_event
+
+_NAMED: Final = (
+    "by what the request says of itself; if the sender has another, give that with --url"
+)
+_NOT_SIGNED: Final = (
+    "not signed: KORE signs no query, so whoever has seen such a request can change them"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationResult:
+    """What a receiver makes of a capture."""
+
+    capture: Capture
+    urls: tuple[str, ...]
+    """Those that it was checked for; where it is genuine, the one that is right."""
+    is_url_given: bool
+    """Whether the one URL was given, and not taken from the request itself."""
+    result: Callback | Rejected
+
+    @property
+    def event(self) -> Event:
+        """What it tells, true or not."""
+        return read_event(self.capture.request)
+
+
+def as_lines(found: VerificationResult) -> Iterator[Line]:
+    """Yield what people are shown.
+
+    What is told stands further in than our own findings, so that none of it can pass for one.
+    """
+    match found.result:
+        case Callback():
+            yield Line("accepted: the signature is right", Tone.GOOD)
+        case Rejected(reason):
+            yield Line(f"rejected: {reason.replace('_', ' ')}", Tone.BAD)
+    yield from aligned(list(_findings(found)), indent=2)
+    yield from aligned(list(_told(found.event)), indent=6)
+
+
+def as_json(found: VerificationResult) -> str:
+    """Return one line of JSON with everything that was found out."""
+    capture, rejected = found.capture, _rejected(found)
+    return json.dumps(
+        {
+            "accepted": rejected is None,
+            "reason": rejected and rejected.reason,
+            "explanation": rejected and rejected.explanation,
+            "answer": rejected.status if rejected else 200,
+            "source": found.result.source,
+            "token": found.result.token,
+            "method": capture.request.method,
+            "target": capture.request.target,
+            "urls": found.urls,
+            "parameters_are_signed": _are_parameters_signed(found),
+            "event": {"type": type(found.event).__name__, **_plain(found.event)},
+            "read_as": capture.form,
+            "notes": capture.notes,
+        },
+        default=_plain,
+    )
+
+
+def _rejected(found: VerificationResult) -> Rejected | None:
+    return found.result if isinstance(found.result, Rejected) else None
+
+
+def _are_parameters_signed(found: VerificationResult) -> bool | None:
+    return found.result.parameters_are_signed if isinstance(found.result, Callback) else None
+
+
+def _findings(found: VerificationResult) -> Iterator[Row]:
+    result, request = found.result, found.capture.request
+    if isinstance(result, Rejected):
+        yield "why", result.explanation, Tone.BAD
+    for note in found.capture.notes:
+        yield "note", note, Tone.HINT
+    yield "source", result.source or "unknown", Tone.PLAIN
+    yield "token", result.token or "none of the right form", Tone.PLAIN
+    yield "method", request.method, Tone.PLAIN
+    yield "url", " or ".join(found.urls), Tone.PLAIN
+    if not found.is_url_given:
+        yield "", _NAMED, Tone.HINT if _rejected(found) else Tone.PLAIN
+    if isinstance(result, Rejected):
+        yield "answer", f"{result.status}, from a receiver with these settings", Tone.PLAIN
+    elif result.parameters_are_signed:
+        yield "parameters", "signed", Tone.PLAIN
+    else:
+        yield "parameters", _NOT_SIGNED, Tone.HINT
+    yield "event", _event(found), Tone.PLAIN
+
+
+def _event(found: VerificationResult) -> str:
+    match found.event:
+        case UnknownEvent(why=why):
+            return f"unknown: {why}"
+        case event:
+            name = type(event).__name__
+            return (
+                name if isinstance(found.result, Callback) else f"{name}, if it is to be believed"
+            )
+
+
+def _told(event: Event) -> Iterator[Row]:
+    """Yield the fields of an event that are filled, or the parameters of an unknown one."""
+    told = event.parameters if isinstance(event, UnknownEvent) else _plain(event).items()
+    for name, value in told:
+        if value is not None:
+            yield name, _text(value), Tone.PLAIN
+
+
+def _text(value: object) -> str:
+    match value:
+        case str():
+            return value
+        case datetime():
+            return value.isoformat()
+        case _:
+            return json.dumps(value, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """Return a record as an object, and a time as a text, as JSON has them."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return {field.name: getattr(value, field.name) for field in fields(value)}

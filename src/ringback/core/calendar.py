@@ -1,0 +1,109 @@
+"""Months, days and hours in UTC, which bills, limits and usage go by; durations as text."""
+
+import re
+from calendar import monthrange
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
+from typing import Final
+
+
+def month_around(anchor: datetime, now: datetime) -> tuple[datetime, datetime]:
+    """Return the month that an instant is in, where months are counted from another one on.
+
+    >>> [f"{edge:%m-%d}" for edge in month_around(datetime(2024, 1, 31), datetime(2024, 3, 5))]
+    ['02-29', '03-31']
+    """
+    count = (now.year - anchor.year) * 12 + now.month - anchor.month
+    if months_after(anchor, months=count) > now:
+        count -= 1
+    return months_after(anchor, months=count), months_after(anchor, months=count + 1)
+
+
+def months_after(instant: datetime, *, months: int = 1) -> datetime:
+    """Return the same day and time of a later month, or its last day where it is too short.
+
+    With months below zero it is an earlier one. What would be beyond the calendar is its first or
+    its last instant.
+
+    >>> months_after(datetime(2024, 1, 31)).isoformat()
+    '2024-02-29T00:00:00'
+    """
+    years, month = divmod(instant.month - 1 + months, 12)
+    year = instant.year + years
+    if not MINYEAR <= year <= MAXYEAR:
+        zone = instant.tzinfo
+        return (
+            datetime.max.replace(tzinfo=zone) if months > 0 else datetime.min.replace(tzinfo=zone)
+        )
+    day = min(instant.day, monthrange(year, month + 1)[1])
+    return instant.replace(year=year, month=month + 1, day=day)
+
+
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+ALWAYS: Final = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+"""From the beginning to the end of the calendar."""
+
+
+def iso(instant: datetime) -> str:
+    """Return an instant, in UTC, in the form that both vendors' clients parse, and no other.
+
+    >>> iso(datetime(987, 7, 3, 14, 40, 58, 999999, tzinfo=UTC))
+    '0987-07-03T14:40:58Z'
+    """
+    return f"{instant.isoformat(timespec='seconds')[:19]}Z"
+
+
+def floor(instant: datetime, span: timedelta) -> datetime:
+    """Return the beginning of the hour or the day that an instant is in.
+
+    >>> floor(datetime(2024, 7, 3, 14, 40, tzinfo=UTC), HOUR).isoformat()
+    '2024-07-03T14:00:00+00:00'
+    """
+    midnight = datetime(instant.year, instant.month, instant.day, tzinfo=UTC)
+    return midnight + (instant - midnight) // span * span
+
+
+def next_boundary(instant: datetime, span: timedelta) -> datetime:
+    """Return the end of the hour or the day that an instant is in; on a boundary, itself.
+
+    The last of the calendar ends with it.
+    """
+    begun = floor(instant, span)
+    if begun == instant:
+        return begun
+    return begun + span if begun <= ALWAYS[1] - span else ALWAYS[1]
+
+
+def periods_between(
+    start: datetime, end: datetime, span: timedelta | None
+) -> list[tuple[datetime, datetime]]:
+    """Return the periods of so long from one instant to another, the newest first.
+
+    Without a span it is the whole; what is left over at the end is left out.
+    """
+    if span is None:
+        return [(start, end)]
+    starts = [start + index * span for index in range((end - start) // span)]
+    return [(begin, begin + span) for begin in reversed(starts)]
+
+
+_FORM: Final = re.compile(r"(?P<count>[0-9]{1,9}(\.[0-9]{1,6})?)(?P<unit>ms|s|m|h|d)?")
+_LONGEST: Final = timedelta(days=3650)
+_SECONDS: Final = {"ms": 0.001, "s": 1, None: 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def read_duration(text: str) -> timedelta:
+    """Return the duration that `500ms`, `3s`, `1.5m`, `2h`, `3d` or a plain number of seconds says.
+
+    Raises ValueError for anything else, and for more than ten years.
+
+    >>> read_duration("1.5m")
+    datetime.timedelta(seconds=90)
+    """
+    match = _FORM.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no duration; write it like 500ms, 3s, 5m, 2h or 1d")
+    duration = timedelta(seconds=float(match["count"]) * _SECONDS[match["unit"]])
+    if duration > _LONGEST:
+        raise ValueError(f"{text!r} is too long; {_LONGEST.days}d is the most")
+    return duration

@@ -1,0 +1,205 @@
+"""What a policy changes by its dates: each change with its instant, and when to warn of it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar, Final, NamedTuple
+
+from ringback.core.calendar import DAY, HOUR, iso
+from ringback.core.policy.source_policy import Hold, Policy, SourceName
+
+_JUST_BEFORE: Final = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultChanged:
+    """Another source sends what asks for none."""
+
+    label: ClassVar[str] = "default_moves"
+    old: SourceName
+    new: SourceName
+
+    def __str__(self) -> str:
+        """What changes, in words."""
+        return f"the default moves from {self.old} to {self.new}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRetired:
+    """A source can't be asked for any more."""
+
+    label: ClassVar[str] = "source_ends"
+    source: SourceName
+
+    def __str__(self) -> str:
+        """What changes, in words."""
+        return f"{self.source} ends"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAdded:
+    """A source can be asked for from now on."""
+
+    label: ClassVar[str] = "source_begins"
+    source: SourceName
+
+    def __str__(self) -> str:
+        """What changes, in words."""
+        return f"{self.source} begins"
+
+
+@dataclass(frozen=True, slots=True)
+class HoldsEnded:
+    """Some callbacks are held no longer."""
+
+    label: ClassVar[str] = "holds_end"
+    holds: tuple[Hold, ...]
+
+    def __str__(self) -> str:
+        """What changes, in words."""
+        hold, *others = self.holds
+        if others:
+            return f"{len(self.holds)} holds end"
+        return f"the hold of {hold} in phase {hold.phase} ends"
+
+
+PolicyChangeKind = DefaultChanged | SourceRetired | SourceAdded | HoldsEnded
+POLICY_CHANGE_KINDS: Final = (DefaultChanged, SourceRetired, SourceAdded, HoldsEnded)
+
+
+class PolicyChange(NamedTuple):
+    """A change that a policy makes by itself, and the first instant at which it has effect."""
+
+    at: datetime
+    kind: PolicyChangeKind
+
+
+class PolicyChangeReminder(NamedTuple):
+    """A change that is near enough to be warned of."""
+
+    change: PolicyChange
+    within: timedelta
+    """The shortest of the times before a change at which to warn; zero once it is there."""
+
+
+def policy_changes(policy: Policy, *, after: datetime) -> list[PolicyChange]:
+    """Return the changes that come after this instant, in their order.
+
+    >>> from datetime import UTC
+    >>> from ringback.core.policy.source_policy import NOTICE
+    >>> [str(kind) for _, kind in policy_changes(NOTICE, after=datetime.fromtimestamp(0, UTC))]
+    ['the default moves from twilio to kore', 'twilio ends']
+    """
+    general = _without_holds_of_some(policy)
+    instants = {phase.since for phase in policy.phases} | {hold.until for hold in general.holds}
+    found = [
+        PolicyChange(at, kind)
+        for at in sorted(at for at in instants if at is not None and at > after)
+        for kind in _general_changes(general, at)
+    ]
+    found += (
+        PolicyChange(at, HoldsEnded(tuple(holds)))
+        for at, holds in _ends_of_holds(policy).items()
+        if at > after
+    )
+    return sorted(found, key=lambda change: change.at)
+
+
+def is_settled(policy: Policy, *, at: datetime) -> bool:
+    """Whether no change comes after this instant, and no hold is in force.
+
+    From then on all depends on what a URL asks for, and nobody on a date or a hold.
+
+    >>> from datetime import UTC
+    >>> from ringback.core.policy.source_policy import NOTICE
+    >>> is_settled(NOTICE, at=datetime(2024, 11, 2, tzinfo=UTC))
+    True
+    """
+    return all(hold.has_ended(at) for hold in policy.holds) and not policy_changes(policy, after=at)
+
+
+def sources_that_end(policy: Policy, *, at: datetime) -> list[SourceName]:
+    """Return the sources that have ended by this instant or will end, sorted by name.
+
+    Holds may keep callbacks with a source that has ended.
+    """
+    begun = (phase for phase in policy.phases if phase.since is None or phase.since <= at)
+    ended = {source for phase in begun for source in phase.may_ask} - policy.general_phase(
+        at
+    ).may_ask
+    ahead = {
+        change.kind.source
+        for change in policy_changes(policy, after=at)
+        if isinstance(change.kind, SourceRetired)
+    }
+    return sorted(ended | ahead)
+
+
+def reminders(
+    policy: Policy, *, since: datetime, at: datetime, before: Sequence[timedelta]
+) -> list[PolicyChangeReminder]:
+    """Return the changes that are near at an instant, and those that were reached since another.
+
+    `before` has how long before a change it is near.
+    """
+    found = list[PolicyChangeReminder]()
+    for change in policy_changes(policy, after=since):
+        left = max(change.at - at, timedelta(0))
+        within = [time for time in (timedelta(0), *before) if left <= time]
+        if within:
+            found.append(PolicyChangeReminder(change, min(within)))
+    return found
+
+
+def next_reminder(
+    policy: Policy, *, after: datetime, before: Sequence[timedelta]
+) -> datetime | None:
+    """Return the first instant after this one at which there is another reminder; None for none."""
+    instants = [
+        change.at - time
+        for change in policy_changes(policy, after=after)
+        for time in (timedelta(0), *before)
+    ]
+    return min((instant for instant in instants if instant > after), default=None)
+
+
+def in_words(change: PolicyChange, date: datetime) -> str:
+    """Return what changes, and when that is, as seen from this date.
+
+    >>> ends = PolicyChange(datetime(2024, 11, 2), SourceRetired("twilio"))
+    >>> in_words(ends, datetime(2024, 11, 1))
+    'twilio ends at 2024-11-02T00:00:00Z, in 1 day'
+    """
+    left = change.at - date
+    if left <= timedelta(0):
+        return f"{change.kind} now, at {iso(change.at)}"
+    count, unit = (left // HOUR, "hour") if left < DAY else (left // DAY, "day")
+    span = f"in {count} {unit}{'' if count == 1 else 's'}" if count else "within the hour"
+    return f"{change.kind} at {iso(change.at)}, {span}"
+
+
+def _general_changes(general: Policy, at: datetime) -> Iterator[PolicyChangeKind]:
+    old, new = general.general_phase(at - _JUST_BEFORE), general.general_phase(at)
+    if old.default != new.default:
+        yield DefaultChanged(old.default, new.default)
+    yield from map(SourceRetired, sorted(old.may_ask - new.may_ask))
+    yield from map(SourceAdded, sorted(new.may_ask - old.may_ask))
+
+
+def _ends_of_holds(policy: Policy) -> dict[datetime, list[Hold]]:
+    """Return the holds that end, but those of all: what the end of one of them changes is said."""
+    ends = dict[datetime, list[Hold]]()
+    for_all = list[Hold]()
+    for hold in policy.holds:
+        if hold.is_for_all:
+            for_all.append(hold)
+        # A hold of all goes before all that follow.
+        elif hold.until is not None and all(
+            one.has_ended(hold.until - _JUST_BEFORE) for one in for_all
+        ):
+            ends.setdefault(hold.until, []).append(hold)
+    return ends
+
+
+def _without_holds_of_some(policy: Policy) -> Policy:
+    return Policy(policy.phases, tuple(hold for hold in policy.holds if hold.is_for_all))

@@ -1,0 +1,170 @@
+"""What a policy means for the last week's callbacks: which source sends them, now and later."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from itertools import groupby
+from typing import Final, NamedTuple
+
+from ringback.core.policy.policy_changes import PolicyChange
+from ringback.core.policy.source_policy import Hold, Policy, SourceName, SourceSelection
+
+WEEK: Final = timedelta(days=7)
+"""How far back callbacks are counted."""
+_JUST_BEFORE: Final = timedelta(microseconds=1)
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+
+
+class DeliveryCount(NamedTuple):
+    """How many callbacks of one account to one URL were sent by one source."""
+
+    account_sid: str
+    url: str
+    """As records show it: with its fragment, without its credentials."""
+    source: SourceName
+    asked: SourceName | None
+    callbacks: int
+
+
+class SelectionReason(StrEnum):
+    """Why a source sends to a URL."""
+
+    ASKED = "asked"
+    """The URL asks for it."""
+    HELD = "held"
+    """Without a hold another source would send it."""
+    DEFAULT = "default"
+    """It is the default."""
+
+
+class PolicyImpact(NamedTuple):
+    """How many accounts, URLs and callbacks are concerned."""
+
+    accounts: int = 0
+    urls: int = 0
+    callbacks: int = 0
+
+    def __str__(self) -> str:
+        """How much it is, in words."""
+        return (
+            f"{_counted(self.callbacks, 'callback')} to {_counted(self.urls, 'URL')}"
+            f" of {_counted(self.accounts, 'account')}"
+        )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+@dataclass(frozen=True, slots=True)
+class UrlForecast:
+    """Which source sends to one URL of one account, now and at another date."""
+
+    account_sid: str
+    url: str
+    """As records show it, too."""
+    asked: SourceName | None
+    callbacks: int
+    """How many there were."""
+    would_move: int
+    """How many of them came from another source than they would then."""
+    now: SourceSelection
+    then: SourceSelection
+    why: SelectionReason
+    """Of the choice now."""
+    hold: Hold | None
+    """What holds it now."""
+
+    @property
+    def wire(self) -> str:
+        """The URL without its fragment: what holds go by."""
+        return _wire(self.url)
+
+    @property
+    def changes(self) -> bool:
+        """Whether another source sends it then."""
+        return self.now.source != self.then.source
+
+
+def forecast_urls(
+    policy: Policy, sent: Iterable[DeliveryCount], *, now: datetime, then: datetime
+) -> list[UrlForecast]:
+    """Return a forecast for each URL that was called, in the order of account and URL."""
+    ordered = sorted(sent, key=_configured)
+    by_date = Policy(policy.phases)
+    return [
+        _forecast(policy, by_date, list(rows), now=now, then=then)
+        for _, rows in groupby(ordered, key=_configured)
+    ]
+
+
+def source_by_phase(policy: Policy, one: UrlForecast) -> dict[str, SourceName]:
+    """Return the source that sends to a URL as each phase begins, by the phase's name."""
+    return {
+        phase.name: policy.choose(
+            one.asked, at=phase.since or _LONG_AGO, account_sid=one.account_sid, url=one.wire
+        ).source
+        for phase in policy.phases
+    }
+
+
+def impact_of(found: Iterable[UrlForecast]) -> PolicyImpact:
+    """Return how many accounts, URLs and callbacks these forecasts are of."""
+    found = list(found)
+    return PolicyImpact(
+        accounts=len({one.account_sid for one in found}),
+        urls=len({(one.account_sid, one.url) for one in found}),
+        callbacks=sum(one.callbacks for one in found),
+    )
+
+
+def depending_on(source: SourceName, found: Iterable[UrlForecast]) -> list[UrlForecast]:
+    """Return the URLs that this source sends to now."""
+    return [one for one in found if one.now.source == source]
+
+
+def changed_at(
+    change: PolicyChange, policy: Policy, sent: Iterable[DeliveryCount]
+) -> list[UrlForecast]:
+    """Return the URLs that another source sends to from this change on."""
+    found = forecast_urls(policy, sent, now=change.at - _JUST_BEFORE, then=change.at)
+    return [one for one in found if one.changes]
+
+
+def _configured(row: DeliveryCount) -> tuple[str, str, str]:
+    return row.account_sid, row.url, row.asked or ""
+
+
+def _forecast(
+    policy: Policy, by_date: Policy, rows: Sequence[DeliveryCount], *, now: datetime, then: datetime
+) -> UrlForecast:
+    account_sid, url, _, asked, _ = rows[0]
+    wire = _wire(url)
+
+    def choose(at: datetime, by: Policy = policy) -> SourceSelection:
+        return by.choose(asked, at=at, account_sid=account_sid, url=wire)
+
+    chosen_now = choose(now)
+    chosen_then = chosen_now if then == now else choose(then)
+    return UrlForecast(
+        account_sid=account_sid,
+        url=url,
+        asked=asked,
+        callbacks=sum(row.callbacks for row in rows),
+        would_move=sum(row.callbacks for row in rows if row.source != chosen_then.source),
+        now=chosen_now,
+        then=chosen_then,
+        why=_why(chosen_now, choose(now, by_date)),
+        hold=policy.phase_of(at=now, account_sid=account_sid, url=wire)[0],
+    )
+
+
+def _wire(url: str) -> str:
+    return url.partition("#")[0]
+
+
+def _why(choice: SourceSelection, by_date: SourceSelection) -> SelectionReason:
+    if choice.source != by_date.source:
+        return SelectionReason.HELD
+    return SelectionReason.ASKED if choice.source == choice.asked else SelectionReason.DEFAULT

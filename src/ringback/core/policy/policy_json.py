@@ -1,0 +1,77 @@
+"""A policy as the portal answers it, and as `ringback policy show` prints it."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from ringback.core.policy.policy_changes import (
+    HoldsEnded,
+    PolicyChange,
+    in_words,
+    policy_changes,
+    reminders,
+)
+from ringback.core.policy.source_policy import Hold, Phase, Policy
+
+
+def policy_record(
+    policy: Policy,
+    *,
+    date: datetime,
+    before: Sequence[timedelta],
+    concerns: Callable[[Hold], bool] = lambda _: True,
+) -> dict[str, Any]:
+    """Return a policy as it is at a date, with the holds that concern whoever asks.
+
+    `before` has how long before a change there is a warning of it.
+    """
+    ahead = list(_concerning(policy_changes(policy, after=date), concerns))
+    near = (change for change, _ in reminders(policy, since=date, at=date, before=before))
+    return {
+        "date": date,
+        "phase": policy.general_phase(date).name,
+        "phases": [_phase_record(phase) for phase in policy.phases],
+        "holds": [_hold_record(hold, date) for hold in policy.holds if concerns(hold)],
+        "borders": [change_record(change, date) for change in ahead],
+        "warnings": [in_words(change, date) for change in _concerning(near, concerns)],
+    }
+
+
+def _phase_record(phase: Phase) -> dict[str, Any]:
+    return {
+        "name": phase.name,
+        "since": phase.since,
+        "default": phase.default,
+        "may_ask": sorted(phase.may_ask),
+    }
+
+
+def _hold_record(hold: Hold, date: datetime) -> dict[str, Any]:
+    return {
+        "phase": hold.phase,
+        "account_sid": hold.account_sid,
+        "url_prefix": hold.url_prefix,
+        "until": hold.until,
+        "has_ended": hold.has_ended(date),
+    }
+
+
+def change_record(change: PolicyChange, date: datetime) -> dict[str, Any]:
+    """Return a change of the policy as it is seen from this date."""
+    return {
+        "date": change.at,
+        "change": change.kind.label,
+        "meaning": str(change.kind),
+        "seconds_left": (change.at - date).total_seconds(),
+    }
+
+
+def _concerning(
+    found: Iterable[PolicyChange], concerns: Callable[[Hold], bool]
+) -> Iterator[PolicyChange]:
+    """Yield the changes without the ends of holds that don't concern whoever asks."""
+    for at, kind in found:
+        if not isinstance(kind, HoldsEnded):
+            yield PolicyChange(at, kind)
+        elif holds := tuple(filter(concerns, kind.holds)):
+            yield PolicyChange(at, HoldsEnded(holds))

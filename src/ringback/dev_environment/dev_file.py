@@ -1,0 +1,97 @@
+"""`dev.json`: what `ringback dev` tells the other commands, and whoever can read its folder."""
+
+import json
+import os
+from dataclasses import MISSING, asdict, dataclass, fields
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+from ringback.core.errors import Unusable
+
+NO_GATEWAY: Final = "none"
+NO_TLS: Final = "none"
+THIS_MACHINE: Final = "this machine"
+NETWORK: Final = "network"
+
+
+@dataclass(frozen=True, slots=True)
+class DevFile:
+    """How to reach a running `ringback dev`, and its secrets."""
+
+    base_url: str
+    account_sid: str
+    auth_token: str
+    api_key_sid: str
+    api_key_secret: str
+    kore_secret: str
+    sim_sid: str
+    wireless_sim_sid: str
+    phase: str
+    data_file: str
+    gateway: str = NO_GATEWAY
+    """Where devices send datagrams to, or `none`."""
+    tls_url: str = NO_TLS
+    """Where HTTPS is served, or `none`."""
+    ca_file: str = NO_TLS
+    """The certificate to trust for that, or `none`."""
+    reachable_from: str = THIS_MACHINE
+    """Who can connect: `this machine` alone, or the `network`, all machines that reach this one."""
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Return the file in this data folder.
+
+        Raises Unusable where there is none, or where it isn't one of ours.
+        """
+        path = path_in(folder)
+        try:
+            # A file of an earlier Ringback lacks what is new, and its key is still good.
+            usual = {one.name: one.default for one in fields(cls) if one.default is not MISSING}
+            known = {**usual, **json.loads(path.read_text("utf-8"))}
+            return cls(**{field.name: str(known[field.name]) for field in fields(cls)})
+        except OSError:
+            raise Unusable(
+                f"there is no {path}: start `ringback dev` (make run) first,"
+                " or name its data folder with --data"
+            ) from None
+        except (TypeError, KeyError, ValueError):
+            raise Unusable(f"{path} is not a dev.json of this Ringback; start it again") from None
+
+    def write(self, folder: Path) -> None:
+        """Write the file so that only its owner can read it."""
+        write_private(path_in(folder), f"{json.dumps(asdict(self), indent=2)}\n")
+
+    def to_line(self) -> str:
+        """Return the file as JSON on one line."""
+        return json.dumps(asdict(self))
+
+
+def is_loopback(base_url: str) -> bool:
+    """Whether only this machine can connect to the address in a URL of ours."""
+    return ip_address(urlsplit(base_url).hostname or "").is_loopback
+
+
+def path_in(folder: Path) -> Path:
+    """Return where the file is in a data folder."""
+    return folder / "dev.json"
+
+
+def known_key(folder: Path) -> tuple[str, str] | None:
+    """Return the SID and secret of the API key in a file of before, or None without one."""
+    try:
+        dev = DevFile.read(folder)
+    except Unusable:
+        return None
+    return dev.api_key_sid, dev.api_key_secret
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, wholly or not at all; it may be there already."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    fresh.replace(path)

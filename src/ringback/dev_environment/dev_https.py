@@ -1,0 +1,91 @@
+"""HTTPS beside the HTTP of `ringback dev`: where it listens, and what it shows."""
+
+import socket
+import ssl
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+from ringback.api.addressing import KORE_HOSTS, LOCAL_HOSTS, OTHER_HOSTS, SIM_HOSTS
+from ringback.api.server import reserve
+from ringback.core.errors import Unusable
+from ringback.engine.system import SystemClock
+from ringback.settings import Settings
+
+USUAL_PORT: Final = 443
+_ELSE: Final = (8443, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class DevHttps:
+    """What HTTPS is served with."""
+
+    listener: socket.socket
+    """It has its address; whoever serves has it listen."""
+    context: ssl.SSLContext
+    ca_file: Path
+
+    @property
+    def url(self) -> str:
+        """The URL at which it is reached from this machine."""
+        address = address_of(self.listener)
+        host = f"[{address}]" if ":" in address else address
+        port = self.listener.getsockname()[1]
+        return f"https://{host}" if port == USUAL_PORT else f"https://{host}:{port}"
+
+
+@contextmanager
+def https_of(settings: Settings) -> Generator[DevHttps | None]:
+    """Hold a port, and find or make the CA, while this is entered; None where it isn't asked for.
+
+    Nobody listens there yet.
+
+    Raises Unusable where no port can be had, or the CA can't be used.
+    """
+    if not settings.tls:
+        yield None
+        return
+    # Imported when asked for: most starts don't need what it needs.
+    from ringback.dev_environment.dev_ca import (  # noqa: PLC0415
+        ca_file_in,
+        find_or_make_ca,
+        server_side,
+    )
+
+    port, else_other = settings.tls_port
+    with reserve_first(settings.host, (port, *_ELSE) if else_other else (port,)) as listener:
+        now = SystemClock().now()
+        ca = find_or_make_ca(settings.data, now=now)
+        context = server_side(ca, names_for(address_of(listener)), now=now)
+        yield DevHttps(listener, context, ca_file_in(settings.data).absolute())
+
+
+def reserve_first(host: str, ports: Sequence[int]) -> socket.socket:
+    """Return a socket that has the first of these ports that can be had.
+
+    Raises Unusable, naming the flag to change, where none can.
+    """
+    port, *others = ports
+    try:
+        return reserve(host, port, flag="--tls-port")
+    except Unusable:
+        if not others:
+            raise
+        return reserve_first(host, others)
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the address at which this machine reaches a listening socket."""
+    address = ip_address(listener.getsockname()[0])
+    if not address.is_unspecified:
+        return str(address)
+    return "127.0.0.1" if address.version == 4 else "::1"
+
+
+def names_for(address: str) -> Sequence[str]:
+    """Return all that a server at this address is to be believed to be."""
+    names = (*SIM_HOSTS, *KORE_HOSTS, *OTHER_HOSTS, *LOCAL_HOSTS)
+    return [*dict.fromkeys((*names, "127.0.0.1", "::1", address))]

@@ -1,0 +1,118 @@
+"""Workers that deliver claimed callbacks, so many to each destination at the same time.
+
+A worker takes one callback of its destination after the other, and waits for another destination
+when there is none left: starting a task costs three times as much as waking one that waits.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from ringback.ports import Claim
+
+
+@dataclass(eq=False, slots=True)
+class _Destination:
+    name: str
+    ready: deque[Claim] = field(default_factory=deque[Claim])
+    workers: int = 0
+
+
+class DeliveryWorkers:
+    """Calls `deliver` for each claim that is added."""
+
+    def __init__(
+        self, deliver: Callable[[Claim], Coroutine[Any, Any, None]], *, per_destination: int
+    ) -> None:
+        self._deliver = deliver
+        self._per_destination = per_destination
+        self._destinations = dict[str, _Destination]()
+        self._workers = set[asyncio.Task[None]]()
+        self._idle = list[asyncio.Future[_Destination]]()
+        """Of each worker that waits: what to give it the next destination by."""
+        self._busy = 0
+        self._all_are_idle = asyncio.Event()
+        self._all_are_idle.set()
+        self._is_closed = False
+
+    def add(self, claim: Claim) -> None:
+        """Deliver this after what is ready for the same destination."""
+        destination = self._destination_of(claim)
+        destination.ready.append(claim)
+        self._employ(destination)
+
+    def add_first(self, claim: Claim) -> None:
+        """Deliver this before what is ready for the same destination: its round goes on."""
+        destination = self._destination_of(claim)
+        destination.ready.appendleft(claim)
+        self._employ(destination)
+
+    def close(self) -> None:
+        """Deliver nothing more: what has not left by now, or is added later, is unsent."""
+        self._is_closed = True
+        for worker in self._idle:
+            worker.cancel()
+        self._idle.clear()
+
+    def take_unsent(self) -> list[Claim]:
+        """Return what has not left, and forget it."""
+        unsent = list[Claim]()
+        for destination in self._destinations.values():
+            unsent += destination.ready
+            destination.ready.clear()
+        return unsent
+
+    async def finish(self) -> None:
+        """Return when the requests under way are answered, or given up."""
+        await self._all_are_idle.wait()
+
+    async def cancel(self) -> None:
+        """Wait no longer for answers, and deliver nothing more."""
+        self.close()
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+
+    def _destination_of(self, claim: Claim) -> _Destination:
+        name = claim.callback.url.destination
+        destination = self._destinations.get(name)
+        if destination is None:
+            self._destinations[name] = destination = _Destination(name)
+        return destination
+
+    def _employ(self, destination: _Destination) -> None:
+        if destination.workers >= self._per_destination or self._is_closed:
+            return
+        destination.workers += 1
+        self._busy += 1
+        self._all_are_idle.clear()
+        if self._idle:
+            self._idle.pop().set_result(destination)
+        else:
+            worker = asyncio.create_task(self._work(destination))
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+
+    async def _work(self, destination: _Destination) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                while destination.ready and not self._is_closed:
+                    await self._deliver(destination.ready.popleft())
+            finally:
+                self._leave(destination)
+            if self._is_closed:
+                return
+            next_one = loop.create_future()
+            self._idle.append(next_one)
+            destination = await next_one
+
+    def _leave(self, destination: _Destination) -> None:
+        destination.workers -= 1
+        if not destination.workers and not destination.ready:
+            self._destinations.pop(destination.name, None)
+        self._busy -= 1
+        if not self._busy:
+            self._all_are_idle.set()

@@ -1,0 +1,159 @@
+"""Takes resources on: has due tasks carried out, and in one transaction ends each and calls back.
+
+A task that can't be begun or ended, for whatever reason, is put off alone: no other waits for it.
+
+Checkpoints: `carried_out`, before the transaction; `announced`, after it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final, Generic, TypeVar
+
+from ringback.core.errors import StoreUnavailable
+from ringback.core.scenario import Ending, NoAnswer, Step
+from ringback.core.task import BeginResult, Errand, Later, Task
+from ringback.engine.bell import Bell
+from ringback.engine.outage import outlast
+from ringback.ports import Carrier, Clock, Store, TaskHandler, Transaction, no_checkpoint
+
+PAUSE: Final = timedelta(hours=1)
+"""After which a task is tried again that couldn't be begun or ended."""
+_AT_ONCE: Final = 100
+
+_log = logging.getLogger(__name__)
+
+C = TypeVar("C")
+T = TypeVar("T")
+Begun = tuple[Task, BeginResult]
+Ended = tuple[Task, Ending | None]
+
+
+class TaskRunner(Generic[C]):
+    """The loop that has due tasks carried out, each kind by its handler."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        carrier: Carrier,
+        handlers: Mapping[Step, TaskHandler[C]],
+        context: Callable[[], C],
+        clock: Clock,
+        checkpoint: Callable[[str], None] = no_checkpoint,
+    ) -> None:
+        self._store = store
+        self._carrier = carrier
+        self._handlers = handlers
+        self._context = context
+        self._clock = clock
+        self._checkpoint = checkpoint
+        self._bell = Bell(clock)
+
+    @property
+    def is_still(self) -> bool:
+        """Whether it waits for the next task to come due."""
+        return self._bell.is_quiet
+
+    async def next_due(self) -> datetime | None:
+        """Return when the next task is due, or None where there is none."""
+        return await self._store.transact(_next_due)
+
+    def wake(self) -> None:
+        """Let the loop see a new task."""
+        self._bell.wake()
+
+    async def run(self) -> None:
+        """Have tasks carried out as they come due, until cancelled."""
+        while True:
+            await outlast(self._step_or_wait, clock=self._clock)
+
+    async def _step_or_wait(self) -> None:
+        if not await self.step():
+            await self._bell.wait(await self._store.transact(_next_due))
+
+    async def step(self) -> int:
+        """Have carried out what is due now; return how many tasks that were."""
+        begun = await self._begin_due(self._clock.now())
+        going_on = [(task, it) for task, it in begun if not isinstance(it, Later)]
+        if going_on:
+            ended = await asyncio.gather(*[self._carry_out(*one) for one in going_on])
+            self._checkpoint("carried_out")
+            # What the network did is not to be done again for want of a database.
+            await outlast(partial(self._end_all, ended), clock=self._clock)
+            self._checkpoint("announced")
+        return len(begun)
+
+    async def _begin_due(self, now: datetime) -> list[Begun]:
+        def begin_all(tx: Transaction) -> list[Begun]:
+            return [(task, self._begin(task, tx)) for task in _due(tx, now)]
+
+        try:
+            return await self._store.transact(begin_all)
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 (it is logged for the task that it is about)
+            due = await self._store.transact(lambda tx: _due(tx, now))
+            return [(task, await self._alone(task, partial(self._begin, task))) for task in due]
+
+    async def _carry_out(self, task: Task, errand: Errand | Ending | None) -> Ended:
+        if not isinstance(errand, Errand):
+            return task, errand
+        try:
+            return task, await self._carrier.carry_out(errand)
+        except Exception:  # noqa: BLE001 (a task has to end, whatever is wrong with the carrier)
+            _log.exception("%s of %s failed", task.step, task.subject_sid)
+            return task, NoAnswer()
+
+    async def _end_all(self, ended: Sequence[Ended]) -> None:
+        def end_all(tx: Transaction) -> None:
+            for one in ended:
+                self._end(one, tx)
+
+        try:
+            await self._store.transact(end_all)
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 (as above)
+            for one in ended:
+                await self._alone(one[0], partial(self._end, one))
+
+    def _begin(self, task: Task, tx: Transaction) -> BeginResult:
+        begun = self._handlers[task.step].begin(tx, task, self._context())
+        if isinstance(begun, Later):
+            tx.tasks.put(task._replace(due=begun.until))
+        return begun
+
+    def _end(self, one: Ended, tx: Transaction) -> None:
+        task, ending = one
+        if tx.tasks.take(task) and ending is not None:
+            self._handlers[task.step].end(tx, task, ending, self._context())
+
+    async def _alone(self, task: Task, work: Callable[[Transaction], T]) -> T | None:
+        """Return what the work on one task returns; where it fails, put the task off."""
+        try:
+            return await self._store.transact(work)
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 (whatever it is, it must not stop the others)
+            _log.exception(
+                "%s of %s can't go on; it is tried again in an hour", task.step, task.subject_sid
+            )
+            until = self._clock.now() + PAUSE
+            await self._store.transact(lambda tx: _put_off(tx, task, until))
+            return None
+
+
+def _next_due(tx: Transaction) -> datetime | None:
+    return tx.tasks.next_due()
+
+
+def _due(tx: Transaction, now: datetime) -> list[Task]:
+    return tx.tasks.due(now, limit=_AT_ONCE)
+
+
+def _put_off(tx: Transaction, task: Task, until: datetime) -> None:
+    if tx.tasks.take(task):
+        tx.tasks.put(task._replace(due=until))

@@ -1,0 +1,143 @@
+"""New connections: look the name up, connect, begin TLS, all within one limit.
+
+Laws of this file. Whatever goes wrong on the way, no connection is left and no place stays taken.
+The limit does not run while a turn or a place of ours is waited for.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from ringback.core.connection import Limits
+from ringback.core.outcome import Failure, Unreachable
+from ringback.http_client.connect_timing import ConnectStep, ConnectTiming
+from ringback.http_client.connection_pool import ConnectionPool
+from ringback.http_client.dialer import Dialer
+from ringback.http_client.egress_route import EgressRoute, Peer
+from ringback.http_client.http_connection import HttpConnection
+from ringback.http_client.network_backend import NetworkBackend
+from ringback.http_client.resolver import Addresses, Resolver
+from ringback.http_client.tls import TlsFailed
+from ringback.runtime.fair_semaphore import FairSemaphore
+
+# In seconds. Where time was up that long ago, the process was held up: what it waited for may be
+# there.
+_HELD_UP: Final = 1.0
+_TOO_SLOW: Final[Mapping[ConnectStep, tuple[Failure, str]]] = {
+    ConnectStep.LOOK_UP: (Failure.NAME, "its name was not looked up"),
+    ConnectStep.CONNECT: (Failure.CONNECT_TIMEOUT, "it did not answer"),
+    ConnectStep.PROXY: (Failure.PROXY_TIMEOUT, "the proxy did not answer"),
+    ConnectStep.TLS: (Failure.CONNECT_TIMEOUT, "TLS was not agreed on"),
+}
+
+
+_log = logging.getLogger(__name__)
+
+
+class Connector:
+    """Opens connections where none is kept, each in one of a number of places."""
+
+    def __init__(
+        self,
+        *,
+        network: NetworkBackend,
+        resolver: Resolver,
+        dialer: Dialer,
+        pool: ConnectionPool,
+        places: FairSemaphore,
+    ) -> None:
+        self._network = network
+        self._resolver = resolver
+        self._dialer = dialer
+        self._pool = pool
+        self._places = places
+
+    async def open(
+        self, route: EgressRoute, *, limits: Limits, timing: ConnectTiming, fresh: bool = False
+    ) -> HttpConnection | Unreachable:
+        """Return a connection that is the caller's, or why there is none.
+
+        A fresh one is new even where one is kept.
+        """
+        seconds = min(limits.connect, limits.total)
+        try:
+            async with asyncio.timeout(seconds) as timing.limit:
+                return await self._open(route, timing, fresh=fresh)
+        except TimeoutError:
+            if asyncio.get_running_loop().time() - timing.until > _HELD_UP:
+                return Unreachable(Failure.SHORTAGE, "the process was stopped, or got no time")
+            failure, why = _TOO_SLOW[timing.at]
+            if limits.total <= limits.connect:
+                failure = Failure.TOTAL_TIMEOUT
+            place = route.place if route.proxy is None else f"{route.place} by {route.proxy.shown}"
+            return Unreachable(failure, f"no connection to {place} within {seconds:g} s: {why}")
+
+    async def _open(
+        self, route: EgressRoute, timing: ConnectTiming, *, fresh: bool
+    ) -> HttpConnection | Unreachable:
+        addresses = await self._look_up(route, timing)
+        if isinstance(addresses, Unreachable):
+            return addresses
+        if not fresh and (connection := self._pool.take(route, addresses)):
+            return connection
+        # From here on only addresses travel: what the guard has looked at is what is connected to.
+        peers = [peer for address in addresses if (peer := route.peer_at(address))]
+        if not peers:
+            _log.debug("%s is at %s", route.place, ", ".join(addresses))
+            why = f"no local address of this egress leads to where {route.place} is"
+            return Unreachable(Failure.EGRESS, why)
+        return await self._open_in_its_place(peers, route, timing)
+
+    async def _look_up(self, route: EgressRoute, timing: ConnectTiming) -> Addresses | Unreachable:
+        if known := self._resolver.remembered(route.host, asyncio.get_running_loop().time()):
+            return known
+        with timing.taking(ConnectStep.LOOK_UP):
+            return await self._resolver.look_up(
+                route.host, account=route.account, waiting=timing.waiting
+            )
+
+    async def _open_in_its_place(
+        self, peers: Sequence[Peer], route: EgressRoute, timing: ConnectTiming
+    ) -> HttpConnection | Unreachable:
+        if not self._places.try_take(route.account):
+            self._pool.make_room()
+            with timing.waiting():
+                await self._places.take(route.account)
+        try:
+            connection = await self._connect(peers, route, timing)
+        except BaseException:
+            self._places.give_back(route.account)
+            raise
+        if isinstance(connection, Unreachable):
+            self._places.give_back(route.account)
+        else:
+            connection.gone.add_done_callback(lambda _: self._places.give_back(route.account))
+        return connection
+
+    async def _connect(
+        self, peers: Sequence[Peer], route: EgressRoute, timing: ConnectTiming
+    ) -> HttpConnection | Unreachable:
+        with timing.taking(ConnectStep.CONNECT):
+            connection = await self._dialer.first_of(peers, route, timing)
+        if isinstance(connection, Unreachable) or not route.uses_tls:
+            return connection
+        with timing.taking(ConnectStep.TLS):
+            return await self._secured(connection, route)
+
+    async def _secured(
+        self, connection: HttpConnection, route: EgressRoute
+    ) -> HttpConnection | Unreachable:
+        try:
+            if connection.broken is not None:
+                raise TlsFailed(Failure.TLS, connection.broken.why)
+            await self._network.secure(
+                connection.transport, connection, host=route.host, says_name=route.says_name
+            )
+        except TlsFailed as failed:
+            connection.abort()
+            return Unreachable(failed.failure, f"no TLS connection to {route.place}: {failed.why}")
+        except BaseException:
+            connection.abort()
+            raise
+        return connection

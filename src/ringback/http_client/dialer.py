@@ -1,0 +1,150 @@
+"""From addresses to a connection: straight, or through a proxy, to the first that lets us.
+
+Laws of this file. Where nothing is reached, no connection is left. Whoever wrote the URL reads
+why: no address of a name is in that, nor one of this machine or of a proxy; the log has them.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from ringback.core.egress import Proxy
+from ringback.core.outcome import SHORTAGES, Failure, Unreachable
+from ringback.http_client.connect_timing import ConnectStep, ConnectTiming
+from ringback.http_client.egress_route import EgressRoute, Peer
+from ringback.http_client.http_connection import HttpConnection
+from ringback.http_client.network_backend import NetworkBackend, NoSuchLocalAddress
+from ringback.http_client.proxy_tunnel import ProxyTunnel
+from ringback.http_client.resolver import Resolver
+from ringback.runtime.os_errors import error_text, shortage_of
+
+_log = logging.getLogger(__name__)
+
+
+class Dialer:
+    """Connects to one of several addresses; TLS is not its business.
+
+    A proxy's address is the operator's own choice, so `proxies` looks it up without a guard.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: NetworkBackend,
+        proxies: Resolver,
+        new_connection: Callable[[Peer], HttpConnection],
+        buffer: memoryview,
+    ) -> None:
+        self._network = network
+        self._proxies = proxies
+        self._new_connection = new_connection
+        self._buffer = buffer
+
+    async def first_of(
+        self, peers: Sequence[Peer], route: EgressRoute, timing: ConnectTiming
+    ) -> HttpConnection | Unreachable:
+        """Return a connection to the first peer that lets us, or why none did.
+
+        Each may keep the others waiting for its share of the time that is left.
+        """
+        failures = list[Unreachable]()
+        for index, peer in enumerate(peers):
+            try:
+                async with asyncio.timeout(_share(timing.until, among=len(peers) - index)):
+                    reached = await self._reach(peer, timing)
+            except TimeoutError:
+                reached = Unreachable(Failure.CONNECT, "no answer")
+            if not isinstance(reached, Unreachable):
+                return reached
+            _log.debug("no connection to %s at %s: %s", route.place, peer.address, reached.why)
+            if reached.failure is Failure.SHORTAGE:
+                # The next address would lack the same; a port may still be free towards another.
+                return reached
+            failures.append(reached)
+        return _none_reached(failures, route)
+
+    async def _reach(self, peer: Peer, timing: ConnectTiming) -> HttpConnection | Unreachable:
+        if peer.proxy is None:
+            return await self._straight(peer)
+        timing.at = ConnectStep.PROXY
+        return await self._through(peer.proxy, peer)
+
+    async def _straight(self, peer: Peer) -> HttpConnection | Unreachable:
+        connection = self._new_connection(peer)
+        try:
+            await self._network.connect(
+                connection,
+                address=peer.address,
+                port=peer.port,
+                local_address=peer.local_address,
+            )
+        except NoSuchLocalAddress as error:
+            _log.debug("can't leave from %s: %s", peer.local_address, error_text(error))
+            return Unreachable(Failure.EGRESS, f"by this egress: {error_text(error)}")
+        except OSError as error:
+            return Unreachable(shortage_of(error) or Failure.CONNECT, error_text(error))
+        return connection
+
+    async def _through(self, proxy: Proxy, peer: Peer) -> HttpConnection | Unreachable:
+        tunnel = ProxyTunnel(proxy, buffer=self._buffer)
+        if failed := await self._connect_to_proxy(tunnel, proxy):
+            return failed
+        try:
+            refused = await tunnel.open(peer.address, peer.port)
+        except BaseException:
+            tunnel.transport.abort()
+            raise
+        if refused is not None:
+            tunnel.transport.abort()
+            return refused
+        connection = self._new_connection(peer)
+        # Nothing may be awaited up to here: what came in between would go to the tunnel.
+        tunnel.transport.set_protocol(connection)
+        connection.connection_made(tunnel.transport)
+        return connection
+
+    async def _connect_to_proxy(self, tunnel: ProxyTunnel, proxy: Proxy) -> Unreachable | None:
+        found = await self._proxies.look_up(proxy.host)
+        if isinstance(found, Unreachable):
+            if found.failure in SHORTAGES:
+                return found
+            return Unreachable(Failure.PROXY, f"the proxy {proxy.shown}: {found.why}")
+        errors = list[str]()
+        for address in found:
+            try:
+                await self._network.connect(
+                    tunnel, address=address, port=proxy.port, local_address=None
+                )
+            except OSError as error:
+                _log.debug("no proxy %s at %s: %s", proxy.shown, address, error_text(error))
+                if shortage := shortage_of(error):
+                    return Unreachable(shortage, error_text(error))
+                errors.append(error_text(error))
+            else:
+                return None
+        why = f"could not connect to the proxy {proxy.shown} ({_all(errors)})"
+        return Unreachable(Failure.PROXY, why)
+
+
+def _share(until: float, *, among: int) -> float | None:
+    """Return how long one of so many addresses may keep the others waiting.
+
+    The last may take all that is left, and the limit on connecting as a whole ends that.
+    """
+    return None if among == 1 else (until - asyncio.get_running_loop().time()) / among
+
+
+def _all(whys: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(whys))
+
+
+def _none_reached(failures: Sequence[Unreachable], route: EgressRoute) -> Unreachable:
+    short = next((one for one in failures if one.failure in SHORTAGES), None)
+    if short is not None:
+        return short
+    whys = _all(failure.why for failure in failures)
+    if route.proxy is not None:
+        return Unreachable(failures[-1].failure, f"no connection to {route.place}: {whys}")
+    if all(failure.failure is Failure.EGRESS for failure in failures):
+        return Unreachable(Failure.EGRESS, f"could not leave for {route.place} ({whys})")
+    return Unreachable(Failure.CONNECT, f"could not connect to {route.place} ({whys})")

@@ -1,0 +1,252 @@
+"""One HTTP/1.1 connection: a finished request goes out as it is, one answer comes back.
+
+Laws of this file. One request at a time, and none is ever sent twice. What the receiver does is
+an `ExchangeEnding`, not an exception. A connection that can't be trusted with another request
+closes itself.
+"""
+
+import asyncio
+import select
+import ssl
+from collections.abc import Callable
+from typing import Final, cast
+
+from ringback.core.http_exchange import RecordedResponse
+from ringback.core.outcome import Delivered, Failure, Refused, Unreachable, answered
+from ringback.http_client.egress_route import Peer
+from ringback.http_client.response_parser import ResponseParser
+from ringback.runtime.os_errors import error_text
+
+_MAX_LOCATION: Final = 500
+_MAX_RETRY_AFTER: Final = 100
+# In seconds. An alarm that comes later than this found the process held up (stopped, or starved of
+# processor time): what came meanwhile may lie in the socket, unread.
+_HELD_UP: Final = 0.25
+# In seconds; long enough for an event loop to read what is there, on any of them.
+_LAST_LOOK: Final = 0.01
+_DELIVERED: Final = {status: Delivered(status) for status in range(200, 300)}
+
+
+ExchangeEnding = tuple[Delivered | Refused | Unreachable, RecordedResponse | None]
+"""How one exchange ended, and as much of the answer as came."""
+
+
+class HttpConnection(asyncio.BufferedProtocol):
+    """A connection that carries one exchange at a time.
+
+    The buffer may be shared by all connections of one event loop: what comes is read into it and
+    taken out of it within one step of the loop.
+    """
+
+    def __init__(
+        self,
+        peer: Peer,
+        *,
+        buffer: memoryview,
+        stopwatch: Callable[[], float],
+        on_lost: Callable[["HttpConnection"], None],
+    ) -> None:
+        self.peer = peer
+        self.transport: asyncio.Transport
+        self.local_address: str | None = None
+        """The address that it leaves from, once it is connected."""
+        self.is_reusable = False
+        """Whether another exchange may follow; False while one is under way."""
+        self.broken: Unreachable | None = None
+        """Why nothing can be sent any more."""
+        self.first_byte: float | None = None
+        """When the last exchange's answer began, by the stopwatch."""
+        self._buffer = buffer
+        self._stopwatch = stopwatch
+        self._on_lost = on_lost
+        self._loop = asyncio.get_running_loop()
+        self.gone: asyncio.Future[None] = self._loop.create_future()
+        """Done when the connection is over."""
+        self._answer = ResponseParser()
+        self._is_fresh = True
+        self._waiting: asyncio.Future[ExchangeEnding] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = self._read_limit = self._heard = self._until = 0.0
+        self._has_looked_again = False
+        self._poll: select.poll | None = None
+
+    def exchange(
+        self, request: bytes, *, read: float, until: float
+    ) -> asyncio.Future[ExchangeEnding]:
+        """Send the request; return how that ended, once it did.
+
+        `read` bounds each wait for a part of the answer, in seconds; `until`, on the loop's
+        clock, bounds them all. Who stops waiting for the answer has to `abort`.
+        """
+        self._waiting = waiting = self._loop.create_future()
+        self.first_byte = None
+        if self.broken is not None:
+            self._settle((self.broken, None))
+            return waiting
+        self.is_reusable = False
+        self._heard = now = self._loop.time()
+        self._read_limit, self._until = read, until
+        self._has_looked_again = False
+        due = now + read
+        self._see_to_it_that_it_ends(due if due < until else until)
+        self.transport.write(request)
+        return waiting
+
+    def is_quiet(self) -> bool:
+        """Whether nothing has come over an idle connection that the event loop has not read yet.
+
+        What comes unasked is an end, or nothing to be trusted: no request may follow. Only the
+        system knows of it in time: one step of the loop may end an exchange and begin the next.
+        """
+        return self._poll is None or not self._poll.poll(0)
+
+    def close(self) -> None:
+        """Close politely; for a connection without an exchange under way."""
+        self.is_reusable = False
+        self._disarm()
+        self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.is_reusable = False
+        self._waiting = None
+        self._disarm()
+        self.transport.abort()
+
+    # The event loop calls what follows.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, or go on over this transport from now on, where TLS has been put on top."""
+        self.transport = cast("asyncio.Transport", transport)
+        sockname: tuple[str, int] | None = transport.get_extra_info("sockname")
+        self.local_address = sockname[0] if sockname else None
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            self._poll = select.poll()
+            self._poll.register(sock.fileno(), select.POLLIN)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (the loop's signature)
+        """Return where the next bytes go."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take in bytes that came."""
+        if self._waiting is None:
+            self._break(Failure.PROTOCOL, "the receiver sent something without being asked")
+            return
+        self._heard = self._loop.time()
+        if self.first_byte is None:
+            self.first_byte = self._stopwatch()
+        answer = self._answer
+        answer.feed(self._buffer[:nbytes])
+        if answer.fault is not None:
+            self._break(Failure.PROTOCOL, answer.fault)
+        elif answer.is_complete or answer.is_cut:
+            self._settle_answer()
+
+    def eof_received(self) -> None:
+        """Note that the receiver sends no more: whatever it still reads, it can't answer."""
+        self._end(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the connection is gone."""
+        self._end(exc)
+        if not self.gone.done():
+            self.gone.set_result(None)
+
+    def _end(self, error: Exception | None) -> None:
+        if error is None and self._waiting is not None:
+            self._answer.end()
+            if self._answer.is_complete:
+                self._settle_answer()
+                return
+        self._break(*self._closed_early(error))
+
+    def _closed_early(self, error: Exception | None) -> tuple[Failure, str]:
+        because = f" ({error_text(error)})" if isinstance(error, OSError) else ""
+        if self._answer.has_begun:
+            when = "in the middle of its answer"
+            return Failure.CLOSED, f"the receiver closed the connection {when}{because}"
+        if self._is_fresh and isinstance(error, ssl.SSLError):
+            # In TLS 1.3 we hear only now what the receiver thinks of our own certificate.
+            return Failure.TLS, f"the receiver refused the TLS connection{because}"
+        if self._is_fresh:
+            return Failure.CLOSED, f"the receiver closed the connection without answering{because}"
+        return (
+            Failure.STALE,
+            f"the receiver had closed the kept-alive connection before it answered{because}",
+        )
+
+    def _see_to_it_that_it_ends(self, by: float) -> None:
+        # An alarm that goes off too early is set again then, which is rare; setting one for each
+        # request would cost more than the rest of this file.
+        if self._alarm is not None:
+            if self._alarm_at <= by:
+                return
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(by, self._look_at_the_time)
+        self._alarm_at = by
+
+    def _look_at_the_time(self) -> None:
+        self._alarm = None
+        if self._waiting is None:
+            return
+        now = self._loop.time()
+        due = self._heard + self._read_limit
+        if now - min(due, self._until) > _HELD_UP and not self._has_looked_again:
+            # Timers may go off before the loop reads what came while the process was held up.
+            self._has_looked_again = True
+            self._see_to_it_that_it_ends(now + _LAST_LOOK)
+        elif now >= self._until:
+            self._break(Failure.TOTAL_TIMEOUT, "the answer was not complete when time was up")
+        elif now >= due:
+            what = "part of the answer" if self._answer.has_begun else "answer"
+            self._break(Failure.READ_TIMEOUT, f"no {what} came for {self._read_limit:g} s")
+        else:
+            self._see_to_it_that_it_ends(min(due, self._until))
+
+    def _settle_answer(self) -> None:
+        response = self._answer.response()
+        # A receiver may answer before it has read the request; what it awaits then is its rest.
+        is_all_sent = self.transport.get_write_buffer_size() == 0
+        self.is_reusable = self._answer.keeps_alive and is_all_sent
+        self._settle((_outcome_of(response), response))
+        if self.is_reusable:
+            self._is_fresh = False
+            self._answer.start_over()
+        else:
+            self.abort()
+
+    def _break(self, failure: Failure, why: str) -> None:
+        self.broken = self.broken or Unreachable(failure, why)
+        self._on_lost(self)
+        self._settle((self.broken, self._answer.so_far()))
+        self.abort()
+
+    def _settle(self, ending: ExchangeEnding) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(ending)
+
+    def _disarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+
+def _outcome_of(response: RecordedResponse) -> Delivered | Refused:
+    status = response.status
+    if status in _DELIVERED:
+        return _DELIVERED[status]
+    location = _header(response, "location") if 300 <= status <= 399 else None
+    retry_after = _header(response, "retry-after") if status in (429, 503) else None
+    return answered(
+        status,
+        location=location and location[:_MAX_LOCATION],
+        retry_after=retry_after and retry_after[:_MAX_RETRY_AFTER],
+    )
+
+
+def _header(response: RecordedResponse, wanted: str) -> str | None:
+    values = (value for name, value in response.headers if name.lower() == wanted)
+    return next(values, None)

@@ -1,0 +1,212 @@
+"""One attempt over HTTP: every ending is an Outcome.
+
+Laws of this file. A call of `send` puts at most one request on the wire, byte for byte as it was
+rendered; one that had to wait for a connection is rendered anew, since what signs it has to be good
+at the moment at which it leaves. It connects to an address that the guard looked at, at this
+attempt, and to no other; a connection that was kept is used only where the guard would let a new
+one pass. Certificates are always verified. Redirects are not followed.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from itertools import count
+from typing import Final
+
+from ringback.core.addresses import ANYWHERE
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.connection import Limits
+from ringback.core.egress import Direct, Egress, Egresses
+from ringback.core.guard import Guard
+from ringback.core.http_exchange import Exchange, OutgoingRequest, Timings
+from ringback.core.outcome import SHORTAGES, Failure, Unreachable
+from ringback.http_client.connect_timing import ConnectTiming
+from ringback.http_client.connection_pool import ConnectionPool, KeepAliveLimits
+from ringback.http_client.connector import Connector
+from ringback.http_client.dialer import Dialer
+from ringback.http_client.egress_route import EgressRoute, Peer, route_of
+from ringback.http_client.http_connection import HttpConnection
+from ringback.http_client.network_backend import NetworkBackend, SystemNetwork
+from ringback.http_client.resolver import Resolver
+from ringback.http_client.system_resolver import Resolve, SystemResolver
+from ringback.runtime.fair_semaphore import FairSemaphore
+
+_GUARD: Final = Guard()
+_EGRESSES: Final = Egresses()
+_KEEP_ALIVE: Final = KeepAliveLimits()
+# One for all connections of a sender: an event loop fills it and has it emptied in one step, and a
+# plain Protocol would be handed fresh memory for every read.
+_BUFFER: Final = 64 * 1024
+
+
+class HttpSender:
+    """Sends finished requests over HTTP/1.1 and TLS, keeping connections open in between.
+
+    The stopwatch says how long an exchange took: seconds, finer than the loop's own clock; all
+    limits are kept by the loop's. Without a `network` and a `resolve` of their own, they are this
+    machine's. Names are remembered for `remember_names` seconds, and looked up for `name_limit`
+    seconds at most, `names_at_once` of them at the same time, shared out among the accounts that
+    requests are sent for. No more than `most_open` connections
+    are open at once, in use or kept; the default leaves others some of the 1024 files that a
+    process may usually open.
+    """
+
+    def __init__(
+        self,
+        *,
+        stopwatch: Callable[[], float],
+        guard: Guard = _GUARD,
+        egresses: Egresses = _EGRESSES,
+        network: NetworkBackend | None = None,
+        resolve: Resolve | None = None,
+        remember_names: float = 5.0,
+        name_limit: float = 5.0,
+        names_at_once: int = 128,
+        keep_alive: KeepAliveLimits = _KEEP_ALIVE,
+        most_open: int = 900,
+    ) -> None:
+        self._stopwatch = stopwatch
+        self._guard = guard
+        self._egresses = egresses
+        self._turns = defaultdict[Direct, "count[int]"](count)
+        self._buffer = memoryview(bytearray(_BUFFER))
+        self._pool = ConnectionPool(keep_alive)
+        # One account may hold all places: whoever sends for it bounds what it has under way, and a
+        # kept connection serves others than the account that it was opened for.
+        self._places = FairSemaphore(most_open, shared=False)
+        network = network or SystemNetwork()
+        resolve = resolve or SystemResolver()
+        still_asking = resolve.under_way if isinstance(resolve, SystemResolver) else None
+        self._resolver, self._proxies = (
+            Resolver(
+                guard=of_theirs,
+                resolve=resolve,
+                still_asking=still_asking,
+                remember=remember_names,
+                limit=name_limit,
+                at_once=names_at_once,
+            )
+            for of_theirs in (guard, Guard(ANYWHERE))
+        )
+        self._connector = Connector(
+            network=network,
+            resolver=self._resolver,
+            dialer=Dialer(
+                network=network,
+                proxies=self._proxies,
+                new_connection=self._new_connection,
+                buffer=self._buffer,
+            ),
+            pool=self._pool,
+            places=self._places,
+        )
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open, in use or kept, or about to be."""
+        return self._places.taken
+
+    async def send(
+        self,
+        request: OutgoingRequest,
+        *,
+        limits: Limits,
+        turn: int = 0,
+        fresh: bool = False,
+        anew: Callable[[], OutgoingRequest] | None = None,
+    ) -> Exchange:
+        """Send it once and return how that ended; never raises for what the receiver does.
+
+        `turn` counts the attempts of the same round before this one: it chooses among the ways
+        out that the URL names. A `fresh` one leaves by a new connection. After waiting for a
+        connection, what leaves is what `anew` makes: the same for the same URL, signed by the
+        secrets of that moment.
+        """
+        began = self._stopwatch()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if refused := self._refusal(request.url, limits):
+            return self._unsent(refused, began)
+        route, timing, connection = self._route(request, turn), None, None
+        if not fresh:
+            connection = self._pool.take(route, self._resolver.remembered(route.host, now))
+        if connection is None:
+            timing = ConnectTiming(self._stopwatch)
+            connection = await self._connector.open(
+                route, limits=limits, timing=timing, fresh=fresh
+            )
+            if isinstance(connection, Unreachable):
+                if connection.failure in SHORTAGES:
+                    self._pool.clear()
+                return self._unsent(connection, began, route, timing)
+        waited = 0.0 if timing is None else timing.waited
+        left = self._stopwatch()
+        try:
+            if timing is not None and anew is not None:
+                request = anew()
+            # From here to the writing nothing is waited for.
+            outcome, response = await connection.exchange(
+                request.to_bytes(), read=limits.read, until=now + waited + limits.total
+            )
+        except BaseException:
+            connection.abort()
+            raise
+        self._keep(connection, loop.time())
+        timings = self._timings(began, left, connection.first_byte, timing)
+        return Exchange(
+            outcome, timings, response, connection.local_address, route.proxy_shown, waited
+        )
+
+    async def close(self) -> None:
+        """Close idle connections; for when nothing is being sent any more."""
+        await self._resolver.close()
+        await self._proxies.close()
+        await self._pool.close()
+
+    def _refusal(self, url: CallbackUrl, limits: Limits) -> Unreachable | None:
+        if limits.total <= 0:
+            return Unreachable(Failure.TOTAL_TIMEOUT, "no time was left for this attempt")
+        why = self._guard.refusal_of(url)
+        return None if why is None else Unreachable(Failure.GUARD, why)
+
+    def _route(self, request: OutgoingRequest, turn: int) -> EgressRoute:
+        egress = self._egresses.choose(request.source, request.url.connection, turn=turn)
+        return route_of(request.url, egress, self._turn_of(egress), request.account_sid)
+
+    def _turn_of(self, egress: Egress) -> int:
+        if isinstance(egress, Direct) and egress.local_addresses:
+            return next(self._turns[egress])
+        return 0
+
+    def _unsent(
+        self,
+        why: Unreachable,
+        began: float,
+        route: EgressRoute | None = None,
+        timing: ConnectTiming | None = None,
+    ) -> Exchange:
+        proxy = None if route is None else route.proxy_shown
+        waited = 0.0 if timing is None else timing.waited
+        return Exchange(why, self._timings(began, began, None, timing), proxy=proxy, waited=waited)
+
+    def _timings(
+        self, began: float, left: float, first_byte: float | None, timing: ConnectTiming | None
+    ) -> Timings:
+        total = (self._stopwatch() - began) * 1000
+        waited = None if first_byte is None else (first_byte - left) * 1000
+        if timing is None:
+            return Timings(total, None, None, None, waited)
+        return timing.timings(total=total - timing.held_up * 1000, first_byte=waited)
+
+    def _keep(self, connection: HttpConnection, now: float) -> None:
+        if not connection.is_reusable:
+            return
+        if self._places.are_waited_for:
+            connection.abort()
+        else:
+            self._pool.keep(connection, now)
+
+    def _new_connection(self, peer: Peer) -> HttpConnection:
+        return HttpConnection(
+            peer, buffer=self._buffer, stopwatch=self._stopwatch, on_lost=self._pool.lost
+        )

@@ -1,0 +1,103 @@
+"""What is said to an HTTP proxy before a connection through it is ours: one CONNECT, one answer.
+
+The proxy is asked for an address that we looked up and that the guard let pass, never for a name:
+otherwise the proxy's own look-up would decide where a callback goes. TLS, with its certificate and
+its name, is for the host all the same.
+"""
+
+import asyncio
+import re
+from http import HTTPStatus
+from typing import Final, cast
+
+from ringback.core.egress import Proxy
+from ringback.core.outcome import Failure, Unreachable
+from ringback.runtime.os_errors import error_text
+
+_MAX_HEAD: Final = 16 * 1024
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [^\r\n]*)?\r?\n")
+_END_OF_HEAD: Final = re.compile(rb"\r?\n\r?\n")
+_REASONS: Final = {status.value: f" {status.phrase}" for status in HTTPStatus}
+
+
+class ProxyTunnel(asyncio.BufferedProtocol):
+    """A connection to a proxy, on its way to be one to a receiver."""
+
+    def __init__(self, proxy: Proxy, *, buffer: memoryview) -> None:
+        self.transport: asyncio.Transport
+        self._proxy = proxy
+        self._buffer = buffer
+        self._head = b""
+        self._answer: asyncio.Future[Unreachable | None]
+        self._answer = asyncio.get_running_loop().create_future()
+
+    async def open(self, address: str, port: int) -> Unreachable | None:
+        """Ask for a connection to this address; return why there is none, or None for success.
+
+        With success the transport is the receiver's: hand it to another protocol without awaiting
+        anything in between.
+        """
+        target = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
+        if self._proxy.authorization is not None:
+            lines.append(f"Proxy-Authorization: {self._proxy.authorization}")
+        self.transport.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        verdict = await self._answer
+        return self._silence() if verdict is None and self.transport.is_closing() else verdict
+
+    # The event loop calls what follows.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin: the proxy is there."""
+        self.transport = cast("asyncio.Transport", transport)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (the loop's signature)
+        """Return where the next bytes go."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take in a part of the proxy's answer."""
+        self._head += self._buffer[:nbytes]
+        end = _END_OF_HEAD.search(self._head)
+        if end is not None:
+            self._conclude(self._verdict(more=self._head[end.end() :]))
+        elif len(self._head) > _MAX_HEAD:
+            self._conclude(self._garbage("its head is too long"))
+
+    def eof_received(self) -> None:
+        """Note that the proxy says no more."""
+        self.connection_lost(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the proxy is gone."""
+        self._conclude(self._silence(f" ({error_text(exc)})" if isinstance(exc, OSError) else ""))
+
+    def _verdict(self, *, more: bytes) -> Unreachable | None:
+        line = _STATUS_LINE.match(self._head)
+        if line is None:
+            return self._garbage("it is not HTTP/1.1")
+        status = int(line[1])
+        if not 200 <= status <= 299:
+            words = f"{status}{_REASONS.get(status, '')}"
+            why = f"the proxy {self._proxy.shown} refused the connection: it answered {words}"
+            return Unreachable(Failure.PROXY_REFUSED, why)
+        if more:
+            # Whoever it is from, it answers nothing that we have said.
+            return self._garbage("more came than was asked for")
+        return None
+
+    def _silence(self, because: str = "") -> Unreachable:
+        why = f"the proxy {self._proxy.shown} closed the connection without an answer{because}"
+        return Unreachable(Failure.PROXY, why)
+
+    def _garbage(self, what: str) -> Unreachable:
+        why = f"the answer of the proxy {self._proxy.shown} can't be used: {what}"
+        return Unreachable(Failure.PROXY, why)
+
+    def _conclude(self, verdict: Unreachable | None) -> None:
+        # The first verdict stands, but what comes after a success and before the connection is
+        # handed on would be lost: then there is none.
+        if not self._answer.done():
+            self._answer.set_result(verdict)
+        elif not self._answer.cancelled():
+            self.transport.abort()

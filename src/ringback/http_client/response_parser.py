@@ -1,0 +1,138 @@
+"""Puts an HTTP/1.1 answer together from its parts; no more of it is held than the limits below."""
+
+from typing import Final
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from ringback.core.http_exchange import RecordedResponse
+
+MAX_HEAD: Final = 64 * 1024
+MAX_BODY: Final = 64 * 1024
+# Chunk sizes, chunk extensions and trailers may be far longer than the body that they frame.
+_MAX_READ: Final = 16 * MAX_BODY
+_TOO_MANY_HEADERS: Final = f"the receiver's answer has headers of more than {MAX_HEAD} bytes"
+
+
+class ResponseParser:
+    """Puts answers together from their parts, one after the other."""
+
+    def __init__(self) -> None:
+        self._parser = HttpResponseParser(self)
+        # RFC 9112 (2.2) lets a recipient take a bare LF, and receivers made by hand send it.
+        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._room = MAX_BODY
+        self._status = 0
+        self._has_head = False
+        self._bytes_read = 0
+        self.fault: str | None = None
+        """Why this can't become an answer; nothing more can be fed then."""
+        self.is_complete = False
+        self.is_cut = False
+        """Whether the answer has more of a body than is read."""
+        self.keeps_alive = False
+        """Whether the receiver awaits another request after this complete answer."""
+
+    def start_over(self) -> None:
+        """Get ready for the next answer; the one before has to be complete."""
+        self._headers = []
+        self._body = []
+        self._room = MAX_BODY
+        self._has_head = False
+        self._bytes_read = 0
+        self.is_complete = self.is_cut = self.keeps_alive = False
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any byte came."""
+        return self._bytes_read > 0
+
+    def feed(self, part: memoryview) -> None:
+        """Take in the next part."""
+        self._bytes_read += len(part)
+        try:
+            self._parser.feed_data(part)
+        except HttpParserUpgrade:
+            self._stumble("the receiver wants to switch protocols, which was not asked for")
+        except HttpParserError as error:
+            self._stumble(f"the receiver's answer is not HTTP/1.1: {error}")
+        if not self._has_head and self._bytes_read > MAX_HEAD:
+            self._stumble(_TOO_MANY_HEADERS)
+        elif not self.is_complete and self._bytes_read > _MAX_READ:
+            self.is_cut = True
+
+    def end(self) -> None:
+        """Note that nothing more comes, which completes an answer that states no length."""
+        if self._has_head and not any(_states_length(*header) for header in self._headers):
+            self.is_complete = True
+
+    def response(self) -> RecordedResponse:
+        """Return the answer, once its head is there."""
+        headers = tuple(
+            [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._headers]
+        )
+        is_cut = self.is_cut or not self.is_complete
+        return RecordedResponse(self._status, headers, b"".join(self._body), is_cut)
+
+    def so_far(self) -> RecordedResponse | None:
+        """Return as much of the answer as came, or None where not all of its head did."""
+        return self.response() if self._has_head else None
+
+    # The parser calls what follows.
+
+    def on_message_begin(self) -> None:
+        """Stop the parser where a second answer follows the one that was asked for."""
+        if self.is_complete:
+            raise HttpParserError("there is more than one answer")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; trailers come after the head and are dropped."""
+        if not self._has_head:
+            self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Close the head."""
+        self._has_head = True
+        self._status = self._parser.get_status_code()
+        if self._bytes_read > MAX_HEAD and _size_of(self._headers) > MAX_HEAD:
+            self._stumble(_TOO_MANY_HEADERS)
+
+    def on_body(self, part: bytes) -> None:
+        """Keep what there is room for."""
+        self._body.append(part[: self._room])
+        self.is_cut = self.is_cut or len(part) > self._room
+        self._room = max(0, self._room - len(part))
+
+    def on_message_complete(self) -> None:
+        """Close the answer; an interim one is dropped, the real one is still to come."""
+        if 100 <= self._status <= 199:
+            self._headers = []
+            self._has_head = False
+            return
+        self.is_complete = True
+        self.keeps_alive = (
+            self._parser.should_keep_alive()
+            and self._parser.get_http_version() == "1.1"
+            and not self.is_cut
+        )
+
+    def _stumble(self, why: str) -> None:
+        # What follows a complete answer does not spoil it, but no request may follow in turn.
+        self.keeps_alive = False
+        if not self.is_complete:
+            self.fault = self.fault or why
+
+
+def _states_length(name: bytes, value: bytes) -> bool:
+    match name.lower():
+        case b"content-length":
+            return True
+        case b"transfer-encoding":
+            return value.rstrip().lower().endswith(b"chunked")
+        case _:
+            return False
+
+
+def _size_of(headers: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) + len(b": \r\n") for name, value in headers)

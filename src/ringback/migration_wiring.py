@@ -1,0 +1,227 @@
+"""Puts a migration together: opens where the URLs are, and has the probe decide who may move.
+
+What `wiring` is to the server, this is to `ringback migrate`.
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from ringback.core.account import Account
+from ringback.core.addresses import Network
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.connection import Limits
+from ringback.core.errors import Unusable
+from ringback.core.guard import Guard
+from ringback.core.infrastructure import Sources
+from ringback.core.policy.source_policy import SourceName
+from ringback.data_folder import DATA_FILE, open_beside
+from ringback.dev_environment.clock_file import ClockFile
+from ringback.engine.system import SystemChance, SystemClock, stopwatch
+from ringback.engine.virtual_clock import VirtualClock
+from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.tls import ClientTls
+from ringback.migration.applying import Gate
+from ringback.migration.record import Deliveries, Entry, Record
+from ringback.migration.records.api import ApiRecord, base_url
+from ringback.migration.records.files import FilesRecord
+from ringback.migration.records.store import StoreRecord
+from ringback.operations.accounts import fetch_account
+from ringback.ports import Clock, Store, Transport
+from ringback.probe.gate import gate as probe
+from ringback.probe.payloads import PROBE_ACCOUNT_SID
+from ringback.probe.requests import account_of
+from ringback.settings import ENVIRONMENT, SEAL_KEY
+
+_LIMITS: Final = Limits(connect=5.0, read=15.0, total=15.0)
+
+UrlSourceSpec = Mapping[str, Any]
+"""Where the URLs are, as plans keep it."""
+
+
+# ---- where the URLs are --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class UrlSourceCredentials:
+    """What opens the place where URLs are; plans don't have it."""
+
+    auth_token: str | None = field(repr=False)
+    seal_key_file: Path | None
+    server: str | None
+    """Where the Auth Token may be sent to; None for Twilio's hosts."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedUrlSource:
+    """Where the URLs are, open to be worked on."""
+
+    record: Record
+    clock: Clock
+    deliveries: Deliveries | None
+    """None where the record doesn't know how callbacks go."""
+
+
+@asynccontextmanager
+async def open_url_source(
+    spec: UrlSourceSpec, credentials: UrlSourceCredentials
+) -> AsyncGenerator[OpenedUrlSource]:
+    """Open where the URLs are, and close it in the end.
+
+    Raises Unusable where it can't be used, or is of no known kind.
+    """
+    match spec:
+        case {"kind": "store", "data": str(data), "account": account}:
+            async with _store(Path(data), account, credentials) as store:
+                yield store
+        case {"kind": "api", "account": str(account), "server": None | str() as server}:
+            yield _api(account, server, credentials)
+        case {"kind": "csv", "root": str(root), "paths": [str(path)]}:
+            yield _files(FilesRecord.of_table(Path(root), path))
+        case {"kind": "files", "root": str(root), "paths": [*paths]}:
+            yield _files(FilesRecord.of_code(Path(root), list(map(str, paths))))
+        case _:
+            raise Unusable("the plan names no record that is known here; make a new plan")
+
+
+@asynccontextmanager
+async def _store(
+    data: Path, account: str | None, credentials: UrlSourceCredentials
+) -> AsyncGenerator[OpenedUrlSource]:
+    if not (data / DATA_FILE).exists():
+        raise Unusable(f"there is no data in {data}; --data names the folder of a Ringback")
+    seal_key = ENVIRONMENT.get(SEAL_KEY.variable) or None
+    store = open_beside(data, seal_key=seal_key, seal_key_file=credentials.seal_key_file)
+    try:
+        clock = VirtualClock(SystemClock(), ahead=ClockFile(data).read())
+        owner = await _account_sid(store, account) if account else None
+        record = StoreRecord(store, folder=str(data), clock=clock, account_sid=owner)
+        yield OpenedUrlSource(record, clock, record)
+    finally:
+        await store.close()
+
+
+async def _account_sid(store: Store, sid_or_kore_id: str) -> str:
+    return (await store.read(lambda tx: fetch_account(tx, sid_or_kore_id))).sid
+
+
+def _api(
+    account_sid: str, server: str | None, credentials: UrlSourceCredentials
+) -> OpenedUrlSource:
+    if credentials.auth_token is None:
+        raise Unusable(
+            f"to ask the API for account {account_sid}, give its Auth Token: RINGBACK_AUTH_TOKEN,"
+            " or --auth-token"
+        )
+    _refuse_another(server, credentials.server)
+    record = ApiRecord.open(
+        account_sid=account_sid, auth_token=credentials.auth_token, server=server
+    )
+    return OpenedUrlSource(record, SystemClock(), record.deliveries)
+
+
+def _refuse_another(server: str | None, given: str | None) -> None:
+    """Refuse a server that nobody but the plan names: the Auth Token would be sent there."""
+    of_plan, named = (url and base_url(url) for url in (server, given))
+    if of_plan != named:
+        planned = of_plan or "Twilio's API"
+        said = "is not given" if named is None else f"is {named}"
+        right = "give neither" if of_plan is None else f"give --server {of_plan}"
+        raise Unusable(
+            f"the plan is of {planned}, and --server or RINGBACK_SERVER {said}: nobody was asked,"
+            f" and nobody was sent the Auth Token. Where the plan is right, {right}; else make a"
+            " new one"
+        )
+
+
+def _files(record: FilesRecord) -> OpenedUrlSource:
+    return OpenedUrlSource(record, SystemClock(), None)
+
+
+# ---- who may move: receivers that a quick probe finds ready --------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeOptions:
+    """How receivers are probed before they move."""
+
+    no_probe: bool
+    kore_secret: str | None = field(repr=False)
+    allow: tuple[Network, ...]
+    extra_ca_file: Path | None
+    sources: Sources
+    """As which there can be probed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ProbeGate:
+    """Answers `Gate`."""
+
+    found: OpenedUrlSource
+    to: SourceName
+    how: ProbeOptions
+    auth_token: str | None = field(repr=False)
+    transport: Transport
+
+    async def check(self, entry: Entry) -> str | None:
+        """Send the receiver a genuine callback of the other source, and forgeries."""
+        account = await self._account(entry.place.account_sid)
+        if account is None:
+            return f"account {entry.place.account_sid} is not there any more"
+        return await probe(
+            CallbackUrl.parse(entry.url, sources=None),
+            method=entry.method,
+            source=self.to,
+            account=account,
+            transport=self.transport,
+            limits=_LIMITS,
+            chance=SystemChance(),
+            now=self.found.clock.now(),
+            sources=self.how.sources,
+        )
+
+    async def _account(self, sid: str | None) -> Account | None:
+        """Return whose secrets sign towards the receivers of an account."""
+        if isinstance(self.found.record, StoreRecord):
+            return await self.found.record.account(sid or "")
+        return account_of(
+            sid or PROBE_ACCOUNT_SID,
+            auth_token=self.auth_token,
+            kore_secret=self.how.kore_secret,
+            at=self.found.clock.now(),
+        )
+
+
+@asynccontextmanager
+async def readiness_gate(
+    found: OpenedUrlSource, to: SourceName, how: ProbeOptions, auth_token: str | None
+) -> AsyncGenerator[Gate | None]:
+    """Return what asks receivers whether they are ready; None where that isn't wanted.
+
+    The source is one of `how`, and `missing_secret` has found none.
+    """
+    if how.no_probe:
+        yield None
+        return
+    # Who has configured these URLs is often not who runs this: without --allow nobody has requests
+    # sent into the operator's own network.
+    tls = ClientTls(ca_files=() if how.extra_ca_file is None else (how.extra_ca_file,))
+    sender = HttpSender(stopwatch=stopwatch, guard=Guard(how.allow), network=SystemNetwork(tls))
+    try:
+        yield _ProbeGate(found, to, how, auth_token, sender)
+    finally:
+        await sender.close()
+
+
+def missing_secret(
+    found: OpenedUrlSource, to: SourceName, how: ProbeOptions, auth_token: str | None
+) -> str | None:
+    """Return the secret that the probe of a source needs and lacks, by its name; else None."""
+    if isinstance(found.record, StoreRecord):
+        return None
+    if how.sources[to].signature.is_by_auth_token:
+        return None if auth_token else "auth_token"
+    return None if how.kore_secret else "kore_secret"

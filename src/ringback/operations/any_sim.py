@@ -1,0 +1,128 @@
+"""SIMs of whichever product, for what is done with both: playing devices, reading their inboxes."""
+
+from datetime import datetime
+from typing import Final, NamedTuple, TypeVar, assert_never
+
+from ringback.core.errors import Invalid, NotFound
+from ringback.core.message import Direction, MessageStatus
+from ringback.core.supersim.command import SmsCommand
+from ringback.core.supersim.sim import Sim
+from ringback.core.wireless.command import Command
+from ringback.core.wireless.sim import WirelessSim
+from ringback.operations.moment import Moment
+from ringback.operations.supersim import devices as supersim
+from ringback.operations.wireless import devices as wireless
+from ringback.ports import Records, Transaction, Window
+
+EitherSim = Sim | WirelessSim
+M = TypeVar("M", SmsCommand, Command)
+
+MOST: Final = 100
+_EXAMINED: Final = 10_000
+"""Among how many of a SIM's newest messages those to its device are looked for."""
+_CAME: Final = (MessageStatus.SENT, MessageStatus.DELIVERED)
+
+
+def transfer_data(
+    tx: Transaction, sim: EitherSim, *, upload: int, download: int, moment: Moment
+) -> None:
+    """Have the device of a SIM use data, at once; raises Invalid where it can't use so much."""
+    match sim:
+        case Sim():
+            supersim.transfer_data(tx, sim, upload=upload, download=download, moment=moment)
+        case WirelessSim():
+            wireless.transfer_data(tx, sim, upload=upload, download=download, moment=moment)
+        case _:
+            assert_never(sim)
+
+
+def find_any_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> EitherSim | None:
+    """Return the account's SIM with this SID or unique name, or None.
+
+    Raises Invalid for a name that a SIM of each product has.
+    """
+    supersim = tx.supersim.sims.find(account_sid, sid_or_name)
+    wireless = tx.wireless.sims.find(account_sid, sid_or_name)
+    if supersim is not None and wireless is not None:
+        raise Invalid(
+            f"{sid_or_name!r} is the unique name of {supersim.sid} and of {wireless.sid}; name the"
+            " SIM by its SID",
+            code=83600,
+        )
+    return supersim or wireless
+
+
+def fetch_any_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> EitherSim:
+    """Return the SIM that `find_any_sim` does; raises NotFound where there is none."""
+    sim = find_any_sim(tx, account_sid, sid_or_name)
+    if sim is None:
+        raise NotFound(f"there is no SIM with the SID or unique name {sid_or_name!r}")
+    return sim
+
+
+def supersim_of(tx: Transaction, account_sid: str, sid_or_name: str) -> Sim:
+    """Return a Super SIM; raises NotFound, and Invalid for a SIM of the other product."""
+    sim = tx.supersim.sims.find(account_sid, sid_or_name)
+    if sim is None:
+        other = fetch_any_sim(tx, account_sid, sid_or_name)
+        raise Invalid(
+            f"SIM {other.sid} is of Programmable Wireless, whose devices send Commands, no SMS and"
+            " no IP Commands",
+            code=83600,
+        )
+    return sim
+
+
+def wireless_of(tx: Transaction, account_sid: str, sid_or_name: str) -> WirelessSim:
+    """Return a Programmable Wireless SIM; raises NotFound, and Invalid for one of Super SIM."""
+    sim = tx.wireless.sims.find(account_sid, sid_or_name)
+    if sim is None:
+        other = fetch_any_sim(tx, account_sid, sid_or_name)
+        raise Invalid(
+            f"SIM {other.sid} is a Super SIM, whose devices send SMS and IP Commands, no others",
+            code=83600,
+        )
+    return sim
+
+
+def any_sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> EitherSim:
+    """Return the SIM that a parameter names; raises Invalid (83005), or as `find_any_sim`."""
+    sim = find_any_sim(tx, account_sid, sid_or_name)
+    if sim is None:
+        raise Invalid(
+            f"Sim={sid_or_name!r}: there is no SIM with this SID or unique name", code=83005
+        )
+    return sim
+
+
+class Arrival(NamedTuple):
+    """A message that came to a device."""
+
+    sid: str
+    date: datetime
+    """When it was sent off, or last heard of."""
+    message: bytes
+    """A text in UTF-8."""
+
+
+def arrivals_at(tx: Transaction, sim: EitherSim) -> list[Arrival]:
+    """Return the newest messages that came to a SIM's device, the newest first."""
+    match sim:
+        case Sim():
+            return [
+                Arrival(one.sid, one.date_updated, one.payload.encode())
+                for one in _newest(tx.supersim.sms_commands, sim)
+            ]
+        case WirelessSim():
+            return [
+                Arrival(one.sid, one.date_updated, one.message)
+                for one in _newest(tx.wireless.commands, sim)
+            ]
+        case _:
+            assert_never(sim)
+
+
+def _newest(messages: Records[M], sim: EitherSim) -> list[M]:
+    which = {"sim_sid": sim.sid, "direction": Direction.TO_SIM}
+    newest = messages.page(sim.account_sid, which, Window(MOST, examining=_EXAMINED))
+    return [one for one in newest if one.status in _CAME]

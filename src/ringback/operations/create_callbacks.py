@@ -1,0 +1,73 @@
+"""Callbacks as a service: an operator's own events, kept and sent like all others."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from ringback.core.announcement import ANNOUNCEMENT_BYTES, compose
+from ringback.core.callback import Callback
+from ringback.core.callback_url import CallbackUrl, Method
+from ringback.operations.moment import Moment
+from ringback.ports import Intake, Transaction
+
+
+class NewCallback(NamedTuple):
+    """What somebody wants sent."""
+
+    url: CallbackUrl
+    method: Method
+    body: str
+    """The encoded parameters."""
+    idempotency_key: str | None = None
+    due: datetime | None = None
+    """When to send it; None for at once."""
+
+
+def prepare_callback(new: NewCallback, account_sid: str, moment: Moment) -> Callback:
+    """Return the callback that this wants sent; nobody keeps it yet."""
+    return compose(
+        new.body,
+        account_sid=account_sid,
+        to=new.url,
+        method=new.method,
+        policy=moment.policy,
+        sources=moment.sources,
+        chance=moment.chance.bytes(ANNOUNCEMENT_BYTES),
+        now=moment.now,
+        due=new.due,
+        idempotency_key=new.idempotency_key,
+    )
+
+
+def send_callbacks(
+    tx: Transaction, callbacks: Sequence[Callback], intake: Intake
+) -> list[Callback]:
+    """Keep these new callbacks, have them sent, and return their records in the same order.
+
+    One with a key that was seen before, in this list too, is not kept: the first one's record is
+    returned, whatever it told. All are prepared before, so that the transaction is short.
+    """
+    # All keys are looked up before anything is added, so that a store may write all in one go.
+    first_with = _known(tx, callbacks)
+    records = list[Callback]()
+    for callback in callbacks:
+        record = first_with.get(callback.idempotency_key)
+        if record is None:
+            record = callback
+            intake.take(tx, callback)
+            if callback.idempotency_key is not None:
+                first_with[callback.idempotency_key] = callback
+        records.append(record)
+    return records
+
+
+def _known(tx: Transaction, callbacks: Sequence[Callback]) -> dict[str | None, Callback]:
+    """Return the callbacks that were made with these keys, by key; none has the key None."""
+    known = dict[str | None, Callback]()
+    for callback in callbacks:
+        key = callback.idempotency_key
+        if key is not None and key not in known:
+            found = tx.callbacks.with_key(callback.account_sid, key)
+            if found is not None:
+                known[key] = found
+    return known

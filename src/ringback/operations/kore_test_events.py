@@ -1,0 +1,73 @@
+"""Test events: what KORE sends to a URL to try it, and what tries a webhook secret beforehand."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from ringback.core.account import Account
+from ringback.core.announcement import ANNOUNCEMENT_OF_TEST_BYTES, announce_test
+from ringback.core.callback import Callback
+from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.errors import Conflict, NotFound
+from ringback.core.webhook_secret import WebhookSecret
+from ringback.operations.accounts import fetch_account
+from ringback.operations.destinations import Destination
+from ringback.operations.moment import Moment
+from ringback.ports import Transaction
+
+_CONFLICT: Final = 20409
+
+
+def send_test_event(
+    tx: Transaction,
+    account: Account,
+    url: CallbackUrl,
+    method: Method,
+    *,
+    secret_id: str | None = None,
+    moment: Moment,
+) -> Callback:
+    """Have a test event sent, and return its record.
+
+    This webhook secret of the account signs it; None stands for the one that is active. Raises
+    NotFound where the account has no such secret.
+    """
+    if secret_id is not None and account.webhook_secrets.find(secret_id) is None:
+        raise NotFound(f"there is no webhook secret {secret_id!r}")
+    callback = announce_test(
+        account_sid=account.sid,
+        to=url,
+        method=method,
+        secret_id=secret_id,
+        chance=moment.chance.bytes(ANNOUNCEMENT_OF_TEST_BYTES),
+        now=moment.now,
+    )
+    moment.intake.take(tx, callback)
+    return callback
+
+
+def rehearse(
+    tx: Transaction, account_sid: str, destinations: Sequence[Destination], moment: Moment
+) -> tuple[WebhookSecret, list[Callback]]:
+    """Have each destination be sent a test event that the pending secret signs.
+
+    Returns that secret, and the events in the order of their destinations. Raises Conflict where no
+    secret is pending.
+    """
+    account = fetch_account(tx, account_sid)
+    pending = pending_of(account)
+    events = [
+        send_test_event(tx, account, each.url, each.method, secret_id=pending.id, moment=moment)
+        for each in destinations
+    ]
+    return pending, events
+
+
+def pending_of(account: Account) -> WebhookSecret:
+    """Return the pending webhook secret of an account; raises Conflict where there is none."""
+    pending = account.webhook_secrets.pending
+    if pending is None:
+        raise Conflict(
+            "no webhook secret is pending, so there is none to rehearse; create another one first",
+            code=_CONFLICT,
+        )
+    return pending

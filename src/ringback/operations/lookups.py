@@ -1,0 +1,87 @@
+"""Finding records: an account's own by SID or unique name, and whose any record is."""
+
+from collections.abc import Callable, Mapping
+
+from ringback.core.callback import Attempt, Callback
+from ringback.core.errors import Invalid, NotFound
+from ringback.core.sids import Kind
+from ringback.ports import NamedRecords, Records, Transaction
+from ringback.ports.records import N, Owned, R
+
+
+def fetch_named(records: NamedRecords[N], account_sid: str, sid_or_name: str, kind: str) -> N:
+    """Return the account's record with this SID or name; raises NotFound, naming the kind."""
+    record = records.find(account_sid, sid_or_name)
+    if record is None:
+        raise NotFound(f"there is no {kind} with the SID or unique name {sid_or_name!r}")
+    return record
+
+
+def fetch_owned(records: Records[R], account_sid: str, sid: str, kind: str) -> R:
+    """Return the account's record with this SID; raises NotFound, naming the kind."""
+    record = records.get(sid)
+    if record is None or record.account_sid != account_sid:
+        raise NotFound(f"there is no {kind} with the SID {sid!r}")
+    return record
+
+
+def named_in(
+    records: NamedRecords[N], account_sid: str, given: tuple[str, str], kind: str, *, code: int
+) -> N:
+    """Return the account's record that a parameter names, which is given with its value.
+
+    Raises Invalid with this code, naming the kind.
+    """
+    parameter, sid_or_name = given
+    record = records.find(account_sid, sid_or_name)
+    if record is None:
+        raise Invalid(
+            f"{parameter}={sid_or_name!r}: there is no {kind} with this SID or unique name",
+            code=code,
+        )
+    return record
+
+
+def fetch_callback(tx: Transaction, account_sid: str, sid: str) -> Callback:
+    """Return a callback by its SID.
+
+    Raises NotFound where the account has none such.
+    """
+    callback = tx.callbacks.get(account_sid, sid)
+    if callback is None:
+        raise NotFound(f"there is no callback with the SID {sid!r}")
+    return callback
+
+
+def fetch_attempts(tx: Transaction, account_sid: str, sid: str) -> list[Attempt]:
+    """Return all attempts of a callback, in the order in which they were made.
+
+    Raises NotFound where the account has no such callback.
+    """
+    return tx.callbacks.attempts(fetch_callback(tx, account_sid, sid).sid)
+
+
+def owner_of(tx: Transaction, sid: str) -> str | None:
+    """Return the SID of the account that has this record, or None where there is no such record."""
+    get = _by_kind(tx).get(sid[:2])
+    record = None if get is None else get(sid)
+    return None if record is None else record.account_sid
+
+
+def _by_kind(tx: Transaction) -> Mapping[str, Callable[[str], Owned | None]]:
+    supersim, wireless = tx.supersim, tx.wireless
+    return {
+        Kind.CALLBACK: tx.callbacks.find,
+        Kind.NETWORK_ACCESS_PROFILE: supersim.access_profiles.get,
+        Kind.FLEET: supersim.fleets.get,
+        Kind.SIM: supersim.sims.get,
+        Kind.SMS_COMMAND: supersim.sms_commands.get,
+        Kind.IP_COMMAND: supersim.ip_commands.get,
+        Kind.ESIM_PROFILE: supersim.esim_profiles.get,
+        Kind.SETTINGS_UPDATE: supersim.settings_updates.get,
+        Kind.BILLING_PERIOD: supersim.billing_periods.get,
+        Kind.RATE_PLAN: wireless.rate_plans.get,
+        Kind.WIRELESS_SIM: wireless.sims.get,
+        Kind.COMMAND: wireless.commands.get,
+        Kind.DATA_SESSION: wireless.sessions.get,
+    }

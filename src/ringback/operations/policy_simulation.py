@@ -1,0 +1,74 @@
+"""What `ringback policy simulate` finds out, as a record."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from ringback.core.policy.policy_changes import policy_changes, sources_that_end
+from ringback.core.policy.policy_impact import (
+    WEEK,
+    DeliveryCount,
+    UrlForecast,
+    depending_on,
+    forecast_urls,
+    impact_of,
+    source_by_phase,
+)
+from ringback.core.policy.policy_json import change_record
+from ringback.core.policy.source_policy import Policy, SourceSelection
+
+
+def simulation_record(
+    policy: Policy, sent: Sequence[DeliveryCount] | None, *, now: datetime, then: datetime
+) -> dict[str, Any]:
+    """Return what the policy does at a date, and to what was sent in the last week, if known."""
+    record: dict[str, Any] = {
+        "now": now,
+        "phase_now": policy.general_phase(now).name,
+        "at": then,
+        "phase": policy.general_phase(then).name,
+        "borders": [
+            change_record(change, now)
+            for change in policy_changes(policy, after=now)
+            if change.at <= then
+        ],
+        "last_week": None,
+    }
+    if sent is not None:
+        record["last_week"] = _last_week(policy, sent, now=now, then=then)
+    return record
+
+
+def _last_week(
+    policy: Policy, sent: Sequence[DeliveryCount], *, now: datetime, then: datetime
+) -> dict[str, Any]:
+    found = forecast_urls(policy, sent, now=now, then=then)
+    return {
+        "since": now - WEEK,
+        **impact_of(found)._asdict(),
+        "would_move": sum(one.would_move for one in found),
+        "dependents": [
+            {"source": str(source), **impact_of(depending_on(source, found))._asdict()}
+            for source in sources_that_end(policy, at=now)
+        ],
+        "called": [_forecast_record(policy, one) for one in found],
+    }
+
+
+def _forecast_record(policy: Policy, one: UrlForecast) -> dict[str, Any]:
+    return {
+        "account_sid": one.account_sid,
+        "url": one.url,
+        "source_asked": one.asked,
+        "callbacks": one.callbacks,
+        "would_move": one.would_move,
+        "now": _choice_record(one.now),
+        "why_now": one.why.value,
+        "then": _choice_record(one.then),
+        "changes": one.changes,
+        "in_phases": {name: str(source) for name, source in source_by_phase(policy, one).items()},
+    }
+
+
+def _choice_record(choice: SourceSelection) -> dict[str, str]:
+    return {"source": str(choice.source), "reason": choice.reason}

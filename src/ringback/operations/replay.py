@@ -1,0 +1,231 @@
+"""Sending again what did not arrive, and giving up what shall not be sent any more.
+
+A replay sends the same callback: source, token and payload stay, so receivers can tell that they
+had it. A replay from the other source is another callback with a token of its own.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
+
+from ringback.core.announcement import ANNOUNCEMENT_BYTES, repeat
+from ringback.core.callback import Callback, CallbackStatus, discard, replay
+from ringback.core.errors import Conflict
+from ringback.core.infrastructure import other_than
+from ringback.operations.lookups import fetch_callback
+from ringback.operations.moment import Moment
+from ringback.ports import CallbackFilter, Transaction
+
+ANY: Final = frozenset(CallbackStatus)
+ENDED: Final = ANY - {CallbackStatus.SCHEDULED}
+_CONFLICT: Final = 20409
+_EXAMINED: Final = 1000
+"""How many callbacks one transaction looks at: a few milliseconds, in which nobody commits."""
+
+UNDER_WAY: Final = "under_way"
+UNKNOWN: Final = "unknown"
+TEST: Final = "test"
+
+Replay = Callable[[Transaction, Callback], Callback]
+"""Sends a callback again, and returns the record of what is sent."""
+
+
+class OfKoreAlone(Conflict):
+    """A test event was to be sent from the other source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replays:
+    """What came of replaying many callbacks."""
+
+    matched: int = 0
+    skipped: Counter[str] = field(default_factory=Counter[str])
+    """How many were not replayed, by the reason: under way, of another status, unknown, a test."""
+    last: str | None = None
+    """The SID of the last one that was looked at."""
+    has_more: bool = False
+    """Whether others may follow it."""
+
+    @property
+    def replayed(self) -> int:
+        """How many were, or would be, sent again."""
+        return self.matched - self.skipped.total()
+
+    def __add__(self, later: Self) -> Self:
+        """Return both together."""
+        return type(self)(
+            self.matched + later.matched,
+            self.skipped + later.skipped,
+            later.last or self.last,
+            later.has_more,
+        )
+
+
+def only_look(_tx: Transaction, callback: Callback) -> Callback:
+    """Send nothing: the dry run of a replay."""
+    return callback
+
+
+def only_look_at_other(_tx: Transaction, callback: Callback) -> Callback:
+    """Send nothing: the dry run of a replay from the other source."""
+    _refuse_test(callback)
+    return callback
+
+
+def from_same_source(moment: Moment) -> Replay:
+    """Return the replay that makes a callback due again, from its first round on."""
+
+    def send_again(tx: Transaction, callback: Callback) -> Callback:
+        progress = replay(callback.progress, moment.now)
+        moment.intake.change(tx, callback, progress)
+        return callback.having(progress)
+
+    return send_again
+
+
+def from_other_source(moment: Moment) -> Replay:
+    """Return the replay that makes a new callback from the other source, and links the two.
+
+    One that has failed is ended as discarded, so that it is not replayed once more with others.
+    For a test event the replay raises OfKoreAlone.
+    """
+    sources = moment.sources
+
+    def send_again(tx: Transaction, callback: Callback) -> Callback:
+        _refuse_test(callback)
+        source = other_than(callback.source, sources)
+        again = repeat(
+            callback,
+            source=source,
+            chance=moment.chance.bytes(ANNOUNCEMENT_BYTES),
+            now=moment.now,
+            sources=sources,
+        )
+        moment.intake.take(tx, again)
+        if callback.status is CallbackStatus.FAILED:
+            why = f"replayed from {source} as {again.sid}"
+            moment.intake.change(tx, callback, discard(callback.progress, why, moment.now))
+        return again
+
+    return send_again
+
+
+def replay_callback(
+    tx: Transaction,
+    account_sid: str,
+    sid: str,
+    send_again: Replay,
+    *,
+    statuses: frozenset[CallbackStatus],
+) -> Callback:
+    """Send one callback again, and return the record of what is sent.
+
+    Raises NotFound, or Conflict where an attempt is under way, its status is none of these, or the
+    other source has no such thing.
+    """
+    callback = fetch_callback(tx, account_sid, sid)
+    _refuse_under_way(callback)
+    if callback.status not in statuses:
+        raise _conflict(
+            f"{sid} is {callback.status}; the other source can send it once it has ended"
+        )
+    return send_again(tx, callback)
+
+
+def replay_named(
+    tx: Transaction,
+    account_sid: str,
+    sids: Sequence[str],
+    send_again: Replay,
+    *,
+    statuses: frozenset[CallbackStatus],
+) -> Replays:
+    """Send those of these callbacks again that have one of these statuses."""
+    found = [tx.callbacks.get(account_sid, sid) for sid in sids]
+    known = [callback for callback in found if callback is not None]
+    strangers = Counter({UNKNOWN: len(sids) - len(known)})
+    return _replay(tx, known, send_again, statuses=statuses) + Replays(
+        len(sids) - len(known), +strangers
+    )
+
+
+def replay_oldest(
+    tx: Transaction,
+    account_sid: str,
+    which: CallbackFilter,
+    send_again: Replay,
+    *,
+    after: str | None,
+    limit: int,
+) -> Replays:
+    """Send the oldest of these callbacks again that were created after the one with this SID."""
+    oldest = tx.callbacks.oldest(account_sid, which, after=after, limit=limit, examining=_EXAMINED)
+    done = _replay(tx, oldest, send_again, statuses=ANY)
+    has_more = oldest.stopped_at is not None or len(oldest) == limit
+    return replace(done, last=oldest.stopped_at or done.last, has_more=has_more)
+
+
+def discard_callback(
+    tx: Transaction, account_sid: str, sid: str, why: str, moment: Moment
+) -> Callback:
+    """End a callback that shall not be sent any more.
+
+    Raises NotFound, or Conflict where an attempt is under way, or it was delivered or discarded.
+    """
+    callback = fetch_callback(tx, account_sid, sid)
+    _refuse_under_way(callback)
+    if callback.status in (CallbackStatus.DELIVERED, CallbackStatus.DISCARDED):
+        because = f" ({callback.progress.status_reason})" if callback.progress.status_reason else ""
+        raise _conflict(f"{sid} is {callback.status} already{because}; it can't be discarded")
+    progress = discard(callback.progress, why, moment.now)
+    moment.intake.change(tx, callback, progress)
+    return callback.having(progress)
+
+
+def _replay(
+    tx: Transaction,
+    callbacks: Iterable[Callback],
+    send_again: Replay,
+    *,
+    statuses: frozenset[CallbackStatus],
+) -> Replays:
+    matched, skipped, last = 0, Counter[str](), None
+    for callback in callbacks:
+        matched, last = matched + 1, callback.sid
+        if callback.progress.is_under_way:
+            skipped[UNDER_WAY] += 1
+        elif callback.status not in statuses:
+            skipped[callback.status.value] += 1
+        else:
+            skipped.update(_not_of_other(tx, callback, send_again))
+    return Replays(matched, skipped, last)
+
+
+def _not_of_other(tx: Transaction, callback: Callback, send_again: Replay) -> list[str]:
+    """Send it again, and return nothing; or why the other source can't."""
+    try:
+        send_again(tx, callback)
+    except OfKoreAlone:
+        return [TEST]
+    return []
+
+
+def _refuse_test(callback: Callback) -> None:
+    if callback.is_test:
+        raise OfKoreAlone(
+            f"{callback.sid} is a test event, which comes from kore alone; send it again as it is,"
+            " or make a new one",
+            code=_CONFLICT,
+        )
+
+
+def _refuse_under_way(callback: Callback) -> None:
+    if callback.progress.is_under_way:
+        raise _conflict(
+            f"an attempt of {callback.sid} is under way; ask again when it has been settled"
+        )
+
+
+def _conflict(message: str) -> Conflict:
+    return Conflict(message, code=_CONFLICT)

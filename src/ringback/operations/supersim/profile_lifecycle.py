@@ -1,0 +1,117 @@
+"""What becomes of eSIM Profiles and Settings Updates."""
+
+from dataclasses import replace
+from typing import Final
+
+from ringback.core.errors import Invalid
+from ringback.core.scenario import CarriedOut, CarrierFailure, Ending, Step, failure_in
+from ringback.core.supersim.esim_profile import (
+    SMDP_PLUS_ADDRESS,
+    EsimProfile,
+    EsimStatus,
+    make_iccid,
+    make_matching_id,
+)
+from ringback.core.supersim.events import EsimProfileChanged
+from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.supersim.sim import Sim
+from ringback.core.task import Task
+from ringback.operations.moment import Moment
+from ringback.operations.supersim.sims import add_sim, with_sim
+from ringback.ports import Transaction
+
+_TO: Final = {
+    Step.RESERVE_PROFILE: EsimStatus.RESERVING,
+    Step.DOWNLOAD_PROFILE: EsimStatus.DOWNLOADED,
+    Step.INSTALL_PROFILE: EsimStatus.INSTALLED,
+}
+"""Where each step of a profile leads to, that does no more than that."""
+
+_NEXT: Final = {
+    Step.RESERVE_PROFILE: Step.OFFER_PROFILE,
+    Step.DOWNLOAD_PROFILE: Step.INSTALL_PROFILE,
+}
+"""The steps that follow by themselves; a download is its device's affair."""
+
+_TOLD: Final = frozenset({EsimStatus.AVAILABLE, EsimStatus.DOWNLOADED, EsimStatus.FAILED})
+"""The statuses that whoever ordered the profile is told of."""
+
+
+def find_profile(tx: Transaction, sid: str) -> tuple[EsimProfile, None] | None:
+    """Return a profile, which is of no SIM yet."""
+    profile = tx.supersim.esim_profiles.get(sid)
+    return None if profile is None else (profile, None)
+
+
+def find_settings(tx: Transaction, sid: str) -> tuple[SettingsUpdate, Sim] | None:
+    """Return a Settings Update and its SIM."""
+    return with_sim(tx, tx.supersim.settings_updates.get(sid))
+
+
+def end_profile(
+    tx: Transaction, task: Task, found: tuple[EsimProfile, None], ending: Ending, moment: Moment
+) -> None:
+    """Keep what became of a profile, and tell whoever ordered it.
+
+    Whether an order can be met shows when its profile is offered, not when it is reserved.
+    """
+    profile, _ = found
+    failure = failure_in(ending, unanswered=20500)
+    if failure is not None and task.step is Step.INSTALL_PROFILE:
+        # The life cycle knows no such failure: the device has the profile, installed or not.
+        return
+    if failure is not None and task.step is not Step.RESERVE_PROFILE:
+        profile = _failed(profile, failure, moment)
+    elif task.step is Step.OFFER_PROFILE:
+        profile = _offered(tx, profile, moment)
+    else:
+        profile = profile.moved(_TO[task.step], moment.now)
+    tx.supersim.esim_profiles.save(profile)
+    if profile.status in _TOLD:
+        event = EsimProfileChanged.of(profile)
+        moment.tell(tx, event, profile.callback_url, profile.callback_method)
+    if profile.status is not EsimStatus.FAILED and task.step in _NEXT:
+        moment.begin_step(tx, _NEXT[task.step], profile, None)
+
+
+def end_settings(
+    tx: Transaction, task: Task, found: tuple[SettingsUpdate, Sim], ending: Ending, moment: Moment
+) -> None:
+    """Keep what became of a Settings Update; nobody is told."""
+    update, sim = found
+    if task.step is Step.BEGIN_SETTINGS:
+        tx.supersim.settings_updates.save(update.moved(SettingsStatus.IN_PROGRESS, moment.now))
+        moment.begin_step(tx, Step.END_SETTINGS, update, sim)
+        return
+    is_done = isinstance(ending, CarriedOut)
+    status = SettingsStatus.SUCCESSFUL if is_done else SettingsStatus.FAILED
+    tx.supersim.settings_updates.save(update.moved(status, moment.now))
+
+
+def _offered(tx: Transaction, profile: EsimProfile, moment: Moment) -> EsimProfile:
+    """Return a profile that can be downloaded, with the SIM that it is of."""
+    try:
+        sim = add_sim(tx, profile.account_sid, iccid=_free_iccid(tx, moment), moment=moment)
+    except Invalid as refused:
+        # There is no address left for its device.
+        return _failed(profile, CarrierFailure(refused.code, refused.message), moment)
+    has_id = profile.has_matching_id
+    return replace(
+        profile.moved(EsimStatus.AVAILABLE, moment.now),
+        iccid=sim.iccid,
+        sim_sid=sim.sid,
+        smdp_plus_address=SMDP_PLUS_ADDRESS,
+        matching_id=make_matching_id(moment.chance.bytes(13)) if has_id else None,
+    )
+
+
+def _failed(profile: EsimProfile, failure: CarrierFailure, moment: Moment) -> EsimProfile:
+    failed = profile.moved(EsimStatus.FAILED, moment.now)
+    return replace(failed, error_code=str(failure.code), error_message=failure.message)
+
+
+def _free_iccid(tx: Transaction, moment: Moment) -> str:
+    while True:
+        iccid = make_iccid(moment.chance.bytes(8))
+        if tx.supersim.sims.first({"iccid": iccid}) is None:
+            return iccid

@@ -1,0 +1,84 @@
+"""What becomes of SIMs by themselves: changes carried out, activation by use or time, renewals."""
+
+from dataclasses import replace
+
+from ringback.core.readiness import when_active
+from ringback.core.scenario import Ending, Step
+from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.supersim.sim_update import SimUpdate, finish, moved
+from ringback.core.task import Task
+from ringback.operations.metering import used_since
+from ringback.operations.moment import Moment
+from ringback.operations.supersim.billing import begin_period, renew_period
+from ringback.operations.supersim.data_sessions import plan_data
+from ringback.operations.supersim.settings_updates import schedule_settings
+from ringback.operations.supersim.sims import with_sim
+from ringback.ports import Transaction
+
+
+def find_update(tx: Transaction, sid: str) -> tuple[SimUpdate, Sim] | None:
+    """Return the change of a SIM that is being carried out, and the SIM."""
+    return with_sim(tx, tx.supersim.sim_updates.get(sid))
+
+
+def find_sim(tx: Transaction, sid: str) -> Sim | None:
+    """Return a SIM."""
+    return tx.supersim.sims.get(sid)
+
+
+def end_update(
+    tx: Transaction, task: Task, found: tuple[SimUpdate, Sim], ending: Ending, moment: Moment
+) -> None:
+    """Keep what became of a SIM, and tell whoever asked for the change."""
+    update, sim = found
+    tx.supersim.sim_updates.end(sim.sid)
+    finished, event = finish(sim, update, ending, moment.now)
+    tx.supersim.sims.save(finished)
+    # Also where it failed: its activation may have come due meanwhile.
+    follow(tx, finished, moment)
+    moment.tell(tx, event, update.callback_url, update.callback_method)
+
+
+def activate(tx: Transaction, task: Task, sim: Sim, ending: Ending, moment: Moment) -> None:
+    """Have a SIM that was ready long enough, or was used enough, become active."""
+    if sim.status is SimStatus.READY:
+        sim = moved(sim, SimStatus.ACTIVE, moment.now)
+        tx.supersim.sims.save(sim)
+        follow(tx, sim, moment)
+
+
+def renew(tx: Transaction, task: Task, sim: Sim, ending: Ending, moment: Moment) -> None:
+    """Begin a SIM's next Billing Period, in which it may use its fleet's data limit again."""
+    sim = _as_it_still_is(tx, sim)
+    renew_period(tx, sim, moment)
+    plan_data(tx, sim, moment)
+
+
+def follow(tx: Transaction, sim: Sim, moment: Moment) -> None:
+    """Do what follows from a SIM's new status or fleet: billing, data, settings, activation."""
+    begin_period(tx, sim, moment)
+    plan_data(tx, sim, moment)
+    plan_activation(tx, sim, moment)
+    if sim.is_connected:
+        schedule_settings(tx, sim, moment)
+
+
+def plan_activation(tx: Transaction, sim: Sim, moment: Moment) -> None:
+    """Have a SIM that is ready become active when its use, or the time, will call for it."""
+    if sim.status is not SimStatus.READY or sim.ready_since is None:
+        tx.tasks.drop(sim.sid, Step.ACTIVATE_SIM)
+        return
+    due = when_active(
+        sim.ready_since,
+        moment.now,
+        used=used_since(tx.supersim.sessions, sim.sid, sim.ready_since, moment.now),
+        messages=sim.sms_while_ready,
+        flows=tx.supersim.sessions.of_sim(sim.sid, since=moment.now),
+    )
+    moment.put_off(tx, Step.ACTIVATE_SIM, sim, due)
+
+
+def _as_it_still_is(tx: Transaction, sim: Sim) -> Sim:
+    """Return a SIM as the network has it: until a change is carried out, as it was."""
+    update = tx.supersim.sim_updates.get(sim.sid)
+    return sim if update is None else replace(sim, status=update.from_status)

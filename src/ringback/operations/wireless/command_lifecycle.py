@@ -1,0 +1,114 @@
+"""What becomes of Commands: sent, confirmed, failed, forgotten; the end of sending is told once."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from ringback.core.message import Direction, MessageStatus
+from ringback.core.scenario import (
+    CARRIED_OUT,
+    CarrierFailure,
+    Ending,
+    NoAnswer,
+    Step,
+    failure_in,
+)
+from ringback.core.task import BeginResult, Later, Task
+from ringback.core.wireless.command import Command
+from ringback.core.wireless.events import CommandChanged
+from ringback.core.wireless.sim import CHANGING, WirelessSim, WirelessStatus
+from ringback.operations.moment import Moment
+from ringback.operations.wireless.commands import forget_command, has_messages_there
+from ringback.operations.wireless.devices import note_use
+from ringback.operations.wireless.sim_lifecycle import plan_final
+from ringback.ports import Transaction
+
+_Found = tuple[Command, WirelessSim | None]
+
+
+def find_command(tx: Transaction, sid: str) -> _Found | None:
+    """Return a Command, and its SIM where that is not deleted."""
+    command = tx.wireless.commands.get(sid)
+    return None if command is None else (command, tx.wireless.sims.get(command.sim_sid))
+
+
+def begin_command(tx: Transaction, task: Task, found: _Found, moment: Moment) -> BeginResult:
+    """Have the network send a Command, unless it can't be sent whatever the network does."""
+    command, sim = found
+    if sim is not None and sim.status in CHANGING:
+        change = _first_due(tx, sim.sid, Step.TAKE_ON_CHANGE, Step.CHANGE_SIM)
+        return Later(max(change or moment.now, moment.now))
+    return _why_not(tx, sim, moment) or moment.errand(tx, task, command, sim)
+
+
+def end_command(tx: Transaction, task: Task, found: _Found, ending: Ending, moment: Moment) -> None:
+    """Keep what became of a Command; where a receipt was asked for, it is awaited."""
+    command, sim = found
+    failure = failure_in(ending, unanswered=33000)
+    status = MessageStatus.SENT if failure is None else MessageStatus.FAILED
+    command = command.moved(status, moment.now)
+    tx.wireless.commands.save(command)
+    if failure is None and sim is not None:
+        _count(tx, sim, moment)
+    if failure is None and command.delivery_receipt_requested:
+        moment.begin_step(tx, Step.CONFIRM_COMMAND, command, sim)
+    else:
+        _tell(tx, command, failure, moment)
+
+
+def end_receipt(tx: Transaction, task: Task, found: _Found, ending: Ending, moment: Moment) -> None:
+    """Keep that a Command was delivered or failed; one that nobody confirms stays sent."""
+    command, _ = found
+    failure = None
+    if not isinstance(ending, NoAnswer):
+        failure = failure_in(ending, unanswered=33000)
+        status = MessageStatus.DELIVERED if failure is None else MessageStatus.FAILED
+        command = command.moved(status, moment.now)
+        tx.wireless.commands.save(command)
+    _tell(tx, command, failure, moment)
+
+
+def begin_forgetting(tx: Transaction, task: Task, found: _Found, moment: Moment) -> BeginResult:
+    """Let a Command be forgotten that is still there, once nothing more is to be told of it."""
+    due = _first_due(tx, task.subject_sid, Step.SEND_COMMAND, Step.CONFIRM_COMMAND)
+    return CARRIED_OUT if due is None else Later(max(due, moment.now))
+
+
+def end_forgetting(
+    tx: Transaction, task: Task, found: _Found, ending: Ending, moment: Moment
+) -> None:
+    """Forget a Command that could be read for long enough."""
+    forget_command(tx, task.subject_sid)
+
+
+def _why_not(tx: Transaction, sim: WirelessSim | None, moment: Moment) -> CarrierFailure | None:
+    """Return why no Command can reach a SIM's device, or None."""
+    if sim is None:
+        return CarrierFailure(33107, "the SIM has been deleted")
+    if not sim.is_connected or sim.rate_plan_sid is None:
+        return CarrierFailure(33104, f"the SIM is {sim.status}")
+    if not has_messages_there(tx, sim, moment):
+        return CarrierFailure(33203, "the SIM's rate plan allows no Commands where it is")
+    return None
+
+
+def _first_due(tx: Transaction, sid: str, *steps: Step) -> datetime | None:
+    """Return when the first of these steps is due of a resource, or None where none is."""
+    dues = (tx.tasks.due_of(sid, step) for step in steps)
+    return min(filter(None, dues), default=None)
+
+
+def _count(tx: Transaction, sim: WirelessSim, moment: Moment) -> None:
+    """Count a Command that was sent, for usage, and since a few activate a SIM that is ready."""
+    note_use(tx, sim, Direction.TO_SIM, moment)
+    if sim.status is WirelessStatus.READY:
+        sim = replace(sim, commands_while_ready=sim.commands_while_ready + 1)
+        tx.wireless.sims.save(sim)
+        plan_final(tx, sim, moment)
+
+
+def _tell(
+    tx: Transaction, command: Command, failure: CarrierFailure | None, moment: Moment
+) -> None:
+    sim = tx.wireless.sims.get(command.sim_sid)
+    event = CommandChanged.of(command, sim and sim.unique_name, failure)
+    moment.tell(tx, event, command.told.url, command.told.method)

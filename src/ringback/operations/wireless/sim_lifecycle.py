@@ -1,0 +1,114 @@
+"""What becomes of SIMs: changes waited for and carried out, final statuses, resets, metering."""
+
+from dataclasses import replace
+
+from ringback.core.listener import NOBODY
+from ringback.core.readiness import when_active
+from ringback.core.scenario import Ending, Step, failure_in
+from ringback.core.sim_updated import SimUpdated
+from ringback.core.task import Task
+from ringback.core.wireless.sim import CANCELED_AFTER, FINAL, WirelessSim, WirelessStatus
+from ringback.core.wireless.sim_update import WirelessUpdate, finalize, finish
+from ringback.operations.metering import used_since
+from ringback.operations.moment import Moment
+from ringback.operations.wireless.data_sessions import plan_data
+from ringback.ports import Transaction
+
+_Change = tuple[WirelessUpdate, WirelessSim]
+
+
+def find_sim(tx: Transaction, sid: str) -> WirelessSim | None:
+    """Return a SIM."""
+    return tx.wireless.sims.get(sid)
+
+
+def find_change(tx: Transaction, sid: str) -> _Change | None:
+    """Return the change of a SIM, and the SIM."""
+    update, sim = tx.wireless.sim_updates.get(sid), tx.wireless.sims.get(sid)
+    return None if update is None or sim is None else (update, sim)
+
+
+def find_reset(tx: Transaction, sid: str) -> tuple[WirelessSim, WirelessSim] | None:
+    """Return a SIM as what a reset is about, and as the SIM."""
+    sim = tx.wireless.sims.get(sid)
+    return None if sim is None else (sim, sim)
+
+
+def take_on(tx: Transaction, task: Task, sim: WirelessSim, ending: Ending, moment: Moment) -> None:
+    """Have the network begin with a change that was scheduled."""
+    if sim.status is WirelessStatus.SCHEDULED:
+        updating = replace(sim, status=WirelessStatus.UPDATING, date_updated=moment.now)
+        tx.wireless.sims.save(updating)
+        moment.begin_step(tx, Step.CHANGE_SIM, sim, sim)
+
+
+def end_change(tx: Transaction, task: Task, found: _Change, ending: Ending, moment: Moment) -> None:
+    """Keep what became of a SIM, and tell whoever asked for the change."""
+    update, sim = found
+    tx.wireless.sim_updates.end(sim.sid)
+    done, event = finish(sim, update, ending, moment.now)
+    tx.wireless.sims.save(done)
+    moment.tell(tx, event, update.told.url, update.told.method)
+    follow(tx, done, moment)
+
+
+def end_in_final(
+    tx: Transaction, task: Task, sim: WirelessSim, ending: Ending, moment: Moment
+) -> None:
+    """Give a SIM the status that it gets by itself, and tell whoever asked for the one before."""
+    if sim.status not in FINAL:
+        # Its change is being carried out: what follows from that plans it anew.
+        return
+    done, event, told = finalize(sim, moment.now)
+    tx.wireless.sims.save(done)
+    moment.tell(tx, event, told.url, told.method)
+    follow(tx, done, moment)
+
+
+def end_reset(
+    tx: Transaction,
+    task: Task,
+    found: tuple[WirelessSim, WirelessSim],
+    ending: Ending,
+    moment: Moment,
+) -> None:
+    """Note that a reset is over, and tell whoever asked for it."""
+    sim, _ = found
+    done = replace(sim, is_resetting=False, reset_to=NOBODY, date_updated=moment.now)
+    tx.wireless.sims.save(done)
+    event = SimUpdated.of(done, failure_in(ending, unanswered=33000))
+    moment.tell(tx, event, sim.reset_to.url, sim.reset_to.method)
+
+
+def meter(tx: Transaction, task: Task, sim: WirelessSim, ending: Ending, moment: Moment) -> None:
+    """Look again at what a SIM may use."""
+    update = tx.wireless.sim_updates.get(sim.sid)
+    # Until a change is carried out, the network has the SIM as it was.
+    plan_data(tx, sim if update is None else replace(sim, status=update.from_status), moment)
+
+
+def follow(tx: Transaction, sim: WirelessSim, moment: Moment) -> None:
+    """Do what follows from a SIM's new status or plan: data, and its final status."""
+    plan_data(tx, sim, moment)
+    plan_final(tx, sim, moment)
+
+
+def plan_final(tx: Transaction, sim: WirelessSim, moment: Moment) -> None:
+    """Have a SIM get its final status when the time, or its use, will call for it."""
+    since = sim.status_since
+    if sim.status not in FINAL or since is None:
+        tx.tasks.drop(sim.sid, Step.FINALIZE_SIM)
+        return
+    if sim.status is WirelessStatus.DEACTIVATED:
+        due = max(since + CANCELED_AFTER, moment.now)
+    else:
+        sessions = tx.wireless.sessions
+        used = used_since(sessions, sim.sid, since, moment.now)
+        due = when_active(
+            since,
+            moment.now,
+            used=used,
+            messages=sim.commands_while_ready,
+            flows=sessions.of_sim(sim.sid, since=moment.now),
+        )
+    moment.put_off(tx, Step.FINALIZE_SIM, sim, due)

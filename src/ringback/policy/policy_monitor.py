@@ -1,0 +1,220 @@
+"""Warns of what the active policy changes by its dates, and counts whom that will concern."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Final, Self
+
+from ringback.core.calendar import iso
+from ringback.core.errors import StoreUnavailable
+from ringback.core.policy.policy_changes import (
+    PolicyChange,
+    PolicyChangeReminder,
+    in_words,
+    is_settled,
+    next_reminder,
+    policy_changes,
+    reminders,
+    sources_that_end,
+)
+from ringback.core.policy.policy_impact import (
+    DeliveryCount,
+    PolicyImpact,
+    UrlForecast,
+    changed_at,
+    depending_on,
+    forecast_urls,
+    impact_of,
+)
+from ringback.core.policy.source_policy import Hold, Policy, SourceName
+from ringback.engine.bell import Bell
+from ringback.policy.active_policy import ActivePolicy
+from ringback.ports import Clock
+
+_COUNT_EVERY: Final = timedelta(hours=1)
+_REST: Final = 1000
+"""So many times as long as it counted it rests, at the least: there may be very much to count."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDependents:
+    """Who was called in the last week, and which source sends to them by the active policy."""
+
+    counted: datetime
+    """Until when callbacks were counted."""
+    by_account: Mapping[str, Sequence[UrlForecast]]
+    of_all: Mapping[SourceName, PolicyImpact]
+    """How much depends on each source that is sent from."""
+
+    @classmethod
+    def of(
+        cls, policy: Policy, sent: Sequence[DeliveryCount], *, counted: datetime, date: datetime
+    ) -> Self:
+        """Forecast all that was sent by this policy; that may be much, so it takes a while."""
+        found = forecast_urls(policy, sent, now=date, then=date)
+        by_account = groupby(found, key=lambda one: one.account_sid)
+        return cls(
+            counted,
+            {account_sid: list(its) for account_sid, its in by_account},
+            {source: impact_of(depending_on(source, found)) for source in policy.sources},
+        )
+
+    def on(self, source: SourceName, account_sid: str | None = None) -> PolicyImpact:
+        """Return how much depends on a source, of an account or of all."""
+        if account_sid is None:
+            return self.of_all.get(source, PolicyImpact())
+        return impact_of(depending_on(source, self.by_account.get(account_sid, ())))
+
+    def holding(self, account_sid: str) -> frozenset[Hold | None]:
+        """Return the holds that decide for an account, where it was called."""
+        return frozenset(one.hold for one in self.by_account.get(account_sid, ()))
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyMetrics:
+    """The figures of a policy at one moment."""
+
+    seconds_to_changes: Mapping[str, float]
+    """To the next change, by its label."""
+    dependents: Mapping[SourceName, int]
+    """How many callbacks of the last week came from where a source that ends sends now."""
+    refusals: int
+    """How often the settings file could not be used."""
+    is_current: bool
+    """Whether what the file has is in force."""
+
+
+class PolicyMonitor:
+    """Watches what is ahead of the active policy; it warns by log lines."""
+
+    def __init__(
+        self,
+        active: ActivePolicy,
+        *,
+        count: Callable[[datetime], Awaitable[Sequence[DeliveryCount]]],
+        clock: Clock,
+        before: Sequence[timedelta],
+    ) -> None:
+        """Watch a policy; `count` returns what was sent in the week before an instant.
+
+        It may raise StoreUnavailable, and is called again later.
+        """
+        self.active = active
+        self.dependents: PolicyDependents | None = None
+        """None until they have been counted, or need not be: that is at once after the start."""
+        self._count = count
+        self._clock = clock
+        self.before = before
+        """How long before a change there is a warning of it."""
+        self._wakeup = Bell(clock)
+        self._reminded = set[PolicyChangeReminder]()
+        self._sent: Sequence[DeliveryCount] | None = None
+        self._counted = clock.now()
+        self._next_count: datetime | None = None
+        active.listen(self._wakeup.wake)
+
+    @property
+    def policy(self) -> Policy:
+        """The active policy."""
+        return self.active.policy
+
+    @property
+    def date(self) -> datetime:
+        """Which instant it is in the policy's calendar."""
+        return self.policy.date_at(self._clock.now())
+
+    def near(self, *, since: datetime | None = None) -> list[PolicyChangeReminder]:
+        """Return the changes that are near now, and those that were reached since a date."""
+        date = self.date
+        return reminders(self.policy, since=since or date, at=date, before=self.before)
+
+    def near_in_words(self) -> list[str]:
+        """Return the changes that are near now, and when each of them is."""
+        date = self.date
+        return [in_words(reminder.change, date) for reminder in self.near()]
+
+    def depending_on_ends(self, account_sid: str | None = None) -> dict[SourceName, PolicyImpact]:
+        """Return how much depends on each source that ends, of an account or of all."""
+        if self.dependents is None:
+            return {}
+        ending = sources_that_end(self.policy, at=self.date)
+        return {source: self.dependents.on(source, account_sid) for source in ending}
+
+    def figures(self) -> PolicyMetrics:
+        """Return the figures of the policy now."""
+        policy, date = self.policy, self.date
+        seconds = dict[str, float]()
+        for change in policy_changes(policy, after=date):
+            seconds.setdefault(change.kind.label, (change.at - date).total_seconds())
+        return PolicyMetrics(
+            seconds_to_changes=seconds,
+            dependents={source: on.callbacks for source, on in self.depending_on_ends().items()},
+            refusals=self.active.refusals,
+            is_current=self.active.problem is None,
+        )
+
+    async def run(self) -> None:
+        """Count and warn until the task is cancelled."""
+        reminded = self.date
+        while True:
+            await self._count_at_times()
+            await self._look_at_dependents()
+            date = self.date
+            for reminder in self.near(since=reminded):
+                await self._remind(reminder, date)
+            reminded = date
+            await self._wakeup.wait(self._next(date))
+
+    def _next(self, date: datetime) -> datetime | None:
+        due = next_reminder(self.policy, after=date, before=self.before)
+        reminder = None if due is None else due - self.policy.ahead
+        return min(filter(None, (self._next_count, reminder)), default=None)
+
+    async def _count_at_times(self) -> None:
+        now = self._clock.now()
+        if is_settled(self.policy, at=self.date):
+            # Nobody depends on what changes no more, whoever was called.
+            self._sent, self._next_count = self._sent or [], None
+            return
+        if self._next_count is not None and self._counted <= now < self._next_count:
+            return
+        self._counted = now
+        try:
+            self._sent = await self._count(now)
+        except StoreUnavailable as failure:
+            _log.warning("%s; the callbacks of the last week are counted later", failure)
+        self._next_count = now + max(_COUNT_EVERY, _REST * (self._clock.now() - now))
+
+    async def _look_at_dependents(self) -> None:
+        if self._sent is None:
+            return
+        self.dependents = await asyncio.to_thread(
+            PolicyDependents.of, self.policy, self._sent, counted=self._counted, date=self.date
+        )
+
+    async def _remind(self, reminder: PolicyChangeReminder, date: datetime) -> None:
+        if reminder in self._reminded:
+            return
+        self._reminded.add(reminder)
+        change = reminder.change
+        concerned = await self._concerned(change)
+        shown = "" if concerned is None else f"; of the last week it would change {concerned}"
+        left = max(change.at - date, timedelta(0))
+        extra = {
+            "change": change.kind.label,
+            "date": iso(change.at),
+            "seconds_left": round(left.total_seconds()),
+            **({} if concerned is None else concerned._asdict()),
+        }
+        _log.warning("policy: %s%s", in_words(change, date), shown, extra=extra)
+
+    async def _concerned(self, change: PolicyChange) -> PolicyImpact | None:
+        """Return how much of the last week another source sends from a change on."""
+        if self._sent is None:
+            return None
+        return impact_of(await asyncio.to_thread(changed_at, change, self.policy, self._sent))

@@ -1,0 +1,46 @@
+"""What the machine and its libraries have to say about an error, in plain words."""
+
+import errno
+import os
+import socket
+import ssl
+from typing import Final
+
+from ringback.core.outcome import Failure
+
+# Descriptors, buffers, memory.
+_SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+# Towards one address, as all ports are taken for it alone.
+_NO_PORT: Final = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE})
+
+
+def error_text(error: OSError) -> str:
+    """Return what went wrong, without a class name, a number or a file of the library's source.
+
+    >>> error_text(ConnectionRefusedError(111, "[Errno 111] Connect call failed"))
+    'Connection refused'
+    """
+    match error:
+        case ssl.SSLCertVerificationError():
+            return error.verify_message
+        case ssl.SSLError():
+            return (error.reason or "TLS error").replace("_", " ").lower()
+        case socket.gaierror():
+            return error.strerror or "name error"
+        case _:
+            # asyncio puts words of its own in `strerror`; the number is the system's.
+            return os.strerror(error.errno) if error.errno else str(error) or "no answer"
+
+
+def shortage_of(error: OSError) -> Failure | None:
+    """Return what this machine lacked where an error says that, or None.
+
+    >>> shortage_of(OSError(errno.EMFILE, "Too many open files"))
+    <Failure.SHORTAGE: ('shortage', 11205, None)>
+    """
+    if isinstance(error, socket.gaierror):
+        # Its numbers are others.
+        return Failure.SHORTAGE if error.errno == socket.EAI_MEMORY else None
+    if error.errno in _SCARCE:
+        return Failure.SHORTAGE
+    return Failure.NO_LOCAL_PORT if error.errno in _NO_PORT else None

@@ -1,0 +1,173 @@
+"""Readers of the text of a setting; each raises ValueError for a text that it can't use."""
+
+import ipaddress
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address, IPv4Network
+from typing import Final, NamedTuple
+
+from ringback.core.addresses import LOOPBACK, Network
+from ringback.core.calendar import read_duration
+
+# So that a calendar can run on from any of them.
+_FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 2999
+_HIGHEST_PORT: Final = 65535
+_BYTES: Final = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+
+
+def read_port(text: str) -> int:
+    """Read a port to listen on."""
+    if _is_number(text) and int(text) <= _HIGHEST_PORT:
+        return int(text)
+    raise ValueError(f"{text!r} is no port; it must be a number from 0 to 65535 (0: any free one)")
+
+
+class TlsPort(NamedTuple):
+    """Where HTTPS is to be."""
+
+    port: int
+    """0 for any that is free."""
+    else_other: bool = False
+    """Whether another port will do where that one can't be had."""
+
+
+def read_tls_port(text: str) -> TlsPort:
+    """Read the port of HTTPS; a `+` behind it lets it be another.
+
+    >>> read_tls_port("443+")
+    TlsPort(port=443, else_other=True)
+    """
+    return TlsPort(read_port(text.removesuffix("+")), text.endswith("+"))
+
+
+def count(*, most: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers from 1 up to this one.
+
+    >>> count(most=1_000_000)("100_000")
+    100000
+    """
+    return number(least=1, most=most)
+
+
+def number(*, least: int, most: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers between these; underscores may group their digits."""
+
+    def read(text: str) -> int:
+        digits = text.replace("_", "")
+        if _is_number(digits) and least <= int(digits) <= most:
+            return int(digits)
+        raise ValueError(f"{text!r} must be a whole number from {least} to {most}")
+
+    return read
+
+
+def read_size(text: str) -> int:
+    """Read a number of bytes.
+
+    >>> read_size("64MiB")
+    67108864
+    """
+    digits = text.rstrip("KMGTiB")
+    unit = text[len(digits) :]
+    if _is_number(digits) and unit in _BYTES:
+        return int(digits) * _BYTES[unit]
+    raise ValueError(f"{text!r} is no size; write it like 512KiB, 64MiB or 1GiB")
+
+
+def read_device_network(text: str) -> IPv4Network:
+    """Read the network that devices have their addresses in."""
+    try:
+        network = IPv4Network(text)
+    except ValueError as problem:
+        raise ValueError(f"{problem}; write an IPv4 network like 127.64.0.0/10") from None
+    return network
+
+
+class Gateway(NamedTuple):
+    """Where a UDP gateway is to be."""
+
+    host: str
+    port: int
+    """0 for any that is free."""
+    else_any: bool = False
+    """Whether any free port will do where that one is taken."""
+
+
+def read_gateway(text: str) -> Gateway | None:
+    """Read the address and the port of a UDP gateway, or `none`.
+
+    >>> read_gateway("127.0.0.1:6969+")
+    Gateway(host='127.0.0.1', port=6969, else_any=True)
+    """
+    if text == "none":
+        return None
+    host, _, port = text.removesuffix("+").rpartition(":")
+    try:
+        return Gateway(str(IPv4Address(host)), read_port(port), text.endswith("+"))
+    except ValueError:
+        raise ValueError(f"{text!r} is no IPv4 address with a port, like 127.0.0.1:6969") from None
+
+
+def choice(*names: str) -> Callable[[str], str]:
+    """Return a reader of one of these names."""
+
+    def read(text: str) -> str:
+        if text in names:
+            return text
+        raise ValueError(f"{text!r} must be {' or '.join(names)}")
+
+    return read
+
+
+def read_instant(text: str) -> datetime:
+    """Read a date, or a date and a time; UTC unless it says otherwise."""
+    try:
+        instant = datetime.fromisoformat(text)
+        is_naive = instant.tzinfo is None
+        instant = instant.replace(tzinfo=UTC) if is_naive else instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is no date; write it like 2024-10-20 or 2024-10-20T12:00:00Z"
+        ) from None
+    if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
+        raise ValueError(f"{text!r} must lie in the years {_FIRST_YEAR} to {_LAST_YEAR}")
+    return instant
+
+
+def read_yes_or_no(text: str) -> bool:
+    """Read a switch."""
+    if text not in ("yes", "no"):
+        raise ValueError(f"{text!r} must be yes or no")
+    return text == "yes"
+
+
+def read_networks(text: str) -> tuple[Network, ...]:
+    """Read a comma list of networks and addresses, `loopback` among them, or `none`."""
+    if text == "none":
+        return ()
+    return tuple(network for name in text.split(",") for network in _networks_of(name.strip()))
+
+
+def read_durations(text: str) -> tuple[timedelta, ...]:
+    """Read a comma list of durations, or `none`.
+
+    >>> read_durations("7d, 1d")
+    (datetime.timedelta(days=7), datetime.timedelta(days=1))
+    """
+    if text == "none":
+        return ()
+    return tuple(read_duration(one.strip()) for one in text.split(","))
+
+
+def is_egress_name(name: str) -> bool:
+    """Whether a callback URL can name a way out like this, with `#e=`."""
+    return name.isascii() and name.replace("-", "").isalnum()
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 12
+
+
+def _networks_of(name: str) -> tuple[Network, ...]:
+    return LOOPBACK if name == "loopback" else (ipaddress.ip_network(name),)

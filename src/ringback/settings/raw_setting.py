@@ -1,0 +1,143 @@
+"""The text of a setting before it is read, and the place that it came from."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from ringback.core.errors import Unusable
+from ringback.settings.file import SettingsFile
+from ringback.settings.table import Setting, SettingsCommand
+
+_LONGEST_SHOWN: Final = 80
+_IN_WORDS: Final[Mapping[type, str]] = {
+    str: "text in quotes",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list of them",
+    date: "a date",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RawSetting:
+    """The text of a setting; `where` names its place at the head of each error message."""
+
+    setting: Setting
+    where: str
+    text: str
+    default: str
+
+    def read(self) -> Any:
+        """Return the value of the text; None for an empty one, where the setting needs no value.
+
+        Raises Unusable, naming the place.
+        """
+        if not self.text and not self.default:
+            return None
+        if not self.text:
+            raise Unusable(f"{self.where} is empty; leave it out, or say {self.default}")
+        try:
+            return self.setting.read(self.text)
+        except ValueError as problem:
+            raise self.refused(str(problem)) from None
+
+    def refused(self, problem: str) -> Unusable:
+        """Return the error that refuses this value."""
+        if self.setting.is_secret and _shows_secret(problem, self.text):
+            problem = "this can't be used; its help says what can"
+        return Unusable(f"{self.where}: {problem}")
+
+
+def find(
+    setting: Setting,
+    command: SettingsCommand,
+    *,
+    flags: Mapping[str, str | None],
+    environment: Mapping[str, str],
+    file: SettingsFile,
+) -> RawSetting:
+    """Return a setting's text from the first place that has it: flag, environment, file, default.
+
+    Raises Unusable where the file has a value of another type than the setting.
+    """
+    default = setting.defaults[command]
+    if (flag := flags.get(setting.name)) is not None:
+        return RawSetting(setting, setting.flag, flag, default)
+    if (variable := environment.get(setting.variable)) is not None:
+        return RawSetting(setting, setting.variable, variable, default)
+    if (value := file.table.get(setting.name)) is not None:
+        return in_file(setting, value, file, setting.name, default=default)
+    return RawSetting(setting, "the default", default, default)
+
+
+def in_file(
+    setting: Setting, value: Any, file: SettingsFile, *keys: str, default: str
+) -> RawSetting:
+    """Return the value in the file for a setting, under these keys.
+
+    Raises Unusable where that is of another type than the setting.
+    """
+    shown = without_secret(as_toml(value)) if setting.is_secret else as_toml(value)
+    where = f"{file.place(*keys)}: {keys[-1]} = {shown[:_LONGEST_SHOWN]}"
+    if not _is_one_of(value, (str, *setting.forms)):
+        forms = dict.fromkeys(_IN_WORDS[form] for form in (str, *setting.forms))
+        raise Unusable(f"{where}: this must be {' or '.join(forms)}")
+    return RawSetting(setting, where, as_text(value), default)
+
+
+def _is_one_of(value: Any, forms: tuple[type, ...]) -> bool:
+    match value:
+        case bool():
+            # Which is a number to Python, but not to whoever wrote it.
+            return bool in forms
+        case [*items]:
+            return list in forms and all(_is_one_of(item, (str, int)) for item in items)
+        case _:
+            return isinstance(value, forms)
+
+
+def as_text(value: Any) -> str:
+    """Return a value of the file in the form in which a flag has it."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case [*items]:
+            return ",".join(map(str, items))
+        case _:
+            return str(value)
+
+
+def as_toml(value: Any) -> str:
+    """Return a value about as the file has it.
+
+    >>> as_toml(["a", 1, True])
+    '["a", 1, true]'
+    """
+    match value:
+        case str() | bool():
+            return json.dumps(value, ensure_ascii=False)
+        case [*items]:
+            return f"[{', '.join(map(as_toml, items))}]"
+        case _:
+            return str(value)
+
+
+def without_secret(text: str) -> str:
+    """Return a text without the credentials in front of an `@`.
+
+    >>> without_secret("http://user:password@proxy:3128")
+    'http://***@proxy:3128'
+    """
+    head, at, tail = text.rpartition("@")
+    scheme, slashes, _ = head.partition("//")
+    return f"{scheme if slashes else ''}{slashes}***@{tail}" if at else text
+
+
+def _shows_secret(problem: str, text: str) -> bool:
+    """Whether a message shows some part of the credentials in this text."""
+    secret = text.rpartition("@")[0].rpartition("//")[2]
+    return any(part in problem for part in re.split("[:@,]", secret) if part)

@@ -1,0 +1,74 @@
+"""Reads tables of the settings file, such as `[[holds]]`, and the values in them."""
+
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
+
+from ringback.core.errors import Unusable
+from ringback.core.policy.source_policy import SourceName, source_named
+from ringback.settings.file import SettingsFile
+
+T = TypeVar("T")
+
+
+class TableError(ValueError):
+    """A key of a table, or its value, that can't be used."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(problem)
+        self.key = key
+
+
+def read_tables(
+    file: SettingsFile, name: str, form: str, read: Callable[[dict[str, Any]], T]
+) -> list[T]:
+    """Return what `read` makes of each `[[name]]` table; `form` says in words what one has.
+
+    Raises Unusable, naming the line, for what `read` refuses, and for anything but tables.
+    """
+    tables, found = file.table.get(name, []), list[T]()
+    for index, table in enumerate(cast("list[Any]", tables) if isinstance(tables, list) else [0]):
+        if not isinstance(table, dict):
+            place = file.place(name, index)
+            raise Unusable(f"{place}: {name} must be written as [[{name}]] tables; {form}")
+        with naming_the_line(file, name, index, form=form):
+            found.append(read(cast("dict[str, Any]", table)))
+    return found
+
+
+@contextmanager
+def naming_the_line(file: SettingsFile, *keys: str | int, form: str) -> Generator[None]:
+    """Turn what is wrong with the table under these keys into Unusable, with its line."""
+    try:
+        yield
+    except TableError as wrong:
+        raise Unusable(f"{file.place(*keys, wrong.key)}: {wrong}; {form}") from None
+    except Unusable as problem:
+        raise Unusable(f"{file.place(*keys)}: {problem}") from None
+
+
+def check_keys(entry: Mapping[str, Any], *, must: tuple[str, ...], may: tuple[str, ...]) -> None:
+    """Raise TableError for a key of a table that is not known, or missing."""
+    for key in entry:
+        if key not in (*must, *may):
+            raise TableError(key, f"{key} is not known here")
+    for key in must:
+        if key not in entry:
+            raise TableError(key, f"{key} is missing")
+
+
+def read_text(entry: Mapping[str, Any], key: str) -> str:
+    """Return a text of a table; raises TableError for anything else."""
+    value = entry[key]
+    if not isinstance(value, str):
+        raise TableError(key, f"{key} = {value!r} must be text in quotes")
+    return value
+
+
+def read_source(name: Any, key: str, sources: Collection[SourceName]) -> SourceName:
+    """Return the one of these sources with this name; raises TableError for any other."""
+    if not isinstance(name, str) or name not in sources:
+        *others, last = sources
+        known = f"{', '.join(others)} or {last}"
+        raise TableError(key, f"{key}: {name!r} is no source; it must be {known}")
+    return source_named(name)

@@ -1,8 +1,0 @@
-"""The reference model of a store.
-
-It says in the fewest words what every other store has to do; they are compared with it.
-"""
-
-from ringback.stores.memory.store import MemoryStore, MemoryTransaction
-
-__all__ = ["MemoryStore", "MemoryTransaction"]

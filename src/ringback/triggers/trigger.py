@@ -1,0 +1,214 @@
+"""What a trigger is, and its run: against a running Ringback, with one SIM and the URL called back.
+
+Nothing is printed here: each step reports what it did to whoever runs the trigger.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, NamedTuple, TypeVar
+
+from ringback.core.callback_url import CallbackUrl
+from ringback.core.errors import Unusable
+from ringback.portal_client import JsonObject, PortalClient, poll
+
+T = TypeVar("T")
+
+_PATIENCE: Final = 30.0
+_CHANGING: Final = ("scheduled", "updating")
+_LOOKED_THROUGH: Final = "200"
+"""So many callbacks may be made to the same receiver meanwhile, by others too."""
+
+
+@dataclass
+class TriggerRun:
+    """Asks the server, and remembers what has to be put back."""
+
+    portal: PortalClient
+    product: str
+    """Whose API is asked: `supersim`, or `wireless`."""
+    to: CallbackUrl
+    method: str
+    report: Callable[[str], None]
+    """Hears in words of each step that was taken."""
+    sim: str | None = None
+    """The SID or unique name of the SIM to do it with; a step may take another one."""
+    payload: str = ""
+    """What an SMS or a datagram says."""
+    patience: float = _PATIENCE
+    """How long the network and the receiver are waited for, in seconds."""
+    subject: str = ""
+    """The SID that the awaited callbacks mention."""
+    undo: ExitStack = field(default_factory=ExitStack)
+    """What is done at the end, whatever happens."""
+    _mark: str | None = None
+
+    def __post_init__(self) -> None:
+        """Remember which callbacks there are already."""
+        self._mark = next((callback["sid"] for callback in self._newest("1")), None)
+
+    @property
+    def api(self) -> PortalClient:
+        """The product's API of the same server."""
+        return self.portal.for_api(f"{self.product}/v1")
+
+    @property
+    def callback_parameters(self) -> Mapping[str, str]:
+        """The parameters that ask for a callback."""
+        return {"CallbackUrl": self.to.configured, "CallbackMethod": self.method}
+
+    def fetch_sim(self) -> JsonObject:
+        """Return the SIM, once no change of it is being carried out any more."""
+        if self.sim is None:
+            raise Unusable("say which SIM, by its SID or unique name: --sim")
+        fetch = partial(self.api.get, "Sims", self.sim)
+        return self.wait_until(
+            fetch, lambda sim: sim["status"] not in _CHANGING, "the SIM's change"
+        )
+
+    def newest(self, resource: str, key: str) -> str:
+        """Return the account's newest record of a resource, whose list has it under this key."""
+        records = self.api.get(resource, query={"PageSize": "1"})[key]
+        if not records:
+            raise Unusable(
+                f"the account has none of {resource}, and a SIM needs one: POST"
+                f" /{self.product}/v1/{resource}"
+            )
+        return records[0]["sid"]
+
+    @property
+    def callback_in_words(self) -> str:
+        """Who is called back, in words."""
+        return f"CallbackUrl={self.to.shown} ({self.method})"
+
+    def first_callbacks(self, count: int) -> list[JsonObject]:
+        """Return the first callbacks that tell of the subject, oldest first.
+
+        Waits for so many of them, or for one that tells of a failure.
+        """
+        return self.wait_until(
+            self._callbacks_of_subject,
+            lambda found: (
+                len(found) >= count or any("ErrorCode" in one["parameters"] for one in found)
+            ),
+            "what is to be told",
+        )[:count]
+
+    def settled(self, callback: JsonObject) -> JsonObject:
+        """Return a callback once it has ended, or waits for a later round."""
+        fetch = partial(self.portal.get, "callbacks", callback["sid"])
+        return self.wait_until(
+            fetch,
+            lambda record: record["status"] != "scheduled" or record["round"] > 0,
+            "the receiver's answer",
+        )
+
+    def wait_until(self, ask: Callable[[], T], is_so: Callable[[T], bool], awaited: str) -> T:
+        """Ask until the answer is so, and return it; raises Unusable where it takes too long."""
+        answer = poll(ask, is_so, until=time.monotonic() + self.patience)
+        if not is_so(answer):
+            raise Unusable(
+                f"{awaited} did not come within {self.patience:g} s; where the network is set"
+                " to be slow, `ringback clock advance` lets time pass meanwhile"
+            )
+        return answer
+
+    def create(self, resource: str, said: str, **form: str | None) -> None:
+        """Ask for a new record that calls back, and report it; `said` has `{}` for its SID."""
+        self.subject = self.api.post(resource, form={**form, **self.callback_parameters})["sid"]
+        self.report(f"{said.format(self.subject)}, with {self.callback_in_words}")
+
+    def send_from_device(self, kind: str, **form: str) -> None:
+        """Have the device send the payload."""
+        path = ("devices", self.sim or "", kind)
+        self.subject = self.portal.post(*path, form={"Payload": self.payload, **form})["sid"]
+        self.report(f"the device has sent {self.subject}")
+
+    def set_until_the_end(self, whose: str, *path: str, before: Mapping[str, str]) -> None:
+        """Have a record call back where this run does, by the two fields that `before` has."""
+        url_field = next(iter(before))
+
+        def put_back() -> None:
+            self.api.post(*path, form=before)
+            self.report(f"{url_field} of the {whose} is what it was")
+
+        self.undo.callback(put_back)
+        here = dict(zip(before, (self.to.configured, self.method), strict=True))
+        self.api.post(*path, form=here)
+        self.report(f"{url_field} of {whose} {path[1]} is {self.to.shown} ({self.method})")
+
+    def _callbacks_of_subject(self) -> list[JsonObject]:
+        found = list[JsonObject]()
+        for callback in self._newest(_LOOKED_THROUGH):
+            if callback["sid"] == self._mark:
+                break
+            if self.subject in callback["parameters"].values():
+                found.insert(0, callback)
+        return found
+
+    def _newest(self, count: str) -> list[JsonObject]:
+        query = {"Destination": self.to.destination, "PageSize": count}
+        return self.portal.get("callbacks", query=query)["callbacks"]
+
+
+TriggerStep = Callable[[TriggerRun], None]
+"""Asks the server for one thing, and reports what."""
+ExpectedParameters = Mapping[str, str]
+"""Parameters that a callback has, among others."""
+
+
+class Trigger(NamedTuple):
+    """One word, and what it stands for."""
+
+    name: str
+    words: str
+    calls_back: Sequence[ExpectedParameters]
+    """What arrives, in this order."""
+    steps: Sequence[TriggerStep]
+    product: str = "supersim"
+    has_sim: bool = True
+    """Whether `--sim` means something to it."""
+    has_payload: bool = False
+    """Whether `--payload` does."""
+
+    def pull(self, run: TriggerRun) -> list[JsonObject]:
+        """Have it happen, and return the callbacks, which may still be on their way."""
+        with run.undo:
+            for step in self.steps:
+                step(run)
+            return run.first_callbacks(len(self.calls_back))
+
+    def is_as_promised(self, callbacks: Sequence[JsonObject]) -> bool:
+        """Whether these are the callbacks that it is for."""
+        return len(callbacks) == len(self.calls_back) and all(
+            expected.items() <= callback["parameters"].items()
+            for expected, callback in zip(self.calls_back, callbacks, strict=True)
+        )
+
+
+# ---- steps for both products: the network behaves otherwise, until the end -----------------------
+
+
+def sim_scenario(name: str) -> TriggerStep:
+    """Return what has the network treat the SIM by a scenario, until the end."""
+    return lambda run: _choose_scenario(run, name, Sim=run.fetch_sim()["sid"])
+
+
+def account_scenario(name: str) -> TriggerStep:
+    """Return what has the network treat the account by a scenario, until the end."""
+    return lambda run: _choose_scenario(run, name)
+
+
+def _choose_scenario(run: TriggerRun, name: str, **whose: str) -> None:
+    whom = "the SIM" if whose else "the account"
+    before = run.portal.get("scenarios", query=whose)["chosen"] or ""
+
+    def put_back() -> None:
+        run.portal.post("scenarios", form={"Scenario": before, **whose})
+        run.report(f"the scenario of {whom} is what it was")
+
+    run.undo.callback(put_back)
+    run.portal.post("scenarios", form={"Scenario": name, **whose})
+    run.report(f"the scenario of {whom} is {name}")

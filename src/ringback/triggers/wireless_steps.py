@@ -1,0 +1,93 @@
+"""The steps that triggers of Programmable Wireless are made of."""
+
+from ringback.core.errors import Unusable
+from ringback.core.message import LONGEST_SMS
+from ringback.core.readiness import READY_DATA
+from ringback.core.wireless.sim import WirelessStatus
+from ringback.triggers.trigger import TriggerRun, TriggerStep
+
+
+def use_active_sim(run: TriggerRun) -> None:
+    """Take the SIM that is named, and see that it is active."""
+    sim = run.fetch_sim()
+    if sim["status"] == WirelessStatus.SUSPENDED:
+        change_to(WirelessStatus.ACTIVE)(run)
+        sim = run.fetch_sim()
+    if sim["status"] != WirelessStatus.ACTIVE:
+        raise Unusable(
+            f"SIM {sim['sid']} is {sim['status']}, and has to be active or suspended for this; name"
+            " another with --sim, or register one: POST /portal/v1/wireless_sims"
+        )
+    run.sim = sim["sid"]
+    run.report(f"SIM {sim['sid']} is active")
+
+
+def register(run: TriggerRun) -> None:
+    """Register a fresh SIM with the account's newest rate plan, unless the one named is new."""
+    if run.sim is not None and run.fetch_sim()["status"] == WirelessStatus.NEW:
+        run.report(f"SIM {run.sim} is new")
+        return
+    plan = run.newest("RatePlans", "rate_plans")
+    sid = run.portal.post("wireless_sims")["sid"]
+    run.api.post("Sims", sid, form={"RatePlan": plan})
+    run.sim = sid
+    run.report(f"SIM {sid} is registered, with RatePlan {plan}; it is new")
+
+
+def change_to(status: WirelessStatus) -> TriggerStep:
+    """Return what has the SIM become this, untold."""
+
+    def change(run: TriggerRun) -> None:
+        run.report(f"first it becomes {status}, without a callback")
+        run.api.post("Sims", run.sim or "", form={"Status": status})
+        if (now := run.fetch_sim()["status"]) != status:
+            raise Unusable(f"SIM {run.sim} is {now}, not {status}: is its scenario to fail?")
+
+    return change
+
+
+def ask_for(**form: str) -> TriggerStep:
+    """Return what asks for something of the SIM, with a callback."""
+
+    def ask(run: TriggerRun) -> None:
+        run.subject = run.sim or ""
+        wish = ", ".join(f"{name}={value}" for name, value in form.items())
+        run.report(f"it is updated: {wish}, with {run.callback_in_words}")
+        run.api.post("Sims", run.subject, form={**form, **run.callback_parameters})
+
+    return ask
+
+
+def use_much_data(run: TriggerRun) -> None:
+    """Have the device use so much data that a SIM that is ready becomes active."""
+    run.first_callbacks(1)
+    form = {"Upload": str(READY_DATA)}
+    used = run.portal.post("devices", run.subject, "data", form=form)
+    run.report(f"it is ready, and its device uses {used['data_total']} bytes")
+
+
+def send(**form: str) -> TriggerStep:
+    """Return what sends a Command to the device."""
+    said = "Command {} is to be sent"
+    return lambda run: run.create("Commands", said, Sim=run.sim, Command=run.payload, **form)
+
+
+def listen_to_sim(run: TriggerRun) -> None:
+    """Have the SIM tell of the Commands that its device sends, until the end."""
+    sim = run.fetch_sim()
+    before = {
+        "CommandsCallbackUrl": sim["commands_callback_url"] or "",
+        "CommandsCallbackMethod": sim["commands_callback_method"],
+    }
+    run.set_until_the_end("SIM", "Sims", sim["sid"], before=before)
+
+
+def device_sends(run: TriggerRun) -> None:
+    """Have the device send a Command."""
+    run.send_from_device("commands")
+
+
+def device_sends_too_much(run: TriggerRun) -> None:
+    """Have the device send a text that is longer than a Command can be."""
+    run.payload = (run.payload * LONGEST_SMS)[: LONGEST_SMS + 1]
+    device_sends(run)

@@ -1,0 +1,223 @@
+"""Callbacks and their attempts in plain dictionaries."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from ringback.core.callback import UNDELIVERED, Attempt, Callback, Progress, begin, put_back
+from ringback.core.policy.source_policy import SourceName
+from ringback.ports import (
+    CallbackFilter,
+    Claim,
+    Lane,
+    RecordPage,
+    Settlement,
+    Totals,
+    Waiting,
+    Window,
+    lane_of,
+)
+from tests.memory_store.accounts import MemoryAccounts
+from tests.memory_store.kept_responses import MemoryKeptResponses
+from tests.memory_store.records import first_of, of_account, page_of
+
+_What = tuple[str, str, SourceName, SourceName | None]
+_FAR: Final = ("delivered", "undelivered", "retried", "waiting")
+
+
+@dataclass
+class MemoryCallbacks:
+    """Answers `ports.Callbacks`."""
+
+    accounts: MemoryAccounts
+    responses: MemoryKeptResponses
+    callbacks: dict[str, Callback] = field(default_factory=dict[str, Callback])
+    rows: dict[tuple[str, int], Attempt] = field(default_factory=dict[tuple[str, int], Attempt])
+    """With their whole answers, whatever is kept of them."""
+
+    def add(self, callback: Callback) -> None:
+        self._keep(callback, callback.progress)
+
+    def get(self, account_sid: str, sid: str) -> Callback | None:
+        callback = self.callbacks.get(sid)
+        return callback if callback and callback.account_sid == account_sid else None
+
+    def find(self, sid: str) -> Callback | None:
+        return self.callbacks.get(sid)
+
+    def with_key(self, account_sid: str, idempotency_key: str) -> Callback | None:
+        own = of_account(account_sid, self.callbacks.values())
+        return next((one for one in own if one.idempotency_key == idempotency_key), None)
+
+    def page(self, account_sid: str, which: CallbackFilter, window: Window) -> RecordPage[Callback]:
+        own = of_account(account_sid, self.callbacks.values())
+        return page_of(own, lambda callback: _is_wanted(callback, which), window)
+
+    def oldest(
+        self,
+        account_sid: str,
+        which: CallbackFilter,
+        *,
+        after: str | None,
+        limit: int,
+        examining: int | None = None,
+    ) -> RecordPage[Callback]:
+        own = of_account(account_sid, self.callbacks.values())
+        sids = [callback.sid for callback in own]
+        start = sids.index(after) + 1 if after in sids else 0
+        return first_of(own[start:], lambda one: _is_wanted(one, which), limit, examining)
+
+    def attempts(self, callback_sid: str) -> list[Attempt]:
+        own = [row for row in self.rows.values() if row.callback_sid == callback_sid]
+        shown = [self.responses.shown(callback_sid, row.number, row.response) for row in own]
+        return [row._replace(response=one) for row, one in zip(own, shown, strict=True)]
+
+    def change(self, callback: Callback) -> None:
+        self.callbacks[callback.sid] = callback
+
+    def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[Claim]:
+        due = [(at, callback) for at, callback in self._in_lane(lane) if at <= now]
+        taken = [callback for _, callback in sorted(due, key=lambda pair: pair[0])[:limit]]
+        return [self._claim(callback, now) for callback in taken]
+
+    def settle(self, settlements: Sequence[Settlement]) -> None:
+        for callback, attempt, progress in settlements:
+            if attempt is None:
+                del self.rows[callback.sid, progress.attempt_count + 1]
+            else:
+                self.rows[callback.sid, attempt.number] = attempt
+                if not progress.is_under_way:
+                    self.responses.replace(
+                        callback.sid, callback.account_sid, attempt.number, attempt.response
+                    )
+            self._keep(callback, progress)
+        self.responses.keep_within_budget()
+
+    def put_back(self, claims: Sequence[Claim], now: datetime) -> None:
+        for callback, progress, *_ in claims:
+            self.callbacks[callback.sid] = callback.having(put_back(progress, now))
+            del self.rows[callback.sid, progress.attempt_count]
+
+    def left_open(self) -> list[Claim]:
+        under_way = [one for one in self.callbacks.values() if one.progress.is_under_way]
+        return [self._claim_of(callback, callback.progress) for callback in under_way]
+
+    def next_due(self, lane: Lane) -> datetime | None:
+        return min((at for at, _ in self._in_lane(lane)), default=None)
+
+    def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[Waiting]:
+        lanes = {lane_of(callback) for callback in self.callbacks.values()}
+        due = [(lane, self.next_due(lane)) for lane in sorted(lanes) if not after or lane > after]
+        return [Waiting(lane, at) for lane, at in due if at is not None][:limit]
+
+    def changed_after(self, instant: datetime, *, limit: int) -> list[Callback]:
+        found = [one for one in self.callbacks.values() if _has_changed(one, instant)]
+        return sorted(found, key=lambda one: one.progress.date_updated)[:limit]
+
+    def unfinished(self) -> dict[str, int]:
+        unfinished = [one for one in self.callbacks.values() if not one.progress.is_ended]
+        return dict(Counter(callback.account_sid for callback in unfinished))
+
+    def due_before(self, instants: Sequence[datetime]) -> list[int]:
+        dues = [one.progress.due for one in self.callbacks.values() if one.progress.due]
+        return [sum(due < instant for due in dues) for instant in instants]
+
+    def date_of(self, nth: int, *, since: datetime) -> datetime | None:
+        first = since - timedelta(microseconds=since.microsecond % 1000)
+        found = [one for one in self.callbacks.values() if first <= one.date_created]
+        following = sorted(found, key=lambda one: one.sid)[nth:]
+        return following[0].date_created if following else None
+
+    def totals(
+        self, *, since: datetime, until: datetime, account_sid: str | None = None
+    ) -> list[Totals]:
+        counted = Counter(
+            (_what_of(callback), _how_far(callback))
+            for callback in self.callbacks.values()
+            if since <= callback.date_created < until
+            and account_sid in (None, callback.account_sid)
+            and not callback.is_test
+            and callback.replay_of is None
+        )
+        return [
+            Totals(*what, *(counted[what, far] for far in _FAR))
+            for what in sorted({what for what, _ in counted}, key=_in_order)
+        ]
+
+    def _in_lane(self, lane: Lane) -> list[tuple[datetime, Callback]]:
+        own = [one for one in self.callbacks.values() if lane_of(one) == lane]
+        return [(one.progress.due, one) for one in own if one.progress.due is not None]
+
+    def _claim(self, callback: Callback, now: datetime) -> Claim:
+        limit = callback.url.connection.total_timeout
+        progress = begin(callback.progress, now, total_timeout=limit)
+        self._keep(callback, progress)
+        return self._claim_of(callback, progress)
+
+    def _claim_of(self, callback: Callback, progress: Progress) -> Claim:
+        return Claim(callback, progress, self.accounts.accounts[callback.account_sid])
+
+    def _keep(self, callback: Callback, progress: Progress) -> None:
+        self.callbacks[callback.sid] = callback.having(progress)
+        if progress.is_under_way:
+            attempt = self._claim_of(callback, progress).attempt
+            self.rows[callback.sid, attempt.number] = attempt
+
+
+@dataclass
+class MemoryBatches:
+    """Answers `ports.Batches`."""
+
+    kept: dict[int, str] = field(default_factory=dict[int, str])
+    next_number: int = 1
+
+    def add(self, callbacks: Sequence[str]) -> range:
+        numbers = range(self.next_number, self.next_number + len(callbacks))
+        self.kept.update(zip(numbers, callbacks, strict=True))
+        self.next_number = numbers.stop
+        return numbers
+
+    def all(self) -> dict[int, str]:
+        return dict(self.kept)
+
+    def remove(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            self.kept.pop(number, None)
+
+
+def _has_changed(callback: Callback, after: datetime) -> bool:
+    progress = callback.progress
+    is_put_off = callback.date_created == progress.date_updated != progress.due
+    return progress.due is not None and not is_put_off and progress.date_updated > after
+
+
+def _is_wanted(callback: Callback, which: CallbackFilter) -> bool:
+    created = callback.date_created
+    return (
+        (which.statuses is None or callback.status in which.statuses)
+        and which.source in (None, callback.source)
+        and which.idempotency_token in (None, callback.idempotency_token)
+        and which.destination in (None, callback.url.destination)
+        and (which.since is None or which.since <= created)
+        and (which.until is None or created < which.until)
+    )
+
+
+def _what_of(callback: Callback) -> _What:
+    return callback.account_sid, callback.url.shown, callback.source, callback.source_asked
+
+
+def _in_order(what: _What) -> tuple[str, ...]:
+    *rest, asked = what
+    return (*rest, asked or "")
+
+
+def _how_far(callback: Callback) -> str:
+    """Return for which of the numbers in Totals it counts."""
+    progress = callback.progress
+    if progress.is_ended:
+        return "undelivered" if callback.status in UNDELIVERED else "delivered"
+    failed = progress.attempt_count - progress.is_under_way
+    return "retried" if failed else "waiting"

@@ -1,0 +1,86 @@
+"""Copies of callbacks in a plain dictionary."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ringback.core.callback import Attempt
+from ringback.core.comparison import EXCERPT, Answer, Comparison
+from ringback.core.http_exchange import RecordedResponse
+from ringback.core.shadow import Shadow
+from ringback.ports import Compared, RecordPage, ShadowFilter, Window
+from tests.memory_store.callbacks import MemoryCallbacks
+from tests.memory_store.kept_responses import MemoryKeptResponses
+from tests.memory_store.records import of_account, page_of
+
+_ALL = ShadowFilter()
+
+
+@dataclass
+class MemoryShadows:
+    """Answers `ports.Shadows`."""
+
+    callbacks: MemoryCallbacks
+    responses: MemoryKeptResponses
+    shadows: dict[str, Shadow] = field(default_factory=dict[str, Shadow])
+
+    def open(self, shadows: Sequence[Shadow]) -> None:
+        self.shadows |= {shadow.sid: shadow for shadow in shadows}
+
+    def settle(self, shadows: Sequence[Shadow]) -> None:
+        for shadow in shadows:
+            self.shadows[shadow.sid] = shadow
+            self.responses.replace(shadow.sid, shadow.account_sid, 1, shadow.attempt.response)
+        self.responses.keep_within_budget()
+
+    def left_open(self) -> list[Shadow]:
+        return [shadow for shadow in self.shadows.values() if shadow.attempt.result == "open"]
+
+    def page(self, account_sid: str, which: ShadowFilter, window: Window) -> RecordPage[Compared]:
+        own = of_account(account_sid, self.shadows.values())
+        page = page_of(own, lambda shadow: _is_wanted(shadow, which), window)
+        compared = (Compared(self._shown(shadow), self._compare(shadow)) for shadow in page)
+        return RecordPage(compared, page.stopped_at)
+
+    def comparisons(self, account_sid: str, window: Window) -> list[Comparison]:
+        return [comparison for _, comparison in self.page(account_sid, _ALL, window)]
+
+    def _shown(self, shadow: Shadow) -> Shadow:
+        response = self.responses.shown(shadow.sid, 1, shadow.attempt.response)
+        return shadow._replace(attempt=shadow.attempt._replace(response=response))
+
+    def _compare(self, shadow: Shadow) -> Comparison:
+        copy = shadow.attempt
+        callback = self.callbacks.callbacks[copy.callback_sid]
+        first = self.callbacks.rows[callback.sid, 1]
+        return Comparison(
+            shadow.sid,
+            callback.sid,
+            callback.url.shown,
+            copy.date_started,
+            (callback.source, shadow.source),
+            _answer(first),
+            _answer(copy),
+            _is_same(first.response, copy.response),
+            (_excerpt(first.response), _excerpt(copy.response)),
+        )
+
+
+def _answer(row: Attempt) -> Answer:
+    milliseconds = None if row.timings is None else row.timings.total
+    return Answer(row.result, row.status_code, row.failure, milliseconds)
+
+
+def _is_same(first: RecordedResponse | None, copy: RecordedResponse | None) -> bool | None:
+    return None if first is None or copy is None else first.body == copy.body
+
+
+def _excerpt(response: RecordedResponse | None) -> bytes | None:
+    return None if response is None else response.body[:EXCERPT]
+
+
+def _is_wanted(shadow: Shadow, which: ShadowFilter) -> bool:
+    return (
+        which.source in (None, shadow.source)
+        and which.callback_sid in (None, shadow.attempt.callback_sid)
+        and (which.since is None or which.since <= shadow.attempt.date_started)
+    )

@@ -1,0 +1,30 @@
+"""Running a monitor for a test, until it knows what it is to know."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from ringback.policy.policy_monitor import PolicyMonitor
+
+
+@asynccontextmanager
+async def running(monitor: PolicyMonitor) -> AsyncGenerator[None]:
+    loop = asyncio.create_task(monitor.run())
+    try:
+        yield
+    finally:
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Return as soon as this is so."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 (what is waited for tells nobody)
+            await asyncio.sleep(0.001)
+
+
+async def counted(monitor: PolicyMonitor, at: datetime) -> None:
+    """Return when it has counted at this instant."""
+    await until(lambda: monitor.dependents and monitor.dependents.counted == at)

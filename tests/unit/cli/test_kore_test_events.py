@@ -1,0 +1,143 @@
+"""`ringback test-event` and `ringback secrets rehearse`, against an emulator."""
+
+import socket
+import time
+from collections.abc import Iterator
+from threading import Thread
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from ringback.cli.main import main
+from ringback.cli.secrets import rehearse
+from ringback.operations.accounts import fetch_account
+from ringback.operations.moment import Moment
+from ringback.operations.webhook_secrets import create_secret
+from ringback.ports import Transaction
+from ringback.receiver.checking import Secrets, check
+from ringback.receiver.checking.verdict import Genuine
+from ringback.testing import Emulator
+from tests.ports import free_port
+from tests.receivers import OK
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Emulator]:
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def ringback(served: Emulator) -> Emulator:
+    served.reset()
+    return served
+
+
+def run(ringback: Emulator, command: click.Command, *words: str) -> Result:
+    who = ("--account-sid", ringback.account_sid, "--auth-token", ringback.auth_token)
+    return CliRunner().invoke(command, [*words, "--server", ringback.base_url, *who])
+
+
+def new_pending(ringback: Emulator) -> tuple[str, str]:
+    """Make a pending secret, and return its id and its value."""
+
+    def make(tx: Transaction, moment: Moment) -> tuple[str, str]:
+        account = fetch_account(tx, ringback.account_sid)
+        _, secret = create_secret(tx, account, "next", moment)
+        return secret.id, secret.value
+
+    return ringback._change(make)
+
+
+@pytest.fixture
+def nobody() -> str:
+    """A URL where nobody listens."""
+    return f"http://127.0.0.1:{free_port()}/"
+
+
+def test_a_test_event_that_is_accepted_is_shown_with_its_answer(ringback: Emulator) -> None:
+    done = run(ringback, main, "test-event", ringback.receiver.url("/hook"))
+    assert done.exit_code == 0, done.output
+    assert "delivered: the receiver answered 200 OK" in done.output
+    assert "  > Content-Type: application/json; charset=utf-8" in done.output
+    assert '  > [{"data":{"test_id":' in done.output
+    (got,) = ringback.receiver.requests
+    secrets = Secrets(kore_secrets=(ringback.kore_secret,))
+    urls = [ringback.receiver.url("/hook")]
+    assert isinstance(check(got, urls=urls, secrets=secrets), Genuine)
+
+
+def test_a_test_event_by_get_is_accepted_as_well(ringback: Emulator) -> None:
+    url = ringback.receiver.url("/hook?x=1")
+    assert run(ringback, main, "test-event", url, "--method", "GET").exit_code == 0
+    (got,) = ringback.receiver.requests
+    assert (got.method, got.target, got.body) == ("GET", "/hook?x=1", b"")
+
+
+def test_an_answer_that_takes_its_time_is_waited_for(ringback: Emulator) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer_late() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                time.sleep(0.3)
+                connection.sendall(OK)
+
+        answering = Thread(target=answer_late)
+        answering.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        done = run(ringback, main, "test-event", url)
+        answering.join()
+    assert done.exit_code == 0, done.output
+    assert "delivered: the receiver answered 200 OK" in done.output
+
+
+def test_a_test_event_that_is_refused_is_told_by_the_exit_code(ringback: Emulator) -> None:
+    ringback.receiver.fail(401)
+    done = run(ringback, main, "test-event", ringback.receiver.url())
+    assert done.exit_code == 1
+    assert "refused [11217]: the receiver answered 401 Unauthorized" in done.output
+
+
+def test_so_is_one_that_reaches_nobody(ringback: Emulator, nobody: str) -> None:
+    done = run(ringback, main, "test-event", nobody)
+    assert done.exit_code == 1
+    assert "attempt 2" in done.output, "it is tried for one round"
+    assert "unreachable [11205]" in done.output
+
+
+def test_a_rehearsal_that_all_accept_says_how_to_go_on(ringback: Emulator) -> None:
+    secret_id, value = new_pending(ringback)
+    urls = [ringback.receiver.url("/a"), ringback.receiver.url("/b")]
+    done = run(ringback, rehearse, *urls)
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines() == [
+        f"accepted      POST  {urls[0]}",
+        f"accepted      POST  {urls[1]}",
+        f"2 of 2 accepted; activate with `ringback secrets activate {secret_id}`",
+    ]
+    for got in ringback.receiver.requests:
+        verdict = check(
+            got, urls=[ringback.receiver.url(got.target)], secrets=Secrets(kore_secrets=(value,))
+        )
+        assert isinstance(verdict, Genuine)
+
+
+def test_a_rehearsal_says_who_does_not_accept_and_how(ringback: Emulator, nobody: str) -> None:
+    new_pending(ringback)
+    ringback.receiver.fail(403)
+    done = run(ringback, rehearse, ringback.receiver.url("/a"), nobody)
+    assert done.exit_code == 1
+    first, second, last = done.output.splitlines()
+    assert first == f"refused 403   POST  {ringback.receiver.url('/a')}"
+    assert second == f"unreachable   POST  {nobody}  connect"
+    assert last.startswith("0 of 2 accepted; activate with `ringback secrets activate whs_")
+
+
+def test_without_a_pending_secret_there_is_no_rehearsal(ringback: Emulator) -> None:
+    done = run(ringback, rehearse, ringback.receiver.url())
+    assert done.exit_code == 1
+    assert "no webhook secret is pending" in str(done.exception)
+    assert ringback.receiver.requests == []

@@ -1,0 +1,221 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ringback.core.policy.policy_changes import (
+    POLICY_CHANGE_KINDS,
+    DefaultChanged,
+    HoldsEnded,
+    PolicyChange,
+    PolicyChangeReminder,
+    SourceAdded,
+    SourceRetired,
+    in_words,
+    is_settled,
+    next_reminder,
+    policy_changes,
+    reminders,
+    sources_that_end,
+)
+from ringback.core.policy.source_policy import BOTH, NOTICE, Hold, Phase, Policy, Source
+
+TWILIO, KORE = Source.TWILIO, Source.KORE
+BETWEEN = datetime(2024, 10, 16, tzinfo=UTC)
+AFTER = datetime(2024, 11, 2, tzinfo=UTC)
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+DAY = timedelta(days=1)
+BEFORE = (30 * DAY, 7 * DAY, DAY)
+
+MOVES = PolicyChange(BETWEEN, DefaultChanged(TWILIO, KORE))
+ENDS = PolicyChange(AFTER, SourceRetired(TWILIO))
+
+
+def with_holds(*holds: Hold) -> Policy:
+    return Policy(NOTICE.phases, holds)
+
+
+# ---- what is ahead
+
+
+@pytest.mark.parametrize(
+    ("after", "ahead"),
+    [
+        (LONG_AGO, [MOVES, ENDS]),
+        (BETWEEN - MICROSECOND, [MOVES, ENDS]),
+        (BETWEEN, [ENDS]),
+        (AFTER, []),
+    ],
+)
+def test_the_notice_has_two_changes(after: datetime, ahead: list[PolicyChange]) -> None:
+    assert policy_changes(NOTICE, after=after) == ahead
+
+
+def test_a_change_at_which_several_things_change_says_each() -> None:
+    policy = Policy(
+        (
+            Phase("old", None, TWILIO, frozenset({TWILIO})),
+            Phase("new", BETWEEN, KORE, frozenset({KORE})),
+        )
+    )
+    changes = [str(change) for _, change in policy_changes(policy, after=LONG_AGO)]
+    assert changes == ["the default moves from twilio to kore", "twilio ends", "kore begins"]
+
+
+def test_a_phase_that_changes_nothing_has_no_change() -> None:
+    policy = Policy((*NOTICE.phases, Phase("later", AFTER + DAY, KORE, frozenset({KORE}))))
+    assert policy_changes(policy, after=AFTER) == []
+
+
+def test_the_end_of_a_hold_is_a_change() -> None:
+    hold = Hold("before", "AC1", until=AFTER + DAY)
+    policy = with_holds(Hold("after", "AC2"), hold)
+    assert policy_changes(policy, after=AFTER) == [PolicyChange(AFTER + DAY, HoldsEnded((hold,)))]
+    assert str(HoldsEnded((hold,))) == "the hold of AC1 in phase before ends"
+    assert policy_changes(policy, after=AFTER + DAY) == []
+
+
+def test_holds_that_end_at_once_are_one_change() -> None:
+    one, two, later = (
+        Hold("before", name, until=AFTER + days * DAY)
+        for name, days in (("AC1", 1), ("AC2", 1), ("AC3", 2))
+    )
+    policy = with_holds(later, one, two)
+    assert policy_changes(policy, after=AFTER) == [
+        PolicyChange(AFTER + DAY, HoldsEnded((one, two))),
+        PolicyChange(AFTER + 2 * DAY, HoldsEnded((later,))),
+    ]
+    assert str(HoldsEnded((one, two))) == "2 holds end"
+
+
+def test_where_everything_is_held_the_dates_change_nothing() -> None:
+    policy = with_holds(Hold("before"), Hold("after", "AC1", until=AFTER))
+    assert policy_changes(policy, after=LONG_AGO) == []
+
+
+def test_a_hold_in_front_of_the_one_of_everything_still_ends() -> None:
+    hold = Hold("after", "AC1", until=AFTER)
+    assert policy_changes(with_holds(hold, Hold("before")), after=LONG_AGO) == [
+        PolicyChange(AFTER, HoldsEnded((hold,)))
+    ]
+
+
+def test_a_hold_that_ends_with_the_one_of_everything_in_front_of_it_never_decided() -> None:
+    end = AFTER + DAY
+    policy = with_holds(Hold("before", until=end), Hold("before", "AC1", until=end))
+    changes = {type(change.kind) for change in policy_changes(policy, after=LONG_AGO)}
+    assert changes == {DefaultChanged, SourceRetired}
+
+
+def test_the_end_of_a_hold_of_everything_is_where_its_phase_ends() -> None:
+    policy = with_holds(Hold("before", until=AFTER + DAY))
+    assert policy_changes(policy, after=LONG_AGO) == [
+        PolicyChange(AFTER + DAY, DefaultChanged(TWILIO, KORE)),
+        PolicyChange(AFTER + DAY, SourceRetired(TWILIO)),
+    ]
+
+
+def test_each_change_has_a_label_of_its_own() -> None:
+    labels = {change.label for change in POLICY_CHANGE_KINDS}
+    assert labels == {"default_moves", "source_ends", "source_begins", "holds_end"}
+    assert SourceAdded(KORE).label == "source_begins"
+
+
+# ---- whether there is anything ahead
+
+
+@pytest.mark.parametrize(
+    ("holds", "at", "settled"),
+    [
+        ((), AFTER - MICROSECOND, False),
+        ((), AFTER, True),
+        ((Hold("before", "AC1"),), AFTER + DAY, False),
+        ((Hold("before", "AC1", until=AFTER + DAY),), AFTER + DAY - MICROSECOND, False),
+        ((Hold("before", "AC1", until=AFTER + DAY),), AFTER + DAY, True),
+        ((Hold("after", "AC1", until=AFTER), Hold("before")), AFTER, False),
+    ],
+)
+def test_a_policy_is_settled_once_no_date_is_ahead_and_nobody_is_held(
+    holds: tuple[Hold, ...], at: datetime, settled: object
+) -> None:
+    assert is_settled(with_holds(*holds), at=at) is settled
+
+
+# ---- which sources end
+
+
+@pytest.mark.parametrize("at", [LONG_AGO, BETWEEN, AFTER, AFTER + DAY])
+def test_of_the_notice_twilio_ends_or_has_ended(at: datetime) -> None:
+    assert sources_that_end(NOTICE, at=at) == [TWILIO]
+
+
+def test_a_source_that_is_back_has_not_ended() -> None:
+    policy = Policy((*NOTICE.phases, Phase("back", AFTER + DAY, TWILIO, BOTH)))
+    assert sources_that_end(policy, at=AFTER) == [TWILIO]
+    assert sources_that_end(policy, at=AFTER + DAY) == []
+
+
+def test_where_everything_is_held_no_source_ends() -> None:
+    assert sources_that_end(with_holds(Hold("before")), at=AFTER) == []
+
+
+# ---- when to remind
+
+
+@pytest.mark.parametrize(
+    ("left", "within"),
+    [
+        (30 * DAY, 30 * DAY),
+        (30 * DAY - MICROSECOND, 30 * DAY),
+        (7 * DAY, 7 * DAY),
+        (DAY + MICROSECOND, 7 * DAY),
+        (DAY, DAY),
+        (MICROSECOND, DAY),
+    ],
+)
+def test_a_reminder_says_within_which_time_a_change_lies(
+    left: timedelta, within: timedelta
+) -> None:
+    policy, at = Policy(NOTICE.phases[:2]), BETWEEN - left
+    assert reminders(policy, since=at, at=at, before=BEFORE) == [
+        PolicyChangeReminder(MOVES, within)
+    ]
+
+
+def test_a_change_that_is_far_has_no_reminder() -> None:
+    at = BETWEEN - 30 * DAY - MICROSECOND
+    assert reminders(NOTICE, since=at, at=at, before=BEFORE) == []
+
+
+def test_a_change_that_was_reached_since_is_told_of_once_more() -> None:
+    reached = reminders(NOTICE, since=AFTER - DAY, at=AFTER + DAY, before=BEFORE)
+    assert reached == [PolicyChangeReminder(ENDS, timedelta(0))]
+    assert reminders(NOTICE, since=AFTER, at=AFTER, before=BEFORE) == []
+
+
+def test_reminders_come_due_one_after_the_other() -> None:
+    due, at = list[datetime](), LONG_AGO
+    while (following := next_reminder(NOTICE, after=at, before=BEFORE)) is not None:
+        due.append(at := following)
+    of_both = {change - time for change in (BETWEEN, AFTER) for time in (*BEFORE, 0 * DAY)}
+    assert due == sorted(of_both)
+
+
+def test_without_times_before_it_a_change_is_told_of_when_it_is_there() -> None:
+    assert next_reminder(NOTICE, after=LONG_AGO, before=()) == BETWEEN
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (30 * DAY, "at 2024-10-16T00:00:00Z, in 30 days"),
+        (2 * DAY - MICROSECOND, "at 2024-10-16T00:00:00Z, in 1 day"),
+        (DAY - MICROSECOND, "at 2024-10-16T00:00:00Z, in 23 hours"),
+        (timedelta(hours=1), "at 2024-10-16T00:00:00Z, in 1 hour"),
+        (MICROSECOND, "at 2024-10-16T00:00:00Z, within the hour"),
+        (0 * DAY, "now, at 2024-10-16T00:00:00Z"),
+    ],
+)
+def test_when_a_change_is_is_said_in_words(left: timedelta, said: str) -> None:
+    expected = f"the default moves from twilio to kore {said}"
+    assert in_words(MOVES, BETWEEN - left) == expected

@@ -1,0 +1,136 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ringback.core.policy.policy_changes import HoldsEnded, PolicyChange, policy_changes
+from ringback.core.policy.policy_impact import (
+    DeliveryCount,
+    PolicyImpact,
+    SelectionReason,
+    UrlForecast,
+    changed_at,
+    depending_on,
+    forecast_urls,
+    impact_of,
+    source_by_phase,
+)
+from ringback.core.policy.source_policy import NOTICE, Hold, Policy, Source
+
+TWILIO, KORE = Source.TWILIO, Source.KORE
+BETWEEN = datetime(2024, 10, 16, tzinfo=UTC)
+AFTER = datetime(2024, 11, 2, tzinfo=UTC)
+DAY = timedelta(days=1)
+URL = "https://a.example/hook"
+
+
+def row(
+    url: str = URL,
+    source: Source = TWILIO,
+    asked: Source | None = None,
+    *,
+    account_sid: str = "AC1",
+    callbacks: int = 10,
+) -> DeliveryCount:
+    return DeliveryCount(account_sid, url, source, asked, callbacks)
+
+
+def only(policy: Policy, *rows: DeliveryCount, now: datetime, then: datetime) -> UrlForecast:
+    (found,) = forecast_urls(policy, rows, now=now, then=then)
+    return found
+
+
+def test_what_asks_for_nothing_moves_with_the_default() -> None:
+    found = only(NOTICE, row(), now=BETWEEN - DAY, then=BETWEEN)
+    assert (found.now.source, found.then.source, found.changes) == (TWILIO, KORE, True)
+    assert (found.callbacks, found.would_move, found.why) == (10, 10, SelectionReason.DEFAULT)
+    assert source_by_phase(NOTICE, found) == {"before": TWILIO, "between": KORE, "after": KORE}
+
+
+def test_what_asks_for_the_source_that_ends_moves_when_that_ends() -> None:
+    asks = row(f"{URL}#cbs=twilio", asked=TWILIO)
+    found = only(NOTICE, asks, now=BETWEEN, then=AFTER)
+    assert (found.now.source, found.then.reason) == (TWILIO, "twilio ended 2024-11-02")
+    assert (found.why, found.would_move) == (SelectionReason.ASKED, 10)
+    assert not only(NOTICE, asks, now=BETWEEN - DAY, then=AFTER - DAY).changes
+
+
+def test_what_asks_for_a_source_that_has_ended_is_not_sent_by_its_wish() -> None:
+    asks = row(f"{URL}#cbs=twilio", KORE, asked=TWILIO)
+    assert only(NOTICE, asks, now=AFTER, then=AFTER).why is SelectionReason.DEFAULT
+
+
+def test_what_is_held_stays_and_depends_on_its_hold() -> None:
+    policy = Policy(NOTICE.phases, (Hold("before", url_prefix=URL, until=AFTER + DAY),))
+    # A hold covers a URL without its fragment.
+    held = row(f"{URL}#rc=2")
+    found = only(policy, held, now=AFTER, then=AFTER + DAY)
+    assert found.wire == URL
+    assert (found.why, found.changes) == (SelectionReason.HELD, True)
+    assert found.hold == policy.holds[0]
+    assert source_by_phase(policy, found) == {"before": TWILIO, "between": TWILIO, "after": TWILIO}
+    assert only(policy, held, now=AFTER + DAY, then=AFTER + DAY).hold is None
+
+
+def test_a_hold_that_lets_a_url_have_what_it_asks_for_is_what_it_depends_on() -> None:
+    policy = Policy(NOTICE.phases, (Hold("before", "AC1"),))
+    asks = row(f"{URL}#cbs=twilio", asked=TWILIO)
+    whys = [only(policy, asks, now=now, then=AFTER).why for now in (BETWEEN, AFTER)]
+    assert whys == [SelectionReason.ASKED, SelectionReason.HELD]
+
+
+def test_callbacks_of_one_url_are_counted_together_whatever_source_they_came_from() -> None:
+    rows = [row(source=TWILIO, callbacks=10), row(source=KORE, callbacks=5)]
+    found = only(NOTICE, *rows, now=BETWEEN, then=AFTER)
+    assert (found.callbacks, found.would_move) == (15, 10)
+
+
+def test_urls_are_told_apart_by_account_by_text_and_by_what_they_ask_for() -> None:
+    rows = [
+        row(account_sid="AC2"),
+        row(),
+        row("https://b.example/"),
+        row(asked=KORE, source=KORE),
+        row(),
+    ]
+    found = forecast_urls(NOTICE, rows, now=BETWEEN - DAY, then=AFTER)
+    told = [(one.account_sid, one.url, one.asked, one.callbacks) for one in found]
+    assert told == [
+        ("AC1", URL, None, 20),
+        ("AC1", URL, KORE, 10),
+        ("AC1", "https://b.example/", None, 10),
+        ("AC2", URL, None, 10),
+    ]
+    assert impact_of(found) == PolicyImpact(accounts=2, urls=3, callbacks=50)
+    assert depending_on(KORE, found) == [found[1]]
+
+
+def test_at_each_change_only_that_changes_which_does_so_there() -> None:
+    hold = Hold("before", "AC2", until=AFTER + DAY)
+    policy = Policy(NOTICE.phases, (hold,))
+    rows = [
+        row("https://default.example/"),
+        row("https://asks.example/#cbs=twilio", asked=TWILIO),
+        row("https://kore.example/#cbs=kore", KORE, asked=KORE),
+        row("https://held.example/", account_sid="AC2"),
+    ]
+    changed = {
+        str(change.kind): [one.url for one in changed_at(change, policy, rows)]
+        for change in policy_changes(policy, after=BETWEEN - DAY)
+    }
+    assert changed == {
+        "the default moves from twilio to kore": ["https://default.example/"],
+        "twilio ends": ["https://asks.example/#cbs=twilio"],
+        str(PolicyChange(AFTER, HoldsEnded((hold,))).kind): ["https://held.example/"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("how_much", "said"),
+    [
+        (PolicyImpact(1, 1, 1), "1 callback to 1 URL of 1 account"),
+        (PolicyImpact(2, 3, 50), "50 callbacks to 3 URLs of 2 accounts"),
+        (PolicyImpact(), "0 callbacks to 0 URLs of 0 accounts"),
+    ],
+)
+def test_how_much_it_is_is_said_in_words(how_much: PolicyImpact, said: str) -> None:
+    assert str(how_much) == said

@@ -1,0 +1,63 @@
+from datetime import UTC, datetime, timedelta
+
+from ringback.core.policy.policy_changes import PolicyChange, SourceRetired
+from ringback.core.policy.policy_json import change_record, policy_record
+from ringback.core.policy.source_policy import NOTICE, Hold, Policy
+
+DAY = timedelta(days=1)
+BETWEEN = datetime(2024, 10, 16, tzinfo=UTC)
+DATE = BETWEEN - 2 * DAY
+END = DATE + DAY
+OURS, THEIRS = Hold("before", "AC1", until=END), Hold("after", "AC2", until=END)
+ENDED = Hold("between", url_prefix="https://a.example", until=DATE)
+POLICY = Policy(NOTICE.phases, (OURS, THEIRS, ENDED))
+
+
+def test_it_has_phases_and_holds_as_they_are_at_the_date() -> None:
+    record = policy_record(POLICY, date=DATE, before=())
+    assert (record["date"], record["phase"]) == (DATE, "before")
+    assert record["phases"][1] == {
+        "name": "between",
+        "since": BETWEEN,
+        "default": "kore",
+        "may_ask": ["kore", "twilio"],
+    }
+    assert record["holds"][2] == {
+        "phase": "between",
+        "account_sid": None,
+        "url_prefix": "https://a.example",
+        "until": DATE,
+        "has_ended": True,
+    }
+    assert [hold["has_ended"] for hold in record["holds"]] == [False, False, True]
+
+
+def test_a_change_is_seen_from_a_date() -> None:
+    assert change_record(PolicyChange(BETWEEN, SourceRetired("twilio")), DATE) == {
+        "date": BETWEEN,
+        "change": "source_ends",
+        "meaning": "twilio ends",
+        "seconds_left": 172800.0,
+    }
+
+
+def test_there_is_a_warning_of_what_is_near() -> None:
+    record = policy_record(POLICY, date=DATE, before=(2 * DAY,))
+    assert record["warnings"] == [
+        "2 holds end at 2024-10-15T00:00:00Z, in 1 day",
+        "the default moves from twilio to kore at 2024-10-16T00:00:00Z, in 2 days",
+    ]
+
+
+def test_holds_that_concern_nobody_who_asks_are_left_out_with_their_ends() -> None:
+    def meanings(*whose: str) -> list[str]:
+        record = policy_record(
+            POLICY, date=DATE, before=(), concerns=lambda hold: hold.account_sid in whose
+        )
+        assert [hold["account_sid"] for hold in record["holds"]] == [*whose]
+        return [change["meaning"] for change in record["borders"]]
+
+    of_the_notice = ["the default moves from twilio to kore", "twilio ends"]
+    assert meanings("AC1") == ["the hold of AC1 in phase before ends", *of_the_notice]
+    assert meanings("AC1", "AC2") == ["2 holds end", *of_the_notice]
+    assert meanings() == of_the_notice

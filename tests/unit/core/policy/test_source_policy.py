@@ -1,0 +1,400 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ringback.core.errors import Unusable
+from ringback.core.policy.source_policy import (
+    BOTH,
+    NOTICE,
+    Hold,
+    Phase,
+    Policy,
+    Source,
+    SourceSelection,
+    source_named,
+)
+
+TWILIO, KORE = Source.TWILIO, Source.KORE
+URL = "http://your-callback-url.com/path?foo=bar"
+MICROSECOND = timedelta(microseconds=1)
+DAY = timedelta(days=1)
+BETWEEN = datetime(2024, 10, 16, tzinfo=UTC)
+AFTER = datetime(2024, 11, 2, tzinfo=UTC)
+
+
+def choose(
+    asked: Source | None,
+    at: datetime,
+    policy: Policy = NOTICE,
+    account_sid: str = "AC1",
+    url: str = URL,
+) -> SourceSelection:
+    return policy.choose(asked, at=at, account_sid=account_sid, url=url)
+
+
+# ---- the notice, phase by phase, fragment by fragment, at each date
+
+
+@pytest.mark.parametrize(
+    ("at", "phase"),
+    [
+        (datetime(2000, 1, 1, tzinfo=UTC), "before"),
+        (BETWEEN - DAY, "before"),
+        (BETWEEN - MICROSECOND, "before"),
+        (BETWEEN, "between"),
+        (BETWEEN + DAY, "between"),
+        (AFTER - DAY, "between"),
+        (AFTER - MICROSECOND, "between"),
+        (AFTER, "after"),
+        (AFTER + DAY, "after"),
+        (datetime(2999, 1, 1, tzinfo=UTC), "after"),
+    ],
+)
+def test_the_phase_goes_by_the_date(at: datetime, phase: str) -> None:
+    assert NOTICE.phase_at(at).name == phase
+
+
+UNASKED_BEFORE = "twilio is the default of phase before"
+UNASKED_BETWEEN = "kore is the default of phase between, since 2024-10-16"
+UNASKED_AFTER = "kore is the default of phase after, since 2024-11-02"
+ASKED_TWILIO = "the URL asks for it: #cbs=twilio"
+ASKED_KORE = "the URL asks for it: #cbs=kore"
+TWILIO_ENDED = "twilio ended 2024-11-02"
+
+
+@pytest.mark.parametrize(
+    ("at", "asked", "source", "reason"),
+    [
+        (BETWEEN - MICROSECOND, None, TWILIO, UNASKED_BEFORE),
+        (BETWEEN - MICROSECOND, TWILIO, TWILIO, ASKED_TWILIO),
+        (BETWEEN - MICROSECOND, KORE, KORE, ASKED_KORE),
+        (BETWEEN, None, KORE, UNASKED_BETWEEN),
+        (BETWEEN, TWILIO, TWILIO, ASKED_TWILIO),
+        (BETWEEN, KORE, KORE, ASKED_KORE),
+        (BETWEEN + DAY, None, KORE, UNASKED_BETWEEN),
+        (BETWEEN + DAY, TWILIO, TWILIO, ASKED_TWILIO),
+        (BETWEEN + DAY, KORE, KORE, ASKED_KORE),
+        (AFTER - MICROSECOND, None, KORE, UNASKED_BETWEEN),
+        (AFTER - MICROSECOND, TWILIO, TWILIO, ASKED_TWILIO),
+        (AFTER - MICROSECOND, KORE, KORE, ASKED_KORE),
+        (AFTER, None, KORE, UNASKED_AFTER),
+        (AFTER, TWILIO, KORE, TWILIO_ENDED),
+        (AFTER, KORE, KORE, ASKED_KORE),
+        (AFTER + DAY, None, KORE, UNASKED_AFTER),
+        (AFTER + DAY, TWILIO, KORE, TWILIO_ENDED),
+        (AFTER + DAY, KORE, KORE, ASKED_KORE),
+    ],
+)
+def test_the_notice_picks_the_source_and_says_why(
+    at: datetime, asked: Source | None, source: Source, reason: str
+) -> None:
+    assert choose(asked, at) == SourceSelection(source, asked, reason)
+
+
+@pytest.mark.parametrize(
+    ("last_instant", "asked", "source"),
+    [
+        (datetime(2024, 10, 15, 23, 59, 59, 999999, UTC), None, TWILIO),
+        (datetime(2024, 11, 1, 23, 59, 59, 999999, UTC), TWILIO, TWILIO),
+    ],
+)
+def test_the_day_that_the_notice_names_still_belongs_to_the_earlier_phase(
+    last_instant: datetime, asked: Source | None, source: Source
+) -> None:
+    assert choose(asked, last_instant).source is source
+
+
+def test_a_border_is_an_instant_in_utc_whatever_the_zone_of_the_clock() -> None:
+    west = datetime.fromisoformat("2024-10-15T20:00:00-04:00")
+    assert choose(None, west).source is KORE
+
+
+# ---- other policies
+
+
+def test_a_policy_may_have_more_phases_than_the_notice() -> None:
+    policy = Policy(
+        (
+            Phase("only twilio", None, TWILIO, frozenset({TWILIO})),
+            Phase("trial", datetime(2030, 1, 1, tzinfo=UTC), TWILIO, BOTH),
+            Phase("switched", datetime(2030, 2, 1, tzinfo=UTC), KORE, BOTH),
+            Phase("only kore", datetime(2030, 3, 1, tzinfo=UTC), KORE, frozenset({KORE})),
+            Phase("second thoughts", datetime(2030, 4, 1, tzinfo=UTC), TWILIO, BOTH),
+        )
+    )
+    asked_for_twilio = [
+        choose(TWILIO, datetime(2030, month, 1, tzinfo=UTC) - MICROSECOND, policy).source
+        for month in (1, 2, 3, 4, 5)
+    ]
+    asked_for_nothing = [
+        choose(None, datetime(2030, month, 1, tzinfo=UTC) - MICROSECOND, policy).source
+        for month in (1, 2, 3, 4, 5)
+    ]
+    assert asked_for_twilio == [TWILIO, TWILIO, TWILIO, KORE, TWILIO]
+    assert asked_for_nothing == [TWILIO, TWILIO, KORE, KORE, TWILIO]
+
+
+def test_a_source_that_never_was_is_said_not_to_be_had() -> None:
+    only_twilio = frozenset({TWILIO})
+    early = Phase("early", None, TWILIO, only_twilio)
+    late = Phase("late", BETWEEN, TWILIO, only_twilio)
+    assert choose(KORE, AFTER, Policy((early,))).reason == "kore is not to be had in phase early"
+    assert choose(KORE, AFTER, Policy((early, late))).reason == (
+        "kore is not to be had in phase late"
+    )
+    assert choose(KORE, BETWEEN - DAY, Policy((early, late))) == SourceSelection(
+        TWILIO, KORE, "kore is not to be had in phase early"
+    )
+
+
+def test_a_source_ended_with_the_first_of_the_phases_without_it() -> None:
+    policy = Policy((*NOTICE.phases, Phase("long after", AFTER + DAY, KORE, frozenset({KORE}))))
+    assert choose(TWILIO, AFTER + DAY + DAY, policy).reason == "twilio ended 2024-11-02"
+
+
+def test_a_policy_of_one_phase_is_enough() -> None:
+    policy = Policy((Phase("always", None, KORE, BOTH),))
+    assert choose(None, BETWEEN, policy) == SourceSelection(
+        KORE, None, "kore is the default of phase always"
+    )
+
+
+def test_the_sources_of_a_policy_are_the_two_built_in_and_those_of_its_phases() -> None:
+    later = Phase("later", AFTER + DAY, "acme", frozenset({"acme", KORE}))
+    assert NOTICE.sources == (TWILIO, KORE)
+    assert Policy((*NOTICE.phases, later)).sources == (TWILIO, KORE, "acme")
+
+
+# ---- holds
+
+
+@pytest.mark.parametrize(
+    ("hold", "account_sid", "url", "phase"),
+    [
+        (Hold("before", account_sid="AC1"), "AC1", URL, "before"),
+        (Hold("before", account_sid="AC1"), "AC2", URL, "after"),
+        (Hold("before", url_prefix="http://your-callback-url.com/"), "AC2", URL, "before"),
+        (Hold("before", url_prefix="http://your-callback-url.com/path"), "AC2", URL, "before"),
+        (Hold("before", url_prefix="http://other.example/"), "AC1", URL, "after"),
+        (Hold("before", "AC1", "http://your-callback-url.com/"), "AC1", URL, "before"),
+        (Hold("before", "AC1", "http://your-callback-url.com/"), "AC2", URL, "after"),
+        (Hold("before", "AC1", "http://other.example/"), "AC1", URL, "after"),
+        (Hold("before"), "AC2", URL, "before"),
+    ],
+)
+def test_a_hold_keeps_its_account_or_its_urls_in_a_phase(
+    hold: Hold, account_sid: str, url: str, phase: str
+) -> None:
+    policy = Policy(NOTICE.phases, (hold,))
+    assert policy.phase_of(at=AFTER, account_sid=account_sid, url=url)[1].name == phase
+
+
+def test_a_held_callback_goes_by_its_phase_and_says_so() -> None:
+    policy = Policy(NOTICE.phases, (Hold("before", account_sid="AC1"),))
+    assert choose(None, AFTER, policy) == SourceSelection(
+        TWILIO, None, "twilio is the default of phase before, in which AC1 is held"
+    )
+
+
+def test_a_held_url_may_still_ask_for_what_its_phase_permits() -> None:
+    policy = Policy(NOTICE.phases, (Hold("between", url_prefix="http://your-callback-url.com"),))
+    assert choose(TWILIO, AFTER, policy).source is TWILIO
+
+
+def test_a_source_has_not_ended_for_a_held_callback_before_its_last_day() -> None:
+    policy = Policy(NOTICE.phases, (Hold("after", account_sid="AC1"),))
+    before = "twilio is not to be had in phase after, in which AC1 is held"
+    assert choose(TWILIO, AFTER - MICROSECOND, policy) == SourceSelection(KORE, TWILIO, before)
+    assert choose(TWILIO, AFTER, policy) == SourceSelection(KORE, TWILIO, "twilio ended 2024-11-02")
+
+
+def test_the_first_hold_that_covers_a_callback_decides() -> None:
+    policy = Policy(NOTICE.phases, (Hold("after", url_prefix=URL), Hold("before", "AC1")))
+    assert choose(None, BETWEEN - DAY, policy).source is KORE
+    assert choose(None, AFTER, policy, url="http://other.example").source is TWILIO
+
+
+def test_holding_everything_leaves_the_holds_that_there_were_in_force() -> None:
+    policy = Policy(NOTICE.phases, (Hold("before", "AC1"),)).held_in("after")
+    assert choose(None, BETWEEN, policy).source is TWILIO
+    assert choose(None, BETWEEN - DAY, policy, account_sid="AC2") == SourceSelection(
+        KORE, None, "kore is the default of phase after, in which every callback is held"
+    )
+
+
+@pytest.mark.parametrize(
+    ("hold", "said"),
+    [
+        (Hold("before", "AC1", "http://a.example/"), "http://a.example/"),
+        (Hold("before", "AC1"), "AC1"),
+        (Hold("before"), "every callback"),
+    ],
+)
+def test_a_hold_says_whom_it_holds(hold: Hold, said: str) -> None:
+    assert str(hold) == said
+
+
+def test_each_account_has_its_holds_and_those_of_all_in_their_order() -> None:
+    holds = (
+        Hold("before", "AC2"),
+        Hold("before", url_prefix="http://a.example"),
+        Hold("after", "AC1"),
+        Hold("between"),
+    )
+    policy = Policy(NOTICE.phases, holds)
+    held = {
+        (account_sid, url): policy.phase_of(at=AFTER, account_sid=account_sid, url=url)[0]
+        for account_sid in ("AC1", "AC2", "AC3")
+        for url in ("http://a.example/", "http://b.example/")
+    }
+    assert list(held.values()) == [holds[place] for place in (1, 2, 0, 0, 1, 3)]
+
+
+# ---- holds that end
+
+
+def held_until(end: datetime, *others: Hold) -> Policy:
+    return Policy(NOTICE.phases, (Hold("before", "AC1", until=end), *others))
+
+
+def test_a_hold_ends_at_its_end_and_not_before() -> None:
+    policy = held_until(AFTER + DAY)
+    chosen = [choose(None, at, policy).source for at in (AFTER + DAY - MICROSECOND, AFTER + DAY)]
+    assert chosen == [TWILIO, KORE]
+
+
+def test_a_hold_that_ended_is_named_where_it_would_have_given_another_source() -> None:
+    policy = held_until(AFTER + DAY)
+    ended = "the hold of AC1 in phase before ended 2024-11-03"
+    assert choose(None, AFTER + DAY, policy).reason == f"{UNASKED_AFTER}; {ended}"
+    assert choose(TWILIO, AFTER + DAY, policy).reason == f"{TWILIO_ENDED}; {ended}"
+
+
+def test_a_hold_that_ended_is_not_named_where_it_changes_nothing() -> None:
+    policy = held_until(AFTER + DAY)
+    assert choose(KORE, AFTER + DAY, policy).reason == ASKED_KORE
+    assert choose(None, AFTER + DAY, policy, account_sid="AC2").reason == UNASKED_AFTER
+
+
+def test_a_hold_that_ended_is_not_named_where_another_went_before_it() -> None:
+    policy = Policy(NOTICE.phases, (Hold("after", "AC1"), Hold("before", "AC1", until=AFTER)))
+    assert choose(None, AFTER, policy).reason == (
+        "kore is the default of phase after, in which AC1 is held"
+    )
+
+
+def test_where_a_hold_ended_the_next_that_covers_a_callback_decides() -> None:
+    policy = held_until(BETWEEN, Hold("after"), Hold("between", "AC1", until=BETWEEN))
+    assert choose(None, BETWEEN, policy) == SourceSelection(
+        KORE,
+        None,
+        "kore is the default of phase after, in which every callback is held;"
+        " the hold of AC1 in phase before ended 2024-10-16",
+    )
+
+
+# ---- policies that can't be
+
+
+A = Phase("a", None, TWILIO, BOTH)
+B = Phase("b", BETWEEN, KORE, BOTH)
+C = Phase("c", AFTER, KORE, BOTH)
+DATELESS = "policy: the first phase must have no date, so that every instant has one"
+
+
+@pytest.mark.parametrize(
+    ("phases", "holds", "message"),
+    [
+        ([], [], DATELESS),
+        ([B, C], [], DATELESS),
+        ([A, C, B], [], "policy: phase 'b' must begin after 'c' does"),
+        (
+            [A, B, Phase("c", BETWEEN, KORE, BOTH)],
+            [],
+            "policy: phase 'c' must begin after 'b' does",
+        ),
+        ([A, Phase("b", None, KORE, BOTH)], [], "policy: phase 'b' must begin after 'a' does"),
+        (
+            [A, B, Phase("a", AFTER, KORE, BOTH)],
+            [],
+            "policy: two phases are named 'a'; each needs its own name",
+        ),
+        (
+            [A, Phase("b", datetime(2024, 10, 16), KORE, BOTH)],  # noqa: DTZ001 - the fault itself
+            [],
+            "policy: the date of phase 'b' needs a time zone",
+        ),
+        (
+            [Phase("odd", None, TWILIO, frozenset({KORE}))],
+            [],
+            "policy: phase 'odd' sends from twilio by default, so may_ask must have twilio too",
+        ),
+        ([A, B], [Hold("z")], "policy: a hold names phase 'z'; the phases are a, b"),
+        (
+            [A, B],
+            [Hold("a", "AC1", until=datetime(2024, 10, 16))],  # noqa: DTZ001 - the fault itself
+            "policy: the end of the hold of AC1 needs a time zone",
+        ),
+    ],
+)
+def test_a_policy_with_a_gap_is_refused(
+    phases: Sequence[Phase], holds: Sequence[Hold], message: str
+) -> None:
+    with pytest.raises(Unusable) as refused:
+        Policy(tuple(phases), tuple(holds))
+    assert str(refused.value) == message
+
+
+def test_everything_can_be_held_only_in_a_phase_that_exists() -> None:
+    with pytest.raises(Unusable, match="the phases are before, between, after"):
+        NOTICE.held_in("later")
+
+
+# ---- a calendar ahead of the clock
+
+
+def test_a_calendar_that_is_ahead_reaches_a_phase_earlier() -> None:
+    policy = replace(NOTICE, ahead=DAY)
+    assert NOTICE.general_phase(NOTICE.date_at(AFTER - DAY)).name == "between"
+    assert policy.general_phase(policy.date_at(AFTER - DAY)).name == "after"
+    assert policy.general_phase(policy.date_at(AFTER - DAY - MICROSECOND)).name == "between"
+    assert policy.held_in("before").ahead == DAY
+
+
+def test_the_general_phase_leaves_out_the_holds_of_some() -> None:
+    some = Policy(NOTICE.phases, (Hold("before", "AC1"), Hold("before", url_prefix="http://a")))
+    assert some.general_phase(AFTER).name == "after"
+    assert some.held_in("between").general_phase(AFTER).name == "between"
+
+
+# ---- names and prefixes
+
+
+def test_a_name_is_one_of_the_two_built_in_or_a_platforms_own() -> None:
+    assert source_named("kore") is Source.KORE
+    assert source_named("acme") == "acme"
+
+
+@pytest.mark.parametrize(
+    ("url", "is_held"),
+    [
+        ("https://a.example", True),
+        ("https://a.example/p", True),
+        ("https://a.example?x=1", True),
+        ("https://a.example:8443/p", True),
+        ("HTTPS://A.EXAMPLE/p", True),
+        ("https://a.example.evil.example/p", False),
+        ("https://a.examples/p", False),
+        ("http://a.example/p", False),
+    ],
+)
+def test_a_prefix_that_is_a_host_holds_that_host_and_no_other(url: str, is_held: bool) -> None:
+    assert Hold("before", url_prefix="https://a.example").covers("AC1", url) is is_held
+
+
+def test_a_prefix_with_a_path_is_compared_letter_by_letter() -> None:
+    hold = Hold("before", url_prefix="https://a.example/Hooks")
+    assert hold.covers("AC1", "https://a.example/Hooks2")
+    assert not hold.covers("AC1", "https://a.example/hooks")

@@ -1,0 +1,81 @@
+"""`clock.json`: what is written is found again, and what can't be understood is no time at all."""
+
+import stat
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ringback.core.errors import Unusable
+from ringback.dev_environment.clock_file import ClockFile
+from ringback.engine.virtual_clock import MOST_AHEAD
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> ClockFile:
+    return ClockFile(tmp_path)
+
+
+def test_without_a_file_the_time_is_the_machines(file: ClockFile) -> None:
+    assert file.read() == timedelta(0)
+    assert ClockFile(file.folder / "not made yet").read() == timedelta(0)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(0), 3 * DAY, timedelta(microseconds=1), MOST_AHEAD])
+def test_what_is_written_is_read(file: ClockFile, ahead: timedelta) -> None:
+    file.write(DAY)
+    file.write(ahead)
+    assert file.read() == ahead
+
+
+def test_only_its_owner_can_read_it_and_it_is_alone(file: ClockFile) -> None:
+    file.write(DAY)
+    assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+    assert list(file.folder.iterdir()) == [file.path]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "3d",
+        "[]",
+        "null",
+        "{}",
+        '{"ahead_seconds": "3d"}',
+        '{"ahead_seconds": null}',
+        '{"ahead_seconds": -1}',
+        '{"ahead_seconds": NaN}',
+        '{"ahead_seconds": Infinity}',
+        '{"ahead_seconds": 1e11}',
+        '{"ahead_seconds": 1e300}',
+    ],
+)
+def test_a_broken_file_is_refused_and_it_is_said_what_to_do(file: ClockFile, text: str) -> None:
+    file.path.write_text(text)
+    with pytest.raises(Unusable) as refused:
+        file.read()
+    assert str(refused.value) == (
+        f"{file.path} does not say how far ahead the clock is; it is like"
+        ' {"ahead_seconds": 3600}. Mend it, or delete it to go back to the machine\'s time'
+    )
+
+
+def test_bytes_that_are_no_text_are_refused(file: ClockFile) -> None:
+    file.path.write_bytes(b"\xff\xfe")
+    with pytest.raises(Unusable, match="does not say"):
+        file.read()
+
+
+def test_what_is_no_file_is_refused(file: ClockFile) -> None:
+    file.path.mkdir()
+    with pytest.raises(Unusable, match=r"clock\.json can't be read"):
+        file.read()
+
+
+def test_where_it_cant_be_written_that_is_said(tmp_path: Path) -> None:
+    with pytest.raises(Unusable, match=r"clock\.json can't be written: No such file"):
+        ClockFile(tmp_path / "gone").write(DAY)

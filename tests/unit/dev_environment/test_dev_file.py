@@ -1,0 +1,51 @@
+"""`dev.json`: read, written, and what it says of who can connect."""
+
+import json
+import stat
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from ringback.core.errors import Unusable
+from ringback.dev_environment.dev_file import DevFile, is_loopback, known_key
+
+FILE = DevFile(*(f"text {number}" for number in range(10)))
+
+
+def test_what_is_written_is_read_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
+    FILE.write(tmp_path)
+    assert DevFile.read(tmp_path) == FILE
+    assert stat.S_IMODE((tmp_path / "dev.json").stat().st_mode) == 0o600
+    assert [file.name for file in tmp_path.iterdir()] == ["dev.json"]
+
+
+def test_a_file_of_before_has_the_usual_for_what_is_new_and_keeps_its_key(tmp_path: Path) -> None:
+    before = asdict(FILE)
+    del before["reachable_from"]
+    (tmp_path / "dev.json").write_text(json.dumps(before), "utf-8")
+    assert DevFile.read(tmp_path) == FILE
+    assert known_key(tmp_path) == (FILE.api_key_sid, FILE.api_key_secret)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "7", "{}", '{"base_url": "http://127.0.0.1:1"}'])
+def test_what_is_no_file_of_ours_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "dev.json").write_text(text, "utf-8")
+    with pytest.raises(Unusable, match=r"is not a dev\.json of this Ringback"):
+        DevFile.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "is_so"),
+    [
+        ("http://127.0.0.1:8080", True),
+        ("http://127.1.2.3:8080", True),
+        ("http://[::1]:8080", True),
+        ("http://0.0.0.0:8080", False),
+        ("http://[::]:8080", False),
+        ("http://192.168.1.7:8080", False),
+        ("http://[fe80::1%eth0]:8080", False),
+    ],
+)
+def test_an_address_is_this_machines_alone_or_the_networks(base_url: str, *, is_so: bool) -> None:
+    assert is_loopback(base_url) == is_so

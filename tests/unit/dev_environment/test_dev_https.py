@@ -1,0 +1,99 @@
+"""Where HTTPS listens, and for which names."""
+
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ringback.api.server import bind
+from ringback.core.errors import Unusable
+from ringback.dev_environment.dev_https import address_of, https_of, names_for, reserve_first
+from ringback.settings import load
+from ringback.settings.parsers import TlsPort
+
+HOST = "127.0.0.1"
+
+
+def port_of(listener: socket.socket) -> int:
+    return listener.getsockname()[1]
+
+
+def test_the_first_port_that_can_be_had_is_taken() -> None:
+    with bind(HOST, 0) as holder, reserve_first(HOST, (port_of(holder), 0)) as listener:
+        assert port_of(listener) != port_of(holder)
+    with reserve_first(HOST, (port_of_a_free(),)) as listener:
+        assert listener.getsockname()[0] == HOST
+
+
+def port_of_a_free() -> int:
+    with bind(HOST, 0) as free:
+        return port_of(free)
+
+
+def test_where_no_port_can_be_had_the_refusal_names_the_flag() -> None:
+    with bind(HOST, 0) as holder:
+        port = port_of(holder)
+        with pytest.raises(Unusable) as refused:
+            reserve_first(HOST, (port, port))
+    assert str(refused.value) == (
+        f"can't listen on {HOST}:{port}: Address already in use;"
+        " choose another with --tls-port (or --host)"
+    )
+
+
+def test_a_port_that_was_chosen_has_no_other_in_its_place(tmp_path: Path) -> None:
+    settings = load({"data": str(tmp_path), "tls": "yes"}, {})
+    with bind(HOST, 0) as holder:
+        taken = port_of(holder)
+        chosen = replace(settings, tls_port=TlsPort(taken))
+        with pytest.raises(Unusable, match="--tls-port"), https_of(chosen):
+            pass
+        usual = replace(settings, tls_port=TlsPort(taken, else_other=True))
+        with https_of(usual) as https:
+            assert https is not None
+            assert https.url.startswith("https://127.0.0.1:")
+            assert port_of(https.listener) != taken
+
+
+def test_where_it_is_not_asked_for_there_is_none_and_no_ca(tmp_path: Path) -> None:
+    with https_of(load({"data": str(tmp_path)}, {})) as https:
+        assert https is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1"), ("0.0.0.0", "127.0.0.1")],
+)
+def test_it_is_reached_at_an_address_of_this_machine(host: str, address: str) -> None:
+    with bind(host, 0) as listener:
+        assert address_of(listener) == address
+
+
+def test_it_is_believed_by_the_vendors_names_and_by_those_of_this_machine() -> None:
+    assert names_for("127.0.0.1") == [
+        "supersim.twilio.com",
+        "wireless.twilio.com",
+        "supersim.api.korewireless.com",
+        "programmable-wireless.api.korewireless.com",
+        "api.korewireless.com",
+        "client.api.korewireless.com",
+        "iam.api.korewireless.com",
+        "webhook.api.korewireless.com",
+        "accounts.twilio.com",
+        "api.twilio.com",
+        "localhost",
+        "supersim.localhost",
+        "wireless.localhost",
+        "programmable-wireless.localhost",
+        "webhook.localhost",
+        "client.localhost",
+        "iam.localhost",
+        "127.0.0.1",
+        "::1",
+    ]
+
+
+def test_it_is_believed_by_another_address_that_it_listens_on() -> None:
+    assert names_for("192.0.2.7")[-1] == "192.0.2.7"

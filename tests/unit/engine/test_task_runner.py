@@ -1,0 +1,476 @@
+"""Progress: changes are carried out when due, and each one's ending is one transaction."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import pytest
+
+from ringback.carrier.simulated import SimulatedCarrier
+from ringback.core.callback import Callback
+from ringback.core.callback_url import Method
+from ringback.core.policy.source_policy import Source
+from ringback.core.scenario import CarriedOut, CarrierFailure, Ending, Step
+from ringback.core.simulation import Simulation
+from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.supersim.sim_update import SimUpdate
+from ringback.core.task import BeginResult, Errand, Task
+from ringback.engine.task_runner import PAUSE, TaskRunner
+from ringback.operations.moment import Moment
+from ringback.operations.supersim.commands import NewSms, send_sms
+from ringback.operations.task_handlers import TASK_HANDLERS
+from ringback.ports import (
+    CallbackFilter,
+    Carrier,
+    Chance,
+    Store,
+    TaskHandler,
+    Transaction,
+    Window,
+)
+from tests.fakes import (
+    ACCOUNT_SID,
+    FLEET_SID,
+    NOW,
+    SIM_SID,
+    FakeClock,
+    SeededChance,
+    a_fleet,
+    a_moment,
+    a_sim,
+    an_update,
+)
+from tests.intakes import KeepingIntake
+from tests.memory_store import MemoryStore
+from tests.unit.engine.parts import FailingStore, Steps, a_store, all_has_run, running
+
+T = TypeVar("T")
+
+SECOND = timedelta(seconds=1)
+SCHEDULED = a_sim(status=SimStatus.SCHEDULED)
+OTHER_FLEET = "HF" + "d" * 32
+FAILURE = CarrierFailure(83004, "the network did not answer")
+
+
+@dataclass
+class FailingCarrier:
+    """A network in which each change ends like this."""
+
+    ending: Ending
+
+    async def carry_out(self, errand: Errand) -> Ending:
+        return self.ending
+
+
+@dataclass
+class Bench:
+    """A task runner and what it works with."""
+
+    store: Store
+    carrier: Carrier = field(default_factory=SimulatedCarrier)
+    chance: Chance = field(default_factory=SeededChance)
+    clock: FakeClock = field(default_factory=FakeClock)
+    intake: KeepingIntake = field(default_factory=KeepingIntake)
+    steps: Steps = field(default_factory=Steps)
+    checkpoint: Callable[[str], None] | None = None
+    handlers: Mapping[Step, TaskHandler[Moment]] = field(default_factory=lambda: TASK_HANDLERS)
+
+    def __post_init__(self) -> None:
+        self.task_runner = TaskRunner(
+            store=self.store,
+            carrier=self.carrier,
+            handlers=self.handlers,
+            context=self.moment,
+            clock=self.clock,
+            checkpoint=self.checkpoint or self.steps,
+        )
+
+    def moment(self) -> Moment:
+        return a_moment(now=self.clock.now(), chance=self.chance, intake=self.intake)
+
+
+def begin(tx: Transaction, update: SimUpdate, due: datetime = NOW) -> None:
+    tx.supersim.sim_updates.add(update)
+    tx.tasks.put(Task(Step.UPDATE_SIM, update.sim_sid, update.account_sid, due))
+
+
+async def a_store_with(
+    *updates: SimUpdate, sim: Sim = SCHEDULED, due: datetime = NOW
+) -> MemoryStore:
+    store = await a_store()
+
+    def work(tx: Transaction) -> None:
+        tx.supersim.fleets.add(a_fleet())
+        tx.supersim.fleets.add(a_fleet(sid=OTHER_FLEET, unique_name=None))
+        tx.supersim.sims.add(sim)
+        for update in updates:
+            begin(tx, update, due)
+
+    await store.transact(work)
+    return store
+
+
+async def sim_in(store: Store) -> Sim:
+    sim = await store.transact(lambda tx: tx.supersim.sims.get(SIM_SID))
+    assert sim is not None
+    return sim
+
+
+async def called_back(store: Store) -> list[Callback]:
+    return await store.transact(
+        lambda tx: tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), Window(999))
+    )
+
+
+# ---- one change ----------------------------------------------------------------------------------
+
+
+async def test_a_change_that_is_not_due_is_left_alone() -> None:
+    store = await a_store_with(an_update(), due=NOW + timedelta(microseconds=1))
+    assert await Bench(store).task_runner.step() == 0
+    assert await sim_in(store) == SCHEDULED
+    assert await called_back(store) == []
+
+
+async def test_a_due_change_gives_the_sim_its_new_status_and_fleet() -> None:
+    store = await a_store_with(an_update(to_status=SimStatus.INACTIVE, to_fleet_sid=OTHER_FLEET))
+    bench = Bench(store, clock=FakeClock(NOW + 5 * SECOND))
+    assert await bench.task_runner.step() == 1
+    assert await sim_in(store) == a_sim(
+        status=SimStatus.INACTIVE, fleet_sid=OTHER_FLEET, date_updated=NOW + 5 * SECOND
+    )
+
+
+async def test_a_due_change_calls_back_at_once() -> None:
+    store = await a_store_with(an_update(callback_method=Method.GET))
+    bench = Bench(store)
+    await bench.task_runner.step()
+    (callback,) = await called_back(store)
+    assert (callback.progress.due, callback.method) == (NOW, Method.GET)
+    assert callback.source is Source.KORE
+    assert callback.parameters == [
+        ("ApiVersion", "v1"),
+        ("SimUniqueName", "my_super_sim"),
+        ("SimSid", SIM_SID),
+        ("SimStatus", "inactive"),
+        ("AccountSid", ACCOUNT_SID),
+    ]
+    assert bench.intake.taken == [callback.sid]
+
+
+async def test_a_change_without_a_url_calls_nobody_back() -> None:
+    store = await a_store_with(an_update(callback_url=None))
+    await Bench(store).task_runner.step()
+    assert (await sim_in(store)).status is SimStatus.INACTIVE
+    assert await called_back(store) == []
+
+
+async def test_a_change_that_the_network_fails_gives_back_the_previous_status_and_fleet() -> None:
+    store = await a_store_with(an_update(from_status=SimStatus.ACTIVE, to_fleet_sid=OTHER_FLEET))
+    await Bench(store, FailingCarrier(FAILURE)).task_runner.step()
+    assert await sim_in(store) == a_sim(status=SimStatus.ACTIVE, fleet_sid=FLEET_SID)
+
+
+async def test_a_change_that_the_network_fails_calls_back_with_its_error() -> None:
+    store = await a_store_with(an_update(from_status=SimStatus.ACTIVE))
+    await Bench(store, FailingCarrier(FAILURE)).task_runner.step()
+    (callback,) = await called_back(store)
+    assert callback.parameters[3:] == [
+        ("SimStatus", "active"),
+        ("AccountSid", ACCOUNT_SID),
+        ("ErrorCode", "83004"),
+        ("ErrorMessage", "the network did not answer"),
+    ]
+
+
+async def test_a_change_is_carried_out_once() -> None:
+    store = await a_store_with(an_update())
+    bench = Bench(store)
+    assert [await bench.task_runner.step() for _ in range(2)] == [1, 0]
+    assert len(await called_back(store)) == 1
+
+
+async def test_a_name_given_meanwhile_stays() -> None:
+    store = await a_store_with(an_update())
+    renamed = a_sim(status=SimStatus.SCHEDULED, unique_name="renamed")
+    await store.transact(lambda tx: tx.supersim.sims.save(renamed))
+    await Bench(store).task_runner.step()
+    (callback,) = await called_back(store)
+    assert (await sim_in(store)).unique_name == "renamed"
+    assert ("SimUniqueName", "renamed") in callback.parameters
+
+
+# ---- one transaction -----------------------------------------------------------------------------
+
+
+class WatchedStore:
+    """A store that notes, after each transaction, what others can see of a change."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.seen = list[tuple[SimStatus, int, bool]]()
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        result = await self._store.transact(work)
+        is_open = (
+            await self._store.transact(lambda tx: tx.supersim.sim_updates.get(SIM_SID)) is not None
+        )
+        status, calls = (await sim_in(self._store)).status, len(await called_back(self._store))
+        self.seen.append((status, calls, is_open))
+        return result
+
+    async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
+        return await self.transact(work)
+
+
+async def test_nobody_sees_the_new_status_without_the_callback() -> None:
+    store = WatchedStore(await a_store_with(an_update()))
+    await Bench(store).task_runner.step()
+    assert list(dict.fromkeys(store.seen)) == [
+        (SimStatus.SCHEDULED, 0, True),
+        (SimStatus.INACTIVE, 1, False),
+    ]
+
+
+class BrokenChance:
+    """Chance that fails when a callback needs its token."""
+
+    def bytes(self, count: int) -> bytes:
+        raise OSError("no entropy")
+
+
+async def test_where_the_callback_cant_be_made_the_sim_stays_as_it_was() -> None:
+    store = await a_store_with(an_update())
+    await Bench(store, chance=BrokenChance()).task_runner.step()
+    assert await sim_in(store) == SCHEDULED
+    assert await store.transact(lambda tx: tx.supersim.sim_updates.get(SIM_SID)) == an_update()
+
+
+async def test_a_change_that_somebody_else_ended_meanwhile_calls_nobody_back_again() -> None:
+    store = await a_store_with(an_update())
+    other = Bench(store, chance=SeededChance(1))
+
+    class SlowCarrier:
+        async def carry_out(self, errand: Errand) -> Ending:
+            await other.task_runner.step()
+            return CarriedOut()
+
+    await Bench(store, SlowCarrier()).task_runner.step()
+    assert len(await called_back(store)) == 1
+
+
+# ---- the loop ------------------------------------------------------------------------------------
+
+
+async def test_the_loop_carries_a_change_out_at_its_instant_and_not_before() -> None:
+    store = await a_store_with(an_update(), due=NOW + SECOND)
+    bench = Bench(store)
+    async with running(bench.task_runner.run):
+        bench.clock.advance(SECOND - timedelta(microseconds=1))
+        await all_has_run()
+        assert await sim_in(store) == SCHEDULED
+        bench.clock.advance(timedelta(microseconds=1))
+        await bench.steps.reach("announced")
+    assert (await sim_in(store)).status is SimStatus.INACTIVE
+
+
+async def test_the_loop_sees_a_new_change_when_it_is_woken() -> None:
+    store = await a_store_with()
+    bench = Bench(store)
+    async with running(bench.task_runner.run):
+        await all_has_run()
+        await store.transact(lambda tx: begin(tx, an_update(), NOW + SECOND))
+        bench.task_runner.wake()
+        await all_has_run()
+        bench.clock.advance(SECOND)
+        await bench.steps.reach("announced")
+    assert len(await called_back(store)) == 1
+
+
+async def test_a_restart_takes_up_what_was_open() -> None:
+    store = await a_store_with(an_update(), due=NOW + SECOND)
+    first = Bench(store)
+    async with running(first.task_runner.run):
+        await all_has_run()
+    second = Bench(store, clock=FakeClock(NOW + timedelta(days=1)))
+    async with running(second.task_runner.run):
+        await second.steps.reach("announced")
+    assert (await sim_in(store)).status is SimStatus.INACTIVE
+    assert len(await called_back(store)) == 1
+
+
+async def test_a_crash_between_the_network_and_the_store_carries_the_change_out_again() -> None:
+    def die(name: str) -> None:
+        raise SystemExit(name)
+
+    store = await a_store_with(an_update())
+    with pytest.raises(SystemExit, match="carried_out"):
+        await Bench(store, checkpoint=die).task_runner.step()
+    assert await sim_in(store) == SCHEDULED
+    assert await Bench(store).task_runner.step() == 1
+    assert len(await called_back(store)) == 1
+
+
+async def test_an_idle_loop_leaves_the_store_alone() -> None:
+    store = FailingStore(await a_store_with())
+    bench = Bench(store)
+    async with running(bench.task_runner.run):
+        await all_has_run()
+        before = store.transactions
+        bench.clock.advance(timedelta(days=1))
+        await all_has_run()
+    assert store.transactions == before
+
+
+async def test_more_changes_than_one_step_takes_are_all_carried_out() -> None:
+    store = await a_store()
+    sids = [f"HS{number:032}" for number in range(250)]
+
+    def work(tx: Transaction) -> None:
+        for number, sid in enumerate(sids):
+            iccid = f"8988307{number:013}"
+            tx.supersim.sims.add(
+                a_sim(sid=sid, iccid=iccid, unique_name=None, status=SimStatus.SCHEDULED)
+            )
+            begin(tx, an_update(sim_sid=sid))
+
+    await store.transact(work)
+    bench = Bench(store)
+    async with running(bench.task_runner.run):
+        await bench.steps.reach("announced", 3)
+    assert len(await called_back(store)) == 250
+    assert await store.transact(lambda tx: tx.tasks.due(NOW, limit=1)) == []
+
+
+async def test_a_store_that_is_away_for_a_moment_is_asked_again() -> None:
+    store = FailingStore(await a_store_with(an_update()))
+    store.failures_to_come = 1
+    bench = Bench(store)
+    async with running(bench.task_runner.run):
+        await all_has_run()
+        bench.clock.advance(SECOND)
+        await all_has_run()
+    assert "announced" in bench.steps.passed
+
+
+class BrokenCarrier:
+    """A network that does not keep its own promise."""
+
+    async def carry_out(self, errand: Errand) -> Ending:
+        raise RuntimeError("the network is made of sand")
+
+
+async def test_a_carrier_that_breaks_down_fails_the_update_and_not_the_server() -> None:
+    store = await a_store_with(an_update())
+    bench = Bench(store, carrier=BrokenCarrier())
+    await bench.task_runner.step()
+    (callback,) = await called_back(store)
+    told = dict(callback.parameters)
+    assert (told["SimStatus"], told["ErrorCode"]) == ("active", "83004")
+
+
+# ---- one task and the others ---------------------------------------------------------------------
+
+
+class SoreUpdates:
+    """Handlers that can't do with one SIM what they are asked to do."""
+
+    def __init__(self, sore_sid: str, *, where: str) -> None:
+        self.sore_sid: str | None = sore_sid
+        self._where = where
+        self._real = TASK_HANDLERS[Step.UPDATE_SIM]
+        self.table = {Step.UPDATE_SIM: TaskHandler(self._begin, self._end)}
+
+    def _begin(self, tx: Transaction, task: Task, moment: Moment) -> BeginResult:
+        self._wince("begin", task)
+        return self._real.begin(tx, task, moment)
+
+    def _end(self, tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+        self._real.end(tx, task, ending, moment)
+        self._wince("end", task)
+
+    def _wince(self, where: str, task: Task) -> None:
+        if (where, task.subject_sid) == (self._where, self.sore_sid):
+            raise ValueError("that can't become this")
+
+
+async def a_store_with_two() -> tuple[MemoryStore, Sim]:
+    store = await a_store_with(an_update())
+    other = a_sim(
+        sid="HS" + "e" * 32,
+        iccid="8988307000000000002",
+        unique_name=None,
+        status=SimStatus.SCHEDULED,
+    )
+    await store.transact(lambda tx: tx.supersim.sims.add(other))
+    await store.transact(lambda tx: begin(tx, an_update(sim_sid=other.sid)))
+    return store, other
+
+
+@pytest.mark.parametrize("where", ["begin", "end"])
+async def test_a_task_that_cant_go_on_is_put_off_and_stops_no_other(
+    where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, other = await a_store_with_two()
+    sore = Bench(store, handlers=SoreUpdates(SIM_SID, where=where).table)
+    await sore.task_runner.step()
+    assert await sim_in(store) == SCHEDULED
+    assert await store.transact(lambda tx: tx.supersim.sim_updates.get(other.sid)) is None
+    assert [dict(one.parameters)["SimSid"] for one in await called_back(store)] == [other.sid]
+    assert f"update_sim of {SIM_SID} can't go on" in caplog.text
+    task = Task(Step.UPDATE_SIM, SIM_SID, ACCOUNT_SID, NOW + PAUSE)
+    assert await store.transact(lambda tx: tx.tasks.due(NOW + PAUSE, limit=9)) == [task]
+
+
+async def test_a_task_that_was_put_off_goes_on_when_it_can() -> None:
+    store, _ = await a_store_with_two()
+    updates = SoreUpdates(SIM_SID, where="end")
+    sore = Bench(store, handlers=updates.table)
+    async with running(sore.task_runner.run):
+        await sore.steps.reach("announced")
+        updates.sore_sid = None
+        sore.clock.advance(PAUSE)
+        await sore.steps.reach("announced", 2)
+    assert (await sim_in(store)).status is SimStatus.INACTIVE
+    assert len(await called_back(store)) == 2
+
+
+class CountingCarrier(SimulatedCarrier):
+    """A network that counts what it was asked to do, and takes the store away."""
+
+    def __init__(self, store: FailingStore) -> None:
+        self.times = 0
+        self._store = store
+
+    async def carry_out(self, errand: Errand) -> Ending:
+        self.times += 1
+        self._store.failures_to_come = 2
+        return await super().carry_out(errand)
+
+
+async def test_what_the_network_did_is_not_done_again_for_want_of_a_store() -> None:
+    store = FailingStore(await a_store_with(an_update()))
+    carrier = CountingCarrier(store)
+    bench = Bench(store, carrier)
+    async with running(bench.task_runner.run):
+        for _ in range(3):
+            await all_has_run()
+            bench.clock.advance(SECOND)
+        await bench.steps.reach("announced")
+    assert carrier.times == 1
+    assert len(await called_back(store)) == 1
+
+
+async def test_a_task_that_has_to_wait_for_another_comes_behind_it_at_the_same_instant() -> None:
+    store = await a_store_with(an_update(to_status=SimStatus.INACTIVE))
+    at_once = a_moment(simulation=Simulation(timedelta(0)))
+    sms = await store.transact(
+        lambda tx: send_sms(tx, ACCOUNT_SID, NewSms(SIM_SID, "hello"), at_once)
+    )
+    runner = Bench(store).task_runner
+    assert [await runner.step() for _ in range(3)] == [2, 1, 0]
+    told = await store.transact(lambda tx: tx.supersim.sms_commands.get(sms.sid))
+    # The SIM was inactive by then; before its change, the SMS would have gone out.
+    assert told is not None
+    assert told.status == "failed"

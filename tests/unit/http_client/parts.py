@@ -1,0 +1,68 @@
+"""Parts of the client by themselves: requests, connections and ways for tests of one module."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from ringback.core.addresses import LOOPBACK
+from ringback.core.egress import ANY, Egress
+from ringback.core.guard import Guard
+from ringback.engine.system import stopwatch
+from ringback.http_client.egress_route import EgressRoute, Peer
+from ringback.http_client.http_connection import HttpConnection
+from ringback.http_client.network_backend import NetworkBackend, SystemNetwork
+from ringback.http_client.resolver import Resolver
+from ringback.http_client.system_resolver import Resolve
+from tests.networks import MadeUpTime
+from tests.receivers import RecordingReceiver
+from tests.sending import resolve_to
+
+T = TypeVar("T")
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"
+GUARD = Guard(LOOPBACK)
+
+
+def a_route(
+    port: int, *, host: str = "a.example", tls: bool = False, egress: Egress = ANY, turn: int = 0
+) -> EgressRoute:
+    return EgressRoute(host, port, tls, True, egress, turn, "AC1")
+
+
+def a_peer(port: int, address: str = "127.0.0.1", *, local_address: str | None = None) -> Peer:
+    return Peer("a.example", port, address, False, True, local_address, None)
+
+
+def a_connection(
+    peer: Peer, *, on_lost: Callable[[HttpConnection], None] = lambda _: None
+) -> HttpConnection:
+    """Return one that is still to be connected."""
+    buffer = memoryview(bytearray(64 * 1024))
+    return HttpConnection(peer, buffer=buffer, stopwatch=stopwatch, on_lost=on_lost)
+
+
+async def connected(
+    port: int,
+    *,
+    network: NetworkBackend | None = None,
+    on_lost: Callable[[HttpConnection], None] = lambda _: None,
+) -> HttpConnection:
+    connection = a_connection(a_peer(port), on_lost=on_lost)
+    network = network or SystemNetwork()
+    await network.connect(connection, address="127.0.0.1", port=port, local_address=None)
+    return connection
+
+
+async def connected_to(receiver: RecordingReceiver) -> HttpConnection:
+    return await connected(receiver.port)
+
+
+def a_resolver(*addresses: str, resolve: Resolve | None = None, **how: Any) -> Resolver:
+    return Resolver(guard=GUARD, resolve=resolve or resolve_to(*addresses), **how)
+
+
+def in_made_up_time(story: Callable[[MadeUpTime], Coroutine[Any, Any, T]]) -> T:
+    """Return what a story does on a loop in which nobody waits."""
+    loop = MadeUpTime()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        return runner.run(story(loop))

@@ -1,0 +1,66 @@
+"""The steps of opening a connection: how long each took, without waits for turns of ours."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from ringback.core.http_exchange import Timings
+from ringback.http_client.connect_timing import ConnectStep, ConnectTiming
+from tests.networks import MadeUpTime
+from tests.unit.http_client.parts import in_made_up_time
+
+
+def test_each_step_is_timed_and_the_last_one_begun_is_where_it_is() -> None:
+    async def story(loop: MadeUpTime) -> tuple[ConnectStep, Timings]:
+        timing = ConnectTiming(loop.time)
+        for step, seconds in ((ConnectStep.LOOK_UP, 1), (ConnectStep.CONNECT, 2)):
+            with timing.taking(step):
+                await asyncio.sleep(seconds)
+        return timing.at, timing.timings(total=3000, first_byte=7)
+
+    at, timings = in_made_up_time(story)
+    assert at is ConnectStep.CONNECT
+    assert timings == pytest.approx((3000, 1000, 2000, None, 7))
+
+
+def test_a_step_that_fails_has_taken_its_time_too() -> None:
+    async def story(loop: MadeUpTime) -> Timings:
+        timing = ConnectTiming(loop.time)
+        with suppress(ConnectionError), timing.taking(ConnectStep.TLS):
+            await asyncio.sleep(1)
+            raise ConnectionError
+        return timing.timings(total=1000)
+
+    assert in_made_up_time(story) == pytest.approx((1000, None, None, 1000, None))
+
+
+def test_waiting_for_a_turn_of_ours_is_in_no_step_and_leaves_as_much_time_as_there_was() -> None:
+    async def story(loop: MadeUpTime) -> None:
+        timing = ConnectTiming(lambda: loop.time() * 2)  # another clock, which runs twice as fast
+        async with asyncio.timeout(5) as timing.limit:
+            with timing.taking(ConnectStep.LOOK_UP):
+                await asyncio.sleep(1)
+                with timing.waiting():
+                    await asyncio.sleep(60)
+                await asyncio.sleep(1)
+            assert timing.until == pytest.approx(65)
+        assert (timing.waited, timing.held_up) == pytest.approx((60, 120))
+        assert timing.timings(total=0).look_up == pytest.approx(4000)
+
+    in_made_up_time(story)
+
+
+def test_while_it_waits_nothing_is_up_and_what_is_left_afterwards_is() -> None:
+    async def story(loop: MadeUpTime) -> float:
+        timing = ConnectTiming(loop.time)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5) as timing.limit:
+                with timing.waiting():
+                    assert timing.limit.when() is None
+                    assert timing.until == loop.time()
+                    await asyncio.sleep(60)
+                await asyncio.Event().wait()
+        return loop.elapsed
+
+    assert in_made_up_time(story) == pytest.approx(65)

@@ -1,0 +1,177 @@
+"""Idle connections: which one is used next, how many there are, and when they go."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import cast
+
+import pytest
+
+from ringback.core.egress import Direct
+from ringback.http_client import connection_pool
+from ringback.http_client.connection_pool import ConnectionPool, KeepAliveLimits
+from ringback.http_client.http_connection import HttpConnection
+from tests.networks import MadeUpNetwork, MadeUpTime
+from tests.receivers import OK, RecordingReceiver
+from tests.unit.http_client.parts import (
+    a_route,
+    connected,
+    connected_to,
+    in_made_up_time,
+)
+
+HERE = ("127.0.0.1",)
+LONG = KeepAliveLimits(seconds=3600)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[RecordingReceiver]:
+    async with RecordingReceiver() as receiver:
+        yield receiver
+
+
+async def kept(
+    pool: ConnectionPool, receiver: RecordingReceiver, count: int
+) -> list[HttpConnection]:
+    connections = [await connected_to(receiver) for _ in range(count)]
+    for connection in connections:
+        pool.keep(connection, now())
+    return connections
+
+
+async def test_the_one_that_was_used_last_is_used_next(receiver: RecordingReceiver) -> None:
+    pool, route = ConnectionPool(LONG), a_route(receiver.port)
+    one, other = await kept(pool, receiver, 2)
+    assert [pool.take(route, HERE) for _ in range(3)] == [other, one, None]
+    pool.keep(one, now())
+    pool.keep(other, now())
+    await pool.close()
+
+
+async def test_one_serves_just_its_own_way(receiver: RecordingReceiver) -> None:
+    pool, port = ConnectionPool(LONG), receiver.port
+    (connection,) = await kept(pool, receiver, 1)
+    fixed = Direct(("127.0.0.9",))
+    assert pool.take(a_route(port), ["127.0.0.2"]) is None
+    assert pool.take(a_route(port, host="b.example"), HERE) is None
+    assert pool.take(a_route(port + 1), HERE) is None
+    assert pool.take(a_route(port, tls=True), HERE) is None
+    assert pool.take(a_route(port, egress=fixed), HERE) is None
+    assert pool.take(a_route(port, egress=fixed), ["::1"]) is None, "no way leads there"
+    assert pool.take(a_route(port), ["127.0.0.2", "127.0.0.1"]) is connection
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("limits", "closed"),
+    [(KeepAliveLimits(3600, per_peer=1), 1), (KeepAliveLimits(3600, in_all=1), 0)],
+    ids=["the next one of a peer", "the oldest of all"],
+)
+async def test_more_than_may_be_kept_is_closed(
+    receiver: RecordingReceiver, limits: KeepAliveLimits, closed: int
+) -> None:
+    pool = ConnectionPool(limits)
+    connections = await kept(pool, receiver, 2)
+    await connections[closed].gone
+    assert pool.take(a_route(receiver.port), HERE) is connections[1 - closed]
+    connections[1 - closed].close()
+
+
+def test_each_is_closed_when_its_time_is_up() -> None:
+    async def story(loop: MadeUpTime) -> list[float]:
+        pool, ends = ConnectionPool(KeepAliveLimits(seconds=4)), list[float]()
+        network = MadeUpNetwork(lambda _: OK, after=0)
+        for _ in range(3):
+            connection = await connected(80, network=network)
+            connection.gone.add_done_callback(lambda _: ends.append(loop.elapsed))
+            pool.keep(connection, loop.elapsed)
+            await asyncio.sleep(1)
+        used = pool.take(a_route(80), HERE)
+        await asyncio.sleep(60)
+        assert used is not None
+        assert not used.gone.done()
+        assert pool._idle == {}, "nothing is left of a peer without connections"
+        return ends
+
+    assert in_made_up_time(story) == pytest.approx([4, 5])
+
+
+async def test_those_to_a_peer_that_has_closed_one_are_looked_at_first() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        pool, connections, there = ConnectionPool(LONG), list[HttpConnection](), []
+        for _ in range(3):
+            connections.append(await connected(port, on_lost=pool.lost))
+            there.append(server.accept()[0])
+        pool.keep(connections[0], now())
+        there[0].close()
+        await connections[0].gone
+        for connection in connections[1:]:
+            pool.keep(connection, now())
+        there[2].close()
+        # The end is in the socket, and the loop has had no chance to read it.
+        assert pool.take(a_route(port), HERE) is connections[1]
+        await connections[2].gone
+        connections[1].close()
+        there[1].close()
+
+
+async def test_one_that_is_lost_is_not_kept(receiver: RecordingReceiver) -> None:
+    pool = ConnectionPool(LONG)
+    one, other = await kept(pool, receiver, 2)
+    pool.lost(other)
+    pool.forget(other)
+    assert pool.take(a_route(receiver.port), HERE) is one
+    for connection in (one, other):
+        connection.close()
+
+
+async def test_room_is_made_by_the_one_that_is_idle_for_longest(
+    receiver: RecordingReceiver,
+) -> None:
+    pool = ConnectionPool(LONG)
+    pool.make_room()
+    one, other = await kept(pool, receiver, 2)
+    pool.make_room()
+    await one.gone
+    assert pool.take(a_route(receiver.port), HERE) is other
+    other.close()
+
+
+async def test_all_are_closed_where_the_machine_needs_them(receiver: RecordingReceiver) -> None:
+    pool = ConnectionPool(LONG)
+    connections = await kept(pool, receiver, 3)
+    pool.clear()
+    await asyncio.gather(*(connection.gone for connection in connections))
+    assert pool.take(a_route(receiver.port), HERE) is None
+
+
+async def test_closing_ends_what_is_idle_and_what_comes_later(
+    receiver: RecordingReceiver,
+) -> None:
+    pool = ConnectionPool(LONG)
+    later = await connected_to(receiver)
+    connections = await kept(pool, receiver, 2)
+    await pool.close()
+    assert all(connection.gone.done() for connection in connections)
+    pool.keep(later, now())
+    await later.gone
+
+
+def test_of_so_many_it_is_known_that_their_connections_end_the_latest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @dataclass(eq=False)
+    class Lost:
+        peer: str
+
+    monkeypatch.setattr(connection_pool, "_MOST_CLOSERS", 3)
+    pool = ConnectionPool(KeepAliveLimits())
+    for peer in "abcbde":
+        pool.lost(cast("HttpConnection", Lost(peer)))
+    assert "".join(map(str, pool._closers)) == "bde"

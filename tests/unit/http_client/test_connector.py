@@ -1,0 +1,313 @@
+"""New connections: all steps of the way, one limit, and no place taken where none came about."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from ringback.core.connection import Limits
+from ringback.core.egress import ANY, Direct, Egress, Proxy
+from ringback.core.outcome import Failure, Unreachable
+from ringback.http_client.connect_timing import ConnectTiming
+from ringback.http_client.connection_pool import ConnectionPool, KeepAliveLimits
+from ringback.http_client.connector import Connector
+from ringback.http_client.dialer import Dialer
+from ringback.http_client.http_connection import HttpConnection
+from ringback.http_client.network_backend import NetworkBackend, SystemNetwork
+from ringback.http_client.resolver import Resolver
+from ringback.http_client.tls import ClientTls, TlsFailed
+from ringback.runtime.fair_semaphore import FairSemaphore
+from tests.networks import MadeUpNetwork, MadeUpTime
+from tests.ports import free_port
+from tests.proxies import RecordingProxy
+from tests.receivers import OK, RecordingReceiver
+from tests.sending import LIMITS
+from tests.tls import server_side
+from tests.unit.engine.parts import all_has_run
+from tests.unit.http_client.parts import REQUEST, a_connection, a_resolver, a_route, in_made_up_time
+
+HERE = "127.0.0.1"
+
+
+@dataclass
+class Parts:
+    """A connector with all that it needs."""
+
+    network: NetworkBackend = field(default_factory=SystemNetwork)
+    resolver: Resolver = field(default_factory=lambda: a_resolver(HERE))
+    most: int = 10
+
+    def __post_init__(self) -> None:
+        self.pool = ConnectionPool(KeepAliveLimits(seconds=3600))
+        self.places = FairSemaphore(self.most, shared=False)
+        dialer = Dialer(
+            network=self.network,
+            proxies=a_resolver(HERE),
+            new_connection=lambda peer: a_connection(peer, on_lost=self.pool.lost),
+            buffer=memoryview(bytearray(4096)),
+        )
+        self.connector = Connector(
+            network=self.network,
+            resolver=self.resolver,
+            dialer=dialer,
+            pool=self.pool,
+            places=self.places,
+        )
+
+    async def open(
+        self,
+        port: int,
+        *,
+        tls: bool = False,
+        egress: Egress = ANY,
+        limits: Limits = LIMITS,
+        fresh: bool = False,
+        timing: ConnectTiming | None = None,
+    ) -> HttpConnection | Unreachable:
+        return await self.connector.open(
+            a_route(port, tls=tls, egress=egress),
+            limits=limits,
+            timing=timing or ConnectTiming(asyncio.get_running_loop().time),
+            fresh=fresh,
+        )
+
+
+def a_connected(reached: HttpConnection | Unreachable) -> HttpConnection:
+    assert isinstance(reached, HttpConnection)
+    return reached
+
+
+async def status_over(connection: HttpConnection) -> int | None:
+    until = asyncio.get_running_loop().time() + 5
+    _, response = await connection.exchange(REQUEST, read=5, until=until)
+    return response and response.status
+
+
+async def test_a_connection_takes_a_place_until_it_is_gone() -> None:
+    parts = Parts()
+    async with RecordingReceiver() as receiver:
+        connection = a_connected(await parts.open(receiver.port))
+        assert await status_over(connection) == 200
+        assert parts.places.taken == 1
+        connection.close()
+        await connection.gone
+        await all_has_run()
+        assert parts.places.taken == 0
+
+
+@pytest.mark.parametrize(("fresh", "count"), [(False, 1), (True, 2)])
+async def test_one_that_is_kept_to_an_address_just_found_is_taken_unless_it_has_to_be_new(
+    fresh: bool, count: int
+) -> None:
+    parts = Parts()
+    async with RecordingReceiver() as receiver:
+        first = a_connected(await parts.open(receiver.port))
+        parts.pool.keep(first, asyncio.get_running_loop().time())
+        second = a_connected(await parts.open(receiver.port, fresh=fresh))
+        assert (second is first) is not fresh
+        assert await status_over(second) == 200
+        assert parts.places.taken == receiver.connections == count
+        second.close()
+        await parts.pool.close()
+
+
+async def test_a_name_that_is_known_is_no_step() -> None:
+    parts, timing = Parts(), ConnectTiming(asyncio.get_running_loop().time)
+    await parts.resolver.look_up("a.example")
+    async with RecordingReceiver() as receiver:
+        a_connected(await parts.open(receiver.port, timing=timing)).close()
+    timings = timing.timings(total=0)
+    assert timings.look_up is None
+    assert timings.connect is not None
+
+
+async def test_no_way_of_the_egress_is_told_without_an_address() -> None:
+    reached = await Parts().open(80, egress=Direct(("2001:db8::1",)))
+    assert reached == Unreachable(
+        Failure.EGRESS, "no local address of this egress leads to where a.example port 80 is"
+    )
+
+
+async def test_what_the_look_up_says_ends_it() -> None:
+    reached = await Parts(resolver=a_resolver("10.0.0.1")).open(80)
+    assert isinstance(reached, Unreachable)
+    assert reached.failure is Failure.GUARD
+
+
+async def test_a_place_is_free_again_where_nobody_is_reached() -> None:
+    parts = Parts()
+    reached = await parts.open(free_port())
+    assert isinstance(reached, Unreachable)
+    assert (reached.failure, parts.places.taken) == (Failure.CONNECT, 0)
+
+
+async def test_who_gives_up_leaves_neither_a_connection_nor_a_place() -> None:
+    parts = Parts()
+    # The receiver waits for a request, and speaks no TLS.
+    async with RecordingReceiver() as receiver:
+        opening = asyncio.create_task(parts.open(receiver.port, tls=True))
+        async with asyncio.timeout(10):
+            while not receiver.connections:  # noqa: ASYNC110 (it tells of requests alone)
+                await asyncio.sleep(0)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        await receiver.wait_for_ended(1)
+        assert parts.places.taken == 0
+
+
+async def test_an_idle_connection_makes_room_for_one_to_another_place() -> None:
+    parts = Parts(most=1)
+    async with RecordingReceiver() as one, RecordingReceiver() as other:
+        first = a_connected(await parts.open(one.port))
+        parts.pool.keep(first, asyncio.get_running_loop().time())
+        second = a_connected(await parts.open(other.port))
+        await one.wait_for_ended(1)
+        assert parts.places.taken == 1
+        second.close()
+
+
+def test_waiting_for_a_place_takes_none_of_the_time_to_connect() -> None:
+    async def story(loop: MadeUpTime) -> tuple[float, float]:
+        parts = Parts(MadeUpNetwork(lambda _: OK, after=1), most=1)
+        first = a_connected(await parts.open(80))
+        loop.call_later(3600, first.close)
+        timing = ConnectTiming(loop.time)
+        limits = Limits(connect=5, read=5, total=5)
+        a_connected(await parts.open(80, limits=limits, timing=timing)).close()
+        return timing.waited, timing.timings(total=0).connect or 0
+
+    assert in_made_up_time(story) == pytest.approx((3600, 1000))
+
+
+# ---- too slow
+
+
+async def _never(_: str) -> list[str]:
+    await asyncio.Event().wait()
+    return []
+
+
+@pytest.mark.parametrize(
+    ("parts", "failure", "why"),
+    [
+        (
+            lambda: Parts(resolver=a_resolver(resolve=_never, limit=3600)),
+            Failure.NAME,
+            "its name was not looked up",
+        ),
+        (
+            lambda: Parts(MadeUpNetwork(lambda _: OK, after=3600)),
+            Failure.CONNECT_TIMEOUT,
+            "it did not answer",
+        ),
+        (
+            lambda: Parts(MadeUpNetwork(lambda _: OK, after=1, tls_after=3600)),
+            Failure.CONNECT_TIMEOUT,
+            "TLS was not agreed on",
+        ),
+    ],
+    ids=["look-up", "connect", "tls"],
+)
+@pytest.mark.parametrize("total", [60, 5])
+def test_what_is_too_slow_is_told_by_the_step_that_it_is_at(
+    parts: Callable[[], Parts], failure: Failure, why: str, total: float
+) -> None:
+    async def story(loop: MadeUpTime) -> tuple[Any, float, int]:
+        its = parts()
+        limits = Limits(connect=5, read=5, total=total)
+        reached = await its.open(443, tls=True, limits=limits)
+        await its.resolver.close()
+        return reached, loop.elapsed, its.places.taken
+
+    reached, elapsed, taken = in_made_up_time(story)
+    told = failure if total > 5 else Failure.TOTAL_TIMEOUT
+    assert reached == Unreachable(told, f"no connection to a.example port 443 within 5 s: {why}")
+    assert (elapsed, taken) == (pytest.approx(5), 0)
+
+
+async def test_a_proxy_that_is_too_slow_is_named() -> None:
+    async def say_nothing(_: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    async with RecordingProxy(say_nothing) as it:
+        egress = Proxy(HERE, it.port, "user:hunter2")
+        reached = await Parts().open(80, egress=egress, limits=Limits(0.05, 5, 5))
+    assert reached == Unreachable(
+        Failure.PROXY_TIMEOUT,
+        f"no connection to a.example port 80 by http://127.0.0.1:{it.port} within 0.05 s:"
+        " the proxy did not answer",
+    )
+
+
+def test_a_process_that_was_stopped_meanwhile_blames_itself() -> None:
+    async def story(loop: MadeUpTime) -> Any:
+        opening = asyncio.create_task(Parts(MadeUpNetwork(lambda _: OK, after=4)).open(80))
+        await all_has_run()
+        loop.elapsed += 60
+        return await opening
+
+    assert in_made_up_time(story) == Unreachable(
+        Failure.SHORTAGE, "the process was stopped, or got no time"
+    )
+
+
+# ---- TLS
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def network(authority: trustme.CA, tmp_path: Path) -> SystemNetwork:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    return SystemNetwork(ClientTls(ca_files=[tmp_path / "ca.pem"]))
+
+
+async def test_tls_is_a_step_of_its_own(authority: trustme.CA, network: SystemNetwork) -> None:
+    parts, timing = Parts(network), ConnectTiming(asyncio.get_running_loop().time)
+    async with RecordingReceiver(tls=server_side(authority.issue_cert("a.example"))) as receiver:
+        connection = a_connected(await parts.open(receiver.port, tls=True, timing=timing))
+        assert await status_over(connection) == 200
+        assert timing.timings(total=0).tls is not None
+        connection.close()
+
+
+async def test_a_certificate_of_another_leaves_neither_a_connection_nor_a_place(
+    authority: trustme.CA, network: SystemNetwork
+) -> None:
+    parts = Parts(network)
+    async with RecordingReceiver(tls=server_side(authority.issue_cert("b.example"))) as receiver:
+        reached = await parts.open(receiver.port, tls=True)
+    assert isinstance(reached, Unreachable)
+    assert reached.failure is Failure.CERTIFICATE_NAME
+    assert reached.why.startswith(f"no TLS connection to a.example port {receiver.port}: ")
+    assert parts.places.taken == 0
+
+
+def test_a_receiver_that_speaks_before_tls_is_not_spoken_to() -> None:
+    async def story(loop: MadeUpTime) -> Any:
+        network = MadeUpNetwork(lambda _: OK, after=1, greeting=b"220 mail.example ESMTP\r\n")
+        reached = await Parts(network).open(443, tls=True)
+        return reached, [transport.is_closing() for transport in network.transports]
+
+    reached, closing = in_made_up_time(story)
+    assert reached.failure is Failure.TLS
+    assert reached.why.endswith("the receiver sent something without being asked")
+    assert closing == [True]
+
+
+def test_a_failure_of_tls_closes_the_connection() -> None:
+    async def story(loop: MadeUpTime) -> list[bool]:
+        old = TlsFailed(Failure.CERTIFICATE_EXPIRED, "old")
+        network = MadeUpNetwork(lambda _: OK, after=1, tls_failure=old)
+        await Parts(network).open(443, tls=True)
+        return [transport.is_closing() for transport in network.transports]
+
+    assert in_made_up_time(story) == [True]

@@ -1,0 +1,272 @@
+"""One connection: exchanges over it, and which of its ends leave it fit for another."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from ringback.core.outcome import Delivered, Failure, Refused, Unreachable
+from ringback.http_client.http_connection import ExchangeEnding, HttpConnection
+from tests.networks import MadeUpNetwork, MadeUpTime
+from tests.receivers import (
+    OK,
+    RecordingReceiver,
+    Reply,
+    answer_and_close,
+    close_without_answer,
+    reset,
+)
+from tests.unit.http_client.parts import REQUEST, connected, connected_to, in_made_up_time
+
+
+async def exchange(
+    connection: HttpConnection, *, request: bytes = REQUEST, read: float = 5, total: float = 5
+) -> ExchangeEnding:
+    until = asyncio.get_running_loop().time() + total
+    return await connection.exchange(request, read=read, until=until)
+
+
+def failure_of(ending: ExchangeEnding) -> Failure | None:
+    return ending[0].failure if isinstance(ending[0], Unreachable) else None
+
+
+async def ending_of(*script: Reply) -> ExchangeEnding:
+    """Return how the last of as many exchanges as there are replies ends."""
+    async with RecordingReceiver(*script) as receiver:
+        connection = await connected_to(receiver)
+        endings = [await exchange(connection) for _ in script]
+        connection.abort()
+        return endings[-1]
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[RecordingReceiver]:
+    async with RecordingReceiver() as receiver:
+        yield receiver
+
+
+async def test_a_request_goes_out_as_it_is_and_another_may_follow(
+    receiver: RecordingReceiver,
+) -> None:
+    connection = await connected_to(receiver)
+    assert connection.local_address == "127.0.0.1"
+    for _ in range(2):
+        outcome, response = await exchange(connection)
+        assert outcome == Delivered(200)
+        assert response is not None
+        assert connection.is_reusable
+        assert connection.first_byte is not None
+    assert [request.raw for request in receiver.requests] == [REQUEST] * 2
+    connection.close()
+    await connection.gone
+    assert receiver.connections == 1
+
+
+async def test_while_an_exchange_is_under_way_no_other_may_follow(
+    receiver: RecordingReceiver,
+) -> None:
+    connection = await connected_to(receiver)
+    await exchange(connection)
+    under_way = asyncio.create_task(exchange(connection))
+    await asyncio.sleep(0)
+    assert not connection.is_reusable
+    assert connection.first_byte is None
+    await under_way
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "outcome"),
+    [
+        (b"204 No Content\r\nLocation: /x\r\nRetry-After: 1", Delivered(204)),
+        (b"302 Go\r\nlocation: /x\r\nRetry-After: 1", Refused(302, location="/x")),
+        (b"302 Go\r\nLocation: /" + b"x" * 600, Refused(302, location="/" + "x" * 499)),
+        (b"503 No\r\nLocation: /x\r\nretry-after: 1", Refused(503, retry_after="1")),
+        (b"429 No\r\nRetry-After: " + b"9" * 200, Refused(429, retry_after="9" * 100)),
+        (b"500 No\r\nLocation: /x\r\nRetry-After: 1", Refused(500)),
+    ],
+)
+async def test_an_outcome_has_what_has_a_meaning_for_its_status(
+    head: bytes, outcome: Delivered | Refused
+) -> None:
+    reply = b"HTTP/1.1 " + head + b"\r\nContent-Length: 0\r\n\r\n"
+    assert (await ending_of(reply))[0] == outcome
+
+
+@pytest.mark.parametrize("end", [close_without_answer, reset])
+async def test_a_new_connection_that_ends_without_an_answer_is_closed(end: Reply) -> None:
+    assert failure_of(await ending_of(end)) is Failure.CLOSED
+
+
+@pytest.mark.parametrize("end", [close_without_answer, reset])
+async def test_a_kept_one_that_ends_without_an_answer_is_stale(end: Reply) -> None:
+    assert failure_of(await ending_of(OK, end)) is Failure.STALE
+
+
+async def test_an_answer_that_has_begun_and_ends_early_is_closed_even_on_a_kept_one() -> None:
+    outcome, response = await ending_of(
+        OK, answer_and_close(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+    )
+    assert isinstance(outcome, Unreachable)
+    assert outcome.failure is Failure.CLOSED
+    assert "in the middle of its answer" in outcome.why
+    assert response is not None
+    assert response.body == b"half"
+
+
+async def test_an_answer_without_a_length_is_complete_at_the_end() -> None:
+    outcome, response = await ending_of(answer_and_close(b"HTTP/1.1 200 OK\r\n\r\nall"))
+    assert outcome == Delivered(200)
+    assert response is not None
+    assert response.body == b"all"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 70000\r\n\r\n" + b"x" * 70_000,
+        OK + b"surplus",
+    ],
+    ids=["told to close", "cut", "with a surplus"],
+)
+async def test_one_that_leaves_a_doubt_closes_itself(reply: bytes) -> None:
+    async with RecordingReceiver(reply) as receiver:
+        connection = await connected_to(receiver)
+        assert (await exchange(connection))[0] == Delivered(200)
+        assert not connection.is_reusable
+        await connection.gone
+
+
+async def test_an_answer_to_half_a_request_ends_the_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connection = await connected(server.getsockname()[1])
+        there = server.accept()[0]
+        ending = asyncio.create_task(exchange(connection, request=b"x" * 30_000_000))
+        await asyncio.sleep(0)
+        there.sendall(b"HTTP/1.1 413 Too Much\r\nContent-Length: 0\r\n\r\n")
+        assert (await ending)[0] == Refused(413)
+        assert not connection.is_reusable
+        there.close()
+
+
+@pytest.mark.parametrize("unasked", [OK, b""], ids=["bytes", "half-closed"])
+async def test_what_comes_unasked_ends_an_idle_connection(unasked: bytes) -> None:
+    lost = list[HttpConnection]()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connection = await connected(server.getsockname()[1], on_lost=lost.append)
+        there = server.accept()[0]
+        assert connection.is_quiet()
+        if unasked:
+            there.sendall(unasked)
+        else:
+            there.shutdown(socket.SHUT_WR)
+        assert not connection.is_quiet(), "the loop has read nothing yet"
+        await connection.gone
+        assert set(lost) == {connection}
+        expected = Failure.PROTOCOL if unasked else Failure.CLOSED
+        ending = connection.exchange(REQUEST, read=5, until=asyncio.get_running_loop().time() + 5)
+        assert ending.done(), "at once"
+        assert failure_of(ending.result()) is expected
+        there.setblocking(False)
+        assert there.recv(100) == b"", "and nothing was sent"
+        there.close()
+
+
+async def test_an_error_of_the_machine_is_told_in_its_words() -> None:
+    async with RecordingReceiver() as receiver:
+        connection = await connected_to(receiver)
+        ending = asyncio.create_task(exchange(connection))
+        await asyncio.sleep(0)
+        connection.connection_lost(OSError(errno.EHOSTUNREACH, "[Errno 113] asyncio's own words"))
+        assert (await ending)[0] == Unreachable(
+            Failure.CLOSED,
+            "the receiver closed the connection without answering (No route to host)",
+        )
+        connection.abort()
+
+
+async def test_who_stops_waiting_aborts_and_nothing_more_is_told() -> None:
+    async with RecordingReceiver(answer=lambda _: b"HTTP/1.1 2") as receiver:
+        connection = await connected_to(receiver)
+        waiting = connection.exchange(REQUEST, read=5, until=asyncio.get_running_loop().time() + 5)
+        await receiver.wait_for(1)
+        connection.abort()
+        await connection.gone
+        assert not waiting.done()
+        await receiver.wait_for_ended(1)
+
+
+# ---- limits, in a time that is made up
+
+
+async def _silent(loop: MadeUpTime, *, read: float, total: float) -> tuple[ExchangeEnding, float]:
+    connection = await connected(80, network=MadeUpNetwork(lambda _: None, after=0))
+    began = loop.elapsed
+    ending = await exchange(connection, read=read, total=total)
+    return ending, loop.elapsed - began
+
+
+@pytest.mark.parametrize(
+    ("read", "total", "failure", "after"),
+    [(7, 60, Failure.READ_TIMEOUT, 7), (60, 7, Failure.TOTAL_TIMEOUT, 7)],
+)
+def test_no_answer_is_waited_for_beyond_either_limit(
+    read: float, total: float, failure: Failure, after: float
+) -> None:
+    ending, took = in_made_up_time(lambda loop: _silent(loop, read=read, total=total))
+    assert failure_of(ending) is failure
+    assert took == pytest.approx(after)
+
+
+def test_each_part_of_an_answer_may_take_as_long_as_the_limit() -> None:
+    async def story(loop: MadeUpTime) -> tuple[ExchangeEnding, float]:
+        network = MadeUpNetwork(lambda _: b"HTTP/1.1 200 OK\r\n", after=5)
+        connection = await connected(80, network=network)
+        began = loop.elapsed
+        return await exchange(connection, read=7, total=60), loop.elapsed - began
+
+    ending, took = in_made_up_time(story)
+    assert ending[0] == Unreachable(Failure.READ_TIMEOUT, "no part of the answer came for 7 s")
+    assert took == pytest.approx(12)
+
+
+def test_a_shorter_limit_than_before_is_kept_too() -> None:
+    answers = iter([OK, None])
+
+    async def story(loop: MadeUpTime) -> float:
+        connection = await connected(80, network=MadeUpNetwork(lambda _: next(answers), after=0))
+        await exchange(connection, read=3600, total=3600)
+        began = loop.elapsed
+        await exchange(connection, read=7, total=3600)
+        return loop.elapsed - began
+
+    assert in_made_up_time(story) == pytest.approx(7)
+
+
+def test_an_answer_that_came_while_the_process_was_held_up_is_still_read() -> None:
+    async def story(loop: MadeUpTime) -> ExchangeEnding:
+        network = MadeUpNetwork(lambda _: None, after=0)
+        connection = await connected(80, network=network)
+        ending = asyncio.create_task(exchange(connection, read=5, total=5))
+        await asyncio.sleep(0)
+        loop.elapsed += 60  # stopped: the alarm goes off before the loop reads what lies there
+        loop.call_later(0.001, network.transports[0].deliver, OK)
+        return await ending
+
+    assert in_made_up_time(story)[0] == Delivered(200)
+
+
+def test_a_process_that_was_held_up_looks_once_more_and_not_again() -> None:
+    async def story(loop: MadeUpTime) -> tuple[ExchangeEnding, float]:
+        connection = await connected(80, network=MadeUpNetwork(lambda _: None, after=0))
+        ending = asyncio.create_task(exchange(connection, read=5, total=5))
+        await asyncio.sleep(0)
+        loop.elapsed += 60
+        return await ending, loop.elapsed
+
+    ending, elapsed = in_made_up_time(story)
+    assert failure_of(ending) is Failure.TOTAL_TIMEOUT
+    assert elapsed == pytest.approx(60.01)

@@ -1,0 +1,203 @@
+"""This machine's network: connections from an address of ours, and TLS on top of them."""
+
+import asyncio
+import contextlib
+import errno
+import gc
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from ringback.core.outcome import Failure
+from ringback.http_client.http_connection import HttpConnection
+from ringback.http_client.network_backend import NoSuchLocalAddress, SystemNetwork
+from ringback.http_client.tls import ClientTls, TlsFailed
+from tests.ports import free_port
+from tests.receivers import RecordingReceiver
+from tests.tls import server_side
+from tests.unit.http_client.parts import REQUEST, a_connection, a_peer, connected_to
+
+HERE = "127.0.0.1"
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def network(authority: trustme.CA, tmp_path: Path) -> SystemNetwork:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    return SystemNetwork(ClientTls(ca_files=[tmp_path / "ca.pem"]))
+
+
+async def connect(
+    port: int, *, address: str = HERE, local_address: str | None = None
+) -> HttpConnection:
+    connection = a_connection(a_peer(port))
+    await SystemNetwork().connect(
+        connection, address=address, port=port, local_address=local_address
+    )
+    return connection
+
+
+async def exchange(connection: HttpConnection) -> int | None:
+    until = asyncio.get_running_loop().time() + 5
+    _, response = await connection.exchange(REQUEST, read=5, until=until)
+    return response and response.status
+
+
+@pytest.mark.parametrize(("local_address", "client"), [(None, HERE), ("127.0.0.5", "127.0.0.5")])
+async def test_a_connection_leaves_from_the_address_that_is_asked_for(
+    local_address: str | None, client: str
+) -> None:
+    async with RecordingReceiver() as receiver:
+        connection = await connect(receiver.port, local_address=local_address)
+        assert connection.local_address == client
+        assert await exchange(connection) == 200
+        assert receiver.clients == [client]
+        connection.close()
+
+
+async def test_an_ipv6_address_is_connected_to_as_one() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        connection = await connect(server.getsockname()[1], address="::1")
+        assert connection.local_address == "::1"
+        connection.abort()
+        await connection.gone
+
+
+async def test_a_port_where_nobody_listens_refuses() -> None:
+    with pytest.raises(ConnectionRefusedError):
+        await connect(free_port())
+
+
+async def test_an_address_that_is_not_ours_is_told_apart() -> None:
+    with pytest.raises(NoSuchLocalAddress) as missing:
+        await connect(80, local_address="192.0.2.1")
+    assert missing.value.errno == errno.EADDRNOTAVAIL
+
+
+async def test_a_port_that_is_taken_is_a_shortage_and_no_missing_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def bind(self: socket.socket, address: object) -> None:
+        raise OSError(errno.EADDRINUSE, "Address already in use")
+
+    monkeypatch.setattr(socket.socket, "bind", bind)
+    with pytest.raises(OSError, match="already in use") as taken:
+        await connect(80, local_address="127.0.0.5")
+    assert not isinstance(taken.value, NoSuchLocalAddress)
+
+
+@pytest.mark.parametrize(
+    ("leads_there", "number"), [(True, errno.EADDRNOTAVAIL), (False, errno.ENETUNREACH)]
+)
+async def test_no_port_is_told_apart_from_no_way(
+    leads_there: bool, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Linux says the same of both, and neither can be had on a machine that has other tests to run.
+    async def sock_connect(self: object, sock: socket.socket, address: object) -> None:
+        raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+
+    def no_way(self: socket.socket, address: object) -> None:
+        raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+
+    monkeypatch.setattr(type(asyncio.get_running_loop()), "sock_connect", sock_connect)
+    if not leads_there:
+        monkeypatch.setattr(socket.socket, "connect", no_way)
+    with pytest.raises(OSError, match=r"local address|requested address") as failed:
+        await connect(80)
+    assert failed.value.errno == number
+
+
+@contextlib.contextmanager
+def silent_address(port: int) -> Iterator[None]:
+    """Let an address take no connection and refuse none: its queue is full and nobody accepts."""
+    with socket.create_server((HERE, port), backlog=0), contextlib.ExitStack() as queue:
+        for _ in range(2):
+            sock = queue.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex((HERE, port))
+        yield
+
+
+async def test_who_gives_up_leaves_no_socket() -> None:
+    port = free_port()
+    with silent_address(port):
+        connecting = asyncio.create_task(connect(port))
+        await asyncio.sleep(0)
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        del connecting
+        gc.collect()  # a socket that nobody has closed is a warning here, and so an error
+
+
+# ---- TLS
+
+
+async def secured(
+    network: SystemNetwork, receiver: RecordingReceiver, host: str, *, says_name: bool = True
+) -> HttpConnection:
+    connection = await connected_to(receiver)
+    try:
+        await network.secure(connection.transport, connection, host=host, says_name=says_name)
+    except TlsFailed:
+        connection.abort()
+        raise
+    return connection
+
+
+@pytest.mark.parametrize("host", ["a.example", "a.example."])
+@pytest.mark.parametrize(("says_name", "said"), [(True, "a.example"), (False, None)])
+async def test_a_request_goes_over_tls_and_the_name_is_said_or_not(
+    authority: trustme.CA, network: SystemNetwork, host: str, says_name: bool, said: str | None
+) -> None:
+    names = list[str | None]()
+    tls = server_side(authority.issue_cert("a.example"))
+    tls.sni_callback = lambda connection, name, context: names.append(name)
+    async with RecordingReceiver(tls=tls) as receiver:
+        connection = await secured(network, receiver, host, says_name=says_name)
+        assert await exchange(connection) == 200
+        assert connection.local_address == HERE
+        assert receiver.requests[0].raw == REQUEST
+        connection.close()
+        await connection.gone
+    assert names == [said]
+
+
+@pytest.mark.parametrize("says_name", [True, False])
+async def test_a_certificate_for_another_name_is_refused_said_or_not(
+    authority: trustme.CA, network: SystemNetwork, says_name: bool
+) -> None:
+    async with RecordingReceiver(tls=server_side(authority.issue_cert("b.example"))) as receiver:
+        with pytest.raises(TlsFailed) as failed:
+            await secured(network, receiver, "a.example", says_name=says_name)
+        assert receiver.requests == []
+    assert failed.value.failure is Failure.CERTIFICATE_NAME
+
+
+async def test_an_authority_that_is_not_believed_is_refused(authority: trustme.CA) -> None:
+    async with RecordingReceiver(tls=server_side(authority.issue_cert("a.example"))) as receiver:
+        with pytest.raises(TlsFailed) as failed:
+            await secured(SystemNetwork(), receiver, "a.example")
+    assert failed.value.failure is Failure.CERTIFICATE_UNTRUSTED
+
+
+@pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
+async def test_who_speaks_none_or_hangs_up_is_a_failure_of_tls(
+    network: SystemNetwork, said: bytes
+) -> None:
+    async def behave(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(said)
+        writer.close()
+
+    async with await asyncio.start_server(behave, HERE, 0) as server:
+        connection = await connect(server.sockets[0].getsockname()[1])
+        with pytest.raises(TlsFailed) as failed:
+            await network.secure(connection.transport, connection, host="a.example", says_name=True)
+    assert failed.value.failure is Failure.TLS

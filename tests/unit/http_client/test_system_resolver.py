@@ -1,0 +1,123 @@
+"""The machine's own look-ups: one for a name at a time, in threads that may hang."""
+
+import asyncio
+import errno
+import socket
+import threading
+
+import pytest
+
+from ringback.http_client import system_resolver
+from ringback.http_client.system_resolver import SystemResolver
+
+
+class Machine:
+    """A resolver that blocks until it is let go."""
+
+    def __init__(self) -> None:
+        self.asked = list[str]()
+        self.released = threading.Event()
+
+    def __call__(self, host: str) -> list[str]:
+        self.asked.append(host)
+        self.released.wait(timeout=10)
+        return ["192.0.2.1"]
+
+
+async def test_a_name_is_looked_up_once_at_a_time() -> None:
+    machine = Machine()
+    resolve = SystemResolver(machine)
+    both = asyncio.gather(resolve("hooks.example"), resolve("hooks.example"))
+    await asyncio.sleep(0)
+    machine.released.set()
+    assert await both == [["192.0.2.1"]] * 2
+    assert machine.asked == ["hooks.example"]
+
+
+async def test_who_stops_waiting_takes_nothing_from_who_asks_next() -> None:
+    machine = Machine()
+    resolve = SystemResolver(machine)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await resolve("hooks.example")
+    patient = asyncio.create_task(resolve("hooks.example"))
+    await asyncio.sleep(0)
+    machine.released.set()
+    assert await patient == ["192.0.2.1"]
+    assert machine.asked == ["hooks.example"], "the thread that hung has answered"
+
+
+async def test_a_look_up_is_under_way_until_its_thread_ends_whoever_waits() -> None:
+    machine = Machine()
+    resolve = SystemResolver(machine)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await resolve("hooks.example")
+    goes_on = resolve.under_way("hooks.example")
+    assert goes_on is not None
+    machine.released.set()
+    assert await asyncio.wrap_future(goes_on) == ["192.0.2.1"]
+    assert resolve.under_way("hooks.example") is None
+
+
+@pytest.mark.parametrize("error", [OSError("no such name"), UnicodeError("no name"), KeyError(1)])
+async def test_whoever_asked_hears_of_an_error(error: Exception) -> None:
+    def fail(host: str) -> list[str]:
+        raise error
+
+    resolve = SystemResolver(fail)
+    for _ in range(2):
+        with pytest.raises(type(error)):
+            await resolve("hooks.example")
+
+
+async def test_the_machine_itself_reads_an_address_in_any_spelling() -> None:
+    assert await SystemResolver()("0x7f.1") == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
+async def test_an_address_is_known_without_asking(address: str) -> None:
+    assert await SystemResolver(_refuse)(address) == [address]
+
+
+@pytest.mark.parametrize("host", ["192.0.2.01", "2001:DB8::1", "a.example"])
+async def test_any_other_spelling_is_left_to_the_machine(host: str) -> None:
+    with pytest.raises(OSError, match=f"asked for {host}"):
+        await SystemResolver(_refuse)(host)
+
+
+def _refuse(host: str) -> list[str]:
+    raise OSError(f"asked for {host}")
+
+
+def test_a_name_that_is_none_is_told_apart_from_a_machine_without_descriptors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The C library says of both that there is no such name.
+    def no_such_name(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    def no_descriptor(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(system_resolver.socket, "getaddrinfo", no_such_name)
+    with pytest.raises(socket.gaierror):
+        system_resolver.ask_system("a.example")
+    monkeypatch.setattr(system_resolver.os, "open", no_descriptor)
+    with pytest.raises(OSError, match="Too many open files"):
+        system_resolver.ask_system("a.example")
+
+
+async def test_a_machine_without_threads_lacks_memory_and_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start(self: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    resolve = SystemResolver(lambda host: ["192.0.2.1"])
+    with monkeypatch.context() as without:
+        without.setattr(system_resolver.Thread, "start", start)
+        with pytest.raises(OSError, match="new thread") as failed:
+            await resolve("a.example")
+    assert failed.value.errno == errno.ENOMEM
+    assert await resolve("a.example") == ["192.0.2.1"]

@@ -1,0 +1,216 @@
+"""What becomes of eSIM Profiles and Settings Updates, and which of it is told, on plain tables."""
+
+import re
+from typing import Final
+
+import pytest
+
+from ringback.core.scenario import CARRIED_OUT, CarrierFailure, Ending, NoAnswer, Step
+from ringback.core.supersim.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
+from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.supersim.sim import SimStatus
+from ringback.core.task import Task
+from ringback.operations.supersim.devices import download_profile
+from ringback.operations.supersim.esim_profiles import Order, order_esim_profile
+from tests.fakes import ACCOUNT_SID, NOW, TAKES, a_sim
+from tests.unit.operations.supersim.bench import URL, World
+from tests.unit.operations.worlds import DAY, INSTANT
+
+EID: Final = "89049032005008882600033489aaaaaa"
+FOR_CHIP: Final = Order(EID, callback_url=URL)
+FAILURE: Final = CarrierFailure(83500, "no eSIM Profiles are available")
+
+
+def order(world: World, wanted: Order = FOR_CHIP) -> str:
+    return order_esim_profile(world.tx, ACCOUNT_SID, wanted, world.moment()).sid
+
+
+def profile_in(world: World) -> EsimProfile:
+    (profile,) = world.tx.supersim.esim_profiles.records.values()
+    return profile
+
+
+def settings_in(world: World) -> SettingsUpdate:
+    (update,) = world.tx.supersim.settings_updates.records.values()
+    return update
+
+
+def statuses_told(world: World) -> list[str]:
+    return [told["Status"] for told in world.told()]
+
+
+# ---- eSIM Profiles -------------------------------------------------------------------------------
+
+
+def test_a_profile_is_reserved_and_offered_and_only_that_it_is_available_is_told() -> None:
+    world = World()
+    order(world)
+    world.advance(TAKES)
+    assert (profile_in(world).status, world.told()) == (EsimStatus.RESERVING, [])
+    world.advance(TAKES)
+    assert profile_in(world).status is EsimStatus.AVAILABLE
+    world.advance(30 * DAY)
+    assert profile_in(world).status is EsimStatus.AVAILABLE
+    assert statuses_told(world) == ["available"]
+
+
+def test_an_available_profile_has_a_new_sim_of_its_own() -> None:
+    world = World()
+    order(world)
+    world.advance(DAY)
+    profile = profile_in(world)
+    sim = world.tx.supersim.sims.get(profile.sim_sid or "")
+    assert sim is not None
+    assert re.fullmatch(r"8988307[0-9]{13}", sim.iccid)
+    assert sim == a_sim(
+        sid=sim.sid,
+        iccid=profile.iccid or "",
+        unique_name=None,
+        status=SimStatus.NEW,
+        fleet_sid=None,
+        date_created=NOW + 2 * TAKES,
+        date_updated=NOW + 2 * TAKES,
+        device_ip=sim.device_ip,
+    )
+    assert sim.device_ip is not None
+    told = world.told()[0]
+    assert (told["SimSid"], told["Iccid"], told["Eid"]) == (sim.sid, sim.iccid, EID)
+
+
+@pytest.mark.parametrize("eid", [EID, None])
+def test_only_a_profile_that_was_ordered_with_a_matching_id_has_one(eid: str | None) -> None:
+    world = World()
+    order(world, Order(eid, generates_matching_id=eid is None))
+    world.advance(DAY)
+    profile = profile_in(world)
+    assert profile.smdp_plus_address == SMDP_PLUS_ADDRESS
+    assert (profile.matching_id is None) is (profile.activation_code is None) is (eid is not None)
+
+
+def test_a_download_is_told_and_the_installation_is_not() -> None:
+    world = World()
+    sid = order(world)
+    world.advance(DAY)
+    download_profile(world.tx, ACCOUNT_SID, sid, world.moment())
+    world.advance(TAKES)
+    assert profile_in(world).status is EsimStatus.DOWNLOADED
+    world.advance(TAKES)
+    assert profile_in(world).status is EsimStatus.INSTALLED
+    world.advance(DAY)
+    assert statuses_told(world) == ["available", "downloaded"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "message"),
+    [
+        (FAILURE, "83500", "no eSIM Profiles are available"),
+        (NoAnswer(), "20500", "the network did not answer"),
+    ],
+)
+def test_an_order_that_cant_be_met_fails_and_is_told_and_leaves_no_sim(
+    ending: Ending, code: str, message: str
+) -> None:
+    world = World()
+    world.endings[Step.OFFER_PROFILE] = ending
+    order(world)
+    world.advance(DAY)
+    profile = profile_in(world)
+    assert profile.status is EsimStatus.FAILED
+    assert (profile.error_code, profile.error_message) == (code, message)
+    assert (profile.iccid, profile.sim_sid) == (None, None)
+    assert [(told["Status"], told["ErrorCode"]) for told in world.told()] == [("failed", code)]
+    assert len(world.tx.supersim.sims.records) == 1
+
+
+def test_a_download_that_fails_is_told_and_nothing_is_installed() -> None:
+    world = World()
+    world.endings[Step.DOWNLOAD_PROFILE] = FAILURE
+    sid = order(world)
+    world.advance(DAY)
+    download_profile(world.tx, ACCOUNT_SID, sid, world.moment())
+    world.advance(DAY)
+    assert profile_in(world).status is EsimStatus.FAILED
+    assert statuses_told(world) == ["available", "failed"]
+
+
+def test_a_profile_for_whose_device_no_address_is_left_fails() -> None:
+    world = World(devices="10.0.0.0/32")
+    for _ in range(2):
+        order(world)
+    world.advance(DAY)
+    statuses = [profile.status for profile in world.tx.supersim.esim_profiles.records.values()]
+    assert statuses == ["available", "failed"]
+    assert world.told()[-1]["ErrorCode"] == "83000"
+
+
+@pytest.mark.parametrize("ending", [FAILURE, NoAnswer()])
+def test_what_the_life_cycle_lets_fail_only_later_goes_on(ending: Ending) -> None:
+    world = World()
+    world.endings[Step.RESERVE_PROFILE] = ending
+    order(world)
+    world.advance(TAKES)
+    assert profile_in(world).status is EsimStatus.RESERVING
+
+
+@pytest.mark.parametrize("ending", [FAILURE, NoAnswer()])
+def test_a_profile_that_cant_be_installed_stays_downloaded(ending: Ending) -> None:
+    world = World()
+    world.endings[Step.INSTALL_PROFILE] = ending
+    sid = order(world)
+    world.advance(DAY)
+    download_profile(world.tx, ACCOUNT_SID, sid, world.moment())
+    world.advance(DAY)
+    assert profile_in(world).status is EsimStatus.DOWNLOADED
+    assert statuses_told(world) == ["available", "downloaded"]
+
+
+def test_a_device_that_asks_twice_downloads_once() -> None:
+    world = World()
+    sid = order(world)
+    world.advance(DAY)
+    download_profile(world.tx, ACCOUNT_SID, sid, world.moment())
+    world.advance(TAKES - INSTANT)
+    download_profile(world.tx, ACCOUNT_SID, sid, world.moment())
+    world.advance(DAY)
+    assert statuses_told(world) == ["available", "downloaded"]
+
+
+# ---- Settings Updates ----------------------------------------------------------------------------
+
+
+def test_settings_are_written_in_two_steps_and_nobody_is_told() -> None:
+    world = World(a_sim())
+    world.advance(TAKES)
+    assert (settings_in(world).status, settings_in(world).date_completed) == ("in-progress", None)
+    world.advance(TAKES)
+    done = settings_in(world)
+    assert (done.status, done.date_completed) == (SettingsStatus.SUCCESSFUL, NOW + 2 * TAKES)
+    assert world.told() == []
+
+
+@pytest.mark.parametrize("ending", [FAILURE, NoAnswer()])
+def test_settings_that_cant_be_written_fail(ending: Ending) -> None:
+    world = World(a_sim())
+    world.endings = {Step.BEGIN_SETTINGS: ending, Step.END_SETTINGS: ending}
+    world.advance(DAY)
+    failed = settings_in(world)
+    assert (failed.status, failed.date_completed) == (SettingsStatus.FAILED, None)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Step.RESERVE_PROFILE,
+        Step.OFFER_PROFILE,
+        Step.DOWNLOAD_PROFILE,
+        Step.INSTALL_PROFILE,
+        Step.BEGIN_SETTINGS,
+        Step.END_SETTINGS,
+    ],
+)
+def test_a_step_of_what_is_gone_does_nothing(step: Step) -> None:
+    world = World()
+    task = Task(step, "HP" + "0" * 32, ACCOUNT_SID, NOW)
+    assert world.begin_task(task) is None
+    world.end_task(task, CARRIED_OUT)
+    assert world.tx.tasks.tasks == {}

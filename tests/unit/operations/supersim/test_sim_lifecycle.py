@@ -1,0 +1,209 @@
+"""What becomes of SIMs by themselves, on plain tables."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+import pytest
+
+from ringback.core.scenario import CarrierFailure, NoAnswer, Step
+from ringback.core.supersim.sim import SimStatus
+from ringback.core.supersim.usage import PeriodType
+from ringback.core.task import Task
+from ringback.operations.supersim.billing import list_billing_periods
+from ringback.operations.supersim.commands import NewSms, send_sms
+from ringback.operations.supersim.devices import receive_sms, transfer_data
+from ringback.operations.supersim.settings_updates import list_settings_updates
+from ringback.operations.supersim.sims import UpdateRequest, update_sim
+from ringback.ports import Window
+from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, SIM_SID, TAKES, a_fleet, a_sim
+from tests.unit.operations.supersim.bench import URL, World
+from tests.unit.operations.worlds import DAY, INSTANT
+
+NEW, READY, ACTIVE, INACTIVE, SCHEDULED = SimStatus
+FAILURE: Final = CarrierFailure(83004, "the SIM could not be updated")
+IN_3_MONTHS: Final = datetime(2024, 10, 3, 14, 40, 58, tzinfo=UTC)
+OTHER_FLEET: Final = "HF" + "d" * 32
+
+
+def ready_world(*, data_per_day: int = 0) -> World:
+    return World(a_sim(status=READY, ready_since=NOW), data_per_day=data_per_day)
+
+
+def use(world: World, count: int) -> None:
+    transfer_data(world.tx, world.sim, upload=count, download=0, moment=world.moment())
+
+
+# ---- changes -------------------------------------------------------------------------------------
+
+
+def test_a_change_that_is_carried_out_has_everything_follow_from_it() -> None:
+    world = World(data_per_day=1_000_000)
+    world.update(READY, url=URL)
+    assert world.sim.status is SCHEDULED
+    world.advance(TAKES)
+    done = NOW + TAKES
+    assert world.sim == a_sim(status=READY, date_updated=done, ready_since=done)
+    assert [told["SimStatus"] for told in world.told()] == ["ready"]
+    (period,) = list_billing_periods(world.tx, ACCOUNT_SID, SIM_SID, Window(9))
+    assert (period.period_type, period.start_time) == (PeriodType.READY, done)
+    (session,) = world.tx.supersim.sessions.of_sim(SIM_SID, since=done)
+    assert session.date_created == done
+    (settings,) = list_settings_updates(world.tx, ACCOUNT_SID, Window(9))
+    assert world.due(Step.BEGIN_SETTINGS, settings.sid) == done + TAKES
+    assert world.due(Step.ACTIVATE_SIM) is not None
+    assert world.tx.supersim.sim_updates.get(SIM_SID) is None
+
+
+def test_a_change_that_fails_leaves_all_as_it_was_and_tells_why() -> None:
+    world = World(data_per_day=1_000_000)
+    world.endings[Step.UPDATE_SIM] = FAILURE
+    world.update(ACTIVE, url=URL)
+    world.advance(TAKES)
+    assert world.sim == a_sim(status=NEW, date_updated=NOW + TAKES)
+    (told,) = world.told()
+    assert (told["SimStatus"], told["ErrorCode"]) == ("new", "83004")
+    assert world.tx.supersim.billing_periods.records == {}
+    assert world.tx.supersim.sessions.flows == {}
+    assert world.tx.supersim.settings_updates.records == {}
+    assert world.tx.tasks.tasks == {}
+
+
+def test_a_change_without_an_answer_fails() -> None:
+    world = World()
+    world.endings[Step.UPDATE_SIM] = NoAnswer()
+    world.update(ACTIVE, url=URL)
+    world.advance(TAKES)
+    assert (world.sim.status, world.told()[0]["ErrorCode"]) == (NEW, "83004")
+
+
+def test_another_fleet_counts_from_its_beginning() -> None:
+    world = World(a_sim(), data_per_day=1_000_000)
+    world.tx.supersim.fleets.add(a_fleet(sid=OTHER_FLEET, unique_name="other_fleet"))
+    asked = UpdateRequest(fleet="other_fleet")
+    update_sim(world.tx, ACCOUNT_SID, SIM_SID, asked, world.moment())
+    world.advance(DAY)
+    fleets = [session.fleet_sid for session in world.tx.supersim.sessions.flows.values()]
+    assert (world.sim.status, fleets) == (ACTIVE, [FLEET_SID, OTHER_FLEET])
+
+
+@pytest.mark.parametrize("step", [Step.UPDATE_SIM, Step.ACTIVATE_SIM, Step.RENEW_PERIOD])
+def test_a_step_of_a_sim_that_is_gone_does_nothing(step: Step) -> None:
+    world = World()
+    task = Task(step, "HS" + "0" * 32, ACCOUNT_SID, NOW)
+    begun = world.begin_task(task)
+    world.end_task(task, FAILURE)
+    assert begun is None or step is not Step.UPDATE_SIM
+    assert list(world.tx.supersim.sims.records) == [SIM_SID]
+    assert world.tx.tasks.tasks == {}
+
+
+# ---- activation ----------------------------------------------------------------------------------
+
+
+def test_a_sim_that_is_ready_becomes_active_after_three_months_and_calls_nobody_back() -> None:
+    world = ready_world()
+    world.advance(IN_3_MONTHS - NOW - INSTANT)
+    assert world.sim.status is READY
+    world.advance(INSTANT)
+    assert world.sim == a_sim(status=ACTIVE, date_updated=IN_3_MONTHS)
+    assert world.told() == []
+    (active, *ready) = list_billing_periods(world.tx, ACCOUNT_SID, SIM_SID, Window(9))
+    assert (active.period_type, active.start_time) == (PeriodType.ACTIVE, IN_3_MONTHS)
+    assert {period.period_type for period in ready} == {PeriodType.READY}
+
+
+def test_a_sim_that_is_ready_becomes_active_with_its_fifth_sms_sent_or_received() -> None:
+    world = ready_world()
+    for number in range(1, 5):
+        if number % 2:
+            receive_sms(world.tx, world.sim, "hello", world.moment())
+        else:
+            send_sms(world.tx, ACCOUNT_SID, NewSms(SIM_SID, "hello"), world.moment())
+        world.advance(TAKES)
+        assert (world.sim.status, world.sim.sms_while_ready) == (READY, number)
+    receive_sms(world.tx, world.sim, "hello", world.moment())
+    assert world.due(Step.ACTIVATE_SIM) == world.now
+    world.step()
+    assert (world.sim.status, world.sim.sms_while_ready) == (ACTIVE, 0)
+
+
+def test_an_sms_that_fails_does_not_count() -> None:
+    world = ready_world()
+    world.endings[Step.SEND_SMS] = CarrierFailure(20500, "the SMS could not be sent")
+    send_sms(world.tx, ACCOUNT_SID, NewSms(SIM_SID, "hello"), world.moment())
+    world.advance(TAKES)
+    assert world.sim.sms_while_ready == 0
+
+
+@pytest.mark.parametrize("is_later", [False, True])
+def test_a_sim_that_is_ready_becomes_active_with_its_250_000th_byte(
+    is_later: bool,
+) -> None:
+    world = ready_world()
+    world.advance(DAY if is_later else INSTANT * 0)
+    use(world, 249_999)
+    world.step()
+    assert world.sim.status is READY
+    use(world, 1)
+    world.step()
+    assert world.sim.status is ACTIVE
+
+
+def test_a_sim_that_is_ready_becomes_active_when_what_it_uses_by_itself_has_grown() -> None:
+    world = ready_world(data_per_day=1_000_000)
+    due = world.due(Step.ACTIVATE_SIM)
+    assert due is not None
+    assert DAY / 6 < due - NOW < DAY / 2
+    sessions = world.tx.supersim.sessions.of_sim(SIM_SID, since=NOW)
+    assert sum(sum(one.bytes_between(NOW, due)) for one in sessions) == 250_000
+    world.advance(due - NOW - INSTANT)
+    assert world.sim.status is READY
+    world.advance(INSTANT)
+    assert world.sim.status is ACTIVE
+
+
+def test_what_is_used_at_once_lets_the_time_come_earlier() -> None:
+    world = ready_world(data_per_day=1_000_000)
+    before = world.due(Step.ACTIVATE_SIM)
+    use(world, 125_000)
+    due = world.due(Step.ACTIVATE_SIM)
+    assert before is not None
+    assert due is not None
+    half = (before - NOW) / 2
+    assert abs(due - NOW - half) < DAY / 10_000
+
+
+def test_a_sim_that_becomes_inactive_is_not_activated_by_itself_any_more() -> None:
+    world = ready_world()
+    world.become(INACTIVE)
+    assert world.due(Step.ACTIVATE_SIM) is None
+    world.advance(IN_3_MONTHS - NOW)
+    assert world.sim.status is INACTIVE
+
+
+def test_a_sim_that_came_of_age_while_a_change_of_it_failed_becomes_active_then() -> None:
+    world = ready_world()
+    world.endings[Step.UPDATE_SIM] = FAILURE
+    world.advance(IN_3_MONTHS - NOW - INSTANT)
+    world.update(INACTIVE, url=URL)
+    world.advance(INSTANT)
+    assert world.sim.status is SCHEDULED
+    world.advance(TAKES)
+    assert world.sim.status is ACTIVE
+    assert [told["SimStatus"] for told in world.told()] == ["ready"]
+
+
+def test_a_sim_that_came_of_age_while_it_was_made_inactive_is_inactive() -> None:
+    world = ready_world()
+    world.advance(IN_3_MONTHS - NOW - INSTANT)
+    world.update(INACTIVE)
+    world.advance(DAY)
+    assert world.sim.status is INACTIVE
+
+
+def test_a_sim_that_is_active_is_not_activated() -> None:
+    world = World(a_sim())
+    assert world.due(Step.ACTIVATE_SIM) is None
+    world.tx.tasks.put(Task(Step.ACTIVATE_SIM, SIM_SID, ACCOUNT_SID, NOW))
+    world.step()
+    assert world.sim == a_sim()

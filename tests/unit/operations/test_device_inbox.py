@@ -1,0 +1,104 @@
+"""What has come to devices, on plain tables."""
+
+from datetime import timedelta
+
+import pytest
+
+from ringback.core.message import Direction, MessageStatus, PayloadType
+from ringback.core.wireless.command import IncludeSid
+from ringback.operations.any_sim import MOST, Arrival, EitherSim, arrivals_at
+from tests.fakes import NOW, a_sim
+from tests.memory_store import MemoryTransaction
+from tests.unit.core.builders import an_sms
+from tests.wireless_fakes import COMMAND_SID, a_command, a_wireless_sim
+
+LATER = NOW + timedelta(minutes=1)
+CARDS: list[EitherSim] = [a_sim(), a_wireless_sim()]
+PRODUCTS = ["Super SIM", "Programmable Wireless"]
+
+
+def keep(
+    tx: MemoryTransaction,
+    number: int = 0,
+    *,
+    text: str = "wake up",
+    status: MessageStatus = MessageStatus.DELIVERED,
+    direction: Direction = Direction.TO_SIM,
+) -> None:
+    """Keep a message of each product."""
+    sms = an_sms(
+        sid=f"HC{number:032}",
+        payload=text,
+        status=status,
+        direction=direction,
+        date_updated=LATER,
+    )
+    tx.supersim.sms_commands.add(sms)
+    command = a_command(
+        sid=f"DC{number:032}",
+        command=text,
+        status=status,
+        direction=direction,
+        date_updated=LATER,
+    )
+    tx.wireless.commands.add(command)
+
+
+@pytest.mark.parametrize(("card", "prefix"), [(CARDS[0], "HC"), (CARDS[1], "DC")], ids=PRODUCTS)
+def test_what_came_to_a_device_is_told_newest_first(card: EitherSim, prefix: str) -> None:
+    tx = MemoryTransaction()
+    keep(tx, 1, text="first")
+    keep(tx, 2, text="\xe4", status=MessageStatus.SENT)
+    assert arrivals_at(tx, card) == [
+        Arrival(f"{prefix}{2:032}", LATER, b"\xc3\xa4"),
+        Arrival(f"{prefix}{1:032}", LATER, b"first"),
+    ]
+
+
+@pytest.mark.parametrize("card", CARDS, ids=PRODUCTS)
+@pytest.mark.parametrize(
+    ("status", "direction"),
+    [
+        (MessageStatus.QUEUED, Direction.TO_SIM),
+        (MessageStatus.FAILED, Direction.TO_SIM),
+        (MessageStatus.RECEIVED, Direction.FROM_SIM),
+    ],
+)
+def test_what_did_not_come_to_a_device_is_not_told(
+    card: EitherSim, status: MessageStatus, direction: Direction
+) -> None:
+    tx = MemoryTransaction()
+    keep(tx, status=status, direction=direction)
+    assert arrivals_at(tx, card) == []
+
+
+@pytest.mark.parametrize(
+    "card",
+    [a_sim(sid="HS" + "e" * 32), a_wireless_sim(sid="DE" + "e" * 32)],
+    ids=PRODUCTS,
+)
+def test_what_came_to_another_device_is_not_told(card: EitherSim) -> None:
+    tx = MemoryTransaction()
+    keep(tx)
+    assert arrivals_at(tx, card) == []
+
+
+@pytest.mark.parametrize("card", CARDS, ids=PRODUCTS)
+def test_only_the_newest_are_told(card: EitherSim) -> None:
+    tx = MemoryTransaction()
+    for number in range(MOST + 1):
+        keep(tx, number)
+    sids = [arrival.sid[2:] for arrival in arrivals_at(tx, card)]
+    assert sids == [f"{number:032}" for number in range(MOST, 0, -1)]
+
+
+def test_a_command_is_told_as_its_device_got_it() -> None:
+    tx = MemoryTransaction()
+    sent = MessageStatus.SENT
+    tx.wireless.commands.add(a_command(status=sent, include_sid=IncludeSid.START))
+    binary = a_command(
+        sid="DC" + "b" * 32, status=sent, command="AP8=", command_mode=PayloadType.BINARY
+    )
+    tx.wireless.commands.add(binary)
+    messages = [arrival.message for arrival in arrivals_at(tx, a_wireless_sim())]
+    assert messages == [b"\x00\xff", f"{COMMAND_SID} wake up".encode()]

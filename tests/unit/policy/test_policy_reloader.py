@@ -1,0 +1,252 @@
+"""A changed settings file: its policy is taken over, and whatever else happens is told."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from ringback.core.policy.source_policy import NOTICE, Hold, Policy
+from ringback.policy import policy_reloader as module
+from ringback.policy.active_policy import ActivePolicy
+from ringback.policy.policy_reloader import PolicyReloader
+from ringback.settings import SettingsCommand, SettingsSource
+from tests.policy_monitors import until
+
+HOLD = '[[holds]]\nphase = "before"\naccount_sid = "AC1"\n'
+HELD = Policy(NOTICE.phases, (Hold("before", "AC1"),))
+LOOK_EVERY = module._LOOK_EVERY_SECONDS  # pyright: ignore[reportPrivateUsage] (the real one)
+
+
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LOOK_EVERY_SECONDS", 0.01)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "ringback.toml"
+    path.write_text("# nothing yet\n")
+    return path
+
+
+@pytest.fixture
+def active() -> ActivePolicy:
+    return ActivePolicy(NOTICE)
+
+
+def write(file: Path, text: str | None) -> None:
+    """Have this in the file; None takes it away."""
+    if text is None:
+        file.unlink()
+    else:
+        file.write_text(text)
+
+
+@asynccontextmanager
+async def reloading(
+    file: Path,
+    active: ActivePolicy,
+    command: SettingsCommand = SettingsCommand.SERVE,
+    **flags: str,
+) -> AsyncGenerator[PolicyReloader]:
+    origin = SettingsSource({"settings": str(file), **flags}, {}, command)
+    looking = PolicyReloader(str(file), partial(origin.reload_policy, origin.load()), active)
+    loop = asyncio.create_task(looking.run())
+    try:
+        yield looking
+    finally:
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
+
+
+def logged(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
+    return [line.getMessage() for line in caplog.records if line.levelno == level]
+
+
+async def test_a_file_that_changes_puts_its_policy_in_force(
+    file: Path, active: ActivePolicy, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with reloading(file, active):
+        write(file, HOLD)
+        await until(lambda: active.policy == HELD)
+    assert logged(caplog, logging.INFO) == [f"the policy is that of {file} now"]
+    assert logged(caplog, logging.WARNING) == []
+
+
+async def test_a_file_that_another_takes_the_place_of_is_noticed(
+    file: Path, active: ActivePolicy
+) -> None:
+    other = file.with_name("other.toml")
+    write(file, "#" * (len(HOLD) - 1) + "\n")
+    write(other, HOLD)
+    for each in (file, other):
+        os.utime(each, (1_700_000_000, 1_700_000_000))
+    async with reloading(file, active):
+        other.replace(file)
+        await until(lambda: active.policy == HELD)
+
+
+async def test_a_file_that_is_being_written_is_left_alone(
+    file: Path, active: ActivePolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    def mark(_: str) -> tuple[int, int, int]:
+        """Say that there is more in the file at each of twenty looks."""
+        nonlocal looks
+        looks += 1
+        write(file, HOLD if looks >= 20 else "[[hol")
+        return 0, 0, min(looks, 20)
+
+    async with reloading(file, active):
+        monkeypatch.setattr(module, "_mark", mark)
+        await until(lambda: active.policy == HELD)
+    assert (active.refusals, looks > 20) == (0, True)
+
+
+async def test_a_change_takes_two_looks_which_are_less_than_a_second(
+    file: Path, active: ActivePolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, looks_when_taken = list[None](), list[int]()
+    mark = module._mark  # pyright: ignore[reportPrivateUsage] (counts how often it is asked)
+    monkeypatch.setattr(module, "_mark", lambda path: (looks.append(None), mark(path))[1])
+    monkeypatch.setattr(active, "activate", lambda _: looks_when_taken.append(len(looks)))
+    async with reloading(file, active):
+        looks.clear()
+        write(file, HOLD)
+        await until(lambda: looks_when_taken)
+    # The third makes sure that nobody wrote while it was read.
+    assert (looks_when_taken, 2 * LOOK_EVERY < 1) == ([3], True)
+
+
+async def test_what_changes_while_it_is_read_is_read_again(
+    file: Path, active: ActivePolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = list[Policy]()
+    async with reloading(file, active) as looking:
+        load, activate = vars(looking)["_load"], active.activate
+        monkeypatch.setattr(
+            active, "activate", lambda policy: (taken.append(policy), activate(policy))[1]
+        )
+
+        def load_and_write() -> object:
+            settings = load()
+            if HOLD not in file.read_text():
+                write(file, f"# now whole\n{HOLD}")
+            return settings
+
+        monkeypatch.setattr(looking, "_load", load_and_write)
+        write(file, "# the first half\n")
+        await until(lambda: active.policy == HELD)
+    assert taken == [HELD]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (f'{HOLD}until = "soon"', ":4: until: 'soon' is no date"),
+        (f"{HOLD}what is this", ":4: this is not TOML"),
+        ("port = 70000", ":1: port = 70000: '70000' is no port"),
+        (None, "can't be read: No such file or directory"),
+    ],
+)
+async def test_a_file_that_can_not_be_used_changes_nothing_and_is_told_of_once(
+    text: str | None,
+    problem: str,
+    file: Path,
+    active: ActivePolicy,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with reloading(file, active):
+        write(file, text)
+        await until(lambda: active.problem)
+        await asyncio.sleep(0.03)
+        assert active.policy == NOTICE
+        (line,) = logged(caplog, logging.ERROR)
+        assert line.startswith("the policy stays as it was: ")
+        assert problem in line
+        assert str(file) in line
+        assert active.refusals == 1
+
+        write(file, "# as it was\n")
+        await until(lambda: active.problem is None)
+    assert logged(caplog, logging.INFO) == [f"the policy is that of {file} now"]
+
+
+async def test_what_else_changed_needs_a_restart_and_is_named_once(
+    file: Path, active: ActivePolicy, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with reloading(file, active):
+        write(file, f"backlog = 10\nport = 7777\n{HOLD}")
+        await until(lambda: active.policy == HELD)
+        write(file, "backlog = 11\nport = 7777\n")
+        await until(lambda: active.policy == NOTICE)
+    assert logged(caplog, logging.WARNING) == [
+        f"{file}: what changed of port, backlog needs a restart"
+    ]
+
+
+async def test_a_source_that_is_new_needs_a_restart_before_a_policy_can_have_it(
+    file: Path, active: ActivePolicy
+) -> None:
+    async with reloading(file, active):
+        write(
+            file,
+            '[[phases]]\nname = "all"\ndefault = "acme"\nmay_ask = ["acme"]\n'
+            '[sources.acme]\nsignature = "hmac-sha256"\ntoken = "{uuid}"\n'
+            'headers = ["X-Token: {token}", "X-Signature: {signature}"]\n',
+        )
+        await until(lambda: active.problem)
+    assert active.problem == f"{file}: the policy has sources that need a restart: acme"
+    assert active.policy == NOTICE
+
+
+async def test_it_looks_at_once_when_it_is_told_to(
+    file: Path, active: ActivePolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LOOK_EVERY_SECONDS", 3600)
+    async with reloading(file, active) as looking:
+        write(file, HOLD)
+        await asyncio.sleep(0.03)
+        assert active.policy == NOTICE
+        looking.look_now()
+        await until(lambda: active.policy == HELD)
+        reads = list[None]()
+        monkeypatch.setattr(looking, "_load", lambda: reads.append(None))
+        await asyncio.sleep(0.03)
+        assert reads == []
+
+
+async def test_a_phase_that_dev_is_held_in_stays(file: Path, active: ActivePolicy) -> None:
+    async with reloading(file, active, SettingsCommand.DEV, phase="between"):
+        write(file, HOLD)
+        await until(lambda: active.policy == HELD.held_in("between"))
+
+
+def test_a_policy_of_settings_is_held_in_their_phase() -> None:
+    held = SettingsSource({"phase": "after"}, {}, SettingsCommand.DEV).load()
+    by_date = SettingsSource({"at": "2024-10-20"}, {}, SettingsCommand.DEV).load()
+    assert held.effective_policy == NOTICE.held_in("after")
+    assert by_date.effective_policy == NOTICE
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "path"),
+    [
+        ({"settings": "a.toml"}, {"RINGBACK_SETTINGS": "b.toml"}, "a.toml"),
+        ({"settings": None}, {"RINGBACK_SETTINGS": "b.toml"}, "b.toml"),
+        ({"settings": None}, {"RINGBACK_SETTINGS": ""}, None),
+        ({}, {}, None),
+    ],
+)
+def test_the_file_is_the_one_that_was_named(
+    flags: dict[str, str | None], environment: dict[str, str], path: str | None
+) -> None:
+    assert SettingsSource(flags, environment, SettingsCommand.SERVE).path == path

@@ -1,0 +1,225 @@
+"""Edits of the policy in a settings file: what was asked for changes, and no other letter."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from ringback.core.errors import Unusable
+from ringback.core.policy.source_policy import NOTICE, Hold
+from ringback.settings import SettingsFile, held, move_phase, put_hold, release
+from ringback.settings.load import policy_in
+
+END = datetime(2027, 6, 1, tzinfo=UTC)
+
+FILE = """\
+# ours
+port = 8080   # as always
+
+[[phases]]   # the first
+name = "before"
+default = "twilio"
+may_ask = [
+  "twilio",  # all
+  "kore",
+]
+
+[[phases]]
+  since = "2027-03-01"  # agreed in May
+  name = "after"
+  default = "kore"
+  may_ask = ["kore"]
+
+# The slow mover; ticket 12.
+[[holds]]
+phase = 'before'
+url_prefix = "https://slow.example/#1"  # theirs
+
+# Another.
+[[holds]]
+phase = "before"
+account_sid = "AC1"
+# until we know more
+
+[egress]
+dublin = "192.0.2.7"
+"""
+
+
+def file_of(text: str) -> SettingsFile:
+    return SettingsFile.of("ringback.toml", text)
+
+
+def changed(old: str, new: str) -> tuple[list[str], list[str]]:
+    """Return the lines that are only in the old text, and those that are only in the new one."""
+    before, after = old.splitlines(), new.splitlines()
+    return (
+        [line for line in before if line not in after],
+        [line for line in after if line not in before],
+    )
+
+
+# ---- phases
+
+
+def test_a_phase_is_moved_on_its_line_and_keeps_its_comment() -> None:
+    edited = move_phase(file_of(FILE), "after", END)
+    assert edited == FILE.replace('"2027-03-01"', '"2027-06-01"')
+
+
+def test_the_first_phase_gets_no_date() -> None:
+    with pytest.raises(Unusable, match="the first phase must have no date"):
+        move_phase(file_of(FILE), "before", END)
+
+
+def test_an_hour_is_written_out() -> None:
+    edited = move_phase(file_of(FILE.replace('"2027-03-01"', "2027-03-01")), "after", END)
+    assert "  since = 2027-06-01  # agreed in May\n" in edited
+    edited = move_phase(file_of(edited), "after", END.replace(hour=12))
+    assert "  since = 2027-06-01T12:00:00Z  # agreed in May\n" in edited
+
+
+def test_without_phases_those_of_the_notice_are_written_out() -> None:
+    edited = move_phase(file_of("port = 1"), "after", END)
+    assert edited.startswith('port = 1\n\n[[phases]]\nname = "before"\n')
+    assert edited.endswith('since = 2027-06-01\ndefault = "kore"\nmay_ask = ["kore"]\n')
+    phases = policy_in(file_of(edited)).phases
+    assert [phase.since for phase in phases] == [None, NOTICE.phases[1].since, END]
+
+
+def test_a_phase_that_there_is_not_is_refused() -> None:
+    with pytest.raises(Unusable, match="there is no phase 'later'; the policy has before, after"):
+        move_phase(file_of(FILE), "later", END)
+
+
+# ---- holds
+
+
+def test_a_hold_gets_an_end_after_its_last_word() -> None:
+    edited = put_hold(file_of(FILE), Hold("before", "AC1", until=END))
+    assert edited == FILE.replace(
+        'account_sid = "AC1"\n', 'account_sid = "AC1"\nuntil = 2027-06-01\n'
+    )
+
+
+def test_a_hold_is_changed_where_it_stands() -> None:
+    slow = Hold("after", url_prefix="https://slow.example/#1")
+    edited = put_hold(file_of(FILE), slow)
+    assert changed(FILE, edited) == (["phase = 'before'"], ['phase = "after"'])
+
+
+def test_an_end_is_moved_or_taken_out() -> None:
+    text = put_hold(file_of(FILE), Hold("before", "AC1", until=END))
+    later = put_hold(file_of(text), Hold("before", "AC1", until=END.replace(month=7)))
+    assert changed(text, later) == (["until = 2027-06-01"], ["until = 2027-07-01"])
+    assert put_hold(file_of(text), Hold("before", "AC1")) == FILE
+
+
+def test_what_is_there_already_changes_nothing() -> None:
+    assert put_hold(file_of(FILE), Hold("before", "AC1")) == FILE
+
+
+def test_a_new_hold_comes_last() -> None:
+    edited = put_hold(file_of(FILE), Hold("after", "AC2", "https://b.example/", END))
+    assert edited == FILE + (
+        '\n[[holds]]\nphase = "after"\naccount_sid = "AC2"\n'
+        'url_prefix = "https://b.example/"\nuntil = 2027-06-01\n'
+    )
+
+
+def test_a_new_hold_stands_before_one_that_would_decide_in_its_place() -> None:
+    edited = put_hold(file_of(FILE), Hold("after", "AC1", "https://b.example/"))
+    assert edited == FILE.replace(
+        "# Another.\n",
+        '[[holds]]\nphase = "after"\naccount_sid = "AC1"\nurl_prefix = "https://b.example/"\n\n'
+        "# Another.\n",
+    )
+    assert [hold.phase for hold in policy_in(file_of(edited)).holds] == [
+        "before",
+        "after",
+        "before",
+    ]
+
+
+def test_a_hold_in_no_phase_is_refused() -> None:
+    with pytest.raises(Unusable, match="a hold names phase 'later'; the phases are before, after"):
+        put_hold(file_of(FILE), Hold("later", "AC1"))
+
+
+def test_a_hold_is_found_by_just_its_account_and_prefix() -> None:
+    assert held(file_of(FILE), "AC1", None) == Hold("before", "AC1")
+    assert held(file_of(FILE), "AC1", "https://b.example/") is None
+
+
+def test_a_released_hold_is_gone_with_its_words_and_no_others() -> None:
+    edited = release(file_of(FILE), "AC1", None)
+    gone, new = changed(FILE, edited)
+    assert (gone, new) == (['phase = "before"', 'account_sid = "AC1"'], [])
+    assert "# Another.\n# until we know more\n\n[egress]" in edited
+    edited = release(file_of(edited), None, "https://slow.example/#1")
+    assert "[[holds]]" not in edited
+    assert policy_in(file_of(edited)).holds == ()
+
+
+def test_a_hold_that_was_added_and_released_leaves_the_text_as_it_was() -> None:
+    added = put_hold(file_of(FILE), Hold("after", "AC2"))
+    assert release(file_of(added), "AC2", None) == FILE
+
+
+@pytest.mark.parametrize(
+    ("account_sid", "url_prefix", "whose"),
+    [
+        ("AC2", None, "AC2"),
+        ("AC1", "https://slow.example/#1", "AC1 and https://slow.example/#1"),
+        (None, None, "every callback"),
+    ],
+)
+def test_a_hold_that_there_is_not_can_not_be_released(
+    account_sid: str | None, url_prefix: str | None, whose: str
+) -> None:
+    with pytest.raises(Unusable, match=f"there is no hold of {whose};"):
+        release(file_of(FILE), account_sid, url_prefix)
+
+
+# ---- texts of all kinds
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", ["", "\n", "\n\n# the end"])
+def test_line_endings_and_the_end_of_the_file_stay(ending: str, last: str) -> None:
+    text = f'[[holds]]\nphase = "before"\naccount_sid = "AC1"{last}'.replace("\n", ending)
+    edited = put_hold(file_of(text), Hold("after", "AC1"))
+    assert edited == text.replace("before", "after")
+    ended = put_hold(file_of(text), Hold("before", "AC1", until=END))
+    assert policy_in(file_of(ended)).holds == (Hold("before", "AC1", until=END),)
+
+
+def test_an_empty_file_takes_a_hold() -> None:
+    assert put_hold(file_of(""), Hold("before", "AC1")) == (
+        '[[holds]]\nphase = "before"\naccount_sid = "AC1"\n'
+    )
+
+
+def test_a_text_that_would_say_something_else_is_refused() -> None:
+    with pytest.raises(Unusable, match="is written in a way that can't be edited here"):
+        put_hold(file_of(FILE), Hold("after", account_sid="", url_prefix="https://b.example/"))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (
+            'port = 1\nholds = [{phase = "before", account_sid = "AC1"}]\n',
+            r"ringback.toml:2: to edit holds here, they must be \[\[holds\]\] tables",
+        ),
+        (
+            '[[holds]]\nphase = """before"""\naccount_sid = "AC1"\n',
+            'can\'t be edited here; write it like phase = "after"',
+        ),
+    ],
+)
+def test_what_can_not_be_edited_is_refused(text: str, why: str) -> None:
+    with pytest.raises(Unusable, match=why):
+        put_hold(file_of(text), Hold("after", "AC1"))
+    if "holds = " in text:
+        with pytest.raises(Unusable, match=why):
+            put_hold(file_of(text), Hold("after", "AC2"))
