@@ -19,8 +19,8 @@ from urllib.parse import parse_qsl
 from standardwebhooks import Webhook
 from twilio.request_validator import HMAC_SHA256, RequestValidator
 
-from ringback.core.form import encode
-from ringback.core.signature import sign_as_kore, sign_as_twilio
+from ringback.core.form_encoding import encode
+from ringback.core.sources.signature import sign_as_kore, sign_as_twilio
 from ringback.receiver import Genuine, Receiver
 
 Check = Callable[[], bool]

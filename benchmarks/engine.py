@@ -9,20 +9,20 @@ from itertools import islice, repeat
 from pathlib import Path
 from typing import Final
 
-from ringback.core.account import Account
-from ringback.core.addresses import LOOPBACK
-from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
-from ringback.core.callback import Callback, CallbackStatus, delivered
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.connection import Connection, limits_of
-from ringback.core.guard import Guard
+from ringback.core.accounts.account import Account
+from ringback.core.accounts.webhook_secret import NO_SECRETS, WebhookSecret
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callback_urls.connection_overrides import ConnectionOverrides, limits_of
+from ringback.core.callbacks.callback import CallbackStatus, OutgoingCallback, delivered
+from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, announce
+from ringback.core.callbacks.rendering import render
+from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import NOTICE
-from ringback.core.rendering import render
-from ringback.core.sids import SID_BYTES, Kind, make_sid
-from ringback.core.sim_updated import SimUpdated
+from ringback.core.sids import SID_BYTES, SidKind, make_sid
+from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.sim import Sim, SimStatus
-from ringback.core.webhook_secret import NO_SECRETS, WebhookSecret
+from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.data_folder import open_to_serve
 from ringback.engine.delivery_service import DeliveryService
 from ringback.engine.system import SystemChance, SystemClock, let_threads_take_turns, stopwatch
@@ -36,7 +36,7 @@ _CLOCK, _CHANCE = SystemClock(), SystemChance()
 _SECRETS: Final = NO_SECRETS.with_new(WebhookSecret("whs_1", "bench", "secret", _CLOCK.now()))
 _ACCOUNT: Final = Account("AC" + "1" * 32, "bench", "token", False, _CLOCK.now(), _SECRETS)
 _EVENT: Final = SimUpdated(_ACCOUNT.sid, "HS" + "2" * 32, "my_super_sim", SimStatus.ACTIVE)
-_LIMITS: Final = limits_of(Connection(), timedelta(seconds=15))
+_LIMITS: Final = limits_of(ConnectionOverrides(), timedelta(seconds=15))
 _WAITING: Final = CallbackFilter(statuses=frozenset({CallbackStatus.SCHEDULED}))
 _ROWS_AT_ONCE: Final = 1000
 ACCOUNT_SID: Final = _ACCOUNT.sid
@@ -46,14 +46,14 @@ _FEW: Final = 60
 """How many SIMs pass a filter: the oldest, so that whoever looks through all finds them last."""
 
 
-def callbacks_to(url: str, *, due: datetime | None = None) -> Iterator[Callback]:
+def callbacks_to(url: str, *, due: datetime | None = None) -> Iterator[OutgoingCallback]:
     """Make callbacks without end, due now or at a given time."""
     target = CallbackUrl.parse(f"{url}#cbs=kore")
     for _ in repeat(None):
         callback = announce(
             _EVENT,
             to=target,
-            method=Method.POST,
+            method=HttpMethod.POST,
             policy=NOTICE,
             chance=_CHANCE.bytes(ANNOUNCEMENT_BYTES),
             now=_CLOCK.now(),
@@ -61,14 +61,14 @@ def callbacks_to(url: str, *, due: datetime | None = None) -> Iterator[Callback]
         yield callback if due is None else callback.having(callback.progress._replace(due=due))
 
 
-def delivered_to(url: str) -> Iterator[Callback]:
+def delivered_to(url: str) -> Iterator[OutgoingCallback]:
     """Make callbacks without end that were delivered at the first attempt."""
     for callback in callbacks_to(url):
         progress = callback.progress._replace(attempt_count=1)
         yield callback.having(delivered(progress, callback.date_created))
 
 
-def stamped(callback: Callback, number: int) -> Callback:
+def stamped(callback: OutgoingCallback, number: int) -> OutgoingCallback:
     """Return the callback with a number by which the receiver tells when it came."""
     return callback._replace(body=f"{callback.body}&Stamp={number}")
 
@@ -78,10 +78,10 @@ def in_a_day() -> datetime:
 
 
 def a_sender() -> HttpSender:
-    return HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
+    return HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
 
 
-async def send(sender: HttpSender, callback: Callback) -> None:
+async def send(sender: HttpSender, callback: OutgoingCallback) -> None:
     """Render and send a callback: all that the reference does."""
     request = render(callback, account=_ACCOUNT, at=_CLOCK.now())
     await sender.send(request, limits=_LIMITS)
@@ -91,7 +91,7 @@ def open_store(folder: Path) -> SqliteStore:
     return open_to_serve(folder, seal_key=None, seal_key_file=None, committed=lambda _: None)
 
 
-async def fill(store: SqliteStore, callbacks: Iterable[Callback]) -> None:
+async def fill(store: SqliteStore, callbacks: Iterable[OutgoingCallback]) -> None:
     """Keep the callbacks, for an account of their own."""
     await store.transact(lambda tx: tx.accounts.add(_ACCOUNT, []))
     waiting = iter(callbacks)
@@ -114,7 +114,7 @@ def sim_called(number: int) -> str:
 
 def sim_sid(number: int) -> str:
     """Return the SID of a SIM."""
-    return _sid(Kind.SIM, number)
+    return _sid(SidKind.SIM, number)
 
 
 def iccid_of(number: int) -> str:
@@ -143,24 +143,24 @@ async def is_settled(store: SqliteStore) -> bool:
     return not await store.transact(lambda tx: tx.callbacks.page(_ACCOUNT.sid, _WAITING, Window(1)))
 
 
-def _add(tx: Transaction, callbacks: Iterable[Callback]) -> None:
+def _add(tx: Transaction, callbacks: Iterable[OutgoingCallback]) -> None:
     for callback in callbacks:
         tx.callbacks.add(callback)
 
 
-def _sid(kind: Kind, number: int) -> str:
+def _sid(kind: SidKind, number: int) -> str:
     return make_sid(kind, number.to_bytes(SID_BYTES))
 
 
 def _add_fleets(tx: Transaction) -> None:
     tx.accounts.add(_ACCOUNT, [])
-    now, profile_sid = _CLOCK.now(), _sid(Kind.NETWORK_ACCESS_PROFILE, 0)
+    now, profile_sid = _CLOCK.now(), _sid(SidKind.NETWORK_ACCESS_PROFILE, 0)
     tx.supersim.access_profiles.add(
         NetworkAccessProfile(profile_sid, ACCOUNT_SID, "all networks", (), now, now)
     )
     for number, name in enumerate(FLEETS):
         tx.supersim.fleets.add(
-            Fleet(_sid(Kind.FLEET, number), ACCOUNT_SID, name, profile_sid, now, now)
+            Fleet(_sid(SidKind.FLEET, number), ACCOUNT_SID, name, profile_sid, now, now)
         )
 
 
@@ -168,13 +168,13 @@ def _add_sims(tx: Transaction, numbers: Iterable[int]) -> None:
     now = _CLOCK.now()
     for number in numbers:
         status, fleet = _kind_of(number)
-        sim = Sim(
+        sim = SuperSim(
             sid=sim_sid(number),
             account_sid=ACCOUNT_SID,
             iccid=iccid_of(number),
             unique_name=sim_called(number),
             status=status,
-            fleet_sid=_sid(Kind.FLEET, FLEETS.index(fleet)),
+            fleet_sid=_sid(SidKind.FLEET, FLEETS.index(fleet)),
             date_created=now,
             date_updated=now,
             device_ip=str(IPv4Address("100.64.0.1") + number),

@@ -127,7 +127,9 @@ async def _measure(run: Run, neighbour: Neighbour) -> tuple[Times, Times]:
 async def _quiet(run: Run, server: Server, *, seconds: float) -> Times:
     """Return how the quiet account's requests and callbacks went."""
     await run.receiver.counter.reset()
-    callbacks = cycle([a_callback(f"http://{hook}/mark") for hook in run.receiver.hooks])
+    callbacks = cycle(
+        [a_callback(f"http://{target_update}/mark") for target_update in run.receiver.hooks]
+    )
     load = await open_loop(
         server.place,
         lambda number: server.create_one(stamped(next(callbacks), number)),
@@ -264,7 +266,7 @@ def _idle_connections(count: int) -> Trouble:
 
 
 def _a_batch(run: Run, server: Server) -> bytes:
-    return server.create_many([a_callback(run.receiver.hook)] * _BATCH)
+    return server.create_many([a_callback(run.receiver.target_update)] * _BATCH)
 
 
 NEIGHBOURS: Final = (

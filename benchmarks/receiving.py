@@ -83,7 +83,7 @@ class Receiver:
     counter: Counter
 
     @property
-    def hook(self) -> str:
+    def target_update(self) -> str:
         return f"http://{self.hooks[0]}/hook?tenant=7"
 
     @property

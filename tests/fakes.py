@@ -9,26 +9,31 @@ from itertools import count
 from random import Random
 from typing import Final
 
-from ringback.core.account import Account, ApiKey
-from ringback.core.api_client import LIFETIMES, ApiClient, Area, ClientType
-from ringback.core.callback import Callback, CallbackStatus, Progress
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.connection import Limits
-from ringback.core.form import encode
-from ringback.core.http_exchange import Exchange, OutgoingRequest
-from ringback.core.infrastructure import BUILT_IN
-from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
-from ringback.core.outcome import Delivered
-from ringback.core.payload import parameters_of
+from ringback.core.accounts.account import Account, ApiKey
+from ringback.core.accounts.client_credentials import (
+    LIFETIMES,
+    AccessScope,
+    ClientCredentials,
+    ClientType,
+)
+from ringback.core.accounts.secret_hash import hash_secret
+from ringback.core.accounts.webhook_secret import NO_SECRETS, AccountWebhookSecrets, WebhookSecret
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.callbacks.callback import CallbackStatus, DeliveryState, OutgoingCallback
+from ringback.core.events.payload import parameters_of
+from ringback.core.form_encoding import encode
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
+from ringback.core.http.outcome import Delivered
+from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, make_kore_id
 from ringback.core.policy.source_policy import NOTICE, Policy, Source
-from ringback.core.schedule import Schedule
-from ringback.core.secret_hash import hash_secret
-from ringback.core.sim_updated import SimUpdated
-from ringback.core.simulation import Simulation
+from ringback.core.retry_schedule import RetrySchedule
+from ringback.core.sims.sim_updated import SimUpdated
+from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.sources.source_definition import BUILT_IN
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.sim import Sim, SimStatus
-from ringback.core.supersim.sim_update import SimUpdate
-from ringback.core.webhook_secret import NO_SECRETS, WebhookSecret, WebhookSecrets
+from ringback.core.supersim.sim import SimStatus, SuperSim
+from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.engine.keyring import Keyring
 from ringback.operations.moment import Moment
 from ringback.ports import Chance, Intake
@@ -107,13 +112,13 @@ class RecordingTransport:
 
     def __init__(
         self,
-        script: Iterable[Exchange] = (),
+        script: Iterable[AttemptResult] = (),
         *,
         gate: asyncio.Event | None = None,
         connecting: asyncio.Event | None = None,
     ) -> None:
         self.requests: list[OutgoingRequest] = []
-        self.limits: list[Limits] = []
+        self.limits: list[Timeouts] = []
         self.turns: list[int] = []
         self.fresh: list[bool] = []
         self._script = iter(tuple(script))
@@ -124,11 +129,11 @@ class RecordingTransport:
         self,
         request: OutgoingRequest,
         *,
-        limits: Limits,
+        limits: Timeouts,
         turn: int = 0,
         fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
-    ) -> Exchange:
+    ) -> AttemptResult:
         self.limits.append(limits)
         self.turns.append(turn)
         self.fresh.append(fresh)
@@ -138,7 +143,7 @@ class RecordingTransport:
         self.requests.append(request)
         if self._gate is not None:
             await self._gate.wait()
-        return next(self._script, Exchange(Delivered(200)))
+        return next(self._script, AttemptResult(Delivered(200)))
 
 
 def an_account(
@@ -149,7 +154,7 @@ def an_account(
     kore_secret: str = KORE_SECRET,
     uses_static_proxy: bool = False,
     date_created: datetime = NOW,
-    schedule: Schedule | None = None,
+    schedule: RetrySchedule | None = None,
     parent_sid: str | None = None,
 ) -> Account:
     return Account(
@@ -164,7 +169,7 @@ def an_account(
     )
 
 
-def signing_with(value: str, *, account_sid: str = ACCOUNT_SID) -> WebhookSecrets:
+def signing_with(value: str, *, account_sid: str = ACCOUNT_SID) -> AccountWebhookSecrets:
     """Webhook secrets, the active one of which is this; none at all for an empty one."""
     return NO_SECRETS.with_new(a_secret(value, account_sid=account_sid)) if value else NO_SECRETS
 
@@ -173,7 +178,7 @@ def a_secret(
     value: str = KORE_SECRET, *, name: str = "first", account_sid: str = ACCOUNT_SID
 ) -> WebhookSecret:
     chance = sha256(f"{account_sid} {name}".encode()).digest()[:ULID_BYTES]
-    return WebhookSecret(make_kore_id(KoreKind.WEBHOOK_SECRET, NOW, chance), name, value, NOW)
+    return WebhookSecret(make_kore_id(KoreIdKind.WEBHOOK_SECRET, NOW, chance), name, value, NOW)
 
 
 def an_api_key(
@@ -191,12 +196,12 @@ def an_api_client(
     name: str = "Our dashboard",
     secret: str = "made-up-client-secret",
     type: ClientType = ClientType.ADMIN,  # noqa: A002 (as the client has it)
-    products: frozenset[Area] = frozenset(),
+    products: frozenset[AccessScope] = frozenset(),
     date_created: datetime = NOW,
     lifetime: timedelta = LIFETIMES["1h"],
     locked: bool | None = None,
-) -> ApiClient:
-    return ApiClient(
+) -> ClientCredentials:
+    return ClientCredentials(
         sid=sid,
         account_sid=account_sid,
         name=name,
@@ -222,8 +227,8 @@ def a_sim(
     device_ip: str | None = None,
     ready_since: datetime | None = None,
     sms_while_ready: int = 0,
-) -> Sim:
-    return Sim(
+) -> SuperSim:
+    return SuperSim(
         sid=sid,
         account_sid=account_sid,
         iccid=iccid,
@@ -269,9 +274,9 @@ def a_fleet(
     data_limit: int = 1000,
     sms_commands_enabled: bool = True,
     sms_commands_url: str | None = None,
-    sms_commands_method: Method = Method.POST,
+    sms_commands_method: HttpMethod = HttpMethod.POST,
     ip_commands_url: str | None = None,
-    ip_commands_method: Method = Method.POST,
+    ip_commands_method: HttpMethod = HttpMethod.POST,
 ) -> Fleet:
     return Fleet(
         sid=sid,
@@ -296,7 +301,7 @@ def a_moment(
     chance: Chance | None = None,
     policy: Policy | None = None,
     intake: Intake | None = None,
-    simulation: Simulation | None = None,
+    simulation: SimulationSettings | None = None,
     keyring: Keyring | None = None,
 ) -> Moment:
     return Moment(
@@ -304,7 +309,7 @@ def a_moment(
         chance=chance or SeededChance(),
         policy=policy or NOTICE,
         intake=intake or KeepingIntake(),
-        simulation=simulation or Simulation(TAKES),
+        simulation=simulation or SimulationSettings(TAKES),
         keyring=keyring or Keyring(),
         sources=BUILT_IN,
     )
@@ -322,9 +327,9 @@ def an_update(
     to_status: SimStatus = SimStatus.INACTIVE,
     to_fleet_sid: str | None = FLEET_SID,
     callback_url: str | None = "http://127.0.0.1:9000/path?foo=bar#cbs=kore",
-    callback_method: Method = Method.POST,
-) -> SimUpdate:
-    return SimUpdate(
+    callback_method: HttpMethod = HttpMethod.POST,
+) -> SuperSimUpdate:
+    return SuperSimUpdate(
         sim_sid=sim_sid,
         account_sid=account_sid,
         from_status=from_status,
@@ -357,7 +362,7 @@ def an_event(
 def a_callback(
     *,
     url: str = "http://127.0.0.1:9000/path?foo=bar#cbs=kore",
-    method: Method = Method.POST,
+    method: HttpMethod = HttpMethod.POST,
     source: Source = Source.KORE,
     event: SimUpdated | None = None,
     body: str | None = None,
@@ -378,10 +383,10 @@ def a_callback(
     replay_of: str | None = None,
     is_test: bool = False,
     secret_id: str | None = None,
-) -> Callback:
+) -> OutgoingCallback:
     """Return a callback that tells this event, or has this very body; the token is its source's."""
     parsed = CallbackUrl.parse(url)
-    return Callback(
+    return OutgoingCallback(
         sid=sid,
         account_sid=account_sid,
         url=parsed,
@@ -392,7 +397,7 @@ def a_callback(
         source_reason=source_reason,
         idempotency_token=token or TOKENS[source],
         date_created=now,
-        progress=Progress(
+        progress=DeliveryState(
             date_updated=updated or now,
             status=status,
             status_reason=status_reason,

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from ringback.core.callback import Callback, Progress
-from ringback.core.callback_text import read_new
-from ringback.core.errors import Overloaded
+from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback
+from ringback.core.callbacks.callback_codec import read_new
+from ringback.core.errors import BacklogFull
 from ringback.operations.create_callbacks import send_callbacks
 from ringback.ports import Intake, Store, Transaction
 
@@ -19,18 +19,18 @@ class KeepingIntake:
         """The SIDs of the callbacks that were taken, once that was durable."""
         self.changed = list[str]()
 
-    def take(self, tx: Transaction, callback: Callback) -> None:
+    def take(self, tx: Transaction, callback: OutgoingCallback) -> None:
         tx.callbacks.add(callback)
         tx.afterwards(lambda: self.taken.append(callback.sid))
 
-    def change(self, tx: Transaction, callback: Callback, progress: Progress) -> None:
+    def change(self, tx: Transaction, callback: OutgoingCallback, progress: DeliveryState) -> None:
         tx.callbacks.change(callback.having(progress))
         tx.afterwards(lambda: self.changed.append(callback.sid))
 
     def make_room(self, account_sid: str, count: int) -> None:
         self.asked.append((account_sid, count))
         if count > self.room:
-            raise Overloaded("too many wait; ask again in 5 s", retry_after=5)
+            raise BacklogFull("too many wait; ask again in 5 s", retry_after=5)
 
 
 class BatchesAtOnce:
@@ -41,8 +41,8 @@ class BatchesAtOnce:
         self._intake = intake
 
     async def keep(
-        self, account_sid: str, callbacks: Sequence[Callback], texts: Sequence[str]
-    ) -> list[Callback]:
+        self, account_sid: str, callbacks: Sequence[OutgoingCallback], texts: Sequence[str]
+    ) -> list[OutgoingCallback]:
         assert list(map(read_new, texts)) == callbacks
         self._intake.make_room(account_sid, len(callbacks))
         return await self._store.transact(lambda tx: send_callbacks(tx, callbacks, self._intake))

@@ -1,9 +1,9 @@
 """The sender's side: requests rendered and signed by the code that sends the real ones."""
 
-from ringback.core.callback_url import Method
-from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.callbacks.rendering import render
+from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
-from ringback.core.rendering import render
 from ringback.receiver.checking import ReceivedRequest
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, a_callback, an_account
 
@@ -16,7 +16,7 @@ BODY = (
 
 def rendered(
     source: Source,
-    method: Method = Method.POST,
+    method: HttpMethod = HttpMethod.POST,
     *,
     url: str = URL,
     body: str = BODY,

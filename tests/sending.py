@@ -2,15 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.connection import Limits
-from ringback.core.http_exchange import Exchange, OutgoingRequest
-from ringback.core.outcome import Failure, Unreachable
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
+from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.core.policy.source_policy import Source
 from ringback.http_client.http_sender import HttpSender
 from tests.receivers import RecordingReceiver, Reply
 
-LIMITS = Limits(connect=5, read=5, total=10)
+LIMITS = Timeouts(connect=5, read=5, total=10)
 BODY = b"SimSid=HS1&SimStatus=active"
 
 
@@ -33,16 +33,16 @@ def resolve_to(*addresses: str) -> Callable[[str], Awaitable[list[str]]]:
     return resolve
 
 
-def failure_of(exchange: Exchange) -> Failure | None:
+def failure_of(exchange: AttemptResult) -> AttemptFailure | None:
     return exchange.outcome.failure if isinstance(exchange.outcome, Unreachable) else None
 
 
-def why_of(exchange: Exchange) -> str:
+def why_of(exchange: AttemptResult) -> str:
     assert isinstance(exchange.outcome, Unreachable)
     return exchange.outcome.why
 
 
-async def answer_to(sender: HttpSender, *script: Reply, limits: Limits = LIMITS) -> Exchange:
+async def answer_to(sender: HttpSender, *script: Reply, limits: Timeouts = LIMITS) -> AttemptResult:
     """Return how the last of as many requests as there are replies ends."""
     async with RecordingReceiver(*script) as receiver:
         exchanges = [await sender.send(post(receiver.url()), limits=limits) for _ in script]

@@ -7,23 +7,23 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.listener import NOBODY, Listener
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.network import NETWORKS
-from ringback.core.wireless.command import Command, IncludeSid, Transport
-from ringback.core.wireless.data_session import WirelessSession
+from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.sims.mobile_networks import NETWORKS
+from ringback.core.wireless.command import CommandTransport, SidPlacement, WirelessCommand
+from ringback.core.wireless.data_session import WirelessDataSession
 from ringback.core.wireless.radio import RadioLink
 from ringback.core.wireless.rate_plan import (
     DATA_LIMIT,
     DataLimitStrategy,
     DataMetering,
     RatePlan,
-    Zone,
+    UsageZone,
     zone_of,
 )
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
-from ringback.core.wireless.sim_update import WirelessUpdate
+from ringback.core.wireless.sim_update import WirelessSimUpdate
 from tests.fakes import ACCOUNT_SID, NOW
 
 WIRELESS_SIM_SID: Final = "DE0123456789abcdef0123456789abcdef"
@@ -36,13 +36,13 @@ LISTENER_URL: Final = "http://127.0.0.1:9000/path?foo=bar#cbs=kore"
 
 HOME, NATIONAL, ABROAD = (
     next(network for network in NETWORKS if zone_of(network) is zone)
-    for zone in (Zone.HOME, Zone.NATIONAL, Zone.INTERNATIONAL)
+    for zone in (UsageZone.HOME, UsageZone.NATIONAL, UsageZone.INTERNATIONAL)
 )
 """A network in each zone: T-Mobile's, another one in the USA, and one elsewhere."""
 
 
-def a_listener(url: str = LISTENER_URL, method: Method = Method.POST) -> Listener:
-    return Listener(CallbackUrl.parse(url), method)
+def a_listener(url: str = LISTENER_URL, method: HttpMethod = HttpMethod.POST) -> CallbackTarget:
+    return CallbackTarget(CallbackUrl.parse(url), method)
 
 
 def a_rate_plan(
@@ -64,7 +64,7 @@ def a_rate_plan(
     international_roaming_data_limit: int = DATA_LIMIT,
     data_limit_strategy: DataLimitStrategy = DataLimitStrategy.BLOCK,
     usage_notification_url: str | None = None,
-    usage_notification_method: Method = Method.POST,
+    usage_notification_method: HttpMethod = HttpMethod.POST,
 ) -> RatePlan:
     return RatePlan(
         sid=sid,
@@ -102,11 +102,11 @@ def a_wireless_sim(
     eid: str | None = None,
     registration_code: str | None = None,
     is_narrowband: bool = False,
-    commands_to: Listener = NOBODY,
+    commands_to: CallbackTarget = NOBODY,
     handlers: Mapping[str, str] | None = None,
     is_resetting: bool = False,
-    reset_to: Listener = NOBODY,
-    final_to: Listener = NOBODY,
+    reset_to: CallbackTarget = NOBODY,
+    final_to: CallbackTarget = NOBODY,
     status_since: datetime | None = None,
     commands_while_ready: int = 0,
     metered_since: datetime | None = None,
@@ -142,10 +142,10 @@ def a_wireless_update(
     from_status: WirelessStatus = WirelessStatus.ACTIVE,
     to_status: WirelessStatus = WirelessStatus.SUSPENDED,
     to_rate_plan_sid: str | None = RATE_PLAN_SID,
-    told: Listener | None = None,
-) -> WirelessUpdate:
+    told: CallbackTarget | None = None,
+) -> WirelessSimUpdate:
     """Return a change that somebody is told of, unless it is to be somebody else, or nobody."""
-    return WirelessUpdate(
+    return WirelessSimUpdate(
         sim_sid=sim_sid,
         account_sid=account_sid,
         from_status=from_status,
@@ -162,16 +162,16 @@ def a_command(
     sim_sid: str = WIRELESS_SIM_SID,
     command: str = "wake up",
     command_mode: PayloadType = PayloadType.TEXT,
-    transport: Transport = Transport.SMS,
+    transport: CommandTransport = CommandTransport.SMS,
     status: MessageStatus = MessageStatus.QUEUED,
     direction: Direction = Direction.TO_SIM,
     date_created: datetime = NOW,
     date_updated: datetime = NOW,
-    include_sid: IncludeSid = IncludeSid.NONE,
+    include_sid: SidPlacement = SidPlacement.NONE,
     delivery_receipt_requested: bool = True,
-    told: Listener = NOBODY,
-) -> Command:
-    return Command(
+    told: CallbackTarget = NOBODY,
+) -> WirelessCommand:
+    return WirelessCommand(
         sid=sid,
         account_sid=account_sid,
         sim_sid=sim_sid,
@@ -201,9 +201,9 @@ def a_wireless_session(
     down: int = 2000,
     began: datetime = NOW,
     ended: datetime | None = None,
-) -> WirelessSession:
+) -> WirelessDataSession:
     """Return a session that uses so many bytes an hour, each way."""
-    return WirelessSession(
+    return WirelessDataSession(
         sid=sid,
         account_sid=account_sid,
         sim_sid=sim_sid,

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ringback.core.errors import Unusable
-from ringback.core.response_storage import StorageBudget
+from ringback.core.callbacks.response_storage import ResponseStorageBudget
+from ringback.core.errors import ConfigurationError
 from ringback.stores.sqlite.checks import DataCheck, check_data
 from ringback.stores.sqlite.lock import FileLock
 from ringback.stores.sqlite.loss import (
@@ -39,7 +39,7 @@ __all__ = [
 
 DATA_FILE: Final = "ringback.db"
 KEY_FILE: Final = "ringback.key"
-_BUDGET: Final = StorageBudget()
+_BUDGET: Final = ResponseStorageBudget()
 
 
 def _tell_nobody(_: str) -> None:
@@ -62,7 +62,7 @@ def open_to_serve(
     seal_key_file: Path | None,
     committed: Callable[[float], None],
     unavailable: Callable[[str], None] = _tell_nobody,
-    budget: StorageBudget = _BUDGET,
+    budget: ResponseStorageBudget = _BUDGET,
     accept_data_loss: bool = False,
 ) -> SqliteStore:
     """Open the data in this folder as its only server.
@@ -120,7 +120,9 @@ def upgrade_data(
     """
     path = folder / DATA_FILE
     if is_missing(path):
-        raise Unusable(f"there is no data in {folder}; --data names the folder of a Ringback")
+        raise ConfigurationError(
+            f"there is no data in {folder}; --data names the folder of a Ringback"
+        )
     lock, copies = FileLock.take(path.with_suffix(".lock")), list[Path]()
     try:
         _refuse_lost_data(folder)
@@ -179,7 +181,7 @@ def _data_file(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as failure:
-        raise Unusable(
+        raise ConfigurationError(
             f"the data folder {folder} can't be made: {failure.strerror};"
             " choose another with --data"
         ) from failure

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from ringback.core.account import Account
-from ringback.core.addresses import Network
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.connection import Limits
-from ringback.core.errors import Unusable
-from ringback.core.guard import Guard
-from ringback.core.infrastructure import Sources
+from ringback.core.accounts.account import Account
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.errors import ConfigurationError
+from ringback.core.http.addresses import Network
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import SourceName
+from ringback.core.sources.source_definition import Sources
 from ringback.data_folder import DATA_FILE, open_beside
 from ringback.dev_environment.clock_file import ClockFile
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
@@ -36,7 +36,7 @@ from ringback.probe.payloads import PROBE_ACCOUNT_SID
 from ringback.probe.requests import account_of
 from ringback.settings import ENVIRONMENT, SEAL_KEY
 
-_LIMITS: Final = Limits(connect=5.0, read=15.0, total=15.0)
+_LIMITS: Final = Timeouts(connect=5.0, read=15.0, total=15.0)
 
 UrlSourceSpec = Mapping[str, Any]
 """Where the URLs are, as plans keep it."""
@@ -84,7 +84,7 @@ async def open_url_source(
         case {"kind": "files", "root": str(root), "paths": [*paths]}:
             yield _files(FilesRecord.of_code(Path(root), list(map(str, paths))))
         case _:
-            raise Unusable("the plan names no record that is known here; make a new plan")
+            raise ConfigurationError("the plan names no record that is known here; make a new plan")
 
 
 @asynccontextmanager
@@ -92,7 +92,9 @@ async def _store(
     data: Path, account: str | None, credentials: UrlSourceCredentials
 ) -> AsyncGenerator[OpenedUrlSource]:
     if not (data / DATA_FILE).exists():
-        raise Unusable(f"there is no data in {data}; --data names the folder of a Ringback")
+        raise ConfigurationError(
+            f"there is no data in {data}; --data names the folder of a Ringback"
+        )
     seal_key = ENVIRONMENT.get(SEAL_KEY.variable) or None
     store = open_beside(data, seal_key=seal_key, seal_key_file=credentials.seal_key_file)
     try:
@@ -112,7 +114,7 @@ def _api(
     account_sid: str, server: str | None, credentials: UrlSourceCredentials
 ) -> OpenedUrlSource:
     if credentials.auth_token is None:
-        raise Unusable(
+        raise ConfigurationError(
             f"to ask the API for account {account_sid}, give its Auth Token: RINGBACK_AUTH_TOKEN,"
             " or --auth-token"
         )
@@ -130,7 +132,7 @@ def _refuse_another(server: str | None, given: str | None) -> None:
         planned = of_plan or "Twilio's API"
         said = "is not given" if named is None else f"is {named}"
         right = "give neither" if of_plan is None else f"give --server {of_plan}"
-        raise Unusable(
+        raise ConfigurationError(
             f"the plan is of {planned}, and --server or RINGBACK_SERVER {said}: nobody was asked,"
             f" and nobody was sent the Auth Token. Where the plan is right, {right}; else make a"
             " new one"
@@ -209,7 +211,7 @@ async def readiness_gate(
     # Who has configured these URLs is often not who runs this: without --allow nobody has requests
     # sent into the operator's own network.
     tls = ClientTls(ca_files=() if how.extra_ca_file is None else (how.extra_ca_file,))
-    sender = HttpSender(stopwatch=stopwatch, guard=Guard(how.allow), network=SystemNetwork(tls))
+    sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(how.allow), network=SystemNetwork(tls))
     try:
         yield _ProbeGate(found, to, how, auth_token, sender)
     finally:

@@ -23,9 +23,9 @@ from ringback.api.shared_work import SharedWork
 from ringback.api.sign_in import SignIns
 from ringback.carrier.simulated import SimulatedCarrier
 from ringback.carrier.udp import Received, UdpGateway
-from ringback.core.account import EVERY
-from ringback.core.descriptors import DescriptorShares, divide
-from ringback.core.errors import StoreUnavailable, Unusable
+from ringback.core.accounts.account import EVERY
+from ringback.core.errors import ConfigurationError, StoreUnavailable
+from ringback.core.http.open_file_shares import DescriptorShares, divide
 from ringback.core.policy.source_policy import Phase, Policy
 from ringback.data_folder import open_to_serve
 from ringback.engine.backlog import Bounds
@@ -298,7 +298,7 @@ def _gateway_of(settings: Settings) -> UdpGateway | None:
     host, port, else_any = settings.gateway
     try:
         return _bind(host, port)
-    except Unusable:
+    except ConfigurationError:
         if not else_any:
             raise
         return _bind(host, 0)

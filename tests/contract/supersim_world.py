@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.network import NETWORKS
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
-from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
 from ringback.core.supersim.sim import SimStatus
-from ringback.core.supersim.usage import BillingPeriod, DataSession, PeriodType
+from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType, SuperSimDataSession
 from ringback.ports import Transaction
 from tests.contract.worlds import ACCOUNT, SUBACCOUNT, World, sample
 from tests.fakes import NOW, a_fleet, a_profile, a_sim
@@ -124,17 +124,17 @@ def _fill_histories(tx: Transaction) -> None:
         account_sid=ACCOUNT,
         iccid=ICCID,
         sim_sid=SIM,
-        status=SettingsStatus.SUCCESSFUL,
+        status=SettingsUpdateStatus.SUCCESSFUL,
         date_created=NOW,
         date_updated=NOW,
         date_completed=NOW,
     )
-    scheduled = SettingsStatus.SCHEDULED
+    scheduled = SettingsUpdateStatus.SCHEDULED
     tx.supersim.settings_updates.add(settings)
     tx.supersim.settings_updates.add(
         replace(settings, sid=sample("OB", "b"), status=scheduled, date_completed=None)
     )
-    for letter, kind in (("a", PeriodType.READY), ("b", PeriodType.ACTIVE)):
+    for letter, kind in (("a", BillingPeriodType.READY), ("b", BillingPeriodType.ACTIVE)):
         tx.supersim.billing_periods.add(
             BillingPeriod(
                 sid=sample("HB", letter),
@@ -149,7 +149,7 @@ def _fill_histories(tx: Transaction) -> None:
         )
     for letter, network in (("a", NETWORKS[0]), ("b", _AT_FRANCE)):
         tx.supersim.sessions.add(
-            DataSession(
+            SuperSimDataSession(
                 sid=sample("SE", letter),
                 account_sid=ACCOUNT,
                 sim_sid=SIM,

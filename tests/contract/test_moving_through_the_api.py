@@ -12,8 +12,8 @@ import pytest_asyncio
 from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 
-from ringback.core.callback_url import Method
-from ringback.core.errors import Unusable
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
 from ringback.migration.record import Edit, Ending, Entry, Place
 from ringback.migration.records import official
@@ -60,7 +60,7 @@ async def test_all_urls_that_the_api_shows_are_read_page_by_page(
 
     entries = await record_at(dev).entries()
     assert [entry for entry in entries if entry.url == OLD] == [
-        Entry(at(f"fleet {sid} SmsCommandsUrl"), OLD, Method.GET) for sid in sids[::-1]
+        Entry(at(f"fleet {sid} SmsCommandsUrl"), OLD, HttpMethod.GET) for sid in sids[::-1]
     ]
     assert Entry(at(f"fleet {sids[0]} IpCommandsUrl"), NEW) in entries
     wireless = f"SIM {dev.dev['wireless_sim_sid']} CommandsCallbackUrl"
@@ -97,10 +97,12 @@ async def test_what_the_api_refuses_is_told_without_secrets(dev: Served) -> None
     await dev.post(f"/v1/Fleets/{fleet}", SmsCommandsUrl=OLD)
     place = Place(f"fleet {fleet} SmsCommandsUrl")
     edit = Edit(place, OLD, f"{OLD}&cbs=else")
-    with pytest.raises(Unusable, match=f"{fleet}: the API answers 400: .*cbs must be") as refused:
+    with pytest.raises(
+        ConfigurationError, match=f"{fleet}: the API answers 400: .*cbs must be"
+    ) as refused:
         await record_at(dev).replace([edit])
     assert "pass" not in str(refused.value)
-    with pytest.raises(Unusable, match="the API answers 401") as refused:
+    with pytest.raises(ConfigurationError, match="the API answers 401") as refused:
         await record_at(dev, auth_token="made-up").entries()
     assert "made-up" not in str(refused.value)
 
@@ -165,10 +167,12 @@ async def test_an_answer_that_is_none_of_the_apis_is_told(
     record = opened(server="http://a.example")
     assert record.deliveries is not None
     now = datetime.now(UTC)
-    with pytest.raises(Unusable, match=r"^the totals: the (API answers 502|answer is none)"):
+    with pytest.raises(
+        ConfigurationError, match=r"^the totals: the (API answers 502|answer is none)"
+    ):
         await record.deliveries.totals(since=now, until=now)
     with pytest.raises(
-        Unusable, match=r"^supersim.v1.fleets: the (API answers 502|answer is none)"
+        ConfigurationError, match=r"^supersim.v1.fleets: the (API answers 502|answer is none)"
     ):
         await record.entries()
 
@@ -177,13 +181,13 @@ async def test_what_the_api_quotes_is_told_without_its_credentials(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answering(monkeypatch, 400, f'{{"message": "{OLD} is odd", "code": 21502}}')
-    with pytest.raises(Unusable, match=r"//…@a.example/p.* is odd") as refused:
+    with pytest.raises(ConfigurationError, match=r"//…@a.example/p.* is odd") as refused:
         await opened().replace([Edit(Place(f"fleet {MISSING} SmsCommandsUrl"), OLD, NEW)])
     assert "pass" not in str(refused.value)
 
 
 async def test_a_server_that_cant_be_reached_is_told() -> None:
-    with pytest.raises(Unusable, match="can't be reached"):
+    with pytest.raises(ConfigurationError, match="can't be reached"):
         await opened(server="http://127.0.0.1:1").entries()
 
 
@@ -198,7 +202,7 @@ async def test_a_server_that_cant_be_reached_is_told() -> None:
     ],
 )
 def test_what_is_no_server_is_refused(server: str) -> None:
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         opened(server=server)
     assert "secret" not in str(refused.value)
 

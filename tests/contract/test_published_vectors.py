@@ -2,10 +2,10 @@
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.rendering import render
 from ringback.core.policy.source_policy import Source
-from ringback.core.rendering import render
-from ringback.core.signature import sign_as_kore, sign_as_twilio
+from ringback.core.sources.signature import sign_as_kore, sign_as_twilio
 from tests.fakes import NOW, a_callback, an_account
 
 # ---- KORE: docs.korewireless.com/developers/how-to/webhooks/validate-webhook-signatures
@@ -180,7 +180,7 @@ def test_what_follows_from_kore_s_rule_comes_out(
 
 def test_a_get_from_kore_is_signed_without_the_parameters_that_it_adds() -> None:
     callback = a_callback(
-        url="https://testendpoint.com#cbs=kore", method=Method.GET, body=FORM.decode()
+        url="https://testendpoint.com#cbs=kore", method=HttpMethod.GET, body=FORM.decode()
     )
     request = render(callback, account=an_account(kore_secret="12345"), at=NOW)
     assert dict(request.headers)["Kore-Signature"] == (

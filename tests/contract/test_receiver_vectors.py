@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from ringback.core.account import Account
+from ringback.core.accounts.account import Account
 from ringback.core.policy.source_policy import Source
 from ringback.receiver import (
     Accepted,

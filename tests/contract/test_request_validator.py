@@ -7,12 +7,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
-from ringback.core.callback import Callback
-from ringback.core.callback_url import Method
-from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.rendering import render
+from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
-from ringback.core.rendering import render
-from ringback.core.sim_updated import SimUpdated
+from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.supersim.sim import SimStatus
 from tests.fakes import NOW, a_callback, an_account, an_event
 from tests.properties.strategies import callbacks
@@ -26,7 +26,7 @@ FAILED = an_event(
 )
 
 
-def rendered(url: str, method: Method, event: SimUpdated | None = None) -> OutgoingRequest:
+def rendered(url: str, method: HttpMethod, event: SimUpdated | None = None) -> OutgoingRequest:
     callback = a_callback(url=url, method=method, source=Source.TWILIO, event=event)
     return render(callback, account=an_account(), at=NOW)
 
@@ -59,10 +59,10 @@ def called_url(request: OutgoingRequest) -> str:
         "https://your-callback-url.com:8443/path",
     ],
 )
-@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("method", HttpMethod)
 @pytest.mark.parametrize("event", [an_event(), FAILED], ids=["as asked", "failed"])
 def test_the_validator_accepts_each_callback_from_twilio(
-    url: str, method: Method, event: SimUpdated
+    url: str, method: HttpMethod, event: SimUpdated
 ) -> None:
     request = rendered(url, method, event)
     assert is_valid(request, called_url(request))
@@ -81,7 +81,7 @@ def test_the_validator_accepts_each_callback_from_twilio(
 def test_the_validator_does_not_mind_a_port_that_a_receiver_adds_or_a_default_one_it_drops(
     configured: str, rebuilt: str
 ) -> None:
-    assert is_valid(rendered(configured, Method.POST), rebuilt)
+    assert is_valid(rendered(configured, HttpMethod.POST), rebuilt)
 
 
 @pytest.mark.parametrize(
@@ -97,30 +97,30 @@ def test_the_validator_does_not_mind_a_port_that_a_receiver_adds_or_a_default_on
     ],
 )
 def test_the_validator_refuses_it_for_another_url(wrong: str) -> None:
-    request = rendered("http://a.example/path?foo=bar#cbs=twilio", Method.POST)
+    request = rendered("http://a.example/path?foo=bar#cbs=twilio", HttpMethod.POST)
     assert is_valid(request, "http://a.example/path?foo=bar")
     assert not is_valid(request, wrong)
 
 
 def test_the_validator_misses_an_odd_port_that_a_receiver_drops() -> None:
-    request = rendered("http://a.example:8080/path", Method.POST)
+    request = rendered("http://a.example:8080/path", HttpMethod.POST)
     assert not is_valid(request, "http://a.example/path")
 
 
 def test_the_validator_refuses_it_for_another_auth_token() -> None:
-    request = rendered("http://a.example/path", Method.POST)
+    request = rendered("http://a.example/path", HttpMethod.POST)
     assert not is_valid(request, "http://a.example/path", RequestValidator("another-token"))
 
 
 @given(callbacks(sources=st.just(Source.TWILIO)))
 @settings(max_examples=300)
-def test_the_validator_accepts_any_url_that_it_leaves_as_it_is(callback: Callback) -> None:
+def test_the_validator_accepts_any_url_that_it_leaves_as_it_is(callback: OutgoingCallback) -> None:
     request = render(callback, account=an_account(), at=NOW)
     url = request.url.wire
     # It takes URLs apart and puts them together again, which loses an empty query and parameter
     # (`/path?`, `/path;`) and the capitals of a scheme.
     assume(urlparse(url).geturl() == url)
     # A repeated name needs a framework's form; that is tests/properties/test_signature.py.
-    form = callback.parameters if callback.method is Method.POST else []
+    form = callback.parameters if callback.method is HttpMethod.POST else []
     assume(len(dict(form)) == len(form))
     assert is_valid(request, url)

@@ -3,10 +3,10 @@
 from datetime import timedelta
 from typing import Final
 
-from ringback.core.message import Direction, PayloadType
-from ringback.core.wireless.command import Transport
+from ringback.core.sims.message import Direction, PayloadType
+from ringback.core.wireless.command import CommandTransport
 from ringback.core.wireless.sim import WirelessStatus
-from ringback.core.wireless.usage import CommandUse
+from ringback.core.wireless.usage import CommandUsage
 from ringback.ports import Transaction
 from tests.contract.worlds import ACCOUNT, SUBACCOUNT, World, sample
 from tests.fakes import NOW
@@ -96,7 +96,7 @@ def _fill_commands(tx: Transaction) -> None:
             sim_sid=sample("DE", "b"),
             command="Y29tbWFuZA==",
             command_mode=PayloadType.BINARY,
-            transport=Transport.IP,
+            transport=CommandTransport.IP,
         )
     )
 
@@ -116,7 +116,7 @@ def _fill_usage(tx: Transaction) -> None:
             )
         )
         tx.wireless.command_uses.add(
-            CommandUse(ACCOUNT, SIM, network.sid, Direction.TO_SIM, NOW - HOUR)
+            CommandUsage(ACCOUNT, SIM, network.sid, Direction.TO_SIM, NOW - HOUR)
         )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final, NamedTuple
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.data_folder import DATA_FILE, KEY_FILE, check_folder, open_to_serve
 from ringback.ports import CallbackFilter, Transaction, Window
 from ringback.stores.sqlite.store import SqliteStore
@@ -156,7 +156,7 @@ def try_one(seed: int, base: Path, folder: Path, expected: dict[str, Any]) -> tu
     shutil.copytree(folder, aside)
     try:
         found = asyncio.run(read_all(folder))
-    except Unusable:
+    except ConfigurationError:
         return trial, Ending.REFUSED
     if found == expected:
         return trial, Ending.RIGHT

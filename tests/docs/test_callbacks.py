@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from twilio.rest import Client
 
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.form import encode
-from ringback.core.payload import PARAMETERS, Event
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.rendering import render
+from ringback.core.events.payload import PARAMETERS, Event
+from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import Source
-from ringback.core.rendering import render
-from ringback.core.scenario import SCENARIOS, CarrierFailure, Step
-from ringback.core.signature import sign_as_kore, sign_as_twilio
-from ringback.core.sim_updated import SimUpdated
+from ringback.core.sims.scenario import SCENARIOS, CarrierFailure, TaskKind
+from ringback.core.sims.sim_updated import SimUpdated
+from ringback.core.sources.signature import sign_as_kore, sign_as_twilio
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.wireless.events import CommandChanged
 from ringback.testing import Emulator
@@ -38,7 +38,7 @@ BLOCKS: list[tuple[str, str]] = re.findall(r"<!-- (.*?) -->\n```\n(.*?)\n```", P
 ONE_SIM = "one SIM: "
 """What marks the callbacks that one SIM sends, one after the other."""
 SHOWN = [(what, text) for what, text in BLOCKS if not what.startswith(ONE_SIM)]
-NOT_TOLD = {Step.END_SETTINGS}
+NOT_TOLD = {TaskKind.END_SETTINGS}
 """The steps that can fail and have no callback."""
 
 
@@ -88,12 +88,12 @@ def test_what_is_signed_is_what_the_table_says(
 ) -> None:
     parameters = [("ApiVersion", "v1"), ("SimStatus", "active")]
     url, line, by_twilio, by_kore = (each.replace("…", encode(parameters)) for each in row)
-    method = Method(line.partition(" ")[0])
+    method = HttpMethod(line.partition(" ")[0])
     callback = a_callback(url=url, method=method, source=source, body=encode(parameters))
     request = render(callback, account=an_account(), at=NOW)
     headers = dict(request.headers)
     if source is Source.TWILIO:
-        form = parameters if method is Method.POST else []
+        form = parameters if method is HttpMethod.POST else []
         expected = sign_as_twilio(by_twilio, form, auth_token=AUTH_TOKEN)
         assert headers["X-Twilio-Signature"] == expected
     else:

@@ -19,7 +19,7 @@ from typing import Final
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.migration.selecting import rank
 from tests.ports import free_port
 

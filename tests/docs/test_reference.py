@@ -16,8 +16,8 @@ from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.shadows import MOST_URLS
 from ringback.api.services import Services
 from ringback.cli.main import main
-from ringback.core.connection import OVERRIDES
-from ringback.core.outcome import Failure
+from ringback.core.callback_urls.connection_overrides import OVERRIDES
+from ringback.core.http.outcome import AttemptFailure
 from ringback.engine.shadowing import ShadowLimits
 from ringback.engine.timelapse import Timelapse
 from ringback.settings import SETTINGS, Setting, SettingsCommand
@@ -107,8 +107,8 @@ def test_the_bounds_of_copies_are_documented() -> None:
     assert f"the {MOST_URLS} with most differences" in text
 
 
-@pytest.mark.parametrize("failure", list(Failure), ids=lambda failure: failure.label)
-def test_each_failure_is_documented_with_its_code(failure: Failure) -> None:
+@pytest.mark.parametrize("failure", list(AttemptFailure), ids=lambda failure: failure.label)
+def test_each_failure_is_documented_with_its_code(failure: AttemptFailure) -> None:
     rows = [line for line in REFERENCE.splitlines() if f"`{failure.label}`" in line]
     assert any(str(failure.code) in row for row in rows)
 

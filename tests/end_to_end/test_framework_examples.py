@@ -15,8 +15,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from ringback.core.callback_url import Method
-from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
 from ringback.receiver import SqliteSeen
 from ringback.receiver.seen.visit import Ours, Visit
@@ -96,7 +96,7 @@ NUMBERS: Final = count()
 
 
 def told_by(
-    ringback: Emulator, url: str, method: Method, *, status: str = "delivered"
+    ringback: Emulator, url: str, method: HttpMethod, *, status: str = "delivered"
 ) -> SentCallback:
     """Update a SIM, and return the callback that tells of it once it has this status."""
     pair = b64encode(f"{ringback.account_sid}:{ringback.auth_token}".encode()).decode()
@@ -152,14 +152,14 @@ def send(app: App, request: bytes) -> Answered:
     [
         (name, method)
         for name in COMMANDS
-        for method in Method
-        if method is Method.POST or name not in WITHOUT_GET
+        for method in HttpMethod
+        if method is HttpMethod.POST or name not in WITHOUT_GET
     ],
     indirect=["app"],
 )
 @pytest.mark.parametrize("source", Source)
 def test_a_callback_is_worked_on_once(
-    app: App, ringback: Emulator, source: Source, method: Method
+    app: App, ringback: Emulator, source: Source, method: HttpMethod
 ) -> None:
     before = app.lines()
     callback = told_by(ringback, f"{app.url}#cbs={source}", method)
@@ -236,7 +236,7 @@ def test_a_get_whose_query_was_taken_apart_is_refused(
     app = apps[name]
     app.wait()
     before = app.lines()
-    (attempt,) = told_by(ringback, app.url, Method.GET, status="failed").attempts
+    (attempt,) = told_by(ringback, app.url, HttpMethod.GET, status="failed").attempts
     assert attempt.status_code == 403
     assert app.lines() == before
 

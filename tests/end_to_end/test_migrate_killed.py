@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from ringback.core.sids import Kind, make_sid
+from ringback.core.sids import SidKind, make_sid
 from ringback.data_folder import open_beside
 from ringback.migration.records.store import StoreRecord
 from ringback.ports import Transaction
@@ -44,7 +44,7 @@ def fill(folder: Path) -> None:
         for number in range(FLEETS):
             urls = [f"https://r{number}.example/{kind}#rc=2&x" for kind in ("sms", "ip")]
             fleet = a_fleet(
-                sid=make_sid(Kind.FLEET, chance.bytes(16)),
+                sid=make_sid(SidKind.FLEET, chance.bytes(16)),
                 unique_name=None,
                 sms_commands_url=urls[0],
                 ip_commands_url=urls[1],

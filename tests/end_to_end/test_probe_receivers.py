@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import pytest
 
-from ringback.core.callback_url import Method
+from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.probe.cases import CASES, Case
 from ringback.probe.faults import Fault
 from ringback.probe.findings import Report, Verdict
@@ -183,7 +183,7 @@ async def on_framework(name: str, folder: Path) -> Report:
 
 
 def cases_for(name: str) -> tuple[Case, ...]:
-    methods = (None, Method.POST) if name in WITHOUT_GET else (None, *Method)
+    methods = (None, HttpMethod.POST) if name in WITHOUT_GET else (None, *HttpMethod)
     return tuple(case for case in CASES if case.method in methods)
 
 

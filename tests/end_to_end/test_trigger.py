@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from ringback.cli.portal_commands import portal_of
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.errors import Unusable
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.dev_file import DevFile
 from ringback.operations.wireless.seeding import SIM_SID as WIRELESS_SIM_SID
 from ringback.triggers import TRIGGERS, Trigger
@@ -331,5 +331,7 @@ async def test_a_network_that_takes_too_long_is_told_of(tmp_path: Path) -> None:
             )
             TRIGGERS["esim.available"].pull(run)
 
-        with pytest.raises(Unusable, match=r"what is to be told did not come within 0 s; where"):
+        with pytest.raises(
+            ConfigurationError, match=r"what is to be told did not come within 0 s; where"
+        ):
             await asyncio.to_thread(pull)

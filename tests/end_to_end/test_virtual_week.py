@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ringback.core.callback import Attempt, Callback, CallbackStatus
+from ringback.core.callbacks.callback import Attempt, CallbackStatus, OutgoingCallback
 from ringback.core.policy.source_policy import Source
 from ringback.engine.virtual_clock import VirtualClock
 from ringback.operations.seeding import Seed, find_or_seed
@@ -94,10 +94,10 @@ async def started(data: Path, clock: VirtualClock) -> AsyncIterator[tuple[Parts,
         await parts.stop()
 
 
-async def all_in(parts: Parts, account_sid: str) -> list[tuple[Callback, list[Attempt]]]:
+async def all_in(parts: Parts, account_sid: str) -> list[tuple[OutgoingCallback, list[Attempt]]]:
     """Return all callbacks, oldest first, with their attempts."""
 
-    def read(tx: Transaction) -> list[tuple[Callback, list[Attempt]]]:
+    def read(tx: Transaction) -> list[tuple[OutgoingCallback, list[Attempt]]]:
         found = tx.callbacks.oldest(account_sid, CallbackFilter(), after=None, limit=10_000)
         return [(callback, tx.callbacks.attempts(callback.sid)) for callback in found]
 
@@ -150,7 +150,7 @@ async def test_a_week_with_three_outages_ends_with_all_delivered_in_order(tmp_pa
         assert one.source is (Source.TWILIO if one.date_created < CUT_OVER else Source.KORE)
 
 
-def _status_in(callback: Callback) -> str:
+def _status_in(callback: OutgoingCallback) -> str:
     (status,) = [
         pair.removeprefix("SimStatus=")
         for pair in callback.body.split("&")

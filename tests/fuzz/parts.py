@@ -14,6 +14,7 @@ from ringback.receiver import (
     Accepted,
     Answer,
     Callback,
+    ConfigurationError,
     Duplicate,
     Genuine,
     InvalidCallbackUrl,
@@ -22,7 +23,6 @@ from ringback.receiver import (
     Receiver,
     Rejected,
     Result,
-    Unusable,
 )
 from ringback.receiver.checking import Secrets, Sent, Verdict, check
 from ringback.receiver.checking.bodies import compacted, escaped
@@ -291,7 +291,7 @@ def law_of_settings(settings: dict[str, Any]) -> Counted:
     """Settings that can't work are refused at once, and others work."""
     try:
         receiver = Receiver("https://a.example/hook", **settings)
-    except Unusable as refused:
+    except ConfigurationError as refused:
         yield "Unusable, with a secret" if "another one" in str(refused) else "Unusable"
         return
     headers = [("Kore-Signature", ""), TOKENS[Source.KORE], ("Date", f"{NOW:%Y-%m-%dT%H:%M:%SZ}")]

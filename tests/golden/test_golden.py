@@ -12,15 +12,15 @@ from typing import Final
 
 import pytest
 
-from ringback.core.account import Account
-from ringback.core.callback_url import Method
-from ringback.core.form import encode
-from ringback.core.kore_test_event import as_text
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.payload import PARAMETERS, Event, parameters_of
+from ringback.core.accounts.account import Account
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.callbacks.rendering import render
+from ringback.core.events.kore_test_event import as_text
+from ringback.core.events.payload import PARAMETERS, Event, parameters_of
+from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import Source
-from ringback.core.rendering import render
-from ringback.core.sim_updated import SimUpdated
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.supersim.command import IpStatus
 from ringback.core.supersim.esim_profile import EsimStatus
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
@@ -211,7 +211,7 @@ CASES: Final[Mapping[str, Told]] = {
 }
 ALL: Final = {
     f"{source}-{method.lower()}-{case}": (source, method, told)
-    for (case, told), source, method in product(CASES.items(), Source, Method)
+    for (case, told), source, method in product(CASES.items(), Source, HttpMethod)
 }
 
 # KORE's own sample.
@@ -221,7 +221,7 @@ TEST_EVENT: Final = as_text(
     at=datetime(2024, 9, 25, 19, 9, 48, 584208, tzinfo=UTC),
     seventh_digit=7,
 )
-TEST_EVENTS: Final = {f"kore-{method.lower()}-test-event": method for method in Method}
+TEST_EVENTS: Final = {f"kore-{method.lower()}-test-event": method for method in HttpMethod}
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -6,10 +6,10 @@ of the second is that tunnel's.
 
 import pytest
 
-from ringback.core.callback_url import Method
-from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.callbacks.rendering import render
+from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
-from ringback.core.rendering import render
 from ringback.core.supersim.sim import SimStatus
 from tests.fakes import NOW, a_callback, an_account, an_event
 
@@ -61,7 +61,7 @@ def headers_of(printed: str) -> list[tuple[str, str]]:
 
 def sent(source: Source, status: SimStatus, url: str) -> OutgoingRequest:
     callback = a_callback(
-        url=url, method=Method.POST, source=source, event=an_event(sim_status=status)
+        url=url, method=HttpMethod.POST, source=source, event=an_event(sim_status=status)
     )
     return render(callback, account=an_account(), at=NOW)
 

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ringback.core.addresses import ANYWHERE, LOOPBACK
-from ringback.core.egress import Direct, Egresses
-from ringback.core.guard import Guard
-from ringback.core.http_exchange import OutgoingRequest
-from ringback.core.outcome import Delivered, Failure
+from ringback.core.http.addresses import ANYWHERE, LOOPBACK
+from ringback.core.http.egress import Direct, Egresses
+from ringback.core.http.http_exchange import OutgoingRequest
+from ringback.core.http.outcome import AttemptFailure, Delivered
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
 from ringback.engine.system import stopwatch
 from ringback.http_client.http_sender import HttpSender
@@ -26,7 +26,7 @@ EGRESSES = Egresses(
 
 @pytest.fixture
 async def sender() -> AsyncIterator[HttpSender]:
-    sender = HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK), egresses=EGRESSES)
+    sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), egresses=EGRESSES)
     yield sender
     await sender.close()
 
@@ -72,7 +72,7 @@ class TestASource:
     async def test_without_an_egress_leaves_as_the_machine_chooses(
         self, receiver: RecordingReceiver
     ) -> None:
-        sender = HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
+        sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
         exchange = await sender.send(from_source(Source.KORE, receiver.url()), limits=LIMITS)
         assert exchange.local_address == "127.0.0.1"
         assert exchange.proxy is None
@@ -103,7 +103,7 @@ class TestALocalAddress:
     ) -> HttpSender:
         return HttpSender(
             stopwatch=stopwatch,
-            guard=Guard(ANYWHERE),
+            guard=SsrfGuard(ANYWHERE),
             egresses=Egresses(by_source={Source.KORE: Direct(addresses)}),
             resolve=resolve_to(*to),
             network=network,
@@ -112,7 +112,7 @@ class TestALocalAddress:
     async def test_that_is_not_this_machines_is_egress(self, receiver: RecordingReceiver) -> None:
         sender = self.sender_from("192.0.2.77")
         exchange = await sender.send(post(receiver.url(host="hooks.example")), limits=LIMITS)
-        assert failure_of(exchange) is Failure.EGRESS
+        assert failure_of(exchange) is AttemptFailure.EGRESS
         assert why_of(exchange) == (
             f"could not leave for hooks.example port {receiver.port}"
             " (by this egress: Cannot assign requested address)"
@@ -124,7 +124,7 @@ class TestALocalAddress:
         network = WatchedNetwork()
         sender = self.sender_from("127.0.0.2", to=("2001:db8::1",), network=network)
         exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
-        assert failure_of(exchange) is Failure.EGRESS
+        assert failure_of(exchange) is AttemptFailure.EGRESS
         assert why_of(exchange) == (
             "no local address of this egress leads to where hooks.example port 80 is"
         )
@@ -143,5 +143,5 @@ class TestALocalAddress:
         to = ("2001:db8::1", "198.51.100.1")
         sender = self.sender_from("192.0.2.1", "2001:db8::9", to=to, network=network)
         exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
-        assert failure_of(exchange) is Failure.CONNECT
+        assert failure_of(exchange) is AttemptFailure.CONNECT
         assert network.left_from == ["2001:db8::9", "192.0.2.1"]

@@ -11,7 +11,7 @@ import pytest
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
-from ringback.core.errors import Invalid, Unusable
+from ringback.core.errors import ConfigurationError, InvalidParameter
 from ringback.testing import Emulator
 
 START = datetime(2024, 10, 14, 12, tzinfo=UTC)
@@ -102,8 +102,9 @@ def test_one_that_is_missed_is_told_with_all_that_there_are(emulator: Emulator) 
     with pytest.raises(AssertionError) as missed:
         emulator.expect_callback(SimStatus="inactive", source="kore", within=0)
     assert "status delivered, SimStatus='inactive', source kore" in str(missed.value)
-    assert f"delivered from kore: POST {emulator.receiver.url('/hook', cbs='kore')}" in str(
-        missed.value
+    assert (
+        f"delivered from kore: POST {emulator.receiver.url('/target_update', cbs='kore')}"
+        in str(missed.value)
     )
 
 
@@ -189,7 +190,7 @@ def test_there_is_no_gateway_unless_it_is_asked_for(emulator: Emulator) -> None:
 def test_what_a_device_can_not_do_is_refused(emulator: Emulator) -> None:
     update(emulator, Status="inactive")
     emulator.callbacks()
-    with pytest.raises(Invalid, match="can send while it is ready or active"):
+    with pytest.raises(InvalidParameter, match="can send while it is ready or active"):
         emulator.device().send_sms("hello")
 
 
@@ -231,11 +232,15 @@ def test_a_wireless_device_sends_what_its_sim_tells_of(emulator: Emulator) -> No
 
 
 def test_a_device_can_not_do_what_the_other_product_has(emulator: Emulator) -> None:
-    with pytest.raises(Invalid, match="is a Super SIM, whose devices send SMS and IP Commands"):
+    with pytest.raises(
+        InvalidParameter, match="is a Super SIM, whose devices send SMS and IP Commands"
+    ):
         emulator.device().send_command("hello")
     device = emulator.device(emulator.wireless_sim_sid)
     for send in (lambda: device.send_sms("hello"), lambda: device.send_datagram(b"hello")):
-        with pytest.raises(Invalid, match="is of Programmable Wireless, whose devices send"):
+        with pytest.raises(
+            InvalidParameter, match="is of Programmable Wireless, whose devices send"
+        ):
             send()
 
 
@@ -265,7 +270,7 @@ def test_a_wireless_sim_can_be_registered(emulator: Emulator) -> None:
 
 def test_a_card_that_is_registered_already_is_refused(emulator: Emulator) -> None:
     emulator.register_wireless_sim(iccid="8901340852295524703")
-    with pytest.raises(Invalid, match="8901340852295524703 is registered already"):
+    with pytest.raises(InvalidParameter, match="8901340852295524703 is registered already"):
         emulator.register_wireless_sim(iccid="8901340852295524703")
 
 
@@ -331,7 +336,7 @@ def test_two_emulators_know_nothing_of_each_other() -> None:
 
 
 def test_settings_that_can_not_be_used_are_told() -> None:
-    with pytest.raises(Unusable, match="--phase: there is no phase 'never'"):
+    with pytest.raises(ConfigurationError, match="--phase: there is no phase 'never'"):
         Emulator(settings={"phase": "never"}).start()
 
 

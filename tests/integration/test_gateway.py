@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
 from ringback.engine.outage import PAUSE
 from ringback.engine.system import SystemClock
@@ -220,7 +220,7 @@ async def test_where_the_database_is_away_it_is_taken_in_later(
 async def test_a_port_that_is_taken_is_refused_and_nothing_stays_behind(tmp_path: Path) -> None:
     async with running(tmp_path / "one") as server:
         host, port = server.gateway.address
-        with pytest.raises(Unusable, match=r"choose another address with --gateway"):
+        with pytest.raises(ConfigurationError, match=r"choose another address with --gateway"):
             async with running(tmp_path / "two", gateway=f"{host}:{port}"):
                 pass
     async with running(tmp_path / "two", gateway=f"{host}:{port}") as server:
@@ -243,7 +243,7 @@ async def test_where_the_data_file_is_taken_the_address_is_let_go(
     free = port_of(device)
     device.close()
     async with running(tmp_path):
-        with pytest.raises(Unusable, match="another"):
+        with pytest.raises(ConfigurationError, match="another"):
             async with running(tmp_path, gateway=f"{HOST}:{free}"):
                 pass
         with device_at(HOST) as again:

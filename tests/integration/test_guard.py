@@ -7,11 +7,11 @@ from ipaddress import ip_network
 
 import pytest
 
-from ringback.core.addresses import LOOPBACK
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.core.guard import Guard
-from ringback.core.outcome import Delivered, Failure
+from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.outcome import AttemptFailure, Delivered
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.engine.system import stopwatch
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
@@ -198,7 +198,7 @@ class TestAUrl:
         async with RecordingReceiver() as receiver:
             request = post(url.format(port=receiver.port))
             exchanges = [await sender.send(request, limits=LIMITS) for _ in range(2)]
-            assert [failure_of(exchange) for exchange in exchanges] == [Failure.GUARD] * 2
+            assert [failure_of(exchange) for exchange in exchanges] == [AttemptFailure.GUARD] * 2
             assert network.connected == []
             assert receiver.connections == 0
 
@@ -212,30 +212,30 @@ class TestAUrl:
         network = WatchedNetwork()
         sender = HttpSender(stopwatch=stopwatch, network=network, resolve=resolve_to("8.8.8.8"))
         exchange = await sender.send(post(f"http://{host}/"), limits=LIMITS)
-        assert failure_of(exchange) is Failure.CONNECT
+        assert failure_of(exchange) is AttemptFailure.CONNECT
         assert network.connected == [("8.8.8.8", 80)]
 
     @pytest.mark.parametrize(
         ("guard", "why"),
         [
             (
-                Guard(LOOPBACK, schemes=("https",)),
+                SsrfGuard(LOOPBACK, schemes=("https",)),
                 "callbacks may not go to http URLs; the settings permit https",
             ),
             (
-                Guard(LOOPBACK, ports=(range(1, 2),)),
+                SsrfGuard(LOOPBACK, ports=(range(1, 2),)),
                 "callbacks may not go to port {port}; the settings permit 1",
             ),
         ],
     )
     async def test_of_another_scheme_or_port_than_is_permitted_is_not_even_looked_up(
-        self, guard: Guard, why: str
+        self, guard: SsrfGuard, why: str
     ) -> None:
         async with RecordingReceiver() as receiver:
             # Without a look-up to fail, this can only be refused by its text.
             sender = HttpSender(stopwatch=stopwatch, guard=guard, resolve=believe)
             exchange = await sender.send(post(receiver.url(host="unheard.example")), limits=LIMITS)
-            assert failure_of(exchange) is Failure.GUARD
+            assert failure_of(exchange) is AttemptFailure.GUARD
             assert why_of(exchange) == why.format(port=receiver.port)
             assert receiver.connections == 0
 
@@ -264,12 +264,12 @@ class TestAName:
     ) -> None:
         sender = HttpSender(
             stopwatch=stopwatch,
-            guard=Guard(LOOPBACK),
+            guard=SsrfGuard(LOOPBACK),
             network=network,
             resolve=resolve_to("127.0.0.9"),
         )
         exchange = await sender.send(post(f"http://a.example:{unused_tcp_port}/"), limits=LIMITS)
-        assert failure_of(exchange) is Failure.CONNECT
+        assert failure_of(exchange) is AttemptFailure.CONNECT
         assert "127.0.0.9" not in why_of(exchange)
 
     @pytest.mark.parametrize("answers", [("10.0.0.7", "127.0.0.1"), ("127.0.0.1", "10.0.0.7")])
@@ -278,7 +278,7 @@ class TestAName:
     ) -> None:
         sender = HttpSender(
             stopwatch=stopwatch,
-            guard=Guard(LOOPBACK),
+            guard=SsrfGuard(LOOPBACK),
             network=network,
             resolve=resolve_to(*answers),
         )
@@ -296,14 +296,14 @@ class TestAName:
         # 127.0.0.9 is permitted and nobody listens there; 127.0.0.1 is a receiver, and refused.
         sender = HttpSender(
             stopwatch=stopwatch,
-            guard=Guard((ip_network("127.0.0.9/32"),)),
+            guard=SsrfGuard((ip_network("127.0.0.9/32"),)),
             network=network,
             resolve=resolve_to("127.0.0.9", "127.0.0.1"),
         )
         async with RecordingReceiver() as receiver:
             url = receiver.url(host="hooks.example")
             exchange = await sender.send(post(url), limits=LIMITS)
-            assert failure_of(exchange) is Failure.CONNECT
+            assert failure_of(exchange) is AttemptFailure.CONNECT
             assert network.connected == [("127.0.0.9", receiver.port)]
 
     async def test_that_changes_its_mind_between_look_ups_gains_nothing(
@@ -318,7 +318,7 @@ class TestAName:
 
         sender = HttpSender(
             stopwatch=stopwatch,
-            guard=Guard((ip_network("127.0.0.1/32"),)),
+            guard=SsrfGuard((ip_network("127.0.0.1/32"),)),
             network=network,
             resolve=resolve,
             remember_names=0,
@@ -328,7 +328,7 @@ class TestAName:
             first = await sender.send(request, limits=LIMITS)
             second = await sender.send(request, limits=LIMITS)
             assert first.outcome == Delivered(200)
-            assert failure_of(second) is Failure.GUARD
+            assert failure_of(second) is AttemptFailure.GUARD
             assert len(receiver.requests) == 1, "the kept connection does not get around it either"
             assert network.connected == [("127.0.0.1", receiver.port)]
             await sender.close()
@@ -342,7 +342,7 @@ class TestAName:
             return answers.pop(0)
 
         sender = HttpSender(
-            stopwatch=stopwatch, guard=Guard(LOOPBACK), network=network, resolve=resolve
+            stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), network=network, resolve=resolve
         )
         async with RecordingReceiver() as receiver:
             request = post(receiver.url(host="hooks.example"))
@@ -359,12 +359,12 @@ class TestAName:
             return answers.pop(0)
 
         sender = HttpSender(
-            stopwatch=stopwatch, guard=Guard(LOOPBACK), network=network, resolve=resolve
+            stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), network=network, resolve=resolve
         )
         async with RecordingReceiver() as receiver:
             request = post(receiver.url(host="hooks.example"))
             refused, sent = [await sender.send(request, limits=LIMITS) for _ in range(2)]
-            assert failure_of(refused) is Failure.GUARD
+            assert failure_of(refused) is AttemptFailure.GUARD
             assert sent.outcome == Delivered(200)
             await sender.close()
 
@@ -376,7 +376,7 @@ async def test_the_machines_own_look_up_is_guarded_too() -> None:
     async with RecordingReceiver() as receiver:
         urls = [receiver.url(host=host) for host in hosts]
         ends = await asyncio.gather(*(sender.send(post(url), limits=LIMITS) for url in urls))
-        assert [failure_of(exchange) for exchange in ends] == [Failure.GUARD] * 4
+        assert [failure_of(exchange) for exchange in ends] == [AttemptFailure.GUARD] * 4
         assert network.connected == []
         assert receiver.connections == 0
     await sender.close()

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from ringback.core.addresses import LOOPBACK
-from ringback.core.connection import Limits
-from ringback.core.guard import Guard
-from ringback.core.http_exchange import Exchange, OutgoingRequest
-from ringback.core.outcome import Delivered, Failure
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
+from ringback.core.http.outcome import AttemptFailure, Delivered
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.engine.delivery_service import DeliveryService
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
 from ringback.http_client.http_sender import HttpSender
@@ -62,14 +62,14 @@ def of(account: str, url: str) -> OutgoingRequest:
 
 def send_all(
     sender: HttpSender, account: str, receiver: RecordingReceiver, hosts: list[str]
-) -> list[asyncio.Task[Exchange]]:
+) -> list[asyncio.Task[AttemptResult]]:
     return [
         asyncio.create_task(sender.send(of(account, receiver.url(host=host)), limits=LIMITS))
         for host in hosts
     ]
 
 
-async def cancel(tasks: list[asyncio.Task[Exchange]]) -> None:
+async def cancel(tasks: list[asyncio.Task[AttemptResult]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -78,7 +78,10 @@ async def cancel(tasks: list[asyncio.Task[Exchange]]) -> None:
 async def test_hanging_names_of_one_account_leave_the_others_half_of_the_turns() -> None:
     machine = HangingMachine()
     sender = HttpSender(
-        stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=SystemResolver(machine), names_at_once=8
+        stopwatch=stopwatch,
+        guard=SsrfGuard(LOOPBACK),
+        resolve=SystemResolver(machine),
+        names_at_once=8,
     )
     async with RecordingReceiver() as receiver:
         names = [f"hangs-{number}.example" for number in range(2000)]
@@ -97,7 +100,7 @@ async def test_threads_that_hang_hold_their_turns_until_they_end() -> None:
     machine = HangingMachine()
     sender = HttpSender(
         stopwatch=stopwatch,
-        guard=Guard(LOOPBACK),
+        guard=SsrfGuard(LOOPBACK),
         resolve=SystemResolver(machine),
         names_at_once=4,
         name_limit=1,
@@ -105,7 +108,7 @@ async def test_threads_that_hang_hold_their_turns_until_they_end() -> None:
     async with RecordingReceiver() as receiver:
         hanging = send_all(sender, HOSTILE, receiver, [f"hangs-{n}.example" for n in range(10)])
         first = await asyncio.gather(*hanging[:2])
-        assert [failure_of(one) for one in first] == [Failure.NAME] * 2
+        assert [failure_of(one) for one in first] == [AttemptFailure.NAME] * 2
         await asyncio.sleep(0.2)
         assert len(machine.asked) == 2, "no thread more, though both have had their time"
         (good,) = send_all(sender, QUIET, receiver, ["quiet.example"])
@@ -119,7 +122,10 @@ async def test_threads_that_hang_hold_their_turns_until_they_end() -> None:
 async def test_a_name_that_another_account_waits_for_is_asked_in_the_first_turn_of_either() -> None:
     machine = HangingMachine()
     sender = HttpSender(
-        stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=SystemResolver(machine), names_at_once=4
+        stopwatch=stopwatch,
+        guard=SsrfGuard(LOOPBACK),
+        resolve=SystemResolver(machine),
+        names_at_once=4,
     )
     async with RecordingReceiver() as receiver:
         names = [*(f"hangs-{number}.example" for number in range(50)), "shared.example"]
@@ -137,7 +143,7 @@ async def test_no_callback_to_a_healthy_receiver_fails_for_a_turn_of_ours() -> N
     machine, store = HangingMachine(), MemoryStore()
     sender = HttpSender(
         stopwatch=stopwatch,
-        guard=Guard(LOOPBACK),
+        guard=SsrfGuard(LOOPBACK),
         resolve=SystemResolver(machine),
         names_at_once=8,
         remember_names=0,
@@ -195,7 +201,7 @@ def test_waiting_for_a_turn_is_no_part_of_the_callbacks_time() -> None:
 
     async def story(loop: MadeUpTime) -> None:
         sender = a_sender(loop, slowly, names_at_once=1)
-        limits = Limits(connect=4.5, read=5, total=5)
+        limits = Timeouts(connect=4.5, read=5, total=5)
         sends = [sender.send(post(f"http://{n}.example/"), limits=limits) for n in range(10)]
         exchanges = await asyncio.gather(*sends)
         assert [exchange.outcome for exchange in exchanges] == [Delivered(200)] * 10
@@ -238,14 +244,14 @@ async def test_who_asks_for_a_name_that_hangs_still_joins_its_look_up() -> None:
     machine = HangingMachine()
     sender = HttpSender(
         stopwatch=stopwatch,
-        guard=Guard(LOOPBACK),
+        guard=SsrfGuard(LOOPBACK),
         resolve=SystemResolver(machine),
         name_limit=0.5,
         names_at_once=2,
     )
     async with RecordingReceiver() as receiver:
         request = of(HOSTILE, receiver.url(host="hangs.example"))
-        assert failure_of(await sender.send(request, limits=LIMITS)) is Failure.NAME
+        assert failure_of(await sender.send(request, limits=LIMITS)) is AttemptFailure.NAME
         again = asyncio.create_task(sender.send(request, limits=LIMITS))
         await all_has_run()
         machine.released.set()
@@ -264,10 +270,10 @@ async def test_a_name_that_hung_and_has_no_answer_in_the_end_is_remembered_from_
 
     sender = HttpSender(stopwatch=stopwatch, resolve=SystemResolver(ask), name_limit=0.5)
     request = post("http://hangs.example/")
-    assert failure_of(await sender.send(request, limits=LIMITS)) is Failure.NAME
+    assert failure_of(await sender.send(request, limits=LIMITS)) is AttemptFailure.NAME
     machine.set()
     await HangingMachine().is_over()
-    assert failure_of(await sender.send(request, limits=LIMITS)) is Failure.NAME
+    assert failure_of(await sender.send(request, limits=LIMITS)) is AttemptFailure.NAME
     assert asked == ["hangs.example"]
     await sender.close()
 
@@ -276,14 +282,14 @@ async def test_a_name_that_answers_late_is_asked_again_at_once() -> None:
     machine = HangingMachine()
     sender = HttpSender(
         stopwatch=stopwatch,
-        guard=Guard(LOOPBACK),
+        guard=SsrfGuard(LOOPBACK),
         resolve=SystemResolver(machine),
         name_limit=0.5,
     )
     async with RecordingReceiver() as receiver:
         request = post(receiver.url(host="hangs.example"))
-        assert failure_of(await sender.send(request, limits=LIMITS)) is Failure.NAME
-        assert failure_of(await sender.send(request, limits=LIMITS)) is Failure.NAME
+        assert failure_of(await sender.send(request, limits=LIMITS)) is AttemptFailure.NAME
+        assert failure_of(await sender.send(request, limits=LIMITS)) is AttemptFailure.NAME
         assert len(machine.asked) == 1
         machine.released.set()
         await machine.is_over()
@@ -293,7 +299,7 @@ async def test_a_name_that_answers_late_is_asked_again_at_once() -> None:
 
 async def test_places_for_connections_go_to_the_accounts_that_wait_in_turn() -> None:
     sender = HttpSender(
-        stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=resolve_to("127.0.0.1"), most_open=1
+        stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), resolve=resolve_to("127.0.0.1"), most_open=1
     )
     async with RecordingReceiver(
         answer=lambda _: b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"

@@ -15,15 +15,15 @@ import pytest
 from starlette.routing import Route
 
 from ringback.api.app import all_routes, create_app
-from ringback.core.account import Account
-from ringback.core.api_client import ApiClient
-from ringback.core.callback import CallbackStatus
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.http_exchange import Exchange, RecordedRequest, RecordedResponse
-from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
-from ringback.core.network import NETWORKS
-from ringback.core.outcome import Delivered, Refused
-from ringback.core.sids import Kind
+from ringback.core.accounts.account import Account
+from ringback.core.accounts.client_credentials import ClientCredentials
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.callbacks.callback import CallbackStatus
+from ringback.core.http.http_exchange import AttemptResult, RecordedRequest, RecordedResponse
+from ringback.core.http.outcome import Delivered, Refused
+from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, make_kore_id
+from ringback.core.sids import SidKind
+from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.ports import CallbackFilter, Claim, Settlement, ShadowFilter, Transaction, Window
@@ -51,10 +51,10 @@ def account(sid: str) -> Account:
     return replace(made, webhook_secrets=made.webhook_secrets.with_new(pending))
 
 
-def client(sid: str) -> ApiClient:
+def client(sid: str) -> ClientCredentials:
     chance = NUMBERS[sid].to_bytes(ULID_BYTES, "big")
     return an_api_client(
-        sid=make_kore_id(KoreKind.API_CLIENT, NOW, chance),
+        sid=make_kore_id(KoreIdKind.API_CLIENT, NOW, chance),
         account_sid=sid,
         name=f"{WHOSE[sid]}-client",
         secret=f"{WHOSE[sid]}-client-secret",
@@ -63,14 +63,14 @@ def client(sid: str) -> ApiClient:
 
 def child(sid: str) -> Account:
     return an_account(
-        sid=records.sid(Kind.ACCOUNT, NUMBERS[sid]), name=f"{WHOSE[sid]}-child", parent_sid=sid
+        sid=records.sid(SidKind.ACCOUNT, NUMBERS[sid]), name=f"{WHOSE[sid]}-child", parent_sid=sid
     )
 
 
 def furnish(tx: Transaction, sid: str) -> None:
     """Add an account with one of everything."""
     number, whose = NUMBERS[sid], WHOSE[sid]
-    key = an_api_key(records.sid(Kind.API_KEY, number), sid, f"{whose}-key-secret")
+    key = an_api_key(records.sid(SidKind.API_KEY, number), sid, f"{whose}-key-secret")
     tx.accounts.add(account(sid), [key])
     tx.accounts.add(child(sid), [])
     tx.api_clients.add(client(sid))
@@ -136,7 +136,7 @@ def furnish_callbacks(tx: Transaction, sid: str) -> None:
     tx.callbacks.settle([Settlement(callback, row._replace(response=long), ended)])
     copy = records.shadow(NUMBERS[sid], sid)
     tx.shadows.open([copy])
-    tx.shadows.settle([copy.settled(Exchange(Delivered(200)), None, started=NOW)])
+    tx.shadows.settle([copy.settled(AttemptResult(Delivered(200)), None, started=NOW)])
 
 
 def everything_of(tx: Transaction, sid: str) -> list[Any]:
@@ -382,7 +382,7 @@ async def server(path: Path, *accounts: str) -> Server:
     )
     credentials = [
         basic(OURS, "ours-token"),
-        basic(records.sid(Kind.API_KEY, NUMBERS[OURS]), "ours-key-secret"),
+        basic(records.sid(SidKind.API_KEY, NUMBERS[OURS]), "ours-key-secret"),
         f"Bearer {signed_in.json['access_token']}",
     ]
     return Server(store, caller, routes, credentials)

@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import pytest
 
-from ringback.core.callback_url import Method
-from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
 from ringback.dev_environment.dev_file import DevFile
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, KORE_SECRET, SIM_SID, TOKENS
@@ -24,7 +24,7 @@ from tests.senders import BODY, rendered
 SECRETS = ("--auth-token", AUTH_TOKEN, "--kore-secret", KORE_SECRET)
 
 both_sources = pytest.mark.parametrize("source", list(Source))
-both_methods = pytest.mark.parametrize("method", list(Method))
+both_methods = pytest.mark.parametrize("method", list(HttpMethod))
 
 
 @dataclass
@@ -125,7 +125,9 @@ def write_dev_file(folder: Path, *, base_url: str = "http://127.0.0.1:1") -> Non
     ).write(folder)
 
 
-def portal_with(request: OutgoingRequest, *, method: Method = Method.POST) -> RecordingReceiver:
+def portal_with(
+    request: OutgoingRequest, *, method: HttpMethod = HttpMethod.POST
+) -> RecordingReceiver:
     """Return a sender whose record says that it sent this request."""
     callback = {"sid": "CB0", "url": request.url.shown, "method": method, "body": BODY}
     body = json.dumps({"callbacks": [callback], "meta": {}}).encode()
@@ -138,7 +140,9 @@ def portal_with(request: OutgoingRequest, *, method: Method = Method.POST) -> Re
 
 @both_sources
 @both_methods
-async def test_what_a_sender_sends_is_right(source: Source, method: Method, tmp_path: Path) -> None:
+async def test_what_a_sender_sends_is_right(
+    source: Source, method: HttpMethod, tmp_path: Path
+) -> None:
     async with listening("--json", *SECRETS, folder=tmp_path) as listener:
         request = rendered(source, method, url=listener.url())
         heard = await listener.hear(request)
@@ -271,7 +275,7 @@ async def test_fail_first_lets_the_retry_through(tmp_path: Path) -> None:
 
 @both_methods
 async def test_a_request_is_passed_on_as_it_came_and_answered_with_what_comes_back(
-    method: Method, tmp_path: Path
+    method: HttpMethod, tmp_path: Path
 ) -> None:
     created = b"HTTP/1.1 201 Created\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
     async with (

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from ringback.core.connection import Limits
-from ringback.core.http_exchange import Exchange
-from ringback.core.outcome import Delivered, Failure, Unreachable
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.http.http_exchange import AttemptResult
+from ringback.core.http.outcome import AttemptFailure, Delivered, Unreachable
 from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.tls import TlsFailed
@@ -16,9 +16,9 @@ from tests.sending import LIMITS, failure_of, post, resolve_to, why_of
 
 
 def send_in(
-    loop: MadeUpTime, network: MadeUpNetwork, *urls: str, limits: Limits = LIMITS
-) -> list[Exchange]:
-    async def story() -> list[Exchange]:
+    loop: MadeUpTime, network: MadeUpNetwork, *urls: str, limits: Timeouts = LIMITS
+) -> list[AttemptResult]:
+    async def story() -> list[AttemptResult]:
         sender = HttpSender(stopwatch=loop.time, network=network, resolve=resolve_to("198.0.0.1"))
         exchanges = [await sender.send(post(url), limits=limits) for url in urls]
         await sender.close()
@@ -44,19 +44,19 @@ def test_steps_take_as_long_as_the_network_says(scheme: str) -> None:
 def test_limits_are_kept_by_the_time_of_the_loop() -> None:
     loop = MadeUpTime()
     network = MadeUpNetwork(lambda _: None, after=1)
-    limits = Limits(connect=3600, read=7200, total=86400)
+    limits = Timeouts(connect=3600, read=7200, total=86400)
     (exchange,) = send_in(loop, network, "http://hooks.example/", limits=limits)
-    assert exchange.outcome == Unreachable(Failure.READ_TIMEOUT, "no answer came for 7200 s")
+    assert exchange.outcome == Unreachable(AttemptFailure.READ_TIMEOUT, "no answer came for 7200 s")
     assert loop.elapsed == pytest.approx(7201)
 
 
 def test_a_connection_too_slow_is_given_up() -> None:
     loop = MadeUpTime()
     network = MadeUpNetwork(lambda _: OK, after=86400)
-    limits = Limits(connect=3600, read=7200, total=86400)
+    limits = Timeouts(connect=3600, read=7200, total=86400)
     (exchange,) = send_in(loop, network, "http://hooks.example/", limits=limits)
     assert exchange.outcome == Unreachable(
-        Failure.CONNECT_TIMEOUT,
+        AttemptFailure.CONNECT_TIMEOUT,
         "no connection to hooks.example port 80 within 3600 s: it did not answer",
     )
     assert loop.elapsed == pytest.approx(3600)
@@ -65,36 +65,38 @@ def test_a_connection_too_slow_is_given_up() -> None:
 def test_a_shorter_limit_than_the_request_before_had_is_kept_too() -> None:
     loop, answers = MadeUpTime(), iter([OK, None])
 
-    async def story() -> tuple[Exchange, float]:
+    async def story() -> tuple[AttemptResult, float]:
         network = MadeUpNetwork(lambda _: next(answers), after=1)
         sender = HttpSender(stopwatch=loop.time, network=network, resolve=resolve_to("198.0.0.1"))
         request = post("http://hooks.example/")
-        await sender.send(request, limits=Limits(connect=5, read=3600, total=3600))
+        await sender.send(request, limits=Timeouts(connect=5, read=3600, total=3600))
         began = loop.elapsed
-        exchange = await sender.send(request, limits=Limits(connect=5, read=7, total=3600))
+        exchange = await sender.send(request, limits=Timeouts(connect=5, read=7, total=3600))
         await sender.close()
         return exchange, loop.elapsed - began
 
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         exchange, took = runner.run(story())
-    assert failure_of(exchange) is Failure.READ_TIMEOUT
+    assert failure_of(exchange) is AttemptFailure.READ_TIMEOUT
     assert took == pytest.approx(7)
 
 
 @pytest.mark.parametrize(
     ("network", "failure"),
     [
-        (MadeUpNetwork(lambda _: OK, after=1, tls_after=3600), Failure.CONNECT_TIMEOUT),
+        (MadeUpNetwork(lambda _: OK, after=1, tls_after=3600), AttemptFailure.CONNECT_TIMEOUT),
         (
             MadeUpNetwork(
-                lambda _: OK, after=1, tls_failure=TlsFailed(Failure.CERTIFICATE_EXPIRED, "old")
+                lambda _: OK,
+                after=1,
+                tls_failure=TlsFailed(AttemptFailure.CERTIFICATE_EXPIRED, "old"),
             ),
-            Failure.CERTIFICATE_EXPIRED,
+            AttemptFailure.CERTIFICATE_EXPIRED,
         ),
     ],
 )
 def test_no_connection_is_left_where_tls_is_not_agreed_on(
-    network: MadeUpNetwork, failure: Failure
+    network: MadeUpNetwork, failure: AttemptFailure
 ) -> None:
     (exchange,) = send_in(MadeUpTime(), network, "https://hooks.example/")
     assert failure_of(exchange) is failure
@@ -102,9 +104,9 @@ def test_no_connection_is_left_where_tls_is_not_agreed_on(
 
 
 @pytest.mark.parametrize(
-    ("scheme", "failure"), [("http", Failure.PROTOCOL), ("https", Failure.TLS)]
+    ("scheme", "failure"), [("http", AttemptFailure.PROTOCOL), ("https", AttemptFailure.TLS)]
 )
-def test_a_receiver_that_speaks_first_is_sent_nothing(scheme: str, failure: Failure) -> None:
+def test_a_receiver_that_speaks_first_is_sent_nothing(scheme: str, failure: AttemptFailure) -> None:
     requests = list[bytes]()
     network = MadeUpNetwork(requests.append, after=1, greeting=b"220 mail.example ESMTP\r\n")
     (exchange,) = send_in(MadeUpTime(), network, f"{scheme}://hooks.example/")

@@ -8,11 +8,11 @@ import pytest
 import trustme
 import uvloop
 
-from ringback.core.addresses import LOOPBACK
-from ringback.core.connection import Limits
-from ringback.core.egress import Egresses, read_egress
-from ringback.core.guard import Guard
-from ringback.core.outcome import Delivered, Failure, Unreachable
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.egress import Egresses, read_egress
+from ringback.core.http.outcome import AttemptFailure, Delivered, Unreachable
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
 from ringback.engine.system import stopwatch
 from ringback.http_client.http_sender import HttpSender
@@ -24,7 +24,7 @@ from tests.receivers import OK, RecordingReceiver, reset
 from tests.sending import LIMITS, failure_of, post, why_of
 from tests.tls import server_side
 
-SHORT = Limits(connect=0.05, read=5, total=5)
+SHORT = Timeouts(connect=0.05, read=5, total=5)
 
 
 def sender_through(
@@ -36,7 +36,7 @@ def sender_through(
 
     return HttpSender(
         stopwatch=stopwatch,
-        guard=Guard(LOOPBACK),
+        guard=SsrfGuard(LOOPBACK),
         egresses=Egresses(by_source={Source.KORE: read_egress(proxy)}),
         network=network or SystemNetwork(tls),
         resolve=resolve,
@@ -91,7 +91,7 @@ class TestARequest:
         async with RecordingProxy() as proxy:
             sender = HttpSender(
                 stopwatch=stopwatch,
-                guard=Guard(LOOPBACK),
+                guard=SsrfGuard(LOOPBACK),
                 egresses=Egresses(named={"p": read_egress(f"http://127.0.0.1:{proxy.port}")}),
             )
             for path in ("/", "/#e=p", "/", "/#e=p"):
@@ -152,7 +152,7 @@ class TestTheGuard:
                 resolve=lambda host: _just("10.0.0.7"),
             )
             exchange = await sender.send(post(f"http://{host}/"), limits=LIMITS)
-            assert failure_of(exchange) is Failure.GUARD
+            assert failure_of(exchange) is AttemptFailure.GUARD
             assert proxy.heads == []
 
     async def test_trusts_the_address_of_the_proxy(self) -> None:
@@ -164,7 +164,7 @@ class TestTheGuard:
             network=network,
         )
         exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
-        assert failure_of(exchange) is Failure.PROXY
+        assert failure_of(exchange) is AttemptFailure.PROXY
         assert network.connected == [("10.0.0.1", 3128)]
 
 
@@ -179,7 +179,7 @@ class TestAProxyThatFails:
         sender = sender_through(f"http://u:hunter2@127.0.0.1:{unused_tcp_port}")
         exchange = await sender.send(post(receiver.url()), limits=LIMITS)
         assert exchange.outcome == Unreachable(
-            Failure.PROXY,
+            AttemptFailure.PROXY,
             f"no connection to 127.0.0.1 port {receiver.port}: could not connect to the proxy"
             f" http://127.0.0.1:{unused_tcp_port} (Connection refused)",
         )
@@ -191,12 +191,12 @@ class TestAProxyThatFails:
 
         sender = HttpSender(
             stopwatch=stopwatch,
-            guard=Guard(LOOPBACK),
+            guard=SsrfGuard(LOOPBACK),
             egresses=Egresses(by_source={Source.KORE: read_egress("http://proxy.example:3128")}),
             resolve=resolve,
         )
         exchange = await sender.send(post(receiver.url()), limits=LIMITS)
-        assert failure_of(exchange) is Failure.PROXY
+        assert failure_of(exchange) is AttemptFailure.PROXY
         assert why_of(exchange).endswith(
             "the proxy http://proxy.example:3128: the host proxy.example could not be looked up:"
             " it has no address"
@@ -220,7 +220,7 @@ class TestAProxyThatFails:
             sender = through(proxy)
             exchange = await sender.send(post(receiver.url()), limits=LIMITS)
             assert exchange.outcome == Unreachable(
-                Failure.PROXY_REFUSED,
+                AttemptFailure.PROXY_REFUSED,
                 f"no connection to 127.0.0.1 port {receiver.port}: the proxy"
                 f" http://proxy.example:{proxy.port} refused the connection: it answered {words}",
             )
@@ -242,7 +242,7 @@ class TestAProxyThatFails:
         async with RecordingProxy(answer) as proxy:
             sender = through(proxy)
             exchange = await sender.send(post(receiver.url()), limits=LIMITS)
-            assert failure_of(exchange) is Failure.PROXY
+            assert failure_of(exchange) is AttemptFailure.PROXY
             assert why_of(exchange).endswith(f"can't be used: {words}")
             assert receiver.connections == 0
 
@@ -253,7 +253,7 @@ class TestAProxyThatFails:
         async with RecordingProxy(end) as proxy:
             sender = through(proxy)
             exchange = await sender.send(post(receiver.url()), limits=LIMITS)
-            assert failure_of(exchange) is Failure.PROXY
+            assert failure_of(exchange) is AttemptFailure.PROXY
             assert "closed the connection without an answer" in why_of(exchange)
 
     async def test_to_answer_in_time_is_proxy_timeout(self, receiver: RecordingReceiver) -> None:
@@ -261,7 +261,7 @@ class TestAProxyThatFails:
             sender = through(proxy)
             exchange = await sender.send(post(receiver.url()), limits=SHORT)
             assert exchange.outcome == Unreachable(
-                Failure.PROXY_TIMEOUT,
+                AttemptFailure.PROXY_TIMEOUT,
                 f"no connection to 127.0.0.1 port {receiver.port} by http://proxy.example:"
                 f"{proxy.port} within 0.05 s: the proxy did not answer",
             )
@@ -313,7 +313,7 @@ class TestTls:
             sender = sender_through(f"http://127.0.0.1:{proxy.port}", tls=tls)
             url = receiver.url(host="hooks.example")
             exchange = await sender.send(post(url), limits=LIMITS)
-            assert failure_of(exchange) is Failure.CERTIFICATE_NAME
+            assert failure_of(exchange) is AttemptFailure.CERTIFICATE_NAME
             assert sender.open_connections == 0
 
     async def test_that_does_not_begin_is_connect_timeout(
@@ -324,7 +324,7 @@ class TestTls:
             sender = through(proxy)
             url = receiver.url().replace("http:", "https:")
             exchange = await sender.send(post(url), limits=SHORT)
-            assert failure_of(exchange) is Failure.CONNECT_TIMEOUT
+            assert failure_of(exchange) is AttemptFailure.CONNECT_TIMEOUT
             await receiver.wait_for_ended(1)
 
 
@@ -350,5 +350,5 @@ def test_all_of_it_works_on_uvloop_too(tmp_path: Path) -> None:
     for receiver in (RecordingReceiver, lambda: RecordingReceiver(tls=certificate)):
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             ends = runner.run(outcomes(receiver))
-        failures = [Failure.PROXY_REFUSED, Failure.PROXY, Failure.PROXY]
+        failures = [AttemptFailure.PROXY_REFUSED, AttemptFailure.PROXY, AttemptFailure.PROXY]
         assert ends == [*failures, Delivered(200), Delivered(200)]

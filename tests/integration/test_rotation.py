@@ -13,13 +13,13 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final, NamedTuple, cast
 
-from ringback.core.addresses import LOOPBACK
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.guard import Guard
-from ringback.core.infrastructure import BUILT_IN
+from ringback.core.accounts.webhook_secret import WebhookSecret, WebhookSecretStatus
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import NOTICE
-from ringback.core.simulation import Simulation
-from ringback.core.webhook_secret import SecretStatus, WebhookSecret
+from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.sources.source_definition import BUILT_IN
 from ringback.engine.delivery_service import DeliveryLimits, DeliveryService
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
 from ringback.http_client.http_connection import HttpConnection
@@ -112,7 +112,7 @@ class Engine:
             self.delivery.signing_keys,
             NOTICE,
             self.delivery.queue,
-            Simulation(TAKES),
+            SimulationSettings(TAKES),
             BUILT_IN,
         )
 
@@ -120,7 +120,7 @@ class Engine:
         moment = self.moment()
         callbacks = [
             prepare_callback(
-                NewCallback(CallbackUrl.parse(url), Method.POST, f"Number={number + each}"),
+                NewCallback(CallbackUrl.parse(url), HttpMethod.POST, f"Number={number + each}"),
                 ACCOUNT_SID,
                 moment,
             )
@@ -151,7 +151,7 @@ class Engine:
             fetch_account(tx, ACCOUNT_SID),
             secret_id,
             name=None,
-            status=SecretStatus.ACTIVE,
+            status=WebhookSecretStatus.ACTIVE,
             moment=self.moment(),
         )
 
@@ -174,7 +174,7 @@ async def running(data: Path) -> AsyncIterator[Engine]:
     written = list[Written]()
     sender = HttpSender(
         stopwatch=stopwatch,
-        guard=Guard(LOOPBACK),
+        guard=SsrfGuard(LOOPBACK),
         network=SlowNetwork(written),
         resolve=on_this_machine,
     )

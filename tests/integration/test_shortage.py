@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from ringback.core.addresses import LOOPBACK
-from ringback.core.guard import Guard
-from ringback.core.outcome import Delivered, Failure, Unreachable
+from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.outcome import AttemptFailure, Delivered, Unreachable
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.engine.system import stopwatch
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
@@ -22,8 +22,8 @@ COUNT = 150
 # Delivers so many callbacks with fewer descriptors than the receiver's answers take at once.
 DELIVERING = """
 import asyncio, logging, resource, sys
-from ringback.core.addresses import LOOPBACK
-from ringback.core.guard import Guard
+from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.ssrf_guard import Guard
 from ringback.engine.delivery_service import DeliveryService
 from ringback.http_client.http_sender import HttpSender
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
@@ -113,21 +113,24 @@ class ShortNetwork(SystemNetwork):
 @pytest.mark.parametrize(
     ("number", "failure"),
     [
-        (errno.EMFILE, Failure.SHORTAGE),
-        (errno.ENFILE, Failure.SHORTAGE),
-        (errno.ENOBUFS, Failure.SHORTAGE),
-        (errno.ENOMEM, Failure.SHORTAGE),
-        (errno.EADDRNOTAVAIL, Failure.NO_LOCAL_PORT),
-        (errno.ECONNREFUSED, Failure.CONNECT),
+        (errno.EMFILE, AttemptFailure.SHORTAGE),
+        (errno.ENFILE, AttemptFailure.SHORTAGE),
+        (errno.ENOBUFS, AttemptFailure.SHORTAGE),
+        (errno.ENOMEM, AttemptFailure.SHORTAGE),
+        (errno.EADDRNOTAVAIL, AttemptFailure.NO_LOCAL_PORT),
+        (errno.ECONNREFUSED, AttemptFailure.CONNECT),
     ],
 )
 async def test_what_this_machine_lacks_is_told_apart_from_what_a_receiver_does(
-    number: int, failure: Failure
+    number: int, failure: AttemptFailure
 ) -> None:
     network = ShortNetwork(number)
     sender = HttpSender(stopwatch=stopwatch, network=network, resolve=resolve_to("198.18.0.1"))
     sender = HttpSender(
-        stopwatch=stopwatch, guard=Guard(LOOPBACK), network=network, resolve=resolve_to("127.0.0.1")
+        stopwatch=stopwatch,
+        guard=SsrfGuard(LOOPBACK),
+        network=network,
+        resolve=resolve_to("127.0.0.1"),
     )
     exchange = await sender.send(post("http://a.example/"), limits=LIMITS)
     assert failure_of(exchange) is failure
@@ -137,7 +140,9 @@ async def test_what_this_machine_lacks_is_told_apart_from_what_a_receiver_does(
 async def test_idle_connections_are_closed_for_what_they_hold() -> None:
     async with RecordingReceiver() as one, RecordingReceiver() as other:
         sender = HttpSender(
-            stopwatch=stopwatch, guard=Guard(LOOPBACK), network=ShortNetwork(errno.EMFILE, after=1)
+            stopwatch=stopwatch,
+            guard=SsrfGuard(LOOPBACK),
+            network=ShortNetwork(errno.EMFILE, after=1),
         )
         assert (await sender.send(post(one.url()), limits=LIMITS)).outcome == Delivered(200)
         assert sender.open_connections == 1
@@ -153,7 +158,7 @@ async def test_a_look_up_without_descriptors_is_no_failure_of_the_name() -> None
 
     sender = HttpSender(stopwatch=stopwatch, resolve=SystemResolver(ask))
     exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
-    assert exchange.outcome == Unreachable(Failure.SHORTAGE, "Too many open files")
+    assert exchange.outcome == Unreachable(AttemptFailure.SHORTAGE, "Too many open files")
 
 
 async def test_a_look_up_without_a_thread_is_no_failure_of_the_name(
@@ -165,7 +170,7 @@ async def test_a_look_up_without_a_thread_is_no_failure_of_the_name(
     monkeypatch.setattr("ringback.http_client.system_resolver.Thread.start", start)
     sender = HttpSender(stopwatch=stopwatch)
     exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
-    assert failure_of(exchange) is Failure.SHORTAGE
+    assert failure_of(exchange) is AttemptFailure.SHORTAGE
 
 
 async def test_an_address_to_which_no_way_leads_is_the_receivers(
@@ -177,9 +182,9 @@ async def test_an_address_to_which_no_way_leads_is_the_receivers(
 
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(type(loop), "sock_connect", connect)
-    sender = HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
+    sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
     no_port = await sender.send(post("http://127.0.0.1/"), limits=LIMITS)
-    assert failure_of(no_port) is Failure.NO_LOCAL_PORT
+    assert failure_of(no_port) is AttemptFailure.NO_LOCAL_PORT
     monkeypatch.setattr(socket.socket, "connect", lambda *_: (_ for _ in ()).throw(OSError(99, "")))
     no_way = await sender.send(post("http://127.0.0.1/"), limits=LIMITS)
-    assert failure_of(no_way) is Failure.CONNECT
+    assert failure_of(no_way) is AttemptFailure.CONNECT

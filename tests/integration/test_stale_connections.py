@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from ringback.core.addresses import LOOPBACK
-from ringback.core.guard import Guard
-from ringback.core.outcome import Delivered, Failure
+from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.outcome import AttemptFailure, Delivered
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.engine.delivery_service import DeliveryService
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
 from ringback.http_client.connection_pool import KeepAliveLimits
@@ -26,7 +26,7 @@ COUNT = 500
 @pytest.fixture
 async def sender() -> AsyncIterator[HttpSender]:
     sender = HttpSender(
-        stopwatch=stopwatch, guard=Guard(LOOPBACK), keep_alive=KeepAliveLimits(seconds=3600)
+        stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), keep_alive=KeepAliveLimits(seconds=3600)
     )
     yield sender
     await sender.close()
@@ -35,7 +35,7 @@ async def sender() -> AsyncIterator[HttpSender]:
 async def deliver_all(folder: Path) -> tuple[list[str], int, int]:
     """Return how the callbacks ended, and how many attempts and requests there were."""
     store = SqliteStore.open(folder / "ringback.db", VAULT)
-    sender = HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
+    sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
     delivery = DeliveryService(
         store=store, transport=sender, clock=SystemClock(), chance=SystemChance()
     )
@@ -110,4 +110,4 @@ async def test_what_was_sent_over_a_connection_that_is_closed_meanwhile_is_still
     async with RecordingReceiver(OK, close) as receiver:
         await sender.send(post(receiver.url()), limits=LIMITS)
         exchange = await sender.send(post(receiver.url()), limits=LIMITS)
-        assert failure_of(exchange) is Failure.STALE
+        assert failure_of(exchange) is AttemptFailure.STALE

@@ -14,9 +14,9 @@ READ_LIMIT = 0.5
 # Sends so many requests at once, and says how each ended.
 SENDING = """
 import asyncio, sys
-from ringback.core.addresses import LOOPBACK
-from ringback.core.connection import Limits
-from ringback.core.guard import Guard
+from ringback.core.http.addresses import LOOPBACK
+from ringback.core.callback_urls.connection_overrides import Limits
+from ringback.core.http.ssrf_guard import Guard
 from ringback.http_client.http_sender import HttpSender
 from ringback.engine.system import stopwatch
 from tests.sending import post

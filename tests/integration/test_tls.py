@@ -13,10 +13,10 @@ import pytest
 import trustme
 import uvloop
 
-from ringback.core.addresses import LOOPBACK
-from ringback.core.guard import Guard
-from ringback.core.http_exchange import Exchange
-from ringback.core.outcome import Delivered, Failure
+from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.http_exchange import AttemptResult
+from ringback.core.http.outcome import AttemptFailure, Delivered
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.engine.system import stopwatch
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
@@ -45,7 +45,7 @@ def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
 def sender_with(tls: ClientTls, *addresses: str) -> HttpSender:
     return HttpSender(
         stopwatch=stopwatch,
-        guard=Guard(LOOPBACK),
+        guard=SsrfGuard(LOOPBACK),
         network=SystemNetwork(tls),
         resolve=resolve_to(*(addresses or ("127.0.0.1",))),
     )
@@ -91,7 +91,7 @@ class TestAConnection:
     ) -> None:
         tls = server_side(authority.issue_cert("elsewhere.example"))
         exchange = await self.refused(trusting, tls, host, fragment)
-        assert failure_of(exchange) is Failure.CERTIFICATE_NAME
+        assert failure_of(exchange) is AttemptFailure.CERTIFICATE_NAME
 
     @pytest.mark.parametrize("fragment", ["", "#sni=n"])
     async def test_with_an_expired_certificate_is_certificate_expired(
@@ -100,7 +100,7 @@ class TestAConnection:
         long_ago = datetime(2020, 1, 1, tzinfo=UTC)
         tls = server_side(authority.issue_cert("hooks.example", not_after=long_ago))
         exchange = await self.refused(trusting, tls, "hooks.example", fragment)
-        assert failure_of(exchange) is Failure.CERTIFICATE_EXPIRED
+        assert failure_of(exchange) is AttemptFailure.CERTIFICATE_EXPIRED
         assert why_of(exchange).endswith("certificate has expired")
 
     @pytest.mark.parametrize("fragment", ["", "#sni=n"])
@@ -109,24 +109,24 @@ class TestAConnection:
     ) -> None:
         tls = server_side(trustme.CA().issue_cert("hooks.example"))
         exchange = await self.refused(trusting, tls, "hooks.example", fragment)
-        assert failure_of(exchange) is Failure.CERTIFICATE_UNTRUSTED
+        assert failure_of(exchange) is AttemptFailure.CERTIFICATE_UNTRUSTED
 
     async def test_with_somebody_who_speaks_none_is_tls(self, trusting: HttpSender) -> None:
         async def speak_plainly(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
             writer.close()
 
-        assert await failure_of_handshake(trusting, speak_plainly) is Failure.TLS
+        assert await failure_of_handshake(trusting, speak_plainly) is AttemptFailure.TLS
 
     async def test_with_somebody_who_hangs_up_is_tls(self, trusting: HttpSender) -> None:
         async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.close()
 
-        assert await failure_of_handshake(trusting, hang_up) is Failure.TLS
+        assert await failure_of_handshake(trusting, hang_up) is AttemptFailure.TLS
 
     async def refused(
         self, sender: HttpSender, tls: ssl.SSLContext, host: str, fragment: str
-    ) -> Exchange:
+    ) -> AttemptResult:
         async with RecordingReceiver(tls=tls) as receiver:
             url = receiver.url("/" + fragment, host=host)
             exchange = await sender.send(post(url), limits=LIMITS)
@@ -229,7 +229,7 @@ class TestTheClientCertificate:
                     it.do_handshake()
                 is_over.wait(timeout=10)
 
-        async def story(port: int) -> Exchange:
+        async def story(port: int) -> AttemptResult:
             sender = sender_with(ClientTls(ca_files=[ca_file]))
             url = f"https://hooks.example:{port}/"
             exchange = await sender.send(post(url), limits=LIMITS)
@@ -242,7 +242,7 @@ class TestTheClientCertificate:
                 exchange = runner.run(story(server.getsockname()[1]))
             is_over.set()
             served.result()
-        assert failure_of(exchange) is Failure.TLS
+        assert failure_of(exchange) is AttemptFailure.TLS
         assert "the receiver refused the TLS connection" in why_of(exchange)
         assert "certificate required" in why_of(exchange)
 
@@ -293,7 +293,7 @@ def test_answers_read_into_one_buffer_do_not_mix(
 async def failure_of_handshake(
     sender: HttpSender,
     behave: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
-) -> Failure | None:
+) -> AttemptFailure | None:
     server = await asyncio.start_server(behave, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     exchange = await sender.send(post(f"https://127.0.0.1:{port}/"), limits=LIMITS)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ringback.core.account import Account, ApiKey
-from ringback.core.api_client import ApiClient
+from ringback.core.accounts.account import Account, ApiKey
+from ringback.core.accounts.client_credentials import ClientCredentials
 from ringback.ports import TokenKey
 
 
@@ -51,16 +51,16 @@ class MemoryAccounts:
 class MemoryApiClients:
     """Answers `ports.ApiClients`."""
 
-    clients: dict[str, ApiClient] = field(default_factory=dict[str, ApiClient])
+    clients: dict[str, ClientCredentials] = field(default_factory=dict[str, ClientCredentials])
     signing: TokenKey | None = None
 
-    def add(self, client: ApiClient) -> None:
+    def add(self, client: ClientCredentials) -> None:
         self.clients[client.sid] = client
 
-    def get(self, sid: str) -> ApiClient | None:
+    def get(self, sid: str) -> ClientCredentials | None:
         return self.clients.get(sid)
 
-    def of(self, account_sid: str) -> list[ApiClient]:
+    def of(self, account_sid: str) -> list[ClientCredentials]:
         return [one for one in self.clients.values() if one.account_sid == account_sid]
 
     def remove(self, sid: str) -> None:

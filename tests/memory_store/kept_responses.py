@@ -4,9 +4,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ringback.core.account import EVERY
-from ringback.core.http_exchange import RecordedResponse
-from ringback.core.response_storage import StorageBudget, first_part, rest_of, size_of
+from ringback.core.accounts.account import EVERY
+from ringback.core.callbacks.response_storage import (
+    ResponseStorageBudget,
+    first_part,
+    rest_of,
+    size_of,
+)
+from ringback.core.http.http_exchange import RecordedResponse
 from ringback.ports import KeptBytes
 
 
@@ -20,7 +25,7 @@ class _Kept(NamedTuple):
 class MemoryKeptResponses:
     """Answers `ports.KeptResponses`."""
 
-    budget: StorageBudget
+    budget: ResponseStorageBudget
     kept: dict[str, _Kept] = field(default_factory=dict[str, _Kept])
     """By the SID of the callback or the copy, oldest first."""
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Generic, NamedTuple
 
-from ringback.core.account import EVERY
-from ringback.core.errors import NoSuchPage
+from ringback.core.accounts.account import EVERY
+from ringback.core.errors import PageNotFound
 from ringback.ports import RecordPage, Which, Window
 from ringback.ports.records import F, N, R, U
 
@@ -160,5 +160,5 @@ def _parted(
         return newer, newest_first[len(newer) :]
     sids = [record.sid for record in newest_first]
     if edge not in sids:
-        raise NoSuchPage(edge)
+        raise PageNotFound(edge)
     return newest_first[: sids.index(edge)], newest_first[sids.index(edge) + 1 :]

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ringback.core.callback import Attempt
-from ringback.core.comparison import EXCERPT, Answer, Comparison
-from ringback.core.http_exchange import RecordedResponse
-from ringback.core.shadow import Shadow
+from ringback.core.callbacks.callback import Attempt
+from ringback.core.http.http_exchange import RecordedResponse
+from ringback.core.shadows.shadow import Shadow
+from ringback.core.shadows.shadow_report import EXCERPT, AnswerComparison, ComparedAnswer
 from ringback.ports import Compared, RecordPage, ShadowFilter, Window
 from tests.memory_store.callbacks import MemoryCallbacks
 from tests.memory_store.kept_responses import MemoryKeptResponses
@@ -41,18 +41,18 @@ class MemoryShadows:
         compared = (Compared(self._shown(shadow), self._compare(shadow)) for shadow in page)
         return RecordPage(compared, page.stopped_at)
 
-    def comparisons(self, account_sid: str, window: Window) -> list[Comparison]:
+    def comparisons(self, account_sid: str, window: Window) -> list[AnswerComparison]:
         return [comparison for _, comparison in self.page(account_sid, _ALL, window)]
 
     def _shown(self, shadow: Shadow) -> Shadow:
         response = self.responses.shown(shadow.sid, 1, shadow.attempt.response)
         return shadow._replace(attempt=shadow.attempt._replace(response=response))
 
-    def _compare(self, shadow: Shadow) -> Comparison:
+    def _compare(self, shadow: Shadow) -> AnswerComparison:
         copy = shadow.attempt
         callback = self.callbacks.callbacks[copy.callback_sid]
         first = self.callbacks.rows[callback.sid, 1]
-        return Comparison(
+        return AnswerComparison(
             shadow.sid,
             callback.sid,
             callback.url.shown,
@@ -65,9 +65,9 @@ class MemoryShadows:
         )
 
 
-def _answer(row: Attempt) -> Answer:
+def _answer(row: Attempt) -> ComparedAnswer:
     milliseconds = None if row.timings is None else row.timings.total
-    return Answer(row.result, row.status_code, row.failure, milliseconds)
+    return ComparedAnswer(row.result, row.status_code, row.failure, milliseconds)
 
 
 def _is_same(first: RecordedResponse | None, copy: RecordedResponse | None) -> bool | None:

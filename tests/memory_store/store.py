@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from ringback.core.response_storage import StorageBudget
+from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.ports import Afterwards, Transaction, nothing
 from tests.memory_store.accounts import MemoryAccounts, MemoryApiClients
 from tests.memory_store.callbacks import MemoryBatches, MemoryCallbacks
@@ -15,13 +15,13 @@ from tests.memory_store.tasks import MemoryScenarios, MemoryTasks
 from tests.memory_store.wireless import MemoryWireless
 
 T = TypeVar("T")
-_BUDGET: Final = StorageBudget()
+_BUDGET: Final = ResponseStorageBudget()
 
 
 class MemoryTransaction:
     """Answers `ports.Transaction`."""
 
-    def __init__(self, budget: StorageBudget = _BUDGET) -> None:
+    def __init__(self, budget: ResponseStorageBudget = _BUDGET) -> None:
         self.accounts = MemoryAccounts()
         self.api_clients = MemoryApiClients()
         self.supersim = MemorySuperSim()
@@ -52,7 +52,7 @@ class MemoryTransaction:
 class MemoryStore:
     """Answers `ports.Store`."""
 
-    def __init__(self, budget: StorageBudget = _BUDGET) -> None:
+    def __init__(self, budget: ResponseStorageBudget = _BUDGET) -> None:
         self._tables = MemoryTransaction(budget)
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:

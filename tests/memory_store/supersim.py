@@ -6,9 +6,9 @@ from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.settings_update import SettingsUpdate
-from ringback.core.supersim.sim import Sim
-from ringback.core.supersim.sim_update import SimUpdate
-from ringback.core.supersim.usage import BillingPeriod, DataSession
+from ringback.core.supersim.sim import SuperSim
+from ringback.core.supersim.sim_update import SuperSimUpdate
+from ringback.core.supersim.usage import BillingPeriod, SuperSimDataSession
 from tests.memory_store.records import (
     MemoryFlows,
     MemoryNamedRecords,
@@ -25,8 +25,10 @@ class MemorySuperSim:
         default_factory=MemoryNamedRecords[NetworkAccessProfile]
     )
     fleets: MemoryNamedRecords[Fleet] = field(default_factory=MemoryNamedRecords[Fleet])
-    sims: MemoryNamedRecords[Sim] = field(default_factory=MemoryNamedRecords[Sim])
-    sim_updates: MemoryUpdates[SimUpdate] = field(default_factory=MemoryUpdates[SimUpdate])
+    sims: MemoryNamedRecords[SuperSim] = field(default_factory=MemoryNamedRecords[SuperSim])
+    sim_updates: MemoryUpdates[SuperSimUpdate] = field(
+        default_factory=MemoryUpdates[SuperSimUpdate]
+    )
     sms_commands: MemoryRecords[SmsCommand] = field(default_factory=MemoryRecords[SmsCommand])
     ip_commands: MemoryRecords[IpCommand] = field(default_factory=MemoryRecords[IpCommand])
     esim_profiles: MemoryRecords[EsimProfile] = field(default_factory=MemoryRecords[EsimProfile])
@@ -36,4 +38,6 @@ class MemorySuperSim:
     billing_periods: MemoryRecords[BillingPeriod] = field(
         default_factory=MemoryRecords[BillingPeriod]
     )
-    sessions: MemoryFlows[DataSession] = field(default_factory=MemoryFlows[DataSession])
+    sessions: MemoryFlows[SuperSimDataSession] = field(
+        default_factory=MemoryFlows[SuperSimDataSession]
+    )

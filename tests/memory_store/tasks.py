@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ringback.core.scenario import Step
-from ringback.core.task import Task
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.scenario import TaskKind
 
 
 @dataclass
@@ -26,29 +26,31 @@ class MemoryScenarios:
 class MemoryTasks:
     """Answers `ports.Tasks`."""
 
-    tasks: dict[tuple[str, Step], Task] = field(default_factory=dict[tuple[str, Step], Task])
+    tasks: dict[tuple[str, TaskKind], ScheduledTask] = field(
+        default_factory=dict[tuple[str, TaskKind], ScheduledTask]
+    )
 
-    def put(self, task: Task) -> None:
+    def put(self, task: ScheduledTask) -> None:
         # At the end of those that are due at the same instant.
         self.drop(task.subject_sid, task.step)
         self.tasks[task.subject_sid, task.step] = task
 
-    def due(self, now: datetime, *, limit: int) -> list[Task]:
+    def due(self, now: datetime, *, limit: int) -> list[ScheduledTask]:
         due = [task for task in self.tasks.values() if task.due <= now]
         return sorted(due, key=lambda task: task.due)[:limit]
 
     def next_due(self) -> datetime | None:
         return min((task.due for task in self.tasks.values()), default=None)
 
-    def due_of(self, subject_sid: str, step: Step) -> datetime | None:
+    def due_of(self, subject_sid: str, step: TaskKind) -> datetime | None:
         task = self.tasks.get((subject_sid, step))
         return task and task.due
 
-    def take(self, task: Task) -> bool:
+    def take(self, task: ScheduledTask) -> bool:
         if self.tasks.get((task.subject_sid, task.step)) != task:
             return False
         self.drop(task.subject_sid, task.step)
         return True
 
-    def drop(self, subject_sid: str, step: Step) -> None:
+    def drop(self, subject_sid: str, step: TaskKind) -> None:
         self.tasks.pop((subject_sid, step), None)

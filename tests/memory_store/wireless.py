@@ -3,12 +3,12 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ringback.core.wireless.command import Command
-from ringback.core.wireless.data_session import WirelessSession
+from ringback.core.wireless.command import WirelessCommand
+from ringback.core.wireless.data_session import WirelessDataSession
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
-from ringback.core.wireless.sim_update import WirelessUpdate
-from ringback.core.wireless.usage import CommandUse, Question, Tally
+from ringback.core.wireless.sim_update import WirelessSimUpdate
+from ringback.core.wireless.usage import CommandCount, CommandUsage, WirelessUsageQuery
 from tests.memory_store.records import (
     MemoryFlows,
     MemoryNamedRecords,
@@ -21,12 +21,14 @@ from tests.memory_store.records import (
 class MemoryCommandUses:
     """Answers `ports.tables.CommandUses`."""
 
-    uses: list[CommandUse] = field(default_factory=list[CommandUse])
+    uses: list[CommandUsage] = field(default_factory=list[CommandUsage])
 
-    def add(self, use: CommandUse) -> None:
+    def add(self, use: CommandUsage) -> None:
         self.uses.append(use)
 
-    def tally(self, account_sid: str, sim_sid: str | None, question: Question) -> list[Tally]:
+    def tally(
+        self, account_sid: str, sim_sid: str | None, question: WirelessUsageQuery
+    ) -> list[CommandCount]:
         span = question.span or question.end - question.start
         counted = Counter(
             ((use.at - question.start) // span, use.network_sid, use.direction)
@@ -35,7 +37,7 @@ class MemoryCommandUses:
             and sim_sid in (None, use.sim_sid)
             and question.start <= use.at < question.end
         )
-        return [Tally(*key, count) for key, count in sorted(counted.items())]
+        return [CommandCount(*key, count) for key, count in sorted(counted.items())]
 
 
 @dataclass
@@ -44,9 +46,11 @@ class MemoryWireless:
 
     rate_plans: MemoryNamedRecords[RatePlan] = field(default_factory=MemoryNamedRecords[RatePlan])
     sims: MemoryNamedRecords[WirelessSim] = field(default_factory=MemoryNamedRecords[WirelessSim])
-    commands: MemoryRecords[Command] = field(default_factory=MemoryRecords[Command])
+    commands: MemoryRecords[WirelessCommand] = field(default_factory=MemoryRecords[WirelessCommand])
     command_uses: MemoryCommandUses = field(default_factory=MemoryCommandUses)
-    sim_updates: MemoryUpdates[WirelessUpdate] = field(
-        default_factory=MemoryUpdates[WirelessUpdate]
+    sim_updates: MemoryUpdates[WirelessSimUpdate] = field(
+        default_factory=MemoryUpdates[WirelessSimUpdate]
     )
-    sessions: MemoryFlows[WirelessSession] = field(default_factory=MemoryFlows[WirelessSession])
+    sessions: MemoryFlows[WirelessDataSession] = field(
+        default_factory=MemoryFlows[WirelessDataSession]
+    )

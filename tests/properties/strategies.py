@@ -7,13 +7,20 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from ringback.core.account import Account
-from ringback.core.callback import Callback
-from ringback.core.callback_url import Method
-from ringback.core.form import encode
-from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown, Unreachable
+from ringback.core.accounts.account import Account
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.form_encoding import encode
+from ringback.core.http.outcome import (
+    AttemptFailure,
+    Delivered,
+    Outcome,
+    Refused,
+    Unknown,
+    Unreachable,
+)
 from ringback.core.policy.source_policy import Source
-from ringback.core.schedule import Schedule
+from ringback.core.retry_schedule import RetrySchedule
 from tests.fakes import a_callback, an_account
 
 # All that a URL may hold, less what ends the part.
@@ -26,7 +33,7 @@ def _without(ends: str) -> str:
 
 any_text = st.text(st.characters(codec="utf-8"))
 sources = st.sampled_from(Source)
-methods = st.sampled_from(Method)
+methods = st.sampled_from(HttpMethod)
 sixteen_bytes = st.binary(min_size=16, max_size=16)
 parameters = st.lists(st.tuples(any_text, any_text), max_size=8)
 
@@ -91,7 +98,7 @@ def callbacks(
     draw: st.DrawFn,
     urls: st.SearchStrategy[str] = any_urls,
     sources: st.SearchStrategy[Source] = sources,
-) -> Callback:
+) -> OutgoingCallback:
     """Draw a callback of any source and method, with any parameters."""
     return a_callback(
         url=draw(urls),
@@ -118,7 +125,7 @@ retry_afters = st.one_of(
     st.datetimes(timezones=st.just(UTC)).map(lambda at: format_datetime(at, usegmt=True)),
 )
 schedules = st.lists(st.timedeltas(timedelta(0), timedelta(days=3650)), max_size=5).map(
-    lambda waits: Schedule(tuple(waits))
+    lambda waits: RetrySchedule(tuple(waits))
 )
 chances = st.floats(0, 1)
 outcomes: st.SearchStrategy[Outcome] = st.one_of(
@@ -128,6 +135,6 @@ outcomes: st.SearchStrategy[Outcome] = st.one_of(
         st.one_of(st.sampled_from([410, 429, 503]), st.integers(100, 199), st.integers(300, 999)),
         retry_after=retry_afters,
     ),
-    st.sampled_from(Failure).map(lambda failure: Unreachable(failure, "it failed")),
+    st.sampled_from(AttemptFailure).map(lambda failure: Unreachable(failure, "it failed")),
     st.just(Unknown()),
 )

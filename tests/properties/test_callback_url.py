@@ -3,7 +3,7 @@ from contextlib import suppress
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
 from tests.properties.strategies import any_text, urls
 

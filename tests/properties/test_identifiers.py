@@ -5,20 +5,20 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.core.infrastructure import BUILT_IN
 from ringback.core.policy.source_policy import Source
-from ringback.core.sids import Kind, is_sid, make_sid
-from ringback.core.simulation import device_address
+from ringback.core.sids import SidKind, is_sid, make_sid
+from ringback.core.sims.simulation_settings import device_address
+from ringback.core.sources.idempotency_tokens import KORE_TOKEN, TWILIO_TOKEN, is_token
+from ringback.core.sources.source_definition import BUILT_IN
 from ringback.core.supersim.esim_profile import make_iccid, make_matching_id
-from ringback.core.tokens import KORE_TOKEN, TWILIO_TOKEN, is_token
 from tests.properties.strategies import any_text, sixteen_bytes, sources
 
 
-@given(st.sampled_from(Kind), sixteen_bytes)
-def test_a_sid_has_the_shape_of_its_kind_and_of_no_other(kind: Kind, chance: bytes) -> None:
+@given(st.sampled_from(SidKind), sixteen_bytes)
+def test_a_sid_has_the_shape_of_its_kind_and_of_no_other(kind: SidKind, chance: bytes) -> None:
     sid = make_sid(kind, chance)
     assert re.fullmatch("[A-Z]{2}[0-9a-f]{32}", sid)
-    assert [other for other in Kind if is_sid(sid, other)] == [kind]
+    assert [other for other in SidKind if is_sid(sid, other)] == [kind]
 
 
 @given(sources, sixteen_bytes)
@@ -36,7 +36,7 @@ def test_a_kore_token_has_34_characters_and_a_twilio_token_36(chance: bytes) -> 
 @given(sixteen_bytes, sixteen_bytes)
 def test_other_bytes_make_another_kore_token_and_another_sid(one: bytes, other: bytes) -> None:
     assert (KORE_TOKEN.make(one) == KORE_TOKEN.make(other)) is (one == other)
-    assert (make_sid(Kind.SIM, one) == make_sid(Kind.SIM, other)) is (one == other)
+    assert (make_sid(SidKind.SIM, one) == make_sid(SidKind.SIM, other)) is (one == other)
 
 
 @given(st.binary(min_size=8, max_size=8), st.binary(min_size=13, max_size=13))

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from ringback.core.calendar import months_after
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.message import MESSAGE_MOVES, MessageStatus, PayloadType
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.message import MESSAGE_MOVES, MessageStatus, PayloadType
 from ringback.core.supersim.command import IP_MOVES, IpStatus
 from ringback.core.supersim.esim_profile import ESIM_MOVES, EsimStatus
 from ringback.core.supersim.fleet import Fleet
-from ringback.core.supersim.settings_update import SETTINGS_MOVES, SettingsStatus
-from ringback.core.supersim.sim import MOVES, REQUESTABLE, Sim, SimStatus
-from ringback.core.supersim.usage import PeriodType
-from ringback.core.task import Task
+from ringback.core.supersim.settings_update import SETTINGS_MOVES, SettingsUpdateStatus
+from ringback.core.supersim.sim import MOVES, REQUESTABLE, SimStatus, SuperSim
+from ringback.core.supersim.usage import BillingPeriodType
 from ringback.operations.scenarios import choose_scenario
 from ringback.operations.supersim.commands import NewDatagram, NewSms, send_datagram, send_sms
 from ringback.operations.supersim.devices import (
@@ -46,7 +46,7 @@ FLEETS: Final = (
         sid="HF" + "1" * 32,
         unique_name="whole",
         sms_commands_url="http://sms.example",
-        sms_commands_method=Method.GET,
+        sms_commands_method=HttpMethod.GET,
         ip_commands_url="http://ip.example",
     ),
     a_fleet(sid="HF" + "2" * 32, unique_name="quiet", data_limit=1),
@@ -77,7 +77,7 @@ FIRST: Final[Mapping[str, set[Any]]] = {
     "sms": {MessageStatus.QUEUED, MessageStatus.RECEIVED},
     "ip": {IpStatus.QUEUED, IpStatus.RECEIVED},
     "esim": {EsimStatus.NEW},
-    "settings": {SettingsStatus.SCHEDULED},
+    "settings": {SettingsUpdateStatus.SCHEDULED},
 }
 """In which statuses a resource may begin."""
 
@@ -89,7 +89,7 @@ class Told(NamedTuple):
     status: str
     has_failed: bool
     url: str
-    method: Method
+    method: HttpMethod
 
 
 @dataclass
@@ -140,7 +140,7 @@ class SuperSimWalk(Walk):
 
     # What is seen.
 
-    def observe(self, tx: Transaction, task: Task | None = None) -> None:
+    def observe(self, tx: Transaction, task: ScheduledTask | None = None) -> None:
         """Compare what is there with what was, and foretell what is told of it."""
         assert isinstance(tx, MemoryTransaction)
         now = dict(_statuses(tx))
@@ -163,7 +163,7 @@ class SuperSimWalk(Walk):
         if kind == "sms" and status is MessageStatus.SENT:
             self.count(tx.supersim.sms_commands.records[sid].sim_sid, sms=1)
 
-    def moved_sim(self, sim: Sim, before: SimStatus, status: SimStatus) -> None:
+    def moved_sim(self, sim: SuperSim, before: SimStatus, status: SimStatus) -> None:
         if status is SimStatus.SCHEDULED:
             assert sim.sid in self.asked, "nobody has asked for a change"
         elif before is SimStatus.SCHEDULED:
@@ -186,7 +186,7 @@ class SuperSimWalk(Walk):
         url: CallbackUrl | None,
         *,
         has_failed: bool = False,
-        method: Method = Method.POST,
+        method: HttpMethod = HttpMethod.POST,
     ) -> None:
         if url is not None:
             self.expected.append(Told(sid, status, has_failed, url.wire, method))
@@ -198,11 +198,11 @@ class SuperSimWalk(Walk):
 
     # What is done.
 
-    def sim(self, pick: int) -> Sim:
+    def sim(self, pick: int) -> SuperSim:
         sims = list(self.tables.supersim.sims.records.values())
         return sims[pick % len(sims)]
 
-    def fleet(self, sim: Sim) -> Fleet | None:
+    def fleet(self, sim: SuperSim) -> Fleet | None:
         return next((fleet for fleet in FLEETS if fleet.sid == sim.fleet_sid), None)
 
     def has_sims(self) -> bool:
@@ -355,7 +355,7 @@ class SuperSimWalk(Walk):
             sim = self.sim(pick)
             fleet = self.fleet(sim)
 
-            def learn(command: Any, sim: Sim = sim, fleet: Fleet | None = fleet) -> None:
+            def learn(command: Any, sim: SuperSim = sim, fleet: Fleet | None = fleet) -> None:
                 assert fleet is not None
                 url, method = fleet.sms_commands_url, fleet.sms_commands_method
                 self.foretell(command.sid, "received", url, method=method)
@@ -425,7 +425,7 @@ class SuperSimWalk(Walk):
             current = [one for one in own if one.start_time <= now < one.end_time]
             assert len(current) == 1 or sim.status not in CONNECTED
             assert len(current) <= 1, "a month is billed twice"
-            active = [one for one in own if one.period_type is PeriodType.ACTIVE]
+            active = [one for one in own if one.period_type is BillingPeriodType.ACTIVE]
             assert all(one.end_time == months_after(one.start_time) for one in active)
         cards = [one.sim_sid for one in self.tables.supersim.settings_updates.records.values()]
         assert len(cards) == len(set(cards)), "a card gets its settings twice"

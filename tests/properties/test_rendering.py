@@ -7,12 +7,12 @@ import httptools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.core.account import Account
-from ringback.core.callback import Callback
-from ringback.core.callback_url import Method
-from ringback.core.form import encode
+from ringback.core.accounts.account import Account
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.rendering import render
+from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import Source
-from ringback.core.rendering import render
 from tests.fakes import NOW, a_callback
 from tests.properties.strategies import accounts, callbacks, methods, parameters, sources, urls
 
@@ -40,7 +40,9 @@ class Received:
 
 
 @given(callbacks(), accounts())
-def test_a_receiver_reads_the_request_that_was_made(callback: Callback, account: Account) -> None:
+def test_a_receiver_reads_the_request_that_was_made(
+    callback: OutgoingCallback, account: Account
+) -> None:
     request = render(callback, account=account, at=NOW)
     received = Received()
     parser = httptools.HttpRequestParser(received)
@@ -55,7 +57,7 @@ def test_a_receiver_reads_the_request_that_was_made(callback: Callback, account:
 
 
 @given(callbacks(), accounts())
-def test_no_value_starts_a_line_of_its_own(callback: Callback, account: Account) -> None:
+def test_no_value_starts_a_line_of_its_own(callback: OutgoingCallback, account: Account) -> None:
     request = render(callback, account=account, at=NOW)
     head, _, body = request.to_bytes().partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
@@ -65,7 +67,7 @@ def test_no_value_starts_a_line_of_its_own(callback: Callback, account: Account)
 
 
 @given(callbacks(), accounts())
-def test_the_fragment_is_never_on_the_wire(callback: Callback, account: Account) -> None:
+def test_the_fragment_is_never_on_the_wire(callback: OutgoingCallback, account: Account) -> None:
     request = render(callback, account=account, at=NOW)
     assert b"#" not in request.to_bytes()
     assert "#" not in request.recorded().url
@@ -76,7 +78,7 @@ def test_the_fragment_is_never_on_the_wire(callback: Callback, account: Account)
     accounts(), sources, methods
 )  # fmt: skip
 def test_credentials_are_in_no_record(
-    credentials: str, url: str, account: Account, source: Source, method: Method
+    credentials: str, url: str, account: Account, source: Source, method: HttpMethod
 ) -> None:
     with_credentials = url.replace("://", f"://{credentials}@", 1)
     callback = a_callback(url=with_credentials, source=source, method=method)
@@ -90,7 +92,7 @@ def test_credentials_are_in_no_record(
 
 @given(urls(), parameters, accounts(), methods)
 def test_both_sources_send_the_same_body_to_the_same_target(
-    url: str, told: list[tuple[str, str]], account: Account, method: Method
+    url: str, told: list[tuple[str, str]], account: Account, method: HttpMethod
 ) -> None:
     twilio, kore = (
         render(
@@ -105,7 +107,7 @@ def test_both_sources_send_the_same_body_to_the_same_target(
 
 @given(callbacks(), accounts())
 def test_the_parameters_follow_all_that_the_url_says_itself(
-    callback: Callback, account: Account
+    callback: OutgoingCallback, account: Account
 ) -> None:
     request = render(callback, account=account, at=NOW)
     own = callback.url.wire.removeprefix(f"{callback.url.scheme}://{callback.url.authority}")

@@ -6,22 +6,30 @@ from itertools import pairwise
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ringback.core.callback import CallbackStatus, Progress, advance, begin, put_back
-from ringback.core.connection import limits_of
-from ringback.core.outcome import GONE, Delivered, Failure, Outcome, Refused, Unknown, Unreachable
-from ringback.core.policy.source_policy import Source
-from ringback.core.retry import (
+from ringback.core.callback_urls.connection_overrides import limits_of
+from ringback.core.callbacks.callback import CallbackStatus, DeliveryState, advance, begin, put_back
+from ringback.core.callbacks.retry import (
     Decision,
     Done,
     GiveUp,
     NewRound,
-    Rules,
+    RetryRules,
     TryAgain,
     decide,
     read_retry_after,
     time_left,
 )
-from ringback.core.schedule import LONGEST_WAIT, Schedule
+from ringback.core.http.outcome import (
+    GONE,
+    AttemptFailure,
+    Delivered,
+    Outcome,
+    Refused,
+    Unknown,
+    Unreachable,
+)
+from ringback.core.policy.source_policy import Source
+from ringback.core.retry_schedule import LONGEST_WAIT, RetrySchedule
 from tests.fakes import NOW, a_callback
 from tests.properties.strategies import any_text, chances, outcomes, schedules, sources, urls
 
@@ -33,23 +41,23 @@ waits = st.integers(0, 20_000).map(lambda ms: timedelta(milliseconds=ms))
 class Attempt:
     """One attempt of a life: where it was, how it ended, and what followed."""
 
-    begun: Progress
+    begun: DeliveryState
     outcome: Outcome
     ended: datetime
     decision: Decision
-    after: Progress
+    after: DeliveryState
 
 
 @st.composite
-def rules(draw: st.DrawFn) -> Rules:
+def rules(draw: st.DrawFn) -> RetryRules:
     connection = a_callback(url=draw(urls())).url.connection
-    return Rules(connection, draw(sources), draw(schedules))
+    return RetryRules(connection, draw(sources), draw(schedules))
 
 
 @st.composite
-def lives(draw: st.DrawFn, rules: Rules) -> list[Attempt]:
+def lives(draw: st.DrawFn, rules: RetryRules) -> list[Attempt]:
     """Draw all that happens to a callback, up to its end or up to 30 attempts."""
-    attempts, progress, now = list[Attempt](), Progress(NOW, due=NOW), NOW
+    attempts, progress, now = list[Attempt](), DeliveryState(NOW, due=NOW), NOW
     while progress.due is not None and len(attempts) < 30:
         # A schedule of several times ten years leaves the calendar.
         assume(progress.due.year < 5000)
@@ -68,14 +76,16 @@ rules_and_lives = rules().flatmap(lambda given: st.tuples(st.just(given), lives(
 
 @given(rules_and_lives)
 def test_a_round_never_has_more_than_rc_and_one_attempts_but_for_unknown_and_stale_ones(
-    given: tuple[Rules, list[Attempt]],
+    given: tuple[RetryRules, list[Attempt]],
 ) -> None:
     rules, life = given
     rounds = Counter(one.begun.round_number for one in life if not isinstance(one.outcome, Unknown))
     most, after_stale = rules.connection.retry_count + 1, False
     for one in life:
         assert one.begun.round_attempts <= most + after_stale
-        after_stale = isinstance(one.outcome, Unreachable) and one.outcome.failure is Failure.STALE
+        after_stale = (
+            isinstance(one.outcome, Unreachable) and one.outcome.failure is AttemptFailure.STALE
+        )
         if isinstance(one.outcome, Unknown):
             # Its round begins anew.
             rounds.pop(one.begun.round_number, None)
@@ -84,7 +94,7 @@ def test_a_round_never_has_more_than_rc_and_one_attempts_but_for_unknown_and_sta
 
 @given(rules_and_lives)
 def test_there_are_no_more_rounds_than_the_schedule_has(
-    given: tuple[Rules, list[Attempt]],
+    given: tuple[RetryRules, list[Attempt]],
 ) -> None:
     rules, life = given
     numbers = [one.begun.round_number for one in life]
@@ -93,7 +103,7 @@ def test_there_are_no_more_rounds_than_the_schedule_has(
 
 
 @given(rules_and_lives)
-def test_attempts_are_counted_one_by_one(given: tuple[Rules, list[Attempt]]) -> None:
+def test_attempts_are_counted_one_by_one(given: tuple[RetryRules, list[Attempt]]) -> None:
     _, life = given
     counts = [one.begun.attempt_count for one in life]
     assert counts == list(range(1, len(life) + 1))
@@ -101,7 +111,7 @@ def test_attempts_are_counted_one_by_one(given: tuple[Rules, list[Attempt]]) -> 
 
 @given(rules_and_lives)
 def test_a_callback_is_due_exactly_while_it_is_scheduled(
-    given: tuple[Rules, list[Attempt]],
+    given: tuple[RetryRules, list[Attempt]],
 ) -> None:
     _, life = given
     for one in life:
@@ -113,7 +123,7 @@ def test_a_callback_is_due_exactly_while_it_is_scheduled(
 
 @given(rules_and_lives)
 def test_what_ends_a_callback_ends_it_whatever_the_rules_are(
-    given: tuple[Rules, list[Attempt]],
+    given: tuple[RetryRules, list[Attempt]],
 ) -> None:
     _, life = given
     for one in life:
@@ -122,7 +132,7 @@ def test_what_ends_a_callback_ends_it_whatever_the_rules_are(
                 assert one.decision == Done()
             case Refused(status) if status == GONE:
                 assert isinstance(one.decision, GiveUp)
-            case Unreachable(Failure.GUARD):
+            case Unreachable(AttemptFailure.GUARD):
                 assert isinstance(one.decision, GiveUp)
             case Unknown():
                 assert one.decision == NewRound(one.ended, one.begun.round_number)
@@ -132,7 +142,7 @@ def test_what_ends_a_callback_ends_it_whatever_the_rules_are(
 
 @given(rules_and_lives)
 def test_the_next_round_comes_after_its_wait_or_what_was_asked_for(
-    given: tuple[Rules, list[Attempt]],
+    given: tuple[RetryRules, list[Attempt]],
 ) -> None:
     rules, life = given
     for one in life:
@@ -147,7 +157,7 @@ def test_the_next_round_comes_after_its_wait_or_what_was_asked_for(
 
 @given(rules_and_lives)
 def test_an_attempt_that_is_made_again_at_once_has_time_left(
-    given: tuple[Rules, list[Attempt]],
+    given: tuple[RetryRules, list[Attempt]],
 ) -> None:
     rules, life = given
     for one in life:
@@ -160,13 +170,13 @@ def test_an_attempt_that_is_made_again_at_once_has_time_left(
 @given(urls(), sources)
 def test_what_changes_of_a_callback_is_its_progress_alone(url: str, source: Source) -> None:
     callback = a_callback(url=url, source=source)
-    changed = callback.having(Progress(NOW, CallbackStatus.FAILED))
+    changed = callback.having(DeliveryState(NOW, CallbackStatus.FAILED))
     assert changed._replace(progress=callback.progress) == callback
 
 
 @given(rules_and_lives)
 def test_an_attempt_that_is_put_back_leaves_no_trace(
-    given: tuple[Rules, list[Attempt]],
+    given: tuple[RetryRules, list[Attempt]],
 ) -> None:
     rules, life = given
     for one in life:
@@ -185,7 +195,7 @@ def test_whatever_a_receiver_says_can_be_read(text: str) -> None:
 
 @given(schedules, st.integers(0, 10), chances)
 def test_a_wait_is_within_a_fifth_of_the_one_in_the_schedule(
-    schedule: Schedule, number: int, chance: float
+    schedule: RetrySchedule, number: int, chance: float
 ) -> None:
     wait = schedule.wait_after(number, chance=chance)
     if number < len(schedule.waits):
@@ -196,5 +206,5 @@ def test_a_wait_is_within_a_fifth_of_the_one_in_the_schedule(
 
 
 @given(schedules)
-def test_a_schedule_is_read_as_it_was_written(schedule: Schedule) -> None:
-    assert Schedule.parse(str(schedule)) == schedule
+def test_a_schedule_is_read_as_it_was_written(schedule: RetrySchedule) -> None:
+    assert RetrySchedule.parse(str(schedule)) == schedule

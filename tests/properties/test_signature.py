@@ -4,8 +4,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.signature import sign_as_kore, sign_as_twilio
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.sources.signature import sign_as_kore, sign_as_twilio
 from tests.properties.strategies import any_text, parameters, urls
 
 

@@ -5,9 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.core.calendar import months_after
-from ringback.core.errors import Invalid
-from ringback.core.metering import total_between, when_used
-from ringback.core.supersim.usage import DataSession, Granularity, Group, plan_query
+from ringback.core.errors import InvalidParameter
+from ringback.core.sims.data_flow import total_between, when_used
+from ringback.core.supersim.usage import (
+    SuperSimDataSession,
+    UsageGranularity,
+    UsageGrouping,
+    plan_query,
+)
 from tests.fakes import NOW
 from tests.unit.core.builders import a_session
 
@@ -20,7 +25,7 @@ instants = st.one_of(moments, st.datetimes(timezones=st.just(UTC)))
 
 
 @st.composite
-def sessions(draw: st.DrawFn) -> DataSession:
+def sessions(draw: st.DrawFn) -> SuperSimDataSession:
     """Draw a session: open, or with an end at or after its beginning."""
     lasts = draw(st.none() | spans)
     return a_session(up=draw(rates), down=draw(rates), ended=None if lasts is None else NOW + lasts)
@@ -28,7 +33,7 @@ def sessions(draw: st.DrawFn) -> DataSession:
 
 @given(sessions(), st.lists(moments, min_size=3, max_size=6).map(sorted))
 def test_adjoining_spans_add_up_exactly_to_the_whole(
-    session: DataSession, bounds: list[datetime]
+    session: SuperSimDataSession, bounds: list[datetime]
 ) -> None:
     parts = [session.bytes_between(start, end) for start, end in pairwise(bounds)]
     whole = session.bytes_between(bounds[0], bounds[-1])
@@ -37,7 +42,7 @@ def test_adjoining_spans_add_up_exactly_to_the_whole(
 
 @given(sessions(), moments, moments)
 def test_nothing_is_used_outside_of_a_session(
-    session: DataSession, start: datetime, end: datetime
+    session: SuperSimDataSession, start: datetime, end: datetime
 ) -> None:
     within = session.bytes_between(
         max(start, session.date_created), min(end, session.date_ended or end)
@@ -48,7 +53,7 @@ def test_nothing_is_used_outside_of_a_session(
 
 @given(sessions(), counts, moments)
 def test_at_this_instant_so_much_is_used_and_a_microsecond_before_it_is_not(
-    session: DataSession, count: int, since: datetime
+    session: SuperSimDataSession, count: int, since: datetime
 ) -> None:
     reached = when_used(count, session, since=since)
     if reached is None:
@@ -65,17 +70,20 @@ def test_at_this_instant_so_much_is_used_and_a_microsecond_before_it_is_not(
 @given(
     start=st.none() | instants,
     end=st.none() | instants,
-    granularity=st.sampled_from(Granularity),
-    group=st.none() | st.sampled_from(Group),
+    granularity=st.sampled_from(UsageGranularity),
+    group=st.none() | st.sampled_from(UsageGrouping),
 )
 def test_any_period_is_taken_or_refused_with_a_code_of_its_own(
-    start: datetime | None, end: datetime | None, granularity: Granularity, group: Group | None
+    start: datetime | None,
+    end: datetime | None,
+    granularity: UsageGranularity,
+    group: UsageGrouping | None,
 ) -> None:
     try:
         query = plan_query(
             start=start, end=end, granularity=granularity, group=group, filters={}, now=NOW
         )
-    except Invalid as refusal:
+    except InvalidParameter as refusal:
         assert refusal.code in range(83600, 83606)  # noqa: PT017 (either is right)
     else:
         periods = query.periods()

@@ -5,13 +5,13 @@ from datetime import timedelta
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from ringback.core.errors import Invalid, NotFound
-from ringback.core.webhook_secret import SecretStatus
+from ringback.core.accounts.webhook_secret import WebhookSecretStatus
+from ringback.core.errors import InvalidParameter, NotFound
 from ringback.operations.webhook_secrets import change_secret, create_secret
 from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_moment, an_account
 from tests.memory_store import MemoryTransaction
 
-ACTIVE, PENDING = SecretStatus.ACTIVE, SecretStatus.PENDING
+ACTIVE, PENDING = WebhookSecretStatus.ACTIVE, WebhookSecretStatus.PENDING
 NAMES = st.sampled_from([None, "a", "b", ""])
 STATUSES = st.sampled_from([None, ACTIVE, PENDING])
 
@@ -26,11 +26,11 @@ class Secrets(RuleBasedStateMachine):
         self.chance = SeededChance()
         self.now = NOW
         self.made = list[str]()
-        self.before = dict[str, SecretStatus]()
+        self.before = dict[str, WebhookSecretStatus]()
         self.gone = set[str]()
 
     @property
-    def statuses(self) -> dict[str, SecretStatus]:
+    def statuses(self) -> dict[str, WebhookSecretStatus]:
         account = self.tx.accounts.accounts[ACCOUNT_SID]
         return {secret.id: status for status, secret in account.webhook_secrets.all}
 
@@ -45,7 +45,7 @@ class Secrets(RuleBasedStateMachine):
                 name or "",
                 a_moment(now=self.now, chance=self.chance),
             )
-        except Invalid:
+        except InvalidParameter:
             assert not name
             assert self.statuses == self.before
         else:
@@ -54,7 +54,7 @@ class Secrets(RuleBasedStateMachine):
 
     @precondition(lambda self: self.made)
     @rule(lot=st.integers(0, 99), name=NAMES, status=STATUSES)
-    def change(self, lot: int, name: str | None, status: SecretStatus | None) -> None:
+    def change(self, lot: int, name: str | None, status: WebhookSecretStatus | None) -> None:
         self._pass_time()
         secret_id = self.made[lot % len(self.made)]
         had = self.before.get(secret_id)
@@ -70,7 +70,7 @@ class Secrets(RuleBasedStateMachine):
             )
         except NotFound:
             assert had is None
-        except Invalid:
+        except InvalidParameter:
             assert name == "" or (had, status) == (ACTIVE, PENDING)
             assert self.statuses == self.before
         else:

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from ringback.core.calendar import months_after
-from ringback.core.callback import Callback
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.listener import NOBODY, Hook, Listener
-from ringback.core.message import MessageStatus, PayloadType
-from ringback.core.scenario import SCENARIOS, Scenario, Step
-from ringback.core.task import Task
-from ringback.core.wireless.command import Command
+from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget, CallbackTargetUpdate
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.message import MessageStatus, PayloadType
+from ringback.core.sims.scenario import SCENARIOS, NetworkScenario, TaskKind
+from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.operations.scenarios import choose_scenario
 from ringback.operations.wireless.commands import NewCommand, delete_command, send_command
@@ -98,11 +98,11 @@ WHOLE, SMALL, ROAMING, SILENT, OFFLINE, SPARE = PLANS = (
     a_rate_plan(sid="WP" + "5" * 32, unique_name="offline", data_enabled=False),
     a_rate_plan(sid="WP" + "6" * 32, unique_name="spare"),
 )
-NEVER_TOLD: Final = Listener(CallbackUrl.parse("http://never.example"))
+NEVER_TOLD: Final = CallbackTarget(CallbackUrl.parse("http://never.example"))
 """Who asks for what nobody is called back of."""
 BY_SID: Final = {plan.sid: plan for plan in PLANS}
 
-listeners = st.builds(Listener, urls, st.sampled_from(Method))
+listeners = st.builds(CallbackTarget, urls, st.sampled_from(HttpMethod))
 behaviours = st.sampled_from([None, *map(SCENARIOS.__getitem__, BEHAVIOURS)])
 plans = st.sampled_from([WHOLE.sid, WHOLE.sid, *BY_SID])
 
@@ -116,7 +116,7 @@ class Told(NamedTuple):
     status: str
     code: str | None
     url: str
-    method: Method
+    method: HttpMethod
 
 
 @dataclass
@@ -126,7 +126,7 @@ class Change:
     before: tuple[WirelessStatus, str | None]
     """The status and the plan that the SIM had."""
     wanted: tuple[WirelessStatus, str | None]
-    told: Listener
+    told: CallbackTarget
     due: datetime = NOW
 
 
@@ -134,7 +134,7 @@ class Change:
 class Reset:
     """A reset of a SIM's connectivity that is not over."""
 
-    told: Listener
+    told: CallbackTarget
     due: datetime
 
 
@@ -150,7 +150,7 @@ class Seen:
     """Sent to it while it is ready."""
     used: int = 0
     """Bytes, likewise."""
-    final_to: Listener | None = None
+    final_to: CallbackTarget | None = None
     change: Change | None = None
     reset: Reset | None = None
 
@@ -168,7 +168,7 @@ class Message:
 
     status: MessageStatus
     created: datetime
-    told: Listener
+    told: CallbackTarget
     wants_receipt: bool = False
     due: datetime | None = None
     """When it is sent, then when it is confirmed; None once that is over."""
@@ -195,7 +195,7 @@ class WirelessWalk(Walk):
 
     # What is seen.
 
-    def observe(self, tx: Transaction, task: Task | None = None) -> None:
+    def observe(self, tx: Transaction, task: ScheduledTask | None = None) -> None:
         assert isinstance(tx, MemoryTransaction)
         self.see_sims(tx)
         self.see_commands(tx, task)
@@ -258,7 +258,7 @@ class WirelessWalk(Walk):
         code = 33000 if self.in_force(sim) == "reset-fails" else None
         self.foretell(sim.sid, sim, sim.status, reset.told, code)
 
-    def see_commands(self, tx: MemoryTransaction, task: Task | None) -> None:
+    def see_commands(self, tx: MemoryTransaction, task: ScheduledTask | None) -> None:
         commands, now = tx.wireless.commands.records, self.clock.now()
         for sid in self.messages.keys() - commands.keys():
             gone = self.messages.pop(sid)
@@ -268,11 +268,14 @@ class WirelessWalk(Walk):
             message, sim = self.messages[sid], tx.wireless.sims.get(command.sim_sid)
             if command.status is not message.status:
                 self.went(command, sim, message)
-            elif task is not None and (task.step, task.subject_sid) == (Step.CONFIRM_COMMAND, sid):
+            elif task is not None and (task.step, task.subject_sid) == (
+                TaskKind.CONFIRM_COMMAND,
+                sid,
+            ):
                 assert self.in_force(sim) in UNCONFIRMED
                 self.told_of(command, sim, message)
 
-    def went(self, command: Command, sim: WirelessSim | None, message: Message) -> None:
+    def went(self, command: WirelessCommand, sim: WirelessSim | None, message: Message) -> None:
         assert message.due is not None
         assert self.clock.now() >= message.due, "the network was not that quick"
         before, message.status = message.status, command.status
@@ -294,7 +297,11 @@ class WirelessWalk(Walk):
             self.told_of(command, sim, message, code)
 
     def told_of(
-        self, command: Command, sim: WirelessSim | None, message: Message, code: int | None = None
+        self,
+        command: WirelessCommand,
+        sim: WirelessSim | None,
+        message: Message,
+        code: int | None = None,
     ) -> None:
         self.foretell(command.sid, sim, command.status, message.told, code)
         message.due = None
@@ -314,7 +321,7 @@ class WirelessWalk(Walk):
         sid: str,
         sim: WirelessSim | None,
         status: str,
-        told: Listener | None,
+        told: CallbackTarget | None,
         code: int | None = None,
     ) -> None:
         if told is not None and told.url is not None:
@@ -400,7 +407,7 @@ class WirelessWalk(Walk):
         return bool(self.tables.wireless.commands.records)
 
     @initialize(told=listeners, scenario=behaviours)
-    def begin(self, told: Listener, scenario: Scenario | None) -> None:
+    def begin(self, told: CallbackTarget, scenario: NetworkScenario | None) -> None:
         """Let there be a SIM that is ready, and another one that is new."""
         for status in (READY, None):
             self.register(status, WHOLE.sid, told, is_narrowband=False)
@@ -417,7 +424,7 @@ class WirelessWalk(Walk):
         self,
         status: WirelessStatus | None,
         plan: str,
-        told: Listener,
+        told: CallbackTarget,
         *,
         is_narrowband: bool,
     ) -> None:
@@ -444,7 +451,7 @@ class WirelessWalk(Walk):
         pick: int,
         status: WirelessStatus | None,
         plan: str | None,
-        told: Listener,
+        told: CallbackTarget,
         *,
         resets: bool = False,
     ) -> None:
@@ -473,7 +480,7 @@ class WirelessWalk(Walk):
     @precondition(has_sims)
     @rule(pick=picks, choice=st.integers(0, 2), plan=plans, told=listeners, then=pauses)
     def update_legally(
-        self, pick: int, choice: int, plan: str, told: Listener, *, then: timedelta | None
+        self, pick: int, choice: int, plan: str, told: CallbackTarget, *, then: timedelta | None
     ) -> None:
         moves = sorted(MAY_BECOME[self.sims[self.sim(pick).sid].status])
         if moves:
@@ -482,14 +489,16 @@ class WirelessWalk(Walk):
 
     @precondition(has_sims)
     @rule(pick=picks, plan=plans, told=listeners, then=pauses)
-    def change_plan(self, pick: int, plan: str, told: Listener, *, then: timedelta | None) -> None:
+    def change_plan(
+        self, pick: int, plan: str, told: CallbackTarget, *, then: timedelta | None
+    ) -> None:
         is_same = plan == self.sims[self.sim(pick).sid].plan
         self.update(pick, None, ROAMING.sid if is_same else plan, told)
         self.pause(then)
 
     @precondition(has_sims)
     @rule(pick=picks, told=listeners, then=pauses)
-    def reset(self, pick: int, told: Listener, *, then: timedelta | None) -> None:
+    def reset(self, pick: int, told: CallbackTarget, *, then: timedelta | None) -> None:
         self.update(pick, None, None, told, resets=True)
         self.pause(then)
 
@@ -507,10 +516,10 @@ class WirelessWalk(Walk):
 
     @precondition(has_sims)
     @rule(pick=picks, to=listeners)
-    def tell_of_commands(self, pick: int, to: Listener) -> None:
+    def tell_of_commands(self, pick: int, to: CallbackTarget) -> None:
         sim = self.sim(pick)
-        hook = Hook(to.url, is_removed=to.url is None, method=to.method)
-        asked = UpdateRequest(commands_to=hook, told=NEVER_TOLD)
+        target_update = CallbackTargetUpdate(to.url, is_removed=to.url is None, method=to.method)
+        asked = UpdateRequest(commands_to=target_update, told=NEVER_TOLD)
         refused = self.do(
             lambda tx, moment: update_sim(tx, sim.account_sid, sim.sid, asked, moment)
         )
@@ -541,7 +550,7 @@ class WirelessWalk(Walk):
 
     @precondition(has_sims)
     @rule(pick=picks, scenario=behaviours, is_for_all=st.booleans())
-    def choose(self, pick: int, scenario: Scenario | None, *, is_for_all: bool) -> None:
+    def choose(self, pick: int, scenario: NetworkScenario | None, *, is_for_all: bool) -> None:
         sim = self.sim(pick)
         whose = None if is_for_all else sim.sid
 
@@ -567,7 +576,7 @@ class WirelessWalk(Walk):
     def send(
         self,
         pick: int,
-        told: Listener,
+        told: CallbackTarget,
         times: int,
         *,
         wants_receipt: bool,
@@ -577,8 +586,8 @@ class WirelessWalk(Walk):
             self.send_one(self.sim(pick), told, wants_receipt=wants_receipt)
         self.pause(then)
 
-    def send_one(self, sim: WirelessSim, told: Listener, *, wants_receipt: bool) -> None:
-        def learn(command: Command) -> None:
+    def send_one(self, sim: WirelessSim, told: CallbackTarget, *, wants_receipt: bool) -> None:
+        def learn(command: WirelessCommand) -> None:
             now = self.clock.now()
             sleeps = DAY if self.in_force(sim) == "asleep" else 0 * DAY
             due = now + self.takes(sim) + sleeps
@@ -602,7 +611,7 @@ class WirelessWalk(Walk):
     def device_sends_one(self, sim: WirelessSim, mode: PayloadType, *, is_too_long: bool) -> None:
         payload = "x" * (161 if is_too_long else 140)
 
-        def learn(command: Command) -> None:
+        def learn(command: WirelessCommand) -> None:
             self.messages[command.sid] = Message(RECEIVED, self.clock.now(), NOBODY)
             code = 33111 if is_too_long else None
             self.foretell(command.sid, sim, RECEIVED, sim.commands_to, code)
@@ -700,7 +709,7 @@ class WirelessWalk(Walk):
         assert {task.subject_sid for task in self.tables.tasks.tasks.values()} <= there
 
 
-def _told(callback: Callback) -> Told:
+def _told(callback: OutgoingCallback) -> Told:
     told = dict(callback.parameters)
     status = told.get("CommandStatus") or told["SimStatus"]
     sid, code = told.get("CommandSid") or told["SimSid"], told.get("ErrorCode")

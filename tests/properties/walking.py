@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from ringback.carrier.simulated import SimulatedCarrier
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import RequestRefused
-from ringback.core.scenario import SCENARIOS, Ending
-from ringback.core.task import BeginResult, Task
+from ringback.core.scheduled_task import BeginResult, ScheduledTask
+from ringback.core.sims.scenario import SCENARIOS, CarrierResult
 from ringback.engine.task_runner import TaskRunner
 from ringback.operations.moment import Moment
 from ringback.operations.task_handlers import TASK_HANDLERS
@@ -45,17 +45,19 @@ scenarios = st.none() | st.sampled_from(list(SCENARIOS.values()))
 class WatchedHandlers:
     """Hand on to the handlers of tasks; each ending is looked at within its transaction."""
 
-    def __init__(self, observe: Callable[[Transaction, Task], None]) -> None:
+    def __init__(self, observe: Callable[[Transaction, ScheduledTask], None]) -> None:
         self._observe = observe
         self.failures = list[Exception]()
         self.table = {step: self._watched(one) for step, one in TASK_HANDLERS.items()}
 
     def _watched(self, handler: TaskHandler[Moment]) -> TaskHandler[Moment]:
-        def begin(tx: Transaction, task: Task, moment: Moment) -> BeginResult:
+        def begin(tx: Transaction, task: ScheduledTask, moment: Moment) -> BeginResult:
             with self._noted():
                 return handler.begin(tx, task, moment)
 
-        def end(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+        def end(
+            tx: Transaction, task: ScheduledTask, ending: CarrierResult, moment: Moment
+        ) -> None:
             with self._noted():
                 handler.end(tx, task, ending, moment)
                 self._observe(tx, task)
@@ -95,7 +97,7 @@ class Walk(RuleBasedStateMachine):
         tx.accounts.add(an_account(), [])
         tx.accounts.add(replace(an_account(sid=CHILD), parent_sid=ACCOUNT_SID), [])
 
-    def observe(self, tx: Transaction, task: Task | None = None) -> None:
+    def observe(self, tx: Transaction, task: ScheduledTask | None = None) -> None:
         """Compare what is there with what was; the task is the one that has just ended."""
         raise NotImplementedError
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qs
 
-from ringback.core.account import Account
+from ringback.core.accounts.account import Account
 from ringback.receiver import Callback, MemorySeen, ReceivedRequest, Receiver
 
 EVENT = "event-"

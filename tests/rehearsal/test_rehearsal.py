@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.callback import UNDELIVERED, Callback
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.connection import Limits
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.callbacks.callback import UNDELIVERED, OutgoingCallback
 from ringback.core.policy.source_policy import Source
 from ringback.engine.system import SystemChance
 from ringback.http_client.http_sender import HttpSender
@@ -49,7 +49,7 @@ class ReceiverGate:
             source=Source.KORE,
             account=account,
             transport=self.sender,
-            limits=Limits(5, 15, 15),
+            limits=Timeouts(5, 15, 15),
             chance=SystemChance(),
             now=self.record.clock.now(),
         )
@@ -161,9 +161,9 @@ async def test_5000_urls_are_moved_and_brought_back_and_not_one_callback_is_lost
         await nothing_is_lost(world)
 
 
-async def callbacks_of(world: World, account_sid: str) -> list[Callback]:
+async def callbacks_of(world: World, account_sid: str) -> list[OutgoingCallback]:
     """Return all callbacks of an account, the oldest first."""
-    found, which = list[Callback](), CallbackFilter()
+    found, which = list[OutgoingCallback](), CallbackFilter()
     while True:
         after = found[-1].sid if found else None
         page = await world.parts.store.transact(

@@ -10,11 +10,10 @@ from itertools import cycle
 from pathlib import Path
 from random import Random
 
-from ringback.core.account import Account
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.sids import Kind as SidKind
-from ringback.core.sids import make_sid
-from ringback.core.supersim.sim import Sim
+from ringback.core.accounts.account import Account
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.sids import SidKind, make_sid
+from ringback.core.supersim.sim import SuperSim
 from ringback.engine.virtual_clock import VirtualClock
 from ringback.migration.selecting import rank
 from ringback.operations.accounts import create_account
@@ -40,7 +39,7 @@ class Hook:
     path: str
     url: str
     kind: Kind
-    sim: Sim
+    sim: SuperSim
     is_sms: bool
 
 
@@ -96,15 +95,15 @@ class World:
 
     def _tell(self, tx: Transaction, hooks: Sequence[Hook]) -> None:
         moment = self.parts.services.moment()
-        for hook in hooks:
+        for target_update in hooks:
             self._events += 1
             event = f"{EVENT}{self._events}"
-            if hook.is_sms:
-                self.told[event] = hook
-                receive_sms(tx, hook.sim, event, moment)
+            if target_update.is_sms:
+                self.told[event] = target_update
+                receive_sms(tx, target_update.sim, event, moment)
             else:
-                self.told[b64encode(event.encode()).decode()] = hook
-                receive_datagram(tx, hook.sim, event.encode(), port=7, moment=moment)
+                self.told[b64encode(event.encode()).decode()] = target_update
+                receive_datagram(tx, target_update.sim, event.encode(), port=7, moment=moment)
 
 
 class SleepersClock:

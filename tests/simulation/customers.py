@@ -4,14 +4,20 @@ from collections.abc import Callable
 from datetime import timedelta
 from random import Random
 
-from ringback.core.account import Account
-from ringback.core.announcement import ANNOUNCEMENT_BYTES, compose
-from ringback.core.callback import UNDELIVERED, Callback, CallbackStatus, discard, replay
-from ringback.core.callback_text import write_new
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.errors import Invalid, Overloaded, StoreUnavailable
+from ringback.core.accounts.account import Account
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import (
+    UNDELIVERED,
+    CallbackStatus,
+    OutgoingCallback,
+    discard,
+    replay,
+)
+from ringback.core.callbacks.callback_codec import write_new
+from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, compose
+from ringback.core.errors import BacklogFull, InvalidParameter, StoreUnavailable
 from ringback.core.policy.source_policy import NOTICE
-from ringback.core.schedule import Schedule
+from ringback.core.retry_schedule import RetrySchedule
 from ringback.ports import BatchIntake, CallbackFilter, Chance, Intake, Store, Transaction
 from tests.simulation.loop import SimClock
 from tests.simulation.plan import Asked, Plan, Request
@@ -59,7 +65,7 @@ class Customers:
             for callback in callbacks:
                 intake.take(tx, callback)
             if request.is_refused:
-                raise Invalid("the last one is wrong", code=20001)
+                raise InvalidParameter("the last one is wrong", code=20001)
             return True
 
         async def take_in() -> bool:
@@ -72,7 +78,7 @@ class Customers:
 
         try:
             is_new = await take_in()
-        except (StoreUnavailable, Overloaded, Invalid) as failure:
+        except (StoreUnavailable, BacklogFull, InvalidParameter) as failure:
             if life == self._watch.life:
                 self._watch.trace.note(self._watch.now(), "refused", type(failure).__name__)
                 self._watch.refused(batch)
@@ -115,13 +121,13 @@ class Customers:
         except StoreUnavailable:
             return
 
-    def _some(self, tx: Transaction, statuses: frozenset[CallbackStatus]) -> list[Callback]:
+    def _some(self, tx: Transaction, statuses: frozenset[CallbackStatus]) -> list[OutgoingCallback]:
         account = self._random.choice(self._accounts)
         which = CallbackFilter(statuses=statuses)
         found = tx.callbacks.oldest(account.sid, which, after=None, limit=20)
         return self._random.sample(found, min(len(found), self._random.choice((1, 3))))
 
-    def _compose(self, asked: Asked, account: Account, key: str | None) -> Callback:
+    def _compose(self, asked: Asked, account: Account, key: str | None) -> OutgoingCallback:
         place = self._plan.places[asked.place]
         fragment = f"#{asked.fragment}" if asked.fragment else ""
         host = f"[{place.host}]" if ":" in place.host else place.host
@@ -134,7 +140,7 @@ class Customers:
             asked.body,
             account_sid=account.sid,
             to=CallbackUrl.parse(url),
-            method=Method(asked.method),
+            method=HttpMethod(asked.method),
             policy=NOTICE,
             chance=self._chance.bytes(ANNOUNCEMENT_BYTES),
             now=self._clock.now(),
@@ -142,5 +148,5 @@ class Customers:
             idempotency_key=key,
         )
 
-    def _schedule_of(self, account: Account) -> Schedule:
+    def _schedule_of(self, account: Account) -> RetrySchedule:
         return account.schedule or self._plan.schedule

@@ -8,7 +8,7 @@ from dataclasses import replace
 from random import Random
 from typing import Final
 
-from ringback.core.schedule import Schedule
+from ringback.core.retry_schedule import RetrySchedule
 from tests.simulation.plan import FAULTS_LAST, Asked, Bounds, Place, Plan, Request
 from tests.simulation.scheduler import Order
 
@@ -130,7 +130,7 @@ def _calm(
         tick=random.choice((0.0, 0.00001)),
         stalls=0.0,
         bounds=replace(_BOUNDS, per_destination=random.choice((2, 8, 64))),
-        schedule=Schedule.parse("1s,2s,5s"),
+        schedule=RetrySchedule.parse("1s,2s,5s"),
         account_schedules=(None, None, None),
         places=places,
         requests=tuple(sorted(often, key=lambda request: request.at)),

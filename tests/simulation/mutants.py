@@ -14,15 +14,15 @@ from itertools import count, islice
 from typing import Any, Final, cast
 from unittest.mock import patch
 
-from ringback.core import retry
-from ringback.core.callback import Attempt, Callback, Progress, settle
-from ringback.core.connection import Connection, Limits
-from ringback.core.guard import Guard
-from ringback.core.http_exchange import Exchange, OutgoingRequest
-from ringback.core.outcome import Delivered, Failure, Outcome, Unknown, Unreachable
-from ringback.core.rendering import render
-from ringback.core.retry import Decision, Done, Round, decide
-from ringback.core.schedule import Schedule
+from ringback.core.callback_urls.connection_overrides import ConnectionOverrides, Timeouts
+from ringback.core.callbacks import retry
+from ringback.core.callbacks.callback import Attempt, DeliveryState, OutgoingCallback, settle
+from ringback.core.callbacks.rendering import render
+from ringback.core.callbacks.retry import Decision, Done, RetryRound, decide
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
+from ringback.core.http.outcome import AttemptFailure, Delivered, Outcome, Unknown, Unreachable
+from ringback.core.http.ssrf_guard import SsrfGuard
+from ringback.core.retry_schedule import RetrySchedule
 from ringback.engine import batch_intake, callback_sender, delivery_loop, due_callbacks
 from ringback.engine.backlog import Backlog
 from ringback.engine.batch_intake import BatchIntake
@@ -84,7 +84,7 @@ def _mutant(
 
 _attempt = DeliveryLoop._attempt
 _add = DeliveryWorkers.add
-_wait_after = Schedule.wait_after
+_wait_after = RetrySchedule.wait_after
 _employ = DeliveryWorkers._employ
 _render_and_send = CallbackSender.render_and_send
 _change = Backlog.change
@@ -93,10 +93,10 @@ _failed = FairScheduler.failed
 
 
 async def _keep_in_parts(
-    self: BatchIntake, account_sid: str, callbacks: Sequence[Callback], _: Sequence[str]
-) -> list[Callback]:
+    self: BatchIntake, account_sid: str, callbacks: Sequence[OutgoingCallback], _: Sequence[str]
+) -> list[OutgoingCallback]:
     self._intake.make_room(account_sid, len(callbacks))
-    records = list[Callback]()
+    records = list[OutgoingCallback]()
     for one in callbacks:
         part = [one]
         records += await self._store.transact(
@@ -108,8 +108,8 @@ async def _keep_in_parts(
 class _Delivered:
     """Takes each callback for delivered, and sends none."""
 
-    async def render_and_send(self, *_: Any, **how: Any) -> tuple[Exchange, None]:
-        return Exchange(Delivered(200)), None
+    async def render_and_send(self, *_: Any, **how: Any) -> tuple[AttemptResult, None]:
+        return AttemptResult(Delivered(200)), None
 
 
 async def _attempt_settled_first(self: DeliveryLoop, claim: Claim) -> None:
@@ -131,14 +131,14 @@ def _keep_slots(self: FairScheduler, lane: Lane, *, slots: int) -> None:
     _failed(self, lane, slots=0)
 
 
-def _render_anew(callback: Callback, **how: Any) -> OutgoingRequest:
+def _render_anew(callback: OutgoingCallback, **how: Any) -> OutgoingRequest:
     if callback.progress.attempt_count:
         token = callback.idempotency_token[:-4] + f"{callback.progress.attempt_count:04}"
         callback = callback._replace(idempotency_token=token)
     return render(callback, **how)
 
 
-def _go_at_once(self: DeliveryQueue, callback: Callback) -> bool:
+def _go_at_once(self: DeliveryQueue, callback: OutgoingCallback) -> bool:
     return self._scheduler.try_take(lane_of(callback), self._clock.now())
 
 
@@ -151,7 +151,7 @@ def _believe(outcome: Outcome, **how: Any) -> Decision:
     return Done() if isinstance(outcome, Unknown) else decide(outcome, **how)
 
 
-def _wait_half(self: Schedule, round_number: int, *, chance: float) -> timedelta | None:
+def _wait_half(self: RetrySchedule, round_number: int, *, chance: float) -> timedelta | None:
     wait = _wait_after(self, round_number, chance=chance)
     return None if wait is None else wait / 2
 
@@ -173,20 +173,22 @@ async def _put_nothing_back(self: DeliveryService) -> None:
     pass
 
 
-def _limit_to_half(http_connection: Connection, round_: Round, now: datetime) -> Limits:
+def _limit_to_half(
+    http_connection: ConnectionOverrides, round_: RetryRound, now: datetime
+) -> Timeouts:
     return http_connection.limits._replace(total=http_connection.limits.total / 2)
 
 
 async def _send_unanswered(
     self: CallbackSender, *what: Any, **how: Any
-) -> tuple[Exchange, OutgoingRequest | None]:
+) -> tuple[AttemptResult, OutgoingRequest | None]:
     exchange, request = await _render_and_send(self, *what, **how)
     if isinstance(exchange.outcome, Delivered):
-        exchange = Exchange(Unreachable(Failure.CLOSED, "the answer got lost"))
+        exchange = AttemptResult(Unreachable(AttemptFailure.CLOSED, "the answer got lost"))
     return exchange, request
 
 
-def _wait_once(self: Schedule, round_number: int, *, chance: float) -> timedelta | None:
+def _wait_once(self: RetrySchedule, round_number: int, *, chance: float) -> timedelta | None:
     return None if round_number else _wait_after(self, round_number, chance=chance)
 
 
@@ -202,11 +204,13 @@ async def _wait_for_nothing(self: Bell, until: datetime | None) -> None:
     await asyncio.sleep(0)
 
 
-def _number_on(progress: Progress, now: datetime) -> Progress:
+def _number_on(progress: DeliveryState, now: datetime) -> DeliveryState:
     return progress._replace(due=now)
 
 
-def _settle_as_another(attempt: Attempt, exchange: Exchange, *rest: Any, **how: Any) -> Attempt:
+def _settle_as_another(
+    attempt: Attempt, exchange: AttemptResult, *rest: Any, **how: Any
+) -> Attempt:
     settled = settle(attempt, exchange, *rest, **how)
     return settled._replace(status_code=settled.status_code and 204)
 
@@ -267,9 +271,9 @@ MUTANTS: Final = {
     "numbers what it puts back": _mutant(
         "numbered", (callbacks, "put_back", _number_on), within=100
     ),
-    "has no guard": _mutant("guarded", (Guard, "refusal_at", lambda self, address: None)),
-    "waits half as long": _mutant("waits", (Schedule, "wait_after", _wait_half)),
-    "gives up after two rounds": _mutant("failed", (Schedule, "wait_after", _wait_once)),
+    "has no guard": _mutant("guarded", (SsrfGuard, "refusal_at", lambda self, address: None)),
+    "waits half as long": _mutant("waits", (RetrySchedule, "wait_after", _wait_half)),
+    "gives up after two rounds": _mutant("failed", (RetrySchedule, "wait_after", _wait_once)),
     "ignores Retry-After": _mutant(
         "waits", (retry, "_asked_for", lambda outcome, now: timedelta(0)), within=200
     ),
@@ -314,7 +318,9 @@ MUTANTS: Final = {
         "ended", (due_callbacks, "_plan_anew", lambda tx, now: 0), where=_has_leaps, within=80
     ),
     "counts what it has nothing left for": _mutant(
-        "ours", (delivery_loop, "SHORTAGES", frozenset[Failure]()), where=lambda plan: plan.lacks
+        "ours",
+        (delivery_loop, "SHORTAGES", frozenset[AttemptFailure]()),
+        where=lambda plan: plan.lacks,
     ),
     "believes alarms that are late": _mutant(
         "repeated",

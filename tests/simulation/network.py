@@ -11,7 +11,7 @@ from itertools import pairwise
 from random import Random
 from typing import Protocol
 
-from ringback.core.outcome import Failure
+from ringback.core.http.outcome import AttemptFailure
 from ringback.http_client.tls import TlsFailed
 from tests.simulation.loop import SimLoop
 from tests.simulation.plan import PRIVATE
@@ -251,9 +251,9 @@ class SimNetwork:
         assert isinstance(transport, SimTransport)
         await asyncio.sleep(0.0002 + 0.01 * self.random.random())
         if transport.is_closing():
-            raise TlsFailed(Failure.TLS, "Connection reset by peer")
+            raise TlsFailed(AttemptFailure.TLS, "Connection reset by peer")
         if not transport.receiver.accepts_tls():
-            raise TlsFailed(Failure.CERTIFICATE_EXPIRED, "certificate has expired")
+            raise TlsFailed(AttemptFailure.CERTIFICATE_EXPIRED, "certificate has expired")
         protocol.connection_made(transport)
 
 

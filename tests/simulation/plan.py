@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from ringback.core.schedule import Schedule
+from ringback.core.retry_schedule import RetrySchedule
 from tests.simulation.scheduler import Order
 
 FAULTS_LAST: Final = 45.0
@@ -117,8 +117,8 @@ class Plan:
     tick: float
     stalls: float
     bounds: Bounds
-    schedule: Schedule
-    account_schedules: tuple[Schedule | None, ...]
+    schedule: RetrySchedule
+    account_schedules: tuple[RetrySchedule | None, ...]
     places: tuple[Place, ...]
     requests: tuple[Request, ...]
     replays: tuple[float, ...]

@@ -8,12 +8,12 @@ from random import Random
 from typing import Any
 
 from ringback.carrier.simulated import SimulatedCarrier
-from ringback.core.connection import Limits as Timeouts
+from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.errors import StoreUnavailable
-from ringback.core.http_exchange import Exchange, OutgoingRequest
-from ringback.core.infrastructure import BUILT_IN
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.policy.source_policy import NOTICE
-from ringback.core.simulation import Simulation
+from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.sources.source_definition import BUILT_IN
 from ringback.engine.backlog import Bounds
 from ringback.engine.batch_intake import BatchIntake
 from ringback.engine.delivery_service import DeliveryLimits, DeliveryService
@@ -54,7 +54,7 @@ class WatchedTransport:
         turn: int = 0,
         fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
-    ) -> Exchange:
+    ) -> AttemptResult:
         if self.is_closed:
             self._watch.violated("stopped", f"a request to {request.url.wire} is begun")
         with self._watch.sending(request, limits.total, turn):
@@ -139,7 +139,7 @@ class Process:
         )
 
         def moment() -> Moment:
-            simulation = Simulation(timedelta(seconds=1))
+            simulation = SimulationSettings(timedelta(seconds=1))
             return Moment(
                 clock.now(),
                 chance,

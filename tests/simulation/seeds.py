@@ -8,7 +8,7 @@ from datetime import timedelta
 from random import Random
 from typing import Final
 
-from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule
+from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
 from tests.simulation.isolation import fair_plan, large_plan
 from tests.simulation.plan import (
     FAULTS_LAST,
@@ -126,9 +126,9 @@ def _bounds(random: Random) -> Bounds:
     )
 
 
-def _schedule(random: Random) -> Schedule:
+def _schedule(random: Random) -> RetrySchedule:
     text = random.choice(_SCHEDULES)
-    return {"faithful": FAITHFUL, "persistent": PERSISTENT}.get(text) or Schedule.parse(text)
+    return {"faithful": FAITHFUL, "persistent": PERSISTENT}.get(text) or RetrySchedule.parse(text)
 
 
 def _places(random: Random, faults: frozenset[str]) -> tuple[Place, ...]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from ringback.core.callback import Callback
-from ringback.core.callback_url import Method
-from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
-from ringback.core.schedule import Schedule
+from ringback.core.retry_schedule import RetrySchedule
 from ringback.stores.sqlite.fields import to_us
 from tests.simulation.database import Database
 from tests.simulation.invariants import Violated
@@ -55,8 +55,8 @@ _INSTANT: Final = 0.001
 class Promise:
     """A callback as a customer sees it."""
 
-    callback: Callback
-    schedule: Schedule
+    callback: OutgoingCallback
+    schedule: RetrySchedule
     batch: list["Promise"]
     asked_at: float
     answer: str = "none"
@@ -159,7 +159,7 @@ class Watch:
 
     # What customers ask for, and are told.
 
-    def asked(self, callbacks: list[Callback], schedule: Schedule) -> list[Promise]:
+    def asked(self, callbacks: list[OutgoingCallback], schedule: RetrySchedule) -> list[Promise]:
         batch = list[Promise]()
         for callback in callbacks:
             promise = Promise(callback, schedule, batch, self.now())
@@ -446,7 +446,7 @@ class Watch:
         if not promise.replays and "delivered" in results[:-1]:
             self.violated("final", f"{sid} was delivered before its last attempt: {results}")
 
-    def _is_untroubled(self, callback: Callback) -> bool:
+    def _is_untroubled(self, callback: OutgoingCallback) -> bool:
         is_fair = callback.account_sid in self.fair_to
         return is_fair and callback.url.destination in self.healthy
 
@@ -487,13 +487,13 @@ class Watch:
                 self.violated("failed", f"{sid} failed in round {row.round_number + 1}: {row}")
 
 
-def _difference(callback: Callback, request: ReceivedRequest) -> str | None:
+def _difference(callback: OutgoingCallback, request: ReceivedRequest) -> str | None:
     """Return in which way a request is not its callback's, or None."""
     url = callback.url
     method, target, _ = request.line.split(" ")
     if method != callback.method:
         return f"{method} instead of {callback.method}"
-    body = target.partition("?")[2] if callback.method is Method.GET else request.body
+    body = target.partition("?")[2] if callback.method is HttpMethod.GET else request.body
     if not body.endswith(callback.body):
         return f"the body is {body!r}"
     agent = "KoreProxy/1.1" if callback.source is Source.KORE else "TwilioProxy/1.1"

@@ -11,7 +11,7 @@ from random import Random
 from typing import Final, cast
 from unittest.mock import patch
 
-from ringback.core.account import Account
+from ringback.core.accounts.account import Account
 from ringback.engine import batch_intake as batch_intake_module
 from ringback.engine import due_callbacks as due_callbacks_module
 from ringback.engine import fair_scheduler as scheduler_module

@@ -9,23 +9,23 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from ringback.core.callback import Attempt, Callback, advance
-from ringback.core.outcome import Delivered, Refused
-from ringback.core.retry import Decision, Done
+from ringback.core.callbacks.callback import Attempt, OutgoingCallback, advance
+from ringback.core.callbacks.retry import Decision, Done
+from ringback.core.http.outcome import Delivered, Refused
+from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.settings_update import SettingsUpdate
-from ringback.core.supersim.sim import Sim
-from ringback.core.supersim.sim_update import SimUpdate
-from ringback.core.supersim.usage import BillingPeriod, DataSession
-from ringback.core.task import Task
-from ringback.core.wireless.command import Command
-from ringback.core.wireless.data_session import WirelessSession
+from ringback.core.supersim.sim import SuperSim
+from ringback.core.supersim.sim_update import SuperSimUpdate
+from ringback.core.supersim.usage import BillingPeriod, SuperSimDataSession
+from ringback.core.wireless.command import WirelessCommand
+from ringback.core.wireless.data_session import WirelessDataSession
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
-from ringback.core.wireless.sim_update import WirelessUpdate
-from ringback.core.wireless.usage import CommandUse
+from ringback.core.wireless.sim_update import WirelessSimUpdate
+from ringback.core.wireless.usage import CommandUsage
 from ringback.ports import (
     CallbackFilter,
     Claim,
@@ -45,21 +45,21 @@ ALL_CALLBACKS = CallbackFilter()
 _TABLES: dict[type, str] = {
     NetworkAccessProfile: "supersim.access_profiles",
     Fleet: "supersim.fleets",
-    Sim: "supersim.sims",
-    SimUpdate: "supersim.sim_updates",
+    SuperSim: "supersim.sims",
+    SuperSimUpdate: "supersim.sim_updates",
     SmsCommand: "supersim.sms_commands",
     IpCommand: "supersim.ip_commands",
     EsimProfile: "supersim.esim_profiles",
     SettingsUpdate: "supersim.settings_updates",
     BillingPeriod: "supersim.billing_periods",
-    DataSession: "supersim.sessions",
+    SuperSimDataSession: "supersim.sessions",
     RatePlan: "wireless.rate_plans",
     WirelessSim: "wireless.sims",
-    WirelessUpdate: "wireless.sim_updates",
-    Command: "wireless.commands",
-    CommandUse: "wireless.command_uses",
-    WirelessSession: "wireless.sessions",
-    Callback: "callbacks",
+    WirelessSimUpdate: "wireless.sim_updates",
+    WirelessCommand: "wireless.commands",
+    CommandUsage: "wireless.command_uses",
+    WirelessDataSession: "wireless.sessions",
+    OutgoingCallback: "callbacks",
 }
 
 
@@ -87,7 +87,7 @@ def table_of(tx: Transaction, kind: type) -> Any:
 
 def add(tx: Transaction, record: object) -> None:
     """Keep a new record of whatever kind."""
-    if isinstance(record, Task):
+    if isinstance(record, ScheduledTask):
         tx.tasks.put(record)
     else:
         table_of(tx, type(record)).add(record)
@@ -101,7 +101,7 @@ async def keep(store: Store, *records: object) -> None:
     await store.transact(work)
 
 
-async def sims_on(store: Store, window: Window, **which: object) -> list[Sim]:
+async def sims_on(store: Store, window: Window, **which: object) -> list[SuperSim]:
     return await store.transact(lambda tx: tx.supersim.sims.page(OURS, which, window))
 
 
@@ -115,7 +115,7 @@ async def page_of(
 
 async def callbacks_on(
     store: Store, window: Window, which: CallbackFilter = ALL_CALLBACKS
-) -> list[Callback]:
+) -> list[OutgoingCallback]:
     return await store.transact(lambda tx: tx.callbacks.page(OURS, which, window))
 
 
@@ -125,7 +125,7 @@ async def oldest_of(
     *,
     after: str | None = None,
     limit: int = 99,
-) -> list[Callback]:
+) -> list[OutgoingCallback]:
     return await store.transact(
         lambda tx: tx.callbacks.oldest(OURS, which, after=after, limit=limit)
     )
@@ -141,7 +141,7 @@ async def settle(store: Store, *settlements: Settlement) -> None:
     await store.transact(lambda tx: tx.callbacks.settle(settlements))
 
 
-async def found(store: Store, number: int) -> Callback:
+async def found(store: Store, number: int) -> OutgoingCallback:
     callback_sid = callback(number).sid
     one = await store.transact(lambda tx: tx.callbacks.get(OURS, callback_sid))
     assert one is not None

@@ -17,9 +17,9 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from ringback.core.account import EVERY
-from ringback.core.errors import Invalid
-from ringback.core.response_storage import StorageBudget
+from ringback.core.accounts.account import EVERY
+from ringback.core.callbacks.response_storage import ResponseStorageBudget
+from ringback.core.errors import InvalidParameter
 from ringback.ports import CallbackFilter, Claim, Transaction, Window
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.store import connect
@@ -42,7 +42,7 @@ from tests.stores.records import (
 ACCOUNTS = st.sampled_from([OURS, THEIRS])
 NUMBERS = st.integers(0, 11)
 LIMITS = st.sampled_from([0, 1, 2, 3, 9])
-BUDGET = StorageBudget(in_all=12 << 10, per_account=8 << 10)
+BUDGET = ResponseStorageBudget(in_all=12 << 10, per_account=8 << 10)
 """So little that answers of a few KiB use it up."""
 AHEAD = st.sampled_from([0, 0, 0, 1, 2, 5]).map(lambda seconds: seconds * SECOND)
 
@@ -195,7 +195,7 @@ def or_refused(read: Callable[[], Any]) -> Any:
     """Return what is read, or which refusal that ends in; the words are each store's own."""
     try:
         return read()
-    except Invalid as refusal:
+    except InvalidParameter as refusal:
         return f"Invalid {refusal.code}"
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
-from ringback.core.account import Account
-from ringback.core.webhook_secret import WebhookSecrets
+from ringback.core.accounts.account import Account
+from ringback.core.accounts.webhook_secret import AccountWebhookSecrets
 from ringback.stores.migrate import pending
 from ringback.stores.sqlite.fields import to_us
 from ringback.stores.sqlite.upgrading import FUNCTIONS, DeviceAddresses, id_of_secret
@@ -46,7 +46,7 @@ def upgraded(account_sid: str = OURS) -> Account:
     assert one.webhook_secrets.active is not None
     secret_id = id_of_secret(one.sid, to_us(one.date_created))
     secret = replace(one.webhook_secrets.active, id=secret_id)
-    return replace(one, webhook_secrets=WebhookSecrets(secret))
+    return replace(one, webhook_secrets=AccountWebhookSecrets(secret))
 
 
 def insert_account(path: Path, account_sid: str) -> None:

@@ -2,31 +2,31 @@
 
 from datetime import UTC, datetime, timedelta
 
-from ringback.core.account import Account, ApiKey
-from ringback.core.callback import Attempt, Callback, settle
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.http_exchange import Exchange, RecordedRequest
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.network import NETWORKS
-from ringback.core.outcome import Outcome
+from ringback.core.accounts.account import Account, ApiKey
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.callbacks.callback import Attempt, OutgoingCallback, settle
+from ringback.core.http.http_exchange import AttemptResult, RecordedRequest
+from ringback.core.http.outcome import Outcome
 from ringback.core.policy.source_policy import Source
-from ringback.core.scenario import Step
-from ringback.core.shadow import Shadow
-from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.shadows.shadow import Shadow
+from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.sims.mobile_networks import NETWORKS
+from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
-from ringback.core.supersim.sim import Sim, SimStatus
-from ringback.core.supersim.sim_update import SimUpdate
-from ringback.core.supersim.usage import BillingPeriod, DataSession, PeriodType
-from ringback.core.task import Task
-from ringback.core.wireless.command import Command
-from ringback.core.wireless.data_session import WirelessSession
+from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.sim import SimStatus, SuperSim
+from ringback.core.supersim.sim_update import SuperSimUpdate
+from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType, SuperSimDataSession
+from ringback.core.wireless.command import WirelessCommand
+from ringback.core.wireless.data_session import WirelessDataSession
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
-from ringback.core.wireless.sim_update import WirelessUpdate
-from ringback.core.wireless.usage import CommandUse
+from ringback.core.wireless.sim_update import WirelessSimUpdate
+from ringback.core.wireless.usage import CommandUsage
 from ringback.ports import Claim, Lane
 from tests.fakes import (
     NOW,
@@ -53,12 +53,12 @@ ODD_URL = CallbackUrl.parse(
 ).with_warnings("the request also had the parameter 'ünheard'")
 
 
-def sid(kind: Kind, number: int) -> str:
+def sid(kind: SidKind, number: int) -> str:
     return make_sid(kind, number.to_bytes(16, "big"))
 
 
-OURS = sid(Kind.ACCOUNT, 1)
-THEIRS = sid(Kind.ACCOUNT, 2)
+OURS = sid(SidKind.ACCOUNT, 1)
+THEIRS = sid(SidKind.ACCOUNT, 2)
 
 
 def account(account_sid: str = OURS) -> Account:
@@ -66,12 +66,12 @@ def account(account_sid: str = OURS) -> Account:
 
 
 def api_key(number: int, account_sid: str = OURS) -> ApiKey:
-    return an_api_key(sid(Kind.API_KEY, number), account_sid, f"secret {number}")
+    return an_api_key(sid(SidKind.API_KEY, number), account_sid, f"secret {number}")
 
 
 def profile(number: int, account_sid: str = OURS) -> NetworkAccessProfile:
     return a_profile(
-        sid=sid(Kind.NETWORK_ACCESS_PROFILE, number),
+        sid=sid(SidKind.NETWORK_ACCESS_PROFILE, number),
         account_sid=account_sid,
         unique_name=f"profile {number}",
     )
@@ -83,16 +83,16 @@ PROFILES = {OURS: profile(1001), THEIRS: profile(1002, THEIRS)}
 
 def fleet(number: int, account_sid: str = OURS) -> Fleet:
     return a_fleet(
-        sid=sid(Kind.FLEET, number),
+        sid=sid(SidKind.FLEET, number),
         account_sid=account_sid,
         unique_name=f"fleet {number}",
         network_access_profile_sid=PROFILES[account_sid].sid,
     )
 
 
-def sim(number: int, account_sid: str = OURS) -> Sim:
+def sim(number: int, account_sid: str = OURS) -> SuperSim:
     return a_sim(
-        sid=sid(Kind.SIM, number),
+        sid=sid(SidKind.SIM, number),
         account_sid=account_sid,
         iccid=f"8988307{number:013}",
         unique_name=None,
@@ -107,7 +107,7 @@ SIMS = {OURS: sim(1001), THEIRS: sim(1002, THEIRS)}
 """What other records are about: an account's fleet, and its SIM; see `furnished`."""
 
 
-def update_of(sim: Sim) -> SimUpdate:
+def update_of(sim: SuperSim) -> SuperSimUpdate:
     return an_update(
         sim_sid=sim.sid,
         account_sid=sim.account_sid,
@@ -119,7 +119,7 @@ def update_of(sim: Sim) -> SimUpdate:
 
 def sms_command(number: int, account_sid: str = OURS) -> SmsCommand:
     return SmsCommand(
-        sid=sid(Kind.SMS_COMMAND, number),
+        sid=sid(SidKind.SMS_COMMAND, number),
         account_sid=account_sid,
         sim_sid=SIMS[account_sid].sid,
         payload=f"text {number}",
@@ -132,7 +132,7 @@ def sms_command(number: int, account_sid: str = OURS) -> SmsCommand:
 
 def ip_command(number: int, account_sid: str = OURS) -> IpCommand:
     return IpCommand(
-        sid=sid(Kind.IP_COMMAND, number),
+        sid=sid(SidKind.IP_COMMAND, number),
         account_sid=account_sid,
         sim_sid=SIMS[account_sid].sid,
         sim_iccid=SIMS[account_sid].iccid,
@@ -149,7 +149,7 @@ def ip_command(number: int, account_sid: str = OURS) -> IpCommand:
 
 def esim_profile(number: int, account_sid: str = OURS) -> EsimProfile:
     return EsimProfile(
-        sid=sid(Kind.ESIM_PROFILE, number),
+        sid=sid(SidKind.ESIM_PROFILE, number),
         account_sid=account_sid,
         status=EsimStatus.NEW,
         eid=None,
@@ -161,11 +161,11 @@ def esim_profile(number: int, account_sid: str = OURS) -> EsimProfile:
 
 def settings_update(number: int, account_sid: str = OURS) -> SettingsUpdate:
     return SettingsUpdate(
-        sid=sid(Kind.SETTINGS_UPDATE, number),
+        sid=sid(SidKind.SETTINGS_UPDATE, number),
         account_sid=account_sid,
         iccid=SIMS[account_sid].iccid,
         sim_sid=SIMS[account_sid].sid,
-        status=SettingsStatus.SCHEDULED,
+        status=SettingsUpdateStatus.SCHEDULED,
         date_created=NOW,
         date_updated=NOW,
     )
@@ -173,10 +173,10 @@ def settings_update(number: int, account_sid: str = OURS) -> SettingsUpdate:
 
 def billing_period(number: int, account_sid: str = OURS) -> BillingPeriod:
     return BillingPeriod(
-        sid=sid(Kind.BILLING_PERIOD, number),
+        sid=sid(SidKind.BILLING_PERIOD, number),
         account_sid=account_sid,
         sim_sid=SIMS[account_sid].sid,
-        period_type=PeriodType.READY,
+        period_type=BillingPeriodType.READY,
         start_time=NOW,
         end_time=NOW + timedelta(days=31),
         date_created=NOW,
@@ -190,9 +190,9 @@ def session(
     *,
     began: datetime = NOW,
     ends: datetime | None = None,
-) -> DataSession:
-    return DataSession(
-        sid=sid(Kind.DATA_SESSION, number),
+) -> SuperSimDataSession:
+    return SuperSimDataSession(
+        sid=sid(SidKind.DATA_SESSION, number),
         account_sid=account_sid,
         sim_sid=SIMS[account_sid].sid,
         fleet_sid=FLEETS[account_sid].sid,
@@ -207,7 +207,7 @@ def session(
 
 def rate_plan(number: int, account_sid: str = OURS) -> RatePlan:
     return a_rate_plan(
-        sid=sid(Kind.RATE_PLAN, number), account_sid=account_sid, unique_name=f"plan {number}"
+        sid=sid(SidKind.RATE_PLAN, number), account_sid=account_sid, unique_name=f"plan {number}"
     )
 
 
@@ -216,7 +216,7 @@ RATE_PLANS = {OURS: rate_plan(1001), THEIRS: rate_plan(1002, THEIRS)}
 
 def wireless_sim(number: int, account_sid: str = OURS) -> WirelessSim:
     return a_wireless_sim(
-        sid=sid(Kind.WIRELESS_SIM, number),
+        sid=sid(SidKind.WIRELESS_SIM, number),
         account_sid=account_sid,
         iccid=f"890134{number:013}",
         unique_name=None,
@@ -228,7 +228,7 @@ def wireless_sim(number: int, account_sid: str = OURS) -> WirelessSim:
 WIRELESS_SIMS = {OURS: wireless_sim(1001), THEIRS: wireless_sim(1002, THEIRS)}
 
 
-def wireless_update_of(sim: WirelessSim) -> WirelessUpdate:
+def wireless_update_of(sim: WirelessSim) -> WirelessSimUpdate:
     return a_wireless_update(
         sim_sid=sim.sid,
         account_sid=sim.account_sid,
@@ -238,9 +238,9 @@ def wireless_update_of(sim: WirelessSim) -> WirelessUpdate:
     )
 
 
-def command(number: int, account_sid: str = OURS) -> Command:
+def command(number: int, account_sid: str = OURS) -> WirelessCommand:
     return a_command(
-        sid=sid(Kind.COMMAND, number),
+        sid=sid(SidKind.COMMAND, number),
         account_sid=account_sid,
         sim_sid=WIRELESS_SIMS[account_sid].sid,
         command=f"command {number}",
@@ -254,9 +254,9 @@ def command_use(
     sim_sid: str | None = None,
     network_sid: str = NETWORKS[0].sid,
     direction: Direction = Direction.TO_SIM,
-) -> CommandUse:
+) -> CommandUsage:
     sim_sid = sim_sid or WIRELESS_SIMS[account_sid].sid
-    return CommandUse(account_sid, sim_sid, network_sid, direction, at)
+    return CommandUsage(account_sid, sim_sid, network_sid, direction, at)
 
 
 def wireless_session(
@@ -265,9 +265,9 @@ def wireless_session(
     *,
     began: datetime = NOW,
     ends: datetime | None = None,
-) -> WirelessSession:
+) -> WirelessDataSession:
     return a_wireless_session(
-        sid=sid(Kind.DATA_SESSION, number),
+        sid=sid(SidKind.DATA_SESSION, number),
         account_sid=account_sid,
         sim_sid=WIRELESS_SIMS[account_sid].sid,
         rate_plan_sid=RATE_PLANS[account_sid].sid,
@@ -276,8 +276,10 @@ def wireless_session(
     )
 
 
-def task(number: int, step: Step = Step.UPDATE_SIM, *, due: datetime = NOW) -> Task:
-    return Task(step, sid(Kind.SIM, number), OURS, due)
+def task(
+    number: int, step: TaskKind = TaskKind.UPDATE_SIM, *, due: datetime = NOW
+) -> ScheduledTask:
+    return ScheduledTask(step, sid(SidKind.SIM, number), OURS, due)
 
 
 HOST = "http://127.0.0.1:9000"
@@ -294,9 +296,9 @@ def callback(
     url: str = f"{HOST}/path?foo=bar#cbs=kore",
     key: str | None = None,
     created: datetime = NOW,
-) -> Callback:
+) -> OutgoingCallback:
     return a_callback(
-        sid=make_sid(Kind.CALLBACK, dated(number.to_bytes(SID_BYTES, "big"), created)),
+        sid=make_sid(SidKind.CALLBACK, dated(number.to_bytes(SID_BYTES, "big"), created)),
         now=created,
         account_sid=account_sid,
         token=f"token {number}",
@@ -309,7 +311,7 @@ def callback(
 def shadow(number: int, account_sid: str = OURS, source: Source = Source.TWILIO) -> Shadow:
     """Return the open row of the copy of the callback with this number."""
     return Shadow(
-        sid=sid(Kind.SHADOW, number),
+        sid=sid(SidKind.SHADOW, number),
         source=source,
         idempotency_token=f"token {number}",
         url=callback(number).url.with_parameters("shadow=1"),
@@ -325,4 +327,4 @@ def request_of(shadow: Shadow, head: str = "POST /p HTTP/1.1") -> RecordedReques
 def row_of(claim: Claim, outcome: Outcome, request: RecordedRequest | None = None) -> Attempt:
     """Return the row of a claim's attempt that ended like this."""
     started = claim.progress.date_updated
-    return settle(claim.attempt, Exchange(outcome), request, started=started)
+    return settle(claim.attempt, AttemptResult(outcome), request, started=started)

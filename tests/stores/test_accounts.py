@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.account import Account, AccountStatus
-from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule
-from ringback.core.sids import Kind
-from ringback.core.webhook_secret import NO_SECRETS, WebhookSecrets
+from ringback.core.accounts.account import Account, AccountStatus
+from ringback.core.accounts.webhook_secret import NO_SECRETS, AccountWebhookSecrets
+from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
+from ringback.core.sids import SidKind
 from ringback.ports import Store, Transaction
 from tests.fakes import a_secret, an_api_key
 from tests.stores.asking import claim, keep
@@ -23,7 +23,7 @@ async def test_an_account_comes_back_as_it_was(empty: Store) -> None:
         webhook_secrets=NO_SECRETS,
         uses_static_proxy=True,
         date_created=ODD_INSTANT,
-        schedule=Schedule((timedelta(seconds=1.5), timedelta(hours=10), timedelta(0))),
+        schedule=RetrySchedule((timedelta(seconds=1.5), timedelta(hours=10), timedelta(0))),
     )
     await empty.transact(lambda tx: tx.accounts.add(odd, []))
     assert await empty.transact(lambda tx: tx.accounts.get(OURS)) == odd
@@ -31,7 +31,7 @@ async def test_an_account_comes_back_as_it_was(empty: Store) -> None:
 
 @pytest.mark.parametrize("schedule", [None, FAITHFUL, PERSISTENT])
 async def test_an_account_has_its_own_schedule_or_none(
-    empty: Store, schedule: Schedule | None
+    empty: Store, schedule: RetrySchedule | None
 ) -> None:
     ours = replace(account(), schedule=schedule)
     await empty.transact(lambda tx: tx.accounts.add(ours, []))
@@ -39,7 +39,7 @@ async def test_an_account_has_its_own_schedule_or_none(
 
 
 async def test_a_subaccount_knows_its_parent(store: Store) -> None:
-    added = replace(account(sid(Kind.ACCOUNT, 3)), parent_sid=OURS)
+    added = replace(account(sid(SidKind.ACCOUNT, 3)), parent_sid=OURS)
     await store.transact(lambda tx: tx.accounts.add(added, []))
     assert await store.transact(lambda tx: tx.accounts.get(added.sid)) == added
     moved = replace(added, parent_sid=THEIRS)
@@ -59,7 +59,7 @@ async def test_a_saved_account_replaces_the_old_state(store: Store) -> None:
         account(),
         name="B",
         auth_token="new",
-        webhook_secrets=WebhookSecrets(a_secret("newer"), a_secret("newest", name="next")),
+        webhook_secrets=AccountWebhookSecrets(a_secret("newer"), a_secret("newest", name="next")),
         secondary_auth_token="second",
         status=AccountStatus.SUSPENDED,
         revision=7,
@@ -76,7 +76,7 @@ async def test_saving_one_account_leaves_the_other(store: Store) -> None:
 
 
 async def test_an_unknown_account_is_none(store: Store) -> None:
-    assert await store.transact(lambda tx: tx.accounts.get(sid(Kind.ACCOUNT, 9))) is None
+    assert await store.transact(lambda tx: tx.accounts.get(sid(SidKind.ACCOUNT, 9))) is None
 
 
 async def test_a_key_is_found_by_its_sid(empty: Store) -> None:
@@ -99,15 +99,15 @@ async def test_an_account_is_found_by_its_id_at_kore(store: Store) -> None:
 
 
 async def test_the_subaccounts_of_an_account_are_its_own_oldest_first(store: Store) -> None:
-    children = [replace(account(sid(Kind.ACCOUNT, n)), parent_sid=OURS) for n in (9, 5)]
-    for one in (*children, replace(account(sid(Kind.ACCOUNT, 7)), parent_sid=THEIRS)):
+    children = [replace(account(sid(SidKind.ACCOUNT, n)), parent_sid=OURS) for n in (9, 5)]
+    for one in (*children, replace(account(sid(SidKind.ACCOUNT, 7)), parent_sid=THEIRS)):
         await store.transact(lambda tx, one=one: tx.accounts.add(one, []))
     assert await store.transact(lambda tx: tx.accounts.children_of(OURS)) == children
     assert await store.transact(lambda tx: tx.accounts.children_of(children[0].sid)) == []
 
 
 async def test_webhook_secrets_change_with_their_account_and_no_other(store: Store) -> None:
-    secrets = WebhookSecrets(a_secret("one", account_sid=OURS))
+    secrets = AccountWebhookSecrets(a_secret("one", account_sid=OURS))
     for changed in (
         secrets.with_new(a_secret("two", name="next")),
         secrets.with_new(a_secret("two", name="next")).with_activated(ODD_INSTANT),
@@ -122,7 +122,7 @@ async def test_webhook_secrets_change_with_their_account_and_no_other(store: Sto
 async def test_a_claim_brings_the_account_with_its_secrets_of_now(store: Store) -> None:
     await keep(store, callback(1))
     rotated = replace(
-        account(), webhook_secrets=WebhookSecrets(a_secret("new", name="next")), revision=1
+        account(), webhook_secrets=AccountWebhookSecrets(a_secret("new", name="next")), revision=1
     )
     await store.transact(lambda tx: tx.accounts.save(rotated))
     (claimed,) = await claim(store)
@@ -130,7 +130,7 @@ async def test_a_claim_brings_the_account_with_its_secrets_of_now(store: Store) 
 
 
 async def test_an_operators_key_is_nobodys(store: Store) -> None:
-    operators = an_api_key(sid(Kind.API_KEY, 7), None)
+    operators = an_api_key(sid(SidKind.API_KEY, 7), None)
     for key in (operators, api_key(1)):
         await store.transact(lambda tx, key=key: tx.accounts.add_key(key))
     assert await store.transact(lambda tx: tx.accounts.key(operators.sid)) == operators

@@ -4,17 +4,22 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.api_client import PRODUCTS, ApiClient, Area, ClientType
+from ringback.core.accounts.client_credentials import (
+    PRODUCTS,
+    AccessScope,
+    ClientCredentials,
+    ClientType,
+)
 from ringback.ports import Store, TokenKey, Transaction
 from tests.fakes import an_api_client
 from tests.stores.records import ODD_INSTANT, OURS, THEIRS
 
 
-def client(number: int, account_sid: str = OURS) -> ApiClient:
+def client(number: int, account_sid: str = OURS) -> ClientCredentials:
     return an_api_client(sid=f"apiclient_{number:026}", account_sid=account_sid)
 
 
-async def keep_clients(store: Store, *clients: ApiClient) -> None:
+async def keep_clients(store: Store, *clients: ClientCredentials) -> None:
     def work(tx: Transaction) -> None:
         for one in clients:
             tx.api_clients.add(one)
@@ -23,9 +28,9 @@ async def keep_clients(store: Store, *clients: ApiClient) -> None:
 
 
 @pytest.mark.parametrize("locked", [None, False, True])
-@pytest.mark.parametrize("products", [(), (Area.WIRELESS,), PRODUCTS])
+@pytest.mark.parametrize("products", [(), (AccessScope.WIRELESS,), PRODUCTS])
 async def test_a_client_comes_back_as_it_was(
-    store: Store, products: tuple[Area, ...], locked: bool | None
+    store: Store, products: tuple[AccessScope, ...], locked: bool | None
 ) -> None:
     odd = an_api_client(
         account_sid=OURS,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.operations.callback_urls import (
     FIRST,
@@ -69,7 +69,7 @@ async def saved(store: Store, record: Any) -> Any:
     return await store.transact(lambda tx: table_of(tx, type(record)).get(record.sid))
 
 
-def with_url(parameter: str, url: CallbackUrl = WARNED, method: Method = Method.GET) -> Any:
+def with_url(parameter: str, url: CallbackUrl = WARNED, method: HttpMethod = HttpMethod.GET) -> Any:
     """Return a fleet or a SIM that has this URL where this parameter puts it."""
     listener = replace(a_listener(method=method), url=url)
     match parameter:
@@ -95,7 +95,7 @@ async def test_a_url_is_found_where_it_is_configured(furnished: Store, parameter
     record = with_url(parameter)
     await keep(furnished, record)
     (found,) = await all_urls(furnished)
-    assert found == ConfiguredUrl(UrlPlace(record.sid, parameter), OURS, WARNED, Method.GET)
+    assert found == ConfiguredUrl(UrlPlace(record.sid, parameter), OURS, WARNED, HttpMethod.GET)
     assert found.url.configured == OLD
     assert found.warnings == ("the request also had the parameter 'y'",)
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.callback import Attempt, CallbackStatus, Progress, begin, put_back
-from ringback.core.outcome import Refused
-from ringback.core.retry import Decision, Done, GiveUp
-from ringback.core.schedule import PERSISTENT
+from ringback.core.callbacks.callback import Attempt, CallbackStatus, DeliveryState, begin, put_back
+from ringback.core.callbacks.retry import Decision, Done, GiveUp
+from ringback.core.http.outcome import Refused
+from ringback.core.retry_schedule import PERSISTENT
 from ringback.ports import Claim, Lane, Settlement, Store
 from tests.fakes import NOW, a_callback
 from tests.stores.asking import attempts_of, claim, ended, found, keep, numbers_of, settle
@@ -28,7 +28,9 @@ from tests.stores.records import (
 
 async def test_a_claim_takes_what_is_due_and_leaves_what_is_not(store: Store) -> None:
     later = callback(2, due=NOW + timedelta(microseconds=1))
-    await keep(store, callback(1), later, callback(3).having(Progress(NOW, CallbackStatus.FAILED)))
+    await keep(
+        store, callback(1), later, callback(3).having(DeliveryState(NOW, CallbackStatus.FAILED))
+    )
     assert numbers_of(await claim(store)) == [1]
 
 
@@ -67,7 +69,7 @@ async def test_a_claim_opens_an_attempt_and_takes_the_callback_out_of_the_queue(
 ) -> None:
     await keep(store, callback(1))
     (taken,) = await claim(store, ODD_INSTANT)
-    under_way = Progress(
+    under_way = DeliveryState(
         date_updated=ODD_INSTANT,
         attempt_count=1,
         due=None,
@@ -149,7 +151,9 @@ async def test_what_is_put_back_was_never_attempted_and_is_due(store: Store) -> 
     await keep(store, callback(1), callback(2))
     (first, _) = await claim(store)
     await store.transact(lambda tx: tx.callbacks.put_back([first], ODD_INSTANT))
-    assert (await found(store, 1)).progress == Progress(date_updated=ODD_INSTANT, due=ODD_INSTANT)
+    assert (await found(store, 1)).progress == DeliveryState(
+        date_updated=ODD_INSTANT, due=ODD_INSTANT
+    )
     assert await attempts_of(store, 1) == []
     assert len(await attempts_of(store, 2)) == 1
 
@@ -164,7 +168,7 @@ async def test_a_retry_that_is_put_back_keeps_its_round_and_the_attempts_before_
     await settle(store, Settlement(taken.callback, first, again))
     claimed_again = Claim(taken.callback, again, account())
     await store.transact(lambda tx: tx.callbacks.put_back([claimed_again], ODD_INSTANT))
-    assert (await found(store, 1)).progress == Progress(
+    assert (await found(store, 1)).progress == DeliveryState(
         date_updated=ODD_INSTANT,
         attempt_count=1,
         due=ODD_INSTANT,
@@ -189,7 +193,7 @@ async def test_what_did_not_leave_is_settled_without_a_row_and_may_be_due_later(
     (first, second) = await claim(store)
     later = put_back(first.progress, NOW, due=NOW + SECOND)
     await settle(store, Settlement(first.callback, None, later), ended(second, Done()))
-    assert (await found(store, 1)).progress == Progress(NOW, due=NOW + SECOND)
+    assert (await found(store, 1)).progress == DeliveryState(NOW, due=NOW + SECOND)
     assert await attempts_of(store, 1) == []
     assert await store.transact(lambda tx: tx.callbacks.left_open()) == []
     assert await claim(store) == []

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ringback.core.message import Direction
-from ringback.core.network import NETWORKS
-from ringback.core.wireless.usage import Question, Tally
+from ringback.core.sims.message import Direction
+from ringback.core.sims.mobile_networks import NETWORKS
+from ringback.core.wireless.usage import CommandCount, WirelessUsageQuery
 from ringback.ports import Store
 from tests.fakes import NOW
 from tests.stores.asking import keep
@@ -22,21 +22,21 @@ SIM_SID, OTHER_SID = WIRELESS_SIMS[OURS].sid, wireless_sim(9).sid
 
 async def tally(
     store: Store,
-    question: Question,
+    question: WirelessUsageQuery,
     *,
     account_sid: str = OURS,
     sim_sid: str | None = None,
-) -> list[Tally]:
+) -> list[CommandCount]:
     return await store.transact(
         lambda tx: tx.wireless.command_uses.tally(account_sid, sim_sid, question)
     )
 
 
-def hours(count: int) -> Question:
-    return Question(NOW, NOW + count * HOUR, HOUR)
+def hours(count: int) -> WirelessUsageQuery:
+    return WirelessUsageQuery(NOW, NOW + count * HOUR, HOUR)
 
 
-def counts(tallies: Iterable[Tally]) -> list[tuple[int, int]]:
+def counts(tallies: Iterable[CommandCount]) -> list[tuple[int, int]]:
     """Return how many there were in each slot that had any."""
     return [(one.slot, one.messages) for one in tallies]
 
@@ -56,10 +56,10 @@ async def test_commands_are_counted_by_period_network_and_way(furnished: Store) 
         command_use(at=NOW, network_sid=FIRST, direction=TO),
     )
     assert await tally(furnished, hours(2)) == [
-        Tally(0, FIRST, FROM, 1),
-        Tally(0, FIRST, TO, 1),
-        Tally(0, SECOND, TO, 2),
-        Tally(1, FIRST, TO, 1),
+        CommandCount(0, FIRST, FROM, 1),
+        CommandCount(0, FIRST, TO, 1),
+        CommandCount(0, SECOND, TO, 2),
+        CommandCount(1, FIRST, TO, 1),
     ]
 
 
@@ -90,18 +90,18 @@ async def test_a_question_says_how_long_a_period_is(
     furnished: Store, span: timedelta | None, expected: list[tuple[int, int]]
 ) -> None:
     await keep(furnished, *(command_use(at=NOW + number * HOUR) for number in (0, 1, 25)))
-    question = Question(NOW, NOW + timedelta(days=2), span)
+    question = WirelessUsageQuery(NOW, NOW + timedelta(days=2), span)
     assert counts(await tally(furnished, question)) == expected
 
 
 async def test_a_question_for_all_can_be_of_one_instant(furnished: Store) -> None:
     await keep(furnished, command_use(at=NOW), command_use(at=NOW + INSTANT))
-    assert counts(await tally(furnished, Question(NOW, NOW + INSTANT, None))) == [(0, 1)]
+    assert counts(await tally(furnished, WirelessUsageQuery(NOW, NOW + INSTANT, None))) == [(0, 1)]
 
 
 async def test_a_question_for_no_time_has_no_answer(furnished: Store) -> None:
     await keep(furnished, command_use(at=NOW))
-    assert await tally(furnished, Question(NOW, NOW, None)) == []
+    assert await tally(furnished, WirelessUsageQuery(NOW, NOW, None)) == []
 
 
 async def test_the_commands_of_one_sim_are_counted_alone(furnished: Store) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback import CallbackStatus, Progress, advance
+from ringback.core.callbacks.callback import CallbackStatus, DeliveryState, advance
+from ringback.core.callbacks.retry import Done
 from ringback.core.errors import StoreUnavailable
-from ringback.core.http_exchange import RecordedResponse
-from ringback.core.outcome import Delivered
-from ringback.core.retry import Done
+from ringback.core.http.http_exchange import RecordedResponse
+from ringback.core.http.outcome import Delivered
 from ringback.ports import CallbackFilter, Claim, Settlement, Transaction, Window
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.store import connect
@@ -227,7 +227,7 @@ def test_of_two_with_one_key_the_first_one_is_kept(bench: Bench) -> None:
 UNWRITABLE = [
     pytest.param(callback(9, key="\ud800"), id="half a character"),
     pytest.param(
-        callback(9).having(Progress(NOW, attempt_count=1 << 63)), id="a number beyond 64 bits"
+        callback(9).having(DeliveryState(NOW, attempt_count=1 << 63)), id="a number beyond 64 bits"
     ),
 ]
 
@@ -348,7 +348,7 @@ def test_of_many_changes_of_one_callback_the_last_one_counts(bench: Bench) -> No
     bench.do(
         *(
             lambda tx, n=number: tx.callbacks.change(
-                callback(n % 2 + 1).having(Progress(NOW, CallbackStatus.FAILED, f"no. {n}"))
+                callback(n % 2 + 1).having(DeliveryState(NOW, CallbackStatus.FAILED, f"no. {n}"))
             )
             for number in range(99)
         )

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from ringback.cli.main import main
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.data_folder import DATA_FILE, open_beside, upgrade_data
 from ringback.stores.sqlite import backup
 from ringback.stores.sqlite.lock import FileLock
@@ -187,7 +187,7 @@ def test_without_room_for_the_copy_nothing_is_changed(
 ) -> None:
     usage = shutil.disk_usage(folder)._replace(free=1_000_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         upgrade_data(folder)
     assert "the disk has 1.0 MB left" in str(refused.value)
     assert_nothing_was_changed(folder, str(refused.value))
@@ -200,7 +200,7 @@ def test_room_that_ends_meanwhile_leaves_no_half_copy(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(backup, "_sync", fail)
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         upgrade_data(folder)
     assert "No space left on device" in str(refused.value)
     assert_nothing_was_changed(folder, str(refused.value))

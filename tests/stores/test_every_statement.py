@@ -20,16 +20,16 @@ from typing import Any, Final, cast
 import pytest
 
 from ringback import ports
-from ringback.core.account import EVERY
-from ringback.core.callback import UNDELIVERED, CallbackStatus
-from ringback.core.http_exchange import RecordedResponse
-from ringback.core.outcome import Delivered, Refused
+from ringback.core.accounts.account import EVERY
+from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus
+from ringback.core.callbacks.response_storage import ResponseStorageBudget
+from ringback.core.callbacks.retry import Done, NewRound
+from ringback.core.http.http_exchange import RecordedResponse
+from ringback.core.http.outcome import Delivered, Refused
 from ringback.core.policy.source_policy import Source
-from ringback.core.response_storage import StorageBudget
-from ringback.core.retry import Done, NewRound
-from ringback.core.scenario import Step
+from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.usage import BillingPeriod
-from ringback.core.wireless.usage import Question
+from ringback.core.wireless.usage import WirelessUsageQuery
 from ringback.ports import CallbackFilter, Lane, ShadowFilter, Transaction, Window
 from ringback.stores.sqlite import callbacks as callbacks_module
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
@@ -148,7 +148,7 @@ class Walk:
 
     def __init__(self) -> None:
         self.recorded = Recorded(connect(":memory:", VAULT))
-        nothing = StorageBudget(in_all=0, per_account=0)
+        nothing = ResponseStorageBudget(in_all=0, per_account=0)
         self.committer = Committer(cast("sqlite3.Connection", self.recorded), VAULT, budget=nothing)
         self.do(lambda tx: tx.accounts.add(account(), []))
         own = [each[OURS] for each in (PROFILES, FLEETS, SIMS, RATE_PLANS, WIRELESS_SIMS)]
@@ -309,9 +309,9 @@ def tasks(tx: Transaction) -> None:
     tx.tasks.put(task(1))
     tx.tasks.due(NOW, limit=9)
     tx.tasks.next_due()
-    tx.tasks.due_of(task(1).subject_sid, Step.UPDATE_SIM)
+    tx.tasks.due_of(task(1).subject_sid, TaskKind.UPDATE_SIM)
     tx.tasks.take(task(1))
-    tx.tasks.drop(task(1).subject_sid, Step.UPDATE_SIM)
+    tx.tasks.drop(task(1).subject_sid, TaskKind.UPDATE_SIM)
     for name in ("none", None):
         tx.scenarios.put(OURS, name)
     tx.scenarios.get(OURS)
@@ -348,7 +348,7 @@ def updates(tx: Transaction) -> None:
 def uses(tx: Transaction) -> None:
     sim = WIRELESS_SIMS[OURS].sid
     tx.wireless.command_uses.add(command_use())
-    question = Question(NOW, NOW + SECOND, SECOND)
+    question = WirelessUsageQuery(NOW, NOW + SECOND, SECOND)
     for sim_sid in (None, sim):
         tx.wireless.command_uses.tally(OURS, sim_sid, question)
 

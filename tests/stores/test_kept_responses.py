@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.account import EVERY
-from ringback.core.callback import begin
-from ringback.core.http_exchange import Exchange, RecordedResponse
-from ringback.core.outcome import Delivered, Refused
-from ringback.core.response_storage import MOST_BODY, MOST_HEAD, StorageBudget
-from ringback.core.retry import NewRound
+from ringback.core.accounts.account import EVERY
+from ringback.core.callbacks.callback import begin
+from ringback.core.callbacks.response_storage import MOST_BODY, MOST_HEAD, ResponseStorageBudget
+from ringback.core.callbacks.retry import NewRound
+from ringback.core.http.http_exchange import AttemptResult, RecordedResponse
+from ringback.core.http.outcome import Delivered, Refused
 from ringback.ports import KeptBytes, Lane, Settlement, Store, Transaction, Window, lane_of
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT
@@ -32,7 +32,7 @@ from tests.stores.test_shadows import comparison, keep_first, open_, settle_, se
 from tests.stores.test_shadows import rows as copies_of
 
 KIB = 1 << 10
-BUDGET = StorageBudget(in_all=12 * KIB, per_account=8 * KIB)
+BUDGET = ResponseStorageBudget(in_all=12 * KIB, per_account=8 * KIB)
 SHORT = RecordedResponse(200, (("X", "y"),), b"x" * MOST_BODY)
 THIRDS = "AC" + "3" * 32
 
@@ -203,7 +203,7 @@ async def test_a_copy_is_compared_as_far_as_answers_were_read_also_where_nothing
     store: Store, last_byte: bytes, is_same: bool
 ) -> None:
     first = long(9 * KIB)
-    await keep_first(store, 1, ending=Exchange(Refused(500), response=first))
+    await keep_first(store, 1, ending=AttemptResult(Refused(500), response=first))
     await open_(store, shadow(1))
     copy = first._replace(body=first.body[:-1] + last_byte)
     await settle_(store, settled(shadow(1), Refused(500), copy))
@@ -313,7 +313,7 @@ async def test_many_short_rests_make_room_for_a_long_one(store: Store) -> None:
 
 
 async def test_counts_are_right_after_a_start_and_a_smaller_budget_holds(path: Path) -> None:
-    roomy = SqliteStore.open(path, VAULT, budget=StorageBudget(100 * KIB, 50 * KIB))
+    roomy = SqliteStore.open(path, VAULT, budget=ResponseStorageBudget(100 * KIB, 50 * KIB))
     await roomy.transact(lambda tx: tx.accounts.add(account(), []))
     for number in range(1, 21):
         await answer(roomy, number, long(2 * KIB))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.data_folder import DATA_FILE, KEY_FILE, open_beside
 from ringback.stores.sqlite.opening import is_sealed
 from ringback.stores.sqlite.store import SqliteStore
@@ -35,7 +35,7 @@ async def token_in(folder: Path, *, key: str | None = None, file: Path | None = 
 
 
 def refusal_of(folder: Path, *, key: str | None = None, file: Path | None = None) -> str:
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         open_beside(folder, seal_key=key, seal_key_file=file)
     return str(refused.value)
 

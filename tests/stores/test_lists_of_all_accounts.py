@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from ringback.core.account import EVERY
-from ringback.core.callback import CallbackStatus, Progress
-from ringback.core.errors import NoSuchPage
+from ringback.core.accounts.account import EVERY
+from ringback.core.callbacks.callback import CallbackStatus, DeliveryState
+from ringback.core.errors import PageNotFound
 from ringback.ports import CallbackFilter, Store, Window
 from tests.fakes import NOW
 from tests.stores.asking import keep, page_of
@@ -64,7 +64,7 @@ async def test_so_has_the_list_of_callbacks(
 
 async def test_a_filter_holds_for_everybody(furnished: Store) -> None:
     await keep_callbacks(furnished)
-    failed = Progress(NOW, CallbackStatus.FAILED)
+    failed = DeliveryState(NOW, CallbackStatus.FAILED)
     for number in (1, 2):
         one = callback(number, OWNERS[number]).having(failed)
         await furnished.transact(lambda tx, one=one: tx.callbacks.change(one))
@@ -89,15 +89,15 @@ async def test_an_accounts_own_list_still_has_no_page_at_anothers_record(furnish
     await keep_callbacks(furnished)
     await keep(furnished, sim(1), sim(2, THEIRS))
     window = Window(9, after=sim(2).sid)
-    with pytest.raises(NoSuchPage):
+    with pytest.raises(PageNotFound):
         await page_of(furnished, type(sim(1)), window)
     window = Window(9, after=callback(2).sid)
-    with pytest.raises(NoSuchPage):
+    with pytest.raises(PageNotFound):
         await furnished.transact(lambda tx: tx.callbacks.page(OURS, CallbackFilter(), window))
 
 
 async def test_a_record_that_nobody_has_marks_no_page(furnished: Store) -> None:
-    with pytest.raises(NoSuchPage):
+    with pytest.raises(PageNotFound):
         await page_of(furnished, type(sim(1)), Window(9, after=sim(9).sid), account_sid=EVERY)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.data_folder import (
     DATA_FILE,
     KEY_FILE,
@@ -45,7 +45,7 @@ def killed(base: Killed, tmp_path: Path) -> Path:
 
 
 def refusal_of(use: Callable[[], object]) -> str:
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         use()
     return str(refused.value)
 
@@ -331,7 +331,7 @@ async def test_a_commit_that_is_undone_moves_no_mark(tmp_path: Path) -> None:
     before = read_mark(tmp_path / DATA_FILE)
     connection = store._committer._connection
     connection.execute("PRAGMA query_only = ON")
-    with pytest.raises(Unusable):
+    with pytest.raises(ConfigurationError):
         await store.transact(lambda tx: tx.callbacks.add(callback(1)))
     assert read_mark(tmp_path / DATA_FILE) == before
     connection.execute("PRAGMA query_only = OFF")

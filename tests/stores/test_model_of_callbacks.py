@@ -11,21 +11,28 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from ringback.core.account import Account
-from ringback.core.callback import (
+from ringback.core.accounts.account import Account
+from ringback.core.callbacks.callback import (
     UNDELIVERED,
-    Callback,
     CallbackStatus,
+    OutgoingCallback,
     advance,
     begin,
     discard,
     replay,
 )
-from ringback.core.callback import settle as settled
-from ringback.core.http_exchange import Exchange, RecordedResponse, Timings
-from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unknown, Unreachable
-from ringback.core.rendering import render
-from ringback.core.retry import Decision, Done, GiveUp, NewRound, TryAgain
+from ringback.core.callbacks.callback import settle as settled
+from ringback.core.callbacks.rendering import render
+from ringback.core.callbacks.retry import Decision, Done, GiveUp, NewRound, TryAgain
+from ringback.core.http.http_exchange import AttemptResult, RecordedResponse, RequestTimings
+from ringback.core.http.outcome import (
+    AttemptFailure,
+    Delivered,
+    Outcome,
+    Refused,
+    Unknown,
+    Unreachable,
+)
 from ringback.ports import CallbackFilter, Claim, Lane, Settlement, Transaction, Window
 from tests.fakes import NOW, signing_with
 from tests.memory_store import MemoryTransaction
@@ -52,7 +59,7 @@ ENDINGS: list[tuple[Outcome, Callable[[timedelta], Decision]]] = [
     (Delivered(204), lambda ahead: Done()),
     (Refused(410), lambda ahead: GiveUp("the receiver wants no more")),
     (Refused(503), lambda ahead: TryAgain()),
-    (Unreachable(Failure.CONNECT, "nobody listens"), lambda ahead: NewRound(NOW + ahead, 1)),
+    (Unreachable(AttemptFailure.CONNECT, "nobody listens"), lambda ahead: NewRound(NOW + ahead, 1)),
     (Unknown(), lambda ahead: NewRound(NOW, 0)),
 ]
 
@@ -62,7 +69,7 @@ class CallbacksInBothStores(BothStores):
 
     def __init__(self) -> None:
         self._numbers = count()
-        self._kept = list[Callback]()
+        self._kept = list[OutgoingCallback]()
         self._under_way = list[Claim]()
         super().__init__()
 
@@ -89,7 +96,7 @@ class CallbacksInBothStores(BothStores):
         begun = begin(given.progress, self.now, total_timeout=15 * SECOND)
         added = given.having(begun)
 
-        def done(kept: Callback) -> None:
+        def done(kept: OutgoingCallback) -> None:
             self._note(kept)
             if kept.sid == added.sid:
                 self._under_way.append(Claim(added, begun, account(account_sid)))
@@ -110,7 +117,7 @@ class CallbacksInBothStores(BothStores):
         self.add(Part(work))
         self.next_job()
 
-    def _note(self, kept: Callback) -> None:
+    def _note(self, kept: OutgoingCallback) -> None:
         self._kept.append(kept)
 
     @precondition(lambda self: self._kept)
@@ -295,7 +302,7 @@ def _settlement(
     response = None
     if body is not None:
         response = RecordedResponse(200, (("A", "b"), ("C", "")), body, is_cut=True)
-    exchange = Exchange(outcome, Timings(1.5, tls=0.0), response, "127.0.0.1:1", None)
+    exchange = AttemptResult(outcome, RequestTimings(1.5, tls=0.0), response, "127.0.0.1:1", None)
     request = render(claim.callback, account=claim.account, at=now).recorded()
     after = advance(claim.progress, decision, now)
     if isinstance(decision, TryAgain):
@@ -312,7 +319,7 @@ def _going_on(claims: list[Claim], settlements: list[Settlement]) -> list[Claim]
     ]
 
 
-def _add_once(tx: Transaction, given: Callback) -> Callback:
+def _add_once(tx: Transaction, given: OutgoingCallback) -> OutgoingCallback:
     """Keep this callback, unless there is one with its key; return the one that is kept."""
     key = given.idempotency_key
     kept = None if key is None else tx.callbacks.with_key(given.account_sid, key)

@@ -8,9 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from ringback.core.message import Direction, MessageStatus
-from ringback.core.network import NETWORKS
-from ringback.core.wireless.usage import Question
+from ringback.core.sims.message import Direction, MessageStatus
+from ringback.core.sims.mobile_networks import NETWORKS
+from ringback.core.wireless.usage import WirelessUsageQuery
 from ringback.ports import Transaction, Window
 from tests.fakes import NOW
 from tests.stores.both_stores import (
@@ -96,7 +96,7 @@ class CommandsInBothStores(BothStores):
         self, account_sid: str, is_of_sim: bool, ago: timedelta, span: timedelta | None
     ) -> None:
         sim_sid = WIRELESS_SIMS[OURS].sid if is_of_sim else None
-        question = Question(NOW, self.now - ago + SECOND, span)
+        question = WirelessUsageQuery(NOW, self.now - ago + SECOND, span)
         if question.end > question.start:
             self.add(
                 Part(lambda tx: tx.wireless.command_uses.tally(account_sid, sim_sid, question))

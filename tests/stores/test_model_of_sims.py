@@ -8,9 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from ringback.core.scenario import Step
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.sim import SimStatus
-from ringback.core.task import Task
 from ringback.ports import Transaction, Window
 from tests.stores.both_stores import (
     ACCOUNTS,
@@ -25,7 +25,7 @@ from tests.stores.both_stores import (
 from tests.stores.records import FLEETS, OURS, sim, update_of
 
 NAMES = st.sampled_from([None, "a", "b", "ü", sim(0).sid, FLEETS[OURS].sid])
-UPDATE_SIM = Step.UPDATE_SIM
+UPDATE_SIM = TaskKind.UPDATE_SIM
 
 
 class SimsInBothStores(BothStores):
@@ -78,7 +78,7 @@ class SimsInBothStores(BothStores):
             if found is not None:
                 tx.supersim.sim_updates.end(found.sid)
                 tx.supersim.sim_updates.add(update_of(found))
-                tx.tasks.put(Task(UPDATE_SIM, found.sid, found.account_sid, due))
+                tx.tasks.put(ScheduledTask(UPDATE_SIM, found.sid, found.account_sid, due))
 
         self.add(Part(work))
 

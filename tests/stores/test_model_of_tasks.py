@@ -10,9 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from ringback.core.message import Direction, MessageStatus
-from ringback.core.scenario import Step
-from ringback.core.task import Task
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.message import Direction, MessageStatus
+from ringback.core.sims.scenario import TaskKind
 from ringback.ports import Transaction, Window
 from tests.fakes import NOW
 from tests.memory_store import MemoryTransaction
@@ -29,7 +29,7 @@ from tests.stores.both_stores import (
 from tests.stores.records import OURS, SIMS, session, sms_command, task
 
 SUBJECTS = st.integers(0, 3)
-STEPS = st.sampled_from([Step.UPDATE_SIM, Step.RENEW_PERIOD])
+STEPS = st.sampled_from([TaskKind.UPDATE_SIM, TaskKind.RENEW_PERIOD])
 DIRECTIONS = st.none() | st.sampled_from(Direction)
 STATUSES = st.none() | st.sampled_from(MessageStatus)
 
@@ -38,7 +38,7 @@ class TasksInBothStores(BothStores):
     """What comes due: put, put off, seen, taken and dropped; and the records that it is about."""
 
     def __init__(self) -> None:
-        self._seen = list[Task]()
+        self._seen = list[ScheduledTask]()
         self._commands = set[str]()
         self._sessions = count()
         super().__init__()
@@ -46,12 +46,12 @@ class TasksInBothStores(BothStores):
     # ---- tasks
 
     @rule(number=SUBJECTS, step=STEPS, ahead=AHEAD)
-    def put(self, number: int, step: Step, ahead: timedelta) -> None:
+    def put(self, number: int, step: TaskKind, ahead: timedelta) -> None:
         given = task(number, step, due=self.now + ahead)
         self.add(Part(lambda tx: tx.tasks.put(given)))
 
     @rule(number=SUBJECTS, step=STEPS)
-    def drop(self, number: int, step: Step) -> None:
+    def drop(self, number: int, step: TaskKind) -> None:
         self.add(Part(lambda tx: tx.tasks.drop(task(number).subject_sid, step)))
 
     @rule(limit=LIMITS)

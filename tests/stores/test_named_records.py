@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.sim import Sim
+from ringback.core.supersim.sim import SuperSim
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
 from ringback.ports import Store
@@ -18,7 +18,7 @@ Make = Callable[..., Any]
 KINDS: dict[Make, type] = {
     profile: NetworkAccessProfile,
     fleet: Fleet,
-    sim: Sim,
+    sim: SuperSim,
     rate_plan: RatePlan,
     wireless_sim: WirelessSim,
 }

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ringback.core.account import EVERY
-from ringback.core.callback import UNDELIVERED, CallbackStatus
-from ringback.core.errors import Invalid
+from ringback.core.accounts.account import EVERY
+from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus
+from ringback.core.errors import InvalidParameter
 from ringback.core.policy.source_policy import Source
 from ringback.core.supersim.sim import SimStatus
 from ringback.ports import CallbackFilter, RecordPage, Store, Transaction, Window
@@ -96,7 +96,7 @@ async def test_a_window_at_anothers_record_is_refused_like_an_unknown_one(
     refusals = list[tuple[int, str]]()
     for number in (1, 2):
         for page, record in ((sims_on, sim(number)), (callbacks_on, callback(number))):
-            with pytest.raises(Invalid) as refused:
+            with pytest.raises(InvalidParameter) as refused:
                 await page(store, window(record.sid))
             refusals.append((refused.value.code, refused.value.message.replace(record.sid, "…")))
     assert refusals[0][0] == 83600
@@ -107,7 +107,7 @@ async def test_a_window_at_anothers_record_is_refused_like_an_unknown_one(
     "window", [Window(9, after=""), Window(9, before="")], ids=["after", "before"]
 )
 async def test_a_window_at_an_empty_sid_is_refused(store: Store, window: Window) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidParameter):
         await sims_on(store, window)
 
 

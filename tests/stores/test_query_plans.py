@@ -12,23 +12,23 @@ from typing import Any
 
 import pytest
 
-from ringback.core.account import EVERY
-from ringback.core.http_exchange import RecordedResponse
-from ringback.core.message import Direction, MessageStatus
+from ringback.core.accounts.account import EVERY
+from ringback.core.callbacks.response_storage import ResponseStorageBudget
+from ringback.core.callbacks.retry import NewRound
+from ringback.core.http.http_exchange import RecordedResponse
 from ringback.core.policy.source_policy import Source
-from ringback.core.response_storage import StorageBudget
-from ringback.core.retry import NewRound
-from ringback.core.scenario import Step
+from ringback.core.sims.message import Direction, MessageStatus
+from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
-from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.usage import BillingPeriod
-from ringback.core.wireless.command import Command, Transport
+from ringback.core.wireless.command import CommandTransport, WirelessCommand
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
-from ringback.core.wireless.usage import Question
+from ringback.core.wireless.usage import WirelessUsageQuery
 from ringback.ports import ShadowFilter, Transaction, Which, Window
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.store import connect
@@ -73,7 +73,7 @@ PLAN_SID = RATE_PLANS[OURS].sid
 FILTERS: dict[type, Which] = {
     NetworkAccessProfile: {},
     Fleet: {"network_access_profile_sid": PROFILES[OURS].sid},
-    Sim: {"status": SimStatus.READY, "fleet_sid": FLEETS[OURS].sid, "iccid": ICCID},
+    SuperSim: {"status": SimStatus.READY, "fleet_sid": FLEETS[OURS].sid, "iccid": ICCID},
     SmsCommand: {"sim_sid": SIM_SID, "status": MessageStatus.SENT, "direction": Direction.TO_SIM},
     IpCommand: {
         "sim_sid": SIM_SID,
@@ -82,7 +82,7 @@ FILTERS: dict[type, Which] = {
         "direction": Direction.TO_SIM,
     },
     EsimProfile: {"eid": "0" * 32, "sim_sid": SIM_SID, "status": EsimStatus.NEW},
-    SettingsUpdate: {"sim_sid": SIM_SID, "status": SettingsStatus.SCHEDULED},
+    SettingsUpdate: {"sim_sid": SIM_SID, "status": SettingsUpdateStatus.SCHEDULED},
     BillingPeriod: {"sim_sid": SIM_SID},
     RatePlan: {},
     WirelessSim: {
@@ -92,11 +92,11 @@ FILTERS: dict[type, Which] = {
         "eid": "0" * 32,
         "registration_code": "H3LL0W0RLD",
     },
-    Command: {
+    WirelessCommand: {
         "sim_sid": WIRELESS_SID,
         "status": MessageStatus.SENT,
         "direction": Direction.TO_SIM,
-        "transport": Transport.SMS,
+        "transport": CommandTransport.SMS,
     },
 }
 """What the API can ask for of each kind."""
@@ -202,9 +202,9 @@ FLEET_SID = FLEETS[OURS].sid
 @pytest.mark.parametrize(
     ("kind", "which", "columns"),
     [
-        (Sim, {"status": READY}, "status"),
-        (Sim, {"fleet_sid": FLEET_SID}, "fleet_sid"),
-        (Sim, {"status": READY, "fleet_sid": FLEET_SID}, "fleet_sid, status"),
+        (SuperSim, {"status": READY}, "status"),
+        (SuperSim, {"fleet_sid": FLEET_SID}, "fleet_sid"),
+        (SuperSim, {"status": READY, "fleet_sid": FLEET_SID}, "fleet_sid, status"),
         (SmsCommand, {"direction": FROM_SIM}, "direction"),
         (SmsCommand, {"status": MessageStatus.SENT, "direction": FROM_SIM}, "status"),
         (SmsCommand, FILTERS[SmsCommand], "sim_sid"),
@@ -223,12 +223,12 @@ FLEET_SID = FLEETS[OURS].sid
             {"status": WirelessStatus.ACTIVE, "rate_plan_sid": PLAN_SID},
             "rate_plan_sid, status",
         ),
-        (Command, {"transport": Transport.SMS}, "transport"),
-        (Command, {"direction": FROM_SIM}, "direction"),
-        (Command, {"direction": FROM_SIM, "transport": Transport.SMS}, "direction"),
-        (Command, {"status": MessageStatus.SENT, "direction": FROM_SIM}, "status"),
-        (Command, {"sim_sid": WIRELESS_SID}, "sim_sid"),
-        (Command, FILTERS[Command], "sim_sid, status"),
+        (WirelessCommand, {"transport": CommandTransport.SMS}, "transport"),
+        (WirelessCommand, {"direction": FROM_SIM}, "direction"),
+        (WirelessCommand, {"direction": FROM_SIM, "transport": CommandTransport.SMS}, "direction"),
+        (WirelessCommand, {"status": MessageStatus.SENT, "direction": FROM_SIM}, "status"),
+        (WirelessCommand, {"sim_sid": WIRELESS_SID}, "sim_sid"),
+        (WirelessCommand, FILTERS[WirelessCommand], "sim_sid, status"),
     ],
 )
 def test_a_list_goes_by_the_filter_that_leaves_the_fewest_rows(
@@ -239,7 +239,7 @@ def test_a_list_goes_by_the_filter_that_leaves_the_fewest_rows(
     assert step.endswith(f"({terms})")
 
 
-@pytest.mark.parametrize("kind", [Sim, WirelessSim])
+@pytest.mark.parametrize("kind", [SuperSim, WirelessSim])
 def test_a_list_goes_by_an_iccid_rather_than_by_anything_else(plans: Plans, kind: type) -> None:
     (step,) = plans.of(lambda tx: table_of(tx, kind).page(OURS, FILTERS[kind], Window(50)))
     assert step.endswith("(iccid=?)")
@@ -271,7 +271,7 @@ def test_getting_and_saving_find_one_row_and_look_at_no_other(plans: Plans, reco
     check(plans.of(lambda tx: table_of(tx, table).save(changed)))
 
 
-@pytest.mark.parametrize("kind", [NetworkAccessProfile, Fleet, Sim, RatePlan, WirelessSim])
+@pytest.mark.parametrize("kind", [NetworkAccessProfile, Fleet, SuperSim, RatePlan, WirelessSim])
 @pytest.mark.parametrize("name", [sim(1).sid, "a name"])
 def test_a_name_is_found_by_an_index(plans: Plans, kind: type, name: str) -> None:
     check(plans.of(lambda tx: table_of(tx, kind).find(OURS, name)))
@@ -310,7 +310,7 @@ OTHER: dict[str, Callable[[Transaction], Any]] = {
     "the end of a change": lambda tx: tx.supersim.sim_updates.end(SIM_SID),
     "tasks that are due": lambda tx: tx.tasks.due(NOW, limit=9),
     "a task that is taken": lambda tx: tx.tasks.take(task(1)),
-    "a task that is dropped": lambda tx: tx.tasks.drop(SIM_SID, Step.UPDATE_SIM),
+    "a task that is dropped": lambda tx: tx.tasks.drop(SIM_SID, TaskKind.UPDATE_SIM),
     "a scenario": lambda tx: tx.scenarios.get(OURS),
     "a session": lambda tx: tx.supersim.sessions.get(session(1).sid),
     "the end of a session": lambda tx: tx.supersim.sessions.end(session(1).sid, NOW),
@@ -395,7 +395,7 @@ def test_what_is_kept_of_long_answers_is_found_counted_and_dropped_by_indexes(
     plans: Plans,
 ) -> None:
     plans._do(lambda tx: tx.callbacks.add(callback(1)))
-    plans.committer = Committer(plans.connection, VAULT, budget=StorageBudget(0, 0))
+    plans.committer = Committer(plans.connection, VAULT, budget=ResponseStorageBudget(0, 0))
 
     def settle_twice(tx: Transaction) -> None:
         for _ in range(2):
@@ -437,7 +437,7 @@ def test_totals_are_found_by_the_time_in_the_sids(plans: Plans, account_sid: str
 def test_commands_are_counted_by_the_time_in_which_they_were_used(
     plans: Plans, sim_sid: str | None, terms: str
 ) -> None:
-    question = Question(NOW, NOW + SECOND, SECOND)
+    question = WirelessUsageQuery(NOW, NOW + SECOND, SECOND)
     reading, *sorting = plans.of(lambda tx: tx.wireless.command_uses.tally(OURS, sim_sid, question))
     assert reading.startswith("SEARCH command_uses USING INDEX")
     assert reading.endswith(terms)

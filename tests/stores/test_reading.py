@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ringback.core.errors import NotFound, ReadTooLong, StoreUnavailable
+from ringback.core.errors import NotFound, QueryTimeout, StoreUnavailable
 from ringback.ports import CallbackFilter, Store, Transaction, Window
 from ringback.stores.sqlite.readers import Readers
 from ringback.stores.sqlite.store import SqliteStore
@@ -178,7 +178,7 @@ async def test_a_read_that_takes_too_long_is_broken_off_and_says_what_to_do(
     sqlite: SqliteStore, tmp_path: Path
 ) -> None:
     readers = Readers(tmp_path / "ringback.db", VAULT, longest=0.05)
-    with pytest.raises(ReadTooLong, match=r"longer than 0\.05 s .* ask for less at once"):
+    with pytest.raises(QueryTimeout, match=r"longer than 0\.05 s .* ask for less at once"):
         await readers.read(_read_without_end, "")
     assert await readers.read(lambda tx: tx.accounts.all(), "") == []
     readers.close()

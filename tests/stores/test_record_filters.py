@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from ringback.core.message import Direction, MessageStatus
+from ringback.core.sims.message import Direction, MessageStatus
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.fleet import Fleet
-from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
-from ringback.core.supersim.sim import Sim, SimStatus
-from ringback.core.wireless.command import Command, Transport
+from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.sim import SimStatus, SuperSim
+from ringback.core.wireless.command import CommandTransport, WirelessCommand
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.ports import Store, Which, Window
 from tests.stores.asking import keep, numbers_of, page_of
@@ -84,7 +84,7 @@ async def test_sims_by_status_fleet_and_iccid(
         replace(sim(4), fleet_sid=OTHER_FLEET.sid),
         replace(sim(5, THEIRS), status=READY, fleet_sid=FLEETS[THEIRS].sid),
     )
-    assert await numbers_on_the_page(store, Sim, which) == numbers
+    assert await numbers_on_the_page(store, SuperSim, which) == numbers
 
 
 @pytest.mark.parametrize(
@@ -188,15 +188,15 @@ async def test_esim_profiles_by_chip_sim_and_status(
     ("which", "numbers"),
     [
         ({"sim_sid": SIMS[OURS].sid}, [2, 0]),
-        ({"status": SettingsStatus.IN_PROGRESS}, [2, 1]),
-        ({"sim_sid": OTHER_SIM.sid, "status": SettingsStatus.IN_PROGRESS}, [1]),
-        ({"sim_sid": OTHER_SIM.sid, "status": SettingsStatus.FAILED}, []),
+        ({"status": SettingsUpdateStatus.IN_PROGRESS}, [2, 1]),
+        ({"sim_sid": OTHER_SIM.sid, "status": SettingsUpdateStatus.IN_PROGRESS}, [1]),
+        ({"sim_sid": OTHER_SIM.sid, "status": SettingsUpdateStatus.FAILED}, []),
     ],
 )
 async def test_settings_updates_by_sim_and_status(
     store: Store, which: Which, numbers: list[int]
 ) -> None:
-    under_way = {"status": SettingsStatus.IN_PROGRESS}
+    under_way = {"status": SettingsUpdateStatus.IN_PROGRESS}
     await keep(
         store,
         settings_update(0),
@@ -263,17 +263,17 @@ async def test_wireless_sims_by_status_iccid_plan_chip_and_code(
         ({"sim_sid": WIRELESS_SIMS[THEIRS].sid}, []),
         ({"status": MessageStatus.SENT}, [1, 0]),
         ({"direction": FROM}, [4, 3]),
-        ({"transport": Transport.IP}, [3, 2]),
-        ({"transport": Transport.SMS}, [4, 1, 0]),
+        ({"transport": CommandTransport.IP}, [3, 2]),
+        ({"transport": CommandTransport.SMS}, [4, 1, 0]),
         ({"sim_sid": OTHER_WIRELESS_SIM.sid, "status": MessageStatus.SENT}, [1]),
-        ({"transport": Transport.IP, "direction": TO}, [2]),
+        ({"transport": CommandTransport.IP, "direction": TO}, [2]),
         ({"status": MessageStatus.QUEUED, "direction": FROM}, []),
         (
             {
                 "sim_sid": OTHER_WIRELESS_SIM.sid,
                 "status": MessageStatus.RECEIVED,
                 "direction": FROM,
-                "transport": Transport.IP,
+                "transport": CommandTransport.IP,
             },
             [3],
         ),
@@ -283,7 +283,7 @@ async def test_commands_by_sim_status_direction_and_transport(
     store: Store, which: Which, numbers: list[int]
 ) -> None:
     elsewhere = {"sim_sid": OTHER_WIRELESS_SIM.sid}
-    by_ip = {"transport": Transport.IP}
+    by_ip = {"transport": CommandTransport.IP}
     heard = {"status": MessageStatus.RECEIVED, "direction": FROM}
     await keep(
         store,
@@ -294,7 +294,7 @@ async def test_commands_by_sim_status_direction_and_transport(
         replace(command(4), **heard),
         replace(command(5, THEIRS), status=MessageStatus.SENT, **by_ip),
     )
-    assert await numbers_on_the_page(store, Command, which) == numbers
+    assert await numbers_on_the_page(store, WirelessCommand, which) == numbers
 
 
 async def test_a_filtered_list_of_commands_has_pages_too(store: Store) -> None:

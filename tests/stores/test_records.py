@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback_url import Method
-from ringback.core.listener import Listener
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.network import NETWORKS
-from ringback.core.sids import Kind
+from ringback.core.callback_urls.callback_target import CallbackTarget
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.sids import SidKind
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
-from ringback.core.supersim.sim import Sim, SimStatus
-from ringback.core.supersim.usage import BillingPeriod, PeriodType
-from ringback.core.wireless.command import Command, IncludeSid, Transport
+from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.sim import SimStatus, SuperSim
+from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType
+from ringback.core.wireless.command import CommandTransport, SidPlacement, WirelessCommand
 from ringback.core.wireless.rate_plan import DataLimitStrategy, DataMetering, RatePlan
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.ports import Store, Window
@@ -51,7 +51,7 @@ LATER = ODD_INSTANT + timedelta(microseconds=1)
 MAKERS = {
     NetworkAccessProfile: profile,
     Fleet: fleet,
-    Sim: sim,
+    SuperSim: sim,
     SmsCommand: sms_command,
     IpCommand: ip_command,
     EsimProfile: esim_profile,
@@ -59,11 +59,11 @@ MAKERS = {
     BillingPeriod: billing_period,
     RatePlan: rate_plan,
     WirelessSim: wireless_sim,
-    Command: command,
+    WirelessCommand: command,
 }
 ODD: list[Any] = [
     NetworkAccessProfile(
-        sid=sid(Kind.NETWORK_ACCESS_PROFILE, 1),
+        sid=sid(SidKind.NETWORK_ACCESS_PROFILE, 1),
         account_sid=OURS,
         unique_name="Zoë's «Netze»",
         network_sids=(NETWORKS[5].sid, NETWORKS[1].sid, NETWORKS[9].sid),
@@ -71,7 +71,7 @@ ODD: list[Any] = [
         date_updated=LATER,
     ),
     Fleet(
-        sid=sid(Kind.FLEET, 1),
+        sid=sid(SidKind.FLEET, 1),
         account_sid=OURS,
         unique_name="Flötte",
         network_access_profile_sid=PROFILES[OURS].sid,
@@ -81,12 +81,12 @@ ODD: list[Any] = [
         data_limit=2_000_000,
         sms_commands_enabled=False,
         sms_commands_url=ODD_URL,
-        sms_commands_method=Method.GET,
+        sms_commands_method=HttpMethod.GET,
         ip_commands_url=ODD_URL.with_credentials("other:secret").with_warnings("another one"),
-        ip_commands_method=Method.GET,
+        ip_commands_method=HttpMethod.GET,
     ),
-    Sim(
-        sid=sid(Kind.SIM, 1),
+    SuperSim(
+        sid=sid(SidKind.SIM, 1),
         account_sid=OURS,
         iccid="89883070000123456789",
         unique_name="mön SIM",
@@ -99,7 +99,7 @@ ODD: list[Any] = [
         sms_while_ready=4,
     ),
     SmsCommand(
-        sid=sid(Kind.SMS_COMMAND, 1),
+        sid=sid(SidKind.SMS_COMMAND, 1),
         account_sid=OURS,
         sim_sid=SIMS[OURS].sid,
         payload="ÿ\0\r\n'; DROP TABLE sims",
@@ -108,10 +108,10 @@ ODD: list[Any] = [
         date_created=ODD_INSTANT,
         date_updated=LATER,
         callback_url=ODD_URL,
-        callback_method=Method.GET,
+        callback_method=HttpMethod.GET,
     ),
     IpCommand(
-        sid=sid(Kind.IP_COMMAND, 1),
+        sid=sid(SidKind.IP_COMMAND, 1),
         account_sid=OURS,
         sim_sid=SIMS[OURS].sid,
         sim_iccid=SIMS[OURS].iccid,
@@ -124,10 +124,10 @@ ODD: list[Any] = [
         date_created=ODD_INSTANT,
         date_updated=LATER,
         callback_url=ODD_URL,
-        callback_method=Method.GET,
+        callback_method=HttpMethod.GET,
     ),
     EsimProfile(
-        sid=sid(Kind.ESIM_PROFILE, 1),
+        sid=sid(SidKind.ESIM_PROFILE, 1),
         account_sid=OURS,
         status=EsimStatus.FAILED,
         eid="89049032005008882600033489aaaaaa",
@@ -141,30 +141,30 @@ ODD: list[Any] = [
         error_code="83500",
         error_message="«nichts mehr da»",
         callback_url=ODD_URL,
-        callback_method=Method.GET,
+        callback_method=HttpMethod.GET,
     ),
     SettingsUpdate(
-        sid=sid(Kind.SETTINGS_UPDATE, 1),
+        sid=sid(SidKind.SETTINGS_UPDATE, 1),
         account_sid=OURS,
         iccid="89883070000123456789",
         sim_sid=SIMS[OURS].sid,
-        status=SettingsStatus.IN_PROGRESS,
+        status=SettingsUpdateStatus.IN_PROGRESS,
         date_created=ODD_INSTANT,
         date_updated=LATER,
         date_completed=LATER + timedelta(hours=1),
     ),
     BillingPeriod(
-        sid=sid(Kind.BILLING_PERIOD, 1),
+        sid=sid(SidKind.BILLING_PERIOD, 1),
         account_sid=OURS,
         sim_sid=SIMS[OURS].sid,
-        period_type=PeriodType.ACTIVE,
+        period_type=BillingPeriodType.ACTIVE,
         start_time=ODD_INSTANT - timedelta(days=1),
         end_time=ODD_INSTANT + timedelta(days=30),
         date_created=ODD_INSTANT,
         date_updated=LATER,
     ),
     RatePlan(
-        sid=sid(Kind.RATE_PLAN, 1),
+        sid=sid(SidKind.RATE_PLAN, 1),
         account_sid=OURS,
         date_created=ODD_INSTANT,
         date_updated=LATER,
@@ -181,10 +181,10 @@ ODD: list[Any] = [
         international_roaming_data_limit=2,
         data_limit_strategy=DataLimitStrategy.THROTTLE,
         usage_notification_url="https://us%40er:p%C3%A4ss@receiver.example/a%2Fb?x=1&y=@",
-        usage_notification_method=Method.GET,
+        usage_notification_method=HttpMethod.GET,
     ),
     WirelessSim(
-        sid=sid(Kind.WIRELESS_SIM, 1),
+        sid=sid(SidKind.WIRELESS_SIM, 1),
         account_sid=OURS,
         iccid="8901340852295524703",
         date_created=ODD_INSTANT,
@@ -196,29 +196,29 @@ ODD: list[Any] = [
         eid="89049032005008882600033489aaaaaa",
         registration_code="H3LL0W0RLD",
         is_narrowband=True,
-        commands_to=Listener(ODD_URL, Method.GET),
+        commands_to=CallbackTarget(ODD_URL, HttpMethod.GET),
         handlers={"sms_url": "https://ü.example/?a=b", "voice_fallback_method": "GET"},
         is_resetting=True,
-        reset_to=Listener(ODD_URL.with_credentials("other:secret"), Method.GET),
-        final_to=Listener(ODD_URL.with_warnings("another one"), Method.GET),
+        reset_to=CallbackTarget(ODD_URL.with_credentials("other:secret"), HttpMethod.GET),
+        final_to=CallbackTarget(ODD_URL.with_warnings("another one"), HttpMethod.GET),
         status_since=ODD_INSTANT - timedelta(days=89),
         commands_while_ready=4,
         metered_since=ODD_INSTANT - timedelta(days=90),
     ),
-    Command(
-        sid=sid(Kind.COMMAND, 1),
+    WirelessCommand(
+        sid=sid(SidKind.COMMAND, 1),
         account_sid=OURS,
         sim_sid=WIRELESS_SIMS[OURS].sid,
         command="ÿ\0\r\n'; DROP TABLE commands",
         command_mode=PayloadType.BINARY,
-        transport=Transport.IP,
+        transport=CommandTransport.IP,
         status=MessageStatus.RECEIVED,
         direction=Direction.FROM_SIM,
         date_created=ODD_INSTANT,
         date_updated=LATER,
-        include_sid=IncludeSid.END,
+        include_sid=SidPlacement.END,
         delivery_receipt_requested=False,
-        told=Listener(ODD_URL, Method.GET),
+        told=CallbackTarget(ODD_URL, HttpMethod.GET),
     ),
 ]
 """One of each kind, each field of which is another than a new record's."""
@@ -348,17 +348,17 @@ VALUES = [
     *((ip_command(1), "direction", value) for value in Direction),
     *((ip_command(1), "payload_type", value) for value in PayloadType),
     *((esim_profile(1), "status", value) for value in EsimStatus),
-    *((settings_update(1), "status", value) for value in SettingsStatus),
-    *((billing_period(1), "period_type", value) for value in PeriodType),
+    *((settings_update(1), "status", value) for value in SettingsUpdateStatus),
+    *((billing_period(1), "period_type", value) for value in BillingPeriodType),
     *((rate_plan(1), "data_metering", value) for value in DataMetering),
     *((rate_plan(1), "data_limit_strategy", value) for value in DataLimitStrategy),
-    *((rate_plan(1), "usage_notification_method", value) for value in Method),
+    *((rate_plan(1), "usage_notification_method", value) for value in HttpMethod),
     *((wireless_sim(1), "status", value) for value in WirelessStatus),
     *((command(1), "command_mode", value) for value in PayloadType),
-    *((command(1), "transport", value) for value in Transport),
+    *((command(1), "transport", value) for value in CommandTransport),
     *((command(1), "status", value) for value in MessageStatus),
     *((command(1), "direction", value) for value in Direction),
-    *((command(1), "include_sid", value) for value in IncludeSid),
+    *((command(1), "include_sid", value) for value in SidPlacement),
 ]
 
 
@@ -421,7 +421,7 @@ async def test_a_plan_keeps_where_its_sims_roam_in_its_order(
 
 @pytest.mark.parametrize("whom", ["commands_to", "reset_to", "final_to"])
 async def test_a_sim_can_tell_one_and_no_other(store: Store, whom: str) -> None:
-    given = replace(wireless_sim(1), **{whom: Listener(ODD_URL, Method.GET)})
+    given = replace(wireless_sim(1), **{whom: CallbackTarget(ODD_URL, HttpMethod.GET)})
     await keep(store, given)
     back = await kept(store, given)
     assert back == given
@@ -430,7 +430,7 @@ async def test_a_sim_can_tell_one_and_no_other(store: Store, whom: str) -> None:
 
 
 async def test_a_listener_without_a_url_keeps_its_method(store: Store) -> None:
-    given = replace(wireless_sim(1), commands_to=Listener(None, Method.GET))
+    given = replace(wireless_sim(1), commands_to=CallbackTarget(None, HttpMethod.GET))
     await keep(store, given)
     assert await kept(store, given) == given
 
@@ -439,5 +439,5 @@ async def test_a_sim_that_is_moved_is_its_new_accounts(store: Store) -> None:
     await keep(store, sim(1), sim(2, THEIRS))
     moved = replace(sim(1), account_sid=THEIRS, date_updated=NOW + timedelta(days=1))
     await save(store, moved)
-    assert await page_of(store, Sim, Window(9)) == []
-    assert await page_of(store, Sim, Window(9), {}, THEIRS) == [sim(2, THEIRS), moved]
+    assert await page_of(store, SuperSim, Window(9)) == []
+    assert await page_of(store, SuperSim, Window(9), {}, THEIRS) == [sim(2, THEIRS), moved]

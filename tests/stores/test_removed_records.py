@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ringback.core.errors import Invalid, NoSuchPage
-from ringback.core.message import Direction
-from ringback.core.wireless.command import Command
+from ringback.core.errors import InvalidParameter, PageNotFound
+from ringback.core.sims.message import Direction
+from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
 from ringback.ports import Store, Transaction, Window
@@ -21,7 +21,7 @@ from tests.stores.records import OURS, THEIRS, account, command, rate_plan, wire
 MAKERS: dict[type, Callable[..., Any]] = {
     RatePlan: rate_plan,
     WirelessSim: wireless_sim,
-    Command: command,
+    WirelessCommand: command,
 }
 
 
@@ -43,7 +43,7 @@ async def remove(store: Store, *records: Any) -> None:
 
 
 async def commands_on(store: Store, window: Window, **which: object) -> list[int]:
-    return numbers_of(await page_of(store, Command, window, which))
+    return numbers_of(await page_of(store, WirelessCommand, window, which))
 
 
 def after(number: int, size: int = 2) -> Window:
@@ -99,9 +99,9 @@ async def test_what_was_removed_by_work_that_fails_is_there(store: Store, kind: 
 
     def work(tx: Transaction) -> None:
         table_of(tx, kind).remove(second.sid)
-        raise Invalid("no", code=33201)
+        raise InvalidParameter("no", code=33201)
 
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidParameter):
         await store.transact(work)
     assert await page_of(store, kind, Window(9)) == [second, first]
     assert await page_of(store, kind, Window(9, after=second.sid)) == [first]
@@ -195,7 +195,7 @@ async def test_a_page_at_what_another_account_removed_is_refused_like_an_unknown
     await remove(store, command(2, THEIRS))
     refusals = list[str]()
     for number in (2, 3):
-        with pytest.raises(NoSuchPage) as refused:
+        with pytest.raises(PageNotFound) as refused:
             await commands_on(store, window(number))
         refusals.append(refused.value.message.replace(command(number).sid, "…"))
     assert len(set(refusals)) == 1
@@ -204,7 +204,7 @@ async def test_a_page_at_what_another_account_removed_is_refused_like_an_unknown
 async def test_a_page_at_a_removed_record_of_another_kind_is_refused(store: Store) -> None:
     await keep(store, rate_plan(1), command(1))
     await remove(store, rate_plan(1))
-    with pytest.raises(NoSuchPage):
+    with pytest.raises(PageNotFound):
         await commands_on(store, Window(9, after=rate_plan(1).sid))
 
 
@@ -251,7 +251,7 @@ async def test_the_places_of_the_last_hundred_thousand_are_kept(
         if is_kept:
             assert await commands_on(store, before(0)) == [1]
             return
-        with pytest.raises(NoSuchPage):
+        with pytest.raises(PageNotFound):
             await commands_on(store, before(0))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.ports import TokenKey
 from ringback.stores.sqlite import opening
 from ringback.stores.sqlite.sealing import seal_all
@@ -135,7 +135,7 @@ async def test_without_its_key_a_file_is_refused_by_the_keys_id(sealed: Path) ->
     await keep_secrets(sealed)
     before = values_in(sealed)
     other = Vault([OTHER_KEY])
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         SqliteStore.open(sealed, other)
     assert str(refused.value) == (
         f"the secrets in the data file are sealed with the key {VAULT.key_ids[0]}, and given is"

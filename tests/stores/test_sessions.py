@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from ringback.core.errors import Invalid
-from ringback.core.network import NETWORKS
-from ringback.core.sids import Kind
-from ringback.core.supersim.usage import DataSession
-from ringback.core.wireless.data_session import WirelessSession
+from ringback.core.errors import InvalidParameter
+from ringback.core.sids import SidKind
+from ringback.core.sims.mobile_networks import NETWORKS
+from ringback.core.supersim.usage import SuperSimDataSession
+from ringback.core.wireless.data_session import WirelessDataSession
 from ringback.core.wireless.radio import RadioLink
 from ringback.ports import Store, Which, Window
 from tests.fakes import NOW
@@ -37,7 +37,7 @@ from tests.stores.records import (
 HOUR = timedelta(hours=1)
 INSTANT = timedelta(microseconds=1)
 ODD: dict[str, Any] = {
-    "sid": sid(Kind.DATA_SESSION, 1),
+    "sid": sid(SidKind.DATA_SESSION, 1),
     "account_sid": OURS,
     "network_sid": NETWORKS[7].sid,
     "upload_per_hour": 3_600_000_000 * 1_000_000_000,
@@ -96,7 +96,9 @@ SUPER_SIM = Product(
     session,
     SIMS,
     sim,
-    DataSession(**ODD, sim_sid=SIMS[OURS].sid, fleet_sid=FLEETS[OURS].sid, iso_country="BR"),
+    SuperSimDataSession(
+        **ODD, sim_sid=SIMS[OURS].sid, fleet_sid=FLEETS[OURS].sid, iso_country="BR"
+    ),
     {
         "sim_sid": sim(9).sid,
         "fleet_sid": fleet(9).sid,
@@ -108,7 +110,7 @@ WIRELESS = Product(
     wireless_session,
     WIRELESS_SIMS,
     wireless_sim,
-    WirelessSession(
+    WirelessDataSession(
         **ODD,
         sim_sid=WIRELESS_SIMS[OURS].sid,
         rate_plan_sid=RATE_PLANS[OURS].sid,
@@ -250,6 +252,6 @@ async def test_a_page_at_a_session_that_is_none_of_ones_own_is_refused(
         Window(9, after=flows.session(number).sid),
         Window(9, before=flows.session(number).sid),
     ):
-        with pytest.raises(Invalid) as refused:
+        with pytest.raises(InvalidParameter) as refused:
             await flows.between(furnished, window=window)
         assert refused.value.code == 83600

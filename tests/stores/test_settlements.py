@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.callback import Attempt, CallbackStatus, begin
-from ringback.core.callback_url import Method
-from ringback.core.http_exchange import OutgoingRequest, RecordedResponse, Timings
-from ringback.core.outcome import Delivered
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.callbacks.callback import Attempt, CallbackStatus, begin
+from ringback.core.callbacks.rendering import render
+from ringback.core.callbacks.retry import Decision, Done, GiveUp, NewRound, TryAgain
+from ringback.core.http.http_exchange import OutgoingRequest, RecordedResponse, RequestTimings
+from ringback.core.http.outcome import Delivered
 from ringback.core.policy.source_policy import Source
-from ringback.core.rendering import render
-from ringback.core.retry import Decision, Done, GiveUp, NewRound, TryAgain
 from ringback.ports import CallbackFilter, Claim, Settlement, Store, Transaction
 from tests.fakes import NOW
 from tests.stores.asking import (
@@ -68,7 +68,7 @@ def rendered(claim: Claim) -> OutgoingRequest:
 
 
 @pytest.mark.parametrize("source", Source)
-@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("method", HttpMethod)
 @pytest.mark.parametrize(
     "url",
     [
@@ -79,7 +79,7 @@ def rendered(claim: Claim) -> OutgoingRequest:
     ],
 )
 async def test_what_was_sent_comes_back(
-    store: Store, url: str, method: Method, source: Source
+    store: Store, url: str, method: HttpMethod, source: Source
 ) -> None:
     await keep(store, callback(1, url=url)._replace(method=method, source=source))
     (taken,) = await claim(store)
@@ -89,12 +89,12 @@ async def test_what_was_sent_comes_back(
     assert await attempts_of(store, 1) == [settled]
 
 
-@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("method", HttpMethod)
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:9000", f"http://127.0.0.1:9000/{'p' * 4000}?x=1"]
 )
 async def test_what_was_sent_comes_back_however_long_it_is(
-    store: Store, method: Method, url: str
+    store: Store, method: HttpMethod, url: str
 ) -> None:
     body = "Note=" + "n" * 60_000
     await keep(store, callback(1, url=url)._replace(method=method, body=body))
@@ -110,7 +110,7 @@ async def test_what_a_get_tells_stands_in_the_file_once_however_many_attempts_th
     body, path = "Note=" + "n" * 60_000, tmp_path / "ringback.db"
     async with opened(path) as store:
         await store.transact(lambda tx: tx.accounts.add(account(), []))
-        await keep(store, callback(1)._replace(method=Method.GET, body=body))
+        await keep(store, callback(1)._replace(method=HttpMethod.GET, body=body))
         for _ in range(6):
             (taken,) = await claim(store)
             settled = row_of(taken, Delivered(200), rendered(taken).recorded())
@@ -121,8 +121,8 @@ async def test_what_a_get_tells_stands_in_the_file_once_however_many_attempts_th
     assert size < 6 * 1024
 
 
-@pytest.mark.parametrize("method", Method)
-async def test_what_was_sent_of_a_test_event_comes_back(store: Store, method: Method) -> None:
+@pytest.mark.parametrize("method", HttpMethod)
+async def test_what_was_sent_of_a_test_event_comes_back(store: Store, method: HttpMethod) -> None:
     event = callback(1, url="http://127.0.0.1:9000/p?x=1")._replace(is_test=True, body="[{}]")
     await keep(store, event._replace(method=method, source=Source.KORE))
     (taken,) = await claim(store)
@@ -156,7 +156,9 @@ async def test_everything_else_of_a_settled_attempt_comes_back(store: Store) -> 
         error_code=11217,
         failure="closed",
         reason="the receiver answered 503: «später»",
-        timings=Timings(total=12.345678, look_up=0.0, connect=1.5, tls=None, first_byte=1e-9),
+        timings=RequestTimings(
+            total=12.345678, look_up=0.0, connect=1.5, tls=None, first_byte=1e-9
+        ),
         local_address="[fe80::1%eth0]:65535",
         proxy="http://proxy.example:3128",
     )

@@ -5,16 +5,22 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.account import EVERY
-from ringback.core.callback import settle
-from ringback.core.callback_url import Method
-from ringback.core.comparison import EXCERPT, Answer, Comparison
-from ringback.core.errors import NoSuchPage
-from ringback.core.http_exchange import Exchange, RecordedResponse, Timings
-from ringback.core.outcome import Delivered, Failure, Outcome, Refused, Unreachable
+from ringback.core.accounts.account import EVERY
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.callbacks.callback import settle
+from ringback.core.callbacks.rendering import render
+from ringback.core.errors import PageNotFound
+from ringback.core.http.http_exchange import AttemptResult, RecordedResponse, RequestTimings
+from ringback.core.http.outcome import AttemptFailure, Delivered, Outcome, Refused, Unreachable
 from ringback.core.policy.source_policy import Source
-from ringback.core.rendering import render
-from ringback.core.shadow import SHADOW_BYTES, MarkedByParameter, Shadow, ShadowRule, copy_of
+from ringback.core.shadows.shadow import (
+    SHADOW_BYTES,
+    Shadow,
+    ShadowRule,
+    ShadowWithParameter,
+    copy_of,
+)
+from ringback.core.shadows.shadow_report import EXCERPT, AnswerComparison, ComparedAnswer
 from ringback.ports import (
     CallbackFilter,
     Compared,
@@ -40,16 +46,18 @@ from tests.stores.records import (
 from tests.stores.test_settlements import RESPONSES
 
 ALL = ShadowFilter()
-GOOD = Exchange(Delivered(200), Timings(4.0), RecordedResponse(200, (), b"ok"))
+GOOD = AttemptResult(Delivered(200), RequestTimings(4.0), RecordedResponse(200, (), b"ok"))
 LANES = {OURS: OUR_LANE, THEIRS: OUR_LANE._replace(account_sid=THEIRS)}
 
 
 def settled(opened: Shadow, outcome: Outcome, response: RecordedResponse | None = None) -> Shadow:
-    exchange = Exchange(outcome, Timings(7.0), response)
+    exchange = AttemptResult(outcome, RequestTimings(7.0), response)
     return opened.settled(exchange, request_of(opened), started=opened.attempt.date_started)
 
 
-async def keep_first(store: Store, *numbers: int, of: str = OURS, ending: Exchange = GOOD) -> None:
+async def keep_first(
+    store: Store, *numbers: int, of: str = OURS, ending: AttemptResult = GOOD
+) -> None:
     """Keep callbacks whose first attempts ended like this."""
     await keep(store, *(callback(number, of) for number in numbers))
     claims = await claim(store, lane=LANES[of])
@@ -79,7 +87,7 @@ async def rows(store: Store, which: ShadowFilter = ALL) -> list[Shadow]:
     return [one.shadow for one in await page(store, Window(99), which)]
 
 
-async def comparison(store: Store) -> Comparison:
+async def comparison(store: Store) -> AnswerComparison:
     """Return the only one that there is, as both ways to ask for it have it."""
     (listed,) = await page(store, Window(9))
     (compared,) = await store.transact(lambda tx: tx.shadows.comparisons(OURS, Window(9)))
@@ -118,9 +126,9 @@ async def test_everything_else_of_a_copy_comes_back_its_credentials_too(store: S
         attempt=shadow(1).attempt._replace(date_started=ODD_INSTANT),
     )
     await open_(store, opened)
-    exchange = Exchange(
-        Unreachable(Failure.TLS, "no\x00 TLS"),
-        Timings(9.5, 1.25, 2.5, 3.0, 4.0),
+    exchange = AttemptResult(
+        Unreachable(AttemptFailure.TLS, "no\x00 TLS"),
+        RequestTimings(9.5, 1.25, 2.5, 3.0, 4.0),
         None,
         "192.0.2.1",
         "http://proxy.example:3128",
@@ -135,14 +143,14 @@ async def test_everything_else_of_a_copy_comes_back_its_credentials_too(store: S
 async def test_the_request_of_a_get_comes_back_with_all_that_it_tells(
     store: Store, length: int
 ) -> None:
-    told = callback(1)._replace(method=Method.GET, body=f"A={'x' * length}")
+    told = callback(1)._replace(method=HttpMethod.GET, body=f"A={'x' * length}")
     await keep(store, told)
     (one,) = await claim(store)
     ended = Settlement(
         told, settle(one.attempt, GOOD, None, started=NOW), one.progress._replace(due=NOW)
     )
     await store.transact(lambda tx: tx.callbacks.settle([ended]))
-    rule = ShadowRule(Source.TWILIO, MarkedByParameter("shadow=1"))
+    rule = ShadowRule(Source.TWILIO, ShadowWithParameter("shadow=1"))
     copy = copy_of(told, rule, chance=bytes(SHADOW_BYTES), now=NOW)
     opened = Shadow.opened(copy, of=told)
     await open_(store, opened)
@@ -240,7 +248,7 @@ async def test_an_account_sees_its_own_copies_and_the_operator_sees_all(store: S
     assert await rows(store) == [shadow(1)]
     everyones = await page(store, Window(9), account_sid=EVERY)
     assert [one.shadow for one in everyones] == [shadow(2, THEIRS), shadow(1)]
-    with pytest.raises(NoSuchPage):
+    with pytest.raises(PageNotFound):
         await page(store, Window(9, after=shadow(2).sid))
 
 
@@ -252,27 +260,27 @@ async def test_a_copy_is_compared_with_the_first_attempt_of_its_callback(store: 
     await open_(store, shadow(1))
     response = RecordedResponse(401, (), b"bad signature")
     await settle_(store, settled(shadow(1), Refused(401), response))
-    assert await comparison(store) == Comparison(
+    assert await comparison(store) == AnswerComparison(
         shadow(1).sid,
         callback(1).sid,
         callback(1).url.shown,
         NOW + SECOND,
         (Source.KORE, Source.TWILIO),
-        Answer("delivered", 200, None, 4.0),
-        Answer("refused", 401, None, 7.0),
+        ComparedAnswer("delivered", 200, None, 4.0),
+        ComparedAnswer("refused", 401, None, 7.0),
         is_same_body=False,
         excerpts=(b"ok", b"bad signature"),
     )
 
 
 async def test_later_attempts_are_not_compared(store: Store) -> None:
-    await keep_first(store, 1, ending=Exchange(Refused(503)))
+    await keep_first(store, 1, ending=AttemptResult(Refused(503)))
     (again,) = await claim(store, NOW + timedelta(days=2))
     row = settle(again.attempt, GOOD, None, started=NOW)
     last = Settlement(again.callback, row, again.progress._replace(due=NOW))
     await store.transact(lambda tx: tx.callbacks.settle([last]))
     await open_(store, shadow(1))
-    assert (await comparison(store)).first == Answer("refused", 503)
+    assert (await comparison(store)).first == ComparedAnswer("refused", 503)
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ringback.core.callback_url import Method
-from ringback.core.listener import NOBODY, Listener
+from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget
+from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.supersim.sim import SimStatus
-from ringback.core.supersim.sim_update import SimUpdate
+from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.core.wireless.sim import WirelessStatus
-from ringback.core.wireless.sim_update import WirelessUpdate
+from ringback.core.wireless.sim_update import WirelessSimUpdate
 from ringback.ports import Store, Which
 from tests.stores.asking import keep, table_of
 from tests.stores.records import (
@@ -43,27 +43,27 @@ class Product(NamedTuple):
 SUPER_SIM = Product(
     sim,
     update_of,
-    SimUpdate(
+    SuperSimUpdate(
         SIMS[OURS].sid,
         OURS,
         SimStatus.READY,
         SimStatus.INACTIVE,
         FLEETS[OURS].sid,
         ODD_URL,
-        Method.GET,
+        HttpMethod.GET,
     ),
     replace(update_of(SIMS[OURS]), callback_url=None),
 )
 WIRELESS = Product(
     wireless_sim,
     wireless_update_of,
-    WirelessUpdate(
+    WirelessSimUpdate(
         WIRELESS_SIMS[OURS].sid,
         OURS,
         WirelessStatus.READY,
         WirelessStatus.SUSPENDED,
         RATE_PLANS[OURS].sid,
-        Listener(ODD_URL, Method.GET),
+        CallbackTarget(ODD_URL, HttpMethod.GET),
     ),
     replace(wireless_update_of(WIRELESS_SIMS[OURS]), told=NOBODY),
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ringback.core.errors import StoreUnavailable
-from ringback.core.supersim.sim import Sim
+from ringback.core.supersim.sim import SuperSim
 from ringback.ports import Transaction, Window
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import VAULT
@@ -113,7 +113,7 @@ async def test_a_closed_store_says_so(path: Path) -> None:
 # ---- a database that is away ---------------------------------------------------------------------
 
 
-async def sims_in(store: SqliteStore) -> list[Sim]:
+async def sims_in(store: SqliteStore) -> list[SuperSim]:
     return await store.transact(lambda tx: tx.supersim.sims.page(OURS, {}, Window(9)))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.ports import CallbackFilter, Transaction, Window
 from ringback.stores.sqlite.store import SqliteStore
 from ringback.stores.vault import Vault, make_key_file
@@ -55,7 +55,7 @@ def write_a_letter(path: Path) -> None:
 
 
 def refusal_of(path: Path) -> str:
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         SqliteStore.open(path, VAULT)
     return str(refused.value)
 
@@ -247,5 +247,5 @@ async def test_who_works_beside_keeps_no_owner_out(path: Path) -> None:
 
 def test_a_letter_cant_be_opened_beside_anybody(path: Path) -> None:
     write_a_letter(path)
-    with pytest.raises(Unusable, match="file is not a database"):
+    with pytest.raises(ConfigurationError, match="file is not a database"):
         SqliteStore.beside(path, VAULT)

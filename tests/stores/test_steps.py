@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from ringback.core.account import EVERY
-from ringback.core.callback import UNDELIVERED, CallbackStatus
+from ringback.core.accounts.account import EVERY
+from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus
+from ringback.core.callbacks.retry import Done
 from ringback.core.policy.source_policy import Source
-from ringback.core.retry import Done
 from ringback.ports import CallbackFilter, Lane, Transaction, Window
 from tests.fakes import NOW
 from tests.stores.asking import ended

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.errors import Unusable
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.errors import ConfigurationError
 from ringback.migration.record import Edit, Ending, Entry, Place
 from ringback.migration.records.store import StoreRecord
 from ringback.operations.callback_urls import PAGE_SIZE
@@ -39,7 +39,7 @@ async def urls_of(store: Store) -> dict[str, str]:
 
 async def test_its_entries_name_places_as_the_api_names_parameters(furnished: Store) -> None:
     odd = CallbackUrl.parse(OLD).with_warnings("the request was odd")
-    both = replace(with_sms_url(1), ip_commands_url=odd, ip_commands_method=Method.GET)
+    both = replace(with_sms_url(1), ip_commands_url=odd, ip_commands_method=HttpMethod.GET)
     sim = replace(
         wireless_sim(2, THEIRS),
         commands_to=a_listener("http://a.example"),
@@ -48,7 +48,7 @@ async def test_its_entries_name_places_as_the_api_names_parameters(furnished: St
     await keep(furnished, both, sim)
     assert await record_of(furnished).entries() == [
         Entry(Place(f"fleet {both.sid} SmsCommandsUrl", OURS), OLD),
-        Entry(Place(f"fleet {both.sid} IpCommandsUrl", OURS), OLD, Method.GET, odd.warnings),
+        Entry(Place(f"fleet {both.sid} IpCommandsUrl", OURS), OLD, HttpMethod.GET, odd.warnings),
         Entry(Place(f"SIM {sim.sid} CommandsCallbackUrl", THEIRS), "http://a.example"),
         Entry(Place(f"SIM {sim.sid} CallbackUrl", THEIRS), NEW),
     ]
@@ -126,7 +126,7 @@ async def test_the_record_of_one_account_changes_no_other(furnished: Store) -> N
 async def test_a_new_url_that_cant_be_called_changes_nothing_at_all(furnished: Store) -> None:
     await keep(furnished, with_sms_url(1), with_sms_url(2))
     edits = [Edit(place(1), OLD, NEW), Edit(place(2), OLD, "https://u:pass@a.example/#rc=9")]
-    with pytest.raises(Unusable, match=f"{place(2).name}: .*rc must be") as refused:
+    with pytest.raises(ConfigurationError, match=f"{place(2).name}: .*rc must be") as refused:
         await record_of(furnished).replace(edits)
     assert "pass" not in str(refused.value)
     assert list((await urls_of(furnished)).values()) == [OLD, OLD]

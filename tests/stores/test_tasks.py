@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ringback.core.scenario import Step
-from ringback.core.sids import Kind
-from ringback.core.task import Task
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sids import SidKind
+from ringback.core.sims.scenario import TaskKind
 from ringback.ports import Store
 from tests.fakes import NOW
 from tests.stores.asking import keep
@@ -16,7 +16,7 @@ INSTANT = timedelta(microseconds=1)
 LATE = NOW + timedelta(days=365)
 
 
-async def due(store: Store, now: datetime = LATE, *, limit: int = 99) -> list[Task]:
+async def due(store: Store, now: datetime = LATE, *, limit: int = 99) -> list[ScheduledTask]:
     return await store.transact(lambda tx: tx.tasks.due(now, limit=limit))
 
 
@@ -24,20 +24,20 @@ async def next_due(store: Store) -> datetime | None:
     return await store.transact(lambda tx: tx.tasks.next_due())
 
 
-async def take(store: Store, given: Task) -> bool:
+async def take(store: Store, given: ScheduledTask) -> bool:
     return await store.transact(lambda tx: tx.tasks.take(given))
 
 
-async def drop(store: Store, number: int, step: Step = Step.UPDATE_SIM) -> None:
+async def drop(store: Store, number: int, step: TaskKind = TaskKind.UPDATE_SIM) -> None:
     await store.transact(lambda tx: tx.tasks.drop(task(number).subject_sid, step))
 
 
-@pytest.mark.parametrize("step", Step)
-async def test_a_task_comes_back_as_it_was(store: Store, step: Step) -> None:
-    odd = Task(step, sid(Kind.ESIM_PROFILE, 1), THEIRS, ODD_INSTANT)
+@pytest.mark.parametrize("step", TaskKind)
+async def test_a_task_comes_back_as_it_was(store: Store, step: TaskKind) -> None:
+    odd = ScheduledTask(step, sid(SidKind.ESIM_PROFILE, 1), THEIRS, ODD_INSTANT)
     await keep(store, odd)
     assert await due(store) == [odd]
-    assert type((await due(store))[0].step) is Step
+    assert type((await due(store))[0].step) is TaskKind
 
 
 # ---- when
@@ -85,7 +85,10 @@ async def test_the_next_is_due_at_the_earliest_instant(store: Store) -> None:
 
 
 async def test_a_resource_has_a_task_for_each_of_several_steps(store: Store) -> None:
-    tasks = [task(1, step) for step in (Step.RENEW_PERIOD, Step.UPDATE_SIM, Step.ACTIVATE_SIM)]
+    tasks = [
+        task(1, step)
+        for step in (TaskKind.RENEW_PERIOD, TaskKind.UPDATE_SIM, TaskKind.ACTIVATE_SIM)
+    ]
     await keep(store, *tasks)
     assert await due(store) == tasks
 
@@ -132,30 +135,30 @@ async def test_a_task_that_was_put_anew_meanwhile_is_not_taken(
 
 
 async def test_taking_one_step_leaves_the_others(store: Store) -> None:
-    await keep(store, task(1), task(1, Step.RENEW_PERIOD))
+    await keep(store, task(1), task(1, TaskKind.RENEW_PERIOD))
     assert await take(store, task(1)) is True
-    assert await due(store) == [task(1, Step.RENEW_PERIOD)]
+    assert await due(store) == [task(1, TaskKind.RENEW_PERIOD)]
 
 
 async def test_a_task_that_never_was_is_not_taken(store: Store) -> None:
     await keep(store, task(1))
     assert await take(store, task(2)) is False
-    assert await take(store, task(1, Step.RENEW_PERIOD)) is False
+    assert await take(store, task(1, TaskKind.RENEW_PERIOD)) is False
 
 
 # ---- dropping
 
 
 async def test_a_dropped_task_is_gone_whenever_it_was_due(store: Store) -> None:
-    await keep(store, task(1, due=ODD_INSTANT), task(1, Step.RENEW_PERIOD), task(2))
+    await keep(store, task(1, due=ODD_INSTANT), task(1, TaskKind.RENEW_PERIOD), task(2))
     await drop(store, 1)
-    assert await due(store) == [task(1, Step.RENEW_PERIOD), task(2)]
+    assert await due(store) == [task(1, TaskKind.RENEW_PERIOD), task(2)]
 
 
 async def test_dropping_what_is_not_there_changes_nothing(store: Store) -> None:
     await keep(store, task(1))
     await drop(store, 2)
-    await drop(store, 1, Step.RENEW_PERIOD)
+    await drop(store, 1, TaskKind.RENEW_PERIOD)
     assert await due(store) == [task(1)]
 
 
@@ -171,9 +174,9 @@ async def test_when_a_step_of_a_resource_is_due_can_be_asked(store: Store) -> No
     known = task(1)
     await keep(store, known, task(2, due=LATE))
 
-    async def due_of(number: int, step: Step) -> datetime | None:
+    async def due_of(number: int, step: TaskKind) -> datetime | None:
         return await store.transact(lambda tx: tx.tasks.due_of(task(number).subject_sid, step))
 
     assert await due_of(1, known.step) == known.due
     assert await due_of(2, known.step) == LATE
-    assert await due_of(1, Step.RENEW_PERIOD) is await due_of(3, known.step) is None
+    assert await due_of(1, TaskKind.RENEW_PERIOD) is await due_of(3, known.step) is None

@@ -4,11 +4,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.core.callback import CallbackStatus, Progress, advance, begin, discard, put_back
-from ringback.core.outcome import Delivered, Refused
+from ringback.core.callbacks.callback import (
+    CallbackStatus,
+    DeliveryState,
+    advance,
+    begin,
+    discard,
+    put_back,
+)
+from ringback.core.callbacks.retry import Decision, Done, GiveUp, NewRound, TryAgain
+from ringback.core.http.outcome import Delivered, Refused
 from ringback.core.policy.policy_impact import DeliveryCount
 from ringback.core.policy.source_policy import Source
-from ringback.core.retry import Decision, Done, GiveUp, NewRound, TryAgain
 from ringback.operations.totals import count_last_week
 from ringback.operations.totals import totals_of as in_pieces
 from ringback.ports import Settlement, Store, Totals
@@ -168,7 +175,7 @@ async def test_many_outcomes_of_one_url_are_added_up(store: Store) -> None:
     ended = [(CallbackStatus.DELIVERED, 3), (CallbackStatus.FAILED, 2)]
     statuses = [status for status, count in ended for _ in range(count)]
     for number, status in enumerate(statuses):
-        await keep(store, callback(number).having(Progress(NOW, status, attempt_count=1)))
+        await keep(store, callback(number).having(DeliveryState(NOW, status, attempt_count=1)))
     assert await totals_of(store) == [totals(delivered=3, undelivered=2)]
 
 
@@ -183,7 +190,7 @@ async def test_read_in_pieces_they_are_what_they_are_as_a_whole(store: Store) ->
             url=(HOST, f"{HOST}#cbs=kore")[number % 3 == 0],
         )
         status, tries = statuses[number % 3], number // 3 % 2
-        await keep(store, made.having(Progress(NOW, status, attempt_count=tries, due=created)))
+        await keep(store, made.having(DeliveryState(NOW, status, attempt_count=tries, due=created)))
     for since, until in ((NOW, days[-1]), (NOW - SECOND, days[-1] + SECOND), (NOW, NOW)):
         whole = await totals_of(store, since=since, until=until)
         assert await in_pieces(store, since=since, until=until) == whole
@@ -235,7 +242,9 @@ async def test_the_callbacks_of_the_last_week_are_counted_whatever_became_of_the
     week = timedelta(days=7)
     await keep(store, callback(1, created=NOW - week), callback(2, created=NOW - SECOND))
     delivered = callback(3, created=NOW - DAY)
-    await keep(store, delivered.having(Progress(NOW, CallbackStatus.DELIVERED, attempt_count=1)))
+    await keep(
+        store, delivered.having(DeliveryState(NOW, CallbackStatus.DELIVERED, attempt_count=1))
+    )
     await keep(store, callback(4, created=NOW - week - MICROSECOND), callback(5, created=NOW))
     assert await count_last_week(store, NOW) == [
         DeliveryCount(OURS, URL, Source.KORE, Source.KORE, 3)

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from ringback.core.errors import Invalid
-from ringback.core.retry import Done
-from ringback.core.scenario import Step
-from ringback.core.supersim.sim import Sim
-from ringback.core.wireless.usage import Question
+from ringback.core.callbacks.retry import Done
+from ringback.core.errors import InvalidParameter
+from ringback.core.sims.scenario import TaskKind
+from ringback.core.supersim.sim import SuperSim
+from ringback.core.wireless.usage import WirelessUsageQuery
 from ringback.ports import Store, Transaction, Window
 from tests.fakes import NOW
 from tests.stores.asking import ALL_CALLBACKS, ended, keep, sims_on
@@ -60,7 +60,7 @@ def do_everything_and_break(tx: Transaction) -> None:
     tx.wireless.sessions.add(wireless_session(9))
     tx.scenarios.put(OURS, "slow")
     tx.tasks.put(task(1, due=ODD_INSTANT))
-    tx.tasks.drop(task(2).subject_sid, Step.UPDATE_SIM)
+    tx.tasks.drop(task(2).subject_sid, TaskKind.UPDATE_SIM)
     tx.tasks.take(task(3))
     tx.callbacks.add(callback(9))
     claims = tx.callbacks.claim(OUR_LANE, NOW, limit=9)
@@ -82,7 +82,7 @@ def everything(tx: Transaction) -> tuple[object, ...]:
         tx.wireless.sims.page(OURS, {}, Window(99)),
         tx.wireless.sim_updates.get(WIRELESS_SIMS[OURS].sid),
         tx.wireless.commands.page(OURS, {}, Window(99)),
-        tx.wireless.command_uses.tally(OURS, None, Question(NOW, ODD_INSTANT, None)),
+        tx.wireless.command_uses.tally(OURS, None, WirelessUsageQuery(NOW, ODD_INSTANT, None)),
         tx.wireless.sessions.of_sim(WIRELESS_SIMS[OURS].sid, since=NOW),
         tx.scenarios.get(OURS),
         tx.tasks.due(ODD_INSTANT, limit=99),
@@ -115,12 +115,12 @@ async def test_work_that_fails_leaves_the_work_beside_it(furnished: Store) -> No
 
 
 async def test_what_the_work_raises_is_raised_as_it_is(store: Store) -> None:
-    refusal = Invalid("no", code=83010)
+    refusal = InvalidParameter("no", code=83010)
 
     def refuse(tx: Transaction) -> None:
         raise refusal
 
-    with pytest.raises(Invalid) as raised:
+    with pytest.raises(InvalidParameter) as raised:
         await store.transact(refuse)
     assert raised.value is refusal
 
@@ -141,7 +141,7 @@ async def test_each_caller_gets_the_result_of_its_own_work(store: Store) -> None
 
 
 async def test_work_sees_what_it_has_done_so_far(store: Store) -> None:
-    def work(tx: Transaction) -> list[Sim]:
+    def work(tx: Transaction) -> list[SuperSim]:
         tx.supersim.sims.add(sim(1))
         tx.supersim.sims.save(replace(sim(1), unique_name="x"))
         return tx.supersim.sims.page(OURS, {}, Window(9))

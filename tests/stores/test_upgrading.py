@@ -8,10 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.callback import Attempt, Callback, CallbackStatus, Progress
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.errors import Unusable
-from ringback.core.http_exchange import RecordedRequest, RecordedResponse, Timings
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import (
+    Attempt,
+    CallbackStatus,
+    DeliveryState,
+    OutgoingCallback,
+)
+from ringback.core.errors import ConfigurationError
+from ringback.core.http.http_exchange import RecordedRequest, RecordedResponse, RequestTimings
 from ringback.core.policy.source_policy import Source
 from ringback.ports import CallbackFilter, Lane, Waiting, Window
 from ringback.stores.sqlite.fields import to_us
@@ -51,7 +56,7 @@ def insert_attempt(path: Path, number: int, **changed: object) -> None:
     insert(path, "attempts", **(given | changed))
 
 
-async def callback_in(path: Path, number: int = 1) -> Callback | None:
+async def callback_in(path: Path, number: int = 1) -> OutgoingCallback | None:
     async with opened(path) as store:
         return await store.transact(lambda tx: tx.callbacks.get(OURS, callback(number).sid))
 
@@ -105,18 +110,18 @@ async def test_every_field_of_a_callback_is_as_it_was(path: Path) -> None:
         created_us=BEFORE,
         updated_us=NOW_US + 1,
     )
-    assert await callback_in(path) == Callback(
+    assert await callback_in(path) == OutgoingCallback(
         sid=callback(1).sid,
         account_sid=OURS,
         url=CallbackUrl.parse("https://user:p%C3%A4ss@a.example:8443/p#cbs=twilio&new=1"),
-        method=Method.GET,
+        method=HttpMethod.GET,
         body="A=1",
         source=Source.KORE,
         source_asked=Source.TWILIO,
         source_reason="twilio ended 2024-11-02",
         idempotency_token="RQ0",
         date_created=EARLIER,
-        progress=Progress(
+        progress=DeliveryState(
             date_updated=NOW + timedelta(microseconds=1),
             status=CallbackStatus.FAILED,
             status_reason="the receiver answered 410 Gone",
@@ -222,7 +227,7 @@ async def test_every_field_of_an_attempt_is_as_it_was(path: Path) -> None:
             error_code=11217,
             failure="closed",
             reason="the receiver answered 503: «später»",
-            timings=Timings(12.5),
+            timings=RequestTimings(12.5),
             request=RecordedRequest(
                 "POST",
                 url,
@@ -281,7 +286,7 @@ async def test_a_file_is_brought_up_to_date_once(path: Path) -> None:
 def test_a_file_that_cant_be_brought_up_to_date_is_left_as_it_was(path: Path) -> None:
     insert_callback(path, 1, url="this was never a URL")
     insert_attempt(path, 1, result="open")
-    with pytest.raises(Unusable, match="can't be used as Ringback's data file"):
+    with pytest.raises(ConfigurationError, match="can't be used as Ringback's data file"):
         SqliteStore.open(path, VAULT)
     assert schema_of(path) == 1
     with closing(sqlite3.connect(path)) as connection:

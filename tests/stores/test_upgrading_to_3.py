@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from ringback.core.scenario import CARRIED_OUT, CarrierFailure, Ending, Step
-from ringback.core.sids import Kind, is_sid
-from ringback.core.simulation import device_address
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sids import SidKind, is_sid
+from ringback.core.sims.scenario import CARRIED_OUT, CarrierFailure, CarrierResult, TaskKind
+from ringback.core.sims.simulation_settings import device_address
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.sim import Sim, SimStatus
-from ringback.core.supersim.usage import PeriodType
-from ringback.core.task import Task
+from ringback.core.supersim.sim import SimStatus, SuperSim
+from ringback.core.supersim.usage import BillingPeriodType
 from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import CallbackFilter, Store, Transaction, Window
 from ringback.stores.sqlite.fields import to_us
@@ -100,13 +100,13 @@ async def fleets_in(store: Store, account_sid: str = OURS) -> list[Fleet]:
     return await store.transact(lambda tx: tx.supersim.fleets.page(account_sid, {}, Window(9)))
 
 
-async def sim_in(store: Store, number: int) -> Sim:
+async def sim_in(store: Store, number: int) -> SuperSim:
     found = await store.transact(lambda tx: tx.supersim.sims.get(sim(number).sid))
     assert found is not None
     return found
 
 
-async def tasks_in(store: Store) -> list[Task]:
+async def tasks_in(store: Store) -> list[ScheduledTask]:
     return await store.transact(lambda tx: tx.tasks.due(LATE, limit=9))
 
 
@@ -123,7 +123,7 @@ async def test_the_fleets_of_an_account_share_a_profile_of_its_own(path: Path) -
         assert {one.network_access_profile_sid for one in await fleets_in(store)} == {ours.sid}
         (their_fleet,) = await fleets_in(store, THEIRS)
         assert their_fleet.network_access_profile_sid == theirs.sid != ours.sid
-    assert is_sid(ours.sid, Kind.NETWORK_ACCESS_PROFILE)
+    assert is_sid(ours.sid, SidKind.NETWORK_ACCESS_PROFILE)
     first = CREATED - timedelta(microseconds=1)
     assert ours == NetworkAccessProfile(ours.sid, OURS, None, (), first, first)
 
@@ -154,7 +154,7 @@ async def test_a_sim_has_an_address_and_all_that_it_had(path: Path) -> None:
     insert_fleet(path, 1)
     insert_sim(path, 1, "inactive", unique_name="x", fleet_sid=fleet(1).sid)
     async with opened(path) as store:
-        assert await sim_in(store, 1) == Sim(
+        assert await sim_in(store, 1) == SuperSim(
             sid=sim(1).sid,
             account_sid=OURS,
             iccid=sim(1).iccid,
@@ -192,15 +192,17 @@ async def test_a_ready_sim_gets_its_billing_period_and_three_months(path: Path) 
     insert_sim(path, 1, "ready")
     async with opened(path) as store:
         assert await tasks_in(store) == [
-            Task(Step.RENEW_PERIOD, sim(1).sid, OURS, UPDATED),
-            Task(Step.ACTIVATE_SIM, sim(1).sid, OURS, UPDATED + timedelta(days=90)),
+            ScheduledTask(TaskKind.RENEW_PERIOD, sim(1).sid, OURS, UPDATED),
+            ScheduledTask(TaskKind.ACTIVATE_SIM, sim(1).sid, OURS, UPDATED + timedelta(days=90)),
         ]
 
 
 async def test_an_active_sim_gets_its_billing_period(path: Path) -> None:
     insert_sim(path, 1, "active")
     async with opened(path) as store:
-        assert await tasks_in(store) == [Task(Step.RENEW_PERIOD, sim(1).sid, OURS, UPDATED)]
+        assert await tasks_in(store) == [
+            ScheduledTask(TaskKind.RENEW_PERIOD, sim(1).sid, OURS, UPDATED)
+        ]
 
 
 @pytest.mark.parametrize("status", ["new", "inactive"])
@@ -221,7 +223,7 @@ async def test_a_change_is_as_it_was_and_still_due_at_its_time(path: Path) -> No
             lambda tx: tx.supersim.sim_updates.get(sim(1).sid)
         ) == update_of(sim(1))
         due = NOW + timedelta(microseconds=1)
-        assert await tasks_in(store) == [Task(Step.UPDATE_SIM, sim(1).sid, OURS, due)]
+        assert await tasks_in(store) == [ScheduledTask(TaskKind.UPDATE_SIM, sim(1).sid, OURS, due)]
         assert (await sim_in(store, 1)).ready_since is None
 
 
@@ -243,8 +245,8 @@ async def test_a_sim_that_may_go_back_to_being_connected_is_billed_after_its_cha
     insert_update(path, 1, before)
     async with opened(path) as store:
         assert await tasks_in(store) == [
-            Task(Step.UPDATE_SIM, sim(1).sid, OURS, NOW),
-            Task(Step.RENEW_PERIOD, sim(1).sid, OURS, NOW),
+            ScheduledTask(TaskKind.UPDATE_SIM, sim(1).sid, OURS, NOW),
+            ScheduledTask(TaskKind.RENEW_PERIOD, sim(1).sid, OURS, NOW),
         ]
         since = (await sim_in(store, 1)).ready_since
         assert since == (UPDATED if before == "ready" else None)
@@ -253,13 +255,13 @@ async def test_a_sim_that_may_go_back_to_being_connected_is_billed_after_its_cha
 @pytest.mark.parametrize(
     ("ending", "status", "period"),
     [
-        (CARRIED_OUT, SimStatus.ACTIVE, PeriodType.ACTIVE),
-        (CarrierFailure(83004, "no"), SimStatus.READY, PeriodType.READY),
+        (CARRIED_OUT, SimStatus.ACTIVE, BillingPeriodType.ACTIVE),
+        (CarrierFailure(83004, "no"), SimStatus.READY, BillingPeriodType.READY),
     ],
     ids=["carried out", "failed"],
 )
 async def test_a_sim_lives_on_after_its_change(
-    path: Path, ending: Ending, status: SimStatus, period: PeriodType
+    path: Path, ending: CarrierResult, status: SimStatus, period: BillingPeriodType
 ) -> None:
     insert_fleet(path, 1)
     insert_sim(path, 1, "scheduled", fleet_sid=fleet(1).sid)
@@ -268,7 +270,7 @@ async def test_a_sim_lives_on_after_its_change(
     def live(tx: Transaction) -> None:
         for task in tx.tasks.due(NOW, limit=9):
             if tx.tasks.take(task):
-                ended = ending if task.step is Step.UPDATE_SIM else CARRIED_OUT
+                ended = ending if task.step is TaskKind.UPDATE_SIM else CARRIED_OUT
                 TASK_HANDLERS[task.step].end(tx, task, ended, a_moment(now=NOW))
 
     async with opened(path) as store:
@@ -279,8 +281,8 @@ async def test_a_sim_lives_on_after_its_change(
         steps = {task.step for task in await tasks_in(store)}
         assert (await sim_in(store, 1)).status is status
     assert [(one.period_type, one.start_time) for one in periods] == [(period, NOW)]
-    assert Step.RENEW_PERIOD in steps
-    assert (Step.ACTIVATE_SIM in steps) is (status is SimStatus.READY)
+    assert TaskKind.RENEW_PERIOD in steps
+    assert (TaskKind.ACTIVATE_SIM in steps) is (status is SimStatus.READY)
 
 
 # ---- all else
@@ -311,7 +313,7 @@ async def test_what_was_brought_up_to_date_takes_new_records(path: Path) -> None
         (profile,) = await profiles_in(store)
         added = replace(fleet(2), network_access_profile_sid=profile.sid)
         await store.transact(lambda tx: tx.supersim.fleets.add(added))
-        again = Task(Step.RENEW_PERIOD, sim(1).sid, OURS, LATE)
+        again = ScheduledTask(TaskKind.RENEW_PERIOD, sim(1).sid, OURS, LATE)
         await store.transact(lambda tx: tx.tasks.put(again))
         assert (await fleets_in(store))[0] == added
         assert (await tasks_in(store))[-1] == again

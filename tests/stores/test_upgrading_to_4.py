@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.scenario import Step
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.sim import SimStatus
-from ringback.core.task import Task
-from ringback.core.wireless.command import Command
+from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
-from ringback.core.wireless.usage import Question
+from ringback.core.wireless.usage import WirelessUsageQuery
 from ringback.ports import Store, Window
 from tests.fakes import NOW
 from tests.stores.asking import keep, opened, page_of
@@ -92,11 +92,13 @@ async def test_what_there_was_is_as_it_was(path: Path) -> None:
         assert await store.transact(lambda tx: tx.accounts.all()) == [upgraded()]
         for record in (PROFILE, FLEET, SIM, SMS):
             assert await page_of(store, type(record), Window(9)) == [record]
-        due = [Task(Step.SEND_SMS, SMS.sid, OURS, NOW)]
+        due = [ScheduledTask(TaskKind.SEND_SMS, SMS.sid, OURS, NOW)]
         assert await store.transact(lambda tx: tx.tasks.due(NOW, limit=9)) == due
 
 
-@pytest.mark.parametrize("kind", [RatePlan, WirelessSim, Command], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [RatePlan, WirelessSim, WirelessCommand], ids=lambda kind: kind.__name__
+)
 async def test_there_is_nothing_of_the_new_product(path: Path, kind: type) -> None:
     async with opened(path) as store:
         assert await page_of(store, kind, Window(9)) == []
@@ -114,12 +116,16 @@ async def test_it_takes_records_of_the_new_product(path: Path) -> None:
     async with opened(path) as store:
         assert await page_of(store, RatePlan, Window(9)) == [PLAN]
         assert await page_of(store, WirelessSim, Window(9)) == [CARD]
-        assert await page_of(store, Command, Window(9, before=command(1).sid)) == [command(2)]
+        assert await page_of(store, WirelessCommand, Window(9, before=command(1).sid)) == [
+            command(2)
+        ]
         change, session, uses = await store.transact(
             lambda tx: (
                 tx.wireless.sim_updates.get(CARD.sid),
                 tx.wireless.sessions.get(wireless_session(1).sid),
-                tx.wireless.command_uses.tally(OURS, None, Question(NOW, NOW + SECOND, None)),
+                tx.wireless.command_uses.tally(
+                    OURS, None, WirelessUsageQuery(NOW, NOW + SECOND, None)
+                ),
             )
         )
     assert (change, session) == (wireless_update_of(CARD), wireless_session(1))
@@ -140,5 +146,5 @@ async def test_a_file_is_brought_up_to_date_once(path: Path) -> None:
         await keep_one_of_each(store)
     assert schema_of(path) == NEWEST
     async with opened(path) as store:
-        assert await page_of(store, Command, Window(9)) == [command(2)]
+        assert await page_of(store, WirelessCommand, Window(9)) == [command(2)]
     assert schema_of(path) == NEWEST

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.account import Account, AccountStatus
-from ringback.core.errors import NotSignedIn
-from ringback.core.kore_ids import KoreKind, is_kore_id
-from ringback.core.webhook_secret import SecretStatus
+from ringback.core.accounts.account import Account, AccountStatus
+from ringback.core.accounts.webhook_secret import WebhookSecretStatus
+from ringback.core.errors import Unauthorized
+from ringback.core.kore_ids import KoreIdKind, is_kore_id
 from ringback.operations.sign_in import sign_in
 from ringback.operations.webhook_secrets import change_secret, create_secret
 from ringback.ports import CallbackFilter, Transaction, Window
@@ -51,7 +51,7 @@ async def test_they_are_found_by_the_ids_that_they_have_got_at_kore(path: Path) 
     async with opened(path) as store:
         for account_sid in (OURS, THEIRS):
             one = upgraded(account_sid)
-            assert is_kore_id(one.kore_id, KoreKind.ACCOUNT)
+            assert is_kore_id(one.kore_id, KoreIdKind.ACCOUNT)
             found = await store.transact(lambda tx, one=one: tx.accounts.with_kore_id(one.kore_id))
             assert found == one
 
@@ -64,7 +64,7 @@ async def test_whoever_signed_in_goes_on_with_the_same_secrets(path: Path) -> No
             assert caller.account == upgraded(account_sid)
         caller = await store.transact(lambda tx: sign_in(tx, OURS, AUTH_TOKEN))
         assert caller.account == upgraded()
-        with pytest.raises(NotSignedIn):
+        with pytest.raises(Unauthorized):
             await store.transact(lambda tx: sign_in(tx, api_key(1).sid, "secret 9"))
 
 
@@ -85,7 +85,7 @@ async def test_its_secret_can_be_rotated_like_any_other(path: Path) -> None:
             account_in(tx),
             made.id,
             name=None,
-            status=SecretStatus.ACTIVE,
+            status=WebhookSecretStatus.ACTIVE,
             moment=a_moment(),
         )
         return [*signed_with, account_in(tx).kore_secret, made.value]

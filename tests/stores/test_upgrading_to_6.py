@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.outcome import Delivered
-from ringback.core.retry import Done
+from ringback.core.callbacks.retry import Done
+from ringback.core.http.outcome import Delivered
 from ringback.ports import CallbackFilter, ShadowFilter, Window
 from tests.stores.asking import attempts_of, claim, ended, keep, opened, settle
 from tests.stores.old_files import NEWEST, insert_callback, schema_of, upgraded, write_old_file

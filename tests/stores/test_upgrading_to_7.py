@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.account import EVERY
-from ringback.core.callback import Attempt
-from ringback.core.http_exchange import RecordedResponse
-from ringback.core.response_storage import MOST_BODY
-from ringback.core.retry import NewRound
+from ringback.core.accounts.account import EVERY
+from ringback.core.callbacks.callback import Attempt
+from ringback.core.callbacks.response_storage import MOST_BODY
+from ringback.core.callbacks.retry import NewRound
+from ringback.core.http.http_exchange import RecordedResponse
 from ringback.ports import CallbackFilter, Window
 from tests.fakes import NOW
 from tests.stores.asking import (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.stores.vault import Vault, make_key_file, new_key
 
 PLACE = "accounts.auth_token of AC1"
@@ -39,14 +39,18 @@ def test_a_secret_that_was_moved_to_another_place_opens_nothing(place: str) -> N
     vault = Vault([new_key()])
     sealed = vault.seal("hunter2", PLACE)
     vault.open(sealed, PLACE)
-    with pytest.raises(Unusable, match=f"the secret of {place} was sealed for {PLACE}") as refused:
+    with pytest.raises(
+        ConfigurationError, match=f"the secret of {place} was sealed for {PLACE}"
+    ) as refused:
         vault.open(sealed, place)
     assert "hunter2" not in str(refused.value)
 
 
 def test_another_key_opens_nothing() -> None:
     sealed = Vault([new_key()]).seal("hunter2", PLACE)
-    with pytest.raises(Unusable, match=f"the secret of {PLACE} was sealed with another key"):
+    with pytest.raises(
+        ConfigurationError, match=f"the secret of {PLACE} was sealed with another key"
+    ):
         Vault([new_key()]).open(sealed, PLACE)
 
 
@@ -57,7 +61,7 @@ def test_another_key_opens_nothing() -> None:
 )
 def test_what_was_damaged_opens_nothing(damage: Callable[[str], str]) -> None:
     vault = Vault([new_key()])
-    with pytest.raises(Unusable):
+    with pytest.raises(ConfigurationError):
         vault.open(damage(vault.seal("hunter2", PLACE)), PLACE)
 
 
@@ -79,13 +83,15 @@ def test_a_key_is_told_by_an_id_that_tells_nothing_of_it() -> None:
 
 @pytest.mark.parametrize("key", ["", "abc", "ä" * 44, "x" * 40, f"{'x' * 42}="])
 def test_what_is_no_key_is_refused_without_showing_it(key: str) -> None:
-    with pytest.raises(Unusable, match="a key must be 32 bytes in URL-safe Base64") as refused:
+    with pytest.raises(
+        ConfigurationError, match="a key must be 32 bytes in URL-safe Base64"
+    ) as refused:
         Vault([new_key(), key])
     assert not key or key not in str(refused.value)
 
 
 def test_without_any_key_there_is_no_vault() -> None:
-    with pytest.raises(Unusable, match="a key must be 32 bytes"):
+    with pytest.raises(ConfigurationError, match="a key must be 32 bytes"):
         Vault([])
 
 
@@ -111,14 +117,14 @@ def test_a_file_with_something_else_is_refused_and_left_as_it_is(
     key_file: Path, content: bytes
 ) -> None:
     key_file.write_bytes(content)
-    with pytest.raises(Unusable, match=f"{key_file} is no key file: ") as refused:
+    with pytest.raises(ConfigurationError, match=f"{key_file} is no key file: ") as refused:
         Vault.in_file(key_file)
     assert "hunter2" not in str(refused.value)
     assert key_file.read_bytes() == content
 
 
 def test_a_file_that_cant_be_used_is_refused_with_its_name(tmp_path: Path) -> None:
-    with pytest.raises(Unusable, match=f"the key file {tmp_path} can't be used: "):
+    with pytest.raises(ConfigurationError, match=f"the key file {tmp_path} can't be used: "):
         Vault.in_file(tmp_path)
 
 

@@ -3,9 +3,14 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from ringback.core.callback import Callback, CallbackStatus, Progress, advance
-from ringback.core.outcome import Unknown
-from ringback.core.retry import Done, GiveUp
+from ringback.core.callbacks.callback import (
+    CallbackStatus,
+    DeliveryState,
+    OutgoingCallback,
+    advance,
+)
+from ringback.core.callbacks.retry import Done, GiveUp
+from ringback.core.http.outcome import Unknown
 from ringback.ports import Lane, Settlement, Store, Transaction, Waiting
 from tests.fakes import NOW
 from tests.stores.asking import claim, ended, keep, numbers_of, settle
@@ -72,7 +77,7 @@ async def test_what_waits_is_told_once_for_each_lane_with_its_earliest_instant(
         callback(2, due=NOW + SECOND),
         callback(3, THEIRS, due=ODD_INSTANT),
         callback(4, url=ELSEWHERE),
-        callback(5).having(Progress(NOW, CallbackStatus.FAILED)),
+        callback(5).having(DeliveryState(NOW, CallbackStatus.FAILED)),
         callback(6, url="http://under-way.example"),
     )
     await claim(store, lane=Lane(OURS, "http://under-way.example:80"))
@@ -107,13 +112,13 @@ async def test_what_waits_and_what_is_under_way_is_unfinished(store: Store) -> N
 
 
 async def test_an_account_without_anything_unfinished_is_not_named(store: Store) -> None:
-    await keep(store, callback(1).having(Progress(NOW, CallbackStatus.FAILED)))
+    await keep(store, callback(1).having(DeliveryState(NOW, CallbackStatus.FAILED)))
     assert await store.transact(lambda tx: tx.callbacks.unfinished()) == {}
 
 
 async def test_what_was_changed_after_an_instant_is_told_in_that_order(store: Store) -> None:
-    def changed(number: int, at: datetime, *, url: str = HERE) -> Callback:
-        return callback(number, url=url).having(Progress(at, due=NOW, attempt_count=1))
+    def changed(number: int, at: datetime, *, url: str = HERE) -> OutgoingCallback:
+        return callback(number, url=url).having(DeliveryState(at, due=NOW, attempt_count=1))
 
     await keep(
         store,
@@ -121,7 +126,7 @@ async def test_what_was_changed_after_an_instant_is_told_in_that_order(store: St
         changed(2, NOW + 2 * SECOND),
         changed(3, NOW + SECOND),
         callback(4, created=NOW + 9 * SECOND, due=NOW + 99 * SECOND),
-        callback(5).having(Progress(NOW + 9 * SECOND, CallbackStatus.FAILED)),
+        callback(5).having(DeliveryState(NOW + 9 * SECOND, CallbackStatus.FAILED)),
         callback(7, created=NOW + 4 * SECOND, due=NOW + 4 * SECOND),
         changed(6, NOW + 9 * SECOND, url=ELSEWHERE),
     )
@@ -142,7 +147,7 @@ async def test_how_many_wait_is_told_for_each_instant(store: Store) -> None:
         callback(1),
         callback(2, THEIRS, due=NOW + SECOND),
         callback(3, due=NOW + SECOND),
-        callback(4).having(Progress(NOW, CallbackStatus.FAILED)),
+        callback(4).having(DeliveryState(NOW, CallbackStatus.FAILED)),
     )
     instants = [NOW + 9 * SECOND, NOW, NOW + timedelta(microseconds=1)]
     assert await store.transact(lambda tx: tx.callbacks.due_before(instants)) == [3, 0, 1]

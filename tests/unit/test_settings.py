@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import trustme
 
-from ringback.core.addresses import LOOPBACK
-from ringback.core.egress import ANY, Direct, Egresses, Proxy
-from ringback.core.errors import Unusable
-from ringback.core.guard import ANY_PORT, Guard
-from ringback.core.infrastructure import BUILT_IN
+from ringback.core.errors import ConfigurationError
+from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.egress import ANY, Direct, Egresses, Proxy
+from ringback.core.http.ssrf_guard import ANY_PORT, SsrfGuard
 from ringback.core.policy.source_policy import NOTICE, Hold, Phase, Source
-from ringback.core.scenario import NORMAL, SCENARIOS
-from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule
+from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
+from ringback.core.sims.scenario import NORMAL, SCENARIOS
+from ringback.core.sources.source_definition import BUILT_IN
 from ringback.settings import SETTINGS, Setting, Settings, SettingsCommand, load
 from ringback.settings.parsers import Gateway, TlsPort
 from ringback.settings.raw_setting import RawSetting
@@ -45,7 +45,7 @@ def refusal_of(
     *,
     command: SettingsCommand = SettingsCommand.DEV,
 ) -> str:
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         load(flags, environment or {}, command=command)
     return str(refused.value)
 
@@ -189,7 +189,7 @@ def test_the_flag_for_the_file_beats_the_environment(write_file: WriteFile) -> N
         ("callback_ports", "443,8000-8999", (range(443, 444), range(8000, 9000))),
         ("callback_schemes", "https", ("https",)),
         ("schedule", "persistent", PERSISTENT),
-        ("schedule", "5s,1m", Schedule((timedelta(seconds=5), timedelta(minutes=1)))),
+        ("schedule", "5s,1m", RetrySchedule((timedelta(seconds=5), timedelta(minutes=1)))),
         ("at_once", "1", 1),
         ("at_once", "100_000", 100_000),
         ("per_destination", "8", 8),
@@ -246,7 +246,7 @@ def test_a_setting_is_read_alike_from_the_flag_and_the_environment(
             (range(443, 444), range(8000, 9000)),
         ),
         ('callback_schemes = ["https"]', "callback_schemes", ("https",)),
-        ('schedule = ["5s", "1m"]', "schedule", Schedule.parse("5s,1m")),
+        ('schedule = ["5s", "1m"]', "schedule", RetrySchedule.parse("5s,1m")),
         (
             'kore_egress = ["127.0.0.2", "127.0.0.3"]',
             "kore_egress",
@@ -542,7 +542,7 @@ def test_a_message_that_would_tell_the_password_is_not_passed_on() -> None:
     given = RawSetting(
         replace(EGRESS, read=tell), "--kore-egress", "http://user:secret@proxy", "any"
     )
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         given.read()
     assert str(refused.value) == "--kore-egress: this can't be used; its help says what can"
 
@@ -590,7 +590,7 @@ def test_what_callbacks_may_go_to_is_one_guard() -> None:
     settings = load(
         {"allow": "10.0.0.0/8", "callback_ports": "443", "callback_schemes": "https"}, {}
     )
-    assert settings.guard == Guard((ip_network("10.0.0.0/8"),), (range(443, 444),), ("https",))
+    assert settings.guard == SsrfGuard((ip_network("10.0.0.0/8"),), (range(443, 444),), ("https",))
 
 
 # ---- certificates --------------------------------------------------------------------------------

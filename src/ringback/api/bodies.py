@@ -4,7 +4,7 @@ from typing import Final
 
 from starlette.requests import Request
 
-from ringback.core.errors import SUPER_SIM, Invalid
+from ringback.core.errors import SUPER_SIM, InvalidParameter
 
 _MAX_DISCARDED: Final = 64 * 1024 * 1024
 
@@ -24,12 +24,14 @@ async def read_body(request: Request, *, most: int, code: int = SUPER_SIM.invali
     while has_more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
-            raise Invalid("the request ended before its body did", code=code)
+            raise InvalidParameter("the request ended before its body did", code=code)
         part: bytes = message.get("body", b"")
         length += len(part)
         if length <= most:
             parts.append(part)
         has_more = message.get("more_body", False) and length <= _MAX_DISCARDED
     if length > most:
-        raise Invalid(f"the body is longer than {most} bytes; nothing of it was used", code=code)
+        raise InvalidParameter(
+            f"the body is longer than {most} bytes; nothing of it was used", code=code
+        )
     return b"".join(parts)

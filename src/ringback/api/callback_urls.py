@@ -4,10 +4,10 @@ from collections.abc import Callable, Collection
 from functools import lru_cache
 
 from ringback.api.forms import Parameters
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.egress import Egresses
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.core.guard import Guard
+from ringback.core.http.egress import Egresses
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source, SourceName
 
 _MOST_REMEMBERED = 4096
@@ -43,7 +43,7 @@ class UrlReader:
     """Reads callback URLs; the same few are given again and again, so they are remembered."""
 
     def __init__(
-        self, guard: Guard, egresses: Egresses, sources: Collection[SourceName] = tuple(Source)
+        self, guard: SsrfGuard, egresses: Egresses, sources: Collection[SourceName] = tuple(Source)
     ) -> None:
         self._guard = guard
         self._sources = sources

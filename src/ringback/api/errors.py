@@ -9,13 +9,13 @@ from starlette.responses import JSONResponse, Response
 
 from ringback.api.addressing import is_at_kore
 from ringback.core.errors import (
+    BacklogFull,
+    InvalidBearerToken,
     MethodNotAllowed,
     NotFound,
-    Overloaded,
-    ReadTooLong,
+    QueryTimeout,
     RequestRefused,
     StoreUnavailable,
-    TokenRefused,
 )
 
 _LONGEST_PATH: Final = 200
@@ -38,17 +38,17 @@ _NOTHING: Final[Mapping[str, str]] = {}
 def answer(request: Request, failure: Exception) -> Response:
     """Answer a request that ended in an error of any kind."""
     match failure:
-        case TokenRefused() if is_at_kore(request):
+        case InvalidBearerToken() if is_at_kore(request):
             return _token_refused(request, failure)
         case RequestRefused(status=401):
             return _form(request, failure, {"WWW-Authenticate": 'Basic realm="Ringback"'})
-        case Overloaded(retry_after=seconds):
+        case BacklogFull(retry_after=seconds):
             return _form(request, failure, {"Retry-After": str(seconds)})
         case RequestRefused():
             return _form(request, failure)
         case HTTPException():
             return _no_route(request, failure)
-        case ReadTooLong():
+        case QueryTimeout():
             return _body(503, 20503, str(failure), _link(request))
         case StoreUnavailable():
             message = f"{failure}; nothing was changed, try again later"
@@ -77,7 +77,7 @@ def _no_route(request: Request, failure: HTTPException) -> Response:
     return _form(request, NotFound(f"{asked}: there is no such resource"))
 
 
-def _token_refused(request: Request, failure: TokenRefused) -> Response:
+def _token_refused(request: Request, failure: InvalidBearerToken) -> Response:
     """Answer a token that is not good as KORE does: 403, in a form of its own beside the usual."""
     beside = {"error": "Invalid or expired token"}
     return _body(403, 20006, failure.message, _link(request), beside=beside)

@@ -18,8 +18,8 @@ from hashlib import blake2b
 from math import ceil
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
-from ringback.core.client_address import holder_of, peer_address
-from ringback.core.errors import NotSignedIn, TooManyFailures
+from ringback.core.errors import LoginRateLimited, Unauthorized
+from ringback.core.http.client_address import holder_of, peer_address
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ class Failures:
     async def look(self, tried: Tried, now: datetime, look: Callable[[], Awaitable[T]]) -> T:
         """Return what a look at credentials finds.
 
-        `look` raises NotSignedIn where they are wrong. Raises TooManyFailures where the caller has
+        `look` raises Unauthorized where they are wrong. Raises LoginRateLimited where the caller has
         to wait, and nothing is looked at then.
         """
         under_way = self._under_way.get(tried)
@@ -92,7 +92,7 @@ class Failures:
     async def _look(self, tried: Tried, now: datetime, look: Callable[[], Awaitable[T]]) -> T:
         try:
             found = await look()
-        except NotSignedIn:
+        except Unauthorized:
             self._known.forget(tried)
             self._count(tried, now)
             raise
@@ -104,7 +104,7 @@ class Failures:
         if until > now:
             self.refused += 1
             seconds = ceil((until - now).total_seconds())
-            raise TooManyFailures(
+            raise LoginRateLimited(
                 "too many wrong credentials came within a minute;"
                 f" the next are looked at in {seconds} s",
                 retry_after=seconds,

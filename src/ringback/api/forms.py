@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from ringback.api.bodies import media_type_of, read_body
 from ringback.api.instants import read_instant, read_instant_or_utc
-from ringback.core.errors import SUPER_SIM, Codes, Invalid
+from ringback.core.errors import SUPER_SIM, ErrorCodes, InvalidParameter
 
 MAX_BODY: Final = 64 * 1024
 """The longest form body that is read, in bytes."""
@@ -37,7 +37,7 @@ class Parameters:
     """Names that the operation doesn't know; they have no effect."""
     lists: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """Those that may be given more than once."""
-    codes: Codes = SUPER_SIM
+    codes: ErrorCodes = SUPER_SIM
     """What the API that they are for refuses them with."""
 
     def all(self, name: str) -> tuple[str, ...]:
@@ -62,15 +62,17 @@ class Parameters:
             raise self.missing(name)
         return value
 
-    def missing(self, name: str, *, code: int | None = None) -> Invalid:
+    def missing(self, name: str, *, code: int | None = None) -> InvalidParameter:
         """Return the refusal of a request without this parameter."""
-        return Invalid(f"{name} is required and was not given", code=code or self.codes.missing)
+        return InvalidParameter(
+            f"{name} is required and was not given", code=code or self.codes.missing
+        )
 
     def label(self, name: str, *, longest: int) -> str | None:
         """Return a name that a person gave, of printable characters; it may be empty."""
         value = self.values.get(name)
         if value and (len(value) > longest or not value.isprintable()):
-            raise Invalid(
+            raise InvalidParameter(
                 f"{name} must be at most {longest} printable characters", code=self.codes.invalid
             )
         return value
@@ -87,7 +89,9 @@ class Parameters:
         if value in meanings:
             return meanings[value]
         known = ", ".join(meanings)
-        raise Invalid(f"{name}={value!r}: {name} must be one of {known}", code=self.codes.invalid)
+        raise InvalidParameter(
+            f"{name}={value!r}: {name} must be one of {known}", code=self.codes.invalid
+        )
 
     def is_yes(self, name: str) -> bool:
         """Whether a parameter is `yes`; `no` where it wasn't given."""
@@ -121,7 +125,7 @@ class Parameters:
             return None
         if value.isascii() and value.isdigit() and len(value) <= 10 and low <= int(value) <= high:
             return int(value)
-        raise Invalid(
+        raise InvalidParameter(
             f"{name}={value!r}: {name} must be a whole number from {low} to {high}",
             code=code or self.codes.invalid,
         )
@@ -133,10 +137,14 @@ class Parameters:
         try:
             return read(value)
         except ValueError as problem:
-            raise Invalid(f"{name}={value!r}: {problem}", code=self.codes.invalid) from None
+            raise InvalidParameter(
+                f"{name}={value!r}: {problem}", code=self.codes.invalid
+            ) from None
 
 
-def read_query(request: Request, known: Collection[str], *, codes: Codes = SUPER_SIM) -> Parameters:
+def read_query(
+    request: Request, known: Collection[str], *, codes: ErrorCodes = SUPER_SIM
+) -> Parameters:
     """Return the parameters in a request's query string."""
     return _parse(request.scope["query_string"], known, where="the query string", codes=codes)
 
@@ -146,13 +154,15 @@ async def read_form(
     known: Collection[str],
     *,
     lists: Collection[str] = (),
-    codes: Codes = SUPER_SIM,
+    codes: ErrorCodes = SUPER_SIM,
 ) -> Parameters:
     """Return the parameters in a request's form body; those in `lists` may be given repeatedly."""
     body = await read_body(request, most=MAX_BODY, code=codes.invalid)
     given = media_type_of(request)
     if body and given not in (None, _FORM_TYPE):
-        raise Invalid(f"the body's Content-Type is {given}; send {_FORM_TYPE}", code=codes.invalid)
+        raise InvalidParameter(
+            f"the body's Content-Type is {given}; send {_FORM_TYPE}", code=codes.invalid
+        )
     return _parse(body, known, where="the body", lists=lists, codes=codes)
 
 
@@ -161,7 +171,7 @@ def _parse(
     known: Collection[str],
     *,
     where: str,
-    codes: Codes,
+    codes: ErrorCodes,
     lists: Collection[str] = (),
 ) -> Parameters:
     try:
@@ -169,15 +179,17 @@ def _parse(
             encoded.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
         )
     except UnicodeDecodeError:
-        raise Invalid(f"{where} is not UTF-8", code=codes.invalid) from None
+        raise InvalidParameter(f"{where} is not UTF-8", code=codes.invalid) from None
     except ValueError:
-        raise Invalid(f"{where} has over {_MAX_FIELDS} parameters", code=codes.invalid) from None
+        raise InvalidParameter(
+            f"{where} has over {_MAX_FIELDS} parameters", code=codes.invalid
+        ) from None
     values, many = dict[str, str](), dict[str, tuple[str, ...]]()
     for name, value in pairs:
         if name in known and name in values and name not in lists:
-            raise Invalid(f"{name} is given twice; give it once", code=codes.invalid)
+            raise InvalidParameter(f"{name} is given twice; give it once", code=codes.invalid)
         if "\0" in value:
-            raise Invalid(f"{name} holds a NUL character", code=codes.invalid)
+            raise InvalidParameter(f"{name} holds a NUL character", code=codes.invalid)
         values[name] = value
         if name in lists:
             many[name] = (*many.get(name, ()), value)

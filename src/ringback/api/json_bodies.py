@@ -10,7 +10,7 @@ import orjson
 from starlette.requests import Request
 
 from ringback.api.bodies import media_type_of, read_body
-from ringback.core.errors import Invalid
+from ringback.core.errors import InvalidParameter
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -28,14 +28,14 @@ async def read_json(
     given = media_type_of(request)
     body = await read_body(request, most=most, code=code)
     if given != _JSON_TYPE:
-        raise Invalid(
+        raise InvalidParameter(
             f"the body's Content-Type is {given or 'not given'}; send {_JSON_TYPE}",
             code=code,
         )
     try:
         return body, cast("Json", orjson.loads(body))
     except orjson.JSONDecodeError as problem:
-        raise Invalid(f"the body can't be read as JSON: {problem}", code=code) from None
+        raise InvalidParameter(f"the body can't be read as JSON: {problem}", code=code) from None
 
 
 def check_names(body: bytes, document: Json, *, code: int = _INVALID_VALUE) -> None:
@@ -59,7 +59,7 @@ def refuse_repeats(body: bytes, *, code: int = _INVALID_VALUE) -> None:
         json.loads(body, object_pairs_hook=lambda pairs: _without_repeats(pairs, code))
     except RecursionError:
         # The document is shallow, so what is nested was dropped for its name.
-        raise Invalid("a name is given twice in one object", code=code) from None
+        raise InvalidParameter("a name is given twice in one object", code=code) from None
 
 
 def _texts_in(value: Json) -> int:
@@ -74,7 +74,7 @@ def _without_repeats(pairs: list[tuple[str, Json]], code: int) -> None:
     names = set[str]()
     for name, _ in pairs:
         if name in names:
-            raise Invalid(
+            raise InvalidParameter(
                 f"the name {name[:80]!r} is given twice in one object; give it once,"
                 " a parameter that repeats as a list",
                 code=code,

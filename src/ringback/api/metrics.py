@@ -28,7 +28,7 @@ from starlette.routing import BaseRoute
 from ringback import __version__
 from ringback.api.operation import resource
 from ringback.api.shared_work import SharedWork
-from ringback.core.account import EVERY
+from ringback.core.accounts.account import EVERY
 from ringback.core.errors import StoreUnavailable
 from ringback.engine.tally import Histogram, Tally
 from ringback.policy.policy_monitor import PolicyMetrics

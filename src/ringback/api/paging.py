@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from ringback.api.addressing import own_url
 from ringback.api.forms import Parameters
-from ringback.core.errors import Invalid, NoSuchPage
+from ringback.core.errors import InvalidParameter, PageNotFound
 from ringback.ports import RecordPage, Window
 
 PAGING: Final = ("PageSize", "Page", "PageToken")
@@ -66,14 +66,14 @@ def read_paging(parameters: Parameters) -> Paging:
     """Return the page that the parameters of a list ask for."""
     token, code = parameters.text("PageToken") or None, parameters.codes.paging
     if token is not None and not token.startswith((_AFTER, _BEFORE)):
-        raise Invalid(
+        raise InvalidParameter(
             f"PageToken={token!r} is no page token; use the page URLs of the list's meta",
             code=code,
         )
     number = parameters.number("Page", low=0, high=10**9 - 1, default=0, code=code)
     if number > 0 and token is None:
         # No page is found by its number: that would be the first one under another's.
-        raise Invalid(
+        raise InvalidParameter(
             f"Page={number} has no PageToken, which says where a page begins; use the page URLs of"
             " the list's meta, or leave Page out for the first page",
             code=code,
@@ -92,7 +92,7 @@ def cut(records: Sequence[R], window: Window) -> Sequence[R]:
     edge = window.after if window.before is None else window.before
     place = next((at for at, record in enumerate(records) if record.sid == edge), None)
     if edge is not None and place is None:
-        raise NoSuchPage(edge)
+        raise PageNotFound(edge)
     if window.before is not None:
         return records[max((place or 0) - window.size, 0) : place]
     start = 0 if place is None else place + 1

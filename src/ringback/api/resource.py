@@ -30,10 +30,10 @@ from ringback.api.paging import EXAMINED, HasSid, Paging, page_of, read_paging
 from ringback.api.services import Services
 from ringback.api.shown import Shown, json_answer, with_unknown
 from ringback.api.sign_in import account_of, reach_of
-from ringback.core.account import Account
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.errors import SUPER_SIM, WIRELESS, Codes, NoSuchPage
-from ringback.core.listener import Hook
+from ringback.core.accounts.account import Account
+from ringback.core.callback_urls.callback_target import CallbackTargetUpdate
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.errors import SUPER_SIM, WIRELESS, ErrorCodes, PageNotFound
 from ringback.operations.moment import Moment
 from ringback.ports import RecordPage, Transaction, Window
 
@@ -76,7 +76,7 @@ class AboutOperation(TypedDict, total=False):
 class Resource:
     """The operations on one kind of resource."""
 
-    codes: ClassVar[Codes] = SUPER_SIM
+    codes: ClassVar[ErrorCodes] = SUPER_SIM
     """What its API refuses requests with."""
 
     def __init__(self, services: Services) -> None:
@@ -148,23 +148,23 @@ class Resource:
             given = read_query(request, names, codes=self.codes)
         return Call(account_sid, next(iter(request.path_params.values()), ""), given, request)
 
-    def _called_back(self, call: Call) -> tuple[CallbackUrl | None, Method]:
+    def _called_back(self, call: Call) -> tuple[CallbackUrl | None, HttpMethod]:
         """Return whom a request wants to be told of what comes of it, and how.
 
         Raises Overloaded where no more callbacks may wait.
         """
         url = callback_url(call.given, self._services.read_url)
-        method = call.given.choice("CallbackMethod", Method) or Method.POST
+        method = call.given.choice("CallbackMethod", HttpMethod) or HttpMethod.POST
         if url is not None:
             self._services.intake.make_room(call.account_sid, 1)
         return url, method
 
-    def _hook(self, form: Parameters, name: str) -> Hook:
+    def _hook(self, form: Parameters, name: str) -> CallbackTargetUpdate:
         """Return whom a request wants to be told from now on, by the parameters of this name."""
-        return Hook(
+        return CallbackTargetUpdate(
             url=callback_url(form, self._services.read_url, f"{name}Url"),
             is_removed=form.text(f"{name}Url") == "",
-            method=form.choice(f"{name}Method", Method),
+            method=form.choice(f"{name}Method", HttpMethod),
         )
 
     def _address(self, form: Parameters, name: str) -> str | None:
@@ -196,8 +196,8 @@ class Resource:
         """Have a page that there isn't be refused with the code of this API."""
         try:
             yield
-        except NoSuchPage as refused:
-            raise NoSuchPage(refused.sid, code=self.codes.paging) from None
+        except PageNotFound as refused:
+            raise PageNotFound(refused.sid, code=self.codes.paging) from None
 
     async def change(self, work: Callable[[Transaction, Moment], T]) -> T:
         """Run what changes something, and let what is due of it be seen at once."""
@@ -330,7 +330,7 @@ class RecordOperations(Generic[R]):
 class WirelessEndpoints(Resource):
     """The operations on one kind of resource of Programmable Wireless."""
 
-    codes: ClassVar[Codes] = WIRELESS
+    codes: ClassVar[ErrorCodes] = WIRELESS
 
 
 def _page_after(

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from ringback.core.policy.source_policy import Source
-from ringback.core.sids import Kind
+from ringback.core.sids import SidKind
 
 Schema = dict[str, Any]
 
@@ -30,7 +30,7 @@ SECONDS: Final[Schema] = {"type": "number", "minimum": 0}
 SOURCE: Final[Schema] = {"type": "string", "examples": [source.value for source in Source]}
 
 
-def sid_of(kind: Kind) -> Schema:
+def sid_of(kind: SidKind) -> Schema:
     """Return the schema of a SID of this kind."""
     return {"type": "string", "pattern": f"^{kind}[0-9a-fA-F]{{32}}$"}
 

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from ringback.api.http.open_connections import OpenConnections
 from ringback.api.http.server import HttpServer
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.engine.system import SystemClock
 
 _WAITING: Final = 1024
@@ -57,8 +57,8 @@ def listen(listener: socket.socket, *, flag: str = "--port") -> None:
         raise _taken(host, port, flag, failure) from failure
 
 
-def _taken(host: str, port: int, flag: str, failure: OSError) -> Unusable:
-    return Unusable(
+def _taken(host: str, port: int, flag: str, failure: OSError) -> ConfigurationError:
+    return ConfigurationError(
         f"can't listen on {host}:{port}: {failure.strerror}; choose another with {flag} (or --host)"
     )
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from ringback.api.rate_limit import RateLimit
 from ringback.api.sign_in import SignIns
 from ringback.api.slices import Slices
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.infrastructure import BUILT_IN, Sources
-from ringback.core.response_storage import StorageBudget
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.callbacks.response_storage import ResponseStorageBudget
+from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.engine.system import stopwatch
 from ringback.operations.moment import Moment
 from ringback.ports import BatchIntake, Clock, Intake, Store, Wakeup
@@ -38,7 +38,7 @@ class Services:
     sources: Sources = field(default_factory=lambda: BUILT_IN)
     skipped_copies: Callable[[str], Mapping[str, int]] = _none_skipped
     """Says how many copies of an account's callbacks were not made since the start, by reason."""
-    response_storage: StorageBudget = field(default_factory=StorageBudget)
+    response_storage: ResponseStorageBudget = field(default_factory=ResponseStorageBudget)
     """How much may be kept of long answers."""
     slices: Slices = field(default_factory=lambda: Slices(stopwatch))
     """Shares the event loop out to big batches."""

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from ringback.api.addressing import is_at_kore, url_of
 from ringback.api.schemas import INSTANT, TEXT, URL, Schema, object_of, or_null, sid_of
-from ringback.core.sids import Kind
+from ringback.core.sids import SidKind
 
 R = TypeVar("R")
 
@@ -179,7 +179,7 @@ def links(**paths: Callable[[Any], str]) -> Field[Any]:
     )
 
 
-ACCOUNT_SID = field("account_sid", sid_of(Kind.ACCOUNT))
+ACCOUNT_SID = field("account_sid", sid_of(SidKind.ACCOUNT))
 DATE_CREATED = field("date_created", INSTANT)
 DATE_UPDATED = field("date_updated", INSTANT)
 DATES: Final = (DATE_CREATED, DATE_UPDATED)

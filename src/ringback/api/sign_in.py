@@ -14,9 +14,9 @@ from ringback.api.addressing import SUPER_SIM, WIRELESS, names_in_path
 from ringback.api.failures import Failures, Tried
 from ringback.api.rate_limit import RateLimit
 from ringback.api.tokens import Tokens
-from ringback.core.account import EVERY, Account
-from ringback.core.api_client import Area, Caller
-from ringback.core.errors import Forbidden, Invalid, NotFound, NotSignedIn
+from ringback.core.accounts.account import EVERY, Account
+from ringback.core.accounts.client_credentials import AccessScope, Principal
+from ringback.core.errors import Forbidden, InvalidParameter, NotFound, Unauthorized
 from ringback.operations.accounts import fetch_account
 from ringback.operations.lookups import owner_of
 from ringback.operations.sign_in import sign_in
@@ -29,11 +29,11 @@ _CALLER: Final = "ringback.caller"
 """Where a request's scope has who makes it."""
 _REMEMBERED_FOR: Final = timedelta(seconds=1)
 _MOST: Final = 10_000
-_AREAS: Final = ((f"{SUPER_SIM}/", Area.SUPER_SIM), (f"{WIRELESS}/", Area.WIRELESS))
+_AREAS: Final = ((f"{SUPER_SIM}/", AccessScope.SUPER_SIM), (f"{WIRELESS}/", AccessScope.WIRELESS))
 
 
 class _SignedIn(NamedTuple):
-    caller: Caller
+    caller: Principal
     since: datetime
 
     def holds_at(self, now: datetime) -> bool:
@@ -77,7 +77,7 @@ class SignIns:
             ("rate_limit",): self.rate_limit.refused,
         }
 
-    async def let_in(self, caller: Caller) -> None:
+    async def let_in(self, caller: Principal) -> None:
         """Count a request; raises TooManyRequests where it is too much for now, after a pause.
 
         The operator may ask for as much as they like.
@@ -85,16 +85,16 @@ class SignIns:
         if self.rate_limit.is_on and caller.account is not None:
             await self.rate_limit.let_in(caller.account.sid, self._clock.now())
 
-    def charge(self, caller: Caller, cost: int, *, may_owe: bool = False) -> None:
+    def charge(self, caller: Principal, cost: int, *, may_owe: bool = False) -> None:
         """Count what a request asks for beside itself; raises TooManyRequests, see `RateLimit`."""
         if self.rate_limit.is_on and caller.account is not None:
             self.rate_limit.take(caller.account.sid, cost, self._clock.now(), may_owe=may_owe)
 
-    async def caller_of(self, authorization: str | None, address: str = "") -> Caller:
+    async def caller_of(self, authorization: str | None, address: str = "") -> Principal:
         """Return who an Authorization header signs in, that came from this address.
 
-        Raises NotSignedIn where it is missing, malformed or wrong, Forbidden for a suspended
-        account, and TooManyFailures.
+        Raises Unauthorized where it is missing, malformed or wrong, Forbidden for a suspended
+        account, and LoginRateLimited.
         """
         digest = blake2b((authorization or "").encode(), digest_size=32).digest()
         now = self._clock.now()
@@ -129,7 +129,7 @@ class SignIns:
         self._remembered[digest] = signed_in
 
 
-async def caller_of(request: Request, sign_ins: SignIns) -> Caller:
+async def caller_of(request: Request, sign_ins: SignIns) -> Principal:
     """Return who makes a request.
 
     Raises what `SignIns.caller_of` does, TooManyRequests where this is one more than the caller may
@@ -140,7 +140,7 @@ async def caller_of(request: Request, sign_ins: SignIns) -> Caller:
     await sign_ins.let_in(caller)
     request.scope[_CALLER] = caller
     path = request.scope["path"]
-    area = next((area for prefix, area in _AREAS if path.startswith(prefix)), Area.GLOBAL)
+    area = next((area for prefix, area in _AREAS if path.startswith(prefix)), AccessScope.GLOBAL)
     if not caller.may(area):
         good_for = ", ".join(sorted(caller.areas)) or "nothing"
         raise Forbidden(f"this token is good for {good_for}, and not for {area}")
@@ -158,7 +158,7 @@ async def account_of(request: Request, sign_ins: SignIns) -> Account:
         return caller.account
     account = await sign_ins.store.read(lambda tx: _named(tx, request), asked_by=EVERY)
     if account is None:
-        raise Invalid(
+        raise InvalidParameter(
             f"an operator's key can do this for any account: say for which in the header {ACT_FOR}",
             code=20002,
         )
@@ -211,7 +211,7 @@ def _named(tx: Transaction, request: Request) -> Account | None:
 def _read(header: str | None) -> tuple[str, str]:
     """Return the scheme of an Authorization header, and what it says."""
     if not header:
-        raise NotSignedIn(
+        raise Unauthorized(
             "no credentials were given; use HTTP Basic with an Account SID and its Auth Token,"
             " or an API key SID (SK…) and its secret; or a bearer token"
         )
@@ -223,6 +223,6 @@ def _read(header: str | None) -> tuple[str, str]:
             raise ValueError
         return "basic", base64.b64decode(encoded, validate=True).decode()
     except (ValueError, binascii.Error):
-        raise NotSignedIn(
+        raise Unauthorized(
             "the Authorization header is neither HTTP Basic, as RFC 7617 has it, nor a bearer token"
         ) from None

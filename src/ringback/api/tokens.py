@@ -18,9 +18,16 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from ringback.core.account import Account
-from ringback.core.api_client import EVERYTHING, PRODUCTS, ApiClient, Area, Caller, ClientType
-from ringback.core.errors import TokenRefused
+from ringback.core.accounts.account import Account
+from ringback.core.accounts.client_credentials import (
+    EVERYTHING,
+    PRODUCTS,
+    AccessScope,
+    ClientCredentials,
+    ClientType,
+    Principal,
+)
+from ringback.core.errors import InvalidBearerToken
 from ringback.operations.sign_in import check_active
 from ringback.ports import Chance, Clock, Store, TokenKey, Transaction
 
@@ -45,7 +52,7 @@ class _Claims(NamedTuple):
     """What a token says, read and checked."""
 
     client_sid: str
-    areas: frozenset[Area]
+    areas: frozenset[AccessScope]
     begins: datetime | None
     until: datetime
 
@@ -58,7 +65,7 @@ class Tokens:
         self._clock = clock
         self._loaded: _Loaded | None = None
 
-    async def make(self, client: ApiClient, account: Account, chance: Chance) -> str:
+    async def make(self, client: ClientCredentials, account: Account, chance: Chance) -> str:
         """Return a new token of a client of this account."""
         key = await self._key(chance)
         now = self._clock.now()
@@ -76,24 +83,24 @@ class Tokens:
         }
         return jwt.encode(claims, key.private_key, _ALGORITHM, headers={"kid": key.id})
 
-    async def caller_of(self, token: str) -> Caller:
+    async def caller_of(self, token: str) -> Principal:
         """Return who shows this token.
 
-        Raises TokenRefused where it is none of ours, says what can't be, has not begun, has ended,
+        Raises InvalidBearerToken where it is none of ours, says what can't be, has not begun, has ended,
         or its client is gone; Forbidden where the account is suspended.
         """
         key = self._loaded or await self._kept()
         if key is None:
-            raise TokenRefused("this is no token of this server")
+            raise InvalidBearerToken("this is no token of this server")
         claims = _read_claims(_verified(token, key))
         now = self._clock.now()
         if claims.begins is not None and claims.begins > now:
-            raise TokenRefused(f"the token begins at {claims.begins:%Y-%m-%dT%H:%M:%SZ}")
+            raise InvalidBearerToken(f"the token begins at {claims.begins:%Y-%m-%dT%H:%M:%SZ}")
         if claims.until <= now:
             ended = f"{claims.until:%Y-%m-%dT%H:%M:%SZ}"
-            raise TokenRefused(f"the token ended at {ended}; ask for another")
+            raise InvalidBearerToken(f"the token ended at {ended}; ask for another")
         account = await self._store.read(lambda tx: _account_of(tx, claims.client_sid))
-        return Caller(account, claims.areas, claims.until)
+        return Principal(account, claims.areas, claims.until)
 
     async def _key(self, chance: Chance) -> _Loaded:
         if self._loaded is None and await self._kept() is None:
@@ -112,7 +119,7 @@ class Tokens:
 def _account_of(tx: Transaction, client_sid: str) -> Account:
     client = tx.api_clients.get(client_sid)
     if client is None:
-        raise TokenRefused("the API client of this token is gone")
+        raise InvalidBearerToken("the API client of this token is gone")
     return check_active(tx, tx.accounts.get(client.account_sid))
 
 
@@ -134,8 +141,8 @@ def _load(key: TokenKey) -> _Loaded:
     return _Loaded(key.id, cast("rsa.RSAPrivateKey", loaded))
 
 
-def _scopes_of(client: ApiClient) -> dict[str, Any]:
-    scopes: dict[str, Any] = {"products": sorted(client.areas - {Area.GLOBAL})}
+def _scopes_of(client: ClientCredentials) -> dict[str, Any]:
+    scopes: dict[str, Any] = {"products": sorted(client.areas - {AccessScope.GLOBAL})}
     if client.type is ClientType.ADMIN:
         scopes["globalResources"] = [
             {"resourceName": name, "access": list(_ACCESS)} for name in _ADMIN
@@ -162,14 +169,14 @@ def _verified(token: str, key: _Loaded) -> dict[str, Any]:
         )
     # JSON can be nested deeper than it can be read.
     except (jwt.InvalidTokenError, RecursionError):
-        raise TokenRefused("this is no token of this server") from None
+        raise InvalidBearerToken("this is no token of this server") from None
 
 
 def _read_claims(claims: dict[str, Any]) -> _Claims:
     """Return what claims say.
 
     Our key signed them, and another Ringback or another program may have held it: so they can be of
-    any type. Raises TokenRefused, which names the claim that can't be, and doesn't repeat it.
+    any type. Raises InvalidBearerToken, which names the claim that can't be, and doesn't repeat it.
     """
     for name in _TEXTS:
         given = claims.get(name, "")
@@ -192,7 +199,7 @@ def _instant_in(claims: dict[str, Any], name: str) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _areas_in(scopes: object) -> frozenset[Area]:
+def _areas_in(scopes: object) -> frozenset[AccessScope]:
     if not isinstance(scopes, dict):
         raise _odd("scopes", "be an object")
     held = cast("dict[str, object]", scopes)
@@ -211,12 +218,12 @@ def _list_in(scopes: dict[str, object], name: str) -> list[object]:
     return cast("list[object]", given)
 
 
-def _area(product: object) -> Area:
+def _area(product: object) -> AccessScope:
     area = next((one for one in PRODUCTS if one == product), None)
     if area is None:
         raise _odd("scopes.products", f"hold {', '.join(PRODUCTS)} alone")
     return area
 
 
-def _odd(name: str, right: str) -> TokenRefused:
-    return TokenRefused(f"the token's claim {name} must {right}; ask for another token")
+def _odd(name: str, right: str) -> InvalidBearerToken:
+    return InvalidBearerToken(f"the token's claim {name} must {right}; ask for another token")

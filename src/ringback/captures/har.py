@@ -13,7 +13,7 @@ from ringback.captures.capture import (
     sent_to,
     with_host,
 )
-from ringback.core.form import encode
+from ringback.core.form_encoding import encode
 from ringback.receiver.checking import Headers, ReceivedRequest
 from ringback.receiver.events import Json
 

@@ -14,11 +14,11 @@ from typing import Final, Self
 
 from ringback.carrier.inbox import MOST, Datagram, Inbox
 from ringback.carrier.sparing import SparingLog
-from ringback.core.errors import RequestRefused, Unusable
-from ringback.core.scenario import CARRIED_OUT, CarriedOut, CarrierFailure, Ending
+from ringback.core.errors import ConfigurationError, RequestRefused
+from ringback.core.scheduled_task import CarrierRequest
+from ringback.core.sims.scenario import CARRIED_OUT, CarrierFailure, CarrierResult, CarrierSucceeded
 from ringback.core.supersim.command import LONGEST_DATAGRAM, IpCommand
-from ringback.core.supersim.sim import Sim
-from ringback.core.task import Errand
+from ringback.core.supersim.sim import SuperSim
 from ringback.ports import Carrier
 
 Received = Callable[[str, int, bytes], Awaitable[None]]
@@ -83,7 +83,7 @@ class UdpGateway:
             bound.bind((host, port))
         except OSError as failure:
             bound.close()
-            raise Unusable(
+            raise ConfigurationError(
                 f"the UDP gateway can't have {host}:{port}: {failure.strerror}; choose another"
                 " address with --gateway, like 127.0.0.1:0 for any free port, or --gateway none"
             ) from failure
@@ -127,14 +127,16 @@ class UdpGateway:
         """Let go of the address."""
         self._socket.close()
 
-    async def carry_out(self, errand: Errand) -> Ending:
-        ending = await self._behind.carry_out(errand)
-        if isinstance(errand.subject, IpCommand) and isinstance(ending, CarriedOut):
-            device_ip = errand.sim.device_ip if isinstance(errand.sim, Sim) else None
-            return await self._send(errand.subject, device_ip)
+    async def carry_out(self, carrier_request: CarrierRequest) -> CarrierResult:
+        ending = await self._behind.carry_out(carrier_request)
+        if isinstance(carrier_request.subject, IpCommand) and isinstance(ending, CarrierSucceeded):
+            device_ip = (
+                carrier_request.sim.device_ip if isinstance(carrier_request.sim, SuperSim) else None
+            )
+            return await self._send(carrier_request.subject, device_ip)
         return ending
 
-    async def _send(self, command: IpCommand, device_ip: str | None) -> Ending:
+    async def _send(self, command: IpCommand, device_ip: str | None) -> CarrierResult:
         if device_ip is None:
             return CarrierFailure(83401, "the SIM's device has no address")
         to = (device_ip, command.device_port)

@@ -11,7 +11,7 @@ from ringback.cli.options import json_answer_option, json_flag, limit_option
 from ringback.cli.output import say
 from ringback.cli.portal_commands import say_newest, with_portal
 from ringback.cli.time_arguments import ago
-from ringback.core.callback import CallbackStatus
+from ringback.core.callbacks.callback import CallbackStatus
 from ringback.portal_client import JsonObject, PortalClient
 
 _STATUSES: Final = tuple(status.value for status in CallbackStatus)

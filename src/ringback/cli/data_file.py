@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from ringback.cli.options import data_folder, handing, seal_key_file_option
-from ringback.core.account import Account
+from ringback.core.accounts.account import Account
 from ringback.data_folder import open_beside
 from ringback.engine.system import SystemChance, SystemClock
 from ringback.operations.moment import AccountContext

@@ -14,11 +14,11 @@ import click
 from ringback.cli.options import data_option, json_lines_option, read_by, read_url
 from ringback.cli.output import styled
 from ringback.cli.signals import event_of_signals, first_of
-from ringback.core.addresses import ANYWHERE
 from ringback.core.calendar import read_duration
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.errors import InvalidCallbackUrl, Unusable
-from ringback.core.guard import Guard
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
+from ringback.core.http.addresses import ANYWHERE
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
 from ringback.dev_environment.dev_file import DevFile
 from ringback.engine.system import SystemClock, stopwatch
@@ -115,7 +115,7 @@ def listen(
         delay=delay,
     )
     # What is passed on goes where the person at this keyboard says.
-    sender = HttpSender(stopwatch=stopwatch, guard=Guard(ANYWHERE))
+    sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(ANYWHERE))
     reception = Reception(
         orders,
         find_account=partial(_account_in, data),
@@ -144,7 +144,7 @@ def _account_in(data: Path) -> Account | None:
             kore_secret=dev.kore_secret,
             api_key_secret=dev.api_key_secret,
         )
-    except (Unusable, InvalidCallbackUrl):
+    except (ConfigurationError, InvalidCallbackUrl):
         return None
 
 
@@ -198,7 +198,7 @@ async def _serve(
     try:
         port = await server.start(host, port)
     except OSError as failure:
-        raise Unusable(_why_not_listening(failure, host, port)) from failure
+        raise ConfigurationError(_why_not_listening(failure, host, port)) from failure
     try:
         announce(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
         await first_of(stop.wait(), server.wait_broken())

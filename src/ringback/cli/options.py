@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.settings import DATA, SEAL_KEY, SEAL_KEY_FILE, Setting, SettingsCommand, settings_of
 
@@ -95,7 +95,7 @@ def file_option(flag: str, help_: str, **more: Any) -> Option[F]:
 
 def method_option(help_: str) -> Option[F]:
     """Return the option that says by which method a callback is sent."""
-    methods = click.Choice([method.value for method in Method])
+    methods = click.Choice([method.value for method in HttpMethod])
     return click.option("--method", type=methods, default="POST", show_default=True, help=help_)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ringback.core.schedule import SCHEDULES, Schedule
+from ringback.core.retry_schedule import SCHEDULES, RetrySchedule
 
 if TYPE_CHECKING:
     from ringback.listener.report import Line
@@ -41,7 +41,7 @@ def instant(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def schedule_in_words(schedule: Schedule) -> str:
+def schedule_in_words(schedule: RetrySchedule) -> str:
     """Return a schedule's name, else its waits.
 
     >>> schedule_in_words(Schedule.parse("persistent")), schedule_in_words(Schedule.parse("5s,1m"))

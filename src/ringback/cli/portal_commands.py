@@ -8,7 +8,7 @@ import click
 
 from ringback.cli.options import Option, data_option, handing, with_options
 from ringback.cli.output import say
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.dev_file import DevFile
 from ringback.portal_client import JsonObject, PortalClient, RequestParameters
 
@@ -45,7 +45,7 @@ def named_portal(
     if server and account_sid and auth_token:
         base_url = server.rstrip("/")
         if not base_url.lower().startswith(("http://", "https://")):
-            raise Unusable(f"{server!r} is no server; --server is like https://host:8080")
+            raise ConfigurationError(f"{server!r} is no server; --server is like https://host:8080")
         return PortalClient(base_url, account_sid, auth_token)
     given = {
         "--server": server,
@@ -53,7 +53,7 @@ def named_portal(
         "--auth-token (RINGBACK_AUTH_TOKEN)": auth_token,
     }
     missing = " and ".join(name for name, value in given.items() if not value)
-    raise Unusable(f"to ask another server than `ringback dev`, give {missing} as well")
+    raise ConfigurationError(f"to ask another server than `ringback dev`, give {missing} as well")
 
 
 def portal_of(dev: DevFile) -> PortalClient:

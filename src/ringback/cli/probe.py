@@ -16,13 +16,13 @@ from ringback.cli.options import (
     read_url,
     run_async,
 )
-from ringback.core.addresses import ANYWHERE
 from ringback.core.calendar import read_duration
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.errors import RingbackError, Unusable
-from ringback.core.guard import Guard
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.errors import ConfigurationError, RingbackError
+from ringback.core.http.addresses import ANYWHERE
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
-from ringback.core.sids import Kind, is_sid
+from ringback.core.sids import SidKind, is_sid
 from ringback.engine.system import SystemChance, SystemClock, stopwatch
 from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpSender
@@ -57,7 +57,7 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _sid_of(kind: Kind) -> Callable[[str], str]:
+def _sid_of(kind: SidKind) -> Callable[[str], str]:
     def read(text: str) -> str:
         if not is_sid(text, kind):
             raise ValueError(f"{text!r} is no SID; it is {kind} and 32 hex digits")
@@ -106,7 +106,7 @@ def _times(request: float, answer: float, quiet: float) -> Times:
 )
 @click.option(
     "--method",
-    type=click.Choice([str(method) for method in Method]),
+    type=click.Choice([str(method) for method in HttpMethod]),
     help="Leave out the cases that come by the other method.",
 )
 @click.option(
@@ -124,14 +124,14 @@ def _times(request: float, answer: float, quiet: float) -> Times:
     "--account-sid",
     metavar="SID",
     default=PROBE_ACCOUNT_SID,
-    callback=read_by(_sid_of(Kind.ACCOUNT)),
+    callback=read_by(_sid_of(SidKind.ACCOUNT)),
     help="The account that the callbacks tell of; one of the probe's own without it.",
 )
 @click.option(
     "--sim-sid",
     metavar="SID",
     default=PROBE_SIM_SID,
-    callback=read_by(_sid_of(Kind.SIM)),
+    callback=read_by(_sid_of(SidKind.SIM)),
     help="The Super SIM that they tell of, likewise.",
 )
 @handing(
@@ -184,7 +184,7 @@ async def probe(
     --ci it is 3 where no fault was found, but a case was not run or not observed.
     """
     cases = _chosen(
-        None if source is None else Source(source), None if method is None else Method(method)
+        None if source is None else Source(source), None if method is None else HttpMethod(method)
     )
     if lists:
         _print(as_table(cases), has_colours=False)
@@ -209,7 +209,7 @@ async def probe(
         # is where the person at this keyboard says, on this machine or not.
         sender = HttpSender(
             stopwatch=stopwatch,
-            guard=Guard(ANYWHERE),
+            guard=SsrfGuard(ANYWHERE),
             network=SystemNetwork(tls),
             keep_alive=KeepAliveLimits(per_peer=0),
         )
@@ -237,7 +237,7 @@ async def probe(
     return _exit_code(report, ci=ci)
 
 
-def _chosen(source: Source | None, method: Method | None) -> Sequence[Case]:
+def _chosen(source: Source | None, method: HttpMethod | None) -> Sequence[Case]:
     """Return the cases that are about this source and this method, where one is asked for."""
     return [
         case
@@ -251,7 +251,7 @@ def _counter(text: str, sender: HttpSender) -> Callable[[], Any]:
     try:
         return counter_of(text, sender)
     except ValueError as error:
-        raise Unusable(f"--observe: {error}; it is a URL or a command") from None
+        raise ConfigurationError(f"--observe: {error}; it is a URL or a command") from None
 
 
 async def _restart(words: tuple[str, ...], within: float) -> None:
@@ -264,7 +264,7 @@ def _write(path: Path | None, make: Callable[[], bytes]) -> None:
     try:
         path.write_bytes(make())
     except OSError as error:
-        raise Unusable(f"the report {path} can't be written: {error.strerror}") from None
+        raise ConfigurationError(f"the report {path} can't be written: {error.strerror}") from None
 
 
 def _print(lines: Iterable[Line], *, has_colours: bool) -> None:

@@ -9,8 +9,8 @@ import click
 from ringback.cli.options import handing, json_answer_option
 from ringback.cli.output import say
 from ringback.cli.portal_commands import with_portal
-from ringback.core.errors import Unusable
-from ringback.core.webhook_secret import SecretStatus
+from ringback.core.accounts.webhook_secret import WebhookSecretStatus
+from ringback.core.errors import ConfigurationError
 from ringback.portal_client import PortalClient
 
 _CREATED: Final = """\
@@ -58,7 +58,7 @@ def secrets() -> None:
 def create(*, name: str, api: PortalClient, as_json: bool) -> None:
     """Make a secret and print its value, once; one that was pending is gone."""
     made = api.post_json("secrets", body={"Name": name})
-    words = _CREATED + (_PENDING if made["status"] == SecretStatus.PENDING else _ACTIVE)
+    words = _CREATED + (_PENDING if made["status"] == WebhookSecretStatus.PENDING else _ACTIVE)
     say(made, words.format(**made), as_json=as_json)
 
 
@@ -96,7 +96,7 @@ def activate(*, secret_id: str | None, api: PortalClient, yes: bool, as_json: bo
     pending = _pending(api, secret_id)
     if not yes:
         _ask(pending)
-    body = {"Status": SecretStatus.ACTIVE.value}
+    body = {"Status": WebhookSecretStatus.ACTIVE.value}
     changed = api.patch_json("secrets", pending["id"], body=body)
     say(changed, f"{_row(changed)}\n{_ACTIVATED}", as_json=as_json)
 
@@ -128,17 +128,17 @@ def rehearse(*, urls: tuple[str, ...], portal: PortalClient) -> None:
 
 def _pending(api: PortalClient, secret_id: str | None) -> Mapping[str, Any]:
     """Return the pending secret, which has to be the one that is meant."""
-    found = api.get("secrets", query={"status": SecretStatus.PENDING.value})["data"]
+    found = api.get("secrets", query={"status": WebhookSecretStatus.PENDING.value})["data"]
     for secret in found:
         if secret_id in (None, secret["id"]):
             return secret
     which = "no secret" if secret_id is None else f"no secret {secret_id}"
-    raise Unusable(f"{which} is pending; `ringback secrets list` shows which there are")
+    raise ConfigurationError(f"{which} is pending; `ringback secrets list` shows which there are")
 
 
 def _ask(pending: Mapping[str, Any]) -> None:
     if not sys.stdin.isatty():
-        raise Unusable(
+        raise ConfigurationError(
             f"activating {pending['id']} can't be undone, and nobody is here to be asked:"
             " give --yes if that is meant"
         )

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from ringback.api.http.server import HttpServer
 from ringback.api.server import base_url_of
 from ringback.cli.signals import event_of_signals, on_hangup
-from ringback.core.descriptors import DescriptorShares, needed_for
+from ringback.core.http.open_file_shares import DescriptorShares, needed_for
 from ringback.dev_environment.dev_https import DevHttps
 from ringback.engine.system import SystemClock, let_threads_take_turns
 from ringback.policy.policy_reloader import PolicyReloader

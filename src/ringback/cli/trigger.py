@@ -11,8 +11,8 @@ from ringback.cli.callback_output import status_in_colour, warning_lines
 from ringback.cli.options import method_option
 from ringback.cli.output import say
 from ringback.cli.portal_commands import with_portal
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.errors import Unusable
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_override import override_source
 from ringback.portal_client import JsonObject, PortalClient
 from ringback.triggers import TRIGGERS, Trigger
@@ -143,10 +143,12 @@ def _complain(trigger: Trigger, callbacks: Sequence[JsonObject], run: TriggerRun
         came = "; ".join(_told_by(callback) for callback in callbacks)
         why = callbacks[-1]["parameters"].get("ErrorMessage", "the network is not set as usual")
         promised = "; ".join(map(_in_words, trigger.calls_back))
-        raise Unusable(f"{trigger.name} is for {promised}, but what came is {came}: {why}")
+        raise ConfigurationError(
+            f"{trigger.name} is for {promised}, but what came is {came}: {why}"
+        )
     for callback in callbacks:
         if callback["status"] != "delivered":
-            raise Unusable(_why_not_delivered(callback, run))
+            raise ConfigurationError(_why_not_delivered(callback, run))
 
 
 def _why_not_delivered(callback: JsonObject, run: TriggerRun) -> str:

@@ -3,22 +3,22 @@
     RingbackError
     ├── RequestRefused        a request that can't be carried out
     │   ├── Invalid             400  a value that can't be used
-    │   │   ├── NoSuchPage           a page that begins at no record of its list
+    │   │   ├── PageNotFound           a page that begins at no record of its list
     │   │   └── InvalidCallbackUrl   a callback URL that can't be called (11100)
-    │   ├── NotSignedIn         401  no credentials, or wrong ones (20003)
-    │   │   └── TokenRefused         a bearer token that is wrong, or has ended
+    │   ├── Unauthorized         401  no credentials, or wrong ones (20003)
+    │   │   └── InvalidBearerToken         a bearer token that is wrong, or has ended
     │   ├── Forbidden           403  right credentials that are not good for this (20006)
     │   ├── NotFound            404  no such resource (20404)
     │   ├── MethodNotAllowed    405  the resource exists, the verb doesn't (20004)
     │   ├── Conflict            409  another change to the same resource is still running
     │   └── Overloaded          429  too much is waiting already (20429)
-    │       ├── TooManyFailures      too many wrong credentials came
+    │       ├── LoginRateLimited      too many wrong credentials came
     │       └── TooManyRequests      an account asks for more than its rate allows
-    ├── SecretGone            what was to sign a request is there no longer
-    ├── SourceGone            where a request was to come from is there no longer
+    ├── SecretNotFound            what was to sign a request is there no longer
+    ├── SourceNotFound            where a request was to come from is there no longer
     └── Unusable              Ringback can't work like this: a setting, a port, a file
         └── StoreUnavailable  the database can't be used just now
-            └── ReadTooLong        what was asked for takes too long to read
+            └── QueryTimeout        what was asked for takes too long to read
 
 Which class it is says whose turn it is; the code says exactly what is wrong. Codes are those of the
 Super SIM API (83xxx), of Programmable Wireless (33xxx), of the platform under them (20xxx) and of
@@ -44,11 +44,11 @@ class RequestRefused(RingbackError):
         self.code = code
 
 
-class Invalid(RequestRefused):
+class InvalidParameter(RequestRefused):
     """A parameter is missing, malformed, out of range, or not possible in the present state."""
 
 
-class NoSuchPage(Invalid):
+class PageNotFound(InvalidParameter):
     """A page of a list begins at a record that the list doesn't have."""
 
     def __init__(self, sid: str, *, code: int = 83600) -> None:
@@ -60,14 +60,14 @@ class NoSuchPage(Invalid):
         self.sid = sid
 
 
-class InvalidCallbackUrl(Invalid):
+class InvalidCallbackUrl(InvalidParameter):
     """A callback URL that can't be called, or a fragment in it that can't be followed."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code=11100)
 
 
-class NotSignedIn(RequestRefused):
+class Unauthorized(RequestRefused):
     """The credentials are missing or wrong."""
 
     status = 401
@@ -76,7 +76,7 @@ class NotSignedIn(RequestRefused):
         super().__init__(message, code=20003)
 
 
-class TokenRefused(NotSignedIn):
+class InvalidBearerToken(Unauthorized):
     """A bearer token that is none of ours, or good no longer."""
 
 
@@ -113,7 +113,7 @@ class Conflict(RequestRefused):
     status = 409
 
 
-class Overloaded(RequestRefused):
+class BacklogFull(RequestRefused):
     """So much is waiting that nothing more is taken on; `retry_after` says when to ask again."""
 
     status = 429
@@ -124,35 +124,35 @@ class Overloaded(RequestRefused):
         """Seconds."""
 
 
-class TooManyFailures(Overloaded):
+class LoginRateLimited(BacklogFull):
     """So many wrong credentials came that no more are looked at for a while."""
 
 
-class TooManyRequests(Overloaded):
+class TooManyRequests(BacklogFull):
     """An account asks for more in a second than the operator allows."""
 
 
-class SecretGone(RingbackError):
+class SecretNotFound(RingbackError):
     """The webhook secret that was to sign a request is there no longer; no other may."""
 
 
-class SourceGone(RingbackError):
+class SourceNotFound(RingbackError):
     """The source that a request was to come from is in the settings no longer; no other may."""
 
 
-class Unusable(RingbackError):
+class ConfigurationError(RingbackError):
     """Ringback can't start or go on like this; the message says what to change."""
 
 
-class StoreUnavailable(Unusable):
+class StoreUnavailable(ConfigurationError):
     """The database can't be used just now; nothing of what was asked has been done."""
 
 
-class ReadTooLong(StoreUnavailable):
+class QueryTimeout(StoreUnavailable):
     """What was asked for takes too long to read; who asks for less gets it."""
 
 
-class Codes(NamedTuple):
+class ErrorCodes(NamedTuple):
     """The codes of one API."""
 
     invalid: int
@@ -165,9 +165,9 @@ class Codes(NamedTuple):
     """A unique name that another record has."""
 
 
-SUPER_SIM: Final = Codes(invalid=83600, missing=20002, paging=83600, name_taken=83011)
+SUPER_SIM: Final = ErrorCodes(invalid=83600, missing=20002, paging=83600, name_taken=83011)
 """Those of Super SIM, and of our own portal."""
-PLATFORM: Final = Codes(invalid=20001, missing=20002, paging=20001, name_taken=20001)
+PLATFORM: Final = ErrorCodes(invalid=20001, missing=20002, paging=20001, name_taken=20001)
 """Those of KORE's global resources: accounts, API clients and webhook secrets."""
-WIRELESS: Final = Codes(invalid=33101, missing=33102, paging=33103, name_taken=33101)
+WIRELESS: Final = ErrorCodes(invalid=33101, missing=33102, paging=33103, name_taken=33101)
 """Those of Programmable Wireless, which has none for a name that is taken."""

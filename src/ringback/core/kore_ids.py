@@ -21,7 +21,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ULID: Final = re.compile(f"[0-7][{_DIGITS}]{{{_LENGTH - 1}}}")
 
 
-class KoreKind(StrEnum):
+class KoreIdKind(StrEnum):
     """The kinds of resource; the value is the word that their ids begin with."""
 
     ACCOUNT = "acct"
@@ -29,10 +29,10 @@ class KoreKind(StrEnum):
     WEBHOOK_SECRET = "whs"  # noqa: S105 (a word, and no secret)
 
 
-def make_kore_id(kind: KoreKind, now: datetime, chance: bytes) -> str:
+def make_kore_id(kind: KoreIdKind, now: datetime, chance: bytes) -> str:
     """Return an id of this kind from the time and 10 bytes of chance.
 
-    >>> make_kore_id(KoreKind.WEBHOOK_SECRET, datetime(2024, 12, 17, tzinfo=UTC), bytes(10))
+    >>> make_kore_id(KoreIdKind.WEBHOOK_SECRET, datetime(2024, 12, 17, tzinfo=UTC), bytes(10))
     'whs_01jf8ym6000000000000000000'
     """
     if len(chance) != ULID_BYTES:
@@ -43,10 +43,10 @@ def make_kore_id(kind: KoreKind, now: datetime, chance: bytes) -> str:
     return f"{kind}_{''.join(_DIGITS[number >> place & 31] for place in places)}"
 
 
-def is_kore_id(text: str, kind: KoreKind) -> bool:
+def is_kore_id(text: str, kind: KoreIdKind) -> bool:
     """Whether a text has the form of an id of this kind.
 
-    >>> is_kore_id("whs_01jf8c4889ehtbzt0n9mzk1prc", KoreKind.WEBHOOK_SECRET)
+    >>> is_kore_id("whs_01jf8c4889ehtbzt0n9mzk1prc", KoreIdKind.WEBHOOK_SECRET)
     True
     """
     word, _, ulid = text.partition("_")
@@ -56,4 +56,4 @@ def is_kore_id(text: str, kind: KoreKind) -> bool:
 def id_of_account(sid: str, created: datetime) -> str:
     """Return the id that goes with an Account SID: always the same, so that it needs no chance."""
     digest = hashlib.sha256(sid.encode()).digest()
-    return make_kore_id(KoreKind.ACCOUNT, created, digest[:ULID_BYTES])
+    return make_kore_id(KoreIdKind.ACCOUNT, created, digest[:ULID_BYTES])

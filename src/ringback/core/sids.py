@@ -14,7 +14,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
-class Kind(StrEnum):
+class SidKind(StrEnum):
     """The kinds of resource; the value is the prefix of their SIDs."""
 
     ACCOUNT = "AC"
@@ -36,7 +36,7 @@ class Kind(StrEnum):
     WIRELESS_SIM = "DE"
 
 
-def make_sid(kind: Kind, chance: bytes) -> str:
+def make_sid(kind: SidKind, chance: bytes) -> str:
     """Return a SID of this kind from 16 bytes of chance.
 
     >>> make_sid(Kind.SIM, bytes(range(16)))
@@ -47,7 +47,7 @@ def make_sid(kind: Kind, chance: bytes) -> str:
     return f"{kind}{chance.hex()}"
 
 
-def is_sid(text: str, kind: Kind) -> bool:
+def is_sid(text: str, kind: SidKind) -> bool:
     """Whether a text has the shape of a SID of this kind; both letter cases are right.
 
     >>> is_sid("HS000102030405060708090a0b0c0d0e0f", Kind.SIM)

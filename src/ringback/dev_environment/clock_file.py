@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.dev_file import write_private
 from ringback.engine.virtual_clock import MOST_AHEAD
 
@@ -31,7 +31,7 @@ class ClockFile:
         except FileNotFoundError:
             return timedelta(0)
         except OSError as failure:
-            raise Unusable(f"{self.path} can't be read: {failure.strerror}") from failure
+            raise ConfigurationError(f"{self.path} can't be read: {failure.strerror}") from failure
         except (TypeError, KeyError, ValueError, OverflowError):
             raise self._broken() from None
         if not timedelta(0) <= ahead <= MOST_AHEAD:
@@ -46,10 +46,12 @@ class ClockFile:
         try:
             write_private(self.path, f"{json.dumps({'ahead_seconds': ahead.total_seconds()})}\n")
         except OSError as failure:
-            raise Unusable(f"{self.path} can't be written: {failure.strerror}") from failure
+            raise ConfigurationError(
+                f"{self.path} can't be written: {failure.strerror}"
+            ) from failure
 
-    def _broken(self) -> Unusable:
-        return Unusable(
+    def _broken(self) -> ConfigurationError:
+        return ConfigurationError(
             f"{self.path} does not say how far ahead the clock is; it is like"
             ' {"ahead_seconds": 3600}. Mend it, or delete it to go back to the machine\'s time'
         )

@@ -12,7 +12,7 @@ from typing import Final
 
 import trustme
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.dev_file import write_private
 
 _NAME: Final = "Ringback dev CA"
@@ -36,12 +36,12 @@ def find_or_make_ca(data: Path, *, now: datetime) -> trustme.CA:
     try:
         return _read(file) if file.exists() else _make(file, now=now)
     except (ssl.SSLError, ValueError, TypeError):
-        raise Unusable(
+        raise ConfigurationError(
             f"{file} and {_key_file(file)} are no CA's certificate and its key;"
             f" delete the folder {file.parent}, and trust the CA that the next start makes"
         ) from None
     except OSError as failure:
-        raise Unusable(
+        raise ConfigurationError(
             f"the CA in {file.parent} can't be read or made: {failure.filename}:"
             f" {failure.strerror}; delete that folder, or choose another data folder with --data"
         ) from failure

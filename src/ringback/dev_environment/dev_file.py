@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 
 NO_GATEWAY: Final = "none"
 NO_TLS: Final = "none"
@@ -52,12 +52,14 @@ class DevFile:
             known = {**usual, **json.loads(path.read_text("utf-8"))}
             return cls(**{field.name: str(known[field.name]) for field in fields(cls)})
         except OSError:
-            raise Unusable(
+            raise ConfigurationError(
                 f"there is no {path}: start `ringback dev` (make run) first,"
                 " or name its data folder with --data"
             ) from None
         except (TypeError, KeyError, ValueError):
-            raise Unusable(f"{path} is not a dev.json of this Ringback; start it again") from None
+            raise ConfigurationError(
+                f"{path} is not a dev.json of this Ringback; start it again"
+            ) from None
 
     def write(self, folder: Path) -> None:
         """Write the file so that only its owner can read it."""
@@ -82,7 +84,7 @@ def known_key(folder: Path) -> tuple[str, str] | None:
     """Return the SID and secret of the API key in a file of before, or None without one."""
     try:
         dev = DevFile.read(folder)
-    except Unusable:
+    except ConfigurationError:
         return None
     return dev.api_key_sid, dev.api_key_secret
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from ringback.api.addressing import KORE_HOSTS, LOCAL_HOSTS, OTHER_HOSTS, SIM_HOSTS
 from ringback.api.server import reserve
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.engine.system import SystemClock
 from ringback.settings import Settings
 
@@ -71,7 +71,7 @@ def reserve_first(host: str, ports: Sequence[int]) -> socket.socket:
     port, *others = ports
     try:
         return reserve(host, port, flag="--tls-port")
-    except Unusable:
+    except ConfigurationError:
         if not others:
             raise
         return reserve_first(host, others)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ringback.core.callback import Callback, CallbackStatus, Progress
-from ringback.core.errors import Overloaded
+from ringback.core.callbacks.callback import CallbackStatus, DeliveryState, OutgoingCallback
+from ringback.core.errors import BacklogFull
 from ringback.engine.tally import Tally
 
 _ASK_AGAIN: Final = 5
@@ -46,12 +46,12 @@ class Backlog:
         self._unfinished = Counter(unfinished)
         self._in_all = sum(unfinished.values())
 
-    def accepted(self, callback: Callback) -> None:
+    def accepted(self, callback: OutgoingCallback) -> None:
         """Note that a new callback is unfinished."""
         self._counters.accepted(callback.source)
         self.change(callback.account_sid, 1)
 
-    def ended(self, callback: Callback, progress: Progress) -> None:
+    def ended(self, callback: OutgoingCallback, progress: DeliveryState) -> None:
         """Note that a callback has come to this ending."""
         self.change(callback.account_sid, -1)
         took = (progress.date_updated - callback.date_created).total_seconds()
@@ -76,8 +76,8 @@ class Backlog:
             raise _overloaded(f"{self._in_all} callbacks wait", bounds.in_all)
 
 
-def _overloaded(what: str, bound: int) -> Overloaded:
-    return Overloaded(
+def _overloaded(what: str, bound: int) -> BacklogFull:
+    return BacklogFull(
         f"{what}, and {bound} may; nothing was taken on, ask again in {_ASK_AGAIN} s",
         retry_after=_ASK_AGAIN,
     )

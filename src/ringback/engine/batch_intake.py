@@ -13,9 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from ringback.core.callback import Callback
-from ringback.core.callback_text import read_new
-from ringback.core.errors import ReadTooLong, StoreUnavailable
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback_codec import read_new
+from ringback.core.errors import QueryTimeout, StoreUnavailable
 from ringback.engine.outage import outlast
 from ringback.ports import Clock, Intake, Store, Transaction
 from ringback.runtime.fair_semaphore import FairSemaphore
@@ -27,7 +27,7 @@ _MANY: Final = 64
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-Add = Callable[[Transaction, Sequence[Callback], Intake], list[Callback]]
+Add = Callable[[Transaction, Sequence[OutgoingCallback], Intake], list[OutgoingCallback]]
 """Keeps new callbacks, and returns their records; see `operations.sending.send_callbacks`."""
 
 
@@ -37,9 +37,9 @@ class _Batch:
 
     numbers: Sequence[int]
     """Those that its callbacks are written down under until all are added."""
-    callbacks: Sequence[Callback]
-    added: asyncio.Future[list[Callback]]
-    records: list[Callback] = field(default_factory=list[Callback])
+    callbacks: Sequence[OutgoingCallback]
+    added: asyncio.Future[list[OutgoingCallback]]
+    records: list[OutgoingCallback] = field(default_factory=list[OutgoingCallback])
     failures: dict[str, Exception] = field(default_factory=dict[str, Exception])
     """Why some can't be added, by their SIDs."""
 
@@ -79,8 +79,8 @@ class BatchIntake:
         self._bell = asyncio.Event()
 
     async def keep(
-        self, account_sid: str, callbacks: Sequence[Callback], texts: Sequence[str]
-    ) -> list[Callback]:
+        self, account_sid: str, callbacks: Sequence[OutgoingCallback], texts: Sequence[str]
+    ) -> list[OutgoingCallback]:
         """Keep a batch; see `ports.BatchIntake`."""
         added = asyncio.get_running_loop().create_future()
 
@@ -140,7 +140,7 @@ class BatchIntake:
     def _most(self) -> int:
         return _FEW if self._are_others_there() else _MANY
 
-    async def _add_part(self, batch: _Batch, part: Sequence[Callback]) -> None:
+    async def _add_part(self, batch: _Batch, part: Sequence[OutgoingCallback]) -> None:
         try:
             batch.records += await self._do(lambda tx: self._add(tx, part, self._intake))
         except Exception as failure:  # noqa: BLE001 (one that can't be kept takes no other with it)
@@ -157,7 +157,7 @@ class BatchIntake:
         if batch.added.done():
             return
         rest = batch.callbacks[len(batch.records) :]
-        with suppress(StoreUnavailable, ReadTooLong):
+        with suppress(StoreUnavailable, QueryTimeout):
             rest = await self._store.read(lambda tx: [_known_as(tx, callback) for callback in rest])
         if not batch.added.done() and not batch.failures:
             batch.added.set_result([*batch.records, *rest])
@@ -176,15 +176,15 @@ class BatchIntake:
                 self._is_held_up = False
 
 
-def _known_as(tx: Transaction, callback: Callback) -> Callback:
+def _known_as(tx: Transaction, callback: OutgoingCallback) -> OutgoingCallback:
     """Return the callback that its key led to, as far as is known; itself where it has none."""
     key = callback.idempotency_key
     return (key and tx.callbacks.with_key(callback.account_sid, key)) or callback
 
 
-def _find_left(tx: Transaction) -> dict[int, Callback]:
+def _find_left(tx: Transaction) -> dict[int, OutgoingCallback]:
     """Return what a dead process wrote down and did not add, by its numbers."""
-    left, added = dict[int, Callback](), list[int]()
+    left, added = dict[int, OutgoingCallback](), list[int]()
     for number, text in tx.batches.all().items():
         try:
             callback = read_new(text)

@@ -2,14 +2,14 @@
 
 import logging
 
-from ringback.core.account import Account
-from ringback.core.callback import Callback
-from ringback.core.connection import Limits
-from ringback.core.errors import SecretGone, SourceGone
-from ringback.core.http_exchange import Exchange, OutgoingRequest
-from ringback.core.infrastructure import Sources
-from ringback.core.outcome import Failure, Unreachable
-from ringback.core.rendering import render
+from ringback.core.accounts.account import Account
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.rendering import render
+from ringback.core.errors import SecretNotFound, SourceNotFound
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
+from ringback.core.http.outcome import AttemptFailure, Unreachable
+from ringback.core.sources.source_definition import Sources
 from ringback.engine.keyring import Keyring
 from ringback.ports import Clock, Transport
 
@@ -29,13 +29,13 @@ class CallbackSender:
 
     async def render_and_send(
         self,
-        callback: Callback,
+        callback: OutgoingCallback,
         account: Account,
         *,
-        limits: Limits,
+        limits: Timeouts,
         turn: int = 0,
         fresh: bool = False,
-    ) -> tuple[Exchange, OutgoingRequest | None]:
+    ) -> tuple[AttemptResult, OutgoingRequest | None]:
         """Send it once; return how that ended, and the request as it was rendered last.
 
         It suspends only where the transport does; see `ports.Transport` for the arguments.
@@ -54,12 +54,12 @@ class CallbackSender:
             exchange = await self._transport.send(
                 rendered(), limits=limits, turn=turn, fresh=fresh, anew=rendered
             )
-        except SecretGone as gone:
-            exchange = Exchange(Unreachable(Failure.SECRET, str(gone)))
-        except SourceGone as gone:
-            exchange = Exchange(Unreachable(Failure.SOURCE, str(gone)))
+        except SecretNotFound as gone:
+            exchange = AttemptResult(Unreachable(AttemptFailure.SECRET, str(gone)))
+        except SourceNotFound as gone:
+            exchange = AttemptResult(Unreachable(AttemptFailure.SOURCE, str(gone)))
         except Exception as failure:  # noqa: BLE001 (such an attempt has to be settled, too)
             _log.exception("an attempt of %s failed", callback.sid)
             why = f"Ringback itself failed: {type(failure).__name__}"
-            exchange = Exchange(Unreachable(Failure.INTERNAL, why))
+            exchange = AttemptResult(Unreachable(AttemptFailure.INTERNAL, why))
         return exchange, request

@@ -11,11 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ringback.core.account import Account
-from ringback.core.callback import Callback, Progress, advance, begin, delivered, put_back, settle
-from ringback.core.outcome import SHORTAGES, Delivered, Failure, Outcome, Unreachable
-from ringback.core.retry import TryAgain, attempt_timeouts, decide
-from ringback.core.schedule import Schedule
+from ringback.core.accounts.account import Account
+from ringback.core.callbacks.callback import (
+    DeliveryState,
+    OutgoingCallback,
+    advance,
+    begin,
+    delivered,
+    put_back,
+    settle,
+)
+from ringback.core.callbacks.retry import TryAgain, attempt_timeouts, decide
+from ringback.core.http.outcome import SHORTAGES, AttemptFailure, Delivered, Outcome, Unreachable
+from ringback.core.retry_schedule import RetrySchedule
 from ringback.engine.backlog import Backlog
 from ringback.engine.bell import Bell
 from ringback.engine.callback_sender import CallbackSender
@@ -37,13 +45,13 @@ class DeliveryLoop:
     store: Store
     clock: Clock
     chance: Chance
-    schedule: Schedule
+    schedule: RetrySchedule
     """For accounts that have none of their own."""
     backlog: Backlog
     counters: Tally
     wakeup: Bell
     per_destination: int
-    first_settled: Callable[[Callback], None]
+    first_settled: Callable[[OutgoingCallback], None]
     checkpoint: Callable[[str], None]
     is_stopping: bool = False
 
@@ -95,7 +103,7 @@ class DeliveryLoop:
         self.wakeup.wake()
         self.counters.attempt_ended(callback, attempt)
 
-    def decide(self, claim: Claim, outcome: Outcome, started: datetime) -> Progress:
+    def decide(self, claim: Claim, outcome: Outcome, started: datetime) -> DeliveryState:
         """Return what becomes of a callback whose attempt ended like this, by `core/retry`."""
         callback, progress, account, _ = claim
         now = self.clock.now()
@@ -121,7 +129,7 @@ class DeliveryLoop:
             self.first_settled(callback)
         if progress.is_under_way and account is not None:
             # A kept connection had been closed: the next attempt opens a new one.
-            is_stale = attempt is not None and attempt.failure == Failure.STALE.label
+            is_stale = attempt is not None and attempt.failure == AttemptFailure.STALE.label
             self.workers.add_first(Claim(callback, progress, account, fresh=is_stale))
         elif progress.due is not None:
             self.scheduler.expect(lane_of(callback), progress.due)

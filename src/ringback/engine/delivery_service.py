@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from ringback.core.callback import Callback, settle
+from ringback.core.callbacks.callback import OutgoingCallback, settle
 from ringback.core.errors import StoreUnavailable
-from ringback.core.http_exchange import Exchange
-from ringback.core.infrastructure import BUILT_IN, Sources
-from ringback.core.outcome import Unknown
-from ringback.core.schedule import FAITHFUL, Schedule
+from ringback.core.http.http_exchange import AttemptResult
+from ringback.core.http.outcome import Unknown
+from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
+from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.engine.backlog import Backlog, Bounds
 from ringback.engine.bell import Bell
 from ringback.engine.callback_sender import CallbackSender
@@ -54,7 +54,7 @@ class DeliveryLimits:
 _LIMITS: Final = DeliveryLimits()
 
 
-def _tell_nobody(_: Callback) -> None:
+def _tell_nobody(_: OutgoingCallback) -> None:
     """Let nobody know of a callback whose first attempt is settled."""
 
 
@@ -71,12 +71,12 @@ class DeliveryService:
         transport: Transport,
         clock: Clock,
         chance: Chance,
-        schedule: Schedule = FAITHFUL,
+        schedule: RetrySchedule = FAITHFUL,
         limits: DeliveryLimits = _LIMITS,
         counters: Tally | None = None,
         sources: Sources = BUILT_IN,
         signing_keys: Keyring | None = None,
-        first_settled: Callable[[Callback], None] = _tell_nobody,
+        first_settled: Callable[[OutgoingCallback], None] = _tell_nobody,
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
         counters = counters or Tally()
@@ -203,6 +203,6 @@ class DeliveryService:
 
     def _unknown(self, claim: Claim) -> Settlement:
         """Return the settlement of an attempt of which nobody can say whether it arrived."""
-        unknown, started = Exchange(Unknown()), claim.progress.date_updated
+        unknown, started = AttemptResult(Unknown()), claim.progress.date_updated
         attempt = settle(claim.attempt, unknown, None, started=started)
         return Settlement(claim.callback, attempt, self._loop.decide(claim, Unknown(), started))

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from ringback.core.callback import plan_anew
+from ringback.core.callbacks.callback import plan_anew
 from ringback.engine.bell import Bell
 from ringback.engine.fair_scheduler import ClaimQuota, FairScheduler
 from ringback.engine.outage import outlast

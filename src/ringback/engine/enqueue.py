@@ -7,7 +7,7 @@ What is called within a transaction runs in the thread of the store.
 
 from collections.abc import Callable
 
-from ringback.core.callback import Callback, Progress, begin
+from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback, begin
 from ringback.core.errors import StoreUnavailable
 from ringback.engine.backlog import Backlog
 from ringback.engine.fair_scheduler import FairScheduler
@@ -50,7 +50,7 @@ class DeliveryQueue:
         """See that so many new callbacks may wait; see `ports.Intake`."""
         self._backlog.check(account_sid, count)
 
-    def take(self, tx: Transaction, callback: Callback) -> None:
+    def take(self, tx: Transaction, callback: OutgoingCallback) -> None:
         """Keep a new callback, and claim it at once where it may go.
 
         Raises StoreUnavailable while paused.
@@ -72,12 +72,12 @@ class DeliveryQueue:
             tx.callbacks.add(callback)
             tx.afterwards(lambda: self._kept(callback))
 
-    def change(self, tx: Transaction, callback: Callback, progress: Progress) -> None:
+    def change(self, tx: Transaction, callback: OutgoingCallback, progress: DeliveryState) -> None:
         """Keep the new progress of a callback that has no attempt under way."""
         tx.callbacks.change(callback.having(progress))
         tx.afterwards(lambda: self._changed(callback, progress))
 
-    def _may_go(self, callback: Callback) -> bool:
+    def _may_go(self, callback: OutgoingCallback) -> bool:
         due, now = callback.progress.due, self._clock.now()
         is_due = due is not None and due <= now
         return is_due and not self._is_closed and self._scheduler.try_take(lane_of(callback), now)
@@ -86,22 +86,22 @@ class DeliveryQueue:
         self._backlog.accepted(claim.callback)
         self._claimed(claim)
 
-    def _free(self, callback: Callback) -> None:
+    def _free(self, callback: OutgoingCallback) -> None:
         self._scheduler.give_back(lane_of(callback))
         self._wakeup.wake()
 
-    def _kept(self, callback: Callback) -> None:
+    def _kept(self, callback: OutgoingCallback) -> None:
         self._backlog.accepted(callback)
         self._expect(callback, callback.progress)
 
-    def _changed(self, callback: Callback, progress: Progress) -> None:
+    def _changed(self, callback: OutgoingCallback, progress: DeliveryState) -> None:
         if progress.is_ended and not callback.progress.is_ended:
             self._backlog.ended(callback, progress)
         elif callback.progress.is_ended and not progress.is_ended:
             self._backlog.change(callback.account_sid, 1)
         self._expect(callback, progress)
 
-    def _expect(self, callback: Callback, progress: Progress) -> None:
+    def _expect(self, callback: OutgoingCallback, progress: DeliveryState) -> None:
         if progress.due is not None:
             self._scheduler.expect(lane_of(callback), progress.due)
             self._wakeup.wake()

@@ -21,7 +21,7 @@ from itertools import count
 from threading import Lock
 from typing import Final, NamedTuple
 
-from ringback.core.outcome import Failure, Outcome, Unreachable, status_of
+from ringback.core.http.outcome import AttemptFailure, Outcome, Unreachable, status_of
 from ringback.engine.backoff import NO_TIME, Backoff
 from ringback.ports import Lane
 
@@ -90,7 +90,7 @@ class FairScheduler:
         self._order = count()
         self._rest = Backoff()
         """Of all lanes."""
-        self._last_short = dict[Failure, datetime]()
+        self._last_short = dict[AttemptFailure, datetime]()
         self._forget_beyond = _MOST_IDLE
         self._lock = Lock()
 
@@ -147,7 +147,7 @@ class FairScheduler:
         with self._lock:
             state = self._lanes[lane]
             self._return(state, 1)
-            if shortage.failure is Failure.SHORTAGE:
+            if shortage.failure is AttemptFailure.SHORTAGE:
                 return self._rest.take(now)
             state.rest = state.rest or Backoff()
             return state.rest.take(now)

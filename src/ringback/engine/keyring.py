@@ -5,7 +5,7 @@ connection. A change that was answered in the meantime has to hold for it: a sec
 disabled signs nothing more.
 """
 
-from ringback.core.account import Account
+from ringback.core.accounts.account import Account
 
 
 class Keyring:

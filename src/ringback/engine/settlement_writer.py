@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from ringback.core.account import Account
+from ringback.core.accounts.account import Account
 from ringback.engine.outage import outlast
 from ringback.ports import Clock, Settlement, Store, Transaction
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from ringback.core.account import Account
-from ringback.core.callback import Callback
-from ringback.core.http_exchange import Exchange
-from ringback.core.infrastructure import BUILT_IN, Sources
-from ringback.core.outcome import Unknown
-from ringback.core.shadow import SHADOW_BYTES, Shadow, ShadowRule, copy_of, rule_for
+from ringback.core.accounts.account import Account
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.http.http_exchange import AttemptResult
+from ringback.core.http.outcome import Unknown
+from ringback.core.shadows.shadow import SHADOW_BYTES, Shadow, ShadowRule, copy_of, rule_for
+from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.engine.callback_sender import CallbackSender
 from ringback.engine.keyring import Keyring
 from ringback.engine.outage import outlast
@@ -55,14 +55,14 @@ _LIMITS: Final = ShadowLimits()
 class _Copied(NamedTuple):
     """A callback, and its copy."""
 
-    callback: Callback
-    copy: Callback
+    callback: OutgoingCallback
+    copy: OutgoingCallback
 
 
 @dataclass(eq=False, slots=True)
 class _Destination:
-    waiting: deque[tuple[Callback, ShadowRule]] = field(
-        default_factory=deque[tuple[Callback, ShadowRule]]
+    waiting: deque[tuple[OutgoingCallback, ShadowRule]] = field(
+        default_factory=deque[tuple[OutgoingCallback, ShadowRule]]
     )
     under_way: int = 0
 
@@ -114,7 +114,7 @@ class Shadowing:
         """Settle what a dead process left open as unknown; return how many."""
         return await self._store.transact(self._settle_left_open)
 
-    def consider(self, callback: Callback) -> None:
+    def consider(self, callback: OutgoingCallback) -> None:
         """Have a callback copied whose first attempt is settled, where a rule says so."""
         if not self._rules:
             return
@@ -166,7 +166,7 @@ class Shadowing:
         is_its_line_full = len(destination.waiting) >= limits.waiting_per_destination
         return is_its_line_full or self._waiting >= limits.waiting
 
-    def _skip(self, callback: Callback, why: str) -> None:
+    def _skip(self, callback: OutgoingCallback, why: str) -> None:
         self._tally.shadows_skipped[callback.account_sid, why] += 1
 
     # ---- choosing -------------------------------------------------------------------------------
@@ -191,12 +191,12 @@ class Shadowing:
         self._under_way += len(picked)
         return picked
 
-    def _copy(self, callback: Callback, rule: ShadowRule) -> _Copied:
+    def _copy(self, callback: OutgoingCallback, rule: ShadowRule) -> _Copied:
         chance, now = self._chance.bytes(SHADOW_BYTES), self._clock.now()
         copy = copy_of(callback, rule, chance=chance, now=now, sources=self._sources)
         return _Copied(callback, copy)
 
-    def _leave(self, copy: Callback) -> None:
+    def _leave(self, copy: OutgoingCallback) -> None:
         """Give back the place that a copy had at its destination."""
         name = copy.url.destination
         destination = self._destinations[name]
@@ -273,7 +273,7 @@ class Shadowing:
         left_open = tx.shadows.left_open()
         tx.shadows.settle(
             [
-                shadow.settled(Exchange(Unknown()), None, started=shadow.attempt.date_started)
+                shadow.settled(AttemptResult(Unknown()), None, started=shadow.attempt.date_started)
                 for shadow in left_open
             ]
         )
@@ -287,7 +287,7 @@ def _write(tx: Transaction, ended: list[Shadow], picked: list[_Copied]) -> list[
     return [_account_of(tx, callback) for callback, _ in picked]
 
 
-def _account_of(tx: Transaction, callback: Callback) -> Account:
+def _account_of(tx: Transaction, callback: OutgoingCallback) -> Account:
     account = tx.accounts.get(callback.account_sid)
     if account is None:
         raise LookupError(f"callback {callback.sid} is of no account")

@@ -9,8 +9,8 @@ from collections import defaultdict
 from itertools import accumulate, product
 from typing import Final
 
-from ringback.core.account import EVERY
-from ringback.core.callback import Attempt, Callback, CallbackStatus
+from ringback.core.accounts.account import EVERY
+from ringback.core.callbacks.callback import Attempt, CallbackStatus, OutgoingCallback
 from ringback.core.policy.source_policy import Source, SourceName
 
 ATTEMPT_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0)
@@ -97,7 +97,7 @@ class Tally:
         """Count callbacks that were taken in."""
         self.acceptances[source] += count
 
-    def attempt_ended(self, callback: Callback, attempt: Attempt) -> None:
+    def attempt_ended(self, callback: OutgoingCallback, attempt: Attempt) -> None:
         """Count an attempt of a callback by its settled row."""
         took = None if attempt.timings is None else attempt.timings.total
         self.attempted(callback.source, attempt.result, attempt.failure, took)

@@ -13,8 +13,8 @@ from functools import partial
 from typing import Final, Generic, TypeVar
 
 from ringback.core.errors import StoreUnavailable
-from ringback.core.scenario import Ending, NoAnswer, Step
-from ringback.core.task import BeginResult, Errand, Later, Task
+from ringback.core.scheduled_task import BeginResult, CarrierRequest, DeferredTask, ScheduledTask
+from ringback.core.sims.scenario import CarrierResult, CarrierTimeout, TaskKind
 from ringback.engine.bell import Bell
 from ringback.engine.outage import outlast
 from ringback.ports import Carrier, Clock, Store, TaskHandler, Transaction, no_checkpoint
@@ -27,8 +27,8 @@ _log = logging.getLogger(__name__)
 
 C = TypeVar("C")
 T = TypeVar("T")
-Begun = tuple[Task, BeginResult]
-Ended = tuple[Task, Ending | None]
+Begun = tuple[ScheduledTask, BeginResult]
+Ended = tuple[ScheduledTask, CarrierResult | None]
 
 
 class TaskRunner(Generic[C]):
@@ -39,7 +39,7 @@ class TaskRunner(Generic[C]):
         *,
         store: Store,
         carrier: Carrier,
-        handlers: Mapping[Step, TaskHandler[C]],
+        handlers: Mapping[TaskKind, TaskHandler[C]],
         context: Callable[[], C],
         clock: Clock,
         checkpoint: Callable[[str], None] = no_checkpoint,
@@ -77,7 +77,7 @@ class TaskRunner(Generic[C]):
     async def step(self) -> int:
         """Have carried out what is due now; return how many tasks that were."""
         begun = await self._begin_due(self._clock.now())
-        going_on = [(task, it) for task, it in begun if not isinstance(it, Later)]
+        going_on = [(task, it) for task, it in begun if not isinstance(it, DeferredTask)]
         if going_on:
             ended = await asyncio.gather(*[self._carry_out(*one) for one in going_on])
             self._checkpoint("carried_out")
@@ -98,14 +98,16 @@ class TaskRunner(Generic[C]):
             due = await self._store.transact(lambda tx: _due(tx, now))
             return [(task, await self._alone(task, partial(self._begin, task))) for task in due]
 
-    async def _carry_out(self, task: Task, errand: Errand | Ending | None) -> Ended:
-        if not isinstance(errand, Errand):
-            return task, errand
+    async def _carry_out(
+        self, task: ScheduledTask, carrier_request: CarrierRequest | CarrierResult | None
+    ) -> Ended:
+        if not isinstance(carrier_request, CarrierRequest):
+            return task, carrier_request
         try:
-            return task, await self._carrier.carry_out(errand)
+            return task, await self._carrier.carry_out(carrier_request)
         except Exception:  # noqa: BLE001 (a task has to end, whatever is wrong with the carrier)
             _log.exception("%s of %s failed", task.step, task.subject_sid)
-            return task, NoAnswer()
+            return task, CarrierTimeout()
 
     async def _end_all(self, ended: Sequence[Ended]) -> None:
         def end_all(tx: Transaction) -> None:
@@ -120,9 +122,9 @@ class TaskRunner(Generic[C]):
             for one in ended:
                 await self._alone(one[0], partial(self._end, one))
 
-    def _begin(self, task: Task, tx: Transaction) -> BeginResult:
+    def _begin(self, task: ScheduledTask, tx: Transaction) -> BeginResult:
         begun = self._handlers[task.step].begin(tx, task, self._context())
-        if isinstance(begun, Later):
+        if isinstance(begun, DeferredTask):
             tx.tasks.put(task._replace(due=begun.until))
         return begun
 
@@ -131,7 +133,7 @@ class TaskRunner(Generic[C]):
         if tx.tasks.take(task) and ending is not None:
             self._handlers[task.step].end(tx, task, ending, self._context())
 
-    async def _alone(self, task: Task, work: Callable[[Transaction], T]) -> T | None:
+    async def _alone(self, task: ScheduledTask, work: Callable[[Transaction], T]) -> T | None:
         """Return what the work on one task returns; where it fails, put the task off."""
         try:
             return await self._store.transact(work)
@@ -150,10 +152,10 @@ def _next_due(tx: Transaction) -> datetime | None:
     return tx.tasks.next_due()
 
 
-def _due(tx: Transaction, now: datetime) -> list[Task]:
+def _due(tx: Transaction, now: datetime) -> list[ScheduledTask]:
     return tx.tasks.due(now, limit=_AT_ONCE)
 
 
-def _put_off(tx: Transaction, task: Task, until: datetime) -> None:
+def _put_off(tx: Transaction, task: ScheduledTask, until: datetime) -> None:
     if tx.tasks.take(task):
         tx.tasks.put(task._replace(due=until))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from enum import Enum, auto
 
-from ringback.core.http_exchange import Timings
+from ringback.core.http.http_exchange import RequestTimings
 
 
 class ConnectStep(Enum):
@@ -68,10 +68,10 @@ class ConnectTiming:
             waited = self.held_up - held_up
             self._took[step] = (self._stopwatch() - began - waited) * 1000
 
-    def timings(self, *, total: float, first_byte: float | None = None) -> Timings:
+    def timings(self, *, total: float, first_byte: float | None = None) -> RequestTimings:
         """Return how long everything took; all times are in milliseconds."""
         took = self._took.get
-        return Timings(
+        return RequestTimings(
             total,
             took(ConnectStep.LOOK_UP),
             took(ConnectStep.CONNECT),

@@ -9,8 +9,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ringback.core.connection import Limits
-from ringback.core.outcome import Failure, Unreachable
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.http_client.connect_timing import ConnectStep, ConnectTiming
 from ringback.http_client.connection_pool import ConnectionPool
 from ringback.http_client.dialer import Dialer
@@ -24,11 +24,11 @@ from ringback.runtime.fair_semaphore import FairSemaphore
 # In seconds. Where time was up that long ago, the process was held up: what it waited for may be
 # there.
 _HELD_UP: Final = 1.0
-_TOO_SLOW: Final[Mapping[ConnectStep, tuple[Failure, str]]] = {
-    ConnectStep.LOOK_UP: (Failure.NAME, "its name was not looked up"),
-    ConnectStep.CONNECT: (Failure.CONNECT_TIMEOUT, "it did not answer"),
-    ConnectStep.PROXY: (Failure.PROXY_TIMEOUT, "the proxy did not answer"),
-    ConnectStep.TLS: (Failure.CONNECT_TIMEOUT, "TLS was not agreed on"),
+_TOO_SLOW: Final[Mapping[ConnectStep, tuple[AttemptFailure, str]]] = {
+    ConnectStep.LOOK_UP: (AttemptFailure.NAME, "its name was not looked up"),
+    ConnectStep.CONNECT: (AttemptFailure.CONNECT_TIMEOUT, "it did not answer"),
+    ConnectStep.PROXY: (AttemptFailure.PROXY_TIMEOUT, "the proxy did not answer"),
+    ConnectStep.TLS: (AttemptFailure.CONNECT_TIMEOUT, "TLS was not agreed on"),
 }
 
 
@@ -54,7 +54,7 @@ class Connector:
         self._places = places
 
     async def open(
-        self, route: EgressRoute, *, limits: Limits, timing: ConnectTiming, fresh: bool = False
+        self, route: EgressRoute, *, limits: Timeouts, timing: ConnectTiming, fresh: bool = False
     ) -> HttpConnection | Unreachable:
         """Return a connection that is the caller's, or why there is none.
 
@@ -66,10 +66,12 @@ class Connector:
                 return await self._open(route, timing, fresh=fresh)
         except TimeoutError:
             if asyncio.get_running_loop().time() - timing.until > _HELD_UP:
-                return Unreachable(Failure.SHORTAGE, "the process was stopped, or got no time")
+                return Unreachable(
+                    AttemptFailure.SHORTAGE, "the process was stopped, or got no time"
+                )
             failure, why = _TOO_SLOW[timing.at]
             if limits.total <= limits.connect:
-                failure = Failure.TOTAL_TIMEOUT
+                failure = AttemptFailure.TOTAL_TIMEOUT
             place = route.place if route.proxy is None else f"{route.place} by {route.proxy.shown}"
             return Unreachable(failure, f"no connection to {place} within {seconds:g} s: {why}")
 
@@ -86,7 +88,7 @@ class Connector:
         if not peers:
             _log.debug("%s is at %s", route.place, ", ".join(addresses))
             why = f"no local address of this egress leads to where {route.place} is"
-            return Unreachable(Failure.EGRESS, why)
+            return Unreachable(AttemptFailure.EGRESS, why)
         return await self._open_in_its_place(peers, route, timing)
 
     async def _look_up(self, route: EgressRoute, timing: ConnectTiming) -> Addresses | Unreachable:
@@ -130,7 +132,7 @@ class Connector:
     ) -> HttpConnection | Unreachable:
         try:
             if connection.broken is not None:
-                raise TlsFailed(Failure.TLS, connection.broken.why)
+                raise TlsFailed(AttemptFailure.TLS, connection.broken.why)
             await self._network.secure(
                 connection.transport, connection, host=route.host, says_name=route.says_name
             )

@@ -8,8 +8,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
-from ringback.core.egress import Proxy
-from ringback.core.outcome import SHORTAGES, Failure, Unreachable
+from ringback.core.http.egress import Proxy
+from ringback.core.http.outcome import SHORTAGES, AttemptFailure, Unreachable
 from ringback.http_client.connect_timing import ConnectStep, ConnectTiming
 from ringback.http_client.egress_route import EgressRoute, Peer
 from ringback.http_client.http_connection import HttpConnection
@@ -53,11 +53,11 @@ class Dialer:
                 async with asyncio.timeout(_share(timing.until, among=len(peers) - index)):
                     reached = await self._reach(peer, timing)
             except TimeoutError:
-                reached = Unreachable(Failure.CONNECT, "no answer")
+                reached = Unreachable(AttemptFailure.CONNECT, "no answer")
             if not isinstance(reached, Unreachable):
                 return reached
             _log.debug("no connection to %s at %s: %s", route.place, peer.address, reached.why)
-            if reached.failure is Failure.SHORTAGE:
+            if reached.failure is AttemptFailure.SHORTAGE:
                 # The next address would lack the same; a port may still be free towards another.
                 return reached
             failures.append(reached)
@@ -80,9 +80,9 @@ class Dialer:
             )
         except NoSuchLocalAddress as error:
             _log.debug("can't leave from %s: %s", peer.local_address, error_text(error))
-            return Unreachable(Failure.EGRESS, f"by this egress: {error_text(error)}")
+            return Unreachable(AttemptFailure.EGRESS, f"by this egress: {error_text(error)}")
         except OSError as error:
-            return Unreachable(shortage_of(error) or Failure.CONNECT, error_text(error))
+            return Unreachable(shortage_of(error) or AttemptFailure.CONNECT, error_text(error))
         return connection
 
     async def _through(self, proxy: Proxy, peer: Peer) -> HttpConnection | Unreachable:
@@ -108,7 +108,7 @@ class Dialer:
         if isinstance(found, Unreachable):
             if found.failure in SHORTAGES:
                 return found
-            return Unreachable(Failure.PROXY, f"the proxy {proxy.shown}: {found.why}")
+            return Unreachable(AttemptFailure.PROXY, f"the proxy {proxy.shown}: {found.why}")
         errors = list[str]()
         for address in found:
             try:
@@ -123,7 +123,7 @@ class Dialer:
             else:
                 return None
         why = f"could not connect to the proxy {proxy.shown} ({_all(errors)})"
-        return Unreachable(Failure.PROXY, why)
+        return Unreachable(AttemptFailure.PROXY, why)
 
 
 def _share(until: float, *, among: int) -> float | None:
@@ -145,6 +145,6 @@ def _none_reached(failures: Sequence[Unreachable], route: EgressRoute) -> Unreac
     whys = _all(failure.why for failure in failures)
     if route.proxy is not None:
         return Unreachable(failures[-1].failure, f"no connection to {route.place}: {whys}")
-    if all(failure.failure is Failure.EGRESS for failure in failures):
-        return Unreachable(Failure.EGRESS, f"could not leave for {route.place} ({whys})")
-    return Unreachable(Failure.CONNECT, f"could not connect to {route.place} ({whys})")
+    if all(failure.failure is AttemptFailure.EGRESS for failure in failures):
+        return Unreachable(AttemptFailure.EGRESS, f"could not leave for {route.place} ({whys})")
+    return Unreachable(AttemptFailure.CONNECT, f"could not connect to {route.place} ({whys})")

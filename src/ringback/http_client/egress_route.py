@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.egress import Direct, Egress, Proxy
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.http.egress import Direct, Egress, Proxy
 from ringback.runtime.fair_semaphore import EVERYBODY
 
 

@@ -11,8 +11,8 @@ import ssl
 from collections.abc import Callable
 from typing import Final, cast
 
-from ringback.core.http_exchange import RecordedResponse
-from ringback.core.outcome import Delivered, Failure, Refused, Unreachable, answered
+from ringback.core.http.http_exchange import RecordedResponse
+from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable, answered
 from ringback.http_client.egress_route import Peer
 from ringback.http_client.response_parser import ResponseParser
 from ringback.runtime.os_errors import error_text
@@ -132,7 +132,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take in bytes that came."""
         if self._waiting is None:
-            self._break(Failure.PROTOCOL, "the receiver sent something without being asked")
+            self._break(AttemptFailure.PROTOCOL, "the receiver sent something without being asked")
             return
         self._heard = self._loop.time()
         if self.first_byte is None:
@@ -140,7 +140,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         answer = self._answer
         answer.feed(self._buffer[:nbytes])
         if answer.fault is not None:
-            self._break(Failure.PROTOCOL, answer.fault)
+            self._break(AttemptFailure.PROTOCOL, answer.fault)
         elif answer.is_complete or answer.is_cut:
             self._settle_answer()
 
@@ -162,18 +162,21 @@ class HttpConnection(asyncio.BufferedProtocol):
                 return
         self._break(*self._closed_early(error))
 
-    def _closed_early(self, error: Exception | None) -> tuple[Failure, str]:
+    def _closed_early(self, error: Exception | None) -> tuple[AttemptFailure, str]:
         because = f" ({error_text(error)})" if isinstance(error, OSError) else ""
         if self._answer.has_begun:
             when = "in the middle of its answer"
-            return Failure.CLOSED, f"the receiver closed the connection {when}{because}"
+            return AttemptFailure.CLOSED, f"the receiver closed the connection {when}{because}"
         if self._is_fresh and isinstance(error, ssl.SSLError):
             # In TLS 1.3 we hear only now what the receiver thinks of our own certificate.
-            return Failure.TLS, f"the receiver refused the TLS connection{because}"
+            return AttemptFailure.TLS, f"the receiver refused the TLS connection{because}"
         if self._is_fresh:
-            return Failure.CLOSED, f"the receiver closed the connection without answering{because}"
+            return (
+                AttemptFailure.CLOSED,
+                f"the receiver closed the connection without answering{because}",
+            )
         return (
-            Failure.STALE,
+            AttemptFailure.STALE,
             f"the receiver had closed the kept-alive connection before it answered{because}",
         )
 
@@ -198,10 +201,12 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._has_looked_again = True
             self._see_to_it_that_it_ends(now + _LAST_LOOK)
         elif now >= self._until:
-            self._break(Failure.TOTAL_TIMEOUT, "the answer was not complete when time was up")
+            self._break(
+                AttemptFailure.TOTAL_TIMEOUT, "the answer was not complete when time was up"
+            )
         elif now >= due:
             what = "part of the answer" if self._answer.has_begun else "answer"
-            self._break(Failure.READ_TIMEOUT, f"no {what} came for {self._read_limit:g} s")
+            self._break(AttemptFailure.READ_TIMEOUT, f"no {what} came for {self._read_limit:g} s")
         else:
             self._see_to_it_that_it_ends(min(due, self._until))
 
@@ -217,7 +222,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         else:
             self.abort()
 
-    def _break(self, failure: Failure, why: str) -> None:
+    def _break(self, failure: AttemptFailure, why: str) -> None:
         self.broken = self.broken or Unreachable(failure, why)
         self._on_lost(self)
         self._settle((self.broken, self._answer.so_far()))

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from itertools import count
 from typing import Final
 
-from ringback.core.addresses import ANYWHERE
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.connection import Limits
-from ringback.core.egress import Direct, Egress, Egresses
-from ringback.core.guard import Guard
-from ringback.core.http_exchange import Exchange, OutgoingRequest, Timings
-from ringback.core.outcome import SHORTAGES, Failure, Unreachable
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.http.addresses import ANYWHERE
+from ringback.core.http.egress import Direct, Egress, Egresses
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest, RequestTimings
+from ringback.core.http.outcome import SHORTAGES, AttemptFailure, Unreachable
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.http_client.connect_timing import ConnectTiming
 from ringback.http_client.connection_pool import ConnectionPool, KeepAliveLimits
 from ringback.http_client.connector import Connector
@@ -31,7 +31,7 @@ from ringback.http_client.resolver import Resolver
 from ringback.http_client.system_resolver import Resolve, SystemResolver
 from ringback.runtime.fair_semaphore import FairSemaphore
 
-_GUARD: Final = Guard()
+_GUARD: Final = SsrfGuard()
 _EGRESSES: Final = Egresses()
 _KEEP_ALIVE: Final = KeepAliveLimits()
 # One for all connections of a sender: an event loop fills it and has it emptied in one step, and a
@@ -55,7 +55,7 @@ class HttpSender:
         self,
         *,
         stopwatch: Callable[[], float],
-        guard: Guard = _GUARD,
+        guard: SsrfGuard = _GUARD,
         egresses: Egresses = _EGRESSES,
         network: NetworkBackend | None = None,
         resolve: Resolve | None = None,
@@ -86,7 +86,7 @@ class HttpSender:
                 limit=name_limit,
                 at_once=names_at_once,
             )
-            for of_theirs in (guard, Guard(ANYWHERE))
+            for of_theirs in (guard, SsrfGuard(ANYWHERE))
         )
         self._connector = Connector(
             network=network,
@@ -110,11 +110,11 @@ class HttpSender:
         self,
         request: OutgoingRequest,
         *,
-        limits: Limits,
+        limits: Timeouts,
         turn: int = 0,
         fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
-    ) -> Exchange:
+    ) -> AttemptResult:
         """Send it once and return how that ended; never raises for what the receiver does.
 
         `turn` counts the attempts of the same round before this one: it chooses among the ways
@@ -153,7 +153,7 @@ class HttpSender:
             raise
         self._keep(connection, loop.time())
         timings = self._timings(began, left, connection.first_byte, timing)
-        return Exchange(
+        return AttemptResult(
             outcome, timings, response, connection.local_address, route.proxy_shown, waited
         )
 
@@ -163,11 +163,11 @@ class HttpSender:
         await self._proxies.close()
         await self._pool.close()
 
-    def _refusal(self, url: CallbackUrl, limits: Limits) -> Unreachable | None:
+    def _refusal(self, url: CallbackUrl, limits: Timeouts) -> Unreachable | None:
         if limits.total <= 0:
-            return Unreachable(Failure.TOTAL_TIMEOUT, "no time was left for this attempt")
+            return Unreachable(AttemptFailure.TOTAL_TIMEOUT, "no time was left for this attempt")
         why = self._guard.refusal_of(url)
-        return None if why is None else Unreachable(Failure.GUARD, why)
+        return None if why is None else Unreachable(AttemptFailure.GUARD, why)
 
     def _route(self, request: OutgoingRequest, turn: int) -> EgressRoute:
         egress = self._egresses.choose(request.source, request.url.connection, turn=turn)
@@ -184,18 +184,20 @@ class HttpSender:
         began: float,
         route: EgressRoute | None = None,
         timing: ConnectTiming | None = None,
-    ) -> Exchange:
+    ) -> AttemptResult:
         proxy = None if route is None else route.proxy_shown
         waited = 0.0 if timing is None else timing.waited
-        return Exchange(why, self._timings(began, began, None, timing), proxy=proxy, waited=waited)
+        return AttemptResult(
+            why, self._timings(began, began, None, timing), proxy=proxy, waited=waited
+        )
 
     def _timings(
         self, began: float, left: float, first_byte: float | None, timing: ConnectTiming | None
-    ) -> Timings:
+    ) -> RequestTimings:
         total = (self._stopwatch() - began) * 1000
         waited = None if first_byte is None else (first_byte - left) * 1000
         if timing is None:
-            return Timings(total, None, None, None, waited)
+            return RequestTimings(total, None, None, None, waited)
         return timing.timings(total=total - timing.held_up * 1000, first_byte=waited)
 
     def _keep(self, connection: HttpConnection, now: float) -> None:

@@ -10,8 +10,8 @@ import re
 from http import HTTPStatus
 from typing import Final, cast
 
-from ringback.core.egress import Proxy
-from ringback.core.outcome import Failure, Unreachable
+from ringback.core.http.egress import Proxy
+from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.runtime.os_errors import error_text
 
 _MAX_HEAD: Final = 16 * 1024
@@ -80,7 +80,7 @@ class ProxyTunnel(asyncio.BufferedProtocol):
         if not 200 <= status <= 299:
             words = f"{status}{_REASONS.get(status, '')}"
             why = f"the proxy {self._proxy.shown} refused the connection: it answered {words}"
-            return Unreachable(Failure.PROXY_REFUSED, why)
+            return Unreachable(AttemptFailure.PROXY_REFUSED, why)
         if more:
             # Whoever it is from, it answers nothing that we have said.
             return self._garbage("more came than was asked for")
@@ -88,11 +88,11 @@ class ProxyTunnel(asyncio.BufferedProtocol):
 
     def _silence(self, because: str = "") -> Unreachable:
         why = f"the proxy {self._proxy.shown} closed the connection without an answer{because}"
-        return Unreachable(Failure.PROXY, why)
+        return Unreachable(AttemptFailure.PROXY, why)
 
     def _garbage(self, what: str) -> Unreachable:
         why = f"the answer of the proxy {self._proxy.shown} can't be used: {what}"
-        return Unreachable(Failure.PROXY, why)
+        return Unreachable(AttemptFailure.PROXY, why)
 
     def _conclude(self, verdict: Unreachable | None) -> None:
         # The first verdict stands, but what comes after a success and before the connection is

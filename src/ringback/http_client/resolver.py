@@ -15,9 +15,9 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, NamedTuple
 
-from ringback.core.addresses import refusal_of_name
-from ringback.core.guard import Guard
-from ringback.core.outcome import Failure, Unreachable
+from ringback.core.http.addresses import refusal_of_name
+from ringback.core.http.outcome import AttemptFailure, Unreachable
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.http_client.system_resolver import Resolve
 from ringback.runtime.fair_semaphore import EVERYBODY, FairSemaphore, SemaphoreWaiter
 from ringback.runtime.os_errors import error_text, shortage_of
@@ -62,7 +62,7 @@ class Resolver:
     def __init__(
         self,
         *,
-        guard: Guard,
+        guard: SsrfGuard,
         resolve: Resolve,
         still_asking: Callable[[str], Future[list[str]] | None] | None = None,
         remember: float = 5.0,
@@ -194,7 +194,7 @@ class Resolver:
             raise
         except OSError as error:
             if shortage_of(error):
-                return Unreachable(Failure.SHORTAGE, error_text(error))
+                return Unreachable(AttemptFailure.SHORTAGE, error_text(error))
             return _no_such_name(host, error_text(error))
         except UnicodeError as error:
             return _no_such_name(host, str(error))
@@ -213,7 +213,7 @@ class Resolver:
         _log.info("callbacks may not go to %s, which is at %s", host, ", ".join(refusals))
         # What a name leads to is for the operator: whoever wrote the URL need not know it.
         why = refusals[host] if host in refusals else refusal_of_name(host)
-        return Unreachable(Failure.GUARD, str(why))
+        return Unreachable(AttemptFailure.GUARD, str(why))
 
     def _keep(self, host: str, addresses: Addresses, seconds: float) -> None:
         self._remembered.pop(host, None)
@@ -224,4 +224,4 @@ class Resolver:
 
 
 def _no_such_name(host: str, why: str) -> Unreachable:
-    return Unreachable(Failure.NAME, f"the host {host} could not be looked up: {why}")
+    return Unreachable(AttemptFailure.NAME, f"the host {host} could not be looked up: {why}")

@@ -4,7 +4,7 @@ from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from ringback.core.http_exchange import RecordedResponse
+from ringback.core.http.http_exchange import RecordedResponse
 
 MAX_HEAD: Final = 64 * 1024
 MAX_BODY: Final = 64 * 1024

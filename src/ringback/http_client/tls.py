@@ -10,27 +10,27 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
-from ringback.core.errors import Unusable
-from ringback.core.outcome import Failure
+from ringback.core.errors import ConfigurationError
+from ringback.core.http.outcome import AttemptFailure
 from ringback.runtime.certificate_files import load_certificate, require_readable
 from ringback.runtime.os_errors import error_text
 
-_CERTIFICATE_FAILURES: Final[Mapping[int, Failure]] = {
+_CERTIFICATE_FAILURES: Final[Mapping[int, AttemptFailure]] = {
     # OpenSSL's X509_V_ERR_... numbers.
-    10: Failure.CERTIFICATE_EXPIRED,
-    18: Failure.CERTIFICATE_UNTRUSTED,  # signed by itself
-    19: Failure.CERTIFICATE_UNTRUSTED,  # signed by itself, further up its chain
-    20: Failure.CERTIFICATE_UNTRUSTED,  # its issuer is unknown
-    21: Failure.CERTIFICATE_UNTRUSTED,  # it came without its chain
-    62: Failure.CERTIFICATE_NAME,
-    64: Failure.CERTIFICATE_NAME,  # the same, where the host is an address
+    10: AttemptFailure.CERTIFICATE_EXPIRED,
+    18: AttemptFailure.CERTIFICATE_UNTRUSTED,  # signed by itself
+    19: AttemptFailure.CERTIFICATE_UNTRUSTED,  # signed by itself, further up its chain
+    20: AttemptFailure.CERTIFICATE_UNTRUSTED,  # its issuer is unknown
+    21: AttemptFailure.CERTIFICATE_UNTRUSTED,  # it came without its chain
+    62: AttemptFailure.CERTIFICATE_NAME,
+    64: AttemptFailure.CERTIFICATE_NAME,  # the same, where the host is an address
 }
 
 
 class TlsFailed(Exception):
     """No TLS connection came about; which failure that is, and why, in words."""
 
-    def __init__(self, failure: Failure, why: str) -> None:
+    def __init__(self, failure: AttemptFailure, why: str) -> None:
         super().__init__(why)
         self.failure = failure
         self.why = why
@@ -74,7 +74,9 @@ def _context(
             context, client_certificate, client_key or client_certificate, "client certificate"
         )
     elif client_key is not None:
-        raise Unusable(f"the key {client_key} has no certificate to go with it; give both")
+        raise ConfigurationError(
+            f"the key {client_key} has no certificate to go with it; give both"
+        )
     return context
 
 
@@ -83,7 +85,7 @@ def _believe(context: ssl.SSLContext, path: Path) -> None:
     try:
         context.load_verify_locations(path)
     except ssl.SSLError as error:
-        raise Unusable(
+        raise ConfigurationError(
             f"the CA file {path} can't be used: {error_text(error)};"
             " it must hold certificates in PEM"
         ) from None
@@ -92,9 +94,9 @@ def _believe(context: ssl.SSLContext, path: Path) -> None:
 def tls_failure(error: OSError) -> TlsFailed:
     """Return what an error in a handshake means."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        failure = _CERTIFICATE_FAILURES.get(error.verify_code, Failure.TLS)
+        failure = _CERTIFICATE_FAILURES.get(error.verify_code, AttemptFailure.TLS)
         return TlsFailed(failure, error_text(error))
-    return TlsFailed(Failure.TLS, error_text(error))
+    return TlsFailed(AttemptFailure.TLS, error_text(error))
 
 
 def check_name(certificate: Mapping[str, Any], host: str) -> None:
@@ -112,7 +114,7 @@ def check_name(certificate: Mapping[str, Any], host: str) -> None:
     """
     names: Sequence[tuple[str, str]] = certificate.get("subjectAltName", ())
     if not any(_is_named(host, kind, name) for kind, name in names):
-        raise TlsFailed(Failure.CERTIFICATE_NAME, f"the certificate is not for {host}")
+        raise TlsFailed(AttemptFailure.CERTIFICATE_NAME, f"the certificate is not for {host}")
 
 
 def _is_named(host: str, kind: str, name: str) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from ringback.core.http_exchange import Headers
+from ringback.core.http.http_exchange import Headers
 
 UNAVAILABLE: Final = 503
 """What `--fail-first` answers where `--fail` names no other status."""

@@ -3,16 +3,16 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.connection import Limits
-from ringback.core.http_exchange import Headers, OutgoingRequest
-from ringback.core.outcome import Unreachable, describe
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.http.http_exchange import Headers, OutgoingRequest
+from ringback.core.http.outcome import Unreachable, describe
 from ringback.listener.answers import Answer
 from ringback.ports import Transport
 from ringback.receiver.checking import ReceivedRequest
 
 # The senders themselves wait no longer.
-_LIMITS: Final = Limits(connect=5, read=15, total=15)
+_LIMITS: Final = Timeouts(connect=5, read=15, total=15)
 
 # About the connection, not the request (RFC 9110, 7.6.1); and a length that was sent in chunks.
 _OF_THE_CONNECTION: Final = frozenset(

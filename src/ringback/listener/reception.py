@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.listener.answers import Answer, Behave, Manners, failure_of
 from ringback.listener.forwarding import Forwarded, pass_on
 from ringback.listener.heard import Heard

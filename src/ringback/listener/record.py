@@ -6,15 +6,15 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlencode
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.connection import Limits
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.ports import Transport
 from ringback.receiver.checking import Secrets, Sent
 
 # The sender is on this machine, and is itself waiting for our answer.
-_LIMITS: Final = Limits(connect=1, read=1, total=1)
+_LIMITS: Final = Timeouts(connect=1, read=1, total=1)
 
 
 @dataclass(frozen=True, slots=True)

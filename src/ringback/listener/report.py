@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Final, assert_never
 
-from ringback.core.connection import default_retry_on
+from ringback.core.callback_urls.connection_overrides import default_retry_on
 from ringback.core.policy.source_policy import Source
 from ringback.listener.forwarding import Forwarded
 from ringback.listener.heard import Heard

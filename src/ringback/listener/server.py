@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final, cast
 
-from ringback.core.http_exchange import Headers
+from ringback.core.http.http_exchange import Headers
 from ringback.listener.answers import Answer
 from ringback.listener.reading import Arrived, RequestReader, Unreadable
 from ringback.receiver.checking import ReceivedRequest

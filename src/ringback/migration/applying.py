@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.migration.canary import Look
 from ringback.migration.credentials import with_credentials_of
 from ringback.migration.journal import Began, Journal, Mark, Step, What

@@ -14,7 +14,7 @@ from fractions import Fraction
 from math import exp, lgamma
 from typing import Final, NamedTuple
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.migration.record import Edit, Place
 from ringback.ports import Totals
 

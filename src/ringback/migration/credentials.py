@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
 
 _TO_THE_LAST_AT: Final = re.compile(r".*@", re.DOTALL)

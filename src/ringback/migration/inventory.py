@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any, Final
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.core.guard import Guard
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Policy, SourceName
 from ringback.migration.credentials import shown
 from ringback.migration.record import Entry
 
 _BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
-_PUBLIC: Final = Guard()
+_PUBLIC: Final = SsrfGuard()
 _INWARD_NAMES: Final = re.compile(
     r"(.*\.)?(localhost|local|internal|lan|home\.arpa)\.?", re.IGNORECASE
 )

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.migration.plan import edit_record, read_edit
 from ringback.migration.record import Edit, Place
 
@@ -168,7 +168,7 @@ class Journal:
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as failure:
-            raise Unusable(f"{path} can't be written: {failure.strerror}") from failure
+            raise ConfigurationError(f"{path} can't be written: {failure.strerror}") from failure
         try:
             self._lock()
             self.progress = read_journal(path, plan_id=plan_id)
@@ -203,7 +203,9 @@ class Journal:
                 rest = rest[os.write(self._file, rest) :]
             os.fsync(self._file)
         except OSError as failure:
-            raise Unusable(f"{self.path} can't be written: {failure.strerror}") from failure
+            raise ConfigurationError(
+                f"{self.path} can't be written: {failure.strerror}"
+            ) from failure
         self.progress.take(line)
 
     def append_edits(self, edits: Sequence[Edit], *, at: datetime) -> None:
@@ -220,7 +222,7 @@ class Journal:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise Unusable(
+            raise ConfigurationError(
                 f"{self.path} is in use: another `ringback migrate` works on this plan;"
                 " wait until it has ended"
             ) from None
@@ -247,9 +249,11 @@ def read_journal(path: Path, *, plan_id: str) -> Progress:
         try:
             progress.take(json.loads(line))
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise Unusable(f"{path}:{at}: this is no line of a journal; was it edited?") from None
+            raise ConfigurationError(
+                f"{path}:{at}: this is no line of a journal; was it edited?"
+            ) from None
     if progress.plan_id not in (None, plan_id):
-        raise Unusable(
+        raise ConfigurationError(
             f"{path} is the journal of another plan; it has the way back of that one, so move both"
             " away, or name this plan otherwise"
         )
@@ -263,7 +267,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     except FileNotFoundError:
         return
     except OSError as failure:
-        raise Unusable(f"{path} can't be read: {failure.strerror}") from failure
+        raise ConfigurationError(f"{path} can't be read: {failure.strerror}") from failure
     yield from enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1)
 
 

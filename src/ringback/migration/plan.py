@@ -15,8 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self, cast
 
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.errors import InvalidCallbackUrl, Unusable
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.core.policy.source_override import override_source
 from ringback.core.policy.source_policy import SourceName, source_named
 from ringback.migration.record import Edit, Entry, Place
@@ -62,9 +62,11 @@ class Plan:
             with path.open("x", encoding="utf-8") as file:
                 file.writelines(f"{json.dumps(line, ensure_ascii=False)}\n" for line in self._lines)
         except FileExistsError:
-            raise Unusable(f"{path} exists, and may be the way back; name another file") from None
+            raise ConfigurationError(
+                f"{path} exists, and may be the way back; name another file"
+            ) from None
         except OSError as failure:
-            raise Unusable(f"{path} can't be written: {failure.strerror}") from failure
+            raise ConfigurationError(f"{path} can't be written: {failure.strerror}") from failure
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -75,7 +77,7 @@ class Plan:
         try:
             first, *others = path.read_text("utf-8").splitlines() or [""]
         except (OSError, UnicodeDecodeError) as failure:
-            raise Unusable(f"the plan {path} can't be read: {failure}") from None
+            raise ConfigurationError(f"the plan {path} can't be read: {failure}") from None
         header = _object(first, f"{path}:1")
         numbered = [(f"{path}:{at}", line) for at, line in enumerate(others, 2) if line.strip()]
         try:
@@ -92,7 +94,7 @@ class Plan:
                 edits=_edits(numbered, to),
             )
         except (KeyError, TypeError, ValueError):
-            raise Unusable(
+            raise ConfigurationError(
                 f"{path}:1: this is no plan; `ringback migrate plan` writes one"
             ) from None
 
@@ -177,7 +179,7 @@ def edit_record(edit: Edit) -> dict[str, Any]:
 def read_edit(record: Mapping[str, Any]) -> Edit:
     """Read an edit back; raises KeyError, TypeError or ValueError for anything else."""
     place = Place(record["place"], record["account_sid"])
-    return Edit(place, record["url"], record["new"], Method(record["method"]))
+    return Edit(place, record["url"], record["new"], HttpMethod(record["method"]))
 
 
 def _edits(numbered: Sequence[tuple[str, str]], to: SourceName) -> tuple[Edit, ...]:
@@ -185,7 +187,9 @@ def _edits(numbered: Sequence[tuple[str, str]], to: SourceName) -> tuple[Edit, .
     for where, line in numbered:
         edit = _edit(line, to, where)
         if edit.place in edits:
-            raise Unusable(f"{where}: there is an edit for {edit.place.name} already; delete one")
+            raise ConfigurationError(
+                f"{where}: there is an edit for {edit.place.name} already; delete one"
+            )
         edits[edit.place] = edit
     return tuple(edits.values())
 
@@ -196,10 +200,12 @@ def _edit(line: str, to: SourceName, where: str) -> Edit:
         edit = read_edit(record)
         old = CallbackUrl.parse(edit.old, sources=None)
     except (KeyError, TypeError, ValueError, InvalidCallbackUrl):
-        raise Unusable(f"{where}: this is no edit; delete the line, or make a new plan") from None
+        raise ConfigurationError(
+            f"{where}: this is no edit; delete the line, or make a new plan"
+        ) from None
     wanted = override_source(old.shown, to)
     if old.credentials is not None or edit.new != wanted or edit.new == edit.old:
-        raise Unusable(
+        raise ConfigurationError(
             f"{where}: this edit was altered: the URL of {edit.place.name} would be"
             f" {wanted} to ask for {to}, and a plan can't change it to anything else"
         )
@@ -212,5 +218,5 @@ def _object(line: str, where: str) -> dict[str, Any]:
     except ValueError:
         record = None
     if not isinstance(record, dict):
-        raise Unusable(f"{where}: this is no line of a plan: it must be one JSON object")
+        raise ConfigurationError(f"{where}: this is no line of a plan: it must be one JSON object")
     return cast("dict[str, Any]", record)

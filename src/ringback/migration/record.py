@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from ringback.core.callback_url import Method
+from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.ports import Totals
 
 
@@ -34,7 +34,7 @@ class Entry:
     place: Place
     url: str
     """As it stands there, with fragment and credentials."""
-    method: Method = Method.POST
+    method: HttpMethod = HttpMethod.POST
     warnings: tuple[str, ...] = ()
     """What the record knows of it that its text can't tell: it was cut off at an `&`."""
     fixed: str | None = None
@@ -48,7 +48,7 @@ class Edit:
     place: Place
     old: str
     new: str
-    method: Method = Method.POST
+    method: HttpMethod = HttpMethod.POST
 
     def back(self) -> "Edit":
         """Return the edit that undoes this one."""

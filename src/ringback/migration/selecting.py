@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Self
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.errors import Unusable
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.errors import ConfigurationError
 from ringback.migration.record import Entry
 
 _FORM: Final = re.compile(r"(?P<key>[a-z]+)(?P<sign>!?=)(?P<pattern>.+)")
@@ -37,7 +37,7 @@ class Selection:
         """
         match = _FORM.fullmatch(text)
         if match is None or match["key"] not in _KEYS:
-            raise Unusable(
+            raise ConfigurationError(
                 f"{text!r} selects nothing; write {', '.join(f'{key}=…' for key in _KEYS)},"
                 " or != for all others, with * for anything"
             )

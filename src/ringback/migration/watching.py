@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.errors import Unusable
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.errors import ConfigurationError
 from ringback.migration.canary import Look
 from ringback.migration.record import Deliveries, Edit, Place
 from ringback.migration.selecting import rank
@@ -93,7 +93,7 @@ def watched(deliveries: Deliveries | None) -> Deliveries:
     Raises Unusable where the record has none.
     """
     if deliveries is None:
-        raise Unusable(
+        raise ConfigurationError(
             "--canary needs a record that knows how its callbacks go, a Ringback's data folder"
             " (--data) or its API (--api --server); make a plan of --percent 10 here, and look for"
             " yourself before the next one"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.policy.policy_changes import policy_changes
 from ringback.core.policy.source_policy import Policy, SourceName
 from ringback.migration.record import Edit

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ringback.core.account import Account, AccountStatus
-from ringback.core.errors import Invalid, NotFound
-from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
-from ringback.core.schedule import Schedule
-from ringback.core.sids import SID_BYTES, Kind, make_sid
-from ringback.core.sim_updated import AnySim
-from ringback.core.webhook_secret import NO_SECRETS, WebhookSecret
+from ringback.core.accounts.account import Account, AccountStatus
+from ringback.core.accounts.webhook_secret import NO_SECRETS, WebhookSecret
+from ringback.core.errors import InvalidParameter, NotFound
+from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, make_kore_id
+from ringback.core.retry_schedule import RetrySchedule
+from ringback.core.sids import SID_BYTES, SidKind, make_sid
+from ringback.core.sims.sim_updated import AnySim
 from ringback.operations.api_keys import NewKey, create_key
 from ringback.operations.moment import AccountContext
 from ringback.operations.unique_names import check_label
@@ -35,7 +35,7 @@ def create_account(
     *,
     name: str,
     moment: AccountContext,
-    schedule: Schedule | None = None,
+    schedule: RetrySchedule | None = None,
     sid: str | None = None,
     parent_sid: str | None = None,
 ) -> NewAccount:
@@ -58,7 +58,7 @@ def create_bare_account(
     *,
     name: str,
     moment: AccountContext,
-    schedule: Schedule | None = None,
+    schedule: RetrySchedule | None = None,
     sid: str | None = None,
     parent_sid: str | None = None,
 ) -> Account:
@@ -69,7 +69,7 @@ def create_bare_account(
     check_label(name, "an account's name")
     _check_parent(tx, parent_sid)
     account = Account(
-        sid=sid or make_sid(Kind.ACCOUNT, moment.chance.bytes(SID_BYTES)),
+        sid=sid or make_sid(SidKind.ACCOUNT, moment.chance.bytes(SID_BYTES)),
         name=name,
         auth_token=make_auth_token(moment.chance),
         uses_static_proxy=False,
@@ -139,13 +139,13 @@ def check_transfer(
     """Check that a SIM can be moved to another account; else raises Invalid with these codes."""
     target = tx.accounts.get(account_sid)
     if target is None or target.parent_sid != sim.account_sid:
-        raise Invalid(
+        raise InvalidParameter(
             f"AccountSid={account_sid!r}: a SIM can be moved only to {sim.account_sid} or one of"
             " its subaccounts",
             code=not_permitted,
         )
     if sim.status.value != "new":
-        raise Invalid(
+        raise InvalidParameter(
             f"SIM {sim.sid} is {sim.status}; only one that is new can be moved to another account",
             code=not_new,
         )
@@ -158,7 +158,7 @@ def make_auth_token(chance: Chance) -> str:
 
 def make_secret(name: str, moment: AccountContext) -> WebhookSecret:
     """Return a new webhook secret, which nobody has yet."""
-    secret_id = make_kore_id(KoreKind.WEBHOOK_SECRET, moment.now, moment.chance.bytes(ULID_BYTES))
+    secret_id = make_kore_id(KoreIdKind.WEBHOOK_SECRET, moment.now, moment.chance.bytes(ULID_BYTES))
     return WebhookSecret(secret_id, name, moment.chance.bytes(_SECRET_BYTES).hex(), moment.now)
 
 
@@ -167,9 +167,9 @@ def _check_parent(tx: Transaction, sid: str | None) -> None:
         return
     parent = tx.accounts.get(sid)
     if parent is None:
-        raise Invalid(f"there is no account {sid!r} to be the parent", code=_INVALID_VALUE)
+        raise InvalidParameter(f"there is no account {sid!r} to be the parent", code=_INVALID_VALUE)
     if parent.parent_sid is not None:
-        raise Invalid(
+        raise InvalidParameter(
             f"account {sid} is a subaccount of {parent.parent_sid}, and has none of its own",
             code=_INVALID_VALUE,
         )

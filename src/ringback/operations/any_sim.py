@@ -3,19 +3,19 @@
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar, assert_never
 
-from ringback.core.errors import Invalid, NotFound
-from ringback.core.message import Direction, MessageStatus
+from ringback.core.errors import InvalidParameter, NotFound
+from ringback.core.sims.message import Direction, MessageStatus
 from ringback.core.supersim.command import SmsCommand
-from ringback.core.supersim.sim import Sim
-from ringback.core.wireless.command import Command
+from ringback.core.supersim.sim import SuperSim
+from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.sim import WirelessSim
 from ringback.operations.moment import Moment
 from ringback.operations.supersim import devices as supersim
 from ringback.operations.wireless import devices as wireless
 from ringback.ports import Records, Transaction, Window
 
-EitherSim = Sim | WirelessSim
-M = TypeVar("M", SmsCommand, Command)
+EitherSim = SuperSim | WirelessSim
+M = TypeVar("M", SmsCommand, WirelessCommand)
 
 MOST: Final = 100
 _EXAMINED: Final = 10_000
@@ -28,7 +28,7 @@ def transfer_data(
 ) -> None:
     """Have the device of a SIM use data, at once; raises Invalid where it can't use so much."""
     match sim:
-        case Sim():
+        case SuperSim():
             supersim.transfer_data(tx, sim, upload=upload, download=download, moment=moment)
         case WirelessSim():
             wireless.transfer_data(tx, sim, upload=upload, download=download, moment=moment)
@@ -44,7 +44,7 @@ def find_any_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> EitherS
     supersim = tx.supersim.sims.find(account_sid, sid_or_name)
     wireless = tx.wireless.sims.find(account_sid, sid_or_name)
     if supersim is not None and wireless is not None:
-        raise Invalid(
+        raise InvalidParameter(
             f"{sid_or_name!r} is the unique name of {supersim.sid} and of {wireless.sid}; name the"
             " SIM by its SID",
             code=83600,
@@ -60,12 +60,12 @@ def fetch_any_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> Either
     return sim
 
 
-def supersim_of(tx: Transaction, account_sid: str, sid_or_name: str) -> Sim:
+def supersim_of(tx: Transaction, account_sid: str, sid_or_name: str) -> SuperSim:
     """Return a Super SIM; raises NotFound, and Invalid for a SIM of the other product."""
     sim = tx.supersim.sims.find(account_sid, sid_or_name)
     if sim is None:
         other = fetch_any_sim(tx, account_sid, sid_or_name)
-        raise Invalid(
+        raise InvalidParameter(
             f"SIM {other.sid} is of Programmable Wireless, whose devices send Commands, no SMS and"
             " no IP Commands",
             code=83600,
@@ -78,7 +78,7 @@ def wireless_of(tx: Transaction, account_sid: str, sid_or_name: str) -> Wireless
     sim = tx.wireless.sims.find(account_sid, sid_or_name)
     if sim is None:
         other = fetch_any_sim(tx, account_sid, sid_or_name)
-        raise Invalid(
+        raise InvalidParameter(
             f"SIM {other.sid} is a Super SIM, whose devices send SMS and IP Commands, no others",
             code=83600,
         )
@@ -89,7 +89,7 @@ def any_sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Either
     """Return the SIM that a parameter names; raises Invalid (83005), or as `find_any_sim`."""
     sim = find_any_sim(tx, account_sid, sid_or_name)
     if sim is None:
-        raise Invalid(
+        raise InvalidParameter(
             f"Sim={sid_or_name!r}: there is no SIM with this SID or unique name", code=83005
         )
     return sim
@@ -108,7 +108,7 @@ class Arrival(NamedTuple):
 def arrivals_at(tx: Transaction, sim: EitherSim) -> list[Arrival]:
     """Return the newest messages that came to a SIM's device, the newest first."""
     match sim:
-        case Sim():
+        case SuperSim():
             return [
                 Arrival(one.sid, one.date_updated, one.payload.encode())
                 for one in _newest(tx.supersim.sms_commands, sim)

@@ -5,11 +5,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from ringback.core.account import Account
-from ringback.core.api_client import LIFETIMES, ApiClient, Area, ClientType
-from ringback.core.errors import PLATFORM, NotFound, NotSignedIn
-from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
-from ringback.core.secret_hash import hash_secret
+from ringback.core.accounts.account import Account
+from ringback.core.accounts.client_credentials import (
+    LIFETIMES,
+    AccessScope,
+    ClientCredentials,
+    ClientType,
+)
+from ringback.core.accounts.secret_hash import hash_secret
+from ringback.core.errors import PLATFORM, NotFound, Unauthorized
+from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, make_kore_id
 from ringback.operations.moment import AccountContext
 from ringback.operations.sign_in import check_active
 from ringback.operations.unique_names import check_label
@@ -23,7 +28,7 @@ _USUAL_LIFETIME: Final = LIFETIMES["1h"]
 class NewClient:
     """A client with its secret, which nobody can find out afterwards."""
 
-    client: ApiClient
+    client: ClientCredentials
     secret: str = field(repr=False)
 
 
@@ -33,7 +38,7 @@ def create_client(
     name: str,
     *,
     type: ClientType,  # noqa: A002 (as the client has it)
-    products: Collection[Area],
+    products: Collection[AccessScope],
     moment: AccountContext,
     lifetime: timedelta = _USUAL_LIFETIME,
     locked: bool | None = None,
@@ -41,8 +46,8 @@ def create_client(
     """Make a client of an account; raises Invalid for a name that nobody could read."""
     check_label(name, "a client's name", code=PLATFORM.invalid)
     secret = moment.chance.bytes(_SECRET_BYTES).hex()
-    client = ApiClient(
-        sid=make_kore_id(KoreKind.API_CLIENT, moment.now, moment.chance.bytes(ULID_BYTES)),
+    client = ClientCredentials(
+        sid=make_kore_id(KoreIdKind.API_CLIENT, moment.now, moment.chance.bytes(ULID_BYTES)),
         account_sid=account_sid,
         name=name,
         secret_hash=hash_secret(secret),
@@ -56,7 +61,7 @@ def create_client(
     return NewClient(client, secret)
 
 
-def fetch_client(tx: Transaction, sid: str, owners: Collection[str]) -> ApiClient:
+def fetch_client(tx: Transaction, sid: str, owners: Collection[str]) -> ClientCredentials:
     """Return a client of one of these accounts; raises NotFound."""
     client = tx.api_clients.get(sid)
     if client is None or client.account_sid not in owners:
@@ -64,7 +69,7 @@ def fetch_client(tx: Transaction, sid: str, owners: Collection[str]) -> ApiClien
     return client
 
 
-def delete_client(tx: Transaction, sid: str) -> ApiClient:
+def delete_client(tx: Transaction, sid: str) -> ClientCredentials:
     """Take a client back, and return what it was; its tokens are good no longer.
 
     Raises NotFound.
@@ -76,12 +81,12 @@ def delete_client(tx: Transaction, sid: str) -> ApiClient:
     return client
 
 
-def sign_in_client(tx: Transaction, sid: str, secret: str) -> tuple[ApiClient, Account]:
+def sign_in_client(tx: Transaction, sid: str, secret: str) -> tuple[ClientCredentials, Account]:
     """Return the client that has this id and secret, and its account.
 
-    Raises NotSignedIn where there is none, and Forbidden where its account is suspended.
+    Raises Unauthorized where there is none, and Forbidden where its account is suspended.
     """
     client = tx.api_clients.get(sid)
     if client is None or not client.opens_with(secret):
-        raise NotSignedIn("Invalid client or Invalid client credentials")
+        raise Unauthorized("Invalid client or Invalid client credentials")
     return client, check_active(tx, tx.accounts.get(client.account_sid))

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from ringback.core.account import ApiKey
+from ringback.core.accounts.account import ApiKey
+from ringback.core.accounts.secret_hash import hash_secret
 from ringback.core.errors import NotFound
-from ringback.core.secret_hash import hash_secret
-from ringback.core.sids import SID_BYTES, Kind, make_sid
+from ringback.core.sids import SID_BYTES, SidKind, make_sid
 from ringback.operations.moment import AccountContext
 from ringback.operations.unique_names import check_label
 from ringback.ports import Transaction
@@ -32,7 +32,7 @@ def create_key(
     check_label(name, "a key's name")
     secret = moment.chance.bytes(_SECRET_BYTES).hex()
     key = ApiKey(
-        sid=make_sid(Kind.API_KEY, moment.chance.bytes(SID_BYTES)),
+        sid=make_sid(SidKind.API_KEY, moment.chance.bytes(SID_BYTES)),
         account_sid=account_sid,
         name=name,
         secret_hash=hash_secret(secret),

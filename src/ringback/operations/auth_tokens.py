@@ -7,7 +7,7 @@ receivers have to know the other one.
 
 from dataclasses import replace
 
-from ringback.core.account import Account
+from ringback.core.accounts.account import Account
 from ringback.core.errors import NotFound
 from ringback.operations.accounts import fetch_account, keep_changed, make_auth_token
 from ringback.operations.moment import AccountContext

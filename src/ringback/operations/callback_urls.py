@@ -11,10 +11,10 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final, Literal, NamedTuple
 
-from ringback.core.account import EVERY
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.listener import Listener
-from ringback.core.sids import Kind
+from ringback.core.accounts.account import EVERY
+from ringback.core.callback_urls.callback_target import CallbackTarget
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.sids import SidKind
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.wireless.sim import WirelessSim
 from ringback.ports import Records, Transaction, Window
@@ -42,7 +42,7 @@ class ConfiguredUrl:
     place: UrlPlace
     account_sid: str
     url: CallbackUrl
-    method: Method
+    method: HttpMethod
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -56,11 +56,11 @@ class ConfiguredUrl:
 class Start(NamedTuple):
     """Where a page begins: behind which record of which kind."""
 
-    kind: Kind
+    kind: SidKind
     after: str | None = None
 
 
-FIRST: Final = Start(Kind.FLEET)
+FIRST: Final = Start(SidKind.FLEET)
 
 
 class Page(NamedTuple):
@@ -110,8 +110,8 @@ def replace_callback_url(
     if text != new:
         url = read_url(new)
         url = url.with_warnings(*(each for each in found.warnings if each not in url.warnings))
-        hook = _HOOKS[place.sid[:2]][place.parameter]
-        changed = hook.having(record, url)
+        target_update = _HOOKS[place.sid[:2]][place.parameter]
+        changed = target_update.having(record, url)
         records.save(replace(changed, date_updated=now))
     return "done"
 
@@ -123,14 +123,14 @@ _Configuring = Fleet | WirelessSim
 class _Hook:
     """How a URL stands in a record, and how it is put there."""
 
-    listener: Callable[[Any], Listener]
+    listener: Callable[[Any], CallbackTarget]
     having: Callable[[Any, CallbackUrl], Any]
 
 
 def _of_fleet(name: str) -> _Hook:
     url, method = f"{name}_url", f"{name}_method"
     return _Hook(
-        lambda fleet: Listener(getattr(fleet, url), getattr(fleet, method)),
+        lambda fleet: CallbackTarget(getattr(fleet, url), getattr(fleet, method)),
         lambda fleet, new: replace(fleet, **{url: new}),
     )
 
@@ -143,25 +143,25 @@ def _of_sim(name: str) -> _Hook:
 
 
 _HOOKS: Final[Mapping[str, Mapping[str, _Hook]]] = {
-    Kind.FLEET: {
+    SidKind.FLEET: {
         "SmsCommandsUrl": _of_fleet("sms_commands"),
         "IpCommandsUrl": _of_fleet("ip_commands"),
     },
-    Kind.WIRELESS_SIM: {
+    SidKind.WIRELESS_SIM: {
         "CommandsCallbackUrl": _of_sim("commands_to"),
         "CallbackUrl": _of_sim("final_to"),
     },
 }
-_NEXT: Final = {Kind.FLEET: Start(Kind.WIRELESS_SIM), Kind.WIRELESS_SIM: None}
+_NEXT: Final = {SidKind.FLEET: Start(SidKind.WIRELESS_SIM), SidKind.WIRELESS_SIM: None}
 
 
 def _records(tx: Transaction, kind: str) -> Records[Any]:
-    return tx.supersim.fleets if kind == Kind.FLEET else tx.wireless.sims
+    return tx.supersim.fleets if kind == SidKind.FLEET else tx.wireless.sims
 
 
 def _urls_of(record: _Configuring) -> Iterator[ConfiguredUrl]:
-    for parameter, hook in _HOOKS[record.sid[:2]].items():
-        listener = hook.listener(record)
+    for parameter, target_update in _HOOKS[record.sid[:2]].items():
+        listener = target_update.listener(record)
         if listener.url is not None:
             place = UrlPlace(record.sid, parameter)
             yield ConfiguredUrl(place, record.account_sid, listener.url, listener.method)

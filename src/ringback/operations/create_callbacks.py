@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from ringback.core.announcement import ANNOUNCEMENT_BYTES, compose
-from ringback.core.callback import Callback
-from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, compose
 from ringback.operations.moment import Moment
 from ringback.ports import Intake, Transaction
 
@@ -15,7 +15,7 @@ class NewCallback(NamedTuple):
     """What somebody wants sent."""
 
     url: CallbackUrl
-    method: Method
+    method: HttpMethod
     body: str
     """The encoded parameters."""
     idempotency_key: str | None = None
@@ -23,7 +23,7 @@ class NewCallback(NamedTuple):
     """When to send it; None for at once."""
 
 
-def prepare_callback(new: NewCallback, account_sid: str, moment: Moment) -> Callback:
+def prepare_callback(new: NewCallback, account_sid: str, moment: Moment) -> OutgoingCallback:
     """Return the callback that this wants sent; nobody keeps it yet."""
     return compose(
         new.body,
@@ -40,8 +40,8 @@ def prepare_callback(new: NewCallback, account_sid: str, moment: Moment) -> Call
 
 
 def send_callbacks(
-    tx: Transaction, callbacks: Sequence[Callback], intake: Intake
-) -> list[Callback]:
+    tx: Transaction, callbacks: Sequence[OutgoingCallback], intake: Intake
+) -> list[OutgoingCallback]:
     """Keep these new callbacks, have them sent, and return their records in the same order.
 
     One with a key that was seen before, in this list too, is not kept: the first one's record is
@@ -49,7 +49,7 @@ def send_callbacks(
     """
     # All keys are looked up before anything is added, so that a store may write all in one go.
     first_with = _known(tx, callbacks)
-    records = list[Callback]()
+    records = list[OutgoingCallback]()
     for callback in callbacks:
         record = first_with.get(callback.idempotency_key)
         if record is None:
@@ -61,9 +61,11 @@ def send_callbacks(
     return records
 
 
-def _known(tx: Transaction, callbacks: Sequence[Callback]) -> dict[str | None, Callback]:
+def _known(
+    tx: Transaction, callbacks: Sequence[OutgoingCallback]
+) -> dict[str | None, OutgoingCallback]:
     """Return the callbacks that were made with these keys, by key; none has the key None."""
-    known = dict[str | None, Callback]()
+    known = dict[str | None, OutgoingCallback]()
     for callback in callbacks:
         key = callback.idempotency_key
         if key is not None and key not in known:

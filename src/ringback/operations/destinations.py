@@ -4,24 +4,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Final, NamedTuple
 
-from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.ports import CallbackFilter, Transaction, Window
 
 MOST: Final = 100
 _NEWEST: Final = Window(1000)
 """How many fleets, SIMs and callbacks are looked through, of each."""
 
-_Pairs = Iterable[tuple[CallbackUrl | None, Method]]
+_Pairs = Iterable[tuple[CallbackUrl | None, HttpMethod]]
 
 
 class Destination(NamedTuple):
     """A URL, and how it is called."""
 
     url: CallbackUrl
-    method: Method
+    method: HttpMethod
 
     @property
-    def called(self) -> tuple[str, str | None, Method]:
+    def called(self) -> tuple[str, str | None, HttpMethod]:
         """What makes it another destination than others: all but the URL's fragment."""
         return self.url.wire, self.url.credentials, self.method
 
@@ -45,7 +45,7 @@ def named(urls: Sequence[CallbackUrl], known: Sequence[Destination]) -> list[Des
     A URL that is given without credentials stands for all that differ in nothing else.
     """
     found = chain.from_iterable(
-        [each for each in known if _is_meant(each, url)] or [Destination(url, Method.POST)]
+        [each for each in known if _is_meant(each, url)] or [Destination(url, HttpMethod.POST)]
         for url in urls
     )
     return list(_once(found))
@@ -57,7 +57,7 @@ def _is_meant(known: Destination, url: CallbackUrl) -> bool:
 
 
 def _once(destinations: Iterable[Destination]) -> Iterator[Destination]:
-    seen = set[tuple[str, str | None, Method]]()
+    seen = set[tuple[str, str | None, HttpMethod]]()
     for each in destinations:
         if each.called not in seen:
             seen.add(each.called)

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
-from ringback.core.account import Account
-from ringback.core.announcement import ANNOUNCEMENT_OF_TEST_BYTES, announce_test
-from ringback.core.callback import Callback
-from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.accounts.account import Account
+from ringback.core.accounts.webhook_secret import WebhookSecret
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.create_callback import ANNOUNCEMENT_OF_TEST_BYTES, announce_test
 from ringback.core.errors import Conflict, NotFound
-from ringback.core.webhook_secret import WebhookSecret
 from ringback.operations.accounts import fetch_account
 from ringback.operations.destinations import Destination
 from ringback.operations.moment import Moment
@@ -21,11 +21,11 @@ def send_test_event(
     tx: Transaction,
     account: Account,
     url: CallbackUrl,
-    method: Method,
+    method: HttpMethod,
     *,
     secret_id: str | None = None,
     moment: Moment,
-) -> Callback:
+) -> OutgoingCallback:
     """Have a test event sent, and return its record.
 
     This webhook secret of the account signs it; None stands for the one that is active. Raises
@@ -47,7 +47,7 @@ def send_test_event(
 
 def rehearse(
     tx: Transaction, account_sid: str, destinations: Sequence[Destination], moment: Moment
-) -> tuple[WebhookSecret, list[Callback]]:
+) -> tuple[WebhookSecret, list[OutgoingCallback]]:
     """Have each destination be sent a test event that the pending secret signs.
 
     Returns that secret, and the events in the order of their destinations. Raises Conflict where no

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-from ringback.core.callback import Attempt, Callback
-from ringback.core.errors import Invalid, NotFound
-from ringback.core.sids import Kind
+from ringback.core.callbacks.callback import Attempt, OutgoingCallback
+from ringback.core.errors import InvalidParameter, NotFound
+from ringback.core.sids import SidKind
 from ringback.ports import NamedRecords, Records, Transaction
 from ringback.ports.records import N, Owned, R
 
@@ -35,14 +35,14 @@ def named_in(
     parameter, sid_or_name = given
     record = records.find(account_sid, sid_or_name)
     if record is None:
-        raise Invalid(
+        raise InvalidParameter(
             f"{parameter}={sid_or_name!r}: there is no {kind} with this SID or unique name",
             code=code,
         )
     return record
 
 
-def fetch_callback(tx: Transaction, account_sid: str, sid: str) -> Callback:
+def fetch_callback(tx: Transaction, account_sid: str, sid: str) -> OutgoingCallback:
     """Return a callback by its SID.
 
     Raises NotFound where the account has none such.
@@ -71,17 +71,17 @@ def owner_of(tx: Transaction, sid: str) -> str | None:
 def _by_kind(tx: Transaction) -> Mapping[str, Callable[[str], Owned | None]]:
     supersim, wireless = tx.supersim, tx.wireless
     return {
-        Kind.CALLBACK: tx.callbacks.find,
-        Kind.NETWORK_ACCESS_PROFILE: supersim.access_profiles.get,
-        Kind.FLEET: supersim.fleets.get,
-        Kind.SIM: supersim.sims.get,
-        Kind.SMS_COMMAND: supersim.sms_commands.get,
-        Kind.IP_COMMAND: supersim.ip_commands.get,
-        Kind.ESIM_PROFILE: supersim.esim_profiles.get,
-        Kind.SETTINGS_UPDATE: supersim.settings_updates.get,
-        Kind.BILLING_PERIOD: supersim.billing_periods.get,
-        Kind.RATE_PLAN: wireless.rate_plans.get,
-        Kind.WIRELESS_SIM: wireless.sims.get,
-        Kind.COMMAND: wireless.commands.get,
-        Kind.DATA_SESSION: wireless.sessions.get,
+        SidKind.CALLBACK: tx.callbacks.find,
+        SidKind.NETWORK_ACCESS_PROFILE: supersim.access_profiles.get,
+        SidKind.FLEET: supersim.fleets.get,
+        SidKind.SIM: supersim.sims.get,
+        SidKind.SMS_COMMAND: supersim.sms_commands.get,
+        SidKind.IP_COMMAND: supersim.ip_commands.get,
+        SidKind.ESIM_PROFILE: supersim.esim_profiles.get,
+        SidKind.SETTINGS_UPDATE: supersim.settings_updates.get,
+        SidKind.BILLING_PERIOD: supersim.billing_periods.get,
+        SidKind.RATE_PLAN: wireless.rate_plans.get,
+        SidKind.WIRELESS_SIM: wireless.sims.get,
+        SidKind.COMMAND: wireless.commands.get,
+        SidKind.DATA_SESSION: wireless.sessions.get,
     }

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from ringback.core.calendar import HOUR
-from ringback.core.metering import INSTANT, total_between, when_used
+from ringback.core.sims.data_flow import INSTANT, total_between, when_used
 from ringback.ports import Flows
 from ringback.ports.records import F
 

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, TypedDict
 
-from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.infrastructure import Sources
-from ringback.core.payload import Event
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, announce
+from ringback.core.events.payload import Event
 from ringback.core.policy.source_policy import Policy
-from ringback.core.scenario import SCENARIOS, Scenario, Step, scenario_in
-from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
-from ringback.core.simulation import Simulation
-from ringback.core.supersim.sim import Sim
-from ringback.core.task import Errand, Subject, Task
+from ringback.core.scheduled_task import CarrierRequest, ScheduledTask, Subject
+from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
+from ringback.core.sims.scenario import SCENARIOS, NetworkScenario, TaskKind, scenario_in
+from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.sources.source_definition import Sources
+from ringback.core.supersim.sim import SuperSim
 from ringback.core.wireless.sim import WirelessSim
 from ringback.ports import Chance, Intake, Keyring, Transaction
 from ringback.ports.records import Named, Owned
@@ -22,7 +22,7 @@ from ringback.ports.records import Named, Owned
 class Prevailing(NamedTuple):
     """The scenario that a SIM or an account has, and why that one."""
 
-    scenario: Scenario
+    scenario: NetworkScenario
     reason: str
 
 
@@ -50,14 +50,14 @@ class Moment(AccountContext):
 
     policy: Policy
     intake: Intake
-    simulation: Simulation
+    simulation: SimulationSettings
     sources: Sources
 
-    def sid(self, kind: Kind) -> str:
+    def sid(self, kind: SidKind) -> str:
         """Return the SID of a new resource."""
         return make_sid(kind, dated(self.chance.bytes(SID_BYTES), self.now))
 
-    def stamp(self, kind: Kind, account_sid: str) -> Stamp:
+    def stamp(self, kind: SidKind, account_sid: str) -> Stamp:
         """Return what a new resource of an account begins with."""
         return Stamp(
             sid=self.sid(kind),
@@ -66,7 +66,9 @@ class Moment(AccountContext):
             date_updated=self.now,
         )
 
-    def tell(self, tx: Transaction, event: Event, url: CallbackUrl | None, method: Method) -> None:
+    def tell(
+        self, tx: Transaction, event: Event, url: CallbackUrl | None, method: HttpMethod
+    ) -> None:
         """Have a receiver told of an event, where there is one."""
         if url is None:
             return
@@ -81,30 +83,36 @@ class Moment(AccountContext):
         )
         self.intake.take(tx, callback)
 
-    def begin_step(self, tx: Transaction, step: Step, subject: Owned, sim: Named | None) -> None:
+    def begin_step(
+        self, tx: Transaction, step: TaskKind, subject: Owned, sim: Named | None
+    ) -> None:
         """Have the network take a step, after as long as that takes for this SIM.
 
         Without a SIM it is as long as it takes for the account.
         """
         scenario = self._scenario_of(tx, sim, subject.account_sid)
         due = self.now + self.simulation.takes * scenario.slowness + scenario.wait_before(step)
-        tx.tasks.put(Task(step, subject.sid, subject.account_sid, due))
+        tx.tasks.put(ScheduledTask(step, subject.sid, subject.account_sid, due))
 
-    def errand(
-        self, tx: Transaction, task: Task, subject: Subject, sim: Sim | WirelessSim | None
-    ) -> Errand:
+    def carrier_request(
+        self,
+        tx: Transaction,
+        task: ScheduledTask,
+        subject: Subject,
+        sim: SuperSim | WirelessSim | None,
+    ) -> CarrierRequest:
         """Return what the network has to do for a task, behaving as it does towards this SIM."""
-        return Errand(task.step, self._scenario_of(tx, sim, task.account_sid), subject, sim)
+        return CarrierRequest(task.step, self._scenario_of(tx, sim, task.account_sid), subject, sim)
 
-    def put_off(self, tx: Transaction, step: Step, sim: Owned, until: datetime) -> None:
+    def put_off(self, tx: Transaction, step: TaskKind, sim: Owned, until: datetime) -> None:
         """Have a step of a SIM come due at this instant."""
-        tx.tasks.put(Task(step, sim.sid, sim.account_sid, until))
+        tx.tasks.put(ScheduledTask(step, sim.sid, sim.account_sid, until))
 
-    def scenario_of_sim(self, tx: Transaction, sim: Named) -> Scenario:
+    def scenario_of_sim(self, tx: Transaction, sim: Named) -> NetworkScenario:
         """Return how the network behaves towards a SIM."""
         return self.in_force_for_sim(tx, sim).scenario
 
-    def _scenario_of(self, tx: Transaction, sim: Named | None, account_sid: str) -> Scenario:
+    def _scenario_of(self, tx: Transaction, sim: Named | None, account_sid: str) -> NetworkScenario:
         if sim is None:
             return self.in_force_for_account(tx, account_sid).scenario
         return self.scenario_of_sim(tx, sim)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
-from ringback.core.announcement import ANNOUNCEMENT_BYTES, repeat
-from ringback.core.callback import Callback, CallbackStatus, discard, replay
+from ringback.core.callbacks.callback import CallbackStatus, OutgoingCallback, discard, replay
+from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, repeat
 from ringback.core.errors import Conflict
-from ringback.core.infrastructure import other_than
+from ringback.core.sources.source_definition import other_than
 from ringback.operations.lookups import fetch_callback
 from ringback.operations.moment import Moment
 from ringback.ports import CallbackFilter, Transaction
@@ -27,7 +27,7 @@ UNDER_WAY: Final = "under_way"
 UNKNOWN: Final = "unknown"
 TEST: Final = "test"
 
-Replay = Callable[[Transaction, Callback], Callback]
+Replay = Callable[[Transaction, OutgoingCallback], OutgoingCallback]
 """Sends a callback again, and returns the record of what is sent."""
 
 
@@ -62,12 +62,12 @@ class Replays:
         )
 
 
-def only_look(_tx: Transaction, callback: Callback) -> Callback:
+def only_look(_tx: Transaction, callback: OutgoingCallback) -> OutgoingCallback:
     """Send nothing: the dry run of a replay."""
     return callback
 
 
-def only_look_at_other(_tx: Transaction, callback: Callback) -> Callback:
+def only_look_at_other(_tx: Transaction, callback: OutgoingCallback) -> OutgoingCallback:
     """Send nothing: the dry run of a replay from the other source."""
     _refuse_test(callback)
     return callback
@@ -76,7 +76,7 @@ def only_look_at_other(_tx: Transaction, callback: Callback) -> Callback:
 def from_same_source(moment: Moment) -> Replay:
     """Return the replay that makes a callback due again, from its first round on."""
 
-    def send_again(tx: Transaction, callback: Callback) -> Callback:
+    def send_again(tx: Transaction, callback: OutgoingCallback) -> OutgoingCallback:
         progress = replay(callback.progress, moment.now)
         moment.intake.change(tx, callback, progress)
         return callback.having(progress)
@@ -92,7 +92,7 @@ def from_other_source(moment: Moment) -> Replay:
     """
     sources = moment.sources
 
-    def send_again(tx: Transaction, callback: Callback) -> Callback:
+    def send_again(tx: Transaction, callback: OutgoingCallback) -> OutgoingCallback:
         _refuse_test(callback)
         source = other_than(callback.source, sources)
         again = repeat(
@@ -118,7 +118,7 @@ def replay_callback(
     send_again: Replay,
     *,
     statuses: frozenset[CallbackStatus],
-) -> Callback:
+) -> OutgoingCallback:
     """Send one callback again, and return the record of what is sent.
 
     Raises NotFound, or Conflict where an attempt is under way, its status is none of these, or the
@@ -168,7 +168,7 @@ def replay_oldest(
 
 def discard_callback(
     tx: Transaction, account_sid: str, sid: str, why: str, moment: Moment
-) -> Callback:
+) -> OutgoingCallback:
     """End a callback that shall not be sent any more.
 
     Raises NotFound, or Conflict where an attempt is under way, or it was delivered or discarded.
@@ -185,7 +185,7 @@ def discard_callback(
 
 def _replay(
     tx: Transaction,
-    callbacks: Iterable[Callback],
+    callbacks: Iterable[OutgoingCallback],
     send_again: Replay,
     *,
     statuses: frozenset[CallbackStatus],
@@ -202,7 +202,7 @@ def _replay(
     return Replays(matched, skipped, last)
 
 
-def _not_of_other(tx: Transaction, callback: Callback, send_again: Replay) -> list[str]:
+def _not_of_other(tx: Transaction, callback: OutgoingCallback, send_again: Replay) -> list[str]:
     """Send it again, and return nothing; or why the other source can't."""
     try:
         send_again(tx, callback)
@@ -211,7 +211,7 @@ def _not_of_other(tx: Transaction, callback: Callback, send_again: Replay) -> li
     return []
 
 
-def _refuse_test(callback: Callback) -> None:
+def _refuse_test(callback: OutgoingCallback) -> None:
     if callback.is_test:
         raise OfKoreAlone(
             f"{callback.sid} is a test event, which comes from kore alone; send it again as it is,"
@@ -220,7 +220,7 @@ def _refuse_test(callback: Callback) -> None:
         )
 
 
-def _refuse_under_way(callback: Callback) -> None:
+def _refuse_under_way(callback: OutgoingCallback) -> None:
     if callback.progress.is_under_way:
         raise _conflict(
             f"an attempt of {callback.sid} is under way; ask again when it has been settled"

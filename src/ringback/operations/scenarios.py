@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from ringback.core.scenario import Scenario
+from ringback.core.sims.scenario import NetworkScenario
 from ringback.operations.any_sim import any_sim_named
 from ringback.operations.moment import Moment, Prevailing
 from ringback.ports import Transaction
@@ -19,7 +19,7 @@ class Explained(NamedTuple):
 
 
 def choose_scenario(
-    tx: Transaction, account_sid: str, *, sim: str | None, scenario: Scenario | None
+    tx: Transaction, account_sid: str, *, sim: str | None, scenario: NetworkScenario | None
 ) -> str:
     """Choose a scenario for a SIM of the account, or for the account; None takes the choice back.
 

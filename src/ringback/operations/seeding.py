@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ringback.core.account import Account
+from ringback.core.accounts.account import Account
 from ringback.operations.accounts import create_account, keep_changed
 from ringback.operations.api_keys import NewKey, create_key, delete_key
 from ringback.operations.moment import Moment

@@ -4,16 +4,16 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from ringback.core.comparison import Comparison, Report
+from ringback.core.shadows.shadow_report import AnswerComparison, ShadowReport
 from ringback.ports import Store, Transaction, Window
 
 CHUNK: Final = 500
 """How many pairs one transaction reads, so that a long report holds up no callback."""
 
 
-async def report_on(store: Store, account_sid: str, *, since: datetime | None) -> Report:
+async def report_on(store: Store, account_sid: str, *, since: datetime | None) -> ShadowReport:
     """Compare all callbacks of an account that were copied since then, the newest first."""
-    report = Report()
+    report = ShadowReport()
     after: str | None = None
     while True:
         pairs = await store.read(_chunk(account_sid, after), asked_by=account_sid)
@@ -26,5 +26,5 @@ async def report_on(store: Store, account_sid: str, *, since: datetime | None) -
         after = pairs[-1].shadow_sid
 
 
-def _chunk(account_sid: str, after: str | None) -> Callable[[Transaction], list[Comparison]]:
+def _chunk(account_sid: str, after: str | None) -> Callable[[Transaction], list[AnswerComparison]]:
     return lambda tx: tx.shadows.comparisons(account_sid, Window(CHUNK, after=after))

@@ -1,30 +1,30 @@
 """Who is asking: credentials to an account, or to the operator."""
 
-from ringback.core.account import Account, ApiKey
-from ringback.core.api_client import OPERATOR, Caller
-from ringback.core.errors import Forbidden, NotSignedIn
-from ringback.core.secret_hash import is_same
-from ringback.core.sids import Kind
+from ringback.core.accounts.account import Account, ApiKey
+from ringback.core.accounts.client_credentials import OPERATOR, Principal
+from ringback.core.accounts.secret_hash import is_same
+from ringback.core.errors import Forbidden, Unauthorized
+from ringback.core.sids import SidKind
 from ringback.ports import Transaction
 
 _NOT_ACTIVE = 20005
 
 
-def sign_in(tx: Transaction, username: str, password: str) -> Caller:
+def sign_in(tx: Transaction, username: str, password: str) -> Principal:
     """Return who has an Account SID with its Auth Token, or an API key SID with its secret.
 
-    Both Auth Tokens are right. Raises NotSignedIn for anything else, and Forbidden for a suspended
+    Both Auth Tokens are right. Raises Unauthorized for anything else, and Forbidden for a suspended
     account.
     """
-    if username.startswith(Kind.API_KEY):
+    if username.startswith(SidKind.API_KEY):
         return _by_api_key(tx, username, password)
     account = tx.accounts.get(username)
     if account is None or not _has_token(account, password):
-        raise NotSignedIn(
+        raise Unauthorized(
             "wrong credentials: sign in with an Account SID and its Auth Token,"
             " or an API key SID (SK…) and its secret"
         )
-    return Caller(check_active(tx, account))
+    return Principal(check_active(tx, account))
 
 
 def check_active(tx: Transaction, account: Account | None) -> Account:
@@ -41,23 +41,23 @@ def check_active(tx: Transaction, account: Account | None) -> Account:
     return account
 
 
-def _by_api_key(tx: Transaction, key_sid: str, secret: str) -> Caller:
+def _by_api_key(tx: Transaction, key_sid: str, secret: str) -> Principal:
     key = tx.accounts.key(key_sid)
     if key is not None and key.opens_with(secret):
         return _caller_of(tx, key)
     account = tx.accounts.get(key.account_sid) if key and key.account_sid else None
     if account is not None and _has_token(account, secret):
-        raise NotSignedIn(
+        raise Unauthorized(
             "wrong credentials: the user name is an API key SID, so the password has to be"
             " that key's secret; the Auth Token goes with the Account SID"
         )
-    raise NotSignedIn("wrong credentials: there is no such API key with this secret")
+    raise Unauthorized("wrong credentials: there is no such API key with this secret")
 
 
-def _caller_of(tx: Transaction, key: ApiKey) -> Caller:
+def _caller_of(tx: Transaction, key: ApiKey) -> Principal:
     if key.account_sid is None:
         return OPERATOR
-    return Caller(check_active(tx, tx.accounts.get(key.account_sid)))
+    return Principal(check_active(tx, tx.accounts.get(key.account_sid)))
 
 
 def _has_token(account: Account, given: str) -> bool:

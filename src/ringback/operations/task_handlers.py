@@ -7,9 +7,9 @@ nothing more is done.
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
-from ringback.core.scenario import CARRIED_OUT, Ending, Step
-from ringback.core.supersim.sim import Sim
-from ringback.core.task import BeginResult, Errand, Subject, Task
+from ringback.core.scheduled_task import BeginResult, CarrierRequest, ScheduledTask, Subject
+from ringback.core.sims.scenario import CARRIED_OUT, CarrierResult, TaskKind
+from ringback.core.supersim.sim import SuperSim
 from ringback.core.wireless.sim import WirelessSim
 from ringback.operations.moment import Moment
 from ringback.operations.supersim import command_lifecycle as commands
@@ -24,31 +24,33 @@ F = TypeVar("F")
 
 def ask_network(
     tx: Transaction,
-    task: Task,
-    found: tuple[Subject, Sim | WirelessSim | None],
+    task: ScheduledTask,
+    found: tuple[Subject, SuperSim | WirelessSim | None],
     moment: Moment,
-) -> Errand:
+) -> CarrierRequest:
     """Have the network take the step with what was found and its SIM."""
-    return moment.errand(tx, task, *found)
+    return moment.carrier_request(tx, task, *found)
 
 
-def by_itself(tx: Transaction, task: Task, found: object, moment: Moment) -> Ending:
+def by_itself(tx: Transaction, task: ScheduledTask, found: object, moment: Moment) -> CarrierResult:
     """Let a step be taken that the network has nothing to do for."""
     return CARRIED_OUT
 
 
 def handler(
     find: Callable[[Transaction, str], F | None],
-    begin: Callable[[Transaction, Task, F, Moment], BeginResult],
-    end: Callable[[Transaction, Task, F, Ending, Moment], None],
+    begin: Callable[[Transaction, ScheduledTask, F, Moment], BeginResult],
+    end: Callable[[Transaction, ScheduledTask, F, CarrierResult, Moment], None],
 ) -> TaskHandler[Moment]:
     """Return the handler of a task, from what finds its subject, and its two halves."""
 
-    def begin_found(tx: Transaction, task: Task, moment: Moment) -> BeginResult:
+    def begin_found(tx: Transaction, task: ScheduledTask, moment: Moment) -> BeginResult:
         found = find(tx, task.subject_sid)
         return None if found is None else begin(tx, task, found, moment)
 
-    def end_found(tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+    def end_found(
+        tx: Transaction, task: ScheduledTask, ending: CarrierResult, moment: Moment
+    ) -> None:
         found = find(tx, task.subject_sid)
         if found is not None:
             end(tx, task, found, ending, moment)
@@ -56,34 +58,36 @@ def handler(
     return TaskHandler(begin_found, end_found)
 
 
-TASK_HANDLERS: Final[Mapping[Step, TaskHandler[Moment]]] = {
-    Step.UPDATE_SIM: handler(sims.find_update, ask_network, sims.end_update),
-    Step.ACTIVATE_SIM: handler(sims.find_sim, by_itself, sims.activate),
-    Step.RENEW_PERIOD: handler(sims.find_sim, by_itself, sims.renew),
-    Step.SEND_SMS: handler(commands.find_sms, commands.begin_sms, commands.end_sms),
-    Step.CONFIRM_SMS: handler(commands.find_sms, ask_network, commands.end_confirmation),
-    Step.SEND_IP: handler(commands.find_datagram, commands.begin_datagram, commands.end_datagram),
-    Step.RESERVE_PROFILE: handler(profiles.find_profile, ask_network, profiles.end_profile),
-    Step.OFFER_PROFILE: handler(profiles.find_profile, ask_network, profiles.end_profile),
-    Step.DOWNLOAD_PROFILE: handler(profiles.find_profile, ask_network, profiles.end_profile),
-    Step.INSTALL_PROFILE: handler(profiles.find_profile, ask_network, profiles.end_profile),
-    Step.BEGIN_SETTINGS: handler(profiles.find_settings, ask_network, profiles.end_settings),
-    Step.END_SETTINGS: handler(profiles.find_settings, ask_network, profiles.end_settings),
+TASK_HANDLERS: Final[Mapping[TaskKind, TaskHandler[Moment]]] = {
+    TaskKind.UPDATE_SIM: handler(sims.find_update, ask_network, sims.end_update),
+    TaskKind.ACTIVATE_SIM: handler(sims.find_sim, by_itself, sims.activate),
+    TaskKind.RENEW_PERIOD: handler(sims.find_sim, by_itself, sims.renew),
+    TaskKind.SEND_SMS: handler(commands.find_sms, commands.begin_sms, commands.end_sms),
+    TaskKind.CONFIRM_SMS: handler(commands.find_sms, ask_network, commands.end_confirmation),
+    TaskKind.SEND_IP: handler(
+        commands.find_datagram, commands.begin_datagram, commands.end_datagram
+    ),
+    TaskKind.RESERVE_PROFILE: handler(profiles.find_profile, ask_network, profiles.end_profile),
+    TaskKind.OFFER_PROFILE: handler(profiles.find_profile, ask_network, profiles.end_profile),
+    TaskKind.DOWNLOAD_PROFILE: handler(profiles.find_profile, ask_network, profiles.end_profile),
+    TaskKind.INSTALL_PROFILE: handler(profiles.find_profile, ask_network, profiles.end_profile),
+    TaskKind.BEGIN_SETTINGS: handler(profiles.find_settings, ask_network, profiles.end_settings),
+    TaskKind.END_SETTINGS: handler(profiles.find_settings, ask_network, profiles.end_settings),
     # Programmable Wireless
-    Step.TAKE_ON_CHANGE: handler(wireless_sims.find_sim, by_itself, wireless_sims.take_on),
-    Step.CHANGE_SIM: handler(wireless_sims.find_change, ask_network, wireless_sims.end_change),
-    Step.FINALIZE_SIM: handler(wireless_sims.find_sim, by_itself, wireless_sims.end_in_final),
-    Step.RESET_SIM: handler(wireless_sims.find_reset, ask_network, wireless_sims.end_reset),
-    Step.METER_SIM: handler(wireless_sims.find_sim, by_itself, wireless_sims.meter),
-    Step.SEND_COMMAND: handler(
+    TaskKind.TAKE_ON_CHANGE: handler(wireless_sims.find_sim, by_itself, wireless_sims.take_on),
+    TaskKind.CHANGE_SIM: handler(wireless_sims.find_change, ask_network, wireless_sims.end_change),
+    TaskKind.FINALIZE_SIM: handler(wireless_sims.find_sim, by_itself, wireless_sims.end_in_final),
+    TaskKind.RESET_SIM: handler(wireless_sims.find_reset, ask_network, wireless_sims.end_reset),
+    TaskKind.METER_SIM: handler(wireless_sims.find_sim, by_itself, wireless_sims.meter),
+    TaskKind.SEND_COMMAND: handler(
         wireless_commands.find_command,
         wireless_commands.begin_command,
         wireless_commands.end_command,
     ),
-    Step.CONFIRM_COMMAND: handler(
+    TaskKind.CONFIRM_COMMAND: handler(
         wireless_commands.find_command, ask_network, wireless_commands.end_receipt
     ),
-    Step.FORGET_COMMAND: handler(
+    TaskKind.FORGET_COMMAND: handler(
         wireless_commands.find_command,
         wireless_commands.begin_forgetting,
         wireless_commands.end_forgetting,

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from ringback.core.account import EVERY
+from ringback.core.accounts.account import EVERY
 from ringback.core.policy.policy_impact import WEEK, DeliveryCount
 from ringback.ports import Store, Totals, Transaction
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ringback.core.errors import SUPER_SIM, Codes, Invalid
+from ringback.core.errors import SUPER_SIM, ErrorCodes, InvalidParameter
 from ringback.ports import NamedRecords
 from ringback.ports.records import N
 
@@ -15,7 +15,7 @@ def check_name_is_free(
     unique_name: str | None,
     own_sid: str | None = None,
     *,
-    codes: Codes = SUPER_SIM,
+    codes: ErrorCodes = SUPER_SIM,
 ) -> None:
     """See that no other record of the account has this name, or this SID.
 
@@ -23,7 +23,7 @@ def check_name_is_free(
     """
     holder = records.find(account_sid, unique_name) if unique_name else None
     if holder is not None and holder.sid != own_sid:
-        raise Invalid(
+        raise InvalidParameter(
             f"UniqueName {unique_name!r} already belongs to {holder.sid}", code=codes.name_taken
         )
 
@@ -31,7 +31,7 @@ def check_name_is_free(
 def check_label(text: str, what: str, *, code: int = SUPER_SIM.invalid) -> None:
     """Raise Invalid for a name that nobody could read; `what` says whose it would be."""
     if not (1 <= len(text) <= _LONGEST and text.isprintable() and not text.isspace()):
-        raise Invalid(
+        raise InvalidParameter(
             f"{text[:_LONGEST]!r} can't be {what}; that has 1 to {_LONGEST} printable characters",
             code=code,
         )

@@ -2,15 +2,15 @@
 
 from dataclasses import replace
 
-from ringback.core.account import Account
-from ringback.core.errors import PLATFORM, Invalid, NotFound
-from ringback.core.webhook_secret import SecretStatus, WebhookSecret
+from ringback.core.accounts.account import Account
+from ringback.core.accounts.webhook_secret import WebhookSecret, WebhookSecretStatus
+from ringback.core.errors import PLATFORM, InvalidParameter, NotFound
 from ringback.operations.accounts import keep_changed, make_secret
 from ringback.operations.moment import AccountContext
 from ringback.operations.unique_names import check_label
 from ringback.ports import Transaction
 
-Held = tuple[SecretStatus, WebhookSecret]
+Held = tuple[WebhookSecretStatus, WebhookSecret]
 """A secret, and where it is in its life."""
 
 
@@ -32,7 +32,7 @@ def change_secret(
     secret_id: str,
     *,
     name: str | None,
-    status: SecretStatus | None,
+    status: WebhookSecretStatus | None,
     moment: AccountContext,
 ) -> Held:
     """Give a secret another name, activate it, or both; None leaves things as they are.
@@ -46,10 +46,10 @@ def change_secret(
         check_label(name, "a secret's name", code=PLATFORM.invalid)
         secrets = secrets.with_name(secret_id, name, moment.now)
     match had, status:
-        case SecretStatus.PENDING, SecretStatus.ACTIVE:
+        case WebhookSecretStatus.PENDING, WebhookSecretStatus.ACTIVE:
             secrets = secrets.with_activated(moment.now)
-        case SecretStatus.ACTIVE, SecretStatus.PENDING:
-            raise Invalid(
+        case WebhookSecretStatus.ACTIVE, WebhookSecretStatus.PENDING:
+            raise InvalidParameter(
                 f"Status='pending': {secret_id} is active, and that can't be undone; create another"
                 " secret and activate that",
                 code=PLATFORM.invalid,

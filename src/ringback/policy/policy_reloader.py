@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Policy
 from ringback.policy.active_policy import ActivePolicy
 
@@ -65,7 +65,7 @@ class PolicyReloader:
         found = await asyncio.to_thread(self._load_or_problem)
         if _mark(self._path) != mark:
             return  # perhaps half of it was read
-        if isinstance(found, Unusable):
+        if isinstance(found, ConfigurationError):
             self._active.refuse(str(found))
             _log.error("the policy stays as it was: %s", found)
             return
@@ -75,10 +75,10 @@ class PolicyReloader:
         if self._active.activate(policy) or was_refused:
             _log.info("the policy is that of %s now", self._path)
 
-    def _load_or_problem(self) -> tuple[Policy, Sequence[str]] | Unusable:
+    def _load_or_problem(self) -> tuple[Policy, Sequence[str]] | ConfigurationError:
         try:
             return self._load()
-        except Unusable as problem:
+        except ConfigurationError as problem:
             return problem
 
     def _warn_of(self, changed: Sequence[str]) -> None:

@@ -5,8 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from ringback.core.account import Account
-from ringback.core.callback import Attempt, Callback, CallbackStatus, Progress
+from ringback.core.accounts.account import Account
+from ringback.core.callbacks.callback import (
+    Attempt,
+    CallbackStatus,
+    DeliveryState,
+    OutgoingCallback,
+)
 from ringback.core.policy.source_policy import SourceName
 from ringback.ports.records import RecordPage, Window
 
@@ -32,7 +37,7 @@ class Lane(NamedTuple):
     destination: str
 
 
-def lane_of(callback: Callback) -> Lane:
+def lane_of(callback: OutgoingCallback) -> Lane:
     """Return the lane that a callback waits in."""
     return Lane(callback.account_sid, callback.url.destination)
 
@@ -40,9 +45,9 @@ def lane_of(callback: Callback) -> Lane:
 class Claim(NamedTuple):
     """A callback taken for one attempt, whose open row is durable with it."""
 
-    callback: Callback
+    callback: OutgoingCallback
     """What to tell, and to whom; its own progress is that of before the claim."""
-    progress: Progress
+    progress: DeliveryState
     account: Account
     fresh: bool = False
     """Whether its request is to leave by a new connection: the last one was stale."""
@@ -59,10 +64,10 @@ class Claim(NamedTuple):
 class Settlement(NamedTuple):
     """How an attempt ended, and what becomes of its callback."""
 
-    callback: Callback
+    callback: OutgoingCallback
     attempt: Attempt | None
     """The row with its ending; None where its request has not left, so that there is no row."""
-    progress: Progress
+    progress: DeliveryState
     """Of the callback from now on; where it is under way, its next attempt begins."""
 
 
@@ -98,26 +103,28 @@ class Totals(NamedTuple):
 class Callbacks(Protocol):
     """Callbacks and their attempts."""
 
-    def add(self, callback: Callback) -> None:
+    def add(self, callback: OutgoingCallback) -> None:
         """Keep a new callback; where it is under way, its first attempt's row is opened with it."""
         ...
 
-    def get(self, account_sid: str, sid: str) -> Callback | None:
+    def get(self, account_sid: str, sid: str) -> OutgoingCallback | None:
         """Return a callback of this account, or None."""
         ...
 
-    def find(self, sid: str) -> Callback | None:
+    def find(self, sid: str) -> OutgoingCallback | None:
         """Return a callback of any account, or None."""
         ...
 
-    def with_key(self, account_sid: str, idempotency_key: str) -> Callback | None:
+    def with_key(self, account_sid: str, idempotency_key: str) -> OutgoingCallback | None:
         """Return the callback of this account that was made with this key, or None."""
         ...
 
-    def page(self, account_sid: str, which: CallbackFilter, window: Window) -> RecordPage[Callback]:
+    def page(
+        self, account_sid: str, which: CallbackFilter, window: Window
+    ) -> RecordPage[OutgoingCallback]:
         """Return one page, newest first.
 
-        Raises NoSuchPage where the account has no such record as the window begins at.
+        Raises PageNotFound where the account has no such record as the window begins at.
         """
         ...
 
@@ -129,7 +136,7 @@ class Callbacks(Protocol):
         after: str | None,
         limit: int,
         examining: int | None = None,
-    ) -> RecordPage[Callback]:
+    ) -> RecordPage[OutgoingCallback]:
         """Return callbacks in the order of their creation, from the one after this SID on.
 
         `examining` is as that of a Window.
@@ -140,7 +147,7 @@ class Callbacks(Protocol):
         """Return all attempts of a callback, in the order in which they were made."""
         ...
 
-    def change(self, callback: Callback) -> None:
+    def change(self, callback: OutgoingCallback) -> None:
         """Keep the progress of a callback that has no attempt under way."""
         ...
 
@@ -171,7 +178,7 @@ class Callbacks(Protocol):
         """
         ...
 
-    def changed_after(self, instant: datetime, *, limit: int) -> list[Callback]:
+    def changed_after(self, instant: datetime, *, limit: int) -> list[OutgoingCallback]:
         """Return callbacks that wait, and were written after this instant: retries, above all.
 
         What its customer has put off, and waits as it was created, is not among them.

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from ringback.core.connection import Limits
-from ringback.core.http_exchange import Exchange, OutgoingRequest
-from ringback.core.scenario import Ending
-from ringback.core.task import Errand
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
+from ringback.core.scheduled_task import CarrierRequest
+from ringback.core.sims.scenario import CarrierResult
 
 
 class Clock(Protocol):
@@ -37,11 +37,11 @@ class Transport(Protocol):
         self,
         request: OutgoingRequest,
         *,
-        limits: Limits,
+        limits: Timeouts,
         turn: int = 0,
         fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
-    ) -> Exchange:
+    ) -> AttemptResult:
         """Send it once and return how that ended; never raises for what the receiver does.
 
         `turn` counts the attempts of the same round before this one, from 0; where the URL names
@@ -55,7 +55,7 @@ class Transport(Protocol):
 class Carrier(Protocol):
     """The mobile network behind the SIM APIs."""
 
-    async def carry_out(self, errand: Errand) -> Ending:
+    async def carry_out(self, carrier_request: CarrierRequest) -> CarrierResult:
         """Take a step that is due, and return how it ended."""
         ...
 

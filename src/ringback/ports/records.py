@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from ringback.core.metering import Flow
-from ringback.core.scenario import Step
-from ringback.core.task import Task
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.data_flow import DataFlow
+from ringback.core.sims.scenario import TaskKind
 
 
 class Owned(Protocol):
@@ -47,7 +47,7 @@ class OfSim(Protocol):
 
 
 U = TypeVar("U", bound=OfSim)
-F = TypeVar("F", bound=Flow)
+F = TypeVar("F", bound=DataFlow)
 
 Which = Mapping[str, object]
 """Fields of a record and the values that they must have; None as a value stands for any."""
@@ -112,7 +112,7 @@ class Records(Protocol[R]):
     def page(self, account_sid: str, which: Which, window: Window) -> RecordPage[R]:
         """Return one page of an account's records whose fields are these, newest first.
 
-        Raises NoSuchPage where the account has, and had, no such record as the window begins at.
+        Raises PageNotFound where the account has, and had, no such record as the window begins at.
         """
         ...
 
@@ -174,11 +174,11 @@ class Flows(Protocol[F]):
 class Tasks(Protocol):
     """What will come due by itself."""
 
-    def put(self, task: Task) -> None:
+    def put(self, task: ScheduledTask) -> None:
         """Keep a task, in place of one for the same step of the same resource."""
         ...
 
-    def due(self, now: datetime, *, limit: int) -> list[Task]:
+    def due(self, now: datetime, *, limit: int) -> list[ScheduledTask]:
         """Return tasks that are due, the longest due first."""
         ...
 
@@ -186,14 +186,14 @@ class Tasks(Protocol):
         """Return when the next task is due, or None where there is none."""
         ...
 
-    def due_of(self, subject_sid: str, step: Step) -> datetime | None:
+    def due_of(self, subject_sid: str, step: TaskKind) -> datetime | None:
         """Return when this step of this resource is due, or None where it isn't to be taken."""
         ...
 
-    def take(self, task: Task) -> bool:
+    def take(self, task: ScheduledTask) -> bool:
         """Forget a task that is to be done now; False where it is gone, or was put off."""
         ...
 
-    def drop(self, subject_sid: str, step: Step) -> None:
+    def drop(self, subject_sid: str, step: TaskKind) -> None:
         """Forget the task for this step of this resource, where there is one."""
         ...

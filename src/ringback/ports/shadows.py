@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from ringback.core.comparison import Comparison
 from ringback.core.policy.source_policy import SourceName
-from ringback.core.shadow import Shadow
+from ringback.core.shadows.shadow import Shadow
+from ringback.core.shadows.shadow_report import AnswerComparison
 from ringback.ports.records import RecordPage, Window
 
 
@@ -26,7 +26,7 @@ class Compared(NamedTuple):
     """A copy, and how it compares with the first attempt of its callback."""
 
     shadow: Shadow
-    comparison: Comparison
+    comparison: AnswerComparison
 
     @property
     def sid(self) -> str:
@@ -52,10 +52,10 @@ class Shadows(Protocol):
     def page(self, account_sid: str, which: ShadowFilter, window: Window) -> RecordPage[Compared]:
         """Return one page, newest first.
 
-        Raises NoSuchPage where the account has no such copy as the window begins at.
+        Raises PageNotFound where the account has no such copy as the window begins at.
         """
         ...
 
-    def comparisons(self, account_sid: str, window: Window) -> list[Comparison]:
+    def comparisons(self, account_sid: str, window: Window) -> list[AnswerComparison]:
         """Return what `page` does of all copies, but no more than how they compare."""
         ...

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from ringback.core.account import Account, ApiKey
-from ringback.core.api_client import ApiClient
-from ringback.core.callback import Callback, Progress
-from ringback.core.scenario import Ending
-from ringback.core.task import BeginResult, Task
+from ringback.core.accounts.account import Account, ApiKey
+from ringback.core.accounts.client_credentials import ClientCredentials
+from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback
+from ringback.core.scheduled_task import BeginResult, ScheduledTask
+from ringback.core.sims.scenario import CarrierResult
 from ringback.ports.callbacks import Batches, Callbacks, KeptResponses
 from ringback.ports.records import Tasks
 from ringback.ports.shadows import Shadows
@@ -90,15 +90,15 @@ class TokenKey:
 class ApiClients(Protocol):
     """The API clients of all accounts, and what signs their tokens."""
 
-    def add(self, client: ApiClient) -> None:
+    def add(self, client: ClientCredentials) -> None:
         """Keep a new client."""
         ...
 
-    def get(self, sid: str) -> ApiClient | None:
+    def get(self, sid: str) -> ClientCredentials | None:
         """Return a client, or None."""
         ...
 
-    def of(self, account_sid: str) -> list[ApiClient]:
+    def of(self, account_sid: str) -> list[ClientCredentials]:
         """Return all clients of an account, oldest first."""
         ...
 
@@ -212,7 +212,7 @@ class Store(Protocol):
         asks: one read of theirs runs at a time, so that others need not wait.
 
         What the work raises is raised here. Raises RuntimeError for work that writes or wants
-        something done afterwards, ReadTooLong, and StoreUnavailable where the database can't be
+        something done afterwards, QueryTimeout, and StoreUnavailable where the database can't be
         used just now.
         """
         ...
@@ -221,11 +221,11 @@ class Store(Protocol):
 class Intake(Protocol):
     """Takes new callbacks in: keeps them, and has them sent."""
 
-    def take(self, tx: Transaction, callback: Callback) -> None:
+    def take(self, tx: Transaction, callback: OutgoingCallback) -> None:
         """Keep a new callback in this transaction; where it is due and may be sent now, it is."""
         ...
 
-    def change(self, tx: Transaction, callback: Callback, progress: Progress) -> None:
+    def change(self, tx: Transaction, callback: OutgoingCallback, progress: DeliveryState) -> None:
         """Keep the new progress of a callback that has no attempt under way."""
         ...
 
@@ -241,8 +241,8 @@ class BatchIntake(Protocol):
     """Takes big batches of new callbacks in, so that others need not wait for them."""
 
     async def keep(
-        self, account_sid: str, callbacks: Sequence[Callback], texts: Sequence[str]
-    ) -> list[Callback]:
+        self, account_sid: str, callbacks: Sequence[OutgoingCallback], texts: Sequence[str]
+    ) -> list[OutgoingCallback]:
         """Keep new callbacks of an account, all or none; `texts` are by `core.callback_text`.
 
         Returns their records, in the same order, when all are added; see `send_callbacks`. Where
@@ -264,7 +264,7 @@ class Keyring(Protocol):
 class TaskHandler(NamedTuple, Generic[C]):
     """How one kind of task is done, in two transactions; both are given the caller's context."""
 
-    begin: Callable[[Transaction, Task, C], BeginResult]
+    begin: Callable[[Transaction, ScheduledTask, C], BeginResult]
     """Returns what the network has to do."""
-    end: Callable[[Transaction, Task, Ending, C], None]
+    end: Callable[[Transaction, ScheduledTask, CarrierResult, C], None]
     """Does what follows from how the network ended it."""

@@ -6,15 +6,15 @@ from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.settings_update import SettingsUpdate
-from ringback.core.supersim.sim import Sim
-from ringback.core.supersim.sim_update import SimUpdate
-from ringback.core.supersim.usage import BillingPeriod, DataSession
-from ringback.core.wireless.command import Command
-from ringback.core.wireless.data_session import WirelessSession
+from ringback.core.supersim.sim import SuperSim
+from ringback.core.supersim.sim_update import SuperSimUpdate
+from ringback.core.supersim.usage import BillingPeriod, SuperSimDataSession
+from ringback.core.wireless.command import WirelessCommand
+from ringback.core.wireless.data_session import WirelessDataSession
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
-from ringback.core.wireless.sim_update import WirelessUpdate
-from ringback.core.wireless.usage import CommandUse, Question, Tally
+from ringback.core.wireless.sim_update import WirelessSimUpdate
+from ringback.core.wireless.usage import CommandCount, CommandUsage, WirelessUsageQuery
 from ringback.ports.records import Flows, NamedRecords, Records, Updates
 
 
@@ -32,12 +32,12 @@ class SuperSimTables(Protocol):
         ...
 
     @property
-    def sims(self) -> NamedRecords[Sim]:
+    def sims(self) -> NamedRecords[SuperSim]:
         """The SIMs."""
         ...
 
     @property
-    def sim_updates(self) -> Updates[SimUpdate]:
+    def sim_updates(self) -> Updates[SuperSimUpdate]:
         """The changes of SIMs that are being carried out."""
         ...
 
@@ -67,7 +67,7 @@ class SuperSimTables(Protocol):
         ...
 
     @property
-    def sessions(self) -> Flows[DataSession]:
+    def sessions(self) -> Flows[SuperSimDataSession]:
         """The data sessions."""
         ...
 
@@ -75,11 +75,13 @@ class SuperSimTables(Protocol):
 class CommandUses(Protocol):
     """Which Commands went to devices and came from them."""
 
-    def add(self, use: CommandUse) -> None:
+    def add(self, use: CommandUsage) -> None:
         """Keep one more."""
         ...
 
-    def tally(self, account_sid: str, sim_sid: str | None, question: Question) -> list[Tally]:
+    def tally(
+        self, account_sid: str, sim_sid: str | None, question: WirelessUsageQuery
+    ) -> list[CommandCount]:
         """Return how many there were of an account, or of one SIM, by period, network and way."""
         ...
 
@@ -98,12 +100,12 @@ class WirelessTables(Protocol):
         ...
 
     @property
-    def sim_updates(self) -> Updates[WirelessUpdate]:
+    def sim_updates(self) -> Updates[WirelessSimUpdate]:
         """The changes of SIMs that are waited for, or carried out."""
         ...
 
     @property
-    def commands(self) -> Records[Command]:
+    def commands(self) -> Records[WirelessCommand]:
         """The Commands."""
         ...
 
@@ -113,6 +115,6 @@ class WirelessTables(Protocol):
         ...
 
     @property
-    def sessions(self) -> Flows[WirelessSession]:
+    def sessions(self) -> Flows[WirelessDataSession]:
         """The Data Sessions."""
         ...

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import quote, quote_plus
 
-from ringback.core.http_exchange import Exchange, OutgoingRequest
-from ringback.core.outcome import Failure, Unreachable, describe, status_of
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
+from ringback.core.http.outcome import AttemptFailure, Unreachable, describe, status_of
 from ringback.receiver.checking.families import FAMILIES
 
 _SHOWN: Final = 100
@@ -15,7 +15,9 @@ _SIGNATURE_SHOWN: Final = 4
 _HIDDEN: Final = "(hidden)"
 _SIGNATURES: Final = frozenset(family.signature_header for family in FAMILIES.values())
 _TRY_AGAIN: Final = frozenset({408, 423, 429})
-_SILENCE: Final = frozenset({Failure.READ_TIMEOUT, Failure.TOTAL_TIMEOUT, Failure.CONNECT_TIMEOUT})
+_SILENCE: Final = frozenset(
+    {AttemptFailure.READ_TIMEOUT, AttemptFailure.TOTAL_TIMEOUT, AttemptFailure.CONNECT_TIMEOUT}
+)
 
 Hide = Callable[[str], str]
 """Takes out of a text what is for nobody's eyes."""
@@ -49,13 +51,13 @@ class Answer:
 
     status: int | None
     """None where no whole answer came."""
-    failure: Failure | None
+    failure: AttemptFailure | None
     words: str
     seconds: float
     """From the request's leaving to the end of its answer."""
 
     @classmethod
-    def of(cls, exchange: Exchange, *, hide: Hide) -> Self:
+    def of(cls, exchange: AttemptResult, *, hide: Hide) -> Self:
         """Return what an exchange says, without the secrets that the receiver may repeat."""
         outcome = exchange.outcome
         failure = outcome.failure if isinstance(outcome, Unreachable) else None
@@ -90,14 +92,14 @@ class Answer:
         return self.failure in _SILENCE
 
 
-def _seconds(exchange: Exchange) -> float:
+def _seconds(exchange: AttemptResult) -> float:
     if exchange.timings is None:
         return 0.0
     total, *to_connect, _ = exchange.timings
     return (total - sum(filter(None, to_connect))) / 1000
 
 
-def _said(exchange: Exchange, hide: Hide) -> str:
+def _said(exchange: AttemptResult, hide: Hide) -> str:
     """Return the beginning of a short answer in plain text; pages are of no use in a report."""
     if exchange.response is None:
         return ""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from ringback.core.callback_url import Method
+from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.policy.source_policy import Source
 from ringback.probe.faults import Fault
 from ringback.probe.payloads import KINDS, UNUSUAL, Payload
@@ -57,7 +57,7 @@ class Good:
     """One genuine callback."""
 
     source: Source
-    method: Method
+    method: HttpMethod
     payload: Payload
     adds_query: bool = False
     """Whether a parameter is added to a URL that has no query."""
@@ -68,7 +68,7 @@ class Forged:
     """One request that is none of the source's."""
 
     source: Source
-    method: Method
+    method: HttpMethod
     forgery: Forgery
 
 
@@ -127,7 +127,7 @@ class Case:
     """What another answer shows, where it isn't one that shows something else."""
 
     @property
-    def method(self) -> Method | None:
+    def method(self) -> HttpMethod | None:
         """The method that it is about; None where it may come by either."""
         return self.plan.method if isinstance(self.plan, (Good, Forged)) else None
 
@@ -152,14 +152,16 @@ _TOLD: Final[Mapping[Payload, tuple[str, Fault]]] = {
     Payload.LONG_VALUES: ("a long value", Fault.REFUSES_LONG_VALUES),
 }
 
-_POST, _GET = (Method.POST,), (Method.GET,)
+_POST, _GET = (HttpMethod.POST,), (HttpMethod.GET,)
 
 # For each forgery of a source: the methods that it is sent by, what it is, and what it shows.
-_FORGERIES: Final[Mapping[Source, tuple[tuple[Forgery, tuple[Method, ...], str, Fault], ...]]] = {
+_FORGERIES: Final[
+    Mapping[Source, tuple[tuple[Forgery, tuple[HttpMethod, ...], str, Fault], ...]]
+] = {
     Source.TWILIO: (
         (
             Forgery.WRONG_SECRET,
-            (*Method,),
+            (*HttpMethod,),
             "signed with another Auth Token",
             Fault.ACCEPTS_WRONG_SECRET,
         ),
@@ -195,7 +197,7 @@ _FORGERIES: Final[Mapping[Source, tuple[tuple[Forgery, tuple[Method, ...], str, 
         ),
         (
             Forgery.MISSING_SIGNATURE,
-            (*Method,),
+            (*HttpMethod,),
             "without X-Twilio-Signature",
             Fault.ACCEPTS_MISSING_SIGNATURE,
         ),
@@ -216,7 +218,7 @@ _FORGERIES: Final[Mapping[Source, tuple[tuple[Forgery, tuple[Method, ...], str, 
     Source.KORE: (
         (
             Forgery.WRONG_SECRET,
-            (*Method,),
+            (*HttpMethod,),
             "signed with another webhook secret",
             Fault.ACCEPTS_WRONG_SECRET,
         ),
@@ -234,13 +236,13 @@ _FORGERIES: Final[Mapping[Source, tuple[tuple[Forgery, tuple[Method, ...], str, 
         ),
         (
             Forgery.MISSING_SIGNATURE,
-            (*Method,),
+            (*HttpMethod,),
             "without Kore-Signature",
             Fault.ACCEPTS_MISSING_SIGNATURE,
         ),
         (
             Forgery.EMPTY_SIGNATURE,
-            (*Method,),
+            (*HttpMethod,),
             "with an empty Kore-Signature, as of an account without a secret",
             Fault.ACCEPTS_EMPTY_KORE_SIGNATURE,
         ),
@@ -305,7 +307,7 @@ _AGAIN: Final[Mapping[Again, tuple[str, Fault]]] = {
 def _genuine(source: Source) -> Iterator[Case]:
     for payload in (*KINDS, *UNUSUAL):
         what, fault = _TOLD[payload]
-        for method in Method:
+        for method in HttpMethod:
             yield Case(
                 f"{source}-{method.lower()}-{payload}",
                 Group.GENUINE,
@@ -315,7 +317,7 @@ def _genuine(source: Source) -> Iterator[Case]:
                 _ACCEPTED,
                 fault,
             )
-    for method in Method:
+    for method in HttpMethod:
         yield Case(
             f"{source}-{method.lower()}-query",
             Group.GENUINE,
@@ -333,7 +335,7 @@ def _test_event() -> Case:
         "kore-post-test-event",
         Group.GENUINE,
         frozenset({Source.KORE}),
-        Good(Source.KORE, Method.POST, Payload.TEST_EVENT),
+        Good(Source.KORE, HttpMethod.POST, Payload.TEST_EVENT),
         "the test event of KORE's portal, in JSON",
         _ACCEPTED,
         Fault.REFUSES_TEST_EVENT,
@@ -360,7 +362,7 @@ def _mixed() -> Iterator[Case]:
             f"kore-post-{forgery}",
             Group.FORGED,
             frozenset(SOURCES),
-            Forged(Source.KORE, Method.POST, forgery),
+            Forged(Source.KORE, HttpMethod.POST, forgery),
             what,
             _REFUSED,
             fault,
@@ -368,7 +370,7 @@ def _mixed() -> Iterator[Case]:
 
 
 def _unsigned() -> Iterator[Case]:
-    for method in Method:
+    for method in HttpMethod:
         yield Case(
             f"{method.lower()}-unsigned",
             Group.FORGED,

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.runtime.os_errors import error_text
 
 
@@ -27,7 +27,7 @@ async def carry_out(words: Sequence[str], *, within: float) -> None:
     """Run a command. Raises Unusable where it can't be run, fails, or takes more seconds."""
     code, _ = await run(words, within=within)
     if code != 0:
-        raise Unusable(f"the command {words[0]} failed with exit code {code}")
+        raise ConfigurationError(f"the command {words[0]} failed with exit code {code}")
 
 
 async def run(words: Sequence[str], *, within: float) -> tuple[int, bytes]:
@@ -41,12 +41,12 @@ async def run(words: Sequence[str], *, within: float) -> tuple[int, bytes]:
             *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
         )
     except OSError as error:
-        raise Unusable(f"the command {name} can't be run: {error_text(error)}") from None
+        raise ConfigurationError(f"the command {name} can't be run: {error_text(error)}") from None
     try:
         async with asyncio.timeout(within):
             output, _ = await process.communicate()
     except TimeoutError:
-        raise Unusable(f"the command {name} took longer than {within:g} s") from None
+        raise ConfigurationError(f"the command {name} took longer than {within:g} s") from None
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeVar
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.probe.findings import Effect, Uncounted
 from ringback.probe.observing import Observer
 
@@ -42,15 +42,15 @@ class Counts:
             return Uncounted(self._uncounted or _NO_COUNTER), await send()
         try:
             before = await self._observer.at_rest()
-        except Unusable as failed:
+        except ConfigurationError as failed:
             return self._give_up(failed), await send()
         came = await send()
         try:
             return await self._observer.rise(since=before, expected=expected), came
-        except Unusable as failed:
+        except ConfigurationError as failed:
             return self._give_up(failed), came
 
-    def _give_up(self, failed: Unusable) -> Uncounted:
+    def _give_up(self, failed: ConfigurationError) -> Uncounted:
         """Count nothing more: what has failed once costs time, and is not to be trusted."""
         self._uncounted = str(failed)
         return Uncounted(self._uncounted)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from ringback.core.callback_url import Method
+from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.policy.source_policy import Source
 from ringback.probe.cases import CASES, Forged, Forgery, Good, Group
 from ringback.probe.faults import Fault
@@ -85,9 +85,9 @@ _REFUSES: Final[Mapping[Source, Fault]] = {
     Source.TWILIO: Fault.REFUSES_TWILIO,
     Source.KORE: Fault.REFUSES_KORE,
 }
-_REFUSES_METHOD: Final[Mapping[Method, Fault]] = {
-    Method.POST: Fault.REFUSES_POST,
-    Method.GET: Fault.REFUSES_GET,
+_REFUSES_METHOD: Final[Mapping[HttpMethod, Fault]] = {
+    HttpMethod.POST: Fault.REFUSES_POST,
+    HttpMethod.GET: Fault.REFUSES_GET,
 }
 # From fewer forgeries nothing follows for all.
 _ENOUGH: Final = 3

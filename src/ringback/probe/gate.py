@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 
-from ringback.core.account import Account
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.connection import Limits
-from ringback.core.http_exchange import OutgoingRequest
-from ringback.core.infrastructure import BUILT_IN, Sources
-from ringback.core.outcome import Delivered, Outcome, Refused, describe
+from ringback.core.accounts.account import Account
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.http.http_exchange import OutgoingRequest
+from ringback.core.http.outcome import Delivered, Outcome, Refused, describe
 from ringback.core.policy.source_policy import SourceName
+from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.ports import Chance, Transport
 from ringback.probe.forging import without
 from ringback.probe.payloads import PROBE_SIM_SID
@@ -20,11 +20,11 @@ from ringback.probe.requests import Requests
 async def gate(
     url: CallbackUrl,
     *,
-    method: Method,
+    method: HttpMethod,
     source: SourceName,
     account: Account,
     transport: Transport,
-    limits: Limits,
+    limits: Timeouts,
     chance: Chance,
     now: datetime,
     sim_sid: str = PROBE_SIM_SID,
@@ -51,7 +51,9 @@ async def gate(
     return next(filter(None, faults), None)
 
 
-def _forgeries(make: Requests, source: SourceName, method: Method) -> Mapping[str, OutgoingRequest]:
+def _forgeries(
+    make: Requests, source: SourceName, method: HttpMethod
+) -> Mapping[str, OutgoingRequest]:
     callback = make.callback(source, method)
     right, wrong = make.rendered(callback), make.rendered(callback, make.stranger())
     # Whatever the source's scheme is, its signature is what depends on the secret.

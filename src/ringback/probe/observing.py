@@ -6,11 +6,11 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, cast
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.connection import Limits
-from ringback.core.errors import Unusable
-from ringback.core.http_exchange import OutgoingRequest
-from ringback.core.outcome import describe
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.errors import ConfigurationError
+from ringback.core.http.http_exchange import OutgoingRequest
+from ringback.core.http.outcome import describe
 from ringback.ports import Transport
 from ringback.probe.commands import read_command, run
 
@@ -21,7 +21,7 @@ _INTEGER: Final = re.compile(r"\s*(-?[0-9]{1,18})\s*")
 _PAUSE: Final = 0.02
 _READ_WITHIN: Final = 10.0
 _TIMES_AS_LONG: Final = 10
-_LIMITS: Final = Limits(connect=5.0, read=5.0, total=_READ_WITHIN)
+_LIMITS: Final = Timeouts(connect=5.0, read=5.0, total=_READ_WITHIN)
 
 
 def read_count(text: str) -> int:
@@ -77,7 +77,7 @@ def _over_http(url: CallbackUrl, transport: Transport) -> Read:
         request = OutgoingRequest("GET", url, headers, b"")
         exchange = await transport.send(request, limits=_LIMITS)
         if exchange.response is None or exchange.response.status != 200:
-            raise Unusable(
+            raise ConfigurationError(
                 f"the counter at {url.resource} can't be read: {describe(exchange.outcome)}"
             )
         return _read(exchange.response.body, f"the answer of {url.resource}")
@@ -98,7 +98,7 @@ def _read(data: bytes, where: str) -> int:
     try:
         return read_count(data.decode(errors="replace"))
     except ValueError as error:
-        raise Unusable(f"{where} can't be used: {error}") from None
+        raise ConfigurationError(f"{where} can't be used: {error}") from None
 
 
 class Observer:
@@ -145,7 +145,9 @@ class Observer:
                 self._is_at_rest = True
                 return count
             if now - began >= 2 * self._longest:
-                raise Unusable("the counter does not rest, as if others sent callbacks meanwhile")
+                raise ConfigurationError(
+                    "the counter does not rest, as if others sent callbacks meanwhile"
+                )
             await asyncio.sleep(_PAUSE)
             again = await self.read()
             if again != count:

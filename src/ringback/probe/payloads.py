@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from ringback.core.callback_url import Method
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.payload import Event, parameters_of
-from ringback.core.sim_updated import SimUpdated
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.events.payload import Event, parameters_of
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.supersim.command import IpStatus
 from ringback.core.supersim.esim_profile import EsimStatus
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
@@ -24,7 +24,7 @@ PROBE_ACCOUNT_SID: Final = f"AC{_IN_HEX}"
 PROBE_SIM_SID: Final = f"HS{_IN_HEX}"
 
 # What a request line can surely hold is less than what a body can.
-_LONG: Final[Mapping[Method, int]] = {Method.POST: 16_000, Method.GET: 1_500}
+_LONG: Final[Mapping[HttpMethod, int]] = {HttpMethod.POST: 16_000, HttpMethod.GET: 1_500}
 
 
 class Payload(StrEnum):
@@ -64,7 +64,7 @@ class About:
         return f"{prefix}{_IN_HEX[: -len(self.mark)]}{self.mark}"
 
 
-def told(payload: Payload, about: About, method: Method) -> list[tuple[str, str]]:
+def told(payload: Payload, about: About, method: HttpMethod) -> list[tuple[str, str]]:
     """Return the parameters of a callback; raises KeyError for a test event, which has none."""
     if payload in _EVENTS:
         return parameters_of(_EVENTS[payload](about))
@@ -156,7 +156,7 @@ _EVENTS: Final[Mapping[Payload, Callable[[About], Event]]] = {
     Payload.COMMAND: _command,
 }
 
-_VALUES: Final[Mapping[Payload, Callable[[Method], list[tuple[str, str]]]]] = {
+_VALUES: Final[Mapping[Payload, Callable[[HttpMethod], list[tuple[str, str]]]]] = {
     Payload.NON_ASCII: lambda _: [("Note", "Zürich, Ωmega, 東京, 🛰"), ("Größe", "ß")],
     Payload.WHITE_SPACE: lambda _: [("Note", "  two  blanks, a\ttab, a\r\nline  ")],
     Payload.EMPTY_VALUES: lambda _: [("Note", ""), ("Amount", "0")],

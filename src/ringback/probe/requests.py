@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from ringback.core.account import Account
-from ringback.core.callback import Callback, Progress
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.form import encode
-from ringback.core.http_exchange import OutgoingRequest
-from ringback.core.infrastructure import BUILT_IN, Sources
-from ringback.core.kore_test_event import TEST_EVENT_BYTES, write_test_event
+from ringback.core.accounts.account import Account
+from ringback.core.accounts.webhook_secret import AccountWebhookSecrets, WebhookSecret
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback
+from ringback.core.callbacks.rendering import render
+from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
+from ringback.core.form_encoding import encode
+from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import SourceName
-from ringback.core.rendering import render
-from ringback.core.tokens import TOKEN_BYTES
-from ringback.core.webhook_secret import WebhookSecret, WebhookSecrets
+from ringback.core.sources.idempotency_tokens import TOKEN_BYTES
+from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.ports import Chance
 from ringback.probe.cases import Good
 from ringback.probe.payloads import About, Payload, told
@@ -40,7 +40,7 @@ def account_of(
         auth_token=auth_token or "",
         uses_static_proxy=False,
         date_created=at,
-        webhook_secrets=WebhookSecrets(active=active),
+        webhook_secrets=AccountWebhookSecrets(active=active),
     )
 
 
@@ -64,7 +64,7 @@ class Requests:
     def request(
         self,
         source: SourceName,
-        method: Method = Method.POST,
+        method: HttpMethod = HttpMethod.POST,
         payload: Payload = Payload.SIM_UPDATE,
         *,
         url: CallbackUrl | None = None,
@@ -81,16 +81,16 @@ class Requests:
     def callback(
         self,
         source: SourceName,
-        method: Method = Method.POST,
+        method: HttpMethod = HttpMethod.POST,
         payload: Payload = Payload.SIM_UPDATE,
         *,
         url: CallbackUrl | None = None,
         token: str | None = None,
         mark: str | None = None,
-    ) -> Callback:
+    ) -> OutgoingCallback:
         """Return a callback that tells what no other does."""
         at = self.now()
-        return Callback(
+        return OutgoingCallback(
             sid=_SID,
             account_sid=self.account.sid,
             url=url or self.url,
@@ -101,11 +101,13 @@ class Requests:
             source_reason="the probe sends as this source",
             idempotency_token=token or self.token(source),
             date_created=at,
-            progress=Progress(at),
+            progress=DeliveryState(at),
             is_test=payload is Payload.TEST_EVENT,
         )
 
-    def rendered(self, callback: Callback, account: Account | None = None) -> OutgoingRequest:
+    def rendered(
+        self, callback: OutgoingCallback, account: Account | None = None
+    ) -> OutgoingRequest:
         """Return the request of a callback, signed by the account's secrets or by another's."""
         return render(
             callback, account=account or self.account, at=self.now(), sources=self.sources
@@ -126,7 +128,7 @@ class Requests:
         """Return what one callback alone tells."""
         return self.chance.bytes(_MARK_BYTES).hex()
 
-    def _body(self, payload: Payload, method: Method, at: datetime, mark: str) -> str:
+    def _body(self, payload: Payload, method: HttpMethod, at: datetime, mark: str) -> str:
         if payload is Payload.TEST_EVENT:
             return write_test_event(self.chance.bytes(TEST_EVENT_BYTES), at=at)
         return encode(told(payload, About(self.account.sid, self.sim_sid, mark), method))

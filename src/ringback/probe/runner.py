@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeVar, assert_never
 
-from ringback.core.callback_url import Method
-from ringback.core.errors import Unusable
-from ringback.core.http_exchange import OutgoingRequest
-from ringback.core.outcome import Failure
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.errors import ConfigurationError
+from ringback.core.http.http_exchange import OutgoingRequest
+from ringback.core.http.outcome import AttemptFailure
 from ringback.core.policy.source_policy import Source
 from ringback.probe.answers import Answer, Hide, hiding, shown
 from ringback.probe.cases import (
@@ -55,14 +55,14 @@ Restart = Callable[[float], Awaitable[None]]
 """Restarts the receiver within so many seconds; raises Unusable where that fails."""
 
 _COPIES: Final = 3
-_NOBODY_IS_THERE: Final[Mapping[Failure, str]] = {
-    Failure.NAME: "check the host in the URL",
-    Failure.CONNECT: "check that the receiver runs, and the host and port in the URL",
-    Failure.CONNECT_TIMEOUT: "check the host and port in the URL, and firewalls on the way",
-    Failure.TLS: "check that the port speaks TLS, or give an http URL",
-    Failure.CERTIFICATE_NAME: "check the host in the URL, and the receiver's certificate",
-    Failure.CERTIFICATE_EXPIRED: "renew the receiver's certificate",
-    Failure.CERTIFICATE_UNTRUSTED: "give the authority that signed it with --extra-ca-file, and"
+_NOBODY_IS_THERE: Final[Mapping[AttemptFailure, str]] = {
+    AttemptFailure.NAME: "check the host in the URL",
+    AttemptFailure.CONNECT: "check that the receiver runs, and the host and port in the URL",
+    AttemptFailure.CONNECT_TIMEOUT: "check the host and port in the URL, and firewalls on the way",
+    AttemptFailure.TLS: "check that the port speaks TLS, or give an http URL",
+    AttemptFailure.CERTIFICATE_NAME: "check the host in the URL, and the receiver's certificate",
+    AttemptFailure.CERTIFICATE_EXPIRED: "renew the receiver's certificate",
+    AttemptFailure.CERTIFICATE_UNTRUSTED: "give the authority that signed it with --extra-ca-file, and"
     " see that the receiver sends its whole chain",
 }
 _NO_RESTART: Final = "how to restart it is not given (--restart)"
@@ -71,7 +71,7 @@ _NO_COMMANDS: Final = "it tells of an SMS Command, and none is accepted, in what
 _NONE_ACCEPTED: Final = "it begins with a plain callback, and none of the source's is accepted"
 
 
-class NotReached(Unusable):
+class NotReached(ConfigurationError):
     """There is nobody at the receiver's URL."""
 
 
@@ -123,7 +123,7 @@ class _Run:
         self._restart = restart
         self._hide = hide
         self._within = within
-        self._methods = dict[Source, Method]()
+        self._methods = dict[Source, HttpMethod]()
         """By which method it accepts a source's plainest callback."""
         self._failed = set[Plan]()
         """The genuine callbacks that it does not accept."""
@@ -215,7 +215,7 @@ class _Run:
         )
         return self._shown(judge_again(case, answers, effect), request)
 
-    def _method_for(self, source: Source) -> Method | None:
+    def _method_for(self, source: Source) -> HttpMethod | None:
         """Return by which method a callback is accepted; raises Stopped where that is the end."""
         self._session.see_that_it_goes_on()
         return self._methods.get(source)
@@ -285,7 +285,7 @@ class _Run:
         }
         try:
             before = await self._around_restart(list(requests.values()))
-        except (Stopped, Unusable) as failed:
+        except (Stopped, ConfigurationError) as failed:
             return [not_run(case, str(failed)) for case in cases]
         findings = [not_run(case, _NONE_ACCEPTED) for case in cases if case not in requests]
         for (case, request), (effect, answers) in zip(requests.items(), before, strict=True):
@@ -297,13 +297,13 @@ class _Run:
     ) -> list[tuple[Effect, list[Answer]]]:
         """Send these, restart the receiver, and wait for it; return what came of the requests."""
         if self._restart is None:
-            raise Unusable(_NO_RESTART)
+            raise ConfigurationError(_NO_RESTART)
         self._session.see_that_it_goes_on()
         came = [await self._first(request) for request in requests]
         if requests:
             await self._restart(self._session.time_left())
             if not await self._session.until_it_is_up(self._knock):
-                raise Unusable(_NOT_UP)
+                raise ConfigurationError(_NOT_UP)
             self._counts.disturb()
         return came
 
@@ -324,7 +324,7 @@ class _Run:
         return self._shown(finding, request)
 
     def _knock(self) -> OutgoingRequest:
-        return forge(self._requests, Forgery.UNSIGNED, Source.KORE, Method.POST)
+        return forge(self._requests, Forgery.UNSIGNED, Source.KORE, HttpMethod.POST)
 
     def _summed_up(self, case: Case, effect: Effect) -> Finding:
         if isinstance(case.plan, NoEffect):
@@ -336,9 +336,9 @@ def _is_restart(case: Case) -> bool:
     return isinstance(case.plan, Repeated) and case.plan.again is Again.AFTER_RESTART
 
 
-def _accepted_methods(findings: Sequence[Finding]) -> dict[Source, Method]:
+def _accepted_methods(findings: Sequence[Finding]) -> dict[Source, HttpMethod]:
     """Return by which method each source's plainest callback was accepted."""
-    found = dict[Source, Method]()
+    found = dict[Source, HttpMethod]()
     for finding in findings:
         match finding.case.plan:
             case Good(source, method, Payload.SIM_UPDATE, adds_query=False):

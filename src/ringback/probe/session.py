@@ -10,9 +10,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from ringback.core.connection import Limits
-from ringback.core.http_exchange import Exchange, OutgoingRequest
-from ringback.core.outcome import Failure, Unreachable
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
+from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.http_client.tls import ClientTls
 from ringback.ports import Clock, Transport
 from ringback.probe.answers import Answer, Hide
@@ -77,7 +77,7 @@ class Session:
         """Send a request once. Raises Stopped, as all that follows."""
         async with self._room:
             left = self._left()
-            limits = Limits(min(_CONNECT, left), left, left)
+            limits = Timeouts(min(_CONNECT, left), left, left)
             return self._heard(await self._means.transport.send(request, limits=limits))
 
     async def send_at_once(self, request: OutgoingRequest, *, copies: int) -> list[Answer]:
@@ -90,7 +90,7 @@ class Session:
                 ]
             except OSError as error:
                 why = f"no connection: {error_text(error)}"
-                return [self._heard(Exchange(Unreachable(Failure.CONNECT, why)))]
+                return [self._heard(AttemptResult(Unreachable(AttemptFailure.CONNECT, why)))]
             for wire in wires:
                 wire.say(request)
             left = self._left()
@@ -137,7 +137,7 @@ class Session:
             left = min(self._left(), ends - self._means.stopwatch())
             if left <= 0:
                 return False
-            limits = Limits(min(_CONNECT, left), left, left)
+            limits = Timeouts(min(_CONNECT, left), left, left)
             exchange = await self._means.transport.send(knock(), limits=limits)
             if Answer.of(exchange, hide=self._hide).status not in _IS_DOWN:
                 return True
@@ -173,7 +173,7 @@ class Session:
             )
         return min(self._times.request, self.time_left())
 
-    def _heard(self, exchange: Exchange) -> Answer:
+    def _heard(self, exchange: AttemptResult) -> Answer:
         answer = Answer.of(exchange, hide=self._hide)
         if answer.is_silence:
             self.time_left()  # where that is up, the silence says nothing

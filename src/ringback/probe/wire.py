@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Self
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.http_exchange import Exchange, OutgoingRequest, Timings
-from ringback.core.outcome import Failure, Unreachable, answered
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest, RequestTimings
+from ringback.core.http.outcome import AttemptFailure, Unreachable, answered
 from ringback.http_client.response_parser import ResponseParser
 from ringback.http_client.tls import ClientTls
 from ringback.runtime.os_errors import error_text
@@ -56,22 +56,22 @@ class Wire:
         """Return once the answer has begun, or the receiver has closed."""
         await self._reader.read(1)
 
-    async def answer(self, *, within: float) -> Exchange:
+    async def answer(self, *, within: float) -> AttemptResult:
         """Return how the request ended."""
         answer = ResponseParser()
         try:
             async with asyncio.timeout(within):
                 outcome = await self._read(answer)
         except TimeoutError:
-            outcome = Unreachable(Failure.READ_TIMEOUT, f"no answer came for {within:g} s")
+            outcome = Unreachable(AttemptFailure.READ_TIMEOUT, f"no answer came for {within:g} s")
         except OSError as error:
             why = f"the receiver closed the connection without answering ({error_text(error)})"
-            outcome = Unreachable(Failure.CLOSED, why)
-        taken = Timings((self._stopwatch() - self._began) * 1000)
+            outcome = Unreachable(AttemptFailure.CLOSED, why)
+        taken = RequestTimings((self._stopwatch() - self._began) * 1000)
         if isinstance(outcome, Unreachable):
-            return Exchange(outcome, taken)
+            return AttemptResult(outcome, taken)
         response = answer.response()
-        return Exchange(answered(response.status), taken, response)
+        return AttemptResult(answered(response.status), taken, response)
 
     async def _read(self, answer: ResponseParser) -> Unreachable | None:
         while not (answer.is_complete or answer.is_cut):
@@ -80,9 +80,9 @@ class Wire:
                 answer.end()
                 if not answer.is_complete:
                     why = "the receiver closed the connection without a whole answer"
-                    return Unreachable(Failure.CLOSED, why)
+                    return Unreachable(AttemptFailure.CLOSED, why)
             else:
                 answer.feed(memoryview(part))
             if answer.fault is not None:
-                return Unreachable(Failure.PROTOCOL, answer.fault)
+                return Unreachable(AttemptFailure.PROTOCOL, answer.fault)
         return None

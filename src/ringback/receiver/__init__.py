@@ -9,7 +9,7 @@
 Needs the standard library alone.
 """
 
-from ringback.core.errors import InvalidCallbackUrl, Unusable
+from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.core.policy.source_policy import Source
 from ringback.receiver.callback import Callback
 from ringback.receiver.checking import Genuine, Reason, ReceivedRequest, Rejected
@@ -28,6 +28,7 @@ __all__ = [
     "Accepted",
     "Answer",
     "Callback",
+    "ConfigurationError",
     "Duplicate",
     "Genuine",
     "InvalidCallbackUrl",
@@ -43,6 +44,5 @@ __all__ = [
     "SeenUnavailable",
     "Source",
     "SqliteSeen",
-    "Unusable",
     "read_request",
 ]

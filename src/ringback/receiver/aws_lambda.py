@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from ringback.core.form import encode
+from ringback.core.form_encoding import encode
 from ringback.receiver.checking import Headers, ReceivedRequest
 from ringback.receiver.receiver import Receiver, Work
 from ringback.receiver.results import Answer

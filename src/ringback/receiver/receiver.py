@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
 from ringback.receiver.callback import Callback, read_date
 from ringback.receiver.checking.basis import Secrets
@@ -96,18 +96,18 @@ class Receiver:
 
     def _check_settings(self, *, has_secret: bool) -> None:
         if not has_secret and not self._accepts_unsigned:
-            raise Unusable(
+            raise ConfigurationError(
                 "a receiver without a secret would reject everything: give it"
                 " twilio_auth_tokens, kore_secrets or twilio_shared_keys"
             )
         missing = [str(source) for source in Source if source not in self._keep]
         if missing:
-            raise Unusable(f"keep: it has no time for {' and '.join(missing)}")
+            raise ConfigurationError(f"keep: it has no time for {' and '.join(missing)}")
         times = {"max_age": self._max_age, "lease": self._lease, "same_event_within": self._within}
         for name, given in (*times.items(), *((f"keep of {s}", self._keep[s]) for s in Source)):
             _check_time(name, given)
         if self._within is not None and self._seen is None:
-            raise Unusable("same_event_within: it needs a store; give it with seen")
+            raise ConfigurationError("same_event_within: it needs a store; give it with seen")
 
     # ---- one request ---------------------------------------------------------------------------
 
@@ -261,12 +261,14 @@ def _as_text(of: str | bytes) -> str:
 
 def _secrets(name: str, given: Sequence[str]) -> tuple[str, ...]:
     if isinstance(given, str):
-        raise Unusable(f"{name} is one text; give a list of them, even of one")
+        raise ConfigurationError(f"{name} is one text; give a list of them, even of one")
     for number, secret in enumerate(given, start=1):
         if not secret:
-            raise Unusable(f"{name}: number {number} is empty, and anybody could sign with that")
+            raise ConfigurationError(
+                f"{name}: number {number} is empty, and anybody could sign with that"
+            )
         if not _can_be_signed_with(secret):
-            raise Unusable(f"{name}: number {number} must be a text that UTF-8 can write")
+            raise ConfigurationError(f"{name}: number {number} must be a text that UTF-8 can write")
     return tuple(given)
 
 
@@ -279,9 +281,11 @@ def _can_be_signed_with(secret: object) -> bool:
 
 def _check_time(name: str, given: timedelta | None) -> None:
     if given is not None and given <= timedelta(0):
-        raise Unusable(f"{name} is {given}; it must be longer than nothing")
+        raise ConfigurationError(f"{name} is {given}; it must be longer than nothing")
     if given is not None and given > _LONGEST:
-        raise Unusable(f"{name} is {given}; it must be at most {_LONGEST}, or no calendar has it")
+        raise ConfigurationError(
+            f"{name} is {given}; it must be at most {_LONGEST}, or no calendar has it"
+        )
 
 
 def _at_no_url(claim: Claim, request: ReceivedRequest) -> Rejected:

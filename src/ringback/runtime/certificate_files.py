@@ -3,7 +3,7 @@
 import ssl
 from pathlib import Path
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.runtime.os_errors import error_text
 
 
@@ -15,14 +15,14 @@ def load_certificate(context: ssl.SSLContext, certificate: Path, key: Path, call
 
     def no_password() -> str:
         # Without this, OpenSSL asks whoever sits at the terminal.
-        raise Unusable(f"the key {key} is encrypted; give one that needs no password")
+        raise ConfigurationError(f"the key {key} is encrypted; give one that needs no password")
 
     for path in (certificate, key):
         require_readable(path)
     try:
         context.load_cert_chain(certificate, key, password=no_password)
     except ssl.SSLError as error:
-        raise Unusable(
+        raise ConfigurationError(
             f"the {called} {certificate} with the key {key} can't be used:"
             f" {error_text(error)}; both must be in PEM and belong together"
         ) from None
@@ -33,4 +33,4 @@ def require_readable(path: Path) -> None:
     try:
         path.read_bytes()
     except OSError as error:
-        raise Unusable(f"the file {path} can't be read: {error_text(error)}") from None
+        raise ConfigurationError(f"the file {path} can't be read: {error_text(error)}") from None

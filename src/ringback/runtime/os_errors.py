@@ -6,7 +6,7 @@ import socket
 import ssl
 from typing import Final
 
-from ringback.core.outcome import Failure
+from ringback.core.http.outcome import AttemptFailure
 
 # Descriptors, buffers, memory.
 _SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -32,7 +32,7 @@ def error_text(error: OSError) -> str:
             return os.strerror(error.errno) if error.errno else str(error) or "no answer"
 
 
-def shortage_of(error: OSError) -> Failure | None:
+def shortage_of(error: OSError) -> AttemptFailure | None:
     """Return what this machine lacked where an error says that, or None.
 
     >>> shortage_of(OSError(errno.EMFILE, "Too many open files"))
@@ -40,7 +40,7 @@ def shortage_of(error: OSError) -> Failure | None:
     """
     if isinstance(error, socket.gaierror):
         # Its numbers are others.
-        return Failure.SHORTAGE if error.errno == socket.EAI_MEMORY else None
+        return AttemptFailure.SHORTAGE if error.errno == socket.EAI_MEMORY else None
     if error.errno in _SCARCE:
-        return Failure.SHORTAGE
-    return Failure.NO_LOCAL_PORT if error.errno in _NO_PORT else None
+        return AttemptFailure.SHORTAGE
+    return AttemptFailure.NO_LOCAL_PORT if error.errno in _NO_PORT else None

@@ -15,7 +15,7 @@ from typing import Final
 
 from cryptography import x509
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.ports import Clock
 from ringback.runtime.certificate_files import load_certificate
 
@@ -37,7 +37,9 @@ def server_context(
     """
     if certificate is None or key is None:
         there, missing = ("tls_cert", "tls_key") if key is None else ("tls_key", "tls_cert")
-        raise Unusable(f"HTTPS needs both: beside {there}, {missing} has to say which file it is")
+        raise ConfigurationError(
+            f"HTTPS needs both: beside {there}, {missing} has to say which file it is"
+        )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
@@ -96,7 +98,7 @@ class ServerCertificate:
             self._context = await asyncio.to_thread(
                 server_context, certificate, key, now=self._clock.now()
             )
-        except Unusable as problem:
+        except ConfigurationError as problem:
             _log.error("HTTPS goes on with the certificate of before: %s", problem)
         else:
             _log.info("HTTPS shows the new certificate of %s now", certificate)
@@ -105,12 +107,12 @@ class ServerCertificate:
 def _refuse_outside_of_its_time(certificate: Path, now: datetime) -> None:
     own = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
     if now >= own.not_valid_after_utc:
-        raise Unusable(
+        raise ConfigurationError(
             f"the certificate {certificate} has expired at {own.not_valid_after_utc:%Y-%m-%d %H:%M}"
             " UTC; renew it"
         )
     if now < own.not_valid_before_utc:
-        raise Unusable(
+        raise ConfigurationError(
             f"the certificate {certificate} is valid from {own.not_valid_before_utc:%Y-%m-%d %H:%M}"
             " UTC only; wait, or set this machine's clock right"
         )

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.settings.toml_lines import KeyPath, lines_of
 
 _WHERE: Final = re.compile(r" \(at line (?P<line>[0-9]+), column (?P<column>[0-9]+)\)$")
@@ -40,7 +40,7 @@ class SettingsFile:
         try:
             return cls(path, tomllib.loads(text), text)
         except tomllib.TOMLDecodeError as problem:
-            raise Unusable(_where_malformed(path, text, str(problem))) from None
+            raise ConfigurationError(_where_malformed(path, text, str(problem))) from None
 
     def place(self, *keys: str | int) -> str:
         """Return `FILE:LINE` of a key, or of the innermost table around it that is in the file."""
@@ -58,10 +58,12 @@ def _text_of(path: str) -> str:
     try:
         return Path(path).read_bytes().decode()
     except OSError as failure:
-        raise Unusable(f"the settings file {path} can't be read: {failure.strerror}") from None
+        raise ConfigurationError(
+            f"the settings file {path} can't be read: {failure.strerror}"
+        ) from None
     except UnicodeDecodeError as problem:
         line = problem.object.count(b"\n", 0, problem.start) + 1
-        raise Unusable(f"{path}:{line}: this is not TOML: it is not UTF-8") from None
+        raise ConfigurationError(f"{path}:{line}: this is not TOML: it is not UTF-8") from None
 
 
 def _where_malformed(path: str, text: str, problem: str) -> str:

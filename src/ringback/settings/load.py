@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, Final, cast
 
-from ringback.core.egress import Egress
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
+from ringback.core.http.egress import Egress
 from ringback.core.policy.source_policy import Policy
-from ringback.core.scenario import Scenario
-from ringback.core.sids import Kind, is_sid
+from ringback.core.sids import SidKind, is_sid
+from ringback.core.sims.scenario import NetworkScenario
 from ringback.http_client.tls import ClientTls
 from ringback.runtime.server_certificate import server_context
 from ringback.settings.file import SettingsFile
@@ -123,9 +123,9 @@ def _refuse_unknown(
     if setting is None:
         usable = [other for other, setting in known.items() if setting.is_for(command)]
         meant = _what_is_meant(name, sorted([*usable, *beside]))
-        raise Unusable(f"{place}: there is no setting {name}; {meant}")
+        raise ConfigurationError(f"{place}: there is no setting {name}; {meant}")
     if not setting.is_for(command):
-        raise Unusable(
+        raise ConfigurationError(
             f"{place}: {name} is a setting of `ringback {setting.only}`, and this is"
             f" `ringback {command}`; take it out"
         )
@@ -148,7 +148,9 @@ def _phase_to_be_in(
     if not phase:
         return names[0] if command is SettingsCommand.DEV and at is None else None
     if at is not None:
-        raise Unusable("--phase and --at exclude each other: give a phase, or a date that has one")
+        raise ConfigurationError(
+            "--phase and --at exclude each other: give a phase, or a date that has one"
+        )
     if phase not in names:
         raise given.refused(f"there is no phase {phase!r}; the policy has {', '.join(names)}")
     return phase
@@ -174,7 +176,7 @@ def _check_certificates(given: Mapping[str, RawSetting], values: Mapping[str, An
 def _blaming(given: RawSetting) -> Generator[None]:
     try:
         yield
-    except Unusable as problem:
+    except ConfigurationError as problem:
         raise given.refused(str(problem)) from None
 
 
@@ -182,7 +184,7 @@ def _named_egress(file: SettingsFile) -> Mapping[str, Egress]:
     return {name: _egress_of(name, value, file) for name, value in _table(file, "egress").items()}
 
 
-def _scenarios(file: SettingsFile) -> Mapping[str, Scenario]:
+def _scenarios(file: SettingsFile) -> Mapping[str, NetworkScenario]:
     entries = _table(file, "scenarios").items()
     # A SID is looked up as it is made: its kind in upper case, its digits in lower.
     return {sid[:2] + sid[2:].lower(): _scenario_of(sid, value, file) for sid, value in entries}
@@ -191,7 +193,9 @@ def _scenarios(file: SettingsFile) -> Mapping[str, Scenario]:
 def _table(file: SettingsFile, name: str) -> Mapping[str, Any]:
     table = file.table.get(name, {})
     if not isinstance(table, dict):
-        raise Unusable(f'{file.place(name)}: {name} must be a table [{name}] of name = "text"')
+        raise ConfigurationError(
+            f'{file.place(name)}: {name} must be a table [{name}] of name = "text"'
+        )
     return cast("dict[str, Any]", table)
 
 
@@ -202,9 +206,9 @@ def _egress_of(name: str, value: Any, file: SettingsFile) -> Egress:
     return given.read()
 
 
-def _scenario_of(sid: str, value: Any, file: SettingsFile) -> Scenario:
+def _scenario_of(sid: str, value: Any, file: SettingsFile) -> NetworkScenario:
     named = replace(SCENARIO, name=sid)
     given = in_file(named, value, file, "scenarios", sid, default="normal")
-    if not any(is_sid(sid, kind) for kind in (Kind.SIM, Kind.WIRELESS_SIM, Kind.ACCOUNT)):
+    if not any(is_sid(sid, kind) for kind in (SidKind.SIM, SidKind.WIRELESS_SIM, SidKind.ACCOUNT)):
         raise given.refused(f"{sid!r} is no SID of a SIM (HS…, DE…) or an account (AC…)")
     return given.read()

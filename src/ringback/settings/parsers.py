@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final, NamedTuple
 
-from ringback.core.addresses import LOOPBACK, Network
 from ringback.core.calendar import read_duration
+from ringback.core.http.addresses import LOOPBACK, Network
 
 # So that a calendar can run on from any of them.
 _FIRST_YEAR: Final = 1970

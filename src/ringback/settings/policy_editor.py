@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, Final
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Hold, Policy
 from ringback.settings.file import SettingsFile
 from ringback.settings.load import policy_in
@@ -34,7 +34,7 @@ def move_phase(file: SettingsFile, name: str, since: datetime) -> str:
     policy, text = policy_in(file), _Text(file)
     names = [phase.name for phase in policy.phases]
     if name not in names:
-        raise Unusable(f"there is no phase {name!r}; the policy has {', '.join(names)}")
+        raise ConfigurationError(f"there is no phase {name!r}; the policy has {', '.join(names)}")
     phases = list(policy.phases)
     index = names.index(name)
     phases[index] = replace(phases[index], since=since)
@@ -85,7 +85,9 @@ def release(file: SettingsFile, account_sid: str | None, url_prefix: str | None)
     index = _index_of(policy, account_sid, url_prefix)
     if index is None:
         whose = " and ".join(filter(None, (account_sid, url_prefix))) or "every callback"
-        raise Unusable(f"there is no hold of {whose}; `ringback policy show` lists those there are")
+        raise ConfigurationError(
+            f"there is no hold of {whose}; `ringback policy show` lists those there are"
+        )
     text.remove("holds", index)
     return text.checked(replace(policy, holds=policy.holds[:index] + policy.holds[index + 1 :]))
 
@@ -144,7 +146,9 @@ class _Text:
         text = re.sub(r"\r?\n\Z", "", "".join(self._parts))
         edited = SettingsFile.of(self._file.path, text)
         if policy_in(edited) != policy or _rest(edited) != _rest(self._file):
-            raise Unusable(f"{self._file.path} is written in a way that can't be edited here")
+            raise ConfigurationError(
+                f"{self._file.path} is written in a way that can't be edited here"
+            )
         return text
 
     def _headers(self, name: str) -> list[int]:
@@ -156,7 +160,9 @@ class _Text:
         ]
         if not places and name in self._file.table:
             place = self._file.place(name)
-            raise Unusable(f"{place}: to edit {name} here, they must be [[{name}]] tables")
+            raise ConfigurationError(
+                f"{place}: to edit {name} here, they must be [[{name}]] tables"
+            )
         return places
 
     def _keys(self, header: int) -> dict[str, int]:
@@ -175,7 +181,7 @@ class _Text:
     def _replace(self, place: int, key: str, value: str) -> None:
         match = _LINE.fullmatch(self._parts[place])
         if match is None:
-            raise Unusable(
+            raise ConfigurationError(
                 f"{self._file.path}: {self._parts[place].strip()!r} can't be edited here;"
                 f" write it like {key} = {value}"
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.settings.file import SettingsFile
 from ringback.settings.table import Setting, SettingsCommand
 
@@ -39,17 +39,17 @@ class RawSetting:
         if not self.text and not self.default:
             return None
         if not self.text:
-            raise Unusable(f"{self.where} is empty; leave it out, or say {self.default}")
+            raise ConfigurationError(f"{self.where} is empty; leave it out, or say {self.default}")
         try:
             return self.setting.read(self.text)
         except ValueError as problem:
             raise self.refused(str(problem)) from None
 
-    def refused(self, problem: str) -> Unusable:
+    def refused(self, problem: str) -> ConfigurationError:
         """Return the error that refuses this value."""
         if self.setting.is_secret and _shows_secret(problem, self.text):
             problem = "this can't be used; its help says what can"
-        return Unusable(f"{self.where}: {problem}")
+        return ConfigurationError(f"{self.where}: {problem}")
 
 
 def find(
@@ -85,7 +85,7 @@ def in_file(
     where = f"{file.place(*keys)}: {keys[-1]} = {shown[:_LONGEST_SHOWN]}"
     if not _is_one_of(value, (str, *setting.forms)):
         forms = dict.fromkeys(_IN_WORDS[form] for form in (str, *setting.forms))
-        raise Unusable(f"{where}: this must be {' or '.join(forms)}")
+        raise ConfigurationError(f"{where}: this must be {' or '.join(forms)}")
     return RawSetting(setting, where, as_text(value), default)
 
 

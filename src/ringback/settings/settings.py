@@ -6,18 +6,18 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from ringback.core.addresses import Network
-from ringback.core.descriptors import DescriptorShares, outgoing_wanted
-from ringback.core.egress import Egress, Egresses
-from ringback.core.guard import Guard, Ports
-from ringback.core.infrastructure import Sources
-from ringback.core.metering import MEGABYTE
+from ringback.core.callbacks.response_storage import ResponseStorageBudget
+from ringback.core.http.addresses import Network
+from ringback.core.http.egress import Egress, Egresses
+from ringback.core.http.open_file_shares import DescriptorShares, outgoing_wanted
+from ringback.core.http.ssrf_guard import Ports, SsrfGuard
 from ringback.core.policy.source_policy import Policy, Source, SourceName
-from ringback.core.response_storage import StorageBudget
-from ringback.core.scenario import Scenario
-from ringback.core.schedule import Schedule
-from ringback.core.shadow import ShadowRule
-from ringback.core.simulation import EVERYONE, Simulation
+from ringback.core.retry_schedule import RetrySchedule
+from ringback.core.shadows.shadow import ShadowRule
+from ringback.core.sims.data_flow import MEGABYTE
+from ringback.core.sims.scenario import NetworkScenario
+from ringback.core.sims.simulation_settings import EVERYONE, SimulationSettings
+from ringback.core.sources.source_definition import Sources
 from ringback.settings.parsers import Gateway, TlsPort
 
 
@@ -42,9 +42,9 @@ class Settings:
     at: datetime | None
     """The instant at which the policy's calendar starts; None for today."""
     update_takes: timedelta
-    scenario: Scenario
+    scenario: NetworkScenario
     """How the simulated network behaves towards all that `scenarios` doesn't name."""
-    scenarios: Mapping[str, Scenario]
+    scenarios: Mapping[str, NetworkScenario]
     """By the SID of a SIM or an account."""
     data_per_day: int
     """MB."""
@@ -55,7 +55,7 @@ class Settings:
     allow: tuple[Network, ...]
     callback_ports: Ports
     callback_schemes: tuple[str, ...]
-    schedule: Schedule
+    schedule: RetrySchedule
     at_once: int
     per_destination: int
     backlog: int
@@ -97,19 +97,19 @@ class Settings:
         )
 
     @property
-    def guard(self) -> Guard:
+    def guard(self) -> SsrfGuard:
         """What callbacks may be sent to."""
-        return Guard(self.allow, self.callback_ports, self.callback_schemes)
+        return SsrfGuard(self.allow, self.callback_ports, self.callback_schemes)
 
     @property
-    def storage_budget(self) -> StorageBudget:
+    def storage_budget(self) -> ResponseStorageBudget:
         """How much may be kept of long answers."""
-        return StorageBudget(self.response_storage, self.response_storage_per_account)
+        return ResponseStorageBudget(self.response_storage, self.response_storage_per_account)
 
     @property
-    def simulation(self) -> Simulation:
+    def simulation(self) -> SimulationSettings:
         """How the simulated network is set."""
-        return Simulation(
+        return SimulationSettings(
             takes=self.update_takes,
             devices=self.devices,
             data_per_day=self.data_per_day * MEGABYTE,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Final
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Policy
 from ringback.settings.load import FILE_VARIABLE, load
 from ringback.settings.settings import Settings
@@ -42,7 +42,9 @@ class SettingsSource:
         settings = self.load()
         if new := [name for name in settings.policy.sources if name not in running.sources]:
             names = ", ".join(new)
-            raise Unusable(f"{self.path}: the policy has sources that need a restart: {names}")
+            raise ConfigurationError(
+                f"{self.path}: the policy has sources that need a restart: {names}"
+            )
         return settings.effective_policy, [
             one.name
             for one in fields(Settings)

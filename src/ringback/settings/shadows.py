@@ -5,10 +5,16 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Final
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.policy.source_policy import SourceName
-from ringback.core.shadow import Mark, MarkedByParameter, MarkedByPath, MarkedByUrl, ShadowRule
+from ringback.core.shadows.shadow import (
+    Mark,
+    ShadowRule,
+    ShadowToPath,
+    ShadowToUrl,
+    ShadowWithParameter,
+)
 from ringback.settings.file import SettingsFile
 from ringback.settings.toml_tables import (
     TableError,
@@ -64,13 +70,13 @@ def _parameter(text: str) -> Mark:
         raise TableError(
             "parameter", f"parameter = {text!r} can't stand in a query; it is like shadow=1"
         )
-    return MarkedByParameter(text)
+    return ShadowWithParameter(text)
 
 
 def _path(text: str) -> Mark:
     if not _PATH.fullmatch(text):
         raise TableError("path", f"path = {text!r} is no path; it is like /shadow/callbacks")
-    return MarkedByPath(text)
+    return ShadowToPath(text)
 
 
 def _url(text: str) -> Mark:
@@ -80,7 +86,7 @@ def _url(text: str) -> Mark:
         raise TableError("url", f"url: {refusal.message}") from None
     if url.source is not None:
         raise TableError("url", "url: the copy comes from its source; take #cbs= out")
-    return MarkedByUrl(url)
+    return ShadowToUrl(url)
 
 
 _MARKS: Final[Mapping[str, Callable[[str], Mark]]] = {

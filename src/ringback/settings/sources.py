@@ -4,20 +4,20 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar, cast
 
-from ringback.core.egress import Egress, read_egress
-from ringback.core.errors import Unusable
-from ringback.core.infrastructure import (
+from ringback.core.errors import ConfigurationError
+from ringback.core.http.egress import Egress, read_egress
+from ringback.core.policy.source_policy import SourceName
+from ringback.core.sources.idempotency_tokens import IdempotencyTokenFormat
+from ringback.core.sources.source_definition import (
     BUILT_IN,
     FIRST,
     LAST,
     SIGNATURE_SCHEMES,
-    HeaderLine,
-    Infrastructure,
     SignatureScheme,
+    SourceDefinition,
+    SourceHeader,
     Sources,
 )
-from ringback.core.policy.source_policy import SourceName
-from ringback.core.tokens import TokenScheme
 from ringback.settings.file import SettingsFile
 from ringback.settings.raw_setting import without_secret
 from ringback.settings.toml_tables import TableError, check_keys, naming_the_line, read_text
@@ -55,11 +55,13 @@ class AddedSources:
 def _entries_of(file: SettingsFile) -> Iterator[tuple[str, Entry]]:
     tables = file.table.get(TABLE, {})
     if not isinstance(tables, dict):
-        raise Unusable(f"{file.place(TABLE)}: sources are written as [sources.NAME]; {_FORM}")
+        raise ConfigurationError(
+            f"{file.place(TABLE)}: sources are written as [sources.NAME]; {_FORM}"
+        )
     for name, entry in cast("dict[str, Any]", tables).items():
         if not isinstance(entry, dict):
             place = file.place(TABLE, name)
-            raise Unusable(f"{place}: a source is written as [sources.{name}]; {_FORM}")
+            raise ConfigurationError(f"{place}: a source is written as [sources.{name}]; {_FORM}")
         yield name, cast("Entry", entry)
 
 
@@ -68,19 +70,19 @@ def _read(file: SettingsFile, name: str, read: Callable[[str, Entry], T], entry:
         return read(name, entry)
 
 
-def _source_of(name: str, entry: Entry) -> Infrastructure:
+def _source_of(name: str, entry: Entry) -> SourceDefinition:
     if name in BUILT_IN:
-        raise Unusable(f"{name} is built in, and stays as the notice has it")
+        raise ConfigurationError(f"{name} is built in, and stays as the notice has it")
     if not _NAME.fullmatch(name):
-        raise Unusable(
+        raise ConfigurationError(
             f"the name {name!r} can't stand in a URL; letters in lower case, digits and - can"
         )
     check_keys(entry, must=("signature", "token", "headers"), may=("content_type", "egress"))
     content_type = {"content_type": _content_type_of(entry)} if "content_type" in entry else {}
-    return Infrastructure(
+    return SourceDefinition(
         headers=_headers_of(entry),
         signature=_signature_of(entry),
-        token=_parsed("token", TokenScheme.parse, read_text(entry, "token")),
+        token=_parsed("token", IdempotencyTokenFormat.parse, read_text(entry, "token")),
         **content_type,
     )
 
@@ -93,11 +95,11 @@ def _signature_of(entry: Entry) -> SignatureScheme:
     return SIGNATURE_SCHEMES[name]
 
 
-def _headers_of(entry: Entry) -> tuple[HeaderLine, ...]:
+def _headers_of(entry: Entry) -> tuple[SourceHeader, ...]:
     given = entry["headers"]
     if not isinstance(given, list):
         raise TableError("headers", "headers must be a list of texts")
-    own = [_parsed("headers", HeaderLine.parse, str(line)) for line in cast("list[Any]", given)]
+    own = [_parsed("headers", SourceHeader.parse, str(line)) for line in cast("list[Any]", given)]
     names = [header.name.lower() for header in own]
     twice = next((each for each in names if names.count(each) > 1), None)
     if twice is not None:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from ringback.core.calendar import read_duration
-from ringback.core.egress import read_egress
-from ringback.core.guard import read_ports, read_schemes
-from ringback.core.scenario import scenario_called
-from ringback.core.schedule import Schedule
+from ringback.core.http.egress import read_egress
+from ringback.core.http.ssrf_guard import read_ports, read_schemes
+from ringback.core.retry_schedule import RetrySchedule
+from ringback.core.sims.scenario import scenario_called
 from ringback.settings.parsers import (
     choice,
     count,
@@ -308,7 +308,7 @@ SETTINGS: Final = (
     ),
     Setting(
         "schedule",
-        Schedule.parse,
+        RetrySchedule.parse,
         {SettingsCommand.DEV: "faithful", SettingsCommand.SERVE: "persistent"},
         "SCHEDULE",
         "When a failed round is tried again: faithful (never), persistent (over 27 hours),"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import SourceName, source_named
 from ringback.settings.file import SettingsFile
 
@@ -30,7 +30,9 @@ def read_tables(
     for index, table in enumerate(cast("list[Any]", tables) if isinstance(tables, list) else [0]):
         if not isinstance(table, dict):
             place = file.place(name, index)
-            raise Unusable(f"{place}: {name} must be written as [[{name}]] tables; {form}")
+            raise ConfigurationError(
+                f"{place}: {name} must be written as [[{name}]] tables; {form}"
+            )
         with naming_the_line(file, name, index, form=form):
             found.append(read(cast("dict[str, Any]", table)))
     return found
@@ -42,9 +44,9 @@ def naming_the_line(file: SettingsFile, *keys: str | int, form: str) -> Generato
     try:
         yield
     except TableError as wrong:
-        raise Unusable(f"{file.place(*keys, wrong.key)}: {wrong}; {form}") from None
-    except Unusable as problem:
-        raise Unusable(f"{file.place(*keys)}: {problem}") from None
+        raise ConfigurationError(f"{file.place(*keys, wrong.key)}: {wrong}; {form}") from None
+    except ConfigurationError as problem:
+        raise ConfigurationError(f"{file.place(*keys)}: {problem}") from None
 
 
 def check_keys(entry: Mapping[str, Any], *, must: tuple[str, ...], may: tuple[str, ...]) -> None:

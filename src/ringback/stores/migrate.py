@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ def pending(folder: Traversable, *, version: int) -> list[Migration]:
     steps = sorted(_read(folder), key=lambda step: step.version)
     newest = steps[-1].version
     if version > newest:
-        raise Unusable(
+        raise ConfigurationError(
             f"the data file has schema {version}, but this Ringback knows only {newest};"
             " use the newer Ringback that wrote it"
         )

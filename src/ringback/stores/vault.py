@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 
 _MOST_REMEMBERED: Final = 16_384
 
@@ -30,7 +30,7 @@ class Vault:
         try:
             self._fernet = MultiFernet([Fernet(key) for key in keys])
         except ValueError:
-            raise Unusable(
+            raise ConfigurationError(
                 "a key must be 32 bytes in URL-safe Base64, like those that"
                 " `ringback accounts new-key` prints"
             ) from None
@@ -48,15 +48,15 @@ class Vault:
         try:
             return cls(path.read_text("utf-8").split())
         except FileNotFoundError:
-            raise Unusable(
+            raise ConfigurationError(
                 f"the key file {path} is gone, and without it nobody can open the secrets in the"
                 " data file: put your copy of it there, or give its key with --seal-key-file or"
                 " RINGBACK_SEAL_KEY"
             ) from None
         except OSError as failure:
             raise _unusable(path, failure) from failure
-        except (Unusable, UnicodeDecodeError) as problem:
-            raise Unusable(f"{path} is no key file: {problem}") from None
+        except (ConfigurationError, UnicodeDecodeError) as problem:
+            raise ConfigurationError(f"{path} is no key file: {problem}") from None
 
     def seal(self, secret: str, place: str) -> str:
         """Return a secret as it can be kept at this place."""
@@ -73,10 +73,10 @@ class Vault:
         try:
             opened = self._fernet.decrypt(sealed).decode()
         except InvalidToken:
-            raise Unusable(f"the secret of {place} was sealed with another key") from None
+            raise ConfigurationError(f"the secret of {place} was sealed with another key") from None
         kept_at, _, secret = opened.partition("\n")
         if kept_at != place:
-            raise Unusable(f"the secret of {place} was sealed for {kept_at}")
+            raise ConfigurationError(f"the secret of {place} was sealed for {kept_at}")
         return secret
 
 
@@ -132,8 +132,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _unusable(path: Path, failure: OSError) -> Unusable:
-    return Unusable(
+def _unusable(path: Path, failure: OSError) -> ConfigurationError:
+    return ConfigurationError(
         f"the key file {path} can't be used: {failure.strerror};"
         " name another one with --seal-key-file"
     )

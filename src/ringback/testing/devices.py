@@ -6,8 +6,8 @@ from typing import Protocol, TypeVar
 
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
-from ringback.core.supersim.sim import Sim
-from ringback.core.wireless.command import Command
+from ringback.core.supersim.sim import SuperSim
+from ringback.core.wireless.command import WirelessCommand
 from ringback.operations.any_sim import (
     arrivals_at,
     fetch_any_sim,
@@ -57,13 +57,13 @@ class Device:
             )
         )
 
-    def send_command(self, payload: str | bytes) -> Command:
+    def send_command(self, payload: str | bytes) -> WirelessCommand:
         """Send a Command from a Programmable Wireless SIM, as text, or binary where it is bytes.
 
         The SIM's CommandsCallbackUrl is told of it.
         """
 
-        def send(tx: Transaction, moment: Moment) -> Command:
+        def send(tx: Transaction, moment: Moment) -> WirelessCommand:
             sim = wireless_of(tx, self.account_sid, self.sim)
             if isinstance(payload, str):
                 return wireless.receive_text(tx, sim, payload, moment)
@@ -98,5 +98,5 @@ class Device:
             lambda tx, moment: supersim.download_profile(tx, self.account_sid, sid, moment)
         )
 
-    def _sim(self, tx: Transaction) -> Sim:
+    def _sim(self, tx: Transaction) -> SuperSim:
         return supersim_of(tx, self.account_sid, self.sim)

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from ringback.core.calendar import read_duration
-from ringback.core.scenario import scenario_called
+from ringback.core.sims.scenario import scenario_called
 from ringback.core.wireless.sim import make_iccid
 from ringback.engine.system import SystemClock
 from ringback.operations.moment import Moment

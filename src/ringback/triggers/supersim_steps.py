@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from ringback.core.errors import Unusable
-from ringback.core.message import PayloadType
+from ringback.core.errors import ConfigurationError
+from ringback.core.sims.message import PayloadType
 from ringback.core.supersim.esim_profile import make_iccid
 from ringback.core.supersim.sim import MOVES, SimStatus
 from ringback.engine.system import SystemChance
@@ -26,7 +26,7 @@ def bring_to(*wanted: SimStatus) -> TriggerStep:
             _update(run, sim, Status=towards)
             sim = run.fetch_sim()
             if sim["status"] != towards:
-                raise Unusable(
+                raise ConfigurationError(
                     f"SIM {sim['sid']} did not become {towards}: is its scenario to fail?"
                 )
         run.sim = sim["sid"]

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.errors import Unusable
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.errors import ConfigurationError
 from ringback.portal_client import JsonObject, PortalClient, poll
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class TriggerRun:
     def fetch_sim(self) -> JsonObject:
         """Return the SIM, once no change of it is being carried out any more."""
         if self.sim is None:
-            raise Unusable("say which SIM, by its SID or unique name: --sim")
+            raise ConfigurationError("say which SIM, by its SID or unique name: --sim")
         fetch = partial(self.api.get, "Sims", self.sim)
         return self.wait_until(
             fetch, lambda sim: sim["status"] not in _CHANGING, "the SIM's change"
@@ -72,7 +72,7 @@ class TriggerRun:
         """Return the account's newest record of a resource, whose list has it under this key."""
         records = self.api.get(resource, query={"PageSize": "1"})[key]
         if not records:
-            raise Unusable(
+            raise ConfigurationError(
                 f"the account has none of {resource}, and a SIM needs one: POST"
                 f" /{self.product}/v1/{resource}"
             )
@@ -109,7 +109,7 @@ class TriggerRun:
         """Ask until the answer is so, and return it; raises Unusable where it takes too long."""
         answer = poll(ask, is_so, until=time.monotonic() + self.patience)
         if not is_so(answer):
-            raise Unusable(
+            raise ConfigurationError(
                 f"{awaited} did not come within {self.patience:g} s; where the network is set"
                 " to be slow, `ringback clock advance` lets time pass meanwhile"
             )

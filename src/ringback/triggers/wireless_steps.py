@@ -1,8 +1,8 @@
 """The steps that triggers of Programmable Wireless are made of."""
 
-from ringback.core.errors import Unusable
-from ringback.core.message import LONGEST_SMS
-from ringback.core.readiness import READY_DATA
+from ringback.core.errors import ConfigurationError
+from ringback.core.sims.auto_activation import READY_DATA
+from ringback.core.sims.message import LONGEST_SMS
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.triggers.trigger import TriggerRun, TriggerStep
 
@@ -14,7 +14,7 @@ def use_active_sim(run: TriggerRun) -> None:
         change_to(WirelessStatus.ACTIVE)(run)
         sim = run.fetch_sim()
     if sim["status"] != WirelessStatus.ACTIVE:
-        raise Unusable(
+        raise ConfigurationError(
             f"SIM {sim['sid']} is {sim['status']}, and has to be active or suspended for this; name"
             " another with --sim, or register one: POST /portal/v1/wireless_sims"
         )
@@ -41,7 +41,9 @@ def change_to(status: WirelessStatus) -> TriggerStep:
         run.report(f"first it becomes {status}, without a callback")
         run.api.post("Sims", run.sim or "", form={"Status": status})
         if (now := run.fetch_sim()["status"]) != status:
-            raise Unusable(f"SIM {run.sim} is {now}, not {status}: is its scenario to fail?")
+            raise ConfigurationError(
+                f"SIM {run.sim} is {now}, not {status}: is its scenario to fail?"
+            )
 
     return change
 

@@ -18,7 +18,7 @@ from ringback.api.http.limits import MAX_DISCARDED, ServerTimeouts
 from ringback.api.http.open_connections import OpenConnections
 from ringback.api.http.server import HttpServer
 from ringback.api.server import bind
-from ringback.core.addresses import Network
+from ringback.core.http.addresses import Network
 from ringback.engine.system import SystemClock
 from tests.smuggling import CHUNKED, FIRST, HOST, READ, REFUSED_BODIES, REFUSED_HEADS, SECOND
 

@@ -5,20 +5,31 @@ from datetime import timedelta
 from typing import Final
 
 from ringback.core.calendar import months_after
-from ringback.core.callback import Callback, CallbackStatus, settle
-from ringback.core.http_exchange import Exchange, RecordedRequest, RecordedResponse, Timings
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.network import NETWORKS
-from ringback.core.outcome import Delivered, Refused
+from ringback.core.callbacks.callback import CallbackStatus, OutgoingCallback, settle
+from ringback.core.http.http_exchange import (
+    AttemptResult,
+    RecordedRequest,
+    RecordedResponse,
+    RequestTimings,
+)
+from ringback.core.http.outcome import Delivered, Refused
 from ringback.core.policy.source_policy import Source
-from ringback.core.shadow import SHADOW_BYTES, MarkedByParameter, Shadow, ShadowRule, copy_of
+from ringback.core.shadows.shadow import (
+    SHADOW_BYTES,
+    Shadow,
+    ShadowRule,
+    ShadowWithParameter,
+    copy_of,
+)
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
-from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
 from ringback.core.supersim.sim import SimStatus
-from ringback.core.supersim.usage import BillingPeriod, DataSession, PeriodType
+from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType, SuperSimDataSession
 from ringback.core.wireless.sim import WirelessStatus
-from ringback.core.wireless.usage import CommandUse
+from ringback.core.wireless.usage import CommandUsage
 from ringback.ports import Lane, Settlement, Transaction
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, PROFILE_SID, SIM_SID, a_callback, a_sim
 from tests.unit.api.world import fill
@@ -86,7 +97,7 @@ _SETTINGS: Final = SettingsUpdate(
     account_sid=ACCOUNT_SID,
     iccid="8988307000000000001",
     sim_sid=SIM_SID,
-    status=SettingsStatus.SUCCESSFUL,
+    status=SettingsUpdateStatus.SUCCESSFUL,
     date_created=NOW,
     date_updated=NOW,
     date_completed=NOW,
@@ -95,13 +106,13 @@ _PERIOD: Final = BillingPeriod(
     sid="HB" + "1" * 32,
     account_sid=ACCOUNT_SID,
     sim_sid=SIM_SID,
-    period_type=PeriodType.ACTIVE,
+    period_type=BillingPeriodType.ACTIVE,
     start_time=NOW,
     end_time=months_after(NOW),
     date_created=NOW,
     date_updated=NOW,
 )
-_SESSION: Final = DataSession(
+_SESSION: Final = SuperSimDataSession(
     sid="WN" + "1" * 32,
     account_sid=ACCOUNT_SID,
     sim_sid=SIM_SID,
@@ -190,7 +201,7 @@ def _fill_wireless(tx: Transaction) -> None:
             )
         )
         tx.wireless.command_uses.add(
-            CommandUse(
+            CommandUsage(
                 ACCOUNT_SID,
                 WIRELESS_SIM_SID,
                 network.sid,
@@ -206,7 +217,7 @@ def _add_failed_callback(tx: Transaction) -> None:
     (claimed,) = tx.callbacks.claim(Lane(ACCOUNT_SID, "http://127.0.0.1:9000"), NOW, limit=1)
     callback, progress = claimed.callback, claimed.progress
     answered = RecordedResponse(503, (("Server", "made up"),), b"not now")
-    exchange = Exchange(Refused(503), Timings(2.5, None, 0.5, None, 2.0), answered)
+    exchange = AttemptResult(Refused(503), RequestTimings(2.5, None, 0.5, None, 2.0), answered)
     row = settle(claimed.attempt, exchange, _REQUEST, started=NOW)
     ended = progress._replace(
         due=None, status=CallbackStatus.FAILED, status_reason="made up", date_updated=NOW
@@ -215,9 +226,9 @@ def _add_failed_callback(tx: Transaction) -> None:
     _add_copies(tx, callback)
 
 
-def _add_copies(tx: Transaction, callback: Callback) -> None:
+def _add_copies(tx: Transaction, callback: OutgoingCallback) -> None:
     """One that was taken, and one under way."""
-    rule = ShadowRule(Source.TWILIO, MarkedByParameter("shadow=1"))
+    rule = ShadowRule(Source.TWILIO, ShadowWithParameter("shadow=1"))
     taken, under_way = (
         Shadow.opened(
             copy_of(callback, rule, chance=bytes([number]) * SHADOW_BYTES, now=NOW), of=callback
@@ -226,5 +237,7 @@ def _add_copies(tx: Transaction, callback: Callback) -> None:
     )
     tx.shadows.open([taken, under_way])
     answered = RecordedResponse(200, (("Server", "made up"),), b"fine")
-    exchange = Exchange(Delivered(200), Timings(2.5, None, 0.5, None, 2.0), answered, "192.0.2.1")
+    exchange = AttemptResult(
+        Delivered(200), RequestTimings(2.5, None, 0.5, None, 2.0), answered, "192.0.2.1"
+    )
     tx.shadows.settle([taken.settled(exchange, _REQUEST, started=NOW)])

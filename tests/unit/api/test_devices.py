@@ -8,8 +8,8 @@ import pytest
 
 from ringback.api.app import create_app
 from ringback.api.services import Services
-from ringback.core.message import Direction, MessageStatus
-from ringback.core.scenario import Step
+from ringback.core.sims.message import Direction, MessageStatus
+from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.command import SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.sim import SimStatus
@@ -394,7 +394,7 @@ async def test_it_downloads_a_profile_that_is_available(
     assert (answer.status, progress.times) == (202, 1)
     assert (answer.json["sid"], answer.json["status"]) == (PROFILE_SID, "available")
     (task,) = await store.transact(lambda tx: tx.tasks.due(NOW.replace(year=2025), limit=9))
-    assert (task.step, task.subject_sid) == (Step.DOWNLOAD_PROFILE, PROFILE_SID)
+    assert (task.step, task.subject_sid) == (TaskKind.DOWNLOAD_PROFILE, PROFILE_SID)
 
 
 async def test_a_profile_that_is_not_available_can_not_be_downloaded(

@@ -15,7 +15,7 @@ from ringback.api.failures import (
     Failures,
     Tried,
 )
-from ringback.core.errors import NotSignedIn, StoreUnavailable, TooManyFailures
+from ringback.core.errors import LoginRateLimited, StoreUnavailable, Unauthorized
 from tests.fakes import NOW
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
@@ -39,14 +39,14 @@ class Door:
             self.looks += 1
             await asyncio.sleep(0)
             if password != "right":
-                raise NotSignedIn("no")
+                raise Unauthorized("no")
             return "right"
 
         try:
             return await self.failures.look(Tried.of(name, password, address), at, look)
-        except TooManyFailures as refused:
+        except LoginRateLimited as refused:
             return refused.retry_after
-        except NotSignedIn:
+        except Unauthorized:
             return "wrong"
 
     async def fail(
@@ -92,7 +92,7 @@ async def test_it_says_when_the_next_are_looked_at(door: Door) -> None:
     async def never() -> None:
         raise AssertionError
 
-    with pytest.raises(TooManyFailures) as refused:
+    with pytest.raises(LoginRateLimited) as refused:
         await door.failures.look(Tried.of("AC1", "x", HERE), NOW + 20.5 * SECOND, never)
     assert (refused.value.status, refused.value.code) == (429, 20429)
     assert refused.value.message == (
@@ -135,11 +135,11 @@ async def test_credentials_that_were_right_once_open_nothing_when_they_are_wrong
 
     async def wrong() -> str:
         door.looks += 1
-        raise NotSignedIn("changed meanwhile")
+        raise Unauthorized("changed meanwhile")
 
     await door.failures.look(tried, NOW, right)
     for _ in range(60):
-        with pytest.raises((NotSignedIn, TooManyFailures)):
+        with pytest.raises((Unauthorized, LoginRateLimited)):
             await door.failures.look(tried, NOW, wrong)
     assert door.looks == 20
 

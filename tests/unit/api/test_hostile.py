@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringback.core.network import NETWORKS
+from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FLEET_SID, PROFILE_SID, SIM_SID, VAULT
 from tests.unit.api.caller import Answer, Caller

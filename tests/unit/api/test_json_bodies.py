@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.api.json_bodies import check_names
-from ringback.core.errors import Invalid
+from ringback.core.errors import InvalidParameter
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 VALUES = TEXTS | st.integers(-9, 9) | st.booleans() | st.none() | st.lists(TEXTS, max_size=3)
@@ -36,7 +36,7 @@ def test_a_name_that_is_given_twice_is_found_wherever_it_stands(
     name, first, second = twice
     order = data.draw(st.permutations([*pairs, (name, first), (name, second)]))
     members = [f"{json.dumps(key)} : {json.dumps(value)}" for key, value in order]
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidParameter):
         check(f'{{"callbacks": [{{"parameters": {{{", ".join(members)}}}}}]}}'.encode())
 
 
@@ -50,7 +50,7 @@ def test_a_name_that_is_given_twice_is_found_wherever_it_stands(
     ],
 )
 def test_the_name_is_told(body: bytes) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         check(body)
     assert refused.value.message == (
         "the name 'a' is given twice in one object; give it once, a parameter that repeats as a"
@@ -59,7 +59,7 @@ def test_the_name_is_told(body: bytes) -> None:
 
 
 def test_one_that_was_dropped_may_be_nested_as_deeply_as_the_parser_goes() -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         check(b'{"a": ' + b"[" * 1020 + b"]" * 1020 + b', "a": 1}')
     # How deep the slower parser can go depends on the Python; it then knows the name as well.
     assert "given twice in one object" in refused.value.message

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from ringback import __version__
 from ringback.api.metrics import ClientConnections, Metrics, metrics_routes
-from ringback.core.callback import CallbackStatus
+from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.errors import StoreUnavailable
 from ringback.core.policy.source_policy import Source
 from ringback.engine.tally import Tally

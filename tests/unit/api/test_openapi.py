@@ -14,7 +14,7 @@ from ringback.api.openapi.document import document_of
 from ringback.api.operation import Operation
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.services import Services
-from ringback.core.payload import PARAMETERS
+from ringback.core.events.payload import PARAMETERS
 from ringback.engine.timelapse import Timelapse
 from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller

@@ -9,7 +9,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from ringback.api.openapi.answers import ERRORS
-from ringback.core.account import AccountStatus
+from ringback.core.accounts.account import AccountStatus
 from ringback.core.errors import StoreUnavailable
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FLEET_SID, PROFILE_SID, SIM_SID, an_account
 from tests.intakes import KeepingIntake

@@ -10,13 +10,13 @@ from ringback.api.openapi.callbacks import (
     header_parameters,
     payload_of,
 )
-from ringback.core.callback_url import Method
-from ringback.core.form import encode
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.payload import Event, parameters_of
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.callbacks.rendering import render
+from ringback.core.events.payload import Event, parameters_of
+from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import Source
-from ringback.core.rendering import render
-from ringback.core.sim_updated import SimUpdated
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.supersim.command import IpStatus
 from ringback.core.supersim.esim_profile import EsimStatus
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
@@ -195,9 +195,11 @@ def test_each_callback_of_a_document_is_sent() -> None:
 
 
 @pytest.mark.parametrize("source", Source)
-@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("method", HttpMethod)
 @pytest.mark.parametrize("secret", ["", "made-up-webhook-secret"])
-def test_each_header_is_one_of_the_document(source: Source, method: Method, secret: str) -> None:
+def test_each_header_is_one_of_the_document(
+    source: Source, method: HttpMethod, secret: str
+) -> None:
     event = BY_SUPER_SIM["smsCommandToSim"][0]
     callback = a_callback(
         url="http://user:word@127.0.0.1:9000/path",

@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
-from ringback.core.network import NETWORKS
+from ringback.core.sims.mobile_networks import NETWORKS
 from tests.fakes import FLEET_SID, PROFILE_SID, SIM_SID
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import error, refusal

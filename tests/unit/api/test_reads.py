@@ -6,7 +6,7 @@ import pytest
 from starlette.routing import Route
 
 from ringback.api.app import all_routes
-from ringback.core.errors import ReadTooLong
+from ringback.core.errors import QueryTimeout
 from tests.counting_store import CountingStore
 from tests.fakes import (
     ACCOUNT_SID,
@@ -96,7 +96,7 @@ async def test_a_stranger_who_guesses_is_refused_beside_the_commits(
 
 
 async def test_a_read_that_takes_too_long_is_told_as_503_with_what_to_do() -> None:
-    failure = ReadTooLong("what was asked for takes longer than 5 s to read: ask for less")
+    failure = QueryTimeout("what was asked for takes longer than 5 s to read: ask for less")
     caller = Caller(app_on(BrokenStore(failure)), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     answer = await caller.get("/v1/Sims")
     assert answer.json == error(503, 20503, str(failure))

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback import Callback, CallbackStatus
-from ringback.core.errors import Overloaded
+from ringback.core.callbacks.callback import CallbackStatus, OutgoingCallback
+from ringback.core.errors import BacklogFull
 from ringback.core.policy.source_policy import Source
 from ringback.ports import CallbackFilter, Store
 from ringback.stores.sqlite.store import SqliteStore
@@ -51,7 +51,7 @@ async def add(store: Store, *numbers: int, **kinds: Any) -> None:
     await store.transact(lambda tx: [tx.callbacks.add(callback) for callback in made])
 
 
-async def kept(store: Store) -> list[Callback]:
+async def kept(store: Store) -> list[OutgoingCallback]:
     return await store.transact(
         lambda tx: tx.callbacks.oldest(ACCOUNT_SID, CallbackFilter(), after=None, limit=99_999)
     )
@@ -318,7 +318,7 @@ class FillsUp(KeepingIntake):
     def make_room(self, account_sid: str, count: int) -> None:
         super().make_room(account_sid, count)
         if len(self.asked) > 1:
-            raise Overloaded("full", retry_after=5)
+            raise BacklogFull("full", retry_after=5)
 
 
 async def test_where_room_runs_out_it_is_said_how_to_go_on(store: Store) -> None:

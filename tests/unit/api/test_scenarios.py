@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from ringback.core.scenario import SCENARIOS
-from ringback.core.simulation import Simulation
+from ringback.core.sims.scenario import SCENARIOS
+from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.ports import Store
 from tests.fakes import SIM_SID, TAKES, UNIQUE_NAME, a_moment, a_sim
 from tests.unit.api.caller import Caller
@@ -113,7 +113,7 @@ async def test_what_the_settings_have_for_a_sim_or_the_account_is_the_reason(sto
     slow, ip_fails = SCENARIOS["slow"], SCENARIOS["ip-fails"]
     sim = a_sim()
     scenarios = {SIM_SID: ip_fails, sim.account_sid: slow}
-    moment = a_moment(simulation=Simulation(TAKES, scenarios=scenarios))
+    moment = a_moment(simulation=SimulationSettings(TAKES, scenarios=scenarios))
     of_sim, of_account = await store.transact(
         lambda tx: (
             moment.in_force_for_sim(tx, sim),

@@ -13,8 +13,8 @@ import pytest
 from ringback.api.app import create_app
 from ringback.api.portal import sending
 from ringback.api.slices import Slices
-from ringback.core.callback import Callback
-from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Store, Transaction
 from tests.counting_store import CountingStore
@@ -112,7 +112,7 @@ async def test_the_method_is_post_unless_it_says_get(
 ) -> None:
     assert (await send(caller, one(**fields))).json["method"] == method
     (callback,) = await called_back(store)
-    assert callback.method is Method(method)
+    assert callback.method is HttpMethod(method)
 
 
 @pytest.mark.parametrize(
@@ -235,8 +235,8 @@ async def test_a_big_batch_is_left_to_those_who_add_it_little_by_little(
 
     class Batches(BatchesAtOnce):
         async def keep(
-            self, account_sid: str, callbacks: Sequence[Callback], texts: Sequence[str]
-        ) -> list[Callback]:
+            self, account_sid: str, callbacks: Sequence[OutgoingCallback], texts: Sequence[str]
+        ) -> list[OutgoingCallback]:
             asked.append((account_sid, len(callbacks)))
             return await super().keep(account_sid, callbacks, texts)
 
@@ -258,8 +258,8 @@ async def test_an_account_has_so_many_on_their_way_at_once_and_others_have_their
 
     class Batches(BatchesAtOnce):
         async def keep(
-            self, account_sid: str, callbacks: Sequence[Callback], texts: Sequence[str]
-        ) -> list[Callback]:
+            self, account_sid: str, callbacks: Sequence[OutgoingCallback], texts: Sequence[str]
+        ) -> list[OutgoingCallback]:
             waiting.release()
             await may_go_on.wait()
             return await super().keep(account_sid, callbacks, texts)

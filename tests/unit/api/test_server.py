@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from ringback.api.server import bind, listen, reserve
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 
 
 async def test_short_answers_do_not_wait_for_more_to_send() -> None:
@@ -39,5 +39,7 @@ def test_of_two_that_reserve_an_address_at_once_one_can_listen_there() -> None:
         port = first.getsockname()[1]
         with reserve("127.0.0.1", port) as second:
             listen(first)
-            with pytest.raises(Unusable, match=f"can't listen on 127.0.0.1:{port}: .* --tls-port"):
+            with pytest.raises(
+                ConfigurationError, match=f"can't listen on 127.0.0.1:{port}: .* --tls-port"
+            ):
                 listen(second, flag="--tls-port")

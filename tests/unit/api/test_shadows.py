@@ -8,11 +8,22 @@ import pytest
 
 from ringback.api.app import create_app
 from ringback.api.portal.shadows import MOST_URLS
-from ringback.core.callback import settle
-from ringback.core.http_exchange import Exchange, RecordedRequest, RecordedResponse, Timings
-from ringback.core.outcome import Delivered, Refused
+from ringback.core.callbacks.callback import settle
+from ringback.core.http.http_exchange import (
+    AttemptResult,
+    RecordedRequest,
+    RecordedResponse,
+    RequestTimings,
+)
+from ringback.core.http.outcome import Delivered, Refused
 from ringback.core.policy.source_policy import Source
-from ringback.core.shadow import SHADOW_BYTES, MarkedByParameter, Shadow, ShadowRule, copy_of
+from ringback.core.shadows.shadow import (
+    SHADOW_BYTES,
+    Shadow,
+    ShadowRule,
+    ShadowWithParameter,
+    copy_of,
+)
 from ringback.operations.shadows import CHUNK
 from ringback.ports import Claim, Settlement, Store, Transaction, lane_of
 from tests.fakes import (
@@ -27,13 +38,15 @@ from tests.unit.api.world import THEIRS, services_on
 LIST = "/portal/v1/shadows"
 REPORT = f"{LIST}/report"
 SECOND = timedelta(seconds=1)
-RULE = ShadowRule(Source.TWILIO, MarkedByParameter("shadow=1"))
+RULE = ShadowRule(Source.TWILIO, ShadowWithParameter("shadow=1"))
 URL = "http://user:made-up@a.example/p?x=1#cbs=kore"
 
 
-def answered(status: int, body: bytes, took: float = 4.0) -> Exchange:
+def answered(status: int, body: bytes, took: float = 4.0) -> AttemptResult:
     outcome = Delivered(status) if status < 300 else Refused(status)
-    return Exchange(outcome, Timings(took), RecordedResponse(status, (("A", "b"),), body))
+    return AttemptResult(
+        outcome, RequestTimings(took), RecordedResponse(status, (("A", "b"),), body)
+    )
 
 
 GOOD = answered(200, b"ok")
@@ -44,8 +57,8 @@ def add_pair(
     tx: Transaction,
     number: int,
     *,
-    copy: Exchange | None,
-    first: Exchange = GOOD,
+    copy: AttemptResult | None,
+    first: AttemptResult = GOOD,
     url: str = URL,
     account_sid: str = ACCOUNT_SID,
 ) -> Shadow:

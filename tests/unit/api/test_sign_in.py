@@ -10,9 +10,9 @@ from starlette.types import ASGIApp
 
 from ringback.api.sign_in import ACT_FOR, SignIns
 from ringback.api.tokens import Tokens
-from ringback.core.account import Account, AccountStatus
-from ringback.core.api_client import ApiClient, Area, ClientType
-from ringback.core.errors import NotSignedIn, TooManyFailures
+from ringback.core.accounts.account import Account, AccountStatus
+from ringback.core.accounts.client_credentials import AccessScope, ClientCredentials, ClientType
+from ringback.core.errors import LoginRateLimited, Unauthorized
 from tests.counting_store import CountingStore
 from tests.fakes import (
     ACCOUNT_SID,
@@ -106,7 +106,7 @@ async def test_a_changed_token_ends_the_old_one_within_a_second(
     await account_of(sign_ins, RIGHT)
     await change_token(store)
     clock.advance(timedelta(seconds=1))
-    with pytest.raises(NotSignedIn):
+    with pytest.raises(Unauthorized):
         await account_of(sign_ins, RIGHT)
 
 
@@ -119,7 +119,7 @@ async def test_a_changed_token_is_taken_at_once(sign_ins: SignIns, store: Counti
 
 async def test_what_was_wrong_is_not_remembered(sign_ins: SignIns, store: CountingStore) -> None:
     for _ in range(2):
-        with pytest.raises(NotSignedIn):
+        with pytest.raises(Unauthorized):
             await account_of(sign_ins, basic(ACCOUNT_SID, "changed"))
     await change_token(store)
     assert (await account_of(sign_ins, basic(ACCOUNT_SID, "changed"))).sid == ACCOUNT_SID
@@ -128,7 +128,7 @@ async def test_what_was_wrong_is_not_remembered(sign_ins: SignIns, store: Counti
 async def test_a_right_sign_in_opens_nothing_for_a_wrong_one(sign_ins: SignIns) -> None:
     await account_of(sign_ins, RIGHT)
     for wrong in (basic(ACCOUNT_SID, "wrong"), basic(THEIRS, "wrong"), f"{RIGHT}x", None):
-        with pytest.raises(NotSignedIn):
+        with pytest.raises(Unauthorized):
             await account_of(sign_ins, wrong)
 
 
@@ -222,9 +222,9 @@ async def test_after_the_wait_the_right_credentials_are_looked_at(
     sign_ins: SignIns, clock: FakeClock
 ) -> None:
     for _ in range(20):
-        with pytest.raises(NotSignedIn):
+        with pytest.raises(Unauthorized):
             await sign_ins.caller_of(basic(ACCOUNT_SID, "wrong"), "192.0.2.1")
-    with pytest.raises(TooManyFailures):
+    with pytest.raises(LoginRateLimited):
         await sign_ins.caller_of(RIGHT, "192.0.2.1")
     assert (await sign_ins.caller_of(RIGHT, "192.0.2.2")).account == an_account()
     clock.advance(timedelta(minutes=1))
@@ -232,7 +232,7 @@ async def test_after_the_wait_the_right_credentials_are_looked_at(
 
 
 async def guess(sign_ins: SignIns, number: int, username: str, address: str) -> None:
-    with pytest.raises((NotSignedIn, TooManyFailures)):
+    with pytest.raises((Unauthorized, LoginRateLimited)):
         await sign_ins.caller_of(basic(username, f"wrong {number}"), address)
 
 
@@ -266,12 +266,12 @@ async def test_guesses_at_many_sids_from_one_64_wait(
 
 async def test_wrong_tokens_count_and_missing_credentials_dont(sign_ins: SignIns) -> None:
     for _ in range(30):
-        with pytest.raises(NotSignedIn):
+        with pytest.raises(Unauthorized):
             await sign_ins.caller_of(None)
     for _ in range(20):
-        with pytest.raises(NotSignedIn):
+        with pytest.raises(Unauthorized):
             await sign_ins.caller_of("Bearer wrong")
-    with pytest.raises(TooManyFailures):
+    with pytest.raises(LoginRateLimited):
         await sign_ins.caller_of("Bearer wrong")
 
 
@@ -284,9 +284,9 @@ async def test_a_token_that_has_ended_holds_up_no_other_one(
     old = await sign_ins.tokens.make(client, an_account(), chance)
     clock.advance(client.lifetime)
     for _ in range(20):
-        with pytest.raises(NotSignedIn):
+        with pytest.raises(Unauthorized):
             await sign_ins.caller_of(f"Bearer {old}")
-    with pytest.raises(TooManyFailures):
+    with pytest.raises(LoginRateLimited):
         await sign_ins.caller_of(f"Bearer {old}")
     new = await sign_ins.tokens.make(client, an_account(), chance)
     assert (await sign_ins.caller_of(f"Bearer {new}")).account == an_account()
@@ -301,7 +301,7 @@ async def test_a_token_is_remembered_no_longer_than_it_is_good(
     clock.advance(client.lifetime - timedelta(milliseconds=1))
     await sign_ins.caller_of(f"Bearer {token}")
     clock.advance(timedelta(milliseconds=1))
-    with pytest.raises(NotSignedIn, match="the token ended at"):
+    with pytest.raises(Unauthorized, match="the token ended at"):
         await sign_ins.caller_of(f"Bearer {token}")
 
 
@@ -404,7 +404,7 @@ async def test_a_header_that_names_another_account_finds_nothing_of_this_one(
 # ---- tokens --------------------------------------------------------------------------------------
 
 
-STANDARD = an_api_client(type=ClientType.STANDARD, products=frozenset({Area.SUPER_SIM}))
+STANDARD = an_api_client(type=ClientType.STANDARD, products=frozenset({AccessScope.SUPER_SIM}))
 TARGETS = ("/supersim/v1/Sims", "/v1/Sims", "/wireless/v1/Sims", "/portal/v1/callbacks")
 
 
@@ -413,13 +413,17 @@ TARGETS = ("/supersim/v1/Sims", "/v1/Sims", "/wireless/v1/Sims", "/portal/v1/cal
     [
         (an_api_client(), [200, 200, 200, 200]),
         (STANDARD, [200, 200, 403, 403]),
-        (replace(STANDARD, products=frozenset({Area.WIRELESS})), [403, 403, 200, 403]),
+        (replace(STANDARD, products=frozenset({AccessScope.WIRELESS})), [403, 403, 200, 403]),
         (replace(STANDARD, products=frozenset()), [403] * 4),
     ],
     ids=["admin", "SuperSIM", "ProgrammableWireless", "nothing"],
 )
 async def test_a_token_is_good_for_the_products_of_its_client(
-    app: ASGIApp, store: CountingStore, clock: FakeClock, client: ApiClient, statuses: list[int]
+    app: ASGIApp,
+    store: CountingStore,
+    clock: FakeClock,
+    client: ClientCredentials,
+    statuses: list[int],
 ) -> None:
     caller = await shower_of_a_token(app, store, clock, client)
     answers = [await caller(target) for target in TARGETS]
@@ -442,7 +446,7 @@ async def test_by_a_host_name_a_token_is_good_for_the_same(
 
 
 async def shower_of_a_token(
-    app: ASGIApp, store: CountingStore, clock: FakeClock, client: ApiClient
+    app: ASGIApp, store: CountingStore, clock: FakeClock, client: ClientCredentials
 ) -> Callable[..., Awaitable[Answer]]:
     """Return what asks with a token of this client."""
     await store.store.transact(lambda tx: tx.api_clients.add(client))

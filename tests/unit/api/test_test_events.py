@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback import CallbackStatus
+from ringback.core.accounts.webhook_secret import WebhookSecret
+from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.policy.source_policy import Source
-from ringback.core.webhook_secret import WebhookSecret
 from ringback.ports import Store
 from tests.fakes import ACCOUNT_SID, NOW, a_callback, a_fleet, a_secret, an_account
 from tests.intakes import KeepingIntake

@@ -25,16 +25,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringback.api.tokens import Tokens
-from ringback.core.account import AccountStatus
-from ringback.core.api_client import EVERYTHING, LIFETIMES, ApiClient, Area, Caller, ClientType
-from ringback.core.errors import Forbidden, TokenRefused
+from ringback.core.accounts.account import AccountStatus
+from ringback.core.accounts.client_credentials import (
+    EVERYTHING,
+    LIFETIMES,
+    AccessScope,
+    ClientCredentials,
+    ClientType,
+    Principal,
+)
+from ringback.core.errors import Forbidden, InvalidBearerToken
 from ringback.ports import Store, TokenKey
 from tests.fakes import ACCOUNT_SID, NOW, FakeClock, SeededChance, an_account, an_api_client
 from tests.memory_store import MemoryStore
 
 ADMIN = an_api_client()
 STANDARD = an_api_client(
-    sid=f"{ADMIN.sid[:-1]}b", type=ClientType.STANDARD, products=frozenset({Area.SUPER_SIM})
+    sid=f"{ADMIN.sid[:-1]}b", type=ClientType.STANDARD, products=frozenset({AccessScope.SUPER_SIM})
 )
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 PEM = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -70,7 +77,7 @@ def tokens(store: MemoryStore, clock: FakeClock) -> Tokens:
     return Tokens(store, clock)
 
 
-async def token_of(tokens: Tokens, client: ApiClient = ADMIN, seed: int = 0) -> str:
+async def token_of(tokens: Tokens, client: ClientCredentials = ADMIN, seed: int = 0) -> str:
     return await tokens.make(client, an_account(), SeededChance(seed))
 
 
@@ -79,7 +86,7 @@ def claims_in(token: str) -> Claims:
 
 
 async def refusal_of(tokens: Tokens, token: str) -> str:
-    with pytest.raises(TokenRefused) as refused:
+    with pytest.raises(InvalidBearerToken) as refused:
         await tokens.caller_of(token)
     assert (refused.value.status, refused.value.code) == (401, 20003)
     assert token not in refused.value.message or len(token) < 4
@@ -137,9 +144,9 @@ async def test_anybody_can_check_it_with_the_public_key(tokens: Tokens) -> None:
 
 
 async def test_whoever_shows_one_may_do_what_its_client_may(tokens: Tokens) -> None:
-    for client, areas in ((ADMIN, EVERYTHING), (STANDARD, frozenset({Area.SUPER_SIM}))):
+    for client, areas in ((ADMIN, EVERYTHING), (STANDARD, frozenset({AccessScope.SUPER_SIM}))):
         caller = await tokens.caller_of(await token_of(tokens, client))
-        assert caller == Caller(an_account(), areas, NOW + timedelta(hours=1))
+        assert caller == Principal(an_account(), areas, NOW + timedelta(hours=1))
 
 
 @pytest.mark.parametrize("lifetime", LIFETIMES.values(), ids=LIFETIMES)
@@ -359,7 +366,7 @@ def server() -> Tokens:
     return asyncio.run(make())
 
 
-async def seen_with(odd: Claims, tokens: Tokens) -> Caller | TokenRefused:
+async def seen_with(odd: Claims, tokens: Tokens) -> Principal | InvalidBearerToken:
     """Return who a token signs in whose claims are changed like this, or why nobody."""
     claims = claims_in(await token_of(tokens))
     for name, value in odd.items():
@@ -368,7 +375,7 @@ async def seen_with(odd: Claims, tokens: Tokens) -> Caller | TokenRefused:
             holder[name] = value
     try:
         return await tokens.caller_of(raw(json.dumps(claims)))
-    except TokenRefused as refused:
+    except InvalidBearerToken as refused:
         return refused
 
 
@@ -376,7 +383,7 @@ async def seen_with(odd: Claims, tokens: Tokens) -> Caller | TokenRefused:
 @given(odd=st.dictionaries(CLAIM, ANYTHING, min_size=1, max_size=3))
 def test_whatever_its_claims_are_a_token_is_good_or_refused(server: Tokens, odd: Claims) -> None:
     seen = asyncio.run(seen_with(odd, server))
-    if isinstance(seen, TokenRefused):
+    if isinstance(seen, InvalidBearerToken):
         assert seen.status == 401
         assert len(seen.message) < 200
     else:

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import pytest
 from starlette.types import ASGIApp
 
-from ringback.core.callback import CallbackStatus
+from ringback.core.callbacks.callback import CallbackStatus
 from ringback.ports import Store
 from tests.fakes import ACCOUNT_SID, NOW, FakeClock, a_callback, an_api_key
 from tests.unit.api.caller import Answer, Caller

@@ -9,8 +9,8 @@ from starlette.types import ASGIApp
 from ringback.api.app import create_app
 from ringback.api.operation import Operation
 from ringback.api.services import Services
-from ringback.core.callback import Callback
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.ports import CallbackFilter, Clock, Intake, Store, Transaction, Wakeup, Window
 from tests.fakes import (
@@ -114,7 +114,7 @@ def app_on(
     return create_app(services, portal=portal(services), beside=beside)
 
 
-async def called_back(store: Store) -> list[Callback]:
+async def called_back(store: Store) -> list[OutgoingCallback]:
     return await store.transact(
         lambda tx: tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), Window(999))
     )

@@ -9,11 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ringback.captures import Capture, Form, UnreadableCapture, choose, read_captures
-from ringback.core.account import Account
-from ringback.core.callback import Callback
-from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.accounts.account import Account
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.rendering import render
+from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
-from ringback.core.rendering import render
 from ringback.receiver import Accepted, Receiver
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW
 from tests.golden.test_golden import ALL, CAPTURES, TEST_EVENTS
@@ -34,7 +34,7 @@ def read_one(given: bytes) -> Capture:
 @given(callbacks(), accounts())
 @settings(max_examples=30)
 def test_a_request_comes_out_as_it_was_written_down(
-    write: Callable[[OutgoingRequest], bytes], callback: Callback, account: Account
+    write: Callable[[OutgoingRequest], bytes], callback: OutgoingCallback, account: Account
 ) -> None:
     sent = render(callback, account=account, at=NOW)
     got, expected = read_one(write(sent)).request, writers.as_received(sent)

@@ -5,7 +5,7 @@ import re
 import shlex
 from datetime import UTC, datetime
 
-from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.listener.heard import Heard
 from ringback.listener.report import as_json
 from ringback.receiver.checking import ReceivedRequest, Rejected

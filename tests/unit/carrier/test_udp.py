@@ -12,11 +12,17 @@ import pytest
 
 from ringback.carrier.simulated import SimulatedCarrier
 from ringback.carrier.udp import Received, UdpGateway
-from ringback.core.errors import NotFound, Unusable
-from ringback.core.message import Direction, PayloadType
-from ringback.core.scenario import CARRIED_OUT, SCENARIOS, CarrierFailure, Ending, Step
+from ringback.core.errors import ConfigurationError, NotFound
+from ringback.core.scheduled_task import CarrierRequest
+from ringback.core.sims.message import Direction, PayloadType
+from ringback.core.sims.scenario import (
+    CARRIED_OUT,
+    SCENARIOS,
+    CarrierFailure,
+    CarrierResult,
+    TaskKind,
+)
 from ringback.core.supersim.command import IpCommand, IpStatus
-from ringback.core.task import Errand
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, a_sim, an_update
 
 HOST = "127.0.0.1"
@@ -107,8 +113,10 @@ def a_command(payload: str, port: int, kind: PayloadType = PayloadType.TEXT) -> 
     )
 
 
-def sending(command: IpCommand, *, to: str | None = HOST, scenario: str = "normal") -> Errand:
-    return Errand(Step.SEND_IP, SCENARIOS[scenario], command, a_sim(device_ip=to))
+def sending(
+    command: IpCommand, *, to: str | None = HOST, scenario: str = "normal"
+) -> CarrierRequest:
+    return CarrierRequest(TaskKind.SEND_IP, SCENARIOS[scenario], command, a_sim(device_ip=to))
 
 
 def port_of(device: socket.socket) -> int:
@@ -153,13 +161,15 @@ async def test_what_the_scenario_has_fail_is_not_sent(
 
 
 async def test_all_else_is_done_by_the_carrier_behind_it(gateway: UdpGateway) -> None:
-    failing = Errand(Step.UPDATE_SIM, SCENARIOS["update-fails"], an_update(), a_sim())
-    assert await gateway.carry_out(failing) == SCENARIOS["update-fails"].ending_of(Step.UPDATE_SIM)
-    normal = Errand(Step.UPDATE_SIM, SCENARIOS["normal"], an_update(), a_sim())
+    failing = CarrierRequest(TaskKind.UPDATE_SIM, SCENARIOS["update-fails"], an_update(), a_sim())
+    assert await gateway.carry_out(failing) == SCENARIOS["update-fails"].ending_of(
+        TaskKind.UPDATE_SIM
+    )
+    normal = CarrierRequest(TaskKind.UPDATE_SIM, SCENARIOS["normal"], an_update(), a_sim())
     assert await gateway.carry_out(normal) is CARRIED_OUT
 
 
-def told(ending: Ending) -> tuple[int, str]:
+def told(ending: CarrierResult) -> tuple[int, str]:
     assert isinstance(ending, CarrierFailure)
     return ending.code, ending.message
 
@@ -349,7 +359,7 @@ async def test_a_failure_of_ours_loses_one_datagram_and_is_said(
 
 async def test_an_address_that_is_taken_is_refused_and_the_flag_named(gateway: UdpGateway) -> None:
     host, port = gateway.address
-    with pytest.raises(Unusable, match=rf"can't have {host}:{port}: .* with --gateway"):
+    with pytest.raises(ConfigurationError, match=rf"can't have {host}:{port}: .* with --gateway"):
         bind(host, port)
 
 

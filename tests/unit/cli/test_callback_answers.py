@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from ringback.cli.main import main
-from ringback.core.callback import settle
-from ringback.core.http_exchange import Exchange, RecordedResponse
-from ringback.core.outcome import Refused
+from ringback.core.callbacks.callback import settle
+from ringback.core.http.http_exchange import AttemptResult, RecordedResponse
+from ringback.core.http.outcome import Refused
 from ringback.operations.moment import Moment
 from ringback.ports import Settlement, Transaction, lane_of
 from ringback.testing import Emulator
@@ -43,7 +43,7 @@ def answer(ringback: Emulator, *responses: RecordedResponse) -> None:
         tx.callbacks.add(callback)
         for response in responses:
             (taken,) = tx.callbacks.claim(lane_of(callback), NOW, limit=1)
-            exchange = Exchange(Refused(500), response=response)
+            exchange = AttemptResult(Refused(500), response=response)
             row = settle(taken.attempt, exchange, None, started=NOW)
             later = NOW if response is not responses[-1] else NOW.replace(year=2999)
             tx.callbacks.settle([Settlement(callback, row, taken.progress._replace(due=later))])

@@ -14,10 +14,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ringback.cli.main import main
-from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.callbacks.rendering import render
+from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
-from ringback.core.rendering import render
-from ringback.core.signature import sign_as_twilio
+from ringback.core.sources.signature import sign_as_twilio
 from ringback.dev_environment.dev_file import DevFile
 from tests.fakes import (
     ACCOUNT_SID,

@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Final
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.message import Direction, MessageStatus, PayloadType
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
-from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
-from ringback.core.supersim.usage import DataSession
+from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.usage import SuperSimDataSession
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, SIM_SID
 
 ICCID: Final = "89883070000123456789"
@@ -101,7 +101,7 @@ def an_esim_profile(
 
 def a_settings_update(
     *,
-    status: SettingsStatus = SettingsStatus.SCHEDULED,
+    status: SettingsUpdateStatus = SettingsUpdateStatus.SCHEDULED,
     date_updated: datetime = NOW,
     date_completed: datetime | None = None,
 ) -> SettingsUpdate:
@@ -128,9 +128,9 @@ def a_session(
     down: int = 2000,
     began: datetime = NOW,
     ended: datetime | None = None,
-) -> DataSession:
+) -> SuperSimDataSession:
     """Return a session that uses so many bytes an hour, each way."""
-    return DataSession(
+    return SuperSimDataSession(
         sid=sid,
         account_sid=ACCOUNT_SID,
         sim_sid=sim_sid,

@@ -3,38 +3,38 @@ import pytest
 from ringback.core.errors import (
     SUPER_SIM,
     WIRELESS,
-    Codes,
+    BacklogFull,
+    ConfigurationError,
     Conflict,
+    ErrorCodes,
     Forbidden,
-    Invalid,
+    InvalidBearerToken,
     InvalidCallbackUrl,
+    InvalidParameter,
+    LoginRateLimited,
     MethodNotAllowed,
-    NoSuchPage,
     NotFound,
-    NotSignedIn,
-    Overloaded,
+    PageNotFound,
     RequestRefused,
     RingbackError,
-    SecretGone,
-    SourceGone,
+    SecretNotFound,
+    SourceNotFound,
     StoreUnavailable,
-    TokenRefused,
-    TooManyFailures,
     TooManyRequests,
-    Unusable,
+    Unauthorized,
 )
 
 
 @pytest.mark.parametrize(
     ("refusal", "status", "code"),
     [
-        (Invalid("m", code=20001), 400, 20001),
+        (InvalidParameter("m", code=20001), 400, 20001),
         (InvalidCallbackUrl("m"), 400, 11100),
-        (NotSignedIn("m"), 401, 20003),
+        (Unauthorized("m"), 401, 20003),
         (NotFound("m"), 404, 20404),
         (MethodNotAllowed("m"), 405, 20004),
         (Conflict("m", code=83009), 409, 83009),
-        (Overloaded("m", retry_after=5), 429, 20429),
+        (BacklogFull("m", retry_after=5), 429, 20429),
     ],
 )
 def test_a_refusal_has_its_status_and_its_code(
@@ -47,22 +47,22 @@ def test_a_refusal_has_its_status_and_its_code(
     ("kind", "parent"),
     [
         (RequestRefused, RingbackError),
-        (Invalid, RequestRefused),
-        (NoSuchPage, Invalid),
-        (InvalidCallbackUrl, Invalid),
-        (NotSignedIn, RequestRefused),
-        (TokenRefused, NotSignedIn),
+        (InvalidParameter, RequestRefused),
+        (PageNotFound, InvalidParameter),
+        (InvalidCallbackUrl, InvalidParameter),
+        (Unauthorized, RequestRefused),
+        (InvalidBearerToken, Unauthorized),
         (Forbidden, RequestRefused),
         (NotFound, RequestRefused),
         (MethodNotAllowed, RequestRefused),
         (Conflict, RequestRefused),
-        (Overloaded, RequestRefused),
-        (TooManyFailures, Overloaded),
-        (TooManyRequests, Overloaded),
-        (SecretGone, RingbackError),
-        (SourceGone, RingbackError),
-        (Unusable, RingbackError),
-        (StoreUnavailable, Unusable),
+        (BacklogFull, RequestRefused),
+        (LoginRateLimited, BacklogFull),
+        (TooManyRequests, BacklogFull),
+        (SecretNotFound, RingbackError),
+        (SourceNotFound, RingbackError),
+        (ConfigurationError, RingbackError),
+        (StoreUnavailable, ConfigurationError),
     ],
 )
 def test_the_tree_is_the_one_that_the_module_draws(
@@ -72,14 +72,14 @@ def test_the_tree_is_the_one_that_the_module_draws(
 
 
 def test_who_asks_too_much_is_told_when_to_ask_again() -> None:
-    assert Overloaded("m", retry_after=5).retry_after == 5
+    assert BacklogFull("m", retry_after=5).retry_after == 5
 
 
 @pytest.mark.parametrize(("given", "code"), [({}, 83600), ({"code": 33103}, 33103)])
 def test_a_page_that_there_cant_be_is_refused_with_its_record_and_the_code_of_the_api(
     given: dict[str, int], code: int
 ) -> None:
-    refusal = NoSuchPage("HS0", **given)
+    refusal = PageNotFound("HS0", **given)
     assert (refusal.status, refusal.code, refusal.sid) == (400, code, "HS0")
     assert refusal.message == (
         "PageToken: there is no record HS0 in this list;"
@@ -97,12 +97,12 @@ def test_what_is_forbidden_is_told_with_the_code_of_its_reason(
 @pytest.mark.parametrize(
     ("codes", "expected"),
     [
-        (SUPER_SIM, Codes(invalid=83600, missing=20002, paging=83600, name_taken=83011)),
-        (WIRELESS, Codes(invalid=33101, missing=33102, paging=33103, name_taken=33101)),
+        (SUPER_SIM, ErrorCodes(invalid=83600, missing=20002, paging=83600, name_taken=83011)),
+        (WIRELESS, ErrorCodes(invalid=33101, missing=33102, paging=33103, name_taken=33101)),
     ],
     ids=["Super SIM", "Programmable Wireless"],
 )
 def test_what_every_api_can_refuse_has_the_codes_of_its_documentation(
-    codes: Codes, expected: Codes
+    codes: ErrorCodes, expected: ErrorCodes
 ) -> None:
     assert codes == expected

@@ -3,16 +3,16 @@ from hashlib import sha256
 
 import pytest
 
-from ringback.core.kore_ids import ULID_BYTES, KoreKind, id_of_account, is_kore_id, make_kore_id
+from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, id_of_account, is_kore_id, make_kore_id
 from tests.fakes import ACCOUNT_SID, NOW
 
 DOCUMENTED = "whs_01jf8c4889ehtbzt0n9mzk1prc"
-SECRET = KoreKind.WEBHOOK_SECRET
+SECRET = KoreIdKind.WEBHOOK_SECRET
 MILLISECOND = timedelta(milliseconds=1)
 
 
 def test_an_id_is_a_word_and_a_ulid_of_26_digits() -> None:
-    for kind in KoreKind:
+    for kind in KoreIdKind:
         made = make_kore_id(kind, NOW, bytes(ULID_BYTES))
         assert is_kore_id(made, kind)
         assert len(made) == len(kind) + 1 + 26
@@ -59,5 +59,5 @@ def test_what_has_the_form_of_an_id_of_a_secret(text: str, is_one: bool) -> None
 
 def test_an_account_always_has_the_same_id_and_another_one_another() -> None:
     chance = sha256(ACCOUNT_SID.encode()).digest()[:ULID_BYTES]
-    assert id_of_account(ACCOUNT_SID, NOW) == make_kore_id(KoreKind.ACCOUNT, NOW, chance)
+    assert id_of_account(ACCOUNT_SID, NOW) == make_kore_id(KoreIdKind.ACCOUNT, NOW, chance)
     assert id_of_account("AC" + "f" * 32, NOW) != id_of_account(ACCOUNT_SID, NOW)

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.core.sids import Kind, dated, is_sid, make_sid
+from ringback.core.sids import SidKind, dated, is_sid, make_sid
 from tests.fakes import NOW
 
 BYTES = bytes.fromhex("ab3f06be8f5d32caecb91e8a306c6c08")
@@ -12,25 +12,25 @@ DIGITS = "ab3f06be8f5d32caecb91e8a306c6c08"
 @pytest.mark.parametrize(
     ("kind", "sid"),
     [
-        (Kind.ACCOUNT, f"AC{DIGITS}"),
-        (Kind.API_KEY, f"SK{DIGITS}"),
-        (Kind.BILLING_PERIOD, f"HB{DIGITS}"),
-        (Kind.CALLBACK, f"CB{DIGITS}"),
-        (Kind.COMMAND, f"DC{DIGITS}"),
-        (Kind.DATA_SESSION, f"WN{DIGITS}"),
-        (Kind.ESIM_PROFILE, f"HP{DIGITS}"),
-        (Kind.FLEET, f"HF{DIGITS}"),
-        (Kind.IP_COMMAND, f"HG{DIGITS}"),
-        (Kind.NETWORK, f"HW{DIGITS}"),
-        (Kind.NETWORK_ACCESS_PROFILE, f"HA{DIGITS}"),
-        (Kind.RATE_PLAN, f"WP{DIGITS}"),
-        (Kind.SETTINGS_UPDATE, f"OB{DIGITS}"),
-        (Kind.SIM, f"HS{DIGITS}"),
-        (Kind.SMS_COMMAND, f"HC{DIGITS}"),
-        (Kind.WIRELESS_SIM, f"DE{DIGITS}"),
+        (SidKind.ACCOUNT, f"AC{DIGITS}"),
+        (SidKind.API_KEY, f"SK{DIGITS}"),
+        (SidKind.BILLING_PERIOD, f"HB{DIGITS}"),
+        (SidKind.CALLBACK, f"CB{DIGITS}"),
+        (SidKind.COMMAND, f"DC{DIGITS}"),
+        (SidKind.DATA_SESSION, f"WN{DIGITS}"),
+        (SidKind.ESIM_PROFILE, f"HP{DIGITS}"),
+        (SidKind.FLEET, f"HF{DIGITS}"),
+        (SidKind.IP_COMMAND, f"HG{DIGITS}"),
+        (SidKind.NETWORK, f"HW{DIGITS}"),
+        (SidKind.NETWORK_ACCESS_PROFILE, f"HA{DIGITS}"),
+        (SidKind.RATE_PLAN, f"WP{DIGITS}"),
+        (SidKind.SETTINGS_UPDATE, f"OB{DIGITS}"),
+        (SidKind.SIM, f"HS{DIGITS}"),
+        (SidKind.SMS_COMMAND, f"HC{DIGITS}"),
+        (SidKind.WIRELESS_SIM, f"DE{DIGITS}"),
     ],
 )
-def test_a_sid_is_its_kind_and_32_hex_digits(kind: Kind, sid: str) -> None:
+def test_a_sid_is_its_kind_and_32_hex_digits(kind: SidKind, sid: str) -> None:
     assert make_sid(kind, BYTES) == sid
     assert is_sid(sid, kind)
 
@@ -53,21 +53,21 @@ def test_a_sid_is_its_kind_and_32_hex_digits(kind: Kind, sid: str) -> None:
     ],
 )
 def test_what_has_another_shape_is_no_sid_of_a_sim(text: str) -> None:
-    assert not is_sid(text, Kind.SIM)
+    assert not is_sid(text, SidKind.SIM)
 
 
 def test_a_sid_may_have_its_digits_in_either_letter_case() -> None:
-    assert is_sid(f"HS{DIGITS.upper()}", Kind.SIM)
+    assert is_sid(f"HS{DIGITS.upper()}", SidKind.SIM)
 
 
 def test_every_kind_has_its_own_prefix() -> None:
-    assert len({kind.value for kind in Kind}) == len(Kind)
+    assert len({kind.value for kind in SidKind}) == len(SidKind)
 
 
 @pytest.mark.parametrize("count", [0, 15, 17])
 def test_a_sid_needs_16_bytes(count: int) -> None:
     with pytest.raises(ValueError, match=f"a SID is made from 16 bytes, not {count}"):
-        make_sid(Kind.SIM, bytes(count))
+        make_sid(SidKind.SIM, bytes(count))
 
 
 def test_dated_bytes_begin_with_the_milliseconds_since_1970() -> None:
@@ -82,7 +82,7 @@ def test_dated_bytes_are_those_of_chance_but_for_the_first_six() -> None:
 def test_what_is_dated_sorts_by_its_age_whatever_chance_says() -> None:
     early = dated(b"\xff" * 16, NOW)
     late = dated(bytes(16), NOW + timedelta(milliseconds=1))
-    assert make_sid(Kind.CALLBACK, early) < make_sid(Kind.CALLBACK, late)
+    assert make_sid(SidKind.CALLBACK, early) < make_sid(SidKind.CALLBACK, late)
 
 
 def test_within_a_millisecond_chance_decides() -> None:

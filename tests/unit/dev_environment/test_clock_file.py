@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.clock_file import ClockFile
 from ringback.engine.virtual_clock import MOST_AHEAD
 
@@ -56,7 +56,7 @@ def test_only_its_owner_can_read_it_and_it_is_alone(file: ClockFile) -> None:
 )
 def test_a_broken_file_is_refused_and_it_is_said_what_to_do(file: ClockFile, text: str) -> None:
     file.path.write_text(text)
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         file.read()
     assert str(refused.value) == (
         f"{file.path} does not say how far ahead the clock is; it is like"
@@ -66,16 +66,16 @@ def test_a_broken_file_is_refused_and_it_is_said_what_to_do(file: ClockFile, tex
 
 def test_bytes_that_are_no_text_are_refused(file: ClockFile) -> None:
     file.path.write_bytes(b"\xff\xfe")
-    with pytest.raises(Unusable, match="does not say"):
+    with pytest.raises(ConfigurationError, match="does not say"):
         file.read()
 
 
 def test_what_is_no_file_is_refused(file: ClockFile) -> None:
     file.path.mkdir()
-    with pytest.raises(Unusable, match=r"clock\.json can't be read"):
+    with pytest.raises(ConfigurationError, match=r"clock\.json can't be read"):
         file.read()
 
 
 def test_where_it_cant_be_written_that_is_said(tmp_path: Path) -> None:
-    with pytest.raises(Unusable, match=r"clock\.json can't be written: No such file"):
+    with pytest.raises(ConfigurationError, match=r"clock\.json can't be written: No such file"):
         ClockFile(tmp_path / "gone").write(DAY)

@@ -9,14 +9,14 @@ import pytest
 import trustme
 from cryptography import x509
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.dev_ca import ca_file_in, find_or_make_ca, server_side
 
 NOW = datetime(2026, 11, 24, 15, 13, 46, tzinfo=UTC)
 
 
 def refusal_of(data: Path) -> str:
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         find_or_make_ca(data, now=NOW)
     return str(refused.value)
 

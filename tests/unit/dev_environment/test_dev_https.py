@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ringback.api.server import bind
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.dev_https import address_of, https_of, names_for, reserve_first
 from ringback.settings import load
 from ringback.settings.parsers import TlsPort
@@ -34,7 +34,7 @@ def port_of_a_free() -> int:
 def test_where_no_port_can_be_had_the_refusal_names_the_flag() -> None:
     with bind(HOST, 0) as holder:
         port = port_of(holder)
-        with pytest.raises(Unusable) as refused:
+        with pytest.raises(ConfigurationError) as refused:
             reserve_first(HOST, (port, port))
     assert str(refused.value) == (
         f"can't listen on {HOST}:{port}: Address already in use;"
@@ -47,7 +47,7 @@ def test_a_port_that_was_chosen_has_no_other_in_its_place(tmp_path: Path) -> Non
     with bind(HOST, 0) as holder:
         taken = port_of(holder)
         chosen = replace(settings, tls_port=TlsPort(taken))
-        with pytest.raises(Unusable, match="--tls-port"), https_of(chosen):
+        with pytest.raises(ConfigurationError, match="--tls-port"), https_of(chosen):
             pass
         usual = replace(settings, tls_port=TlsPort(taken, else_other=True))
         with https_of(usual) as https:

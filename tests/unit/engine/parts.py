@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from ringback.core.account import Account
-from ringback.core.callback import Attempt, Callback
-from ringback.core.connection import Limits as Timeouts
+from ringback.core.accounts.account import Account
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.callbacks.callback import Attempt, OutgoingCallback
 from ringback.core.errors import StoreUnavailable
-from ringback.core.http_exchange import Exchange, OutgoingRequest
-from ringback.core.outcome import Delivered, Failure, Refused, Unreachable
-from ringback.core.schedule import FAITHFUL, Schedule
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
+from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable
+from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
 from ringback.engine.delivery_service import DeliveryLimits, DeliveryService
 from ringback.engine.tally import Tally
 from ringback.ports import Chance, Claim, Lane, Store, Transaction, Transport, lane_of
@@ -27,16 +27,16 @@ OTHER_HOST: Final = "http://b.example"
 LANE: Final = Lane(ACCOUNT_SID, "http://a.example:80")
 """Of the callbacks that go to `HOST`."""
 
-DELIVERED: Final = Exchange(Delivered(200))
-REFUSED: Final = Exchange(Refused(503))
-NOT_CONNECTED: Final = Exchange(Unreachable(Failure.CONNECT, "nobody listens there"))
+DELIVERED: Final = AttemptResult(Delivered(200))
+REFUSED: Final = AttemptResult(Refused(503))
+NOT_CONNECTED: Final = AttemptResult(Unreachable(AttemptFailure.CONNECT, "nobody listens there"))
 
 
 def sid(number: int) -> str:
     return f"CB{number:032}"
 
 
-def callbacks_to(url: str, numbers: Sequence[int]) -> list[Callback]:
+def callbacks_to(url: str, numbers: Sequence[int]) -> list[OutgoingCallback]:
     return [a_callback(sid=sid(number), url=url) for number in numbers]
 
 
@@ -113,7 +113,7 @@ class PausedStore:
 class FunctionTransport:
     """Sends by calling a function."""
 
-    def __init__(self, send: Callable[[OutgoingRequest], Awaitable[Exchange]]) -> None:
+    def __init__(self, send: Callable[[OutgoingRequest], Awaitable[AttemptResult]]) -> None:
         self._send = send
 
     async def send(
@@ -124,7 +124,7 @@ class FunctionTransport:
         turn: int = 0,
         fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
-    ) -> Exchange:
+    ) -> AttemptResult:
         return await self._send(request)
 
 
@@ -150,7 +150,7 @@ class GatedTransport:
         turn: int = 0,
         fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
-    ) -> Exchange:
+    ) -> AttemptResult:
         host = request.url.host
         self.requests.append(request)
         self.under_way[host] = self.under_way.get(host, 0) + 1
@@ -181,7 +181,7 @@ class Bench:
 
     store: Store
     transport: Transport
-    schedule: Schedule = FAITHFUL
+    schedule: RetrySchedule = FAITHFUL
     limits: DeliveryLimits = field(default_factory=DeliveryLimits)
     chance: Chance = field(default_factory=SteadyChance)
     clock: FakeClock = field(default_factory=FakeClock)
@@ -206,7 +206,7 @@ class Bench:
             await self.steps.reach("settled", count)
             await all_has_run()
 
-    async def take(self, *callbacks: Callback) -> None:
+    async def take(self, *callbacks: OutgoingCallback) -> None:
         """Take new callbacks in, in one transaction."""
 
         def work(tx: Transaction) -> None:
@@ -216,7 +216,7 @@ class Bench:
         await self.store.transact(work)
 
 
-async def a_store(*callbacks: Callback, account: Account | None = None) -> MemoryStore:
+async def a_store(*callbacks: OutgoingCallback, account: Account | None = None) -> MemoryStore:
     """Return a store with the account and these callbacks."""
     store = MemoryStore()
     await store.transact(lambda tx: tx.accounts.add(account or an_account(), []))
@@ -224,7 +224,7 @@ async def a_store(*callbacks: Callback, account: Account | None = None) -> Memor
     return store
 
 
-async def add(store: Store, *callbacks: Callback) -> None:
+async def add(store: Store, *callbacks: OutgoingCallback) -> None:
     def work(tx: Transaction) -> None:
         for callback in callbacks:
             tx.callbacks.add(callback)
@@ -232,13 +232,13 @@ async def add(store: Store, *callbacks: Callback) -> None:
     await store.transact(work)
 
 
-async def claim_of(store: Store, callback: Callback, *, limit: int = 1) -> list[Claim]:
+async def claim_of(store: Store, callback: OutgoingCallback, *, limit: int = 1) -> list[Claim]:
     """Claim what is due in this callback's lane, as a worker does before it sends."""
     lane = lane_of(callback)
     return await store.transact(lambda tx: tx.callbacks.claim(lane, NOW, limit=limit))
 
 
-async def callback_in(store: Store, sid: str = CALLBACK_SID) -> Callback:
+async def callback_in(store: Store, sid: str = CALLBACK_SID) -> OutgoingCallback:
     callback = await store.transact(lambda tx: tx.callbacks.get(ACCOUNT_SID, sid))
     assert callback is not None
     return callback

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ringback.core.errors import Overloaded
+from ringback.core.errors import BacklogFull
 from ringback.engine.backlog import Backlog, Bounds
 from ringback.engine.tally import Tally
 
@@ -23,7 +23,7 @@ def test_up_to_the_bound_of_an_account_there_is_room(count: int) -> None:
 @pytest.mark.parametrize("count", [6, 1000])
 def test_beyond_the_bound_of_an_account_there_is_none(count: int) -> None:
     backlog = a_backlog({OURS: 5}, per_account=10)
-    with pytest.raises(Overloaded) as refused:
+    with pytest.raises(BacklogFull) as refused:
         backlog.check(OURS, count)
     assert str(refused.value) == (
         "5 callbacks of this account wait, and 10 may; nothing was taken on, ask again in 5 s"
@@ -39,7 +39,7 @@ def test_what_one_account_has_waiting_takes_no_room_from_another() -> None:
 def test_the_bound_of_all_counts_for_everybody(account: str) -> None:
     backlog = a_backlog({OURS: 4, THEIRS: 5}, in_all=10)
     backlog.check(account, 1)
-    with pytest.raises(Overloaded, match="9 callbacks wait, and 10 may"):
+    with pytest.raises(BacklogFull, match="9 callbacks wait, and 10 may"):
         backlog.check(account, 2)
 
 
@@ -61,7 +61,7 @@ def test_what_comes_takes_room() -> None:
     backlog = a_backlog({}, per_account=3)
     backlog.change(OURS, 2)
     backlog.check(OURS, 1)
-    with pytest.raises(Overloaded):
+    with pytest.raises(BacklogFull):
         backlog.check(OURS, 2)
 
 
@@ -77,5 +77,5 @@ def test_a_start_counts_what_is_in_the_store_and_nothing_from_before() -> None:
 def test_a_million_may_wait_unless_told_otherwise() -> None:
     backlog = Backlog(Bounds(), Tally())
     backlog.check(OURS, 1_000_000)
-    with pytest.raises(Overloaded):
+    with pytest.raises(BacklogFull):
         backlog.check(OURS, 1_000_001)

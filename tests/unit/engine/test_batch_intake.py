@@ -9,9 +9,9 @@ from typing import TypeVar
 
 import pytest
 
-from ringback.core.callback import Callback
-from ringback.core.callback_text import read_new, write_new
-from ringback.core.errors import Overloaded, StoreUnavailable
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback_codec import read_new, write_new
+from ringback.core.errors import BacklogFull, StoreUnavailable
 from ringback.engine import batch_intake
 from ringback.engine.batch_intake import BatchIntake
 from ringback.engine.outage import PAUSE
@@ -59,8 +59,8 @@ class Bench:
         )
 
     def _add(
-        self, tx: Transaction, callbacks: Sequence[Callback], intake: Intake
-    ) -> list[Callback]:
+        self, tx: Transaction, callbacks: Sequence[OutgoingCallback], intake: Intake
+    ) -> list[OutgoingCallback]:
         if self.added_before_outage == sum(self.sizes) and self.outage:
             self.outage -= 1
             raise StoreUnavailable("the database can't be used just now: disk I/O error")
@@ -74,20 +74,22 @@ class Bench:
         async with running(self.batches.run):
             yield
 
-    def keep(self, *numbers: int, account: str = ACCOUNT_SID) -> asyncio.Task[list[Callback]]:
+    def keep(
+        self, *numbers: int, account: str = ACCOUNT_SID
+    ) -> asyncio.Task[list[OutgoingCallback]]:
         return asyncio.create_task(self.keep_all([a_new(number, account) for number in numbers]))
 
-    async def keep_all(self, callbacks: Sequence[Callback]) -> list[Callback]:
+    async def keep_all(self, callbacks: Sequence[OutgoingCallback]) -> list[OutgoingCallback]:
         texts = list(map(write_new, callbacks))
         return await self.batches.keep(callbacks[0].account_sid, callbacks, texts)
 
 
-def a_new(number: int, account_sid: str = ACCOUNT_SID) -> Callback:
+def a_new(number: int, account_sid: str = ACCOUNT_SID) -> OutgoingCallback:
     callback = a_callback(sid=sid(number))
     return callback._replace(body=f"n={number}", account_sid=account_sid)
 
 
-def numbers_of(records: Sequence[Callback]) -> list[int]:
+def numbers_of(records: Sequence[OutgoingCallback]) -> list[int]:
     return [int(record.sid[2:]) for record in records]
 
 
@@ -233,7 +235,7 @@ async def test_batches_come_one_after_the_other_and_accounts_in_turn() -> None:
 async def test_there_has_to_be_room_when_its_turn_comes() -> None:
     bench = Bench(intake=KeepingIntake(room=2))
     async with bench.running():
-        with pytest.raises(Overloaded):
+        with pytest.raises(BacklogFull):
             await bench.keep(1, 2, 3)
         assert numbers_of(await bench.keep(1, 2)) == [1, 2]
     assert await kept(bench.store) == [1, 2]
@@ -285,7 +287,9 @@ async def test_where_one_cannot_be_removed_any_more_it_is_told() -> None:
         await all_has_run()
         original = bench._add
 
-        def go_away(tx: Transaction, part: Sequence[Callback], intake: Intake) -> list[Callback]:
+        def go_away(
+            tx: Transaction, part: Sequence[OutgoingCallback], intake: Intake
+        ) -> list[OutgoingCallback]:
             store.failures_to_come = 2
             return original(tx, part, intake)
 

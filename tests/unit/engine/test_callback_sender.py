@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.account import Account
-from ringback.core.callback import Callback
-from ringback.core.connection import Connection
-from ringback.core.http_exchange import Exchange, OutgoingRequest
-from ringback.core.infrastructure import BUILT_IN
-from ringback.core.outcome import Failure, Unreachable
-from ringback.core.signature import sign_as_kore
+from ringback.core.accounts.account import Account
+from ringback.core.callback_urls.connection_overrides import ConnectionOverrides
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
+from ringback.core.http.outcome import AttemptFailure, Unreachable
+from ringback.core.sources.signature import sign_as_kore
+from ringback.core.sources.source_definition import BUILT_IN
 from ringback.engine.callback_sender import CallbackSender
 from ringback.engine.keyring import Keyring
 from ringback.ports import Transport
@@ -27,7 +27,7 @@ from tests.fakes import (
 from tests.unit.engine.parts import REFUSED, FunctionTransport, all_has_run, sid
 
 SECOND = timedelta(seconds=1)
-LIMITS = Connection().limits
+LIMITS = ConnectionOverrides().limits
 
 
 @dataclass
@@ -39,8 +39,8 @@ class Bench:
     signing_keys: Keyring = field(default_factory=Keyring)
 
     async def send(
-        self, callback: Callback, account: Account | None = None
-    ) -> tuple[Exchange, OutgoingRequest | None]:
+        self, callback: OutgoingCallback, account: Account | None = None
+    ) -> tuple[AttemptResult, OutgoingRequest | None]:
         sender = CallbackSender(
             self.transport, signing_keys=self.signing_keys, clock=self.clock, sources=BUILT_IN
         )
@@ -101,7 +101,7 @@ async def test_what_a_secret_that_is_gone_was_to_sign_does_not_leave() -> None:
     transport = RecordingTransport()
     sent = await Bench(transport).send(a_callback(is_test=True, secret_id="whs_gone"))
     why = "the webhook secret whs_gone that was to sign it is gone"
-    assert sent == (Exchange(Unreachable(Failure.SECRET, why)), None)
+    assert sent == (AttemptResult(Unreachable(AttemptFailure.SECRET, why)), None)
     assert transport.requests == []
 
 
@@ -118,7 +118,7 @@ async def test_nor_does_it_where_the_secret_went_while_a_connection_was_opened()
     exchange, request = await sending
     assert request is None
     assert isinstance(exchange.outcome, Unreachable)
-    assert exchange.outcome.failure is Failure.SECRET
+    assert exchange.outcome.failure is AttemptFailure.SECRET
     assert transport.requests == []
 
 
@@ -126,20 +126,20 @@ async def test_what_comes_from_a_source_that_is_gone_does_not_leave() -> None:
     transport = RecordingTransport()
     sent = await Bench(transport).send(a_callback()._replace(source="acme"))
     why = "there is no source 'acme' in the settings any more"
-    assert sent == (Exchange(Unreachable(Failure.SOURCE, why)), None)
+    assert sent == (AttemptResult(Unreachable(AttemptFailure.SOURCE, why)), None)
     assert transport.requests == []
 
 
 async def test_a_transport_that_raises_is_a_failure_of_ours(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def break_down(request: OutgoingRequest) -> Exchange:
+    async def break_down(request: OutgoingRequest) -> AttemptResult:
         raise RuntimeError("a message with a secret in it")
 
     exchange, request = await Bench(FunctionTransport(break_down)).send(a_callback(sid=sid(7)))
     assert request is not None
     why = "Ringback itself failed: RuntimeError"
-    assert exchange.outcome == Unreachable(Failure.INTERNAL, why)
+    assert exchange.outcome == Unreachable(AttemptFailure.INTERNAL, why)
     assert caplog.messages == [f"an attempt of {sid(7)} failed"]
 
 
@@ -148,4 +148,4 @@ async def test_what_cant_be_rendered_is_a_failure_of_ours_too() -> None:
     exchange, request = await Bench(transport).send(a_callback(body="\ud800"))
     assert (request, transport.requests) == (None, [])
     assert isinstance(exchange.outcome, Unreachable)
-    assert exchange.outcome.failure is Failure.INTERNAL
+    assert exchange.outcome.failure is AttemptFailure.INTERNAL

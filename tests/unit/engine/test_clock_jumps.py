@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ringback.core.schedule import LONGEST_WAIT, PERSISTENT, Schedule
+from ringback.core.retry_schedule import LONGEST_WAIT, PERSISTENT, RetrySchedule
 from ringback.ports import Store
 from tests.fakes import ACCOUNT_SID, NOW, RecordingTransport, a_callback, an_account
 from tests.unit.engine.parts import (
@@ -33,8 +33,12 @@ async def due_of(store: Store) -> datetime:
     return due
 
 
-@pytest.mark.parametrize("own", [None, Schedule.parse("30d")], ids=["server's", "account's own"])
-async def test_a_retry_that_was_planned_then_waits_as_long_from_now(own: Schedule | None) -> None:
+@pytest.mark.parametrize(
+    "own", [None, RetrySchedule.parse("30d")], ids=["server's", "account's own"]
+)
+async def test_a_retry_that_was_planned_then_waits_as_long_from_now(
+    own: RetrySchedule | None,
+) -> None:
     store = await a_store(a_callback(url=URL), account=an_account(schedule=own))
     bench = Bench(store, RecordingTransport([NOT_CONNECTED]), schedule=PERSISTENT)
     bench.clock.set(NOW + CENTURY)

@@ -13,14 +13,14 @@ from unittest import mock
 
 import pytest
 
-from ringback.core.announcement import ANNOUNCEMENT_BYTES, announce
-from ringback.core.callback import Callback, Progress, discard
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.connection import Limits as Timeouts
-from ringback.core.http_exchange import Exchange, OutgoingRequest, Timings
-from ringback.core.outcome import Failure, Refused, Unreachable
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback, discard
+from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, announce
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest, RequestTimings
+from ringback.core.http.outcome import AttemptFailure, Refused, Unreachable
 from ringback.core.policy.source_policy import NOTICE, Source
-from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule
+from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
 from ringback.engine.delivery_service import DeliveryLimits
 from ringback.engine.tally import Histogram
 from ringback.ports import Claim, Lane, Store, Transaction
@@ -69,12 +69,16 @@ SECOND = timedelta(seconds=1)
 MICROSECOND = timedelta(microseconds=1)
 A, B = "a.example", "b.example"
 
-REFUSED_BY_GUARD = Exchange(Unreachable(Failure.GUARD, "10.0.0.1 is not a public address"))
-LATE = Exchange(Unreachable(Failure.READ_TIMEOUT, "no answer came"))
-GONE = Exchange(Refused(410))
-STALE = Exchange(Unreachable(Failure.STALE, "it was closed"))
-SHORT = Exchange(Unreachable(Failure.SHORTAGE, "Too many open files"))
-NO_PORT = Exchange(Unreachable(Failure.NO_LOCAL_PORT, "Cannot assign requested address"))
+REFUSED_BY_GUARD = AttemptResult(
+    Unreachable(AttemptFailure.GUARD, "10.0.0.1 is not a public address")
+)
+LATE = AttemptResult(Unreachable(AttemptFailure.READ_TIMEOUT, "no answer came"))
+GONE = AttemptResult(Refused(410))
+STALE = AttemptResult(Unreachable(AttemptFailure.STALE, "it was closed"))
+SHORT = AttemptResult(Unreachable(AttemptFailure.SHORTAGE, "Too many open files"))
+NO_PORT = AttemptResult(
+    Unreachable(AttemptFailure.NO_LOCAL_PORT, "Cannot assign requested address")
+)
 
 
 def header(request: OutgoingRequest, name: str) -> str:
@@ -84,7 +88,7 @@ def header(request: OutgoingRequest, name: str) -> str:
 class SlowTransport(RecordingTransport):
     """Answers by a script, and takes this long for each attempt."""
 
-    def __init__(self, clock: FakeClock, takes: timedelta, script: list[Exchange]) -> None:
+    def __init__(self, clock: FakeClock, takes: timedelta, script: list[AttemptResult]) -> None:
         super().__init__(script)
         self._clock = clock
         self._takes = takes
@@ -97,7 +101,7 @@ class SlowTransport(RecordingTransport):
         turn: int = 0,
         fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
-    ) -> Exchange:
+    ) -> AttemptResult:
         exchange = await super().send(request, limits=limits, turn=turn, anew=anew)
         self._clock.advance(self._takes)
         return exchange
@@ -124,7 +128,7 @@ async def test_the_attempt_is_in_the_file_before_the_request_leaves(
     store = SqliteStore.open(path, VAULT)
     rows = list[tuple[str, int]]()
 
-    async def look_into_the_file(request: OutgoingRequest) -> Exchange:
+    async def look_into_the_file(request: OutgoingRequest) -> AttemptResult:
         with closing(sqlite3.connect(path)) as other:
             rows.extend(other.execute("SELECT callback_sid, number FROM open_attempts"))
         return DELIVERED
@@ -142,7 +146,7 @@ async def test_the_attempt_is_in_the_file_before_the_request_leaves(
 async def test_the_steps_are_claim_send_settle_in_this_order() -> None:
     store, steps = await a_store(a_callback()), Steps()
 
-    async def note(request: OutgoingRequest) -> Exchange:
+    async def note(request: OutgoingRequest) -> AttemptResult:
         steps(f"sending, {(await results_in(store))[0]} in the store")
         return DELIVERED
 
@@ -152,8 +156,10 @@ async def test_the_steps_are_claim_send_settle_in_this_order() -> None:
 
 async def test_the_row_keeps_what_was_sent_and_answered() -> None:
     store = await a_store(a_callback())
-    timings = Timings(total=12.5)
-    answer = Exchange(Refused(410), timings, local_address="192.0.2.1", proxy="http://proxy:3128")
+    timings = RequestTimings(total=12.5)
+    answer = AttemptResult(
+        Refused(410), timings, local_address="192.0.2.1", proxy="http://proxy:3128"
+    )
     await Bench(store, RecordingTransport([answer])).settle()
     (attempt,) = await attempts_in(store)
     assert (attempt.result, attempt.status_code, attempt.timings) == ("refused", 410, timings)
@@ -300,7 +306,7 @@ async def test_what_comes_while_its_lane_is_being_claimed_does_not_wait_for_that
     ],
 )
 async def test_a_round_goes_on_as_its_policy_says(
-    fragment: str, source: Source, endings: list[Exchange], status: str, why: str | None
+    fragment: str, source: Source, endings: list[AttemptResult], status: str, why: str | None
 ) -> None:
     store = await a_store(a_callback(url=f"http://a.example/{fragment}", source=source))
     transport = RecordingTransport(endings)
@@ -348,7 +354,7 @@ async def test_a_retry_is_sent_with_the_secrets_of_its_day() -> None:
     store = await a_store(a_callback(source=Source.TWILIO))
     sent = list[OutgoingRequest]()
 
-    async def rotate(request: OutgoingRequest) -> Exchange:
+    async def rotate(request: OutgoingRequest) -> AttemptResult:
         sent.append(request)
         rotated = replace(an_account(auth_token="another token"), revision=1)
         await store.transact(lambda tx: tx.accounts.save(rotated))
@@ -407,7 +413,7 @@ async def test_a_round_begins_when_its_first_request_leaves_and_not_when_it_was_
 async def test_the_rounds_clock_does_not_run_while_a_turn_of_ours_is_waited_for() -> None:
     waited, took = 20 * SECOND, 4 * SECOND
     clock = FakeClock()
-    late = Exchange(Refused(503), waited=waited.total_seconds())
+    late = AttemptResult(Refused(503), waited=waited.total_seconds())
     transport = SlowTransport(clock, waited + took, [late, late])
     url = "http://a.example#rc=2&tt=10000"
     bench = Bench(await a_store(a_callback(url=url, source=Source.KORE)), transport, clock=clock)
@@ -422,7 +428,7 @@ async def test_a_retry_keeps_its_slot_and_is_written_with_the_settlement() -> No
     store, gate = FailingStore(await a_store()), asyncio.Event()
     endings, sent = iter([REFUSED, DELIVERED]), list[OutgoingRequest]()
 
-    async def send(request: OutgoingRequest) -> Exchange:
+    async def send(request: OutgoingRequest) -> AttemptResult:
         sent.append(request)
         if len(sent) == 2:
             await gate.wait()
@@ -444,7 +450,7 @@ async def test_a_retry_keeps_its_slot_and_is_written_with_the_settlement() -> No
 async def test_a_retry_goes_before_what_is_ready_for_its_destination() -> None:
     paths = list[str]()
 
-    async def send(request: OutgoingRequest) -> Exchange:
+    async def send(request: OutgoingRequest) -> AttemptResult:
         paths.append(request.url.path)
         await all_has_run()
         return REFUSED if paths == ["/1"] else DELIVERED
@@ -460,7 +466,7 @@ async def test_a_cut_over_between_two_attempts_keeps_source_and_token() -> None:
     callback = announce(
         an_event(),
         to=CallbackUrl.parse("http://a.example"),
-        method=Method.POST,
+        method=HttpMethod.POST,
         policy=NOTICE,
         chance=SeededChance().bytes(ANNOUNCEMENT_BYTES),
         now=clock.now(),
@@ -489,7 +495,7 @@ async def rounds(bench: Bench, *, most: int) -> list[float]:
     return waits
 
 
-def one_attempt_a_round() -> Callback:
+def one_attempt_a_round() -> OutgoingCallback:
     return a_callback(url=f"{HOST}#rc=0", source=Source.KORE)
 
 
@@ -531,7 +537,7 @@ async def test_between_two_rounds_nothing_is_sent_and_no_slot_is_held() -> None:
 async def test_the_next_round_is_known_as_soon_as_it_is_durable() -> None:
     store = PausedStore(await a_store(one_attempt_a_round()))
 
-    async def refuse_and_hold_the_store(request: OutgoingRequest) -> Exchange:
+    async def refuse_and_hold_the_store(request: OutgoingRequest) -> AttemptResult:
         store.may_begin.clear()
         return REFUSED
 
@@ -559,7 +565,7 @@ async def test_each_round_has_all_its_retries_and_all_its_time() -> None:
     clock = FakeClock()
     transport = SlowTransport(clock, 4 * SECOND, [REFUSED] * 4)
     store = await a_store(a_callback(url=f"{HOST}#rc=1", source=Source.KORE))
-    bench = Bench(store, transport, schedule=Schedule.parse("5s"), clock=clock)
+    bench = Bench(store, transport, schedule=RetrySchedule.parse("5s"), clock=clock)
     async with running(bench.delivery.run):
         await bench.steps.reach("settled", 2)
         clock.advance(4 * SECOND)
@@ -570,8 +576,8 @@ async def test_each_round_has_all_its_retries_and_all_its_time() -> None:
 
 
 @pytest.mark.parametrize("servers", [FAITHFUL, PERSISTENT], ids=["faithful", "persistent"])
-async def test_the_accounts_own_schedule_beats_the_servers(servers: Schedule) -> None:
-    account = an_account(schedule=Schedule.parse("100s,200s"))
+async def test_the_accounts_own_schedule_beats_the_servers(servers: RetrySchedule) -> None:
+    account = an_account(schedule=RetrySchedule.parse("100s,200s"))
     store = await a_store(one_attempt_a_round(), account=account)
     bench = Bench(store, RecordingTransport([REFUSED] * 99), schedule=servers)
     assert await rounds(bench, most=99) == [80.0, 160.0]
@@ -601,7 +607,7 @@ async def test_the_next_round_waits_as_long_as_the_receiver_asks(
     status: int, asked: str, wait: float
 ) -> None:
     store = await a_store(one_attempt_a_round())
-    transport = RecordingTransport([Exchange(Refused(status, retry_after=asked))])
+    transport = RecordingTransport([AttemptResult(Refused(status, retry_after=asked))])
     assert await rounds(Bench(store, transport, schedule=PERSISTENT), most=2) == [wait]
 
 
@@ -614,7 +620,7 @@ async def test_no_schedule_goes_on_for_a_test_event() -> None:
 
 
 @pytest.mark.parametrize("ending", [GONE, REFUSED_BY_GUARD], ids=["410", "the guard"])
-async def test_no_schedule_goes_on_after(ending: Exchange) -> None:
+async def test_no_schedule_goes_on_after(ending: AttemptResult) -> None:
     store, transport = await a_store(one_attempt_a_round()), RecordingTransport([ending])
     assert await rounds(Bench(store, transport, schedule=PERSISTENT), most=9) == []
     assert (await callback_in(store)).status == "failed"
@@ -661,7 +667,7 @@ async def test_no_more_are_under_way_than_there_are_slots() -> None:
     assert bench.delivery.under_way == 0
 
 
-NOT_FOUND = Exchange(Refused(404))
+NOT_FOUND = AttemptResult(Refused(404))
 
 
 @pytest.mark.parametrize(
@@ -669,19 +675,19 @@ NOT_FOUND = Exchange(Refused(404))
     [
         pytest.param(DELIVERED, 17, id="200"),
         pytest.param(NOT_FOUND, 17, id="404"),
-        pytest.param(Exchange(Refused(500)), 17, id="500"),
-        pytest.param(Exchange(Refused(429)), 8, id="429"),
-        pytest.param(Exchange(Refused(503)), 8, id="503"),
+        pytest.param(AttemptResult(Refused(500)), 17, id="500"),
+        pytest.param(AttemptResult(Refused(429)), 8, id="429"),
+        pytest.param(AttemptResult(Refused(503)), 8, id="503"),
         pytest.param(NOT_CONNECTED, 8, id="no connection"),
         pytest.param(LATE, 8, id="no answer"),
     ],
 )
 async def test_a_destination_gets_more_with_each_answer_and_half_after_a_failure(
-    ending: Exchange, room: int
+    ending: AttemptResult, room: int
 ) -> None:
     endings = [ending]
 
-    async def end_once_and_then_hang(request: OutgoingRequest) -> Exchange:
+    async def end_once_and_then_hang(request: OutgoingRequest) -> AttemptResult:
         if not endings:
             await asyncio.Event().wait()
         return endings.pop()
@@ -879,7 +885,7 @@ async def test_what_a_person_discards_while_the_engine_recovers_counts_as_ended(
 async def test_a_transport_that_raises_ends_the_attempt_as_our_own_failure(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def break_down(request: OutgoingRequest) -> Exchange:
+    async def break_down(request: OutgoingRequest) -> AttemptResult:
         raise RuntimeError("a message with a secret in it")
 
     store = await a_store(a_callback(url="http://a.example#rc=5&rp=all"))
@@ -941,7 +947,7 @@ async def test_a_store_that_is_away_while_settling_costs_no_second_request() -> 
     store = FailingStore(await a_store(a_callback()))
     sent = list[OutgoingRequest]()
 
-    async def send_and_lose_the_store(request: OutgoingRequest) -> Exchange:
+    async def send_and_lose_the_store(request: OutgoingRequest) -> AttemptResult:
         sent.append(request)
         store.failures_to_come = 3
         return DELIVERED
@@ -989,7 +995,7 @@ async def test_an_attempt_that_cant_be_settled_is_told_in_the_log_at_once(
 ) -> None:
     store = SettlesNothing(await a_store(a_callback()))
 
-    async def send(request: OutgoingRequest) -> Exchange:
+    async def send(request: OutgoingRequest) -> AttemptResult:
         store.is_broken = True
         return DELIVERED
 
@@ -1020,7 +1026,7 @@ async def test_a_callback_that_failed_is_named_in_the_log(caplog: pytest.LogCapt
 
 
 async def test_the_log_does_not_name_credentials(caplog: pytest.LogCaptureFixture) -> None:
-    async def break_down(request: OutgoingRequest) -> Exchange:
+    async def break_down(request: OutgoingRequest) -> AttemptResult:
         raise RuntimeError
 
     store = await a_store(a_callback(url="http://user:made-up-password@a.example"))
@@ -1035,7 +1041,7 @@ async def test_attempts_and_endings_are_counted() -> None:
     store = await a_store(
         *(a_callback(sid=sid(number), url=f"{HOST}#rc=1", source=Source.KORE) for number in (1, 2))
     )
-    timed = Exchange(Refused(503), Timings(total=20.0))
+    timed = AttemptResult(Refused(503), RequestTimings(total=20.0))
     transport = RecordingTransport([timed, timed, NOT_CONNECTED, DELIVERED])
     bench = Bench(store, transport, limits=DeliveryLimits(per_destination=1))
     await bench.settle(4)
@@ -1067,14 +1073,14 @@ async def test_the_first_attempt_and_the_delivery_are_timed_from_the_acceptance(
 
 @pytest.mark.parametrize("short", [SHORT, NO_PORT], ids=["anything", "ports"])
 async def test_a_callback_that_could_not_leave_is_put_back_without_an_attempt(
-    short: Exchange, caplog: pytest.LogCaptureFixture
+    short: AttemptResult, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = await a_store(a_callback(url="http://a.example#rc=0"))
     bench = Bench(store, RecordingTransport([short, short]))
     async with running(bench.delivery.run):
         await all_has_run()
         first = (await callback_in(store)).progress
-        assert first == Progress(NOW, due=NOW + timedelta(seconds=0.25))
+        assert first == DeliveryState(NOW, due=NOW + timedelta(seconds=0.25))
         assert await results_in(store) == []
         bench.clock.advance(timedelta(seconds=0.25))
         await all_has_run()
@@ -1106,7 +1112,7 @@ async def test_a_retry_that_could_not_leave_keeps_its_place_in_its_round() -> No
 async def test_while_ports_are_short_for_one_destination_others_go_on() -> None:
     store, sent = await a_store(), list[str]()
 
-    async def send(request: OutgoingRequest) -> Exchange:
+    async def send(request: OutgoingRequest) -> AttemptResult:
         sent.append(request.url.host)
         return NO_PORT if request.url.host == A else DELIVERED
 
@@ -1117,13 +1123,13 @@ async def test_while_ports_are_short_for_one_destination_others_go_on() -> None:
         await bench.take(*callbacks_to(HOST, [2]), *callbacks_to(OTHER_HOST, [3]))
         await all_has_run()
     assert sent == [A, B]
-    assert (await callback_in(store, sid(2))).progress == Progress(NOW, due=NOW)
+    assert (await callback_in(store, sid(2))).progress == DeliveryState(NOW, due=NOW)
 
 
 async def test_while_descriptors_are_short_nothing_is_claimed_until_the_wait_is_over() -> None:
     store, sent = await a_store(), list[str]()
 
-    async def send(request: OutgoingRequest) -> Exchange:
+    async def send(request: OutgoingRequest) -> AttemptResult:
         sent.append(request.url.host)
         return SHORT if len(sent) == 1 else DELIVERED
 
@@ -1248,7 +1254,7 @@ async def test_a_round_that_a_stop_interrupts_goes_on_at_the_next_start() -> Non
 async def test_a_retry_that_was_begun_but_has_not_left_at_a_stop_is_put_back() -> None:
     store = PausedStore(await a_store(a_callback(source=Source.KORE)))
 
-    async def refuse(request: OutgoingRequest) -> Exchange:
+    async def refuse(request: OutgoingRequest) -> AttemptResult:
         store.may_tell.clear()
         return REFUSED
 
@@ -1415,7 +1421,7 @@ async def test_a_loop_that_waits_for_a_store_does_not_keep_a_stop_beyond_its_tim
 async def test_a_settlement_that_waits_for_a_store_does_not_keep_a_stop_beyond_its_time() -> None:
     store = FailingStore(await a_store())
 
-    async def send(request: OutgoingRequest) -> Exchange:
+    async def send(request: OutgoingRequest) -> AttemptResult:
         store.go_away()
         return DELIVERED
 

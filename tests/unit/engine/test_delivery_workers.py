@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.callback import Callback, begin
+from ringback.core.callbacks.callback import OutgoingCallback, begin
 from ringback.engine.delivery_workers import DeliveryWorkers
 from ringback.ports import Claim
 from tests.fakes import (
@@ -50,7 +50,7 @@ class Bench:
         self.ended.append(name)
 
 
-def claim_of(callback: Callback) -> Claim:
+def claim_of(callback: OutgoingCallback) -> Claim:
     """Return the claim of a callback's first attempt."""
     progress = begin(callback.progress, NOW, total_timeout=15 * SECOND)
     return Claim(callback, progress, an_account())

@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.callback import Callback, CallbackStatus, Progress, discard, replay
-from ringback.core.errors import Overloaded
-from ringback.core.http_exchange import Exchange
+from ringback.core.callbacks.callback import (
+    CallbackStatus,
+    DeliveryState,
+    OutgoingCallback,
+    discard,
+    replay,
+)
+from ringback.core.errors import BacklogFull
+from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.policy.source_policy import Source
-from ringback.core.schedule import PERSISTENT
+from ringback.core.retry_schedule import PERSISTENT
 from ringback.engine.backlog import Bounds
 from ringback.engine.delivery_service import DeliveryLimits
 from ringback.ports import Transaction
@@ -50,7 +56,7 @@ A = "a.example"
 FIRST_WINDOW = 16
 
 
-async def change(bench: Bench, sid_: str, progress: Progress) -> None:
+async def change(bench: Bench, sid_: str, progress: DeliveryState) -> None:
     callback = await callback_in(bench.store, sid_)
     await bench.store.transact(lambda tx: bench.delivery.queue.change(tx, callback, progress))
 
@@ -209,7 +215,7 @@ async def test_a_callback_that_cant_be_kept_gives_its_slot_back(
     store = await a_store()
     bench = Bench(store, RecordingTransport())
 
-    def keep_nothing(callback: Callback) -> None:
+    def keep_nothing(callback: OutgoingCallback) -> None:
         raise ValueError("a value can't be kept")
 
     def work(tx: Transaction) -> None:
@@ -284,7 +290,7 @@ async def test_there_is_room_up_to_the_bound_and_none_beyond() -> None:
     bench = Bench(await a_store(), GatedTransport(), limits=bounded(per_account=3))
     await bench.take(*callbacks_to(HOST, [1, 2]))
     bench.delivery.queue.make_room(ACCOUNT_SID, 1)
-    with pytest.raises(Overloaded) as refused:
+    with pytest.raises(BacklogFull) as refused:
         bench.delivery.queue.make_room(ACCOUNT_SID, 2)
     assert (refused.value.status, refused.value.retry_after) == (429, 5)
 
@@ -294,7 +300,7 @@ async def test_one_account_takes_no_room_from_another_until_there_is_none_at_all
     bench = Bench(await a_store(), GatedTransport(), limits=limits)
     await bench.take(*callbacks_to(HOST, [1, 2]))
     bench.delivery.queue.make_room(OTHER_ACCOUNT_SID, 1)
-    with pytest.raises(Overloaded):
+    with pytest.raises(BacklogFull):
         bench.delivery.queue.make_room(OTHER_ACCOUNT_SID, 2)
 
 
@@ -303,12 +309,12 @@ async def test_what_a_dead_process_had_taken_on_counts_from_the_start() -> None:
     bench = Bench(store, GatedTransport(), limits=bounded(per_account=2))
     await bench.delivery.recover()
     assert bench.delivery.unfinished == 2
-    with pytest.raises(Overloaded):
+    with pytest.raises(BacklogFull):
         bench.delivery.queue.make_room(ACCOUNT_SID, 1)
 
 
 @pytest.mark.parametrize("ending", [DELIVERED, REFUSED], ids=["delivered", "failed"])
-async def test_a_callback_that_ends_makes_room(ending: Exchange) -> None:
+async def test_a_callback_that_ends_makes_room(ending: AttemptResult) -> None:
     transport = RecordingTransport([ending])
     bench = Bench(await a_store(), transport, limits=bounded(per_account=1))
     await bench.take(a_callback(url=f"{HOST}#rc=0"))
@@ -323,14 +329,14 @@ async def test_a_callback_that_is_tried_again_does_not() -> None:
     bench = Bench(await a_store(), transport, limits=limits, schedule=PERSISTENT)
     await bench.take(a_callback(url=f"{HOST}#rc=0"))
     await bench.steps.reach("settled")
-    with pytest.raises(Overloaded):
+    with pytest.raises(BacklogFull):
         bench.delivery.queue.make_room(ACCOUNT_SID, 1)
 
 
 # ---- replays and discards ------------------------------------------------------------------------
 
 
-def a_failed_callback() -> Callback:
+def a_failed_callback() -> OutgoingCallback:
     return a_callback(
         status=CallbackStatus.FAILED, status_reason="made up", attempt_count=3, due=None
     )

@@ -10,7 +10,7 @@ from threading import Barrier, Thread
 
 import pytest
 
-from ringback.core.outcome import Failure, Unreachable
+from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.engine import fair_scheduler as scheduler_module
 from ringback.engine.fair_scheduler import ClaimQuota, FairScheduler
 from ringback.ports import Lane, lane_of
@@ -20,8 +20,8 @@ SECOND = timedelta(seconds=1)
 A1, A2, A3 = (Lane("account A", f"destination {number}") for number in (1, 2, 3))
 B1, B2 = (Lane("account B", f"destination {number}") for number in (1, 2))
 C1 = Lane("account C", "destination 1")
-SHORTAGE = Unreachable(Failure.SHORTAGE, "too many open files")
-NO_PORT = Unreachable(Failure.NO_LOCAL_PORT, "all ports are taken")
+SHORTAGE = Unreachable(AttemptFailure.SHORTAGE, "too many open files")
+NO_PORT = Unreachable(AttemptFailure.NO_LOCAL_PORT, "all ports are taken")
 
 
 def many(*, at_once: int = 1000, per_destination: int = 64) -> FairScheduler:

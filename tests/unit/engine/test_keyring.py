@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ringback.core.account import Account
+from ringback.core.accounts.account import Account
 from ringback.engine.keyring import Keyring
 from tests.fakes import an_account
 

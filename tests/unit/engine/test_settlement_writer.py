@@ -6,10 +6,10 @@ from typing import TypeVar
 
 import pytest
 
-from ringback.core.account import Account
-from ringback.core.callback import delivered, settle
-from ringback.core.http_exchange import Exchange
-from ringback.core.outcome import Delivered
+from ringback.core.accounts.account import Account
+from ringback.core.callbacks.callback import delivered, settle
+from ringback.core.http.http_exchange import AttemptResult
+from ringback.core.http.outcome import Delivered
 from ringback.engine.settlement_writer import SettlementWriter
 from ringback.ports import Claim, Settlement, Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, FakeClock, a_callback, an_account
@@ -55,7 +55,7 @@ def sids(*numbers: int) -> list[str]:
 
 
 def settlement_of(claim: Claim) -> Settlement:
-    attempt = settle(claim.attempt, Exchange(Delivered(200)), None, started=NOW)
+    attempt = settle(claim.attempt, AttemptResult(Delivered(200)), None, started=NOW)
     return Settlement(claim.callback, attempt, delivered(claim.progress, NOW))
 
 

@@ -9,18 +9,18 @@ from typing import TypeVar
 
 import pytest
 
-from ringback.core.callback import Callback, CallbackStatus
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.http_exchange import Exchange, OutgoingRequest
-from ringback.core.outcome import Delivered, Failure, Refused, Unreachable
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import CallbackStatus, OutgoingCallback
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
+from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable
 from ringback.core.policy.source_policy import BOTH, Source
-from ringback.core.shadow import (
+from ringback.core.shadows.shadow import (
     Mark,
-    MarkedByParameter,
-    MarkedByPath,
-    MarkedByUrl,
     Shadow,
     ShadowRule,
+    ShadowToPath,
+    ShadowToUrl,
+    ShadowWithParameter,
 )
 from ringback.engine.delivery_service import DeliveryService
 from ringback.engine.keyring import Keyring
@@ -62,8 +62,8 @@ from tests.unit.engine.parts import (
 )
 
 SECOND = timedelta(seconds=1)
-RULE = ShadowRule(Source.TWILIO, MarkedByParameter("shadow=1"))
-REFUSED = Exchange(Refused(503))
+RULE = ShadowRule(Source.TWILIO, ShadowWithParameter("shadow=1"))
+REFUSED = AttemptResult(Refused(503))
 T = TypeVar("T")
 
 
@@ -110,7 +110,7 @@ class Bench:
             yield
             await all_has_run()
 
-    async def consider(self, *callbacks: Callback) -> None:
+    async def consider(self, *callbacks: OutgoingCallback) -> None:
         """Have callbacks copied, as if their first attempts had been settled."""
         for callback in callbacks:
             self.shadowing.consider(callback)
@@ -121,7 +121,7 @@ class Bench:
         return self.tally.skipped_copies(ACCOUNT_SID)
 
 
-def to(url: str, *numbers: int, account_sid: str = ACCOUNT_SID) -> list[Callback]:
+def to(url: str, *numbers: int, account_sid: str = ACCOUNT_SID) -> list[OutgoingCallback]:
     return [a_callback(sid=sid(one), url=url, account_sid=account_sid) for one in numbers]
 
 
@@ -166,18 +166,18 @@ async def test_a_copy_leaves_once_the_first_attempt_is_settled() -> None:
     assert bench.tally.shadows == {(Source.TWILIO, "delivered"): 1}
 
 
-@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("method", HttpMethod)
 @pytest.mark.parametrize("source", sorted(BOTH))
 @pytest.mark.parametrize(
     ("mark", "url"),
     [
-        (MarkedByParameter("shadow=1"), "https://a.example/p?x=1&shadow=1"),
-        (MarkedByPath("/copies"), "https://a.example/copies?x=1"),
-        (MarkedByUrl(CallbackUrl.parse("http://b.example/in")), "http://b.example/in"),
+        (ShadowWithParameter("shadow=1"), "https://a.example/p?x=1&shadow=1"),
+        (ShadowToPath("/copies"), "https://a.example/copies?x=1"),
+        (ShadowToUrl(CallbackUrl.parse("http://b.example/in")), "http://b.example/in"),
     ],
 )
 async def test_a_copy_is_genuine_to_a_receiver_at_its_url_from_the_other_source_alone(
-    mark: Mark, url: str, source: Source, method: Method
+    mark: Mark, url: str, source: Source, method: HttpMethod
 ) -> None:
     transport = RecordingTransport()
     bench = Bench(await a_store(), transport, rules=[ShadowRule(source, mark)])
@@ -201,9 +201,9 @@ async def test_its_row_is_open_before_it_leaves() -> None:
     store = await a_store(a_callback())
     seen = list[list[str]]()
 
-    async def look(_: OutgoingRequest) -> Exchange:
+    async def look(_: OutgoingRequest) -> AttemptResult:
         seen.append(await results_in(store))
-        return Exchange(Delivered(200))
+        return AttemptResult(Delivered(200))
 
     bench = Bench(store, FunctionTransport(look))
     async with bench.running():
@@ -231,10 +231,14 @@ async def test_a_callback_that_is_tried_again_is_copied_once() -> None:
     assert len(await rows_in(store)) == 1
 
 
-@pytest.mark.parametrize("ending", [REFUSED, Exchange(Unreachable(Failure.CONNECT, "no"))])
-async def test_a_copy_that_fails_is_not_tried_again_and_does_not_count(ending: Exchange) -> None:
+@pytest.mark.parametrize(
+    "ending", [REFUSED, AttemptResult(Unreachable(AttemptFailure.CONNECT, "no"))]
+)
+async def test_a_copy_that_fails_is_not_tried_again_and_does_not_count(
+    ending: AttemptResult,
+) -> None:
     store = await a_store(a_callback(url=f"{HOST}/#rc=5&rp=all"))
-    transport = RecordingTransport([Exchange(Delivered(200)), ending])
+    transport = RecordingTransport([AttemptResult(Delivered(200)), ending])
     bench = Bench(store, transport)
     async with bench.running():
         await bench.steps.reach("shadow_settled")
@@ -250,7 +254,7 @@ async def test_a_copy_that_fails_is_not_tried_again_and_does_not_count(ending: E
 
 
 async def test_a_transport_that_breaks_down_is_an_ending_too() -> None:
-    async def break_down(_: OutgoingRequest) -> Exchange:
+    async def break_down(_: OutgoingRequest) -> AttemptResult:
         raise ValueError("made up")
 
     store = await a_store()
@@ -263,7 +267,7 @@ async def test_a_transport_that_breaks_down_is_an_ending_too() -> None:
 
 async def test_the_time_limits_of_the_copys_own_url_hold() -> None:
     url = CallbackUrl.parse(f"{OTHER_HOST}/#ct=300&tt=400")
-    other = ShadowRule(Source.TWILIO, MarkedByUrl(url))
+    other = ShadowRule(Source.TWILIO, ShadowToUrl(url))
     transport = RecordingTransport()
     bench = Bench(await a_store(), transport, rules=[other])
     await bench.consider(a_callback(url=f"{HOST}/#ct=900"))
@@ -273,7 +277,7 @@ async def test_the_time_limits_of_the_copys_own_url_hold() -> None:
 
 async def test_a_copy_is_signed_by_the_newest_secrets() -> None:
     transport = RecordingTransport()
-    kore = ShadowRule(Source.KORE, MarkedByParameter("shadow=1"))
+    kore = ShadowRule(Source.KORE, ShadowWithParameter("shadow=1"))
     bench = Bench(await a_store(), transport, rules=[kore])
     callback = a_callback(source=Source.TWILIO)
     await bench.consider(callback)
@@ -330,7 +334,7 @@ async def test_destinations_take_turns() -> None:
 async def test_copies_that_hang_do_not_hold_up_the_callbacks() -> None:
     transport = GatedTransport()
     transport.open("a.example")
-    rule = ShadowRule(Source.TWILIO, MarkedByUrl(CallbackUrl.parse(OTHER_HOST)))
+    rule = ShadowRule(Source.TWILIO, ShadowToUrl(CallbackUrl.parse(OTHER_HOST)))
     store = await a_store(*to(HOST, *range(30)))
     bench = Bench(store, transport, rules=[rule])
     async with bench.running():

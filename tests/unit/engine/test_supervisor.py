@@ -10,9 +10,9 @@ import pytest
 
 from ringback.carrier.simulated import SimulatedCarrier
 from ringback.core.errors import StoreUnavailable
-from ringback.core.scenario import Step
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.sim import SimStatus
-from ringback.core.task import Task
 from ringback.engine.delivery_service import DeliveryService
 from ringback.engine.supervisor import Supervisor
 from ringback.engine.task_runner import TaskRunner
@@ -97,7 +97,7 @@ async def begin_update(store: Store) -> None:
     def work(tx: Transaction) -> None:
         tx.supersim.sims.add(a_sim(status=SimStatus.SCHEDULED))
         tx.supersim.sim_updates.add(an_update())
-        tx.tasks.put(Task(Step.UPDATE_SIM, SIM_SID, ACCOUNT_SID, NOW + SECOND))
+        tx.tasks.put(ScheduledTask(TaskKind.UPDATE_SIM, SIM_SID, ACCOUNT_SID, NOW + SECOND))
 
     await store.transact(work)
 

@@ -4,7 +4,7 @@ import timeit
 
 import pytest
 
-from ringback.core.callback import CallbackStatus
+from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.policy.source_policy import Source
 from ringback.engine.tally import Histogram, Tally
 

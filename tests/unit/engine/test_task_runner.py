@@ -8,14 +8,14 @@ from typing import TypeVar
 import pytest
 
 from ringback.carrier.simulated import SimulatedCarrier
-from ringback.core.callback import Callback
-from ringback.core.callback_url import Method
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.policy.source_policy import Source
-from ringback.core.scenario import CarriedOut, CarrierFailure, Ending, Step
-from ringback.core.simulation import Simulation
-from ringback.core.supersim.sim import Sim, SimStatus
-from ringback.core.supersim.sim_update import SimUpdate
-from ringback.core.task import BeginResult, Errand, Task
+from ringback.core.scheduled_task import BeginResult, CarrierRequest, ScheduledTask
+from ringback.core.sims.scenario import CarrierFailure, CarrierResult, CarrierSucceeded, TaskKind
+from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.supersim.sim import SimStatus, SuperSim
+from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.engine.task_runner import PAUSE, TaskRunner
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.commands import NewSms, send_sms
@@ -57,9 +57,9 @@ FAILURE = CarrierFailure(83004, "the network did not answer")
 class FailingCarrier:
     """A network in which each change ends like this."""
 
-    ending: Ending
+    ending: CarrierResult
 
-    async def carry_out(self, errand: Errand) -> Ending:
+    async def carry_out(self, carrier_request: CarrierRequest) -> CarrierResult:
         return self.ending
 
 
@@ -74,7 +74,7 @@ class Bench:
     intake: KeepingIntake = field(default_factory=KeepingIntake)
     steps: Steps = field(default_factory=Steps)
     checkpoint: Callable[[str], None] | None = None
-    handlers: Mapping[Step, TaskHandler[Moment]] = field(default_factory=lambda: TASK_HANDLERS)
+    handlers: Mapping[TaskKind, TaskHandler[Moment]] = field(default_factory=lambda: TASK_HANDLERS)
 
     def __post_init__(self) -> None:
         self.task_runner = TaskRunner(
@@ -90,13 +90,13 @@ class Bench:
         return a_moment(now=self.clock.now(), chance=self.chance, intake=self.intake)
 
 
-def begin(tx: Transaction, update: SimUpdate, due: datetime = NOW) -> None:
+def begin(tx: Transaction, update: SuperSimUpdate, due: datetime = NOW) -> None:
     tx.supersim.sim_updates.add(update)
-    tx.tasks.put(Task(Step.UPDATE_SIM, update.sim_sid, update.account_sid, due))
+    tx.tasks.put(ScheduledTask(TaskKind.UPDATE_SIM, update.sim_sid, update.account_sid, due))
 
 
 async def a_store_with(
-    *updates: SimUpdate, sim: Sim = SCHEDULED, due: datetime = NOW
+    *updates: SuperSimUpdate, sim: SuperSim = SCHEDULED, due: datetime = NOW
 ) -> MemoryStore:
     store = await a_store()
 
@@ -111,13 +111,13 @@ async def a_store_with(
     return store
 
 
-async def sim_in(store: Store) -> Sim:
+async def sim_in(store: Store) -> SuperSim:
     sim = await store.transact(lambda tx: tx.supersim.sims.get(SIM_SID))
     assert sim is not None
     return sim
 
 
-async def called_back(store: Store) -> list[Callback]:
+async def called_back(store: Store) -> list[OutgoingCallback]:
     return await store.transact(
         lambda tx: tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), Window(999))
     )
@@ -143,11 +143,11 @@ async def test_a_due_change_gives_the_sim_its_new_status_and_fleet() -> None:
 
 
 async def test_a_due_change_calls_back_at_once() -> None:
-    store = await a_store_with(an_update(callback_method=Method.GET))
+    store = await a_store_with(an_update(callback_method=HttpMethod.GET))
     bench = Bench(store)
     await bench.task_runner.step()
     (callback,) = await called_back(store)
-    assert (callback.progress.due, callback.method) == (NOW, Method.GET)
+    assert (callback.progress.due, callback.method) == (NOW, HttpMethod.GET)
     assert callback.source is Source.KORE
     assert callback.parameters == [
         ("ApiVersion", "v1"),
@@ -252,9 +252,9 @@ async def test_a_change_that_somebody_else_ended_meanwhile_calls_nobody_back_aga
     other = Bench(store, chance=SeededChance(1))
 
     class SlowCarrier:
-        async def carry_out(self, errand: Errand) -> Ending:
+        async def carry_out(self, carrier_request: CarrierRequest) -> CarrierResult:
             await other.task_runner.step()
-            return CarriedOut()
+            return CarrierSucceeded()
 
     await Bench(store, SlowCarrier()).task_runner.step()
     assert len(await called_back(store)) == 1
@@ -357,7 +357,7 @@ async def test_a_store_that_is_away_for_a_moment_is_asked_again() -> None:
 class BrokenCarrier:
     """A network that does not keep its own promise."""
 
-    async def carry_out(self, errand: Errand) -> Ending:
+    async def carry_out(self, carrier_request: CarrierRequest) -> CarrierResult:
         raise RuntimeError("the network is made of sand")
 
 
@@ -379,23 +379,25 @@ class SoreUpdates:
     def __init__(self, sore_sid: str, *, where: str) -> None:
         self.sore_sid: str | None = sore_sid
         self._where = where
-        self._real = TASK_HANDLERS[Step.UPDATE_SIM]
-        self.table = {Step.UPDATE_SIM: TaskHandler(self._begin, self._end)}
+        self._real = TASK_HANDLERS[TaskKind.UPDATE_SIM]
+        self.table = {TaskKind.UPDATE_SIM: TaskHandler(self._begin, self._end)}
 
-    def _begin(self, tx: Transaction, task: Task, moment: Moment) -> BeginResult:
+    def _begin(self, tx: Transaction, task: ScheduledTask, moment: Moment) -> BeginResult:
         self._wince("begin", task)
         return self._real.begin(tx, task, moment)
 
-    def _end(self, tx: Transaction, task: Task, ending: Ending, moment: Moment) -> None:
+    def _end(
+        self, tx: Transaction, task: ScheduledTask, ending: CarrierResult, moment: Moment
+    ) -> None:
         self._real.end(tx, task, ending, moment)
         self._wince("end", task)
 
-    def _wince(self, where: str, task: Task) -> None:
+    def _wince(self, where: str, task: ScheduledTask) -> None:
         if (where, task.subject_sid) == (self._where, self.sore_sid):
             raise ValueError("that can't become this")
 
 
-async def a_store_with_two() -> tuple[MemoryStore, Sim]:
+async def a_store_with_two() -> tuple[MemoryStore, SuperSim]:
     store = await a_store_with(an_update())
     other = a_sim(
         sid="HS" + "e" * 32,
@@ -419,7 +421,7 @@ async def test_a_task_that_cant_go_on_is_put_off_and_stops_no_other(
     assert await store.transact(lambda tx: tx.supersim.sim_updates.get(other.sid)) is None
     assert [dict(one.parameters)["SimSid"] for one in await called_back(store)] == [other.sid]
     assert f"update_sim of {SIM_SID} can't go on" in caplog.text
-    task = Task(Step.UPDATE_SIM, SIM_SID, ACCOUNT_SID, NOW + PAUSE)
+    task = ScheduledTask(TaskKind.UPDATE_SIM, SIM_SID, ACCOUNT_SID, NOW + PAUSE)
     assert await store.transact(lambda tx: tx.tasks.due(NOW + PAUSE, limit=9)) == [task]
 
 
@@ -443,10 +445,10 @@ class CountingCarrier(SimulatedCarrier):
         self.times = 0
         self._store = store
 
-    async def carry_out(self, errand: Errand) -> Ending:
+    async def carry_out(self, carrier_request: CarrierRequest) -> CarrierResult:
         self.times += 1
         self._store.failures_to_come = 2
-        return await super().carry_out(errand)
+        return await super().carry_out(carrier_request)
 
 
 async def test_what_the_network_did_is_not_done_again_for_want_of_a_store() -> None:
@@ -464,7 +466,7 @@ async def test_what_the_network_did_is_not_done_again_for_want_of_a_store() -> N
 
 async def test_a_task_that_has_to_wait_for_another_comes_behind_it_at_the_same_instant() -> None:
     store = await a_store_with(an_update(to_status=SimStatus.INACTIVE))
-    at_once = a_moment(simulation=Simulation(timedelta(0)))
+    at_once = a_moment(simulation=SimulationSettings(timedelta(0)))
     sms = await store.transact(
         lambda tx: send_sms(tx, ACCOUNT_SID, NewSms(SIM_SID, "hello"), at_once)
     )

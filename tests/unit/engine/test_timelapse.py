@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import pytest
 
-from ringback.core.callback import Callback
-from ringback.core.http_exchange import Exchange, OutgoingRequest
-from ringback.core.schedule import FAITHFUL, PERSISTENT, Schedule
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
+from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
 from ringback.engine.bell import Bell
 from ringback.engine.delivery_service import DeliveryService
 from ringback.engine.timelapse import BrokenOff, Timelapse
@@ -82,7 +82,7 @@ class Bench:
         transport: Transport | None = None,
         *,
         clock: VirtualClock | None = None,
-        schedule: Schedule = FAITHFUL,
+        schedule: RetrySchedule = FAITHFUL,
     ) -> None:
         self.store = store
         self.clock = clock or VirtualClock.stopped(at=NOW)
@@ -101,7 +101,7 @@ class Bench:
         self.errands = Errands(self.clock)
         self.timelapse = Timelapse(self.clock, (self.errands, self.delivery))
 
-    async def note(self, request: OutgoingRequest) -> Exchange:
+    async def note(self, request: OutgoingRequest) -> AttemptResult:
         self.sent.append((request.url.path, self.clock.now()))
         return DELIVERED
 
@@ -111,14 +111,14 @@ class Bench:
         async with running(self.delivery.run), running(self.errands.run):
             yield
 
-    async def take(self, callback: Callback) -> None:
+    async def take(self, callback: OutgoingCallback) -> None:
         def work(tx: Transaction) -> None:
             self.delivery.queue.take(tx, callback)
 
         await self.store.transact(work)
 
 
-def to(path: str, number: int, due: datetime) -> Callback:
+def to(path: str, number: int, due: datetime) -> OutgoingCallback:
     return a_callback(sid=sid(number), url=f"{HOST}{path}", due=due)
 
 
@@ -153,7 +153,7 @@ async def test_what_is_due_later_stays_and_what_is_due_at_the_end_is_done() -> N
 async def test_the_rounds_of_a_schedule_are_made_after_its_waits() -> None:
     times = list[datetime]()
 
-    async def refuse(request: OutgoingRequest) -> Exchange:
+    async def refuse(request: OutgoingRequest) -> AttemptResult:
         times.append(bench.clock.now())
         return REFUSED
 
@@ -375,7 +375,7 @@ async def test_what_the_base_goes_meanwhile_comes_on_top() -> None:
     base = FakeClock()
     times = list[datetime]()
 
-    async def take_a_second(request: OutgoingRequest) -> Exchange:
+    async def take_a_second(request: OutgoingRequest) -> AttemptResult:
         times.append(bench.clock.now())
         base.advance(SECOND)
         return DELIVERED
@@ -391,7 +391,7 @@ async def test_what_the_base_goes_meanwhile_comes_on_top() -> None:
 async def test_what_the_base_brings_about_meanwhile_is_done_and_no_time_is_lost() -> None:
     base = FakeClock()
 
-    async def take_two_hours(request: OutgoingRequest) -> Exchange:
+    async def take_two_hours(request: OutgoingRequest) -> AttemptResult:
         bench.sent.append((request.url.path, bench.clock.now()))
         base.advance(2 * HOUR)
         return DELIVERED

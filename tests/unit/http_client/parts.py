@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from ringback.core.addresses import LOOPBACK
-from ringback.core.egress import ANY, Egress
-from ringback.core.guard import Guard
+from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.egress import ANY, Egress
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.engine.system import stopwatch
 from ringback.http_client.egress_route import EgressRoute, Peer
 from ringback.http_client.http_connection import HttpConnection
@@ -20,7 +20,7 @@ from tests.sending import resolve_to
 T = TypeVar("T")
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"
-GUARD = Guard(LOOPBACK)
+GUARD = SsrfGuard(LOOPBACK)
 
 
 def a_route(

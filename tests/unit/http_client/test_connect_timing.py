@@ -5,14 +5,14 @@ from contextlib import suppress
 
 import pytest
 
-from ringback.core.http_exchange import Timings
+from ringback.core.http.http_exchange import RequestTimings
 from ringback.http_client.connect_timing import ConnectStep, ConnectTiming
 from tests.networks import MadeUpTime
 from tests.unit.http_client.parts import in_made_up_time
 
 
 def test_each_step_is_timed_and_the_last_one_begun_is_where_it_is() -> None:
-    async def story(loop: MadeUpTime) -> tuple[ConnectStep, Timings]:
+    async def story(loop: MadeUpTime) -> tuple[ConnectStep, RequestTimings]:
         timing = ConnectTiming(loop.time)
         for step, seconds in ((ConnectStep.LOOK_UP, 1), (ConnectStep.CONNECT, 2)):
             with timing.taking(step):
@@ -25,7 +25,7 @@ def test_each_step_is_timed_and_the_last_one_begun_is_where_it_is() -> None:
 
 
 def test_a_step_that_fails_has_taken_its_time_too() -> None:
-    async def story(loop: MadeUpTime) -> Timings:
+    async def story(loop: MadeUpTime) -> RequestTimings:
         timing = ConnectTiming(loop.time)
         with suppress(ConnectionError), timing.taking(ConnectStep.TLS):
             await asyncio.sleep(1)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import trustme
 
-from ringback.core.connection import Limits
-from ringback.core.egress import ANY, Direct, Egress, Proxy
-from ringback.core.outcome import Failure, Unreachable
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.http.egress import ANY, Direct, Egress, Proxy
+from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.http_client.connect_timing import ConnectTiming
 from ringback.http_client.connection_pool import ConnectionPool, KeepAliveLimits
 from ringback.http_client.connector import Connector
@@ -64,7 +64,7 @@ class Parts:
         *,
         tls: bool = False,
         egress: Egress = ANY,
-        limits: Limits = LIMITS,
+        limits: Timeouts = LIMITS,
         fresh: bool = False,
         timing: ConnectTiming | None = None,
     ) -> HttpConnection | Unreachable:
@@ -128,21 +128,21 @@ async def test_a_name_that_is_known_is_no_step() -> None:
 async def test_no_way_of_the_egress_is_told_without_an_address() -> None:
     reached = await Parts().open(80, egress=Direct(("2001:db8::1",)))
     assert reached == Unreachable(
-        Failure.EGRESS, "no local address of this egress leads to where a.example port 80 is"
+        AttemptFailure.EGRESS, "no local address of this egress leads to where a.example port 80 is"
     )
 
 
 async def test_what_the_look_up_says_ends_it() -> None:
     reached = await Parts(resolver=a_resolver("10.0.0.1")).open(80)
     assert isinstance(reached, Unreachable)
-    assert reached.failure is Failure.GUARD
+    assert reached.failure is AttemptFailure.GUARD
 
 
 async def test_a_place_is_free_again_where_nobody_is_reached() -> None:
     parts = Parts()
     reached = await parts.open(free_port())
     assert isinstance(reached, Unreachable)
-    assert (reached.failure, parts.places.taken) == (Failure.CONNECT, 0)
+    assert (reached.failure, parts.places.taken) == (AttemptFailure.CONNECT, 0)
 
 
 async def test_who_gives_up_leaves_neither_a_connection_nor_a_place() -> None:
@@ -177,7 +177,7 @@ def test_waiting_for_a_place_takes_none_of_the_time_to_connect() -> None:
         first = a_connected(await parts.open(80))
         loop.call_later(3600, first.close)
         timing = ConnectTiming(loop.time)
-        limits = Limits(connect=5, read=5, total=5)
+        limits = Timeouts(connect=5, read=5, total=5)
         a_connected(await parts.open(80, limits=limits, timing=timing)).close()
         return timing.waited, timing.timings(total=0).connect or 0
 
@@ -197,17 +197,17 @@ async def _never(_: str) -> list[str]:
     [
         (
             lambda: Parts(resolver=a_resolver(resolve=_never, limit=3600)),
-            Failure.NAME,
+            AttemptFailure.NAME,
             "its name was not looked up",
         ),
         (
             lambda: Parts(MadeUpNetwork(lambda _: OK, after=3600)),
-            Failure.CONNECT_TIMEOUT,
+            AttemptFailure.CONNECT_TIMEOUT,
             "it did not answer",
         ),
         (
             lambda: Parts(MadeUpNetwork(lambda _: OK, after=1, tls_after=3600)),
-            Failure.CONNECT_TIMEOUT,
+            AttemptFailure.CONNECT_TIMEOUT,
             "TLS was not agreed on",
         ),
     ],
@@ -215,17 +215,17 @@ async def _never(_: str) -> list[str]:
 )
 @pytest.mark.parametrize("total", [60, 5])
 def test_what_is_too_slow_is_told_by_the_step_that_it_is_at(
-    parts: Callable[[], Parts], failure: Failure, why: str, total: float
+    parts: Callable[[], Parts], failure: AttemptFailure, why: str, total: float
 ) -> None:
     async def story(loop: MadeUpTime) -> tuple[Any, float, int]:
         its = parts()
-        limits = Limits(connect=5, read=5, total=total)
+        limits = Timeouts(connect=5, read=5, total=total)
         reached = await its.open(443, tls=True, limits=limits)
         await its.resolver.close()
         return reached, loop.elapsed, its.places.taken
 
     reached, elapsed, taken = in_made_up_time(story)
-    told = failure if total > 5 else Failure.TOTAL_TIMEOUT
+    told = failure if total > 5 else AttemptFailure.TOTAL_TIMEOUT
     assert reached == Unreachable(told, f"no connection to a.example port 443 within 5 s: {why}")
     assert (elapsed, taken) == (pytest.approx(5), 0)
 
@@ -236,9 +236,9 @@ async def test_a_proxy_that_is_too_slow_is_named() -> None:
 
     async with RecordingProxy(say_nothing) as it:
         egress = Proxy(HERE, it.port, "user:hunter2")
-        reached = await Parts().open(80, egress=egress, limits=Limits(0.05, 5, 5))
+        reached = await Parts().open(80, egress=egress, limits=Timeouts(0.05, 5, 5))
     assert reached == Unreachable(
-        Failure.PROXY_TIMEOUT,
+        AttemptFailure.PROXY_TIMEOUT,
         f"no connection to a.example port 80 by http://127.0.0.1:{it.port} within 0.05 s:"
         " the proxy did not answer",
     )
@@ -252,7 +252,7 @@ def test_a_process_that_was_stopped_meanwhile_blames_itself() -> None:
         return await opening
 
     assert in_made_up_time(story) == Unreachable(
-        Failure.SHORTAGE, "the process was stopped, or got no time"
+        AttemptFailure.SHORTAGE, "the process was stopped, or got no time"
     )
 
 
@@ -286,7 +286,7 @@ async def test_a_certificate_of_another_leaves_neither_a_connection_nor_a_place(
     async with RecordingReceiver(tls=server_side(authority.issue_cert("b.example"))) as receiver:
         reached = await parts.open(receiver.port, tls=True)
     assert isinstance(reached, Unreachable)
-    assert reached.failure is Failure.CERTIFICATE_NAME
+    assert reached.failure is AttemptFailure.CERTIFICATE_NAME
     assert reached.why.startswith(f"no TLS connection to a.example port {receiver.port}: ")
     assert parts.places.taken == 0
 
@@ -298,14 +298,14 @@ def test_a_receiver_that_speaks_before_tls_is_not_spoken_to() -> None:
         return reached, [transport.is_closing() for transport in network.transports]
 
     reached, closing = in_made_up_time(story)
-    assert reached.failure is Failure.TLS
+    assert reached.failure is AttemptFailure.TLS
     assert reached.why.endswith("the receiver sent something without being asked")
     assert closing == [True]
 
 
 def test_a_failure_of_tls_closes_the_connection() -> None:
     async def story(loop: MadeUpTime) -> list[bool]:
-        old = TlsFailed(Failure.CERTIFICATE_EXPIRED, "old")
+        old = TlsFailed(AttemptFailure.CERTIFICATE_EXPIRED, "old")
         network = MadeUpNetwork(lambda _: OK, after=1, tls_failure=old)
         await Parts(network).open(443, tls=True)
         return [transport.is_closing() for transport in network.transports]

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from ringback.core.egress import ANY, Direct, Egress, Proxy
-from ringback.core.outcome import Failure, Unreachable
+from ringback.core.http.egress import ANY, Direct, Egress, Proxy
+from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.http_client.connect_timing import ConnectStep, ConnectTiming
 from ringback.http_client.dialer import Dialer
 from ringback.http_client.http_connection import HttpConnection
@@ -112,7 +112,7 @@ async def test_where_none_lets_us_each_reason_is_told_once_and_no_address() -> N
     port = free_port()
     reached = await dial([NOBODY, "127.0.0.8"], port)
     assert reached == Unreachable(
-        Failure.CONNECT, f"could not connect to a.example port {port} (Connection refused)"
+        AttemptFailure.CONNECT, f"could not connect to a.example port {port} (Connection refused)"
     )
 
 
@@ -129,7 +129,8 @@ def test_each_address_keeps_the_others_waiting_for_its_share() -> None:
 
     reached, elapsed = in_made_up_time(story)
     assert reached == Unreachable(
-        Failure.CONNECT, "could not connect to a.example port 80 (no answer; Connection refused)"
+        AttemptFailure.CONNECT,
+        "could not connect to a.example port 80 (no answer; Connection refused)",
     )
     assert elapsed == pytest.approx(30)
 
@@ -137,12 +138,12 @@ def test_each_address_keeps_the_others_waiting_for_its_share() -> None:
 @pytest.mark.parametrize(
     ("number", "failure", "tried"),
     [
-        (errno.EMFILE, Failure.SHORTAGE, [NOBODY]),
-        (errno.EADDRNOTAVAIL, Failure.NO_LOCAL_PORT, [NOBODY, "127.0.0.8"]),
+        (errno.EMFILE, AttemptFailure.SHORTAGE, [NOBODY]),
+        (errno.EADDRNOTAVAIL, AttemptFailure.NO_LOCAL_PORT, [NOBODY, "127.0.0.8"]),
     ],
 )
 async def test_what_this_machine_lacks_is_told_before_what_receivers_do(
-    number: int, failure: Failure, tried: list[str]
+    number: int, failure: AttemptFailure, tried: list[str]
 ) -> None:
     network = failing({NOBODY: OSError(number, "")})
     reached = await dial([NOBODY, "127.0.0.8"], free_port(), network=network)
@@ -155,7 +156,7 @@ async def test_an_address_of_ours_that_is_not_there_is_egress() -> None:
     port = free_port()
     reached = await dial([HERE, NOBODY], port, egress=Direct(("192.0.2.1",)))
     assert reached == Unreachable(
-        Failure.EGRESS,
+        AttemptFailure.EGRESS,
         f"could not leave for a.example port {port}"
         " (by this egress: Cannot assign requested address)",
     )
@@ -205,7 +206,7 @@ async def test_a_proxy_that_is_not_there_is_the_operators(
     port = free_port()
     reached = await dial([HERE], 80, egress=Proxy("proxy.example", port), proxies=proxies())
     assert reached == Unreachable(
-        Failure.PROXY, "no connection to a.example port 80: " + why.format(port=port)
+        AttemptFailure.PROXY, "no connection to a.example port 80: " + why.format(port=port)
     )
 
 
@@ -219,7 +220,7 @@ async def test_what_the_machine_lacks_to_reach_a_proxy_is_a_shortage() -> None:
         (None, failing({HERE: OSError(errno.EMFILE, "")})),
     ):
         reached = await dial([HERE], 80, egress=egress, proxies=proxies, network=network)
-        assert reached == Unreachable(Failure.SHORTAGE, "Too many open files")
+        assert reached == Unreachable(AttemptFailure.SHORTAGE, "Too many open files")
 
 
 @asynccontextmanager

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.egress import ANY, Direct, Egress, Proxy
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.http.egress import ANY, Direct, Egress, Proxy
 from ringback.http_client.egress_route import EgressRoute, Peer, route_of
 from tests.unit.http_client.parts import a_route
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ringback.core.outcome import Delivered, Failure, Refused, Unreachable
+from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable
 from ringback.http_client.http_connection import ExchangeEnding, HttpConnection
 from tests.networks import MadeUpNetwork, MadeUpTime
 from tests.receivers import (
@@ -28,7 +28,7 @@ async def exchange(
     return await connection.exchange(request, read=read, until=until)
 
 
-def failure_of(ending: ExchangeEnding) -> Failure | None:
+def failure_of(ending: ExchangeEnding) -> AttemptFailure | None:
     return ending[0].failure if isinstance(ending[0], Unreachable) else None
 
 
@@ -97,12 +97,12 @@ async def test_an_outcome_has_what_has_a_meaning_for_its_status(
 
 @pytest.mark.parametrize("end", [close_without_answer, reset])
 async def test_a_new_connection_that_ends_without_an_answer_is_closed(end: Reply) -> None:
-    assert failure_of(await ending_of(end)) is Failure.CLOSED
+    assert failure_of(await ending_of(end)) is AttemptFailure.CLOSED
 
 
 @pytest.mark.parametrize("end", [close_without_answer, reset])
 async def test_a_kept_one_that_ends_without_an_answer_is_stale(end: Reply) -> None:
-    assert failure_of(await ending_of(OK, end)) is Failure.STALE
+    assert failure_of(await ending_of(OK, end)) is AttemptFailure.STALE
 
 
 async def test_an_answer_that_has_begun_and_ends_early_is_closed_even_on_a_kept_one() -> None:
@@ -110,7 +110,7 @@ async def test_an_answer_that_has_begun_and_ends_early_is_closed_even_on_a_kept_
         OK, answer_and_close(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
     )
     assert isinstance(outcome, Unreachable)
-    assert outcome.failure is Failure.CLOSED
+    assert outcome.failure is AttemptFailure.CLOSED
     assert "in the middle of its answer" in outcome.why
     assert response is not None
     assert response.body == b"half"
@@ -166,7 +166,7 @@ async def test_what_comes_unasked_ends_an_idle_connection(unasked: bytes) -> Non
         assert not connection.is_quiet(), "the loop has read nothing yet"
         await connection.gone
         assert set(lost) == {connection}
-        expected = Failure.PROTOCOL if unasked else Failure.CLOSED
+        expected = AttemptFailure.PROTOCOL if unasked else AttemptFailure.CLOSED
         ending = connection.exchange(REQUEST, read=5, until=asyncio.get_running_loop().time() + 5)
         assert ending.done(), "at once"
         assert failure_of(ending.result()) is expected
@@ -182,7 +182,7 @@ async def test_an_error_of_the_machine_is_told_in_its_words() -> None:
         await asyncio.sleep(0)
         connection.connection_lost(OSError(errno.EHOSTUNREACH, "[Errno 113] asyncio's own words"))
         assert (await ending)[0] == Unreachable(
-            Failure.CLOSED,
+            AttemptFailure.CLOSED,
             "the receiver closed the connection without answering (No route to host)",
         )
         connection.abort()
@@ -211,10 +211,10 @@ async def _silent(loop: MadeUpTime, *, read: float, total: float) -> tuple[Excha
 
 @pytest.mark.parametrize(
     ("read", "total", "failure", "after"),
-    [(7, 60, Failure.READ_TIMEOUT, 7), (60, 7, Failure.TOTAL_TIMEOUT, 7)],
+    [(7, 60, AttemptFailure.READ_TIMEOUT, 7), (60, 7, AttemptFailure.TOTAL_TIMEOUT, 7)],
 )
 def test_no_answer_is_waited_for_beyond_either_limit(
-    read: float, total: float, failure: Failure, after: float
+    read: float, total: float, failure: AttemptFailure, after: float
 ) -> None:
     ending, took = in_made_up_time(lambda loop: _silent(loop, read=read, total=total))
     assert failure_of(ending) is failure
@@ -229,7 +229,9 @@ def test_each_part_of_an_answer_may_take_as_long_as_the_limit() -> None:
         return await exchange(connection, read=7, total=60), loop.elapsed - began
 
     ending, took = in_made_up_time(story)
-    assert ending[0] == Unreachable(Failure.READ_TIMEOUT, "no part of the answer came for 7 s")
+    assert ending[0] == Unreachable(
+        AttemptFailure.READ_TIMEOUT, "no part of the answer came for 7 s"
+    )
     assert took == pytest.approx(12)
 
 
@@ -268,5 +270,5 @@ def test_a_process_that_was_held_up_looks_once_more_and_not_again() -> None:
         return await ending, loop.elapsed
 
     ending, elapsed = in_made_up_time(story)
-    assert failure_of(ending) is Failure.TOTAL_TIMEOUT
+    assert failure_of(ending) is AttemptFailure.TOTAL_TIMEOUT
     assert elapsed == pytest.approx(60.01)

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import uvloop
 
-from ringback.core.addresses import LOOPBACK
-from ringback.core.connection import Limits
-from ringback.core.guard import Guard
-from ringback.core.http_exchange import OutgoingRequest
-from ringback.core.outcome import Delivered, Failure, Refused, Unreachable
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.http_exchange import OutgoingRequest
+from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.engine.system import stopwatch
 from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpSender
@@ -36,7 +36,7 @@ from tests.sending import LIMITS, answer_to, failure_of, post, resolve_to
 async def sender() -> AsyncIterator[HttpSender]:
     # Long enough that a connection which should have been closed is never closed by its age.
     sender = HttpSender(
-        stopwatch=stopwatch, guard=Guard(LOOPBACK), keep_alive=KeepAliveLimits(seconds=3600)
+        stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), keep_alive=KeepAliveLimits(seconds=3600)
     )
     yield sender
     await sender.close()
@@ -115,7 +115,7 @@ class TestARequestThatIsMadeAnew:
             await looked_up.wait()
             return ["127.0.0.1"]
 
-        sender = HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=resolve)
+        sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), resolve=resolve)
         url = f"http://a.example:{receiver.port}/"
         sending = asyncio.create_task(
             sender.send(post(url, current), limits=LIMITS, anew=lambda: post(url, current))
@@ -192,7 +192,7 @@ class TestTheAnswer:
     ) -> None:
         begun = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
         exchange = await answer_to(sender, answer_and_close(begun))
-        assert failure_of(exchange) is Failure.CLOSED
+        assert failure_of(exchange) is AttemptFailure.CLOSED
         assert exchange.response is not None
         assert exchange.response.is_cut
 
@@ -397,7 +397,7 @@ class TestKeepingConnections:
 
     async def test_ends_after_a_while_without_requests(self) -> None:
         sender = HttpSender(
-            stopwatch=stopwatch, guard=Guard(LOOPBACK), keep_alive=KeepAliveLimits(seconds=0.05)
+            stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), keep_alive=KeepAliveLimits(seconds=0.05)
         )
         async with RecordingReceiver() as receiver:
             await sender.send(post(receiver.url()), limits=LIMITS)
@@ -407,7 +407,7 @@ class TestKeepingConnections:
 
     @pytest.mark.parametrize("bound", [KeepAliveLimits(per_peer=1), KeepAliveLimits(in_all=1)])
     async def test_is_bounded(self, bound: KeepAliveLimits) -> None:
-        sender = HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK), keep_alive=bound)
+        sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), keep_alive=bound)
         hangs = [Hang(), Hang(), Hang()]
         async with RecordingReceiver(*hangs) as receiver:
             sends = [sender.send(post(receiver.url()), limits=LIMITS) for _ in hangs]
@@ -422,7 +422,7 @@ class TestKeepingConnections:
             await sender.close()
 
     async def test_ends_when_the_sender_is_closed(self, receiver: RecordingReceiver) -> None:
-        sender = HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
+        sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
         await sender.send(post(receiver.url()), limits=LIMITS)
         await sender.close()
         await receiver.wait_for_ended(1)
@@ -446,7 +446,7 @@ class TestKeepingConnections:
         async with RecordingReceiver(OK, end) as receiver:
             await sender.send(post(receiver.url()), limits=LIMITS)
             exchange = await sender.send(post(receiver.url()), limits=LIMITS)
-            assert failure_of(exchange) is Failure.STALE
+            assert failure_of(exchange) is AttemptFailure.STALE
             assert len(receiver.requests) == 2
             assert receiver.connections == 1
 
@@ -479,7 +479,7 @@ class TestOpenConnections:
     async def test_make_room_for_others_where_they_are_idle(self) -> None:
         sender = HttpSender(
             stopwatch=stopwatch,
-            guard=Guard(LOOPBACK),
+            guard=SsrfGuard(LOOPBACK),
             keep_alive=KeepAliveLimits(seconds=3600),
             most_open=1,
         )
@@ -495,7 +495,7 @@ class TestOpenConnections:
     async def test_let_others_wait_for_room_and_the_wait_is_not_of_their_time(self) -> None:
         sender = HttpSender(
             stopwatch=stopwatch,
-            guard=Guard(LOOPBACK),
+            guard=SsrfGuard(LOOPBACK),
             keep_alive=KeepAliveLimits(seconds=3600),
             most_open=1,
         )
@@ -505,7 +505,7 @@ class TestOpenConnections:
             await one.wait_for(1)
             second = asyncio.create_task(sender.send(post(other.url()), limits=LIMITS))
             hasty = asyncio.create_task(
-                sender.send(post(other.url()), limits=Limits(connect=0.05, read=5, total=5))
+                sender.send(post(other.url()), limits=Timeouts(connect=0.05, read=5, total=5))
             )
             given_up = asyncio.create_task(sender.send(post(other.url()), limits=LIMITS))
             await asyncio.sleep(0.1)
@@ -526,7 +526,7 @@ class TestTheTimings:
         ticks = iter(range(1000))
         sender = HttpSender(
             stopwatch=lambda: next(ticks) / 1000,  # a millisecond passes with every look at it
-            guard=Guard(LOOPBACK),
+            guard=SsrfGuard(LOOPBACK),
             resolve=resolve_to("127.0.0.1"),
         )
         request = post(receiver.url(host="hooks.example"))
@@ -564,7 +564,7 @@ class TestAnAnswerThatDoesNotCome:
     ) -> None:
         exchange = await sender.send(post(f"http://127.0.0.1:{closed_port}/"), limits=LIMITS)
         assert exchange.outcome == Unreachable(
-            Failure.CONNECT,
+            AttemptFailure.CONNECT,
             f"could not connect to 127.0.0.1 port {closed_port} (Connection refused)",
         )
 
@@ -574,10 +574,10 @@ class TestAnAnswerThatDoesNotCome:
             return []
 
         sender = HttpSender(stopwatch=stopwatch, resolve=never)
-        limits = Limits(connect=0.05, read=5, total=5)
+        limits = Timeouts(connect=0.05, read=5, total=5)
         exchange = await sender.send(post("http://hooks.example/"), limits=limits)
         assert exchange.outcome == Unreachable(
-            Failure.NAME,
+            AttemptFailure.NAME,
             "no connection to hooks.example port 80 within 0.05 s: its name was not looked up",
         )
         await sender.close()
@@ -585,18 +585,20 @@ class TestAnAnswerThatDoesNotCome:
     async def test_to_a_tls_handshake_is_connect_timeout(self, sender: HttpSender) -> None:
         async with RecordingReceiver() as receiver:
             url = receiver.url().replace("http:", "https:")
-            limits = Limits(connect=0.05, read=5, total=5)
+            limits = Timeouts(connect=0.05, read=5, total=5)
             exchange = await sender.send(post(url), limits=limits)
             await receiver.wait_for_ended(1)
-        assert failure_of(exchange) is Failure.CONNECT_TIMEOUT
+        assert failure_of(exchange) is AttemptFailure.CONNECT_TIMEOUT
 
     async def test_while_it_is_waited_for_is_read_timeout(self, sender: HttpSender) -> None:
-        limits = Limits(connect=5, read=0.05, total=5)
+        limits = Timeouts(connect=5, read=0.05, total=5)
         exchange = await answer_to(sender, Hang(), limits=limits)
-        assert exchange.outcome == Unreachable(Failure.READ_TIMEOUT, "no answer came for 0.05 s")
+        assert exchange.outcome == Unreachable(
+            AttemptFailure.READ_TIMEOUT, "no answer came for 0.05 s"
+        )
 
     async def test_has_a_duration_too(self, sender: HttpSender) -> None:
-        exchange = await answer_to(sender, Hang(), limits=Limits(connect=5, read=0.05, total=5))
+        exchange = await answer_to(sender, Hang(), limits=Timeouts(connect=5, read=0.05, total=5))
         assert exchange.timings is not None
         assert 45 < exchange.timings.total < 5000
         assert exchange.timings.first_byte is None
@@ -605,38 +607,38 @@ class TestAnAnswerThatDoesNotCome:
         self, sender: HttpSender
     ) -> None:
         stalled = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
-        limits = Limits(connect=5, read=0.05, total=5)
+        limits = Timeouts(connect=5, read=0.05, total=5)
         exchange = await answer_to(sender, stalled, limits=limits)
-        assert failure_of(exchange) is Failure.READ_TIMEOUT
+        assert failure_of(exchange) is AttemptFailure.READ_TIMEOUT
         assert exchange.response is not None
         assert exchange.response.status == 200
         assert exchange.response.body == b"half"
         assert exchange.response.is_cut
 
     async def test_to_an_end_is_total_timeout(self, sender: HttpSender) -> None:
-        limits = Limits(connect=5, read=0.1, total=0.2)
+        limits = Timeouts(connect=5, read=0.1, total=0.2)
         exchange = await answer_to(sender, drip_without_end, limits=limits)
-        assert failure_of(exchange) is Failure.TOTAL_TIMEOUT
+        assert failure_of(exchange) is AttemptFailure.TOTAL_TIMEOUT
 
     @pytest.mark.parametrize("total", [0, -1])
     async def test_for_want_of_time_is_total_timeout_without_a_request(
         self, sender: HttpSender, receiver: RecordingReceiver, total: float
     ) -> None:
-        limits = Limits(connect=5, read=5, total=total)
+        limits = Timeouts(connect=5, read=5, total=total)
         first = await sender.send(post(receiver.url()), limits=limits)
-        assert failure_of(first) is Failure.TOTAL_TIMEOUT
+        assert failure_of(first) is AttemptFailure.TOTAL_TIMEOUT
         assert receiver.connections == 0
 
         await sender.send(post(receiver.url()), limits=LIMITS)
         over_a_kept_one = await sender.send(post(receiver.url()), limits=limits)
-        assert failure_of(over_a_kept_one) is Failure.TOTAL_TIMEOUT
+        assert failure_of(over_a_kept_one) is AttemptFailure.TOTAL_TIMEOUT
         await sender.send(post(receiver.url()), limits=LIMITS)
         assert len(receiver.requests) == 2
 
     @pytest.mark.parametrize("end", [close_without_answer, reset])
     async def test_over_a_fresh_connection_is_closed(self, sender: HttpSender, end: Reply) -> None:
         exchange = await answer_to(sender, end)
-        assert failure_of(exchange) is Failure.CLOSED
+        assert failure_of(exchange) is AttemptFailure.CLOSED
         assert exchange.response is None
 
     @pytest.mark.parametrize(
@@ -649,11 +651,11 @@ class TestAnAnswerThatDoesNotCome:
     )
     async def test_whole_is_closed(self, sender: HttpSender, part: bytes) -> None:
         exchange = await answer_to(sender, answer_and_close(part))
-        assert failure_of(exchange) is Failure.CLOSED
+        assert failure_of(exchange) is AttemptFailure.CLOSED
 
     async def test_whole_is_closed_over_a_kept_connection_too(self, sender: HttpSender) -> None:
         exchange = await answer_to(sender, OK, answer_and_close(b"HTTP/1.1 2"))
-        assert failure_of(exchange) is Failure.CLOSED
+        assert failure_of(exchange) is AttemptFailure.CLOSED
 
     @pytest.mark.parametrize(
         "reply",
@@ -682,7 +684,7 @@ class TestAnAnswerThatDoesNotCome:
         async with RecordingReceiver(reply) as receiver:
             exchange = await sender.send(post(receiver.url()), limits=LIMITS)
             await receiver.wait_for_ended(1)
-        assert failure_of(exchange) is Failure.PROTOCOL
+        assert failure_of(exchange) is AttemptFailure.PROTOCOL
 
     async def test_but_is_announced_without_end_is_protocol(self, sender: HttpSender) -> None:
         async def announce(writer: asyncio.StreamWriter) -> None:
@@ -691,7 +693,7 @@ class TestAnAnswerThatDoesNotCome:
                 await writer.drain()
 
         exchange = await answer_to(sender, announce)
-        assert failure_of(exchange) is Failure.PROTOCOL
+        assert failure_of(exchange) is AttemptFailure.PROTOCOL
 
     async def test_to_a_cancelled_send_closes_its_connection(self, sender: HttpSender) -> None:
         hang = Hang()
@@ -713,13 +715,14 @@ class TestALookUp:
         sender = HttpSender(stopwatch=stopwatch, resolve=resolve)
         exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
         assert exchange.outcome == Unreachable(
-            Failure.NAME, "the host hooks.example could not be looked up: Name or service not known"
+            AttemptFailure.NAME,
+            "the host hooks.example could not be looked up: Name or service not known",
         )
 
     async def test_that_finds_nothing_is_name(self) -> None:
         sender = HttpSender(stopwatch=stopwatch, resolve=resolve_to())
         exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
-        assert failure_of(exchange) is Failure.NAME
+        assert failure_of(exchange) is AttemptFailure.NAME
 
     async def test_of_what_cannot_be_a_name_is_name(self) -> None:
         async def resolve(host: str) -> list[str]:
@@ -727,7 +730,7 @@ class TestALookUp:
 
         sender = HttpSender(stopwatch=stopwatch, resolve=resolve)
         exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
-        assert failure_of(exchange) is Failure.NAME
+        assert failure_of(exchange) is AttemptFailure.NAME
 
     async def test_is_shared_by_all_who_wait_for_it(self, receiver: RecordingReceiver) -> None:
         asked = list[str]()
@@ -736,7 +739,7 @@ class TestALookUp:
             asked.append(host)
             return ["127.0.0.1"]
 
-        sender = HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=resolve)
+        sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), resolve=resolve)
         request = post(receiver.url(host="hooks.example"))
         await asyncio.gather(*(sender.send(request, limits=LIMITS) for _ in range(5)))
         await sender.send(request, limits=LIMITS)
@@ -753,13 +756,13 @@ class TestALookUp:
             await may_answer.wait()
             return ["127.0.0.1"]
 
-        sender = HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=resolve)
+        sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), resolve=resolve)
         request = post(receiver.url(host="hooks.example"))
         patient = asyncio.create_task(sender.send(request, limits=LIMITS))
         await is_asked.wait()
-        hasty = await sender.send(request, limits=Limits(connect=0.05, read=5, total=5))
+        hasty = await sender.send(request, limits=Timeouts(connect=0.05, read=5, total=5))
         may_answer.set()
-        assert failure_of(hasty) is Failure.NAME
+        assert failure_of(hasty) is AttemptFailure.NAME
         assert (await patient).outcome == Delivered(200)
         await sender.close()
 
@@ -773,7 +776,7 @@ class TestALookUp:
             return ["127.0.0.1"]
 
         sender = HttpSender(
-            stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=resolve, remember_names=0
+            stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), resolve=resolve, remember_names=0
         )
         request = post(receiver.url(host="hooks.example"))
         for _ in range(2):
@@ -790,7 +793,7 @@ class TestALookUp:
         sender = HttpSender(stopwatch=stopwatch, resolve=never, name_limit=0.05)
         exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
         assert exchange.outcome == Unreachable(
-            Failure.NAME,
+            AttemptFailure.NAME,
             "the host hooks.example could not be looked up: no answer came within 0.05 s",
         )
         await sender.close()
@@ -805,7 +808,7 @@ class TestALookUp:
 
         sender = HttpSender(
             stopwatch=stopwatch,
-            guard=Guard(LOOPBACK),
+            guard=SsrfGuard(LOOPBACK),
             resolve=resolve,
             name_limit=0.05,
             names_at_once=2,
@@ -813,7 +816,7 @@ class TestALookUp:
         hosts = ("hangs-1.example", "hangs-2.example", "hooks.example")
         sends = [sender.send(post(receiver.url(host=host)), limits=LIMITS) for host in hosts]
         *hung, good = await asyncio.gather(*sends)
-        assert [failure_of(exchange) for exchange in hung] == [Failure.NAME] * 2
+        assert [failure_of(exchange) for exchange in hung] == [AttemptFailure.NAME] * 2
         assert good.outcome == Delivered(200)
         await sender.close()
 
@@ -827,7 +830,7 @@ class TestALookUp:
             return ["127.0.0.1"]
 
         sender = HttpSender(
-            stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=resolve, names_at_once=1
+            stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), resolve=resolve, names_at_once=1
         )
         patient = asyncio.create_task(
             sender.send(post(receiver.url(host="first.example")), limits=LIMITS)
@@ -851,7 +854,9 @@ class TestALookUp:
     ) -> None:
         # Nobody listens on the first one.
         sender = HttpSender(
-            stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=resolve_to("127.0.0.9", "127.0.0.1")
+            stopwatch=stopwatch,
+            guard=SsrfGuard(LOOPBACK),
+            resolve=resolve_to("127.0.0.9", "127.0.0.1"),
         )
         exchange = await sender.send(post(receiver.url(host="hooks.example")), limits=LIMITS)
         assert exchange.outcome == Delivered(200)
@@ -861,12 +866,14 @@ class TestALookUp:
         self, receiver: RecordingReceiver
     ) -> None:
         sender = HttpSender(
-            stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=resolve_to("127.0.0.9", "127.0.0.1")
+            stopwatch=stopwatch,
+            guard=SsrfGuard(LOOPBACK),
+            resolve=resolve_to("127.0.0.9", "127.0.0.1"),
         )
         with silent_address("127.0.0.9", receiver.port):
             exchange = await sender.send(
                 post(receiver.url(host="hooks.example")),
-                limits=Limits(connect=0.4, read=5, total=5),
+                limits=Timeouts(connect=0.4, read=5, total=5),
             )
         assert exchange.outcome == Delivered(200)
         await sender.close()
@@ -877,9 +884,9 @@ class TestALookUp:
         with silent_address("127.0.0.9", closed_port):
             exchange = await sender.send(
                 post(f"http://127.0.0.9:{closed_port}/"),
-                limits=Limits(connect=5, read=5, total=0.05),
+                limits=Timeouts(connect=5, read=5, total=0.05),
             )
-        assert failure_of(exchange) is Failure.TOTAL_TIMEOUT
+        assert failure_of(exchange) is AttemptFailure.TOTAL_TIMEOUT
 
     async def test_of_an_address_that_is_silent_is_connect_timeout(
         self, sender: HttpSender, closed_port: int
@@ -887,20 +894,22 @@ class TestALookUp:
         with silent_address("127.0.0.9", closed_port):
             exchange = await sender.send(
                 post(f"http://127.0.0.9:{closed_port}/"),
-                limits=Limits(connect=0.05, read=5, total=5),
+                limits=Timeouts(connect=0.05, read=5, total=5),
             )
-        assert failure_of(exchange) is Failure.CONNECT_TIMEOUT
+        assert failure_of(exchange) is AttemptFailure.CONNECT_TIMEOUT
 
     async def test_of_two_dead_addresses_names_neither_but_in_the_log(
         self, closed_port: int, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level("DEBUG", "ringback")
         sender = HttpSender(
-            stopwatch=stopwatch, guard=Guard(LOOPBACK), resolve=resolve_to("127.0.0.8", "127.0.0.9")
+            stopwatch=stopwatch,
+            guard=SsrfGuard(LOOPBACK),
+            resolve=resolve_to("127.0.0.8", "127.0.0.9"),
         )
         exchange = await sender.send(post(f"http://x.example:{closed_port}/"), limits=LIMITS)
         assert exchange.outcome == Unreachable(
-            Failure.CONNECT,
+            AttemptFailure.CONNECT,
             f"could not connect to x.example port {closed_port} (Connection refused)",
         )
         assert "127.0.0.8" in caplog.text
@@ -909,10 +918,10 @@ class TestALookUp:
 
 def test_all_of_it_works_on_uvloop_too() -> None:
     async def story() -> list[object]:
-        sender = HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
+        sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
         outcomes = list[object]()
         async with RecordingReceiver(OK, close_without_answer, Hang()) as receiver:
-            limits = Limits(connect=5, read=0.05, total=5)
+            limits = Timeouts(connect=5, read=0.05, total=5)
             for _ in range(3):
                 exchange = await sender.send(post(receiver.url()), limits=limits)
                 outcomes.append(failure_of(exchange) or exchange.outcome)
@@ -921,4 +930,4 @@ def test_all_of_it_works_on_uvloop_too() -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         outcomes = runner.run(story())
-    assert outcomes == [Delivered(200), Failure.STALE, Failure.READ_TIMEOUT]
+    assert outcomes == [Delivered(200), AttemptFailure.STALE, AttemptFailure.READ_TIMEOUT]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from ringback.core.outcome import Failure
+from ringback.core.http.outcome import AttemptFailure
 from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.network_backend import NoSuchLocalAddress, SystemNetwork
 from ringback.http_client.tls import ClientTls, TlsFailed
@@ -178,14 +178,14 @@ async def test_a_certificate_for_another_name_is_refused_said_or_not(
         with pytest.raises(TlsFailed) as failed:
             await secured(network, receiver, "a.example", says_name=says_name)
         assert receiver.requests == []
-    assert failed.value.failure is Failure.CERTIFICATE_NAME
+    assert failed.value.failure is AttemptFailure.CERTIFICATE_NAME
 
 
 async def test_an_authority_that_is_not_believed_is_refused(authority: trustme.CA) -> None:
     async with RecordingReceiver(tls=server_side(authority.issue_cert("a.example"))) as receiver:
         with pytest.raises(TlsFailed) as failed:
             await secured(SystemNetwork(), receiver, "a.example")
-    assert failed.value.failure is Failure.CERTIFICATE_UNTRUSTED
+    assert failed.value.failure is AttemptFailure.CERTIFICATE_UNTRUSTED
 
 
 @pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
@@ -200,4 +200,4 @@ async def test_who_speaks_none_or_hangs_up_is_a_failure_of_tls(
         connection = await connect(server.sockets[0].getsockname()[1])
         with pytest.raises(TlsFailed) as failed:
             await network.secure(connection.transport, connection, host="a.example", says_name=True)
-    assert failed.value.failure is Failure.TLS
+    assert failed.value.failure is AttemptFailure.TLS

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from ringback.core.egress import Proxy
-from ringback.core.outcome import Failure, Unreachable
+from ringback.core.http.egress import Proxy
+from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.http_client.proxy_tunnel import ProxyTunnel
 from tests.proxies import ESTABLISHED, RecordingProxy, Refusal
 from tests.receivers import OK, RecordingReceiver, reset
@@ -85,7 +85,7 @@ async def test_its_answer_may_come_in_parts(part: int) -> None:
 async def test_a_refusal_is_told_by_its_status(answer: bytes, status: str) -> None:
     verdict = await verdict_on(answer)
     assert verdict is not None
-    assert verdict.failure is Failure.PROXY_REFUSED
+    assert verdict.failure is AttemptFailure.PROXY_REFUSED
     assert verdict.why.endswith(f" refused the connection: it answered {status}")
 
 
@@ -103,7 +103,7 @@ async def test_an_answer_that_cant_be_used_is_a_failure_of_the_proxy(
 ) -> None:
     verdict = await verdict_on(answer)
     assert verdict is not None
-    assert verdict.failure is Failure.PROXY
+    assert verdict.failure is AttemptFailure.PROXY
     assert verdict.why.endswith(f" can't be used: {what}")
 
 
@@ -111,7 +111,7 @@ async def test_an_answer_that_cant_be_used_is_a_failure_of_the_proxy(
 async def test_a_proxy_that_hangs_up_has_not_answered(end: Refusal) -> None:
     verdict = await verdict_on(end)
     assert verdict is not None
-    assert verdict.failure is Failure.PROXY
+    assert verdict.failure is AttemptFailure.PROXY
     assert "closed the connection without an answer" in verdict.why
 
 
@@ -126,7 +126,7 @@ async def test_what_comes_between_success_and_handing_on_spoils_it() -> None:
             tunnel.buffer_updated(len(part))
         verdict = await opening
         assert verdict is not None
-        assert verdict.failure is Failure.PROXY
+        assert verdict.failure is AttemptFailure.PROXY
         assert tunnel.transport.is_closing()
 
 

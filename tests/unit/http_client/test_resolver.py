@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from ringback.core.outcome import Failure, Unreachable
+from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.http_client.resolver import Resolver
 from tests.networks import MadeUpTime
 from tests.unit.engine.parts import all_has_run
@@ -34,7 +34,7 @@ async def nobody(host: str) -> list[str]:
     return []
 
 
-def failure_of(found: tuple[str, ...] | Unreachable) -> Failure | None:
+def failure_of(found: tuple[str, ...] | Unreachable) -> AttemptFailure | None:
     return found.failure if isinstance(found, Unreachable) else None
 
 
@@ -62,7 +62,7 @@ async def test_why_a_name_is_refused_tells_not_where_it_leads_but_the_log_does(
     caplog.set_level("INFO", "ringback")
     found = await a_resolver("10.0.0.1", "10.0.0.2").look_up("a.example")
     assert isinstance(found, Unreachable)
-    assert found.failure is Failure.GUARD
+    assert found.failure is AttemptFailure.GUARD
     assert found.why.startswith("a.example does not lead to a public address")
     assert "10.0.0.1, 10.0.0.2" in caplog.text
 
@@ -76,13 +76,13 @@ async def test_an_address_in_a_url_is_refused_by_itself() -> None:
 @pytest.mark.parametrize(
     ("error", "failure", "why"),
     [
-        (socket.gaierror(socket.EAI_NONAME, "unknown"), Failure.NAME, "unknown"),
-        (UnicodeError("too long a label"), Failure.NAME, "too long a label"),
-        (OSError(errno.EMFILE, ""), Failure.SHORTAGE, "Too many open files"),
+        (socket.gaierror(socket.EAI_NONAME, "unknown"), AttemptFailure.NAME, "unknown"),
+        (UnicodeError("too long a label"), AttemptFailure.NAME, "too long a label"),
+        (OSError(errno.EMFILE, ""), AttemptFailure.SHORTAGE, "Too many open files"),
     ],
 )
 async def test_what_fails_is_the_names_fault_or_the_machines(
-    error: Exception, failure: Failure, why: str
+    error: Exception, failure: AttemptFailure, why: str
 ) -> None:
     async def fail(host: str) -> list[str]:
         raise error
@@ -95,7 +95,7 @@ async def test_what_fails_is_the_names_fault_or_the_machines(
 
 async def test_a_name_without_an_address_says_so() -> None:
     assert await a_resolver().look_up("a.example") == Unreachable(
-        Failure.NAME, "the host a.example could not be looked up: it has no address"
+        AttemptFailure.NAME, "the host a.example could not be looked up: it has no address"
     )
 
 
@@ -227,7 +227,7 @@ def test_a_name_that_hangs_fails_after_the_limit_and_at_once_for_a_while() -> No
         for at in (0, 5, 13, 15):
             await asyncio.sleep(at - loop.time())
             assert await resolver.look_up("a.example") == Unreachable(
-                Failure.NAME,
+                AttemptFailure.NAME,
                 "the host a.example could not be looked up: no answer came within 4 s",
             )
             ends.append(loop.time())
@@ -258,7 +258,7 @@ def _with_threads(at_once: int = 2) -> tuple[Resolver, dict[str, Future[list[str
 def test_a_turn_is_free_when_its_look_up_has_really_ended() -> None:
     async def story(loop: MadeUpTime) -> None:
         resolver, threads = _with_threads(at_once=1)
-        assert failure_of(await resolver.look_up("a.example")) is Failure.NAME
+        assert failure_of(await resolver.look_up("a.example")) is AttemptFailure.NAME
         waiting = asyncio.create_task(resolver.look_up("b.example"))
         await asyncio.sleep(60)
         assert list(threads) == ["a.example"]
@@ -284,7 +284,7 @@ def test_who_asks_for_a_name_that_hangs_still_joins_its_look_up() -> None:
 
 @pytest.mark.parametrize("answers", [True, False])
 def test_a_name_that_hung_is_asked_again_where_it_answers_late(answers: bool) -> None:
-    async def story(loop: MadeUpTime) -> Failure | None:
+    async def story(loop: MadeUpTime) -> AttemptFailure | None:
         resolver, threads = _with_threads()
         await resolver.look_up("a.example")
         hung = threads.pop("a.example")
@@ -300,7 +300,7 @@ def test_a_name_that_hung_is_asked_again_where_it_answers_late(answers: bool) ->
         threads["a.example"].set_result(["127.0.0.1"])
         return failure_of(await again)
 
-    assert in_made_up_time(story) is (None if answers else Failure.NAME)
+    assert in_made_up_time(story) is (None if answers else AttemptFailure.NAME)
 
 
 async def test_closing_gives_up_what_is_under_way() -> None:

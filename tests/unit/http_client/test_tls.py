@@ -7,8 +7,8 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from ringback.core.errors import Unusable
-from ringback.core.outcome import Failure
+from ringback.core.errors import ConfigurationError
+from ringback.core.http.outcome import AttemptFailure
 from ringback.http_client.tls import ClientTls, TlsFailed, check_name, tls_failure
 
 
@@ -59,7 +59,7 @@ class TestTheNameInACertificate:
     def test_is_nothing_else(self, names: list[tuple[str, str]], host: str) -> None:
         with pytest.raises(TlsFailed, match=f"the certificate is not for {host}") as refused:
             check_name({"subjectAltName": names}, host)
-        assert refused.value.failure is Failure.CERTIFICATE_NAME
+        assert refused.value.failure is AttemptFailure.CERTIFICATE_NAME
 
     def test_is_not_a_common_name(self) -> None:
         subject = ((("commonName", "hooks.example"),),)
@@ -81,9 +81,11 @@ class TestTheClientCertificate:
         ClientTls(client_certificate=tmp_path / "both.pem")
 
     def test_without_a_file_is_unusable(self, certificate: Path, tmp_path: Path) -> None:
-        with pytest.raises(Unusable, match=r"gone\.pem can't be read: No such file or directory"):
+        with pytest.raises(
+            ConfigurationError, match=r"gone\.pem can't be read: No such file or directory"
+        ):
             ClientTls(client_certificate=tmp_path / "gone.pem")
-        with pytest.raises(Unusable, match=r"gone\.key can't be read"):
+        with pytest.raises(ConfigurationError, match=r"gone\.key can't be read"):
             ClientTls(client_certificate=certificate, client_key=tmp_path / "gone.key")
 
     def test_with_the_key_of_another_is_unusable(
@@ -91,12 +93,16 @@ class TestTheClientCertificate:
     ) -> None:
         other = tmp_path / "other.key"
         authority.issue_cert("other.example").private_key_pem.write_to_path(str(other))
-        with pytest.raises(Unusable, match=r"client\.pem with the key .*other\.key can't be used"):
+        with pytest.raises(
+            ConfigurationError, match=r"client\.pem with the key .*other\.key can't be used"
+        ):
             ClientTls(client_certificate=certificate, client_key=other)
 
     def test_that_is_none_is_unusable(self, tmp_path: Path) -> None:
         (tmp_path / "odd.pem").write_text("not a certificate\n")
-        with pytest.raises(Unusable, match=r"odd\.pem.*must be in PEM and belong together"):
+        with pytest.raises(
+            ConfigurationError, match=r"odd\.pem.*must be in PEM and belong together"
+        ):
             ClientTls(client_certificate=tmp_path / "odd.pem")
 
     def test_with_an_encrypted_key_is_unusable(
@@ -112,23 +118,25 @@ class TestTheClientCertificate:
                 serialization.BestAvailableEncryption(b"hunter2"),
             )
         )
-        with pytest.raises(Unusable, match=r"locked\.key is encrypted"):
+        with pytest.raises(ConfigurationError, match=r"locked\.key is encrypted"):
             ClientTls(client_certificate=certificate, client_key=locked)
 
     def test_that_is_a_key_alone_is_unusable(self, certificate: Path) -> None:
-        with pytest.raises(Unusable, match="has no certificate to go with it"):
+        with pytest.raises(ConfigurationError, match="has no certificate to go with it"):
             ClientTls(client_key=certificate)
 
 
 class TestAFileOfAuthorities:
     def test_that_is_not_there_is_unusable(self, tmp_path: Path) -> None:
-        with pytest.raises(Unusable, match=r"the file .*gone\.pem can't be read"):
+        with pytest.raises(ConfigurationError, match=r"the file .*gone\.pem can't be read"):
             ClientTls(ca_files=[tmp_path / "gone.pem"])
 
     @pytest.mark.parametrize("content", ["", "not a certificate\n"])
     def test_that_holds_none_is_unusable(self, tmp_path: Path, content: str) -> None:
         (tmp_path / "odd.pem").write_text(content)
-        with pytest.raises(Unusable, match=r"the CA file .*odd\.pem can't be used: .*in PEM"):
+        with pytest.raises(
+            ConfigurationError, match=r"the CA file .*odd\.pem can't be used: .*in PEM"
+        ):
             ClientTls(ca_files=[tmp_path / "odd.pem"])
 
     def test_is_believed_beside_those_of_the_machine(
@@ -153,18 +161,18 @@ def test_every_certificate_is_verified_and_the_name_by_us_where_it_is_not_said(
 @pytest.mark.parametrize(
     ("number", "failure"),
     [
-        (10, Failure.CERTIFICATE_EXPIRED),
-        (18, Failure.CERTIFICATE_UNTRUSTED),
-        (19, Failure.CERTIFICATE_UNTRUSTED),
-        (20, Failure.CERTIFICATE_UNTRUSTED),
-        (21, Failure.CERTIFICATE_UNTRUSTED),
-        (62, Failure.CERTIFICATE_NAME),
-        (64, Failure.CERTIFICATE_NAME),
-        (23, Failure.TLS),
+        (10, AttemptFailure.CERTIFICATE_EXPIRED),
+        (18, AttemptFailure.CERTIFICATE_UNTRUSTED),
+        (19, AttemptFailure.CERTIFICATE_UNTRUSTED),
+        (20, AttemptFailure.CERTIFICATE_UNTRUSTED),
+        (21, AttemptFailure.CERTIFICATE_UNTRUSTED),
+        (62, AttemptFailure.CERTIFICATE_NAME),
+        (64, AttemptFailure.CERTIFICATE_NAME),
+        (23, AttemptFailure.TLS),
     ],
 )
 def test_what_openssl_finds_wrong_with_a_certificate_has_a_failure_of_its_own(
-    number: int, failure: Failure
+    number: int, failure: AttemptFailure
 ) -> None:
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
     error.verify_code, error.verify_message = number, "its words"
@@ -174,4 +182,4 @@ def test_what_openssl_finds_wrong_with_a_certificate_has_a_failure_of_its_own(
 
 def test_any_other_error_of_a_handshake_is_tls() -> None:
     failed = tls_failure(ConnectionResetError(104, "Connection reset by peer"))
-    assert (failed.failure, failed.why) == (Failure.TLS, "Connection reset by peer")
+    assert (failed.failure, failed.why) == (AttemptFailure.TLS, "Connection reset by peer")

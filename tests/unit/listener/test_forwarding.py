@@ -1,6 +1,6 @@
 import pytest
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.listener.forwarding import forwarded_headers, forwarded_url
 from ringback.receiver.checking import ReceivedRequest
 

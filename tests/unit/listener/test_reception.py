@@ -2,7 +2,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.policy.source_policy import Source
 from ringback.listener.answers import FailFirst
 from ringback.listener.heard import Heard

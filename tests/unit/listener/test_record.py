@@ -1,6 +1,6 @@
 import pytest
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.listener.record import Account, secrets_of, sent_of
 from ringback.receiver.checking import Secrets, Sent
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback_url import Method
+from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.policy.source_policy import Source
 from ringback.listener.answers import Answer, FailFirst
 from ringback.listener.forwarding import Forwarded
@@ -69,7 +69,7 @@ def test_verbosely_the_request_is_shown_exactly_as_received() -> None:
 
 
 def test_the_query_of_a_get_is_shown_as_parameters() -> None:
-    text = shown(heard(request=received(rendered(Source.KORE, Method.GET))))
+    text = shown(heard(request=received(rendered(Source.KORE, HttpMethod.GET))))
     assert text.startswith("14:40:58Z  kore  GET /path\n      foo            bar\n")
 
 

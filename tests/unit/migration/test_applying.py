@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.migration.applying import Ended, Moved, NotMoved, Watching, Worse
 from ringback.migration.canary import Look
 from ringback.migration.journal import journal_of
@@ -381,7 +381,10 @@ def test_a_line_deleted_after_it_moved_still_goes_back(world: World) -> None:
 
 def test_two_applies_of_one_plan_do_not_run_together(world: World) -> None:
     planned(world)
-    with world.journal(), pytest.raises(Unusable, match="another `ringback migrate` works on"):
+    with (
+        world.journal(),
+        pytest.raises(ConfigurationError, match="another `ringback migrate` works on"),
+    ):
         world.apply()
 
 
@@ -390,7 +393,7 @@ def test_the_journal_of_another_plan_is_refused(world: World) -> None:
     world.apply()
     path = journal_of(world.path)
     path.write_text(path.read_text().replace('"plan": "p1"', '"plan": "p0"'))
-    with pytest.raises(Unusable, match="is the journal of another plan"):
+    with pytest.raises(ConfigurationError, match="is the journal of another plan"):
         world.apply()
 
 
@@ -400,7 +403,9 @@ def test_a_line_that_is_none_is_refused_by_its_number(world: World) -> None:
     path = journal_of(world.path)
     first, *rest = path.read_text().splitlines(keepends=True)
     path.write_text("".join([first, "{}\n", *rest]))
-    with pytest.raises(Unusable, match=r"move\.plan\.journal:2: this is no line of a journal"):
+    with pytest.raises(
+        ConfigurationError, match=r"move\.plan\.journal:2: this is no line of a journal"
+    ):
         world.apply()
 
 

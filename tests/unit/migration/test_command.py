@@ -18,8 +18,8 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 
 from ringback.cli.main import main
-from ringback.core.callback import CallbackStatus
-from ringback.core.sids import Kind, dated, make_sid
+from ringback.core.callbacks.callback import CallbackStatus
+from ringback.core.sids import SidKind, dated, make_sid
 from ringback.data_folder import open_beside
 from ringback.migration.record import Edit, Entry
 from ringback.migration.records.store import StoreRecord
@@ -240,7 +240,7 @@ def fail_what_has_moved(shell: Shell, count: int) -> None:
     now = datetime.now(UTC)
     failed = [
         a_callback(
-            sid=make_sid(Kind.CALLBACK, dated(number.to_bytes(16, "big"), now)),
+            sid=make_sid(SidKind.CALLBACK, dated(number.to_bytes(16, "big"), now)),
             url=url,
             token=url,
             now=now,

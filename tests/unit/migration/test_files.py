@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.callback_url import Method
-from ringback.core.errors import Unusable
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_override import override_source
 from ringback.core.policy.source_policy import Source
 from ringback.migration.record import Edit, Ending, Entry
@@ -232,7 +232,7 @@ def test_what_is_no_text_or_other_peoples_is_skipped_and_counted(code: FilesReco
 
 
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unusable, match=r"nowhere\.py can't be read: No such file"):
+    with pytest.raises(ConfigurationError, match=r"nowhere\.py can't be read: No such file"):
         entries(FilesRecord.of_code(tmp_path, ["nowhere.py"]))
 
 
@@ -307,7 +307,7 @@ def test_a_table_says_whose_urls_they_are_and_what_they_are_called(tmp_path: Pat
     assert (first.place.name, first.place.account_sid, first.method) == (
         "urls.csv:2 Fleet, A",
         "AC1",
-        Method.GET,
+        HttpMethod.GET,
     )
     assert (first.url, second.url, second.place.name) == (URL, "http://b/", "urls.csv:4 B")
     assert second.place.account_sid is None
@@ -329,7 +329,9 @@ def test_a_table_is_written_back_as_it_was_but_for_its_urls(tmp_path: Path, text
 
 
 def test_a_table_without_urls_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unusable, match=r"urls\.csv:1: no column is named url or callback_url"):
+    with pytest.raises(
+        ConfigurationError, match=r"urls\.csv:1: no column is named url or callback_url"
+    ):
         entries(table(tmp_path, "a,b\n1,2\n"))
 
 

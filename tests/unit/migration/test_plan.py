@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
 from ringback.migration.plan import Plan, make_plan
 from ringback.migration.record import Entry, Place
@@ -79,7 +79,9 @@ def test_all_conditions_have_to_hold(selected: tuple[str, ...], chosen: int) -> 
 
 @pytest.mark.parametrize("text", ["", "account", "host=a", "url=", "url~x", "Account=AC1"])
 def test_a_condition_that_says_nothing_is_refused(text: str) -> None:
-    with pytest.raises(Unusable, match="selects nothing; write account=…, place=…, url=…"):
+    with pytest.raises(
+        ConfigurationError, match="selects nothing; write account=…, place=…, url=…"
+    ):
         Selection.parse(text)
 
 
@@ -123,7 +125,7 @@ def test_a_plan_has_one_edit_on_each_line_and_no_credentials(path: Path) -> None
 
 
 def test_a_plan_never_takes_the_place_of_another_file(path: Path) -> None:
-    with pytest.raises(Unusable, match="exists, and may be the way back"):
+    with pytest.raises(ConfigurationError, match="exists, and may be the way back"):
         plan().write(path)
 
 
@@ -149,7 +151,7 @@ def test_an_edit_that_is_something_else_is_refused_by_its_line(
     path: Path, old: str, new: str, why: str
 ) -> None:
     path.write_text(path.read_text().replace(old, new))
-    with pytest.raises(Unusable, match=rf"a\.plan:3: .*{why}") as refused:
+    with pytest.raises(ConfigurationError, match=rf"a\.plan:3: .*{why}") as refused:
         Plan.read(path)
     assert "secret" not in str(refused.value)
 
@@ -157,11 +159,11 @@ def test_an_edit_that_is_something_else_is_refused_by_its_line(
 @pytest.mark.parametrize("text", ["", "{}\n", "[]\n", "no JSON\n", '{"ringback_plan": 1}\n'])
 def test_a_file_that_is_no_plan_is_refused(path: Path, text: str) -> None:
     path.write_text(text)
-    with pytest.raises(Unusable, match=r"a\.plan:1: this is no "):
+    with pytest.raises(ConfigurationError, match=r"a\.plan:1: this is no "):
         Plan.read(path)
 
 
 def test_a_plan_whose_goal_was_altered_is_refused(path: Path) -> None:
     path.write_text(path.read_text().replace('"to": "kore"', '"to": "twilio"'))
-    with pytest.raises(Unusable, match=r"a\.plan:2: this edit was altered"):
+    with pytest.raises(ConfigurationError, match=r"a\.plan:2: this edit was altered"):
         Plan.read(path)

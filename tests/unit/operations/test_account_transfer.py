@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from ringback.core.errors import Invalid
-from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.errors import InvalidParameter
+from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.operations.accounts import check_transfer
 from tests.fakes import ACCOUNT_SID, SIM_SID, a_sim, an_account
 from tests.memory_store import MemoryTransaction
@@ -24,7 +24,7 @@ def tx() -> MemoryTransaction:
     return tx
 
 
-def sim_of(account_sid: str) -> Sim:
+def sim_of(account_sid: str) -> SuperSim:
     return a_sim(account_sid=account_sid, status=SimStatus.NEW)
 
 
@@ -47,7 +47,7 @@ def test_a_sim_can_be_moved_to_a_subaccount(tx: MemoryTransaction, owner: str, t
 def test_a_sim_can_be_moved_nowhere_else(
     tx: MemoryTransaction, owner: str, target: str, code: int
 ) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         check_transfer(tx, sim_of(owner), target, not_permitted=code, not_new=83010)
     assert (refused.value.code, refused.value.message) == (
         code,
@@ -61,7 +61,7 @@ def test_a_sim_that_was_used_can_not_be_moved(
     tx: MemoryTransaction, status: str, code: int
 ) -> None:
     sim = a_sim(status=SimStatus(status))
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         check_transfer(tx, sim, CHILD, not_permitted=20409, not_new=code)
     assert (refused.value.code, refused.value.message) == (
         code,

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from ringback.core.account import AccountStatus
-from ringback.core.errors import Invalid, NotFound
-from ringback.core.schedule import PERSISTENT, Schedule
-from ringback.core.webhook_secret import NO_SECRETS
+from ringback.core.accounts.account import AccountStatus
+from ringback.core.accounts.webhook_secret import NO_SECRETS
+from ringback.core.errors import InvalidParameter, NotFound
+from ringback.core.retry_schedule import PERSISTENT, RetrySchedule
 from ringback.operations.accounts import (
     NewAccount,
     create_account,
@@ -29,7 +29,7 @@ def create(
     tx: MemoryTransaction,
     name: str = "Acme",
     *,
-    schedule: Schedule | None = None,
+    schedule: RetrySchedule | None = None,
     chance: Chance = CHANCE,
     parent_sid: str | None = None,
 ) -> NewAccount:
@@ -97,7 +97,7 @@ def test_a_name_may_be_whatever_can_be_read(name: str) -> None:
 )
 def test_a_name_that_can_not_be_read_is_refused_and_nothing_is_made(name: str) -> None:
     tx = MemoryTransaction()
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         create(tx, name)
     assert "1 to 64 printable characters" in str(refused.value)
     assert str(refused.value).isprintable()
@@ -113,7 +113,7 @@ def test_a_subaccount_knows_its_parent() -> None:
 
 
 def test_a_parent_that_is_not_there_is_refused() -> None:
-    with pytest.raises(Invalid, match="there is no account 'AC0' to be the parent"):
+    with pytest.raises(InvalidParameter, match="there is no account 'AC0' to be the parent"):
         create(MemoryTransaction(), parent_sid="AC0")
 
 
@@ -121,7 +121,7 @@ def test_a_subaccount_has_no_subaccounts() -> None:
     tx = MemoryTransaction()
     parent = create(tx).account
     child = create(tx, parent_sid=parent.sid).account
-    with pytest.raises(Invalid, match=f"{child.sid} is a subaccount of {parent.sid}"):
+    with pytest.raises(InvalidParameter, match=f"{child.sid} is a subaccount of {parent.sid}"):
         create(tx, parent_sid=child.sid)
     assert len(list_accounts(tx)) == 2
 
@@ -140,9 +140,9 @@ def test_an_account_as_kore_makes_it_has_no_webhook_secret_and_no_key() -> None:
 
 def test_such_an_account_is_refused_what_any_other_is() -> None:
     tx = MemoryTransaction()
-    with pytest.raises(Invalid, match="1 to 64 printable characters"):
+    with pytest.raises(InvalidParameter, match="1 to 64 printable characters"):
         create_bare_account(tx, name="", moment=a_moment())
-    with pytest.raises(Invalid, match="there is no account 'AC0' to be the parent"):
+    with pytest.raises(InvalidParameter, match="there is no account 'AC0' to be the parent"):
         create_bare_account(tx, name="Acme", moment=a_moment(chance=CHANCE), parent_sid="AC0")
     assert list_accounts(tx) == []
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ringback.core.errors import Invalid, NotFound, RequestRefused
-from ringback.core.supersim.sim import Sim
+from ringback.core.errors import InvalidParameter, NotFound, RequestRefused
+from ringback.core.supersim.sim import SuperSim
 from ringback.core.wireless.sim import WirelessSim
 from ringback.operations.any_sim import (
     EitherSim,
@@ -66,7 +66,7 @@ def test_a_sim_that_the_account_has_not_is_not_found(
         with pytest.raises(NotFound) as missed:
             fetch(tx, account_sid, asked)
         assert missed.value.message == f"there is no SIM with the SID or unique name {asked!r}"
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         any_sim_named(tx, account_sid, asked)
     assert refused.value.code == 83005
 
@@ -75,7 +75,7 @@ def test_a_name_that_a_sim_of_each_product_has_names_neither(tx: MemoryTransacti
     tx.wireless.sims.save(a_wireless_sim(unique_name=UNIQUE_NAME))
     finders: list[Find] = [find_any_sim, fetch_any_sim, any_sim_named]
     for find in finders:
-        with pytest.raises(Invalid) as refused:
+        with pytest.raises(InvalidParameter) as refused:
             find(tx, ACCOUNT_SID, UNIQUE_NAME)
         assert (refused.value.code, refused.value.message) == (
             83600,
@@ -100,14 +100,14 @@ def test_a_sim_of_the_product_that_is_wanted_is_returned(tx: MemoryTransaction) 
 
 
 def test_a_sim_of_the_other_product_is_refused(tx: MemoryTransaction) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         supersim_of(tx, ACCOUNT_SID, WIRELESS_NAME)
     assert (refused.value.code, refused.value.message) == (
         83600,
         f"SIM {WIRELESS_SIM_SID} is of Programmable Wireless, whose devices send Commands, no SMS"
         " and no IP Commands",
     )
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         wireless_of(tx, ACCOUNT_SID, UNIQUE_NAME)
     assert (refused.value.code, refused.value.message) == (
         83600,
@@ -124,7 +124,7 @@ def used(tx: MemoryTransaction, card: EitherSim) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("card", [OURS, WIRELESS], ids=["Super SIM", "Programmable Wireless"])
 def test_the_device_of_a_sim_of_either_product_uses_data(
-    tx: MemoryTransaction, card: Sim | WirelessSim
+    tx: MemoryTransaction, card: SuperSim | WirelessSim
 ) -> None:
     transfer_data(tx, card, upload=300, download=700, moment=a_moment())
     assert used(tx, card) == [(300, 700)]

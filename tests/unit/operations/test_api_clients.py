@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.account import AccountStatus
-from ringback.core.api_client import LIFETIMES, Area, ClientType
-from ringback.core.errors import Forbidden, Invalid, NotFound, NotSignedIn
-from ringback.core.kore_ids import KoreKind, is_kore_id
+from ringback.core.accounts.account import AccountStatus
+from ringback.core.accounts.client_credentials import LIFETIMES, AccessScope, ClientType
+from ringback.core.errors import Forbidden, InvalidParameter, NotFound, Unauthorized
+from ringback.core.kore_ids import KoreIdKind, is_kore_id
 from ringback.operations.accounts import set_status
 from ringback.operations.api_clients import (
     NewClient,
@@ -38,7 +38,7 @@ def create(
         ACCOUNT_SID,
         name,
         type=ClientType.STANDARD,
-        products=[Area.SUPER_SIM],
+        products=[AccessScope.SUPER_SIM],
         moment=a_moment(),
         lifetime=lifetime,
         locked=True,
@@ -49,9 +49,9 @@ def test_a_new_client_is_kept_as_it_was_asked_for(tx: MemoryTransaction) -> None
     made = create(tx, lifetime=LIFETIMES["30d"])
     client = made.client
     assert tx.api_clients.of(ACCOUNT_SID) == [client]
-    assert is_kore_id(client.sid, KoreKind.API_CLIENT)
+    assert is_kore_id(client.sid, KoreIdKind.API_CLIENT)
     assert (client.name, client.date_created, client.locked) == ("Our dashboard", NOW, True)
-    assert (client.areas, client.lifetime) == ({Area.SUPER_SIM}, timedelta(days=30))
+    assert (client.areas, client.lifetime) == ({AccessScope.SUPER_SIM}, timedelta(days=30))
 
 
 def test_it_signs_in_with_its_secret(tx: MemoryTransaction) -> None:
@@ -68,7 +68,7 @@ def test_its_secret_is_kept_and_printed_nowhere(tx: MemoryTransaction) -> None:
 def test_wrong_credentials_are_told_the_same_whatever_is_wrong(tx: MemoryTransaction) -> None:
     made = create(tx)
     for pair in ((made.client.sid, "wrong"), ("apiclient_0", made.secret), ("", "")):
-        with pytest.raises(NotSignedIn) as refused:
+        with pytest.raises(Unauthorized) as refused:
             sign_in_client(tx, *pair)
         assert refused.value.message == "Invalid client or Invalid client credentials"
 
@@ -78,12 +78,12 @@ def test_a_client_of_a_suspended_account_is_told_so(tx: MemoryTransaction) -> No
     set_status(tx, ACCOUNT_SID, AccountStatus.SUSPENDED, a_moment())
     with pytest.raises(Forbidden, match=f"account {ACCOUNT_SID} is suspended"):
         sign_in_client(tx, made.client.sid, made.secret)
-    with pytest.raises(NotSignedIn):
+    with pytest.raises(Unauthorized):
         sign_in_client(tx, made.client.sid, "wrong")
 
 
 def test_a_name_that_nobody_could_read_is_refused(tx: MemoryTransaction) -> None:
-    with pytest.raises(Invalid, match="a client's name"):
+    with pytest.raises(InvalidParameter, match="a client's name"):
         create(tx, "a\nb")
     assert tx.api_clients.of(ACCOUNT_SID) == []
 
@@ -99,7 +99,7 @@ def test_a_client_is_found_among_those_of_its_owners_alone(tx: MemoryTransaction
 def test_a_client_that_was_taken_back_is_gone(tx: MemoryTransaction) -> None:
     made = create(tx)
     assert delete_client(tx, made.client.sid) == made.client
-    with pytest.raises(NotSignedIn):
+    with pytest.raises(Unauthorized):
         sign_in_client(tx, made.client.sid, made.secret)
     with pytest.raises(NotFound):
         delete_client(tx, made.client.sid)

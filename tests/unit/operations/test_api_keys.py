@@ -2,8 +2,8 @@
 
 import pytest
 
-from ringback.core.api_client import OPERATOR
-from ringback.core.errors import Invalid, NotFound, NotSignedIn
+from ringback.core.accounts.client_credentials import OPERATOR
+from ringback.core.errors import InvalidParameter, NotFound, Unauthorized
 from ringback.operations.api_keys import create_key, delete_key
 from ringback.operations.sign_in import sign_in
 from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_moment, an_account
@@ -46,7 +46,7 @@ def test_two_keys_share_neither_sid_nor_secret(tx: MemoryTransaction) -> None:
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 65])
 def test_a_name_that_nobody_could_read_is_refused(tx: MemoryTransaction, name: str) -> None:
-    with pytest.raises(Invalid, match="a key's name"):
+    with pytest.raises(InvalidParameter, match="a key's name"):
         create_key(tx, ACCOUNT_SID, name, a_moment())
     assert tx.accounts.keys_of(ACCOUNT_SID) == []
 
@@ -54,7 +54,7 @@ def test_a_name_that_nobody_could_read_is_refused(tx: MemoryTransaction, name: s
 def test_a_key_that_was_taken_back_signs_in_no_more(tx: MemoryTransaction) -> None:
     made = create_key(tx, ACCOUNT_SID, "CI", a_moment())
     assert delete_key(tx, made.key.sid) == made.key
-    with pytest.raises(NotSignedIn):
+    with pytest.raises(Unauthorized):
         sign_in(tx, made.key.sid, made.secret)
     with pytest.raises(NotFound, match=f"there is no API key '{made.key.sid}'"):
         delete_key(tx, made.key.sid)

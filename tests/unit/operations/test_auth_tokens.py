@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ringback.core.account import Account
-from ringback.core.errors import NotFound, NotSignedIn
+from ringback.core.accounts.account import Account
+from ringback.core.errors import NotFound, Unauthorized
 from ringback.operations.auth_tokens import create_secondary, delete_secondary, promote_secondary
 from ringback.operations.moment import AccountContext
 from ringback.operations.sign_in import sign_in
@@ -29,7 +29,7 @@ def secondary_of(account: Account) -> str:
 def signs_in(tx: MemoryTransaction, token: str) -> bool:
     try:
         return sign_in(tx, ACCOUNT_SID, token).account is not None
-    except NotSignedIn:
+    except Unauthorized:
         return False
 
 

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ringback.core.callback import Callback
-from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.policy.source_policy import Source
 from ringback.operations.create_callbacks import NewCallback, prepare_callback, send_callbacks
 from ringback.ports import CallbackFilter, Window
@@ -29,7 +29,7 @@ def new(
     body: str = "a=1",
     *,
     url: str = "http://a.example/p#cbs=kore",
-    method: Method = Method.POST,
+    method: HttpMethod = HttpMethod.POST,
     key: str | None = None,
     due: datetime | None = None,
 ) -> NewCallback:
@@ -38,22 +38,22 @@ def new(
 
 def send(
     tx: MemoryTransaction, *wanted: NewCallback, intake: KeepingIntake | None = None, seed: int = 0
-) -> list[Callback]:
+) -> list[OutgoingCallback]:
     moment = a_moment(chance=SeededChance(seed))
     callbacks = [prepare_callback(each, ACCOUNT_SID, moment) for each in wanted]
     return send_callbacks(tx, callbacks, intake or KeepingIntake())
 
 
-def kept(tx: MemoryTransaction) -> list[Callback]:
+def kept(tx: MemoryTransaction) -> list[OutgoingCallback]:
     return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), Window(99))[::-1]
 
 
 def test_a_callback_is_kept_as_it_is_asked_for_and_due_at_once(tx: MemoryTransaction) -> None:
-    (callback,) = send(tx, new("b=2&a=1", method=Method.GET, key="order 7"))
+    (callback,) = send(tx, new("b=2&a=1", method=HttpMethod.GET, key="order 7"))
     assert kept(tx) == [callback]
     assert callback.account_sid == ACCOUNT_SID
     assert callback.url.shown == "http://a.example/p#cbs=kore"
-    assert (callback.method, callback.body) == (Method.GET, "b=2&a=1")
+    assert (callback.method, callback.body) == (HttpMethod.GET, "b=2&a=1")
     assert (callback.source, callback.source_reason) == (
         Source.KORE,
         "the URL asks for it: #cbs=kore",

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.operations.destinations import MOST, Destination, destinations_of, named
 from tests.fakes import ACCOUNT_SID, a_callback, a_fleet, an_account
 from tests.memory_store import MemoryTransaction
@@ -42,7 +42,7 @@ def test_what_fleets_and_sims_are_configured_with_is_found_with_its_methods(
         a_fleet(
             sms_commands_url="https://a.example/sms",
             ip_commands_url="https://a.example/ip",
-            ip_commands_method=Method.GET,
+            ip_commands_method=HttpMethod.GET,
         )
     )
     listeners = [a_listener(f"https://a.example/{name}") for name in ("told", "reset", "final")]
@@ -91,8 +91,8 @@ def test_there_are_never_more_than_the_most(tx: MemoryTransaction) -> None:
 
 
 KNOWN = [
-    Destination(CallbackUrl.parse("https://a:b@a.example/x"), Method.GET),
-    Destination(CallbackUrl.parse("https://a.example/y"), Method.POST),
+    Destination(CallbackUrl.parse("https://a:b@a.example/x"), HttpMethod.GET),
+    Destination(CallbackUrl.parse("https://a.example/y"), HttpMethod.POST),
 ]
 
 

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.wireless.command import IncludeSid
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.wireless.command import SidPlacement
 from ringback.operations.any_sim import MOST, Arrival, EitherSim, arrivals_at
 from tests.fakes import NOW, a_sim
 from tests.memory_store import MemoryTransaction
@@ -95,7 +95,7 @@ def test_only_the_newest_are_told(card: EitherSim) -> None:
 def test_a_command_is_told_as_its_device_got_it() -> None:
     tx = MemoryTransaction()
     sent = MessageStatus.SENT
-    tx.wireless.commands.add(a_command(status=sent, include_sid=IncludeSid.START))
+    tx.wireless.commands.add(a_command(status=sent, include_sid=SidPlacement.START))
     binary = a_command(
         sid="DC" + "b" * 32, status=sent, command="AP8=", command_mode=PayloadType.BINARY
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ringback.core.errors import Invalid, NotFound
+from ringback.core.errors import InvalidParameter, NotFound
 from ringback.operations.lookups import fetch_named, fetch_owned, named_in
 from tests.fakes import ACCOUNT_SID, SIM_SID, UNIQUE_NAME, a_sim
 from tests.memory_store import MemoryTransaction
@@ -48,7 +48,7 @@ def test_a_record_is_named_by_its_sid_and_its_name(tx: MemoryTransaction, sid_or
 def test_a_parameter_that_names_nothing_of_the_account_is_refused_with_its_code(
     tx: MemoryTransaction, account_sid: str, sid_or_name: str
 ) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         named_in(tx.supersim.sims, account_sid, ("Sim", sid_or_name), "SIM", code=33107)
     assert (refused.value.code, refused.value.message) == (
         33107,

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ringback.core.metering import INSTANT
-from ringback.core.supersim.usage import DataSession
+from ringback.core.sims.data_flow import INSTANT
+from ringback.core.supersim.usage import SuperSimDataSession
 from ringback.operations.metering import add_burst, end_flows, end_when_used, used_since
 from tests.fakes import NOW, SIM_SID
 from tests.memory_store.records import MemoryFlows
@@ -16,7 +16,7 @@ OTHER_SIM = "HS" + "e" * 32
 ONE, TWO = f"WN{'1' * 32}", f"WN{'2' * 32}"
 
 
-def flows_of(*sessions: DataSession) -> MemoryFlows[DataSession]:
+def flows_of(*sessions: SuperSimDataSession) -> MemoryFlows[SuperSimDataSession]:
     return MemoryFlows({session.sid: session for session in sessions})
 
 
@@ -51,7 +51,7 @@ def test_a_flow_ends_when_it_has_used_so_much_more(left: int, at: datetime) -> N
     [a_session(sid=ONE, up=0, down=0), a_session(sid=ONE, ended=NOW + HOUR)],
     ids=["it uses nothing", "it ends before"],
 )
-def test_a_flow_that_never_uses_so_much_stays_as_it_is(session: DataSession) -> None:
+def test_a_flow_that_never_uses_so_much_stays_as_it_is(session: SuperSimDataSession) -> None:
     flows = flows_of(session)
     assert end_when_used(flows, session, 3001, NOW) is None
     assert flows.flows == {ONE: session}

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.scenario import NORMAL, SCENARIOS, Step
-from ringback.core.sids import Kind
-from ringback.core.sim_updated import SimUpdated
-from ringback.core.simulation import Simulation
-from ringback.core.supersim.sim import Sim
-from ringback.core.task import Errand, Task
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.scheduled_task import CarrierRequest, ScheduledTask
+from ringback.core.sids import SidKind
+from ringback.core.sims.scenario import NORMAL, SCENARIOS, TaskKind
+from ringback.core.sims.sim_updated import SimUpdated
+from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.supersim.sim import SuperSim
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_moment, a_sim
 from tests.intakes import KeepingIntake
 from tests.memory_store import MemoryTransaction
@@ -26,13 +26,13 @@ FOR_SIM, BY_NAME, SET_FOR_SIM, FOR_ACCOUNT, SET_FOR_ACCOUNT, SET_FOR_ALL = (
 
 def test_a_sid_names_its_kind_and_begins_with_the_time() -> None:
     earlier, later = a_moment(), a_moment(now=NOW + timedelta(milliseconds=1))
-    assert re.fullmatch("HF[0-9a-f]{32}", earlier.sid(Kind.FLEET))
-    assert earlier.sid(Kind.SIM)[:14] < later.sid(Kind.SIM)[:14]
+    assert re.fullmatch("HF[0-9a-f]{32}", earlier.sid(SidKind.FLEET))
+    assert earlier.sid(SidKind.SIM)[:14] < later.sid(SidKind.SIM)[:14]
 
 
 def test_what_is_made_is_stamped_with_its_account_and_the_time() -> None:
     moment = a_moment()
-    stamp = moment.stamp(Kind.RATE_PLAN, ACCOUNT_SID)
+    stamp = moment.stamp(SidKind.RATE_PLAN, ACCOUNT_SID)
     assert re.fullmatch("WP[0-9a-f]{32}", stamp["sid"])
     assert stamp == {
         "sid": stamp["sid"],
@@ -40,15 +40,15 @@ def test_what_is_made_is_stamped_with_its_account_and_the_time() -> None:
         "date_created": NOW,
         "date_updated": NOW,
     }
-    assert moment.stamp(Kind.RATE_PLAN, ACCOUNT_SID)["sid"] != stamp["sid"]
+    assert moment.stamp(SidKind.RATE_PLAN, ACCOUNT_SID)["sid"] != stamp["sid"]
 
 
 def test_an_event_is_told_to_a_url_once() -> None:
     tx, intake = MemoryTransaction(), KeepingIntake()
     url = CallbackUrl.parse("https://example.com/told")
-    a_moment(intake=intake).tell(tx, SimUpdated.of(a_sim()), url, Method.GET)
+    a_moment(intake=intake).tell(tx, SimUpdated.of(a_sim()), url, HttpMethod.GET)
     (callback,) = tx.callbacks.callbacks.values()
-    assert (callback.url, callback.method, callback.progress.due) == (url, Method.GET, NOW)
+    assert (callback.url, callback.method, callback.progress.due) == (url, HttpMethod.GET, NOW)
     for ending in tx.endings:
         ending.durable()
     assert intake.taken == [callback.sid]
@@ -56,47 +56,47 @@ def test_an_event_is_told_to_a_url_once() -> None:
 
 def test_without_a_url_nothing_is_told() -> None:
     tx = MemoryTransaction()
-    a_moment().tell(tx, SimUpdated.of(a_sim()), None, Method.POST)
+    a_moment().tell(tx, SimUpdated.of(a_sim()), None, HttpMethod.POST)
     assert tx.callbacks.callbacks == {}
 
 
 @pytest.mark.parametrize(("name", "times"), [("normal", 1), ("slow", 20)])
 def test_a_step_takes_as_long_as_steps_take_in_its_scenario(name: str, times: int) -> None:
     tx = MemoryTransaction()
-    a_moment().begin_step(tx, Step.SEND_SMS, an_sms(), a_sim(unique_name=f"meter+{name}"))
+    a_moment().begin_step(tx, TaskKind.SEND_SMS, an_sms(), a_sim(unique_name=f"meter+{name}"))
     assert tx.tasks.due(datetime.max.replace(tzinfo=NOW.tzinfo), limit=9) == [
-        Task(Step.SEND_SMS, an_sms().sid, ACCOUNT_SID, NOW + times * TAKES)
+        ScheduledTask(TaskKind.SEND_SMS, an_sms().sid, ACCOUNT_SID, NOW + times * TAKES)
     ]
 
 
 def test_a_step_of_no_sim_takes_as_long_as_in_its_accounts_scenario() -> None:
     tx = MemoryTransaction()
     tx.scenarios.put(ACCOUNT_SID, "slow")
-    a_moment().begin_step(tx, Step.RESERVE_PROFILE, an_esim_profile(), None)
-    assert tx.tasks.due_of(an_esim_profile().sid, Step.RESERVE_PROFILE) == NOW + 20 * TAKES
+    a_moment().begin_step(tx, TaskKind.RESERVE_PROFILE, an_esim_profile(), None)
+    assert tx.tasks.due_of(an_esim_profile().sid, TaskKind.RESERVE_PROFILE) == NOW + 20 * TAKES
 
 
 @pytest.mark.parametrize("sim", [None, a_sim(unique_name="meter+slow")])
 def test_the_network_takes_a_step_in_the_scenario_of_the_sim_or_else_of_the_account(
-    sim: Sim | None,
+    sim: SuperSim | None,
 ) -> None:
-    tx, task = MemoryTransaction(), Task(Step.SEND_SMS, an_sms().sid, ACCOUNT_SID, NOW)
+    tx, task = MemoryTransaction(), ScheduledTask(TaskKind.SEND_SMS, an_sms().sid, ACCOUNT_SID, NOW)
     tx.scenarios.put(ACCOUNT_SID, "sms-fails")
-    errand = a_moment().errand(tx, task, an_sms(), sim)
+    carrier_request = a_moment().carrier_request(tx, task, an_sms(), sim)
     scenario = SCENARIOS["sms-fails" if sim is None else "slow"]
-    assert errand == Errand(Step.SEND_SMS, scenario, an_sms(), sim)
+    assert carrier_request == CarrierRequest(TaskKind.SEND_SMS, scenario, an_sms(), sim)
 
 
 @pytest.mark.parametrize(
     ("name", "step", "wait"),
     [
-        ("operator-busy", Step.TAKE_ON_CHANGE, timedelta(hours=1)),
-        ("operator-busy", Step.CHANGE_SIM, timedelta(0)),
-        ("asleep", Step.SEND_COMMAND, timedelta(days=1)),
+        ("operator-busy", TaskKind.TAKE_ON_CHANGE, timedelta(hours=1)),
+        ("operator-busy", TaskKind.CHANGE_SIM, timedelta(0)),
+        ("asleep", TaskKind.SEND_COMMAND, timedelta(days=1)),
     ],
 )
 def test_a_step_waits_for_the_network_as_its_scenario_has_it(
-    name: str, step: Step, wait: timedelta
+    name: str, step: TaskKind, wait: timedelta
 ) -> None:
     tx = MemoryTransaction()
     a_moment().begin_step(tx, step, a_sim(), a_sim(unique_name=f"meter+{name}"))
@@ -106,9 +106,9 @@ def test_a_step_waits_for_the_network_as_its_scenario_has_it(
 def test_a_step_that_is_put_off_comes_due_once_at_its_last_instant() -> None:
     tx, moment = MemoryTransaction(), a_moment()
     for until in (NOW + 2 * TAKES, NOW + TAKES):
-        moment.put_off(tx, Step.ACTIVATE_SIM, a_sim(), until)
+        moment.put_off(tx, TaskKind.ACTIVATE_SIM, a_sim(), until)
     assert tx.tasks.due(NOW + 9 * TAKES, limit=9) == [
-        Task(Step.ACTIVATE_SIM, SIM_SID, ACCOUNT_SID, NOW + TAKES)
+        ScheduledTask(TaskKind.ACTIVATE_SIM, SIM_SID, ACCOUNT_SID, NOW + TAKES)
     ]
 
 
@@ -116,7 +116,7 @@ def test_of_all_scenarios_of_a_sim_the_nearest_to_it_is_in_force() -> None:
     tx = MemoryTransaction()
     named, unnamed = a_sim(unique_name=f"meter+{BY_NAME.name}"), a_sim(unique_name="meter")
     settings = {SIM_SID: SET_FOR_SIM, ACCOUNT_SID: SET_FOR_ACCOUNT, "*": SET_FOR_ALL}
-    moment = a_moment(simulation=Simulation(TAKES, scenarios=settings))
+    moment = a_moment(simulation=SimulationSettings(TAKES, scenarios=settings))
     tx.scenarios.put(SIM_SID, FOR_SIM.name)
     tx.scenarios.put(ACCOUNT_SID, FOR_ACCOUNT.name)
     assert moment.scenario_of_sim(tx, named) == FOR_SIM
@@ -140,7 +140,9 @@ def test_a_sim_of_either_product_has_the_scenario_that_its_name_asks_for() -> No
 
 def test_of_all_scenarios_of_an_account_the_chosen_one_is_in_force() -> None:
     tx = MemoryTransaction()
-    moment = a_moment(simulation=Simulation(TAKES, scenarios={ACCOUNT_SID: SET_FOR_ACCOUNT}))
+    moment = a_moment(
+        simulation=SimulationSettings(TAKES, scenarios={ACCOUNT_SID: SET_FOR_ACCOUNT})
+    )
     assert moment.in_force_for_account(tx, ACCOUNT_SID).scenario == SET_FOR_ACCOUNT
     tx.scenarios.put(ACCOUNT_SID, FOR_ACCOUNT.name)
     assert moment.in_force_for_account(tx, ACCOUNT_SID).scenario == FOR_ACCOUNT

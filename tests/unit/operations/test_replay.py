@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback import Callback, CallbackStatus, Progress
+from ringback.core.callbacks.callback import CallbackStatus, DeliveryState, OutgoingCallback
 from ringback.core.errors import Conflict, NotFound
 from ringback.core.policy.source_policy import Source
 from ringback.operations.replay import (
@@ -67,7 +67,7 @@ def sid(number: int) -> str:
     return f"CB{number:032}"
 
 
-def add(tx: MemoryTransaction, number: int = 1, **kinds: Any) -> Callback:
+def add(tx: MemoryTransaction, number: int = 1, **kinds: Any) -> OutgoingCallback:
     status = kinds.get("status", FAILED)
     kinds = {"sid": sid(number), "due": None, "status": FAILED, "attempt_count": 2} | kinds
     callback = a_callback(**kinds)
@@ -76,7 +76,7 @@ def add(tx: MemoryTransaction, number: int = 1, **kinds: Any) -> Callback:
     return callback
 
 
-def all_of(tx: MemoryTransaction) -> list[Callback]:
+def all_of(tx: MemoryTransaction) -> list[OutgoingCallback]:
     return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), Window(99))[::-1]
 
 
@@ -94,7 +94,7 @@ def test_a_replay_makes_the_same_callback_due_from_its_first_round_on(
 ) -> None:
     before = add(tx, status=status, status_reason="it went wrong", round_number=7)
     replayed = replay_callback(tx, ACCOUNT_SID, before.sid, again, statuses=ANY)
-    assert replayed == before.having(Progress(NOON, attempt_count=2, due=NOON))
+    assert replayed == before.having(DeliveryState(NOON, attempt_count=2, due=NOON))
     assert all_of(tx) == [replayed]
     done(tx)
     assert (intake.taken, intake.changed) == ([], [before.sid])
@@ -103,13 +103,13 @@ def test_a_replay_makes_the_same_callback_due_from_its_first_round_on(
 def test_one_that_was_never_attempted_is_replayed(tx: MemoryTransaction, again: Replay) -> None:
     before = add(tx, attempt_count=0)
     replayed = replay_callback(tx, ACCOUNT_SID, before.sid, again, statuses=ANY)
-    assert replayed.progress == Progress(NOON, due=NOON)
+    assert replayed.progress == DeliveryState(NOON, due=NOON)
 
 
 def test_one_that_waits_is_due_now(tx: MemoryTransaction, again: Replay) -> None:
     before = add(tx, status=SCHEDULED, due=NOW + timedelta(days=2), round_number=3)
     replayed = replay_callback(tx, ACCOUNT_SID, before.sid, again, statuses=ANY)
-    assert replayed.progress == Progress(NOON, attempt_count=2, due=NOON)
+    assert replayed.progress == DeliveryState(NOON, attempt_count=2, due=NOON)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_replay_from_the_other_source_is_a_new_callback_with_a_new_token(
     assert (new.source, new.replay_of) == (other, before.sid)
     assert new.idempotency_token != before.idempotency_token
     assert (new.url, new.method, new.body) == (before.url, before.method, before.body)
-    assert (new.idempotency_key, new.progress) == (None, Progress(NOON, due=NOON))
+    assert (new.idempotency_key, new.progress) == (None, DeliveryState(NOON, due=NOON))
     done(tx)
     assert intake.taken == [new.sid]
 
@@ -166,7 +166,7 @@ def test_the_status_has_to_be_one_of_those_that_are_asked_for(
     assert all_of(tx) == [before]
 
 
-def under_way(tx: MemoryTransaction) -> Callback:
+def under_way(tx: MemoryTransaction) -> OutgoingCallback:
     return add(tx, status=SCHEDULED, due=None)
 
 
@@ -266,7 +266,7 @@ def test_counts_add_up() -> None:
 # ---- discarding ----------------------------------------------------------------------------------
 
 
-def discard(tx: MemoryTransaction, which: str, why: str = "not needed") -> Callback:
+def discard(tx: MemoryTransaction, which: str, why: str = "not needed") -> OutgoingCallback:
     return discard_callback(tx, ACCOUNT_SID, which, why, a_moment(now=NOON))
 
 
@@ -298,7 +298,7 @@ def test_discarding_ends_a_callback_with_its_reason(
     ids=["delivered", "discarded", "under way"],
 )
 def test_what_has_ended_well_or_is_under_way_cant_be_discarded(
-    tx: MemoryTransaction, add_one: Callable[[MemoryTransaction], Callback], message: str
+    tx: MemoryTransaction, add_one: Callable[[MemoryTransaction], OutgoingCallback], message: str
 ) -> None:
     before = add_one(tx)
     with pytest.raises(Conflict) as refused:
@@ -313,7 +313,7 @@ def test_what_has_ended_well_or_is_under_way_cant_be_discarded(
 def test_a_test_event_is_replayed_as_it_was(tx: MemoryTransaction, again: Replay) -> None:
     before = add(tx, is_test=True, secret_id="whs_1")
     replayed = replay_callback(tx, ACCOUNT_SID, before.sid, again, statuses=ANY)
-    assert replayed == before.having(Progress(NOON, attempt_count=2, due=NOON))
+    assert replayed == before.having(DeliveryState(NOON, attempt_count=2, due=NOON))
 
 
 def test_a_test_event_is_not_replayed_from_the_other_source(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ringback.core.errors import Invalid
-from ringback.core.scenario import NORMAL, SCENARIOS
+from ringback.core.errors import InvalidParameter
+from ringback.core.sims.scenario import NORMAL, SCENARIOS
 from ringback.operations.scenarios import choose_scenario, explain_scenario
 from tests.fakes import ACCOUNT_SID, SIM_SID, a_sim
 from tests.unit.operations.supersim.bench import World
@@ -58,7 +58,7 @@ def test_nothing_is_chosen_for_a_sim_that_is_not_there(world: World) -> None:
         lambda: choose_scenario(world.tx, ACCOUNT_SID, sim="nobody", scenario=SLOW),
         lambda: in_force(world, "nobody"),
     ):
-        with pytest.raises(Invalid) as refused:
+        with pytest.raises(InvalidParameter) as refused:
             ask()
         assert refused.value.code == 83005
     assert world.tx.scenarios.names == {}

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.scenario import Step
+from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.sim import SimStatus
-from ringback.core.supersim.usage import PeriodType
+from ringback.core.supersim.usage import BillingPeriodType
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.api_keys import create_key
 from ringback.operations.seeding import Seed, find_or_seed
@@ -168,7 +168,7 @@ def test_its_sim_is_billed_and_its_device_is_on_this_machine() -> None:
     seed(tx)
     sim = fetch_sim(tx, ACCOUNT_SID, "my_super_sim")
     (period,) = list_billing_periods(tx, ACCOUNT_SID, SIM_SID, Window(9))
-    assert (sim.device_ip, period.period_type) == ("127.0.0.1", PeriodType.ACTIVE)
+    assert (sim.device_ip, period.period_type) == ("127.0.0.1", BillingPeriodType.ACTIVE)
 
 
 def test_nothing_is_under_way_from_the_start() -> None:
@@ -178,8 +178,8 @@ def test_nothing_is_under_way_from_the_start() -> None:
     assert (update.status, update.date_completed) == ("successful", NOW)
     due = tx.tasks.due(NOW + timedelta(days=3650), limit=9)
     assert {(task.step, task.subject_sid) for task in due} == {
-        (Step.RENEW_PERIOD, SIM_SID),
-        (Step.METER_SIM, WIRELESS_SIM_SID),
+        (TaskKind.RENEW_PERIOD, SIM_SID),
+        (TaskKind.METER_SIM, WIRELESS_SIM_SID),
     }
 
 

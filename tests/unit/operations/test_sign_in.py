@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from ringback.core.account import AccountStatus
-from ringback.core.api_client import OPERATOR
-from ringback.core.errors import Forbidden, NotSignedIn
+from ringback.core.accounts.account import AccountStatus
+from ringback.core.accounts.client_credentials import OPERATOR
+from ringback.core.errors import Forbidden, Unauthorized
 from ringback.operations.sign_in import sign_in
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, an_account, an_api_key
 from tests.memory_store import MemoryTransaction
@@ -26,7 +26,7 @@ def tx() -> MemoryTransaction:
 
 
 def refusal_of(tx: MemoryTransaction, username: str, password: str) -> str:
-    with pytest.raises(NotSignedIn) as refused:
+    with pytest.raises(Unauthorized) as refused:
         sign_in(tx, username, password)
     assert (refused.value.status, refused.value.code) == (401, 20003)
     return refused.value.message

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ringback.core.errors import WIRELESS, Invalid
+from ringback.core.errors import WIRELESS, InvalidParameter
 from ringback.operations.unique_names import check_name_is_free
 from tests.fakes import ACCOUNT_SID, FLEET_SID, a_fleet, a_sim
 from tests.memory_store import MemoryTransaction
@@ -26,7 +26,7 @@ def test_a_name_that_nobody_has_is_free(tx: MemoryTransaction, name: str | None)
 
 @pytest.mark.parametrize("name", ["my_fleet", FLEET_SID])
 def test_the_name_or_sid_of_another_record_is_taken(tx: MemoryTransaction, name: str) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         check_name_is_free(tx.supersim.fleets, ACCOUNT_SID, name, OTHER_SID)
     assert (refused.value.code, refused.value.message) == (
         83011,
@@ -35,7 +35,7 @@ def test_the_name_or_sid_of_another_record_is_taken(tx: MemoryTransaction, name:
 
 
 def test_a_name_that_is_taken_is_refused_with_the_code_of_its_api(tx: MemoryTransaction) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         check_name_is_free(tx.supersim.fleets, ACCOUNT_SID, "my_fleet", codes=WIRELESS)
     assert refused.value.code == 33101
 

@@ -5,16 +5,16 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.account import Account
-from ringback.core.errors import Invalid, NotFound
-from ringback.core.kore_ids import KoreKind, is_kore_id
-from ringback.core.webhook_secret import SecretStatus
+from ringback.core.accounts.account import Account
+from ringback.core.accounts.webhook_secret import WebhookSecretStatus
+from ringback.core.errors import InvalidParameter, NotFound
+from ringback.core.kore_ids import KoreIdKind, is_kore_id
 from ringback.engine.keyring import Keyring
 from ringback.operations.webhook_secrets import Held, change_secret, create_secret
 from tests.fakes import ACCOUNT_SID, KORE_SECRET, NOW, SeededChance, a_moment, an_account
 from tests.memory_store import MemoryTransaction
 
-ACTIVE, PENDING = SecretStatus.ACTIVE, SecretStatus.PENDING
+ACTIVE, PENDING = WebhookSecretStatus.ACTIVE, WebhookSecretStatus.PENDING
 LATER = NOW + timedelta(hours=1)
 
 
@@ -36,7 +36,7 @@ class Ours:
         return create_secret(self.tx, self.account, name, moment)
 
     def change(
-        self, secret_id: str, *, name: str | None = None, status: SecretStatus | None = None
+        self, secret_id: str, *, name: str | None = None, status: WebhookSecretStatus | None = None
     ) -> Held:
         return change_secret(
             self.tx,
@@ -58,7 +58,7 @@ def test_the_first_one_is_active_and_signs_at_once() -> None:
     status, secret = ours.create("first")
     assert (status, secret.name, secret.last_modified) == (ACTIVE, "first", NOW)
     assert ours.account.kore_secret == secret.value
-    assert is_kore_id(secret.id, KoreKind.WEBHOOK_SECRET)
+    assert is_kore_id(secret.id, KoreIdKind.WEBHOOK_SECRET)
     assert re.fullmatch("[0-9a-f]{18}", secret.value)
 
 
@@ -96,13 +96,13 @@ def test_it_can_get_another_name_and_be_activated_at_once() -> None:
 def test_there_is_no_way_back() -> None:
     ours = Ours()
     before = ours.account
-    with pytest.raises(Invalid, match="is active, and that can't be undone"):
+    with pytest.raises(InvalidParameter, match="is active, and that can't be undone"):
         ours.change(ours.active_id, name="other", status=PENDING)
     assert ours.account == before
 
 
 @pytest.mark.parametrize("status", [None, ACTIVE])
-def test_what_is_as_it_should_be_is_left_as_it_is(status: SecretStatus | None) -> None:
+def test_what_is_as_it_should_be_is_left_as_it_is(status: WebhookSecretStatus | None) -> None:
     ours = Ours()
     before = ours.account
     assert ours.change(ours.active_id, status=status) == (ACTIVE, before.webhook_secrets.active)
@@ -127,9 +127,9 @@ def test_each_change_is_a_newer_state_of_the_account() -> None:
 def test_a_name_that_nobody_could_read_is_refused_and_nothing_changes(name: str) -> None:
     ours = Ours()
     before = ours.account
-    with pytest.raises(Invalid, match="a secret's name"):
+    with pytest.raises(InvalidParameter, match="a secret's name"):
         ours.create(name)
-    with pytest.raises(Invalid, match="a secret's name"):
+    with pytest.raises(InvalidParameter, match="a secret's name"):
         ours.change(ours.active_id, name=name)
     assert ours.account == before
 

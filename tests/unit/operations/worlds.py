@@ -4,10 +4,10 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Network
 from typing import Final
 
-from ringback.core.callback import Callback
-from ringback.core.scenario import Ending, Step
-from ringback.core.simulation import Simulation
-from ringback.core.task import BeginResult, Errand, Later, Task
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.scheduled_task import BeginResult, CarrierRequest, DeferredTask, ScheduledTask
+from ringback.core.sims.scenario import CarrierResult, TaskKind
+from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.operations.moment import Moment
 from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import CallbackFilter, Window
@@ -24,9 +24,9 @@ class TimedWorld:
     def __init__(self, *, data_per_day: int = 0, devices: str = "100.64.0.0/10") -> None:
         self.tx = MemoryTransaction()
         self.now = NOW
-        self.endings = dict[Step, Ending]()
+        self.endings = dict[TaskKind, CarrierResult]()
         """How the network ends steps, whatever the scenario."""
-        self.simulation = Simulation(TAKES, IPv4Network(devices), data_per_day=data_per_day)
+        self.simulation = SimulationSettings(TAKES, IPv4Network(devices), data_per_day=data_per_day)
         self._chance = SeededChance()
         self.tx.accounts.add(an_account(), [])
 
@@ -45,21 +45,25 @@ class TimedWorld:
         """Have done what is due now, all at a time, as the loop does it."""
         due = self.tx.tasks.due(self.now, limit=100)
         begun = [(task, self.begin_task(task)) for task in due]
-        for task, errand in begun:
-            if isinstance(errand, Later):
-                self.tx.tasks.put(task._replace(due=errand.until))
+        for task, carrier_request in begun:
+            if isinstance(carrier_request, DeferredTask):
+                self.tx.tasks.put(task._replace(due=carrier_request.until))
                 continue
-            ending = self._carried_out(errand) if isinstance(errand, Errand) else errand
+            ending = (
+                self._carried_out(carrier_request)
+                if isinstance(carrier_request, CarrierRequest)
+                else carrier_request
+            )
             if self.tx.tasks.take(task) and ending is not None:
                 self.end_task(task, ending)
 
-    def begin_task(self, task: Task) -> BeginResult:
+    def begin_task(self, task: ScheduledTask) -> BeginResult:
         return TASK_HANDLERS[task.step].begin(self.tx, task, self.moment())
 
-    def end_task(self, task: Task, ending: Ending) -> None:
+    def end_task(self, task: ScheduledTask, ending: CarrierResult) -> None:
         TASK_HANDLERS[task.step].end(self.tx, task, ending, self.moment())
 
-    def callbacks(self) -> list[Callback]:
+    def callbacks(self) -> list[OutgoingCallback]:
         """Return the callbacks that were made, in their order."""
         return self.tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), Window(999))[::-1]
 
@@ -67,9 +71,11 @@ class TimedWorld:
         """Return what was told, in its order."""
         return [dict(callback.parameters) for callback in self.callbacks()]
 
-    def due_of(self, step: Step, sid: str) -> datetime | None:
+    def due_of(self, step: TaskKind, sid: str) -> datetime | None:
         """Return when a step of a resource is due."""
         return self.tx.tasks.due_of(sid, step)
 
-    def _carried_out(self, errand: Errand) -> Ending:
-        return self.endings.get(errand.step) or errand.scenario.ending_of(errand.step)
+    def _carried_out(self, carrier_request: CarrierRequest) -> CarrierResult:
+        return self.endings.get(carrier_request.step) or carrier_request.scenario.ending_of(
+            carrier_request.step
+        )

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.policy.policy_impact import PolicyImpact
 from ringback.core.policy.source_policy import NOTICE, Hold, Policy, Source
 from ringback.operations.totals import count_last_week

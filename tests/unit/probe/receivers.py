@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from ringback.core.addresses import ANYWHERE
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.guard import Guard
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.http.addresses import ANYWHERE
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
 from ringback.engine.system import SystemClock, stopwatch
 from ringback.http_client.connection_pool import KeepAliveLimits
@@ -102,7 +102,7 @@ async def probed(
     tls = tls or ClientTls()
     sender = HttpSender(
         stopwatch=stopwatch,
-        guard=Guard(ANYWHERE),
+        guard=SsrfGuard(ANYWHERE),
         network=SystemNetwork(tls),
         keep_alive=KeepAliveLimits(per_peer=0),
     )

@@ -1,6 +1,11 @@
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.http_exchange import Exchange, OutgoingRequest, RecordedResponse, Timings
-from ringback.core.outcome import Delivered, Failure, Refused, Unreachable
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.http.http_exchange import (
+    AttemptResult,
+    OutgoingRequest,
+    RecordedResponse,
+    RequestTimings,
+)
+from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable
 from ringback.probe.answers import Answer, hiding, shown
 
 PLAIN = (("Content-Type", "text/plain; charset=utf-8"),)
@@ -9,7 +14,7 @@ HIDE = hiding(["s3cret/", ""])
 
 def answer_to(body: bytes, headers: tuple[tuple[str, str], ...] = PLAIN) -> Answer:
     response = RecordedResponse(403, headers, body)
-    return Answer.of(Exchange(Refused(403), None, response), hide=HIDE)
+    return Answer.of(AttemptResult(Refused(403), None, response), hide=HIDE)
 
 
 def test_what_a_receiver_says_in_plain_text_is_told() -> None:
@@ -31,17 +36,17 @@ def test_what_is_said_cannot_steer_a_terminal() -> None:
 
 
 def test_the_time_to_connect_does_not_count() -> None:
-    exchange = Exchange(Delivered(200), Timings(1000, 100, 200, 300, 350))
+    exchange = AttemptResult(Delivered(200), RequestTimings(1000, 100, 200, 300, 350))
     assert Answer.of(exchange, hide=HIDE).seconds == 0.4
 
 
 def test_only_silence_is_silence() -> None:
-    def ended(failure: Failure) -> Answer:
-        return Answer.of(Exchange(Unreachable(failure, "why")), hide=HIDE)
+    def ended(failure: AttemptFailure) -> Answer:
+        return Answer.of(AttemptResult(Unreachable(failure, "why")), hide=HIDE)
 
-    assert ended(Failure.READ_TIMEOUT).is_silence
-    assert not ended(Failure.CLOSED).is_silence
-    assert ended(Failure.CLOSED).asks_for_another_try
+    assert ended(AttemptFailure.READ_TIMEOUT).is_silence
+    assert not ended(AttemptFailure.CLOSED).is_silence
+    assert ended(AttemptFailure.CLOSED).asks_for_another_try
 
 
 def test_a_request_is_shown_without_what_is_nobodys_business() -> None:

@@ -1,4 +1,4 @@
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.engine.system import stopwatch
 from ringback.probe.counting import Counts
 from ringback.probe.findings import Uncounted
@@ -14,7 +14,7 @@ class Counter:
 
     async def read(self) -> int:
         if self.is_broken:
-            raise Unusable("the counter is gone")
+            raise ConfigurationError("the counter is gone")
         return self.count
 
     async def add(self, number: int = 1) -> bool:

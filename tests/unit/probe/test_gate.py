@@ -5,20 +5,20 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from ringback.core.addresses import ANYWHERE
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.connection import Limits
-from ringback.core.guard import Guard
-from ringback.core.infrastructure import (
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.http.addresses import ANYWHERE
+from ringback.core.http.ssrf_guard import SsrfGuard
+from ringback.core.policy.source_policy import Source, SourceName
+from ringback.core.sources.idempotency_tokens import IdempotencyTokenFormat
+from ringback.core.sources.signature import sign_as_standard_webhooks
+from ringback.core.sources.source_definition import (
     BUILT_IN,
     SIGNATURE_SCHEMES,
-    HeaderLine,
-    Infrastructure,
+    SourceDefinition,
+    SourceHeader,
     Sources,
 )
-from ringback.core.policy.source_policy import Source, SourceName
-from ringback.core.signature import sign_as_standard_webhooks
-from ringback.core.tokens import TokenScheme
 from ringback.engine.system import stopwatch
 from ringback.http_client.http_sender import HttpSender
 from ringback.listener.answers import Answer
@@ -28,13 +28,13 @@ from ringback.receiver import ReceivedRequest
 from tests.fakes import KORE_SECRET, NOW, RecordingTransport, SeededChance, an_account
 from tests.unit.probe.receivers import Counter, Handle, right, served
 
-LIMITS = Limits(connect=1, read=1, total=1)
+LIMITS = Timeouts(connect=1, read=1, total=1)
 BOTH_SOURCES = [Source.TWILIO, Source.KORE]
 
 
 @pytest.fixture
 async def sender() -> AsyncGenerator[HttpSender]:
-    sender = HttpSender(stopwatch=stopwatch, guard=Guard(ANYWHERE))
+    sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(ANYWHERE))
     yield sender
     await sender.close()
 
@@ -44,7 +44,7 @@ async def gated(
     sender: HttpSender | RecordingTransport,
     *,
     source: SourceName = Source.KORE,
-    method: Method = Method.POST,
+    method: HttpMethod = HttpMethod.POST,
     kore_secret: str | None = None,
     chance: Chance | None = None,
     sources: Sources = BUILT_IN,
@@ -64,9 +64,9 @@ async def gated(
 
 
 @pytest.mark.parametrize("source", BOTH_SOURCES)
-@pytest.mark.parametrize("method", [Method.POST, Method.GET])
+@pytest.mark.parametrize("method", [HttpMethod.POST, HttpMethod.GET])
 async def test_a_right_receiver_is_let_through(
-    sender: HttpSender, source: Source, method: Method
+    sender: HttpSender, source: Source, method: HttpMethod
 ) -> None:
     async with served(lambda url: right(url, Counter()), "/hook?tenant=7") as url:
         assert await gated(url, sender, source=source, method=method) is None
@@ -148,10 +148,10 @@ async def test_a_source_of_the_settings_is_looked_at_in_its_own_way(
 ) -> None:
     headers = ("Host: {host}", "Content-Length: {length}", "webhook-id: {token}")
     headers += ("webhook-timestamp: {timestamp}", "webhook-signature: {signature}")
-    third = Infrastructure(
-        headers=tuple(map(HeaderLine.parse, headers)),
+    third = SourceDefinition(
+        headers=tuple(map(SourceHeader.parse, headers)),
         signature=SIGNATURE_SCHEMES["standard-webhooks"],
-        token=TokenScheme.parse("msg_{hex}"),
+        token=IdempotencyTokenFormat.parse("msg_{hex}"),
     )
 
     async def handle(request: ReceivedRequest) -> Answer:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ringback.core.outcome import Failure
+from ringback.core.http.outcome import AttemptFailure
 from ringback.core.policy.source_policy import Source
 from ringback.probe.answers import Answer
 from ringback.probe.faults import Fault
@@ -23,11 +23,11 @@ FORGED = case_called("kore-post-hmac")
 AGAIN = case_called("kore-repeat-at-once")
 
 
-def unanswered(failure: Failure) -> Answer:
+def unanswered(failure: AttemptFailure) -> Answer:
     return Answer(None, failure, "no answer", 1.0)
 
 
-SILENCE = unanswered(Failure.READ_TIMEOUT)
+SILENCE = unanswered(AttemptFailure.READ_TIMEOUT)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ SILENCE = unanswered(Failure.READ_TIMEOUT)
         (answered(403), Fault.REFUSES_NON_ASCII),
         (answered(500), Fault.CRASHES_ON_GOOD_CALLBACK),
         (SILENCE, Fault.DOES_NOT_ANSWER),
-        (unanswered(Failure.CLOSED), Fault.BREAKS_OFF),
+        (unanswered(AttemptFailure.CLOSED), Fault.BREAKS_OFF),
     ],
 )
 def test_a_genuine_callback_has_to_be_accepted(answer: Answer, fault: Fault | None) -> None:
@@ -57,7 +57,7 @@ def test_a_genuine_callback_has_to_be_accepted(answer: Answer, fault: Fault | No
         (answered(303), Fault.REDIRECTS),
         (answered(503), Fault.CRASHES_ON_BAD_SIGNATURE),
         (SILENCE, Fault.DOES_NOT_ANSWER),
-        (unanswered(Failure.PROTOCOL), Fault.BREAKS_OFF),
+        (unanswered(AttemptFailure.PROTOCOL), Fault.BREAKS_OFF),
     ],
 )
 def test_a_forgery_has_to_be_refused(answer: Answer, fault: Fault | None) -> None:

@@ -2,9 +2,9 @@ import sys
 
 import pytest
 
-from ringback.core.addresses import ANYWHERE
-from ringback.core.errors import InvalidCallbackUrl, Unusable
-from ringback.core.guard import Guard
+from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
+from ringback.core.http.addresses import ANYWHERE
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.engine.system import stopwatch
 from ringback.http_client.http_sender import HttpSender
 from ringback.probe.commands import carry_out
@@ -33,10 +33,10 @@ async def test_a_counter_is_read_over_http() -> None:
         b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
     ]
     async with RecordingReceiver(*replies) as receiver:
-        sender = HttpSender(stopwatch=stopwatch, guard=Guard(ANYWHERE))
+        sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(ANYWHERE))
         read = counter_of(receiver.url("/count?key=s3cret", host="u:p@127.0.0.1"), sender)
         assert await read() == 5
-        with pytest.raises(Unusable, match="404") as refusal:
+        with pytest.raises(ConfigurationError, match="404") as refusal:
             await read()
         await sender.close()
     assert "s3cret" not in str(refusal.value)
@@ -57,7 +57,7 @@ async def test_a_counter_is_what_a_command_prints() -> None:
     ],
 )
 async def test_a_command_that_fails_is_told_without_what_it_said(command: str, why: str) -> None:
-    with pytest.raises(Unusable, match=why) as refusal:
+    with pytest.raises(ConfigurationError, match=why) as refusal:
         await counter_of(command, RecordingTransport())()
     assert "s3cret" not in str(refusal.value)
 
@@ -67,7 +67,7 @@ async def test_a_command_that_counts_none_may_fail() -> None:
 
 
 async def test_a_command_that_has_to_work_may_not_fail() -> None:
-    with pytest.raises(Unusable, match="the command false failed with exit code 1"):
+    with pytest.raises(ConfigurationError, match="the command false failed with exit code 1"):
         await carry_out(("false",), within=5)
 
 
@@ -104,10 +104,10 @@ async def test_an_effect_that_does_not_come_is_not_awaited_for_ever() -> None:
 
 
 async def test_a_counter_that_never_rests_is_of_no_use() -> None:
-    with pytest.raises(Unusable, match="the counter does not rest"):
+    with pytest.raises(ConfigurationError, match="the counter does not rest"):
         await observer(*range(100_000)).at_rest()
 
 
 async def test_a_command_that_hangs_is_ended() -> None:
-    with pytest.raises(Unusable, match=r"took longer than 0\.1 s"):
+    with pytest.raises(ConfigurationError, match=r"took longer than 0\.1 s"):
         await carry_out((sys.executable, "-c", "import time; time.sleep(30)"), within=0.1)

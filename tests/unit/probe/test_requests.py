@@ -2,8 +2,8 @@
 
 import pytest
 
-from ringback.core.callback_url import Method
-from ringback.core.payload import PARAMETERS, Event
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.events.payload import PARAMETERS, Event
 from ringback.core.policy.source_policy import Source
 from ringback.probe.cases import CASES, Case, Forged, Forgery, Good
 from ringback.probe.forging import forge
@@ -42,7 +42,7 @@ def test_what_is_called_genuine_is(case: Case, url: str) -> None:
     assert isinstance(case.plan, Good)
     request = requests_to(url).good(case.plan)
     receiver = Receiver(
-        request.url.wire if case.plan.adds_query and case.plan.method is Method.POST else url,
+        request.url.wire if case.plan.adds_query and case.plan.method is HttpMethod.POST else url,
         twilio_auth_tokens=[AUTH_TOKEN],
         kore_secrets=[KORE_SECRET],
     )
@@ -69,7 +69,7 @@ def test_each_forgery_is_rejected_for_what_is_wrong_with_it(case: Case) -> None:
 
 def test_a_forgery_with_both_families_has_two_right_signatures() -> None:
     make = requests_to(URL)
-    request = forge(make, Forgery.BOTH_FAMILIES, Source.KORE, Method.POST)
+    request = forge(make, Forgery.BOTH_FAMILIES, Source.KORE, HttpMethod.POST)
     for family in ("Kore-", "X-Twilio-"), ("X-Twilio-", "Kore-"):
         alone = tuple(
             pair
@@ -82,7 +82,7 @@ def test_a_forgery_with_both_families_has_two_right_signatures() -> None:
 
 
 def test_twilios_token_stands_in_kores_header() -> None:
-    request = forge(requests_to(URL), Forgery.TWILIO_SIGNATURE, Source.KORE, Method.POST)
+    request = forge(requests_to(URL), Forgery.TWILIO_SIGNATURE, Source.KORE, HttpMethod.POST)
     headers = dict(request.headers)
     assert len(headers["Kore-Idempotency-Token"]) == 36
     assert len(headers["Kore-Signature"]) == 28
@@ -90,7 +90,7 @@ def test_twilios_token_stands_in_kores_header() -> None:
 
 
 def test_a_changed_body_is_as_long_as_before() -> None:
-    request = forge(requests_to(URL), Forgery.CHANGED_BODY, Source.KORE, Method.POST)
+    request = forge(requests_to(URL), Forgery.CHANGED_BODY, Source.KORE, HttpMethod.POST)
     assert dict(request.headers)["Content-Length"] == str(len(request.body))
     assert b"SimStatus=hacked" in request.body
 
@@ -111,7 +111,9 @@ def test_no_two_callbacks_tell_the_same(payload: Payload) -> None:
 def test_unusual_values_are_what_their_names_say() -> None:
     about = About("AC1", "HS1", "00")
     values = {
-        payload: [pair for pair in told(payload, about, Method.POST) if pair[0] in ("Note", "Tag")]
+        payload: [
+            pair for pair in told(payload, about, HttpMethod.POST) if pair[0] in ("Note", "Tag")
+        ]
         for payload in UNUSUAL
     }
     assert not values[Payload.NON_ASCII][0][1].isascii()
@@ -119,7 +121,7 @@ def test_unusual_values_are_what_their_names_say() -> None:
     assert values[Payload.EMPTY_VALUES] == [("Note", "")]
     assert len(values[Payload.REPEATED_PARAMETERS]) == 3
     assert len(values[Payload.LONG_VALUES][0][1]) > 10_000
-    assert len(told(Payload.LONG_VALUES, about, Method.GET)[-1][1]) < 4_000
+    assert len(told(Payload.LONG_VALUES, about, HttpMethod.GET)[-1][1]) < 4_000
 
 
 def test_two_callbacks_in_the_wrong_order_are_about_one_command() -> None:
@@ -136,4 +138,4 @@ def test_two_callbacks_in_the_wrong_order_are_about_one_command() -> None:
 
 def test_a_repeat_is_of_one_case_and_one_name() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
-    assert case_called("kore-post-hmac").plan == Forged(Source.KORE, Method.POST, Forgery.HMAC)
+    assert case_called("kore-post-hmac").plan == Forged(Source.KORE, HttpMethod.POST, Forgery.HMAC)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
 from ringback.http_client.tls import ClientTls
 from ringback.listener.answers import Answer
@@ -310,10 +310,10 @@ async def test_a_counter_that_counts_something_else_shows_nothing() -> None:
 
 async def test_a_counter_that_cannot_be_read_is_refused_at_the_start() -> None:
     async def read() -> int:
-        raise Unusable("the counter is gone")
+        raise ConfigurationError("the counter is gone")
 
     async with RecordingReceiver() as receiver:
-        with pytest.raises(Unusable, match="the counter is gone"):
+        with pytest.raises(ConfigurationError, match="the counter is gone"):
             await probed(receiver.url(), read_counter=read)
         assert receiver.requests == []
 
@@ -420,7 +420,7 @@ async def test_certificates_are_verified(tmp_path: Path) -> None:
 
 async def test_a_restart_that_fails_leaves_its_cases_out() -> None:
     async def restart(_: float) -> None:
-        raise Unusable("the command docker can't be run")
+        raise ConfigurationError("the command docker can't be run")
 
     async with served(lambda url: right(url, Counter())) as url:
         report = await probed(url, cases=FEW, restart=restart)

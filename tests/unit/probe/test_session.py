@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from ringback.core.addresses import ANYWHERE
-from ringback.core.guard import Guard
-from ringback.core.http_exchange import OutgoingRequest
-from ringback.core.outcome import Failure
+from ringback.core.http.addresses import ANYWHERE
+from ringback.core.http.http_exchange import OutgoingRequest
+from ringback.core.http.outcome import AttemptFailure
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
 from ringback.engine.system import SystemClock, stopwatch
 from ringback.http_client.http_sender import HttpSender
@@ -32,7 +32,7 @@ BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
 
 @pytest.fixture
 async def sender() -> AsyncGenerator[HttpSender]:
-    sender = HttpSender(stopwatch=stopwatch, guard=Guard(ANYWHERE))
+    sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(ANYWHERE))
     yield sender
     await sender.close()
 
@@ -103,15 +103,15 @@ async def test_an_answer_that_does_not_come_is_no_reason_to_stay(sender: HttpSen
         (OK, 200, None),
         (drip(OK), 200, None),
         (answer_and_close(b"HTTP/1.1 403 No\r\n\r\nno"), 403, None),
-        (answer_and_close(OK[:9]), None, Failure.CLOSED),
-        (close_without_answer, None, Failure.CLOSED),
-        (reset, None, Failure.CLOSED),
-        (b"SSH-2.0-OpenSSH_9.9\r\n", None, Failure.PROTOCOL),
-        (Hang(), None, Failure.READ_TIMEOUT),
+        (answer_and_close(OK[:9]), None, AttemptFailure.CLOSED),
+        (close_without_answer, None, AttemptFailure.CLOSED),
+        (reset, None, AttemptFailure.CLOSED),
+        (b"SSH-2.0-OpenSSH_9.9\r\n", None, AttemptFailure.PROTOCOL),
+        (Hang(), None, AttemptFailure.READ_TIMEOUT),
     ],
 )
 async def test_each_copy_that_is_sent_at_once_has_an_ending_of_its_own(
-    reply: bytes, status: int | None, failure: Failure | None, sender: HttpSender
+    reply: bytes, status: int | None, failure: AttemptFailure | None, sender: HttpSender
 ) -> None:
     async with RecordingReceiver(reply) as receiver:
         answers = await session(sender, request=0.2).send_at_once(
@@ -125,7 +125,7 @@ async def test_nobody_to_send_copies_to_is_an_ending(sender: HttpSender) -> None
     async with RecordingReceiver() as receiver:
         url = receiver.url()
     answers = await session(sender).send_at_once(request_to(url), copies=2)
-    assert [answer.failure for answer in answers] == [Failure.CONNECT]
+    assert [answer.failure for answer in answers] == [AttemptFailure.CONNECT]
     assert answers[0].words == "no connection: Connection refused"
 
 

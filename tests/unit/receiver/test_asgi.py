@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback_url import Method
-from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
 from ringback.receiver import Callback, MemorySeen, Receiver
 from ringback.receiver.asgi import CallbackApp, request_of
@@ -65,9 +65,9 @@ async def answer_to(app: CallbackApp, request: OutgoingRequest, **more: Any) -> 
     return start["status"], body["body"]
 
 
-@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("method", HttpMethod)
 @pytest.mark.parametrize("source", Source)
-async def test_a_callback_is_worked_on_once(source: Source, method: Method) -> None:
+async def test_a_callback_is_worked_on_once(source: Source, method: HttpMethod) -> None:
     work = list[Callback]()
     app = an_app(work.append)
     for _ in range(2):

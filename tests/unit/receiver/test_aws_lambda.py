@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from ringback.core.callback_url import Method
+from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.policy.source_policy import Source
 from ringback.receiver import Callback, MemorySeen, Receiver
 from ringback.receiver.aws_lambda import lambda_handler, request_of
@@ -34,7 +34,7 @@ def a_receiver(url: str = URL) -> Receiver:
     )
 
 
-def event_of(source: Source, method: Method = Method.POST, **more: Any) -> Event:
+def event_of(source: Source, method: HttpMethod = HttpMethod.POST, **more: Any) -> Event:
     """Return a callback as payload 1.0."""
     request = rendered(source, method)
     path, _, query = request.url.target.partition("?")
@@ -165,7 +165,7 @@ def test_nothing_may_be_there_in_any_form() -> None:
 @pytest.mark.parametrize("source", Source)
 def test_a_get_is_genuine_where_the_order_was_kept(source: Source) -> None:
     handler = lambda_handler(a_receiver(), id)
-    assert handler(event_of(source, Method.GET), None)["statusCode"] == 200
+    assert handler(event_of(source, HttpMethod.GET), None)["statusCode"] == 200
 
 
 @pytest.mark.parametrize("source", Source)

@@ -9,11 +9,12 @@ from typing import Any, Final
 
 import pytest
 
-from ringback.core.callback_url import Method
+from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.receiver import (
     Accepted,
     Answer,
     Callback,
+    ConfigurationError,
     Duplicate,
     Genuine,
     InvalidCallbackUrl,
@@ -24,7 +25,6 @@ from ringback.receiver import (
     Rejected,
     SeenUnavailable,
     Source,
-    Unusable,
     read_request,
 )
 from ringback.receiver.events import SimStatus, SimUpdated
@@ -35,7 +35,7 @@ from tests.senders import BODY, received, rendered
 URL: Final = "https://example.com/callbacks?tenant=7#cbs=kore"
 SECOND: Final = timedelta(seconds=1)
 both_sources = pytest.mark.parametrize("source", list(Source))
-both_methods = pytest.mark.parametrize("method", list(Method))
+both_methods = pytest.mark.parametrize("method", list(HttpMethod))
 
 
 class Hands:
@@ -60,7 +60,7 @@ def remembering(clock: Hands | None = None, **how: Any) -> Receiver:
 
 def sent(
     source: Source = Source.KORE,
-    method: Method = Method.POST,
+    method: HttpMethod = HttpMethod.POST,
     *,
     url: str = URL,
     **how: Any,
@@ -102,7 +102,7 @@ def test_an_application_matches_what_came(source: Source) -> None:
 
 @both_sources
 @both_methods
-def test_a_callback_has_all_that_the_request_told(source: Source, method: Method) -> None:
+def test_a_callback_has_all_that_the_request_told(source: Source, method: HttpMethod) -> None:
     callback = accepted(receiver(), sent(source, method)).callback
     assert callback.source is source
     assert callback.token == TOKENS[source]
@@ -115,9 +115,9 @@ def test_a_callback_has_all_that_the_request_told(source: Source, method: Method
 
 
 def test_what_a_get_of_kores_tells_is_not_signed() -> None:
-    for source, method in ((s, m) for s in Source for m in Method):
+    for source, method in ((s, m) for s in Source for m in HttpMethod):
         callback = accepted(receiver(), sent(source, method)).callback
-        is_signed = (source, method) != (Source.KORE, Method.GET)
+        is_signed = (source, method) != (Source.KORE, HttpMethod.GET)
         assert callback.parameters_are_signed is is_signed
 
 
@@ -139,7 +139,7 @@ def test_headers_may_be_bytes() -> None:
 
 
 def test_a_get_is_not_judged_without_its_target() -> None:
-    request = replace(sent(method=Method.GET), target="")
+    request = replace(sent(method=HttpMethod.GET), target="")
     refusal = rejected(receiver(), request)
     assert (refusal.reason, refusal.status) == (Reason.NO_TARGET, 400)
 
@@ -206,7 +206,7 @@ def test_an_empty_signature_of_twilios_is_never_taken() -> None:
     ],
 )
 def test_what_can_t_work_is_refused_at_once(how: dict[str, Any], why: str) -> None:
-    with pytest.raises(Unusable, match=why):
+    with pytest.raises(ConfigurationError, match=why):
         receiver(**how)
 
 
@@ -221,7 +221,9 @@ def test_a_url_that_can_t_be_configured_is_refused_at_once(url: str) -> None:
 
 @both_sources
 @both_methods
-def test_another_query_than_the_configured_one_is_rejected(source: Source, method: Method) -> None:
+def test_another_query_than_the_configured_one_is_rejected(
+    source: Source, method: HttpMethod
+) -> None:
     request = sent(source, method)
     moved = replace(request, target=request.target.replace("tenant=7", "tenant=8"))
     refusal = rejected(receiver(), moved)
@@ -231,7 +233,7 @@ def test_another_query_than_the_configured_one_is_rejected(source: Source, metho
 
 @both_sources
 @both_methods
-def test_a_template_tells_the_tenants_apart(source: Source, method: Method) -> None:
+def test_a_template_tells_the_tenants_apart(source: Source, method: HttpMethod) -> None:
     callbacks = receiver("https://example.com/t/{tenant}/callbacks?x=1#cbs=kore")
     request = sent(source, method, url="https://example.com/t/acme/callbacks?x=1")
     callback = accepted(callbacks, request).callback
@@ -299,7 +301,7 @@ def test_a_token_is_kept_for_the_time_of_its_source() -> None:
 
 
 @both_methods
-def test_the_same_event_of_both_sources_is_two_unless_it_is_looked_for(method: Method) -> None:
+def test_the_same_event_of_both_sources_is_two_unless_it_is_looked_for(method: HttpMethod) -> None:
     for within, kind in ((None, Accepted), (60 * SECOND, Duplicate)):
         callbacks = remembering(same_event_within=within)
         accepted(callbacks, sent(Source.TWILIO, method)).done()

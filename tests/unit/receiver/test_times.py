@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ringback.receiver import Accepted, MemorySeen, Receiver, Unusable
+from ringback.receiver import Accepted, ConfigurationError, MemorySeen, Receiver
 from ringback.receiver.checking import Reason, Rejected
 
 CENTURY = timedelta(days=36_500)
@@ -21,7 +21,7 @@ def receiver(**times: Any) -> Receiver:
 def test_a_time_that_no_calendar_has_is_refused_before_a_callback_comes(
     name: str, time: timedelta
 ) -> None:
-    with pytest.raises(Unusable, match=f"{name}.* must be at most 36500 days"):
+    with pytest.raises(ConfigurationError, match=f"{name}.* must be at most 36500 days"):
         receiver(**{name: time})
 
 

@@ -8,8 +8,8 @@ from wsgiref.validate import validator
 
 import pytest
 
-from ringback.core.callback_url import Method
-from ringback.core.http_exchange import OutgoingRequest
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
 from ringback.receiver import Callback, MemorySeen, Receiver
 from ringback.receiver.checking import ReceivedRequest
@@ -75,9 +75,9 @@ def environ_of(request: OutgoingRequest, **more: Any) -> dict[str, Any]:
     return environ
 
 
-@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("method", HttpMethod)
 @pytest.mark.parametrize("source", Source)
-def test_a_callback_is_worked_on_once(source: Source, method: Method) -> None:
+def test_a_callback_is_worked_on_once(source: Source, method: HttpMethod) -> None:
     served = Served()
     for _ in range(2):
         status, headers, body = served.ask(environ_of(rendered(source, method)))

@@ -8,7 +8,7 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.runtime.certificate_files import load_certificate, require_readable
 
 
@@ -84,10 +84,10 @@ def test_what_cant_be_used_is_named(
     files: tuple[Path, Path], spoil: Callable[[Path, Path], None], why: str
 ) -> None:
     spoil(*files)
-    with pytest.raises(Unusable, match=why):
+    with pytest.raises(ConfigurationError, match=why):
         load_certificate(a_server(), *files, "badge")
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(Unusable, match="can't be read: Is a directory"):
+    with pytest.raises(ConfigurationError, match="can't be read: Is a directory"):
         require_readable(tmp_path)

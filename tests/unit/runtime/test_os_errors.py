@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from ringback.core.outcome import Failure
+from ringback.core.http.outcome import AttemptFailure
 from ringback.runtime.os_errors import error_text, shortage_of
 
 
@@ -47,21 +47,21 @@ def test_an_error_is_told_in_plain_words(error: OSError, text: str) -> None:
     ("error", "shortage"),
     [
         *(
-            (OSError(number, ""), Failure.SHORTAGE)
+            (OSError(number, ""), AttemptFailure.SHORTAGE)
             for number in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
         ),
         *(
-            (OSError(number, ""), Failure.NO_LOCAL_PORT)
+            (OSError(number, ""), AttemptFailure.NO_LOCAL_PORT)
             for number in (errno.EADDRNOTAVAIL, errno.EADDRINUSE)
         ),
         (ConnectionRefusedError(errno.ECONNREFUSED, ""), None),
         (OSError("its own words"), None),
-        (socket.gaierror(socket.EAI_MEMORY, ""), Failure.SHORTAGE),
+        (socket.gaierror(socket.EAI_MEMORY, ""), AttemptFailure.SHORTAGE),
         (socket.gaierror(socket.EAI_NONAME, ""), None),
         (socket.gaierror(errno.EMFILE, "a number of the system's, by chance"), None),
     ],
 )
 def test_what_this_machine_lacks_is_told_by_the_number(
-    error: OSError, shortage: Failure | None
+    error: OSError, shortage: AttemptFailure | None
 ) -> None:
     assert shortage_of(error) is shortage

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.runtime.server_certificate import ServerCertificate, server_context
 from tests.fakes import FakeClock
 from tests.policy_monitors import until
@@ -37,7 +37,7 @@ def write(
 
 
 def refusal_of(certificate: Path | None, key: Path | None, now: datetime | None = NOW) -> str:
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         server_context(certificate, key, now=now)
     return str(refused.value)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.settings import SettingsFile
 from ringback.settings.load import policy_in
 
@@ -46,7 +46,9 @@ def test_the_line_of_the_hold_that_can_not_be_used_is_found_in_as_many() -> None
     wrong = '[[holds]]\nphase = "later"\n'
 
     def refuse(file: SettingsFile) -> None:
-        with pytest.raises(Unusable, match=f"ringback.toml:{file.text.count(chr(10)) - 1}: "):
+        with pytest.raises(
+            ConfigurationError, match=f"ringback.toml:{file.text.count(chr(10)) - 1}: "
+        ):
             policy_in(file)
 
     few, many = (file_with_holds(count, wrong) for count in (200, 2_000))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import NOTICE, Hold
 from ringback.settings import SettingsFile, held, move_phase, put_hold, release
 from ringback.settings.load import policy_in
@@ -67,7 +67,7 @@ def test_a_phase_is_moved_on_its_line_and_keeps_its_comment() -> None:
 
 
 def test_the_first_phase_gets_no_date() -> None:
-    with pytest.raises(Unusable, match="the first phase must have no date"):
+    with pytest.raises(ConfigurationError, match="the first phase must have no date"):
         move_phase(file_of(FILE), "before", END)
 
 
@@ -87,7 +87,9 @@ def test_without_phases_those_of_the_notice_are_written_out() -> None:
 
 
 def test_a_phase_that_there_is_not_is_refused() -> None:
-    with pytest.raises(Unusable, match="there is no phase 'later'; the policy has before, after"):
+    with pytest.raises(
+        ConfigurationError, match="there is no phase 'later'; the policy has before, after"
+    ):
         move_phase(file_of(FILE), "later", END)
 
 
@@ -141,7 +143,9 @@ def test_a_new_hold_stands_before_one_that_would_decide_in_its_place() -> None:
 
 
 def test_a_hold_in_no_phase_is_refused() -> None:
-    with pytest.raises(Unusable, match="a hold names phase 'later'; the phases are before, after"):
+    with pytest.raises(
+        ConfigurationError, match="a hold names phase 'later'; the phases are before, after"
+    ):
         put_hold(file_of(FILE), Hold("later", "AC1"))
 
 
@@ -176,7 +180,7 @@ def test_a_hold_that_was_added_and_released_leaves_the_text_as_it_was() -> None:
 def test_a_hold_that_there_is_not_can_not_be_released(
     account_sid: str | None, url_prefix: str | None, whose: str
 ) -> None:
-    with pytest.raises(Unusable, match=f"there is no hold of {whose};"):
+    with pytest.raises(ConfigurationError, match=f"there is no hold of {whose};"):
         release(file_of(FILE), account_sid, url_prefix)
 
 
@@ -200,7 +204,7 @@ def test_an_empty_file_takes_a_hold() -> None:
 
 
 def test_a_text_that_would_say_something_else_is_refused() -> None:
-    with pytest.raises(Unusable, match="is written in a way that can't be edited here"):
+    with pytest.raises(ConfigurationError, match="is written in a way that can't be edited here"):
         put_hold(file_of(FILE), Hold("after", account_sid="", url_prefix="https://b.example/"))
 
 
@@ -218,8 +222,8 @@ def test_a_text_that_would_say_something_else_is_refused() -> None:
     ],
 )
 def test_what_can_not_be_edited_is_refused(text: str, why: str) -> None:
-    with pytest.raises(Unusable, match=why):
+    with pytest.raises(ConfigurationError, match=why):
         put_hold(file_of(text), Hold("after", "AC1"))
     if "holds = " in text:
-        with pytest.raises(Unusable, match=why):
+        with pytest.raises(ConfigurationError, match=why):
             put_hold(file_of(text), Hold("after", "AC2"))

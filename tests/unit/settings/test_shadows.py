@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.errors import Unusable
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
-from ringback.core.shadow import MarkedByParameter, MarkedByPath, MarkedByUrl, ShadowRule
+from ringback.core.shadows.shadow import ShadowRule, ShadowToPath, ShadowToUrl, ShadowWithParameter
 from ringback.settings import load
 
 FORM = (
@@ -60,12 +60,12 @@ url = "https://user:made-up@copies.example/in#ct=300"
 """
     ) == (
         ShadowRule(
-            Source.KORE, MarkedByParameter("shadow=1"), None, "https://a.example/", percent=10
+            Source.KORE, ShadowWithParameter("shadow=1"), None, "https://a.example/", percent=10
         ),
-        ShadowRule(Source.TWILIO, MarkedByPath("/shadow/callbacks"), "AC1"),
+        ShadowRule(Source.TWILIO, ShadowToPath("/shadow/callbacks"), "AC1"),
         ShadowRule(
             Source.KORE,
-            MarkedByUrl(CallbackUrl.parse("https://user:made-up@copies.example/in#ct=300")),
+            ShadowToUrl(CallbackUrl.parse("https://user:made-up@copies.example/in#ct=300")),
             "AC1",
             "https://b.example",
         ),
@@ -136,13 +136,13 @@ def test_what_cannot_be_used_is_refused_by_its_line(
     right: str, wrong: str, *, line: int, why: str, read: Read, path: Path
 ) -> None:
     assert right in SHADOW
-    with pytest.raises(Unusable) as refusal:
+    with pytest.raises(ConfigurationError) as refusal:
         read(SHADOW.replace(right, wrong, 1))
     assert str(refusal.value) == f"{path}:{line}: {why}; {FORM}"
 
 
 def test_shadows_that_are_no_tables_are_refused(read: Read, path: Path) -> None:
-    with pytest.raises(Unusable) as refusal:
+    with pytest.raises(ConfigurationError) as refusal:
         read('shadows = "kore"')
     assert str(refusal.value) == (
         f"{path}:1: shadows must be written as [[shadows]] tables; {FORM}"

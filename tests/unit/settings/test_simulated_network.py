@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.errors import Unusable
-from ringback.core.scenario import NORMAL, SCENARIOS, Scenario
-from ringback.core.simulation import EVERYONE, Simulation
+from ringback.core.errors import ConfigurationError
+from ringback.core.sims.scenario import NORMAL, SCENARIOS, NetworkScenario
+from ringback.core.sims.simulation_settings import EVERYONE, SimulationSettings
 from ringback.settings import SettingsCommand, load
 from tests.fakes import ACCOUNT_SID, SIM_SID
 from tests.wireless_fakes import WIRELESS_SIM_SID
@@ -29,7 +29,7 @@ def write_file(tmp_path: Path) -> WriteFile:
 
 
 def refusal_of(path: str) -> str:
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         load({"settings": path}, {})
     return str(refused.value)
 
@@ -44,7 +44,7 @@ def refusal_of(path: str) -> str:
 def test_without_anything_said_the_simulated_network_is_normal(
     command: SettingsCommand, devices: str, data_per_day: int
 ) -> None:
-    assert load({}, {}, command=command).simulation == Simulation(
+    assert load({}, {}, command=command).simulation == SimulationSettings(
         takes=timedelta(milliseconds=500),
         devices=IPv4Network(devices),
         data_per_day=data_per_day,
@@ -63,7 +63,7 @@ def test_the_simulated_network_is_set_by_all_of_its_settings(write_file: WriteFi
         "seed": "7",
         "devices": "10.1.0.0/16",
     }
-    assert load(flags, {}).simulation == Simulation(
+    assert load(flags, {}).simulation == SimulationSettings(
         takes=timedelta(seconds=3),
         devices=IPv4Network("10.1.0.0/16"),
         data_per_day=5_000_000,
@@ -130,6 +130,6 @@ def test_the_table_of_scenarios_is_meant_by_a_name_that_is_near(write_file: Writ
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=lambda scenario: scenario.name)
-def test_each_scenario_is_in_the_reference_with_its_meaning(scenario: Scenario) -> None:
+def test_each_scenario_is_in_the_reference_with_its_meaning(scenario: NetworkScenario) -> None:
     reference = (ROOT / "docs/reference.md").read_text("utf-8")
     assert f"| `{scenario.name}` | {scenario.meaning} |" in reference

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.egress import Direct
-from ringback.core.errors import Unusable
-from ringback.core.infrastructure import BUILT_IN, SIGNATURE_SCHEMES
+from ringback.core.errors import ConfigurationError
+from ringback.core.http.egress import Direct
 from ringback.core.policy.source_policy import Source
-from ringback.core.tokens import TokenScheme
+from ringback.core.sources.idempotency_tokens import IdempotencyTokenFormat
+from ringback.core.sources.source_definition import BUILT_IN, SIGNATURE_SCHEMES
 from ringback.settings import Settings, SettingsCommand, load
 
 ACME = """\
@@ -26,7 +26,7 @@ def loaded(tmp_path: Path, text: str) -> Settings:
 
 
 def refusal_of(tmp_path: Path, text: str) -> str:
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         loaded(tmp_path, text)
     return str(refused.value).removeprefix(str(tmp_path / "ringback.toml"))
 
@@ -41,7 +41,7 @@ def test_a_source_is_its_headers_its_signature_and_its_tokens(tmp_path: Path) ->
     acme = sources["acme"]
     assert list(sources) == ["twilio", "kore", "acme"]
     assert acme.signature is SIGNATURE_SCHEMES["hmac-sha256"]
-    assert acme.token == TokenScheme("evt_")
+    assert acme.token == IdempotencyTokenFormat("evt_")
     assert [header.name for header in acme.headers] == [
         "Host",
         "User-Agent",

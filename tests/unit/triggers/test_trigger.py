@@ -2,8 +2,8 @@
 
 import pytest
 
-from ringback.core.payload import PARAMETERS, Event
-from ringback.core.sim_updated import SimUpdated
+from ringback.core.events.payload import PARAMETERS, Event
+from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.wireless.events import CommandChanged
 from ringback.triggers import TRIGGERS, Trigger

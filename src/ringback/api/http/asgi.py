@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Message, Scope
 from ringback.api.http.connection import ServerConnection
 from ringback.api.http.head import RequestHead
 from ringback.api.http.responses import BODILESS, head_of, internal_error
-from ringback.core.addresses import Network
-from ringback.core.client_address import client_of
+from ringback.core.http.addresses import Network
+from ringback.core.http.client_address import client_of
 
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 _SCHEMES: Final = ("http", "https")

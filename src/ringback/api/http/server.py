@@ -22,8 +22,8 @@ from ringback.api.http.connection import ServerConnection, ServerContext
 from ringback.api.http.limits import ServerTimeouts
 from ringback.api.http.open_connections import OpenConnections
 from ringback.api.http.responses import DateHeader
-from ringback.core.addresses import Network
-from ringback.core.client_address import holder_of, is_in, peer_address
+from ringback.core.http.addresses import Network
+from ringback.core.http.client_address import holder_of, is_in, peer_address
 
 _BUFFER: Final = 64 * 1024
 _ANY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 (compared with, not listened on)

@@ -12,7 +12,7 @@ from ringback.api.forms import Parameters, read_query
 from ringback.api.kore.documents import read_document
 from ringback.api.resource import Resource
 from ringback.api.shown import json_answer, with_unknown
-from ringback.core.account import Account
+from ringback.core.accounts.account import Account
 from ringback.core.errors import PLATFORM, Forbidden
 from ringback.operations.accounts import create_bare_account, family_of, in_family
 from ringback.ports import Transaction

@@ -16,8 +16,13 @@ from ringback.api.kore.documents import Document, missing, read_document, wrong
 from ringback.api.kore.pages import PAGING, read_page
 from ringback.api.resource import Resource
 from ringback.api.shown import json_answer, shown_once, with_unknown
-from ringback.core.account import Account
-from ringback.core.api_client import PRODUCTS, ApiClient, Area, ClientType
+from ringback.core.accounts.account import Account
+from ringback.core.accounts.client_credentials import (
+    PRODUCTS,
+    AccessScope,
+    ClientCredentials,
+    ClientType,
+)
 from ringback.core.errors import PLATFORM
 from ringback.operations.accounts import family_of, in_family
 from ringback.operations.api_clients import NewClient, create_client, fetch_client
@@ -74,7 +79,7 @@ class ClientEndpoints(Resource):
         account = await self._account(request)
         sid = request.path_params["client_id"]
 
-        def work(tx: Transaction) -> tuple[ApiClient, Account]:
+        def work(tx: Transaction) -> tuple[ClientCredentials, Account]:
             owners = {one.sid: one for one in family_of(tx, account)}
             client = fetch_client(tx, sid, owners)
             return client, owners[client.account_sid]
@@ -87,7 +92,7 @@ class ClientEndpoints(Resource):
         return json_answer({"status": "OK"})
 
 
-def _products_in(asked: Document) -> list[Area]:
+def _products_in(asked: Document) -> list[AccessScope]:
     scopes = asked.values.get("scopes")
     if scopes is None:
         raise missing("scopes")
@@ -98,7 +103,7 @@ def _products_in(asked: Document) -> list[Area]:
     for product in products:
         if product not in PRODUCTS:
             raise wrong(f"scopes.products: {str(product)[:80]!r} is no product; there are {known}")
-    return [Area(cast("str", product)) for product in products]
+    return [AccessScope(cast("str", product)) for product in products]
 
 
 def _locked_in(asked: Document) -> bool | None:
@@ -110,7 +115,7 @@ def _locked_in(asked: Document) -> bool | None:
     raise wrong("locked must be true, false or null")
 
 
-def _show(client: ApiClient, owner: Account) -> dict[str, Any]:
+def _show(client: ClientCredentials, owner: Account) -> dict[str, Any]:
     return {
         "client_id": client.sid,
         "account_id": owner.kore_id,

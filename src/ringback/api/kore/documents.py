@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from ringback.api.forms import MAX_BODY
 from ringback.api.json_bodies import Json, check_names, read_json
-from ringback.core.errors import PLATFORM, Invalid
+from ringback.core.errors import PLATFORM, InvalidParameter
 
 _DEEPEST: Final = 8
 
@@ -47,14 +47,14 @@ async def read_document(request: Request, known: Collection[str]) -> Document:
     return Document(value, tuple(name for name in value if name not in known))
 
 
-def missing(name: str) -> Invalid:
+def missing(name: str) -> InvalidParameter:
     """Return the refusal of a request without this property."""
-    return Invalid(f"{name} is required and was not given", code=PLATFORM.missing)
+    return InvalidParameter(f"{name} is required and was not given", code=PLATFORM.missing)
 
 
-def wrong(message: str) -> Invalid:
+def wrong(message: str) -> InvalidParameter:
     """Return the refusal of a property that can't be used."""
-    return Invalid(message, code=PLATFORM.invalid)
+    return InvalidParameter(message, code=PLATFORM.invalid)
 
 
 def _is_deeper(value: Json, most: int) -> bool:

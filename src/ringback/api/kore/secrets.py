@@ -13,8 +13,8 @@ from ringback.api.kore.documents import Document, missing, read_document, wrong
 from ringback.api.kore.pages import PAGING, read_page
 from ringback.api.resource import Resource
 from ringback.api.shown import json_answer, shown_once, with_unknown
+from ringback.core.accounts.webhook_secret import WebhookSecretStatus
 from ringback.core.errors import PLATFORM
-from ringback.core.webhook_secret import SecretStatus
 from ringback.operations.accounts import fetch_account
 from ringback.operations.webhook_secrets import Held, change_secret, create_secret
 
@@ -44,7 +44,7 @@ class SecretEndpoints(Resource):
         """List the secrets, the active one first."""
         account = await self._account(request)
         query = read_query(request, ("status", *PAGING), codes=PLATFORM)
-        status = query.choice("status", SecretStatus)
+        status = query.choice("status", WebhookSecretStatus)
         current = await self.read(account.sid, lambda tx: fetch_account(tx, account.sid))
         found = [held for held in current.webhook_secrets.all if status in (None, held[0])]
         page = read_page(found, query, request)
@@ -72,13 +72,15 @@ class SecretEndpoints(Resource):
         return with_unknown(asked.unknown, json_answer(_show(held)))
 
 
-def _status_in(asked: Document) -> SecretStatus | None:
+def _status_in(asked: Document) -> WebhookSecretStatus | None:
     given = asked.text("Status")
     if given is None:
         return None
-    if given not in list(SecretStatus):
-        raise wrong(f"Status={given[:80]!r}: Status must be one of {', '.join(SecretStatus)}")
-    return SecretStatus(given)
+    if given not in list(WebhookSecretStatus):
+        raise wrong(
+            f"Status={given[:80]!r}: Status must be one of {', '.join(WebhookSecretStatus)}"
+        )
+    return WebhookSecretStatus(given)
 
 
 def _show(held: Held) -> dict[str, Any]:

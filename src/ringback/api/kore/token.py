@@ -15,8 +15,8 @@ from ringback.api.forms import read_form
 from ringback.api.resource import Resource
 from ringback.api.shown import json_answer, shown_once, with_unknown
 from ringback.api.sign_in import address_of
-from ringback.core.api_client import Caller
-from ringback.core.errors import PLATFORM, Invalid, NotSignedIn
+from ringback.core.accounts.client_credentials import Principal
+from ringback.core.errors import PLATFORM, InvalidParameter, Unauthorized
 from ringback.operations.api_clients import sign_in_client
 
 _GRANT: Final = "client_credentials"
@@ -31,7 +31,7 @@ class TokenEndpoints(Resource):
         services = self._services
         form = await read_form(request, _KNOWN, codes=PLATFORM)
         if form.required("grant_type") != _GRANT:
-            raise Invalid(f"grant_type must be {_GRANT}", code=PLATFORM.invalid)
+            raise InvalidParameter(f"grant_type must be {_GRANT}", code=PLATFORM.invalid)
         client_id, secret = form.required("client_id"), form.required("client_secret")
         address, now = address_of(request), services.clock.now()
         try:
@@ -40,10 +40,10 @@ class TokenEndpoints(Resource):
                 now,
                 lambda: services.store.read(lambda tx: sign_in_client(tx, client_id, secret)),
             )
-        except NotSignedIn as refused:
+        except Unauthorized as refused:
             told = {"error": "unauthorized_client", "error_description": refused.message}
             return json_answer(told, 401)
-        await services.sign_ins.let_in(Caller(account))
+        await services.sign_ins.let_in(Principal(account))
         token = await services.sign_ins.tokens.make(client, account, services.moment().chance)
         answer = {
             "access_token": token,

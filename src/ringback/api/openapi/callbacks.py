@@ -10,8 +10,8 @@ from types import NoneType
 from typing import Any, ClassVar, Final, NamedTuple, get_args, get_origin, get_type_hints
 
 from ringback.api.schemas import INSTANT, TEXT, Schema, number, one_of, sid_of, text
-from ringback.core.payload import PARAMETERS, Event
-from ringback.core.sids import Kind
+from ringback.core.events.payload import PARAMETERS, Event
+from ringback.core.sids import SidKind
 
 _FORM_TYPE: Final = "application/x-www-form-urlencoded"
 
@@ -26,7 +26,7 @@ class DescribedCallback(NamedTuple):
     event: type[Event]
     url_parameter: str
     """The parameter of the operation that says where it goes."""
-    sids: Mapping[str, Kind]
+    sids: Mapping[str, SidKind]
     """What parameters are SIDs of."""
     meaning: str
     can_say: Mapping[str, Sequence[StrEnum]]

@@ -4,15 +4,15 @@ from typing import Final
 
 from ringback.api.addressing import SUPER_SIM
 from ringback.api.openapi.callbacks import Callbacks, DescribedCallback, Product
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.sids import Kind
-from ringback.core.sim_updated import SimUpdated
+from ringback.core.sids import SidKind
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.supersim.command import IpStatus
 from ringback.core.supersim.esim_profile import EsimStatus
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.supersim.sim import SimStatus
 
-_SIDS: Final = {"AccountSid": Kind.ACCOUNT, "SimSid": Kind.SIM}
+_SIDS: Final = {"AccountSid": SidKind.ACCOUNT, "SimSid": SidKind.SIM}
 
 _SIM_UPDATED: Final = DescribedCallback(
     "simUpdated",
@@ -26,7 +26,7 @@ _SMS_TO_SIM: Final = DescribedCallback(
     "smsCommandToSim",
     SmsCommandChanged,
     "CallbackUrl",
-    {**_SIDS, "CommandSid": Kind.SMS_COMMAND},
+    {**_SIDS, "CommandSid": SidKind.SMS_COMMAND},
     "The SMS to the device has got a new status; sent for each.",
     {
         "Status": [MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.FAILED],
@@ -37,7 +37,7 @@ _SMS_FROM_SIM: Final = DescribedCallback(
     "smsCommandFromSim",
     SmsCommandChanged,
     "SmsCommandsUrl",
-    {**_SIDS, "CommandSid": Kind.SMS_COMMAND},
+    {**_SIDS, "CommandSid": SidKind.SMS_COMMAND},
     "A device of the fleet has sent an SMS.",
     {"Status": [MessageStatus.RECEIVED], "Direction": [Direction.FROM_SIM]},
 )
@@ -45,7 +45,7 @@ _IP_TO_SIM: Final = DescribedCallback(
     "ipCommandToSim",
     IpCommandChanged,
     "CallbackUrl",
-    {**_SIDS, "CommandSid": Kind.IP_COMMAND},
+    {**_SIDS, "CommandSid": SidKind.IP_COMMAND},
     "The datagram to the device was sent, or failed.",
     {"Status": [IpStatus.SENT, IpStatus.FAILED], "Direction": [Direction.TO_SIM]},
 )
@@ -53,7 +53,7 @@ _IP_FROM_SIM: Final = DescribedCallback(
     "ipCommandFromSim",
     IpCommandChanged,
     "IpCommandsUrl",
-    {**_SIDS, "CommandSid": Kind.IP_COMMAND},
+    {**_SIDS, "CommandSid": SidKind.IP_COMMAND},
     "A device of the fleet has sent a datagram.",
     {
         "Status": [IpStatus.RECEIVED],
@@ -65,7 +65,7 @@ _ESIM_CHANGED: Final = DescribedCallback(
     "esimProfileChanged",
     EsimProfileChanged,
     "CallbackUrl",
-    {**_SIDS, "EsimProfileSid": Kind.ESIM_PROFILE},
+    {**_SIDS, "EsimProfileSid": SidKind.ESIM_PROFILE},
     "The eSIM Profile can be downloaded, has been, or failed.",
     {"Status": [EsimStatus.AVAILABLE, EsimStatus.DOWNLOADED, EsimStatus.FAILED]},
 )

@@ -4,16 +4,16 @@ from typing import Final
 
 from ringback.api.addressing import WIRELESS
 from ringback.api.openapi.callbacks import DescribedCallback, Product
-from ringback.core.message import MessageStatus
-from ringback.core.sids import Kind
-from ringback.core.sim_updated import SimUpdated
+from ringback.core.sids import SidKind
+from ringback.core.sims.message import MessageStatus
+from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.wireless.events import CommandChanged
 from ringback.core.wireless.sim import WirelessStatus
 
 _SIDS: Final = {
-    "AccountSid": Kind.ACCOUNT,
-    "SimSid": Kind.WIRELESS_SIM,
-    "CommandSid": Kind.COMMAND,
+    "AccountSid": SidKind.ACCOUNT,
+    "SimSid": SidKind.WIRELESS_SIM,
+    "CommandSid": SidKind.COMMAND,
 }
 
 _MEANINGS: Final = {"Command": "What was sent, as `CommandMode` says: text, or Base64."}

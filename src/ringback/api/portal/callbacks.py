@@ -12,9 +12,9 @@ from ringback.api.portal.records import ATTEMPT, CALLBACK
 from ringback.api.resource import Call, Listing, Resource
 from ringback.api.schemas import INSTANT, TEXT, one_of
 from ringback.api.shown import json_answer
-from ringback.core.callback import UNDELIVERED, Callback, CallbackStatus
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.errors import Invalid, InvalidCallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus, OutgoingCallback
+from ringback.core.errors import InvalidCallbackUrl, InvalidParameter
 from ringback.core.policy.source_policy import Source, SourceName
 from ringback.operations.lookups import fetch_attempts, fetch_callback
 from ringback.ports import CallbackFilter
@@ -71,10 +71,12 @@ class CallbackEndpoints(Resource):
             ),
         ]
 
-    def _list(self, call: Call) -> Listing[Callback]:
+    def _list(self, call: Call) -> Listing[OutgoingCallback]:
         return self._listing(call, call.given.meaning("Status", STATUSES))
 
-    def _listing(self, call: Call, statuses: frozenset[CallbackStatus] | None) -> Listing[Callback]:
+    def _listing(
+        self, call: Call, statuses: frozenset[CallbackStatus] | None
+    ) -> Listing[OutgoingCallback]:
         which = read_filter(call.given, statuses=statuses, sources=self._services.sources)
         return lambda tx, reach, window: tx.callbacks.page(reach, which, window)
 
@@ -116,4 +118,4 @@ def read_destination(parameters: Parameters) -> str | None:
     try:
         return CallbackUrl.parse(text).destination
     except InvalidCallbackUrl as refusal:
-        raise Invalid(f"Destination: {refusal.message}", code=83600) from None
+        raise InvalidParameter(f"Destination: {refusal.message}", code=83600) from None

@@ -12,7 +12,7 @@ from ringback.api.schemas import INSTANT, SECONDS, object_of, text
 from ringback.api.services import Services
 from ringback.api.shown import JsonObject, json_answer
 from ringback.core.calendar import read_duration
-from ringback.core.errors import Invalid
+from ringback.core.errors import InvalidParameter
 from ringback.engine.timelapse import Timelapse
 from ringback.engine.virtual_clock import MOST_AHEAD
 
@@ -63,11 +63,13 @@ class ClockEndpoints(Resource):
         try:
             by = read_duration(text)
         except ValueError as problem:
-            raise Invalid(f"Advance: {problem}", code=_INVALID_VALUE) from None
+            raise InvalidParameter(f"Advance: {problem}", code=_INVALID_VALUE) from None
         if not by:
-            raise Invalid(f"Advance={text!r}: time has to pass, 1s say", code=_INVALID_VALUE)
+            raise InvalidParameter(
+                f"Advance={text!r}: time has to pass, 1s say", code=_INVALID_VALUE
+            )
         if self._timelapse.clock.ahead + by > MOST_AHEAD:
-            raise Invalid(
+            raise InvalidParameter(
                 f"Advance={text!r}: the clock can be {MOST_AHEAD.days}d ahead at most",
                 code=_INVALID_VALUE,
             )

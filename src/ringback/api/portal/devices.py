@@ -29,14 +29,14 @@ from ringback.api.supersim.commands import IP_COMMAND, SMS_COMMAND
 from ringback.api.supersim.esim_profiles import ESIM_PROFILE
 from ringback.api.wireless.commands import COMMAND
 from ringback.api.wireless.sims import SIM
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.errors import Invalid
-from ringback.core.message import PayloadType
-from ringback.core.sids import Kind
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.errors import InvalidParameter
+from ringback.core.sids import SidKind
+from ringback.core.sims.message import PayloadType
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
-from ringback.core.supersim.sim import Sim
-from ringback.core.wireless.command import Command
+from ringback.core.supersim.sim import SuperSim
+from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.sim import WirelessSim, make_iccid
 from ringback.operations.any_sim import (
     EitherSim,
@@ -68,8 +68,8 @@ DEVICE: Final = JsonObject(
         product={"type": "string", "enum": ["supersim", "wireless"]},
         device_ip=or_null(TEXT),
         gateway=or_null(TEXT),
-        fleet_sid=or_null(sid_of(Kind.FLEET)),
-        rate_plan_sid=or_null(sid_of(Kind.RATE_PLAN)),
+        fleet_sid=or_null(sid_of(SidKind.FLEET)),
+        rate_plan_sid=or_null(sid_of(SidKind.RATE_PLAN)),
         ip_commands_url=or_null(TEXT),
         sms_commands_url=or_null(TEXT),
         commands_callback_url=or_null(TEXT),
@@ -214,12 +214,12 @@ def _send_datagram(call: Call) -> Change[IpCommand]:
     )
 
 
-def _send_command(call: Call) -> Change[Command]:
+def _send_command(call: Call) -> Change[WirelessCommand]:
     text = call.given.required("Payload")
     is_text = call.given.choice("PayloadType", PayloadType) is not PayloadType.BINARY
     payload = b"" if is_text else _payload_of(call.given)
 
-    def send(tx: Transaction, moment: Moment) -> Command:
+    def send(tx: Transaction, moment: Moment) -> WirelessCommand:
         sender = wireless_of(tx, call.account_sid, call.sid)
         if is_text:
             return wireless.receive_text(tx, sender, text, moment)
@@ -232,7 +232,7 @@ def _use_data(call: Call) -> Change[Mapping[str, object]]:
     upload = call.given.number("Upload", low=0, high=MOST_AT_ONCE, default=0)
     download = call.given.number("Download", low=0, high=MOST_AT_ONCE, default=0)
     if not upload + download:
-        raise Invalid("give Upload or Download: how many bytes are used", code=20002)
+        raise InvalidParameter("give Upload or Download: how many bytes are used", code=20002)
 
     def use(tx: Transaction, moment: Moment) -> Mapping[str, object]:
         user = fetch_any_sim(tx, call.account_sid, call.sid)
@@ -267,7 +267,7 @@ def _payload_of(form: Parameters) -> bytes:
     try:
         return b64decode(payload, validate=True)
     except (NotBase64, ValueError):
-        raise Invalid(
+        raise InvalidParameter(
             "Payload is not Base64, which PayloadType=binary asks for", code=83600
         ) from None
 
@@ -289,7 +289,7 @@ def _show(tx: Transaction, call: Call, moment: Moment, gateway: str | None) -> d
 def _reached(tx: Transaction, card: EitherSim, gateway: str | None) -> dict[str, Any]:
     """Return how a device is reached, and who is told of what it sends."""
     match card:
-        case Sim():
+        case SuperSim():
             fleet = None if card.fleet_sid is None else tx.supersim.fleets.get(card.fleet_sid)
             return {
                 "product": "supersim",

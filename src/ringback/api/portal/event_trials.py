@@ -11,9 +11,9 @@ from ringback.api.resource import Call, Change, Resource
 from ringback.api.schemas import METHOD, TEXT, URL, list_of, object_of, refer
 from ringback.api.shown import JsonObject, json_answer
 from ringback.api.sign_in import charge_more
-from ringback.core.callback import Callback
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.errors import Conflict, Invalid
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.errors import Conflict, InvalidParameter
 from ringback.operations.accounts import fetch_account
 from ringback.operations.destinations import MOST, Destination, destinations_of, named
 from ringback.operations.kore_test_events import pending_of, rehearse, send_test_event
@@ -60,9 +60,9 @@ class EventTrials(Resource):
             ),
         ]
 
-    def _send(self, call: Call) -> Change[Callback]:
+    def _send(self, call: Call) -> Change[OutgoingCallback]:
         url = self._services.read_url(call.given.required("Url"))
-        method = call.given.choice("Method", Method) or Method.POST
+        method = call.given.choice("Method", HttpMethod) or HttpMethod.POST
         self._services.intake.make_room(call.account_sid, 1)
         return lambda tx, moment: send_test_event(
             tx, fetch_account(tx, call.account_sid), url, method, moment=moment
@@ -81,7 +81,7 @@ class EventTrials(Resource):
 
     def _read_urls(self, urls: Sequence[str]) -> list[CallbackUrl]:
         if len(urls) > MOST:
-            raise Invalid(
+            raise InvalidParameter(
                 f"Url is given {len(urls)} times; at most {MOST} can be named", code=83600
             )
         return list(map(self._services.read_url, urls))

@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 from ringback.api.instants import read_instant
 from ringback.api.json_bodies import Json
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.errors import Invalid
-from ringback.core.form import encode
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.errors import InvalidParameter
+from ringback.core.form_encoding import encode
 from ringback.operations.create_callbacks import NewCallback
 
 MOST_AT_ONCE: Final = 1000
@@ -23,7 +23,11 @@ MAX_KEY: Final = 255
 FURTHEST: Final = timedelta(days=366)
 
 _FIELDS: Final = frozenset({"url", "method", "parameters", "idempotency_key", "deliver_at"})
-_METHODS: Final[dict[Json, Method]] = {None: Method.POST, "POST": Method.POST, "GET": Method.GET}
+_METHODS: Final[dict[Json, HttpMethod]] = {
+    None: HttpMethod.POST,
+    "POST": HttpMethod.POST,
+    "GET": HttpMethod.GET,
+}
 _LARGEST: Final = 2**53
 _SHOWN: Final = 80
 _INVALID_VALUE: Final = 83600
@@ -75,11 +79,11 @@ def _read_url(value: Json, at: str, read_url: Callable[[str], CallbackUrl]) -> C
         raise _not_text(f"{at}url", value, "text like https://host/path")
     try:
         return read_url(value)
-    except Invalid as refusal:
-        raise Invalid(f"{at}url: {refusal.message}", code=refusal.code) from None
+    except InvalidParameter as refusal:
+        raise InvalidParameter(f"{at}url: {refusal.message}", code=refusal.code) from None
 
 
-def _read_method(item: dict[str, Json], at: str) -> Method:
+def _read_method(item: dict[str, Json], at: str) -> HttpMethod:
     value = item.get("method", "POST")
     if isinstance(value, str) and value in _METHODS:
         return _METHODS[value]
@@ -164,20 +168,22 @@ def _read_due(value: Json, at: str, now: datetime) -> datetime | None:
     return instant if instant > now else None
 
 
-def _unknown_field(item: dict[str, Json], at: str) -> Invalid:
+def _unknown_field(item: dict[str, Json], at: str) -> InvalidParameter:
     name = next(name for name in item if name not in _FIELDS)
     known = ", ".join(sorted(_FIELDS))
     return _wrong(f"{at}{name[:_SHOWN]!a} is no field of a callback; there are {known}")
 
 
-def _not_text(place: str, value: Json, right: str) -> Invalid:
+def _not_text(place: str, value: Json, right: str) -> InvalidParameter:
     if value is None:
-        return Invalid(f"{place} is required and was not given; it must be {right}", code=_MISSING)
+        return InvalidParameter(
+            f"{place} is required and was not given; it must be {right}", code=_MISSING
+        )
     return _wrong(f"{place}: {_kind(value)}; it must be {right}")
 
 
-def _wrong(message: str) -> Invalid:
-    return Invalid(message, code=_INVALID_VALUE)
+def _wrong(message: str) -> InvalidParameter:
+    return InvalidParameter(message, code=_INVALID_VALUE)
 
 
 def _given(value: Json) -> str:

@@ -20,7 +20,7 @@ from ringback.api.schemas import (
 )
 from ringback.api.services import Services
 from ringback.api.shown import JsonObject, json_answer
-from ringback.core.account import EVERY
+from ringback.core.accounts.account import EVERY
 from ringback.core.policy.policy_changes import POLICY_CHANGE_KINDS
 from ringback.core.policy.policy_json import policy_record
 from ringback.core.policy.source_policy import Hold

@@ -28,10 +28,10 @@ from ringback.api.shown import (
     nested,
     worked_out,
 )
-from ringback.core.callback import Attempt, Callback, CallbackStatus
-from ringback.core.sids import Kind
+from ringback.core.callbacks.callback import Attempt, CallbackStatus, OutgoingCallback
+from ringback.core.sids import SidKind
 
-CALLBACK_SID: Final = field("callback_sid", sid_of(Kind.CALLBACK))
+CALLBACK_SID: Final = field("callback_sid", sid_of(SidKind.CALLBACK))
 MILLISECONDS: Final = or_null(SECONDS)
 HEADERS: Final = list_of({"type": "array", "items": TEXT, "minItems": 2, "maxItems": 2})
 RESULT: Final[Schema] = {
@@ -57,7 +57,7 @@ def show_parameters(pairs: Pairs) -> dict[str, str | list[str]]:
     return shown
 
 
-def show_callback(callback: Callback, parameters: Pairs | None = None) -> dict[str, Any]:
+def show_callback(callback: OutgoingCallback, parameters: Pairs | None = None) -> dict[str, Any]:
     """Return a callback's record; whoever has its parameters at hand spares decoding them.
 
     Written out, since a table would take half as long again, for each callback that is sent.
@@ -93,8 +93,8 @@ def show_callback(callback: Callback, parameters: Pairs | None = None) -> dict[s
 CALLBACK: Final = JsonObject(
     "callback",
     object_of(
-        sid=sid_of(Kind.CALLBACK),
-        account_sid=sid_of(Kind.ACCOUNT),
+        sid=sid_of(SidKind.CALLBACK),
+        account_sid=sid_of(SidKind.ACCOUNT),
         url=TEXT,
         method=METHOD,
         body=TEXT,
@@ -105,7 +105,7 @@ CALLBACK: Final = JsonObject(
         warnings=list_of(TEXT),
         idempotency_token=TEXT,
         idempotency_key=or_null(TEXT),
-        replay_of=or_null(sid_of(Kind.CALLBACK)),
+        replay_of=or_null(sid_of(SidKind.CALLBACK)),
         is_test=FLAG,
         secret_id=or_null(TEXT),
         status=one_of(CallbackStatus),

@@ -16,8 +16,8 @@ from ringback.api.portal.callbacks import (
     read_source,
 )
 from ringback.api.schemas import INSTANT, TEXT, YES_OR_NO
-from ringback.core.callback import CallbackStatus
-from ringback.core.errors import Invalid
+from ringback.core.callbacks.callback import CallbackStatus
+from ringback.core.errors import InvalidParameter
 from ringback.core.policy.source_policy import SourceName
 from ringback.operations.replay import ANY, ENDED
 from ringback.ports import CallbackFilter
@@ -102,5 +102,5 @@ def _read_sids(form: Parameters) -> tuple[str, ...]:
     return sids
 
 
-def _invalid(message: str) -> Invalid:
-    return Invalid(message, code=83600)
+def _invalid(message: str) -> InvalidParameter:
+    return InvalidParameter(message, code=83600)

@@ -19,8 +19,8 @@ from ringback.api.resource import Call, Change, Resource
 from ringback.api.schemas import COUNTS, FLAG, INSTANT, TEXT, number, object_of, or_null, text
 from ringback.api.shown import JsonObject, json_answer
 from ringback.api.sign_in import charge_more
-from ringback.core.callback import Callback
-from ringback.core.errors import Overloaded
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.errors import BacklogFull
 from ringback.operations.replay import (
     ANY,
     ENDED,
@@ -134,7 +134,7 @@ class ReplayEndpoints(Resource):
                 if not asked.is_dry:
                     self._services.intake.make_room(call.account_sid, CHUNK)
                     charge_more(call.request, self._services.sign_ins, len(asked.sids) or CHUNK)
-            except Overloaded:
+            except BacklogFull:
                 if done.matched:
                     return done, False
                 raise
@@ -164,7 +164,7 @@ class ReplayEndpoints(Resource):
         return await self._services.store.transact(work)
 
 
-def _discard(call: Call) -> Change[Callback]:
+def _discard(call: Call) -> Change[OutgoingCallback]:
     call.given.required("Reason")
     why = call.given.label("Reason", longest=_LONGEST_REASON) or ""
     return lambda tx, moment: discard_callback(tx, call.account_sid, call.sid, why, moment)

@@ -8,7 +8,7 @@ from ringback.api.operation import Operation, Parameter, required
 from ringback.api.resource import Call, Change, Resource
 from ringback.api.schemas import SIM_SID, TEXT, Schema, list_of, object_of
 from ringback.api.shown import JsonObject, Shown, field, json_answer, maybe
-from ringback.core.scenario import SCENARIOS
+from ringback.core.sims.scenario import SCENARIOS
 from ringback.operations.moment import Moment
 from ringback.operations.scenarios import Explained, choose_scenario, explain_scenario
 from ringback.ports import Transaction

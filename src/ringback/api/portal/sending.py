@@ -35,9 +35,9 @@ from ringback.api.schemas import (
 from ringback.api.services import Services
 from ringback.api.shown import JsonObject, json_answer
 from ringback.api.sign_in import charge_more
-from ringback.core.callback import Callback
-from ringback.core.callback_text import write_new
-from ringback.core.errors import Overloaded
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback_codec import write_new
+from ringback.core.errors import BacklogFull
 from ringback.operations.create_callbacks import prepare_callback, send_callbacks
 from ringback.operations.moment import Moment
 
@@ -47,7 +47,7 @@ _BIG: Final = 64
 _MOST_ARRIVING: Final = 20 * MOST_AT_ONCE
 """How many callbacks of an account's batches may be prepared, or wait for their turn, at once."""
 
-_Prepared = tuple[Callback, list[tuple[str, str]]]
+_Prepared = tuple[OutgoingCallback, list[tuple[str, str]]]
 """A callback that is ready to be kept, and its parameters as they were asked for."""
 
 
@@ -121,7 +121,7 @@ class Sending(Resource):
         """Count what is held in memory, also for clients that have gone; raises Overloaded."""
         there = self._arriving_of[account_sid]
         if there + count > _MOST_ARRIVING:
-            raise Overloaded(
+            raise BacklogFull(
                 f"{there} callbacks of this account are being taken in, and with these {count} it"
                 f" were more than {_MOST_ARRIVING}; nothing was done, ask again in 1 s",
                 retry_after=1,
@@ -162,13 +162,15 @@ class Sending(Resource):
         asked = read_one(item, at, read_url=self._services.read_url, now=moment.now)
         return prepare_callback(asked.new, account_sid, moment), asked.parameters
 
-    async def _keep(self, account_sid: str, callbacks: list[Callback]) -> list[Callback]:
+    async def _keep(
+        self, account_sid: str, callbacks: list[OutgoingCallback]
+    ) -> list[OutgoingCallback]:
         intake = self._services.intake
         intake.make_room(account_sid, len(callbacks))
         return await self._services.store.transact(lambda tx: send_callbacks(tx, callbacks, intake))
 
 
-def _show(kept: tuple[Callback, _Prepared]) -> dict[str, Any]:
+def _show(kept: tuple[OutgoingCallback, _Prepared]) -> dict[str, Any]:
     callback, (prepared, parameters) = kept
     # One that its key led to tells what its own request said.
     is_as_asked = callback.body == prepared.body

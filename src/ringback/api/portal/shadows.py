@@ -23,10 +23,16 @@ from ringback.api.schemas import (
     sid_of,
 )
 from ringback.api.shown import JsonObject, Shown, field, json_answer, worked_out
-from ringback.core.comparison import Answer, Comparison, OfUrl, meaning_of, percentiles
-from ringback.core.http_exchange import RecordedRequest
+from ringback.core.http.http_exchange import RecordedRequest
 from ringback.core.policy.source_policy import SourceName
-from ringback.core.sids import Kind
+from ringback.core.shadows.shadow_report import (
+    AnswerComparison,
+    ComparedAnswer,
+    UrlComparison,
+    meaning_of,
+    percentiles,
+)
+from ringback.core.sids import SidKind
 from ringback.operations.shadows import report_on
 from ringback.ports import Compared, ShadowFilter
 
@@ -34,7 +40,9 @@ MOST_URLS: Final = 500
 """How many URLs a report tells of: those with most differences."""
 
 
-def _show_answer(answer: Answer, source: SourceName, excerpt: bytes | None) -> dict[str, Any]:
+def _show_answer(
+    answer: ComparedAnswer, source: SourceName, excerpt: bytes | None
+) -> dict[str, Any]:
     return {
         "source": source,
         "result": answer.result,
@@ -53,11 +61,11 @@ _ANSWER: Final = object_of(
     duration_ms=MILLISECONDS,
     body_excerpt=or_null(TEXT),
 )
-COMPARISON: Final = Shown[Comparison](
+COMPARISON: Final = Shown[AnswerComparison](
     "comparison",
     "comparisons",
     CALLBACK_SID,
-    field("shadow_sid", sid_of(Kind.SHADOW)),
+    field("shadow_sid", sid_of(SidKind.SHADOW)),
     field("url"),
     worked_out(
         "first", _ANSWER, lambda pair: _show_answer(pair.first, pair.sources[0], pair.excerpts[0])
@@ -81,9 +89,9 @@ def _show_head(request: RecordedRequest | None) -> Mapping[str, object] | None:
 SHADOW: Final = Shown[Compared](
     "shadow",
     "shadows",
-    field("sid", sid_of(Kind.SHADOW)),
-    field("callback_sid", sid_of(Kind.CALLBACK), "shadow.attempt.callback_sid"),
-    field("account_sid", sid_of(Kind.ACCOUNT), "shadow.account_sid"),
+    field("sid", sid_of(SidKind.SHADOW)),
+    field("callback_sid", sid_of(SidKind.CALLBACK), "shadow.attempt.callback_sid"),
+    field("account_sid", sid_of(SidKind.ACCOUNT), "shadow.account_sid"),
     field("source", SOURCE, "shadow.source"),
     field("idempotency_token", attribute="shadow.idempotency_token"),
     field("url", attribute="shadow.url.shown"),
@@ -110,7 +118,7 @@ def _show_times(times: list[float]) -> dict[str, float] | None:
     return None if found is None else {"p50_ms": found.p50, "p95_ms": found.p95}
 
 
-def _show_differences(one: OfUrl) -> list[dict[str, Any]]:
+def _show_differences(one: UrlComparison) -> list[dict[str, Any]]:
     return [
         {
             "first": kind.first,
@@ -123,7 +131,7 @@ def _show_differences(one: OfUrl) -> list[dict[str, Any]]:
     ]
 
 
-_OF_URL: Final = Shown[OfUrl](
+_OF_URL: Final = Shown[UrlComparison](
     "url",
     "urls",
     field("url"),

@@ -10,8 +10,8 @@ from ringback.api.operation import Operation, Parameter
 from ringback.api.resource import Call, Resource
 from ringback.api.schemas import INSTANT, SOURCE, TEXT, list_of, number, object_of, or_null, sid_of
 from ringback.api.shown import JsonObject, json_answer
-from ringback.core.account import EVERY
-from ringback.core.sids import Kind
+from ringback.core.accounts.account import EVERY
+from ringback.core.sids import SidKind
 from ringback.operations.totals import totals_of
 from ringback.ports import Transaction
 
@@ -19,7 +19,7 @@ MOST_ACCOUNTS: Final = 500
 """Of how many accounts an operator's key is told what is kept: those for which that is most."""
 _DAY: Final = timedelta(days=1)
 _INSTANT: Final = timedelta(microseconds=1)
-_ACCOUNT: Final = sid_of(Kind.ACCOUNT)
+_ACCOUNT: Final = sid_of(SidKind.ACCOUNT)
 
 TOTALS: Final = JsonObject(
     "totals",

@@ -28,8 +28,8 @@ from ringback.api.shown import (
     maybe,
     worked_out,
 )
-from ringback.core.network import Network
-from ringback.core.sids import Kind
+from ringback.core.sids import SidKind
+from ringback.core.sims.mobile_networks import MobileNetwork
 from ringback.core.supersim.fleet import NetworkAccessProfile
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.access_profiles import (
@@ -54,7 +54,7 @@ _NETWORKS_PATH: Final = "/supersim/v1/Networks"
 class NetworkInProfile:
     """A network as one of a profile's."""
 
-    network: Network
+    network: MobileNetwork
     network_access_profile_sid: str
 
     @property
@@ -63,7 +63,7 @@ class NetworkInProfile:
         return self.network.sid
 
 
-def _identifiers(network: Network) -> list[dict[str, Any]]:
+def _identifiers(network: MobileNetwork) -> list[dict[str, Any]]:
     return [identifier._asdict() for identifier in network.identifiers]
 
 
@@ -72,17 +72,17 @@ _IDENTIFIERS: Final = list_of(object_of(mcc=TEXT, mnc=TEXT))
 ACCESS_PROFILE: Final = Shown[NetworkAccessProfile](
     "network_access_profile",
     "network_access_profiles",
-    field("sid", sid_of(Kind.NETWORK_ACCESS_PROFILE)),
+    field("sid", sid_of(SidKind.NETWORK_ACCESS_PROFILE)),
     maybe("unique_name"),
     ACCOUNT_SID,
     *dated_at(_PATH),
     links(networks=lambda profile: f"{_PATH}/{profile.sid}/Networks"),
 )
 
-NETWORK: Final = Shown[Network](
+NETWORK: Final = Shown[MobileNetwork](
     "network",
     "networks",
-    field("sid", sid_of(Kind.NETWORK)),
+    field("sid", sid_of(SidKind.NETWORK)),
     field("friendly_name"),
     link("url", lambda network: f"{_NETWORKS_PATH}/{network.sid}"),
     field("iso_country"),
@@ -93,8 +93,8 @@ NETWORK: Final = Shown[Network](
 NETWORK_IN_PROFILE: Final = Shown[NetworkInProfile](
     "network_access_profile_network",
     "networks",
-    field("sid", sid_of(Kind.NETWORK)),
-    field("network_access_profile_sid", sid_of(Kind.NETWORK_ACCESS_PROFILE)),
+    field("sid", sid_of(SidKind.NETWORK)),
+    field("network_access_profile_sid", sid_of(SidKind.NETWORK_ACCESS_PROFILE)),
     field("friendly_name", TEXT, "network.friendly_name"),
     worked_out("iso_country", TEXT, lambda one: one.network.iso_country.lower()),
     worked_out("identifiers", _IDENTIFIERS, lambda one: _identifiers(one.network)),
@@ -105,11 +105,11 @@ _CREATE: Final = (
     UNIQUE_NAME,
     Parameter(
         "Networks",
-        list_of(sid_of(Kind.NETWORK)),
+        list_of(sid_of(SidKind.NETWORK)),
         "The networks that SIMs may use, one parameter for each; all there are without any.",
     ),
 )
-_ADD: Final = (required("Network", sid_of(Kind.NETWORK), "The SID of a network."),)
+_ADD: Final = (required("Network", sid_of(SidKind.NETWORK), "The SID of a network."),)
 _NETWORK_FILTERS: Final = (
     filtered("IsoCountry", "Only those of this country (ISO 3166-1 alpha-2)."),
     filtered("Mcc", "Only those with this mobile country code."),
@@ -209,5 +209,7 @@ class NetworkEndpoints(Resource):
         ]
 
 
-def _list_all(_: Transaction, __: str, window: Window, **which: str | None) -> Sequence[Network]:
+def _list_all(
+    _: Transaction, __: str, window: Window, **which: str | None
+) -> Sequence[MobileNetwork]:
     return cut(list_networks(**which), window)

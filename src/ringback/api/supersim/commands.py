@@ -6,8 +6,8 @@ from ringback.api.operation import CALLED_BACK, Operation, Parameter, filtered, 
 from ringback.api.resource import Call, Change, Resource
 from ringback.api.schemas import TEXT, number, one_of, sid_of, text
 from ringback.api.shown import ACCOUNT_SID, Shown, dated_at, field, maybe
-from ringback.core.message import LONGEST_SMS, Direction, MessageStatus, PayloadType
-from ringback.core.sids import Kind
+from ringback.core.sids import SidKind
+from ringback.core.sims.message import LONGEST_SMS, Direction, MessageStatus, PayloadType
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.operations.supersim.commands import (
     NewDatagram,
@@ -27,9 +27,9 @@ _HIGHEST_PORT: Final = 65535
 SMS_COMMAND: Final = Shown[SmsCommand](
     "sms_command",
     "sms_commands",
-    field("sid", sid_of(Kind.SMS_COMMAND)),
+    field("sid", sid_of(SidKind.SMS_COMMAND)),
     ACCOUNT_SID,
-    field("sim_sid", sid_of(Kind.SIM)),
+    field("sim_sid", sid_of(SidKind.SIM)),
     field("payload"),
     field("status", one_of(MessageStatus)),
     field("direction", one_of(Direction)),
@@ -39,9 +39,9 @@ SMS_COMMAND: Final = Shown[SmsCommand](
 IP_COMMAND: Final = Shown[IpCommand](
     "ip_command",
     "ip_commands",
-    field("sid", sid_of(Kind.IP_COMMAND)),
+    field("sid", sid_of(SidKind.IP_COMMAND)),
     ACCOUNT_SID,
-    field("sim_sid", sid_of(Kind.SIM)),
+    field("sim_sid", sid_of(SidKind.SIM)),
     field("sim_iccid"),
     field("status", one_of(IpStatus)),
     field("direction", one_of(Direction)),

@@ -6,8 +6,8 @@ from ringback.api.operation import CALLED_BACK, Operation, Parameter, filtered
 from ringback.api.resource import Call, Change, Resource
 from ringback.api.schemas import FLAG, one_of, sid_of, text
 from ringback.api.shown import ACCOUNT_SID, Shown, dated_at, field, maybe
-from ringback.core.errors import Invalid
-from ringback.core.sids import Kind
+from ringback.core.errors import InvalidParameter
+from ringback.core.sids import SidKind
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus, is_eid
 from ringback.operations.supersim.esim_profiles import (
     Order,
@@ -21,10 +21,10 @@ _PATH: Final = "/supersim/v1/ESimProfiles"
 ESIM_PROFILE: Final = Shown[EsimProfile](
     "esim_profile",
     "esim_profiles",
-    field("sid", sid_of(Kind.ESIM_PROFILE)),
+    field("sid", sid_of(SidKind.ESIM_PROFILE)),
     ACCOUNT_SID,
     maybe("iccid"),
-    maybe("sim_sid", sid_of(Kind.SIM)),
+    maybe("sim_sid", sid_of(SidKind.SIM)),
     field("status", one_of(EsimStatus)),
     maybe("eid"),
     maybe("smdp_plus_address"),
@@ -76,5 +76,5 @@ def _checked_eid(eid: str | None) -> str | None:
     if not eid:
         return None
     if not is_eid(eid):
-        raise Invalid(f"Eid={eid!r}: an EID has 32 digits", code=83600)
+        raise InvalidParameter(f"Eid={eid!r}: an EID has 32 digits", code=83600)
     return eid

@@ -14,7 +14,7 @@ from ringback.api.operation import (
 from ringback.api.resource import Call, Change, Resource
 from ringback.api.schemas import FLAG, HOOK_URL, METHOD, number, sid_of, text
 from ringback.api.shown import ACCOUNT_SID, Shown, configured, dated_at, field, maybe, worked_out
-from ringback.core.sids import Kind
+from ringback.core.sids import SidKind
 from ringback.core.supersim.fleet import DATA_LIMITS, Fleet
 from ringback.operations.supersim.fleets import (
     FleetSettings,
@@ -30,7 +30,7 @@ FLEET: Final = Shown[Fleet](
     "fleet",
     "fleets",
     ACCOUNT_SID,
-    field("sid", sid_of(Kind.FLEET)),
+    field("sid", sid_of(SidKind.FLEET)),
     maybe("unique_name"),
     *dated_at(_PATH),
     field("data_enabled", FLAG),
@@ -39,7 +39,7 @@ FLEET: Final = Shown[Fleet](
     field("sms_commands_enabled", FLAG),
     configured("sms_commands_url"),
     field("sms_commands_method", METHOD),
-    field("network_access_profile_sid", sid_of(Kind.NETWORK_ACCESS_PROFILE)),
+    field("network_access_profile_sid", sid_of(SidKind.NETWORK_ACCESS_PROFILE)),
     configured("ip_commands_url"),
     field("ip_commands_method", METHOD),
 )

@@ -19,13 +19,13 @@ from ringback.api.shown import (
     worked_out,
 )
 from ringback.core.calendar import iso
-from ringback.core.sids import Kind, is_sid
-from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.sids import SidKind, is_sid
+from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
 from ringback.core.supersim.usage import (
     BillingPeriod,
-    Granularity,
-    Group,
-    PeriodType,
+    BillingPeriodType,
+    UsageGranularity,
+    UsageGrouping,
     UsageRecord,
     plan_query,
     summarize,
@@ -49,10 +49,10 @@ class DeviceAddress(NamedTuple):
 SETTINGS_UPDATE: Final = Shown[SettingsUpdate](
     "settings_update",
     "settings_updates",
-    field("sid", sid_of(Kind.SETTINGS_UPDATE)),
+    field("sid", sid_of(SidKind.SETTINGS_UPDATE)),
     field("iccid"),
-    field("sim_sid", sid_of(Kind.SIM)),
-    field("status", one_of(SettingsStatus)),
+    field("sim_sid", sid_of(SidKind.SIM)),
+    field("status", one_of(SettingsUpdateStatus)),
     worked_out(
         "packages",
         list_of(object_of(name=TEXT, version=TEXT, more_info=TEXT)),
@@ -65,12 +65,12 @@ SETTINGS_UPDATE: Final = Shown[SettingsUpdate](
 BILLING_PERIOD: Final = Shown[BillingPeriod](
     "billing_period",
     "billing_periods",
-    field("sid", sid_of(Kind.BILLING_PERIOD)),
+    field("sid", sid_of(SidKind.BILLING_PERIOD)),
     ACCOUNT_SID,
-    field("sim_sid", sid_of(Kind.SIM)),
+    field("sim_sid", sid_of(SidKind.SIM)),
     field("start_time", INSTANT),
     field("end_time", INSTANT),
-    field("period_type", one_of(PeriodType)),
+    field("period_type", one_of(BillingPeriodType)),
     *DATES,
 )
 
@@ -82,7 +82,7 @@ IP_ADDRESS: Final = Shown[DeviceAddress](
 )
 
 
-def _of(name: str, kind: Kind | None = None) -> Any:
+def _of(name: str, kind: SidKind | None = None) -> Any:
     """Return what shows one thing that a record is of; a filter may have named what is no SID."""
 
     def value(record: UsageRecord) -> str | None:
@@ -96,10 +96,12 @@ def _of(name: str, kind: Kind | None = None) -> Any:
 USAGE_RECORD: Final = Shown[UsageRecord](
     "usage_record",
     "usage_records",
-    field("account_sid", sid_of(Kind.ACCOUNT)),
-    worked_out("sim_sid", or_null(sid_of(Kind.SIM)), _of("sim_sid", Kind.SIM)),
-    worked_out("network_sid", or_null(sid_of(Kind.NETWORK)), _of("network_sid", Kind.NETWORK)),
-    worked_out("fleet_sid", or_null(sid_of(Kind.FLEET)), _of("fleet_sid", Kind.FLEET)),
+    field("account_sid", sid_of(SidKind.ACCOUNT)),
+    worked_out("sim_sid", or_null(sid_of(SidKind.SIM)), _of("sim_sid", SidKind.SIM)),
+    worked_out(
+        "network_sid", or_null(sid_of(SidKind.NETWORK)), _of("network_sid", SidKind.NETWORK)
+    ),
+    worked_out("fleet_sid", or_null(sid_of(SidKind.FLEET)), _of("fleet_sid", SidKind.FLEET)),
     worked_out("iso_country", or_null(TEXT), _of("iso_country")),
     worked_out(
         "period",
@@ -117,15 +119,17 @@ USAGE_RECORD: Final = Shown[UsageRecord](
 
 _SETTINGS_FILTERS: Final = (
     filtered("Sim", "Only those of this SIM: its SID or unique name."),
-    filtered("Status", "Only those with this status.", SettingsStatus),
+    filtered("Status", "Only those with this status.", SettingsUpdateStatus),
 )
 _USAGE: Final = (
     Parameter("Sim", TEXT, "Only what this SIM used: its SID or unique name."),
     Parameter("Fleet", TEXT, "Only what the SIMs of this fleet used: its SID or unique name."),
     Parameter("Network", TEXT, "Only what was used on this network: its SID."),
     Parameter("IsoCountry", TEXT, "Only what was used in this country (ISO 3166-1 alpha-2)."),
-    Parameter("Group", one_of(Group), "What records are told apart by."),
-    Parameter("Granularity", one_of(Granularity), "How long their periods are; all without it."),
+    Parameter("Group", one_of(UsageGrouping), "What records are told apart by."),
+    Parameter(
+        "Granularity", one_of(UsageGranularity), "How long their periods are; all without it."
+    ),
     Parameter(
         "StartTime",
         INSTANT,
@@ -173,8 +177,8 @@ class HistoryEndpoints(Resource):
         query = plan_query(
             start=parameters.instant_or_utc("StartTime"),
             end=parameters.instant_or_utc("EndTime"),
-            granularity=parameters.choice("Granularity", Granularity) or Granularity.ALL,
-            group=parameters.choice("Group", Group),
+            granularity=parameters.choice("Granularity", UsageGranularity) or UsageGranularity.ALL,
+            group=parameters.choice("Group", UsageGrouping),
             filters=filters,
             now=now,
         )

@@ -24,8 +24,8 @@ from ringback.api.shown import (
     links,
     maybe,
 )
-from ringback.core.sids import Kind
-from ringback.core.supersim.sim import REQUESTABLE, Sim, SimStatus
+from ringback.core.sids import SidKind
+from ringback.core.supersim.sim import REQUESTABLE, SimStatus, SuperSim
 from ringback.operations.supersim.sims import (
     UpdateRequest,
     fetch_sim,
@@ -36,15 +36,15 @@ from ringback.operations.supersim.sims import (
 
 _PATH: Final = "/supersim/v1/Sims"
 
-SIM: Final = Shown[Sim](
+SIM: Final = Shown[SuperSim](
     "sim",
     "sims",
-    field("sid", sid_of(Kind.SIM)),
+    field("sid", sid_of(SidKind.SIM)),
     maybe("unique_name"),
     ACCOUNT_SID,
     field("iccid"),
     field("status", one_of(SimStatus)),
-    maybe("fleet_sid", sid_of(Kind.FLEET)),
+    maybe("fleet_sid", sid_of(SidKind.FLEET)),
     *dated_at(_PATH),
     links(
         billing_periods=lambda sim: f"{_PATH}/{sim.sid}/BillingPeriods",
@@ -68,7 +68,7 @@ _UPDATE: Final = (
     *CALLED_BACK,
     Parameter(
         "AccountSid",
-        sid_of(Kind.ACCOUNT),
+        sid_of(SidKind.ACCOUNT),
         "The subaccount to move a SIM to that is new.",
     ),
 )
@@ -116,7 +116,7 @@ class SimEndpoints(Resource):
         return replace(asked, callback_url=url, callback_method=method)
 
 
-def _register(call: Call) -> Change[Sim]:
+def _register(call: Call) -> Change[SuperSim]:
     iccid = call.given.required("Iccid", code=83001)
     code = call.given.required("RegistrationCode", code=83001)
     return lambda tx, moment: register_sim(

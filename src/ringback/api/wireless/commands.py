@@ -6,10 +6,10 @@ from ringback.api.operation import CALLED_BACK, Operation, Parameter, filtered, 
 from ringback.api.resource import Call, Change, WirelessEndpoints
 from ringback.api.schemas import FLAG, TEXT, one_of, sid_of, text
 from ringback.api.shown import ACCOUNT_SID, Shown, dated_at, field
-from ringback.core.listener import Listener
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.sids import Kind
-from ringback.core.wireless.command import Command, IncludeSid, Transport
+from ringback.core.callback_urls.callback_target import CallbackTarget
+from ringback.core.sids import SidKind
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.wireless.command import CommandTransport, SidPlacement, WirelessCommand
 from ringback.operations.wireless.commands import (
     CommandFilter,
     NewCommand,
@@ -22,12 +22,16 @@ from ringback.ports import Transaction, Window
 
 _PATH: Final = "/wireless/v1/Commands"
 
-COMMAND: Final = Shown[Command](
+COMMAND: Final = Shown[WirelessCommand](
     "command",
     "commands",
-    *(field("sid", sid_of(Kind.COMMAND)), ACCOUNT_SID, field("sim_sid", sid_of(Kind.WIRELESS_SIM))),
+    *(
+        field("sid", sid_of(SidKind.COMMAND)),
+        ACCOUNT_SID,
+        field("sim_sid", sid_of(SidKind.WIRELESS_SIM)),
+    ),
     *(field("command"), field("command_mode", one_of(PayloadType))),
-    *(field("transport", one_of(Transport)), field("delivery_receipt_requested", FLAG)),
+    *(field("transport", one_of(CommandTransport)), field("delivery_receipt_requested", FLAG)),
     *(field("status", one_of(MessageStatus)), field("direction", one_of(Direction))),
     *dated_at(_PATH),
 )
@@ -41,7 +45,7 @@ _NEW: Final = (
     Parameter("CommandMode", one_of(PayloadType), "What Command is; text without it."),
     Parameter(
         "IncludeSid",
-        one_of(IncludeSid),
+        one_of(SidPlacement),
         "Whether a text has the Command's SID in it, in front or behind; it has 128 characters"
         " then. None without it.",
     ),
@@ -53,7 +57,7 @@ _FILTERS: Final = (
     filtered("Sim", "Only those of this SIM: its SID or unique name."),
     filtered("Status", "Only those with this status.", MessageStatus),
     filtered("Direction", "Only those in this direction.", Direction),
-    filtered("Transport", "Only those that travel like this.", Transport),
+    filtered("Transport", "Only those that travel like this.", CommandTransport),
 )
 
 
@@ -75,18 +79,18 @@ class CommandEndpoints(WirelessEndpoints):
             commands.deletes("Delete a Command; it isn't sent any more.", delete_command),
         ]
 
-    def _send(self, call: Call) -> Change[Command]:
+    def _send(self, call: Call) -> Change[WirelessCommand]:
         form = call.given
         new = NewCommand(
             sim=form.required("Sim"),
             command=form.required("Command"),
             mode=form.choice("CommandMode", PayloadType) or PayloadType.TEXT,
-            include_sid=form.choice("IncludeSid", IncludeSid) or IncludeSid.NONE,
+            include_sid=form.choice("IncludeSid", SidPlacement) or SidPlacement.NONE,
             wants_receipt=form.flag("DeliveryReceiptRequested") is not False,
-            told=Listener(*self._called_back(call)),
+            told=CallbackTarget(*self._called_back(call)),
         )
         return lambda tx, moment: send_command(tx, call.account_sid, new, moment)
 
 
-def _list(tx: Transaction, account_sid: str, window: Window, **which: Any) -> list[Command]:
+def _list(tx: Transaction, account_sid: str, window: Window, **which: Any) -> list[WirelessCommand]:
     return list_commands(tx, account_sid, window, which=CommandFilter(**which))

@@ -8,8 +8,8 @@ from ringback.api.resource import Call, Listing, WirelessEndpoints
 from ringback.api.schemas import INSTANT, TEXT, number, object_of, one_of, or_null, sid_of
 from ringback.api.shown import Shown, field, maybe, worked_out
 from ringback.core.calendar import ALWAYS
-from ringback.core.sids import Kind
-from ringback.core.wireless.data_session import WirelessSession
+from ringback.core.sids import SidKind
+from ringback.core.wireless.data_session import WirelessDataSession
 from ringback.core.wireless.radio import PLACES, RadioLink, cell_of, imei_of
 from ringback.operations.wireless.sims import fetch_sim
 from ringback.ports import RecordPage, Transaction, Window
@@ -18,7 +18,7 @@ from ringback.ports import RecordPage, Transaction, Window
 class SeenSession(NamedTuple):
     """A Data Session, as it is seen at an instant."""
 
-    session: WirelessSession
+    session: WirelessDataSession
     now: datetime
 
     @property
@@ -52,8 +52,8 @@ class SeenSession(NamedTuple):
 DATA_SESSION: Final = Shown[SeenSession](
     "wireless_data_session",
     "data_sessions",
-    *(field("sid", sid_of(Kind.DATA_SESSION)), field("sim_sid", attribute="session.sim_sid")),
-    field("account_sid", sid_of(Kind.ACCOUNT), "session.account_sid"),
+    *(field("sid", sid_of(SidKind.DATA_SESSION)), field("sim_sid", attribute="session.sim_sid")),
+    field("account_sid", sid_of(SidKind.ACCOUNT), "session.account_sid"),
     field("radio_link", one_of(RadioLink), "session.radio_link"),
     worked_out("operator_mcc", TEXT, lambda seen: seen.identifiers[0]),
     worked_out("operator_mnc", TEXT, lambda seen: seen.identifiers[1]),

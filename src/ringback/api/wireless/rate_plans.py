@@ -29,15 +29,15 @@ from ringback.api.shown import (
     of_vendor,
     worked_out,
 )
-from ringback.core.callback_url import Method
-from ringback.core.errors import Invalid
-from ringback.core.sids import Kind
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.errors import InvalidParameter
+from ringback.core.sids import SidKind
 from ringback.core.wireless.rate_plan import (
     DATA_LIMITS,
     DataLimitStrategy,
     DataMetering,
     RatePlan,
-    Service,
+    RoamingService,
 )
 from ringback.operations.wireless.rate_plans import (
     PlanNames,
@@ -57,7 +57,7 @@ _LIMITS: Final = ("DataLimit", "NationalRoamingDataLimit", "InternationalRoaming
 RATE_PLAN: Final = Shown[RatePlan](
     "rate_plan",
     "rate_plans",
-    *(field("sid", sid_of(Kind.RATE_PLAN)), maybe("unique_name"), ACCOUNT_SID),
+    *(field("sid", sid_of(SidKind.RATE_PLAN)), maybe("unique_name"), ACCOUNT_SID),
     *(maybe("friendly_name"), field("data_enabled", FLAG)),
     *(field("data_metering", one_of(DataMetering)), field("data_limit", _LIMIT)),
     *(field("messaging_enabled", FLAG), field("voice_enabled", FLAG)),
@@ -65,7 +65,7 @@ RATE_PLAN: Final = Shown[RatePlan](
     field("national_roaming_data_limit", _LIMIT),
     worked_out(
         "international_roaming",
-        list_of(one_of(Service)),
+        list_of(one_of(RoamingService)),
         lambda plan: list(plan.international_roaming),
     ),
     field("international_roaming_data_limit", _LIMIT),
@@ -101,7 +101,9 @@ _CREATE: Final = (
         "NationalRoamingEnabled", FLAG, "Whether they can leave the home network in the USA."
     ),
     Parameter(
-        "InternationalRoaming", list_of(one_of(Service)), "What they can abroad, one for each."
+        "InternationalRoaming",
+        list_of(one_of(RoamingService)),
+        "What they can abroad, one for each.",
     ),
     Parameter("NationalRoamingDataLimit", _LIMIT, "MB a month there; 1000 without it."),
     Parameter("InternationalRoamingDataLimit", _LIMIT, "MB a month abroad; 1000 without it."),
@@ -152,7 +154,7 @@ class RatePlanEndpoints(WirelessEndpoints):
             unique_name=form.label("UniqueName", longest=LONGEST_NAME),
             friendly_name=form.label("FriendlyName", longest=LONGEST_NAME),
             usage_notification_url=self._address(form, "UsageNotificationUrl"),
-            usage_notification_method=form.choice("UsageNotificationMethod", Method),
+            usage_notification_method=form.choice("UsageNotificationMethod", HttpMethod),
         )
 
 
@@ -160,10 +162,10 @@ def _allowed(form: Parameters) -> dict[str, Any]:
     """Return what a plan is to allow, by the names of its fields."""
     low, high = DATA_LIMITS
     services = form.all("InternationalRoaming")
-    unknown = next((each for each in services if each not in list(Service)), None)
+    unknown = next((each for each in services if each not in list(RoamingService)), None)
     if unknown is not None:
-        raise Invalid(
-            f"InternationalRoaming={unknown!r}: it must be one of {', '.join(Service)}",
+        raise InvalidParameter(
+            f"InternationalRoaming={unknown!r}: it must be one of {', '.join(RoamingService)}",
             code=form.codes.invalid,
         )
     given = {

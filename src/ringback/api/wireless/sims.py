@@ -38,9 +38,9 @@ from ringback.api.shown import (
     of_vendor,
     worked_out,
 )
-from ringback.core.callback_url import Method
-from ringback.core.listener import Listener
-from ringback.core.sids import Kind
+from ringback.core.callback_urls.callback_target import CallbackTarget
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.sids import SidKind
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.operations.wireless.sims import (
     SimFilter,
@@ -64,7 +64,7 @@ def _handler_fields() -> list[Field[Any]]:
     for name in _HANDLERS:
         url, method = as_field(f"{name}Url"), as_field(f"{name}Method")
         shown.append(worked_out(url, or_null(URL), partial(_handler, url, None)))
-        shown.append(worked_out(method, METHOD, partial(_handler, method, Method.POST)))
+        shown.append(worked_out(method, METHOD, partial(_handler, method, HttpMethod.POST)))
     return shown
 
 
@@ -94,8 +94,8 @@ _LINKS_SCHEMA: Final = object_of(
 SIM: Final = Shown[WirelessSim](
     "wireless_sim",
     "sims",
-    *(field("sid", sid_of(Kind.WIRELESS_SIM)), maybe("unique_name"), ACCOUNT_SID),
-    *(maybe("rate_plan_sid", sid_of(Kind.RATE_PLAN)), maybe("friendly_name"), field("iccid")),
+    *(field("sid", sid_of(SidKind.WIRELESS_SIM)), maybe("unique_name"), ACCOUNT_SID),
+    *(maybe("rate_plan_sid", sid_of(SidKind.RATE_PLAN)), maybe("friendly_name"), field("iccid")),
     *(of_vendor(Vendor.TWILIO, _EID), of_vendor(Vendor.KORE, maybe("eid"))),
     field("status", one_of(WirelessStatus)),
     worked_out(
@@ -134,7 +134,9 @@ _UPDATE: Final = (
         )
     ),
     Parameter("ResetStatus", _RESETTING, "Has the network reset its connectivity."),
-    Parameter("AccountSid", sid_of(Kind.ACCOUNT), "The subaccount to move a SIM to that is new."),
+    Parameter(
+        "AccountSid", sid_of(SidKind.ACCOUNT), "The subaccount to move a SIM to that is new."
+    ),
 )
 
 
@@ -165,7 +167,7 @@ class SimEndpoints(WirelessEndpoints):
             account_sid=form.text("AccountSid"),
             commands_to=self._hook(form, "CommandsCallback"),
             handlers=self._handlers(call),
-            told=Listener(*self._called_back(call)),
+            told=CallbackTarget(*self._called_back(call)),
         )
         return lambda tx, moment: update_sim(tx, call.account_sid, call.sid, asked, moment)
 
@@ -173,7 +175,7 @@ class SimEndpoints(WirelessEndpoints):
         given = dict[str, str | None]()
         for name in _HANDLERS:
             given[as_field(f"{name}Url")] = self._address(call.given, f"{name}Url")
-            given[as_field(f"{name}Method")] = call.given.choice(f"{name}Method", Method)
+            given[as_field(f"{name}Method")] = call.given.choice(f"{name}Method", HttpMethod)
         return {name: value for name, value in given.items() if value is not None}
 
 

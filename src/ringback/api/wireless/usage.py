@@ -28,16 +28,16 @@ from ringback.api.schemas import (
 )
 from ringback.api.shown import Field, Shown, field, json_answer, worked_out
 from ringback.core.calendar import iso
-from ringback.core.message import Direction
-from ringback.core.metering import price_of
-from ringback.core.sids import Kind
-from ringback.core.wireless.rate_plan import Zone
+from ringback.core.sids import SidKind
+from ringback.core.sims.data_flow import price_of
+from ringback.core.sims.message import Direction
+from ringback.core.wireless.rate_plan import UsageZone
 from ringback.core.wireless.usage import (
-    Period,
-    Question,
-    Slot,
-    Used,
+    UsagePeriod,
+    UsageTotals,
     WirelessUsage,
+    WirelessUsageGranularity,
+    WirelessUsageQuery,
     plan_question,
     summarize,
 )
@@ -48,14 +48,14 @@ def _number(amount: Decimal) -> float:
     return float(amount) if amount else 0
 
 
-def _count(used: Used, *ways: Direction) -> int:
+def _count(used: UsageTotals, *ways: Direction) -> int:
     return sum(used.commands.get(way, 0) for way in ways)
 
 
 _BILLING_UNITS: Final = worked_out("billing_units", TEXT, lambda _: "USD")
 _PRICE: Final[Schema] = {"type": "number"}
 # None is billed, as in the published samples.
-_COMMANDS: Final = Shown[Used](
+_COMMANDS: Final = Shown[UsageTotals](
     "commands",
     "",
     _BILLING_UNITS,
@@ -64,7 +64,7 @@ _COMMANDS: Final = Shown[Used](
     worked_out("from_sim", number(0), lambda used: _count(used, Direction.FROM_SIM)),
     worked_out("to_sim", number(0), lambda used: _count(used, Direction.TO_SIM)),
 )
-_DATA: Final = Shown[Used](
+_DATA: Final = Shown[UsageTotals](
     "data",
     "",
     _BILLING_UNITS,
@@ -76,18 +76,22 @@ _DATA: Final = Shown[Used](
 )
 
 
-def _by_place(name: str, of: Shown[Used]) -> Field[Any]:
+def _by_place(name: str, of: Shown[UsageTotals]) -> Field[Any]:
     """Return a field that tells this as a whole and by place."""
     shape, show = of.schema["properties"], of.show_by(str)
     place, abroad = object_of(**shape), object_of(country_code=TEXT, **shape)
-    places = {Zone.HOME: place, Zone.NATIONAL: place, Zone.INTERNATIONAL: list_of(abroad)}
+    places = {
+        UsageZone.HOME: place,
+        UsageZone.NATIONAL: place,
+        UsageZone.INTERNATIONAL: list_of(abroad),
+    }
 
     def value(record: WirelessUsage) -> dict[str, object]:
         return {
-            **show(record.used_in(*Zone)),
-            Zone.HOME.value: show(record.used_in(Zone.HOME)),
-            Zone.NATIONAL.value: show(record.used_in(Zone.NATIONAL)),
-            Zone.INTERNATIONAL.value: [
+            **show(record.used_in(*UsageZone)),
+            UsageZone.HOME.value: show(record.used_in(UsageZone.HOME)),
+            UsageZone.NATIONAL.value: show(record.used_in(UsageZone.NATIONAL)),
+            UsageZone.INTERNATIONAL.value: [
                 {"country_code": country, **show(used)} for country, used in record.abroad()
             ],
         }
@@ -97,7 +101,7 @@ def _by_place(name: str, of: Shown[Used]) -> Field[Any]:
 
 
 _USED: Final[list[Field[Any]]] = [
-    field("account_sid", sid_of(Kind.ACCOUNT)),
+    field("account_sid", sid_of(SidKind.ACCOUNT)),
     _by_place("commands", _COMMANDS),
     _by_place("data", _DATA),
     worked_out(
@@ -110,7 +114,7 @@ ACCOUNT_USAGE: Final = Shown[WirelessUsage]("account_usage_record", "usage_recor
 SIM_USAGE: Final = Shown[WirelessUsage](
     "wireless_usage_record",
     "usage_records",
-    field("sim_sid", sid_of(Kind.WIRELESS_SIM)),
+    field("sim_sid", sid_of(SidKind.WIRELESS_SIM)),
     *_USED,
 )
 _META: Final[Schema] = {
@@ -136,7 +140,7 @@ def _kores_meta(meta: dict[str, Any]) -> dict[str, Any]:
 
 
 _GRANULARITY: Final = Parameter(
-    "Granularity", one_of(Period), "How long the periods are; all without it."
+    "Granularity", one_of(WirelessUsageGranularity), "How long the periods are; all without it."
 )
 _USAGE: Final = (
     Parameter(
@@ -205,8 +209,8 @@ class UsageEndpoints(WirelessEndpoints):
         self,
         account_sid: str,
         sim_sid: str | None,
-        question: Question,
-        slots: Sequence[Slot],
+        question: WirelessUsageQuery,
+        slots: Sequence[UsagePeriod],
         now: datetime,
     ) -> list[WirelessUsage]:
         """Return the records for these periods of a question."""
@@ -223,7 +227,9 @@ class UsageEndpoints(WirelessEndpoints):
         return summarize(account_sid, sim_sid, slots, sessions=sessions, tallies=tallies, now=now)
 
 
-def _read_question(query: Parameters, now: datetime) -> Question:
-    granularity = query.choice("Granularity", Period) or Period.ALL
+def _read_question(query: Parameters, now: datetime) -> WirelessUsageQuery:
+    granularity = (
+        query.choice("Granularity", WirelessUsageGranularity) or WirelessUsageGranularity.ALL
+    )
     start, end = query.instant_or_utc("Start"), query.instant_or_utc("End")
     return plan_question(start, end, granularity, now)

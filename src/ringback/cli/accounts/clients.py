@@ -8,7 +8,7 @@ from ringback.cli.accounts.output import client_record, client_row, client_scope
 from ringback.cli.data_file import DataFile, account_context, with_data_file
 from ringback.cli.options import json_lines_option, json_option
 from ringback.cli.output import say
-from ringback.core.api_client import LIFETIMES, PRODUCTS, Area, ClientType
+from ringback.core.accounts.client_credentials import LIFETIMES, PRODUCTS, AccessScope, ClientType
 from ringback.operations.accounts import fetch_account
 from ringback.operations.api_clients import create_client, delete_client
 
@@ -67,7 +67,7 @@ def create(
             fetch_account(tx, sid).sid,
             name,
             type=ClientType.ADMIN if admin else ClientType.STANDARD,
-            products=[Area(product) for product in products] or PRODUCTS,
+            products=[AccessScope(product) for product in products] or PRODUCTS,
             moment=moment,
             lifetime=LIFETIMES[lifetime],
         )

@@ -21,9 +21,9 @@ from ringback.cli.accounts.output import (
 from ringback.cli.data_file import DataFile, account_context, with_data_file
 from ringback.cli.options import json_lines_option, json_option, read_by
 from ringback.cli.output import say
-from ringback.core.account import Account, AccountStatus, ApiKey
-from ringback.core.api_client import ApiClient
-from ringback.core.schedule import Schedule
+from ringback.core.accounts.account import Account, AccountStatus, ApiKey
+from ringback.core.accounts.client_credentials import ClientCredentials
+from ringback.core.retry_schedule import RetrySchedule
 from ringback.data_folder import new_seal_key
 from ringback.operations.accounts import (
     NewAccount,
@@ -66,7 +66,7 @@ accounts.add_command(clients)
 @with_data_file
 @click.option(
     "--schedule",
-    callback=read_by(Schedule.parse),
+    callback=read_by(RetrySchedule.parse),
     metavar="SCHEDULE",
     help="When its callbacks are tried again: faithful, persistent or waits like 5s,1m;"
     " without it, as the server's setting says.",
@@ -82,7 +82,7 @@ def create(
     *,
     name: str,
     file: DataFile,
-    schedule: Schedule | None,
+    schedule: RetrySchedule | None,
     parent: str | None,
     bare: bool,
     as_json: bool,
@@ -118,7 +118,7 @@ def list_(*, file: DataFile, as_json: bool) -> None:
 def show(*, sid: str, file: DataFile, as_json: bool) -> None:
     """Show an account and what signs in to it; no secrets."""
 
-    def look(tx: Transaction) -> tuple[Account, list[ApiKey], list[ApiClient]]:
+    def look(tx: Transaction) -> tuple[Account, list[ApiKey], list[ClientCredentials]]:
         account = fetch_account(tx, sid)
         return account, tx.accounts.keys_of(account.sid), tx.api_clients.of(account.sid)
 
@@ -179,7 +179,7 @@ def _credentials(made: NewAccount | Account) -> dict[str, str | None]:
 
 
 def _lines(
-    record: dict[str, Any], its_keys: list[ApiKey], its_clients: list[ApiClient]
+    record: dict[str, Any], its_keys: list[ApiKey], its_clients: list[ClientCredentials]
 ) -> list[str]:
     secondary = "one, which signs nothing yet" if record["has_secondary_auth_token"] else "none"
     secrets = [

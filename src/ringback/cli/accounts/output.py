@@ -6,8 +6,8 @@ from typing import Any, Final
 import click
 
 from ringback.cli.output import instant, say, schedule_in_words
-from ringback.core.account import Account, ApiKey
-from ringback.core.api_client import LIFETIMES, ApiClient, ClientType
+from ringback.core.accounts.account import Account, ApiKey
+from ringback.core.accounts.client_credentials import LIFETIMES, ClientCredentials, ClientType
 
 Record = Mapping[str, Any]
 
@@ -60,7 +60,7 @@ def key_row(key: ApiKey) -> str:
     return f"{key.sid}  {instant(key.date_created)}  {key.name}"
 
 
-def client_record(client: ApiClient) -> dict[str, Any]:
+def client_record(client: ClientCredentials) -> dict[str, Any]:
     """Return what everybody may know of an API client."""
     return {
         "client_id": client.sid,
@@ -73,12 +73,12 @@ def client_record(client: ApiClient) -> dict[str, Any]:
     }
 
 
-def client_row(client: ApiClient) -> str:
+def client_row(client: ClientCredentials) -> str:
     """Return an API client on one line."""
     return f"{client.sid}  {instant(client.date_created)}  {client.name}  {client_scope(client)}"
 
 
-def client_scope(client: ApiClient) -> str:
+def client_scope(client: ClientCredentials) -> str:
     """Say what a client's tokens are good for, and how long."""
     record = client_record(client)
     is_admin = client.type is ClientType.ADMIN

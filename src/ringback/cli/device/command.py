@@ -12,7 +12,7 @@ from ringback.cli.device.send_datagram import send_datagram
 from ringback.cli.options import Option, json_flag, read_by
 from ringback.cli.output import say
 from ringback.cli.portal_commands import with_portal
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.portal_client import PortalClient
 
 
@@ -231,5 +231,5 @@ def sim_of(portal: PortalClient, sim: str | None) -> str:
     """Return the SIM that is named, or the one of `ringback dev`; raises Unusable without one."""
     named = sim or portal.sim_sid
     if named is None:
-        raise Unusable("say whose device it is, by the SIM's SID or unique name: --sim")
+        raise ConfigurationError("say whose device it is, by the SIM's SID or unique name: --sim")
     return named

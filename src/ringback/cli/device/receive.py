@@ -11,7 +11,7 @@ import click
 
 from ringback.cli.device.send_datagram import at_address
 from ringback.cli.signals import event_of_signals, first_of
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.engine.system import SystemClock
 from ringback.portal_client import PortalClient, PortalClientError
 
@@ -62,7 +62,7 @@ def receive(portal: PortalClient, sim: str, port: int, *, count: int | None, as_
     try:
         bound = at_address(address, port)
     except OSError as failure:
-        raise Unusable(_why_not_listening(failure, address, port)) from None
+        raise ConfigurationError(_why_not_listening(failure, address, port)) from None
     with bound:
         bound.settimeout(0)
         asyncio.run(receiver.run(bound))

@@ -6,7 +6,7 @@ from base64 import b64encode
 from typing import Final
 from urllib.parse import urlsplit
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.core.supersim.command import LONGEST_DATAGRAM
 from ringback.core.supersim.sim import SimStatus
 from ringback.portal_client import JsonObject, PortalClient, poll
@@ -98,7 +98,7 @@ def _taken(
         until=time.monotonic() + _PATIENCE,
     )
     if found is None:
-        raise Unusable(
+        raise ConfigurationError(
             "the datagram was sent, but the gateway has not taken it in; the log of"
             " `ringback dev` says why"
         )

@@ -10,7 +10,7 @@ from ringback.cli.migrate.apply_and_revert import apply, revert, status
 from ringback.cli.migrate.options import with_policy, with_policy_at, with_url_source
 from ringback.cli.migrate.output import inventory_lines, inventory_table, json_line, plan_lines
 from ringback.cli.options import file_option, json_flag, run_async
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Policy, SourceName, source_named
 from ringback.engine.system import SystemChance
 from ringback.migration.inventory import inventory as inventory_of
@@ -139,4 +139,4 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, "utf-8")
     except OSError as failure:
-        raise Unusable(f"{path} can't be written: {failure.strerror}") from None
+        raise ConfigurationError(f"{path} can't be written: {failure.strerror}") from None

@@ -15,8 +15,8 @@ from ringback.cli.options import (
     seal_key_file_option,
     with_options,
 )
-from ringback.core.infrastructure import BUILT_IN, Sources
 from ringback.core.policy.source_policy import NOTICE, Policy
+from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.migration_wiring import ProbeOptions, UrlSourceCredentials, UrlSourceSpec
 from ringback.settings.file import SettingsFile
 from ringback.settings.load import FILE_VARIABLE

@@ -14,7 +14,7 @@ from ringback.cli.policy.output import lines_of_policy, lines_of_simulation
 from ringback.cli.policy.set_command import set_
 from ringback.cli.portal_commands import named_portal, server_options
 from ringback.core.calendar import iso
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.policy_impact import DeliveryCount
 from ringback.core.policy.policy_json import policy_record
 from ringback.data_folder import DATA_FILE
@@ -87,7 +87,9 @@ def simulate(
 
 def _count(file: DataFile, now: datetime) -> list[DeliveryCount]:
     if not (file.folder / DATA_FILE).exists():
-        raise Unusable(f"there is no {DATA_FILE} in {file.folder}; name its folder with --data")
+        raise ConfigurationError(
+            f"there is no {DATA_FILE} in {file.folder}; name its folder with --data"
+        )
     return file.use(lambda store: count_last_week(store, now))
 
 

@@ -12,7 +12,7 @@ import click
 
 from ringback.cli.options import with_options
 from ringback.cli.policy.options import file_named, instant, policy_file_option
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Hold
 from ringback.settings import (
     FILE_VARIABLE,
@@ -101,7 +101,7 @@ def hold(
         there = held(file, account, url_prefix)
         to_be = name or (there and there.phase)
         if to_be is None:
-            raise Unusable("a new hold needs a phase: give --phase")
+            raise ConfigurationError("a new hold needs a phase: give --phase")
         end = None if there is None else there.until
         if until is not None:
             end = until if isinstance(until, datetime) else None
@@ -131,7 +131,7 @@ def _check_whose(account: str | None, url_prefix: str | None) -> None:
 def _edit(settings: str | None, edit: Callable[[SettingsFile], str], *, asks: bool) -> None:
     file = file_named(settings)
     if file is None:
-        raise Unusable(f"name the settings file with --settings, or in {FILE_VARIABLE}")
+        raise ConfigurationError(f"name the settings file with --settings, or in {FILE_VARIABLE}")
     text = edit(file)
     if text == file.text:
         click.echo("nothing to change")
@@ -148,11 +148,11 @@ def _check(file: SettingsFile) -> None:
     """See that one of the commands that have settings can start with this."""
     try:
         load({}, {}, command=SettingsCommand.SERVE, file=file)
-    except Unusable as problem:
+    except ConfigurationError as problem:
         try:
             load({}, {}, command=SettingsCommand.DEV, file=file)
-        except Unusable:
-            raise Unusable(f"nothing is changed; there would be: {problem}") from None
+        except ConfigurationError:
+            raise ConfigurationError(f"nothing is changed; there would be: {problem}") from None
 
 
 def _diff(file: SettingsFile, text: str) -> list[str]:
@@ -172,9 +172,11 @@ def _write(file: SettingsFile, text: str) -> None:
             os.fsync(written.fileno())
         shutil.copymode(path, fresh)
         if path.read_bytes() != file.text.encode():
-            raise Unusable(f"{file.path} was changed by somebody else meanwhile; do it once more")
+            raise ConfigurationError(
+                f"{file.path} was changed by somebody else meanwhile; do it once more"
+            )
         fresh.replace(path)
     except OSError as failure:
-        raise Unusable(f"{file.path} can't be changed: {failure.strerror}") from None
+        raise ConfigurationError(f"{file.path} can't be changed: {failure.strerror}") from None
     finally:
         fresh.unlink(missing_ok=True)

@@ -13,8 +13,8 @@ from ringback.cli.options import data_option, json_option
 from ringback.cli.output import styled
 from ringback.cli.verify import output
 from ringback.cli.verify.output import VerificationResult
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.errors import InvalidCallbackUrl, RingbackError, Unusable
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.errors import ConfigurationError, InvalidCallbackUrl, RingbackError
 from ringback.dev_environment.dev_file import DevFile
 from ringback.receiver import Callback, Reason, ReceivedRequest, Receiver, Rejected
 from ringback.receiver.checking.urls import SplitUrl
@@ -94,8 +94,8 @@ def _read(file: BinaryIO) -> bytes:
 def _secrets_of_dev(data: Path) -> tuple[tuple[str], tuple[str]]:
     try:
         dev = DevFile.read(data)
-    except Unusable:
-        raise Unusable(
+    except ConfigurationError:
+        raise ConfigurationError(
             f"no secret is given, and there is no dev.json of `ringback dev` in {data}: give"
             " --auth-token, --kore-secret or --shared-key, or the folder with --data"
         ) from None
@@ -146,7 +146,9 @@ def _urls_named_by(capture: Capture) -> list[str]:
     if valid:
         return valid
     why = refusal.message if refusal else "it lacks the request line or the Host header"
-    raise Unusable(f"the request doesn't tell the URL that it was sent to ({why}): give --url")
+    raise ConfigurationError(
+        f"the request doesn't tell the URL that it was sent to ({why}): give --url"
+    )
 
 
 def _check(capture: Capture, receiver: Receiver) -> Callback | Rejected:

@@ -14,7 +14,7 @@ from heapq import merge
 from itertools import pairwise
 from typing import Final, Self
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 
 SourceName = str
 """The name of a source in `#cbs=`: one of the two built in, or one that the settings add."""
@@ -144,9 +144,11 @@ class Policy:
         names = [phase.name for phase in self.phases]
         if hold.phase not in names:
             known = ", ".join(names)
-            raise Unusable(f"policy: a hold names phase {hold.phase!r}; the phases are {known}")
+            raise ConfigurationError(
+                f"policy: a hold names phase {hold.phase!r}; the phases are {known}"
+            )
         if hold.until is not None and hold.until.utcoffset() is None:
-            raise Unusable(f"policy: the end of the hold of {hold} needs a time zone")
+            raise ConfigurationError(f"policy: the end of the hold of {hold} needs a time zone")
 
     @property
     def sources(self) -> tuple[SourceName, ...]:
@@ -251,22 +253,28 @@ def _why_default(phase: Phase, hold: Hold | None) -> str:
 def _check_phases(phases: Sequence[Phase]) -> None:
     names = [phase.name for phase in phases]
     if not phases or phases[0].since is not None:
-        raise Unusable("policy: the first phase must have no date, so that every instant has one")
+        raise ConfigurationError(
+            "policy: the first phase must have no date, so that every instant has one"
+        )
     for earlier, later in pairwise(phases):
         if later.since is None or (earlier.since is not None and later.since <= earlier.since):
-            raise Unusable(f"policy: phase {later.name!r} must begin after {earlier.name!r} does")
+            raise ConfigurationError(
+                f"policy: phase {later.name!r} must begin after {earlier.name!r} does"
+            )
     for name in names:
         if names.count(name) > 1:
-            raise Unusable(f"policy: two phases are named {name!r}; each needs its own name")
+            raise ConfigurationError(
+                f"policy: two phases are named {name!r}; each needs its own name"
+            )
     for phase in phases:
         _check_phase(phase)
 
 
 def _check_phase(phase: Phase) -> None:
     if phase.since is not None and phase.since.utcoffset() is None:
-        raise Unusable(f"policy: the date of phase {phase.name!r} needs a time zone")
+        raise ConfigurationError(f"policy: the date of phase {phase.name!r} needs a time zone")
     if phase.default not in phase.may_ask:
-        raise Unusable(
+        raise ConfigurationError(
             f"policy: phase {phase.name!r} sends from {phase.default} by default,"
             f" so may_ask must have {phase.default} too"
         )

@@ -10,8 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.message import Direction, MessageStatus, PayloadType, check_move
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType, check_move
 
 LONGEST_DATAGRAM: Final = 1300
 """Bytes of an IP Command's payload."""
@@ -48,7 +48,7 @@ class SmsCommand:
     date_updated: datetime
     callback_url: CallbackUrl | None = None
     """Who is told of each change of its status."""
-    callback_method: Method = Method.POST
+    callback_method: HttpMethod = HttpMethod.POST
 
     def moved(self, status: MessageStatus, now: datetime) -> "SmsCommand":
         """Return the command in another status.
@@ -79,7 +79,7 @@ class IpCommand:
     date_updated: datetime
     callback_url: CallbackUrl | None = None
     """Who is told that it was sent, or that it failed."""
-    callback_method: Method = Method.POST
+    callback_method: HttpMethod = HttpMethod.POST
 
     @property
     def datagram(self) -> bytes:

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 
 _EID: Final = re.compile(r"[0-9a-fA-F]{32}")
 
@@ -60,7 +60,7 @@ class EsimProfile:
     error_code: str | None = None
     error_message: str | None = None
     callback_url: CallbackUrl | None = None
-    callback_method: Method = Method.POST
+    callback_method: HttpMethod = HttpMethod.POST
 
     @property
     def activation_code(self) -> str | None:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.scenario import CarrierFailure
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.sims.scenario import CarrierFailure
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
-from ringback.core.supersim.sim import Sim
+from ringback.core.supersim.sim import SuperSim
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class SmsCommandChanged:
 
     @classmethod
     def of(
-        cls, command: SmsCommand, sim: Sim, failure: CarrierFailure | None = None
+        cls, command: SmsCommand, sim: SuperSim, failure: CarrierFailure | None = None
     ) -> "SmsCommandChanged":
         """Return what is told of a command's present state."""
         return cls(
@@ -65,7 +65,7 @@ class IpCommandChanged:
 
     @classmethod
     def of(
-        cls, command: IpCommand, sim: Sim, failure: CarrierFailure | None = None
+        cls, command: IpCommand, sim: SuperSim, failure: CarrierFailure | None = None
     ) -> "IpCommandChanged":
         """Return what is told of a command's present state."""
         return cls(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from ringback.core.callback_url import CallbackUrl, Method
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Fleet:
     sms_commands_enabled: bool = True
     sms_commands_url: CallbackUrl | None = None
     """Who is told of SMS that devices send."""
-    sms_commands_method: Method = Method.POST
+    sms_commands_method: HttpMethod = HttpMethod.POST
     ip_commands_url: CallbackUrl | None = None
     """Who is told of datagrams that devices send."""
-    ip_commands_method: Method = Method.POST
+    ip_commands_method: HttpMethod = HttpMethod.POST

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 
-class SettingsStatus(StrEnum):
+class SettingsUpdateStatus(StrEnum):
     """The statuses of a Settings Update; one of them has a hyphen."""
 
     SCHEDULED = "scheduled"
@@ -16,11 +16,13 @@ class SettingsStatus(StrEnum):
     FAILED = "failed"
 
 
-SETTINGS_MOVES: Final[Mapping[SettingsStatus, frozenset[SettingsStatus]]] = {
-    SettingsStatus.SCHEDULED: frozenset({SettingsStatus.IN_PROGRESS}),
-    SettingsStatus.IN_PROGRESS: frozenset({SettingsStatus.SUCCESSFUL, SettingsStatus.FAILED}),
-    SettingsStatus.SUCCESSFUL: frozenset(),
-    SettingsStatus.FAILED: frozenset(),
+SETTINGS_MOVES: Final[Mapping[SettingsUpdateStatus, frozenset[SettingsUpdateStatus]]] = {
+    SettingsUpdateStatus.SCHEDULED: frozenset({SettingsUpdateStatus.IN_PROGRESS}),
+    SettingsUpdateStatus.IN_PROGRESS: frozenset(
+        {SettingsUpdateStatus.SUCCESSFUL, SettingsUpdateStatus.FAILED}
+    ),
+    SettingsUpdateStatus.SUCCESSFUL: frozenset(),
+    SettingsUpdateStatus.FAILED: frozenset(),
 }
 
 
@@ -48,7 +50,7 @@ class SettingsUpdate:
     account_sid: str
     iccid: str
     sim_sid: str
-    status: SettingsStatus
+    status: SettingsUpdateStatus
     date_created: datetime
     date_updated: datetime
     date_completed: datetime | None = None
@@ -58,12 +60,12 @@ class SettingsUpdate:
         """What will be on the card where the update succeeds."""
         return (BASE_SETTINGS,)
 
-    def moved(self, status: SettingsStatus, now: datetime) -> "SettingsUpdate":
+    def moved(self, status: SettingsUpdateStatus, now: datetime) -> "SettingsUpdate":
         """Return the update in another status.
 
         Raises ValueError where the life cycle has no such move.
         """
         if status not in SETTINGS_MOVES[self.status]:
             raise ValueError(f"a Settings Update that is {self.status} can't become {status}")
-        completed = now if status is SettingsStatus.SUCCESSFUL else None
+        completed = now if status is SettingsUpdateStatus.SUCCESSFUL else None
         return replace(self, status=status, date_updated=now, date_completed=completed)

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from ringback.core.errors import Conflict, Invalid
+from ringback.core.errors import Conflict, InvalidParameter
 
 
 class SimStatus(StrEnum):
@@ -36,7 +36,7 @@ REQUESTABLE: Final = (SimStatus.READY, SimStatus.ACTIVE, SimStatus.INACTIVE)
 
 
 @dataclass(frozen=True, slots=True)
-class Sim:
+class SuperSim:
     """A Super SIM as its account sees it."""
 
     sid: str
@@ -61,67 +61,67 @@ class Sim:
 
 
 @dataclass(frozen=True, slots=True)
-class Unchanged:
+class NothingRequested:
     """Neither status nor fleet is asked for; nobody is called back."""
 
 
 @dataclass(frozen=True, slots=True)
-class Assigned:
+class FleetAssigned:
     """A new SIM gets its fleet at once, with no change to carry out and no callback."""
 
     fleet_sid: str
 
 
 @dataclass(frozen=True, slots=True)
-class AlreadySo:
+class NoChangeNeeded:
     """The SIM is already as asked; its callback goes out at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Underway:
+class ChangeRequired:
     """The network has to carry the change out; the SIM is `scheduled` until then."""
 
     status: SimStatus
     fleet_sid: str | None
 
 
-Change = Unchanged | Assigned | AlreadySo | Underway
+Change = NothingRequested | FleetAssigned | NoChangeNeeded | ChangeRequired
 
 
-def plan_change(sim: Sim, *, status: SimStatus | None, fleet_sid: str | None) -> Change:
+def plan_change(sim: SuperSim, *, status: SimStatus | None, fleet_sid: str | None) -> Change:
     """Return what an update that asks for this status and this fleet comes to.
 
     Raises Conflict while an earlier change is being carried out (83009, 83010), and Invalid where
     the life cycle has no such move (83010) or the SIM would be without a fleet (83007).
     """
     if status is None and fleet_sid is None:
-        return Unchanged()
+        return NothingRequested()
     if sim.status is SimStatus.SCHEDULED:
         raise _still_scheduled(sim, changes_fleet=fleet_sid is not None)
     fleet_stays = fleet_sid in (None, sim.fleet_sid)
     if fleet_sid is not None and status is None and sim.status is SimStatus.NEW:
-        return Assigned(fleet_sid)
+        return FleetAssigned(fleet_sid)
     if status in (None, sim.status):
-        return AlreadySo() if fleet_stays else Underway(sim.status, fleet_sid)
+        return NoChangeNeeded() if fleet_stays else ChangeRequired(sim.status, fleet_sid)
     _check_move(sim, status)
     target = fleet_sid or sim.fleet_sid
     if target is None:
-        raise Invalid(
+        raise InvalidParameter(
             f"SIM {sim.sid} has no Fleet, so it can't become {status}; give Fleet too", code=83007
         )
-    return Underway(status, target)
+    return ChangeRequired(status, target)
 
 
-def _check_move(sim: Sim, status: SimStatus) -> None:
+def _check_move(sim: SuperSim, status: SimStatus) -> None:
     if status not in MOVES[sim.status]:
         moves = ", ".join(sorted(MOVES[sim.status]))
-        raise Invalid(
+        raise InvalidParameter(
             f"SIM {sim.sid} is {sim.status} and can't become {status}; it can become: {moves}",
             code=83010,
         )
 
 
-def _still_scheduled(sim: Sim, *, changes_fleet: bool) -> Conflict:
+def _still_scheduled(sim: SuperSim, *, changes_fleet: bool) -> Conflict:
     what, code = ("Fleet", 83009) if changes_fleet else ("status", 83010)
     return Conflict(
         f"SIM {sim.sid} is scheduled: wait for its running change before changing its {what}",

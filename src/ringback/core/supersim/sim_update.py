@@ -3,14 +3,14 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.scenario import Ending, failure_in
-from ringback.core.sim_updated import SimUpdated
-from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.sims.scenario import CarrierResult, failure_in
+from ringback.core.sims.sim_updated import SimUpdated
+from ringback.core.supersim.sim import SimStatus, SuperSim
 
 
 @dataclass(frozen=True, slots=True)
-class SimUpdate:
+class SuperSimUpdate:
     """An accepted change: where the SIM comes from, where it goes, and whom to tell."""
 
     sim_sid: str
@@ -19,10 +19,12 @@ class SimUpdate:
     to_status: SimStatus
     to_fleet_sid: str | None
     callback_url: CallbackUrl | None
-    callback_method: Method
+    callback_method: HttpMethod
 
 
-def finish(sim: Sim, update: SimUpdate, ending: Ending, now: datetime) -> tuple[Sim, SimUpdated]:
+def finish(
+    sim: SuperSim, update: SuperSimUpdate, ending: CarrierResult, now: datetime
+) -> tuple[SuperSim, SimUpdated]:
     """Return the SIM after its change, and what its customer is told of it.
 
     A failed change leaves the SIM as it was before.
@@ -35,7 +37,7 @@ def finish(sim: Sim, update: SimUpdate, ending: Ending, now: datetime) -> tuple[
     return finished, SimUpdated.of(finished, failure)
 
 
-def moved(sim: Sim, status: SimStatus, now: datetime) -> Sim:
+def moved(sim: SuperSim, status: SimStatus, now: datetime) -> SuperSim:
     """Return a SIM in another status; what it uses while `ready` is counted from there on."""
     is_ready = status is SimStatus.READY
     return replace(

@@ -15,22 +15,22 @@ from ringback.core.calendar import (
     next_boundary,
     periods_between,
 )
-from ringback.core.errors import Invalid
-from ringback.core.metering import Flow, bytes_of, price_of
+from ringback.core.errors import InvalidParameter
+from ringback.core.sims.data_flow import DataFlow, bytes_of, price_of
 
 _MONTHS_KEPT: Final = 18
 _LONGEST_BY_SIM: Final = timedelta(days=31)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataSession(Flow):
+class SuperSimDataSession(DataFlow):
     """A SIM's flow of data in a fleet, in a country."""
 
     fleet_sid: str
     iso_country: str
 
 
-class Group(StrEnum):
+class UsageGrouping(StrEnum):
     """What Usage Records can be told apart by."""
 
     SIM = "sim"
@@ -39,7 +39,7 @@ class Group(StrEnum):
     ISO_COUNTRY = "isoCountry"
 
 
-class Granularity(StrEnum):
+class UsageGranularity(StrEnum):
     """How long the period of a Usage Record is."""
 
     HOUR = "hour"
@@ -47,16 +47,16 @@ class Granularity(StrEnum):
     ALL = "all"
 
 
-FIELD_OF: Final[Mapping[Group, str]] = {
-    Group.SIM: "sim_sid",
-    Group.FLEET: "fleet_sid",
-    Group.NETWORK: "network_sid",
-    Group.ISO_COUNTRY: "iso_country",
+FIELD_OF: Final[Mapping[UsageGrouping, str]] = {
+    UsageGrouping.SIM: "sim_sid",
+    UsageGrouping.FLEET: "fleet_sid",
+    UsageGrouping.NETWORK: "network_sid",
+    UsageGrouping.ISO_COUNTRY: "iso_country",
 }
-_SPANS: Final = {Granularity.HOUR: HOUR, Granularity.DAY: DAY}
-_LONGEST: Final[Mapping[Granularity, timedelta]] = {
-    Granularity.HOUR: timedelta(days=31),
-    Granularity.DAY: timedelta(days=31 * _MONTHS_KEPT),
+_SPANS: Final = {UsageGranularity.HOUR: HOUR, UsageGranularity.DAY: DAY}
+_LONGEST: Final[Mapping[UsageGranularity, timedelta]] = {
+    UsageGranularity.HOUR: timedelta(days=31),
+    UsageGranularity.DAY: timedelta(days=31 * _MONTHS_KEPT),
 }
 """The longest periods that can be asked for. The one for days is ours, and all that is kept."""
 
@@ -66,8 +66,8 @@ class UsageQuery(NamedTuple):
 
     start: datetime
     end: datetime
-    granularity: Granularity
-    group: Group | None
+    granularity: UsageGranularity
+    group: UsageGrouping | None
     filters: Mapping[str, str]
     """Values that the sessions' fields must have."""
 
@@ -104,8 +104,8 @@ def plan_query(
     *,
     start: datetime | None,
     end: datetime | None,
-    granularity: Granularity,
-    group: Group | None,
+    granularity: UsageGranularity,
+    group: UsageGrouping | None,
     filters: Mapping[str, str],
     now: datetime,
 ) -> UsageQuery:
@@ -118,19 +118,23 @@ def plan_query(
     end = end or (now if span is None else next_boundary(now, span))
     start = start or months_after(end, months=-1)
     if start >= end:
-        raise Invalid(f"StartTime {iso(start)} must be before EndTime {iso(end)}", code=83600)
+        raise InvalidParameter(
+            f"StartTime {iso(start)} must be before EndTime {iso(end)}", code=83600
+        )
     if span is not None and (floor(start, span) != start or floor(end, span) != end):
-        what, code = ("a UTC day", 83601) if granularity is Granularity.DAY else ("an hour", 83602)
-        raise Invalid(
+        what, code = (
+            ("a UTC day", 83601) if granularity is UsageGranularity.DAY else ("an hour", 83602)
+        )
+        raise InvalidParameter(
             f"with Granularity={granularity}, StartTime and EndTime must begin {what}", code=code
         )
-    if group is Group.SIM and end - start > _LONGEST_BY_SIM:
+    if group is UsageGrouping.SIM and end - start > _LONGEST_BY_SIM:
         raise _too_long("Group=sim", _LONGEST_BY_SIM, code=83603)
     longest = _LONGEST.get(granularity)
     if longest is not None and end - start > longest:
         raise _too_long(f"Granularity={granularity}", longest, code=83604)
     if start < months_after(now, months=-_MONTHS_KEPT):
-        raise Invalid(
+        raise InvalidParameter(
             f"StartTime {iso(start)} is over {_MONTHS_KEPT} months ago, and can't be asked for",
             code=83605,
         )
@@ -138,7 +142,7 @@ def plan_query(
 
 
 def summarize(
-    account_sid: str, query: UsageQuery, sessions: Iterable[DataSession], now: datetime
+    account_sid: str, query: UsageQuery, sessions: Iterable[SuperSimDataSession], now: datetime
 ) -> list[UsageRecord]:
     """Return the records of a query, newest period first; without a group, also empty ones."""
     groups = _grouped([one for one in sessions if _fits(one, query.filters)], query)
@@ -152,27 +156,27 @@ def summarize(
 
 
 def _grouped(
-    sessions: Sequence[DataSession], query: UsageQuery
-) -> list[tuple[Mapping[str, str], Sequence[DataSession]]]:
+    sessions: Sequence[SuperSimDataSession], query: UsageQuery
+) -> list[tuple[Mapping[str, str], Sequence[SuperSimDataSession]]]:
     """Return what the records of each period are about, and the sessions of each."""
     if query.group is None:
         return [(query.filters, sessions)]
     field = FIELD_OF[query.group]
-    groups = dict[str, list[DataSession]]()
+    groups = dict[str, list[SuperSimDataSession]]()
     for session in sessions:
         groups.setdefault(getattr(session, field), []).append(session)
     return [({**query.filters, field: value}, groups[value]) for value in sorted(groups)]
 
 
-def _fits(session: DataSession, filters: Mapping[str, str]) -> bool:
+def _fits(session: SuperSimDataSession, filters: Mapping[str, str]) -> bool:
     return all(getattr(session, name) == value for name, value in filters.items())
 
 
-def _too_long(what: str, longest: timedelta, *, code: int) -> Invalid:
-    return Invalid(f"with {what}, at most {longest.days} days can be asked for", code=code)
+def _too_long(what: str, longest: timedelta, *, code: int) -> InvalidParameter:
+    return InvalidParameter(f"with {what}, at most {longest.days} days can be asked for", code=code)
 
 
-class PeriodType(StrEnum):
+class BillingPeriodType(StrEnum):
     """What is billed: having a SIM ready, or having it active."""
 
     READY = "ready"
@@ -186,7 +190,7 @@ class BillingPeriod:
     sid: str
     account_sid: str
     sim_sid: str
-    period_type: PeriodType
+    period_type: BillingPeriodType
     start_time: datetime
     end_time: datetime
     date_created: datetime

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from ringback.core.listener import NOBODY, Listener
-from ringback.core.message import (
+from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget
+from ringback.core.sims.message import (
     LONGEST_SMS,
     Direction,
     MessageStatus,
@@ -33,14 +33,14 @@ _INVALID: Final = 33101
 _TOO_LONG: Final = 33111
 
 
-class Transport(StrEnum):
+class CommandTransport(StrEnum):
     """How a Command travels: IP for Narrowband SIMs, which have no SMS."""
 
     SMS = "sms"
     IP = "ip"
 
 
-class IncludeSid(StrEnum):
+class SidPlacement(StrEnum):
     """Where the Command's SID stands in the text that the device gets."""
 
     NONE = "none"
@@ -49,7 +49,7 @@ class IncludeSid(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class WirelessCommand:
     """A message to or from a SIM's device."""
 
     sid: str
@@ -57,14 +57,14 @@ class Command:
     sim_sid: str
     command: str
     command_mode: PayloadType
-    transport: Transport
+    transport: CommandTransport
     status: MessageStatus
     direction: Direction
     date_created: datetime
     date_updated: datetime
-    include_sid: IncludeSid = IncludeSid.NONE
+    include_sid: SidPlacement = SidPlacement.NONE
     delivery_receipt_requested: bool = True
-    told: Listener = NOBODY
+    told: CallbackTarget = NOBODY
     """Who is told when it has finished sending."""
 
     @property
@@ -73,13 +73,13 @@ class Command:
         if self.command_mode is PayloadType.BINARY:
             return b64decode(self.command)
         texts = {
-            IncludeSid.NONE: self.command,
-            IncludeSid.START: f"{self.sid} {self.command}",
-            IncludeSid.END: f"{self.command} {self.sid}",
+            SidPlacement.NONE: self.command,
+            SidPlacement.START: f"{self.sid} {self.command}",
+            SidPlacement.END: f"{self.command} {self.sid}",
         }
         return texts[self.include_sid].encode()
 
-    def moved(self, status: MessageStatus, now: datetime) -> "Command":
+    def moved(self, status: MessageStatus, now: datetime) -> "WirelessCommand":
         """Return the Command in another status.
 
         Raises ValueError where the life cycle has no such move.
@@ -88,14 +88,16 @@ class Command:
         return replace(self, status=status, date_updated=now)
 
 
-class Fault(NamedTuple):
+class CommandValidationError(NamedTuple):
     """What is wrong with a Command, in words and as a code."""
 
     words: str
     code: int
 
 
-def fault_in(command: str, mode: PayloadType, include_sid: IncludeSid) -> Fault | None:
+def fault_in(
+    command: str, mode: PayloadType, include_sid: SidPlacement
+) -> CommandValidationError | None:
     """Say why this can't be a Command to a device, or None where it can.
 
     >>> fault_in("aGk=", PayloadType.BINARY, IncludeSid.NONE) is None
@@ -105,22 +107,24 @@ def fault_in(command: str, mode: PayloadType, include_sid: IncludeSid) -> Fault 
     """
     if mode is PayloadType.BINARY:
         return _fault_in_binary(command)
-    with_sid = include_sid is not IncludeSid.NONE
+    with_sid = include_sid is not SidPlacement.NONE
     longest = LONGEST_WITH_SID if with_sid else LONGEST_SMS
     if len(command) > longest:
         beside = " beside its SID" if with_sid else ""
         words = f"{len(command)} characters are too many; a Command has at most {longest}{beside}"
-        return Fault(words, _TOO_LONG)
+        return CommandValidationError(words, _TOO_LONG)
     words = fault_in_text(command)
-    return None if words is None else Fault(words, _INVALID)
+    return None if words is None else CommandValidationError(words, _INVALID)
 
 
-def _fault_in_binary(command: str) -> Fault | None:
+def _fault_in_binary(command: str) -> CommandValidationError | None:
     try:
         size = len(b64decode(command, validate=True))
     except (NotBase64, ValueError):
-        return Fault("it is not Base64, which CommandMode=binary asks for", _INVALID)
+        return CommandValidationError(
+            "it is not Base64, which CommandMode=binary asks for", _INVALID
+        )
     if size > LONGEST_BINARY:
         words = f"{size} bytes are too many; a binary Command has at most {LONGEST_BINARY}"
-        return Fault(words, _TOO_LONG)
+        return CommandValidationError(words, _TOO_LONG)
     return None

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Final
 
 from ringback.core.calendar import HOUR
-from ringback.core.metering import Flow
-from ringback.core.network import NETWORKS, Network, network_with
+from ringback.core.sims.data_flow import DataFlow
+from ringback.core.sims.mobile_networks import NETWORKS, MobileNetwork, network_with
 from ringback.core.wireless.radio import RadioLink
-from ringback.core.wireless.rate_plan import Zone, zone_of
+from ringback.core.wireless.rate_plan import UsageZone, zone_of
 
 THROTTLED: Final = 128_000 // 8 * int(HOUR.total_seconds())
 """Bytes an hour, up and down each, of a SIM that is throttled: 128 kbit/s. The figure is ours."""
@@ -17,7 +17,7 @@ _BYTES_OF_A_PACKET: Final = 1_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WirelessSession(Flow):
+class WirelessDataSession(DataFlow):
     """A SIM's flow of data under a rate plan."""
 
     rate_plan_sid: str
@@ -25,12 +25,12 @@ class WirelessSession(Flow):
     radio_link: RadioLink
 
     @property
-    def network(self) -> Network:
+    def network(self) -> MobileNetwork:
         """The network that it is on."""
         return network_with(self.network_sid) or NETWORKS[0]
 
     @property
-    def zone(self) -> Zone:
+    def zone(self) -> UsageZone:
         """Where its bytes count."""
         return zone_of(self.network)
 

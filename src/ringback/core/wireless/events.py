@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ringback.core.message import MessageStatus, PayloadType
-from ringback.core.scenario import CarrierFailure
-from ringback.core.wireless.command import Command
+from ringback.core.sims.message import MessageStatus, PayloadType
+from ringback.core.sims.scenario import CarrierFailure
+from ringback.core.wireless.command import WirelessCommand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,10 @@ class CommandChanged:
 
     @classmethod
     def of(
-        cls, command: Command, sim_unique_name: str | None, failure: CarrierFailure | None = None
+        cls,
+        command: WirelessCommand,
+        sim_unique_name: str | None,
+        failure: CarrierFailure | None = None,
     ) -> "CommandChanged":
         """Return what is told of a Command's present state."""
         return cls(

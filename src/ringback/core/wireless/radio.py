@@ -7,7 +7,7 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-from ringback.core.network import Network
+from ringback.core.sims.mobile_networks import MobileNetwork
 
 
 class RadioLink(StrEnum):
@@ -18,7 +18,7 @@ class RadioLink(StrEnum):
     NARROWBAND = "NB-IoT"
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """A country as Data Sessions name it, and a place in it."""
 
     code: str
@@ -29,30 +29,30 @@ class Place(NamedTuple):
 
 # By the two letters of ISO 3166-1; the places are those of large cities, to four digits.
 PLACES: Final = {
-    "AT": Place("AUT", 48.2082, 16.3738),
-    "AU": Place("AUS", -33.8688, 151.2093),
-    "BE": Place("BEL", 50.8503, 4.3517),
-    "BR": Place("BRA", -23.5505, -46.6333),
-    "CA": Place("CAN", 43.6532, -79.3832),
-    "CH": Place("CHE", 47.3769, 8.5417),
-    "DE": Place("DEU", 52.52, 13.405),
-    "DK": Place("DNK", 55.6761, 12.5683),
-    "ES": Place("ESP", 40.4168, -3.7038),
-    "FI": Place("FIN", 60.1699, 24.9384),
-    "FR": Place("FRA", 48.8566, 2.3522),
-    "GB": Place("GBR", 51.5074, -0.1278),
-    "IE": Place("IRL", 53.3498, -6.2603),
-    "IT": Place("ITA", 41.9028, 12.4964),
-    "JP": Place("JPN", 35.6762, 139.6503),
-    "MX": Place("MEX", 19.4326, -99.1332),
-    "NL": Place("NLD", 52.3676, 4.9041),
-    "NO": Place("NOR", 59.9139, 10.7522),
-    "NZ": Place("NZL", -36.8509, 174.7645),
-    "PL": Place("POL", 52.2297, 21.0122),
-    "SE": Place("SWE", 59.3293, 18.0686),
-    "SG": Place("SGP", 1.3521, 103.8198),
-    "US": Place("USA", 37.7749, -122.4194),
-    "ZA": Place("ZAF", -33.9249, 18.4241),
+    "AT": Location("AUT", 48.2082, 16.3738),
+    "AU": Location("AUS", -33.8688, 151.2093),
+    "BE": Location("BEL", 50.8503, 4.3517),
+    "BR": Location("BRA", -23.5505, -46.6333),
+    "CA": Location("CAN", 43.6532, -79.3832),
+    "CH": Location("CHE", 47.3769, 8.5417),
+    "DE": Location("DEU", 52.52, 13.405),
+    "DK": Location("DNK", 55.6761, 12.5683),
+    "ES": Location("ESP", 40.4168, -3.7038),
+    "FI": Location("FIN", 60.1699, 24.9384),
+    "FR": Location("FRA", 48.8566, 2.3522),
+    "GB": Location("GBR", 51.5074, -0.1278),
+    "IE": Location("IRL", 53.3498, -6.2603),
+    "IT": Location("ITA", 41.9028, 12.4964),
+    "JP": Location("JPN", 35.6762, 139.6503),
+    "MX": Location("MEX", 19.4326, -99.1332),
+    "NL": Location("NLD", 52.3676, 4.9041),
+    "NO": Location("NOR", 59.9139, 10.7522),
+    "NZ": Location("NZL", -36.8509, 174.7645),
+    "PL": Location("POL", 52.2297, 21.0122),
+    "SE": Location("SWE", 59.3293, 18.0686),
+    "SG": Location("SGP", 1.3521, 103.8198),
+    "US": Location("USA", 37.7749, -122.4194),
+    "ZA": Location("ZAF", -33.9249, 18.4241),
 }
 
 
@@ -63,10 +63,10 @@ def radio_link_of(iccid: str, *, is_narrowband: bool) -> RadioLink:
     return RadioLink.THREE_G if _lot("link", iccid) % 5 == 0 else RadioLink.LTE
 
 
-def cell_of(iccid: str, network: Network) -> str:
+def cell_of(iccid: str, network: MobileNetwork) -> str:
     """Return the cell that a card's device is in: country, network, area and cell.
 
-    >>> from ringback.core.network import NETWORKS
+    >>> from ringback.core.sims.mobile_networks import NETWORKS
     >>> cell_of("8901340852295524703", NETWORKS[1])
     '310-260-20711-7780'
     """

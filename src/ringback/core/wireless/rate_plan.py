@@ -9,8 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from ringback.core.callback_url import Method
-from ringback.core.network import NETWORKS, Network
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.sims.mobile_networks import NETWORKS, MobileNetwork
 
 
 class DataLimitStrategy(StrEnum):
@@ -35,7 +35,7 @@ DATA_LIMITS: Final = (1, 2_000_000)
 """The least and the most, in MB. The documentation has the most: 2 TB."""
 
 
-class Service(StrEnum):
+class RoamingService(StrEnum):
     """What a SIM can be let do abroad; `voice` is an old one."""
 
     DATA = "data"
@@ -46,7 +46,7 @@ class Service(StrEnum):
 _HOME: Final = ("310260", "310240")
 
 
-class Zone(StrEnum):
+class UsageZone(StrEnum):
     """Where usage is told apart; the values are the names of the fields that tell it."""
 
     HOME = "home"
@@ -75,52 +75,57 @@ class RatePlan:
     international_roaming_data_limit: int = DATA_LIMIT
     data_limit_strategy: DataLimitStrategy = DataLimitStrategy.BLOCK
     usage_notification_url: str | None = None
-    usage_notification_method: Method = Method.POST
+    usage_notification_method: HttpMethod = HttpMethod.POST
 
     @property
     def roams(self) -> bool:
         """Whether its SIMs may leave the home network."""
         return self.national_roaming_enabled or bool(self.international_roaming)
 
-    def limit_in(self, zone: Zone) -> int:
+    def limit_in(self, zone: UsageZone) -> int:
         """Return how many MB a SIM may use there in a month."""
         return {
-            Zone.HOME: self.data_limit,
-            Zone.NATIONAL: self.national_roaming_data_limit,
-            Zone.INTERNATIONAL: self.international_roaming_data_limit,
+            UsageZone.HOME: self.data_limit,
+            UsageZone.NATIONAL: self.national_roaming_data_limit,
+            UsageZone.INTERNATIONAL: self.international_roaming_data_limit,
         }[zone]
 
-    def throttles_in(self, zone: Zone) -> bool:
+    def throttles_in(self, zone: UsageZone) -> bool:
         """Whether a SIM goes on more slowly there once it has used its limit."""
-        return zone is Zone.HOME and self.data_limit_strategy is DataLimitStrategy.THROTTLE
+        return zone is UsageZone.HOME and self.data_limit_strategy is DataLimitStrategy.THROTTLE
 
-    def allows_data_in(self, zone: Zone) -> bool:
+    def allows_data_in(self, zone: UsageZone) -> bool:
         """Whether a SIM may use data there."""
-        is_there = zone is not Zone.INTERNATIONAL or Service.DATA in self.international_roaming
+        is_there = (
+            zone is not UsageZone.INTERNATIONAL or RoamingService.DATA in self.international_roaming
+        )
         return self.data_enabled and is_there
 
-    def allows_messages_in(self, zone: Zone) -> bool:
+    def allows_messages_in(self, zone: UsageZone) -> bool:
         """Whether a SIM may send and get Commands there."""
-        is_there = zone is not Zone.INTERNATIONAL or Service.MESSAGING in self.international_roaming
+        is_there = (
+            zone is not UsageZone.INTERNATIONAL
+            or RoamingService.MESSAGING in self.international_roaming
+        )
         return self.messaging_enabled and is_there
 
     @property
     def networks(self) -> tuple[str, ...]:
         """The SIDs of the networks that its SIMs may be on."""
-        zones = {Zone.HOME}
+        zones = {UsageZone.HOME}
         if self.national_roaming_enabled:
-            zones.add(Zone.NATIONAL)
+            zones.add(UsageZone.NATIONAL)
         if self.international_roaming:
-            zones.add(Zone.INTERNATIONAL)
+            zones.add(UsageZone.INTERNATIONAL)
         return tuple(network.sid for network in NETWORKS if zone_of(network) in zones)
 
 
-def zone_of(network: Network) -> Zone:
+def zone_of(network: MobileNetwork) -> UsageZone:
     """Return in which zone a network is.
 
     >>> [str(zone_of(network)) for network in NETWORKS[:2]]
     ['national_roaming', 'home']
     """
     if "".join(network.identifiers[0]) in _HOME:
-        return Zone.HOME
-    return Zone.NATIONAL if network.iso_country == "US" else Zone.INTERNATIONAL
+        return UsageZone.HOME
+    return UsageZone.NATIONAL if network.iso_country == "US" else UsageZone.INTERNATIONAL

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from ringback.core.errors import Conflict, Invalid
-from ringback.core.listener import NOBODY, Listener
+from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget
+from ringback.core.errors import Conflict, InvalidParameter
 
 
 class WirelessStatus(StrEnum):
@@ -80,14 +80,14 @@ class WirelessSim:
     registration_code: str | None = None
     is_narrowband: bool = False
     """Whether it is one for the Internet of Things alone: data, but no SMS."""
-    commands_to: Listener = NOBODY
+    commands_to: CallbackTarget = NOBODY
     """Who is told of Commands that its device sends."""
     handlers: Mapping[str, str] = field(default_factory=dict[str, str])
     """The deprecated URLs and methods for SMS and calls, by their names in answers."""
     is_resetting: bool = False
-    reset_to: Listener = NOBODY
+    reset_to: CallbackTarget = NOBODY
     """Who is told when the reset of its connectivity is over."""
-    final_to: Listener = NOBODY
+    final_to: CallbackTarget = NOBODY
     """Who is told when it gets its final status by itself."""
     status_since: datetime | None = None
     """Since when it is ready or deactivated, which is counted while it is, or is being changed."""
@@ -103,7 +103,7 @@ class WirelessSim:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class WirelessChangeRequest:
     """What an update asks for of status and rate plan; None for what it doesn't mention."""
 
     status: WirelessStatus | None = None
@@ -112,26 +112,26 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Unchanged:
+class WirelessNothingRequested:
     """Neither status nor rate plan is asked for; nobody is called back."""
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class WirelessNoChangeNeeded:
     """There is nothing for the network to do; who asked is told at once."""
 
     rate_plan_sid: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Underway:
+class WirelessChangeRequired:
     """The network has to carry the change out."""
 
     status: WirelessStatus
     rate_plan_sid: str | None
 
 
-Change = Unchanged | Settled | Underway
+Change = WirelessNothingRequested | WirelessNoChangeNeeded | WirelessChangeRequired
 
 
 def make_iccid(chance: bytes) -> str:
@@ -143,15 +143,15 @@ def make_iccid(chance: bytes) -> str:
     return f"890134{int.from_bytes(chance) % 10**13:013}"
 
 
-def plan_change(sim: WirelessSim, wish: Wish) -> Change:
+def plan_change(sim: WirelessSim, wish: WirelessChangeRequest) -> Change:
     """Return what an update that asks for this comes to.
 
     Raises Conflict while an earlier change is not over (33010), and Invalid where the life cycle
     has no such move (33105), the SIM would be connected without a rate plan (33104), or the plan
     is to be removed from a SIM as it is suspended (33121).
     """
-    if wish == Wish():
-        return Unchanged()
+    if wish == WirelessChangeRequest():
+        return WirelessNothingRequested()
     if sim.status in CHANGING:
         raise Conflict(
             f"SIM {sim.sid} is {sim.status}: wait for its running change before changing its status"
@@ -159,7 +159,7 @@ def plan_change(sim: WirelessSim, wish: Wish) -> Change:
             code=_NOT_UPDATED,
         )
     if wish.status is _SUSPENDED and wish.removes_rate_plan:
-        raise Invalid(
+        raise InvalidParameter(
             "Status=suspended can't come with an empty RatePlan; give one after the other",
             code=33121,
         )
@@ -167,14 +167,14 @@ def plan_change(sim: WirelessSim, wish: Wish) -> Change:
     plan = None if wish.removes_rate_plan else wish.rate_plan_sid or sim.rate_plan_sid
     check_move(sim, status)
     if status in CONNECTED and plan is None:
-        raise Invalid(
+        raise InvalidParameter(
             f"SIM {sim.sid} can't be {status} without a rate plan; give RatePlan too",
             code=_NOT_CONFIGURED,
         )
     is_at_rest = status in (_NEW, WirelessStatus.CANCELED)
     if status is sim.status and (plan == sim.rate_plan_sid or is_at_rest):
-        return Settled(plan)
-    return Underway(status, plan)
+        return WirelessNoChangeNeeded(plan)
+    return WirelessChangeRequired(status, plan)
 
 
 def check_move(sim: WirelessSim, status: WirelessStatus) -> None:
@@ -182,7 +182,7 @@ def check_move(sim: WirelessSim, status: WirelessStatus) -> None:
     allowed = MOVES[sim.status]
     if status is not sim.status and status not in allowed:
         moves = ", ".join(sorted(allowed)) or "nothing else"
-        raise Invalid(
+        raise InvalidParameter(
             f"SIM {sim.sid} is {sim.status} and can't become {status}; it can become: {moves}",
             code=_NO_SUCH_MOVE,
         )

@@ -3,14 +3,14 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ringback.core.listener import NOBODY, Listener
-from ringback.core.scenario import Ending, failure_in
-from ringback.core.sim_updated import SimUpdated
+from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget
+from ringback.core.sims.scenario import CarrierResult, failure_in
+from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.wireless.sim import FINAL, WirelessSim, WirelessStatus, moved
 
 
 @dataclass(frozen=True, slots=True)
-class WirelessUpdate:
+class WirelessSimUpdate:
     """An accepted change: where the SIM comes from, where it goes, and whom to tell."""
 
     sim_sid: str
@@ -18,11 +18,11 @@ class WirelessUpdate:
     from_status: WirelessStatus
     to_status: WirelessStatus
     to_rate_plan_sid: str | None
-    told: Listener
+    told: CallbackTarget
 
 
 def finish(
-    sim: WirelessSim, update: WirelessUpdate, ending: Ending, now: datetime
+    sim: WirelessSim, update: WirelessSimUpdate, ending: CarrierResult, now: datetime
 ) -> tuple[WirelessSim, SimUpdated]:
     """Return the SIM after its change, and what its customer is told of it.
 
@@ -39,7 +39,7 @@ def finish(
     return done, SimUpdated.of(done, failure)
 
 
-def finalize(sim: WirelessSim, now: datetime) -> tuple[WirelessSim, SimUpdated, Listener]:
+def finalize(sim: WirelessSim, now: datetime) -> tuple[WirelessSim, SimUpdated, CallbackTarget]:
     """Return a SIM in the status that it gets by itself, what is told of it, and to whom."""
     done = replace(moved(sim, FINAL[sim.status], now), final_to=NOBODY)
     return done, SimUpdated.of(done), sim.final_to

@@ -20,19 +20,19 @@ from ringback.core.calendar import (
     next_boundary,
     periods_between,
 )
-from ringback.core.errors import Invalid
-from ringback.core.message import Direction
-from ringback.core.metering import bytes_of
-from ringback.core.network import Network, network_with
-from ringback.core.wireless.data_session import WirelessSession
-from ringback.core.wireless.rate_plan import Zone, zone_of
+from ringback.core.errors import InvalidParameter
+from ringback.core.sims.data_flow import bytes_of
+from ringback.core.sims.message import Direction
+from ringback.core.sims.mobile_networks import MobileNetwork, network_with
+from ringback.core.wireless.data_session import WirelessDataSession
+from ringback.core.wireless.rate_plan import UsageZone, zone_of
 
 MOST_RECORDS: Final = 10_000
 """So many periods can be asked for at once. The bound is ours."""
 _INVALID: Final = 33101
 
 
-class Period(StrEnum):
+class WirelessUsageGranularity(StrEnum):
     """How long the period of a Usage Record is."""
 
     HOURLY = "hourly"
@@ -40,10 +40,13 @@ class Period(StrEnum):
     ALL = "all"
 
 
-_SPANS: Final[Mapping[Period, timedelta]] = {Period.HOURLY: HOUR, Period.DAILY: DAY}
+_SPANS: Final[Mapping[WirelessUsageGranularity, timedelta]] = {
+    WirelessUsageGranularity.HOURLY: HOUR,
+    WirelessUsageGranularity.DAILY: DAY,
+}
 
 
-class Slot(NamedTuple):
+class UsagePeriod(NamedTuple):
     """The period of one record."""
 
     number: int
@@ -57,7 +60,7 @@ class Slot(NamedTuple):
         return f"{self.start:%Y%m%d%H}"
 
 
-class Question(NamedTuple):
+class WirelessUsageQuery(NamedTuple):
     """What usage is asked for."""
 
     start: datetime
@@ -65,15 +68,18 @@ class Question(NamedTuple):
     span: timedelta | None
     """How long each record's period is; None where there is one for all."""
 
-    def slots(self) -> list[Slot]:
+    def slots(self) -> list[UsagePeriod]:
         """Return the periods of all records, the newest first."""
         periods = periods_between(self.start, self.end, self.span)
-        return [Slot(len(periods) - 1 - at, *period) for at, period in enumerate(periods)]
+        return [UsagePeriod(len(periods) - 1 - at, *period) for at, period in enumerate(periods)]
 
 
 def plan_question(
-    start: datetime | None, end: datetime | None, granularity: Period, now: datetime
-) -> Question:
+    start: datetime | None,
+    end: datetime | None,
+    granularity: WirelessUsageGranularity,
+    now: datetime,
+) -> WirelessUsageQuery:
     """Return what a request for usage comes to; without a period it is the last month.
 
     Where records are told by hours or days, all of those are told that the period touches.
@@ -82,22 +88,22 @@ def plan_question(
     end = end or now
     start = start or months_after(end, months=-1)
     if start > end:
-        raise Invalid(f"Start {iso(start)} is after End {iso(end)}", code=_INVALID)
+        raise InvalidParameter(f"Start {iso(start)} is after End {iso(end)}", code=_INVALID)
     span = _SPANS.get(granularity)
     if span is None:
-        return Question(start, end, None)
+        return WirelessUsageQuery(start, end, None)
     start, end = floor(start, span), next_boundary(end, span)
     count = (end - start) // span
     if count > MOST_RECORDS:
-        raise Invalid(
+        raise InvalidParameter(
             f"Granularity={granularity} from Start {iso(start)} to End {iso(end)} makes"
             f" {count} records; at most {MOST_RECORDS} can be asked for",
             code=_INVALID,
         )
-    return Question(start, end, span)
+    return WirelessUsageQuery(start, end, span)
 
 
-class CommandUse(NamedTuple):
+class CommandUsage(NamedTuple):
     """A Command that went to a device or came from one; it stays when the Command is deleted."""
 
     account_sid: str
@@ -107,7 +113,7 @@ class CommandUse(NamedTuple):
     at: datetime
 
 
-class Tally(NamedTuple):
+class CommandCount(NamedTuple):
     """How many Commands went one way, on one network, in one period."""
 
     slot: int
@@ -118,7 +124,7 @@ class Tally(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class UsageTotals:
     """What was used in one place."""
 
     commands: Mapping[Direction, int] = field(default_factory=dict[Direction, int])
@@ -132,8 +138,8 @@ class WirelessUsage:
 
     account_sid: str
     sim_sid: str | None
-    slot: Slot
-    by_country: Mapping[tuple[Zone, str], Used]
+    slot: UsagePeriod
+    by_country: Mapping[tuple[UsageZone, str], UsageTotals]
     """Where anything was used, told apart by zone and country (ISO 3166-1 alpha-2)."""
 
     @property
@@ -141,20 +147,24 @@ class WirelessUsage:
         """Which record of its list it is."""
         return self.slot.sid
 
-    def used_in(self, *zones: Zone) -> Used:
+    def used_in(self, *zones: UsageZone) -> UsageTotals:
         """Return what was used in these zones together."""
         parts = [used for (zone, _), used in self.by_country.items() if zone in zones]
-        return Used(
+        return UsageTotals(
             {way: sum(part.commands.get(way, 0) for part in parts) for way in Direction},
             sum(part.upload for part in parts),
             sum(part.download for part in parts),
         )
 
-    def abroad(self) -> list[tuple[str, Used]]:
+    def abroad(self) -> list[tuple[str, UsageTotals]]:
         """Return what was used in each other country, by its code."""
         places = self.by_country.items()
         return sorted(
-            [(country, used) for (zone, country), used in places if zone is Zone.INTERNATIONAL],
+            [
+                (country, used)
+                for (zone, country), used in places
+                if zone is UsageZone.INTERNATIONAL
+            ],
             key=itemgetter(0),
         )
 
@@ -162,14 +172,14 @@ class WirelessUsage:
 def summarize(
     account_sid: str,
     sim_sid: str | None,
-    slots: Iterable[Slot],
+    slots: Iterable[UsagePeriod],
     *,
-    sessions: Sequence[WirelessSession],
-    tallies: Iterable[Tally],
+    sessions: Sequence[WirelessDataSession],
+    tallies: Iterable[CommandCount],
     now: datetime,
 ) -> list[WirelessUsage]:
     """Return the records for these periods, in their order."""
-    counted = defaultdict[int, list[Tally]](list)
+    counted = defaultdict[int, list[CommandCount]](list)
     for tally in tallies:
         counted[tally.slot].append(tally)
     return [
@@ -181,15 +191,15 @@ def summarize(
 
 
 def _by_country(
-    sessions: Iterable[WirelessSession],
-    tallies: Iterable[Tally],
-    slot: Slot,
+    sessions: Iterable[WirelessDataSession],
+    tallies: Iterable[CommandCount],
+    slot: UsagePeriod,
     now: datetime,
-) -> dict[tuple[Zone, str], Used]:
-    flows = defaultdict[tuple[Zone, str], list[WirelessSession]](list)
+) -> dict[tuple[UsageZone, str], UsageTotals]:
+    flows = defaultdict[tuple[UsageZone, str], list[WirelessDataSession]](list)
     for session in sessions:
         flows[_place_of(session.network)].append(session)
-    counts = defaultdict[tuple[Zone, str], dict[Direction, int]](dict)
+    counts = defaultdict[tuple[UsageZone, str], dict[Direction, int]](dict)
     for tally in tallies:
         network = network_with(tally.network_sid)
         if network is not None:
@@ -197,11 +207,11 @@ def _by_country(
             of[tally.direction] = of.get(tally.direction, 0) + tally.messages
     end = min(slot.end, now)
     used = {
-        place: Used(counts.get(place, {}), *bytes_of(flows.get(place, ()), slot.start, end))
+        place: UsageTotals(counts.get(place, {}), *bytes_of(flows.get(place, ()), slot.start, end))
         for place in [*flows, *counts]
     }
-    return {place: one for place, one in used.items() if one != Used()}
+    return {place: one for place, one in used.items() if one != UsageTotals()}
 
 
-def _place_of(network: Network) -> tuple[Zone, str]:
+def _place_of(network: MobileNetwork) -> tuple[UsageZone, str]:
     return zone_of(network), network.iso_country

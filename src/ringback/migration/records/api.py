@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.errors import InvalidCallbackUrl, Unusable
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.migration.record import Deliveries, Edit, Ending, Entry
 from ringback.migration.records.naming import place_of, url_place_of
 from ringback.ports import Totals
@@ -42,7 +42,7 @@ class ApiRecord:
             # Only whoever moves through the API has it.
             from ringback.migration.records.official import Official  # noqa: PLC0415
         except ModuleNotFoundError as missing:
-            raise Unusable(
+            raise ConfigurationError(
                 f"to move URLs through the API, the package {missing.name} is needed, which is not"
                 " installed: pip install 'ringback[migrate]'"
             ) from None
@@ -66,7 +66,7 @@ class ApiRecord:
         """
         told = await asyncio.to_thread(lambda: list(self.official.urls()))
         return [
-            Entry(place_of(place, account_sid), url, Method(method))
+            Entry(place_of(place, account_sid), url, HttpMethod(method))
             for place, account_sid, url, method in told
         ]
 
@@ -121,7 +121,9 @@ def base_url(text: str) -> str:
     try:
         url = CallbackUrl.parse(text)
     except InvalidCallbackUrl as refused:
-        raise Unusable(f"the server: {refused.message}") from None
+        raise ConfigurationError(f"the server: {refused.message}") from None
     if url.credentials is not None or url.target != "/" or url.fragment is not None:
-        raise Unusable(f"{url.shown} is no server; it must be like https://ringback.example:8080")
+        raise ConfigurationError(
+            f"{url.shown} is no server; it must be like https://ringback.example:8080"
+        )
     return f"{url.scheme}://{url.authority}"

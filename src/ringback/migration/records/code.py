@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
-from ringback.core.connection import OVERRIDES
+from ringback.core.callback_urls.connection_overrides import OVERRIDES
 from ringback.migration.records.notations import (
     ESCAPED,
     FORM,

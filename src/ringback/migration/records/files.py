@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, Self
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.migration.record import Edit, Ending, Entry
 from ringback.migration.records.code import spots_in_code
 from ringback.migration.records.spots import Spot, placed
@@ -110,7 +110,7 @@ class FilesRecord:
             path = self.root / name
             try:
                 old = _read(path)
-            except Unusable:
+            except ConfigurationError:
                 endings |= dict.fromkeys(group, Ending.GONE)
                 continue
             new, ended = self._edited(old, name, group)
@@ -165,7 +165,7 @@ class FilesRecord:
                 self.skipped[f"file of more than {_LARGEST:,} bytes"] += 1
                 return None
             text = _read(file)
-        except (OSError, Unusable):
+        except (OSError, ConfigurationError):
             self.skipped["file that can't be read"] += 1
             return None
         if "\0" in text:
@@ -190,7 +190,7 @@ def _start(spot: Spot | None) -> int:
 def _file_of(edit: Edit) -> str:
     match = _FILE_AND_LINE.fullmatch(edit.place.name)
     if match is None:
-        raise Unusable(f"{edit.place.name!r} names no line of a file")
+        raise ConfigurationError(f"{edit.place.name!r} names no line of a file")
     return match["file"]
 
 
@@ -198,7 +198,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8", "surrogateescape")
     except OSError as failure:
-        raise Unusable(f"{path} can't be read: {failure.strerror}") from None
+        raise ConfigurationError(f"{path} can't be read: {failure.strerror}") from None
 
 
 def _write(path: Path, text: str) -> None:
@@ -216,7 +216,7 @@ def _write(path: Path, text: str) -> None:
         fresh.replace(target)
         _sync(target.parent)
     except OSError as failure:
-        raise Unusable(f"{path} can't be written: {failure.strerror}") from failure
+        raise ConfigurationError(f"{path} can't be written: {failure.strerror}") from failure
 
 
 def _sync(folder: Path) -> None:

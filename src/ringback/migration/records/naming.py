@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from ringback.core.sids import Kind, is_sid
+from ringback.core.sids import SidKind, is_sid
 from ringback.migration.record import Place
 from ringback.operations.callback_urls import UrlPlace
 
-_KINDS: Final = {"fleet": Kind.FLEET, "SIM": Kind.WIRELESS_SIM}
+_KINDS: Final = {"fleet": SidKind.FLEET, "SIM": SidKind.WIRELESS_SIM}
 _WORDS: Final = {kind.value: word for word, kind in _KINDS.items()}
 
 

@@ -17,9 +17,9 @@ from twilio.http.http_client import TwilioHttpClient  # pyright: ignore[reportMi
 from twilio.http.response import Response  # pyright: ignore[reportMissingTypeStubs]
 from twilio.rest import Client  # pyright: ignore[reportMissingTypeStubs]
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import source_named
-from ringback.core.sids import Kind
+from ringback.core.sids import SidKind
 from ringback.operations.callback_urls import UrlPlace
 from ringback.ports import Totals
 
@@ -40,11 +40,11 @@ class _Resource(NamedTuple):
 
 
 _RESOURCES: Final[Mapping[str, _Resource]] = {
-    Kind.FLEET: _Resource(
+    SidKind.FLEET: _Resource(
         "supersim.v1.fleets",
         {"SmsCommandsUrl": "sms_commands_url", "IpCommandsUrl": "ip_commands_url"},
     ),
-    Kind.WIRELESS_SIM: _Resource(
+    SidKind.WIRELESS_SIM: _Resource(
         "wireless.v1.sims", {"CommandsCallbackUrl": "commands_callback_url"}
     ),
 }
@@ -138,11 +138,11 @@ def _translated(what: str) -> Generator[None]:
     try:
         yield
     except TwilioException as refused:
-        raise Unusable(f"{what}: {_CREDENTIALS.sub('//…@', _why(refused))}") from None
+        raise ConfigurationError(f"{what}: {_CREDENTIALS.sub('//…@', _why(refused))}") from None
     except OSError as failure:
-        raise Unusable(f"{what}: the API can't be reached: {failure}") from None
+        raise ConfigurationError(f"{what}: the API can't be reached: {failure}") from None
     except (ValueError, KeyError, TypeError) as odd:
-        raise Unusable(f"{what}: the answer is none of the API's: {odd}") from None
+        raise ConfigurationError(f"{what}: the answer is none of the API's: {odd}") from None
 
 
 def _why(refused: Any) -> str:

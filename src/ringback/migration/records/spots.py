@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ringback.core.callback_url import Method
+from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.migration.record import Entry, Place
 from ringback.migration.records.notations import ESCAPED, Notation
 
@@ -20,7 +20,7 @@ class Spot:
     fixed: str | None = None
     warnings: tuple[str, ...] = ()
     account_sid: str | None = None
-    method: Method = Method.POST
+    method: HttpMethod = HttpMethod.POST
     name: str = ""
     """What it is called there, for people."""
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from ringback.core.account import Account
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.errors import InvalidCallbackUrl, Unusable
+from ringback.core.accounts.account import Account
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.migration.record import Edit, Ending, Entry
 from ringback.migration.records.naming import place_of, url_place_of
 from ringback.operations.callback_urls import (
@@ -104,7 +104,7 @@ def _check(edit: Edit) -> None:
     try:
         _read_url(edit.new)
     except InvalidCallbackUrl as refused:
-        raise Unusable(f"{edit.place.name}: {refused.message}") from None
+        raise ConfigurationError(f"{edit.place.name}: {refused.message}") from None
 
 
 def _entry_of(configured: ConfiguredUrl) -> Entry:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ringback.core.callback_url import Method
-from ringback.core.errors import Unusable
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.errors import ConfigurationError
 from ringback.migration.records.notations import Notation
 from ringback.migration.records.spots import Spot
 
@@ -54,7 +54,7 @@ def spots_in_table(text: str, file: str) -> list[Spot]:
         }
         if any(name in columns for name in _URL):
             return list(_spots(rows, columns))
-    raise Unusable(
+    raise ConfigurationError(
         f"{file}:1: no column is named {' or '.join(_URL)}; account_sid, name and method may be"
         " there beside it"
     )
@@ -78,14 +78,14 @@ def _spots(rows: Sequence[list[_Cell]], columns: Mapping[str, int]) -> Iterator[
         )
 
 
-def _method(row: list[_Cell], columns: Mapping[str, int]) -> tuple[Method, tuple[str, ...]]:
+def _method(row: list[_Cell], columns: Mapping[str, int]) -> tuple[HttpMethod, tuple[str, ...]]:
     cell = _find(row, columns, _METHOD)
     if cell is None or not cell.text:
-        return Method.POST, ()
+        return HttpMethod.POST, ()
     try:
-        return Method(cell.text.upper()), ()
+        return HttpMethod(cell.text.upper()), ()
     except ValueError:
-        return Method.POST, (f"its method is {cell.text!r}; callbacks are sent by POST or GET",)
+        return HttpMethod.POST, (f"its method is {cell.text!r}; callbacks are sent by POST or GET",)
 
 
 def _find(row: list[_Cell], columns: Mapping[str, int], names: Sequence[str]) -> _Cell | None:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ringback.core.errors import Invalid, NotFound
-from ringback.core.network import NETWORKS, Network, network_with
-from ringback.core.sids import Kind
+from ringback.core.errors import InvalidParameter, NotFound
+from ringback.core.sids import SidKind
+from ringback.core.sims.mobile_networks import NETWORKS, MobileNetwork, network_with
 from ringback.core.supersim.fleet import NetworkAccessProfile
 from ringback.operations.lookups import fetch_named, named_in
 from ringback.operations.moment import Moment
@@ -24,7 +24,7 @@ def create_access_profile(
     """Make a profile; raises Invalid for a network that isn't there, or a name that is taken."""
     check_name_is_free(tx.supersim.access_profiles, account_sid, unique_name)
     profile = NetworkAccessProfile(
-        **moment.stamp(Kind.NETWORK_ACCESS_PROFILE, account_sid),
+        **moment.stamp(SidKind.NETWORK_ACCESS_PROFILE, account_sid),
         unique_name=unique_name or None,
         network_sids=tuple(dict.fromkeys(_network(sid, "Networks").sid for sid in networks)),
     )
@@ -74,13 +74,13 @@ def rename_access_profile(
     return profile
 
 
-def networks_of(profile: NetworkAccessProfile) -> list[Network]:
+def networks_of(profile: NetworkAccessProfile) -> list[MobileNetwork]:
     """Return the networks of a profile, in the order in which they were added."""
     found = (network_with(sid) for sid in profile.network_sids)
     return [network for network in found if network is not None]
 
 
-def fetch_network_of(profile: NetworkAccessProfile, sid: str) -> Network:
+def fetch_network_of(profile: NetworkAccessProfile, sid: str) -> MobileNetwork:
     """Return one network of a profile; raises NotFound where it isn't in it."""
     network = next((one for one in networks_of(profile) if one.sid == sid), None)
     if network is None:
@@ -90,7 +90,7 @@ def fetch_network_of(profile: NetworkAccessProfile, sid: str) -> Network:
 
 def add_network(
     tx: Transaction, account_sid: str, profile_sid: str, *, network_sid: str, moment: Moment
-) -> tuple[NetworkAccessProfile, Network]:
+) -> tuple[NetworkAccessProfile, MobileNetwork]:
     """Add a network to a profile; one that is in it already stays.
 
     Raises NotFound, or Invalid for a network that isn't there.
@@ -115,7 +115,7 @@ def remove_network(
     tx.supersim.access_profiles.save(replace(profile, network_sids=left, date_updated=moment.now))
 
 
-def fetch_network(sid: str) -> Network:
+def fetch_network(sid: str) -> MobileNetwork:
     """Return a network by its SID; raises NotFound where there is none such."""
     network = network_with(sid)
     if network is None:
@@ -125,11 +125,11 @@ def fetch_network(sid: str) -> Network:
 
 def list_networks(
     *, iso_country: str | None = None, mcc: str | None = None, mnc: str | None = None
-) -> list[Network]:
+) -> list[MobileNetwork]:
     """Return the networks of a country, with this country code and this network code."""
     country = None if iso_country is None else iso_country.upper()
 
-    def fits(network: Network) -> bool:
+    def fits(network: MobileNetwork) -> bool:
         return country in (None, network.iso_country) and any(
             mcc in (None, identifier.mcc) and mnc in (None, identifier.mnc)
             for identifier in network.identifiers
@@ -138,10 +138,10 @@ def list_networks(
     return [network for network in NETWORKS if fits(network)]
 
 
-def _network(sid: str, parameter: str) -> Network:
+def _network(sid: str, parameter: str) -> MobileNetwork:
     network = network_with(sid)
     if network is None:
-        raise Invalid(
+        raise InvalidParameter(
             f"{parameter}={sid!r}: there is no Network with this SID; GET /v1/Networks lists all",
             code=83600,
         )

@@ -4,10 +4,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from ringback.core.calendar import months_after
-from ringback.core.scenario import Step
-from ringback.core.sids import Kind
-from ringback.core.supersim.sim import Sim, SimStatus
-from ringback.core.supersim.usage import BillingPeriod, PeriodType
+from ringback.core.sids import SidKind
+from ringback.core.sims.scenario import TaskKind
+from ringback.core.supersim.sim import SimStatus, SuperSim
+from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType
 from ringback.operations.moment import Moment
 from ringback.ports import Transaction, Window
 
@@ -19,13 +19,13 @@ def list_billing_periods(
     return tx.supersim.billing_periods.page(account_sid, {"sim_sid": sim_sid}, window)
 
 
-def current_period(tx: Transaction, sim: Sim, now: datetime) -> BillingPeriod | None:
+def current_period(tx: Transaction, sim: SuperSim, now: datetime) -> BillingPeriod | None:
     """Return the Billing Period that a SIM is in, or None."""
     last = _last_period(tx, sim)
     return last if last is not None and last.end_time > now else None
 
 
-def begin_period(tx: Transaction, sim: Sim, moment: Moment) -> None:
+def begin_period(tx: Transaction, sim: SuperSim, moment: Moment) -> None:
     """Bill what a SIM has become from now on, unless that is billed already.
 
     A month that has begun stays billed whatever becomes of the SIM; only what it cost to have it
@@ -43,29 +43,29 @@ def begin_period(tx: Transaction, sim: Sim, moment: Moment) -> None:
     _add_period(tx, sim, moment.now, moment)
 
 
-def renew_period(tx: Transaction, sim: Sim, moment: Moment) -> None:
+def renew_period(tx: Transaction, sim: SuperSim, moment: Moment) -> None:
     """Begin the period that follows the last one, where the SIM is still connected."""
     last = _last_period(tx, sim)
     if sim.is_connected:
         _add_period(tx, sim, moment.now if last is None else last.end_time, moment)
 
 
-def _add_period(tx: Transaction, sim: Sim, start: datetime, moment: Moment) -> None:
+def _add_period(tx: Transaction, sim: SuperSim, start: datetime, moment: Moment) -> None:
     period = BillingPeriod(
-        **moment.stamp(Kind.BILLING_PERIOD, sim.account_sid),
+        **moment.stamp(SidKind.BILLING_PERIOD, sim.account_sid),
         sim_sid=sim.sid,
         period_type=_type_of(sim),
         start_time=start,
         end_time=months_after(start),
     )
     tx.supersim.billing_periods.add(period)
-    moment.put_off(tx, Step.RENEW_PERIOD, sim, period.end_time)
+    moment.put_off(tx, TaskKind.RENEW_PERIOD, sim, period.end_time)
 
 
-def _last_period(tx: Transaction, sim: Sim) -> BillingPeriod | None:
+def _last_period(tx: Transaction, sim: SuperSim) -> BillingPeriod | None:
     newest = tx.supersim.billing_periods.page(sim.account_sid, {"sim_sid": sim.sid}, Window(1))
     return newest[0] if newest else None
 
 
-def _type_of(sim: Sim) -> PeriodType:
-    return PeriodType.READY if sim.status is SimStatus.READY else PeriodType.ACTIVE
+def _type_of(sim: SuperSim) -> BillingPeriodType:
+    return BillingPeriodType.READY if sim.status is SimStatus.READY else BillingPeriodType.ACTIVE

@@ -6,21 +6,27 @@ What is sent to a SIM whose change is being carried out waits for the end of tha
 from collections.abc import Callable
 from dataclasses import replace
 
-from ringback.core.message import MessageStatus
-from ringback.core.scenario import CarrierFailure, Ending, NoAnswer, Step, failure_in
+from ringback.core.scheduled_task import BeginResult, DeferredTask, ScheduledTask
+from ringback.core.sims.message import MessageStatus
+from ringback.core.sims.scenario import (
+    CarrierFailure,
+    CarrierResult,
+    CarrierTimeout,
+    TaskKind,
+    failure_in,
+)
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.events import IpCommandChanged, SmsCommandChanged
 from ringback.core.supersim.fleet import Fleet
-from ringback.core.supersim.sim import Sim, SimStatus
-from ringback.core.task import BeginResult, Later, Task
+from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.data_sessions import is_out_of_data
 from ringback.operations.supersim.devices import count_sms
 from ringback.operations.supersim.sims import with_sim
 from ringback.ports import Transaction
 
-_Sms = tuple[SmsCommand, Sim]
-_Datagram = tuple[IpCommand, Sim]
+_Sms = tuple[SmsCommand, SuperSim]
+_Datagram = tuple[IpCommand, SuperSim]
 
 
 def find_sms(tx: Transaction, sid: str) -> _Sms | None:
@@ -33,37 +39,41 @@ def find_datagram(tx: Transaction, sid: str) -> _Datagram | None:
     return with_sim(tx, tx.supersim.ip_commands.get(sid))
 
 
-def begin_sms(tx: Transaction, task: Task, found: _Sms, moment: Moment) -> BeginResult:
+def begin_sms(tx: Transaction, task: ScheduledTask, found: _Sms, moment: Moment) -> BeginResult:
     """Have the network send an SMS."""
     return _begin(tx, task, found, _why_no_sms, moment)
 
 
-def end_sms(tx: Transaction, task: Task, found: _Sms, ending: Ending, moment: Moment) -> None:
+def end_sms(
+    tx: Transaction, task: ScheduledTask, found: _Sms, ending: CarrierResult, moment: Moment
+) -> None:
     """Keep what became of an SMS; where it was sent, its confirmation is awaited."""
     command, sim = found
     failure = failure_in(ending, unanswered=20500)
     _change_sms(tx, found, MessageStatus.SENT, failure, moment)
     if failure is None:
-        moment.begin_step(tx, Step.CONFIRM_SMS, command, sim)
+        moment.begin_step(tx, TaskKind.CONFIRM_SMS, command, sim)
         count_sms(tx, sim, moment)
 
 
 def end_confirmation(
-    tx: Transaction, task: Task, found: _Sms, ending: Ending, moment: Moment
+    tx: Transaction, task: ScheduledTask, found: _Sms, ending: CarrierResult, moment: Moment
 ) -> None:
     """Keep that an SMS was delivered or failed; one that nobody confirms stays sent for good."""
-    if not isinstance(ending, NoAnswer):
+    if not isinstance(ending, CarrierTimeout):
         failure = failure_in(ending, unanswered=20500)
         _change_sms(tx, found, MessageStatus.DELIVERED, failure, moment)
 
 
-def begin_datagram(tx: Transaction, task: Task, found: _Datagram, moment: Moment) -> BeginResult:
+def begin_datagram(
+    tx: Transaction, task: ScheduledTask, found: _Datagram, moment: Moment
+) -> BeginResult:
     """Have the network send a datagram."""
     return _begin(tx, task, found, _why_no_datagram, moment)
 
 
 def end_datagram(
-    tx: Transaction, task: Task, found: _Datagram, ending: Ending, moment: Moment
+    tx: Transaction, task: ScheduledTask, found: _Datagram, ending: CarrierResult, moment: Moment
 ) -> None:
     """Keep what became of a datagram."""
     command, sim = found
@@ -79,31 +89,33 @@ def end_datagram(
 
 def _begin(
     tx: Transaction,
-    task: Task,
+    task: ScheduledTask,
     found: _Sms | _Datagram,
-    why_not: Callable[[Transaction, Sim, Fleet, Moment], CarrierFailure | None],
+    why_not: Callable[[Transaction, SuperSim, Fleet, Moment], CarrierFailure | None],
     moment: Moment,
 ) -> BeginResult:
     """Return the errand, or why no command can reach the device, whatever the network does."""
     command, sim = found
     if sim.status is SimStatus.SCHEDULED:
         # Which of the two comes first must not depend on how many tasks are done at a time.
-        change = tx.tasks.due_of(sim.sid, Step.UPDATE_SIM)
-        return Later(max(change or moment.now, moment.now))
+        change = tx.tasks.due_of(sim.sid, TaskKind.UPDATE_SIM)
+        return DeferredTask(max(change or moment.now, moment.now))
     fleet = None if sim.fleet_sid is None else tx.supersim.fleets.get(sim.fleet_sid)
     if not sim.is_connected or fleet is None:
         return CarrierFailure(83401, f"the SIM is {sim.status}, so its device is not attached")
-    return why_not(tx, sim, fleet, moment) or moment.errand(tx, task, command, sim)
+    return why_not(tx, sim, fleet, moment) or moment.carrier_request(tx, task, command, sim)
 
 
-def _why_no_sms(tx: Transaction, sim: Sim, fleet: Fleet, moment: Moment) -> CarrierFailure | None:
+def _why_no_sms(
+    tx: Transaction, sim: SuperSim, fleet: Fleet, moment: Moment
+) -> CarrierFailure | None:
     if not fleet.sms_commands_enabled:
         return CarrierFailure(20500, "SMS Commands are not enabled in the SIM's Fleet")
     return None
 
 
 def _why_no_datagram(
-    tx: Transaction, sim: Sim, fleet: Fleet, moment: Moment
+    tx: Transaction, sim: SuperSim, fleet: Fleet, moment: Moment
 ) -> CarrierFailure | None:
     if not fleet.data_enabled:
         return CarrierFailure(83400, "data is not enabled in the SIM's Fleet")

@@ -4,11 +4,11 @@ from base64 import b64decode
 from binascii import Error as NotBase64
 from dataclasses import dataclass
 
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.errors import Invalid
-from ringback.core.message import Direction, MessageStatus, PayloadType, fault_in_text
-from ringback.core.scenario import Step
-from ringback.core.sids import Kind
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.errors import InvalidParameter
+from ringback.core.sids import SidKind
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType, fault_in_text
+from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.command import LONGEST_DATAGRAM, IpCommand, IpStatus, SmsCommand
 from ringback.operations.lookups import fetch_owned
 from ringback.operations.moment import Moment
@@ -24,7 +24,7 @@ class NewSms:
     """The SID or the unique name of a SIM."""
     payload: str
     callback_url: CallbackUrl | None = None
-    callback_method: Method = Method.POST
+    callback_method: HttpMethod = HttpMethod.POST
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class NewDatagram:
     payload_type: PayloadType
     device_port: int
     callback_url: CallbackUrl | None = None
-    callback_method: Method = Method.POST
+    callback_method: HttpMethod = HttpMethod.POST
 
 
 def send_sms(tx: Transaction, account_sid: str, new: NewSms, moment: Moment) -> SmsCommand:
@@ -45,7 +45,7 @@ def send_sms(tx: Transaction, account_sid: str, new: NewSms, moment: Moment) -> 
     sim = sim_named(tx, account_sid, new.sim)
     check_sms(new.payload)
     command = SmsCommand(
-        **moment.stamp(Kind.SMS_COMMAND, account_sid),
+        **moment.stamp(SidKind.SMS_COMMAND, account_sid),
         sim_sid=sim.sid,
         payload=new.payload,
         status=MessageStatus.QUEUED,
@@ -54,7 +54,7 @@ def send_sms(tx: Transaction, account_sid: str, new: NewSms, moment: Moment) -> 
         callback_method=new.callback_method,
     )
     tx.supersim.sms_commands.add(command)
-    moment.begin_step(tx, Step.SEND_SMS, command, sim)
+    moment.begin_step(tx, TaskKind.SEND_SMS, command, sim)
     return command
 
 
@@ -63,7 +63,7 @@ def send_datagram(tx: Transaction, account_sid: str, new: NewDatagram, moment: M
     sim = sim_named(tx, account_sid, new.sim)
     _check_datagram(new.payload, new.payload_type)
     command = IpCommand(
-        **moment.stamp(Kind.IP_COMMAND, account_sid),
+        **moment.stamp(SidKind.IP_COMMAND, account_sid),
         sim_sid=sim.sid,
         sim_iccid=sim.iccid,
         status=IpStatus.QUEUED,
@@ -76,7 +76,7 @@ def send_datagram(tx: Transaction, account_sid: str, new: NewDatagram, moment: M
         callback_method=new.callback_method,
     )
     tx.supersim.ip_commands.add(command)
-    moment.begin_step(tx, Step.SEND_IP, command, sim)
+    moment.begin_step(tx, TaskKind.SEND_IP, command, sim)
     return command
 
 
@@ -130,7 +130,7 @@ def check_sms(payload: str) -> None:
     """See that a text can be an SMS; raises Invalid (83600)."""
     fault = fault_in_text(payload)
     if fault is not None:
-        raise Invalid(f"Payload: {fault}", code=83600)
+        raise InvalidParameter(f"Payload: {fault}", code=83600)
 
 
 def _check_datagram(payload: str, kind: PayloadType) -> None:
@@ -138,12 +138,12 @@ def _check_datagram(payload: str, kind: PayloadType) -> None:
         try:
             size = len(b64decode(payload, validate=True))
         except (NotBase64, ValueError):
-            raise Invalid(
+            raise InvalidParameter(
                 "Payload is not Base64, which PayloadType=binary asks for", code=83600
             ) from None
     else:
         size = len(payload.encode())
     if size > LONGEST_DATAGRAM:
-        raise Invalid(
+        raise InvalidParameter(
             f"Payload has {size} bytes; an IP Command has at most {LONGEST_DATAGRAM}", code=83600
         )

@@ -3,16 +3,16 @@
 from base64 import b64encode
 from dataclasses import replace
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.errors import Conflict, Invalid, NotFound
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.scenario import Step
-from ringback.core.sids import Kind
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.errors import Conflict, InvalidParameter, NotFound
+from ringback.core.sids import SidKind
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.command import LONGEST_DATAGRAM, IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.events import IpCommandChanged, SmsCommandChanged
 from ringback.core.supersim.fleet import Fleet
-from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.commands import check_sms
 from ringback.operations.supersim.data_sessions import is_out_of_data, use_data
@@ -21,7 +21,7 @@ from ringback.operations.supersim.sim_lifecycle import plan_activation
 from ringback.ports import Transaction
 
 
-def receive_sms(tx: Transaction, sim: Sim, payload: str, moment: Moment) -> SmsCommand:
+def receive_sms(tx: Transaction, sim: SuperSim, payload: str, moment: Moment) -> SmsCommand:
     """Take an SMS in that a SIM's device sends, and have its fleet's receiver told.
 
     Raises Invalid where the device can't send any, Overloaded where too many callbacks wait.
@@ -29,10 +29,10 @@ def receive_sms(tx: Transaction, sim: Sim, payload: str, moment: Moment) -> SmsC
     check_sms(payload)
     fleet = _fleet_of(tx, sim)
     if not fleet.sms_commands_enabled:
-        raise Invalid(f"SMS Commands are not enabled in Fleet {fleet.sid}", code=83600)
+        raise InvalidParameter(f"SMS Commands are not enabled in Fleet {fleet.sid}", code=83600)
     _make_room(sim, fleet.sms_commands_url, moment)
     command = SmsCommand(
-        **moment.stamp(Kind.SMS_COMMAND, sim.account_sid),
+        **moment.stamp(SidKind.SMS_COMMAND, sim.account_sid),
         sim_sid=sim.sid,
         payload=payload,
         status=MessageStatus.RECEIVED,
@@ -46,7 +46,7 @@ def receive_sms(tx: Transaction, sim: Sim, payload: str, moment: Moment) -> SmsC
 
 
 def receive_datagram(
-    tx: Transaction, sim: Sim, payload: bytes, *, port: int, moment: Moment
+    tx: Transaction, sim: SuperSim, payload: bytes, *, port: int, moment: Moment
 ) -> IpCommand:
     """Take a datagram in that a SIM's device sends, and have its fleet's receiver told.
 
@@ -55,12 +55,12 @@ def receive_datagram(
     """
     fleet = _fleet_of(tx, sim)
     if not fleet.data_enabled:
-        raise Invalid(f"data is not enabled in Fleet {fleet.sid}", code=83600)
+        raise InvalidParameter(f"data is not enabled in Fleet {fleet.sid}", code=83600)
     if is_out_of_data(tx, sim, fleet, moment):
-        raise Invalid(f"SIM {sim.sid} has used its Fleet's DataLimit", code=83600)
+        raise InvalidParameter(f"SIM {sim.sid} has used its Fleet's DataLimit", code=83600)
     _make_room(sim, fleet.ip_commands_url, moment)
     command = IpCommand(
-        **moment.stamp(Kind.IP_COMMAND, sim.account_sid),
+        **moment.stamp(SidKind.IP_COMMAND, sim.account_sid),
         sim_sid=sim.sid,
         sim_iccid=sim.iccid,
         status=IpStatus.RECEIVED,
@@ -92,11 +92,13 @@ def receive_datagram_from(
     return receive_datagram(tx, sim, payload, port=port, moment=moment)
 
 
-def transfer_data(tx: Transaction, sim: Sim, *, upload: int, download: int, moment: Moment) -> None:
+def transfer_data(
+    tx: Transaction, sim: SuperSim, *, upload: int, download: int, moment: Moment
+) -> None:
     """Have a device use data, at once; raises Invalid where it can't use so much."""
     fleet = _fleet_of(tx, sim)
     if not fleet.data_enabled:
-        raise Invalid(f"data is not enabled in Fleet {fleet.sid}", code=83600)
+        raise InvalidParameter(f"data is not enabled in Fleet {fleet.sid}", code=83600)
     use_data(tx, sim, fleet, upload=upload, download=download, moment=moment)
     plan_activation(tx, sim, moment)
 
@@ -112,11 +114,11 @@ def download_profile(tx: Transaction, account_sid: str, sid: str, moment: Moment
             f"eSIM Profile {sid} is {profile.status}; only one that is available can be downloaded",
             code=83600,
         )
-    moment.begin_step(tx, Step.DOWNLOAD_PROFILE, profile, None)
+    moment.begin_step(tx, TaskKind.DOWNLOAD_PROFILE, profile, None)
     return profile
 
 
-def count_sms(tx: Transaction, sim: Sim, moment: Moment) -> None:
+def count_sms(tx: Transaction, sim: SuperSim, moment: Moment) -> None:
     """Count an SMS that a SIM sent or received, since a few of them activate one that is ready."""
     if sim.status is SimStatus.READY:
         sim = replace(sim, sms_while_ready=sim.sms_while_ready + 1)
@@ -124,16 +126,16 @@ def count_sms(tx: Transaction, sim: Sim, moment: Moment) -> None:
         plan_activation(tx, sim, moment)
 
 
-def _make_room(sim: Sim, url: CallbackUrl | None, moment: Moment) -> None:
+def _make_room(sim: SuperSim, url: CallbackUrl | None, moment: Moment) -> None:
     if url is not None:
         moment.intake.make_room(sim.account_sid, 1)
 
 
-def _fleet_of(tx: Transaction, sim: Sim) -> Fleet:
+def _fleet_of(tx: Transaction, sim: SuperSim) -> Fleet:
     """Return the fleet of a SIM whose device can send; raises Invalid for another (83401)."""
     fleet = None if sim.fleet_sid is None else tx.supersim.fleets.get(sim.fleet_sid)
     if not sim.is_connected or fleet is None:
-        raise Invalid(
+        raise InvalidParameter(
             f"SIM {sim.sid} is {sim.status}; its device can send while it is ready or active",
             code=83401,
         )

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.errors import Invalid
-from ringback.core.scenario import Step
-from ringback.core.sids import Kind
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.errors import InvalidParameter
+from ringback.core.sids import SidKind
+from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.operations.lookups import fetch_owned
 from ringback.operations.moment import Moment
@@ -19,7 +19,7 @@ class Order:
     eid: str | None = None
     generates_matching_id: bool = False
     callback_url: CallbackUrl | None = None
-    callback_method: Method = Method.POST
+    callback_method: HttpMethod = HttpMethod.POST
 
 
 def order_esim_profile(
@@ -27,13 +27,13 @@ def order_esim_profile(
 ) -> EsimProfile:
     """Order a profile; raises Invalid where neither a chip nor a matching id could fetch it."""
     if order.eid is None and not order.generates_matching_id:
-        raise Invalid(
+        raise InvalidParameter(
             "Eid is required unless GenerateMatchingId=true: somebody has to be able to download"
             " the profile",
             code=20002,
         )
     profile = EsimProfile(
-        **moment.stamp(Kind.ESIM_PROFILE, account_sid),
+        **moment.stamp(SidKind.ESIM_PROFILE, account_sid),
         status=EsimStatus.NEW,
         eid=order.eid,
         has_matching_id=order.generates_matching_id,
@@ -41,7 +41,7 @@ def order_esim_profile(
         callback_method=order.callback_method,
     )
     tx.supersim.esim_profiles.add(profile)
-    moment.begin_step(tx, Step.RESERVE_PROFILE, profile, None)
+    moment.begin_step(tx, TaskKind.RESERVE_PROFILE, profile, None)
     return profile
 
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ringback.core.callback_url import Method
-from ringback.core.listener import Hook
-from ringback.core.sids import Kind
+from ringback.core.callback_urls.callback_target import CallbackTargetUpdate
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.sids import SidKind
 from ringback.core.supersim.fleet import DATA_LIMIT, Fleet
 from ringback.operations.lookups import fetch_named, named_in
 from ringback.operations.moment import Moment
@@ -23,8 +23,8 @@ class FleetSettings:
     network_access_profile: str | None = None
     """The SID or the unique name of one."""
     data_limit: int | None = None
-    sms_commands: Hook = Hook()
-    ip_commands: Hook = Hook()
+    sms_commands: CallbackTargetUpdate = CallbackTargetUpdate()
+    ip_commands: CallbackTargetUpdate = CallbackTargetUpdate()
 
 
 def create_fleet(
@@ -40,16 +40,16 @@ def create_fleet(
     profile = access_profile_named(tx, account_sid, settings.network_access_profile or "")
     check_name_is_free(tx.supersim.fleets, account_sid, settings.unique_name)
     fleet = Fleet(
-        **moment.stamp(Kind.FLEET, account_sid),
+        **moment.stamp(SidKind.FLEET, account_sid),
         unique_name=settings.unique_name or None,
         network_access_profile_sid=profile.sid,
         data_enabled=data_enabled,
         data_limit=settings.data_limit or DATA_LIMIT,
         sms_commands_enabled=sms_commands_enabled,
         sms_commands_url=settings.sms_commands.url,
-        sms_commands_method=settings.sms_commands.method or Method.POST,
+        sms_commands_method=settings.sms_commands.method or HttpMethod.POST,
         ip_commands_url=settings.ip_commands.url,
-        ip_commands_method=settings.ip_commands.method or Method.POST,
+        ip_commands_method=settings.ip_commands.method or HttpMethod.POST,
     )
     tx.supersim.fleets.add(fleet)
     return fleet
@@ -98,9 +98,9 @@ def _changes(tx: Transaction, account_sid: str, settings: FleetSettings) -> dict
         changes["network_access_profile_sid"] = profile.sid
     if settings.data_limit is not None:
         changes["data_limit"] = settings.data_limit
-    for name, hook in (("sms", settings.sms_commands), ("ip", settings.ip_commands)):
-        if hook.url is not None or hook.is_removed:
-            changes[f"{name}_commands_url"] = hook.url
-        if hook.method is not None:
-            changes[f"{name}_commands_method"] = hook.method
+    for name, target_update in (("sms", settings.sms_commands), ("ip", settings.ip_commands)):
+        if target_update.url is not None or target_update.is_removed:
+            changes[f"{name}_commands_url"] = target_update.url
+        if target_update.method is not None:
+            changes[f"{name}_commands_method"] = target_update.method
     return changes

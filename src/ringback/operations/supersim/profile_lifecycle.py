@@ -3,8 +3,15 @@
 from dataclasses import replace
 from typing import Final
 
-from ringback.core.errors import Invalid
-from ringback.core.scenario import CarriedOut, CarrierFailure, Ending, Step, failure_in
+from ringback.core.errors import InvalidParameter
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.scenario import (
+    CarrierFailure,
+    CarrierResult,
+    CarrierSucceeded,
+    TaskKind,
+    failure_in,
+)
 from ringback.core.supersim.esim_profile import (
     SMDP_PLUS_ADDRESS,
     EsimProfile,
@@ -13,23 +20,22 @@ from ringback.core.supersim.esim_profile import (
     make_matching_id,
 )
 from ringback.core.supersim.events import EsimProfileChanged
-from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
-from ringback.core.supersim.sim import Sim
-from ringback.core.task import Task
+from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.sim import SuperSim
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.sims import add_sim, with_sim
 from ringback.ports import Transaction
 
 _TO: Final = {
-    Step.RESERVE_PROFILE: EsimStatus.RESERVING,
-    Step.DOWNLOAD_PROFILE: EsimStatus.DOWNLOADED,
-    Step.INSTALL_PROFILE: EsimStatus.INSTALLED,
+    TaskKind.RESERVE_PROFILE: EsimStatus.RESERVING,
+    TaskKind.DOWNLOAD_PROFILE: EsimStatus.DOWNLOADED,
+    TaskKind.INSTALL_PROFILE: EsimStatus.INSTALLED,
 }
 """Where each step of a profile leads to, that does no more than that."""
 
 _NEXT: Final = {
-    Step.RESERVE_PROFILE: Step.OFFER_PROFILE,
-    Step.DOWNLOAD_PROFILE: Step.INSTALL_PROFILE,
+    TaskKind.RESERVE_PROFILE: TaskKind.OFFER_PROFILE,
+    TaskKind.DOWNLOAD_PROFILE: TaskKind.INSTALL_PROFILE,
 }
 """The steps that follow by themselves; a download is its device's affair."""
 
@@ -43,13 +49,17 @@ def find_profile(tx: Transaction, sid: str) -> tuple[EsimProfile, None] | None:
     return None if profile is None else (profile, None)
 
 
-def find_settings(tx: Transaction, sid: str) -> tuple[SettingsUpdate, Sim] | None:
+def find_settings(tx: Transaction, sid: str) -> tuple[SettingsUpdate, SuperSim] | None:
     """Return a Settings Update and its SIM."""
     return with_sim(tx, tx.supersim.settings_updates.get(sid))
 
 
 def end_profile(
-    tx: Transaction, task: Task, found: tuple[EsimProfile, None], ending: Ending, moment: Moment
+    tx: Transaction,
+    task: ScheduledTask,
+    found: tuple[EsimProfile, None],
+    ending: CarrierResult,
+    moment: Moment,
 ) -> None:
     """Keep what became of a profile, and tell whoever ordered it.
 
@@ -57,12 +67,12 @@ def end_profile(
     """
     profile, _ = found
     failure = failure_in(ending, unanswered=20500)
-    if failure is not None and task.step is Step.INSTALL_PROFILE:
+    if failure is not None and task.step is TaskKind.INSTALL_PROFILE:
         # The life cycle knows no such failure: the device has the profile, installed or not.
         return
-    if failure is not None and task.step is not Step.RESERVE_PROFILE:
+    if failure is not None and task.step is not TaskKind.RESERVE_PROFILE:
         profile = _failed(profile, failure, moment)
-    elif task.step is Step.OFFER_PROFILE:
+    elif task.step is TaskKind.OFFER_PROFILE:
         profile = _offered(tx, profile, moment)
     else:
         profile = profile.moved(_TO[task.step], moment.now)
@@ -75,16 +85,22 @@ def end_profile(
 
 
 def end_settings(
-    tx: Transaction, task: Task, found: tuple[SettingsUpdate, Sim], ending: Ending, moment: Moment
+    tx: Transaction,
+    task: ScheduledTask,
+    found: tuple[SettingsUpdate, SuperSim],
+    ending: CarrierResult,
+    moment: Moment,
 ) -> None:
     """Keep what became of a Settings Update; nobody is told."""
     update, sim = found
-    if task.step is Step.BEGIN_SETTINGS:
-        tx.supersim.settings_updates.save(update.moved(SettingsStatus.IN_PROGRESS, moment.now))
-        moment.begin_step(tx, Step.END_SETTINGS, update, sim)
+    if task.step is TaskKind.BEGIN_SETTINGS:
+        tx.supersim.settings_updates.save(
+            update.moved(SettingsUpdateStatus.IN_PROGRESS, moment.now)
+        )
+        moment.begin_step(tx, TaskKind.END_SETTINGS, update, sim)
         return
-    is_done = isinstance(ending, CarriedOut)
-    status = SettingsStatus.SUCCESSFUL if is_done else SettingsStatus.FAILED
+    is_done = isinstance(ending, CarrierSucceeded)
+    status = SettingsUpdateStatus.SUCCESSFUL if is_done else SettingsUpdateStatus.FAILED
     tx.supersim.settings_updates.save(update.moved(status, moment.now))
 
 
@@ -92,7 +108,7 @@ def _offered(tx: Transaction, profile: EsimProfile, moment: Moment) -> EsimProfi
     """Return a profile that can be downloaded, with the SIM that it is of."""
     try:
         sim = add_sim(tx, profile.account_sid, iccid=_free_iccid(tx, moment), moment=moment)
-    except Invalid as refused:
+    except InvalidParameter as refused:
         # There is no address left for its device.
         return _failed(profile, CarrierFailure(refused.code, refused.message), moment)
     has_id = profile.has_matching_id

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.access_profiles import create_access_profile
 from ringback.operations.supersim.fleets import FleetSettings, create_fleet
@@ -34,7 +34,7 @@ def plant(tx: Transaction, account_sid: str, moment: Moment) -> None:
         sms_commands_enabled=True,
         moment=moment,
     )
-    sim = Sim(
+    sim = SuperSim(
         sid=SIM_SID,
         account_sid=account_sid,
         iccid=_ICCID,

@@ -2,27 +2,27 @@
 
 from dataclasses import replace
 
-from ringback.core.scenario import Step
-from ringback.core.sids import Kind
-from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
-from ringback.core.supersim.sim import Sim
+from ringback.core.sids import SidKind
+from ringback.core.sims.scenario import TaskKind
+from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.sim import SuperSim
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.sims import sim_filter
 from ringback.ports import Transaction, Window
 
 
-def schedule_settings(tx: Transaction, sim: Sim, moment: Moment) -> None:
+def schedule_settings(tx: Transaction, sim: SuperSim, moment: Moment) -> None:
     """Have the base settings written to a card that has none yet."""
     if tx.supersim.settings_updates.page(sim.account_sid, {"sim_sid": sim.sid}, Window(1)):
         return
-    update = _update_of(sim, SettingsStatus.SCHEDULED, moment)
+    update = _update_of(sim, SettingsUpdateStatus.SCHEDULED, moment)
     tx.supersim.settings_updates.add(update)
-    moment.begin_step(tx, Step.BEGIN_SETTINGS, update, sim)
+    moment.begin_step(tx, TaskKind.BEGIN_SETTINGS, update, sim)
 
 
-def add_written_settings(tx: Transaction, sim: Sim, moment: Moment) -> None:
+def add_written_settings(tx: Transaction, sim: SuperSim, moment: Moment) -> None:
     """Note that a card has the base settings already."""
-    update = _update_of(sim, SettingsStatus.SUCCESSFUL, moment)
+    update = _update_of(sim, SettingsUpdateStatus.SUCCESSFUL, moment)
     tx.supersim.settings_updates.add(replace(update, date_completed=moment.now))
 
 
@@ -32,7 +32,7 @@ def list_settings_updates(
     window: Window,
     *,
     sim: str | None = None,
-    status: SettingsStatus | None = None,
+    status: SettingsUpdateStatus | None = None,
 ) -> list[SettingsUpdate]:
     """Return one page of an account's Settings Updates, newest first; an unknown SIM has none."""
     found = sim_filter(tx, account_sid, sim)
@@ -41,9 +41,9 @@ def list_settings_updates(
     return tx.supersim.settings_updates.page(account_sid, {**found, "status": status}, window)
 
 
-def _update_of(sim: Sim, status: SettingsStatus, moment: Moment) -> SettingsUpdate:
+def _update_of(sim: SuperSim, status: SettingsUpdateStatus, moment: Moment) -> SettingsUpdate:
     return SettingsUpdate(
-        **moment.stamp(Kind.SETTINGS_UPDATE, sim.account_sid),
+        **moment.stamp(SidKind.SETTINGS_UPDATE, sim.account_sid),
         iccid=sim.iccid,
         sim_sid=sim.sid,
         status=status,

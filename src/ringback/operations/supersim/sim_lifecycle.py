@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from ringback.core.readiness import when_active
-from ringback.core.scenario import Ending, Step
-from ringback.core.supersim.sim import Sim, SimStatus
-from ringback.core.supersim.sim_update import SimUpdate, finish, moved
-from ringback.core.task import Task
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.auto_activation import when_active
+from ringback.core.sims.scenario import CarrierResult, TaskKind
+from ringback.core.supersim.sim import SimStatus, SuperSim
+from ringback.core.supersim.sim_update import SuperSimUpdate, finish, moved
 from ringback.operations.metering import used_since
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.billing import begin_period, renew_period
@@ -16,18 +16,22 @@ from ringback.operations.supersim.sims import with_sim
 from ringback.ports import Transaction
 
 
-def find_update(tx: Transaction, sid: str) -> tuple[SimUpdate, Sim] | None:
+def find_update(tx: Transaction, sid: str) -> tuple[SuperSimUpdate, SuperSim] | None:
     """Return the change of a SIM that is being carried out, and the SIM."""
     return with_sim(tx, tx.supersim.sim_updates.get(sid))
 
 
-def find_sim(tx: Transaction, sid: str) -> Sim | None:
+def find_sim(tx: Transaction, sid: str) -> SuperSim | None:
     """Return a SIM."""
     return tx.supersim.sims.get(sid)
 
 
 def end_update(
-    tx: Transaction, task: Task, found: tuple[SimUpdate, Sim], ending: Ending, moment: Moment
+    tx: Transaction,
+    task: ScheduledTask,
+    found: tuple[SuperSimUpdate, SuperSim],
+    ending: CarrierResult,
+    moment: Moment,
 ) -> None:
     """Keep what became of a SIM, and tell whoever asked for the change."""
     update, sim = found
@@ -39,7 +43,9 @@ def end_update(
     moment.tell(tx, event, update.callback_url, update.callback_method)
 
 
-def activate(tx: Transaction, task: Task, sim: Sim, ending: Ending, moment: Moment) -> None:
+def activate(
+    tx: Transaction, task: ScheduledTask, sim: SuperSim, ending: CarrierResult, moment: Moment
+) -> None:
     """Have a SIM that was ready long enough, or was used enough, become active."""
     if sim.status is SimStatus.READY:
         sim = moved(sim, SimStatus.ACTIVE, moment.now)
@@ -47,14 +53,16 @@ def activate(tx: Transaction, task: Task, sim: Sim, ending: Ending, moment: Mome
         follow(tx, sim, moment)
 
 
-def renew(tx: Transaction, task: Task, sim: Sim, ending: Ending, moment: Moment) -> None:
+def renew(
+    tx: Transaction, task: ScheduledTask, sim: SuperSim, ending: CarrierResult, moment: Moment
+) -> None:
     """Begin a SIM's next Billing Period, in which it may use its fleet's data limit again."""
     sim = _as_it_still_is(tx, sim)
     renew_period(tx, sim, moment)
     plan_data(tx, sim, moment)
 
 
-def follow(tx: Transaction, sim: Sim, moment: Moment) -> None:
+def follow(tx: Transaction, sim: SuperSim, moment: Moment) -> None:
     """Do what follows from a SIM's new status or fleet: billing, data, settings, activation."""
     begin_period(tx, sim, moment)
     plan_data(tx, sim, moment)
@@ -63,10 +71,10 @@ def follow(tx: Transaction, sim: Sim, moment: Moment) -> None:
         schedule_settings(tx, sim, moment)
 
 
-def plan_activation(tx: Transaction, sim: Sim, moment: Moment) -> None:
+def plan_activation(tx: Transaction, sim: SuperSim, moment: Moment) -> None:
     """Have a SIM that is ready become active when its use, or the time, will call for it."""
     if sim.status is not SimStatus.READY or sim.ready_since is None:
-        tx.tasks.drop(sim.sid, Step.ACTIVATE_SIM)
+        tx.tasks.drop(sim.sid, TaskKind.ACTIVATE_SIM)
         return
     due = when_active(
         sim.ready_since,
@@ -75,10 +83,10 @@ def plan_activation(tx: Transaction, sim: Sim, moment: Moment) -> None:
         messages=sim.sms_while_ready,
         flows=tx.supersim.sessions.of_sim(sim.sid, since=moment.now),
     )
-    moment.put_off(tx, Step.ACTIVATE_SIM, sim, due)
+    moment.put_off(tx, TaskKind.ACTIVATE_SIM, sim, due)
 
 
-def _as_it_still_is(tx: Transaction, sim: Sim) -> Sim:
+def _as_it_still_is(tx: Transaction, sim: SuperSim) -> SuperSim:
     """Return a SIM as the network has it: until a change is carried out, as it was."""
     update = tx.supersim.sim_updates.get(sim.sid)
     return sim if update is None else replace(sim, status=update.from_status)

@@ -4,22 +4,22 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.errors import Invalid
-from ringback.core.scenario import Step
-from ringback.core.sids import Kind
-from ringback.core.sim_updated import SimUpdated
-from ringback.core.simulation import device_address
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.errors import InvalidParameter
+from ringback.core.sids import SidKind
+from ringback.core.sims.scenario import TaskKind
+from ringback.core.sims.sim_updated import SimUpdated
+from ringback.core.sims.simulation_settings import device_address
 from ringback.core.supersim.sim import (
-    AlreadySo,
-    Assigned,
-    Sim,
+    ChangeRequired,
+    FleetAssigned,
+    NoChangeNeeded,
+    NothingRequested,
     SimStatus,
-    Unchanged,
-    Underway,
+    SuperSim,
     plan_change,
 )
-from ringback.core.supersim.sim_update import SimUpdate
+from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.operations.accounts import check_transfer
 from ringback.operations.lookups import fetch_named, named_in
 from ringback.operations.moment import Moment
@@ -44,26 +44,26 @@ class UpdateRequest:
     account_sid: str | None = None
     """The account to move the SIM to."""
     callback_url: CallbackUrl | None = None
-    callback_method: Method = Method.POST
+    callback_method: HttpMethod = HttpMethod.POST
 
 
 @dataclass(frozen=True, slots=True)
 class Updated:
     """The SIM as an update leaves it, and whether the network is still carrying a change out."""
 
-    sim: Sim
+    sim: SuperSim
     is_underway: bool
 
 
 def register_sim(
     tx: Transaction, account_sid: str, *, iccid: str, registration_code: str, moment: Moment
-) -> Sim:
+) -> SuperSim:
     """Take a SIM into an account; it is `new` and has no fleet.
 
     Raises Invalid where the card isn't registrable (83002) or registered already (83003).
     """
     if not _ICCID.fullmatch(iccid) or not _REGISTRATION_CODE.fullmatch(registration_code):
-        raise Invalid(
+        raise InvalidParameter(
             f"Iccid {iccid!r} can't be registered with this RegistrationCode; an ICCID is 18 to 22"
             " digits that begin with 89, a registration code 10 letters and digits",
             code=83002,
@@ -74,10 +74,10 @@ def register_sim(
     return add_sim(tx, account_sid, iccid=iccid, moment=moment)
 
 
-def add_sim(tx: Transaction, account_sid: str, *, iccid: str, moment: Moment) -> Sim:
+def add_sim(tx: Transaction, account_sid: str, *, iccid: str, moment: Moment) -> SuperSim:
     """Keep a new SIM, with an address for its device."""
-    sim = Sim(
-        **moment.stamp(Kind.SIM, account_sid),
+    sim = SuperSim(
+        **moment.stamp(SidKind.SIM, account_sid),
         iccid=iccid,
         unique_name=None,
         status=SimStatus.NEW,
@@ -88,7 +88,7 @@ def add_sim(tx: Transaction, account_sid: str, *, iccid: str, moment: Moment) ->
     return sim
 
 
-def fetch_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> Sim:
+def fetch_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> SuperSim:
     """Return a SIM by its SID or unique name.
 
     Raises NotFound where the account has none such.
@@ -96,7 +96,7 @@ def fetch_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> Sim:
     return fetch_named(tx.supersim.sims, account_sid, sid_or_name, "SIM")
 
 
-def sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Sim:
+def sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> SuperSim:
     """Return the SIM that a parameter names.
 
     Raises Invalid where the account has none such (83005).
@@ -104,7 +104,7 @@ def sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Sim:
     return named_in(tx.supersim.sims, account_sid, ("Sim", sid_or_name), "SIM", code=83005)
 
 
-def with_sim(tx: Transaction, record: U | None) -> tuple[U, Sim] | None:
+def with_sim(tx: Transaction, record: U | None) -> tuple[U, SuperSim] | None:
     """Return a record with the SIM that it is of; None where one of them is gone."""
     sim = None if record is None else tx.supersim.sims.get(record.sim_sid)
     return None if record is None or sim is None else (record, sim)
@@ -128,7 +128,7 @@ def list_sims(
     status: SimStatus | None = None,
     fleet: str | None = None,
     iccid: str | None = None,
-) -> list[Sim]:
+) -> list[SuperSim]:
     """Return one page of an account's SIMs, newest first; a fleet that isn't there has none."""
     fleet_sid = None
     if fleet is not None:
@@ -157,28 +157,28 @@ def update_sim(
     fleet_sid = _fleet_sid(tx, sim.account_sid, asked.fleet)
     change = plan_change(sim, status=asked.status, fleet_sid=fleet_sid)
     match change:
-        case Unchanged():
+        case NothingRequested():
             pass
-        case Assigned(assigned):
+        case FleetAssigned(assigned):
             sim = replace(sim, fleet_sid=assigned, date_updated=moment.now)
-        case AlreadySo():
+        case NoChangeNeeded():
             moment.tell(tx, SimUpdated.of(sim), asked.callback_url, asked.callback_method)
-        case Underway():
+        case ChangeRequired():
             tx.supersim.sim_updates.add(_update_of(sim, change, asked))
-            moment.begin_step(tx, Step.UPDATE_SIM, sim, sim)
+            moment.begin_step(tx, TaskKind.UPDATE_SIM, sim, sim)
             sim = replace(sim, status=SimStatus.SCHEDULED, date_updated=moment.now)
         case _:
             assert_never(change)
     tx.supersim.sims.save(sim)
-    return Updated(sim, isinstance(change, Underway))
+    return Updated(sim, isinstance(change, ChangeRequired))
 
 
-def _already_registered(known: Sim, account_sid: str) -> Invalid:
+def _already_registered(known: SuperSim, account_sid: str) -> InvalidParameter:
     if known.account_sid == account_sid:
-        return Invalid(
+        return InvalidParameter(
             f"Iccid {known.iccid} is already registered on this account, as {known.sid}", code=83003
         )
-    return Invalid(f"Iccid {known.iccid} can't be registered on this account", code=83002)
+    return InvalidParameter(f"Iccid {known.iccid} can't be registered on this account", code=83002)
 
 
 def _free_address(tx: Transaction, iccid: str, moment: Moment) -> str:
@@ -187,13 +187,13 @@ def _free_address(tx: Transaction, iccid: str, moment: Moment) -> str:
         address = device_address(iccid, devices, turn=turn)
         if tx.supersim.sims.first({"device_ip": address}) is None:
             return address
-    raise Invalid(
+    raise InvalidParameter(
         f"all addresses for devices in {devices} are taken; the operator can set a larger network",
         code=83000,
     )
 
 
-def _moved(tx: Transaction, sim: Sim, account_sid: str | None, moment: Moment) -> Sim:
+def _moved(tx: Transaction, sim: SuperSim, account_sid: str | None, moment: Moment) -> SuperSim:
     """Return the SIM in the account that it is to be moved to."""
     if account_sid is None or account_sid == sim.account_sid:
         return sim
@@ -201,7 +201,7 @@ def _moved(tx: Transaction, sim: Sim, account_sid: str | None, moment: Moment) -
     return replace(sim, account_sid=account_sid, fleet_sid=None, date_updated=moment.now)
 
 
-def _named(sim: Sim, unique_name: str | None, moment: Moment) -> Sim:
+def _named(sim: SuperSim, unique_name: str | None, moment: Moment) -> SuperSim:
     if unique_name is None:
         return sim
     return replace(sim, unique_name=unique_name or None, date_updated=moment.now)
@@ -211,12 +211,14 @@ def _fleet_sid(tx: Transaction, account_sid: str, fleet: str | None) -> str | No
     if fleet is None:
         return None
     if not fleet:
-        raise Invalid("Fleet is empty; a SIM's Fleet can be replaced, not removed", code=83008)
+        raise InvalidParameter(
+            "Fleet is empty; a SIM's Fleet can be replaced, not removed", code=83008
+        )
     return fleet_named(tx, account_sid, fleet).sid
 
 
-def _update_of(sim: Sim, change: Underway, asked: UpdateRequest) -> SimUpdate:
-    return SimUpdate(
+def _update_of(sim: SuperSim, change: ChangeRequired, asked: UpdateRequest) -> SuperSimUpdate:
+    return SuperSimUpdate(
         sim_sid=sim.sid,
         account_sid=sim.account_sid,
         from_status=sim.status,

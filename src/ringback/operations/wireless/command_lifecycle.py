@@ -3,17 +3,17 @@
 from dataclasses import replace
 from datetime import datetime
 
-from ringback.core.message import Direction, MessageStatus
-from ringback.core.scenario import (
+from ringback.core.scheduled_task import BeginResult, DeferredTask, ScheduledTask
+from ringback.core.sims.message import Direction, MessageStatus
+from ringback.core.sims.scenario import (
     CARRIED_OUT,
     CarrierFailure,
-    Ending,
-    NoAnswer,
-    Step,
+    CarrierResult,
+    CarrierTimeout,
+    TaskKind,
     failure_in,
 )
-from ringback.core.task import BeginResult, Later, Task
-from ringback.core.wireless.command import Command
+from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.events import CommandChanged
 from ringback.core.wireless.sim import CHANGING, WirelessSim, WirelessStatus
 from ringback.operations.moment import Moment
@@ -22,7 +22,7 @@ from ringback.operations.wireless.devices import note_use
 from ringback.operations.wireless.sim_lifecycle import plan_final
 from ringback.ports import Transaction
 
-_Found = tuple[Command, WirelessSim | None]
+_Found = tuple[WirelessCommand, WirelessSim | None]
 
 
 def find_command(tx: Transaction, sid: str) -> _Found | None:
@@ -31,16 +31,20 @@ def find_command(tx: Transaction, sid: str) -> _Found | None:
     return None if command is None else (command, tx.wireless.sims.get(command.sim_sid))
 
 
-def begin_command(tx: Transaction, task: Task, found: _Found, moment: Moment) -> BeginResult:
+def begin_command(
+    tx: Transaction, task: ScheduledTask, found: _Found, moment: Moment
+) -> BeginResult:
     """Have the network send a Command, unless it can't be sent whatever the network does."""
     command, sim = found
     if sim is not None and sim.status in CHANGING:
-        change = _first_due(tx, sim.sid, Step.TAKE_ON_CHANGE, Step.CHANGE_SIM)
-        return Later(max(change or moment.now, moment.now))
-    return _why_not(tx, sim, moment) or moment.errand(tx, task, command, sim)
+        change = _first_due(tx, sim.sid, TaskKind.TAKE_ON_CHANGE, TaskKind.CHANGE_SIM)
+        return DeferredTask(max(change or moment.now, moment.now))
+    return _why_not(tx, sim, moment) or moment.carrier_request(tx, task, command, sim)
 
 
-def end_command(tx: Transaction, task: Task, found: _Found, ending: Ending, moment: Moment) -> None:
+def end_command(
+    tx: Transaction, task: ScheduledTask, found: _Found, ending: CarrierResult, moment: Moment
+) -> None:
     """Keep what became of a Command; where a receipt was asked for, it is awaited."""
     command, sim = found
     failure = failure_in(ending, unanswered=33000)
@@ -50,16 +54,18 @@ def end_command(tx: Transaction, task: Task, found: _Found, ending: Ending, mome
     if failure is None and sim is not None:
         _count(tx, sim, moment)
     if failure is None and command.delivery_receipt_requested:
-        moment.begin_step(tx, Step.CONFIRM_COMMAND, command, sim)
+        moment.begin_step(tx, TaskKind.CONFIRM_COMMAND, command, sim)
     else:
         _tell(tx, command, failure, moment)
 
 
-def end_receipt(tx: Transaction, task: Task, found: _Found, ending: Ending, moment: Moment) -> None:
+def end_receipt(
+    tx: Transaction, task: ScheduledTask, found: _Found, ending: CarrierResult, moment: Moment
+) -> None:
     """Keep that a Command was delivered or failed; one that nobody confirms stays sent."""
     command, _ = found
     failure = None
-    if not isinstance(ending, NoAnswer):
+    if not isinstance(ending, CarrierTimeout):
         failure = failure_in(ending, unanswered=33000)
         status = MessageStatus.DELIVERED if failure is None else MessageStatus.FAILED
         command = command.moved(status, moment.now)
@@ -67,14 +73,16 @@ def end_receipt(tx: Transaction, task: Task, found: _Found, ending: Ending, mome
     _tell(tx, command, failure, moment)
 
 
-def begin_forgetting(tx: Transaction, task: Task, found: _Found, moment: Moment) -> BeginResult:
+def begin_forgetting(
+    tx: Transaction, task: ScheduledTask, found: _Found, moment: Moment
+) -> BeginResult:
     """Let a Command be forgotten that is still there, once nothing more is to be told of it."""
-    due = _first_due(tx, task.subject_sid, Step.SEND_COMMAND, Step.CONFIRM_COMMAND)
-    return CARRIED_OUT if due is None else Later(max(due, moment.now))
+    due = _first_due(tx, task.subject_sid, TaskKind.SEND_COMMAND, TaskKind.CONFIRM_COMMAND)
+    return CARRIED_OUT if due is None else DeferredTask(max(due, moment.now))
 
 
 def end_forgetting(
-    tx: Transaction, task: Task, found: _Found, ending: Ending, moment: Moment
+    tx: Transaction, task: ScheduledTask, found: _Found, ending: CarrierResult, moment: Moment
 ) -> None:
     """Forget a Command that could be read for long enough."""
     forget_command(tx, task.subject_sid)
@@ -91,7 +99,7 @@ def _why_not(tx: Transaction, sim: WirelessSim | None, moment: Moment) -> Carrie
     return None
 
 
-def _first_due(tx: Transaction, sid: str, *steps: Step) -> datetime | None:
+def _first_due(tx: Transaction, sid: str, *steps: TaskKind) -> datetime | None:
     """Return when the first of these steps is due of a resource, or None where none is."""
     dues = (tx.tasks.due_of(sid, step) for step in steps)
     return min(filter(None, dues), default=None)
@@ -107,7 +115,7 @@ def _count(tx: Transaction, sim: WirelessSim, moment: Moment) -> None:
 
 
 def _tell(
-    tx: Transaction, command: Command, failure: CarrierFailure | None, moment: Moment
+    tx: Transaction, command: WirelessCommand, failure: CarrierFailure | None, moment: Moment
 ) -> None:
     sim = tx.wireless.sims.get(command.sim_sid)
     event = CommandChanged.of(command, sim and sim.unique_name, failure)

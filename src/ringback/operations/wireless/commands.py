@@ -2,17 +2,17 @@
 
 from typing import NamedTuple
 
-from ringback.core.errors import Invalid
-from ringback.core.listener import NOBODY, Listener
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.scenario import Step
-from ringback.core.sids import Kind
+from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget
+from ringback.core.errors import InvalidParameter
+from ringback.core.sids import SidKind
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.sims.scenario import TaskKind
 from ringback.core.wireless.command import (
     KEPT_FOR,
     MOST_QUEUED,
-    Command,
-    IncludeSid,
-    Transport,
+    CommandTransport,
+    SidPlacement,
+    WirelessCommand,
     fault_in,
 )
 from ringback.core.wireless.sim import WirelessSim
@@ -30,9 +30,9 @@ class NewCommand(NamedTuple):
     """The SID or the unique name of a SIM."""
     command: str
     mode: PayloadType = PayloadType.TEXT
-    include_sid: IncludeSid = IncludeSid.NONE
+    include_sid: SidPlacement = SidPlacement.NONE
     wants_receipt: bool = True
-    told: Listener = NOBODY
+    told: CallbackTarget = NOBODY
 
 
 class CommandFilter(NamedTuple):
@@ -42,10 +42,12 @@ class CommandFilter(NamedTuple):
     """The SID or the unique name of a SIM; one that isn't there has none."""
     status: MessageStatus | None = None
     direction: Direction | None = None
-    transport: Transport | None = None
+    transport: CommandTransport | None = None
 
 
-def send_command(tx: Transaction, account_sid: str, new: NewCommand, moment: Moment) -> Command:
+def send_command(
+    tx: Transaction, account_sid: str, new: NewCommand, moment: Moment
+) -> WirelessCommand:
     """Queue a Command to a SIM.
 
     Raises Invalid where there is no such SIM (33107), it is not connected (33104), its rate plan
@@ -54,10 +56,10 @@ def send_command(tx: Transaction, account_sid: str, new: NewCommand, moment: Mom
     sim = sim_named(tx, account_sid, new.sim)
     fault = fault_in(new.command, new.mode, new.include_sid)
     if fault is not None:
-        raise Invalid(f"Command: {fault.words}", code=fault.code)
+        raise InvalidParameter(f"Command: {fault.words}", code=fault.code)
     _check_can_get(tx, sim)
-    command = Command(
-        **moment.stamp(Kind.COMMAND, account_sid),
+    command = WirelessCommand(
+        **moment.stamp(SidKind.COMMAND, account_sid),
         sim_sid=sim.sid,
         command=new.command,
         command_mode=new.mode,
@@ -69,24 +71,24 @@ def send_command(tx: Transaction, account_sid: str, new: NewCommand, moment: Mom
         told=new.told,
     )
     keep_command(tx, command, moment)
-    moment.begin_step(tx, Step.SEND_COMMAND, command, sim)
+    moment.begin_step(tx, TaskKind.SEND_COMMAND, command, sim)
     return command
 
 
-def keep_command(tx: Transaction, command: Command, moment: Moment) -> None:
+def keep_command(tx: Transaction, command: WirelessCommand, moment: Moment) -> None:
     """Keep a Command, for as long as one can be read."""
     tx.wireless.commands.add(command)
-    moment.put_off(tx, Step.FORGET_COMMAND, command, moment.now + KEPT_FOR)
+    moment.put_off(tx, TaskKind.FORGET_COMMAND, command, moment.now + KEPT_FOR)
 
 
-def fetch_command(tx: Transaction, account_sid: str, sid: str) -> Command:
+def fetch_command(tx: Transaction, account_sid: str, sid: str) -> WirelessCommand:
     """Return a Command; raises NotFound where the account has none such."""
     return fetch_owned(tx.wireless.commands, account_sid, sid, "Command")
 
 
 def list_commands(
     tx: Transaction, account_sid: str, window: Window, *, which: CommandFilter
-) -> list[Command]:
+) -> list[WirelessCommand]:
     """Return one page of an account's Commands, newest first."""
     sim = which.sim and tx.wireless.sims.find(account_sid, which.sim)
     if which.sim is not None and not sim:
@@ -107,14 +109,14 @@ def delete_command(tx: Transaction, account_sid: str, sid: str, _: Moment) -> No
 
 def forget_command(tx: Transaction, sid: str) -> None:
     """Remove a Command, and what is due of it."""
-    for step in (Step.SEND_COMMAND, Step.CONFIRM_COMMAND, Step.FORGET_COMMAND):
+    for step in (TaskKind.SEND_COMMAND, TaskKind.CONFIRM_COMMAND, TaskKind.FORGET_COMMAND):
         tx.tasks.drop(sid, step)
     tx.wireless.commands.remove(sid)
 
 
-def transport_of(sim: WirelessSim) -> Transport:
+def transport_of(sim: WirelessSim) -> CommandTransport:
     """Return how Commands to and from a SIM travel."""
-    return Transport.IP if sim.is_narrowband else Transport.SMS
+    return CommandTransport.IP if sim.is_narrowband else CommandTransport.SMS
 
 
 def has_messages(tx: Transaction, sim: WirelessSim) -> bool:
@@ -135,13 +137,13 @@ def has_messages_there(tx: Transaction, sim: WirelessSim, moment: Moment) -> boo
 
 def _check_can_get(tx: Transaction, sim: WirelessSim) -> None:
     if not sim.is_connected:
-        raise Invalid(
+        raise InvalidParameter(
             f"SIM {sim.sid} is {sim.status}; Commands can be sent to one that is ready or active",
             code=33104,
         )
     if not has_messages(tx, sim):
         service = "DataEnabled" if sim.is_narrowband else "MessagingEnabled"
-        raise Invalid(
+        raise InvalidParameter(
             f"the rate plan of SIM {sim.sid} allows no Commands: it is without {service}",
             code=33203,
         )
@@ -151,7 +153,7 @@ def _check_can_get(tx: Transaction, sim: WirelessSim) -> None:
             len(tx.wireless.commands.page(sim.account_sid, queued, Window(MOST_QUEUED)))
             >= MOST_QUEUED
         ):
-            raise Invalid(
+            raise InvalidParameter(
                 f"{MOST_QUEUED} Commands are queued for Narrowband SIM {sim.sid} already; wait"
                 " until some have been sent",
                 code=33118,

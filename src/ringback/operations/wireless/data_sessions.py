@@ -5,14 +5,14 @@ one zone, by the month that began with its first connection.
 """
 
 from ringback.core.calendar import month_around
-from ringback.core.errors import Invalid
-from ringback.core.metering import MEGABYTE
-from ringback.core.network import Network
-from ringback.core.scenario import Step
-from ringback.core.sids import Kind
-from ringback.core.wireless.data_session import THROTTLED, WirelessSession
+from ringback.core.errors import InvalidParameter
+from ringback.core.sids import SidKind
+from ringback.core.sims.data_flow import MEGABYTE
+from ringback.core.sims.mobile_networks import MobileNetwork
+from ringback.core.sims.scenario import TaskKind
+from ringback.core.wireless.data_session import THROTTLED, WirelessDataSession
 from ringback.core.wireless.radio import radio_link_of
-from ringback.core.wireless.rate_plan import RatePlan, Zone, zone_of
+from ringback.core.wireless.rate_plan import RatePlan, UsageZone, zone_of
 from ringback.core.wireless.sim import WirelessSim
 from ringback.operations.metering import add_burst, end_flows, end_when_used, used_since
 from ringback.operations.moment import Moment
@@ -24,12 +24,12 @@ def plan_of(tx: Transaction, sim: WirelessSim) -> RatePlan | None:
     return None if sim.rate_plan_sid is None else tx.wireless.rate_plans.get(sim.rate_plan_sid)
 
 
-def network_of(sim: WirelessSim, plan: RatePlan, moment: Moment) -> Network:
+def network_of(sim: WirelessSim, plan: RatePlan, moment: Moment) -> MobileNetwork:
     """Return the network that a SIM is on."""
     return moment.simulation.network_for(sim.iccid, plan.networks)
 
 
-def zone_of_sim(sim: WirelessSim, plan: RatePlan, moment: Moment) -> Zone:
+def zone_of_sim(sim: WirelessSim, plan: RatePlan, moment: Moment) -> UsageZone:
     """Return the zone that a SIM is in."""
     return zone_of(network_of(sim, plan, moment))
 
@@ -39,7 +39,7 @@ def plan_data(tx: Transaction, sim: WirelessSim, moment: Moment) -> None:
     end_flows(tx.wireless.sessions, sim.sid, moment.now)
     plan = plan_of(tx, sim)
     if plan is None or not sim.is_connected or sim.metered_since is None:
-        tx.tasks.drop(sim.sid, Step.METER_SIM)
+        tx.tasks.drop(sim.sid, TaskKind.METER_SIM)
         return
     _, look_again = month_around(sim.metered_since, moment.now)
     per_hour = _per_hour(tx, sim, plan, moment)
@@ -50,7 +50,7 @@ def plan_data(tx: Transaction, sim: WirelessSim, moment: Moment) -> None:
         if left > 0:
             ends = end_when_used(tx.wireless.sessions, session, left, moment.now)
             look_again = min(look_again, ends or look_again)
-    moment.put_off(tx, Step.METER_SIM, sim, look_again)
+    moment.put_off(tx, TaskKind.METER_SIM, sim, look_again)
 
 
 def use_data(
@@ -60,10 +60,10 @@ def use_data(
     plan = plan_of(tx, sim)
     zone = plan and zone_of_sim(sim, plan, moment)
     if plan is None or zone is None or not plan.allows_data_in(zone):
-        raise Invalid(f"the rate plan of SIM {sim.sid} has no data for it", code=33201)
+        raise InvalidParameter(f"the rate plan of SIM {sim.sid} has no data for it", code=33201)
     left = _bytes_left(tx, sim, plan, moment)
     if upload + download > left and not plan.throttles_in(zone):
-        raise Invalid(
+        raise InvalidParameter(
             f"SIM {sim.sid} may use {max(left, 0)} more bytes this month: RatePlan {plan.sid}"
             f" allows {plan.limit_in(zone)} MB in {zone}",
             code=33201,
@@ -96,9 +96,9 @@ def _bytes_left(tx: Transaction, sim: WirelessSim, plan: RatePlan, moment: Momen
 
 def _session(
     sim: WirelessSim, plan: RatePlan, per_hour: tuple[int, int], moment: Moment
-) -> WirelessSession:
-    return WirelessSession(
-        sid=moment.sid(Kind.DATA_SESSION),
+) -> WirelessDataSession:
+    return WirelessDataSession(
+        sid=moment.sid(SidKind.DATA_SESSION),
         account_sid=sim.account_sid,
         sim_sid=sim.sid,
         network_sid=network_of(sim, plan, moment).sid,

@@ -3,15 +3,21 @@
 from base64 import b64encode
 from typing import Final, NamedTuple
 
-from ringback.core.errors import Invalid
-from ringback.core.message import LONGEST_SMS, Direction, MessageStatus, PayloadType, fault_in_text
-from ringback.core.metering import INSTANT
-from ringback.core.scenario import CarrierFailure
-from ringback.core.sids import Kind
-from ringback.core.wireless.command import LONGEST_BINARY, Command
+from ringback.core.errors import InvalidParameter
+from ringback.core.sids import SidKind
+from ringback.core.sims.data_flow import INSTANT
+from ringback.core.sims.message import (
+    LONGEST_SMS,
+    Direction,
+    MessageStatus,
+    PayloadType,
+    fault_in_text,
+)
+from ringback.core.sims.scenario import CarrierFailure
+from ringback.core.wireless.command import LONGEST_BINARY, WirelessCommand
 from ringback.core.wireless.events import CommandChanged
 from ringback.core.wireless.sim import WirelessSim
-from ringback.core.wireless.usage import CommandUse
+from ringback.core.wireless.usage import CommandUsage
 from ringback.operations.moment import Moment
 from ringback.operations.wireless.commands import has_messages_there, keep_command, transport_of
 from ringback.operations.wireless.data_sessions import network_of, plan_of, use_data
@@ -29,7 +35,7 @@ class _Heard(NamedTuple):
     is_cut_off: bool
 
 
-def receive_text(tx: Transaction, sim: WirelessSim, text: str, moment: Moment) -> Command:
+def receive_text(tx: Transaction, sim: WirelessSim, text: str, moment: Moment) -> WirelessCommand:
     """Take in a text that a SIM's device sends, and have the SIM's receiver told.
 
     One that is too long is cut off, and its callback says so (33111). Raises Invalid where the
@@ -38,11 +44,13 @@ def receive_text(tx: Transaction, sim: WirelessSim, text: str, moment: Moment) -
     sent = text[:LONGEST_SMS]
     fault = fault_in_text(sent)
     if fault is not None:
-        raise Invalid(f"Payload: {fault}", code=33101)
+        raise InvalidParameter(f"Payload: {fault}", code=33101)
     return _receive(tx, sim, _Heard(sent, PayloadType.TEXT, len(text) > len(sent)), moment)
 
 
-def receive_bytes(tx: Transaction, sim: WirelessSim, payload: bytes, moment: Moment) -> Command:
+def receive_bytes(
+    tx: Transaction, sim: WirelessSim, payload: bytes, moment: Moment
+) -> WirelessCommand:
     """Take in a binary Command that a SIM's device sends; else as `receive_text`."""
     sent = payload[:LONGEST_BINARY]
     heard = _Heard(b64encode(sent).decode(), PayloadType.BINARY, len(payload) > len(sent))
@@ -65,18 +73,18 @@ def note_use(tx: Transaction, sim: WirelessSim, direction: Direction, moment: Mo
         network = network_of(sim, plan, moment)
         # In the last instant, so that it is seen at once.
         at = moment.now - INSTANT
-        use = CommandUse(sim.account_sid, sim.sid, network.sid, direction, at)
+        use = CommandUsage(sim.account_sid, sim.sid, network.sid, direction, at)
         tx.wireless.command_uses.add(use)
 
 
-def _receive(tx: Transaction, sim: WirelessSim, heard: _Heard, moment: Moment) -> Command:
+def _receive(tx: Transaction, sim: WirelessSim, heard: _Heard, moment: Moment) -> WirelessCommand:
     _check_connected(sim)
     if not has_messages_there(tx, sim, moment):
-        raise Invalid(f"the rate plan of SIM {sim.sid} allows no Commands", code=33203)
+        raise InvalidParameter(f"the rate plan of SIM {sim.sid} allows no Commands", code=33203)
     if sim.commands_to.url is not None:
         moment.intake.make_room(sim.account_sid, 1)
-    received = Command(
-        **moment.stamp(Kind.COMMAND, sim.account_sid),
+    received = WirelessCommand(
+        **moment.stamp(SidKind.COMMAND, sim.account_sid),
         sim_sid=sim.sid,
         command=heard.command,
         command_mode=heard.mode,
@@ -95,7 +103,7 @@ def _receive(tx: Transaction, sim: WirelessSim, heard: _Heard, moment: Moment) -
 
 def _check_connected(sim: WirelessSim) -> None:
     if not sim.is_connected:
-        raise Invalid(
+        raise InvalidParameter(
             f"SIM {sim.sid} is {sim.status}; its device can send while it is ready or active",
             code=33104,
         )

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ringback.core.callback_url import Method
-from ringback.core.errors import WIRELESS, Invalid
-from ringback.core.sids import Kind
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.errors import WIRELESS, InvalidParameter
+from ringback.core.sids import SidKind
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.operations.lookups import fetch_named, named_in
 from ringback.operations.moment import Moment
@@ -20,7 +20,7 @@ class PlanNames(NamedTuple):
     """Empty to take the name away."""
     friendly_name: str | None = None
     usage_notification_url: str | None = None
-    usage_notification_method: Method | None = None
+    usage_notification_method: HttpMethod | None = None
 
 
 def create_rate_plan(
@@ -32,7 +32,7 @@ def create_rate_plan(
     """
     check_name_is_free(tx.wireless.rate_plans, account_sid, names.unique_name, codes=WIRELESS)
     plan = RatePlan(
-        **moment.stamp(Kind.RATE_PLAN, account_sid),
+        **moment.stamp(SidKind.RATE_PLAN, account_sid),
         **allowed,
     )
     plan = replace(plan, **_changes(names))
@@ -75,7 +75,7 @@ def delete_rate_plan(tx: Transaction, account_sid: str, sid_or_name: str, _: Mom
     coming = tx.wireless.sim_updates.first({"to_rate_plan_sid": plan.sid})
     holder = user.sid if user is not None else coming and coming.sim_sid
     if holder is not None:
-        raise Invalid(
+        raise InvalidParameter(
             f"RatePlan {plan.sid} can't be deleted while SIMs have it, such as {holder}",
             code=33201,
         )

@@ -2,19 +2,19 @@
 
 from dataclasses import replace
 
-from ringback.core.listener import NOBODY
-from ringback.core.readiness import when_active
-from ringback.core.scenario import Ending, Step, failure_in
-from ringback.core.sim_updated import SimUpdated
-from ringback.core.task import Task
+from ringback.core.callback_urls.callback_target import NOBODY
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.auto_activation import when_active
+from ringback.core.sims.scenario import CarrierResult, TaskKind, failure_in
+from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.wireless.sim import CANCELED_AFTER, FINAL, WirelessSim, WirelessStatus
-from ringback.core.wireless.sim_update import WirelessUpdate, finalize, finish
+from ringback.core.wireless.sim_update import WirelessSimUpdate, finalize, finish
 from ringback.operations.metering import used_since
 from ringback.operations.moment import Moment
 from ringback.operations.wireless.data_sessions import plan_data
 from ringback.ports import Transaction
 
-_Change = tuple[WirelessUpdate, WirelessSim]
+_Change = tuple[WirelessSimUpdate, WirelessSim]
 
 
 def find_sim(tx: Transaction, sid: str) -> WirelessSim | None:
@@ -34,15 +34,19 @@ def find_reset(tx: Transaction, sid: str) -> tuple[WirelessSim, WirelessSim] | N
     return None if sim is None else (sim, sim)
 
 
-def take_on(tx: Transaction, task: Task, sim: WirelessSim, ending: Ending, moment: Moment) -> None:
+def take_on(
+    tx: Transaction, task: ScheduledTask, sim: WirelessSim, ending: CarrierResult, moment: Moment
+) -> None:
     """Have the network begin with a change that was scheduled."""
     if sim.status is WirelessStatus.SCHEDULED:
         updating = replace(sim, status=WirelessStatus.UPDATING, date_updated=moment.now)
         tx.wireless.sims.save(updating)
-        moment.begin_step(tx, Step.CHANGE_SIM, sim, sim)
+        moment.begin_step(tx, TaskKind.CHANGE_SIM, sim, sim)
 
 
-def end_change(tx: Transaction, task: Task, found: _Change, ending: Ending, moment: Moment) -> None:
+def end_change(
+    tx: Transaction, task: ScheduledTask, found: _Change, ending: CarrierResult, moment: Moment
+) -> None:
     """Keep what became of a SIM, and tell whoever asked for the change."""
     update, sim = found
     tx.wireless.sim_updates.end(sim.sid)
@@ -53,7 +57,7 @@ def end_change(tx: Transaction, task: Task, found: _Change, ending: Ending, mome
 
 
 def end_in_final(
-    tx: Transaction, task: Task, sim: WirelessSim, ending: Ending, moment: Moment
+    tx: Transaction, task: ScheduledTask, sim: WirelessSim, ending: CarrierResult, moment: Moment
 ) -> None:
     """Give a SIM the status that it gets by itself, and tell whoever asked for the one before."""
     if sim.status not in FINAL:
@@ -67,9 +71,9 @@ def end_in_final(
 
 def end_reset(
     tx: Transaction,
-    task: Task,
+    task: ScheduledTask,
     found: tuple[WirelessSim, WirelessSim],
-    ending: Ending,
+    ending: CarrierResult,
     moment: Moment,
 ) -> None:
     """Note that a reset is over, and tell whoever asked for it."""
@@ -80,7 +84,9 @@ def end_reset(
     moment.tell(tx, event, sim.reset_to.url, sim.reset_to.method)
 
 
-def meter(tx: Transaction, task: Task, sim: WirelessSim, ending: Ending, moment: Moment) -> None:
+def meter(
+    tx: Transaction, task: ScheduledTask, sim: WirelessSim, ending: CarrierResult, moment: Moment
+) -> None:
     """Look again at what a SIM may use."""
     update = tx.wireless.sim_updates.get(sim.sid)
     # Until a change is carried out, the network has the SIM as it was.
@@ -97,7 +103,7 @@ def plan_final(tx: Transaction, sim: WirelessSim, moment: Moment) -> None:
     """Have a SIM get its final status when the time, or its use, will call for it."""
     since = sim.status_since
     if sim.status not in FINAL or since is None:
-        tx.tasks.drop(sim.sid, Step.FINALIZE_SIM)
+        tx.tasks.drop(sim.sid, TaskKind.FINALIZE_SIM)
         return
     if sim.status is WirelessStatus.DEACTIVATED:
         due = max(since + CANCELED_AFTER, moment.now)
@@ -111,4 +117,4 @@ def plan_final(tx: Transaction, sim: WirelessSim, moment: Moment) -> None:
             messages=sim.commands_while_ready,
             flows=sessions.of_sim(sim.sid, since=moment.now),
         )
-    moment.put_off(tx, Step.FINALIZE_SIM, sim, due)
+    moment.put_off(tx, TaskKind.FINALIZE_SIM, sim, due)

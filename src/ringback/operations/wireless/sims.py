@@ -5,23 +5,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple, assert_never
 
-from ringback.core.errors import WIRELESS, Conflict, Invalid
-from ringback.core.listener import NOBODY, Hook, Listener
-from ringback.core.scenario import Step
-from ringback.core.sids import Kind
-from ringback.core.sim_updated import SimUpdated
+from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget, CallbackTargetUpdate
+from ringback.core.errors import WIRELESS, Conflict, InvalidParameter
+from ringback.core.sids import SidKind
+from ringback.core.sims.scenario import TaskKind
+from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.wireless.sim import (
     CHANGING,
     DELETABLE,
-    Settled,
-    Unchanged,
-    Underway,
+    WirelessChangeRequest,
+    WirelessChangeRequired,
+    WirelessNoChangeNeeded,
+    WirelessNothingRequested,
     WirelessSim,
     WirelessStatus,
-    Wish,
     plan_change,
 )
-from ringback.core.wireless.sim_update import WirelessUpdate
+from ringback.core.wireless.sim_update import WirelessSimUpdate
 from ringback.operations.accounts import check_transfer
 from ringback.operations.lookups import fetch_named, named_in
 from ringback.operations.metering import end_flows
@@ -34,11 +34,11 @@ _ICCID: Final = re.compile(r"89[0-9]{16,20}")
 _NOTHING: Final[Mapping[str, str]] = {}
 _NOT_PERMITTED: Final = 33201
 _STEPS: Final = (
-    Step.TAKE_ON_CHANGE,
-    Step.CHANGE_SIM,
-    Step.FINALIZE_SIM,
-    Step.RESET_SIM,
-    Step.METER_SIM,
+    TaskKind.TAKE_ON_CHANGE,
+    TaskKind.CHANGE_SIM,
+    TaskKind.FINALIZE_SIM,
+    TaskKind.RESET_SIM,
+    TaskKind.METER_SIM,
 )
 
 
@@ -64,10 +64,10 @@ class UpdateRequest(NamedTuple):
     """Whether the connectivity is to be reset."""
     account_sid: str | None = None
     """The account to move the SIM to."""
-    commands_to: Hook = Hook()
+    commands_to: CallbackTargetUpdate = CallbackTargetUpdate()
     handlers: Mapping[str, str] = _NOTHING
     """The deprecated URLs and methods to change; an empty URL takes one away."""
-    told: Listener = NOBODY
+    told: CallbackTarget = NOBODY
 
 
 def register_sim(tx: Transaction, account_sid: str, card: Card, moment: Moment) -> WirelessSim:
@@ -76,14 +76,14 @@ def register_sim(tx: Transaction, account_sid: str, card: Card, moment: Moment) 
     Raises Invalid where the card can't be, or is registered already (33101).
     """
     if not _ICCID.fullmatch(card.iccid):
-        raise Invalid(
+        raise InvalidParameter(
             f"Iccid={card.iccid!r}: an ICCID is 18 to 22 digits that begin with 89",
             code=WIRELESS.invalid,
         )
     if tx.wireless.sims.first({"iccid": card.iccid}) is not None:
-        raise Invalid(f"Iccid {card.iccid} is registered already", code=WIRELESS.invalid)
+        raise InvalidParameter(f"Iccid {card.iccid} is registered already", code=WIRELESS.invalid)
     sim = WirelessSim(
-        **moment.stamp(Kind.WIRELESS_SIM, account_sid),
+        **moment.stamp(SidKind.WIRELESS_SIM, account_sid),
         iccid=card.iccid,
         registration_code=card.registration_code,
         eid=card.eid,
@@ -169,7 +169,7 @@ def delete_sim(tx: Transaction, account_sid: str, sid_or_name: str, moment: Mome
             code=33010,
         )
     if sim.status not in DELETABLE:
-        raise Invalid(
+        raise InvalidParameter(
             f"SIM {sim.sid} is {sim.status} and can't be deleted; it can be while it is"
             f" {' or '.join(DELETABLE)}",
             code=33105,
@@ -210,15 +210,15 @@ def _changed(
     """Return the SIM as a change of its status or plan leaves it for now."""
     change = plan_change(sim, _wish(tx, sim, asked))
     match change:
-        case Unchanged():
+        case WirelessNothingRequested():
             return sim
-        case Settled(plan_sid):
+        case WirelessNoChangeNeeded(plan_sid):
             sim = replace(sim, rate_plan_sid=plan_sid)
             moment.tell(tx, SimUpdated.of(sim), asked.told.url, asked.told.method)
             return sim
-        case Underway():
+        case WirelessChangeRequired():
             plan_sid = change.rate_plan_sid
-            update = WirelessUpdate(
+            update = WirelessSimUpdate(
                 sim.sid, sim.account_sid, sim.status, change.status, plan_sid, asked.told
             )
             tx.wireless.sim_updates.add(update)
@@ -227,26 +227,26 @@ def _changed(
             assert_never(change)
 
 
-def _wish(tx: Transaction, sim: WirelessSim, asked: UpdateRequest) -> Wish:
+def _wish(tx: Transaction, sim: WirelessSim, asked: UpdateRequest) -> WirelessChangeRequest:
     if asked.rate_plan is None:
-        return Wish(asked.status)
+        return WirelessChangeRequest(asked.status)
     if not asked.rate_plan:
-        return Wish(asked.status, removes_rate_plan=True)
+        return WirelessChangeRequest(asked.status, removes_rate_plan=True)
     plan = rate_plan_named(tx, sim.account_sid, asked.rate_plan)
     if sim.is_narrowband and plan.roams:
-        raise Invalid(
+        raise InvalidParameter(
             f"SIM {sim.sid} is a Narrowband SIM, which can't roam as RatePlan {plan.sid} has it",
             code=33105,
         )
-    return Wish(asked.status, plan.sid)
+    return WirelessChangeRequest(asked.status, plan.sid)
 
 
 def _begun(tx: Transaction, sim: WirelessSim, moment: Moment) -> WirelessSim:
     """Have the network carry a change out, or wait until the operator takes it on."""
-    if moment.scenario_of_sim(tx, sim).wait_before(Step.TAKE_ON_CHANGE):
-        step, status = Step.TAKE_ON_CHANGE, WirelessStatus.SCHEDULED
+    if moment.scenario_of_sim(tx, sim).wait_before(TaskKind.TAKE_ON_CHANGE):
+        step, status = TaskKind.TAKE_ON_CHANGE, WirelessStatus.SCHEDULED
     else:
-        step, status = Step.CHANGE_SIM, WirelessStatus.UPDATING
+        step, status = TaskKind.CHANGE_SIM, WirelessStatus.UPDATING
     moment.begin_step(tx, step, sim, sim)
     return replace(sim, status=status)
 
@@ -254,18 +254,20 @@ def _begun(tx: Transaction, sim: WirelessSim, moment: Moment) -> WirelessSim:
 def _check_reset(sim: WirelessSim, asked: UpdateRequest) -> None:
     """See that the connectivity of a SIM can be reset now; raises Conflict or Invalid."""
     if asked.status is not None:
-        raise Invalid("Status and ResetStatus can't be given together", code=33121)
+        raise InvalidParameter("Status and ResetStatus can't be given together", code=33121)
     if sim.is_resetting:
         raise Conflict(f"the connectivity of SIM {sim.sid} is being reset already", code=33120)
     if not sim.is_connected:
-        raise Invalid(
+        raise InvalidParameter(
             f"SIM {sim.sid} is {sim.status}; its connectivity can be reset while it is ready or"
             " active",
             code=33119,
         )
 
 
-def _resetting(tx: Transaction, sim: WirelessSim, told: Listener, moment: Moment) -> WirelessSim:
+def _resetting(
+    tx: Transaction, sim: WirelessSim, told: CallbackTarget, moment: Moment
+) -> WirelessSim:
     """Have the network reset a SIM's connectivity."""
-    moment.begin_step(tx, Step.RESET_SIM, sim, sim)
+    moment.begin_step(tx, TaskKind.RESET_SIM, sim, sim)
     return replace(sim, is_resetting=True, reset_to=told)

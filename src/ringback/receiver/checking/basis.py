@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from typing import Final, assert_never
 
 from ringback.core.policy.source_policy import Source
-from ringback.core.signature import sign_as_kore, sign_as_twilio
+from ringback.core.sources.signature import sign_as_kore, sign_as_twilio
 from ringback.receiver.checking.families import BY_AUTH_TOKEN, BY_WEBHOOK_SECRET, Scheme
 from ringback.receiver.checking.request import read_form
 

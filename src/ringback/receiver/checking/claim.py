@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from ringback.core.policy.source_policy import Source
-from ringback.core.tokens import is_token
+from ringback.core.sources.idempotency_tokens import is_token
 from ringback.receiver.checking.families import (
     BY_AUTH_TOKEN,
     BY_SHARED_KEY,

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.core.form import encode
+from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import Source
 from ringback.receiver.checking.bodies import HASH_PARAMETER, hash_of
 from ringback.receiver.checking.claim import Claim

@@ -12,8 +12,8 @@ from itertools import chain, product
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from ringback.core.form import encode
-from ringback.core.payload import PARAMETERS
+from ringback.core.events.payload import PARAMETERS
+from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import Source
 from ringback.receiver.checking.basis import Basis, Secrets, is_same
 from ringback.receiver.checking.differences import describe_change

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from ringback.core.form import decode
+from ringback.core.form_encoding import decode
 
 Headers = tuple[tuple[str, str], ...]
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
 
-from ringback.core.callback_url import Method
+from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.policy.source_policy import Source
-from ringback.core.signature import sign_as_kore, sign_as_twilio
+from ringback.core.sources.signature import sign_as_kore, sign_as_twilio
 from ringback.receiver.checking.basis import Basis, Secrets
 from ringback.receiver.checking.bodies import (
     HASH_PARAMETER,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 Form = list[tuple[str, str]]
 
-_METHODS: Final = frozenset(map(str, Method))
+_METHODS: Final = frozenset(map(str, HttpMethod))
 
 
 def check(
@@ -137,7 +137,7 @@ def _not_covered(
     if request.method not in _METHODS:
         return claim.rejected(
             Reason.METHOD_CHANGED,
-            f"callbacks are sent as {' or '.join(Method)}, and this arrived as {request.method}",
+            f"callbacks are sent as {' or '.join(HttpMethod)}, and this arrived as {request.method}",
         )
     if form:
         return None

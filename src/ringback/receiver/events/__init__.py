@@ -10,8 +10,8 @@ come the values that they hold, so that an application can match on all of it:
         case UnknownEvent(why=why): ...
 """
 
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.sim_updated import SimUpdated
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.supersim.command import IpStatus
 from ringback.core.supersim.esim_profile import EsimStatus
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged

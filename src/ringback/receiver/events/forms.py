@@ -11,10 +11,10 @@ from enum import StrEnum
 from types import NoneType
 from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
-from ringback.core.payload import PARAMETERS
-from ringback.core.payload import Event as Told
-from ringback.core.sids import Kind
-from ringback.core.sim_updated import SimUpdated
+from ringback.core.events.payload import PARAMETERS
+from ringback.core.events.payload import Event as Told
+from ringback.core.sids import SidKind
+from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.wireless.events import CommandChanged
@@ -134,16 +134,16 @@ class _Mark(NamedTuple):
 # Both products tell of a SIM by the same record, and each has its own statuses.
 _LAYOUTS: Final[Mapping[_Mark, Mapping[str, _Layout]]] = {
     _Mark("EsimProfileSid", sid="EsimProfileSid"): {
-        Kind.ESIM_PROFILE: _layout(EsimProfileChanged),
+        SidKind.ESIM_PROFILE: _layout(EsimProfileChanged),
     },
     _Mark("CommandSid", sid="CommandSid"): {
-        Kind.SMS_COMMAND: _layout(SmsCommandChanged, body="payload"),
-        Kind.IP_COMMAND: _layout(IpCommandChanged, body="payload"),
-        Kind.COMMAND: _layout(CommandChanged, body="command"),
+        SidKind.SMS_COMMAND: _layout(SmsCommandChanged, body="payload"),
+        SidKind.IP_COMMAND: _layout(IpCommandChanged, body="payload"),
+        SidKind.COMMAND: _layout(CommandChanged, body="command"),
     },
     _Mark("SimStatus", sid="SimSid"): {
-        Kind.SIM: _layout(SimUpdated, sim_status=SimStatus),
-        Kind.WIRELESS_SIM: _layout(SimUpdated, sim_status=WirelessStatus),
+        SidKind.SIM: _layout(SimUpdated, sim_status=SimStatus),
+        SidKind.WIRELESS_SIM: _layout(SimUpdated, sim_status=WirelessStatus),
     },
 }
 

@@ -1,6 +1,6 @@
 """A request -> what it tells, whatever its form."""
 
-from ringback.core.payload import Event as Told
+from ringback.core.events.payload import Event as Told
 from ringback.receiver.checking import ReceivedRequest
 from ringback.receiver.events.cloud_events import CloudEvents, TestEvent, event_of_json
 from ringback.receiver.events.forms import event_of_form

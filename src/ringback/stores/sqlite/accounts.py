@@ -4,10 +4,14 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import timedelta
 
-from ringback.core.account import Account, AccountStatus, ApiKey
-from ringback.core.api_client import ApiClient, Area, ClientType
-from ringback.core.schedule import Schedule
-from ringback.core.webhook_secret import SecretStatus, WebhookSecret, WebhookSecrets
+from ringback.core.accounts.account import Account, AccountStatus, ApiKey
+from ringback.core.accounts.client_credentials import AccessScope, ClientCredentials, ClientType
+from ringback.core.accounts.webhook_secret import (
+    AccountWebhookSecrets,
+    WebhookSecret,
+    WebhookSecretStatus,
+)
+from ringback.core.retry_schedule import RetrySchedule
 from ringback.ports import TokenKey
 from ringback.stores.sqlite.fields import from_us, to_us
 from ringback.stores.sqlite.sealing import (
@@ -110,7 +114,7 @@ class SqliteAccounts:
             date_created=from_us(row["created_us"]),
             webhook_secrets=self._secrets_of(sid),
             secondary_auth_token=self._opened(row["secondary_auth_token"], sid),
-            schedule=None if schedule is None else Schedule.parse(schedule),
+            schedule=None if schedule is None else RetrySchedule.parse(schedule),
             parent_sid=row["parent_sid"],
             status=AccountStatus(row["status"]),
             revision=row["revision"],
@@ -137,12 +141,14 @@ class SqliteAccounts:
     def _seal(self, secret: str | None, column: SealedColumn, owner: str) -> str | None:
         return None if secret is None else self._vault.seal(secret, column.place(owner))
 
-    def _secrets_of(self, account_sid: str) -> WebhookSecrets:
+    def _secrets_of(self, account_sid: str) -> AccountWebhookSecrets:
         rows = self._session.read(
             "SELECT * FROM webhook_secrets WHERE account_sid = ?", [account_sid]
         )
         found = {row["status"]: self._read_secret(row) for row in rows}
-        return WebhookSecrets(found.get(SecretStatus.ACTIVE), found.get(SecretStatus.PENDING))
+        return AccountWebhookSecrets(
+            found.get(WebhookSecretStatus.ACTIVE), found.get(WebhookSecretStatus.PENDING)
+        )
 
     def _read_secret(self, row: sqlite3.Row) -> WebhookSecret:
         value = self._vault.open(row["value"], WEBHOOK_SECRET.place(row["id"]))
@@ -170,7 +176,7 @@ class SqliteApiClients:
         self._session = session
         self._vault = vault
 
-    def add(self, client: ApiClient) -> None:
+    def add(self, client: ClientCredentials) -> None:
         self._session.write(
             "INSERT INTO api_clients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -186,11 +192,11 @@ class SqliteApiClients:
             ),
         )
 
-    def get(self, sid: str) -> ApiClient | None:
+    def get(self, sid: str) -> ClientCredentials | None:
         row = self._session.read("SELECT * FROM api_clients WHERE sid = ?", [sid]).fetchone()
         return row and _read_client(row)
 
-    def of(self, account_sid: str) -> list[ApiClient]:
+    def of(self, account_sid: str) -> list[ClientCredentials]:
         rows = self._session.read(
             "SELECT * FROM api_clients WHERE account_sid = ? ORDER BY rowid", [account_sid]
         )
@@ -221,14 +227,14 @@ def _read_key(row: sqlite3.Row) -> ApiKey:
     )
 
 
-def _read_client(row: sqlite3.Row) -> ApiClient:
-    return ApiClient(
+def _read_client(row: sqlite3.Row) -> ClientCredentials:
+    return ClientCredentials(
         sid=row["sid"],
         account_sid=row["account_sid"],
         name=row["name"],
         secret_hash=row["secret_hash"],
         type=ClientType(row["type"]),
-        products=frozenset(map(Area, row["products"].split())),
+        products=frozenset(map(AccessScope, row["products"].split())),
         date_created=from_us(row["created_us"]),
         lifetime=timedelta(seconds=row["lifetime_s"]),
         locked=None if row["locked"] is None else bool(row["locked"]),

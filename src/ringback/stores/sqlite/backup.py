@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.stores.sqlite.schema import SchemaGap
 
 _SPARE: Final = 1 << 20
@@ -53,8 +53,8 @@ def _check_room(path: Path, gap: SchemaGap, size: int) -> None:
         raise _no_copy(path, gap, size, f"the disk has {_megabytes(free)} left")
 
 
-def _no_copy(path: Path, gap: SchemaGap, size: int, why: str) -> Unusable:
-    return Unusable(
+def _no_copy(path: Path, gap: SchemaGap, size: int, why: str) -> ConfigurationError:
+    return ConfigurationError(
         f"{path} has schema {gap.present} and needs {gap.wanted}, but can't be copied before that:"
         f" {why}. Nothing was changed. The copy takes {_megabytes(size + _SPARE)} in"
         f" {path.parent}, and the upgrade itself up to as much again: make room and try again"

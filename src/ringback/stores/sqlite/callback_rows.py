@@ -4,10 +4,16 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ringback.core.callback import Attempt, Callback, CallbackStatus, Progress, begin
-from ringback.core.callback_text import read_url, write_warnings
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.http_exchange import RecordedRequest, RecordedResponse, Timings
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import (
+    Attempt,
+    CallbackStatus,
+    DeliveryState,
+    OutgoingCallback,
+    begin,
+)
+from ringback.core.callbacks.callback_codec import read_url, write_warnings
+from ringback.core.http.http_exchange import RecordedRequest, RecordedResponse, RequestTimings
 from ringback.core.policy.source_policy import source_named
 from ringback.stores.sqlite.fields import (
     from_us,
@@ -26,10 +32,10 @@ COLUMNS: Final = (
 """What `read_callback` wants of a row, and of its open attempt."""
 _LONG_HEAD: Final = 2048
 _STATUSES: Final = {status.value: status for status in CallbackStatus}
-_METHODS: Final = {method.value: method for method in Method}
+_METHODS: Final = {method.value: method for method in HttpMethod}
 
 
-def write_callback(callback: Callback) -> Row:
+def write_callback(callback: OutgoingCallback) -> Row:
     """Return a new callback's row, in the order in which it is inserted."""
     url = callback.url
     return (
@@ -54,7 +60,7 @@ def write_callback(callback: Callback) -> Row:
     )
 
 
-def write_progress(progress: Progress) -> Row:
+def write_progress(progress: DeliveryState) -> Row:
     """Return the columns of a callback that change."""
     return (
         progress.status,
@@ -68,13 +74,13 @@ def write_progress(progress: Progress) -> Row:
     )
 
 
-def read_callback(row: sqlite3.Row) -> Callback:
+def read_callback(row: sqlite3.Row) -> OutgoingCallback:
     """Return the callback of a row of `COLUMNS`; where it is claimed, its attempt has begun."""
     sid, account_sid, url, credentials, warnings, method, body, *rest = row
     source, source_asked, source_reason, token, key, replay_of, *rest = rest
     is_test, secret_id, created, status, status_reason, attempt_count, due, *rest = rest
     round_attempts, began, number, updated, started, *_ = rest
-    progress = Progress(
+    progress = DeliveryState(
         from_us(updated),
         _STATUSES[status],
         status_reason,
@@ -88,7 +94,7 @@ def read_callback(row: sqlite3.Row) -> Callback:
     if started is not None and due is not None:
         limit = parsed.connection.total_timeout
         progress = begin(progress, from_us(started), total_timeout=limit)
-    return Callback(
+    return OutgoingCallback(
         sid,
         account_sid,
         parsed,
@@ -109,7 +115,7 @@ def read_callback(row: sqlite3.Row) -> Callback:
 
 def write_attempt(attempt: Attempt, head: str | None, answer: Row) -> Row:
     """Return the columns of an attempt from its start on, with this head and this answer."""
-    timings: Timings | tuple[None, ...] = attempt.timings or (None,) * 5
+    timings: RequestTimings | tuple[None, ...] = attempt.timings or (None,) * 5
     return (
         to_us(attempt.date_started),
         attempt.result,
@@ -125,7 +131,7 @@ def write_attempt(attempt: Attempt, head: str | None, answer: Row) -> Row:
     )
 
 
-def write_request_head(request: RecordedRequest, callback: Callback) -> str:
+def write_request_head(request: RecordedRequest, callback: OutgoingCallback) -> str:
     """Return a request's head; one that is long has no target, which is its callback's.
 
     What a GET tells is in its target, and would stand in the row of each attempt once more.
@@ -169,7 +175,7 @@ def read_attempt(
         error_code,
         failure,
         reason,
-        None if timings[0] is None else Timings(*timings),
+        None if timings[0] is None else RequestTimings(*timings),
         local_address,
         proxy,
         None if head is None else _read_request(head, called, body),

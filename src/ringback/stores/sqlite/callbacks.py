@@ -11,18 +11,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from ringback.core.account import EVERY, Account
-from ringback.core.callback import (
+from ringback.core.accounts.account import EVERY, Account
+from ringback.core.callbacks.callback import (
     UNDELIVERED,
     Attempt,
-    Callback,
     CallbackStatus,
-    Progress,
+    DeliveryState,
+    OutgoingCallback,
     begin,
     put_back,
 )
 from ringback.core.policy.source_policy import source_named
-from ringback.core.sids import SID_BYTES, Kind, dated, make_sid
+from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
 from ringback.ports import (
     CallbackFilter,
     Claim,
@@ -125,7 +125,7 @@ class SqliteCallbacks:
         self._responses = responses
         self._claimed = dict[Lane, tuple[int, int]]()
         """Up to which due time and `seq` a lane is claimed, so that a claim begins behind."""
-        self._keyed = dict[tuple[str, str], Callback]()
+        self._keyed = dict[tuple[str, str], OutgoingCallback]()
         """Those with a key that this commit adds, whose rows may not be written yet."""
 
     def begin_commit(self) -> None:
@@ -139,7 +139,7 @@ class SqliteCallbacks:
             self._session.flush()
             self._keyed.clear()
 
-    def add(self, callback: Callback) -> None:
+    def add(self, callback: OutgoingCallback) -> None:
         self._touch(callback)
         if callback.idempotency_key is not None:
             self._keyed[callback.account_sid, callback.idempotency_key] = callback
@@ -148,13 +148,13 @@ class SqliteCallbacks:
         if callback.progress.is_under_way:
             self._open(callback.sid, callback.progress)
 
-    def get(self, account_sid: str, sid: str) -> Callback | None:
+    def get(self, account_sid: str, sid: str) -> OutgoingCallback | None:
         return self._one("account_sid = ? AND sid = ?", account_sid, sid)
 
-    def find(self, sid: str) -> Callback | None:
+    def find(self, sid: str) -> OutgoingCallback | None:
         return self._one("sid = ?", sid)
 
-    def with_key(self, account_sid: str, idempotency_key: str) -> Callback | None:
+    def with_key(self, account_sid: str, idempotency_key: str) -> OutgoingCallback | None:
         added = self._keyed.get((account_sid, idempotency_key))
         if added is not None:
             return added
@@ -166,7 +166,9 @@ class SqliteCallbacks:
         ).fetchone()
         return row and self.get(account_sid, row["sid"])
 
-    def page(self, account_sid: str, which: CallbackFilter, window: Window) -> RecordPage[Callback]:
+    def page(
+        self, account_sid: str, which: CallbackFilter, window: Window
+    ) -> RecordPage[OutgoingCallback]:
         read, listing = self._session.read_queued, _listing(account_sid, which)
         rows, stopped_at = read_page(read, listing, account_sid=account_sid, window=window)
         return RecordPage(map(read_callback, rows), stopped_at)
@@ -179,7 +181,7 @@ class SqliteCallbacks:
         after: str | None,
         limit: int,
         examining: int | None = None,
-    ) -> RecordPage[Callback]:
+    ) -> RecordPage[OutgoingCallback]:
         edge = self._session.read_queued(
             "SELECT seq FROM callbacks WHERE account_sid = ? AND sid = ?", (account_sid, after)
         ).fetchone()
@@ -205,7 +207,7 @@ class SqliteCallbacks:
             *(Attempt(*of, number, from_us(started)) for _, number, started in under_way),
         ]
 
-    def change(self, callback: Callback) -> None:
+    def change(self, callback: OutgoingCallback) -> None:
         self._change(callback, callback.progress)
 
     def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[Claim]:
@@ -271,7 +273,7 @@ class SqliteCallbacks:
                 found.append(Waiting(lane, due))
         return found
 
-    def changed_after(self, instant: datetime, *, limit: int) -> list[Callback]:
+    def changed_after(self, instant: datetime, *, limit: int) -> list[OutgoingCallback]:
         rows = self._session.read_queued(
             f"SELECT {COLUMNS} FROM {_FROM}"
             " WHERE due_us IS NOT NULL AND (updated_us <> created_us OR due_us = created_us)"
@@ -318,7 +320,7 @@ class SqliteCallbacks:
             for own, url, source, asked, *numbers in rows
         ]
 
-    def _one(self, condition: str, *values: str) -> Callback | None:
+    def _one(self, condition: str, *values: str) -> OutgoingCallback | None:
         row = self._session.read_queued(
             f"SELECT {COLUMNS} FROM {_FROM} WHERE {condition}", values
         ).fetchone()
@@ -333,25 +335,25 @@ class SqliteCallbacks:
             lane,
         ).fetchone()
 
-    def _claim(self, callback: Callback, now: datetime) -> Claim:
+    def _claim(self, callback: OutgoingCallback, now: datetime) -> Claim:
         limit = callback.url.connection.total_timeout
         progress = begin(callback.progress, now, total_timeout=limit)
         self._touch(callback)
         self._open(callback.sid, progress)
         return Claim(callback, progress, self._account_of(callback))
 
-    def _change(self, callback: Callback, progress: Progress) -> None:
+    def _change(self, callback: OutgoingCallback, progress: DeliveryState) -> None:
         self._touch(callback)
         self._session.queue(_CHANGED, (callback.sid, *write_progress(progress)))
         self._rewind(callback, progress)
 
-    def _touch(self, callback: Callback) -> None:
+    def _touch(self, callback: OutgoingCallback) -> None:
         """Prepare for rows of a callback; what is known of it by its key holds no longer."""
         self._session.touch(callback.sid)
         if callback.idempotency_key is not None:
             self._keyed.pop((callback.account_sid, callback.idempotency_key), None)
 
-    def _rewind(self, callback: Callback, progress: Progress) -> None:
+    def _rewind(self, callback: OutgoingCallback, progress: DeliveryState) -> None:
         """Let the next claim of a lane begin in front of what is due now."""
         if progress.due is None:
             return
@@ -359,11 +361,11 @@ class SqliteCallbacks:
         if self._claimed.get(lane, _START)[0] >= to_us(progress.due):
             del self._claimed[lane]
 
-    def _open(self, sid: str, progress: Progress) -> None:
+    def _open(self, sid: str, progress: DeliveryState) -> None:
         started = to_us(progress.date_updated)
         self._session.queue(_OPENED, (sid, progress.attempt_count, started))
 
-    def _account_of(self, callback: Callback) -> Account:
+    def _account_of(self, callback: OutgoingCallback) -> Account:
         account = self._accounts.get(callback.account_sid)
         if account is None:
             raise LookupError(f"callback {callback.sid} is of no account")
@@ -372,7 +374,7 @@ class SqliteCallbacks:
 
 def _sid_at(instant: datetime, chance: bytes) -> str:
     """Return the SID of a callback of this instant that has this byte for all its chance."""
-    return make_sid(Kind.CALLBACK, dated(chance * SID_BYTES, max(instant, from_us(0))))
+    return make_sid(SidKind.CALLBACK, dated(chance * SID_BYTES, max(instant, from_us(0))))
 
 
 def _listing(account_sid: str, which: CallbackFilter) -> Listing:

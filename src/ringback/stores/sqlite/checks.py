@@ -6,8 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ringback.core.callback_text import read_new
-from ringback.core.errors import Unusable
+from ringback.core.callbacks.callback_codec import read_new
+from ringback.core.errors import ConfigurationError
 from ringback.stores.sqlite.lock import FileLock
 from ringback.stores.sqlite.loss import is_missing
 from ringback.stores.sqlite.schema import newest, version_of
@@ -79,7 +79,7 @@ def _check_wal(path: Path) -> DataCheck:
 def _look(name: str, look: Callable[[_OpenFile], tuple[bool, str]], opened: _OpenFile) -> DataCheck:
     try:
         return DataCheck(name, *look(opened))
-    except (sqlite3.Error, Unusable) as failure:
+    except (sqlite3.Error, ConfigurationError) as failure:
         return DataCheck(name, is_ok=False, found=str(failure))
 
 

@@ -4,8 +4,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
 
+from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.errors import StoreUnavailable
-from ringback.core.response_storage import StorageBudget
 from ringback.ports import Afterwards, Transaction, nothing
 from ringback.stores.sqlite.accounts import SqliteAccounts, SqliteApiClients
 from ringback.stores.sqlite.batches import TABLES as BATCH_TABLES
@@ -31,7 +31,7 @@ _OF_A_ROW: Final = (
     sqlite3.ProgrammingError,
 )
 """What the database has against a row; all else it has against the file, or the machine."""
-_BUDGET: Final = StorageBudget()
+_BUDGET: Final = ResponseStorageBudget()
 TABLES: Final = (*CALLBACK_TABLES, *SHADOW_TABLES, *RESPONSE_TABLES, *BATCH_TABLES)
 """All rows that a session writes many at a time."""
 
@@ -65,7 +65,7 @@ class SqliteTransaction:
     """Answers `ports.Transaction`."""
 
     def __init__(
-        self, session: Session, vault: Vault, *, budget: StorageBudget, room: Room
+        self, session: Session, vault: Vault, *, budget: ResponseStorageBudget, room: Room
     ) -> None:
         self.accounts = SqliteAccounts(session, vault)
         self.api_clients = SqliteApiClients(session, vault)
@@ -111,7 +111,7 @@ class Committer:
         vault: Vault,
         watermark: Watermark | None = None,
         *,
-        budget: StorageBudget = _BUDGET,
+        budget: ResponseStorageBudget = _BUDGET,
     ) -> None:
         self._connection = connection
         self._watermark = watermark

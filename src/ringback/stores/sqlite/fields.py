@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from ringback.core.callback_text import read_url, write_warnings
+from ringback.core.callbacks.callback_codec import read_url, write_warnings
 from ringback.stores.sqlite.session import SqlValue
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -7,17 +7,17 @@ it: how much more there was, the rest itself, and, by triggers, how many bytes a
 import hashlib
 from typing import Final
 
-from ringback.core.account import EVERY
-from ringback.core.callback import Attempt
-from ringback.core.http_exchange import RecordedResponse
-from ringback.core.response_storage import (
+from ringback.core.accounts.account import EVERY
+from ringback.core.callbacks.callback import Attempt
+from ringback.core.callbacks.response_storage import (
     MOST_BODY,
     MOST_HEAD,
-    StorageBudget,
+    ResponseStorageBudget,
     first_part,
     rest_of,
     size_of,
 )
+from ringback.core.http.http_exchange import RecordedResponse
 from ringback.ports import KeptBytes
 from ringback.stores.sqlite.callback_rows import write_headers, write_response_head
 from ringback.stores.sqlite.fields import to_us
@@ -53,7 +53,9 @@ _MOST_PUSHED_OUT: Final = 128
 class SqliteKeptResponses:
     """Answers `ports.KeptResponses`."""
 
-    def __init__(self, session: Session, budget: StorageBudget, *, first_table: int) -> None:
+    def __init__(
+        self, session: Session, budget: ResponseStorageBudget, *, first_table: int
+    ) -> None:
         self._session = session
         self._budget = budget
         self._first_table = first_table

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import sleep
 from typing import Final, Self
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 
 _TRIES: Final = 3
 _PAUSE: Final = 0.05
@@ -32,7 +32,7 @@ class FileLock:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as failure:
-            raise Unusable(
+            raise ConfigurationError(
                 f"nothing can be written in {path.parent}: {failure.strerror};"
                 " choose another folder with --data"
             ) from failure
@@ -40,7 +40,7 @@ class FileLock:
         if not _lock(file):
             holder = _named_in(file)
             file.close()
-            raise Unusable(
+            raise ConfigurationError(
                 f"the data in {path.parent} is in use by process {holder};"
                 " stop it, or choose another folder with --data"
             )

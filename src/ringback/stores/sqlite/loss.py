@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.stores.sqlite.wal import damage_of_wal
 from ringback.stores.sqlite.watermark import Mark, number_in, read_mark, write_mark
 
@@ -25,7 +25,7 @@ def refuse_missing_data(path: Path, *, expects_data: bool) -> None:
     mark = read_mark(path)
     if is_missing(path) and (expects_data or (mark is not None and mark.number)):
         what = "is empty" if path.exists() else "is not there"
-        raise Unusable(f"{path} {what}, but its key or its watermark is. {_INSTEAD}")
+        raise ConfigurationError(f"{path} {what}, but its key or its watermark is. {_INSTEAD}")
 
 
 def refuse_damaged_wal(path: Path) -> None:
@@ -33,7 +33,7 @@ def refuse_damaged_wal(path: Path) -> None:
     mark = read_mark(path)
     damage = damage_of_wal(path, is_index_of_this_boot=mark is not None and mark.is_of_this_boot)
     if damage is not None:
-        raise Unusable(
+        raise ConfigurationError(
             f"{damage}: some of what was acknowledged is lost. Leave the folder as it is, and put"
             " the data back from a backup elsewhere; or copy the folder, and start the server once"
             " with --accept-data-loss to go on with what is left"
@@ -46,7 +46,7 @@ def refuse_older_data(path: Path, connection: sqlite3.Connection, mark: Mark | N
     `mark` is what was known before the file was opened.
     """
     if mark is not None and number_in(connection) < mark.number:
-        raise Unusable(
+        raise ConfigurationError(
             f"{path} is older than what was here: its WAL was deleted, or an old copy put in its"
             f" place. {_INSTEAD}"
         )
@@ -60,7 +60,7 @@ def refuse_damaged_data(path: Path, connection: sqlite3.Connection) -> None:
         return
     (found,) = connection.execute(f"PRAGMA {check}(1)").fetchone()
     if found != "ok":
-        raise Unusable(f"{path} is damaged: {' '.join(found.split())}. {_INSTEAD}")
+        raise ConfigurationError(f"{path} is damaged: {' '.join(found.split())}. {_INSTEAD}")
 
 
 def is_missing(path: Path) -> bool:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.stores.sqlite.backup import copy_before_upgrade
 from ringback.stores.sqlite.commit_log import SMALL
 from ringback.stores.sqlite.loss import refuse_damaged_data, refuse_older_data
@@ -158,9 +158,9 @@ def connect(
     return connection
 
 
-def unusable(path: Path, failure: Exception) -> Unusable:
+def unusable(path: Path, failure: Exception) -> ConfigurationError:
     """Return why a data file can't be used."""
-    return Unusable(f"{path} can't be used as Ringback's data file: {failure}")
+    return ConfigurationError(f"{path} can't be used as Ringback's data file: {failure}")
 
 
 def _connect_as_owner(

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ringback.core.account import EVERY
-from ringback.core.errors import NoSuchPage
+from ringback.core.accounts.account import EVERY
+from ringback.core.errors import PageNotFound
 from ringback.ports import Window
 from ringback.stores.sqlite.session import SqlValue
 
@@ -52,7 +52,7 @@ def read_page(
 ) -> tuple[Sequence[sqlite3.Row], str | None]:
     """Return the rows of one page, newest first, and where it stopped (see `RecordPage`).
 
-    Raises NoSuchPage where the account has, and had, no such record as the page begins at.
+    Raises PageNotFound where the account has, and had, no such record as the page begins at.
     """
     backwards = window.before is not None
     place = _place(read, listing.table, account_sid, window)
@@ -107,7 +107,7 @@ def _place(read: Read, table: str, account_sid: str, window: Window) -> int | No
         (sid, table, sid),
     ).fetchone()
     if row is None or account_sid not in (EVERY, row["account_sid"]):
-        raise NoSuchPage(sid)
+        raise PageNotFound(sid)
     return row["seq"]
 
 

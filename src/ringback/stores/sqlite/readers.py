@@ -15,8 +15,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final, NamedTuple, NoReturn
 
-from ringback.core.errors import ReadTooLong, StoreUnavailable
-from ringback.core.response_storage import StorageBudget
+from ringback.core.callbacks.response_storage import ResponseStorageBudget
+from ringback.core.errors import QueryTimeout, StoreUnavailable
 from ringback.ports import Transaction
 from ringback.stores.sqlite.committer import TABLES, SqliteTransaction
 from ringback.stores.sqlite.room import Room
@@ -66,13 +66,13 @@ class Reader:
         self._connection.set_progress_handler(self._is_overdue, _STEPS)
         session = ReadingSession(self._connection, TABLES)
         self._transaction = SqliteTransaction(
-            session, vault, budget=StorageBudget(), room=Room.beside(self._connection)
+            session, vault, budget=ResponseStorageBudget(), room=Room.beside(self._connection)
         )
 
     def run(self, work: Callable[[Transaction], Any]) -> Any:
         """Run the work, and return what it returns.
 
-        Raises ReadTooLong, sqlite3.Error, and what the work raises.
+        Raises QueryTimeout, sqlite3.Error, and what the work raises.
         """
         self._until = perf_counter() + self._longest
         self._transaction.accounts.forget()
@@ -85,7 +85,7 @@ class Reader:
         except sqlite3.OperationalError:
             if not self._is_overdue():
                 raise
-            raise ReadTooLong(
+            raise QueryTimeout(
                 f"what was asked for takes longer than {self._longest:g} s to read, and was broken"
                 " off: ask for less at once, by a filter or a shorter time"
             ) from None

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.stores.migrate import Migration, pending
 from ringback.stores.sqlite.lock import FileLock
 from ringback.stores.sqlite.upgrading import FUNCTIONS, DeviceAddresses
@@ -43,7 +43,7 @@ def gap_of(path: Path) -> SchemaGap | None:
     return SchemaGap(version, steps[-1].version) if version and steps else None
 
 
-def refusal_beside(path: Path, gap: SchemaGap) -> Unusable:
+def refusal_beside(path: Path, gap: SchemaGap) -> ConfigurationError:
     """Return why a command leaves a file as it is that has an older schema."""
     holder = FileLock.holder(path.with_suffix(".lock"))
     who = (
@@ -51,7 +51,7 @@ def refusal_beside(path: Path, gap: SchemaGap) -> Unusable:
         if holder is None
         else f"process {holder} is using it: stop that server, then run"
     )
-    return Unusable(
+    return ConfigurationError(
         f"{path} has schema {gap.present}, and this Ringback needs {gap.wanted}. Commands leave"
         f" that as it is, since a server of the older version could not go on. {who}"
         f" `ringback db upgrade --data {path.parent}`, or start a server of this version"

@@ -4,7 +4,7 @@ import logging
 import sqlite3
 from typing import Final, NamedTuple
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.stores.vault import Vault
 
 _log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def _sealed_with(connection: sqlite3.Connection, vault: Vault) -> str | None:
     """Return which of the vault's keys all is sealed with; None where all is in the clear."""
     row = connection.execute("SELECT key_id FROM sealed_with").fetchone()
     if row is not None and row["key_id"] not in vault.key_ids:
-        raise Unusable(
+        raise ConfigurationError(
             f"the secrets in the data file are sealed with the key {row['key_id']}, and given is"
             f" {', '.join(vault.key_ids)}; name the file that has it with --seal-key-file"
         )

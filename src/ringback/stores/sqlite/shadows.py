@@ -8,11 +8,11 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from ringback.core.callback_text import read_url
-from ringback.core.callback_url import Method
-from ringback.core.comparison import EXCERPT, Answer, Comparison
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.callbacks.callback_codec import read_url
 from ringback.core.policy.source_policy import source_named
-from ringback.core.shadow import Shadow
+from ringback.core.shadows.shadow import Shadow
+from ringback.core.shadows.shadow_report import EXCERPT, AnswerComparison, ComparedAnswer
 from ringback.ports import Compared, RecordPage, ShadowFilter, Window
 from ringback.stores.sqlite.callback_rows import read_attempt, write_attempt
 from ringback.stores.sqlite.fields import from_us, maybe_to_us, to_us
@@ -130,7 +130,7 @@ class SqliteShadows:
         compared = (Compared(_read(row), _read_comparison(row)) for row in rows)
         return RecordPage(compared, stopped_at)
 
-    def comparisons(self, account_sid: str, window: Window) -> list[Comparison]:
+    def comparisons(self, account_sid: str, window: Window) -> list[AnswerComparison]:
         rows, _ = self._page(_COMPARED, account_sid, ShadowFilter(), window)
         return [_read_comparison(row) for row in rows]
 
@@ -170,7 +170,7 @@ def _write_opened(shadow: Shadow) -> Row:
 
 def _read(row: sqlite3.Row) -> Shadow:
     sid, callback_sid, account_sid, source, token, url, credentials, method, body, *columns = row
-    parsed, is_post = read_url(url, credentials, "[]"), method == Method.POST
+    parsed, is_post = read_url(url, credentials, "[]"), method == HttpMethod.POST
     attempt = read_attempt(
         columns,
         of=(callback_sid, account_sid, 1),
@@ -180,17 +180,17 @@ def _read(row: sqlite3.Row) -> Shadow:
     return Shadow(sid, source_named(source), token, parsed, attempt)
 
 
-def _read_comparison(row: sqlite3.Row) -> Comparison:
+def _read_comparison(row: sqlite3.Row) -> AnswerComparison:
     (sid, callback_sid, source, started, result, status_code, failure, total_ms, *rest) = row[-17:]
     first_url, first_source, *first, is_same_body, first_excerpt, excerpt = rest
-    return Comparison(
+    return AnswerComparison(
         sid,
         callback_sid,
         first_url,
         from_us(started),
         (source_named(first_source), source_named(source)),
-        Answer(*first),
-        Answer(result, status_code, failure, total_ms),
+        ComparedAnswer(*first),
+        ComparedAnswer(result, status_code, failure, total_ms),
         None if is_same_body is None else bool(is_same_body),
         (first_excerpt, excerpt),
     )

@@ -14,8 +14,8 @@ from queue import Empty, SimpleQueue
 from time import perf_counter, sleep
 from typing import Final, NamedTuple, Self, TypeVar
 
+from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.errors import StoreUnavailable
-from ringback.core.response_storage import StorageBudget
 from ringback.ports import Transaction
 from ringback.stores.sqlite.commit_log import CommitLog
 from ringback.stores.sqlite.committer import Committer, Job
@@ -35,7 +35,7 @@ _TRY_AGAIN: Final = 1.0
 # Seconds. Where several share the commits anyhow, a little patience lets many more: each commit
 # costs more than what is in it.
 _GATHERING: Final = 0.001
-_BUDGET: Final = StorageBudget()
+_BUDGET: Final = ResponseStorageBudget()
 
 
 class _Entry(NamedTuple):
@@ -61,7 +61,7 @@ class SqliteStore:
         lock: FileLock | None = None,
         committed: Callable[[float], None] = _not_told,
         unavailable: Callable[[str], None] = _not_told,
-        budget: StorageBudget = _BUDGET,
+        budget: ResponseStorageBudget = _BUDGET,
     ) -> None:
         """Take an open file over; see `open`."""
         self._vault = vault
@@ -87,7 +87,7 @@ class SqliteStore:
         *,
         committed: Callable[[float], None] = _not_told,
         unavailable: Callable[[str], None] = _not_told,
-        budget: StorageBudget = _BUDGET,
+        budget: ResponseStorageBudget = _BUDGET,
     ) -> Self:
         """Open the file, make it where there is none, and bring its schema up to date.
 
@@ -110,7 +110,7 @@ class SqliteStore:
         *,
         committed: Callable[[float], None] = _not_told,
         unavailable: Callable[[str], None] = _not_told,
-        budget: StorageBudget = _BUDGET,
+        budget: ResponseStorageBudget = _BUDGET,
         accept_data_loss: bool = False,
     ) -> Self:
         """Open the file for who has its lock, and let go of that where it can't be used."""

@@ -2,15 +2,15 @@
 
 from typing import Final
 
-from ringback.core.callback_url import Method
-from ringback.core.message import Direction, MessageStatus, PayloadType
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
-from ringback.core.supersim.sim import Sim, SimStatus
-from ringback.core.supersim.sim_update import SimUpdate
-from ringback.core.supersim.usage import BillingPeriod, DataSession, PeriodType
+from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.sim import SimStatus, SuperSim
+from ringback.core.supersim.sim_update import SuperSimUpdate
+from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType, SuperSimDataSession
 from ringback.stores.sqlite.fields import (
     DATED,
     OWNED,
@@ -31,7 +31,7 @@ from ringback.stores.sqlite.records import (
 )
 from ringback.stores.sqlite.session import Session
 
-_CALLED_BACK = (url("callback_url"), one_of("callback_method", Method))
+_CALLED_BACK = (url("callback_url"), one_of("callback_method", HttpMethod))
 
 
 ACCESS_PROFILES: Final = Shape(
@@ -53,16 +53,16 @@ FLEETS: Final = Shape(
     plain("data_limit"),
     flag("sms_commands_enabled"),
     url("sms_commands_url"),
-    one_of("sms_commands_method", Method),
+    one_of("sms_commands_method", HttpMethod),
     url("ip_commands_url"),
-    one_of("ip_commands_method", Method),
+    one_of("ip_commands_method", HttpMethod),
     *DATED,
     indexes=(("account_sid", "network_access_profile_sid"),),
 )
 
 SIMS: Final = Shape(
     "sims",
-    Sim,
+    SuperSim,
     *OWNED,
     plain("iccid"),
     plain("unique_name"),
@@ -147,7 +147,7 @@ SETTINGS_UPDATES: Final = Shape(
     *OWNED,
     plain("iccid"),
     plain("sim_sid"),
-    one_of("status", SettingsStatus),
+    one_of("status", SettingsUpdateStatus),
     maybe_instant("date_completed", "completed_us"),
     *DATED,
     indexes=(
@@ -161,7 +161,7 @@ BILLING_PERIODS: Final = Shape(
     BillingPeriod,
     *OWNED,
     plain("sim_sid"),
-    one_of("period_type", PeriodType),
+    one_of("period_type", BillingPeriodType),
     instant("start_time", "start_us"),
     instant("end_time", "end_us"),
     *DATED,
@@ -170,7 +170,7 @@ BILLING_PERIODS: Final = Shape(
 
 SESSIONS: Final = Shape(
     "data_sessions",
-    DataSession,
+    SuperSimDataSession,
     *OWNED,
     plain("sim_sid"),
     plain("fleet_sid"),
@@ -188,7 +188,7 @@ SESSIONS: Final = Shape(
 
 SIM_UPDATES: Final = Shape(
     "sim_updates",
-    SimUpdate,
+    SuperSimUpdate,
     plain("sim_sid"),
     plain("account_sid"),
     one_of("from_status", SimStatus),

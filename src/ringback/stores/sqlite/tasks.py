@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from ringback.core.scenario import Step
-from ringback.core.task import Task
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.scenario import TaskKind
 from ringback.stores.sqlite.fields import from_us, maybe_from_us, to_us
 from ringback.stores.sqlite.session import Session
 
@@ -14,7 +14,7 @@ class SqliteTasks:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def put(self, task: Task) -> None:
+    def put(self, task: ScheduledTask) -> None:
         # Replaced as a row, so that it goes behind what is due at the same instant.
         self._session.write(
             "INSERT OR REPLACE INTO tasks (subject_sid, step, account_sid, due_us)"
@@ -22,13 +22,18 @@ class SqliteTasks:
             (task.subject_sid, task.step, task.account_sid, to_us(task.due)),
         )
 
-    def due(self, now: datetime, *, limit: int) -> list[Task]:
+    def due(self, now: datetime, *, limit: int) -> list[ScheduledTask]:
         rows = self._session.read(
             "SELECT * FROM tasks WHERE due_us <= ? ORDER BY due_us, seq LIMIT ?",
             (to_us(now), limit),
         )
         return [
-            Task(Step(row["step"]), row["subject_sid"], row["account_sid"], from_us(row["due_us"]))
+            ScheduledTask(
+                TaskKind(row["step"]),
+                row["subject_sid"],
+                row["account_sid"],
+                from_us(row["due_us"]),
+            )
             for row in rows
         ]
 
@@ -36,20 +41,20 @@ class SqliteTasks:
         row = self._session.read("SELECT min(due_us) AS due_us FROM tasks").fetchone()
         return maybe_from_us(row["due_us"])
 
-    def due_of(self, subject_sid: str, step: Step) -> datetime | None:
+    def due_of(self, subject_sid: str, step: TaskKind) -> datetime | None:
         row = self._session.read(
             "SELECT due_us FROM tasks WHERE subject_sid = ? AND step = ?", (subject_sid, step)
         ).fetchone()
         return row and from_us(row["due_us"])
 
-    def take(self, task: Task) -> bool:
+    def take(self, task: ScheduledTask) -> bool:
         taken = self._session.write(
             "DELETE FROM tasks WHERE subject_sid = ? AND step = ? AND due_us = ?",
             (task.subject_sid, task.step, to_us(task.due)),
         )
         return taken.rowcount > 0
 
-    def drop(self, subject_sid: str, step: Step) -> None:
+    def drop(self, subject_sid: str, step: TaskKind) -> None:
         self._session.write(
             "DELETE FROM tasks WHERE subject_sid = ? AND step = ?", (subject_sid, step)
         )

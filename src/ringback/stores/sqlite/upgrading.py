@@ -8,11 +8,11 @@ from ipaddress import IPv4Network
 from itertools import count
 from typing import Any, Final
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.kore_ids import ULID_BYTES, KoreKind, make_kore_id
+from ringback.core.accounts.secret_hash import hash_secret
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, make_kore_id
 from ringback.core.kore_ids import id_of_account as kore_id_of_account
-from ringback.core.secret_hash import hash_secret
-from ringback.core.simulation import device_address
+from ringback.core.sims.simulation_settings import device_address
 from ringback.stores.sqlite.fields import from_us
 
 _DEVICES: Final = IPv4Network("127.64.0.0/10")
@@ -49,7 +49,7 @@ def id_of_account(sid: str, created_us: int) -> str:
 def id_of_secret(account_sid: str, created_us: int) -> str:
     """Return an id for the webhook secret that an account has had from its beginning."""
     chance = hashlib.sha256(f"secret of {account_sid}".encode()).digest()[:ULID_BYTES]
-    return make_kore_id(KoreKind.WEBHOOK_SECRET, from_us(created_us), chance)
+    return make_kore_id(KoreIdKind.WEBHOOK_SECRET, from_us(created_us), chance)
 
 
 FUNCTIONS: Final[tuple[Callable[..., Any], ...]] = (

@@ -2,16 +2,16 @@
 
 from typing import Final
 
-from ringback.core.callback_url import Method
-from ringback.core.listener import Listener
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.wireless.command import Command, IncludeSid, Transport
-from ringback.core.wireless.data_session import WirelessSession
+from ringback.core.callback_urls.callback_target import CallbackTarget
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.wireless.command import CommandTransport, SidPlacement, WirelessCommand
+from ringback.core.wireless.data_session import WirelessDataSession
 from ringback.core.wireless.radio import RadioLink
 from ringback.core.wireless.rate_plan import DataLimitStrategy, DataMetering, RatePlan
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
-from ringback.core.wireless.sim_update import WirelessUpdate
-from ringback.core.wireless.usage import CommandUse, Question, Tally
+from ringback.core.wireless.sim_update import WirelessSimUpdate
+from ringback.core.wireless.usage import CommandCount, CommandUsage, WirelessUsageQuery
 from ringback.stores.sqlite import fields
 from ringback.stores.sqlite.fields import to_us
 from ringback.stores.sqlite.flows import SqliteFlows
@@ -21,12 +21,12 @@ from ringback.stores.sqlite.session import Session
 
 def listener(name: str) -> fields.Field:
     """Return a field that is a listener: a callback URL or none, and a method, in four columns."""
-    told, way = fields.url(f"{name}_url"), fields.one_of(f"{name}_method", Method)
+    told, way = fields.url(f"{name}_url"), fields.one_of(f"{name}_method", HttpMethod)
     return fields.Field(
         name,
         (*told.columns, *way.columns),
         lambda value: (*told.write(value.url), *way.write(value.method)),
-        lambda row: Listener(told.read(row), way.read(row)),
+        lambda row: CallbackTarget(told.read(row), way.read(row)),
     )
 
 
@@ -52,7 +52,10 @@ RATE_PLANS: Final = Shape(
         fields.texts("international_roaming"),
         fields.one_of("data_limit_strategy", DataLimitStrategy),
     ),
-    *(fields.plain("usage_notification_url"), fields.one_of("usage_notification_method", Method)),
+    *(
+        fields.plain("usage_notification_url"),
+        fields.one_of("usage_notification_method", HttpMethod),
+    ),
 )
 
 SIMS: Final = Shape(
@@ -81,7 +84,7 @@ SIMS: Final = Shape(
 
 SIM_UPDATES: Final = Shape(
     "wireless_updates",
-    WirelessUpdate,
+    WirelessSimUpdate,
     *(
         fields.plain("sim_sid"),
         fields.plain("account_sid"),
@@ -93,7 +96,7 @@ SIM_UPDATES: Final = Shape(
 
 COMMANDS: Final = Shape(
     "commands",
-    Command,
+    WirelessCommand,
     *(
         *fields.OWNED,
         *fields.DATED,
@@ -101,9 +104,9 @@ COMMANDS: Final = Shape(
         fields.plain("command"),
         listener("told"),
     ),
-    *(fields.one_of("command_mode", PayloadType), fields.one_of("transport", Transport)),
+    *(fields.one_of("command_mode", PayloadType), fields.one_of("transport", CommandTransport)),
     *(fields.one_of("status", MessageStatus), fields.one_of("direction", Direction)),
-    *(fields.one_of("include_sid", IncludeSid), fields.flag("delivery_receipt_requested")),
+    *(fields.one_of("include_sid", SidPlacement), fields.flag("delivery_receipt_requested")),
     indexes=(
         ("account_sid", "sim_sid", "status"),
         ("account_sid", "sim_sid"),
@@ -115,7 +118,7 @@ COMMANDS: Final = Shape(
 
 SESSIONS: Final = Shape(
     "wireless_sessions",
-    WirelessSession,
+    WirelessDataSession,
     *(
         *fields.OWNED,
         fields.plain("sim_sid"),
@@ -139,7 +142,7 @@ class SqliteCommandUses:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def add(self, use: CommandUse) -> None:
+    def add(self, use: CommandUsage) -> None:
         values = (use.account_sid, use.sim_sid, use.network_sid, use.direction, to_us(use.at))
         self._session.write(
             "INSERT INTO command_uses (account_sid, sim_sid, network_sid, direction, at_us)"
@@ -147,7 +150,9 @@ class SqliteCommandUses:
             values,
         )
 
-    def tally(self, account_sid: str, sim_sid: str | None, question: Question) -> list[Tally]:
+    def tally(
+        self, account_sid: str, sim_sid: str | None, question: WirelessUsageQuery
+    ) -> list[CommandCount]:
         start, end = to_us(question.start), to_us(question.end)
         span = end - start if question.span is None else round(question.span.total_seconds() * 1e6)
         owner, whose = ("account_sid", account_sid) if sim_sid is None else ("sim_sid", sim_sid)
@@ -158,7 +163,7 @@ class SqliteCommandUses:
             (start, max(span, 1), whose, account_sid, start, end),
         )
         return [
-            Tally(row["slot"], row["network_sid"], Direction(row["direction"]), row["count"])
+            CommandCount(row["slot"], row["network_sid"], Direction(row["direction"]), row["count"])
             for row in rows
         ]
 

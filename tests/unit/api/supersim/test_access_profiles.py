@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ringback.core.network import NETWORKS, Network
+from ringback.core.sims.mobile_networks import NETWORKS, MobileNetwork
 from tests.fakes import ACCOUNT_SID, PROFILE_SID
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import error, refusal
@@ -32,7 +32,7 @@ async def sids_in(caller: Caller, target: str) -> list[str]:
     return [network["sid"] for network in (await caller.get(target)).json["networks"]]
 
 
-def sids_of(*networks: Network) -> list[str]:
+def sids_of(*networks: MobileNetwork) -> list[str]:
     return [network.sid for network in networks]
 
 

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ringback.core.callback_url import Method
-from ringback.core.scenario import Step
-from ringback.core.task import Task
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.scenario import TaskKind
 from ringback.operations.supersim.devices import receive_datagram, receive_sms
 from ringback.ports import Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, SeededChance, a_moment
@@ -44,14 +44,14 @@ class Kind(NamedTuple):
     name: str
     path: str
     form: dict[str, str]
-    step: Step
+    step: TaskKind
     fields: dict[str, Any]
 
 
 OF_IP = {"sim_iccid": ICCID, "device_ip": None, "device_port": 100, "payload_type": "text"}
 KINDS = [
-    Kind("SMS Command", SMS, PING, Step.SEND_SMS, {}),
-    Kind("IP Command", IP, DATAGRAM, Step.SEND_IP, OF_IP),
+    Kind("SMS Command", SMS, PING, TaskKind.SEND_SMS, {}),
+    Kind("IP Command", IP, DATAGRAM, TaskKind.SEND_IP, OF_IP),
 ]
 BOTH = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 
@@ -83,14 +83,14 @@ async def test_a_queued_command_is_due_after_the_time_that_the_network_takes(
     told = {"CallbackUrl": URL, "CallbackMethod": "GET"}
     sid = (await caller.post(kind.path, {**kind.form, **told})).json["sid"]
     (task,) = await store.transact(lambda tx: tx.tasks.due(NOW + TAKES, limit=9))
-    assert task == Task(kind.step, sid, ACCOUNT_SID, NOW + TAKES)
+    assert task == ScheduledTask(kind.step, sid, ACCOUNT_SID, NOW + TAKES)
     assert progress.times == 1
     command = await store.transact(
         lambda tx: tx.supersim.sms_commands.get(sid) or tx.supersim.ip_commands.get(sid)
     )
     assert command is not None
     assert command.callback_url is not None
-    assert (command.callback_url.shown, command.callback_method) == (URL, Method.GET)
+    assert (command.callback_url.shown, command.callback_method) == (URL, HttpMethod.GET)
 
 
 @BOTH

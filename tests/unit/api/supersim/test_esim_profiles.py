@@ -2,10 +2,10 @@
 
 import pytest
 
-from ringback.core.callback_url import Method
-from ringback.core.scenario import Step
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
-from ringback.core.task import Task
 from ringback.ports import Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES
 from tests.intakes import KeepingIntake
@@ -71,13 +71,13 @@ async def test_an_ordered_profile_is_due_after_the_time_that_the_network_takes(
 ) -> None:
     form = {"GenerateMatchingId": "true", "CallbackUrl": URL, "CallbackMethod": "GET"}
     sid = (await caller.post(PATH, form)).json["sid"]
-    task = Task(Step.RESERVE_PROFILE, sid, ACCOUNT_SID, NOW + TAKES)
+    task = ScheduledTask(TaskKind.RESERVE_PROFILE, sid, ACCOUNT_SID, NOW + TAKES)
     assert await store.transact(lambda tx: tx.tasks.due(NOW + TAKES, limit=9)) == [task]
     profile = await store.transact(lambda tx: tx.supersim.esim_profiles.get(sid))
     assert profile is not None
     assert profile.has_matching_id
     assert profile.callback_url is not None
-    assert (profile.callback_url.shown, profile.callback_method) == (URL, Method.GET)
+    assert (profile.callback_url.shown, profile.callback_method) == (URL, HttpMethod.GET)
 
 
 @pytest.mark.parametrize(

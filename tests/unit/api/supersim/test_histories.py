@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
-from ringback.core.supersim.usage import BillingPeriod, PeriodType
+from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType
 from ringback.ports import Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, a_sim
 from tests.unit.api.caller import Caller
@@ -19,7 +19,11 @@ OTHER_SIM = "HS" + "d" * 32
 
 
 def an_update_of(
-    letter: str, status: SettingsStatus, *, sim_sid: str = SIM_SID, account_sid: str = ACCOUNT_SID
+    letter: str,
+    status: SettingsUpdateStatus,
+    *,
+    sim_sid: str = SIM_SID,
+    account_sid: str = ACCOUNT_SID,
 ) -> SettingsUpdate:
     return SettingsUpdate(
         sid="OB" + letter * 32,
@@ -29,11 +33,11 @@ def an_update_of(
         status=status,
         date_created=NOW,
         date_updated=NOW,
-        date_completed=NOW if status is SettingsStatus.SUCCESSFUL else None,
+        date_completed=NOW if status is SettingsUpdateStatus.SUCCESSFUL else None,
     )
 
 
-def a_period(letter: str, *, kind: PeriodType, sim_sid: str = SIM_SID) -> BillingPeriod:
+def a_period(letter: str, *, kind: BillingPeriodType, sim_sid: str = SIM_SID) -> BillingPeriod:
     return BillingPeriod(
         sid="HB" + letter * 32,
         account_sid=ACCOUNT_SID,
@@ -53,12 +57,12 @@ def a_period(letter: str, *, kind: PeriodType, sim_sid: str = SIM_SID) -> Billin
 async def updates(store: Store) -> None:
     def work(tx: Transaction) -> None:
         tx.supersim.sims.add(a_sim(sid=OTHER_SIM, iccid="8988307000000000009", unique_name="other"))
-        tx.supersim.settings_updates.add(an_update_of("a", SettingsStatus.SUCCESSFUL))
+        tx.supersim.settings_updates.add(an_update_of("a", SettingsUpdateStatus.SUCCESSFUL))
         tx.supersim.settings_updates.add(
-            an_update_of("b", SettingsStatus.IN_PROGRESS, sim_sid=OTHER_SIM)
+            an_update_of("b", SettingsUpdateStatus.IN_PROGRESS, sim_sid=OTHER_SIM)
         )
         tx.supersim.settings_updates.add(
-            an_update_of("c", SettingsStatus.FAILED, sim_sid=THEIR_SIM, account_sid=THEIRS)
+            an_update_of("c", SettingsUpdateStatus.FAILED, sim_sid=THEIR_SIM, account_sid=THEIRS)
         )
 
     await store.transact(work)
@@ -124,9 +128,11 @@ async def test_a_status_that_settings_updates_dont_have_is_refused(caller: Calle
 @pytest.fixture
 async def periods(store: Store) -> None:
     def work(tx: Transaction) -> None:
-        tx.supersim.billing_periods.add(a_period("a", kind=PeriodType.READY))
-        tx.supersim.billing_periods.add(a_period("b", kind=PeriodType.ACTIVE))
-        tx.supersim.billing_periods.add(a_period("c", kind=PeriodType.ACTIVE, sim_sid=OTHER_SIM))
+        tx.supersim.billing_periods.add(a_period("a", kind=BillingPeriodType.READY))
+        tx.supersim.billing_periods.add(a_period("b", kind=BillingPeriodType.ACTIVE))
+        tx.supersim.billing_periods.add(
+            a_period("c", kind=BillingPeriodType.ACTIVE, sim_sid=OTHER_SIM)
+        )
 
     await store.transact(work)
 

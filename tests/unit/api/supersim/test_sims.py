@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.callback_url import Method
-from ringback.core.scenario import Step
-from ringback.core.task import Task
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.scenario import TaskKind
 from ringback.ports import Store, Transaction, Window
 from tests.fakes import (
     ACCOUNT_SID,
@@ -141,12 +141,12 @@ async def test_an_accepted_change_is_due_after_the_time_that_the_network_takes(
 ) -> None:
     form = {"Status": "inactive", "CallbackUrl": URL, "CallbackMethod": "GET"}
     await caller.post(UPDATE, form)
-    task = Task(Step.UPDATE_SIM, SIM_SID, ACCOUNT_SID, NOW + TAKES)
+    task = ScheduledTask(TaskKind.UPDATE_SIM, SIM_SID, ACCOUNT_SID, NOW + TAKES)
     assert await store.transact(lambda tx: tx.tasks.due(NOW + TAKES, limit=9)) == [task]
     update = await store.transact(lambda tx: tx.supersim.sim_updates.get(SIM_SID))
     assert update is not None
     assert update.callback_url is not None
-    assert (update.callback_url.shown, update.callback_method) == (URL, Method.GET)
+    assert (update.callback_url.shown, update.callback_method) == (URL, HttpMethod.GET)
 
 
 async def test_another_fleet_is_accepted_with_202(caller: Caller, store: Store) -> None:

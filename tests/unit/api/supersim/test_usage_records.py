@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from ringback.core.network import NETWORKS
-from ringback.core.supersim.usage import DataSession
+from ringback.core.sims.mobile_networks import NETWORKS
+from ringback.core.supersim.usage import SuperSimDataSession
 from ringback.ports import Store, Transaction
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, SIM_SID, a_fleet, a_sim
 from tests.unit.api.caller import Caller
@@ -21,7 +21,7 @@ FR = next(network for network in NETWORKS if network.iso_country == "FR")
 A_DAY = "StartTime=2024-07-02T00:00:00Z&EndTime=2024-07-03T00:00:00Z"
 
 
-def a_session(letter: str, **changes: Any) -> DataSession:
+def a_session(letter: str, **changes: Any) -> SuperSimDataSession:
     """1,000 bytes up and 3,000 down an hour, from the second of July, 10:30, for two hours."""
     fields = {
         "sid": "SE" + letter * 32,
@@ -35,7 +35,7 @@ def a_session(letter: str, **changes: Any) -> DataSession:
         "date_created": NOW.replace(day=2, hour=10, minute=30, second=0),
         "date_ended": NOW.replace(day=2, hour=12, minute=30, second=0),
     }
-    return DataSession(**(fields | changes))
+    return SuperSimDataSession(**(fields | changes))
 
 
 @pytest.fixture(autouse=True)

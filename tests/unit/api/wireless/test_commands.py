@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.listener import Listener
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.scenario import Step
-from ringback.core.task import Task
-from ringback.core.wireless.command import Transport
+from ringback.core.callback_urls.callback_target import CallbackTarget
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.sims.scenario import TaskKind
+from ringback.core.wireless.command import CommandTransport
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.ports import Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, TAKES
@@ -80,7 +80,7 @@ async def test_a_command_is_made_as_asked_in_every_respect(caller: Caller, store
     kept = await store.transact(lambda tx: tx.wireless.commands.get(answer.json["sid"]))
     assert kept is not None
     assert kept.message == b"ping"
-    assert kept.told == Listener(CallbackUrl.parse(URL), Method.GET)
+    assert kept.told == CallbackTarget(CallbackUrl.parse(URL), HttpMethod.GET)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ async def test_a_queued_command_is_due_after_the_time_that_the_network_takes(
     sid = (await caller.post(PATH, PING)).json["sid"]
     due = await store.transact(lambda tx: tx.tasks.due(NOW + timedelta(days=30), limit=9))
     assert due == [
-        Task(Step.SEND_COMMAND, sid, ACCOUNT_SID, NOW + TAKES),
-        Task(Step.FORGET_COMMAND, sid, ACCOUNT_SID, NOW + timedelta(days=30)),
+        ScheduledTask(TaskKind.SEND_COMMAND, sid, ACCOUNT_SID, NOW + TAKES),
+        ScheduledTask(TaskKind.FORGET_COMMAND, sid, ACCOUNT_SID, NOW + timedelta(days=30)),
     ]
     assert progress.times == 1
 
@@ -276,7 +276,7 @@ async def keep(store: Store) -> None:
                 command="aXA=",
                 command_mode=PayloadType.BINARY,
                 sim_sid=other.sid,
-                transport=Transport.IP,
+                transport=CommandTransport.IP,
                 status=MessageStatus.FAILED,
             )
         )

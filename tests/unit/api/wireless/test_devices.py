@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp
 
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.listener import Listener
-from ringback.core.message import MessageStatus, PayloadType
-from ringback.core.scenario import Step
-from ringback.core.wireless.command import IncludeSid
+from ringback.core.callback_urls.callback_target import CallbackTarget
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.sims.message import MessageStatus, PayloadType
+from ringback.core.sims.scenario import TaskKind
+from ringback.core.wireless.command import SidPlacement
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.ports import Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW
@@ -32,7 +32,7 @@ SIMS = "/wireless/v1/Sims"
 DEVICE = "/portal/v1/devices/meter_1"
 NEW_ICCID = "8901340852295524704"
 TOLD = "http://127.0.0.1:9000/told#cbs=kore"
-TO_TOLD = Listener(CallbackUrl.parse(TOLD), Method.GET)
+TO_TOLD = CallbackTarget(CallbackUrl.parse(TOLD), HttpMethod.GET)
 
 
 async def put(store: Store, **fields: Any) -> None:
@@ -284,14 +284,14 @@ async def test_a_sim_that_is_ready_and_has_used_enough_is_about_to_be_active(
     await put(store, status=WirelessStatus.READY, status_since=NOW, metered_since=NOW)
     await caller.post(f"{DEVICE}/data", {"Upload": "250000"})
     (task,) = await store.transact(lambda tx: tx.tasks.due(NOW, limit=9))
-    assert (task.step, task.subject_sid) == (Step.FINALIZE_SIM, WIRELESS_SIM_SID)
+    assert (task.step, task.subject_sid) == (TaskKind.FINALIZE_SIM, WIRELESS_SIM_SID)
 
 
 # ---- what is shown -------------------------------------------------------------------------------
 
 
 async def test_it_shows_who_is_told_and_by_which_plan_it_goes(caller: Caller, store: Store) -> None:
-    told = Listener(CallbackUrl.parse("http://user:secret@127.0.0.1:9000/in"), Method.GET)
+    told = CallbackTarget(CallbackUrl.parse("http://user:secret@127.0.0.1:9000/in"), HttpMethod.GET)
     await put(store, commands_to=told)
     await caller.post("/portal/v1/scenarios", {"Scenario": "asleep", "Sim": "meter_1"})
     answer = await caller.get(DEVICE)
@@ -324,8 +324,8 @@ async def test_a_device_whose_sim_tells_nobody_is_shown_too(caller: Caller, stor
     [
         ({"command": "grüß"}, "grüß".encode()),
         ({"command": "AP8=", "command_mode": PayloadType.BINARY}, b"\x00\xff"),
-        ({"command": "hi", "include_sid": IncludeSid.START}, f"{COMMAND_SID} hi".encode()),
-        ({"command": "hi", "include_sid": IncludeSid.END}, f"hi {COMMAND_SID}".encode()),
+        ({"command": "hi", "include_sid": SidPlacement.START}, f"{COMMAND_SID} hi".encode()),
+        ({"command": "hi", "include_sid": SidPlacement.END}, f"hi {COMMAND_SID}".encode()),
     ],
     ids=["a text", "bytes", "with its SID in front", "with its SID behind"],
 )

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.listener import Listener
-from ringback.core.scenario import Step
-from ringback.core.task import Task
+from ringback.core.callback_urls.callback_target import CallbackTarget
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.scenario import TaskKind
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.ports import Store, Transaction
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, TAKES, an_account
@@ -38,7 +38,7 @@ ONE = f"{PATH}/{WIRELESS_SIM_SID}"
 ORIGIN = "http://127.0.0.1:8080"
 AT_KORE = "programmable-wireless.api.korewireless.com"
 URL = "http://127.0.0.1:9000/path?foo=bar#cbs=kore"
-TOLD = Listener(CallbackUrl.parse(URL), Method.GET)
+TOLD = CallbackTarget(CallbackUrl.parse(URL), HttpMethod.GET)
 OTHER_PLAN = "WP" + "d" * 32
 ROAMING_PLAN = "WP" + "e" * 32
 CHILD = "AC" + "c" * 32
@@ -94,7 +94,7 @@ async def put(store: Store, **fields: Any) -> None:
     await store.transact(lambda tx: tx.wireless.sims.save(a_wireless_sim(**fields)))
 
 
-async def tasks(store: Store) -> list[Task]:
+async def tasks(store: Store) -> list[ScheduledTask]:
     return await store.transact(lambda tx: tx.tasks.due(NOW.replace(year=2030), limit=9))
 
 
@@ -296,7 +296,7 @@ async def test_a_change_that_the_network_has_to_make_is_answered_with_200_and_up
     answer = await caller.post(ONE, form)
     assert (answer.status, answer.json) == (200, SIM | {"status": "updating"})
     assert await tasks(store) == [
-        Task(Step.CHANGE_SIM, WIRELESS_SIM_SID, ACCOUNT_SID, NOW + TAKES),
+        ScheduledTask(TaskKind.CHANGE_SIM, WIRELESS_SIM_SID, ACCOUNT_SID, NOW + TAKES),
     ]
     update = await store.transact(lambda tx: tx.wireless.sim_updates.get(WIRELESS_SIM_SID))
     assert update is not None
@@ -312,7 +312,7 @@ async def test_a_change_is_scheduled_where_the_operator_is_busy(
     answer = await caller.post(ONE, {"Status": "suspended"})
     assert (answer.status, answer.json["status"]) == (200, "scheduled")
     (task,) = await tasks(store)
-    assert task.step is Step.TAKE_ON_CHANGE
+    assert task.step is TaskKind.TAKE_ON_CHANGE
 
 
 @pytest.mark.parametrize("plan", [OTHER_PLAN, "other"])
@@ -375,7 +375,7 @@ async def test_a_reset_of_the_connectivity_runs_until_the_network_has_done_it(
     answer = await caller.post(ONE, form)
     assert (answer.status, answer.json) == (200, SIM | {"reset_status": "resetting"})
     assert await tasks(store) == [
-        Task(Step.RESET_SIM, WIRELESS_SIM_SID, ACCOUNT_SID, NOW + TAKES),
+        ScheduledTask(TaskKind.RESET_SIM, WIRELESS_SIM_SID, ACCOUNT_SID, NOW + TAKES),
     ]
     sim = await store.transact(lambda tx: tx.wireless.sims.get(WIRELESS_SIM_SID))
     assert sim is not None
@@ -388,7 +388,7 @@ async def test_a_sim_is_reset_and_gets_another_plan_in_one_request(
 ) -> None:
     answer = await caller.post(ONE, {"ResetStatus": "resetting", "RatePlan": "other"})
     assert answer.json == SIM | {"status": "updating", "reset_status": "resetting"}
-    assert {task.step for task in await tasks(store)} == {Step.CHANGE_SIM, Step.RESET_SIM}
+    assert {task.step for task in await tasks(store)} == {TaskKind.CHANGE_SIM, TaskKind.RESET_SIM}
 
 
 # ---- what is refused -----------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 import pytest
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.policy.source_override import override_source
 from ringback.core.policy.source_policy import Source
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import (
     BOTH,
     NOTICE,
@@ -342,13 +342,13 @@ DATELESS = "policy: the first phase must have no date, so that every instant has
 def test_a_policy_with_a_gap_is_refused(
     phases: Sequence[Phase], holds: Sequence[Hold], message: str
 ) -> None:
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         Policy(tuple(phases), tuple(holds))
     assert str(refused.value) == message
 
 
 def test_everything_can_be_held_only_in_a_phase_that_exists() -> None:
-    with pytest.raises(Unusable, match="the phases are before, between, after"):
+    with pytest.raises(ConfigurationError, match="the phases are before, between, after"):
         NOTICE.held_in("later")
 
 

@@ -3,8 +3,8 @@ from itertools import product
 
 import pytest
 
-from ringback.core.callback_url import Method
-from ringback.core.message import MESSAGE_MOVES, MessageStatus, PayloadType
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.sims.message import MESSAGE_MOVES, MessageStatus, PayloadType
 from ringback.core.supersim.command import IP_MOVES, LONGEST_DATAGRAM, IpStatus
 from tests.fakes import NOW
 from tests.unit.core.builders import a_datagram, an_sms
@@ -76,4 +76,4 @@ def test_a_datagram_leaves_as_its_bytes(
 
 
 def test_commands_are_told_by_post_unless_they_say_otherwise() -> None:
-    assert an_sms().callback_method is a_datagram().callback_method is Method.POST
+    assert an_sms().callback_method is a_datagram().callback_method is HttpMethod.POST

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from ringback.core.callback_url import Method
+from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.supersim.esim_profile import (
     ESIM_MOVES,
     SMDP_PLUS_ADDRESS,
@@ -67,7 +67,7 @@ def test_a_profile_moves_in_no_other_way(old: EsimStatus, new: EsimStatus) -> No
 
 
 def test_a_profile_is_told_by_post_unless_it_says_otherwise() -> None:
-    assert an_esim_profile().callback_method is Method.POST
+    assert an_esim_profile().callback_method is HttpMethod.POST
 
 
 # ---- its activation code -------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 from dataclasses import fields
 
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.scenario import CarrierFailure
-from ringback.core.sim_updated import SimUpdated
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.sims.scenario import CarrierFailure
+from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.supersim.command import IpStatus
 from ringback.core.supersim.esim_profile import EsimStatus
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged

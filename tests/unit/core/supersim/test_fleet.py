@@ -2,7 +2,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from ringback.core.callback_url import Method
+from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.supersim.fleet import DATA_LIMIT, DATA_LIMITS, Fleet
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, PROFILE_SID, a_profile
 
@@ -21,7 +21,7 @@ def test_a_fleet_begins_as_the_ruling_says_and_tells_nobody() -> None:
     fleet = Fleet(FLEET_SID, ACCOUNT_SID, None, PROFILE_SID, NOW, NOW)
     assert (fleet.data_enabled, fleet.data_limit, fleet.sms_commands_enabled) == (True, 1000, True)
     assert fleet.sms_commands_url is fleet.ip_commands_url is None
-    assert fleet.sms_commands_method is fleet.ip_commands_method is Method.POST
+    assert fleet.sms_commands_method is fleet.ip_commands_method is HttpMethod.POST
 
 
 def test_the_limits_of_a_data_limit_are_those_of_the_api() -> None:

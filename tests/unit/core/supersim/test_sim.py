@@ -2,17 +2,17 @@ from itertools import product
 
 import pytest
 
-from ringback.core.errors import Conflict, Invalid
-from ringback.core.readiness import READY_DATA, READY_MESSAGES, READY_MONTHS
+from ringback.core.errors import Conflict, InvalidParameter
+from ringback.core.sims.auto_activation import READY_DATA, READY_MESSAGES, READY_MONTHS
 from ringback.core.supersim.sim import (
     MOVES,
     REQUESTABLE,
-    AlreadySo,
-    Assigned,
     Change,
+    ChangeRequired,
+    FleetAssigned,
+    NoChangeNeeded,
+    NothingRequested,
     SimStatus,
-    Unchanged,
-    Underway,
     plan_change,
 )
 from tests.fakes import FLEET_SID, SIM_SID, a_sim
@@ -55,15 +55,15 @@ def test_what_activates_a_ready_sim_is_what_the_documentation_says() -> None:
 
 # The whole table: what the SIM is, what is asked for, and what comes of it where the update names
 # no fleet, the fleet that the SIM is in, or another. A number is the code of a refusal.
-UNCHANGED, SO = Unchanged(), AlreadySo()
+UNCHANGED, SO = NothingRequested(), NoChangeNeeded()
 
 
-def to(status: SimStatus, fleet_sid: str = FLEET_SID) -> Underway:
-    return Underway(status, fleet_sid)
+def to(status: SimStatus, fleet_sid: str = FLEET_SID) -> ChangeRequired:
+    return ChangeRequired(status, fleet_sid)
 
 
 TABLE: dict[tuple[SimStatus, SimStatus | None], tuple[Change | int, Change | int, Change | int]] = {
-    (NEW, None): (UNCHANGED, Assigned(FLEET_SID), Assigned(OTHER_FLEET)),
+    (NEW, None): (UNCHANGED, FleetAssigned(FLEET_SID), FleetAssigned(OTHER_FLEET)),
     (NEW, READY): (to(READY), to(READY), to(READY, OTHER_FLEET)),
     (NEW, ACTIVE): (to(ACTIVE), to(ACTIVE), to(ACTIVE, OTHER_FLEET)),
     (NEW, INACTIVE): (83010, 83010, 83010),
@@ -109,7 +109,7 @@ def test_what_an_update_comes_to(
 ) -> None:
     sim = a_sim(status=status, fleet_sid=FLEET_SID)
     if isinstance(expected, int):
-        with pytest.raises((Invalid, Conflict)) as refused:
+        with pytest.raises((InvalidParameter, Conflict)) as refused:
             plan_change(sim, status=asked, fleet_sid=fleet_sid)
         assert refused.value.code == expected
     else:
@@ -120,9 +120,9 @@ def test_what_an_update_comes_to(
 @pytest.mark.parametrize("asked", [NEW, SCHEDULED])
 def test_nothing_moves_to_new_or_scheduled(status: SimStatus, asked: SimStatus) -> None:
     if status is asked:
-        assert plan_change(a_sim(status=status), status=asked, fleet_sid=None) == AlreadySo()
+        assert plan_change(a_sim(status=status), status=asked, fleet_sid=None) == NoChangeNeeded()
     else:
-        with pytest.raises(Invalid) as refused:
+        with pytest.raises(InvalidParameter) as refused:
             plan_change(a_sim(status=status), status=asked, fleet_sid=None)
         assert refused.value.code == 83010
 
@@ -131,7 +131,7 @@ def test_nothing_moves_to_new_or_scheduled(status: SimStatus, asked: SimStatus) 
 
 
 def test_a_move_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         plan_change(a_sim(status=NEW), status=INACTIVE, fleet_sid=None)
     assert (refused.value.status, refused.value.code) == (400, 83010)
     assert refused.value.message == (
@@ -153,7 +153,7 @@ def test_a_running_change_is_a_conflict(fleet_sid: str | None, what: str, code: 
 
 @pytest.mark.parametrize("asked", [READY, ACTIVE])
 def test_a_sim_without_a_fleet_can_not_be_activated(asked: SimStatus) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         plan_change(a_sim(status=NEW, fleet_sid=None), status=asked, fleet_sid=None)
     assert (refused.value.status, refused.value.code) == (400, 83007)
     assert refused.value.message == (
@@ -167,6 +167,6 @@ def test_a_sim_without_a_fleet_is_activated_into_the_one_it_is_given() -> None:
 
 
 def test_a_move_that_does_not_exist_is_refused_before_a_fleet_is_missed() -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         plan_change(a_sim(status=NEW, fleet_sid=None), status=INACTIVE, fleet_sid=None)
     assert refused.value.code == 83010

@@ -2,9 +2,9 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.scenario import CARRIED_OUT, CarrierFailure, Ending, NoAnswer
-from ringback.core.sim_updated import SimUpdated
-from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.sims.scenario import CARRIED_OUT, CarrierFailure, CarrierResult, CarrierTimeout
+from ringback.core.sims.sim_updated import SimUpdated
+from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.sim_update import finish, moved
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, SIM_SID, UNIQUE_NAME, a_sim, an_update
 
@@ -14,7 +14,7 @@ SCHEDULED = a_sim(status=SimStatus.SCHEDULED)
 FAILURE = CarrierFailure(83004, "the network refused")
 
 
-def finished(ending: Ending) -> tuple[Sim, SimUpdated]:
+def finished(ending: CarrierResult) -> tuple[SuperSim, SimUpdated]:
     return finish(SCHEDULED, an_update(to_fleet_sid=OTHER_FLEET), ending, LATER)
 
 
@@ -42,11 +42,11 @@ def test_a_failed_change_is_told_with_its_error_and_the_old_status() -> None:
 
 def test_a_change_that_the_network_never_answers_has_failed() -> None:
     failure = CarrierFailure(83004, "the network did not answer")
-    assert finished(NoAnswer()) == finished(failure)
+    assert finished(CarrierTimeout()) == finished(failure)
 
 
-@pytest.mark.parametrize("ending", [CARRIED_OUT, FAILURE, NoAnswer()])
-def test_a_finished_change_keeps_what_it_was_not_about(ending: Ending) -> None:
+@pytest.mark.parametrize("ending", [CARRIED_OUT, FAILURE, CarrierTimeout()])
+def test_a_finished_change_keeps_what_it_was_not_about(ending: CarrierResult) -> None:
     sim, _ = finished(ending)
     kept = ("sid", "account_sid", "iccid", "unique_name", "date_created", "device_ip")
     assert [getattr(sim, name) for name in kept] == [getattr(SCHEDULED, name) for name in kept]
@@ -67,7 +67,9 @@ def test_a_sim_that_is_ready_no_more_is_counted_no_more(status: SimStatus) -> No
 
 
 @pytest.mark.parametrize("ending", [CARRIED_OUT, FAILURE])
-def test_a_sim_that_changes_its_fleet_or_fails_to_stays_ready_since_it_was(ending: Ending) -> None:
+def test_a_sim_that_changes_its_fleet_or_fails_to_stays_ready_since_it_was(
+    ending: CarrierResult,
+) -> None:
     scheduled = a_sim(status=SimStatus.SCHEDULED, ready_since=NOW, sms_while_ready=3)
     update = an_update(from_status=SimStatus.READY, to_status=SimStatus.READY)
     sim, _ = finish(scheduled, update, ending, LATER)

@@ -4,15 +4,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringback.core.calendar import months_after
-from ringback.core.errors import Invalid
-from ringback.core.metering import MEGABYTE
+from ringback.core.errors import InvalidParameter
+from ringback.core.sims.data_flow import MEGABYTE
 from ringback.core.supersim.usage import (
     FIELD_OF,
     BillingPeriod,
-    DataSession,
-    Granularity,
-    Group,
-    PeriodType,
+    BillingPeriodType,
+    SuperSimDataSession,
+    UsageGranularity,
+    UsageGrouping,
     UsageQuery,
     UsageRecord,
     plan_query,
@@ -21,7 +21,7 @@ from ringback.core.supersim.usage import (
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, SIM_SID
 from tests.unit.core.builders import a_session
 
-ALL, DAY, HOUR = Granularity.ALL, Granularity.DAY, Granularity.HOUR
+ALL, DAY, HOUR = UsageGranularity.ALL, UsageGranularity.DAY, UsageGranularity.HOUR
 NO_FILTERS: Mapping[str, str] = {}
 AN_HOUR, AN_INSTANT = timedelta(hours=1), timedelta(microseconds=1)
 OTHER_SIM = f"HS{'f' * 32}"
@@ -38,8 +38,8 @@ def planned(
     *,
     start: str | None = None,
     end: str | None = None,
-    granularity: Granularity = ALL,
-    group: Group | None = None,
+    granularity: UsageGranularity = ALL,
+    group: UsageGrouping | None = None,
     now: datetime = NOW,
 ) -> UsageQuery:
     return plan_query(
@@ -61,22 +61,22 @@ def planned(
     ],
 )
 def test_without_a_period_it_is_the_last_month_with_the_hour_or_the_day_that_runs(
-    granularity: Granularity, start: str, end: str
+    granularity: UsageGranularity, start: str, end: str
 ) -> None:
     query = planned(granularity=granularity)
     assert (query.start, query.end) == (at(start), at(end))
 
 
-@pytest.mark.parametrize("granularity", Granularity)
-def test_on_a_boundary_none_that_runs_is_added(granularity: Granularity) -> None:
+@pytest.mark.parametrize("granularity", UsageGranularity)
+def test_on_a_boundary_none_that_runs_is_added(granularity: UsageGranularity) -> None:
     assert planned(granularity=granularity, now=at("2024-07-03")).end == at("2024-07-03")
 
 
-@pytest.mark.parametrize("granularity", Granularity)
-@pytest.mark.parametrize("group", [None, Group.SIM])
+@pytest.mark.parametrize("granularity", UsageGranularity)
+@pytest.mark.parametrize("group", [None, UsageGrouping.SIM])
 @pytest.mark.parametrize("now", ["2024-03-31T12:00", "2023-03-01T00:30", "2024-12-31T23:59:59"])
 def test_what_is_asked_for_by_default_is_never_refused(
-    granularity: Granularity, group: Group | None, now: str
+    granularity: UsageGranularity, group: UsageGrouping | None, now: str
 ) -> None:
     query = planned(granularity=granularity, group=group, now=at(now))
     assert timedelta(days=28) <= query.end - query.start <= timedelta(days=31)
@@ -93,9 +93,18 @@ def test_a_start_alone_asks_for_all_since() -> None:
 
 def test_a_query_keeps_what_it_groups_and_filters_by() -> None:
     query = plan_query(
-        start=None, end=None, granularity=HOUR, group=Group.FLEET, filters={"a": "b"}, now=NOW
+        start=None,
+        end=None,
+        granularity=HOUR,
+        group=UsageGrouping.FLEET,
+        filters={"a": "b"},
+        now=NOW,
     )
-    assert (query.granularity, query.group, query.filters) == (HOUR, Group.FLEET, {"a": "b"})
+    assert (query.granularity, query.group, query.filters) == (
+        HOUR,
+        UsageGrouping.FLEET,
+        {"a": "b"},
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,7 +153,11 @@ def test_a_query_keeps_what_it_groups_and_filters_by() -> None:
             id="it ends within an hour",
         ),
         pytest.param(
-            {"start": "2024-05-01", "end": "2024-06-01T00:00:00.000001", "group": Group.SIM},
+            {
+                "start": "2024-05-01",
+                "end": "2024-06-01T00:00:00.000001",
+                "group": UsageGrouping.SIM,
+            },
             83603,
             "with Group=sim, at most 31 days can be asked for",
             id="SIM by SIM for too long",
@@ -172,7 +185,7 @@ def test_a_query_keeps_what_it_groups_and_filters_by() -> None:
 def test_what_can_not_be_asked_for_is_refused_with_its_code(
     asked: dict[str, str], code: int, message: str
 ) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         planned(**asked)  # pyright: ignore[reportArgumentType] - each value is of its own type
     assert (refused.value.status, refused.value.code) == (400, code)
     assert refused.value.message == message
@@ -182,9 +195,12 @@ def test_what_can_not_be_asked_for_is_refused_with_its_code(
     "asked",
     [
         pytest.param({"start": "2023-01-03T14:40:58", "end": "2023-02-01"}, id="18 months ago"),
-        pytest.param({"start": "2024-05-01", "end": "2024-06-01", "group": Group.SIM}, id="by SIM"),
         pytest.param(
-            {"start": "2023-02-01", "end": "2024-07-01", "group": Group.FLEET}, id="by fleet"
+            {"start": "2024-05-01", "end": "2024-06-01", "group": UsageGrouping.SIM}, id="by SIM"
+        ),
+        pytest.param(
+            {"start": "2023-02-01", "end": "2024-07-01", "group": UsageGrouping.FLEET},
+            id="by fleet",
         ),
         pytest.param(
             {"start": "2024-05-01T05:00", "end": "2024-06-01T05:00", "granularity": HOUR},
@@ -202,7 +218,7 @@ def test_what_is_just_within_the_limits_can_be_asked_for(asked: dict[str, str]) 
     assert (query.start, query.end) == (at(asked["start"]), at(asked["end"]))
 
 
-@pytest.mark.parametrize("granularity", Granularity)
+@pytest.mark.parametrize("granularity", UsageGranularity)
 @pytest.mark.parametrize(
     ("start", "end", "codes"),
     [
@@ -215,9 +231,9 @@ def test_what_is_just_within_the_limits_can_be_asked_for(asked: dict[str, str]) 
     ],
 )
 def test_absurd_periods_are_refused_like_others(
-    start: str | None, end: str | None, codes: set[int], granularity: Granularity
+    start: str | None, end: str | None, codes: set[int], granularity: UsageGranularity
 ) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         planned(start=start, end=end, granularity=granularity)
     assert refused.value.code in codes
 
@@ -226,12 +242,12 @@ def test_absurd_periods_are_refused_like_others(
 
 
 def summed(
-    sessions: list[DataSession],
+    sessions: list[SuperSimDataSession],
     *,
     start: datetime = NOW,
     end: datetime = NOW + 2 * AN_HOUR,
-    granularity: Granularity = ALL,
-    group: Group | None = None,
+    granularity: UsageGranularity = ALL,
+    group: UsageGrouping | None = None,
     filters: Mapping[str, str] = NO_FILTERS,
     now: datetime = NOW + 10 * AN_HOUR,
 ) -> list[UsageRecord]:
@@ -275,20 +291,22 @@ def test_without_a_group_there_is_one_record_for_all() -> None:
 
 def test_without_usage_there_is_an_empty_record_but_none_of_a_group() -> None:
     assert [record.upload + record.download for record in summed([])] == [0]
-    assert summed([], group=Group.SIM) == []
-    assert summed([a_session(up=0, down=0)], group=Group.SIM) == []
+    assert summed([], group=UsageGrouping.SIM) == []
+    assert summed([a_session(up=0, down=0)], group=UsageGrouping.SIM) == []
 
 
 @pytest.mark.parametrize(
     ("group", "values"),
     [
-        (Group.SIM, [SIM_SID, OTHER_SIM]),
-        (Group.FLEET, [FLEET_SID, f"HF{'e' * 32}"]),
-        (Group.NETWORK, [f"HW{'6' * 32}", f"HW{'d' * 32}"]),
-        (Group.ISO_COUNTRY, ["US", "ZA"]),
+        (UsageGrouping.SIM, [SIM_SID, OTHER_SIM]),
+        (UsageGrouping.FLEET, [FLEET_SID, f"HF{'e' * 32}"]),
+        (UsageGrouping.NETWORK, [f"HW{'6' * 32}", f"HW{'d' * 32}"]),
+        (UsageGrouping.ISO_COUNTRY, ["US", "ZA"]),
     ],
 )
-def test_a_group_has_a_record_for_each_value_and_period(group: Group, values: list[str]) -> None:
+def test_a_group_has_a_record_for_each_value_and_period(
+    group: UsageGrouping, values: list[str]
+) -> None:
     other = a_session(
         sim_sid=OTHER_SIM,
         fleet_sid=f"HF{'e' * 32}",
@@ -307,9 +325,9 @@ def test_a_group_has_a_record_for_each_value_and_period(group: Group, values: li
 
 
 def test_groups_and_granularities_are_named_as_in_the_api() -> None:
-    assert list(Group) == ["sim", "fleet", "network", "isoCountry"]
-    assert list(Granularity) == ["hour", "day", "all"]
-    assert set(FIELD_OF) == set(Group)
+    assert list(UsageGrouping) == ["sim", "fleet", "network", "isoCountry"]
+    assert list(UsageGranularity) == ["hour", "day", "all"]
+    assert set(FIELD_OF) == set(UsageGrouping)
 
 
 def test_filters_leave_others_out_and_stand_on_the_record() -> None:
@@ -317,7 +335,7 @@ def test_filters_leave_others_out_and_stand_on_the_record() -> None:
     filters = {"sim_sid": OTHER_SIM, "iso_country": "US"}
     (record,) = summed(sessions, filters=filters)
     assert (record.of, record.upload) == (filters, 2)
-    (grouped,) = summed(sessions, filters=filters, group=Group.FLEET)
+    (grouped,) = summed(sessions, filters=filters, group=UsageGrouping.FLEET)
     assert grouped.of == {**filters, "fleet_sid": FLEET_SID}
 
 
@@ -345,7 +363,7 @@ def test_what_is_charged_is_text_with_cents_or_a_zero(
 
 
 def test_the_types_of_a_period_are_those_of_the_api() -> None:
-    assert list(PeriodType) == ["ready", "active"]
+    assert list(BillingPeriodType) == ["ready", "active"]
 
 
 def test_a_period_is_of_one_sim_and_one_type() -> None:
@@ -353,7 +371,7 @@ def test_a_period_is_of_one_sim_and_one_type() -> None:
         sid=f"HB{'1' * 32}",
         account_sid=ACCOUNT_SID,
         sim_sid=SIM_SID,
-        period_type=PeriodType.ACTIVE,
+        period_type=BillingPeriodType.ACTIVE,
         start_time=NOW,
         end_time=months_after(NOW),
         date_created=NOW,

@@ -3,16 +3,16 @@ from itertools import product
 
 import pytest
 
-from ringback.core.listener import NOBODY
-from ringback.core.message import MESSAGE_MOVES, MessageStatus, PayloadType
+from ringback.core.callback_urls.callback_target import NOBODY
+from ringback.core.sims.message import MESSAGE_MOVES, MessageStatus, PayloadType
 from ringback.core.wireless.command import (
     KEPT_FOR,
     LONGEST_BINARY,
     LONGEST_WITH_SID,
     MOST_QUEUED,
-    Fault,
-    IncludeSid,
-    Transport,
+    CommandTransport,
+    CommandValidationError,
+    SidPlacement,
     fault_in,
 )
 from tests.fakes import NOW
@@ -21,12 +21,12 @@ from tests.wireless_fakes import COMMAND_SID, a_command
 LATER = NOW + timedelta(seconds=2)
 MOVES = {(old, new) for old, targets in MESSAGE_MOVES.items() for new in targets}
 TEXT, BINARY = PayloadType.TEXT, PayloadType.BINARY
-NONE, START, END = IncludeSid
+NONE, START, END = SidPlacement
 
 
 def test_the_values_are_those_of_the_api() -> None:
-    assert list(Transport) == ["sms", "ip"]
-    assert list(IncludeSid) == ["none", "start", "end"]
+    assert list(CommandTransport) == ["sms", "ip"]
+    assert list(SidPlacement) == ["none", "start", "end"]
 
 
 def test_the_limits_are_those_of_the_documentation() -> None:
@@ -56,7 +56,7 @@ def test_a_command_moves_in_no_other_way(old: MessageStatus, new: MessageStatus)
     ],
 )
 def test_a_device_gets_the_sid_where_it_is_asked_for_beside_a_space(
-    include_sid: IncludeSid, message: str
+    include_sid: SidPlacement, message: str
 ) -> None:
     assert a_command(include_sid=include_sid).message == message.encode()
 
@@ -65,10 +65,10 @@ def test_a_device_gets_a_text_in_utf_8() -> None:
     assert a_command(command="5 \xe4").message == b"5 \xc3\xa4"
 
 
-@pytest.mark.parametrize("include_sid", IncludeSid)
+@pytest.mark.parametrize("include_sid", SidPlacement)
 @pytest.mark.parametrize(("command", "message"), [("AP8=", b"\x00\xff"), ("", b"")])
 def test_a_device_gets_the_bytes_of_a_binary_command_and_no_sid(
-    command: str, message: bytes, include_sid: IncludeSid
+    command: str, message: bytes, include_sid: SidPlacement
 ) -> None:
     sent = a_command(command=command, command_mode=BINARY, include_sid=include_sid)
     assert sent.message == message
@@ -97,7 +97,7 @@ def test_a_command_of_which_little_is_said_asks_for_a_receipt_and_tells_nobody()
     ],
 )
 def test_what_is_within_the_limits_can_be_sent(
-    command: str, mode: PayloadType, include_sid: IncludeSid
+    command: str, mode: PayloadType, include_sid: SidPlacement
 ) -> None:
     assert fault_in(command, mode, include_sid) is None
 
@@ -109,44 +109,54 @@ def test_what_is_within_the_limits_can_be_sent(
             "x" * 161,
             TEXT,
             NONE,
-            Fault("161 characters are too many; a Command has at most 160", 33111),
+            CommandValidationError("161 characters are too many; a Command has at most 160", 33111),
         ),
         (
             "x" * 129,
             TEXT,
             START,
-            Fault("129 characters are too many; a Command has at most 128 beside its SID", 33111),
+            CommandValidationError(
+                "129 characters are too many; a Command has at most 128 beside its SID", 33111
+            ),
         ),
         (
             "x" * 129,
             TEXT,
             END,
-            Fault("129 characters are too many; a Command has at most 128 beside its SID", 33111),
+            CommandValidationError(
+                "129 characters are too many; a Command has at most 128 beside its SID", 33111
+            ),
         ),
         (
             "5 \u20ac",
             TEXT,
             NONE,
-            Fault("'\u20ac' is no single-byte character, which an SMS is made of", 33101),
+            CommandValidationError(
+                "'\u20ac' is no single-byte character, which an SMS is made of", 33101
+            ),
         ),
         (
             "A" * 188,
             BINARY,
             NONE,
-            Fault("141 bytes are too many; a binary Command has at most 140", 33111),
+            CommandValidationError(
+                "141 bytes are too many; a binary Command has at most 140", 33111
+            ),
         ),
         *(
             (
                 command,
                 BINARY,
                 NONE,
-                Fault("it is not Base64, which CommandMode=binary asks for", 33101),
+                CommandValidationError(
+                    "it is not Base64, which CommandMode=binary asks for", 33101
+                ),
             )
             for command in ("AAA", "no base 64!", "\u20ac", "AA==AA==")
         ),
     ],
 )
 def test_what_can_not_be_sent_is_said_with_its_code(
-    command: str, mode: PayloadType, include_sid: IncludeSid, fault: Fault
+    command: str, mode: PayloadType, include_sid: SidPlacement, fault: CommandValidationError
 ) -> None:
     assert fault_in(command, mode, include_sid) == fault

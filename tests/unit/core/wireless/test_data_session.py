@@ -2,9 +2,9 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.network import NETWORKS, Network
+from ringback.core.sims.mobile_networks import NETWORKS, MobileNetwork
 from ringback.core.wireless.data_session import THROTTLED
-from ringback.core.wireless.rate_plan import Zone
+from ringback.core.wireless.rate_plan import UsageZone
 from tests.fakes import NOW
 from tests.wireless_fakes import ABROAD, HOME, NATIONAL, a_wireless_session
 
@@ -17,9 +17,9 @@ def test_a_throttled_sim_has_128_kilobits_a_second() -> None:
 
 @pytest.mark.parametrize(
     ("network", "zone"),
-    [(HOME, Zone.HOME), (NATIONAL, Zone.NATIONAL), (ABROAD, Zone.INTERNATIONAL)],
+    [(HOME, UsageZone.HOME), (NATIONAL, UsageZone.NATIONAL), (ABROAD, UsageZone.INTERNATIONAL)],
 )
-def test_a_session_counts_where_its_network_is(network: Network, zone: Zone) -> None:
+def test_a_session_counts_where_its_network_is(network: MobileNetwork, zone: UsageZone) -> None:
     session = a_wireless_session(network_sid=network.sid)
     assert (session.network, session.zone) == (network, zone)
 

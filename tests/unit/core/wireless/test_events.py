@@ -1,5 +1,5 @@
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.scenario import CarrierFailure
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.sims.scenario import CarrierFailure
 from ringback.core.wireless.events import CommandChanged
 from tests.fakes import ACCOUNT_SID
 from tests.wireless_fakes import COMMAND_SID, WIRELESS_NAME, WIRELESS_SIM_SID, a_command

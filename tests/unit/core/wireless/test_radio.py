@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from ringback.core.network import NETWORKS
+from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.wireless.radio import PLACES, RadioLink, cell_of, imei_of, radio_link_of
 from tests.wireless_fakes import HOME, NATIONAL, WIRELESS_ICCID
 

@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.errors import Conflict, Invalid, RequestRefused
+from ringback.core.errors import Conflict, InvalidParameter, RequestRefused
 from ringback.core.wireless.sim import (
     CANCELED_AFTER,
     CHANGING,
@@ -12,11 +12,11 @@ from ringback.core.wireless.sim import (
     FINAL,
     MOVES,
     Change,
-    Settled,
-    Unchanged,
-    Underway,
+    WirelessChangeRequest,
+    WirelessChangeRequired,
+    WirelessNoChangeNeeded,
+    WirelessNothingRequested,
     WirelessStatus,
-    Wish,
     check_move,
     make_iccid,
     moved,
@@ -102,8 +102,8 @@ Row = tuple[Change | int, Change | int, Change | int]
 NO: Row = (33105, 33105, 33105)
 
 
-def to(status: WirelessStatus, plan: str | None = PLAN) -> Underway:
-    return Underway(status, plan)
+def to(status: WirelessStatus, plan: str | None = PLAN) -> WirelessChangeRequired:
+    return WirelessChangeRequired(status, plan)
 
 
 def goes(status: WirelessStatus) -> Row:
@@ -111,21 +111,21 @@ def goes(status: WirelessStatus) -> Row:
 
 
 def stays(status: WirelessStatus) -> Row:
-    return Settled(PLAN), Settled(PLAN), to(status, OTHER_PLAN)
+    return WirelessNoChangeNeeded(PLAN), WirelessNoChangeNeeded(PLAN), to(status, OTHER_PLAN)
 
 
 def rests(without_a_plan: Change) -> Row:
-    return without_a_plan, Settled(PLAN), Settled(OTHER_PLAN)
+    return without_a_plan, WirelessNoChangeNeeded(PLAN), WirelessNoChangeNeeded(OTHER_PLAN)
 
 
 def keeps(status: WirelessStatus) -> Row:
-    return Unchanged(), Settled(PLAN), to(status, OTHER_PLAN)
+    return WirelessNothingRequested(), WirelessNoChangeNeeded(PLAN), to(status, OTHER_PLAN)
 
 
 TABLE: Mapping[WirelessStatus, Mapping[WirelessStatus | None, Row]] = {
     NEW: {
-        None: rests(Unchanged()),
-        NEW: rests(Settled(PLAN)),
+        None: rests(WirelessNothingRequested()),
+        NEW: rests(WirelessNoChangeNeeded(PLAN)),
         READY: goes(READY),
         ACTIVE: goes(ACTIVE),
         SUSPENDED: NO,
@@ -169,13 +169,13 @@ TABLE: Mapping[WirelessStatus, Mapping[WirelessStatus | None, Row]] = {
         CANCELED: NO,
     },
     CANCELED: {
-        None: rests(Unchanged()),
+        None: rests(WirelessNothingRequested()),
         NEW: NO,
         READY: NO,
         ACTIVE: NO,
         SUSPENDED: NO,
         DEACTIVATED: NO,
-        CANCELED: rests(Settled(PLAN)),
+        CANCELED: rests(WirelessNoChangeNeeded(PLAN)),
     },
 }
 ROWS = [
@@ -201,9 +201,9 @@ def name_of(row: tuple[WirelessStatus, WirelessStatus | None, str | None, Change
 def test_what_an_update_comes_to(
     status: WirelessStatus, asked: WirelessStatus | None, plan: str | None, expected: Change | int
 ) -> None:
-    sim, wish = a_wireless_sim(status=status), Wish(asked, plan)
+    sim, wish = a_wireless_sim(status=status), WirelessChangeRequest(asked, plan)
     if isinstance(expected, int):
-        with pytest.raises(Invalid) as refused:
+        with pytest.raises(InvalidParameter) as refused:
             plan_change(sim, wish)
         assert refused.value.code == expected
     else:
@@ -215,8 +215,8 @@ def test_what_an_update_comes_to(
 def test_nothing_can_be_asked_to_be_waiting_or_changing(
     status: WirelessStatus, asked: WirelessStatus
 ) -> None:
-    with pytest.raises(Invalid) as refused:
-        plan_change(a_wireless_sim(status=status), Wish(asked))
+    with pytest.raises(InvalidParameter) as refused:
+        plan_change(a_wireless_sim(status=status), WirelessChangeRequest(asked))
     assert refused.value.code == 33105
 
 
@@ -226,23 +226,23 @@ def test_nothing_can_be_asked_to_be_waiting_or_changing(
 @pytest.mark.parametrize(
     ("status", "wish", "change"),
     [
-        (NEW, Wish(), Unchanged()),
-        (NEW, Wish(READY, PLAN), to(READY)),
-        (NEW, Wish(ACTIVE, PLAN), to(ACTIVE)),
-        (NEW, Wish(DEACTIVATED), to(DEACTIVATED, None)),
-        (NEW, Wish(rate_plan_sid=PLAN), Settled(PLAN)),
-        (NEW, Wish(removes_rate_plan=True), Settled(None)),
-        (SUSPENDED, Wish(ACTIVE, PLAN), to(ACTIVE)),
-        (SUSPENDED, Wish(DEACTIVATED), to(DEACTIVATED, None)),
-        (SUSPENDED, Wish(rate_plan_sid=PLAN), to(SUSPENDED)),
-        (SUSPENDED, Wish(removes_rate_plan=True), Settled(None)),
-        (DEACTIVATED, Wish(ACTIVE, PLAN), to(ACTIVE)),
-        (DEACTIVATED, Wish(rate_plan_sid=PLAN), to(DEACTIVATED)),
-        (CANCELED, Wish(rate_plan_sid=PLAN), Settled(PLAN)),
+        (NEW, WirelessChangeRequest(), WirelessNothingRequested()),
+        (NEW, WirelessChangeRequest(READY, PLAN), to(READY)),
+        (NEW, WirelessChangeRequest(ACTIVE, PLAN), to(ACTIVE)),
+        (NEW, WirelessChangeRequest(DEACTIVATED), to(DEACTIVATED, None)),
+        (NEW, WirelessChangeRequest(rate_plan_sid=PLAN), WirelessNoChangeNeeded(PLAN)),
+        (NEW, WirelessChangeRequest(removes_rate_plan=True), WirelessNoChangeNeeded(None)),
+        (SUSPENDED, WirelessChangeRequest(ACTIVE, PLAN), to(ACTIVE)),
+        (SUSPENDED, WirelessChangeRequest(DEACTIVATED), to(DEACTIVATED, None)),
+        (SUSPENDED, WirelessChangeRequest(rate_plan_sid=PLAN), to(SUSPENDED)),
+        (SUSPENDED, WirelessChangeRequest(removes_rate_plan=True), WirelessNoChangeNeeded(None)),
+        (DEACTIVATED, WirelessChangeRequest(ACTIVE, PLAN), to(ACTIVE)),
+        (DEACTIVATED, WirelessChangeRequest(rate_plan_sid=PLAN), to(DEACTIVATED)),
+        (CANCELED, WirelessChangeRequest(rate_plan_sid=PLAN), WirelessNoChangeNeeded(PLAN)),
     ],
 )
 def test_a_sim_without_a_plan_does_without_or_gets_one(
-    status: WirelessStatus, wish: Wish, change: Change
+    status: WirelessStatus, wish: WirelessChangeRequest, change: Change
 ) -> None:
     assert plan_change(a_wireless_sim(status=status, rate_plan_sid=None), wish) == change
 
@@ -259,8 +259,8 @@ def test_a_sim_without_a_plan_does_without_or_gets_one(
 def test_a_sim_is_not_connected_without_a_plan(
     status: WirelessStatus, asked: WirelessStatus
 ) -> None:
-    with pytest.raises(Invalid) as refused:
-        plan_change(a_wireless_sim(status=status, rate_plan_sid=None), Wish(asked))
+    with pytest.raises(InvalidParameter) as refused:
+        plan_change(a_wireless_sim(status=status, rate_plan_sid=None), WirelessChangeRequest(asked))
     assert (refused.value.status, refused.value.code) == (400, 33104)
     assert refused.value.message == (
         f"SIM {WIRELESS_SIM_SID} can't be {asked} without a rate plan; give RatePlan too"
@@ -270,7 +270,7 @@ def test_a_sim_is_not_connected_without_a_plan(
 @pytest.mark.parametrize(
     ("status", "asked", "expected"),
     [
-        (NEW, None, Settled(None)),
+        (NEW, None, WirelessNoChangeNeeded(None)),
         (NEW, READY, 33104),
         (NEW, DEACTIVATED, to(DEACTIVATED, None)),
         (READY, None, 33104),
@@ -285,15 +285,15 @@ def test_a_sim_is_not_connected_without_a_plan(
         (SUSPENDED, SUSPENDED, 33121),
         (DEACTIVATED, None, to(DEACTIVATED, None)),
         (DEACTIVATED, ACTIVE, 33104),
-        (CANCELED, None, Settled(None)),
+        (CANCELED, None, WirelessNoChangeNeeded(None)),
     ],
 )
 def test_a_plan_is_taken_away_from_who_is_not_connected_and_not_with_a_suspension(
     status: WirelessStatus, asked: WirelessStatus | None, expected: Change | int
 ) -> None:
-    sim, wish = a_wireless_sim(status=status), Wish(asked, removes_rate_plan=True)
+    sim, wish = a_wireless_sim(status=status), WirelessChangeRequest(asked, removes_rate_plan=True)
     if isinstance(expected, int):
-        with pytest.raises(Invalid) as refused:
+        with pytest.raises(InvalidParameter) as refused:
             plan_change(sim, wish)
         assert refused.value.code == expected
     else:
@@ -307,14 +307,16 @@ def test_a_plan_is_taken_away_from_who_is_not_connected_and_not_with_a_suspensio
 @pytest.mark.parametrize(
     "wish",
     [
-        *(Wish(asked) for asked in WirelessStatus),
-        Wish(rate_plan_sid=PLAN),
-        Wish(rate_plan_sid=OTHER_PLAN),
-        Wish(removes_rate_plan=True),
-        Wish(SUSPENDED, removes_rate_plan=True),
+        *(WirelessChangeRequest(asked) for asked in WirelessStatus),
+        WirelessChangeRequest(rate_plan_sid=PLAN),
+        WirelessChangeRequest(rate_plan_sid=OTHER_PLAN),
+        WirelessChangeRequest(removes_rate_plan=True),
+        WirelessChangeRequest(SUSPENDED, removes_rate_plan=True),
     ],
 )
-def test_while_a_change_runs_another_one_is_a_conflict(status: WirelessStatus, wish: Wish) -> None:
+def test_while_a_change_runs_another_one_is_a_conflict(
+    status: WirelessStatus, wish: WirelessChangeRequest
+) -> None:
     with pytest.raises(Conflict) as refused:
         plan_change(a_wireless_sim(status=status), wish)
     assert (refused.value.status, refused.value.code) == (409, 33010)
@@ -326,7 +328,10 @@ def test_while_a_change_runs_another_one_is_a_conflict(status: WirelessStatus, w
 
 @pytest.mark.parametrize("status", CHANGING)
 def test_while_a_change_runs_nothing_can_be_asked_for(status: WirelessStatus) -> None:
-    assert plan_change(a_wireless_sim(status=status), Wish()) == Unchanged()
+    assert (
+        plan_change(a_wireless_sim(status=status), WirelessChangeRequest())
+        == WirelessNothingRequested()
+    )
 
 
 @pytest.mark.parametrize(
@@ -349,8 +354,10 @@ def test_a_move_that_does_not_exist_is_refused_with_those_that_do(
 
 
 def test_a_move_that_does_not_exist_is_refused_before_a_plan_is_missed() -> None:
-    with pytest.raises(Invalid) as refused:
-        plan_change(a_wireless_sim(status=CANCELED, rate_plan_sid=None), Wish(ACTIVE))
+    with pytest.raises(InvalidParameter) as refused:
+        plan_change(
+            a_wireless_sim(status=CANCELED, rate_plan_sid=None), WirelessChangeRequest(ACTIVE)
+        )
     assert refused.value.code == 33105
 
 

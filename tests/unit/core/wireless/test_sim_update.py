@@ -2,9 +2,9 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.listener import NOBODY, Listener
-from ringback.core.scenario import CARRIED_OUT, CarrierFailure, Ending, NoAnswer
-from ringback.core.sim_updated import SimUpdated
+from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget
+from ringback.core.sims.scenario import CARRIED_OUT, CarrierFailure, CarrierResult, CarrierTimeout
+from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.core.wireless.sim_update import finalize, finish
 from tests.fakes import ACCOUNT_SID, NOW
@@ -26,11 +26,11 @@ CHANGING = a_wireless_sim(status=UPDATING, metered_since=NOW, final_to=EARLIER)
 
 
 def finished(
-    ending: Ending,
+    ending: CarrierResult,
     *,
     from_status: WirelessStatus = ACTIVE,
     to_status: WirelessStatus = SUSPENDED,
-    told: Listener = ASKS,
+    told: CallbackTarget = ASKS,
 ) -> tuple[WirelessSim, SimUpdated]:
     update = a_wireless_update(
         from_status=from_status, to_status=to_status, to_rate_plan_sid=OTHER_PLAN, told=told
@@ -71,7 +71,9 @@ def test_a_failed_change_leaves_the_sim_as_it_was() -> None:
 
 
 def test_a_change_that_the_network_never_answers_has_failed() -> None:
-    assert finished(NoAnswer()) == finished(CarrierFailure(33000, "the network did not answer"))
+    assert finished(CarrierTimeout()) == finished(
+        CarrierFailure(33000, "the network did not answer")
+    )
 
 
 @pytest.mark.parametrize("status", [READY, DEACTIVATED])
@@ -97,7 +99,7 @@ def test_a_status_that_is_new_is_counted_from_then_on(to_status: WirelessStatus)
 )
 @pytest.mark.parametrize("told", [ASKS, NOBODY])
 def test_the_final_status_is_told_to_whoever_asked_for_the_one_before(
-    from_status: WirelessStatus, to_status: WirelessStatus, told: Listener
+    from_status: WirelessStatus, to_status: WirelessStatus, told: CallbackTarget
 ) -> None:
     sim, _ = finished(CARRIED_OUT, from_status=from_status, to_status=to_status, told=told)
     assert sim.final_to == told
@@ -135,7 +137,7 @@ def test_a_failed_change_leaves_the_promise_of_the_final_status_as_it_was(
 @pytest.mark.parametrize(("status", "final"), [(READY, ACTIVE), (DEACTIVATED, CANCELED)])
 @pytest.mark.parametrize("promised", [EARLIER, NOBODY])
 def test_a_sim_gets_its_final_status_once_and_tells_whom_it_was_promised(
-    status: WirelessStatus, final: WirelessStatus, promised: Listener
+    status: WirelessStatus, final: WirelessStatus, promised: CallbackTarget
 ) -> None:
     sim = a_wireless_sim(
         status=status,

@@ -2,27 +2,27 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.core.errors import Invalid
-from ringback.core.message import Direction
-from ringback.core.metering import INSTANT
-from ringback.core.network import NETWORKS, Network
-from ringback.core.wireless.data_session import WirelessSession
-from ringback.core.wireless.rate_plan import Zone
+from ringback.core.errors import InvalidParameter
+from ringback.core.sims.data_flow import INSTANT
+from ringback.core.sims.message import Direction
+from ringback.core.sims.mobile_networks import NETWORKS, MobileNetwork
+from ringback.core.wireless.data_session import WirelessDataSession
+from ringback.core.wireless.rate_plan import UsageZone
 from ringback.core.wireless.usage import (
     MOST_RECORDS,
-    Period,
-    Question,
-    Slot,
-    Tally,
-    Used,
+    CommandCount,
+    UsagePeriod,
+    UsageTotals,
     WirelessUsage,
+    WirelessUsageGranularity,
+    WirelessUsageQuery,
     plan_question,
     summarize,
 )
 from tests.fakes import ACCOUNT_SID, NOW
 from tests.wireless_fakes import ABROAD, HOME, NATIONAL, WIRELESS_SIM_SID, a_wireless_session
 
-HOURLY, DAILY, ALL = Period
+HOURLY, DAILY, ALL = WirelessUsageGranularity
 TO_SIM, FROM_SIM = Direction
 AN_HOUR, A_DAY = timedelta(hours=1), timedelta(days=1)
 FRANCE = next(network for network in NETWORKS if network.iso_country == "FR")
@@ -36,27 +36,27 @@ def at(text: str) -> datetime:
 
 
 def planned(
-    start: str | None = None, end: str | None = None, granularity: Period = ALL
-) -> Question:
+    start: str | None = None, end: str | None = None, granularity: WirelessUsageGranularity = ALL
+) -> WirelessUsageQuery:
     return plan_question(
         None if start is None else at(start), None if end is None else at(end), granularity, NOW
     )
 
 
 def test_periods_are_named_as_in_the_api() -> None:
-    assert list(Period) == ["hourly", "daily", "all"]
+    assert list(WirelessUsageGranularity) == ["hourly", "daily", "all"]
 
 
 @pytest.mark.parametrize(
     ("granularity", "question"),
     [
-        (ALL, Question(at("2024-06-03T14:40:58"), at("2024-07-03T14:40:58"), None)),
-        (HOURLY, Question(at("2024-06-03T14:00"), at("2024-07-03T15:00"), AN_HOUR)),
-        (DAILY, Question(at("2024-06-03"), at("2024-07-04"), A_DAY)),
+        (ALL, WirelessUsageQuery(at("2024-06-03T14:40:58"), at("2024-07-03T14:40:58"), None)),
+        (HOURLY, WirelessUsageQuery(at("2024-06-03T14:00"), at("2024-07-03T15:00"), AN_HOUR)),
+        (DAILY, WirelessUsageQuery(at("2024-06-03"), at("2024-07-04"), A_DAY)),
     ],
 )
 def test_without_a_period_it_is_the_last_month_in_whole_hours_or_days(
-    granularity: Period, question: Question
+    granularity: WirelessUsageGranularity, question: WirelessUsageQuery
 ) -> None:
     assert planned(granularity=granularity) == question
 
@@ -66,11 +66,13 @@ def test_an_end_alone_asks_for_the_month_before_it() -> None:
 
 
 def test_a_start_alone_asks_for_all_since() -> None:
-    assert planned(start="2023-01-01") == Question(at("2023-01-01"), NOW, None)
+    assert planned(start="2023-01-01") == WirelessUsageQuery(at("2023-01-01"), NOW, None)
 
 
 @pytest.mark.parametrize("granularity", [HOURLY, DAILY])
-def test_what_begins_and_ends_on_boundaries_stays_as_it_is(granularity: Period) -> None:
+def test_what_begins_and_ends_on_boundaries_stays_as_it_is(
+    granularity: WirelessUsageGranularity,
+) -> None:
     question = planned("2024-07-01", "2024-07-03", granularity)
     assert (question.start, question.end) == (at("2024-07-01"), at("2024-07-03"))
 
@@ -78,40 +80,42 @@ def test_what_begins_and_ends_on_boundaries_stays_as_it_is(granularity: Period) 
 @pytest.mark.parametrize(
     ("granularity", "slots"),
     [
-        (ALL, [Slot(0, NOW, NOW)]),
-        (HOURLY, [Slot(0, at("2024-07-03T14:00"), at("2024-07-03T15:00"))]),
-        (DAILY, [Slot(0, at("2024-07-03"), at("2024-07-04"))]),
+        (ALL, [UsagePeriod(0, NOW, NOW)]),
+        (HOURLY, [UsagePeriod(0, at("2024-07-03T14:00"), at("2024-07-03T15:00"))]),
+        (DAILY, [UsagePeriod(0, at("2024-07-03"), at("2024-07-04"))]),
     ],
 )
-def test_a_single_instant_can_be_asked_for(granularity: Period, slots: list[Slot]) -> None:
+def test_a_single_instant_can_be_asked_for(
+    granularity: WirelessUsageGranularity, slots: list[UsagePeriod]
+) -> None:
     instant = "2024-07-03T14:40:58"
     assert planned(instant, instant, granularity).slots() == slots
 
 
-@pytest.mark.parametrize("granularity", Period)
-def test_what_begins_after_its_end_has_33101(granularity: Period) -> None:
-    with pytest.raises(Invalid) as refused:
+@pytest.mark.parametrize("granularity", WirelessUsageGranularity)
+def test_what_begins_after_its_end_has_33101(granularity: WirelessUsageGranularity) -> None:
+    with pytest.raises(InvalidParameter) as refused:
         planned("2024-07-02", "2024-07-01T23:59:59.999999", granularity)
     assert (refused.value.status, refused.value.code) == (400, 33101)
     assert refused.value.message == "Start 2024-07-02T00:00:00Z is after End 2024-07-01T23:59:59Z"
 
 
-@pytest.mark.parametrize("granularity", Period)
-def test_what_is_yet_to_come_does_not_begin_by_now(granularity: Period) -> None:
-    with pytest.raises(Invalid, match="is after End 2024-07-03T14:40:58Z"):
+@pytest.mark.parametrize("granularity", WirelessUsageGranularity)
+def test_what_is_yet_to_come_does_not_begin_by_now(granularity: WirelessUsageGranularity) -> None:
+    with pytest.raises(InvalidParameter, match="is after End 2024-07-03T14:40:58Z"):
         planned("9999-12-31", granularity=granularity)
 
 
 @pytest.mark.parametrize(("granularity", "span"), [(HOURLY, AN_HOUR), (DAILY, A_DAY)])
 def test_so_many_records_can_be_asked_for_and_not_one_more(
-    granularity: Period, span: timedelta
+    granularity: WirelessUsageGranularity, span: timedelta
 ) -> None:
     end = at("2024-07-03")
     most = plan_question(end - MOST_RECORDS * span, end, granularity, NOW)
     assert len(most.slots()) == MOST_RECORDS == 10_000
     for late, early in ((INSTANT, timedelta(0)), (timedelta(0), INSTANT)):
         start = end - MOST_RECORDS * span - early
-        with pytest.raises(Invalid) as refused:
+        with pytest.raises(InvalidParameter) as refused:
             plan_question(start, end + late, granularity, NOW)
         assert refused.value.code == 33101
         assert refused.value.message.endswith(
@@ -120,7 +124,7 @@ def test_so_many_records_can_be_asked_for_and_not_one_more(
 
 
 def test_the_refusal_of_too_many_records_says_what_makes_them() -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         planned("2022-01-01", "2024-01-01", HOURLY)
     assert refused.value.message == (
         "Granularity=hourly from Start 2022-01-01T00:00:00Z to End 2024-01-01T00:00:00Z makes"
@@ -132,23 +136,25 @@ def test_the_refusal_of_too_many_records_says_what_makes_them() -> None:
     ("start", "end"),
     [("2024-07-01T10:30", "2024-07-03T14:40:58"), ("2023-05-13T08:20", "2024-07-02T23:40")],
 )
-@pytest.mark.parametrize("granularity", Period)
+@pytest.mark.parametrize("granularity", WirelessUsageGranularity)
 def test_what_a_question_comes_to_can_itself_be_asked_for(
-    start: str, end: str, granularity: Period
+    start: str, end: str, granularity: WirelessUsageGranularity
 ) -> None:
     question = planned(start, end, granularity)
     assert plan_question(question.start, question.end, granularity, NOW) == question
 
 
 @pytest.mark.parametrize("granularity", [HOURLY, DAILY])
-def test_the_last_period_of_the_calendar_is_never_over(granularity: Period) -> None:
+def test_the_last_period_of_the_calendar_is_never_over(
+    granularity: WirelessUsageGranularity,
+) -> None:
     question = planned("9999-12-31T23:10", "9999-12-31T23:20", granularity)
     assert question.end == datetime.max.replace(tzinfo=UTC)
     assert question.slots() == []
 
 
 def test_the_first_instant_of_the_calendar_can_be_asked_for() -> None:
-    assert planned(end="0001-01-01").slots() == [Slot(0, at("0001-01-01"), at("0001-01-01"))]
+    assert planned(end="0001-01-01").slots() == [UsagePeriod(0, at("0001-01-01"), at("0001-01-01"))]
 
 
 # ---- slots ---------------------------------------------------------------------------------------
@@ -157,15 +163,15 @@ def test_the_first_instant_of_the_calendar_can_be_asked_for() -> None:
 def test_slots_are_told_newest_first_and_counted_from_the_start() -> None:
     slots = planned("2024-07-03T12:30", "2024-07-03T14:40:58", HOURLY).slots()
     assert slots == [
-        Slot(2, at("2024-07-03T14:00"), at("2024-07-03T15:00")),
-        Slot(1, at("2024-07-03T13:00"), at("2024-07-03T14:00")),
-        Slot(0, at("2024-07-03T12:00"), at("2024-07-03T13:00")),
+        UsagePeriod(2, at("2024-07-03T14:00"), at("2024-07-03T15:00")),
+        UsagePeriod(1, at("2024-07-03T13:00"), at("2024-07-03T14:00")),
+        UsagePeriod(0, at("2024-07-03T12:00"), at("2024-07-03T13:00")),
     ]
     assert [slot.sid for slot in slots] == ["2024070314", "2024070313", "2024070312"]
 
 
-@pytest.mark.parametrize("granularity", Period)
-def test_no_two_slots_of_a_list_have_one_sid(granularity: Period) -> None:
+@pytest.mark.parametrize("granularity", WirelessUsageGranularity)
+def test_no_two_slots_of_a_list_have_one_sid(granularity: WirelessUsageGranularity) -> None:
     slots = planned("2024-01-01", granularity=granularity).slots()
     assert len({slot.sid for slot in slots}) == len(slots)
 
@@ -174,28 +180,28 @@ def test_no_two_slots_of_a_list_have_one_sid(granularity: Period) -> None:
 
 
 def summed(
-    sessions: list[WirelessSession],
-    tallies: list[Tally] | None = None,
+    sessions: list[WirelessDataSession],
+    tallies: list[CommandCount] | None = None,
     *,
-    slots: list[Slot] | None = None,
+    slots: list[UsagePeriod] | None = None,
     now: datetime = NOW + 10 * AN_HOUR,
 ) -> list[WirelessUsage]:
     return summarize(
         ACCOUNT_SID,
         WIRELESS_SIM_SID,
-        slots or [Slot(0, NOW, NOW + 2 * AN_HOUR)],
+        slots or [UsagePeriod(0, NOW, NOW + 2 * AN_HOUR)],
         sessions=sessions,
         tallies=tallies or [],
         now=now,
     )
 
 
-def session_on(network: Network, *, up: int = 1000, down: int = 2000) -> WirelessSession:
+def session_on(network: MobileNetwork, *, up: int = 1000, down: int = 2000) -> WirelessDataSession:
     return a_wireless_session(network_sid=network.sid, up=up, down=down)
 
 
 def test_a_record_is_of_an_account_a_sim_and_a_slot() -> None:
-    slot = Slot(0, NOW, NOW + AN_HOUR)
+    slot = UsagePeriod(0, NOW, NOW + AN_HOUR)
     (record,) = summed([], slots=[slot])
     assert (record.account_sid, record.sim_sid, record.slot) == (
         ACCOUNT_SID,
@@ -214,82 +220,86 @@ def test_what_was_used_is_told_by_zone_and_country() -> None:
     ]
     (record,) = summed(sessions)
     assert record.by_country == {
-        (Zone.HOME, "US"): Used(upload=2002, download=4004),
-        (Zone.NATIONAL, "US"): Used(upload=20, download=0),
-        (Zone.INTERNATIONAL, ABROAD.iso_country): Used(upload=0, download=10),
+        (UsageZone.HOME, "US"): UsageTotals(upload=2002, download=4004),
+        (UsageZone.NATIONAL, "US"): UsageTotals(upload=20, download=0),
+        (UsageZone.INTERNATIONAL, ABROAD.iso_country): UsageTotals(upload=0, download=10),
     }
 
 
 def test_commands_are_told_by_zone_country_and_way() -> None:
     tallies = [
-        Tally(0, HOME.sid, TO_SIM, 3),
-        Tally(0, HOME.sid, FROM_SIM, 2),
-        Tally(0, NATIONAL.sid, TO_SIM, 1),
-        Tally(0, FRANCE.sid, FROM_SIM, 4),
+        CommandCount(0, HOME.sid, TO_SIM, 3),
+        CommandCount(0, HOME.sid, FROM_SIM, 2),
+        CommandCount(0, NATIONAL.sid, TO_SIM, 1),
+        CommandCount(0, FRANCE.sid, FROM_SIM, 4),
     ]
     (record,) = summed([], tallies)
     assert record.by_country == {
-        (Zone.HOME, "US"): Used({TO_SIM: 3, FROM_SIM: 2}),
-        (Zone.NATIONAL, "US"): Used({TO_SIM: 1}),
-        (Zone.INTERNATIONAL, "FR"): Used({FROM_SIM: 4}),
+        (UsageZone.HOME, "US"): UsageTotals({TO_SIM: 3, FROM_SIM: 2}),
+        (UsageZone.NATIONAL, "US"): UsageTotals({TO_SIM: 1}),
+        (UsageZone.INTERNATIONAL, "FR"): UsageTotals({FROM_SIM: 4}),
     }
 
 
 def test_commands_on_two_networks_of_one_country_are_told_together() -> None:
     of_france = [network.sid for network in NETWORKS if network.iso_country == "FR"]
-    (record,) = summed([], [Tally(0, sid, TO_SIM, 2) for sid in of_france])
-    assert record.by_country == {(Zone.INTERNATIONAL, "FR"): Used({TO_SIM: 2 * len(of_france)})}
+    (record,) = summed([], [CommandCount(0, sid, TO_SIM, 2) for sid in of_france])
+    assert record.by_country == {
+        (UsageZone.INTERNATIONAL, "FR"): UsageTotals({TO_SIM: 2 * len(of_france)})
+    }
 
 
 def test_data_and_commands_of_one_place_stand_side_by_side() -> None:
-    (record,) = summed([session_on(HOME)], [Tally(0, HOME.sid, TO_SIM, 1)])
-    assert record.by_country == {(Zone.HOME, "US"): Used({TO_SIM: 1}, 2000, 4000)}
+    (record,) = summed([session_on(HOME)], [CommandCount(0, HOME.sid, TO_SIM, 1)])
+    assert record.by_country == {(UsageZone.HOME, "US"): UsageTotals({TO_SIM: 1}, 2000, 4000)}
 
 
 def test_a_place_where_nothing_was_used_is_not_told() -> None:
     (record,) = summed([session_on(HOME, up=0, down=0), session_on(FRANCE, up=1, down=0)])
-    assert set(record.by_country) == {(Zone.INTERNATIONAL, "FR")}
+    assert set(record.by_country) == {(UsageZone.INTERNATIONAL, "FR")}
 
 
 def test_a_command_on_a_network_that_is_not_known_any_more_is_not_told() -> None:
-    (record,) = summed([], [Tally(0, "HW" + "0" * 32, TO_SIM, 1)])
+    (record,) = summed([], [CommandCount(0, "HW" + "0" * 32, TO_SIM, 1)])
     assert record.by_country == {}
 
 
 def test_what_was_used_counts_in_its_slot() -> None:
-    slots = [Slot(1, NOW + AN_HOUR, NOW + 2 * AN_HOUR), Slot(0, NOW, NOW + AN_HOUR)]
+    slots = [UsagePeriod(1, NOW + AN_HOUR, NOW + 2 * AN_HOUR), UsagePeriod(0, NOW, NOW + AN_HOUR)]
     session = a_wireless_session(ended=NOW + 1.5 * AN_HOUR)
-    tallies = [Tally(0, HOME.sid, TO_SIM, 1), Tally(1, HOME.sid, TO_SIM, 7)]
+    tallies = [CommandCount(0, HOME.sid, TO_SIM, 1), CommandCount(1, HOME.sid, TO_SIM, 7)]
     records = summed([session], tallies, slots=slots)
     assert [record.slot for record in records] == slots
-    assert [record.used_in(Zone.HOME) for record in records] == [
-        Used({TO_SIM: 7, FROM_SIM: 0}, 500, 1000),
-        Used({TO_SIM: 1, FROM_SIM: 0}, 1000, 2000),
+    assert [record.used_in(UsageZone.HOME) for record in records] == [
+        UsageTotals({TO_SIM: 7, FROM_SIM: 0}, 500, 1000),
+        UsageTotals({TO_SIM: 1, FROM_SIM: 0}, 1000, 2000),
     ]
 
 
 def test_what_is_still_to_come_is_not_told() -> None:
     (record,) = summed([session_on(HOME)], now=NOW + AN_HOUR)
-    assert record.used_in(Zone.HOME).upload == 1000
+    assert record.used_in(UsageZone.HOME).upload == 1000
 
 
 def test_zones_can_be_told_together() -> None:
     sessions = [session_on(network) for network in (HOME, NATIONAL, ABROAD, FRANCE)]
     tallies = [
-        Tally(0, HOME.sid, TO_SIM, 1),
-        Tally(0, FRANCE.sid, TO_SIM, 2),
-        Tally(0, ABROAD.sid, FROM_SIM, 5),
+        CommandCount(0, HOME.sid, TO_SIM, 1),
+        CommandCount(0, FRANCE.sid, TO_SIM, 2),
+        CommandCount(0, ABROAD.sid, FROM_SIM, 5),
     ]
     (record,) = summed(sessions, tallies)
-    assert record.used_in(*Zone) == Used({TO_SIM: 3, FROM_SIM: 5}, 8000, 16000)
-    assert record.used_in(Zone.NATIONAL) == Used({TO_SIM: 0, FROM_SIM: 0}, 2000, 4000)
-    assert record.used_in(Zone.INTERNATIONAL) == Used({TO_SIM: 2, FROM_SIM: 5}, 4000, 8000)
+    assert record.used_in(*UsageZone) == UsageTotals({TO_SIM: 3, FROM_SIM: 5}, 8000, 16000)
+    assert record.used_in(UsageZone.NATIONAL) == UsageTotals({TO_SIM: 0, FROM_SIM: 0}, 2000, 4000)
+    assert record.used_in(UsageZone.INTERNATIONAL) == UsageTotals(
+        {TO_SIM: 2, FROM_SIM: 5}, 4000, 8000
+    )
 
 
 def test_other_countries_are_told_one_by_one_by_their_codes() -> None:
     sessions = [session_on(FRANCE), session_on(HOME), session_on(ABROAD, up=1, down=1)]
     (record,) = summed(sessions)
     assert record.abroad() == [
-        (ABROAD.iso_country, Used(upload=2, download=2)),
-        ("FR", Used(upload=2000, download=4000)),
+        (ABROAD.iso_country, UsageTotals(upload=2, download=2)),
+        ("FR", UsageTotals(upload=2000, download=4000)),
     ]

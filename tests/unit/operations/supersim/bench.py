@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Final
 
-from ringback.core.callback_url import CallbackUrl
-from ringback.core.scenario import Step
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.fleet import Fleet
-from ringback.core.supersim.sim import Sim, SimStatus
+from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.operations.supersim.sim_lifecycle import follow
 from ringback.operations.supersim.sims import UpdateRequest, update_sim
 from tests.fakes import ACCOUNT_SID, SIM_SID, TAKES, a_fleet, a_profile, a_sim
@@ -22,7 +22,7 @@ class World(TimedWorld):
 
     def __init__(
         self,
-        sim: Sim | None = None,
+        sim: SuperSim | None = None,
         fleet: Fleet | None = None,
         *,
         data_per_day: int = 0,
@@ -35,7 +35,7 @@ class World(TimedWorld):
         follow(self.tx, self.sim, self.moment())
 
     @property
-    def sim(self) -> Sim:
+    def sim(self) -> SuperSim:
         found = self.tx.supersim.sims.get(SIM_SID)
         assert found is not None
         return found
@@ -52,6 +52,6 @@ class World(TimedWorld):
             self.advance(TAKES)
             assert self.sim.status is status
 
-    def due(self, step: Step, sid: str = SIM_SID) -> datetime | None:
+    def due(self, step: TaskKind, sid: str = SIM_SID) -> datetime | None:
         """Return when a step of the SIM, or of another resource, is due."""
         return self.due_of(step, sid)

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from ringback.core.errors import Invalid, NotFound
-from ringback.core.network import NETWORKS
+from ringback.core.errors import InvalidParameter, NotFound
+from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.operations.supersim.access_profiles import (
     access_profile_named,
     add_network,
@@ -70,7 +70,7 @@ def test_a_profile_that_cant_be_made_leaves_nothing(
     tx: MemoryTransaction, name: str | None, networks: tuple[str, ...], code: int
 ) -> None:
     before = copy.deepcopy(tx.supersim.access_profiles)
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         create_access_profile(
             tx, ACCOUNT_SID, unique_name=name, networks=networks, moment=a_moment()
         )
@@ -90,7 +90,7 @@ def test_a_profile_that_is_not_there_is_not_found_in_a_path_and_wrong_in_a_param
 ) -> None:
     with pytest.raises(NotFound):
         fetch_access_profile(tx, account, asked)
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         access_profile_named(tx, account, asked)
     assert refused.value.code == 83600
 
@@ -123,7 +123,7 @@ def test_a_rename_that_mentions_no_name_changes_nothing(tx: MemoryTransaction) -
 
 def test_a_profile_can_have_the_name_of_no_other(tx: MemoryTransaction) -> None:
     tx.supersim.access_profiles.add(a_profile(sid="HA" + "e" * 32, unique_name="taken"))
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         rename_access_profile(tx, ACCOUNT_SID, "my_profile", unique_name="taken", moment=a_moment())
     assert refused.value.code == 83011
 
@@ -146,7 +146,7 @@ def test_a_network_that_is_in_the_profile_already_stays(tx: MemoryTransaction) -
 
 
 def test_a_network_that_is_not_there_cant_be_added(tx: MemoryTransaction) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         add_network(tx, ACCOUNT_SID, PROFILE_SID, network_sid=NOWHERE, moment=a_moment())
     assert refused.value.code == 83600
 

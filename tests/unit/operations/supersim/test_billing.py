@@ -8,9 +8,9 @@ from typing import Final
 import pytest
 
 from ringback.core.calendar import months_after
-from ringback.core.scenario import CarrierFailure, Step
+from ringback.core.sims.scenario import CarrierFailure, TaskKind
 from ringback.core.supersim.sim import SimStatus
-from ringback.core.supersim.usage import BillingPeriod, PeriodType
+from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType
 from ringback.operations.supersim.billing import (
     begin_period,
     current_period,
@@ -22,7 +22,7 @@ from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_sim
 from tests.unit.operations.supersim.bench import World
 from tests.unit.operations.worlds import DAY, INSTANT
 
-READY, ACTIVE = PeriodType
+READY, ACTIVE = BillingPeriodType
 A_MONTH: Final = months_after(NOW) - NOW
 
 
@@ -31,12 +31,14 @@ def periods(world: World) -> list[BillingPeriod]:
     return list_billing_periods(world.tx, ACCOUNT_SID, SIM_SID, Window(99))[::-1]
 
 
-def spans(world: World) -> list[tuple[PeriodType, datetime, datetime]]:
+def spans(world: World) -> list[tuple[BillingPeriodType, datetime, datetime]]:
     return [(one.period_type, one.start_time, one.end_time) for one in periods(world)]
 
 
 @pytest.mark.parametrize(("status", "kind"), [("ready", READY), ("active", ACTIVE)])
-def test_a_sim_that_is_connected_is_billed_for_a_month(status: str, kind: PeriodType) -> None:
+def test_a_sim_that_is_connected_is_billed_for_a_month(
+    status: str, kind: BillingPeriodType
+) -> None:
     world = World(a_sim(status=SimStatus(status)))
     (period,) = periods(world)
     assert re.fullmatch("HB[0-9a-f]{32}", period.sid)
@@ -44,14 +46,14 @@ def test_a_sim_that_is_connected_is_billed_for_a_month(status: str, kind: Period
     assert period == BillingPeriod(
         period.sid, ACCOUNT_SID, SIM_SID, kind, NOW, end, date_created=NOW, date_updated=NOW
     )
-    assert world.due(Step.RENEW_PERIOD) == end
+    assert world.due(TaskKind.RENEW_PERIOD) == end
 
 
 @pytest.mark.parametrize("status", [SimStatus.NEW, SimStatus.INACTIVE])
 def test_a_sim_that_is_not_connected_is_not_billed(status: SimStatus) -> None:
     world = World(a_sim(status=status))
     assert periods(world) == []
-    assert world.due(Step.RENEW_PERIOD) is None
+    assert world.due(TaskKind.RENEW_PERIOD) is None
 
 
 def test_billing_what_is_billed_already_changes_nothing() -> None:
@@ -69,7 +71,7 @@ def test_the_period_of_a_sim_that_was_ready_ends_when_it_becomes_active() -> Non
     changed = NOW + DAY + TAKES
     assert spans(world) == [(READY, NOW, changed), (ACTIVE, changed, months_after(changed))]
     assert periods(world)[0].date_updated == changed
-    assert world.due(Step.RENEW_PERIOD) == months_after(changed)
+    assert world.due(TaskKind.RENEW_PERIOD) == months_after(changed)
 
 
 def test_a_sim_that_becomes_inactive_stays_billed_for_its_month_and_no_longer() -> None:
@@ -116,7 +118,7 @@ def test_renewals_that_are_overdue_are_made_up_for_one_by_one() -> None:
 
 def test_a_period_that_ends_while_a_change_is_carried_out_is_renewed() -> None:
     world = World(a_sim())
-    world.endings[Step.UPDATE_SIM] = CarrierFailure(83004, "the SIM could not be updated")
+    world.endings[TaskKind.UPDATE_SIM] = CarrierFailure(83004, "the SIM could not be updated")
     world.advance(A_MONTH - INSTANT)
     world.update(SimStatus.INACTIVE)
     world.advance(INSTANT)

@@ -6,13 +6,19 @@ from typing import Final
 
 import pytest
 
-from ringback.core.message import MessageStatus, PayloadType
-from ringback.core.scenario import CARRIED_OUT, SCENARIOS, CarrierFailure, NoAnswer, Step
-from ringback.core.simulation import Simulation
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.message import MessageStatus, PayloadType
+from ringback.core.sims.scenario import (
+    CARRIED_OUT,
+    SCENARIOS,
+    CarrierFailure,
+    CarrierTimeout,
+    TaskKind,
+)
+from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import SimStatus
-from ringback.core.task import Task
 from ringback.operations.scenarios import choose_scenario
 from ringback.operations.supersim.commands import NewDatagram, NewSms, send_datagram, send_sms
 from ringback.operations.supersim.devices import transfer_data
@@ -63,7 +69,7 @@ def test_an_sms_is_sent_and_then_delivered_and_both_are_told_once(status: SimSta
     world.advance(INSTANT)
     assert (sms_in(world).status, sms_in(world).date_updated) == (MessageStatus.SENT, NOW + TAKES)
     assert statuses_told(world) == [("sent", None)]
-    assert world.due(Step.CONFIRM_SMS, sid) == NOW + 2 * TAKES
+    assert world.due(TaskKind.CONFIRM_SMS, sid) == NOW + 2 * TAKES
     world.advance(DAY)
     assert sms_in(world).status is MessageStatus.DELIVERED
     assert statuses_told(world) == [("sent", None), ("delivered", None)]
@@ -71,13 +77,13 @@ def test_an_sms_is_sent_and_then_delivered_and_both_are_told_once(status: SimSta
 
 @pytest.mark.parametrize(
     ("ending", "message"),
-    [(FAILURE, "it could not be sent"), (NoAnswer(), "the network did not answer")],
+    [(FAILURE, "it could not be sent"), (CarrierTimeout(), "the network did not answer")],
 )
 def test_an_sms_that_cant_be_sent_fails_and_is_told_once(
-    ending: CarrierFailure | NoAnswer, message: str
+    ending: CarrierFailure | CarrierTimeout, message: str
 ) -> None:
     world = world_with()
-    world.endings[Step.SEND_SMS] = ending
+    world.endings[TaskKind.SEND_SMS] = ending
     sms(world)
     world.advance(DAY)
     assert sms_in(world).status is MessageStatus.FAILED
@@ -87,7 +93,7 @@ def test_an_sms_that_cant_be_sent_fails_and_is_told_once(
 
 def test_an_sms_that_is_sent_can_fail_yet() -> None:
     world = world_with()
-    world.endings[Step.CONFIRM_SMS] = FAILURE
+    world.endings[TaskKind.CONFIRM_SMS] = FAILURE
     sms(world)
     world.advance(DAY)
     assert sms_in(world).status is MessageStatus.FAILED
@@ -96,7 +102,7 @@ def test_an_sms_that_is_sent_can_fail_yet() -> None:
 
 def test_an_sms_that_nobody_confirms_stays_sent_for_good() -> None:
     world = world_with()
-    world.endings[Step.CONFIRM_SMS] = NoAnswer()
+    world.endings[TaskKind.CONFIRM_SMS] = CarrierTimeout()
     sms(world)
     world.advance(30 * DAY)
     assert sms_in(world).status is MessageStatus.SENT
@@ -128,13 +134,13 @@ def test_a_datagram_is_sent_to_its_devices_address_and_told_once(status: SimStat
 
 
 @pytest.mark.parametrize(
-    ("ending", "code"), [(CarrierFailure(83401, "gone"), "83401"), (NoAnswer(), "83400")]
+    ("ending", "code"), [(CarrierFailure(83401, "gone"), "83401"), (CarrierTimeout(), "83400")]
 )
 def test_a_datagram_that_cant_be_sent_fails_and_is_told_once(
-    ending: CarrierFailure | NoAnswer, code: str
+    ending: CarrierFailure | CarrierTimeout, code: str
 ) -> None:
     world = world_with()
-    world.endings[Step.SEND_IP] = ending
+    world.endings[TaskKind.SEND_IP] = ending
     datagram(world)
     world.advance(DAY)
     command = datagram_in(world)
@@ -213,14 +219,14 @@ def test_a_command_that_waits_for_a_change_waits_until_that_is_due() -> None:
     command = sms(world)
     world.now += INSTANT
     world.update(SimStatus.ACTIVE)
-    assert world.due(Step.SEND_SMS, command) == NOW + TAKES
+    assert world.due(TaskKind.SEND_SMS, command) == NOW + TAKES
     world.advance(TAKES - INSTANT)
-    assert world.due(Step.SEND_SMS, command) == NOW + INSTANT + TAKES
+    assert world.due(TaskKind.SEND_SMS, command) == NOW + INSTANT + TAKES
 
 
 def test_a_command_that_waits_is_not_lost_where_the_network_takes_no_time() -> None:
     world = world_with(SimStatus.NEW)
-    world.simulation = Simulation(timedelta(0))
+    world.simulation = SimulationSettings(timedelta(0))
     world.update(SimStatus.ACTIVE)
     sms(world)
     datagram(world)
@@ -243,18 +249,18 @@ def test_in_the_scenario_slow_everything_takes_twenty_times_as_long() -> None:
     slow = SCENARIOS["slow"]
     choose_scenario(world.tx, ACCOUNT_SID, sim=SIM_SID, scenario=slow)
     sid = sms(world)
-    assert world.due(Step.SEND_SMS, sid) == NOW + 20 * TAKES
-    assert world.due(Step.SEND_IP, datagram(world)) == NOW + 20 * TAKES
+    assert world.due(TaskKind.SEND_SMS, sid) == NOW + 20 * TAKES
+    assert world.due(TaskKind.SEND_IP, datagram(world)) == NOW + 20 * TAKES
     world.advance(20 * TAKES)
-    assert world.due(Step.CONFIRM_SMS, sid) == NOW + 40 * TAKES
+    assert world.due(TaskKind.CONFIRM_SMS, sid) == NOW + 40 * TAKES
     world.update(SimStatus.INACTIVE)
-    assert world.due(Step.UPDATE_SIM) == NOW + 40 * TAKES
+    assert world.due(TaskKind.UPDATE_SIM) == NOW + 40 * TAKES
 
 
-@pytest.mark.parametrize("step", [Step.SEND_SMS, Step.CONFIRM_SMS, Step.SEND_IP])
-def test_a_step_of_a_command_that_is_gone_does_nothing(step: Step) -> None:
+@pytest.mark.parametrize("step", [TaskKind.SEND_SMS, TaskKind.CONFIRM_SMS, TaskKind.SEND_IP])
+def test_a_step_of_a_command_that_is_gone_does_nothing(step: TaskKind) -> None:
     world = world_with()
-    task = Task(step, "HC" + "0" * 32, ACCOUNT_SID, NOW)
+    task = ScheduledTask(step, "HC" + "0" * 32, ACCOUNT_SID, NOW)
     assert world.begin_task(task) is None
     world.end_task(task, CARRIED_OUT)
     assert world.told() == []

@@ -5,10 +5,10 @@ from typing import Final
 
 import pytest
 
-from ringback.core.callback_url import Method
-from ringback.core.errors import Invalid, NotFound
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.scenario import Step
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.errors import InvalidParameter, NotFound
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.sim import SimStatus
 from ringback.operations.supersim.commands import (
@@ -35,13 +35,15 @@ def world() -> World:
 
 
 def sms(world: World, payload: str = "wake up", sim: str = SIM_SID) -> SmsCommand:
-    return send_sms(world.tx, ACCOUNT_SID, NewSms(sim, payload, URL, Method.GET), world.moment())
+    return send_sms(
+        world.tx, ACCOUNT_SID, NewSms(sim, payload, URL, HttpMethod.GET), world.moment()
+    )
 
 
 def datagram(
     world: World, payload: str = "wake up", kind: PayloadType = PayloadType.TEXT, sim: str = SIM_SID
 ) -> IpCommand:
-    new = NewDatagram(sim, payload, kind, 7070, URL, Method.GET)
+    new = NewDatagram(sim, payload, kind, 7070, URL, HttpMethod.GET)
     return send_datagram(world.tx, ACCOUNT_SID, new, world.moment())
 
 
@@ -59,10 +61,10 @@ def test_an_sms_is_queued_for_its_sim_and_sent_later(world: World, sim: str) -> 
         date_created=NOW,
         date_updated=NOW,
         callback_url=URL,
-        callback_method=Method.GET,
+        callback_method=HttpMethod.GET,
     )
     assert fetch_sms(world.tx, ACCOUNT_SID, command.sid) == command
-    assert world.due(Step.SEND_SMS, command.sid) == NOW + TAKES
+    assert world.due(TaskKind.SEND_SMS, command.sid) == NOW + TAKES
     assert world.told() == []
 
 
@@ -84,10 +86,10 @@ def test_a_datagram_is_queued_for_its_sim_and_has_no_address_yet(world: World, s
         date_created=NOW,
         date_updated=NOW,
         callback_url=URL,
-        callback_method=Method.GET,
+        callback_method=HttpMethod.GET,
     )
     assert fetch_datagram(world.tx, ACCOUNT_SID, command.sid) == command
-    assert world.due(Step.SEND_IP, command.sid) == NOW + TAKES
+    assert world.due(TaskKind.SEND_IP, command.sid) == NOW + TAKES
 
 
 @pytest.mark.parametrize("status", SimStatus)
@@ -99,7 +101,7 @@ def test_a_command_is_taken_on_whatever_its_sim_is(status: SimStatus) -> None:
 
 def test_a_command_to_a_sim_that_is_not_there_has_83005(world: World) -> None:
     for send in (sms, datagram):
-        with pytest.raises(Invalid) as refused:
+        with pytest.raises(InvalidParameter) as refused:
             send(world, sim="nobody")
         assert refused.value.code == 83005
 
@@ -111,7 +113,7 @@ def test_an_sms_holds_160_single_byte_characters(world: World, payload: str) -> 
 
 @pytest.mark.parametrize("payload", ["x" * 161, "ten \u20ac", "\u0100"])
 def test_an_sms_that_none_can_hold_has_83600_and_is_not_kept(world: World, payload: str) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         sms(world, payload)
     assert refused.value.code == 83600
     assert list_sms(world.tx, ACCOUNT_SID, Window(9)) == []
@@ -148,7 +150,7 @@ def test_a_datagram_holds_1300_bytes(
 def test_a_datagram_that_none_can_hold_has_83600_and_is_not_kept(
     world: World, kind: PayloadType, payload: str
 ) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         datagram(world, payload, kind)
     assert refused.value.code == 83600
     assert list_datagrams(world.tx, ACCOUNT_SID, Window(9)) == []

@@ -6,10 +6,10 @@ from typing import Final
 import pytest
 
 from ringback.core.calendar import months_after
-from ringback.core.errors import Invalid
-from ringback.core.network import NETWORKS
+from ringback.core.errors import InvalidParameter
+from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.supersim.sim import SimStatus
-from ringback.core.supersim.usage import DataSession, Granularity, UsageQuery
+from ringback.core.supersim.usage import SuperSimDataSession, UsageGranularity, UsageQuery
 from ringback.operations.supersim.data_sessions import is_out_of_data, sessions_of, used_since
 from ringback.operations.supersim.devices import transfer_data
 from ringback.operations.supersim.fleets import FleetSettings, update_fleet
@@ -30,7 +30,7 @@ def use(world: World, upload: int, download: int = 0) -> None:
     transfer_data(world.tx, world.sim, upload=upload, download=download, moment=world.moment())
 
 
-def sessions(world: World) -> list[DataSession]:
+def sessions(world: World) -> list[SuperSimDataSession]:
     return list(world.tx.supersim.sessions.flows.values())
 
 
@@ -129,12 +129,14 @@ def test_a_device_can_use_its_limit_to_the_byte_and_no_more() -> None:
     world = World(a_sim(), a_fleet(data_limit=1))
     world.advance(DAY)
     use(world, 400_000, 599_999)
-    with pytest.raises(Invalid, match="may use 1 more bytes in this Billing Period") as refused:
+    with pytest.raises(
+        InvalidParameter, match="may use 1 more bytes in this Billing Period"
+    ) as refused:
         use(world, 1, 1)
     assert refused.value.code == 83600
     assert used(world) == 999_999
     use(world, 1)
-    with pytest.raises(Invalid, match="may use 0 more bytes"):
+    with pytest.raises(InvalidParameter, match="may use 0 more bytes"):
         use(world, 1)
 
 
@@ -159,7 +161,7 @@ def test_a_lower_limit_holds_for_what_is_used_already() -> None:
     settings = FleetSettings(data_limit=1)
     update_fleet(world.tx, ACCOUNT_SID, FLEET_SID, settings, world.moment())
     assert fleet_of(world)
-    with pytest.raises(Invalid, match="may use 0 more bytes"):
+    with pytest.raises(InvalidParameter, match="may use 0 more bytes"):
         use(world, 1)
 
 
@@ -175,5 +177,5 @@ def test_sessions_are_found_by_period_and_by_what_they_are_of() -> None:
         (of_fleet, NOW, 0),
         ({"fleet_sid": "HF" + "0" * 32}, world.now, 0),
     ):
-        query = UsageQuery(NOW - timedelta(days=1), end, Granularity.ALL, None, of)
+        query = UsageQuery(NOW - timedelta(days=1), end, UsageGranularity.ALL, None, of)
         assert len(sessions_of(world.tx, ACCOUNT_SID, query, Window(9))) == count

@@ -7,10 +7,10 @@ from typing import Final
 
 import pytest
 
-from ringback.core.callback_url import Method
-from ringback.core.errors import Conflict, Invalid, NotFound, Overloaded
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.scenario import Step
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.errors import BacklogFull, Conflict, InvalidParameter, NotFound
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimStatus
 from ringback.core.supersim.sim import SimStatus
@@ -32,9 +32,9 @@ CONNECTED: Final = (SimStatus.READY, SimStatus.ACTIVE)
 OTHERS: Final = (SimStatus.NEW, SimStatus.INACTIVE, SimStatus.SCHEDULED)
 TELLING: Final = a_fleet(
     sms_commands_url=TO,
-    sms_commands_method=Method.GET,
+    sms_commands_method=HttpMethod.GET,
     ip_commands_url=TO,
-    ip_commands_method=Method.GET,
+    ip_commands_method=HttpMethod.GET,
 )
 
 
@@ -78,7 +78,7 @@ def test_an_sms_from_a_device_is_received_and_told_to_its_fleets_receiver(
         "my_super_sim",
     )
     (callback,) = world.tx.callbacks.callbacks.values()
-    assert (callback.url.wire, callback.method) == (TO, Method.GET)
+    assert (callback.url.wire, callback.method) == (TO, HttpMethod.GET)
 
 
 @pytest.mark.parametrize("status", CONNECTED)
@@ -104,7 +104,7 @@ def test_a_datagram_from_a_device_is_received_in_base_64_and_told(status: SimSta
     (told,) = world.told()
     assert (told["Status"], told["Payload"], told["DeviceIp"]) == ("received", "AP8=", ADDRESS)
     (callback,) = world.tx.callbacks.callbacks.values()
-    assert (callback.url.wire, callback.method) == (TO, Method.GET)
+    assert (callback.url.wire, callback.method) == (TO, HttpMethod.GET)
 
 
 def test_a_fleet_without_urls_tells_nobody() -> None:
@@ -143,7 +143,7 @@ def test_the_device_of_a_sim_that_is_not_connected_can_do_nothing(status: SimSta
         lambda: receive_datagram(world.tx, world.sim, b"", port=7070, moment=world.moment()),
         lambda: transfer_data(world.tx, world.sim, upload=1, download=1, moment=world.moment()),
     ):
-        with pytest.raises(Invalid) as refused:
+        with pytest.raises(InvalidParameter) as refused:
             do()
         assert refused.value.code == 83401
     assert content_of(world.tx) == before
@@ -151,7 +151,7 @@ def test_the_device_of_a_sim_that_is_not_connected_can_do_nothing(status: SimSta
 
 def test_where_sms_are_not_enabled_a_device_sends_none_but_datagrams() -> None:
     world = World(a_sim(), a_fleet(sms_commands_enabled=False))
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         receive_sms(world.tx, world.sim, "hello", world.moment())
     assert refused.value.code == 83600
     receive_datagram(world.tx, world.sim, b"", port=7070, moment=world.moment())
@@ -163,7 +163,7 @@ def test_where_data_is_not_enabled_a_device_sends_nothing_but_sms() -> None:
         lambda: receive_datagram(world.tx, world.sim, b"", port=7070, moment=world.moment()),
         lambda: transfer_data(world.tx, world.sim, upload=1, download=1, moment=world.moment()),
     ):
-        with pytest.raises(Invalid) as refused:
+        with pytest.raises(InvalidParameter) as refused:
             do()
         assert refused.value.code == 83600
     receive_sms(world.tx, world.sim, "hello", world.moment())
@@ -171,7 +171,7 @@ def test_where_data_is_not_enabled_a_device_sends_nothing_but_sms() -> None:
 
 def test_a_device_sends_no_sms_that_could_not_be_sent_to_it() -> None:
     world = world_with()
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         receive_sms(world.tx, world.sim, "x" * 161, world.moment())
     assert refused.value.code == 83600
 
@@ -181,7 +181,7 @@ def test_a_device_that_has_used_its_data_limit_sends_no_datagrams() -> None:
     transfer_data(world.tx, world.sim, upload=999_999, download=0, moment=world.moment())
     receive_datagram(world.tx, world.sim, b"", port=7070, moment=world.moment())
     transfer_data(world.tx, world.sim, upload=1, download=0, moment=world.moment())
-    with pytest.raises(Invalid, match="has used its Fleet's DataLimit"):
+    with pytest.raises(InvalidParameter, match="has used its Fleet's DataLimit"):
         receive_datagram(world.tx, world.sim, b"", port=7070, moment=world.moment())
 
 
@@ -189,9 +189,9 @@ def test_where_too_many_callbacks_wait_a_device_is_not_heard() -> None:
     world = world_with()
     full = a_moment(intake=KeepingIntake(room=0))
     before = content_of(world.tx)
-    with pytest.raises(Overloaded):
+    with pytest.raises(BacklogFull):
         receive_sms(world.tx, world.sim, "hello", full)
-    with pytest.raises(Overloaded):
+    with pytest.raises(BacklogFull):
         receive_datagram(world.tx, world.sim, b"", port=7070, moment=full)
     assert content_of(world.tx) == before
 
@@ -208,7 +208,7 @@ def test_an_available_profile_is_downloaded_after_a_while() -> None:
     profile = an_esim_profile(status=EsimStatus.AVAILABLE)
     world.tx.supersim.esim_profiles.add(profile)
     download_profile(world.tx, ACCOUNT_SID, profile.sid, world.moment())
-    assert world.due(Step.DOWNLOAD_PROFILE, profile.sid) == NOW + TAKES
+    assert world.due(TaskKind.DOWNLOAD_PROFILE, profile.sid) == NOW + TAKES
     assert world.tx.supersim.esim_profiles.get(profile.sid) == profile
 
 
@@ -219,7 +219,7 @@ def test_a_profile_that_is_not_available_cant_be_downloaded(status: EsimStatus) 
     world.tx.supersim.esim_profiles.add(profile)
     with pytest.raises(Conflict, match=f"is {status};"):
         download_profile(world.tx, ACCOUNT_SID, profile.sid, world.moment())
-    assert world.due(Step.DOWNLOAD_PROFILE, profile.sid) is None
+    assert world.due(TaskKind.DOWNLOAD_PROFILE, profile.sid) is None
 
 
 def test_a_profile_that_is_not_there_cant_be_downloaded() -> None:

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import pytest
 
-from ringback.core.callback_url import Method
-from ringback.core.errors import Invalid, NotFound
-from ringback.core.scenario import Step
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.errors import InvalidParameter, NotFound
+from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.operations.supersim.esim_profiles import (
     Order,
@@ -30,7 +30,7 @@ def test_a_profile_is_ordered_for_a_chip_or_with_a_matching_id(
     makes_id: bool,
 ) -> None:
     world = World()
-    order = Order(eid, makes_id, URL, Method.GET)
+    order = Order(eid, makes_id, URL, HttpMethod.GET)
     ordered = order_esim_profile(world.tx, ACCOUNT_SID, order, world.moment())
     assert re.fullmatch("HP[0-9a-f]{32}", ordered.sid)
     assert ordered == EsimProfile(
@@ -42,15 +42,15 @@ def test_a_profile_is_ordered_for_a_chip_or_with_a_matching_id(
         date_created=NOW,
         date_updated=NOW,
         callback_url=URL,
-        callback_method=Method.GET,
+        callback_method=HttpMethod.GET,
     )
     assert fetch_esim_profile(world.tx, ACCOUNT_SID, ordered.sid) == ordered
-    assert world.due(Step.RESERVE_PROFILE, ordered.sid) == NOW + TAKES
+    assert world.due(TaskKind.RESERVE_PROFILE, ordered.sid) == NOW + TAKES
 
 
 def test_an_order_that_nobody_could_download_is_refused() -> None:
     world = World()
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         order_esim_profile(world.tx, ACCOUNT_SID, Order(), world.moment())
     assert refused.value.code == 20002
     assert list_esim_profiles(world.tx, ACCOUNT_SID, Window(9)) == []

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.errors import Invalid, NotFound, RequestRefused
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.errors import InvalidParameter, NotFound, RequestRefused
 from ringback.core.supersim.fleet import Fleet
 from ringback.operations.supersim.fleets import (
+    CallbackTargetUpdate,
     FleetSettings,
-    Hook,
     create_fleet,
     fetch_fleet,
     fleet_named,
@@ -52,9 +52,9 @@ def tx() -> MemoryTransaction:
 def told_fleet() -> Fleet:
     return a_fleet(
         sms_commands_url=TO,
-        sms_commands_method=Method.GET,
+        sms_commands_method=HttpMethod.GET,
         ip_commands_url=TO,
-        ip_commands_method=Method.GET,
+        ip_commands_method=HttpMethod.GET,
     )
 
 
@@ -88,11 +88,17 @@ def test_a_fleet_of_which_little_is_said_has_a_limit_of_1000_mb_and_tells_nobody
 
 
 def test_a_fleet_is_as_it_is_asked_for(tx: MemoryTransaction) -> None:
-    settings = FleetSettings("new", PROFILE_SID, 7, Hook(URL, method=Method.GET), Hook(URL))
+    settings = FleetSettings(
+        "new",
+        PROFILE_SID,
+        7,
+        CallbackTargetUpdate(URL, method=HttpMethod.GET),
+        CallbackTargetUpdate(URL),
+    )
     made = create(tx, settings)
     assert (made.unique_name, made.data_limit) == ("new", 7)
-    assert (made.sms_commands_url, made.sms_commands_method) == (URL, Method.GET)
-    assert (made.ip_commands_url, made.ip_commands_method) == (URL, Method.POST)
+    assert (made.sms_commands_url, made.sms_commands_method) == (URL, HttpMethod.GET)
+    assert (made.ip_commands_url, made.ip_commands_method) == (URL, HttpMethod.POST)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +113,7 @@ def test_a_fleet_that_cant_be_made_leaves_nothing(
     tx: MemoryTransaction, settings: FleetSettings, code: int
 ) -> None:
     before = copy.deepcopy(tx.supersim.fleets)
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         create(tx, settings)
     assert refused.value.code == code
     assert tx.supersim.fleets == before
@@ -125,7 +131,7 @@ def test_a_fleet_that_is_not_there_is_not_found_in_a_path_and_wrong_in_a_paramet
 ) -> None:
     with pytest.raises(NotFound):
         fetch_fleet(tx, account, asked)
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         fleet_named(tx, account, asked)
     assert refused.value.code == 83006
 
@@ -158,18 +164,24 @@ CHANGES: dict[str, tuple[FleetSettings, dict[str, Any]]] = {
     ),
     "a limit": (FleetSettings(data_limit=7), {"data_limit": 7}),
     "an SMS URL": (
-        FleetSettings(sms_commands=Hook(CallbackUrl.parse("http://new.example"))),
+        FleetSettings(sms_commands=CallbackTargetUpdate(CallbackUrl.parse("http://new.example"))),
         {"sms_commands_url": CallbackUrl.parse("http://new.example")},
     ),
-    "no SMS URL": (FleetSettings(sms_commands=Hook(is_removed=True)), {"sms_commands_url": None}),
-    "an SMS method": (
-        FleetSettings(sms_commands=Hook(method=Method.POST)),
-        {"sms_commands_method": Method.POST},
+    "no SMS URL": (
+        FleetSettings(sms_commands=CallbackTargetUpdate(is_removed=True)),
+        {"sms_commands_url": None},
     ),
-    "no IP URL": (FleetSettings(ip_commands=Hook(is_removed=True)), {"ip_commands_url": None}),
+    "an SMS method": (
+        FleetSettings(sms_commands=CallbackTargetUpdate(method=HttpMethod.POST)),
+        {"sms_commands_method": HttpMethod.POST},
+    ),
+    "no IP URL": (
+        FleetSettings(ip_commands=CallbackTargetUpdate(is_removed=True)),
+        {"ip_commands_url": None},
+    ),
     "an IP method": (
-        FleetSettings(ip_commands=Hook(method=Method.POST)),
-        {"ip_commands_method": Method.POST},
+        FleetSettings(ip_commands=CallbackTargetUpdate(method=HttpMethod.POST)),
+        {"ip_commands_method": HttpMethod.POST},
     ),
 }
 
@@ -188,8 +200,8 @@ def test_an_update_changes_what_it_mentions_and_nothing_else(
     ("fleet", "settings", "kind", "code"),
     [
         ("nobody's", FleetSettings(), NotFound, 20404),
-        ("my_fleet", FleetSettings("taken", data_limit=7), Invalid, 83011),
-        ("my_fleet", FleetSettings("new", "nobody's"), Invalid, 83600),
+        ("my_fleet", FleetSettings("taken", data_limit=7), InvalidParameter, 83011),
+        ("my_fleet", FleetSettings("new", "nobody's"), InvalidParameter, 83600),
     ],
 )
 def test_an_update_that_is_refused_changes_nothing(

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from ringback.core.errors import Invalid
+from ringback.core.errors import InvalidParameter
 from ringback.core.supersim.sim import SimStatus
 from ringback.operations.supersim.sims import UpdateRequest, update_sim
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_fleet, a_moment, a_sim, an_account
@@ -72,7 +72,7 @@ def test_a_sim_may_be_moved_to_where_it_is(tx: MemoryTransaction, status: SimSta
 @pytest.mark.parametrize("account", [STRANGER, "AC" + "0" * 32, ""])
 def test_a_sim_is_moved_to_a_subaccount_only(tx: MemoryTransaction, account: str) -> None:
     before = copy.deepcopy(tx.supersim.sims)
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         ask(tx, UpdateRequest("renamed", account_sid=account))
     assert refused.value.code == 20409
     assert tx.supersim.sims == before
@@ -81,14 +81,14 @@ def test_a_sim_is_moved_to_a_subaccount_only(tx: MemoryTransaction, account: str
 @pytest.mark.parametrize("status", [one for one in SimStatus if one is not SimStatus.NEW])
 def test_a_sim_that_is_not_new_is_not_moved(tx: MemoryTransaction, status: SimStatus) -> None:
     tx.supersim.sims.save(a_sim(status=status))
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         ask(tx, UpdateRequest(account_sid=CHILD))
     assert refused.value.code == 83010
     assert tx.supersim.sims.get(SIM_SID) == a_sim(status=status)
 
 
 def test_a_fleet_of_the_old_account_is_none_of_the_new_one(tx: MemoryTransaction) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         ask(tx, UpdateRequest(account_sid=CHILD, fleet="my_fleet"))
     assert refused.value.code == 83006
     assert tx.supersim.sims.get(SIM_SID) == NEW_SIM
@@ -96,7 +96,7 @@ def test_a_fleet_of_the_old_account_is_none_of_the_new_one(tx: MemoryTransaction
 
 def test_a_sim_whose_name_is_taken_in_the_new_account_needs_another(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(sid=OTHER_SIM, account_sid=CHILD, iccid="8988307000000000002"))
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         ask(tx, UpdateRequest(account_sid=CHILD))
     assert refused.value.code == 83011
     ask(tx, UpdateRequest("another", account_sid=CHILD))

@@ -5,11 +5,17 @@ from typing import Final
 
 import pytest
 
-from ringback.core.scenario import CARRIED_OUT, CarrierFailure, Ending, NoAnswer, Step
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.scenario import (
+    CARRIED_OUT,
+    CarrierFailure,
+    CarrierResult,
+    CarrierTimeout,
+    TaskKind,
+)
 from ringback.core.supersim.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
-from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
 from ringback.core.supersim.sim import SimStatus
-from ringback.core.task import Task
 from ringback.operations.supersim.devices import download_profile
 from ringback.operations.supersim.esim_profiles import Order, order_esim_profile
 from tests.fakes import ACCOUNT_SID, NOW, TAKES, a_sim
@@ -104,14 +110,14 @@ def test_a_download_is_told_and_the_installation_is_not() -> None:
     ("ending", "code", "message"),
     [
         (FAILURE, "83500", "no eSIM Profiles are available"),
-        (NoAnswer(), "20500", "the network did not answer"),
+        (CarrierTimeout(), "20500", "the network did not answer"),
     ],
 )
 def test_an_order_that_cant_be_met_fails_and_is_told_and_leaves_no_sim(
-    ending: Ending, code: str, message: str
+    ending: CarrierResult, code: str, message: str
 ) -> None:
     world = World()
-    world.endings[Step.OFFER_PROFILE] = ending
+    world.endings[TaskKind.OFFER_PROFILE] = ending
     order(world)
     world.advance(DAY)
     profile = profile_in(world)
@@ -124,7 +130,7 @@ def test_an_order_that_cant_be_met_fails_and_is_told_and_leaves_no_sim(
 
 def test_a_download_that_fails_is_told_and_nothing_is_installed() -> None:
     world = World()
-    world.endings[Step.DOWNLOAD_PROFILE] = FAILURE
+    world.endings[TaskKind.DOWNLOAD_PROFILE] = FAILURE
     sid = order(world)
     world.advance(DAY)
     download_profile(world.tx, ACCOUNT_SID, sid, world.moment())
@@ -143,19 +149,19 @@ def test_a_profile_for_whose_device_no_address_is_left_fails() -> None:
     assert world.told()[-1]["ErrorCode"] == "83000"
 
 
-@pytest.mark.parametrize("ending", [FAILURE, NoAnswer()])
-def test_what_the_life_cycle_lets_fail_only_later_goes_on(ending: Ending) -> None:
+@pytest.mark.parametrize("ending", [FAILURE, CarrierTimeout()])
+def test_what_the_life_cycle_lets_fail_only_later_goes_on(ending: CarrierResult) -> None:
     world = World()
-    world.endings[Step.RESERVE_PROFILE] = ending
+    world.endings[TaskKind.RESERVE_PROFILE] = ending
     order(world)
     world.advance(TAKES)
     assert profile_in(world).status is EsimStatus.RESERVING
 
 
-@pytest.mark.parametrize("ending", [FAILURE, NoAnswer()])
-def test_a_profile_that_cant_be_installed_stays_downloaded(ending: Ending) -> None:
+@pytest.mark.parametrize("ending", [FAILURE, CarrierTimeout()])
+def test_a_profile_that_cant_be_installed_stays_downloaded(ending: CarrierResult) -> None:
     world = World()
-    world.endings[Step.INSTALL_PROFILE] = ending
+    world.endings[TaskKind.INSTALL_PROFILE] = ending
     sid = order(world)
     world.advance(DAY)
     download_profile(world.tx, ACCOUNT_SID, sid, world.moment())
@@ -184,33 +190,33 @@ def test_settings_are_written_in_two_steps_and_nobody_is_told() -> None:
     assert (settings_in(world).status, settings_in(world).date_completed) == ("in-progress", None)
     world.advance(TAKES)
     done = settings_in(world)
-    assert (done.status, done.date_completed) == (SettingsStatus.SUCCESSFUL, NOW + 2 * TAKES)
+    assert (done.status, done.date_completed) == (SettingsUpdateStatus.SUCCESSFUL, NOW + 2 * TAKES)
     assert world.told() == []
 
 
-@pytest.mark.parametrize("ending", [FAILURE, NoAnswer()])
-def test_settings_that_cant_be_written_fail(ending: Ending) -> None:
+@pytest.mark.parametrize("ending", [FAILURE, CarrierTimeout()])
+def test_settings_that_cant_be_written_fail(ending: CarrierResult) -> None:
     world = World(a_sim())
-    world.endings = {Step.BEGIN_SETTINGS: ending, Step.END_SETTINGS: ending}
+    world.endings = {TaskKind.BEGIN_SETTINGS: ending, TaskKind.END_SETTINGS: ending}
     world.advance(DAY)
     failed = settings_in(world)
-    assert (failed.status, failed.date_completed) == (SettingsStatus.FAILED, None)
+    assert (failed.status, failed.date_completed) == (SettingsUpdateStatus.FAILED, None)
 
 
 @pytest.mark.parametrize(
     "step",
     [
-        Step.RESERVE_PROFILE,
-        Step.OFFER_PROFILE,
-        Step.DOWNLOAD_PROFILE,
-        Step.INSTALL_PROFILE,
-        Step.BEGIN_SETTINGS,
-        Step.END_SETTINGS,
+        TaskKind.RESERVE_PROFILE,
+        TaskKind.OFFER_PROFILE,
+        TaskKind.DOWNLOAD_PROFILE,
+        TaskKind.INSTALL_PROFILE,
+        TaskKind.BEGIN_SETTINGS,
+        TaskKind.END_SETTINGS,
     ],
 )
-def test_a_step_of_what_is_gone_does_nothing(step: Step) -> None:
+def test_a_step_of_what_is_gone_does_nothing(step: TaskKind) -> None:
     world = World()
-    task = Task(step, "HP" + "0" * 32, ACCOUNT_SID, NOW)
+    task = ScheduledTask(step, "HP" + "0" * 32, ACCOUNT_SID, NOW)
     assert world.begin_task(task) is None
     world.end_task(task, CARRIED_OUT)
     assert world.tx.tasks.tasks == {}

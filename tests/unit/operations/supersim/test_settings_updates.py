@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from ringback.core.scenario import Step
-from ringback.core.supersim.settings_update import SettingsStatus, SettingsUpdate
+from ringback.core.sims.scenario import TaskKind
+from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
 from ringback.core.supersim.sim import SimStatus
 from ringback.operations.supersim.settings_updates import list_settings_updates
 from ringback.ports import Window
@@ -28,11 +28,11 @@ def test_a_card_that_is_connected_for_the_first_time_gets_its_settings(status: S
         account_sid=ACCOUNT_SID,
         iccid=world.sim.iccid,
         sim_sid=SIM_SID,
-        status=SettingsStatus.SCHEDULED,
+        status=SettingsUpdateStatus.SCHEDULED,
         date_created=NOW,
         date_updated=NOW,
     )
-    assert world.due(Step.BEGIN_SETTINGS, update.sid) == NOW + TAKES
+    assert world.due(TaskKind.BEGIN_SETTINGS, update.sid) == NOW + TAKES
 
 
 @pytest.mark.parametrize("status", [SimStatus.NEW, SimStatus.INACTIVE])
@@ -54,12 +54,12 @@ def test_a_card_gets_its_settings_once() -> None:
         (SIM_SID, None, 1),
         ("my_super_sim", None, 1),
         ("nobody", None, 0),
-        (None, SettingsStatus.SCHEDULED, 1),
-        (None, SettingsStatus.FAILED, 0),
+        (None, SettingsUpdateStatus.SCHEDULED, 1),
+        (None, SettingsUpdateStatus.FAILED, 0),
     ],
 )
 def test_settings_updates_are_listed_by_sim_and_status(
-    sim: str | None, status: SettingsStatus | None, count: int
+    sim: str | None, status: SettingsUpdateStatus | None, count: int
 ) -> None:
     tx = World(a_sim()).tx
     found = list_settings_updates(tx, ACCOUNT_SID, Window(9), sim=sim, status=status)

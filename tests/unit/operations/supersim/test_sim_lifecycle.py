@@ -5,10 +5,10 @@ from typing import Final
 
 import pytest
 
-from ringback.core.scenario import CarrierFailure, NoAnswer, Step
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.scenario import CarrierFailure, CarrierTimeout, TaskKind
 from ringback.core.supersim.sim import SimStatus
-from ringback.core.supersim.usage import PeriodType
-from ringback.core.task import Task
+from ringback.core.supersim.usage import BillingPeriodType
 from ringback.operations.supersim.billing import list_billing_periods
 from ringback.operations.supersim.commands import NewSms, send_sms
 from ringback.operations.supersim.devices import receive_sms, transfer_data
@@ -45,18 +45,18 @@ def test_a_change_that_is_carried_out_has_everything_follow_from_it() -> None:
     assert world.sim == a_sim(status=READY, date_updated=done, ready_since=done)
     assert [told["SimStatus"] for told in world.told()] == ["ready"]
     (period,) = list_billing_periods(world.tx, ACCOUNT_SID, SIM_SID, Window(9))
-    assert (period.period_type, period.start_time) == (PeriodType.READY, done)
+    assert (period.period_type, period.start_time) == (BillingPeriodType.READY, done)
     (session,) = world.tx.supersim.sessions.of_sim(SIM_SID, since=done)
     assert session.date_created == done
     (settings,) = list_settings_updates(world.tx, ACCOUNT_SID, Window(9))
-    assert world.due(Step.BEGIN_SETTINGS, settings.sid) == done + TAKES
-    assert world.due(Step.ACTIVATE_SIM) is not None
+    assert world.due(TaskKind.BEGIN_SETTINGS, settings.sid) == done + TAKES
+    assert world.due(TaskKind.ACTIVATE_SIM) is not None
     assert world.tx.supersim.sim_updates.get(SIM_SID) is None
 
 
 def test_a_change_that_fails_leaves_all_as_it_was_and_tells_why() -> None:
     world = World(data_per_day=1_000_000)
-    world.endings[Step.UPDATE_SIM] = FAILURE
+    world.endings[TaskKind.UPDATE_SIM] = FAILURE
     world.update(ACTIVE, url=URL)
     world.advance(TAKES)
     assert world.sim == a_sim(status=NEW, date_updated=NOW + TAKES)
@@ -70,7 +70,7 @@ def test_a_change_that_fails_leaves_all_as_it_was_and_tells_why() -> None:
 
 def test_a_change_without_an_answer_fails() -> None:
     world = World()
-    world.endings[Step.UPDATE_SIM] = NoAnswer()
+    world.endings[TaskKind.UPDATE_SIM] = CarrierTimeout()
     world.update(ACTIVE, url=URL)
     world.advance(TAKES)
     assert (world.sim.status, world.told()[0]["ErrorCode"]) == (NEW, "83004")
@@ -86,13 +86,15 @@ def test_another_fleet_counts_from_its_beginning() -> None:
     assert (world.sim.status, fleets) == (ACTIVE, [FLEET_SID, OTHER_FLEET])
 
 
-@pytest.mark.parametrize("step", [Step.UPDATE_SIM, Step.ACTIVATE_SIM, Step.RENEW_PERIOD])
-def test_a_step_of_a_sim_that_is_gone_does_nothing(step: Step) -> None:
+@pytest.mark.parametrize(
+    "step", [TaskKind.UPDATE_SIM, TaskKind.ACTIVATE_SIM, TaskKind.RENEW_PERIOD]
+)
+def test_a_step_of_a_sim_that_is_gone_does_nothing(step: TaskKind) -> None:
     world = World()
-    task = Task(step, "HS" + "0" * 32, ACCOUNT_SID, NOW)
+    task = ScheduledTask(step, "HS" + "0" * 32, ACCOUNT_SID, NOW)
     begun = world.begin_task(task)
     world.end_task(task, FAILURE)
-    assert begun is None or step is not Step.UPDATE_SIM
+    assert begun is None or step is not TaskKind.UPDATE_SIM
     assert list(world.tx.supersim.sims.records) == [SIM_SID]
     assert world.tx.tasks.tasks == {}
 
@@ -108,8 +110,8 @@ def test_a_sim_that_is_ready_becomes_active_after_three_months_and_calls_nobody_
     assert world.sim == a_sim(status=ACTIVE, date_updated=IN_3_MONTHS)
     assert world.told() == []
     (active, *ready) = list_billing_periods(world.tx, ACCOUNT_SID, SIM_SID, Window(9))
-    assert (active.period_type, active.start_time) == (PeriodType.ACTIVE, IN_3_MONTHS)
-    assert {period.period_type for period in ready} == {PeriodType.READY}
+    assert (active.period_type, active.start_time) == (BillingPeriodType.ACTIVE, IN_3_MONTHS)
+    assert {period.period_type for period in ready} == {BillingPeriodType.READY}
 
 
 def test_a_sim_that_is_ready_becomes_active_with_its_fifth_sms_sent_or_received() -> None:
@@ -122,14 +124,14 @@ def test_a_sim_that_is_ready_becomes_active_with_its_fifth_sms_sent_or_received(
         world.advance(TAKES)
         assert (world.sim.status, world.sim.sms_while_ready) == (READY, number)
     receive_sms(world.tx, world.sim, "hello", world.moment())
-    assert world.due(Step.ACTIVATE_SIM) == world.now
+    assert world.due(TaskKind.ACTIVATE_SIM) == world.now
     world.step()
     assert (world.sim.status, world.sim.sms_while_ready) == (ACTIVE, 0)
 
 
 def test_an_sms_that_fails_does_not_count() -> None:
     world = ready_world()
-    world.endings[Step.SEND_SMS] = CarrierFailure(20500, "the SMS could not be sent")
+    world.endings[TaskKind.SEND_SMS] = CarrierFailure(20500, "the SMS could not be sent")
     send_sms(world.tx, ACCOUNT_SID, NewSms(SIM_SID, "hello"), world.moment())
     world.advance(TAKES)
     assert world.sim.sms_while_ready == 0
@@ -151,7 +153,7 @@ def test_a_sim_that_is_ready_becomes_active_with_its_250_000th_byte(
 
 def test_a_sim_that_is_ready_becomes_active_when_what_it_uses_by_itself_has_grown() -> None:
     world = ready_world(data_per_day=1_000_000)
-    due = world.due(Step.ACTIVATE_SIM)
+    due = world.due(TaskKind.ACTIVATE_SIM)
     assert due is not None
     assert DAY / 6 < due - NOW < DAY / 2
     sessions = world.tx.supersim.sessions.of_sim(SIM_SID, since=NOW)
@@ -164,9 +166,9 @@ def test_a_sim_that_is_ready_becomes_active_when_what_it_uses_by_itself_has_grow
 
 def test_what_is_used_at_once_lets_the_time_come_earlier() -> None:
     world = ready_world(data_per_day=1_000_000)
-    before = world.due(Step.ACTIVATE_SIM)
+    before = world.due(TaskKind.ACTIVATE_SIM)
     use(world, 125_000)
-    due = world.due(Step.ACTIVATE_SIM)
+    due = world.due(TaskKind.ACTIVATE_SIM)
     assert before is not None
     assert due is not None
     half = (before - NOW) / 2
@@ -176,14 +178,14 @@ def test_what_is_used_at_once_lets_the_time_come_earlier() -> None:
 def test_a_sim_that_becomes_inactive_is_not_activated_by_itself_any_more() -> None:
     world = ready_world()
     world.become(INACTIVE)
-    assert world.due(Step.ACTIVATE_SIM) is None
+    assert world.due(TaskKind.ACTIVATE_SIM) is None
     world.advance(IN_3_MONTHS - NOW)
     assert world.sim.status is INACTIVE
 
 
 def test_a_sim_that_came_of_age_while_a_change_of_it_failed_becomes_active_then() -> None:
     world = ready_world()
-    world.endings[Step.UPDATE_SIM] = FAILURE
+    world.endings[TaskKind.UPDATE_SIM] = FAILURE
     world.advance(IN_3_MONTHS - NOW - INSTANT)
     world.update(INACTIVE, url=URL)
     world.advance(INSTANT)
@@ -203,7 +205,7 @@ def test_a_sim_that_came_of_age_while_it_was_made_inactive_is_inactive() -> None
 
 def test_a_sim_that_is_active_is_not_activated() -> None:
     world = World(a_sim())
-    assert world.due(Step.ACTIVATE_SIM) is None
-    world.tx.tasks.put(Task(Step.ACTIVATE_SIM, SIM_SID, ACCOUNT_SID, NOW))
+    assert world.due(TaskKind.ACTIVATE_SIM) is None
+    world.tx.tasks.put(ScheduledTask(TaskKind.ACTIVATE_SIM, SIM_SID, ACCOUNT_SID, NOW))
     world.step()
     assert world.sim == a_sim()

@@ -10,14 +10,14 @@ from typing import Final
 
 import pytest
 
-from ringback.core.callback import Callback
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.errors import Conflict, Invalid, NotFound, RequestRefused
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.errors import Conflict, InvalidParameter, NotFound, RequestRefused
 from ringback.core.policy.source_policy import Source
-from ringback.core.scenario import Step
-from ringback.core.simulation import device_address
-from ringback.core.supersim.sim import Sim, SimStatus
-from ringback.core.task import Task
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.scenario import TaskKind
+from ringback.core.sims.simulation_settings import device_address
+from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.operations.supersim.sims import (
     Updated,
     UpdateRequest,
@@ -66,7 +66,7 @@ def register(
     iccid: str = ICCID,
     code: str = "H3LL0W0RLD",
     account_sid: str = ACCOUNT_SID,
-) -> Sim:
+) -> SuperSim:
     return register_sim(
         tx, account_sid, iccid=iccid, registration_code=code, moment=a_moment(now=LATER)
     )
@@ -76,7 +76,7 @@ def update(tx: MemoryTransaction, asked: UpdateRequest, sim: str = SIM_SID) -> U
     return update_sim(tx, ACCOUNT_SID, sim, asked, a_moment(now=LATER))
 
 
-def called_back(tx: MemoryTransaction) -> list[Callback]:
+def called_back(tx: MemoryTransaction) -> list[OutgoingCallback]:
     return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), Window(9))
 
 
@@ -127,13 +127,13 @@ def test_a_registered_sim_is_new_and_in_no_fleet(tx: MemoryTransaction) -> None:
 def test_a_card_that_is_not_registrable_has_83002(
     tx: MemoryTransaction, iccid: str, code: str
 ) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         register(tx, iccid=iccid, code=code)
     assert refused.value.code == 83002
 
 
 def test_digits_of_another_script_make_no_card_number(tx: MemoryTransaction) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidParameter):
         register(tx, iccid="89" + "٣" * 18)
 
 
@@ -144,7 +144,7 @@ def test_a_card_number_has_18_to_22_digits(tx: MemoryTransaction, iccid: str) ->
 
 def test_registering_a_card_twice_has_83003_and_names_its_sim(tx: MemoryTransaction) -> None:
     first = register(tx)
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         register(tx)
     assert (refused.value.code, refused.value.message) == (
         83003,
@@ -154,7 +154,7 @@ def test_registering_a_card_twice_has_83003_and_names_its_sim(tx: MemoryTransact
 
 def test_a_card_of_another_account_has_83002_and_names_no_one(tx: MemoryTransaction) -> None:
     theirs = register(tx, account_sid=THEIRS)
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         register(tx)
     assert refused.value.code == 83002
     assert theirs.sid not in refused.value.message
@@ -192,7 +192,7 @@ def test_a_sim_of_another_account_is_not_found(tx: MemoryTransaction, asked: str
     ("fleet", "found"), [(FLEET_SID, [a_sim()]), ("my_fleet", [a_sim()]), ("nobody's", [])]
 )
 def test_sims_are_listed_by_the_sid_or_name_of_their_fleet(
-    tx: MemoryTransaction, fleet: str, found: list[Sim]
+    tx: MemoryTransaction, fleet: str, found: list[SuperSim]
 ) -> None:
     tx.supersim.sims.add(a_sim())
     tx.supersim.sims.add(a_sim(sid=OTHER_SIM, fleet_sid=None))
@@ -225,16 +225,16 @@ def test_a_change_under_way_says_what_to_do_whom_to_tell_and_when(tx: MemoryTran
             status=SimStatus.INACTIVE,
             fleet="other_fleet",
             callback_url=URL,
-            callback_method=Method.GET,
+            callback_method=HttpMethod.GET,
         ),
     )
     assert tx.supersim.sim_updates.get(SIM_SID) == an_update(
         from_status=SimStatus.ACTIVE,
         to_status=SimStatus.INACTIVE,
         to_fleet_sid=OTHER_FLEET,
-        callback_method=Method.GET,
+        callback_method=HttpMethod.GET,
     )
-    task = Task(Step.UPDATE_SIM, SIM_SID, ACCOUNT_SID, LATER + TAKES)
+    task = ScheduledTask(TaskKind.UPDATE_SIM, SIM_SID, ACCOUNT_SID, LATER + TAKES)
     assert tx.tasks.due(LATER + TAKES, limit=9) == [task]
 
 
@@ -248,7 +248,7 @@ def test_the_status_that_a_sim_has_calls_back_at_once(tx: MemoryTransaction) -> 
     updated = update(tx, UpdateRequest(status=SimStatus.ACTIVE, callback_url=URL))
     (callback,) = called_back(tx)
     assert updated == Updated(a_sim(status=SimStatus.ACTIVE), is_underway=False)
-    assert (callback.progress.due, callback.url, callback.method) == (LATER, URL, Method.POST)
+    assert (callback.progress.due, callback.url, callback.method) == (LATER, URL, HttpMethod.POST)
     assert callback.parameters == [
         ("ApiVersion", "v1"),
         ("SimUniqueName", "my_super_sim"),
@@ -355,11 +355,21 @@ def test_another_fleet_is_under_way_and_the_sim_stays_in_its_own_until_then(
 # ---- what an update refuses ----------------------------------------------------------------------
 
 NEW_SIM: Final = a_sim(status=SimStatus.NEW, fleet_sid=None)
-REFUSED: Final[Mapping[str, tuple[Sim, UpdateRequest, type[RequestRefused], int]]] = {
-    "a fleet that isn't there": (a_sim(), UpdateRequest(fleet="nobody's"), Invalid, 83006),
-    "active without a fleet": (NEW_SIM, UpdateRequest(status=SimStatus.ACTIVE), Invalid, 83007),
-    "ready without a fleet": (NEW_SIM, UpdateRequest(status=SimStatus.READY), Invalid, 83007),
-    "out of its fleet": (a_sim(), UpdateRequest(fleet=""), Invalid, 83008),
+REFUSED: Final[Mapping[str, tuple[SuperSim, UpdateRequest, type[RequestRefused], int]]] = {
+    "a fleet that isn't there": (a_sim(), UpdateRequest(fleet="nobody's"), InvalidParameter, 83006),
+    "active without a fleet": (
+        NEW_SIM,
+        UpdateRequest(status=SimStatus.ACTIVE),
+        InvalidParameter,
+        83007,
+    ),
+    "ready without a fleet": (
+        NEW_SIM,
+        UpdateRequest(status=SimStatus.READY),
+        InvalidParameter,
+        83007,
+    ),
+    "out of its fleet": (a_sim(), UpdateRequest(fleet=""), InvalidParameter, 83008),
     "another fleet while scheduled": (
         a_sim(status=SimStatus.SCHEDULED),
         UpdateRequest(fleet="other_fleet"),
@@ -378,21 +388,31 @@ REFUSED: Final[Mapping[str, tuple[Sim, UpdateRequest, type[RequestRefused], int]
         Conflict,
         83010,
     ),
-    "from active to ready": (a_sim(), UpdateRequest(status=SimStatus.READY), Invalid, 83010),
+    "from active to ready": (
+        a_sim(),
+        UpdateRequest(status=SimStatus.READY),
+        InvalidParameter,
+        83010,
+    ),
     "from inactive to ready": (
         a_sim(status=SimStatus.INACTIVE),
         UpdateRequest(status=SimStatus.READY),
-        Invalid,
+        InvalidParameter,
         83010,
     ),
     "from new to inactive": (
         a_sim(status=SimStatus.NEW),
         UpdateRequest(status=SimStatus.INACTIVE),
-        Invalid,
+        InvalidParameter,
         83010,
     ),
-    "a name that is taken": (a_sim(), UpdateRequest("taken"), Invalid, 83011),
-    "the SID of another SIM for a name": (a_sim(), UpdateRequest(OTHER_SIM), Invalid, 83011),
+    "a name that is taken": (a_sim(), UpdateRequest("taken"), InvalidParameter, 83011),
+    "the SID of another SIM for a name": (
+        a_sim(),
+        UpdateRequest(OTHER_SIM),
+        InvalidParameter,
+        83011,
+    ),
 }
 
 
@@ -428,7 +448,7 @@ def test_a_fleet_of_another_account_is_not_there(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim())
     tx.supersim.fleets.add(a_fleet(sid="HF" + "c" * 32, account_sid=THEIRS, unique_name="theirs"))
     for fleet in ("theirs", "HF" + "c" * 32):
-        with pytest.raises(Invalid) as refused:
+        with pytest.raises(InvalidParameter) as refused:
             update(tx, UpdateRequest(fleet=fleet))
         assert refused.value.code == 83006
 

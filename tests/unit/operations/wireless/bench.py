@@ -5,11 +5,11 @@ from datetime import datetime
 from itertools import count
 from typing import Final
 
-from ringback.core.listener import NOBODY, Listener
-from ringback.core.scenario import Scenario, Step
-from ringback.core.simulation import Simulation
-from ringback.core.wireless.command import Command
-from ringback.core.wireless.rate_plan import RatePlan, Zone, zone_of
+from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget
+from ringback.core.sims.scenario import NetworkScenario, TaskKind
+from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.wireless.command import WirelessCommand
+from ringback.core.wireless.rate_plan import RatePlan, UsageZone, zone_of
 from ringback.core.wireless.sim import CONNECTED, FINAL, WirelessSim, WirelessStatus
 from ringback.operations.scenarios import choose_scenario
 from ringback.operations.wireless.commands import NewCommand, send_command
@@ -50,7 +50,7 @@ class World(TimedWorld):
         *,
         rate_plan: str | None = None,
         resets: bool = False,
-        told: Listener = NOBODY,
+        told: CallbackTarget = NOBODY,
     ) -> WirelessSim:
         """Ask for another status or plan of the SIM, or for a reset."""
         asked = UpdateRequest(status=status, rate_plan=rate_plan, resets=resets, told=told)
@@ -63,12 +63,12 @@ class World(TimedWorld):
             self.advance(TAKES)
             assert self.sim.status is status
 
-    def send(self, text: str = "wake up", *, told: Listener = NOBODY) -> Command:
+    def send(self, text: str = "wake up", *, told: CallbackTarget = NOBODY) -> WirelessCommand:
         """Send a Command to the SIM's device."""
         new = NewCommand(WIRELESS_SIM_SID, text, told=told)
         return send_command(self.tx, ACCOUNT_SID, new, self.moment())
 
-    def command(self) -> Command:
+    def command(self) -> WirelessCommand:
         """Return the only Command that there is."""
         (command,) = self.tx.wireless.commands.records.values()
         return command
@@ -77,11 +77,11 @@ class World(TimedWorld):
         """Have the SIM's device use data."""
         transfer_data(self.tx, self.sim, upload=upload, download=download, moment=self.moment())
 
-    def choose(self, scenario: Scenario | None) -> None:
+    def choose(self, scenario: NetworkScenario | None) -> None:
         """Choose how the network behaves towards the SIM."""
         choose_scenario(self.tx, ACCOUNT_SID, sim=WIRELESS_SIM_SID, scenario=scenario)
 
-    def due(self, step: Step, sid: str = WIRELESS_SIM_SID) -> datetime | None:
+    def due(self, step: TaskKind, sid: str = WIRELESS_SIM_SID) -> datetime | None:
         """Return when a step of the SIM, or of another resource, is due."""
         return self.due_of(step, sid)
 
@@ -103,9 +103,9 @@ def sim_that_is(status: WirelessStatus, *, iccid: str | None = None) -> Wireless
     return sim if iccid is None else replace(sim, iccid=iccid)
 
 
-def a_card_in(zone: Zone, plan: RatePlan) -> str:
+def a_card_in(zone: UsageZone, plan: RatePlan) -> str:
     """Return the number of a card whose network under this plan is in a zone."""
-    simulation = Simulation(TAKES)
+    simulation = SimulationSettings(TAKES)
     cards = (f"890134{number:013}" for number in count())
     return next(
         card for card in cards if zone_of(simulation.network_for(card, plan.networks)) is zone

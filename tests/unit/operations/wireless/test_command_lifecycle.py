@@ -6,14 +6,20 @@ from typing import Final
 
 import pytest
 
-from ringback.core.message import Direction, MessageStatus
-from ringback.core.scenario import CARRIED_OUT, SCENARIOS, CarrierFailure, NoAnswer, Step
-from ringback.core.simulation import Simulation
-from ringback.core.task import Task
-from ringback.core.wireless.command import IncludeSid
-from ringback.core.wireless.rate_plan import RatePlan, Zone
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.message import Direction, MessageStatus
+from ringback.core.sims.scenario import (
+    CARRIED_OUT,
+    SCENARIOS,
+    CarrierFailure,
+    CarrierTimeout,
+    TaskKind,
+)
+from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.wireless.command import SidPlacement
+from ringback.core.wireless.rate_plan import RatePlan, UsageZone
 from ringback.core.wireless.sim import WirelessStatus
-from ringback.core.wireless.usage import CommandUse
+from ringback.core.wireless.usage import CommandUsage
 from ringback.operations.wireless.commands import NewCommand, send_command
 from ringback.operations.wireless.devices import receive_text
 from ringback.operations.wireless.sims import delete_sim
@@ -60,7 +66,7 @@ def test_a_command_is_sent_and_then_delivered_and_told_once_at_the_end(
     assert world.command().status is MessageStatus.QUEUED
     world.advance(INSTANT)
     assert (world.command().status, world.command().date_updated) == ("sent", NOW + TAKES)
-    assert (world.told(), world.due(Step.CONFIRM_COMMAND, sid)) == ([], NOW + 2 * TAKES)
+    assert (world.told(), world.due(TaskKind.CONFIRM_COMMAND, sid)) == ([], NOW + 2 * TAKES)
     world.advance(TAKES)
     assert (world.command().status, world.command().date_updated) == ("delivered", world.now)
     world.advance(DAY)
@@ -87,7 +93,7 @@ def test_a_command_without_a_receipt_has_finished_once_it_is_sent(world: World) 
 
 
 def test_a_command_that_nobody_confirms_stays_sent_and_is_told_so(world: World) -> None:
-    world.endings[Step.CONFIRM_COMMAND] = NoAnswer()
+    world.endings[TaskKind.CONFIRM_COMMAND] = CarrierTimeout()
     send(world, wants_receipt=True)
     world.advance(2 * TAKES)
     assert statuses_told(world) == [("sent", None)]
@@ -98,13 +104,13 @@ def test_a_command_that_nobody_confirms_stays_sent_and_is_told_so(world: World) 
 
 @pytest.mark.parametrize(
     ("ending", "message"),
-    [(FAILURE, "it could not be sent"), (NoAnswer(), "the network did not answer")],
+    [(FAILURE, "it could not be sent"), (CarrierTimeout(), "the network did not answer")],
 )
 @pytest.mark.parametrize("wants_receipt", [True, False])
 def test_a_command_that_cant_be_sent_fails_and_is_told_once(
-    world: World, ending: CarrierFailure | NoAnswer, message: str, *, wants_receipt: bool
+    world: World, ending: CarrierFailure | CarrierTimeout, message: str, *, wants_receipt: bool
 ) -> None:
-    world.endings[Step.SEND_COMMAND] = ending
+    world.endings[TaskKind.SEND_COMMAND] = ending
     send(world, wants_receipt=wants_receipt)
     world.advance(DAY)
     assert world.command().status is MessageStatus.FAILED
@@ -113,7 +119,7 @@ def test_a_command_that_cant_be_sent_fails_and_is_told_once(
 
 
 def test_a_command_that_is_sent_can_fail_yet(world: World) -> None:
-    world.endings[Step.CONFIRM_COMMAND] = FAILURE
+    world.endings[TaskKind.CONFIRM_COMMAND] = FAILURE
     send(world, wants_receipt=True)
     world.advance(DAY)
     assert world.command().status is MessageStatus.FAILED
@@ -143,7 +149,7 @@ def test_in_the_scenario_slow_a_receipt_comes_later_too(world: World) -> None:
     world.choose(SCENARIOS["slow"])
     sid = send(world, wants_receipt=True)
     world.advance(20 * TAKES)
-    assert world.due(Step.CONFIRM_COMMAND, sid) == NOW + 40 * TAKES
+    assert world.due(TaskKind.CONFIRM_COMMAND, sid) == NOW + 40 * TAKES
 
 
 def test_nobody_is_told_without_a_url(world: World) -> None:
@@ -153,7 +159,7 @@ def test_nobody_is_told_without_a_url(world: World) -> None:
 
 
 def test_a_device_gets_the_sid_that_was_asked_for_and_the_customer_the_text(world: World) -> None:
-    new = NewCommand(WIRELESS_SIM_SID, "wake up", include_sid=IncludeSid.END, told=ASKS)
+    new = NewCommand(WIRELESS_SIM_SID, "wake up", include_sid=SidPlacement.END, told=ASKS)
     command = send_command(world.tx, ACCOUNT_SID, new, world.moment())
     world.advance(DAY)
     assert world.command().message == f"wake up {command.sid}".encode()
@@ -198,7 +204,7 @@ def test_a_command_is_confirmed_though_its_sim_was_deleted_meanwhile(world: Worl
 def test_a_command_that_the_network_sent_while_its_sim_was_deleted_was_sent(world: World) -> None:
     sid = send(world, wants_receipt=False)
     world.tx.wireless.sims.remove(WIRELESS_SIM_SID)
-    task = Task(Step.SEND_COMMAND, sid, ACCOUNT_SID, NOW)
+    task = ScheduledTask(TaskKind.SEND_COMMAND, sid, ACCOUNT_SID, NOW)
     world.end_task(task, CARRIED_OUT)
     assert statuses_told(world) == [("sent", None)]
     assert world.tx.wireless.command_uses.uses == []
@@ -240,7 +246,7 @@ def test_a_device_abroad_gets_commands_where_its_plan_has_messages_there(
     roaming: tuple[str, ...], told: tuple[str, str | None]
 ) -> None:
     plan = a_rate_plan(international_roaming=roaming)
-    world = World(sim_that_is(ACTIVE, iccid=a_card_in(Zone.INTERNATIONAL, plan)), plan)
+    world = World(sim_that_is(ACTIVE, iccid=a_card_in(UsageZone.INTERNATIONAL, plan)), plan)
     send(world, wants_receipt=True)
     world.advance(DAY)
     assert statuses_told(world) == [told]
@@ -261,12 +267,12 @@ def test_a_command_waits_for_a_change_that_began_after_it(
     world.now += INSTANT
     world.choose(SCENARIOS[scenario])
     world.update(asked, rate_plan="other_plan")
-    change = world.tx.tasks.due_of(WIRELESS_SIM_SID, Step.CHANGE_SIM) or world.due(
-        Step.TAKE_ON_CHANGE
+    change = world.tx.tasks.due_of(WIRELESS_SIM_SID, TaskKind.CHANGE_SIM) or world.due(
+        TaskKind.TAKE_ON_CHANGE
     )
     world.advance(TAKES - INSTANT)
     assert world.command().status is MessageStatus.QUEUED
-    assert world.due(Step.SEND_COMMAND, sid) == change
+    assert world.due(TaskKind.SEND_COMMAND, sid) == change
     world.advance(DAY)
     assert statuses_told(world) == [told]
 
@@ -284,7 +290,7 @@ def test_a_command_waits_for_a_change_however_late_both_are(world: World) -> Non
 
 
 def test_a_command_that_waits_is_not_lost_where_the_network_takes_no_time(world: World) -> None:
-    world.simulation = Simulation(timedelta(0))
+    world.simulation = SimulationSettings(timedelta(0))
     send(world, wants_receipt=True)
     world.update(SUSPENDED)
     world.advance(timedelta(0))
@@ -299,7 +305,7 @@ def test_a_command_that_was_sent_counts_as_use_in_the_last_instant(world: World)
     world.advance(DAY)
     at = NOW + TAKES - INSTANT
     assert world.tx.wireless.command_uses.uses == [
-        CommandUse(ACCOUNT_SID, WIRELESS_SIM_SID, HOME.sid, Direction.TO_SIM, at)
+        CommandUsage(ACCOUNT_SID, WIRELESS_SIM_SID, HOME.sid, Direction.TO_SIM, at)
     ]
 
 
@@ -326,7 +332,7 @@ def test_a_command_is_forgotten_after_30_days_and_its_use_is_not(world: World) -
     received = receive_text(world.tx, world.sim, "ping", world.moment())
     world.advance(30 * DAY - INSTANT)
     assert len(world.tx.wireless.commands.records) == 2
-    assert world.due(Step.FORGET_COMMAND, received.sid) == NOW + 30 * DAY
+    assert world.due(TaskKind.FORGET_COMMAND, received.sid) == NOW + 30 * DAY
     world.advance(INSTANT)
     assert world.tx.wireless.commands.records == {}
     assert {sid for sid, _ in world.tx.tasks.tasks} == {WIRELESS_SIM_SID}
@@ -345,9 +351,11 @@ def test_a_command_is_not_forgotten_before_its_end_was_told(world: World) -> Non
     assert world.tx.wireless.commands.records == {}
 
 
-@pytest.mark.parametrize("step", [Step.SEND_COMMAND, Step.CONFIRM_COMMAND, Step.FORGET_COMMAND])
-def test_a_step_of_a_command_that_is_gone_does_nothing(world: World, step: Step) -> None:
-    task = Task(step, "DC" + "0" * 32, ACCOUNT_SID, NOW)
+@pytest.mark.parametrize(
+    "step", [TaskKind.SEND_COMMAND, TaskKind.CONFIRM_COMMAND, TaskKind.FORGET_COMMAND]
+)
+def test_a_step_of_a_command_that_is_gone_does_nothing(world: World, step: TaskKind) -> None:
+    task = ScheduledTask(step, "DC" + "0" * 32, ACCOUNT_SID, NOW)
     assert world.begin_task(task) is None
     world.end_task(task, CARRIED_OUT)
     assert (world.told(), world.tx.wireless.commands.records) == ([], {})

@@ -7,11 +7,11 @@ from typing import Final
 
 import pytest
 
-from ringback.core.callback_url import Method
-from ringback.core.errors import Invalid, NotFound
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.scenario import SCENARIOS, Step
-from ringback.core.wireless.command import Command, IncludeSid, Transport
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.errors import InvalidParameter, NotFound
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.sims.scenario import SCENARIOS, TaskKind
+from ringback.core.wireless.command import CommandTransport, SidPlacement, WirelessCommand
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.wireless.commands import (
@@ -37,7 +37,7 @@ from tests.wireless_fakes import (
 
 ACTIVE, READY = WirelessStatus.ACTIVE, WirelessStatus.READY
 TEXT, BINARY = PayloadType.TEXT, PayloadType.BINARY
-TO: Final = a_listener("https://told.example", Method.GET)
+TO: Final = a_listener("https://told.example", HttpMethod.GET)
 
 
 @pytest.fixture
@@ -49,14 +49,14 @@ def narrowband(plan: RatePlan | None = None) -> World:
     return World(replace(sim_that_is(ACTIVE), is_narrowband=True), plan)
 
 
-def send(world: World, new: NewCommand) -> Command:
+def send(world: World, new: NewCommand) -> WirelessCommand:
     return send_command(world.tx, ACCOUNT_SID, new, world.moment())
 
 
-def refusal(world: World, new: NewCommand) -> Invalid:
+def refusal(world: World, new: NewCommand) -> InvalidParameter:
     """Return how a Command is refused, which leaves nothing."""
     before = copy.deepcopy((world.tx.wireless, world.tx.tasks))
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         send(world, new)
     assert (world.tx.wireless, world.tx.tasks) == before
     return refused.value
@@ -73,18 +73,20 @@ def test_a_command_is_queued_for_its_sim_and_sent_later(sim: str, status: Wirele
     assert re.fullmatch("DC[0-9a-f]{32}", command.sid)
     assert command == a_command(sid=command.sid, told=TO)
     assert fetch_command(world.tx, ACCOUNT_SID, command.sid) == command
-    assert world.due(Step.SEND_COMMAND, command.sid) == NOW + TAKES
+    assert world.due(TaskKind.SEND_COMMAND, command.sid) == NOW + TAKES
     assert world.told() == []
 
 
 def test_a_command_is_as_it_is_asked_for(world: World) -> None:
-    new = NewCommand(WIRELESS_SIM_SID, "AP8=", BINARY, IncludeSid.END, wants_receipt=False, told=TO)
+    new = NewCommand(
+        WIRELESS_SIM_SID, "AP8=", BINARY, SidPlacement.END, wants_receipt=False, told=TO
+    )
     command = send(world, new)
     assert command == a_command(
         sid=command.sid,
         command="AP8=",
         command_mode=BINARY,
-        include_sid=IncludeSid.END,
+        include_sid=SidPlacement.END,
         delivery_receipt_requested=False,
         told=TO,
     )
@@ -92,17 +94,17 @@ def test_a_command_is_as_it_is_asked_for(world: World) -> None:
 
 def test_a_command_can_be_read_for_30_days(world: World) -> None:
     command = world.send()
-    assert world.due(Step.FORGET_COMMAND, command.sid) == NOW + 30 * DAY
+    assert world.due(TaskKind.FORGET_COMMAND, command.sid) == NOW + 30 * DAY
 
 
 def test_a_command_to_a_device_that_sleeps_stays_queued_for_a_day(world: World) -> None:
     world.choose(SCENARIOS["asleep"])
-    assert world.due(Step.SEND_COMMAND, world.send().sid) == NOW + TAKES + DAY
+    assert world.due(TaskKind.SEND_COMMAND, world.send().sid) == NOW + TAKES + DAY
 
 
 def test_commands_to_a_narrowband_sim_travel_by_ip_and_to_others_by_sms(world: World) -> None:
-    assert world.send().transport is Transport.SMS
-    assert narrowband().send().transport is Transport.IP
+    assert world.send().transport is CommandTransport.SMS
+    assert narrowband().send().transport is CommandTransport.IP
 
 
 # ---- refused -------------------------------------------------------------------------------------
@@ -155,7 +157,7 @@ def test_commands_to_a_narrowband_sim_need_data_and_no_messages() -> None:
             "Command: 161 characters are too many; a Command has at most 160",
         ),
         (
-            NewCommand(WIRELESS_SIM_SID, "x" * 129, TEXT, IncludeSid.START),
+            NewCommand(WIRELESS_SIM_SID, "x" * 129, TEXT, SidPlacement.START),
             33111,
             "Command: 129 characters are too many; a Command has at most 128 beside its SID",
         ),
@@ -214,7 +216,7 @@ def test_a_command_of_another_account_is_not_found(world: World) -> None:
 
 FROM_DEVICE: Final = a_command(status=MessageStatus.RECEIVED, direction=Direction.FROM_SIM)
 TO_OTHER: Final = a_command(
-    sid="DC" + "b" * 32, sim_sid=OTHER_SIM, transport=Transport.IP, status=MessageStatus.SENT
+    sid="DC" + "b" * 32, sim_sid=OTHER_SIM, transport=CommandTransport.IP, status=MessageStatus.SENT
 )
 
 
@@ -230,13 +232,13 @@ TO_OTHER: Final = a_command(
         (CommandFilter(status=MessageStatus.QUEUED), []),
         (CommandFilter(direction=Direction.FROM_SIM), [FROM_DEVICE]),
         (CommandFilter(direction=Direction.TO_SIM), [TO_OTHER]),
-        (CommandFilter(transport=Transport.IP), [TO_OTHER]),
-        (CommandFilter(transport=Transport.SMS), [FROM_DEVICE]),
+        (CommandFilter(transport=CommandTransport.IP), [TO_OTHER]),
+        (CommandFilter(transport=CommandTransport.SMS), [FROM_DEVICE]),
         (CommandFilter(sim="other", direction=Direction.FROM_SIM), []),
     ],
 )
 def test_commands_are_listed_by_what_they_are_newest_first(
-    world: World, which: CommandFilter, found: list[Command]
+    world: World, which: CommandFilter, found: list[WirelessCommand]
 ) -> None:
     world.tx.wireless.sims.add(a_wireless_sim(sid=OTHER_SIM, unique_name="other"))
     world.tx.wireless.commands.add(FROM_DEVICE)

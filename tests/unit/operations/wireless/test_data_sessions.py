@@ -6,12 +6,12 @@ from typing import Final
 
 import pytest
 
-from ringback.core.errors import Invalid
-from ringback.core.scenario import SCENARIOS, Step
-from ringback.core.simulation import Simulation
-from ringback.core.wireless.data_session import THROTTLED, WirelessSession
+from ringback.core.errors import InvalidParameter
+from ringback.core.sims.scenario import SCENARIOS, TaskKind
+from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.wireless.data_session import THROTTLED, WirelessDataSession
 from ringback.core.wireless.radio import RadioLink
-from ringback.core.wireless.rate_plan import DataLimitStrategy, RatePlan, Zone
+from ringback.core.wireless.rate_plan import DataLimitStrategy, RatePlan, UsageZone
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.operations.metering import used_since
 from ringback.operations.wireless.data_sessions import network_of, plan_of
@@ -41,7 +41,7 @@ ROAMING: Final = a_rate_plan(
     national_roaming_data_limit=2,
     international_roaming_data_limit=3,
 )
-LIMIT_IN: Final = {Zone.HOME: 1, Zone.NATIONAL: 2, Zone.INTERNATIONAL: 3}
+LIMIT_IN: Final = {UsageZone.HOME: 1, UsageZone.NATIONAL: 2, UsageZone.INTERNATIONAL: 3}
 
 
 def active_world(plan: RatePlan | None = None, *, data_per_day: int = MEGABYTE) -> World:
@@ -52,7 +52,7 @@ def used(world: World, *, since: datetime = NOW) -> int:
     return used_since(world.tx.wireless.sessions, WIRELESS_SIM_SID, since, world.now)
 
 
-def sessions(world: World) -> list[WirelessSession]:
+def sessions(world: World) -> list[WirelessDataSession]:
     return list(world.tx.wireless.sessions.flows.values())
 
 
@@ -113,13 +113,13 @@ def test_a_sim_that_is_suspended_uses_nothing_more() -> None:
     world.advance(DAY)
     world.become(SUSPENDED)
     before = used(world)
-    assert world.due(Step.METER_SIM) is None
+    assert world.due(TaskKind.METER_SIM) is None
     world.advance(40 * DAY)
     assert used(world) == before > 0
 
 
 def test_a_sim_is_on_one_network_of_its_plan() -> None:
-    world = World(sim_that_is(ACTIVE, iccid=a_card_in(Zone.NATIONAL, ROAMING)), ROAMING)
+    world = World(sim_that_is(ACTIVE, iccid=a_card_in(UsageZone.NATIONAL, ROAMING)), ROAMING)
     network = network_of(world.sim, ROAMING, world.moment())
     assert network.sid in ROAMING.networks
     assert network == network_of(world.sim, ROAMING, world.moment())
@@ -134,9 +134,9 @@ def test_a_sim_has_the_plan_that_it_has_or_none() -> None:
 # ---- limits --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("zone", Zone)
+@pytest.mark.parametrize("zone", UsageZone)
 def test_usage_stops_at_the_limit_of_its_zone_and_begins_anew_with_the_next_month(
-    zone: Zone,
+    zone: UsageZone,
 ) -> None:
     sim = sim_that_is(ACTIVE, iccid=a_card_in(zone, ROAMING))
     world = World(sim, ROAMING, data_per_day=MEGABYTE)
@@ -172,8 +172,8 @@ def test_who_uses_little_is_not_slowed_down_by_a_throttle() -> None:
     assert used(world) > 7 * MEGABYTE
 
 
-@pytest.mark.parametrize("zone", [Zone.NATIONAL, Zone.INTERNATIONAL])
-def test_a_plan_that_throttles_blocks_elsewhere(zone: Zone) -> None:
+@pytest.mark.parametrize("zone", [UsageZone.NATIONAL, UsageZone.INTERNATIONAL])
+def test_a_plan_that_throttles_blocks_elsewhere(zone: UsageZone) -> None:
     plan = replace(ROAMING, data_limit_strategy=DataLimitStrategy.THROTTLE)
     world = World(sim_that_is(ACTIVE, iccid=a_card_in(zone, plan)), plan, data_per_day=MEGABYTE)
     world.advance(20 * DAY)
@@ -192,11 +192,13 @@ def test_after_a_throttled_month_the_next_one_is_fast_again() -> None:
 def test_abroad_a_sim_uses_data_where_its_plan_lists_it() -> None:
     plan = a_rate_plan(international_roaming=("messaging",))
     world = World(
-        sim_that_is(ACTIVE, iccid=a_card_in(Zone.INTERNATIONAL, plan)), plan, data_per_day=MEGABYTE
+        sim_that_is(ACTIVE, iccid=a_card_in(UsageZone.INTERNATIONAL, plan)),
+        plan,
+        data_per_day=MEGABYTE,
     )
     world.advance(DAY)
     assert sessions(world) == []
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         world.use(1)
     assert refused.value.code == 33201
 
@@ -218,7 +220,7 @@ def test_months_begin_with_the_first_connection_and_do_not_drift() -> None:
     first = datetime(2024, 1, 31, 12, tzinfo=UTC)
     world = World(replace(sim_that_is(NEW), date_created=first))
     world.now = first - TAKES
-    world.simulation = Simulation(TAKES, data_per_day=1000)
+    world.simulation = SimulationSettings(TAKES, data_per_day=1000)
     world.become(ACTIVE)
     world.advance(datetime(2024, 6, 1, tzinfo=UTC) - world.now)
     assert [f"{session.date_created:%m-%d %H:%M}" for session in sessions(world)] == [
@@ -238,7 +240,7 @@ def test_months_go_on_while_a_sim_is_suspended() -> None:
     world.become(ACTIVE)
     world.advance(5 * DAY)
     assert used(world) == MEGABYTE
-    assert world.due(Step.METER_SIM) == IN_A_MONTH
+    assert world.due(TaskKind.METER_SIM) == IN_A_MONTH
 
 
 def test_a_month_that_ends_while_a_change_waits_is_metered_as_the_sim_was() -> None:
@@ -269,17 +271,17 @@ def test_what_a_device_uses_at_once_is_seen_at_once() -> None:
 def test_what_a_device_uses_in_the_first_instant_of_all_counts_too() -> None:
     world = active_world(a_rate_plan(data_limit=1), data_per_day=0)
     world.use(MEGABYTE)
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidParameter):
         world.use(1)
 
 
-@pytest.mark.parametrize("zone", Zone)
-def test_a_device_can_use_its_limit_to_the_byte_and_no_more(zone: Zone) -> None:
+@pytest.mark.parametrize("zone", UsageZone)
+def test_a_device_can_use_its_limit_to_the_byte_and_no_more(zone: UsageZone) -> None:
     world = World(sim_that_is(ACTIVE, iccid=a_card_in(zone, ROAMING)), ROAMING)
     limit = LIMIT_IN[zone] * MEGABYTE
     world.advance(DAY)
     world.use(limit - 600_000, 599_999)
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         world.use(1, 1)
     assert (refused.value.code, refused.value.message) == (
         33201,
@@ -288,7 +290,7 @@ def test_a_device_can_use_its_limit_to_the_byte_and_no_more(zone: Zone) -> None:
     )
     assert used(world) == limit - 1
     world.use(1)
-    with pytest.raises(Invalid, match="may use 0 more bytes this month"):
+    with pytest.raises(InvalidParameter, match="may use 0 more bytes this month"):
         world.use(1)
 
 
@@ -303,12 +305,12 @@ def test_a_lower_limit_holds_for_what_was_used_already() -> None:
     world = active_world(data_per_day=0)
     world.use(2 * MEGABYTE)
     world.tx.wireless.rate_plans.save(a_rate_plan(data_limit=1))
-    with pytest.raises(Invalid, match="may use 0 more bytes this month"):
+    with pytest.raises(InvalidParameter, match="may use 0 more bytes this month"):
         world.use(1)
 
 
 def test_what_was_used_in_another_zone_counts_there_alone() -> None:
-    card = a_card_in(Zone.NATIONAL, ROAMING)
+    card = a_card_in(UsageZone.NATIONAL, ROAMING)
     world = World(sim_that_is(ACTIVE, iccid=card), ROAMING)
     at_home = replace(ROAMING, sid=OTHER_PLAN, unique_name="home", national_roaming_enabled=False)
     world.tx.wireless.rate_plans.add(replace(at_home, international_roaming=()))
@@ -316,8 +318,8 @@ def test_what_was_used_in_another_zone_counts_there_alone() -> None:
     world.update(rate_plan="home")
     world.advance(TAKES)
     world.use(MEGABYTE)
-    assert [session.zone for session in sessions(world)] == [Zone.NATIONAL, Zone.HOME]
-    with pytest.raises(Invalid, match="allows 1 MB in home"):
+    assert [session.zone for session in sessions(world)] == [UsageZone.NATIONAL, UsageZone.HOME]
+    with pytest.raises(InvalidParameter, match="allows 1 MB in home"):
         world.use(1)
 
 
@@ -332,10 +334,10 @@ def test_the_next_month_has_a_limit_of_its_own() -> None:
     world = active_world(a_rate_plan(data_limit=1), data_per_day=0)
     world.use(MEGABYTE)
     world.advance(IN_A_MONTH - NOW - INSTANT)
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidParameter):
         world.use(1)
     world.advance(INSTANT)
     world.use(MEGABYTE)
     assert used(world) == 2 * MEGABYTE
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidParameter):
         world.use(1)

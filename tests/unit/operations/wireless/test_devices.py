@@ -8,15 +8,15 @@ from typing import Final
 
 import pytest
 
-from ringback.core.callback_url import Method
-from ringback.core.errors import Invalid, Overloaded
-from ringback.core.message import Direction, MessageStatus, PayloadType
-from ringback.core.network import network_with
-from ringback.core.scenario import Step
-from ringback.core.wireless.command import Command, Transport
-from ringback.core.wireless.rate_plan import RatePlan, Zone, zone_of
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.errors import BacklogFull, InvalidParameter
+from ringback.core.sims.message import Direction, MessageStatus, PayloadType
+from ringback.core.sims.mobile_networks import network_with
+from ringback.core.sims.scenario import TaskKind
+from ringback.core.wireless.command import CommandTransport, WirelessCommand
+from ringback.core.wireless.rate_plan import RatePlan, UsageZone, zone_of
 from ringback.core.wireless.sim import WirelessStatus
-from ringback.core.wireless.usage import CommandUse
+from ringback.core.wireless.usage import CommandUsage
 from ringback.operations.wireless.devices import (
     note_use,
     receive_bytes,
@@ -48,16 +48,16 @@ def world_with(
     is_narrowband: bool = False,
 ) -> World:
     """Return a world whose SIM has somebody told of the Commands from its device."""
-    told = a_listener(TO, Method.GET)
+    told = a_listener(TO, HttpMethod.GET)
     sim = replace(sim_that_is(status), commands_to=told, is_narrowband=is_narrowband)
     return World(sim, plan)
 
 
-def text(world: World, sent: str) -> Command:
+def text(world: World, sent: str) -> WirelessCommand:
     return receive_text(world.tx, world.sim, sent, world.moment())
 
 
-def binary(world: World, sent: bytes) -> Command:
+def binary(world: World, sent: bytes) -> WirelessCommand:
     return receive_bytes(world.tx, world.sim, sent, world.moment())
 
 
@@ -80,7 +80,7 @@ def test_a_text_from_a_device_is_received_and_told_to_its_sims_receiver(
     )
     assert world.command() == command
     (callback,) = world.callbacks()
-    assert (callback.url.wire, callback.method, callback.progress.due) == (TO, Method.GET, NOW)
+    assert (callback.url.wire, callback.method, callback.progress.due) == (TO, HttpMethod.GET, NOW)
     assert dict(callback.parameters) == {
         "CommandSid": command.sid,
         "SimSid": WIRELESS_SIM_SID,
@@ -109,10 +109,10 @@ def test_a_sim_without_a_receiver_tells_nobody() -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_narrowband", "transport"), [(False, Transport.SMS), (True, Transport.IP)]
+    ("is_narrowband", "transport"), [(False, CommandTransport.SMS), (True, CommandTransport.IP)]
 )
 def test_a_narrowband_device_sends_by_ip_and_others_by_sms(
-    transport: Transport, *, is_narrowband: bool
+    transport: CommandTransport, *, is_narrowband: bool
 ) -> None:
     world = world_with(is_narrowband=is_narrowband)
     assert (text(world, "ping").transport, binary(world, b"").transport) == (transport, transport)
@@ -121,7 +121,7 @@ def test_a_narrowband_device_sends_by_ip_and_others_by_sms(
 def test_what_a_device_sent_can_be_read_for_30_days() -> None:
     world = world_with()
     sids = [text(world, "ping").sid, binary(world, b"ping").sid]
-    assert [world.due(Step.FORGET_COMMAND, sid) for sid in sids] == [NOW + 30 * DAY] * 2
+    assert [world.due(TaskKind.FORGET_COMMAND, sid) for sid in sids] == [NOW + 30 * DAY] * 2
     world.advance(30 * DAY)
     assert world.tx.wireless.commands.records == {}
 
@@ -162,7 +162,7 @@ def test_bytes_that_are_too_many_are_cut_off_and_their_callback_says_so(
 
 def test_a_device_sends_no_text_that_none_can_be() -> None:
     world = world_with()
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         text(world, "5 \u20ac")
     assert refused.value.code == 33101
     assert (world.tx.wireless.commands.records, world.told()) == ({}, [])
@@ -177,7 +177,7 @@ def test_the_device_of_a_sim_that_is_not_connected_can_do_nothing(status: Wirele
         lambda: binary(world, b"ping"),
         lambda: transfer_data(world.tx, world.sim, upload=1, download=1, moment=world.moment()),
     ):
-        with pytest.raises(Invalid) as refused:
+        with pytest.raises(InvalidParameter) as refused:
             do()
         assert (refused.value.code, refused.value.message) == (
             33104,
@@ -188,10 +188,10 @@ def test_the_device_of_a_sim_that_is_not_connected_can_do_nothing(status: Wirele
 
 def test_the_device_of_a_sim_without_a_plan_can_do_nothing() -> None:
     world = World(replace(sim_that_is(ACTIVE), rate_plan_sid=None))
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         text(world, "ping")
     assert refused.value.code == 33203
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         world.use(1)
     assert refused.value.code == 33201
 
@@ -213,7 +213,7 @@ def test_a_device_is_heard_where_its_plan_has_what_its_commands_travel_by(
     if is_heard:
         assert text(world, "ping").status is MessageStatus.RECEIVED
     else:
-        with pytest.raises(Invalid) as refused:
+        with pytest.raises(InvalidParameter) as refused:
             text(world, "ping")
         assert (refused.value.code, world.told()) == (33203, [])
 
@@ -226,11 +226,11 @@ def test_a_device_abroad_is_heard_where_its_plan_has_messages_there(
     roaming: tuple[str, ...], *, is_heard: bool
 ) -> None:
     plan = a_rate_plan(international_roaming=roaming)
-    world = World(sim_that_is(ACTIVE, iccid=a_card_in(Zone.INTERNATIONAL, plan)), plan)
+    world = World(sim_that_is(ACTIVE, iccid=a_card_in(UsageZone.INTERNATIONAL, plan)), plan)
     if is_heard:
         assert text(world, "ping").status is MessageStatus.RECEIVED
     else:
-        with pytest.raises(Invalid) as refused:
+        with pytest.raises(InvalidParameter) as refused:
             text(world, "ping")
         assert refused.value.code == 33203
 
@@ -239,9 +239,9 @@ def test_where_too_many_callbacks_wait_a_device_is_not_heard() -> None:
     world = world_with()
     full = a_moment(intake=KeepingIntake(room=0))
     before = copy.deepcopy((world.tx.wireless, world.tx.tasks))
-    with pytest.raises(Overloaded):
+    with pytest.raises(BacklogFull):
         receive_text(world.tx, world.sim, "ping", full)
-    with pytest.raises(Overloaded):
+    with pytest.raises(BacklogFull):
         receive_bytes(world.tx, world.sim, b"ping", full)
     assert (world.tx.wireless, world.tx.tasks) == before
 
@@ -259,25 +259,25 @@ def test_what_a_device_sent_counts_as_use_in_the_last_instant() -> None:
     world = world_with()
     text(world, "ping")
     assert world.tx.wireless.command_uses.uses == [
-        CommandUse(ACCOUNT_SID, WIRELESS_SIM_SID, HOME.sid, Direction.FROM_SIM, NOW - INSTANT)
+        CommandUsage(ACCOUNT_SID, WIRELESS_SIM_SID, HOME.sid, Direction.FROM_SIM, NOW - INSTANT)
     ]
 
 
 def test_what_is_refused_does_not_count() -> None:
     world = world_with(plan=a_rate_plan(messaging_enabled=False))
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidParameter):
         text(world, "ping")
     assert world.tx.wireless.command_uses.uses == []
 
 
 def test_use_counts_on_the_network_that_a_sim_is_on() -> None:
     plan = a_rate_plan(international_roaming=("messaging",))
-    world = World(sim_that_is(ACTIVE, iccid=a_card_in(Zone.INTERNATIONAL, plan)), plan)
+    world = World(sim_that_is(ACTIVE, iccid=a_card_in(UsageZone.INTERNATIONAL, plan)), plan)
     text(world, "ping")
     (use,) = world.tx.wireless.command_uses.uses
     network = network_with(use.network_sid)
     assert network is not None
-    assert zone_of(network) is Zone.INTERNATIONAL
+    assert zone_of(network) is UsageZone.INTERNATIONAL
     assert network == world.simulation.network_for(world.sim.iccid, plan.networks)
 
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import pytest
 
-from ringback.core.callback_url import Method
-from ringback.core.errors import Invalid, NotFound, RequestRefused
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.errors import InvalidParameter, NotFound, RequestRefused
 from ringback.core.wireless.rate_plan import DataLimitStrategy, DataMetering, RatePlan
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.wireless.rate_plans import (
@@ -30,7 +30,7 @@ from tests.wireless_fakes import RATE_PLAN_SID, WIRELESS_SIM_SID, a_rate_plan, a
 LATER: Final = NOW + TAKES
 URL: Final = "https://usage.example"
 PLAN: Final = a_rate_plan(
-    friendly_name="A plan", usage_notification_url=URL, usage_notification_method=Method.GET
+    friendly_name="A plan", usage_notification_url=URL, usage_notification_method=HttpMethod.GET
 )
 
 
@@ -76,13 +76,13 @@ def test_a_plan_is_as_it_is_asked_for(tx: MemoryTransaction) -> None:
         "international_roaming_data_limit": 9,
         "data_limit_strategy": DataLimitStrategy.THROTTLE,
     }
-    plan = create(tx, PlanNames("new", "A new plan", URL, Method.GET), allowed)
+    plan = create(tx, PlanNames("new", "A new plan", URL, HttpMethod.GET), allowed)
     assert plan == a_rate_plan(
         sid=plan.sid,
         unique_name="new",
         friendly_name="A new plan",
         usage_notification_url=URL,
-        usage_notification_method=Method.GET,
+        usage_notification_method=HttpMethod.GET,
         date_created=LATER,
         date_updated=LATER,
         data_enabled=False,
@@ -108,7 +108,7 @@ def test_a_plan_whose_name_is_taken_has_33101_and_is_not_made(
     tx: MemoryTransaction, name: str
 ) -> None:
     before = copy.deepcopy(tx.wireless)
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         create(tx, PlanNames(name))
     assert refused.value.code == 33101
     assert tx.wireless == before
@@ -134,7 +134,7 @@ def test_a_plan_that_the_account_has_not_is_not_found_and_can_not_be_named(
     with pytest.raises(NotFound) as missed:
         fetch_rate_plan(tx, ACCOUNT_SID, asked)
     assert missed.value.message == f"there is no RatePlan with the SID or unique name {asked!r}"
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         rate_plan_named(tx, ACCOUNT_SID, asked)
     assert refused.value.code == 33108
     assert refused.value.message == (
@@ -166,8 +166,8 @@ CHANGES: Final[Mapping[str, tuple[PlanNames, RatePlan]]] = {
     ),
     "no URL": (PlanNames(usage_notification_url=""), replace(PLAN, usage_notification_url=None)),
     "a method": (
-        PlanNames(usage_notification_method=Method.POST),
-        replace(PLAN, usage_notification_method=Method.POST),
+        PlanNames(usage_notification_method=HttpMethod.POST),
+        replace(PLAN, usage_notification_method=HttpMethod.POST),
     ),
 }
 
@@ -187,7 +187,7 @@ def test_an_update_changes_what_it_mentions_and_nothing_else(
     [
         ("nobody's", PlanNames("new"), NotFound, 20404),
         ("theirs", PlanNames("new"), NotFound, 20404),
-        ("my_plan", PlanNames("taken", "A new name"), Invalid, 33101),
+        ("my_plan", PlanNames("taken", "A new name"), InvalidParameter, 33101),
     ],
 )
 def test_an_update_that_is_refused_changes_nothing(
@@ -225,7 +225,7 @@ def test_a_plan_that_a_sim_has_has_33201_whatever_the_sim_is(
     tx: MemoryTransaction, status: WirelessStatus
 ) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=status))
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         delete_rate_plan(tx, ACCOUNT_SID, "my_plan", a_moment())
     assert (refused.value.code, refused.value.message) == (
         33201,
@@ -239,7 +239,7 @@ def test_while_a_sim_goes_from_one_plan_to_another_neither_can_be_deleted(plan: 
     world = World(sim_that_is(WirelessStatus.ACTIVE))
     world.tx.wireless.rate_plans.add(a_rate_plan(sid=OTHER_PLAN, unique_name="other_plan"))
     world.update(rate_plan="other_plan")
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         delete_rate_plan(world.tx, ACCOUNT_SID, plan, world.moment())
     assert refused.value.code == 33201
     assert WIRELESS_SIM_SID in refused.value.message

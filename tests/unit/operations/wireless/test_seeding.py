@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ringback.core.scenario import Step
+from ringback.core.sims.scenario import TaskKind
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.wireless.rate_plans import fetch_rate_plan
 from ringback.operations.wireless.seeding import SIM_NAME, SIM_SID, plant_where_missing
@@ -39,7 +39,7 @@ def test_the_sim_is_active_with_a_plan_and_metered_from_the_start(tx: MemoryTran
         metered_since=NOW,
     )
     assert {(task.subject_sid, task.step) for task in tx.tasks.tasks.values()} == {
-        (SIM_SID, Step.METER_SIM)
+        (SIM_SID, TaskKind.METER_SIM)
     }
 
 

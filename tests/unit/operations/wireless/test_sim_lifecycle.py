@@ -7,11 +7,17 @@ from typing import Final
 
 import pytest
 
+from ringback.core.callback_urls.callback_target import NOBODY
 from ringback.core.errors import Conflict
-from ringback.core.listener import NOBODY
-from ringback.core.scenario import CARRIED_OUT, SCENARIOS, CarrierFailure, NoAnswer, Step
-from ringback.core.simulation import Simulation
-from ringback.core.task import Task
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.scenario import (
+    CARRIED_OUT,
+    SCENARIOS,
+    CarrierFailure,
+    CarrierTimeout,
+    TaskKind,
+)
+from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.wireless.devices import receive_text
 from tests.fakes import ACCOUNT_SID, NOW, TAKES
@@ -73,16 +79,16 @@ def test_a_change_that_is_carried_out_has_everything_follow_from_it() -> None:
     assert world.told_where() == [(ASKS_URL, "ready")]
     (session,) = world.tx.wireless.sessions.flows.values()
     assert (session.date_created, session.rate_plan_sid) == (done, OTHER_PLAN)
-    assert world.due(Step.FINALIZE_SIM) is not None
+    assert world.due(TaskKind.FINALIZE_SIM) is not None
     assert world.tx.wireless.sim_updates.get(WIRELESS_SIM_SID) is None
 
 
-@pytest.mark.parametrize("ending", [FAILURE, NoAnswer()])
+@pytest.mark.parametrize("ending", [FAILURE, CarrierTimeout()])
 def test_a_change_that_fails_leaves_all_as_it_was_and_tells_why(
-    ending: CarrierFailure | NoAnswer,
+    ending: CarrierFailure | CarrierTimeout,
 ) -> None:
     world = world_with(NEW, data_per_day=1_000_000)
-    world.endings[Step.CHANGE_SIM] = ending
+    world.endings[TaskKind.CHANGE_SIM] = ending
     world.update(ACTIVE, rate_plan="other_plan", told=ASKS)
     world.advance(TAKES)
     assert world.sim == a_wireless_sim(status=NEW, date_updated=NOW + TAKES)
@@ -138,7 +144,7 @@ def test_a_change_that_was_scheduled_can_fail() -> None:
     world = world_with(ACTIVE)
     world.choose(SCENARIOS["operator-busy"])
     world.update(SUSPENDED, told=ASKS)
-    world.endings[Step.CHANGE_SIM] = FAILURE
+    world.endings[TaskKind.CHANGE_SIM] = FAILURE
     world.advance(DAY)
     assert world.sim.status is ACTIVE
     assert world.told()[0]["ErrorCode"] == "33000"
@@ -159,7 +165,7 @@ def test_while_a_change_is_scheduled_or_carried_out_there_is_no_other(wait: time
 
 def test_only_a_change_that_is_scheduled_is_taken_on() -> None:
     world = world_with(ACTIVE)
-    world.tx.tasks.put(Task(Step.TAKE_ON_CHANGE, WIRELESS_SIM_SID, ACCOUNT_SID, NOW))
+    world.tx.tasks.put(ScheduledTask(TaskKind.TAKE_ON_CHANGE, WIRELESS_SIM_SID, ACCOUNT_SID, NOW))
     world.step()
     assert world.sim == sim_that_is(ACTIVE)
 
@@ -218,7 +224,7 @@ def test_commands_that_a_device_sends_do_not_activate_its_sim() -> None:
 
 def test_commands_that_fail_do_not_activate_a_sim() -> None:
     world = world_with(READY)
-    world.endings[Step.SEND_COMMAND] = CarrierFailure(33000, "it could not be sent")
+    world.endings[TaskKind.SEND_COMMAND] = CarrierFailure(33000, "it could not be sent")
     send_five(world)
     assert (world.sim.status, world.sim.commands_while_ready) == (READY, 0)
 
@@ -235,7 +241,7 @@ def test_a_sim_is_ready_until_its_250_000th_byte() -> None:
 
 def test_a_sim_is_ready_until_what_it_uses_by_itself_has_grown() -> None:
     world = world_with(READY, data_per_day=1_000_000)
-    due = world.due(Step.FINALIZE_SIM)
+    due = world.due(TaskKind.FINALIZE_SIM)
     assert due is not None
     assert DAY / 6 < due - NOW < DAY / 2
     sessions = world.tx.wireless.sessions.of_sim(WIRELESS_SIM_SID, since=NOW)
@@ -319,7 +325,7 @@ def test_who_was_promised_the_final_status_is_not_told_of_one_that_another_asked
     world = promised(READY)
     world.update(asked, told=LATER_ASKS)
     world.advance(TAKES)
-    assert (world.sim.final_to, world.due(Step.FINALIZE_SIM)) == (NOBODY, None)
+    assert (world.sim.final_to, world.due(TaskKind.FINALIZE_SIM)) == (NOBODY, None)
     world.advance(365 * DAY)
     assert world.told_where() == [(LATER_URL, asked)]
 
@@ -329,10 +335,10 @@ def test_another_plan_leaves_the_promise_and_its_time_as_they_were(
     status: WirelessStatus, final: WirelessStatus
 ) -> None:
     world = promised(status)
-    due = world.due(Step.FINALIZE_SIM)
+    due = world.due(TaskKind.FINALIZE_SIM)
     world.update(rate_plan="other_plan", told=LATER_ASKS)
     world.advance(DAY)
-    assert world.due(Step.FINALIZE_SIM) == due
+    assert world.due(TaskKind.FINALIZE_SIM) == due
     world.advance(365 * DAY)
     assert world.told_where() == [(LATER_URL, status), (ASKS_URL, final)]
 
@@ -344,11 +350,11 @@ def test_a_change_that_fails_leaves_the_promise_and_its_time_as_they_were(
     status: WirelessStatus, asked: WirelessStatus, final: WirelessStatus
 ) -> None:
     world = promised(status)
-    due = world.due(Step.FINALIZE_SIM)
-    world.endings[Step.CHANGE_SIM] = FAILURE
+    due = world.due(TaskKind.FINALIZE_SIM)
+    world.endings[TaskKind.CHANGE_SIM] = FAILURE
     world.update(asked, told=LATER_ASKS)
     world.advance(DAY)
-    assert (world.sim.status, world.due(Step.FINALIZE_SIM)) == (status, due)
+    assert (world.sim.status, world.due(TaskKind.FINALIZE_SIM)) == (status, due)
     world.advance(365 * DAY)
     assert world.told_where() == [(LATER_URL, status), (ASKS_URL, final)]
 
@@ -375,7 +381,7 @@ def test_a_final_status_that_came_due_while_a_change_failed_follows_at_once(
     status: WirelessStatus, asked: WirelessStatus, time: timedelta, final: WirelessStatus
 ) -> None:
     world = promised(status)
-    world.endings[Step.CHANGE_SIM] = FAILURE
+    world.endings[TaskKind.CHANGE_SIM] = FAILURE
     world.advance(time - INSTANT)
     world.update(asked, told=LATER_ASKS)
     world.advance(INSTANT)
@@ -411,8 +417,8 @@ def test_72_hours_that_end_while_the_plan_changes_cancel_the_sim_after_that() ->
 @pytest.mark.parametrize("status", [NEW, ACTIVE, SUSPENDED, CANCELED])
 def test_a_sim_without_a_final_status_ahead_of_it_stays_as_it_is(status: WirelessStatus) -> None:
     world = world_with(status)
-    assert world.due(Step.FINALIZE_SIM) is None
-    world.tx.tasks.put(Task(Step.FINALIZE_SIM, WIRELESS_SIM_SID, ACCOUNT_SID, NOW))
+    assert world.due(TaskKind.FINALIZE_SIM) is None
+    world.tx.tasks.put(ScheduledTask(TaskKind.FINALIZE_SIM, WIRELESS_SIM_SID, ACCOUNT_SID, NOW))
     world.step()
     assert world.sim == sim_that_is(status)
 
@@ -437,14 +443,14 @@ def test_a_reset_is_over_after_a_while_and_told_by_the_sims_status(status: Wirel
     ("ending", "message"),
     [
         (CarrierFailure(33000, "it could not be reset"), "it could not be reset"),
-        (NoAnswer(), "the network did not answer"),
+        (CarrierTimeout(), "the network did not answer"),
     ],
 )
 def test_a_reset_that_fails_is_over_too_and_told_with_its_error(
-    ending: CarrierFailure | NoAnswer, message: str
+    ending: CarrierFailure | CarrierTimeout, message: str
 ) -> None:
     world = world_with(ACTIVE)
-    world.endings[Step.RESET_SIM] = ending
+    world.endings[TaskKind.RESET_SIM] = ending
     world.update(resets=True, told=ASKS)
     world.advance(TAKES)
     assert not world.sim.is_resetting
@@ -487,16 +493,16 @@ def test_a_reset_and_a_change_that_overlap_are_both_carried_out_and_told() -> No
 @pytest.mark.parametrize(
     "step",
     [
-        Step.TAKE_ON_CHANGE,
-        Step.CHANGE_SIM,
-        Step.FINALIZE_SIM,
-        Step.RESET_SIM,
-        Step.METER_SIM,
+        TaskKind.TAKE_ON_CHANGE,
+        TaskKind.CHANGE_SIM,
+        TaskKind.FINALIZE_SIM,
+        TaskKind.RESET_SIM,
+        TaskKind.METER_SIM,
     ],
 )
-def test_a_step_of_a_sim_that_is_gone_does_nothing(step: Step) -> None:
+def test_a_step_of_a_sim_that_is_gone_does_nothing(step: TaskKind) -> None:
     world = World()
-    task = Task(step, "DE" + "0" * 32, ACCOUNT_SID, NOW)
+    task = ScheduledTask(step, "DE" + "0" * 32, ACCOUNT_SID, NOW)
     assert world.begin_task(task) in (None, CARRIED_OUT)
     world.end_task(task, FAILURE)
     assert list(world.tx.wireless.sims.records) == [WIRELESS_SIM_SID]
@@ -505,7 +511,7 @@ def test_a_step_of_a_sim_that_is_gone_does_nothing(step: Step) -> None:
 
 def test_where_the_network_takes_no_time_a_change_is_done_at_the_same_instant() -> None:
     world = world_with(NEW)
-    world.simulation = Simulation(timedelta(0))
+    world.simulation = SimulationSettings(timedelta(0))
     world.update(READY, told=ASKS)
     world.advance(timedelta(0))
     assert (world.sim.status, world.told_where()) == (READY, [(ASKS_URL, "ready")])

@@ -8,13 +8,13 @@ from typing import Final
 
 import pytest
 
-from ringback.core.callback import Callback
-from ringback.core.callback_url import CallbackUrl, Method
-from ringback.core.errors import Conflict, Invalid, NotFound, RequestRefused
-from ringback.core.listener import NOBODY, Hook, Listener
+from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget, CallbackTargetUpdate
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.errors import Conflict, InvalidParameter, NotFound, RequestRefused
 from ringback.core.policy.source_policy import Source
-from ringback.core.scenario import SCENARIOS, Step
-from ringback.core.task import Task
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.sims.scenario import SCENARIOS, TaskKind
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.operations.wireless.sims import (
     Card,
@@ -57,7 +57,7 @@ CHILDS_PLAN: Final = "WP" + "c" * 32
 ROAMING_PLAN: Final = "WP" + "a" * 32
 OTHER_ICCID: Final = "8901340000000000001"
 LATER: Final = NOW + DAY
-TO: Final = a_listener("https://told.example", Method.GET)
+TO: Final = a_listener("https://told.example", HttpMethod.GET)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def update(tx: MemoryTransaction, asked: UpdateRequest, sim: str = WIRELESS_SIM_
     return update_sim(tx, ACCOUNT_SID, sim, asked, a_moment(now=LATER))
 
 
-def called_back(tx: MemoryTransaction) -> list[Callback]:
+def called_back(tx: MemoryTransaction) -> list[OutgoingCallback]:
     return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), Window(9))
 
 
@@ -139,7 +139,7 @@ def test_a_card_number_has_18_to_22_digits(tx: MemoryTransaction, iccid: str) ->
     ],
 )
 def test_what_is_no_card_number_has_33101(tx: MemoryTransaction, iccid: str) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         register(tx, Card(iccid))
     assert (refused.value.code, tx.wireless.sims.records) == (33101, {})
 
@@ -147,7 +147,7 @@ def test_what_is_no_card_number_has_33101(tx: MemoryTransaction, iccid: str) -> 
 @pytest.mark.parametrize("account_sid", [ACCOUNT_SID, THEIRS])
 def test_a_card_is_registered_once(tx: MemoryTransaction, account_sid: str) -> None:
     register(tx, Card(WIRELESS_ICCID), account_sid)
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         register(tx, Card(WIRELESS_ICCID))
     assert (refused.value.code, refused.value.message) == (
         33101,
@@ -176,7 +176,7 @@ def test_a_sim_that_the_account_has_not_is_not_found_and_can_not_be_named(
     with pytest.raises(NotFound) as missed:
         fetch_sim(tx, account_sid, asked)
     assert missed.value.message == f"there is no SIM with the SID or unique name {asked!r}"
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         sim_named(tx, account_sid, asked)
     assert refused.value.code == 33107
     assert refused.value.message == (f"Sim={asked!r}: there is no SIM with this SID or unique name")
@@ -219,7 +219,7 @@ def test_sims_are_listed_by_what_they_are_newest_first(
 SOMEWHERE: Final = CallbackUrl.parse("https://commands.example")
 HANDLED: Final = {"sms_url": "https://sms.example", "sms_method": "GET"}
 TELLS: Final = a_wireless_sim(
-    friendly_name="A meter", commands_to=Listener(SOMEWHERE, Method.GET), handlers=HANDLED
+    friendly_name="A meter", commands_to=CallbackTarget(SOMEWHERE, HttpMethod.GET), handlers=HANDLED
 )
 CHANGES: Final[Mapping[str, tuple[UpdateRequest, WirelessSim]]] = {
     "nothing": (UpdateRequest(told=TO), TELLS),
@@ -232,16 +232,16 @@ CHANGES: Final[Mapping[str, tuple[UpdateRequest, WirelessSim]]] = {
     ),
     "no friendly name": (UpdateRequest(friendly_name=""), replace(TELLS, friendly_name=None)),
     "a URL for Commands": (
-        UpdateRequest(commands_to=Hook(TO.url)),
-        replace(TELLS, commands_to=Listener(TO.url, Method.GET)),
+        UpdateRequest(commands_to=CallbackTargetUpdate(TO.url)),
+        replace(TELLS, commands_to=CallbackTarget(TO.url, HttpMethod.GET)),
     ),
     "no URL for Commands": (
-        UpdateRequest(commands_to=Hook(is_removed=True)),
-        replace(TELLS, commands_to=Listener(None, Method.GET)),
+        UpdateRequest(commands_to=CallbackTargetUpdate(is_removed=True)),
+        replace(TELLS, commands_to=CallbackTarget(None, HttpMethod.GET)),
     ),
     "a method for Commands": (
-        UpdateRequest(commands_to=Hook(method=Method.POST)),
-        replace(TELLS, commands_to=Listener(SOMEWHERE, Method.POST)),
+        UpdateRequest(commands_to=CallbackTargetUpdate(method=HttpMethod.POST)),
+        replace(TELLS, commands_to=CallbackTarget(SOMEWHERE, HttpMethod.POST)),
     ),
     "deprecated URLs": (
         UpdateRequest(handlers={"sms_url": "", "voice_url": "https://voice.example"}),
@@ -330,7 +330,7 @@ def test_a_change_under_way_says_what_to_do_whom_to_tell_and_when(tx: MemoryTran
     assert tx.wireless.sim_updates.get(WIRELESS_SIM_SID) == a_wireless_update(
         from_status=ACTIVE, to_status=SUSPENDED, to_rate_plan_sid=OTHER_PLAN, told=TO
     )
-    task = Task(Step.CHANGE_SIM, WIRELESS_SIM_SID, ACCOUNT_SID, LATER + TAKES)
+    task = ScheduledTask(TaskKind.CHANGE_SIM, WIRELESS_SIM_SID, ACCOUNT_SID, LATER + TAKES)
     assert tx.tasks.due(LATER + DAY, limit=9) == [task]
     assert called_back(tx) == []
 
@@ -339,8 +339,8 @@ def test_a_change_that_the_operator_takes_on_later_is_scheduled(tx: MemoryTransa
     tx.wireless.sims.add(a_wireless_sim(unique_name="meter+operator-busy"))
     assert update(tx, UpdateRequest(status=SUSPENDED)).status is SCHEDULED
     (task,) = tx.tasks.due(LATER + DAY, limit=9)
-    assert task == Task(
-        Step.TAKE_ON_CHANGE, WIRELESS_SIM_SID, ACCOUNT_SID, LATER + TAKES + DAY / 24
+    assert task == ScheduledTask(
+        TaskKind.TAKE_ON_CHANGE, WIRELESS_SIM_SID, ACCOUNT_SID, LATER + TAKES + DAY / 24
     )
 
 
@@ -360,7 +360,7 @@ def test_a_reset_begins_at_once_and_says_whom_to_tell(
     updated = update(tx, UpdateRequest(resets=True, told=TO))
     resetting = a_wireless_sim(status=status, is_resetting=True, reset_to=TO, date_updated=LATER)
     assert updated == tx.wireless.sims.get(WIRELESS_SIM_SID) == resetting
-    task = Task(Step.RESET_SIM, WIRELESS_SIM_SID, ACCOUNT_SID, LATER + TAKES)
+    task = ScheduledTask(TaskKind.RESET_SIM, WIRELESS_SIM_SID, ACCOUNT_SID, LATER + TAKES)
     assert tx.tasks.due(LATER + DAY, limit=9) == [task]
     assert called_back(tx) == []
 
@@ -370,46 +370,56 @@ def test_a_reset_and_another_plan_can_be_asked_for_together(tx: MemoryTransactio
     updated = update(tx, UpdateRequest(rate_plan="other_plan", resets=True, told=TO))
     assert (updated.status, updated.is_resetting) == (UPDATING, True)
     assert {task.step for task in tx.tasks.due(LATER + DAY, limit=9)} == {
-        Step.CHANGE_SIM,
-        Step.RESET_SIM,
+        TaskKind.CHANGE_SIM,
+        TaskKind.RESET_SIM,
     }
 
 
 # ---- what an update refuses ----------------------------------------------------------------------
 
 REFUSED: Final[Mapping[str, tuple[WirelessSim, UpdateRequest, type[RequestRefused], int]]] = {
-    "a name that is taken": (a_wireless_sim(), UpdateRequest("taken"), Invalid, 33101),
+    "a name that is taken": (a_wireless_sim(), UpdateRequest("taken"), InvalidParameter, 33101),
     "the SID of another SIM for a name": (
         a_wireless_sim(),
         UpdateRequest(OTHER_SIM),
-        Invalid,
+        InvalidParameter,
         33101,
     ),
     "a plan that isn't there": (
         a_wireless_sim(),
         UpdateRequest(rate_plan="nobody's"),
-        Invalid,
+        InvalidParameter,
         33108,
     ),
     "a plan of another account": (
         a_wireless_sim(),
         UpdateRequest(rate_plan=CHILDS_PLAN),
-        Invalid,
+        InvalidParameter,
         33108,
     ),
     "active without a plan": (
         a_wireless_sim(status=NEW, rate_plan_sid=None),
         UpdateRequest(status=ACTIVE),
-        Invalid,
+        InvalidParameter,
         33104,
     ),
-    "no plan while active": (a_wireless_sim(), UpdateRequest(rate_plan=""), Invalid, 33104),
-    "from active to ready": (a_wireless_sim(), UpdateRequest(status=READY), Invalid, 33105),
-    "canceled": (a_wireless_sim(), UpdateRequest(status=CANCELED), Invalid, 33105),
+    "no plan while active": (
+        a_wireless_sim(),
+        UpdateRequest(rate_plan=""),
+        InvalidParameter,
+        33104,
+    ),
+    "from active to ready": (
+        a_wireless_sim(),
+        UpdateRequest(status=READY),
+        InvalidParameter,
+        33105,
+    ),
+    "canceled": (a_wireless_sim(), UpdateRequest(status=CANCELED), InvalidParameter, 33105),
     "a plan that roams for a Narrowband SIM": (
         a_wireless_sim(is_narrowband=True),
         UpdateRequest(rate_plan="roaming_plan"),
-        Invalid,
+        InvalidParameter,
         33105,
     ),
     "a status while scheduled": (
@@ -427,13 +437,13 @@ REFUSED: Final[Mapping[str, tuple[WirelessSim, UpdateRequest, type[RequestRefuse
     "suspended and no plan": (
         a_wireless_sim(),
         UpdateRequest(status=SUSPENDED, rate_plan=""),
-        Invalid,
+        InvalidParameter,
         33121,
     ),
     "a status and a reset": (
         a_wireless_sim(),
         UpdateRequest(status=ACTIVE, resets=True),
-        Invalid,
+        InvalidParameter,
         33121,
     ),
     "a reset while one runs": (
@@ -446,7 +456,7 @@ REFUSED: Final[Mapping[str, tuple[WirelessSim, UpdateRequest, type[RequestRefuse
         f"a reset while {status}": (
             a_wireless_sim(status=status),
             UpdateRequest(resets=True),
-            Invalid,
+            InvalidParameter,
             33119,
         )
         for status in (NEW, SUSPENDED, DEACTIVATED, CANCELED, SCHEDULED, UPDATING)
@@ -454,19 +464,19 @@ REFUSED: Final[Mapping[str, tuple[WirelessSim, UpdateRequest, type[RequestRefuse
     "a reset and another plan while suspended": (
         a_wireless_sim(status=SUSPENDED),
         UpdateRequest(rate_plan="other_plan", resets=True),
-        Invalid,
+        InvalidParameter,
         33119,
     ),
     "another account while active": (
         a_wireless_sim(),
         UpdateRequest(account_sid=CHILD),
-        Invalid,
+        InvalidParameter,
         33201,
     ),
     "an account that is no subaccount": (
         a_wireless_sim(status=NEW),
         UpdateRequest(account_sid=STRANGER),
-        Invalid,
+        InvalidParameter,
         33201,
     ),
 }
@@ -531,14 +541,14 @@ def test_a_sim_is_moved_and_activated_with_a_plan_of_its_new_account(
 
 def test_a_plan_of_the_old_account_is_none_of_the_new_one(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=NEW))
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         update(tx, UpdateRequest(account_sid=CHILD, rate_plan="my_plan"))
     assert refused.value.code == 33108
 
 
 def test_a_sim_that_is_moved_is_not_activated_without_a_plan(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=NEW))
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         update(tx, UpdateRequest(account_sid=CHILD, status=ACTIVE))
     assert refused.value.code == 33104
 
@@ -555,7 +565,7 @@ def test_a_sim_may_be_moved_to_where_it_is(tx: MemoryTransaction, status: Wirele
 def test_a_sim_whose_name_is_taken_in_the_new_account_needs_another(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=NEW))
     tx.wireless.sims.add(a_wireless_sim(sid=OTHER_SIM, account_sid=CHILD, iccid=OTHER_ICCID))
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         update(tx, UpdateRequest(account_sid=CHILD))
     assert refused.value.code == 33101
     moved = update(tx, UpdateRequest("another", account_sid=CHILD))
@@ -578,8 +588,8 @@ def test_a_sim_that_is_off_the_air_can_be_deleted(
 @pytest.mark.parametrize(
     ("status", "kind", "code"),
     [
-        (READY, Invalid, 33105),
-        (ACTIVE, Invalid, 33105),
+        (READY, InvalidParameter, 33105),
+        (ACTIVE, InvalidParameter, 33105),
         (SCHEDULED, Conflict, 33010),
         (UPDATING, Conflict, 33010),
     ],
@@ -604,11 +614,11 @@ def test_a_sim_of_another_account_can_not_be_deleted(tx: MemoryTransaction) -> N
 
 def test_nothing_comes_due_of_a_deleted_sim_and_nobody_is_told_of_it() -> None:
     world = World(replace(sim_that_is(ACTIVE), is_resetting=True, reset_to=ASKS))
-    world.moment().put_off(world.tx, Step.RESET_SIM, world.sim, NOW + DAY)
+    world.moment().put_off(world.tx, TaskKind.RESET_SIM, world.sim, NOW + DAY)
     world.choose(SCENARIOS["slow"])
     world.update(DEACTIVATED, told=ASKS)
     world.advance(20 * TAKES)
-    assert {step for _, step in world.tx.tasks.tasks} == {Step.FINALIZE_SIM, Step.RESET_SIM}
+    assert {step for _, step in world.tx.tasks.tasks} == {TaskKind.FINALIZE_SIM, TaskKind.RESET_SIM}
     delete_sim(world.tx, ACCOUNT_SID, WIRELESS_SIM_SID, world.moment())
     assert (world.tx.tasks.tasks, world.tx.scenarios.names) == ({}, {})
     world.advance(365 * DAY)

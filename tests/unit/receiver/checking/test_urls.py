@@ -1,6 +1,6 @@
 import pytest
 
-from ringback.core.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.receiver.checking import ReceivedRequest, url_as_configured, url_by_host
 
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringback.core.callback_url import Method
-from ringback.core.form import encode
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import Source
-from ringback.core.signature import sign_as_kore, sign_as_twilio
+from ringback.core.sources.signature import sign_as_kore, sign_as_twilio
 from ringback.receiver.checking import (
     Genuine,
     Reason,
@@ -30,7 +30,7 @@ from tests.senders import BODY, URL, received, rendered
 
 SECRETS = Secrets((AUTH_TOKEN,), (KORE_SECRET,))
 both_sources = pytest.mark.parametrize("source", list(Source))
-both_methods = pytest.mark.parametrize("method", list(Method))
+both_methods = pytest.mark.parametrize("method", list(HttpMethod))
 
 
 def checked(
@@ -64,13 +64,13 @@ def without_header(request: ReceivedRequest, name: str) -> ReceivedRequest:
 
 
 @both_methods
-def test_what_twilio_sends_is_genuine(method: Method) -> None:
+def test_what_twilio_sends_is_genuine(method: HttpMethod) -> None:
     request = received(rendered(Source.TWILIO, method))
     assert checked(request) == Genuine(Source.TWILIO, TOKENS[Source.TWILIO])
 
 
 @both_methods
-def test_what_kore_sends_is_genuine(method: Method) -> None:
+def test_what_kore_sends_is_genuine(method: HttpMethod) -> None:
     request = received(rendered(Source.KORE, method))
     assert checked(request) == Genuine(Source.KORE, TOKENS[Source.KORE])
 
@@ -267,7 +267,7 @@ OTHER_PORTS: Final = [
 @both_methods
 @pytest.mark.parametrize(("signed", "believed"), OTHER_PORTS, ids=str)
 def test_a_port_that_was_left_out_or_put_in_is_named_for_kore(
-    method: Method, signed: str, believed: str
+    method: HttpMethod, signed: str, believed: str
 ) -> None:
     verdict = refused(received(rendered(Source.KORE, method, url=signed)), urls=[believed])
     assert verdict.reason is Reason.URL_DIFFERS
@@ -277,7 +277,7 @@ def test_a_port_that_was_left_out_or_put_in_is_named_for_kore(
 @both_methods
 @pytest.mark.parametrize(("signed", "believed"), OTHER_PORTS, ids=str)
 def test_a_port_that_was_left_out_or_put_in_is_the_same_url_to_twilio(
-    method: Method, signed: str, believed: str
+    method: HttpMethod, signed: str, believed: str
 ) -> None:
     request = received(rendered(Source.TWILIO, method, url=signed))
     used = believed + request.target.removeprefix(request.path)
@@ -302,7 +302,7 @@ def test_another_port_is_named_for_twilio() -> None:
     ids=str,
 )
 def test_the_url_that_was_signed_is_named(
-    source: Source, method: Method, signed: str, believed: str
+    source: Source, method: HttpMethod, signed: str, believed: str
 ) -> None:
     request = received(rendered(source, method, url=signed))
     used = believed + request.target.removeprefix(request.path)
@@ -335,7 +335,7 @@ def test_twilios_query_that_the_sender_left_out_is_named() -> None:
 
 
 @both_methods
-def test_twilios_query_that_the_receiver_left_out_is_named(method: Method) -> None:
+def test_twilios_query_that_the_receiver_left_out_is_named(method: HttpMethod) -> None:
     request = received(rendered(Source.TWILIO, method, url=URL))
     verdict = refused(request, urls=[f"{LOCAL}/path"])
     assert verdict.explanation == (
@@ -354,7 +354,7 @@ def test_kores_query_that_was_kept_is_named() -> None:
 @both_sources
 @both_methods
 def test_any_other_url_is_named_once_the_sender_shows_what_it_called(
-    source: Source, method: Method
+    source: Source, method: HttpMethod
 ) -> None:
     outgoing = rendered(source, method, url="https://public.example/somewhere/else")
     moved = replace(received(outgoing), target="/path", headers=outgoing.headers[1:])
@@ -491,7 +491,7 @@ def test_a_body_that_a_stranger_has_lengthened_is_not_genuine() -> None:
 
 
 def test_a_get_that_goes_on_in_a_body_is_not_genuine() -> None:
-    request = received(rendered(Source.KORE, Method.GET))
+    request = received(rendered(Source.KORE, HttpMethod.GET))
     [signature] = request.values("Kore-Signature")
     assert signature == sign_as_kore("GET", f"{LOCAL}/pa", b"th", secret=KORE_SECRET)
     verdict = refused(replace(request, body=b"th"), urls=[f"{LOCAL}/pa"])
@@ -581,11 +581,11 @@ def test_whatever_comes_gets_a_verdict(
 @settings(max_examples=100, deadline=None)
 @given(
     source=st.sampled_from(Source),
-    method=st.sampled_from(Method),
+    method=st.sampled_from(HttpMethod),
     body=st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8)), max_size=5),
 )
 def test_whatever_parameters_are_sent_come_out_genuine(
-    source: Source, method: Method, body: list[tuple[str, str]]
+    source: Source, method: HttpMethod, body: list[tuple[str, str]]
 ) -> None:
     request = received(rendered(source, method, body=encode(body)))
     assert isinstance(checked(request), Genuine)

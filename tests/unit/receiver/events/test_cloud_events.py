@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringback.core.kore_test_event import TEST_EVENT_BYTES, write_test_event
+from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.receiver.events import (
     CloudEvent,
     CloudEvents,

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringback.core.form import decode, encode
-from ringback.core.payload import PARAMETERS, parameters_of
-from ringback.core.payload import Event as Told
+from ringback.core.events.payload import PARAMETERS, parameters_of
+from ringback.core.events.payload import Event as Told
+from ringback.core.form_encoding import decode, encode
 from ringback.receiver.events import (
     CommandChanged,
     EsimProfileChanged,

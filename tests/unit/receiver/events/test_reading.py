@@ -4,11 +4,11 @@ from typing import get_args
 
 import pytest
 
-from ringback.core.callback_url import Method
-from ringback.core.form import encode
-from ringback.core.payload import PARAMETERS, parameters_of
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.callbacks.rendering import render
+from ringback.core.events.payload import PARAMETERS, parameters_of
+from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import Source
-from ringback.core.rendering import render
 from ringback.receiver import events
 from ringback.receiver.checking import ReceivedRequest
 from ringback.receiver.events import Event, TestEvent, UnknownEvent, read_event
@@ -18,26 +18,26 @@ from tests.senders import received, rendered
 
 
 @pytest.mark.parametrize("source", Source)
-@pytest.mark.parametrize("method", Method)
-def test_what_a_request_tells_is_read(source: Source, method: Method) -> None:
+@pytest.mark.parametrize("method", HttpMethod)
+def test_what_a_request_tells_is_read(source: Source, method: HttpMethod) -> None:
     url = "http://a.example/hook?foo=bar&SimSid=DE00&Status=lost"
     request = rendered(source, method, url=url, body=encode(parameters_of(SMS)))
     assert read_event(received(request)) == SMS
 
 
-def a_test_event(method: Method) -> ReceivedRequest:
+def a_test_event(method: HttpMethod) -> ReceivedRequest:
     callback = a_callback(method=method, source=Source.KORE, body=TEST_EVENT, is_test=True)
     return received(render(callback, account=an_account(), at=NOW))
 
 
 def test_a_test_event_is_read_from_its_json() -> None:
-    read = read_event(a_test_event(Method.POST))
+    read = read_event(a_test_event(HttpMethod.POST))
     assert isinstance(read, TestEvent)
     assert read.test_id == "88bf54a9-f2fb-40b6-8faf-e6c5a3c348d2"
 
 
 def test_a_test_event_by_get_tells_nothing() -> None:
-    assert isinstance(read_event(a_test_event(Method.GET)), UnknownEvent)
+    assert isinstance(read_event(a_test_event(HttpMethod.GET)), UnknownEvent)
 
 
 def test_a_get_tells_by_its_query_whatever_its_content_type() -> None:

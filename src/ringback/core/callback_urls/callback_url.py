@@ -1,0 +1,305 @@
+"""A callback URL: its fragment settings, what of it goes on the wire, and by which method.
+
+Laws of this file. The fragment and the credentials never leave with the request line, the Host
+header or a signature. What is left is kept letter by letter, since it is what gets signed.
+"""
+
+import base64
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+from ipaddress import AddressValueError, IPv6Address
+from typing import Final, Self
+from urllib.parse import quote, unquote_to_bytes
+
+from ringback.core.callback_urls.connection_overrides import (
+    OVERRIDES,
+    ConnectionOverrides,
+    read_override,
+)
+from ringback.core.errors import InvalidCallbackUrl
+from ringback.core.policy.source_policy import Source, SourceName, source_named
+
+
+class HttpMethod(StrEnum):
+    """The methods that a callback can be sent with."""
+
+    POST = "POST"
+    GET = "GET"
+
+
+MAX_LENGTH: Final = 4096
+_BUILT_IN: Final = tuple(Source)
+_SHOWN: Final = 200
+_FORM: Final = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://"
+    r"(?:(?P<credentials>[^/?#]*)@)?"
+    r"(?P<host>\[[^\]/?#]*\]|[^:/?#\[\]]*)"
+    r"(?::(?P<port>[^/?#]*))?"
+    r"(?P<path>/[^?#]*)?"
+    r"(?:\?(?P<query>[^#]*))?"
+    r"(?:#(?P<fragment>.*))?"
+)
+_NAME: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_][A-Za-z0-9_-]{,62}(\.[A-Za-z0-9_-]{1,63})*\.?")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+# Without slots: what is derived from a URL is worked out once, for the many that go there.
+@dataclass(frozen=True)
+class CallbackUrl:
+    """A URL that can be called, with everything that its fragment asks for.
+
+    >>> url = CallbackUrl.parse("https://example.com/path?foo=bar#rc=2&cbs=kore")
+    >>> url.source, url.connection.retry_count, url.wire
+    (<Source.KORE: 'kore'>, 2, 'https://example.com/path?foo=bar')
+    """
+
+    scheme: str
+    """As configured, so its letter case too."""
+    host: str
+    """As configured; an IPv6 address keeps its brackets."""
+    explicit_port: str | None
+    """As configured; None where the scheme's own is meant."""
+    path: str
+    """As configured; empty where the URL ends with its host."""
+    query: str | None
+    fragment: str | None = None
+    credentials: str | None = field(default=None, repr=False)
+    """`user:password` as written in the URL; for an Authorization header and nothing else."""
+    source: SourceName | None = None
+    connection: ConnectionOverrides = ConnectionOverrides()
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str, sources: Collection[SourceName] | None = _BUILT_IN) -> Self:
+        """Read a callback URL as a customer gives it, who may ask for these sources; None: any.
+
+        Raises InvalidCallbackUrl, whose message names the part that is wrong.
+        """
+        _check_text(text)
+        match = _FORM.fullmatch(text)
+        if match is None:
+            raise InvalidCallbackUrl(f"{_shown(text)} is no URL; it must be like https://host/path")
+        _check_scheme(text, match["scheme"])
+        _check_host(text, match["host"])
+        _check_port(text, match["port"])
+        return cls._of(match)._with_fragment_settings(sources)
+
+    @classmethod
+    def read_back(cls, text: str) -> Self:
+        """Read a callback URL that was accepted once, also by rules that are stricter by now.
+
+        What can't be followed any more has no effect: a callback that was promised is sent. It may
+        ask for a source that there is no longer.
+        """
+        try:
+            return cls.parse(text, sources=None)
+        except InvalidCallbackUrl:
+            return cls._without_checks(text)
+
+    @cached_property
+    def authority(self) -> str:
+        """Host and port as configured: the Host header."""
+        return self.host if self.explicit_port is None else f"{self.host}:{self.explicit_port}"
+
+    @cached_property
+    def resource(self) -> str:
+        """The URL without query and fragment: what KORE signs."""
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+    @cached_property
+    def wire(self) -> str:
+        """The URL as it is called: without fragment and credentials."""
+        return self.resource if self.query is None else f"{self.resource}?{self.query}"
+
+    @cached_property
+    def target(self) -> str:
+        """What stands in the request line: the path, `/` where there is none, and the query."""
+        return (self.path or "/") + ("" if self.query is None else f"?{self.query}")
+
+    @cached_property
+    def authorization(self) -> str | None:
+        """What the credentials are as an Authorization header; None where there are none."""
+        if self.credentials is None:
+            return None
+        user, _, password = self.credentials.partition(":")
+        plain = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
+        return f"Basic {base64.b64encode(plain).decode()}"
+
+    @cached_property
+    def shown(self) -> str:
+        """The URL as records show it: with its fragment, without its credentials."""
+        return self.wire if self.fragment is None else f"{self.wire}#{self.fragment}"
+
+    @cached_property
+    def configured(self) -> str:
+        """The URL as its customer gave it: with fragment and credentials."""
+        if self.credentials is None:
+            return self.shown
+        return self.shown.replace("://", f"://{self.credentials}@", 1)
+
+    @cached_property
+    def uses_tls(self) -> bool:
+        """Whether the request goes over TLS."""
+        return self.scheme.lower() == "https"
+
+    @cached_property
+    def port(self) -> int:
+        """The port to connect to."""
+        return int(self.explicit_port or _DEFAULT_PORTS[self.scheme.lower()])
+
+    @cached_property
+    def hostname(self) -> str:
+        """The name or address to look up, without brackets."""
+        return self.host.strip("[]")
+
+    @cached_property
+    def destination(self) -> str:
+        """Whom a connection leads to: scheme, host and port in one spelling.
+
+        >>> CallbackUrl.parse("HTTPS://A.example/p").destination
+        'https://a.example:443'
+        """
+        return f"{self.scheme}://{self.host}:{self.port}".lower()
+
+    def with_parameters(self, encoded: str) -> Self:
+        """Return this URL with more parameters at the end of its query.
+
+        >>> CallbackUrl.parse("http://a.example/p?x=1").with_parameters("y=2").wire
+        'http://a.example/p?x=1&y=2'
+        """
+        query = f"{self.query}&{encoded}" if self.query else encoded
+        return replace(self, query=query)
+
+    def with_path(self, path: str) -> Self:
+        """Return this URL with another path; all else stays, its query too.
+
+        >>> CallbackUrl.parse("http://a.example/p?x=1").with_path("/q").wire
+        'http://a.example/q?x=1'
+        """
+        return replace(self, path=path)
+
+    def with_warnings(self, *warnings: str) -> Self:
+        """Return this URL with more to warn about on its callbacks' records."""
+        return replace(self, warnings=(*self.warnings, *warnings))
+
+    def with_credentials(self, credentials: str | None) -> Self:
+        """Return this URL with the credentials that its record leaves out."""
+        return replace(self, credentials=credentials)
+
+    @classmethod
+    def _without_checks(cls, text: str) -> Self:
+        match = _FORM.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{_shown(text)} was never a callback URL")
+        return cls._of(match).with_warnings("its fragment can't be followed any more")
+
+    @classmethod
+    def _of(cls, match: re.Match[str]) -> Self:
+        return cls(
+            scheme=match["scheme"],
+            host=match["host"],
+            explicit_port=match["port"],
+            path=match["path"] or "",
+            query=match["query"],
+            fragment=match["fragment"],
+            credentials=match["credentials"],
+        )
+
+    def _with_fragment_settings(self, sources: Collection[SourceName] | None) -> Self:
+        settings, warnings = _read_fragment(self.fragment or "")
+        source, connection = None, self.connection
+        for key, value in settings.items():
+            if key == "cbs":
+                source = _read_source(value, sources)
+            else:
+                connection = read_override(connection, key, value)
+        return replace(self, source=source, connection=connection, warnings=tuple(warnings))
+
+
+def _read_fragment(fragment: str) -> tuple[dict[str, str], list[str]]:
+    """Return the pairs of a fragment that mean something, and warnings of those that don't."""
+    settings, warnings = dict[str, str](), list[str]()
+    for pair in filter(None, fragment.split("&")):
+        key, _, value = pair.partition("=")
+        if key not in ("cbs", *OVERRIDES):
+            warnings.append(_unknown_key(key))
+            continue
+        if key in settings:
+            raise InvalidCallbackUrl(f"#{key} is given twice in the callback URL; give it once")
+        if "@" in value:
+            # It may be the end of a password that has a # in it.
+            raise InvalidCallbackUrl(f"the value of #{key} has an @; write a # before it as %23")
+        settings[key] = value
+    return settings, warnings
+
+
+def _read_source(value: str, sources: Collection[SourceName] | None) -> SourceName:
+    if sources is not None and value not in sources:
+        *others, last = sources
+        raise InvalidCallbackUrl(f"#cbs={value}: cbs must be {', '.join(others)} or {last}")
+    return source_named(value)
+
+
+def _unknown_key(key: str) -> str:
+    is_near = key.lower() in ("cbs", *OVERRIDES)
+    meant = f"; did you mean {key.lower()}?" if is_near else ""
+    return f"the fragment key {key!r} is unknown and has no effect{meant}"
+
+
+def _check_text(text: str) -> None:
+    if not text:
+        raise InvalidCallbackUrl("the callback URL is empty; it must be like https://host/path")
+    if len(text) > MAX_LENGTH:
+        raise InvalidCallbackUrl(
+            f"the callback URL has {len(text)} characters; {MAX_LENGTH} are allowed"
+        )
+    odd = next((char for char in text if not "!" <= char <= "~" or char == "\\"), None)
+    if odd is not None:
+        raise InvalidCallbackUrl(
+            f"{_shown(text)} has the character {odd!r}; in a URL it is written"
+            f" {quote(odd, errors='replace')} (in a host name as punycode)"
+        )
+
+
+def _check_scheme(text: str, scheme: str) -> None:
+    if scheme.lower() not in _DEFAULT_PORTS:
+        raise InvalidCallbackUrl(
+            f"{_shown(text)}: callbacks go to http:// or https://, not {scheme}://"
+        )
+
+
+def _check_host(text: str, host: str) -> None:
+    if host.startswith("["):
+        if not _is_ipv6(host[1:-1]):
+            raise InvalidCallbackUrl(f"{_shown(text)}: what is in brackets is no IPv6 address")
+    elif not _NAME.fullmatch(host):
+        raise InvalidCallbackUrl(f"{_shown(text)}: its host is no host name")
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        # A zone names an interface of the machine that says it, and is any text.
+        return IPv6Address(text).scope_id is None
+    except AddressValueError:
+        return False
+
+
+def _check_port(text: str, port: str | None) -> None:
+    if port is None or (port.isdigit() and len(port) <= 9 and 1 <= int(port) <= 65535):
+        return
+    raise InvalidCallbackUrl(f"{_shown(text)}: its port must be a number from 1 to 65535")
+
+
+def _shown(text: str) -> str:
+    """Quote what was given, not at any length, and without all that may be a password.
+
+    Where a URL is mangled nobody can say what was meant for one, so all before an @ is left out.
+
+    >>> _shown("https:/user:password@a.example/")
+    "'…@a.example/'"
+    """
+    text = re.sub(r".*@", "…@", text, flags=re.DOTALL)
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

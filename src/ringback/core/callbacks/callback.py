@@ -1,0 +1,277 @@
+"""A callback and its attempts: what is kept of them, and how each step changes them."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple, Self, assert_never
+
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.retry import (
+    Decision,
+    Done,
+    GiveUp,
+    NewRound,
+    RetryRound,
+    RetryRules,
+    TryAgain,
+)
+from ringback.core.form_encoding import decode
+from ringback.core.http.http_exchange import (
+    AttemptResult,
+    RecordedRequest,
+    RecordedResponse,
+    RequestTimings,
+)
+from ringback.core.http.outcome import code_of, describe, failure_of, name_of, status_of
+from ringback.core.policy.source_policy import SourceName
+from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
+
+
+class CallbackStatus(StrEnum):
+    """Where a callback is on its way; the last three are its endings."""
+
+    SCHEDULED = "scheduled"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    DISCARDED = "discarded"
+
+
+UNDELIVERED = frozenset({CallbackStatus.FAILED, CallbackStatus.DISCARDED})
+"""The endings without a delivery."""
+
+
+class DeliveryState(NamedTuple):
+    """How far a callback has come: all of it that changes."""
+
+    date_updated: datetime
+    status: CallbackStatus = CallbackStatus.SCHEDULED
+    status_reason: str | None = None
+    attempt_count: int = 0
+    due: datetime | None = None
+    """When the next attempt is to be made; None while one is under way, and after the end."""
+    round_attempts: int = 0
+    round_began: datetime | None = None
+    round_number: int = 0
+    """Rounds before the present one."""
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self.status is not CallbackStatus.SCHEDULED
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether an attempt is being made."""
+        return self.due is None and self.status is CallbackStatus.SCHEDULED
+
+    @property
+    def round(self) -> RetryRound:
+        """Where a callback with an attempt under way is in its rounds."""
+        return RetryRound(
+            self.round_attempts, self.round_began or self.date_updated, self.round_number
+        )
+
+    def held_up(self, by: timedelta) -> Self:
+        """Return the progress of a callback whose round's time did not pass for so long."""
+        began = self.round_began
+        return self._replace(round_began=None if began is None else began + by)
+
+
+class OutgoingCallback(NamedTuple):
+    """One thing to tell one receiver, from its creation to its ending.
+
+    Source, token and payload are chosen when it is created and never change.
+    """
+
+    sid: str
+    account_sid: str
+    url: CallbackUrl
+    method: HttpMethod
+    body: str
+    """The encoded parameters: the body of a POST, the end of a GET's query. Of a test: JSON."""
+    source: SourceName
+    source_asked: SourceName | None
+    source_reason: str
+    idempotency_token: str
+    date_created: datetime
+    progress: DeliveryState
+    idempotency_key: str | None = None
+    """What its creator calls it; a second callback with the same key is not made."""
+    replay_of: str | None = None
+    """The SID of the callback that this one repeats from the other source."""
+    is_test: bool = False
+    """Whether it is a test event: JSON, always from KORE's infrastructure, and one round alone."""
+    secret_id: str | None = None
+    """The webhook secret that signs it; None for the one that is active when it leaves."""
+
+    @property
+    def parameters(self) -> list[tuple[str, str]]:
+        """What the callback tells, decoded and in order; a test event has no parameters."""
+        return [] if self.is_test else decode(self.body)
+
+    @property
+    def called(self) -> CallbackUrl:
+        """The URL that is called: a GET has the parameters in it, and a test event has none."""
+        if self.method is HttpMethod.POST or self.is_test:
+            return self.url
+        return self.url.with_parameters(self.body)
+
+    @property
+    def sent_body(self) -> str:
+        """What is sent as the request's body."""
+        return self.body if self.method is HttpMethod.POST else ""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was odd about the request that asked for this callback."""
+        return self.url.warnings
+
+    @property
+    def status(self) -> CallbackStatus:
+        """Where it is on its way."""
+        return self.progress.status
+
+    def retry_rules(self, schedule: RetrySchedule) -> RetryRules:
+        """Return the rules for its retries; of a test event no schedule makes more than a round."""
+        return RetryRules(self.url.connection, self.source, FAITHFUL if self.is_test else schedule)
+
+    def having(self, progress: DeliveryState) -> Self:
+        """Return the callback with this progress."""
+        return self._replace(progress=progress)
+
+
+class Attempt(NamedTuple):
+    """One request that left, or was about to; `result` is open until its ending is known."""
+
+    callback_sid: str
+    account_sid: str
+    number: int
+    """From 1, over all rounds."""
+    date_started: datetime
+    result: str = "open"
+    status_code: int | None = None
+    error_code: int | None = None
+    failure: str | None = None
+    reason: str | None = None
+    timings: RequestTimings | None = None
+    local_address: str | None = None
+    proxy: str | None = None
+    request: RecordedRequest | None = None
+    response: RecordedResponse | None = None
+
+
+def begin(progress: DeliveryState, now: datetime, *, total_timeout: timedelta) -> DeliveryState:
+    """Return the progress of a callback whose next attempt is under way.
+
+    A retry is due at once, so one that comes after its round's time was held up by us: its round
+    gets its time anew, and the receiver doesn't pay for our absence.
+    """
+    began = progress.round_began
+    is_late = began is None or began + total_timeout <= now
+    return DeliveryState(
+        now,
+        CallbackStatus.SCHEDULED,
+        None,
+        progress.attempt_count + 1,
+        None,
+        progress.round_attempts + 1,
+        now if is_late else began,
+        progress.round_number,
+    )
+
+
+def put_back(
+    progress: DeliveryState, now: datetime, *, due: datetime | None = None
+) -> DeliveryState:
+    """Return the progress of a callback whose attempt was begun, but has not left.
+
+    It is due now, or at an instant from which on it may leave.
+    """
+    return progress._replace(
+        due=due or now,
+        attempt_count=progress.attempt_count - 1,
+        round_attempts=progress.round_attempts - 1,
+        round_began=progress.round_began if progress.round_attempts > 1 else None,
+        date_updated=now,
+    )
+
+
+def plan_anew(progress: DeliveryState, now: datetime) -> DeliveryState:
+    """Return the progress of a callback that a clock ahead of this instant has made wait.
+
+    It waits as long as it was to wait then, from now on.
+    """
+    if progress.due is None:
+        return progress
+    wait, began = progress.due - progress.date_updated, progress.round_began
+    return progress._replace(
+        due=now + wait, date_updated=now, round_began=None if began is None else min(began, now)
+    )
+
+
+def delivered(progress: DeliveryState, now: datetime) -> DeliveryState:
+    """Return the progress of a callback whose attempt was answered as it should be."""
+    _, _, _, attempt_count, _, round_attempts, round_began, round_number = progress
+    return DeliveryState(
+        now,
+        CallbackStatus.DELIVERED,
+        None,
+        attempt_count,
+        None,
+        round_attempts,
+        round_began,
+        round_number,
+    )
+
+
+def advance(progress: DeliveryState, decision: Decision, now: datetime) -> DeliveryState:
+    """Return the progress as the decision after an attempt leaves it."""
+    match decision:
+        case Done():
+            return delivered(progress, now)
+        case GiveUp(why):
+            return progress._replace(
+                status=CallbackStatus.FAILED, status_reason=why, date_updated=now
+            )
+        case TryAgain():
+            return progress._replace(due=now, date_updated=now)
+        case NewRound(at, number):
+            return progress._replace(
+                due=at, round_attempts=0, round_began=None, round_number=number, date_updated=now
+            )
+        case _:
+            assert_never(decision)
+
+
+def replay(progress: DeliveryState, now: datetime) -> DeliveryState:
+    """Return the progress of a callback that is sent again, from its first round on."""
+    return DeliveryState(date_updated=now, attempt_count=progress.attempt_count, due=now)
+
+
+def discard(progress: DeliveryState, why: str, now: datetime) -> DeliveryState:
+    """Return the progress of a callback that a person gives up."""
+    return progress._replace(
+        status=CallbackStatus.DISCARDED, status_reason=why, due=None, date_updated=now
+    )
+
+
+def settle(
+    attempt: Attempt, exchange: AttemptResult, request: RecordedRequest | None, *, started: datetime
+) -> Attempt:
+    """Return an open attempt's row with its ending, and the time at which it really started."""
+    outcome, timings, response, local_address, proxy, _ = exchange
+    return Attempt(
+        attempt.callback_sid,
+        attempt.account_sid,
+        attempt.number,
+        started,
+        name_of(outcome),
+        status_of(outcome),
+        code_of(outcome),
+        failure_of(outcome),
+        describe(outcome),
+        timings,
+        local_address,
+        proxy,
+        request,
+        response,
+    )

@@ -1,0 +1,134 @@
+"""From what is to be told to the callback that tells it: source and token, chosen for good."""
+
+from datetime import datetime
+from typing import Final
+
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback
+from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
+from ringback.core.events.payload import Event, parameters_of
+from ringback.core.form_encoding import encode
+from ringback.core.policy.source_policy import Policy, Source, SourceName
+from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
+from ringback.core.sources.idempotency_tokens import KORE_TOKEN, TOKEN_BYTES, IdempotencyTokenFormat
+from ringback.core.sources.source_definition import BUILT_IN, Sources
+
+ANNOUNCEMENT_BYTES: Final = SID_BYTES + TOKEN_BYTES
+"""How many bytes of chance a callback needs."""
+ANNOUNCEMENT_OF_TEST_BYTES: Final = ANNOUNCEMENT_BYTES + TEST_EVENT_BYTES
+"""How many a test event needs."""
+
+
+def announce(
+    event: Event,
+    *,
+    to: CallbackUrl,
+    method: HttpMethod,
+    policy: Policy,
+    chance: bytes,
+    now: datetime,
+    sources: Sources = BUILT_IN,
+) -> OutgoingCallback:
+    """Return the callback, due at once, that tells this event to this URL."""
+    return compose(
+        encode(parameters_of(event)),
+        account_sid=event.account_sid,
+        to=to,
+        method=method,
+        policy=policy,
+        chance=chance,
+        now=now,
+        sources=sources,
+    )
+
+
+def compose(
+    body: str,
+    *,
+    account_sid: str,
+    to: CallbackUrl,
+    method: HttpMethod,
+    policy: Policy,
+    chance: bytes,
+    now: datetime,
+    due: datetime | None = None,
+    idempotency_key: str | None = None,
+    sources: Sources = BUILT_IN,
+) -> OutgoingCallback:
+    """Return the callback that sends this encoded body to this URL, at once or when it is due."""
+    choice = policy.choose(to.source, at=policy.date_at(now), account_sid=account_sid, url=to.wire)
+    return OutgoingCallback(
+        sid=_sid(chance, now),
+        account_sid=account_sid,
+        url=to,
+        method=method,
+        body=body,
+        source=choice.source,
+        source_asked=choice.asked,
+        source_reason=choice.reason,
+        idempotency_token=_token(sources[choice.source].token, chance, now),
+        date_created=now,
+        progress=DeliveryState(now, due=due or now),
+        idempotency_key=idempotency_key,
+    )
+
+
+def announce_test(
+    *,
+    account_sid: str,
+    to: CallbackUrl,
+    method: HttpMethod,
+    secret_id: str | None,
+    chance: bytes,
+    now: datetime,
+) -> OutgoingCallback:
+    """Return the test event to this URL, due at once, signed by this secret or the active one."""
+    own = chance[ANNOUNCEMENT_BYTES:]
+    return OutgoingCallback(
+        sid=_sid(chance, now),
+        account_sid=account_sid,
+        url=to,
+        method=method,
+        body=write_test_event(own, at=now),
+        source=Source.KORE,
+        source_asked=to.source,
+        source_reason="a test event comes from kore",
+        idempotency_token=_token(KORE_TOKEN, chance[:ANNOUNCEMENT_BYTES], now),
+        date_created=now,
+        progress=DeliveryState(now, due=now),
+        is_test=True,
+        secret_id=secret_id,
+    )
+
+
+def repeat(
+    callback: OutgoingCallback,
+    *,
+    source: SourceName,
+    chance: bytes,
+    now: datetime,
+    sources: Sources = BUILT_IN,
+) -> OutgoingCallback:
+    """Return a new callback that tells the same from another source, with a token of that one."""
+    return OutgoingCallback(
+        sid=_sid(chance, now),
+        account_sid=callback.account_sid,
+        url=callback.url,
+        method=callback.method,
+        body=callback.body,
+        source=source,
+        source_asked=callback.source_asked,
+        source_reason=f"a person replayed {callback.sid} as {source}",
+        idempotency_token=_token(sources[source].token, chance, now),
+        date_created=now,
+        progress=DeliveryState(now, due=now),
+        replay_of=callback.sid,
+    )
+
+
+def _sid(chance: bytes, now: datetime) -> str:
+    return make_sid(SidKind.CALLBACK, dated(chance[:SID_BYTES], now))
+
+
+def _token(scheme: IdempotencyTokenFormat, chance: bytes, now: datetime) -> str:
+    return scheme.make(dated(chance[SID_BYTES:], now))

@@ -1,0 +1,80 @@
+"""Callback + secrets + time -> the exact request, down to its bytes.
+
+What comes out of here is what is signed, what is sent, what is recorded and what tests capture.
+Which headers there are, in which order and with what in them: `infrastructure` says it.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from ringback.core.accounts.account import Account
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.errors import SecretNotFound, SourceNotFound
+from ringback.core.http.http_exchange import OutgoingRequest
+from ringback.core.sources.source_definition import (
+    BUILT_IN,
+    SigningInput,
+    SourceDefinition,
+    Sources,
+    Values,
+)
+
+_JSON: Final = "application/json; charset=utf-8"
+
+
+def render(
+    callback: OutgoingCallback, *, account: Account, at: datetime, sources: Sources = BUILT_IN
+) -> OutgoingRequest:
+    """Return the request of an attempt that leaves at this time, signed with today's secrets.
+
+    Raises SecretNotFound where the secret that it names is none of the account's any more, and
+    SourceNotFound where there is no such source any more.
+    """
+    infrastructure = sources.get(callback.source)
+    if infrastructure is None:
+        raise SourceNotFound(f"there is no source {callback.source!r} in the settings any more")
+    url, body = callback.called, callback.sent_body.encode()
+    values = _values_of(callback, url, body, account=account, at=at, source=infrastructure)
+    headers = infrastructure.fill(values)
+    return OutgoingRequest(
+        callback.method, url, headers, body, callback.source, callback.account_sid
+    )
+
+
+def _values_of(
+    callback: OutgoingCallback,
+    url: CallbackUrl,
+    body: bytes,
+    *,
+    account: Account,
+    at: datetime,
+    source: SourceDefinition,
+) -> Values:
+    is_post = callback.method is HttpMethod.POST
+    token, scheme = callback.idempotency_token, source.signature
+    form = callback.parameters if is_post and scheme.covers_form else ()
+    timestamp = int(at.timestamp()) if source.needs_time else 0
+    signed = SigningInput(callback.method, url.wire, url.resource, form, body, token, timestamp)
+    secret = account.auth_token if scheme.is_by_auth_token else _secret_of(callback, account)
+    content_type = _JSON if callback.is_test else source.content_type
+    return {
+        "host": url.authority,
+        "length": str(len(body)) if is_post else None,
+        "content_type": content_type if is_post else None,
+        "authorization": url.authorization,
+        "token": token,
+        "signature": scheme.sign(signed, secret),
+        "date": f"{at.isoformat()[:19]}Z" if source.needs_date else None,
+        "timestamp": str(timestamp) if source.needs_time else None,
+        "static_proxy": "true" if account.uses_static_proxy else None,
+    }
+
+
+def _secret_of(callback: OutgoingCallback, account: Account) -> str:
+    if callback.secret_id is None:
+        return account.kore_secret
+    found = account.webhook_secrets.find(callback.secret_id)
+    if found is None:
+        raise SecretNotFound(f"the webhook secret {callback.secret_id} that was to sign it is gone")
+    return found[1].value

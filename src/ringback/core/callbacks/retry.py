@@ -1,0 +1,199 @@
+"""After an attempt: is the callback done, tried again, or given up?
+
+One round: the first attempt and at most `rc` more, at once, while `tt` lasts, for the failures
+that `rp` names; and one beyond `rc` after a kept connection that turned out to be closed: keeping
+it was our choice, and the receiver may never have seen the request. Beyond the round there is a
+schedule, whose rounds come whatever the failure was. An attempt whose ending is unknown is always
+made again, since nobody can say whether it arrived.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Final, NamedTuple, assert_never
+
+from ringback.core.callback_urls.connection_overrides import (
+    ConnectionOverrides,
+    RetryOn,
+    Timeouts,
+    limits_of,
+)
+from ringback.core.http.outcome import (
+    GONE,
+    SHORTAGES,
+    AttemptFailure,
+    Delivered,
+    Outcome,
+    Refused,
+    Unknown,
+    Unreachable,
+    describe,
+)
+from ringback.core.policy.source_policy import SourceName
+from ringback.core.retry_schedule import LONGEST_WAIT, RetrySchedule
+
+
+class RetryRound(NamedTuple):
+    """Where a callback is in its rounds of attempts."""
+
+    attempts: int
+    """Attempts of this round so far, the one just made among them."""
+    began: datetime
+    number: int = 0
+    """Rounds before this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRules:
+    """What is tried again, and when."""
+
+    connection: ConnectionOverrides
+    source: SourceName
+    schedule: RetrySchedule
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The callback is delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """The same round goes on at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRound:
+    """The callback is due again at this instant, for the first attempt of a round."""
+
+    at: datetime
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """No further attempt is made by itself; the reason says which limit was reached."""
+
+    why: str
+
+
+Decision = Done | TryAgain | NewRound | GiveUp
+
+_DONE = Done()
+_OURS: Final = SHORTAGES | {AttemptFailure.INTERNAL}
+
+
+def decide(
+    outcome: Outcome, *, rules: RetryRules, round_: RetryRound, now: datetime, chance: float
+) -> Decision:
+    """Return what follows an attempt that ended like this; `chance`, from 0 to 1, is the jitter."""
+    match outcome:
+        case Delivered():
+            return _DONE
+        case Unknown():
+            return NewRound(now, round_.number)
+        case Refused(status) if status == GONE:
+            return GiveUp(f"{describe(outcome)}: the receiver wants no more")
+        case Unreachable(AttemptFailure.GUARD | AttemptFailure.SECRET | AttemptFailure.SOURCE):
+            return GiveUp(describe(outcome))
+        case Refused() | Unreachable():
+            why_not = _why_not_within(outcome, rules, round_, now)
+            if why_not is None:
+                return TryAgain()
+            return _next_round(
+                outcome, why_not, schedule=rules.schedule, round_=round_, now=now, chance=chance
+            )
+        case _:
+            assert_never(outcome)
+
+
+def time_left(connection: ConnectionOverrides, round_: RetryRound, now: datetime) -> timedelta:
+    """Return how long the next attempt of this round may take, by `tt`."""
+    return round_.began + connection.total_timeout - now
+
+
+def attempt_timeouts(
+    connection: ConnectionOverrides, round_: RetryRound, now: datetime
+) -> Timeouts:
+    """Return how long an attempt may take; the first one has all the time of its round."""
+    if round_.attempts == 1:
+        return connection.limits
+    # The clock may have been set back since the round began.
+    left = min(time_left(connection, round_, now), connection.total_timeout)
+    return limits_of(connection, left)
+
+
+def _why_not_within(
+    outcome: Refused | Unreachable, rules: RetryRules, round_: RetryRound, now: datetime
+) -> str | None:
+    """Return why the round does not go on, or None where it does."""
+    connection = rules.connection
+    if isinstance(outcome, Unreachable) and outcome.failure in _OURS:
+        return "not tried again at once, since it is no failure of the receiver"
+    retry_on = connection.retries_on(rules.source)
+    if not _is_retried(outcome, retry_on):
+        return f"not tried again, since the retry policy is rp={','.join(sorted(retry_on))}"
+    if round_.attempts > connection.retry_count + _is_stale(outcome):
+        return f"not tried again, since rc={connection.retry_count}"
+    if time_left(connection, round_, now) <= timedelta(0):
+        return f"no time left, since tt={connection.total_timeout_ms} ms"
+    return None
+
+
+def _next_round(
+    outcome: Refused | Unreachable,
+    why_not: str,
+    *,
+    schedule: RetrySchedule,
+    round_: RetryRound,
+    now: datetime,
+    chance: float,
+) -> NewRound | GiveUp:
+    wait = schedule.wait_after(round_.number, chance=chance)
+    if wait is not None:
+        return NewRound(now + max(wait, _asked_for(outcome, now)), round_.number + 1)
+    if schedule.waits:
+        return GiveUp(
+            f"{describe(outcome)}; not tried again, since that was the last"
+            f" of {len(schedule.waits) + 1} rounds"
+        )
+    return GiveUp(f"{describe(outcome)}; {why_not}")
+
+
+def _asked_for(outcome: Refused | Unreachable, now: datetime) -> timedelta:
+    """Return how long the receiver asks us to wait, within bounds; nothing where it doesn't."""
+    text = outcome.retry_after if isinstance(outcome, Refused) else None
+    asked = timedelta(0) if text is None else read_retry_after(text, now)
+    return min(max(asked, timedelta(0)), LONGEST_WAIT)
+
+
+def read_retry_after(text: str, now: datetime) -> timedelta:
+    """Return what a Retry-After header asks for (RFC 9110, 10.2.3); nothing where it is neither.
+
+    >>> read_retry_after("120", datetime(2024, 7, 3, tzinfo=UTC))
+    datetime.timedelta(seconds=120)
+    """
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return timedelta(seconds=int(text)) if len(text) <= 9 else LONGEST_WAIT
+    try:
+        at = parsedate_to_datetime(text)
+        return (at.replace(tzinfo=UTC) if at.tzinfo is None else at) - now
+    except (ValueError, OverflowError):
+        return timedelta(0)
+
+
+def _is_stale(outcome: Refused | Unreachable) -> bool:
+    return isinstance(outcome, Unreachable) and outcome.failure is AttemptFailure.STALE
+
+
+def _is_retried(outcome: Refused | Unreachable, retry_on: frozenset[RetryOn]) -> bool:
+    match outcome:
+        case _ if RetryOn.ALL in retry_on:
+            return True
+        case Unreachable(failure):
+            return failure.retry_on in retry_on
+        case Refused(status):
+            return f"{status // 100}xx" in retry_on or str(status) in retry_on
+        case _:
+            assert_never(outcome)

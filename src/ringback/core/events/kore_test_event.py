@@ -1,0 +1,40 @@
+"""The event by which KORE's portal tries a URL: a JSON array with one CloudEvent, as text.
+
+Names and their order are those of the sample in KORE's documentation, which is signed as it stands:
+without a space (docs.korewireless.com/developers/how-to/webhooks/validate-webhook-signatures).
+"""
+
+import json
+from datetime import datetime
+from typing import Final
+
+from ringback.core.sources.idempotency_tokens import TOKEN_BYTES, uuid4_text
+
+TEST_EVENT_BYTES: Final = 2 * TOKEN_BYTES + 1
+"""How many bytes of chance a test event needs."""
+
+
+def write_test_event(chance: bytes, *, at: datetime) -> str:
+    """Return a new test event of this instant, which is in UTC."""
+    return as_text(
+        test_id=uuid4_text(chance[:TOKEN_BYTES]),
+        event_id=uuid4_text(chance[TOKEN_BYTES:-1]),
+        at=at,
+        # KORE's clock counts finer than ours.
+        seventh_digit=chance[-1] % 10,
+    )
+
+
+def as_text(*, test_id: str, event_id: str, at: datetime, seventh_digit: int) -> str:
+    """Return the test event with these ids; its time has seven fractional digits."""
+    event = {
+        "data": {"test_id": test_id},
+        "id": event_id,
+        "time": f"{at:%Y-%m-%dT%H:%M:%S.%f}{seventh_digit}+00:00",
+        "type": "com.kore.eventstreams.test.event",
+        "source": "kore-events",
+        "dataschema": "/schemas/test/1",
+        "specversion": "1.0",
+        "datacontenttype": "application/json",
+    }
+    return json.dumps([event], separators=(",", ":"))

@@ -1,0 +1,164 @@
+"""How one attempt can end, and the stable code and the words that its row says it with.
+
+Codes are Twilio's for webhooks (twilio.com/docs/api/errors), the 112xx family. It has none for an
+address that our own guard refuses, nor for ways out that fail or that are used up, nor for a secret
+or a source that is gone; such an attempt has 11205, there was no connection.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+from typing import Final, assert_never
+
+from ringback.core.callback_urls.connection_overrides import RetryOn
+
+
+class AttemptFailure(Enum):
+    """Why no answer came: a name for the attempt row, its code, and what retries it."""
+
+    NAME = ("name", 11210, RetryOn.CONNECT)
+    GUARD = ("guard", 11205, None)
+    CONNECT = ("connect", 11205, RetryOn.CONNECT)
+    CONNECT_TIMEOUT = ("connect_timeout", 11205, RetryOn.CONNECT)
+    EGRESS = ("egress", 11205, RetryOn.CONNECT)
+    """This machine has no way to leave by: its fault, not the receiver's."""
+    PROXY = ("proxy", 11205, RetryOn.CONNECT)
+    """The operator's own proxy can't be reached, or speaks no HTTP."""
+    PROXY_REFUSED = ("proxy_refused", 11205, RetryOn.CONNECT)
+    PROXY_TIMEOUT = ("proxy_timeout", 11205, RetryOn.CONNECT)
+    TLS = ("tls", 11220, RetryOn.CONNECT)
+    CERTIFICATE_NAME = ("certificate_name", 11235, RetryOn.CONNECT)
+    CERTIFICATE_EXPIRED = ("certificate_expired", 11236, RetryOn.CONNECT)
+    CERTIFICATE_UNTRUSTED = ("certificate_untrusted", 11237, RetryOn.CONNECT)
+    STALE = ("stale", 11205, RetryOn.CONNECT)
+    """A kept-alive connection was closed by the receiver before it answered anything."""
+    READ_TIMEOUT = ("read_timeout", 11205, RetryOn.READ)
+    TOTAL_TIMEOUT = ("total_timeout", 11205, RetryOn.READ)
+    CLOSED = ("closed", 11200, RetryOn.READ)
+    PROTOCOL = ("protocol", 11206, RetryOn.READ)
+    SECRET = ("secret", 11205, None)
+    """The webhook secret that was to sign the request is gone; nothing was sent."""
+    SOURCE = ("source", 11205, None)
+    """The source that it was to come from is none of the settings' any more; nothing was sent."""
+    SHORTAGE = ("shortage", 11205, None)
+    """This machine lacked descriptors, buffers or time to connect with; nothing was sent."""
+    NO_LOCAL_PORT = ("no_local_port", 11205, None)
+    """All local ports were taken towards the receiver's address; nothing was sent."""
+    INTERNAL = ("internal", 11200, None)
+    """Ringback itself failed; the log has the traceback."""
+
+    def __init__(self, label: str, code: int, retry_on: RetryOn | None) -> None:
+        self.label = label
+        self.code = code
+        self.retry_on = retry_on
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The receiver answered with a status from 200 to 299."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The receiver answered with any other status."""
+
+    status: int
+    location: str | None = None
+    """Where a redirect pointed; it is not followed."""
+    retry_after: str | None = None
+    """The Retry-After header of a 429 or 503, as it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """No complete answer came."""
+
+    failure: AttemptFailure
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The process died while the attempt was under way; it may have arrived."""
+
+
+Outcome = Delivered | Refused | Unreachable | Unknown
+
+SHORTAGES: Final = frozenset({AttemptFailure.SHORTAGE, AttemptFailure.NO_LOCAL_PORT})
+"""What this machine lacked: no request has left, and its callback is put back."""
+GONE: Final = 410
+_REASONS: Final[Mapping[int, str]] = {status.value: status.phrase for status in HTTPStatus}
+
+
+def answered(
+    status: int, *, location: str | None = None, retry_after: str | None = None
+) -> Delivered | Refused:
+    """Return what an answer with this status means."""
+    return Delivered(status) if 200 <= status <= 299 else Refused(status, location, retry_after)
+
+
+def name_of(outcome: Outcome) -> str:
+    """Return the stable name of an ending, as attempt rows carry it."""
+    return type(outcome).__name__.lower()
+
+
+def status_of(outcome: Outcome) -> int | None:
+    """Return the status that the receiver answered with; None where it didn't."""
+    return outcome.status if isinstance(outcome, (Delivered, Refused)) else None
+
+
+def failure_of(outcome: Outcome) -> str | None:
+    """Return the stable name of why no answer came; None where one did."""
+    return outcome.failure.label if isinstance(outcome, Unreachable) else None
+
+
+def code_of(outcome: Outcome) -> int | None:
+    """Return the stable code of a failed attempt; None where nothing failed.
+
+    >>> code_of(Refused(503)), code_of(Refused(302)), code_of(Delivered(200))
+    (11217, 11215, None)
+    """
+    match outcome:
+        case Delivered():
+            return None
+        case Refused(status) if 300 <= status <= 399:
+            return 11215
+        case Refused(status) if 400 <= status <= 599:
+            return 11217
+        case Refused():
+            return 11206
+        case Unreachable(failure):
+            return failure.code
+        case Unknown():
+            return 11200
+        case _:
+            assert_never(outcome)
+
+
+def describe(outcome: Outcome) -> str:
+    """Return why the attempt ended as it did, in words.
+
+    >>> describe(Refused(302, "https://else.example"))
+    'the receiver answered 302 Found, pointing to https://else.example; redirects are not followed'
+    """
+    match outcome:
+        case Delivered(status):
+            return f"the receiver answered {_phrase(status)}"
+        case Refused(status, location) if 300 <= status <= 399:
+            to = f", pointing to {location}" if location else ""
+            return f"the receiver answered {_phrase(status)}{to}; redirects are not followed"
+        case Refused(status):
+            return f"the receiver answered {_phrase(status)}"
+        case Unreachable(_, why):
+            return why
+        case Unknown():
+            return "the process stopped before the attempt's ending was known; it may have arrived"
+        case _:
+            assert_never(outcome)
+
+
+def _phrase(status: int) -> str:
+    return f"{status} {_REASONS.get(status, '')}".strip()

@@ -1,0 +1,97 @@
+"""How much data SIMs use: flows that grow with time, so that usage follows the clock.
+
+A flow uses so many bytes an hour from its beginning to its end, and nothing has to be written while
+time passes. The bytes of adjoining spans add up exactly to those of the whole.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from ringback.core.calendar import HOUR
+
+INSTANT: Final = timedelta(microseconds=1)
+"""The shortest time that is told apart."""
+MEGABYTE: Final = 1_000_000
+_PRICE_OF_A_MEGABYTE: Final = Decimal("0.10")
+"""In USD, as in the published samples of both products: 300,000 bytes for 0.03."""
+_CENT: Final = Decimal("0.01")
+_END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFlow:
+    """A stretch of time in which a SIM uses data at an even rate."""
+
+    sid: str
+    account_sid: str
+    sim_sid: str
+    network_sid: str
+    upload_per_hour: int
+    """Bytes."""
+    download_per_hour: int
+    date_created: datetime
+    """When it began."""
+    date_ended: datetime | None = None
+    """When it ends, which may be yet to come; None while that is open."""
+
+    def bytes_between(self, start: datetime, end: datetime) -> tuple[int, int]:
+        """Return how many bytes went up and down from one instant to before another.
+
+        Each is rounded down on its way from the flow's beginning, so spans add up.
+        """
+        start = max(start, self.date_created)
+        end = end if self.date_ended is None else min(end, self.date_ended)
+        if end <= start:
+            return 0, 0
+        first, last = start - self.date_created, end - self.date_created
+        return (
+            _grown(self.upload_per_hour, last) - _grown(self.upload_per_hour, first),
+            _grown(self.download_per_hour, last) - _grown(self.download_per_hour, first),
+        )
+
+
+def _grown(per_hour: int, time: timedelta) -> int:
+    return per_hour * (time // INSTANT) // (HOUR // INSTANT)
+
+
+def when_used(count: int, flow: DataFlow, *, since: datetime) -> datetime | None:
+    """Return the first instant at which a flow has used so many bytes more, up and down.
+
+    None where it never does: since it uses none, or ends before.
+    """
+    begin = max(since, flow.date_created)
+    end = flow.date_ended or _END_OF_TIME
+    if end < begin or sum(flow.bytes_between(begin, end)) < count:
+        return None
+    # Found, not worked out: up and down are rounded each for itself.
+    most = (end - begin) // INSTANT
+    found = bisect_left(
+        range(most + 1),
+        count,
+        key=lambda time: sum(flow.bytes_between(begin, begin + time * INSTANT)),
+    )
+    return begin + found * INSTANT
+
+
+def bytes_of(flows: Iterable[DataFlow], start: datetime, end: datetime) -> tuple[int, int]:
+    """Return how many bytes some flows used together: up, and down."""
+    pairs = [flow.bytes_between(start, end) for flow in flows]
+    return sum(up for up, _ in pairs), sum(down for _, down in pairs)
+
+
+def price_of(count: int) -> Decimal:
+    """Return what so many bytes cost, in USD, to the cent.
+
+    >>> price_of(3_494_609)
+    Decimal('0.35')
+    """
+    return (count * _PRICE_OF_A_MEGABYTE / MEGABYTE).quantize(_CENT)
+
+
+def total_between(flows: Iterable[DataFlow], start: datetime, end: datetime) -> int:
+    """Return how many bytes some flows used together, up and down."""
+    return sum(bytes_of(flows, start, end))

@@ -1,0 +1,95 @@
+"""The mobile networks that SIMs can use: a small excerpt of the world.
+
+Codes are those of ITU-T E.212 as operators use them. The vendors' SIDs of networks are not
+published, so ours are made from the codes: the same in every installation.
+"""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from ringback.core.sids import SID_BYTES, SidKind, make_sid
+
+
+class MobileNetworkCode(NamedTuple):
+    """A mobile country code and a mobile network code, as text, since zeros in front count."""
+
+    mcc: str
+    mnc: str
+
+
+@dataclass(frozen=True, slots=True)
+class MobileNetwork:
+    """A mobile network."""
+
+    friendly_name: str
+    iso_country: str
+    """ISO 3166-1 alpha-2, in upper case."""
+    identifiers: tuple[MobileNetworkCode, ...]
+
+    @property
+    def sid(self) -> str:
+        """Which network it is."""
+        name = "".join(self.identifiers[0]).encode()
+        return make_sid(SidKind.NETWORK, blake2b(name, digest_size=SID_BYTES).digest())
+
+
+def _network(name: str, country: str, *codes: str) -> MobileNetwork:
+    return MobileNetwork(
+        name, country, tuple(MobileNetworkCode(code[:3], code[3:]) for code in codes)
+    )
+
+
+NETWORKS: Final = (
+    _network("AT&T", "US", "310410", "310280"),
+    _network("T-Mobile", "US", "310260", "310240"),
+    _network("Verizon", "US", "311480"),
+    _network("Rogers", "CA", "302720"),
+    _network("TELUS", "CA", "302220"),
+    _network("Telcel", "MX", "334020"),
+    _network("Claro", "BR", "72405"),
+    _network("Vivo", "BR", "72406", "72410"),
+    _network("Vodafone", "GB", "23415"),
+    _network("EE", "GB", "23430", "23433"),
+    _network("O2", "GB", "23410"),
+    _network("Three", "GB", "23420"),
+    _network("Vodafone", "IE", "27201"),
+    _network("Telekom", "DE", "26201"),
+    _network("Vodafone", "DE", "26202"),
+    _network("O2", "DE", "26203"),
+    _network("Orange", "FR", "20801"),
+    _network("SFR", "FR", "20810"),
+    _network("Bouygues Telecom", "FR", "20820"),
+    _network("Movistar", "ES", "21407"),
+    _network("Orange", "ES", "21403"),
+    _network("TIM", "IT", "22201"),
+    _network("Vodafone", "IT", "22210"),
+    _network("KPN", "NL", "20408"),
+    _network("Vodafone", "NL", "20404"),
+    _network("Proximus", "BE", "20601"),
+    _network("Swisscom", "CH", "22801"),
+    _network("A1", "AT", "23201"),
+    _network("Telia", "SE", "24001"),
+    _network("Telenor", "NO", "24201"),
+    _network("TDC", "DK", "23801"),
+    _network("Elisa", "FI", "24405"),
+    _network("Orange", "PL", "26003"),
+    _network("Telstra", "AU", "50501"),
+    _network("Optus", "AU", "50502"),
+    _network("Spark", "NZ", "53005"),
+    _network("NTT Docomo", "JP", "44010"),
+    _network("SoftBank", "JP", "44020"),
+    _network("Singtel", "SG", "52501"),
+    _network("Vodacom", "ZA", "65501"),
+)
+
+_BY_SID: Final = {network.sid: network for network in NETWORKS}
+
+
+def network_with(sid: str) -> MobileNetwork | None:
+    """Return the network with this SID, or None.
+
+    >>> network_with(NETWORKS[0].sid).friendly_name
+    'AT&T'
+    """
+    return _BY_SID.get(sid)

@@ -1,0 +1,200 @@
+"""What the simulated network does: its steps, and the scenarios in which some of them go wrong.
+
+Codes are those of the documentation. Super SIM's has none for an SMS that fails, nor for a profile
+that can't be downloaded: 20500 there is ours. That of Programmable Wireless has one for all that
+fails by itself, 33000.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final, assert_never
+
+
+class TaskKind(StrEnum):
+    """What can come due of a resource; at most one of each at a time."""
+
+    UPDATE_SIM = "update_sim"
+    ACTIVATE_SIM = "activate_sim"
+    """A SIM that is `ready` becomes `active` by itself."""
+    RENEW_PERIOD = "renew_period"
+    """A Billing Period ends, and the next one begins."""
+    SEND_SMS = "send_sms"
+    CONFIRM_SMS = "confirm_sms"
+    SEND_IP = "send_ip"
+    RESERVE_PROFILE = "reserve_profile"
+    OFFER_PROFILE = "offer_profile"
+    DOWNLOAD_PROFILE = "download_profile"
+    INSTALL_PROFILE = "install_profile"
+    BEGIN_SETTINGS = "begin_settings"
+    END_SETTINGS = "end_settings"
+
+    # Those of Programmable Wireless.
+    TAKE_ON_CHANGE = "take_on_change"
+    """The operator takes transactions again, and begins with a change that was scheduled."""
+    CHANGE_SIM = "change_sim"
+    FINALIZE_SIM = "finalize_sim"
+    """A SIM gets its final status by itself: `ready` becomes `active`, `deactivated` `canceled`."""
+    RESET_SIM = "reset_sim"
+    METER_SIM = "meter_sim"
+    """What a SIM may use is looked at again: a new month, or the end of what its plan allows."""
+    SEND_COMMAND = "send_command"
+    CONFIRM_COMMAND = "confirm_command"
+    FORGET_COMMAND = "forget_command"
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierSucceeded:
+    """The network did as asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierFailure:
+    """The network could not."""
+
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierTimeout:
+    """Nothing was heard, and nothing will be."""
+
+
+CarrierResult = CarrierSucceeded | CarrierFailure | CarrierTimeout
+
+CARRIED_OUT: Final = CarrierSucceeded()
+
+
+def failure_in(ending: CarrierResult, *, unanswered: int) -> CarrierFailure | None:
+    """Return why a step failed, or None; no answer is a failure with this code.
+
+    >>> failure_in(CarrierTimeout(), unanswered=83400)
+    CarrierFailure(code=83400, message='the network did not answer')
+    """
+    match ending:
+        case CarrierSucceeded():
+            return None
+        case CarrierFailure():
+            return ending
+        case CarrierTimeout():
+            return CarrierFailure(unanswered, "the network did not answer")
+        case _:
+            assert_never(ending)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkScenario:
+    """How a network behaves: which steps end otherwise than as asked, and how slow it is."""
+
+    name: str
+    meaning: str
+    endings: Mapping[TaskKind, CarrierResult] = field(default_factory=dict[TaskKind, CarrierResult])
+    slowness: int = 1
+    """How many times as long as usual each step takes."""
+    waits: Mapping[TaskKind, timedelta] = field(default_factory=dict[TaskKind, timedelta])
+    """How long the network lets some steps wait before it takes them."""
+
+    def ending_of(self, step: TaskKind) -> CarrierResult:
+        """Return how this step ends."""
+        return self.endings.get(step, CARRIED_OUT)
+
+    def wait_before(self, step: TaskKind) -> timedelta:
+        """Return how long this step has to wait for the network."""
+        return self.waits.get(step, timedelta(0))
+
+
+NORMAL: Final = NetworkScenario("normal", "everything works")
+
+_ALL: Final = (
+    NORMAL,
+    NetworkScenario(
+        "update-fails",
+        "changes of a SIM fail (83004; 33000), and it goes back to what it was",
+        {
+            TaskKind.UPDATE_SIM: CarrierFailure(83004, "the SIM could not be updated"),
+            TaskKind.CHANGE_SIM: CarrierFailure(33000, "the SIM could not be updated"),
+        },
+    ),
+    NetworkScenario(
+        "unattached",
+        "the device is not attached: IP Commands fail with 83401, SMS and Commands stay sent",
+        {
+            TaskKind.SEND_IP: CarrierFailure(83401, "the device is not attached to a network"),
+            TaskKind.CONFIRM_SMS: CarrierTimeout(),
+            TaskKind.CONFIRM_COMMAND: CarrierTimeout(),
+        },
+    ),
+    NetworkScenario(
+        "ip-fails",
+        "IP Commands fail with 83400",
+        {TaskKind.SEND_IP: CarrierFailure(83400, "the IP Command could not be sent")},
+    ),
+    NetworkScenario(
+        "sms-unconfirmed",
+        "SMS and Commands are sent, and no delivery is ever confirmed",
+        {TaskKind.CONFIRM_SMS: CarrierTimeout(), TaskKind.CONFIRM_COMMAND: CarrierTimeout()},
+    ),
+    NetworkScenario(
+        "sms-fails",
+        "SMS fail, and Commands fail with 33000",
+        {
+            TaskKind.SEND_SMS: CarrierFailure(20500, "the SMS could not be sent"),
+            TaskKind.SEND_COMMAND: CarrierFailure(33000, "the Command could not be sent"),
+        },
+    ),
+    NetworkScenario(
+        "no-stock",
+        "eSIM orders fail with 83500",
+        {TaskKind.OFFER_PROFILE: CarrierFailure(83500, "no eSIM Profiles are available")},
+    ),
+    NetworkScenario(
+        "download-fails",
+        "eSIM Profiles fail when they are downloaded",
+        {TaskKind.DOWNLOAD_PROFILE: CarrierFailure(20500, "the profile could not be downloaded")},
+    ),
+    NetworkScenario(
+        "settings-fail",
+        "Settings Updates fail",
+        {TaskKind.END_SETTINGS: CarrierFailure(20500, "the settings could not be written")},
+    ),
+    NetworkScenario(
+        "operator-busy",
+        "changes of a Programmable Wireless SIM stay scheduled for an hour before they begin",
+        waits={TaskKind.TAKE_ON_CHANGE: timedelta(hours=1)},
+    ),
+    NetworkScenario(
+        "reset-fails",
+        "connectivity resets fail with 33000",
+        {TaskKind.RESET_SIM: CarrierFailure(33000, "the connectivity could not be reset")},
+    ),
+    NetworkScenario(
+        "asleep",
+        "the device sleeps: Commands to it stay queued for a day",
+        waits={TaskKind.SEND_COMMAND: timedelta(days=1)},
+    ),
+    NetworkScenario("slow", "everything takes twenty times as long", slowness=20),
+)
+
+SCENARIOS: Final[Mapping[str, NetworkScenario]] = {scenario.name: scenario for scenario in _ALL}
+
+
+def scenario_called(name: str) -> NetworkScenario:
+    """Return the scenario of this name; raises ValueError where there is none."""
+    scenario = SCENARIOS.get(name)
+    if scenario is None:
+        raise ValueError(f"there is no scenario {name!r}; there are {', '.join(SCENARIOS)}")
+    return scenario
+
+
+def scenario_in(unique_name: str | None) -> NetworkScenario | None:
+    """Return the scenario that a SIM's unique name asks for, behind its last `+`.
+
+    >>> scenario_in("meter 7+update-fails").name
+    'update-fails'
+    >>> scenario_in("meter 7") is scenario_in("a+b") is None
+    True
+    """
+    _, plus, name = (unique_name or "").rpartition("+")
+    return SCENARIOS.get(name) if plus else None

@@ -1,0 +1,56 @@
+"""What a customer is told of a SIM's update: the same for both products, as the notice shows it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, Protocol
+
+from ringback.core.sims.scenario import CarrierFailure
+
+
+class AnySim(Protocol):
+    """A SIM of either product, as far as its callbacks tell of it."""
+
+    @property
+    def sid(self) -> str:
+        """Which SIM it is."""
+        ...
+
+    @property
+    def account_sid(self) -> str:
+        """Whose it is."""
+        ...
+
+    @property
+    def unique_name(self) -> str | None:
+        """What its owner calls it."""
+        ...
+
+    @property
+    def status(self) -> StrEnum:
+        """The status that it has."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SimUpdated:
+    """An update of a SIM has ended: as asked, or with an error and the status it went back to."""
+
+    api_version: ClassVar = "v1"
+    account_sid: str
+    sim_sid: str
+    sim_unique_name: str | None
+    sim_status: StrEnum
+    error_code: int | None = None
+    error_message: str | None = None
+
+    @classmethod
+    def of(cls, sim: AnySim, failure: CarrierFailure | None = None) -> "SimUpdated":
+        """Return what is told of a SIM's present state."""
+        return cls(
+            account_sid=sim.account_sid,
+            sim_sid=sim.sid,
+            sim_unique_name=sim.unique_name,
+            sim_status=sim.status,
+            error_code=failure and failure.code,
+            error_message=failure and failure.message,
+        )

@@ -1,0 +1,80 @@
+"""How the simulated network is set, and what it draws by lot: the same for the same seed.
+
+The address of a SIM's device is one of that network's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from hashlib import blake2b
+from ipaddress import IPv4Network
+from typing import Final
+
+from ringback.core.sims.mobile_networks import NETWORKS, MobileNetwork
+from ringback.core.sims.scenario import NORMAL, NetworkScenario
+
+EVERYONE: Final = "*"
+"""Whom a scenario is for that is for all SIMs and accounts."""
+
+_HOURS: Final = 24
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationSettings:
+    """How the simulated network is set."""
+
+    takes: timedelta
+    """How long it needs for each step."""
+    devices: IPv4Network = IPv4Network("100.64.0.0/10")
+    """Where the addresses of devices come from."""
+    data_per_day: int = 0
+    """Bytes that a connected SIM uses by itself, about."""
+    seed: int = 0
+    scenarios: Mapping[str, NetworkScenario] = field(default_factory=dict[str, NetworkScenario])
+    """By the SID of a SIM or an account; `*` is for all."""
+
+    def scenario_of(self, *sids: str) -> NetworkScenario:
+        """Return the scenario that is set for the first of these that has one."""
+        return next(
+            (self.scenarios[sid] for sid in (*sids, EVERYONE) if sid in self.scenarios), NORMAL
+        )
+
+    def data_per_hour(self, iccid: str) -> tuple[int, int]:
+        """Return how many bytes this card sends and receives in an hour: about the average.
+
+        >>> Simulation(timedelta(0), data_per_day=2_400_000).data_per_hour("89883070000123456789")
+        (15960, 60040)
+        """
+        lot = self._lot(f"data {iccid}")
+        total = self.data_per_day * (75 + lot % 51) // 100 // _HOURS
+        upload = total * (20 + lot // 51 % 31) // 100
+        return upload, total - upload
+
+    def network_for(self, iccid: str, sids: Sequence[str]) -> MobileNetwork:
+        """Return the network that a card uses, out of those that it may; of all where that is none.
+
+        >>> NETWORKS[0] == Simulation(timedelta(0)).network_for("8988307", [NETWORKS[0].sid])
+        True
+        """
+        allowed = [network for network in NETWORKS if network.sid in sids] or NETWORKS
+        return allowed[self._lot(f"network {iccid}") % len(allowed)]
+
+    def _lot(self, what: str) -> int:
+        return int.from_bytes(blake2b(f"{self.seed} {what}".encode(), digest_size=8).digest())
+
+
+def device_address(iccid: str, network: IPv4Network, *, turn: int = 0) -> str:
+    """Return an address for a card; where it is taken, the next turn gives another.
+
+    The same card gets the same addresses everywhere, and in as many turns as there are addresses
+    it gets each of them. Those of the network itself and of its broadcast are left out, where it
+    is large enough to have them (RFC 3021).
+
+    >>> device_address("89883070000123456789", IPv4Network("127.64.0.0/10"))
+    '127.99.188.141'
+    """
+    first, count = (
+        (1, network.num_addresses - 2) if network.prefixlen <= 30 else (0, network.num_addresses)
+    )
+    lot = int.from_bytes(blake2b(iccid.encode(), digest_size=8).digest())
+    return str(network[first + (lot + turn) % count])

@@ -1,0 +1,61 @@
+from datetime import timedelta
+
+import pytest
+
+from ringback.core.accounts.client_credentials import (
+    EVERYTHING,
+    LIFETIMES,
+    OPERATOR,
+    PRODUCTS,
+    AccessScope,
+    ClientCredentials,
+    ClientType,
+    Principal,
+)
+from tests.fakes import ACCOUNT_SID, NOW, an_account, an_api_client
+
+
+def test_a_standard_client_is_good_for_its_products_alone() -> None:
+    client = an_api_client(type=ClientType.STANDARD, products=frozenset({AccessScope.SUPER_SIM}))
+    assert client.areas == {AccessScope.SUPER_SIM}
+
+
+@pytest.mark.parametrize("products", [(), PRODUCTS])
+def test_an_admin_client_is_good_for_everything(products: tuple[AccessScope, ...]) -> None:
+    client = an_api_client(type=ClientType.ADMIN, products=frozenset(products))
+    assert client.areas == EVERYTHING == set(AccessScope)
+
+
+def test_a_client_knows_its_secret_again() -> None:
+    client = an_api_client(secret="hunter2")
+    assert client.opens_with("hunter2")
+    assert not client.opens_with("Hunter2")
+
+
+def test_a_client_prints_without_its_secret() -> None:
+    client = an_api_client(secret="hunter2")
+    assert client.secret_hash not in repr(client)
+    assert "hunter2" not in repr(client)
+
+
+def test_tokens_are_good_for_an_hour_unless_it_is_said_otherwise() -> None:
+    client = ClientCredentials(
+        "apiclient_1", ACCOUNT_SID, "", "", ClientType.ADMIN, frozenset(), NOW
+    )
+    assert client.lifetime == timedelta(hours=1) == min(LIFETIMES.values())
+
+
+def test_an_accounts_own_credentials_are_good_for_everything_and_dont_end() -> None:
+    caller = Principal(an_account())
+    assert all(map(caller.may, AccessScope))
+    assert caller.until is None
+
+
+def test_a_caller_may_do_what_its_areas_say_and_nothing_else() -> None:
+    caller = Principal(an_account(), frozenset({AccessScope.WIRELESS}))
+    assert [area for area in AccessScope if caller.may(area)] == [AccessScope.WIRELESS]
+
+
+def test_the_operator_is_no_account_and_may_do_everything() -> None:
+    assert OPERATOR.account is None
+    assert all(map(OPERATOR.may, AccessScope))

@@ -1,0 +1,59 @@
+import pytest
+
+from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget, CallbackTargetUpdate
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+
+OLD, NEW = (CallbackUrl.parse(f"https://{name}.example") for name in ("old", "new"))
+BEFORE = CallbackTarget(OLD, HttpMethod.GET)
+
+
+def test_nobody_has_no_url_and_would_be_told_by_post() -> None:
+    assert (NOBODY.url, NOBODY.method) == (None, HttpMethod.POST)
+
+
+@pytest.mark.parametrize(
+    ("hook", "after"),
+    [
+        pytest.param(CallbackTargetUpdate(), BEFORE, id="nothing is given"),
+        pytest.param(CallbackTargetUpdate(NEW), CallbackTarget(NEW, HttpMethod.GET), id="a URL"),
+        pytest.param(
+            CallbackTargetUpdate(method=HttpMethod.POST),
+            CallbackTarget(OLD, HttpMethod.POST),
+            id="a method",
+        ),
+        pytest.param(
+            CallbackTargetUpdate(NEW, method=HttpMethod.POST),
+            CallbackTarget(NEW, HttpMethod.POST),
+            id="both",
+        ),
+        pytest.param(
+            CallbackTargetUpdate(is_removed=True),
+            CallbackTarget(None, HttpMethod.GET),
+            id="an empty URL",
+        ),
+        pytest.param(
+            CallbackTargetUpdate(is_removed=True, method=HttpMethod.POST),
+            CallbackTarget(None, HttpMethod.POST),
+            id="an empty URL and a method",
+        ),
+    ],
+)
+def test_a_request_changes_what_it_gives_and_leaves_the_rest(
+    target_update: CallbackTargetUpdate, after: CallbackTarget
+) -> None:
+    assert target_update.after(BEFORE) == after
+
+
+@pytest.mark.parametrize(
+    ("hook", "after"),
+    [
+        (CallbackTargetUpdate(), NOBODY),
+        (CallbackTargetUpdate(is_removed=True), NOBODY),
+        (CallbackTargetUpdate(NEW), CallbackTarget(NEW, HttpMethod.POST)),
+        (CallbackTargetUpdate(method=HttpMethod.GET), CallbackTarget(None, HttpMethod.GET)),
+    ],
+)
+def test_where_nobody_was_told_somebody_can_be(
+    target_update: CallbackTargetUpdate, after: CallbackTarget
+) -> None:
+    assert target_update.after(NOBODY) == after

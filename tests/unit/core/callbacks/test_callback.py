@@ -1,0 +1,356 @@
+from datetime import datetime, timedelta
+
+import pytest
+
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import (
+    UNDELIVERED,
+    Attempt,
+    CallbackStatus,
+    DeliveryState,
+    OutgoingCallback,
+    advance,
+    begin,
+    discard,
+    plan_anew,
+    put_back,
+    replay,
+    settle,
+)
+from ringback.core.callbacks.retry import (
+    Decision,
+    Done,
+    GiveUp,
+    NewRound,
+    RetryRound,
+    RetryRules,
+    TryAgain,
+)
+from ringback.core.http.http_exchange import (
+    AttemptResult,
+    RecordedRequest,
+    RecordedResponse,
+    RequestTimings,
+)
+from ringback.core.http.outcome import (
+    AttemptFailure,
+    Delivered,
+    Outcome,
+    Refused,
+    Unknown,
+    Unreachable,
+)
+from ringback.core.policy.source_policy import Source
+from ringback.core.retry_schedule import FAITHFUL, PERSISTENT
+from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback
+
+SECOND = timedelta(seconds=1)
+LATER = NOW + SECOND
+TOTAL = timedelta(seconds=15)
+SCHEDULED, DELIVERED = CallbackStatus.SCHEDULED, CallbackStatus.DELIVERED
+FAILED, DISCARDED = CallbackStatus.FAILED, CallbackStatus.DISCARDED
+UNDER_WAY = DeliveryState(
+    date_updated=NOW,
+    attempt_count=5,
+    round_attempts=2,
+    round_began=NOW - SECOND,
+    round_number=3,
+)
+"""The second attempt of the fourth round."""
+
+
+def test_a_callback_tells_its_parameters_decoded_and_in_order() -> None:
+    callback = a_callback(body="B=2&A=a+b%26&Empty=")
+    assert callback.parameters == [("B", "2"), ("A", "a b&"), ("Empty", "")]
+
+
+def test_a_callback_carries_the_warnings_of_its_url() -> None:
+    callback = a_callback(url="http://a.example/#foo")
+    assert callback.warnings == ("the fragment key 'foo' is unknown and has no effect",)
+
+
+def test_a_new_callback_is_due_and_has_had_no_attempt() -> None:
+    callback = OutgoingCallback(
+        sid=CALLBACK_SID,
+        account_sid=ACCOUNT_SID,
+        url=CallbackUrl.parse("http://a.example/"),
+        method=HttpMethod.POST,
+        body="A=1",
+        source=Source.KORE,
+        source_asked=None,
+        source_reason="made up",
+        idempotency_token="RQ0",
+        date_created=NOW,
+        progress=DeliveryState(NOW, due=NOW),
+    )
+    assert (callback.status, callback.progress.attempt_count) == ("scheduled", 0)
+    assert (callback.idempotency_key, callback.replay_of) == (None, None)
+
+
+def test_a_callback_ends_in_one_of_three_ways() -> None:
+    assert set(CallbackStatus) == {"scheduled", "delivered", "failed", "discarded"}
+
+
+def test_two_of_the_endings_are_without_a_delivery() -> None:
+    assert {FAILED, DISCARDED} == UNDELIVERED
+
+
+def test_progress_is_all_that_changes() -> None:
+    progress = DeliveryState(LATER, FAILED, "it was late")
+    callback = a_callback()
+    assert callback.having(progress) == callback._replace(progress=progress)
+    assert callback.having(progress).status is FAILED
+
+
+@pytest.mark.parametrize(
+    ("progress", "is_under_way", "is_ended"),
+    [
+        (DeliveryState(NOW, due=LATER), False, False),
+        (DeliveryState(NOW), True, False),
+        (DeliveryState(NOW, DELIVERED), False, True),
+        (DeliveryState(NOW, FAILED), False, True),
+        (DeliveryState(NOW, DISCARDED), False, True),
+    ],
+)
+def test_a_callback_waits_or_is_under_way_or_has_ended(
+    progress: DeliveryState, is_under_way: bool, is_ended: bool
+) -> None:
+    assert (progress.is_under_way, progress.is_ended) == (is_under_way, is_ended)
+
+
+def test_a_callback_knows_where_it_is_in_its_rounds() -> None:
+    assert UNDER_WAY.round == RetryRound(attempts=2, began=NOW - SECOND, number=3)
+
+
+def test_a_round_without_a_beginning_began_with_the_last_change() -> None:
+    assert DeliveryState(NOW, round_attempts=1).round == RetryRound(1, NOW, 0)
+
+
+def test_a_round_that_was_held_up_began_later() -> None:
+    assert UNDER_WAY.held_up(SECOND).round_began == NOW
+    assert DeliveryState(NOW).held_up(SECOND) == DeliveryState(NOW)
+
+
+def test_a_schedule_goes_on_for_all_but_test_events() -> None:
+    of_url = a_callback().url.connection
+    assert a_callback(source=Source.KORE).retry_rules(PERSISTENT) == RetryRules(
+        of_url, Source.KORE, PERSISTENT
+    )
+    assert a_callback(is_test=True).retry_rules(PERSISTENT).schedule == FAITHFUL
+
+
+def test_a_new_row_is_open() -> None:
+    assert Attempt(CALLBACK_SID, ACCOUNT_SID, 1, NOW).result == "open"
+
+
+# ---- an attempt begins
+
+
+def test_the_first_attempt_begins_the_first_round() -> None:
+    assert begin(DeliveryState(NOW, due=NOW), LATER, total_timeout=TOTAL) == DeliveryState(
+        date_updated=LATER,
+        attempt_count=1,
+        due=None,
+        round_attempts=1,
+        round_began=LATER,
+        round_number=0,
+    )
+
+
+def test_a_retry_goes_on_with_its_round() -> None:
+    assert begin(UNDER_WAY, LATER, total_timeout=TOTAL) == UNDER_WAY._replace(
+        date_updated=LATER, attempt_count=6, round_attempts=3
+    )
+
+
+def test_a_new_round_begins_with_its_first_attempt() -> None:
+    waiting = DeliveryState(NOW, attempt_count=4, due=NOW, round_number=2)
+    assert begin(waiting, LATER, total_timeout=TOTAL) == DeliveryState(
+        date_updated=LATER,
+        attempt_count=5,
+        round_attempts=1,
+        round_began=LATER,
+        round_number=2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("waited", "began"),
+    [
+        (timedelta(milliseconds=1999), NOW),
+        (timedelta(milliseconds=2000), NOW + timedelta(milliseconds=2000)),
+        (timedelta(days=1), NOW + timedelta(days=1)),
+    ],
+)
+def test_a_retry_that_was_held_up_beyond_tt_gets_the_time_of_its_round_anew(
+    waited: timedelta, began: datetime
+) -> None:
+    waiting = DeliveryState(NOW, attempt_count=1, due=NOW, round_attempts=1, round_began=NOW)
+    begun = begin(waiting, NOW + waited, total_timeout=timedelta(seconds=2))
+    assert begun.round == RetryRound(2, began)
+
+
+# ---- an attempt is put back
+
+
+def test_a_first_attempt_that_is_put_back_was_never_begun() -> None:
+    waiting = DeliveryState(NOW, attempt_count=4, due=NOW, round_number=2)
+    begun = begin(waiting, LATER, total_timeout=TOTAL)
+    assert put_back(begun, LATER) == waiting._replace(date_updated=LATER, due=LATER)
+
+
+def test_what_a_clock_ahead_has_planned_waits_as_long_from_now_on() -> None:
+    ahead = LATER + 1_000_000 * SECOND
+    planned = DeliveryState(ahead, attempt_count=3, due=ahead + 9 * SECOND, round_number=2)
+    assert plan_anew(planned, NOW) == planned._replace(date_updated=NOW, due=NOW + 9 * SECOND)
+
+
+def test_a_round_that_a_clock_ahead_has_begun_begins_now() -> None:
+    planned = DeliveryState(LATER, due=LATER, round_attempts=1, round_began=LATER)
+    assert plan_anew(planned, NOW).round_began == NOW
+    begun = planned._replace(round_began=NOW - SECOND)
+    assert plan_anew(begun, NOW).round_began == NOW - SECOND
+
+
+def test_what_does_not_wait_is_not_planned_anew() -> None:
+    assert plan_anew(UNDER_WAY, NOW) == UNDER_WAY
+
+
+def test_what_is_put_back_may_be_due_later() -> None:
+    assert put_back(UNDER_WAY, LATER, due=LATER + SECOND).due == LATER + SECOND
+
+
+def test_a_retry_that_is_put_back_keeps_the_beginning_of_its_round() -> None:
+    assert put_back(UNDER_WAY, LATER) == UNDER_WAY._replace(
+        date_updated=LATER, attempt_count=4, due=LATER, round_attempts=1
+    )
+
+
+# ---- an attempt ends
+
+
+ROW = Attempt(CALLBACK_SID, ACCOUNT_SID, 1, NOW)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "settled"),
+    [
+        (
+            Delivered(204),
+            ROW._replace(
+                result="delivered",
+                status_code=204,
+                reason="the receiver answered 204 No Content",
+            ),
+        ),
+        (
+            Refused(404),
+            ROW._replace(
+                result="refused",
+                status_code=404,
+                error_code=11217,
+                reason="the receiver answered 404 Not Found",
+            ),
+        ),
+        (
+            Unreachable(AttemptFailure.TLS, "no TLS"),
+            ROW._replace(result="unreachable", error_code=11220, failure="tls", reason="no TLS"),
+        ),
+        (
+            Unknown(),
+            ROW._replace(
+                result="unknown",
+                error_code=11200,
+                reason="the process stopped before the attempt's ending was known;"
+                " it may have arrived",
+            ),
+        ),
+    ],
+)
+def test_a_settled_row_says_how_the_attempt_ended(outcome: Outcome, settled: Attempt) -> None:
+    assert settle(ROW, AttemptResult(outcome), None, started=NOW) == settled
+
+
+def test_a_settled_row_keeps_what_was_sent_and_answered_and_how() -> None:
+    request = RecordedRequest("POST", "http://a.example/", "POST / HTTP/1.1", "A=1")
+    response = RecordedResponse(200, (("Content-Length", "2"),), b"OK")
+    exchange = AttemptResult(
+        Delivered(200), RequestTimings(12.5), response, "192.0.2.1", "http://proxy:3128"
+    )
+    row = settle(ROW, exchange, request, started=NOW)
+    assert (row.timings, row.request, row.response) == (RequestTimings(12.5), request, response)
+    assert (row.local_address, row.proxy) == ("192.0.2.1", "http://proxy:3128")
+
+
+def test_a_settled_row_says_when_the_attempt_really_started() -> None:
+    assert settle(ROW, AttemptResult(Delivered(200)), None, started=LATER).date_started == LATER
+
+
+@pytest.mark.parametrize(
+    ("decision", "after"),
+    [
+        (Done(), UNDER_WAY._replace(date_updated=LATER, status=DELIVERED)),
+        (
+            GiveUp("it was too late"),
+            UNDER_WAY._replace(date_updated=LATER, status=FAILED, status_reason="it was too late"),
+        ),
+        (TryAgain(), UNDER_WAY._replace(date_updated=LATER, due=LATER)),
+        (
+            NewRound(NOW + 60 * SECOND, 4),
+            DeliveryState(LATER, attempt_count=5, due=NOW + 60 * SECOND, round_number=4),
+        ),
+    ],
+)
+def test_a_decision_changes_the_progress(decision: Decision, after: DeliveryState) -> None:
+    assert advance(UNDER_WAY, decision, LATER) == after
+
+
+@pytest.mark.parametrize("decision", [Done(), GiveUp("it was too late")])
+def test_an_ended_callback_is_not_due(decision: Decision) -> None:
+    assert advance(UNDER_WAY, decision, LATER).due is None
+
+
+# ---- a person steps in
+
+
+@pytest.mark.parametrize("status", [DELIVERED, FAILED, DISCARDED])
+def test_a_replay_begins_with_the_first_round_and_goes_on_counting(
+    status: CallbackStatus,
+) -> None:
+    ended = UNDER_WAY._replace(status=status, status_reason="it was too late")
+    assert replay(ended, LATER) == DeliveryState(
+        date_updated=LATER,
+        status=SCHEDULED,
+        status_reason=None,
+        attempt_count=5,
+        due=LATER,
+        round_attempts=0,
+        round_began=None,
+        round_number=0,
+    )
+
+
+def test_a_discarded_callback_says_why_and_is_not_due() -> None:
+    waiting = DeliveryState(NOW, attempt_count=5, due=LATER, round_number=4)
+    assert discard(waiting, "a person said so", LATER) == waiting._replace(
+        date_updated=LATER, status=DISCARDED, status_reason="a person said so", due=None
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "is_test", "url", "sent"),
+    [
+        (HttpMethod.POST, False, "https://a.example/hook?x=1", "A=1"),
+        (HttpMethod.GET, False, "https://a.example/hook?x=1&A=1", ""),
+        (HttpMethod.POST, True, "https://a.example/hook?x=1", "A=1"),
+        (HttpMethod.GET, True, "https://a.example/hook?x=1", ""),
+    ],
+)
+def test_what_is_told_goes_into_the_body_or_the_url(
+    method: HttpMethod, is_test: bool, url: str, sent: str
+) -> None:
+    callback = a_callback(
+        url="https://a.example/hook?x=1", method=method, body="A=1", is_test=is_test
+    )
+    assert callback.called.wire == url
+    assert callback.sent_body == sent

@@ -1,0 +1,226 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import CallbackStatus, DeliveryState, OutgoingCallback
+from ringback.core.callbacks.create_callback import (
+    ANNOUNCEMENT_BYTES,
+    ANNOUNCEMENT_OF_TEST_BYTES,
+    announce,
+    announce_test,
+    compose,
+    repeat,
+)
+from ringback.core.events.kore_test_event import write_test_event
+from ringback.core.policy.source_policy import NOTICE, Hold, Policy, Source
+from ringback.core.supersim.sim import SimStatus
+from tests.fakes import ACCOUNT_SID, a_callback, an_event
+
+CHANCE = bytes(range(32))
+BEFORE = datetime(2024, 10, 15, tzinfo=UTC)
+AFTER = datetime(2024, 11, 2, tzinfo=UTC)
+
+
+def announced(url: str, *, now: datetime = BEFORE, policy: Policy = NOTICE) -> OutgoingCallback:
+    return announce(
+        an_event(sim_status=SimStatus.INACTIVE),
+        to=CallbackUrl.parse(url),
+        method=HttpMethod.POST,
+        policy=policy,
+        chance=CHANCE,
+        now=now,
+    )
+
+
+def test_an_event_becomes_a_callback_that_is_due_at_once() -> None:
+    assert announced("http://a.example/p?x=1#cbs=kore&foo") == OutgoingCallback(
+        sid="CB01928d797400060708090a0b0c0d0e0f",
+        account_sid=ACCOUNT_SID,
+        url=CallbackUrl.parse("http://a.example/p?x=1#cbs=kore&foo"),
+        method=HttpMethod.POST,
+        body=(
+            "ApiVersion=v1&SimUniqueName=my_super_sim&SimSid=HSab3f06be8f5d32caecb91e8a306c6c08"
+            "&SimStatus=inactive&AccountSid=AC3ba717b1d236e6c4a835e46130267eb4"
+        ),
+        source=Source.KORE,
+        source_asked=Source.KORE,
+        source_reason="the URL asks for it: #cbs=kore",
+        idempotency_token="RQ01928d797400161718191a1b1c1d1e1f",
+        date_created=BEFORE,
+        progress=DeliveryState(date_updated=BEFORE, status=CallbackStatus.SCHEDULED, due=BEFORE),
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "now", "source", "token"),
+    [
+        ("http://a.example/", BEFORE, Source.TWILIO, "01928d79-7400-4617-9819-1a1b1c1d1e1f"),
+        ("http://a.example/", AFTER, Source.KORE, "RQ0192ea2bec00161718191a1b1c1d1e1f"),
+        ("http://a.example/#cbs=kore", BEFORE, Source.KORE, "RQ01928d797400161718191a1b1c1d1e1f"),
+    ],
+)
+def test_the_token_is_one_of_its_source(
+    url: str, now: datetime, source: Source, token: str
+) -> None:
+    callback = announced(url, now=now)
+    assert (callback.source, callback.idempotency_token) == (source, token)
+
+
+def test_asking_for_twilio_too_late_is_on_the_record() -> None:
+    callback = announced("http://a.example/#cbs=twilio", now=AFTER)
+    assert (callback.source_asked, callback.source, callback.source_reason) == (
+        Source.TWILIO,
+        Source.KORE,
+        "twilio ended 2024-11-02",
+    )
+
+
+def test_both_sources_tell_the_same_body() -> None:
+    twilio = announced("http://a.example/#cbs=twilio")
+    kore = announced("http://a.example/#cbs=kore")
+    assert (twilio.source, kore.source) == (Source.TWILIO, Source.KORE)
+    assert twilio.body == kore.body
+
+
+@pytest.mark.parametrize(
+    "hold", [Hold("after", account_sid=ACCOUNT_SID), Hold("after", url_prefix="http://a.example/")]
+)
+def test_a_hold_is_looked_up_by_account_and_by_url(hold: Hold) -> None:
+    callback = announced("http://a.example/p", policy=replace(NOTICE, holds=(hold,)))
+    assert callback.source is Source.KORE
+
+
+def test_credentials_in_a_url_do_not_hide_it_from_a_hold() -> None:
+    policy = replace(NOTICE, holds=(Hold("after", url_prefix="http://a.example/"),))
+    callback = announced("http://user:hunter2@a.example/p", policy=policy)
+    assert callback.source is Source.KORE
+    assert "hunter2" not in callback.source_reason
+
+
+def test_an_announcement_needs_32_bytes() -> None:
+    assert ANNOUNCEMENT_BYTES == 32
+
+
+def test_a_later_callback_has_the_higher_sid() -> None:
+    early, late = (
+        announced("http://a.example/", now=now) for now in (BEFORE, BEFORE + timedelta(seconds=1))
+    )
+    assert early.sid < late.sid
+
+
+# ---- what a customer says in its own words
+
+
+def composed(
+    *, due: datetime | None = None, key: str | None = None, now: datetime = BEFORE
+) -> OutgoingCallback:
+    return compose(
+        "A=1",
+        account_sid=ACCOUNT_SID,
+        to=CallbackUrl.parse("http://a.example/#cbs=kore"),
+        method=HttpMethod.GET,
+        policy=NOTICE,
+        chance=CHANCE,
+        now=now,
+        due=due,
+        idempotency_key=key,
+    )
+
+
+def test_a_body_of_ones_own_is_sent_as_it_is() -> None:
+    callback = composed()
+    assert (callback.body, callback.method, callback.source) == ("A=1", HttpMethod.GET, Source.KORE)
+
+
+def test_without_a_time_it_is_due_at_once() -> None:
+    assert composed().progress == DeliveryState(BEFORE, due=BEFORE)
+
+
+def test_with_a_time_it_is_due_then() -> None:
+    assert composed(due=AFTER).progress == DeliveryState(BEFORE, due=AFTER)
+
+
+def test_its_source_is_that_of_the_day_on_which_it_is_made() -> None:
+    assert composed(due=AFTER).source_reason == "the URL asks for it: #cbs=kore"
+
+
+@pytest.mark.parametrize("key", [None, "order 7"])
+def test_it_has_the_key_of_its_creator(key: str | None) -> None:
+    assert composed(key=key).idempotency_key == key
+
+
+# ---- test events
+
+
+@pytest.mark.parametrize("secret_id", [None, "whs_1"])
+@pytest.mark.parametrize("fragment", ["", "#cbs=twilio"])
+def test_a_test_event_comes_from_kore_whatever_is_asked(
+    fragment: str, secret_id: str | None
+) -> None:
+    url = CallbackUrl.parse(f"http://u:p@a.example/{fragment}")
+    chance = bytes(range(ANNOUNCEMENT_OF_TEST_BYTES))
+    made = announce_test(
+        account_sid=ACCOUNT_SID,
+        to=url,
+        method=HttpMethod.GET,
+        secret_id=secret_id,
+        chance=chance,
+        now=AFTER,
+    )
+    assert made == OutgoingCallback(
+        sid="CB0192ea2bec00060708090a0b0c0d0e0f",
+        account_sid=ACCOUNT_SID,
+        url=url,
+        method=HttpMethod.GET,
+        body=write_test_event(chance[ANNOUNCEMENT_BYTES:], at=AFTER),
+        source=Source.KORE,
+        source_asked=url.source,
+        source_reason="a test event comes from kore",
+        idempotency_token="RQ0192ea2bec00161718191a1b1c1d1e1f",
+        date_created=AFTER,
+        progress=DeliveryState(AFTER, due=AFTER),
+        is_test=True,
+        secret_id=secret_id,
+    )
+
+
+# ---- the same once more, as the other source
+
+
+@pytest.mark.parametrize(
+    ("source", "token"),
+    [
+        (Source.TWILIO, "0192ea2b-ec00-4617-9819-1a1b1c1d1e1f"),
+        (Source.KORE, "RQ0192ea2bec00161718191a1b1c1d1e1f"),
+    ],
+)
+def test_a_callback_is_repeated_as_a_new_one_with_a_token_of_its_source(
+    source: Source, token: str
+) -> None:
+    first = a_callback(
+        url="http://u:p@a.example/#cbs=kore&rc=3",
+        method=HttpMethod.GET,
+        status=CallbackStatus.FAILED,
+        status_reason="it was late",
+        attempt_count=7,
+        round_number=3,
+        idempotency_key="order 7",
+        replay_of="CB1",
+    )
+    assert repeat(first, source=source, chance=CHANCE, now=AFTER) == OutgoingCallback(
+        sid="CB0192ea2bec00060708090a0b0c0d0e0f",
+        account_sid=ACCOUNT_SID,
+        url=first.url,
+        method=HttpMethod.GET,
+        body=first.body,
+        source=source,
+        source_asked=Source.KORE,
+        source_reason=f"a person replayed {first.sid} as {source}",
+        idempotency_token=token,
+        date_created=AFTER,
+        progress=DeliveryState(AFTER, due=AFTER),
+        idempotency_key=None,
+        replay_of=first.sid,
+    )

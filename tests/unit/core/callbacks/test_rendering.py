@@ -1,0 +1,474 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.rendering import render
+from ringback.core.errors import SecretNotFound, SourceNotFound
+from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
+from ringback.core.http.http_exchange import OutgoingRequest, RecordedRequest
+from ringback.core.policy.source_policy import Source
+from ringback.core.sources.idempotency_tokens import KORE_TOKEN
+from ringback.core.sources.signature import sign_as_kore, sign_as_twilio
+from ringback.core.sources.source_definition import (
+    SIGNATURE_SCHEMES,
+    SourceDefinition,
+    SourceHeader,
+)
+from tests.fakes import KORE_SECRET, NOW, a_callback, a_secret, an_account
+
+POST, GET = HttpMethod.POST, HttpMethod.GET
+TWILIO, KORE = Source.TWILIO, Source.KORE
+BODY = "A=1&B=a+b"
+WITHOUT_SECRET = an_account(kore_secret="")
+
+
+def rendered(
+    source: Source = KORE,
+    method: HttpMethod = POST,
+    url: str = "http://your-callback-url.com/path?foo=bar#cbs=kore",
+    *,
+    uses_static_proxy: bool = False,
+    at: datetime = NOW,
+) -> OutgoingRequest:
+    callback = a_callback(url=url, method=method, source=source, body=BODY)
+    return render(callback, account=an_account(uses_static_proxy=uses_static_proxy), at=at)
+
+
+def header(request: OutgoingRequest, name: str) -> str:
+    return dict(request.headers)[name]
+
+
+# ---- names, letter case and order
+
+
+NAMES = {
+    (TWILIO, POST): [
+        "Host",
+        "User-Agent",
+        "Content-Length",
+        "Accept",
+        "Content-Type",
+        "I-Twilio-Idempotency-Token",
+        "X-Home-Region",
+        "X-Twilio-Signature",
+        "Accept-Encoding",
+    ],
+    (TWILIO, GET): [
+        "Host",
+        "User-Agent",
+        "Accept",
+        "I-Twilio-Idempotency-Token",
+        "X-Home-Region",
+        "X-Twilio-Signature",
+        "Accept-Encoding",
+    ],
+    (KORE, POST): [
+        "Host",
+        "User-Agent",
+        "Content-Length",
+        "Accept",
+        "Accept-Encoding",
+        "Content-Type",
+        "Date",
+        "Kore-Idempotency-Token",
+        "Kore-Signature",
+    ],
+    (KORE, GET): [
+        "Host",
+        "User-Agent",
+        "Accept",
+        "Accept-Encoding",
+        "Date",
+        "Kore-Idempotency-Token",
+        "Kore-Signature",
+    ],
+}
+
+
+def with_one_more(names: list[str], name: str, *, after: str) -> list[str]:
+    index = names.index(after) + 1
+    return [*names[:index], name, *names[index:]]
+
+
+@pytest.mark.parametrize(("source", "method"), NAMES)
+def test_the_headers_are_those_of_the_source_and_the_method(
+    source: Source, method: HttpMethod
+) -> None:
+    request = rendered(source, method)
+    assert [name for name, _ in request.headers] == NAMES[source, method]
+
+
+@pytest.mark.parametrize("method", HttpMethod)
+def test_only_twilio_tells_of_the_static_proxy(method: HttpMethod) -> None:
+    twilio = rendered(TWILIO, method, uses_static_proxy=True)
+    assert [name for name, _ in twilio.headers] == with_one_more(
+        NAMES[TWILIO, method], "X-Use-Static-Proxy", after="X-Twilio-Signature"
+    )
+    assert header(twilio, "X-Use-Static-Proxy") == "true"
+    kore = rendered(KORE, method, uses_static_proxy=True)
+    assert [name for name, _ in kore.headers] == NAMES[KORE, method]
+
+
+@pytest.mark.parametrize(
+    ("source", "method", "after"),
+    [
+        (TWILIO, POST, "Accept"),
+        (TWILIO, GET, "Accept"),
+        (KORE, POST, "Accept-Encoding"),
+        (KORE, GET, "Accept-Encoding"),
+    ],
+)
+def test_credentials_add_an_authorization(source: Source, method: HttpMethod, after: str) -> None:
+    request = rendered(source, method, "http://user:hunter2@a.example/")
+    names = [name for name, _ in request.headers]
+    assert names == with_one_more(NAMES[source, method], "Authorization", after=after)
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "value"),
+    [
+        (TWILIO, "Host", "your-callback-url.com"),
+        (TWILIO, "User-Agent", "TwilioProxy/1.1"),
+        (TWILIO, "Content-Length", "9"),
+        (TWILIO, "Accept", "*/*"),
+        (TWILIO, "Content-Type", "application/x-www-form-urlencoded; charset=UTF-8"),
+        (TWILIO, "I-Twilio-Idempotency-Token", "ba8db584-d0ca-4379-3749-a4e21471a62e"),
+        (TWILIO, "X-Home-Region", "us1"),
+        (TWILIO, "Accept-Encoding", "gzip"),
+        (KORE, "Host", "your-callback-url.com"),
+        (KORE, "User-Agent", "KoreProxy/1.1"),
+        (KORE, "Content-Length", "9"),
+        (KORE, "Accept", "*/*"),
+        (KORE, "Accept-Encoding", "gzip, deflate"),
+        (KORE, "Content-Type", "application/x-www-form-urlencoded; charset=utf-8"),
+        (KORE, "Date", "2024-07-03T14:40:58Z"),
+        (KORE, "Kore-Idempotency-Token", "RQa48ec9b6ef475034c35566c02b654243"),
+    ],
+)
+def test_each_header_says_what_the_notice_shows(source: Source, name: str, value: str) -> None:
+    assert header(rendered(source), name) == value
+
+
+@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://A.Example/", "A.Example"),
+        ("http://a.example:80/", "a.example:80"),
+        ("http://a.example:9000?x=1", "a.example:9000"),
+        ("http://[::1]:9000/", "[::1]:9000"),
+        ("http://user:hunter2@a.example:9000/", "a.example:9000"),
+    ],
+)
+def test_the_host_is_named_as_configured_with_its_port(source: Source, url: str, host: str) -> None:
+    assert header(rendered(source, url=url), "Host") == host
+
+
+# ---- the method decides where the parameters go
+
+
+@pytest.mark.parametrize("source", Source)
+def test_a_post_has_the_parameters_in_its_body(source: Source) -> None:
+    request = rendered(source, POST)
+    assert (request.method, request.url.target, request.body) == (
+        "POST",
+        "/path?foo=bar",
+        b"A=1&B=a+b",
+    )
+
+
+@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("http://a.example", "/?A=1&B=a+b"),
+        ("http://a.example/", "/?A=1&B=a+b"),
+        ("http://a.example/path", "/path?A=1&B=a+b"),
+        ("http://a.example/path?", "/path?A=1&B=a+b"),
+        ("http://a.example/path?foo=bar", "/path?foo=bar&A=1&B=a+b"),
+        ("http://a.example?foo=bar#cbs=kore", "/?foo=bar&A=1&B=a+b"),
+    ],
+)
+def test_a_get_has_the_parameters_in_its_query_and_no_body(
+    source: Source, url: str, target: str
+) -> None:
+    request = rendered(source, GET, url)
+    assert (request.method, request.url.target, request.body) == ("GET", target, b"")
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("http://a.example", "/"),
+        ("http://a.example?foo=bar", "/?foo=bar"),
+        ("http://a.example/?", "/?"),
+        ("http://a.example//b/../c;d=1?foo=%20&bar=?#rc=1", "//b/../c;d=1?foo=%20&bar=?"),
+    ],
+)
+def test_a_post_calls_the_url_as_it_stands(url: str, target: str) -> None:
+    assert rendered(KORE, POST, url).url.target == target
+
+
+# ---- what is signed
+
+
+def signed_by_twilio(url: str, *parameters: tuple[str, str]) -> str:
+    return sign_as_twilio(url, parameters, auth_token="made-up-auth-token")
+
+
+def signed_by_kore(method: str, resource: str, body: bytes) -> str:
+    return sign_as_kore(method, resource, body, secret="made-up-webhook-secret")
+
+
+FULL = "https://user:hunter2@A.Example:8443/path?foo=bar#cbs=kore"
+
+
+def test_twilio_signs_the_url_with_its_query_and_the_form_of_a_post() -> None:
+    assert header(rendered(TWILIO, POST, FULL), "X-Twilio-Signature") == signed_by_twilio(
+        "https://A.Example:8443/path?foo=bar", ("A", "1"), ("B", "a b")
+    )
+
+
+def test_twilio_signs_the_full_url_of_a_get_and_nothing_more() -> None:
+    assert header(rendered(TWILIO, GET, FULL), "X-Twilio-Signature") == signed_by_twilio(
+        "https://A.Example:8443/path?foo=bar&A=1&B=a+b"
+    )
+
+
+def test_kore_signs_the_url_without_its_query_and_the_body_of_a_post() -> None:
+    assert header(rendered(KORE, POST, FULL), "Kore-Signature") == signed_by_kore(
+        "POST", "https://A.Example:8443/path", b"A=1&B=a+b"
+    )
+
+
+def test_kore_signs_the_url_of_a_get_without_its_query() -> None:
+    assert header(rendered(KORE, GET, FULL), "Kore-Signature") == signed_by_kore(
+        "GET", "https://A.Example:8443/path", b""
+    )
+
+
+def test_kore_signs_a_url_without_a_path_as_it_stands() -> None:
+    assert header(rendered(KORE, POST, "http://a.example"), "Kore-Signature") == signed_by_kore(
+        "POST", "http://a.example", b"A=1&B=a+b"
+    )
+
+
+@pytest.mark.parametrize("method", HttpMethod)
+def test_without_a_secret_the_kore_signature_is_sent_empty(method: HttpMethod) -> None:
+    request = render(a_callback(method=method), account=WITHOUT_SECRET, at=NOW)
+    assert [name for name, _ in request.headers] == NAMES[KORE, method]
+    assert header(request, "Kore-Signature") == ""
+    assert b"\r\nKore-Signature: \r\n" in request.to_bytes()
+
+
+def test_without_a_kore_secret_twilio_signs_all_the_same() -> None:
+    callback = a_callback(source=TWILIO, body=BODY)
+    assert render(callback, account=WITHOUT_SECRET, at=NOW) == render(
+        callback, account=an_account(), at=NOW
+    )
+
+
+# ---- what never leaves
+
+
+@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize("method", HttpMethod)
+def test_neither_the_fragment_nor_the_plain_credentials_are_on_the_wire(
+    source: Source, method: HttpMethod
+) -> None:
+    wire = rendered(source, method, FULL).to_bytes()
+    for secret in (b"#", b"cbs", b"hunter2", b"user:", b"@"):
+        assert secret not in wire
+
+
+@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize("method", HttpMethod)
+def test_the_fragment_changes_nothing_of_the_request(source: Source, method: HttpMethod) -> None:
+    plain, with_fragment = (
+        rendered(source, method, f"http://a.example/p{fragment}").to_bytes()
+        for fragment in ("", "#cbs=twilio&rc=5&foo")
+    )
+    assert plain == with_fragment
+
+
+@pytest.mark.parametrize(
+    ("credentials", "value"),
+    [
+        ("user:pass", "Basic dXNlcjpwYXNz"),
+        ("user", "Basic dXNlcjo="),
+        ("user:", "Basic dXNlcjo="),
+        (":pass", "Basic OnBhc3M="),
+        ("a:b:c", "Basic YTpiOmM="),
+        ("user:p%40ss%3A", "Basic dXNlcjpwQHNzOg=="),
+        ("us%3Aer:pass", "Basic dXM6ZXI6cGFzcw=="),
+        ("%C3%A4:%FF", "Basic w6Q6/w=="),
+        ("a:%0D%0AX-Evil:1", "Basic YToNClgtRXZpbDox"),
+    ],
+)
+def test_credentials_are_sent_as_http_basic(credentials: str, value: str) -> None:
+    request = rendered(url=f"http://{credentials}@a.example/")
+    assert header(request, "Authorization") == value
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "body"),
+    [
+        (POST, "https://A.Example:8443/path?foo=bar", "A=1&B=a+b"),
+        (GET, "https://A.Example:8443/path?foo=bar&A=1&B=a+b", ""),
+    ],
+)
+@pytest.mark.parametrize("source", Source)
+def test_the_record_of_a_request_hides_its_credentials(
+    source: Source, method: HttpMethod, url: str, body: str
+) -> None:
+    request = rendered(source, method, FULL)
+    recorded = request.recorded()
+    assert recorded.headers == [
+        (name, "(hidden)" if name == "Authorization" else value) for name, value in request.headers
+    ]
+    assert ("Authorization", "(hidden)") in recorded.headers
+    line = f"{method} {request.url.target} HTTP/1.1\r\n"
+    assert recorded == RecordedRequest(method, url, recorded.head, body)
+    assert recorded.head.startswith(line)
+
+
+@pytest.mark.parametrize("source", Source)
+def test_only_the_header_that_has_the_credentials_is_hidden(source: Source) -> None:
+    token = "Authorization: not hidden"
+    callback = a_callback(url="http://user:hunter2@a.example/", source=source, token=token)
+    recorded = render(callback, account=an_account(), at=NOW).recorded()
+    assert token in [value for _, value in recorded.headers]
+
+
+def test_the_record_of_a_request_without_credentials_hides_nothing() -> None:
+    request = rendered()
+    assert request.recorded().headers == list(request.headers)
+
+
+def test_the_record_has_the_head_as_it_left() -> None:
+    request = rendered()
+    assert request.to_bytes() == f"{request.recorded().head}\r\n\r\n".encode() + request.body
+
+
+@pytest.mark.parametrize("source", Source)
+def test_a_request_says_which_infrastructure_it_comes_from(source: Source) -> None:
+    assert rendered(source).source is source
+
+
+# ---- from one attempt to the next
+
+
+def test_a_later_attempt_differs_in_its_date_alone() -> None:
+    first, second = rendered(at=NOW), rendered(at=NOW + timedelta(seconds=62))
+    assert set(second.headers) - set(first.headers) == {("Date", "2024-07-03T14:42:00Z")}
+    assert second.body == first.body
+
+
+def test_a_later_attempt_from_twilio_is_the_same_to_the_byte() -> None:
+    assert rendered(TWILIO, at=NOW) == rendered(TWILIO, at=NOW + timedelta(days=1))
+
+
+def test_the_date_has_whole_seconds() -> None:
+    request = rendered(at=datetime(2025, 1, 2, 3, 4, 5, 999999, UTC))
+    assert header(request, "Date") == "2025-01-02T03:04:05Z"
+
+
+def test_the_wire_has_request_line_headers_an_empty_line_and_the_body() -> None:
+    head, body = rendered().to_bytes().split(b"\r\n\r\n")
+    assert head.split(b"\r\n")[:2] == [
+        b"POST /path?foo=bar HTTP/1.1",
+        b"Host: your-callback-url.com",
+    ]
+    assert body == b"A=1&B=a+b"
+
+
+# ---- test events
+
+
+EVENT = write_test_event(bytes(TEST_EVENT_BYTES), at=NOW)
+PENDING = a_secret("the pending one", name="second")
+ROTATING = replace(an_account(), webhook_secrets=an_account().webhook_secrets.with_new(PENDING))
+
+
+def a_test_event(method: HttpMethod = POST, *, secret_id: str | None = None) -> OutgoingCallback:
+    return a_callback(
+        url="http://your-callback-url.com/path?foo=bar#cbs=kore",
+        method=method,
+        body=EVENT,
+        is_test=True,
+        secret_id=secret_id,
+    )
+
+
+def test_a_test_event_has_the_headers_of_other_callbacks_and_is_json() -> None:
+    request = render(a_test_event(), account=an_account(), at=NOW)
+    assert [name for name, _ in request.headers] == NAMES[KORE, POST]
+    assert header(request, "Content-Type") == "application/json; charset=utf-8"
+    assert header(request, "Content-Length") == str(len(EVENT))
+    assert request.body == EVENT.encode()
+
+
+def test_a_test_event_by_get_has_nothing_of_the_event() -> None:
+    request = render(a_test_event(GET), account=an_account(), at=NOW)
+    assert [name for name, _ in request.headers] == NAMES[KORE, GET]
+    assert request.to_bytes().startswith(b"GET /path?foo=bar HTTP/1.1\r\n")
+    assert request.body == b""
+
+
+@pytest.mark.parametrize("method", HttpMethod)
+def test_a_test_event_is_signed_like_other_callbacks(method: HttpMethod) -> None:
+    request = render(a_test_event(method), account=an_account(), at=NOW)
+    body = EVENT.encode() if method is POST else b""
+    assert header(request, "Kore-Signature") == sign_as_kore(
+        method, "http://your-callback-url.com/path", body, secret=KORE_SECRET
+    )
+
+
+def test_a_secret_that_is_named_signs_though_it_is_pending() -> None:
+    request = render(a_test_event(GET, secret_id=PENDING.id), account=ROTATING, at=NOW)
+    assert header(request, "Kore-Signature") == sign_as_kore(
+        "GET", "http://your-callback-url.com/path", secret="the pending one"
+    )
+
+
+def test_a_secret_that_is_named_signs_when_it_has_become_the_active_one() -> None:
+    activated = replace(ROTATING, webhook_secrets=ROTATING.webhook_secrets.with_activated(NOW))
+    before, after = (
+        render(a_test_event(secret_id=PENDING.id), account=account, at=NOW)
+        for account in (ROTATING, activated)
+    )
+    assert after == before
+
+
+def test_nothing_else_signs_in_place_of_a_named_secret_that_is_gone() -> None:
+    why = f"^the webhook secret {PENDING.id} that was to sign it is gone$"
+    with pytest.raises(SecretNotFound, match=why):
+        render(a_test_event(secret_id=PENDING.id), account=an_account(), at=NOW)
+
+
+# ---- sources that the settings add ---------------------------------------------------------------
+
+
+def test_a_source_of_the_settings_has_its_own_headers_and_the_time_of_the_attempt() -> None:
+    headers = ("Host: {host}", "X-Id: {token}", "X-Sent: {timestamp}", "Length: {length}")
+    acme = SourceDefinition(
+        tuple(map(SourceHeader.parse, headers)), SIGNATURE_SCHEMES["hmac-sha256"], KORE_TOKEN
+    )
+    callback = a_callback(body="A=1")._replace(source="acme")
+    request = render(callback, account=an_account(), at=NOW, sources={"acme": acme})
+    assert request.headers == (
+        ("Host", "127.0.0.1:9000"),
+        ("X-Id", callback.idempotency_token),
+        ("X-Sent", "1720017658"),
+        ("Length", "3"),
+    )
+    assert request.source == "acme"
+
+
+def test_a_source_that_is_gone_sends_nothing() -> None:
+    callback = a_callback()._replace(source="acme")
+    with pytest.raises(SourceNotFound, match="there is no source 'acme' in the settings any more"):
+        render(callback, account=an_account(), at=NOW)

@@ -1,0 +1,424 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.callback_urls.connection_overrides import ConnectionOverrides, Timeouts
+from ringback.core.callbacks.retry import (
+    Decision,
+    Done,
+    GiveUp,
+    NewRound,
+    RetryRound,
+    RetryRules,
+    TryAgain,
+    attempt_timeouts,
+    decide,
+    read_retry_after,
+    time_left,
+)
+from ringback.core.http.outcome import (
+    SHORTAGES,
+    AttemptFailure,
+    Delivered,
+    Outcome,
+    Refused,
+    Unknown,
+    Unreachable,
+)
+from ringback.core.policy.source_policy import Source
+from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
+from tests.fakes import NOW
+
+TWILIO, KORE = Source.TWILIO, Source.KORE
+AGAIN = TryAgain()
+MICROSECOND, SECOND = timedelta(microseconds=1), timedelta(seconds=1)
+HOUR = timedelta(hours=1)
+THREE_ROUNDS = RetrySchedule((10 * SECOND, HOUR))
+
+
+def after(
+    outcome: Outcome,
+    fragment: str = "",
+    source: Source = TWILIO,
+    *,
+    attempts: int = 1,
+    spent: timedelta = timedelta(0),
+    schedule: RetrySchedule = FAITHFUL,
+    rounds_before: int = 0,
+    chance: float = 0.5,
+) -> Decision:
+    """Return what follows the last of so many attempts, this long after the round began."""
+    connection = CallbackUrl.parse(f"http://a.example/#{fragment}").connection
+    return decide(
+        outcome,
+        rules=RetryRules(connection, source, schedule),
+        round_=RetryRound(attempts, NOW - spent, rounds_before),
+        now=NOW,
+        chance=chance,
+    )
+
+
+def failed(failure: AttemptFailure) -> Unreachable:
+    return Unreachable(failure, "it failed")
+
+
+# ---- which failures are tried again: by each source's default, and by each value of rp
+
+CONNECTING = [
+    failed(AttemptFailure.NAME),
+    failed(AttemptFailure.CONNECT),
+    failed(AttemptFailure.CONNECT_TIMEOUT),
+    failed(AttemptFailure.EGRESS),
+    failed(AttemptFailure.PROXY),
+    failed(AttemptFailure.PROXY_REFUSED),
+    failed(AttemptFailure.PROXY_TIMEOUT),
+    failed(AttemptFailure.TLS),
+    failed(AttemptFailure.CERTIFICATE_NAME),
+    failed(AttemptFailure.CERTIFICATE_EXPIRED),
+    failed(AttemptFailure.CERTIFICATE_UNTRUSTED),
+    failed(AttemptFailure.STALE),
+]
+READING = [
+    failed(AttemptFailure.READ_TIMEOUT),
+    failed(AttemptFailure.TOTAL_TIMEOUT),
+    failed(AttemptFailure.CLOSED),
+    failed(AttemptFailure.PROTOCOL),
+]
+REDIRECTS = [Refused(301), Refused(302, "/there"), Refused(308), Refused(304)]
+KORE_ONLY = [Refused(408), Refused(423)]
+CLIENT_ERRORS = [Refused(400), Refused(404), Refused(409), Refused(429), Refused(499)]
+SERVER_ERRORS = [Refused(500), Refused(502), Refused(503), Refused(504), Refused(599)]
+ODD = [Refused(199), Refused(600), Refused(999)]
+EVERYTHING = [
+    *CONNECTING, *READING, *REDIRECTS, *KORE_ONLY, *CLIENT_ERRORS, *SERVER_ERRORS, *ODD
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "fragment", "retried"),
+    [
+        (TWILIO, "", CONNECTING),
+        (KORE, "", [*CONNECTING, *KORE_ONLY, *SERVER_ERRORS]),
+        (TWILIO, "rp=ct", CONNECTING),
+        (KORE, "rp=ct", CONNECTING),
+        (TWILIO, "rp=rt", READING),
+        (KORE, "rp=rt", READING),
+        (TWILIO, "rp=4xx", [*KORE_ONLY, *CLIENT_ERRORS]),
+        (KORE, "rp=4xx", [*KORE_ONLY, *CLIENT_ERRORS]),
+        (TWILIO, "rp=5xx", SERVER_ERRORS),
+        (KORE, "rp=5xx", SERVER_ERRORS),
+        (TWILIO, "rp=ct,rt,5xx", [*CONNECTING, *READING, *SERVER_ERRORS]),
+        (TWILIO, "rp=all", EVERYTHING),
+        (KORE, "rp=all", EVERYTHING),
+        (TWILIO, "rp=all,ct", EVERYTHING),
+    ],
+)
+def test_what_is_tried_again(source: Source, fragment: str, retried: list[Outcome]) -> None:
+    decisions = [after(outcome, fragment, source) for outcome in EVERYTHING]
+    assert [
+        outcome
+        for outcome, decision in zip(EVERYTHING, decisions, strict=True)
+        if decision == AGAIN
+    ] == retried
+
+
+def test_the_table_covers_every_failure() -> None:
+    never = {
+        AttemptFailure.GUARD,
+        AttemptFailure.SECRET,
+        AttemptFailure.SOURCE,
+        AttemptFailure.INTERNAL,
+        *SHORTAGES,
+    }
+    assert {outcome.failure for outcome in (*CONNECTING, *READING)} | never == set(AttemptFailure)
+
+
+# ---- after a kept connection that turned out to be closed
+
+
+@pytest.mark.parametrize("rc", [0, 1, 5])
+def test_one_more_try_follows_a_stale_connection_whatever_rc_is(rc: int) -> None:
+    stale = failed(AttemptFailure.STALE)
+    assert after(stale, f"rc={rc}", attempts=rc + 1) == AGAIN
+    assert after(failed(AttemptFailure.CONNECT), f"rc={rc}", attempts=rc + 1) != AGAIN
+    assert after(stale, f"rc={rc}", attempts=rc + 2) != AGAIN, "a fresh one can't be stale"
+
+
+def test_no_try_follows_a_stale_connection_where_rp_or_the_time_says_so() -> None:
+    stale = failed(AttemptFailure.STALE)
+    assert after(stale, "rc=0&rp=5xx") != AGAIN
+    assert after(stale, "rc=0&tt=1000", spent=SECOND) != AGAIN
+
+
+# ---- what ends the callback, or begins a new round, whatever rp says
+
+
+@pytest.mark.parametrize("fragment", ["", "rp=all&rc=5", "rc=0"])
+def test_a_delivery_ends_the_callback(fragment: str) -> None:
+    assert after(Delivered(204), fragment) == Done()
+
+
+@pytest.mark.parametrize("fragment", ["", "rp=4xx&rc=5", "rp=all&rc=5"])
+@pytest.mark.parametrize("source", Source)
+def test_gone_ends_the_callback(source: Source, fragment: str) -> None:
+    assert after(Refused(410), fragment, source) == GiveUp(
+        "the receiver answered 410 Gone: the receiver wants no more"
+    )
+
+
+@pytest.mark.parametrize("schedule", [FAITHFUL, PERSISTENT])
+@pytest.mark.parametrize(
+    "failure", [AttemptFailure.GUARD, AttemptFailure.SECRET, AttemptFailure.SOURCE]
+)
+def test_what_may_not_be_sent_ends_the_callback(
+    failure: AttemptFailure, schedule: RetrySchedule
+) -> None:
+    assert after(failed(failure), "rp=all&rc=5", schedule=schedule) == GiveUp("it failed")
+
+
+def test_a_failure_of_our_own_is_not_tried_again_at_once() -> None:
+    assert after(failed(AttemptFailure.INTERNAL), "rp=all&rc=5") == GiveUp(
+        "it failed; not tried again at once, since it is no failure of the receiver"
+    )
+
+
+def test_a_failure_of_our_own_is_tried_again_in_a_later_round() -> None:
+    assert after(failed(AttemptFailure.INTERNAL), "rp=all&rc=5", schedule=THREE_ROUNDS) == NewRound(
+        NOW + 10 * SECOND, 1
+    )
+
+
+@pytest.mark.parametrize("fragment", ["", "rc=0", "rp=4xx"])
+@pytest.mark.parametrize("schedule", [FAITHFUL, PERSISTENT])
+@pytest.mark.parametrize("rounds_before", [0, 7, 99])
+def test_an_unknown_ending_begins_the_same_round_anew(
+    fragment: str, schedule: RetrySchedule, rounds_before: int
+) -> None:
+    assert after(
+        Unknown(),
+        fragment,
+        attempts=6,
+        spent=HOUR,
+        schedule=schedule,
+        rounds_before=rounds_before,
+    ) == NewRound(NOW, rounds_before)
+
+
+# ---- the limits of a round
+
+
+@pytest.mark.parametrize("retry_count", [0, 1, 2, 3, 4, 5])
+def test_a_round_has_one_attempt_and_rc_more(retry_count: int) -> None:
+    outcome = failed(AttemptFailure.CONNECT)
+    last = retry_count + 1
+    decisions = [
+        after(outcome, f"rc={retry_count}", attempts=attempts) for attempts in range(1, last + 1)
+    ]
+    given_up = GiveUp(f"it failed; not tried again, since rc={retry_count}")
+    assert decisions == [AGAIN] * retry_count + [given_up]
+
+
+def test_without_rc_there_is_one_retry() -> None:
+    outcome = failed(AttemptFailure.CONNECT)
+    assert after(outcome, attempts=1) == AGAIN
+    assert after(outcome, attempts=2) == GiveUp("it failed; not tried again, since rc=1")
+
+
+@pytest.mark.parametrize(
+    ("spent", "expected"),
+    [
+        (timedelta(0), AGAIN),
+        (timedelta(milliseconds=200) - MICROSECOND, AGAIN),
+        (timedelta(milliseconds=200), GiveUp("it failed; no time left, since tt=200 ms")),
+        (timedelta(seconds=9), GiveUp("it failed; no time left, since tt=200 ms")),
+    ],
+)
+def test_a_round_lasts_no_longer_than_tt(spent: timedelta, expected: Decision) -> None:
+    assert after(failed(AttemptFailure.CONNECT), "tt=200", spent=spent) == expected
+
+
+def test_a_failure_outside_rp_is_given_up_with_the_policy_in_words() -> None:
+    assert after(Refused(404), source=KORE) == GiveUp(
+        "the receiver answered 404 Not Found; not tried again,"
+        " since the retry policy is rp=408,423,5xx,ct"
+    )
+
+
+# ---- from one round to the next
+
+
+@pytest.mark.parametrize(
+    ("outcome", "fragment", "attempts"),
+    [
+        pytest.param(failed(AttemptFailure.CONNECT), "rc=0", 1, id="no attempts left"),
+        pytest.param(failed(AttemptFailure.CONNECT), "rc=5", 6, id="all attempts made"),
+        pytest.param(Refused(404), "", 1, id="a failure outside rp"),
+        pytest.param(Refused(302), "rp=5xx", 1, id="a redirect"),
+    ],
+)
+def test_where_a_round_does_not_go_on_the_next_one_comes_whatever_the_failure_was(
+    outcome: Outcome, fragment: str, attempts: int
+) -> None:
+    decision = after(outcome, fragment, attempts=attempts, schedule=THREE_ROUNDS)
+    assert decision == NewRound(NOW + 10 * SECOND, 1)
+
+
+def test_a_round_goes_on_before_the_next_one_comes() -> None:
+    assert after(failed(AttemptFailure.CONNECT), schedule=THREE_ROUNDS, rounds_before=1) == AGAIN
+
+
+def test_a_round_without_time_is_followed_by_the_next_one() -> None:
+    decision = after(failed(AttemptFailure.CONNECT), "tt=200", spent=SECOND, schedule=THREE_ROUNDS)
+    assert decision == NewRound(NOW + 10 * SECOND, 1)
+
+
+@pytest.mark.parametrize(
+    ("rounds_before", "decision"),
+    [
+        (0, NewRound(NOW + 10 * SECOND, 1)),
+        (1, NewRound(NOW + HOUR, 2)),
+        (
+            2,
+            GiveUp(
+                "the receiver answered 500 Internal Server Error; not tried again,"
+                " since that was the last of 3 rounds"
+            ),
+        ),
+    ],
+)
+def test_the_waits_are_those_of_the_schedule_until_it_is_used_up(
+    rounds_before: int, decision: Decision
+) -> None:
+    assert after(Refused(500), schedule=THREE_ROUNDS, rounds_before=rounds_before) == decision
+
+
+def test_a_schedule_that_was_shortened_meanwhile_is_used_up() -> None:
+    decision = after(Refused(500), schedule=THREE_ROUNDS, rounds_before=7)
+    assert isinstance(decision, GiveUp)
+
+
+@pytest.mark.parametrize(("chance", "seconds"), [(0.0, 8), (0.5, 10), (1.0, 12)])
+def test_chance_spreads_the_next_round(chance: float, seconds: int) -> None:
+    decision = after(Refused(500), schedule=THREE_ROUNDS, chance=chance)
+    assert decision == NewRound(NOW + seconds * SECOND, 1)
+
+
+def test_gone_ends_the_callback_whatever_the_schedule_is() -> None:
+    assert isinstance(after(Refused(410), schedule=PERSISTENT), GiveUp)
+
+
+# ---- what the receiver asks for
+
+
+def waits_after(
+    retry_after: str | None, *, status: int = 503, schedule: RetrySchedule = THREE_ROUNDS
+) -> timedelta:
+    decision = after(Refused(status, retry_after=retry_after), schedule=schedule)
+    assert isinstance(decision, NewRound)
+    return decision.at - NOW
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "wait"),
+    [
+        (None, 10 * SECOND),
+        ("5", 10 * SECOND),
+        ("11", 11 * SECOND),
+        ("3600", HOUR),
+        ("36000", 10 * HOUR),
+        ("36001", 10 * HOUR),
+        ("999999999999", 10 * HOUR),
+        ("Wed, 03 Jul 2024 14:42:58 GMT", 120 * SECOND),
+        ("Wed, 03 Jul 2024 14:39:00 GMT", 10 * SECOND),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 10 * HOUR),
+        ("soon", 10 * SECOND),
+    ],
+)
+def test_the_next_round_waits_for_the_longer_of_the_two_and_no_more_than_ten_hours(
+    retry_after: str | None, wait: timedelta
+) -> None:
+    assert waits_after(retry_after) == wait
+
+
+def test_what_a_receiver_asks_for_does_not_lengthen_the_schedule() -> None:
+    decision = after(Refused(503, retry_after="60"), schedule=FAITHFUL)
+    assert isinstance(decision, GiveUp)
+
+
+def test_within_a_round_nothing_is_waited_for() -> None:
+    assert after(Refused(503, retry_after="60"), "rp=5xx", schedule=THREE_ROUNDS) == AGAIN
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("0", timedelta(0)),
+        ("120", 120 * SECOND),
+        (" 120 ", 120 * SECOND),
+        ("999999999", 999999999 * SECOND),
+        ("1000000000", 10 * HOUR),
+        ("Wed, 03 Jul 2024 14:41:58 GMT", 60 * SECOND),
+        ("Wednesday, 03-Jul-24 14:41:58 GMT", 60 * SECOND),
+        ("Wed Jul  3 14:41:58 2024", 60 * SECOND),
+        ("Wed, 03 Jul 2024 16:41:58 +0200", 60 * SECOND),
+        ("Wed, 03 Jul 2024 14:41:58 -0000", 60 * SECOND),
+        ("Wed, 03 Jul 2024 14:39:58 GMT", -60 * SECOND),
+    ],
+)
+def test_a_receiver_asks_in_seconds_or_by_a_date(text: str, asked: timedelta) -> None:
+    assert read_retry_after(text, datetime(2024, 7, 3, 14, 40, 58, tzinfo=UTC)) == asked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "-5",
+        "1.5",
+        "+5",
+        "1e3",
+        "١٢",
+        "²",
+        "soon",
+        "Wed",
+        "Wed, 32 Jul 2024 14:41:58 GMT",
+        "Wed, 03 Jul 2024 25:41:58 GMT",
+        "Wed, 03 Jul 2024 14:41:58 +9999",
+        "Wed, 03 Jul 99999999999999999999 14:41:58 GMT",
+        "Mon, 01 Jan 0001 00:00:00 +2300",
+        "2024-07-03T14:41:58Z",
+    ],
+)
+def test_what_can_not_be_read_asks_for_nothing(text: str) -> None:
+    assert read_retry_after(text, NOW) <= timedelta(0)
+
+
+# ---- how long an attempt may take
+
+
+@pytest.mark.parametrize(
+    ("spent_ms", "left_ms"), [(0, 15000), (14999, 1), (15000, 0), (16000, -1000)]
+)
+def test_the_time_left_is_what_tt_leaves_of_the_round(spent_ms: int, left_ms: int) -> None:
+    round_ = RetryRound(1, NOW - timedelta(milliseconds=spent_ms))
+    assert time_left(ConnectionOverrides(), round_, NOW) == timedelta(milliseconds=left_ms)
+
+
+URL = CallbackUrl.parse("http://a.example#ct=1000&rt=2000&tt=3000")
+
+
+@pytest.mark.parametrize("waited", [0, 3600], ids=["at once", "after it waited for its turn"])
+def test_a_first_attempt_has_all_the_time_of_its_round(waited: int) -> None:
+    later = NOW + timedelta(seconds=waited)
+    timeouts = attempt_timeouts(URL.connection, RetryRound(1, NOW), later)
+    assert timeouts == Timeouts(connect=1.0, read=2.0, total=3.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "left"), [(0, 3.0), (1, 2.0), (-60, 3.0)], ids=["no time", "1 s", "clock set back"]
+)
+def test_a_retry_has_what_is_left_and_never_more_than_its_round(seconds: int, left: float) -> None:
+    later = NOW + timedelta(seconds=seconds)
+    timeouts = attempt_timeouts(URL.connection, RetryRound(2, NOW), later)
+    assert timeouts == Timeouts(connect=1.0, read=2.0, total=left)

@@ -1,0 +1,54 @@
+import pytest
+
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.http.http_exchange import OutgoingRequest, RecordedRequest, RecordedResponse
+
+PLAIN = CallbackUrl.parse("http://a.example/")
+
+
+def test_a_request_goes_out_as_its_head_an_empty_line_and_its_body() -> None:
+    request = OutgoingRequest("POST", PLAIN, (("HoSt", "a.example"), ("x", "")), b"A=1")
+    assert request.to_bytes() == b"POST / HTTP/1.1\r\nHoSt: a.example\r\nx: \r\n\r\nA=1"
+    assert request.recorded().head == "POST / HTTP/1.1\r\nHoSt: a.example\r\nx: "
+
+
+def test_the_record_of_a_request_hides_the_credentials_of_its_url() -> None:
+    url = CallbackUrl.parse("http://user:hunter2@a.example/")
+    headers = (("Authorization", url.authorization or ""), ("X", "Authorization: shown"))
+    assert OutgoingRequest("GET", url, headers, b"").recorded().headers == [
+        ("Authorization", "(hidden)"),
+        ("X", "Authorization: shown"),
+    ]
+
+
+def test_a_request_of_nobodys_comes_from_none() -> None:
+    assert OutgoingRequest("GET", PLAIN, (), b"").source is None
+
+
+def test_the_record_of_a_body_that_is_no_text_shows_what_can_be_shown() -> None:
+    request = OutgoingRequest("POST", PLAIN, (), b"A=\xff")
+    assert request.recorded().body == "A=\ufffd"
+
+
+def test_a_recorded_request_tells_its_headers_in_their_order() -> None:
+    head = "POST / HTTP/1.1\r\nHost: a.example\r\nX: a: b\r\nX: \r\nx: c"
+    request = RecordedRequest("POST", "http://a.example/", head, "")
+    assert request.headers == [("Host", "a.example"), ("X", "a: b"), ("X", ""), ("x", "c")]
+
+
+def test_an_answer_is_whole_unless_it_is_said_to_be_cut_and_prints_without_its_body() -> None:
+    response = RecordedResponse(200, (), b"a long answer")
+    assert not response.is_cut
+    assert repr(response) == "RecordedResponse(status=200, headers=())"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "is_shortened"), [(0, 0, False), (1, 0, True), (0, 1, True)]
+)
+def test_a_response_says_whether_less_is_kept_of_it_than_was_read(
+    headers: int, body: int, *, is_shortened: bool
+) -> None:
+    response = RecordedResponse(
+        200, (), b"", is_cut=True, headers_left_out=headers, body_left_out=body
+    )
+    assert response.is_shortened is is_shortened

@@ -1,0 +1,155 @@
+import pytest
+
+from ringback.core.policy.source_policy import Source
+from ringback.core.shadows.shadow_report import (
+    AnswerComparison,
+    ComparedAnswer,
+    LatencyPercentiles,
+    PairKind,
+    ShadowReport,
+    meaning_of,
+    percentiles,
+)
+from tests.fakes import NOW
+
+SOURCES = (Source.TWILIO, Source.KORE)
+
+
+def answer(ending: int | str, milliseconds: float | None = None) -> ComparedAnswer:
+    """Return an answer with this status, or the failure or result that came in its place."""
+    if isinstance(ending, int):
+        result = "delivered" if 200 <= ending <= 299 else "refused"
+        return ComparedAnswer(result, ending, None, milliseconds)
+    if ending in ("unknown", "open"):
+        return ComparedAnswer(ending)
+    return ComparedAnswer("unreachable", None, ending, milliseconds)
+
+
+def pair(
+    first: int | str,
+    copy: int | str,
+    *,
+    is_same_body: bool | None = None,
+    url: str = "http://a.example/",
+    number: int = 1,
+    took: tuple[float, float] | None = None,
+) -> AnswerComparison:
+    first_took, copy_took = took or (None, None)
+    return AnswerComparison(
+        f"CC{number}",
+        f"CB{number}",
+        url,
+        NOW,
+        SOURCES,
+        answer(first, first_took),
+        answer(copy, copy_took),
+        is_same_body,
+    )
+
+
+@pytest.mark.parametrize(
+    ("compared", "is_same"),
+    [
+        (pair(200, 200), True),
+        (pair(200, 200, is_same_body=True), True),
+        (pair(200, 200, is_same_body=False), False),
+        (pair(200, 204), False),
+        (pair(200, 401), False),
+        (pair(200, "connect"), False),
+        (pair("connect", "connect"), True),
+        (pair("connect", "read_timeout"), False),
+    ],
+)
+def test_answers_are_the_same_by_status_or_failure_and_by_body(
+    compared: AnswerComparison, is_same: bool
+) -> None:
+    assert compared.is_known
+    assert compared.is_same is is_same
+
+
+@pytest.mark.parametrize("pair_", [pair(200, "unknown"), pair("unknown", 200), pair(200, "open")])
+def test_what_has_not_ended_or_nobody_knows_of_is_not_compared(pair_: AnswerComparison) -> None:
+    assert not pair_.is_known
+    assert meaning_of(pair_) == "how one of them ended is not known"
+
+
+@pytest.mark.parametrize(
+    ("compared", "meaning"),
+    [
+        (pair(200, 200), "both were answered alike"),
+        (pair(200, 200, is_same_body=False), "both were answered alike, but for the body"),
+        (pair(200, 204), "the receiver takes both, and says so by another status"),
+        (pair(200, 401), "the receiver refuses kore's signature"),
+        (pair(204, 403), "the receiver refuses kore's signature"),
+        (pair(200, 404), "the receiver has nothing where the copy goes"),
+        (pair(200, 429), "the receiver takes no more requests just now"),
+        (pair(200, 400), "the receiver can't use a request from kore, or its mark"),
+        (pair(200, 500), "the receiver fails at a request from kore"),
+        (pair(200, 302), "the receiver points elsewhere; redirects are not followed"),
+        (pair(200, "guard"), "the settings let no callback go where the copy goes"),
+        (pair(200, "secret"), "what signs for kore is gone; nothing was sent"),
+        (
+            pair(200, "source"),
+            "there is no source kore in the settings any more; nothing was sent",
+        ),
+        (
+            pair(200, "total_timeout"),
+            "the receiver doesn't answer a request from kore in time",
+        ),
+        (
+            pair(200, "connect"),
+            "no answer came to a request from kore; does a firewall know its addresses?",
+        ),
+        (pair(401, 200), "the receiver refuses twilio's signature, and accepts kore's"),
+        (pair(503, 200), "the receiver took the copy from kore, which came later"),
+        (pair("connect", 503), "both failed, each in its own way"),
+        (pair(401, 503), "both failed, each in its own way"),
+    ],
+)
+def test_each_kind_of_difference_has_a_meaning(compared: AnswerComparison, meaning: str) -> None:
+    assert meaning_of(compared) == meaning
+
+
+def test_a_meaning_names_the_sources_that_it_is_about() -> None:
+    compared = pair(200, 401)._replace(sources=(Source.KORE, Source.TWILIO))
+    assert meaning_of(compared) == "the receiver refuses twilio's signature"
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ([], None),
+        ([7.0], LatencyPercentiles(7.0, 7.0)),
+        ([float(number) for number in range(100, 0, -1)], LatencyPercentiles(50.0, 95.0)),
+    ],
+)
+def test_percentiles_are_by_nearest_rank(
+    times: list[float], expected: LatencyPercentiles | None
+) -> None:
+    assert percentiles(times) == expected
+
+
+def test_a_report_counts_by_url_and_by_kind_with_the_first_pair_of_each_as_its_example() -> None:
+    report = ShadowReport()
+    for compared in (
+        pair(200, 200, took=(1.0, 10.0)),
+        pair(200, 401, number=2, took=(2.0, 20.0)),
+        pair(200, 401, number=3),
+        pair(200, 200, number=4, is_same_body=False),
+        pair(200, "unknown", number=5, took=(9.0, 90.0)),
+        pair(200, 200, url="http://b.example/"),
+    ):
+        report.add(compared)
+    worst, other = report.urls
+    assert (worst.url, worst.pairs, worst.same, worst.unknown) == ("http://a.example/", 5, 1, 1)
+    refused, other_body = (
+        PairKind("200", "401", SOURCES),
+        PairKind("200", "200", SOURCES, has_other_body=True),
+    )
+    assert worst.differing == {refused: 2, other_body: 1}
+    assert worst.examples == {
+        refused: pair(200, 401, number=2, took=(2.0, 20.0)),
+        other_body: pair(200, 200, number=4, is_same_body=False),
+    }
+    assert (worst.times_of_first, worst.times_of_copy) == ([1.0, 2.0], [10.0, 20.0])
+    assert (other.url, other.pairs, other.same) == ("http://b.example/", 1, 1)

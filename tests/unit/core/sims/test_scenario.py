@@ -1,0 +1,178 @@
+from datetime import timedelta
+
+import pytest
+
+from ringback.core.sims.scenario import (
+    CARRIED_OUT,
+    NORMAL,
+    SCENARIOS,
+    CarrierFailure,
+    CarrierResult,
+    CarrierSucceeded,
+    CarrierTimeout,
+    TaskKind,
+    failure_in,
+    scenario_called,
+    scenario_in,
+)
+
+# Every scenario with each step that ends otherwise than as asked, and how.
+ENDINGS: dict[str, dict[TaskKind, CarrierResult]] = {
+    "normal": {},
+    "update-fails": {
+        TaskKind.UPDATE_SIM: CarrierFailure(83004, "the SIM could not be updated"),
+        TaskKind.CHANGE_SIM: CarrierFailure(33000, "the SIM could not be updated"),
+    },
+    "unattached": {
+        TaskKind.SEND_IP: CarrierFailure(83401, "the device is not attached to a network"),
+        TaskKind.CONFIRM_SMS: CarrierTimeout(),
+        TaskKind.CONFIRM_COMMAND: CarrierTimeout(),
+    },
+    "ip-fails": {TaskKind.SEND_IP: CarrierFailure(83400, "the IP Command could not be sent")},
+    "sms-unconfirmed": {
+        TaskKind.CONFIRM_SMS: CarrierTimeout(),
+        TaskKind.CONFIRM_COMMAND: CarrierTimeout(),
+    },
+    "sms-fails": {
+        TaskKind.SEND_SMS: CarrierFailure(20500, "the SMS could not be sent"),
+        TaskKind.SEND_COMMAND: CarrierFailure(33000, "the Command could not be sent"),
+    },
+    "no-stock": {TaskKind.OFFER_PROFILE: CarrierFailure(83500, "no eSIM Profiles are available")},
+    "download-fails": {
+        TaskKind.DOWNLOAD_PROFILE: CarrierFailure(20500, "the profile could not be downloaded")
+    },
+    "settings-fail": {
+        TaskKind.END_SETTINGS: CarrierFailure(20500, "the settings could not be written")
+    },
+    "operator-busy": {},
+    "reset-fails": {
+        TaskKind.RESET_SIM: CarrierFailure(33000, "the connectivity could not be reset")
+    },
+    "asleep": {},
+    "slow": {},
+}
+# Every scenario that lets a step wait, and how long.
+WAITS = {
+    "operator-busy": {TaskKind.TAKE_ON_CHANGE: timedelta(hours=1)},
+    "asleep": {TaskKind.SEND_COMMAND: timedelta(days=1)},
+}
+
+
+def test_there_are_these_scenarios_and_no_others() -> None:
+    assert list(SCENARIOS) == list(ENDINGS)
+    assert [scenario.name for scenario in SCENARIOS.values()] == list(ENDINGS)
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_scenario_ends_these_steps_otherwise_and_all_others_as_asked(name: str) -> None:
+    ends = {step: SCENARIOS[name].ending_of(step) for step in TaskKind}
+    assert ends == {step: ENDINGS[name].get(step, CarrierSucceeded()) for step in TaskKind}
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_only_the_slow_scenario_is_slower(name: str) -> None:
+    assert SCENARIOS[name].slowness == (20 if name == "slow" else 1)
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_scenario_lets_these_steps_wait_and_no_others(name: str) -> None:
+    waits = {step: SCENARIOS[name].wait_before(step) for step in TaskKind}
+    assert waits == {step: WAITS.get(name, {}).get(step, timedelta(0)) for step in TaskKind}
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_scenario_says_what_it_means_with_the_codes_that_customers_see(name: str) -> None:
+    meaning = SCENARIOS[name].meaning
+    assert meaning
+    codes = [
+        str(ending.code)
+        for ending in SCENARIOS[name].endings.values()
+        if isinstance(ending, CarrierFailure) and ending.code != 20500
+    ]
+    assert [code for code in codes if code not in meaning] == []
+
+
+def test_what_comes_due_by_itself_fails_in_no_scenario() -> None:
+    by_itself = (
+        TaskKind.ACTIVATE_SIM,
+        TaskKind.RENEW_PERIOD,
+        TaskKind.TAKE_ON_CHANGE,
+        TaskKind.FINALIZE_SIM,
+        TaskKind.METER_SIM,
+        TaskKind.FORGET_COMMAND,
+    )
+    for step in by_itself:
+        assert {scenario.ending_of(step) for scenario in SCENARIOS.values()} == {CARRIED_OUT}
+
+
+def test_steps_are_named_as_the_store_keeps_them() -> None:
+    assert list(TaskKind) == [
+        "update_sim",
+        "activate_sim",
+        "renew_period",
+        "send_sms",
+        "confirm_sms",
+        "send_ip",
+        "reserve_profile",
+        "offer_profile",
+        "download_profile",
+        "install_profile",
+        "begin_settings",
+        "end_settings",
+        "take_on_change",
+        "change_sim",
+        "finalize_sim",
+        "reset_sim",
+        "meter_sim",
+        "send_command",
+        "confirm_command",
+        "forget_command",
+    ]
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_scenario_is_called_by_its_name(name: str) -> None:
+    assert scenario_called(name) is SCENARIOS[name]
+
+
+@pytest.mark.parametrize("name", ["", "Normal", "update_fails", "none"])
+def test_a_name_of_no_scenario_is_refused_with_those_there_are(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^there is no scenario '{name}'; there are ") as refused:
+        scenario_called(name)
+    assert str(refused.value).endswith(", ".join(ENDINGS))
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+@pytest.mark.parametrize("front", ["", "meter 7", "a+b", "a+update-fails"])
+def test_a_unique_name_asks_for_the_scenario_behind_its_last_plus(front: str, name: str) -> None:
+    assert scenario_in(f"{front}+{name}") is SCENARIOS[name]
+
+
+@pytest.mark.parametrize(
+    "unique_name",
+    [None, "", "+", "meter 7", "slow", "meter+", "meter+SLOW", "meter+slow ", "slow+meter"],
+)
+def test_any_other_name_asks_for_none(unique_name: str | None) -> None:
+    assert scenario_in(unique_name) is None
+
+
+def test_a_name_can_ask_for_the_normal_network_where_another_is_set() -> None:
+    assert scenario_in("meter+normal") is NORMAL
+
+
+# ---- why a step failed ---------------------------------------------------------------------------
+
+
+def test_what_was_carried_out_has_not_failed() -> None:
+    assert failure_in(CARRIED_OUT, unanswered=33000) is None
+
+
+def test_what_failed_says_itself_why() -> None:
+    failure = CarrierFailure(83401, "gone")
+    assert failure_in(failure, unanswered=33000) is failure
+
+
+@pytest.mark.parametrize("code", [33000, 83004])
+def test_what_is_never_answered_has_failed_with_the_code_of_its_product(code: int) -> None:
+    failure = CarrierFailure(code, "the network did not answer")
+    assert failure_in(CarrierTimeout(), unanswered=code) == failure

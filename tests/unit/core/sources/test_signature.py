@@ -1,0 +1,119 @@
+import pytest
+
+from ringback.core.sources.signature import (
+    sign_as_kore,
+    sign_as_standard_webhooks,
+    sign_as_twilio,
+    sign_by_hmac_sha256,
+)
+
+# Published vectors are in tests/contract/test_published_vectors.py.
+
+URL = "https://mycompany.com/myapp.php?foo=1&bar=2"
+
+
+def twilio(*parameters: tuple[str, str], url: str = URL, auth_token: str = "12345") -> str:
+    return sign_as_twilio(url, parameters, auth_token=auth_token)
+
+
+def test_twilio_sorts_the_parameters_by_name() -> None:
+    assert twilio(("B", "2"), ("A", "1")) == twilio(("A", "1"), ("B", "2"))
+
+
+def test_twilio_sorts_names_by_code_point_so_capitals_come_first() -> None:
+    assert twilio(("a", "1"), ("B", "2")) == twilio(url=f"{URL}B2a1")
+
+
+def test_twilio_sorts_the_values_of_a_repeated_name_and_drops_repetitions() -> None:
+    repeated = twilio(("Digits", "5678"), ("Digits", "1234"), ("Digits", "1234"))
+    assert repeated == twilio(url=f"{URL}Digits1234Digits5678")
+
+
+def test_twilio_runs_names_and_decoded_values_together() -> None:
+    assert twilio(("Payload", "Hello; ä")) == twilio(url=f"{URL}PayloadHello; ä")
+
+
+def test_twilio_signs_an_empty_value_by_its_name_alone() -> None:
+    assert twilio(("Empty", "")) == twilio(url=f"{URL}Empty")
+
+
+@pytest.mark.parametrize(
+    ("url", "auth_token"),
+    [
+        ("https://mycompany.com/myapp.php?bar=2&foo=1", "12345"),
+        ("https://mycompany.com/myapp.php", "12345"),
+        ("https://mycompany.com:443/myapp.php?foo=1&bar=2", "12345"),
+        ("http://mycompany.com/myapp.php?foo=1&bar=2", "12345"),
+        ("https://MyCompany.com/myapp.php?foo=1&bar=2", "12345"),
+        (URL, "12346"),
+    ],
+)
+def test_twilio_signs_every_letter_of_the_url_with_the_token(url: str, auth_token: str) -> None:
+    assert twilio(url=url, auth_token=auth_token) != twilio()
+
+
+def test_a_twilio_signature_is_base64_of_20_bytes() -> None:
+    assert (len(twilio()), twilio()[-1]) == (28, "=")
+
+
+def test_kore_runs_secret_method_resource_and_body_together() -> None:
+    # printf 'sPOSThttp://ab' | sha256sum
+    expected = "c4fe7329cf9a4236dd047285d6d1d1c2443552a625ceceeb6bccfb2155cddffa"
+    assert sign_as_kore("POST", "http://a", b"b", secret="s") == expected
+
+
+def test_kore_puts_nothing_between_the_parts() -> None:
+    assert sign_as_kore("POST", "http://a", b"b", secret="s") == sign_as_kore(
+        "", "POSThttp://ab", b"", secret="s"
+    )
+
+
+def test_kore_does_not_sort_the_body() -> None:
+    in_order = sign_as_kore("POST", "http://a", b"a=1&b=2", secret="s")
+    assert in_order != sign_as_kore("POST", "http://a", b"b=2&a=1", secret="s")
+
+
+def test_kore_signs_the_raw_body_even_where_it_is_no_text() -> None:
+    assert len(sign_as_kore("POST", "http://a", b"\xff\x00", secret="s")) == 64
+
+
+def test_kore_reads_the_secret_as_utf_8() -> None:
+    # printf 'äGEThttp://a' | sha256sum
+    expected = "b132b20840d0006f8e376072360a805559d74beefb563d5693047e0c6e09ee3d"
+    assert sign_as_kore("GET", "http://a", secret="ä") == expected
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_without_a_secret_the_kore_signature_is_empty(method: str) -> None:
+    assert sign_as_kore(method, "http://a", b"b", secret="") == ""
+
+
+# ---- Standard Webhooks, and a plain HMAC ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("secret", ["12345", "whsec_MTIzNDU=", "whsec_MTIzNDU"])
+def test_a_standard_webhooks_secret_is_base64_behind_its_prefix_or_the_key_itself(
+    secret: str,
+) -> None:
+    # By openssl: HMAC-SHA256 of `msg_1.1614265330.{}` with the key 12345.
+    signature = sign_as_standard_webhooks("msg_1", 1614265330, b"{}", secret=secret)
+    assert signature == "v1,1q0CuRN7WHFt/0BKCtxGxLpn19d+WLP9x43ktq4w4J4="
+
+
+def test_a_standard_webhooks_signature_covers_id_time_and_body() -> None:
+    signed = [("msg_1", 1, b"a"), ("msg_2", 1, b"a"), ("msg_1", 2, b"a"), ("msg_1", 1, b"b")]
+    signatures = {
+        sign_as_standard_webhooks(token, at, body, secret="12345") for token, at, body in signed
+    }
+    assert len(signatures) == len(signed)
+
+
+def test_a_plain_hmac_is_githubs() -> None:
+    # docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
+    signature = sign_by_hmac_sha256(b"Hello, World!", secret="It's a Secret to Everybody")
+    assert signature == "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+
+
+def test_without_a_secret_either_signature_is_empty() -> None:
+    assert sign_as_standard_webhooks("msg_1", 1, b"a", secret="") == ""
+    assert sign_by_hmac_sha256(b"a", secret="") == ""

@@ -1,0 +1,52 @@
+"""Forms are written as the senders write them, and read whatever is in them."""
+
+from urllib.parse import parse_qsl
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringback.core.form_encoding import decode, encode
+
+
+@pytest.mark.parametrize(
+    ("parameters", "encoded"),
+    [
+        ([], ""),
+        ([("A", "1"), ("B", "2")], "A=1&B=2"),
+        ([("B", "2"), ("A", "1"), ("B", "1")], "B=2&A=1&B=1"),
+        ([("A", "")], "A="),
+        ([("A", "a b")], "A=a+b"),
+        ([("A", "a+b")], "A=a%2Bb"),
+        ([("A", "1&B=2")], "A=1%26B%3D2"),
+        ([("A", "Hello;1234;testing@!#")], "A=Hello%3B1234%3Btesting%40%21%23"),
+        ([("A", "_.-~")], "A=_.-~"),
+        ([("A", "/?:'\"*")], "A=%2F%3F%3A%27%22%2A"),
+        ([("A", "ä€😀")], "A=%C3%A4%E2%82%AC%F0%9F%98%80"),
+        ([("A", "\r\n\x00")], "A=%0D%0A%00"),
+        ([("ä b", "1")], "%C3%A4+b=1"),
+    ],
+)
+def test_a_form_is_encoded_in_the_order_given(
+    parameters: list[tuple[str, str]], encoded: str
+) -> None:
+    assert encode(parameters) == encoded
+
+
+@pytest.mark.parametrize(
+    ("encoded", "told"),
+    [
+        ("", []),
+        ("A=1", [("A", "1")]),
+        ("B=2&A=1&B=3", [("B", "2"), ("A", "1"), ("B", "3")]),
+        ("A=a+b%26%3D&%C3%A4=", [("A", "a b&="), ("ä", "")]),
+        ("A=1=2&B&&C=", [("A", "1=2"), ("B", ""), ("C", "")]),
+    ],
+)
+def test_a_form_is_read_as_it_was_written(encoded: str, told: list[tuple[str, str]]) -> None:
+    assert decode(encoded) == told
+
+
+@given(st.text(st.sampled_from("aé%+=&;2Ff\ud800 "), max_size=30))
+def test_any_text_is_read_as_the_standard_library_reads_it(encoded: str) -> None:
+    assert decode(encoded) == parse_qsl(encoded, keep_blank_values=True)

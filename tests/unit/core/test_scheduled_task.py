@@ -1,0 +1,64 @@
+import pytest
+
+from ringback.core.scheduled_task import CarrierRequest, DeferredTask, ScheduledTask, Subject
+from ringback.core.sims.scenario import NORMAL, TaskKind
+from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, a_sim, an_update
+from tests.unit.core.builders import a_datagram, a_settings_update, an_esim_profile, an_sms
+from tests.wireless_fakes import a_command, a_wireless_sim, a_wireless_update
+
+
+def test_a_task_says_what_comes_due_of_what_and_when() -> None:
+    task = ScheduledTask(TaskKind.UPDATE_SIM, SIM_SID, ACCOUNT_SID, NOW)
+    assert task._asdict() == {
+        "step": "update_sim",
+        "subject_sid": SIM_SID,
+        "account_sid": ACCOUNT_SID,
+        "due": NOW,
+    }
+
+
+def test_a_task_that_waits_says_until_when() -> None:
+    assert DeferredTask(NOW).until == NOW
+
+
+@pytest.mark.parametrize(
+    ("step", "subject"),
+    [
+        (TaskKind.UPDATE_SIM, an_update()),
+        (TaskKind.SEND_SMS, an_sms()),
+        (TaskKind.SEND_IP, a_datagram()),
+        (TaskKind.RESERVE_PROFILE, an_esim_profile()),
+        (TaskKind.BEGIN_SETTINGS, a_settings_update()),
+    ],
+)
+def test_the_network_is_told_the_step_its_subject_and_whom_it_reaches(
+    step: TaskKind, subject: Subject
+) -> None:
+    carrier_request = CarrierRequest(step, NORMAL, subject, a_sim())
+    assert (carrier_request.step, carrier_request.subject, carrier_request.sim) == (
+        step,
+        subject,
+        a_sim(),
+    )
+    assert carrier_request.scenario is NORMAL
+
+
+@pytest.mark.parametrize(
+    ("step", "subject"),
+    [
+        (TaskKind.CHANGE_SIM, a_wireless_update()),
+        (TaskKind.RESET_SIM, a_wireless_sim()),
+        (TaskKind.SEND_COMMAND, a_command()),
+    ],
+)
+def test_the_network_is_told_of_both_products(step: TaskKind, subject: Subject) -> None:
+    carrier_request = CarrierRequest(step, NORMAL, subject, a_wireless_sim())
+    assert (carrier_request.step, carrier_request.subject, carrier_request.sim) == (
+        step,
+        subject,
+        a_wireless_sim(),
+    )
+
+
+def test_an_ordered_profile_reaches_nobody_yet() -> None:
+    assert CarrierRequest(TaskKind.OFFER_PROFILE, NORMAL, an_esim_profile(), None).sim is None
