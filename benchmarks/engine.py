@@ -27,7 +27,7 @@ from ringback.data_folder import open_to_serve
 from ringback.engine.delivery_service import DeliveryService
 from ringback.engine.system import SystemChance, SystemClock, let_threads_take_turns, stopwatch
 from ringback.http_client.http_sender import HttpSender
-from ringback.ports import CallbackFilter, Transaction, Window
+from ringback.ports import CallbackFilter, PageRequest, Transaction
 from ringback.stores.sqlite.store import SqliteStore
 
 AT_ONCE: Final = 64
@@ -140,7 +140,9 @@ async def engine_on(store: SqliteStore) -> AsyncGenerator[None]:
 
 async def is_settled(store: SqliteStore) -> bool:
     """Tell whether no callback waits, nor is under way."""
-    return not await store.transact(lambda tx: tx.callbacks.page(_ACCOUNT.sid, _WAITING, Window(1)))
+    return not await store.transact(
+        lambda tx: tx.callbacks.page(_ACCOUNT.sid, _WAITING, PageRequest(1))
+    )
 
 
 def _add(tx: Transaction, callbacks: Iterable[OutgoingCallback]) -> None:

@@ -27,7 +27,7 @@ from benchmarks.engine import (
 )
 from ringback.core.supersim.sim import SimStatus
 from ringback.operations.supersim.sims import fetch_sim, list_sims
-from ringback.ports import Transaction, Window
+from ringback.ports import PageRequest, Transaction
 from ringback.stores.sqlite.store import SqliteStore
 
 Look = Callable[[Transaction, int], list[Any]]
@@ -38,16 +38,16 @@ _IN_A_ROW: Final = 20
 """How many times in one transaction."""
 
 
-def _list(tx: Transaction, window: Window, **which: Any) -> list[Any]:
+def _list(tx: Transaction, window: PageRequest, **which: Any) -> list[Any]:
     return list_sims(tx, ACCOUNT_SID, window, **which)
 
 
 def _page_after(tx: Transaction, number: int) -> list[Any]:
     after = fetch_sim(tx, ACCOUNT_SID, sim_called(max(number, _PAGE)))
-    return _list(tx, Window(_PAGE, after=after.sid))
+    return _list(tx, PageRequest(_PAGE, after=after.sid))
 
 
-_NEWEST: Final = Window(_PAGE)
+_NEWEST: Final = PageRequest(_PAGE)
 LOOKS: Final[Mapping[str, Look]] = {
     "list": lambda tx, _: _list(tx, _NEWEST),
     "list, a page anywhere": _page_after,

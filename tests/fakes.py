@@ -36,7 +36,7 @@ from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.engine.keyring import Keyring
 from ringback.operations.moment import Moment
-from ringback.ports import Chance, Intake
+from ringback.ports import CallbackQueue, RandomSource
 from ringback.stores.vault import Vault, new_key
 from tests.intakes import KeepingIntake
 
@@ -298,9 +298,9 @@ def a_fleet(
 def a_moment(
     *,
     now: datetime = NOW,
-    chance: Chance | None = None,
+    chance: RandomSource | None = None,
     policy: Policy | None = None,
-    intake: Intake | None = None,
+    intake: CallbackQueue | None = None,
     simulation: SimulationSettings | None = None,
     keyring: Keyring | None = None,
 ) -> Moment:

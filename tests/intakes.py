@@ -6,7 +6,7 @@ from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback
 from ringback.core.callbacks.callback_codec import read_new
 from ringback.core.errors import BacklogFull
 from ringback.operations.create_callbacks import send_callbacks
-from ringback.ports import Intake, Store, Transaction
+from ringback.ports import CallbackQueue, Store, Transaction
 
 
 class KeepingIntake:
@@ -21,11 +21,11 @@ class KeepingIntake:
 
     def take(self, tx: Transaction, callback: OutgoingCallback) -> None:
         tx.callbacks.add(callback)
-        tx.afterwards(lambda: self.taken.append(callback.sid))
+        tx.on_commit(lambda: self.taken.append(callback.sid))
 
     def change(self, tx: Transaction, callback: OutgoingCallback, progress: DeliveryState) -> None:
         tx.callbacks.change(callback.having(progress))
-        tx.afterwards(lambda: self.changed.append(callback.sid))
+        tx.on_commit(lambda: self.changed.append(callback.sid))
 
     def make_room(self, account_sid: str, count: int) -> None:
         self.asked.append((account_sid, count))
@@ -36,7 +36,7 @@ class KeepingIntake:
 class BatchesAtOnce:
     """Answers `ports.BatchIntake`, and keeps each batch as a whole."""
 
-    def __init__(self, store: Store, intake: Intake) -> None:
+    def __init__(self, store: Store, intake: CallbackQueue) -> None:
         self._store = store
         self._intake = intake
 

@@ -51,7 +51,7 @@ from ringback.operations.totals import count_last_week
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.policy.policy_reloader import PolicyReloader
-from ringback.ports import Chance, Clock, Store, Transaction, no_checkpoint
+from ringback.ports import Clock, RandomSource, Store, Transaction, no_checkpoint
 from ringback.runtime.open_files import open_files_limit
 from ringback.settings import Settings, SettingsSource
 from ringback.stores.sqlite.store import SqliteStore
@@ -93,7 +93,7 @@ class Parts:
         settings: Settings,
         *,
         clock: Clock = _SYSTEM_CLOCK,
-        chance: Chance = _SYSTEM_CHANCE,
+        chance: RandomSource = _SYSTEM_CHANCE,
         checkpoint: Callable[[str], None] = no_checkpoint,
         origin: SettingsSource | None = None,
         accept_data_loss: bool = False,
@@ -156,7 +156,7 @@ class Parts:
             checkpoint=checkpoint,
         )
 
-        batch_intake = BatchIntake(
+        batch_queue = BatchIntake(
             store=store,
             clock=clock,
             stopwatch=stopwatch,
@@ -197,7 +197,7 @@ class Parts:
             clock=clock,
             recover=shadowing.recover,
             beside=[
-                batch_intake.run,
+                batch_queue.run,
                 outage.run,
                 policy_monitor.run,
                 *([] if policy_reloader is None else [policy_reloader.run]),
@@ -209,7 +209,7 @@ class Parts:
             moment=moment,
             progress=progress,
             intake=delivery.queue,
-            batch_intake=batch_intake,
+            batch_queue=batch_queue,
             read_url=UrlReader(settings.guard, settings.egresses, tuple(settings.sources)),
             sources=settings.sources,
             skipped_copies=tally.skipped_copies,

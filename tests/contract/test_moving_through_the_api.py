@@ -18,7 +18,7 @@ from ringback.core.policy.source_policy import Source
 from ringback.migration.record import Edit, Ending, Entry, Place
 from ringback.migration.records import official
 from ringback.migration.records.api import ApiRecord
-from ringback.ports import Totals
+from ringback.ports import DeliveryTotals
 from tests.receivers import RecordingReceiver
 from tests.served import Served, served
 
@@ -118,7 +118,7 @@ async def test_a_ringback_tells_how_the_callbacks_went(dev: Served) -> None:
         await dev.settled()
     totals = await deliveries.totals(since=since, until=since + timedelta(hours=2))
     own = dev.dev["account_sid"]
-    assert totals == [Totals(own, url, Source.KORE, Source.KORE, 1, 0, 0, 0)]
+    assert totals == [DeliveryTotals(own, url, Source.KORE, Source.KORE, 1, 0, 0, 0)]
     assert await deliveries.totals(since=since, until=since + timedelta(minutes=1)) == []
 
 

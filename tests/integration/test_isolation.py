@@ -26,7 +26,7 @@ from ringback.core.sids import SidKind
 from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.wireless.sim import WirelessStatus
-from ringback.ports import CallbackFilter, Claim, Settlement, ShadowFilter, Transaction, Window
+from ringback.ports import CallbackFilter, Claim, PageRequest, Settlement, ShadowFilter, Transaction
 from ringback.ports.callbacks import lane_of
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT, a_secret, an_account, an_api_client, an_api_key
@@ -141,7 +141,7 @@ def furnish_callbacks(tx: Transaction, sid: str) -> None:
 
 def everything_of(tx: Transaction, sid: str) -> list[Any]:
     """Return all that is kept of an account."""
-    callbacks = tx.callbacks.page(sid, CallbackFilter(), Window(99))
+    callbacks = tx.callbacks.page(sid, CallbackFilter(), PageRequest(99))
     tables: list[Any] = [
         *(tx.supersim.access_profiles, tx.supersim.fleets, tx.supersim.sims),
         *(tx.supersim.sms_commands, tx.supersim.ip_commands, tx.supersim.esim_profiles),
@@ -152,8 +152,8 @@ def everything_of(tx: Transaction, sid: str) -> list[Any]:
         *(tx.accounts.get(sid), tx.accounts.children_of(sid), tx.accounts.keys_of(sid)),
         tx.api_clients.of(sid),
         *(callbacks, [tx.callbacks.attempts(one.sid) for one in callbacks]),
-        tx.shadows.page(sid, ShadowFilter(), Window(99)),
-        *(table.page(sid, {}, Window(99)) for table in tables),
+        tx.shadows.page(sid, ShadowFilter(), PageRequest(99)),
+        *(table.page(sid, {}, PageRequest(99)) for table in tables),
         tx.supersim.sessions.of_sim(records.SIMS[sid].sid, since=NOW - records.SECOND * 9999),
         tx.wireless.sessions.of_sim(
             records.WIRELESS_SIMS[sid].sid, since=NOW - records.SECOND * 9999

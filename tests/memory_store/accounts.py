@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ringback.core.accounts.account import Account, ApiKey
 from ringback.core.accounts.client_credentials import ClientCredentials
-from ringback.ports import TokenKey
+from ringback.ports import TokenSigningKey
 
 
 @dataclass
@@ -52,7 +52,7 @@ class MemoryApiClients:
     """Answers `ports.ApiClients`."""
 
     clients: dict[str, ClientCredentials] = field(default_factory=dict[str, ClientCredentials])
-    signing: TokenKey | None = None
+    signing: TokenSigningKey | None = None
 
     def add(self, client: ClientCredentials) -> None:
         self.clients[client.sid] = client
@@ -66,8 +66,8 @@ class MemoryApiClients:
     def remove(self, sid: str) -> None:
         self.clients.pop(sid, None)
 
-    def token_key(self) -> TokenKey | None:
+    def token_key(self) -> TokenSigningKey | None:
         return self.signing
 
-    def keep_token_key(self, key: TokenKey) -> None:
+    def keep_token_key(self, key: TokenSigningKey) -> None:
         self.signing = key

@@ -18,12 +18,12 @@ from ringback.core.policy.source_policy import SourceName
 from ringback.ports import (
     CallbackFilter,
     Claim,
+    DeliveryTotals,
     Lane,
+    LaneDue,
+    PageRequest,
     RecordPage,
     Settlement,
-    Totals,
-    Waiting,
-    Window,
     lane_of,
 )
 from tests.memory_store.accounts import MemoryAccounts
@@ -59,7 +59,7 @@ class MemoryCallbacks:
         return next((one for one in own if one.idempotency_key == idempotency_key), None)
 
     def page(
-        self, account_sid: str, which: CallbackFilter, window: Window
+        self, account_sid: str, which: CallbackFilter, window: PageRequest
     ) -> RecordPage[OutgoingCallback]:
         own = of_account(account_sid, self.callbacks.values())
         return page_of(own, lambda callback: _is_wanted(callback, which), window)
@@ -116,10 +116,10 @@ class MemoryCallbacks:
     def next_due(self, lane: Lane) -> datetime | None:
         return min((at for at, _ in self._in_lane(lane)), default=None)
 
-    def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[Waiting]:
+    def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[LaneDue]:
         lanes = {lane_of(callback) for callback in self.callbacks.values()}
         due = [(lane, self.next_due(lane)) for lane in sorted(lanes) if not after or lane > after]
-        return [Waiting(lane, at) for lane, at in due if at is not None][:limit]
+        return [LaneDue(lane, at) for lane, at in due if at is not None][:limit]
 
     def changed_after(self, instant: datetime, *, limit: int) -> list[OutgoingCallback]:
         found = [one for one in self.callbacks.values() if _has_changed(one, instant)]
@@ -141,7 +141,7 @@ class MemoryCallbacks:
 
     def totals(
         self, *, since: datetime, until: datetime, account_sid: str | None = None
-    ) -> list[Totals]:
+    ) -> list[DeliveryTotals]:
         counted = Counter(
             (_what_of(callback), _how_far(callback))
             for callback in self.callbacks.values()
@@ -151,7 +151,7 @@ class MemoryCallbacks:
             and callback.replay_of is None
         )
         return [
-            Totals(*what, *(counted[what, far] for far in _FAR))
+            DeliveryTotals(*what, *(counted[what, far] for far in _FAR))
             for what in sorted({what for what, _ in counted}, key=_in_order)
         ]
 

@@ -12,7 +12,7 @@ from ringback.core.callbacks.response_storage import (
     size_of,
 )
 from ringback.core.http.http_exchange import RecordedResponse
-from ringback.ports import KeptBytes
+from ringback.ports import StoredResponseBytes
 
 
 class _Kept(NamedTuple):
@@ -23,7 +23,7 @@ class _Kept(NamedTuple):
 
 @dataclass
 class MemoryKeptResponses:
-    """Answers `ports.KeptResponses`."""
+    """Answers `ports.StoredResponses`."""
 
     budget: ResponseStorageBudget
     kept: dict[str, _Kept] = field(default_factory=dict[str, _Kept])
@@ -32,12 +32,12 @@ class MemoryKeptResponses:
     def bytes_of(self, account_sid: str) -> int:
         return sum(one.size for one in self.kept.values() if account_sid in (EVERY, one[0]))
 
-    def largest(self, *, limit: int) -> list[KeptBytes]:
+    def largest(self, *, limit: int) -> list[StoredResponseBytes]:
         sizes = Counter[str]()
         for one in self.kept.values():
             sizes[one.account_sid] += one.size
         by_size = sorted(sizes.items(), key=lambda pair: (pair[1], pair[0]), reverse=True)
-        return [KeptBytes(*pair) for pair in by_size[:limit]]
+        return [StoredResponseBytes(*pair) for pair in by_size[:limit]]
 
     def replace(
         self, sid: str, account_sid: str, number: int, response: RecordedResponse | None

@@ -7,7 +7,7 @@ from typing import Final, Generic, NamedTuple
 
 from ringback.core.accounts.account import EVERY
 from ringback.core.errors import PageNotFound
-from ringback.ports import RecordPage, Which, Window
+from ringback.ports import FieldFilter, PageRequest, RecordPage
 from ringback.ports.records import F, N, R, U
 
 _NONE: Final[Mapping[str, Collection[str]]] = {}
@@ -41,10 +41,10 @@ class MemoryRecords(Generic[R]):
     def get(self, sid: str) -> R | None:
         return self.records.get(sid)
 
-    def first(self, which: Which) -> R | None:
+    def first(self, which: FieldFilter) -> R | None:
         return next((one for one in self.records.values() if has(one, which)), None)
 
-    def page(self, account_sid: str, which: Which, window: Window) -> RecordPage[R]:
+    def page(self, account_sid: str, which: FieldFilter, window: PageRequest) -> RecordPage[R]:
         own = of_account(account_sid, self.records.values())
         gone = {
             sid: one.older for sid, one in self.removed.items() if account_sid in (EVERY, one.owner)
@@ -75,7 +75,7 @@ class MemoryUpdates(Generic[U]):
     def get(self, sim_sid: str) -> U | None:
         return self.updates.get(sim_sid)
 
-    def first(self, which: Which) -> U | None:
+    def first(self, which: FieldFilter) -> U | None:
         return next((one for one in self.updates.values() if has(one, which)), None)
 
     def end(self, sim_sid: str) -> None:
@@ -102,7 +102,12 @@ class MemoryFlows(Generic[F]):
         return [one for one in own if one.date_ended is None or one.date_ended > since]
 
     def between(
-        self, account_sid: str, which: Which, start: datetime, end: datetime, window: Window
+        self,
+        account_sid: str,
+        which: FieldFilter,
+        start: datetime,
+        end: datetime,
+        window: PageRequest,
     ) -> RecordPage[F]:
         def is_wanted(flow: F) -> bool:
             is_over = flow.date_ended is not None and flow.date_ended <= start
@@ -116,7 +121,7 @@ def of_account(account_sid: str, records: Iterable[R]) -> list[R]:
     return [record for record in records if account_sid in (EVERY, record.account_sid)]
 
 
-def has(record: object, which: Which) -> bool:
+def has(record: object, which: FieldFilter) -> bool:
     """Whether the fields of a record are these."""
     return all(value is None or getattr(record, name) == value for name, value in which.items())
 
@@ -124,7 +129,7 @@ def has(record: object, which: Which) -> bool:
 def page_of(
     records: Iterable[R],
     is_wanted: Callable[[R], bool],
-    window: Window,
+    window: PageRequest,
     gone: Mapping[str, Collection[str]] = _NONE,
 ) -> RecordPage[R]:
     """Return one page of the records that are wanted, newest first.

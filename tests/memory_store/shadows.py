@@ -7,7 +7,7 @@ from ringback.core.callbacks.callback import Attempt
 from ringback.core.http.http_exchange import RecordedResponse
 from ringback.core.shadows.shadow import Shadow
 from ringback.core.shadows.shadow_report import EXCERPT, AnswerComparison, ComparedAnswer
-from ringback.ports import Compared, RecordPage, ShadowFilter, Window
+from ringback.ports import ComparedShadow, PageRequest, RecordPage, ShadowFilter
 from tests.memory_store.callbacks import MemoryCallbacks
 from tests.memory_store.kept_responses import MemoryKeptResponses
 from tests.memory_store.records import of_account, page_of
@@ -35,13 +35,15 @@ class MemoryShadows:
     def left_open(self) -> list[Shadow]:
         return [shadow for shadow in self.shadows.values() if shadow.attempt.result == "open"]
 
-    def page(self, account_sid: str, which: ShadowFilter, window: Window) -> RecordPage[Compared]:
+    def page(
+        self, account_sid: str, which: ShadowFilter, window: PageRequest
+    ) -> RecordPage[ComparedShadow]:
         own = of_account(account_sid, self.shadows.values())
         page = page_of(own, lambda shadow: _is_wanted(shadow, which), window)
-        compared = (Compared(self._shown(shadow), self._compare(shadow)) for shadow in page)
+        compared = (ComparedShadow(self._shown(shadow), self._compare(shadow)) for shadow in page)
         return RecordPage(compared, page.stopped_at)
 
-    def comparisons(self, account_sid: str, window: Window) -> list[AnswerComparison]:
+    def comparisons(self, account_sid: str, window: PageRequest) -> list[AnswerComparison]:
         return [comparison for _, comparison in self.page(account_sid, _ALL, window)]
 
     def _shown(self, shadow: Shadow) -> Shadow:

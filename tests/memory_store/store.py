@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
-from ringback.ports import Afterwards, Transaction, nothing
+from ringback.ports import CommitHooks, Transaction, nothing
 from tests.memory_store.accounts import MemoryAccounts, MemoryApiClients
 from tests.memory_store.callbacks import MemoryBatches, MemoryCallbacks
 from tests.memory_store.kept_responses import MemoryKeptResponses
@@ -32,7 +32,7 @@ class MemoryTransaction:
         self.callbacks = MemoryCallbacks(self.accounts, self.kept_responses)
         self.batches = MemoryBatches()
         self.shadows = MemoryShadows(self.callbacks, self.kept_responses)
-        self.endings: list[Afterwards] = []
+        self.endings: list[CommitHooks] = []
 
     def __deepcopy__(self, copies: dict[int, Any]) -> "MemoryTransaction":
         """Return a copy that shares the records, since they never change."""
@@ -43,10 +43,10 @@ class MemoryTransaction:
     def write_nothing(self) -> None:
         pass
 
-    def afterwards(
+    def on_commit(
         self, durable: Callable[[], None], *, undone: Callable[[], None] = nothing
     ) -> None:
-        self.endings.append(Afterwards(durable, undone))
+        self.endings.append(CommitHooks(durable, undone))
 
 
 class MemoryStore:

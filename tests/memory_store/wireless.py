@@ -19,7 +19,7 @@ from tests.memory_store.records import (
 
 @dataclass
 class MemoryCommandUses:
-    """Answers `ports.tables.CommandUses`."""
+    """Answers `ports.tables.CommandUsageTable`."""
 
     uses: list[CommandUsage] = field(default_factory=list[CommandUsage])
 

@@ -18,7 +18,14 @@ from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, compose
 from ringback.core.errors import BacklogFull, InvalidParameter, StoreUnavailable
 from ringback.core.policy.source_policy import NOTICE
 from ringback.core.retry_schedule import RetrySchedule
-from ringback.ports import BatchIntake, CallbackFilter, Chance, Intake, Store, Transaction
+from ringback.ports import (
+    CallbackBatchQueue,
+    CallbackFilter,
+    CallbackQueue,
+    RandomSource,
+    Store,
+    Transaction,
+)
 from tests.simulation.loop import SimClock
 from tests.simulation.plan import Asked, Plan, Request
 from tests.simulation.watch import Watch
@@ -35,7 +42,7 @@ class Customers:
         watch: Watch,
         random: Random,
         clock: SimClock,
-        chance: Chance,
+        chance: RandomSource,
     ) -> None:
         self._plan = plan
         self._accounts = accounts
@@ -49,8 +56,8 @@ class Customers:
         request: Request,
         *,
         store: Store,
-        intake: Intake,
-        batch_intake: BatchIntake,
+        intake: CallbackQueue,
+        batch_queue: CallbackBatchQueue,
         life: int,
     ) -> None:
         """Ask for callbacks, all or none of them."""
@@ -71,7 +78,7 @@ class Customers:
         async def take_in() -> bool:
             if request.is_big:
                 texts = list(map(write_new, callbacks))
-                records = await batch_intake.keep(account.sid, callbacks, texts)
+                records = await batch_queue.keep(account.sid, callbacks, texts)
                 return [record.sid for record in records] == [one.sid for one in callbacks]
             intake.make_room(account.sid, len(callbacks))
             return await store.transact(accept)
@@ -91,7 +98,7 @@ class Customers:
         else:
             self._watch.refused(batch)
 
-    async def replay_some(self, *, store: Store, intake: Intake) -> None:
+    async def replay_some(self, *, store: Store, intake: CallbackQueue) -> None:
         """Have callbacks sent again that were not delivered, and one that was."""
 
         def work(tx: Transaction) -> None:
@@ -102,7 +109,7 @@ class Customers:
 
         await self._try(store, work)
 
-    async def discard_some(self, *, store: Store, intake: Intake) -> None:
+    async def discard_some(self, *, store: Store, intake: CallbackQueue) -> None:
         """Give callbacks up that wait."""
 
         def work(tx: Transaction) -> None:

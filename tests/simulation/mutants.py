@@ -23,7 +23,7 @@ from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Delivered, Outcome, Unknown, Unreachable
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.retry_schedule import RetrySchedule
-from ringback.engine import batch_intake, callback_sender, delivery_loop, due_callbacks
+from ringback.engine import callback_sender, delivery_loop, due_callbacks
 from ringback.engine.backlog import Backlog
 from ringback.engine.batch_intake import BatchIntake
 from ringback.engine.bell import Bell
@@ -330,7 +330,7 @@ MUTANTS: Final = {
     ),
     "writes no batch down": _mutant("whole", (BatchIntake, "keep", _keep_in_parts)),
     "leaves what there was of a batch": _mutant(
-        "ended", (batch_intake, "_find_left", lambda tx: {})
+        "ended", (batch_queue, "_find_left", lambda tx: {})
     ),
     "stumbles over an answer": _mutant("sound", (FairScheduler, "answered", _stumble)),
 }

@@ -24,7 +24,7 @@ from ringback.http_client.http_sender import HttpSender
 from ringback.operations.create_callbacks import send_callbacks
 from ringback.operations.moment import Moment
 from ringback.operations.task_handlers import TASK_HANDLERS
-from ringback.ports import Chance, Transport
+from ringback.ports import RandomSource, Transport
 from tests.simulation.database import Database
 from tests.simulation.loop import SimClock, SimLoop
 from tests.simulation.names import Names, SimLookUps
@@ -78,7 +78,7 @@ class Process:
         names: Names,
         machine: Machine,
         clock: SimClock,
-        chance: Chance,
+        chance: RandomSource,
         watch: Watch,
         died: Callable[[], None],
     ) -> None:
@@ -129,7 +129,7 @@ class Process:
             checkpoint=self._pass,
         )
 
-        self.batch_intake = BatchIntake(
+        self.batch_queue = BatchIntake(
             store=self.store,
             clock=clock,
             stopwatch=self.loop.time,
@@ -160,7 +160,7 @@ class Process:
             ),
             self.delivery,
             clock=clock,
-            beside=[self.batch_intake.run],
+            beside=[self.batch_queue.run],
         )
 
     @property

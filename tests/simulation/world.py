@@ -276,7 +276,7 @@ class World:
                 request,
                 store=process.store,
                 intake=process.delivery.queue,
-                batch_intake=process.batch_intake,
+                batch_queue=process.batch_queue,
                 life=process.number,
             )
         )

@@ -29,12 +29,12 @@ from ringback.core.wireless.usage import CommandUsage
 from ringback.ports import (
     CallbackFilter,
     Claim,
+    FieldFilter,
     Lane,
+    PageRequest,
     Settlement,
     Store,
     Transaction,
-    Which,
-    Window,
 )
 from ringback.stores.sqlite.store import SqliteStore, connect
 from tests.fakes import NOW, VAULT
@@ -101,12 +101,16 @@ async def keep(store: Store, *records: object) -> None:
     await store.transact(work)
 
 
-async def sims_on(store: Store, window: Window, **which: object) -> list[SuperSim]:
+async def sims_on(store: Store, window: PageRequest, **which: object) -> list[SuperSim]:
     return await store.transact(lambda tx: tx.supersim.sims.page(OURS, which, window))
 
 
 async def page_of(
-    store: Store, kind: type, window: Window, which: Which | None = None, account_sid: str = OURS
+    store: Store,
+    kind: type,
+    window: PageRequest,
+    which: FieldFilter | None = None,
+    account_sid: str = OURS,
 ) -> list[Any]:
     return await store.transact(
         lambda tx: table_of(tx, kind).page(account_sid, which or {}, window)
@@ -114,7 +118,7 @@ async def page_of(
 
 
 async def callbacks_on(
-    store: Store, window: Window, which: CallbackFilter = ALL_CALLBACKS
+    store: Store, window: PageRequest, which: CallbackFilter = ALL_CALLBACKS
 ) -> list[OutgoingCallback]:
     return await store.transact(lambda tx: tx.callbacks.page(OURS, which, window))
 

@@ -10,7 +10,7 @@ from ringback.core.accounts.client_credentials import (
     ClientCredentials,
     ClientType,
 )
-from ringback.ports import Store, TokenKey, Transaction
+from ringback.ports import Store, TokenSigningKey, Transaction
 from tests.fakes import an_api_client
 from tests.stores.records import ODD_INSTANT, OURS, THEIRS
 
@@ -59,10 +59,10 @@ async def test_a_removed_client_is_gone_and_the_others_stay(store: Store) -> Non
 
 async def test_there_is_one_key_for_tokens_the_last_one_that_was_kept(store: Store) -> None:
     assert await store.transact(lambda tx: tx.api_clients.token_key()) is None
-    for key in (TokenKey("1", "one"), TokenKey("2", "two")):
+    for key in (TokenSigningKey("1", "one"), TokenSigningKey("2", "two")):
         await store.transact(lambda tx, key=key: tx.api_clients.keep_token_key(key))
         assert await store.transact(lambda tx: tx.api_clients.token_key()) == key
 
 
 def test_the_key_for_tokens_prints_without_its_secret() -> None:
-    assert "hunter2" not in repr(TokenKey("1", "hunter2"))
+    assert "hunter2" not in repr(TokenSigningKey("1", "hunter2"))

@@ -12,7 +12,7 @@ from ringback.core.callbacks.retry import Done
 from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import RecordedResponse
 from ringback.core.http.outcome import Delivered
-from ringback.ports import CallbackFilter, Claim, Settlement, Transaction, Window
+from ringback.ports import CallbackFilter, Claim, PageRequest, Settlement, Transaction
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
@@ -86,7 +86,7 @@ def then(*steps: Work) -> Work:
 
 
 def look(tx: Transaction) -> None:
-    tx.callbacks.page(OURS, CallbackFilter(), Window(9))
+    tx.callbacks.page(OURS, CallbackFilter(), PageRequest(9))
 
 
 def write_at_once(tx: Transaction) -> None:
@@ -141,7 +141,7 @@ def test_work_sees_what_the_work_before_it_did(bench: Bench) -> None:
 def test_looking_at_other_records_leaves_callbacks_to_be_written_together(bench: Bench) -> None:
     statements = list[str]()
     bench.connection.set_trace_callback(statements.append)
-    bench.do(then(add(1), lambda tx: tx.supersim.sims.page(OURS, {}, Window(9)), add(2, 3, 4)))
+    bench.do(then(add(1), lambda tx: tx.supersim.sims.page(OURS, {}, PageRequest(9)), add(2, 3, 4)))
     written = [one for one in statements if one.startswith("INSERT INTO callbacks")]
     assert len(written) == 1
     assert bench.numbers() == [1, 2, 3, 4]
@@ -255,7 +255,7 @@ def test_work_that_the_database_refuses_alone_is_done_once(bench: Bench) -> None
 
 def telling(told: list[str], name: str) -> Work:
     def work(tx: Transaction) -> None:
-        tx.afterwards(
+        tx.on_commit(
             lambda: told.append(f"{name} durable"), undone=lambda: told.append(f"{name} undone")
         )
 
@@ -337,7 +337,7 @@ def test_work_may_settle_what_other_work_of_the_same_commit_claimed(bench: Bench
         lambda tx: tx.callbacks.settle([settled(one) for one in claims[:2]]),
         lambda tx: tx.callbacks.put_back(claims[2:], NOW),
     )
-    page = bench.result(lambda tx: tx.callbacks.page(OURS, CallbackFilter(), Window(9)))
+    page = bench.result(lambda tx: tx.callbacks.page(OURS, CallbackFilter(), PageRequest(9)))
     assert [one.status for one in page] == ["scheduled", "delivered", "delivered"]
     assert bench.result(lambda tx: tx.callbacks.left_open()) == []
     assert [len(bench.result(attempts_of(number))) for number in (1, 2, 3)] == [1, 1, 0]
@@ -353,7 +353,7 @@ def test_of_many_changes_of_one_callback_the_last_one_counts(bench: Bench) -> No
             for number in range(99)
         )
     )
-    page = bench.result(lambda tx: tx.callbacks.page(OURS, CallbackFilter(), Window(9)))
+    page = bench.result(lambda tx: tx.callbacks.page(OURS, CallbackFilter(), PageRequest(9)))
     assert [one.progress.status_reason for one in page] == ["no. 97", "no. 98"]
 
 

@@ -30,7 +30,7 @@ from ringback.core.policy.source_policy import Source
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.usage import BillingPeriod
 from ringback.core.wireless.usage import WirelessUsageQuery
-from ringback.ports import CallbackFilter, Lane, ShadowFilter, Transaction, Window
+from ringback.ports import CallbackFilter, Lane, PageRequest, ShadowFilter, Transaction
 from ringback.stores.sqlite import callbacks as callbacks_module
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
 from ringback.stores.sqlite.committer import Committer, Job
@@ -171,9 +171,9 @@ EDGES: Final = ({}, {"after": 1}, {"before": 1})
 STATUSES: Final = (None, *(frozenset({one}) for one in CallbackStatus), UNDELIVERED)
 
 
-def windows(sid: str) -> Iterator[Window]:
+def windows(sid: str) -> Iterator[PageRequest]:
     for edge, examining in product(EDGES, (None, 1)):
-        yield replace(Window(3, examining=examining), **dict.fromkeys(edge, sid))
+        yield replace(PageRequest(3, examining=examining), **dict.fromkeys(edge, sid))
 
 
 def lists_of_callbacks(tx: Transaction) -> None:
@@ -301,7 +301,7 @@ def clients(tx: Transaction) -> None:
     tx.api_clients.get(client.sid)
     tx.api_clients.of(OURS)
     tx.api_clients.remove(client.sid)
-    tx.api_clients.keep_token_key(ports.TokenKey("1", "key"))
+    tx.api_clients.keep_token_key(ports.TokenSigningKey("1", "key"))
     tx.api_clients.token_key()
 
 

@@ -14,7 +14,15 @@ from ringback.core.callbacks.response_storage import MOST_BODY, MOST_HEAD, Respo
 from ringback.core.callbacks.retry import NewRound
 from ringback.core.http.http_exchange import AttemptResult, RecordedResponse
 from ringback.core.http.outcome import Delivered, Refused
-from ringback.ports import KeptBytes, Lane, Settlement, Store, Transaction, Window, lane_of
+from ringback.ports import (
+    Lane,
+    PageRequest,
+    Settlement,
+    Store,
+    StoredResponseBytes,
+    Transaction,
+    lane_of,
+)
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT
 from tests.memory_store import MemoryStore
@@ -223,7 +231,7 @@ async def test_where_an_accounts_budget_is_used_up_its_oldest_go_and_no_callback
     assert await whole_ones(store, range(1, 6)) == [4, 5]
     assert await bytes_of(store) == 6 * KIB
     assert await whole_ones(store, [9]) == [9]
-    assert len(await callbacks_on(store, Window(99))) == 5
+    assert len(await callbacks_on(store, PageRequest(99))) == 5
     assert await responses_of(store, 1) == [shortened(long(3 * KIB))]
 
 
@@ -276,7 +284,7 @@ async def test_what_is_kept_is_counted_in_whole_kib_for_each_account_and_in_all(
     assert await bytes_of(store, THEIRS) == KIB
     assert await bytes_of(store, EVERY) == 4 * KIB
     largest = await store.transact(lambda tx: tx.kept_responses.largest(limit=9))
-    assert largest == [KeptBytes(OURS, 3 * KIB), KeptBytes(THEIRS, KIB)]
+    assert largest == [StoredResponseBytes(OURS, 3 * KIB), StoredResponseBytes(THEIRS, KIB)]
     assert await store.transact(lambda tx: tx.kept_responses.largest(limit=1)) == largest[:1]
 
 

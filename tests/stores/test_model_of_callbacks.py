@@ -33,7 +33,7 @@ from ringback.core.http.outcome import (
     Unknown,
     Unreachable,
 )
-from ringback.ports import CallbackFilter, Claim, Lane, Settlement, Transaction, Window
+from ringback.ports import CallbackFilter, Claim, Lane, PageRequest, Settlement, Transaction
 from tests.fakes import NOW, signing_with
 from tests.memory_store import MemoryTransaction
 from tests.stores.both_stores import (
@@ -251,7 +251,7 @@ class CallbacksInBothStores(BothStores):
         account_sid: str,
         statuses: frozenset[CallbackStatus] | None,
         destination: str | None,
-        window: Window,
+        window: PageRequest,
         number: int,
         limit: int,
         ahead: timedelta,

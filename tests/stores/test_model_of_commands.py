@@ -11,7 +11,7 @@ from hypothesis.stateful import rule
 from ringback.core.sims.message import Direction, MessageStatus
 from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.wireless.usage import WirelessUsageQuery
-from ringback.ports import Transaction, Window
+from ringback.ports import PageRequest, Transaction
 from tests.fakes import NOW
 from tests.stores.both_stores import (
     ACCOUNTS,
@@ -73,7 +73,7 @@ class CommandsInBothStores(BothStores):
         window=windows(command),
     )
     def look(
-        self, account_sid: str, number: int, direction: Direction | None, window: Window
+        self, account_sid: str, number: int, direction: Direction | None, window: PageRequest
     ) -> None:
         which = {"direction": direction}
         self.add(

@@ -29,7 +29,7 @@ from ringback.core.wireless.command import CommandTransport, WirelessCommand
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.core.wireless.usage import WirelessUsageQuery
-from ringback.ports import ShadowFilter, Transaction, Which, Window
+from ringback.ports import FieldFilter, PageRequest, ShadowFilter, Transaction
 from ringback.stores.sqlite.committer import Committer, Job
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
@@ -70,7 +70,7 @@ from tests.stores.records import (
 SIM_SID, ICCID = SIMS[OURS].sid, SIMS[OURS].iccid
 WIRELESS_SID, WIRELESS_ICCID = WIRELESS_SIMS[OURS].sid, WIRELESS_SIMS[OURS].iccid
 PLAN_SID = RATE_PLANS[OURS].sid
-FILTERS: dict[type, Which] = {
+FILTERS: dict[type, FieldFilter] = {
     NetworkAccessProfile: {},
     Fleet: {"network_access_profile_sid": PROFILES[OURS].sid},
     SuperSim: {"status": SimStatus.READY, "fleet_sid": FLEETS[OURS].sid, "iccid": ICCID},
@@ -188,10 +188,10 @@ def test_a_step_that_sorts_is_found_out(plans: Plans) -> None:
 @pytest.mark.parametrize("edge", ["newest", "after", "before"])
 @pytest.mark.parametrize(("kind", "which"), LISTS)
 def test_a_list_finds_its_page_by_an_index(
-    plans: Plans, kind: type, which: Which, edge: str
+    plans: Plans, kind: type, which: FieldFilter, edge: str
 ) -> None:
     sid = next(one.sid for one in RECORDS if isinstance(one, kind))
-    window = Window(50) if edge == "newest" else replace(Window(50), **{edge: sid})
+    window = PageRequest(50) if edge == "newest" else replace(PageRequest(50), **{edge: sid})
     check(plans.of(lambda tx: table_of(tx, kind).page(OURS, which, window)))
 
 
@@ -232,22 +232,22 @@ FLEET_SID = FLEETS[OURS].sid
     ],
 )
 def test_a_list_goes_by_the_filter_that_leaves_the_fewest_rows(
-    plans: Plans, kind: type, which: Which, columns: str
+    plans: Plans, kind: type, which: FieldFilter, columns: str
 ) -> None:
-    (step,) = plans.of(lambda tx: table_of(tx, kind).page(OURS, which, Window(50)))
+    (step,) = plans.of(lambda tx: table_of(tx, kind).page(OURS, which, PageRequest(50)))
     terms = " AND ".join(f"{column}=?" for column in ("account_sid", *columns.split(", ")))
     assert step.endswith(f"({terms})")
 
 
 @pytest.mark.parametrize("kind", [SuperSim, WirelessSim])
 def test_a_list_goes_by_an_iccid_rather_than_by_anything_else(plans: Plans, kind: type) -> None:
-    (step,) = plans.of(lambda tx: table_of(tx, kind).page(OURS, FILTERS[kind], Window(50)))
+    (step,) = plans.of(lambda tx: table_of(tx, kind).page(OURS, FILTERS[kind], PageRequest(50)))
     assert step.endswith("(iccid=?)")
 
 
 @pytest.mark.parametrize("edge", ["after", "before"])
 def test_a_page_at_a_removed_record_is_found_by_an_index(plans: Plans, edge: str) -> None:
-    window = replace(Window(50), **{edge: command(1).sid})
+    window = replace(PageRequest(50), **{edge: command(1).sid})
 
     def work(tx: Transaction) -> None:
         tx.wireless.commands.remove(command(1).sid)
@@ -283,7 +283,7 @@ def test_a_list_over_all_accounts_is_read_in_its_own_order(
     plans: Plans, kind: type, edge: str
 ) -> None:
     sid = next(one.sid for one in RECORDS if isinstance(one, kind))
-    window = Window(50) if edge == "newest" else replace(Window(50), **{edge: sid})
+    window = PageRequest(50) if edge == "newest" else replace(PageRequest(50), **{edge: sid})
     steps = plans.of(lambda tx: table_of(tx, kind).page(EVERY, {}, window))
     assert [step for step in steps if "TEMP B-TREE" in step] == []
     # It reads from its edge on, and no more rows than a page has.
@@ -314,7 +314,9 @@ OTHER: dict[str, Callable[[Transaction], Any]] = {
     "a scenario": lambda tx: tx.scenarios.get(OURS),
     "a session": lambda tx: tx.supersim.sessions.get(session(1).sid),
     "the end of a session": lambda tx: tx.supersim.sessions.end(session(1).sid, NOW),
-    "sessions in a period": lambda tx: tx.supersim.sessions.between(OURS, {}, NOW, NOW, Window(9)),
+    "sessions in a period": lambda tx: tx.supersim.sessions.between(
+        OURS, {}, NOW, NOW, PageRequest(9)
+    ),
     "a wireless ICCID": lambda tx: tx.wireless.sims.first({"iccid": WIRELESS_ICCID}),
     "a SIM with a plan": lambda tx: tx.wireless.sims.first({"rate_plan_sid": PLAN_SID}),
     "a change to a plan": lambda tx: tx.wireless.sim_updates.first({"to_rate_plan_sid": PLAN_SID}),
@@ -326,7 +328,7 @@ OTHER: dict[str, Callable[[Transaction], Any]] = {
     ),
     "wireless sessions in a period": (
         lambda tx: tx.wireless.sessions.between(
-            OURS, {"sim_sid": WIRELESS_SID}, NOW, NOW, Window(9)
+            OURS, {"sim_sid": WIRELESS_SID}, NOW, NOW, PageRequest(9)
         )
     ),
 }
@@ -348,9 +350,11 @@ def test_whatever_else_is_looked_for_is_found_by_an_index(
     ],
 )
 def test_sessions_in_a_period_are_found_among_those_of_a_sim_or_a_fleet(
-    plans: Plans, which: Which, column: str
+    plans: Plans, which: FieldFilter, column: str
 ) -> None:
-    (step,) = plans.of(lambda tx: tx.supersim.sessions.between(OURS, which, NOW, NOW, Window(9)))
+    (step,) = plans.of(
+        lambda tx: tx.supersim.sessions.between(OURS, which, NOW, NOW, PageRequest(9))
+    )
     assert f"{column}=?" in step
 
 
@@ -365,7 +369,7 @@ def test_sessions_in_a_period_are_found_among_those_of_a_sim_or_a_fleet(
 def test_copies_and_what_they_are_compared_with_are_found_by_indexes(
     plans: Plans, which: ShadowFilter, terms: str
 ) -> None:
-    steps = plans.of(lambda tx: tx.shadows.page(OURS, which, Window(9)))
+    steps = plans.of(lambda tx: tx.shadows.page(OURS, which, PageRequest(9)))
     check([step.replace("CORRELATED SCALAR SUBQUERY", "") for step in steps])
     assert steps[0].endswith(terms)
 

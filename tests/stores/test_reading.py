@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ringback.core.errors import NotFound, QueryTimeout, StoreUnavailable
-from ringback.ports import CallbackFilter, Store, Transaction, Window
+from ringback.ports import CallbackFilter, PageRequest, Store, Transaction
 from ringback.stores.sqlite.readers import Readers
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT
@@ -20,7 +20,7 @@ from tests.stores.records import OUR_LANE, OURS, account, api_key, callback, sha
 
 
 def how_many(tx: Transaction) -> int:
-    return len(tx.callbacks.page(OURS, CallbackFilter(), Window(99)))
+    return len(tx.callbacks.page(OURS, CallbackFilter(), PageRequest(99)))
 
 
 # ---- every store ---------------------------------------------------------------------------------
@@ -57,7 +57,7 @@ WRITES: dict[str, Callable[[Transaction], Any]] = {
     "a task": lambda tx: tx.tasks.put(task(1)),
     "an account": lambda tx: tx.accounts.save(replace(account(), name="renamed")),
     "a key": lambda tx: tx.accounts.add_key(api_key(1)),
-    "what follows": lambda tx: tx.afterwards(lambda: None),
+    "what follows": lambda tx: tx.on_commit(lambda: None),
 }
 
 

@@ -13,7 +13,7 @@ from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdat
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.wireless.command import CommandTransport, WirelessCommand
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
-from ringback.ports import Store, Which, Window
+from ringback.ports import FieldFilter, PageRequest, Store
 from tests.stores.asking import keep, numbers_of, page_of
 from tests.stores.records import (
     FLEETS,
@@ -50,8 +50,8 @@ async def store(furnished: Store) -> Store:
     return furnished
 
 
-async def numbers_on_the_page(store: Store, kind: type, which: Which) -> list[int]:
-    page = await page_of(store, kind, Window(99), which)
+async def numbers_on_the_page(store: Store, kind: type, which: FieldFilter) -> list[int]:
+    page = await page_of(store, kind, PageRequest(99), which)
     return [number for number in numbers_of(page) if number < 900]
 
 
@@ -72,7 +72,7 @@ async def numbers_on_the_page(store: Store, kind: type, which: Which) -> list[in
     ],
 )
 async def test_sims_by_status_fleet_and_iccid(
-    store: Store, which: Which, numbers: list[int]
+    store: Store, which: FieldFilter, numbers: list[int]
 ) -> None:
     ours = {"fleet_sid": FLEETS[OURS].sid}
     await keep(
@@ -96,7 +96,7 @@ async def test_sims_by_status_fleet_and_iccid(
         ({"network_access_profile_sid": None}, [2, 1, 0]),
     ],
 )
-async def test_fleets_by_profile(store: Store, which: Which, numbers: list[int]) -> None:
+async def test_fleets_by_profile(store: Store, which: FieldFilter, numbers: list[int]) -> None:
     other = replace(fleet(1), network_access_profile_sid=profile(9).sid)
     await keep(store, profile(9), fleet(0), other, fleet(2), fleet(3, THEIRS))
     assert await numbers_on_the_page(store, Fleet, which) == numbers
@@ -135,7 +135,7 @@ def commands(make: Any) -> list[Any]:
 
 @pytest.mark.parametrize(("which", "numbers"), COMMANDS)
 async def test_sms_commands_by_sim_status_and_direction(
-    store: Store, which: Which, numbers: list[int]
+    store: Store, which: FieldFilter, numbers: list[int]
 ) -> None:
     await keep(store, *commands(sms_command))
     assert await numbers_on_the_page(store, SmsCommand, which) == numbers
@@ -151,7 +151,7 @@ async def test_sms_commands_by_sim_status_and_direction(
     ],
 )
 async def test_ip_commands_by_sim_iccid_status_and_direction(
-    store: Store, which: Which, numbers: list[int]
+    store: Store, which: FieldFilter, numbers: list[int]
 ) -> None:
     await keep(store, *commands(ip_command))
     assert await numbers_on_the_page(store, IpCommand, which) == numbers
@@ -170,7 +170,7 @@ async def test_ip_commands_by_sim_iccid_status_and_direction(
     ],
 )
 async def test_esim_profiles_by_chip_sim_and_status(
-    store: Store, which: Which, numbers: list[int]
+    store: Store, which: FieldFilter, numbers: list[int]
 ) -> None:
     first, second = EIDS
     await keep(
@@ -194,7 +194,7 @@ async def test_esim_profiles_by_chip_sim_and_status(
     ],
 )
 async def test_settings_updates_by_sim_and_status(
-    store: Store, which: Which, numbers: list[int]
+    store: Store, which: FieldFilter, numbers: list[int]
 ) -> None:
     under_way = {"status": SettingsUpdateStatus.IN_PROGRESS}
     await keep(
@@ -210,7 +210,7 @@ async def test_settings_updates_by_sim_and_status(
 async def test_billing_periods_by_sim(store: Store) -> None:
     other = replace(billing_period(2), sim_sid=OTHER_SIM.sid)
     await keep(store, billing_period(1), other, billing_period(3), billing_period(4, THEIRS))
-    page = await page_of(store, type(other), Window(9), {"sim_sid": SIMS[OURS].sid})
+    page = await page_of(store, type(other), PageRequest(9), {"sim_sid": SIMS[OURS].sid})
     assert numbers_of(page) == [3, 1]
 
 
@@ -239,7 +239,7 @@ ACTIVE = WirelessStatus.ACTIVE
     ],
 )
 async def test_wireless_sims_by_status_iccid_plan_chip_and_code(
-    store: Store, which: Which, numbers: list[int]
+    store: Store, which: FieldFilter, numbers: list[int]
 ) -> None:
     ours = {"rate_plan_sid": RATE_PLANS[OURS].sid}
     first, second = EIDS
@@ -280,7 +280,7 @@ async def test_wireless_sims_by_status_iccid_plan_chip_and_code(
     ],
 )
 async def test_commands_by_sim_status_direction_and_transport(
-    store: Store, which: Which, numbers: list[int]
+    store: Store, which: FieldFilter, numbers: list[int]
 ) -> None:
     elsewhere = {"sim_sid": OTHER_WIRELESS_SIM.sid}
     by_ip = {"transport": CommandTransport.IP}
@@ -303,10 +303,12 @@ async def test_a_filtered_list_of_commands_has_pages_too(store: Store) -> None:
         *(replace(sms_command(n), direction=FROM if n % 2 else TO) for n in range(10)),
     )
     seen = list[int]()
-    window = Window(2)
+    window = PageRequest(2)
     while page := await page_of(store, SmsCommand, window, {"direction": FROM}):
         seen += numbers_of(page)
-        window = Window(2, after=page[-1].sid)
+        window = PageRequest(2, after=page[-1].sid)
     assert seen == [9, 7, 5, 3, 1]
-    back = await page_of(store, SmsCommand, Window(2, before=sms_command(3).sid), {"direction": TO})
+    back = await page_of(
+        store, SmsCommand, PageRequest(2, before=sms_command(3).sid), {"direction": TO}
+    )
     assert numbers_of(back) == [6, 4]

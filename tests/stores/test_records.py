@@ -20,7 +20,7 @@ from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType
 from ringback.core.wireless.command import CommandTransport, SidPlacement, WirelessCommand
 from ringback.core.wireless.rate_plan import DataLimitStrategy, DataMetering, RatePlan
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
-from ringback.ports import Store, Window
+from ringback.ports import PageRequest, Store
 from tests.fakes import NOW
 from tests.stores.asking import keep, page_of, table_of
 from tests.stores.records import (
@@ -259,7 +259,7 @@ def test_the_odd_records_leave_no_field_as_it_usually_is(odd: Any, make: Any) ->
 async def test_every_field_comes_back(furnished: Store, odd: Any, kind: type) -> None:
     await keep(furnished, odd)
     assert await kept(furnished, odd) == odd
-    assert await page_of(furnished, kind, Window(1)) == [odd]
+    assert await page_of(furnished, kind, PageRequest(1)) == [odd]
 
 
 async def test_what_a_new_record_does_not_have_comes_back_as_nothing(
@@ -291,7 +291,7 @@ async def test_a_saved_record_keeps_its_place(
 ) -> None:
     await keep(furnished, make(1), make(2))
     await save(furnished, odd)
-    assert await page_of(furnished, kind, Window(2)) == [make(2), odd]
+    assert await page_of(furnished, kind, PageRequest(2)) == [make(2), odd]
 
 
 async def test_an_unknown_sid_is_none(furnished: Store, make: Any) -> None:
@@ -308,8 +308,8 @@ async def test_a_page_has_the_records_of_one_account(
     furnished: Store, make: Any, kind: type
 ) -> None:
     await keep(furnished, make(5), make(2, THEIRS), make(3), make(4, THEIRS))
-    assert await page_of(furnished, kind, Window(2)) == [make(3), make(5)]
-    assert await page_of(furnished, kind, Window(2), {}, THEIRS) == [
+    assert await page_of(furnished, kind, PageRequest(2)) == [make(3), make(5)]
+    assert await page_of(furnished, kind, PageRequest(2), {}, THEIRS) == [
         make(4, THEIRS),
         make(2, THEIRS),
     ]
@@ -439,5 +439,5 @@ async def test_a_sim_that_is_moved_is_its_new_accounts(store: Store) -> None:
     await keep(store, sim(1), sim(2, THEIRS))
     moved = replace(sim(1), account_sid=THEIRS, date_updated=NOW + timedelta(days=1))
     await save(store, moved)
-    assert await page_of(store, SuperSim, Window(9)) == []
-    assert await page_of(store, SuperSim, Window(9), {}, THEIRS) == [sim(2, THEIRS), moved]
+    assert await page_of(store, SuperSim, PageRequest(9)) == []
+    assert await page_of(store, SuperSim, PageRequest(9), {}, THEIRS) == [sim(2, THEIRS), moved]

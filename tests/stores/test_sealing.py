@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ringback.core.errors import ConfigurationError
-from ringback.ports import TokenKey
+from ringback.ports import TokenSigningKey
 from ringback.stores.sqlite import opening
 from ringback.stores.sqlite.sealing import seal_all
 from ringback.stores.sqlite.store import SqliteStore, connect
@@ -73,7 +73,9 @@ def sealed(tmp_path: Path) -> Path:
 async def keep_secrets(path: Path) -> None:
     async with opened(path) as store:
         await store.transact(lambda tx: tx.accounts.add(account(), []))
-        await store.transact(lambda tx: tx.api_clients.keep_token_key(TokenKey("1", "PRIVATE")))
+        await store.transact(
+            lambda tx: tx.api_clients.keep_token_key(TokenSigningKey("1", "PRIVATE"))
+        )
 
 
 async def test_after_an_upgrade_nothing_stands_in_the_clear_in_any_file(path: Path) -> None:
@@ -90,7 +92,7 @@ async def test_what_is_kept_later_never_stands_in_the_clear(sealed: Path) -> Non
         assert found_in(sealed.parent) == []
         assert b"PRIVATE" not in bytes_of(sealed.parent)
         key = await store.transact(lambda tx: tx.api_clients.token_key())
-    assert key == TokenKey("1", "PRIVATE")
+    assert key == TokenSigningKey("1", "PRIVATE")
 
 
 async def test_a_file_is_not_sealed_twice(sealed: Path) -> None:
@@ -117,7 +119,7 @@ async def test_a_new_key_seals_everything_anew_and_then_does_alone(tmp_path: Pat
     old, new = new_key(), new_key()
     store = SqliteStore.open(path, Vault([old]))
     await store.transact(lambda tx: tx.accounts.add(account(), []))
-    await store.transact(lambda tx: tx.api_clients.keep_token_key(TokenKey("1", "PRIVATE")))
+    await store.transact(lambda tx: tx.api_clients.keep_token_key(TokenSigningKey("1", "PRIVATE")))
     await store.close()
     before = values_in(path)
     await SqliteStore.open(path, Vault([new, old])).close()
@@ -125,7 +127,7 @@ async def test_a_new_key_seals_everything_anew_and_then_does_alone(tmp_path: Pat
     assert await store.transact(lambda tx: tx.accounts.get(OURS)) == account()
     key = await store.transact(lambda tx: tx.api_clients.token_key())
     await store.close()
-    assert key == TokenKey("1", "PRIVATE")
+    assert key == TokenSigningKey("1", "PRIVATE")
     # What the old key opens stands nowhere any more.
     assert len(before) == 3
     assert not [value for (value,) in before if value.encode() in bytes_of(tmp_path)]

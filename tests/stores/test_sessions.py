@@ -13,7 +13,7 @@ from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.supersim.usage import SuperSimDataSession
 from ringback.core.wireless.data_session import WirelessDataSession
 from ringback.core.wireless.radio import RadioLink
-from ringback.ports import Store, Which, Window
+from ringback.ports import FieldFilter, PageRequest, Store
 from tests.fakes import NOW
 from tests.stores.asking import keep, numbers_of, table_of
 from tests.stores.records import (
@@ -81,9 +81,9 @@ class Product:
         start: datetime = NOW,
         until: datetime = NOW + HOUR,
         *,
-        window: Window = Window(9),  # noqa: B008 (it is frozen)
+        window: PageRequest = PageRequest(9),  # noqa: B008 (it is frozen)
         account_sid: str = OURS,
-        which: Which | None = None,
+        which: FieldFilter | None = None,
     ) -> list[int]:
         return numbers_of(
             await store.transact(
@@ -228,10 +228,16 @@ async def test_a_period_can_be_of_those_whose_fields_are_these(
 
 async def test_a_period_has_pages(furnished: Store, flows: Product) -> None:
     await keep(furnished, *(flows.session(n, ends=None if n % 3 else NOW) for n in range(10)))
-    first = await flows.between(furnished, window=Window(2))
-    second = await flows.between(furnished, window=Window(2, after=flows.session(first[-1]).sid))
-    third = await flows.between(furnished, window=Window(9, after=flows.session(second[-1]).sid))
-    back = await flows.between(furnished, window=Window(1, before=flows.session(second[0]).sid))
+    first = await flows.between(furnished, window=PageRequest(2))
+    second = await flows.between(
+        furnished, window=PageRequest(2, after=flows.session(first[-1]).sid)
+    )
+    third = await flows.between(
+        furnished, window=PageRequest(9, after=flows.session(second[-1]).sid)
+    )
+    back = await flows.between(
+        furnished, window=PageRequest(1, before=flows.session(second[0]).sid)
+    )
     assert (first, second, third, back) == ([8, 7], [5, 4], [2, 1], [7])
 
 
@@ -239,8 +245,8 @@ async def test_a_session_outside_the_period_still_marks_its_page(
     furnished: Store, flows: Product
 ) -> None:
     await keep(furnished, flows.session(0), flows.session(1, ends=NOW), flows.session(2))
-    assert await flows.between(furnished, window=Window(9, after=flows.session(1).sid)) == [0]
-    assert await flows.between(furnished, window=Window(9, before=flows.session(1).sid)) == [2]
+    assert await flows.between(furnished, window=PageRequest(9, after=flows.session(1).sid)) == [0]
+    assert await flows.between(furnished, window=PageRequest(9, before=flows.session(1).sid)) == [2]
 
 
 @pytest.mark.parametrize("number", [1, 2], ids=["theirs", "unknown"])
@@ -249,8 +255,8 @@ async def test_a_page_at_a_session_that_is_none_of_ones_own_is_refused(
 ) -> None:
     await keep(furnished, flows.session(0), flows.session(1, THEIRS))
     for window in (
-        Window(9, after=flows.session(number).sid),
-        Window(9, before=flows.session(number).sid),
+        PageRequest(9, after=flows.session(number).sid),
+        PageRequest(9, before=flows.session(number).sid),
     ):
         with pytest.raises(InvalidParameter) as refused:
             await flows.between(furnished, window=window)

@@ -23,12 +23,12 @@ from ringback.core.shadows.shadow import (
 from ringback.core.shadows.shadow_report import EXCERPT, AnswerComparison, ComparedAnswer
 from ringback.ports import (
     CallbackFilter,
-    Compared,
+    ComparedShadow,
+    PageRequest,
     Settlement,
     ShadowFilter,
     Store,
     Transaction,
-    Window,
 )
 from tests.fakes import NOW
 from tests.stores.asking import claim, keep
@@ -78,19 +78,19 @@ async def settle_(store: Store, *shadows: Shadow) -> None:
 
 
 async def page(
-    store: Store, window: Window, which: ShadowFilter = ALL, account_sid: str = OURS
-) -> list[Compared]:
+    store: Store, window: PageRequest, which: ShadowFilter = ALL, account_sid: str = OURS
+) -> list[ComparedShadow]:
     return await store.transact(lambda tx: tx.shadows.page(account_sid, which, window))
 
 
 async def rows(store: Store, which: ShadowFilter = ALL) -> list[Shadow]:
-    return [one.shadow for one in await page(store, Window(99), which)]
+    return [one.shadow for one in await page(store, PageRequest(99), which)]
 
 
 async def comparison(store: Store) -> AnswerComparison:
     """Return the only one that there is, as both ways to ask for it have it."""
-    (listed,) = await page(store, Window(9))
-    (compared,) = await store.transact(lambda tx: tx.shadows.comparisons(OURS, Window(9)))
+    (listed,) = await page(store, PageRequest(9))
+    (compared,) = await store.transact(lambda tx: tx.shadows.comparisons(OURS, PageRequest(9)))
     assert listed.comparison == compared
     return compared
 
@@ -182,7 +182,7 @@ async def test_copies_are_looked_for_among_so_many(store: Store) -> None:
         )
     which, after, found, stops = ShadowFilter(source=Source.KORE), None, list[Shadow](), 0
     while True:
-        window = Window(4, after=after, examining=3)
+        window = PageRequest(4, after=after, examining=3)
         some = await store.transact(lambda tx, window=window: tx.shadows.page(OURS, which, window))
         found += [one.shadow for one in some]
         if some.stopped_at is None:
@@ -198,7 +198,7 @@ async def test_a_copy_changes_nothing_about_its_callback(store: Store) -> None:
     async def all_of_it() -> object:
         return await store.transact(
             lambda tx: (
-                tx.callbacks.page(OURS, CallbackFilter(), Window(9)),
+                tx.callbacks.page(OURS, CallbackFilter(), PageRequest(9)),
                 tx.callbacks.attempts(callback(1).sid),
                 tx.callbacks.waiting(),
                 tx.callbacks.unfinished(),
@@ -230,13 +230,13 @@ async def test_a_list_goes_page_by_page(store: Store) -> None:
     await keep_first(store, *range(5))
     await open_(store, *map(shadow, range(5)))
     middle = shadow(2).sid
-    assert [one.shadow for one in await page(store, Window(2))] == [shadow(4), shadow(3)]
-    after = await page(store, Window(9, after=middle))
+    assert [one.shadow for one in await page(store, PageRequest(2))] == [shadow(4), shadow(3)]
+    after = await page(store, PageRequest(9, after=middle))
     assert [one.sid for one in after] == [shadow(1).sid, shadow(0).sid]
-    before = await page(store, Window(9, before=middle))
+    before = await page(store, PageRequest(9, before=middle))
     assert [one.shadow for one in before] == [shadow(4), shadow(3)]
     compared = await store.transact(
-        lambda tx: tx.shadows.comparisons(OURS, Window(1, after=middle))
+        lambda tx: tx.shadows.comparisons(OURS, PageRequest(1, after=middle))
     )
     assert [one.shadow_sid for one in compared] == [shadow(1).sid]
 
@@ -246,10 +246,10 @@ async def test_an_account_sees_its_own_copies_and_the_operator_sees_all(store: S
     await keep_first(store, 2, of=THEIRS)
     await open_(store, shadow(1), shadow(2, THEIRS))
     assert await rows(store) == [shadow(1)]
-    everyones = await page(store, Window(9), account_sid=EVERY)
+    everyones = await page(store, PageRequest(9), account_sid=EVERY)
     assert [one.shadow for one in everyones] == [shadow(2, THEIRS), shadow(1)]
     with pytest.raises(PageNotFound):
-        await page(store, Window(9, after=shadow(2).sid))
+        await page(store, PageRequest(9, after=shadow(2).sid))
 
 
 # ---- comparing -----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from ringback.core.supersim.sim import SimStatus
 from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.core.wireless.sim_update import WirelessSimUpdate
-from ringback.ports import Store, Which
+from ringback.ports import FieldFilter, Store
 from tests.stores.asking import keep, table_of
 from tests.stores.records import (
     FLEETS,
@@ -79,7 +79,7 @@ async def change_of(store: Store, product: Product, number: int) -> Any:
     return await store.transact(lambda tx: table_of(tx, kind).get(sid))
 
 
-async def first(store: Store, product: Product, which: Which) -> Any:
+async def first(store: Store, product: Product, which: FieldFilter) -> Any:
     return await store.transact(lambda tx: table_of(tx, type(product.odd)).first(which))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from ringback.core.errors import StoreUnavailable
 from ringback.core.supersim.sim import SuperSim
-from ringback.ports import Transaction, Window
+from ringback.ports import PageRequest, Transaction
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import VAULT
 from tests.stores.asking import opened
@@ -114,7 +114,7 @@ async def test_a_closed_store_says_so(path: Path) -> None:
 
 
 async def sims_in(store: SqliteStore) -> list[SuperSim]:
-    return await store.transact(lambda tx: tx.supersim.sims.page(OURS, {}, Window(9)))
+    return await store.transact(lambda tx: tx.supersim.sims.page(OURS, {}, PageRequest(9)))
 
 
 async def refusal_to_add(store: SqliteStore, number: int = 1) -> str:
@@ -215,7 +215,7 @@ async def test_who_asks_afterwards_is_told_that_a_commit_was_undone(store: Sqlit
     told = list[str]()
 
     def work(tx: Transaction) -> None:
-        tx.afterwards(lambda: told.append("durable"), undone=lambda: told.append("undone"))
+        tx.on_commit(lambda: told.append("durable"), undone=lambda: told.append("undone"))
         add_much(tx)
 
     fill_the_disk(connection_of(store))
@@ -231,8 +231,8 @@ async def test_who_has_given_up_meanwhile_is_still_told_that_it_is_durable(
     begun, may_end, is_told = threading.Event(), threading.Event(), asyncio.Event()
 
     def work(tx: Transaction) -> None:
-        tx.afterwards(lambda: told.append("durable"))
-        tx.afterwards(is_told.set)
+        tx.on_commit(lambda: told.append("durable"))
+        tx.on_commit(is_told.set)
         begun.set()
         may_end.wait(10)
 

@@ -18,7 +18,7 @@ from ringback.core.policy.policy_impact import DeliveryCount
 from ringback.core.policy.source_policy import Source
 from ringback.operations.totals import count_last_week
 from ringback.operations.totals import totals_of as in_pieces
-from ringback.ports import Settlement, Store, Totals
+from ringback.ports import DeliveryTotals, Settlement, Store
 from tests.counting_store import CountingStore
 from tests.fakes import NOW
 from tests.stores.asking import claim, keep, settle
@@ -35,7 +35,7 @@ async def totals_of(
     since: datetime = NOW,
     until: datetime = NOW + SECOND,
     account_sid: str | None = None,
-) -> list[Totals]:
+) -> list[DeliveryTotals]:
     return await store.transact(
         lambda tx: tx.callbacks.totals(since=since, until=until, account_sid=account_sid)
     )
@@ -51,8 +51,8 @@ def totals(
     undelivered: int = 0,
     retried: int = 0,
     waiting: int = 0,
-) -> Totals:
-    return Totals(account_sid, url, source, asked, delivered, undelivered, retried, waiting)
+) -> DeliveryTotals:
+    return DeliveryTotals(account_sid, url, source, asked, delivered, undelivered, retried, waiting)
 
 
 async def settle_first(store: Store, decision: Decision) -> None:
@@ -79,7 +79,7 @@ async def test_where_nothing_was_created_there_are_no_totals(store: Store) -> No
     ],
 )
 async def test_a_callback_counts_for_what_became_of_it(
-    store: Store, decision: Decision, counted: Totals
+    store: Store, decision: Decision, counted: DeliveryTotals
 ) -> None:
     await keep(store, callback(1))
     await settle_first(store, decision)

@@ -18,7 +18,7 @@ from ringback.core.callbacks.callback import (
 from ringback.core.errors import ConfigurationError
 from ringback.core.http.http_exchange import RecordedRequest, RecordedResponse, RequestTimings
 from ringback.core.policy.source_policy import Source
-from ringback.ports import CallbackFilter, Lane, Waiting, Window
+from ringback.ports import CallbackFilter, Lane, LaneDue, PageRequest
 from ringback.stores.sqlite.fields import to_us
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT
@@ -149,7 +149,9 @@ async def test_callbacks_keep_their_order(path: Path) -> None:
     for number in (5, 1, 3):
         insert_callback(path, number)
     async with opened(path) as store:
-        page = await store.transact(lambda tx: tx.callbacks.page(OURS, CallbackFilter(), Window(9)))
+        page = await store.transact(
+            lambda tx: tx.callbacks.page(OURS, CallbackFilter(), PageRequest(9))
+        )
     assert [one.sid for one in page] == [callback(number).sid for number in (3, 1, 5)]
 
 
@@ -162,7 +164,7 @@ async def test_what_was_due_waits_in_the_lane_of_its_url(path: Path) -> None:
     async with opened(path) as store:
         waiting = await store.transact(lambda tx: tx.callbacks.waiting())
         claims = await store.transact(lambda tx: tx.callbacks.claim(theirs, NOW, limit=9))
-    assert waiting == [Waiting(ours, NOW + SECOND), Waiting(theirs, EARLIER)]
+    assert waiting == [LaneDue(ours, NOW + SECOND), LaneDue(theirs, EARLIER)]
     assert [claim.callback.sid for claim in claims] == [callback(3).sid, callback(2).sid]
 
 

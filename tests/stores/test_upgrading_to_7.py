@@ -11,7 +11,7 @@ from ringback.core.callbacks.callback import Attempt
 from ringback.core.callbacks.response_storage import MOST_BODY
 from ringback.core.callbacks.retry import NewRound
 from ringback.core.http.http_exchange import RecordedResponse
-from ringback.ports import CallbackFilter, Window
+from ringback.ports import CallbackFilter, PageRequest
 from tests.fakes import NOW
 from tests.stores.asking import (
     attempts_of,
@@ -63,7 +63,7 @@ async def test_accounts_and_callbacks_are_as_they_were(path: Path) -> None:
     async with opened(path) as store:
         assert await store.transact(lambda tx: tx.accounts.all()) == [upgraded()]
         (found,) = await store.transact(
-            lambda tx: tx.callbacks.page(OURS, CallbackFilter(), Window(9))
+            lambda tx: tx.callbacks.page(OURS, CallbackFilter(), PageRequest(9))
         )
     assert found.having(callback(1).progress) == callback(1)
 

@@ -11,7 +11,7 @@ from ringback.core.callbacks.callback import (
 )
 from ringback.core.callbacks.retry import Done, GiveUp
 from ringback.core.http.outcome import Unknown
-from ringback.ports import Lane, Settlement, Store, Transaction, Waiting
+from ringback.ports import Lane, LaneDue, Settlement, Store, Transaction
 from tests.fakes import NOW
 from tests.stores.asking import claim, ended, keep, numbers_of, settle
 from tests.stores.records import (
@@ -83,9 +83,9 @@ async def test_what_waits_is_told_once_for_each_lane_with_its_earliest_instant(
     await claim(store, lane=Lane(OURS, "http://under-way.example:80"))
     waiting = await store.transact(lambda tx: tx.callbacks.waiting())
     assert sorted(waiting) == [
-        Waiting(OUR_LANE, NOW + SECOND),
-        Waiting(Lane(OURS, "https://else.example:443"), NOW),
-        Waiting(THEIR_LANE, ODD_INSTANT),
+        LaneDue(OUR_LANE, NOW + SECOND),
+        LaneDue(Lane(OURS, "https://else.example:443"), NOW),
+        LaneDue(THEIR_LANE, ODD_INSTANT),
     ]
 
 

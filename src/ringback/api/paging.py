@@ -16,7 +16,7 @@ from starlette.requests import Request
 from ringback.api.addressing import own_url
 from ringback.api.forms import Parameters
 from ringback.core.errors import InvalidParameter, PageNotFound
-from ringback.ports import RecordPage, Window
+from ringback.ports import PageRequest, RecordPage
 
 PAGING: Final = ("PageSize", "Page", "PageToken")
 """The parameters that every list takes."""
@@ -50,12 +50,12 @@ class Paging:
     filters: tuple[tuple[str, str], ...]
 
     @property
-    def window(self) -> Window:
+    def window(self) -> PageRequest:
         """The records to read: those of the page, and one more to see whether there is another."""
         sid = self.token and self.token[len(_AFTER) :]
         if self.token and self.token.startswith(_BEFORE):
-            return Window(self.size + 1, before=sid, examining=EXAMINED)
-        return Window(self.size + 1, after=sid, examining=EXAMINED)
+            return PageRequest(self.size + 1, before=sid, examining=EXAMINED)
+        return PageRequest(self.size + 1, after=sid, examining=EXAMINED)
 
     def about(self, **filters: str) -> Self:
         """Return the same page with these filters, so that all pages are about one thing."""
@@ -87,7 +87,7 @@ def read_paging(parameters: Parameters) -> Paging:
     )
 
 
-def cut(records: Sequence[R], window: Window) -> Sequence[R]:
+def cut(records: Sequence[R], window: PageRequest) -> Sequence[R]:
     """Return the records of one page of a list that is known as a whole, in its order."""
     edge = window.after if window.before is None else window.before
     place = next((at for at, record in enumerate(records) if record.sid == edge), None)

@@ -35,7 +35,7 @@ from ringback.core.callback_urls.callback_target import CallbackTargetUpdate
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import SUPER_SIM, WIRELESS, ErrorCodes, PageNotFound
 from ringback.operations.moment import Moment
-from ringback.ports import RecordPage, Transaction, Window
+from ringback.ports import PageRequest, RecordPage, Transaction
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,7 +43,7 @@ S = TypeVar("S", bound=HasSid)
 
 Fetching = Callable[[Transaction, str, str], R]
 """Returns an account's record by its SID, or its unique name; raises NotFound."""
-Listing = Callable[[Transaction, str, Window], Sequence[S]]
+Listing = Callable[[Transaction, str, PageRequest], Sequence[S]]
 """Returns a page of an account's records."""
 Deleting = Callable[[Transaction, str, str, Moment], None]
 """Deletes an account's record by its SID, or its unique name; raises NotFound."""
@@ -180,7 +180,7 @@ class Resource:
         return await self._services.store.read(work, asked_by=account_sid)
 
     async def _all(
-        self, account_sid: str, listing: Callable[[Transaction, Window], RecordPage[S]]
+        self, account_sid: str, listing: Callable[[Transaction, PageRequest], RecordPage[S]]
     ) -> list[S]:
         """Return all records of a list, read bit by bit, so that others have their turn."""
         records, last = list[S](), None
@@ -334,6 +334,6 @@ class WirelessEndpoints(Resource):
 
 
 def _page_after(
-    listing: Callable[[Transaction, Window], RecordPage[S]], last: str | None, tx: Transaction
+    listing: Callable[[Transaction, PageRequest], RecordPage[S]], last: str | None, tx: Transaction
 ) -> RecordPage[S]:
-    return listing(tx, Window(_READ_AT_ONCE, after=last, examining=EXAMINED))
+    return listing(tx, PageRequest(_READ_AT_ONCE, after=last, examining=EXAMINED))

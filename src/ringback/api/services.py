@@ -11,7 +11,7 @@ from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.engine.system import stopwatch
 from ringback.operations.moment import Moment
-from ringback.ports import BatchIntake, Clock, Intake, Store, Wakeup
+from ringback.ports import CallbackBatchQueue, CallbackQueue, Clock, Notifier, Store
 
 
 def _none_skipped(_: str) -> Mapping[str, int]:
@@ -30,9 +30,9 @@ class Services:
     clock: Clock
     moment: Callable[[], Moment]
     """Gives what an operation works with now."""
-    progress: Wakeup
-    intake: Intake
-    batch_intake: BatchIntake
+    progress: Notifier
+    intake: CallbackQueue
+    batch_queue: CallbackBatchQueue
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse
     """Reads a callback URL by the operator's rules; raises InvalidCallbackUrl."""
     sources: Sources = field(default_factory=lambda: BUILT_IN)

@@ -29,7 +29,7 @@ from ringback.core.accounts.client_credentials import (
 )
 from ringback.core.errors import InvalidBearerToken
 from ringback.operations.sign_in import check_active
-from ringback.ports import Chance, Clock, Store, TokenKey, Transaction
+from ringback.ports import Clock, RandomSource, Store, TokenSigningKey, Transaction
 
 _ISSUER: Final = "ringback"
 _ALGORITHM: Final = "RS256"
@@ -65,7 +65,7 @@ class Tokens:
         self._clock = clock
         self._loaded: _Loaded | None = None
 
-    async def make(self, client: ClientCredentials, account: Account, chance: Chance) -> str:
+    async def make(self, client: ClientCredentials, account: Account, chance: RandomSource) -> str:
         """Return a new token of a client of this account."""
         key = await self._key(chance)
         now = self._clock.now()
@@ -102,11 +102,11 @@ class Tokens:
         account = await self._store.read(lambda tx: _account_of(tx, claims.client_sid))
         return Principal(account, claims.areas, claims.until)
 
-    async def _key(self, chance: Chance) -> _Loaded:
+    async def _key(self, chance: RandomSource) -> _Loaded:
         if self._loaded is None and await self._kept() is None:
             # It takes a tenth of a second, in which others want to be served.
             pem = await asyncio.to_thread(_new_pem)
-            new = TokenKey(chance.bytes(8).hex(), pem)
+            new = TokenSigningKey(chance.bytes(8).hex(), pem)
             self._loaded = _load(await self._store.transact(lambda tx: _keep_first(tx, new)))
         return cast("_Loaded", self._loaded)
 
@@ -123,7 +123,7 @@ def _account_of(tx: Transaction, client_sid: str) -> Account:
     return check_active(tx, tx.accounts.get(client.account_sid))
 
 
-def _keep_first(tx: Transaction, key: TokenKey) -> TokenKey:
+def _keep_first(tx: Transaction, key: TokenSigningKey) -> TokenSigningKey:
     """Keep a key, and return it; where there is one already, that one."""
     known = tx.api_clients.token_key()
     if known is None:
@@ -136,7 +136,7 @@ def _new_pem() -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
-def _load(key: TokenKey) -> _Loaded:
+def _load(key: TokenSigningKey) -> _Loaded:
     loaded = load_pem_private_key(key.private_key.encode(), None)
     return _Loaded(key.id, cast("rsa.RSAPrivateKey", loaded))
 

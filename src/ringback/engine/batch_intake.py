@@ -17,7 +17,7 @@ from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.callbacks.callback_codec import read_new
 from ringback.core.errors import QueryTimeout, StoreUnavailable
 from ringback.engine.outage import outlast
-from ringback.ports import Clock, Intake, Store, Transaction
+from ringback.ports import CallbackQueue, Clock, Store, Transaction
 from ringback.runtime.fair_semaphore import FairSemaphore
 
 _FEW: Final = 4
@@ -27,7 +27,7 @@ _MANY: Final = 64
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-Add = Callable[[Transaction, Sequence[OutgoingCallback], Intake], list[OutgoingCallback]]
+Add = Callable[[Transaction, Sequence[OutgoingCallback], CallbackQueue], list[OutgoingCallback]]
 """Keeps new callbacks, and returns their records; see `operations.sending.send_callbacks`."""
 
 
@@ -59,7 +59,7 @@ class BatchIntake:
         store: Store,
         clock: Clock,
         stopwatch: Callable[[], float],
-        intake: Intake,
+        intake: CallbackQueue,
         add: Add,
         are_others_there: Callable[[], bool],
     ) -> None:
@@ -86,7 +86,7 @@ class BatchIntake:
 
         def write_down(tx: Transaction) -> _Batch:
             batch = _Batch(tx.batches.add(texts), callbacks, added)
-            tx.afterwards(lambda: self._expect(batch))
+            tx.on_commit(lambda: self._expect(batch))
             return batch
 
         await self._turns.take(account_sid)

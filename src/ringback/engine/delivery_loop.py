@@ -32,7 +32,7 @@ from ringback.engine.due_callbacks import DueCallbacks
 from ringback.engine.fair_scheduler import FairScheduler
 from ringback.engine.settlement_writer import SettlementWriter
 from ringback.engine.tally import Tally
-from ringback.ports import Chance, Claim, Clock, Settlement, Store, lane_of
+from ringback.ports import Claim, Clock, RandomSource, Settlement, Store, lane_of
 
 
 @dataclass(eq=False, kw_only=True)
@@ -44,7 +44,7 @@ class DeliveryLoop:
     sender: CallbackSender
     store: Store
     clock: Clock
-    chance: Chance
+    chance: RandomSource
     schedule: RetrySchedule
     """For accounts that have none of their own."""
     backlog: Backlog

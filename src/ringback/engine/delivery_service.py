@@ -27,9 +27,9 @@ from ringback.engine.fair_scheduler import FairScheduler
 from ringback.engine.keyring import Keyring
 from ringback.engine.tally import Tally
 from ringback.ports import (
-    Chance,
     Claim,
     Clock,
+    RandomSource,
     Settlement,
     Store,
     Transaction,
@@ -70,7 +70,7 @@ class DeliveryService:
         store: Store,
         transport: Transport,
         clock: Clock,
-        chance: Chance,
+        chance: RandomSource,
         schedule: RetrySchedule = FAITHFUL,
         limits: DeliveryLimits = _LIMITS,
         counters: Tally | None = None,
@@ -194,7 +194,7 @@ class DeliveryService:
     def _count_unfinished(self, tx: Transaction) -> None:
         unfinished = tx.callbacks.unfinished()
         # In its turn: whoever replays or discards something in the meantime is counted after it.
-        tx.afterwards(lambda: self._backlog.start_with(unfinished))
+        tx.on_commit(lambda: self._backlog.start_with(unfinished))
 
     def _settle_left_open(self, tx: Transaction) -> int:
         left_open = tx.callbacks.left_open()

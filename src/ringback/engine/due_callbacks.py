@@ -9,7 +9,7 @@ from ringback.core.callbacks.callback import plan_anew
 from ringback.engine.bell import Bell
 from ringback.engine.fair_scheduler import ClaimQuota, FairScheduler
 from ringback.engine.outage import outlast
-from ringback.ports import Claim, Clock, Lane, Store, Transaction, Waiting
+from ringback.ports import Claim, Clock, Lane, LaneDue, Store, Transaction
 
 _SWEEP: Final = timedelta(minutes=1)
 """How often the store is looked through for what nobody has told of."""
@@ -67,7 +67,7 @@ class DueCallbacks:
                 last, is_over = some[-1].lane if some else None, len(some) < _SWEPT_AT_ONCE
         self._next_sweep = self._clock.now() + _SWEEP
 
-    def _look_through(self, last: Lane | None, tx: Transaction) -> tuple[int, list[Waiting]]:
+    def _look_through(self, last: Lane | None, tx: Transaction) -> tuple[int, list[LaneDue]]:
         """Return what waits in the lanes behind the last one.
 
         What a clock that was ahead has put off waits from now on; how much that was comes first.

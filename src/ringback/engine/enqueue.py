@@ -11,7 +11,7 @@ from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback, be
 from ringback.core.errors import StoreUnavailable
 from ringback.engine.backlog import Backlog
 from ringback.engine.fair_scheduler import FairScheduler
-from ringback.ports import Claim, Clock, Transaction, Wakeup, lane_of
+from ringback.ports import Claim, Clock, Notifier, Transaction, lane_of
 
 
 class DeliveryQueue:
@@ -23,7 +23,7 @@ class DeliveryQueue:
         scheduler: FairScheduler,
         backlog: Backlog,
         claimed: Callable[[Claim], None],
-        wakeup: Wakeup,
+        wakeup: Notifier,
         clock: Clock,
     ) -> None:
         self._scheduler = scheduler
@@ -66,16 +66,16 @@ class DeliveryQueue:
             limit = callback.url.connection.total_timeout
             claim = Claim(callback, begin(callback.progress, now, total_timeout=limit), account)
             # First, so that the slot comes back where the callback can't be kept.
-            tx.afterwards(lambda: self._taken(claim), undone=lambda: self._free(callback))
+            tx.on_commit(lambda: self._taken(claim), undone=lambda: self._free(callback))
             tx.callbacks.add(callback.having(claim.progress))
         else:
             tx.callbacks.add(callback)
-            tx.afterwards(lambda: self._kept(callback))
+            tx.on_commit(lambda: self._kept(callback))
 
     def change(self, tx: Transaction, callback: OutgoingCallback, progress: DeliveryState) -> None:
         """Keep the new progress of a callback that has no attempt under way."""
         tx.callbacks.change(callback.having(progress))
-        tx.afterwards(lambda: self._changed(callback, progress))
+        tx.on_commit(lambda: self._changed(callback, progress))
 
     def _may_go(self, callback: OutgoingCallback) -> bool:
         due, now = callback.progress.due, self._clock.now()

@@ -26,7 +26,7 @@ from ringback.engine.callback_sender import CallbackSender
 from ringback.engine.keyring import Keyring
 from ringback.engine.outage import outlast
 from ringback.engine.tally import Tally
-from ringback.ports import Chance, Clock, Store, Transaction, Transport, no_checkpoint
+from ringback.ports import Clock, RandomSource, Store, Transaction, Transport, no_checkpoint
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Shadowing:
         transport: Transport,
         keyring: Keyring,
         clock: Clock,
-        chance: Chance,
+        chance: RandomSource,
         tally: Tally,
         sources: Sources = BUILT_IN,
         limits: ShadowLimits = _LIMITS,

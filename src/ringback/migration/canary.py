@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.migration.record import Edit, Place
-from ringback.ports import Totals
+from ringback.ports import DeliveryTotals
 
 
 class Target(NamedTuple):
@@ -124,7 +124,9 @@ def _log_choose(of: int, count: int) -> float:
     return lgamma(of + 1) - lgamma(count + 1) - lgamma(of - count + 1)
 
 
-def look_at(edits: Sequence[Edit], before: Sequence[Totals], after: Sequence[Totals]) -> Look:
+def look_at(
+    edits: Sequence[Edit], before: Sequence[DeliveryTotals], after: Sequence[DeliveryTotals]
+) -> Look:
     """Compare how the targets of these edits delivered before they were made, and after.
 
     After the move what went there by a URL in its new form counts, for the rest hasn't moved;
@@ -156,7 +158,7 @@ def _target(account_sid: str, shown: str) -> Target:
     return Target(account_sid, shown.partition("#")[0])
 
 
-def _by_target(many: Iterable[Totals]) -> dict[Target, Counts]:
+def _by_target(many: Iterable[DeliveryTotals]) -> dict[Target, Counts]:
     found = dict[Target, Counts]()
     for each in many:
         target = _target(each.account_sid, each.url)

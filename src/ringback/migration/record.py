@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.ports import Totals
+from ringback.ports import DeliveryTotals
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -92,6 +92,6 @@ class Record(Protocol):
 class Deliveries(Protocol):
     """How the callbacks of a record's URLs went."""
 
-    async def totals(self, *, since: datetime, until: datetime) -> Sequence[Totals]:
+    async def totals(self, *, since: datetime, until: datetime) -> Sequence[DeliveryTotals]:
         """Return how those created in this time went, by account and URL."""
         ...

@@ -11,9 +11,9 @@ from ringback.core.errors import ConfigurationError
 from ringback.migration.canary import Look
 from ringback.migration.record import Deliveries, Edit, Place
 from ringback.migration.selecting import rank
-from ringback.ports import Totals
+from ringback.ports import DeliveryTotals
 
-Judge = Callable[[Sequence[Edit], Sequence[Totals], Sequence[Totals]], Look]
+Judge = Callable[[Sequence[Edit], Sequence[DeliveryTotals], Sequence[DeliveryTotals]], Look]
 """Says how these edits deliver, by the figures before and after."""
 
 ALL: Final = 100
@@ -40,12 +40,17 @@ class Canary:
         """How long to wait between two looks."""
         return min(max(self.soak / _LOOKS, _SHORTEST_PAUSE), _LONGEST_PAUSE)
 
-    async def before(self, began: datetime) -> Sequence[Totals]:
+    async def before(self, began: datetime) -> Sequence[DeliveryTotals]:
         """Return how deliveries went before a step that began then."""
         return await self.deliveries.totals(since=began - max(self.soak, _BEFORE), until=began)
 
     async def look(
-        self, edits: Sequence[Edit], before: Sequence[Totals], *, began: datetime, now: datetime
+        self,
+        edits: Sequence[Edit],
+        before: Sequence[DeliveryTotals],
+        *,
+        began: datetime,
+        now: datetime,
     ) -> Look:
         """Return how a step delivers since it began.
 

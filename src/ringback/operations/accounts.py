@@ -13,7 +13,7 @@ from ringback.core.sims.sim_updated import AnySim
 from ringback.operations.api_keys import NewKey, create_key
 from ringback.operations.moment import AccountContext
 from ringback.operations.unique_names import check_label
-from ringback.ports import Chance, Transaction
+from ringback.ports import RandomSource, Transaction
 
 _INVALID_VALUE: Final = 83600
 _FIRST: Final = "first"
@@ -113,7 +113,7 @@ def keep_changed(tx: Transaction, account: Account, moment: AccountContext) -> A
     """Keep the new state of an account, have callbacks be signed by it, and return it."""
     changed = replace(account, revision=account.revision + 1)
     tx.accounts.save(changed)
-    tx.afterwards(lambda: moment.keyring.learn(changed))
+    tx.on_commit(lambda: moment.keyring.learn(changed))
     return changed
 
 
@@ -151,7 +151,7 @@ def check_transfer(
         )
 
 
-def make_auth_token(chance: Chance) -> str:
+def make_auth_token(chance: RandomSource) -> str:
     """Return a new Auth Token."""
     return chance.bytes(_TOKEN_BYTES).hex()
 

@@ -12,7 +12,7 @@ from ringback.core.wireless.sim import WirelessSim
 from ringback.operations.moment import Moment
 from ringback.operations.supersim import devices as supersim
 from ringback.operations.wireless import devices as wireless
-from ringback.ports import Records, Transaction, Window
+from ringback.ports import PageRequest, Records, Transaction
 
 EitherSim = SuperSim | WirelessSim
 M = TypeVar("M", SmsCommand, WirelessCommand)
@@ -124,5 +124,5 @@ def arrivals_at(tx: Transaction, sim: EitherSim) -> list[Arrival]:
 
 def _newest(messages: Records[M], sim: EitherSim) -> list[M]:
     which = {"sim_sid": sim.sid, "direction": Direction.TO_SIM}
-    newest = messages.page(sim.account_sid, which, Window(MOST, examining=_EXAMINED))
+    newest = messages.page(sim.account_sid, which, PageRequest(MOST, examining=_EXAMINED))
     return [one for one in newest if one.status in _CAME]

@@ -17,7 +17,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.sids import SidKind
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.wireless.sim import WirelessSim
-from ringback.ports import Records, Transaction, Window
+from ringback.ports import PageRequest, Records, Transaction
 
 PAGE_SIZE: Final = 1000
 """Fleets, or SIMs, that are read at once."""
@@ -75,7 +75,7 @@ def configured_urls(
 ) -> Page:
     """Return a page of the URLs that an account has configured; without one, of all accounts'."""
     owner = EVERY if account_sid is None else account_sid
-    records = _records(tx, start.kind).page(owner, {}, Window(size, after=start.after))
+    records = _records(tx, start.kind).page(owner, {}, PageRequest(size, after=start.after))
     found = [url for record in records for url in _urls_of(record)]
     if len(records) == size:
         return Page(found, start._replace(after=records[-1].sid))

@@ -8,7 +8,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, compose
 from ringback.operations.moment import Moment
-from ringback.ports import Intake, Transaction
+from ringback.ports import CallbackQueue, Transaction
 
 
 class NewCallback(NamedTuple):
@@ -40,7 +40,7 @@ def prepare_callback(new: NewCallback, account_sid: str, moment: Moment) -> Outg
 
 
 def send_callbacks(
-    tx: Transaction, callbacks: Sequence[OutgoingCallback], intake: Intake
+    tx: Transaction, callbacks: Sequence[OutgoingCallback], intake: CallbackQueue
 ) -> list[OutgoingCallback]:
     """Keep these new callbacks, have them sent, and return their records in the same order.
 

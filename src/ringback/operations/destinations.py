@@ -5,10 +5,10 @@ from itertools import chain, islice
 from typing import Final, NamedTuple
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.ports import CallbackFilter, Transaction, Window
+from ringback.ports import CallbackFilter, PageRequest, Transaction
 
 MOST: Final = 100
-_NEWEST: Final = Window(1000)
+_NEWEST: Final = PageRequest(1000)
 """How many fleets, SIMs and callbacks are looked through, of each."""
 
 _Pairs = Iterable[tuple[CallbackUrl | None, HttpMethod]]

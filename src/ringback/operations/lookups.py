@@ -6,7 +6,7 @@ from ringback.core.callbacks.callback import Attempt, OutgoingCallback
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.sids import SidKind
 from ringback.ports import NamedRecords, Records, Transaction
-from ringback.ports.records import N, Owned, R
+from ringback.ports.records import AccountRecord, N, R
 
 
 def fetch_named(records: NamedRecords[N], account_sid: str, sid_or_name: str, kind: str) -> N:
@@ -68,7 +68,7 @@ def owner_of(tx: Transaction, sid: str) -> str | None:
     return None if record is None else record.account_sid
 
 
-def _by_kind(tx: Transaction) -> Mapping[str, Callable[[str], Owned | None]]:
+def _by_kind(tx: Transaction) -> Mapping[str, Callable[[str], AccountRecord | None]]:
     supersim, wireless = tx.supersim, tx.wireless
     return {
         SidKind.CALLBACK: tx.callbacks.find,

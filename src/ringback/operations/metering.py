@@ -7,7 +7,7 @@ from typing import Final
 
 from ringback.core.calendar import HOUR
 from ringback.core.sims.data_flow import INSTANT, total_between, when_used
-from ringback.ports import Flows
+from ringback.ports import DataFlows
 from ringback.ports.records import F
 
 MOST_AT_ONCE: Final = 1_000_000_000
@@ -20,13 +20,13 @@ def _any_flow(_: object) -> bool:
     return True
 
 
-def end_flows(flows: Flows[F], sim_sid: str, now: datetime) -> None:
+def end_flows(flows: DataFlows[F], sim_sid: str, now: datetime) -> None:
     """End all that a SIM uses by itself."""
     for flow in flows.of_sim(sim_sid, since=now):
         flows.end(flow.sid, now)
 
 
-def end_when_used(flows: Flows[F], flow: F, left: int, now: datetime) -> datetime | None:
+def end_when_used(flows: DataFlows[F], flow: F, left: int, now: datetime) -> datetime | None:
     """Have a flow end when it has used so many bytes more; return when, or None for never."""
     reached = when_used(left, flow, since=now)
     if reached is not None:
@@ -35,7 +35,7 @@ def end_when_used(flows: Flows[F], flow: F, left: int, now: datetime) -> datetim
 
 
 def used_since(
-    flows: Flows[F],
+    flows: DataFlows[F],
     sim_sid: str,
     since: datetime,
     now: datetime,
@@ -53,7 +53,7 @@ def used_since(
     return total_between(at_once, before, now) + total_between(others, since, now)
 
 
-def add_burst(flows: Flows[F], flow: F, *, upload: int, download: int, now: datetime) -> None:
+def add_burst(flows: DataFlows[F], flow: F, *, upload: int, download: int, now: datetime) -> None:
     """Have so much be used at once: in the last instant, so that it is seen at once."""
     burst = replace(
         flow,

@@ -15,8 +15,8 @@ from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.core.sources.source_definition import Sources
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.wireless.sim import WirelessSim
-from ringback.ports import Chance, Intake, Keyring, Transaction
-from ringback.ports.records import Named, Owned
+from ringback.ports import CallbackQueue, RandomSource, SigningKeys, Transaction
+from ringback.ports.records import AccountRecord, NamedRecord
 
 
 class Prevailing(NamedTuple):
@@ -40,8 +40,8 @@ class AccountContext:
     """One instant, and what operations on accounts work with, also where no server runs."""
 
     now: datetime
-    chance: Chance
-    keyring: Keyring
+    chance: RandomSource
+    keyring: SigningKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Moment(AccountContext):
     """One instant, and everything that is the same for all operations."""
 
     policy: Policy
-    intake: Intake
+    intake: CallbackQueue
     simulation: SimulationSettings
     sources: Sources
 
@@ -84,7 +84,7 @@ class Moment(AccountContext):
         self.intake.take(tx, callback)
 
     def begin_step(
-        self, tx: Transaction, step: TaskKind, subject: Owned, sim: Named | None
+        self, tx: Transaction, step: TaskKind, subject: AccountRecord, sim: NamedRecord | None
     ) -> None:
         """Have the network take a step, after as long as that takes for this SIM.
 
@@ -104,20 +104,22 @@ class Moment(AccountContext):
         """Return what the network has to do for a task, behaving as it does towards this SIM."""
         return CarrierRequest(task.step, self._scenario_of(tx, sim, task.account_sid), subject, sim)
 
-    def put_off(self, tx: Transaction, step: TaskKind, sim: Owned, until: datetime) -> None:
+    def put_off(self, tx: Transaction, step: TaskKind, sim: AccountRecord, until: datetime) -> None:
         """Have a step of a SIM come due at this instant."""
         tx.tasks.put(ScheduledTask(step, sim.sid, sim.account_sid, until))
 
-    def scenario_of_sim(self, tx: Transaction, sim: Named) -> NetworkScenario:
+    def scenario_of_sim(self, tx: Transaction, sim: NamedRecord) -> NetworkScenario:
         """Return how the network behaves towards a SIM."""
         return self.in_force_for_sim(tx, sim).scenario
 
-    def _scenario_of(self, tx: Transaction, sim: Named | None, account_sid: str) -> NetworkScenario:
+    def _scenario_of(
+        self, tx: Transaction, sim: NamedRecord | None, account_sid: str
+    ) -> NetworkScenario:
         if sim is None:
             return self.in_force_for_account(tx, account_sid).scenario
         return self.scenario_of_sim(tx, sim)
 
-    def in_force_for_sim(self, tx: Transaction, sim: Named) -> Prevailing:
+    def in_force_for_sim(self, tx: Transaction, sim: NamedRecord) -> Prevailing:
         """Return the scenario of a SIM, and why that one.
 
         What was chosen for the SIM goes before what its name asks for, that before the settings

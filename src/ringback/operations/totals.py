@@ -5,7 +5,7 @@ from typing import Final
 
 from ringback.core.accounts.account import EVERY
 from ringback.core.policy.policy_impact import WEEK, DeliveryCount
-from ringback.ports import Store, Totals, Transaction
+from ringback.ports import DeliveryTotals, Store, Transaction
 
 _INSTANT: Final = timedelta(milliseconds=1)
 """How exactly a SID is dated."""
@@ -20,7 +20,7 @@ async def totals_of(
     until: datetime,
     account_sid: str | None = None,
     piece: int = 10_000,
-) -> list[Totals]:
+) -> list[DeliveryTotals]:
     """Return how those created in this time went, in the order of account, URL and sources.
 
     `piece` is how many are read in one transaction, and a few more at the most. What happens
@@ -28,9 +28,9 @@ async def totals_of(
 
     Raises StoreUnavailable.
     """
-    summed = dict[_What, Totals]()
+    summed = dict[_What, DeliveryTotals]()
 
-    def read(tx: Transaction) -> tuple[datetime, list[Totals]]:
+    def read(tx: Transaction) -> tuple[datetime, list[DeliveryTotals]]:
         next_one = tx.callbacks.date_of(piece, since=since)
         end = until if next_one is None else min(max(next_one, since + _INSTANT), until)
         return end, tx.callbacks.totals(since=since, until=end, account_sid=account_sid)
@@ -55,7 +55,7 @@ async def count_last_week(store: Store, now: datetime) -> list[DeliveryCount]:
     ]
 
 
-def _sum(one: Totals, other: Totals) -> Totals:
+def _sum(one: DeliveryTotals, other: DeliveryTotals) -> DeliveryTotals:
     return one._replace(
         delivered=one.delivered + other.delivered,
         undelivered=one.undelivered + other.undelivered,
@@ -64,5 +64,5 @@ def _sum(one: Totals, other: Totals) -> Totals:
     )
 
 
-def _in_order(totals: Totals) -> tuple[str, str, str, str]:
+def _in_order(totals: DeliveryTotals) -> tuple[str, str, str, str]:
     return totals.account_sid, totals.url, totals.source, totals.source_asked or ""

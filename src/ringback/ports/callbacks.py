@@ -13,7 +13,7 @@ from ringback.core.callbacks.callback import (
     OutgoingCallback,
 )
 from ringback.core.policy.source_policy import SourceName
-from ringback.ports.records import RecordPage, Window
+from ringback.ports.records import PageRequest, RecordPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +71,14 @@ class Settlement(NamedTuple):
     """Of the callback from now on; where it is under way, its next attempt begins."""
 
 
-class Waiting(NamedTuple):
+class LaneDue(NamedTuple):
     """What waits in a lane that is not claimed."""
 
     lane: Lane
     next_due: datetime
 
 
-class Totals(NamedTuple):
+class DeliveryTotals(NamedTuple):
     """How the callbacks of one account to one URL went that asked for one source and had one."""
 
     account_sid: str
@@ -120,7 +120,7 @@ class Callbacks(Protocol):
         ...
 
     def page(
-        self, account_sid: str, which: CallbackFilter, window: Window
+        self, account_sid: str, which: CallbackFilter, window: PageRequest
     ) -> RecordPage[OutgoingCallback]:
         """Return one page, newest first.
 
@@ -171,7 +171,7 @@ class Callbacks(Protocol):
         """Return when the next callback of a lane is due, or None where none is."""
         ...
 
-    def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[Waiting]:
+    def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[LaneDue]:
         """Return lanes in which something waits, each with the instant at which it is due.
 
         In their order, from the one after this lane on; so many at the most.
@@ -202,7 +202,7 @@ class Callbacks(Protocol):
 
     def totals(
         self, *, since: datetime, until: datetime, account_sid: str | None = None
-    ) -> list[Totals]:
+    ) -> list[DeliveryTotals]:
         """Return how those created in this time went, in the order of account, URL and sources.
 
         Test events and replays from the other source are left out. It goes by the time in their
@@ -211,7 +211,7 @@ class Callbacks(Protocol):
         ...
 
 
-class Batches(Protocol):
+class CallbackBatches(Protocol):
     """Big batches of new callbacks, durable as a whole before they are callbacks one by one."""
 
     def add(self, callbacks: Sequence[str]) -> range:
@@ -230,20 +230,20 @@ class Batches(Protocol):
         ...
 
 
-class KeptBytes(NamedTuple):
+class StoredResponseBytes(NamedTuple):
     """How many bytes are kept of the answers to an account's callbacks, apart from attempts."""
 
     account_sid: str
     bytes: int
 
 
-class KeptResponses(Protocol):
+class StoredResponses(Protocol):
     """What is kept of answers beyond the first part, which stands with their attempts."""
 
     def bytes_of(self, account_sid: str) -> int:
         """Return how many bytes are kept for an account; for EVERY, in all."""
         ...
 
-    def largest(self, *, limit: int) -> list[KeptBytes]:
+    def largest(self, *, limit: int) -> list[StoredResponseBytes]:
         """Return the accounts for which most is kept, the first of them first."""
         ...

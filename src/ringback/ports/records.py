@@ -10,7 +10,7 @@ from ringback.core.sims.data_flow import DataFlow
 from ringback.core.sims.scenario import TaskKind
 
 
-class Owned(Protocol):
+class AccountRecord(Protocol):
     """What an account has."""
 
     @property
@@ -24,7 +24,7 @@ class Owned(Protocol):
         ...
 
 
-class Named(Owned, Protocol):
+class NamedRecord(AccountRecord, Protocol):
     """What its account can give a name of its own."""
 
     @property
@@ -33,11 +33,11 @@ class Named(Owned, Protocol):
         ...
 
 
-R = TypeVar("R", bound=Owned)
-N = TypeVar("N", bound=Named)
+R = TypeVar("R", bound=AccountRecord)
+N = TypeVar("N", bound=NamedRecord)
 
 
-class OfSim(Protocol):
+class SimRecord(Protocol):
     """What there is once for a SIM."""
 
     @property
@@ -46,15 +46,15 @@ class OfSim(Protocol):
         ...
 
 
-U = TypeVar("U", bound=OfSim)
+U = TypeVar("U", bound=SimRecord)
 F = TypeVar("F", bound=DataFlow)
 
-Which = Mapping[str, object]
+FieldFilter = Mapping[str, object]
 """Fields of a record and the values that they must have; None as a value stands for any."""
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class PageRequest:
     """One page of a list, newest first: the records after or before one of them."""
 
     size: int
@@ -105,11 +105,11 @@ class Records(Protocol[R]):
         """Return a record of any account, or None."""
         ...
 
-    def first(self, which: Which) -> R | None:
+    def first(self, which: FieldFilter) -> R | None:
         """Return the oldest record of any account whose fields are these, or None."""
         ...
 
-    def page(self, account_sid: str, which: Which, window: Window) -> RecordPage[R]:
+    def page(self, account_sid: str, which: FieldFilter, window: PageRequest) -> RecordPage[R]:
         """Return one page of an account's records whose fields are these, newest first.
 
         Raises PageNotFound where the account has, and had, no such record as the window begins at.
@@ -125,7 +125,7 @@ class NamedRecords(Records[N], Protocol[N]):
         ...
 
 
-class Updates(Protocol[U]):
+class PendingUpdates(Protocol[U]):
     """The changes of SIMs that the network is carrying out; a SIM has at most one."""
 
     def add(self, record: U) -> None:
@@ -136,7 +136,7 @@ class Updates(Protocol[U]):
         """Return a SIM's change, or None."""
         ...
 
-    def first(self, which: Which) -> U | None:
+    def first(self, which: FieldFilter) -> U | None:
         """Return a change of any account whose fields are these, or None."""
         ...
 
@@ -145,7 +145,7 @@ class Updates(Protocol[U]):
         ...
 
 
-class Flows(Protocol[F]):
+class DataFlows(Protocol[F]):
     """The flows of data that SIMs have, and had."""
 
     def add(self, record: F) -> None:
@@ -165,13 +165,18 @@ class Flows(Protocol[F]):
         ...
 
     def between(
-        self, account_sid: str, which: Which, start: datetime, end: datetime, window: Window
+        self,
+        account_sid: str,
+        which: FieldFilter,
+        start: datetime,
+        end: datetime,
+        window: PageRequest,
     ) -> RecordPage[F]:
         """Return those of an account that overlap a period and whose fields are these."""
         ...
 
 
-class Tasks(Protocol):
+class ScheduledTasks(Protocol):
     """What will come due by itself."""
 
     def put(self, task: ScheduledTask) -> None:

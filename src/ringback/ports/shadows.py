@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from ringback.core.policy.source_policy import SourceName
 from ringback.core.shadows.shadow import Shadow
 from ringback.core.shadows.shadow_report import AnswerComparison
-from ringback.ports.records import RecordPage, Window
+from ringback.ports.records import PageRequest, RecordPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class ShadowFilter:
     """The first instant of their start."""
 
 
-class Compared(NamedTuple):
+class ComparedShadow(NamedTuple):
     """A copy, and how it compares with the first attempt of its callback."""
 
     shadow: Shadow
@@ -34,7 +34,7 @@ class Compared(NamedTuple):
         return self.shadow.sid
 
 
-class Shadows(Protocol):
+class ShadowCallbacks(Protocol):
     """Copies of callbacks whose first attempts have ended."""
 
     def open(self, shadows: Sequence[Shadow]) -> None:
@@ -49,13 +49,15 @@ class Shadows(Protocol):
         """Return those that nobody is sending any more: a dead process's."""
         ...
 
-    def page(self, account_sid: str, which: ShadowFilter, window: Window) -> RecordPage[Compared]:
+    def page(
+        self, account_sid: str, which: ShadowFilter, window: PageRequest
+    ) -> RecordPage[ComparedShadow]:
         """Return one page, newest first.
 
         Raises PageNotFound where the account has no such copy as the window begins at.
         """
         ...
 
-    def comparisons(self, account_sid: str, window: Window) -> list[AnswerComparison]:
+    def comparisons(self, account_sid: str, window: PageRequest) -> list[AnswerComparison]:
         """Return what `page` does of all copies, but no more than how they compare."""
         ...

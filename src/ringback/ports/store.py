@@ -14,10 +14,10 @@ from ringback.core.accounts.client_credentials import ClientCredentials
 from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback
 from ringback.core.scheduled_task import BeginResult, ScheduledTask
 from ringback.core.sims.scenario import CarrierResult
-from ringback.ports.callbacks import Batches, Callbacks, KeptResponses
-from ringback.ports.records import Tasks
-from ringback.ports.shadows import Shadows
-from ringback.ports.tables import SuperSimTables, WirelessTables
+from ringback.ports.callbacks import CallbackBatches, Callbacks, StoredResponses
+from ringback.ports.records import ScheduledTasks
+from ringback.ports.shadows import ShadowCallbacks
+from ringback.ports.sim_tables import SuperSimTables, WirelessTables
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -27,7 +27,7 @@ def nothing() -> None:
     """Do nothing."""
 
 
-class Afterwards(NamedTuple):
+class CommitHooks(NamedTuple):
     """What to call when a transaction has ended: the one, or the other."""
 
     durable: Callable[[], None]
@@ -79,7 +79,7 @@ class Accounts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TokenKey:
+class TokenSigningKey:
     """What signs the tokens that API clients are given."""
 
     id: str
@@ -106,16 +106,16 @@ class ApiClients(Protocol):
         """Forget a client."""
         ...
 
-    def token_key(self) -> TokenKey | None:
+    def token_key(self) -> TokenSigningKey | None:
         """Return what signs tokens; None before the first was asked for."""
         ...
 
-    def keep_token_key(self, key: TokenKey) -> None:
+    def keep_token_key(self, key: TokenSigningKey) -> None:
         """Keep what signs tokens from now on."""
         ...
 
 
-class Choices(Protocol):
+class ScenarioChoices(Protocol):
     """The scenarios that were chosen for SIMs and for accounts."""
 
     def put(self, subject_sid: str, name: str | None) -> None:
@@ -151,12 +151,12 @@ class Transaction(Protocol):
         ...
 
     @property
-    def scenarios(self) -> Choices:
+    def scenarios(self) -> ScenarioChoices:
         """The scenarios that were chosen."""
         ...
 
     @property
-    def tasks(self) -> Tasks:
+    def tasks(self) -> ScheduledTasks:
         """What will come due."""
         ...
 
@@ -166,17 +166,17 @@ class Transaction(Protocol):
         ...
 
     @property
-    def batches(self) -> Batches:
+    def batches(self) -> CallbackBatches:
         """Big batches of callbacks that are still to be added to them."""
         ...
 
     @property
-    def shadows(self) -> Shadows:
+    def shadows(self) -> ShadowCallbacks:
         """The copies of callbacks."""
         ...
 
     @property
-    def kept_responses(self) -> KeptResponses:
+    def kept_responses(self) -> StoredResponses:
         """What is kept of long answers."""
         ...
 
@@ -184,7 +184,7 @@ class Transaction(Protocol):
         """Write to the database, and leave all as it is: it shows whether it can be written to."""
         ...
 
-    def afterwards(
+    def on_commit(
         self, durable: Callable[[], None], *, undone: Callable[[], None] = nothing
     ) -> None:
         """Have one of these called in the event loop when the transaction has ended.
@@ -218,7 +218,7 @@ class Store(Protocol):
         ...
 
 
-class Intake(Protocol):
+class CallbackQueue(Protocol):
     """Takes new callbacks in: keeps them, and has them sent."""
 
     def take(self, tx: Transaction, callback: OutgoingCallback) -> None:
@@ -237,7 +237,7 @@ class Intake(Protocol):
         ...
 
 
-class BatchIntake(Protocol):
+class CallbackBatchQueue(Protocol):
     """Takes big batches of new callbacks in, so that others need not wait for them."""
 
     async def keep(
@@ -248,12 +248,12 @@ class BatchIntake(Protocol):
         Returns their records, in the same order, when all are added; see `send_callbacks`. Where
         the database goes away in the middle, it returns at once what they will be: they are
         durable. What is begun goes on where the caller is cancelled. Raises Overloaded as
-        `Intake.make_room`, and StoreUnavailable where none are kept.
+        `CallbackQueue.make_room`, and StoreUnavailable where none are kept.
         """
         ...
 
 
-class Keyring(Protocol):
+class SigningKeys(Protocol):
     """Knows by which secrets the callbacks of each account are signed now."""
 
     def learn(self, account: Account) -> None:

@@ -11,7 +11,7 @@ from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.http.outcome import Delivered, Outcome, Refused, describe
 from ringback.core.policy.source_policy import SourceName
 from ringback.core.sources.source_definition import BUILT_IN, Sources
-from ringback.ports import Chance, Transport
+from ringback.ports import RandomSource, Transport
 from ringback.probe.forging import without
 from ringback.probe.payloads import PROBE_SIM_SID
 from ringback.probe.requests import Requests
@@ -25,7 +25,7 @@ async def gate(
     account: Account,
     transport: Transport,
     limits: Timeouts,
-    chance: Chance,
+    chance: RandomSource,
     now: datetime,
     sim_sid: str = PROBE_SIM_SID,
     sources: Sources = BUILT_IN,

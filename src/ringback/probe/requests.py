@@ -19,7 +19,7 @@ from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import SourceName
 from ringback.core.sources.idempotency_tokens import TOKEN_BYTES
 from ringback.core.sources.source_definition import BUILT_IN, Sources
-from ringback.ports import Chance
+from ringback.ports import RandomSource
 from ringback.probe.cases import Good
 from ringback.probe.payloads import About, Payload, told
 
@@ -51,7 +51,7 @@ class Requests:
     url: CallbackUrl
     account: Account
     sim_sid: str
-    chance: Chance
+    chance: RandomSource
     now: Callable[[], datetime]
     sources: Sources = field(default_factory=lambda: BUILT_IN)
 

@@ -13,7 +13,7 @@ from ringback.engine.system import SystemClock
 from ringback.operations.moment import Moment
 from ringback.operations.scenarios import choose_scenario
 from ringback.operations.wireless.sims import Card, register_sim
-from ringback.ports import CallbackFilter, Transaction, Window
+from ringback.ports import CallbackFilter, PageRequest, Transaction
 from ringback.testing.callbacks import Expected, SentCallback, in_lines, sent
 from ringback.testing.devices import Device
 from ringback.testing.receiver import Receiver
@@ -262,7 +262,7 @@ class Emulator:
 
     async def _look(self) -> list[SentCallback]:
         def work(tx: Transaction) -> list[SentCallback]:
-            newest = tx.callbacks.page(self.account_sid, CallbackFilter(), Window(_MOST))
+            newest = tx.callbacks.page(self.account_sid, CallbackFilter(), PageRequest(_MOST))
             return [sent(one, tx.callbacks.attempts(one.sid)) for one in reversed(newest)]
 
         return await self._server.parts.services.store.transact(work)

@@ -235,7 +235,7 @@ async def test_it_shows_the_gateway_and_who_is_told(
         moment=lambda: a_moment(intake=intake),
         progress=Rung(),
         intake=intake,
-        batch_intake=BatchesAtOnce(store, intake),
+        batch_queue=BatchesAtOnce(store, intake),
         gateway="127.0.0.1:6969",
     )
     caller = Caller(create_app(services), credentials=(ACCOUNT_SID, AUTH_TOKEN))

@@ -241,7 +241,7 @@ async def test_a_big_batch_is_left_to_those_who_add_it_little_by_little(
             return await super().keep(account_sid, callbacks, texts)
 
     services = services_on(store)
-    services = replace(services, batch_intake=Batches(store, services.intake))
+    services = replace(services, batch_queue=Batches(store, services.intake))
     caller = Caller(create_app(services), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     answer = await send(caller, {"callbacks": [one(parameters={"n": n}) for n in range(count)]})
     told = [each["parameters"] for each in answer.json["callbacks"]]
@@ -265,7 +265,7 @@ async def test_an_account_has_so_many_on_their_way_at_once_and_others_have_their
             return await super().keep(account_sid, callbacks, texts)
 
     services = services_on(store)
-    app = create_app(replace(services, batch_intake=Batches(store, services.intake)))
+    app = create_app(replace(services, batch_queue=Batches(store, services.intake)))
     ours, theirs = (Caller(app, credentials=(sid, AUTH_TOKEN)) for sid in (ACCOUNT_SID, THEIRS))
     full = {"callbacks": [one()] * 100}
     tasks = [asyncio.create_task(send(ours, full)) for _ in range(3)]

@@ -35,7 +35,7 @@ from ringback.core.accounts.client_credentials import (
     Principal,
 )
 from ringback.core.errors import Forbidden, InvalidBearerToken
-from ringback.ports import Store, TokenKey
+from ringback.ports import Store, TokenSigningKey
 from tests.fakes import ACCOUNT_SID, NOW, FakeClock, SeededChance, an_account, an_api_client
 from tests.memory_store import MemoryStore
 
@@ -63,7 +63,7 @@ async def empty() -> MemoryStore:
 
 @pytest.fixture
 async def store(empty: MemoryStore) -> MemoryStore:
-    await empty.transact(lambda tx: tx.api_clients.keep_token_key(TokenKey("key-1", PEM)))
+    await empty.transact(lambda tx: tx.api_clients.keep_token_key(TokenSigningKey("key-1", PEM)))
     return empty
 
 
@@ -360,7 +360,9 @@ def server() -> Tokens:
         store = MemoryStore()
         await store.transact(lambda tx: tx.accounts.add(an_account(), []))
         await store.transact(lambda tx: tx.api_clients.add(ADMIN))
-        await store.transact(lambda tx: tx.api_clients.keep_token_key(TokenKey("key-1", PEM)))
+        await store.transact(
+            lambda tx: tx.api_clients.keep_token_key(TokenSigningKey("key-1", PEM))
+        )
         return Tokens(store, FakeClock())
 
     return asyncio.run(make())

@@ -12,7 +12,15 @@ from ringback.api.services import Services
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.ports import CallbackFilter, Clock, Intake, Store, Transaction, Wakeup, Window
+from ringback.ports import (
+    CallbackFilter,
+    CallbackQueue,
+    Clock,
+    Notifier,
+    PageRequest,
+    Store,
+    Transaction,
+)
 from tests.fakes import (
     ACCOUNT_SID,
     FakeClock,
@@ -81,8 +89,8 @@ def services_on(
     store: Store,
     *,
     clock: Clock | None = None,
-    progress: Wakeup | None = None,
-    intake: Intake | None = None,
+    progress: Notifier | None = None,
+    intake: CallbackQueue | None = None,
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse,
 ) -> Services:
     """Return what the resources work with, on this store."""
@@ -94,7 +102,7 @@ def services_on(
         moment=lambda: a_moment(now=on.now(), chance=chance, intake=takes_in),
         progress=progress or Rung(),
         intake=takes_in,
-        batch_intake=BatchesAtOnce(store, takes_in),
+        batch_queue=BatchesAtOnce(store, takes_in),
         read_url=read_url,
     )
 
@@ -103,8 +111,8 @@ def app_on(
     store: Store,
     *,
     clock: Clock | None = None,
-    progress: Wakeup | None = None,
-    intake: Intake | None = None,
+    progress: Notifier | None = None,
+    intake: CallbackQueue | None = None,
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse,
     portal: Callable[[Services], Sequence[Operation]] = lambda _: (),
     beside: Sequence[BaseRoute] = (),
@@ -116,7 +124,7 @@ def app_on(
 
 async def called_back(store: Store) -> list[OutgoingCallback]:
     return await store.transact(
-        lambda tx: tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), Window(999))
+        lambda tx: tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(999))
     )
 
 

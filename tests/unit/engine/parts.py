@@ -15,7 +15,7 @@ from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unrea
 from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
 from ringback.engine.delivery_service import DeliveryLimits, DeliveryService
 from ringback.engine.tally import Tally
-from ringback.ports import Chance, Claim, Lane, Store, Transaction, Transport, lane_of
+from ringback.ports import Claim, Lane, RandomSource, Store, Transaction, Transport, lane_of
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, FakeClock, a_callback, an_account
 from tests.memory_store import MemoryStore
 
@@ -183,7 +183,7 @@ class Bench:
     transport: Transport
     schedule: RetrySchedule = FAITHFUL
     limits: DeliveryLimits = field(default_factory=DeliveryLimits)
-    chance: Chance = field(default_factory=SteadyChance)
+    chance: RandomSource = field(default_factory=SteadyChance)
     clock: FakeClock = field(default_factory=FakeClock)
     steps: Steps = field(default_factory=Steps)
     tally: Tally = field(default_factory=Tally)

@@ -12,11 +12,10 @@ import pytest
 from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.callbacks.callback_codec import read_new, write_new
 from ringback.core.errors import BacklogFull, StoreUnavailable
-from ringback.engine import batch_intake
 from ringback.engine.batch_intake import BatchIntake
 from ringback.engine.outage import PAUSE
 from ringback.operations.create_callbacks import send_callbacks
-from ringback.ports import CallbackFilter, Intake, Store, Transaction, Window
+from ringback.ports import CallbackFilter, CallbackQueue, PageRequest, Store, Transaction
 from tests.fakes import ACCOUNT_SID, FakeClock, a_callback, an_account
 from tests.intakes import KeepingIntake
 from tests.memory_store import MemoryStore
@@ -59,7 +58,7 @@ class Bench:
         )
 
     def _add(
-        self, tx: Transaction, callbacks: Sequence[OutgoingCallback], intake: Intake
+        self, tx: Transaction, callbacks: Sequence[OutgoingCallback], intake: CallbackQueue
     ) -> list[OutgoingCallback]:
         if self.added_before_outage == sum(self.sizes) and self.outage:
             self.outage -= 1
@@ -95,7 +94,7 @@ def numbers_of(records: Sequence[OutgoingCallback]) -> list[int]:
 
 async def kept(store: Store, account: str = ACCOUNT_SID) -> list[int]:
     page = await store.transact(
-        lambda tx: tx.callbacks.page(account, CallbackFilter(), Window(999))
+        lambda tx: tx.callbacks.page(account, CallbackFilter(), PageRequest(999))
     )
     return sorted(numbers_of(page))
 
@@ -288,7 +287,7 @@ async def test_where_one_cannot_be_removed_any_more_it_is_told() -> None:
         original = bench._add
 
         def go_away(
-            tx: Transaction, part: Sequence[OutgoingCallback], intake: Intake
+            tx: Transaction, part: Sequence[OutgoingCallback], intake: CallbackQueue
         ) -> list[OutgoingCallback]:
             store.failures_to_come = 2
             return original(tx, part, intake)
@@ -340,4 +339,4 @@ async def test_one_that_cannot_be_kept_may_be_the_last() -> None:
 
 
 def test_few_are_fewer_than_many() -> None:
-    assert 0 < batch_intake._FEW < batch_intake._MANY
+    assert 0 < batch_queue._FEW < batch_queue._MANY

@@ -23,11 +23,11 @@ from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import (
     CallbackFilter,
     Carrier,
-    Chance,
+    PageRequest,
+    RandomSource,
     Store,
     TaskHandler,
     Transaction,
-    Window,
 )
 from tests.fakes import (
     ACCOUNT_SID,
@@ -69,7 +69,7 @@ class Bench:
 
     store: Store
     carrier: Carrier = field(default_factory=SimulatedCarrier)
-    chance: Chance = field(default_factory=SeededChance)
+    chance: RandomSource = field(default_factory=SeededChance)
     clock: FakeClock = field(default_factory=FakeClock)
     intake: KeepingIntake = field(default_factory=KeepingIntake)
     steps: Steps = field(default_factory=Steps)
@@ -119,7 +119,7 @@ async def sim_in(store: Store) -> SuperSim:
 
 async def called_back(store: Store) -> list[OutgoingCallback]:
     return await store.transact(
-        lambda tx: tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), Window(999))
+        lambda tx: tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(999))
     )
 
 

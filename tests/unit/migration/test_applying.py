@@ -15,7 +15,7 @@ from ringback.migration.journal import journal_of
 from ringback.migration.record import Edit, Ending, Entry, Place
 from ringback.migration.standing import Standing
 from ringback.migration.watching import Canary, up_to
-from ringback.ports import Totals
+from ringback.ports import DeliveryTotals
 from tests.unit.migration.records import ACCOUNT, NOW, FileOfUrls, World, moved, urls
 
 HOUR = timedelta(hours=1)
@@ -185,12 +185,15 @@ class Watched:
     looks: int = 0
     asked: list[tuple[datetime, datetime]] = field(default_factory=list[tuple[datetime, datetime]])
 
-    async def totals(self, *, since: datetime, until: datetime) -> Sequence[Totals]:
+    async def totals(self, *, since: datetime, until: datetime) -> Sequence[DeliveryTotals]:
         self.asked.append((since, until))
         return []
 
     def judge(
-        self, edits: Sequence[Edit], before: Sequence[Totals], after: Sequence[Totals]
+        self,
+        edits: Sequence[Edit],
+        before: Sequence[DeliveryTotals],
+        after: Sequence[DeliveryTotals],
     ) -> Look:
         self.looks += 1
         if self.looks < self.after_looks:

@@ -7,7 +7,7 @@ import pytest
 from ringback.core.policy.source_policy import Source
 from ringback.migration.canary import Look, look_at
 from ringback.migration.record import Edit, Place
-from ringback.ports import Totals
+from ringback.ports import DeliveryTotals
 
 OURS, THEIRS = "AC1", "AC2"
 A, B = "https://a.example/p?x=1", "https://b.example/"
@@ -26,12 +26,16 @@ def totals(
     fragment: str = "#rc=2",
     account_sid: str = OURS,
     waiting: int = 0,
-) -> Totals:
+) -> DeliveryTotals:
     asked = Source.KORE if "cbs=kore" in fragment else None
-    return Totals(account_sid, url + fragment, asked or Source.TWILIO, asked, *figures, waiting)
+    return DeliveryTotals(
+        account_sid, url + fragment, asked or Source.TWILIO, asked, *figures, waiting
+    )
 
 
-def moved(figures: Figures, *, url: str = A, account_sid: str = OURS, waiting: int = 0) -> Totals:
+def moved(
+    figures: Figures, *, url: str = A, account_sid: str = OURS, waiting: int = 0
+) -> DeliveryTotals:
     return totals(
         figures, url=url, fragment="#rc=2&cbs=kore", account_sid=account_sid, waiting=waiting
     )
@@ -78,7 +82,7 @@ def test_what_waits_does_not_count() -> None:
     assert found == Look({}, heard=0)
 
 
-def why_of(before: Sequence[Totals], after: Sequence[Totals], given: Edit) -> str:
+def why_of(before: Sequence[DeliveryTotals], after: Sequence[DeliveryTotals], given: Edit) -> str:
     return look_at([given], before, after).worse[given.place]
 
 
@@ -112,7 +116,7 @@ def test_after_the_move_only_what_has_moved_counts() -> None:
     ],
     ids=["of another account", "of another URL", "of another query"],
 )
-def test_what_has_not_moved_is_no_matter(strange: Totals) -> None:
+def test_what_has_not_moved_is_no_matter(strange: DeliveryTotals) -> None:
     assert look_at([edit()], [totals((9, 0, 0))], [strange]) == Look({}, heard=0)
 
 

@@ -18,7 +18,7 @@ from ringback.operations.accounts import (
     set_status,
 )
 from ringback.operations.sign_in import sign_in
-from ringback.ports import Chance
+from ringback.ports import RandomSource
 from tests.fakes import NOW, SeededChance, a_moment
 from tests.memory_store import MemoryTransaction
 
@@ -30,7 +30,7 @@ def create(
     name: str = "Acme",
     *,
     schedule: RetrySchedule | None = None,
-    chance: Chance = CHANCE,
+    chance: RandomSource = CHANCE,
     parent_sid: str | None = None,
 ) -> NewAccount:
     return create_account(

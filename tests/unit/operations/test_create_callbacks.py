@@ -8,7 +8,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.policy.source_policy import Source
 from ringback.operations.create_callbacks import NewCallback, prepare_callback, send_callbacks
-from ringback.ports import CallbackFilter, Window
+from ringback.ports import CallbackFilter, PageRequest
 from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_callback, a_moment, an_account
 from tests.intakes import KeepingIntake
 from tests.memory_store import MemoryTransaction
@@ -45,7 +45,7 @@ def send(
 
 
 def kept(tx: MemoryTransaction) -> list[OutgoingCallback]:
-    return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), Window(99))[::-1]
+    return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(99))[::-1]
 
 
 def test_a_callback_is_kept_as_it_is_asked_for_and_due_at_once(tx: MemoryTransaction) -> None:

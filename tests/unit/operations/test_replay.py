@@ -22,7 +22,7 @@ from ringback.operations.replay import (
     replay_named,
     replay_oldest,
 )
-from ringback.ports import CallbackFilter, Window
+from ringback.ports import CallbackFilter, PageRequest
 from tests.fakes import (
     ACCOUNT_SID,
     CALLBACK_SID,
@@ -77,7 +77,7 @@ def add(tx: MemoryTransaction, number: int = 1, **kinds: Any) -> OutgoingCallbac
 
 
 def all_of(tx: MemoryTransaction) -> list[OutgoingCallback]:
-    return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), Window(99))[::-1]
+    return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(99))[::-1]
 
 
 def done(tx: MemoryTransaction) -> None:

@@ -10,7 +10,7 @@ from ringback.core.sims.scenario import CarrierResult, TaskKind
 from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.operations.moment import Moment
 from ringback.operations.task_handlers import TASK_HANDLERS
-from ringback.ports import CallbackFilter, Window
+from ringback.ports import CallbackFilter, PageRequest
 from tests.fakes import ACCOUNT_SID, NOW, TAKES, SeededChance, a_moment, an_account
 from tests.memory_store import MemoryTransaction
 
@@ -65,7 +65,7 @@ class TimedWorld:
 
     def callbacks(self) -> list[OutgoingCallback]:
         """Return the callbacks that were made, in their order."""
-        return self.tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), Window(999))[::-1]
+        return self.tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(999))[::-1]
 
     def told(self) -> list[dict[str, str]]:
         """Return what was told, in its order."""

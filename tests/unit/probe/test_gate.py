@@ -22,7 +22,7 @@ from ringback.core.sources.source_definition import (
 from ringback.engine.system import stopwatch
 from ringback.http_client.http_sender import HttpSender
 from ringback.listener.answers import Answer
-from ringback.ports import Chance
+from ringback.ports import RandomSource
 from ringback.probe.gate import gate
 from ringback.receiver import ReceivedRequest
 from tests.fakes import KORE_SECRET, NOW, RecordingTransport, SeededChance, an_account
@@ -46,7 +46,7 @@ async def gated(
     source: SourceName = Source.KORE,
     method: HttpMethod = HttpMethod.POST,
     kore_secret: str | None = None,
-    chance: Chance | None = None,
+    chance: RandomSource | None = None,
     sources: Sources = BUILT_IN,
 ) -> str | None:
     account = an_account() if kore_secret is None else an_account(kore_secret=kore_secret)

@@ -151,7 +151,7 @@ class Sending(Resource):
         prepared = [callback for callback, _ in new]
         if len(prepared) > _BIG:
             texts = await services.slices.map(write_new, prepared)
-            callbacks = await services.batch_intake.keep(account_sid, prepared, texts)
+            callbacks = await services.batch_queue.keep(account_sid, prepared, texts)
         else:
             callbacks = await self._keep(account_sid, prepared)
         shown = await services.slices.map(_show, zip(callbacks, new, strict=True))

@@ -34,7 +34,7 @@ from ringback.core.shadows.shadow_report import (
 )
 from ringback.core.sids import SidKind
 from ringback.operations.shadows import report_on
-from ringback.ports import Compared, ShadowFilter
+from ringback.ports import ComparedShadow, ShadowFilter
 
 MOST_URLS: Final = 500
 """How many URLs a report tells of: those with most differences."""
@@ -86,7 +86,7 @@ def _show_head(request: RecordedRequest | None) -> Mapping[str, object] | None:
     return {"line": request.head.partition("\r\n")[0], "headers": request.headers}
 
 
-SHADOW: Final = Shown[Compared](
+SHADOW: Final = Shown[ComparedShadow](
     "shadow",
     "shadows",
     field("sid", sid_of(SidKind.SHADOW)),
@@ -198,7 +198,7 @@ class ShadowEndpoints(Resource):
             ),
         ]
 
-    def _list(self, call: Call) -> Listing[Compared]:
+    def _list(self, call: Call) -> Listing[ComparedShadow]:
         which = ShadowFilter(
             source=read_source(call.given, self._services.sources),
             callback_sid=call.given.text("CallbackSid"),

@@ -44,7 +44,7 @@ from ringback.operations.supersim.access_profiles import (
     remove_network,
     rename_access_profile,
 )
-from ringback.ports import Transaction, Window
+from ringback.ports import PageRequest, Transaction
 
 _PATH: Final = "/supersim/v1/NetworkAccessProfiles"
 _NETWORKS_PATH: Final = "/supersim/v1/Networks"
@@ -178,7 +178,9 @@ def _rename(call: Call) -> Change[NetworkAccessProfile]:
 def _list_of(call: Call) -> Listing[NetworkInProfile]:
     """Return the networks of a profile, in the order in which they were added."""
 
-    def listing(tx: Transaction, account_sid: str, window: Window) -> Sequence[NetworkInProfile]:
+    def listing(
+        tx: Transaction, account_sid: str, window: PageRequest
+    ) -> Sequence[NetworkInProfile]:
         profile = fetch_access_profile(tx, account_sid, call.sid)
         return cut([NetworkInProfile(one, profile.sid) for one in networks_of(profile)], window)
 
@@ -210,6 +212,6 @@ class NetworkEndpoints(Resource):
 
 
 def _list_all(
-    _: Transaction, __: str, window: Window, **which: str | None
+    _: Transaction, __: str, window: PageRequest, **which: str | None
 ) -> Sequence[MobileNetwork]:
     return cut(list_networks(**which), window)

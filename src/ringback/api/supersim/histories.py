@@ -34,7 +34,7 @@ from ringback.operations.supersim.billing import list_billing_periods
 from ringback.operations.supersim.data_sessions import sessions_of
 from ringback.operations.supersim.settings_updates import list_settings_updates
 from ringback.operations.supersim.sims import fetch_sim
-from ringback.ports import Transaction, Window
+from ringback.ports import PageRequest, Transaction
 
 _ONE_SIM: Final = "/supersim/v1/Sims/{sid}"
 
@@ -192,7 +192,7 @@ class HistoryEndpoints(Resource):
 
 
 def _billing_periods(call: Call) -> Listing[BillingPeriod]:
-    def listing(tx: Transaction, account_sid: str, window: Window) -> Sequence[BillingPeriod]:
+    def listing(tx: Transaction, account_sid: str, window: PageRequest) -> Sequence[BillingPeriod]:
         sim = fetch_sim(tx, account_sid, call.sid)
         return list_billing_periods(tx, account_sid, sim.sid, window)
 
@@ -200,7 +200,7 @@ def _billing_periods(call: Call) -> Listing[BillingPeriod]:
 
 
 def _ip_addresses(call: Call) -> Listing[DeviceAddress]:
-    def listing(tx: Transaction, account_sid: str, window: Window) -> Sequence[DeviceAddress]:
+    def listing(tx: Transaction, account_sid: str, window: PageRequest) -> Sequence[DeviceAddress]:
         address = fetch_sim(tx, account_sid, call.sid).device_ip
         return cut([] if address is None else [DeviceAddress(address)], window)
 

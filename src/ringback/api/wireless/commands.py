@@ -18,7 +18,7 @@ from ringback.operations.wireless.commands import (
     list_commands,
     send_command,
 )
-from ringback.ports import Transaction, Window
+from ringback.ports import PageRequest, Transaction
 
 _PATH: Final = "/wireless/v1/Commands"
 
@@ -92,5 +92,7 @@ class CommandEndpoints(WirelessEndpoints):
         return lambda tx, moment: send_command(tx, call.account_sid, new, moment)
 
 
-def _list(tx: Transaction, account_sid: str, window: Window, **which: Any) -> list[WirelessCommand]:
+def _list(
+    tx: Transaction, account_sid: str, window: PageRequest, **which: Any
+) -> list[WirelessCommand]:
     return list_commands(tx, account_sid, window, which=CommandFilter(**which))

@@ -12,7 +12,7 @@ from ringback.core.sids import SidKind
 from ringback.core.wireless.data_session import WirelessDataSession
 from ringback.core.wireless.radio import PLACES, RadioLink, cell_of, imei_of
 from ringback.operations.wireless.sims import fetch_sim
-from ringback.ports import RecordPage, Transaction, Window
+from ringback.ports import PageRequest, RecordPage, Transaction
 
 
 class SeenSession(NamedTuple):
@@ -87,7 +87,9 @@ class DataSessionEndpoints(WirelessEndpoints):
     def _list(self, call: Call) -> Listing[SeenSession]:
         now = self._services.clock.now()
 
-        def listing(tx: Transaction, account_sid: str, window: Window) -> RecordPage[SeenSession]:
+        def listing(
+            tx: Transaction, account_sid: str, window: PageRequest
+        ) -> RecordPage[SeenSession]:
             which = {"sim_sid": fetch_sim(tx, account_sid, call.sid).sid}
             sessions = tx.wireless.sessions.between(account_sid, which, *ALWAYS, window)
             return RecordPage((SeenSession(each, now) for each in sessions), sessions.stopped_at)

@@ -50,7 +50,7 @@ from ringback.operations.wireless.sims import (
     list_sims,
     update_sim,
 )
-from ringback.ports import Transaction, Window
+from ringback.ports import PageRequest, Transaction
 
 _PATH: Final = "/wireless/v1/Sims"
 _RESETTING: Final = {"type": "string", "enum": ["resetting"]}
@@ -182,7 +182,7 @@ class SimEndpoints(WirelessEndpoints):
 def _list(
     tx: Transaction,
     account_sid: str,
-    window: Window,
+    window: PageRequest,
     *,
     e_id: str | None,
     sim_registration_code: str | None,

@@ -10,7 +10,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.migration.record import Deliveries, Edit, Ending, Entry
 from ringback.migration.records.naming import place_of, url_place_of
-from ringback.ports import Totals
+from ringback.ports import DeliveryTotals
 
 if TYPE_CHECKING:
     from ringback.migration.records.official import Official
@@ -108,7 +108,7 @@ class _Portal:
     server: str
     official: "Official"
 
-    async def totals(self, *, since: datetime, until: datetime) -> Sequence[Totals]:
+    async def totals(self, *, since: datetime, until: datetime) -> Sequence[DeliveryTotals]:
         """Ask the portal."""
         return await asyncio.to_thread(self.official.totals, self.server, since=since, until=until)
 

@@ -21,7 +21,7 @@ from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import source_named
 from ringback.core.sids import SidKind
 from ringback.operations.callback_urls import UrlPlace
-from ringback.ports import Totals
+from ringback.ports import DeliveryTotals
 
 _TIMEOUT: Final = 30.0
 """Seconds for each request."""
@@ -106,7 +106,7 @@ class Official:
         with _translated(place.sid):
             self._one(place).update(**{parameter: url})
 
-    def totals(self, server: str, *, since: datetime, until: datetime) -> list[Totals]:
+    def totals(self, server: str, *, since: datetime, until: datetime) -> list[DeliveryTotals]:
         """Return what the portal of a Ringback tells of how the account's callbacks went."""
         asked = {"Since": since.isoformat(), "Until": until.isoformat()}
         with _translated("the totals"):
@@ -127,9 +127,11 @@ def _told_of(one: Any, urls: Mapping[str, str]) -> Iterator[Told]:
             yield Told(UrlPlace(one.sid, parameter), one.account_sid, url, method)
 
 
-def _read(shown: Mapping[str, Any]) -> Totals:
-    account_sid, url, source, asked, *counts = (shown[name] for name in Totals._fields)
-    return Totals(account_sid, url, source_named(source), asked and source_named(asked), *counts)
+def _read(shown: Mapping[str, Any]) -> DeliveryTotals:
+    account_sid, url, source, asked, *counts = (shown[name] for name in DeliveryTotals._fields)
+    return DeliveryTotals(
+        account_sid, url, source_named(source), asked and source_named(asked), *counts
+    )
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from ringback.operations.callback_urls import (
     replace_callback_url,
 )
 from ringback.operations.totals import totals_of
-from ringback.ports import Clock, Store, Totals, Transaction
+from ringback.ports import Clock, DeliveryTotals, Store, Transaction
 
 _BATCH: Final = 100
 """Edits that share a transaction: a server beside us waits no longer than for these."""
@@ -69,7 +69,7 @@ class StoreRecord:
             )
         return endings
 
-    async def totals(self, *, since: datetime, until: datetime) -> Sequence[Totals]:
+    async def totals(self, *, since: datetime, until: datetime) -> Sequence[DeliveryTotals]:
         """Return how the callbacks created in this time went."""
         return await totals_of(self.store, since=since, until=until, account_sid=self.account_sid)
 

@@ -10,7 +10,7 @@ from ringback.core.supersim.fleet import NetworkAccessProfile
 from ringback.operations.lookups import fetch_named, named_in
 from ringback.operations.moment import Moment
 from ringback.operations.unique_names import check_name_is_free
-from ringback.ports import Transaction, Window
+from ringback.ports import PageRequest, Transaction
 
 
 def create_access_profile(
@@ -50,7 +50,7 @@ def access_profile_named(
 
 
 def list_access_profiles(
-    tx: Transaction, account_sid: str, window: Window
+    tx: Transaction, account_sid: str, window: PageRequest
 ) -> list[NetworkAccessProfile]:
     """Return one page of an account's profiles, newest first."""
     return tx.supersim.access_profiles.page(account_sid, {}, window)

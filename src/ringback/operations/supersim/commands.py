@@ -13,7 +13,7 @@ from ringback.core.supersim.command import LONGEST_DATAGRAM, IpCommand, IpStatus
 from ringback.operations.lookups import fetch_owned
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.sims import sim_filter, sim_named
-from ringback.ports import Transaction, Window
+from ringback.ports import PageRequest, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def fetch_datagram(tx: Transaction, account_sid: str, sid: str) -> IpCommand:
 def list_sms(
     tx: Transaction,
     account_sid: str,
-    window: Window,
+    window: PageRequest,
     *,
     sim: str | None = None,
     status: MessageStatus | None = None,
@@ -111,7 +111,7 @@ def list_sms(
 def list_datagrams(
     tx: Transaction,
     account_sid: str,
-    window: Window,
+    window: PageRequest,
     *,
     sim: str | None = None,
     sim_iccid: str | None = None,

@@ -9,7 +9,7 @@ from ringback.core.supersim.usage import SuperSimDataSession, UsageQuery
 from ringback.operations.metering import add_burst, end_flows, end_when_used, used_since
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.billing import current_period
-from ringback.ports import RecordPage, Transaction, Window
+from ringback.ports import PageRequest, RecordPage, Transaction
 
 
 def plan_data(tx: Transaction, sim: SuperSim, moment: Moment) -> None:
@@ -50,7 +50,7 @@ def is_out_of_data(tx: Transaction, sim: SuperSim, fleet: Fleet, moment: Moment)
 
 
 def sessions_of(
-    tx: Transaction, account_sid: str, query: UsageQuery, window: Window
+    tx: Transaction, account_sid: str, query: UsageQuery, window: PageRequest
 ) -> RecordPage[SuperSimDataSession]:
     """Return one page of the sessions that a query is about."""
     return tx.supersim.sessions.between(account_sid, query.filters, query.start, query.end, window)

@@ -9,7 +9,7 @@ from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.operations.lookups import fetch_owned
 from ringback.operations.moment import Moment
-from ringback.ports import Transaction, Window
+from ringback.ports import PageRequest, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def fetch_esim_profile(tx: Transaction, account_sid: str, sid: str) -> EsimProfi
 def list_esim_profiles(
     tx: Transaction,
     account_sid: str,
-    window: Window,
+    window: PageRequest,
     *,
     eid: str | None = None,
     sim_sid: str | None = None,

@@ -11,7 +11,7 @@ from ringback.operations.lookups import fetch_named, named_in
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.access_profiles import access_profile_named
 from ringback.operations.unique_names import check_name_is_free
-from ringback.ports import Transaction, Window
+from ringback.ports import PageRequest, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,11 @@ def fleet_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Fleet:
 
 
 def list_fleets(
-    tx: Transaction, account_sid: str, window: Window, *, network_access_profile: str | None = None
+    tx: Transaction,
+    account_sid: str,
+    window: PageRequest,
+    *,
+    network_access_profile: str | None = None,
 ) -> list[Fleet]:
     """Return one page of an account's fleets, newest first; a profile that isn't there has none."""
     profile_sid = None

@@ -8,12 +8,12 @@ from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdat
 from ringback.core.supersim.sim import SuperSim
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.sims import sim_filter
-from ringback.ports import Transaction, Window
+from ringback.ports import PageRequest, Transaction
 
 
 def schedule_settings(tx: Transaction, sim: SuperSim, moment: Moment) -> None:
     """Have the base settings written to a card that has none yet."""
-    if tx.supersim.settings_updates.page(sim.account_sid, {"sim_sid": sim.sid}, Window(1)):
+    if tx.supersim.settings_updates.page(sim.account_sid, {"sim_sid": sim.sid}, PageRequest(1)):
         return
     update = _update_of(sim, SettingsUpdateStatus.SCHEDULED, moment)
     tx.supersim.settings_updates.add(update)
@@ -29,7 +29,7 @@ def add_written_settings(tx: Transaction, sim: SuperSim, moment: Moment) -> None
 def list_settings_updates(
     tx: Transaction,
     account_sid: str,
-    window: Window,
+    window: PageRequest,
     *,
     sim: str | None = None,
     status: SettingsUpdateStatus | None = None,

@@ -25,7 +25,7 @@ from ringback.operations.lookups import fetch_named, named_in
 from ringback.operations.moment import Moment
 from ringback.operations.supersim.fleets import fleet_named
 from ringback.operations.unique_names import check_name_is_free
-from ringback.ports import Transaction, Window
+from ringback.ports import PageRequest, Transaction
 from ringback.ports.records import U
 
 _ICCID: Final = re.compile(r"89[0-9]{16,20}")
@@ -123,7 +123,7 @@ def sim_filter(
 def list_sims(
     tx: Transaction,
     account_sid: str,
-    window: Window,
+    window: PageRequest,
     *,
     status: SimStatus | None = None,
     fleet: str | None = None,

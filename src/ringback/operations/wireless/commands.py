@@ -20,7 +20,7 @@ from ringback.operations.lookups import fetch_owned
 from ringback.operations.moment import Moment
 from ringback.operations.wireless.data_sessions import plan_of, zone_of_sim
 from ringback.operations.wireless.sims import sim_named
-from ringback.ports import Transaction, Window
+from ringback.ports import PageRequest, Transaction
 
 
 class NewCommand(NamedTuple):
@@ -87,7 +87,7 @@ def fetch_command(tx: Transaction, account_sid: str, sid: str) -> WirelessComman
 
 
 def list_commands(
-    tx: Transaction, account_sid: str, window: Window, *, which: CommandFilter
+    tx: Transaction, account_sid: str, window: PageRequest, *, which: CommandFilter
 ) -> list[WirelessCommand]:
     """Return one page of an account's Commands, newest first."""
     sim = which.sim and tx.wireless.sims.find(account_sid, which.sim)
@@ -150,7 +150,7 @@ def _check_can_get(tx: Transaction, sim: WirelessSim) -> None:
     if sim.is_narrowband:
         queued = {"sim_sid": sim.sid, "status": MessageStatus.QUEUED}
         if (
-            len(tx.wireless.commands.page(sim.account_sid, queued, Window(MOST_QUEUED)))
+            len(tx.wireless.commands.page(sim.account_sid, queued, PageRequest(MOST_QUEUED)))
             >= MOST_QUEUED
         ):
             raise InvalidParameter(

@@ -28,7 +28,7 @@ from ringback.operations.metering import end_flows
 from ringback.operations.moment import Moment
 from ringback.operations.unique_names import check_name_is_free
 from ringback.operations.wireless.rate_plans import rate_plan_named
-from ringback.ports import Transaction, Window
+from ringback.ports import PageRequest, Transaction
 
 _ICCID: Final = re.compile(r"89[0-9]{16,20}")
 _NOTHING: Final[Mapping[str, str]] = {}
@@ -116,7 +116,7 @@ class SimFilter(NamedTuple):
 
 
 def list_sims(
-    tx: Transaction, account_sid: str, window: Window, *, which: SimFilter
+    tx: Transaction, account_sid: str, window: PageRequest, *, which: SimFilter
 ) -> list[WirelessSim]:
     """Return one page of an account's SIMs, newest first."""
     plan = which.rate_plan and tx.wireless.rate_plans.find(account_sid, which.rate_plan)

@@ -12,7 +12,7 @@ from ringback.core.accounts.webhook_secret import (
     WebhookSecretStatus,
 )
 from ringback.core.retry_schedule import RetrySchedule
-from ringback.ports import TokenKey
+from ringback.ports import TokenSigningKey
 from ringback.stores.sqlite.fields import from_us, to_us
 from ringback.stores.sqlite.sealing import (
     AUTH_TOKEN,
@@ -205,13 +205,15 @@ class SqliteApiClients:
     def remove(self, sid: str) -> None:
         self._session.write("DELETE FROM api_clients WHERE sid = ?", [sid])
 
-    def token_key(self) -> TokenKey | None:
+    def token_key(self) -> TokenSigningKey | None:
         row = self._session.read("SELECT * FROM token_keys").fetchone()
         if row is None:
             return None
-        return TokenKey(row["id"], self._vault.open(row["private_key"], TOKEN_KEY.place(row["id"])))
+        return TokenSigningKey(
+            row["id"], self._vault.open(row["private_key"], TOKEN_KEY.place(row["id"]))
+        )
 
-    def keep_token_key(self, key: TokenKey) -> None:
+    def keep_token_key(self, key: TokenSigningKey) -> None:
         sealed = self._vault.seal(key.private_key, TOKEN_KEY.place(key.id))
         self._session.write("DELETE FROM token_keys")
         self._session.write("INSERT INTO token_keys VALUES (?, ?)", (key.id, sealed))

@@ -26,12 +26,12 @@ from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
 from ringback.ports import (
     CallbackFilter,
     Claim,
+    DeliveryTotals,
     Lane,
+    LaneDue,
+    PageRequest,
     RecordPage,
     Settlement,
-    Totals,
-    Waiting,
-    Window,
     lane_of,
 )
 from ringback.stores.sqlite.accounts import SqliteAccounts
@@ -167,7 +167,7 @@ class SqliteCallbacks:
         return row and self.get(account_sid, row["sid"])
 
     def page(
-        self, account_sid: str, which: CallbackFilter, window: Window
+        self, account_sid: str, which: CallbackFilter, window: PageRequest
     ) -> RecordPage[OutgoingCallback]:
         read, listing = self._session.read_queued, _listing(account_sid, which)
         rows, stopped_at = read_page(read, listing, account_sid=account_sid, window=window)
@@ -262,15 +262,15 @@ class SqliteCallbacks:
         ).fetchone()
         return row and from_us(row[0])
 
-    def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[Waiting]:
+    def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[LaneDue]:
         if after is None:
             self._claimed.clear()
-        found = list[Waiting]()
+        found = list[LaneDue]()
         lane = after or Lane("", "")
         while len(found) != limit and (row := self._next_lane(lane)):
             lane = Lane(*row)
             if due := self.next_due(lane):
-                found.append(Waiting(lane, due))
+                found.append(LaneDue(lane, due))
         return found
 
     def changed_after(self, instant: datetime, *, limit: int) -> list[OutgoingCallback]:
@@ -312,11 +312,11 @@ class SqliteCallbacks:
 
     def totals(
         self, *, since: datetime, until: datetime, account_sid: str | None = None
-    ) -> list[Totals]:
+    ) -> list[DeliveryTotals]:
         sids = _sid_at(since, b"\0"), _sid_at(until, b"\xff")
         rows = self._session.read_queued(_TOTALS, (*sids, to_us(since), to_us(until), account_sid))
         return [
-            Totals(own, url, source_named(source), asked and source_named(asked), *numbers)
+            DeliveryTotals(own, url, source_named(source), asked and source_named(asked), *numbers)
             for own, url, source, asked, *numbers in rows
         ]
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.errors import StoreUnavailable
-from ringback.ports import Afterwards, Transaction, nothing
+from ringback.ports import CommitHooks, Transaction, nothing
 from ringback.stores.sqlite.accounts import SqliteAccounts, SqliteApiClients
 from ringback.stores.sqlite.batches import TABLES as BATCH_TABLES
 from ringback.stores.sqlite.batches import SqliteBatches
@@ -43,10 +43,10 @@ class Job:
         self.work = work
         self.result: Any = None
         self.failure: Exception | None = None
-        self.endings: list[Afterwards] = []
-        self._undone: list[Afterwards] = []
+        self.endings: list[CommitHooks] = []
+        self._undone: list[CommitHooks] = []
 
-    def begin(self) -> list[Afterwards]:
+    def begin(self) -> list[CommitHooks]:
         """Begin, maybe again, since an earlier commit was undone; return the list of who asks."""
         self._undone += self.endings
         self.failure = None
@@ -81,7 +81,7 @@ class SqliteTransaction:
         self.batches = SqliteBatches(
             session, first_table=len(CALLBACK_TABLES + SHADOW_TABLES + RESPONSE_TABLES)
         )
-        self.endings: list[Afterwards] = []
+        self.endings: list[CommitHooks] = []
         self._session = session
         self._room = room
 
@@ -96,10 +96,10 @@ class SqliteTransaction:
         (version,) = self._session.read("PRAGMA user_version").fetchone()
         self._session.write(f"PRAGMA user_version = {version}")
 
-    def afterwards(
+    def on_commit(
         self, durable: Callable[[], None], *, undone: Callable[[], None] = nothing
     ) -> None:
-        self.endings.append(Afterwards(durable, undone))
+        self.endings.append(CommitHooks(durable, undone))
 
 
 class Committer:

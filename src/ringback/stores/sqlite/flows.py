@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from ringback.ports import RecordPage, Which, Window
+from ringback.ports import FieldFilter, PageRequest, RecordPage
 from ringback.ports.records import F
 from ringback.stores.sqlite.fields import maybe_to_us, to_us
 from ringback.stores.sqlite.records import SqliteTable
@@ -33,7 +33,12 @@ class SqliteFlows(SqliteTable[F]):
         return [self._shape.read(row) for row in rows]
 
     def between(
-        self, account_sid: str, which: Which, start: datetime, end: datetime, window: Window
+        self,
+        account_sid: str,
+        which: FieldFilter,
+        start: datetime,
+        end: datetime,
+        window: PageRequest,
     ) -> RecordPage[F]:
         overlapping = [
             ("created_us < ?", to_us(end)),

@@ -18,7 +18,7 @@ from ringback.core.callbacks.response_storage import (
     size_of,
 )
 from ringback.core.http.http_exchange import RecordedResponse
-from ringback.ports import KeptBytes
+from ringback.ports import StoredResponseBytes
 from ringback.stores.sqlite.callback_rows import write_headers, write_response_head
 from ringback.stores.sqlite.fields import to_us
 from ringback.stores.sqlite.session import Row, Session, Table
@@ -51,7 +51,7 @@ _MOST_PUSHED_OUT: Final = 128
 
 
 class SqliteKeptResponses:
-    """Answers `ports.KeptResponses`."""
+    """Answers `ports.StoredResponses`."""
 
     def __init__(
         self, session: Session, budget: ResponseStorageBudget, *, first_table: int
@@ -68,8 +68,8 @@ class SqliteKeptResponses:
         ).fetchone()
         return 0 if row is None else row[0]
 
-    def largest(self, *, limit: int) -> list[KeptBytes]:
-        return [KeptBytes(*row) for row in self._session.read_queued(_LARGEST, [limit])]
+    def largest(self, *, limit: int) -> list[StoredResponseBytes]:
+        return [StoredResponseBytes(*row) for row in self._session.read_queued(_LARGEST, [limit])]
 
     def write(self, sid: str, attempt: Attempt, *, is_last: bool) -> Row:
         """Return the columns that a row has of its answer; what there is more is kept apart.
@@ -106,7 +106,7 @@ class SqliteKeptResponses:
                 return
             self._session.write(_DROP_OLDEST, [largest[0].account_sid])
 
-    def _is_within_budget(self, largest: KeptBytes) -> bool:
+    def _is_within_budget(self, largest: StoredResponseBytes) -> bool:
         in_all = self.bytes_of(EVERY)
         return self._budget.has_room_for(in_all=in_all, most_of_one=largest.bytes)
 

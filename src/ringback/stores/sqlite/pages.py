@@ -12,7 +12,7 @@ from typing import Any
 
 from ringback.core.accounts.account import EVERY
 from ringback.core.errors import PageNotFound
-from ringback.ports import Window
+from ringback.ports import PageRequest
 from ringback.stores.sqlite.session import SqlValue
 
 Condition = tuple[str, SqlValue]
@@ -48,7 +48,7 @@ class Stretch:
 
 
 def read_page(
-    read: Read, listing: Listing, *, account_sid: str, window: Window
+    read: Read, listing: Listing, *, account_sid: str, window: PageRequest
 ) -> tuple[Sequence[sqlite3.Row], str | None]:
     """Return the rows of one page, newest first, and where it stopped (see `RecordPage`).
 
@@ -97,7 +97,7 @@ def _values_of(conditions: Iterable[Condition]) -> list[SqlValue]:
     return [value for _, value in conditions]
 
 
-def _place(read: Read, table: str, account_sid: str, window: Window) -> int | None:
+def _place(read: Read, table: str, account_sid: str, window: PageRequest) -> int | None:
     sid = window.after if window.before is None else window.before
     if sid is None:
         return None

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, Final, Generic, TypeVar
 
-from ringback.ports import RecordPage, Which, Window
+from ringback.ports import FieldFilter, PageRequest, RecordPage
 from ringback.ports.records import N, R, U
 from ringback.stores.sqlite.fields import Field
 from ringback.stores.sqlite.pages import Condition, Listing, read_page, whose
@@ -57,11 +57,13 @@ class Shape(Generic[T]):
         written = (field.write(getattr(record, field.name)) for field in fields)
         return [value for values in written for value in values]
 
-    def conditions(self, which: Which) -> list[Condition]:
+    def conditions(self, which: FieldFilter) -> list[Condition]:
         """Return what the rows of such records have in their columns; None where that is open."""
         return [self._condition(name, value) for name, value in which.items()]
 
-    def listing(self, account_sid: str, which: Which, further: Sequence[Condition] = ()) -> Listing:
+    def listing(
+        self, account_sid: str, which: FieldFilter, further: Sequence[Condition] = ()
+    ) -> Listing:
         """Return the list of an account's records that are these, and fulfil what is further."""
         given = [whose(account_sid), *self.conditions(which)]
         left = {text.split()[0]: (text, value) for text, value in given if value is not None}
@@ -86,7 +88,7 @@ class SqliteTable(Generic[T]):
     def add(self, record: T) -> None:
         self._session.write(self._shape.insert, self._shape.values(record))
 
-    def first(self, which: Which) -> T | None:
+    def first(self, which: FieldFilter) -> T | None:
         given = [pair for pair in self._shape.conditions(which) if pair[1] is not None]
         clauses = " AND ".join(text for text, _ in given) or "true"
         row = self._session.read(
@@ -96,7 +98,11 @@ class SqliteTable(Generic[T]):
         return row and self._shape.read(row)
 
     def _listed(
-        self, account_sid: str, which: Which, window: Window, further: Sequence[Condition] = ()
+        self,
+        account_sid: str,
+        which: FieldFilter,
+        window: PageRequest,
+        further: Sequence[Condition] = (),
     ) -> RecordPage[T]:
         listing = self._shape.listing(account_sid, which, further)
         rows, stopped_at = read_page(
@@ -127,7 +133,7 @@ class SqliteRecords(SqliteTable[R]):
     def get(self, sid: str) -> R | None:
         return self.first({"sid": sid})
 
-    def page(self, account_sid: str, which: Which, window: Window) -> RecordPage[R]:
+    def page(self, account_sid: str, which: FieldFilter, window: PageRequest) -> RecordPage[R]:
         return self._listed(account_sid, which, window)
 
 

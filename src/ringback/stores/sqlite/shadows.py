@@ -13,7 +13,7 @@ from ringback.core.callbacks.callback_codec import read_url
 from ringback.core.policy.source_policy import source_named
 from ringback.core.shadows.shadow import Shadow
 from ringback.core.shadows.shadow_report import EXCERPT, AnswerComparison, ComparedAnswer
-from ringback.ports import Compared, RecordPage, ShadowFilter, Window
+from ringback.ports import ComparedShadow, PageRequest, RecordPage, ShadowFilter
 from ringback.stores.sqlite.callback_rows import read_attempt, write_attempt
 from ringback.stores.sqlite.fields import from_us, maybe_to_us, to_us
 from ringback.stores.sqlite.kept_responses import SqliteKeptResponses
@@ -124,18 +124,20 @@ class SqliteShadows:
         )
         return [_read(row) for row in rows]
 
-    def page(self, account_sid: str, which: ShadowFilter, window: Window) -> RecordPage[Compared]:
+    def page(
+        self, account_sid: str, which: ShadowFilter, window: PageRequest
+    ) -> RecordPage[ComparedShadow]:
         columns = f"{_OWN}, {_TOLD}, {_ENDING}, {_APART}, {_COMPARED}"
         rows, stopped_at = self._page(columns, account_sid, which, window)
-        compared = (Compared(_read(row), _read_comparison(row)) for row in rows)
+        compared = (ComparedShadow(_read(row), _read_comparison(row)) for row in rows)
         return RecordPage(compared, stopped_at)
 
-    def comparisons(self, account_sid: str, window: Window) -> list[AnswerComparison]:
+    def comparisons(self, account_sid: str, window: PageRequest) -> list[AnswerComparison]:
         rows, _ = self._page(_COMPARED, account_sid, ShadowFilter(), window)
         return [_read_comparison(row) for row in rows]
 
     def _page(
-        self, columns: str, account_sid: str, which: ShadowFilter, window: Window
+        self, columns: str, account_sid: str, which: ShadowFilter, window: PageRequest
     ) -> tuple[Sequence[sqlite3.Row], str | None]:
         owner, callback = whose(account_sid), ("callback_sid = ?", which.callback_sid)
         found, looked_at = ([owner], []) if which.callback_sid is None else ([callback], [owner])

@@ -137,7 +137,7 @@ SESSIONS: Final = Shape(
 
 
 class SqliteCommandUses:
-    """Answers `ports.tables.CommandUses`."""
+    """Answers `ports.tables.CommandUsageTable`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

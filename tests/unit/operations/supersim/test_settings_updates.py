@@ -8,14 +8,14 @@ from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
 from ringback.core.supersim.sim import SimStatus
 from ringback.operations.supersim.settings_updates import list_settings_updates
-from ringback.ports import Window
+from ringback.ports import PageRequest
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_sim
 from tests.unit.operations.supersim.bench import World
 from tests.unit.operations.worlds import DAY
 
 
 def updates(world: World) -> list[SettingsUpdate]:
-    return list_settings_updates(world.tx, ACCOUNT_SID, Window(9))
+    return list_settings_updates(world.tx, ACCOUNT_SID, PageRequest(9))
 
 
 @pytest.mark.parametrize("status", [SimStatus.READY, SimStatus.ACTIVE])
@@ -62,5 +62,5 @@ def test_settings_updates_are_listed_by_sim_and_status(
     sim: str | None, status: SettingsUpdateStatus | None, count: int
 ) -> None:
     tx = World(a_sim()).tx
-    found = list_settings_updates(tx, ACCOUNT_SID, Window(9), sim=sim, status=status)
+    found = list_settings_updates(tx, ACCOUNT_SID, PageRequest(9), sim=sim, status=status)
     assert len(found) == count

@@ -22,7 +22,7 @@ from ringback.operations.wireless.commands import (
     list_commands,
     send_command,
 )
-from ringback.ports import Window
+from ringback.ports import PageRequest
 from tests.fakes import ACCOUNT_SID, NOW, TAKES
 from tests.unit.operations.wireless.bench import ASKS, OTHER_SIM, THEIRS, World, sim_that_is
 from tests.unit.operations.worlds import DAY
@@ -243,8 +243,8 @@ def test_commands_are_listed_by_what_they_are_newest_first(
     world.tx.wireless.sims.add(a_wireless_sim(sid=OTHER_SIM, unique_name="other"))
     world.tx.wireless.commands.add(FROM_DEVICE)
     world.tx.wireless.commands.add(TO_OTHER)
-    assert list_commands(world.tx, ACCOUNT_SID, Window(9), which=which) == found
-    assert list_commands(world.tx, THEIRS, Window(9), which=which) == []
+    assert list_commands(world.tx, ACCOUNT_SID, PageRequest(9), which=which) == found
+    assert list_commands(world.tx, THEIRS, PageRequest(9), which=which) == []
 
 
 # ---- deleted -------------------------------------------------------------------------------------

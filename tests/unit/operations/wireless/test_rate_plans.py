@@ -21,7 +21,7 @@ from ringback.operations.wireless.rate_plans import (
     rate_plan_named,
     rename_rate_plan,
 )
-from ringback.ports import Window
+from ringback.ports import PageRequest
 from tests.fakes import ACCOUNT_SID, NOW, TAKES, a_moment
 from tests.memory_store import MemoryTransaction
 from tests.unit.operations.wireless.bench import OTHER_PLAN, THEIRS, World, sim_that_is
@@ -144,8 +144,8 @@ def test_a_plan_that_the_account_has_not_is_not_found_and_can_not_be_named(
 
 def test_plans_are_listed_newest_first(tx: MemoryTransaction) -> None:
     new = create(tx, PlanNames("new"))
-    assert list_rate_plans(tx, ACCOUNT_SID, Window(9)) == [new, PLAN]
-    assert list_rate_plans(tx, ACCOUNT_SID, Window(1)) == [new]
+    assert list_rate_plans(tx, ACCOUNT_SID, PageRequest(9)) == [new, PLAN]
+    assert list_rate_plans(tx, ACCOUNT_SID, PageRequest(1)) == [new]
 
 
 # ---- renamed -------------------------------------------------------------------------------------

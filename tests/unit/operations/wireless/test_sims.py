@@ -27,7 +27,7 @@ from ringback.operations.wireless.sims import (
     sim_named,
     update_sim,
 )
-from ringback.ports import CallbackFilter, Window
+from ringback.ports import CallbackFilter, PageRequest
 from tests.fakes import ACCOUNT_SID, NOW, TAKES, a_moment, an_account
 from tests.memory_store import MemoryTransaction
 from tests.unit.operations.wireless.bench import (
@@ -87,7 +87,7 @@ def update(tx: MemoryTransaction, asked: UpdateRequest, sim: str = WIRELESS_SIM_
 
 
 def called_back(tx: MemoryTransaction) -> list[OutgoingCallback]:
-    return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), Window(9))
+    return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(9))
 
 
 def content_of(tx: MemoryTransaction) -> tuple[object, ...]:
@@ -210,8 +210,8 @@ def test_sims_are_listed_by_what_they_are_newest_first(
 ) -> None:
     tx.wireless.sims.add(ONE)
     tx.wireless.sims.add(OTHER)
-    assert list_sims(tx, ACCOUNT_SID, Window(9), which=which) == found
-    assert list_sims(tx, THEIRS, Window(9), which=which) == []
+    assert list_sims(tx, ACCOUNT_SID, PageRequest(9), which=which) == found
+    assert list_sims(tx, THEIRS, PageRequest(9), which=which) == []
 
 
 # ---- what an update does at once -----------------------------------------------------------------

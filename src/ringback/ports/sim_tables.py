@@ -15,7 +15,7 @@ from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.sim_update import WirelessSimUpdate
 from ringback.core.wireless.usage import CommandCount, CommandUsage, WirelessUsageQuery
-from ringback.ports.records import Flows, NamedRecords, Records, Updates
+from ringback.ports.records import DataFlows, NamedRecords, PendingUpdates, Records
 
 
 class SuperSimTables(Protocol):
@@ -37,7 +37,7 @@ class SuperSimTables(Protocol):
         ...
 
     @property
-    def sim_updates(self) -> Updates[SuperSimUpdate]:
+    def sim_updates(self) -> PendingUpdates[SuperSimUpdate]:
         """The changes of SIMs that are being carried out."""
         ...
 
@@ -67,12 +67,12 @@ class SuperSimTables(Protocol):
         ...
 
     @property
-    def sessions(self) -> Flows[SuperSimDataSession]:
+    def sessions(self) -> DataFlows[SuperSimDataSession]:
         """The data sessions."""
         ...
 
 
-class CommandUses(Protocol):
+class CommandUsageTable(Protocol):
     """Which Commands went to devices and came from them."""
 
     def add(self, use: CommandUsage) -> None:
@@ -100,7 +100,7 @@ class WirelessTables(Protocol):
         ...
 
     @property
-    def sim_updates(self) -> Updates[WirelessSimUpdate]:
+    def sim_updates(self) -> PendingUpdates[WirelessSimUpdate]:
         """The changes of SIMs that are waited for, or carried out."""
         ...
 
@@ -110,11 +110,11 @@ class WirelessTables(Protocol):
         ...
 
     @property
-    def command_uses(self) -> CommandUses:
+    def command_uses(self) -> CommandUsageTable:
         """Which Commands went to devices and came from them."""
         ...
 
     @property
-    def sessions(self) -> Flows[WirelessDataSession]:
+    def sessions(self) -> DataFlows[WirelessDataSession]:
         """The Data Sessions."""
         ...

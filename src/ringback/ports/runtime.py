@@ -22,7 +22,7 @@ class Clock(Protocol):
         ...
 
 
-class Chance(Protocol):
+class RandomSource(Protocol):
     """Where SIDs, tokens and secrets come from."""
 
     def bytes(self, count: int) -> bytes:
@@ -60,7 +60,7 @@ class Carrier(Protocol):
         ...
 
 
-class Wakeup(Protocol):
+class Notifier(Protocol):
     """Tells a waiting loop that there is something for it to do."""
 
     def wake(self) -> None:
