@@ -24,15 +24,20 @@ from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.data_folder import open_to_serve
-from ringback.engine.delivery_service import DeliveryService
-from ringback.engine.system import SystemChance, SystemClock, let_threads_take_turns, stopwatch
+from ringback.delivery.delivery_service import DeliveryService
 from ringback.http_client.http_sender import HttpSender
 from ringback.ports import CallbackFilter, PageRequest, Transaction
+from ringback.runtime.system_clock import (
+    SystemClock,
+    SystemRandomSource,
+    let_threads_take_turns,
+    stopwatch,
+)
 from ringback.stores.sqlite.store import SqliteStore
 
 AT_ONCE: Final = 64
 """How many requests the reference loop has under way, at the most."""
-_CLOCK, _CHANCE = SystemClock(), SystemChance()
+_CLOCK, _CHANCE = SystemClock(), SystemRandomSource()
 _SECRETS: Final = NO_SECRETS.with_new(WebhookSecret("whs_1", "bench", "secret", _CLOCK.now()))
 _ACCOUNT: Final = Account("AC" + "1" * 32, "bench", "token", False, _CLOCK.now(), _SECRETS)
 _EVENT: Final = SimUpdated(_ACCOUNT.sid, "HS" + "2" * 32, "my_super_sim", SimStatus.ACTIVE)

@@ -61,8 +61,8 @@ class Tally:
 class Reception(asyncio.BufferedProtocol):
     """One connection of a client."""
 
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
+    def __init__(self, counters: Tally) -> None:
+        self._counters = counters
         self._buffer = bytearray(_BUFFER)
         self._view = memoryview(self._buffer)
         self._held = 0
@@ -126,32 +126,32 @@ class Reception(asyncio.BufferedProtocol):
         return self._count(now)
 
     def _count(self, now: int) -> bytes:
-        tally = self._tally
-        tally.count += 1
-        tally.last_ns = now
-        if tally.count == 1:
-            tally.first_ns = now
+        counters = self._counters
+        counters.count += 1
+        counters.last_ns = now
+        if counters.count == 1:
+            counters.first_ns = now
         return _OK
 
     def _mark(self, begin: int, after: int, now: int) -> bytes:
         if found := _STAMP.search(self._buffer, begin, after):
-            self._tally.marks.setdefault(int(found[1]), now)
+            self._counters.marks.setdefault(int(found[1]), now)
         return self._count(now)
 
     def _hang(self, begin: int, after: int, now: int) -> bytes:
-        self._tally.hung += 1
+        self._counters.hung += 1
         return b""
 
     def _throttle(self, begin: int, after: int, now: int) -> bytes:
-        self._tally.throttled += 1
+        self._counters.throttled += 1
         return _THROTTLED
 
 
 class Control(asyncio.Protocol):
     """The control port's connection."""
 
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
+    def __init__(self, counters: Tally) -> None:
+        self._counters = counters
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -164,11 +164,11 @@ class Control(asyncio.Protocol):
     def _obey(self, word: str) -> object:
         match word:
             case "count":
-                return self._tally.counts()
+                return self._counters.counts()
             case "marks":
-                return list(self._tally.marks.items())
+                return list(self._counters.marks.items())
             case "reset":
-                self._tally.reset()
+                self._counters.reset()
                 return {}
             case _:
                 return {"error": f"no such word: {word}"}
@@ -197,10 +197,10 @@ async def _listen(factory: Callable[[], asyncio.BaseProtocol], host: str = "127.
 
 
 async def main() -> None:
-    tally, ended = Tally(), asyncio.Event()
+    counters, ended = Tally(), asyncio.Event()
 
     def reception() -> Reception:
-        return Reception(tally)
+        return Reception(counters)
 
     with socket.socket() as refusing:
         refusing.bind((_host(4), 0))  # and never listens
@@ -210,7 +210,7 @@ async def main() -> None:
             "hanging_port": int((await _listen(reception, "0.0.0.0")).rpartition(":")[2]),
             "throttled": await _listen(reception, _host(3)),
             "refusing": ":".join(map(str, refusing.getsockname())),
-            "control": await _listen(lambda: Control(tally)),
+            "control": await _listen(lambda: Control(counters)),
         }
         print(json.dumps(places), flush=True)
         gc.collect()

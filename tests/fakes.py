@@ -34,7 +34,7 @@ from ringback.core.sources.source_definition import BUILT_IN
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.sim_update import SuperSimUpdate
-from ringback.engine.keyring import Keyring
+from ringback.delivery.signing_keys import CurrentSigningKeys
 from ringback.operations.moment import Moment
 from ringback.ports import CallbackQueue, RandomSource
 from ringback.stores.vault import Vault, new_key
@@ -302,7 +302,7 @@ def a_moment(
     policy: Policy | None = None,
     intake: CallbackQueue | None = None,
     simulation: SimulationSettings | None = None,
-    keyring: Keyring | None = None,
+    signing_keys: CurrentSigningKeys | None = None,
 ) -> Moment:
     return Moment(
         now=now,
@@ -310,7 +310,7 @@ def a_moment(
         policy=policy or NOTICE,
         intake=intake or KeepingIntake(),
         simulation=simulation or SimulationSettings(TAKES),
-        keyring=keyring or Keyring(),
+        signing_keys=signing_keys or CurrentSigningKeys(),
         sources=BUILT_IN,
     )
 

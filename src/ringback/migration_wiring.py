@@ -19,8 +19,6 @@ from ringback.core.policy.source_policy import SourceName
 from ringback.core.sources.source_definition import Sources
 from ringback.data_folder import DATA_FILE, open_beside
 from ringback.dev_environment.clock_file import ClockFile
-from ringback.engine.system import SystemChance, SystemClock, stopwatch
-from ringback.engine.virtual_clock import VirtualClock
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.http_client.tls import ClientTls
@@ -34,6 +32,8 @@ from ringback.ports import Clock, Store, Transport
 from ringback.probe.gate import gate as probe
 from ringback.probe.payloads import PROBE_ACCOUNT_SID
 from ringback.probe.requests import account_of
+from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
+from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import ENVIRONMENT, SEAL_KEY
 
 _LIMITS: Final = Timeouts(connect=5.0, read=15.0, total=15.0)
@@ -180,7 +180,7 @@ class _ProbeGate:
             account=account,
             transport=self.transport,
             limits=_LIMITS,
-            chance=SystemChance(),
+            chance=SystemRandomSource(),
             now=self.found.clock.now(),
             sources=self.how.sources,
         )

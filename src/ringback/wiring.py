@@ -28,18 +28,15 @@ from ringback.core.errors import ConfigurationError, StoreUnavailable
 from ringback.core.http.open_file_shares import DescriptorShares, divide
 from ringback.core.policy.source_policy import Phase, Policy
 from ringback.data_folder import open_to_serve
-from ringback.engine.backlog import Bounds
-from ringback.engine.batch_intake import BatchIntake
-from ringback.engine.delivery_service import DeliveryLimits, DeliveryService
-from ringback.engine.keyring import Keyring
-from ringback.engine.outage import StoreOutage, outlast
-from ringback.engine.shadowing import Shadowing
+from ringback.delivery.backlog import BacklogLimits
+from ringback.delivery.batch_queue import BatchQueue
+from ringback.delivery.counters import Counters
+from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
+from ringback.delivery.shadow_sender import ShadowSender
+from ringback.delivery.signing_keys import CurrentSigningKeys
+from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.engine.supervisor import Supervisor
-from ringback.engine.system import SystemChance, SystemClock, stopwatch
-from ringback.engine.tally import Tally
 from ringback.engine.task_runner import TaskRunner
-from ringback.engine.timelapse import Timelapse
-from ringback.engine.virtual_clock import VirtualClock
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.http_client.tls import ClientTls
@@ -52,12 +49,15 @@ from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.policy.policy_reloader import PolicyReloader
 from ringback.ports import Clock, RandomSource, Store, Transaction, no_checkpoint
+from ringback.runtime.database_outage import DatabaseOutage, outlast
 from ringback.runtime.open_files import open_files_limit
+from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
+from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import Settings, SettingsSource
 from ringback.stores.sqlite.store import SqliteStore
 
 _SYSTEM_CLOCK: Final = SystemClock()
-_SYSTEM_CHANCE: Final = SystemChance()
+_SYSTEM_CHANCE: Final = SystemRandomSource()
 _BETWEEN_PROBES: Final = 0.1
 """Seconds between two times that somebody who asks `/readyz` has the database written to."""
 
@@ -70,11 +70,11 @@ class Parts:
     phase: Phase
     """The phase of the transition in which everything started."""
     supervisor: Supervisor
-    shadowing: Shadowing
+    shadow_sender: ShadowSender
     sender: HttpSender
     store: SqliteStore
     drain: timedelta
-    timelapse: Timelapse | None
+    clock_advancer: ClockAdvancer | None
     """What lets time pass; None where time is the machine's."""
     services: Services
     gateway: UdpGateway | None
@@ -105,13 +105,13 @@ class Parts:
 
         Raises Unusable where the data folder, a file or the gateway's address can't be used.
         """
-        tally = Tally()
+        counters = Counters()
         shares = divide(open_files_limit(), settings.connections_wanted)
         connections = OpenConnections(shares.incoming)
         sender = _sender_of(settings, shares)
         active_policy = ActivePolicy(_policy_from(settings, clock.now()))
         gateway = _gateway_of(settings)
-        outage = StoreOutage(
+        outage = DatabaseOutage(
             lambda: store.transact(lambda tx: tx.write_nothing()),
             clock=clock,
             stopwatch=stopwatch,
@@ -121,7 +121,7 @@ class Parts:
                 settings.data,
                 seal_key=settings.seal_key,
                 seal_key_file=settings.seal_key_file,
-                committed=tally.committed,
+                committed=counters.committed,
                 unavailable=outage.failed,
                 budget=settings.storage_budget,
                 accept_data_loss=accept_data_loss,
@@ -130,15 +130,15 @@ class Parts:
             if gateway is not None:
                 gateway.close()
             raise
-        keyring = Keyring()
-        shadowing = Shadowing(
+        signing_keys = CurrentSigningKeys()
+        shadow_sender = ShadowSender(
             settings.shadows,
             store=store,
             transport=sender,
-            keyring=keyring,
+            signing_keys=signing_keys,
             clock=clock,
             chance=chance,
-            tally=tally,
+            counters=counters,
             sources=settings.sources,
             checkpoint=checkpoint,
         )
@@ -149,14 +149,14 @@ class Parts:
             chance=chance,
             schedule=settings.schedule,
             limits=_limits_of(settings, shares),
-            counters=tally,
+            counters=counters,
             sources=settings.sources,
-            signing_keys=keyring,
-            first_settled=shadowing.consider,
+            signing_keys=signing_keys,
+            first_settled=shadow_sender.consider,
             checkpoint=checkpoint,
         )
 
-        batch_queue = BatchIntake(
+        batch_queue = BatchQueue(
             store=store,
             clock=clock,
             stopwatch=stopwatch,
@@ -169,7 +169,7 @@ class Parts:
             return Moment(
                 clock.now(),
                 chance,
-                keyring,
+                signing_keys,
                 active_policy.policy,
                 delivery.queue,
                 settings.simulation,
@@ -195,7 +195,7 @@ class Parts:
             progress,
             delivery,
             clock=clock,
-            recover=shadowing.recover,
+            recover=shadow_sender.recover,
             beside=[
                 batch_queue.run,
                 outage.run,
@@ -212,20 +212,20 @@ class Parts:
             batch_queue=batch_queue,
             read_url=UrlReader(settings.guard, settings.egresses, tuple(settings.sources)),
             sources=settings.sources,
-            skipped_copies=tally.skipped_copies,
+            skipped_copies=counters.skipped_copies,
             response_storage=settings.storage_budget,
             rate_limit=RateLimit(settings.rate_limit),
             gateway=gateway and gateway.shown_address,
             refused=outage.refused,
         )
-        timelapse = None
+        clock_advancer = None
         if isinstance(clock, VirtualClock):
-            timelapse = Timelapse(clock, (progress, delivery, shadowing))
+            clock_advancer = ClockAdvancer(clock, (progress, delivery, shadow_sender))
         beside = _operators_routes(
             store=store,
             outage=outage,
             clock=clock,
-            tally=tally,
+            counters=counters,
             supervisor=supervisor,
             delivery=delivery,
             sender=sender,
@@ -235,8 +235,8 @@ class Parts:
             connections=connections,
         )
         portal = PolicyEndpoints(services, policy_monitor).operations()
-        if timelapse is not None:
-            portal += ClockEndpoints(services, timelapse).operations()
+        if clock_advancer is not None:
+            portal += ClockEndpoints(services, clock_advancer).operations()
         app = create_app(services, portal=portal, beside=beside)
         await supervisor.start()
         if gateway is not None:
@@ -245,11 +245,11 @@ class Parts:
             app=app,
             phase=policy_monitor.policy.general_phase(policy_monitor.date),
             supervisor=supervisor,
-            shadowing=shadowing,
+            shadow_sender=shadow_sender,
             sender=sender,
             store=store,
             drain=settings.drain,
-            timelapse=timelapse,
+            clock_advancer=clock_advancer,
             services=services,
             gateway=gateway,
             policy_monitor=policy_monitor,
@@ -260,8 +260,8 @@ class Parts:
 
     def break_off(self) -> None:
         """End what would keep a request waiting for as long as the engine runs."""
-        if self.timelapse is not None:
-            self.timelapse.break_off()
+        if self.clock_advancer is not None:
+            self.clock_advancer.break_off()
 
     async def stop(self) -> None:
         """Drain the engine, and let go of the data file."""
@@ -269,7 +269,7 @@ class Parts:
         if self.gateway is not None:
             await self.gateway.stop_receiving(within=self.drain)
         await asyncio.gather(
-            self.supervisor.stop(within=self.drain), self.shadowing.stop(within=self.drain)
+            self.supervisor.stop(within=self.drain), self.shadow_sender.stop(within=self.drain)
         )
         if self.gateway is not None:
             self.gateway.close()
@@ -333,16 +333,16 @@ def _limits_of(settings: Settings, shares: DescriptorShares) -> DeliveryLimits:
         # One that would have to wait for a connection is better left in the store.
         at_once=min(settings.at_once, shares.outgoing),
         per_destination=settings.per_destination,
-        backlog=Bounds(settings.backlog, settings.backlog_per_account),
+        backlog=BacklogLimits(settings.backlog, settings.backlog_per_account),
     )
 
 
 def _operators_routes(
     *,
     store: Store,
-    outage: StoreOutage,
+    outage: DatabaseOutage,
     clock: Clock,
-    tally: Tally,
+    counters: Counters,
     supervisor: Supervisor,
     delivery: DeliveryService,
     sender: HttpSender,
@@ -356,7 +356,7 @@ def _operators_routes(
         is_running=lambda: supervisor.is_running,
     )
     metrics = Metrics(
-        tally,
+        counters,
         clock=clock,
         stopwatch=stopwatch,
         due_before=lambda instants: store.read(lambda tx: tx.callbacks.due_before(instants)),

@@ -18,8 +18,8 @@ from ringback.api.services import Services
 from ringback.cli.main import main
 from ringback.core.callback_urls.connection_overrides import OVERRIDES
 from ringback.core.http.outcome import AttemptFailure
-from ringback.engine.shadowing import ShadowLimits
-from ringback.engine.timelapse import Timelapse
+from ringback.delivery.shadow_sender import ShadowLimits
+from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.settings import SETTINGS, Setting, SettingsCommand
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +79,7 @@ class NoServices:
 
 def test_each_route_is_documented() -> None:
     services = cast("Services", NoServices())
-    clock = ClockEndpoints(services, cast("Timelapse", Timelapse))
+    clock = ClockEndpoints(services, cast("ClockAdvancer", ClockAdvancer))
     beside = [
         *health_routes(cast("Health", Health)),
         *metrics_routes(cast("Metrics", Metrics)),

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ringback.core.callbacks.callback import Attempt, CallbackStatus, OutgoingCallback
 from ringback.core.policy.source_policy import Source
-from ringback.engine.virtual_clock import VirtualClock
 from ringback.operations.seeding import Seed, find_or_seed
 from ringback.ports import CallbackFilter, Transaction
+from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import load
 from ringback.wiring import Parts
 from tests.receivers import OK, ReceivedRequest, RecordingReceiver, Reply, close_without_answer

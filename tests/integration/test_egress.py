@@ -10,8 +10,8 @@ from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Delivered
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
-from ringback.engine.system import stopwatch
 from ringback.http_client.http_sender import HttpSender
+from ringback.runtime.system_clock import stopwatch
 from tests.networks import WatchedNetwork
 from tests.receivers import RecordingReceiver
 from tests.sending import LIMITS, failure_of, post, resolve_to, why_of

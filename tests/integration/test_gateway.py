@@ -13,12 +13,12 @@ import pytest
 
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
-from ringback.engine.outage import PAUSE
-from ringback.engine.system import SystemClock
-from ringback.engine.virtual_clock import VirtualClock
 from ringback.operations.seeding import find_or_seed
 from ringback.operations.supersim.seeding import SIM_NAME, SIM_SID
 from ringback.ports import Clock
+from ringback.runtime.database_outage import PAUSE
+from ringback.runtime.system_clock import SystemClock
+from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import load
 from ringback.wiring import Parts
 from tests.crash.driver import writing_nothing_while
@@ -200,7 +200,7 @@ async def test_where_the_database_is_away_it_is_taken_in_later(
     tmp_path: Path, device: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock, sign = VirtualClock.stopped(SystemClock().now()), tmp_path / "away"
-    caplog.set_level(logging.DEBUG, "ringback.engine.outage")
+    caplog.set_level(logging.DEBUG, "ringback.runtime.database_outage")
     with writing_nothing_while(sign):
         async with RecordingReceiver() as receiver, running(tmp_path, clock=clock) as server:
             await server.tell(receiver.url("/up"))

@@ -12,9 +12,9 @@ from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.http.addresses import LOOPBACK
 from ringback.core.http.outcome import AttemptFailure, Delivered
 from ringback.core.http.ssrf_guard import SsrfGuard
-from ringback.engine.system import stopwatch
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
+from ringback.runtime.system_clock import stopwatch
 from tests.networks import WatchedNetwork
 from tests.receivers import RecordingReceiver
 from tests.sending import LIMITS, failure_of, post, resolve_to, why_of

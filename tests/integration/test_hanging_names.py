@@ -13,10 +13,10 @@ from ringback.core.http.addresses import LOOPBACK
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Delivered
 from ringback.core.http.ssrf_guard import SsrfGuard
-from ringback.engine.delivery_service import DeliveryService
-from ringback.engine.system import SystemChance, SystemClock, stopwatch
+from ringback.delivery.delivery_service import DeliveryService
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.system_resolver import SystemResolver
+from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 from tests.fakes import a_callback, an_account
 from tests.memory_store import MemoryStore
 from tests.networks import MadeUpNetwork, MadeUpTime
@@ -150,7 +150,7 @@ async def test_no_callback_to_a_healthy_receiver_fails_for_a_turn_of_ours() -> N
         name_limit=2,
     )
     delivery = DeliveryService(
-        store=store, transport=sender, clock=SystemClock(), chance=SystemChance()
+        store=store, transport=sender, clock=SystemClock(), chance=SystemRandomSource()
     )
     async with RecordingReceiver() as receiver:
         hanging = [

@@ -14,10 +14,10 @@ from ringback.core.http.egress import Egresses, read_egress
 from ringback.core.http.outcome import AttemptFailure, Delivered, Unreachable
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
-from ringback.engine.system import stopwatch
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.http_client.tls import ClientTls
+from ringback.runtime.system_clock import stopwatch
 from tests.networks import WatchedNetwork
 from tests.proxies import ESTABLISHED, RecordingProxy, Refusal
 from tests.receivers import OK, RecordingReceiver, reset

@@ -20,8 +20,7 @@ from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import NOTICE
 from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.core.sources.source_definition import BUILT_IN
-from ringback.engine.delivery_service import DeliveryLimits, DeliveryService
-from ringback.engine.system import SystemChance, SystemClock, stopwatch
+from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
 from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
@@ -33,6 +32,7 @@ from ringback.ports import Transaction
 from ringback.receiver.checking import ReceivedRequest as Received
 from ringback.receiver.checking import Secrets, check
 from ringback.receiver.checking.verdict import Genuine
+from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import ACCOUNT_SID, TAKES, VAULT, an_account
 from tests.receivers import ReceivedRequest, RecordingReceiver, Reply
@@ -108,7 +108,7 @@ class Engine:
     def moment(self) -> Moment:
         return Moment(
             SystemClock().now(),
-            SystemChance(),
+            SystemRandomSource(),
             self.delivery.signing_keys,
             NOTICE,
             self.delivery.queue,
@@ -185,7 +185,7 @@ async def running(data: Path) -> AsyncIterator[Engine]:
         store=store,
         transport=sender,
         clock=SystemClock(),
-        chance=SystemChance(),
+        chance=SystemRandomSource(),
         limits=DeliveryLimits(per_destination=8),
     )
     loop = asyncio.create_task(delivery.run())

@@ -10,10 +10,10 @@ import pytest
 from ringback.core.http.addresses import LOOPBACK
 from ringback.core.http.outcome import AttemptFailure, Delivered, Unreachable
 from ringback.core.http.ssrf_guard import SsrfGuard
-from ringback.engine.system import stopwatch
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.http_client.system_resolver import SystemResolver
+from ringback.runtime.system_clock import stopwatch
 from tests.receivers import OK, RecordingReceiver
 from tests.sending import LIMITS, failure_of, post, resolve_to
 
@@ -24,9 +24,9 @@ DELIVERING = """
 import asyncio, logging, resource, sys
 from ringback.core.http.addresses import LOOPBACK
 from ringback.core.http.ssrf_guard import Guard
-from ringback.engine.delivery_service import DeliveryService
+from ringback.delivery.delivery_service import DeliveryService
 from ringback.http_client.http_sender import HttpSender
-from ringback.engine.system import SystemChance, SystemClock, stopwatch
+from ringback.runtime.system_clock import SystemRandomSource, SystemClock, stopwatch
 from tests.memory_store import MemoryStore
 from tests.fakes import a_callback, an_account
 
@@ -35,7 +35,7 @@ async def main(url, count):
     store = MemoryStore()
     sender = HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK), remember_names=0)
     delivery = DeliveryService(
-        store=store, transport=sender, clock=SystemClock(), chance=SystemChance()
+        store=store, transport=sender, clock=SystemClock(), chance=SystemRandomSource()
     )
     callbacks = [a_callback(sid=f"CB{number:032}", url=url) for number in range(count)]
     await store.transact(lambda tx: tx.accounts.add(an_account(), []))
@@ -83,7 +83,7 @@ async def test_no_callback_fails_for_want_of_descriptors_and_none_is_attempted()
     assert requests == COUNT
     lines = [line for line in errors.decode().splitlines() if "callbacks wait" in line]
     assert lines == [
-        "WARNING:ringback.engine.fair_scheduler:callbacks wait, and nothing of them is lost:"
+        "WARNING:ringback.delivery.fair_scheduler:callbacks wait, and nothing of them is lost:"
         " Too many open files"
     ]
 

@@ -10,10 +10,10 @@ import uvloop
 from ringback.core.http.addresses import LOOPBACK
 from ringback.core.http.outcome import AttemptFailure, Delivered
 from ringback.core.http.ssrf_guard import SsrfGuard
-from ringback.engine.delivery_service import DeliveryService
-from ringback.engine.system import SystemChance, SystemClock, stopwatch
+from ringback.delivery.delivery_service import DeliveryService
 from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpSender
+from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import ACCOUNT_SID, VAULT, a_callback, an_account
 from tests.receivers import OK, RecordingReceiver, answer_and_close
@@ -37,7 +37,7 @@ async def deliver_all(folder: Path) -> tuple[list[str], int, int]:
     store = SqliteStore.open(folder / "ringback.db", VAULT)
     sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
     delivery = DeliveryService(
-        store=store, transport=sender, clock=SystemClock(), chance=SystemChance()
+        store=store, transport=sender, clock=SystemClock(), chance=SystemRandomSource()
     )
     async with RecordingReceiver(answer=lambda _: answer_and_close(OK)) as receiver:
         callbacks = [

@@ -18,7 +18,7 @@ from ringback.core.http.addresses import LOOPBACK
 from ringback.core.callback_urls.connection_overrides import Limits
 from ringback.core.http.ssrf_guard import Guard
 from ringback.http_client.http_sender import HttpSender
-from ringback.engine.system import stopwatch
+from ringback.runtime.system_clock import stopwatch
 from tests.sending import post
 
 async def main(url, count, read):

@@ -17,10 +17,10 @@ from ringback.core.http.addresses import LOOPBACK
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import AttemptFailure, Delivered
 from ringback.core.http.ssrf_guard import SsrfGuard
-from ringback.engine.system import stopwatch
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.http_client.tls import ClientTls
+from ringback.runtime.system_clock import stopwatch
 from tests.receivers import ReceivedRequest, RecordingReceiver, Reply, drip_in_parts
 from tests.sending import LIMITS, failure_of, post, resolve_to, why_of
 from tests.tls import server_side

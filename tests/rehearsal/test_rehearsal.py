@@ -14,7 +14,6 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.callbacks.callback import UNDELIVERED, OutgoingCallback
 from ringback.core.policy.source_policy import Source
-from ringback.engine.system import SystemChance
 from ringback.http_client.http_sender import HttpSender
 from ringback.migration.applying import Ended, Move, News, Stopped, Watching
 from ringback.migration.canary import look_at
@@ -26,6 +25,7 @@ from ringback.migration.standing import Standing
 from ringback.migration.watching import Canary
 from ringback.ports import CallbackFilter
 from ringback.probe.gate import gate
+from ringback.runtime.system_clock import SystemRandomSource
 from tests.rehearsal.receivers import Kind
 from tests.rehearsal.world import URLS, SleepersClock, World, a_world
 
@@ -50,7 +50,7 @@ class ReceiverGate:
             account=account,
             transport=self.sender,
             limits=Timeouts(5, 15, 15),
-            chance=SystemChance(),
+            chance=SystemRandomSource(),
             now=self.record.clock.now(),
         )
 

@@ -14,11 +14,11 @@ from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.sids import SidKind, make_sid
 from ringback.core.supersim.sim import SuperSim
-from ringback.engine.virtual_clock import VirtualClock
 from ringback.migration.selecting import rank
 from ringback.operations.accounts import create_account
 from ringback.operations.supersim.devices import receive_datagram, receive_sms
 from ringback.ports import Clock, Transaction
+from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import SettingsCommand, load
 from ringback.wiring import Parts
 from tests.fakes import SeededChance, a_fleet, a_moment, a_profile, a_sim
@@ -63,8 +63,8 @@ class World:
 
     async def advance(self, by: timedelta) -> None:
         """Let time pass, with all that comes due meanwhile."""
-        assert self.parts.timelapse is not None
-        await self.parts.timelapse.advance(by)
+        assert self.parts.clock_advancer is not None
+        await self.parts.clock_advancer.advance(by)
 
     async def traffic(self, events: int) -> None:
         """Have so many events happen, for each URL in turn, and wait until all have been sent."""

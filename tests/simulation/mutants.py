@@ -23,20 +23,20 @@ from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Delivered, Outcome, Unknown, Unreachable
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.retry_schedule import RetrySchedule
-from ringback.engine import callback_sender, delivery_loop, due_callbacks
-from ringback.engine.backlog import Backlog
-from ringback.engine.batch_intake import BatchIntake
-from ringback.engine.bell import Bell
-from ringback.engine.callback_sender import CallbackSender
-from ringback.engine.delivery_loop import DeliveryLoop
-from ringback.engine.delivery_service import DeliveryService
-from ringback.engine.delivery_workers import DeliveryWorkers
-from ringback.engine.enqueue import DeliveryQueue
-from ringback.engine.fair_scheduler import FairScheduler
+from ringback.delivery import callback_sender, delivery_loop, due_callbacks
+from ringback.delivery.backlog import Backlog
+from ringback.delivery.batch_queue import BatchQueue
+from ringback.delivery.callback_sender import CallbackSender
+from ringback.delivery.delivery_loop import DeliveryLoop
+from ringback.delivery.delivery_service import DeliveryService
+from ringback.delivery.delivery_workers import DeliveryWorkers
+from ringback.delivery.enqueue import DeliveryQueue
+from ringback.delivery.fair_scheduler import FairScheduler
 from ringback.engine.supervisor import Supervisor
 from ringback.http_client import http_connection
 from ringback.ports import Claim, Lane, lane_of
 from ringback.runtime.fair_semaphore import FairSemaphore
+from ringback.runtime.wakeup import Wakeup
 from ringback.stores.sqlite import callbacks
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
 from ringback.stores.sqlite.fields import from_us
@@ -93,7 +93,7 @@ _failed = FairScheduler.failed
 
 
 async def _keep_in_parts(
-    self: BatchIntake, account_sid: str, callbacks: Sequence[OutgoingCallback], _: Sequence[str]
+    self: BatchQueue, account_sid: str, callbacks: Sequence[OutgoingCallback], _: Sequence[str]
 ) -> list[OutgoingCallback]:
     self._intake.make_room(account_sid, len(callbacks))
     records = list[OutgoingCallback]()
@@ -200,7 +200,7 @@ def _count_up_alone(self: Backlog, account_sid: str, by: int) -> None:
     _change(self, account_sid, max(0, by))
 
 
-async def _wait_for_nothing(self: Bell, until: datetime | None) -> None:
+async def _wait_for_nothing(self: Wakeup, until: datetime | None) -> None:
     await asyncio.sleep(0)
 
 
@@ -302,8 +302,8 @@ MUTANTS: Final = {
         where=lambda plan: plan.full_disk,
         within=40,
     ),
-    "never rings": _mutant("prompt", (Bell, "wake", lambda self: None)),
-    "never sleeps": _mutant("lively", (Bell, "wait", _wait_for_nothing)),
+    "never rings": _mutant("prompt", (Wakeup, "wake", lambda self: None)),
+    "never sleeps": _mutant("lively", (Wakeup, "wait", _wait_for_nothing)),
     "only counts up": _mutant("idle", (Backlog, "change", _count_up_alone)),
     "looks through all that there was": _mutant(
         "apart",
@@ -328,7 +328,7 @@ MUTANTS: Final = {
         where=lambda plan: plan.freezes,
         within=100,
     ),
-    "writes no batch down": _mutant("whole", (BatchIntake, "keep", _keep_in_parts)),
+    "writes no batch down": _mutant("whole", (BatchQueue, "keep", _keep_in_parts)),
     "leaves what there was of a batch": _mutant(
         "ended", (batch_queue, "_find_left", lambda tx: {})
     ),

@@ -14,9 +14,9 @@ from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.policy.source_policy import NOTICE
 from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.core.sources.source_definition import BUILT_IN
-from ringback.engine.backlog import Bounds
-from ringback.engine.batch_intake import BatchIntake
-from ringback.engine.delivery_service import DeliveryLimits, DeliveryService
+from ringback.delivery.backlog import BacklogLimits
+from ringback.delivery.batch_queue import BatchQueue
+from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
 from ringback.engine.supervisor import Supervisor
 from ringback.engine.task_runner import TaskRunner
 from ringback.http_client.connection_pool import KeepAliveLimits
@@ -124,12 +124,12 @@ class Process:
             limits=DeliveryLimits(
                 at_once=bounds.at_once,
                 per_destination=bounds.per_destination,
-                backlog=Bounds(bounds.backlog, bounds.backlog),
+                backlog=BacklogLimits(bounds.backlog, bounds.backlog),
             ),
             checkpoint=self._pass,
         )
 
-        self.batch_queue = BatchIntake(
+        self.batch_queue = BatchQueue(
             store=self.store,
             clock=clock,
             stopwatch=self.loop.time,

@@ -12,9 +12,9 @@ from typing import Final, cast
 from unittest.mock import patch
 
 from ringback.core.accounts.account import Account
-from ringback.engine import batch_intake as batch_intake_module
-from ringback.engine import due_callbacks as due_callbacks_module
-from ringback.engine import fair_scheduler as scheduler_module
+from ringback.delivery import batch_queue as batch_intake_module
+from ringback.delivery import due_callbacks as due_callbacks_module
+from ringback.delivery import fair_scheduler as scheduler_module
 from ringback.stores.sqlite.committer import Committer, Job
 from tests.fakes import VAULT, an_account
 from tests.simulation.customers import Customers

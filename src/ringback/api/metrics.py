@@ -30,7 +30,7 @@ from ringback.api.operation import resource
 from ringback.api.shared_work import SharedWork
 from ringback.core.accounts.account import EVERY
 from ringback.core.errors import StoreUnavailable
-from ringback.engine.tally import Histogram, Tally
+from ringback.delivery.counters import Counters, Histogram
 from ringback.policy.policy_monitor import PolicyMetrics
 from ringback.ports import Clock
 
@@ -84,7 +84,7 @@ class Metrics:
     those who ask.
     """
 
-    tally: Tally
+    counters: Counters
     _: KW_ONLY
     clock: Clock
     stopwatch: Callable[[], float]
@@ -128,14 +128,16 @@ class Metrics:
         return registry
 
     def _counts(self) -> Iterator[Metric]:
-        tally, evicted = self.tally, self.of_clients().evicted
-        accepted, attempts = tally.acceptances, tally.attempts
-        skipped = tally.skipped_copies(EVERY)
+        counters, evicted = self.counters, self.of_clients().evicted
+        accepted, attempts = counters.acceptances, counters.attempts
+        skipped = counters.skipped_copies(EVERY)
         yield _gauge("info", "The version that runs", {__version__: 1}, "version")
         yield _counter("callbacks_accepted", "Callbacks taken in", accepted, "source")
         yield _counter("attempts", "Attempts that ended", attempts, "source", "result", "failure")
-        yield _counter("callbacks_ended", "Callbacks that ended", tally.endings, "source", "status")
-        yield _counter("shadows", "Copies of callbacks that ended", tally.shadows, *_OF_COPIES)
+        yield _counter(
+            "callbacks_ended", "Callbacks that ended", counters.endings, "source", "status"
+        )
+        yield _counter("shadows", "Copies of callbacks that ended", counters.shadows, *_OF_COPIES)
         yield _counter("shadows_skipped", "Copies that were not made", skipped, "reason")
         gone = "Connections of clients that had to go for others"
         yield _counter("client_connections_evicted", gone, evicted)
@@ -143,10 +145,10 @@ class Metrics:
         yield _counter("requests_refused", "Requests that had to wait", self.refusals(), "reason")
         took, delivery = "How long attempts took", "From acceptance to delivery"
         first, commits = "From acceptance to the first attempt", "How long commits took"
-        yield _histogram("attempt_duration_seconds", took, tally.attempt_seconds)
-        yield _histogram("delivery_seconds", delivery, tally.delivery_seconds)
-        yield _histogram("first_attempt_seconds", first, {None: tally.first_attempt_seconds})
-        yield _histogram("store_commit_seconds", commits, {None: tally.commit_seconds})
+        yield _histogram("attempt_duration_seconds", took, counters.attempt_seconds)
+        yield _histogram("delivery_seconds", delivery, counters.delivery_seconds)
+        yield _histogram("first_attempt_seconds", first, {None: counters.first_attempt_seconds})
+        yield _histogram("store_commit_seconds", commits, {None: counters.commit_seconds})
 
     def _gauges(self, stored: _Counts | None) -> Iterator[Metric]:
         open_connections, of_clients = self.open_connections(), self.of_clients().open

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 from ringback.api.http.open_connections import OpenConnections
 from ringback.api.http.server import HttpServer
 from ringback.core.errors import ConfigurationError
-from ringback.engine.system import SystemClock
+from ringback.runtime.system_clock import SystemClock
 
 _WAITING: Final = 1024
 """How many connections may wait to be taken."""

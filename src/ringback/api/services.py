@@ -9,9 +9,9 @@ from ringback.api.slices import Slices
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.sources.source_definition import BUILT_IN, Sources
-from ringback.engine.system import stopwatch
 from ringback.operations.moment import Moment
 from ringback.ports import CallbackBatchQueue, CallbackQueue, Clock, Notifier, Store
+from ringback.runtime.system_clock import stopwatch
 
 
 def _none_skipped(_: str) -> Mapping[str, int]:

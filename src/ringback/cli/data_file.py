@@ -9,9 +9,9 @@ from typing import Final, TypeVar
 from ringback.cli.options import data_folder, handing, seal_key_file_option
 from ringback.core.accounts.account import Account
 from ringback.data_folder import open_beside
-from ringback.engine.system import SystemChance, SystemClock
 from ringback.operations.moment import AccountContext
 from ringback.ports import Store, Transaction
+from ringback.runtime.system_clock import SystemClock, SystemRandomSource
 from ringback.settings import ENVIRONMENT, SEAL_KEY
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class NoLocalSigningKeys:
 
 def account_context() -> AccountContext:
     """Return what an operation on accounts works with now, beside a server or without one."""
-    return AccountContext(SystemClock().now(), SystemChance(), NoLocalSigningKeys())
+    return AccountContext(SystemClock().now(), SystemRandomSource(), NoLocalSigningKeys())
 
 
 def data_file_in(data: Path, seal_key_file: Path | None) -> DataFile:

@@ -21,7 +21,6 @@ from ringback.core.http.addresses import ANYWHERE
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
 from ringback.dev_environment.dev_file import DevFile
-from ringback.engine.system import SystemClock, stopwatch
 from ringback.http_client.http_sender import HttpSender
 from ringback.listener import report
 from ringback.listener.answers import UNAVAILABLE, Behave, FailAlways, FailFirst, Manners
@@ -31,6 +30,7 @@ from ringback.listener.record import Account, secrets_of
 from ringback.listener.seen import SeenTokens
 from ringback.listener.server import Server
 from ringback.receiver.checking import Secrets
+from ringback.runtime.system_clock import SystemClock, stopwatch
 
 _LONGEST_DELAY: Final = timedelta(hours=1)
 

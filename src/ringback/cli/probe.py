@@ -23,7 +23,6 @@ from ringback.core.http.addresses import ANYWHERE
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
 from ringback.core.sids import SidKind, is_sid
-from ringback.engine.system import SystemChance, SystemClock, stopwatch
 from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
@@ -40,6 +39,7 @@ from ringback.probe.report.text import Line, as_few_lines, as_lines, as_table
 from ringback.probe.requests import Requests, account_of
 from ringback.probe.runner import probe as run_probe
 from ringback.probe.session import Means, Times
+from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 
 _NOT_READY, _NOTHING_SAID, _NOT_ALL_SHOWN = 1, 2, 3
 _COLOURS: Final = {
@@ -216,7 +216,7 @@ async def probe(
         try:
             report = await run_probe(
                 cases,
-                Requests(url, account, sim_sid, SystemChance(), clock.now),
+                Requests(url, account, sim_sid, SystemRandomSource(), clock.now),
                 has=frozenset(source for source, secret in given.items() if secret),
                 means=Means(sender, tls, clock, stopwatch),
                 times=times,

@@ -17,10 +17,10 @@ from ringback.cli.output import schedule_in_words
 from ringback.cli.server_runner import serve_until_told
 from ringback.core.errors import RingbackError
 from ringback.data_folder import DATA_FILE
-from ringback.engine.system import SystemClock
 from ringback.ports import Clock
 from ringback.runtime.open_files import open_files_limit
 from ringback.runtime.server_certificate import ServerCertificate
+from ringback.runtime.system_clock import SystemClock
 from ringback.settings import ENVIRONMENT, Settings, SettingsCommand, SettingsSource
 from ringback.wiring import Parts
 

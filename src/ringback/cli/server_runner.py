@@ -10,11 +10,11 @@ from ringback.api.server import base_url_of
 from ringback.cli.signals import event_of_signals, on_hangup
 from ringback.core.http.open_file_shares import DescriptorShares, needed_for
 from ringback.dev_environment.dev_https import DevHttps
-from ringback.engine.system import SystemClock, let_threads_take_turns
 from ringback.policy.policy_reloader import PolicyReloader
 from ringback.ports import Clock, no_checkpoint
 from ringback.runtime.open_files import raise_limit
 from ringback.runtime.server_certificate import ServerCertificate
+from ringback.runtime.system_clock import SystemClock, let_threads_take_turns
 from ringback.settings import Settings, SettingsCommand, SettingsSource
 from ringback.wiring import Parts
 

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from ringback.core.calendar import read_duration
-from ringback.engine.system import SystemClock
 from ringback.portal_client import PortalClientError
+from ringback.runtime.system_clock import SystemClock
 
 
 class _Server(Protocol):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.dev_file import write_private
-from ringback.engine.virtual_clock import MOST_AHEAD
+from ringback.runtime.virtual_clock import MOST_AHEAD
 
 
 @dataclass(frozen=True, slots=True)

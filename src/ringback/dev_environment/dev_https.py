@@ -12,7 +12,7 @@ from typing import Final
 from ringback.api.addressing import KORE_HOSTS, LOCAL_HOSTS, OTHER_HOSTS, SIM_HOSTS
 from ringback.api.server import reserve
 from ringback.core.errors import ConfigurationError
-from ringback.engine.system import SystemClock
+from ringback.runtime.system_clock import SystemClock
 from ringback.settings import Settings
 
 USUAL_PORT: Final = 443

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 from ringback.core.errors import StoreUnavailable
-from ringback.engine.delivery_service import DeliveryService
-from ringback.engine.outage import outlast
+from ringback.delivery.delivery_service import DeliveryService
 from ringback.engine.task_runner import TaskRunner
 from ringback.ports import Clock
+from ringback.runtime.database_outage import outlast
 
 
 class Supervisor:

@@ -15,9 +15,9 @@ from typing import Final, Generic, TypeVar
 from ringback.core.errors import StoreUnavailable
 from ringback.core.scheduled_task import BeginResult, CarrierRequest, DeferredTask, ScheduledTask
 from ringback.core.sims.scenario import CarrierResult, CarrierTimeout, TaskKind
-from ringback.engine.bell import Bell
-from ringback.engine.outage import outlast
 from ringback.ports import Carrier, Clock, Store, TaskHandler, Transaction, no_checkpoint
+from ringback.runtime.database_outage import outlast
+from ringback.runtime.wakeup import Wakeup
 
 PAUSE: Final = timedelta(hours=1)
 """After which a task is tried again that couldn't be begun or ended."""
@@ -50,12 +50,12 @@ class TaskRunner(Generic[C]):
         self._context = context
         self._clock = clock
         self._checkpoint = checkpoint
-        self._bell = Bell(clock)
+        self._wakeup = Wakeup(clock)
 
     @property
     def is_still(self) -> bool:
         """Whether it waits for the next task to come due."""
-        return self._bell.is_quiet
+        return self._wakeup.is_quiet
 
     async def next_due(self) -> datetime | None:
         """Return when the next task is due, or None where there is none."""
@@ -63,7 +63,7 @@ class TaskRunner(Generic[C]):
 
     def wake(self) -> None:
         """Let the loop see a new task."""
-        self._bell.wake()
+        self._wakeup.wake()
 
     async def run(self) -> None:
         """Have tasks carried out as they come due, until cancelled."""
@@ -72,7 +72,7 @@ class TaskRunner(Generic[C]):
 
     async def _step_or_wait(self) -> None:
         if not await self.step():
-            await self._bell.wait(await self._store.transact(_next_due))
+            await self._wakeup.wait(await self._store.transact(_next_due))
 
     async def step(self) -> int:
         """Have carried out what is due now; return how many tasks that were."""

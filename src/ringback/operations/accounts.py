@@ -113,7 +113,7 @@ def keep_changed(tx: Transaction, account: Account, moment: AccountContext) -> A
     """Keep the new state of an account, have callbacks be signed by it, and return it."""
     changed = replace(account, revision=account.revision + 1)
     tx.accounts.save(changed)
-    tx.on_commit(lambda: moment.keyring.learn(changed))
+    tx.on_commit(lambda: moment.signing_keys.learn(changed))
     return changed
 
 

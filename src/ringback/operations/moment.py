@@ -41,7 +41,7 @@ class AccountContext:
 
     now: datetime
     chance: RandomSource
-    keyring: SigningKeys
+    signing_keys: SigningKeys
 
 
 @dataclass(frozen=True, slots=True)

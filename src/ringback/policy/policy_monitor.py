@@ -30,9 +30,9 @@ from ringback.core.policy.policy_impact import (
     impact_of,
 )
 from ringback.core.policy.source_policy import Hold, Policy, SourceName
-from ringback.engine.bell import Bell
 from ringback.policy.active_policy import ActivePolicy
 from ringback.ports import Clock
+from ringback.runtime.wakeup import Wakeup
 
 _COUNT_EVERY: Final = timedelta(hours=1)
 _REST: Final = 1000
@@ -111,7 +111,7 @@ class PolicyMonitor:
         self._clock = clock
         self.before = before
         """How long before a change there is a warning of it."""
-        self._wakeup = Bell(clock)
+        self._wakeup = Wakeup(clock)
         self._reminded = set[PolicyChangeReminder]()
         self._sent: Sequence[DeliveryCount] | None = None
         self._counted = clock.now()

@@ -9,11 +9,11 @@ from typing import Final, Self, TypeVar
 from ringback.core.calendar import read_duration
 from ringback.core.sims.scenario import scenario_called
 from ringback.core.wireless.sim import make_iccid
-from ringback.engine.system import SystemClock
 from ringback.operations.moment import Moment
 from ringback.operations.scenarios import choose_scenario
 from ringback.operations.wireless.sims import Card, register_sim
 from ringback.ports import CallbackFilter, PageRequest, Transaction
+from ringback.runtime.system_clock import SystemClock
 from ringback.testing.callbacks import Expected, SentCallback, in_lines, sent
 from ringback.testing.devices import Device
 from ringback.testing.receiver import Receiver
@@ -150,10 +150,10 @@ class Emulator:
     def advance(self, by: str | timedelta) -> datetime:
         """Let time pass, `3d` say: all that comes due is done, in order; return what time it is."""
         duration = read_duration(by) if isinstance(by, str) else by
-        timelapse = self._server.parts.timelapse
-        if timelapse is None:
+        clock_advancer = self._server.parts.clock_advancer
+        if clock_advancer is None:
             raise RuntimeError("an emulator has a clock that can be advanced")
-        return self._server.call(timelapse.advance(duration))
+        return self._server.call(clock_advancer.advance(duration))
 
     def device(self, sim: str | None = None) -> Device:
         """Return what plays a SIM's device: the first SIM's, or that with this SID or name."""
@@ -231,9 +231,9 @@ class Emulator:
         return self._server.call(look())
 
     async def _stillness(self) -> None:
-        timelapse = self._server.parts.timelapse
-        if timelapse is not None:
-            await timelapse.stillness()
+        clock_advancer = self._server.parts.clock_advancer
+        if clock_advancer is not None:
+            await clock_advancer.stillness()
 
     async def _run(self, work: Callable[[Transaction, Moment], T]) -> T:
         services = self._server.parts.services

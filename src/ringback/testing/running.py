@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from starlette.types import Receive, Scope, Send
 
 from ringback.api.server import base_url_of, bind, serve
-from ringback.engine.virtual_clock import VirtualClock
 from ringback.operations.seeding import Seed, find_or_seed
+from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import Settings, SettingsCommand, load
 from ringback.testing.receiver import Receiver
 from ringback.wiring import Parts

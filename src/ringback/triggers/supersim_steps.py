@@ -6,8 +6,8 @@ from ringback.core.errors import ConfigurationError
 from ringback.core.sims.message import PayloadType
 from ringback.core.supersim.esim_profile import make_iccid
 from ringback.core.supersim.sim import MOVES, SimStatus
-from ringback.engine.system import SystemChance
 from ringback.portal_client import JsonObject
+from ringback.runtime.system_clock import SystemRandomSource
 from ringback.triggers.trigger import TriggerRun, TriggerStep
 
 _DEVICE_PORT: Final = "4000"
@@ -48,7 +48,7 @@ def take_new_sim(run: TriggerRun) -> None:
         if sim["status"] == SimStatus.NEW:
             run.report(f"SIM {sim['sid']} is new")
             return
-    form = {"Iccid": make_iccid(SystemChance().bytes(8)), "RegistrationCode": "R1NGBACK00"}
+    form = {"Iccid": make_iccid(SystemRandomSource().bytes(8)), "RegistrationCode": "R1NGBACK00"}
     sim = run.api.post("Sims", form=form)
     run.sim = sim["sid"]
     run.report(f"SIM {sim['sid']} is registered, with the ICCID {sim['iccid']}; it is new")

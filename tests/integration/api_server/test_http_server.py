@@ -19,7 +19,7 @@ from ringback.api.http.open_connections import OpenConnections
 from ringback.api.http.server import HttpServer
 from ringback.api.server import bind
 from ringback.core.http.addresses import Network
-from ringback.engine.system import SystemClock
+from ringback.runtime.system_clock import SystemClock
 from tests.smuggling import CHUNKED, FIRST, HOST, READ, REFUSED_BODIES, REFUSED_HEADS, SECOND
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]

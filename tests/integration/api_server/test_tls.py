@@ -14,7 +14,7 @@ from ringback.api.http.limits import ServerTimeouts
 from ringback.api.http.open_connections import OpenConnections
 from ringback.api.http.server import HttpServer
 from ringback.api.server import bind
-from ringback.engine.system import SystemClock
+from ringback.runtime.system_clock import SystemClock
 from tests.smuggling import SECOND
 from tests.tls import server_side
 

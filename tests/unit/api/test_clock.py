@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from ringback.api.portal.clock import ClockEndpoints
-from ringback.engine.timelapse import Timelapse
-from ringback.engine.virtual_clock import MOST_AHEAD, VirtualClock
+from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.ports import Store
+from ringback.runtime.virtual_clock import MOST_AHEAD, VirtualClock
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import app_on, refusal
@@ -23,8 +23,10 @@ def virtual() -> VirtualClock:
 
 @pytest.fixture
 def on_clock(store: Store, virtual: VirtualClock) -> Caller:
-    timelapse = Timelapse(virtual, ())
-    app = app_on(store, clock=virtual, portal=lambda on: ClockEndpoints(on, timelapse).operations())
+    clock_advancer = ClockAdvancer(virtual, ())
+    app = app_on(
+        store, clock=virtual, portal=lambda on: ClockEndpoints(on, clock_advancer).operations()
+    )
     return Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
 
 

@@ -15,7 +15,7 @@ from ringback.api.metrics import ClientConnections, Metrics, metrics_routes
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.errors import StoreUnavailable
 from ringback.core.policy.source_policy import Source
-from ringback.engine.tally import Tally
+from ringback.delivery.counters import Counters
 from ringback.policy.policy_monitor import PolicyMetrics
 from tests.fakes import NOW, FakeClock
 from tests.memory_store import MemoryStore
@@ -58,8 +58,8 @@ class Backlog:
 
 
 @pytest.fixture
-def tally() -> Tally:
-    return Tally()
+def counters() -> Counters:
+    return Counters()
 
 
 @pytest.fixture
@@ -68,14 +68,14 @@ def backlog() -> Backlog:
 
 
 @pytest.fixture
-def caller(tally: Tally, backlog: Backlog) -> Caller:
+def caller(counters: Counters, backlog: Backlog) -> Caller:
     """A client without credentials, for whom everything is written anew."""
-    return caller_of(tally, backlog, pause=0)
+    return caller_of(counters, backlog, pause=0)
 
 
-def caller_of(tally: Tally, backlog: Backlog, *, pause: float) -> Caller:
+def caller_of(counters: Counters, backlog: Backlog, *, pause: float) -> Caller:
     metrics = Metrics(
-        tally,
+        counters,
         clock=FakeClock(),
         stopwatch=lambda: backlog.time,
         pause=pause,
@@ -122,11 +122,11 @@ async def test_the_connections_of_clients_are_told_and_how_many_had_to_go(caller
     assert found[named("client_connections_evicted_total")] == 40
 
 
-async def test_what_was_counted_is_told(caller: Caller, tally: Tally) -> None:
-    tally.accepted(Source.KORE, 5)
-    tally.attempted(Source.KORE, "delivered", None, 20.0)
-    tally.attempted(Source.KORE, "unreachable", "tls", 30.0)
-    tally.ended(CallbackStatus.FAILED, Source.TWILIO, 1.0)
+async def test_what_was_counted_is_told(caller: Caller, counters: Counters) -> None:
+    counters.accepted(Source.KORE, 5)
+    counters.attempted(Source.KORE, "delivered", None, 20.0)
+    counters.attempted(Source.KORE, "unreachable", "tls", 30.0)
+    counters.ended(CallbackStatus.FAILED, Source.TWILIO, 1.0)
     told = await samples(caller)
     assert told[named("callbacks_accepted_total", source="kore")] == 5
     assert told[named("callbacks_accepted_total", source="twilio")] == 0
@@ -137,11 +137,11 @@ async def test_what_was_counted_is_told(caller: Caller, tally: Tally) -> None:
 
 
 async def test_copies_are_told_by_source_and_result_and_those_that_were_skipped_by_reason(
-    caller: Caller, tally: Tally
+    caller: Caller, counters: Counters
 ) -> None:
-    tally.shadows[Source.KORE, "refused"] += 3
-    tally.shadows_skipped["AC1", "full"] += 1
-    tally.shadows_skipped["AC2", "full"] += 2
+    counters.shadows[Source.KORE, "refused"] += 3
+    counters.shadows_skipped["AC1", "full"] += 1
+    counters.shadows_skipped["AC2", "full"] += 2
     told = await samples(caller)
     assert told[named("shadows_total", source="kore", result="refused")] == 3
     assert told[named("shadows_skipped_total", reason="full")] == 3
@@ -153,10 +153,10 @@ async def test_requests_that_had_to_wait_are_told_by_reason(caller: Caller) -> N
     assert told[named("requests_refused_total", reason="rate_limit")] == 3
 
 
-async def test_how_long_it_took_is_told_by_source(caller: Caller, tally: Tally) -> None:
-    tally.attempted(Source.KORE, "delivered", None, 20.0)
-    tally.attempted(Source.KORE, "delivered", None, 40.0)
-    tally.ended(CallbackStatus.DELIVERED, Source.TWILIO, 0.3)
+async def test_how_long_it_took_is_told_by_source(caller: Caller, counters: Counters) -> None:
+    counters.attempted(Source.KORE, "delivered", None, 20.0)
+    counters.attempted(Source.KORE, "delivered", None, 40.0)
+    counters.ended(CallbackStatus.DELIVERED, Source.TWILIO, 0.3)
     told = await samples(caller)
     assert told[named("attempt_duration_seconds_bucket", source="kore", le="0.025")] == 1
     assert told[named("attempt_duration_seconds_bucket", source="kore", le="0.05")] == 2
@@ -166,9 +166,9 @@ async def test_how_long_it_took_is_told_by_source(caller: Caller, tally: Tally) 
     assert told[named("delivery_seconds_sum", source="twilio")] == pytest.approx(0.3)
 
 
-async def test_how_long_it_took_is_told_of_all_together(caller: Caller, tally: Tally) -> None:
-    tally.first_attempt_after(0.02)
-    tally.committed(0.003)
+async def test_how_long_it_took_is_told_of_all_together(caller: Caller, counters: Counters) -> None:
+    counters.first_attempt_after(0.02)
+    counters.committed(0.003)
     told = await samples(caller)
     assert told[named("first_attempt_seconds_bucket", le="0.025")] == 1
     assert told[named("first_attempt_seconds_sum")] == pytest.approx(0.02)
@@ -209,10 +209,10 @@ async def test_what_is_overdue_is_counted_once_for_all_who_ask_within_ten_second
 
 
 async def test_those_who_ask_at_once_get_what_was_collected_for_all_in_their_own_format(
-    tally: Tally,
+    counters: Counters,
 ) -> None:
     backlog = Backlog()
-    caller = caller_of(tally, backlog, pause=3600)
+    caller = caller_of(counters, backlog, pause=3600)
     one, other, in_another_format = await asyncio.gather(
         caller.get("/metrics"),
         caller.get("/metrics"),
@@ -243,9 +243,9 @@ async def test_a_count_that_failed_is_tried_again_soon(caller: Caller, backlog: 
 
 
 async def test_an_outage_of_the_store_hides_what_is_overdue_and_nothing_else(
-    caller: Caller, backlog: Backlog, tally: Tally
+    caller: Caller, backlog: Backlog, counters: Counters
 ) -> None:
-    tally.accepted(Source.KORE)
+    counters.accepted(Source.KORE)
     assert (await samples(caller))[named("store_up")] == 1
     backlog.failure = StoreUnavailable("the disk is full")
     backlog.time += 10
@@ -280,8 +280,8 @@ async def test_each_name_is_ours_or_the_processs(caller: Caller) -> None:
     assert {name.partition("_")[0] for name in names} == {"ringback", "process"}
 
 
-async def test_asking_twice_counts_nothing_twice(caller: Caller, tally: Tally) -> None:
-    tally.accepted(Source.KORE)
+async def test_asking_twice_counts_nothing_twice(caller: Caller, counters: Counters) -> None:
+    counters.accepted(Source.KORE)
     await samples(caller)
     assert (await samples(caller))[named("callbacks_accepted_total", source="kore")] == 1
 

@@ -15,7 +15,7 @@ from ringback.api.operation import Operation
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.services import Services
 from ringback.core.events.payload import PARAMETERS
-from ringback.engine.timelapse import Timelapse
+from ringback.engine.clock_advancer import ClockAdvancer
 from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import SUPER_SIM, WIRELESS, Api, Document, operations_in
@@ -109,8 +109,8 @@ def test_the_portal_is_in_that_of_super_sim_alone(
 
 
 async def test_it_has_each_route_of_the_portal_that_is_served(of_supersim: Document) -> None:
-    timelapse = cast("Timelapse", None)
-    app = app_on(MemoryStore(), portal=lambda on: ClockEndpoints(on, timelapse).operations())
+    clock_advancer = cast("ClockAdvancer", None)
+    app = app_on(MemoryStore(), portal=lambda on: ClockEndpoints(on, clock_advancer).operations())
     with_clock = (await Caller(app, credentials=None).get("/openapi.json")).json
     portal = operations_in(with_clock, "/portal/")
     assert portal == {(verb, f"/portal{path}") for verb, path in routes_in(app, "/portal")}

@@ -11,12 +11,12 @@ from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
 from ringback.api.services import Services
 from ringback.core.policy.source_policy import NOTICE, Hold, Policy
-from ringback.engine.timelapse import Timelapse
-from ringback.engine.virtual_clock import MOST_AHEAD, VirtualClock
+from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.operations.totals import count_last_week
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.ports import Transaction
+from ringback.runtime.virtual_clock import MOST_AHEAD, VirtualClock
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, CALLBACK_SID, NOW, SIM_SID, a_secret
 from tests.intakes import KeepingIntake
 from tests.memory_store import MemoryStore
@@ -135,7 +135,7 @@ async def caller(intake: KeepingIntake) -> Caller:
         await counted(monitor, NOW)
 
     def beside(services: Services) -> list[Operation]:
-        clocks = ClockEndpoints(services, Timelapse(clock, ()))
+        clocks = ClockEndpoints(services, ClockAdvancer(clock, ()))
         return [*clocks.operations(), *PolicyEndpoints(services, monitor).operations()]
 
     app = app_on(store, clock=clock, intake=intake, portal=beside)

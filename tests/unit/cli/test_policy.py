@@ -14,8 +14,8 @@ from ringback.cli.main import main
 from ringback.cli.policy import set_command
 from ringback.core.policy.source_policy import Source
 from ringback.data_folder import open_beside
-from ringback.engine.system import SystemClock
 from ringback.ports import Transaction
+from ringback.runtime.system_clock import SystemClock
 from ringback.settings import SettingsFile
 from tests.fakes import ACCOUNT_SID, a_callback, an_account
 

@@ -8,7 +8,7 @@ import pytest
 
 from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.clock_file import ClockFile
-from ringback.engine.virtual_clock import MOST_AHEAD
+from ringback.runtime.virtual_clock import MOST_AHEAD
 
 DAY = timedelta(days=1)
 

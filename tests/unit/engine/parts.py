@@ -13,8 +13,8 @@ from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable
 from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
-from ringback.engine.delivery_service import DeliveryLimits, DeliveryService
-from ringback.engine.tally import Tally
+from ringback.delivery.counters import Counters
+from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
 from ringback.ports import Claim, Lane, RandomSource, Store, Transaction, Transport, lane_of
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, FakeClock, a_callback, an_account
 from tests.memory_store import MemoryStore
@@ -186,7 +186,7 @@ class Bench:
     chance: RandomSource = field(default_factory=SteadyChance)
     clock: FakeClock = field(default_factory=FakeClock)
     steps: Steps = field(default_factory=Steps)
-    tally: Tally = field(default_factory=Tally)
+    counters: Counters = field(default_factory=Counters)
 
     def __post_init__(self) -> None:
         self.delivery = DeliveryService(
@@ -196,7 +196,7 @@ class Bench:
             chance=self.chance,
             schedule=self.schedule,
             limits=self.limits,
-            counters=self.tally,
+            counters=self.counters,
             checkpoint=self.steps,
         )
 

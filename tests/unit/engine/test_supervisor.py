@@ -13,7 +13,7 @@ from ringback.core.errors import StoreUnavailable
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.sim import SimStatus
-from ringback.engine.delivery_service import DeliveryService
+from ringback.delivery.delivery_service import DeliveryService
 from ringback.engine.supervisor import Supervisor
 from ringback.engine.task_runner import TaskRunner
 from ringback.operations.moment import Moment

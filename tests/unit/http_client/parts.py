@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 from ringback.core.http.addresses import LOOPBACK
 from ringback.core.http.egress import ANY, Egress
 from ringback.core.http.ssrf_guard import SsrfGuard
-from ringback.engine.system import stopwatch
 from ringback.http_client.egress_route import EgressRoute, Peer
 from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.network_backend import NetworkBackend, SystemNetwork
 from ringback.http_client.resolver import Resolver
 from ringback.http_client.system_resolver import Resolve
+from ringback.runtime.system_clock import stopwatch
 from tests.networks import MadeUpTime
 from tests.receivers import RecordingReceiver
 from tests.sending import resolve_to

@@ -13,10 +13,10 @@ from ringback.core.http.addresses import LOOPBACK
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable
 from ringback.core.http.ssrf_guard import SsrfGuard
-from ringback.engine.system import stopwatch
 from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.response_parser import MAX_BODY
+from ringback.runtime.system_clock import stopwatch
 from tests.ports import free_port
 from tests.receivers import (
     OK,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ringback.engine.keyring import Keyring
+from ringback.delivery.signing_keys import CurrentSigningKeys
 from ringback.operations.accounts import keep_changed
 from ringback.ports import Transaction
 from tests.fakes import ACCOUNT_SID, a_moment, an_account
@@ -30,19 +30,21 @@ async def test_a_change_is_kept_as_a_newer_state(store: MemoryStore) -> None:
 
 
 async def test_callbacks_are_signed_by_it_from_then_on(store: MemoryStore) -> None:
-    keyring = Keyring()
-    kept = await store.transact(lambda tx: keep_changed(tx, CHANGED, a_moment(keyring=keyring)))
-    assert keyring.newest(an_account()) == kept
+    signing_keys = CurrentSigningKeys()
+    kept = await store.transact(
+        lambda tx: keep_changed(tx, CHANGED, a_moment(signing_keys=signing_keys))
+    )
+    assert signing_keys.newest(an_account()) == kept
 
 
 async def test_what_is_not_durable_signs_nothing(store: MemoryStore) -> None:
-    keyring = Keyring()
+    signing_keys = CurrentSigningKeys()
 
     def break_off(tx: Transaction) -> None:
-        keep_changed(tx, CHANGED, a_moment(keyring=keyring))
-        assert keyring.newest(an_account()) == an_account()
+        keep_changed(tx, CHANGED, a_moment(signing_keys=signing_keys))
+        assert signing_keys.newest(an_account()) == an_account()
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await store.transact(break_off)
-    assert keyring.newest(an_account()) == an_account()
+    assert signing_keys.newest(an_account()) == an_account()

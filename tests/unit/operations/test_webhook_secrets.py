@@ -9,7 +9,7 @@ from ringback.core.accounts.account import Account
 from ringback.core.accounts.webhook_secret import WebhookSecretStatus
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.kore_ids import KoreIdKind, is_kore_id
-from ringback.engine.keyring import Keyring
+from ringback.delivery.signing_keys import CurrentSigningKeys
 from ringback.operations.webhook_secrets import Held, change_secret, create_secret
 from tests.fakes import ACCOUNT_SID, KORE_SECRET, NOW, SeededChance, a_moment, an_account
 from tests.memory_store import MemoryTransaction
@@ -24,7 +24,7 @@ class Ours:
     def __init__(self, kore_secret: str = KORE_SECRET) -> None:
         self.tx = MemoryTransaction()
         self.tx.accounts.add(an_account(kore_secret=kore_secret), [])
-        self.keyring = Keyring()
+        self.signing_keys = CurrentSigningKeys()
         self.chance = SeededChance()
 
     @property
@@ -32,7 +32,7 @@ class Ours:
         return self.tx.accounts.accounts[ACCOUNT_SID]
 
     def create(self, name: str = "next") -> Held:
-        moment = a_moment(chance=self.chance, keyring=self.keyring)
+        moment = a_moment(chance=self.chance, signing_keys=self.signing_keys)
         return create_secret(self.tx, self.account, name, moment)
 
     def change(
@@ -44,7 +44,7 @@ class Ours:
             secret_id,
             name=name,
             status=status,
-            moment=a_moment(now=LATER, keyring=self.keyring),
+            moment=a_moment(now=LATER, signing_keys=self.signing_keys),
         )
 
     @property

@@ -10,7 +10,6 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.http.addresses import ANYWHERE
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
-from ringback.engine.system import SystemClock, stopwatch
 from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
@@ -26,6 +25,7 @@ from ringback.probe.requests import Requests, account_of
 from ringback.probe.runner import Restart, probe
 from ringback.probe.session import Means, Times
 from ringback.receiver import MemorySeen, ReceivedRequest, Receiver
+from ringback.runtime.system_clock import SystemClock, stopwatch
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, SeededChance
 
 BOTH: Final = frozenset({Source.TWILIO, Source.KORE})

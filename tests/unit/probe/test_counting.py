@@ -1,8 +1,8 @@
 from ringback.core.errors import ConfigurationError
-from ringback.engine.system import stopwatch
 from ringback.probe.counting import Counts
 from ringback.probe.findings import Uncounted
 from ringback.probe.observing import Observer
+from ringback.runtime.system_clock import stopwatch
 
 
 class Counter:

@@ -19,12 +19,12 @@ from ringback.core.sources.source_definition import (
     SourceHeader,
     Sources,
 )
-from ringback.engine.system import stopwatch
 from ringback.http_client.http_sender import HttpSender
 from ringback.listener.answers import Answer
 from ringback.ports import RandomSource
 from ringback.probe.gate import gate
 from ringback.receiver import ReceivedRequest
+from ringback.runtime.system_clock import stopwatch
 from tests.fakes import KORE_SECRET, NOW, RecordingTransport, SeededChance, an_account
 from tests.unit.probe.receivers import Counter, Handle, right, served
 

@@ -5,10 +5,10 @@ import pytest
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.core.http.addresses import ANYWHERE
 from ringback.core.http.ssrf_guard import SsrfGuard
-from ringback.engine.system import stopwatch
 from ringback.http_client.http_sender import HttpSender
 from ringback.probe.commands import carry_out
 from ringback.probe.observing import Observer, counter_of, read_count
+from ringback.runtime.system_clock import stopwatch
 from tests.fakes import RecordingTransport
 from tests.receivers import RecordingReceiver
 

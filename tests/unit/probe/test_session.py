@@ -10,11 +10,11 @@ from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
-from ringback.engine.system import SystemClock, stopwatch
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.tls import ClientTls
 from ringback.probe.answers import hiding
 from ringback.probe.session import Means, Session, Stopped, Times
+from ringback.runtime.system_clock import SystemClock, stopwatch
 from tests.receivers import (
     OK,
     Hang,

@@ -13,8 +13,8 @@ from ringback.api.services import Services
 from ringback.api.shown import JsonObject, json_answer
 from ringback.core.calendar import read_duration
 from ringback.core.errors import InvalidParameter
-from ringback.engine.timelapse import Timelapse
-from ringback.engine.virtual_clock import MOST_AHEAD
+from ringback.engine.clock_advancer import ClockAdvancer
+from ringback.runtime.virtual_clock import MOST_AHEAD
 
 _PATH: Final = "/portal/v1/clock"
 _INVALID_VALUE: Final = 83600
@@ -28,9 +28,9 @@ _ADVANCE: Final = (
 class ClockEndpoints(Resource):
     """What time it is, and how it is made later."""
 
-    def __init__(self, services: Services, timelapse: Timelapse) -> None:
+    def __init__(self, services: Services, clock_advancer: ClockAdvancer) -> None:
         super().__init__(services)
-        self._timelapse = timelapse
+        self._clock_advancer = clock_advancer
 
     def operations(self) -> list[Operation]:
         """Return the operations on the clock."""
@@ -51,11 +51,11 @@ class ClockEndpoints(Resource):
         ]
 
     async def _fetch(self, call: Call) -> Response:
-        clock = self._timelapse.clock
+        clock = self._clock_advancer.clock
         return json_answer({"now": clock.now(), "ahead_seconds": clock.ahead.total_seconds()})
 
     async def _advance(self, call: Call) -> Response:
-        await self._timelapse.advance(self._read_advance(call.given))
+        await self._clock_advancer.advance(self._read_advance(call.given))
         return await self._fetch(call)
 
     def _read_advance(self, form: Parameters) -> timedelta:
@@ -68,7 +68,7 @@ class ClockEndpoints(Resource):
             raise InvalidParameter(
                 f"Advance={text!r}: time has to pass, 1s say", code=_INVALID_VALUE
             )
-        if self._timelapse.clock.ahead + by > MOST_AHEAD:
+        if self._clock_advancer.clock.ahead + by > MOST_AHEAD:
             raise InvalidParameter(
                 f"Advance={text!r}: the clock can be {MOST_AHEAD.days}d ahead at most",
                 code=_INVALID_VALUE,

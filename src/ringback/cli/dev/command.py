@@ -24,10 +24,10 @@ from ringback.dev_environment.dev_file import (
     known_key,
 )
 from ringback.dev_environment.dev_https import DevHttps, https_of
-from ringback.engine.system import SystemClock
-from ringback.engine.virtual_clock import VirtualClock
 from ringback.operations.seeding import Seed, find_or_seed
 from ringback.ports import no_checkpoint
+from ringback.runtime.system_clock import SystemClock
+from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import ENVIRONMENT, Settings, SettingsCommand, SettingsSource
 from ringback.wiring import Parts
 

@@ -12,8 +12,8 @@ import click
 from ringback.cli.device.send_datagram import at_address
 from ringback.cli.signals import event_of_signals, first_of
 from ringback.core.errors import ConfigurationError
-from ringback.engine.system import SystemClock
 from ringback.portal_client import PortalClient, PortalClientError
+from ringback.runtime.system_clock import SystemClock
 
 _EVERY: Final = 1.0
 """Seconds after which the API is asked for SMS again."""

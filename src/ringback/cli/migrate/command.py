@@ -12,7 +12,6 @@ from ringback.cli.migrate.output import inventory_lines, inventory_table, json_l
 from ringback.cli.options import file_option, json_flag, run_async
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Policy, SourceName, source_named
-from ringback.engine.system import SystemChance
 from ringback.migration.inventory import inventory as inventory_of
 from ringback.migration.plan import make_plan
 from ringback.migration.record import Entry
@@ -25,6 +24,7 @@ from ringback.migration_wiring import (
     UrlSourceSpec,
     open_url_source,
 )
+from ringback.runtime.system_clock import SystemRandomSource
 
 
 @click.group()
@@ -109,7 +109,7 @@ async def plan(
             record=found.record.source,
             phase=policy.phase_at(at or now).name,
             now=now,
-            plan_id=SystemChance().bytes(8).hex(),
+            plan_id=SystemRandomSource().bytes(8).hex(),
             selections=selections,
             percent=percent,
         )

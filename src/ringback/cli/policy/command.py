@@ -19,9 +19,9 @@ from ringback.core.policy.policy_impact import DeliveryCount
 from ringback.core.policy.policy_json import policy_record
 from ringback.data_folder import DATA_FILE
 from ringback.dev_environment.clock_file import ClockFile
-from ringback.engine.system import SystemClock
 from ringback.operations.policy_simulation import simulation_record
 from ringback.operations.totals import count_last_week
+from ringback.runtime.system_clock import SystemClock
 
 
 @click.group()

@@ -1,0 +1,83 @@
+"""How much waits, and how much more may."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ringback.core.callbacks.callback import CallbackStatus, DeliveryState, OutgoingCallback
+from ringback.core.errors import BacklogFull
+from ringback.delivery.counters import Counters
+
+_ASK_AGAIN: Final = 5
+"""Seconds; a backlog of any size has moved on by then."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BacklogLimits:
+    """How many callbacks may be unfinished before no more are taken on."""
+
+    in_all: int = 1_000_000
+    per_account: int = 1_000_000
+
+
+class Backlog:
+    """The callbacks that have been accepted and have not ended, by account.
+
+    The counters are told when one is accepted, and when one ends.
+    """
+
+    def __init__(self, bounds: BacklogLimits, counters: Counters) -> None:
+        self._bounds = bounds
+        self._counters = counters
+        self._unfinished = Counter[str]()
+        self._in_all = 0
+
+    @property
+    def in_all(self) -> int:
+        """How many callbacks of all accounts have not ended."""
+        return self._in_all
+
+    def start_with(self, unfinished: Mapping[str, int]) -> None:
+        """Take up what is in the store."""
+        self._unfinished = Counter(unfinished)
+        self._in_all = sum(unfinished.values())
+
+    def accepted(self, callback: OutgoingCallback) -> None:
+        """Note that a new callback is unfinished."""
+        self._counters.accepted(callback.source)
+        self.change(callback.account_sid, 1)
+
+    def ended(self, callback: OutgoingCallback, progress: DeliveryState) -> None:
+        """Note that a callback has come to this ending."""
+        self.change(callback.account_sid, -1)
+        took = (progress.date_updated - callback.date_created).total_seconds()
+        self._counters.ended(progress.status, callback.source, took)
+        if progress.status is CallbackStatus.FAILED:
+            _log.warning("callback %s failed: %s", callback.sid, progress.status_reason)
+
+    def change(self, account_sid: str, by: int) -> None:
+        """Note that so many callbacks more, or fewer, are unfinished."""
+        self._unfinished[account_sid] += by
+        self._in_all += by
+
+    def check(self, account_sid: str, count: int) -> None:
+        """See that so many more may come.
+
+        Raises Overloaded where that were too many.
+        """
+        own, bounds = self._unfinished[account_sid], self._bounds
+        if own + count > bounds.per_account:
+            raise _overloaded(f"{own} callbacks of this account wait", bounds.per_account)
+        if self._in_all + count > bounds.in_all:
+            raise _overloaded(f"{self._in_all} callbacks wait", bounds.in_all)
+
+
+def _overloaded(what: str, bound: int) -> BacklogFull:
+    return BacklogFull(
+        f"{what}, and {bound} may; nothing was taken on, ask again in {_ASK_AGAIN} s",
+        retry_after=_ASK_AGAIN,
+    )

@@ -1,0 +1,70 @@
+"""Renders a callback's request, signs it and sends it; whatever fails is an ending, too."""
+
+import logging
+
+from ringback.core.accounts.account import Account
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.rendering import render
+from ringback.core.errors import SecretNotFound, SourceNotFound
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
+from ringback.core.http.outcome import AttemptFailure, Unreachable
+from ringback.core.sources.source_definition import Sources
+from ringback.delivery.signing_keys import CurrentSigningKeys
+from ringback.ports import Clock, Transport
+
+_log = logging.getLogger(__name__)
+
+
+class CallbackSender:
+    """Sends callbacks, signed by the secrets of the moment at which they leave."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        signing_keys: CurrentSigningKeys,
+        clock: Clock,
+        sources: Sources,
+    ) -> None:
+        self._transport = transport
+        self._signing_keys = signing_keys
+        self._clock = clock
+        self._sources = sources
+
+    async def render_and_send(
+        self,
+        callback: OutgoingCallback,
+        account: Account,
+        *,
+        limits: Timeouts,
+        turn: int = 0,
+        fresh: bool = False,
+    ) -> tuple[AttemptResult, OutgoingRequest | None]:
+        """Send it once; return how that ended, and the request as it was rendered last.
+
+        It suspends only where the transport does; see `ports.Transport` for the arguments.
+        """
+        request: OutgoingRequest | None = None
+
+        def rendered() -> OutgoingRequest:
+            nonlocal request
+            request = None
+            newest = self._signing_keys.newest(account)
+            at, sources = self._clock.now(), self._sources
+            request = render(callback, account=newest, at=at, sources=sources)
+            return request
+
+        try:
+            exchange = await self._transport.send(
+                rendered(), limits=limits, turn=turn, fresh=fresh, anew=rendered
+            )
+        except SecretNotFound as gone:
+            exchange = AttemptResult(Unreachable(AttemptFailure.SECRET, str(gone)))
+        except SourceNotFound as gone:
+            exchange = AttemptResult(Unreachable(AttemptFailure.SOURCE, str(gone)))
+        except Exception as failure:  # noqa: BLE001 (such an attempt has to be settled, too)
+            _log.exception("an attempt of %s failed", callback.sid)
+            why = f"Ringback itself failed: {type(failure).__name__}"
+            exchange = AttemptResult(Unreachable(AttemptFailure.INTERNAL, why))
+        return exchange, request

@@ -1,0 +1,138 @@
+"""The delivery loop: claim -> render -> send -> decide -> settle -> what follows, in this order.
+
+What is committed with what: a claim commits the attempt's open row before its request leaves. A
+settlement commits how the attempt ended, what becomes of the callback and, where its round goes
+on, the open row of the next attempt. So no request leaves without a row, and the next start knows
+what a crash left open. A new callback that gets a slot at once is claimed by the commit that keeps
+it (`enqueue`), and joins at the second step. Checkpoints: `claimed`, `sent`, `settled`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ringback.core.accounts.account import Account
+from ringback.core.callbacks.callback import (
+    DeliveryState,
+    OutgoingCallback,
+    advance,
+    begin,
+    delivered,
+    put_back,
+    settle,
+)
+from ringback.core.callbacks.retry import TryAgain, attempt_timeouts, decide
+from ringback.core.http.outcome import SHORTAGES, AttemptFailure, Delivered, Outcome, Unreachable
+from ringback.core.retry_schedule import RetrySchedule
+from ringback.delivery.backlog import Backlog
+from ringback.delivery.callback_sender import CallbackSender
+from ringback.delivery.counters import Counters
+from ringback.delivery.delivery_workers import DeliveryWorkers
+from ringback.delivery.due_callbacks import DueCallbacks
+from ringback.delivery.fair_scheduler import FairScheduler
+from ringback.delivery.settlement_writer import SettlementWriter
+from ringback.ports import Claim, Clock, RandomSource, Settlement, Store, lane_of
+from ringback.runtime.wakeup import Wakeup
+
+
+@dataclass(eq=False, kw_only=True)
+class DeliveryLoop:
+    """Takes each callback that is due through the steps of its delivery."""
+
+    due_callbacks: DueCallbacks
+    scheduler: FairScheduler
+    sender: CallbackSender
+    store: Store
+    clock: Clock
+    chance: RandomSource
+    schedule: RetrySchedule
+    """For accounts that have none of their own."""
+    backlog: Backlog
+    counters: Counters
+    wakeup: Wakeup
+    per_destination: int
+    first_settled: Callable[[OutgoingCallback], None]
+    checkpoint: Callable[[str], None]
+    is_stopping: bool = False
+
+    def __post_init__(self) -> None:
+        """Have workers call `_attempt` for each claim, and the writer `_follow_up` afterwards."""
+        self.workers = DeliveryWorkers(self._attempt, per_destination=self.per_destination)
+        self.settlements = SettlementWriter(self._follow_up, store=self.store, clock=self.clock)
+
+    async def run(self) -> None:
+        """Claim callbacks as they come due, until told to stop."""
+        while not self.is_stopping:
+            for claim in await self.due_callbacks.claim():
+                self.workers.add(claim)
+
+    async def _attempt(self, claim: Claim) -> None:
+        """Render, send and decide, in a worker of the destination; have the result settled.
+
+        Only sending may suspend. Where it doesn't, one worker makes one attempt after the other.
+        """
+        self.checkpoint("claimed")
+        callback, progress, account, is_fresh = claim
+        started = self.clock.now()
+        exchange, request = await self.sender.render_and_send(
+            callback,
+            account,
+            limits=attempt_timeouts(callback.url.connection, progress.round, started),
+            turn=progress.round_attempts - 1,
+            fresh=is_fresh,
+        )
+        self.checkpoint("sent")
+        outcome, lane = exchange.outcome, lane_of(callback)
+        if isinstance(outcome, Unreachable) and outcome.failure in SHORTAGES:
+            # Nothing has left, for want of something on this machine: that was no attempt.
+            now = self.clock.now()
+            due = self.scheduler.rest(lane, now, outcome)
+            self.settlements.add(Settlement(callback, None, put_back(progress, now, due=due)))
+            return
+        if exchange.waited:
+            # Waiting for a connection of ours costs neither the attempt nor its round any time.
+            waited = timedelta(seconds=exchange.waited)
+            claim = claim._replace(progress=progress.held_up(waited))
+            started += waited
+        after = self.decide(claim, outcome, started)
+        recorded = request and request.recorded()
+        attempt = settle(claim.attempt, exchange, recorded, started=started)
+        self.settlements.add(Settlement(callback, attempt, after))
+        # A round that goes on keeps its slot.
+        self.scheduler.ended(lane, outcome, slots=0 if after.is_under_way else 1)
+        self.wakeup.wake()
+        self.counters.attempt_ended(callback, attempt)
+
+    def decide(self, claim: Claim, outcome: Outcome, started: datetime) -> DeliveryState:
+        """Return what becomes of a callback whose attempt ended like this, by `core/retry`."""
+        callback, progress, account, _ = claim
+        now = self.clock.now()
+        if isinstance(outcome, Delivered):
+            return delivered(progress, now)
+        if progress.round_attempts == 1:
+            # A round begins when its first request leaves; waiting until then is our affair.
+            progress = progress._replace(round_began=started)
+        rules = callback.retry_rules(account.schedule or self.schedule)
+        chance = int.from_bytes(self.chance.bytes(2)) / 0xFFFF
+        decision = decide(outcome, rules=rules, round_=progress.round, now=now, chance=chance)
+        after = advance(progress, decision, now)
+        if isinstance(decision, TryAgain) and not self.is_stopping:
+            # The round goes on: the settlement of this attempt opens the row of the next one.
+            return begin(after, now, total_timeout=callback.url.connection.total_timeout)
+        return after
+
+    def _follow_up(self, settlement: Settlement, account: Account | None) -> None:
+        """Go on with a callback whose settlement is durable; an account comes with each retry."""
+        self.checkpoint("settled")
+        callback, attempt, progress = settlement
+        if attempt is not None and attempt.number == 1:
+            self.first_settled(callback)
+        if progress.is_under_way and account is not None:
+            # A kept connection had been closed: the next attempt opens a new one.
+            is_stale = attempt is not None and attempt.failure == AttemptFailure.STALE.label
+            self.workers.add_first(Claim(callback, progress, account, fresh=is_stale))
+        elif progress.due is not None:
+            self.scheduler.expect(lane_of(callback), progress.due)
+            self.wakeup.wake()
+        else:
+            self.backlog.ended(callback, progress)

@@ -1,0 +1,208 @@
+"""The delivery of callbacks as a whole: put together, taken up at the start, drained at the stop.
+
+`delivery_loop` is where to read what happens to a callback.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from ringback.core.callbacks.callback import OutgoingCallback, settle
+from ringback.core.errors import StoreUnavailable
+from ringback.core.http.http_exchange import AttemptResult
+from ringback.core.http.outcome import Unknown
+from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
+from ringback.core.sources.source_definition import BUILT_IN, Sources
+from ringback.delivery.backlog import Backlog, BacklogLimits
+from ringback.delivery.callback_sender import CallbackSender
+from ringback.delivery.counters import Counters
+from ringback.delivery.delivery_loop import DeliveryLoop
+from ringback.delivery.due_callbacks import DueCallbacks
+from ringback.delivery.enqueue import DeliveryQueue
+from ringback.delivery.fair_scheduler import FairScheduler
+from ringback.delivery.signing_keys import CurrentSigningKeys
+from ringback.ports import (
+    Claim,
+    Clock,
+    RandomSource,
+    Settlement,
+    Store,
+    Transaction,
+    Transport,
+    no_checkpoint,
+)
+from ringback.runtime.wakeup import Wakeup
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryLimits:
+    """How much goes on at the same time, and how much may wait."""
+
+    at_once: int = 800
+    """Callbacks under way: claimed, and not yet answered."""
+    per_destination: int = 64
+    """Requests to one destination."""
+    backlog: BacklogLimits = BacklogLimits()
+
+
+_LIMITS: Final = DeliveryLimits()
+
+
+def _tell_nobody(_: OutgoingCallback) -> None:
+    """Let nobody know of a callback whose first attempt is settled."""
+
+
+class DeliveryService:
+    """Delivers callbacks, from the recovery at the start until the stop.
+
+    `first_settled` is told of each callback whose first attempt is settled.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        transport: Transport,
+        clock: Clock,
+        chance: RandomSource,
+        schedule: RetrySchedule = FAITHFUL,
+        limits: DeliveryLimits = _LIMITS,
+        counters: Counters | None = None,
+        sources: Sources = BUILT_IN,
+        signing_keys: CurrentSigningKeys | None = None,
+        first_settled: Callable[[OutgoingCallback], None] = _tell_nobody,
+        checkpoint: Callable[[str], None] = no_checkpoint,
+    ) -> None:
+        counters = counters or Counters()
+        self.signing_keys = signing_keys or CurrentSigningKeys()
+        self._store = store
+        self._clock = clock
+        self._wakeup = Wakeup(clock)
+        self._scheduler = FairScheduler(
+            at_once=limits.at_once, per_destination=limits.per_destination
+        )
+        self._backlog = Backlog(limits.backlog, counters)
+        self._due_callbacks = DueCallbacks(
+            store=store, scheduler=self._scheduler, wakeup=self._wakeup, clock=clock
+        )
+        self._loop = DeliveryLoop(
+            due_callbacks=self._due_callbacks,
+            scheduler=self._scheduler,
+            sender=CallbackSender(
+                transport, signing_keys=self.signing_keys, clock=clock, sources=sources
+            ),
+            store=store,
+            clock=clock,
+            chance=chance,
+            schedule=schedule,
+            backlog=self._backlog,
+            counters=counters,
+            wakeup=self._wakeup,
+            per_destination=limits.per_destination,
+            first_settled=first_settled,
+            checkpoint=checkpoint,
+        )
+        self.queue = DeliveryQueue(
+            scheduler=self._scheduler,
+            backlog=self._backlog,
+            claimed=self._loop.workers.add,
+            wakeup=self._wakeup,
+            clock=clock,
+        )
+        self._loop_ended = asyncio.Event()
+        self._loop_ended.set()
+
+    @property
+    def under_way(self) -> int:
+        """How many callbacks are claimed, and not yet answered."""
+        return self._scheduler.under_way
+
+    @property
+    def unfinished(self) -> int:
+        """How many callbacks have been accepted, and have not ended."""
+        return self._backlog.in_all
+
+    @property
+    def waiting(self) -> int:
+        """How many callbacks wait, for their turn or for later."""
+        return max(self.unfinished - self.under_way, 0)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several accounts have had callbacks sent of late."""
+        return self._scheduler.are_shared(self._clock.now())
+
+    @property
+    def is_still(self) -> bool:
+        """Whether nothing is under way, and nothing happens until something is due or comes."""
+        return self._wakeup.is_quiet and not self.under_way and self._loop.settlements.is_idle
+
+    async def next_due(self) -> datetime | None:
+        """Return when the next callback that waits is due."""
+        return self._scheduler.next_due()
+
+    async def recover(self) -> int:
+        """Settle what a dead process left open as unknown, due again; return how many.
+
+        It also takes up what waits.
+        """
+        count = await self._store.transact(self._settle_left_open)
+        await self._store.transact(self._count_unfinished)
+        await self._due_callbacks.sweep()
+        return count
+
+    async def run(self) -> None:
+        """Deliver callbacks as they come due, until told to stop."""
+        self._loop_ended = asyncio.Event()
+        try:
+            await self._loop.run()
+        finally:
+            self._loop_ended.set()
+
+    async def stop(self, *, within: timedelta) -> None:
+        """Begin nothing new, and let the attempts under way end within this time.
+
+        What has not left is put back; what is not answered by then is settled at the next start.
+        """
+        self._loop.is_stopping = True
+        self.queue.close()
+        self._loop.workers.close()
+        self._wakeup.wake()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within.total_seconds()):
+                await self._loop_ended.wait()
+                await self._loop.workers.finish()
+                await self._loop.settlements.finish()
+        await self._loop.workers.cancel()
+        await self._put_back_unsent()
+
+    async def _put_back_unsent(self) -> None:
+        try:
+            # When this ends, the workers have what was claimed before the queue was closed.
+            await self._store.transact(lambda _: None)
+            unsent, now = self._loop.workers.take_unsent(), self._clock.now()
+            await self._store.transact(lambda tx: tx.callbacks.put_back(unsent, now))
+        except StoreUnavailable as failure:
+            _log.warning("%s; the next start settles what is open", failure)
+
+    def _count_unfinished(self, tx: Transaction) -> None:
+        unfinished = tx.callbacks.unfinished()
+        # In its turn: whoever replays or discards something in the meantime is counted after it.
+        tx.on_commit(lambda: self._backlog.start_with(unfinished))
+
+    def _settle_left_open(self, tx: Transaction) -> int:
+        left_open = tx.callbacks.left_open()
+        tx.callbacks.settle([self._unknown(claim) for claim in left_open])
+        return len(left_open)
+
+    def _unknown(self, claim: Claim) -> Settlement:
+        """Return the settlement of an attempt of which nobody can say whether it arrived."""
+        unknown, started = AttemptResult(Unknown()), claim.progress.date_updated
+        attempt = settle(claim.attempt, unknown, None, started=started)
+        return Settlement(claim.callback, attempt, self._loop.decide(claim, Unknown(), started))

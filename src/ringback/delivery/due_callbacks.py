@@ -1,0 +1,92 @@
+"""Claims the callbacks that are due, and looks once a minute for those that nobody told of."""
+
+import logging
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from ringback.core.callbacks.callback import plan_anew
+from ringback.delivery.fair_scheduler import ClaimQuota, FairScheduler
+from ringback.ports import Claim, Clock, Lane, LaneDue, Store, Transaction
+from ringback.runtime.database_outage import outlast
+from ringback.runtime.wakeup import Wakeup
+
+_SWEEP: Final = timedelta(minutes=1)
+"""How often the store is looked through for what nobody has told of."""
+_SWEPT_AT_ONCE: Final = 250
+"""Lanes: a few milliseconds of the store's time, then others have their turn."""
+_PLANNED_ANEW_AT_ONCE: Final = 256
+
+_log = logging.getLogger(__name__)
+
+
+class DueCallbacks:
+    """The callbacks in the store that are due, lane by lane as the scheduler has slots for them."""
+
+    def __init__(
+        self, *, store: Store, scheduler: FairScheduler, wakeup: Wakeup, clock: Clock
+    ) -> None:
+        self._store = store
+        self._scheduler = scheduler
+        self._wakeup = wakeup
+        self._clock = clock
+        self._next_sweep = clock.now()
+
+    async def claim(self) -> list[Claim]:
+        """Claim what is due, in one commit; where nothing is, wait, and return nothing.
+
+        It returns when something may have come due, or when it is woken.
+        """
+        # A clock that was set back must not put it off.
+        if not timedelta(0) < self._next_sweep - self._clock.now() <= _SWEEP:
+            await outlast(self.sweep, clock=self._clock)
+        now = self._clock.now()
+        quotas = self._scheduler.due(now)
+        if not quotas:
+            due = self._scheduler.next_due()
+            await self._wakeup.wait(min(due or self._next_sweep, self._next_sweep))
+            return []
+        claimed = await outlast(
+            lambda: self._store.transact(lambda tx: [_claim(tx, quota, now) for quota in quotas]),
+            clock=self._clock,
+        )
+        for quota, (claims, next_due) in zip(quotas, claimed, strict=True):
+            self._scheduler.claimed(quota, len(claims), next_due=next_due)
+        return [claim for claims, _ in claimed for claim in claims]
+
+    async def sweep(self) -> None:
+        """Tell the scheduler of all lanes in which something waits."""
+        last, is_over = None, False
+        while not is_over:
+            ahead, some = await self._store.transact(partial(self._look_through, last))
+            if ahead:
+                _log.warning("the clock was set back: %d callbacks wait from now on", ahead)
+            for lane, due in some:
+                self._scheduler.expect(lane, due)
+            if ahead < _PLANNED_ANEW_AT_ONCE:
+                last, is_over = some[-1].lane if some else None, len(some) < _SWEPT_AT_ONCE
+        self._next_sweep = self._clock.now() + _SWEEP
+
+    def _look_through(self, last: Lane | None, tx: Transaction) -> tuple[int, list[LaneDue]]:
+        """Return what waits in the lanes behind the last one.
+
+        What a clock that was ahead has put off waits from now on; how much that was comes first.
+        """
+        ahead = 0 if last else _plan_anew(tx, self._clock.now())
+        return ahead, tx.callbacks.waiting(after=last, limit=_SWEPT_AT_ONCE)
+
+
+def _claim(
+    tx: Transaction, quota: ClaimQuota, now: datetime
+) -> tuple[list[Claim], datetime | None]:
+    """Claim of one lane what there is, and say when there is more."""
+    claims = tx.callbacks.claim(quota.lane, now, limit=quota.limit)
+    next_due = now if len(claims) == quota.limit else tx.callbacks.next_due(quota.lane)
+    return claims, next_due
+
+
+def _plan_anew(tx: Transaction, now: datetime) -> int:
+    ahead = tx.callbacks.changed_after(now, limit=_PLANNED_ANEW_AT_ONCE)
+    for callback in ahead:
+        tx.callbacks.change(callback.having(plan_anew(callback.progress, now)))
+    return len(ahead)

@@ -1,0 +1,107 @@
+"""Takes new callbacks in: a transaction keeps them, and claims those for which there is a slot.
+
+The row of such a callback's first attempt is opened by the very transaction that keeps it, so that
+writing ahead costs no commit of its own. All others wait in the store until they are claimed.
+What is called within a transaction runs in the thread of the store.
+"""
+
+from collections.abc import Callable
+
+from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback, begin
+from ringback.core.errors import StoreUnavailable
+from ringback.delivery.backlog import Backlog
+from ringback.delivery.fair_scheduler import FairScheduler
+from ringback.ports import Claim, Clock, Notifier, Transaction, lane_of
+
+
+class DeliveryQueue:
+    """Answers `ports.Intake`; `claimed` gets each callback that may be sent at once."""
+
+    def __init__(
+        self,
+        *,
+        scheduler: FairScheduler,
+        backlog: Backlog,
+        claimed: Callable[[Claim], None],
+        wakeup: Notifier,
+        clock: Clock,
+    ) -> None:
+        self._scheduler = scheduler
+        self._backlog = backlog
+        self._claimed = claimed
+        self._wakeup = wakeup
+        self._clock = clock
+        self._is_closed = False
+        self._is_paused = False
+
+    def close(self) -> None:
+        """Claim nothing any more; what comes is kept and waits."""
+        self._is_closed = True
+
+    def pause(self) -> None:
+        """Take nothing in, until `resume`: the database is away."""
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """Take callbacks in again."""
+        self._is_paused = False
+
+    def make_room(self, account_sid: str, count: int) -> None:
+        """See that so many new callbacks may wait; see `ports.Intake`."""
+        self._backlog.check(account_sid, count)
+
+    def take(self, tx: Transaction, callback: OutgoingCallback) -> None:
+        """Keep a new callback, and claim it at once where it may go.
+
+        Raises StoreUnavailable while paused.
+        """
+        if self._is_paused:
+            raise StoreUnavailable(
+                "the database can't be used just now: what was left open at the last stop is not"
+                " settled yet"
+            )
+        account = tx.accounts.get(callback.account_sid)
+        now = self._clock.now()
+        if account is not None and self._may_go(callback):
+            limit = callback.url.connection.total_timeout
+            claim = Claim(callback, begin(callback.progress, now, total_timeout=limit), account)
+            # First, so that the slot comes back where the callback can't be kept.
+            tx.on_commit(lambda: self._taken(claim), undone=lambda: self._free(callback))
+            tx.callbacks.add(callback.having(claim.progress))
+        else:
+            tx.callbacks.add(callback)
+            tx.on_commit(lambda: self._kept(callback))
+
+    def change(self, tx: Transaction, callback: OutgoingCallback, progress: DeliveryState) -> None:
+        """Keep the new progress of a callback that has no attempt under way."""
+        tx.callbacks.change(callback.having(progress))
+        tx.on_commit(lambda: self._changed(callback, progress))
+
+    def _may_go(self, callback: OutgoingCallback) -> bool:
+        due, now = callback.progress.due, self._clock.now()
+        is_due = due is not None and due <= now
+        return is_due and not self._is_closed and self._scheduler.try_take(lane_of(callback), now)
+
+    def _taken(self, claim: Claim) -> None:
+        self._backlog.accepted(claim.callback)
+        self._claimed(claim)
+
+    def _free(self, callback: OutgoingCallback) -> None:
+        self._scheduler.give_back(lane_of(callback))
+        self._wakeup.wake()
+
+    def _kept(self, callback: OutgoingCallback) -> None:
+        self._backlog.accepted(callback)
+        self._expect(callback, callback.progress)
+
+    def _changed(self, callback: OutgoingCallback, progress: DeliveryState) -> None:
+        if progress.is_ended and not callback.progress.is_ended:
+            self._backlog.ended(callback, progress)
+        elif callback.progress.is_ended and not progress.is_ended:
+            self._backlog.change(callback.account_sid, 1)
+        self._expect(callback, progress)
+
+    def _expect(self, callback: OutgoingCallback, progress: DeliveryState) -> None:
+        if progress.due is not None:
+            self._scheduler.expect(lane_of(callback), progress.due)
+            self._wakeup.wake()

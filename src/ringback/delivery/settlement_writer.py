@@ -1,0 +1,81 @@
+"""Writes how attempts ended: all that ended while the last commit ran share the next one."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from ringback.core.accounts.account import Account
+from ringback.ports import Clock, Settlement, Store, Transaction
+from ringback.runtime.database_outage import outlast
+
+_log = logging.getLogger(__name__)
+
+
+class SettlementWriter:
+    """Makes settlements durable in their order, and calls `settled` for each of them.
+
+    The account comes with those whose next attempt is under way: as it is by then.
+    """
+
+    def __init__(
+        self, settled: Callable[[Settlement, Account | None], None], *, store: Store, clock: Clock
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._settled = settled
+        self._waiting = list[Settlement]()
+        self._writing: asyncio.Task[None] | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was added is durable, and followed up."""
+        return self._writing is None
+
+    def add(self, settlement: Settlement) -> None:
+        """Have this written soon."""
+        self._waiting.append(settlement)
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+
+    async def finish(self) -> None:
+        """Return when all is durable."""
+        if self._writing is not None:
+            await asyncio.wait((self._writing,))
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                settlements, self._waiting = self._waiting, []
+                await self._settle(settlements)
+        finally:
+            self._writing = None
+
+    async def _settle(self, settlements: list[Settlement]) -> None:
+        try:
+            accounts = await outlast(
+                lambda: self._store.transact(lambda tx: _settle(tx, settlements)),
+                clock=self._clock,
+            )
+        except Exception as failure:  # noqa: BLE001 (one that can't be kept takes no other with it)
+            await self._settle_one_by_one(settlements, failure)
+        else:
+            for settlement in settlements:
+                self._settled(settlement, accounts.get(settlement.callback.account_sid))
+
+    async def _settle_one_by_one(self, settlements: list[Settlement], failure: Exception) -> None:
+        if len(settlements) > 1:
+            for settlement in settlements:
+                await self._settle([settlement])
+        else:
+            _log.error(
+                "an attempt of %s stays open until the next start settles it",
+                settlements[0].callback.sid,
+                exc_info=failure,
+            )
+
+
+def _settle(tx: Transaction, settlements: list[Settlement]) -> dict[str, Account | None]:
+    """Settle, and return the accounts whose callbacks have their next attempts under way."""
+    tx.callbacks.settle(settlements)
+    going_on = {one.callback.account_sid for one in settlements if one.progress.is_under_way}
+    return {sid: tx.accounts.get(sid) for sid in going_on}

@@ -1,0 +1,296 @@
+"""Sends copies of callbacks from another source, beside the callbacks and never in their way.
+
+Laws of this file. A copy is made when the first attempt of its callback is settled, and is sent
+once. Its row is written before its request leaves, and settled after it. Rows are opened only for
+copies that leave at once: what waits, waits in memory, so much and no more, and is forgotten when
+the process ends. Nothing here touches a callback, its lane, or what is counted of either.
+Checkpoints: `shadow_opened`, `shadow_sent`, `shadow_settled`.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from ringback.core.accounts.account import Account
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.http.http_exchange import AttemptResult
+from ringback.core.http.outcome import Unknown
+from ringback.core.shadows.shadow import SHADOW_BYTES, Shadow, ShadowRule, copy_of, rule_for
+from ringback.core.sources.source_definition import BUILT_IN, Sources
+from ringback.delivery.callback_sender import CallbackSender
+from ringback.delivery.counters import Counters
+from ringback.delivery.signing_keys import CurrentSigningKeys
+from ringback.ports import Clock, RandomSource, Store, Transaction, Transport, no_checkpoint
+from ringback.runtime.database_outage import outlast
+
+_log = logging.getLogger(__name__)
+
+FULL: Final = "full"
+"""A copy is skipped since too many wait already."""
+STOPPED: Final = "stopped"
+"""A copy is skipped since Ringback stops."""
+FAILED: Final = "failed"
+"""A copy is skipped since its row can't be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowLimits:
+    """How many copies are under way at once, and how many may wait."""
+
+    at_once: int = 8
+    per_destination: int = 2
+    waiting: int = 1000
+    waiting_per_destination: int = 250
+    """So that one that hangs leaves room for others."""
+
+
+_LIMITS: Final = ShadowLimits()
+
+
+class _Copied(NamedTuple):
+    """A callback, and its copy."""
+
+    callback: OutgoingCallback
+    copy: OutgoingCallback
+
+
+@dataclass(eq=False, slots=True)
+class _Destination:
+    waiting: deque[tuple[OutgoingCallback, ShadowRule]] = field(
+        default_factory=deque[tuple[OutgoingCallback, ShadowRule]]
+    )
+    under_way: int = 0
+
+
+class ShadowSender:
+    """What copies callbacks, by these rules."""
+
+    def __init__(
+        self,
+        rules: Sequence[ShadowRule],
+        *,
+        store: Store,
+        transport: Transport,
+        signing_keys: CurrentSigningKeys,
+        clock: Clock,
+        chance: RandomSource,
+        counters: Counters,
+        sources: Sources = BUILT_IN,
+        limits: ShadowLimits = _LIMITS,
+        checkpoint: Callable[[str], None] = no_checkpoint,
+    ) -> None:
+        self._rules = tuple(rules)
+        self._store = store
+        self._sender = CallbackSender(
+            transport, signing_keys=signing_keys, clock=clock, sources=sources
+        )
+        self._clock = clock
+        self._chance = chance
+        self._counters = counters
+        self._limits = limits
+        self._checkpoint = checkpoint
+        self._destinations = dict[str, _Destination]()
+        self._waiting = 0
+        self._sources = sources
+        self._under_way = 0
+        self._sending = set[asyncio.Task[None]]()
+        self._ended = list[Shadow]()
+        self._writing: asyncio.Task[None] | None = None
+        self._is_stopping = False
+
+    @property
+    def is_still(self) -> bool:
+        """Whether no copy waits, is under way, or is being written."""
+        return not self._waiting and not self._sending and self._writing is None
+
+    async def next_due(self) -> datetime | None:
+        """Return None: nothing here happens by time."""
+        return None
+
+    async def recover(self) -> int:
+        """Settle what a dead process left open as unknown; return how many."""
+        return await self._store.transact(self._settle_left_open)
+
+    def consider(self, callback: OutgoingCallback) -> None:
+        """Have a callback copied whose first attempt is settled, where a rule says so."""
+        if not self._rules:
+            return
+        rule = rule_for(self._rules, callback)
+        if rule is None:
+            return
+        name = rule.url_of(callback).destination
+        destination = self._destinations.get(name) or _Destination()
+        if self._is_stopping:
+            self._skip(callback, STOPPED)
+        elif self._is_full(destination):
+            self._skip(callback, FULL)
+        else:
+            destination.waiting.append((callback, rule))
+            self._destinations[name] = destination
+            self._waiting += 1
+            self._go_on()
+
+    async def stop(self, *, within: timedelta) -> None:
+        """Make no more copies, and let those under way end within this time.
+
+        What is not answered by then is settled at the next start.
+        """
+        self._is_stopping = True
+        self._drop_waiting()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within.total_seconds()):
+                while tasks := self._tasks:
+                    await asyncio.wait(tasks)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _drop_waiting(self) -> None:
+        if self._waiting:
+            _log.warning("%d callbacks were not copied: Ringback stops", self._waiting)
+        for destination in self._destinations.values():
+            for callback, _ in destination.waiting:
+                self._skip(callback, STOPPED)
+            destination.waiting.clear()
+        self._waiting = 0
+
+    @property
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [*self._sending, *filter(None, [self._writing])]
+
+    def _is_full(self, destination: _Destination) -> bool:
+        limits = self._limits
+        is_its_line_full = len(destination.waiting) >= limits.waiting_per_destination
+        return is_its_line_full or self._waiting >= limits.waiting
+
+    def _skip(self, callback: OutgoingCallback, why: str) -> None:
+        self._counters.shadows_skipped[callback.account_sid, why] += 1
+
+    # ---- choosing -------------------------------------------------------------------------------
+
+    def _go_on(self) -> None:
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+
+    def _pick(self) -> list[_Copied]:
+        """Take what may leave now out of what waits, destination by destination in turn."""
+        picked = list[_Copied]()
+        free = self._limits.at_once - self._under_way
+        for name, destination in list(self._destinations.items()):
+            room = min(free - len(picked), self._limits.per_destination - destination.under_way)
+            taken = min(room, len(destination.waiting))
+            if taken > 0:
+                picked += [self._copy(*destination.waiting.popleft()) for _ in range(taken)]
+                destination.under_way += taken
+                # The next turn is that of others.
+                self._destinations[name] = self._destinations.pop(name)
+        self._waiting -= len(picked)
+        self._under_way += len(picked)
+        return picked
+
+    def _copy(self, callback: OutgoingCallback, rule: ShadowRule) -> _Copied:
+        chance, now = self._chance.bytes(SHADOW_BYTES), self._clock.now()
+        copy = copy_of(callback, rule, chance=chance, now=now, sources=self._sources)
+        return _Copied(callback, copy)
+
+    def _leave(self, copy: OutgoingCallback) -> None:
+        """Give back the place that a copy had at its destination."""
+        name = copy.url.destination
+        destination = self._destinations[name]
+        destination.under_way -= 1
+        self._under_way -= 1
+        if not destination.under_way and not destination.waiting:
+            del self._destinations[name]
+
+    # ---- writing --------------------------------------------------------------------------------
+
+    async def _write(self) -> None:
+        """Write what has ended, and open what may leave, until there is nothing of either."""
+        try:
+            while True:
+                ended, self._ended = self._ended, []
+                picked = self._pick()
+                if not ended and not picked:
+                    return
+                await self._commit(ended, picked)
+        finally:
+            self._writing = None
+
+    async def _commit(self, ended: list[Shadow], picked: list[_Copied]) -> None:
+        try:
+            accounts = await outlast(
+                lambda: self._store.transact(lambda tx: _write(tx, ended, picked)),
+                clock=self._clock,
+            )
+        except Exception as failure:  # noqa: BLE001 (one that can't be kept takes no other with it)
+            await self._commit_one_by_one(ended, picked, failure)
+            return
+        for shadow in ended:
+            self._counters.shadows[shadow.source, shadow.attempt.result] += 1
+            self._checkpoint("shadow_settled")
+        for one, account in zip(picked, accounts, strict=True):
+            task = asyncio.create_task(self._send(one, account))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+
+    async def _commit_one_by_one(
+        self, ended: list[Shadow], picked: list[_Copied], failure: Exception
+    ) -> None:
+        if len(ended) + len(picked) > 1:
+            for shadow in ended:
+                await self._commit([shadow], [])
+            for one in picked:
+                await self._commit([], [one])
+            return
+        for shadow in ended:
+            _log.error("%s stays open until the next start", shadow.sid, exc_info=failure)
+        for callback, copy in picked:
+            _log.error("%s can't be copied", callback.sid, exc_info=failure)
+            self._skip(callback, FAILED)
+            self._leave(copy)
+
+    # ---- sending --------------------------------------------------------------------------------
+
+    async def _send(self, one: _Copied, account: Account) -> None:
+        self._checkpoint("shadow_opened")
+        callback, copy = one
+        started, limits = self._clock.now(), copy.url.connection.limits
+        try:
+            exchange, request = await self._sender.render_and_send(copy, account, limits=limits)
+        finally:
+            self._leave(copy)
+        self._checkpoint("shadow_sent")
+        recorded = request and request.recorded()
+        opened = Shadow.opened(copy, of=callback)
+        started += timedelta(seconds=exchange.waited)
+        self._ended.append(opened.settled(exchange, recorded, started=started))
+        self._go_on()
+
+    def _settle_left_open(self, tx: Transaction) -> int:
+        left_open = tx.shadows.left_open()
+        tx.shadows.settle(
+            [
+                shadow.settled(AttemptResult(Unknown()), None, started=shadow.attempt.date_started)
+                for shadow in left_open
+            ]
+        )
+        return len(left_open)
+
+
+def _write(tx: Transaction, ended: list[Shadow], picked: list[_Copied]) -> list[Account]:
+    """Settle and open rows; return the accounts whose secrets sign the copies."""
+    tx.shadows.settle(ended)
+    tx.shadows.open([Shadow.opened(copy, of=callback) for callback, copy in picked])
+    return [_account_of(tx, callback) for callback, _ in picked]
+
+
+def _account_of(tx: Transaction, callback: OutgoingCallback) -> Account:
+    account = tx.accounts.get(callback.account_sid)
+    if account is None:
+        raise LookupError(f"callback {callback.sid} is of no account")
+    return account

@@ -1,0 +1,81 @@
+"""The backlog: how many wait, and how many more may."""
+
+import pytest
+
+from ringback.core.errors import BacklogFull
+from ringback.delivery.backlog import Backlog, BacklogLimits
+from ringback.delivery.counters import Counters
+
+OURS, THEIRS = "account A", "account B"
+
+
+def a_backlog(unfinished: dict[str, int], *, in_all: int = 100, per_account: int = 100) -> Backlog:
+    backlog = Backlog(BacklogLimits(in_all=in_all, per_account=per_account), Counters())
+    backlog.start_with(unfinished)
+    return backlog
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_up_to_the_bound_of_an_account_there_is_room(count: int) -> None:
+    a_backlog({OURS: 5}, per_account=10).check(OURS, count)
+
+
+@pytest.mark.parametrize("count", [6, 1000])
+def test_beyond_the_bound_of_an_account_there_is_none(count: int) -> None:
+    backlog = a_backlog({OURS: 5}, per_account=10)
+    with pytest.raises(BacklogFull) as refused:
+        backlog.check(OURS, count)
+    assert str(refused.value) == (
+        "5 callbacks of this account wait, and 10 may; nothing was taken on, ask again in 5 s"
+    )
+    assert (refused.value.status, refused.value.retry_after) == (429, 5)
+
+
+def test_what_one_account_has_waiting_takes_no_room_from_another() -> None:
+    a_backlog({OURS: 10}, per_account=10).check(THEIRS, 10)
+
+
+@pytest.mark.parametrize("account", [OURS, THEIRS, "a new account"])
+def test_the_bound_of_all_counts_for_everybody(account: str) -> None:
+    backlog = a_backlog({OURS: 4, THEIRS: 5}, in_all=10)
+    backlog.check(account, 1)
+    with pytest.raises(BacklogFull, match="9 callbacks wait, and 10 may"):
+        backlog.check(account, 2)
+
+
+def test_checking_takes_nothing() -> None:
+    backlog = a_backlog({}, per_account=1)
+    for _ in range(3):
+        backlog.check(OURS, 1)
+    assert backlog.in_all == 0
+
+
+def test_what_ends_makes_room() -> None:
+    backlog = a_backlog({OURS: 10}, per_account=10, in_all=10)
+    backlog.change(OURS, -1)
+    backlog.check(OURS, 1)
+    assert backlog.in_all == 9
+
+
+def test_what_comes_takes_room() -> None:
+    backlog = a_backlog({}, per_account=3)
+    backlog.change(OURS, 2)
+    backlog.check(OURS, 1)
+    with pytest.raises(BacklogFull):
+        backlog.check(OURS, 2)
+
+
+def test_a_start_counts_what_is_in_the_store_and_nothing_from_before() -> None:
+    backlog = a_backlog({OURS: 7, THEIRS: 2}, per_account=7)
+    assert backlog.in_all == 9
+    backlog.start_with({OURS: 1})
+    assert backlog.in_all == 1
+    backlog.check(OURS, 6)
+    backlog.check(THEIRS, 7)
+
+
+def test_a_million_may_wait_unless_told_otherwise() -> None:
+    backlog = Backlog(BacklogLimits(), Counters())
+    backlog.check(OURS, 1_000_000)
+    with pytest.raises(BacklogFull):
+        backlog.check(OURS, 1_000_001)

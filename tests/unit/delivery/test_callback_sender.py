@@ -1,0 +1,151 @@
+"""The callback sender: signed by the secrets of the moment, and whatever fails is an ending."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+
+from ringback.core.accounts.account import Account
+from ringback.core.callback_urls.connection_overrides import ConnectionOverrides
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
+from ringback.core.http.outcome import AttemptFailure, Unreachable
+from ringback.core.sources.signature import sign_as_kore
+from ringback.core.sources.source_definition import BUILT_IN
+from ringback.delivery.callback_sender import CallbackSender
+from ringback.delivery.signing_keys import CurrentSigningKeys
+from ringback.ports import Transport
+from tests.fakes import (
+    FakeClock,
+    RecordingTransport,
+    a_callback,
+    a_secret,
+    an_account,
+    signing_with,
+)
+from tests.unit.engine.parts import REFUSED, FunctionTransport, all_has_run, sid
+
+SECOND = timedelta(seconds=1)
+LIMITS = ConnectionOverrides().limits
+
+
+@dataclass
+class Bench:
+    """A sender, and what it works with."""
+
+    transport: Transport
+    clock: FakeClock = field(default_factory=FakeClock)
+    signing_keys: CurrentSigningKeys = field(default_factory=CurrentSigningKeys)
+
+    async def send(
+        self, callback: OutgoingCallback, account: Account | None = None
+    ) -> tuple[AttemptResult, OutgoingRequest | None]:
+        sender = CallbackSender(
+            self.transport, signing_keys=self.signing_keys, clock=self.clock, sources=BUILT_IN
+        )
+        return await sender.render_and_send(callback, account or an_account(), limits=LIMITS)
+
+
+def changed(account: Account, value: str) -> Account:
+    return replace(account, webhook_secrets=signing_with(value), revision=account.revision + 1)
+
+
+def signed_by(request: OutgoingRequest | None, secret: str) -> bool:
+    assert request is not None
+    signature = sign_as_kore("POST", request.url.resource, request.body, secret=secret)
+    return dict(request.headers)["Kore-Signature"] == signature
+
+
+async def test_it_returns_how_sending_ended_and_the_request_that_left() -> None:
+    transport = RecordingTransport([REFUSED])
+    exchange, request = await Bench(transport).send(a_callback())
+    assert (exchange, [request]) == (REFUSED, transport.requests)
+
+
+async def test_a_claim_that_waited_is_signed_by_the_newest_secret() -> None:
+    transport = RecordingTransport()
+    bench, account = Bench(transport), an_account()
+    bench.signing_keys.learn(changed(account, "the newest"))
+    await bench.send(a_callback(), account)
+    assert signed_by(transport.requests[0], "the newest")
+
+
+async def test_a_secret_that_ended_while_a_connection_was_opened_does_not_sign() -> None:
+    connected = asyncio.Event()
+    transport = RecordingTransport(connecting=connected)
+    bench, account = Bench(transport), an_account()
+    sending = asyncio.create_task(bench.send(a_callback(), account))
+    await all_has_run()
+    bench.signing_keys.learn(changed(account, "the newest"))
+    connected.set()
+    await sending
+    assert signed_by(transport.requests[0], "the newest")
+
+
+async def test_the_request_is_the_one_that_left_and_not_the_first_that_was_rendered() -> None:
+    connected = asyncio.Event()
+    transport = RecordingTransport(connecting=connected)
+    bench = Bench(transport)
+    sending = asyncio.create_task(bench.send(a_callback()))
+    await all_has_run()
+    bench.clock.advance(SECOND)
+    connected.set()
+    _, request = await sending
+    (left,) = transport.requests
+    assert request is left
+    assert dict(left.headers)["Date"] == "2024-07-03T14:40:59Z"
+
+
+async def test_what_a_secret_that_is_gone_was_to_sign_does_not_leave() -> None:
+    transport = RecordingTransport()
+    sent = await Bench(transport).send(a_callback(is_test=True, secret_id="whs_gone"))
+    why = "the webhook secret whs_gone that was to sign it is gone"
+    assert sent == (AttemptResult(Unreachable(AttemptFailure.SECRET, why)), None)
+    assert transport.requests == []
+
+
+async def test_nor_does_it_where_the_secret_went_while_a_connection_was_opened() -> None:
+    connected, pending = asyncio.Event(), a_secret("pending", name="second")
+    transport = RecordingTransport(connecting=connected)
+    bench, account = Bench(transport), an_account()
+    with_pending = replace(account, webhook_secrets=account.webhook_secrets.with_new(pending))
+    callback = a_callback(is_test=True, secret_id=pending.id)
+    sending = asyncio.create_task(bench.send(callback, with_pending))
+    await all_has_run()
+    bench.signing_keys.learn(changed(account, "another"))
+    connected.set()
+    exchange, request = await sending
+    assert request is None
+    assert isinstance(exchange.outcome, Unreachable)
+    assert exchange.outcome.failure is AttemptFailure.SECRET
+    assert transport.requests == []
+
+
+async def test_what_comes_from_a_source_that_is_gone_does_not_leave() -> None:
+    transport = RecordingTransport()
+    sent = await Bench(transport).send(a_callback()._replace(source="acme"))
+    why = "there is no source 'acme' in the settings any more"
+    assert sent == (AttemptResult(Unreachable(AttemptFailure.SOURCE, why)), None)
+    assert transport.requests == []
+
+
+async def test_a_transport_that_raises_is_a_failure_of_ours(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def break_down(request: OutgoingRequest) -> AttemptResult:
+        raise RuntimeError("a message with a secret in it")
+
+    exchange, request = await Bench(FunctionTransport(break_down)).send(a_callback(sid=sid(7)))
+    assert request is not None
+    why = "Ringback itself failed: RuntimeError"
+    assert exchange.outcome == Unreachable(AttemptFailure.INTERNAL, why)
+    assert caplog.messages == [f"an attempt of {sid(7)} failed"]
+
+
+async def test_what_cant_be_rendered_is_a_failure_of_ours_too() -> None:
+    transport = RecordingTransport()
+    exchange, request = await Bench(transport).send(a_callback(body="\ud800"))
+    assert (request, transport.requests) == (None, [])
+    assert isinstance(exchange.outcome, Unreachable)
+    assert exchange.outcome.failure is AttemptFailure.INTERNAL

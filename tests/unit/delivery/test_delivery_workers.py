@@ -1,0 +1,262 @@
+"""The workers: so many to each destination at once, in order, and none holds up another."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from ringback.core.callbacks.callback import OutgoingCallback, begin
+from ringback.delivery.delivery_workers import DeliveryWorkers
+from ringback.ports import Claim
+from tests.fakes import (
+    NOW,
+    a_callback,
+    an_account,
+)
+from tests.unit.engine.parts import (
+    HOST,
+    OTHER_HOST,
+    all_has_run,
+    callbacks_to,
+    sid,
+)
+
+SECOND = timedelta(seconds=1)
+A, B = "a.example", "b.example"
+
+
+class Bench:
+    """Workers, and deliveries that each take until the gate of their host is opened."""
+
+    def __init__(self, *open_hosts: str, per_destination: int = 2) -> None:
+        self.begun, self.ended = list[str](), list[str]()
+        self.under_way, self.most = Counter[str](), Counter[str]()
+        self.gates = {host: asyncio.Event() for host in (A, B)}
+        for host in open_hosts:
+            self.gates[host].set()
+        self.workers = DeliveryWorkers(self._deliver, per_destination=per_destination)
+
+    async def _deliver(self, claim: Claim) -> None:
+        host, name = claim.callback.url.host, claim.callback.sid
+        self.begun.append(name)
+        self.under_way[host] += 1
+        self.most[host] = max(self.most[host], self.under_way[host])
+        try:
+            await self.gates[host].wait()
+        finally:
+            self.under_way[host] -= 1
+        self.ended.append(name)
+
+
+def claim_of(callback: OutgoingCallback) -> Claim:
+    """Return the claim of a callback's first attempt."""
+    progress = begin(callback.progress, NOW, total_timeout=15 * SECOND)
+    return Claim(callback, progress, an_account())
+
+
+def claims_to(url: str, numbers: Sequence[int]) -> list[Claim]:
+    return [claim_of(callback) for callback in callbacks_to(url, numbers)]
+
+
+def sids(*numbers: int) -> list[str]:
+    return [sid(number) for number in numbers]
+
+
+@pytest.mark.parametrize("most", [1, 2, 7])
+async def test_never_more_than_so_many_go_to_one_destination_at_once(most: int) -> None:
+    bench = Bench(per_destination=most)
+    for claim in claims_to(HOST, range(20)):
+        bench.workers.add(claim)
+    await all_has_run()
+    assert bench.under_way == {A: most}
+    bench.gates[A].set()
+    await bench.workers.finish()
+    assert bench.most == {A: most}
+    assert len(bench.ended) == 20
+
+
+async def test_retries_and_new_ones_together_are_no_more_than_that_either() -> None:
+    bench = Bench(per_destination=3)
+    for claim in claims_to(HOST, range(10)):
+        bench.workers.add(claim)
+        bench.workers.add_first(claim)
+        await all_has_run()
+    bench.gates[A].set()
+    await bench.workers.finish()
+    assert bench.most == {A: 3}
+
+
+async def test_all_paths_of_a_destination_share_what_it_may_have() -> None:
+    bench = Bench(per_destination=2)
+    for number, path in enumerate(["/a", "/b#rc=2", "/c?foo=bar"]):
+        bench.workers.add(claim_of(a_callback(sid=sid(number), url=HOST + path)))
+    await all_has_run()
+    assert bench.under_way == {A: 2}
+    await bench.workers.cancel()
+
+
+async def test_a_destination_that_hangs_holds_up_no_other() -> None:
+    bench = Bench(B)
+    for claim in claims_to(HOST, range(10)):
+        bench.workers.add(claim)
+    for claim in claims_to(OTHER_HOST, range(10, 20)):
+        bench.workers.add(claim)
+    await all_has_run()
+    assert sorted(bench.ended) == sids(*range(10, 20))
+    assert bench.under_way[A] == 2
+    await bench.workers.cancel()
+
+
+async def test_what_goes_to_one_destination_leaves_in_its_order() -> None:
+    bench = Bench(A, per_destination=1)
+    for claim in claims_to(HOST, range(20)):
+        bench.workers.add(claim)
+    await bench.workers.finish()
+    assert bench.ended == sids(*range(20))
+
+
+async def test_a_round_that_goes_on_comes_before_what_is_ready() -> None:
+    bench = Bench(per_destination=1)
+    first, second, third = claims_to(HOST, [1, 2, 3])
+    bench.workers.add(first)
+    await all_has_run()
+    bench.workers.add(second)
+    bench.workers.add_first(third)
+    bench.gates[A].set()
+    await bench.workers.finish()
+    assert bench.ended == sids(1, 3, 2)
+
+
+async def test_what_comes_after_a_destination_was_idle_is_sent_as_well() -> None:
+    bench = Bench(A)
+    for claim in claims_to(HOST, range(3)):
+        bench.workers.add(claim)
+        await bench.workers.finish()
+    assert bench.ended == sids(0, 1, 2)
+
+
+async def test_what_is_delivered_may_be_added_again_on_the_spot() -> None:
+    delivered = list[Claim]()
+
+    async def deliver(claim: Claim) -> None:
+        delivered.append(claim)
+        if len(delivered) < 4:
+            workers.add_first(claim)
+
+    workers = DeliveryWorkers(deliver, per_destination=1)
+    workers.add(claim_of(a_callback()))
+    await workers.finish()
+    assert len(delivered) == 4
+
+
+async def test_an_idle_destination_is_forgotten() -> None:
+    bench = Bench(A, B)
+    for claim in (*claims_to(HOST, range(3)), *claims_to(OTHER_HOST, range(3))):
+        bench.workers.add(claim)
+    await bench.workers.finish()
+    assert bench.workers._destinations == {}
+
+
+async def test_a_worker_without_work_is_woken_and_no_other_is_started() -> None:
+    bench, at_first = Bench(A, B), len(asyncio.all_tasks())
+    for claim in (*claims_to(HOST, range(10)), *claims_to(OTHER_HOST, range(10))):
+        bench.workers.add(claim)
+        await bench.workers.finish()
+    assert len(bench.ended) == 20
+    assert len(asyncio.all_tasks()) == at_first + 1
+
+
+async def test_a_worker_takes_all_that_ends_at_once_without_letting_others_run() -> None:
+    turns, seen = list[None](), list[int]()
+
+    async def deliver(_: Claim) -> None:
+        seen.append(len(turns))
+
+    workers = DeliveryWorkers(deliver, per_destination=2)
+    for claim in claims_to(HOST, range(20)):
+        workers.add(claim)
+    asyncio.get_running_loop().call_soon(turns.append, None)
+    await workers.finish()
+    assert seen == [0] * 20
+
+
+# ---- the end -------------------------------------------------------------------------------------
+
+
+async def test_once_closed_nothing_more_leaves_and_what_is_unsent_can_be_taken() -> None:
+    bench = Bench()
+    claims = claims_to(HOST, range(5))
+    for claim in claims[:4]:
+        bench.workers.add(claim)
+    await all_has_run()
+    bench.workers.close()
+    bench.workers.add(claims[4])
+    bench.gates[A].set()
+    await bench.workers.finish()
+    assert bench.begun == bench.ended == sids(0, 1)
+    assert bench.workers.take_unsent() == claims[2:]
+    assert bench.workers.take_unsent() == []
+
+
+async def test_what_was_added_the_moment_before_it_is_closed_is_unsent() -> None:
+    bench, (claim,) = Bench(A), claims_to(HOST, [1])
+    bench.workers.add(claim)
+    bench.workers.close()
+    await bench.workers.finish()
+    assert bench.begun == []
+    assert bench.workers.take_unsent() == [claim]
+
+
+async def test_what_is_unsent_is_taken_from_all_destinations_retries_first() -> None:
+    bench = Bench()
+    bench.workers.close()
+    first, retry, other = (*claims_to(HOST, [1, 2]), *claims_to(OTHER_HOST, [3]))
+    bench.workers.add(first)
+    bench.workers.add_first(retry)
+    bench.workers.add(other)
+    assert bench.workers.take_unsent() == [retry, first, other]
+
+
+async def test_it_is_finished_when_the_last_one_under_way_is_answered() -> None:
+    bench = Bench()
+    for claim in (*claims_to(HOST, [1]), *claims_to(OTHER_HOST, [2])):
+        bench.workers.add(claim)
+    finishing = asyncio.create_task(bench.workers.finish())
+    await all_has_run()
+    bench.gates[A].set()
+    await all_has_run()
+    assert not finishing.done()
+    bench.gates[B].set()
+    await finishing
+    assert bench.ended == sids(1, 2)
+
+
+async def test_with_nothing_under_way_it_is_finished_at_once() -> None:
+    bench = Bench()
+    await bench.workers.finish()
+    await bench.workers.cancel()
+    assert bench.begun == []
+
+
+async def test_what_is_cancelled_does_not_end_and_nothing_else_begins() -> None:
+    bench = Bench()
+    for claim in claims_to(HOST, range(5)):
+        bench.workers.add(claim)
+    await all_has_run()
+    bench.workers.close()
+    await bench.workers.cancel()
+    assert bench.ended == []
+    assert bench.under_way == {A: 0}
+    assert [one.callback.sid for one in bench.workers.take_unsent()] == sids(2, 3, 4)
+
+
+async def test_once_closed_no_worker_waits_for_more() -> None:
+    bench, at_first = Bench(A), len(asyncio.all_tasks())
+    for claim in claims_to(HOST, range(5)):
+        bench.workers.add(claim)
+    await bench.workers.finish()
+    bench.workers.close()
+    await all_has_run()
+    assert len(asyncio.all_tasks()) == at_first

@@ -1,0 +1,428 @@
+"""The intake: a transaction keeps a new callback, and sends it off where there is a slot for it."""
+
+import asyncio
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ringback.core.callbacks.callback import (
+    CallbackStatus,
+    DeliveryState,
+    OutgoingCallback,
+    discard,
+    replay,
+)
+from ringback.core.errors import BacklogFull
+from ringback.core.http.http_exchange import AttemptResult
+from ringback.core.policy.source_policy import Source
+from ringback.core.retry_schedule import PERSISTENT
+from ringback.delivery.backlog import BacklogLimits
+from ringback.delivery.delivery_service import DeliveryLimits
+from ringback.ports import Transaction
+from ringback.stores.sqlite.store import SqliteStore
+from tests.fakes import (
+    ACCOUNT_SID,
+    NOW,
+    VAULT,
+    FakeClock,
+    RecordingTransport,
+    a_callback,
+    an_account,
+)
+from tests.unit.engine.parts import (
+    DELIVERED,
+    HOST,
+    OTHER_ACCOUNT_SID,
+    OTHER_HOST,
+    REFUSED,
+    Bench,
+    FailingStore,
+    GatedTransport,
+    PausedStore,
+    a_store,
+    add,
+    all_has_run,
+    callback_in,
+    callbacks_to,
+    results_in,
+    running,
+    sid,
+)
+
+SECOND = timedelta(seconds=1)
+A = "a.example"
+FIRST_WINDOW = 16
+
+
+async def change(bench: Bench, sid_: str, progress: DeliveryState) -> None:
+    callback = await callback_in(bench.store, sid_)
+    await bench.store.transact(lambda tx: bench.delivery.queue.change(tx, callback, progress))
+
+
+# ---- with a slot ---------------------------------------------------------------------------------
+
+
+async def test_a_new_callback_is_claimed_by_the_transaction_that_keeps_it() -> None:
+    store = FailingStore(await a_store())
+    bench = Bench(store, GatedTransport())
+    await bench.take(a_callback(url=HOST))
+    assert store.transactions == 1
+    callback = await callback_in(store)
+    assert callback.progress.is_under_way
+    assert (callback.progress.attempt_count, callback.progress.date_updated) == (1, NOW)
+    assert await results_in(store, callback.sid) == ["open"]
+    assert bench.delivery.under_way == 1
+
+
+async def test_a_new_callback_is_sent_without_the_loop() -> None:
+    store, transport = await a_store(), RecordingTransport()
+    bench = Bench(store, transport)
+    await bench.take(a_callback())
+    await bench.steps.reach("settled")
+    assert len(transport.requests) == 1
+    assert (await callback_in(store)).status == "delivered"
+    assert bench.delivery.under_way == 0
+
+
+async def test_a_callback_from_its_acceptance_to_its_delivery_takes_two_transactions() -> None:
+    store = FailingStore(await a_store())
+    bench = Bench(store, RecordingTransport())
+    await bench.take(a_callback())
+    await bench.steps.reach("settled")
+    assert store.transactions == 2
+
+
+async def test_nothing_leaves_before_the_transaction_has_ended() -> None:
+    store = PausedStore(await a_store())
+    transport = RecordingTransport()
+    bench = Bench(store, transport)
+    store.may_begin.clear()
+    taking = asyncio.create_task(bench.take(a_callback()))
+    await all_has_run()
+    assert transport.requests == []
+    store.may_begin.set()
+    await taking
+    await bench.steps.reach("settled")
+    assert len(transport.requests) == 1
+
+
+async def test_many_in_one_transaction_leave_in_their_order() -> None:
+    transport = RecordingTransport()
+    bench = Bench(await a_store(), transport, limits=DeliveryLimits(per_destination=1))
+    urls = [f"{HOST}/{number}" for number in range(10)]
+    await bench.take(*(a_callback(sid=sid(number), url=url) for number, url in enumerate(urls)))
+    await bench.steps.reach("settled", 10)
+    assert [request.url.wire for request in transport.requests] == urls
+
+
+async def test_a_new_callback_of_the_past_is_due_and_goes() -> None:
+    transport = RecordingTransport()
+    bench = Bench(await a_store(), transport, clock=FakeClock(NOW + 60 * SECOND))
+    await bench.take(a_callback(due=NOW))
+    await bench.steps.reach("settled")
+    assert len(transport.requests) == 1
+
+
+# ---- without a slot ------------------------------------------------------------------------------
+
+
+async def test_where_there_is_no_slot_it_waits_for_one() -> None:
+    store, transport = await a_store(), GatedTransport()
+    bench = Bench(store, transport)
+    await bench.take(*callbacks_to(HOST, range(FIRST_WINDOW + 1)))
+    assert bench.delivery.under_way == FIRST_WINDOW
+    waiting = await callback_in(store, sid(FIRST_WINDOW))
+    assert (waiting.progress.due, waiting.progress.attempt_count) == (NOW, 0)
+    assert await results_in(store, sid(FIRST_WINDOW)) == []
+    async with running(bench.delivery.run):
+        transport.open(A)
+        await bench.steps.reach("settled", FIRST_WINDOW + 1)
+    assert (await callback_in(store, sid(FIRST_WINDOW))).status == "delivered"
+
+
+async def test_a_new_callback_does_not_overtake_what_is_due_in_its_lane() -> None:
+    store, transport = await a_store(*callbacks_to(f"{HOST}/first", [1])), RecordingTransport()
+    bench = Bench(store, transport, limits=DeliveryLimits(per_destination=1))
+    await bench.delivery.recover()
+    await bench.take(*callbacks_to(f"{HOST}/second", [2]))
+    await all_has_run()
+    assert transport.requests == []
+    await bench.settle(2)
+    assert [request.url.path for request in transport.requests] == ["/first", "/second"]
+
+
+async def test_what_is_due_in_one_lane_holds_up_no_other() -> None:
+    store, transport = await a_store(*callbacks_to(HOST, [1])), RecordingTransport()
+    bench = Bench(store, transport)
+    await bench.delivery.recover()
+    await bench.take(*callbacks_to(OTHER_HOST, [2]))
+    await bench.steps.reach("settled")
+    assert (await callback_in(store, sid(2))).status == "delivered"
+
+
+async def test_a_callback_for_later_waits_for_its_instant() -> None:
+    store, transport = await a_store(), RecordingTransport()
+    bench = Bench(store, transport)
+    async with running(bench.delivery.run):
+        await all_has_run()
+        await bench.take(a_callback(due=NOW + SECOND))
+        bench.clock.advance(SECOND - timedelta(microseconds=1))
+        await all_has_run()
+        assert (transport.requests, bench.delivery.under_way) == ([], 0)
+        bench.clock.advance(timedelta(microseconds=1))
+        await bench.steps.reach("settled")
+    assert len(transport.requests) == 1
+
+
+async def test_what_waits_wakes_the_loop() -> None:
+    transport = RecordingTransport()
+    bench = Bench(await a_store(), transport)
+    async with running(bench.delivery.run):
+        await all_has_run()
+        await bench.take(*callbacks_to(HOST, range(FIRST_WINDOW + 4)))
+        await bench.steps.reach("settled", FIRST_WINDOW + 4)
+    assert len(transport.requests) == FIRST_WINDOW + 4
+
+
+# ---- undone --------------------------------------------------------------------------------------
+
+
+async def test_a_transaction_that_is_undone_sends_nothing_and_gives_its_slots_back() -> None:
+    store, transport = await a_store(), RecordingTransport()
+    bench = Bench(store, transport)
+    held = list[int]()
+
+    def work(tx: Transaction) -> None:
+        for callback in callbacks_to(HOST, range(3)):
+            bench.delivery.queue.take(tx, callback)
+        held.append(bench.delivery.under_way)
+        raise ValueError("the fourth one is wrong")
+
+    with pytest.raises(ValueError, match="fourth"):
+        await store.transact(work)
+    await all_has_run()
+    assert held == [3]
+    assert (bench.delivery.under_way, bench.delivery.unfinished) == (0, 0)
+    assert transport.requests == []
+    assert await store.transact(lambda tx: tx.callbacks.unfinished()) == {}
+
+
+async def test_a_callback_that_cant_be_kept_gives_its_slot_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = await a_store()
+    bench = Bench(store, RecordingTransport())
+
+    def keep_nothing(callback: OutgoingCallback) -> None:
+        raise ValueError("a value can't be kept")
+
+    def work(tx: Transaction) -> None:
+        monkeypatch.setattr(tx.callbacks, "add", keep_nothing)
+        bench.delivery.queue.take(tx, a_callback())
+
+    with pytest.raises(ValueError, match="can't be kept"):
+        await store.transact(work)
+    assert bench.delivery.under_way == 0
+
+
+async def test_a_slot_that_is_given_back_goes_at_once_to_who_waits_for_it(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "ringback.db", VAULT)
+    await store.transact(lambda tx: tx.accounts.add(an_account(), []))
+    bench = Bench(store, RecordingTransport())
+    loop, may_fail = asyncio.get_running_loop(), threading.Event()
+
+    def fill_the_lane_and_fail(tx: Transaction) -> None:
+        for callback in callbacks_to(HOST, range(FIRST_WINDOW)):
+            bench.delivery.queue.take(tx, callback)
+        loop.call_soon_threadsafe(bench.steps, "filled")
+        assert may_fail.wait(10)
+        raise ValueError("undone")
+
+    await bench.delivery.recover()
+    async with running(bench.delivery.run):
+        await bench.take(a_callback(url=HOST, due=NOW + SECOND))
+        failing = asyncio.create_task(store.transact(fill_the_lane_and_fail))
+        await bench.steps.reach("filled")
+        bench.clock.advance(SECOND)
+        await all_has_run()
+        may_fail.set()
+        with pytest.raises(ValueError, match="undone"):
+            await failing
+        await bench.steps.reach("settled")
+    await store.close()
+    assert bench.delivery.under_way == 0
+
+
+async def test_a_commit_that_is_made_again_sends_once_and_holds_one_slot(tmp_path: Path) -> None:
+    store, transport = SqliteStore.open(tmp_path / "ringback.db", VAULT), GatedTransport()
+    await store.transact(lambda tx: tx.accounts.add(an_account(), []))
+    await add(store, *callbacks_to(HOST, [1]))
+    bench = Bench(store, transport)
+    both_wait = threading.Event()
+    blocking = asyncio.create_task(store.transact(lambda _: both_wait.wait(10)))
+    await all_has_run()
+    good = asyncio.create_task(bench.take(*callbacks_to(HOST, [2])))
+    # The same SID once more: the commit fails, and is made again for each by itself.
+    bad = asyncio.create_task(add(store, *callbacks_to(HOST, [1])))
+    await all_has_run()
+    both_wait.set()
+    _, _, failure = await asyncio.gather(blocking, good, bad, return_exceptions=True)
+    await all_has_run()
+    assert "UNIQUE" in str(failure)
+    assert (bench.delivery.under_way, bench.delivery.unfinished) == (1, 1)
+    assert len(transport.requests) == 1
+    transport.open(A)
+    await bench.steps.reach("settled")
+    assert bench.delivery.under_way == 0
+    await store.close()
+
+
+# ---- how many may wait ---------------------------------------------------------------------------
+
+
+def bounded(*, in_all: int = 100, per_account: int = 100) -> DeliveryLimits:
+    return DeliveryLimits(backlog=BacklogLimits(in_all=in_all, per_account=per_account))
+
+
+async def test_there_is_room_up_to_the_bound_and_none_beyond() -> None:
+    bench = Bench(await a_store(), GatedTransport(), limits=bounded(per_account=3))
+    await bench.take(*callbacks_to(HOST, [1, 2]))
+    bench.delivery.queue.make_room(ACCOUNT_SID, 1)
+    with pytest.raises(BacklogFull) as refused:
+        bench.delivery.queue.make_room(ACCOUNT_SID, 2)
+    assert (refused.value.status, refused.value.retry_after) == (429, 5)
+
+
+async def test_one_account_takes_no_room_from_another_until_there_is_none_at_all() -> None:
+    limits = bounded(per_account=2, in_all=3)
+    bench = Bench(await a_store(), GatedTransport(), limits=limits)
+    await bench.take(*callbacks_to(HOST, [1, 2]))
+    bench.delivery.queue.make_room(OTHER_ACCOUNT_SID, 1)
+    with pytest.raises(BacklogFull):
+        bench.delivery.queue.make_room(OTHER_ACCOUNT_SID, 2)
+
+
+async def test_what_a_dead_process_had_taken_on_counts_from_the_start() -> None:
+    store = await a_store(*callbacks_to(HOST, [1, 2]), a_callback(status=CallbackStatus.FAILED))
+    bench = Bench(store, GatedTransport(), limits=bounded(per_account=2))
+    await bench.delivery.recover()
+    assert bench.delivery.unfinished == 2
+    with pytest.raises(BacklogFull):
+        bench.delivery.queue.make_room(ACCOUNT_SID, 1)
+
+
+@pytest.mark.parametrize("ending", [DELIVERED, REFUSED], ids=["delivered", "failed"])
+async def test_a_callback_that_ends_makes_room(ending: AttemptResult) -> None:
+    transport = RecordingTransport([ending])
+    bench = Bench(await a_store(), transport, limits=bounded(per_account=1))
+    await bench.take(a_callback(url=f"{HOST}#rc=0"))
+    await bench.steps.reach("settled")
+    assert bench.delivery.unfinished == 0
+    bench.delivery.queue.make_room(ACCOUNT_SID, 1)
+
+
+async def test_a_callback_that_is_tried_again_does_not() -> None:
+    transport = RecordingTransport([REFUSED])
+    limits = bounded(per_account=1)
+    bench = Bench(await a_store(), transport, limits=limits, schedule=PERSISTENT)
+    await bench.take(a_callback(url=f"{HOST}#rc=0"))
+    await bench.steps.reach("settled")
+    with pytest.raises(BacklogFull):
+        bench.delivery.queue.make_room(ACCOUNT_SID, 1)
+
+
+# ---- replays and discards ------------------------------------------------------------------------
+
+
+def a_failed_callback() -> OutgoingCallback:
+    return a_callback(
+        status=CallbackStatus.FAILED, status_reason="made up", attempt_count=3, due=None
+    )
+
+
+async def test_a_callback_that_is_replayed_is_sent_at_once() -> None:
+    store, transport = await a_store(a_failed_callback()), RecordingTransport()
+    bench = Bench(store, transport)
+    async with running(bench.delivery.run):
+        await all_has_run()
+        callback = await callback_in(store)
+        await change(bench, callback.sid, replay(callback.progress, NOW))
+        assert bench.delivery.unfinished == 1
+        await bench.steps.reach("settled")
+    assert bench.delivery.unfinished == 0
+    after = await callback_in(store)
+    assert (after.status, after.progress.attempt_count) == ("delivered", 4)
+
+
+async def test_a_callback_that_is_discarded_is_not_sent() -> None:
+    store, transport = await a_store(), RecordingTransport()
+    bench = Bench(store, transport)
+    async with running(bench.delivery.run):
+        await bench.take(a_callback(due=NOW + SECOND))
+        callback = await callback_in(store)
+        await change(bench, callback.sid, discard(callback.progress, "a person said so", NOW))
+        assert bench.delivery.unfinished == 0
+        bench.clock.advance(3600 * SECOND)
+        await all_has_run()
+    assert transport.requests == []
+    assert bench.delivery.under_way == 0
+    assert (await callback_in(store)).status == "discarded"
+
+
+async def test_a_failed_callback_that_is_discarded_counts_as_ended_once() -> None:
+    store = await a_store(a_failed_callback())
+    bench = Bench(store, RecordingTransport())
+    await bench.delivery.recover()
+    callback = await callback_in(store)
+    await change(bench, callback.sid, discard(callback.progress, "a person said so", NOW))
+    assert bench.delivery.unfinished == 0
+
+
+async def test_a_change_that_is_undone_changes_no_count() -> None:
+    store, transport = await a_store(a_failed_callback()), RecordingTransport()
+    bench = Bench(store, transport)
+    callback = await callback_in(store)
+
+    def work(tx: Transaction) -> None:
+        bench.delivery.queue.change(tx, callback, replay(callback.progress, NOW))
+        raise ValueError("undone")
+
+    async with running(bench.delivery.run):
+        with pytest.raises(ValueError, match="undone"):
+            await store.transact(work)
+        await all_has_run()
+    assert (bench.delivery.unfinished, transport.requests) == (0, [])
+
+
+# ---- the end, and the figures --------------------------------------------------------------------
+
+
+async def test_after_a_stop_what_comes_is_kept_and_waits() -> None:
+    store, transport = await a_store(), RecordingTransport()
+    bench = Bench(store, transport)
+    await bench.delivery.stop(within=SECOND)
+    await bench.take(a_callback())
+    await all_has_run()
+    assert await callback_in(store) == a_callback()
+    assert (transport.requests, bench.delivery.under_way) == ([], 0)
+
+
+async def test_all_that_is_accepted_is_counted_by_source_once_it_is_durable() -> None:
+    store = await a_store()
+    bench = Bench(store, GatedTransport())
+    await bench.take(
+        a_callback(sid=sid(1), source=Source.KORE),
+        a_callback(sid=sid(2), source=Source.TWILIO),
+        a_callback(sid=sid(3), source=Source.TWILIO, due=NOW + SECOND),
+    )
+    assert dict(bench.counters.acceptances) == {Source.KORE: 1, Source.TWILIO: 2}
+
+    def work(tx: Transaction) -> None:
+        bench.delivery.queue.take(tx, a_callback(sid=sid(4)))
+        raise ValueError("undone")
+
+    with pytest.raises(ValueError, match="undone"):
+        await store.transact(work)
+    assert sum(bench.counters.acceptances.values()) == 3

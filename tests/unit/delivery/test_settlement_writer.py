@@ -1,0 +1,238 @@
+"""What ended while the last commit ran shares the next one, and nothing is lost."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+import pytest
+
+from ringback.core.accounts.account import Account
+from ringback.core.callbacks.callback import delivered, settle
+from ringback.core.http.http_exchange import AttemptResult
+from ringback.core.http.outcome import Delivered
+from ringback.delivery.settlement_writer import SettlementWriter
+from ringback.ports import Claim, Settlement, Store, Transaction
+from tests.fakes import ACCOUNT_SID, NOW, FakeClock, a_callback, an_account
+from tests.memory_store import MemoryStore
+from tests.unit.engine.parts import (
+    HOST,
+    FailingStore,
+    PausedStore,
+    a_store,
+    all_has_run,
+    callback_in,
+    callbacks_to,
+    claim_of,
+    results_in,
+    sid,
+)
+
+T = TypeVar("T")
+SECOND = timedelta(seconds=1)
+
+
+class Bench:
+    """A writer, and what it says."""
+
+    def __init__(self, store: Store) -> None:
+        self.clock = FakeClock()
+        self.settled = list[str]()
+        """The SIDs of callbacks whose settlements are durable."""
+        self.accounts = list[Account | None]()
+        self.writer = SettlementWriter(self._note, store=store, clock=self.clock)
+
+    def put(self, settlements: Sequence[Settlement]) -> None:
+        for settlement in settlements:
+            self.writer.add(settlement)
+
+    def _note(self, settlement: Settlement, account: Account | None) -> None:
+        self.settled.append(settlement.callback.sid)
+        self.accounts.append(account)
+
+
+def sids(*numbers: int) -> list[str]:
+    return [sid(number) for number in numbers]
+
+
+def settlement_of(claim: Claim) -> Settlement:
+    attempt = settle(claim.attempt, AttemptResult(Delivered(200)), None, started=NOW)
+    return Settlement(claim.callback, attempt, delivered(claim.progress, NOW))
+
+
+def going_on(claim: Claim) -> Settlement:
+    """Return a settlement whose callback has its next attempt under way."""
+    progress = claim.progress._replace(attempt_count=2, round_attempts=2)
+    return settlement_of(claim)._replace(progress=progress)
+
+
+async def claimed(*numbers: int) -> tuple[MemoryStore, list[Claim]]:
+    """Return a store with these callbacks, all of them claimed."""
+    callbacks = callbacks_to(HOST, numbers)
+    store = await a_store(*callbacks)
+    return store, await claim_of(store, callbacks[0], limit=len(callbacks))
+
+
+async def test_a_settlement_is_durable_before_anybody_is_told() -> None:
+    store, claims = await claimed(1)
+    paused = PausedStore(store)
+    paused.may_begin.clear()
+    bench = Bench(paused)
+    bench.put([settlement_of(one) for one in claims])
+    await all_has_run()
+    assert bench.settled == []
+    paused.may_begin.set()
+    await bench.writer.finish()
+    assert bench.settled == sids(1)
+    assert await results_in(store, sid(1)) == ["delivered"]
+
+
+async def test_what_ends_at_the_same_time_shares_a_transaction() -> None:
+    store, claims = await claimed(1, 2, 3)
+    counted = FailingStore(store)
+    bench = Bench(counted)
+    bench.put([settlement_of(one) for one in claims])
+    await bench.writer.finish()
+    assert counted.transactions == 1
+    assert bench.settled == sids(1, 2, 3)
+
+
+async def test_what_ends_while_a_commit_runs_shares_the_next_one() -> None:
+    store, claims = await claimed(1, 2, 3, 4)
+    paused = PausedStore(store)
+    bench = Bench(paused)
+    first, *others = [settlement_of(one) for one in claims]
+    paused.may_tell.clear()
+    bench.put([first])
+    await all_has_run()
+    for other in others:
+        bench.put([other])
+        await all_has_run()
+    assert (paused.transactions, bench.settled) == (1, [])
+    paused.may_tell.set()
+    await bench.writer.finish()
+    assert paused.transactions == 2
+    assert bench.settled == sids(1, 2, 3, 4)
+
+
+async def test_what_ends_after_the_last_commit_is_written_as_well() -> None:
+    store, claims = await claimed(1, 2)
+    bench = Bench(store)
+    for one in claims:
+        bench.put([settlement_of(one)])
+        await bench.writer.finish()
+    assert bench.settled == sids(1, 2)
+
+
+async def test_what_is_put_while_the_others_are_told_is_written_as_well() -> None:
+    store, claims = await claimed(1, 2)
+    first, second = [settlement_of(one) for one in claims]
+    told = list[str]()
+
+    def put_the_next(settlement: Settlement, _: Account | None) -> None:
+        told.append(settlement.callback.sid)
+        if settlement is first:
+            writer.add(second)
+
+    writer = SettlementWriter(put_the_next, store=store, clock=FakeClock())
+    writer.add(first)
+    await writer.finish()
+    assert told == sids(1, 2)
+    assert (await callback_in(store, sid(2))).status == "delivered"
+
+
+async def test_the_order_is_kept() -> None:
+    store, claims = await claimed(*range(1, 31))
+    bench = Bench(store)
+    for one in reversed(claims):
+        bench.put([settlement_of(one)])
+        if one.callback.sid.endswith("0"):
+            await all_has_run()
+    await bench.writer.finish()
+    assert bench.settled == sids(*range(30, 0, -1))
+
+
+async def test_a_store_that_is_away_is_asked_again_and_nothing_is_lost_or_written_twice() -> None:
+    store, claims = await claimed(1, 2)
+    failing = FailingStore(store)
+    failing.failures_to_come = 2
+    bench = Bench(failing)
+    first, second = [settlement_of(one) for one in claims]
+    bench.put([first])
+    await all_has_run()
+    bench.put([second])
+    for _ in range(2):
+        assert bench.settled == []
+        bench.clock.advance(SECOND)
+        await all_has_run()
+    assert bench.settled == sids(1, 2)
+    assert [await results_in(store, one) for one in sids(1, 2)] == [["delivered"], ["delivered"]]
+
+
+async def test_only_who_goes_on_is_told_their_account() -> None:
+    store, claims = await claimed(1, 2)
+    bench = Bench(store)
+    bench.put([going_on(claims[0])])
+    await bench.writer.finish()
+    bench.put([settlement_of(claims[1])])
+    await bench.writer.finish()
+    assert bench.accounts == [an_account(), None]
+    assert await results_in(store, sid(1)) == ["delivered", "open"]
+
+
+async def test_who_goes_on_has_the_account_as_it_is_by_then() -> None:
+    store, claims = await claimed(1)
+    rotated = an_account(auth_token="another token")
+    await store.transact(lambda tx: tx.accounts.save(rotated))
+    bench = Bench(store)
+    bench.put([going_on(claims[0])])
+    await bench.writer.finish()
+    assert bench.accounts == [rotated]
+
+
+async def test_with_nothing_to_write_it_is_finished_at_once() -> None:
+    store = FailingStore(await a_store(a_callback()))
+    await Bench(store).writer.finish()
+    assert store.transactions == 0
+
+
+class Particular:
+    """A store that can't keep what becomes of one callback."""
+
+    def __init__(self, store: Store, sid: str) -> None:
+        self._store = store
+        self._sid = sid
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        def checked(tx: Transaction) -> T:
+            result = work(tx)
+            callback = tx.callbacks.get(ACCOUNT_SID, self._sid)
+            if callback is not None and callback.progress.is_ended:
+                raise ValueError("a value can't be kept")
+            return result
+
+        return await self._store.transact(checked)
+
+    async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
+        return await self.transact(work)
+
+
+async def test_one_that_cant_be_kept_does_not_take_the_others_with_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store, claims = await claimed(1, 2, 3)
+    bench = Bench(Particular(store, sid(2)))
+    bench.put([settlement_of(one) for one in claims])
+    await bench.writer.finish()
+    assert bench.settled == sids(1, 3)
+    assert await results_in(store, sid(2)) == ["open"]
+    assert caplog.messages == [f"an attempt of {sid(2)} stays open until the next start settles it"]
+    assert "a value can't be kept" in caplog.text
+
+
+async def test_after_one_that_cant_be_kept_it_goes_on() -> None:
+    store, claims = await claimed(1, 2)
+    bench = Bench(Particular(store, sid(1)))
+    for one in claims:
+        bench.put([settlement_of(one)])
+        await bench.writer.finish()
+    assert bench.settled == sids(2)

@@ -1,0 +1,126 @@
+"""An outage of the database: one line when it begins, one when it ends, and what it refused."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from ringback.core.errors import StoreUnavailable
+from ringback.runtime.database_outage import DatabaseOutage, outlast
+from tests.fakes import FakeClock
+from tests.unit.engine.parts import all_has_run
+
+SECOND = timedelta(seconds=1)
+FULL = "the database can't be used just now: database or disk is full"
+
+
+class Bench:
+    """A database that can be taken away, and the outage that is looked after."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.began = self.clock.now()
+        self.is_away = False
+        self.commits = 0
+        self.outage = DatabaseOutage(
+            self.commit,
+            clock=self.clock,
+            stopwatch=self.seconds,
+        )
+
+    def seconds(self) -> float:
+        return (self.clock.now() - self.began).total_seconds()
+
+    async def commit(self) -> None:
+        self.commits += 1
+        if self.is_away:
+            raise StoreUnavailable(FULL)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench()
+    looking = asyncio.create_task(bench.outage.run())
+    await all_has_run()
+    yield bench
+    looking.cancel()
+
+
+async def pass_seconds(bench: Bench, count: int) -> None:
+    for _ in range(count):
+        bench.clock.advance(SECOND)
+        await all_has_run()
+
+
+async def test_an_outage_is_said_once_at_its_beginning_and_once_at_its_end(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.is_away = True
+    for _ in range(3):
+        bench.outage.failed(FULL)
+        bench.outage.refused()
+    await pass_seconds(bench, 5)
+    assert caplog.messages == [f"{FULL}; requests are refused with 503 until it can"]
+    bench.is_away = False
+    await pass_seconds(bench, 1)
+    assert caplog.messages[1:] == [
+        "the database is back after 6.0 s; 3 requests were refused",
+    ]
+    assert {record.levelname for record in caplog.records} == {"ERROR", "WARNING"}
+
+
+async def test_it_is_over_when_the_database_is_back_though_nobody_asks(bench: Bench) -> None:
+    bench.is_away = True
+    bench.outage.failed(FULL)
+    await pass_seconds(bench, 2)
+    assert not bench.outage.is_over
+    bench.is_away = False
+    await pass_seconds(bench, 1)
+    assert bench.outage.is_over
+
+
+async def test_while_there_is_none_the_database_is_not_asked(bench: Bench) -> None:
+    await pass_seconds(bench, 5)
+    assert bench.commits == 0
+
+
+async def test_who_asks_whether_it_is_ready_begins_and_ends_it_too(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.is_away = True
+    with pytest.raises(StoreUnavailable):
+        await bench.outage.commit()
+    assert not bench.outage.is_over
+    bench.is_away = False
+    await bench.outage.commit()
+    assert bench.outage.is_over
+    await pass_seconds(bench, 3)
+    assert len(caplog.messages) == 2
+
+
+async def test_each_outage_counts_what_it_refused_itself(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    for refused in (2, 1):
+        bench.outage.failed(FULL)
+        for _ in range(refused):
+            bench.outage.refused()
+        await bench.outage.commit()
+    ends = [message for message in caplog.messages if "is back" in message]
+    assert [end.split("; ")[1] for end in ends] == [
+        "2 requests were refused",
+        "1 requests were refused",
+    ]
+
+
+async def test_loops_that_try_again_fill_no_log(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.is_away = True
+    working = asyncio.create_task(outlast(bench.commit, clock=bench.clock))
+    await pass_seconds(bench, 5)
+    bench.is_away = False
+    await pass_seconds(bench, 1)
+    await working
+    assert [record.levelname for record in caplog.records if record.levelno > 10] == []

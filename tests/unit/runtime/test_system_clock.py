@@ -1,0 +1,66 @@
+"""The machine's clock, which somebody may set while it is slept by."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ringback.runtime.system_clock import SystemClock
+from tests.fakes import NOW
+from tests.networks import MadeUpTime
+
+HOUR = timedelta(hours=1)
+
+
+class SetClock(SystemClock):
+    """The machine's clock, where an event loop's time is all that passes, and tests may set it."""
+
+    def __init__(self, loop: MadeUpTime) -> None:
+        self.ahead = timedelta(0)
+        self._loop = loop
+
+    def now(self) -> datetime:
+        return NOW + self.ahead + timedelta(seconds=self._loop.time())
+
+    async def jump(self, by: timedelta, *, after: float) -> None:
+        await asyncio.sleep(after)
+        self.ahead += by
+
+
+def slept(until: timedelta, jump: Callable[[SetClock], Coroutine[Any, Any, None]]) -> float:
+    """Return how many seconds really pass until this instant is there."""
+    loop = MadeUpTime()
+
+    async def story() -> float:
+        clock = SetClock(loop)
+        jumping = asyncio.create_task(jump(clock))
+        await clock.sleep_until(NOW + until)
+        took = loop.time()
+        await jumping
+        return took
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        return runner.run(story())
+
+
+async def nothing(clock: SetClock) -> None:
+    pass
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5, 59.0, 61.0, 7200.0])
+def test_a_sleep_takes_as_long_as_it_is_until_its_instant(seconds: float) -> None:
+    assert slept(timedelta(seconds=seconds), nothing) == pytest.approx(seconds)
+
+
+def test_a_sleep_into_the_past_takes_no_time() -> None:
+    assert slept(-HOUR, nothing) == 0
+
+
+def test_a_clock_that_is_put_forward_is_noticed_within_a_minute() -> None:
+    assert slept(10 * HOUR, lambda clock: clock.jump(20 * HOUR, after=90)) == pytest.approx(120)
+
+
+def test_a_clock_that_is_set_back_prolongs_no_sleep() -> None:
+    assert slept(HOUR, lambda clock: clock.jump(-20 * HOUR, after=90)) == pytest.approx(3600)

@@ -1,0 +1,168 @@
+"""The clock that can be put forward: what it shows, and who wakes when, and in which order."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+import pytest
+
+from ringback.runtime.virtual_clock import VirtualClock
+from tests.fakes import NOW, FakeClock
+from tests.unit.engine.parts import all_has_run
+
+SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
+
+
+class Sleepers:
+    """Those who sleep by one clock, and in which order they woke."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.woken = list[str]()
+        self._clock = clock
+        self._tasks = list[asyncio.Task[None]]()
+
+    async def add(self, name: str, until: datetime) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._sleep(name, until))
+        self._tasks.append(task)
+        await all_has_run()
+        return task
+
+    async def _sleep(self, name: str, until: datetime) -> None:
+        await self._clock.sleep_until(until)
+        self.woken.append(name)
+
+    async def end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def test_it_goes_as_its_base_goes() -> None:
+    base = FakeClock()
+    clock = VirtualClock(base)
+    base.advance(SECOND)
+    assert (clock.now(), clock.ahead) == (NOW + SECOND, timedelta(0))
+
+
+async def test_an_advance_comes_on_top_of_what_the_base_has_gone() -> None:
+    base = FakeClock()
+    clock = VirtualClock(base)
+    clock.advance(DAY)
+    base.advance(SECOND)
+    clock.advance(DAY)
+    assert (clock.now(), clock.ahead) == (NOW + 2 * DAY + SECOND, 2 * DAY)
+
+
+def test_it_may_be_ahead_from_the_start() -> None:
+    assert VirtualClock(FakeClock(), ahead=DAY).now() == NOW + DAY
+
+
+async def test_a_stopped_clock_stands_still_until_it_is_advanced() -> None:
+    clock = VirtualClock.stopped(at=NOW)
+    sleepers = Sleepers(clock)
+    await sleepers.add("a second", NOW + SECOND)
+    assert (clock.now(), sleepers.woken) == (NOW, [])
+    clock.advance(SECOND)
+    await all_has_run()
+    assert (clock.now(), sleepers.woken) == (NOW + SECOND, ["a second"])
+
+
+@pytest.mark.parametrize("until", [NOW, NOW - SECOND], ids=["now", "past"])
+async def test_an_instant_that_has_come_is_not_slept_for(until: datetime) -> None:
+    sleepers = Sleepers(VirtualClock.stopped(at=NOW))
+    await sleepers.add("at once", until)
+    assert sleepers.woken == ["at once"]
+
+
+async def test_a_sleeper_wakes_when_the_base_gets_there() -> None:
+    base = FakeClock()
+    sleepers = Sleepers(VirtualClock(base, ahead=DAY))
+    await sleepers.add("a second", NOW + DAY + SECOND)
+    base.advance(SECOND - timedelta(microseconds=1))
+    await all_has_run()
+    assert sleepers.woken == []
+    base.advance(timedelta(microseconds=1))
+    await all_has_run()
+    assert sleepers.woken == ["a second"]
+
+
+async def test_an_advance_that_falls_short_leaves_the_rest_to_the_base() -> None:
+    base = FakeClock()
+    clock = VirtualClock(base)
+    sleepers = Sleepers(clock)
+    await sleepers.add("two days", NOW + 2 * DAY)
+    clock.advance(DAY)
+    await all_has_run()
+    assert sleepers.woken == []
+    base.advance(DAY)
+    await all_has_run()
+    assert sleepers.woken == ["two days"]
+
+
+async def test_sleepers_wake_in_the_order_of_their_instants() -> None:
+    clock = VirtualClock(FakeClock())
+    sleepers = Sleepers(clock)
+    for days in (3, 1, 4, 2):
+        await sleepers.add(f"{days}", NOW + days * DAY)
+    clock.advance(3 * DAY)
+    await all_has_run()
+    assert sleepers.woken == ["1", "2", "3"]
+    await sleepers.end()
+
+
+async def test_those_who_sleep_until_the_same_instant_wake_in_the_order_in_which_they_came() -> (
+    None
+):
+    clock = VirtualClock(FakeClock())
+    sleepers = Sleepers(clock)
+    for name in ("first", "second", "third"):
+        await sleepers.add(name, NOW + DAY)
+    clock.advance(DAY)
+    await all_has_run()
+    assert sleepers.woken == ["first", "second", "third"]
+
+
+async def test_who_does_not_sleep_any_more_is_not_woken() -> None:
+    clock = VirtualClock(FakeClock())
+    sleepers = Sleepers(clock)
+    given_up = await sleepers.add("given up", NOW + SECOND)
+    await sleepers.add("patient", NOW + SECOND)
+    given_up.cancel()
+    await all_has_run()
+    clock.advance(SECOND)
+    await all_has_run()
+    assert sleepers.woken == ["patient"]
+
+
+async def test_who_is_cut_short_while_waking_is_no_harm_to_the_others() -> None:
+    clock = VirtualClock(FakeClock())
+    sleepers = Sleepers(clock)
+    cut_short = await sleepers.add("cut short", NOW + SECOND)
+    await sleepers.add("later", NOW + 2 * SECOND)
+    clock.advance(SECOND)
+    cut_short.cancel()
+    clock.advance(SECOND)
+    await all_has_run()
+    assert sleepers.woken == ["later"]
+
+
+async def test_what_keeps_it_is_told_before_it_is_later() -> None:
+    told = list[tuple[timedelta, datetime]]()
+    clock = VirtualClock(FakeClock(), ahead=DAY, keep=lambda ahead: told.append((ahead, now())))
+    now = clock.now
+    clock.advance(SECOND)
+    assert told == [(DAY + SECOND, NOW + DAY)]
+
+
+async def test_where_it_cant_be_kept_it_is_not_made_later() -> None:
+    def fail(ahead: timedelta) -> None:
+        raise OSError("the disk is full")
+
+    clock = VirtualClock(FakeClock(), keep=fail)
+    sleepers = Sleepers(clock)
+    await sleepers.add("a second", NOW + SECOND)
+    with pytest.raises(OSError, match="disk is full"):
+        clock.advance(DAY)
+    await all_has_run()
+    assert (clock.now(), clock.ahead, sleepers.woken) == (NOW, timedelta(0), [])
+    await sleepers.end()
